@@ -1,0 +1,78 @@
+"""Tables on standard output: drawn by rich on a terminal, plain aligned text elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+UNWRAPPED = 10_000
+"""Width of a line that is not on a terminal: programs read it, so nothing is wrapped."""
+
+
+def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write a table; columns of whole numbers are aligned to the right.
+
+    Args:
+        columns: Headings; all empty for a table without a head.
+        rows: Cells; lists and mappings are written in one line, nothing as "-".
+    """
+    console = Console()
+    table = Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, show_header=any(columns))
+    for place, column in enumerate(columns):
+        numbers = all(type(row[place]) is int for row in rows)
+        table.add_column(column, justify="right" if numbers else "left")
+    for row in rows:
+        table.add_row(*(Text(_text(cell)) for cell in row))
+    if console.is_terminal:
+        console.print(table)
+        return
+    plain = Console(width=UNWRAPPED)
+    with plain.capture() as captured:
+        plain.print(table)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())
+
+
+def write_card(card: Mapping[str, Any]) -> None:
+    """Write a card: its fields, one a line, then a table for every list of records in it."""
+    tables = {name: value for name, value in card.items() if _is_records(value)}
+    fields = [pair for name, value in card.items() if name not in tables for pair in _flat(name, value)]
+    write_table(["", ""], [(name.replace("_", " "), value) for name, value in fields])
+    for name, records in tables.items():
+        typer.echo(f"\n{name}:")
+        write_table(list(records[0]), [list(record.values()) for record in records])
+
+
+def write_json(value: Any) -> None:
+    """Write ``value`` as JSON."""
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _is_records(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The value, or, of a mapping, its values under dotted names."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flat(f"{name}.{key}", item)
+    else:
+        yield name, value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) or "-"
+    if isinstance(value, list | tuple):
+        return ", ".join('""' if item == "" else _text(item) for item in value) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value in (None, "") else str(value)

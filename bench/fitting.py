@@ -1,0 +1,203 @@
+"""Fitting a method: the task it gets, the cost it causes, and where its intervention is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.method_spec import MethodUse
+from evenhand.bench.plan import picture_key
+from evenhand.bench.progress import Progress
+from evenhand.bench.sampler import Sampler
+from evenhand.bench.store import PictureStore, write_atomically
+from evenhand.bench.suite import Suite
+from evenhand.methods.base import Images, Intervention, Task, load, save
+from evenhand.metrics.judges.base import Judge, ZeroShotJudge
+
+_COST = "cost.json"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted method.
+
+    Attributes:
+        intervention: What it hands to the engine.
+        pictures: Pictures its own loop drew.
+        judgements: Pictures it showed to its steering judge.
+        bytes: Size of the stored tensors.
+    """
+
+    intervention: Intervention
+    pictures: int
+    judgements: int
+    bytes: int
+
+
+@dataclass
+class CountedSample:
+    """The method's ``sample``: every picture is counted, and kept so that a killed fit goes on.
+
+    The count is of pictures asked for, whether they were already in the store or not: it is the cost of
+    the method, not of this process.
+    """
+
+    sampler: Sampler
+    store: PictureStore
+    protocol: str
+    progress: Progress
+    pictures: int = 0
+
+    def __call__(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        intervention: Intervention | None = None,
+        negative_prompt: str = "",
+    ) -> Images:
+        """Pictures of ``prompts`` under an intervention.
+
+        Raises:
+            EvenhandError: A picture is not finite: the edit that the method tried has diverged.
+        """
+        self.pictures += len(prompts)
+        digest = intervention.digest() if intervention else ""
+        keys = [self._key(p, s, digest, negative_prompt) for p, s in zip(prompts, seeds, strict=True)]
+        found = [self.store.get(key) for key in keys]
+        missing = [i for i, picture in enumerate(found) if picture is None]
+
+        def keep(start: int, images: Images, finite: NDArray[np.bool_]) -> None:
+            if not finite.all():
+                raise EvenhandError("the method's edit gives pictures that are not finite; lower its step")
+            for i, image in zip(missing[start : start + len(images)], images, strict=True):
+                self.store.put(keys[i], image)
+                found[i] = (image, "ok")
+            self.progress.advance(len(images))
+
+        self.progress.advance(len(prompts) - len(missing))
+        self.sampler(
+            [prompts[i] for i in missing],
+            [seeds[i] for i in missing],
+            intervention=intervention,
+            negative_prompt=negative_prompt,
+            on_batch=keep,
+        )
+        return np.stack([picture[0] for picture in found if picture is not None])
+
+    def _key(self, prompt: str, seed: int, digest: str, negative: str) -> str:
+        return picture_key(
+            model=self.sampler.model.revision,
+            protocol=self.protocol,
+            intervention=digest,
+            prompt=prompt,
+            seed=seed,
+            negative=negative,
+        )
+
+
+@dataclass
+class CountedJudge:
+    """The method's steering judge; every picture shown to it is counted."""
+
+    name: str | None
+    judge: Judge | None
+    judgements: int = field(default=0)
+
+    def __call__(self, images: Images, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Probabilities ``(n, len(texts))``.
+
+        Raises:
+            EvenhandError: The method declared no steering judge, or one that cannot read free texts.
+        """
+        if not isinstance(self.judge, ZeroShotJudge):
+            raise EvenhandError(
+                f"the method steers by judge {self.name!r}, which cannot choose between texts; "
+                "set its parameter 'judge' to a zero-shot judge of `evenhand list judges`"
+            )
+        self.judgements += len(images)
+        return self.judge.zero_shot(images, list(texts))
+
+
+def folder_name(label: str) -> str:
+    """The label as a file name: other characters become ``_``, told apart by a short hash."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", label)
+    return plain if plain == label else f"{plain}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+
+
+def fit(
+    use: MethodUse,
+    *,
+    suite: Suite,
+    concepts: tuple[str, ...],
+    sample: CountedSample,
+    judge: CountedJudge,
+    folder: Path,
+) -> Fitted:
+    """The method's intervention: read from ``folder`` if this very fit is kept there, else made.
+
+    Args:
+        use: The method and its label.
+        suite: The suite; gives cells and target.
+        concepts: What is to be balanced.
+        sample: Draws and counts pictures.
+        judge: Judges and counts pictures.
+        folder: ``RUN/interventions/<method>``.
+    """
+    cells = suite.cells()
+    identity = _identity(use, suite=suite, concepts=concepts, sample=sample)
+    kept = _kept(folder, use, identity)
+    if kept is not None:
+        return kept
+    task = Task(
+        model=sample.sampler.model,
+        concepts=concepts,
+        cells=cells,
+        target=np.full(len(cells), 1 / len(cells)),
+        rng=np.random.default_rng(int(identity["fit"][:16], 16)),
+        sample=sample,
+        judge=judge,
+    )
+    intervention = use.method.fit(task)
+    save(intervention, folder)
+    size = sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values())
+    fitted = Fitted(intervention, sample.pictures, judge.judgements, size)
+    cost = {"pictures": fitted.pictures, "judgements": fitted.judgements, "bytes": size, **identity}
+    write_atomically(folder / _COST, (json.dumps(cost, indent=1) + "\n").encode())
+    return fitted
+
+
+def _identity(
+    use: MethodUse, *, suite: Suite, concepts: tuple[str, ...], sample: CountedSample
+) -> dict[str, str]:
+    """Hash of everything the fit depends on; also the seed of the method's random stream."""
+    parts: dict[str, Any] = {
+        "method": use.method.info.name,
+        "version": use.method.info.version,
+        "parameters": use.method.model_dump(mode="json"),
+        "model": sample.sampler.model.revision,
+        "protocol": sample.protocol,
+        "concepts": concepts,
+        "cells": [(c.name, c.adjective, c.noun) for c in suite.cells()],
+    }
+    return {"fit": hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}
+
+
+def _kept(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitted | None:
+    try:
+        cost = json.loads((folder / _COST).read_text(encoding="utf-8"))
+        if cost["fit"] != identity["fit"]:
+            return None
+        intervention = load(folder, type(use.method))
+        return Fitted(intervention, cost["pictures"], cost["judgements"], cost["bytes"])
+    except (OSError, ValueError, KeyError, EvenhandError):
+        return None  # absent or torn: the method is fitted again

@@ -1,0 +1,116 @@
+"""Judging a run's pictures: every judge labels every picture once, and an encoder embeds it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.progress import Progress
+from evenhand.bench.store import PictureStore, Table
+from evenhand.metrics.judges.base import Images, Judge
+from evenhand.metrics.scorer import ClipScorer
+from evenhand.metrics.table import LABEL_COLUMNS, label_rows
+
+CHUNK = 256
+"""Pictures judged between two writes to the label table."""
+
+Taxonomies = Mapping[str, tuple[str, ...]]
+
+
+def check_judge(judge: Judge, attributes: Taxonomies) -> None:
+    """Refuse a judge whose groups for an attribute are not the suite's.
+
+    Raises:
+        EvenhandError: The judge knows an attribute of the suite by other groups, or none of them.
+    """
+    shared = [name for name in attributes if name in judge.info.taxonomies]
+    if not shared:
+        raise EvenhandError(f"judge {judge.info.name!r} knows none of the suite's attributes {list(attributes)}")
+    for name in shared:
+        if tuple(judge.info.taxonomies[name]) != tuple(attributes[name]):
+            raise EvenhandError(
+                f"judge {judge.info.name!r} tells {name} apart as {list(judge.info.taxonomies[name])}, "
+                f"the suite as {list(attributes[name])}; use the same groups in the same order"
+            )
+
+
+def judge_pictures(
+    judge: Judge,
+    *,
+    keys: Sequence[str],
+    attributes: Taxonomies,
+    store: PictureStore,
+    table: Table,
+    done: set[tuple[str, str, str]],
+    progress: Progress,
+) -> None:
+    """Label every picture of ``keys`` that this judge, in this version, has not labelled yet.
+
+    Args:
+        judge: The judge; it sees the pictures alone.
+        keys: Pictures, all in the store.
+        attributes: The suite's taxonomies.
+        store: Where the pictures lie.
+        table: Where the labels go.
+        done: Triples (key, judge, version) that are in the table already.
+        progress: Told of every picture.
+    """
+    info = judge.info
+    missing = [key for key in keys if (key, info.name, info.version) not in done]
+    progress.advance(len(keys) - len(missing))
+    for chunk, images, broken in _chunks(missing, store):
+        names = [name for name in attributes if name in info.taxonomies]
+        answers = judge.label(images)
+        rows = [
+            label_rows(
+                keys=chunk,
+                judge=info.name,
+                version=info.version,
+                family=info.family,
+                attribute=name,
+                groups=attributes[name],
+                probabilities=answers[name].probabilities,
+                status=["error" if b else s for b, s in zip(broken, answers[name].status, strict=True)],
+            )
+            for name in names
+        ]
+        table.append(pd.concat(rows, ignore_index=True)[list(LABEL_COLUMNS)])
+        progress.advance(len(chunk))
+
+
+def embed_pictures(
+    scorer: ClipScorer, *, keys: Sequence[str], store: PictureStore, table: Table, done: set[str]
+) -> None:
+    """Store the unit image vector of every picture that has none yet."""
+    for chunk, images, _ in _chunks([key for key in keys if key not in done], store):
+        vectors = list(scorer.embed(images).astype(np.float32))
+        table.append(pd.DataFrame({"key": chunk, "scorer": scorer.version, "vector": vectors}))
+
+
+def alignment(
+    pictures: pd.DataFrame, vectors: Mapping[str, NDArray[np.float32]], embed_texts: Callable[[list[str]], Images]
+) -> NDArray[np.float64]:
+    """100 x cosine between each picture and its original prompt; in [-100, 100]."""
+    texts = sorted(set(pictures["prompt"]))
+    of_text = dict(zip(texts, np.asarray(embed_texts(texts), dtype=np.float64), strict=True))
+    pairs = zip(pictures["key"], pictures["prompt"], strict=True)
+    return np.array([100 * float(np.asarray(vectors[key], np.float64) @ of_text[text]) for key, text in pairs])
+
+
+def _chunks(
+    keys: Sequence[str], store: PictureStore
+) -> Iterator[tuple[list[str], Images, list[bool]]]:
+    for start in range(0, len(keys), CHUNK):
+        chunk = list(keys[start : start + CHUNK])
+        found = [store.get(key) for key in chunk]
+        lost = [key for key, picture in zip(chunk, found, strict=True) if picture is None]
+        if lost:
+            raise EvenhandError(
+                f"picture {store.path(lost[0])} was altered or removed during the run; run the same command again"
+            )
+        pictures = [picture for picture in found if picture is not None]
+        yield chunk, np.stack([p[0] for p in pictures]), [p[1] != "ok" for p in pictures]

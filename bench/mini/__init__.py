@@ -1,0 +1,8 @@
+"""The bundled model ``mini``, its judges, and the known law of the world it was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+"""Folder of the bundled files: ``pipeline/``, ``clip/``, ``weights/<judge>/``, ``world.npz``."""

@@ -1,0 +1,125 @@
+"""Measures the judges of the mini suites on pictures of known truth.
+
+Run ``python -m evenhand.bench.mini.calibrate`` after any change of a judge; it writes ``confusion.csv``.
+
+The anchors are renders of every occupation, gender, tone, age and style, passed once through the model's own
+autoencoder, because that is how the model's pictures look: sharp vector art would flatter the judges. They
+are balanced over the groups that judges tell apart, and over the fine tones within a group: the one fine
+tone of ``medium`` is drawn twice as often as the two each of ``light`` and ``dark``. So a row of a confusion
+matrix weighs occupations, styles, fine tones and the other attributes equally, whatever an audited model
+draws most.
+"""
+
+from __future__ import annotations
+
+from itertools import chain, combinations, product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from diffusers import AutoencoderKL
+from evenhand.bench.mini import ROOT, judges
+from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupations
+from evenhand.bench.mini.world import SPEC_COLUMNS, STYLES, render
+from evenhand.metrics.calibration import confusion_table
+from evenhand.metrics.judges.base import Images, Judge
+from evenhand.metrics.panel import vote
+from evenhand.metrics.table import label_rows
+from numpy.typing import NDArray
+
+PANEL = (judges.clip_s, judges.vit, judges.tone_ita)
+WITNESSES = (judges.clip_xs,)
+
+SEED = 0
+COPIES = 2
+"""Renders of each occupation, gender, age and style for a fine tone of which its group has two."""
+
+BATCH = 16
+"""Pictures in the autoencoder at a time; larger batches are slower on a CPU."""
+
+TABLE = ROOT / "confusion.csv"
+
+
+def anchor_specs(copies: int = COPIES) -> NDArray[np.int64]:
+    """Rows for :func:`evenhand.bench.mini.world.render`: 2,880 for each copy."""
+    sizes = [list(TONE_GROUPS.values()).count(TONE_GROUPS[fine]) for fine in FINE_TONES]
+    times = [copies * max(sizes) // size for size in sizes]
+    tones = np.repeat(np.arange(len(FINE_TONES)), times)
+    counts = (len(occupations()), len(TAXONOMIES["gender"]), len(TAXONOMIES["age"]), len(STYLES))
+    rows = [(0, index, g, t, a, s) for index, g, a, s in product(*map(range, counts)) for t in tones]
+    return np.array(rows, np.int64)
+
+
+@torch.inference_mode()
+def through_autoencoder(images: Images) -> Images:
+    """Pictures encoded and decoded by the bundled model's autoencoder, without noise, in single precision."""
+    network = AutoencoderKL.from_pretrained(ROOT / "pipeline" / "vae").float().eval()
+    network = network.to(memory_format=torch.channels_last)
+    parts = []
+    for start in range(0, len(images), BATCH):
+        pixels = torch.from_numpy(images[start : start + BATCH]).movedim(-1, 1) / 127.5 - 1
+        decoded = network.decode(network.encode(pixels).latent_dist.mode()).sample
+        parts.append((decoded.clamp(-1, 1) * 127.5 + 127.5).round().byte().movedim(1, -1).numpy())
+    return np.concatenate(parts)
+
+
+def truth_table(specs: NDArray[np.int64]) -> pd.DataFrame:
+    """What each anchor shows: columns ``key``, ``attribute``, ``group``."""
+    columns = dict(zip(SPEC_COLUMNS, specs.T, strict=True))
+    shown = pd.DataFrame({name: np.array(TAXONOMIES[name])[columns[name]] for name in ("gender", "age")})
+    shown["tone"] = [TONE_GROUPS[FINE_TONES[tone]] for tone in columns["tone"]]
+    shown["key"] = _keys(len(specs))
+    return shown.melt(id_vars="key", var_name="attribute", value_name="group")
+
+
+def label_table(judge: Judge, images: Images) -> pd.DataFrame:
+    """The judge's rows of the label table for the anchors."""
+    rows = [
+        label_rows(
+            keys=_keys(len(images)),
+            judge=judge.info.name,
+            version=judge.info.version,
+            family=judge.info.family,
+            attribute=attribute,
+            groups=TAXONOMIES[attribute],
+            probabilities=answer.probabilities,
+            status=answer.status,
+        )
+        for attribute, answer in judge.label(images).items()
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def calibrate(specs: NDArray[np.int64]) -> pd.DataFrame:
+    """The confusion table of every judge and of the panel, on every attribute and joint attribute."""
+    images = through_autoencoder(render(specs, seed=SEED))
+    panel = pd.concat([label_table(make(), images) for make in PANEL], ignore_index=True)
+    witnesses = [label_table(make(), images) for make in WITNESSES]
+    votes = vote(panel, members=[make().info.name for make in PANEL], taxonomy=TAXONOMIES)
+    sets = chain.from_iterable(combinations(TAXONOMIES, size) for size in range(1, 1 + len(TAXONOMIES)))
+    labels = pd.concat([panel, *witnesses, votes], ignore_index=True)
+    return confusion_table(truth_table(specs), labels, list(sets))
+
+
+def comment(specs: NDArray[np.int64]) -> str:
+    """The table's first line: how it was made and by which versions of the judges."""
+    versions = ", ".join(f"{make().info.name} {make().info.version}" for make in (*PANEL, *WITNESSES))
+    return (
+        f"# {len(specs)} balanced renders (seed {SEED}) through the VAE of mini, judged by {versions}; "
+        "pairs of truth and label that are not listed did not occur; made by evenhand.bench.mini.calibrate"
+    )
+
+
+def main(path: Path = TABLE) -> None:
+    """Write the table that corrects the judges of the mini suites."""
+    specs = anchor_specs()
+    path.write_text(f"{comment(specs)}\n{calibrate(specs).to_csv(index=False)}", encoding="utf-8")
+
+
+def _keys(count: int) -> list[str]:
+    return [f"anchor-{index:05d}" for index in range(count)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""Loading text-to-image models: the bundled ``mini``, a local folder, or a hub id."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.base import TextStates
+
+MINI = Path(str(files("evenhand.bench.mini"))) / "pipeline"
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Model:
+    """A Stable-Diffusion-format pipeline, opened up for sampling and editing.
+
+    Attributes:
+        name: The name it was loaded by.
+        family: ``sd1``, ``sd2`` or ``sdxl``.
+        revision: SHA-256 over the weight files and configs (a hash of the pipeline's content).
+        device: Where the U-Net and VAE run.
+    """
+
+    def __init__(self, pipe: Any, *, name: str, revision: str, device: str) -> None:
+        self.name = name
+        self.revision = revision
+        self.device = torch.device(device)
+        self.family = _family(pipe, name)
+        self.unet = pipe.unet.to(self.device).eval().requires_grad_(False)
+        self.vae = pipe.vae.to(self.device).eval().requires_grad_(False)
+        self.scheduler = pipe.scheduler
+        self._encoders = [
+            (getattr(pipe, f"tokenizer{n}"), getattr(pipe, f"text_encoder{n}").to(self.device).eval())
+            for n in ("", "_2")
+            if getattr(pipe, f"text_encoder{n}", None) is not None
+        ]
+        self._cache: dict[str, tuple[Tensor, Tensor, int]] = {}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Native picture width and height in pixels."""
+        scale = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        side = int(self.unet.config.sample_size) * scale
+        return side, side
+
+    def encode(self, texts: Sequence[str]) -> TextStates:
+        """Text states of the prompts; each text is encoded once and kept."""
+        rows = [self._encoded(text) for text in texts]
+        return TextStates(
+            states=torch.stack([states for states, _, _ in rows]),
+            first_eos=torch.tensor([eos for _, _, eos in rows]),
+        )
+
+    def pooled(self, texts: Sequence[str]) -> Tensor:
+        """SDXL's pooled text vectors, ``(n, d)``."""
+        return torch.stack([self._encoded(text)[1] for text in texts])
+
+    def _encoded(self, text: str) -> tuple[Tensor, Tensor, int]:
+        if text not in self._cache:
+            self._cache[text] = self._encode_one(text)
+        return self._cache[text]
+
+    @torch.inference_mode()
+    def _encode_one(self, text: str) -> tuple[Tensor, Tensor, int]:
+        parts, pooled, eos = [], torch.empty(0), 0
+        for tokenizer, encoder in self._encoders:
+            length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
+            needed = len(tokenizer(text).input_ids)
+            if needed > length:
+                raise EvenhandError(
+                    f"prompt {text[:60]!r} has {needed} tokens, {self.name} reads {length}; shorten it"
+                )
+            batch = tokenizer(text, padding="max_length", max_length=length, return_tensors="pt")
+            eos = eos or int(batch.attention_mask.sum()) - 1
+            # No attention mask: the released pipelines encode the padding too (methods.md 1.1).
+            output = encoder(batch.input_ids.to(self.device), output_hidden_states=self.family == "sdxl")
+            if self.family == "sdxl":
+                parts.append(output.hidden_states[-2][0])
+                pooled = output[0][0]
+            else:
+                parts.append(output.last_hidden_state[0])
+        return torch.cat(parts, dim=-1), pooled, eos
+
+    def cross_attention(self) -> dict[str, Tensor]:
+        """Current K and V projections of every ``attn2``: parameter name to an ``(m, d)`` copy."""
+        return {
+            f"unet.{name}": value.detach().clone()
+            for name, value in self.unet.named_parameters()
+            if name.endswith(("attn2.to_k.weight", "attn2.to_v.weight"))
+        }
+
+    @contextlib.contextmanager
+    def edited(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
+        """Copy ``weights`` into the model in place; restore the old values bit for bit on leaving.
+
+        Raises:
+            EvenhandError: A name is not a parameter of the model, or a shape differs.
+        """
+        parameters = {f"unet.{name}": value for name, value in self.unet.named_parameters()}
+        for name, value in weights.items():
+            if name not in parameters or parameters[name].shape != value.shape:
+                raise EvenhandError(f"intervention edits {name} {tuple(value.shape)}, which {self.name} lacks")
+        kept = {name: parameters[name].detach().clone() for name in weights}
+        try:
+            _copy(weights, parameters)
+            yield
+        finally:
+            _copy(kept, parameters)
+
+
+@torch.no_grad()
+def _copy(values: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> None:
+    for name, value in values.items():
+        parameters[name].copy_(value)
+
+
+def _family(pipe: Any, name: str) -> Literal["sd1", "sd2", "sdxl"]:
+    if hasattr(pipe, "unet") and hasattr(pipe, "text_encoder_2"):
+        return "sdxl"
+    if hasattr(pipe, "unet") and hasattr(pipe, "text_encoder"):
+        return "sd2" if pipe.unet.config.cross_attention_dim == 1024 else "sd1"
+    raise EvenhandError(
+        f"model {name!r} is a {type(pipe).__name__}; use a Stable Diffusion 1.x, 2.x or SDXL pipeline"
+    )
+
+
+def list_models() -> list[str]:
+    """Names of the models that ship with Evenhand."""
+    return ["mini"]
+
+
+def load_model(name: str, *, precision: str = "float32", device: str | None = None) -> Model:
+    """Load a model by name, local folder or hub id; safetensors only.
+
+    Args:
+        name: ``"mini"``, the path of a diffusers pipeline folder, or a hub id such as ``"org/model"``.
+        precision: ``float32``, ``bfloat16`` or ``float16``.
+        device: Torch device; a CUDA device if there is one, else the CPU.
+
+    Raises:
+        EvenhandError: The folder is not a pipeline, or the hub id is neither cached nor reachable.
+    """
+    folder = MINI if name == "mini" else Path(name)
+    if folder.is_dir():
+        if not (folder / "model_index.json").is_file():
+            raise EvenhandError(f"model folder {name} is not a diffusers pipeline: it has no model_index.json")
+        source, revision = str(folder), folder_digest(folder)
+    elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        source, revision = name, ""
+    else:
+        raise EvenhandError(f"model {name!r} is neither {list_models()[0]!r}, a folder, nor a hub id 'org/name'")
+    pipe = _from_pretrained(source, name=name, dtype=DTYPES[precision])
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return Model(pipe, name=name, revision=revision or _weights_digest(pipe), device=device)
+
+
+def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
+    import diffusers
+
+    diffusers.utils.logging.disable_progress_bar()
+    arguments = {"use_safetensors": True, "torch_dtype": dtype}
+    if "safety_checker" in _index(source):
+        # The checker blacks pictures out, which would bias every count; runs are never shown unfiltered.
+        arguments |= {"safety_checker": None, "requires_safety_checker": False}
+    try:
+        with _quiet():
+            return diffusers.DiffusionPipeline.from_pretrained(source, **arguments)
+    except (OSError, ValueError, AttributeError, KeyError) as fault:
+        reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
+        raise EvenhandError(
+            f"model {name!r} cannot be loaded ({reason[:200]}); give a complete diffusers folder with "
+            "safetensors weights, or a hub id that is cached or reachable"
+        ) from fault
+
+
+def _index(source: str) -> dict[str, Any]:
+    path = Path(source) / "model_index.json"
+    if not path.is_file():
+        return {"safety_checker": None} if "stable-diffusion-v1" in source else {}
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as fault:
+        raise EvenhandError(f"model folder {source}: model_index.json is not JSON ({fault})") from fault
+    return dict(index)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the loaders' own bars and notices; our progress tells the user what happens."""
+    import diffusers
+    import transformers
+
+    bars = transformers.utils.logging.is_progress_bar_enabled()
+    levels = diffusers.utils.logging.get_verbosity(), transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.disable_progress_bar()
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        diffusers.utils.logging.set_verbosity(levels[0])
+        transformers.utils.logging.set_verbosity(levels[1])
+        if bars:
+            transformers.utils.logging.enable_progress_bar()
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and bytes of every file of a model folder."""
+    sha = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
+        if path.suffix in (".json", ".safetensors", ".txt"):
+            sha.update(f"{path.relative_to(folder).as_posix()}\n".encode())
+            with path.open("rb") as file:
+                sha.update(hashlib.file_digest(file, "sha256").digest())
+    return sha.hexdigest()
+
+
+def _weights_digest(pipe: Any) -> str:
+    """SHA-256 over the parameters of a pipeline that came from the hub's cache."""
+    sha = hashlib.sha256()
+    for part, module in sorted(pipe.components.items()):
+        if isinstance(module, torch.nn.Module):
+            for name, value in sorted(module.state_dict().items()):
+                sha.update(f"{part}.{name}\n".encode())
+                sha.update(value.contiguous().view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,73 @@
+"""From a suite to the list of pictures it asks for. Pure: reads nothing but the suite's prompt sets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from evenhand.bench.prompt_sets import Prompt, PromptSet, load_prompt_set, select
+from evenhand.bench.suite import Suite
+
+
+@dataclass(frozen=True)
+class Item:
+    """One planned picture, before any method.
+
+    Attributes:
+        prompt: The prompt it is drawn for.
+        seed_index: 0, 1, … within the prompt.
+        seed: Seed of the initial noise.
+    """
+
+    prompt: Prompt
+    seed_index: int
+    seed: int
+
+
+def noise_seed(text: str, seed_index: int) -> int:
+    """Seed of a picture's initial noise: 63 bits of a hash of the prompt's text and the seed index.
+
+    It depends on nothing else, so every method, batch and shard draws the picture from the same noise;
+    and it differs between prompts, so that the errors of two occupations are independent.
+    """
+    sha = hashlib.sha256(f"evenhand noise 1\n{seed_index}\n{text}".encode()).digest()
+    return int.from_bytes(sha[:8], "big") >> 1
+
+
+def make_plan(suite: Suite) -> tuple[tuple[Item, ...], tuple[PromptSet, ...]]:
+    """Every picture of the suite in order, and the prompt sets it draws from."""
+    items, sets = [], []
+    for use in suite.prompts:
+        prompt_set = load_prompt_set(use.name)
+        sets.append(prompt_set)
+        for prompt in select(prompt_set, use):
+            items += [Item(prompt, i, noise_seed(prompt.text, i)) for i in range(use.seeds)]
+    return tuple(items), tuple(sets)
+
+
+def concepts(items: tuple[Item, ...]) -> tuple[str, ...]:
+    """The concepts of the neutral prompts, in order: what the methods are asked to balance."""
+    return tuple(dict.fromkeys(i.prompt.concept for i in items if i.prompt.kind == "neutral"))
+
+
+def picture_key(*, model: str, protocol: str, intervention: str, prompt: str, seed: int, negative: str = "") -> str:
+    """Content address of a picture: SHA-256 of everything that determines it.
+
+    Args:
+        model: Model revision.
+        protocol: Protocol as canonical JSON.
+        intervention: Digest of the intervention; empty for the unedited model.
+        prompt: The prompt's text.
+        seed: Seed of the initial noise.
+        negative: Text of the unconditional branch.
+    """
+    parts = {
+        "model": model,
+        "protocol": protocol,
+        "intervention": intervention,
+        "prompt": prompt,
+        "seed": seed,
+        "negative": negative,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

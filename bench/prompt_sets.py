@@ -1,0 +1,352 @@
+"""Prompt sets: versioned, hashed lists of prompts, bundled or read from a user's CSV.
+
+A set is fixed: its digest covers its name, its version and every row, so two results on equal digests
+were made from the same prompts. A bundled set is ``prompts/<name>.csv`` beside its datasheet
+``prompts/<name>.toml``; a user's set is one CSV with the columns of ``COLUMNS``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, field_validator
+
+from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.suite import PromptUse, Spec
+
+FOLDER = Path(__file__).with_name("prompts")
+"""Folder of the bundled sets."""
+
+COLUMNS = ("prompt", "concept", "template", "kind", "cell")
+"""Header of a prompt CSV."""
+
+KINDS = ("neutral", "explicit", "over_correction", "unrelated", "person")
+"""What a prompt is for. ``explicit`` prompts name their cell, ``over_correction`` prompts have one where
+the subject implies it; ``neutral``, ``unrelated`` (no person) and ``person`` (no occupation) have none."""
+
+MAX_BYTES = 16 * 2**20
+"""Largest prompt CSV that is read."""
+
+MAX_LENGTH = 1000
+"""Longest field of a prompt CSV, in characters; longer ones are as a rule an unclosed quote."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One text given to a model.
+
+    Attributes:
+        id: Hash of the set's name and the text, 16 hexadecimal digits.
+        text: The exact string.
+        concept: What is to be depicted: an occupation, an object, a character.
+        template: Short name of the wording around the concept.
+        kind: One of ``KINDS``.
+        cell: Attribute to the group that the prompt asks for, or that its subject implies.
+    """
+
+    id: str
+    text: str
+    concept: str
+    template: str
+    kind: str
+    cell: dict[str, str] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """A fixed list of prompts.
+
+    Attributes:
+        name: Registered name, or the stem of the user's file.
+        version: The datasheet's version; for a user's file, a hash of its rows.
+        title: One line.
+        description: What the set is for.
+        source: Where the prompts come from.
+        licence: Licence of the texts; empty where the file does not say.
+        prompts: The prompts in file order.
+        digest: SHA-256 over name, version and all rows.
+    """
+
+    name: str
+    version: str
+    title: str
+    description: str
+    source: str
+    licence: str
+    prompts: tuple[Prompt, ...] = field(repr=False)
+    digest: str
+
+
+class Datasheet(Spec):
+    """The card of a bundled set, after Gebru et al., "Datasheets for Datasets" (2021)."""
+
+    name: str
+    version: str
+    title: str
+    description: str
+    motivation: str
+    composition: str
+    source: str
+    licence: str
+    limits: str
+
+    @field_validator("*")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if not value.strip() or "\n" in value:
+            raise ValueError("must be one line of text")
+        return value
+
+
+def list_prompt_sets() -> list[str]:
+    """Names of the bundled sets, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_prompt_set(name_or_path: str | Path) -> PromptSet:
+    """The bundled set of that name, or the set in the user's CSV at that path.
+
+    A string is a path if it ends in ``.csv`` or contains a slash.
+
+    Raises:
+        EvenhandError: Unknown name (the nearest is suggested), or a file that cannot be read or breaks
+            the format; the message names the file, the line and the remedy.
+    """
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name.endswith(".csv") or "/" in name:
+        return _load_file(Path(name_or_path))
+    sheet = load_datasheet(name)
+    _, rows = _read_csv(FOLDER / f"{name}.csv", name=name)
+    return PromptSet(
+        name=name,
+        version=sheet.version,
+        title=sheet.title,
+        description=sheet.description,
+        source=sheet.source,
+        licence=sheet.licence,
+        prompts=rows,
+        digest=_digest(name, sheet.version, rows),
+    )
+
+
+def load_datasheet(name: str) -> Datasheet:
+    """The datasheet of a bundled set.
+
+    Raises:
+        EvenhandError: Unknown name, or a datasheet with a wrong value.
+    """
+    if name not in list_prompt_sets():
+        raise unknown("prompt set", name, list_prompt_sets())
+    path = FOLDER / f"{name}.toml"
+    try:
+        sheet = Datasheet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise EvenhandError(f"datasheet {path} cannot be read: {fault}; reinstall evenhand") from fault
+    except ValidationError as fault:
+        error = fault.errors()[0]
+        place = ".".join(str(part) for part in error["loc"])
+        raise EvenhandError(f"datasheet {path}: {place}: {error['msg']}") from fault
+    if sheet.name != name:
+        raise EvenhandError(f"datasheet {path}: name is {sheet.name!r}; it must be the file's own, {name!r}")
+    return sheet
+
+
+def select(prompt_set: PromptSet, use: PromptUse) -> tuple[Prompt, ...]:
+    """The prompts that a suite draws from a set, in file order.
+
+    The filters ``kinds``, ``concepts`` and ``templates`` hold together; empty ones keep everything.
+    ``limit`` then takes evenly spaced prompts, the first included: row ``i * n // limit`` for each ``i``.
+
+    Raises:
+        EvenhandError: A filter names a value that the set does not have, or nothing is left.
+    """
+    chosen = prompt_set.prompts
+    filters = {"kind": use.kinds, "concept": use.concepts, "template": use.templates}
+    for column, wanted in filters.items():
+        known = {getattr(prompt, column) for prompt in prompt_set.prompts}
+        for value in wanted:
+            if value not in known:
+                raise unknown(f"{column} of prompt set {prompt_set.name}", value, known)
+        chosen = tuple(prompt for prompt in chosen if not wanted or getattr(prompt, column) in wanted)
+    if not chosen:
+        stated = ", ".join(f"{column}s {list(wanted)}" for column, wanted in filters.items() if wanted)
+        raise EvenhandError(
+            f"prompt set {prompt_set.name} has no prompt with {stated} together; drop one filter"
+        )
+    count = len(chosen)
+    limit = min(use.limit or count, count)
+    return tuple(chosen[i * count // limit] for i in range(limit))
+
+
+def format_cell(cell: Mapping[str, str]) -> str:
+    """The cell as in the CSV: ``"gender=woman;tone=dark"``."""
+    return ";".join(f"{attribute}={group}" for attribute, group in cell.items())
+
+
+def parse_cell(text: str) -> dict[str, str]:
+    """The reverse of :func:`format_cell`; the empty text is the empty cell.
+
+    Raises:
+        ValueError: The text is not of that form, or names an attribute twice.
+    """
+    cell: dict[str, str] = {}
+    for part in text.split(";") if text else []:
+        # A group may be several words ("East Asian"); "*" joins the groups of a cell's name.
+        match = re.fullmatch(r"([a-z][a-z0-9_]*)=([^\s=*]+(?: [^\s=*]+)*)", part)
+        if match is None:
+            raise ValueError(
+                f"cell {_show(text)} cannot be read; write attribute=group, with ';' between several"
+            )
+        if match[1] in cell:
+            raise ValueError(f"cell {_show(text)} names attribute {match[1]!r} twice; keep one")
+        cell[match[1]] = match[2]
+    return cell
+
+
+def _load_file(path: Path) -> PromptSet:
+    name = path.stem
+    comment, rows = _read_csv(path, name=name)
+    version = _digest(name, "", rows)[:12]
+    return PromptSet(
+        name=name,
+        version=version,
+        title=name,
+        description=f"Prompts of the file {path.name}.",
+        source=comment or path.name,
+        licence="",
+        prompts=rows,
+        digest=_digest(name, version, rows),
+    )
+
+
+def _digest(name: str, version: str, prompts: Sequence[Prompt]) -> str:
+    rows = [[p.text, p.concept, p.template, p.kind, sorted(p.cell.items())] for p in prompts]
+    return _sha256([name, version, rows])
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, separators=(",", ":")).encode()).hexdigest()
+
+
+def _read_csv(path: Path, *, name: str) -> tuple[str, tuple[Prompt, ...]]:
+    """The leading comment without its ``#``, empty if there is none, and the prompts of a CSV."""
+    text = _read_text(path)
+    comment = ""
+    lines = 0
+    if text.startswith("#"):
+        comment, _, text = text.partition("\n")
+        lines = 1
+    records = _records(path, text, lines_before=lines)
+    _, header = next(records, (0, []))
+    if tuple(header) != COLUMNS:
+        found = _show(",".join(header)) if header else "missing"
+        raise _fault(path, lines + 1, f"the header is {found}; it must be {','.join(COLUMNS)}")
+    prompts: dict[str, Prompt] = {}
+    line_of: dict[str, int] = {}
+    for line, fields in records:
+        try:
+            prompt = _parse_row(fields, name=name)
+        except ValueError as fault:
+            raise _fault(path, line, str(fault)) from fault
+        if prompt.id in prompts:
+            first = line_of[prompt.id]
+            raise _fault(
+                path, line, f"prompt {_show(prompt.text)} is already on line {first}; remove one of the two"
+            )
+        prompts[prompt.id] = prompt
+        line_of[prompt.id] = line
+    if not prompts:
+        raise _fault(path, lines + 2, "no prompt follows the header; add one prompt a line")
+    return comment.lstrip("#").strip(), tuple(prompts.values())
+
+
+def _read_text(path: Path) -> str:
+    """The file's text with line feeds as line ends and without a byte-order mark."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as fault:
+        raise EvenhandError(f"prompt file {path} cannot be read: {fault}; check the path") from fault
+    if len(data) > MAX_BYTES:
+        raise EvenhandError(f"prompt file {path} is larger than {MAX_BYTES // 2**20} MiB; split it")
+    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if b"\0" in data:
+        line = data[: data.index(b"\0")].count(b"\n") + 1
+        raise _fault(path, line, "holds a NUL byte; save the file as CSV text in UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = fault.object[: fault.start].count(b"\n") + 1
+        raise _fault(path, line, f"is not UTF-8 ({fault.reason}); save the file in UTF-8") from fault
+
+
+def _records(path: Path, text: str, *, lines_before: int) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV text, each with the line on which it starts."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        line = lines_before + reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as fault:
+            raise _fault(path, line, f"is not CSV ({fault}); quote fields as in RFC 4180") from fault
+        yield line, fields
+
+
+def _parse_row(fields: list[str], *, name: str) -> Prompt:
+    """The prompt of one row; a ``ValueError`` says what is wrong with it and what to do."""
+    if len(fields) != len(COLUMNS):
+        raise ValueError(
+            f"{len(fields)} columns; write the {len(COLUMNS)} of the header, quoting any comma inside one"
+        )
+    for column, value in zip(COLUMNS, fields, strict=True):
+        _check_field(column, value)
+    text, concept, template, kind, cell = fields
+    if kind not in KINDS:
+        raise ValueError(str(unknown("kind", kind[:40], KINDS)))
+    groups = parse_cell(cell)
+    if kind == "explicit" and not groups:
+        raise ValueError(
+            "the cell of an explicit prompt is empty; write the groups it names, as in gender=woman"
+        )
+    if groups and kind not in ("explicit", "over_correction"):
+        raise ValueError(
+            f"a prompt of kind {kind!r} has cell {_show(cell)}; leave it empty, or make the kind explicit"
+        )
+    return Prompt(
+        id=_sha256([name, text])[:16], text=text, concept=concept, template=template, kind=kind, cell=groups
+    )
+
+
+def _check_field(column: str, value: str) -> None:
+    if not value and column != "cell":
+        raise ValueError(f"column {column} is empty; fill it in")
+    if len(value) > MAX_LENGTH:
+        raise ValueError(
+            f"column {column} holds {_show(value)}, over {MAX_LENGTH} characters; look for an open quote"
+        )
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in value):
+        raise ValueError(
+            f"column {column} holds {_show(value)}; take the line break or control character out"
+        )
+    if value != value.strip():
+        raise ValueError(f"column {column} holds {_show(value)}; take the spaces at its ends away")
+
+
+def _show(value: str) -> str:
+    return repr(value if len(value) <= 60 else f"{value[:60]}…")
+
+
+def _fault(path: Path, line: int, what: str) -> EvenhandError:
+    return EvenhandError(f"prompt file {path}, line {line}: {what}")

@@ -1,0 +1,71 @@
+"""One registry for methods, judges, metrics and suites: Python entry points, loaded when asked for.
+
+Built-ins use the same door as third parties: a package that declares an entry point in one of the
+groups below is listed and run without a change to Evenhand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from evenhand.bench.errors import EvenhandError, unknown
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The entry points of one group.
+
+    Attributes:
+        kind: What the group holds, in the singular, for messages.
+        group: Name of the entry-point group.
+    """
+
+    kind: str
+    group: str
+
+    def entries(self) -> dict[str, EntryPoint]:
+        """Name to entry point, sorted by name.
+
+        Raises:
+            EvenhandError: Two packages claim the same name.
+        """
+        found: dict[str, EntryPoint] = {}
+        for entry in sorted(entry_points(group=self.group), key=lambda e: (e.name, e.value)):
+            other = found.setdefault(entry.name, entry)
+            if other.value != entry.value:
+                raise EvenhandError(
+                    f"{self.kind} {entry.name!r} is registered twice, as {other.value} and {entry.value}; "
+                    "uninstall one of the two packages"
+                )
+        return found
+
+    def names(self) -> list[str]:
+        """Every registered name, sorted; loads nothing."""
+        return list(self.entries())
+
+    def get(self, name: str) -> Any:
+        """Load what is registered under ``name``.
+
+        Raises:
+            EvenhandError: The name is unknown (the nearest one is suggested) or its package fails to load.
+        """
+        entries = self.entries()
+        if name not in entries:
+            raise unknown(self.kind, name, entries)
+        entry = entries[name]
+        try:
+            return entry.load()
+        except Exception as fault:  # a plug-in may fail in any way; the user must learn which one
+            package = entry.dist.name if entry.dist else "an unknown package"
+            raise EvenhandError(
+                f"{self.kind} {name!r} of package {package} fails to load from {entry.value}: "
+                f"{type(fault).__name__}: {fault}"
+            ) from fault
+
+
+METHODS = Registry("method", "evenhand.methods")
+JUDGES = Registry("judge", "evenhand.judges")
+METRICS = Registry("metric", "evenhand.metrics")
+SUITES = Registry("suite", "evenhand.suites")

@@ -1,0 +1,352 @@
+"""The result of one method on one suite: pydantic models whose JSON is the record of a run.
+
+Nothing here depends on a clock: the same run gives the same bytes. Seconds live in ``timing.json``
+beside the results. This module imports no torch; ``reports`` reads results through it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from evenhand.bench.errors import EvenhandError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def _parse(value: Any) -> Any:
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def _dump(value: float) -> float | str:
+    # Nine digits: far below any interval's width, and free of the last bit's noise.
+    return float(f"{value:.9g}") if math.isfinite(value) else str(value)
+
+
+Real = Annotated[float, BeforeValidator(_parse), PlainSerializer(_dump)]
+"""A float written with nine significant digits; non-finite values as ``"nan"``, ``"inf"``, ``"-inf"``."""
+
+
+class Model(BaseModel):
+    """Base of all result models: frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class JudgeCard(Model):
+    """A judge as it took part in the run."""
+
+    name: str
+    version: str
+    title: str
+    summary: str
+    family: str
+    taxonomies: dict[str, list[str]]
+    licence: str
+    origin: str
+    role: str = Field(description="panel, steering or witness")
+
+
+class PromptSetCard(Model):
+    """A prompt set as it took part in the run."""
+
+    name: str
+    version: str
+    digest: str
+    prompts: int
+
+
+class MethodCard(Model):
+    """A method as it took part in the run: its card and every parameter resolved."""
+
+    label: str = Field(description="name of the row: the method's name and the parameters given")
+    name: str
+    version: str
+    title: str
+    summary: str
+    paper: str
+    licence: str
+    origin: str
+    family: str
+    attributes: str
+    needs_training_data: bool
+    parameters: dict[str, Any]
+    steering_judge: str | None
+    intervention: str = Field(description="SHA-256 of the fitted intervention")
+
+
+class Spec(Model):
+    """What was run, with hashes."""
+
+    suite: str
+    suite_version: str
+    suite_digest: str
+    model: str
+    model_revision: str
+    protocol: dict[str, Any]
+    attributes: dict[str, list[str]]
+    primary: str = Field(
+        default="", description="attribute set whose RMSDelta ranks the methods, joined by *"
+    )
+    concepts: list[str]
+    target: dict[str, float] = Field(description="desired share of each cell the methods balance over")
+    prompt_sets: list[PromptSetCard]
+    judges: list[JudgeCard]
+    method: MethodCard
+
+
+class Cost(Model):
+    """What the method used, counted; seconds are in ``timing.json``."""
+
+    fit_pictures: int = Field(description="pictures drawn by the method's own loop")
+    fit_judgements: int = Field(description="pictures shown to the steering judge")
+    pictures: int = Field(description="pictures made for the evaluation")
+    intervention_bytes: int
+    record: dict[str, Any] = Field(default_factory=dict, description="what the fit says of itself")
+
+
+class CoverageRow(Model):
+    """Decided and undetermined pictures for one judge and attribute."""
+
+    judge: str
+    attribute: str
+    kind: str
+    pictures: int
+    ok: int
+    undetermined: dict[str, int] = Field(description="status to count; adds up to pictures - ok")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.ok + sum(self.undetermined.values()) != self.pictures:
+            raise ValueError(f"coverage of {self.judge}/{self.attribute} does not add up")
+        return self
+
+
+class Coverage(Model):
+    """Planned, made and failed pictures; they add up."""
+
+    planned: int
+    made: int
+    failed: dict[str, int] = Field(default_factory=dict)
+    rows: list[CoverageRow]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.made + sum(self.failed.values()) != self.planned:
+            raise ValueError("coverage does not add up: planned != made + failed")
+        return self
+
+
+class EstimateRow(Model):
+    """A number with its interval; see ``evenhand.metrics.table.Estimate`` for the fields."""
+
+    metric: str
+    attributes: str
+    concept: str
+    kind: str
+    judge: str
+    corrected: bool
+    value: Real
+    low: Real
+    high: Real
+    n: int
+    floor: Real
+    unit: str
+    group: str = ""
+
+
+class ComparisonRow(Model):
+    """Paired difference of this method to another on common prompts and seeds."""
+
+    metric: str
+    attributes: str
+    kind: str = "neutral"
+    judge: str
+    corrected: bool
+    group: str = ""
+    against: str
+    value: Real = Field(description="this method minus the other")
+    low: Real
+    high: Real
+    p: Real = Field(description="sign-flip test over concepts, Holm-adjusted over methods")
+
+
+class RankRow(Model):
+    """Rank confidence set of the method among the methods of the run."""
+
+    metric: str
+    attributes: str
+    kind: str = "neutral"
+    judge: str
+    corrected: bool
+    low: int
+    high: int
+    of: int
+    tie_group: str
+
+
+class AgreementRow(Model):
+    """Agreement between two judges, or of all of them (``judges`` joined by ``*``)."""
+
+    judges: str
+    attribute: str
+    statistic: str
+    value: Real
+    low: Real = math.nan
+    high: Real = math.nan
+    n: int
+
+
+class Environment(Model):
+    """Software the numbers depend on."""
+
+    evenhand: str
+    python: str
+    packages: dict[str, str]
+    device: str
+    guarantee: str = Field(description="which determinism holds, in words")
+
+
+class Result(Model):
+    """One method's result on one suite."""
+
+    schema_version: int = SCHEMA_VERSION
+    spec: Spec
+    environment: Environment
+    cost: Cost
+    coverage: Coverage
+    estimates: list[EstimateRow]
+    comparisons: list[ComparisonRow]
+    ranks: list[RankRow]
+    agreement: list[AgreementRow]
+    notes: list[str]
+
+    def estimate(
+        self,
+        metric: str,
+        *,
+        attributes: str = "",
+        judge: str = "panel",
+        corrected: bool = False,
+        concept: str = "",
+        group: str = "",
+        kind: str | None = None,
+    ) -> EstimateRow | None:
+        """The estimate row with these keys, or ``None`` where it was not measured.
+
+        Where ``kind`` is not given and several kinds of prompts were measured, that of neutral prompts.
+        """
+        wanted = (metric, attributes, judge, corrected, concept, group)
+        rows = [
+            row
+            for row in self.estimates
+            if (row.metric, row.attributes, row.judge, row.corrected, row.concept, row.group) == wanted
+            and kind in (None, row.kind)
+        ]
+        return min(rows, key=lambda row: row.kind != "neutral", default=None)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The estimate rows as a data frame with a ``method`` column."""
+        import pandas as pd
+
+        frame = pd.DataFrame([row.model_dump() for row in self.estimates])
+        frame.insert(0, "method", self.spec.method.label)
+        return frame
+
+    def to_json(self) -> str:
+        """Stable JSON: the same run gives the same bytes."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> Result:
+        """Read a result file.
+
+        Raises:
+            EvenhandError: The file is missing, is not JSON, or does not follow the schema.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
+            raise EvenhandError(f"result {path} cannot be read ({fault}); run the suite again") from fault
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if version != SCHEMA_VERSION:
+            raise EvenhandError(f"result {path} has schema version {version}, this is {SCHEMA_VERSION}")
+        try:
+            return cls.model_validate(data)
+        except ValueError as fault:
+            raise EvenhandError(f"result {path} is not valid: {fault}".splitlines()[0]) from fault
+
+    def __str__(self) -> str:
+        head = f"{self.spec.method.label} on {self.spec.suite} ({self.spec.model})"
+        rows = [r for r in self.estimates if not r.concept and r.judge in ("", "panel")]
+        lines = [
+            f"  {r.metric} {r.attributes} {'corrected ' if r.corrected else ''}"
+            f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}] n={r.n}"
+            for r in rows
+        ]
+        return "\n".join([head, *lines])
+
+
+class Timing(Model):
+    """Seconds a method took on this machine; kept out of the result, which has no clock."""
+
+    method: str
+    fit_seconds: float = 0.0
+    generate_seconds: float = 0.0
+    judge_seconds: float = 0.0
+    machine: str = ""
+
+
+class Entry(Model):
+    """A published row of the board: one JSON file in ``reports/entries``."""
+
+    result: Result
+    timing: Timing | None = None
+
+    def to_json(self) -> str:
+        """Stable JSON: the same entry gives the same bytes."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+class BoardRow(Model):
+    """One row of the public board, made from an entry by ``evenhand.bench.board``."""
+
+    result: Result
+    timing: Timing | None
+    rank_low: int
+    rank_high: int
+    tie_group: str
+    failed_gates: list[str] = Field(description="reasons why the row is listed below the line")
+
+
+class Run(Model):
+    """Everything a report needs: the results of a run and pointers to its pictures."""
+
+    folder: str
+    results: list[Result]
+    timings: list[Timing]
+    pictures: list[PictureRow]
+
+
+class PictureRow(Model):
+    """One picture of a run with its panel labels, for the report's grids."""
+
+    path: str
+    method: str
+    prompt: str
+    concept: str
+    kind: str
+    seed_index: int
+    labels: dict[str, str] = Field(description="attribute to perceived group, or 'undetermined'")
+
+
+Run.model_rebuild()

@@ -1,0 +1,156 @@
+"""The sampler: one explicit denoising loop on diffusers' parts, for the U-Net families.
+
+Noise is drawn per picture on the CPU from the picture's own seed, so a picture does not depend on its
+batch, its shard or its method: methods are compared on the same noise.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evenhand.bench.models import Model
+from evenhand.bench.suite import Protocol
+from evenhand.methods.base import Images, Intervention
+
+Drawn = tuple[Images, NDArray[np.bool_]]
+"""Pictures of a batch, and which of them are finite."""
+
+SOLVERS = {
+    "dpmsolver++": "DPMSolverMultistepScheduler",
+    "ddim": "DDIMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "lms": "LMSDiscreteScheduler",
+    "pndm": "PNDMScheduler",
+    "unipc": "UniPCMultistepScheduler",
+}
+
+
+def picture_stream(digest: str, prompt: str, seed: int) -> np.random.Generator:
+    """The random stream that an intervention may use for one picture, from (method, prompt, seed)."""
+    sha = hashlib.sha256(f"{digest}\n{seed}\n{prompt}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(sha[:16], "big"))
+
+
+class Sampler:
+    """Draws pictures of a model under a protocol."""
+
+    def __init__(self, model: Model, protocol: Protocol) -> None:
+        import diffusers
+
+        self.model = model
+        self.protocol = protocol
+        self._scheduler = getattr(diffusers, SOLVERS[protocol.solver]).from_config(model.scheduler.config)
+        scale = 2 ** (len(model.vae.config.block_out_channels) - 1)
+        channels = model.unet.config.in_channels
+        self._latent_shape = (channels, protocol.height // scale, protocol.width // scale)
+
+    def __call__(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        intervention: Intervention | None = None,
+        negative_prompt: str = "",
+        on_batch: Callable[[int, Images, NDArray[np.bool_]], None] | None = None,
+    ) -> Images:
+        """Pictures ``(n, height, width, 3)`` of ``prompts``, one per seed.
+
+        Every batch has the protocol's size: the last one is filled up with copies that are dropped, since
+        another batch shape may select other kernels and change a picture's last bits.
+
+        Args:
+            prompts: ``n`` prompts, mixed freely.
+            seeds: ``n`` seeds of the initial noise.
+            intervention: What a fitted method changes; its ``weights`` are in force during the call.
+            negative_prompt: Text of the unconditional branch.
+            on_batch: Called after every batch with its first index, its pictures, and which of them are
+                finite; a picture that a broken edit turned into NaN is black and marked ``False``.
+        """
+        intervention = intervention or Intervention()
+        size = self.protocol.batch
+        pairs = list(zip(prompts, seeds, strict=True))
+        batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
+        filled = [batch + [batch[-1]] * (size - len(batch)) for batch in batches]
+        made = [np.empty((0, self.protocol.height, self.protocol.width, 3), dtype=np.uint8)]
+        with self.model.edited(intervention.weights):
+            drawn = self._all([partial(self._batch, batch, intervention, negative_prompt) for batch in filled])
+            for number, (images, finite) in enumerate(drawn):
+                kept = len(batches[number])
+                made.append(images[:kept])
+                if on_batch:
+                    on_batch(number * size, images[:kept], finite[:kept])
+        return np.concatenate(made)
+
+    def _all(self, tasks: list[Callable[[], Drawn]]) -> Iterator[Drawn]:
+        """Results in order. On the CPU every core draws batches of its own with one thread.
+
+        One thread per batch makes a picture independent of the number of cores, and on small models it is
+        faster than splitting every operation over the cores.
+        """
+        if self.model.device.type != "cpu":
+            yield from (task() for task in tasks)
+            return
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            futures = [pool.submit(task) for task in tasks]
+            try:
+                yield from (future.result() for future in futures)
+            finally:
+                for future in futures:
+                    future.cancel()
+        torch.set_num_threads(threads)
+
+    @torch.inference_mode()
+    def _batch(self, batch: list[tuple[str, int]], intervention: Intervention, negative: str) -> Drawn:
+        digest = intervention.digest() if type(intervention) is not Intervention else ""
+        streams = [picture_stream(digest, prompt, seed) for prompt, seed in batch]
+        texts = [intervention.prompt(text, s) for (text, _), s in zip(batch, streams, strict=True)]
+        conditional = intervention.embedding(self.model.encode(texts).states, streams)
+        unconditional = self.model.encode([negative]).states.expand_as(conditional)
+        states = torch.cat([unconditional, conditional])
+        noise = torch.stack([self._noise(seed) for _, seed in batch])
+        extra = self._extra(texts, negative) if self.model.family == "sdxl" else {}
+        return self._decode(self._denoise(noise, states, extra))
+
+    def _noise(self, seed: int) -> Tensor:
+        return torch.randn(self._latent_shape, generator=torch.Generator("cpu").manual_seed(seed))
+
+    def _denoise(self, noise: Tensor, states: Tensor, extra: dict[str, Any]) -> Tensor:
+        # Solvers keep a history, so every batch has its own.
+        unet, scheduler = self.model.unet, copy.deepcopy(self._scheduler)
+        scheduler.set_timesteps(self.protocol.steps, device=self.model.device)
+        latents = noise.to(self.model.device, unet.dtype) * scheduler.init_noise_sigma
+        states = states.to(unet.dtype)
+        for t in scheduler.timesteps:
+            both = scheduler.scale_model_input(torch.cat([latents, latents]), t)
+            noise_pred = unet(both, t, encoder_hidden_states=states, added_cond_kwargs=extra).sample
+            e_uncond, e_text = noise_pred.chunk(2)
+            guided = e_uncond + self.protocol.guidance * (e_text - e_uncond)
+            latents = scheduler.step(guided, t, latents).prev_sample
+        return latents
+
+    def _extra(self, texts: list[str], negative: str) -> dict[str, Tensor]:
+        """SDXL's pooled text and size conditioning."""
+        pooled = torch.cat([self.model.pooled([negative]).expand(len(texts), -1), self.model.pooled(texts)])
+        height, width = self.protocol.height, self.protocol.width
+        ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=pooled.dtype, device=pooled.device)
+        return {"text_embeds": pooled, "time_ids": ids.expand(2 * len(texts), -1)}
+
+    def _decode(self, latents: Tensor) -> Drawn:
+        vae = self.model.vae
+        images = vae.decode(latents / vae.config.scaling_factor).sample.float()
+        finite = images.isfinite().all(dim=3).all(dim=2).all(dim=1)
+        images = torch.where(finite[:, None, None, None], images, -1.0)
+        pixels = images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).cpu().numpy(), finite.cpu().numpy()

@@ -1,0 +1,230 @@
+"""A suite: prompt sets, model, protocol, panel, attributes and method parameters, as one TOML file."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.registry import SUITES
+
+if TYPE_CHECKING:
+    from evenhand.methods.base import Cell
+
+
+class Spec(BaseModel):
+    """Base of all suite models: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Protocol(Spec):
+    """Frozen generation settings; any change needs a new version."""
+
+    version: str
+    solver: Literal["dpmsolver++", "ddim", "euler", "lms", "pndm", "unipc"] = "dpmsolver++"
+    steps: int = Field(gt=0, le=1000)
+    guidance: float = Field(ge=1)
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    batch: int = Field(gt=0, le=1024)
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+
+
+class GroupWords(Spec):
+    """The words that name a group in a prompt: before an occupation, and alone."""
+
+    adjective: str
+    noun: str | None = None
+
+
+class Attribute(Spec):
+    """A perceived attribute and its groups, in order."""
+
+    groups: dict[str, GroupWords] = Field(min_length=2)
+
+
+class PromptUse(Spec):
+    """A prompt set and how much of it the suite draws.
+
+    Attributes:
+        name: Registered prompt set, or the path of a CSV.
+        seeds: Pictures per prompt.
+        kinds: Kinds drawn; empty for all.
+        concepts: Concepts drawn; empty for all.
+        templates: Templates drawn; empty for all.
+        limit: At most this many prompts, evenly spaced over the set; 0 for all.
+    """
+
+    name: str
+    seeds: int = Field(gt=0, le=100_000)
+    kinds: tuple[str, ...] = ()
+    concepts: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    limit: int = Field(default=0, ge=0)
+
+
+class Bootstrap(Spec):
+    """Settings of the two-stage paired cluster bootstrap (measurement.md 2.4)."""
+
+    draws: int = Field(default=2000, ge=100, le=100_000)
+    seed: int = 0
+    resample_concepts: bool = True
+
+
+class Suite(Spec):
+    """One benchmark, fully stated; ``RUN/suite.toml`` is this with everything resolved.
+
+    Attributes:
+        balance: Attributes whose joint cells the methods balance; the target is uniform over the cells.
+        report: Attribute sets that are measured, each a list of attribute names.
+        primary: The attribute set whose RMSDelta ranks the methods.
+        panel: Judges that vote. A method's steering judge may not be among them.
+        witnesses: Judges that are measured and shown but have no vote.
+        calibration: Confusion counts of the judges: ``"mini"`` or the path of a CSV; empty for none.
+        scorer: Model for alignment and same-seed distance: ``"mini"`` or a CLIP folder.
+        defaults: Methods that run when none is named.
+        methods: Parameters of methods on this suite.
+    """
+
+    name: str
+    version: str
+    title: str
+    description: str = ""
+    model: str
+    protocol: Protocol
+    attributes: dict[str, Attribute]
+    balance: tuple[str, ...]
+    report: tuple[tuple[str, ...], ...]
+    primary: tuple[str, ...]
+    panel: tuple[str, ...]
+    witnesses: tuple[str, ...] = ()
+    calibration: str = ""
+    scorer: str
+    prompts: tuple[PromptUse, ...] = Field(min_length=1)
+    bootstrap: Bootstrap = Bootstrap()
+    defaults: tuple[str, ...] = ("base",)
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for attributes in (self.balance, self.primary, *self.report):
+            for name in attributes:
+                if name not in self.attributes:
+                    raise ValueError(f"attribute {name!r} is not in [attributes]")
+        if self.primary not in self.report:
+            raise ValueError(f"primary {list(self.primary)} is not among the reported attribute sets")
+        if both := set(self.panel) & set(self.witnesses):
+            raise ValueError(f"judge {sorted(both)[0]!r} is both in the panel and a witness")
+        return self
+
+    def digest(self) -> str:
+        """SHA-256 of the resolved suite."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def cells(self) -> tuple[Cell, ...]:
+        """The joint cells of the attributes to balance, in the order of their groups."""
+        from evenhand.methods.base import Cell
+
+        attributes = {name: self.attributes[name].groups for name in self.attributes if name in self.balance}
+        products = itertools.product(*(groups.items() for groups in attributes.values()))
+        return tuple(
+            Cell(
+                groups={name: group for name, (group, _) in zip(attributes, product, strict=True)},
+                adjective=_adjective([words for _, words in product]),
+                noun=_noun([words for _, words in product]),
+            )
+            for product in products
+        )
+
+
+def _adjective(words: list[GroupWords]) -> str:
+    # English puts age before skin before gender; suites list attributes the other way round.
+    return " ".join(word.adjective for word in reversed(words))
+
+
+def _noun(words: list[GroupWords]) -> str:
+    head = next((word.noun for word in words if word.noun), "person")
+    return " ".join([*(word.adjective for word in reversed(words) if not word.noun), head])
+
+
+def load_suite(name: str) -> Suite:
+    """The suite registered under ``name``, or the suite in the TOML file at that path.
+
+    Raises:
+        EvenhandError: Unknown name, unreadable file, malformed TOML or a wrong value.
+    """
+    if name.endswith(".toml") or "/" in name:
+        return read_suite(Path(name))
+    return read_suite(Path(str(SUITES.get(name))))
+
+
+def read_suite(path: Path) -> Suite:
+    """Read a suite file; every fault is one line that names the file and the place."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise EvenhandError(f"suite file {path} cannot be read: {fault}") from fault
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise EvenhandError(f"suite file {path} is not TOML: {fault}") from fault
+    try:
+        return Suite.model_validate(data)
+    except ValidationError as fault:
+        error = fault.errors()[0]
+        place = ".".join(str(part) for part in error["loc"]) or "the suite"
+        line = _line_of(text, [str(part) for part in error["loc"]])
+        raise EvenhandError(f"suite file {path}, line {line}: {place}: {error['msg']}") from fault
+
+
+def _line_of(text: str, keys: list[str]) -> int:
+    """Line of the last of ``keys`` found as a key or table name, from 1; 1 where none is."""
+    for key in reversed(keys):
+        for number, line in enumerate(text.splitlines(), start=1):
+            head = line.split("=")[0].strip().strip("[]").strip('"')
+            if head == key or head.endswith(f".{key}"):
+                return number
+    return 1
+
+
+def to_toml(value: Mapping[str, Any]) -> str:
+    """The mapping as TOML: plain keys first, then tables; ``None`` is left out."""
+    lines = [f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None and not _is_table(v)]
+    for key, table in value.items():
+        if _is_table(table):
+            lines += ["", *_table(_key(key), table)]
+    return "\n".join(lines) + "\n"
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _table(path: str, table: Mapping[str, Any]) -> list[str]:
+    lines = [f"[{path}]"]
+    lines += [f"{_key(k)} = {_value(v)}" for k, v in table.items() if v is not None and not _is_table(v)]
+    for key, inner in table.items():
+        if _is_table(inner):
+            lines += ["", *_table(f"{path}.{_key(key)}", inner)]
+    return lines
+
+
+def _key(key: str) -> str:
+    return key if key.replace("-", "").replace("_", "").isalnum() and key.isascii() else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool | int | float | str):
+        return json.dumps(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + "}"
+    return "[" + ", ".join(_value(item) for item in value) + "]"

@@ -1,0 +1,138 @@
+"""A run's folder: whose it is, what lies where, and reading it back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.result import PictureRow, Result, Run, Timing
+from evenhand.bench.store import PictureStore, Table, write_atomically
+from evenhand.bench.suite import Suite, read_suite, to_toml
+
+SHOWN_PER_CONCEPT = 8
+"""Pictures of one concept, kind and method that a report may show."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one run; see DESIGN 'A run's folder'."""
+
+    root: Path
+
+    @property
+    def pictures(self) -> PictureStore:
+        """The content-addressed pictures."""
+        return PictureStore(self.root / "pictures")
+
+    @property
+    def labels(self) -> Table:
+        """The label table."""
+        return Table(self.root / "tables", "labels", keys=("key", "judge", "judge_version", "attribute"))
+
+    @property
+    def vectors(self) -> Table:
+        """The image vectors of the scorer."""
+        return Table(self.root / "tables", "vectors", keys=("key", "scorer"))
+
+    @property
+    def picture_table(self) -> Table:
+        """The picture table."""
+        return Table(self.root / "tables", "pictures", keys=("method", "prompt_id", "seed_index"))
+
+    def claim(self, suite: Suite) -> None:
+        """Take the folder for ``suite``; a folder that is another suite's, or not a run, is refused.
+
+        Raises:
+            EvenhandError: The folder belongs to another suite or version, or holds something else.
+        """
+        path = self.root / "suite.toml"
+        if not path.is_file():
+            others = [p.name for p in self.root.iterdir() if p.name != ".lock"]
+            if others:
+                raise EvenhandError(
+                    f"output folder {self.root} is not a run: it holds {others[0]!r} and no suite.toml; "
+                    "choose an empty or new --out"
+                )
+            write_atomically(path, to_toml(suite.model_dump(mode="json")).encode())
+        kept = read_suite(path)
+        if kept.digest() != suite.digest():
+            raise EvenhandError(
+                f"output folder {self.root} belongs to suite {kept.name!r} version {kept.version} "
+                f"({kept.digest()[:8]}), not {suite.name!r} version {suite.version} ({suite.digest()[:8]}); "
+                "choose another --out"
+            )
+
+    def result_paths(self) -> list[Path]:
+        """The result files, sorted by name."""
+        return sorted((self.root / "results").glob("*.json"))
+
+    def timings(self) -> dict[str, Timing]:
+        """Seconds by method, added up over interruptions."""
+        path = self.root / "timing.json"
+        if not path.is_file():
+            return {}
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {row["method"]: Timing.model_validate(row) for row in rows}
+
+    def write_timings(self, timings: dict[str, Timing]) -> None:
+        """Replace ``timing.json``."""
+        rows = [timing.model_dump(mode="json") for _, timing in sorted(timings.items())]
+        write_atomically(self.root / "timing.json", (json.dumps(rows, indent=1) + "\n").encode())
+
+
+def load_run(folder: Path) -> Run:
+    """Everything a report needs of a finished run.
+
+    Raises:
+        EvenhandError: The folder is not a run, or it holds no result yet.
+    """
+    work = Workspace(folder)
+    if not (folder / "suite.toml").is_file():
+        raise EvenhandError(f"{folder} is not a run folder: it has no suite.toml; give the --out of `evenhand run`")
+    results = [Result.load(path) for path in work.result_paths()]
+    if not results:
+        raise EvenhandError(f"run {folder} has no result yet; run the same `evenhand run` command again")
+    results.sort(key=lambda r: (r.spec.method.label != "base", r.spec.method.label))
+    timings = work.timings()
+    return Run(
+        folder=str(folder),
+        results=results,
+        timings=[timings[r.spec.method.label] for r in results if r.spec.method.label in timings],
+        pictures=_shown(work),
+    )
+
+
+def _shown(work: Workspace) -> list[PictureRow]:
+    """The first pictures of every method, kind and concept, with what the panel perceived."""
+    pictures, labels = work.picture_table.read(), work.labels.read()
+    if not len(pictures) or not len(labels):
+        return []
+    panel = labels[labels["judge"] == "panel"]
+    perceived: dict[str, dict[str, str]] = {}
+    for key, attribute, label in zip(panel["key"], panel["attribute"], panel["label"], strict=True):
+        perceived.setdefault(key, {})[attribute] = label or "undetermined"
+    rows, count = [], Counter[tuple[str, ...]]()
+    for row in pictures.sort_values(["method", "seed_index", "prompt_id"]).to_dict("records"):
+        group = (row["method"], row["kind"], row["concept"])
+        count[group] += 1
+        if count[group] <= SHOWN_PER_CONCEPT:
+            rows.append(_picture_row(row, perceived.get(row["key"], {})))
+    return rows
+
+
+def _picture_row(row: dict[str, object], labels: dict[str, str]) -> PictureRow:
+    names = ("path", "method", "prompt", "concept", "kind", "seed_index")
+    return PictureRow.model_validate({name: row[name] for name in names} | {"labels": labels})
+
+
+def merged(pictures: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """The picture table with the rows of the methods in ``pictures`` replaced by them."""
+    kept = table.read()
+    if len(kept):
+        kept = kept[~kept["method"].isin(set(pictures["method"]))]
+    return pd.concat([kept, pictures], ignore_index=True)

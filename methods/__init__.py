@@ -1,0 +1,1 @@
+"""Debiasing methods, one file each; :mod:`evenhand.methods.base` is their contract."""

@@ -1,0 +1,312 @@
+"""The contract of a debiasing method: ``Method.fit(task) -> Intervention``.
+
+A method is a pydantic model whose fields are its parameters. It receives a :class:`Task` (the loaded
+model, the concepts and cells to balance, two callables that draw and judge pictures) and returns an
+:class:`Intervention`: data and pure functions that the engine applies to the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+import torch
+from evenhand.bench.errors import EvenhandError
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+Images = NDArray[np.uint8]
+"""Pictures as ``(n, height, width, 3)`` sRGB bytes."""
+
+
+class MethodInfo(BaseModel):
+    """The card of a method: who made it, what it edits, what it needs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+    title: str
+    summary: str
+    paper: str = ""
+    licence: str
+    """Licence of this implementation."""
+    origin: str
+    """Where the algorithm comes from and under which licence its authors released code, if any."""
+    family: Literal["none", "weights", "embedding", "guidance", "prompt", "features", "training"]
+    architectures: tuple[str, ...]
+    """Model families it works on: ``sd1``, ``sd2``, ``sdxl``, or ``any``."""
+    attributes: str
+    """Which attributes it can treat, in words."""
+    needs_training_data: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of groups, with the words that name it in a prompt.
+
+    Attributes:
+        groups: Attribute to group, for example ``{"gender": "woman", "tone": "dark"}``.
+        adjective: Words placed before an occupation: ``"elderly dark-skinned female"``.
+        noun: Words that stand alone: ``"elderly dark-skinned woman"``.
+    """
+
+    groups: Mapping[str, str]
+    adjective: str
+    noun: str
+
+    @property
+    def name(self) -> str:
+        """The cell's key, groups joined in attribute order: ``"woman*dark"``."""
+        return "*".join(self.groups.values())
+
+
+@dataclass(frozen=True)
+class TextStates:
+    """The text encoder's output for a list of ``n`` prompts.
+
+    Attributes:
+        states: ``(n, length, d)``, ``last_hidden_state`` from padded ids without an attention mask.
+        first_eos: ``(n,)``, position of the first end-of-text token, ``sum(mask) - 1``.
+    """
+
+    states: Tensor
+    first_eos: Tensor
+
+    def at(self, positions: Tensor) -> Tensor:
+        """Rows ``(n, d)`` at one position per prompt: ``at(first_eos - 1)`` is the last content token."""
+        prompts = torch.arange(len(self.states), device=positions.device)
+        return self.states[prompts, positions]
+
+
+class EditableModel(Protocol):
+    """What a method may know of the loaded model."""
+
+    @property
+    def name(self) -> str:
+        """The name it was loaded by."""
+        ...
+
+    @property
+    def family(self) -> str:
+        """``sd1``, ``sd2`` or ``sdxl``."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> TextStates:
+        """Text states of the prompts, as the U-Net receives them."""
+        ...
+
+    def cross_attention(self) -> dict[str, Tensor]:
+        """Current K and V projections of every ``attn2``: parameter name to an ``(m, d)`` copy."""
+        ...
+
+
+class Sample(Protocol):
+    """Draws pictures with the suite's sampler; every picture is counted as the method's cost."""
+
+    def __call__(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        intervention: Intervention | None = None,
+        negative_prompt: str = "",
+    ) -> Images:
+        """Pictures of ``prompts`` (one per seed) under an intervention."""
+        ...
+
+
+class SteeringJudge(Protocol):
+    """The steering judge: a zero-shot classifier over given texts."""
+
+    def __call__(self, images: Images, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Probabilities ``(n, len(texts))``, rows summing to one."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is asked to do.
+
+    Attributes:
+        model: The loaded model.
+        concepts: Nouns whose depiction is to be balanced, for example ``("nurse", "CEO")``.
+        cells: The ``K`` cells to balance over.
+        target: Desired share of each cell, length ``K``, summing to one.
+        rng: The method's own random stream, derived from (suite, method).
+        sample: Draws pictures; counted.
+        judge: The steering judge that the method declared; counted.
+    """
+
+    model: EditableModel
+    concepts: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    target: NDArray[np.float64]
+    rng: np.random.Generator
+    sample: Sample
+    judge: SteeringJudge
+
+
+@dataclass(frozen=True, eq=False)
+class Intervention:
+    """What a fitted method hands to the engine. The base class does nothing.
+
+    A method that acts on prompts or text states subclasses it in its own file and overrides
+    :meth:`prompt` or :meth:`embedding`; all state they use lives in ``tensors`` and ``data``, so that
+    the intervention can be stored as safetensors and JSON and hashed.
+
+    Attributes:
+        weights: Parameter name to new value; the engine copies them in place and restores them.
+        concept_weights: As ``weights``, one edited model per concept, where a method edits that way.
+        tensors: Further tensors that the functions use.
+        data: Further JSON values that the functions use.
+        record: What the fit did (rounds, ratios), for the report; not part of the identity.
+    """
+
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    concept_weights: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def prompt(self, text: str, draw: np.random.Generator) -> str:
+        """The text that is generated in place of ``text``; ``draw`` is the picture's own stream."""
+        return text
+
+    def embedding(self, states: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
+        """Conditional text states ``(n, length, d)`` that replace ``states``; one stream a picture."""
+        return states
+
+    def flat_tensors(self) -> dict[str, Tensor]:
+        """Every tensor under one flat name, as stored in the safetensors file."""
+        flat = {f"weights/{name}": value for name, value in self.weights.items()}
+        for concept, weights in self.concept_weights.items():
+            flat |= {f"concept_weights/{concept}/{name}": value for name, value in weights.items()}
+        return flat | {f"tensors/{name}": value for name, value in self.tensors.items()}
+
+    def digest(self) -> str:
+        """SHA-256 of class name, data and tensors: the intervention's identity (``record`` is left out)."""
+        data = json.dumps(dict(self.data), sort_keys=True)
+        sha = hashlib.sha256(f"{type(self).__qualname__}\n{data}".encode())
+        for name, tensor in sorted(self.flat_tensors().items()):
+            value = tensor.detach().cpu().contiguous()
+            sha.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            sha.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return sha.hexdigest()
+
+
+class Method(BaseModel, ABC):
+    """A debiasing method; its pydantic fields are its parameters, with their only defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    info: ClassVar[MethodInfo]
+    intervention_type: ClassVar[type[Intervention]] = Intervention
+
+    @property
+    def steering_judge(self) -> str | None:
+        """Name of the judge inside the method's own loop, if it has one; never part of its headline."""
+        return None
+
+    @abstractmethod
+    def fit(self, task: Task) -> Intervention:
+        """Solve the task and return the intervention; reads no file and sees no benchmark prompt."""
+
+
+def save(intervention: Intervention, folder: Path) -> None:
+    """Write ``intervention.safetensors`` (every tensor) and ``intervention.json`` (the rest, and the digest).
+
+    The JSON is written last, so that a folder torn by an interruption does not load.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.detach().cpu().clone() for name, value in intervention.flat_tensors().items()}
+    save_file({name: value.contiguous() for name, value in tensors.items()}, folder / _TENSORS)
+    document = {
+        "class": type(intervention).__qualname__,
+        "digest": intervention.digest(),
+        "data": dict(intervention.data),
+        "record": dict(intervention.record),
+    }
+    (folder / _DOCUMENT).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def load(folder: Path, method_type: type[Method]) -> Intervention:
+    """The intervention that :func:`save` wrote, of the class that ``method_type`` produces.
+
+    Raises:
+        EvenhandError: A file is missing or unreadable, another method wrote it, or its digest differs.
+    """
+    kind = method_type.intervention_type
+    try:
+        document = json.loads((folder / _DOCUMENT).read_text(encoding="utf-8"))
+        flat = load_file(folder / _TENSORS)
+        written, digest = document["class"], document["digest"]
+        intervention = kind(**_nested(flat), data=document["data"], record=document["record"])
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise EvenhandError(f"cannot read the intervention in {folder} ({error!r}); fit it again") from error
+    if written != kind.__qualname__:
+        raise EvenhandError(f"{folder} holds a {written}; {method_type.__name__} makes a {kind.__qualname__}")
+    if digest != intervention.digest():
+        raise EvenhandError(f"the intervention in {folder} differs from its digest; fit it again")
+    return intervention
+
+
+_TENSORS = "intervention.safetensors"
+_DOCUMENT = "intervention.json"
+
+
+def _nested(flat: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The inverse of :meth:`Intervention.flat_tensors`; parameter names hold no slash, concepts may."""
+    nested: dict[str, Any] = {"weights": {}, "concept_weights": {}, "tensors": {}}
+    for path, value in flat.items():
+        kind, _, name = path.partition("/")
+        if kind == "concept_weights":
+            concept, _, name = name.rpartition("/")
+            nested[kind].setdefault(concept, {})[name] = value
+        else:
+            nested[kind][name] = value
+    return nested
+
+
+def article(word: str) -> str:
+    """The indefinite article of a word, by its sound: ``"a"`` or ``"an"``.
+
+    >>> [article(word) for word in ("elderly", "European", "unmarried", "honest", "nurse")]
+    ['an', 'a', 'an', 'an', 'a']
+    """
+    return "an" if _VOWEL_SOUND.match(word) else "a"
+
+
+_VOWEL_SOUND = re.compile(r"(?!eu|one\b|uni(?![dmn])|us[ae])[aeiou]|hon(?:est|ou?r)|hour|heir", re.IGNORECASE)
+
+
+def fill(template: str, *, concept: str, cell: Cell | None = None) -> str:
+    """The template with its fields filled; ``{a}`` becomes the article of the word after it.
+
+    Fields: ``{a}``, ``{concept}``, and, with a cell, ``{adjective}`` and ``{noun}``.
+
+    Raises:
+        EvenhandError: The template names another field.
+
+    >>> fill("a photo of {a} {concept}", concept="attendant")
+    'a photo of an attendant'
+    """
+    words = {"concept": concept, "a": "{a}"}
+    if cell is not None:
+        words |= {"adjective": cell.adjective, "noun": cell.noun}
+    try:
+        text = template.format(**words)
+    except (KeyError, IndexError, ValueError) as error:
+        known = ", ".join(f"{{{word}}}" for word in sorted(words))
+        raise EvenhandError(f"cannot fill template {template!r} ({error}); its fields are {known}") from error
+    return re.sub(r"\{a\} (\w+)", lambda match: f"{article(match[1])} {match[1]}", text)

@@ -1,0 +1,221 @@
+"""From a judge's answers on anchors (pictures of known truth) to the confusion matrix that corrects it.
+
+A confusion table has the columns of :data:`CONFUSION_COLUMNS`; a joint attribute is written ``gender*tone``
+and its cells ``woman*dark``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.representation import FloatArray
+from evenhand.metrics.uncertainty import stream
+
+CONFUSION_COLUMNS = ("judge", "attributes", "truth", "label", "count")
+
+UNDETERMINED = "undetermined"
+"""The label of the abstain column."""
+
+SMALL_ROW = 20
+"""Below so many anchors a row is smoothed, and resampled from a Dirichlet."""
+
+SMOOTHING = 0.5
+
+JOINT_ANCHORS = 25
+"""Anchors that each cell needs before a joint table replaces the product of the marginal ones."""
+
+LARGEST_CONDITION = 5.0
+SMALLEST_RECALL = 0.5
+"""Beyond these two an inversion makes estimates worse than no correction (measurement.md 3.1, 3.15)."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is known of a judge's errors on one attribute or joint attribute.
+
+    Attributes:
+        matrix: ``(K, K + 1)``, rows are truths, the last column abstains.
+        draws: ``(B, K, K + 1)``, the same from resampled anchors.
+        remark: What a reader must know of it, or empty.
+    """
+
+    matrix: FloatArray
+    draws: FloatArray
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a judge is not corrected."""
+
+    reason: str
+
+
+def cell_names(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Names of all cells of a joint attribute in order, ``("woman*light", "woman*dark", ...)``."""
+    return tuple("*".join(cell) for cell in product(*groups))
+
+
+def confusion_matrix(counts: FloatArray) -> FloatArray:
+    """Rows of probabilities from counts ``F (..., K, J)``.
+
+    ``M[y][j] = (F[y][j] + a [j = y]) / (F[y] + a)``, ``a = 0.5`` in rows of under 20 anchors, else 0:
+    spreading the smoothing over all cells of a large table does harm. Source: measurement.md 3.1.
+    """
+    anchors = counts.sum(axis=-1, keepdims=True)
+    added = np.where(anchors < SMALL_ROW, SMOOTHING, 0.0)
+    smoothed = counts + added * np.eye(counts.shape[-2], counts.shape[-1])
+    return np.asarray(smoothed / (anchors + added))
+
+
+def draw_matrices(counts: FloatArray, *, draws: int, rng: np.random.Generator) -> FloatArray:
+    """Matrices ``(draws, K, J)`` of resampled anchors: the sampling error of the calibration itself.
+
+    Each row is redrawn from its multinomial, or from ``Dirichlet(F + 0.5)`` below 20 anchors.
+    """
+    rows = []
+    for row in counts:
+        if row.sum() < SMALL_ROW:
+            rows.append(rng.dirichlet(row + SMOOTHING, size=draws))
+        else:
+            rows.append(rng.multinomial(int(row.sum()), row / row.sum(), size=draws) / row.sum())
+    return np.stack(rows, axis=1)
+
+
+def kronecker(matrices: Sequence[FloatArray]) -> FloatArray:
+    """Joint matrix ``(..., K, K + 1)`` of attributes whose errors are independent given the truth.
+
+    A joint label is decided when every part is; cells run in the order of :func:`cell_names`. The assumption
+    is doubtful exactly where it matters (a gender judge may err on dark-skinned women).
+    """
+
+    def pair(first: FloatArray, second: FloatArray) -> FloatArray:
+        joint = np.einsum("...ij,...kl->...ikjl", first, second)
+        size = first.shape[-1] * second.shape[-1]
+        return np.asarray(joint.reshape(*joint.shape[:-4], size, size))
+
+    decided = reduce(pair, [matrix[..., :-1] for matrix in matrices])
+    return np.asarray(np.concatenate([decided, 1 - decided.sum(axis=-1, keepdims=True)], axis=-1))
+
+
+def reason_to_refuse(matrix: FloatArray) -> str:
+    """Why a matrix must not be inverted, or empty: condition number above 5, or a recall under 0.5."""
+    recall = float(matrix.diagonal().min())
+    if recall < SMALLEST_RECALL:
+        return f"a group is recognised in only {recall:.0%} of its anchors (limit {SMALLEST_RECALL:.0%})"
+    condition = float(np.linalg.cond(matrix[:, :-1]))
+    if condition > LARGEST_CONDITION:
+        return f"condition number {condition:.1f} (limit {LARGEST_CONDITION:g}); merge groups"
+    return ""
+
+
+def calibrate(
+    table: pd.DataFrame,
+    *,
+    judge: str,
+    attributes: Sequence[str],
+    taxonomy: Mapping[str, Sequence[str]],
+    draws: int,
+    seed: int,
+) -> Calibration | Refusal:
+    """The matrix that corrects one judge on one attribute or joint attribute, or why there is none.
+
+    A joint attribute uses its own table where every cell has 25 anchors, else the product of its attributes'
+    matrices, else whatever joint table there is. The anchors of an attribute are resampled once per draw,
+    the same for every joint attribute that contains it.
+
+    Raises:
+        EvenhandError: The table names a group that the taxonomy lacks.
+    """
+    own = _counts(table, judge, attributes, taxonomy)
+    if len(attributes) > 1 and (own is None or own.sum(axis=1).min() < JOINT_ANCHORS):
+        parts = [
+            calibrate(table, judge=judge, attributes=[name], taxonomy=taxonomy, draws=draws, seed=seed)
+            for name in attributes
+        ]
+        known = [part for part in parts if isinstance(part, Calibration)]
+        if len(known) == len(parts):
+            return _checked(
+                kronecker([part.matrix for part in known]),
+                kronecker([part.draws for part in known]),
+                "as if errors on its attributes were independent given the truth",
+            )
+        if own is None:
+            pairs = zip(attributes, parts, strict=True)
+            return next(Refusal(f"{name}: {part.reason}") for name, part in pairs if isinstance(part, Refusal))
+    if own is None:
+        return Refusal("no anchors")
+    if own.sum(axis=1).min() == 0:
+        return Refusal("a group has no anchors")
+    rng = stream(seed, "calibration", judge, "*".join(attributes))
+    return _checked(confusion_matrix(own), draw_matrices(own, draws=draws, rng=rng), "")
+
+
+def _checked(matrix: FloatArray, draws: FloatArray, remark: str) -> Calibration | Refusal:
+    reason = reason_to_refuse(matrix)
+    return Refusal(reason) if reason else Calibration(matrix, draws, remark)
+
+
+def _counts(
+    table: pd.DataFrame, judge: str, attributes: Sequence[str], taxonomy: Mapping[str, Sequence[str]]
+) -> FloatArray | None:
+    """Counts ``(K, K + 1)`` of one judge and attribute set, ``None`` without a row."""
+    name = "*".join(attributes)
+    rows = table[(table["judge"] == judge) & (table["attributes"] == name)]
+    if rows.empty:
+        return None
+    groups = cell_names([taxonomy[attribute] for attribute in attributes])
+    counts = rows.pivot_table(index="truth", columns="label", values="count", aggfunc="sum", fill_value=0)
+    strange = {*counts.index} - {*groups} | {*counts.columns} - {*groups, UNDETERMINED}
+    if strange:
+        raise EvenhandError(
+            f"confusion table of judge {judge!r} names {min(strange)!r}, which is no group of {name}; "
+            f"groups: {', '.join(groups)}"
+        )
+    full = counts.reindex(index=list(groups), columns=[*groups, UNDETERMINED], fill_value=0)
+    return full.to_numpy(float)
+
+
+def confusion_table(
+    truth: pd.DataFrame, labels: pd.DataFrame, attributes: Sequence[Sequence[str]]
+) -> pd.DataFrame:
+    """Counts a confusion table from anchors.
+
+    Args:
+        truth: Columns ``key``, ``attribute``, ``group``: what each anchor shows.
+        labels: The label table of the anchors, one judge or several (the panel's vote is one more judge).
+        attributes: Attributes and joint attributes to count, as tuples.
+
+    Returns:
+        A table with :data:`CONFUSION_COLUMNS`, sorted.
+    """
+    shown = truth.set_index(["key", "attribute"])["group"].unstack()
+    said = labels["label"].where(labels["status"] == "ok", UNDETERMINED)
+    parts = []
+    for judge, rows in labels.assign(label=said).groupby("judge", sort=True):
+        answers = rows.set_index(["key", "attribute"])["label"].unstack()
+        for names in attributes:
+            if not set(names) <= set(answers.columns) & set(shown.columns):
+                continue
+            said_of = answers[list(names)].add_suffix(" label")
+            both = shown[list(names)].join(said_of, how="inner").dropna()
+            given = both.iloc[:, len(names) :]
+            undetermined = (given == UNDETERMINED).any(axis=1)
+            count = pd.DataFrame(
+                {
+                    "judge": judge,
+                    "attributes": "*".join(names),
+                    "truth": both.iloc[:, : len(names)].agg("*".join, axis=1),
+                    "label": given.agg("*".join, axis=1).mask(undetermined, UNDETERMINED),
+                }
+            )
+            parts.append(count.value_counts(sort=False).reset_index())
+    table = pd.concat(parts, ignore_index=True)[list(CONFUSION_COLUMNS)]
+    return table.sort_values(list(CONFUSION_COLUMNS[:4]), ignore_index=True)

@@ -1,0 +1,1 @@
+"""Judges: classifiers of perceived attributes, with one contract in ``base``."""

@@ -1,0 +1,66 @@
+"""The contract of a judge: pictures in, probabilities per attribute out.
+
+A judge never sees the prompt or the method. It answers each attribute that it knows with a probability
+vector over its own taxonomy plus a last column "cannot tell"; the table turns answers into labels.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+Images = NDArray[np.uint8]
+"""Pictures as ``(n, height, width, 3)`` sRGB bytes."""
+
+
+class JudgeInfo(BaseModel):
+    """The card of a judge."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+    """Changes whenever weights, texts or preprocessing change: a hash of all three."""
+    title: str
+    summary: str
+    family: str
+    """Judges that share training data share a family; one family has one vote."""
+    taxonomies: dict[str, tuple[str, ...]]
+    """Attribute to the groups that this judge tells apart, in the order of its columns."""
+    licence: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A judge's answer for one attribute.
+
+    Attributes:
+        probabilities: ``(n, K + 1)``, rows summing to one, the last column "cannot tell".
+        status: ``n`` statuses of measurement.md 0.3; ``"ok"`` where the picture can be judged at all.
+    """
+
+    probabilities: NDArray[np.float64]
+    status: tuple[str, ...]
+
+
+class Judge(ABC):
+    """One classifier of perceived attributes."""
+
+    info: JudgeInfo
+
+    @abstractmethod
+    def label(self, images: Images) -> dict[str, Answer]:
+        """Answers for every attribute of ``info.taxonomies``."""
+
+
+class ZeroShotJudge(Judge):
+    """A judge that can also choose between free texts, which a steering loop needs."""
+
+    @abstractmethod
+    def zero_shot(self, images: Images, texts: list[str]) -> NDArray[np.float64]:
+        """Probabilities ``(n, len(texts))``, rows summing to one."""

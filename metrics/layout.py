@@ -1,0 +1,117 @@
+"""How pictures hang together: rows of clusters of leaves, and the bootstrap over them.
+
+A row is what a metric scores (a concept; for explicit prompts the cell asked for); its clusters are the
+templates (the concepts), its leaves the seeds. Methods share one layout, hence one set of resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from evenhand.metrics.representation import FloatArray, by_group
+from evenhand.metrics.uncertainty import cluster_weights, resample_rows
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each picture belongs.
+
+    Attributes:
+        names: The ``R`` rows.
+        slots: ``(n,)``, positions of the layout's pictures among all pictures of a method.
+        row: ``(n,)``, row of each.
+        leaf: ``(n,)``, leaf of each within its row.
+        sizes: For each row, the leaves of each cluster.
+    """
+
+    names: tuple[str, ...]
+    slots: NDArray[np.int64]
+    row: NDArray[np.int64]
+    leaf: NDArray[np.int64]
+    sizes: tuple[tuple[int, ...], ...]
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Sums of picture values ``(n, C)`` by leaf, ``(R, W, C)``."""
+        width = max(sum(row) for row in self.sizes)
+        table = np.zeros((len(self.names), width, values.shape[1]))
+        np.add.at(table, (self.row, self.leaf), values)
+        return table
+
+    def counts(self, codes: NDArray[np.int64], groups: int) -> FloatArray:
+        """Pictures by leaf and label, ``(R, W, K + 1)``, from codes ``(n,)``; the last is undetermined."""
+        return self.sums(np.eye(groups + 1)[codes])
+
+
+def arrange(
+    slots: ArrayLike,
+    *,
+    row: Sequence[str],
+    cluster: Sequence[str],
+    leaf: Sequence[str],
+    order: Sequence[str] = (),
+) -> Layout:
+    """Builds a layout; pictures of equal row, cluster and leaf share that leaf.
+
+    Args:
+        slots: ``(n,)`` positions of the pictures.
+        row: Row name of each picture.
+        cluster: Cluster of each, within its row.
+        leaf: Leaf of each, within its cluster.
+        order: Order of the rows; alphabetical if empty.
+    """
+    names = tuple(name for name in order if name in set(row)) or tuple(sorted(set(row)))
+    number = {name: position for position, name in enumerate(names)}
+    frame = pd.DataFrame(
+        {"row": [number[name] for name in row], "cluster": list(cluster), "leaf": list(leaf)}
+    )
+    leaves = frame.drop_duplicates().sort_values(["row", "cluster", "leaf"], ignore_index=True)
+    leaves["position"] = leaves.groupby("row").cumcount()
+    placed = frame.merge(leaves, on=["row", "cluster", "leaf"], how="left")
+    sizes = leaves.groupby(["row", "cluster"], sort=True).size().groupby("row", sort=True).agg(tuple)
+    return Layout(
+        names=names,
+        slots=np.asarray(slots, np.int64),
+        row=placed["row"].to_numpy(np.int64),
+        leaf=placed["position"].to_numpy(np.int64),
+        sizes=tuple(sizes),
+    )
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """One set of bootstrap resamples of a layout.
+
+    Attributes:
+        weights: ``(R, B, W)``, see :func:`evenhand.metrics.uncertainty.cluster_weights`.
+        picks: ``(B, R)``, rows of each draw; ``None`` where the rows are a fixed list.
+    """
+
+    weights: NDArray[np.float32]
+    picks: NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, layout: Layout, *, draws: int, rng: np.random.Generator, rows: bool) -> Resamples:
+        """Draws the resamples; ``rows`` says whether rows are resampled as well."""
+        weights = cluster_weights(layout.sizes, draws=draws, rng=rng)
+        count = len(layout.names)
+        return cls(weights, rng.integers(count, size=(draws, count)) if rows else None)
+
+    @property
+    def clusters(self) -> float:
+        """Resampled rows, for the expansion of intervals of aggregates; infinite if the rows are fixed."""
+        return np.inf if self.picks is None else float(self.picks.shape[1])
+
+    def within(self, table: FloatArray) -> FloatArray:
+        """Sums of each draw within each row, ``(B, R, C)``, from sums by leaf ``(R, W, C)``."""
+        return by_group((self.weights @ table).transpose(1, 0, 2))
+
+    def across(self, within: FloatArray) -> FloatArray:
+        """The same with rows resampled: what the aggregate's draws are made of."""
+        if self.picks is None:
+            return within
+        return np.moveaxis(resample_rows(np.moveaxis(within, -1, 0), rows=self.picks), 0, -1)

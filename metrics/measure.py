@@ -1,0 +1,225 @@
+"""The one entry point from tables to numbers: ``measure(pictures, labels, plan=plan)``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.metrics import catalog
+from evenhand.metrics.base import LabelMetric, Metric, PictureMetric
+from evenhand.metrics.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
+from evenhand.metrics.comparison import agreement_of, differences, ranks
+from evenhand.metrics.encode import Study, coverage, encode
+from evenhand.metrics.panel import PANEL, vote
+from evenhand.metrics.reading import Reading
+from evenhand.metrics.rows import Measurement
+from evenhand.metrics.score import Counted, Series, score_labels, score_pictures
+from evenhand.metrics.table import DECISION_THRESHOLD
+from evenhand.metrics.utility import preservation_distance
+from evenhand.metrics.views import Sampling, Target, View, make_views, plain_layout, plain_resamples
+
+Remarks = dict[str, dict[str, None]]
+"""What there is to say of a correction, and the judges that it is true of, in order."""
+
+
+@dataclass(frozen=True)
+class MeasurePlan:
+    """What is measured, and how.
+
+    Attributes:
+        attributes: Attribute to its groups, in order; each is measured.
+        panel: Judges that vote.
+        joints: Joint attributes to measure as well.
+        target: Attribute or joint attribute to the desired shares of its cells; uniform if not listed.
+        witnesses: Judges that are measured and shown but do not vote.
+        steering: Method to the judge in its loop, or ``None``; such a judge must not sit in the panel.
+        confusion: Confusion table of the judges and of the panel; empty for no correction.
+        base: The method that others are compared with; ``None`` for no comparison.
+        metrics: The metrics.
+        threshold: Probability from which the panel's families decide.
+        draws: Bootstrap resamples.
+        seed: Seed of all randomness.
+        resample_concepts: Whether the claim is about concepts like these (True) or about this list.
+    """
+
+    attributes: Mapping[str, tuple[str, ...]]
+    panel: tuple[str, ...]
+    joints: tuple[tuple[str, ...], ...] = ()
+    target: Target = field(default_factory=dict)
+    witnesses: tuple[str, ...] = ()
+    steering: Mapping[str, str | None] = field(default_factory=dict)
+    confusion: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CONFUSION_COLUMNS)))
+    base: str | None = "base"
+    metrics: tuple[Metric, ...] = catalog.DEFAULT
+    threshold: float = DECISION_THRESHOLD
+    draws: int = 2000
+    seed: int = 0
+    resample_concepts: bool = True
+
+    def attribute_sets(self) -> list[tuple[str, ...]]:
+        """Every attribute by itself, then the joint ones."""
+        return list(dict.fromkeys([*((name,) for name in self.attributes), *self.joints]))
+
+    def sampling(self) -> Sampling:
+        """How the bootstrap is drawn."""
+        return Sampling(self.draws, self.seed, self.resample_concepts)
+
+
+def measure(
+    pictures: pd.DataFrame,
+    labels: pd.DataFrame,
+    *,
+    plan: MeasurePlan,
+    embeddings: Mapping[str, NDArray[np.floating]] | None = None,
+) -> Measurement:
+    """Measures every method: representation, fidelity, over-correction, alignment, preservation.
+
+    The panel's vote is cast here (rows of a judge ``panel`` are not read). The same tables in any row order
+    give the same numbers to the last bit.
+
+    Args:
+        pictures: :data:`evenhand.metrics.table.PICTURE_COLUMNS`, and any numeric column that a
+            :class:`PictureMetric` names.
+        labels: :data:`evenhand.metrics.table.LABEL_COLUMNS`.
+        plan: What is measured, and how.
+        embeddings: Key to unit vector of the pictures of unrelated prompts; without them there is no
+            preservation distance.
+
+    Raises:
+        EvenhandError: A steering judge sits in the panel, a judge is missing or was not planned, or the
+            tables are incomplete (see :func:`evenhand.metrics.encode.encode`).
+    """
+    _check(plan, labels)
+    labels = labels[labels["judge"] != PANEL]
+    votes = vote(labels, members=plan.panel, taxonomy=plan.attributes, threshold=plan.threshold)
+    study = encode(pictures, pd.concat([labels, votes], ignore_index=True), taxonomy=plan.attributes)
+    if plan.base is not None and plan.base not in study.methods:
+        raise unknown("base method", plan.base, study.methods)
+    remarks: Remarks = {}
+    series = [*_label_series(study, plan, remarks), *_picture_series(study, plan, embeddings)]
+    notes = [f"{remark} ({', '.join(judges)})" for remark, judges in remarks.items()]
+    return Measurement(
+        estimates={
+            method: [row for one in series if one.method == method for row in (one.estimate, *one.by_row)]
+            for method in study.methods
+        },
+        differences=differences(series, study, base=plan.base, seed=plan.seed),
+        ranks=ranks(series),
+        agreement=agreement_of(study, draws=plan.draws, seed=plan.seed),
+        coverage={method: coverage(study, method) for method in study.methods},
+        notes=[*notes, *_missing(series)],
+    )
+
+
+def _check(plan: MeasurePlan, labels: pd.DataFrame) -> None:
+    for method, judge in sorted(plan.steering.items()):
+        if judge in plan.panel:
+            raise EvenhandError(
+                f"judge {judge!r} steers method {method!r} and sits in the panel; make it a witness"
+            )
+    for names in plan.joints:
+        for name in names:
+            if name not in plan.attributes:
+                raise unknown("attribute", name, plan.attributes)
+    found = set(labels["judge"]) - {PANEL} if "judge" in labels else set()
+    planned = {*plan.panel, *plan.witnesses}
+    for judge in sorted(planned - found):
+        raise EvenhandError(
+            f"judge {judge!r} has no row in the label table; run it or take it out of the suite"
+        )
+    for judge in sorted(found - planned - set(plan.steering.values())):
+        raise unknown("judge in the label table", judge, planned)
+
+
+def _label_series(study: Study, plan: MeasurePlan, remarks: Remarks) -> Iterator[Series]:
+    """Every view under every judge, as it labels and corrected; the panel first and also by row."""
+    metrics = [metric for metric in plan.metrics if isinstance(metric, LabelMetric)]
+
+    @cache
+    def calibration(judge: str, attributes: tuple[str, ...]) -> Calibration | Refusal:
+        return calibrate(
+            plan.confusion,
+            judge=judge,
+            attributes=attributes,
+            taxonomy=plan.attributes,
+            draws=plan.draws,
+            seed=plan.seed,
+        )
+
+    for view in make_views(
+        study, attribute_sets=plan.attribute_sets(), target=plan.target, sampling=plan.sampling()
+    ):
+        for judge in sorted(study.judges(view.attributes), key=lambda name: (name != PANEL, name)):
+            known = calibration(judge, view.attributes)
+            if remark := _correction_remark(view, known):
+                remarks.setdefault(remark, {})[judge] = None
+            readings = [Reading(view, judge, None, plan.seed)]
+            if isinstance(known, Calibration):
+                readings.append(Reading(view, judge, known, plan.seed))
+            codes = study.joint_codes(judge, view.attributes)
+            for row, method in enumerate(study.methods):
+                counted = _count(view, codes[row])
+                for reading in readings:
+                    yield from score_labels(
+                        [metric for metric in metrics if reading.reads(metric)],
+                        reading=reading,
+                        counted=counted,
+                        method=method,
+                        by_row=judge == PANEL,
+                    )
+
+
+def _count(view: View, codes: NDArray[np.int64]) -> Counted:
+    table = view.layout.counts(codes[view.layout.slots], len(view.cells))
+    within = view.resamples.within(table)
+    return Counted(table.sum(axis=1), within, view.resamples.across(within))
+
+
+def _correction_remark(view: View, known: Calibration | Refusal) -> str:
+    if isinstance(known, Refusal):
+        return f"{view.name} is not corrected: {known.reason}"
+    return f"{view.name} is corrected {known.remark}" if known.remark else ""
+
+
+def _picture_series(
+    study: Study, plan: MeasurePlan, embeddings: Mapping[str, NDArray[np.floating]] | None
+) -> Iterator[Series]:
+    columns = dict(study.columns)
+    if embeddings is not None and plan.base is not None:
+        columns[catalog.preservation.column] = preservation_distance(study, embeddings, base=plan.base)
+    for metric in plan.metrics:
+        if not isinstance(metric, PictureMetric):
+            continue
+        if metric.column not in columns:
+            if metric is catalog.preservation:
+                continue
+            raise unknown(f"picture column of metric {metric.name}", metric.column, columns)
+        for kind in metric.kinds:
+            slots = study.slots[study.slots["kind"] == kind]
+            if slots.empty:
+                continue
+            layout = plain_layout(slots)
+            resamples = plain_resamples(layout, kind, plan.sampling())
+            for row, method in enumerate(study.methods):
+                values = columns[metric.column][row, layout.slots]
+                yield score_pictures(
+                    metric, values, method=method, kind=kind, layout=layout, resamples=resamples
+                )
+
+
+def _missing(series: Iterable[Series]) -> Iterator[str]:
+    """What could not be measured: concepts without a decided picture, and metrics without a value."""
+    for one in series:
+        row = one.estimate
+        if isinstance(one.metric, PictureMetric) and np.isnan(row.value):
+            yield f"{one.method}: {row.metric} is missing on {row.kind} prompts, which have too few pictures"
+        if row.judge != PANEL or row.corrected or one.metric is not catalog.delta_tv:
+            continue
+        for concept in [each.concept for each in one.by_row if each.n == 0]:
+            yield f"{one.method}: the panel decides {row.attributes} on no picture of {concept}; left out"

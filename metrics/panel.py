@@ -1,0 +1,126 @@
+"""From several judges to one vote.
+
+Judges that share training data share their errors, so a family has one vote: the average of its posteriors,
+turned into a label by the same rule as a single judge's. What the families do not agree on is undetermined,
+which is a status and is counted; nobody's label is taken by default (measurement.md 3.11).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.metrics.representation import FloatArray, ratio
+from evenhand.metrics.table import DECISION_THRESHOLD, LABEL_COLUMNS, STATUSES, decide
+
+PANEL = "panel"
+"""Name of the vote in every table, and of its family."""
+
+DECIDING_FAMILIES = 2
+"""Families that must decide before the panel does; one suffices where only one knows the attribute."""
+
+ANSWERED = ("ok", "low_confidence")
+"""Statuses under which a judge saw a person and its posterior enters its family's average."""
+
+
+def vote(
+    labels: pd.DataFrame,
+    *,
+    members: Sequence[str],
+    taxonomy: Mapping[str, Sequence[str]],
+    threshold: float = DECISION_THRESHOLD,
+) -> pd.DataFrame:
+    """The panel's label of every picture and attribute that a member labelled.
+
+    More than half of the deciding families must agree, and at least two must decide (one where only one
+    family knows the attribute). Undetermined pictures have status ``inconsistent`` where deciding families
+    disagree, else the most frequent status among the families that did not decide.
+
+    Args:
+        labels: The label table; rows of judges outside ``members`` are not looked at.
+        members: Names of the panel's judges.
+        taxonomy: Attribute to groups, in the order of the probabilities.
+        threshold: See :func:`decide`; applied to each family's average.
+
+    Returns:
+        Label-table rows of judge ``panel``, sorted by attribute and key.
+    """
+    rows = labels[labels["judge"].isin(list(members))].sort_values(["judge", "key"])
+    parts = [
+        _vote_attribute(
+            rows[rows["attribute"] == name], attribute=name, groups=taxonomy[name], threshold=threshold
+        )
+        for name in sorted(set(rows["attribute"]))
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(LABEL_COLUMNS))
+
+
+def _vote_attribute(
+    rows: pd.DataFrame, *, attribute: str, groups: Sequence[str], threshold: float
+) -> pd.DataFrame:
+    keys = np.unique(rows["key"])
+    families = sorted(set(rows["family"]))
+    posteriors = np.stack([_family(rows[rows["family"] == name], keys, len(groups)) for name in families])
+    answered = ~np.isnan(posteriors[..., 0])
+    undetermined = len(groups)
+    codes = np.full(answered.shape, undetermined)
+    codes[answered] = decide(posteriors[answered], threshold=threshold)
+    votes = (codes[..., None] == np.arange(undetermined)).sum(axis=0)
+    deciding = votes.sum(axis=1)
+    enough = deciding >= min(DECIDING_FAMILIES, len(families))
+    won = enough & (2 * votes.max(axis=1) > deciding)
+    winner = np.where(won, votes.argmax(axis=1), undetermined)
+    count = answered.sum(axis=0)[:, None]
+    mean = ratio(np.nansum(posteriors, axis=0), count)
+    confidence = np.take_along_axis(mean, winner[:, None], axis=1)[:, 0]
+    version = "+".join(f"{name}@{number}" for name, number in _versions(rows))
+    return pd.DataFrame(
+        {
+            "key": keys,
+            "judge": PANEL,
+            "judge_version": version,
+            "family": PANEL,
+            "attribute": attribute,
+            "label": np.array([*groups, ""], dtype=object)[winner],
+            "confidence": np.where(won, confidence, np.nan),
+            "status": _statuses(rows, keys, won=won, disagree=enough & ~won),
+            "probabilities": list(mean),
+        }
+    )[list(LABEL_COLUMNS)]
+
+
+def _family(rows: pd.DataFrame, keys: NDArray[Any], groups: int) -> FloatArray:
+    """Mean posterior ``(n, K + 1)`` of a family's judges that answered; ``nan`` where none did."""
+    rows = rows[rows["status"].isin(ANSWERED)]
+    total, count = np.zeros((len(keys), groups + 1)), np.zeros((len(keys), 1))
+    if len(rows):
+        position = np.searchsorted(keys, rows["key"].to_numpy())
+        np.add.at(total, position, np.array(rows["probabilities"].tolist(), float))
+        np.add.at(count, position, 1.0)
+    return ratio(total, count)
+
+
+def _versions(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    return sorted(set(zip(rows["judge"], rows["judge_version"], strict=True)))
+
+
+def _statuses(
+    rows: pd.DataFrame, keys: NDArray[Any], *, won: NDArray[np.bool_], disagree: NDArray[np.bool_]
+) -> list[str]:
+    """One status per picture; among equally frequent reasons the first of ``STATUSES``."""
+    silent = ~won & ~disagree
+    reasons: dict[Any, Counter[str]] = {key: Counter() for key in keys[silent]}
+    for key, status in zip(rows["key"], rows["status"], strict=True):
+        if key in reasons and status != "ok":
+            reasons[key][status] += 1
+    fallback = "low_confidence"
+    said = np.where(won, "ok", np.where(disagree, "inconsistent", fallback)).astype(object)
+    for position in np.flatnonzero(silent):
+        found = reasons[keys[position]]
+        said[position] = max(STATUSES, key=lambda status: found[status]) if found else fallback
+    return [str(status) for status in said]

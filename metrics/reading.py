@@ -1,0 +1,117 @@
+"""From counted labels to tallies: as the judge sees it, or with the judge's errors taken out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from evenhand.metrics.base import LabelMetric, Tally
+from evenhand.metrics.calibration import Calibration
+from evenhand.metrics.correction import inverse_of, invert, likeliest_shares, project_simplex, seen_by_judge
+from evenhand.metrics.representation import FloatArray, by_group, multinomial_noise, ratio, shares_of
+from evenhand.metrics.uncertainty import FLOOR_DRAWS, fair_tables, stream
+from evenhand.metrics.views import View
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One judge's labels under one view, corrected or not.
+
+    Attributes:
+        view: The pictures and the attributes.
+        judge: The judge.
+        calibration: What is known of its errors; ``None`` to take its labels as they are.
+        seed: Seed of the simulated fair models.
+    """
+
+    view: View
+    judge: str
+    calibration: Calibration | None
+    seed: int
+
+    @cached_property
+    def _inverse(self) -> FloatArray | None:
+        return None if self.calibration is None else inverse_of(self.calibration.matrix)
+
+    @cached_property
+    def _resampled_inverse(self) -> FloatArray | None:
+        return None if self.calibration is None else inverse_of(self.calibration.draws)
+
+    @cached_property
+    def _fair(self) -> dict[tuple[int, ...], Tally]:
+        return {}
+
+    def reads(self, metric: LabelMetric) -> bool:
+        """Whether the metric is made for this kind of prompts, these attributes, and a correction."""
+        if metric.joint_only and len(self.view.attributes) == 1:
+            return False
+        return self.view.kind in metric.kinds and (metric.correctable or self.calibration is None)
+
+    def point(self, counts: FloatArray) -> Tally:
+        """The tally of the pictures themselves.
+
+        Corrected shares are the likeliest ones on the simplex; the noise of the unbiased ones includes that
+        of the anchors, which all rows share.
+
+        Args:
+            counts: ``(R, K + 1)`` pictures by label, the last undetermined.
+        """
+        if self.calibration is None or self._inverse is None or self._resampled_inverse is None:
+            return self._as_seen(counts)
+        tally = self._corrected(counts, self._inverse)
+        decided = counts[..., :-1]
+        anchors = np.nanvar(invert(decided, self._resampled_inverse).shares, axis=0, ddof=1).sum(axis=-1)
+        shares = likeliest_shares(decided, self.calibration.matrix)
+        return self._tally(shares, tally.unbiased, tally.noise + anchors, tally.depicted)
+
+    def resampled(self, counts: FloatArray) -> Tally:
+        """The tallies of bootstrap draws ``(B, R, K + 1)``, each with its own resampled anchors."""
+        if self._resampled_inverse is None:
+            return self._as_seen(counts)
+        return self._corrected(counts, self._resampled_inverse)
+
+    def supposed(self, counts: FloatArray) -> Tally:
+        """The tally of counts that might have been, ``(..., R, K + 1)``, with the matrix as estimated."""
+        return self._as_seen(counts) if self._inverse is None else self._corrected(counts, self._inverse)
+
+    def floor(self, metric: LabelMetric, n: FloatArray) -> FloatArray:
+        """The metric's unfinished values ``(F, R)`` for simulated fair models with ``n`` decided pictures."""
+        sizes, place = np.unique(n.astype(int), return_inverse=True)
+        known = tuple(sizes.tolist())
+        if known not in self._fair:
+            self._fair[known] = self._fair_tally(sizes)
+        values = metric.of(self._fair[known])
+        # Rows of equal n take different simulated models, so that their errors average out as real ones do.
+        replicate = (np.arange(FLOOR_DRAWS)[:, None] + np.arange(len(n))) % FLOOR_DRAWS
+        return np.asarray(values[replicate, place])
+
+    def _fair_tally(self, n: FloatArray) -> Tally:
+        seen = self.view.target
+        if self.calibration is not None:
+            seen = seen_by_judge(seen, self.calibration.matrix)
+        rng = stream(self.seed, "floor", self.view.name)
+        decided = fair_tables(n, seen, draws=FLOOR_DRAWS, rng=rng)
+        counts = by_group(np.concatenate([decided, np.zeros((*decided.shape[:-1], 1))], axis=-1))
+        return self.supposed(counts)
+
+    def _as_seen(self, counts: FloatArray) -> Tally:
+        decided = counts[..., :-1]
+        shares = shares_of(decided)
+        noise = multinomial_noise(shares, decided.sum(axis=-1))
+        return self._tally(shares, shares, noise, _decided_share(counts))
+
+    def _corrected(self, counts: FloatArray, inverse: FloatArray) -> Tally:
+        unbiased, noise, depicted = invert(counts[..., :-1], inverse)
+        return self._tally(project_simplex(unbiased), unbiased, noise, depicted * _decided_share(counts))
+
+    def _tally(
+        self, shares: FloatArray, unbiased: FloatArray, noise: FloatArray, depicted: FloatArray
+    ) -> Tally:
+        view = self.view
+        return Tally(shares, unbiased, noise, depicted, view.target, view.shape, view.expected)
+
+
+def _decided_share(counts: FloatArray) -> FloatArray:
+    return ratio(counts[..., :-1].sum(axis=-1), counts.sum(axis=-1))

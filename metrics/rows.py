@@ -1,0 +1,158 @@
+"""The rows that :func:`evenhand.metrics.measure.measure` returns, beside :class:`Estimate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evenhand.metrics.table import Estimate
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An aggregate estimate of a method minus the base's, paired by prompt and seed.
+
+    Attributes:
+        metric: As in :class:`Estimate`, like the next six.
+        attributes: Attribute or joint attribute.
+        kind: Kind of the prompts.
+        judge: Judge or ``"panel"``.
+        corrected: Whether both sides are corrected.
+        group: Group that the value is about.
+        method: The method compared.
+        value: Method minus base.
+        low: Lower end of the 95 % interval of the paired difference.
+        high: Upper end.
+        n: Concepts that both sides have.
+        p: Sign-flip test over concepts; ``nan`` for metrics that are not means over concepts.
+        p_holm: The same, adjusted over the methods of this comparison.
+        unit: Unit of the value.
+    """
+
+    metric: str
+    attributes: str
+    kind: str
+    judge: str
+    corrected: bool
+    group: str
+    method: str
+    value: float
+    low: float
+    high: float
+    n: int
+    p: float
+    p_holm: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Where a method may stand in the order of one metric (simultaneous 95 % confidence sets).
+
+    Attributes:
+        metric: As in :class:`Estimate`, like the next four.
+        attributes: Attribute or joint attribute.
+        kind: Kind of the prompts.
+        judge: ``"panel"``, or empty where no judge is involved.
+        corrected: Whether the ranked estimates are corrected.
+        method: The method.
+        value: Its estimate.
+        rank_low: Best rank that the data allow; 1 is best.
+        rank_high: Worst rank that the data allow.
+        tie: Letter of its tie group; ``A`` is the top tier.
+    """
+
+    metric: str
+    attributes: str
+    kind: str
+    judge: str
+    corrected: bool
+    method: str
+    value: float
+    rank_low: int
+    rank_high: int
+    tie: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of judges on one attribute, over the distinct pictures of people.
+
+    Attributes:
+        statistic: ``"krippendorff_alpha"`` over all judges, or ``"cohen_kappa"`` of a pair.
+        attributes: The attribute.
+        judges: The judges compared.
+        value: The coefficient, 1 is perfect, 0 is chance.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        n: Pictures that at least two of the judges decided.
+    """
+
+    statistic: str
+    attributes: str
+    judges: tuple[str, ...]
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class LabelCoverage:
+    """What became of a method's pictures under one judge and attribute.
+
+    Attributes:
+        judge: Judge or ``"panel"``.
+        attribute: The attribute.
+        kind: Kind of the prompts.
+        planned: Pictures planned; ``decided`` plus all ``undetermined`` ones.
+        decided: Pictures with a label.
+        undetermined: Status to pictures, the statuses of failed pictures included.
+    """
+
+    judge: str
+    attribute: str
+    kind: str
+    planned: int
+    decided: int
+    undetermined: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What became of a method's pictures.
+
+    Attributes:
+        method: The method.
+        planned: Rows of the picture table; ``made`` plus all ``failed`` ones.
+        made: Pictures that exist.
+        failed: Status to pictures.
+        labels: One row per judge, attribute and kind of prompts that show people.
+    """
+
+    method: str
+    planned: int
+    made: int
+    failed: Mapping[str, int]
+    labels: tuple[LabelCoverage, ...]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything that :func:`evenhand.metrics.measure.measure` found.
+
+    Attributes:
+        estimates: Method to its rows: aggregates, concepts, groups; panel and single judges.
+        differences: Methods against the base.
+        ranks: Order of the methods by every metric of the panel.
+        agreement: Agreement of the judges.
+        coverage: Method to what became of its pictures.
+        notes: What a reader must know, one line each: corrections refused and why, concepts without a value.
+    """
+
+    estimates: Mapping[str, list[Estimate]]
+    differences: list[Difference]
+    ranks: list[Rank]
+    agreement: list[Agreement]
+    coverage: Mapping[str, Coverage]
+    notes: list[str]

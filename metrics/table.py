@@ -1,0 +1,178 @@
+"""Words shared by all metrics: kinds, statuses, the tables, the label rule, and the estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+PERSON_KINDS = ("neutral", "person", "explicit", "over_correction")
+"""Kinds of prompts whose pictures show a person and are labelled by every judge."""
+
+KINDS = (*PERSON_KINDS, "unrelated")
+"""All kinds of prompts."""
+
+PICTURE_COLUMNS = (
+    "key",
+    "method",
+    "prompt_id",
+    "prompt",
+    "concept",
+    "template",
+    "kind",
+    "cell",
+    "seed_index",
+    "status",
+    "alignment",
+)
+"""One row per method, prompt and seed; methods that leave a picture untouched share its ``key``.
+
+``cell`` names the groups that the prompt asks for, ``"gender=woman;tone=dark"``, or is empty; ``status`` is
+``"ok"`` or why there is no picture; ``alignment`` is 100 times the cosine of picture and prompt.
+"""
+
+STATUSES = (
+    "ok",
+    "no_person",
+    "no_face",
+    "multi_person",
+    "small_face",
+    "low_confidence",
+    "inconsistent",
+    "refused",
+    "error",
+)
+"""Every status but ``ok`` is "undetermined": counted, never dropped (measurement.md 0.3)."""
+
+LABEL_COLUMNS = (
+    "key",
+    "judge",
+    "judge_version",
+    "family",
+    "attribute",
+    "label",
+    "confidence",
+    "status",
+    "probabilities",
+)
+"""One row per picture, judge and attribute; ``label`` is empty unless ``status`` is ``ok``.
+
+``probabilities`` lists the suite taxonomy's groups in order and "cannot tell" last. Each of our pictures
+shows one person, so there is no person index yet.
+"""
+
+
+DECISION_THRESHOLD = 0.5
+"""Probability from which a group is a judge's label."""
+
+TIE = 1e-9
+"""Probabilities that differ by less are equal: averages of equal numbers may differ in the last digit."""
+
+
+def decide(probabilities: NDArray[np.float64], *, threshold: float = DECISION_THRESHOLD) -> NDArray[np.int64]:
+    """Index of the label of each row of ``(n, K + 1)`` probabilities; ``K`` where there is none.
+
+    A label is the single most probable column, reaching ``threshold`` and not the last one ("cannot tell"). A
+    tie is undetermined (UCE's released evaluation counts it for both groups).
+    """
+    undetermined = probabilities.shape[1] - 1
+    second, best = np.sort(probabilities, axis=1)[:, -2:].T
+    decided = (best - second > TIE) & (best >= threshold - TIE)
+    return np.asarray(np.where(decided, probabilities.argmax(axis=1), undetermined))
+
+
+def hard_labels(
+    probabilities: NDArray[np.float64],
+    groups: Sequence[str],
+    *,
+    status: Sequence[str] | None = None,
+    threshold: float = DECISION_THRESHOLD,
+) -> tuple[list[str], list[str]]:
+    """Labels and statuses of a judge's answer: the one place of the label rule.
+
+    Args:
+        probabilities: ``(n, K + 1)``, the last column "cannot tell".
+        groups: The ``K`` groups in the order of the columns.
+        status: What the judge said of each picture; without it every picture could be judged.
+        threshold: Probability from which a group is a label.
+
+    Returns:
+        ``n`` labels, empty unless the status is ``ok``, and ``n`` statuses: the judge's own, or
+        ``low_confidence`` where no group stands out.
+    """
+    said = ["ok"] * len(probabilities) if status is None else list(status)
+    found = np.array([*groups, ""], dtype=object)[decide(probabilities, threshold=threshold)]
+    labels = [str(label) if state == "ok" else "" for label, state in zip(found, said, strict=True)]
+    weak = [state == "ok" and not label for label, state in zip(labels, said, strict=True)]
+    return labels, ["low_confidence" if low else state for low, state in zip(weak, said, strict=True)]
+
+
+def label_rows(
+    *,
+    keys: Sequence[str],
+    judge: str,
+    version: str,
+    family: str,
+    attribute: str,
+    groups: Sequence[str],
+    probabilities: NDArray[np.float64],
+    status: Sequence[str],
+    threshold: float = DECISION_THRESHOLD,
+) -> pd.DataFrame:
+    """A judge's answer on one attribute as rows of the label table.
+
+    Args:
+        keys: ``n`` pictures.
+        judge: Name of the judge.
+        version: Its version.
+        family: Its family.
+        attribute: The attribute.
+        groups: The attribute's groups in the order of the columns.
+        probabilities: ``(n, K + 1)``, the last column "cannot tell".
+        status: ``n`` statuses as the judge gave them.
+        threshold: See :func:`decide`.
+    """
+    labels, statuses = hard_labels(probabilities, groups, status=status, threshold=threshold)
+    table = pd.DataFrame({"key": list(keys), "label": labels, "status": statuses})
+    table["confidence"] = np.asarray(probabilities, float)[:, :-1].max(axis=1)
+    table["probabilities"] = np.asarray(probabilities, float).tolist()
+    cells = {"judge": judge, "judge_version": version, "family": family, "attribute": attribute}
+    return table.assign(**cells)[list(LABEL_COLUMNS)]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its uncertainty: no bare numbers anywhere.
+
+    Attributes:
+        metric: Name of the metric, for example ``"rms_delta"``.
+        attributes: Attribute or joint attribute, ``"gender"`` or ``"gender*tone"``; empty where none.
+        concept: Occupation, or empty for the aggregate.
+        kind: Kind of the prompts it was measured on.
+        judge: A judge's name, or ``"panel"``; empty where no judge is involved.
+        corrected: Whether the judge's error was corrected.
+        value: The estimate; ``nan`` when there is nothing to estimate from.
+        low: Lower end of the 95 % interval.
+        high: Upper end of the 95 % interval.
+        n: Pictures that entered.
+        floor: Expected value for a perfectly fair model at this ``n`` (``nan`` where it has no meaning).
+        unit: Unit of the value, ``"1"`` for a ratio.
+        group: The group or cell that the value is about; empty where it is about all of them.
+    """
+
+    metric: str
+    attributes: str
+    concept: str
+    kind: str
+    judge: str
+    corrected: bool
+    value: float
+    low: float
+    high: float
+    n: int
+    floor: float
+    unit: str
+    group: str = ""

@@ -1,0 +1,1 @@
+"""From results to pages: the HTML audit report and the leaderboard."""

@@ -1,0 +1,114 @@
+"""The audit report: one self-contained HTML page made from a run.
+
+The page needs no network, no script and no other file. All logic is in Python; the templates only place
+what they are given, and escape it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.result import Run
+from evenhand.reports import sections
+from evenhand.reports.figures import Figure, by_judge, cells, occupations, overview
+from evenhand.reports.gates import Gate, gate_outcomes
+from evenhand.reports.judges import agreement_table, judges_table
+from evenhand.reports.method_table import cost_table, method_table
+from evenhand.reports.pictures import strips
+from evenhand.reports.reading import Key, Reading, attribute_names, base_of, ordered, primary_key
+from evenhand.reports.tables import Table
+from evenhand.reports.verdict import verdict
+
+
+def write_audit(run: Run, path: Path) -> None:
+    """Write the report of ``run`` to ``path``.
+
+    Raises:
+        EvenhandError: As ``render_audit``, or the file cannot be written.
+    """
+    page = render_audit(run)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as fault:
+        raise EvenhandError(f"report {path} cannot be written ({fault}); choose another place") from fault
+
+
+def render_audit(run: Run) -> str:
+    """The report of ``run`` as one HTML page; the same run gives the same bytes.
+
+    Raises:
+        EvenhandError: The run has no result, or one of its pictures cannot be read.
+    """
+    if not run.results:
+        raise EvenhandError(f"run {run.folder} has no results to report; run the suite first")
+    environment = Environment(
+        loader=PackageLoader("evenhand.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("audit.html.j2").render(_content(run))
+
+
+def _content(run: Run) -> dict[str, Any]:
+    """Everything the template places."""
+    unordered = [Reading.of(result) for result in run.results]
+    key = primary_key(unordered)
+    outcomes = _outcomes(unordered)
+    failures = {name: [g.reason for g in gates if g.status != "passed"] for name, gates in outcomes.items()}
+    readings = sorted(ordered(unordered, key), key=lambda reading: bool(failures.get(reading.label)))
+    results = [reading.result for reading in readings]
+    timings = {timing.method: timing for timing in run.timings}
+    content = {
+        "spec": results[0].spec,
+        "verdict": verdict(readings, key, failures),
+        "facts": sections.facts(results),
+        "tested": sections.tested(results),
+        "methods": method_table(readings, key, outcomes, timings),
+        "figures": _figures(readings, key),
+        "strips": strips(run, [reading.label for reading in readings]),
+        "judges": judges_table(results),
+        "agreement": agreement_table(readings),
+        "spread": by_judge(readings, key) if key else None,
+        "coverage": sections.coverage_table(results),
+        "labels": sections.labels_table(results),
+        "comparisons": sections.comparisons_table(readings),
+        "cost": cost_table(readings, timings),
+        "cards": sections.method_cards(results),
+        "limits": sections.LIMITS,
+        "notes": sections.notes(run),
+        "provenance": sections.provenance_tables(results),
+        "environment": results[0].environment,
+    }
+    return content | {"downloads": [*_tables(content), sections.estimates_table(readings)]}
+
+
+def _outcomes(readings: Sequence[Reading]) -> dict[str, list[Gate]]:
+    base = base_of(readings)
+    return {r.label: gate_outcomes(r.result, base.result) for r in readings} if base else {}
+
+
+def _figures(readings: Sequence[Reading], key: Key | None) -> list[Figure]:
+    """Overview, then concepts for each attribute and for the primary set, then the joint cells."""
+    names = attribute_names([reading.result for reading in readings])
+    found = [overview(readings, key)] if key else []
+    sets = dict.fromkeys([*names, *([key.attributes] if key else [])])
+    found += [figure for name in sets if (figure := occupations(readings, name))]
+    joint = cells(readings, key.attributes if key else "*".join(names))
+    return [*found, joint] if joint else found
+
+
+def _tables(content: dict[str, Any]) -> list[Table]:
+    """The tables of the page, in its order."""
+    figures: list[Figure] = [*content["figures"], *([content["spread"]] if content["spread"] else [])]
+    named = [
+        content[name]
+        for name in ("methods", "judges", "agreement", "coverage", "labels", "comparisons", "cost")
+    ]
+    return [*named, *(figure.table for figure in figures), *content["provenance"]]

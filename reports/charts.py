@@ -1,0 +1,167 @@
+"""Charts as inline SVG: dots with intervals, drawn at build time from Vega-Lite specifications.
+
+Every panel is as wide as a phone, so that its letters keep their size; a wide screen sets several side by
+side. Series differ by fill and shape as well as by colour, so that a grey print says the same.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import altair as alt
+import vl_convert
+from markupsafe import Markup, escape
+
+WIDTH, RIGHT, LABEL, ROW_HEIGHT = 344, 18, 152, 16
+"""Pixels: a panel, the margin right of the axis, the widest space for labels, and one line."""
+
+INK, GREY, ACCENT, CHANCE, GRID = "#1f2933", "#5b6470", "#0b5a9d", "#e6e8eb", "#eef0f2"
+SERIES: dict[str, dict[str, Any]] = {
+    "open": {"shape": "circle", "stroke": GREY, "fill": "white", "size": 42, "strokeWidth": 1.5},
+    "full": {"shape": "diamond", "stroke": ACCENT, "fill": ACCENT, "size": 52, "strokeWidth": 1.5},
+}
+"""The two looks of a dot: an open grey circle and a full blue diamond."""
+
+
+Look = Literal["open", "full"]
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One estimate in a panel.
+
+    Attributes:
+        row: The line it stands on.
+        look: Open for what is compared with (the untreated model, the naive number), full for the other.
+        value: The estimate.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        floor: What a fair model would show by chance; ``nan`` for none.
+        target: The desired value; ``nan`` for none.
+    """
+
+    row: str
+    look: Look
+    value: float
+    low: float
+    high: float
+    floor: float = math.nan
+    target: float = math.nan
+
+
+def draw(
+    dots: Sequence[Dot], *, name: str, label: str, axis: str, domain: tuple[float, float], percent: bool
+) -> Markup:
+    """A panel of dots with intervals as an inline SVG image.
+
+    Args:
+        dots: The estimates; those that are not finite are left out (their table says so).
+        name: Prefix of every id in the picture, so that two pictures on one page do not share ids.
+        label: What the picture shows, for readers who cannot see it.
+        axis: Title of the horizontal axis.
+        domain: Ends of the horizontal axis.
+        percent: Whether the axis is in per cent.
+    """
+    rows = list(dict.fromkeys(dot.row for dot in dots))
+    left = min(LABEL, 14 + 6 * max(map(len, rows), default=0))
+    pairs = len({(dot.row, dot.look) for dot in dots}) > len(rows)
+    shift = {"open": -3, "full": 3} if pairs else {"open": 0, "full": 0}
+    marks = [_chance(), *(mark for look in SERIES for mark in _series(look, shift[look])), _target()]
+    labels = alt.Axis(title=axis, format=".0%" if percent else ".1f", tickCount=5, grid=True)
+    x = alt.X("value:Q", scale=alt.Scale(domain=list(domain), nice=False), axis=labels)
+    chart = (
+        alt.layer(*marks, data=alt.NamedData("dots"))
+        .encode(x=x, y=_lines(rows))
+        .properties(
+            width=WIDTH - left - RIGHT,
+            height=ROW_HEIGHT * len(rows),
+            autosize="none",
+            padding={"left": left, "right": RIGHT, "top": 4, "bottom": 38},
+        )
+    )
+    # The data go in last: Altair copies whatever a chart holds at every step.
+    specification = _themed(chart).to_dict(validate=False) | {"datasets": {"dots": _values(dots)}}
+    return _inline(vl_convert.vegalite_to_svg(specification), name=name, label=label)
+
+
+def _lines(rows: Sequence[str]) -> alt.Y:
+    # The renderer cannot measure letters, so the space for labels is set here and long ones are cut.
+    cut = f"truncate(datum.label, {(LABEL - 14) // 6})"
+    axis = alt.Axis(
+        title=None, labelExpr=cut, labelLimit=0, labelPadding=6, ticks=False, domain=False, grid=True
+    )
+    return alt.Y("row:N", sort=list(rows), scale=alt.Scale(domain=list(rows), paddingInner=0), axis=axis)
+
+
+def _values(dots: Sequence[Dot]) -> list[dict[str, Any]]:
+    """The dots as JSON, without numbers that are not finite; floor and target once per line."""
+    seen: set[str] = set()
+    values = []
+    for dot in dots:
+        fields = asdict(dot) if dot.row not in seen else asdict(dot) | {"floor": math.nan, "target": math.nan}
+        seen.add(dot.row)
+        values.append(
+            {key: field for key, field in fields.items() if isinstance(field, str) or math.isfinite(field)}
+        )
+    return values
+
+
+def _series(look: str, shift: int) -> list[alt.Chart]:
+    """Intervals and dots of one look, half a line above or below the middle where a line has two."""
+    style, mine = SERIES[look], f"datum.look === '{look}'"
+    spans = alt.Chart().mark_rule(yOffset=shift, clip=True, color=style["stroke"], strokeWidth=1.5)
+    spans = spans.encode(x="low:Q", x2="high:Q").transform_filter(
+        f"{mine} && isValid(datum.low) && isValid(datum.high)"
+    )
+    points = alt.Chart().mark_point(yOffset=shift, opacity=1, **style)
+    return [spans, points.transform_filter(f"{mine} && isValid(datum.value)")]
+
+
+def _chance() -> alt.Chart:
+    """The range that a fair model shows by chance, as a band from zero."""
+    bars = alt.Chart().mark_bar(color=CHANCE, clip=True, height=alt.RelativeBandSize(1))
+    return bars.encode(x="floor:Q").transform_filter("isValid(datum.floor)")
+
+
+def _target() -> alt.Chart:
+    ticks = alt.Chart().mark_tick(color=INK, thickness=2, size=ROW_HEIGHT - 2, clip=True)
+    return ticks.encode(x="target:Q").transform_filter("isValid(datum.target)")
+
+
+def _themed(chart: alt.LayerChart) -> alt.LayerChart:
+    return (
+        chart.configure(font="Arial, Helvetica, sans-serif", background="transparent", aria=False)
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelFontSize=11,
+            titleFontSize=11,
+            labelColor=INK,
+            titleColor=INK,
+            titleFontWeight="normal",
+            gridColor=GRID,
+            tickColor=GREY,
+            domainColor=GREY,
+            labelOverlap=False,
+            labelFlush=False,
+        )
+    )
+
+
+def _inline(svg: str, *, name: str, label: str) -> Markup:
+    """The SVG for placing inside HTML: a labelled image with ids of its own and without addresses."""
+    opening, body = svg.removesuffix("</svg>").split(">", 1)
+    box = " ".join(re.findall(r'(?:width|height|viewBox)="[^"]*"', opening))
+    # The renderer numbers its ids on from picture to picture, so they are numbered anew.
+    for number, found in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', body))):
+        body = re.sub(rf'(\bid="|url\(#|href="#){re.escape(found)}(?=["\)])', rf"\g<1>{name}-{number}", body)
+    body = re.sub(r"<[^>]+>", lambda tag: _short_tag(tag.group()), body)
+    return Markup(f'<svg class="chart" role="img" aria-label="{escape(label)}" {box}>{body}</svg>')
+
+
+def _short_tag(tag: str) -> str:
+    tag = re.sub(r' (?:role|aria-[a-z]+|class|pointer-events)="[^"]*"', "", tag)
+    return re.sub(r"(\.\d\d)\d+", r"\1", tag).replace(' opacity="1"', "")

@@ -1,0 +1,289 @@
+"""The figures of the audit report: which numbers stand in which panel, and what they show in one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from markupsafe import Markup
+
+from evenhand.bench.result import EstimateRow, Spec
+from evenhand.reports.charts import Dot, Look, draw
+from evenhand.reports.findings import (
+    UNEVEN,
+    UNEVEN_SHARE,
+    Numbers,
+    distance,
+    judges_spread,
+    rarest,
+    spoken,
+    unevenness,
+    value_of,
+)
+from evenhand.reports.judges import judge_names, spread_table
+from evenhand.reports.reading import Key, Reading, base_of, comparable, concept_names, measured_attributes
+from evenhand.reports.tables import Row, Table, estimated, shared_by, text
+from evenhand.reports.words import SHARE, attribute, cell, count, measure, number, plural, sentence, slug
+
+MAX_PANELS = 6
+"""Methods beyond these are in a figure's table but have no panel."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a figure with its heading."""
+
+    heading: str
+    picture: Markup
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure.
+
+    Attributes:
+        name: Anchor on the page.
+        title: The finding.
+        panels: The pictures.
+        legend: Mark (``open``, ``full``, ``chance`` or ``target``) and its meaning.
+        caption: How to read it and how many pictures are behind it.
+        table: The data.
+    """
+
+    name: str
+    title: str
+    panels: list[Panel]
+    legend: list[tuple[str, str]]
+    caption: str
+    table: Table
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the panels of a before-and-after figure share; ``targets`` gives each line's desired value."""
+
+    name: str
+    axis: str
+    targets: Mapping[str, float]
+    percent: bool
+    upper: float
+
+
+def overview(readings: Sequence[Reading], key: Key) -> Figure:
+    """The primary metric of every method, one panel per attribute set."""
+    title = measure(key.metric).title
+    numbers = {
+        name: comparable(readings, key.metric, name)[""] for name in measured_attributes(readings, key.metric)
+    }
+    panels = []
+    for place, (name, rows) in enumerate(numbers.items()):
+        dots = [
+            _dot(reading.label, "open" if reading.is_base and len(readings) > 1 else "full", row)
+            for reading, row in zip(readings, rows, strict=True)
+            if row is not None
+        ]
+        label = f"{title} over {attribute(name)}: {spoken(readings, rows)}"
+        picture = draw(
+            dots, name=f"overview-{place}", label=label, axis="distance", domain=(0, 1), percent=False
+        )
+        panels.append(Panel(sentence(attribute(name)), picture))
+    lines = {attribute(name): rows for name, rows in numbers.items()}
+    return Figure(
+        "overview",
+        distance(readings, key.attributes, numbers[key.attributes]),
+        panels,
+        _looks(readings),
+        f"0: target shares; 1: one group only. {_pictures(lines)}",
+        _table("overview-data", title, "Attributes", readings, lines),
+    )
+
+
+def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
+    """Every concept before and after, one panel per method; ``None`` where it was not measured."""
+    metric, group, found = _by_concept(readings, attributes)
+    if not found:
+        return None
+    numbers = dict(sorted(found.items(), key=lambda item: -value_of(item[1][0])))
+    target = _target(readings[0].result.spec, group) if group else math.nan
+    name = f"by-concept-{slug(attributes)}"
+    title = f"Share perceived as {group}" if group else measure(metric).title
+    frame = Frame(name, title.lower(), dict.fromkeys(numbers, target), percent=bool(group), upper=1)
+    return Figure(
+        name,
+        unevenness(readings, attributes, numbers, target),
+        _before_after(readings, numbers, frame),
+        [
+            *_looks(readings),
+            ("target", "target share") if group else ("chance", "what a fair model shows by chance"),
+        ],
+        f"{UNEVEN_SHARE if group else UNEVEN} {_pictures(numbers)}{_omitted(readings)}",
+        _table(f"{name}-data", f"{title} by concept: {attribute(attributes)}", "Concept", readings, numbers),
+    )
+
+
+def cells(readings: Sequence[Reading], attributes: str) -> Figure | None:
+    """The share of every joint cell against its target; ``None`` where shares were not measured."""
+    spec = readings[0].result.spec
+    names = [
+        "*".join(groups)
+        for groups in product(*(spec.attributes.get(part, []) for part in attributes.split("*")))
+    ]
+    rows = {name: comparable(readings, SHARE, attributes, group=name)[""] for name in names}
+    numbers = {cell(name): rows[name] for name in names if any(rows[name])}
+    if not numbers:
+        return None
+    targets = {cell(name): _target(spec, name) for name in names}
+    highs = [
+        row.high for line in numbers.values() for row in line if row is not None and math.isfinite(row.high)
+    ]
+    upper = min(1, 1.05 * max(highs, default=1))
+    frame = Frame("cells", "share of the pictures", targets, percent=True, upper=upper)
+    return Figure(
+        "cells",
+        rarest(readings, numbers, targets),
+        _before_after(readings, numbers, frame),
+        [*_looks(readings), ("target", "target share")],
+        f"Mean share over the concepts; lines are 95% intervals. {_pictures(numbers)}{_omitted(readings)}",
+        _table("cells-data", f"Share of each cell of {attribute(attributes)}", "Cell", readings, numbers),
+    )
+
+
+def by_judge(readings: Sequence[Reading], key: Key) -> Figure | None:
+    """The primary number by each judge alone; ``None`` where only the panel was measured."""
+    judges = [
+        judge for judge in judge_names(readings) if any(_judged(reading, key, judge) for reading in readings)
+    ]
+    if len(judges) < 2:
+        return None
+    numbers = {r.label: [row for judge in judges for row in _judged(r, key, judge)] for r in readings}
+    panels = []
+    for place, (heading, rows) in enumerate(list(numbers.items())[:MAX_PANELS]):
+        dots = [_dot(row.judge, "full" if row.corrected else "open", row) for row in rows]
+        spoken = ", ".join(
+            f"{row.judge} {'corrected ' if row.corrected else ''}{number(row.value)}" for row in rows
+        )
+        label = f"{heading}: {spoken}"
+        picture = draw(
+            dots, name=f"by-judge-{place}", label=label, axis="distance", domain=(0, 1), percent=False
+        )
+        panels.append(Panel(heading, picture))
+    return Figure(
+        "by-judge",
+        judges_spread(readings[0], list(numbers.values())[0]),
+        panels,
+        [("open", "as the judge sees it"), ("full", "judge’s error corrected")],
+        f"{measure(key.metric).title}, {attribute(key.attributes)}; lines are 95% intervals. "
+        f"{_pictures(numbers)}{_omitted(readings)}",
+        spread_table(readings, key),
+    )
+
+
+def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -> list[Panel]:
+    """One panel per method, the untreated model behind it; alone where there is one reading."""
+    base = base_of(readings)
+    places = [place for place, reading in enumerate(readings) if reading is not base] or [0]
+    panels = []
+    for place in places[:MAX_PANELS]:
+        looks: list[tuple[int, Look]] = [(place, "full")]
+        if base is not None and len(readings) > 1:
+            looks.insert(0, (readings.index(base), "open"))
+        dots = [
+            _dot(line, look, row, frame.targets[line])
+            for line, rows in numbers.items()
+            for index, look in looks
+            if (row := rows[index]) is not None
+        ]
+        heading = readings[place].label
+        label = (
+            f"{frame.axis}, {heading}"
+            + (" and the untreated model" if len(looks) > 1 else "")
+            + "; data in the table below"
+        )
+        picture = draw(
+            dots,
+            name=f"{frame.name}-{place}",
+            label=label,
+            axis=frame.axis,
+            domain=(0, frame.upper),
+            percent=frame.percent,
+        )
+        panels.append(Panel(heading, picture))
+    return panels
+
+
+def _by_concept(readings: Sequence[Reading], attributes: str) -> tuple[str, str, Numbers]:
+    """Metric, group and rows per concept: the share of the first of two groups, or else a distance.
+
+    The distances are shown as the judges see them, because their chance level is known in that form.
+    """
+    concepts = concept_names([reading.result for reading in readings])
+    groups = readings[0].result.spec.attributes.get(attributes, [])
+    if len(groups) == 2:
+        shares = _measured(comparable(readings, SHARE, attributes, concepts=concepts, group=groups[0]))
+        if shares:
+            return SHARE, groups[0], shares
+    for metric in ("deviation_ratio", "delta_tv"):
+        found = _measured(
+            {name: [r.naive(metric, attributes, concept=name) for r in readings] for name in concepts}
+        )
+        if found:
+            return metric, "", found
+    return "", "", {}
+
+
+def _measured(numbers: Numbers) -> Numbers:
+    return {line: rows for line, rows in numbers.items() if any(row is not None for row in rows)}
+
+
+def _judged(reading: Reading, key: Key, judge: str) -> list[EstimateRow]:
+    rows = [reading.at(key._replace(judge=judge, corrected=corrected)) for corrected in (False, True)]
+    return [row for row in rows if row is not None]
+
+
+def _dot(line: str, look: Look, row: EstimateRow, target: float = math.nan) -> Dot:
+    return Dot(line, look, row.value, row.low, row.high, row.floor, target)
+
+
+def _looks(readings: Sequence[Reading]) -> list[tuple[str, str]]:
+    if len(readings) == 1:
+        return [("full", "estimate with its 95% interval")]
+    return [("open", "untreated model"), ("full", "method; lines are 95% intervals")]
+
+
+def _table(name: str, caption: str, first: str, readings: Sequence[Reading], numbers: Numbers) -> Table:
+    present = [row for found in numbers.values() for row in found if row is not None]
+    shared = shared_by(present)
+    rows = [
+        Row([text(line), *(estimated(row, shared=shared) for row in found)])
+        for line, found in numbers.items()
+    ]
+    facts = [caption, "95% intervals"]
+    if "n" in shared:
+        facts.append(f"n {count(present[0].n)} each")
+    if "floor" in shared and math.isfinite(present[0].floor):
+        facts.append(f"a fair model shows {number(present[0].floor)} by chance")
+    return Table(name, "; ".join(facts), [first, *(reading.label for reading in readings)], rows)
+
+
+def _target(spec: Spec, name: str) -> float:
+    """Target share of a group or cell: the sum over the target cells it contains, or an even share."""
+    parts = set(name.split("*"))
+    shares = [share for cell, share in spec.target.items() if parts <= set(cell.split("*"))]
+    if shares:
+        return sum(shares)
+    sizes = [len(groups) for groups in spec.attributes.values() if parts & set(groups)]
+    return 1 / math.prod(sizes)
+
+
+def _pictures(numbers: Numbers) -> str:
+    """The number of pictures behind the estimates."""
+    counts = [row.n for rows in numbers.values() for row in rows if row is not None]
+    low, high = min(counts), max(counts)
+    return f"n = {count(low)} each." if low == high else f"n = {count(low)} to {count(high)} each."
+
+
+def _omitted(readings: Sequence[Reading]) -> str:
+    more = len([reading for reading in readings if not reading.is_base]) - MAX_PANELS
+    return f" {plural(more, 'further method')} in the data only." if more > 0 else ""

@@ -1,0 +1,119 @@
+"""Picture strips: the same prompt and seed under every method, as small embedded thumbnails."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.result import PictureRow, Run
+from evenhand.reports.words import KINDS, attribute
+
+SIDE = 96
+"""Longest side of a thumbnail in pixels; smaller pictures keep their size."""
+
+COLUMNS = 6
+CONCEPTS = {"neutral": 8, "explicit": 4}
+"""Strips per kind of prompts (two of every other kind): with these the page stays far below 3 MB."""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """One picture of a strip."""
+
+    uri: str
+    alt: str
+    perceived: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One concept: a line per method, a column per prompt and seed; ``None`` where there is no picture.
+
+    Attributes:
+        concept: What the prompts ask for.
+        kind: Kind of the prompts, in words.
+        prompts: The prompts of the columns, each once.
+        columns: Headings of the columns.
+        lines: Method and its pictures.
+    """
+
+    concept: str
+    kind: str
+    prompts: list[str]
+    columns: list[str]
+    lines: list[tuple[str, list[Thumbnail | None]]]
+
+
+def strips(run: Run, methods: Sequence[str]) -> list[Strip]:
+    """Strips of concepts spread evenly over each kind of prompts, in the order of the run.
+
+    Concepts and seeds are taken by their place and never by what came out, so the strips are no selection
+    of good or bad cases.
+
+    Args:
+        run: The run with its pictures.
+        methods: Labels of the lines, in order.
+
+    Raises:
+        EvenhandError: A picture that the run names cannot be read.
+    """
+    concepts: dict[str, dict[str, list[PictureRow]]] = {}
+    for row in run.pictures:
+        concepts.setdefault(row.kind, {}).setdefault(row.concept or row.prompt, []).append(row)
+    kinds = [kind for kind in KINDS if kind in concepts] + sorted(set(concepts) - set(KINDS))
+    return [
+        _strip(run, concepts[kind][concept], methods)
+        for kind in kinds
+        for concept in _spread(list(concepts[kind]), CONCEPTS.get(kind, 2))
+    ]
+
+
+def _spread(items: Sequence[str], wanted: int) -> list[str]:
+    """At most ``wanted`` items, evenly spaced from the first on."""
+    kept = min(wanted, len(items))
+    return [items[place * len(items) // kept] for place in range(kept)]
+
+
+def _strip(run: Run, rows: Sequence[PictureRow], methods: Sequence[str]) -> Strip:
+    found = {(row.method, row.prompt, row.seed_index): row for row in rows}
+    columns = sorted({(row.seed_index, row.prompt) for row in rows})[:COLUMNS]
+    prompts = list(dict.fromkeys(prompt for _, prompt in columns))
+    lines = []
+    for method in methods:
+        pictures = [found.get((method, prompt, seed)) for seed, prompt in columns]
+        lines.append((method, [_thumbnail(run, row) if row is not None else None for row in pictures]))
+    several = len(prompts) > 1
+    heads = [
+        f"prompt {prompts.index(p) + 1}, seed {seed}" if several else f"seed {seed}" for seed, p in columns
+    ]
+    return Strip(
+        rows[0].concept or rows[0].prompt, KINDS.get(rows[0].kind, rows[0].kind), prompts, heads, lines
+    )
+
+
+def _thumbnail(run: Run, row: PictureRow) -> Thumbnail:
+    labels = [f"{attribute(name)} {group}" for name, group in row.labels.items()]
+    perceived = "perceived: " + (", ".join(labels) or "not labelled")
+    alt = f"{row.concept}, {row.method}, seed {row.seed_index}; {perceived}"
+    return Thumbnail(_embed(Path(run.folder) / row.path), alt, perceived)
+
+
+def _embed(path: Path) -> str:
+    """The picture as a ``data:`` address, scaled down to a thumbnail."""
+    try:
+        with Image.open(path) as picture:
+            small = picture.convert("RGB")
+    except (OSError, UnidentifiedImageError) as fault:
+        raise EvenhandError(
+            f"picture {path} cannot be read ({fault}); run the suite again to make it"
+        ) from fault
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=85, subsampling=0, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,0 +1,268 @@
+"""What was tested, coverage, method cards, provenance and limits of the audit report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evenhand.bench.result import CoverageRow, MethodCard, Result, Run
+from evenhand.reports.reading import Reading, attribute_names, concept_names
+from evenhand.reports.tables import Cell, Row, Table, code, compared, counted, estimated, text
+from evenhand.reports.words import (
+    KINDS,
+    NOT_MEASURED,
+    STATUSES,
+    attribute,
+    count,
+    listing,
+    measure,
+    plural,
+)
+
+LIMITS = (
+    "Every label is a perceived attribute of a depicted person who does not exist. Nobody was asked, no "
+    "identity is claimed: gender is gender presentation here, and skin tone is a tone, not a race.",
+    "Judges are classifiers with biases of their own. A correction, where one was made, assumes that they "
+    "err on these pictures as they did on the pictures they were measured on.",
+    "The groups are those the judges can tell apart. People outside these groups are not counted, and no "
+    "number here shows their absence.",
+    "Only the prompts, concepts and settings listed under “What was tested” were tried. Other prompts, "
+    "languages, seeds or samplers may behave otherwise.",
+    "The target shares are the suite’s choice: even shares are neither the labour market nor a legal norm.",
+    "Shares say who is depicted, not how: dignity, pose, clothing and quality per group are not measured.",
+    "An interval covers chance in drawing and judging, but no wrong question and no unsuitable judge.",
+)
+
+
+def facts(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """The figures of the first screen: size, coverage, judges, agreement."""
+    planned, made = (sum(getattr(r.coverage, name) for r in results) for name in ("planned", "made"))
+    families = {judge.family for result in results for judge in result.spec.judges if judge.role == "panel"}
+    return [
+        (count(len(concept_names(results))), "concepts"),
+        (count(len(results)), "method" if len(results) == 1 else "methods, the untreated model included"),
+        (count(made), f"pictures made of {count(planned)} planned"),
+        (_decided(results), "of the labels on neutral prompts decided"),
+        (str(len(families)), "judge family votes" if len(families) == 1 else "judge families vote"),
+        (_alpha(results), "agreement of the judges (Krippendorff’s alpha)"),
+    ]
+
+
+def _decided(results: Sequence[Result]) -> str:
+    rows = [row for result in results for row in result.coverage.rows if row.kind == "neutral"]
+    rows = [row for row in rows if row.judge == "panel"] or rows
+    pictures = sum(row.pictures for row in rows)
+    return f"{100 * sum(row.ok for row in rows) / pictures:.1f}%" if pictures else NOT_MEASURED
+
+
+def _alpha(results: Sequence[Result]) -> str:
+    rows = [row for result in results for row in result.agreement if row.statistic == "krippendorff_alpha"]
+    widest = max((row.judges.count("*") for row in rows), default=0)
+    values = sorted(row.value for row in rows if row.judges.count("*") == widest and math.isfinite(row.value))
+    if not values:
+        return NOT_MEASURED
+    low, high = f"{values[0]:.2f}", f"{values[-1]:.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def tested(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """What was tested, as terms with their descriptions."""
+    spec = results[0].spec
+    groups = {name: values for result in reversed(results) for name, values in result.spec.attributes.items()}
+    attributes = [f"{attribute(name)} ({', '.join(groups[name])})" for name in attribute_names(results)]
+    concepts = concept_names(results)
+    prompt_sets = [
+        f"{card.name} {card.version} ({plural(card.prompts, 'prompt')})" for card in spec.prompt_sets
+    ]
+    return [
+        ("Model", f"{spec.model}, revision {spec.model_revision}"),
+        ("Suite", f"{spec.suite}, version {spec.suite_version}"),
+        ("Methods", listing([result.spec.method.label for result in results])),
+        ("Perceived attributes", "; ".join(attributes)),
+        ("Target", _target(spec.target)),
+        ("Concepts", f"{count(len(concepts))}: {', '.join(concepts)}"),
+        ("Prompt sets", "; ".join(prompt_sets)),
+        ("Settings", ", ".join(f"{name} {value}" for name, value in spec.protocol.items())),
+    ]
+
+
+def _target(target: dict[str, float]) -> str:
+    shares = target.values()
+    if shares and max(shares) - min(shares) < 1e-6:
+        return f"even shares over {plural(len(target), 'cell')}"
+    return "; ".join(f"{cell.replace('*', ' × ')} {100 * share:.1f}%" for cell, share in target.items())
+
+
+def coverage_table(results: Sequence[Result]) -> Table:
+    """Pictures planned, made and failed by method; the columns add up."""
+    reasons = sorted({reason for result in results for reason in result.coverage.failed})
+    rows = [
+        Row(
+            [
+                text(result.spec.method.label),
+                counted(result.coverage.planned),
+                counted(result.coverage.made),
+                *(counted(result.coverage.failed.get(reason, 0)) for reason in reasons),
+            ]
+        )
+        for result in results
+    ]
+    columns = ["Method", "Planned", "Made", *(f"Failed: {reason}" for reason in reasons)]
+    return Table("coverage", "Pictures: planned = made + failed", columns, rows)
+
+
+def labels_table(results: Sequence[Result]) -> Table:
+    """Labels by method, judge, attribute and kind of prompt; decided and undetermined add up."""
+    found = dict.fromkeys(s for result in results for row in result.coverage.rows for s in row.undetermined)
+    statuses = [status for status in STATUSES if status in found] + sorted(set(found) - set(STATUSES))
+    columns = ["Method", "Judge", "Attribute", "Prompts", "Pictures", "Decided"]
+    columns += [f"Undetermined: {STATUSES.get(status, status)}" for status in statuses]
+    rows = [_labels_row(result, row, statuses) for result in results for row in result.coverage.rows]
+    return Table("labels", "Labels: pictures = decided + undetermined", columns, rows)
+
+
+def _labels_row(result: Result, row: CoverageRow, statuses: Sequence[str]) -> Row:
+    undetermined = [counted(row.undetermined.get(status, 0)) for status in statuses]
+    names = [result.spec.method.label, row.judge, attribute(row.attribute), KINDS.get(row.kind, row.kind)]
+    return Row([*map(text, names), counted(row.pictures), counted(row.ok), *undetermined])
+
+
+def estimates_table(readings: Sequence[Reading]) -> Table:
+    """Every aggregate estimate of every method and judge."""
+    columns = [
+        "Method",
+        "Measure",
+        "Attributes",
+        "Group",
+        "Prompts",
+        "Judge",
+        "Correction",
+        "Unit",
+        "Estimate",
+    ]
+    rows = [
+        Row(
+            [
+                text(reading.label),
+                text(measure(row.metric).title, row.metric),
+                text(attribute(row.attributes)),
+                text(row.group),
+                text(KINDS.get(row.kind, row.kind)),
+                text(row.judge),
+                text("corrected" if row.corrected else "naive"),
+                text(row.unit),
+                estimated(row),
+            ]
+        )
+        for reading in readings
+        for row in reading.result.estimates
+        if not row.concept
+    ]
+    return Table("estimates", "Every aggregate estimate", columns, rows)
+
+
+def comparisons_table(readings: Sequence[Reading]) -> Table:
+    """Every paired comparison."""
+    columns = ["Method", "Against", "Measure", "Attributes", "Judge", "Correction", "Difference"]
+    rows = [
+        Row(
+            [
+                text(reading.label),
+                text(row.against),
+                text(measure(row.metric).title, row.metric),
+                text(attribute(row.attributes)),
+                text(row.judge),
+                text("corrected" if row.corrected else "naive"),
+                compared(row),
+            ]
+        )
+        for reading in readings
+        for row in reading.result.comparisons
+    ]
+    return Table("comparisons", "Paired differences on common prompts and seeds", columns, rows)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A method's card, ready to be placed."""
+
+    title: str
+    label: str
+    summary: str
+    facts: list[tuple[str, str]]
+    parameters: list[tuple[str, str]]
+    record: list[tuple[str, str]]
+
+
+def method_cards(results: Sequence[Result]) -> list[Card]:
+    """One card per method with every parameter."""
+    return [_card(result.spec.method, result.cost.record) for result in results]
+
+
+def _card(card: MethodCard, record: dict[str, Any]) -> Card:
+    details = [
+        ("Name and version", f"{card.name} {card.version}"),
+        ("Family", card.family),
+        ("Treats", card.attributes),
+        ("Steering judge", card.steering_judge or "none"),
+        ("Training data", "needed" if card.needs_training_data else "none needed"),
+        ("Paper", card.paper or "none"),
+        ("Origin of the algorithm", card.origin),
+        ("Licence of this implementation", card.licence),
+        ("Intervention", card.intervention),
+    ]
+    return Card(card.title, card.label, card.summary, details, _values(card.parameters), _values(record))
+
+
+def _values(values: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in values.items()]
+
+
+def provenance_tables(results: Sequence[Result]) -> list[Table]:
+    """Hashes of everything that went in, and the software the numbers depend on."""
+    return [_hashes(results), _environment(results)]
+
+
+def _hashes(results: Sequence[Result]) -> Table:
+    pairs: dict[tuple[str, str], None] = {}
+    for result in results:
+        spec = result.spec
+        pairs[f"suite {spec.suite} {spec.suite_version}", spec.suite_digest] = None
+        pairs[f"model {spec.model}", spec.model_revision] = None
+        pairs |= {(f"prompt set {card.name} {card.version}", card.digest): None for card in spec.prompt_sets}
+        pairs |= {(f"judge {judge.name}", judge.version): None for judge in spec.judges}
+        pairs[f"intervention of {spec.method.label}", spec.method.intervention] = None
+    rows = [Row([text(name), code(value)]) for name, value in pairs]
+    return Table("hashes", "Versions and SHA-256 digests", ["What", "Version or digest"], rows)
+
+
+def _environment(results: Sequence[Result]) -> Table:
+    lines: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        for name, value in _software(result):
+            lines.setdefault((name, value), []).append(result.spec.method.label)
+    rows = [
+        Row([text(name), text(value), _whom(labels, len(results))]) for (name, value), labels in lines.items()
+    ]
+    return Table("environment", "Software the numbers depend on", ["What", "Version", "Methods"], rows)
+
+
+def _software(result: Result) -> Iterable[tuple[str, str]]:
+    environment = result.environment
+    yield "evenhand", environment.evenhand
+    yield "Python", environment.python
+    yield "device", environment.device
+    yield "determinism", environment.guarantee
+    yield from sorted(environment.packages.items())
+
+
+def _whom(labels: Sequence[str], methods: int) -> Cell:
+    return text("all" if len(labels) == methods else ", ".join(labels))
+
+
+def notes(run: Run) -> list[str]:
+    """What the run says of itself, each note once."""
+    return list(dict.fromkeys(note for result in run.results for note in result.notes))

@@ -1,0 +1,169 @@
+"""Tables: one object that the page shows, that prints, and that downloads as CSV."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Literal
+
+from evenhand.bench.result import ComparisonRow, EstimateRow
+from evenhand.reports.words import NOT_MEASURED, count, interval, measure, number
+
+Raw = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what is read, and what is downloaded.
+
+    Attributes:
+        text: The value as read.
+        notes: Smaller lines below it: the interval, the number of pictures.
+        kind: How it is set.
+        raw: The cell's CSV columns by suffix; the value itself has the suffix ``""``.
+    """
+
+    text: str
+    notes: tuple[str, ...] = ()
+    kind: Literal["text", "number", "missing", "alert", "code"] = "text"
+    raw: Mapping[str, Raw] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row, named by its first cell; neighbours of the same ``group`` stand under one heading.
+
+    ``about`` is a smaller line under that heading.
+    """
+
+    cells: Sequence[Cell]
+    group: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; ``name`` is its anchor and its file name."""
+
+    name: str
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+
+    @property
+    def groups(self) -> list[tuple[str, str, list[Row]]]:
+        """Heading, line under it and rows of each group, in order."""
+        headings = groupby(self.rows, key=lambda row: (row.group, row.about))
+        return [(group, about, list(rows)) for (group, about), rows in headings]
+
+    @property
+    def csv_uri(self) -> str:
+        """The CSV as a ``data:`` link."""
+        return "data:text/csv;charset=utf-8;base64," + base64.b64encode(self.to_csv().encode()).decode()
+
+    def to_csv(self) -> str:
+        """The table as CSV; an estimate fills columns for value, low, high, n and floor."""
+        suffixes: list[list[str]] = [
+            list(dict.fromkeys(suffix for row in self.rows for suffix in row.cells[place].raw))
+            for place in range(len(self.columns))
+        ]
+        parts = [(place, suffix) for place, names in enumerate(suffixes) for suffix in names]
+        head: list[Raw] = [f"{self.columns[place]} {suffix}".strip() for place, suffix in parts]
+        body: list[list[Raw]] = [
+            [row.cells[place].raw.get(suffix) for place, suffix in parts] for row in self.rows
+        ]
+        return write_csv([head, *body])
+
+
+def write_csv(rows: Sequence[Sequence[Raw]]) -> str:
+    """CSV text whose cells a spreadsheet shows as they are and never runs.
+
+    A text that starts like a formula gets an apostrophe in front (OWASP, CSV injection); numbers are
+    written as numbers, so a minus sign stays.
+    """
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerows([[_plain(value) for value in row] for row in rows])
+    return out.getvalue()
+
+
+def _plain(value: Raw) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return str(value)
+    return f"'{value}" if value.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else value
+
+
+def text(value: str, *notes: str) -> Cell:
+    """A cell of words."""
+    return Cell(value, notes, raw={"": value})
+
+
+def code(value: str) -> Cell:
+    """A cell that holds a hash or another value to copy."""
+    return Cell(value, kind="code", raw={"": value})
+
+
+def counted(value: int) -> Cell:
+    """An exact count."""
+    return Cell(count(value), kind="number", raw={"": value})
+
+
+def alert(value: str, *notes: str) -> Cell:
+    """Words that warn."""
+    return Cell(value, notes, kind="alert", raw={"": "; ".join((value, *notes))})
+
+
+def missing() -> Cell:
+    """A number that was not measured."""
+    return Cell(NOT_MEASURED, kind="missing", raw={"": None})
+
+
+def estimated(row: EstimateRow | None, *, shared: Sequence[str] = ()) -> Cell:
+    """An estimate with its interval, its number of pictures and its floor.
+
+    Args:
+        row: The estimate, ``None`` where it was not measured.
+        shared: Of ``"n"`` and ``"floor"``, those that the row's heading already states.
+    """
+    if row is None:
+        return missing()
+    percent = measure(row.metric).percent
+    notes = [interval(row.low, row.high, percent=percent) or "no interval"]
+    if "n" not in shared:
+        notes.append(f"n {count(row.n)}")
+    if "floor" not in shared and math.isfinite(row.floor):
+        notes.append(f"fair model {number(row.floor, percent=percent)}")
+    raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "n": row.n, "floor": row.floor}
+    kind: Literal["number", "missing"] = "number" if math.isfinite(row.value) else "missing"
+    return Cell(number(row.value, percent=percent), tuple(notes), kind, raw)
+
+
+def shared_by(rows: Iterable[EstimateRow | None]) -> list[str]:
+    """Which of ``"n"`` and ``"floor"`` are the same in all rows, so that a heading can say them once."""
+    present = [row for row in rows if row is not None]
+    counts, floors = {row.n for row in present}, {number(row.floor) for row in present}
+    return [name for name, values in (("n", counts), ("floor", floors)) if len(values) == 1]
+
+
+def compared(row: ComparisonRow | None) -> Cell:
+    """A paired difference with its interval and its adjusted p-value."""
+    if row is None:
+        return missing()
+    percent = measure(row.metric).percent
+    sign = "+" if row.value > 0 else ""
+    notes = (interval(row.low, row.high, percent=percent) or "no interval", f"p {p_value(row.p)}")
+    raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "p": row.p}
+    return Cell(sign + number(row.value, percent=percent), notes, "number", raw)
+
+
+def p_value(value: float) -> str:
+    """A p-value for reading: ``"0.012"`` or ``"< 0.001"``."""
+    return "< 0.001" if value < 0.001 else number(value)

@@ -1,0 +1,173 @@
+"""The verdict: a few sentences for a reader who reads nothing else, none stronger than the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evenhand.bench.result import EstimateRow, RankRow
+from evenhand.reports.reading import Key, Reading, base_of
+from evenhand.reports.words import attribute, interval, listing, number, plural, with_interval
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The finding in one line, and the sentences that carry it."""
+
+    headline: str
+    sentences: list[str]
+
+
+def verdict(readings: Sequence[Reading], key: Key | None, failures: Mapping[str, list[str]]) -> Verdict:
+    """What the run found.
+
+    Args:
+        readings: The methods, the untreated model first.
+        key: The primary number.
+        failures: Method label to the gates it does not pass.
+    """
+    base = base_of(readings)
+    treated = [reading for reading in readings if not reading.is_base]
+    about = _unevenness(base or readings[0], key)
+    if key is None:
+        return Verdict("The distance from the target shares was not measured.", about)
+    if len(readings) == 1:
+        return Verdict(_alone(readings[0], key), about)
+    headline, leaders = _best(readings, treated, key, failures)
+    numbers = [line for leader in leaders for line in _repair(leader, base, key)]
+    failed = [_failed(reading, failures[reading.label]) for reading in treated if failures.get(reading.label)]
+    return Verdict(headline, [*about, *numbers, *failed])
+
+
+def _alone(reading: Reading, key: Key) -> str:
+    row = reading.at(key)
+    if row is None or math.isnan(row.low):
+        return "The distance from the target shares could not be estimated."
+    if row.low > 0:
+        return "The model does not depict the groups evenly."
+    return "At this number of pictures the model cannot be told apart from an even one."
+
+
+def _unevenness(reading: Reading, key: Key | None) -> list[str]:
+    """How uneven the untreated model (or the only subject) is, in words."""
+    lines = []
+    model = reading.result.spec.model
+    subject = model if reading.is_base else f"{model} with {reading.label}"
+    row = reading.naive("deviation_ratio", "gender")
+    if row is not None and math.isfinite(row.value):
+        lines.append(_majority(subject, reading, row))
+    joint = reading.at(key) if key else None
+    if joint is not None and math.isfinite(joint.value):
+        footing = "the judges’ error corrected" if joint.corrected else "as the judges see it"
+        lines.append(
+            f"Over {attribute(joint.attributes)} its distance from the target shares is "
+            f"{with_interval(joint)}, {footing}; 0 means that every group has its target share and 1 that "
+            "one group has everything."
+        )
+    return lines
+
+
+def _majority(subject: str, reading: Reading, row: EstimateRow) -> str:
+    """With two groups and an even target the larger one's mean share is exactly (1 + ratio) / 2."""
+    targets = reading.result.spec.target.values()
+    even = max(targets, default=0) - min(targets, default=0) < 1e-6
+    if len(reading.result.spec.attributes.get("gender", [])) != 2 or not even:
+        return f"On neutral prompts {subject} has a gender deviation ratio of {with_interval(row)}."
+
+    def share(ratio: float) -> str:
+        return f"{50 * (1 + ratio):.0f}%"
+
+    ends = (
+        f"95% interval {share(row.low)} to {share(row.high)}; " if math.isfinite(row.low + row.high) else ""
+    )
+    fair = (
+        f", and a fair model shows {share(row.floor)} by chance at this sample size" if row.floor > 0 else ""
+    )
+    return (
+        f"On prompts that name no gender, {subject} shows the commoner perceived gender in "
+        f"{share(row.value)} of the pictures of the average concept ({ends}even would be 50%{fair})."
+    )
+
+
+def _best(
+    readings: Sequence[Reading], treated: Sequence[Reading], key: Key, failures: Mapping[str, list[str]]
+) -> tuple[str, list[Reading]]:
+    """The headline, and the methods it speaks of."""
+    passing = [reading for reading in readings if not failures.get(reading.label)]
+    if not any(reading in passing for reading in treated):
+        return "No method passes every gate, so none is ranked.", []
+    ranks = {reading.label: rank for reading in passing if (rank := reading.rank(key)) is not None}
+    if not ranks:
+        return "No ranking was made in this run, so no method is called the best.", []
+    leaders = [
+        reading for reading in passing if reading.label in _leaders(ranks, whole=passing == list(readings))
+    ]
+    repairing = [reading for reading in leaders if not reading.is_base]
+    names = [reading.label for reading in repairing]
+    among = "" if len(passing) == len(readings) else " among the methods that pass every gate"
+    if not names:
+        return f"No method{among} improves on the untreated model.", []
+    if len(names) < len(leaders):
+        return f"No method{among} can be told apart from the untreated model.", repairing[:1]
+    if len(names) == 1:
+        return f"{names[0]} comes closest to the target shares{among}.", repairing
+    return f"{listing(names)} come closest to the target shares{among} and cannot be told apart.", repairing
+
+
+def _leaders(ranks: Mapping[str, RankRow], *, whole: bool) -> set[str]:
+    """Labels that may be the best.
+
+    Among all methods those are the ones whose rank set contains 1. Among a selection, a method is out
+    only if another's whole rank set lies before its own.
+    """
+    if whole:
+        return {label for label, rank in ranks.items() if rank.low == 1}
+    bound = min(rank.high for rank in ranks.values())
+    return {label for label, rank in ranks.items() if rank.low <= bound}
+
+
+def _repair(reading: Reading, base: Reading | None, key: Key) -> list[str]:
+    """One method's effect, and the doubts about it."""
+    row = reading.at(key)
+    if row is None or reading.is_base:
+        return []
+    text = f"{reading.label} brings that distance to {with_interval(row)}"
+    paired = reading.against(base.label, key) if base else None
+    if paired is not None:
+        ends = interval(paired.low, paired.high, digits=2)
+        text += f"; the paired difference to the untreated model is {number(paired.value, digits=2)} ({ends})"
+        text += "." if paired.high < 0 or paired.low > 0 else ", which is not clearly different from none."
+    else:
+        text += "."
+    return [text, *_doubts(reading, base, key)]
+
+
+def _doubts(reading: Reading, base: Reading | None, key: Key) -> list[str]:
+    """Whether single judges see the opposite change (measurement.md 3.11)."""
+    change = (
+        {judge: _change(reading, base, key._replace(judge=judge)) for judge in judges_of(reading)}
+        if base
+        else {}
+    )
+    overall = _change(reading, base, key) if base else math.nan
+    contrary = [judge for judge, value in change.items() if value * overall < 0]
+    if not contrary:
+        return []
+    verb = "sees" if len(contrary) == 1 else "see"
+    return [f"This is judge dependent: {listing(contrary)} {verb} a change in the other direction."]
+
+
+def _change(reading: Reading, base: Reading, key: Key) -> float:
+    ours, theirs = reading.at(key), base.at(key)
+    return ours.value - theirs.value if ours is not None and theirs is not None else math.nan
+
+
+def judges_of(reading: Reading) -> list[str]:
+    """The judges that took part, apart from the method's own steering judge."""
+    steering = reading.result.spec.method.steering_judge
+    return [judge.name for judge in reading.result.spec.judges if judge.name != steering]
+
+
+def _failed(reading: Reading, reasons: list[str]) -> str:
+    return f"{reading.label} does not pass {plural(len(reasons), 'gate')}: {'; '.join(reasons)}."
