@@ -135,7 +135,7 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
 ) -> None:
     """Write the audit report of a run again from its results."""
-    from evenhand.bench.run import load_run
+    from evenhand.bench.workspace import load_run
     from evenhand.reports.audit import write_audit
 
     path = run / "report.html"
@@ -148,8 +148,7 @@ def check(entries: Entries = Path("reports/entries")) -> None:
     """Check that every published entry is valid and comparable."""
     from evenhand.bench import board
 
-    board.check(entries)
-    typer.echo(f"entries in {entries} are valid")
+    typer.echo(f"{len(board.check(entries))} entries in {entries} are valid")
 
 
 @board_app.command(epilog=_examples("evenhand board build", "evenhand board build --check"))

@@ -99,7 +99,9 @@ class Drawing:
             else:
                 statuses[job.key] = kept[1]
         progress.advance(len(jobs) - len(missing))
-        by_variant = itertools.groupby(sorted(missing.values(), key=lambda j: j.variant), key=lambda j: j.variant)
+        by_variant = itertools.groupby(
+            sorted(missing.values(), key=lambda j: j.variant), key=lambda j: j.variant
+        )
         for variant, group in by_variant:
             batch = list(group)
             statuses |= self._draw(batch, self._variants[variant], store=store, progress=progress)

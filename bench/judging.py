@@ -29,7 +29,9 @@ def check_judge(judge: Judge, attributes: Taxonomies) -> None:
     """
     shared = [name for name in attributes if name in judge.info.taxonomies]
     if not shared:
-        raise EvenhandError(f"judge {judge.info.name!r} knows none of the suite's attributes {list(attributes)}")
+        raise EvenhandError(
+            f"judge {judge.info.name!r} knows none of the suite's attributes {list(attributes)}"
+        )
     for name in shared:
         if tuple(judge.info.taxonomies[name]) != tuple(attributes[name]):
             raise EvenhandError(
@@ -92,25 +94,27 @@ def embed_pictures(
 
 
 def alignment(
-    pictures: pd.DataFrame, vectors: Mapping[str, NDArray[np.float32]], embed_texts: Callable[[list[str]], Images]
+    pictures: pd.DataFrame,
+    vectors: Mapping[str, NDArray[np.float32]],
+    embed_texts: Callable[[list[str]], NDArray[np.float32]],
 ) -> NDArray[np.float64]:
     """100 x cosine between each picture and its original prompt; in [-100, 100]."""
     texts = sorted(set(pictures["prompt"]))
     of_text = dict(zip(texts, np.asarray(embed_texts(texts), dtype=np.float64), strict=True))
     pairs = zip(pictures["key"], pictures["prompt"], strict=True)
-    return np.array([100 * float(np.asarray(vectors[key], np.float64) @ of_text[text]) for key, text in pairs])
+    return np.array(
+        [100 * float(np.asarray(vectors[key], np.float64) @ of_text[text]) for key, text in pairs]
+    )
 
 
-def _chunks(
-    keys: Sequence[str], store: PictureStore
-) -> Iterator[tuple[list[str], Images, list[bool]]]:
+def _chunks(keys: Sequence[str], store: PictureStore) -> Iterator[tuple[list[str], Images, list[bool]]]:
     for start in range(0, len(keys), CHUNK):
         chunk = list(keys[start : start + CHUNK])
         found = [store.get(key) for key in chunk]
         lost = [key for key, picture in zip(chunk, found, strict=True) if picture is None]
         if lost:
             raise EvenhandError(
-                f"picture {store.path(lost[0])} was altered or removed during the run; run the same command again"
+                f"picture {store.path(lost[0])} was altered or removed meanwhile; run the same command again"
             )
         pictures = [picture for picture in found if picture is not None]
         yield chunk, np.stack([p[0] for p in pictures]), [p[1] != "ok" for p in pictures]

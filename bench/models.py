@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -109,7 +110,9 @@ class Model:
         parameters = {f"unet.{name}": value for name, value in self.unet.named_parameters()}
         for name, value in weights.items():
             if name not in parameters or parameters[name].shape != value.shape:
-                raise EvenhandError(f"intervention edits {name} {tuple(value.shape)}, which {self.name} lacks")
+                raise EvenhandError(
+                    f"intervention edits {name} {tuple(value.shape)}, which {self.name} lacks"
+                )
         kept = {name: parameters[name].detach().clone() for name in weights}
         try:
             _copy(weights, parameters)
@@ -153,12 +156,16 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
     folder = MINI if name == "mini" else Path(name)
     if folder.is_dir():
         if not (folder / "model_index.json").is_file():
-            raise EvenhandError(f"model folder {name} is not a diffusers pipeline: it has no model_index.json")
+            raise EvenhandError(
+                f"model folder {name} is not a diffusers pipeline: it has no model_index.json"
+            )
         source, revision = str(folder), folder_digest(folder)
     elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
         source, revision = name, ""
     else:
-        raise EvenhandError(f"model {name!r} is neither {list_models()[0]!r}, a folder, nor a hub id 'org/name'")
+        raise EvenhandError(
+            f"model {name!r} is neither {list_models()[0]!r}, a folder, nor a hub id 'org/name'"
+        )
     pipe = _from_pretrained(source, name=name, dtype=DTYPES[precision])
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return Model(pipe, name=name, revision=revision or _weights_digest(pipe), device=device)
@@ -167,13 +174,12 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
 def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
     import diffusers
 
-    diffusers.utils.logging.disable_progress_bar()
     arguments = {"use_safetensors": True, "torch_dtype": dtype}
     if "safety_checker" in _index(source):
         # The checker blacks pictures out, which would bias every count; runs are never shown unfiltered.
         arguments |= {"safety_checker": None, "requires_safety_checker": False}
     try:
-        with _quiet():
+        with quiet_loaders():
             return diffusers.DiffusionPipeline.from_pretrained(source, **arguments)
     except (OSError, ValueError, AttributeError, KeyError) as fault:
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
@@ -195,23 +201,25 @@ def _index(source: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_loaders() -> Iterator[None]:
     """Silence the loaders' own bars and notices; our progress tells the user what happens."""
     import diffusers
     import transformers
 
-    bars = transformers.utils.logging.is_progress_bar_enabled()
-    levels = diffusers.utils.logging.get_verbosity(), transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.set_verbosity_error()
+    libraries = diffusers.utils.logging, transformers.utils.logging
+    levels = [library.get_verbosity() for library in libraries]
     try:
-        yield
+        for library in libraries:
+            library.disable_progress_bar()
+            library.set_verbosity_error()
+        with warnings.catch_warnings():
+            # diffusers renames an argument whose old name is the only one that all supported releases know.
+            warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
+            yield
     finally:
-        diffusers.utils.logging.set_verbosity(levels[0])
-        transformers.utils.logging.set_verbosity(levels[1])
-        if bars:
-            transformers.utils.logging.enable_progress_bar()
+        for library, level in zip(libraries, levels, strict=True):
+            library.set_verbosity(level)
+            library.enable_progress_bar()
 
 
 def folder_digest(folder: Path) -> str:

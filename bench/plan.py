@@ -51,7 +51,9 @@ def concepts(items: tuple[Item, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(i.prompt.concept for i in items if i.prompt.kind == "neutral"))
 
 
-def picture_key(*, model: str, protocol: str, intervention: str, prompt: str, seed: int, negative: str = "") -> str:
+def picture_key(
+    *, model: str, protocol: str, intervention: str, prompt: str, seed: int, negative: str = ""
+) -> str:
     """Content address of a picture: SHA-256 of everything that determines it.
 
     Args:

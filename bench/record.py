@@ -23,7 +23,9 @@ from evenhand.metrics.rows import Measurement
 PACKAGES = ("torch", "diffusers", "transformers", "open_clip_torch", "numpy", "scipy", "pandas")
 """Packages whose version can change a picture, a label or a number."""
 
-GUARANTEE_CPU = "same bytes for any interruption and batch composition on the same packages and processor kind"
+GUARANTEE_CPU = (
+    "same bytes for any interruption and batch composition on the same packages and processor kind"
+)
 GUARANTEE_GPU = "same pictures up to the last bits of GPU kernels; same numbers from the same pictures"
 
 
@@ -100,6 +102,7 @@ def _spec(use: MethodUse, provenance: Provenance, fitted: Fitted) -> r.Spec:
         model_revision=provenance.model.revision,
         protocol=suite.protocol.model_dump(mode="json"),
         attributes={name: list(attribute.groups) for name, attribute in suite.attributes.items()},
+        primary="*".join(suite.primary),
         concepts=list(provenance.concepts),
         target={cell.name: 1 / len(cells) for cell in cells},
         prompt_sets=[

@@ -11,28 +11,34 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.fitting import CountedJudge, CountedSample, Fitted, fit, folder_name
 from evenhand.bench.generate import Drawing, picture_rows
 from evenhand.bench.judging import alignment, check_judge, embed_pictures, judge_pictures
 from evenhand.bench.method_spec import MethodUse, parse_method
-from evenhand.bench.models import Model, load_model
+from evenhand.bench.models import Model, load_model, quiet_loaders
 from evenhand.bench.plan import Item, concepts, make_plan
 from evenhand.bench.progress import Progress
 from evenhand.bench.prompt_sets import PromptSet
 from evenhand.bench.record import Provenance, machine, results
-from evenhand.bench.registry import JUDGES
+from evenhand.bench.registry import JUDGES, METRICS
 from evenhand.bench.resources import load_confusion, load_scorer
 from evenhand.bench.result import Result, Run, Timing
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.store import locked, write_atomically
 from evenhand.bench.suite import Suite, load_suite
 from evenhand.bench.workspace import Workspace, load_run, merged
+from evenhand.metrics import catalog
+from evenhand.metrics.base import Metric
 from evenhand.metrics.judges.base import Judge
 from evenhand.metrics.measure import MeasurePlan, measure
 from evenhand.metrics.panel import PANEL, vote
+from evenhand.metrics.scorer import ClipScorer
 from evenhand.metrics.table import PERSON_KINDS
+
+Vectors = dict[str, NDArray[np.float32]]
 
 BASE = "base"
 """The method that every other one is compared with; it takes part in every run."""
@@ -102,12 +108,14 @@ def evaluate(
     resolved = resolve(suite, limit=limit)
     folder = out or Path("runs") / (f"{resolved.name}-limit{limit}" if limit else resolved.name)
     uses = method_uses(resolved, methods)
-    with locked(folder), progress or Progress() as shown:
+    with locked(folder), quiet_loaders(), progress or Progress() as shown:
         work = Workspace(folder)
-        work.claim(resolved)
         earlier = [Result.load(path).spec.method.label for path in work.result_paths()]
         uses = method_uses(resolved, [*(use.label for use in uses), *earlier])
-        _Session(resolved, uses, work, shown).run()
+        session = _Session(resolved, uses, work, shown)
+        session.load()
+        work.claim(resolved)
+        session.run()
     return load_run(folder)
 
 
@@ -115,12 +123,12 @@ def resolve(suite: str | Suite, *, limit: int) -> Suite:
     """The suite with a limit on its prompts written into it."""
     resolved = suite if isinstance(suite, Suite) else load_suite(suite)
     if limit < 0:
-        raise EvenhandError(f"limit {limit} is negative; give the largest number of prompts of a set, or 0 for all")
+        raise EvenhandError(
+            f"limit {limit} is negative; give the largest number of prompts of a set, or 0 for all"
+        )
     if not limit:
         return resolved
-    uses = tuple(
-        use.model_copy(update={"limit": min(limit, use.limit or limit)}) for use in resolved.prompts
-    )
+    uses = tuple(use.model_copy(update={"limit": min(limit, use.limit or limit)}) for use in resolved.prompts)
     return resolved.model_copy(update={"prompts": uses})
 
 
@@ -135,8 +143,8 @@ def method_uses(suite: Suite, methods: Sequence[str] | None) -> list[MethodUse]:
     for use in uses.values():
         if use.method.steering_judge in suite.panel:
             raise EvenhandError(
-                f"method {use.label!r} steers by judge {use.method.steering_judge!r}, which is in the panel of "
-                f"suite {suite.name!r}; choose another with {use.method.info.name}:judge=…"
+                f"method {use.label!r} steers by judge {use.method.steering_judge!r}, which is in the panel "
+                f"of suite {suite.name!r}; choose another with {use.method.info.name}:judge=…"
             )
     return list(uses.values())
 
@@ -149,6 +157,12 @@ class _Session:
     uses: list[MethodUse]
     work: Workspace
     progress: Progress
+
+    def load(self) -> None:
+        """Load all that the suite names, so that a fault in it shows before the folder is taken."""
+        self.progress.start("load", 0)
+        _ = self.items, self.judges, self.metrics, self.confusion, self.scorer, self.sampler
+        self.progress.finish()
 
     def run(self) -> None:
         """Every phase in order; each finds what an earlier, interrupted session left."""
@@ -185,6 +199,19 @@ class _Session:
         return {name: tuple(attribute.groups) for name, attribute in self.suite.attributes.items()}
 
     @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        named = [METRICS.get(name) for name in self.suite.metrics]
+        return tuple(dict.fromkeys([*catalog.DEFAULT, *named]))
+
+    @cached_property
+    def confusion(self) -> pd.DataFrame:
+        return load_confusion(self.suite.calibration)
+
+    @cached_property
+    def scorer(self) -> ClipScorer:
+        return load_scorer(self.suite.scorer)
+
+    @cached_property
     def judges(self) -> dict[str, Judge]:
         """Panel, witnesses and the methods' steering judges, by name."""
         steering = [use.method.steering_judge for use in self.uses]
@@ -202,7 +229,9 @@ class _Session:
                 suite=self.suite,
                 concepts=concepts(self.items),
                 sample=CountedSample(self.sampler, self.work.pictures, self.protocol, self.progress),
-                judge=CountedJudge(use.method.steering_judge, self.judges.get(use.method.steering_judge or "")),
+                judge=CountedJudge(
+                    use.method.steering_judge, self.judges.get(use.method.steering_judge or "")
+                ),
                 folder=self.work.root / "interventions" / folder_name(use.label),
             )
         self.progress.finish()
@@ -251,9 +280,9 @@ class _Session:
         versions = {judge.info.name: judge.info.version for judge in self.judges.values()}
         return rows[rows["key"].isin(keys) & (rows["judge_version"] == rows["judge"].map(versions))]
 
-    def _embed(self, pictures: pd.DataFrame) -> dict[str, np.ndarray]:
+    def _embed(self, pictures: pd.DataFrame) -> Vectors:
         """Unit vectors by key; the picture table gets its alignment column from them."""
-        scorer, table = load_scorer(self.suite.scorer), self.work.vectors
+        scorer, table = self.scorer, self.work.vectors
         known = table.read()
         done = set(known[known["scorer"] == scorer.version]["key"]) if len(known) else set()
         keys = list(dict.fromkeys(pictures["key"]))
@@ -271,7 +300,7 @@ class _Session:
         self,
         pictures: pd.DataFrame,
         labels: pd.DataFrame,
-        vectors: dict[str, np.ndarray],
+        vectors: Vectors,
         fitted: dict[str, Fitted],
     ) -> None:
         unrelated = pictures[(pictures["kind"] == "unrelated") & (pictures["status"] == "ok")]
@@ -298,8 +327,8 @@ class _Session:
         failed = pictures[pictures["status"] != "ok"]
         if len(failed):
             raise IncompleteRunError(
-                f"{len(failed)} of {len(pictures)} pictures are not finite, {failed['method'].iloc[0]} among the "
-                "methods; they count as undetermined in the results, see the coverage in the report"
+                f"{len(failed)} of {len(pictures)} pictures are not finite, first of {failed['method'].iloc[0]}; "
+                "they count as undetermined in the results, see the coverage in the report"
             )
 
     def _measure_plan(self) -> MeasurePlan:
@@ -312,7 +341,8 @@ class _Session:
             joints=tuple(names for names in self.suite.report if len(names) > 1),
             witnesses=tuple(sorted(witnesses)),
             steering=steering,
-            confusion=load_confusion(self.suite.calibration),
+            confusion=self.confusion,
+            metrics=self.metrics,
             draws=boot.draws,
             seed=boot.seed,
             resample_concepts=boot.resample_concepts,
@@ -335,5 +365,3 @@ class _Session:
             seconds = getattr(timing, phase) + time.monotonic() - begun
             timings[label] = timing.model_copy(update={phase: round(seconds, 1)})
             self.work.write_timings(timings)
-
-

@@ -84,7 +84,9 @@ class Sampler:
         filled = [batch + [batch[-1]] * (size - len(batch)) for batch in batches]
         made = [np.empty((0, self.protocol.height, self.protocol.width, 3), dtype=np.uint8)]
         with self.model.edited(intervention.weights):
-            drawn = self._all([partial(self._batch, batch, intervention, negative_prompt) for batch in filled])
+            drawn = self._all(
+                [partial(self._batch, batch, intervention, negative_prompt) for batch in filled]
+            )
             for number, (images, finite) in enumerate(drawn):
                 kept = len(batches[number])
                 made.append(images[:kept])
@@ -138,7 +140,8 @@ class Sampler:
             e_uncond, e_text = noise_pred.chunk(2)
             guided = e_uncond + self.protocol.guidance * (e_text - e_uncond)
             latents = scheduler.step(guided, t, latents).prev_sample
-        return latents
+        result: Tensor = latents
+        return result
 
     def _extra(self, texts: list[str], negative: str) -> dict[str, Tensor]:
         """SDXL's pooled text and size conditioning."""

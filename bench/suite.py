@@ -89,6 +89,7 @@ class Suite(Spec):
         panel: Judges that vote. A method's steering judge may not be among them.
         witnesses: Judges that are measured and shown but have no vote.
         calibration: Confusion counts of the judges: ``"mini"`` or the path of a CSV; empty for none.
+        metrics: Registered metrics that are measured besides those of every suite.
         scorer: Model for alignment and same-seed distance: ``"mini"`` or a CLIP folder.
         defaults: Methods that run when none is named.
         methods: Parameters of methods on this suite.
@@ -108,6 +109,7 @@ class Suite(Spec):
     witnesses: tuple[str, ...] = ()
     calibration: str = ""
     scorer: str
+    metrics: tuple[str, ...] = ()
     prompts: tuple[PromptUse, ...] = Field(min_length=1)
     bootstrap: Bootstrap = Bootstrap()
     defaults: tuple[str, ...] = ("base",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +94,9 @@ def load_run(folder: Path) -> Run:
     """
     work = Workspace(folder)
     if not (folder / "suite.toml").is_file():
-        raise EvenhandError(f"{folder} is not a run folder: it has no suite.toml; give the --out of `evenhand run`")
+        raise EvenhandError(
+            f"{folder} is not a run folder: it has no suite.toml; give the --out of `evenhand run`"
+        )
     results = [Result.load(path) for path in work.result_paths()]
     if not results:
         raise EvenhandError(f"run {folder} has no result yet; run the same `evenhand run` command again")
@@ -125,7 +128,7 @@ def _shown(work: Workspace) -> list[PictureRow]:
     return rows
 
 
-def _picture_row(row: dict[str, object], labels: dict[str, str]) -> PictureRow:
+def _picture_row(row: Mapping[Hashable, object], labels: dict[str, str]) -> PictureRow:
     names = ("path", "method", "prompt", "concept", "kind", "seed_index")
     return PictureRow.model_validate({name: row[name] for name in names} | {"labels": labels})
 

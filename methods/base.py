@@ -18,12 +18,13 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
-from evenhand.bench.errors import EvenhandError
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
 
 Images = NDArray[np.uint8]
 """Pictures as ``(n, height, width, 3)`` sRGB bytes."""

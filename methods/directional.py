@@ -18,10 +18,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from evenhand.methods.base import EditableModel
 from evenhand.methods.closed_form import ClosedForm, push
 from evenhand.methods.ratio_loop import RatioLoop, Shares, encode
-from torch import Tensor
 
 
 class DirectionalEdit:

@@ -42,11 +42,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
+from pydantic import Field, StringConstraints
+from torch import Tensor
+
 from evenhand.methods.base import MethodInfo, Task, fill
 from evenhand.methods.directional import DirectionalEdit
 from evenhand.methods.ratio_loop import RatioLoop, Source, Template, encode
-from pydantic import Field, StringConstraints
-from torch import Tensor
 
 
 class Mist(RatioLoop):

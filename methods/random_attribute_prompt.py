@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+
 from evenhand.methods.base import Intervention, Method, MethodInfo, Task, article
 
 _NOT_ATTRIBUTES = {"a", "an", "and", "in", "of", "or", "people", "person", "the", "with", "without"}

@@ -14,11 +14,12 @@ from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import torch
-from evenhand.bench.errors import EvenhandError
-from evenhand.methods.base import EditableModel, Images, Intervention, Method, Task, TextStates
 from numpy.typing import NDArray
 from pydantic import Field, StringConstraints
 from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.base import EditableModel, Images, Intervention, Method, Task, TextStates
 
 Shares = NDArray[np.float64]
 

@@ -34,12 +34,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import Field, StringConstraints, model_validator
+from torch import Tensor
+
 from evenhand.methods.base import EditableModel, MethodInfo, Task, TextStates, fill
 from evenhand.methods.closed_form import ClosedForm
 from evenhand.methods.directional import DirectionalEdit
 from evenhand.methods.ratio_loop import Editor, RatioLoop, Shares, Source, Template, encode
-from pydantic import Field, StringConstraints, model_validator
-from torch import Tensor
 
 VERSION_2: dict[str, Any] = {
     "templates": ("{concept}",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from evenhand.metrics.representation import FloatArray, ratio
-from evenhand.metrics.uncertainty import ALPHA
+from evenhand.metrics.uncertainty import interval
 
 Codes = NDArray[np.int64]
 """Labels as ``(judges, units)`` group indices; ``K`` and above is undetermined."""
@@ -59,7 +58,7 @@ def krippendorff_alpha(codes: Codes, groups: int, *, draws: int, rng: np.random.
         return Agreed(np.nan, np.nan, np.nan, 0)
     patterns, counts = np.unique(units.reshape(len(units), -1), axis=0, return_counts=True)
     resampled = rng.multinomial(len(units), counts / len(units), size=draws) @ patterns
-    low, high = np.nanquantile(alpha_of(resampled.reshape(draws, groups, groups)), [ALPHA / 2, 1 - ALPHA / 2])
+    low, high = interval(alpha_of(resampled.reshape(draws, groups, groups)))
     return Agreed(float(alpha_of(units.sum(axis=0))), float(low), float(high), len(units))
 
 
@@ -76,11 +75,6 @@ def cohen_kappa(first: NDArray[np.int64], second: NDArray[np.int64], groups: int
     n = int(both.sum())
     if n == 0 or np.count_nonzero(table.sum(axis=0) + table.sum(axis=1)) < 2:
         return Agreed(np.nan, np.nan, np.nan, n)
-    result = cohens_kappa(table)
+    with np.errstate(invalid="ignore"):  # a variance of 0 under perfect agreement
+        result = cohens_kappa(table)
     return Agreed(float(result.kappa), float(result.kappa_low), float(result.kappa_upp), n)
-
-
-def pairwise_kappa(codes: Codes, groups: int) -> dict[tuple[int, int], Agreed]:
-    """Cohen's kappa of every pair of judges ``(i, j)``, ``i < j``."""
-    pairs = combinations(range(len(codes)), 2)
-    return {(i, j): cohen_kappa(codes[i], codes[j], groups) for i, j in pairs}

@@ -106,8 +106,14 @@ def kronecker(matrices: Sequence[FloatArray]) -> FloatArray:
 
 
 def reason_to_refuse(matrix: FloatArray) -> str:
-    """Why a matrix must not be inverted, or empty: condition number above 5, or a recall under 0.5."""
-    recall = float(matrix.diagonal().min())
+    """Why a matrix must not be inverted, or empty: condition number above 5, or a recall under 0.5.
+
+    Recall is among decided labels: a judge that abstains often is imprecise, but not confused.
+    """
+    decided = matrix[:, :-1].sum(axis=1)
+    if not decided.all():
+        return "the judge never decides on the anchors of a group"
+    recall = float((matrix.diagonal() / decided).min())
     if recall < SMALLEST_RECALL:
         return f"a group is recognised in only {recall:.0%} of its anchors (limit {SMALLEST_RECALL:.0%})"
     condition = float(np.linalg.cond(matrix[:, :-1]))
@@ -149,7 +155,9 @@ def calibrate(
             )
         if own is None:
             pairs = zip(attributes, parts, strict=True)
-            return next(Refusal(f"{name}: {part.reason}") for name, part in pairs if isinstance(part, Refusal))
+            return next(
+                Refusal(f"{name}: {part.reason}") for name, part in pairs if isinstance(part, Refusal)
+            )
     if own is None:
         return Refusal("no anchors")
     if own.sum(axis=1).min() == 0:

@@ -79,18 +79,35 @@ def parse_cell(cell: str, taxonomy: Mapping[str, Sequence[str]]) -> dict[str, st
     return groups
 
 
+def check_tables(
+    pictures: pd.DataFrame, labels: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuses tables that lack a column or a row, or whose labels are doubled, mixed or unknown.
+
+    Raises:
+        EvenhandError: The first fault found.
+    """
+    for table, frame, columns in (
+        ("picture table", pictures, PICTURE_COLUMNS),
+        ("label table", labels, LABEL_COLUMNS),
+    ):
+        missing = [name for name in columns if name not in frame.columns]
+        if missing:
+            raise EvenhandError(f"{table} lacks column {missing[0]!r}; it needs {', '.join(columns)}")
+        if frame.empty:
+            raise EvenhandError(f"{table} is empty; run the suite first")
+    _check_labels(labels, taxonomy)
+
+
 def encode(pictures: pd.DataFrame, labels: pd.DataFrame, *, taxonomy: Mapping[str, tuple[str, ...]]) -> Study:
-    """Checks both tables and lines them up.
+    """Lines up two tables that :func:`check_tables` has passed.
 
     Labels of pictures that are not in the picture table are left alone; so are labels of failed pictures.
 
     Raises:
-        EvenhandError: A column is missing, a row is doubled, methods differ in their prompts and seeds, a
-            prompt changes between methods, a label, status or cell is unknown, or a picture that was made
-            lacks the label of a judge.
+        EvenhandError: A picture is doubled, methods differ in their prompts and seeds, a prompt changes
+            between methods, a kind or cell is unknown, or a picture that was made lacks a judge's label.
     """
-    _require_columns("picture table", pictures, PICTURE_COLUMNS)
-    _require_columns("label table", labels, LABEL_COLUMNS)
     pictures = pictures.sort_values(["method", "kind", "concept", "template", "prompt_id", "seed_index"])
     slots = _slots(pictures, taxonomy)
     methods = tuple(sorted(pictures["method"].unique()))
@@ -109,14 +126,6 @@ def encode(pictures: pd.DataFrame, labels: pd.DataFrame, *, taxonomy: Mapping[st
         codes=codes,
         label_status=label_status,
     )
-
-
-def _require_columns(table: str, frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
-        raise EvenhandError(f"{table} lacks column {missing[0]!r}; it needs {', '.join(columns)}")
-    if frame.empty:
-        raise EvenhandError(f"{table} is empty; run the suite first")
 
 
 def _slots(pictures: pd.DataFrame, taxonomy: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -150,7 +159,6 @@ def _codes(
     people: NDArray[np.bool_],
 ) -> tuple[dict[tuple[str, str], NDArray[np.int64]], dict[tuple[str, str], NDArray[np.object_]]]:
     """Codes and statuses ``(M, S)`` of every (judge, attribute); a failed picture keeps its own status."""
-    _check_labels(labels, taxonomy)
     wanted = people & (status == "ok")
     codes: dict[tuple[str, str], NDArray[np.int64]] = {}
     statuses: dict[tuple[str, str], NDArray[np.object_]] = {}

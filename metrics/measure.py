@@ -15,7 +15,7 @@ from evenhand.metrics import catalog
 from evenhand.metrics.base import LabelMetric, Metric, PictureMetric
 from evenhand.metrics.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
 from evenhand.metrics.comparison import agreement_of, differences, ranks
-from evenhand.metrics.encode import Study, coverage, encode
+from evenhand.metrics.encode import Study, check_tables, coverage, encode
 from evenhand.metrics.panel import PANEL, vote
 from evenhand.metrics.reading import Reading
 from evenhand.metrics.rows import Measurement
@@ -88,13 +88,14 @@ def measure(
             :class:`PictureMetric` names.
         labels: :data:`evenhand.metrics.table.LABEL_COLUMNS`.
         plan: What is measured, and how.
-        embeddings: Key to unit vector of the pictures of unrelated prompts; without them there is no
-            preservation distance.
+        embeddings: Key to unit vector of the pictures of unrelated prompts; without them, or without a
+            base, there is no preservation distance.
 
     Raises:
         EvenhandError: A steering judge sits in the panel, a judge is missing or was not planned, or the
             tables are incomplete (see :func:`evenhand.metrics.encode.encode`).
     """
+    check_tables(pictures, labels, taxonomy=plan.attributes)
     _check(plan, labels)
     labels = labels[labels["judge"] != PANEL]
     votes = vote(labels, members=plan.panel, taxonomy=plan.attributes, threshold=plan.threshold)
@@ -127,7 +128,7 @@ def _check(plan: MeasurePlan, labels: pd.DataFrame) -> None:
         for name in names:
             if name not in plan.attributes:
                 raise unknown("attribute", name, plan.attributes)
-    found = set(labels["judge"]) - {PANEL} if "judge" in labels else set()
+    found = set(labels["judge"]) - {PANEL}
     planned = {*plan.panel, *plan.witnesses}
     for judge in sorted(planned - found):
         raise EvenhandError(
@@ -213,13 +214,17 @@ def _picture_series(
                 )
 
 
-def _missing(series: Iterable[Series]) -> Iterator[str]:
-    """What could not be measured: concepts without a decided picture, and metrics without a value."""
+def _missing(series: Iterable[Series]) -> list[str]:
+    """What could not be measured: pictures without a value, and concepts that the panel decides nowhere."""
+    notes = []
     for one in series:
-        row = one.estimate
-        if isinstance(one.metric, PictureMetric) and np.isnan(row.value):
-            yield f"{one.method}: {row.metric} is missing on {row.kind} prompts, which have too few pictures"
-        if row.judge != PANEL or row.corrected or one.metric is not catalog.delta_tv:
-            continue
-        for concept in [each.concept for each in one.by_row if each.n == 0]:
-            yield f"{one.method}: the panel decides {row.attributes} on no picture of {concept}; left out"
+        row, metric = one.estimate, one.metric
+        if isinstance(metric, PictureMetric) and np.isnan(row.value):
+            notes.append(f"{one.method}: {row.metric} on {row.kind} prompts has too few pictures; missing")
+        if isinstance(metric, LabelMetric) and metric.over == "decided" and not row.corrected:
+            empty = [each.concept or each.group for each in one.by_row if each.n == 0]
+            notes += [
+                f"{one.method}: the panel decides {row.attributes} on no picture of {name}; left out"
+                for name in empty
+            ]
+    return list(dict.fromkeys(notes))

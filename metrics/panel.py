@@ -51,9 +51,14 @@ def vote(
         Label-table rows of judge ``panel``, sorted by attribute and key.
     """
     rows = labels[labels["judge"].isin(list(members))].sort_values(["judge", "key"])
+    version = "+".join(f"{name}@{number}" for name, number in _versions(rows))
     parts = [
         _vote_attribute(
-            rows[rows["attribute"] == name], attribute=name, groups=taxonomy[name], threshold=threshold
+            rows[rows["attribute"] == name],
+            attribute=name,
+            groups=taxonomy[name],
+            threshold=threshold,
+            version=version,
         )
         for name in sorted(set(rows["attribute"]))
     ]
@@ -61,7 +66,7 @@ def vote(
 
 
 def _vote_attribute(
-    rows: pd.DataFrame, *, attribute: str, groups: Sequence[str], threshold: float
+    rows: pd.DataFrame, *, attribute: str, groups: Sequence[str], threshold: float, version: str
 ) -> pd.DataFrame:
     keys = np.unique(rows["key"])
     families = sorted(set(rows["family"]))
@@ -78,7 +83,6 @@ def _vote_attribute(
     count = answered.sum(axis=0)[:, None]
     mean = ratio(np.nansum(posteriors, axis=0), count)
     confidence = np.take_along_axis(mean, winner[:, None], axis=1)[:, 0]
-    version = "+".join(f"{name}@{number}" for name, number in _versions(rows))
     return pd.DataFrame(
         {
             "key": keys,

@@ -10,8 +10,15 @@ import numpy as np
 from evenhand.metrics.base import LabelMetric, Tally
 from evenhand.metrics.calibration import Calibration
 from evenhand.metrics.correction import inverse_of, invert, likeliest_shares, project_simplex, seen_by_judge
-from evenhand.metrics.representation import FloatArray, by_group, multinomial_noise, ratio, shares_of
-from evenhand.metrics.uncertainty import FLOOR_DRAWS, fair_tables, stream
+from evenhand.metrics.representation import (
+    FloatArray,
+    by_group,
+    mean_over,
+    multinomial_noise,
+    ratio,
+    shares_of,
+)
+from evenhand.metrics.uncertainty import FLOOR_DRAWS, fair_tables, recentred, stream
 from evenhand.metrics.views import View
 
 
@@ -62,7 +69,8 @@ class Reading:
             return self._as_seen(counts)
         tally = self._corrected(counts, self._inverse)
         decided = counts[..., :-1]
-        anchors = np.nanvar(invert(decided, self._resampled_inverse).shares, axis=0, ddof=1).sum(axis=-1)
+        scatter = recentred(invert(decided, self._resampled_inverse).shares, 0.0) ** 2
+        anchors = mean_over(np.moveaxis(scatter, 0, -1)).sum(axis=-1)
         shares = likeliest_shares(decided, self.calibration.matrix)
         return self._tally(shares, tally.unbiased, tally.noise + anchors, tally.depicted)
 

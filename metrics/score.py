@@ -15,6 +15,9 @@ from evenhand.metrics.representation import FloatArray, mean_over, ratio, shares
 from evenhand.metrics.table import Estimate
 from evenhand.metrics.uncertainty import interval, recentred
 
+STEPS = 8
+"""Points at which a metric is looked at between what was seen and what could have been."""
+
 STILL = 1e-12
 """Draws whose spread is below this do not vary."""
 
@@ -219,13 +222,14 @@ def _limits(
 
 
 def _extremes(reading: Reading, counts: FloatArray, n: FloatArray) -> Tally:
-    """Tallies ``(2, R, ...)`` if what none of ``n (R,)`` pictures shows had its 95 % bound of them.
+    """Tallies ``(2 STEPS, R, ...)`` if what none of ``n (R,)`` pictures shows had up to its 95 % bound.
 
     First the groups without a picture, in proportion to their targets; then the undetermined pictures, or
-    the decided ones if there are none. Resampling pictures that are all alike can show neither.
+    the decided ones if there are none. Resampling pictures that are all alike can show neither. A metric
+    may turn on the way to the bound, hence the steps.
     """
     decided, undetermined = counts[:, :-1], counts[:, -1:]
-    some = unseen_bound(n)[:, None]
+    some = unseen_bound(n)[:, None] * np.linspace(1, 0, STEPS, endpoint=False)[:, None, None]
     missing = np.where(decided == 0, reading.view.target, 0.0)
     filled = (1 - some) * decided + some * decided.sum(axis=-1, keepdims=True) * shares_of(missing)
     filled = np.where(missing.any(axis=-1, keepdims=True), filled, decided)
@@ -233,7 +237,8 @@ def _extremes(reading: Reading, counts: FloatArray, n: FloatArray) -> Tally:
     fewer, more = (1 - some) * counts, some * total * np.append(reading.view.target, 0.0)
     lost = fewer + some * total * np.eye(counts.shape[1])[-1]
     either = np.where(undetermined == 0, lost, np.where(undetermined == total, fewer + more, counts))
-    return reading.supposed(np.stack([np.hstack([filled, undetermined]), either]))
+    kept = np.broadcast_to(undetermined, (STEPS, *undetermined.shape))
+    return reading.supposed(np.concatenate([np.concatenate([filled, kept], axis=-1), either]))
 
 
 def _key(metric: Metric, kind: str, attributes: str, judge: str, *, corrected: bool) -> Estimate:

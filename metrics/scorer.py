@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from evenhand.metrics.judges.base import Images
-from evenhand.metrics.judges.folder import in_batches, require, version
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
+
+from evenhand.metrics.judges.base import Images
+from evenhand.metrics.judges.folder import in_batches, require, version
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer_config.json")
 

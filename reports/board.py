@@ -16,7 +16,7 @@ from pathlib import Path
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import SCHEMA_VERSION, BoardRow, Entry, EstimateRow, JudgeCard, Result
 from evenhand.reports.reading import BASE, Key, Reading, comparable, measured_attributes, primary_key
-from evenhand.reports.tables import shared_by
+from evenhand.reports.tables import pictures_and_chance
 from evenhand.reports.words import NOT_MEASURED, attribute, count, interval, measure, number, plural, slug
 
 INTRODUCTION = """\
@@ -189,7 +189,7 @@ def _columns(readings: Sequence[Reading], key: Key | None) -> list[Column]:
 
 
 def _column(title: str, rows: Sequence[EstimateRow | None]) -> Column:
-    present, shared = [row for row in rows if row is not None], shared_by(rows)
+    present = [row for row in rows if row is not None]
     if not present:
         return Column(title, [NOT_MEASURED] * len(rows))
     how = measure(present[0].metric)
@@ -198,20 +198,16 @@ def _column(title: str, rows: Sequence[EstimateRow | None]) -> Column:
         facts.append("corrected" if present[0].corrected else "naive")
     if present[0].unit not in ("", "1"):
         facts.append(escape(present[0].unit))
-    if "n" in shared:
-        facts.append(f"n {count(present[0].n)}")
-    if "floor" in shared and math.isfinite(present[0].floor):
-        facts.append(f"fair model {number(present[0].floor, percent=how.percent)}")
-    return Column(f"{title} ({', '.join(facts)})", [_number(row, with_n="n" not in shared) for row in rows])
+    facts += pictures_and_chance(present)
+    return Column(f"{title} ({', '.join(facts)})", [_number(row) for row in rows])
 
 
-def _number(row: EstimateRow | None, *, with_n: bool) -> str:
+def _number(row: EstimateRow | None) -> str:
     if row is None:
         return NOT_MEASURED
     percent = measure(row.metric).percent
     ends = interval(row.low, row.high, percent=percent)
-    text = f"{number(row.value, percent=percent)} ({ends or 'no interval'})"
-    return f"{text}, n {count(row.n)}" if with_n else text
+    return f"{number(row.value, percent=percent)} ({ends or 'no interval'})"
 
 
 def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[EstimateRow | None]:

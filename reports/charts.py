@@ -67,7 +67,7 @@ def draw(
         percent: Whether the axis is in per cent.
     """
     rows = list(dict.fromkeys(dot.row for dot in dots))
-    left = min(LABEL, 14 + 6 * max(map(len, rows), default=0))
+    left = min(LABEL, 17 + 6 * max(map(len, rows), default=0))
     pairs = len({(dot.row, dot.look) for dot in dots}) > len(rows)
     shift = {"open": -3, "full": 3} if pairs else {"open": 0, "full": 0}
     marks = [_chance(), *(mark for look in SERIES for mark in _series(look, shift[look])), _target()]
@@ -90,9 +90,9 @@ def draw(
 
 def _lines(rows: Sequence[str]) -> alt.Y:
     # The renderer cannot measure letters, so the space for labels is set here and long ones are cut.
-    cut = f"truncate(datum.label, {(LABEL - 14) // 6})"
+    cut = f"truncate(datum.label, {(LABEL - 17) // 6})"
     axis = alt.Axis(
-        title=None, labelExpr=cut, labelLimit=0, labelPadding=6, ticks=False, domain=False, grid=True
+        title=None, labelExpr=cut, labelLimit=0, labelPadding=9, ticks=False, domain=False, grid=True
     )
     return alt.Y("row:N", sort=list(rows), scale=alt.Scale(domain=list(rows), paddingInner=0), axis=axis)
 

@@ -24,7 +24,7 @@ from evenhand.reports.findings import (
 )
 from evenhand.reports.judges import judge_names, spread_table
 from evenhand.reports.reading import Key, Reading, base_of, comparable, concept_names, measured_attributes
-from evenhand.reports.tables import Row, Table, estimated, shared_by, text
+from evenhand.reports.tables import Row, Table, estimated, pictures_and_chance, text
 from evenhand.reports.words import SHARE, attribute, cell, count, measure, number, plural, sentence, slug
 
 MAX_PANELS = 6
@@ -171,7 +171,7 @@ def by_judge(readings: Sequence[Reading], key: Key) -> Figure | None:
         panels.append(Panel(heading, picture))
     return Figure(
         "by-judge",
-        judges_spread(readings[0], list(numbers.values())[0]),
+        judges_spread(readings[0], next(iter(numbers.values()))),
         panels,
         [("open", "as the judge sees it"), ("full", "judge’s error corrected")],
         f"{measure(key.metric).title}, {attribute(key.attributes)}; lines are 95% intervals. "
@@ -224,7 +224,7 @@ def _by_concept(readings: Sequence[Reading], attributes: str) -> tuple[str, str,
         shares = _measured(comparable(readings, SHARE, attributes, concepts=concepts, group=groups[0]))
         if shares:
             return SHARE, groups[0], shares
-    for metric in ("deviation_ratio", "delta_tv"):
+    for metric in ("deviation_ratio", "delta_tv") if len(groups) == 2 else ("delta_tv", "deviation_ratio"):
         found = _measured(
             {name: [r.naive(metric, attributes, concept=name) for r in readings] for name in concepts}
         )
@@ -253,18 +253,10 @@ def _looks(readings: Sequence[Reading]) -> list[tuple[str, str]]:
 
 
 def _table(name: str, caption: str, first: str, readings: Sequence[Reading], numbers: Numbers) -> Table:
-    present = [row for found in numbers.values() for row in found if row is not None]
-    shared = shared_by(present)
-    rows = [
-        Row([text(line), *(estimated(row, shared=shared) for row in found)])
-        for line, found in numbers.items()
-    ]
-    facts = [caption, "95% intervals"]
-    if "n" in shared:
-        facts.append(f"n {count(present[0].n)} each")
-    if "floor" in shared and math.isfinite(present[0].floor):
-        facts.append(f"a fair model shows {number(present[0].floor)} by chance")
-    return Table(name, "; ".join(facts), [first, *(reading.label for reading in readings)], rows)
+    rows = [Row([text(line), *map(estimated, found)]) for line, found in numbers.items()]
+    facts = pictures_and_chance(row for found in numbers.values() for row in found)
+    caption = "; ".join([caption, "95% intervals", *facts])
+    return Table(name, caption, [first, *(reading.label for reading in readings)], rows)
 
 
 def _target(spec: Spec, name: str) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from evenhand.bench.result import EstimateRow
 from evenhand.reports.reading import Reading
-from evenhand.reports.words import attribute, number, plural, sentence
+from evenhand.reports.words import NOT_ESTIMABLE, attribute, number, plural, sentence
 
 Numbers = Mapping[str, Sequence[EstimateRow | None]]
 """A chart's lines, each with its row in every reading."""
@@ -62,8 +62,10 @@ def before_and_after(
 ) -> str:
     """The untreated model's value and the range of the methods; the value alone where there is one."""
     pairs = [(r, value) for r, value in zip(readings, values, strict=True) if math.isfinite(value)]
-    if len(readings) == 1 or not pairs:
-        return ", ".join(shown(value) for value in values[:1])
+    if not pairs:
+        return NOT_ESTIMABLE
+    if len(readings) == 1:
+        return shown(pairs[0][1])
     parts = [f"{shown(value)} untreated" for reading, value in pairs if reading.is_base]
     treated = [(value, reading.label) for reading, value in pairs if not reading.is_base]
     if len(treated) == 1:

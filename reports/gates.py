@@ -18,8 +18,6 @@ from evenhand.reports.words import attribute
 MARGIN = 0.05
 """What a method may lose against the untreated model, as a share of the pictures."""
 
-Loss = Callable[[Reading, Reading, Key], float]
-
 
 @dataclass(frozen=True)
 class Gate:
@@ -27,13 +25,22 @@ class Gate:
 
     Attributes:
         name: What is guarded.
-        status: ``"unchecked"`` where the method or the untreated model lacks the number.
-        reason: One clause with the number.
+        status: ``"unproven"`` where the loss is allowed but the pictures are too few to exclude a larger one,
+            ``"unchecked"`` where the method or the untreated model lacks the number.
+        reason: One clause with the numbers.
     """
 
     name: str
-    status: Literal["passed", "failed", "unchecked"]
+    status: Literal["passed", "failed", "unproven", "unchecked"]
     reason: str
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a method lost against the untreated model, and the most that it may have lost."""
+
+    value: float
+    most: float
 
 
 def gates(result: Result, base: Result) -> list[str]:
@@ -51,31 +58,40 @@ def gate_outcomes(result: Result, base: Result) -> list[Gate]:
         return []
     pair = Reading.of(result), Reading.of(base)
     return [
-        _outcome(
-            "explicit fidelity", "explicit_fidelity", "may be up to {} points below", pair, _possible_drop
-        ),
-        _outcome("undetermined rate", "undetermined", "is {} points above", pair, _rise),
-        _outcome("over-correction", "over_correction", "is {} points above", pair, _rise),
+        _outcome("explicit fidelity", "explicit_fidelity", "below", pair, _drop),
+        _outcome("undetermined rate", "undetermined", "above", pair, _rise),
+        _outcome("over-correction", "over_correction", "above", pair, _rise),
     ]
 
 
-def _outcome(name: str, metric: str, how: str, pair: tuple[Reading, Reading], loss: Loss) -> Gate:
-    """The gate at the attribute set where the method loses most."""
-    losses = {sets: _loss_at(metric, sets, pair, loss) for sets in _attribute_sets(metric, pair)}
-    missing = [attribute(sets) for sets, value in losses.items() if math.isnan(value)]
+def _outcome(
+    name: str,
+    metric: str,
+    side: str,
+    pair: tuple[Reading, Reading],
+    lost: Callable[[Reading, Reading, Key], Loss],
+) -> Gate:
+    """The gate at the attribute set where the method may have lost most."""
+    losses = {sets: _loss_at(metric, sets, pair, lost) for sets in _attribute_sets(metric, pair)}
+    missing = [attribute(sets) for sets, loss in losses.items() if math.isnan(loss.most)]
     if not losses or missing:
         where = f" for {', '.join(missing)}" if any(missing) else ""
         return Gate(name, "unchecked", f"{name} not measured{where}, so its gate cannot be checked")
-    worst = max(losses, key=lambda sets: losses[sets])
-    where = f" for {attribute(worst)}" if worst else ""
-    points = f"{100 * losses[worst]:.1f}".replace("-", "−")
-    failed = losses[worst] > MARGIN
-    verb = how.format(points)
-    return Gate(
-        name,
-        "failed" if failed else "passed",
-        f"{name}{where} {verb} the untreated model ({100 * MARGIN:.0f} allowed)",
-    )
+    sets, loss = max(losses.items(), key=lambda item: item[1].most)
+    where = f" for {attribute(sets)}" if sets else ""
+    bound = "" if loss.most == loss.value else f" and may be {_points(loss.most)}"
+    reason = f"{name}{where} is {_points(loss.value)}{bound} points {side} the untreated model"
+    return Gate(name, _status(loss), f"{reason} ({_points(MARGIN, digits=0)} allowed)")
+
+
+def _status(loss: Loss) -> Literal["passed", "failed", "unproven"]:
+    if loss.most <= MARGIN:
+        return "passed"
+    return "failed" if loss.value > MARGIN else "unproven"
+
+
+def _points(share: float, *, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f}".replace("-", "−")
 
 
 def _attribute_sets(metric: str, pair: tuple[Reading, Reading]) -> list[str]:
@@ -85,27 +101,31 @@ def _attribute_sets(metric: str, pair: tuple[Reading, Reading]) -> list[str]:
     )
 
 
-def _loss_at(metric: str, attributes: str, pair: tuple[Reading, Reading], loss: Loss) -> float:
+def _loss_at(
+    metric: str, attributes: str, pair: tuple[Reading, Reading], lost: Callable[[Reading, Reading, Key], Loss]
+) -> Loss:
     """The loss on corrected numbers where both sides have them, else on naive ones; ``nan`` if missing."""
     for judge, corrected in (("panel", True), ("panel", False), ("", False)):
         key = Key(metric, attributes, judge, corrected)
         if all(reading.at(key) is not None for reading in pair):
-            return loss(*pair, key)
-    return math.nan
+            return lost(*pair, key)
+    return Loss(math.nan, math.nan)
 
 
-def _possible_drop(method: Reading, base: Reading, key: Key) -> float:
-    """Upper 95 % bound of the drop from the untreated model to the method.
+def _drop(method: Reading, base: Reading, key: Key) -> Loss:
+    """How far the method is below; at most, by the upper 95 % bound.
 
-    The paired interval where the run has one, else MOVER (Zou and Donner, Statistics in Medicine 2008):
-    the bound from the two intervals as if independent, which is on the safe side on common seeds.
+    The bound is that of the paired interval where the run has one, else MOVER (Zou and Donner, Statistics in
+    Medicine 2008): from the two intervals as if independent, which is on the safe side on common seeds.
     """
-    paired = method.against(base.label, key)
-    if paired is not None:
-        return -paired.low
     ours, theirs = method.index[key], base.index[key]
-    return theirs.value - ours.value + math.hypot(theirs.high - theirs.value, ours.value - ours.low)
+    value, paired = theirs.value - ours.value, method.against(base.label, key)
+    if paired is not None:
+        return Loss(value, -paired.low)
+    return Loss(value, value + math.hypot(theirs.high - theirs.value, ours.value - ours.low))
 
 
-def _rise(method: Reading, base: Reading, key: Key) -> float:
-    return method.index[key].value - base.index[key].value
+def _rise(method: Reading, base: Reading, key: Key) -> Loss:
+    """How far the method is above; this gate has no bound (measurement.md 1.23)."""
+    value = method.index[key].value - base.index[key].value
+    return Loss(value, value)

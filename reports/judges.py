@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from evenhand.bench.result import AgreementRow, CoverageRow, JudgeCard, Result
 from evenhand.reports.reading import Key, Reading
 from evenhand.reports.tables import Cell, Row, Table, estimated, missing, text
-from evenhand.reports.words import attribute, count, interval, measure, number
+from evenhand.reports.words import attribute, count, interval, listing, measure, number
 
 STATISTICS = {
     "krippendorff_alpha": "Krippendorff’s alpha",
@@ -59,16 +59,24 @@ def _undetermined(rows: Sequence[CoverageRow], card: JudgeCard) -> Cell:
 
 
 def agreement_table(readings: Sequence[Reading]) -> Table:
-    """Agreement of the judges, by method."""
-    keys = dict.fromkeys(_agreement_key(row) for reading in readings for row in reading.result.agreement)
+    """Agreement of the judges, by method, or in one column where it was measured over all pictures."""
+    pooled = all(reading.result.agreement == readings[0].result.agreement for reading in readings)
+    shown = readings[:1] if pooled else readings
+    keys = dict.fromkeys(_agreement_key(row) for reading in shown for row in reading.result.agreement)
     rows = []
-    for key in sorted(keys, key=lambda key: (key[2], -key[0].count("*"))):
+    for key in sorted(keys, key=lambda key: (key[2] != "krippendorff_alpha", key[2])):
         judges, name, statistic = key
-        head = text(
-            f"{judges.replace('*', ' and ')}: {attribute(name)}", STATISTICS.get(statistic, statistic)
+        who = f"{listing(judges.split('*'))}: {attribute(name)}"
+        rows.append(
+            Row(
+                [text(who), *(_agreement_cell(reading.result, key) for reading in shown)],
+                STATISTICS.get(statistic, statistic),
+            )
         )
-        rows.append(Row([head, *(_agreement_cell(reading.result, key) for reading in readings)]))
-    columns = ["Judges and attribute", *(reading.label for reading in readings)]
+    columns = [
+        "Judges and attribute",
+        *(["All pictures"] if pooled else [reading.label for reading in shown]),
+    ]
     return Table("agreement", "Agreement of the judges; 1 is perfect, 0 is chance", columns, rows)
 
 
@@ -96,7 +104,7 @@ def spread_table(readings: Sequence[Reading], key: Key) -> Table:
     rows = [
         Row([text(key.judge, "judges’ error corrected" if key.corrected else "as the judge sees it"), *cells])
         for key in keys
-        for cells in [[estimated(reading.at(key)) for reading in readings]]
+        for cells in [[estimated(reading.at(key), alone=True) for reading in readings]]
         if any(cell.kind != "missing" for cell in cells)
     ]
     title = f"{measure(key.metric).title}, {attribute(key.attributes)}, by each judge"

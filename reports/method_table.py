@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -19,15 +18,18 @@ from evenhand.reports.tables import (
     counted,
     estimated,
     missing,
-    shared_by,
+    pictures_and_chance,
     text,
 )
-from evenhand.reports.words import KINDS, attribute, count, measure, number, seconds, sentence, size
+from evenhand.reports.words import KINDS, attribute, measure, seconds, sentence, size
 
 BIAS = ("rms_delta", "deviation_ratio", "worst_cell", "total_correlation")
 SIDE_EFFECTS = ("explicit_fidelity", "over_correction", "preservation_distance", "alignment", "undetermined")
 PUBLISHED_FORM = ("deviation_ratio",)
-"""Shown as the judges see it, as in the papers; all others corrected for the judges' error where possible."""
+"""Shown for gender and as the judges see it, as in the papers; others corrected where that is possible."""
+
+PRIMARY_SET_ONLY = ("worst_cell", "total_correlation")
+"""Shown for the attributes of the primary measure alone."""
 
 
 def method_table(
@@ -96,7 +98,8 @@ def _gate_cell(reading: Reading, base: Reading | None, outcomes: Sequence[Gate])
     trouble = [gate for gate in outcomes if gate.status != "passed"]
     if not trouble:
         return text("passed")
-    head = "failed" if any(gate.status == "failed" for gate in trouble) else "not checked"
+    status = {gate.status for gate in trouble}
+    head = "failed" if "failed" in status else "not proven" if "unproven" in status else "not checked"
     return alert(head, *(gate.reason for gate in trouble))
 
 
@@ -117,24 +120,19 @@ class Line:
     def notes(self) -> list[str]:
         """Correction, and what all methods share."""
         present = [row for row in self.values if row is not None]
-        shared = shared_by(present)
         notes = []
         if any(row.judge for row in present):
             notes.append("judges’ error corrected" if present[0].corrected else "as the judges see it")
         if present and present[0].unit not in ("", "1"):
             notes.append(f"unit {present[0].unit}")
-        if "n" in shared:
-            notes.append(f"n {count(present[0].n)} each")
-        if "floor" in shared and math.isfinite(present[0].floor):
-            percent = measure(present[0].metric).percent
-            notes.append(f"a fair model scores {number(present[0].floor, percent=percent)} by chance")
-        return notes
+        return [*notes, *pictures_and_chance(present)]
 
 
 def _measure_rows(readings: Sequence[Reading], metric: str, key: Key | None) -> list[Row]:
     """A row per attribute set and kind of prompts that was measured, or one that says there is none."""
     how = measure(metric)
-    lines = _lines(readings, metric, how.kinds) or _lines(readings, metric, ("",))
+    sets = _sets(readings, metric, key)
+    lines = _lines(readings, metric, sets, how.kinds) or _lines(readings, metric, sets, ("",))
     lines = lines or [Line("", "", [None] * len(readings))]
     common = [note for note in lines[0].notes if all(note in line.notes for line in lines)]
     better = f"{how.better} is better" if how.better else ""
@@ -144,13 +142,22 @@ def _measure_rows(readings: Sequence[Reading], metric: str, key: Key | None) -> 
         primary = key is not None and (metric, line.attributes) == (key.metric, key.attributes)
         own = [*(["primary measure"] * primary), *(note for note in line.notes if note not in common)]
         head = Cell(line.title, ("; ".join(own),), raw={"": f"{how.title}: {line.title}"})
-        cells = [estimated(row, shared=shared_by(line.values)) for row in line.values]
+        cells = [estimated(row) for row in line.values]
         rows.append(Row([head, *cells], how.title, about))
     return rows
 
 
-def _lines(readings: Sequence[Reading], metric: str, kinds: Sequence[str]) -> list[Line]:
-    places = product(measured_attributes(readings, metric), kinds)
+def _sets(readings: Sequence[Reading], metric: str, key: Key | None) -> list[str]:
+    """The attribute sets to show: all that were measured, or the one that the metric is made for."""
+    measured = measured_attributes(readings, metric)
+    wanted = (
+        "gender" if metric in PUBLISHED_FORM else key.attributes if key and metric in PRIMARY_SET_ONLY else ""
+    )
+    return [wanted] if wanted in measured else measured
+
+
+def _lines(readings: Sequence[Reading], metric: str, sets: Sequence[str], kinds: Sequence[str]) -> list[Line]:
+    places = product(sets, kinds)
     lines = [Line(name, kind, _values(readings, metric, name, kind)) for name, kind in places]
     return [line for line in lines if any(line.values)]
 

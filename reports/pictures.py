@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import PictureRow, Run
+from evenhand.reports.reading import attribute_names
 from evenhand.reports.words import KINDS, attribute
 
 SIDE = 96
@@ -82,7 +83,8 @@ def _spread(items: Sequence[str], wanted: int) -> list[str]:
 
 def _strip(run: Run, rows: Sequence[PictureRow], methods: Sequence[str]) -> Strip:
     found = {(row.method, row.prompt, row.seed_index): row for row in rows}
-    columns = sorted({(row.seed_index, row.prompt) for row in rows})[:COLUMNS]
+    first = sorted({(row.seed_index, row.prompt) for row in rows})[:COLUMNS]
+    columns = sorted(first, key=lambda column: (column[1], column[0]))
     prompts = list(dict.fromkeys(prompt for _, prompt in columns))
     lines = []
     for method in methods:
@@ -98,7 +100,11 @@ def _strip(run: Run, rows: Sequence[PictureRow], methods: Sequence[str]) -> Stri
 
 
 def _thumbnail(run: Run, row: PictureRow) -> Thumbnail:
-    labels = [f"{attribute(name)} {group}" for name, group in row.labels.items()]
+    order = attribute_names(run.results)
+    names = sorted(
+        row.labels, key=lambda name: (name not in order, order.index(name) if name in order else 0)
+    )
+    labels = [f"{attribute(name)} {row.labels[name]}" for name in names]
     perceived = "perceived: " + (", ".join(labels) or "not labelled")
     alt = f"{row.concept}, {row.method}, seed {row.seed_index}; {perceived}"
     return Thumbnail(_embed(Path(run.folder) / row.path), alt, perceived)

@@ -16,9 +16,11 @@ from evenhand.reports.words import (
     NOT_MEASURED,
     STATUSES,
     attribute,
+    cell,
     count,
     listing,
     measure,
+    number,
     plural,
 )
 
@@ -84,7 +86,7 @@ def tested(results: Sequence[Result]) -> list[tuple[str, str]]:
         ("Perceived attributes", "; ".join(attributes)),
         ("Target", _target(spec.target)),
         ("Concepts", f"{count(len(concepts))}: {', '.join(concepts)}"),
-        ("Prompt sets", "; ".join(prompt_sets)),
+        ("Prompt sets", "; ".join(dict.fromkeys(prompt_sets))),
         ("Settings", ", ".join(f"{name} {value}" for name, value in spec.protocol.items())),
     ]
 
@@ -92,8 +94,9 @@ def tested(results: Sequence[Result]) -> list[tuple[str, str]]:
 def _target(target: dict[str, float]) -> str:
     shares = target.values()
     if shares and max(shares) - min(shares) < 1e-6:
-        return f"even shares over {plural(len(target), 'cell')}"
-    return "; ".join(f"{cell.replace('*', ' × ')} {100 * share:.1f}%" for cell, share in target.items())
+        names = f" ({', '.join(map(cell, target))})" if len(target) <= 6 else ""
+        return f"even shares over {plural(len(target), 'cell')}{names}"
+    return "; ".join(f"{cell(name)} {number(share, percent=True)}" for name, share in target.items())
 
 
 def coverage_table(results: Sequence[Result]) -> Table:
@@ -154,7 +157,7 @@ def estimates_table(readings: Sequence[Reading]) -> Table:
                 text(row.judge),
                 text("corrected" if row.corrected else "naive"),
                 text(row.unit),
-                estimated(row),
+                estimated(row, alone=True),
             ]
         )
         for reading in readings
@@ -218,7 +221,10 @@ def _card(card: MethodCard, record: dict[str, Any]) -> Card:
 
 
 def _values(values: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in values.items()]
+    return [
+        (name, value if isinstance(value, str) and value else json.dumps(value))
+        for name, value in values.items()
+    ]
 
 
 def provenance_tables(results: Sequence[Result]) -> list[Table]:

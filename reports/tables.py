@@ -6,15 +6,16 @@ import base64
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Literal
+from typing import Literal, TypeVar
 
 from evenhand.bench.result import ComparisonRow, EstimateRow
 from evenhand.reports.words import NOT_MEASURED, count, interval, measure, number
 
 Raw = str | int | float | None
+T = TypeVar("T", int, float)
 
 
 @dataclass(frozen=True)
@@ -126,31 +127,41 @@ def missing() -> Cell:
     return Cell(NOT_MEASURED, kind="missing", raw={"": None})
 
 
-def estimated(row: EstimateRow | None, *, shared: Sequence[str] = ()) -> Cell:
-    """An estimate with its interval, its number of pictures and its floor.
+def estimated(row: EstimateRow | None, *, alone: bool = False) -> Cell:
+    """An estimate with its interval.
 
     Args:
         row: The estimate, ``None`` where it was not measured.
-        shared: Of ``"n"`` and ``"floor"``, those that the row's heading already states.
+        alone: Whether the cell also says n and the chance level, because no heading does.
     """
     if row is None:
         return missing()
     percent = measure(row.metric).percent
     notes = [interval(row.low, row.high, percent=percent) or "no interval"]
-    if "n" not in shared:
-        notes.append(f"n {count(row.n)}")
-    if "floor" not in shared and math.isfinite(row.floor):
-        notes.append(f"fair model {number(row.floor, percent=percent)}")
     raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "n": row.n, "floor": row.floor}
     kind: Literal["number", "missing"] = "number" if math.isfinite(row.value) else "missing"
+    if alone:
+        notes += pictures_and_chance([row])
     return Cell(number(row.value, percent=percent), tuple(notes), kind, raw)
 
 
-def shared_by(rows: Iterable[EstimateRow | None]) -> list[str]:
-    """Which of ``"n"`` and ``"floor"`` are the same in all rows, so that a heading can say them once."""
+def pictures_and_chance(rows: Iterable[EstimateRow | None]) -> list[str]:
+    """The number of pictures behind the rows and the chance level, as ranges, for their heading."""
     present = [row for row in rows if row is not None]
-    counts, floors = {row.n for row in present}, {number(row.floor) for row in present}
-    return [name for name, values in (("n", counts), ("floor", floors)) if len(values) == 1]
+    floors = [row.floor for row in present if math.isfinite(row.floor)]
+    facts = []
+    if present:
+        facts.append(f"n {_range([row.n for row in present], count)}")
+    if floors:
+        percent = measure(present[0].metric).percent
+        facts.append(
+            f"a fair model shows {_range(floors, lambda floor: number(floor, percent=percent))} by chance"
+        )
+    return facts
+
+
+def _range(values: Sequence[T], shown: Callable[[T], str]) -> str:
+    return " to ".join(dict.fromkeys(shown(value) for value in (min(values), max(values))))
 
 
 def compared(row: ComparisonRow | None) -> Cell:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import evenhand.bench
 import numpy as np
 import torch
-from evenhand.methods.base import Cell, Intervention, Task, TextStates
 from torch import Tensor
+
+import evenhand.bench
+from evenhand.methods.base import Cell, Intervention, Task, TextStates
 
 MINI = Path(evenhand.bench.__file__).parent / "mini" / "pipeline"
 

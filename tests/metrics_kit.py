@@ -26,14 +26,27 @@ class World:
 
     def __init__(self, seed=0):
         self.rng = np.random.default_rng(seed)
-        self.rows, self.truth = [], {}
+        self.rows, self.truth, self.alignment = [], {}, {}
 
-    def draw(self, method, kind, *, prompt_id, cells, concept="", template="", cell="", key=None, status="ok"):
-        """One picture per entry of ``cells`` (true cell, or ``None`` for a picture of nobody), seeds 0, 1, ..."""
+    def draw(
+        self, method, kind, *, prompt_id, cells, concept="", template="", cell="", key=None, status="ok"
+    ):
+        """One picture per entry of ``cells``: its true cell, or ``None`` where it shows nobody."""
         for seed, shown in enumerate(cells):
             name = f"{key or method}/{prompt_id}/{seed}"
-            row = (name, method, prompt_id, f"text of {prompt_id}", concept, template, kind, cell, seed, status)
-            self.rows.append((*row, float(self.rng.normal(25, 1))))
+            row = (
+                name,
+                method,
+                prompt_id,
+                f"text of {prompt_id}",
+                concept,
+                template,
+                kind,
+                cell,
+                seed,
+                status,
+            )
+            self.rows.append((*row, self.alignment.setdefault(name, float(self.rng.normal(25, 1)))))
             self.truth[name] = shown
 
     def neutral(self, method, shares, *, templates=2, seeds=10, key=None):
@@ -54,7 +67,9 @@ class World:
         columns = "key method prompt_id prompt concept template kind cell seed_index status alignment"
         return pd.DataFrame(self.rows, columns=columns.split())
 
-    def labels(self, judge, *, family=None, recall=1.0, abstain=0.0, attributes=("gender", "tone"), only=None):
+    def labels(
+        self, judge, *, family=None, recall=1.0, abstain=0.0, attributes=("gender", "tone"), only=None
+    ):
         """The judge's rows for every picture that shows somebody; errors are even over the other groups."""
         keys = [key for key, cell in self.truth.items() if cell is not None and (only is None or key in only)]
         truth = np.unravel_index([self.truth[key] for key in keys], SHAPE)
@@ -63,7 +78,9 @@ class World:
             groups = TAXONOMY[attribute]
             right = truth[list(TAXONOMY).index(attribute)]
             wrong = self.rng.random(len(keys)) > recall
-            said = np.where(wrong, (right + self.rng.integers(1, len(groups), len(keys))) % len(groups), right)
+            said = np.where(
+                wrong, (right + self.rng.integers(1, len(groups), len(keys))) % len(groups), right
+            )
             said = np.where(self.rng.random(len(keys)) < abstain, len(groups), said)
             parts.append(rows_of(judge, keys, attribute, said, family=family))
         return pd.concat(parts, ignore_index=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
+
 from evenhand.bench.mini.calibrate import anchor_specs, through_autoencoder
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS
 from evenhand.bench.mini.world import render
 from evenhand.metrics.judges.base import Images
-from numpy.typing import NDArray
 
 SAMPLE = 192
 

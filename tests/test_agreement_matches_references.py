@@ -32,7 +32,9 @@ def test_alpha_agrees_with_the_krippendorff_package(units):
     if len(set().union(*paired)) < 2:
         assert np.isnan(alpha(codes).value)
         return
-    expected = krippendorff.alpha(reliability_data=data, level_of_measurement="nominal", value_domain=range(3))
+    expected = krippendorff.alpha(
+        reliability_data=data, level_of_measurement="nominal", value_domain=range(3)
+    )
     assert alpha(codes).value == pytest.approx(expected, abs=1e-9)
 
 
@@ -54,7 +56,8 @@ def test_kappa_leaves_out_what_either_judge_does_not_decide():
 def test_judges_with_opposite_biases_agree_badly_though_each_is_better_than_that():
     table = read("judge_testbed_fairface3k")
     codes = [
-        (table[name] == "Female").to_numpy(int) for name in ("deepface_gender", "facellm_gender", "true_gender")
+        (table[name] == "Female").to_numpy(int)
+        for name in ("deepface_gender", "facellm_gender", "true_gender")
     ]
     kappa = [cohen_kappa(codes[i], codes[j], 2).value for i, j in ((0, 1), (0, 2), (1, 2))]
     assert kappa == pytest.approx([0.264754, 0.346415, 0.768051], abs=1e-6)

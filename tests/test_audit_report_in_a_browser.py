@@ -12,7 +12,8 @@ LONG = "mist:templates=a-photo-of-a-concept-with-a-very-long-name,step=0.6,toler
 
 SMALLEST = """() => {
   const sizes = [...document.querySelectorAll('body *')]
-    .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) && e.getClientRects().length)
+    .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
+    .filter(e => e.getClientRects().length)
     .map(e => {
       const svg = e.closest('svg');
       const scale = svg ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1;

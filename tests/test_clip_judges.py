@@ -4,12 +4,13 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from mini_kit import labelled_people
+from PIL import Image
+
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.mini import ROOT
 from evenhand.bench.mini.judges import TEMPLATES, WORDS, clip_s, clip_xs
 from evenhand.metrics.judges.open_clip import OpenClipJudge
-from mini_kit import labelled_people
-from PIL import Image
 
 FOLDER = ROOT / "weights" / "clip-s"
 TEXTS = ["a photo of a woman", "a photo of a man"]

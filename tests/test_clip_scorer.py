@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
+
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.mini import ROOT
 from evenhand.bench.mini.judges import scorer
 from evenhand.bench.mini.law import occupations
 from evenhand.bench.mini.world import render
 from evenhand.metrics.scorer import ClipScorer
-from PIL import Image
-from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
 PEOPLE = render(np.array([[0, index, index % 2, index % 5, 0, index % 3] for index in range(40)]), seed=0)
 PROMPTS = [f"a photo of a {name}" for name in occupations()]

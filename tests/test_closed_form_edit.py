@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from evenhand.methods.closed_form import ClosedForm, push, response
 from methods_kit import NumericModel, relative_error
 from scipy.optimize import minimize
+
+from evenhand.methods.closed_form import ClosedForm, push, response
 
 
 def solve_directly(weight, rows, targets, *, lam, preserved, mu, scale):

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from evenhand.metrics.judges.colour import MONK_HEX, chroma, ciede2000, hue, ita, lab, monk
 
 SWATCHES = np.array([list(bytes.fromhex(code)) for code in MONK_HEX], np.uint8)

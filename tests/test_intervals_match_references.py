@@ -215,10 +215,7 @@ def brute_rank_sets(theta, draws):
     pairs = [(i, j) for i in range(m) for j in range(m) if i != j]
     error = {p: (draws[:, p[0]] - draws[:, p[1]]).std(ddof=1) for p in pairs}
     largest = [
-        max(
-            abs(row[i] - row[j] - (draws[:, i] - draws[:, j]).mean()) / error[i, j]
-            for i, j in pairs
-        )
+        max(abs(row[i] - row[j] - (draws[:, i] - draws[:, j]).mean()) / error[i, j] for i, j in pairs)
         for row in draws
     ]
     c = np.quantile(largest, 0.95)

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from methods_kit import NumericModel, Studio, counts, make_task
+from safetensors.torch import load_file, save_file
+
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Intervention, load, save
 from evenhand.methods.identity import Base
 from evenhand.methods.mist import Mist
 from evenhand.methods.random_attribute_prompt import RandomAttributePrompt
-from methods_kit import NumericModel, Studio, counts, make_task
-from safetensors.torch import load_file, save_file
 
 PROMPT = "a headshot of a person of a nurse"
 

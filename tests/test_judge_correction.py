@@ -32,7 +32,9 @@ def test_three_groups_forward_and_back():
 
 def test_cleam_points_of_the_published_rows():
     table = read("cleam_reference").dropna(subset=["baseline_mu"])
-    found = [c.cleam_point(row.baseline_mu, alpha_0=row.alpha0, alpha_1=row.alpha1) for row in table.itertuples()]
+    found = [
+        c.cleam_point(row.baseline_mu, alpha_0=row.alpha0, alpha_1=row.alpha1) for row in table.itertuples()
+    ]
     assert found == near([0.6375, 0.6415, 0.6482, 0.6587], 1e-4)
 
 
@@ -80,7 +82,13 @@ def test_rogan_gladen_on_the_test_bed(judge, faces):
         specificity=1 - recall["Male"],
         negatives=size["Male"],
     )
-    values = [recall["Female"], 1 - recall["Male"], observed, float(found.value), float(np.sqrt(found.variance))]
+    values = [
+        recall["Female"],
+        1 - recall["Male"],
+        observed,
+        float(found.value),
+        float(np.sqrt(found.variance)),
+    ]
     assert values == near(TEST_BED[judge])
 
 
@@ -110,7 +118,9 @@ def test_merged_groups_can_be_inverted_and_fine_ones_cannot(faces, judge, names,
     groups, counts = race_confusion(anchors, judge, names)
     matrix = cal.confusion_matrix(counts)
     truth = audited["true_race7"].replace(names).value_counts(normalize=True).reindex(groups).to_numpy()
-    seen = audited[f"{judge}_race6"].replace(names).value_counts().reindex(groups, fill_value=0).to_numpy(float)
+    seen = (
+        audited[f"{judge}_race6"].replace(names).value_counts().reindex(groups, fill_value=0).to_numpy(float)
+    )
     assert np.linalg.cond(matrix[:, :-1]) == near(condition, 0.05)
     assert r.total_variation(r.shares_of(seen), truth) == near(naive, 5e-4)
     assert r.total_variation(c.likeliest_shares(seen[None], matrix)[0], truth) == near(corrected, 5e-4)
@@ -209,9 +219,15 @@ def confusion(judge, attributes, counts, groups, columns):
     return pd.DataFrame(rows, columns=list(cal.CONFUSION_COLUMNS))
 
 
-GENDER = confusion("j", "gender", [[90, 8, 2], [5, 93, 2]], TAXONOMY["gender"], [*TAXONOMY["gender"], "undetermined"])
+GENDER = confusion(
+    "j", "gender", [[90, 8, 2], [5, 93, 2]], TAXONOMY["gender"], [*TAXONOMY["gender"], "undetermined"]
+)
 TONE = confusion(
-    "j", "tone", [[95, 5, 0, 0], [4, 90, 6, 0], [0, 5, 94, 1]], TAXONOMY["tone"], [*TAXONOMY["tone"], "undetermined"]
+    "j",
+    "tone",
+    [[95, 5, 0, 0], [4, 90, 6, 0], [0, 5, 94, 1]],
+    TAXONOMY["tone"],
+    [*TAXONOMY["tone"], "undetermined"],
 )
 
 
@@ -245,6 +261,11 @@ def test_calibration_is_refused_with_its_reason():
     assert isinstance(calibrate(GENDER.assign(count=[70, 30, 0, 30, 70, 0])), cal.Calibration)
     assert "condition number 10.0" in calibrate(GENDER.assign(count=[55, 45, 0, 45, 55, 0])).reason
     assert "40%" in calibrate(GENDER.assign(count=[40, 60, 0, 0, 100, 0])).reason
+
+
+def test_abstaining_often_is_no_reason_to_refuse_but_never_deciding_is():
+    assert isinstance(calibrate(GENDER.assign(count=[40, 5, 55, 2, 60, 38])), cal.Calibration)
+    assert "never decides" in calibrate(GENDER.assign(count=[0, 0, 100, 2, 60, 38])).reason
 
 
 def test_a_group_outside_the_taxonomy_is_named():

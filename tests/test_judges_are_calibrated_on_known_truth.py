@@ -3,6 +3,8 @@ from itertools import chain, combinations
 import numpy as np
 import pandas as pd
 import pytest
+from mini_kit import labelled_people
+
 from evenhand.bench.mini.calibrate import (
     PANEL,
     TABLE,
@@ -19,7 +21,6 @@ from evenhand.bench.mini.law import TAXONOMIES
 from evenhand.bench.mini.world import render
 from evenhand.metrics.calibration import CONFUSION_COLUMNS, Calibration
 from evenhand.metrics.calibration import calibrate as matrix_of
-from mini_kit import labelled_people
 
 SETS = ["*".join(names) for size in (1, 2, 3) for names in combinations(TAXONOMIES, size)]
 BUNDLED = pd.read_csv(TABLE, skiprows=1)

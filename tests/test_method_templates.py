@@ -3,10 +3,11 @@
 import doctest
 
 import pytest
+from methods_kit import JOINT
+
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods import base
 from evenhand.methods.base import article, fill
-from methods_kit import JOINT
 
 
 def test_examples_in_the_docstrings_hold():

@@ -137,9 +137,7 @@ def test_perfect_balance_is_the_best_value_of_each():
 @pytest.fixture(scope="module")
 def fair_diffusion():
     table = read("fair_diffusion_fairface_counts")
-    return {
-        name: table[[f"{name}_woman", f"{name}_man"]].to_numpy(float) for name in ("sd15", "fd", "laion")
-    }
+    return {name: table[[f"{name}_woman", f"{name}_man"]].to_numpy(float) for name in ("sd15", "fd", "laion")}
 
 
 PUBLISHED = {
@@ -176,7 +174,9 @@ def test_rms_delta_of_the_fair_diffusion_counts(fair_diffusion):
     for name, expected in (("sd15", 0.700), ("fd", 0.260)):
         shares = r.shares_of(fair_diffusion[name])
         noise = r.multinomial_noise(shares, fair_diffusion[name].sum(axis=1))
-        assert r.rms_delta(r.squared_deviation(shares, target, noise), target) == pytest.approx(expected, abs=5e-4)
+        assert r.rms_delta(r.squared_deviation(shares, target, noise), target) == pytest.approx(
+            expected, abs=5e-4
+        )
 
 
 def test_pooling_occupations_hides_the_bias(fair_diffusion):
@@ -189,7 +189,9 @@ def test_amplification_against_the_training_pictures(fair_diffusion):
     share, training = (r.shares_of(fair_diffusion[name])[:, 0] for name in ("sd15", "laion"))
     assert r.delta_tv(r.shares_of(fair_diffusion["laion"]), r.uniform(2)).mean() == near(0.515896)
     split = a.amplification_split(share, training)
-    assert [split["amplified"], split["reflected"], split["mitigated"]] == near([0.568627, 0.215686, 0.215686])
+    assert [split["amplified"], split["reflected"], split["mitigated"]] == near(
+        [0.568627, 0.215686, 0.215686]
+    )
     assert 100 * a.seshadri_amplification(share, training) == pytest.approx(5.3488, abs=1e-4)
 
 
@@ -214,8 +216,14 @@ def test_released_uce_ratios():
 def test_released_uce_ratios_follow_the_labour_market():
     labour = read("winobias_occupations").set_index("occupation")["bls2022_pct_women"] / 100
     table = read("uce_released_male_ratio").iloc[:35].set_index("profession")
-    women = labour.loc[[name.lower() if name not in labour.index else name for name in table.index]].to_numpy()
-    for column, rho, slope in (("sd_male", 0.8523, 0.904), ("ca_male", 0.7022, 0.532), ("dvl_male", 0.8272, 0.742)):
+    women = labour.loc[
+        [name.lower() if name not in labour.index else name for name in table.index]
+    ].to_numpy()
+    for column, rho, slope in (
+        ("sd_male", 0.8523, 0.904),
+        ("ca_male", 0.7022, 0.532),
+        ("dvl_male", 0.8272, 0.742),
+    ):
         female = 1 - table[column].to_numpy()
         assert spearmanr(female, women).statistic == pytest.approx(rho, abs=5e-5)
         assert linregress(women, female).slope == pytest.approx(slope, abs=5e-4)
@@ -234,7 +242,9 @@ def nurse_table(model):
     table = np.zeros([len(names) for names in levels])
     for row in rows.itertuples():
         if row.gender in levels[0]:
-            place = [names.index(x) for names, x in zip(levels, (row.gender, row.ethnicity, row.age), strict=True)]
+            place = [
+                names.index(x) for names, x in zip(levels, (row.gender, row.ethnicity, row.age), strict=True)
+            ]
             table[tuple(place)] += row.count
     return table
 

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.mini import ROOT
 from evenhand.bench.mini.law import TAXONOMIES, characters, fine_law, law, objects, occupations

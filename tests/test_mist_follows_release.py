@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from methods_kit import GENDER, JOINT, NumericModel, Studio, counts, make_task, mini_text, relative_error
+
 from evenhand.methods.closed_form import ClosedForm, response
 from evenhand.methods.mist import Mist
-from methods_kit import GENDER, JOINT, NumericModel, Studio, counts, make_task, mini_text, relative_error
 
 NURSE, CEO = "a headshot of a person of a nurse", "a headshot of a person of a CEO"
 RATES = ((90, 10), (80, 20), (50, 50))

@@ -117,7 +117,12 @@ def test_a_silent_judge_does_not_weigh_on_its_family():
 
 
 def test_judges_outside_the_panel_have_no_vote():
-    rows = [answer("a", "clip", *WOMAN), answer("b", "vit", *WOMAN), answer("s", "x", *MAN), answer("t", "y", *MAN)]
+    rows = [
+        answer("a", "clip", *WOMAN),
+        answer("b", "vit", *WOMAN),
+        answer("s", "x", *MAN),
+        answer("t", "y", *MAN),
+    ]
     assert cast(*rows, members=["a", "b"]) == ("woman", "ok")
     assert cast(*rows[2:], rows[0], members=["s", "t"]) == ("man", "ok")
 
@@ -139,7 +144,9 @@ def test_the_vote_is_a_label_table_of_judge_panel():
 def test_row_order_changes_no_vote(random):
     rng = np.random.default_rng(5)
     keys = [f"k{number}" for number in range(12)]
-    table = pd.concat([rows_of(name, keys, "gender", rng.integers(0, 3, 12)) for name in "abc"], ignore_index=True)
+    table = pd.concat(
+        [rows_of(name, keys, "gender", rng.integers(0, 3, 12)) for name in "abc"], ignore_index=True
+    )
     order = list(range(len(table)))
     random.shuffle(order)
     first = vote(table, members="abc", taxonomy=TAXONOMY)

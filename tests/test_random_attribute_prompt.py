@@ -4,10 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from evenhand.methods.base import Cell
-from evenhand.methods.random_attribute_prompt import RandomAttributePrompt
 from methods_kit import GENDER, JOINT, Studio, make_task
 from scipy.stats import chisquare
+
+from evenhand.methods.base import Cell
+from evenhand.methods.random_attribute_prompt import RandomAttributePrompt
 
 CONCEPTS = ("nurse", "worker", "construction worker", "CEO")
 OLDER = Cell(

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from methods_kit import NAN, TIE, NumericModel, Studio, counts, make_task
+
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.mist import Mist
 from evenhand.methods.ratio_loop import shares
 from evenhand.methods.uce import Uce
-from methods_kit import NAN, TIE, NumericModel, Studio, counts, make_task
 
 NURSE, CEO = "a headshot of a person of a nurse", "a headshot of a person of a CEO"
 

@@ -4,13 +4,14 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from mini_kit import labelled_people
+from safetensors.torch import load_file, save_file
+
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.mini import ROOT
 from evenhand.bench.mini.judges import vit
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS
 from evenhand.metrics.judges.image_classification import Classifier, ImageClassificationJudge
-from mini_kit import labelled_people
-from safetensors.torch import load_file, save_file
 
 FOLDER = ROOT / "weights" / "vit-tone"
 

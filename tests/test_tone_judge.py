@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from mini_kit import labelled_people
+
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.mini.judges import tone_ita
 from evenhand.metrics.judges.colour import MONK_HEX
 from evenhand.metrics.judges.tone import CUTS, ToneItaJudge
-from mini_kit import labelled_people
 
 CARD = {"name": "tone", "title": "Tone", "licence": "Apache-2.0", "origin": "test"}
 

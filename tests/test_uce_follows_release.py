@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from evenhand.methods.uce import VERSION_2, Uce, windows
 from methods_kit import GENDER, NumericModel, Studio, counts, make_task, mini_text, relative_error
 from pydantic import ValidationError
+
+from evenhand.methods.uce import VERSION_2, Uce, windows
 
 FIVE = ("image of {}", "photo of {}", "portrait of {}", "picture of {}", "{}")
 LONG = (GENDER[0], type(GENDER[0])(groups={"gender": "man"}, adjective="male", noun="middle aged man"))

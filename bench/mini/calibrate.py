@@ -19,6 +19,8 @@ import numpy as np
 import pandas as pd
 import torch
 from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+
 from evenhand.bench.mini import ROOT, judges
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupations
 from evenhand.bench.mini.world import SPEC_COLUMNS, STYLES, render
@@ -26,7 +28,6 @@ from evenhand.metrics.calibration import confusion_table
 from evenhand.metrics.judges.base import Images, Judge
 from evenhand.metrics.panel import vote
 from evenhand.metrics.table import label_rows
-from numpy.typing import NDArray
 
 PANEL = (judges.clip_s, judges.vit, judges.tone_ita)
 WITNESSES = (judges.clip_xs,)

@@ -13,9 +13,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from evenhand.bench.errors import unknown
 from evenhand.bench.mini import ROOT
-from numpy.typing import NDArray
 
 FINE_TONES = ("light", "medium-light", "medium", "medium-dark", "dark")
 """The five skin tones of the Unicode emoji standard, in the order of the law's axis."""

@@ -11,12 +11,13 @@ from functools import cache
 
 import numpy as np
 import torch
-from evenhand.bench.errors import EvenhandError
-from evenhand.bench.mini import ROOT
-from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, characters, objects, occupations
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, pad
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.mini import ROOT
+from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, characters, objects, occupations
 
 SIZE = 64
 SPEC_COLUMNS = ("kind", "index", "gender", "tone", "age", "style")

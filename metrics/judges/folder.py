@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from evenhand.bench.errors import EvenhandError
 from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
 
 HASHED = (".json", ".safetensors", ".txt", ".model")
 """Suffixes of the files that decide what a judge answers: weights, configuration, tokenizer."""

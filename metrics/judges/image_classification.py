@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
+
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.folder import in_batches, require, version
-from numpy.typing import NDArray
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
-from evenhand.metrics.judges.base import Answer, Images, JudgeInfo, ZeroShotJudge
-from evenhand.metrics.judges.folder import in_batches, require, version
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from evenhand.metrics.judges.base import Answer, Images, JudgeInfo, ZeroShotJudge
+from evenhand.metrics.judges.folder import in_batches, require, version
 
 FILES = ("open_clip_config.json", "open_clip_model.safetensors")
 

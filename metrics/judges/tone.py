@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.colour import chroma, hue, ita, lab, monk
 from evenhand.metrics.judges.folder import version
-from numpy.typing import NDArray
-from scipy.stats import norm
 
 GROUPS = ("light", "medium", "dark")
 

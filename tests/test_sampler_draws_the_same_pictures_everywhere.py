@@ -1,0 +1,99 @@
+"""A picture depends on its prompt, its seed and the intervention: on nothing else."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+from evenhand.bench.models import MINI, load_model
+from evenhand.bench.sampler import Sampler, picture_stream
+from evenhand.bench.suite import Protocol
+from evenhand.methods.base import Intervention
+
+PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
+PROMPTS = ["a photo of a nurse", "a photo of a cat", "a CEO", "a portrait of a man", "a photo of a mechanic"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("mini")
+
+
+@pytest.fixture(scope="module")
+def sampler(model):
+    return Sampler(model, PROTOCOL)
+
+
+def test_pictures_equal_those_of_the_stock_pipeline(model, sampler):
+    pipe = StableDiffusionPipeline.from_pretrained(MINI, torch_dtype=torch.float32, safety_checker=None)
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.tokenizer.model_max_length = 24
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in (7, 8)]
+    stock = pipe(
+        PROMPTS[:2],
+        num_inference_steps=3,
+        guidance_scale=2.5,
+        generator=generators,
+        output_type="np",
+        eta=0.0,
+    ).images
+    ours = sampler(PROMPTS[:2], [7, 8])
+    assert np.abs(ours.astype(int) - np.round(stock * 255)).max() <= 1
+
+
+def test_a_picture_does_not_depend_on_its_batch(sampler):
+    together = sampler(PROMPTS, [1, 2, 3, 4, 5])
+    alone = sampler(PROMPTS[3:4], [4])
+    assert (together[3] == alone[0]).all()
+
+
+def test_other_seeds_give_other_pictures(sampler):
+    first, second = sampler([PROMPTS[0]] * 2, [1, 2])
+    assert (first != second).any()
+
+
+def test_edited_weights_are_in_force_and_restored_bit_for_bit(model, sampler):
+    before = {name: value.clone() for name, value in model.cross_attention().items()}
+    plain = sampler(PROMPTS[:1], [1])
+    zeroed = Intervention(weights={name: torch.zeros_like(value) for name, value in before.items()})
+    assert (sampler(PROMPTS[:1], [1], intervention=zeroed) != plain).any()
+    assert all(torch.equal(value, model.cross_attention()[name]) for name, value in before.items())
+    assert (sampler(PROMPTS[:1], [1]) == plain).all()
+
+
+def test_weights_are_restored_after_a_fault(model):
+    name, value = next(iter(model.cross_attention().items()))
+    with pytest.raises(RuntimeError, match="boom"), model.edited({name: value + 1}):
+        raise RuntimeError("boom")
+    assert torch.equal(model.cross_attention()[name], value)
+
+
+def test_a_broken_edit_is_marked_and_not_passed_off_as_a_picture(model, sampler):
+    name, value = next(iter(model.cross_attention().items()))
+    marks = []
+    broken = Intervention(weights={name: torch.full_like(value, torch.nan)})
+    sampler(
+        PROMPTS[:1], [1], intervention=broken, on_batch=lambda start, images, finite: marks.extend(finite)
+    )
+    assert marks == [False]
+
+
+def test_an_embedding_level_intervention_replaces_the_conditional_states(sampler):
+    class Blank(Intervention):
+        def embedding(self, states, draws):
+            return torch.zeros_like(states)
+
+    first = sampler(PROMPTS[:1], [1], intervention=Blank())
+    second = sampler(PROMPTS[1:2], [1], intervention=Blank())
+    assert (first == second).all()
+
+
+def test_a_pictures_own_stream_depends_on_method_prompt_and_seed_alone():
+    first = picture_stream("m", "a nurse", 1).random(4)
+    assert (first == picture_stream("m", "a nurse", 1).random(4)).all()
+    others = [
+        picture_stream(*key).random(4)
+        for key in (("n", "a nurse", 1), ("m", "a cook", 1), ("m", "a nurse", 2))
+    ]
+    assert all((first != other).all() for other in others)
