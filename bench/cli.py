@@ -164,6 +164,18 @@ def build(
     typer.echo(f"board: {out}" + (" is up to date" if only_check else ""))
 
 
+@board_app.command(epilog=_examples("evenhand board submit runs/mini"))
+def submit(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    entries: Entries = Path("reports/entries"),
+) -> None:
+    """Write the results of a run as entries of the board."""
+    from evenhand.bench import board
+
+    for path in board.submit(run, entries):
+        typer.echo(f"entry: {path}")
+
+
 @app.command("list", epilog=_examples("evenhand list methods", "evenhand list suites --json"))
 def list_(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {KINDS}.")],

@@ -327,7 +327,7 @@ class _Session:
         failed = pictures[pictures["status"] != "ok"]
         if len(failed):
             raise IncompleteRunError(
-                f"{len(failed)} of {len(pictures)} pictures are not finite, first of {failed['method'].iloc[0]}; "
+                f"{len(failed)} of {len(pictures)} pictures are not finite, of {failed['method'].iloc[0]}; "
                 "they count as undetermined in the results, see the coverage in the report"
             )
 

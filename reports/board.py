@@ -35,8 +35,8 @@ letter means nothing. A method below the line failed a gate: against the untreat
 than 5 points of explicit fidelity, or it gained more than 5 points of undetermined pictures or of
 over-correction.
 
-**How to add a row.** Run the suite with the method, put its result and its timing into one file
-`reports/entries/<method>@<suite>-v<version>.json` as `{"result": …, "timing": …}`, check it with
+**How to add a row.** Run the suite with the method, write the entries with `evenhand board submit RUN`
+(one file `reports/entries/<method>@<suite>-v<version>.json` each), check them with
 `evenhand board check`, build with `evenhand board build`, and open a pull request with both files. To
 challenge a row, run the same suite and method and open an issue with your result.
 """

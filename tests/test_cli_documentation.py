@@ -20,6 +20,7 @@ COMMANDS = {
     ("list",): {"--json"},
     ("show",): {"--json"},
     ("board", "check"): {"--entries"},
+    ("board", "submit"): {"--entries"},
     ("board", "build"): {"--entries", "--out", "--check"},
     ("method", "export"): {"--run", "--out"},
     ("doctor",): {"--json"},
