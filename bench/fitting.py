@@ -170,10 +170,10 @@ def fit(
     intervention = use.method.fit(task)
     save(intervention, folder)
     size = sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values())
-    fitted = Fitted(intervention, sample.pictures, judge.judgements, size)
-    cost = {"pictures": fitted.pictures, "judgements": fitted.judgements, "bytes": size, **identity}
+    cost = {"pictures": sample.pictures, "judgements": judge.judgements, "bytes": size, **identity}
     write_atomically(folder / _COST, (json.dumps(cost, indent=1) + "\n").encode())
-    return fitted
+    # What is used is what was stored, so that a run that goes on later cannot differ.
+    return Fitted(load(folder, type(use.method)), sample.pictures, judge.judgements, size)
 
 
 def _identity(

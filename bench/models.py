@@ -207,7 +207,7 @@ def quiet_loaders() -> Iterator[None]:
     import transformers
 
     libraries = diffusers.utils.logging, transformers.utils.logging
-    levels = [library.get_verbosity() for library in libraries]
+    before = [(library.get_verbosity(), library.is_progress_bar_enabled()) for library in libraries]
     try:
         for library in libraries:
             library.disable_progress_bar()
@@ -217,9 +217,10 @@ def quiet_loaders() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
             yield
     finally:
-        for library, level in zip(libraries, levels, strict=True):
+        for library, (level, bars) in zip(libraries, before, strict=True):
             library.set_verbosity(level)
-            library.enable_progress_bar()
+            if bars:
+                library.enable_progress_bar()
 
 
 def folder_digest(folder: Path) -> str:

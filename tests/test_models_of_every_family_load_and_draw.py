@@ -1,0 +1,180 @@
+"""Tiny random pipelines in the true formats of SD 1.x, SD 2.x and SDXL, through the real loading code."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models import MINI, load_model
+from evenhand.bench.sampler import Sampler
+from evenhand.bench.suite import Protocol
+
+PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=3.0, width=32, height=32, batch=2)
+WIDTH = {"sd1": 32, "sd2": 1024, "sdxl": 64}
+
+
+def text_encoder(width, kind=CLIPTextModel):
+    config = CLIPTextConfig(
+        vocab_size=1110,
+        hidden_size=width,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=24,
+        projection_dim=width,
+        bos_token_id=1108,
+        eos_token_id=1109,
+        pad_token_id=1109,
+    )
+    return kind(config)
+
+
+def unet(width, **more):
+    return UNet2DConditionModel(
+        sample_size=16,
+        layers_per_block=1,
+        block_out_channels=(32, 64),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=width,
+        attention_head_dim=8,
+        norm_num_groups=8,
+        **more,
+    )
+
+
+def pipeline(family):
+    torch.manual_seed(0)
+    vae = AutoencoderKL(
+        block_out_channels=(16, 32),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=8,
+        sample_size=32,
+    )
+    scheduler = DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, steps_offset=1)
+    tokenizer = CLIPTokenizer.from_pretrained(MINI / "tokenizer")
+    parts = {"vae": vae, "scheduler": scheduler, "tokenizer": tokenizer}
+    if family == "sdxl":
+        pooled = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8}
+        return StableDiffusionXLPipeline(
+            **parts,
+            unet=unet(64, projection_class_embeddings_input_dim=6 * 8 + 32, **pooled),
+            text_encoder=text_encoder(32),
+            text_encoder_2=text_encoder(32, CLIPTextModelWithProjection),
+            tokenizer_2=tokenizer,
+            force_zeros_for_empty_prompt=False,
+        )
+    return StableDiffusionPipeline(
+        **parts,
+        unet=unet(WIDTH[family]),
+        text_encoder=text_encoder(WIDTH[family]),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+@pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl"])
+def family(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(family, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(family)
+    pipeline(family).save_pretrained(folder)
+    return folder
+
+
+def test_the_family_is_told_and_every_cross_attention_is_found(family, folder):
+    model = load_model(str(folder))
+    assert model.family == family
+    weights = model.cross_attention()
+    # down, mid and up: 1 + 1 + 2 modules of one K and one V each
+    assert len(weights) == 8
+    assert {value.shape[1] for value in weights.values()} == {WIDTH[family]}
+
+
+def test_pictures_equal_those_of_the_stock_pipeline(family, folder):
+    kind = StableDiffusionXLPipeline if family == "sdxl" else StableDiffusionPipeline
+    stock = kind.from_pretrained(folder, use_safetensors=True)
+    stock.set_progress_bar_config(disable=True)
+    prompts = ["a photo of a nurse", "a CEO"]
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in (3, 4)]
+    expected = stock(
+        prompts,
+        negative_prompt=["", ""],
+        num_inference_steps=2,
+        guidance_scale=3.0,
+        height=32,
+        width=32,
+        generator=generators,
+        output_type="np",
+    ).images
+    ours = Sampler(load_model(str(folder)), PROTOCOL)(prompts, [3, 4])
+    assert np.abs(ours.astype(int) - np.round(expected * 255)).max() <= 1
+
+
+def test_the_revision_follows_the_weights(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert load_model(str(copy)).revision == load_model(str(folder)).revision
+    config = copy / "scheduler" / "scheduler_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"beta_end": 0.02}))
+    assert load_model(str(copy)).revision != load_model(str(folder)).revision
+
+
+def test_the_first_eos_is_the_position_after_the_content():
+    states = load_model("mini").encode(["", "a nurse", "a construction worker"])
+    tokenizer = CLIPTokenizer.from_pretrained(MINI / "tokenizer")
+    expected = [len(tokenizer(text).input_ids) - 1 for text in ("", "a nurse", "a construction worker")]
+    assert states.first_eos.tolist() == expected
+    assert states.states.shape == (3, 24, 192)
+
+
+def test_a_prompt_that_the_model_cannot_read_whole_is_refused():
+    with pytest.raises(EvenhandError, match=r"has \d+ tokens, mini reads 24; shorten it"):
+        load_model("mini").encode(["a photo of " + "nurse " * 40])
+
+
+def broken(folder, name):
+    if name == "pickled weights":
+        (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+        torch.save({}, folder / "unet" / "diffusion_pytorch_model.bin")
+    elif name == "torn weights":
+        path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+        path.write_bytes(path.read_bytes()[:100])
+    elif name == "torn index":
+        (folder / "model_index.json").write_text("{")
+    else:
+        shutil.rmtree(folder / "vae")
+
+
+@pytest.mark.parametrize("fault", ["pickled weights", "torn weights", "torn index", "missing part"])
+def test_a_faulty_folder_gets_one_sentence(tmp_path, fault):
+    folder = tmp_path / "model"
+    pipeline("sd1").save_pretrained(folder)
+    broken(folder, fault)
+    with pytest.raises(EvenhandError) as caught:
+        load_model(str(folder))
+    assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["nothing-like-it", "org/never-cached-model"])
+def test_a_model_that_is_nowhere_gets_one_sentence(monkeypatch, name):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(EvenhandError) as caught:
+        load_model(name)
+    assert "\n" not in str(caught.value) and name in str(caught.value)
