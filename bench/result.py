@@ -313,8 +313,9 @@ class Entry(Model):
     timing: Timing | None = None
 
     def to_json(self) -> str:
-        """Stable JSON: the same entry gives the same bytes."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        """Stable JSON without white space: the same entry gives the same bytes."""
+        data = self.model_dump(mode="json")
+        return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
 
 
 class BoardRow(Model):

@@ -104,14 +104,16 @@ class Sampler:
             yield from (task() for task in tasks)
             return
         threads = torch.get_num_threads()
-        with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            futures = [pool.submit(task) for task in tasks]
-            try:
-                yield from (future.result() for future in futures)
-            finally:
-                for future in futures:
-                    future.cancel()
-        torch.set_num_threads(threads)
+        try:
+            with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                futures = [pool.submit(task) for task in tasks]
+                try:
+                    yield from (future.result() for future in futures)
+                finally:
+                    for future in futures:
+                        future.cancel()
+        finally:
+            torch.set_num_threads(threads)
 
     @torch.inference_mode()
     def _batch(self, batch: list[tuple[str, int]], intervention: Intervention, negative: str) -> Drawn:

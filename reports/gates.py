@@ -95,9 +95,14 @@ def _points(share: float, *, digits: int = 1) -> str:
 
 
 def _attribute_sets(metric: str, pair: tuple[Reading, Reading]) -> list[str]:
+    """The single attributes; joint cells hold too few explicit pictures each to exclude a loss."""
     rows = (row for reading in pair for row in reading.result.estimates)
     return sorted(
-        {row.attributes for row in rows if row.metric == metric and not row.concept and not row.group}
+        {
+            row.attributes
+            for row in rows
+            if row.metric == metric and not (row.concept or row.group or "*" in row.attributes)
+        }
     )
 
 
