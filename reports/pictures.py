@@ -18,9 +18,9 @@ from evenhand.reports.words import KINDS, attribute
 SIDE = 96
 """Longest side of a thumbnail in pixels; smaller pictures keep their size."""
 
-COLUMNS = 6
+COLUMNS = 5
 CONCEPTS = {"neutral": 8, "explicit": 4}
-"""Strips per kind of prompts (two of every other kind): with these the page stays far below 3 MB."""
+"""Strips per kind of prompts (two of every other kind): with these the page stays below 3 MB."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from evenhand.bench.result import EstimateRow, RankRow
@@ -19,13 +19,20 @@ class Verdict:
     sentences: list[str]
 
 
-def verdict(readings: Sequence[Reading], key: Key | None, failures: Mapping[str, list[str]]) -> Verdict:
+def verdict(
+    readings: Sequence[Reading],
+    key: Key | None,
+    failures: Mapping[str, list[str]],
+    *,
+    spoiling: Collection[str] = (),
+) -> Verdict:
     """What the run found.
 
     Args:
         readings: The methods, the untreated model first.
         key: The primary number.
         failures: Method label to the gates it does not pass.
+        spoiling: Labels of methods that fail a gate for sure; the others may lack the pictures to pass.
     """
     base = base_of(readings)
     treated = [reading for reading in readings if not reading.is_base]
@@ -34,8 +41,11 @@ def verdict(readings: Sequence[Reading], key: Key | None, failures: Mapping[str,
         return Verdict("The distance from the target shares was not measured.", about)
     if len(readings) == 1:
         return Verdict(_alone(readings[0], key), about)
-    headline, leaders = _best(readings, treated, key, failures)
-    numbers = [line for leader in leaders for line in _repair(leader, base, key)]
+    headline, spoken_of = _best(readings, treated, key, failures)
+    if all(failures.get(reading.label) for reading in treated):
+        spoken_of = [reading for reading in treated if _improves(reading, base, key)]
+        headline = _unranked(spoken_of, spoiling)
+    numbers = [line for reading in spoken_of for line in _repair(reading, base, key)]
     failed = [_failed(reading, failures[reading.label]) for reading in treated if failures.get(reading.label)]
     return Verdict(headline, [*about, *numbers, *failed])
 
@@ -95,8 +105,6 @@ def _best(
 ) -> tuple[str, list[Reading]]:
     """The headline, and the methods it speaks of."""
     passing = [reading for reading in readings if not failures.get(reading.label)]
-    if not any(reading in passing for reading in treated):
-        return "No method passes every gate, so none is ranked.", []
     ranks = {reading.label: rank for reading in passing if (rank := reading.rank(key)) is not None}
     if not ranks:
         return "No ranking was made in this run, so no method is called the best.", []
@@ -113,6 +121,26 @@ def _best(
     if len(names) == 1:
         return f"{names[0]} comes closest to the target shares{among}.", repairing
     return f"{listing(names)} come closest to the target shares{among} and cannot be told apart.", repairing
+
+
+def _improves(reading: Reading, base: Reading | None, key: Key) -> bool:
+    """Whether the paired interval excludes that the method leaves the distance as it is, or adds to it."""
+    paired = reading.against(base.label, key) if base else None
+    return paired is not None and paired.high < 0
+
+
+def _unranked(improving: Sequence[Reading], spoiling: Collection[str]) -> str:
+    """The headline where no method passes every gate."""
+    kept = [reading.label for reading in improving if reading.label not in spoiling]
+    if kept:
+        verb = "brings" if len(kept) == 1 else "bring"
+        return (
+            f"{listing(kept)} {verb} the model closer to the target shares, but these pictures are too few "
+            "to prove that nothing else is lost, so no method is ranked."
+        )
+    if improving:
+        return "Every method that brings the model closer to the target shares spoils something else."
+    return "No method passes every gate, so none is ranked."
 
 
 def _leaders(ranks: Mapping[str, RankRow], *, whole: bool) -> set[str]:

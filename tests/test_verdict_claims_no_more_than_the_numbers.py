@@ -18,8 +18,8 @@ def readings(ranks=None, **changes):
     return ordered(found, primary_key(found))
 
 
-def said(found, failures=None):
-    return verdict(found, primary_key(found), failures or {})
+def said(found, failures=None, spoiling=()):
+    return verdict(found, primary_key(found), failures or {}, spoiling=spoiling)
 
 
 def test_the_only_method_that_may_be_the_best_is_named_with_its_uncertainty():
@@ -61,8 +61,16 @@ def test_among_the_methods_that_pass_overlapping_rank_sets_name_nobody():
 
 
 def test_no_method_passing_means_no_best_method():
-    found = said(readings(), {"mist": ["x"], "uce": ["y", "z"]})
+    both = {"mist": ["x"], "uce": ["y", "z"]}
+    nothing_better = {"mist": {"comparisons": []}, "uce": {"comparisons": []}}
+    found = said(readings(**nothing_better), both)
     assert found.headline == "No method passes every gate, so none is ranked."
+    found = said(readings(), both, spoiling=both)
+    assert found.headline == (
+        "Every method that brings the model closer to the target shares spoils something else."
+    )
+    found = said(readings(), both, spoiling={"uce"})
+    assert found.headline.startswith("mist brings the model closer to the target shares, but")
     assert "uce does not pass 2 gates: y; z." in found.sentences
 
 
