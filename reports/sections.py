@@ -169,7 +169,17 @@ def estimates_table(readings: Sequence[Reading]) -> Table:
 
 def comparisons_table(readings: Sequence[Reading]) -> Table:
     """Every paired comparison."""
-    columns = ["Method", "Against", "Measure", "Attributes", "Judge", "Correction", "Difference"]
+    columns = [
+        "Method",
+        "Against",
+        "Measure",
+        "Attributes",
+        "Group",
+        "Prompts",
+        "Judge",
+        "Correction",
+        "Difference",
+    ]
     rows = [
         Row(
             [
@@ -177,6 +187,8 @@ def comparisons_table(readings: Sequence[Reading]) -> Table:
                 text(row.against),
                 text(measure(row.metric).title, row.metric),
                 text(attribute(row.attributes)),
+                text(row.group),
+                text(KINDS.get(row.kind, row.kind)),
                 text(row.judge),
                 text("corrected" if row.corrected else "naive"),
                 compared(row),

@@ -96,7 +96,7 @@ def test_a_damaged_picture_is_made_again_and_alone(undisturbed):
 
 
 def test_a_method_added_later_joins_those_already_there(undisturbed):
-    run = evaluate(str(TINY), methods=["uce"], out=undisturbed)
+    run = evaluate(str(TINY), methods=["uce:pictures=2,rounds=1"], out=undisturbed)
     labels = [result.spec.method.label for result in run.results]
-    assert labels == ["base", "mist", "random-attribute-prompt", "uce"]
+    assert labels == ["base", "mist", "random-attribute-prompt", "uce:pictures=2,rounds=1"]
     assert all(rank.of == 4 for result in run.results for rank in result.ranks)
