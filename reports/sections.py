@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evenhand.bench.result import CoverageRow, MethodCard, Result, Run
+from evenhand.bench.result import ComparisonRow, CoverageRow, EstimateRow, MethodCard, Result, Run
 from evenhand.reports.reading import Reading, attribute_names, concept_names
 from evenhand.reports.tables import Cell, Row, Table, code, compared, counted, estimated, text
 from evenhand.reports.words import (
@@ -133,29 +133,29 @@ def _labels_row(result: Result, row: CoverageRow, statuses: Sequence[str]) -> Ro
     return Row([*map(text, names), counted(row.pictures), counted(row.ok), *undetermined])
 
 
+_ABOUT = ("Measure", "Attributes", "Group", "Prompts", "Judge", "Correction")
+
+
+def _about(row: EstimateRow | ComparisonRow) -> list[Cell]:
+    """What a number is about, under the headings of ``_ABOUT``."""
+    return [
+        text(measure(row.metric).title, row.metric),
+        text(attribute(row.attributes)),
+        text(row.group),
+        text(KINDS.get(row.kind, row.kind)),
+        text(row.judge),
+        text("corrected" if row.corrected else "naive"),
+    ]
+
+
 def estimates_table(readings: Sequence[Reading]) -> Table:
     """Every aggregate estimate of every method and judge."""
-    columns = [
-        "Method",
-        "Measure",
-        "Attributes",
-        "Group",
-        "Prompts",
-        "Judge",
-        "Correction",
-        "Unit",
-        "Estimate",
-    ]
+    columns = ["Method", *_ABOUT, "Unit", "Estimate"]
     rows = [
         Row(
             [
                 text(reading.label),
-                text(measure(row.metric).title, row.metric),
-                text(attribute(row.attributes)),
-                text(row.group),
-                text(KINDS.get(row.kind, row.kind)),
-                text(row.judge),
-                text("corrected" if row.corrected else "naive"),
+                *_about(row),
                 text(row.unit),
                 estimated(row, alone=True),
             ]
@@ -169,28 +169,13 @@ def estimates_table(readings: Sequence[Reading]) -> Table:
 
 def comparisons_table(readings: Sequence[Reading]) -> Table:
     """Every paired comparison."""
-    columns = [
-        "Method",
-        "Against",
-        "Measure",
-        "Attributes",
-        "Group",
-        "Prompts",
-        "Judge",
-        "Correction",
-        "Difference",
-    ]
+    columns = ["Method", "Against", *_ABOUT, "Difference"]
     rows = [
         Row(
             [
                 text(reading.label),
                 text(row.against),
-                text(measure(row.metric).title, row.metric),
-                text(attribute(row.attributes)),
-                text(row.group),
-                text(KINDS.get(row.kind, row.kind)),
-                text(row.judge),
-                text("corrected" if row.corrected else "naive"),
+                *_about(row),
                 compared(row),
             ]
         )
