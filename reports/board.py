@@ -29,11 +29,12 @@ This file is generated from `reports/entries` by `evenhand board build`; edit th
 **How to read it.** Methods are compared within one version of one suite only: same model, prompts, settings
 and judges. The primary number is the distance from the target shares (RMSDelta): 0 for a model at the target,
 1 for one that draws a single group. Parentheses hold 95% intervals; ↓ means that lower is better, ↑ that
-higher is. The letter is the tie group: A holds every method that may be the best, and the data do not tell
-the methods of one letter apart; the numbers after it are the ranks that the data allow. The order inside a
-letter means nothing. A method below the line failed a gate: against the untreated model it may have lost more
-than 5 points of explicit fidelity, or it gained more than 5 points of undetermined pictures or of
-over-correction.
+higher is; n counts pictures, and the chance level is what a perfectly fair model shows with that many.
+
+The letter is the tie group: A holds every method that may be the best, and the data do not tell the methods
+of one letter apart; the numbers after it are the ranks that the data allow. The order inside a letter means
+nothing. A method below the line failed a gate: against the untreated model it may have lost more than
+5 points of explicit fidelity, or it gained more than 5 points of undetermined pictures or of over-correction.
 
 **How to add a row.** Run the suite with the method, write the entries with `evenhand board submit RUN`
 (one file `reports/entries/<method>@<suite>-v<version>.json` each), check them with
@@ -211,8 +212,9 @@ def _number(row: EstimateRow | None) -> str:
 
 
 def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[EstimateRow | None]:
-    """Every method's estimate at the attribute set where it is worst."""
-    sets = [comparable(readings, metric, name)[""] for name in measured_attributes(readings, metric)]
+    """Every method's estimate at the attribute where it is worst; joint cells stay out, as in the gates."""
+    single = [name for name in measured_attributes(readings, metric) if "*" not in name]
+    sets = [comparable(readings, metric, name)[""] for name in single]
     sign = -1 if highest else 1
     found = [
         [row for row in rows if row is not None and math.isfinite(row.value)]
@@ -243,17 +245,17 @@ def _table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 def _footnotes(result: Result) -> str:
     spec = result.spec
     settings = ", ".join(f"{name} {value}" for name, value in sorted(spec.protocol.items()))
-    prompts = ", ".join(f"{card.name} {card.version} ({card.digest[:12]})" for card in spec.prompt_sets)
+    cards = dict.fromkeys(f"{card.name} {card.version} ({card.digest[:12]})" for card in spec.prompt_sets)
     judges = ", ".join(f"{judge.name} {judge.version} ({judge.family})" for judge in _panel(result))
     notes = [
         f"Model {spec.model}, revision {spec.model_revision}; {plural(len(spec.concepts), 'concept')}",
         f"Protocol: {settings}",
-        f"Prompt sets: {prompts}",
+        f"Prompt sets: {', '.join(cards)}",
         f"Judges that vote: {judges}",
         f"Suite digest: {spec.suite_digest[:12]}",
     ]
     lines = [
-        "Explicit fidelity, over-correction and undetermined: for the attributes where they are worst.",
+        "Explicit fidelity, over-correction and undetermined: for the single attribute where they are worst.",
         *map(escape, notes),
     ]
     return "\n".join(f"- {line}" for line in lines)

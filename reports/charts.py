@@ -16,7 +16,7 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup, escape
 
-WIDTH, RIGHT, LABEL, ROW_HEIGHT = 344, 18, 152, 16
+WIDTH, RIGHT, LABEL, ROW_HEIGHT = 344, 18, 160, 16
 """Pixels: a panel, the margin right of the axis, the widest space for labels, and one line."""
 
 INK, GREY, ACCENT, CHANCE, GRID = "#1f2933", "#5b6470", "#0b5a9d", "#e6e8eb", "#eef0f2"

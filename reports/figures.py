@@ -255,8 +255,8 @@ def _looks(readings: Sequence[Reading]) -> list[tuple[str, str]]:
 def _table(name: str, caption: str, first: str, readings: Sequence[Reading], numbers: Numbers) -> Table:
     rows = [Row([text(line), *map(estimated, found)]) for line, found in numbers.items()]
     facts = pictures_and_chance(row for found in numbers.values() for row in found)
-    caption = "; ".join([caption, "95% intervals", *facts])
-    return Table(name, caption, [first, *(reading.label for reading in readings)], rows)
+    columns = [first, *(reading.label for reading in readings)]
+    return Table(name, caption, columns, rows, about="; ".join(["95% intervals", *facts]))
 
 
 def _target(spec: Spec, name: str) -> float:

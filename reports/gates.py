@@ -79,8 +79,8 @@ def _outcome(
         return Gate(name, "unchecked", f"{name} not measured{where}, so its gate cannot be checked")
     sets, loss = max(losses.items(), key=lambda item: item[1].most)
     where = f" for {attribute(sets)}" if sets else ""
-    bound = "" if loss.most == loss.value else f" and may be {_points(loss.most)}"
-    reason = f"{name}{where} is {_points(loss.value)}{bound} points {side} the untreated model"
+    bound = "" if loss.most == loss.value else f", by its interval up to {_points(loss.most)}"
+    reason = f"{name}{where} is {_points(loss.value)} points {side} the untreated model{bound}"
     return Gate(name, _status(loss), f"{reason} ({_points(MARGIN, digits=0)} allowed)")
 
 

@@ -31,6 +31,9 @@ PUBLISHED_FORM = ("deviation_ratio",)
 PRIMARY_SET_ONLY = ("worst_cell", "total_correlation")
 """Shown for the attributes of the primary measure alone."""
 
+SINGLE_ATTRIBUTES_ONLY = ("undetermined",)
+"""Shown for single attributes: a cell is undetermined where one of its attributes is."""
+
 
 def method_table(
     readings: Sequence[Reading],
@@ -148,12 +151,17 @@ def _measure_rows(readings: Sequence[Reading], metric: str, key: Key | None) -> 
 
 
 def _sets(readings: Sequence[Reading], metric: str, key: Key | None) -> list[str]:
-    """The attribute sets to show: all that were measured, or the one that the metric is made for."""
+    """The attribute sets to show: all that were measured, or those that the metric is made for."""
     measured = measured_attributes(readings, metric)
-    wanted = (
-        "gender" if metric in PUBLISHED_FORM else key.attributes if key and metric in PRIMARY_SET_ONLY else ""
-    )
-    return [wanted] if wanted in measured else measured
+    if metric in PUBLISHED_FORM:
+        wanted = ["gender"]
+    elif metric in PRIMARY_SET_ONLY:
+        wanted = [key.attributes] if key else []
+    elif metric in SINGLE_ATTRIBUTES_ONLY:
+        wanted = [name for name in measured if "*" not in name]
+    else:
+        wanted = measured
+    return [name for name in wanted if name in measured] or measured
 
 
 def _lines(readings: Sequence[Reading], metric: str, sets: Sequence[str], kinds: Sequence[str]) -> list[Line]:

@@ -18,9 +18,12 @@ from evenhand.reports.words import KINDS, attribute
 SIDE = 96
 """Longest side of a thumbnail in pixels; smaller pictures keep their size."""
 
-COLUMNS = 5
 CONCEPTS = {"neutral": 8, "explicit": 4}
-"""Strips per kind of prompts (two of every other kind): with these the page stays below 3 MB."""
+"""Strips per kind of prompts; two of every other kind."""
+
+COLUMNS = range(2, 7)
+PICTURES = 330
+"""Columns of a strip: as many as keep the whole page to about this many thumbnails, and below 3 MB."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,14 @@ def strips(run: Run, methods: Sequence[str]) -> list[Strip]:
     for row in run.pictures:
         concepts.setdefault(row.kind, {}).setdefault(row.concept or row.prompt, []).append(row)
     kinds = [kind for kind in KINDS if kind in concepts] + sorted(set(concepts) - set(KINDS))
-    return [
-        _strip(run, concepts[kind][concept], methods)
+    shown = [
+        concepts[kind][concept]
         for kind in kinds
         for concept in _spread(list(concepts[kind]), CONCEPTS.get(kind, 2))
     ]
+    columns = PICTURES // max(1, len(shown) * len(methods))
+    width = min(max(columns, COLUMNS[0]), COLUMNS[-1])
+    return [_strip(run, rows, methods, width=width) for rows in shown]
 
 
 def _spread(items: Sequence[str], wanted: int) -> list[str]:
@@ -81,9 +87,9 @@ def _spread(items: Sequence[str], wanted: int) -> list[str]:
     return [items[place * len(items) // kept] for place in range(kept)]
 
 
-def _strip(run: Run, rows: Sequence[PictureRow], methods: Sequence[str]) -> Strip:
+def _strip(run: Run, rows: Sequence[PictureRow], methods: Sequence[str], *, width: int) -> Strip:
     found = {(row.method, row.prompt, row.seed_index): row for row in rows}
-    first = sorted({(row.seed_index, row.prompt) for row in rows})[:COLUMNS]
+    first = sorted({(row.seed_index, row.prompt) for row in rows})[:width]
     columns = sorted(first, key=lambda column: (column[1], column[0]))
     prompts = list(dict.fromkeys(prompt for _, prompt in columns))
     lines = []

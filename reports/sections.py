@@ -149,7 +149,7 @@ def _about(row: EstimateRow | ComparisonRow) -> list[Cell]:
 
 
 def estimates_table(readings: Sequence[Reading]) -> Table:
-    """Every aggregate estimate of every method and judge."""
+    """Every aggregate estimate by the panel, or without a judge; single judges are in the result files."""
     columns = ["Method", *_ABOUT, "Unit", "Estimate"]
     rows = [
         Row(
@@ -162,13 +162,13 @@ def estimates_table(readings: Sequence[Reading]) -> Table:
         )
         for reading in readings
         for row in reading.result.estimates
-        if not row.concept
+        if not row.concept and row.judge in ("panel", "")
     ]
-    return Table("estimates", "Every aggregate estimate", columns, rows)
+    return Table("estimates", "Every aggregate estimate by the panel", columns, rows)
 
 
 def comparisons_table(readings: Sequence[Reading]) -> Table:
-    """Every paired comparison."""
+    """Every paired comparison by the panel, or without a judge; single judges are in the result files."""
     columns = ["Method", "Against", *_ABOUT, "Difference"]
     rows = [
         Row(
@@ -181,6 +181,7 @@ def comparisons_table(readings: Sequence[Reading]) -> Table:
         )
         for reading in readings
         for row in reading.result.comparisons
+        if row.judge in ("panel", "")
     ]
     return Table("comparisons", "Paired differences on common prompts and seeds", columns, rows)
 

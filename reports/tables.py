@@ -49,12 +49,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; ``name`` is its anchor and its file name."""
+    """A table; ``name`` is its anchor and its file name, ``about`` a smaller line under the caption."""
 
     name: str
     caption: str
     columns: Sequence[str]
     rows: Sequence[Row]
+    about: str = ""
 
     @property
     def groups(self) -> list[tuple[str, str, list[Row]]]:
@@ -154,9 +155,7 @@ def pictures_and_chance(rows: Iterable[EstimateRow | None]) -> list[str]:
         facts.append(f"n {_range([row.n for row in present], count)}")
     if floors:
         percent = measure(present[0].metric).percent
-        facts.append(
-            f"a fair model shows {_range(floors, lambda floor: number(floor, percent=percent))} by chance"
-        )
+        facts.append(f"chance level {_range(floors, lambda floor: number(floor, percent=percent))}")
     return facts
 
 
