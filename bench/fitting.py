@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,14 @@ class Fitted:
         intervention: What it hands to the engine.
         pictures: Pictures its own loop drew.
         judgements: Pictures it showed to its steering judge.
+        evaluations: Pictures that its training passed through the U-Net.
         bytes: Size of the stored tensors.
     """
 
     intervention: Intervention
     pictures: int
     judgements: int
+    evaluations: int
     bytes: int
 
 
@@ -73,7 +75,9 @@ class CountedSample:
         self.pictures += len(prompts)
         digest = intervention.digest() if intervention else ""
         keys = [self._key(p, s, digest, negative_prompt) for p, s in zip(prompts, seeds, strict=True)]
-        found = [self.store.get(key) for key in keys]
+        # An observing intervention must see the pictures being made.
+        again = intervention is not None and intervention.observes
+        found = [None if again else self.store.get(key) for key in keys]
         missing = [i for i, picture in enumerate(found) if picture is None]
 
         def keep(start: int, images: Images, finite: NDArray[np.bool_]) -> None:
@@ -141,6 +145,7 @@ def fit(
     concepts: tuple[str, ...],
     sample: CountedSample,
     judge: CountedJudge,
+    image_features: Callable[[Images], NDArray[np.float32]] | None = None,
     folder: Path,
 ) -> Fitted:
     """The method's intervention: read from ``folder`` if this very fit is kept there, else made.
@@ -151,29 +156,37 @@ def fit(
         concepts: What is to be balanced.
         sample: Draws and counts pictures.
         judge: Judges and counts pictures.
+        image_features: The suite's CLIP image encoder.
         folder: ``RUN/interventions/<method>``.
     """
     cells = suite.cells()
+    model = sample.sampler.model
     identity = _identity(use, suite=suite, concepts=concepts, sample=sample)
     kept = _kept(folder, use, identity)
     if kept is not None:
         return kept
     task = Task(
-        model=sample.sampler.model,
+        model=model,
         concepts=concepts,
         cells=cells,
         target=np.full(len(cells), 1 / len(cells)),
         rng=np.random.default_rng(int(identity["fit"][:16], 16)),
         sample=sample,
         judge=judge,
+        image_features=image_features,
     )
+    before = model.evaluations
     intervention = use.method.fit(task)
     save(intervention, folder)
-    size = sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values())
-    cost = {"pictures": sample.pictures, "judgements": judge.judgements, "bytes": size, **identity}
-    write_atomically(folder / _COST, (json.dumps(cost, indent=1) + "\n").encode())
+    cost = {
+        "pictures": sample.pictures,
+        "judgements": judge.judgements,
+        "evaluations": model.evaluations - before,
+        "bytes": sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values()),
+    }
+    write_atomically(folder / _COST, (json.dumps({**cost, **identity}, indent=1) + "\n").encode())
     # What is used is what was stored, so that a run that goes on later cannot differ.
-    return Fitted(load(folder, type(use.method)), sample.pictures, judge.judgements, size)
+    return Fitted(intervention=load(folder, type(use.method)), **cost)
 
 
 def _identity(
@@ -198,6 +211,7 @@ def _kept(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitted | No
         if cost["fit"] != identity["fit"]:
             return None
         intervention = load(folder, type(use.method))
-        return Fitted(intervention, cost["pictures"], cost["judgements"], cost["bytes"])
+        counted = {name: cost.get(name, 0) for name in ("pictures", "judgements", "evaluations", "bytes")}
+        return Fitted(intervention=intervention, **counted)
     except (OSError, ValueError, KeyError, EvenhandError):
         return None  # absent or torn: the method is fitted again

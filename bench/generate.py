@@ -49,9 +49,9 @@ class Drawing:
 
     @cached_property
     def _rewrites(self) -> bool:
-        kind = type(self.intervention)
-        changes_states = kind.embedding is not Intervention.embedding
-        return kind.prompt is not Intervention.prompt and not changes_states and not self.intervention.weights
+        kind, plain = type(self.intervention), Intervention
+        draws_plainly = kind.embedding is plain.embedding and kind.steer is plain.steer
+        return kind.prompt is not plain.prompt and draws_plainly and not self.intervention.weights
 
     @cached_property
     def _variants(self) -> dict[str, Intervention]:

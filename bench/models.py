@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.methods.base import TextStates
+from evenhand.methods.base import Images, TextStates
+from evenhand.methods.steering import Site
 
 MINI = Path(str(files("evenhand.bench.mini"))) / "pipeline"
 
@@ -29,7 +31,11 @@ class Model:
         name: The name it was loaded by.
         family: ``sd1``, ``sd2`` or ``sdxl``.
         revision: SHA-256 over the weight files and configs (a hash of the pipeline's content).
-        device: Where the U-Net and VAE run.
+        device: Where the networks run.
+        unet: The U-Net.
+        vae: The autoencoder.
+        text_encoders: Pairs of tokenizer and text encoder.
+        evaluations: Pictures that passed through :meth:`predict`: the cost of a method's training.
     """
 
     def __init__(self, pipe: Any, *, name: str, revision: str, device: str) -> None:
@@ -37,15 +43,19 @@ class Model:
         self.revision = revision
         self.device = torch.device(device)
         self.family = _family(pipe, name)
-        self.unet = pipe.unet.to(self.device).eval().requires_grad_(False)
-        self.vae = pipe.vae.to(self.device).eval().requires_grad_(False)
+        self.unet = self._frozen(pipe.unet)
+        self.vae = self._frozen(pipe.vae)
         self.scheduler = pipe.scheduler
-        self._encoders = [
-            (getattr(pipe, f"tokenizer{n}"), getattr(pipe, f"text_encoder{n}").to(self.device).eval())
+        self.text_encoders = [
+            (getattr(pipe, f"tokenizer{n}"), self._frozen(getattr(pipe, f"text_encoder{n}")))
             for n in ("", "_2")
             if getattr(pipe, f"text_encoder{n}", None) is not None
         ]
+        self.evaluations = 0
         self._cache: dict[str, tuple[Tensor, Tensor, int]] = {}
+
+    def _frozen(self, network: Any) -> Any:
+        return network.to(self.device).eval().requires_grad_(False)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -60,21 +70,24 @@ class Model:
         return TextStates(
             states=torch.stack([states for states, _, _ in rows]),
             first_eos=torch.tensor([eos for _, _, eos in rows]),
+            pooled=torch.stack([pooled for _, pooled, _ in rows]) if self.family == "sdxl" else None,
         )
-
-    def pooled(self, texts: Sequence[str]) -> Tensor:
-        """SDXL's pooled text vectors, ``(n, d)``."""
-        return torch.stack([self._encoded(text)[1] for text in texts])
 
     def _encoded(self, text: str) -> tuple[Tensor, Tensor, int]:
         if text not in self._cache:
             self._cache[text] = self._encode_one(text)
         return self._cache[text]
 
-    @torch.inference_mode()
+    def token_ids(self, text: str) -> list[int]:
+        """Ids of the prompt with begin and end of text, without padding, by the first tokenizer."""
+        return list(self.text_encoders[0][0](text).input_ids)
+
+    # Not in inference mode, whatever the caller's: a method may train on kept states.
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
     def _encode_one(self, text: str) -> tuple[Tensor, Tensor, int]:
         parts, pooled, eos = [], torch.empty(0), 0
-        for tokenizer, encoder in self._encoders:
+        for tokenizer, encoder in self.text_encoders:
             length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
             needed = len(tokenizer(text).input_ids)
             if needed > length:
@@ -100,25 +113,122 @@ class Model:
             if name.endswith(("attn2.to_k.weight", "attn2.to_v.weight"))
         }
 
+    @property
+    def alphas_cumprod(self) -> Tensor:
+        """The noise schedule: share of signal left at every training timestep, ``(T,)``."""
+        alphas: Tensor = self.scheduler.alphas_cumprod.to(self.device)
+        return alphas
+
+    @torch.no_grad()
+    def latents(self, images: Images) -> Tensor:
+        """Scaled latents ``(n, c, h, w)`` of pictures: the mean of the autoencoder's posterior."""
+        pixels = torch.from_numpy(images).to(self.device, self.vae.dtype).permute(0, 3, 1, 2)
+        encoded = self.vae.encode(pixels / 127.5 - 1).latent_dist.mean
+        scaled: Tensor = encoded * self.vae.config.scaling_factor
+        return scaled
+
+    def predict(self, latents: Tensor, timesteps: Tensor, text: TextStates) -> Tensor:
+        """The U-Net's noise prediction ``(n, c, h, w)``, with gradients; every row is counted.
+
+        Args:
+            latents: Noised latents ``(n, c, h, w)``.
+            timesteps: Training timesteps ``(n,)``.
+            text: Text states of ``n`` prompts.
+        """
+        self.evaluations += len(latents)
+        scale = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        extra = self.conditioning(text, height=latents.shape[2] * scale, width=latents.shape[3] * scale)
+        states = text.states.to(self.unet.dtype)
+        output: Tensor = self.unet(
+            latents, timesteps, encoder_hidden_states=states, added_cond_kwargs=extra
+        ).sample
+        if self.scheduler.config.prediction_type != "v_prediction":
+            return output
+        signal = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1).to(latents.dtype)
+        return signal.sqrt() * output + (1 - signal).sqrt() * latents
+
+    def conditioning(self, text: TextStates, *, height: int, width: int) -> dict[str, Tensor]:
+        """SDXL's pooled text and picture size; empty for the other families."""
+        if text.pooled is None:
+            return {}
+        ids = torch.tensor([[height, width, 0, 0, height, width]], device=self.device)
+        return {
+            "text_embeds": text.pooled,
+            "time_ids": ids.expand(len(text.pooled), -1).to(text.pooled.dtype),
+        }
+
+    @contextlib.contextmanager
+    def features(self, sites: Sequence[str], function: Callable[[Site, Tensor], Tensor]) -> Iterator[None]:
+        """Within the context the outputs of the named U-Net modules pass through ``function``.
+
+        Of a module that returns a tuple, its first member passes.
+
+        Raises:
+            EvenhandError: The U-Net has no module of that name.
+        """
+        modules = dict(self.unet.named_modules())
+        handles = []
+        try:
+            for name in sites:
+                if name not in modules:
+                    raise EvenhandError(f"intervention acts on module {name!r}, which {self.name} lacks")
+                hook = partial(_through, name, function)
+                handles.append(modules[name].register_forward_hook(hook, with_kwargs=True))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
     @contextlib.contextmanager
     def edited(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
         """Copy ``weights`` into the model in place; restore the old values bit for bit on leaving.
 
+        Args:
+            weights: ``unet.NAME`` or ``text_encoder.NAME`` (``text_encoder_2.NAME``) to new value.
+
         Raises:
             EvenhandError: A name is not a parameter of the model, or a shape differs.
         """
-        parameters = {f"unet.{name}": value for name, value in self.unet.named_parameters()}
+        parameters = self._parameters() if weights else {}
         for name, value in weights.items():
             if name not in parameters or parameters[name].shape != value.shape:
                 raise EvenhandError(
                     f"intervention edits {name} {tuple(value.shape)}, which {self.name} lacks"
                 )
         kept = {name: parameters[name].detach().clone() for name in weights}
+        cache = self._cache
         try:
             _copy(weights, parameters)
+            if any(name.startswith("text_encoder") for name in weights):
+                self._cache = {}
             yield
         finally:
             _copy(kept, parameters)
+            self._cache = cache
+
+    def _parameters(self) -> dict[str, Tensor]:
+        encoders = [encoder for _, encoder in self.text_encoders]
+        networks = dict(zip(("unet", "text_encoder", "text_encoder_2"), [self.unet, *encoders], strict=False))
+        return {
+            f"{part}.{name}": value
+            for part, network in networks.items()
+            for name, value in network.named_parameters()
+        }
+
+
+def _through(
+    name: str,
+    function: Callable[[Site, Tensor], Tensor],
+    module: torch.nn.Module,
+    inputs: tuple[Any, ...],
+    keywords: dict[str, Any],
+    output: Any,
+) -> Any:
+    """A forward hook that replaces the output, or the first member of an output tuple."""
+    site = Site(name=name, module=module, inputs=inputs, keywords=keywords)
+    if isinstance(output, Tensor):
+        return function(site, output)
+    return (function(site, output[0]), *output[1:])
 
 
 @torch.no_grad()

@@ -56,6 +56,7 @@ def results(use: MethodUse, *, provenance: Provenance, measured: Measurement, fi
         cost=r.Cost(
             fit_pictures=fitted.pictures,
             fit_judgements=fitted.judgements,
+            fit_evaluations=fitted.evaluations,
             pictures=measured.coverage[label].made,
             intervention_bytes=fitted.bytes,
             record=dict(fitted.intervention.record),

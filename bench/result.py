@@ -109,6 +109,7 @@ class Cost(Model):
 
     fit_pictures: int = Field(description="pictures drawn by the method's own loop")
     fit_judgements: int = Field(description="pictures shown to the steering judge")
+    fit_evaluations: int = Field(default=0, description="pictures passed through the U-Net in training")
     pictures: int = Field(description="pictures made for the evaluation")
     intervention_bytes: int
     record: dict[str, Any] = Field(default_factory=dict, description="what the fit says of itself")

@@ -232,6 +232,7 @@ class _Session:
                 judge=CountedJudge(
                     use.method.steering_judge, self.judges.get(use.method.steering_judge or "")
                 ),
+                image_features=self.scorer.embed,
                 folder=self.work.root / "interventions" / folder_name(use.label),
             )
         self.progress.finish()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from torch import Tensor
 
 from evenhand.bench.models import Model
 from evenhand.bench.suite import Protocol
-from evenhand.methods.base import Images, Intervention
+from evenhand.methods.base import Images, Intervention, TextStates
+from evenhand.methods.steering import Batch, Site, Steering, Step
 
 Drawn = tuple[Images, NDArray[np.bool_]]
 """Pictures of a batch, and which of them are finite."""
@@ -42,6 +43,11 @@ def picture_stream(digest: str, prompt: str, seed: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(sha[:16], "big"))
 
 
+def _turned(branches: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Texts of every branch, from the branches of every picture."""
+    return list(zip(*branches, strict=True))
+
+
 class Sampler:
     """Draws pictures of a model under a protocol."""
 
@@ -53,6 +59,7 @@ class Sampler:
         self._scheduler = getattr(diffusers, SOLVERS[protocol.solver]).from_config(model.scheduler.config)
         scale = 2 ** (len(model.vae.config.block_out_channels) - 1)
         channels = model.unet.config.in_channels
+        self._now = threading.local()
         self._latent_shape = (channels, protocol.height // scale, protocol.width // scale)
 
     def __call__(
@@ -83,7 +90,8 @@ class Sampler:
         batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
         filled = [batch + [batch[-1]] * (size - len(batch)) for batch in batches]
         made = [np.empty((0, self.protocol.height, self.protocol.width, 3), dtype=np.uint8)]
-        with self.model.edited(intervention.weights):
+        hooked = self.model.features(intervention.sites(), self._feature)
+        with self.model.edited(intervention.weights), hooked:
             drawn = self._all(
                 [partial(self._batch, batch, intervention, negative_prompt) for batch in filled]
             )
@@ -116,41 +124,54 @@ class Sampler:
             torch.set_num_threads(threads)
 
     @torch.inference_mode()
-    def _batch(self, batch: list[tuple[str, int]], intervention: Intervention, negative: str) -> Drawn:
+    def _batch(self, pairs: list[tuple[str, int]], intervention: Intervention, negative: str) -> Drawn:
         digest = intervention.digest() if type(intervention) is not Intervention else ""
-        streams = [picture_stream(digest, prompt, seed) for prompt, seed in batch]
-        texts = [intervention.prompt(text, s) for (text, _), s in zip(batch, streams, strict=True)]
-        conditional = intervention.embedding(self.model.encode(texts).states, streams)
-        unconditional = self.model.encode([negative]).states.expand_as(conditional)
-        states = torch.cat([unconditional, conditional])
-        noise = torch.stack([self._noise(seed) for _, seed in batch])
-        extra = self._extra(texts, negative) if self.model.family == "sdxl" else {}
-        return self._decode(self._denoise(noise, states, extra))
+        draws = tuple(picture_stream(digest, prompt, seed) for prompt, seed in pairs)
+        texts = tuple(intervention.prompt(text, draw) for (text, _), draw in zip(pairs, draws, strict=True))
+        conditional = intervention.embedding(self.model.encode(texts), draws)
+        batch = Batch(texts=texts, seeds=tuple(seed for _, seed in pairs), draws=draws)
+        steering = intervention.steer(batch)
+        others = [
+            self.model.encode([negative] * len(batch)),
+            *map(self.model.encode, _turned(steering.branches)),
+        ]
+        noise = torch.stack([self._noise(seed) for seed in batch.seeds])
+        return self._decode(self._denoise(noise, [others[0], conditional, *others[1:]], steering))
 
     def _noise(self, seed: int) -> Tensor:
         return torch.randn(self._latent_shape, generator=torch.Generator("cpu").manual_seed(seed))
 
-    def _denoise(self, noise: Tensor, states: Tensor, extra: dict[str, Any]) -> Tensor:
+    def _denoise(self, noise: Tensor, texts: list[TextStates], steering: Steering) -> Tensor:
+        """Latents without noise; ``texts``: unconditional, conditional, further branches."""
         # Solvers keep a history, so every batch has its own.
         unet, scheduler = self.model.unet, copy.deepcopy(self._scheduler)
         scheduler.set_timesteps(self.protocol.steps, device=self.model.device)
         latents = noise.to(self.model.device, unet.dtype) * scheduler.init_noise_sigma
-        states = states.to(unet.dtype)
-        for t in scheduler.timesteps:
-            both = scheduler.scale_model_input(torch.cat([latents, latents]), t)
-            noise_pred = unet(both, t, encoder_hidden_states=states, added_cond_kwargs=extra).sample
-            e_uncond, e_text = noise_pred.chunk(2)
-            guided = e_uncond + self.protocol.guidance * (e_text - e_uncond)
+        uncond, conditional, *branches = (text.states.to(unet.dtype) for text in texts)
+        extra = self._conditioning(texts)
+        for index, t in enumerate(scheduler.timesteps):
+            step = Step(index, self.protocol.steps, t, self.protocol.guidance)
+            states = torch.cat([uncond, steering.text(step, conditional, latents), *branches])
+            stacked = scheduler.scale_model_input(torch.cat([latents] * len(texts)), t)
+            self._now.asked = partial(steering.feature, step)
+            predicted = unet(stacked, t, encoder_hidden_states=states, added_cond_kwargs=extra).sample
+            e_uncond, e_text, *e_branches = predicted.chunk(len(texts))
+            guided = steering.noise(step, e_uncond, e_text, e_branches)
             latents = scheduler.step(guided, t, latents).prev_sample
         result: Tensor = latents
         return result
 
-    def _extra(self, texts: list[str], negative: str) -> dict[str, Tensor]:
-        """SDXL's pooled text and size conditioning."""
-        pooled = torch.cat([self.model.pooled([negative]).expand(len(texts), -1), self.model.pooled(texts)])
-        height, width = self.protocol.height, self.protocol.width
-        ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=pooled.dtype, device=pooled.device)
-        return {"text_embeds": pooled, "time_ids": ids.expand(2 * len(texts), -1)}
+    def _feature(self, site: Site, output: Tensor) -> Tensor:
+        """Hands a module's output to the steering of the batch that this thread denoises."""
+        changed: Tensor = self._now.asked(site, output)
+        return changed
+
+    def _conditioning(self, texts: list[TextStates]) -> dict[str, Tensor]:
+        each = [
+            self.model.conditioning(text, height=self.protocol.height, width=self.protocol.width)
+            for text in texts
+        ]
+        return {name: torch.cat([extra[name] for extra in each]) for name in each[0]}
 
     def _decode(self, latents: Tensor) -> Drawn:
         vae = self.model.vae

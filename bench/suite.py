@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from evenhand.methods.base import Cell
 
 
+_NOT_MEASUREMENT = {"title", "description", "defaults", "methods"}
+"""Fields of a suite that change no number of a given method."""
+
+
 class Spec(BaseModel):
     """Base of all suite models: frozen, unknown keys refused."""
 
@@ -128,8 +132,12 @@ class Suite(Spec):
         return self
 
     def digest(self) -> str:
-        """SHA-256 of the resolved suite."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """SHA-256 of all that decides what is measured and how.
+
+        Methods are left out: a suite gains methods and stays the same suite. The parameters of a method
+        stand in its result.
+        """
+        text = json.dumps(self.model_dump(mode="json", exclude=_NOT_MEASUREMENT), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def cells(self) -> tuple[Cell, ...]:

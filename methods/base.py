@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.methods.steering import Batch, Site, Steering
 
 Images = NDArray[np.uint8]
 """Pictures as ``(n, height, width, 3)`` sRGB bytes."""
@@ -79,10 +80,12 @@ class TextStates:
     Attributes:
         states: ``(n, length, d)``, ``last_hidden_state`` from padded ids without an attention mask.
         first_eos: ``(n,)``, position of the first end-of-text token, ``sum(mask) - 1``.
+        pooled: ``(n, p)``, SDXL's pooled text vectors; ``None`` for the other families.
     """
 
     states: Tensor
     first_eos: Tensor
+    pooled: Tensor | None = None
 
     def at(self, positions: Tensor) -> Tensor:
         """Rows ``(n, d)`` at one position per prompt: ``at(first_eos - 1)`` is the last content token."""
@@ -91,7 +94,11 @@ class TextStates:
 
 
 class EditableModel(Protocol):
-    """What a method may know of the loaded model."""
+    """What a method may know of the loaded model and do with it.
+
+    Closed-form methods need text states and projections; trained ones also the networks themselves, whose
+    parameters are frozen: gradients flow through them to whatever the method trains.
+    """
 
     @property
     def name(self) -> str:
@@ -103,12 +110,56 @@ class EditableModel(Protocol):
         """``sd1``, ``sd2`` or ``sdxl``."""
         ...
 
+    @property
+    def unet(self) -> Any:
+        """The U-Net, a diffusers model."""
+        ...
+
+    @property
+    def vae(self) -> Any:
+        """The autoencoder, a diffusers model."""
+        ...
+
+    @property
+    def text_encoders(self) -> Sequence[tuple[Any, Any]]:
+        """Tokenizer and text encoder; two pairs for SDXL."""
+        ...
+
+    @property
+    def alphas_cumprod(self) -> Tensor:
+        """The noise schedule: share of signal left at every training timestep, ``(T,)``."""
+        ...
+
     def encode(self, texts: Sequence[str]) -> TextStates:
         """Text states of the prompts, as the U-Net receives them."""
         ...
 
+    def token_ids(self, text: str) -> list[int]:
+        """Ids of the prompt with begin and end of text, without padding."""
+        ...
+
     def cross_attention(self) -> dict[str, Tensor]:
         """Current K and V projections of every ``attn2``: parameter name to an ``(m, d)`` copy."""
+        ...
+
+    def latents(self, images: Images) -> Tensor:
+        """Scaled latents ``(n, c, h, w)`` of pictures: the mean of the autoencoder's posterior."""
+        ...
+
+    def predict(self, latents: Tensor, timesteps: Tensor, text: TextStates) -> Tensor:
+        """The U-Net's noise prediction ``(n, c, h, w)``, with gradients; every row is counted as cost.
+
+        Args:
+            latents: Noised latents ``(n, c, h, w)``.
+            timesteps: Training timesteps ``(n,)``.
+            text: Text states of ``n`` prompts.
+        """
+        ...
+
+    def features(
+        self, sites: Sequence[str], function: Callable[[Site, Tensor], Tensor]
+    ) -> AbstractContextManager[None]:
+        """Within the context the outputs of the named U-Net modules pass through ``function``."""
         ...
 
 
@@ -147,6 +198,8 @@ class Task:
         rng: The method's own random stream, derived from (suite, method).
         sample: Draws pictures; counted.
         judge: The steering judge that the method declared; counted.
+        image_features: Unit vectors ``(n, d)`` of pictures by the CLIP that belongs to the model's text
+            encoder; ``None`` where the suite has none.
     """
 
     model: EditableModel
@@ -156,15 +209,16 @@ class Task:
     rng: np.random.Generator
     sample: Sample
     judge: SteeringJudge
+    image_features: Callable[[Images], NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Intervention:
     """What a fitted method hands to the engine. The base class does nothing.
 
-    A method that acts on prompts or text states subclasses it in its own file and overrides
-    :meth:`prompt` or :meth:`embedding`; all state they use lives in ``tensors`` and ``data``, so that
-    the intervention can be stored as safetensors and JSON and hashed.
+    A method that acts on prompts, text states or the denoising itself subclasses it in its own file and
+    overrides :meth:`prompt`, :meth:`embedding` or :meth:`steer`; all state they use lives in ``tensors``
+    and ``data``, so that the intervention can be stored as safetensors and JSON and hashed.
 
     Attributes:
         weights: Parameter name to new value; the engine copies them in place and restores them.
@@ -172,7 +226,11 @@ class Intervention:
         tensors: Further tensors that the functions use.
         data: Further JSON values that the functions use.
         record: What the fit did (rounds, ratios), for the report; not part of the identity.
+        observes: Whether it is used for what it sees, not for what it changes; its pictures are always
+            drawn, never taken from the store.
     """
+
+    observes: ClassVar[bool] = False
 
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     concept_weights: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
@@ -184,9 +242,17 @@ class Intervention:
         """The text that is generated in place of ``text``; ``draw`` is the picture's own stream."""
         return text
 
-    def embedding(self, states: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
-        """Conditional text states ``(n, length, d)`` that replace ``states``; one stream a picture."""
-        return states
+    def embedding(self, text: TextStates, draws: Sequence[np.random.Generator]) -> TextStates:
+        """Conditional text states that replace those of ``n`` prompts; one stream a picture."""
+        return text
+
+    def sites(self) -> Sequence[str]:
+        """Names of the U-Net modules whose outputs :meth:`Steering.feature` sees."""
+        return ()
+
+    def steer(self, batch: Batch) -> Steering:
+        """What is done while this batch is denoised."""
+        return Steering()
 
     def flat_tensors(self) -> dict[str, Tensor]:
         """Every tensor under one flat name, as stored in the safetensors file."""
@@ -277,37 +343,3 @@ def _nested(flat: Mapping[str, Tensor]) -> dict[str, Any]:
         else:
             nested[kind][name] = value
     return nested
-
-
-def article(word: str) -> str:
-    """The indefinite article of a word, by its sound: ``"a"`` or ``"an"``.
-
-    >>> [article(word) for word in ("elderly", "European", "unmarried", "honest", "nurse")]
-    ['an', 'a', 'an', 'an', 'a']
-    """
-    return "an" if _VOWEL_SOUND.match(word) else "a"
-
-
-_VOWEL_SOUND = re.compile(r"(?!eu|one\b|uni(?![dmn])|us[ae])[aeiou]|hon(?:est|ou?r)|hour|heir", re.IGNORECASE)
-
-
-def fill(template: str, *, concept: str, cell: Cell | None = None) -> str:
-    """The template with its fields filled; ``{a}`` becomes the article of the word after it.
-
-    Fields: ``{a}``, ``{concept}``, and, with a cell, ``{adjective}`` and ``{noun}``.
-
-    Raises:
-        EvenhandError: The template names another field.
-
-    >>> fill("a photo of {a} {concept}", concept="attendant")
-    'a photo of an attendant'
-    """
-    words = {"concept": concept, "a": "{a}"}
-    if cell is not None:
-        words |= {"adjective": cell.adjective, "noun": cell.noun}
-    try:
-        text = template.format(**words)
-    except (KeyError, IndexError, ValueError) as error:
-        known = ", ".join(f"{{{word}}}" for word in sorted(words))
-        raise EvenhandError(f"cannot fill template {template!r} ({error}); its fields are {known}") from error
-    return re.sub(r"\{a\} (\w+)", lambda match: f"{article(match[1])} {match[1]}", text)

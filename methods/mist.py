@@ -45,8 +45,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 from torch import Tensor
 
-from evenhand.methods.base import MethodInfo, Task, fill
+from evenhand.methods.base import MethodInfo, Task
 from evenhand.methods.directional import DirectionalEdit
+from evenhand.methods.phrases import fill
 from evenhand.methods.ratio_loop import RatioLoop, Source, Template, encode
 
 

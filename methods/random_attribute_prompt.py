@@ -11,16 +11,13 @@ inserts a second one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from evenhand.methods.base import Intervention, Method, MethodInfo, Task, article
-
-_NOT_ATTRIBUTES = {"a", "an", "and", "in", "of", "or", "people", "person", "the", "with", "without"}
-"""Words of a cell's phrase that do not state an attribute when they stand in a prompt."""
+from evenhand.methods.base import Intervention, Method, MethodInfo, Task
+from evenhand.methods.phrases import article, attribute_words, first_phrase
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +26,8 @@ class RandomAttributePromptIntervention(Intervention):
 
     def prompt(self, text: str, draw: np.random.Generator) -> str:
         """The text with a drawn cell's adjective before its first concept; without a concept, the text."""
-        match = _any_phrase(self.data["concepts"]).search(text)
-        stated = self.data["stated_words"]
-        if match is None or (stated and _any_phrase(stated, flags=re.IGNORECASE).search(text)):
+        match = first_phrase(text, self.data["concepts"])
+        if match is None or first_phrase(text, self.data["stated_words"], any_case=True):
             return text
         adjective = self.data["adjectives"][draw.choice(len(self.data["target"]), p=self.data["target"])]
         before = _with_article(text[: match.start()], adjective)
@@ -63,21 +59,14 @@ class RandomAttributePrompt(Method):
 
     def fit(self, task: Task) -> Intervention:
         """Hand over the concepts, adjectives and target; nothing is drawn or judged."""
-        phrases = " ".join(f"{cell.adjective} {cell.noun}" for cell in task.cells).lower()
-        words = sorted({*phrases.split()} - _NOT_ATTRIBUTES)
         return RandomAttributePromptIntervention(
             data={
                 "concepts": list(task.concepts),
                 "adjectives": [cell.adjective for cell in task.cells],
                 "target": task.target.tolist(),
-                "stated_words": words if self.respect_stated else [],
+                "stated_words": list(attribute_words(task.cells)) if self.respect_stated else [],
             }
         )
-
-
-def _any_phrase(phrases: Iterable[str], flags: int = 0) -> re.Pattern[str]:
-    """Matches any of the phrases as whole words; "construction worker" begins to the left of "worker"."""
-    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, phrases))})(?![\w-])", flags)
 
 
 def _with_article(before: str, word: str) -> str:

@@ -24,7 +24,7 @@ from evenhand.methods.base import EditableModel, Images, Intervention, Method, T
 Shares = NDArray[np.float64]
 
 Template = Annotated[str, StringConstraints(pattern=r"\{concept\}")]
-"""A text with the field ``{concept}``, see :func:`evenhand.methods.base.fill`."""
+"""A text with the field ``{concept}``, see :func:`evenhand.methods.phrases.fill`."""
 
 
 @dataclass(frozen=True)

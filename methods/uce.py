@@ -37,9 +37,10 @@ import torch
 from pydantic import Field, StringConstraints, model_validator
 from torch import Tensor
 
-from evenhand.methods.base import EditableModel, MethodInfo, Task, TextStates, fill
+from evenhand.methods.base import EditableModel, MethodInfo, Task, TextStates
 from evenhand.methods.closed_form import ClosedForm
 from evenhand.methods.directional import DirectionalEdit
+from evenhand.methods.phrases import fill
 from evenhand.methods.ratio_loop import Editor, RatioLoop, Shares, Source, Template, encode
 
 VERSION_2: dict[str, Any] = {

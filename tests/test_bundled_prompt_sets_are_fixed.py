@@ -11,7 +11,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.mini.law import TAXONOMIES
 from evenhand.bench.prompt_sets import FOLDER, KINDS, list_prompt_sets, load_datasheet, load_prompt_set
 from evenhand.bench.prompts.build import SETS, build
-from evenhand.methods.base import fill
+from evenhand.methods.phrases import fill
 
 DIGESTS = json.loads((Path(__file__).parent / "data" / "prompt_digests.json").read_text(encoding="utf-8"))
 COUNTS = {

@@ -6,12 +6,12 @@ import pytest
 from methods_kit import JOINT
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.methods import base
-from evenhand.methods.base import article, fill
+from evenhand.methods import phrases
+from evenhand.methods.phrases import article, fill
 
 
 def test_examples_in_the_docstrings_hold():
-    results = doctest.testmod(base)
+    results = doctest.testmod(phrases)
     assert results.attempted >= 2
     assert results.failed == 0
 

@@ -6,7 +6,7 @@ import pytest
 
 from evenhand.bench.plan import concepts, make_plan, noise_seed, picture_key
 from evenhand.bench.suite import load_suite, read_suite, to_toml
-from evenhand.methods.base import fill
+from evenhand.methods.phrases import fill
 
 TINY = Path(__file__).with_name("tiny_suite.toml")
 PARTS = {"model": "m", "protocol": "p", "intervention": "i", "prompt": "t", "seed": 1, "negative": ""}

@@ -1,5 +1,7 @@
 """A picture depends on its prompt, its seed and the intervention: on nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -81,8 +83,8 @@ def test_a_broken_edit_is_marked_and_not_passed_off_as_a_picture(model, sampler)
 
 def test_an_embedding_level_intervention_replaces_the_conditional_states(sampler):
     class Blank(Intervention):
-        def embedding(self, states, draws):
-            return torch.zeros_like(states)
+        def embedding(self, text, draws):
+            return replace(text, states=torch.zeros_like(text.states))
 
     first = sampler(PROMPTS[:1], [1], intervention=Blank())
     second = sampler(PROMPTS[1:2], [1], intervention=Blank())

@@ -1,0 +1,68 @@
+"""Words: filling a method's templates, and finding concepts and stated attributes in a prompt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.base import Cell
+
+_NOT_ATTRIBUTES = {"a", "an", "and", "in", "of", "or", "people", "person", "the", "with", "without"}
+"""Words of a cell's phrase that do not state an attribute when they stand in a prompt."""
+
+
+def article(word: str) -> str:
+    """The indefinite article of a word, by its sound: ``"a"`` or ``"an"``.
+
+    >>> [article(word) for word in ("elderly", "European", "unmarried", "honest", "nurse")]
+    ['an', 'a', 'an', 'an', 'a']
+    """
+    return "an" if _VOWEL_SOUND.match(word) else "a"
+
+
+_VOWEL_SOUND = re.compile(r"(?!eu|one\b|uni(?![dmn])|us[ae])[aeiou]|hon(?:est|ou?r)|hour|heir", re.IGNORECASE)
+
+
+def fill(template: str, *, concept: str, cell: Cell | None = None) -> str:
+    """The template with its fields filled; ``{a}`` becomes the article of the word after it.
+
+    Fields: ``{a}``, ``{concept}``, and, with a cell, ``{adjective}`` and ``{noun}``.
+
+    Raises:
+        EvenhandError: The template names another field.
+
+    >>> fill("a photo of {a} {concept}", concept="attendant")
+    'a photo of an attendant'
+    """
+    words = {"concept": concept, "a": "{a}"}
+    if cell is not None:
+        words |= {"adjective": cell.adjective, "noun": cell.noun}
+    try:
+        text = template.format(**words)
+    except (KeyError, IndexError, ValueError) as error:
+        known = ", ".join(f"{{{word}}}" for word in sorted(words))
+        raise EvenhandError(f"cannot fill template {template!r} ({error}); its fields are {known}") from error
+    return re.sub(r"\{a\} (\w+)", lambda match: f"{article(match[1])} {match[1]}", text)
+
+
+def attribute_words(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """The words that state an attribute of one of the cells, sorted; function words and ``person`` do not."""
+    phrases = " ".join(f"{cell.adjective} {cell.noun}" for cell in cells).lower()
+    return tuple(sorted({*phrases.split()} - _NOT_ATTRIBUTES))
+
+
+def first_phrase(text: str, phrases: Sequence[str], *, any_case: bool = False) -> re.Match[str] | None:
+    """The first whole-word match of any phrase, the longest where several begin; ``None`` without one.
+
+    >>> first_phrase("a construction worker", ["worker", "construction worker"])[0]
+    'construction worker'
+    """
+    return _pattern(tuple(phrases), re.IGNORECASE if any_case else 0).search(text) if phrases else None
+
+
+@cache
+def _pattern(phrases: tuple[str, ...], flags: int) -> re.Pattern[str]:
+    longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])", flags)
