@@ -169,7 +169,7 @@ def fit(
         model=model,
         concepts=concepts,
         cells=cells,
-        target=np.full(len(cells), 1 / len(cells)),
+        target=np.full((len(concepts), len(cells)), 1 / len(cells)),
         rng=np.random.default_rng(int(identity["fit"][:16], 16)),
         sample=sample,
         judge=judge,

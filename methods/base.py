@@ -194,7 +194,7 @@ class Task:
         model: The loaded model.
         concepts: Nouns whose depiction is to be balanced, for example ``("nurse", "CEO")``.
         cells: The ``K`` cells to balance over.
-        target: Desired share of each cell, length ``K``, summing to one.
+        target: Desired share of each cell for each concept, ``(concepts, K)``, rows summing to one.
         rng: The method's own random stream, derived from (suite, method).
         sample: Draws pictures; counted.
         judge: The steering judge that the method declared; counted.

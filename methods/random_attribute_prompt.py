@@ -29,7 +29,8 @@ class RandomAttributePromptIntervention(Intervention):
         match = first_phrase(text, self.data["concepts"])
         if match is None or first_phrase(text, self.data["stated_words"], any_case=True):
             return text
-        adjective = self.data["adjectives"][draw.choice(len(self.data["target"]), p=self.data["target"])]
+        target = self.data["target"][match[0]]
+        adjective = self.data["adjectives"][draw.choice(len(target), p=target)]
         before = _with_article(text[: match.start()], adjective)
         return f"{before}{adjective} {text[match.start() :]}"
 
@@ -63,7 +64,7 @@ class RandomAttributePrompt(Method):
             data={
                 "concepts": list(task.concepts),
                 "adjectives": [cell.adjective for cell in task.cells],
-                "target": task.target.tolist(),
+                "target": dict(zip(task.concepts, task.target.tolist(), strict=True)),
                 "stated_words": list(attribute_words(task.cells)) if self.respect_stated else [],
             }
         )

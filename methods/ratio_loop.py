@@ -127,8 +127,8 @@ class RatioLoop(Method):
             return Intervention(weights=weights, record={"sources": record})
         streams = task.rng.spawn(len(task.concepts))
         fits = {
-            concept: self._loop(replace(task, concepts=(concept,), rng=stream))
-            for concept, stream in zip(task.concepts, streams, strict=True)
+            concept: self._loop(replace(task, concepts=(concept,), target=target[None], rng=stream))
+            for concept, target, stream in zip(task.concepts, task.target, streams, strict=True)
         }
         return Intervention(
             concept_weights={concept: weights for concept, (weights, _) in fits.items()},
@@ -139,7 +139,8 @@ class RatioLoop(Method):
         """The edited projections in the model's own precision, and what was measured of every source."""
         weights = select(task.model.cross_attention(), self.projections)
         precisions = {name: weight.dtype for name, weight in weights.items()}
-        tracks = [Track(source=source, target=task.target) for source in self.sources(task)]
+        targets = dict(zip(task.concepts, task.target, strict=True))
+        tracks = [Track(source=source, target=targets[source.concept]) for source in self.sources(task)]
         editor = self.editor(task, [t.source for t in tracks], {n: double(w) for n, w in weights.items()})
         edits = 0
         for number in range(1, self.rounds + 1):
@@ -147,7 +148,7 @@ class RatioLoop(Method):
             self._measure(task, due, weights, number)
             if all(track.within(self.tolerance) for track in tracks):
                 break
-            editor.edit(np.stack([task.target - track.ratios[-1] for track in tracks]))
+            editor.edit(np.stack([track.target - track.ratios[-1] for track in tracks]))
             edits = number
             weights = {name: weight.to(precisions[name]) for name, weight in editor.weights.items()}
             self._require_finite(weights, tracks, number)

@@ -156,7 +156,7 @@ def make_task(
         model=model or NumericModel(),
         concepts=tuple(concepts),
         cells=tuple(cells),
-        target=np.full(len(cells), 1 / len(cells)) if target is None else np.array(target),
+        target=np.tile(np.full(len(cells), 1 / len(cells)) if target is None else target, (len(concepts), 1)),
         rng=np.random.default_rng(seed),
         sample=studio.sample,
         judge=studio.judge,
