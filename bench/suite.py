@@ -151,6 +151,9 @@ class Suite(Spec):
                 groups={name: group for name, (group, _) in zip(attributes, product, strict=True)},
                 adjective=_adjective([words for _, words in product]),
                 noun=_noun([words for _, words in product]),
+                adjectives={
+                    name: words.adjective for name, (_, words) in zip(attributes, product, strict=True)
+                },
             )
             for product in products
         )

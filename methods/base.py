@@ -61,11 +61,13 @@ class Cell:
         groups: Attribute to group, for example ``{"gender": "woman", "tone": "dark"}``.
         adjective: Words placed before an occupation: ``"elderly dark-skinned female"``.
         noun: Words that stand alone: ``"elderly dark-skinned woman"``.
+        adjectives: Attribute to the words that name its group alone: ``{"gender": "female", ...}``.
     """
 
     groups: Mapping[str, str]
     adjective: str
     noun: str
+    adjectives: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -17,14 +17,15 @@ from evenhand.methods.base import Cell, Intervention, Task, TextStates
 
 MINI = Path(evenhand.bench.__file__).parent / "mini" / "pipeline"
 
-WOMAN = Cell(groups={"gender": "woman"}, adjective="female", noun="woman")
-MAN = Cell(groups={"gender": "man"}, adjective="male", noun="man")
+WOMAN = Cell(groups={"gender": "woman"}, adjective="female", noun="woman", adjectives={"gender": "female"})
+MAN = Cell(groups={"gender": "man"}, adjective="male", noun="man", adjectives={"gender": "male"})
 GENDER = (WOMAN, MAN)
 JOINT = tuple(
     Cell(
         groups={"gender": gender, "age": age},
         adjective=f"{adjective} {sex}",
         noun=f"{adjective} {gender}",
+        adjectives={"gender": sex, "age": adjective},
     )
     for age, adjective in (("adult", "young"), ("older", "elderly"))
     for gender, sex in (("woman", "female"), ("man", "male"))
