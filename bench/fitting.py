@@ -158,9 +158,13 @@ def fit(
         judge: Judges and counts pictures.
         image_features: The suite's CLIP image encoder.
         folder: ``RUN/interventions/<method>``.
+
+    Raises:
+        EvenhandError: The method refuses the model or the cells, or its fit fails.
     """
     cells = suite.cells()
     model = sample.sampler.model
+    use.method.check(family=model.family, cells=cells)
     identity = _identity(use, suite=suite, concepts=concepts, sample=sample)
     kept = _kept(folder, use, identity)
     if kept is not None:

@@ -162,6 +162,8 @@ class _Session:
         """Load all that the suite names, so that a fault in it shows before the folder is taken."""
         self.progress.start("load", 0)
         _ = self.items, self.judges, self.metrics, self.confusion, self.scorer, self.sampler
+        for use in self.uses:
+            use.method.check(family=self.model.family, cells=self.suite.cells())
         self.progress.finish()
 
     def run(self) -> None:

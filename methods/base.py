@@ -274,18 +274,74 @@ class Intervention:
         return sha.hexdigest()
 
 
+@dataclass(frozen=True)
+class Budget:
+    """The most that a method may use, declared before it is fitted.
+
+    Attributes:
+        pictures: Pictures that the fit draws.
+        judgements: Pictures that it shows to its steering judge.
+        evaluations: Pictures that its training passes through the U-Net.
+        branches: Passes of the U-Net for every picture and step besides the two of plain guidance.
+        exact: Whether every number is exactly what is used. False with a stopping rule, or where some
+            pictures need fewer branches; then each is an upper bound.
+    """
+
+    pictures: int = 0
+    judgements: int = 0
+    evaluations: int = 0
+    branches: int = 0
+    exact: bool = True
+
+
 class Method(BaseModel, ABC):
-    """A debiasing method; its pydantic fields are its parameters, with their only defaults."""
+    """A debiasing method; its pydantic fields are its parameters, with their only defaults.
+
+    Attributes:
+        info: Its card.
+        intervention_type: The class of what it fits.
+        strength: The parameter that leaves the model as it is when it is zero; ``None`` where none does.
+        most_cells: The largest number of cells that it can balance; ``None`` for any.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     info: ClassVar[MethodInfo]
     intervention_type: ClassVar[type[Intervention]] = Intervention
+    strength: ClassVar[str | None] = None
+    most_cells: ClassVar[int | None] = None
 
     @property
     def steering_judge(self) -> str | None:
         """Name of the judge inside the method's own loop, if it has one; never part of its headline."""
         return None
+
+    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
+        """What fitting ``concepts`` concepts to ``cells`` may use at most, known without a model."""
+        return Budget()
+
+    def check(self, *, family: str, cells: Sequence[Cell]) -> None:
+        """Refuse what the method cannot do, before anything is drawn; called before every fit.
+
+        A method with further conditions extends it.
+
+        Args:
+            family: Family of the model, one of those that ``info.architectures`` may name.
+            cells: The cells to balance.
+
+        Raises:
+            EvenhandError: The model's family or the number of cells is beyond the method.
+        """
+        name, known = self.info.name, self.info.architectures
+        if "any" not in known and family not in known:
+            raise EvenhandError(
+                f"method {name!r} works on {', '.join(known)}, not on {family!r}; choose another model"
+            )
+        if self.most_cells is not None and len(cells) > self.most_cells:
+            raise EvenhandError(
+                f"method {name!r} balances at most {self.most_cells} cells, not the {len(cells)} of "
+                f"{' x '.join(cells[0].groups)}; balance fewer attributes or choose another method"
+            )
 
     @abstractmethod
     def fit(self, task: Task) -> Intervention:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,7 +19,16 @@ from pydantic import Field, StringConstraints
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.methods.base import EditableModel, Images, Intervention, Method, Task, TextStates
+from evenhand.methods.base import (
+    Budget,
+    Cell,
+    EditableModel,
+    Images,
+    Intervention,
+    Method,
+    Task,
+    TextStates,
+)
 
 Shares = NDArray[np.float64]
 
@@ -91,11 +100,13 @@ class RatioLoop(Method):
         negative_prompt: Negative prompt of the measured pictures.
     """
 
+    strength: ClassVar[str | None] = "step"
+
     scope: Literal["joint", "per-concept"] = "joint"
     remeasure: bool
     projections: Literal["kv", "k", "v"] = "kv"
     judge: str = "openai-clip-vit-b-32"
-    step: float = Field(default=0.1, gt=0)
+    step: float = Field(default=0.1, ge=0)
     lam: float = Field(default=0.5, gt=0)
     mu: float = Field(ge=0)
     tolerance: float = Field(default=0.05, ge=0, lt=1)
@@ -107,6 +118,16 @@ class RatioLoop(Method):
     def steering_judge(self) -> str | None:
         """The judge inside the loop; its verdict never counts in the method's headline."""
         return self.judge
+
+    @property
+    def sources_per_concept(self) -> int:
+        """How many texts of a concept are edited and measured."""
+        return 1
+
+    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
+        """All rounds for all sources; the loop may end sooner."""
+        pictures = concepts * self.sources_per_concept * self.pictures * self.rounds
+        return Budget(pictures=pictures, judgements=pictures, exact=False)
 
     @abstractmethod
     def sources(self, task: Task) -> list[Source]:

@@ -106,6 +106,11 @@ class Uce(RatioLoop):
     def _defaults_of_version(cls, given: dict[str, Any]) -> dict[str, Any]:
         return VERSION_2 | given if given.get("version") == "v2" else given
 
+    @property
+    def sources_per_concept(self) -> int:
+        """One for every template."""
+        return len(self.templates)
+
     def sources(self, task: Task) -> list[Source]:
         """One source per concept and template, measured with the very text that is edited."""
         return [
