@@ -71,6 +71,7 @@ class Model:
             states=torch.stack([states for states, _, _ in rows]),
             first_eos=torch.tensor([eos for _, _, eos in rows]),
             pooled=torch.stack([pooled for _, pooled, _ in rows]) if self.family == "sdxl" else None,
+            texts=tuple(texts),
         )
 
     def _encoded(self, text: str) -> tuple[Tensor, Tensor, int]:

@@ -83,11 +83,13 @@ class TextStates:
         states: ``(n, length, d)``, ``last_hidden_state`` from padded ids without an attention mask.
         first_eos: ``(n,)``, position of the first end-of-text token, ``sum(mask) - 1``.
         pooled: ``(n, p)``, SDXL's pooled text vectors; ``None`` for the other families.
+        texts: The prompts themselves, so that an intervention can tell which of them concern it.
     """
 
     states: Tensor
     first_eos: Tensor
     pooled: Tensor | None = None
+    texts: tuple[str, ...] = ()
 
     def at(self, positions: Tensor) -> Tensor:
         """Rows ``(n, d)`` at one position per prompt: ``at(first_eos - 1)`` is the last content token."""
