@@ -52,7 +52,7 @@ class Model:
             if getattr(pipe, f"text_encoder{n}", None) is not None
         ]
         self.evaluations = 0
-        self._cache: dict[str, tuple[Tensor, Tensor, int]] = {}
+        self._cache: dict[str, tuple[Tensor, Tensor, tuple[int, ...]]] = {}
 
     def _frozen(self, network: Any) -> Any:
         return network.to(self.device).eval().requires_grad_(False)
@@ -69,12 +69,13 @@ class Model:
         rows = [self._encoded(text) for text in texts]
         return TextStates(
             states=torch.stack([states for states, _, _ in rows]),
-            first_eos=torch.tensor([eos for _, _, eos in rows]),
+            first_eos=torch.tensor([len(ids) - 1 for _, _, ids in rows]),
             pooled=torch.stack([pooled for _, pooled, _ in rows]) if self.family == "sdxl" else None,
             texts=tuple(texts),
+            ids=tuple(ids for _, _, ids in rows),
         )
 
-    def _encoded(self, text: str) -> tuple[Tensor, Tensor, int]:
+    def _encoded(self, text: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
         if text not in self._cache:
             self._cache[text] = self._encode_one(text)
         return self._cache[text]
@@ -86,8 +87,8 @@ class Model:
     # Not in inference mode, whatever the caller's: a method may train on kept states.
     @torch.inference_mode(mode=False)
     @torch.no_grad()
-    def _encode_one(self, text: str) -> tuple[Tensor, Tensor, int]:
-        parts, pooled, eos = [], torch.empty(0), 0
+    def _encode_one(self, text: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+        parts, pooled = [], torch.empty(0)
         for tokenizer, encoder in self.text_encoders:
             length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
             needed = len(tokenizer(text).input_ids)
@@ -96,7 +97,6 @@ class Model:
                     f"prompt {text[:60]!r} has {needed} tokens, {self.name} reads {length}; shorten it"
                 )
             batch = tokenizer(text, padding="max_length", max_length=length, return_tensors="pt")
-            eos = eos or int(batch.attention_mask.sum()) - 1
             # No attention mask: the released pipelines encode the padding too (methods.md 1.1).
             output = encoder(batch.input_ids.to(self.device), output_hidden_states=self.family == "sdxl")
             if self.family == "sdxl":
@@ -104,7 +104,7 @@ class Model:
                 pooled = output[0][0]
             else:
                 parts.append(output.last_hidden_state[0])
-        return torch.cat(parts, dim=-1), pooled, eos
+        return torch.cat(parts, dim=-1), pooled, tuple(self.token_ids(text))
 
     def cross_attention(self) -> dict[str, Tensor]:
         """Current K and V projections of every ``attn2``: parameter name to an ``(m, d)`` copy."""

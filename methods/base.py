@@ -84,12 +84,14 @@ class TextStates:
         first_eos: ``(n,)``, position of the first end-of-text token, ``sum(mask) - 1``.
         pooled: ``(n, p)``, SDXL's pooled text vectors; ``None`` for the other families.
         texts: The prompts themselves, so that an intervention can tell which of them concern it.
+        ids: Their token ids with begin and end of text, without padding: token ``i`` gives row ``i``.
     """
 
     states: Tensor
     first_eos: Tensor
     pooled: Tensor | None = None
     texts: tuple[str, ...] = ()
+    ids: tuple[tuple[int, ...], ...] = ()
 
     def at(self, positions: Tensor) -> Tensor:
         """Rows ``(n, d)`` at one position per prompt: ``at(first_eos - 1)`` is the last content token."""
