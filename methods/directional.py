@@ -22,7 +22,8 @@ from torch import Tensor
 
 from evenhand.methods.base import EditableModel
 from evenhand.methods.closed_form import ClosedForm, push
-from evenhand.methods.ratio_loop import RatioLoop, Shares, encode
+from evenhand.methods.ratio_loop import RatioLoop, encode
+from evenhand.methods.tracks import Shares
 
 
 class DirectionalEdit:
@@ -55,7 +56,7 @@ class DirectionalEdit:
         self._lengths = [len(block) for block in rows]
         self._rows = torch.cat(list(rows))
         self._guidance = torch.cat([block.flatten(0, 1) for block in guidance])
-        self._form = self._factor()
+        self.form = self._factor()
 
     def edit(self, difference: Shares) -> None:
         """One round: ``difference`` is ``target - ratio``, ``(sources, K)``."""
@@ -63,7 +64,7 @@ class DirectionalEdit:
         alphas = self._method.step * np.where(gaps <= self._method.tolerance, 0.0, difference)
         self._retain(alphas)
         self.weights = {
-            name: self._form.solve(weight, self._targets(weight, torch.from_numpy(alphas)))
+            name: self.form.solve(weight, self._targets(weight, torch.from_numpy(alphas)))
             for name, weight in self.weights.items()
         }
 
@@ -80,7 +81,7 @@ class DirectionalEdit:
         joining = {text for text, row in zip(self._texts, alphas, strict=True) if row[0] == 0}
         if not joining <= self.preserved:
             self.preserved |= joining
-            self._form = self._factor()
+            self.form = self._factor()
 
     def _factor(self) -> ClosedForm:
         if not self.preserved:

@@ -48,7 +48,8 @@ from torch import Tensor
 from evenhand.methods.base import MethodInfo, Task
 from evenhand.methods.directional import DirectionalEdit
 from evenhand.methods.phrases import fill
-from evenhand.methods.ratio_loop import RatioLoop, Source, Template, encode
+from evenhand.methods.ratio_loop import RatioLoop, Template, encode
+from evenhand.methods.tracks import Source
 
 
 class Mist(RatioLoop):

@@ -3,22 +3,29 @@
 One round measures the share ``r_k`` of every cell among pictures of every source text, stops if each text is
 within the tolerance of its target, and otherwise hands ``target - r`` to the method's own edit. Shares are
 measured before each edit only, as released: if all rounds are used, the last edit is never measured.
+
+The released rule compares the share among a fixed number of pictures with the tolerance: it rejects fair
+models and accepts unfair ones by luck. With ``stopping="sequential"`` a round draws its pictures in batches
+and, after each, asks the anytime-valid bounds of :mod:`evenhand.methods.sequential`: a source is measured
+until all its bounds lie inside the band ``target +- tolerance`` (balanced: nothing else counts as converged)
+or one lies wholly outside (edit now), and at most ``pictures`` times. Where no measured share is further from
+its target than the tolerance there is nothing to edit, and the next round goes on counting.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, StringConstraints
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.methods import sequential
 from evenhand.methods.base import (
     Budget,
     Cell,
@@ -29,58 +36,28 @@ from evenhand.methods.base import (
     Task,
     TextStates,
 )
-
-Shares = NDArray[np.float64]
+from evenhand.methods.closed_form import ClosedForm
+from evenhand.methods.interference import responses
+from evenhand.methods.phrases import fill
+from evenhand.methods.tracks import Shares, Source, Track
 
 Template = Annotated[str, StringConstraints(pattern=r"\{concept\}")]
 """A text with the field ``{concept}``, see :func:`evenhand.methods.phrases.fill`."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A text that is edited, and how its bias is measured.
-
-    Attributes:
-        concept: The concept it depicts.
-        text: The text whose states are edited.
-        prompt: The text whose pictures are measured.
-        guidance: One text per cell, towards which the edit moves.
-        labels: One text per cell, between which the steering judge chooses.
-    """
-
-    concept: str
-    text: str
-    prompt: str
-    guidance: tuple[str, ...]
-    labels: tuple[str, ...]
-
-
 class Editor(Protocol):
-    """A method's own edit, with the float64 projections it has edited so far."""
+    """A method's own edit, with the float64 projections it has edited so far and its latest closed form."""
 
     weights: dict[str, Tensor]
+    form: ClosedForm
 
     def edit(self, difference: Shares) -> None:
         """Edit the projections, given ``target - ratio`` of every source and cell, ``(sources, K)``."""
         ...
 
 
-@dataclass
-class Track:
-    """What the loop has measured of one source, round by round."""
-
-    source: Source
-    target: Shares
-    ratios: list[Shares] = field(default_factory=list)
-
-    @property
-    def gaps(self) -> list[float]:
-        """Largest distance to the target of every measured round."""
-        return [float(np.abs(self.target - ratio).max()) for ratio in self.ratios]
-
-    def within(self, tolerance: float) -> bool:
-        """Whether the last measured round was closer to the target than the tolerance."""
-        return bool(self.ratios) and self.gaps[-1] < tolerance
+UNRELATED = ("a photo of a cat", "a photo of a tree", "a photo of an apple", "a photo of a house")
+"""Texts without people."""
 
 
 class RatioLoop(Method):
@@ -95,9 +72,14 @@ class RatioLoop(Method):
         lam: Weight of staying near the old projections.
         mu: Weight of each preserved state.
         tolerance: Largest distance to the target that counts as balanced.
-        pictures: Pictures per source and round.
+        stopping: ``released`` compares the shares among ``pictures`` pictures with the tolerance;
+            ``sequential`` draws as many as its bounds need, see the module's text.
+        pictures: Pictures per source and round; the largest number if sequential.
+        batch: Pictures per source between two looks of the sequential rule.
+        alpha: Chance that a sequential verdict on one source in one round is wrong.
         rounds: Most rounds.
         negative_prompt: Negative prompt of the measured pictures.
+        unrelated: Texts that have nothing to do with the edit; the record says how they respond to it.
     """
 
     strength: ClassVar[str | None] = "step"
@@ -110,9 +92,13 @@ class RatioLoop(Method):
     lam: float = Field(default=0.5, gt=0)
     mu: float = Field(ge=0)
     tolerance: float = Field(default=0.05, ge=0, lt=1)
+    stopping: Literal["released", "sequential"] = "released"
     pictures: int = Field(ge=1)
+    batch: int = Field(default=8, ge=1)
+    alpha: float = Field(default=0.05, gt=0, lt=1)
     rounds: int = Field(ge=1)
     negative_prompt: str = ""
+    unrelated: tuple[str, ...] = UNRELATED
 
     @property
     def steering_judge(self) -> str | None:
@@ -144,40 +130,98 @@ class RatioLoop(Method):
             EvenhandError: The edit diverged.
         """
         if self.scope == "joint":
-            weights, record = self._loop(task)
-            return Intervention(weights=weights, record={"sources": record})
+            weights, record = self.edited(task)
+            return Intervention(weights=weights, record=record)
         streams = task.rng.spawn(len(task.concepts))
         fits = {
-            concept: self._loop(replace(task, concepts=(concept,), target=target[None], rng=stream))
+            concept: self.edited(replace(task, concepts=(concept,), target=target[None], rng=stream))
             for concept, target, stream in zip(task.concepts, task.target, streams, strict=True)
         }
+        records = [record for _, record in fits.values()]
         return Intervention(
             concept_weights={concept: weights for concept, (weights, _) in fits.items()},
-            record={"sources": [row for _, record in fits.values() for row in record]},
+            record={key: [row for record in records for row in record[key]] for key in records[0]},
         )
 
-    def _loop(self, task: Task) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-        """The edited projections in the model's own precision, and what was measured of every source."""
+    def edited(self, task: Task) -> tuple[dict[str, Tensor], dict[str, list[dict[str, Any]]]]:
+        """The projections of one model edited for all concepts of the task, in the model's own precision.
+
+        Returns:
+            Parameter name to projection; and the record: ``sources``, what was measured of every source,
+            and ``response``, how texts respond to the edit.
+        """
         weights = select(task.model.cross_attention(), self.projections)
         precisions = {name: weight.dtype for name, weight in weights.items()}
         targets = dict(zip(task.concepts, task.target, strict=True))
         tracks = [Track(source=source, target=targets[source.concept]) for source in self.sources(task)]
-        editor = self.editor(task, [t.source for t in tracks], {n: double(w) for n, w in weights.items()})
+        sources = [track.source for track in tracks]
+        editor = self.editor(task, sources, {name: double(weight) for name, weight in weights.items()})
         edits = 0
         for number in range(1, self.rounds + 1):
-            due = [track for track in tracks if self.remeasure or not track.within(self.tolerance)]
-            self._measure(task, due, weights, number)
-            if all(track.within(self.tolerance) for track in tracks):
+            self._measure(task, tracks, weights, number)
+            if all(track.balanced for track in tracks):
                 break
-            editor.edit(np.stack([track.target - track.ratios[-1] for track in tracks]))
-            edits = number
+            difference = np.stack([track.target - track.ratios[-1] for track in tracks])
+            if self.stopping == "sequential" and np.abs(difference).max() <= self.tolerance:
+                continue
+            editor.edit(difference)
+            edits += 1
+            for track in tracks:
+                track.restart()
             weights = {name: weight.to(precisions[name]) for name, weight in editor.weights.items()}
             self._require_finite(weights, tracks, number)
-        return weights, [self._row(track, edits) for track in tracks]
+        rows = [self._row(track, edits) for track in tracks]
+        return weights, {"sources": rows, "response": self.response(task, sources, editor.form)}
 
-    def _measure(self, task: Task, due: Sequence[Track], weights: Mapping[str, Tensor], number: int) -> None:
-        """Draw one batch for every due source, on the same fresh seeds, and note the judged shares."""
-        seeds: list[int] = task.rng.integers(0, 2**31, size=self.pictures).tolist()
+    def response(self, task: Task, sources: Sequence[Source], form: ClosedForm) -> list[dict[str, Any]]:
+        """How edited, explicit and unrelated texts respond to the edit, see :func:`responses`."""
+        explicit = [
+            fill("{a} {adjective} {concept}", concept=concept, cell=cell)
+            for concept in task.concepts
+            for cell in task.cells
+        ]
+        texts = {
+            "edited": [source.text for source in sources],
+            "explicit": explicit,
+            "unrelated": self.unrelated,
+        }
+        about = "" if self.scope == "joint" else task.concepts[0]
+        return [{"concept": about, **row} for row in responses(task.model, form, texts=texts)]
+
+    def _measure(
+        self, task: Task, tracks: Sequence[Track], weights: Mapping[str, Tensor], number: int
+    ) -> None:
+        """Note the judged shares of every source that is due, by the rule of ``stopping``."""
+        due = [track for track in tracks if self.remeasure or not track.balanced]
+        if self.stopping == "sequential":
+            self._count(task, due, weights, number)
+            return
+        for track, probabilities in self._judged(task, due, weights, number=number, count=self.pictures):
+            ratio = shares(probabilities)
+            track.note(ratio, pictures=len(probabilities), balanced=track.gap(ratio) < self.tolerance)
+
+    def _count(self, task: Task, due: Sequence[Track], weights: Mapping[str, Tensor], number: int) -> None:
+        """Draw batches until the bounds of every due source give a verdict, or its pictures are used up."""
+        left = self.pictures
+        while (undecided := [track for track in due if self._verdict(track) == "open"]) and left > 0:
+            count = min(self.batch, left)
+            for track, probabilities in self._judged(task, undecided, weights, number=number, count=count):
+                # The bounds need one class a picture: a tie counts for the first of its classes.
+                track.counts += np.bincount(probabilities.argmax(axis=1), minlength=len(track.counts))
+            left -= count
+        for track in due:
+            total = track.counts.sum()
+            balanced = self._verdict(track) == "balanced"
+            track.note(track.counts / total, pictures=int(total), balanced=balanced)
+
+    def _verdict(self, track: Track) -> sequential.Verdict:
+        return sequential.verdict(track.counts, track.target, tolerance=self.tolerance, alpha=self.alpha)
+
+    def _judged(
+        self, task: Task, due: Sequence[Track], weights: Mapping[str, Tensor], *, number: int, count: int
+    ) -> Iterator[tuple[Track, Shares]]:
+        """Probabilities ``(count, K)`` of one batch for every due source, on the same fresh seeds."""
+        seeds: list[int] = task.rng.integers(0, 2**31, size=count).tolist()
         images = task.sample(
             [track.source.prompt for track in due for _ in seeds],
             seeds * len(due),
@@ -185,14 +229,14 @@ class RatioLoop(Method):
             negative_prompt=self.negative_prompt,
         )
         for index, track in enumerate(due):
-            batch: Images = images[index * self.pictures : (index + 1) * self.pictures]
+            batch: Images = images[index * count : (index + 1) * count]
             probabilities = task.judge(batch, track.source.labels)
             if not np.isfinite(probabilities).all():
                 raise EvenhandError(
                     f"{self.info.name} diverged for {track.source.concept!r}: the judge gave no finite "
                     f"probabilities in round {number}; lower `step` (now {self.step})"
                 )
-            track.ratios.append(shares(probabilities))
+            yield track, probabilities
 
     def _require_finite(self, weights: Mapping[str, Tensor], tracks: Sequence[Track], number: int) -> None:
         """Refuse projections that overflowed, naming the concept that was furthest from its target."""
@@ -209,9 +253,10 @@ class RatioLoop(Method):
         return {
             "concept": track.source.concept,
             "text": track.source.text,
-            "converged": track.within(self.tolerance),
+            "converged": track.balanced,
             "rounds": len(track.ratios),
             "edits": edits,
+            "pictures": track.pictures,
             "gaps": track.gaps,
             "ratios": [ratio.tolist() for ratio in track.ratios],
         }

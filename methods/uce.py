@@ -41,7 +41,8 @@ from evenhand.methods.base import EditableModel, MethodInfo, Task, TextStates
 from evenhand.methods.closed_form import ClosedForm
 from evenhand.methods.directional import DirectionalEdit
 from evenhand.methods.phrases import fill
-from evenhand.methods.ratio_loop import Editor, RatioLoop, Shares, Source, Template, encode
+from evenhand.methods.ratio_loop import Editor, RatioLoop, Template, encode
+from evenhand.methods.tracks import Shares, Source
 
 VERSION_2: dict[str, Any] = {
     "templates": ("{concept}",),
@@ -169,7 +170,8 @@ class AccumulatedEdit:
         self, method: RatioLoop, weights: dict[str, Tensor], *, form: ClosedForm, guidance: Tensor
     ) -> None:
         self.weights = weights
-        self._method, self._original, self._form, self._guidance = method, weights, form, guidance
+        self.form = form
+        self._method, self._original, self._guidance = method, weights, guidance
         self._targets = {name: form.rows @ weight.T for name, weight in weights.items()}
 
     def edit(self, difference: Shares) -> None:
@@ -180,7 +182,7 @@ class AccumulatedEdit:
         for name, weight in self._original.items():
             self._targets[name] = self._targets[name] + moved @ weight.T
         self.weights = {
-            name: self._form.solve(weight, self._targets[name]) for name, weight in self._original.items()
+            name: self.form.solve(weight, self._targets[name]) for name, weight in self._original.items()
         }
 
 

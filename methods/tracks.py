@@ -1,0 +1,77 @@
+"""What the loop of UCE and MIST edits and measures: a source text, and its track of measured rounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shares = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text that is edited, and how its bias is measured.
+
+    Attributes:
+        concept: The concept it depicts.
+        text: The text whose states are edited.
+        prompt: The text whose pictures are measured.
+        guidance: One text per cell, towards which the edit moves.
+        labels: One text per cell, between which the steering judge chooses.
+    """
+
+    concept: str
+    text: str
+    prompt: str
+    guidance: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass
+class Track:
+    """What the loop has measured of one source, round by round.
+
+    Attributes:
+        source: The source.
+        target: Desired shares ``(K,)``.
+        counts: Pictures of each class since the last edit, ``(K,)``; counted by the sequential rule only.
+        ratios: Measured shares.
+        pictures: Pictures behind each of them.
+        verdicts: Whether each of them counted as balanced.
+    """
+
+    source: Source
+    target: Shares
+    counts: Shares = field(init=False)
+    ratios: list[Shares] = field(default_factory=list)
+    pictures: list[int] = field(default_factory=list)
+    verdicts: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the counted pictures: the model is no longer the one that they show."""
+        self.counts = np.zeros(len(self.target))
+
+    def note(self, ratio: Shares, *, pictures: int, balanced: bool) -> None:
+        """Write down one round."""
+        self.ratios.append(ratio)
+        self.pictures.append(pictures)
+        self.verdicts.append(balanced)
+
+    @property
+    def gaps(self) -> list[float]:
+        """Largest distance to the target of every measured round."""
+        return [self.gap(ratio) for ratio in self.ratios]
+
+    def gap(self, ratio: Shares) -> float:
+        """Largest distance of shares to the target."""
+        return float(np.abs(self.target - ratio).max())
+
+    @property
+    def balanced(self) -> bool:
+        """The verdict of the last measured round."""
+        return bool(self.verdicts) and self.verdicts[-1]
