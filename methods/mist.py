@@ -35,20 +35,32 @@ finds every concept within the tolerance. An edit for one concept can unsettle a
 happens, while it stays preserved. With ``remeasure=False`` it keeps its last shares, which saves pictures.
 The release draws 5 random seeds with batches of 20; here each of the 100 pictures has its own seed, fresh
 in every round and common to the concepts of the round.
+
+Two further forms are readings of the objective that is quoted for the paper, ``||W* g - W* s||^2 + lam
+||W* - W||^2`` with ``s = e(source)``, ``g_j = e(guidance_j)``. They need no loop, draw no picture, know no
+target and are ablations only; their closed forms, several concepts summed, follow from the objectives
+
+    p1   sum_j ||W' (g_j - s)||^2 + lam ||W' - W||^2       W' = lam W (lam I + D D^T)^-1,  D = [g_j - s]
+    p2   sum_j ||W' s - W g_j||^2 + lam ||W' - W||^2       W' = (lam W + sum_j W g_j s^T) (lam I + K s s^T)^-1
+
+The literal ``p1`` takes the directions that separate the texts out of the projections, so that "nurse" and
+all its guidance texts give one output; ``p2`` sends the source to the mean output of its guidance texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from pydantic import Field, StringConstraints
 from torch import Tensor
 
-from evenhand.methods.base import MethodInfo, Task
+from evenhand.methods.base import Budget, Cell, MethodInfo, Task
+from evenhand.methods.closed_form import ClosedForm
 from evenhand.methods.directional import DirectionalEdit
 from evenhand.methods.phrases import fill
-from evenhand.methods.ratio_loop import RatioLoop, Template, encode
+from evenhand.methods.ratio_loop import RatioLoop, Template, double, encode, select
 from evenhand.methods.tracks import Source
 
 
@@ -56,6 +68,8 @@ class Mist(RatioLoop):
     """MIST as released; the parameters it shares with UCE are those of :class:`RatioLoop`.
 
     Attributes:
+        form: ``released``; or ``p1`` or ``p2``, which take ``source``, ``guidance``, ``scope``,
+            ``projections``, ``lam`` and ``unrelated`` and no other parameter.
         source: Template of the edited text, with ``{a}`` and ``{concept}``.
         measure: Template of the text whose pictures are judged, with ``{a}`` and ``{concept}``.
         guidance: Template of a cell's guidance text and judge label, with ``{noun}`` (the bare attributes, as
@@ -76,6 +90,7 @@ class Mist(RatioLoop):
         attributes="any, alone or as joint cells, that the steering judge can tell apart by words",
     )
 
+    form: Literal["released", "p1", "p2"] = "released"
     source: Template = "a person of {a} {concept}"
     measure: Template = "a headshot of a person of {a} {concept}"
     guidance: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "{noun}"
@@ -85,6 +100,29 @@ class Mist(RatioLoop):
     pictures: int = Field(default=100, ge=1)
     rounds: int = Field(default=150, ge=1)
     negative_prompt: str = "black and white, drawing, painting, unrealistic, low quality"
+
+    @property
+    def steering_judge(self) -> str | None:
+        """The judge inside the released loop; the paper's objective has none."""
+        return self.judge if self.form == "released" else None
+
+    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
+        """All rounds for all concepts; nothing for the paper's objective."""
+        return super().budget(concepts=concepts, cells=cells) if self.form == "released" else Budget()
+
+    def edited(self, task: Task) -> tuple[dict[str, Tensor], dict[str, list[dict[str, Any]]]]:
+        """The projections of one model, edited by the released loop or by one closed form."""
+        if self.form == "released":
+            return super().edited(task)
+        sources = self.sources(task)
+        form, towards = OBJECTIVES[self.form](*self._states(task, sources), lam=self.lam)
+        originals = select(task.model.cross_attention(), self.projections)
+        weights = {}
+        for name, original in originals.items():
+            weight = double(original)
+            weights[name] = form.solve(weight, towards @ weight.T).to(original.dtype)
+        rows = [{"concept": source.concept, "text": source.text} for source in sources]
+        return weights, {"sources": rows, "response": self.response(task, sources, form)}
 
     def sources(self, task: Task) -> list[Source]:
         """One source text per concept; the judge chooses between the guidance texts themselves."""
@@ -105,10 +143,7 @@ class Mist(RatioLoop):
 
     def editor(self, task: Task, sources: Sequence[Source], weights: dict[str, Tensor]) -> DirectionalEdit:
         """The directional edit of one row per text: the state at its first EOS."""
-        edited = encode(task.model, [source.text for source in sources])
-        guiding = encode(task.model, [text for source in sources for text in source.guidance])
-        c = edited.at(edited.first_eos)
-        g = guiding.at(guiding.first_eos).reshape(len(sources), len(task.cells), -1)
+        c, g = self._states(task, sources)
         return DirectionalEdit(
             self,
             task.model,
@@ -118,3 +153,37 @@ class Mist(RatioLoop):
             guidance=[rows[:, None, :] for rows in g],
             preserve=self.preserve,
         )
+
+    def _states(self, task: Task, sources: Sequence[Source]) -> tuple[Tensor, Tensor]:
+        """States at the first EOS of the source texts ``(n, d)`` and their guidance texts ``(n, K, d)``."""
+        edited = encode(task.model, [source.text for source in sources])
+        guiding = encode(task.model, [text for source in sources for text in source.guidance])
+        guidance = guiding.at(guiding.first_eos)
+        return edited.at(edited.first_eos), guidance.reshape(len(sources), len(task.cells), -1)
+
+
+def minimise_p1(s: Tensor, g: Tensor, *, lam: float) -> tuple[ClosedForm, Tensor]:
+    """The literal objective as a closed form: the differences ``g_j - s`` are to have no output.
+
+    Args:
+        s: Source states ``(n, d)``.
+        g: Guidance states ``(n, K, d)``.
+        lam: Weight of staying near the old projection.
+
+    Returns:
+        The form, and the states ``(rows, d)`` whose old outputs its rows are to take: all zero.
+    """
+    differences = (g - s[:, None, :]).flatten(0, 1)
+    return ClosedForm.factor(differences, lam=lam), torch.zeros_like(differences)
+
+
+def minimise_p2(s: Tensor, g: Tensor, *, lam: float) -> tuple[ClosedForm, Tensor]:
+    """The old-target reading: ``K`` targets ``W g_j`` for one row are their mean with weight ``K``.
+
+    Arguments and result are those of :func:`minimise_p1`.
+    """
+    weight = torch.full((len(s),), float(g.shape[1]), dtype=s.dtype)
+    return ClosedForm.factor(s, lam=lam, scale=weight), g.mean(dim=1)
+
+
+OBJECTIVES = {"p1": minimise_p1, "p2": minimise_p2}
