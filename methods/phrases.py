@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Cell
-
-_NOT_ATTRIBUTES = {"a", "an", "and", "in", "of", "or", "people", "person", "the", "with", "without"}
-"""Words of a cell's phrase that do not state an attribute when they stand in a prompt."""
 
 
 def article(word: str) -> str:
@@ -23,6 +20,20 @@ def article(word: str) -> str:
 
 
 _VOWEL_SOUND = re.compile(r"(?!eu|one\b|uni(?![dmn])|us[ae])[aeiou]|hon(?:est|ou?r)|hour|heir", re.IGNORECASE)
+
+
+def before(text: str, word: str) -> str:
+    """The text that comes before ``word``; the article that it ends in, if it does, made to agree.
+
+    >>> before("A ", "elderly")
+    'An '
+    """
+
+    def agree(match: re.Match[str]) -> str:
+        agreed = article(word)
+        return f"{agreed.capitalize() if match[1][0] == 'A' else agreed}{match[2]}"
+
+    return re.sub(r"\b(an?)(\s+)$", agree, text, flags=re.IGNORECASE)
 
 
 def fill(template: str, *, concept: str, cell: Cell | None = None) -> str:
@@ -45,12 +56,6 @@ def fill(template: str, *, concept: str, cell: Cell | None = None) -> str:
         known = ", ".join(f"{{{word}}}" for word in sorted(words))
         raise EvenhandError(f"cannot fill template {template!r} ({error}); its fields are {known}") from error
     return re.sub(r"\{a\} (\w+)", lambda match: f"{article(match[1])} {match[1]}", text)
-
-
-def attribute_words(cells: Iterable[Cell]) -> tuple[str, ...]:
-    """The words that state an attribute of one of the cells, sorted; function words and ``person`` do not."""
-    phrases = " ".join(f"{cell.adjective} {cell.noun}" for cell in cells).lower()
-    return tuple(sorted({*phrases.split()} - _NOT_ATTRIBUTES))
 
 
 def first_phrase(text: str, phrases: Sequence[str], *, any_case: bool = False) -> re.Match[str] | None:

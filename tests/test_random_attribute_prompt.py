@@ -81,23 +81,6 @@ def test_the_plain_baseline_inserts_also_where_an_attribute_is_stated():
     assert rewrite(always(GENDER[0]), "a photo of a male nurse") == "a photo of a male female nurse"
 
 
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("a photo of a male nurse", True),
-        ("a photo of an Elderly nurse", True),
-        ("a photo of a dark-skinned nurse", True),
-        ("a woman working as a nurse", True),
-        ("a photo of a nurse", False),
-        ("a nurse in a dark room", False),
-        ("a photo of a person who is a nurse", False),
-    ],
-)
-def test_respecting_stated_attributes_leaves_such_prompts_alone(text, kept):
-    intervention = always(OLDER, respect_stated=True)
-    assert (rewrite(intervention, text) == text) is kept
-
-
 def test_nothing_is_drawn_judged_or_changed_in_the_model():
     intervention = fit()
     assert not intervention.flat_tensors()
