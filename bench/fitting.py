@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.method_spec import MethodUse
@@ -20,8 +21,8 @@ from evenhand.bench.progress import Progress
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.store import PictureStore, write_atomically
 from evenhand.bench.suite import Suite
-from evenhand.methods.base import Images, Intervention, Task, load, save
-from evenhand.metrics.judges.base import Judge, ZeroShotJudge
+from evenhand.methods.base import Clip, Images, Intervention, Task, load, save
+from evenhand.metrics.judges.base import DifferentiableJudge, Judge, ZeroShotJudge
 
 _COST = "cost.json"
 
@@ -131,6 +132,20 @@ class CountedJudge:
         self.judgements += len(images)
         return self.judge.zero_shot(images, list(texts))
 
+    def logits(self, pixels: Tensor, texts: Sequence[str]) -> Tensor:
+        """Logits ``(n, len(texts))`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients.
+
+        Raises:
+            EvenhandError: The method declared no steering judge, or one without gradients.
+        """
+        if not isinstance(self.judge, DifferentiableJudge):
+            raise EvenhandError(
+                f"the method trains through judge {self.name!r}, which gives no gradients; "
+                "set its parameter 'judge' to an open_clip judge of `evenhand list judges`"
+            )
+        self.judgements += len(pixels)
+        return self.judge.logits(pixels, list(texts))
+
 
 def folder_name(label: str) -> str:
     """The label as a file name: other characters become ``_``, told apart by a short hash."""
@@ -146,6 +161,7 @@ def fit(
     sample: CountedSample,
     judge: CountedJudge,
     image_features: Callable[[Images], NDArray[np.float32]] | None = None,
+    clip: Clip | None = None,
     folder: Path,
 ) -> Fitted:
     """The method's intervention: read from ``folder`` if this very fit is kept there, else made.
@@ -157,6 +173,7 @@ def fit(
         sample: Draws and counts pictures.
         judge: Judges and counts pictures.
         image_features: The suite's CLIP image encoder.
+        clip: The same CLIP as a network.
         folder: ``RUN/interventions/<method>``.
 
     Raises:
@@ -178,6 +195,7 @@ def fit(
         sample=sample,
         judge=judge,
         image_features=image_features,
+        clip=clip,
     )
     before = model.evaluations
     intervention = use.method.fit(task)

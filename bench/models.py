@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.text_input import changed_rows, prepare
 from evenhand.methods.base import Images, TextStates
-from evenhand.methods.steering import Site
+from evenhand.methods.steering import RowChange, Site
 
 MINI = Path(str(files("evenhand.bench.mini"))) / "pipeline"
 
@@ -54,6 +55,9 @@ class Model:
         self.evaluations = 0
         self._cache: dict[str, tuple[Tensor, Tensor, tuple[int, ...]]] = {}
 
+        for _, encoder in self.text_encoders:
+            prepare(encoder)
+
     def _frozen(self, network: Any) -> Any:
         return network.to(self.device).eval().requires_grad_(False)
 
@@ -88,23 +92,58 @@ class Model:
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     def _encode_one(self, text: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+        states, pooled = self._run([text])
+        return states[0], pooled[0] if self.family == "sdxl" else pooled, tuple(self.token_ids(text))
+
+    def _run(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """States ``(n, length, d)`` and SDXL's pooled vectors ``(n, p)``, empty for the other families."""
         parts, pooled = [], torch.empty(0)
         for tokenizer, encoder in self.text_encoders:
             length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
-            needed = len(tokenizer(text).input_ids)
-            if needed > length:
-                raise EvenhandError(
-                    f"prompt {text[:60]!r} has {needed} tokens, {self.name} reads {length}; shorten it"
-                )
-            batch = tokenizer(text, padding="max_length", max_length=length, return_tensors="pt")
+            for text in texts:
+                needed = len(tokenizer(text).input_ids)
+                if needed > length:
+                    raise EvenhandError(
+                        f"prompt {text[:60]!r} has {needed} tokens, {self.name} reads {length}; shorten it"
+                    )
+            batch = tokenizer(texts, padding="max_length", max_length=length, return_tensors="pt")
             # No attention mask: the released pipelines encode the padding too (methods.md 1.1).
             output = encoder(batch.input_ids.to(self.device), output_hidden_states=self.family == "sdxl")
             if self.family == "sdxl":
-                parts.append(output.hidden_states[-2][0])
-                pooled = output[0][0]
+                parts.append(output.hidden_states[-2])
+                pooled = output[0]
             else:
-                parts.append(output.last_hidden_state[0])
-        return torch.cat(parts, dim=-1), pooled, tuple(self.token_ids(text))
+                parts.append(output.last_hidden_state)
+        return torch.cat(parts, dim=-1), pooled
+
+    def encode_anew(self, texts: Sequence[str], change: RowChange | None = None) -> TextStates:
+        """As :meth:`encode`, but encoded together, with gradients, and not kept.
+
+        Args:
+            texts: Prompts.
+            change: Makes the text encoder's input rows ``(n, length, d)``, token plus position embedding,
+                from those of the prompts and the places ``(n,)`` of their first end-of-text tokens.
+
+        Raises:
+            EvenhandError: A prompt is too long, or rows are changed of a model with two text encoders.
+        """
+        if change is not None and len(self.text_encoders) > 1:
+            raise EvenhandError(
+                f"{self.name} has two text encoders, whose input rows cannot be changed together; "
+                "choose a Stable Diffusion 1.x or 2.x model"
+            )
+        ids = tuple(tuple(self.token_ids(text)) for text in texts)
+        first_eos = torch.tensor([len(row) - 1 for row in ids])
+        rows = None if change is None else lambda embedded: change(embedded, first_eos.to(embedded.device))
+        with changed_rows(rows):
+            states, pooled = self._run(list(texts))
+        return TextStates(
+            states=states,
+            first_eos=first_eos,
+            pooled=pooled if self.family == "sdxl" else None,
+            texts=tuple(texts),
+            ids=ids,
+        )
 
     def cross_attention(self) -> dict[str, Tensor]:
         """Current K and V projections of every ``attn2``: parameter name to an ``(m, d)`` copy."""

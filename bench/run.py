@@ -235,6 +235,7 @@ class _Session:
                     use.method.steering_judge, self.judges.get(use.method.steering_judge or "")
                 ),
                 image_features=self.scorer.embed,
+                clip=self.scorer,
                 folder=self.work.root / "interventions" / folder_name(use.label),
             )
         self.progress.finish()

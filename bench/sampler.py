@@ -129,7 +129,8 @@ class Sampler:
         draws = tuple(picture_stream(digest, prompt, seed) for prompt, seed in pairs)
         texts = tuple(intervention.prompt(text, draw) for (text, _), draw in zip(pairs, draws, strict=True))
         conditional = intervention.embedding(self.model.encode(texts), draws)
-        batch = Batch(texts=texts, seeds=tuple(seed for _, seed in pairs), draws=draws)
+        seeds = tuple(seed for _, seed in pairs)
+        batch = Batch(texts=texts, seeds=seeds, draws=draws, encode=self.model.encode_anew)
         steering = intervention.steer(batch)
         others = [
             self.model.encode([negative] * len(batch)),

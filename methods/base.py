@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.methods.steering import Batch, Site, Steering
+from evenhand.methods.steering import Batch, RowChange, Site, Steering
 
 Images = NDArray[np.uint8]
 """Pictures as ``(n, height, width, 3)`` sRGB bytes."""
@@ -132,12 +132,27 @@ class EditableModel(Protocol):
         ...
 
     @property
+    def scheduler(self) -> Any:
+        """The model's own scheduler of diffusers, for the configuration of its noise schedule."""
+        ...
+
+    @property
     def alphas_cumprod(self) -> Tensor:
         """The noise schedule: share of signal left at every training timestep, ``(T,)``."""
         ...
 
     def encode(self, texts: Sequence[str]) -> TextStates:
         """Text states of the prompts, as the U-Net receives them."""
+        ...
+
+    def encode_anew(self, texts: Sequence[str], change: RowChange | None = None) -> TextStates:
+        """As :meth:`encode`, but encoded together, with gradients, and not kept.
+
+        Args:
+            texts: Prompts.
+            change: Makes the text encoder's input rows ``(n, length, d)``, token plus position embedding,
+                from those of the prompts and the places ``(n,)`` of their first end-of-text tokens.
+        """
         ...
 
     def token_ids(self, text: str) -> list[int]:
@@ -191,6 +206,29 @@ class SteeringJudge(Protocol):
         """Probabilities ``(n, len(texts))``, rows summing to one."""
         ...
 
+    def logits(self, pixels: Tensor, texts: Sequence[str]) -> Tensor:
+        """Logits ``(n, len(texts))`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients.
+
+        Raises:
+            EvenhandError: The judge is not differentiable.
+        """
+        ...
+
+
+class Clip(Protocol):
+    """The suite's CLIP as a network, for methods that train through it or compare texts with pictures."""
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Unit vectors ``(n, d)`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""
+        ...
+
+    def text_projection(self, encoder: torch.nn.Module) -> Tensor | None:
+        """The matrix ``(d, w)`` from the pooled text states of ``encoder`` to the space of the pictures.
+
+        ``None`` where ``encoder`` is not this CLIP's own.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Task:
@@ -206,6 +244,7 @@ class Task:
         judge: The steering judge that the method declared; counted.
         image_features: Unit vectors ``(n, d)`` of pictures by the CLIP that belongs to the model's text
             encoder; ``None`` where the suite has none.
+        clip: The same CLIP as a network.
     """
 
     model: EditableModel
@@ -216,6 +255,7 @@ class Task:
     sample: Sample
     judge: SteeringJudge
     image_features: Callable[[Images], NDArray[np.float32]] | None = None
+    clip: Clip | None = None
 
 
 @dataclass(frozen=True, eq=False)

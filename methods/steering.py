@@ -7,13 +7,36 @@ The base class answers with what it is given, which is plain classifier-free gui
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from evenhand.methods.base import TextStates
+
+RowChange = Callable[[Tensor, Tensor], Tensor]
+"""From input rows ``(n, length, d)`` and places ``(n,)`` of the first end-of-text tokens to changed rows."""
+
+
+class Encode(Protocol):
+    """Encodes prompts with changed input rows of the text encoder."""
+
+    def __call__(self, texts: Sequence[str], change: RowChange | None = None) -> TextStates:
+        """Text states of the prompts."""
+        ...
+
+
+def no_encoder(texts: Sequence[str], change: RowChange | None = None) -> TextStates:
+    """What a batch without a model answers.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError("this batch was made without a text encoder; give it one as `encode`")
 
 
 @dataclass(frozen=True)
@@ -24,11 +47,13 @@ class Batch:
         texts: Their prompts, after the intervention's own ``prompt``.
         seeds: Seeds of their noise.
         draws: Their own random streams.
+        encode: The model's :meth:`~evenhand.methods.base.EditableModel.encode_anew`.
     """
 
     texts: tuple[str, ...]
     seeds: tuple[int, ...]
     draws: tuple[np.random.Generator, ...]
+    encode: Encode = field(default=no_encoder, repr=False)
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
 from evenhand.metrics.judges.base import Images
 from evenhand.metrics.judges.folder import in_batches, require, version
+from evenhand.metrics.judges.pixels import shown
+
+_ROUNDING = 4e-3
+"""Relative error of bfloat16, the coarsest precision that weights are stored in."""
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer_config.json")
 
@@ -61,10 +65,38 @@ class ClipScorer:
         pooled = in_batches(lambda batch: model.text_model(batch).pooler_output, ids.to(self._device))
         return _unit(model.text_projection(pooled))
 
+    def features(self, pixels: Tensor) -> Tensor:
+        """Unit vectors ``(n, d)`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""
+        model, processor = self._model, self._processor
+        seen = shown(
+            pixels.to(self._device, torch.float32),
+            size=model.config.vision_config.image_size,
+            mean=processor.image_mean,
+            std=processor.image_std,
+        )
+        return normalize(model.visual_projection(model.vision_model(seen).pooler_output), dim=-1)
+
+    def text_projection(self, encoder: nn.Module) -> Tensor | None:
+        """The matrix ``(d, w)`` that takes a pooled text state of ``encoder`` into the space of the pictures.
+
+        ``None`` where ``encoder`` is not this CLIP's own text encoder: by shape, or by a parameter that
+        differs by more than the rounding to half precision.
+        """
+        own = _parameters(self._model.text_model)
+        other = _parameters(encoder)
+        if {name: value.shape for name, value in own.items()} != {n: v.shape for n, v in other.items()}:
+            return None
+        if not all(_near(other[name], value) for name, value in own.items()):
+            return None
+        projection: Tensor = self._model.text_projection.weight
+        return projection
+
     @cached_property
+    # Not in inference mode, whatever the caller's: gradients flow through it to what a method trains.
+    @torch.inference_mode(mode=False)
     def _model(self) -> Any:
         network = CLIPModel.from_pretrained(self._folder, use_safetensors=True)
-        return network.float().eval().to(self._device)
+        return network.float().eval().requires_grad_(False).to(self._device)
 
     @cached_property
     def _processor(self) -> Any:
@@ -73,6 +105,16 @@ class ClipScorer:
     @cached_property
     def _tokenizer(self) -> Any:
         return AutoTokenizer.from_pretrained(self._folder)
+
+
+def _parameters(encoder: nn.Module) -> dict[str, Tensor]:
+    """Parameters by name; releases of transformers differ in whether they begin with ``text_model.``."""
+    return {name.removeprefix("text_model."): value for name, value in encoder.named_parameters()}
+
+
+def _near(value: Tensor, other: Tensor) -> bool:
+    error = torch.linalg.norm(value.to(other) - other)
+    return bool(error <= _ROUNDING * torch.linalg.norm(other))
 
 
 def _unit(vectors: Tensor) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ import torch
 from families_kit import PROTOCOL, pipeline
 from methods_kit import JOINT
 
+from evenhand.bench.fitting import CountedJudge
 from evenhand.bench.mini.judges import clip_xs
 from evenhand.bench.models import load_model
 from evenhand.bench.resources import load_scorer
@@ -30,6 +31,16 @@ SEEDS = [1, 2, 3, 4]
 FAMILIES = ("sd1", "sd2", "sdxl")
 
 
+class TinyClip:
+    """The bundled CLIP, with a random projection that stands for that of a random text encoder."""
+
+    features = staticmethod(load_scorer("mini").features)
+
+    @staticmethod
+    def text_projection(encoder):
+        return torch.randn(128, encoder.config.hidden_size, generator=torch.Generator().manual_seed(0))
+
+
 def task_on(model, *, protocol, concepts=CONCEPTS, cells=JOINT, seed=0):
     """A real task: real pictures, the real steering judge."""
     sampler = Sampler(model, protocol)
@@ -40,8 +51,9 @@ def task_on(model, *, protocol, concepts=CONCEPTS, cells=JOINT, seed=0):
         target=np.full((len(concepts), len(cells)), 1 / len(cells)),
         rng=np.random.default_rng(seed),
         sample=sampler,
-        judge=lambda images, texts: clip_xs().zero_shot(images, list(texts)),
+        judge=CountedJudge("clip-xs", clip_xs()),
         image_features=load_scorer("mini").embed,
+        clip=TinyClip() if model.name != "mini" else load_scorer("mini"),
     )
 
 

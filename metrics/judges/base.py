@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from torch import Tensor
 
 Images = NDArray[np.uint8]
 """Pictures as ``(n, height, width, 3)`` sRGB bytes."""
@@ -64,3 +65,11 @@ class ZeroShotJudge(Judge):
     @abstractmethod
     def zero_shot(self, images: Images, texts: list[str]) -> NDArray[np.float64]:
         """Probabilities ``(n, len(texts))``, rows summing to one."""
+
+
+class DifferentiableJudge(ZeroShotJudge):
+    """A zero-shot judge through which a method can train the model that draws."""
+
+    @abstractmethod
+    def logits(self, pixels: Tensor, texts: list[str]) -> Tensor:
+        """Logits ``(n, len(texts))`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""

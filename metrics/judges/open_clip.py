@@ -15,13 +15,14 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from evenhand.metrics.judges.base import Answer, Images, JudgeInfo, ZeroShotJudge
+from evenhand.metrics.judges.base import Answer, DifferentiableJudge, Images, JudgeInfo
 from evenhand.metrics.judges.folder import in_batches, require, version
+from evenhand.metrics.judges.pixels import shown
 
 FILES = ("open_clip_config.json", "open_clip_model.safetensors")
 
 
-class OpenClipJudge(ZeroShotJudge):
+class OpenClipJudge(DifferentiableJudge):
     """Chooses for each picture the group whose words lie nearest in a CLIP's space.
 
     A group's embedding is the mean, over its words and all templates, of normalised text embeddings,
@@ -87,7 +88,24 @@ class OpenClipJudge(ZeroShotJudge):
         """Softmax over ``texts``, each one taken as it stands, ``(n, len(texts))``."""
         return self._softmax(self._embed_images(images), self._embed_texts(texts))
 
+    def logits(self, pixels: Tensor, texts: list[str]) -> Tensor:
+        """The logits ``(n, len(texts))`` whose softmax is :meth:`zero_shot`, with gradients."""
+        network, _, _ = self._model
+        visual = network.visual
+        seen = shown(
+            pixels.to(self._device, torch.float32),
+            size=visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size,
+            mean=visual.image_mean,
+            std=visual.image_std,
+        )
+        # a copy, since tensors of inference mode cannot take part in a gradient
+        anchors = self._embed_texts(list(texts)).clone()
+        found: Tensor = network.logit_scale.exp() * normalize(network.encode_image(seen), dim=-1) @ anchors.T
+        return found
+
     @cached_property
+    # Not in inference mode, whatever the caller's: gradients flow through it to what a method trains.
+    @torch.inference_mode(mode=False)
     def _model(
         self,
     ) -> tuple[Any, Any, Any]:
@@ -96,7 +114,7 @@ class OpenClipJudge(ZeroShotJudge):
         network, _, transform = open_clip.create_model_and_transforms(
             source, precision="fp32", device=self._device
         )
-        return network.eval(), transform, open_clip.get_tokenizer(source)
+        return network.eval().requires_grad_(False), transform, open_clip.get_tokenizer(source)
 
     @cached_property
     def _anchors(self) -> dict[str, Tensor]:
