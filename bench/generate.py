@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from evenhand.bench.plan import Item, picture_key
 from evenhand.bench.progress import Progress
-from evenhand.bench.sampler import Sampler, picture_stream
+from evenhand.bench.sampler import Sampler
 from evenhand.bench.store import PictureStore
 from evenhand.methods.base import Images, Intervention
+from evenhand.methods.drawing import picture_stream
 
 
 @dataclass(frozen=True)

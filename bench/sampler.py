@@ -7,7 +7,6 @@ batch, its shard or its method: methods are compared on the same noise.
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from torch import Tensor
 from evenhand.bench.models import Model
 from evenhand.bench.suite import Protocol
 from evenhand.methods.base import Images, Intervention, TextStates
+from evenhand.methods.drawing import picture_stream
 from evenhand.methods.steering import Batch, Site, Steering, Step
 
 Drawn = tuple[Images, NDArray[np.bool_]]
@@ -35,12 +35,6 @@ SOLVERS = {
     "pndm": "PNDMScheduler",
     "unipc": "UniPCMultistepScheduler",
 }
-
-
-def picture_stream(digest: str, prompt: str, seed: int) -> np.random.Generator:
-    """The random stream that an intervention may use for one picture, from (method, prompt, seed)."""
-    sha = hashlib.sha256(f"{digest}\n{seed}\n{prompt}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(sha[:16], "big"))
 
 
 def _turned(branches: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from evenhand.bench.errors import EvenhandError
@@ -56,6 +57,35 @@ def fill(template: str, *, concept: str, cell: Cell | None = None) -> str:
         known = ", ".join(f"{{{word}}}" for word in sorted(words))
         raise EvenhandError(f"cannot fill template {template!r} ({error}); its fields are {known}") from error
     return re.sub(r"\{a\} (\w+)", lambda match: f"{article(match[1])} {match[1]}", text)
+
+
+def statements(words: Mapping[str, Mapping[str, str]], *, without: str) -> list[dict[str, str]]:
+    """Every way to state some of the other attributes, none included: attribute to group.
+
+    Args:
+        words: Attribute to group to the words that name it.
+        without: The attribute that stays open.
+    """
+    others = [name for name in words if name != without]
+    return [
+        dict(zip(names, groups, strict=True))
+        for count in range(len(others) + 1)
+        for names in itertools.combinations(others, count)
+        for groups in itertools.product(*(words[name] for name in names))
+    ]
+
+
+def described(
+    template: str, concept: str, words: Mapping[str, Mapping[str, str]], said: Mapping[str, str]
+) -> str:
+    """The template with groups stated before the concept, the last attribute first, as in a cell's words.
+
+    >>> words = {"gender": {"woman": "female"}, "age": {"older": "elderly"}}
+    >>> described("{a} {concept}", "nurse", words, {"gender": "woman", "age": "older"})
+    'an elderly female nurse'
+    """
+    adjectives = [words[name][said[name]] for name in reversed(list(words)) if name in said]
+    return fill(template, concept=" ".join([*adjectives, concept]))
 
 
 def first_phrase(text: str, phrases: Sequence[str], *, any_case: bool = False) -> re.Match[str] | None:

@@ -8,9 +8,10 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
 from evenhand.bench.models import MINI, load_model
-from evenhand.bench.sampler import Sampler, picture_stream
+from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol
 from evenhand.methods.base import Intervention
+from evenhand.methods.drawing import picture_stream
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a CEO", "a portrait of a man", "a photo of a mechanic"]
