@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -54,7 +55,8 @@ class Model:
         ]
         self.evaluations = 0
         self._cache: dict[str, tuple[Tensor, Tensor, tuple[int, ...]]] = {}
-
+        # A tokenizer keeps the padding of its last call, so threads that draw batches must take turns.
+        self._reading = threading.Lock()
         for _, encoder in self.text_encoders:
             prepare(encoder)
 
@@ -86,7 +88,8 @@ class Model:
 
     def token_ids(self, text: str) -> list[int]:
         """Ids of the prompt with begin and end of text, without padding, by the first tokenizer."""
-        return list(self.text_encoders[0][0](text).input_ids)
+        with self._reading:
+            return list(self.text_encoders[0][0](text).input_ids)
 
     # Not in inference mode, whatever the caller's: a method may train on kept states.
     @torch.inference_mode(mode=False)
@@ -100,13 +103,15 @@ class Model:
         parts, pooled = [], torch.empty(0)
         for tokenizer, encoder in self.text_encoders:
             length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
-            for text in texts:
-                needed = len(tokenizer(text).input_ids)
-                if needed > length:
-                    raise EvenhandError(
-                        f"prompt {text[:60]!r} has {needed} tokens, {self.name} reads {length}; shorten it"
-                    )
-            batch = tokenizer(texts, padding="max_length", max_length=length, return_tensors="pt")
+            with self._reading:
+                for text in texts:
+                    needed = len(tokenizer(text).input_ids)
+                    if needed > length:
+                        raise EvenhandError(
+                            f"prompt {text[:60]!r} has {needed} tokens, "
+                            f"{self.name} reads {length}; shorten it"
+                        )
+                batch = tokenizer(texts, padding="max_length", max_length=length, return_tensors="pt")
             # No attention mask: the released pipelines encode the padding too (methods.md 1.1).
             output = encoder(batch.input_ids.to(self.device), output_hidden_states=self.family == "sdxl")
             if self.family == "sdxl":
