@@ -45,19 +45,18 @@ def test_the_row_is_held_by_a_test_of_its_own(row, name):
 def test_row_3_the_update_equals_the_textbook_form_at_the_size_of_stable_diffusion(cells):
     # 77 states of width 768, as in Stable Diffusion 1.x
     model = one_projection(NumericModel(width=768, length=77))
-    numbers = (70, 20, 10, 0)[: len(cells)]
+    numbers = (70, 30) if len(cells) == 2 else (70, 20, 10, 0)
     prompt, script = measured("nurse", *numbers)
     intervention = Mist(rounds=1).fit(make_task(Studio({prompt: script}), cells=cells, model=model))
-    ratio = tuple(n / sum(numbers) for n in numbers)
+    ratio = tuple(n / 100 for n in numbers)
     wanted = released.released_rounds(model, ["a person of a nurse"], cells, [[ratio]])
     released.assert_same_edit(intervention, wanted, model)
 
 
 @pytest.mark.parametrize("number", [1, 40])
 def test_row_3_the_update_form_equals_the_textbook_form_for_one_and_for_forty_concepts(number):
-    concepts = tuple(dict.fromkeys(prompt.concept for prompt in load_prompt_set("winobias-40").prompts))[
-        :number
-    ]
+    prompts = load_prompt_set("winobias-40").prompts
+    concepts = tuple(dict.fromkeys(prompt.concept for prompt in prompts))[:number]
     assert len(concepts) == number
     model = one_projection(mini_text())
     ratios = [(50 + i, 50 - i) for i in range(6, 6 + number)]
@@ -71,7 +70,8 @@ def test_row_3_the_update_form_equals_the_textbook_form_for_one_and_for_forty_co
     (weight,) = intervention.weights.values()
     (old,) = model.weights.values()
     values = torch.linalg.svdvals(weight - old)
-    assert int((values > 1e-10 * values[0]).sum()) == min(number, min(weight.shape))
+    # every concept moves along the outputs of the same guidance texts
+    assert int((values > 1e-10 * values[0]).sum()) == min(number, len(GENDER))
 
 
 @pytest.mark.parametrize("rows", [1, 40])
@@ -144,6 +144,5 @@ def test_row_15_a_prompt_without_pads_has_fewer_keys_and_the_same_edited_row():
         edit = weight - model.weights[name]
         moved = torch.linalg.norm(padded @ edit.T, dim=1)
         assert moved[end + 1 :].sum() > moved[: end + 1].sum()
-        np.testing.assert_allclose(
-            torch.linalg.norm(short @ edit.T, dim=1), moved[: end + 1], rtol=1e-6, atol=1e-9
-        )
+        unpadded = torch.linalg.norm(short @ edit.T, dim=1)
+        np.testing.assert_allclose(unpadded, moved[: end + 1], rtol=1e-6, atol=1e-9)
