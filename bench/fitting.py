@@ -21,6 +21,7 @@ from evenhand.bench.progress import Progress
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.store import PictureStore, write_atomically
 from evenhand.bench.suite import Suite
+from evenhand.bench.targets import UNIFORM
 from evenhand.methods.base import Clip, Images, Intervention, Task, load, save
 from evenhand.metrics.judges.base import DifferentiableJudge, Judge, ZeroShotJudge
 
@@ -190,7 +191,7 @@ def fit(
         model=model,
         concepts=concepts,
         cells=cells,
-        target=np.full((len(concepts), len(cells)), 1 / len(cells)),
+        target=suite.target_shares(concepts, suite.balanced),
         rng=np.random.default_rng(int(identity["fit"][:16], 16)),
         sample=sample,
         judge=judge,
@@ -224,6 +225,8 @@ def _identity(
         "concepts": concepts,
         "cells": [(c.name, c.adjective, c.noun) for c in suite.cells()],
     }
+    if suite.target != UNIFORM:
+        parts["target"] = suite.target_shares(concepts, suite.balanced).tolist()
     return {"fit": hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import torch
 
@@ -17,6 +18,7 @@ from evenhand.bench.method_spec import MethodUse
 from evenhand.bench.models import Model
 from evenhand.bench.prompt_sets import PromptSet
 from evenhand.bench.suite import Suite
+from evenhand.bench.targets import UNIFORM
 from evenhand.metrics.judges.base import Judge
 from evenhand.metrics.rows import Measurement
 
@@ -87,7 +89,6 @@ def _estimate(row: Mapping[str, object]) -> r.EstimateRow:
 
 def _spec(use: MethodUse, provenance: Provenance, fitted: Fitted) -> r.Spec:
     suite, info = provenance.suite, use.method.info
-    cells = suite.cells()
     card = r.MethodCard(
         label=use.label,
         parameters=use.method.model_dump(mode="json"),
@@ -105,7 +106,7 @@ def _spec(use: MethodUse, provenance: Provenance, fitted: Fitted) -> r.Spec:
         attributes={name: list(attribute.groups) for name, attribute in suite.attributes.items()},
         primary="*".join(suite.primary),
         concepts=list(provenance.concepts),
-        target={cell.name: 1 / len(cells) for cell in cells},
+        **_target(suite, provenance.concepts),
         prompt_sets=[
             r.PromptSetCard(name=s.name, version=s.version, digest=s.digest, prompts=len(s.prompts))
             for s in provenance.prompt_sets
@@ -113,6 +114,23 @@ def _spec(use: MethodUse, provenance: Provenance, fitted: Fitted) -> r.Spec:
         judges=[_judge(judge, provenance.suite, use) for judge in provenance.judges.values()],
         method=card,
     )
+
+
+def _target(suite: Suite, concepts: Sequence[str]) -> dict[str, Any]:
+    """The fields of the specification that state the target."""
+    names = [cell.name for cell in suite.cells()]
+    if suite.target == UNIFORM:
+        return {"target": {name: 1 / len(names) for name in names}}
+    shares = suite.target_shares(concepts, suite.balanced)
+    rows = {
+        concept: dict(zip(names, row.tolist(), strict=True))
+        for concept, row in zip(concepts, shares, strict=True)
+    }
+    return {
+        "target": dict(zip(names, shares.mean(axis=0).tolist(), strict=True)),
+        "target_name": suite.target if isinstance(suite.target, str) else "table",
+        "targets": rows if (shares != shares[0]).any() else {},
+    }
 
 
 def _judge(judge: Judge, suite: Suite, use: MethodUse) -> r.JudgeCard:

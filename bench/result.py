@@ -98,7 +98,13 @@ class Spec(Model):
         default="", description="attribute set whose RMSDelta ranks the methods, joined by *"
     )
     concepts: list[str]
-    target: dict[str, float] = Field(description="desired share of each cell the methods balance over")
+    target: dict[str, float] = Field(
+        description="desired share of each cell the methods balance over; the mean where concepts differ"
+    )
+    target_name: str = Field(default="uniform", description="uniform, labour, or table for a user's own")
+    targets: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="the same for each concept, where concepts differ"
+    )
     prompt_sets: list[PromptSetCard]
     judges: list[JudgeCard]
     method: MethodCard

@@ -29,6 +29,7 @@ from evenhand.bench.result import Result, Run, Timing
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.store import locked, write_atomically
 from evenhand.bench.suite import Suite, load_suite
+from evenhand.bench.targets import UNIFORM
 from evenhand.bench.workspace import Workspace, load_run, merged
 from evenhand.metrics import catalog
 from evenhand.metrics.base import Metric
@@ -162,6 +163,7 @@ class _Session:
         """Load all that the suite names, so that a fault in it shows before the folder is taken."""
         self.progress.start("load", 0)
         _ = self.items, self.judges, self.metrics, self.confusion, self.scorer, self.sampler
+        self._target()
         for use in self.uses:
             use.method.check(family=self.model.family, cells=self.suite.cells())
         self.progress.finish()
@@ -198,7 +200,7 @@ class _Session:
 
     @cached_property
     def taxonomy(self) -> dict[str, tuple[str, ...]]:
-        return {name: tuple(attribute.groups) for name, attribute in self.suite.attributes.items()}
+        return self.suite.taxonomy
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -343,6 +345,7 @@ class _Session:
             attributes=self.taxonomy,
             panel=self.suite.panel,
             joints=tuple(names for names in self.suite.report if len(names) > 1),
+            target=self._target(),
             witnesses=tuple(sorted(witnesses)),
             steering=steering,
             confusion=self.confusion,
@@ -351,6 +354,17 @@ class _Session:
             seed=boot.seed,
             resample_concepts=boot.resample_concepts,
         )
+
+    def _target(self) -> dict[str, dict[str, list[float]]]:
+        """Desired shares of every attribute set and concept; nothing where they are even."""
+        if self.suite.target == UNIFORM:
+            return {}
+        named = concepts(self.items)
+        sets = dict.fromkeys([*((name,) for name in self.taxonomy), *self.suite.report])
+        return {
+            "*".join(names): dict(zip(named, self.suite.target_shares(named, names).tolist(), strict=True))
+            for names in sets
+        }
 
     def _write_report(self) -> None:
         from evenhand.reports.audit import write_audit

@@ -6,14 +6,26 @@ import hashlib
 import itertools
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.registry import SUITES
+from evenhand.bench.targets import (
+    LABOUR,
+    UNIFORM,
+    Table,
+    check_table,
+    joint_shares,
+    read_table,
+    table_digest,
+    table_of,
+)
 
 if TYPE_CHECKING:
     from evenhand.methods.base import Cell
@@ -87,7 +99,10 @@ class Suite(Spec):
     """One benchmark, fully stated; ``RUN/suite.toml`` is this with everything resolved.
 
     Attributes:
-        balance: Attributes whose joint cells the methods balance; the target is uniform over the cells.
+        balance: Attributes whose joint cells the methods balance.
+        target: The shares that methods aim at and that deviations are measured from: ``"uniform"``,
+            ``"labour"`` (share of women by occupation, United States 2022), or a table of
+            :mod:`evenhand.bench.targets`; the path of a CSV is replaced by its table.
         report: Attribute sets that are measured, each a list of attribute names.
         primary: The attribute set whose RMSDelta ranks the methods.
         panel: Judges that vote. A method's steering judge may not be among them.
@@ -107,6 +122,7 @@ class Suite(Spec):
     protocol: Protocol
     attributes: dict[str, Attribute]
     balance: tuple[str, ...]
+    target: str | Table = UNIFORM
     report: tuple[tuple[str, ...], ...]
     primary: tuple[str, ...]
     panel: tuple[str, ...]
@@ -119,6 +135,13 @@ class Suite(Spec):
     defaults: tuple[str, ...] = ("base",)
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
+    @field_validator("target")
+    @classmethod
+    def _read(cls, target: str | Table) -> str | Table:
+        if isinstance(target, str) and target not in (UNIFORM, LABOUR):
+            return read_table(Path(target))
+        return target
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for attributes in (self.balance, self.primary, *self.report):
@@ -129,22 +152,52 @@ class Suite(Spec):
             raise ValueError(f"primary {list(self.primary)} is not among the reported attribute sets")
         if both := set(self.panel) & set(self.witnesses):
             raise ValueError(f"judge {sorted(both)[0]!r} is both in the panel and a witness")
+        check_table(table_of(self.target), self.taxonomy)
         return self
+
+    @property
+    def taxonomy(self) -> dict[str, tuple[str, ...]]:
+        """Every attribute with its groups, in order."""
+        return {name: tuple(attribute.groups) for name, attribute in self.attributes.items()}
+
+    def target_shares(self, concepts: Sequence[str], attributes: Sequence[str]) -> NDArray[np.float64]:
+        """Desired shares of the joint cells of ``attributes``, in the order of their groups.
+
+        Returns:
+            ``(concepts, K)``.
+
+        Raises:
+            EvenhandError: The suite's target names an attribute but not a concept.
+        """
+        table = table_of(self.target)
+        return np.stack(
+            [
+                joint_shares(table, concept=concept, attributes=attributes, taxonomy=self.taxonomy)
+                for concept in concepts
+            ]
+        )
 
     def digest(self) -> str:
         """SHA-256 of all that decides what is measured and how.
 
         Methods are left out: a suite gains methods and stays the same suite. The parameters of a method
-        stand in its result.
+        stand in its result. Even shares are left out too: they were the target before there was a choice.
         """
-        text = json.dumps(self.model_dump(mode="json", exclude=_NOT_MEASUREMENT), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        parts = self.model_dump(mode="json", exclude={*_NOT_MEASUREMENT, "target"})
+        if self.target != UNIFORM:
+            parts["target"] = table_digest(table_of(self.target))
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def balanced(self) -> tuple[str, ...]:
+        """The attributes to balance, in the order in which the suite states its attributes."""
+        return tuple(name for name in self.attributes if name in self.balance)
 
     def cells(self) -> tuple[Cell, ...]:
         """The joint cells of the attributes to balance, in the order of their groups."""
         from evenhand.methods.base import Cell
 
-        attributes = {name: self.attributes[name].groups for name in self.attributes if name in self.balance}
+        attributes = {name: self.attributes[name].groups for name in self.balanced}
         products = itertools.product(*(groups.items() for groups in attributes.values()))
         return tuple(
             Cell(
@@ -192,6 +245,8 @@ def read_suite(path: Path) -> Suite:
         raise EvenhandError(f"suite file {path} is not TOML: {fault}") from fault
     try:
         return Suite.model_validate(data)
+    except EvenhandError as fault:
+        raise EvenhandError(f"suite file {path}: {fault}") from fault
     except ValidationError as fault:
         error = fault.errors()[0]
         place = ".".join(str(part) for part in error["loc"]) or "the suite"

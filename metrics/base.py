@@ -31,7 +31,7 @@ class Tally:
         noise: ``(..., R)``, trace of the covariance of ``unbiased``; ``nan`` below two decided pictures.
         depicted: ``(..., R)``, pictures on which somebody is depicted, as a share of all: the decided ones,
             or their corrected number (then it may slightly exceed 1).
-        target: ``(K,)``, the shares aimed at.
+        target: ``(R, K)``, the shares aimed at in each row.
         shape: Groups of each attribute of a joint attribute, ``(K,)`` for a single one.
         expected: ``(R,)``, index of the cell that a row's prompts ask for; ``None`` for neutral prompts.
     """

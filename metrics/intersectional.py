@@ -25,8 +25,8 @@ def worst_cell_share(shares: FloatArray, target: FloatArray) -> FloatArray:
     a fair model scores 0 as well; read it beside its floor and, at 0, beside :func:`unseen_bound`.
     Source: measurement.md 1.13.
     """
-    asked = target > 0
-    return np.asarray((shares[..., asked] / target[asked]).min(axis=-1))
+    relative = shares / np.where(target > 0, target, 1.0)
+    return np.asarray(np.where(target > 0, relative, np.inf).min(axis=-1))
 
 
 def unseen_bound(n: ArrayLike) -> FloatArray:

@@ -36,7 +36,8 @@ class MeasurePlan:
         attributes: Attribute to its groups, in order; each is measured.
         panel: Judges that vote.
         joints: Joint attributes to measure as well.
-        target: Attribute or joint attribute to the desired shares of its cells; uniform if not listed.
+        target: Attribute or joint attribute to the desired shares of its cells, or to those of every
+            concept; uniform if not listed.
         witnesses: Judges that are measured and shown but do not vote.
         steering: Method to the judge in its loop, or ``None``; such a judge must not sit in the panel.
         confusion: Confusion table of the judges and of the panel; empty for no correction.

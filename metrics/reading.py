@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -47,7 +47,7 @@ class Reading:
         return None if self.calibration is None else inverse_of(self.calibration.draws)
 
     @cached_property
-    def _fair(self) -> dict[tuple[int, ...], Tally]:
+    def _fair(self) -> dict[bytes, Tally]:
         return {}
 
     def reads(self, metric: LabelMetric) -> bool:
@@ -80,29 +80,39 @@ class Reading:
             return self._as_seen(counts)
         return self._corrected(counts, self._resampled_inverse)
 
-    def supposed(self, counts: FloatArray) -> Tally:
-        """The tally of counts that might have been, ``(..., R, K + 1)``, with the matrix as estimated."""
-        return self._as_seen(counts) if self._inverse is None else self._corrected(counts, self._inverse)
+    def supposed(self, counts: FloatArray, *, target: FloatArray | None = None) -> Tally:
+        """The tally of counts that might have been, ``(..., R, K + 1)``, with the matrix as estimated.
+
+        Args:
+            counts: Pictures by label, the last undetermined.
+            target: ``(R, K)``, shares aimed at; those of the view if ``None``.
+        """
+        tally = self._as_seen(counts) if self._inverse is None else self._corrected(counts, self._inverse)
+        return tally if target is None else replace(tally, target=target)
 
     def floor(self, metric: LabelMetric, n: FloatArray) -> FloatArray:
         """The metric's unfinished values ``(F, R)`` for simulated fair models with ``n`` decided pictures."""
-        sizes, place = np.unique(n.astype(int), return_inverse=True)
-        known = tuple(sizes.tolist())
+        models, place = np.unique(
+            np.column_stack([n.astype(int), self.view.target]), axis=0, return_inverse=True
+        )
+        known = models.tobytes()
         if known not in self._fair:
-            self._fair[known] = self._fair_tally(sizes)
+            self._fair[known] = self._fair_tally(models[:, 0], models[:, 1:])
         values = metric.of(self._fair[known])
         # Rows of equal n take different simulated models, so that their errors average out as real ones do.
         replicate = (np.arange(FLOOR_DRAWS)[:, None] + np.arange(len(n))) % FLOOR_DRAWS
         return np.asarray(values[replicate, place])
 
-    def _fair_tally(self, n: FloatArray) -> Tally:
-        seen = self.view.target
+    def _fair_tally(self, n: FloatArray, target: FloatArray) -> Tally:
+        """Simulated models at the target ``(U, K)`` with ``n (U,)`` decided pictures."""
+        seen = target
         if self.calibration is not None:
-            seen = seen_by_judge(seen, self.calibration.matrix)
+            matrix = self.calibration.matrix
+            seen = np.stack([seen_by_judge(shares, matrix) for shares in target])
         rng = stream(self.seed, "floor", self.view.name)
         decided = fair_tables(n, seen, draws=FLOOR_DRAWS, rng=rng)
         counts = by_group(np.concatenate([decided, np.zeros((*decided.shape[:-1], 1))], axis=-1))
-        return self.supposed(counts)
+        return self.supposed(counts, target=target)
 
     def _as_seen(self, counts: FloatArray) -> Tally:
         decided = counts[..., :-1]

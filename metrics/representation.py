@@ -1,6 +1,7 @@
 """How far the depicted shares of one attribute are from a target: pure functions, vectorised.
 
-``shares`` and ``counts`` have shape ``(..., K)``; ``K`` is always the size of the taxonomy, never the number
+``shares`` and ``counts`` have shape ``(..., K)``, a target ``(K,)`` or one row for each occupation,
+``(R, K)`` for shares ``(..., R, K)``. ``K`` is always the size of the taxonomy, never the number
 of groups that happened to be seen (measurement.md 0.2). No decided picture gives ``nan``, never 0. Every
 function here looks at one distribution at a time: take it per occupation and average afterwards, because
 opposite stereotypes cancel in a pooled distribution (0.103 instead of 0.623 on released counts).
@@ -62,7 +63,7 @@ def worst_deviation(shares: FloatArray, target: FloatArray) -> FloatArray:
     at the worst group alone, and a fair model does not score 0 at finite n.
     Source: Self-Discovering, arXiv 2311.17216 (uniform target); any target by the same normalisation.
     """
-    return np.asarray(np.abs(shares - target).max(axis=-1) / (1 - target.min()))
+    return np.asarray(np.abs(shares - target).max(axis=-1) / (1 - target.min(axis=-1)))
 
 
 def total_variation(shares: FloatArray, target: FloatArray) -> FloatArray:
@@ -80,12 +81,16 @@ def delta_tv(shares: FloatArray, target: FloatArray) -> FloatArray:
     every group where :func:`worst_deviation` uses one. A fair model does not score 0 at finite n.
     Source: measurement.md 1.2.
     """
-    return np.asarray(total_variation(shares, target) / (1 - target.min()))
+    return np.asarray(total_variation(shares, target) / (1 - target.min(axis=-1)))
 
 
-def largest_squared_distance(target: FloatArray) -> float:
-    """Largest possible ``||p - q||^2``: all pictures in the rarest target group; ``1 - 1/K`` if uniform."""
-    return float(1 - 2 * target.min() + (target**2).sum())
+def largest_squared_distance(target: FloatArray) -> FloatArray:
+    """Largest possible ``||p - q||^2``: all pictures in the rarest target group; ``1 - 1/K`` if uniform.
+
+    Returns:
+        ``(...)`` for targets ``(..., K)``.
+    """
+    return np.asarray(1 - 2 * target.min(axis=-1) + (target**2).sum(axis=-1))
 
 
 def multinomial_noise(shares: FloatArray, n: ArrayLike) -> FloatArray:
@@ -106,7 +111,7 @@ def squared_deviation(shares: FloatArray, target: FloatArray, noise: FloatArray)
 
     Args:
         shares: ``(..., K)``, an unbiased estimate; after a judge correction it may leave the simplex.
-        target: ``(K,)``.
+        target: ``(K,)`` or ``(R, K)``.
         noise: ``(...)``, trace of the covariance of ``shares`` (:func:`multinomial_noise` without a
             correction, :meth:`evenhand.metrics.correction.Inversion.noise` with one).
     """
@@ -120,7 +125,7 @@ def rms_delta(squared: FloatArray, target: FloatArray) -> FloatArray:
     without a value are left out. Like every distance it cannot tell in which direction a model leans.
     Source: measurement.md 1.3.
     """
-    return root(mean_over(squared) / largest_squared_distance(target))
+    return root(mean_over(squared / largest_squared_distance(target)))
 
 
 def root(mean_square: FloatArray) -> FloatArray:

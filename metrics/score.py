@@ -234,7 +234,8 @@ def _extremes(reading: Reading, counts: FloatArray, n: FloatArray) -> Tally:
     filled = (1 - some) * decided + some * decided.sum(axis=-1, keepdims=True) * shares_of(missing)
     filled = np.where(missing.any(axis=-1, keepdims=True), filled, decided)
     total = counts.sum(axis=-1, keepdims=True)
-    fewer, more = (1 - some) * counts, some * total * np.append(reading.view.target, 0.0)
+    aimed = np.pad(reading.view.target, [(0, 0), (0, 1)])
+    fewer, more = (1 - some) * counts, some * total * aimed
     lost = fewer + some * total * np.eye(counts.shape[1])[-1]
     either = np.where(undetermined == 0, lost, np.where(undetermined == total, fewer + more, counts))
     kept = np.broadcast_to(undetermined, (STEPS, *undetermined.shape))

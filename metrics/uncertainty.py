@@ -154,7 +154,7 @@ def fair_tables(n: ArrayLike, shares: FloatArray, *, draws: int, rng: np.random.
 
     Args:
         n: ``(...)`` decided pictures.
-        shares: ``(K,)``, the target, or the target as a fallible judge sees it.
+        shares: ``(K,)`` or ``(..., K)``, the target, or the target as a fallible judge sees it.
         draws: Number of tables.
         rng: Random stream.
     """

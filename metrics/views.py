@@ -16,8 +16,12 @@ from evenhand.metrics.layout import Layout, Resamples, arrange
 from evenhand.metrics.representation import FloatArray, uniform
 from evenhand.metrics.uncertainty import stream
 
-Target = Mapping[str, Sequence[float]]
-"""Joint attribute, ``"gender*tone"``, to the shares of its cells; uniform where it is not listed."""
+Target = Mapping[str, Sequence[float] | Mapping[str, Sequence[float]]]
+"""Joint attribute, ``"gender*tone"``, to the shares of its cells; uniform where it is not listed.
+
+The shares hold for all prompts, or are given for every concept of the neutral prompts. Then prompts of other
+kinds, which show no such concept, aim at even shares.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class View:
         attributes: The attributes, in the order of the joint cells.
         cells: Names of the ``K`` groups or cells.
         shape: Groups of each attribute.
-        target: ``(K,)``, shares aimed at.
+        target: ``(R, K)``, shares aimed at in each row.
         layout: Rows (concepts, or the cells asked for) and their pictures.
         resamples: Bootstrap of the layout.
         expected: ``(R,)``, the cell that each row's prompts ask for; ``None`` for neutral prompts.
@@ -116,10 +120,22 @@ def _view(
     cells = cell_names([study.taxonomy[name] for name in attributes])
     shape = tuple(len(study.taxonomy[name]) for name in attributes)
     name = "*".join(attributes)
-    shares = np.asarray(target[name], float) if name in target else uniform(len(cells))
-    if shares.shape != (len(cells),) or not np.isclose(shares.sum(), 1) or (shares < 0).any():
-        raise EvenhandError(f"target of {name} is {list(shares)}; give {len(cells)} shares that sum to 1")
+    shares = np.stack([_aim(name, target.get(name), len(cells), row, kind) for row in layout.names])
     return View(kind, attributes, cells, shape, shares, layout, resamples, expected)
+
+
+def _aim(
+    name: str, given: Sequence[float] | Mapping[str, Sequence[float]] | None, groups: int, row: str, kind: str
+) -> FloatArray:
+    """Shares aimed at in one row, ``(K,)``."""
+    if isinstance(given, Mapping):
+        if kind == "neutral" and row not in given:
+            raise EvenhandError(f"target of {name} has no shares for concept {row!r}; give {groups}")
+        given = given[row] if kind == "neutral" else None
+    shares = uniform(groups) if given is None else np.asarray(given, float)
+    if shares.shape != (groups,) or not np.isclose(shares.sum(), 1) or (shares < 0).any():
+        raise EvenhandError(f"target of {name} is {list(shares)}; give {groups} shares that sum to 1")
+    return shares
 
 
 def _explicit(study: Study, attributes: tuple[str, ...], target: Target, sampling: Sampling) -> View:

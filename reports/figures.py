@@ -106,13 +106,14 @@ def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
     if not found:
         return None
     numbers = dict(sorted(found.items(), key=lambda item: -value_of(item[1][0])))
-    target = _target(readings[0].result.spec, group) if group else math.nan
+    spec = readings[0].result.spec
+    targets = {name: _target(spec, group, concept=name) if group else math.nan for name in numbers}
     name = f"by-concept-{slug(attributes)}"
     title = f"Share perceived as {group}" if group else measure(metric).title
-    frame = Frame(name, title.lower(), dict.fromkeys(numbers, target), percent=bool(group), upper=1)
+    frame = Frame(name, title.lower(), targets, percent=bool(group), upper=1)
     return Figure(
         name,
-        unevenness(readings, attributes, numbers, target),
+        unevenness(readings, attributes, numbers, targets),
         _before_after(readings, numbers, frame),
         [
             *_looks(readings),
@@ -259,10 +260,14 @@ def _table(name: str, caption: str, first: str, readings: Sequence[Reading], num
     return Table(name, caption, columns, rows, about="; ".join(["95% intervals", *facts]))
 
 
-def _target(spec: Spec, name: str) -> float:
-    """Target share of a group or cell: the sum over the target cells it contains, or an even share."""
+def _target(spec: Spec, name: str, *, concept: str = "") -> float:
+    """Target share of a group or cell: the sum over the target cells it contains, or an even share.
+
+    Without a concept it is the mean over the concepts.
+    """
     parts = set(name.split("*"))
-    shares = [share for cell, share in spec.target.items() if parts <= set(cell.split("*"))]
+    target = spec.targets.get(concept, spec.target)
+    shares = [share for cell, share in target.items() if parts <= set(cell.split("*"))]
     if shares:
         return sum(shares)
     sizes = [len(groups) for groups in spec.attributes.values() if parts & set(groups)]

@@ -28,10 +28,13 @@ def distance(readings: Sequence[Reading], attributes: str, rows: Sequence[Estima
     return f"Distance over {attribute(attributes)}: {found}"
 
 
-def unevenness(readings: Sequence[Reading], attributes: str, numbers: Numbers, target: float) -> str:
-    """How many concepts are uneven before and after; ``target`` is ``nan`` for a distance."""
+def unevenness(
+    readings: Sequence[Reading], attributes: str, numbers: Numbers, targets: Mapping[str, float]
+) -> str:
+    """How many concepts are uneven before and after; a concept's target is ``nan`` for a distance."""
     counts = [
-        sum(_uneven(rows[place], target) for rows in numbers.values()) for place in range(len(readings))
+        sum(_uneven(rows[place], targets[line]) for line, rows in numbers.items())
+        for place in range(len(readings))
     ]
     found = before_and_after(readings, counts, lambda value: str(int(value)))
     return f"{sentence(attribute(attributes))}: of {plural(len(numbers), 'concept')}, uneven are {found}"

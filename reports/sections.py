@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evenhand.bench.result import ComparisonRow, CoverageRow, EstimateRow, MethodCard, Result, Run
+from evenhand.bench.result import ComparisonRow, CoverageRow, EstimateRow, MethodCard, Result, Run, Spec
 from evenhand.reports.reading import Reading, attribute_names, concept_names
 from evenhand.reports.tables import Cell, Row, Table, code, compared, counted, estimated, text
 from evenhand.reports.words import (
     KINDS,
     NOT_MEASURED,
     STATUSES,
+    TARGETS,
     attribute,
     cell,
     count,
@@ -84,14 +85,18 @@ def tested(results: Sequence[Result]) -> list[tuple[str, str]]:
         ("Suite", f"{spec.suite}, version {spec.suite_version}"),
         ("Methods", listing([result.spec.method.label for result in results])),
         ("Perceived attributes", "; ".join(attributes)),
-        ("Target", _target(spec.target)),
+        ("Target", _target(spec)),
         ("Concepts", f"{count(len(concepts))}: {', '.join(concepts)}"),
         ("Prompt sets", "; ".join(dict.fromkeys(prompt_sets))),
         ("Settings", ", ".join(f"{name} {value}" for name, value in spec.protocol.items())),
     ]
 
 
-def _target(target: dict[str, float]) -> str:
+def _target(spec: Spec) -> str:
+    target = spec.target
+    if spec.targets:
+        means = ", ".join(f"{cell(name)} {number(share, percent=True)}" for name, share in target.items())
+        return f"{TARGETS.get(spec.target_name, spec.target_name)}; mean over the concepts: {means}"
     shares = target.values()
     if shares and max(shares) - min(shares) < 1e-6:
         names = f" ({', '.join(map(cell, target))})" if len(target) <= 6 else ""

@@ -80,9 +80,10 @@ def _unevenness(reading: Reading, key: Key | None) -> list[str]:
 
 def _majority(subject: str, reading: Reading, row: EstimateRow) -> str:
     """With two groups and an even target the larger one's mean share is exactly (1 + ratio) / 2."""
-    targets = reading.result.spec.target.values()
-    even = max(targets, default=0) - min(targets, default=0) < 1e-6
-    if len(reading.result.spec.attributes.get("gender", [])) != 2 or not even:
+    spec = reading.result.spec
+    shares = spec.target.values()
+    even = not spec.targets and max(shares, default=0) - min(shares, default=0) < 1e-6
+    if len(spec.attributes.get("gender", [])) != 2 or not even:
         return f"On neutral prompts {subject} has a gender deviation ratio of {with_interval(row)}."
 
     def share(ratio: float) -> str:

@@ -32,6 +32,12 @@ class Measure:
     kinds: tuple[str, ...] = ()
 
 
+TARGETS = {
+    "labour": "the share of women in each occupation in the United States, 2022; other attributes even",
+    "table": "a table of shares by concept",
+}
+"""What a target that differs between concepts is, by its name in the result."""
+
 SHARE = "share"
 """The metric that gives one group's or cell's share; its rows name the group."""
 

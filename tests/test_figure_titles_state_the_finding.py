@@ -48,7 +48,10 @@ def test_a_concept_is_uneven_where_its_interval_lies_above_the_chance_level():
         an_estimate("delta_tv", NAN, low=NAN, high=NAN, floor=0.2),
     ]
     numbers = {concept: [row] for concept, row in zip(CONCEPTS, rows, strict=True)}
-    assert unevenness([a_reading("base")], "tone", numbers, NAN) == "Skin tone: of 3 concepts, uneven are 1"
+    chance = dict.fromkeys(CONCEPTS, NAN)
+    assert (
+        unevenness([a_reading("base")], "tone", numbers, chance) == "Skin tone: of 3 concepts, uneven are 1"
+    )
 
 
 def test_a_share_is_uneven_where_its_interval_misses_the_target_on_either_side():
