@@ -61,6 +61,9 @@ class NumericModel:
         ]
         return TextStates(torch.stack(states), torch.tensor([len(split) + 1 for split in words]))
 
+    def token_ids(self, text: str) -> list[int]:
+        return [0, *(zlib.crc32(word.encode()) for word in text.split()), 1]
+
     def cross_attention(self) -> dict[str, Tensor]:
         return {name: weight.clone() for name, weight in self.weights.items()}
 
@@ -90,6 +93,9 @@ class MiniText:
         return self.tokenizer(
             list(texts), padding="max_length", max_length=self.tokenizer.model_max_length, return_tensors="pt"
         )
+
+    def token_ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text).input_ids)
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> TextStates:
