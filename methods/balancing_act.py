@@ -90,8 +90,10 @@ class _Guide(Steering):
         halves = output[: 2 * n].float().flatten(start_dim=1)
         push = torch.zeros_like(halves)
         for attribute, groups in self.drawn.items():
-            weight = self.by.tensors[f"weight/{attribute}"][step.index].to(halves)
-            bias = self.by.tensors[f"bias/{attribute}"][step.index].to(halves)
+            weights, biases = (self.by.tensors[f"{name}/{attribute}"] for name in ("weight", "bias"))
+            # Under another number of steps, the classifier of the same part of the way.
+            at = step.index * len(weights) // step.count
+            weight, bias = weights[at].to(halves), biases[at].to(halves)
             both = groups.clamp_min(0).to(halves.device).repeat(2)
             push += gradient(halves, weight, bias, both, loss=self.by.data["loss"])
         moved = (halves - self.by.data["step"] * push).reshape(output[: 2 * n].shape).to(output.dtype)

@@ -71,7 +71,8 @@ class _Impute(Steering):
         for attribute, groups in self.drawn.items():
             channels = self.by.tensors[f"channels/{site.name}/{attribute}"]
             values = self.by.tensors[f"values/{site.name}/{attribute}"]
-            at = step.index if len(channels) > 1 else 0
+            # One for all, or one for each; under another number of steps, that of the same part of the way.
+            at = step.index * len(channels) // step.count
             replaced = values[at][groups[wanted]].to(output)
             for half in (0, len(groups)):
                 rows = (half + wanted).to(output.device)
