@@ -220,8 +220,8 @@ class RatioLoop(Method):
     def _judged(
         self, task: Task, due: Sequence[Track], weights: Mapping[str, Tensor], *, number: int, count: int
     ) -> Iterator[tuple[Track, Shares]]:
-        """Probabilities ``(count, K)`` of one batch for every due source, on the same fresh seeds."""
-        seeds: list[int] = task.rng.integers(0, 2**31, size=count).tolist()
+        """Probabilities ``(count, K)`` of one batch for every due source, on the same seeds."""
+        seeds = self.seeds(task, count)
         images = task.sample(
             [track.source.prompt for track in due for _ in seeds],
             seeds * len(due),
@@ -237,6 +237,11 @@ class RatioLoop(Method):
                     f"probabilities in round {number}; lower `step` (now {self.step})"
                 )
             yield track, probabilities
+
+    def seeds(self, task: Task, count: int) -> list[int]:
+        """Seeds of the pictures of one batch: fresh ones."""
+        fresh: list[int] = task.rng.integers(0, 2**31, size=count).tolist()
+        return fresh
 
     def _require_finite(self, weights: Mapping[str, Tensor], tracks: Sequence[Track], number: int) -> None:
         """Refuse projections that overflowed, naming the concept that was furthest from its target."""

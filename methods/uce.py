@@ -1,7 +1,7 @@
 """UCE: debiasing as one closed-form edit of cross-attention, repeated until the shares are met.
 
 Gandikota, Orgad, Belinkov, Materzyńska, Bau: "Unified Concept Editing in Diffusion Models", WACV 2024,
-arXiv 2308.14761. Two of the debiasing implementations in its repository are given, because they differ in
+arXiv 2308.14761. All three debiasing implementations of its repository are given, because they differ in
 everything but the objective (:mod:`evenhand.methods.closed_form`); always say which one is meant. ``E(p)``
 are the text states of prompt ``p``, ``n(p)`` its number of content tokens, so that row ``n(p)`` is its last
 content token; guidance ``j`` is the source text with the concept replaced by the words of cell ``j``.
@@ -24,6 +24,17 @@ projections ``W_0``,
 so targets accumulate and every round starts from the originals. Preserved texts keep their last content
 row. As released, a source text that is itself in ``preserve`` is preserved at its *moved* output ``t``.
 
+Version 0 (June 2023), for two cells. All rows of the bare concept, ``C = E(concept)``, and of the bare cell,
+``G_j = E(cell_j)``, with ``W_0`` the original projections and ``V_0 = C W_0^T``,
+
+    w_j <- w_j + step (pi_j - r_j)                               a source within the tolerance adds nothing
+    V   = V_0 + sum_j w_j ||V_0||_F G_j W_0^T / ||G_j W_0^T||_F
+    W   = closed form from W_0 with targets V for the rows C
+
+so the weights ``w`` of the directions accumulate, both directions are scaled by the fixed norm of ``V_0``,
+and every round starts from the originals. Every round judges "picture of ..." on the same seeds. The release
+was for one concept; that a balanced one adds nothing among several is taken from version 2.
+
 All concepts are solved together in one model, as released (``scope="joint"``), or in one model each.
 """
 
@@ -37,7 +48,8 @@ import torch
 from pydantic import Field, StringConstraints, model_validator
 from torch import Tensor
 
-from evenhand.methods.base import EditableModel, MethodInfo, Task, TextStates
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.base import Cell, EditableModel, MethodInfo, Task, TextStates
 from evenhand.methods.closed_form import ClosedForm
 from evenhand.methods.directional import DirectionalEdit
 from evenhand.methods.phrases import fill
@@ -54,17 +66,31 @@ VERSION_2: dict[str, Any] = {
 }
 """The defaults of version 2 where they differ from version 1, whose defaults are the fields' own."""
 
+VERSION_0: dict[str, Any] = {
+    "templates": ("{concept}",),
+    "measure": "picture of {text}",
+    "label": "picture of {guidance}",
+    "remeasure": True,
+    "tolerance": 0.08,
+}
+"""The defaults of version 0 where they differ from version 1."""
+
+SEEDS_0 = (8393, 47295, 12321, 0, 902)
+"""The five seeds of version 0, from each of which the release draws a batch of ten."""
+
 
 class Uce(RatioLoop):
     """UCE as released; the parameters it shares with MIST are those of :class:`RatioLoop`.
 
-    The fields show the defaults of version 1; :data:`VERSION_2` holds those of version 2 where they differ.
-    The weight of an edited row is one, as released; only its ratio to ``lam`` and ``mu`` matters.
+    The fields show the defaults of version 1; :data:`VERSION_0` and :data:`VERSION_2` hold those of the
+    others where they differ. The weight of an edited row is one, as released; only its ratio to ``lam`` and
+    ``mu`` matters.
 
     Attributes:
         version: Which of the released implementations.
         templates: Source texts of a concept, with ``{concept}``; its place is taken by a cell's noun in the
             guidance.
+        measure: Template of the text whose pictures are judged, with ``{text}``, the source text.
         label: Template of the judge's text for a cell, with ``{guidance}``.
         preserve: Texts whose outputs stay. Version 1 was released with a list of about 225 profession
             names, of which those equal to a source text, in any case, are left out; methods read no files,
@@ -84,7 +110,7 @@ class Uce(RatioLoop):
         attributes="any, alone or as joint cells, that the steering judge can tell apart by words",
     )
 
-    version: Literal["v1", "v2"] = "v1"
+    version: Literal["v0", "v1", "v2"] = "v1"
     templates: tuple[Template, ...] = Field(
         default=(
             "image of {concept}",
@@ -95,6 +121,7 @@ class Uce(RatioLoop):
         ),
         min_length=1,
     )
+    measure: Annotated[str, StringConstraints(pattern=r"\{text\}")] = "{text}"
     label: Annotated[str, StringConstraints(pattern=r"\{guidance\}")] = "{guidance}"
     preserve: tuple[str, ...] = ()
     remeasure: bool = False
@@ -105,7 +132,26 @@ class Uce(RatioLoop):
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_version(cls, given: dict[str, Any]) -> dict[str, Any]:
-        return VERSION_2 | given if given.get("version") == "v2" else given
+        return {"v0": VERSION_0, "v2": VERSION_2}.get(given.get("version", ""), {}) | given
+
+    @model_validator(mode="after")
+    def _fixed_seeds_are_counted_once(self) -> Uce:
+        if self.version == "v0" and self.stopping == "sequential":
+            raise ValueError("version v0 judges the same seeds in every batch; use stopping='released'")
+        return self
+
+    def check(self, *, family: str, cells: Sequence[Cell]) -> None:
+        """Version 0 has two directions."""
+        super().check(family=family, cells=cells)
+        if self.version == "v0" and len(cells) != 2:
+            raise EvenhandError(f"uce: version v0 balances exactly two cells, not {len(cells)}; use v1 or v2")
+
+    def seeds(self, task: Task, count: int) -> list[int]:
+        """Fresh seeds, or in version 0 the same in every round."""
+        if self.version != "v0":
+            return super().seeds(task, count)
+        fixed: list[int] = np.random.default_rng(SEEDS_0).integers(0, 2**31, size=count).tolist()
+        return fixed
 
     @property
     def sources_per_concept(self) -> int:
@@ -113,7 +159,7 @@ class Uce(RatioLoop):
         return len(self.templates)
 
     def sources(self, task: Task) -> list[Source]:
-        """One source per concept and template, measured with the very text that is edited."""
+        """One source per concept and template; versions 1 and 2 measure the very text that is edited."""
         return [
             self._source(template, concept, task) for concept in task.concepts for template in self.templates
         ]
@@ -122,7 +168,8 @@ class Uce(RatioLoop):
         text = fill(template, concept=concept)
         guidance = tuple(fill(template, concept=cell.noun) for cell in task.cells)
         labels = tuple(self.label.replace("{guidance}", words) for words in guidance)
-        return Source(concept=concept, text=text, prompt=text, guidance=guidance, labels=labels)
+        prompt = self.measure.replace("{text}", text)
+        return Source(concept=concept, text=text, prompt=prompt, guidance=guidance, labels=labels)
 
     def editor(self, task: Task, sources: Sequence[Source], weights: dict[str, Tensor]) -> Editor:
         """The edit of the chosen version."""
@@ -134,6 +181,12 @@ class Uce(RatioLoop):
             a = guiding.at(guiding.first_eos - 1).reshape(len(sources), len(task.cells), -1)
             return AccumulatedEdit(self, weights, form=self._form(task.model, texts, c), guidance=a)
         folded = {text.casefold() for text in texts}
+        preserve = [text for text in self.preserve if text.casefold() not in folded]
+        if self.version == "v0":
+            kept = encode(task.model, preserve).states.flatten(0, 1) if preserve else None
+            form = ClosedForm.factor(edited.states.flatten(0, 1), lam=self.lam, preserved=kept, mu=self.mu)
+            g = guiding.states.unflatten(0, (len(sources), len(task.cells)))
+            return FixedNormEdit(self, weights, form=form, rows=edited.states, guidance=g)
         rows, guidance = windows(edited, guiding, len(task.cells))
         return DirectionalEdit(
             self,
@@ -142,7 +195,7 @@ class Uce(RatioLoop):
             texts=texts,
             rows=rows,
             guidance=guidance,
-            preserve=[text for text in self.preserve if text.casefold() not in folded],
+            preserve=preserve,
         )
 
     def _form(self, model: EditableModel, texts: Sequence[str], rows: Tensor) -> ClosedForm:
@@ -184,6 +237,47 @@ class AccumulatedEdit:
         self.weights = {
             name: self.form.solve(weight, self._targets[name]) for name, weight in self._original.items()
         }
+
+
+class FixedNormEdit:
+    """Version 0: the weights of the directions accumulate, the projections restart in every round.
+
+    Args:
+        method: Gives ``step`` and ``tolerance``; a source whose largest gap is below it adds nothing.
+        weights: Original projections, float64.
+        form: Closed form of all rows of all sources.
+        rows: ``C`` of every source, ``(sources, length, d)``.
+        guidance: ``G`` of every source, ``(sources, K, length, d)``.
+    """
+
+    def __init__(
+        self,
+        method: RatioLoop,
+        weights: dict[str, Tensor],
+        *,
+        form: ClosedForm,
+        rows: Tensor,
+        guidance: Tensor,
+    ) -> None:
+        self.weights = weights
+        self.form = form
+        self._method, self._original, self._rows, self._guidance = method, weights, rows, guidance
+        self._w = np.zeros(guidance.shape[:2])
+
+    def edit(self, difference: Shares) -> None:
+        """One round: ``difference`` is ``target - ratio``, ``(sources, K)``."""
+        gaps = np.abs(difference).max(axis=1, keepdims=True)
+        self._w = self._w + self._method.step * np.where(gaps < self._method.tolerance, 0.0, difference)
+        self.weights = {
+            name: self.form.solve(weight, self._targets(weight)) for name, weight in self._original.items()
+        }
+
+    def _targets(self, weight: Tensor) -> Tensor:
+        """``V`` of all rows, ``(sources * length, m)``."""
+        V, G = self._rows @ weight.T, self._guidance @ weight.T
+        norms = torch.linalg.norm(V, dim=(1, 2))[:, None] / torch.linalg.norm(G, dim=(2, 3))
+        moved = torch.einsum("sk,sklm->slm", torch.from_numpy(self._w) * norms, G)
+        return (V + moved).flatten(0, 1)
 
 
 def windows(edited: TextStates, guiding: TextStates, cells: int) -> tuple[list[Tensor], list[Tensor]]:

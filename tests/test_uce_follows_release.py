@@ -1,12 +1,13 @@
-"""UCE computes what versions 1 and 2 of its released code compute."""
+"""UCE computes what the three versions of its released code compute."""
 
 import numpy as np
 import pytest
 import torch
-from methods_kit import GENDER, NumericModel, Studio, counts, make_task, mini_text, relative_error
+from methods_kit import GENDER, JOINT, NumericModel, Studio, counts, make_task, mini_text, relative_error
 from pydantic import ValidationError
 
-from evenhand.methods.uce import VERSION_2, Uce, windows
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.uce import VERSION_0, VERSION_2, Uce, windows
 
 FIVE = ("image of {}", "photo of {}", "portrait of {}", "picture of {}", "{}")
 LONG = (GENDER[0], type(GENDER[0])(groups={"gender": "man"}, adjective="male", noun="middle aged man"))
@@ -76,6 +77,34 @@ def released_v2(model, concepts, cells, rounds, *, preserve=(), lam=0.5, mu=1.0)
             for text in preserve:
                 p = last(text)
                 a, m = a + mu * torch.outer(cache[name][text], p), m + mu * torch.outer(p, p)
+            weights[name] = a @ torch.linalg.inv(m)
+    return weights
+
+
+def released_v0(model, concepts, cells, rounds, *, preserve=(), lam=0.5, mu=0.1):
+    """Version 0, naively, with the aggregated weights of its two directions."""
+    originals = model.cross_attention()
+    aggregated = {concept: [0.0] * len(cells) for concept in concepts}
+    kept = [text for text in preserve if text.lower() not in [concept.lower() for concept in concepts]]
+    for ratios in rounds:
+        for concept in concepts:
+            move = [1 / len(cells) - r for r in ratios[concept]]
+            if max(map(abs, move)) >= 0.08:
+                aggregated[concept] = [w + 0.1 * x for w, x in zip(aggregated[concept], move, strict=True)]
+        weights = {}
+        for name, weight in originals.items():
+            a, m = lam * weight, lam * torch.eye(weight.shape[1], dtype=weight.dtype)
+            for concept in concepts:
+                context = model.encode([concept]).states[0]
+                output = context @ weight.T
+                target = output.clone()
+                for w, cell in zip(aggregated[concept], cells, strict=True):
+                    towards = model.encode([cell.noun]).states[0] @ weight.T
+                    target += w * output.norm() * towards / towards.norm()
+                a, m = a + target.T @ context, m + context.T @ context
+            for text in kept:
+                p = model.encode([text]).states[0]
+                a, m = a + mu * (p @ weight.T).T @ p, m + mu * p.T @ p
             weights[name] = a @ torch.linalg.inv(m)
     return weights
 
@@ -210,12 +239,40 @@ def test_version_2_judges_with_the_template_of_its_classifier():
     assert studio.judged == [("This is a photo of woman.", "This is a photo of man.")]
 
 
+@pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
+@pytest.mark.parametrize("preserve", [(), ("chef", "Nurse")], ids=["none", "some"])
+def test_version_0_equals_the_naive_algorithm(model, preserve):
+    rates = {"nurse": [(90, 10), (60, 40), (57, 43)], "CEO": [(0, 100), (30, 70), (40, 60)]}
+    script = {f"picture of {text}": rows for text, rows in rates.items()}
+    intervention, _ = fit(
+        script, concepts=tuple(rates), model=model, version="v0", rounds=3, preserve=preserve
+    )
+    wanted = released_v0(model, list(rates), GENDER, measured(rates, 3), preserve=preserve)
+    assert_same_edit(intervention, wanted, model)
+
+
+def test_version_0_draws_the_same_seeds_of_its_own_prompt_in_every_round():
+    _, studio = fit({"picture of nurse": [(90, 10)]}, version="v0", rounds=3)
+    assert [call["seeds"] for call in studio.calls] == [studio.calls[0]["seeds"]] * 3
+    assert len(set(studio.calls[0]["seeds"])) == 100
+    assert studio.judged == [("picture of woman", "picture of man")] * 3
+
+
+def test_version_0_refuses_more_than_two_cells_and_batches_of_the_same_seeds():
+    Uce(version="v0").check(family="sd1", cells=GENDER)
+    with pytest.raises(EvenhandError, match="exactly two cells"):
+        Uce(version="v0").check(family="sd1", cells=JOINT)
+    with pytest.raises(ValidationError, match="same seeds"):
+        Uce(version="v0", stopping="sequential")
+
+
 def test_each_version_has_the_defaults_of_its_release():
-    v1, v2 = Uce(), Uce(version="v2")
+    v0, v1, v2 = Uce(version="v0"), Uce(), Uce(version="v2")
+    assert (v0.step, v0.lam, v0.mu, v0.tolerance, v0.pictures, v0.rounds) == (0.1, 0.5, 0.1, 0.08, 50, 30)
     assert (v1.step, v1.lam, v1.mu, v1.tolerance, v1.pictures, v1.rounds) == (0.1, 0.5, 0.1, 0.05, 50, 30)
     assert (v2.step, v2.lam, v2.mu, v2.tolerance, v2.pictures, v2.rounds) == (1.0, 0.5, 1.0, 0.05, 10, 30)
     assert (len(v1.templates), v2.templates) == (5, ("{concept}",))
-    assert set(VERSION_2) <= set(Uce.model_fields)
+    assert {*VERSION_0, *VERSION_2} <= set(Uce.model_fields)
 
 
 def test_given_parameters_win_over_the_defaults_of_a_version():
@@ -224,7 +281,8 @@ def test_given_parameters_win_over_the_defaults_of_a_version():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"templates": ("photo",)}, {"label": "photo"}, {"version": "v3"}, {"steps": 1}]
+    "bad",
+    [{"templates": ("photo",)}, {"label": "photo"}, {"version": "v3"}, {"measure": "photo"}, {"steps": 1}],
 )
 def test_meaningless_parameters_are_refused(bad):
     with pytest.raises(ValidationError):
