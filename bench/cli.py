@@ -35,7 +35,7 @@ board_app = typer.Typer(
 )
 method_app = typer.Typer(
     name="method",
-    help="Take fitted methods out of a run.",
+    help="Take fitted methods out, as models for diffusers.",
     epilog=_examples("evenhand method export mist --run runs/mini-quick --out exported/mist"),
 )
 app.add_typer(board_app)
@@ -211,16 +211,39 @@ def show(
         typer.echo()
 
 
-@method_app.command(epilog=_examples("evenhand method export mist --run runs/mini-quick --out exported/mist"))
+@method_app.command(
+    epilog=_examples(
+        "evenhand method export mist --run runs/mini-quick --out exported/mist",
+        "evenhand method export mist:step=0.3 --suite mini-quick --out exported/mist",
+        "evenhand method export uce --model my/pipeline --out exported/uce",
+    )
+)
 def export(
-    label: Annotated[str, typer.Argument(metavar="NAME", help="Name or label of a method of the run.")],
-    run: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run it was fitted in.")],
+    label: Annotated[str, typer.Argument(metavar="NAME", help="A label of the run, or NAME[:k=v,…].")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; new or empty.")],
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Folder of the run it was fitted in; without it, it is fitted."),
+    ] = None,
+    suite: Annotated[
+        str, typer.Option(metavar="SUITE", help="Without --run: the suite it is fitted to.")
+    ] = "mini-quick",
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Without --run: the model to treat.", show_default="the suite's"),
+    ] = None,
 ) -> None:
-    """Write a fitted method as safetensors and JSON, and its edited U-Net as a diffusers folder."""
-    from evenhand.bench.export import export_method
+    """Write a fitted method: the edited model as a diffusers folder, or the intervention with its loader."""
+    from evenhand.bench.export import export_fitted, export_from_run
+    from evenhand.bench.progress import Progress
 
-    for path in export_method(label, run=run, out=out):
+    if run is not None and model is not None:
+        raise EvenhandError("--run has a model of its own; give --run or --model")
+    if run is not None:
+        paths = export_from_run(label, run=run, out=out)
+    else:
+        paths = export_fitted(label, suite=suite, model=model, out=out, progress=Progress())
+    for path in paths:
         typer.echo(str(path))
 
 

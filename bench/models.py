@@ -34,6 +34,7 @@ class Model:
         family: ``sd1``, ``sd2`` or ``sdxl``.
         revision: SHA-256 over the weight files and configs (a hash of the pipeline's content).
         device: Where the networks run.
+        pipeline: The diffusers pipeline that the networks belong to.
         unet: The U-Net.
         vae: The autoencoder.
         text_encoders: Pairs of tokenizer and text encoder.
@@ -45,6 +46,7 @@ class Model:
         self.revision = revision
         self.device = torch.device(device)
         self.family = _family(pipe, name)
+        self.pipeline = pipe
         self.unet = self._frozen(pipe.unet)
         self.vae = self._frozen(pipe.vae)
         self.scheduler = pipe.scheduler

@@ -22,7 +22,7 @@ COMMANDS = {
     ("board", "check"): {"--entries"},
     ("board", "submit"): {"--entries"},
     ("board", "build"): {"--entries", "--out", "--check"},
-    ("method", "export"): {"--run", "--out"},
+    ("method", "export"): {"--run", "--suite", "--model", "--out"},
     ("doctor",): {"--json"},
 }
 

@@ -98,7 +98,8 @@ def test_an_exported_weight_edit_loads_in_diffusers_as_the_edited_model(evenhand
 def test_a_method_that_edits_no_weights_exports_its_data_alone(evenhand, finished, tmp_path):
     out = tmp_path / "exported"
     assert evenhand("method", "export", "random-attribute-prompt", "--run", finished, "--out", out).code == 0
-    assert {path.name for path in out.iterdir()} == {"intervention.json", "intervention.safetensors"}
+    names = {"README.md", "intervention.json", "intervention.safetensors"}
+    assert {path.name for path in out.iterdir()} == names
     assert json.loads((out / "intervention.json").read_text())["data"]["adjectives"] == ["female", "male"]
 
 
