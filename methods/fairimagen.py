@@ -71,7 +71,8 @@ class FairImagenIntervention(Intervention):
     def _noise(self, cell: int, draw: np.random.Generator) -> Tensor:
         """``eps^2 delta b_g`` of the drawn cell, ``(D,)``."""
         coefficient = self.tensors["coefficients"][cell, draw.integers(self.data["counts"][cell])]
-        return self.data["eps"] ** 2 * coefficient * self.tensors["directions"][cell]
+        eps: float = self.data["eps"]
+        return eps**2 * coefficient * self.tensors["directions"][cell]
 
     def _changed(self, x: Tensor, noise: Tensor) -> Tensor:
         """``x P + noise`` in the last ``D`` columns of ``x``."""

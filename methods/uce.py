@@ -185,7 +185,7 @@ class Uce(RatioLoop):
         if self.version == "v0":
             kept = encode(task.model, preserve).states.flatten(0, 1) if preserve else None
             form = ClosedForm.factor(edited.states.flatten(0, 1), lam=self.lam, preserved=kept, mu=self.mu)
-            g = guiding.states.unflatten(0, (len(sources), len(task.cells)))
+            g = guiding.states.reshape(len(sources), len(task.cells), *guiding.states.shape[1:])
             return FixedNormEdit(self, weights, form=form, rows=edited.states, guidance=g)
         rows, guidance = windows(edited, guiding, len(task.cells))
         return DirectionalEdit(
