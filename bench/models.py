@@ -31,7 +31,7 @@ class Model:
 
     Attributes:
         name: The name it was loaded by.
-        family: ``sd1``, ``sd2`` or ``sdxl``.
+        family: ``sd1``, ``sd2``, ``sdxl``, or ``video`` for clips (drawn by :mod:`evenhand.bench.video`).
         revision: SHA-256 over the weight files and configs (a hash of the pipeline's content).
         device: Where the networks run.
         pipeline: The diffusers pipeline that the networks belong to.
@@ -154,10 +154,12 @@ class Model:
 
     def cross_attention(self) -> dict[str, Tensor]:
         """Current K and V projections of every ``attn2``: parameter name to an ``(m, d)`` copy."""
+        # A video model's temporal layers have an `attn2` too, which attends to frames and not to the text.
         return {
-            f"unet.{name}": value.detach().clone()
-            for name, value in self.unet.named_parameters()
-            if name.endswith(("attn2.to_k.weight", "attn2.to_v.weight"))
+            f"unet.{name}.to_{letter}.weight": getattr(module, f"to_{letter}").weight.detach().clone()
+            for name, module in self.unet.named_modules()
+            if name.endswith("attn2") and module.is_cross_attention
+            for letter in "kv"
         }
 
     @property
@@ -284,13 +286,16 @@ def _copy(values: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Non
         parameters[name].copy_(value)
 
 
-def _family(pipe: Any, name: str) -> Literal["sd1", "sd2", "sdxl"]:
+def _family(pipe: Any, name: str) -> Literal["sd1", "sd2", "sdxl", "video"]:
+    if type(getattr(pipe, "unet", None)).__name__ == "UNet3DConditionModel":
+        return "video"
     if hasattr(pipe, "unet") and hasattr(pipe, "text_encoder_2"):
         return "sdxl"
     if hasattr(pipe, "unet") and hasattr(pipe, "text_encoder"):
         return "sd2" if pipe.unet.config.cross_attention_dim == 1024 else "sd1"
     raise EvenhandError(
-        f"model {name!r} is a {type(pipe).__name__}; use a Stable Diffusion 1.x, 2.x or SDXL pipeline"
+        f"model {name!r} is a {type(pipe).__name__}; use a Stable Diffusion 1.x, 2.x, SDXL or text-to-video "
+        "pipeline"
     )
 
 

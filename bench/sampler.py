@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models import Model
 from evenhand.bench.suite import Protocol
 from evenhand.methods.base import Images, Intervention, TextStates
@@ -48,6 +49,11 @@ class Sampler:
     def __init__(self, model: Model, protocol: Protocol) -> None:
         import diffusers
 
+        if model.family == "video":
+            raise EvenhandError(
+                f"model {model.name!r} draws clips, which the benchmark does not measure; draw them in "
+                "Python with evenhand.bench.video"
+            )
         self.model = model
         self.protocol = protocol
         self._scheduler = getattr(diffusers, SOLVERS[protocol.solver]).from_config(model.scheduler.config)

@@ -47,7 +47,7 @@ class MethodInfo(BaseModel):
     """Where the algorithm comes from and under which licence its authors released code, if any."""
     family: Literal["none", "weights", "embedding", "guidance", "prompt", "features", "training"]
     architectures: tuple[str, ...]
-    """Model families it works on: ``sd1``, ``sd2``, ``sdxl``, or ``any``."""
+    """Model families it works on: ``sd1``, ``sd2``, ``sdxl``, ``video``, or ``any``."""
     attributes: str
     """Which attributes it can treat, in words."""
     needs_training_data: bool = False
@@ -113,7 +113,7 @@ class EditableModel(Protocol):
 
     @property
     def family(self) -> str:
-        """``sd1``, ``sd2`` or ``sdxl``."""
+        """``sd1``, ``sd2``, ``sdxl`` or ``video``."""
         ...
 
     @property

@@ -86,7 +86,7 @@ class Mist(RatioLoop):
         licence="Apache-2.0",
         origin="yesiltepe-hidir/mist, released without a licence; written anew from the formulas",
         family="weights",
-        architectures=("sd1", "sd2", "sdxl"),
+        architectures=("sd1", "sd2", "sdxl", "video"),
         attributes="any, alone or as joint cells, that the steering judge can tell apart by words",
     )
 

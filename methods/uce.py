@@ -106,7 +106,7 @@ class Uce(RatioLoop):
         licence="Apache-2.0",
         origin="rohitgandikota/unified-concept-editing, MIT; written anew from the formulas",
         family="weights",
-        architectures=("sd1", "sd2", "sdxl"),
+        architectures=("sd1", "sd2", "sdxl", "video"),
         attributes="any, alone or as joint cells, that the steering judge can tell apart by words",
     )
 

@@ -1,4 +1,4 @@
-"""Tiny random pipelines in the true formats of SD 1.x, SD 2.x and SDXL."""
+"""Tiny random pipelines in the true formats of SD 1.x, SD 2.x, SDXL and text-to-video."""
 
 import torch
 from diffusers import (
@@ -6,7 +6,9 @@ from diffusers import (
     DDIMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
+    TextToVideoSDPipeline,
     UNet2DConditionModel,
+    UNet3DConditionModel,
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -47,6 +49,19 @@ def unet(width, **more):
     )
 
 
+def video_unet():
+    return UNet3DConditionModel(
+        sample_size=16,
+        layers_per_block=1,
+        block_out_channels=(32, 64),
+        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
+        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
+        cross_attention_dim=32,
+        attention_head_dim=8,
+        norm_num_groups=8,
+    )
+
+
 def pipeline(family):
     torch.manual_seed(0)
     vae = AutoencoderKL(
@@ -69,6 +84,8 @@ def pipeline(family):
             tokenizer_2=tokenizer,
             force_zeros_for_empty_prompt=False,
         )
+    if family == "video":
+        return TextToVideoSDPipeline(**parts, unet=video_unet(), text_encoder=text_encoder(32))
     return StableDiffusionPipeline(
         **parts,
         unet=unet(WIDTH[family]),
