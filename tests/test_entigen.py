@@ -36,7 +36,9 @@ def test_all_texts_of_the_paper_are_tried_above():
 
 
 def test_the_text_speaks_of_the_concept_in_the_prompt():
-    assert rewrite("a construction worker").endswith("can be a construction worker irrespective of their gender")
+    assert rewrite("a construction worker").endswith(
+        "can be a construction worker irrespective of their gender"
+    )
 
 
 @pytest.mark.parametrize("text", ["a photo of a house", "nurses", ""])
