@@ -1,0 +1,110 @@
+r"""Sampling that can be trained through: adjusted direct finetuning.
+
+Section 4.2 of Shen et al., "Finetuning Text-to-Image Diffusion Models for Fairness", ICLR 2024, arXiv
+2311.07604. A gradient that runs through the whole chain of denoising steps multiplies their Jacobians and
+explodes. Here the latents are detached before every pass of the U-Net, so it reaches the parameters through
+the noise predictions alone, and the share of each step is evened out: the gradient at the prediction of
+timestep ``t`` is multiplied by
+
+    c_t = sqrt(abar_t) sqrt(1 - abar_t) / (1 - alpha_t),        alpha_t = abar_t / abar_(t-1)
+
+the inverse of the weight that the prediction has in ancestral sampling, scaled so that the geometric mean
+over the steps is one.
+
+Every pass of the U-Net, and the decoder, are computed again in the backward pass instead of kept, so that
+memory does not grow with the steps; these passes are counted, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from evenhand.methods.base import EditableModel, TextStates
+
+
+def solver(model: EditableModel, steps: int) -> Any:
+    """DPM-Solver++ on the model's noise schedule, set to ``steps`` steps; the model predicts noise."""
+    from diffusers import DPMSolverMultistepScheduler
+
+    config = {**model.scheduler.config, "prediction_type": "epsilon"}
+    scheduler = DPMSolverMultistepScheduler.from_config(config)
+    scheduler.set_timesteps(steps, device=model.unet.device)
+    return scheduler
+
+
+def coefficients(alphas_cumprod: Tensor, timesteps: Sequence[int]) -> list[float]:
+    """``c_t`` of the timesteps, of geometric mean one."""
+    bars = alphas_cumprod.double().cpu().numpy()
+    alphas = bars / np.concatenate([[1.0], bars[:-1]])
+    at = list(timesteps)
+    found = np.sqrt(bars[at] * (1 - bars[at])) / (1 - alphas[at])
+    return [float(value) for value in found / np.exp(np.log(found).mean())]
+
+
+def sample(
+    model: EditableModel, noise: Tensor, text: TextStates, uncond: TextStates, *, steps: int, guidance: float
+) -> Tensor:
+    """Latents ``(n, c, h, w)`` without noise, with adjusted gradients for the networks and the text states.
+
+    Args:
+        model: Draws.
+        noise: ``(n, c, h, w)``, standard normal.
+        text: States of ``n`` prompts.
+        uncond: States of ``n`` empty prompts.
+        steps: Denoising steps.
+        guidance: Scale of classifier-free guidance.
+    """
+    scheduler = solver(model, steps)
+    timesteps = [int(t) for t in scheduler.timesteps]
+    both = joined(uncond, text)
+    latents = noise * scheduler.init_noise_sigma
+    for t, factor in zip(timesteps, coefficients(model.alphas_cumprod, timesteps), strict=True):
+        seen = scheduler.scale_model_input(latents.detach(), t)
+        at = torch.full((2 * len(noise),), t, device=noise.device)
+        predict = partial(_predicted, model, both)
+        predicted = checkpoint(predict, torch.cat([seen, seen]), at, both.states, use_reentrant=False)
+        e_uncond, e_text = predicted.chunk(2)
+        guided = scaled_gradient(e_uncond + guidance * (e_text - e_uncond), factor)
+        latents = scheduler.step(guided, t, latents).prev_sample
+    result: Tensor = latents
+    return result
+
+
+def decode(model: EditableModel, latents: Tensor) -> Tensor:
+    """Pictures ``(n, 3, height, width)`` of latents, about ``[-1, 1]``, with gradients; four at a time."""
+    scaling = model.vae.config.scaling_factor
+    parts = [
+        checkpoint(lambda x: model.vae.decode(x).sample, chunk / scaling, use_reentrant=False)
+        for chunk in torch.split(latents, 4)
+    ]
+    return torch.cat(parts)
+
+
+def scaled_gradient(value: Tensor, factor: float) -> Tensor:
+    """``value`` itself, whose gradient is multiplied by ``factor``."""
+    if value.requires_grad:
+        # mypy: torch leaves Tensor.register_hook untyped.
+        value.register_hook(lambda gradient: factor * gradient)  # type: ignore[no-untyped-call]
+    return value
+
+
+def joined(first: TextStates, second: TextStates) -> TextStates:
+    """Text states of ``2n`` prompts."""
+    pooled = None
+    if first.pooled is not None and second.pooled is not None:
+        pooled = torch.cat([first.pooled, second.pooled])
+    eos = torch.cat([first.first_eos, second.first_eos])
+    return TextStates(torch.cat([first.states, second.states]), eos, pooled)
+
+
+def _predicted(
+    model: EditableModel, text: TextStates, latents: Tensor, timesteps: Tensor, states: Tensor
+) -> Tensor:
+    return model.predict(latents, timesteps, TextStates(states, text.first_eos, text.pooled))

@@ -1,0 +1,103 @@
+r"""Low-rank updates of a network's projections (LoRA), made, averaged and merged with peft.
+
+``W' = W + B A`` with ``A`` ``(r, d)`` random and ``B`` ``(m, r)`` zero at first, so that nothing changes
+before training. Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685,
+section 4.1; ``alpha / r`` is one here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
+
+PROJECTIONS = {
+    "unet": ("to_q", "to_k", "to_v", "to_out.0"),
+    "text_encoder": ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"),
+}
+"""Attention projections of a U-Net of diffusers; of a CLIP text encoder of transformers also the MLP's."""
+
+
+class LowRank:
+    """Updates of several networks; within :func:`low_rank` they are part of the networks."""
+
+    def __init__(self, tuners: Mapping[str, Any], rng: np.random.Generator) -> None:
+        """Put ``A`` on the method's own random stream.
+
+        Args:
+            tuners: Part of the model to peft's LoRA model of it.
+            rng: Draws ``A``, uniform within ``1 / sqrt(d)`` of zero, as peft does from torch's global stream.
+        """
+        self._tuners = tuners
+        for layer in self._layers().values():
+            a = layer.lora_A["default"].weight
+            bound = a.shape[1] ** -0.5
+            a.data.copy_(torch.from_numpy(rng.uniform(-bound, bound, size=tuple(a.shape))))
+
+    def parameters(self) -> list[Tensor]:
+        """Every ``A`` and ``B``."""
+        layers = self._layers().values()
+        return [
+            x for layer in layers for x in (layer.lora_A["default"].weight, layer.lora_B["default"].weight)
+        ]
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """Within the context the networks are what they were without the updates."""
+        with ExitStack() as stack:
+            for tuner in self._tuners.values():
+                tuner.disable_adapter_layers()
+                stack.callback(tuner.enable_adapter_layers)
+            yield
+
+    @torch.no_grad()
+    def merged(self) -> dict[str, Tensor]:
+        """``W + B A`` of every projection, by the name that the model gives its weight."""
+        return {
+            f"{name}.weight": (layer.base_layer.weight + layer.get_delta_weight("default")).clone()
+            for name, layer in self._layers().items()
+        }
+
+    def _layers(self) -> dict[str, Any]:
+        return {
+            f"{part}.{name}": module
+            for part, tuner in self._tuners.items()
+            for name, module in tuner.model.named_modules()
+            if hasattr(module, "lora_A")
+        }
+
+
+@contextmanager
+def low_rank(networks: Mapping[str, Any], *, rank: int, rng: np.random.Generator) -> Iterator[LowRank]:
+    """Within the context the networks carry updates; on leaving they are what they were.
+
+    Args:
+        networks: ``unet``, ``text_encoder`` or ``text_encoder_2`` to the network.
+        rank: Rank ``r`` of every update.
+        rng: Draws their start.
+
+    Raises:
+        EvenhandError: peft is not installed.
+    """
+    try:
+        from peft import LoraConfig, LoraModel
+    except ImportError as fault:
+        raise EvenhandError(
+            "low-rank training needs the package peft; pip install 'evenhand[training]'"
+        ) from fault
+    with ExitStack() as stack:
+        tuners = {}
+        for part, network in networks.items():
+            names: Sequence[str] = PROJECTIONS[part.removesuffix("_2")]
+            config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(names))
+            # peft draws a start of its own, which is replaced; torch's stream is left as it was.
+            with torch.random.fork_rng(devices=[]):
+                tuners[part] = LoraModel(network, config, "default")
+            stack.callback(tuners[part].unload)
+        yield LowRank(tuners, rng)
