@@ -35,6 +35,26 @@ class MethodUse:
     label: str
     method: Method
 
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self.method.info.name
+
+    @property
+    def version(self) -> str:
+        """The method's version."""
+        return self.method.info.version
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter resolved."""
+        return self.method.model_dump(mode="json")
+
+    @property
+    def strength(self) -> str | None:
+        """The parameter that leaves the model as it is when it is zero."""
+        return self.method.strength
+
 
 def parse_method(text: str, *, suite: Suite) -> MethodUse:
     """The method that ``text`` names, with the suite's parameters overridden by those given.

@@ -91,8 +91,9 @@ def _spec(use: MethodUse, provenance: Provenance, fitted: Fitted) -> r.Spec:
     suite, info = provenance.suite, use.method.info
     card = r.MethodCard(
         label=use.label,
-        parameters=use.method.model_dump(mode="json"),
+        parameters=use.parameters,
         steering_judge=use.method.steering_judge,
+        strength=use.strength,
         intervention=fitted.intervention.digest(),
         **info.model_dump(exclude={"architectures"}),
     )
@@ -189,6 +190,7 @@ def _comparisons(measured: Measurement, label: str) -> list[r.ComparisonRow]:
 
 
 def _ranks(measured: Measurement, label: str) -> list[r.RankRow]:
+    ranked = {rank.method for rank in measured.ranks}
     return [
         r.RankRow(
             metric=rank.metric,
@@ -198,7 +200,7 @@ def _ranks(measured: Measurement, label: str) -> list[r.RankRow]:
             corrected=rank.corrected,
             low=rank.rank_low,
             high=rank.rank_high,
-            of=len(measured.estimates),
+            of=len(ranked),
             tie_group=rank.tie,
         )
         for rank in measured.ranks

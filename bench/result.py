@@ -82,6 +82,9 @@ class MethodCard(Model):
     parameters: dict[str, Any]
     steering_judge: str | None
     intervention: str = Field(description="SHA-256 of the fitted intervention")
+    strength: str | None = Field(
+        default=None, description="the parameter that leaves the model as it is when it is zero"
+    )
 
 
 class Spec(Model):
@@ -330,9 +333,9 @@ class BoardRow(Model):
 
     result: Result
     timing: Timing | None
-    rank_low: int
-    rank_high: int
-    tie_group: str
+    rank_low: int | None = Field(default=None, description="ends of the rank set; none where not ranked")
+    rank_high: int | None = None
+    tie_group: str = ""
     failed_gates: list[str] = Field(description="reasons why the row is listed below the line")
 
 

@@ -38,6 +38,7 @@ from evenhand.metrics.measure import MeasurePlan, measure
 from evenhand.metrics.panel import PANEL, vote
 from evenhand.metrics.scorer import ClipScorer
 from evenhand.metrics.table import PERSON_KINDS
+from evenhand.reports.strength import ranked
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -348,6 +349,7 @@ class _Session:
             target=self._target(),
             witnesses=tuple(sorted(witnesses)),
             steering=steering,
+            ranked=ranked(self.uses),
             confusion=self.confusion,
             metrics=self.metrics,
             draws=boot.draws,

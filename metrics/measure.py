@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -42,6 +42,7 @@ class MeasurePlan:
         steering: Method to the judge in its loop, or ``None``; such a judge must not sit in the panel.
         confusion: Confusion table of the judges and of the panel; empty for no correction.
         base: The method that others are compared with; ``None`` for no comparison.
+        ranked: The methods that are ranked; ``None`` for all.
         metrics: The metrics.
         threshold: Probability from which the panel's families decide.
         draws: Bootstrap resamples.
@@ -57,6 +58,7 @@ class MeasurePlan:
     steering: Mapping[str, str | None] = field(default_factory=dict)
     confusion: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CONFUSION_COLUMNS)))
     base: str | None = "base"
+    ranked: Collection[str] | None = None
     metrics: tuple[Metric, ...] = catalog.DEFAULT
     threshold: float = DECISION_THRESHOLD
     draws: int = 2000
@@ -112,7 +114,7 @@ def measure(
             for method in study.methods
         },
         differences=differences(series, study, base=plan.base, seed=plan.seed),
-        ranks=ranks(series),
+        ranks=ranks(one for one in series if plan.ranked is None or one.method in plan.ranked),
         agreement=agreement_of(study, draws=plan.draws, seed=plan.seed),
         coverage={method: coverage(study, method) for method in study.methods},
         notes=[*notes, *_missing(series)],

@@ -14,11 +14,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import Run
-from evenhand.reports import sections
+from evenhand.reports import sections, strength
 from evenhand.reports.figures import Figure, by_judge, cells, occupations, overview
 from evenhand.reports.gates import Gate, gate_outcomes
 from evenhand.reports.judges import agreement_table, judges_table
 from evenhand.reports.method_table import cost_table, method_table
+from evenhand.reports.pareto import Failures, price_of_fairness, strengths
 from evenhand.reports.pictures import strips
 from evenhand.reports.reading import Key, Reading, attribute_names, base_of, ordered, primary_key
 from evenhand.reports.tables import Table
@@ -62,23 +63,27 @@ def _content(run: Run) -> dict[str, Any]:
     key = primary_key(unordered)
     outcomes = _outcomes(unordered)
     failures = {name: [g.reason for g in gates if g.status != "passed"] for name, gates in outcomes.items()}
-    readings = sorted(ordered(unordered, key), key=lambda reading: bool(failures.get(reading.label)))
-    results = [reading.result for reading in readings]
+    every = sorted(ordered(unordered, key), key=lambda reading: bool(failures.get(reading.label)))
+    # One setting stands for a method; its other strengths are in the figure of strengths alone.
+    ranked = set(strength.ranked([reading.result.spec.method for reading in every]))
+    readings = [reading for reading in every if reading.label in ranked]
+    results, measured = [reading.result for reading in readings], [reading.result for reading in every]
     timings = {timing.method: timing for timing in run.timings}
     content = {
         "spec": results[0].spec,
         "verdict": verdict(readings, key, failures, spoiling=_spoiling(outcomes)),
-        "facts": sections.facts(results),
+        "facts": sections.facts(measured, methods=len(readings)),
         "tested": sections.tested(results),
         "methods": method_table(readings, key, outcomes, timings),
         "figures": _figures(readings, key),
+        "tradeoffs": _tradeoffs(every, readings, key, failures),
         "strips": strips(run, [reading.label for reading in readings]),
         "judges": judges_table(results),
         "agreement": agreement_table(readings),
         "spread": by_judge(readings, key) if key else None,
-        "coverage": sections.coverage_table(results),
-        "labels": sections.labels_table(results),
-        "comparisons": sections.comparisons_table(readings),
+        "coverage": sections.coverage_table(measured),
+        "labels": sections.labels_table(measured),
+        "comparisons": sections.comparisons_table(every),
         "cost": cost_table(readings, timings),
         "cards": sections.method_cards(results),
         "limits": sections.LIMITS,
@@ -86,7 +91,7 @@ def _content(run: Run) -> dict[str, Any]:
         "provenance": sections.provenance_tables(results),
         "environment": results[0].environment,
     }
-    return content | {"downloads": [*_tables(content), sections.estimates_table(readings)]}
+    return content | {"downloads": [*_tables(content), sections.estimates_table(every)]}
 
 
 def _outcomes(readings: Sequence[Reading]) -> dict[str, list[Gate]]:
@@ -109,9 +114,24 @@ def _figures(readings: Sequence[Reading], key: Key | None) -> list[Figure]:
     return [*found, joint] if joint else found
 
 
+def _tradeoffs(
+    every: Sequence[Reading], readings: Sequence[Reading], key: Key | None, failures: Failures
+) -> list[Figure]:
+    """Fairness against its price, then what more or less strength does."""
+    if key is None:
+        return []
+    curves = strength.curves([reading.result.spec.method for reading in every])
+    found = [
+        price_of_fairness(readings, key, failures),
+        strengths(every, key, failures, curves=curves, ranked=readings),
+    ]
+    return [figure for figure in found if figure]
+
+
 def _tables(content: dict[str, Any]) -> list[Table]:
     """The tables of the page, in its order."""
-    figures: list[Figure] = [*content["figures"], *([content["spread"]] if content["spread"] else [])]
+    spread = [content["spread"]] if content["spread"] else []
+    figures: list[Figure] = [*content["tradeoffs"], *content["figures"], *spread]
     named = [
         content[name]
         for name in ("methods", "judges", "agreement", "coverage", "labels", "comparisons", "cost")

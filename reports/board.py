@@ -1,23 +1,26 @@
-"""The public leaderboard: a pure function of its rows, and the entries that they come from.
-
-Entries are data: one JSON file each, checked before use, and no code is ever loaded from them.
-"""
+"""The public leaderboard: a pure function of its rows."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from evenhand.bench.errors import EvenhandError
-from evenhand.bench.result import SCHEMA_VERSION, BoardRow, Entry, EstimateRow, JudgeCard, Result
-from evenhand.reports.reading import BASE, Key, Reading, comparable, measured_attributes, primary_key
-from evenhand.reports.tables import pictures_and_chance
-from evenhand.reports.words import NOT_MEASURED, attribute, count, interval, measure, number, plural, slug
+from evenhand.bench.result import BoardRow, Result
+from evenhand.reports.charts import standalone
+from evenhand.reports.columns import Column, cell, escape, further_columns, ranking_columns
+from evenhand.reports.front import PRICES, STANDINGS, standings
+from evenhand.reports.pareto import Plane, plane_picture, planes, spoken
+from evenhand.reports.published import panel, version_key
+from evenhand.reports.reading import BASE, Key, Reading, primary_key
+from evenhand.reports.strength import Curve, curves, ranked
+from evenhand.reports.words import (
+    NOT_MEASURED,
+    count,
+    listing,
+    plural,
+    slug,
+)
 
 INTRODUCTION = """\
 # Leaderboard
@@ -29,212 +32,239 @@ This file is generated from `reports/entries` by `evenhand board build`; edit th
 **How to read it.** Methods are compared within one version of one suite only: same model, prompts, settings
 and judges. The primary number is the distance from the target shares (RMSDelta): 0 for a model at the target,
 1 for one that draws a single group. Parentheses hold 95% intervals; ↓ means that lower is better, ↑ that
-higher is; n counts pictures, and the chance level is what a perfectly fair model shows with that many.
+higher is. The notes under the tables say how many pictures (n) are behind a column and what a perfectly fair
+model shows with that many (the chance level).
 
 The letter is the tie group: A holds every method that may be the best, and the data do not tell the methods
 of one letter apart; the numbers after it are the ranks that the data allow. The order inside a letter means
-nothing. A method below the line failed a gate: against the untreated model it may have lost more than
-5 points of explicit fidelity, or it gained more than 5 points of undetermined pictures or of over-correction.
+nothing. A method below the line failed a gate and is not ranked: against the untreated model it may have lost
+more than 5 points of explicit fidelity, or it gained more than 5 points of undetermined pictures or of
+over-correction. The front is Pareto's: methods that no other beats both in distance and in what it costs.
+
+A method has one row, with the parameters that the suite gives it. Other strengths of the same method are not
+ranked, because to choose the best one afterwards is to choose by chance; they stand in a table of their own.
 
 **How to add a row.** Run the suite with the method, write the entries with `evenhand board submit RUN`
 (one file `reports/entries/<method>@<suite>-v<version>.json` each), check them with
-`evenhand board check`, build with `evenhand board build`, and open a pull request with both files. To
+`evenhand board check`, build with `evenhand board build`, and open a pull request with what changed. To
 challenge a row, run the same suite and method and open an issue with your result.
 """
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&#])")
-_INVISIBLE = ("Cc", "Zl", "Zp")
-_DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+LEGEND = (
+    "In the pictures: filled, on the front; open, behind it by values only; grey, behind it beyond the 95% "
+    "intervals (thin lines) on both axes. A triangle fails a gate, a circle passes all, the square is the "
+    "untreated model. Shaded is what the front beats by values. Numbers are those of the tables."
+)
 
 
-def load_entries(folder: Path) -> list[Entry]:
-    """The published entries, in the order of their file names.
+def render_leaderboard(rows: Sequence[BoardRow], *, pictures: str = "reports/fronts") -> str:
+    """The leaderboard as Markdown: the same rows in any order give the same bytes.
 
-    Raises:
-        EvenhandError: The folder is missing or holds something else, or an entry is not JSON, does not
-            follow the schema, is misnamed, or repeats another's method on the same suite.
+    Args:
+        rows: The rows of all suites.
+        pictures: Where the pictures of :func:`front_pictures` lie, as seen from the leaderboard.
     """
-    if not folder.is_dir():
-        raise EvenhandError(f"entries folder {folder} does not exist; name the folder of the entries")
-    entries: dict[tuple[str, str], Path] = {}
-    loaded = []
-    for path in sorted(folder.iterdir()):
-        if path.name == "README.md":
-            continue
-        entry = _load_entry(path)
-        place = version_key(entry.result), entry.result.spec.method.label
-        if place in entries:
-            raise EvenhandError(f"entry {path} repeats {entries[place].name}; keep one of them")
-        entries[place] = path
-        loaded.append(entry)
-    return loaded
-
-
-def entry_name(result: Result) -> str:
-    """File name of a result's entry: ``<method label>@<suite>-v<version>.json`` in plain letters."""
-    spec = result.spec
-    return f"{slug(spec.method.label)}@{slug(spec.suite)}-v{slug(spec.suite_version)}.json"
-
-
-def version_key(result: Result) -> str:
-    """What two results must share to stand in one ranking: suite, model, prompts, settings, panel."""
-    spec = result.spec
-    own = spec.model_dump(mode="json", exclude={"method", "judges"})
-    panel = [(judge.name, judge.version) for judge in _panel(result)]
-    return json.dumps([own, panel], sort_keys=True)
-
-
-def render_leaderboard(rows: Sequence[BoardRow]) -> str:
-    """The leaderboard as Markdown: the same rows in any order give the same bytes."""
-    groups: dict[str, list[BoardRow]] = {}
-    for row in sorted(rows, key=BoardRow.model_dump_json):
-        groups.setdefault(version_key(row.result), []).append(row)
-    heads = sorted(groups, key=lambda key: (_title(groups[key][0].result), key))
-    sections = [_section(groups[key]) for key in heads] or ["No entries yet.\n"]
+    sections = [_section(suite, pictures) for suite in _suites(rows)] or ["No entries yet.\n"]
     return "\n".join([INTRODUCTION, *sections])
 
 
-def escape(text: str) -> str:
-    """``text`` as it is, in a Markdown table: no markup, no link, no line break, no reversed direction."""
-    plain = "".join(
-        " " if unicodedata.category(letter) in _INVISIBLE else letter
-        for letter in text
-        if letter not in _DIRECTION
-    )
-    quoted = _SPECIAL.sub(r"\\\1", " ".join(plain.split()))
-    return (
-        re.sub(r"(?i)\b(https?|ftp|mailto):", r"\1&#58;", quoted)
-        .replace("www.", "www&#46;")
-        .replace("@", "&#64;")
-    )
-
-
-def _load_entry(path: Path) -> Entry:
-    if path.suffix != ".json" or not path.is_file():
-        raise EvenhandError(f"{path} is no entry; entries are .json files and nothing else")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
-        raise EvenhandError(f"entry {path} cannot be read ({fault}); write it again") from fault
-    result = data.get("result") if isinstance(data, dict) else None
-    version = result.get("schema_version") if isinstance(result, dict) else None
-    if version != SCHEMA_VERSION:
-        raise EvenhandError(
-            f"entry {path} has schema version {version}; this is {SCHEMA_VERSION}, run the suite again"
-        )
-    try:
-        entry = Entry.model_validate(data)
-    except ValueError as fault:
-        raise EvenhandError(f"entry {path} is not valid: {' '.join(str(fault).split())}") from fault
-    if path.name != entry_name(entry.result):
-        raise EvenhandError(f"entry {path} is misnamed; rename it to {entry_name(entry.result)}")
-    return entry
+def front_pictures(rows: Sequence[BoardRow]) -> dict[str, str]:
+    """File name to SVG: the methods of every suite, fairness against each price."""
+    found = {}
+    for suite in _suites(rows):
+        for plane in suite.planes:
+            name = suite.picture(plane)
+            picture = plane_picture(plane, suite.failures, suite.base, name=slug(name))
+            found[name] = standalone(picture, title=f"{_title(suite.result)}. {plane.price.title}")
+    return found
 
 
 def _title(result: Result) -> str:
     return f"{result.spec.suite}, version {result.spec.suite_version}: {result.spec.model}"
 
 
-def _section(rows: Sequence[BoardRow]) -> str:
-    """One suite in one version: the ranked methods, those below the line, and the footnotes."""
-    key = primary_key([Reading.of(row.result) for row in rows])
-    rows = sorted(rows, key=lambda row: _place(row, key))
-    columns = _columns([Reading.of(row.result) for row in rows], key)
-    lines = [_line(row, [column.cells[place] for column in columns]) for place, row in enumerate(rows)]
-    titles = [
-        "Rank",
-        "Method",
-        *(column.title for column in columns),
-        "Pictures drawn to fit",
-        "Steering judge",
-    ]
-    ranked = [line for line, row in zip(lines, rows, strict=True) if not row.failed_gates]
-    failed = [line for line, row in zip(lines, rows, strict=True) if row.failed_gates]
-    above = _table([*titles, "Gates"], ranked) if ranked else "No method passes every gate yet."
-    parts = [f"## {escape(_title(rows[0].result))}", above]
-    if failed:
-        parts += ["### Below the line", _table([*titles, "Gates not passed"], failed)]
-    return "\n\n".join([*parts, _footnotes(rows[0].result)]) + "\n"
+@dataclass(frozen=True)
+class _Suite:
+    """One suite in one version.
+
+    Attributes:
+        rows: One row per method: the ranked ones in their order, then those below the line.
+        every: All settings of all methods.
+        curves: The settings that differ in strength only.
+        key: The primary number.
+        stem: What the names of its pictures begin with.
+    """
+
+    rows: list[BoardRow]
+    every: list[BoardRow]
+    curves: list[Curve]
+    key: Key | None
+    stem: str
+
+    @classmethod
+    def of(cls, every: list[BoardRow], *, stem: str) -> _Suite:
+        """Sort the rows of one suite."""
+        cards = [row.result.spec.method for row in every]
+        own, key = set(ranked(cards)), primary_key([Reading.of(row.result) for row in every])
+        rows = [row for row in every if row.result.spec.method.label in own]
+        return cls(sorted(rows, key=lambda row: _place(row, key)), every, curves(cards), key, stem)
+
+    @property
+    def result(self) -> Result:
+        """A result of the suite."""
+        return self.rows[0].result
+
+    @property
+    def readings(self) -> list[Reading]:
+        """The methods."""
+        return [Reading.of(row.result) for row in self.rows]
+
+    @property
+    def failures(self) -> dict[str, list[str]]:
+        """Label to the gates not passed, of every setting."""
+        return {row.result.spec.method.label: row.failed_gates for row in self.every}
+
+    @property
+    def base(self) -> str | None:
+        """Label of the untreated model."""
+        labels = [row.result.spec.method for row in self.rows]
+        return next((card.label for card in labels if card.name == BASE), None)
+
+    @property
+    def planes(self) -> list[Plane]:
+        """The methods against every price; numbered as in the tables."""
+        return planes(self.readings, self.key) if self.key else []
+
+    def picture(self, plane: Plane) -> str:
+        """File name of a plane's picture."""
+        return f"{self.stem}-{plane.price.name}.svg"
 
 
-def _place(row: BoardRow, key: Key | None) -> tuple[int, str, float, str]:
-    """Tie group, then the point estimate, then the label."""
+def _suites(rows: Sequence[BoardRow]) -> list[_Suite]:
+    """The suites in the order of the sections; rows of different versions are never in one."""
+    groups: dict[str, list[BoardRow]] = {}
+    for row in sorted(rows, key=BoardRow.model_dump_json):
+        groups.setdefault(version_key(row.result), []).append(row)
+    stems: dict[str, int] = {}
+    found = []
+    for key in sorted(groups, key=lambda key: (_title(groups[key][0].result), key)):
+        spec = groups[key][0].result.spec
+        stem = f"{slug(spec.suite)}-v{slug(spec.suite_version)}"
+        stems[stem] = stems.get(stem, 0) + 1
+        twin = f"-{stems[stem]}" if stems[stem] > 1 else ""
+        found.append(_Suite.of(groups[key], stem=stem + twin))
+    return found
+
+
+def _place(row: BoardRow, key: Key | None) -> tuple[bool, int, str, float, str]:
+    """Above the line first; then tie group, point estimate and label."""
     estimate = Reading.of(row.result).at(key) if key else None
     value = estimate.value if estimate is not None and math.isfinite(estimate.value) else math.inf
-    return len(row.tie_group), row.tie_group, value, row.result.spec.method.label
+    return bool(row.failed_gates), len(row.tie_group), row.tie_group, value, row.result.spec.method.label
 
 
-@dataclass(frozen=True)
-class Column:
-    """A measured column: its heading, and a cell for every row."""
-
-    title: str
-    cells: list[str]
-
-
-def _columns(readings: Sequence[Reading], key: Key | None) -> list[Column]:
-    """The measured columns, each on one footing."""
-    joint = key.attributes if key else ""
-    primary = [reading.at(key) for reading in readings] if key else [None] * len(readings)
-    published = [reading.naive("deviation_ratio", "gender") for reading in readings]
-    return [
-        _column(f"Distance, {attribute(joint)}" if joint else "Distance", primary),
-        _column("Deviation ratio, gender, as published", published),
-        _column("Worst cell", comparable(readings, "worst_cell", joint)[""]),
-        _column("Explicit fidelity", _worst(readings, "explicit_fidelity", highest=False)),
-        _column("Over-correction", _worst(readings, "over_correction", highest=True)),
-        _column("Change of unrelated pictures", comparable(readings, "preservation_distance")[""]),
-        _column("Alignment", comparable(readings, "alignment")[""]),
-        _column("Undetermined", _worst(readings, "undetermined", highest=True)),
-    ]
-
-
-def _column(title: str, rows: Sequence[EstimateRow | None]) -> Column:
-    present = [row for row in rows if row is not None]
-    if not present:
-        return Column(title, [NOT_MEASURED] * len(rows))
-    how = measure(present[0].metric)
-    facts = [{"lower": "↓", "higher": "↑"}[how.better]] if how.better else []
-    if any(row.judge for row in present):
-        facts.append("corrected" if present[0].corrected else "naive")
-    if present[0].unit not in ("", "1"):
-        facts.append(escape(present[0].unit))
-    facts += pictures_and_chance(present)
-    return Column(f"{title} ({', '.join(facts)})", [_number(row) for row in rows])
+def _section(suite: _Suite, pictures: str) -> str:
+    """One suite in one version: the ranked methods, those below the line, and all the rest."""
+    readings, key, drawn = suite.readings, suite.key, suite.planes
+    columns, further = ranking_columns(readings, key), further_columns(readings)
+    lines = []
+    for place, row in enumerate(suite.rows):
+        cells = [column.cells[place] for column in columns]
+        lines.append([str(place + 1), _name(row), _family(row), *cells, _standing(row, drawn)])
+    titles = ["No.", "Method", "Family", *(column.title for column in columns), "Front"]
+    pairs = list(zip(suite.rows, lines, strict=True))
+    above = [[_rank(row), *line] for row, line in pairs if not row.failed_gates]
+    below = [[*line, escape("; ".join(row.failed_gates))] for row, line in pairs if row.failed_gates]
+    parts = [f"## {escape(_title(suite.result))}"]
+    if drawn:
+        images = " ".join(_image(suite, plane, pictures) for plane in drawn)
+        parts += [*_fronts(drawn, suite.failures), images, LEGEND]
+    parts.append(_table(["Rank", *titles], above) if above else "No method passes every gate yet.")
+    if below:
+        parts += ["### Below the line: not ranked", _table([*titles, "Gates not passed"], below)]
+    parts += ["### Further numbers and cost", _costs(suite.rows, further)]
+    if suite.curves:
+        parts += ["### Other strengths: not ranked", _strengths(suite)]
+    return "\n\n".join([*parts, _footnotes(suite, [*columns, *further])]) + "\n"
 
 
-def _number(row: EstimateRow | None) -> str:
-    if row is None:
-        return NOT_MEASURED
-    percent = measure(row.metric).percent
-    ends = interval(row.low, row.high, percent=percent)
-    return f"{number(row.value, percent=percent)} ({ends or 'no interval'})"
+def _fronts(drawn: Sequence[Plane], failures: Mapping[str, Sequence[str]]) -> list[str]:
+    """Who is on the Pareto front against each price."""
+
+    def names(labels: Sequence[str]) -> str:
+        return escape(listing([f"{name} (below the line)" if failures[name] else name for name in labels]))
+
+    lines = []
+    for plane in drawn:
+        found = standings(plane.points)
+        near = [point.label for point in plane.points if found[point.label] == "near"]
+        line = f"**Pareto front of fairness and {plane.price.kept}**, by values: {names(plane.front)}."
+        if near:
+            line += f" Behind it, but not beyond the intervals: {names(near)}."
+        lines.append(line)
+    return lines
 
 
-def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[EstimateRow | None]:
-    """Every method's estimate at the attribute where it is worst; joint cells stay out, as in the gates."""
-    single = [name for name in measured_attributes(readings, metric) if "*" not in name]
-    sets = [comparable(readings, metric, name)[""] for name in single]
-    sign = -1 if highest else 1
-    found = [
-        [row for row in rows if row is not None and math.isfinite(row.value)]
-        for rows in zip(*sets, strict=True)
-    ]
-    worst = [min(rows, key=lambda row: sign * row.value, default=None) for rows in found]
-    return worst or [None] * len(readings)
+def _image(suite: _Suite, plane: Plane, pictures: str) -> str:
+    return f"![{escape(spoken(plane))}]({pictures}/{suite.picture(plane)})"
 
 
-def _line(row: BoardRow, numbers: Sequence[str]) -> list[str]:
+def _name(row: BoardRow) -> str:
     method = row.result.spec.method
+    return f"{escape(method.label)} {escape(method.version)}"
+
+
+def _family(row: BoardRow) -> str:
+    method = row.result.spec.method
+    return "untreated" if method.name == BASE else escape(method.family)
+
+
+def _rank(row: BoardRow) -> str:
+    if row.rank_low is None:
+        return "not ranked"
     ranks = str(row.rank_low) if row.rank_low == row.rank_high else f"{row.rank_low} to {row.rank_high}"
-    return [
-        f"{escape(row.tie_group)} ({ranks})",
-        f"{escape(method.label)} {escape(method.version)}",
-        *numbers,
-        count(row.result.cost.fit_pictures),
-        escape(method.steering_judge or "none"),
-        escape("; ".join(row.failed_gates)) or ("reference" if method.name == BASE else "passed"),
-    ]
+    return f"{escape(row.tie_group)} ({ranks})"
+
+
+def _standing(row: BoardRow, drawn: Sequence[Plane]) -> str:
+    """On which fronts the method is, or may be."""
+    label, words = row.result.spec.method.label, []
+    found = {plane.price.name: standings(plane.points).get(label) for plane in drawn}
+    for standing in ("front", "near"):
+        names = [name for name, here in found.items() if here == standing]
+        if names:
+            words.append(f"{STANDINGS[standing].removesuffix(' the front')}: {', '.join(names)}")
+    return "; ".join(words) or ("behind" if any(found.values()) else NOT_MEASURED)
+
+
+def _costs(rows: Sequence[BoardRow], further: Sequence[Column]) -> str:
+    """Numbers beside the ranking, and what every method's fit used."""
+    lines = []
+    for place, row in enumerate(rows):
+        cost = row.result.cost
+        counts = (cost.fit_pictures, cost.fit_judgements, cost.fit_evaluations)
+        judge = escape(row.result.spec.method.steering_judge or "none")
+        cells = [column.cells[place] for column in further]
+        lines.append([str(place + 1), _name(row), *cells, *map(count, counts), judge])
+    costs = ["Pictures drawn to fit", "Pictures judged to fit", "Pictures through the U-Net to fit"]
+    return _table(["No.", "Method", *(column.title for column in further), *costs, "Steering judge"], lines)
+
+
+def _strengths(suite: _Suite) -> str:
+    """Every setting of the methods that ran with several strengths, folded away."""
+    readings = {row.result.spec.method.label: Reading.of(row.result) for row in suite.every}
+    spans = {p.name: dict(zip(readings, p.spans(list(readings.values())), strict=True)) for p in PRICES}
+    lines = []
+    for curve in suite.curves:
+        for label, value in zip(curve.labels, curve.values, strict=True):
+            setting = f"{curve.parameter} = {value:g}" + (" (the suite’s own)" if label == curve.own else "")
+            prices = [price.shown(spans[price.name][label]) for price in PRICES]
+            gates = "not all passed" if suite.failures[label] else "passed"
+            distance = cell(readings[label].at(suite.key) if suite.key else None)
+            lines.append([escape(curve.own), escape(setting), distance, *prices, gates])
+    titles = ["Method", "Strength", "Distance ↓", *(f"{price.title} ↓" for price in PRICES), "Gates"]
+    head = f"{plural(len(lines), 'setting')} of {plural(len(suite.curves), 'method')}"
+    return f"<details><summary>{head}</summary>\n\n{_table(titles, lines)}\n\n</details>"
 
 
 def _table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -242,25 +272,22 @@ def _table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _footnotes(result: Result) -> str:
-    spec = result.spec
+def _footnotes(suite: _Suite, columns: Sequence[Column]) -> str:
+    spec = suite.result.spec
     settings = ", ".join(f"{name} {value}" for name, value in sorted(spec.protocol.items()))
     cards = dict.fromkeys(f"{card.name} {card.version} ({card.digest[:12]})" for card in spec.prompt_sets)
-    judges = ", ".join(f"{judge.name} {judge.version} ({judge.family})" for judge in _panel(result))
+    judges = ", ".join(f"{judge.name} {judge.version} ({judge.family})" for judge in panel(suite.result))
     notes = [
+        *(f"{column.title}: {'; '.join(column.facts)}" for column in columns if column.facts),
         f"Model {spec.model}, revision {spec.model_revision}; {plural(len(spec.concepts), 'concept')}",
         f"Protocol: {settings}",
         f"Prompt sets: {', '.join(cards)}",
         f"Judges that vote: {judges}",
         f"Suite digest: {spec.suite_digest[:12]}",
     ]
-    lines = [
-        "Explicit fidelity, over-correction and undetermined: for the single attribute where they are worst.",
-        *map(escape, notes),
-    ]
-    return "\n".join(f"- {line}" for line in lines)
-
-
-def _panel(result: Result) -> list[JudgeCard]:
-    panel = [judge for judge in result.spec.judges if judge.role == "panel"]
-    return sorted(panel, key=lambda judge: (judge.name, judge.version))
+    front = (
+        "Front: the methods whose distance and price no other method beats, by values, against explicit "
+        "fidelity lost and against change of unrelated pictures; “may be on” is beaten by values, but not "
+        "beyond the intervals on both."
+    )
+    return "\n".join(f"- {line}" for line in [front, *map(escape, notes)])

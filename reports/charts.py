@@ -84,8 +84,8 @@ def draw(
         )
     )
     # The data go in last: Altair copies whatever a chart holds at every step.
-    specification = _themed(chart).to_dict(validate=False) | {"datasets": {"dots": _values(dots)}}
-    return _inline(vl_convert.vegalite_to_svg(specification), name=name, label=label)
+    specification = themed(chart).to_dict(validate=False) | {"datasets": {"dots": _values(dots)}}
+    return inline(vl_convert.vegalite_to_svg(specification), name=name, label=label)
 
 
 def _lines(rows: Sequence[str]) -> alt.Y:
@@ -132,7 +132,8 @@ def _target() -> alt.Chart:
     return ticks.encode(x="target:Q").transform_filter("isValid(datum.target)")
 
 
-def _themed(chart: alt.LayerChart) -> alt.LayerChart:
+def themed(chart: alt.LayerChart) -> alt.LayerChart:
+    """The chart in the look of all charts."""
     return (
         chart.configure(font="Arial, Helvetica, sans-serif", background="transparent", aria=False)
         .configure_view(stroke=None)
@@ -151,8 +152,14 @@ def _themed(chart: alt.LayerChart) -> alt.LayerChart:
     )
 
 
-def _inline(svg: str, *, name: str, label: str) -> Markup:
-    """The SVG for placing inside HTML: a labelled image with ids of its own and without addresses."""
+def inline(svg: str, *, name: str, label: str) -> Markup:
+    """The SVG for placing inside HTML: a labelled image with ids of its own and without addresses.
+
+    Args:
+        svg: What the renderer wrote.
+        name: Prefix of every id in the picture.
+        label: What the picture shows, for readers who cannot see it.
+    """
     opening, body = svg.removesuffix("</svg>").split(">", 1)
     box = " ".join(re.findall(r'(?:width|height|viewBox)="[^"]*"', opening))
     # The renderer numbers its ids on from picture to picture, so they are numbered anew.
@@ -160,6 +167,14 @@ def _inline(svg: str, *, name: str, label: str) -> Markup:
         body = re.sub(rf'(\bid="|url\(#|href="#){re.escape(found)}(?=["\)])', rf"\g<1>{name}-{number}", body)
     body = re.sub(r"<[^>]+>", lambda tag: _short_tag(tag.group()), body)
     return Markup(f'<svg class="chart" role="img" aria-label="{escape(label)}" {box}>{body}</svg>')
+
+
+def standalone(picture: Markup, *, title: str) -> str:
+    """A picture of :func:`inline` as a file of its own, on white, with a title."""
+    opening, body = str(picture).split(">", 1)
+    opening = opening.replace('<svg class="chart"', '<svg xmlns="http://www.w3.org/2000/svg"')
+    ground = '<rect width="100%" height="100%" fill="white"/>'
+    return f"{opening}><title>{escape(title)}</title>{ground}{body}\n"
 
 
 def _short_tag(tag: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 from markupsafe import Markup
@@ -50,6 +50,7 @@ class Figure:
         legend: Mark (``open``, ``full``, ``chance`` or ``target``) and its meaning.
         caption: How to read it and how many pictures are behind it.
         table: The data.
+        key: Number in the pictures, mark, and the method that it stands for; empty where none are numbered.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Figure:
     legend: list[tuple[str, str]]
     caption: str
     table: Table
+    key: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def overview(readings: Sequence[Reading], key: Key) -> Figure:
         distance(readings, key.attributes, numbers[key.attributes]),
         panels,
         _looks(readings),
-        f"0: target shares; 1: one group only. {_pictures(lines)}",
+        f"0: target shares; 1: one group only. {pictures_behind(lines)}",
         _table("overview-data", title, "Attributes", readings, lines),
     )
 
@@ -119,7 +121,7 @@ def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
             *_looks(readings),
             ("target", "target share") if group else ("chance", "what a fair model shows by chance"),
         ],
-        f"{UNEVEN_SHARE if group else UNEVEN} {_pictures(numbers)}{_omitted(readings)}",
+        f"{UNEVEN_SHARE if group else UNEVEN} {pictures_behind(numbers)}{_omitted(readings)}",
         _table(f"{name}-data", f"{title} by concept: {attribute(attributes)}", "Concept", readings, numbers),
     )
 
@@ -146,7 +148,8 @@ def cells(readings: Sequence[Reading], attributes: str) -> Figure | None:
         rarest(readings, numbers, targets),
         _before_after(readings, numbers, frame),
         [*_looks(readings), ("target", "target share")],
-        f"Mean share over the concepts; lines are 95% intervals. {_pictures(numbers)}{_omitted(readings)}",
+        "Mean share over the concepts; lines are 95% intervals. "
+        f"{pictures_behind(numbers)}{_omitted(readings)}",
         _table("cells-data", f"Share of each cell of {attribute(attributes)}", "Cell", readings, numbers),
     )
 
@@ -176,7 +179,7 @@ def by_judge(readings: Sequence[Reading], key: Key) -> Figure | None:
         panels,
         [("open", "as the judge sees it"), ("full", "judge’s error corrected")],
         f"{measure(key.metric).title}, {attribute(key.attributes)}; lines are 95% intervals. "
-        f"{_pictures(numbers)}{_omitted(readings)}",
+        f"{pictures_behind(numbers)}{_omitted(readings)}",
         spread_table(readings, key),
     )
 
@@ -274,7 +277,7 @@ def _target(spec: Spec, name: str, *, concept: str = "") -> float:
     return 1 / math.prod(sizes)
 
 
-def _pictures(numbers: Numbers) -> str:
+def pictures_behind(numbers: Numbers) -> str:
     """The number of pictures behind the estimates."""
     counts = [row.n for rows in numbers.values() for row in rows if row is not None]
     low, high = min(counts), max(counts)

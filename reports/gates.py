@@ -37,10 +37,11 @@ class Gate:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a method lost against the untreated model, and the most that it may have lost."""
+    """What a method lost against the untreated model, and the most and least that it may have lost."""
 
     value: float
     most: float
+    least: float = math.nan
 
 
 def gates(result: Result, base: Result) -> list[str]:
@@ -62,6 +63,19 @@ def gate_outcomes(result: Result, base: Result) -> list[Gate]:
         _outcome("undetermined rate", "undetermined", "above", pair, _rise),
         _outcome("over-correction", "over_correction", "above", pair, _rise),
     ]
+
+
+def fidelity_loss(method: Reading, base: Reading) -> Loss:
+    """The loss of explicit fidelity that the gate looks at, none for the untreated model itself.
+
+    ``nan`` where the method or the untreated model lacks the number.
+    """
+    if method.label == base.label:
+        return Loss(0.0, 0.0, 0.0)
+    pair, metric = (method, base), "explicit_fidelity"
+    losses = [_loss_at(metric, sets, pair, _drop) for sets in _attribute_sets(metric, pair)]
+    known = [loss for loss in losses if not math.isnan(loss.most)]
+    return max(known, key=lambda loss: loss.most, default=Loss(math.nan, math.nan))
 
 
 def _outcome(
@@ -118,16 +132,17 @@ def _loss_at(
 
 
 def _drop(method: Reading, base: Reading, key: Key) -> Loss:
-    """How far the method is below; at most, by the upper 95 % bound.
+    """How far the method is below; at most and at least, by the 95 % bounds.
 
-    The bound is that of the paired interval where the run has one, else MOVER (Zou and Donner, Statistics in
-    Medicine 2008): from the two intervals as if independent, which is on the safe side on common seeds.
+    The bounds are those of the paired interval where the run has one, else MOVER (Zou and Donner, Statistics
+    in Medicine 2008): from the two intervals as if independent, which is on the safe side on common seeds.
     """
     ours, theirs = method.index[key], base.index[key]
     value, paired = theirs.value - ours.value, method.against(base.label, key)
     if paired is not None:
-        return Loss(value, -paired.low)
-    return Loss(value, value + math.hypot(theirs.high - theirs.value, ours.value - ours.low))
+        return Loss(value, -paired.low, -paired.high)
+    most = value + math.hypot(theirs.high - theirs.value, ours.value - ours.low)
+    return Loss(value, most, value - math.hypot(theirs.value - theirs.low, ours.high - ours.value))
 
 
 def _rise(method: Reading, base: Reading, key: Key) -> Loss:

@@ -40,13 +40,18 @@ LIMITS = (
 )
 
 
-def facts(results: Sequence[Result]) -> list[tuple[str, str]]:
-    """The figures of the first screen: size, coverage, judges, agreement."""
+def facts(results: Sequence[Result], *, methods: int) -> list[tuple[str, str]]:
+    """The figures of the first screen: size, coverage, judges, agreement.
+
+    Args:
+        results: Every setting of every method.
+        methods: How many methods these are.
+    """
     planned, made = (sum(getattr(r.coverage, name) for r in results) for name in ("planned", "made"))
     families = {judge.family for result in results for judge in result.spec.judges if judge.role == "panel"}
     return [
         (count(len(concept_names(results))), "concepts"),
-        (count(len(results)), "method" if len(results) == 1 else "methods, the untreated model included"),
+        (count(methods), "method" if methods == 1 else "methods, the untreated model included"),
         (count(made), f"pictures made of {count(planned)} planned"),
         (_decided(results), "of the labels on neutral prompts decided"),
         (str(len(families)), "judge family votes" if len(families) == 1 else "judge families vote"),

@@ -100,3 +100,13 @@ def test_a_method_added_later_joins_those_already_there(undisturbed):
     labels = [result.spec.method.label for result in run.results]
     assert labels == ["base", "mist", "random-attribute-prompt", "uce:pictures=2,rounds=1"]
     assert all(rank.of == 4 for result in run.results for rank in result.ranks)
+
+
+def test_another_strength_of_a_method_is_measured_and_not_ranked(undisturbed):
+    own, other = "uce:pictures=2,rounds=1", "uce:pictures=2,rounds=1,step=0.01"
+    run = evaluate(str(TINY), methods=[own, other], out=undisturbed)
+    found = {result.spec.method.label: result for result in run.results}
+    assert found[own].spec.method.strength == "step"
+    assert found[own].ranks and found[other].estimates and found[other].ranks == []
+    assert {rank.of for rank in found[own].ranks} == {4}, "as many as without the other strength"
+    assert "step = 0.01" in (undisturbed / "report.html").read_text()

@@ -8,26 +8,32 @@ from report_kit import BIAS, NAN, a_judge, a_result, a_spec, an_estimate
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import BoardRow, Entry, Timing
-from evenhand.reports.board import entry_name, escape, load_entries, render_leaderboard, version_key
+from evenhand.reports.board import render_leaderboard
+from evenhand.reports.columns import escape
 from evenhand.reports.gates import gates
+from evenhand.reports.published import entry_name, load_entries, version_key
 
 BASE = a_result("base", concepts=["nurse"])
 
 
 def a_row(label="mist", *, tie="A", **changes):
     result = a_result(label, concepts=["nurse"]).model_copy(update=changes)
-    return BoardRow(
-        result=result,
-        timing=None,
-        rank_low=1,
-        rank_high=2,
-        tie_group=tie,
-        failed_gates=gates(result, BASE),
-    )
+    failed = gates(result, BASE)
+    rank = {} if failed else {"rank_low": 1, "rank_high": 2, "tie_group": tie}
+    return BoardRow(result=result, timing=None, failed_gates=failed, **rank)
 
 
 def lines(board, start="|"):
     return [line for line in board.splitlines() if line.startswith(start)]
+
+
+def tables(board):
+    """Every table as a list of rows of stripped cells, without the line under its head."""
+    found = [block.splitlines() for block in board.split("\n\n") if block.startswith("|")]
+    return [
+        [[cell.strip() for cell in line.strip("|").split("|")] for line in (rows[0], *rows[2:])]
+        for rows in found
+    ]
 
 
 def test_the_order_of_the_rows_does_not_change_a_byte():
@@ -36,31 +42,38 @@ def test_the_order_of_the_rows_does_not_change_a_byte():
 
 
 def test_a_row_shows_its_tie_group_its_ranks_and_every_number_with_its_interval():
-    (_, _, row) = lines(render_leaderboard([a_row()]))
-    cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[:4] == ["A (1 to 2)", "mist 1", "0.345 (0.310 to 0.380)", "0.390 (0.355 to 0.425)"]
-    assert cells[5] == "97.0% (95.0% to 98.5%)"
-    assert cells[7] == "not measured"
-    assert cells[-3:] == ["3,200", "clip-xs", "passed"]
+    ranking, further = tables(render_leaderboard([a_row()]))
+    row = dict(zip(*ranking, strict=True))
+    assert (row["Rank"], row["No."], row["Method"], row["Family"]) == ("A (1 to 2)", "1", "mist 1", "weights")
+    assert row["Distance ↓"] == "0.345 (0.310 to 0.380)"
+    assert row["Explicit fidelity ↑"] == "97.0% (95.0% to 98.5%)"
+    assert row["Change of unrelated pictures"] == "not measured"
+    row = dict(zip(*further, strict=True))
+    assert row["Deviation ratio ↓"] == "0.390 (0.355 to 0.425)"
+    assert (row["Pictures drawn to fit"], row["Pictures judged to fit"]) == ("3,200", "3,200")
+    assert row["Pictures through the U-Net to fit"] == "0"
+    assert row["Steering judge"] == "clip-xs"
 
 
-def test_the_heading_says_direction_correction_n_and_chance_level():
-    head = lines(render_leaderboard([a_row()]))[0]
-    assert "Distance, gender × skin tone × age (↓, corrected, n 1,600)" in head
-    assert "Deviation ratio, gender, as published (↓, naive, n 1,600, chance level 0.126)" in head
+def test_the_notes_say_correction_n_and_chance_level_of_a_column():
+    notes = lines(render_leaderboard([a_row()]), "- ")
+    assert "- Distance ↓: gender × skin tone × age; judges’ error corrected; n 1,600" in notes
+    published = "gender, as published; as the judges see it; n 1,600; chance level 0.126"
+    assert f"- Deviation ratio ↓: {published}" in notes
 
 
-def test_a_method_that_fails_a_gate_stands_below_the_line_with_the_reason():
+def test_a_method_that_fails_a_gate_stands_below_the_line_with_the_reason_and_has_no_rank():
     board = render_leaderboard([a_row("random-attribute-prompt"), a_row("uce", tie="B")])
     above, below = board.split("### Below the line")
-    assert lines(above, "| B (1 to 2) | uce") and not lines(above, "| A")
+    assert lines(above, "| B (1 to 2) | 1 | uce") and not lines(above, "| A")
     assert "over-correction for gender is 29.0 points above the untreated model (5 allowed)" in below
+    assert [row[:2] for row in tables(below)[0]] == [["No.", "Method"], ["2", "random-attribute-prompt 1"]]
 
 
 def test_methods_are_in_the_order_of_tie_group_then_estimate():
     rows = [a_row("base", tie="B"), a_row("mist", tie="A"), a_row("uce", tie="A"), a_row("late", tie="AA")]
-    names = [line.split("|")[2].strip() for line in lines(render_leaderboard(rows))[2:]]
-    assert names == ["mist 1", "uce 1", "base 1", "late 1"]
+    ranking = tables(render_leaderboard(rows))[0]
+    assert [row[2] for row in ranking[1:]] == ["mist 1", "uce 1", "base 1", "late 1"]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +91,8 @@ def test_results_of_different_versions_are_never_in_one_table(change):
     other = a_row("uce", spec=a_spec("uce", concepts=["nurse"], **change))
     board = render_leaderboard([a_row("mist"), other])
     assert len(lines(board, "## ")) == 2
-    assert [len(lines(section)) for section in board.split("\n## ")[1:]] == [3, 3]
+    for section in board.split("\n## ")[1:]:
+        assert [len(rows) for rows in tables(section)] == [2, 2]
 
 
 def test_another_steering_judge_does_not_split_a_table():
@@ -92,8 +106,9 @@ def test_undefined_numbers_are_words():
     rows = [an_estimate("rms_delta", NAN, **keys), an_estimate("deviation_ratio", NAN, **keys)]
     board = render_leaderboard([a_row(estimates=rows)])
     assert "No method passes every gate yet." in board
-    cells = [cell.strip() for cell in lines(board)[-1].strip("|").split("|")]
-    assert cells[2:5] == ["not measured", "not estimable (no interval)", "not measured"]
+    below, further = tables(board)
+    assert dict(zip(*below, strict=True))["Distance"] == "not measured"
+    assert dict(zip(*further, strict=True))["Deviation ratio ↓"] == "not estimable (no interval)"
 
 
 def test_footnotes_give_protocol_prompt_sets_and_judges_with_their_versions():
@@ -129,7 +144,8 @@ def test_an_empty_board_explains_itself():
 def test_words_of_an_entry_cannot_change_the_page(words, shown):
     assert escape(words) == shown
     row = a_row().model_copy(update={"failed_gates": [words]})
-    assert len({line.replace("\\|", "").count("|") for line in lines(render_leaderboard([row]))}) == 1
+    below = render_leaderboard([row]).split("### Below the line")[1].split("###")[0]
+    assert len({line.replace("\\|", "").count("|") for line in lines(below)}) == 1
 
 
 def write(folder, result, name=None):

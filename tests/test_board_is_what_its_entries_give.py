@@ -10,7 +10,7 @@ from report_kit import a_run
 from evenhand.bench import board
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import Entry, EstimateRow, Result
-from evenhand.reports.board import entry_name
+from evenhand.reports.published import entry_name
 
 ROOT = Path(__file__).parents[1]
 DEVIATION = {"base": 0.50, "mist": 0.10, "uce": 0.11, "random-attribute-prompt": 0.02}
@@ -55,9 +55,15 @@ def test_the_committed_leaderboard_is_what_the_committed_entries_give():
 
 def test_methods_that_the_data_do_not_tell_apart_share_a_group(entries):
     rows = {row.result.spec.method.label: row for row in board.board_rows(entries)}
-    assert rows["random-attribute-prompt"].tie_group == "A"
-    assert rows["mist"].tie_group == rows["uce"].tie_group == "B"
-    assert (rows["base"].rank_low, rows["base"].rank_high) == (4, 4)
+    assert rows["mist"].tie_group == rows["uce"].tie_group == "A"
+    assert (rows["base"].rank_low, rows["base"].rank_high, rows["base"].tie_group) == (3, 3, "B")
+
+
+def test_a_method_below_the_line_takes_no_rank_from_the_others(entries):
+    rows = {row.result.spec.method.label: row for row in board.board_rows(entries)}
+    spoiling = rows["random-attribute-prompt"]
+    assert spoiling.failed_gates and spoiling.rank_low is None and spoiling.tie_group == ""
+    assert (rows["mist"].rank_low, rows["mist"].rank_high) == (1, 2), "the fairest spoils, so they lead"
 
 
 def test_a_stale_board_is_told_and_left_alone(entries, tmp_path):

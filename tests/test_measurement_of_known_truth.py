@@ -533,3 +533,18 @@ def test_a_steering_judge_is_shown_and_has_no_vote(tables):
     assert pick(found.estimates["edited"], judge="s", metric="delta_tv")
     panels = [pick(each.estimates["edited"], judge="panel") for each in (found, without)]
     assert repr(panels[0]) == repr(panels[1])
+
+
+def test_methods_that_are_not_ranked_take_no_rank_from_the_others():
+    world = World()
+    milder = np.array([0.20, 0.20, 0.15, 0.15, 0.15, 0.15])
+    for method, shares in (("base", BIASED), ("mist", milder), ("mist:step=1", milder)):
+        for number in range(6):
+            cells = np.repeat(np.arange(CELLS), np.rint(100 * shares).astype(int))
+            names = {"prompt_id": f"n{number}", "concept": f"job{number}", "template": "t"}
+            world.draw(method, "neutral", cells=cells, **names)
+    pictures, labels = judged(world)
+    kept = measure(pictures, labels, plan=plan(ranked=("base", "mist"))).ranks
+    alone = pictures["method"] != "mist:step=1"
+    without = measure(pictures[alone], labels[labels["key"].isin(pictures[alone]["key"])], plan=plan()).ranks
+    assert kept and kept == without

@@ -1,0 +1,115 @@
+"""Settings of one method that differ only in its strength: which of them is ranked, and their curve.
+
+A method that may choose its best strength after the fact would win by choice. So one setting stands for the
+method, the one declared beforehand by the suite, and the others only show what more or less of it does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+
+class Configured(Protocol):
+    """What is known of a method's setting: ``MethodCard`` of a result has it."""
+
+    @property
+    def label(self) -> str:
+        """Name of the row: the method's name and the parameters given."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The method."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+        ...
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter resolved."""
+        ...
+
+    @property
+    def strength(self) -> str | None:
+        """The parameter that leaves the model as it is when it is zero."""
+        ...
+
+
+C = TypeVar("C", bound=Configured)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Settings of one method that differ only in its strength.
+
+    Attributes:
+        own: Label of the setting that stands for the method.
+        parameter: Name of the strength parameter.
+        labels: Labels of all settings, the weakest first.
+        values: Their strengths.
+    """
+
+    own: str
+    parameter: str
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+
+
+def curves(cards: Sequence[Configured]) -> list[Curve]:
+    """The methods that were run with several strengths, in the order of ``cards``."""
+    found = []
+    for group in _groups(cards):
+        if len(group) > 1:
+            places = sorted((strength_of(card), card.label) for card in group)
+            labels = tuple(label for _, label in places)
+            values = tuple(value for value, _ in places)
+            found.append(Curve(_own(group).label, group[0].strength or "", labels, values))
+    return found
+
+
+def ranked(cards: Sequence[Configured]) -> list[str]:
+    """Labels of the settings that stand for their methods: one of each group that differs in strength only.
+
+    It is the one whose strength the suite sets (its label gives none), or else the middle one: never one
+    chosen by what came out. Methods that differ otherwise are different methods.
+    """
+    return [_own(group).label for group in _groups(cards)]
+
+
+def strength_of(card: Configured) -> float:
+    """The value of the strength parameter; ``nan`` where the method has none or it is no number."""
+    value = card.parameters.get(card.strength or "")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and value is not None else float("nan")
+
+
+def _groups(cards: Sequence[C]) -> list[list[C]]:
+    groups: dict[str, list[C]] = {}
+    for card in cards:
+        groups.setdefault(_kind(card), []).append(card)
+    return list(groups.values())
+
+
+def _kind(card: Configured) -> str:
+    """What settings of one curve share; a setting without a strength shares it with no other."""
+    if strength_of(card) != strength_of(card):
+        return json.dumps(["alone", card.label])
+    others = {name: value for name, value in card.parameters.items() if name != card.strength}
+    return json.dumps([card.name, card.version, card.strength, others], sort_keys=True)
+
+
+def _own(group: Sequence[C]) -> C:
+    declared = [card for card in group if not _gives_strength(card)]
+    places = sorted(declared or group, key=lambda card: (strength_of(card), card.label))
+    return places[(len(places) - 1) // 2]
+
+
+def _gives_strength(card: Configured) -> bool:
+    return bool(re.search(rf"[:,]{re.escape(card.strength or '')}=", card.label))
