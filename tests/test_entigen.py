@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from methods_kit import Studio, make_task
 from pydantic import ValidationError
+from transformers import AutoTokenizer
 
+from evenhand.bench.models import MINI
+from evenhand.bench.plan import concepts, make_plan
+from evenhand.bench.run import method_uses
+from evenhand.bench.suite import load_suite
 from evenhand.methods.entigen import TEXTS, Entigen
 
 CONCEPTS = ("nurse", "attendant", "construction worker")
@@ -52,3 +57,14 @@ def test_a_prompt_without_a_concept_stays(text):
 def test_a_misspelt_name_or_field_is_refused(text, fault):
     with pytest.raises(ValidationError, match=fault):
         Entigen(text=text)
+
+
+@pytest.mark.parametrize("name", ["mini", "mini-quick"])
+def test_the_text_of_a_bundled_suite_fits_the_model_with_every_prompt(name):
+    suite = load_suite(name)
+    items, _ = make_plan(suite)
+    method = next(use.method for use in method_uses(suite, ["entigen"]) if use.label == "entigen")
+    intervention = method.fit(make_task(Studio({}), concepts=concepts(items)))
+    tokenizer = AutoTokenizer.from_pretrained(MINI / "tokenizer")
+    texts = {intervention.prompt(item.prompt.text, np.random.default_rng(0)) for item in items}
+    assert max(len(tokenizer(text).input_ids) for text in texts) <= tokenizer.model_max_length
