@@ -69,8 +69,8 @@ def price_of_fairness(readings: Sequence[Reading], key: Key, failures: Failures)
         panels,
         LEGEND,
         "Down and left is better. The front holds the methods that no other beats on both axes, by their "
-        "values; shaded is what they beat. A method there may still belong on the front, unless another "
-        "beats it beyond the 95% intervals (thin lines, cut at the edge) on both axes. "
+        "values; shaded is what they beat. A method in the shade may still belong on the front, unless "
+        "another beats it beyond the 95% intervals (thin lines, cut at the edge) on both axes. "
         f"{_axes(found)} {pictures_behind(rows)}",
         _points_table(readings, key, found, failures),
         key=[(str(place + 1), _shape(r, failures), r.label) for place, r in enumerate(readings)],
