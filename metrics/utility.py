@@ -42,8 +42,8 @@ def preservation_distance(study: Study, embeddings: Embeddings, *, base: str) ->
     for row, slot in ((row, slot) for slot in slots for row in range(len(study.methods)) if both[row, slot]):
         pair = study.keys[row, slot], study.keys[reference, slot]
         first, second = (_vector(embeddings, key) for key in pair)
-        # The same picture is at distance 0 to the last bit, which 1 - v @ v is not.
-        distance[row, slot] = 0.0 if pair[0] == pair[1] else 1 - first @ second
+        # The same picture is at distance 0 to the last bit, which 1 - v @ v is not: it may even be negative.
+        distance[row, slot] = 0.0 if pair[0] == pair[1] else max(0.0, 1 - first @ second)
     return distance / _between_seeds(study, embeddings, reference)
 
 

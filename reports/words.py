@@ -145,15 +145,15 @@ def sentence(text: str) -> str:
 def number(value: float, *, percent: bool = False, digits: int = 3) -> str:
     """A value for reading, with ``digits`` after the point (one from 10 on), or in per cent with one.
 
-    >>> number(0.3117), number(0.9642, percent=True), number(-0.02), number(float("nan"))
-    ('0.312', '96.4%', '−0.020', 'not estimable')
+    >>> number(0.3117), number(0.9642, percent=True), number(-0.02), number(-1e-9), number(float("nan"))
+    ('0.312', '96.4%', '−0.020', '0.000', 'not estimable')
     """
     if math.isnan(value):
         return NOT_ESTIMABLE
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     places = digits if abs(value) < 10 else 1
-    text = f"{100 * value:.1f}%" if percent else f"{value:.{places}f}"
+    text = f"{100 * value:z.1f}%" if percent else f"{value:z.{places}f}"
     return text.replace("-", "−")
 
 
