@@ -23,7 +23,7 @@ from evenhand.methods.attention_slot import token_grid
 from evenhand.methods.base import Task
 from evenhand.methods.phrases import fill
 from evenhand.methods.training import gaussian, noised, random_timesteps
-from evenhand.methods.wanted import wish_list
+from evenhand.methods.wanted import group_words
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,10 @@ class MaskedPictures:
 
     def __init__(self, task: Task, *, stated: str, pictures: int, passes: int, threshold: float) -> None:
         self.task, self.stated, self.passes, self.threshold = task, stated, passes, threshold
-        self.groups: list[tuple[str, list[int]]] = wish_list(task)["groups"]
+        self.groups = [
+            (name, [list(groups).index(cell.groups[name]) for cell in task.cells])
+            for name, groups in group_words(task.cells).items()
+        ]
         self.shown = [cell for cell in range(len(task.cells)) for _ in range(pictures)]
         self.concepts = [task.concepts[i % pictures % len(task.concepts)] for i in range(len(self.shown))]
         seeds = task.rng.integers(2**31, size=len(self.shown)).tolist()
