@@ -34,7 +34,7 @@ from torch import Tensor
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.labelled import observe_cells
 from evenhand.methods.steering import Batch, Site, Steering, Step
-from evenhand.methods.wanted import wanted_groups, wish_list
+from evenhand.methods.wanted import Stated, wanted_groups, wish_list
 
 SITE = "mid_block"
 TEMPERATURE = 8.0
@@ -83,23 +83,22 @@ class _Guide(Steering):
     drawn: dict[str, Tensor]
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        wanted = next(iter(self.drawn.values())) >= 0
-        if not wanted.any():
-            return output
-        n = len(wanted)
-        halves = output[: 2 * n].float().flatten(start_dim=1)
-        push = torch.zeros_like(halves)
+        n = len(next(iter(self.drawn.values())))
+        guided = [True, True] if self.by.data["halves"] == "both" else [False, True]
+        h = output[: 2 * n].float().flatten(start_dim=1)
+        push, touched = torch.zeros_like(h), torch.zeros(2 * n, dtype=torch.bool, device=h.device)
         for attribute, groups in self.drawn.items():
             weights, biases = (self.by.tensors[f"{name}/{attribute}"] for name in ("weight", "bias"))
             # Under another number of steps, the classifier of the same part of the way.
             at = step.index * len(weights) // step.count
-            weight, bias = weights[at].to(halves), biases[at].to(halves)
-            both = groups.clamp_min(0).to(halves.device).repeat(2)
-            push += gradient(halves, weight, bias, both, loss=self.by.data["loss"])
-        moved = (halves - self.by.data["step"] * push).reshape(output[: 2 * n].shape).to(output.dtype)
-        half = torch.ones_like(wanted) if self.by.data["halves"] == "both" else torch.zeros_like(wanted)
-        rows = torch.cat([wanted & half, wanted]).to(output.device)[:, None, None, None]
-        return torch.cat([torch.where(rows, moved, output[: 2 * n]), output[2 * n :]])
+            weight, bias = weights[at].to(h), biases[at].to(h)
+            both = groups.repeat(2).to(h.device)
+            wanted = (both >= 0) & torch.tensor(guided, device=h.device).repeat_interleave(n)
+            slope = gradient(h, weight, bias, both.clamp_min(0), loss=self.by.data["loss"])
+            push, touched = push + slope * wanted[:, None], touched | wanted
+        moved = (h - self.by.data["step"] * push).reshape(output[: 2 * n].shape).to(output.dtype)
+        kept = torch.where(touched[:, None, None, None], moved, output[: 2 * n])
+        return torch.cat([kept, output[2 * n :]])
 
 
 class BalancingAct(Method):
@@ -114,6 +113,8 @@ class BalancingAct(Method):
             already show the group.
         step: Step along the negative gradient; released: 500 * 600 for the divergence of a batch of 4.
         halves: Whether ``both`` halves of guidance are moved, as released, or the ``conditional`` one.
+        stated: What an attribute that the prompt states is given: a group to ``draw``, as released, nothing
+            (``leave``), or the stated group (``follow``).
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -138,6 +139,7 @@ class BalancingAct(Method):
     loss: Literal["logit", "cross-entropy"] = "logit"
     step: float = Field(default=300_000.0, ge=0)
     halves: Literal["both", "conditional"] = "both"
+    stated: Stated = "draw"
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """The training pictures."""
@@ -165,7 +167,12 @@ class BalancingAct(Method):
             ]
         return BalancingActIntervention(
             tensors=tensors,
-            data={"wishes": wish_list(task), "loss": self.loss, "step": self.step, "halves": self.halves},
+            data={
+                "wishes": wish_list(task, stated=self.stated),
+                "loss": self.loss,
+                "step": self.step,
+                "halves": self.halves,
+            },
             record={"training pictures right, by step": right},
         )
 

@@ -9,7 +9,7 @@ module's output: of the down path (its last block) and of the mid block. For eve
     S         the 50 channels that are most important to the forest (mean decrease of impurity)
     v_g       mean of x_S over pictures that the forest gives to group g with a probability above 0.5
 
-A picture that states no group draws one, and at every step, in both halves, the channels ``S`` of the
+A prompt that states no group draws one, and at every step, in both halves, the channels ``S`` of the
 module's output become ``v_g`` at all positions. (The paper's own description imputes the mean of pictures
 that the forest is unsure about; the released code for text-to-image does the above.)
 
@@ -34,7 +34,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.labelled import observe_cells
 from evenhand.methods.steering import Batch, Site, Steering, Step
-from evenhand.methods.wanted import group_words, wanted_groups, wish_list
+from evenhand.methods.wanted import Stated, group_words, wanted_groups, wish_list
 
 Template = Annotated[str, StringConstraints(pattern=r"\{adjective\}")]
 
@@ -64,11 +64,9 @@ class _Impute(Steering):
     drawn: dict[str, Tensor]
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        wanted = torch.nonzero(next(iter(self.drawn.values())) >= 0).flatten()
-        if not len(wanted):
-            return output
         changed = output.clone()
         for attribute, groups in self.drawn.items():
+            wanted = torch.nonzero(groups >= 0).flatten()
             channels = self.by.tensors[f"channels/{site.name}/{attribute}"]
             values = self.by.tensors[f"values/{site.name}/{attribute}"]
             # One for all, or one for each; under another number of steps, that of the same part of the way.
@@ -90,6 +88,8 @@ class Sfid(Method):
         trees: Trees of a forest.
         channels: Channels of a module that are overwritten for each attribute.
         confidence: Probability above which a picture counts as one of a group.
+        stated: What an attribute that the prompt states is given: a group to ``draw``, nothing
+            (``leave``), or the stated group (``follow``), as released.
         at: Whether forest and values of the ``last`` step serve all, as released, or ``each`` has its own.
     """
 
@@ -113,6 +113,7 @@ class Sfid(Method):
     trees: int = Field(default=100, ge=1)
     channels: int = Field(default=50, ge=1)
     confidence: float = Field(default=0.5, ge=0, lt=1)
+    stated: Stated = "follow"
     at: Literal["last", "each"] = "last"
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
@@ -141,7 +142,9 @@ class Sfid(Method):
                 read = [self._read(x[:, step], groups, names[attribute], task.rng) for step in steps]
                 tensors[f"channels/{site}/{attribute}"] = torch.from_numpy(np.stack([c for c, _ in read]))
                 tensors[f"values/{site}/{attribute}"] = torch.from_numpy(np.stack([v for _, v in read]))
-        return SfidIntervention(tensors=tensors, data={"sites": sites, "wishes": wish_list(task)})
+        return SfidIntervention(
+            tensors=tensors, data={"sites": sites, "wishes": wish_list(task, stated=self.stated)}
+        )
 
     def _read(
         self,

@@ -2,18 +2,30 @@
 
 A picture whose prompt mentions a treated concept draws one of the cells from that concept's row of the
 target, with its own random stream. Where the row is a product over attributes, as the uniform one, this is
-the same as drawing every attribute on its own; where it is not, the joint shares are met all the same.
+the same as drawing every attribute on its own; where it is not, the joint shares are met all the same. A
+method may heed what the prompt itself states; the rest is then drawn as the target has it among that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Cell, Task
-from evenhand.methods.drawing import drawn_cell
+from evenhand.methods.phrases import first_phrase
 from evenhand.methods.steering import Batch
+from evenhand.methods.targeted_attribute_prompt import (
+    SYNONYMS,
+    conditional,
+    stated_groups,
+    stating_phrases,
+)
+
+Stated = Literal["draw", "leave", "follow"]
+"""What is wanted of an attribute that a prompt states: a drawn group, nothing, or the stated group."""
 
 
 def group_words(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
@@ -34,29 +46,49 @@ def group_words(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
     return varied
 
 
-def wish_list(task: Task) -> dict[str, Any]:
+def wish_list(task: Task, *, stated: Stated = "draw") -> dict[str, Any]:
     """What :func:`wanted_groups` needs, as JSON values.
 
+    Args:
+        task: Gives concepts, cells and target.
+        stated: What is wanted of an attribute that the prompt itself states.
+
     Returns:
-        ``target``: concept to its shares of the cells; ``groups``: pairs of an attribute and the index of
-        its group in every cell, groups counted in the order of :func:`group_words`. Pairs, since a stored
-        object forgets the order of its names, and attributes are treated in order.
+        ``target``: concept to its shares of the cells; ``cells``: the groups of every cell; ``order``: pairs
+        of an attribute and its groups, counted as in :func:`group_words` (pairs, since a stored object
+        forgets the order of its names, and attributes are treated in order); ``stated``; ``stating``:
+        attribute to group to the phrases that state it, empty where none is heeded.
     """
     words = group_words(task.cells)
     return {
         "target": dict(zip(task.concepts, task.target.tolist(), strict=True)),
-        "groups": [
-            [attribute, [list(groups).index(cell.groups[attribute]) for cell in task.cells]]
-            for attribute, groups in words.items()
-        ],
+        "cells": [dict(cell.groups) for cell in task.cells],
+        "order": [[attribute, list(groups)] for attribute, groups in words.items()],
+        "stated": stated,
+        "stating": {} if stated == "draw" else stating_phrases(task.cells, SYNONYMS),
     }
 
 
 def wanted_groups(batch: Batch, wishes: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Attribute, in order, to the drawn group of every picture; -1 where nothing is wanted of it."""
-    pairs = zip(batch.texts, batch.draws, strict=True)
-    drawn = [drawn_cell(text, draw, wishes["target"]) for text, draw in pairs]
+    """Attribute, in order, to the wanted group of every picture; -1 where nothing is wanted of it."""
+    rows = [_wanted(*pair, wishes) for pair in zip(batch.texts, batch.draws, strict=True)]
     return {
-        attribute: [-1 if cell is None else of_cell[cell[1]] for cell in drawn]
-        for attribute, of_cell in wishes["groups"]
+        attribute: [groups.index(row[attribute]) if attribute in row else -1 for row in rows]
+        for attribute, groups in wishes["order"]
     }
+
+
+def _wanted(text: str, draw: np.random.Generator, wishes: Mapping[str, Any]) -> dict[str, str]:
+    """Attribute to wanted group; attributes of which nothing is wanted are missing."""
+    concept = first_phrase(text, tuple(wishes["target"]))
+    if concept is None:
+        return {}
+    stated = stated_groups(text, wishes["stating"])
+    shares = conditional(wishes["target"][concept[0]], wishes["cells"], stated)
+    wanted = dict(wishes["cells"][draw.choice(len(shares), p=shares)])
+    for attribute, groups in stated.items():
+        if wishes["stated"] == "leave" or len(groups) > 1:
+            del wanted[attribute]
+        else:
+            (wanted[attribute],) = groups
+    return wanted

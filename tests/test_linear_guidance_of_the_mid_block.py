@@ -41,7 +41,7 @@ def sampler():
 def task_of(sampler, cells, target=None):
     row = np.full(len(cells), 1 / len(cells)) if target is None else np.array(target)
     return Task(
-        model=sampler.model,
+        model=sampler and sampler.model,
         concepts=("nurse",),
         cells=tuple(cells),
         target=row[None],
@@ -108,11 +108,12 @@ def test_a_step_goes_down_the_gradient_of_every_attribute_in_the_halves_that_are
         for attribute, g in sizes.items()
         for name, shape in (("weight", lambda g: (g, 8)), ("bias", lambda g: (g,)))
     }
-    target = [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
-    wishes = {
-        "target": {"nurse": target},
-        "groups": [["gender", [0, 0, 0, 1, 1, 1]], ["tone", [0, 1, 2] * 2]],
-    }
+    cells = [
+        Cell(groups={"gender": g, "tone": t}, adjective="", noun="", adjectives={"gender": g, "tone": t})
+        for g in ("woman", "man")
+        for t in ("light", "medium", "dark")
+    ]
+    wishes = wish_list(task_of(None, cells, [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
     fitted = BalancingActIntervention(
         tensors=tensors, data={"wishes": wishes, "loss": loss, "step": 0.5, "halves": halves}
     )
@@ -146,6 +147,18 @@ def test_classifiers_tell_the_groups_of_new_pictures(sampler, tone):
     labels = [list(group_words(TONES)["tone"]).index(cell.groups["tone"]) for cell in TONES for _ in range(3)]
     logits = seen @ tone.tensors["weight/tone"][0].T + tone.tensors["bias/tone"][0]
     assert (logits.argmax(dim=1).numpy() == labels).mean() >= 7 / 9
+
+
+@pytest.mark.parametrize(
+    ("stated", "wanted"), [("draw", {(0, 0), (1, 1)}), ("leave", {(-1, 0)}), ("follow", {(0, 0)})]
+)
+def test_what_a_prompt_states_is_drawn_over_left_or_followed(stated, wanted):
+    """The target has women adult and men older only; the prompt says that she is a woman."""
+    wishes = wish_list(task_of(None, JOINT, [0.5, 0.0, 0.0, 0.5]), stated=stated)
+    n = 50
+    draws = tuple(np.random.default_rng(i) for i in range(n))
+    drawn = wanted_groups(Batch(texts=("a female nurse",) * n, seeds=(0,) * n, draws=draws), wishes)
+    assert set(zip(drawn["gender"], drawn["age"], strict=True)) == wanted
 
 
 def test_attributes_without_a_choice_are_left_out():

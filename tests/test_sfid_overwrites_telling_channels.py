@@ -12,6 +12,7 @@ from evenhand.bench.suite import Protocol
 from evenhand.methods.base import Task
 from evenhand.methods.sfid import Sfid, SfidIntervention, forest
 from evenhand.methods.steering import Batch, Site, Step
+from evenhand.methods.wanted import wish_list
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a portrait of a nurse"]
@@ -23,12 +24,12 @@ def sampler():
     return Sampler(load_model("mini"), PROTOCOL)
 
 
-def task_of(sampler, cells):
+def task_of(sampler, cells, target=None):
     return Task(
-        model=sampler.model,
+        model=sampler and sampler.model,
         concepts=("nurse",),
         cells=tuple(cells),
-        target=np.full((1, len(cells)), 1 / len(cells)),
+        target=np.array([target or [1 / len(cells)] * len(cells)]),
         rng=np.random.default_rng(0),
         sample=sampler,
         judge=None,
@@ -71,7 +72,7 @@ def test_the_named_channels_of_both_halves_are_overwritten_and_nothing_else():
         },
         data={
             "sites": ["mid_block"],
-            "wishes": {"target": {"nurse": [0.0, 1.0]}, "groups": [["gender", [0, 1]]]},
+            "wishes": wish_list(task_of(None, GENDER, [0.0, 1.0])),
         },
     )
     draws = tuple(np.random.default_rng(i) for i in range(2))
