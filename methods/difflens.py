@@ -10,11 +10,13 @@ has ``expansion * channels`` features, of which a picture uses at most ``k``. Wi
 group ``g`` in a linear classifier of ``h`` at step ``t``, integrated gradients attribute to feature ``i`` the
 part that it has in telling pictures of ``g`` from those of the other groups,
 
-    A_(g,i) = sum_t (mean z_i of group g - mean z_i of the other groups) <w_(t,g), d_i>
+    A_(g,i) = sum_t max(0, mean z_i of group g - mean z_i of the other groups) <w_(t,g), d_i>
 
 with ``d_i`` the feature's column of ``D``: the logit is linear in ``z``, so the integral is exact in one step
-and the mean over pairs of pictures is the difference of the means. The features of a group are those with
-the largest ``A``. A picture draws a group ``g`` of each attribute, and at every step
+and the mean over pairs of pictures is the difference of the means. It is cut at zero: a feature that tells
+``g`` by its absence, as all features of one of two groups tell the other, must not be raised for ``g``. The
+features of a group are those with the largest ``A``. A picture draws a group ``g`` of each attribute, and at
+every step
 
     z_new = z + amount on the features of g,      h <- h + D z_new - D z
 
@@ -229,5 +231,5 @@ def attributions(h: Tensor, z: Tensor, groups: NDArray[np.int64], decoder: Tenso
     for step in range(h.shape[1]):
         weight, _ = linear_classifier(h[:, step].numpy(), groups, penalty)
         gap = [z[of == g, step].mean(dim=0) - z[of != g, step].mean(dim=0) for g in range(len(total))]
-        total += torch.stack(gap) * (torch.from_numpy(weight) @ decoder)
+        total += torch.stack(gap).clamp_min(0) * (torch.from_numpy(weight) @ decoder)
     return total

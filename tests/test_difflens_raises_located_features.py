@@ -48,7 +48,7 @@ def test_training_reconstructs_rows_of_few_directions():
     assert left < 0.1
 
 
-def test_attributions_are_integrated_gradients_between_pairs():
+def test_attributions_are_integrated_gradients_between_pairs_for_what_a_group_has_more_of():
     sparse, h = autoencoder(k=3), random(12, 2, 5, seed=5)
     groups = np.arange(12) % 2
     z = sparse.encode(h.reshape(24, 5)).reshape(12, 2, 6)
@@ -58,13 +58,24 @@ def test_attributions_are_integrated_gradients_between_pairs():
         weight, bias = map(torch.from_numpy, linear_classifier(h[:, step].numpy(), groups, 1.0))
         for group in range(2):
             pairs = [(z[i, step], z[j, step]) for i in range(group, 12, 2) for j in range(1 - group, 12, 2)]
+            more = sum(at - base for at, base in pairs) > 0
             for at, base in pairs:
                 for part in (np.arange(8) + 0.5) / 8:
                     point = (base + part * (at - base)).requires_grad_(True)
                     logit = sparse.decode(point[None]) @ weight[group] + bias[group]
                     (slope,) = torch.autograd.grad(logit.sum(), point)
-                    wanted[group] += (at - base) * slope / 8 / len(pairs)
+                    wanted[group] += more * (at - base) * slope / 8 / len(pairs)
     assert torch.allclose(got, wanted, atol=1e-4)
+
+
+def test_two_groups_raise_different_features():
+    """Features 0 and 1 are the first group's, 2 and 3 the second's; each tells the other by its absence."""
+    groups = np.arange(40) % 2
+    z = random(40, 1, 4).abs() * 0.1
+    z[groups == 0, :, :2] += 1
+    z[groups == 1, :, 2:] += 1
+    found = attributions(z, z, groups, torch.eye(4), 1.0)
+    assert [set(of.tolist()) for of in found.topk(2, dim=1).indices] == [{0, 1}, {2, 3}]
 
 
 @pytest.fixture(scope="module")
