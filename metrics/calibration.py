@@ -85,7 +85,8 @@ def draw_matrices(counts: FloatArray, *, draws: int, rng: np.random.Generator) -
         if row.sum() < SMALL_ROW:
             rows.append(rng.dirichlet(row + SMOOTHING, size=draws))
         else:
-            rows.append(rng.multinomial(int(row.sum()), row / row.sum(), size=draws) / row.sum())
+            size = round(row.sum())
+            rows.append(rng.multinomial(size, row / row.sum(), size=draws) / size)
     return np.stack(rows, axis=1)
 
 
@@ -197,16 +198,18 @@ def confusion_table(
     """Counts a confusion table from anchors.
 
     Args:
-        truth: Columns ``key``, ``attribute``, ``group``: what each anchor shows.
+        truth: Columns ``key``, ``attribute``, ``group``: what each anchor shows; optionally ``probability``,
+            with which the anchor was chosen, the same for all attributes of a key. Then an anchor counts
+            ``1 / probability`` in its row, scaled by :func:`effective_counts`.
         labels: The label table of the anchors, one judge or several (the panel's vote is one more judge).
         attributes: Attributes and joint attributes to count, as tuples.
 
     Returns:
-        A table with :data:`CONFUSION_COLUMNS`, sorted.
+        A table with :data:`CONFUSION_COLUMNS`, sorted; empty where no judge labels what the anchors show.
     """
     shown = truth.set_index(["key", "attribute"])["group"].unstack()
     said = labels["label"].where(labels["status"] == "ok", UNDETERMINED)
-    parts = []
+    parts = [pd.DataFrame(columns=list(CONFUSION_COLUMNS)).astype({"count": int})]
     for judge, rows in labels.assign(label=said).groupby("judge", sort=True):
         answers = rows.set_index(["key", "attribute"])["label"].unstack()
         for names in attributes:
@@ -216,7 +219,7 @@ def confusion_table(
             both = shown[list(names)].join(said_of, how="inner").dropna()
             given = both.iloc[:, len(names) :]
             undetermined = (given == UNDETERMINED).any(axis=1)
-            count = pd.DataFrame(
+            anchors = pd.DataFrame(
                 {
                     "judge": judge,
                     "attributes": "*".join(names),
@@ -224,6 +227,41 @@ def confusion_table(
                     "label": given.agg("*".join, axis=1).mask(undetermined, UNDETERMINED),
                 }
             )
-            parts.append(count.value_counts(sort=False).reset_index())
-    table = pd.concat(parts, ignore_index=True)[list(CONFUSION_COLUMNS)]
-    return table.sort_values(list(CONFUSION_COLUMNS[:4]), ignore_index=True)
+            parts.append(_count(anchors, truth))
+    table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    return table[list(CONFUSION_COLUMNS)].sort_values(list(CONFUSION_COLUMNS[:4]), ignore_index=True)
+
+
+def _count(anchors: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+    """Equal rows of ``anchors``, which are indexed by key, counted or weighed."""
+    if "probability" not in truth:
+        return anchors.value_counts(sort=False).reset_index()
+    weight = 1 / truth.drop_duplicates("key").set_index("key")["probability"].reindex(anchors.index)
+    of_label = anchors.assign(count=weight, squares=weight**2).groupby(list(CONFUSION_COLUMNS[:4]))
+    summed = of_label.sum().reset_index()
+    for _, row in summed.groupby("truth"):
+        counts = effective_counts(row["count"].to_numpy(), row["squares"].to_numpy())
+        summed.loc[row.index, "count"] = counts
+    return summed[list(CONFUSION_COLUMNS)]
+
+
+def effective_counts(weights: FloatArray, squares: FloatArray) -> FloatArray:
+    """Inverse-probability weights of one row of a confusion table as counts worth as many plain anchors.
+
+    The shares ``M[j] = weights[j] / sum(weights)`` stay; the sum becomes the number of equally weighted
+    anchors whose shares would scatter as much: ``(1 - sum_j M[j]^2) / trace(Cov)``, the trace linearised to
+    ``sum_i w_i^2 |e_label(i) - M|^2 / sum(w)^2``. Kish's ``sum(w)^2 / sum(w^2)`` would ignore that anchors
+    chosen by the judge's own answer weigh alike within an answer; it serves where all anchors have one
+    label. Equal weights give plain counts. Source: measurement.md 3.1.
+
+    Args:
+        weights: ``(J,)``, sums of ``1 / probability`` by label.
+        squares: ``(J,)``, sums of ``1 / probability^2`` by label.
+    """
+    total = weights.sum()
+    shares = weights / total
+    spread = 1 - (shares**2).sum()
+    trace = (squares * (1 - 2 * shares + (shares**2).sum())).sum() / total**2
+    size = total**2 / squares.sum() if (weights > 0).sum() == 1 else spread / trace
+    # Rounded so that 20 equal weights are no fewer than 20 anchors.
+    return np.asarray((shares * size).round(9))

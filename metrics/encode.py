@@ -96,7 +96,7 @@ def check_tables(
             raise EvenhandError(f"{table} lacks column {missing[0]!r}; it needs {', '.join(columns)}")
         if frame.empty:
             raise EvenhandError(f"{table} is empty; run the suite first")
-    _check_labels(labels, taxonomy)
+    check_labels(labels, taxonomy=taxonomy)
 
 
 def encode(pictures: pd.DataFrame, labels: pd.DataFrame, *, taxonomy: Mapping[str, tuple[str, ...]]) -> Study:
@@ -179,7 +179,12 @@ def _codes(
     return codes, statuses
 
 
-def _check_labels(labels: pd.DataFrame, taxonomy: Mapping[str, Sequence[str]]) -> None:
+def check_labels(labels: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]]) -> None:
+    """Refuses labels that are doubled, of several versions of a judge, or unknown to the taxonomy.
+
+    Raises:
+        EvenhandError: The first fault found.
+    """
     doubled = labels[labels.duplicated(["key", "judge", "attribute"])]
     if len(doubled):
         row = doubled.iloc[0]
