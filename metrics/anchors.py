@@ -112,8 +112,8 @@ def _check_known(truth: pd.DataFrame, labels: pd.DataFrame) -> None:
     strange = sorted(set(truth["key"]) - set(labels["key"]))
     if strange:
         raise EvenhandError(
-            f"{len(strange)} of {truth['key'].nunique()} anchors are no labelled pictures, first {strange[0]!r}; "
-            "give anchors of these pictures"
+            f"{len(strange)} of {truth['key'].nunique()} anchors are no labelled pictures, "
+            f"first {strange[0]!r}; give anchors of these pictures"
         )
     unjudged = sorted(set(truth["attribute"]) - set(labels["attribute"]))
     if unjudged:
