@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import rel_entr
-from scipy.stats import chi2_contingency
+from scipy.stats import chi2_contingency, linregress, random_table, spearmanr
 
-from evenhand.metrics.representation import FloatArray
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.representation import FloatArray, shares_of, uniform
+
+NULL_DRAWS = 1000
+"""Tables of a permutation null."""
 
 REFLECTED = 0.04
 """Fair Diffusion calls a share within this distance of the training share reflected."""
@@ -24,6 +30,56 @@ def mutual_information(shares: FloatArray) -> FloatArray:
     """
     pooled = shares.mean(axis=-2, keepdims=True)
     return np.asarray(rel_entr(shares, pooled).sum(axis=-1).mean(axis=-1))
+
+
+def mutual_information_bias(counts: ArrayLike) -> float:
+    """First-order bias of :func:`mutual_information`, ``(O - 1)(K - 1) / (2 n)`` nats, to be taken off.
+
+    Exact enough where every occupation has many pictures of each group; with empty cells it is too large, and
+    :func:`association_null` is the better reference. ``nan`` without a picture. Source: measurement.md 1.12.
+
+    Args:
+        counts: ``(O, K)`` decided pictures.
+    """
+    counts = np.asarray(counts, float)
+    rows, columns = counts.shape
+    n = counts.sum()
+    return float((rows - 1) * (columns - 1) / (2 * n)) if n else float("nan")
+
+
+class Null(NamedTuple):
+    """A value beside what chance gives: the null's mean and 95 % quantile, and a one-sided p-value."""
+
+    value: float
+    mean: float
+    high: float
+    p: float
+
+
+def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int = NULL_DRAWS) -> Null:
+    """Mutual information beside its permutation null: groups shuffled over the pictures of all occupations.
+
+    The shuffled tables keep both margins. The p-value is ``(1 + tables that reach the value) / (1 + draws)``.
+    It takes pictures as independent draws, which seeds and templates are not: too small a p if they cluster.
+    Source: measurement.md 1.12; tables by Patefield's algorithm (SciPy).
+
+    Args:
+        counts: ``(O, K)`` decided pictures; an occupation without any is left out.
+        rng: Random stream.
+        draws: Shuffled tables.
+
+    Raises:
+        EvenhandError: Fewer than two occupations have a picture.
+    """
+    counts = np.asarray(counts, int)
+    counts = counts[counts.sum(axis=1) > 0]
+    if len(counts) < 2:
+        raise EvenhandError(f"{len(counts)} occupations have decided pictures; association needs two")
+    value = float(mutual_information(shares_of(counts)))
+    tables = random_table(counts.sum(axis=1), counts.sum(axis=0)).rvs(draws, random_state=rng)
+    drawn = mutual_information(shares_of(tables))
+    reached = int((drawn >= value - 1e-12).sum())
+    return Null(value, float(drawn.mean()), float(np.quantile(drawn, 0.95)), (1 + reached) / (1 + draws))
 
 
 def cramers_v(table: ArrayLike, *, corrected: bool = False) -> float:
@@ -40,6 +96,54 @@ def cramers_v(table: ArrayLike, *, corrected: bool = False) -> float:
     phi2 = max(0.0, phi2 - (rows - 1) * (columns - 1) / (n - 1))
     smaller = min(size - (size - 1) ** 2 / (n - 1) for size in (rows, columns))
     return float(np.sqrt(phi2 / (smaller - 1)))
+
+
+class Relation(NamedTuple):
+    """How shares follow reference shares over ``n`` occupations: Spearman's rho, slope and intercept."""
+
+    rho: float
+    slope: float
+    intercept: float
+    n: int
+
+
+def relation(share: ArrayLike, reference: ArrayLike) -> Relation:
+    """Spearman correlation and least-squares slope of one group's shares on labour (or other) shares.
+
+    Slope near 1 mirrors the labour market, 0 is independent of it, above 1 exaggerates. Neither says how far
+    the shares are from even: a model may follow the market exactly and still draw few women. Occupations
+    without a share or reference are left out. Source: measurement.md 1.12.
+
+    Args:
+        share: ``(O,)`` share of one group.
+        reference: ``(O,)`` its share among the employed.
+
+    Raises:
+        EvenhandError: Fewer than three occupations have both, or all references are equal.
+    """
+    share, reference = np.asarray(share, float), np.asarray(reference, float)
+    known = ~(np.isnan(share) | np.isnan(reference))
+    share, reference = share[known], reference[known]
+    if len(share) < 3 or np.ptp(reference) == 0:
+        raise EvenhandError(f"{len(share)} occupations with both shares; a slope needs three that differ")
+    line = linregress(reference, share)
+    rho = float(spearmanr(share, reference).statistic) if np.ptp(share) else float("nan")
+    return Relation(rho, float(line.slope), float(line.intercept), len(share))
+
+
+def zhao_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:
+    """Zhao's bias amplification, ``(1/O) sum of (p_ok - r_ok)`` over pairs with ``r_ok > 1/K``.
+
+    Range -1 to 1 for two groups; above 0 pushes groups up where the reference has them in the majority. It
+    cannot see a reversal of the majority, nor groups below ``1/K``. Source: Zhao et al., arXiv 1707.09457
+    (MALS form).
+
+    Args:
+        shares: ``(..., O, K)``.
+        reference: ``(O, K)`` shares in the training data or the labour market.
+    """
+    over = reference > 1 / reference.shape[-1] + 1e-12
+    return np.asarray(np.where(over, shares - reference, 0.0).sum(axis=(-2, -1)) / len(reference))
 
 
 def seshadri_amplification(share: FloatArray, reference: FloatArray) -> FloatArray:
@@ -76,6 +180,27 @@ def stereotype_amplification(share: FloatArray, labour: FloatArray) -> FloatArra
     Range -1 to 1. Labour shares are a description, not a target. Source: measurement.md 1.11.
     """
     return np.asarray((np.sign(labour - 0.5) * (share - labour)).mean(axis=-1))
+
+
+def lean_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:
+    """:func:`stereotype_amplification` for any number of groups, one value for each occupation.
+
+    ``mean_k sign(r_k - 1/K) (p_k - r_k)`` over the groups whose reference is not even; -1 to 1, above 0 is
+    more stereotyped than the reference. ``nan`` where the reference is even: it has no lean to amplify.
+    Source: measurement.md 1.11.
+
+    Args:
+        shares: ``(..., O, K)``.
+        reference: ``(O, K)`` or ``(K,)``.
+
+    Returns:
+        ``(..., O)``.
+    """
+    lean = reference - uniform(reference.shape[-1])
+    direction = np.where(np.abs(lean) < 1e-12, 0.0, np.sign(lean))
+    leaning = np.abs(direction).sum(axis=-1)
+    pushed = (direction * (shares - reference)).sum(axis=-1)
+    return np.asarray(pushed / np.where(leaning > 0, leaning, np.nan))
 
 
 def amplification_split(share: FloatArray, reference: FloatArray) -> dict[str, float]:

@@ -7,12 +7,24 @@ joint attribute, to which everything in :mod:`evenhand.metrics.representation` a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import entr
 
+from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.representation import FloatArray, kl_divergence, uniform
+from evenhand.metrics.uncertainty import fair_tables
+
+POSTERIOR_DRAWS = 5000
+"""Draws from a Dirichlet posterior."""
+
+REFERENCE_DRAWS = 1000
+"""Simulated models of a reference."""
+
+FOUR_FIFTHS = 0.8
+"""The 80 % rule: the rarest group must reach this part of the most frequent one."""
 
 MISS = 0.05
 """Chance that a group with exactly the bounding share stays unseen: the bound is a 95 % one."""
@@ -64,6 +76,87 @@ def kl_parts(joint: FloatArray, shape: Sequence[int]) -> tuple[list[FloatArray],
     marginals = marginal_shares(joint, shape)
     imbalance = [kl_divergence(shares, uniform(shares.shape[-1])) for shares in marginals]
     return imbalance, total_correlation(joint, shape)
+
+
+def subset_counts(
+    joint: ArrayLike, names: Sequence[str], *, largest: int = 2
+) -> dict[tuple[str, ...], FloatArray]:
+    """Counts of every subset of up to ``largest`` attributes: what an audit of all subsets looks at.
+
+    A model may be balanced in each attribute and in the whole table's worst cell be unreadable; pairs are
+    where entanglement shows with enough pictures. Source: Foulds et al., arXiv 1807.08362.
+
+    Args:
+        joint: ``(..., K_1, ..., K_A)`` decided pictures.
+        names: The ``A`` attributes.
+        largest: Attributes in the largest subset.
+
+    Returns:
+        Attributes to ``(..., K)`` counts of their flattened cells; single attributes first.
+
+    Raises:
+        EvenhandError: The table has fewer axes than names.
+    """
+    joint = np.asarray(joint, float)
+    if joint.ndim < len(names):
+        raise EvenhandError(f"joint table of {joint.ndim} axes for attributes {', '.join(names)}; add axes")
+    axes = range(joint.ndim - len(names), joint.ndim)
+    found = {}
+    for size in range(1, min(largest, len(names)) + 1):
+        for kept in combinations(range(len(names)), size):
+            others = tuple(axis for number, axis in enumerate(axes) if number not in kept)
+            part = joint.sum(axis=others)
+            flat = part.reshape(*part.shape[: part.ndim - size], -1)
+            found[tuple(names[number] for number in kept)] = flat
+    return found
+
+
+def chance_of_four_fifths(
+    counts: ArrayLike, *, rng: np.random.Generator, draws: int = POSTERIOR_DRAWS
+) -> float:
+    """Probability that the 80 % rule holds, ``P(min p / max p >= 0.8)`` under ``Dirichlet(n + 0.5)``.
+
+    Range 0 to 1, higher is better. Said instead of a yes or no, which a fair model of four groups gets wrong
+    in 87 % of draws of 100 pictures. It takes pictures as independent draws. ``nan`` without a picture.
+    Source: measurement.md 1.13.
+
+    Args:
+        counts: ``(K,)`` decided pictures.
+        rng: Random stream.
+        draws: Draws from the posterior.
+    """
+    counts = np.asarray(counts, float)
+    if not counts.sum():
+        return float("nan")
+    shares = rng.dirichlet(counts + 0.5, size=draws)
+    return float((shares.min(axis=1) >= FOUR_FIFTHS * shares.max(axis=1)).mean())
+
+
+def differential_fairness_reference(
+    counts: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    alpha: float = 1.0,
+    draws: int = REFERENCE_DRAWS,
+) -> FloatArray:
+    """What :func:`differential_fairness` is by chance: every occupation at the pooled shares, same ``n_o``.
+
+    The maximum over cells and occupations is far from 0 even then; only a value above these draws says that
+    occupations differ. Source: measurement.md 1.13.
+
+    Args:
+        counts: ``(O, G)`` decided pictures.
+        rng: Random stream.
+        alpha: As in :func:`differential_fairness`.
+        draws: Simulated models.
+
+    Returns:
+        ``(draws,)``.
+    """
+    counts = np.asarray(counts, float)
+    pooled = counts.sum(axis=0) / counts.sum()
+    tables = fair_tables(counts.sum(axis=1), pooled, draws=draws, rng=rng)
+    return np.array([differential_fairness(table, alpha=alpha) for table in tables])
 
 
 def differential_fairness(counts: ArrayLike, *, alpha: float = 1.0) -> float:
