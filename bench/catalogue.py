@@ -102,14 +102,15 @@ def _attribute_docs(cls: type[object]) -> dict[str, str]:
 
 
 def _judge(name: str) -> Card:
-    info = JUDGES.get(name)().info
-    return {
-        "kind": "judge",
-        "name": name,
-        **info.model_dump(mode="json", exclude={"name"}),
-        "attributes": list(info.taxonomies),
-        **_origin(JUDGES, name),
-    }
+    from evenhand.bench.judge_spec import judge_recipe, load_judge
+
+    recipe = judge_recipe(name)
+    if recipe is not None:
+        card = {**recipe.card.model_dump(mode="json"), "parameters": _parameters(recipe)}
+    else:
+        info = load_judge(name).info
+        card = {**info.model_dump(mode="json", exclude={"name"}), "attributes": list(info.taxonomies)}
+    return {"kind": "judge", "name": name, **card, **_origin(JUDGES, name)}
 
 
 def _metric(name: str) -> Card:

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.fitting import CountedJudge, CountedSample, fit, folder_name
+from evenhand.bench.judge_spec import load_judge
 from evenhand.bench.method_spec import method_class, parse_method
 from evenhand.bench.models import Model, load_model
 from evenhand.bench.plan import concepts, make_plan
 from evenhand.bench.progress import Progress
-from evenhand.bench.registry import JUDGES
 from evenhand.bench.resources import load_scorer
 from evenhand.bench.result import Result, Run
 from evenhand.bench.sampler import SOLVERS, Sampler
@@ -111,7 +111,7 @@ def export_fitted(
             suite=chosen,
             concepts=balanced,
             sample=CountedSample(Sampler(loaded, chosen.protocol), store, protocol, shown),
-            judge=CountedJudge(judge, JUDGES.get(judge)() if judge else None),
+            judge=CountedJudge(judge, load_judge(judge) if judge else None),
             image_features=scorer.embed,
             clip=scorer,
             folder=out,

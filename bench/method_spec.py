@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import json
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
+from evenhand.bench import spec_text
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.registry import METHODS
 
 if TYPE_CHECKING:
     from evenhand.bench.suite import Suite
     from evenhand.methods.base import Method
-
-# A comma inside brackets or quotes belongs to the value.
-_PART = re.compile(r"""(?:\[[^\]]*\]|"[^"]*"|'[^']*'|[^,])+""")
-
 
 @dataclass(frozen=True)
 class MethodUse:
@@ -72,8 +64,9 @@ def parse_method(text: str, *, suite: Suite) -> MethodUse:
     for table in suite.methods:
         if table not in known:
             raise unknown("method in the suite's [methods] table:", table, known)
-    name, given = _split(text)
-    return MethodUse(label=_label(name, given), method=_build(name, {**suite.methods.get(name, {}), **given}))
+    name, given = spec_text.split(text, kind="method")
+    method = _build(name, {**suite.methods.get(name, {}), **given})
+    return MethodUse(label=spec_text.label(name, given), method=method)
 
 
 def load_method(text: str) -> Method:
@@ -85,7 +78,7 @@ def load_method(text: str) -> Method:
     Raises:
         EvenhandError: As :func:`parse_method`.
     """
-    return _build(*_split(text))
+    return _build(*spec_text.split(text, kind="method"))
 
 
 def method_class(name: str) -> type[Method]:
@@ -105,43 +98,5 @@ def method_class(name: str) -> type[Method]:
     return found
 
 
-def _split(text: str) -> tuple[str, dict[str, Any]]:
-    name, _, rest = text.strip().partition(":")
-    given: dict[str, Any] = {}
-    for part in _PART.findall(rest):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not (key and equals and value):
-            raise EvenhandError(f"method {text!r}: {part.strip()!r} is not of the form parameter=value")
-        if key in given:
-            raise EvenhandError(f"method {text!r} gives parameter {key!r} twice; give it once")
-        given[key] = _value(value)
-    return name.strip(), given
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _label(name: str, given: Mapping[str, Any]) -> str:
-    pairs = (f"{key}={_text(value)}" for key, value in sorted(given.items()))
-    return f"{name}:{','.join(pairs)}" if given else name
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=str)
-
-
 def _build(name: str, parameters: Mapping[str, Any]) -> Method:
-    cls = method_class(name)
-    try:
-        return cls(**parameters)
-    except ValidationError as fault:
-        error = fault.errors()[0]
-        key = ".".join(str(part) for part in error["loc"])
-        if error["type"] == "extra_forbidden":
-            raise unknown(f"parameter of method {name!r}:", key, cls.model_fields) from fault
-        given = "" if error["type"] == "missing" else f"={error['input']!r}"
-        raise EvenhandError(f"method {name!r}: {key}{given}: {error['msg']}") from fault
+    return spec_text.build(method_class(name), name, parameters, kind="method")

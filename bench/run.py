@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.fitting import CountedJudge, CountedSample, Fitted, fit, folder_name
 from evenhand.bench.generate import Drawing, picture_rows
+from evenhand.bench.judge_spec import load_judge
 from evenhand.bench.judging import alignment, check_judge, embed_pictures, judge_pictures
 from evenhand.bench.method_spec import MethodUse, parse_method
 from evenhand.bench.models import Model, load_model, quiet_loaders
@@ -23,7 +24,7 @@ from evenhand.bench.plan import Item, concepts, make_plan
 from evenhand.bench.progress import Progress
 from evenhand.bench.prompt_sets import PromptSet
 from evenhand.bench.record import Provenance, machine, results
-from evenhand.bench.registry import JUDGES, METRICS
+from evenhand.bench.registry import METRICS
 from evenhand.bench.resources import load_confusion, load_scorer
 from evenhand.bench.result import Result, Run, Timing
 from evenhand.bench.sampler import Sampler
@@ -221,7 +222,7 @@ class _Session:
         """Panel, witnesses and the methods' steering judges, by name."""
         steering = [use.method.steering_judge for use in self.uses]
         names = dict.fromkeys([*self.suite.panel, *self.suite.witnesses, *filter(None, steering)])
-        judges = {name: JUDGES.get(name)() for name in names}
+        judges = {name: load_judge(name) for name in names}
         for judge in judges.values():
             check_judge(judge, self.taxonomy)
         return judges

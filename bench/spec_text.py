@@ -1,0 +1,78 @@
+"""The text form of a registered thing with parameters: ``NAME`` or ``NAME:parameter=value,…``.
+
+Methods and judges share it, so that ``mist:step=0.3`` and ``open-clip:model=ViT-L-14`` are read alike.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from evenhand.bench.errors import EvenhandError, unknown
+
+Parametrised = TypeVar("Parametrised", bound=BaseModel)
+
+# A comma inside brackets or quotes belongs to the value.
+_PART = re.compile(r"""(?:\[[^\]]*\]|"[^"]*"|'[^']*'|[^,])+""")
+
+
+def split(text: str, *, kind: str) -> tuple[str, dict[str, Any]]:
+    """The name and the parameters given in ``text``.
+
+    Args:
+        text: ``"mist"`` or ``"mist:step=0.3,rounds=5"``. Values are TOML values; what is not TOML is
+            taken as a string.
+        kind: ``"method"`` or ``"judge"``, for messages.
+
+    Raises:
+        EvenhandError: A part is not ``parameter=value``, or a parameter is given twice.
+    """
+    name, _, rest = text.strip().partition(":")
+    given: dict[str, Any] = {}
+    for part in _PART.findall(rest):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (key and equals and value):
+            raise EvenhandError(f"{kind} {text!r}: {part.strip()!r} is not of the form parameter=value")
+        if key in given:
+            raise EvenhandError(f"{kind} {text!r} gives parameter {key!r} twice; give it once")
+        given[key] = _value(value)
+    return name.strip(), given
+
+
+def label(name: str, given: Mapping[str, Any]) -> str:
+    """The canonical text of a name with parameters: sorted, without blanks."""
+    pairs = (f"{key}={_text(value)}" for key, value in sorted(given.items()))
+    return f"{name}:{','.join(pairs)}" if given else name
+
+
+def build(cls: type[Parametrised], name: str, parameters: Mapping[str, Any], *, kind: str) -> Parametrised:
+    """The model ``cls`` with these parameters.
+
+    Raises:
+        EvenhandError: Unknown parameter (the nearest is suggested), or a wrong or missing value.
+    """
+    try:
+        return cls(**parameters)
+    except ValidationError as fault:
+        error = fault.errors()[0]
+        key = ".".join(str(part) for part in error["loc"])
+        if error["type"] == "extra_forbidden":
+            raise unknown(f"parameter of {kind} {name!r}:", key, cls.model_fields) from fault
+        given = "" if error["type"] == "missing" else f"={error['input']!r}"
+        raise EvenhandError(f"{kind} {name!r}: {key}{given}: {error['msg']}") from fault
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=str)
