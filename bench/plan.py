@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.prompt_sets import Prompt, PromptSet, load_prompt_set, select
-from evenhand.bench.suite import Suite
+from evenhand.bench.suite import PromptUse, Suite
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,49 @@ def noise_seed(text: str, seed_index: int) -> int:
 
 
 def make_plan(suite: Suite) -> tuple[tuple[Item, ...], tuple[PromptSet, ...]]:
-    """Every picture of the suite in order, and the prompt sets it draws from."""
+    """Every picture of the suite in order, and the prompt sets it draws from.
+
+    A prompt is held to the attributes of the suite alone: where only gender is measured, "a photo of a Black
+    woman" asks for a woman.
+
+    Raises:
+        EvenhandError: Unknown prompt set, a filter that leaves nothing, a prompt that asks for a group that
+            the suite does not know or for none that it measures, or one that lists too few seeds.
+    """
     items, sets = [], []
     for use in suite.prompts:
         prompt_set = load_prompt_set(use.name)
         sets.append(prompt_set)
         for prompt in select(prompt_set, use):
-            items += [Item(prompt, i, noise_seed(prompt.text, i)) for i in range(use.seeds)]
+            measured = _measured(prompt, suite.taxonomy, prompt_set.name)
+            seeds = _seeds(prompt, use)
+            items += [Item(measured, i, seed) for i, seed in enumerate(seeds)]
     return tuple(items), tuple(sets)
+
+
+def _measured(prompt: Prompt, taxonomy: Mapping[str, Sequence[str]], name: str) -> Prompt:
+    """The prompt with its cell restricted to the suite's attributes."""
+    cell = {attribute: group for attribute, group in prompt.cell.items() if attribute in taxonomy}
+    if prompt.cell and not cell:
+        raise EvenhandError(
+            f"prompt {prompt.text[:60]!r} of set {name!r} asks for {', '.join(prompt.cell)}, which the suite "
+            f"does not measure; leave it out, as with asks = {json.dumps([next(iter(taxonomy))])}"
+        )
+    for attribute, group in cell.items():
+        if group not in taxonomy[attribute]:
+            raise unknown(f"group of {attribute} in prompt {prompt.text[:60]!r}:", group, taxonomy[attribute])
+    return replace(prompt, cell=cell)
+
+
+def _seeds(prompt: Prompt, use: PromptUse) -> Sequence[int]:
+    if use.noise == "hashed":
+        return [noise_seed(prompt.text, index) for index in range(use.seeds)]
+    if len(prompt.seeds) < use.seeds:
+        raise EvenhandError(
+            f"prompt {prompt.text[:60]!r} of set {use.name!r} lists {len(prompt.seeds)} seeds, and the suite "
+            f'draws {use.seeds}; lower seeds, or set noise = "hashed"'
+        )
+    return prompt.seeds[: use.seeds]
 
 
 def concepts(items: tuple[Item, ...]) -> tuple[str, ...]:

@@ -30,6 +30,9 @@ FOLDER = Path(__file__).with_name("prompts")
 COLUMNS = ("prompt", "concept", "template", "kind", "cell")
 """Header of a prompt CSV."""
 
+SEEDS = "seeds"
+"""Column after these in a set that lists the seeds of its prompts, as ``4442`` or ``4442;4848``."""
+
 KINDS = ("neutral", "explicit", "over_correction", "unrelated", "person")
 """What a prompt is for. ``explicit`` prompts name their cell, ``over_correction`` prompts have one where
 the subject implies it; ``neutral``, ``unrelated`` (no person) and ``person`` (no occupation) have none."""
@@ -52,6 +55,7 @@ class Prompt:
         template: Short name of the wording around the concept.
         kind: One of ``KINDS``.
         cell: Attribute to the group that the prompt asks for, or that its subject implies.
+        seeds: Seeds of the noise that were published with the prompt, each below 2^63; as a rule none.
     """
 
     id: str
@@ -60,6 +64,7 @@ class Prompt:
     template: str
     kind: str
     cell: dict[str, str] = field(hash=False)
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,8 +169,9 @@ def load_datasheet(name: str) -> Datasheet:
 def select(prompt_set: PromptSet, use: PromptUse) -> tuple[Prompt, ...]:
     """The prompts that a suite draws from a set, in file order.
 
-    The filters ``kinds``, ``concepts`` and ``templates`` hold together; empty ones keep everything.
-    ``limit`` then takes evenly spaced prompts, the first included: row ``i * n // limit`` for each ``i``.
+    The filters ``kinds``, ``concepts``, ``templates`` and ``asks`` hold together; empty ones keep everything,
+    and ``asks`` keeps what names no group. ``limit`` then takes evenly spaced prompts, the first included:
+    row ``i * n // limit`` for each ``i``.
 
     Raises:
         EvenhandError: A filter names a value that the set does not have, or nothing is left.
@@ -178,7 +184,13 @@ def select(prompt_set: PromptSet, use: PromptUse) -> tuple[Prompt, ...]:
             if value not in known:
                 raise unknown(f"{column} of prompt set {prompt_set.name}", value, known)
         chosen = tuple(prompt for prompt in chosen if not wanted or getattr(prompt, column) in wanted)
+    asked = {attribute for prompt in prompt_set.prompts for attribute in prompt.cell}
+    for attribute in use.asks:
+        if attribute not in asked:
+            raise unknown(f"attribute in the cells of prompt set {prompt_set.name}", attribute, asked)
+    chosen = tuple(prompt for prompt in chosen if not prompt.cell or set(use.asks) <= set(prompt.cell))
     if not chosen:
+        filters["ask"] = use.asks
         stated = ", ".join(f"{column}s {list(wanted)}" for column, wanted in filters.items() if wanted)
         raise EvenhandError(
             f"prompt set {prompt_set.name} has no prompt with {stated} together; drop one filter"
@@ -213,6 +225,28 @@ def parse_cell(text: str) -> dict[str, str]:
     return cell
 
 
+def format_seeds(seeds: Sequence[int]) -> str:
+    """The seeds as in the CSV: ``"4442;4848"``."""
+    return ";".join(map(str, seeds))
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """The reverse of :func:`format_seeds`; the empty text lists none.
+
+    Raises:
+        ValueError: The text is not of that form, a seed is too large, or stands there twice.
+    """
+    parts = text.split(";") if text else []
+    if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
+        raise ValueError(f"seeds {_show(text)} cannot be read; write whole numbers with ';' between several")
+    seeds = tuple(map(int, parts))
+    if any(seed >= 2**63 for seed in seeds):
+        raise ValueError(f"seeds {_show(text)} has a number too large; keep below 2^63")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds {_show(text)} lists a seed twice; keep one")
+    return seeds
+
+
 def _load_file(path: Path) -> PromptSet:
     name = path.stem
     comment, rows = _read_csv(path, name=name)
@@ -230,7 +264,11 @@ def _load_file(path: Path) -> PromptSet:
 
 
 def _digest(name: str, version: str, prompts: Sequence[Prompt]) -> str:
-    rows = [[p.text, p.concept, p.template, p.kind, sorted(p.cell.items())] for p in prompts]
+    # Seeds enter only where there are any: most sets have none, and the digests of those are published.
+    rows = [
+        [p.text, p.concept, p.template, p.kind, sorted(p.cell.items()), *([p.seeds] if p.seeds else [])]
+        for p in prompts
+    ]
     return _sha256([name, version, rows])
 
 
@@ -248,14 +286,15 @@ def _read_csv(path: Path, *, name: str) -> tuple[str, tuple[Prompt, ...]]:
         lines = 1
     records = _records(path, text, lines_before=lines)
     _, header = next(records, (0, []))
-    if tuple(header) != COLUMNS:
+    if tuple(header) not in (COLUMNS, (*COLUMNS, SEEDS)):
         found = _show(",".join(header)) if header else "missing"
-        raise _fault(path, lines + 1, f"the header is {found}; it must be {','.join(COLUMNS)}")
+        wanted = f"{','.join(COLUMNS)}, with {SEEDS} after them where prompts list their seeds"
+        raise _fault(path, lines + 1, f"the header is {found}; it must be {wanted}")
     prompts: dict[str, Prompt] = {}
     line_of: dict[str, int] = {}
     for line, fields in records:
         try:
-            prompt = _parse_row(fields, name=name)
+            prompt = _parse_row(fields, columns=header, name=name)
         except ValueError as fault:
             raise _fault(path, line, str(fault)) from fault
         if prompt.id in prompts:
@@ -304,15 +343,15 @@ def _records(path: Path, text: str, *, lines_before: int) -> Iterator[tuple[int,
         yield line, fields
 
 
-def _parse_row(fields: list[str], *, name: str) -> Prompt:
+def _parse_row(fields: list[str], *, columns: Sequence[str], name: str) -> Prompt:
     """The prompt of one row; a ``ValueError`` says what is wrong with it and what to do."""
-    if len(fields) != len(COLUMNS):
+    if len(fields) != len(columns):
         raise ValueError(
-            f"{len(fields)} columns; write the {len(COLUMNS)} of the header, quoting any comma inside one"
+            f"{len(fields)} columns; write the {len(columns)} of the header, quoting any comma inside one"
         )
-    for column, value in zip(COLUMNS, fields, strict=True):
+    for column, value in zip(columns, fields, strict=True):
         _check_field(column, value)
-    text, concept, template, kind, cell = fields
+    text, concept, template, kind, cell, *listed = fields
     if kind not in KINDS:
         raise ValueError(str(unknown("kind", kind[:40], KINDS)))
     groups = parse_cell(cell)
@@ -325,12 +364,18 @@ def _parse_row(fields: list[str], *, name: str) -> Prompt:
             f"a prompt of kind {kind!r} has cell {_show(cell)}; leave it empty, or make the kind explicit"
         )
     return Prompt(
-        id=_sha256([name, text])[:16], text=text, concept=concept, template=template, kind=kind, cell=groups
+        id=_sha256([name, text])[:16],
+        text=text,
+        concept=concept,
+        template=template,
+        kind=kind,
+        cell=groups,
+        seeds=parse_seeds(listed[0]) if listed else (),
     )
 
 
 def _check_field(column: str, value: str) -> None:
-    if not value and column != "cell":
+    if not value and column not in ("cell", SEEDS):
         raise ValueError(f"column {column} is empty; fill it in")
     if len(value) > MAX_LENGTH:
         raise ValueError(

@@ -35,6 +35,10 @@ _NOT_MEASUREMENT = {"title", "description", "defaults", "methods"}
 """Fields of a suite that change no number of a given method."""
 
 
+_LATER_CHOICES = ("asks", "noise")
+"""Fields of a prompt use that the digest leaves out where they have their defaults."""
+
+
 class Spec(BaseModel):
     """Base of all suite models: frozen, unknown keys refused."""
 
@@ -76,7 +80,10 @@ class PromptUse(Spec):
         kinds: Kinds drawn; empty for all.
         concepts: Concepts drawn; empty for all.
         templates: Templates drawn; empty for all.
+        asks: Of the prompts that name groups, those that name one of each of these attributes; empty for all.
         limit: At most this many prompts, evenly spaced over the set; 0 for all.
+        noise: ``hashed``: seeds that differ between prompts (:func:`evenhand.bench.plan.noise_seed`);
+            ``listed``: those that the set lists for the prompt.
     """
 
     name: str
@@ -84,7 +91,9 @@ class PromptUse(Spec):
     kinds: tuple[str, ...] = ()
     concepts: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
     limit: int = Field(default=0, ge=0)
+    noise: Literal["hashed", "listed"] = "hashed"
 
 
 class Bootstrap(Spec):
@@ -181,9 +190,14 @@ class Suite(Spec):
         """SHA-256 of all that decides what is measured and how.
 
         Methods are left out: a suite gains methods and stays the same suite. The parameters of a method
-        stand in its result. Even shares are left out too: they were the target before there was a choice.
+        stand in its result. What was so before there was a choice is left out too: even shares, hashed noise
+        and prompts whatever they ask for.
         """
         parts = self.model_dump(mode="json", exclude={*_NOT_MEASUREMENT, "target"})
+        for use, stated in zip(self.prompts, parts["prompts"], strict=True):
+            for name in _LATER_CHOICES:
+                if getattr(use, name) == PromptUse.model_fields[name].default:
+                    del stated[name]
         if self.target != UNIFORM:
             parts["target"] = table_digest(table_of(self.target))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

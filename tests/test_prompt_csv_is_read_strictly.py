@@ -15,13 +15,16 @@ from evenhand.bench.prompt_sets import (
     MAX_LENGTH,
     PromptSet,
     format_cell,
+    format_seeds,
     load_prompt_set,
     parse_cell,
+    parse_seeds,
 )
 
 HEADER = "prompt,concept,template,kind,cell\n"
 ROW = "a photo of a nurse,nurse,photo,neutral,\n"
 CELL = "a photo of a female nurse,nurse,photo,explicit,gender=woman;tone=dark\n"
+WITH_SEEDS = "prompt,concept,template,kind,cell,seeds\n"
 
 
 @pytest.fixture
@@ -49,6 +52,7 @@ def test_rows_are_read_in_file_order(load):
         "photo",
         "explicit",
         {"gender": "woman", "tone": "dark"},
+        (),
     ]
 
 
@@ -180,6 +184,29 @@ def test_an_id_depends_on_set_and_text_alone(load):
     prompt = load(HEADER + ROW).prompts[0]
     assert load(HEADER + CELL + ROW.replace(",photo,", ",face,")).prompts[1].id == prompt.id
     assert len(prompt.id) == 16 and hash(prompt) == hash(load(HEADER + ROW).prompts[0])
+
+
+def test_listed_seeds_are_read_and_are_part_of_the_digest(load):
+    listed = load(f"{WITH_SEEDS}a nurse,nurse,bare,neutral,,4442;0;{2**63 - 1}\na cook,cook,bare,neutral,,\n")
+    assert [prompt.seeds for prompt in listed.prompts] == [(4442, 0, 2**63 - 1), ()]
+    assert listed.digest != load(f"{WITH_SEEDS}a nurse,nurse,bare,neutral,,4442\n").digest
+
+
+def test_an_empty_column_of_seeds_changes_no_digest(load):
+    assert load(WITH_SEEDS + ROW.replace("\n", ",\n")).digest == load(HEADER + ROW).digest
+
+
+@pytest.mark.parametrize(
+    "seeds", ["x", "-1", "1.5", "1;", ";1", "1,2", "1; 2", "7;7", "٣", str(2**63), "9" * 5000]
+)
+def test_seeds_of_another_form_are_refused(load, seeds):
+    with pytest.raises(EvenhandError, match=r"line 2: (seeds|7 columns|column seeds)"):
+        load(f"{WITH_SEEDS}a nurse,nurse,bare,neutral,,{seeds}\n")
+
+
+@given(st.lists(st.integers(0, 2**63 - 1), max_size=4, unique=True))
+def test_seeds_survive_writing_and_reading(seeds):
+    assert parse_seeds(format_seeds(seeds)) == tuple(seeds)
 
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)

@@ -52,6 +52,18 @@ def test_an_unknown_value_is_an_error_that_names_the_nearest(filters, message):
         chosen("winobias-40", **filters)
 
 
+def test_asks_keeps_prompts_that_name_one_group_of_each_attribute_and_those_that_name_none():
+    both = chosen("intersectional-mini", asks=("tone", "gender"))
+    assert {tuple(prompt.cell) for prompt in both} == {("gender", "tone", "age")}
+    assert len(chosen("intersectional-mini", asks=("age",))) == 35 * (12 + 2)
+    controls = chosen("controls-mini", asks=("gender",))
+    assert controls == load_prompt_set("controls-mini").prompts
+    with pytest.raises(
+        EvenhandError, match=r"cells of prompt set intersectional-mini 'agee'; did you mean 'age'"
+    ):
+        chosen("intersectional-mini", asks=("agee",))
+
+
 def test_filters_that_leave_nothing_are_an_error():
     with pytest.raises(
         EvenhandError, match=r"controls-mini has no prompt with kinds \['person'\], concepts \['cat'\]"
