@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from evenhand.metrics.representation import FloatArray, by_group
-from evenhand.metrics.uncertainty import cluster_weights, resample_rows
+from evenhand.metrics.uncertainty import cluster_weights, resample_rows, whole_cluster_weights
+
+Units = Literal["nested", "clusters", "leaves"]
+"""What is redrawn within a row: clusters and then their leaves, clusters as a whole, or leaves alone."""
 
 
 @dataclass(frozen=True)
@@ -89,17 +93,34 @@ class Resamples:
     Attributes:
         weights: ``(R, B, W)``, see :func:`evenhand.metrics.uncertainty.cluster_weights`.
         picks: ``(B, R)``, rows of each draw; ``None`` where the rows are a fixed list.
+        nested: Whether a drawn row brings a resample of its pictures, or its pictures as they are.
     """
 
     weights: NDArray[np.float32]
     picks: NDArray[np.int64] | None
+    nested: bool = True
 
     @classmethod
-    def of(cls, layout: Layout, *, draws: int, rng: np.random.Generator, rows: bool) -> Resamples:
-        """Draws the resamples; ``rows`` says whether rows are resampled as well."""
-        weights = cluster_weights(layout.sizes, draws=draws, rng=rng)
+    def of(
+        cls, layout: Layout, *, draws: int, rng: np.random.Generator, rows: bool, units: Units = "nested"
+    ) -> Resamples:
+        """Draws the resamples.
+
+        Args:
+            layout: The rows and their pictures.
+            draws: Number of resamples ``B``.
+            rng: Random stream.
+            rows: Whether rows are resampled as well.
+            units: What is redrawn within a row.
+        """
+        if units == "clusters":
+            weights = whole_cluster_weights(layout.sizes, draws=draws, rng=rng)
+        else:
+            sizes = layout.sizes if units == "nested" else tuple((sum(row),) for row in layout.sizes)
+            weights = cluster_weights(sizes, draws=draws, rng=rng)
         count = len(layout.names)
-        return cls(weights, rng.integers(count, size=(draws, count)) if rows else None)
+        picks = rng.integers(count, size=(draws, count)) if rows else None
+        return cls(weights, picks, nested=units == "nested")
 
     @property
     def clusters(self) -> float:
@@ -108,10 +129,20 @@ class Resamples:
 
     def within(self, table: FloatArray) -> FloatArray:
         """Sums of each draw within each row, ``(B, R, C)``, from sums by leaf ``(R, W, C)``."""
-        return by_group((self.weights @ table).transpose(1, 0, 2))
+        # Counts of pictures are whole numbers far below 2^24: single precision adds them exactly, and faster.
+        whole = bool((table == np.rint(table)).all())
+        sums = self.weights @ (table.astype(np.float32) if whole else table)
+        return by_group(sums.transpose(1, 0, 2).astype(float))
 
     def across(self, within: FloatArray) -> FloatArray:
         """The same with rows resampled: what the aggregate's draws are made of."""
         if self.picks is None:
             return within
         return np.moveaxis(resample_rows(np.moveaxis(within, -1, 0), rows=self.picks), 0, -1)
+
+    def of_both(self, table: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Sums of each draw within each row, and those that the aggregate's draws are made of."""
+        within = self.within(table)
+        if self.picks is None or self.nested:
+            return within, self.across(within)
+        return within, by_group(table.sum(axis=1)[self.picks])

@@ -22,7 +22,16 @@ from evenhand.metrics.rows import Measurement
 from evenhand.metrics.score import Counted, Series, score_labels, score_pictures
 from evenhand.metrics.table import DECISION_THRESHOLD
 from evenhand.metrics.utility import preservation_distance
-from evenhand.metrics.views import Sampling, Target, View, make_views, plain_layout, plain_resamples
+from evenhand.metrics.views import (
+    TWO_STAGE,
+    Sampling,
+    Scheme,
+    Target,
+    View,
+    make_views,
+    plain_layout,
+    plain_resamples,
+)
 
 Remarks = dict[str, dict[str, None]]
 """What there is to say of a correction, and the judges that it is true of, in order."""
@@ -48,6 +57,7 @@ class MeasurePlan:
         draws: Bootstrap resamples.
         seed: Seed of all randomness.
         resample_concepts: Whether the claim is about concepts like these (True) or about this list.
+        scheme: At which levels the bootstrap redraws pictures.
     """
 
     attributes: Mapping[str, tuple[str, ...]]
@@ -64,6 +74,7 @@ class MeasurePlan:
     draws: int = 2000
     seed: int = 0
     resample_concepts: bool = True
+    scheme: Scheme = TWO_STAGE
 
     def attribute_sets(self) -> list[tuple[str, ...]]:
         """Every attribute by itself, then the joint ones."""
@@ -71,7 +82,7 @@ class MeasurePlan:
 
     def sampling(self) -> Sampling:
         """How the bootstrap is drawn."""
-        return Sampling(self.draws, self.seed, self.resample_concepts)
+        return Sampling(self.draws, self.seed, self.resample_concepts, self.scheme)
 
 
 def measure(
@@ -181,8 +192,7 @@ def _label_series(study: Study, plan: MeasurePlan, remarks: Remarks) -> Iterator
 
 def _count(view: View, codes: NDArray[np.int64]) -> Counted:
     table = view.layout.counts(codes[view.layout.slots], len(view.cells))
-    within = view.resamples.within(table)
-    return Counted(table.sum(axis=1), within, view.resamples.across(within))
+    return Counted(table.sum(axis=1), *view.resamples.of_both(table))
 
 
 def _correction_remark(view: View, known: Calibration | Refusal) -> str:

@@ -139,7 +139,8 @@ def score_pictures(
     """Scores the mean of a picture column ``(n,)``; pictures without a value are left out and not counted."""
     present = np.isfinite(values)
     table = layout.sums(np.column_stack([np.where(present, values, 0), present]))
-    point, within = table.sum(axis=1), resamples.within(table)
+    point = table.sum(axis=1)
+    within, across = resamples.of_both(table)
     none = np.empty((0, len(layout.names)))
 
     def mean(sums: FloatArray) -> FloatArray:
@@ -147,7 +148,7 @@ def score_pictures(
 
     sample = Sample(
         rows=mean(point),
-        across=mean(resamples.across(within)),
+        across=mean(across),
         within=mean(within),
         n=point[:, 1],
         bounds=none,

@@ -101,6 +101,22 @@ def cluster_weights(
     return weights
 
 
+def whole_cluster_weights(
+    sizes: Sequence[Sequence[int]], *, draws: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """The same where a drawn cluster keeps all its leaves: ``(R, B, W)``.
+
+    Leaves that are drawn again within drawn clusters carry their noise twice, because clusters that differ
+    only by that noise seem to differ already (Davison and Hinkley, Bootstrap Methods, 1997, section 3.8).
+    """
+    width = max(sum(row) for row in sizes)
+    weights = np.zeros((len(sizes), draws, width), dtype=np.float32)
+    for row, clusters in enumerate(sizes):
+        picked = rng.multinomial(len(clusters), np.full(len(clusters), 1 / len(clusters)), size=draws)
+        weights[row, :, : sum(clusters)] = np.repeat(picked, clusters, axis=1)
+    return weights
+
+
 def resample_rows(values: FloatArray, *, rows: NDArray[np.int64]) -> FloatArray:
     """First stage of the bootstrap: draws rows with replacement.
 

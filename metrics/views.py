@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.calibration import cell_names
 from evenhand.metrics.encode import Study
-from evenhand.metrics.layout import Layout, Resamples, arrange
+from evenhand.metrics.layout import Layout, Resamples, Units, arrange
 from evenhand.metrics.representation import FloatArray, uniform
 from evenhand.metrics.uncertainty import stream
 
@@ -24,6 +25,18 @@ kinds, which show no such concept, aim at even shares.
 """
 
 
+Scheme = Literal["two-stage", "outermost"]
+"""How pictures are redrawn.
+
+``two-stage`` draws at every level: concepts, their templates, and the seeds of each template. ``outermost``
+draws only the level that the claim is about: concepts with all their pictures if it is about concepts like
+these, else pictures (templates are then the fixed sentences that they are). Noise of a lower level is
+contained in what is drawn; drawing it once more counts it twice, and intervals come out too wide.
+"""
+
+TWO_STAGE: Scheme = "two-stage"
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How the bootstrap is drawn.
@@ -32,11 +45,13 @@ class Sampling:
         draws: Resamples ``B``.
         seed: Seed of every random stream.
         resample_concepts: True for "concepts like these", False for "these concepts, new pictures".
+        scheme: At which levels pictures are redrawn.
     """
 
     draws: int
     seed: int
     resample_concepts: bool
+    scheme: Scheme = TWO_STAGE
 
 
 @dataclass(frozen=True)
@@ -149,7 +164,9 @@ def _explicit(study: Study, attributes: tuple[str, ...], target: Target, samplin
         leaf=[f"{prompt}/{seed}" for prompt, seed in zip(slots["prompt_id"], _seeds(slots), strict=True)],
         order=cells,
     )
-    resamples = _resamples(layout, sampling, "explicit", "*".join(attributes), rows=False)
+    # Clusters are concepts here: with all their pictures they are what is drawn of "concepts like these".
+    units: Units = "clusters" if sampling.resample_concepts else "leaves"
+    resamples = _resamples(layout, sampling, "explicit", "*".join(attributes), rows=False, units=units)
     expected = np.array([cells.index(name) for name in layout.names])
     return _view(study, "explicit", attributes, target, layout, resamples, expected)
 
@@ -169,9 +186,17 @@ def _over_correction(study: Study, attributes: tuple[str, ...], target: Target, 
     return _view(study, "over_correction", attributes, target, layout, resamples, expected)
 
 
-def _resamples(layout: Layout, sampling: Sampling, *names: str, rows: bool) -> Resamples:
-    rng = stream(sampling.seed, "resamples", *names)
-    return Resamples.of(layout, draws=sampling.draws, rng=rng, rows=rows and len(layout.names) > 1)
+def _resamples(
+    layout: Layout, sampling: Sampling, *names: str, rows: bool, units: Units = "leaves"
+) -> Resamples:
+    """Resamples of a layout; ``units`` is what the outermost scheme redraws within a row."""
+    return Resamples.of(
+        layout,
+        draws=sampling.draws,
+        rng=stream(sampling.seed, "resamples", *names),
+        rows=rows and len(layout.names) > 1,
+        units="nested" if sampling.scheme == TWO_STAGE else units,
+    )
 
 
 def _named_together(study: Study, attribute_sets: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
