@@ -16,17 +16,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.stats import norm
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
 
-from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.representation import FloatArray, by_group, shares_of
-from evenhand.metrics.uncertainty import ALPHA
 
 SINGULAR = 1e6
 """Condition number from which a resampled matrix is taken as singular."""
 
 EM_TOLERANCE = 1e-12
+"""Largest change of a share at which EM is finished."""
+
 EM_STEPS = 10_000
 
 
@@ -103,29 +103,69 @@ def likeliest_shares(counts: FloatArray, matrix: FloatArray) -> FloatArray:
     return shares
 
 
-def em_shares(observed: FloatArray, matrix: FloatArray) -> FloatArray:
+def em_shares(observed: FloatArray, matrix: FloatArray, *, tolerance: float = EM_TOLERANCE) -> FloatArray:
     """Maximum-likelihood ``pi`` of ``c = transpose(M) pi`` on the simplex (Richardson-Lucy, EM).
 
     ``pi_y <- pi_y sum_j M[y][j] c_j / (sum_y' pi_y' M[y'][j])`` from uniform until no share moves. Works for
-    any ``(K, J)``, such as the joint answer of two judges as one set of columns. An observed label that the
-    anchors never showed is left out. Source: measurement.md 3.3.5.
+    any ``(K, J)``, such as the joint answer of two judges as one set of columns (:func:`pair_answers`). An
+    observed label that the anchors never showed is left out. Source: measurement.md 3.3.5.
 
     Args:
         observed: ``(..., J)`` shares; rows of ``nan`` stay ``nan``.
-        matrix: ``(K, J)``.
+        matrix: ``(K, J)``, or ``(..., K, J)`` with one matrix for each row of ``observed``.
+        tolerance: Largest change of a share at which the iteration stops.
     """
-    pi = np.full((*observed.shape[:-1], len(matrix)), 1 / len(matrix))
+    pi = np.full((*observed.shape[:-1], matrix.shape[-2]), 1 / matrix.shape[-2])
     pi = np.where(np.isnan(observed).any(axis=-1, keepdims=True), np.nan, pi)
     for _ in range(EM_STEPS):
-        expected = pi @ matrix
+        expected = _through(pi, matrix)
         ratio = np.divide(observed, expected, out=np.zeros_like(expected), where=expected > 0)
-        new = pi * (ratio @ matrix.T)
+        new = pi * _through(ratio, np.swapaxes(matrix, -1, -2))
         new /= new.sum(axis=-1, keepdims=True)
         moved = np.abs(new - pi)
         pi = new
-        if not (moved > EM_TOLERANCE).any():
+        if not (moved > tolerance).any():
             break
     return pi
+
+
+def _through(shares: FloatArray, matrix: FloatArray) -> FloatArray:
+    """``shares @ matrix``, with one matrix for all rows or one for each."""
+    if matrix.ndim == 2:
+        return np.asarray(shares @ matrix)
+    return np.asarray((shares[..., None, :] @ matrix)[..., 0, :])
+
+
+def pair_answers(first: ArrayLike, second: ArrayLike, *, columns: int) -> NDArray[np.int64]:
+    """The answers of two judges as one label: column ``first * columns + second``.
+
+    A matrix of these ``J1 x J2`` columns supposes nothing about how the judges' errors hang together.
+    Source: measurement.md 3.3.
+
+    Args:
+        first: Answer codes of the first judge.
+        second: Answer codes of the second judge, below ``columns``.
+        columns: Possible answers of the second judge ``J2``, abstaining included.
+    """
+    return np.asarray(first, np.int64) * columns + np.asarray(second, np.int64)
+
+
+def least_squares_shares(observed: FloatArray, matrix: FloatArray) -> FloatArray:
+    """``pi`` on the simplex with the least ``||c - transpose(M) pi||^2``; also for rectangular ``M``.
+
+    Weighs all labels alike, where the likelihood trusts frequent ones; for soft observations, which have no
+    likelihood, it is the default. Source: measurement.md 3.3.4.
+
+    Args:
+        observed: ``(J,)`` shares, or mean posteriors.
+        matrix: ``(K, J)``.
+    """
+    # On the simplex the residual is (transpose(M) - c 1^T) pi. Asking non-negative least squares for a sum of
+    # one as well shrinks the solution and turns it no way: over the length s of x = s pi the loss is least at
+    # r / (1 + r), which grows with the residual r of pi.
+    system = np.vstack([matrix.T - observed[:, None], np.ones(len(matrix))])
+    found, _ = nnls(system, np.append(np.zeros(len(observed)), 1.0))
+    return np.asarray(found / found.sum())
 
 
 def project_simplex(values: FloatArray) -> FloatArray:
@@ -134,65 +174,3 @@ def project_simplex(values: FloatArray) -> FloatArray:
     excess = (np.cumsum(descending, axis=-1) - 1) / np.arange(1, values.shape[-1] + 1)
     last = np.maximum((descending > excess).sum(axis=-1, keepdims=True) - 1, 0)
     return np.maximum(values - np.take_along_axis(excess, last, axis=-1), 0)
-
-
-class RoganGladen(NamedTuple):
-    """Corrected share of one group: ``value`` and its 95 % interval, clipped to [0, 1]; variance; a flag."""
-
-    value: FloatArray
-    low: FloatArray
-    high: FloatArray
-    variance: FloatArray
-    clipped: ArrayLike
-
-
-def rogan_gladen(
-    observed: ArrayLike,
-    n: ArrayLike,
-    *,
-    sensitivity: ArrayLike,
-    positives: ArrayLike,
-    specificity: ArrayLike,
-    negatives: ArrayLike,
-) -> RoganGladen:
-    """``pi = (c + sp - 1) / (se + sp - 1)`` with the sampling error of pictures and anchors.
-
-    ``Var = [c (1 - c) / N + pi^2 se (1 - se) / n1 + (1 - pi)^2 sp (1 - sp) / n0] / (se + sp - 1)^2``.
-    It is the inversion for two groups. Source: Rogan and Gladen 1978; measurement.md 3.2.
-
-    Args:
-        observed: Share that the judge calls positive.
-        n: Pictures.
-        sensitivity: Share of positive anchors called positive.
-        positives: Positive anchors.
-        specificity: Share of negative anchors called negative.
-        negatives: Negative anchors.
-
-    Raises:
-        EvenhandError: The judge is no better than chance (``se + sp <= 1``).
-    """
-    c, se, sp = (np.asarray(part, float) for part in (observed, sensitivity, specificity))
-    slope = se + sp - 1
-    if (slope <= 0).any():
-        raise EvenhandError(
-            f"sensitivity {se} plus specificity {sp} is at most 1: the judge is no better than chance; "
-            "use another judge"
-        )
-    pi = (c + sp - 1) / slope
-    pictures = c * (1 - c) / np.asarray(n, float)
-    anchors = pi**2 * se * (1 - se) / np.asarray(positives, float)
-    anchors = anchors + (1 - pi) ** 2 * sp * (1 - sp) / np.asarray(negatives, float)
-    variance = (pictures + anchors) / slope**2
-    reach = norm.ppf(1 - ALPHA / 2) * np.sqrt(variance)
-    value, low, high = (np.clip(part, 0, 1) for part in (pi, pi - reach, pi + reach))
-    return RoganGladen(value, low, high, variance, (pi < 0) | (pi > 1))
-
-
-def cleam_point(mean: ArrayLike, *, alpha_0: float, alpha_1: float) -> FloatArray:
-    """CLEAM's point estimate of the share of class 0, ``(mu - (1 - alpha_1)) / (alpha_0 + alpha_1 - 1)``.
-
-    It is Rogan-Gladen under another name, offered for comparability. CLEAM's interval is not: it redraws its
-    batches from one pool and takes the accuracies as known, and covers 20 to 75 % at nominal 95 %.
-    Source: Teo, Abdollahzadeh and Cheung, arXiv 2310.19297.
-    """
-    return np.asarray((np.asarray(mean, float) - (1 - alpha_1)) / (alpha_0 + alpha_1 - 1))

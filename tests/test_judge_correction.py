@@ -10,6 +10,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import calibration as cal
 from evenhand.metrics import correction as c
 from evenhand.metrics import representation as r
+from evenhand.metrics.rogan_gladen import cleam_point, rogan_gladen
 
 M3 = np.array([[0.90, 0.06, 0.04, 0.0], [0.10, 0.80, 0.10, 0.0], [0.05, 0.15, 0.80, 0.0]])
 
@@ -33,7 +34,7 @@ def test_three_groups_forward_and_back():
 def test_cleam_points_of_the_published_rows():
     table = read("cleam_reference").dropna(subset=["baseline_mu"])
     found = [
-        c.cleam_point(row.baseline_mu, alpha_0=row.alpha0, alpha_1=row.alpha1) for row in table.itertuples()
+        cleam_point(row.baseline_mu, alpha_0=row.alpha0, alpha_1=row.alpha1) for row in table.itertuples()
     ]
     assert found == near([0.6375, 0.6415, 0.6482, 0.6587], 1e-4)
 
@@ -74,7 +75,7 @@ def test_rogan_gladen_on_the_test_bed(judge, faces):
     recall = anchors.groupby("true_gender")[f"{judge}_gender"].agg(lambda said: (said == "Female").mean())
     size = anchors["true_gender"].value_counts()
     observed = (audited[f"{judge}_gender"] == "Female").mean()
-    found = c.rogan_gladen(
+    found = rogan_gladen(
         observed,
         len(audited),
         sensitivity=recall["Female"],
@@ -131,7 +132,7 @@ def test_interval_covers_the_truth_at_its_nominal_rate():
     rng, sims = np.random.default_rng(0), 2000
     se, sp, pi, n, anchors = 0.93, 0.95, 0.3, 500, 100
     observed = rng.binomial(n, pi * se + (1 - pi) * (1 - sp), sims) / n
-    found = c.rogan_gladen(
+    found = rogan_gladen(
         observed,
         n,
         sensitivity=rng.binomial(anchors, se, sims) / anchors,
@@ -144,7 +145,7 @@ def test_interval_covers_the_truth_at_its_nominal_rate():
 
 def test_a_judge_no_better_than_chance_cannot_be_corrected():
     with pytest.raises(EvenhandError, match="no better than chance"):
-        c.rogan_gladen(0.5, 100, sensitivity=0.4, positives=50, specificity=0.6, negatives=50)
+        rogan_gladen(0.5, 100, sensitivity=0.4, positives=50, specificity=0.6, negatives=50)
 
 
 ABSTAINS = np.array([[0.65, 0.05, 0.30], [0.09, 0.81, 0.10]])
