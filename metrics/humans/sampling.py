@@ -1,0 +1,99 @@
+"""Which pictures people are asked about: a stratified sample whose inclusion probabilities are known.
+
+The strata use the judges' own votes, so that rare rows of a confusion matrix are filled; the probabilities
+undo what that does to the estimates (measurement.md 3.1, 4.4).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from evenhand.bench.errors import EvenhandError
+
+PER_CLASS = 20
+"""Least pictures of each class of the judges' vote."""
+
+Counts = NDArray[np.int64]
+
+
+def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, least: int = PER_CLASS) -> Counts:
+    """How many pictures to draw from each stratum.
+
+    One from each, so that every picture has a chance; then so many that each class has ``least`` of them, or
+    all it has; the rest in proportion to what is left.
+
+    Args:
+        sizes: ``(S,)`` pictures in each stratum, at least 1.
+        classes: ``(S,)`` class of each stratum.
+        n: Pictures wanted; all are taken where there are no more.
+        least: Least pictures of each class.
+
+    Raises:
+        EvenhandError: ``n`` is too small for that; the message says how many are needed.
+    """
+    room = np.asarray(sizes, np.int64)
+    kinds = np.asarray(classes)
+    drawn = np.minimum(room, 1)
+    for kind in np.unique(kinds):
+        inside = kinds == kind
+        lacking = min(least, int(room[inside].sum())) - int(drawn[inside].sum())
+        drawn[inside] += proportional(room[inside] - drawn[inside], max(lacking, 0))
+    total = min(n, int(room.sum()))
+    if drawn.sum() > total:
+        raise EvenhandError(
+            f"{n} pictures are too few for {len(room)} strata and {least} of each class of the judges' "
+            f"vote; ask for {int(drawn.sum())} or more"
+        )
+    return drawn + proportional(room - drawn, total - int(drawn.sum()))
+
+
+def proportional(room: Counts, total: int) -> Counts:
+    """``total`` units over places in proportion to their room, by largest remainders; none above its room."""
+    if total == 0:
+        return np.zeros_like(room)
+    exact = room * min(1.0, total / max(int(room.sum()), 1))
+    given = np.floor(exact).astype(np.int64)
+    order = np.argsort(-(exact - given), kind="stable")
+    given[order[: min(total, int(room.sum())) - int(given.sum())]] += 1
+    return given
+
+
+def draw_sample(
+    pictures: pd.DataFrame, *, n: int, rng: np.random.Generator, least: int = PER_CLASS
+) -> pd.DataFrame:
+    """Draws pictures without replacement within strata.
+
+    Args:
+        pictures: Columns ``key`` (each once), ``stratum`` and ``vote`` (class of the judges' vote, the same
+            within a stratum).
+        n: Pictures wanted.
+        rng: Random stream.
+        least: See :func:`allocate`.
+
+    Returns:
+        The drawn rows in random order, with ``probability``: drawn over all pictures of the stratum.
+
+    Raises:
+        EvenhandError: There is no picture, or ``n`` is too small.
+    """
+    if pictures.empty:
+        raise EvenhandError("there is no picture to draw from; choose other kinds of prompts")
+    ordered = pictures.sort_values("key")
+    strata = ordered.groupby("stratum", sort=True)
+    sizes, votes = strata.size(), strata["vote"].first()
+    counts = allocate(sizes.to_numpy(), votes.to_numpy(), n=n, least=least)
+    parts = []
+    for (_, rows), count in zip(strata, counts, strict=True):
+        chosen = rows.iloc[rng.permutation(len(rows))[:count]]
+        parts.append(chosen.assign(probability=count / len(rows)))
+    return shuffled(pd.concat(parts), rng=rng)
+
+
+def shuffled(rows: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
+    """The rows in random order."""
+    order: Any = rng.permutation(len(rows))
+    return rows.iloc[order].reset_index(drop=True)
