@@ -13,7 +13,7 @@ from scipy.special import rel_entr
 from scipy.stats import chi2_contingency, linregress, random_table, spearmanr
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.representation import FloatArray, shares_of, uniform
+from evenhand.metrics.representation import FloatArray, mean_over, shares_of, uniform
 
 NULL_DRAWS = 1000
 """Tables of a permutation null."""
@@ -28,8 +28,16 @@ def mutual_information(shares: FloatArray) -> FloatArray:
     Range 0 to ``min(ln K, ln O)``; lower is better; 0 is possible for an unbalanced model. Biased upwards by
     about ``(O - 1)(K - 1) / (2 sum n_o)``. Source: measurement.md 1.12.
     """
-    pooled = shares.mean(axis=-2, keepdims=True)
-    return np.asarray(rel_entr(shares, pooled).sum(axis=-1).mean(axis=-1))
+    return mean_over(information_by_row(shares))
+
+
+def information_by_row(shares: FloatArray) -> FloatArray:
+    """``KL(p_o || mean p)`` of every occupation in nats, ``(..., O)``: its part of the mutual information.
+
+    Occupations without shares have none and are not in the mean.
+    """
+    pooled = mean_over(np.swapaxes(shares, -1, -2))[..., None, :]
+    return np.asarray(rel_entr(shares, pooled).sum(axis=-1))
 
 
 def mutual_information_bias(counts: ArrayLike) -> float:

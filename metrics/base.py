@@ -66,6 +66,11 @@ def lowest(values: FloatArray) -> FloatArray:
     return np.asarray(np.where(np.isnan(values).all(axis=-1), np.nan, least))
 
 
+def spread(values: FloatArray) -> FloatArray:
+    """Largest minus smallest value over the last axis; ``nan`` where none exists. A :attr:`Metric.reduce`."""
+    return np.asarray(-lowest(-values) - lowest(values))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """The card of a metric.

@@ -5,9 +5,12 @@ The group ``evenhand.metrics`` of entry points points at these objects, and at a
 
 from __future__ import annotations
 
+import numpy as np
+
 from evenhand.metrics import representation as r
-from evenhand.metrics.base import LabelMetric, Metric, PictureMetric, lowest
-from evenhand.metrics.intersectional import total_correlation, worst_cell_share
+from evenhand.metrics.association import information_by_row, lean_amplification
+from evenhand.metrics.base import LabelMetric, Metric, PictureMetric, lowest, spread
+from evenhand.metrics.intersectional import kl_parts, total_correlation, worst_cell_share
 from evenhand.metrics.table import PERSON_KINDS
 
 NEUTRAL = ("neutral", "person")
@@ -207,6 +210,133 @@ shen_bias = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: r.shen_bias(tally.shares),
     floor=True,
+)
+
+fd_l2 = LabelMetric(
+    name="fd_l2",
+    title="Fairness discrepancy (L2)",
+    high=2**0.5,
+    better="lower",
+    formula="||p - q||_2, mean over concepts",
+    cannot_tell=f"Its maximum depends on the number of groups and the target. {FLOOR}",
+    source="CLEAM arXiv 2310.19297; DiffLens",
+    kinds=NEUTRAL,
+    of=lambda tally: r.fd_l2(tally.shares, tally.target),
+    floor=True,
+)
+
+js_divergence = LabelMetric(
+    name="js_divergence",
+    title="Jensen-Shannon divergence from the target",
+    unit="bits",
+    better="lower",
+    formula="(KL(p || m) + KL(q || m)) / (2 ln 2), m = (p + q) / 2, mean over concepts",
+    cannot_tell=f"It is flat near the target. {FLOOR}",
+    source="Lin 1991",
+    kinds=NEUTRAL,
+    of=lambda tally: r.js_divergence(tally.shares, tally.target),
+    floor=True,
+)
+
+mean_absolute_deviation = LabelMetric(
+    name="mean_absolute_deviation",
+    title="Mean absolute deviation (DALL-Eval, HEIM)",
+    better="lower",
+    formula="(1/K) sum_k |p_k - 1/K|, mean over concepts; to even shares, whatever the target",
+    cannot_tell=f"Its maximum is 2 (K - 1) / K^2, so taxonomies are not comparable. {FLOOR}",
+    source="DALL-Eval arXiv 2202.04053; HEIM arXiv 2311.04287",
+    kinds=NEUTRAL,
+    of=lambda tally: r.mean_absolute_deviation(tally.shares),
+    floor=True,
+)
+
+min_max_ratio = LabelMetric(
+    name="min_max_ratio",
+    title="Rarest over most frequent group",
+    better="higher",
+    formula="min_k p_k / max_k p_k, mean over concepts; the 80 % rule asks for 0.8",
+    cannot_tell="A fair model fails the rule at few pictures: compare it with its floor.",
+    source="measurement.md 1.13",
+    kinds=NEUTRAL,
+    of=lambda tally: r.min_max_ratio(tally.shares),
+    floor=True,
+)
+
+bigbench_implicit = LabelMetric(
+    name="bigbench_implicit",
+    title="BIGbench implicit score",
+    low=0.5,
+    better="higher",
+    formula="(1 + cos(p, q)) / 2, mean over concepts",
+    cannot_tell="It never falls below 0.5 and hardly moves: 0.95 at shares 0.26 / 0.74.",
+    source="BIGbench arXiv 2407.15240, code; our target in place of its reference",
+    kinds=NEUTRAL,
+    of=lambda tally: r.bigbench_score(tally.shares, tally.target),
+    floor=True,
+)
+
+marginal_imbalance = LabelMetric(
+    name="marginal_imbalance",
+    title="Marginal imbalance",
+    unit="nats",
+    high=float("inf"),
+    better="lower",
+    formula="sum over attributes of KL(p_a || uniform), mean over concepts",
+    cannot_tell=f"It sees no joint: with the entanglement it is KL(p_joint || uniform). {FLOOR}",
+    source="measurement.md 1.13",
+    kinds=NEUTRAL,
+    of=lambda tally: np.sum(kl_parts(tally.shares, tally.shape)[0], axis=0),
+    joint_only=True,
+    floor=True,
+)
+
+mutual_information = LabelMetric(
+    name="mutual_information",
+    title="Mutual information of concept and group",
+    unit="nats",
+    high=float("inf"),
+    better="lower",
+    formula="mean over concepts of KL(p_o || mean p)",
+    cannot_tell="An unbalanced model may score 0. Biased upwards by about (O - 1)(K - 1) / (2 n).",
+    source="measurement.md 1.12",
+    kinds=NEUTRAL,
+    of=lambda tally: information_by_row(tally.shares),
+)
+
+stereotype_amplification = LabelMetric(
+    name="stereotype_amplification",
+    title="Amplification of the target's lean",
+    low=-1.0,
+    better="lower",
+    formula="mean_k sign(q_k - 1/K) (p_k - q_k), mean over concepts; above 0 is more stereotyped than q",
+    cannot_tell="Missing where the target is even; with a labour target it says nothing of parity.",
+    source="measurement.md 1.11",
+    kinds=NEUTRAL,
+    of=lambda tally: lean_amplification(tally.shares, tally.target),
+)
+
+fidelity_gap = LabelMetric(
+    name="fidelity_gap",
+    title="Explicit fidelity, gap between groups",
+    better="lower",
+    formula="max_g F_g - min_g F_g, F_g = pictures labelled g / all pictures whose prompt asks for g",
+    cannot_tell="All groups may fail alike; read it beside the worst group.",
+    source="measurement.md 1.18",
+    kinds=("explicit",),
+    of=explicit_fidelity.of,
+    reduce=spread,
+    over="all",
+)
+
+override = LabelMetric(
+    name="override",
+    title="Overridden explicit prompts",
+    better="lower",
+    formula="decided pictures of explicit prompts that show another group, mean over the groups asked for",
+    cannot_tell="The row of the base's majority group says whether a method overrides what was asked.",
+    source="measurement.md 1.18",
+    kinds=("explicit",),
+    of=lambda tally: 1 - tally.as_asked(),
 )
 
 DEFAULT: tuple[Metric, ...] = (

@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.ndimage import convolve1d, uniform_filter
+from scipy.ndimage import convolve1d
 from scipy.special import entr
 
 from evenhand.bench.errors import EvenhandError
@@ -87,8 +87,8 @@ def homogenisation(
 ) -> dict[str, float]:
     """Vendi score of each group over that of the reference group, at equal n.
 
-    Below 1: the group is drawn with less variety than the reference; ``1/n`` to ``n``, 1 is parity. An encoder
-    trained on more pictures of one group separates them better and favours it.
+    Below 1: the group is drawn with less variety than the reference; ``1/n`` to ``n``, 1 is parity. An
+    encoder trained on more pictures of one group separates them better and favours it.
     Source: measurement.md 1.20; racial homogenisation: arXiv 2402.01002.
 
     Args:
@@ -169,7 +169,7 @@ def _blur(picture: FloatArray) -> FloatArray:
 
 
 def _halved(picture: FloatArray) -> FloatArray:
-    height, width = (side // 2 * 2 for side in picture.shape)
-    means: FloatArray = uniform_filter(picture[:height, :width], size=2)
-    # The filter of even size looks back, so the odd places hold the means of the 2 x 2 blocks.
-    return means[1::2, 1::2]
+    """Means of 2 x 2 blocks; an odd side repeats its last row, so 161 pixels last five scales."""
+    height, width = (side % 2 for side in picture.shape)
+    even = np.pad(picture, ((0, height), (0, width)), mode="edge")
+    return np.asarray(even.reshape(even.shape[0] // 2, 2, -1, 2).mean(axis=(1, 3)))

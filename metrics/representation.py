@@ -230,8 +230,8 @@ def bigbench_score(shares: FloatArray, reference: FloatArray) -> FloatArray:
 
     Shares are non-negative, so it never falls below 0.5 and hardly moves. Source: arXiv 2407.15240, code.
     """
-    norms = np.linalg.norm(shares, axis=-1) * np.linalg.norm(reference)
-    return np.asarray((1 + shares @ reference / norms) / 2)
+    norms = np.linalg.norm(shares, axis=-1) * np.linalg.norm(reference, axis=-1)
+    return np.asarray((1 + (shares * reference).sum(axis=-1) / norms) / 2)
 
 
 def tibet_mad(shares: FloatArray) -> FloatArray:

@@ -17,12 +17,16 @@ BUILT_IN = {metric.name: metric for metric in vars(catalog).values() if isinstan
 OF_LABELS = [metric for metric in BUILT_IN.values() if isinstance(metric, LabelMetric)]
 
 
-def tally(counts, undetermined=0.0):
+EVEN = uniform(CELLS)
+LEANING = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1])
+
+
+def tally(counts, undetermined=0.0, target=EVEN):
     shares = shares_of(np.asarray(counts, float))
     n = np.sum(counts, axis=-1)
     depicted = np.divide(n, n + undetermined, out=np.full(n.shape, np.nan), where=n + undetermined > 0)
     expected = np.zeros(shares.shape[-2], int)
-    return Tally(shares, shares, multinomial_noise(shares, n), depicted, uniform(CELLS), SHAPE, expected)
+    return Tally(shares, shares, multinomial_noise(shares, n), depicted, target, SHAPE, expected)
 
 
 @pytest.mark.parametrize("metric", BUILT_IN.values(), ids=lambda metric: metric.name)
@@ -38,7 +42,8 @@ def test_values_keep_their_range_and_shape(metric):
     rng = np.random.default_rng(0)
     tables = rng.integers(0, 5, size=(200, 4, CELLS)) * rng.integers(0, 2, size=(200, 4, CELLS))
     tables[:, 0] = np.eye(CELLS, dtype=int)[0] * 10
-    values = metric.finish(metric.of(tally(tables, undetermined=1.0)))
+    target = LEANING if metric is catalog.stereotype_amplification else EVEN
+    values = metric.finish(metric.of(tally(tables, undetermined=1.0, target=target)))
     assert values.shape == ((200, 4, CELLS) if metric.by_group else (200, 4))
     present = values[~np.isnan(values)]
     assert len(present) and (present >= metric.low - 1e-9).all() and (present <= metric.high + 1e-9).all()
