@@ -7,21 +7,19 @@ were made from the same prompts. A bundled set is ``prompts/<name>.csv`` beside 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import re
 import tomllib
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError, field_validator
 
 from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.strict_csv import CsvFile, check_field, check_width, show
 from evenhand.bench.suite import PromptUse, Spec
 
 FOLDER = Path(__file__).with_name("prompts")
@@ -36,12 +34,6 @@ SEEDS = "seeds"
 KINDS = ("neutral", "explicit", "over_correction", "unrelated", "person")
 """What a prompt is for. ``explicit`` prompts name their cell, ``over_correction`` prompts have one where
 the subject implies it; ``neutral``, ``unrelated`` (no person) and ``person`` (no occupation) have none."""
-
-MAX_BYTES = 16 * 2**20
-"""Largest prompt CSV that is read."""
-
-MAX_LENGTH = 1000
-"""Longest field of a prompt CSV, in characters; longer ones are as a rule an unclosed quote."""
 
 
 @dataclass(frozen=True)
@@ -217,10 +209,10 @@ def parse_cell(text: str) -> dict[str, str]:
         match = re.fullmatch(r"([a-z][a-z0-9_]*)=([^\s=*]+(?: [^\s=*]+)*)", part)
         if match is None:
             raise ValueError(
-                f"cell {_show(text)} cannot be read; write attribute=group, with ';' between several"
+                f"cell {show(text)} cannot be read; write attribute=group, with ';' between several"
             )
         if match[1] in cell:
-            raise ValueError(f"cell {_show(text)} names attribute {match[1]!r} twice; keep one")
+            raise ValueError(f"cell {show(text)} names attribute {match[1]!r} twice; keep one")
         cell[match[1]] = match[2]
     return cell
 
@@ -238,12 +230,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """
     parts = text.split(";") if text else []
     if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
-        raise ValueError(f"seeds {_show(text)} cannot be read; write whole numbers with ';' between several")
+        raise ValueError(f"seeds {show(text)} cannot be read; write whole numbers with ';' between several")
     seeds = tuple(map(int, parts))
     if any(seed >= 2**63 for seed in seeds):
-        raise ValueError(f"seeds {_show(text)} has a number too large; keep below 2^63")
+        raise ValueError(f"seeds {show(text)} has a number too large; keep below 2^63")
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds {_show(text)} lists a seed twice; keep one")
+        raise ValueError(f"seeds {show(text)} lists a seed twice; keep one")
     return seeds
 
 
@@ -278,80 +270,54 @@ def _sha256(value: Any) -> str:
 
 def _read_csv(path: Path, *, name: str) -> tuple[str, tuple[Prompt, ...]]:
     """The leading comment without its ``#``, empty if there is none, and the prompts of a CSV."""
-    text = _read_text(path)
+    file = CsvFile("prompt file", path)
+    text = file.text()
     comment = ""
     lines = 0
     if text.startswith("#"):
         comment, _, text = text.partition("\n")
         lines = 1
-    records = _records(path, text, lines_before=lines)
+    records = file.records(text, lines_before=lines)
     _, header = next(records, (0, []))
     if tuple(header) not in (COLUMNS, (*COLUMNS, SEEDS)):
-        found = _show(",".join(header)) if header else "missing"
+        found = show(",".join(header)) if header else "missing"
         wanted = f"{','.join(COLUMNS)}, with {SEEDS} after them where prompts list their seeds"
-        raise _fault(path, lines + 1, f"the header is {found}; it must be {wanted}")
+        raise file.fault(lines + 1, f"the header is {found}; it must be {wanted}")
     prompts: dict[str, Prompt] = {}
     line_of: dict[str, int] = {}
     for line, fields in records:
         try:
             prompt = _parse_row(fields, columns=header, name=name)
         except ValueError as fault:
-            raise _fault(path, line, str(fault)) from fault
+            raise file.fault(line, str(fault)) from fault
         if prompt.id in prompts:
             first = line_of[prompt.id]
-            raise _fault(
-                path, line, f"prompt {_show(prompt.text)} is already on line {first}; remove one of the two"
+            raise file.fault(
+                line, f"prompt {show(prompt.text)} is already on line {first}; remove one of the two"
             )
         prompts[prompt.id] = prompt
         line_of[prompt.id] = line
     if not prompts:
-        raise _fault(path, lines + 2, "no prompt follows the header; add one prompt a line")
+        raise file.fault(lines + 2, "no prompt follows the header; add one prompt a line")
     return comment.lstrip("#").strip(), tuple(prompts.values())
-
-
-def _read_text(path: Path) -> str:
-    """The file's text with line feeds as line ends and without a byte-order mark."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as fault:
-        raise EvenhandError(f"prompt file {path} cannot be read: {fault}; check the path") from fault
-    if len(data) > MAX_BYTES:
-        raise EvenhandError(f"prompt file {path} is larger than {MAX_BYTES // 2**20} MiB; split it")
-    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if b"\0" in data:
-        line = data[: data.index(b"\0")].count(b"\n") + 1
-        raise _fault(path, line, "holds a NUL byte; save the file as CSV text in UTF-8")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as fault:
-        line = fault.object[: fault.start].count(b"\n") + 1
-        raise _fault(path, line, f"is not UTF-8 ({fault.reason}); save the file in UTF-8") from fault
-
-
-def _records(path: Path, text: str, *, lines_before: int) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV text, each with the line on which it starts."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    while True:
-        line = lines_before + reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as fault:
-            raise _fault(path, line, f"is not CSV ({fault}); quote fields as in RFC 4180") from fault
-        yield line, fields
 
 
 def _parse_row(fields: list[str], *, columns: Sequence[str], name: str) -> Prompt:
     """The prompt of one row; a ``ValueError`` says what is wrong with it and what to do."""
-    if len(fields) != len(columns):
-        raise ValueError(
-            f"{len(fields)} columns; write the {len(columns)} of the header, quoting any comma inside one"
-        )
+    check_width(fields, columns)
     for column, value in zip(columns, fields, strict=True):
-        _check_field(column, value)
+        check_field(column, value, empty=("cell", SEEDS))
     text, concept, template, kind, cell, *listed = fields
+    prompt = make_prompt(text, name=name, concept=concept, template=template, kind=kind, cell=cell)
+    return replace(prompt, seeds=parse_seeds(listed[0])) if listed else prompt
+
+
+def make_prompt(text: str, *, name: str, concept: str, template: str, kind: str, cell: str) -> Prompt:
+    """The prompt with these fields, its cell as in the CSV, as one of the set ``name``.
+
+    Raises:
+        ValueError: The kind is unknown, or the cell cannot be read or does not go with the kind.
+    """
     if kind not in KINDS:
         raise ValueError(str(unknown("kind", kind[:40], KINDS)))
     groups = parse_cell(cell)
@@ -361,37 +327,8 @@ def _parse_row(fields: list[str], *, columns: Sequence[str], name: str) -> Promp
         )
     if groups and kind not in ("explicit", "over_correction"):
         raise ValueError(
-            f"a prompt of kind {kind!r} has cell {_show(cell)}; leave it empty, or make the kind explicit"
+            f"a prompt of kind {kind!r} has cell {show(cell)}; leave it empty, or make the kind explicit"
         )
     return Prompt(
-        id=_sha256([name, text])[:16],
-        text=text,
-        concept=concept,
-        template=template,
-        kind=kind,
-        cell=groups,
-        seeds=parse_seeds(listed[0]) if listed else (),
+        id=_sha256([name, text])[:16], text=text, concept=concept, template=template, kind=kind, cell=groups
     )
-
-
-def _check_field(column: str, value: str) -> None:
-    if not value and column not in ("cell", SEEDS):
-        raise ValueError(f"column {column} is empty; fill it in")
-    if len(value) > MAX_LENGTH:
-        raise ValueError(
-            f"column {column} holds {_show(value)}, over {MAX_LENGTH} characters; look for an open quote"
-        )
-    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in value):
-        raise ValueError(
-            f"column {column} holds {_show(value)}; take the line break or control character out"
-        )
-    if value != value.strip():
-        raise ValueError(f"column {column} holds {_show(value)}; take the spaces at its ends away")
-
-
-def _show(value: str) -> str:
-    return repr(value if len(value) <= 60 else f"{value[:60]}…")
-
-
-def _fault(path: Path, line: int, what: str) -> EvenhandError:
-    return EvenhandError(f"prompt file {path}, line {line}: {what}")

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompt_sets import (
-    MAX_BYTES,
-    MAX_LENGTH,
     PromptSet,
     format_cell,
     format_seeds,
@@ -20,6 +18,7 @@ from evenhand.bench.prompt_sets import (
     parse_cell,
     parse_seeds,
 )
+from evenhand.bench.strict_csv import MAX_BYTES, MAX_LENGTH
 
 HEADER = "prompt,concept,template,kind,cell\n"
 ROW = "a photo of a nurse,nurse,photo,neutral,\n"
