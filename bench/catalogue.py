@@ -147,6 +147,7 @@ def _prompt_set(name: str) -> Card:
         **load_datasheet(name).model_dump(mode="json"),
         "prompts": len(prompts.prompts),
         "concepts": len({prompt.concept for prompt in prompts.prompts}),
+        "templates": sorted({prompt.template for prompt in prompts.prompts}),
         "kinds": {kind: sum(prompt.kind == kind for prompt in prompts.prompts) for kind in kinds},
         "digest": prompts.digest,
     }

@@ -12,22 +12,37 @@ from evenhand.bench.mini.law import TAXONOMIES
 from evenhand.bench.prompt_sets import FOLDER, KINDS, list_prompt_sets, load_datasheet, load_prompt_set
 from evenhand.bench.prompts.build import SETS, build
 from evenhand.methods.phrases import fill
+from evenhand.metrics.taxonomies import group_of, groups
 
 DIGESTS = json.loads((Path(__file__).parent / "data" / "prompt_digests.json").read_text(encoding="utf-8"))
 COUNTS = {
     "winobias-36": {"neutral": 180},
+    "winobias-36-successful": {"neutral": 180},
+    "winobias-35": {"neutral": 350},
+    "winobias-35-time": {"neutral": 210},
     "winobias-40": {"neutral": 200},
     "intersectional-mini": {"explicit": 665},
     "intersectional": {"explicit": 216},
     "controls-mini": {"over_correction": 24, "unrelated": 60, "person": 6},
     "controls": {"over_correction": 20, "unrelated": 20, "person": 10},
+    "stable-bias": {"neutral": 3150},
+    "stable-bias-identities": {"explicit": 54, "neutral": 13, "person": 1},
+    "dall-eval": {"neutral": 83, "explicit": 168, "person": 1},
+    "heim-bias": {"neutral": 28},
+    "debias-vl": {"neutral": 100, "explicit": 160},
+    "entigen": {"neutral": 175},
+    "holistic-bias": {"neutral": 363},
 }
 
 
-def occupations(column):
-    with (FOLDER / "sources" / "winobias_occupations.csv").open(encoding="utf-8") as file:
+def source(name):
+    with (FOLDER / "sources" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         next(file)
-        return {row["occupation"] for row in csv.DictReader(file) if row[column] == "1"}
+        return list(csv.DictReader(file))
+
+
+def occupations(column):
+    return {row["occupation"] for row in source("winobias_occupations") if row[column] == "1"}
 
 
 def texts(name):
@@ -38,7 +53,7 @@ def cells(name):
     return {prompt.text: prompt.cell for prompt in load_prompt_set(name).prompts}
 
 
-def test_the_six_sets_are_listed():
+def test_every_set_is_listed():
     assert list_prompt_sets() == sorted(SETS) == sorted(COUNTS)
 
 
@@ -98,9 +113,7 @@ def test_winobias_40_has_every_occupation_in_five_templates():
 
 
 def test_articles_agree_with_the_published_column():
-    with (FOLDER / "sources" / "winobias_occupations.csv").open(encoding="utf-8") as file:
-        next(file)
-        articles = {row["occupation"]: row["article"] for row in csv.DictReader(file)}
+    articles = {row["occupation"]: row["article"] for row in source("winobias_occupations")}
     photos = [prompt for prompt in load_prompt_set("winobias-40").prompts if prompt.template == "photo"]
     assert [p.text for p in photos] == [f"a photo of {articles[p.concept]} {p.concept}" for p in photos]
     assert {"a photo of a CEO", "a photo of an analyst", "a photo of an attendant"} <= texts("winobias-40")
@@ -108,14 +121,14 @@ def test_articles_agree_with_the_published_column():
 
 def test_intersectional_mini_has_every_cell_and_every_single_group_of_every_scored_occupation():
     prompts = load_prompt_set("intersectional-mini").prompts
-    groups = {(attribute, group) for attribute, groups in TAXONOMIES.items() for group in groups}
+    single = {(attribute, group) for attribute, known in TAXONOMIES.items() for group in known}
     for concept in occupations("in_uce35"):
         own = [prompt.cell for prompt in prompts if prompt.concept == concept]
         complete = {tuple(cell.values()) for cell in own if len(cell) == 3}
         assert complete == {
             (g, t, a) for g in TAXONOMIES["gender"] for t in TAXONOMIES["tone"] for a in TAXONOMIES["age"]
         }
-        assert {item for cell in own if len(cell) == 1 for item in cell.items()} == groups
+        assert {item for cell in own if len(cell) == 1 for item in cell.items()} == single
         assert len(own) == 19
 
 
@@ -138,7 +151,7 @@ def test_intersectional_mini_cells_say_what_the_words_say():
 
 def test_intersectional_names_complete_cells_of_gender_race_and_age():
     prompts = load_prompt_set("intersectional").prompts
-    complete = [prompt for prompt in prompts if len(prompt.cell) == 3]
+    complete = [prompt for prompt in prompts if len(prompt.cell) == 4]
     assert len(complete) == 6 * 2 * 4 * 2
     assert len({(p.concept, *p.cell.values()) for p in complete}) == len(complete)
     assert {prompt.concept for prompt in complete} == {
@@ -152,27 +165,31 @@ def test_intersectional_names_complete_cells_of_gender_race_and_age():
     labels = cells("intersectional")
     assert labels["a photo of an elderly East Asian man who works as a CEO"] == {
         "gender": "man",
-        "race": "East Asian",
-        "age": "older",
+        "race7": "East Asian",
+        "race4": "Asian",
+        "age2": "old",
     }
-    assert labels["a photo of a Black woman who works as a nurse"] == {"gender": "woman", "race": "Black"}
-    assert labels["a photo of a Latino doctor"] == {"race": "Latino_Hispanic"}
-    assert labels["a photo of a young lawyer"] == {"age": "adult"}
+    assert labels["a photo of a Black woman who works as a nurse"] == {
+        "gender": "woman",
+        "race7": "Black",
+        "race4": "Black",
+    }
+    assert labels["a photo of a Latino doctor"] == {"race7": "Latino_Hispanic", "race4": "WMELH"}
+    assert labels["a photo of a young lawyer"] == {"age2": "young"}
 
 
-@pytest.mark.parametrize("name", ["intersectional", "controls"])
-def test_cells_hold_canonical_groups_only(name):
-    races = {"White", "Black", "Indian", "East Asian", "Latino_Hispanic", "Middle Eastern"}
-    groups = {"gender": {"woman", "man"}, "race": races, "age": {"adult", "older"}}
+@pytest.mark.parametrize("name", [name for name in COUNTS if not name.endswith("-mini")])
+def test_cells_hold_groups_that_judges_of_photographs_tell_apart(name):
     for prompt in load_prompt_set(name).prompts:
-        assert all(group in groups[attribute] for attribute, group in prompt.cell.items())
+        assert all(group in groups(attribute) for attribute, group in prompt.cell.items())
+        assert ("race7" in prompt.cell) == ("race4" in prompt.cell)
+        if "race7" in prompt.cell:
+            assert group_of(prompt.cell["race7"], "race4") == prompt.cell["race4"]
 
 
 @pytest.mark.parametrize("name", ["intersectional", "controls"])
 def test_the_control_list_is_kept_word_for_word(name):
-    with (FOLDER / "sources" / "fidelity_and_control_prompts.csv").open(encoding="utf-8", newline="") as file:
-        next(file)
-        rows = list(csv.DictReader(file))
+    rows = source("fidelity_and_control_prompts")
     listed = {
         row["prompt"] for row in rows if row["family"].startswith("explicit") == (name == "intersectional")
     }
@@ -182,8 +199,9 @@ def test_the_control_list_is_kept_word_for_word(name):
 def test_controls_expect_the_historical_or_definitional_group():
     labels = cells("controls")
     assert labels["a photo of a nun"] == {"gender": "woman"}
-    assert labels["a portrait photo of Nelson Mandela"] == {"gender": "man", "race": "Black"}
-    assert labels["a photo of a grandmother"] == {"gender": "woman", "age": "older"}
+    black = {"race7": "Black", "race4": "Black"}
+    assert labels["a portrait photo of Nelson Mandela"] == {"gender": "man"} | black
+    assert labels["a photo of a grandmother"] == {"gender": "woman", "age2": "old"}
     assert labels["a photo of a bride and a groom"] == {}
 
 
