@@ -111,7 +111,7 @@ class Suite(Spec):
         balance: Attributes whose joint cells the methods balance.
         target: The shares that methods aim at and that deviations are measured from: ``"uniform"``,
             ``"labour"`` (share of women by occupation, United States 2022), or a table of
-            :mod:`evenhand.bench.targets`; the path of a CSV is replaced by its table.
+            :mod:`evenhand.bench.targets`; the path of a CSV or of a result is replaced by its table.
         report: Attribute sets that are measured, each a list of attribute names.
         primary: The attribute set whose RMSDelta ranks the methods.
         panel: Judges that vote. A method's steering judge may not be among them.

@@ -1,4 +1,4 @@
-"""Desired shares other than even ones: labour statistics, or a user's own table.
+"""Desired shares other than even ones: labour statistics, a model's own shares, or a user's own table.
 
 A table gives, for a concept and an attribute, the share of every group; the concept ``*`` stands for every
 concept without shares of its own. Attributes that a table does not name aim at even shares, and attributes
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.result import Result
 
 UNIFORM, LABOUR = "uniform", "labour"
 
@@ -39,9 +40,13 @@ _OCCUPATIONS = Path(__file__).parent / "prompts" / "sources" / "winobias_occupat
 def read_table(path: Path) -> Table:
     """The table of a CSV ``concept,attribute,group,share``; it may begin with a ``#`` line.
 
+    A path that ends in ``.json`` is a result: see :func:`drawn_table`.
+
     Raises:
         EvenhandError: The file cannot be read, or a line is not what it should be.
     """
+    if path.suffix == ".json":
+        return drawn_table(Result.load(path))
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as fault:
@@ -71,6 +76,40 @@ def _share(text: str, place: str) -> float:
         return float(text)
     except ValueError as fault:
         raise EvenhandError(f"{place}: share {text!r} is not a number; write 0.25 for 25 %") from fault
+
+
+def drawn_table(result: Result) -> Table:
+    """Shares that a result's method drew on neutral prompts, by the panel: those of the base model, mostly.
+
+    Distances from them say how far a method moved the model, wanted or not. They are estimates: the sampling
+    error of this target is in no interval and no floor. Corrected shares are taken where the result has them.
+
+    Raises:
+        EvenhandError: The result has no shares by concept, or none for one of its concepts.
+    """
+    rows = [
+        row
+        for row in result.estimates
+        if (row.metric, row.kind, row.judge) == ("share", "neutral", "panel")
+        and row.concept
+        and row.attributes in result.spec.attributes
+    ]
+    corrected = {row.attributes for row in rows if row.corrected}
+    table: Table = {}
+    for row in rows:
+        if row.corrected != (row.attributes in corrected):
+            continue
+        if math.isnan(row.value):
+            raise EvenhandError(
+                f"the result of {result.spec.method.label!r} has no {row.attributes} share of "
+                f"{row.concept!r}; draw more pictures of it or leave it out"
+            )
+        table.setdefault(row.concept, {}).setdefault(row.attributes, {})[row.group] = row.value
+    if not table:
+        raise EvenhandError(
+            f"the result of {result.spec.method.label!r} has no shares by concept; take one of a run"
+        )
+    return table
 
 
 @cache

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from methods_kit import GENDER, Studio, counts, make_task
 from metrics_kit import CELLS, TAXONOMY, World, pick
+from report_kit import a_result, an_estimate
 
 from evenhand.bench import evaluate, record
 from evenhand.bench.errors import EvenhandError
@@ -312,3 +313,59 @@ def test_a_run_fits_measures_and_reports_towards_labour_shares(tmp_path):
         assert row["gaps"][0] == pytest.approx(abs(row["ratios"][0][0] - share))
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "the share of women in each occupation in the United States, 2022" in page
+
+
+def drawn(tmp_path, women, *, corrected=None):
+    """A result file whose base drew these shares of women by occupation."""
+    tables = {False: women} | ({} if corrected is None else {True: corrected})
+    rows = [
+        an_estimate(
+            "share",
+            share,
+            attributes="gender",
+            concept=concept,
+            group=group,
+            kind="neutral",
+            judge="panel",
+            corrected=truth,
+        )
+        for truth, table in tables.items()
+        for concept, value in table.items()
+        for group, share in (("woman", value), ("man", 1 - value))
+    ]
+    path = tmp_path / "base.json"
+    path.write_text(a_result().model_copy(update={"estimates": rows}).to_json(), encoding="utf-8")
+    return str(path)
+
+
+def test_the_base_model_s_own_shares_may_be_the_target(tmp_path):
+    seen, true = {"nurse": 0.8, "CEO": 0.125}, {"nurse": 0.9, "CEO": 0.0625}
+    for corrected, wanted in ((None, seen), (true, true)):
+        suite = aiming_at(drawn(tmp_path, seen, corrected=corrected))
+        shares = suite.target_shares(["nurse", "CEO"], ("gender", "age"))
+        np.testing.assert_allclose(shares[:, :2].sum(axis=1), list(wanted.values()))
+        np.testing.assert_allclose(shares[:, 0], shares[:, 1])
+
+
+def test_a_result_without_shares_is_no_target(tmp_path):
+    with pytest.raises(EvenhandError, match=r"result of 'base' has no shares by concept; take one of a run"):
+        aiming_at(drawn(tmp_path, {}))
+    with pytest.raises(EvenhandError, match=r"no gender share of 'nurse'; draw more pictures of it"):
+        aiming_at(drawn(tmp_path, {"nurse": float("nan")}))
+    (tmp_path / "own.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(EvenhandError, match=r"result .*own\.json has schema version None"):
+        aiming_at(str(tmp_path / "own.json"))
+
+
+def test_a_model_is_at_no_distance_from_its_own_shares(tmp_path):
+    data = read_suite(Path(__file__).with_name("tiny_suite.toml")).model_dump()
+    (base,) = evaluate(Suite.model_validate(data), methods=["base"], out=tmp_path / "even").results
+    path = tmp_path / "even" / "results" / "base.json"
+    own = Suite.model_validate(data | {"target": str(path)})
+    (again,) = evaluate(own, methods=["base"], out=tmp_path / "own").results
+    corrected = base.estimate(
+        "share", attributes="gender", corrected=True, concept=base.spec.concepts[0], group="woman"
+    )
+    keys = {"attributes": "gender", "corrected": corrected is not None}
+    assert base.estimate("delta_tv", **keys).value > 0.01
+    assert again.estimate("delta_tv", **keys).value == pytest.approx(0, abs=1e-8)
