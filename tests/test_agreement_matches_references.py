@@ -1,20 +1,52 @@
 """Agreement of judges: published values and independent implementations."""
 
+from functools import partial
+
 import krippendorff
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from metrics_kit import read
-from sklearn.metrics import cohen_kappa_score
+from sklearn.metrics import cohen_kappa_score, f1_score
+from statsmodels.stats import inter_rater
 
-from evenhand.metrics.agreement import cohen_kappa, krippendorff_alpha
+from evenhand.metrics.agreement import (
+    by_class,
+    by_stratum,
+    cohen_kappa,
+    fleiss_kappa,
+    gwet_ac1,
+    krippendorff_alpha,
+    majority,
+    votes_of,
+)
 
 MISSING = 3
 
 
-def alpha(codes, groups=MISSING):
-    return krippendorff_alpha(np.array(codes), groups, draws=200, rng=np.random.default_rng(0))
+UNITS = st.lists(st.lists(st.integers(0, MISSING), min_size=3, max_size=3), min_size=4, max_size=12).map(
+    lambda units: np.array(units).T
+)
+"""Labels of three judges on a few units, some missing."""
+
+
+def sampled(statistic, codes, groups=MISSING, **options):
+    return statistic(np.array(codes), groups, draws=200, rng=np.random.default_rng(0), **options)
+
+
+alpha = partial(sampled, krippendorff_alpha)
+
+
+def compared(codes):
+    """Groups among units with two labels: with fewer than two there is nothing to agree on."""
+    paired = [set(unit) - {MISSING} for unit in codes.T if (unit != MISSING).sum() > 1]
+    return set().union(*paired)
+
+
+def by_the_krippendorff_package(codes, level):
+    data = np.where(codes == MISSING, np.nan, codes).astype(float)
+    return krippendorff.alpha(reliability_data=data, level_of_measurement=level, value_domain=range(3))
 
 
 def test_alpha_of_the_worked_example():
@@ -24,18 +56,85 @@ def test_alpha_of_the_worked_example():
     assert found.low <= found.value <= found.high
 
 
-@given(st.lists(st.lists(st.integers(0, MISSING), min_size=3, max_size=3), min_size=4, max_size=12))
-def test_alpha_agrees_with_the_krippendorff_package(units):
-    codes = np.array(units).T
-    data = np.where(codes == MISSING, np.nan, codes).astype(float)
-    paired = [set(unit) - {MISSING} for unit in units if sum(code != MISSING for code in unit) > 1]
-    if len(set().union(*paired)) < 2:
-        assert np.isnan(alpha(codes).value)
-        return
-    expected = krippendorff.alpha(
-        reliability_data=data, level_of_measurement="nominal", value_domain=range(3)
-    )
-    assert alpha(codes).value == pytest.approx(expected, abs=1e-9)
+@pytest.mark.parametrize("level", ["nominal", "ordinal"])
+@given(UNITS)
+def test_alpha_agrees_with_the_krippendorff_package(level, codes):
+    found = alpha(codes, level=level).value
+    if len(compared(codes)) < 2:
+        assert np.isnan(found)
+    else:
+        assert found == pytest.approx(by_the_krippendorff_package(codes, level), abs=1e-9)
+
+
+def test_ordinal_alpha_takes_neighbours_lightly():
+    near, far = [[0, 1, 2, 0, 1, 2], [1, 1, 2, 0, 2, 2]], [[0, 1, 2, 0, 1, 2], [2, 1, 2, 0, 1, 0]]
+    assert alpha(near, level="ordinal").value > alpha(near).value > alpha(far, level="ordinal").value
+
+
+@given(UNITS)
+def test_fleiss_kappa_agrees_with_statsmodels(codes):
+    full = codes[:, (codes < MISSING).all(axis=0)]
+    found = sampled(fleiss_kappa, codes)
+    assert found.n == full.shape[1]
+    if len(np.unique(full)) < 2:
+        assert np.isnan(found.value)
+    else:
+        assert found.value == pytest.approx(inter_rater.fleiss_kappa(votes_of(full, MISSING)), abs=1e-9)
+
+
+GWET_EXAMPLE = """
+11.1 2232 3333 3333 2222 1234 4444 1121 2222 .555 ..11 ..3.
+"""
+"""Twelve units, four raters, five categories, some missing: the worked example of Gwet's handbook."""
+
+
+def gwet_example():
+    unrated = 5
+    units = [[unrated if sign == "." else int(sign) - 1 for sign in unit] for unit in GWET_EXAMPLE.split()]
+    return np.array(units).T
+
+
+def test_ac1_and_alpha_of_the_handbook():
+    assert sampled(gwet_ac1, gwet_example(), 5).value == pytest.approx(0.77544, abs=5e-6)
+    assert alpha(gwet_example(), 5).value == pytest.approx(0.74342, abs=5e-6)
+    assert sampled(gwet_ac1, gwet_example(), 5).n == 11
+
+
+def test_ac1_stays_high_where_a_dominant_group_drags_kappa_down():
+    first = np.array([0] * 95 + [1] * 5)
+    codes = np.array([first, np.roll(first, 5)])
+    agreed = 0.9
+    share = 0.95
+    chance = 2 * share * (1 - share)
+    assert sampled(gwet_ac1, codes, 2).value == pytest.approx((agreed - chance) / (1 - chance))
+    assert cohen_kappa(*codes, 2).value < 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=4, max_size=40))
+def test_agreement_on_a_class_of_two_judges_is_the_f1_score(pairs):
+    codes = np.array(pairs).T
+    expected = f1_score(*codes, labels=[0, 1, 2], average=None, zero_division=np.nan)
+    found = [each.value for each in sampled(by_class, codes)]
+    assert found == pytest.approx(expected.tolist(), nan_ok=True)
+
+
+def test_agreement_by_class_shows_the_group_that_judges_dispute():
+    table = read("judge_testbed_fairface3k")
+    codes = np.array([(table[f"{name}_gender"] == "Male").to_numpy(int) for name in ("deepface", "facellm")])
+    women, men = sampled(by_class, codes, 2)
+    assert women.high < men.low and women.low < women.value < women.high
+
+
+def test_agreement_by_stratum_is_that_of_the_pictures_in_it():
+    rng = np.random.default_rng(0)
+    codes, strata = rng.integers(0, 3, (2, 60)), ["nurse", "guard", "nurse"] * 20
+    found = by_stratum(codes, 3, strata=strata, statistic=alpha)
+    assert list(found) == ["guard", "nurse"] and found["guard"].n == 20
+    assert found["guard"] == alpha(codes[:, 1::3], 3)
+
+
+def test_the_majority_label_needs_more_judges_than_any_other():
+    assert majority(np.array([[0, 0, 1, 3], [0, 1, 2, 3], [1, 2, 2, 0]]), 3).tolist() == [0, 3, 2, 0]
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=4, max_size=40))
@@ -47,10 +146,27 @@ def test_kappa_agrees_with_sklearn(pairs):
         assert cohen_kappa(first, second, 3).value == pytest.approx(cohen_kappa_score(first, second))
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=4, max_size=40))
+def test_quadratic_kappa_agrees_with_sklearn(pairs):
+    first, second = np.array(pairs).T
+    if len({*first, *second}) < 2:
+        assert np.isnan(cohen_kappa(first, second, 4, quadratic=True).value)
+    else:
+        expected = cohen_kappa_score(first, second, weights="quadratic", labels=range(4))
+        assert cohen_kappa(first, second, 4, quadratic=True).value == pytest.approx(expected)
+
+
 def test_kappa_leaves_out_what_either_judge_does_not_decide():
     first, second = np.array([0, 1, 0, 2, 1]), np.array([0, 1, 1, 0, 2])
     found = cohen_kappa(first, second, 2)
     assert found.n == 3 and found.value == pytest.approx(cohen_kappa_score(first[:3], second[:3]))
+
+
+def test_six_races_of_the_test_bed():
+    table = read("judge_testbed_fairface3k")
+    races = sorted({*table["deepface_race6"], *table["facellm_race6"]})
+    first, second = (table[f"{name}_race6"].map(races.index).to_numpy() for name in ("deepface", "facellm"))
+    assert cohen_kappa(first, second, len(races)).value == pytest.approx(0.529917, abs=1e-6)
 
 
 def test_judges_with_opposite_biases_agree_badly_though_each_is_better_than_that():
@@ -75,5 +191,6 @@ def test_alpha_interval_covers_resamples_of_the_units():
 
 def test_no_pair_of_labels_has_no_agreement():
     nothing = alpha([[3, 3], [3, 0]])
+    assert np.isnan(sampled(gwet_ac1, [[3, 3], [3, 0]]).value) and sampled(fleiss_kappa, [[3], [3]]).n == 0
     assert np.isnan([nothing.value, nothing.low, nothing.high]).all() and nothing.n == 0
     assert np.isnan(cohen_kappa(np.array([2]), np.array([0]), 2).value)
