@@ -13,9 +13,10 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.representation import FloatArray
+from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.uncertainty import stream
 
 CONFUSION_COLUMNS = ("judge", "attributes", "truth", "label", "count")
@@ -90,6 +91,45 @@ def draw_matrices(counts: FloatArray, *, draws: int, rng: np.random.Generator) -
     return np.stack(rows, axis=1)
 
 
+def draw_stratified(
+    truth: NDArray[np.int64],
+    answers: NDArray[np.int64],
+    *,
+    weights: FloatArray,
+    strata: NDArray[np.int64],
+    groups: int,
+    draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Matrices ``(draws, K, K + 1)`` of anchors resampled within the strata that they were chosen in.
+
+    Where the judge's own answer chose the anchors, resampling all of them would scatter what the design
+    fixed. A row that a resample misses becomes ``nan``. Source: measurement.md 3.1.
+
+    Args:
+        truth: ``(n,)`` group indices.
+        answers: ``(n,)`` what the judge said, ``groups`` where it abstained.
+        weights: ``(n,)``, the inverse of each anchor's chance of being chosen.
+        strata: ``(n,)`` selection stratum of each anchor, from 0.
+        groups: Number of groups ``K``.
+        draws: Number of resamples.
+        rng: Random stream.
+    """
+    table = np.zeros((draws, groups * (groups + 1)))
+    place = truth * (groups + 1) + answers
+    for stratum in np.unique(strata):
+        inside = strata == stratum
+        cells, often = np.unique(
+            np.column_stack([place[inside], weights[inside]]), axis=0, return_counts=True
+        )
+        drawn = rng.multinomial(int(inside.sum()), often / often.sum(), size=draws)
+        weighed = drawn * cells[:, 1]
+        for cell in np.unique(cells[:, 0]):
+            table[:, int(cell)] += weighed[:, cells[:, 0] == cell].sum(axis=1)
+    counts = table.reshape(draws, groups, groups + 1)
+    return ratio(counts, counts.sum(axis=-1, keepdims=True))
+
+
 def kronecker(matrices: Sequence[FloatArray]) -> FloatArray:
     """Joint matrix ``(..., K, K + 1)`` of attributes whose errors are independent given the truth.
 
@@ -141,7 +181,7 @@ def calibrate(
     Raises:
         EvenhandError: The table names a group that the taxonomy lacks.
     """
-    own = _counts(table, judge, attributes, taxonomy)
+    own = counts_of(table, judge=judge, attributes=attributes, taxonomy=taxonomy)
     if len(attributes) > 1 and (own is None or own.sum(axis=1).min() < JOINT_ANCHORS):
         parts = [
             calibrate(table, judge=judge, attributes=[name], taxonomy=taxonomy, draws=draws, seed=seed)
@@ -172,10 +212,14 @@ def _checked(matrix: FloatArray, draws: FloatArray, remark: str) -> Calibration 
     return Refusal(reason) if reason else Calibration(matrix, draws, remark)
 
 
-def _counts(
-    table: pd.DataFrame, judge: str, attributes: Sequence[str], taxonomy: Mapping[str, Sequence[str]]
+def counts_of(
+    table: pd.DataFrame, *, judge: str, attributes: Sequence[str], taxonomy: Mapping[str, Sequence[str]]
 ) -> FloatArray | None:
-    """Counts ``(K, K + 1)`` of one judge and attribute set, ``None`` without a row."""
+    """Counts ``(K, K + 1)`` of one judge on an attribute or joint attribute, ``None`` without a row.
+
+    Raises:
+        EvenhandError: The table names a group that the taxonomy lacks.
+    """
     name = "*".join(attributes)
     rows = table[(table["judge"] == judge) & (table["attributes"] == name)]
     if rows.empty:
