@@ -15,16 +15,15 @@ from typing import Annotated, Any
 
 import typer
 
+from evenhand.bench.commands import humans
+from evenhand.bench.commands.shared import Json
+from evenhand.bench.commands.shared import examples as _examples
 from evenhand.bench.errors import EvenhandError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 KINDS = "methods, judges, metrics, suites, prompts or models"
-
-
-def _examples(*commands: str) -> str:
-    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="rich")
@@ -40,6 +39,7 @@ method_app = typer.Typer(
 )
 app.add_typer(board_app)
 app.add_typer(method_app)
+app.add_typer(humans.app)
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="Name or TOML file of a suite.")]
 Methods = Annotated[
@@ -54,7 +54,6 @@ RunOut = Annotated[
 ]
 Limit = Annotated[int, typer.Option(min=0, metavar="N", help="At most N prompts of each set; 0 for all.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be made, and make nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Entries = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the published entries.")]
 
 

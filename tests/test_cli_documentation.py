@@ -23,6 +23,8 @@ COMMANDS = {
     ("board", "submit"): {"--entries"},
     ("board", "build"): {"--entries", "--out", "--check"},
     ("method", "export"): {"--run", "--suite", "--model", "--out"},
+    ("humans", "export"): {"--out", "--n", "--explicit", "--least", "--gold", "--seed"},
+    ("humans", "import"): {"--run", "--format", "--rule", "--keep-all", "--json"},
     ("doctor",): {"--json"},
 }
 

@@ -14,13 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from evenhand.bench.errors import EvenhandError
 
-PER_CLASS = 20
-"""Least pictures of each class of the judges' vote."""
-
 Counts = NDArray[np.int64]
 
 
-def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, least: int = PER_CLASS) -> Counts:
+def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, least: int) -> Counts:
     """How many pictures to draw from each stratum.
 
     One from each, so that every picture has a chance; then so many that each class has ``least`` of them, or
@@ -30,7 +27,7 @@ def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, least: int = PER_C
         sizes: ``(S,)`` pictures in each stratum, at least 1.
         classes: ``(S,)`` class of each stratum.
         n: Pictures wanted; all are taken where there are no more.
-        least: Least pictures of each class.
+        least: Least pictures of each class; 20 is advised (measurement.md 4.4).
 
     Raises:
         EvenhandError: ``n`` is too small for that; the message says how many are needed.
@@ -62,9 +59,7 @@ def proportional(room: Counts, total: int) -> Counts:
     return given
 
 
-def draw_sample(
-    pictures: pd.DataFrame, *, n: int, rng: np.random.Generator, least: int = PER_CLASS
-) -> pd.DataFrame:
+def draw_sample(pictures: pd.DataFrame, *, n: int, rng: np.random.Generator, least: int) -> pd.DataFrame:
     """Draws pictures without replacement within strata.
 
     Args:
