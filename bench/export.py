@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError, unknown
-from evenhand.bench.fitting import CountedJudge, CountedSample, fit, folder_name
+from evenhand.bench.fitting import CountedJudge, CountedSample, fit
 from evenhand.bench.judge_spec import load_judge
 from evenhand.bench.method_spec import method_class, parse_method
 from evenhand.bench.models import Model, load_model
@@ -20,7 +20,7 @@ from evenhand.bench.progress import Progress
 from evenhand.bench.resources import load_scorer
 from evenhand.bench.result import Result, Run
 from evenhand.bench.sampler import SOLVERS, Sampler
-from evenhand.bench.store import PictureStore
+from evenhand.bench.store import PictureStore, folder_name
 from evenhand.bench.suite import Suite, load_suite, read_suite
 from evenhand.bench.workspace import load_run
 from evenhand.methods.base import Intervention, load, save

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,12 +145,6 @@ class CountedJudge:
             )
         self.judgements += len(pixels)
         return self.judge.logits(pixels, list(texts))
-
-
-def folder_name(label: str) -> str:
-    """The label as a file name: other characters become ``_``, told apart by a short hash."""
-    plain = re.sub(r"[^A-Za-z0-9._-]", "_", label)
-    return plain if plain == label else f"{plain}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
 
 
 def fit(

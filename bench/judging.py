@@ -18,6 +18,9 @@ from evenhand.metrics.table import LABEL_COLUMNS, label_rows
 CHUNK = 256
 """Pictures judged between two writes to the label table."""
 
+CHUNK_BYTES = 2**28
+"""Bytes of decoded pictures after which a chunk is full, however few they are."""
+
 Taxonomies = Mapping[str, tuple[str, ...]]
 
 
@@ -108,13 +111,19 @@ def alignment(
 
 
 def _chunks(keys: Sequence[str], store: PictureStore) -> Iterator[tuple[list[str], Images, list[bool]]]:
-    for start in range(0, len(keys), CHUNK):
-        chunk = list(keys[start : start + CHUNK])
-        found = [store.get(key) for key in chunk]
-        lost = [key for key, picture in zip(chunk, found, strict=True) if picture is None]
-        if lost:
+    """Keys, pictures of one size, and which of them are broken."""
+    waiting: dict[tuple[int, ...], list[tuple[str, Images, bool]]] = {}
+    for number, key in enumerate(keys, start=1):
+        found = store.get(key)
+        if found is None:
             raise EvenhandError(
-                f"picture {store.path(lost[0])} was altered or removed meanwhile; run the same command again"
+                f"picture {store.path(key)} was altered or removed meanwhile; run the same command again"
             )
-        pictures = [picture for picture in found if picture is not None]
-        yield chunk, np.stack([p[0] for p in pictures]), [p[1] != "ok" for p in pictures]
+        image, status = found
+        waiting.setdefault(image.shape, []).append((key, image, status != "ok"))
+        held = sum(len(rows) * rows[0][1].nbytes for rows in waiting.values())
+        if number % CHUNK == 0 or number == len(keys) or held >= CHUNK_BYTES:
+            for rows in waiting.values():
+                names, images, broken = zip(*rows, strict=True)
+                yield list(names), np.stack(images), list(broken)
+            waiting = {}

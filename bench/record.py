@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -17,8 +17,9 @@ from evenhand.bench.fitting import Fitted
 from evenhand.bench.method_spec import MethodUse
 from evenhand.bench.models import Model
 from evenhand.bench.prompt_sets import PromptSet
-from evenhand.bench.suite import Suite
 from evenhand.bench.targets import UNIFORM
+from evenhand.bench.yardstick import Yardstick
+from evenhand.metrics.calibration import cell_names
 from evenhand.metrics.judges.base import Judge
 from evenhand.metrics.rows import Measurement
 
@@ -33,39 +34,101 @@ GUARANTEE_GPU = "same pictures up to the last bits of GPU kernels; same numbers 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What all methods of a run have in common."""
+    """What all results of a run have in common.
 
-    suite: Suite
-    model: Model
-    prompt_sets: tuple[PromptSet, ...]
+    Attributes:
+        name: Name of the suite, or of the audit.
+        version: Its version.
+        digest: SHA-256 of all that decides what is measured.
+        yardstick: How the pictures were judged and measured.
+        protocol: Settings of generation; empty where the pictures were made elsewhere.
+        balanced: The attributes whose joint cells the target is about.
+        device: Kind of the device that the numbers come from.
+        guarantee: Which determinism holds, in words.
+        prompt_sets: The prompts.
+        judges: Panel, witnesses and steering judges, by name.
+        concepts: Concepts of the neutral prompts, in order.
+        base: Label that the others are compared with, if any.
+        notes: What there is to say besides the remarks of the measurement.
+    """
+
+    name: str
+    version: str
+    digest: str
+    yardstick: Yardstick
+    protocol: Mapping[str, Any]
+    balanced: tuple[str, ...]
+    device: str
+    guarantee: str
+    prompt_sets: tuple[r.PromptSetCard, ...]
     judges: Mapping[str, Judge]
     concepts: tuple[str, ...]
+    base: str | None
+    notes: tuple[str, ...] = ()
 
 
-def machine(model: Model) -> str:
+@dataclass(frozen=True)
+class Subject:
+    """Whose pictures a result is about.
+
+    Attributes:
+        card: The card of the row.
+        model: The generator.
+        revision: Its revision, or the digest of its pictures.
+        cost: What making the pictures took.
+    """
+
+    card: r.MethodCard
+    model: str
+    revision: str
+    cost: r.Cost
+
+
+def subject_of_run(use: MethodUse, *, model: Model, fitted: Fitted, pictures: int) -> Subject:
+    """A method of a run.
+
+    Args:
+        use: The method.
+        model: The model that it treats.
+        fitted: What it did.
+        pictures: Pictures made for the evaluation.
+    """
+    card = r.MethodCard(
+        label=use.label,
+        parameters=use.parameters,
+        steering_judge=use.method.steering_judge,
+        strength=use.strength,
+        intervention=fitted.intervention.digest(),
+        **use.method.info.model_dump(exclude={"architectures"}),
+    )
+    cost = r.Cost(
+        fit_pictures=fitted.pictures,
+        fit_judgements=fitted.judgements,
+        fit_evaluations=fitted.evaluations,
+        pictures=pictures,
+        intervention_bytes=fitted.bytes,
+        record=dict(fitted.intervention.record),
+    )
+    return Subject(card=card, model=model.name, revision=model.revision, cost=cost)
+
+
+def machine(device: torch.device) -> str:
     """The kind of machine, for timings: processor or accelerator, and cores."""
-    if model.device.type == "cuda":
-        return torch.cuda.get_device_name(model.device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     return f"{platform.machine()}, {os.cpu_count()} cores"
 
 
-def results(use: MethodUse, *, provenance: Provenance, measured: Measurement, fitted: Fitted) -> r.Result:
-    """The result of one method of the run."""
-    label = use.label
+def result_of(subject: Subject, *, provenance: Provenance, measured: Measurement) -> r.Result:
+    """The result about one subject."""
+    label = subject.card.label
     return r.Result(
-        spec=_spec(use, provenance, fitted),
-        environment=_environment(provenance.model),
-        cost=r.Cost(
-            fit_pictures=fitted.pictures,
-            fit_judgements=fitted.judgements,
-            fit_evaluations=fitted.evaluations,
-            pictures=measured.coverage[label].made,
-            intervention_bytes=fitted.bytes,
-            record=dict(fitted.intervention.record),
-        ),
+        spec=_spec(subject, provenance),
+        environment=_environment(provenance),
+        cost=subject.cost,
         coverage=_coverage(measured, label),
         estimates=[_estimate(e.__dict__) for e in measured.estimates[label]],
-        comparisons=_comparisons(measured, label),
+        comparisons=_comparisons(measured, label, against=provenance.base),
         ranks=_ranks(measured, label),
         agreement=[
             r.AgreementRow(
@@ -79,7 +142,17 @@ def results(use: MethodUse, *, provenance: Provenance, measured: Measurement, fi
             )
             for a in measured.agreement
         ],
-        notes=list(measured.notes),
+        notes=[*provenance.notes, *measured.notes],
+    )
+
+
+def prompt_set_card(prompt_set: PromptSet) -> r.PromptSetCard:
+    """A prompt set as a result names it."""
+    return r.PromptSetCard(
+        name=prompt_set.name,
+        version=prompt_set.version,
+        digest=prompt_set.digest,
+        prompts=len(prompt_set.prompts),
     )
 
 
@@ -87,69 +160,59 @@ def _estimate(row: Mapping[str, object]) -> r.EstimateRow:
     return r.EstimateRow.model_validate(dict(row))
 
 
-def _spec(use: MethodUse, provenance: Provenance, fitted: Fitted) -> r.Spec:
-    suite, info = provenance.suite, use.method.info
-    card = r.MethodCard(
-        label=use.label,
-        parameters=use.parameters,
-        steering_judge=use.method.steering_judge,
-        strength=use.strength,
-        intervention=fitted.intervention.digest(),
-        **info.model_dump(exclude={"architectures"}),
-    )
+def _spec(subject: Subject, provenance: Provenance) -> r.Spec:
+    yardstick = provenance.yardstick
     return r.Spec(
-        suite=suite.name,
-        suite_version=suite.version,
-        suite_digest=suite.digest(),
-        model=suite.model,
-        model_revision=provenance.model.revision,
-        protocol=suite.protocol.model_dump(mode="json"),
-        attributes={name: list(attribute.groups) for name, attribute in suite.attributes.items()},
-        primary="*".join(suite.primary),
+        suite=provenance.name,
+        suite_version=provenance.version,
+        suite_digest=provenance.digest,
+        model=subject.model,
+        model_revision=subject.revision,
+        protocol=dict(provenance.protocol),
+        attributes={name: list(groups) for name, groups in yardstick.attributes.items()},
+        primary="*".join(yardstick.primary),
         concepts=list(provenance.concepts),
-        **_target(suite, provenance.concepts),
-        prompt_sets=[
-            r.PromptSetCard(name=s.name, version=s.version, digest=s.digest, prompts=len(s.prompts))
-            for s in provenance.prompt_sets
-        ],
-        judges=[_judge(judge, provenance.suite, use) for judge in provenance.judges.values()],
-        method=card,
+        **_target(provenance),
+        prompt_sets=list(provenance.prompt_sets),
+        judges=[_judge(judge, yardstick, subject.card) for judge in provenance.judges.values()],
+        method=subject.card,
     )
 
 
-def _target(suite: Suite, concepts: Sequence[str]) -> dict[str, Any]:
+def _target(provenance: Provenance) -> dict[str, Any]:
     """The fields of the specification that state the target."""
-    names = [cell.name for cell in suite.cells()]
-    if suite.target == UNIFORM:
+    yardstick, concepts = provenance.yardstick, provenance.concepts
+    names = cell_names([yardstick.attributes[name] for name in provenance.balanced])
+    if yardstick.target == UNIFORM:
         return {"target": {name: 1 / len(names) for name in names}}
-    shares = suite.target_shares(concepts, suite.balanced)
+    shares = yardstick.target_shares(concepts, provenance.balanced)
     rows = {
         concept: dict(zip(names, row.tolist(), strict=True))
         for concept, row in zip(concepts, shares, strict=True)
     }
     return {
         "target": dict(zip(names, shares.mean(axis=0).tolist(), strict=True)),
-        "target_name": suite.target if isinstance(suite.target, str) else "table",
+        "target_name": yardstick.target if isinstance(yardstick.target, str) else "table",
         "targets": rows if (shares != shares[0]).any() else {},
     }
 
 
-def _judge(judge: Judge, suite: Suite, use: MethodUse) -> r.JudgeCard:
+def _judge(judge: Judge, yardstick: Yardstick, card: r.MethodCard) -> r.JudgeCard:
     name = judge.info.name
-    steers = name == use.method.steering_judge
+    steers = name == card.steering_judge
     return r.JudgeCard(
-        role="panel" if name in suite.panel else "steering" if steers else "witness",
+        role="panel" if name in yardstick.panel else "steering" if steers else "witness",
         **judge.info.model_dump(mode="json"),
     )
 
 
-def _environment(model: Model) -> r.Environment:
+def _environment(provenance: Provenance) -> r.Environment:
     return r.Environment(
         evenhand=version("evenhand"),
         python=platform.python_version(),
         packages={name: version(name) for name in PACKAGES},
-        device=model.device.type,
-        guarantee=GUARANTEE_CPU if model.device.type == "cpu" else GUARANTEE_GPU,
+        device=provenance.device,
+        guarantee=provenance.guarantee,
     )
 
 
@@ -169,7 +232,9 @@ def _coverage(measured: Measurement, label: str) -> r.Coverage:
     return r.Coverage(planned=found.planned, made=found.made, failed=dict(found.failed), rows=rows)
 
 
-def _comparisons(measured: Measurement, label: str) -> list[r.ComparisonRow]:
+def _comparisons(measured: Measurement, label: str, *, against: str | None) -> list[r.ComparisonRow]:
+    if against is None:
+        return []
     return [
         r.ComparisonRow(
             metric=d.metric,
@@ -178,7 +243,7 @@ def _comparisons(measured: Measurement, label: str) -> list[r.ComparisonRow]:
             judge=d.judge,
             corrected=d.corrected,
             group=d.group,
-            against="base",
+            against=against,
             value=d.value,
             low=d.low,
             high=d.high,

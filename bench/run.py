@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
-from evenhand.bench.fitting import CountedJudge, CountedSample, Fitted, fit, folder_name
+from evenhand.bench.evaluation import Evaluation, Vectors
+from evenhand.bench.fitting import CountedJudge, CountedSample, Fitted, fit
 from evenhand.bench.generate import Drawing, picture_rows
-from evenhand.bench.judge_spec import load_judge
-from evenhand.bench.judging import alignment, check_judge, embed_pictures, judge_pictures
 from evenhand.bench.method_spec import MethodUse, parse_method
 from evenhand.bench.models import Model, load_model, quiet_loaders
 from evenhand.bench.plan import Item, concepts, make_plan
 from evenhand.bench.progress import Progress
 from evenhand.bench.prompt_sets import PromptSet
-from evenhand.bench.record import Provenance, machine, results
-from evenhand.bench.registry import METRICS
-from evenhand.bench.resources import load_confusion, load_scorer
-from evenhand.bench.result import Result, Run, Timing
+from evenhand.bench.record import (
+    GUARANTEE_CPU,
+    GUARANTEE_GPU,
+    Provenance,
+    machine,
+    prompt_set_card,
+    result_of,
+    subject_of_run,
+)
+from evenhand.bench.result import Result, Run
 from evenhand.bench.sampler import Sampler
-from evenhand.bench.store import locked, write_atomically
+from evenhand.bench.store import folder_name, locked
 from evenhand.bench.suite import Suite, load_suite
-from evenhand.bench.targets import UNIFORM
-from evenhand.bench.workspace import Workspace, load_run, merged
-from evenhand.metrics import catalog
-from evenhand.metrics.base import Metric
-from evenhand.metrics.judges.base import Judge
-from evenhand.metrics.measure import MeasurePlan, measure
-from evenhand.metrics.panel import PANEL, vote
+from evenhand.bench.workspace import Phase, Workspace, load_run, merged
+from evenhand.bench.yardstick import Yardstick
 from evenhand.metrics.scorer import ClipScorer
-from evenhand.metrics.table import PERSON_KINDS
 from evenhand.reports.strength import ranked
-
-Vectors = dict[str, NDArray[np.float32]]
 
 BASE = "base"
 """The method that every other one is compared with; it takes part in every run."""
@@ -164,8 +158,10 @@ class _Session:
     def load(self) -> None:
         """Load all that the suite names, so that a fault in it shows before the folder is taken."""
         self.progress.start("load", 0)
-        _ = self.items, self.judges, self.metrics, self.confusion, self.scorer, self.sampler
-        self._target()
+        _ = self.items
+        self.evaluation.load()
+        _ = self.scorer, self.sampler
+        self.evaluation.yardstick.targets(concepts(self.items))
         for use in self.uses:
             use.method.check(family=self.model.family, cells=self.suite.cells())
         self.progress.finish()
@@ -175,8 +171,8 @@ class _Session:
         fitted = {use.label: self._fit(use) for use in self.uses}
         tables = [self._draw(use, fitted[use.label]) for use in self.uses]
         pictures = pd.concat(tables, ignore_index=True)
-        labels = self._judge(pictures)
-        vectors = self._embed(pictures)
+        labels = self.evaluation.judge(pictures, timed=partial(self._timed, "judge_seconds"))
+        vectors = self.evaluation.embed(pictures)
         self.work.picture_table.finish(merged(pictures, self.work.picture_table))
         self._measure(pictures, labels, vectors, fitted)
 
@@ -201,31 +197,21 @@ class _Session:
         return self.suite.protocol.model_dump_json()
 
     @cached_property
-    def taxonomy(self) -> dict[str, tuple[str, ...]]:
-        return self.suite.taxonomy
+    def evaluation(self) -> Evaluation:
+        return Evaluation(
+            Yardstick.of(self.suite),
+            self.work,
+            self.progress,
+            steering={use.label: use.method.steering_judge for use in self.uses},
+        )
 
-    @cached_property
-    def metrics(self) -> tuple[Metric, ...]:
-        named = [METRICS.get(name) for name in self.suite.metrics]
-        return tuple(dict.fromkeys([*catalog.DEFAULT, *named]))
-
-    @cached_property
-    def confusion(self) -> pd.DataFrame:
-        return load_confusion(self.suite.calibration)
-
-    @cached_property
+    @property
     def scorer(self) -> ClipScorer:
-        return load_scorer(self.suite.scorer)
-
-    @cached_property
-    def judges(self) -> dict[str, Judge]:
-        """Panel, witnesses and the methods' steering judges, by name."""
-        steering = [use.method.steering_judge for use in self.uses]
-        names = dict.fromkeys([*self.suite.panel, *self.suite.witnesses, *filter(None, steering)])
-        judges = {name: load_judge(name) for name in names}
-        for judge in judges.values():
-            check_judge(judge, self.taxonomy)
-        return judges
+        if self.evaluation.scorer is None:
+            raise EvenhandError(
+                f"suite {self.suite.name!r} names no scorer; methods may need one: give a CLIP folder"
+            )
+        return self.evaluation.scorer
 
     def _fit(self, use: MethodUse) -> Fitted:
         self.progress.start(f"{use.label}: fit", 0)
@@ -236,7 +222,7 @@ class _Session:
                 concepts=concepts(self.items),
                 sample=CountedSample(self.sampler, self.work.pictures, self.protocol, self.progress),
                 judge=CountedJudge(
-                    use.method.steering_judge, self.judges.get(use.method.steering_judge or "")
+                    use.method.steering_judge, self.evaluation.judges.get(use.method.steering_judge or "")
                 ),
                 image_features=self.scorer.embed,
                 clip=self.scorer,
@@ -254,56 +240,6 @@ class _Session:
         self.progress.finish()
         return picture_rows(use.label, jobs, statuses, self.work.pictures)
 
-    def _judge(self, pictures: pd.DataFrame) -> pd.DataFrame:
-        """Labels of every judge and the panel's vote for all pictures of people."""
-        table = self.work.labels
-        known = table.read()
-        columns = ["key", "judge", "judge_version"]
-        done = set(known[columns].itertuples(index=False, name=None)) if len(known) else set()
-        people = pictures[pictures["kind"].isin(PERSON_KINDS)]
-        for method, group in people.groupby("method", sort=False):
-            keys = list(dict.fromkeys(group["key"]))
-            self.progress.start(f"{method}: judge", len(keys) * len(self.judges))
-            with self._timed("judge_seconds", str(method)):
-                for judge in self.judges.values():
-                    judge_pictures(
-                        judge,
-                        keys=keys,
-                        attributes=self.taxonomy,
-                        store=self.work.pictures,
-                        table=table,
-                        done=done,
-                        progress=self.progress,
-                    )
-                    done |= {(key, judge.info.name, judge.info.version) for key in keys}
-            self.progress.finish()
-        return self._labels(set(people["key"]))
-
-    def _labels(self, keys: set[str]) -> pd.DataFrame:
-        table = self.work.labels
-        rows = table.read()
-        rows = rows[rows["judge"] != PANEL]
-        votes = vote(rows, members=self.suite.panel, taxonomy=self.taxonomy)
-        table.finish(pd.concat([rows, votes], ignore_index=True))
-        versions = {judge.info.name: judge.info.version for judge in self.judges.values()}
-        return rows[rows["key"].isin(keys) & (rows["judge_version"] == rows["judge"].map(versions))]
-
-    def _embed(self, pictures: pd.DataFrame) -> Vectors:
-        """Unit vectors by key; the picture table gets its alignment column from them."""
-        scorer, table = self.scorer, self.work.vectors
-        known = table.read()
-        done = set(known[known["scorer"] == scorer.version]["key"]) if len(known) else set()
-        keys = list(dict.fromkeys(pictures["key"]))
-        self.progress.start("embed", len(keys))
-        embed_pictures(scorer, keys=keys, store=self.work.pictures, table=table, done=done)
-        self.progress.finish()
-        rows = table.read()
-        table.finish(rows)
-        rows = rows[rows["scorer"] == scorer.version]
-        vectors = dict(zip(rows["key"], rows["vector"], strict=True))
-        pictures["alignment"] = alignment(pictures, vectors, scorer.embed_texts)
-        return vectors
-
     def _measure(
         self,
         pictures: pd.DataFrame,
@@ -311,27 +247,25 @@ class _Session:
         vectors: Vectors,
         fitted: dict[str, Fitted],
     ) -> None:
-        unrelated = pictures[(pictures["kind"] == "unrelated") & (pictures["status"] == "ok")]
-        self.progress.start("measure", 0)
-        measured = measure(
+        measured = self.evaluation.measure(
             pictures,
             labels,
-            plan=self._measure_plan(),
-            embeddings={key: vectors[key] for key in sorted(set(unrelated["key"]))},
-        )
-        self.progress.finish()
-        provenance = Provenance(
-            suite=self.suite,
-            model=self.model,
-            prompt_sets=self._planned[1],
-            judges=self.judges,
+            vectors,
             concepts=concepts(self.items),
+            base=BASE,
+            ranked=ranked(self.uses),
         )
-        for use in self.uses:
-            result = results(use, provenance=provenance, measured=measured, fitted=fitted[use.label])
-            path = self.work.root / "results" / f"{folder_name(use.label)}.json"
-            write_atomically(path, result.to_json().encode())
-        self._write_report()
+        subjects = [
+            subject_of_run(
+                use,
+                model=self.model,
+                fitted=fitted[use.label],
+                pictures=measured.coverage[use.label].made,
+            )
+            for use in self.uses
+        ]
+        provenance = self._provenance()
+        self.work.write_results([result_of(s, provenance=provenance, measured=measured) for s in subjects])
         failed = pictures[pictures["status"] != "ok"]
         if len(failed):
             raise IncompleteRunError(
@@ -339,50 +273,22 @@ class _Session:
                 "they count as undetermined in the results, see the coverage in the report"
             )
 
-    def _measure_plan(self) -> MeasurePlan:
-        boot = self.suite.bootstrap
-        steering = {use.label: use.method.steering_judge for use in self.uses}
-        witnesses = {*self.suite.witnesses, *filter(None, steering.values())}
-        return MeasurePlan(
-            attributes=self.taxonomy,
-            panel=self.suite.panel,
-            joints=tuple(names for names in self.suite.report if len(names) > 1),
-            target=self._target(),
-            witnesses=tuple(sorted(witnesses)),
-            steering=steering,
-            ranked=ranked(self.uses),
-            confusion=self.confusion,
-            metrics=self.metrics,
-            draws=boot.draws,
-            seed=boot.seed,
-            resample_concepts=boot.resample_concepts,
+    def _provenance(self) -> Provenance:
+        suite, device = self.suite, self.model.device.type
+        return Provenance(
+            name=suite.name,
+            version=suite.version,
+            digest=suite.digest(),
+            yardstick=self.evaluation.yardstick,
+            protocol=suite.protocol.model_dump(mode="json"),
+            balanced=suite.balanced,
+            device=device,
+            guarantee=GUARANTEE_CPU if device == "cpu" else GUARANTEE_GPU,
+            prompt_sets=tuple(map(prompt_set_card, self._planned[1])),
+            judges=self.evaluation.judges,
+            concepts=concepts(self.items),
+            base=BASE,
         )
 
-    def _target(self) -> dict[str, dict[str, list[float]]]:
-        """Desired shares of every attribute set and concept; nothing where they are even."""
-        if self.suite.target == UNIFORM:
-            return {}
-        named = concepts(self.items)
-        sets = dict.fromkeys([*((name,) for name in self.taxonomy), *self.suite.report])
-        return {
-            "*".join(names): dict(zip(named, self.suite.target_shares(named, names).tolist(), strict=True))
-            for names in sets
-        }
-
-    def _write_report(self) -> None:
-        from evenhand.reports.audit import write_audit
-
-        write_audit(load_run(self.work.root), self.work.root / "report.html")
-
-    @contextmanager
-    def _timed(self, phase: str, label: str) -> Iterator[None]:
-        """Add the seconds of a phase to ``timing.json``, also when it is interrupted."""
-        begun = time.monotonic()
-        try:
-            yield
-        finally:
-            timings = self.work.timings()
-            timing = timings.get(label, Timing(method=label, machine=machine(self.model)))
-            seconds = getattr(timing, phase) + time.monotonic() - begun
-            timings[label] = timing.model_copy(update={phase: round(seconds, 1)})
-            self.work.write_timings(timings)
+    def _timed(self, phase: Phase, label: str) -> AbstractContextManager[None]:
+        return self.work.timed(phase, label, machine=machine(self.model.device))

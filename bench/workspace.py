@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import PictureRow, Result, Run, Timing
-from evenhand.bench.store import PictureStore, Table, write_atomically
+from evenhand.bench.store import PictureStore, Table, folder_name, write_atomically
 from evenhand.bench.suite import Suite, read_suite, to_toml
+
+Phase = Literal["fit_seconds", "generate_seconds", "judge_seconds"]
+"""What takes time in a run: a field of :class:`Timing`."""
 
 SHOWN_PER_CONCEPT = 8
 """Pictures of one concept, kind and method that a report may show."""
@@ -79,6 +85,28 @@ class Workspace:
             return {}
         rows = json.loads(path.read_text(encoding="utf-8"))
         return {row["method"]: Timing.model_validate(row) for row in rows}
+
+    def write_results(self, results: Sequence[Result]) -> None:
+        """Write one file per result, then the report of all results in the folder."""
+        from evenhand.reports.audit import write_audit
+
+        for result in results:
+            path = self.root / "results" / f"{folder_name(result.spec.method.label)}.json"
+            write_atomically(path, result.to_json().encode())
+        write_audit(load_run(self.root), self.root / "report.html")
+
+    @contextmanager
+    def timed(self, phase: Phase, label: str, *, machine: str) -> Iterator[None]:
+        """Add the seconds of a phase to ``timing.json``, also when it is interrupted."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            timings = self.timings()
+            timing = timings.get(label, Timing(method=label, machine=machine))
+            seconds = getattr(timing, phase) + time.monotonic() - begun
+            timings[label] = timing.model_copy(update={phase: round(seconds, 1)})
+            self.write_timings(timings)
 
     def write_timings(self, timings: dict[str, Timing]) -> None:
         """Replace ``timing.json``."""

@@ -1,0 +1,194 @@
+"""From pictures in a store to labels, vectors and numbers, whatever made the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.judge_spec import load_judge
+from evenhand.bench.judging import alignment, check_judge, embed_pictures, judge_pictures
+from evenhand.bench.progress import Progress
+from evenhand.bench.registry import METRICS
+from evenhand.bench.resources import load_confusion, load_scorer
+from evenhand.bench.workspace import Workspace
+from evenhand.bench.yardstick import Yardstick
+from evenhand.metrics import catalog
+from evenhand.metrics.base import Metric
+from evenhand.metrics.judges.base import Judge
+from evenhand.metrics.measure import MeasurePlan, measure
+from evenhand.metrics.panel import PANEL, vote
+from evenhand.metrics.rows import Measurement
+from evenhand.metrics.scorer import ClipScorer
+from evenhand.metrics.table import PERSON_KINDS
+
+Vectors = dict[str, NDArray[np.float32]]
+
+Timed = Callable[[str], AbstractContextManager[None]]
+"""From a method's label to a context that takes the time of judging its pictures."""
+
+
+@dataclass
+class Evaluation:
+    """The second half of a run, and all of an audit; every step finds what an interrupted one left.
+
+    Attributes:
+        yardstick: How pictures are judged and measured.
+        work: The run's folder.
+        progress: Told of every picture.
+        steering: Method to the judge in its loop, or ``None``.
+    """
+
+    yardstick: Yardstick
+    work: Workspace
+    progress: Progress
+    steering: Mapping[str, str | None] = field(default_factory=dict)
+
+    def load(self) -> None:
+        """Load all that the yardstick names, so that a fault in it shows before anything is made."""
+        _ = self.judges, self.metrics, self.confusion, self.scorer
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics of every suite and those named, without those that need a scorer if there is none."""
+        named = [METRICS.get(name) for name in self.yardstick.metrics]
+        every = dict.fromkeys([*catalog.DEFAULT, *named])
+        return tuple(metric for metric in every if self.scorer or metric is not catalog.alignment)
+
+    @cached_property
+    def confusion(self) -> pd.DataFrame:
+        """Confusion counts of the judges; empty for no correction."""
+        return load_confusion(self.yardstick.calibration)
+
+    @cached_property
+    def scorer(self) -> ClipScorer | None:
+        """The encoder of alignment and same-seed distance, if there is one."""
+        return load_scorer(self.yardstick.scorer) if self.yardstick.scorer else None
+
+    @cached_property
+    def judges(self) -> dict[str, Judge]:
+        """Panel, witnesses and the methods' steering judges, by name."""
+        steering = filter(None, self.steering.values())
+        names = dict.fromkeys([*self.yardstick.panel, *self.yardstick.witnesses, *steering])
+        judges = {name: load_judge(name) for name in names}
+        for judge in judges.values():
+            check_judge(judge, self.yardstick.attributes)
+        return judges
+
+    def judge(self, pictures: pd.DataFrame, *, timed: Timed) -> pd.DataFrame:
+        """Labels of every judge and the panel's vote for all pictures of people that are in the store."""
+        table = self.work.labels
+        known = table.read()
+        columns = ["key", "judge", "judge_version"]
+        done = set(known[columns].itertuples(index=False, name=None)) if len(known) else set()
+        people = pictures[pictures["kind"].isin(PERSON_KINDS) & (pictures["path"] != "")]
+        for method, group in people.groupby("method", sort=False):
+            keys = list(dict.fromkeys(group["key"]))
+            self.progress.start(f"{method}: judge", len(keys) * len(self.judges))
+            with timed(str(method)):
+                for judge in self.judges.values():
+                    judge_pictures(
+                        judge,
+                        keys=keys,
+                        attributes=self.yardstick.attributes,
+                        store=self.work.pictures,
+                        table=table,
+                        done=done,
+                        progress=self.progress,
+                    )
+                    done |= {(key, judge.info.name, judge.info.version) for key in keys}
+            self.progress.finish()
+        return self._labels(set(people["key"]))
+
+    def _labels(self, keys: set[str]) -> pd.DataFrame:
+        table = self.work.labels
+        rows = table.read()
+        rows = rows[rows["judge"] != PANEL]
+        votes = vote(rows, members=self.yardstick.panel, taxonomy=self.yardstick.attributes)
+        table.finish(pd.concat([rows, votes], ignore_index=True))
+        versions = {judge.info.name: judge.info.version for judge in self.judges.values()}
+        return rows[rows["key"].isin(keys) & (rows["judge_version"] == rows["judge"].map(versions))]
+
+    def embed(self, pictures: pd.DataFrame) -> Vectors:
+        """Unit vectors by key; the picture table gets its alignment column from them.
+
+        Without a scorer there are none, and alignment is not known.
+        """
+        pictures["alignment"] = np.nan
+        if self.scorer is None:
+            return {}
+        scorer, table = self.scorer, self.work.vectors
+        known = table.read()
+        done = set(known[known["scorer"] == scorer.version]["key"]) if len(known) else set()
+        there = pictures["path"] != ""
+        keys = list(dict.fromkeys(pictures.loc[there, "key"]))
+        self.progress.start("embed", len(keys))
+        embed_pictures(scorer, keys=keys, store=self.work.pictures, table=table, done=done)
+        self.progress.finish()
+        rows = table.read()
+        table.finish(rows)
+        rows = rows[rows["scorer"] == scorer.version]
+        vectors = dict(zip(rows["key"], rows["vector"], strict=True))
+        pictures.loc[there, "alignment"] = alignment(pictures[there], vectors, scorer.embed_texts)
+        return vectors
+
+    def measure(
+        self,
+        pictures: pd.DataFrame,
+        labels: pd.DataFrame,
+        vectors: Vectors,
+        *,
+        concepts: Sequence[str],
+        base: str | None,
+        ranked: Sequence[str] | None = None,
+        paired_noise: bool = True,
+    ) -> Measurement:
+        """Every number of every method.
+
+        Args:
+            pictures: The picture table.
+            labels: The labels of :meth:`judge`.
+            vectors: The vectors of :meth:`embed`.
+            concepts: Concepts of the neutral prompts, in order.
+            base: The method that others are compared with, if any.
+            ranked: The methods that are ranked; ``None`` for all.
+            paired_noise: Whether methods drew from the same noise, so that same-seed distance has a meaning.
+        """
+        unrelated = pictures[(pictures["kind"] == "unrelated") & (pictures["status"] == "ok")]
+        pairs = {key: vectors[key] for key in sorted(set(unrelated["key"]))} if vectors else {}
+        self.progress.start("measure", 0)
+        measured = measure(
+            pictures,
+            labels,
+            plan=self._plan(concepts, base=base, ranked=ranked),
+            embeddings=pairs if vectors and paired_noise else None,
+        )
+        self.progress.finish()
+        return measured
+
+    def _plan(
+        self, concepts: Sequence[str], *, base: str | None, ranked: Sequence[str] | None
+    ) -> MeasurePlan:
+        yardstick = self.yardstick
+        boot = yardstick.bootstrap
+        witnesses = {*yardstick.witnesses, *filter(None, self.steering.values())}
+        return MeasurePlan(
+            attributes=yardstick.attributes,
+            panel=yardstick.panel,
+            joints=tuple(names for names in yardstick.report if len(names) > 1),
+            target=yardstick.targets(concepts),
+            witnesses=tuple(sorted(witnesses)),
+            steering=self.steering,
+            base=base,
+            ranked=ranked,
+            confusion=self.confusion,
+            metrics=self.metrics,
+            draws=boot.draws,
+            seed=boot.seed,
+            resample_concepts=boot.resample_concepts,
+        )
