@@ -345,8 +345,9 @@ def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
             return diffusers.DiffusionPipeline.from_pretrained(source, **arguments)
     except (OSError, ValueError, AttributeError, KeyError) as fault:
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
+        what = "cannot be loaded" if Path(source).is_dir() else "is not on this machine and cannot be fetched"
         raise EvenhandError(
-            f"model {name!r} cannot be loaded ({reason[:200]}); give a complete diffusers folder with "
+            f"model {name!r} {what} ({reason[:200]}); give a complete diffusers folder with "
             "safetensors weights, or a hub id that is cached or reachable"
         ) from fault
 

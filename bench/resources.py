@@ -10,12 +10,19 @@ import pandas as pd
 from evenhand.bench import mini
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.calibration import CONFUSION_COLUMNS
+from evenhand.metrics.judges.weights import best_device, hub_folder
 from evenhand.metrics.scorer import ClipScorer
 
 
 def load_scorer(name: str) -> ClipScorer:
-    """The encoder of alignment and same-seed distance: ``"mini"`` or a transformers CLIP folder."""
-    return ClipScorer(folder=mini.ROOT / "clip" if name == "mini" else Path(name))
+    """The encoder of alignment and same-seed distance: ``"mini"``, or a CLIP's transformers folder or hub id.
+
+    Raises:
+        EvenhandError: It is no CLIP, or neither on this machine nor reachable.
+    """
+    if name == "mini":
+        return ClipScorer(folder=mini.ROOT / "clip")
+    return ClipScorer(folder=hub_folder(name), device=best_device())
 
 
 def load_confusion(name: str) -> pd.DataFrame:

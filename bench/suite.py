@@ -118,7 +118,7 @@ class Suite(Spec):
         witnesses: Judges that are measured and shown but have no vote.
         calibration: Confusion counts of the judges: ``"mini"`` or the path of a CSV; empty for none.
         metrics: Registered metrics that are measured besides those of every suite.
-        scorer: Model for alignment and same-seed distance: ``"mini"`` or a CLIP folder.
+        scorer: Model for alignment and same-seed distance: ``"mini"``, or a CLIP as folder or hub id.
         defaults: Methods that run when none is named.
         methods: Parameters of methods on this suite.
     """

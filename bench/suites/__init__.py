@@ -3,5 +3,10 @@
 from importlib.resources import files
 from pathlib import Path
 
-MINI = Path(str(files(__package__))) / "mini.toml"
-MINI_QUICK = Path(str(files(__package__))) / "mini-quick.toml"
+_FOLDER = Path(str(files(__package__)))
+
+MINI = _FOLDER / "mini.toml"
+MINI_QUICK = _FOLDER / "mini-quick.toml"
+WINOBIAS_GENDER = _FOLDER / "winobias-gender.toml"
+WINOBIAS_RACE4 = _FOLDER / "winobias-race4.toml"
+INTERSECTIONAL = _FOLDER / "intersectional.toml"
