@@ -216,14 +216,17 @@ def parity(
         draws: Bootstrap draws.
 
     Raises:
-        EvenhandError: Fewer than two groups have a value.
+        EvenhandError: Fewer than two groups have a value, or a group has a single prompt.
     """
     values = np.asarray(values, float)
     known = np.isfinite(values)
     if len({group for group, has in zip(groups, known, strict=True) if has}) < 2:
         raise EvenhandError("fewer than two groups have a value; parity compares groups")
-    leaves = [f"{place:09d}" for place in range(len(values))]
-    layout = arrange(range(len(values)), row=groups, cluster=clusters, leaf=leaves)
+    # One cluster of prompts in each group: a prompt is drawn with all its pictures.
+    layout = arrange(range(len(values)), row=groups, cluster=[""] * len(values), leaf=clusters)
+    for name, (prompts,) in zip(layout.names, layout.sizes, strict=True):
+        if prompts < 2:
+            raise EvenhandError(f"group {name!r} has one prompt; its uncertainty needs two or more")
     table = layout.sums(np.column_stack([np.where(known, values, 0.0), known]))
     resampled = Resamples.of(layout, draws=draws, rng=rng, rows=False).within(table)
     point = table.sum(axis=1)
