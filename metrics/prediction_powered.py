@@ -56,7 +56,8 @@ def powered_mean(
     Args:
         truth: ``Y (n, ...)`` of the anchors: indicators of a group, or one column for each group.
         judged: ``f (n, ...)`` of the anchors: the judge's label or its posterior, in the same form.
-        unlabelled: ``f (N, ...)`` of the other pictures.
+        unlabelled: ``f (N, ...)`` of the other pictures; of all pictures, anchors included, where the judge's
+            own answer chose the anchors, because the others are then no image of the pool.
         power: ``lambda``; that of PPI++ if ``None``, 1 for plain PPI, 0 for the anchors alone.
         weights: ``(n,)``, the inverse of each anchor's chance of being chosen; equal if ``None``.
 
