@@ -54,8 +54,7 @@ def read_answers(path: Path, *, layout: str | None = None) -> pd.DataFrame:
     rows = list(LAYOUTS[name](path, text))
     if not rows:
         raise EvenhandError(f"answers {path} hold no answer; answer at least one picture and save again")
-    table = pd.DataFrame(rows, columns=[*ANSWER_COLUMNS, PLACE])
-    return table.fillna("")
+    return pd.DataFrame(rows, columns=[*ANSWER_COLUMNS, PLACE], dtype=object).fillna("")
 
 
 def _text(path: Path) -> str:
