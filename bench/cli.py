@@ -15,8 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
-from evenhand.bench.commands import humans
-from evenhand.bench.commands.shared import Json
+from evenhand.bench.commands import audit, humans, plan_size
+from evenhand.bench.commands.shared import Json, write_run
 from evenhand.bench.commands.shared import examples as _examples
 from evenhand.bench.errors import EvenhandError
 
@@ -40,6 +40,8 @@ method_app = typer.Typer(
 app.add_typer(board_app)
 app.add_typer(method_app)
 app.add_typer(humans.app)
+app.add_typer(audit.app)
+app.command(epilog=plan_size.EPILOG)(plan_size.plan_size)
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="Name or TOML file of a suite.")]
 Methods = Annotated[
@@ -104,17 +106,7 @@ def run(
     from evenhand.bench.run import evaluate
 
     done = evaluate(suite, methods=methods, out=out, limit=limit, progress=Progress(quiet=as_json))
-    path = str(Path(done.folder) / "report.html")
-    if as_json:
-        results = [result.model_dump(mode="json") for result in done.results]
-        _write_json({"run": done.folder, "report": path, "results": results})
-        return
-    from evenhand.bench.console import write_table
-    from evenhand.bench.summary import summary
-
-    columns, rows = summary(done.results)
-    write_table(columns, rows)
-    typer.echo(f"report: {path}")
+    write_run(done, as_json=as_json)
 
 
 def _dry_run(suite: str, *, methods: Sequence[str] | None, limit: int, as_json: bool) -> None:

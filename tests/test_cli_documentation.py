@@ -23,8 +23,16 @@ COMMANDS = {
     ("board", "submit"): {"--entries"},
     ("board", "build"): {"--entries", "--out", "--check"},
     ("method", "export"): {"--run", "--suite", "--model", "--out"},
+    ("audit",): {
+        *("--prompts", "--suite", "--judge", "--anchors", "--calibration", "--base", "--name", "--out"),
+        "--json",
+    },
     ("humans", "export"): {"--out", "--n", "--explicit", "--least", "--gold", "--seed"},
     ("humans", "import"): {"--run", "--format", "--rule", "--keep-all", "--json"},
+    ("plan-size",): {
+        *("--half-width", "--difference", "--cell", "--concepts", "--templates", "--correlation"),
+        *("--sensitivity", "--specificity", "--share", "--power", "--json"),
+    },
     ("doctor",): {"--json"},
 }
 
