@@ -125,8 +125,8 @@ def basic_interval(draws: FloatArray, value: FloatArray | float) -> tuple[FloatA
     """Basic (reflected) bootstrap interval, ``2 value - quantiles`` of draws ``(B, ...)``.
 
     For plug-in distances: their draws lie above the value by as much as the value lies above the truth, and
-    the reflection takes both out. It still covers less than 95 % on few pictures (83 % with 20 pictures of six
-    groups, where percentiles cover nothing); the unbiased ``V`` needs none of it. Its lower end may leave
+    the reflection takes both out. It still covers less than 95 % on few pictures (83 % with 20 pictures of
+    six groups, where percentiles cover nothing); the unbiased ``V`` needs none of it. Its lower end may leave
     the metric's range; clip it there.
     Source: Davison and Hinkley 1997, section 5.2; measurement.md 2.4.
     """
