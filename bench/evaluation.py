@@ -191,4 +191,5 @@ class Evaluation:
             draws=boot.draws,
             seed=boot.seed,
             resample_concepts=boot.resample_concepts,
+            scheme=boot.scheme,
         )

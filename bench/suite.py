@@ -97,11 +97,19 @@ class PromptUse(Spec):
 
 
 class Bootstrap(Spec):
-    """Settings of the two-stage paired cluster bootstrap (measurement.md 2.4)."""
+    """Settings of the paired cluster bootstrap (measurement.md 2.4).
+
+    Attributes:
+        draws: Resamples.
+        seed: Seed of every random stream.
+        resample_concepts: Whether the claim is about concepts like these, or about this list.
+        scheme: At which levels pictures are redrawn; see :data:`evenhand.metrics.views.Scheme`.
+    """
 
     draws: int = Field(default=2000, ge=100, le=100_000)
     seed: int = 0
     resample_concepts: bool = True
+    scheme: Literal["two-stage", "outermost"] = "two-stage"
 
 
 class Suite(Spec):
@@ -190,14 +198,16 @@ class Suite(Spec):
         """SHA-256 of all that decides what is measured and how.
 
         Methods are left out: a suite gains methods and stays the same suite. The parameters of a method
-        stand in its result. What was so before there was a choice is left out too: even shares, hashed noise
-        and prompts whatever they ask for.
+        stand in its result. What was so before there was a choice is left out too: even shares, hashed noise,
+        prompts whatever they ask for and the two-stage bootstrap.
         """
         parts = self.model_dump(mode="json", exclude={*_NOT_MEASUREMENT, "target"})
         for use, stated in zip(self.prompts, parts["prompts"], strict=True):
             for name in _LATER_CHOICES:
                 if getattr(use, name) == PromptUse.model_fields[name].default:
                     del stated[name]
+        if self.bootstrap.scheme == Bootstrap().scheme:
+            del parts["bootstrap"]["scheme"]
         if self.target != UNIFORM:
             parts["target"] = table_digest(table_of(self.target))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
