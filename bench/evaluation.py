@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -147,6 +147,7 @@ class Evaluation:
         base: str | None,
         ranked: Sequence[str] | None = None,
         paired_noise: bool = True,
+        confusion: pd.DataFrame | None = None,
     ) -> Measurement:
         """Every number of every method.
 
@@ -158,22 +159,23 @@ class Evaluation:
             base: The method that others are compared with, if any.
             ranked: The methods that are ranked; ``None`` for all.
             paired_noise: Whether methods drew from the same noise, so that same-seed distance has a meaning.
+            confusion: Confusion counts; those of the yardstick if ``None``.
         """
         unrelated = pictures[(pictures["kind"] == "unrelated") & (pictures["status"] == "ok")]
         pairs = {key: vectors[key] for key in sorted(set(unrelated["key"]))} if vectors else {}
+        known = self.confusion if confusion is None else confusion
+        plan = replace(self._plan(concepts), base=base, ranked=ranked, confusion=known)
         self.progress.start("measure", 0)
         measured = measure(
             pictures,
             labels,
-            plan=self._plan(concepts, base=base, ranked=ranked),
+            plan=plan,
             embeddings=pairs if vectors and paired_noise else None,
         )
         self.progress.finish()
         return measured
 
-    def _plan(
-        self, concepts: Sequence[str], *, base: str | None, ranked: Sequence[str] | None
-    ) -> MeasurePlan:
+    def _plan(self, concepts: Sequence[str]) -> MeasurePlan:
         yardstick = self.yardstick
         boot = yardstick.bootstrap
         witnesses = {*yardstick.witnesses, *filter(None, self.steering.values())}
@@ -184,9 +186,6 @@ class Evaluation:
             target=yardstick.targets(concepts),
             witnesses=tuple(sorted(witnesses)),
             steering=self.steering,
-            base=base,
-            ranked=ranked,
-            confusion=self.confusion,
             metrics=self.metrics,
             draws=boot.draws,
             seed=boot.seed,

@@ -13,10 +13,14 @@ from typing import Literal
 
 import pandas as pd
 
+from evenhand.bench.audit_spec import Audit, read_audit
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import PictureRow, Result, Run, Timing
 from evenhand.bench.store import PictureStore, Table, folder_name, write_atomically
 from evenhand.bench.suite import Suite, read_suite, to_toml
+
+SUITE_FILE, AUDIT_FILE = "suite.toml", "audit.toml"
+"""What the folder of a run and that of an audit are known by."""
 
 Phase = Literal["fit_seconds", "generate_seconds", "judge_seconds"]
 """What takes time in a run: a field of :class:`Timing`."""
@@ -57,14 +61,9 @@ class Workspace:
         Raises:
             EvenhandError: The folder belongs to another suite or version, or holds something else.
         """
-        path = self.root / "suite.toml"
+        path = self.root / SUITE_FILE
         if not path.is_file():
-            others = [p.name for p in self.root.iterdir() if p.name != ".lock"]
-            if others:
-                raise EvenhandError(
-                    f"output folder {self.root} is not a run: it holds {others[0]!r} and no suite.toml; "
-                    "choose an empty or new --out"
-                )
+            self._refuse_strangers(SUITE_FILE)
             write_atomically(path, to_toml(suite.model_dump(mode="json")).encode())
         kept = read_suite(path)
         if kept.digest() != suite.digest():
@@ -72,6 +71,33 @@ class Workspace:
                 f"output folder {self.root} belongs to suite {kept.name!r} version {kept.version} "
                 f"({kept.digest()[:8]}), not {suite.name!r} version {suite.version} ({suite.digest()[:8]}); "
                 "choose another --out"
+            )
+
+    def claim_audit(self, audit: Audit) -> None:
+        """Take the folder for ``audit``, which may have been another version of it until now.
+
+        All numbers of an audit are made anew from labels that do not depend on it, so a mended list or
+        anchors that came later need no new folder.
+
+        Raises:
+            EvenhandError: The folder belongs to an audit of another name, or holds something else.
+        """
+        path = self.root / AUDIT_FILE
+        if not path.is_file():
+            self._refuse_strangers(AUDIT_FILE)
+        elif (kept := read_audit(path).name) != audit.name:
+            raise EvenhandError(
+                f"output folder {self.root} belongs to audit {kept!r}, not {audit.name!r}; "
+                "choose another --out"
+            )
+        write_atomically(path, to_toml(audit.model_dump(mode="json")).encode())
+
+    def _refuse_strangers(self, expected: str) -> None:
+        others = sorted(p.name for p in self.root.iterdir() if p.name != ".lock")
+        if others:
+            raise EvenhandError(
+                f"output folder {self.root} is not a run: it holds {others[0]!r} and no {expected}; "
+                "choose an empty or new --out"
             )
 
     def result_paths(self) -> list[Path]:
@@ -86,13 +112,21 @@ class Workspace:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return {row["method"]: Timing.model_validate(row) for row in rows}
 
-    def write_results(self, results: Sequence[Result]) -> None:
-        """Write one file per result, then the report of all results in the folder."""
+    def write_results(self, results: Sequence[Result], *, alone: bool = False) -> None:
+        """Write one file per result, then the report of all results in the folder.
+
+        Args:
+            results: The results.
+            alone: Whether earlier results that are not among these go.
+        """
         from evenhand.reports.audit import write_audit
 
-        for result in results:
-            path = self.root / "results" / f"{folder_name(result.spec.method.label)}.json"
+        written = {self.root / "results" / f"{folder_name(r.spec.method.label)}.json": r for r in results}
+        for path, result in written.items():
             write_atomically(path, result.to_json().encode())
+        for path in self.result_paths() if alone else []:
+            if path not in written:
+                path.unlink()
         write_audit(load_run(self.root), self.root / "report.html")
 
     @contextmanager
@@ -121,9 +155,9 @@ def load_run(folder: Path) -> Run:
         EvenhandError: The folder is not a run, or it holds no result yet.
     """
     work = Workspace(folder)
-    if not (folder / "suite.toml").is_file():
+    if not any((folder / name).is_file() for name in (SUITE_FILE, AUDIT_FILE)):
         raise EvenhandError(
-            f"{folder} is not a run folder: it has no suite.toml; give the --out of `evenhand run`"
+            f"{folder} is not a run folder: it has no {SUITE_FILE}; give the --out of `evenhand run`"
         )
     results = [Result.load(path) for path in work.result_paths()]
     if not results:
@@ -148,6 +182,7 @@ def _shown(work: Workspace) -> list[PictureRow]:
     for key, attribute, label in zip(panel["key"], panel["attribute"], panel["label"], strict=True):
         perceived.setdefault(key, {})[attribute] = label or "undetermined"
     rows, count = [], Counter[tuple[str, ...]]()
+    pictures = pictures[pictures["path"] != ""]
     for row in pictures.sort_values(["method", "seed_index", "prompt_id"]).to_dict("records"):
         group = (row["method"], row["kind"], row["concept"])
         count[group] += 1

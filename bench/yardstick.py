@@ -45,6 +45,11 @@ class Yardstick(Spec):
         shared = {name: getattr(suite, name) for name in Yardstick.model_fields if name != "attributes"}
         return cls(attributes=suite.taxonomy, **shared)
 
+    @property
+    def taxonomy(self) -> dict[str, tuple[str, ...]]:
+        """Every attribute with its groups, in order, as a suite has it."""
+        return self.attributes
+
     def target_shares(self, concepts: Sequence[str], attributes: Sequence[str]) -> NDArray[np.float64]:
         """Desired shares ``(concepts, K)`` of the joint cells of ``attributes``.
 

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from evenhand.bench.result import Run
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def write_run(done: Run, *, as_json: bool) -> None:
+    """Write the results of a finished run: JSON, or a table and the place of the report."""
+    from evenhand.bench.console import write_json, write_table
+    from evenhand.bench.summary import summary
+
+    path = str(Path(done.folder) / "report.html")
+    if as_json:
+        results = [result.model_dump(mode="json") for result in done.results]
+        write_json({"run": done.folder, "report": path, "results": results})
+        return
+    write_table(*summary(done.results))
+    typer.echo(f"report: {path}")
 
 
 def examples(*commands: str) -> str:

@@ -1,0 +1,302 @@
+"""Auditing pictures that were made elsewhere: take in, judge, measure, write. Nothing is generated.
+
+From the store on, the way is that of a run. What made the pictures is known from their list alone, so the
+results name no protocol, no fit and no cost of making them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from evenhand.bench.anchor_file import Anchors, read_anchors
+from evenhand.bench.audit_spec import Audit, yardstick_for
+from evenhand.bench.errors import EvenhandError, IncompleteRunError, unknown
+from evenhand.bench.evaluation import Evaluation
+from evenhand.bench.models import quiet_loaders
+from evenhand.bench.picture_files import SUFFIXES, take_in
+from evenhand.bench.picture_list import PictureList, read_list
+from evenhand.bench.progress import Progress
+from evenhand.bench.record import Provenance, Subject, machine, result_of
+from evenhand.bench.result import Cost, MethodCard, Run
+from evenhand.bench.run import BASE
+from evenhand.bench.store import locked
+from evenhand.bench.targets import UNIFORM
+from evenhand.bench.workspace import Workspace, load_run
+from evenhand.metrics.anchors import confusion_from_anchors
+from evenhand.metrics.table import PERSON_KINDS
+from evenhand.reports.words import plural
+
+FAMILY = "pictures"
+"""Family of what made pictures elsewhere, in the results."""
+
+GUARANTEE = "same numbers from the same pictures on the same packages and processor kind"
+
+NAMED = 3
+"""Files that a message names before it counts the rest."""
+
+
+def audit(
+    folder: Path,
+    *,
+    prompts: Path,
+    suite: str | None = None,
+    judges: Sequence[str] = (),
+    anchors: Path | None = None,
+    calibration: str | None = None,
+    base: str | None = None,
+    name: str | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Judge and measure a folder of pictures; a second call judges nothing again.
+
+    Args:
+        folder: The pictures: PNG, JPEG or WebP, in subfolders or not.
+        prompts: The CSV that says what each picture was asked to show.
+        suite: Suite whose judges, attributes and target are used; its model and prompts are not.
+        judges: Judges that vote, instead of a suite.
+        anchors: CSV of labels that people gave to some of the pictures, from which judges are corrected.
+        calibration: Confusion counts instead of the suite's; see :func:`load_confusion`.
+        base: The model that others are compared with; the one called ``base`` if ``None``, if there is one.
+        name: Name of the audit; the folder's if ``None``.
+        out: The run's folder; ``runs/<name>`` if ``None``.
+        progress: Told of every step.
+
+    Returns:
+        The run as :func:`load_run` reads it.
+
+    Raises:
+        EvenhandError: A fault the user can mend.
+        IncompleteRunError: Some files gave no picture; everything is written and counts them.
+    """
+    if anchors is not None and calibration is not None:
+        raise EvenhandError("anchors and a calibration are two corrections; give --anchors or --calibration")
+    if not folder.is_dir():
+        raise EvenhandError(f"picture folder {folder} does not exist; give the folder of the pictures")
+    named = name or folder.resolve().name
+    origin, yardstick = yardstick_for(suite=suite, judges=judges, calibration=calibration)
+    if anchors is not None:
+        yardstick = yardstick.model_copy(update={"calibration": ""})
+    listed = read_list(prompts, taxonomy=yardstick.attributes, model=named)
+    _check_files(folder, listed, prompts)
+    spec = Audit(
+        **dict(yardstick),
+        name=named,
+        suite=origin,
+        pictures=listed.card.digest,
+        base=_base(base, listed),
+    )
+    target = out or Path("runs") / named
+    with locked(target), quiet_loaders(), progress or Progress() as shown:
+        session = _Session(spec, folder, listed, anchors, Workspace(target), shown)
+        session.run()
+    return load_run(target)
+
+
+def _base(name: str | None, listed: PictureList) -> str | None:
+    if name is not None and name not in listed.models:
+        raise unknown("model of the list for --base:", name, listed.models)
+    if name is None and BASE in listed.models:
+        return BASE
+    return name
+
+
+def _check_files(folder: Path, listed: PictureList, prompts: Path) -> None:
+    missing = [row.file for row in listed.rows if not (folder / row.file).is_file()]
+    if missing:
+        raise EvenhandError(
+            f"picture list {prompts} names {_named(missing)}, which {folder} does not hold; "
+            "mend the list or the folder"
+        )
+
+
+def _named(files: Sequence[str]) -> str:
+    more = len(files) - NAMED
+    return ", ".join(map(repr, files[:NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+@dataclass
+class _Session:
+    """One audit in progress."""
+
+    audit: Audit
+    folder: Path
+    listed: PictureList
+    anchors: Path | None
+    work: Workspace
+    progress: Progress
+
+    def run(self) -> None:
+        """Every phase in order; each finds what an earlier, interrupted session left."""
+        self._load()
+        self.work.claim_audit(self.audit)
+        pictures = self._take_in()
+        anchors = self._read_anchors(pictures)
+        timed = partial(self.work.timed, "judge_seconds", machine=machine(_device()))
+        labels = self.evaluation.judge(pictures, timed=timed)
+        vectors = self.evaluation.embed(pictures)
+        measured = self.evaluation.measure(
+            pictures,
+            labels,
+            vectors,
+            concepts=self.listed.concepts,
+            base=self.audit.base,
+            paired_noise=self.listed.has_seeds,
+            confusion=None if anchors is None else self._confusion(labels, anchors),
+        )
+        self.work.picture_table.finish(pictures)
+        provenance = self._provenance(self._notes(pictures, anchors))
+        subjects = [_subject(str(model), rows) for model, rows in pictures.groupby("method", sort=False)]
+        self.work.write_results(
+            [result_of(s, provenance=provenance, measured=measured) for s in subjects], alone=True
+        )
+        self._check_complete(pictures)
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        return Evaluation(self.audit, self.work, self.progress)
+
+    def _load(self) -> None:
+        """Load all that the audit names, so that a fault in it shows before the folder is taken."""
+        self.progress.start("load", 0)
+        self.evaluation.load()
+        if self.audit.target != UNIFORM and not self.listed.concepts:
+            raise EvenhandError(
+                "the suite's target is about neutral prompts, and the list has none; add some or use --judge"
+            )
+        self.audit.targets(self.listed.concepts)
+        self.progress.finish()
+
+    def _take_in(self) -> pd.DataFrame:
+        """The picture table, with every readable picture in the store."""
+        pictures, store = self.listed.table(), self.work.pictures
+        self.progress.start("read", len(pictures))
+        taken = []
+        for file in pictures["file"]:
+            taken.append(take_in(self.folder / file, store))
+            self.progress.advance()
+        self.progress.finish()
+        pictures["key"] = [one.key for one in taken]
+        pictures["status"] = [one.status for one in taken]
+        pictures["reason"] = [one.reason for one in taken]
+        pictures["path"] = [
+            store.path(one.key).relative_to(store.root.parent).as_posix() if one.status == "ok" else ""
+            for one in taken
+        ]
+        if not (pictures["status"] == "ok").any():
+            first = pictures.iloc[0]
+            raise EvenhandError(f"no listed picture can be used; {first['file']!r} {first['reason']}")
+        return pictures
+
+    def _read_anchors(self, pictures: pd.DataFrame) -> Anchors | None:
+        if self.anchors is None:
+            return None
+        people = pictures[(pictures["status"] == "ok") & pictures["kind"].isin(PERSON_KINDS)]
+        keys = dict(zip(people["file"], people["key"], strict=True))
+        anchors = read_anchors(self.anchors, keys=keys, taxonomy=self.audit.attributes)
+        self.audit = self.audit.model_copy(update={"anchors": anchors.digest})
+        self.work.claim_audit(self.audit)
+        return anchors
+
+    def _confusion(self, labels: pd.DataFrame, anchors: Anchors) -> pd.DataFrame:
+        return confusion_from_anchors(
+            labels, anchors.table, taxonomy=self.audit.attributes, members=self.audit.panel
+        )
+
+    def _provenance(self, notes: Sequence[str]) -> Provenance:
+        audit = self.audit
+        return Provenance(
+            name=audit.name,
+            version=audit.version,
+            digest=audit.digest(),
+            yardstick=audit,
+            protocol={},
+            balanced=tuple(name for name in audit.attributes if name in audit.primary),
+            device=_device().type,
+            guarantee=GUARANTEE,
+            prompt_sets=(self.listed.card,),
+            judges=self.evaluation.judges,
+            concepts=self.listed.concepts,
+            base=audit.base,
+            notes=tuple(notes),
+        )
+
+    def _notes(self, pictures: pd.DataFrame, anchors: Anchors | None) -> list[str]:
+        """What a reader must know besides the measurement's own remarks."""
+        judged = f"those of suite {self.audit.suite}" if self.audit.suite else "named for this audit"
+        notes = [
+            "the pictures were made elsewhere; what made them, and from which prompt, is as their list says",
+            f"judges, attributes and target are {judged}",
+        ]
+        if anchors is not None:
+            notes.append(anchors.remark())
+        elif not self.evaluation.confusion.empty:
+            notes.append(
+                f"the judges' error is corrected by the table {self.audit.calibration!r}, measured on other "
+                "pictures; the correction is not verified on these"
+            )
+        if self.evaluation.scorer is None:
+            notes.append("alignment is not measured: no scorer was named")
+        if unlisted := self._unlisted():
+            notes.append(
+                f"{plural(len(unlisted), 'picture')} of the folder not listed, left out: {_named(unlisted)}"
+            )
+        lost = pictures[pictures["status"] != "ok"]
+        return notes + [
+            f"{row.method}: {row.file!r} {row.reason}; undetermined" for row in lost.itertuples(index=False)
+        ]
+
+    def _unlisted(self) -> list[str]:
+        """Pictures in the folder that the list does not name; those of a run inside it are none."""
+        listed, own = {row.file for row in self.listed.rows}, self.work.root.resolve()
+        found = sorted(
+            path.relative_to(self.folder).as_posix()
+            for path in self.folder.rglob("*")
+            if path.suffix.lower() in SUFFIXES and path.is_file() and own not in path.resolve().parents
+        )
+        return [file for file in found if file not in listed]
+
+    def _check_complete(self, pictures: pd.DataFrame) -> None:
+        lost = pictures[pictures["status"] != "ok"]
+        if len(lost):
+            first = lost.iloc[0]
+            raise IncompleteRunError(
+                f"{len(lost)} of {len(pictures)} pictures cannot be used: {first['file']!r} "
+                f"{first['reason']}; "
+                f"they count as undetermined in {self.work.root / 'report.html'}; replace them, or take them "
+                "out of the list, and run the same command again"
+            )
+
+
+def _subject(model: str, rows: pd.DataFrame) -> Subject:
+    """What made some of the pictures; its revision is a digest of them."""
+    card = MethodCard(
+        label=model,
+        name=model,
+        version="",
+        title=f"Pictures of {model}",
+        summary="Pictures that were made elsewhere; how is not known here.",
+        paper="",
+        licence="",
+        origin="",
+        family=FAMILY,
+        attributes="",
+        needs_training_data=False,
+        parameters={},
+        steering_judge=None,
+        intervention="",
+    )
+    cost = Cost(fit_pictures=0, fit_judgements=0, pictures=0, intervention_bytes=0)
+    revision = hashlib.sha256("\n".join(sorted(rows["key"])).encode()).hexdigest()
+    return Subject(card=card, model=model, revision=revision, cost=cost)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
