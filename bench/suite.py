@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.judge_spec import judge_name
 from evenhand.bench.registry import SUITES
 from evenhand.bench.targets import (
     LABOUR,
@@ -158,6 +159,12 @@ class Suite(Spec):
         if isinstance(target, str) and target not in (UNIFORM, LABOUR):
             return read_table(Path(target))
         return target
+
+    @field_validator("panel", "witnesses")
+    @classmethod
+    def _canonical(cls, judges: tuple[str, ...]) -> tuple[str, ...]:
+        """One spelling of a judge with parameters, the one under which it labels."""
+        return tuple(judge_name(text) for text in judges)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

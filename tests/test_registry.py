@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from evenhand.bench.catalogue import find
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.judge_spec import judge_recipe
 from evenhand.bench.registry import JUDGES, METHODS, METRICS, SUITES, Registry
 
 GROUP = "evenhand.test_things"
@@ -88,6 +90,14 @@ def test_a_method_is_registered_under_its_own_name(name):
     assert METHODS.get(name).info.name == name
 
 
-@pytest.mark.parametrize("name", JUDGES.names())
+@pytest.mark.parametrize("name", [name for name in JUDGES.names() if judge_recipe(name) is None])
 def test_a_judge_is_registered_under_its_own_name(name):
     assert JUDGES.get(name)().info.name == name
+
+
+@pytest.mark.parametrize("name", [name for name in JUDGES.names() if judge_recipe(name) is not None])
+def test_a_judge_with_parameters_describes_itself_without_its_weights(name):
+    card = find(name)[0]
+    assert card["kind"] == "judge"
+    assert card["attributes"]
+    assert all(parameter["meaning"] for parameter in card["parameters"])

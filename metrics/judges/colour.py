@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from evenhand.metrics.taxonomies import table
+
 Array = NDArray[np.float64]
 
 XYZ_OF_LINEAR_RGB = np.array(
@@ -21,18 +23,7 @@ WHITE = np.array([0.95047, 1.0, 1.08883])
 SMALLEST_YELLOW = 0.01
 """Floor of b* in the angle: a bluish cast must not turn light skin into dark."""
 
-MONK_HEX = (
-    "f6ede4",
-    "f3e7db",
-    "f7ead0",
-    "eadaba",
-    "d7bd96",
-    "a07e56",
-    "825c43",
-    "604134",
-    "3a312a",
-    "292420",
-)
+MONK_HEX = tuple(row["hex"].removeprefix("#") for row in table("monk_skin_tone_palette"))
 """The ten swatches of the Monk Skin Tone scale, lightest first (skintone.google)."""
 
 

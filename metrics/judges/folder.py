@@ -48,7 +48,8 @@ def version(folders: Sequence[Path], settings: Any) -> str:
     for folder in folders:
         for path in sorted(path for path in folder.iterdir() if path.suffix in HASHED):
             sha.update(f"\n{path.name}\n".encode())
-            sha.update(hashlib.sha256(path.read_bytes()).digest())
+            with path.open("rb") as file:
+                sha.update(hashlib.file_digest(file, "sha256").digest())
     return sha.hexdigest()[:12]
 
 

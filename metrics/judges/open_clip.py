@@ -1,11 +1,15 @@
-"""A zero-shot judge on any model that open_clip loads from a folder."""
+"""A zero-shot judge on any model that open_clip loads: CLIP, SigLIP and their kin."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import pickle
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import open_clip
@@ -15,11 +19,40 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from evenhand.metrics.judges.base import Answer, DifferentiableJudge, Images, JudgeInfo
+from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.metrics import taxonomies
+from evenhand.metrics.faces import finder
+from evenhand.metrics.judges.base import Answer, DifferentiableJudge, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.folder import in_batches, require, version
+from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.pixels import shown
+from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
+from evenhand.metrics.judges.weights import best_device, first_line, holds_code, hub_folder, weight_file
+from evenhand.metrics.judges.zero_shot_texts import (
+    SIGLIP_TEMPLATES,
+    TEMPLATES,
+    WORDS,
+    Words,
+    published,
+)
+from evenhand.metrics.taxonomies import COARSER
 
 FILES = ("open_clip_config.json", "open_clip_model.safetensors")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights of one of open_clip's built-in architectures.
+
+    Attributes:
+        model: Name of the architecture, ``"ViT-L-14"``.
+        file: The weights, as open_clip reads them.
+        quick_gelu: Whether they were trained with the fast form of GELU, which the name does not say.
+    """
+
+    model: str
+    file: Path
+    quick_gelu: bool
 
 
 class OpenClipJudge(DifferentiableJudge):
@@ -27,18 +60,20 @@ class OpenClipJudge(DifferentiableJudge):
 
     A group's embedding is the mean, over its words and all templates, of normalised text embeddings,
     normalised again (Radford et al. 2021, prompt ensembling). The answer is the softmax over the groups
-    of the model's own logit scale times the cosine; a CLIP always answers, so "cannot tell" gets 0.
+    of the model's own logit scale times the cosine; a CLIP always answers, so "cannot tell" gets 0. The bias
+    of a sigmoid-trained model (SigLIP) is the same for every group and cancels.
 
     Args:
         name: The judge's name.
         folder: Folder with ``open_clip_config.json``, ``open_clip_model.safetensors`` and, where the
-            configuration names a Hugging Face tokenizer, the tokenizer's files.
+            configuration names a Hugging Face tokenizer, the tokenizer's files; or a checkpoint.
         title: The judge's name for people.
         words: Attribute to group to the words that describe it, article included: ``"an elderly person"``.
         templates: Sentences with one ``{}`` for the words.
         licence: Licence of the weights.
         origin: Where the weights come from.
         family: Judges of one family have one vote.
+        coarser: Attribute to the attribute of ``words`` whose groups are added up to its own.
         device: Where the network runs.
 
     Raises:
@@ -49,27 +84,29 @@ class OpenClipJudge(DifferentiableJudge):
         self,
         *,
         name: str,
-        folder: Path,
+        folder: Path | Checkpoint,
         title: str,
         words: Mapping[str, Mapping[str, Sequence[str]]],
         templates: Sequence[str],
         licence: str,
         origin: str,
         family: str = "clip",
+        coarser: Mapping[str, str] | None = None,
         device: str = "cpu",
     ) -> None:
-        require(folder, FILES)
         self._folder = folder
+        self._coarser = dict(coarser or {})
         self._words = {attribute: dict(groups) for attribute, groups in words.items()}
         self._templates = tuple(templates)
         self._device = device
         self.info = JudgeInfo(
             name=name,
-            version=version([folder], [self._words, self._templates]),
+            version=_version(folder, [self._words, self._templates]),
             title=title,
             summary=f"open_clip zero-shot over {len(self._templates)} templates",
             family=family,
-            taxonomies={attribute: tuple(groups) for attribute, groups in self._words.items()},
+            taxonomies={attribute: tuple(groups) for attribute, groups in self._words.items()}
+            | {attribute: taxonomies.groups(attribute) for attribute in self._coarser},
             licence=licence,
             origin=origin,
         )
@@ -78,11 +115,13 @@ class OpenClipJudge(DifferentiableJudge):
         """Answers for every attribute of the words."""
         pictures = self._embed_images(images)
         status = ("ok",) * len(images)
-        answers = {}
-        for attribute, anchors in self._anchors.items():
-            shares = self._softmax(pictures, anchors)
-            answers[attribute] = Answer(np.column_stack([shares, np.zeros(len(images))]), status)
-        return answers
+        shares = {name: self._softmax(pictures, anchors) for name, anchors in self._anchors.items()}
+        for attribute, fine in self._coarser.items():
+            shares[attribute] = taxonomies.regroup(shares[fine], list(self._words[fine]), attribute)
+        return {
+            name: Answer(np.column_stack([found, np.zeros(len(images))]), status)
+            for name, found in shares.items()
+        }
 
     def zero_shot(self, images: Images, texts: list[str]) -> NDArray[np.float64]:
         """Softmax over ``texts``, each one taken as it stands, ``(n, len(texts))``."""
@@ -110,10 +149,17 @@ class OpenClipJudge(DifferentiableJudge):
         self,
     ) -> tuple[Any, Any, Any]:
         """Network in single precision, picture transform and tokenizer, as open_clip makes them."""
-        source = f"local-dir:{self._folder}"
-        network, _, transform = open_clip.create_model_and_transforms(
-            source, precision="fp32", device=self._device
-        )
+        if isinstance(self._folder, Checkpoint):
+            source = self._folder.model
+            weights = {"pretrained": str(self._folder.file), "force_quick_gelu": self._folder.quick_gelu}
+        else:
+            source, weights = f"local-dir:{self._folder}", {}
+        try:
+            network, _, transform = open_clip.create_model_and_transforms(
+                source, precision="fp32", device=self._device, weights_only=True, **weights
+            )
+        except pickle.UnpicklingError as fault:
+            raise holds_code(Path(weights.get("pretrained", source))) from fault
         return network.eval().requires_grad_(False), transform, open_clip.get_tokenizer(source)
 
     @cached_property
@@ -145,3 +191,102 @@ class OpenClipJudge(DifferentiableJudge):
         logits = network.logit_scale.exp() * pictures @ texts.T
         shares: NDArray[np.float64] = logits.double().softmax(dim=1).cpu().numpy()
         return shares
+
+
+class OpenClip(JudgeRecipe):
+    """A CLIP or SigLIP asked which of the groups' texts lies nearest.
+
+    Attributes:
+        model: Name of an open_clip architecture, or a folder or hub id with ``open_clip_config.json``.
+        pretrained: open_clip's tag of the weights, or a local weights file; unused for a folder or hub id.
+            For a file of OpenAI, DFN or MetaCLIP weights name an architecture that ends in ``-quickgelu``.
+        texts: ``evenhand`` for the texts of this package, or the name of a work whose published gender texts
+            are used letter by letter: UCE, HEIM, CLEAM, Self-Discovering, Seshadri et al.
+        crop: ``face``: the largest face with a margin. ``picture``: all of the picture, occupation included.
+    """
+
+    card: ClassVar[RecipeCard] = RecipeCard(
+        title="CLIP (open_clip, zero-shot)",
+        summary="an open_clip model, zero-shot",
+        # SigLIP too: both learn from pictures and texts of the web, and err alike
+        family="clip",
+        attributes=(*WORDS, *COARSER),
+        licence="that of the weights",
+        origin="any model of open_clip; Radford et al. 2021, Zhai et al. 2023",
+    )
+
+    model: str = "ViT-L-14"
+    pretrained: str = "dfn2b"
+    texts: str = "evenhand"
+    crop: Literal["face", "picture"] = "face"
+
+    def make(self, name: str) -> Judge:
+        """The judge, on faces unless ``crop`` says otherwise."""
+        source, config, origin = self._source()
+        sigmoid = "init_logit_bias" in config
+        own = self.texts == "evenhand"
+        words: Words = WORDS if own else published(self.texts)
+        judge = OpenClipJudge(
+            name=name,
+            folder=source,
+            title=f"{'SigLIP' if sigmoid else 'CLIP'} {origin} (open_clip, zero-shot)",
+            words=words,
+            templates=("{}",) if not own else SIGLIP_TEMPLATES if sigmoid else TEMPLATES,
+            licence=self.card.licence,
+            origin=origin,
+            family=self.card.family,
+            coarser=COARSER if own else None,
+            device=best_device(),
+        )
+        return judge if self.crop == "picture" else OnFaces(judge, finder=finder(), cut=self.crop)
+
+    def _source(self) -> tuple[Path | Checkpoint, Mapping[str, Any], str]:
+        """Where the weights are, the architecture's configuration, and a name for both."""
+        if "/" in self.model or Path(self.model).is_dir():
+            folder = hub_folder(self.model)
+            require(folder, FILES)
+            return folder, json.loads((folder / FILES[0]).read_text())["model_cfg"], self.model
+        if self.model not in open_clip.list_models():
+            raise unknown("open_clip model", self.model, open_clip.list_models())
+        return (
+            checkpoint(self.model, self.pretrained),
+            open_clip.get_model_config(self.model),
+            f"{self.model}, {self.pretrained}",
+        )
+
+
+def checkpoint(model: str, pretrained: str) -> Checkpoint:
+    """The weights of a built-in architecture: a file, or a tag that is cached or can be fetched.
+
+    Args:
+        model: Name of the architecture.
+        pretrained: open_clip's tag, or a path.
+
+    Raises:
+        EvenhandError: No such file or tag, or the tag's weights are neither cached nor reachable.
+    """
+    known = open_clip.get_pretrained_cfg(model, pretrained)
+    if known:
+        try:
+            # its own tokenizer, where it has one, is fetched now rather than in the middle of a run
+            open_clip.get_tokenizer(model)
+            file = Path(open_clip.download_pretrained(known))
+        except (OSError, RuntimeError, ValueError) as fault:
+            raise EvenhandError(
+                f"weights of open_clip model {model!r} ({pretrained}) are not in the cache and cannot be "
+                f"fetched ({first_line(fault)}); fetch them where there is a network, or give a local file"
+            ) from fault
+        return Checkpoint(model, file, bool(known.get("quick_gelu", False)))
+    if "/" in pretrained or Path(pretrained).suffix:
+        return Checkpoint(model, weight_file(pretrained), quick_gelu=False)
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    raise unknown(f"weights of open_clip model {model!r}:", pretrained, tags)
+
+
+def _version(source: Path | Checkpoint, settings: Any) -> str:
+    if isinstance(source, Path):
+        require(source, FILES)
+        return version([source], settings)
+    with source.file.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return version([], [source.model, source.quick_gelu, digest, settings])

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of each channel of ImageNet's pictures in ``[0, 1]``."""
+
 
 def shown(pixels: Tensor, *, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """What a CLIP sees of pictures: shortest edge scaled to ``size``, centre cut out, normalised.

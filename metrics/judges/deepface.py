@@ -1,0 +1,147 @@
+"""DeepFace as a witness: in its own process, labels by name, pictures without a face left undetermined."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics import taxonomies
+from evenhand.metrics.faces import Face, finder, picture_status
+from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.deepface_worker import analyze
+from evenhand.metrics.judges.on_faces import OnFaces
+from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
+
+SHARED = "skip"
+"""DeepFace's name for looking for no face: it gets the crops that every judge gets."""
+
+WEIGHTS = ("gender_model_weights.onnx", "race_model_single_batch.onnx", "age_model_weights.onnx")
+
+
+class DeepFaceJudge(Judge):
+    """Serengil and Ozpinar's DeepFace: gender, six races and an age in years.
+
+    With its own detector it answers for pictures without a face as if all of the picture were one, with
+    ``face_confidence`` 0: their status is ``no_face``. The age is one number, so that its group gets a
+    probability of one. Known to read many women as men (measurement.md 6.2): a witness, not a voter.
+
+    Args:
+        name: The judge's name.
+        home: Folder that holds ``.deepface/weights``.
+        detector: DeepFace's detector; ``SHARED`` where the pictures are faces already.
+
+    Raises:
+        EvenhandError: The package or a weights file is missing.
+    """
+
+    def __init__(self, *, name: str, home: Path, detector: str = SHARED) -> None:
+        try:
+            release = version("deepface")
+        except PackageNotFoundError as fault:
+            raise EvenhandError(
+                f"judge {name!r} needs the package 'deepface'; run pip install 'evenhand[faces]'"
+            ) from fault
+        folder = home / ".deepface" / "weights"
+        missing = [file for file in WEIGHTS if not (folder / file).is_file()]
+        if missing:
+            raise EvenhandError(
+                f"weights {', '.join(missing)} are not in {str(folder)!r}; fetch them where there is a "
+                "network (deepface downloads them on its first use), or give home=FOLDER"
+            )
+        self._home, self._detector = home, detector
+        sha = hashlib.sha256(f"{release}/{detector}".encode())
+        for file in WEIGHTS:
+            with (folder / file).open("rb") as stream:
+                sha.update(hashlib.file_digest(stream, "sha256").digest())
+        card = DeepFace.card
+        self.info = JudgeInfo(
+            name=name,
+            version=sha.hexdigest()[:12],
+            title=card.title,
+            summary=card.summary,
+            family=card.family,
+            taxonomies={attribute: taxonomies.groups(attribute) for attribute in card.attributes},
+            licence=card.licence,
+            origin=card.origin,
+        )
+
+    def label(self, images: Images) -> dict[str, Answer]:
+        """Answers for every attribute of ``info.taxonomies``."""
+        work = self._process.submit(analyze, images, home=str(self._home), detector=self._detector)
+        found = [self._seen(entries) for entries in work.result()]
+        side = min(images.shape[1:3])
+        shared = self._detector == SHARED
+        status = tuple("ok" if shared else picture_status(list(faces), side) for faces in found)
+        largest = [next(iter(faces.values()), None) for faces in found]
+        return {
+            attribute: Answer(np.stack([_row(attribute, entry) for entry in largest]), status)
+            for attribute in self.info.taxonomies
+        }
+
+    @cached_property
+    def _process(self) -> ProcessPoolExecutor:
+        # a fresh interpreter: a forked one would carry our networks and threads along
+        return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+
+    def _seen(self, entries: Sequence[dict[str, Any]]) -> dict[Face, dict[str, Any]]:
+        """The entries of real faces, largest first."""
+        found = {}
+        for entry in entries:
+            if self._detector == SHARED or entry["confidence"] > 0:
+                left, top, width, height = entry["box"]
+                box = (left, top, left + width, top + height)
+                found[Face(box, entry["confidence"], self._detector)] = entry
+        return dict(sorted(found.items(), key=lambda pair: -pair[0].area))
+
+
+def _row(attribute: str, face: dict[str, Any] | None) -> NDArray[np.float64]:
+    """The probabilities of one picture, ``(K + 1,)``."""
+    groups = taxonomies.groups(attribute)
+    if face is None:
+        return np.eye(len(groups) + 1)[-1]
+    if attribute.startswith("age"):
+        bins = taxonomies.groups("age9")
+        shares = np.eye(len(bins))[taxonomies.age_bin(np.array([face["age"]]))]
+        found = taxonomies.regroup(shares, bins, attribute)[0]
+    else:
+        named = face["gender" if attribute == "gender" else "race"]
+        found = taxonomies.regroup(np.array([list(named.values())]), list(named), attribute)[0]
+    return np.append(found / found.sum(), 0.0)
+
+
+class DeepFace(JudgeRecipe):
+    """DeepFace on the faces that every judge sees, or with a detector of its own.
+
+    Attributes:
+        home: Folder that holds ``.deepface/weights``; the home folder if empty, as DeepFace has it.
+        detector: ``shared`` for the shared crops, else a detector of DeepFace such as ``retinaface``.
+    """
+
+    card: ClassVar[RecipeCard] = RecipeCard(
+        title="DeepFace",
+        summary="DeepFace's gender, race and age networks, a witness of known bias against women",
+        family="deepface",
+        attributes=("gender", "race4", "age9", "age5", "age2"),
+        licence="MIT (code); that of the weights",
+        origin="package deepface; Serengil and Ozpinar 2021",
+    )
+
+    home: str = ""
+    detector: str = "shared"
+
+    def make(self, name: str) -> Judge:
+        """The judge, on the shared crops unless it has a detector of its own."""
+        home = Path(self.home).expanduser() if self.home else Path.home()
+        if self.detector != "shared":
+            return DeepFaceJudge(name=name, home=home, detector=self.detector)
+        return OnFaces(DeepFaceJudge(name=name, home=home), finder=finder(), cut="face")

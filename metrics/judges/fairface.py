@@ -1,0 +1,146 @@
+"""The supervised judge FairFace: one ResNet-34 that answers race, gender and age of a face."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.models import resnet34
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics import taxonomies
+from evenhand.metrics.faces import finder
+from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.folder import in_batches
+from evenhand.metrics.judges.on_faces import OnFaces
+from evenhand.metrics.judges.pixels import IMAGENET_MEAN, IMAGENET_STD
+from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
+from evenhand.metrics.judges.weights import best_device, tensors, weight_file
+
+SIZE = 224
+OUTPUTS = 18
+
+RACE7 = (
+    "White",
+    "Black",
+    "Latino_Hispanic",
+    "East Asian",
+    "Southeast Asian",
+    "Indian",
+    "Middle Eastern",
+)
+RACE4 = ("White", "Black", "Asian", "Indian")
+GENDER = ("Male", "Female")
+AGE9 = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70+")
+"""Orders of the released networks' outputs (measurement.md 6.1); the released data set's card has another."""
+
+
+class FairFaceJudge(Judge):
+    """The network of Karkkainen and Joo (2021), "FairFace", on aligned faces.
+
+    18 outputs: race in 0-6, gender in 7-8, age in 9-17, a softmax over each block. The weight file with the
+    four-class race head keeps the layout and uses the first four outputs. It always answers: "cannot tell"
+    gets 0. Trained on photographs; its error on generated pictures has to be measured.
+
+    Args:
+        name: The judge's name.
+        weights: The state dictionary, ``.safetensors`` or ``.pt``.
+        race: Seven or four races, as the weights were trained.
+        device: Where the network runs.
+
+    Raises:
+        EvenhandError: The file is missing, or holds more than tensors.
+    """
+
+    def __init__(self, *, name: str, weights: Path, race: Literal[7, 4] = 7, device: str = "cpu") -> None:
+        self._path = weight_file(weights)
+        self._device = device
+        self._blocks = {
+            "race": (slice(0, race), RACE7 if race == 7 else RACE4),
+            "gender": (slice(7, 9), GENDER),
+            "age": (slice(9, 18), AGE9),
+        }
+        with self._path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        known = [
+            attribute for _, labels in self._blocks.values() for attribute in taxonomies.readable(labels)
+        ]
+        self.info = JudgeInfo(
+            name=name,
+            version=f"{digest}-{race}",
+            title="FairFace ResNet-34",
+            summary=FairFace.card.summary,
+            family=FairFace.card.family,
+            taxonomies={attribute: taxonomies.groups(attribute) for attribute in known},
+            licence=FairFace.card.licence,
+            origin=FairFace.card.origin,
+        )
+
+    def label(self, images: Images) -> dict[str, Answer]:
+        """Answers for every attribute of ``info.taxonomies``; ``images`` are faces."""
+        logits = self._logits(images)
+        answers = {}
+        for block, labels in self._blocks.values():
+            shares = logits[:, block].softmax(dim=1).numpy()
+            for attribute in taxonomies.readable(labels):
+                groups = taxonomies.regroup(shares, labels, attribute)
+                answers[attribute] = Answer(
+                    np.column_stack([groups, np.zeros(len(images))]), ("ok",) * len(images)
+                )
+        return answers
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        network = resnet34(weights=None, num_classes=OUTPUTS)
+        # checkpoints of a wrapped network carry its wrapper's name
+        found = {key.removeprefix("module."): value for key, value in tensors(self._path).items()}
+        try:
+            network.load_state_dict(found)
+        except RuntimeError as fault:
+            raise EvenhandError(
+                f"weights file {str(self._path)!r} is no ResNet-34 with {OUTPUTS} outputs; give the released "
+                "FairFace checkpoint"
+            ) from fault
+        return network.float().eval().requires_grad_(False).to(self._device)
+
+    @torch.inference_mode()
+    def _logits(self, images: Images) -> Tensor:
+        pixels = torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2).float() / 255
+        if pixels.shape[2:] != (SIZE, SIZE):
+            pixels = nn.functional.interpolate(
+                pixels, size=(SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False
+            )
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        logits: Tensor = in_batches(self._network, ((pixels - mean) / std).to(self._device))
+        return logits.double().cpu()
+
+
+class FairFace(JudgeRecipe):
+    """A FairFace ResNet-34 from a local weights file, on aligned face crops.
+
+    Attributes:
+        weights: Path of the released checkpoint: a state dictionary as ``.safetensors`` or ``.pt``.
+        race: Seven or four races, as the weights were trained.
+    """
+
+    card: ClassVar[RecipeCard] = RecipeCard(
+        title="FairFace ResNet-34",
+        summary="one supervised network for perceived race, gender and age of a face",
+        family="supervised-face",
+        attributes=("gender", "race7", "race4", "age9", "age5", "age2"),
+        licence="CC BY 4.0",
+        origin="Karkkainen and Joo 2021, FairFace; weights from the authors, given as a local file",
+    )
+
+    weights: str
+    race: Literal[7, 4] = 7
+
+    def make(self, name: str) -> Judge:
+        """The judge on aligned faces."""
+        network = FairFaceJudge(name=name, weights=Path(self.weights), race=self.race, device=best_device())
+        return OnFaces(network, finder=finder(), cut="aligned")

@@ -1,0 +1,245 @@
+"""A vision-language model that is asked closed questions and answers with a letter."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics import taxonomies
+from evenhand.metrics.faces import finder
+from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.folder import require, version
+from evenhand.metrics.judges.on_faces import OnFaces
+from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
+from evenhand.metrics.judges.weights import best_device, first_line, hub_folder
+from evenhand.metrics.taxonomies import COARSER
+
+BATCH = 4
+"""Pictures per call: a call's answer holds a number for every word of the vocabulary."""
+
+QUESTION = (
+    "Look at the most prominent person. Which {what} of this person as it appears? {options}. "
+    "Answer with one letter."
+)
+CANNOT_TELL = "cannot tell"
+
+QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "gender": ("word describes the gender expression", {"woman": "feminine", "man": "masculine"}),
+    "race7": (
+        "word describes the race",
+        {
+            "White": "White",
+            "Black": "Black",
+            "Latino_Hispanic": "Latino or Hispanic",
+            "East Asian": "East Asian",
+            "Southeast Asian": "Southeast Asian",
+            "Indian": "Indian",
+            "Middle Eastern": "Middle Eastern",
+        },
+    ),
+    "age5": (
+        "age group describes the age",
+        {
+            "child": "below 20",
+            "young adult": "20 to 29",
+            "adult": "30 to 39",
+            "middle-aged": "40 to 59",
+            "senior": "60 or older",
+        },
+    ),
+}
+"""Attribute to what is asked and to each group's words (measurement.md 6.5); one attribute per question."""
+
+
+class VlmJudge(Judge):
+    """Asks each question in several orders of its options, and reads the likelihood of each letter.
+
+    The probability of an option is its letter's share of the likelihood of all letters as the next word,
+    averaged over the orders; nothing is generated. Where the most likely option changes with the order, the
+    status is ``inconsistent``: such an answer is about the position of an option. "Cannot tell" is an option.
+
+    Args:
+        name: The judge's name.
+        folder: A transformers folder of an image-text-to-text model, safetensors only.
+        title: The judge's name for people.
+        orders: Orders of the options; the first two are the listed one and its reverse.
+        licence: Licence of the weights.
+        origin: Where the weights come from.
+        family: Judges of one family have one vote.
+        device: Where the network runs.
+
+    Raises:
+        EvenhandError: The folder is incomplete.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        folder: Path,
+        title: str,
+        orders: int,
+        licence: str,
+        origin: str,
+        family: str = "vlm",
+        device: str = "cpu",
+    ) -> None:
+        require(folder, ("config.json",))
+        self._folder, self._orders, self._device = folder, orders, device
+        known = [*QUESTIONS, *COARSER]
+        self.info = JudgeInfo(
+            name=name,
+            version=version([folder], [QUESTION, QUESTIONS, CANNOT_TELL, orders]),
+            title=title,
+            summary=f"closed questions, likelihood of the option's letter over {orders} orders",
+            family=family,
+            taxonomies={attribute: taxonomies.groups(attribute) for attribute in known},
+            licence=licence,
+            origin=origin,
+        )
+
+    def label(self, images: Images) -> dict[str, Answer]:
+        """Answers for every attribute of ``info.taxonomies``."""
+        answers = {attribute: self._ask(attribute, images) for attribute in QUESTIONS}
+        for attribute, fine in COARSER.items():
+            shares, unsure = np.split(answers[fine].probabilities, [-1], axis=1)
+            merged = taxonomies.regroup(shares, taxonomies.groups(fine), attribute)
+            answers[attribute] = Answer(np.column_stack([merged, unsure]), answers[fine].status)
+        return answers
+
+    def _ask(self, attribute: str, images: Images) -> Answer:
+        what, words = QUESTIONS[attribute]
+        options = [words[group] for group in taxonomies.groups(attribute)] + [CANNOT_TELL]
+        told = []
+        for order in orders_of(len(options), self._orders):
+            prompt = self._prompt(question(what, [options[index] for index in order]))
+            shares = self._letters(images, prompt, len(options))
+            told.append(shares[:, np.argsort(order)])
+        best = np.stack(told).argmax(axis=2)
+        status = np.where((best == best[0]).all(axis=0), "ok", "inconsistent")
+        return Answer(np.mean(told, axis=0), tuple(str(state) for state in status))
+
+    @cached_property
+    def _model(self) -> tuple[Any, Any]:
+        try:
+            network = AutoModelForImageTextToText.from_pretrained(
+                self._folder, use_safetensors=True, trust_remote_code=False, dtype="auto"
+            )
+            processor = AutoProcessor.from_pretrained(self._folder, trust_remote_code=False)
+        except (OSError, ValueError, KeyError) as fault:
+            raise EvenhandError(
+                f"model {str(self._folder)!r} cannot be loaded ({first_line(fault)}); give a complete folder "
+                "of an image-text-to-text model with safetensors weights that transformers knows"
+            ) from fault
+        processor.tokenizer.padding_side = "left"
+        return network.eval().requires_grad_(False).to(self._device), processor
+
+    def _prompt(self, text: str) -> str:
+        """The question with the picture before it, in the model's own form of a conversation."""
+        _, processor = self._model
+        if not getattr(processor, "chat_template", None):
+            return f"{getattr(processor, 'image_token', '<image>')}\n{text}\nAnswer:"
+        content = [{"type": "image"}, {"type": "text", "text": text}]
+        asked = processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True
+        )
+        return str(asked)
+
+    @torch.inference_mode()
+    def _letters(self, images: Images, prompt: str, options: int) -> NDArray[np.float64]:
+        """Share of each option's letter as the next word, ``(n, options)``."""
+        network, processor = self._model
+        parts = []
+        for start in range(0, len(images), BATCH):
+            chunk = [Image.fromarray(image) for image in images[start : start + BATCH]]
+            inputs = processor(
+                images=[[picture] for picture in chunk],
+                text=[prompt] * len(chunk),
+                padding=True,
+                return_tensors="pt",
+            )
+            logits: Tensor = network(**inputs.to(self._device)).logits[:, -1].double()
+            parts.append(torch.stack([logits[:, ids].logsumexp(1) for ids in self._ids[:options]], 1))
+        shares: NDArray[np.float64] = torch.cat(parts).softmax(dim=1).cpu().numpy()
+        return shares
+
+    @cached_property
+    def _ids(self) -> list[list[int]]:
+        """For every letter the tokens that are that letter, with or without a blank before it."""
+        tokenizer = self._model[1].tokenizer
+        found = []
+        for letter in string.ascii_uppercase[: max(len(words) for _, words in QUESTIONS.values()) + 1]:
+            pieces = [tokenizer.encode(text, add_special_tokens=False) for text in (letter, f" {letter}")]
+            ids = {piece[0] for piece in pieces if len(piece) == 1} - {tokenizer.unk_token_id}
+            if not ids:
+                raise EvenhandError(
+                    f"model {str(self._folder)!r} has no single token for the letter {letter}; choose another"
+                )
+            found.append(sorted(ids))
+        return found
+
+
+def question(what: str, options: Sequence[str]) -> str:
+    """The text of a closed question, options lettered in the order given."""
+    lettered = " ".join(
+        f"{letter}: {option}" for letter, option in zip(string.ascii_uppercase, options, strict=False)
+    )
+    return QUESTION.format(what=what, options=lettered)
+
+
+def orders_of(options: int, count: int) -> list[list[int]]:
+    """``count`` orders of the options: as listed, reversed, then both turned so that others come first."""
+    listed = list(range(options))
+    found = []
+    for turn in range(options):
+        turned = listed[turn:] + listed[:turn]
+        found += [turned, turned[::-1]]
+    return found[:count]
+
+
+class Vlm(JudgeRecipe):
+    """An open vision-language model with closed questions.
+
+    Attributes:
+        model: Hub id or folder of an image-text-to-text model that transformers knows without remote code.
+        orders: Orders of the options in which every question is asked.
+        crop: ``face``: the largest face with a margin. ``picture``: all of the picture.
+    """
+
+    card: ClassVar[RecipeCard] = RecipeCard(
+        title="Vision-language model",
+        summary="closed questions, likelihood of the option's letter over several orders",
+        family="vlm",
+        attributes=(*QUESTIONS, *COARSER),
+        licence="that of the weights",
+        origin="any image-text-to-text model of transformers",
+    )
+
+    model: str
+    orders: Literal[2, 4, 6] = 2
+    crop: Literal["face", "picture"] = "face"
+
+    def make(self, name: str) -> Judge:
+        """The judge, on faces unless ``crop`` says otherwise."""
+        judge = VlmJudge(
+            name=name,
+            folder=hub_folder(self.model),
+            title=f"{self.card.title} ({self.model})",
+            orders=self.orders,
+            licence=self.card.licence,
+            origin=self.model,
+            family=self.card.family,
+            device=best_device(),
+        )
+        return judge if self.crop == "picture" else OnFaces(judge, finder=finder(), cut=self.crop)
