@@ -10,6 +10,7 @@ import numpy as np
 from evenhand.metrics.agreement import cohen_kappa, krippendorff_alpha
 from evenhand.metrics.encode import Study
 from evenhand.metrics.panel import PANEL
+from evenhand.metrics.ranking import marginal_ranks
 from evenhand.metrics.representation import mean_over
 from evenhand.metrics.rows import Agreement, Difference, Rank
 from evenhand.metrics.score import STILL, Series
@@ -97,7 +98,7 @@ def ranks(series: Iterable[Series]) -> list[Rank]:
         sign = 1.0 if metric.better == "lower" else -1.0
         theta = np.array([one.estimate.value for one in present])
         draws = np.column_stack([metric.finish(one.draws) for one in present])
-        sets = rank_sets(sign * theta, sign * draws)
+        sets, alone = rank_sets(sign * theta, sign * draws), marginal_ranks(sign * draws)
         for number, one in enumerate(present):
             row = one.estimate
             rows.append(
@@ -112,6 +113,9 @@ def ranks(series: Iterable[Series]) -> list[Rank]:
                     rank_low=int(sets.low[number]),
                     rank_high=int(sets.high[number]),
                     tie=sets.tie[number],
+                    marginal_low=float(alone.low[number]),
+                    marginal_high=float(alone.high[number]),
+                    best=float(alone.best[number]),
                 )
             )
     return rows

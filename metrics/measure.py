@@ -16,6 +16,7 @@ from evenhand.metrics.base import LabelMetric, Metric, PictureMetric
 from evenhand.metrics.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
 from evenhand.metrics.comparison import agreement_of, differences, ranks
 from evenhand.metrics.encode import Study, check_tables, coverage, encode
+from evenhand.metrics.judge_spread import judge_spreads, steering_gaps
 from evenhand.metrics.panel import PANEL, vote
 from evenhand.metrics.reading import Reading
 from evenhand.metrics.rows import Measurement
@@ -127,6 +128,8 @@ def measure(
         differences=differences(series, study, base=plan.base, seed=plan.seed),
         ranks=ranks(one for one in series if plan.ranked is None or one.method in plan.ranked),
         agreement=agreement_of(study, draws=plan.draws, seed=plan.seed),
+        steering=steering_gaps(series, plan.steering),
+        spreads=judge_spreads(series, base=plan.base, steering=plan.steering),
         coverage={method: coverage(study, method) for method in study.methods},
         notes=[*notes, *_missing(series)],
     )

@@ -60,6 +60,9 @@ class Rank:
         rank_low: Best rank that the data allow; 1 is best.
         rank_high: Worst rank that the data allow.
         tie: Letter of its tie group; ``A`` is the top tier.
+        marginal_low: Lower end of the 95 % interval of its rank by itself; under-covers near ties.
+        marginal_high: Upper end.
+        best: Share of the bootstrap draws in which it is best.
     """
 
     metric: str
@@ -72,6 +75,9 @@ class Rank:
     rank_low: int
     rank_high: int
     tie: str
+    marginal_low: float
+    marginal_high: float
+    best: float
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,74 @@ class Agreement:
     low: float
     high: float
     n: int
+
+
+@dataclass(frozen=True)
+class SteeringGap:
+    """How much the panel's estimate of a method differs from that of the judge in the method's own loop.
+
+    Attributes:
+        metric: As in :class:`Estimate`, like the next three.
+        attributes: Attribute or joint attribute.
+        kind: Kind of the prompts.
+        group: Group that the value is about.
+        method: The method.
+        judge: Its steering judge.
+        panel: The panel's estimate.
+        steering: The steering judge's.
+        value: Panel minus steering judge, on the same pictures.
+        low: Lower end of the 95 % interval of the paired difference.
+        high: Upper end.
+        n: Pictures behind the panel's estimate.
+        unit: Unit of the value.
+    """
+
+    metric: str
+    attributes: str
+    kind: str
+    group: str
+    method: str
+    judge: str
+    panel: float
+    steering: float
+    value: float
+    low: float
+    high: float
+    n: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class JudgeSpread:
+    """How far single judges lie apart on one method.
+
+    Attributes:
+        metric: As in :class:`Estimate`, like the next four.
+        attributes: Attribute or joint attribute.
+        kind: Kind of the prompts.
+        corrected: Whether the estimates are corrected.
+        group: Group that the value is about.
+        method: The method.
+        value: Largest minus smallest estimate.
+        lowest: The judge with the smallest.
+        highest: The judge with the largest.
+        judges: Judges compared, the method's steering judge not among them.
+        judge_dependent: Whether some judge sees the method above the base and another below.
+        unit: Unit of the value.
+    """
+
+    metric: str
+    attributes: str
+    kind: str
+    corrected: bool
+    group: str
+    method: str
+    value: float
+    lowest: str
+    highest: str
+    judges: int
+    judge_dependent: bool
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -146,6 +220,8 @@ class Measurement:
         differences: Methods against the base.
         ranks: Order of the methods by every metric of the panel.
         agreement: Agreement of the judges.
+        steering: The panel against the steering judge of each method that has one.
+        spreads: Spread of every aggregate over the single judges.
         coverage: Method to what became of its pictures.
         notes: What a reader must know, one line each: corrections refused and why, concepts without a value.
     """
@@ -154,5 +230,7 @@ class Measurement:
     differences: list[Difference]
     ranks: list[Rank]
     agreement: list[Agreement]
+    steering: list[SteeringGap]
+    spreads: list[JudgeSpread]
     coverage: Mapping[str, Coverage]
     notes: list[str]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from metrics_kit import read
 from scipy.stats import binomtest, chisquare
@@ -85,6 +85,7 @@ def test_no_picture_has_no_p_value_and_an_empty_target_is_refused():
         s.share_test([3, 2], np.array([1.0, 0.0]), rng=stream(0, "x"))
 
 
+@settings(max_examples=25)  # statsmodels collects garbage at every call
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_false_discovery_rate_agrees_with_statsmodels(p_values):
     expected = multipletests(p_values, method="fdr_bh")[1]
