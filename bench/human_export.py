@@ -132,7 +132,7 @@ def strata_of(work: Workspace, suite: Suite) -> pd.DataFrame:
     )
     cells = wide.reindex(first["key"]).reindex(columns=list(suite.primary)).fillna("")
     vote = ["*".join(cell) if all(cell) else "undetermined" for cell in cells.itertuples(index=False)]
-    sides = _stereotypes()
+    sides = stereotypes()
     side = [
         sides.get(concept, "none") if kind == "neutral" else kind
         for concept, kind in zip(first["concept"], first["kind"], strict=True)
@@ -142,7 +142,7 @@ def strata_of(work: Workspace, suite: Suite) -> pd.DataFrame:
     return pd.DataFrame({"key": first["key"], "kind": first["kind"], "vote": vote, "stratum": stratum})
 
 
-def _stereotypes() -> dict[str, str]:
+def stereotypes() -> dict[str, str]:
     """Occupation to the side of its stereotype, after WinoBias."""
     lines = _SIDES.read_text(encoding="utf-8").splitlines()
     rows = csv.DictReader(line for line in lines if not line.startswith("#"))

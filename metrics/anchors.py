@@ -49,8 +49,32 @@ def confusion_from_anchors(
         EvenhandError: No anchor; an anchor that is doubled or unknown to the label table or the taxonomy; a
             probability that is none; a judge without a label for an anchor; a member that labels nothing.
     """
-    judged = labels[(labels["family"] != HUMAN) & (labels["judge"] != PANEL)]
     truth = check_anchors(anchors, taxonomy=taxonomy)
+    both = judge_labels(labels, truth, taxonomy=taxonomy, members=members)
+    shown = [name for name in taxonomy if name in set(truth["attribute"])]
+    sets = chain.from_iterable(combinations(shown, size) for size in range(1, 1 + len(shown)))
+    return confusion_table(truth.rename(columns={"label": "group"}), both, list(sets))
+
+
+def judge_labels(
+    labels: pd.DataFrame,
+    truth: pd.DataFrame,
+    *,
+    taxonomy: Mapping[str, Sequence[str]],
+    members: Sequence[str],
+) -> pd.DataFrame:
+    """The labels of every judge for the anchors, and the panel's vote, checked.
+
+    Args:
+        labels: The label table.
+        truth: What :func:`check_anchors` gives.
+        taxonomy: Attribute to groups.
+        members: Names of the panel's judges.
+
+    Raises:
+        EvenhandError: See :func:`confusion_from_anchors`.
+    """
+    judged = labels[(labels["family"] != HUMAN) & (labels["judge"] != PANEL)]
     _check_known(truth, judged)
     for name in sorted(set(members) - set(judged["judge"])):
         raise unknown("judge of the panel", name, set(judged["judge"]))
@@ -60,10 +84,7 @@ def confusion_from_anchors(
     check_labels(answers, taxonomy=taxonomy)
     _check_complete(truth, answers)
     votes = vote(answers, members=members, taxonomy=taxonomy)
-    shown = [name for name in taxonomy if name in set(truth["attribute"])]
-    sets = chain.from_iterable(combinations(shown, size) for size in range(1, 1 + len(shown)))
-    both = pd.concat([answers, votes], ignore_index=True) if len(votes) else answers
-    return confusion_table(truth.rename(columns={"label": "group"}), both, list(sets))
+    return pd.concat([answers, votes], ignore_index=True) if len(votes) else answers
 
 
 def check_anchors(anchors: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]]) -> pd.DataFrame:

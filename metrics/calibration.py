@@ -146,18 +146,27 @@ def kronecker(matrices: Sequence[FloatArray]) -> FloatArray:
     return np.asarray(np.concatenate([decided, 1 - decided.sum(axis=-1, keepdims=True)], axis=-1))
 
 
+def recalls(matrix: FloatArray) -> FloatArray:
+    """Share of each group's decided pictures that are given their group, ``(K,)`` of ``(K, K + 1)``."""
+    return ratio(matrix.diagonal(), matrix[:, :-1].sum(axis=1))
+
+
+def condition_number(matrix: FloatArray) -> float:
+    """Condition number of a matrix ``(K, K + 1)`` without its abstain column; ``nan`` if a row is missing."""
+    return float("nan") if np.isnan(matrix).any() else float(np.linalg.cond(matrix[:, :-1]))
+
+
 def reason_to_refuse(matrix: FloatArray) -> str:
     """Why a matrix must not be inverted, or empty: condition number above 5, or a recall under 0.5.
 
     Recall is among decided labels: a judge that abstains often is imprecise, but not confused.
     """
-    decided = matrix[:, :-1].sum(axis=1)
-    if not decided.all():
+    if not matrix[:, :-1].sum(axis=1).all():
         return "the judge never decides on the anchors of a group"
-    recall = float((matrix.diagonal() / decided).min())
+    recall = float(recalls(matrix).min())
     if recall < SMALLEST_RECALL:
         return f"a group is recognised in only {recall:.0%} of its anchors (limit {SMALLEST_RECALL:.0%})"
-    condition = float(np.linalg.cond(matrix[:, :-1]))
+    condition = condition_number(matrix)
     if condition > LARGEST_CONDITION:
         return f"condition number {condition:.1f} (limit {LARGEST_CONDITION:g}); merge groups"
     return ""
