@@ -1,0 +1,1 @@
+"""Benchmarks of the benchmark: scripts that print one ratio each, run by hand."""

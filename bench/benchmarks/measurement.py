@@ -1,0 +1,97 @@
+"""How much faster the paired cluster bootstrap is than the plain loop that says what it does.
+
+``python bench/benchmarks/measurement.py`` scores one metric (the mean unbiased squared deviation, corrected
+for the judge with resampled anchors) of 20 methods on 36 concepts x 5 templates x 40 seeds with 5,000 draws,
+then does the same by a plain loop for a few draws of one method, in the same process. It prints one ratio:
+processor seconds of the loop per draw and method over those of the benchmark's code.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from evenhand.metrics.calibration import confusion_matrix, draw_matrices
+from evenhand.metrics.correction import inverse_of, invert
+from evenhand.metrics.layout import Layout, Resamples, arrange
+from evenhand.metrics.representation import FloatArray, squared_deviation, uniform
+
+CONCEPTS, TEMPLATES, SEEDS = 36, 5, 40
+METHODS, DRAWS, LOOPED = 20, 5000, 20
+GROUPS = 8
+ANCHORS = 60
+"""Anchors of each group."""
+
+
+def study(rng: np.random.Generator) -> tuple[Layout, list[FloatArray], FloatArray]:
+    """The layout, labels by leaf ``(R, W, K + 1)`` of each method, and anchors ``(K, K + 1)``."""
+    place = [(o, t, s) for o in range(CONCEPTS) for t in range(TEMPLATES) for s in range(SEEDS)]
+    row, cluster, leaf = ([f"{part:03d}" for part in parts] for parts in zip(*place, strict=True))
+    layout = arrange(range(len(place)), row=row, cluster=cluster, leaf=leaf)
+    tables = [layout.counts(rng.integers(0, GROUPS + 1, len(place)), GROUPS) for _ in range(METHODS)]
+    truth = np.pad(0.85 * np.eye(GROUPS) + 0.15 / GROUPS, [(0, 0), (0, 1)])
+    return layout, tables, np.stack([rng.multinomial(ANCHORS, each) for each in truth]).astype(float)
+
+
+def vectorised(
+    layout: Layout, tables: Sequence[FloatArray], anchors: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """Draws ``(METHODS, DRAWS)`` by the code that measures."""
+    resamples = Resamples.of(layout, draws=DRAWS, rng=rng, rows=True)
+    inverse = inverse_of(draw_matrices(anchors, draws=DRAWS, rng=rng))
+    drawn = []
+    for table in tables:
+        _, across = resamples.of_both(table)
+        found = invert(across[..., :-1], inverse)
+        drawn.append(squared_deviation(found.shares, uniform(GROUPS), found.noise).mean(axis=-1))
+    return np.stack(drawn)
+
+
+def looped(table: FloatArray, anchors: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """``LOOPED`` draws of one method, picture by picture."""
+    labels = table.reshape(CONCEPTS, TEMPLATES, SEEDS, GROUPS + 1).argmax(axis=-1)
+    drawn = []
+    for _ in range(LOOPED):
+        rows = np.stack([rng.multinomial(ANCHORS, each / each.sum()) for each in anchors])
+        inverse = np.linalg.inv(confusion_matrix(rows.astype(float))[:, :-1])
+        values = []
+        for concept in rng.integers(CONCEPTS, size=CONCEPTS):
+            counts = np.zeros(GROUPS)
+            for template in rng.integers(TEMPLATES, size=TEMPLATES):
+                for seed in rng.integers(SEEDS, size=SEEDS):
+                    label = labels[concept, template, seed]
+                    if label < GROUPS:
+                        counts[label] += 1
+            n = counts.sum()
+            observed = counts / n
+            shares = observed @ inverse
+            covariance = (np.diag(observed) - np.outer(observed, observed)) / (n - 1)
+            noise = np.trace(inverse.T @ covariance @ inverse)
+            values.append(((shares - 1 / GROUPS) ** 2).sum() - noise)
+        drawn.append(np.mean(values))
+    return np.array(drawn)
+
+
+def main() -> None:
+    """Time both, check that they agree, and print the ratio."""
+    rng = np.random.default_rng(0)
+    layout, tables, anchors = study(rng)
+    begun = time.process_time()
+    fast = vectorised(layout, tables, anchors, rng)
+    middle = time.process_time()
+    slow = looped(tables[0], anchors, rng)
+    ended = time.process_time()
+    error = fast[0].std() / np.sqrt(LOOPED)
+    if abs(slow.mean() - fast[0].mean()) > 5 * error:
+        sys.exit(f"the loop finds {slow.mean():.5f}, the code {fast[0].mean():.5f}: they must agree")
+    each = (middle - begun) / fast.size, (ended - middle) / slow.size
+    size = f"{METHODS} methods x {DRAWS} draws x {CONCEPTS * TEMPLATES * SEEDS} pictures"
+    ratio = each[1] / each[0]
+    sys.stdout.write(f"{size}: {middle - begun:.1f} s; a plain loop takes {ratio:.0f} times as long\n")
+
+
+if __name__ == "__main__":
+    main()
