@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import rel_entr
 from scipy.stats import chi2_contingency, linregress, random_table, spearmanr
 
@@ -79,12 +79,12 @@ def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int 
     Raises:
         EvenhandError: Fewer than two occupations have a picture.
     """
-    counts = np.asarray(counts, int)
-    counts = counts[counts.sum(axis=1) > 0]
-    if len(counts) < 2:
-        raise EvenhandError(f"{len(counts)} occupations have decided pictures; association needs two")
-    value = float(mutual_information(shares_of(counts)))
-    tables = random_table(counts.sum(axis=1), counts.sum(axis=0)).rvs(draws, random_state=rng)
+    table: NDArray[np.int64] = np.asarray(counts, np.int64)
+    table = table[table.sum(axis=1) > 0]
+    if len(table) < 2:
+        raise EvenhandError(f"{len(table)} occupations have decided pictures; association needs two")
+    value = float(mutual_information(shares_of(table)))
+    tables = random_table(table.sum(axis=1), table.sum(axis=0)).rvs(draws, random_state=rng)
     drawn = mutual_information(shares_of(tables))
     reached = int((drawn >= value - 1e-12).sum())
     return Null(value, float(drawn.mean()), float(np.quantile(drawn, 0.95)), (1 + reached) / (1 + draws))
@@ -129,14 +129,13 @@ def relation(share: ArrayLike, reference: ArrayLike) -> Relation:
     Raises:
         EvenhandError: Fewer than three occupations have both, or all references are equal.
     """
-    share, reference = np.asarray(share, float), np.asarray(reference, float)
-    known = ~(np.isnan(share) | np.isnan(reference))
-    share, reference = share[known], reference[known]
-    if len(share) < 3 or np.ptp(reference) == 0:
-        raise EvenhandError(f"{len(share)} occupations with both shares; a slope needs three that differ")
-    line = linregress(reference, share)
-    rho = float(spearmanr(share, reference).statistic) if np.ptp(share) else float("nan")
-    return Relation(rho, float(line.slope), float(line.intercept), len(share))
+    both: FloatArray = np.column_stack([np.asarray(each, float) for each in (reference, share)])
+    both = both[~np.isnan(both).any(axis=1)]
+    if len(both) < 3 or np.ptp(both[:, 0]) == 0:
+        raise EvenhandError(f"{len(both)} occupations with both shares; a slope needs three that differ")
+    line = linregress(both[:, 0], both[:, 1])
+    rho = float(spearmanr(both).statistic) if np.ptp(both[:, 1]) else float("nan")
+    return Relation(rho, float(line.slope), float(line.intercept), len(both))
 
 
 def zhao_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:

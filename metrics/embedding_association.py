@@ -91,7 +91,8 @@ def association_test(
         alternative="greater",
         random_state=rng,
     )
-    return AssociationTest(float(_difference(*sides, axis=0) / spread), float(found.pvalue), exact)
+    effect = _difference(sides[0], sides[1], axis=0) / spread
+    return AssociationTest(float(effect), float(found.pvalue), exact)
 
 
 def _difference(first: FloatArray, second: FloatArray, axis: int) -> FloatArray:

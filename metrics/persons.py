@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import multinomial
 
 from evenhand.metrics.representation import FloatArray, mean_over, shares_of, shen_bias
@@ -49,12 +49,12 @@ def bias_p(people: ArrayLike) -> BiasP:
     Args:
         people: ``(n, K)`` decided people by picture and group.
     """
-    people = np.asarray(people, int)
-    people = people[people.sum(axis=1) >= FEWEST]
-    sizes, times = np.unique(people.sum(axis=1), return_counts=True)
-    fair = [fair_bias_p(int(size), people.shape[1]) for size in sizes]
+    everyone: NDArray[np.int64] = np.asarray(people, np.int64)
+    several: NDArray[np.int64] = everyone[everyone.sum(axis=1) >= FEWEST]
+    sizes, times = np.unique(several.sum(axis=1), return_counts=True)
+    fair = [fair_bias_p(int(size), several.shape[1]) for size in sizes]
     expected = float(np.average(fair, weights=times)) if len(sizes) else float("nan")
-    return BiasP(float(mean_over(shen_bias(shares_of(people)))), expected, len(people))
+    return BiasP(float(mean_over(shen_bias(shares_of(several)))), expected, len(several))
 
 
 def fair_bias_p(people: int, groups: int) -> float:

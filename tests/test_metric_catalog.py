@@ -1,6 +1,8 @@
 """Every built-in metric has a full card, keeps its range, and is registered under its name."""
 
+import re
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +87,24 @@ def test_every_metric_is_registered_under_its_name():
     found = {name: getattr(catalog, entry.partition(":")[2]) for name, entry in entries.items()}
     assert found == BUILT_IN
     assert {metric.name for metric in catalog.DEFAULT} <= set(BUILT_IN)
+
+
+def test_the_page_on_metrics_names_every_metric_and_every_module_it_sends_to():
+    page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    quoted = set(re.findall(r"`(\w+)`", page))
+    assert set(BUILT_IN) <= quoted
+    for name in quoted - set(BUILT_IN):
+        assert import_module(f"evenhand.metrics.{name}").__doc__
+
+
+def test_what_every_suite_measures_is_not_what_it_may_add():
+    page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = [
+        line.split("|")[1:3] for line in page.splitlines() if line.startswith("| ") and "module" not in line
+    ]
+    always, added = (
+        set(re.findall(r"`(\w+)`", " ".join(column))) & set(BUILT_IN)
+        for column in zip(*rows[:8], strict=True)
+    )
+    assert always == {metric.name for metric in catalog.DEFAULT}
+    assert added == set(BUILT_IN) - always

@@ -169,6 +169,13 @@ def test_fair_diffusion_counts_give_the_published_numbers(fair_diffusion):
         assert found[name] == near(values), name
 
 
+def test_the_plug_in_distance_is_larger_than_the_unbiased_one(fair_diffusion):
+    shares, n = r.shares_of(fair_diffusion["sd15"]), fair_diffusion["sd15"].sum(axis=1)
+    plug_in = r.fd_l2(shares, r.uniform(2)) ** 2
+    unbiased = r.squared_deviation(shares, r.uniform(2), r.multinomial_noise(shares, n))
+    assert [plug_in.mean(), unbiased.mean()] == near([0.246137, 0.245117])
+
+
 def test_rms_delta_of_the_fair_diffusion_counts(fair_diffusion):
     target = r.uniform(2)
     for name, expected in (("sd15", 0.700), ("fd", 0.260)):
