@@ -1,0 +1,199 @@
+"""Tables and figures of the page on the judge correction, from the study's tables alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import vl_convert
+
+from evenhand.bench.mini.law import TAXONOMIES, law, occupations
+from evenhand.metrics.panel import PANEL
+from evenhand.reports.charts import ACCENT, CHANCE, GREY, INK, themed
+
+Tables = Mapping[str, pd.DataFrame]
+
+NOMINAL = (0.93, 0.97)
+"""Coverage that is taken for 95 % of 200 repetitions."""
+
+JUDGE_NAMES = {
+    "clip-xs": "clip-xs, single CLIP",
+    PANEL: "panel vote",
+    "clip-weak": "clip-weak, bad on purpose",
+}
+CORRECTIONS = {
+    "none": "as labelled",
+    "pooled": "corrected",
+    "side": "corrected per side",
+    "occupation": "corrected per occupation",
+}
+SET_NAMES = {"gender": "gender", "*".join(TAXONOMIES): "gender x tone x age"}
+
+
+def fill(page: str, tables: Tables) -> str:
+    """The page with every part between ``<!-- NAME -->`` and ``<!-- end -->`` made from the tables."""
+    made = {
+        "judges": _judges(tables["recalls"]),
+        "rms_delta": _estimates(tables["estimates"], "renders", "rms_delta", DEFAULT_DESIGN),
+        "share": _estimates(tables["estimates"], "renders", "share", DEFAULT_DESIGN),
+        "drawn": _estimates(tables["estimates"], "drawn", "rms_delta", DEFAULT_DESIGN),
+        "coverage": _coverage(tables["estimates"]),
+        "transport": _transport(tables["transport"]),
+    }
+    for name, table in made.items():
+        part = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = part.sub(lambda found, table=table: f"{found[1]}{table}{found[2]}", page)  # type: ignore[misc]
+    return page
+
+
+DEFAULT_DESIGN = "one template"
+
+
+def _judges(recalls: pd.DataFrame) -> str:
+    rows = []
+    gender = recalls[recalls["attribute"] == "gender"]
+    for (pool, judge), mine in gender.groupby(["pool", "judge"], sort=False):
+        whole = mine[mine["occupation"] == "all"].set_index("group")
+        single = mine[mine["occupation"] != "all"]
+        spans = [single.loc[single["group"] == group, "recall"] for group in TAXONOMIES["gender"]]
+        every = float((whole["recall"] * whole["n"]).sum() / whole["n"].sum())
+        by_group = [
+            f"{whole['recall'][group]:.3f} ({span.min():.2f} to {span.max():.2f})"
+            for group, span in zip(TAXONOMIES["gender"], spans, strict=True)
+        ]
+        rows.append([pool, JUDGE_NAMES[judge], f"{whole['n'].sum():,}", f"{every:.3f}", *by_group])
+    return _table(["pictures", "judge", "n", "gender right", "women right", "men right"], rows)
+
+
+def _estimates(estimates: pd.DataFrame, pool: str, metric: str, design: str) -> str:
+    mine = estimates.query("pool == @pool and metric == @metric and design == @design")
+    rows = [
+        [
+            SET_NAMES[row.attributes],
+            row.model,
+            JUDGE_NAMES[row.judge],
+            CORRECTIONS[row.correction],
+            f"{row.truth:.3f}",
+            f"{row.mean:.3f}",
+            f"{row.bias:+.3f} ({row.bias_low:+.3f} to {row.bias_high:+.3f})",
+            f"{row.rmse:.3f}",
+            _percent(row),
+        ]
+        for row in mine.sort_values(["attributes", "model"], kind="stable").itertuples()
+    ]
+    heads = ["attributes", "model", "judge", "labels", "truth", "mean", "bias", "RMSE", "coverage"]
+    return _table(heads, rows)
+
+
+def _coverage(estimates: pd.DataFrame) -> str:
+    mine = estimates[(estimates["pool"] == "renders") & (estimates["judge"] == PANEL)]
+    mine = mine[mine["correction"] == "pooled"]
+    rows = [
+        [row.design, SET_NAMES[row.attributes], row.metric, row.model, _percent(row), f"{row.ratio:.2f}"]
+        for row in mine.assign(ratio=mine["width"] / (2 * 1.96 * mine["spread"])).itertuples()
+    ]
+    return _table(["design", "attributes", "metric", "model", "coverage", "width / needed width"], rows)
+
+
+def _transport(transport: pd.DataFrame) -> str:
+    rows = [
+        [
+            JUDGE_NAMES[row.judge],
+            f"{row.anchors:,}",
+            f"{row.share:.1%} ({row.low:.1%} to {row.high:.1%})" if row.tested else "no error to test",
+            f"{row.median_p:.2g}" if row.tested else "",
+        ]
+        for row in transport.itertuples()
+    ]
+    return _table(["judge", "anchors", "found at the 5 % level", "median p"], rows)
+
+
+def _percent(row: Any) -> str:
+    return f"{row.coverage:.1%} ({row.coverage_low:.1%} to {row.coverage_high:.1%})"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write_figures(tables: Tables, folder: Path) -> None:
+    """Write ``errors.svg``, ``rms-delta.svg`` and ``coverage.svg``."""
+    charts = {
+        "errors": _errors(tables["recalls"]),
+        "rms-delta": _distances(tables["estimates"]),
+        "coverage": _coverages(tables["estimates"]),
+    }
+    for name, chart in charts.items():
+        specification = themed(chart).configure(background="white").to_dict()
+        (folder / f"{name}.svg").write_text(vl_convert.vegalite_to_svg(specification), encoding="utf-8")
+
+
+def _errors(recalls: pd.DataFrame) -> alt.LayerChart:
+    """Where a bad judge errs: recall of women and men by the occupation's share of women."""
+    women = dict(zip(occupations(), law(("gender",))[:, 0], strict=True))
+    mine = recalls.query("pool == 'renders' and attribute == 'gender' and occupation != 'all'")
+    mine = mine[mine["judge"] != PANEL].assign(
+        women=mine["occupation"].map(women), judge=mine["judge"].map(JUDGE_NAMES)
+    )
+    return alt.layer(
+        alt.Chart(mine)
+        .mark_point(filled=True, size=40, opacity=0.9)
+        .encode(
+            x=alt.X("women:Q", title="share of women in the occupation", axis=alt.Axis(format="%")),
+            y=alt.Y("recall:Q", title="read right", scale=alt.Scale(zero=False), axis=alt.Axis(format="%")),
+            color=alt.Color("group:N", title="depicted", scale=alt.Scale(range=[ACCENT, GREY])),
+            shape=alt.Shape("group:N", title="depicted"),
+        )
+        .properties(width=260, height=200)
+    ).facet(column=alt.Column("judge:N", title=None))
+
+
+def _distances(estimates: pd.DataFrame) -> alt.LayerChart:
+    """RMSDelta of every judge: mean and the middle 95 % of the estimates, and the truth."""
+    mine = _named(
+        estimates.query("pool == 'renders' and metric == 'rms_delta' and design == @DEFAULT_DESIGN")
+    )
+    mine = mine.assign(low=mine["mean"] - 1.96 * mine["spread"], high=mine["mean"] + 1.96 * mine["spread"])
+    y = alt.Y("line:N", sort=list(dict.fromkeys(mine["line"])), title=None, axis=alt.Axis(labelLimit=320))
+    x = alt.X("low:Q", title="RMSDelta (line: truth)")
+    base = alt.Chart(mine)
+    layers = alt.layer(
+        base.mark_rule(color=INK, strokeDash=[4, 3]).encode(x="truth:Q"),
+        base.mark_rule(color=ACCENT).encode(x=x, x2="high:Q", y=y),
+        base.mark_point(color=ACCENT, filled=True, size=45, opacity=1).encode(x="mean:Q", y=y),
+    )
+    return _faceted(layers)
+
+
+def _coverages(estimates: pd.DataFrame) -> alt.LayerChart:
+    """Coverage of the corrected panel's intervals by design, against the nominal band."""
+    mine = estimates[(estimates["pool"] == "renders") & (estimates["judge"] == PANEL)]
+    mine = _named(mine[mine["correction"] == "pooled"])
+    mine = mine.assign(line=mine["design"] + ", " + mine["metric"], floor=NOMINAL[0], top=NOMINAL[1])
+    y = alt.Y("line:N", sort=list(dict.fromkeys(mine["line"])), title=None, axis=alt.Axis(labelLimit=320))
+    x = alt.X("coverage_low:Q", title="coverage of 95 % intervals", axis=alt.Axis(format="%"))
+    band = alt.X("floor:Q", scale=alt.Scale(zero=False))
+    base = alt.Chart(mine)
+    layers = alt.layer(
+        base.mark_rect(color=CHANCE, opacity=0.4).encode(x=band, x2="top:Q"),
+        base.mark_rule(color=ACCENT).encode(x=x, x2="coverage_high:Q", y=y),
+        base.mark_point(color=ACCENT, filled=True, size=45, opacity=1).encode(x="coverage:Q", y=y),
+    )
+    return _faceted(layers)
+
+
+def _named(estimates: pd.DataFrame) -> pd.DataFrame:
+    judge = estimates["judge"].map(JUDGE_NAMES)
+    return estimates.assign(
+        line=judge + ": " + estimates["correction"].map(CORRECTIONS),
+        facet=estimates["attributes"].map(SET_NAMES) + ", " + estimates["model"] + " model",
+    )
+
+
+def _faceted(layers: alt.LayerChart) -> Any:
+    return layers.properties(width=250, height=190).facet(alt.Facet("facet:N", title=None), columns=2)

@@ -1,0 +1,203 @@
+"""The study of the judge correction: does it give the truth back, and where does it fail?
+
+Run ``python -m evenhand.bench.studies.judge_correction --out docs/studies/judge-correction --page
+docs/judge-correction.md``. It labels pictures of known truth once (pools, kept in ``--out``), simulates
+audits of two models of known law, and writes tables (CSV), figures (SVG) and the tables of the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import typer
+
+from evenhand.bench.mini.law import TAXONOMIES, occupations
+from evenhand.bench.studies import pool as pools
+from evenhand.bench.studies.correction_page import fill, write_figures
+from evenhand.bench.studies.pool import Pool
+from evenhand.bench.studies.simulation import (
+    ANCHORS,
+    DESIGNS,
+    KEY,
+    STRATA,
+    Setting,
+    anchors_by_side,
+    sides,
+    simulate,
+)
+from evenhand.metrics.panel import PANEL
+from evenhand.metrics.transport import errors_by_stratum
+from evenhand.metrics.uncertainty import ALPHA, holm, stream, wilson
+
+JUDGES = {"clip-xs": STRATA[:1], PANEL: STRATA[:1], "clip-weak": STRATA}
+"""The single CLIP, the vote, and the bad judge, each with the matrices that it is corrected with."""
+
+COPIES = 1
+"""See :func:`evenhand.bench.studies.pool.rendered`: six pictures of each occupation and joint cell."""
+
+REPETITIONS = 200
+TRANSPORT_REPETITIONS = 100
+DRAWS = 500
+SEED = 0
+BLOCK = 10
+"""Repetitions that share the bootstrap's indices, and the unit of work of a process."""
+
+
+def summary(runs: pd.DataFrame) -> pd.DataFrame:
+    """Bias, error and coverage of every estimate over the repetitions.
+
+    Returns:
+        One row per :data:`KEY` (without the repetition) and metric: ``truth``, ``mean``, ``bias``,
+        ``bias_low`` and ``bias_high`` (95 %), ``rmse``, ``coverage`` with ``coverage_low`` and
+        ``coverage_high`` (Wilson), ``width`` (mean of the intervals), ``spread`` (standard deviation of the
+        estimates), ``concept_coverage`` and ``concept_rmse`` of the single occupations' shares, and
+        ``repetitions``.
+    """
+    runs = runs.assign(
+        error=runs["value"] - runs["truth"],
+        hit=(runs["low"] <= runs["truth"]) & (runs["truth"] <= runs["high"]),
+        length=runs["high"] - runs["low"],
+    )
+    grouped = runs.groupby([*KEY[1:], "metric"], sort=False)
+    count = grouped.size()
+    spread = grouped["value"].std()
+    table = pd.DataFrame(
+        {
+            "truth": grouped["truth"].first(),
+            "mean": grouped["value"].mean(),
+            "bias": grouped["error"].mean(),
+            "bias_low": grouped["error"].mean() - 1.96 * spread / np.sqrt(count),
+            "bias_high": grouped["error"].mean() + 1.96 * spread / np.sqrt(count),
+            "rmse": np.sqrt(grouped["error"].apply(lambda error: (error**2).mean())),
+            "spread": spread,
+            "coverage": grouped["hit"].mean(),
+            "width": grouped["length"].mean(),
+            "concept_coverage": grouped["row_hits"].mean(),
+            "concept_rmse": np.sqrt(grouped["row_error"].mean()),
+            "repetitions": count,
+        }
+    )
+    table["coverage_low"], table["coverage_high"] = wilson(grouped["hit"].sum(), count)
+    return table.reset_index()
+
+
+def transport(pool: Pool, judges: Iterable[str], repetitions: int) -> pd.DataFrame:
+    """How often the test finds that a judge's errors on gender differ between the stereotype sides.
+
+    The p-value of a judge is the smaller of its two groups', adjusted by Holm.
+
+    Returns:
+        One row per judge: ``anchors``, ``repetitions``, ``tested`` (those with any error to compare),
+        ``share`` of them below 5 % with ``low`` and ``high`` (Wilson), and ``median_p``.
+    """
+    rows = []
+    for judge in judges:
+        p = np.array([_transport_p(pool, judge, number) for number in range(repetitions)])
+        tested = int(np.isfinite(p).sum())
+        hits = int((p < ALPHA).sum())
+        low, high = wilson(hits, tested)
+        median = float(np.median(p[np.isfinite(p)])) if tested else float("nan")
+        share = hits / tested if tested else float("nan")
+        rows.append((judge, ANCHORS, repetitions, tested, share, float(low), float(high), median))
+    columns = ["judge", "anchors", "repetitions", "tested", "share", "low", "high", "median_p"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _transport_p(pool: Pool, judge: str, number: int) -> float:
+    gender = ("gender",)
+    rng = stream(SEED, "transport", str(number))
+    pictures = anchors_by_side(pool, rng).ravel()
+    tests = errors_by_stratum(
+        pool.truth(gender)[pictures],
+        pool.labels(judge, gender)[pictures],
+        sides()[pool.table["occupation"].to_numpy()[pictures]],
+        groups=len(TAXONOMIES["gender"]),
+        rng=rng,
+    )
+    adjusted = holm(np.array([test.p_value for test in tests]))
+    return float(np.nanmin(adjusted)) if np.isfinite(adjusted).any() else float("nan")
+
+
+def recalls(renders: Pool, drawn: Pool) -> pd.DataFrame:
+    """What every judge reads: pool, judge, attribute, group, occupation (``all`` or one), recall and its n.
+
+    The recall is among all pictures of the group; undetermined ones count as not read.
+    """
+    rows = []
+    for (name, pool), judge, attribute in product(
+        {"renders": renders, "drawn": drawn}.items(), JUDGES, TAXONOMIES
+    ):
+        truth, label = pool.truth((attribute,)), pool.labels(judge, (attribute,))
+        where = pool.table["occupation"].to_numpy()
+        single = [(occupations()[number], where == number) for number in pool.occupations]
+        for occupation, mine in [("all", where >= 0), *(single if attribute == "gender" else [])]:
+            for code, group in enumerate(TAXONOMIES[attribute]):
+                shown = mine & (truth == code)
+                rows.append(
+                    (name, judge, attribute, group, occupation, (label[shown] == code).mean(), shown.sum())
+                )
+    return pd.DataFrame(rows, columns=["pool", "judge", "attribute", "group", "occupation", "recall", "n"])
+
+
+def study(setting: Setting, *, repetitions: int, workers: int) -> pd.DataFrame:
+    """The summary of ``repetitions`` simulated audits; the same for any number of ``workers``."""
+    blocks = [range(start, min(start + BLOCK, repetitions)) for start in range(0, repetitions, BLOCK)]
+    if workers == 1:
+        return summary(pd.concat([simulate(setting, block) for block in blocks], ignore_index=True))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
+        return summary(pd.concat(executor.map(partial(simulate, setting), blocks), ignore_index=True))
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder of the pools, tables and figures.")],
+    page: Annotated[Path | None, typer.Option(help="Page whose tables are filled in.")] = None,
+    repetitions: Annotated[int, typer.Option(min=2, help="Simulated audits.")] = REPETITIONS,
+    draws: Annotated[int, typer.Option(min=100, help="Bootstrap resamples of each.")] = DRAWS,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Run the study."""
+    out.mkdir(parents=True, exist_ok=True)
+    renders = pools.cached(
+        out / "renders.csv",
+        partial(pools.rendered, copies=COPIES),
+        made=f"balanced renders, copies {COPIES}, seed {pools.SEED}, through the VAE of mini",
+    )
+    drawn = pools.cached(
+        out / "drawn.csv",
+        pools.drawn,
+        made=f"explicit prompts of {pools.EXPLICIT}, drawn by mini",
+    )
+    parts = []
+    for name, pictures, designs, judges in (
+        ("renders", renders, DESIGNS[:1], JUDGES),
+        ("renders", renders, DESIGNS[1:], {PANEL: JUDGES[PANEL]}),
+        ("drawn", drawn, DESIGNS[:1], JUDGES),
+    ):
+        setting = Setting(pictures, renders, designs, judges, draws, SEED)
+        found = study(setting, repetitions=repetitions, workers=workers)
+        found.insert(0, "pool", name)
+        parts.append(found)
+    tables = {
+        "estimates": pd.concat(parts, ignore_index=True),
+        "transport": transport(
+            Setting(renders, renders, DESIGNS, JUDGES, draws, SEED), TRANSPORT_REPETITIONS
+        ),
+        "recalls": recalls(renders, drawn),
+    }
+    for name, table in tables.items():
+        table.to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
+    write_figures(tables, out)
+    if page is not None:
+        page.write_text(fill(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,154 @@
+"""Labelled pools: pictures of known truth, each labelled once by every judge.
+
+A simulation then draws pictures and anchors from a pool as often as it likes and pays for no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.mini import judges
+from evenhand.bench.mini.calibrate import PANEL, anchor_specs, label_table, through_autoencoder
+from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupations
+from evenhand.bench.mini.world import render
+from evenhand.bench.models import load_model
+from evenhand.bench.prompt_sets import load_prompt_set
+from evenhand.bench.sampler import Sampler
+from evenhand.bench.suite import load_suite
+from evenhand.metrics.judges.base import Images
+from evenhand.metrics.panel import PANEL as VOTE
+from evenhand.metrics.panel import vote
+
+WITNESSES = (judges.clip_xs, judges.clip_weak)
+
+SEED = 1
+"""Seed of the renders: not that of the anchors of ``confusion.csv``, nor of any training picture."""
+
+TRUTH = ("occupation", *TAXONOMIES)
+"""Columns of a pool that say what a picture shows; the others are ``judge/attribute`` and hold its label."""
+
+EXPLICIT = "intersectional-mini"
+EVERY = 3
+"""Of the occupations of the explicit prompts every third one is drawn."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pictures of known truth with the labels of every judge.
+
+    Attributes:
+        table: One row per picture, columns :data:`TRUTH` and ``judge/attribute``; every column counts
+            occupations or groups from 0, and a judge's number of groups means undetermined.
+    """
+
+    table: pd.DataFrame
+
+    @cached_property
+    def occupations(self) -> NDArray[np.int64]:
+        """The occupations of the pool, sorted."""
+        return np.unique(self.table["occupation"].to_numpy())
+
+    def truth(self, attributes: Sequence[str]) -> NDArray[np.int64]:
+        """Cell of each picture, ``(n,)``."""
+        parts = [self.table[name].to_numpy() for name in attributes]
+        return np.ravel_multi_index(parts, _shape(attributes))
+
+    def labels(self, judge: str, attributes: Sequence[str]) -> NDArray[np.int64]:
+        """Cell that a judge sees on each picture, ``(n,)``; the number of cells where it decides nothing."""
+        shape = _shape(attributes)
+        parts = [self.table[f"{judge}/{name}"].to_numpy() for name in attributes]
+        decided = np.all([part < size for part, size in zip(parts, shape, strict=True)], axis=0)
+        cells = np.ravel_multi_index(parts, shape, mode="clip")
+        return np.where(decided, cells, np.prod(shape))
+
+    def pick(
+        self, occupation: NDArray[np.int64], cell: NDArray[np.int64], *, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """A random picture of each occupation and joint cell, with replacement; any shape."""
+        order, start, size = self._members
+        place = np.searchsorted(self.occupations, occupation), cell
+        return np.asarray(order[start[place] + (rng.random(cell.shape) * size[place]).astype(int)])
+
+    @cached_property
+    def _members(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Pictures sorted by occupation and joint cell; first place and number of each pair."""
+        cells = int(np.prod(_shape(tuple(TAXONOMIES))))
+        row = np.searchsorted(self.occupations, self.table["occupation"].to_numpy())
+        pair = row * cells + self.truth(tuple(TAXONOMIES))
+        size = np.bincount(pair, minlength=len(self.occupations) * cells)
+        if not size.all():
+            raise EvenhandError(f"pool lacks {(size == 0).sum()} pairs of occupation and cell; make it anew")
+        start = np.cumsum(size) - size
+        return np.argsort(pair, kind="stable"), start.reshape(-1, cells), size.reshape(-1, cells)
+
+
+def rendered(*, copies: int) -> Pool:
+    """Renders through the autoencoder, balanced as the anchors of :mod:`evenhand.bench.mini.calibrate` are.
+
+    Args:
+        copies: Pictures of each occupation, gender, age and style for a fine tone of a group of two.
+    """
+    specs = anchor_specs(copies)
+    tones = [TAXONOMIES["tone"].index(TONE_GROUPS[FINE_TONES[tone]]) for tone in specs[:, 3]]
+    truth = pd.DataFrame(
+        {"occupation": specs[:, 1], "gender": specs[:, 2], "tone": tones, "age": specs[:, 4]}
+    )
+    return labelled(truth, through_autoencoder(render(specs, seed=SEED)))
+
+
+def drawn(*, every: int = EVERY) -> Pool:
+    """Pictures that ``mini`` draws of prompts that name gender, tone and age: one of each cell.
+
+    Their truth is what the prompt asks for, which ``mini`` obeys in 99.9 % and more (``CARD.md``).
+    """
+    prompts = [prompt for prompt in load_prompt_set(EXPLICIT).prompts if len(prompt.cell) == len(TAXONOMIES)]
+    kept = sorted({prompt.concept for prompt in prompts})[::every]
+    first = {(each.concept, tuple(sorted(each.cell.items()))): each for each in reversed(prompts)}
+    chosen = [each for key, each in sorted(first.items()) if each.concept in kept]
+    sampler = Sampler(load_model("mini", device="cpu"), load_suite("mini").protocol)
+    images = sampler([prompt.text for prompt in chosen], range(len(chosen)))
+    rows = [
+        [occupations().index(each.concept), *(TAXONOMIES[name].index(each.cell[name]) for name in TAXONOMIES)]
+        for each in chosen
+    ]
+    return labelled(pd.DataFrame(rows, columns=list(TRUTH)), images)
+
+
+def labelled(truth: pd.DataFrame, images: Images) -> Pool:
+    """The pool of pictures with this truth, labelled by every judge and by the panel."""
+    members = pd.concat([label_table(make(), images) for make in PANEL], ignore_index=True)
+    votes = vote(members, members=[make().info.name for make in PANEL], taxonomy=TAXONOMIES)
+    witnesses = [label_table(make(), images) for make in WITNESSES]
+    rows = pd.concat([members, *witnesses, votes], ignore_index=True)
+    columns = truth.reset_index(drop=True).copy()
+    for judge, attribute in product((*(make().info.name for make in (*PANEL, *WITNESSES)), VOTE), TAXONOMIES):
+        said = rows[(rows["judge"] == judge) & (rows["attribute"] == attribute)].sort_values("key")
+        if len(said):
+            groups = TAXONOMIES[attribute]
+            codes = pd.Categorical(said["label"].where(said["status"] == "ok"), categories=groups).codes
+            columns[f"{judge}/{attribute}"] = np.where(codes < 0, len(groups), codes)
+    return Pool(columns.astype(np.int64))
+
+
+def cached(path: Path, make: Callable[[], Pool], *, made: str) -> Pool:
+    """The pool of a CSV whose first line says that it was ``made`` so by the present judges, or a new one."""
+    versions = ", ".join(f"{each().info.name} {each().info.version}" for each in (*PANEL, *WITNESSES))
+    comment = f"# {made}; labelled by {versions}"
+    if path.is_file() and path.read_text(encoding="utf-8").partition("\n")[0] == comment:
+        return Pool(pd.read_csv(path, comment="#"))
+    pool = make()
+    path.write_text(f"{comment}\n{pool.table.to_csv(index=False)}", encoding="utf-8")
+    return pool
+
+
+def _shape(attributes: Sequence[str]) -> tuple[int, ...]:
+    return tuple(len(TAXONOMIES[name]) for name in attributes)

@@ -1,0 +1,370 @@
+"""Simulated audits: pictures and anchors drawn from a labelled pool, measured by the benchmark's own code.
+
+Every repetition draws new pictures of a model whose law is known and new anchors, and takes both through
+:mod:`evenhand.metrics`: counts, calibration, correction, bootstrap, interval. Only the networks are left out,
+because the pool holds their answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.mini.law import TAXONOMIES, law
+from evenhand.bench.studies.pool import Pool
+from evenhand.metrics import catalog
+from evenhand.metrics.base import Tally
+from evenhand.metrics.calibration import CONFUSION_COLUMNS, UNDETERMINED, Calibration, calibrate, cell_names
+from evenhand.metrics.layout import arrange
+from evenhand.metrics.reading import Reading
+from evenhand.metrics.representation import FloatArray, largest_squared_distance, uniform
+from evenhand.metrics.score import Counted, Series, score_labels
+from evenhand.metrics.uncertainty import stream
+from evenhand.metrics.views import TWO_STAGE, Sampling, Scheme, View, plain_resamples
+
+ALL = tuple(TAXONOMIES)
+SETS = (("gender",), ALL)
+"""What is measured: gender, and the primary joint attribute of the mini suites."""
+
+MILDNESS = 0.75
+"""How far the debiased model's law is pulled from the base model's to even cells."""
+
+ANCHORS_PER_CELL = 25
+"""Anchors of each joint cell and stereotype side."""
+
+ANCHORS = 2 * ANCHORS_PER_CELL * math.prod(len(groups) for groups in TAXONOMIES.values())
+"""Anchors of one audit: 600."""
+
+ANCHORS_PER_OCCUPATION = 4
+"""Anchors of each joint cell and occupation where every occupation has a matrix: 1,920 in all."""
+
+METRICS = [replace(metric, floor=False) for metric in (catalog.share, catalog.rms_delta)]
+"""Floors are left out: they say nothing of truth, and take most of the time."""
+
+SHOWN_GROUP = "woman"
+
+
+PICTURES = 100
+"""Pictures of each occupation, as in the evaluations of UCE and MIST."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """How an audit's pictures hang together, and what its intervals speak of.
+
+    Attributes:
+        name: Its name in the tables.
+        templates: Templates of each occupation; they change nothing on the pictures of these models.
+        seeds: Pictures of each template.
+        resample_concepts: Whether occupations are drawn, and the claim is about occupations like these.
+        scheme: At which levels the bootstrap redraws.
+    """
+
+    name: str
+    templates: int
+    seeds: int
+    resample_concepts: bool = False
+    scheme: Scheme = TWO_STAGE
+
+
+DESIGNS = (
+    Design("one template", 1, PICTURES),
+    Design("five templates", 5, PICTURES // 5),
+    Design("five templates, outermost", 5, PICTURES // 5, scheme="outermost"),
+    Design("occupations drawn", 1, PICTURES, resample_concepts=True),
+    Design("occupations drawn, outermost", 1, PICTURES, resample_concepts=True, scheme="outermost"),
+)
+"""The scheme makes no difference for one template of a fixed list."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all repetitions of a study share.
+
+    Attributes:
+        pictures: Pool of the audited pictures.
+        anchors: Pool of the anchors.
+        designs: The designs.
+        judges: Judge to the matrices that it is corrected with, of :data:`STRATA`.
+        draws: Bootstrap resamples.
+        seed: Seed of all randomness.
+    """
+
+    pictures: Pool
+    anchors: Pool
+    designs: tuple[Design, ...]
+    judges: Mapping[str, tuple[str, ...]]
+    draws: int
+    seed: int
+
+
+STRATA = ("pooled", "side", "occupation")
+"""Whose errors a matrix describes: everybody's, one stereotype side's, one occupation's."""
+
+
+@cache
+def models() -> dict[str, FloatArray]:
+    """Name to P(joint cell | occupation), ``(40, 12)``: the biased law, and the same pulled to even cells."""
+    base = law(ALL).reshape(len(law(ALL)), -1)
+    return {"base": base, "debiased": (1 - MILDNESS) * base + MILDNESS / base.shape[1]}
+
+
+@cache
+def sides() -> NDArray[np.int64]:
+    """Stereotype side of each occupation, ``(40,)``: 1 where the base model draws more women than men."""
+    return (law(("gender",))[:, 0] > 0.5).astype(np.int64)
+
+
+def shares(model: str, attributes: Sequence[str], occupations: NDArray[np.int64]) -> FloatArray:
+    """True shares ``(R, K)`` of a model's occupations."""
+    joint = models()[model][occupations].reshape(-1, *(len(groups) for groups in TAXONOMIES.values()))
+    out = tuple(1 + place for place, name in enumerate(ALL) if name not in attributes)
+    return np.asarray(joint.sum(axis=out).reshape(len(joint), -1))
+
+
+def true_value(metric: str, model: str, attributes: Sequence[str], occupations: NDArray[np.int64]) -> float:
+    """What an estimate of infinitely many pictures and no judge's error would be."""
+    known = shares(model, attributes, occupations)
+    if metric == "share":
+        return float(known[:, 0].mean())
+    target = uniform(known.shape[1])
+    squared = ((known - target) ** 2).sum(axis=1) / largest_squared_distance(target)
+    return float(np.sqrt(squared.mean()))
+
+
+@dataclass(frozen=True)
+class Stratified(Reading):
+    """A reading whose rows are corrected by the matrix of their own stratum.
+
+    Attributes:
+        parts: For each stratum its rows and a reading of them alone.
+    """
+
+    parts: tuple[tuple[NDArray[np.int64], Reading], ...] = ()
+
+    @classmethod
+    def of(
+        cls, view: View, judge: str, known: Sequence[Calibration], stratum: NDArray[np.int64]
+    ) -> Stratified:
+        """The reading of ``known`` matrices, ``stratum (R,)`` being the number of each row's own."""
+        rows = [np.flatnonzero(stratum == number) for number in range(len(known))]
+        parts = [
+            (mine, Reading(replace(view, target=view.target[mine]), judge, each, 0))
+            for mine, each in zip(rows, known, strict=True)
+        ]
+        return cls(view, judge, known[0], 0, parts=tuple(parts))
+
+    def point(self, counts: FloatArray) -> Tally:
+        """As of a reading, each row by its own matrix."""
+        return self._joined([part.point(counts[rows]) for rows, part in self.parts])
+
+    def resampled(self, counts: FloatArray) -> Tally:
+        """As of a reading, each row by its own matrix."""
+        return self._joined([part.resampled(counts[:, rows]) for rows, part in self.parts])
+
+    def supposed(self, counts: FloatArray, *, target: FloatArray | None = None) -> Tally:
+        """As of a reading, each row by its own matrix; the target is always the view's."""
+        return self._joined([part.supposed(counts[:, rows]) for rows, part in self.parts])
+
+    def _joined(self, tallies: Sequence[Tally]) -> Tally:
+        order = np.argsort(np.concatenate([rows for rows, _ in self.parts]))
+
+        def rows(name: str, axis: int) -> FloatArray:
+            return np.take(np.concatenate([getattr(each, name) for each in tallies], axis), order, axis)
+
+        return Tally(
+            shares=rows("shares", -2),
+            unbiased=rows("unbiased", -2),
+            noise=rows("noise", -1),
+            depicted=rows("depicted", -1),
+            target=self.view.target,
+            shape=self.view.shape,
+        )
+
+
+def simulate(setting: Setting, repetitions: Sequence[int]) -> pd.DataFrame:
+    """One row per repetition, model, design, judge, correction and estimate.
+
+    The bootstrap's indices are drawn once for all ``repetitions`` of a call; nothing else is shared.
+
+    Returns:
+        Columns ``repetition``, ``model``, ``design``, ``judge``, ``correction``, ``attributes``, ``metric``,
+        ``truth``, ``value``, ``low``, ``high``; for shares per occupation also ``row_hits``, the share of
+        occupations whose interval holds the truth, and ``row_error``, their mean squared error.
+    """
+    views = {design: neutral_views(setting, design, first=repetitions[0]) for design in setting.designs}
+    rows = []
+    for repetition in repetitions:
+        rng = stream(setting.seed, "repetition", str(repetition))
+        matrices = _matrices(setting, rng)
+        for design in setting.designs:
+            audits = [_audit(setting, model, design, rng) for model in models()]
+            for view, judge in product(views[design], setting.judges):
+                seen = setting.pictures.labels(judge, view.attributes)
+                for correction, reading in _readings(view, judge, setting.pictures.occupations, matrices):
+                    for audit in audits:
+                        for found in _score(reading, seen[audit.pictures]):
+                            place = (audit.model, design.name, judge, correction, view.name)
+                            key = dict(zip(KEY, (repetition, *place), strict=True))
+                            rows.append(key | _record(found, audit, view.attributes))
+    return pd.DataFrame(rows)
+
+
+KEY = ("repetition", "model", "design", "judge", "correction", "attributes")
+
+
+@dataclass(frozen=True)
+class _Audit:
+    """Pictures of one model: the occupation of each row ``(R,)``, and pictures of the pool ``(R, S)``."""
+
+    model: str
+    occupations: NDArray[np.int64]
+    pictures: NDArray[np.int64]
+    listed: NDArray[np.int64]
+
+
+def _audit(setting: Setting, model: str, design: Design, rng: np.random.Generator) -> _Audit:
+    listed = setting.pictures.occupations
+    rows = rng.choice(listed, size=len(listed)) if design.resample_concepts else listed
+    size = (len(rows), design.templates * design.seeds)
+    ladder = models()[model][rows].cumsum(axis=1)[:, None, :-1]
+    cells = (rng.random(size)[..., None] > ladder).sum(axis=-1)
+    pictures = setting.pictures.pick(np.broadcast_to(rows[:, None], size), cells, rng=rng)
+    return _Audit(model, rows, pictures, listed)
+
+
+def neutral_views(setting: Setting, design: Design, *, first: int) -> list[View]:
+    """Neutral prompts of every occupation under each of :data:`SETS`; ``first`` numbers the bootstrap."""
+    count, each = len(setting.pictures.occupations), design.templates * design.seeds
+    layout = arrange(
+        np.arange(count * each),
+        row=[f"{number:02d}" for number in range(count) for _ in range(each)],
+        cluster=[str(number // design.seeds) for _ in range(count) for number in range(each)],
+        leaf=[f"{number % design.seeds:04d}" for _ in range(count) for number in range(each)],
+    )
+    seed = int(stream(setting.seed, "resamples", design.name, str(first)).integers(2**31))
+    sampling = Sampling(setting.draws, seed, design.resample_concepts, design.scheme)
+    resamples = plain_resamples(layout, "neutral", sampling)
+    views = []
+    for names in SETS:
+        cells = cell_names([TAXONOMIES[name] for name in names])
+        shape = tuple(len(TAXONOMIES[name]) for name in names)
+        target = np.tile(uniform(len(cells)), (count, 1))
+        views.append(View("neutral", names, cells, shape, target, layout, resamples, None))
+    return views
+
+
+def draw_anchors(
+    pool: Pool, groups: Sequence[NDArray[np.int64]], *, each: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Pictures ``(len(groups), 12 each)``: for each group of occupations, ``each`` of every joint cell."""
+    cells = np.repeat(np.arange(models()["base"].shape[1]), each)
+    return np.stack([pool.pick(rng.choice(group, size=len(cells)), cells, rng=rng) for group in groups])
+
+
+def anchors_by_side(pool: Pool, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Pictures ``(2, 300)``: anchors of the occupations of men, and of those of women."""
+    listed = pool.occupations
+    groups = [listed[sides()[listed] == side] for side in (0, 1)]
+    return np.asarray(draw_anchors(pool, groups, each=ANCHORS_PER_CELL, rng=rng))
+
+
+Matrices = dict[tuple[str, tuple[str, ...], str], tuple[Calibration, ...]]
+"""Judge, attributes and kind of strata to one calibration of each stratum; no entry where one is refused."""
+
+
+def _matrices(setting: Setting, rng: np.random.Generator) -> Matrices:
+    """What this repetition's anchors say of every judge."""
+    pool, seed = setting.anchors, int(rng.integers(2**31))
+    halves = anchors_by_side(pool, rng)
+    single = [np.array([number]) for number in setting.pictures.occupations]
+    whole = {"pooled": halves.reshape(1, -1), "side": halves}
+    if any("occupation" in strata for strata in setting.judges.values()):
+        whole["occupation"] = draw_anchors(pool, single, each=ANCHORS_PER_OCCUPATION, rng=rng)
+    found: Matrices = {}
+    for (judge, strata), names in product(setting.judges.items(), SETS):
+        # Four anchors of a joint cell say nothing of its errors; a gender has 24 in every occupation.
+        for kind in strata if len(names) == 1 else [kind for kind in strata if kind != "occupation"]:
+            parts = [
+                calibrate(
+                    counted(pool, pictures, judge, names),
+                    judge=judge,
+                    attributes=names,
+                    taxonomy=TAXONOMIES,
+                    draws=setting.draws,
+                    seed=seed + number,
+                )
+                for number, pictures in enumerate(whole[kind])
+            ]
+            known = tuple(part for part in parts if isinstance(part, Calibration))
+            if len(known) == len(parts):
+                found[judge, names, kind] = known
+    return found
+
+
+def counted(pool: Pool, pictures: NDArray[np.int64], judge: str, attributes: Sequence[str]) -> pd.DataFrame:
+    """Confusion table of one judge on some pictures of a pool."""
+    cells = cell_names([TAXONOMIES[name] for name in attributes])
+    table = np.zeros((len(cells), len(cells) + 1))
+    np.add.at(table, (pool.truth(attributes)[pictures], pool.labels(judge, attributes)[pictures]), 1)
+    rows = [
+        (judge, "*".join(attributes), truth, label, table[place])
+        for place, (truth, label) in zip(
+            product(range(len(cells)), range(len(cells) + 1)),
+            product(cells, (*cells, UNDETERMINED)),
+            strict=True,
+        )
+    ]
+    return pd.DataFrame(rows, columns=list(CONFUSION_COLUMNS))
+
+
+def _readings(
+    view: View, judge: str, listed: NDArray[np.int64], matrices: Matrices
+) -> Iterator[tuple[str, Reading]]:
+    """The labels as they are, and corrected in every way that the anchors allow.
+
+    The bootstrap draws occupations without saying which, so their own matrices need a fixed list.
+    """
+    yield "none", Reading(view, judge, None, 0)
+    strata = {"side": sides()[listed], "occupation": np.arange(len(listed))}
+    for kind in STRATA:
+        known = matrices.get((judge, view.attributes, kind))
+        if known is not None and kind not in strata:
+            yield kind, Reading(view, judge, known[0], 0)
+        elif known is not None and view.resamples.picks is None:
+            yield kind, Stratified.of(view, judge, known, strata[kind])
+
+
+def _score(reading: Reading, codes: NDArray[np.int64]) -> Iterator[Series]:
+    view = reading.view
+    by_row = view.resamples.picks is None
+    table = view.layout.counts(codes.ravel(), len(view.cells))
+    counts = Counted(table.sum(axis=1), *view.resamples.of_both(table))
+    for found in score_labels(METRICS, reading=reading, counted=counts, method="", by_row=by_row):
+        if found.estimate.group in ("", SHOWN_GROUP):
+            yield found
+
+
+def _record(found: Series, audit: _Audit, attributes: Sequence[str]) -> dict[str, Any]:
+    row = found.estimate
+    record = {
+        "metric": row.metric,
+        "truth": true_value(row.metric, audit.model, attributes, audit.listed),
+        "value": row.value,
+        "low": row.low,
+        "high": row.high,
+    }
+    if row.metric == "share" and found.by_row:
+        known = shares(audit.model, attributes, audit.occupations)[:, 0]
+        value, low, high = np.array([(each.value, each.low, each.high) for each in found.by_row]).T
+        record["row_hits"] = float(((low <= known) & (known <= high)).mean())
+        record["row_error"] = float(((value - known) ** 2).mean())
+    return record
