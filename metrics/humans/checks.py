@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evenhand.metrics.agreement import Codes, alpha_of
+from evenhand.metrics.agreement import Codes, alpha_of, coincidences
 from evenhand.metrics.humans.answers import labels_of
-from evenhand.metrics.representation import FloatArray, ratio
 
 RULED = "gender"
 """The attribute that the rules look at; the taxonomy's first one where it has no gender."""
@@ -42,8 +41,8 @@ class AnnotatorCheck:
         gold_accuracy: Share of them answered as agreed; not telling is wrong there. ``nan`` without any.
         repeats: Pictures answered twice.
         consistency: Share of them answered alike. ``nan`` without any.
-        shared: Pictures that others decided as well.
-        alpha: Krippendorff's alpha against the others, not telling as missing. ``nan`` where undefined.
+        shared: Pictures that most of the others decided as well.
+        alpha: Krippendorff's alpha with what most others say, not telling as missing; ``nan`` if undefined.
         reason: Why the annotator is left out; empty if kept.
     """
 
@@ -86,20 +85,22 @@ def codes_of(
 
 
 def alpha_against_others(codes: Codes, rater: int, groups: int) -> tuple[float, int]:
-    """Krippendorff's nominal alpha over the pairs of one rater with every other, and the units behind it.
+    """Krippendorff's nominal alpha of one rater and what most of the others say, and the units behind it.
 
-    Each unit's pairs weigh one together, so a picture with many raters counts no more than another.
+    The others' most frequent label stands for them; units where they are split are left out. So a bad rater
+    does not spoil the alpha of good ones, as the pairs with every other would.
 
     Args:
         codes: ``(raters, units)`` group indices; ``groups`` and above is undetermined.
         rater: Row of the rater.
         groups: Number of groups.
     """
-    votes = (codes[..., None] == np.arange(groups)).astype(float)
-    own, others = votes[rater], votes.sum(axis=0) - votes[rater]
-    shared = (own.sum(axis=1) > 0) & (others.sum(axis=1) > 0)
-    pairs: FloatArray = own[shared].T @ ratio(others[shared], others[shared].sum(axis=1, keepdims=True))
-    return float(alpha_of(pairs + pairs.T)), int(shared.sum())
+    votes = (np.delete(codes, rater, axis=0)[..., None] == np.arange(groups)).sum(axis=0)
+    most = votes.max(axis=1, keepdims=True)
+    clear = (most[:, 0] > 0) & ((votes == most).sum(axis=1) == 1)
+    pair = np.stack([codes[rater], np.where(clear, votes.argmax(axis=1), groups)])
+    units = coincidences(pair, groups)
+    return float(alpha_of(units.sum(axis=0))), int(units.any(axis=(1, 2)).sum())
 
 
 def check_annotators(
@@ -157,10 +158,10 @@ def _reason(
         return f"{pictures} answered, {FEWEST_PICTURES} needed to check an annotator"
     if gold >= FEWEST_GOLD and accuracy < LEAST_GOLD_ACCURACY:
         return (
-            f"{attribute} of {accuracy:.0%} of {gold} gold pictures right, {LEAST_GOLD_ACCURACY:.0%} needed"
+            f"{accuracy:.0%} right on {attribute} of {gold} gold pictures, {LEAST_GOLD_ACCURACY:.0%} needed"
         )
     if shared >= FEWEST_PICTURES and alpha < LEAST_ALPHA:
-        return f"alpha {alpha:.2f} with the others on {attribute}, {LEAST_ALPHA:g} needed"
+        return f"alpha {alpha:.2f} with most others on {attribute}, {LEAST_ALPHA:g} needed"
     return ""
 
 
