@@ -33,9 +33,11 @@ def submit(run: Path, entries: Path) -> list[Path]:
     """Write every result of a finished run as an entry of the board; returns the files written.
 
     Raises:
-        EvenhandError: The folder is not a finished run.
+        EvenhandError: The folder is not a finished run, or that of an audit.
     """
     loaded = load_run(run)
+    if loaded.results[0].spec.made_elsewhere:
+        raise EvenhandError(f"{run} is an audit of pictures made elsewhere; the board takes runs of suites")
     timings = {timing.method: timing for timing in loaded.timings}
     written = []
     for result in loaded.results:

@@ -88,7 +88,11 @@ class MethodCard(Model):
 
 
 class Spec(Model):
-    """What was run, with hashes."""
+    """What was run, with hashes.
+
+    An audit of pictures made elsewhere has no protocol: suite and model are names that the auditor gave, the
+    revision is a digest of the pictures, and the method stands for whatever made them.
+    """
 
     suite: str
     suite_version: str
@@ -111,6 +115,11 @@ class Spec(Model):
     prompt_sets: list[PromptSetCard]
     judges: list[JudgeCard]
     method: MethodCard
+
+    @property
+    def made_elsewhere(self) -> bool:
+        """Whether the pictures were audited only: nothing is known of how they were made."""
+        return not self.protocol
 
 
 class Cost(Model):

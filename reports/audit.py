@@ -24,6 +24,7 @@ from evenhand.reports.pictures import strips
 from evenhand.reports.reading import Key, Reading, attribute_names, base_of, ordered, primary_key
 from evenhand.reports.tables import Table
 from evenhand.reports.verdict import verdict
+from evenhand.reports.voice import voice_of
 
 
 def write_audit(run: Run, path: Path) -> None:
@@ -68,6 +69,7 @@ def _content(run: Run) -> dict[str, Any]:
     ranked = set(strength.ranked([reading.result.spec.method for reading in every]))
     readings = [reading for reading in every if reading.label in ranked]
     results, measured = [reading.result for reading in readings], [reading.result for reading in every]
+    elsewhere = results[0].spec.made_elsewhere
     timings = {timing.method: timing for timing in run.timings}
     content = {
         "spec": results[0].spec,
@@ -84,9 +86,10 @@ def _content(run: Run) -> dict[str, Any]:
         "coverage": sections.coverage_table(measured),
         "labels": sections.labels_table(measured),
         "comparisons": sections.comparisons_table(every),
-        "cost": cost_table(readings, timings),
-        "cards": sections.method_cards(results),
-        "limits": sections.LIMITS,
+        "cost": None if elsewhere else cost_table(readings, timings),
+        "cards": [] if elsewhere else sections.method_cards(results),
+        "limits": sections.limits(results),
+        "voice": voice_of(results[0].spec),
         "notes": sections.notes(run),
         "provenance": sections.provenance_tables(results),
         "environment": results[0].environment,
@@ -118,7 +121,7 @@ def _tradeoffs(
     every: Sequence[Reading], readings: Sequence[Reading], key: Key | None, failures: Failures
 ) -> list[Figure]:
     """Fairness against its price, then what more or less strength does."""
-    if key is None:
+    if key is None or base_of(readings) is None:
         return []
     curves = strength.curves([reading.result.spec.method for reading in every])
     found = [
@@ -132,8 +135,6 @@ def _tables(content: dict[str, Any]) -> list[Table]:
     """The tables of the page, in its order."""
     spread = [content["spread"]] if content["spread"] else []
     figures: list[Figure] = [*content["tradeoffs"], *content["figures"], *spread]
-    named = [
-        content[name]
-        for name in ("methods", "judges", "agreement", "coverage", "labels", "comparisons", "cost")
-    ]
+    names = ("methods", "judges", "agreement", "coverage", "labels", "comparisons", "cost")
+    named = [content[name] for name in names if content[name] is not None]
     return [*named, *(figure.table for figure in figures), *content["provenance"]]

@@ -25,6 +25,7 @@ from evenhand.reports.findings import (
 from evenhand.reports.judges import judge_names, spread_table
 from evenhand.reports.reading import Key, Reading, base_of, comparable, concept_names, measured_attributes
 from evenhand.reports.tables import Row, Table, estimated, pictures_and_chance, text
+from evenhand.reports.voice import voice_of
 from evenhand.reports.words import SHARE, attribute, cell, count, measure, number, plural, sentence, slug
 
 MAX_PANELS = 6
@@ -251,9 +252,10 @@ def _dot(line: str, look: Look, row: EstimateRow, target: float = math.nan) -> D
 
 
 def _looks(readings: Sequence[Reading]) -> list[tuple[str, str]]:
-    if len(readings) == 1:
+    if len(readings) == 1 or base_of(readings) is None:
         return [("full", "estimate with its 95% interval")]
-    return [("open", "untreated model"), ("full", "method; lines are 95% intervals")]
+    subject = voice_of(readings[0].result.spec).subject
+    return [("open", "untreated model"), ("full", f"{subject}; lines are 95% intervals")]
 
 
 def _table(name: str, caption: str, first: str, readings: Sequence[Reading], numbers: Numbers) -> Table:
@@ -286,4 +288,5 @@ def pictures_behind(numbers: Numbers) -> str:
 
 def _omitted(readings: Sequence[Reading]) -> str:
     more = len([reading for reading in readings if not reading.is_base]) - MAX_PANELS
-    return f" {plural(more, 'further method')} in the data only." if more > 0 else ""
+    subject = voice_of(readings[0].result.spec).subject
+    return f" {plural(more, f'further {subject}')} in the data only." if more > 0 else ""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from evenhand.bench.result import EstimateRow
-from evenhand.reports.reading import Reading
+from evenhand.reports.reading import Reading, base_of
 from evenhand.reports.words import NOT_ESTIMABLE, attribute, number, plural, sentence
 
 Numbers = Mapping[str, Sequence[EstimateRow | None]]
@@ -69,6 +69,9 @@ def before_and_after(
         return NOT_ESTIMABLE
     if len(readings) == 1:
         return shown(pairs[0][1])
+    if base_of(readings) is None:
+        named = sorted((value, f"{shown(value)} ({reading.label})") for reading, value in pairs)
+        return " to ".join(dict.fromkeys(text for _, text in (named[0], named[-1])))
     parts = [f"{shown(value)} untreated" for reading, value in pairs if reading.is_base]
     treated = [(value, reading.label) for reading, value in pairs if not reading.is_base]
     if len(treated) == 1:

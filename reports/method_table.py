@@ -49,11 +49,19 @@ def method_table(
         outcomes: Method label to its gates.
         timings: Method label to its seconds.
     """
+    elsewhere = readings[0].result.spec.made_elsewhere
+    # Without a common origin of the pictures there is no "before and after".
+    metrics = [
+        metric
+        for metric in (*BIAS, *SIDE_EFFECTS)
+        if not (elsewhere and base_of(readings) is None and metric == "preservation_distance")
+    ]
     rows = [
         *_standing(readings, key, outcomes),
-        *(row for metric in (*BIAS, *SIDE_EFFECTS) for row in _measure_rows(readings, metric, key)),
-        *_fit_rows(readings, timings, "Cost of the method"),
+        *(row for metric in metrics for row in _measure_rows(readings, metric, key)),
     ]
+    if not elsewhere:
+        rows += _fit_rows(readings, timings, "Cost of the method")
     columns = ["Measure", *(reading.label for reading in readings)]
     return Table("methods", "Every measure with its 95% interval", columns, rows)
 
@@ -69,6 +77,9 @@ def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[st
     """Rank set, gates, and difference to the untreated model."""
     base, group = base_of(readings), "Standing"
     ranks = [_rank_cell(reading, key) for reading in readings]
+    if readings[0].result.spec.made_elsewhere and base is None:
+        about = "ranks are 95% confidence sets; models of one group cannot be told apart"
+        return [Row([text("Rank set"), *ranks], group, about)] if len(readings) > 1 else []
     gates = [_gate_cell(reading, base, outcomes.get(reading.label, [])) for reading in readings]
     about = (
         "ranks are 95% confidence sets; methods of one group cannot be told apart; gates say what was spoilt"

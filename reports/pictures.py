@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import PictureRow, Run
 from evenhand.reports.reading import attribute_names
+from evenhand.reports.voice import voice_of
 from evenhand.reports.words import KINDS, attribute
 
 SIDE = 96
@@ -97,9 +98,8 @@ def _strip(run: Run, rows: Sequence[PictureRow], methods: Sequence[str], *, widt
         pictures = [found.get((method, prompt, seed)) for seed, prompt in columns]
         lines.append((method, [_thumbnail(run, row) if row is not None else None for row in pictures]))
     several = len(prompts) > 1
-    heads = [
-        f"prompt {prompts.index(p) + 1}, seed {seed}" if several else f"seed {seed}" for seed, p in columns
-    ]
+    voice = voice_of(run.results[0].spec)
+    heads = [voice.slot(prompts.index(p) + 1 if several else None, seed) for seed, p in columns]
     return Strip(
         rows[0].concept or rows[0].prompt, KINDS.get(rows[0].kind, rows[0].kind), prompts, heads, lines
     )
@@ -112,7 +112,8 @@ def _thumbnail(run: Run, row: PictureRow) -> Thumbnail:
     )
     labels = [f"{attribute(name)} {row.labels[name]}" for name in names]
     perceived = "perceived: " + (", ".join(labels) or "not labelled")
-    alt = f"{row.concept}, {row.method}, seed {row.seed_index}; {perceived}"
+    place = voice_of(run.results[0].spec).slot(None, row.seed_index)
+    alt = f"{row.concept}, {row.method}, {place}; {perceived}"
     return Thumbnail(_embed(Path(run.folder) / row.path), alt, perceived)
 
 

@@ -11,11 +11,13 @@ from typing import Any
 from evenhand.bench.result import ComparisonRow, CoverageRow, EstimateRow, MethodCard, Result, Run, Spec
 from evenhand.reports.reading import Reading, attribute_names, concept_names
 from evenhand.reports.tables import Cell, Row, Table, code, compared, counted, estimated, text
+from evenhand.reports.voice import LIMIT_ELSEWHERE, voice_of
 from evenhand.reports.words import (
     KINDS,
     NOT_MEASURED,
     STATUSES,
     TARGETS,
+    UNUSABLE,
     attribute,
     cell,
     count,
@@ -23,6 +25,7 @@ from evenhand.reports.words import (
     measure,
     number,
     plural,
+    sentence,
 )
 
 LIMITS = (
@@ -40,6 +43,11 @@ LIMITS = (
 )
 
 
+def limits(results: Sequence[Result]) -> list[str]:
+    """What the report cannot tell."""
+    return [*([LIMIT_ELSEWHERE] if results[0].spec.made_elsewhere else []), *LIMITS]
+
+
 def facts(results: Sequence[Result], *, methods: int) -> list[tuple[str, str]]:
     """The figures of the first screen: size, coverage, judges, agreement.
 
@@ -48,11 +56,12 @@ def facts(results: Sequence[Result], *, methods: int) -> list[tuple[str, str]]:
         methods: How many methods these are.
     """
     planned, made = (sum(getattr(r.coverage, name) for r in results) for name in ("planned", "made"))
+    voice = voice_of(results[0].spec)
     families = {judge.family for result in results for judge in result.spec.judges if judge.role == "panel"}
     return [
         (count(len(concept_names(results))), "concepts"),
-        (count(methods), "method" if methods == 1 else "methods, the untreated model included"),
-        (count(made), f"pictures made of {count(planned)} planned"),
+        (count(methods), voice.subject if methods == 1 else voice.included),
+        (count(made), f"pictures {voice.made} of {count(planned)} {voice.planned}"),
         (_decided(results), "of the labels on neutral prompts decided"),
         (str(len(families)), "judge family votes" if len(families) == 1 else "judge families vote"),
         (_alpha(results), "agreement of the judges (Krippendorff’s alpha)"),
@@ -85,15 +94,23 @@ def tested(results: Sequence[Result]) -> list[tuple[str, str]]:
     prompt_sets = [
         f"{card.name} {card.version} ({plural(card.prompts, 'prompt')})" for card in spec.prompt_sets
     ]
+    labels = listing([result.spec.method.label for result in results])
+    if spec.made_elsewhere:
+        what = [("Pictures", f"made elsewhere, by {labels}"), ("Audit", spec.suite)]
+    else:
+        what = [
+            ("Model", f"{spec.model}, revision {spec.model_revision}"),
+            ("Suite", f"{spec.suite}, version {spec.suite_version}"),
+            ("Methods", labels),
+        ]
+    settings = ", ".join(f"{name} {value}" for name, value in spec.protocol.items())
     return [
-        ("Model", f"{spec.model}, revision {spec.model_revision}"),
-        ("Suite", f"{spec.suite}, version {spec.suite_version}"),
-        ("Methods", listing([result.spec.method.label for result in results])),
+        *what,
         ("Perceived attributes", "; ".join(attributes)),
         ("Target", _target(spec)),
         ("Concepts", f"{count(len(concepts))}: {', '.join(concepts)}"),
         ("Prompt sets", "; ".join(dict.fromkeys(prompt_sets))),
-        ("Settings", ", ".join(f"{name} {value}" for name, value in spec.protocol.items())),
+        ("Settings", settings or "not known"),
     ]
 
 
@@ -123,15 +140,25 @@ def coverage_table(results: Sequence[Result]) -> Table:
         )
         for result in results
     ]
-    columns = ["Method", "Planned", "Made", *(f"Failed: {reason}" for reason in reasons)]
-    return Table("coverage", "Pictures: planned = made + failed", columns, rows)
+    voice = voice_of(results[0].spec)
+    failed = [f"Failed: {UNUSABLE.get(reason, reason)}" for reason in reasons]
+    columns = [sentence(word) for word in (voice.subject, voice.planned, voice.made)]
+    caption = f"Pictures: {voice.planned} = {voice.made} + failed"
+    return Table("coverage", caption, [*columns, *failed], rows)
 
 
 def labels_table(results: Sequence[Result]) -> Table:
     """Labels by method, judge, attribute and kind of prompt; decided and undetermined add up."""
     found = dict.fromkeys(s for result in results for row in result.coverage.rows for s in row.undetermined)
     statuses = [status for status in STATUSES if status in found] + sorted(set(found) - set(STATUSES))
-    columns = ["Method", "Judge", "Attribute", "Prompts", "Pictures", "Decided"]
+    columns = [
+        sentence(voice_of(results[0].spec).subject),
+        "Judge",
+        "Attribute",
+        "Prompts",
+        "Pictures",
+        "Decided",
+    ]
     columns += [f"Undetermined: {STATUSES.get(status, status)}" for status in statuses]
     rows = [_labels_row(result, row, statuses) for result in results for row in result.coverage.rows]
     return Table("labels", "Labels: pictures = decided + undetermined", columns, rows)
@@ -160,7 +187,7 @@ def _about(row: EstimateRow | ComparisonRow) -> list[Cell]:
 
 def estimates_table(readings: Sequence[Reading]) -> Table:
     """Every aggregate estimate by the panel, or without a judge; single judges are in the result files."""
-    columns = ["Method", *_ABOUT, "Unit", "Estimate"]
+    columns = [sentence(voice_of(readings[0].result.spec).subject), *_ABOUT, "Unit", "Estimate"]
     rows = [
         Row(
             [
@@ -179,7 +206,8 @@ def estimates_table(readings: Sequence[Reading]) -> Table:
 
 def comparisons_table(readings: Sequence[Reading]) -> Table:
     """Every paired comparison by the panel, or without a judge; single judges are in the result files."""
-    columns = ["Method", "Against", *_ABOUT, "Difference"]
+    voice = voice_of(readings[0].result.spec)
+    columns = [sentence(voice.subject), "Against", *_ABOUT, "Difference"]
     rows = [
         Row(
             [
@@ -193,7 +221,7 @@ def comparisons_table(readings: Sequence[Reading]) -> Table:
         for row in reading.result.comparisons
         if row.judge in ("panel", "")
     ]
-    return Table("comparisons", "Paired differences on common prompts and seeds", columns, rows)
+    return Table("comparisons", voice.paired, columns, rows)
 
 
 @dataclass(frozen=True)
@@ -244,11 +272,13 @@ def _hashes(results: Sequence[Result]) -> Table:
     pairs: dict[tuple[str, str], None] = {}
     for result in results:
         spec = result.spec
-        pairs[f"suite {spec.suite} {spec.suite_version}", spec.suite_digest] = None
-        pairs[f"model {spec.model}", spec.model_revision] = None
+        kind, subject = ("audit", "pictures of") if spec.made_elsewhere else ("suite", "model")
+        pairs[f"{kind} {spec.suite} {spec.suite_version}", spec.suite_digest] = None
+        pairs[f"{subject} {spec.model}", spec.model_revision] = None
         pairs |= {(f"prompt set {card.name} {card.version}", card.digest): None for card in spec.prompt_sets}
         pairs |= {(f"judge {judge.name}", judge.version): None for judge in spec.judges}
-        pairs[f"intervention of {spec.method.label}", spec.method.intervention] = None
+        if not spec.made_elsewhere:
+            pairs[f"intervention of {spec.method.label}", spec.method.intervention] = None
     rows = [Row([text(name), code(value)]) for name, value in pairs]
     return Table("hashes", "Versions and SHA-256 digests", ["What", "Version or digest"], rows)
 
@@ -261,7 +291,8 @@ def _environment(results: Sequence[Result]) -> Table:
     rows = [
         Row([text(name), text(value), _whom(labels, len(results))]) for (name, value), labels in lines.items()
     ]
-    return Table("environment", "Software the numbers depend on", ["What", "Version", "Methods"], rows)
+    whose = sentence(voice_of(results[0].spec).subjects)
+    return Table("environment", "Software the numbers depend on", ["What", "Version", whose], rows)
 
 
 def _software(result: Result) -> Iterable[tuple[str, str]]:

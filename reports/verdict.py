@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evenhand.bench.result import EstimateRow, RankRow
 from evenhand.reports.reading import Key, Reading, base_of
-from evenhand.reports.words import attribute, interval, listing, number, plural, with_interval
+from evenhand.reports.words import attribute, interval, listing, number, plural, sentence, with_interval
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ def verdict(
     if len(readings) == 1:
         return Verdict(_alone(readings[0], key), about)
     headline, spoken_of = _best(readings, treated, key, failures)
+    if base is None and readings[0].result.spec.made_elsewhere:
+        return Verdict(headline, _side_by_side(readings, key))
     if all(failures.get(reading.label) for reading in treated):
         spoken_of = [reading for reading in treated if _improves(reading, base, key)]
         headline = _unranked(spoken_of, spoiling)
@@ -54,27 +56,53 @@ def _alone(reading: Reading, key: Key) -> str:
     row = reading.at(key)
     if row is None or math.isnan(row.low):
         return "The distance from the target shares could not be estimated."
+    subject = reading.label if reading.result.spec.made_elsewhere else "the model"
     if row.low > 0:
-        return "The model does not depict the groups evenly."
-    return "At this number of pictures the model cannot be told apart from an even one."
+        return f"{sentence(subject)} does not depict the groups evenly."
+    return f"At this number of pictures {subject} cannot be told apart from an even one."
 
 
 def _unevenness(reading: Reading, key: Key | None) -> list[str]:
     """How uneven the untreated model (or the only subject) is, in words."""
     lines = []
     model = reading.result.spec.model
-    subject = model if reading.is_base else f"{model} with {reading.label}"
+    alone = reading.is_base or reading.result.spec.made_elsewhere
+    subject = model if alone else f"{model} with {reading.label}"
     row = reading.naive("deviation_ratio", "gender")
     if row is not None and math.isfinite(row.value):
         lines.append(_majority(subject, reading, row))
     joint = reading.at(key) if key else None
     if joint is not None and math.isfinite(joint.value):
-        footing = "the judges’ error corrected" if joint.corrected else "as the judges see it"
         lines.append(
             f"Over {attribute(joint.attributes)} its distance from the target shares is "
-            f"{with_interval(joint)}, {footing}; 0 means that every group has its target share and 1 that "
-            "one group has everything."
+            f"{with_interval(joint)}, {_footing(joint)}; {_SCALE}"
         )
+    return lines
+
+
+_SCALE = "0 means that every group has its target share and 1 that one group has everything."
+
+
+def _footing(row: EstimateRow) -> str:
+    return "the judges’ error corrected" if row.corrected else "as the judges see it"
+
+
+def _side_by_side(readings: Sequence[Reading], key: Key) -> list[str]:
+    """How uneven the pictures of each model are, where none of them is the untreated form of another."""
+    rows = [(reading.label, row) for reading in readings if (row := reading.at(key)) is not None]
+    values = [f"{with_interval(row)} for {label}" for label, row in rows]
+    lines = [
+        f"Over {attribute(key.attributes)} the distance from the target shares is {listing(values)}, "
+        f"{_footing(rows[0][1])}; {_SCALE}"
+    ]
+    for reading in readings:
+        for paired in reading.result.comparisons:
+            if (paired.metric, paired.attributes, paired.judge, paired.corrected) == key[:4]:
+                ends = interval(paired.low, paired.high, digits=2)
+                lines.append(
+                    f"The distance of {reading.label} differs from that of {paired.against} by "
+                    f"{number(paired.value, digits=2)} ({ends})."
+                )
     return lines
 
 

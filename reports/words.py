@@ -107,6 +107,15 @@ KINDS = {
 
 ATTRIBUTES = {"tone": "skin tone", "skin": "skin tone"}
 
+UNUSABLE = {
+    "no_picture": "file is no picture",
+    "damaged": "file is damaged",
+    "animated": "file is animated",
+    "bad_size": "size cannot be used",
+    "unknown_colours": "colours not known",
+}
+"""Why a file that was made elsewhere gave no picture."""
+
 STATUSES = {
     "no_person": "no person",
     "no_face": "no face",
@@ -116,6 +125,7 @@ STATUSES = {
     "inconsistent": "judge contradicts itself",
     "refused": "judge refused",
     "error": "judge failed",
+    **UNUSABLE,
 }
 
 NOT_MEASURED = "not measured"
