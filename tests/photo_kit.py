@@ -1,0 +1,31 @@
+"""One photograph with one person, as scikit-image ships it, and pictures that nobody is on."""
+
+import numpy as np
+from PIL import Image
+from skimage import data
+
+ASTRONAUT_FACE = (177, 80, 272, 178)
+"""Left, top, right, bottom of the face, read off the picture by eye."""
+
+
+def astronaut():
+    """NASA's portrait of the astronaut Eileen Collins, ``(512, 512, 3)``, in the public domain."""
+    return data.astronaut()
+
+
+def nobody():
+    """A cup of coffee and a cat, ``(512, 512, 3)`` each."""
+    return [resized(picture, 512) for picture in (data.coffee(), data.chelsea())]
+
+
+def resized(picture, side):
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def overlap(first, second):
+    """Intersection over union of two boxes."""
+    left, top = np.maximum(first[:2], second[:2])
+    right, bottom = np.minimum(first[2:], second[2:])
+    shared = max(0, right - left) * max(0, bottom - top)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    return shared / (sum(areas) - shared)
