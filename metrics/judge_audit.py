@@ -128,10 +128,11 @@ def judge_audit(
                 f"groups: {', '.join(taxonomy.get(attribute, ()))}"
             )
     rows: list[AuditRow] = []
-    for (judge, attribute), part in labels.groupby(["judge", "attribute"], sort=True):
+    for pair, part in labels.groupby(["judge", "attribute"], sort=True):
+        judge, attribute = (str(name) for name in pair)
         if attribute not in shown.columns:
             continue
-        seen = _seen(part, shown, str(judge), str(attribute), taxonomy)
+        seen = _seen(part, shown, judge, attribute, taxonomy)
         if len(seen.truth):
             rows += [*_rates(seen), *_gaps(seen), _calibration(seen, draws=draws, seed=seed)]
     if not rows:
@@ -147,14 +148,13 @@ def _seen(
     known = shown[shown[attribute].notna()]
     rows = part[part["key"].isin(known.index)].sort_values("key")
     who = known.loc[rows["key"]]
-    said = rows["label"].map(code).where(rows["status"] == "ok", len(groups)).to_numpy(np.int64)
+    said = np.asarray(rows["label"].map(code).where(rows["status"] == "ok", len(groups)), np.int64)
+    truth = np.asarray(who[attribute].map(code), np.int64)
     others = {
         name: who[name].fillna("").to_numpy(object) for name in taxonomy if name != attribute and name in who
     }
     probabilities = np.array(rows["probabilities"].tolist(), float).reshape(len(rows), len(groups) + 1)
-    return _Seen(
-        judge, attribute, groups, who[attribute].map(code).to_numpy(np.int64), said, probabilities, others
-    )
+    return _Seen(judge, attribute, groups, truth, said, probabilities, others)
 
 
 def _cells(seen: _Seen) -> Iterator[tuple[str, NDArray[np.bool_]]]:
