@@ -276,13 +276,18 @@ def confusion_table(
                 {
                     "judge": judge,
                     "attributes": "*".join(names),
-                    "truth": both.iloc[:, : len(names)].agg("*".join, axis=1),
-                    "label": given.agg("*".join, axis=1).mask(undetermined, UNDETERMINED),
+                    "truth": _joined(both.iloc[:, : len(names)]),
+                    "label": _joined(given).mask(undetermined, UNDETERMINED),
                 }
             )
             parts.append(_count(anchors, truth))
     table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     return table[list(CONFUSION_COLUMNS)].sort_values(list(CONFUSION_COLUMNS[:4]), ignore_index=True)
+
+
+def _joined(parts: pd.DataFrame) -> pd.Series[str]:
+    """Each row's groups as the name of their cell."""
+    return reduce(lambda cell, name: cell + "*" + parts[name], parts.columns[1:], parts.iloc[:, 0])
 
 
 def _count(anchors: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
