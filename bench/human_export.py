@@ -168,7 +168,7 @@ def _gold(
     wanted = max(1, round(SHARE * len(drawn)))
     keys = sorted(rng.permutation(sorted(set(agreed["key"])))[:wanted])
     return {
-        key: dict(zip(rows["attribute"], rows["label"], strict=True))
+        str(key): dict(zip(rows["attribute"], rows["label"], strict=True))
         for key, rows in agreed[agreed["key"].isin(keys)].groupby("key", sort=True)
     }
 

@@ -167,8 +167,10 @@ def _judges(common: pd.DataFrame, work: Workspace, suite: Suite) -> list[Agreeme
         said = labels[(labels["attribute"] == name) & labels["key"].isin(list(people.index))]
         for judge, rows in said.groupby("judge", sort=True):
             answers = rows.drop_duplicates("key", keep="last").set_index("key")["label"]
-            pair = [_codes(people.loc[answers.index], groups), _codes(answers, groups)]
-            lines.append(AgreementLine(name, str(judge), "kappa", cohen_kappa(*pair, len(groups))))
+            kappa = cohen_kappa(
+                _codes(people.loc[answers.index], groups), _codes(answers, groups), len(groups)
+            )
+            lines.append(AgreementLine(name, str(judge), "kappa", kappa))
     return lines
 
 

@@ -191,7 +191,7 @@ class _Patterns:
         """Shares of the votes for each class, ``(U, K)``; even where nobody named a class."""
         votes = (self.answers[..., None] == np.arange(self.classes)).sum(axis=1).astype(float)
         votes[votes.sum(axis=1) == 0] = 1
-        return votes / votes.sum(axis=1, keepdims=True)
+        return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 
     def given(self) -> FloatArray:
         """Which answer each rater gave, ``(U, J, L)`` of 0 and 1; all 0 where missing."""

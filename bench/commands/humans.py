@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="humans",
     help="Give pictures to people to label, and take their labels in.",
-    epilog=examples("evenhand humans export runs/mini-quick --out for-annotators --n 60 --least 5"),
+    epilog=examples("evenhand humans export runs/mini --out handout"),
 )
 
 
 @app.command(
     epilog=examples(
-        "evenhand humans export runs/mini --out for-annotators",
-        "evenhand humans export runs/mini --out for-annotators --n 200 --gold agreed.csv",
+        "evenhand humans export runs/mini --out handout",
+        "evenhand humans export runs/mini --out handout --n 200 --least 10",
+        "evenhand humans export runs/mini --out handout --gold agreed.csv",
     )
 )
 def export(
@@ -62,8 +63,8 @@ def export(
 @app.command(
     "import",
     epilog=examples(
-        "evenhand humans import answers-ann.csv answers-bo.csv answers-cy.csv --run runs/mini",
-        "evenhand humans import export.json --run runs/mini --format label-studio",
+        "evenhand humans import ann.csv bo.csv cy.csv --run runs/mini",
+        "evenhand humans import tasks.json --run RUN --format label-studio",
     ),
 )
 def import_(

@@ -112,7 +112,8 @@ def check_answers(
     Raises:
         EvenhandError: The first unknown picture, attribute, label or other value, with its file and line.
     """
-    rows = [_checked(row, known=known, taxonomy=taxonomy) for row in raw.to_dict("records")]
+    records = ({str(name): str(value) for name, value in row.items()} for row in raw.to_dict("records"))
+    rows = [_checked(row, known=known, taxonomy=taxonomy) for row in records]
     table = pd.DataFrame(rows)
     table["is_gold"] = table["key"].isin(list(gold))
     table["is_repeat"] = _repeats(table, repeats)

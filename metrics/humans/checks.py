@@ -129,7 +129,7 @@ def check_annotators(
         same = _equal(first, again)
         alpha, shared = float("nan"), 0
         if annotator in annotators:
-            alpha, shared = alpha_against_others(codes, annotators.index(annotator), len(taxonomy[name]))
+            alpha, shared = alpha_against_others(codes, annotators.index(str(annotator)), len(taxonomy[name]))
         numbers = (rows["key"].nunique(), *right, *same, shared, alpha)
         found.append(AnnotatorCheck(str(annotator), *numbers, reason=_reason(name, *numbers)))
     return found

@@ -6,8 +6,6 @@ undo what that does to the estimates (measurement.md 3.1, 4.4).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -45,7 +43,7 @@ def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, least: int) -> Cou
             f"{n} pictures are too few for {len(room)} strata and {least} of each class of the judges' "
             f"vote; ask for {int(drawn.sum())} or more"
         )
-    return drawn + proportional(room - drawn, total - int(drawn.sum()))
+    return np.asarray(drawn + proportional(room - drawn, total - int(drawn.sum())))
 
 
 def proportional(room: Counts, total: int) -> Counts:
@@ -53,7 +51,7 @@ def proportional(room: Counts, total: int) -> Counts:
     if total == 0:
         return np.zeros_like(room)
     exact = room * min(1.0, total / max(int(room.sum()), 1))
-    given = np.floor(exact).astype(np.int64)
+    given: Counts = np.floor(exact).astype(np.int64)
     order = np.argsort(-(exact - given), kind="stable")
     given[order[: min(total, int(room.sum())) - int(given.sum())]] += 1
     return given
@@ -90,5 +88,5 @@ def draw_sample(pictures: pd.DataFrame, *, n: int, rng: np.random.Generator, lea
 
 def shuffled(rows: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
     """The rows in random order."""
-    order: Any = rng.permutation(len(rows))
-    return rows.iloc[order].reset_index(drop=True)
+    mixed: pd.DataFrame = rows.iloc[rng.permutation(len(rows))]
+    return mixed.reset_index(drop=True)

@@ -166,8 +166,7 @@ def _status(people: str, *, tells: bool) -> str:
 
 def _crowd_status(rows: pd.DataFrame, keys: Sequence[str], probabilities: FloatArray) -> list[str]:
     """The same of the aggregate: what more than half of the people say of the number of persons."""
-    said = rows.groupby("key")["n_people"]
-    shares = {n: said.agg(lambda answers, n=n: (answers == n).mean()) for n in PEOPLE}
+    shares = {n: (rows["n_people"] == n).groupby(rows["key"]).mean() for n in PEOPLE}
     tells = probabilities.argmax(axis=1) < probabilities.shape[1] - 1
     common = [next((n for n in PEOPLE if shares[n][key] > 0.5), "") for key in keys]
     return [_status(people, tells=bool(sure)) for people, sure in zip(common, tells, strict=True)]
