@@ -32,7 +32,7 @@ from evenhand.bench.result import Result, Run
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.store import folder_name, locked
 from evenhand.bench.suite import Suite, load_suite
-from evenhand.bench.workspace import Phase, Workspace, load_run, merged
+from evenhand.bench.workspace import SUITE_FILE, Phase, Workspace, load_run, merged
 from evenhand.bench.yardstick import Yardstick
 from evenhand.metrics.scorer import ClipScorer
 from evenhand.reports.strength import ranked
@@ -107,7 +107,8 @@ def evaluate(
     uses = method_uses(resolved, methods)
     with locked(folder), quiet_loaders(), progress or Progress() as shown:
         work = Workspace(folder)
-        earlier = [Result.load(path).spec.method.label for path in work.result_paths()]
+        paths = work.result_paths() if (folder / SUITE_FILE).is_file() else []
+        earlier = [Result.load(path).spec.method.label for path in paths]
         uses = method_uses(resolved, [*(use.label for use in uses), *earlier])
         session = _Session(resolved, uses, work, shown)
         session.load()

@@ -1,0 +1,53 @@
+"""A folder of mini renders with a known truth, and the list that says what they were asked to show."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupations
+from evenhand.bench.mini.world import render
+
+TINY = Path(__file__).with_name("tiny_suite.toml")
+
+CONCEPTS = ("nurse", "CEO")
+WOMEN = {"even": (3, 3), "biased": (6, 1)}
+"""Model to how many of six pictures of each concept show a woman."""
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, object]]) -> Path:
+    """The rows as a CSV whose header is the first row's keys."""
+    rows = list(rows)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def renders(folder: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Writes 24 pictures of two models; returns the rows of their list and of their true labels."""
+    specs, listed, truth = [], [], []
+    for model, women in WOMEN.items():
+        for concept, count in zip(CONCEPTS, women, strict=True):
+            for number in range(6):
+                gender, tone, age = int(number >= count), number % 5, number % 2
+                specs.append((0, occupations().index(concept), gender, tone, age, number % 3))
+                file = f"{model}/{concept}-{number}.png"
+                row = {"file": file, "prompt": f"a photo of a {concept}", "concept": concept, "model": model}
+                listed.append(row)
+                shown = {
+                    "gender": TAXONOMIES["gender"][gender],
+                    "tone": TONE_GROUPS[FINE_TONES[tone]],
+                    "age": TAXONOMIES["age"][age],
+                }
+                truth += [{"file": file, "attribute": name, "label": group} for name, group in shown.items()]
+    for row, image in zip(listed, render(np.array(specs), seed=5), strict=True):
+        path = folder / row["file"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    return listed, truth
