@@ -81,7 +81,7 @@ def test_a_mistake_is_one_sentence_with_the_remedy(text, said):
     [
         (
             "open-clip",
-            r"'ViT-L-14' \(dfn2b\) are not in the cache and cannot be fetched .* give a local file",
+            r"'ViT-L-14' \(dfn2b\) are not in the cache and cannot be fetched .* give weights=FILE",
         ),
         ("open-clip:model=ViT-B-16-SigLIP,pretrained=webli", "are not in the cache and cannot be fetched"),
         ("open-clip:model=someone/clip", "weights of 'someone/clip' are not in the cache"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
@@ -21,6 +22,7 @@ from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.deepface_worker import analyze
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
+from evenhand.metrics.judges.weights import first_line
 
 SHARED = "skip"
 """DeepFace's name for looking for no face: it gets the crops that every judge gets."""
@@ -78,7 +80,12 @@ class DeepFaceJudge(Judge):
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of ``info.taxonomies``."""
         work = self._process.submit(analyze, images, home=str(self._home), detector=self._detector)
-        found = [self._seen(entries) for entries in work.result()]
+        try:
+            found = [self._seen(entries) for entries in work.result()]
+        except (ImportError, ValueError, BrokenProcessPool) as fault:
+            raise EvenhandError(
+                f"judge {self.info.name!r}: DeepFace failed ({first_line(fault)}); check weights and packages"
+            ) from fault
         side = min(images.shape[1:3])
         shared = self._detector == SHARED
         status = tuple("ok" if shared else picture_status(list(faces), side) for faces in found)

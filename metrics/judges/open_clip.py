@@ -38,6 +38,7 @@ from evenhand.metrics.judges.zero_shot_texts import (
 from evenhand.metrics.taxonomies import COARSER
 
 FILES = ("open_clip_config.json", "open_clip_model.safetensors")
+PREPARATION = ("mean", "std", "interpolation", "resize_mode")
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,19 @@ class Checkpoint:
     Attributes:
         model: Name of the architecture, ``"ViT-L-14"``.
         file: The weights, as open_clip reads them.
-        quick_gelu: Whether they were trained with the fast form of GELU, which the name does not say.
+        training: How they were trained, which neither the name nor the file says: ``quick_gelu`` and the
+            preparation of pictures (``mean``, ``std``, ``interpolation``, ``resize_mode``).
     """
 
     model: str
     file: Path
-    quick_gelu: bool
+    training: Mapping[str, Any]
+
+    def arguments(self) -> dict[str, Any]:
+        """What open_clip's loader needs besides the name."""
+        prepared = {f"image_{key}": self.training[key] for key in PREPARATION if key in self.training}
+        quick = bool(self.training.get("quick_gelu", False))
+        return {"pretrained": str(self.file), "force_quick_gelu": quick, **prepared}
 
 
 class OpenClipJudge(DifferentiableJudge):
@@ -150,8 +158,7 @@ class OpenClipJudge(DifferentiableJudge):
     ) -> tuple[Any, Any, Any]:
         """Network in single precision, picture transform and tokenizer, as open_clip makes them."""
         if isinstance(self._folder, Checkpoint):
-            source = self._folder.model
-            weights = {"pretrained": str(self._folder.file), "force_quick_gelu": self._folder.quick_gelu}
+            source, weights = self._folder.model, self._folder.arguments()
         else:
             source, weights = f"local-dir:{self._folder}", {}
         try:
@@ -198,8 +205,8 @@ class OpenClip(JudgeRecipe):
 
     Attributes:
         model: Name of an open_clip architecture, or a folder or hub id with ``open_clip_config.json``.
-        pretrained: open_clip's tag of the weights, or a local weights file; unused for a folder or hub id.
-            For a file of OpenAI, DFN or MetaCLIP weights name an architecture that ends in ``-quickgelu``.
+        pretrained: open_clip's tag of the weights; unused for a folder or hub id.
+        weights: A local file with the tag's weights; else they are taken from the hub's cache or fetched.
         texts: ``evenhand`` for the texts of this package, or the name of a work whose published gender texts
             are used letter by letter: UCE, HEIM, CLEAM, Self-Discovering, Seshadri et al.
         crop: ``face``: the largest face with a margin. ``picture``: all of the picture, occupation included.
@@ -217,6 +224,7 @@ class OpenClip(JudgeRecipe):
 
     model: str = "ViT-L-14"
     pretrained: str = "dfn2b"
+    weights: str | None = None
     texts: str = "evenhand"
     crop: Literal["face", "picture"] = "face"
 
@@ -249,38 +257,37 @@ class OpenClip(JudgeRecipe):
         if self.model not in open_clip.list_models():
             raise unknown("open_clip model", self.model, open_clip.list_models())
         return (
-            checkpoint(self.model, self.pretrained),
+            checkpoint(self.model, self.pretrained, file=self.weights),
             open_clip.get_model_config(self.model),
             f"{self.model}, {self.pretrained}",
         )
 
 
-def checkpoint(model: str, pretrained: str) -> Checkpoint:
-    """The weights of a built-in architecture: a file, or a tag that is cached or can be fetched.
+def checkpoint(model: str, tag: str, *, file: str | None = None) -> Checkpoint:
+    """The weights that open_clip knows under an architecture's name and a tag.
 
     Args:
         model: Name of the architecture.
-        pretrained: open_clip's tag, or a path.
+        tag: Name of the weights.
+        file: Where they are; else they are taken from the hub's cache or fetched.
 
     Raises:
-        EvenhandError: No such file or tag, or the tag's weights are neither cached nor reachable.
+        EvenhandError: No such tag or file, or the tag's weights are neither cached nor reachable.
     """
-    known = open_clip.get_pretrained_cfg(model, pretrained)
-    if known:
-        try:
-            # its own tokenizer, where it has one, is fetched now rather than in the middle of a run
-            open_clip.get_tokenizer(model)
-            file = Path(open_clip.download_pretrained(known))
-        except (OSError, RuntimeError, ValueError) as fault:
-            raise EvenhandError(
-                f"weights of open_clip model {model!r} ({pretrained}) are not in the cache and cannot be "
-                f"fetched ({first_line(fault)}); fetch them where there is a network, or give a local file"
-            ) from fault
-        return Checkpoint(model, file, bool(known.get("quick_gelu", False)))
-    if "/" in pretrained or Path(pretrained).suffix:
-        return Checkpoint(model, weight_file(pretrained), quick_gelu=False)
-    tags = open_clip.list_pretrained_tags_by_model(model)
-    raise unknown(f"weights of open_clip model {model!r}:", pretrained, tags)
+    known = open_clip.get_pretrained_cfg(model, tag)
+    if not known:
+        tags = open_clip.list_pretrained_tags_by_model(model)
+        raise unknown(f"weights of open_clip model {model!r}:", tag, tags)
+    try:
+        # a tokenizer of its own, where the model has one, is fetched now rather than in the middle of a run
+        open_clip.get_tokenizer(model)
+        found = weight_file(file) if file else Path(open_clip.download_pretrained(known))
+    except (OSError, RuntimeError, ValueError) as fault:
+        raise EvenhandError(
+            f"weights of open_clip model {model!r} ({tag}) are not in the cache and cannot be fetched "
+            f"({first_line(fault)}); fetch them where there is a network, or give weights=FILE"
+        ) from fault
+    return Checkpoint(model, found, known)
 
 
 def _version(source: Path | Checkpoint, settings: Any) -> str:
@@ -289,4 +296,4 @@ def _version(source: Path | Checkpoint, settings: Any) -> str:
         return version([source], settings)
     with source.file.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return version([], [source.model, source.quick_gelu, digest, settings])
+    return version([], [source.model, source.arguments() | {"pretrained": digest}, settings])
