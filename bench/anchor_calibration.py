@@ -33,7 +33,7 @@ from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.transport import ABSTAINED, RIGHT, WRONG, errors_by_stratum
 from evenhand.metrics.uncertainty import ALPHA, holm, stream
 
-UNKNOWN = "none known"
+UNKNOWN = "none"
 """The stereotype of an occupation that WinoBias does not name."""
 
 
@@ -223,10 +223,13 @@ def _carried(
         shown = truth[truth["attribute"] == attribute].set_index("key")["label"]
         said = rows.set_index("key").reindex(shown.index)
         code = {group: number for number, group in enumerate(groups)}
-        answers = said["label"].map(code).where(said["status"] == "ok", len(groups)).to_numpy(np.int64)
-        truths = shown.map(code).to_numpy(np.int64)
+        answers = (
+            said["label"].map(code).where(said["status"] == "ok", len(groups)).to_numpy().astype(np.int64)
+        )
+        truths = shown.map(code).to_numpy().astype(np.int64)
         for name in strata.columns:
-            number, names = pd.factorize(strata[name].reindex(shown.index), sort=True)
+            place, names = pd.factorize(strata[name].reindex(shown.index), sort=True)
+            number = place.astype(np.int64)
             if len(names) < 2:
                 continue
             inside = number >= 0
@@ -239,7 +242,9 @@ def _carried(
             )
             adjusted = holm(np.array([test.p_value for test in tests]))
             for group, test, p_value in zip(groups, tests, adjusted, strict=True):
-                yield _carried_group(str(judge), str(attribute), group, name, names, test.table, p_value)
+                yield _carried_group(
+                    str(judge), str(attribute), group, name, list(names), test.table, p_value
+                )
 
 
 def _carried_group(

@@ -93,7 +93,8 @@ def _best_power(y: FloatArray, f: FloatArray, u: FloatArray, share: FloatArray) 
     covariance = (share * centred_y * centred_f).sum(axis=0) * size / (size - 1)
     variance = np.concatenate([f, u]).var(axis=0, ddof=1)
     scale = (1 + size / len(u)) * variance
-    return np.clip(np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0), 0, 1)
+    best = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
+    return np.asarray(np.clip(best, 0, 1))
 
 
 def stratified_mean(parts: Sequence[PoweredMean], weights: ArrayLike) -> PoweredMean:

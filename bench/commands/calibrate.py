@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,11 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(
-    epilog=examples(
-        "evenhand calibrate runs/mini --anchors runs/mini/tables/anchors.csv --out calibration.csv"
-    )
-)
+@app.command(epilog=examples("evenhand calibrate runs/mini --anchors anchors.csv --out calibration.csv"))
 def calibrate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     anchors: Annotated[
@@ -107,7 +104,7 @@ def _write(done: Calibrated) -> None:
     typer.echo(f"calibration: {done.path} ({done.pictures} anchors)")
 
 
-def _recall(recall: dict[str, float]) -> str:
+def _recall(recall: Mapping[str, float]) -> str:
     """Every group's, or of a joint attribute the smallest."""
     known = {group: share for group, share in recall.items() if share == share}
     if known and any("*" in group for group in known):
@@ -116,7 +113,7 @@ def _recall(recall: dict[str, float]) -> str:
     return ", ".join(f"{group} {share:.3f}" for group, share in known.items()) or "-"
 
 
-def _shares(shares: dict[str, float]) -> str:
+def _shares(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {_number(share, '.3f')}" for name, share in shares.items())
 
 
