@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import as_file, files
 from typing import Any, Literal, Protocol
 
@@ -132,13 +133,12 @@ class CascadeDetector:
 
     def __init__(self) -> None:
         try:
-            import skimage
             from skimage.data import lbp_frontal_face_cascade_filename
             from skimage.feature import Cascade
         except ModuleNotFoundError as fault:
             raise _missing("cascade", "scikit-image") from fault
+        self.version = f"{version('scikit-image')}/{self.neighbours}"
         self._cascade = Cascade(lbp_frontal_face_cascade_filename())
-        self.version = f"{skimage.__version__}/{self.neighbours}"
 
     def find(self, picture: Picture) -> list[Face]:
         """Faces that look into the camera."""

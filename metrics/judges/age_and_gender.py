@@ -101,7 +101,8 @@ class AgeAndGenderJudge(Judge):
         inputs = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
         (shares,) = self._sessions[task].run(None, {expected["name"]: inputs})
         found: NDArray[np.float64] = np.asarray(shares, np.float64)
-        return found / found.sum(axis=1, keepdims=True)
+        found /= found.sum(axis=1, keepdims=True)
+        return found
 
     def _chip(self, image: Picture, side: int) -> Picture:
         padding = self._manifest["preprocessing"]["face_chip_padding"]

@@ -115,7 +115,7 @@ def _row(attribute: str, face: dict[str, Any] | None) -> NDArray[np.float64]:
     """The probabilities of one picture, ``(K + 1,)``."""
     groups = taxonomies.groups(attribute)
     if face is None:
-        return np.eye(len(groups) + 1)[-1]
+        return np.append(np.zeros(len(groups)), 1.0)
     if attribute.startswith("age"):
         bins = taxonomies.groups("age9")
         shares = np.eye(len(bins))[taxonomies.age_bin(np.array([face["age"]]))]

@@ -96,7 +96,7 @@ class FairFaceJudge(Judge):
 
     @cached_property
     def _network(self) -> nn.Module:
-        network = resnet34(weights=None, num_classes=OUTPUTS)
+        network: nn.Module = resnet34(weights=None, num_classes=OUTPUTS)
         # checkpoints of a wrapped network carry its wrapper's name
         found = {key.removeprefix("module."): value for key, value in tensors(self._path).items()}
         try:

@@ -69,7 +69,8 @@ def tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            stored: dict[str, Tensor] = load_file(path)
+            return stored
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as fault:
         raise holds_code(path) from fault
