@@ -13,11 +13,9 @@ import pandas as pd
 from evenhand.bench.anchor_file import read_anchors
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.human_export import stereotypes
-from evenhand.bench.human_files import suite_of
 from evenhand.bench.run import BASE
 from evenhand.bench.store import write_atomically
-from evenhand.bench.suite import Suite
-from evenhand.bench.workspace import Workspace
+from evenhand.bench.workspace import Owner, Workspace
 from evenhand.metrics.anchors import check_anchors, confusion_from_anchors, judge_labels
 from evenhand.metrics.calibration import (
     Calibration,
@@ -122,7 +120,7 @@ def calibrate_run(run: Path, *, anchors: Path, out: Path) -> Calibrated:
         EvenhandError: The folder is no run, its pictures are not judged, or an anchor is not what it must be.
     """
     work = Workspace(run)
-    suite = suite_of(work)
+    suite = work.owner()
     pictures, labels = work.picture_table.read(), work.labels.read()
     if pictures.empty or labels.empty:
         raise EvenhandError(f"run {run} has no judged pictures; run the same `evenhand run` command again")
@@ -145,7 +143,7 @@ def calibrate_run(run: Path, *, anchors: Path, out: Path) -> Calibrated:
     )
 
 
-def _comment(truth: pd.DataFrame, voted: pd.DataFrame, suite: Suite, run: Path) -> str:
+def _comment(truth: pd.DataFrame, voted: pd.DataFrame, suite: Owner, run: Path) -> str:
     versions = voted[["judge", "judge_version"]].drop_duplicates().sort_values("judge")
     judged = ", ".join(f"{judge} {version}" for judge, version in versions.itertuples(index=False, name=None))
     return (
@@ -164,7 +162,7 @@ def _remarks(*, weighed: bool) -> list[str]:
     ]
 
 
-def _measured(table: pd.DataFrame, suite: Suite, *, weighed: bool) -> Iterator[Measured]:
+def _measured(table: pd.DataFrame, suite: Owner, *, weighed: bool) -> Iterator[Measured]:
     seed = suite.bootstrap.seed
     for judge, attributes in table[["judge", "attributes"]].drop_duplicates().itertuples(index=False):
         names = attributes.split("*")
@@ -215,7 +213,7 @@ def _strata(pictures: pd.DataFrame) -> pd.DataFrame:
 
 
 def _carried(
-    truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame, suite: Suite
+    truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame, suite: Owner
 ) -> Iterator[Carried]:
     """Every judge, attribute and way to part the anchors that has at least two parts."""
     for (judge, attribute), rows in voted.groupby(["judge", "attribute"], sort=True):

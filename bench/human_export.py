@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from evenhand.bench.audit_spec import Audit
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.human_files import KEY_COLUMNS, key_folder, picture_id, suite_of
+from evenhand.bench.human_files import KEY_COLUMNS, key_folder, picture_id
 from evenhand.bench.human_form import questions_of, version_of
 from evenhand.bench.prompt_sets import FOLDER, format_cell
 from evenhand.bench.run import BASE
 from evenhand.bench.store import write_atomically
-from evenhand.bench.suite import Suite
-from evenhand.bench.workspace import Workspace
+from evenhand.bench.workspace import Owner, Workspace
 from evenhand.metrics.anchors import ANCHOR_COLUMNS, check_anchors
 from evenhand.metrics.humans.answers import ANSWER_COLUMNS, BETWEEN, CANNOT_TELL, CLOSED, OTHER
 from evenhand.metrics.humans.readers import THUMBNAIL
@@ -88,7 +88,7 @@ def export_pictures(
             gold is not valid, or ``n`` is too small for the strata.
     """
     work = Workspace(run)
-    suite = suite_of(work)
+    suite = work.owner()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise EvenhandError(f"output folder {out} is not empty; choose an empty or new --out")
     rng = stream(seed, "humans")
@@ -107,12 +107,12 @@ def export_pictures(
     return _write(work, suite, out, chosen, frame, seed=seed)
 
 
-def strata_of(work: Workspace, suite: Suite) -> pd.DataFrame:
+def strata_of(work: Workspace, suite: Owner) -> pd.DataFrame:
     """Every picture of a neutral or explicit prompt once, with where it belongs.
 
-    The strata are stereotype side of the occupation (female, male, or none known) x base or debiased x the
-    panel's vote on the suite's primary attributes; explicit prompts have strata of their own. A picture that
-    several methods share belongs to the base model.
+    The strata are stereotype side of the occupation (female, male, or none known) x base or debiased (in an
+    audit, the model) x the panel's vote on the primary attributes; explicit prompts have strata of their own.
+    A picture that several methods share belongs to the base model.
 
     Returns:
         Columns ``key``, ``kind``, ``vote``, ``stratum``.
@@ -137,7 +137,7 @@ def strata_of(work: Workspace, suite: Suite) -> pd.DataFrame:
         sides.get(concept, "none") if kind == "neutral" else kind
         for concept, kind in zip(first["concept"], first["kind"], strict=True)
     ]
-    model = np.where(first["edited"], "debiased", "base")
+    model = first["method"] if isinstance(suite, Audit) else np.where(first["edited"], "debiased", "base")
     stratum = ["/".join(parts) for parts in zip(side, model, vote, strict=True)]
     return pd.DataFrame({"key": first["key"], "kind": first["kind"], "vote": vote, "stratum": stratum})
 
@@ -150,7 +150,7 @@ def stereotypes() -> dict[str, str]:
 
 
 def _gold(
-    path: Path | None, suite: Suite, work: Workspace, *, drawn: pd.DataFrame, rng: np.random.Generator
+    path: Path | None, suite: Owner, work: Workspace, *, drawn: pd.DataFrame, rng: np.random.Generator
 ) -> dict[str, dict[str, str]]:
     """Some of the agreed pictures: key to attribute to label."""
     if path is None:
@@ -184,7 +184,7 @@ def _with_gold(
 
 
 def _write(
-    work: Workspace, suite: Suite, out: Path, chosen: pd.DataFrame, frame: pd.DataFrame, *, seed: int
+    work: Workspace, suite: Owner, out: Path, chosen: pd.DataFrame, frame: pd.DataFrame, *, seed: int
 ) -> Exported:
     questions = questions_of(suite.taxonomy)
     ids = sorted(chosen["image_id"])
@@ -215,7 +215,7 @@ def _write(
     return Exported(batch, page, sheet, key, len(chosen), len(repeats), gold, strata[strata["drawn"] > 0])
 
 
-def _write_sheet(path: Path, items: Sequence[Item], suite: Suite) -> None:
+def _write_sheet(path: Path, items: Sequence[Item], suite: Owner) -> None:
     """The wide sheet, its thumbnails, and beside it the words that each column takes."""
     attributes = list(suite.taxonomy)
     facts = [name for name in CLOSED if name != "n_people"]

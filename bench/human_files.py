@@ -16,7 +16,6 @@ import pandas as pd
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompt_sets import parse_cell
 from evenhand.bench.store import Table
-from evenhand.bench.suite import Suite, read_suite
 from evenhand.bench.workspace import Workspace
 
 KEY_COLUMNS = ("image_id", "key", "stratum", "probability", "is_repeat", "gold")
@@ -39,20 +38,6 @@ def human_labels(work: Workspace) -> Table:
 def anchors_path(work: Workspace) -> Path:
     """Where the aggregate lies as anchors."""
     return work.root / "tables" / "anchors.csv"
-
-
-def suite_of(work: Workspace) -> Suite:
-    """The suite of a run.
-
-    Raises:
-        EvenhandError: The folder is no run.
-    """
-    path = work.root / "suite.toml"
-    if not path.is_file():
-        raise EvenhandError(
-            f"{work.root} is not a run folder: it has no suite.toml; give the --out of `evenhand run`"
-        )
-    return read_suite(path)
 
 
 def picture_id(path: Path) -> str:

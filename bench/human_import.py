@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.human_files import ANSWERS, anchors_path, human_labels, key_folder, read_key, suite_of
+from evenhand.bench.human_files import ANSWERS, anchors_path, human_labels, key_folder, read_key
 from evenhand.bench.store import write_atomically
-from evenhand.bench.suite import Suite
-from evenhand.bench.workspace import Workspace
+from evenhand.bench.workspace import Owner, Workspace
 from evenhand.metrics.agreement import Agreed, cohen_kappa, krippendorff_alpha
 from evenhand.metrics.humans.answers import check_answers
 from evenhand.metrics.humans.checks import AnnotatorCheck, answers_needed, check_annotators, codes_of
@@ -90,7 +89,7 @@ def import_answers(
         EvenhandError: A file is not valid, names unknown pictures or words, or nobody can be relied on.
     """
     work = Workspace(run)
-    suite = suite_of(work)
+    suite = work.owner()
     raw = pd.concat([read_answers(path, layout=layout) for path in paths], ignore_index=True)
     key = read_key(work, batches=set(raw["batch_id"]), ids=set(raw["image_id"]))
     table, remarks = check_answers(
@@ -130,7 +129,7 @@ def import_answers(
     )
 
 
-def _needed(table: pd.DataFrame, suite: Suite, left_out: set[str]) -> list[str]:
+def _needed(table: pd.DataFrame, suite: Owner, left_out: set[str]) -> list[str]:
     more = answers_needed(table, taxonomy=suite.taxonomy, without=left_out)
     lacking = int((more > 0).sum())
     if not lacking:
@@ -140,7 +139,7 @@ def _needed(table: pd.DataFrame, suite: Suite, left_out: set[str]) -> list[str]:
     ]
 
 
-def _people(table: pd.DataFrame, suite: Suite) -> list[AgreementLine]:
+def _people(table: pd.DataFrame, suite: Owner) -> list[AgreementLine]:
     """Krippendorff's alpha among people."""
     lines = []
     for name, groups in suite.taxonomy.items():
@@ -158,7 +157,7 @@ def _people(table: pd.DataFrame, suite: Suite) -> list[AgreementLine]:
     return lines
 
 
-def _judges(common: pd.DataFrame, work: Workspace, suite: Suite) -> list[AgreementLine]:
+def _judges(common: pd.DataFrame, work: Workspace, suite: Owner) -> list[AgreementLine]:
     """Cohen's kappa of every judge with the aggregate, on pictures that both decide."""
     labels = work.labels.read()
     lines = []

@@ -22,6 +22,9 @@ from evenhand.bench.suite import Suite, read_suite, to_toml
 SUITE_FILE, AUDIT_FILE = "suite.toml", "audit.toml"
 """What the folder of a run and that of an audit are known by."""
 
+Owner = Suite | Audit
+"""What a folder belongs to."""
+
 Phase = Literal["fit_seconds", "generate_seconds", "judge_seconds"]
 """What takes time in a run: a field of :class:`Timing`."""
 
@@ -100,6 +103,21 @@ class Workspace:
                 "choose an empty or new --out"
             )
 
+    def owner(self) -> Owner:
+        """The suite or the audit that the folder belongs to.
+
+        Raises:
+            EvenhandError: The folder is no run.
+        """
+        suite, audit = self.root / SUITE_FILE, self.root / AUDIT_FILE
+        if suite.is_file():
+            return read_suite(suite)
+        if audit.is_file():
+            return read_audit(audit)
+        raise EvenhandError(
+            f"{self.root} is not a run folder: it has no {SUITE_FILE}; give the --out of `evenhand run`"
+        )
+
     def result_paths(self) -> list[Path]:
         """The result files, sorted by name."""
         return sorted((self.root / "results").glob("*.json"))
@@ -155,10 +173,7 @@ def load_run(folder: Path) -> Run:
         EvenhandError: The folder is not a run, or it holds no result yet.
     """
     work = Workspace(folder)
-    if not any((folder / name).is_file() for name in (SUITE_FILE, AUDIT_FILE)):
-        raise EvenhandError(
-            f"{folder} is not a run folder: it has no {SUITE_FILE}; give the --out of `evenhand run`"
-        )
+    work.owner()
     results = [Result.load(path) for path in work.result_paths()]
     if not results:
         raise EvenhandError(f"run {folder} has no result yet; run the same `evenhand run` command again")
