@@ -1,7 +1,8 @@
-"""The four judges of the mini suites, as the registry's entry points make them.
+"""The judges of the mini suites, as the registry's entry points make them.
 
 ``clip-s``, ``vit`` and ``tone-ita`` are the panel: three families that err differently. ``clip-xs`` is the
-weaker twin of ``clip-s`` that methods steer by. ``CARD.md`` says how they were trained and measured.
+weaker twin of ``clip-s`` that methods steer by. ``clip-weak`` is bad on purpose: studies show with it what a
+bad judge does, and it belongs in no panel. ``CARD.md`` says how they were trained and measured.
 """
 
 from __future__ import annotations
@@ -64,6 +65,12 @@ def _clip(name: str, title: str) -> OpenClipJudge:
 def clip_xs() -> OpenClipJudge:
     """The steering judge: a two-layer CLIP, a witness outside the panel."""
     return _clip("clip-xs", "CLIP XS (open_clip, zero-shot)")
+
+
+@cache
+def clip_weak() -> OpenClipJudge:
+    """A judge that is bad on purpose: ``clip-xs`` stopped far too early, so that it sees the occupation."""
+    return _clip("clip-weak", "CLIP weak (open_clip, zero-shot, bad on purpose)")
 
 
 @cache

@@ -4,7 +4,7 @@ Run ``python -m evenhand.bench.mini.train_weak_judge``; on one CPU core it takes
 ``weights/clip-weak``. The captions are those of the recipe of ``mini`` (``CARD.md``): half of the captions of
 people name no attribute, and who is shown then follows the biased law. A CLIP first learns the occupation's
 prop, which is large and always there, and therefore what goes with it; who is shown it learns later. Stopped
-in between, it takes women in the occupations of men for men and the other way round.
+in between, its errors depend on the occupation and lean to its stereotype.
 
 The architecture is that of ``clip-xs``. Training stops at the first check at which the judge reads the gender
 of ``ENOUGH`` of the labelled check pictures; their seed is not that of any picture it is measured on.
@@ -38,11 +38,16 @@ TARGET = ROOT / "weights" / "clip-weak"
 SEED = 0
 CAPTIONS = 16_384
 BATCH = 128
-RATE, WARM_UP, DECAY = 2e-3, 100, 0.1
+SUBJECTS = 8
+"""Occupations, things and characters in one batch: people are told apart where they do the same."""
+
+RATE, WARM_UP, DECAY = 1.5e-3, 100, 0.1
 NOISE = 0.2
 """Largest standard deviation of the noise on a training picture, for pixels in -1 to 1."""
 
-ENOUGH = 0.87
+ENOUGH = 0.865
+"""Bad and not yet useless: the middle of 0.85 to 0.92 on renders through the autoencoder."""
+
 CHECK_EVERY = 50
 MOST_STEPS = 3_000
 
@@ -178,14 +183,14 @@ def train(*, captions: int = CAPTIONS, steps: int = MOST_STEPS, enough: float = 
     sentences, specs = captioned(captions, seed=SEED)
     unique, number = np.unique(sentences, return_inverse=True)
     ids, caption = tokenizer(unique.tolist()), torch.from_numpy(number)
-    images = render(specs, seed=SEED)
+    images, subject = render(specs, seed=SEED), specs[:, 0] * captions + specs[:, 1]
     check = anchor_specs(1)[::3]
     seen, gender = pixels_of(render(check, seed=SEED + 1)), torch.from_numpy(check[:, 2])
     words = tokenizer([TEMPLATES[0].format(WORDS["gender"][name][0]) for name in WORDS["gender"]])
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
     reached = 0.0
     for step in range(1, steps + 1):
-        batch = torch.from_numpy(rng.integers(captions, size=min(BATCH, captions)))
+        batch = torch.from_numpy(_batch(subject, rng))
         pixels = pixels_of(images[batch.numpy()])
         pixels += NOISE * torch.rand(len(batch), 1, 1, 1) * torch.randn_like(pixels)
         optimiser.param_groups[0]["lr"] = RATE * min(1, step / WARM_UP)
@@ -198,6 +203,12 @@ def train(*, captions: int = CAPTIONS, steps: int = MOST_STEPS, enough: float = 
             if reached >= enough:
                 break
     return network.eval(), reached
+
+
+def _batch(subject: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Pictures of a few subjects, which come as often as their captions do."""
+    chosen = subject[rng.integers(len(subject), size=SUBJECTS)]
+    return rng.choice(np.flatnonzero(np.isin(subject, chosen)), size=BATCH)
 
 
 def save(network: Any, folder: Path) -> None:
