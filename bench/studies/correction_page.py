@@ -31,16 +31,22 @@ CORRECTIONS = {
     "side": "corrected per side",
     "occupation": "corrected per occupation",
 }
-SET_NAMES = {"gender": "gender", "*".join(TAXONOMIES): "gender x tone x age"}
+JOINT = "*".join(TAXONOMIES)
+SET_NAMES = {"gender": "gender", JOINT: "gender x tone x age"}
+METRIC_NAMES = {"share": "share of women", "rms_delta": "RMSDelta"}
+
+NORMAL = 1.96
+"""Standard errors of a 95 % interval."""
 
 
 def fill(page: str, tables: Tables) -> str:
     """The page with every part between ``<!-- NAME -->`` and ``<!-- end -->`` made from the tables."""
     made = {
         "judges": _judges(tables["recalls"]),
-        "rms_delta": _estimates(tables["estimates"], "renders", "rms_delta", DEFAULT_DESIGN),
-        "share": _estimates(tables["estimates"], "renders", "share", DEFAULT_DESIGN),
-        "drawn": _estimates(tables["estimates"], "drawn", "rms_delta", DEFAULT_DESIGN),
+        "shuffled": _estimates(tables["estimates"], "shuffled", "rms_delta"),
+        "renders": _estimates(tables["estimates"], "renders", "rms_delta"),
+        "share": _estimates(tables["estimates"], "renders", "share"),
+        "drawn": _estimates(tables["estimates"], "drawn", "rms_delta"),
         "coverage": _coverage(tables["estimates"]),
         "transport": _transport(tables["transport"]),
     }
@@ -69,8 +75,10 @@ def _judges(recalls: pd.DataFrame) -> str:
     return _table(["pictures", "judge", "n", "gender right", "women right", "men right"], rows)
 
 
-def _estimates(estimates: pd.DataFrame, pool: str, metric: str, design: str) -> str:
-    mine = estimates.query("pool == @pool and metric == @metric and design == @design")
+def _estimates(estimates: pd.DataFrame, pool: str, metric: str) -> str:
+    """One metric of one pool; shares only of a single attribute."""
+    mine = estimates.query("pool == @pool and metric == @metric and design == @DEFAULT_DESIGN")
+    mine = mine[(metric != "share") | (mine["attributes"] != JOINT)]
     rows = [
         [
             SET_NAMES[row.attributes],
@@ -90,13 +98,24 @@ def _estimates(estimates: pd.DataFrame, pool: str, metric: str, design: str) -> 
 
 
 def _coverage(estimates: pd.DataFrame) -> str:
-    mine = estimates[(estimates["pool"] == "renders") & (estimates["judge"] == PANEL)]
-    mine = mine[mine["correction"] == "pooled"]
-    rows = [
-        [row.design, SET_NAMES[row.attributes], row.metric, row.model, _percent(row), f"{row.ratio:.2f}"]
-        for row in mine.assign(ratio=mine["width"] / (2 * 1.96 * mine["spread"])).itertuples()
-    ]
-    return _table(["design", "attributes", "metric", "model", "coverage", "width / needed width"], rows)
+    """Coverage by design and judge where the assumption holds: base and debiased model."""
+    mine = estimates[(estimates["pool"] == "shuffled") & (estimates["correction"] == "pooled")]
+    measured = list(dict.fromkeys(zip(mine["attributes"], mine["metric"], strict=True)))
+    measured = [pair for pair in measured if pair != (JOINT, "share")]
+    rows = []
+    for (design, judge), part in mine.groupby(["design", "judge"], sort=False):
+        cells = []
+        for attributes, metric in measured:
+            found = part[(part["attributes"] == attributes) & (part["metric"] == metric)]
+            cells.append(" / ".join(f"{row.coverage:.1%}, {_width(row):.2f}" for row in found.itertuples()))
+        rows.append([design, JUDGE_NAMES[judge], *cells])
+    heads = [f"{METRIC_NAMES[metric]}, {SET_NAMES[attributes]}" for attributes, metric in measured]
+    return _table(["design", "judge, corrected", *heads], rows)
+
+
+def _width(row: Any) -> float:
+    """Mean width of the intervals over that of a normal interval from the spread of the estimates."""
+    return float(row.width / (2 * NORMAL * row.spread))
 
 
 def _transport(transport: pd.DataFrame) -> str:
@@ -133,7 +152,7 @@ def write_figures(tables: Tables, folder: Path) -> None:
         (folder / f"{name}.svg").write_text(vl_convert.vegalite_to_svg(specification), encoding="utf-8")
 
 
-def _errors(recalls: pd.DataFrame) -> alt.LayerChart:
+def _errors(recalls: pd.DataFrame) -> alt.FacetChart:
     """Where a bad judge errs: recall of women and men by the occupation's share of women."""
     women = dict(zip(occupations(), law(("gender",))[:, 0], strict=True))
     mine = recalls.query("pool == 'renders' and attribute == 'gender' and occupation != 'all'")
@@ -153,12 +172,14 @@ def _errors(recalls: pd.DataFrame) -> alt.LayerChart:
     ).facet(column=alt.Column("judge:N", title=None))
 
 
-def _distances(estimates: pd.DataFrame) -> alt.LayerChart:
+def _distances(estimates: pd.DataFrame) -> alt.FacetChart:
     """RMSDelta of every judge: mean and the middle 95 % of the estimates, and the truth."""
     mine = _named(
         estimates.query("pool == 'renders' and metric == 'rms_delta' and design == @DEFAULT_DESIGN")
     )
-    mine = mine.assign(low=mine["mean"] - 1.96 * mine["spread"], high=mine["mean"] + 1.96 * mine["spread"])
+    mine = mine.assign(
+        low=mine["mean"] - NORMAL * mine["spread"], high=mine["mean"] + NORMAL * mine["spread"]
+    )
     y = alt.Y("line:N", sort=list(dict.fromkeys(mine["line"])), title=None, axis=alt.Axis(labelLimit=320))
     x = alt.X("low:Q", title="RMSDelta (line: truth)")
     base = alt.Chart(mine)
@@ -170,11 +191,11 @@ def _distances(estimates: pd.DataFrame) -> alt.LayerChart:
     return _faceted(layers)
 
 
-def _coverages(estimates: pd.DataFrame) -> alt.LayerChart:
-    """Coverage of the corrected panel's intervals by design, against the nominal band."""
-    mine = estimates[(estimates["pool"] == "renders") & (estimates["judge"] == PANEL)]
-    mine = _named(mine[mine["correction"] == "pooled"])
-    mine = mine.assign(line=mine["design"] + ", " + mine["metric"], floor=NOMINAL[0], top=NOMINAL[1])
+def _coverages(estimates: pd.DataFrame) -> alt.FacetChart:
+    """Coverage of corrected intervals by design where the assumption holds, against the nominal band."""
+    mine = estimates[(estimates["pool"] == "shuffled") & (estimates["correction"] == "pooled")]
+    mine = _named(mine[mine["metric"] == "rms_delta"])
+    mine = mine.assign(line=mine["design"] + ": " + mine["judge"], floor=NOMINAL[0], top=NOMINAL[1])
     y = alt.Y("line:N", sort=list(dict.fromkeys(mine["line"])), title=None, axis=alt.Axis(labelLimit=320))
     x = alt.X("coverage_low:Q", title="coverage of 95 % intervals", axis=alt.Axis(format="%"))
     band = alt.X("floor:Q", scale=alt.Scale(zero=False))
@@ -195,5 +216,5 @@ def _named(estimates: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _faceted(layers: alt.LayerChart) -> Any:
+def _faceted(layers: alt.LayerChart) -> alt.FacetChart:
     return layers.properties(width=250, height=190).facet(alt.Facet("facet:N", title=None), columns=2)

@@ -43,6 +43,9 @@ JUDGES = {"clip-xs": STRATA[:1], PANEL: STRATA[:1], "clip-weak": STRATA}
 COPIES = 1
 """See :func:`evenhand.bench.studies.pool.rendered`: six pictures of each occupation and joint cell."""
 
+RENDERS_MADE = f"balanced renders, copies {COPIES}, seed {pools.SEED}, through the VAE of mini"
+DRAWN_MADE = f"explicit prompts of {pools.EXPLICIT}, every {pools.EVERY} occupations, drawn by mini"
+
 REPETITIONS = 200
 TRANSPORT_REPETITIONS = 100
 DRAWS = 500
@@ -168,20 +171,22 @@ def main(
     renders = pools.cached(
         out / "renders.csv",
         partial(pools.rendered, copies=COPIES),
-        made=f"balanced renders, copies {COPIES}, seed {pools.SEED}, through the VAE of mini",
+        made=RENDERS_MADE,
     )
     drawn = pools.cached(
         out / "drawn.csv",
         pools.drawn,
-        made=f"explicit prompts of {pools.EXPLICIT}, drawn by mini",
+        made=DRAWN_MADE,
     )
     parts = []
-    for name, pictures, designs, judges in (
-        ("renders", renders, DESIGNS[:1], JUDGES),
-        ("renders", renders, DESIGNS[1:], {PANEL: JUDGES[PANEL]}),
-        ("drawn", drawn, DESIGNS[:1], JUDGES),
+    shuffled = renders.shuffled(rng=stream(SEED, "shuffled"))
+    pooled = dict.fromkeys(JUDGES, STRATA[:1])
+    for name, pictures, anchors, designs, judges in (
+        ("shuffled", shuffled, shuffled, DESIGNS, pooled),
+        ("renders", renders, renders, DESIGNS[:1], JUDGES),
+        ("drawn", drawn, renders, DESIGNS[:1], JUDGES),
     ):
-        setting = Setting(pictures, renders, designs, judges, draws, SEED)
+        setting = Setting(pictures, anchors, designs, judges, draws, SEED)
         found = study(setting, repetitions=repetitions, workers=workers)
         found.insert(0, "pool", name)
         parts.append(found)

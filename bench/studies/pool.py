@@ -78,6 +78,20 @@ class Pool:
         place = np.searchsorted(self.occupations, occupation), cell
         return np.asarray(order[start[place] + (rng.random(cell.shape) * size[place]).astype(int)])
 
+    def shuffled(self, *, rng: np.random.Generator) -> Pool:
+        """The same pictures, each attribute's labels of a judge exchanged among pictures of equal truth.
+
+        The judge keeps its matrix of every attribute, but its errors no longer depend on anything else: not
+        on the occupation, nor on the other attributes. So every matrix may be carried over.
+        """
+        table = self.table.copy()
+        for column in table.columns.difference(TRUTH):
+            truth = table[column.rpartition("/")[2]].to_numpy()
+            for group in np.unique(truth):
+                mine = np.flatnonzero(truth == group)
+                table.loc[mine, column] = table[column].to_numpy()[rng.permutation(mine)]
+        return Pool(table)
+
     @cached_property
     def _members(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Pictures sorted by occupation and joint cell; first place and number of each pair."""
