@@ -14,9 +14,9 @@ app = typer.Typer()
 
 @app.command(
     epilog=examples(
-        "evenhand audit pictures --prompts prompts.csv --suite mini-quick",
-        "evenhand audit pictures --prompts prompts.csv --judge clip-s --judge vit --name service",
-        "evenhand audit pictures --prompts prompts.csv --suite mini-quick --anchors labels.csv",
+        "evenhand audit pictures --prompts list.csv --suite mini-quick",
+        "evenhand audit pictures --prompts list.csv --judge clip-s --judge vit",
+        "evenhand audit pictures --prompts list.csv --suite mini --anchors labels.csv",
     )
 )
 def audit(
