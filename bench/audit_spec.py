@@ -15,6 +15,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.judge_spec import judge_name, load_judge
 from evenhand.bench.suite import load_suite
 from evenhand.bench.yardstick import Yardstick
+from evenhand.metrics.taxonomies import distinct
 
 
 class Audit(Yardstick):
@@ -85,7 +86,8 @@ def _of_judges(judges: Sequence[str]) -> Yardstick:
                     f"{list(known)}; name judges with the same groups, or audit with each alone"
                 )
     single = tuple((name,) for name in attributes)
-    joint = (tuple(attributes),) if len(attributes) > 1 else ()
+    together = distinct(attributes)
+    joint = (together,) if len(together) > 1 else ()
     return Yardstick(attributes=attributes, report=(*single, *joint), primary=single[0], panel=panel)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from evenhand.bench.suite import Suite
     from evenhand.methods.base import Method
 
+
 @dataclass(frozen=True)
 class MethodUse:
     """A method as it takes part in a run.

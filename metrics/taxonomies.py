@@ -36,6 +36,9 @@ MONK = tuple(f"monk {number}" for number in range(1, 11))
 COARSER = {"race4": "race7", "age2": "age5"}
 """Attributes that a judge of texts answers by adding up the groups of a finer one."""
 
+SCALES = (("race4", "race7"), ("age2", "age5", "age9"), ("tone", "ita6", "mst10"))
+"""Attributes that are one thing in several taxonomies, coarsest first."""
+
 SYNONYMS = {"more than 70": "70+", "latino": "latino hispanic", "hispanic": "latino hispanic"}
 """Names of one class in different releases, as ``_plain`` writes them."""
 
@@ -98,6 +101,19 @@ def readable(labels: Iterable[str]) -> tuple[str, ...]:
         if all(label in entries for label in plain)
         and {entries[label] for label in plain} == set(groups(attribute))
     )
+
+
+def distinct(attributes: Iterable[str]) -> tuple[str, ...]:
+    """The attributes without those that say again, and finer, what another one says.
+
+    A joint table of ``age2`` and ``age9`` holds cells that cannot be, and has too many for any picture count.
+
+    >>> distinct(["gender", "race7", "race4", "age9"])
+    ('gender', 'race4', 'age9')
+    """
+    named = list(attributes)
+    finer = {name for scale in SCALES for name in [one for one in scale if one in named][1:]}
+    return tuple(name for name in named if name not in finer)
 
 
 def group_of(label: str, attribute: str) -> str:

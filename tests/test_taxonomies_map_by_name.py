@@ -7,7 +7,7 @@ from scipy.stats import chi2_contingency
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.taxonomies import age_bin, group_of, groups, readable, regroup
+from evenhand.metrics.taxonomies import age_bin, distinct, group_of, groups, readable, regroup
 
 DATASET_CARD_ORDER = (
     "East Asian",
@@ -98,6 +98,19 @@ def test_ages_fall_into_the_bins_of_their_years():
     names = [group_of(groups("age9")[index], "age5") for index in age_bin(years)]
     assert names == ["child"] * 4 + ["young adult", "adult"] + ["middle-aged"] * 2 + ["senior"] * 4
     assert [group_of(groups("age9")[i], "age2") for i in age_bin(np.array([39.0, 40.0]))] == ["young", "old"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kept"),
+    [
+        (("gender", "race7", "race4", "age9", "age5", "age2"), ("gender", "race4", "age2")),
+        (("gender", "tone", "age"), ("gender", "tone", "age")),
+        (("mst10", "ita6"), ("ita6",)),
+        (("age9",), ("age9",)),
+    ],
+)
+def test_a_joint_table_holds_one_taxonomy_of_each_thing(attributes, kept):
+    assert distinct(attributes) == kept
 
 
 def test_an_unknown_label_is_named():
