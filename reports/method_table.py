@@ -21,6 +21,7 @@ from evenhand.reports.tables import (
     pictures_and_chance,
     text,
 )
+from evenhand.reports.voice import voice_of
 from evenhand.reports.words import KINDS, attribute, measure, seconds, sentence, size
 
 BIAS = ("rms_delta", "deviation_ratio", "worst_cell", "total_correlation")
@@ -50,12 +51,9 @@ def method_table(
         timings: Method label to its seconds.
     """
     elsewhere = readings[0].result.spec.made_elsewhere
-    # Without a common origin of the pictures there is no "before and after".
-    metrics = [
-        metric
-        for metric in (*BIAS, *SIDE_EFFECTS)
-        if not (elsewhere and base_of(readings) is None and metric == "preservation_distance")
-    ]
+    metrics = [*BIAS, *SIDE_EFFECTS]
+    if elsewhere and not measured_attributes(readings, "preservation_distance"):
+        metrics.remove("preservation_distance")  # without a common noise there is no "before and after"
     rows = [
         *_standing(readings, key, outcomes),
         *(row for metric in metrics for row in _measure_rows(readings, metric, key)),
@@ -76,14 +74,12 @@ def cost_table(readings: Sequence[Reading], timings: Mapping[str, Timing]) -> Ta
 def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[str, list[Gate]]) -> list[Row]:
     """Rank set, gates, and difference to the untreated model."""
     base, group = base_of(readings), "Standing"
-    ranks = [_rank_cell(reading, key) for reading in readings]
+    ranks, voice = [_rank_cell(reading, key) for reading in readings], voice_of(readings[0].result.spec)
+    about = f"ranks are 95% confidence sets; {voice.subjects} of one group cannot be told apart"
     if readings[0].result.spec.made_elsewhere and base is None:
-        about = "ranks are 95% confidence sets; models of one group cannot be told apart"
         return [Row([text("Rank set"), *ranks], group, about)] if len(readings) > 1 else []
     gates = [_gate_cell(reading, base, outcomes.get(reading.label, [])) for reading in readings]
-    about = (
-        "ranks are 95% confidence sets; methods of one group cannot be told apart; gates say what was spoilt"
-    )
+    about += "; gates say what was spoilt"
     rows = [Row([text("Rank set"), *ranks], group, about), Row([text("Gates"), *gates], group, about)]
     if key is None or base is None or len(readings) == 1:
         return rows
@@ -91,7 +87,7 @@ def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[st
         text("reference") if reading.is_base else compared(reading.against(base.label, key))
         for reading in readings
     ]
-    about = f"{measure(key.metric).title}; same prompts and seeds; negative is better; p adjusted by Holm"
+    about = f"{measure(key.metric).title}; {voice.shared}; negative is better; p adjusted by Holm"
     head = text(sentence(attribute(key.attributes)))
     return [*rows, Row([head, *differences], "Difference to the untreated model", about)]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from evenhand.bench.result import EstimateRow, RankRow
 from evenhand.reports.reading import Key, Reading, base_of
+from evenhand.reports.voice import Voice, voice_of
 from evenhand.reports.words import attribute, interval, listing, number, plural, sentence, with_interval
 
 
@@ -41,12 +42,13 @@ def verdict(
         return Verdict("The distance from the target shares was not measured.", about)
     if len(readings) == 1:
         return Verdict(_alone(readings[0], key), about)
-    headline, spoken_of = _best(readings, treated, key, failures)
+    voice = voice_of(readings[0].result.spec)
+    headline, spoken_of = _best(readings, treated, key, failures, voice)
     if base is None and readings[0].result.spec.made_elsewhere:
         return Verdict(headline, _side_by_side(readings, key))
     if all(failures.get(reading.label) for reading in treated):
         spoken_of = [reading for reading in treated if _improves(reading, base, key)]
-        headline = _unranked(spoken_of, spoiling)
+        headline = _unranked(spoken_of, spoiling, voice)
     numbers = [line for reading in spoken_of for line in _repair(reading, base, key)]
     failed = [_failed(reading, failures[reading.label]) for reading in treated if failures.get(reading.label)]
     return Verdict(headline, [*about, *numbers, *failed])
@@ -96,12 +98,14 @@ def _side_by_side(readings: Sequence[Reading], key: Key) -> list[str]:
         f"{_footing(rows[0][1])}; {_SCALE}"
     ]
     for reading in readings:
-        for paired in reading.result.comparisons:
-            if (paired.metric, paired.attributes, paired.judge, paired.corrected) == key[:4]:
+        for other in dict.fromkeys(row.against for row in reading.result.comparisons):
+            if (paired := reading.against(other, key)) is not None:
                 ends = interval(paired.low, paired.high, digits=2)
+                clear = paired.high < 0 or paired.low > 0
                 lines.append(
-                    f"The distance of {reading.label} differs from that of {paired.against} by "
-                    f"{number(paired.value, digits=2)} ({ends})."
+                    f"The distance of {reading.label} differs from that of {other} by "
+                    f"{number(paired.value, digits=2)} ({ends})"
+                    + ("." if clear else ", which is not clearly different from none.")
                 )
     return lines
 
@@ -130,23 +134,27 @@ def _majority(subject: str, reading: Reading, row: EstimateRow) -> str:
 
 
 def _best(
-    readings: Sequence[Reading], treated: Sequence[Reading], key: Key, failures: Mapping[str, list[str]]
+    readings: Sequence[Reading],
+    treated: Sequence[Reading],
+    key: Key,
+    failures: Mapping[str, list[str]],
+    voice: Voice,
 ) -> tuple[str, list[Reading]]:
     """The headline, and the methods it speaks of."""
     passing = [reading for reading in readings if not failures.get(reading.label)]
     ranks = {reading.label: rank for reading in passing if (rank := reading.rank(key)) is not None}
     if not ranks:
-        return "No ranking was made in this run, so no method is called the best.", []
+        return f"No ranking was made in this run, so no {voice.subject} is called the best.", []
     leaders = [
         reading for reading in passing if reading.label in _leaders(ranks, whole=passing == list(readings))
     ]
     repairing = [reading for reading in leaders if not reading.is_base]
     names = [reading.label for reading in repairing]
-    among = "" if len(passing) == len(readings) else " among the methods that pass every gate"
+    among = "" if len(passing) == len(readings) else f" among the {voice.subjects} that pass every gate"
     if not names:
-        return f"No method{among} improves on the untreated model.", []
+        return f"No {voice.subject}{among} improves on the untreated model.", []
     if len(names) < len(leaders):
-        return f"No method{among} can be told apart from the untreated model.", repairing[:1]
+        return f"No {voice.subject}{among} can be told apart from the untreated model.", repairing[:1]
     if len(names) == 1:
         return f"{names[0]} comes closest to the target shares{among}.", repairing
     return f"{listing(names)} come closest to the target shares{among} and cannot be told apart.", repairing
@@ -158,18 +166,20 @@ def _improves(reading: Reading, base: Reading | None, key: Key) -> bool:
     return paired is not None and paired.high < 0
 
 
-def _unranked(improving: Sequence[Reading], spoiling: Collection[str]) -> str:
+def _unranked(improving: Sequence[Reading], spoiling: Collection[str], voice: Voice) -> str:
     """The headline where no method passes every gate."""
     kept = [reading.label for reading in improving if reading.label not in spoiling]
     if kept:
         verb = "brings" if len(kept) == 1 else "bring"
         return (
             f"{listing(kept)} {verb} the model closer to the target shares, but these pictures are too few "
-            "to prove that nothing else is lost, so no method is ranked."
+            f"to prove that nothing else is lost, so no {voice.subject} is ranked."
         )
     if improving:
-        return "Every method that brings the model closer to the target shares spoils something else."
-    return "No method passes every gate, so none is ranked."
+        return (
+            f"Every {voice.subject} that brings the model closer to the target shares spoils something else."
+        )
+    return f"No {voice.subject} passes every gate, so none is ranked."
 
 
 def _leaders(ranks: Mapping[str, RankRow], *, whole: bool) -> set[str]:

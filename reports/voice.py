@@ -24,6 +24,7 @@ class Voice:
         compared: Heading of the table of all measures.
         reading: How to read that table, besides its small print.
         strips: How to read the pictures.
+        shared: What the subjects have in common.
         paired: What paired differences are taken on.
     """
 
@@ -35,6 +36,7 @@ class Voice:
     compared: str
     reading: str
     strips: str
+    shared: str
     paired: str
 
     def slot(self, prompt: int | None, seed_index: int) -> str:
@@ -59,6 +61,7 @@ RUN = Voice(
         "One line per method, one column per seed: in a column every method started from the same noise. "
         "The prompts are spread evenly over the suite’s list and were not chosen by what came out."
     ),
+    shared="same prompts and seeds",
     paired="Paired differences on common prompts and seeds",
 )
 
@@ -74,6 +77,7 @@ ELSEWHERE = Voice(
         "One line per model, one column per picture of a prompt, in the order of the list. "
         "The prompts are spread evenly over the list and were not chosen by what came out."
     ),
+    shared="same prompts",
     paired="Differences on common prompts",
 )
 

@@ -1,0 +1,84 @@
+"""The report of an audit names no protocol, noise, fit or cost, and compares models side by side."""
+
+import pytest
+from report_kit import JOINT, a_comparison, a_rank, a_run, an_estimate, parsed
+
+from evenhand.bench.result import Cost
+from evenhand.reports.audit import render_audit
+
+NOTHING = Cost(fit_pictures=0, fit_judgements=0, pictures=0, intervention_bytes=0)
+
+
+def an_audit(folder, *labels: str, against: str | None = None):
+    """A run whose results are about pictures made elsewhere."""
+    run = a_run(folder, methods=list(labels), pictures=[])
+    results = []
+    for place, result in enumerate(run.results):
+        label = result.spec.method.label
+        spec = result.spec.model_copy(
+            update={
+                "suite": "survey",
+                "model": label,
+                "protocol": {},
+                "method": result.spec.method.model_copy(update={"intervention": "", "family": "pictures"}),
+            }
+        )
+        others = [] if label in (against, None) or against is None else [a_comparison(0.01 + 0.2 * place)]
+        update = {
+            "spec": spec,
+            "cost": NOTHING,
+            "ranks": [a_rank(low=place + 1, high=place + 1, of=len(labels))],
+            "comparisons": [row.model_copy(update={"against": against}) for row in others],
+            "notes": ["the judges' error is corrected from anchors"],
+        }
+        results.append(result.model_copy(update=update))
+    return run.model_copy(update={"results": results, "timings": []})
+
+
+@pytest.mark.parametrize("labels", [("one",), ("one", "two"), ("base", "two")], ids="+".join)
+def test_nothing_is_said_of_how_the_pictures_were_made(tmp_path, labels):
+    page = parsed(render_audit(an_audit(tmp_path, *labels)))
+    for words in ("same noise", "seeds;", "drawn to fit", "intervention of", "method is", "Method cards"):
+        assert words not in page.text
+    ids = {element.attributes.get("id") for element in page.all()}
+    assert not ids & {"spent", "cards", "tradeoffs"}
+    assert {"tested", "compared", "who-judged", "covered", "limits"} <= ids
+    tested = page.by_id("tested").text
+    assert "made elsewhere, by" in tested and "Settings not known" in tested
+    assert "corrected from anchors" in tested, "what the correction is from stands near the top"
+    assert "is the word of whoever made the list" in page.by_id("limits").text
+
+
+def test_the_contents_name_the_sections_that_are_there(tmp_path):
+    page = parsed(render_audit(an_audit(tmp_path, "one", "two")))
+    (nav,) = page.all("nav")
+    ids = {element.attributes.get("id") for element in page.all()}
+    assert {link.attributes["href"].removeprefix("#") for link in nav.all("a")} <= ids
+
+
+def test_models_without_an_untreated_one_stand_side_by_side(tmp_path):
+    page = parsed(render_audit(an_audit(tmp_path, "one", "two")))
+    assert "untreated" not in page.by_id("verdict").text
+    assert "comes closest to the target shares." in page.by_id("verdict").text
+    assert " for one" in page.by_id("verdict").text and " for two" in page.by_id("verdict").text
+    assert "Gates" not in page.by_id("compared").text
+    assert "models of one group cannot be told apart" in page.by_id("compared").text
+
+
+def test_the_difference_to_the_model_that_was_named_is_told_with_its_interval(tmp_path):
+    verdict = parsed(render_audit(an_audit(tmp_path, "one", "two", against="one"))).by_id("verdict").text
+    assert "The distance of two differs from that of one by 0.21 (0.18 to 0.24)." in verdict
+    verdict = parsed(render_audit(an_audit(tmp_path, "two", "one", against="one"))).by_id("verdict").text
+    assert "by 0.01 (−0.02 to 0.04), which is not clearly different from none." in verdict
+
+
+def test_one_model_is_called_by_its_name(tmp_path):
+    run = an_audit(tmp_path, "one")
+    even = an_estimate("rms_delta", 0.02, attributes=JOINT, low=0.0, high=0.05)
+    for rows, words in (
+        (run.results[0].estimates, "One does not depict the groups evenly."),
+        ([even], "At this number of pictures one cannot be told apart from an even one."),
+    ):
+        result = run.results[0].model_copy(update={"estimates": rows})
+        page = parsed(render_audit(run.model_copy(update={"results": [result]})))
+        assert words in page.by_id("verdict").text
