@@ -121,7 +121,7 @@ def _tradeoffs(
     every: Sequence[Reading], readings: Sequence[Reading], key: Key | None, failures: Failures
 ) -> list[Figure]:
     """Fairness against its price, then what more or less strength does."""
-    if key is None or base_of(readings) is None:
+    if key is None or readings[0].result.spec.made_elsewhere:
         return []
     curves = strength.curves([reading.result.spec.method for reading in every])
     found = [
