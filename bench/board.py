@@ -42,7 +42,7 @@ def submit(run: Path, entries: Path) -> list[Path]:
     written = []
     for result in loaded.results:
         path = entries / entry_name(result)
-        entry = Entry(result=_published(result), timing=timings.get(result.spec.method.label))
+        entry = Entry(result=published(result), timing=timings.get(result.spec.method.label))
         write_atomically(path, entry.to_json().encode())
         written.append(path)
     return written
@@ -144,18 +144,20 @@ def _shows_the_same(path: Path, picture: str) -> bool:
     return path.read_text(encoding="utf-8").split(">", 1)[0] == picture.split(">", 1)[0]
 
 
-def _published(result: Result) -> Result:
+def published(result: Result) -> Result:
     """What the board needs of a result: an entry stays below a megabyte.
 
     Left out are the rows of single concepts except those that the board ranks by, those of single judges
-    except the primary metric, comparisons of single groups, and ranks, which the board makes anew. The run's
-    own results have all of them.
+    and what lies between judges except for the primary metric, comparisons of single groups, and ranks,
+    which the board makes anew. The run's own results have all of them.
     """
     return result.model_copy(
         update={
             "estimates": [row for row in result.estimates if _is_needed(row, result.spec.primary)],
             "comparisons": [row for row in result.comparisons if not row.group],
             "ranks": [],
+            "steering": [row for row in result.steering if row.metric == PRIMARY_METRIC],
+            "spreads": [row for row in result.spreads if row.metric == PRIMARY_METRIC],
         }
     )
 

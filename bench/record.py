@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,7 +21,9 @@ from evenhand.bench.targets import UNIFORM
 from evenhand.bench.yardstick import Yardstick
 from evenhand.metrics.calibration import cell_names
 from evenhand.metrics.judges.base import Judge
-from evenhand.metrics.rows import Measurement
+from evenhand.metrics.rows import JudgeSpread, Measurement, SteeringGap
+
+M = TypeVar("M", bound=r.Model)
 
 PACKAGES = ("torch", "diffusers", "transformers", "open_clip_torch", "numpy", "scipy", "pandas")
 """Packages whose version can change a picture, a label or a number."""
@@ -142,6 +144,8 @@ def result_of(subject: Subject, *, provenance: Provenance, measured: Measurement
             )
             for a in measured.agreement
         ],
+        steering=[_row_of(r.SteeringRow, gap) for gap in measured.steering if gap.method == label],
+        spreads=[_row_of(r.SpreadRow, spread) for spread in measured.spreads if spread.method == label],
         notes=[*provenance.notes, *measured.notes],
     )
 
@@ -154,6 +158,11 @@ def prompt_set_card(prompt_set: PromptSet) -> r.PromptSetCard:
         digest=prompt_set.digest,
         prompts=len(prompt_set.prompts),
     )
+
+
+def _row_of(model: type[M], row: SteeringGap | JudgeSpread) -> M:
+    """A measured row as the result has it: without the method, whose result it is."""
+    return model.model_validate({name: value for name, value in vars(row).items() if name != "method"})
 
 
 def _estimate(row: Mapping[str, object]) -> r.EstimateRow:

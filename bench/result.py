@@ -225,6 +225,41 @@ class AgreementRow(Model):
     n: int
 
 
+class SteeringRow(Model):
+    """The panel's estimate against that of the judge in the method's own loop, on the same pictures."""
+
+    metric: str
+    attributes: str
+    kind: str
+    group: str = ""
+    judge: str
+    panel: Real
+    steering: Real
+    value: Real = Field(description="panel minus steering judge")
+    low: Real
+    high: Real
+    n: int
+    unit: str
+
+
+class SpreadRow(Model):
+    """How far single judges lie apart on an estimate; the method's steering judge is not among them."""
+
+    metric: str
+    attributes: str
+    kind: str
+    corrected: bool
+    group: str = ""
+    value: Real = Field(description="largest minus smallest estimate")
+    lowest: str
+    highest: str
+    judges: int
+    judge_dependent: bool = Field(
+        description="whether some judge sees the method above the base and another below"
+    )
+    unit: str
+
+
 class Environment(Model):
     """Software the numbers depend on."""
 
@@ -247,6 +282,8 @@ class Result(Model):
     comparisons: list[ComparisonRow]
     ranks: list[RankRow]
     agreement: list[AgreementRow]
+    steering: list[SteeringRow] = Field(default_factory=list)
+    spreads: list[SpreadRow] = Field(default_factory=list)
     notes: list[str]
 
     def estimate(

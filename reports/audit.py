@@ -17,7 +17,7 @@ from evenhand.bench.result import Run
 from evenhand.reports import sections, strength
 from evenhand.reports.figures import Figure, by_judge, cells, occupations, overview
 from evenhand.reports.gates import Gate, gate_outcomes
-from evenhand.reports.judges import agreement_table, judges_table
+from evenhand.reports.judges import agreement_table, dependence_table, judges_table
 from evenhand.reports.method_table import cost_table, method_table
 from evenhand.reports.pareto import Failures, price_of_fairness, strengths
 from evenhand.reports.pictures import strips
@@ -82,6 +82,7 @@ def _content(run: Run) -> dict[str, Any]:
         "strips": strips(run, [reading.label for reading in readings]),
         "judges": judges_table(results),
         "agreement": agreement_table(readings),
+        "dependence": dependence_table(readings, key) if key else None,
         "spread": by_judge(readings, key) if key else None,
         "coverage": sections.coverage_table(measured),
         "labels": sections.labels_table(measured),
@@ -135,6 +136,6 @@ def _tables(content: dict[str, Any]) -> list[Table]:
     """The tables of the page, in its order."""
     spread = [content["spread"]] if content["spread"] else []
     figures: list[Figure] = [*content["tradeoffs"], *content["figures"], *spread]
-    names = ("methods", "judges", "agreement", "coverage", "labels", "comparisons", "cost")
+    names = ("methods", "judges", "agreement", "dependence", "coverage", "labels", "comparisons", "cost")
     named = [content[name] for name in names if content[name] is not None]
     return [*named, *(figure.table for figure in figures), *content["provenance"]]

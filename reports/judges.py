@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evenhand.bench.result import AgreementRow, CoverageRow, JudgeCard, Result
+from evenhand.bench.result import AgreementRow, CoverageRow, JudgeCard, Result, SpreadRow, SteeringRow
 from evenhand.reports.reading import Key, Reading
 from evenhand.reports.tables import Cell, Row, Table, estimated, missing, text
 from evenhand.reports.words import attribute, count, interval, listing, measure, number
@@ -109,6 +109,50 @@ def spread_table(readings: Sequence[Reading], key: Key) -> Table:
     ]
     title = f"{measure(key.metric).title}, {attribute(key.attributes)}, by each judge"
     return Table("spread", title, ["Judge", *(reading.label for reading in readings)], rows)
+
+
+def dependence_table(readings: Sequence[Reading], key: Key) -> Table:
+    """What the primary number owes to the choice of judges: a method's own judge, and the single judges."""
+    about = (key.metric, key.attributes)
+    rows = []
+    for reading in readings:
+        gaps = [row for row in reading.result.steering if (row.metric, row.attributes) == about]
+        spreads = [row for row in reading.result.spreads if (row.metric, row.attributes) == about]
+        gap = next((row for row in gaps if row.kind == "neutral"), None)
+        spread = next((r for r in spreads if r.kind == "neutral" and r.corrected == key.corrected), None)
+        if gap or spread:
+            compared = bool(reading.result.comparisons) and not reading.is_base
+            cells = [_gap_cell(gap), *_spread_cells(spread, compared=compared)]
+            rows.append(Row([text(reading.label), *cells]))
+    columns = [
+        "Method",
+        "Panel minus steering judge",
+        "Spread over single judges",
+        "Better or worse than the untreated model?",
+    ]
+    title = f"{measure(key.metric).title}, {attribute(key.attributes)}: what depends on the judges"
+    note = "A positive gap means that the judge in the method’s own loop sees it fairer than the panel does."
+    return Table("dependence", title, columns, rows, note)
+
+
+def _gap_cell(row: SteeringRow | None) -> Cell:
+    if row is None:
+        return text("no steering judge")
+    raw = {"": row.value, "low": row.low, "high": row.high, "n": row.n}
+    notes = (interval(row.low, row.high) or "no interval", f"{row.judge}, uncorrected", f"n {count(row.n)}")
+    return Cell(number(row.value), notes, "number", raw)
+
+
+def _spread_cells(row: SpreadRow | None, *, compared: bool) -> list[Cell]:
+    if row is None:
+        return [missing(), missing()]
+    footing = "judges’ error corrected" if row.corrected else "as the judges see it"
+    ends = f"lowest {row.lowest}, highest {row.highest}"
+    spread = Cell(number(row.value), (ends, footing), "number", {"": row.value, "judges": row.judges})
+    if not compared:
+        return [spread, missing()]
+    verdict = "depends on the judge" if row.judge_dependent else "the judges agree"
+    return [spread, Cell(verdict, (), "alert" if row.judge_dependent else "text", {"": verdict})]
 
 
 def judge_names(readings: Sequence[Reading]) -> list[str]:
