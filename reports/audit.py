@@ -82,7 +82,7 @@ def _content(run: Run) -> dict[str, Any]:
         "strips": strips(run, [reading.label for reading in readings]),
         "judges": judges_table(results),
         "agreement": agreement_table(readings),
-        "dependence": dependence_table(readings, key) if key else None,
+        "dependence": dependence_table(readings, key) if key and not elsewhere else None,
         "spread": by_judge(readings, key) if key else None,
         "coverage": sections.coverage_table(measured),
         "labels": sections.labels_table(measured),
