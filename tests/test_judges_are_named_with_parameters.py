@@ -7,6 +7,8 @@ from evenhand.bench import mini
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.judge_spec import judge_name, load_judge
 from evenhand.bench.judging import check_judge
+from evenhand.bench.method_spec import method_class
+from evenhand.bench.registry import JUDGES, METHODS
 from evenhand.bench.suite import load_suite
 
 CLIP = mini.ROOT / "weights" / "clip-s"
@@ -97,3 +99,9 @@ def test_missing_weights_are_one_sentence_with_the_remedy(text, said, monkeypatc
     with pytest.raises(EvenhandError, match=said) as fault:
         load_judge(text)
     assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_the_judge_that_a_method_asks_by_default_is_registered(name):
+    judge = method_class(name)().steering_judge
+    assert judge is None or judge_name(judge) in JUDGES.names()

@@ -263,6 +263,26 @@ class OpenClip(JudgeRecipe):
         )
 
 
+class OpenAiClip(OpenClip):
+    """The judge in the loops of UCE, TIME and MIST as released: OpenAI's ViT-B/32 on the whole picture.
+
+    It is the legacy column of the field (measurement.md 9.4), and no witness of what it steered.
+    """
+
+    card: ClassVar[RecipeCard] = OpenClip.card.model_copy(
+        update={
+            "title": "OpenAI CLIP ViT-B/32 (zero-shot)",
+            "summary": "the CLIP in the loops and evaluations of UCE, TIME and MIST, on the whole picture",
+            "licence": "MIT",
+            "origin": "Radford et al. 2021",
+        }
+    )
+
+    model: str = "ViT-B-32"
+    pretrained: str = "openai"
+    crop: Literal["face", "picture"] = "picture"
+
+
 def checkpoint(model: str, tag: str, *, file: str | None = None) -> Checkpoint:
     """The weights that open_clip knows under an architecture's name and a tag.
 
