@@ -248,9 +248,9 @@ class _Session:
             notes.append(
                 f"{plural(len(unlisted), 'picture')} of the folder not listed, left out: {_named(unlisted)}"
             )
-        lost = pictures[pictures["status"] != "ok"]
+        lost = pictures[pictures["status"] != "ok"].groupby(["method", "reason"], sort=False)["file"]
         return notes + [
-            f"{row.method}: {row.file!r} {row.reason}; undetermined" for row in lost.itertuples(index=False)
+            f"{model}: {_named(list(files))} {reason}; undetermined" for (model, reason), files in lost
         ]
 
     def _unlisted(self) -> list[str]:

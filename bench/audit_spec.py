@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.judge_spec import judge_name, load_judge
-from evenhand.bench.suite import load_suite
+from evenhand.bench.suite import Bootstrap, load_suite
 from evenhand.bench.yardstick import Yardstick
 from evenhand.metrics.taxonomies import distinct
 
@@ -88,7 +88,11 @@ def _of_judges(judges: Sequence[str]) -> Yardstick:
     single = tuple((name,) for name in attributes)
     together = distinct(attributes)
     joint = (together,) if len(together) > 1 else ()
-    return Yardstick(attributes=attributes, report=(*single, *joint), primary=single[0], panel=panel)
+    # An auditor speaks of the concepts that were listed; a suite may claim more.
+    boot = Bootstrap(resample_concepts=False)
+    return Yardstick(
+        attributes=attributes, report=(*single, *joint), primary=single[0], panel=panel, bootstrap=boot
+    )
 
 
 def read_audit(path: Path) -> Audit:
