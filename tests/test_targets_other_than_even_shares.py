@@ -1,10 +1,10 @@
 """A suite may aim at labour statistics or at a user's own shares: methods and measurement follow."""
 
-import hashlib
 import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from evenhand.bench import evaluate, record
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.suite import Suite, load_suite, read_suite, to_toml
 from evenhand.bench.targets import labour_table
+from evenhand.bench.yardstick import Yardstick
 from evenhand.methods.mist import Mist
 from evenhand.metrics import representation as r
 from evenhand.metrics.intersectional import worst_cell_share
@@ -41,9 +42,8 @@ def test_even_shares_are_the_default_and_leave_the_digest_as_it_was():
     assert suite.target == "uniform"
     shares = suite.target_shares(["nurse", "CEO"], suite.balanced)
     assert (shares == np.full((2, 12), 1 / 12)).all()
-    left_out = {"title", "description", "defaults", "methods", "target"}
-    parts = suite.model_dump(mode="json", exclude=left_out)
-    assert suite.digest() == hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    published = Path(__file__).parents[1] / "reports" / "entries" / "base@mini-v1.json"
+    assert suite.digest() == json.loads(published.read_text())["result"]["spec"]["suite_digest"]
 
 
 def test_the_digest_is_that_of_the_shares_wherever_they_are_written(tmp_path):
@@ -174,18 +174,24 @@ def test_mist_edits_in_opposite_directions_for_opposite_targets():
     np.testing.assert_allclose([row["gaps"][0] for row in rows], [0.4, 0.2])
 
 
+def stated(suite, concepts):
+    """What a result says of the target."""
+    about = SimpleNamespace(yardstick=Yardstick.of(suite), concepts=concepts, balanced=suite.balanced)
+    return record._target(about)
+
+
 def test_the_result_states_the_target_of_every_concept(tmp_path):
     concepts = ("nurse", "CEO")
-    even = record._target(load_suite("mini"), concepts)
+    even = stated(load_suite("mini"), concepts)
     assert set(even) == {"target"}
-    own = record._target(aiming_at(table(tmp_path, NURSES), "mini-quick"), concepts)
+    own = stated(aiming_at(table(tmp_path, NURSES), "mini-quick"), concepts)
     assert own["target_name"] == "table"
     assert own["targets"] == {
         "nurse": {"woman": pytest.approx(0.7), "man": pytest.approx(0.3)},
         "CEO": {"woman": pytest.approx(0.4), "man": pytest.approx(0.6)},
     }
     assert own["target"] == {"woman": pytest.approx(0.55), "man": pytest.approx(0.45)}
-    same = record._target(aiming_at(table(tmp_path, NURSES), "mini-quick"), ("CEO", "cook"))
+    same = stated(aiming_at(table(tmp_path, NURSES), "mini-quick"), ("CEO", "cook"))
     assert same["targets"] == {} and same["target"]["woman"] == pytest.approx(0.4)
 
 
