@@ -107,6 +107,7 @@ def evaluate(
     uses = method_uses(resolved, methods)
     with locked(folder), quiet_loaders(), progress or Progress() as shown:
         work = Workspace(folder)
+        work.check(resolved)
         paths = work.result_paths() if (folder / SUITE_FILE).is_file() else []
         earlier = [Result.load(path).spec.method.label for path in paths]
         uses = method_uses(resolved, [*(use.label for use in uses), *earlier])

@@ -58,8 +58,8 @@ class Workspace:
         """The picture table."""
         return Table(self.root / "tables", "pictures", keys=("method", "prompt_id", "seed_index"))
 
-    def claim(self, suite: Suite) -> None:
-        """Take the folder for ``suite``; a folder that is another suite's, or not a run, is refused.
+    def check(self, suite: Suite) -> None:
+        """Refuse a folder that is another suite's, or not a run; nothing is written.
 
         Raises:
             EvenhandError: The folder belongs to another suite or version, or holds something else.
@@ -67,7 +67,7 @@ class Workspace:
         path = self.root / SUITE_FILE
         if not path.is_file():
             self._refuse_strangers(SUITE_FILE)
-            write_atomically(path, to_toml(suite.model_dump(mode="json")).encode())
+            return
         kept = read_suite(path)
         if kept.digest() != suite.digest():
             raise EvenhandError(
@@ -75,6 +75,17 @@ class Workspace:
                 f"({kept.digest()[:8]}), not {suite.name!r} version {suite.version} ({suite.digest()[:8]}); "
                 "choose another --out"
             )
+
+    def claim(self, suite: Suite) -> None:
+        """Take the folder for ``suite``.
+
+        Raises:
+            EvenhandError: As for :meth:`check`.
+        """
+        self.check(suite)
+        path = self.root / SUITE_FILE
+        if not path.is_file():
+            write_atomically(path, to_toml(suite.model_dump(mode="json")).encode())
 
     def claim_audit(self, audit: Audit) -> None:
         """Take the folder for ``audit``, which may have been another version of it until now.
