@@ -43,10 +43,10 @@ def fill(page: str, tables: Tables) -> str:
     """The page with every part between ``<!-- NAME -->`` and ``<!-- end -->`` made from the tables."""
     made = {
         "judges": _judges(tables["recalls"]),
-        "shuffled": _estimates(tables["estimates"], "shuffled", "rms_delta"),
+        "exchanged": _estimates(tables["estimates"], "exchanged", "rms_delta"),
         "renders": _estimates(tables["estimates"], "renders", "rms_delta"),
-        "share": _estimates(tables["estimates"], "renders", "share"),
-        "drawn": _estimates(tables["estimates"], "drawn", "rms_delta"),
+        "share": _estimates(tables["estimates"], "renders", "share", sets=("gender",)),
+        "drawn": _estimates(tables["estimates"], "drawn", "rms_delta", sets=("gender",)),
         "coverage": _coverage(tables["estimates"]),
         "transport": _transport(tables["transport"]),
     }
@@ -71,27 +71,30 @@ def _judges(recalls: pd.DataFrame) -> str:
             f"{whole['recall'][group]:.3f} ({span.min():.2f} to {span.max():.2f})"
             for group, span in zip(TAXONOMIES["gender"], spans, strict=True)
         ]
-        rows.append([pool, JUDGE_NAMES[judge], f"{whole['n'].sum():,}", f"{every:.3f}", *by_group])
+        rows.append([str(pool), JUDGE_NAMES[str(judge)], f"{whole['n'].sum():,}", f"{every:.3f}", *by_group])
     return _table(["pictures", "judge", "n", "gender right", "women right", "men right"], rows)
 
 
-def _estimates(estimates: pd.DataFrame, pool: str, metric: str) -> str:
-    """One metric of one pool; shares only of a single attribute."""
+def _estimates(
+    estimates: pd.DataFrame, pool: str, metric: str, *, sets: Sequence[str] = tuple(SET_NAMES)
+) -> str:
+    """One metric of one pool under some sets of attributes."""
+    audits = int(estimates["repetitions"].max())
     mine = estimates.query("pool == @pool and metric == @metric and design == @DEFAULT_DESIGN")
-    mine = mine[(metric != "share") | (mine["attributes"] != JOINT)]
+    mine = mine[mine["attributes"].isin(list(sets))]
     rows = [
         [
             SET_NAMES[row.attributes],
             row.model,
             JUDGE_NAMES[row.judge],
-            CORRECTIONS[row.correction],
+            _told(row, audits),
             f"{row.truth:.3f}",
             f"{row.mean:.3f}",
             f"{row.bias:+.3f} ({row.bias_low:+.3f} to {row.bias_high:+.3f})",
             f"{row.rmse:.3f}",
             _percent(row),
         ]
-        for row in mine.sort_values(["attributes", "model"], kind="stable").itertuples()
+        for row in _rows(mine.sort_values(["attributes", "model"], kind="stable"))
     ]
     heads = ["attributes", "model", "judge", "labels", "truth", "mean", "bias", "RMSE", "coverage"]
     return _table(heads, rows)
@@ -99,7 +102,7 @@ def _estimates(estimates: pd.DataFrame, pool: str, metric: str) -> str:
 
 def _coverage(estimates: pd.DataFrame) -> str:
     """Coverage by design and judge where the assumption holds: base and debiased model."""
-    mine = estimates[(estimates["pool"] == "shuffled") & (estimates["correction"] == "pooled")]
+    mine = estimates[(estimates["pool"] == "exchanged") & (estimates["correction"] == "pooled")]
     measured = list(dict.fromkeys(zip(mine["attributes"], mine["metric"], strict=True)))
     measured = [pair for pair in measured if pair != (JOINT, "share")]
     rows = []
@@ -107,15 +110,10 @@ def _coverage(estimates: pd.DataFrame) -> str:
         cells = []
         for attributes, metric in measured:
             found = part[(part["attributes"] == attributes) & (part["metric"] == metric)]
-            cells.append(" / ".join(f"{row.coverage:.1%}, {_width(row):.2f}" for row in found.itertuples()))
-        rows.append([design, JUDGE_NAMES[judge], *cells])
+            cells.append(" / ".join(f"{row.coverage:.1%}, {row.relative_width:.2f}" for row in _rows(found)))
+        rows.append([str(design), JUDGE_NAMES[str(judge)], *cells])
     heads = [f"{METRIC_NAMES[metric]}, {SET_NAMES[attributes]}" for attributes, metric in measured]
     return _table(["design", "judge, corrected", *heads], rows)
-
-
-def _width(row: Any) -> float:
-    """Mean width of the intervals over that of a normal interval from the spread of the estimates."""
-    return float(row.width / (2 * NORMAL * row.spread))
 
 
 def _transport(transport: pd.DataFrame) -> str:
@@ -126,9 +124,22 @@ def _transport(transport: pd.DataFrame) -> str:
             f"{row.share:.1%} ({row.low:.1%} to {row.high:.1%})" if row.tested else "no error to test",
             f"{row.median_p:.2g}" if row.tested else "",
         ]
-        for row in transport.itertuples()
+        for row in _rows(transport)
     ]
     return _table(["judge", "anchors", "found at the 5 % level", "median p"], rows)
+
+
+def _told(row: Any, audits: int) -> str:
+    """How the labels were corrected, and of how much where a matrix was refused."""
+    told = CORRECTIONS[row.correction]
+    if row.correction == "occupation":
+        told += f" ({row.occupations:.1f} of them on average)"
+    return told if row.repetitions == audits else f"{told} ({row.repetitions} of {audits} audits)"
+
+
+def _rows(table: pd.DataFrame) -> list[Any]:
+    """The rows, whose columns the types of pandas do not know."""
+    return list(table.itertuples())
 
 
 def _percent(row: Any) -> str:
@@ -193,7 +204,7 @@ def _distances(estimates: pd.DataFrame) -> alt.FacetChart:
 
 def _coverages(estimates: pd.DataFrame) -> alt.FacetChart:
     """Coverage of corrected intervals by design where the assumption holds, against the nominal band."""
-    mine = estimates[(estimates["pool"] == "shuffled") & (estimates["correction"] == "pooled")]
+    mine = estimates[(estimates["pool"] == "exchanged") & (estimates["correction"] == "pooled")]
     mine = _named(mine[mine["metric"] == "rms_delta"])
     mine = mine.assign(line=mine["design"] + ": " + mine["judge"], floor=NOMINAL[0], top=NOMINAL[1])
     y = alt.Y("line:N", sort=list(dict.fromkeys(mine["line"])), title=None, axis=alt.Axis(labelLimit=320))

@@ -21,7 +21,7 @@ import typer
 
 from evenhand.bench.mini.law import TAXONOMIES, occupations
 from evenhand.bench.studies import pool as pools
-from evenhand.bench.studies.correction_page import fill, write_figures
+from evenhand.bench.studies.correction_page import NORMAL, fill, write_figures
 from evenhand.bench.studies.pool import Pool
 from evenhand.bench.studies.simulation import (
     ANCHORS,
@@ -58,11 +58,12 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
     """Bias, error and coverage of every estimate over the repetitions.
 
     Returns:
-        One row per :data:`KEY` (without the repetition) and metric: ``truth``, ``mean``, ``bias``,
-        ``bias_low`` and ``bias_high`` (95 %), ``rmse``, ``coverage`` with ``coverage_low`` and
-        ``coverage_high`` (Wilson), ``width`` (mean of the intervals), ``spread`` (standard deviation of the
-        estimates), ``concept_coverage`` and ``concept_rmse`` of the single occupations' shares, and
-        ``repetitions``.
+        One row per :data:`KEY` (without the repetition) and metric: ``occupations`` (mean number that has a
+        value), ``truth``, ``mean``, ``bias`` with ``bias_low`` and ``bias_high`` (95 %), ``rmse``,
+        ``spread`` (standard deviation of the estimates), ``coverage`` with ``coverage_low`` and
+        ``coverage_high`` (Wilson), ``width`` (mean of the intervals), ``relative_width`` (over that of a
+        normal interval from the spread), ``concept_coverage`` and ``concept_rmse`` of the single
+        occupations' shares, and ``repetitions``.
     """
     runs = runs.assign(
         error=runs["value"] - runs["truth"],
@@ -74,11 +75,12 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
     spread = grouped["value"].std()
     table = pd.DataFrame(
         {
-            "truth": grouped["truth"].first(),
+            "occupations": grouped["occupations"].mean(),
+            "truth": grouped["truth"].mean(),
             "mean": grouped["value"].mean(),
             "bias": grouped["error"].mean(),
-            "bias_low": grouped["error"].mean() - 1.96 * spread / np.sqrt(count),
-            "bias_high": grouped["error"].mean() + 1.96 * spread / np.sqrt(count),
+            "bias_low": grouped["error"].mean() - NORMAL * spread / np.sqrt(count),
+            "bias_high": grouped["error"].mean() + NORMAL * spread / np.sqrt(count),
             "rmse": np.sqrt(grouped["error"].apply(lambda error: (error**2).mean())),
             "spread": spread,
             "coverage": grouped["hit"].mean(),
@@ -88,6 +90,7 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
             "repetitions": count,
         }
     )
+    table["relative_width"] = table["width"] / (2 * NORMAL * table["spread"])
     table["coverage_low"], table["coverage_high"] = wilson(grouped["hit"].sum(), count)
     return table.reset_index()
 
@@ -119,8 +122,8 @@ def _transport_p(pool: Pool, judge: str, number: int) -> float:
     rng = stream(SEED, "transport", str(number))
     pictures = anchors_by_side(pool, rng).ravel()
     tests = errors_by_stratum(
-        pool.truth(gender)[pictures],
-        pool.labels(judge, gender)[pictures],
+        pool.truth(gender, pool.itself)[pictures],
+        pool.labels(judge, gender, pool.itself)[pictures],
         sides()[pool.table["occupation"].to_numpy()[pictures]],
         groups=len(TAXONOMIES["gender"]),
         rng=rng,
@@ -138,7 +141,7 @@ def recalls(renders: Pool, drawn: Pool) -> pd.DataFrame:
     for (name, pool), judge, attribute in product(
         {"renders": renders, "drawn": drawn}.items(), JUDGES, TAXONOMIES
     ):
-        truth, label = pool.truth((attribute,)), pool.labels(judge, (attribute,))
+        truth, label = pool.truth((attribute,), pool.itself), pool.labels(judge, (attribute,), pool.itself)
         where = pool.table["occupation"].to_numpy()
         single = [(occupations()[number], where == number) for number in pool.occupations]
         for occupation, mine in [("all", where >= 0), *(single if attribute == "gender" else [])]:
@@ -179,26 +182,25 @@ def main(
         made=DRAWN_MADE,
     )
     parts = []
-    shuffled = renders.shuffled(rng=stream(SEED, "shuffled"))
     pooled = dict.fromkeys(JUDGES, STRATA[:1])
-    for name, pictures, anchors, designs, judges in (
-        ("shuffled", shuffled, shuffled, DESIGNS, pooled),
-        ("renders", renders, renders, DESIGNS[:1], JUDGES),
-        ("drawn", drawn, renders, DESIGNS[:1], JUDGES),
+    for name, pictures, designs, judges in (
+        ("exchanged", renders, DESIGNS, pooled),
+        ("renders", renders, DESIGNS[:1], JUDGES),
+        ("drawn", drawn, DESIGNS[:1], JUDGES),
     ):
-        setting = Setting(pictures, anchors, designs, judges, draws, SEED)
+        exchanged = name == "exchanged"
+        setting = Setting(pictures, renders, designs, judges, draws, SEED, exchanged=exchanged)
         found = study(setting, repetitions=repetitions, workers=workers)
         found.insert(0, "pool", name)
         parts.append(found)
     tables = {
         "estimates": pd.concat(parts, ignore_index=True),
-        "transport": transport(
-            Setting(renders, renders, DESIGNS, JUDGES, draws, SEED), TRANSPORT_REPETITIONS
-        ),
+        "transport": transport(renders, JUDGES, TRANSPORT_REPETITIONS),
         "recalls": recalls(renders, drawn),
     }
     for name, table in tables.items():
         table.to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
+        tables[name] = pd.read_csv(out / f"{name}.csv")
     write_figures(tables, out)
     if page is not None:
         page.write_text(fill(page.read_text(encoding="utf-8"), tables), encoding="utf-8")

@@ -5,7 +5,7 @@ A simulation then draws pictures and anchors from a pool as often as it likes an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -57,18 +57,53 @@ class Pool:
         """The occupations of the pool, sorted."""
         return np.unique(self.table["occupation"].to_numpy())
 
-    def truth(self, attributes: Sequence[str]) -> NDArray[np.int64]:
-        """Cell of each picture, ``(n,)``."""
-        parts = [self.table[name].to_numpy() for name in attributes]
+    @cached_property
+    def itself(self) -> dict[str, NDArray[np.int64]]:
+        """Every picture of the pool, standing for itself."""
+        return dict.fromkeys(TAXONOMIES, np.arange(len(self.table)))
+
+    def truth(
+        self, attributes: Sequence[str], pictures: Mapping[str, NDArray[np.int64]]
+    ) -> NDArray[np.int64]:
+        """Cell that pictures show; see :meth:`labels`."""
+        parts = [self.table[name].to_numpy()[pictures[name]] for name in attributes]
         return np.ravel_multi_index(parts, _shape(attributes))
 
-    def labels(self, judge: str, attributes: Sequence[str]) -> NDArray[np.int64]:
-        """Cell that a judge sees on each picture, ``(n,)``; the number of cells where it decides nothing."""
+    def labels(
+        self, judge: str, attributes: Sequence[str], pictures: Mapping[str, NDArray[np.int64]]
+    ) -> NDArray[np.int64]:
+        """Cell that a judge sees; the number of cells where it decides nothing.
+
+        Args:
+            judge: The judge.
+            attributes: The attributes of the cell.
+            pictures: Attribute to the pictures whose labels are taken, of any shape; see :meth:`sources`.
+        """
         shape = _shape(attributes)
-        parts = [self.table[f"{judge}/{name}"].to_numpy() for name in attributes]
+        parts = [self.table[f"{judge}/{name}"].to_numpy()[pictures[name]] for name in attributes]
         decided = np.all([part < size for part, size in zip(parts, shape, strict=True)], axis=0)
         cells = np.ravel_multi_index(parts, shape, mode="clip")
         return np.where(decided, cells, np.prod(shape))
+
+    def sources(
+        self, pictures: NDArray[np.int64], *, exchanged: bool = False, rng: np.random.Generator
+    ) -> dict[str, NDArray[np.int64]]:
+        """Attribute to the pictures that stand for ``pictures`` when judges are asked about it.
+
+        They stand for themselves, or if ``exchanged`` another picture of the same true group does, drawn anew
+        for every picture and attribute. A judge then keeps its matrix of every attribute, and its errors
+        depend on nothing else: not on the occupation, nor on the other attributes.
+        """
+        if not exchanged:
+            return dict.fromkeys(TAXONOMIES, pictures)
+        found = {}
+        for name in TAXONOMIES:
+            truth = self.table[name].to_numpy()
+            order, size = np.argsort(truth, kind="stable"), np.bincount(truth)
+            group = truth[pictures]
+            place = (np.cumsum(size) - size)[group] + (rng.random(pictures.shape) * size[group]).astype(int)
+            found[name] = order[place]
+        return found
 
     def pick(
         self, occupation: NDArray[np.int64], cell: NDArray[np.int64], *, rng: np.random.Generator
@@ -78,26 +113,12 @@ class Pool:
         place = np.searchsorted(self.occupations, occupation), cell
         return np.asarray(order[start[place] + (rng.random(cell.shape) * size[place]).astype(int)])
 
-    def shuffled(self, *, rng: np.random.Generator) -> Pool:
-        """The same pictures, each attribute's labels of a judge exchanged among pictures of equal truth.
-
-        The judge keeps its matrix of every attribute, but its errors no longer depend on anything else: not
-        on the occupation, nor on the other attributes. So every matrix may be carried over.
-        """
-        table = self.table.copy()
-        for column in table.columns.difference(TRUTH):
-            truth = table[column.rpartition("/")[2]].to_numpy()
-            for group in np.unique(truth):
-                mine = np.flatnonzero(truth == group)
-                table.loc[mine, column] = table[column].to_numpy()[rng.permutation(mine)]
-        return Pool(table)
-
     @cached_property
     def _members(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Pictures sorted by occupation and joint cell; first place and number of each pair."""
         cells = int(np.prod(_shape(tuple(TAXONOMIES))))
         row = np.searchsorted(self.occupations, self.table["occupation"].to_numpy())
-        pair = row * cells + self.truth(tuple(TAXONOMIES))
+        pair = row * cells + self.truth(tuple(TAXONOMIES), self.itself)
         size = np.bincount(pair, minlength=len(self.occupations) * cells)
         if not size.all():
             raise EvenhandError(f"pool lacks {(size == 0).sum()} pairs of occupation and cell; make it anew")

@@ -22,7 +22,14 @@ from evenhand.bench.mini.law import TAXONOMIES, law
 from evenhand.bench.studies.pool import Pool
 from evenhand.metrics import catalog
 from evenhand.metrics.base import Tally
-from evenhand.metrics.calibration import CONFUSION_COLUMNS, UNDETERMINED, Calibration, calibrate, cell_names
+from evenhand.metrics.calibration import (
+    CONFUSION_COLUMNS,
+    UNDETERMINED,
+    Calibration,
+    Refusal,
+    calibrate,
+    cell_names,
+)
 from evenhand.metrics.layout import arrange
 from evenhand.metrics.reading import Reading
 from evenhand.metrics.representation import FloatArray, largest_squared_distance, uniform
@@ -96,6 +103,7 @@ class Setting:
         judges: Judge to the matrices that it is corrected with, of :data:`STRATA`.
         draws: Bootstrap resamples.
         seed: Seed of all randomness.
+        exchanged: Whether judges err by the true group alone; see :meth:`Pool.sources`.
     """
 
     pictures: Pool
@@ -104,6 +112,7 @@ class Setting:
     judges: Mapping[str, tuple[str, ...]]
     draws: int
     seed: int
+    exchanged: bool = False
 
 
 STRATA = ("pooled", "side", "occupation")
@@ -145,22 +154,28 @@ class Stratified(Reading):
     """A reading whose rows are corrected by the matrix of their own stratum.
 
     Attributes:
-        parts: For each stratum its rows and a reading of them alone.
+        parts: For each stratum that has a matrix its rows and a reading of them alone. The other rows have no
+            value and are left out of every mean.
     """
 
     parts: tuple[tuple[NDArray[np.int64], Reading], ...] = ()
 
     @classmethod
     def of(
-        cls, view: View, judge: str, known: Sequence[Calibration], stratum: NDArray[np.int64]
+        cls, view: View, judge: str, known: Sequence[Calibration | Refusal], stratum: NDArray[np.int64]
     ) -> Stratified:
         """The reading of ``known`` matrices, ``stratum (R,)`` being the number of each row's own."""
-        rows = [np.flatnonzero(stratum == number) for number in range(len(known))]
-        parts = [
-            (mine, Reading(replace(view, target=view.target[mine]), judge, each, 0))
-            for mine, each in zip(rows, known, strict=True)
-        ]
-        return cls(view, judge, known[0], 0, parts=tuple(parts))
+        parts = []
+        for number, each in enumerate(known):
+            if isinstance(each, Calibration):
+                rows = np.flatnonzero(stratum == number)
+                parts.append((rows, Reading(replace(view, target=view.target[rows]), judge, each, 0)))
+        return cls(view, judge, parts[0][1].calibration, 0, parts=tuple(parts))
+
+    @property
+    def corrected(self) -> NDArray[np.int64]:
+        """The rows that have a value, sorted."""
+        return np.sort(np.concatenate([rows for rows, _ in self.parts]))
 
     def point(self, counts: FloatArray) -> Tally:
         """As of a reading, each row by its own matrix."""
@@ -175,16 +190,21 @@ class Stratified(Reading):
         return self._joined([part.supposed(counts[:, rows]) for rows, part in self.parts])
 
     def _joined(self, tallies: Sequence[Tally]) -> Tally:
-        order = np.argsort(np.concatenate([rows for rows, _ in self.parts]))
-
-        def rows(name: str, axis: int) -> FloatArray:
-            return np.take(np.concatenate([getattr(each, name) for each in tallies], axis), order, axis)
+        def all_rows(name: str, axis: int) -> FloatArray:
+            pieces = [getattr(tally, name) for tally in tallies]
+            shape = list(pieces[0].shape)
+            shape[axis] = len(self.view.target)
+            joined = np.full(shape, np.nan)
+            by_row = np.moveaxis(joined, axis, 0)
+            for (rows, _), piece in zip(self.parts, pieces, strict=True):
+                by_row[rows] = np.moveaxis(piece, axis, 0)
+            return joined
 
         return Tally(
-            shares=rows("shares", -2),
-            unbiased=rows("unbiased", -2),
-            noise=rows("noise", -1),
-            depicted=rows("depicted", -1),
+            shares=all_rows("shares", -2),
+            unbiased=all_rows("unbiased", -2),
+            noise=all_rows("noise", -1),
+            depicted=all_rows("depicted", -1),
             target=self.view.target,
             shape=self.view.shape,
         )
@@ -197,8 +217,9 @@ def simulate(setting: Setting, repetitions: Sequence[int]) -> pd.DataFrame:
 
     Returns:
         Columns ``repetition``, ``model``, ``design``, ``judge``, ``correction``, ``attributes``, ``metric``,
-        ``truth``, ``value``, ``low``, ``high``; for shares per occupation also ``row_hits``, the share of
-        occupations whose interval holds the truth, and ``row_error``, their mean squared error.
+        ``occupations`` (those that have a value), ``truth`` (theirs), ``value``, ``low``, ``high``; where
+        occupations have shares of their own also ``row_hits``, the share of occupations whose interval holds
+        the truth, and ``row_error``, their mean squared error.
     """
     views = {design: neutral_views(setting, design, first=repetitions[0]) for design in setting.designs}
     rows = []
@@ -208,13 +229,13 @@ def simulate(setting: Setting, repetitions: Sequence[int]) -> pd.DataFrame:
         for design in setting.designs:
             audits = [_audit(setting, model, design, rng) for model in models()]
             for view, judge in product(views[design], setting.judges):
-                seen = setting.pictures.labels(judge, view.attributes)
                 for correction, reading in _readings(view, judge, setting.pictures.occupations, matrices):
                     for audit in audits:
-                        for found in _score(reading, seen[audit.pictures]):
+                        codes = setting.pictures.labels(judge, view.attributes, audit.pictures)
+                        for found in _score(reading, codes):
                             place = (audit.model, design.name, judge, correction, view.name)
                             key = dict(zip(KEY, (repetition, *place), strict=True))
-                            rows.append(key | _record(found, audit, view.attributes))
+                            rows.append(key | _record(found, audit, view.attributes, reading))
     return pd.DataFrame(rows)
 
 
@@ -223,11 +244,11 @@ KEY = ("repetition", "model", "design", "judge", "correction", "attributes")
 
 @dataclass(frozen=True)
 class _Audit:
-    """Pictures of one model: the occupation of each row ``(R,)``, and pictures of the pool ``(R, S)``."""
+    """Pictures of one model: the occupation of each row ``(R,)``, and by attribute pictures ``(R, S)``."""
 
     model: str
     occupations: NDArray[np.int64]
-    pictures: NDArray[np.int64]
+    pictures: dict[str, NDArray[np.int64]]
     listed: NDArray[np.int64]
 
 
@@ -238,7 +259,8 @@ def _audit(setting: Setting, model: str, design: Design, rng: np.random.Generato
     ladder = models()[model][rows].cumsum(axis=1)[:, None, :-1]
     cells = (rng.random(size)[..., None] > ladder).sum(axis=-1)
     pictures = setting.pictures.pick(np.broadcast_to(rows[:, None], size), cells, rng=rng)
-    return _Audit(model, rows, pictures, listed)
+    sources = setting.pictures.sources(pictures, exchanged=setting.exchanged, rng=rng)
+    return _Audit(model, rows, sources, listed)
 
 
 def neutral_views(setting: Setting, design: Design, *, first: int) -> list[View]:
@@ -277,8 +299,11 @@ def anchors_by_side(pool: Pool, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.asarray(draw_anchors(pool, groups, each=ANCHORS_PER_CELL, rng=rng))
 
 
-Matrices = dict[tuple[str, tuple[str, ...], str], tuple[Calibration, ...]]
-"""Judge, attributes and kind of strata to one calibration of each stratum; no entry where one is refused."""
+Matrices = dict[tuple[str, tuple[str, ...], str], tuple[Calibration | Refusal, ...]]
+"""Judge, attributes and kind of strata to what the anchors of each stratum give.
+
+No entry where one is refused; of the many single occupations some may be.
+"""
 
 
 def _matrices(setting: Setting, rng: np.random.Generator) -> Matrices:
@@ -290,31 +315,37 @@ def _matrices(setting: Setting, rng: np.random.Generator) -> Matrices:
     if any("occupation" in strata for strata in setting.judges.values()):
         whole["occupation"] = draw_anchors(pool, single, each=ANCHORS_PER_OCCUPATION, rng=rng)
     found: Matrices = {}
+    sources = {
+        kind: [pool.sources(part, exchanged=setting.exchanged, rng=rng) for part in parts]
+        for kind, parts in whole.items()
+    }
     for (judge, strata), names in product(setting.judges.items(), SETS):
         # Four anchors of a joint cell say nothing of its errors; a gender has 24 in every occupation.
         for kind in strata if len(names) == 1 else [kind for kind in strata if kind != "occupation"]:
             parts = [
                 calibrate(
-                    counted(pool, pictures, judge, names),
+                    counted(pool, anchors, judge, names),
                     judge=judge,
                     attributes=names,
                     taxonomy=TAXONOMIES,
                     draws=setting.draws,
                     seed=seed + number,
                 )
-                for number, pictures in enumerate(whole[kind])
+                for number, anchors in enumerate(sources[kind])
             ]
-            known = tuple(part for part in parts if isinstance(part, Calibration))
-            if len(known) == len(parts):
-                found[judge, names, kind] = known
+            known = [isinstance(part, Calibration) for part in parts]
+            if all(known) or (kind == "occupation" and any(known)):
+                found[judge, names, kind] = tuple(parts)
     return found
 
 
-def counted(pool: Pool, pictures: NDArray[np.int64], judge: str, attributes: Sequence[str]) -> pd.DataFrame:
-    """Confusion table of one judge on some pictures of a pool."""
+def counted(
+    pool: Pool, pictures: Mapping[str, NDArray[np.int64]], judge: str, attributes: Sequence[str]
+) -> pd.DataFrame:
+    """Confusion table of one judge on some pictures of a pool, named for each attribute."""
     cells = cell_names([TAXONOMIES[name] for name in attributes])
     table = np.zeros((len(cells), len(cells) + 1))
-    np.add.at(table, (pool.truth(attributes)[pictures], pool.labels(judge, attributes)[pictures]), 1)
+    np.add.at(table, (pool.truth(attributes, pictures), pool.labels(judge, attributes, pictures)), 1)
     rows = [
         (judge, "*".join(attributes), truth, label, table[place])
         for place, (truth, label) in zip(
@@ -337,9 +368,11 @@ def _readings(
     strata = {"side": sides()[listed], "occupation": np.arange(len(listed))}
     for kind in STRATA:
         known = matrices.get((judge, view.attributes, kind))
-        if known is not None and kind not in strata:
+        if known is None:
+            continue
+        if kind not in strata and isinstance(known[0], Calibration):
             yield kind, Reading(view, judge, known[0], 0)
-        elif known is not None and view.resamples.picks is None:
+        elif kind in strata and view.resamples.picks is None:
             yield kind, Stratified.of(view, judge, known, strata[kind])
 
 
@@ -353,11 +386,13 @@ def _score(reading: Reading, codes: NDArray[np.int64]) -> Iterator[Series]:
             yield found
 
 
-def _record(found: Series, audit: _Audit, attributes: Sequence[str]) -> dict[str, Any]:
+def _record(found: Series, audit: _Audit, attributes: Sequence[str], reading: Reading) -> dict[str, Any]:
     row = found.estimate
+    kept = audit.listed[reading.corrected] if isinstance(reading, Stratified) else audit.listed
     record = {
         "metric": row.metric,
-        "truth": true_value(row.metric, audit.model, attributes, audit.listed),
+        "occupations": len(kept),
+        "truth": true_value(row.metric, audit.model, attributes, kept),
         "value": row.value,
         "low": row.low,
         "high": row.high,
@@ -365,6 +400,7 @@ def _record(found: Series, audit: _Audit, attributes: Sequence[str]) -> dict[str
     if row.metric == "share" and found.by_row:
         known = shares(audit.model, attributes, audit.occupations)[:, 0]
         value, low, high = np.array([(each.value, each.low, each.high) for each in found.by_row]).T
-        record["row_hits"] = float(((low <= known) & (known <= high)).mean())
-        record["row_error"] = float(((value - known) ** 2).mean())
+        there = np.isfinite(value)
+        record["row_hits"] = float(((low <= known) & (known <= high))[there].mean())
+        record["row_error"] = float(((value - known) ** 2)[there].mean())
     return record
