@@ -160,7 +160,8 @@ def contrastive_loss(network: Any, pixels: Tensor, texts: Tensor, caption: Tenso
     same = (caption[:, None] == caption).float()
     by_picture = (same / same.sum(dim=1, keepdim=True) * logits.log_softmax(dim=1)).sum(dim=1).mean()
     by_text = (same / same.sum(dim=0) * logits.log_softmax(dim=0)).sum(dim=0).mean()
-    return -(by_picture + by_text) / 2
+    loss: Tensor = -(by_picture + by_text) / 2
+    return loss
 
 
 @torch.inference_mode()
