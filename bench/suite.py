@@ -22,10 +22,10 @@ from evenhand.bench.targets import (
     UNIFORM,
     Table,
     check_table,
-    joint_shares,
     read_table,
     table_digest,
     table_of,
+    target_shares,
 )
 
 if TYPE_CHECKING:
@@ -193,13 +193,7 @@ class Suite(Spec):
         Raises:
             EvenhandError: The suite's target names an attribute but not a concept.
         """
-        table = table_of(self.target)
-        return np.stack(
-            [
-                joint_shares(table, concept=concept, attributes=attributes, taxonomy=self.taxonomy)
-                for concept in concepts
-            ]
-        )
+        return target_shares(self.target, concepts=concepts, attributes=attributes, taxonomy=self.taxonomy)
 
     def digest(self) -> str:
         """SHA-256 of all that decides what is measured and how.

@@ -170,16 +170,27 @@ def check_table(table: Table, taxonomy: Mapping[str, Sequence[str]]) -> None:
                 )
 
 
-def joint_shares(
-    table: Table, *, concept: str, attributes: Sequence[str], taxonomy: Mapping[str, Sequence[str]]
+def target_shares(
+    target: str | Table,
+    *,
+    concepts: Sequence[str],
+    attributes: Sequence[str],
+    taxonomy: Mapping[str, Sequence[str]],
 ) -> NDArray[np.float64]:
-    """Desired shares of the joint cells of ``attributes`` for one concept, ``(K,)``, in the cells' order.
+    """Desired shares of the joint cells of ``attributes``, in the order of their groups.
+
+    Returns:
+        ``(concepts, K)``.
 
     Raises:
-        EvenhandError: The table names an attribute but not this concept.
+        EvenhandError: The target names an attribute but not a concept.
     """
-    parts = [_shares(table, concept, attribute, taxonomy[attribute]) for attribute in attributes]
-    return reduce(np.multiply.outer, parts).reshape(-1)
+    table = table_of(target)
+    rows = [
+        [_shares(table, concept, attribute, taxonomy[attribute]) for attribute in attributes]
+        for concept in concepts
+    ]
+    return np.stack([reduce(np.multiply.outer, parts).reshape(-1) for parts in rows])
 
 
 def _shares(table: Table, concept: str, attribute: str, groups: Sequence[str]) -> NDArray[np.float64]:

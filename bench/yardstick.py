@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.bench.suite import Bootstrap, Spec, Suite
-from evenhand.bench.targets import UNIFORM, Table, joint_shares, table_of
+from evenhand.bench.targets import UNIFORM, Table, target_shares
 
 
 class Yardstick(Spec):
@@ -56,9 +56,7 @@ class Yardstick(Spec):
         Raises:
             EvenhandError: The target names an attribute but not a concept.
         """
-        table, taxonomy = table_of(self.target), self.attributes
-        rows = [joint_shares(table, concept=c, attributes=attributes, taxonomy=taxonomy) for c in concepts]
-        return np.stack(rows)
+        return target_shares(self.target, concepts=concepts, attributes=attributes, taxonomy=self.attributes)
 
     def targets(self, concepts: Sequence[str]) -> dict[str, dict[str, list[float]]]:
         """Desired shares of every attribute set and concept; nothing where they are even."""

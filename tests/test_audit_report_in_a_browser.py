@@ -1,9 +1,6 @@
 """The audit report in a real browser: phone and desktop, without scripts, without network."""
 
-import shutil
-
 import pytest
-from playwright.sync_api import sync_playwright
 from report_kit import BIAS, CONCEPTS, a_run, some_pictures
 
 from evenhand.reports.audit import write_audit
@@ -25,17 +22,6 @@ SMALLEST = """() => {
 CUT = """() => [...document.querySelectorAll('main *')]
   .filter(e => !e.closest('.scroll') && e.getClientRects().length)
   .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.fail("this test needs a Chromium; install it, for example with `apt-get install chromium`")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 import csv
 import re
-import shutil
 
 import pytest
 from humans_kit import a_run
-from playwright.sync_api import sync_playwright
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.human_export import export_pictures
@@ -37,17 +35,6 @@ CONTRAST = """() => {
       return [(a + 0.05) / (b + 0.05), e.outerHTML.slice(0, 60)];
     }).filter(([ratio]) => ratio < 4.5);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.fail("this test needs a Chromium; install it, for example with `apt-get install chromium`")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
