@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evenhand.bench.commands import audit, calibrate, humans, plan_size
+from evenhand.bench.commands import audit, board, calibrate, humans, plan_size
 from evenhand.bench.commands.shared import Json, write_run
 from evenhand.bench.commands.shared import examples as _examples
 from evenhand.bench.errors import EvenhandError
@@ -27,17 +27,12 @@ KINDS = "methods, judges, metrics, suites, prompts or models"
 
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="rich")
-board_app = typer.Typer(
-    name="board",
-    help="Check the published entries and build the leaderboard.",
-    epilog=_examples("evenhand board check", "evenhand board build"),
-)
 method_app = typer.Typer(
     name="method",
     help="Take fitted methods out, as models for diffusers.",
     epilog=_examples("evenhand method export mist --run runs/mini-quick --out exported/mist"),
 )
-app.add_typer(board_app)
+app.add_typer(board.app)
 app.add_typer(method_app)
 app.add_typer(humans.app)
 app.add_typer(audit.app)
@@ -57,7 +52,6 @@ RunOut = Annotated[
 ]
 Limit = Annotated[int, typer.Option(min=0, metavar="N", help="At most N prompts of each set; 0 for all.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be made, and make nothing.")]
-Entries = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the published entries.")]
 
 
 @app.callback(
@@ -133,39 +127,6 @@ def report(
     path = run / "report.html"
     write_audit(load_run(run), path)
     typer.echo(f"report: {path}")
-
-
-@board_app.command(epilog=_examples("evenhand board check", "evenhand board check --entries my-entries"))
-def check(entries: Entries = Path("reports/entries")) -> None:
-    """Check that every published entry is valid and comparable."""
-    from evenhand.bench import board
-
-    typer.echo(f"{len(board.check(entries))} entries in {entries} are valid")
-
-
-@board_app.command(epilog=_examples("evenhand board build", "evenhand board build --check"))
-def build(
-    entries: Entries = Path("reports/entries"),
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The board.")] = Path("leaderboard.md"),
-    only_check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if out of date.")] = False,
-) -> None:
-    """Build the leaderboard from the published entries."""
-    from evenhand.bench import board
-
-    board.build(entries, out, check=only_check)
-    typer.echo(f"board: {out}" + (" is up to date" if only_check else ""))
-
-
-@board_app.command(epilog=_examples("evenhand board submit runs/mini"))
-def submit(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
-    entries: Entries = Path("reports/entries"),
-) -> None:
-    """Write the results of a run as entries of the board."""
-    from evenhand.bench import board
-
-    for path in board.submit(run, entries):
-        typer.echo(f"entry: {path}")
 
 
 @app.command("list", epilog=_examples("evenhand list methods", "evenhand list suites --json"))
