@@ -224,7 +224,6 @@ class _Session:
             prompt_sets=(self.listed.card,),
             judges=self.evaluation.judges,
             concepts=self.listed.concepts,
-            base=audit.base,
             notes=tuple(notes),
         )
 

@@ -50,7 +50,6 @@ class Provenance:
         prompt_sets: The prompts.
         judges: Panel, witnesses and steering judges, by name.
         concepts: Concepts of the neutral prompts, in order.
-        base: Label that the others are compared with, if any.
         notes: What there is to say besides the remarks of the measurement.
     """
 
@@ -65,7 +64,6 @@ class Provenance:
     prompt_sets: tuple[r.PromptSetCard, ...]
     judges: Mapping[str, Judge]
     concepts: tuple[str, ...]
-    base: str | None
     notes: tuple[str, ...] = ()
 
 
@@ -130,7 +128,7 @@ def result_of(subject: Subject, *, provenance: Provenance, measured: Measurement
         cost=subject.cost,
         coverage=_coverage(measured, label),
         estimates=[_estimate(e.__dict__) for e in measured.estimates[label]],
-        comparisons=_comparisons(measured, label, against=provenance.base),
+        comparisons=_comparisons(measured, label),
         ranks=_ranks(measured, label),
         agreement=[
             r.AgreementRow(
@@ -241,9 +239,7 @@ def _coverage(measured: Measurement, label: str) -> r.Coverage:
     return r.Coverage(planned=found.planned, made=found.made, failed=dict(found.failed), rows=rows)
 
 
-def _comparisons(measured: Measurement, label: str, *, against: str | None) -> list[r.ComparisonRow]:
-    if against is None:
-        return []
+def _comparisons(measured: Measurement, label: str) -> list[r.ComparisonRow]:
     return [
         r.ComparisonRow(
             metric=d.metric,
@@ -252,7 +248,7 @@ def _comparisons(measured: Measurement, label: str, *, against: str | None) -> l
             judge=d.judge,
             corrected=d.corrected,
             group=d.group,
-            against=against,
+            against=d.against,
             value=d.value,
             low=d.low,
             high=d.high,

@@ -289,7 +289,6 @@ class _Session:
             prompt_sets=tuple(map(prompt_set_card, self._planned[1])),
             judges=self.evaluation.judges,
             concepts=concepts(self.items),
-            base=BASE,
         )
 
     def _timed(self, phase: Phase, label: str) -> AbstractContextManager[None]:

@@ -1,60 +1,87 @@
-"""Methods against the base and against each other, and judges against each other: rows for the tables."""
+"""Methods in pairs and in order, and judges against each other: rows for the tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations, groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evenhand.metrics.agreement import cohen_kappa, krippendorff_alpha
 from evenhand.metrics.encode import Study
 from evenhand.metrics.panel import PANEL
 from evenhand.metrics.ranking import marginal_ranks
-from evenhand.metrics.representation import mean_over
+from evenhand.metrics.representation import FloatArray, mean_over
 from evenhand.metrics.rows import Agreement, Difference, Rank
 from evenhand.metrics.score import STILL, Series
+from evenhand.metrics.table import Estimate
 from evenhand.metrics.uncertainty import holm, interval, rank_sets, recentred, sign_flip, stream
 
+Pair = tuple[str, str]
+"""Two methods; a difference is the first minus the second."""
 
-def headline(series: Iterable[Series]) -> list[list[Series]]:
-    """What methods are compared on: aggregates of the panel, or without a judge, grouped over methods."""
+
+HEADLINE = (PANEL, "")
+"""Judges of the numbers that methods are compared on: the panel, or none where no judge is involved."""
+
+
+def grouped(series: Iterable[Series], *, judges: Collection[str] = HEADLINE) -> list[list[Series]]:
+    """What methods are compared on: the aggregates of the judges, grouped over methods."""
 
     def key(one: Series) -> tuple[str, str, str, str, bool, str]:
         row = one.estimate
         return row.metric, row.attributes, row.kind, row.judge, row.corrected, row.group
 
-    kept = [one for one in series if one.estimate.judge in (PANEL, "")]
+    kept = [one for one in series if one.estimate.judge in judges]
     return [list(group) for _, group in groupby(sorted(kept, key=key), key=key)]
 
 
-def differences(series: Iterable[Series], study: Study, *, base: str | None, seed: int) -> list[Difference]:
-    """Every method minus the base, paired; p-values are Holm-adjusted over the methods of a comparison."""
+def against_base(methods: Sequence[str], base: str | None) -> list[Pair]:
+    """Every other method with the base; no pair without one."""
+    return [] if base is None else [(method, base) for method in methods if method != base]
+
+
+def differences(
+    series: Iterable[Series],
+    study: Study,
+    *,
+    pairs: Sequence[Pair],
+    seed: int,
+    judges: Collection[str] = HEADLINE,
+) -> list[Difference]:
+    """The first method of each pair minus the second, paired by prompt and seed.
+
+    p-values are Holm-adjusted over the pairs, for each number by itself.
+    """
     rows = []
-    for group in headline(series):
-        first = [one for one in group if one.method == base]
-        others = [one for one in group if one.method != base]
-        if not first or not others:
-            continue
-        p_values = np.array([_p_value(one, first[0], seed) for one in others])
-        for one, p, p_holm in zip(others, p_values, holm(p_values), strict=True):
-            rows.append(_difference(one, first[0], p=float(p), p_holm=float(p_holm), study=study))
+    for group in grouped(series, judges=judges):
+        found = {one.method: one for one in group}
+        sides = [(found[one], found[other]) for one, other in pairs]
+        p_values = np.array([_p_value(one, other, seed) for one, other in sides])
+        for (one, other), p, p_holm in zip(sides, p_values, holm(p_values), strict=True):
+            rows.append(_difference(one, other, p=float(p), p_holm=float(p_holm), study=study))
     return rows
 
 
-def _p_value(one: Series, base: Series, seed: int) -> float:
+def _p_value(one: Series, other: Series, seed: int) -> float:
     if one.metric.reduce is not mean_over:
         return float("nan")
-    return sign_flip(one.rows - base.rows, rng=stream(seed, "sign flips"))
+    return sign_flip(one.rows - other.rows, rng=stream(seed, "sign flips"))
 
 
-def _difference(one: Series, base: Series, *, p: float, p_holm: float, study: Study) -> Difference:
+def _difference(one: Series, other: Series, *, p: float, p_holm: float, study: Study) -> Difference:
     finish, row = one.metric.finish, one.estimate
-    value = row.value - base.estimate.value
-    drawn = recentred(finish(one.draws) - finish(base.draws), value)
-    low, high = (float(end) for end in interval(drawn, clusters=one.clusters))
-    if high - low < STILL and not _same_pictures(study, one.method, base.method, row.kind):
-        low, high = _from_ends(one, base)
+    slots = (study.slots["kind"] == row.kind).to_numpy()
+    value = row.value - other.estimate.value
+    low, high = paired_interval(
+        (row, other.estimate),
+        finish(one.draws) - finish(other.draws),
+        clusters=one.clusters,
+        same=same_pictures(
+            study, one.method, other.method, slots=(study.slots["kind"] == row.kind).to_numpy()
+        ),
+    )
     return Difference(
         metric=row.metric,
         attributes=row.attributes,
@@ -63,25 +90,44 @@ def _difference(one: Series, base: Series, *, p: float, p_holm: float, study: St
         corrected=row.corrected,
         group=row.group,
         method=one.method,
+        against=other.method,
         value=value,
-        low=min(low, value),
-        high=max(high, value),
-        n=int(np.isfinite(one.rows - base.rows).sum()),
+        low=low,
+        high=high,
+        n=int(np.isfinite(one.rows - other.rows).sum()),
         p=p,
         p_holm=p_holm,
         unit=row.unit,
     )
 
 
-def _same_pictures(study: Study, first: str, second: str, kind: str) -> bool:
-    slots = (study.slots["kind"] == kind).to_numpy()
+def paired_interval(
+    sides: tuple[Estimate, Estimate], draws: FloatArray, *, clusters: float, same: bool
+) -> tuple[float, float]:
+    """95 % interval of a paired difference.
+
+    Args:
+        sides: The two estimates, the first minus the second.
+        draws: ``(B,)`` bootstrap draws of the difference.
+        clusters: Resampled rows, infinite if they are fixed.
+        same: Whether both sides are the same pictures, so that draws which do not vary say all there is.
+    """
+    one, other = sides
+    value = one.value - other.value
+    low, high = (float(end) for end in interval(recentred(draws, value), clusters=clusters))
+    if high - low < STILL and not same:
+        low, high = _from_ends(one, other)
+    return min(low, value), max(high, value)
+
+
+def same_pictures(study: Study, first: str, second: str, *, slots: NDArray[np.bool_]) -> bool:
+    """Whether two methods have the same pictures in the slots ``(S,)``."""
     rows = [study.keys[study.methods.index(method)][slots] for method in (first, second)]
     return bool((rows[0] == rows[1]).all())
 
 
-def _from_ends(one: Series, base: Series) -> tuple[float, float]:
+def _from_ends(a: Estimate, b: Estimate) -> tuple[float, float]:
     """Interval of a difference whose draws do not vary, from both sides' own intervals (Newcombe 1998)."""
-    a, b = one.estimate, base.estimate
     below = np.hypot(a.value - a.low, b.high - b.value)
     above = np.hypot(a.high - a.value, b.value - b.low)
     return a.value - b.value - below, a.value - b.value + above
@@ -90,7 +136,7 @@ def _from_ends(one: Series, base: Series) -> tuple[float, float]:
 def ranks(series: Iterable[Series]) -> list[Rank]:
     """Where every method may stand, for every metric with a good end; without a value there is no rank."""
     rows = []
-    for group in headline(series):
+    for group in grouped(series):
         metric = group[0].metric
         present = [one for one in group if np.isfinite(one.value)]
         if not metric.better or group[0].estimate.group or len(present) < 2:

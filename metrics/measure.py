@@ -14,7 +14,7 @@ from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics import catalog
 from evenhand.metrics.base import LabelMetric, Metric, PictureMetric
 from evenhand.metrics.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
-from evenhand.metrics.comparison import agreement_of, differences, ranks
+from evenhand.metrics.comparison import against_base, agreement_of, differences, ranks
 from evenhand.metrics.encode import Study, check_tables, coverage, encode
 from evenhand.metrics.judge_spread import judge_spreads, steering_gaps
 from evenhand.metrics.panel import PANEL, vote
@@ -33,6 +33,9 @@ from evenhand.metrics.views import (
     plain_layout,
     plain_resamples,
 )
+
+Embeddings = Mapping[str, NDArray[np.floating]]
+"""Picture key to unit vector."""
 
 Remarks = dict[str, dict[str, None]]
 """What there is to say of a correction, and the judges that it is true of, in order."""
@@ -91,7 +94,7 @@ def measure(
     labels: pd.DataFrame,
     *,
     plan: MeasurePlan,
-    embeddings: Mapping[str, NDArray[np.floating]] | None = None,
+    embeddings: Embeddings | None = None,
 ) -> Measurement:
     """Measures every method: representation, fidelity, over-correction, alignment, preservation.
 
@@ -110,6 +113,29 @@ def measure(
         EvenhandError: A steering judge sits in the panel, a judge is missing or was not planned, or the
             tables are incomplete (see :func:`evenhand.metrics.encode.encode`).
     """
+    study = study_of(pictures, labels, plan=plan)
+    series, notes = every_series(study, plan, embeddings)
+    return Measurement(
+        estimates={
+            method: [row for one in series if one.method == method for row in (one.estimate, *one.by_row)]
+            for method in study.methods
+        },
+        differences=differences(series, study, pairs=against_base(study.methods, plan.base), seed=plan.seed),
+        ranks=ranks(one for one in series if plan.ranked is None or one.method in plan.ranked),
+        agreement=agreement_of(study, draws=plan.draws, seed=plan.seed),
+        steering=steering_gaps(series, plan.steering),
+        spreads=judge_spreads(series, base=plan.base, steering=plan.steering),
+        coverage={method: coverage(study, method) for method in study.methods},
+        notes=notes,
+    )
+
+
+def study_of(pictures: pd.DataFrame, labels: pd.DataFrame, *, plan: MeasurePlan) -> Study:
+    """The tables as arrays, with the panel's vote.
+
+    Raises:
+        EvenhandError: As for :func:`measure`.
+    """
     check_tables(pictures, labels, taxonomy=plan.attributes)
     _check(plan, labels)
     labels = labels[labels["judge"] != PANEL]
@@ -117,22 +143,17 @@ def measure(
     study = encode(pictures, pd.concat([labels, votes], ignore_index=True), taxonomy=plan.attributes)
     if plan.base is not None and plan.base not in study.methods:
         raise unknown("base method", plan.base, study.methods)
+    return study
+
+
+def every_series(
+    study: Study, plan: MeasurePlan, embeddings: Embeddings | None
+) -> tuple[list[Series], list[str]]:
+    """Every metric of every method under every judge, and what there is to say of them."""
     remarks: Remarks = {}
     series = [*_label_series(study, plan, remarks), *_picture_series(study, plan, embeddings)]
     notes = [f"{remark} ({', '.join(judges)})" for remark, judges in remarks.items()]
-    return Measurement(
-        estimates={
-            method: [row for one in series if one.method == method for row in (one.estimate, *one.by_row)]
-            for method in study.methods
-        },
-        differences=differences(series, study, base=plan.base, seed=plan.seed),
-        ranks=ranks(one for one in series if plan.ranked is None or one.method in plan.ranked),
-        agreement=agreement_of(study, draws=plan.draws, seed=plan.seed),
-        steering=steering_gaps(series, plan.steering),
-        spreads=judge_spreads(series, base=plan.base, steering=plan.steering),
-        coverage={method: coverage(study, method) for method in study.methods},
-        notes=[*notes, *_missing(series)],
-    )
+    return series, [*notes, *_missing(series)]
 
 
 def _check(plan: MeasurePlan, labels: pd.DataFrame) -> None:
@@ -182,7 +203,7 @@ def _label_series(study: Study, plan: MeasurePlan, remarks: Remarks) -> Iterator
                 readings.append(Reading(view, judge, known, plan.seed))
             codes = study.joint_codes(judge, view.attributes)
             for row, method in enumerate(study.methods):
-                counted = _count(view, codes[row])
+                counted = count(view, codes[row])
                 for reading in readings:
                     yield from score_labels(
                         [metric for metric in metrics if reading.reads(metric)],
@@ -193,7 +214,8 @@ def _label_series(study: Study, plan: MeasurePlan, remarks: Remarks) -> Iterator
                     )
 
 
-def _count(view: View, codes: NDArray[np.int64]) -> Counted:
+def count(view: View, codes: NDArray[np.int64]) -> Counted:
+    """Pictures of one method by row and label, from the codes ``(S,)`` of its pictures."""
     table = view.layout.counts(codes[view.layout.slots], len(view.cells))
     return Counted(table.sum(axis=1), *view.resamples.of_both(table))
 
@@ -204,9 +226,7 @@ def _correction_remark(view: View, known: Calibration | Refusal) -> str:
     return f"{view.name} is corrected {known.remark}" if known.remark else ""
 
 
-def _picture_series(
-    study: Study, plan: MeasurePlan, embeddings: Mapping[str, NDArray[np.floating]] | None
-) -> Iterator[Series]:
+def _picture_series(study: Study, plan: MeasurePlan, embeddings: Embeddings | None) -> Iterator[Series]:
     columns = dict(study.columns)
     if embeddings is not None and plan.base is not None:
         columns[catalog.preservation.column] = preservation_distance(study, embeddings, base=plan.base)

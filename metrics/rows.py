@@ -10,7 +10,7 @@ from evenhand.metrics.table import Estimate
 
 @dataclass(frozen=True)
 class Difference:
-    """An aggregate estimate of a method minus the base's, paired by prompt and seed.
+    """An aggregate estimate of a method minus that of another, paired by prompt and seed.
 
     Attributes:
         metric: As in :class:`Estimate`, like the next six.
@@ -20,12 +20,13 @@ class Difference:
         corrected: Whether both sides are corrected.
         group: Group that the value is about.
         method: The method compared.
-        value: Method minus base.
+        against: The method that it is compared with.
+        value: Method minus the other.
         low: Lower end of the 95 % interval of the paired difference.
         high: Upper end.
         n: Concepts that both sides have.
         p: Sign-flip test over concepts; ``nan`` for metrics that are not means over concepts.
-        p_holm: The same, adjusted over the methods of this comparison.
+        p_holm: The same, adjusted over the pairs of this comparison.
         unit: Unit of the value.
     """
 
@@ -36,6 +37,7 @@ class Difference:
     corrected: bool
     group: str
     method: str
+    against: str
     value: float
     low: float
     high: float
