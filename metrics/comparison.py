@@ -78,9 +78,7 @@ def _difference(one: Series, other: Series, *, p: float, p_holm: float, study: S
         (row, other.estimate),
         finish(one.draws) - finish(other.draws),
         clusters=one.clusters,
-        same=same_pictures(
-            study, one.method, other.method, slots=(study.slots["kind"] == row.kind).to_numpy()
-        ),
+        same=same_pictures(study, one.method, other.method, slots=slots),
     )
     return Difference(
         metric=row.metric,

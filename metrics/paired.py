@@ -28,12 +28,12 @@ from evenhand.metrics.uncertainty import holm
 from evenhand.metrics.views import View, make_views
 
 BY_CONCEPT = (catalog.delta_tv, catalog.share)
-"""What is compared concept by concept: the distance of every attribute set, and the share of every group."""
+"""What is compared concept by concept: the distance, and of single attributes the share of every group."""
 
 
 @dataclass(frozen=True)
 class ConceptDifference:
-    """One concept's estimate under a method minus that under another, on neutral prompts, as the panel sees it.
+    """An estimate of one concept minus that under another method: neutral prompts, as the panel sees them.
 
     Attributes:
         method: The method compared.
@@ -108,7 +108,7 @@ def measure_pairs(
     """Measures methods in pairs; for the pairs of a run it gives the differences that the run itself has.
 
     Args:
-        pictures: As for :func:`evenhand.metrics.measure.measure`; all methods have the same prompts and seeds.
+        pictures: As for :func:`evenhand.metrics.measure.measure`: all methods have the same slots.
         labels: As there.
         plan: As there; its base is not looked at.
         pairs: The methods to compare, the first minus the second.
@@ -178,10 +178,10 @@ def _within(view: View, study: Study, method: str, seed: int) -> dict[tuple[str,
     found: dict[tuple[str, str], FloatArray] = {}
     for metric in BY_CONCEPT:
         drawn = metric.of(tally)
-        if metric.by_group:
-            found |= {(metric.name, name): drawn[..., place] for place, name in enumerate(view.cells)}
-        else:
+        if not metric.by_group:
             found[metric.name, ""] = drawn
+        elif len(view.attributes) == 1:
+            found |= {(metric.name, name): drawn[..., place] for place, name in enumerate(view.cells)}
     return found
 
 
