@@ -1,0 +1,75 @@
+"""MkDocs hooks: cards from the registry, and the pages that live outside ``docs``.
+
+A page asks for what the registry knows with a comment, which expands when the site is built::
+
+    <!-- evenhand: card methods mist -->
+
+Links work both in the repository and on the site: one that leads to a page of the repository's root leads
+to its copy on the site, and one that leads to any other file becomes the file's path.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+import cards
+from evenhand.bench.registry import METHODS
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+
+ROOT_PAGES = {
+    "leaderboard.md": "leaderboard.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "bench/suites/README.md": "suites.md",
+    "bench/mini/CARD.md": "mini.md",
+}
+"""Pages outside ``docs``, by their path in the repository, and their address on the site."""
+
+MARKER = re.compile(r"^<!-- evenhand: (.+?) -->$", re.MULTILINE)
+LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+FIGURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def on_config(config: Any) -> Any:
+    """Put the card of every registered method where the navigation names the folder of cards."""
+    pages = [f"methods/{name}.md" for name in METHODS.names()]
+    for part in config["nav"]:
+        for items in part.values() if isinstance(part, dict) else ():
+            items[:] = [{"Methods": pages} if item == {"Methods": "methods"} else item for item in items]
+    return config
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages outside ``docs``, and the figures that they link to."""
+    for source, address in ROOT_PAGES.items():
+        path = ROOT / source
+        files.append(File.generated(config, address, abs_src_path=str(path)))
+        for figure in FIGURE.findall(path.read_text(encoding="utf-8")):
+            files.append(File.generated(config, figure, abs_src_path=str(path.parent / figure)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> str:
+    """Expand the page's comments and lead its links to where things are on the site."""
+    filled = MARKER.sub(lambda found: cards.expand(found[1]), markdown)
+    return LINK.sub(lambda found: _link(found, page=page, files=files), filled)
+
+
+def _link(found: re.Match[str], *, page: Page, files: Files) -> str:
+    label, target, anchor = found[1], found[2], found[3] or ""
+    place = str(page.file.src_uri)
+    if "://" in target or files.get_file_from_path(posixpath.join(posixpath.dirname(place), target)):
+        return found[0]
+    home = next((source for source, address in ROOT_PAGES.items() if address == place), f"docs/{place}")
+    wanted = posixpath.normpath(posixpath.join(posixpath.dirname(home), target))
+    address = ROOT_PAGES.get(wanted, wanted.removeprefix("docs/"))
+    if files.get_file_from_path(address):
+        return f"[{label}]({posixpath.relpath(address, posixpath.dirname(place) or '.')}{anchor})"
+    # What does not exist stays as it is: the strict build refuses it.
+    return f"{label} (`{wanted}`)" if (ROOT / wanted).exists() else found[0]
