@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from evenhand.bench.result import BoardRow, Result
+from evenhand.bench.result import BoardRow
 from evenhand.reports.charts import standalone
 from evenhand.reports.columns import Column, cell, escape, further_columns, ranking_columns
-from evenhand.reports.front import PRICES, STANDINGS, standings
-from evenhand.reports.pareto import Plane, plane_picture, planes, spoken
-from evenhand.reports.published import panel, version_key
-from evenhand.reports.reading import BASE, Key, Reading, primary_key
-from evenhand.reports.strength import Curve, curves, ranked
+from evenhand.reports.front import PRICES, standings
+from evenhand.reports.literature import NOT_RANKED, NUMBERS, protocols, summary_table
+from evenhand.reports.pareto import Plane, plane_picture, spoken
+from evenhand.reports.published import panel
+from evenhand.reports.ranking import Ranking, layer_words, rank_words, rankings, title_of
+from evenhand.reports.reading import BASE, Reading
 from evenhand.reports.words import (
     NOT_MEASURED,
     count,
@@ -64,106 +64,22 @@ def render_leaderboard(rows: Sequence[BoardRow], *, pictures: str = "reports/fro
         rows: The rows of all suites.
         pictures: Where the pictures of :func:`front_pictures` lie, as seen from the leaderboard.
     """
-    sections = [_section(suite, pictures) for suite in _suites(rows)] or ["No entries yet.\n"]
-    return "\n".join([INTRODUCTION, *sections])
+    sections = [_section(suite, pictures) for suite in rankings(rows)] or ["No entries yet.\n"]
+    return "\n".join([INTRODUCTION, *sections, _literature()])
 
 
 def front_pictures(rows: Sequence[BoardRow]) -> dict[str, str]:
     """File name to SVG: the methods of every suite, fairness against each price."""
     found = {}
-    for suite in _suites(rows):
+    for suite in rankings(rows):
         for plane in suite.planes:
             name = suite.picture(plane)
             picture = plane_picture(plane, suite.failures, suite.base, name=slug(name))
-            found[name] = standalone(picture, title=f"{_title(suite.result)}. {plane.price.title}")
+            found[name] = standalone(picture, title=f"{title_of(suite.result)}. {plane.price.title}")
     return found
 
 
-def _title(result: Result) -> str:
-    return f"{result.spec.suite}, version {result.spec.suite_version}: {result.spec.model}"
-
-
-@dataclass(frozen=True)
-class _Suite:
-    """One suite in one version.
-
-    Attributes:
-        rows: One row per method: the ranked ones in their order, then those below the line.
-        every: All settings of all methods.
-        curves: The settings that differ in strength only.
-        key: The primary number.
-        stem: What the names of its pictures begin with.
-    """
-
-    rows: list[BoardRow]
-    every: list[BoardRow]
-    curves: list[Curve]
-    key: Key | None
-    stem: str
-
-    @classmethod
-    def of(cls, every: list[BoardRow], *, stem: str) -> _Suite:
-        """Sort the rows of one suite."""
-        cards = [row.result.spec.method for row in every]
-        own, key = set(ranked(cards)), primary_key([Reading.of(row.result) for row in every])
-        rows = [row for row in every if row.result.spec.method.label in own]
-        return cls(sorted(rows, key=lambda row: _place(row, key)), every, curves(cards), key, stem)
-
-    @property
-    def result(self) -> Result:
-        """A result of the suite."""
-        return self.rows[0].result
-
-    @property
-    def readings(self) -> list[Reading]:
-        """The methods."""
-        return [Reading.of(row.result) for row in self.rows]
-
-    @property
-    def failures(self) -> dict[str, list[str]]:
-        """Label to the gates not passed, of every setting."""
-        return {row.result.spec.method.label: row.failed_gates for row in self.every}
-
-    @property
-    def base(self) -> str | None:
-        """Label of the untreated model."""
-        labels = [row.result.spec.method for row in self.rows]
-        return next((card.label for card in labels if card.name == BASE), None)
-
-    @property
-    def planes(self) -> list[Plane]:
-        """The methods against every price; numbered as in the tables."""
-        return planes(self.readings, self.key) if self.key else []
-
-    def picture(self, plane: Plane) -> str:
-        """File name of a plane's picture."""
-        return f"{self.stem}-{plane.price.name}.svg"
-
-
-def _suites(rows: Sequence[BoardRow]) -> list[_Suite]:
-    """The suites in the order of the sections; rows of different versions are never in one."""
-    groups: dict[str, list[BoardRow]] = {}
-    for row in sorted(rows, key=BoardRow.model_dump_json):
-        groups.setdefault(version_key(row.result), []).append(row)
-    stems: dict[str, int] = {}
-    found = []
-    for key in sorted(groups, key=lambda key: (_title(groups[key][0].result), key)):
-        spec = groups[key][0].result.spec
-        stem = f"{slug(spec.suite)}-v{slug(spec.suite_version)}"
-        stems[stem] = stems.get(stem, 0) + 1
-        twin = f"-{stems[stem]}" if stems[stem] > 1 else ""
-        found.append(_Suite.of(groups[key], stem=stem + twin))
-    return found
-
-
-def _place(row: BoardRow, key: Key | None) -> tuple[bool, int, str, float, str]:
-    """Above the line first; then tie group, point estimate and label."""
-    estimate = Reading.of(row.result).at(key) if key else None
-    value = estimate.value if estimate is not None and math.isfinite(estimate.value) else math.inf
-    return bool(row.failed_gates), len(row.tie_group), row.tie_group, value, row.result.spec.method.label
-
-
-def _section(suite: _Suite, pictures: str) -> str:
+def _section(suite: Ranking, pictures: str) -> str:
     """One suite in one version: the ranked methods, those below the line, and all the rest."""
     readings, key, drawn = suite.readings, suite.key, suite.planes
     columns, further = ranking_columns(readings, key), further_columns(readings)
@@ -173,9 +89,9 @@ def _section(suite: _Suite, pictures: str) -> str:
         lines.append([str(place + 1), _name(row), _family(row), *cells, _standing(row, drawn)])
     titles = ["No.", "Method", "Family", *(column.title for column in columns), "Front"]
     pairs = list(zip(suite.rows, lines, strict=True))
-    above = [[_rank(row), *line] for row, line in pairs if not row.failed_gates]
+    above = [[escape(rank_words(row)), *line] for row, line in pairs if not row.failed_gates]
     below = [[*line, escape("; ".join(row.failed_gates))] for row, line in pairs if row.failed_gates]
-    parts = [f"## {escape(_title(suite.result))}"]
+    parts = [f"## {escape(title_of(suite.result))}"]
     if drawn:
         images = " ".join(_image(suite, plane, pictures) for plane in drawn)
         parts += [*_fronts(drawn, suite.failures), images, LEGEND]
@@ -186,6 +102,19 @@ def _section(suite: _Suite, pictures: str) -> str:
     if suite.curves:
         parts += ["### Other strengths: not ranked", _strengths(suite)]
     return "\n\n".join([*parts, _footnotes(suite, [*columns, *further])]) + "\n"
+
+
+def _literature() -> str:
+    """What others have published, protocol by protocol, folded away."""
+    parts = ["## Reported in the literature", f"{NOT_RANKED} Numbers by occupation are in `{NUMBERS}`."]
+    for protocol in protocols():
+        table = summary_table(protocol)
+        lines = [[escape("; ".join((cell.text, *cell.notes))) for cell in row.cells] for row in table.rows]
+        about = f"{escape(f'{protocol.about} {table.about}. {protocol.year}')}, <{protocol.link}>."
+        head = html.escape(f"{protocol.source}; model: {protocol.model}")
+        body = _table([escape(title) for title in table.columns], lines)
+        parts.append(f"<details><summary>{head}</summary>\n\n{about}\n\n{body}\n\n</details>")
+    return "\n\n".join(parts) + "\n"
 
 
 def _fronts(drawn: Sequence[Plane], failures: Mapping[str, Sequence[str]]) -> list[str]:
@@ -205,7 +134,7 @@ def _fronts(drawn: Sequence[Plane], failures: Mapping[str, Sequence[str]]) -> li
     return lines
 
 
-def _image(suite: _Suite, plane: Plane, pictures: str) -> str:
+def _image(suite: Ranking, plane: Plane, pictures: str) -> str:
     return f"![{escape(spoken(plane))}]({pictures}/{suite.picture(plane)})"
 
 
@@ -219,22 +148,10 @@ def _family(row: BoardRow) -> str:
     return "untreated" if method.name == BASE else escape(method.family)
 
 
-def _rank(row: BoardRow) -> str:
-    if row.rank_low is None:
-        return "not ranked"
-    ranks = str(row.rank_low) if row.rank_low == row.rank_high else f"{row.rank_low} to {row.rank_high}"
-    return f"{escape(row.tie_group)} ({ranks})"
-
-
 def _standing(row: BoardRow, drawn: Sequence[Plane]) -> str:
-    """On which fronts the method is, or may be."""
-    label, words = row.result.spec.method.label, []
-    found = {plane.price.name: standings(plane.points).get(label) for plane in drawn}
-    for standing in ("front", "near"):
-        names = [name for name, here in found.items() if here == standing]
-        if names:
-            words.append(f"{STANDINGS[standing].removesuffix(' the front')}: {', '.join(names)}")
-    return "; ".join(words) or ("behind" if any(found.values()) else NOT_MEASURED)
+    """The front that the method is on, against every price."""
+    label = row.result.spec.method.label
+    return "; ".join(f"{plane.price.name} {layer_words(label, plane)}" for plane in drawn) or NOT_MEASURED
 
 
 def _costs(rows: Sequence[BoardRow], further: Sequence[Column]) -> str:
@@ -250,7 +167,7 @@ def _costs(rows: Sequence[BoardRow], further: Sequence[Column]) -> str:
     return _table(["No.", "Method", *(column.title for column in further), *costs, "Steering judge"], lines)
 
 
-def _strengths(suite: _Suite) -> str:
+def _strengths(suite: Ranking) -> str:
     """Every setting of the methods that ran with several strengths, folded away."""
     readings = {row.result.spec.method.label: Reading.of(row.result) for row in suite.every}
     spans = {p.name: dict(zip(readings, p.spans(list(readings.values())), strict=True)) for p in PRICES}
@@ -272,7 +189,7 @@ def _table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _footnotes(suite: _Suite, columns: Sequence[Column]) -> str:
+def _footnotes(suite: Ranking, columns: Sequence[Column]) -> str:
     spec = suite.result.spec
     settings = ", ".join(f"{name} {value}" for name, value in sorted(spec.protocol.items()))
     cards = dict.fromkeys(f"{card.name} {card.version} ({card.digest[:12]})" for card in spec.prompt_sets)
@@ -286,8 +203,8 @@ def _footnotes(suite: _Suite, columns: Sequence[Column]) -> str:
         f"Suite digest: {spec.suite_digest[:12]}",
     ]
     front = (
-        "Front: the methods whose distance and price no other method beats, by values, against explicit "
-        "fidelity lost and against change of unrelated pictures; “may be on” is beaten by values, but not "
-        "beyond the intervals on both."
+        "Front: the 1st holds the methods whose distance and price no other method beats, by values, against "
+        "explicit fidelity lost and against change of unrelated pictures; the 2nd those that only methods of "
+        "the 1st beat, and so on; “may be 1st” is beaten by values, but not beyond the intervals on both."
     )
     return "\n".join(f"- {line}" for line in [front, *map(escape, notes)])

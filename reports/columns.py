@@ -22,11 +22,16 @@ WORST = "the single attribute where it is worst"
 
 @dataclass(frozen=True)
 class Column:
-    """A measured column: its heading, a cell for every row, and what all cells share."""
+    """A measured column: its heading, every row's estimate, and what all of them share."""
 
     title: str
-    cells: list[str]
+    rows: Sequence[EstimateRow | None]
     facts: list[str]
+
+    @property
+    def cells(self) -> list[str]:
+        """Every row's estimate with its interval, for reading."""
+        return [cell(row) for row in self.rows]
 
 
 def ranking_columns(readings: Sequence[Reading], key: Key | None) -> list[Column]:
@@ -55,7 +60,7 @@ def further_columns(readings: Sequence[Reading]) -> list[Column]:
 def _column(title: str, rows: Sequence[EstimateRow | None], *facts: str) -> Column:
     present = [row for row in rows if row is not None]
     if not present:
-        return Column(title, [NOT_MEASURED] * len(rows), [])
+        return Column(title, rows, [])
     how, notes = measure(present[0].metric), list(facts)
     if any(row.judge for row in present):
         notes.append("judges’ error corrected" if present[0].corrected else "as the judges see it")
@@ -63,7 +68,7 @@ def _column(title: str, rows: Sequence[EstimateRow | None], *facts: str) -> Colu
         notes.append(f"unit {present[0].unit}")
     notes += pictures_and_chance(present)
     arrow = {"lower": " ↓", "higher": " ↑"}.get(how.better, "")
-    return Column(f"{title}{arrow}", [cell(row) for row in rows], notes)
+    return Column(f"{title}{arrow}", rows, notes)
 
 
 def cell(row: EstimateRow | None) -> str:

@@ -136,6 +136,20 @@ def standings(plane: Sequence[Point]) -> dict[str, Standing]:
     return {point.label: _standing(point, plane) for point in plane}
 
 
+def layers(plane: Sequence[Point]) -> dict[str, int]:
+    """The front that every method is on, by label and by values: 1, or 2 if only the first were left out.
+
+    Non-dominated sorting, as in Deb et al., IEEE Transactions on Evolutionary Computation 6, 2002.
+    """
+    found: dict[str, int] = {}
+    left, layer = list(plane), 1
+    while left:
+        front = [point for point in left if not beaten_by(point, left)]
+        found |= {point.label: layer for point in front}
+        left, layer = [point for point in left if point.label not in found], layer + 1
+    return found
+
+
 def beaten_by(point: Point, plane: Sequence[Point]) -> list[str]:
     """Labels of the methods that are at least as good on both axes and better on one, by values."""
     return [other.label for other in plane if _beats(other, point)]

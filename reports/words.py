@@ -193,6 +193,12 @@ def plural(value: int, one: str, many: str = "") -> str:
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 
+def ordinal(value: int) -> str:
+    """A place in an order: ``"1st"``, ``"2nd"``, ``"11th"``."""
+    teen = value % 100 in (11, 12, 13)
+    return f"{value}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(value % 10, 'th')}"
+
+
 def listing(words: list[str], *, joint: str = "and") -> str:
     """Words as a list in running text: ``"a, b and c"``."""
     return f" {joint} ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
