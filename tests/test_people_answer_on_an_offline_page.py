@@ -5,6 +5,7 @@ import re
 
 import pytest
 from humans_kit import a_run
+from page_checks import assert_accessible, assert_no_requests, assert_valid_html
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.human_export import export_pictures
@@ -13,28 +14,6 @@ from evenhand.reports.annotation import Form, Item, Option, Question, render_pag
 
 SMALLEST_TARGET = """() => Math.min(...[...document.querySelectorAll('#work button, #work .options label')]
   .filter(e => e.getClientRects().length).map(e => e.getBoundingClientRect().height))"""
-
-CONTRAST = """() => {
-  const channel = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
-  const light = text => {
-    const [r, g, b] = text.match(/[\\d.]+/g).map(Number);
-    return 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-  };
-  const behind = e => {
-    for (let at = e; at; at = at.parentElement) {
-      const colour = getComputedStyle(at).backgroundColor;
-      if (!/rgba\\(.*, 0\\)/.test(colour)) return colour;
-    }
-    return 'rgb(255, 255, 255)';
-  };
-  return [...document.querySelectorAll('body *')]
-    .filter(e => e.getClientRects().length && !e.disabled)
-    .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
-    .map(e => {
-      const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
-      return [(a + 0.05) / (b + 0.05), e.outerHTML.slice(0, 60)];
-    }).filter(([ratio]) => ratio < 4.5);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +93,7 @@ def test_all_pictures_are_answered_by_keyboard_and_come_back_through_the_importe
     assert {row["image_id"] for row in rows} == {row["image_id"] for row in key_of(done)}
     repeated = {row["image_id"] for row in rows if row["is_repeat"] == "1"}
     assert repeated == {row["image_id"] for row in key_of(done) if row["is_repeat"] == "1"}
-    assert page.logged == []
-    assert [u for u in page.asked if not u.startswith(("data:", "blob:"))] == [done.page.as_uri()]
+    assert_no_requests(page, within=done.page)
 
 
 def test_a_picture_without_people_needs_no_more_answers(opened, tmp_path):
@@ -195,14 +173,19 @@ def test_single_keys_can_be_turned_off(opened):
 @pytest.mark.parametrize("width", [390, 1440])
 def test_the_page_fits_can_be_read_and_touched(opened, width):
     page = opened(width)
-    assert page.evaluate(CONTRAST) == []
+    assert_accessible(page)
     start(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate(CONTRAST) == []
+    page.locator("summary").click()
+    assert_accessible(page)
     assert page.evaluate(SMALLEST_TARGET) >= 40
     stage, picture = (page.locator(name).bounding_box() for name in (".stage", "#picture"))
     assert picture["height"] <= stage["height"]
     assert page.evaluate("[...document.querySelectorAll('input')].every(i => i.labels.length)")
+
+
+def test_the_html_is_valid(exported):
+    assert_valid_html(exported[1].page.read_text())
 
 
 def a_form(path, **changes):
