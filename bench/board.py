@@ -18,7 +18,7 @@ from evenhand.bench.workspace import load_run
 from evenhand.metrics.uncertainty import rank_sets
 from evenhand.reports.board import front_pictures, render_leaderboard
 from evenhand.reports.gates import gates
-from evenhand.reports.published import entry_name, load_entries, version_key
+from evenhand.reports.published import ENTRY_FILE, entry_name, load_entries, version_key
 from evenhand.reports.reading import BASE, PRIMARY_METRIC, Key, Reading, primary_key
 from evenhand.reports.strength import ranked
 
@@ -30,7 +30,7 @@ PICTURES = "fronts"
 
 
 def submit(run: Path, entries: Path) -> list[Path]:
-    """Write every result of a finished run as an entry of the board; returns the files written.
+    """Write every result of a finished run as an entry of the board; returns the folders written.
 
     Raises:
         EvenhandError: The folder is not a finished run, or that of an audit.
@@ -43,7 +43,7 @@ def submit(run: Path, entries: Path) -> list[Path]:
     for result in loaded.results:
         path = entries / entry_name(result)
         entry = Entry(result=published(result), timing=timings.get(result.spec.method.label))
-        write_atomically(path, entry.to_json().encode())
+        write_atomically(path / ENTRY_FILE, entry.to_json().encode())
         written.append(path)
     return written
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -362,11 +362,20 @@ class Timing(Model):
     machine: str = ""
 
 
+EntryFile = Literal["suite.toml", "calibration.csv", "pictures.parquet", "labels.parquet"]
+"""The files that an entry may have beside ``entry.json``, to recompute its estimates from."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Entry(Model):
-    """A published row of the board: one JSON file in ``reports/entries``."""
+    """A published row of the board: ``entry.json`` of a folder in ``reports/entries``."""
 
     result: Result
     timing: Timing | None = None
+    files: dict[EntryFile, Sha256] = Field(
+        default_factory=dict, description="the entry's other files; none where its numbers are only reported"
+    )
 
     def to_json(self) -> str:
         """Stable JSON without white space: the same entry gives the same bytes."""

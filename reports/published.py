@@ -1,45 +1,99 @@
-"""The published entries: files that are checked before use, and what may stand in one ranking.
+"""The published entries: folders that are checked before use, and what may stand in one ranking.
 
-Entries are data: one JSON file each, and no code is ever loaded from them.
+Entries are data: JSON, TOML, CSV and Parquet, of which no code is ever loaded. No name or path in an entry
+decides which file is read.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import SCHEMA_VERSION, Entry, JudgeCard, Result
+from evenhand.reports.strict_json import read_json
 from evenhand.reports.words import slug
+
+ENTRY_FILE = "entry.json"
+"""The file that every entry has: the result, and the hashes of the other files."""
+
+MOST_ENTRY_BYTES = 2**20
+"""Largest ``entry.json``: a published result has a fifth of it."""
 
 
 def load_entries(folder: Path) -> list[Entry]:
-    """The published entries, in the order of their file names.
+    """The published entries, in the order of their names.
 
     Raises:
         EvenhandError: The folder is missing or holds something else, or an entry is not JSON, does not
             follow the schema, is misnamed, or repeats another's method on the same suite.
     """
+    loaded, faults = read_entries(folder)
+    if faults:
+        raise faults[0]
+    return list(loaded.values())
+
+
+def read_entries(folder: Path) -> tuple[dict[Path, Entry], list[EvenhandError]]:
+    """The sound entries by their folders, in order, and what is wrong with the others.
+
+    Raises:
+        EvenhandError: The folder is missing.
+    """
     if not folder.is_dir():
         raise EvenhandError(f"entries folder {folder} does not exist; name the folder of the entries")
-    entries: dict[tuple[str, str], Path] = {}
-    loaded = []
+    places: dict[tuple[str, str], Path] = {}
+    loaded: dict[Path, Entry] = {}
+    faults = []
     for path in sorted(folder.iterdir()):
         if path.name == "README.md":
             continue
-        entry = _load_entry(path)
-        place = version_key(entry.result), entry.result.spec.method.label
-        if place in entries:
-            raise EvenhandError(f"entry {path} repeats {entries[place].name}; keep one of them")
-        entries[place] = path
-        loaded.append(entry)
-    return loaded
+        try:
+            entry = load_entry(path)
+            place = version_key(entry.result), entry.result.spec.method.label
+            if (twin := places.setdefault(place, path)) != path:
+                raise EvenhandError(f"entry {path} repeats {twin.name}; keep one of them")
+        except EvenhandError as fault:
+            faults.append(fault)
+        else:
+            loaded[path] = entry
+    return loaded, faults
+
+
+def load_entry(path: Path) -> Entry:
+    """The entry in the folder ``path``; its tables are not looked at.
+
+    Raises:
+        EvenhandError: The folder is no entry, or its ``entry.json`` is not what the schema says.
+    """
+    _check_files(path)
+    data = read_json(path / ENTRY_FILE, most_bytes=MOST_ENTRY_BYTES)
+    result = data.get("result") if isinstance(data, dict) else None
+    version = result.get("schema_version") if isinstance(result, dict) else None
+    if version != SCHEMA_VERSION:
+        raise EvenhandError(
+            f"entry {path} has schema version {version!r:.40}; this is {SCHEMA_VERSION}, run the suite again"
+        )
+    try:
+        # Strict: a count is a number, not a text that can be read as one.
+        entry = Entry.model_validate(data, strict=True)
+    except ValueError as fault:
+        reason = " ".join(str(fault).split())
+        raise EvenhandError(f"entry {path} is not valid: {reason:.400}; submit the run again") from fault
+    if path.name != entry_name(entry.result):
+        raise EvenhandError(f"entry {path} is misnamed; rename it to {entry_name(entry.result)}")
+    for name in sorted({file.name for file in path.iterdir()} ^ {ENTRY_FILE, *entry.files}):
+        if name in entry.files:
+            raise EvenhandError(f"entry {path} lacks its file {name}; submit the run again")
+        raise EvenhandError(f"entry {path} holds {name!r}, which its {ENTRY_FILE} does not list; remove it")
+    return entry
 
 
 def entry_name(result: Result) -> str:
-    """File name of a result's entry: ``<method label>@<suite>-v<version>.json`` in plain letters."""
+    """Folder name of a result's entry: ``<method label>@<suite>-v<version>`` in plain letters."""
     spec = result.spec
-    return f"{slug(spec.method.label)}@{slug(spec.suite)}-v{slug(spec.suite_version)}.json"
+    return f"{slug(spec.method.label)}@{slug(spec.suite)}-v{slug(spec.suite_version)}"
 
 
 def version_key(result: Result) -> str:
@@ -56,23 +110,15 @@ def panel(result: Result) -> list[JudgeCard]:
     return sorted(voters, key=lambda judge: (judge.name, judge.version))
 
 
-def _load_entry(path: Path) -> Entry:
-    if path.suffix != ".json" or not path.is_file():
-        raise EvenhandError(f"{path} is no entry; entries are .json files and nothing else")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
-        raise EvenhandError(f"entry {path} cannot be read ({fault}); write it again") from fault
-    result = data.get("result") if isinstance(data, dict) else None
-    version = result.get("schema_version") if isinstance(result, dict) else None
-    if version != SCHEMA_VERSION:
-        raise EvenhandError(
-            f"entry {path} has schema version {version}; this is {SCHEMA_VERSION}, run the suite again"
-        )
-    try:
-        entry = Entry.model_validate(data)
-    except ValueError as fault:
-        raise EvenhandError(f"entry {path} is not valid: {' '.join(str(fault).split())}") from fault
-    if path.name != entry_name(entry.result):
-        raise EvenhandError(f"entry {path} is misnamed; rename it to {entry_name(entry.result)}")
-    return entry
+def _check_files(path: Path) -> None:
+    """Refuse what is no folder of plain files: links lead elsewhere, and a pipe never ends."""
+    if path.is_symlink() or not path.is_dir():
+        raise EvenhandError(f"{path} is no entry; an entry is a folder, as `evenhand board submit` writes it")
+    for file in _strange(path):
+        raise EvenhandError(f"entry {path} holds {file.name!r}, which is no plain file; remove it")
+    if not (path / ENTRY_FILE).is_file():
+        raise EvenhandError(f"entry {path} has no {ENTRY_FILE}; submit the run again")
+
+
+def _strange(path: Path) -> Iterator[Path]:
+    return (file for file in sorted(path.iterdir()) if file.is_symlink() or not file.is_file())

@@ -18,6 +18,7 @@ from evenhand.bench.result import (
     Cost,
     Coverage,
     CoverageRow,
+    Entry,
     Environment,
     EstimateRow,
     JudgeCard,
@@ -30,6 +31,7 @@ from evenhand.bench.result import (
     Spec,
     Timing,
 )
+from evenhand.reports.published import ENTRY_FILE, entry_name
 
 ATTRIBUTES = {"gender": ["woman", "man"], "tone": ["light", "medium", "dark"], "age": ["adult", "older"]}
 CONCEPTS = ["nurse", "librarian", "secretary", "CEO", "mechanic", "construction worker", "cook", "teacher"]
@@ -63,6 +65,16 @@ def a_run(
         for place, name in enumerate(methods)
     ]
     return Run(folder=str(folder), results=results, timings=timings, pictures=list(pictures))
+
+
+def publish(folder: Path, results: Sequence[Result]) -> Path:
+    """The results as entries that are only reported; the folder of the entries."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for result in results:
+        path = folder / entry_name(result)
+        path.mkdir()
+        (path / ENTRY_FILE).write_text(Entry(result=result).to_json(), encoding="utf-8")
+    return folder
 
 
 def a_result(

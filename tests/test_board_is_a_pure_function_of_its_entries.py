@@ -11,7 +11,7 @@ from evenhand.bench.result import BoardRow, Entry, Timing
 from evenhand.reports.board import render_leaderboard
 from evenhand.reports.columns import escape
 from evenhand.reports.gates import gates
-from evenhand.reports.published import entry_name, load_entries, version_key
+from evenhand.reports.published import ENTRY_FILE, entry_name, load_entries, version_key
 
 BASE = a_result("base", concepts=["nurse"])
 
@@ -27,9 +27,14 @@ def lines(board, start="|"):
     return [line for line in board.splitlines() if line.startswith(start)]
 
 
+def measured(board):
+    """The board without what others have published."""
+    return board.split("## Reported in the literature")[0]
+
+
 def tables(board):
-    """Every table as a list of rows of stripped cells, without the line under its head."""
-    found = [block.splitlines() for block in board.split("\n\n") if block.startswith("|")]
+    """Every table of measured rows as a list of rows of stripped cells, without the line under its head."""
+    found = [block.splitlines() for block in measured(board).split("\n\n") if block.startswith("|")]
     return [
         [[cell.strip() for cell in line.strip("|").split("|")] for line in (rows[0], *rows[2:])]
         for rows in found
@@ -90,8 +95,9 @@ def test_methods_are_in_the_order_of_tie_group_then_estimate():
 def test_results_of_different_versions_are_never_in_one_table(change):
     other = a_row("uce", spec=a_spec("uce", concepts=["nurse"], **change))
     board = render_leaderboard([a_row("mist"), other])
-    assert len(lines(board, "## ")) == 2
-    for section in board.split("\n## ")[1:]:
+    sections = measured(board).split("\n## ")[1:]
+    assert len(sections) == 2
+    for section in sections:
         assert [len(rows) for rows in tables(section)] == [2, 2]
 
 
@@ -125,7 +131,7 @@ def test_footnotes_give_protocol_prompt_sets_and_judges_with_their_versions():
 
 def test_an_empty_board_explains_itself():
     board = render_leaderboard([])
-    assert board.startswith("# Leaderboard\n") and board.endswith("No entries yet.\n")
+    assert board.startswith("# Leaderboard\n") and "No entries yet.\n" in board
     assert "**How to read it.**" in board and "**How to add a row.**" in board
 
 
@@ -150,7 +156,8 @@ def test_words_of_an_entry_cannot_change_the_page(words, shown):
 
 def write(folder, result, name=None):
     entry = Entry(result=result, timing=Timing(method=result.spec.method.label, fit_seconds=1.5))
-    path = folder / (name or entry_name(result))
+    path = folder / (name or entry_name(result)) / ENTRY_FILE
+    path.parent.mkdir()
     path.write_text(entry.to_json(), encoding="utf-8")
     return path
 
@@ -162,21 +169,25 @@ def test_an_entry_is_read_back_as_it_was_written(tmp_path):
     entries = load_entries(tmp_path)
     assert [e.result.spec.method.label for e in entries] == ["mist:step=0.5,rounds=3", "uce"]
     assert [e.timing.fit_seconds for e in entries] == [1.5, 1.5]
-    assert sorted(p.name for p in tmp_path.glob("*.json")) == [
-        "mist-step-0.5-rounds-3@mini-quick-v1.json",
-        "uce@mini-quick-v1.json",
+    assert sorted(p.name for p in tmp_path.glob("*@*")) == [
+        "mist-step-0.5-rounds-3@mini-quick-v1",
+        "uce@mini-quick-v1",
     ]
 
 
 def test_a_misnamed_entry_is_refused_with_its_right_name(tmp_path):
-    write(tmp_path, BASE, "mine.json")
-    with pytest.raises(EvenhandError, match=r"misnamed; rename it to base@mini-quick-v1\.json"):
+    write(tmp_path, BASE, "mine")
+    with pytest.raises(EvenhandError, match=r"misnamed; rename it to base@mini-quick-v1"):
         load_entries(tmp_path)
 
 
 def test_code_among_the_entries_is_refused(tmp_path):
     (tmp_path / "entry.py").write_text("print(1)")
     with pytest.raises(EvenhandError, match=r"entry\.py is no entry"):
+        load_entries(tmp_path)
+    (tmp_path / "entry.py").unlink()
+    (write(tmp_path, BASE).parent / "conftest.py").write_text("print(1)")
+    with pytest.raises(EvenhandError, match=r"holds 'conftest\.py'"):
         load_entries(tmp_path)
 
 
@@ -191,10 +202,11 @@ def test_code_among_the_entries_is_refused(tmp_path):
     ],
 )
 def test_a_faulty_entry_is_one_line_that_names_the_file(tmp_path, content, message):
-    (tmp_path / "x.json").write_bytes(content)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / ENTRY_FILE).write_bytes(content)
     with pytest.raises(EvenhandError, match=message) as fault:
         load_entries(tmp_path)
-    assert "x.json" in str(fault.value) and "\n" not in str(fault.value)
+    assert "x" in str(fault.value) and "\n" not in str(fault.value)
 
 
 def test_unknown_fields_are_refused(tmp_path):

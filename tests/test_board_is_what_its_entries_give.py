@@ -1,16 +1,16 @@
 """The board: ranks made anew from the entries, and the committed page."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from report_kit import a_run
+from report_kit import a_run, publish
 
 from evenhand.bench import board
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.result import Entry, EstimateRow, Result
-from evenhand.reports.published import entry_name
+from evenhand.bench.result import EstimateRow, Result
 
 ROOT = Path(__file__).parents[1]
 DEVIATION = {"base": 0.50, "mist": 0.10, "uce": 0.11, "random-attribute-prompt": 0.02}
@@ -41,12 +41,7 @@ def with_deviations(result: Result) -> Result:
 
 @pytest.fixture
 def entries(tmp_path):
-    folder = tmp_path / "entries"
-    folder.mkdir()
-    for result in a_run().results:
-        entry = Entry(result=with_deviations(result))
-        (folder / entry_name(result)).write_text(entry.to_json(), encoding="utf-8")
-    return folder
+    return publish(tmp_path / "entries", map(with_deviations, a_run().results))
 
 
 def test_the_committed_leaderboard_is_what_the_committed_entries_give():
@@ -77,13 +72,13 @@ def test_a_stale_board_is_told_and_left_alone(entries, tmp_path):
 
 
 def test_entries_without_the_base_model_are_refused(entries):
-    next(entries.glob("base@*")).unlink()
+    shutil.rmtree(next(entries.glob("base@*")))
     with pytest.raises(EvenhandError, match="none of the base model"):
         board.check(entries)
 
 
 def test_an_entry_without_rows_of_every_concept_is_refused(entries):
-    path = next(entries.glob("mist@*"))
+    path = next(entries.glob("mist@*/entry.json"))
     data = json.loads(path.read_text())
     data["result"]["estimates"] = [
         r for r in data["result"]["estimates"] if r["metric"] != "squared_deviation"

@@ -26,12 +26,12 @@ def test_valid_entries_are_counted(evenhand, submitted):
 
 def test_a_broken_entry_is_named_in_one_line(evenhand, submitted, tmp_path):
     entries = shutil.copytree(submitted, tmp_path / "entries")
-    broken = next(entries.glob("random*.json"))
+    broken = next(entries.glob("random*/entry.json"))
     broken.write_text(broken.read_text()[:-20])
     for command in ("check", "build"):
         outcome = evenhand("board", command, "--entries", entries)
         assert (outcome.code, outcome.out) == (2, "")
-        assert broken.name in outcome.err
+        assert broken.parent.name in outcome.err
         assert outcome.err.count("\n") == 1
 
 
@@ -41,7 +41,7 @@ def test_the_board_is_built_and_found_up_to_date_until_an_entry_changes(evenhand
     assert evenhand(*arguments).code == 0
     assert "random-attribute-prompt" in out.read_text()
     assert evenhand(*arguments, "--check").code == 0
-    next(entries.glob("random*.json")).unlink()
+    shutil.rmtree(next(entries.glob("random*")))
     outcome = evenhand(*arguments, "--check")
     assert outcome.code == 2
     assert "run `evenhand board build` and commit it" in outcome.err

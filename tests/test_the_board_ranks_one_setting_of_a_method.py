@@ -3,25 +3,19 @@
 import itertools
 import json
 import re
+import shutil
 
 import pytest
 from price_kit import CONCEPTS, placed, swept
-from report_kit import JOINT, a_result, an_estimate
+from report_kit import JOINT, a_result, an_estimate, publish
 
 from evenhand.bench import board
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import Entry, Result, Run
 from evenhand.reports.board import front_pictures, render_leaderboard
-from evenhand.reports.published import entry_name
+from evenhand.reports.published import ENTRY_FILE, entry_name
 
 SETTINGS = [0.25, 0.5, 1.0]
-
-
-def published(folder, results):
-    folder.mkdir(parents=True, exist_ok=True)
-    for result in results:
-        (folder / entry_name(result)).write_text(Entry(result=result).to_json(), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture
@@ -32,11 +26,13 @@ def entries(tmp_path):
         *swept("uce", own=0.5, settings=SETTINGS, distance=0.1, price=0.02),
         *swept("mist", own=0.5, settings=SETTINGS, distance=0.4, price=0.02),
     ]
-    return published(tmp_path / "entries", results)
+    return publish(tmp_path / "entries", results)
 
 
 def tables(text):
-    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    """The tables of measured rows."""
+    measured = text.split("## Reported in the literature")[0]
+    blocks = [block.splitlines() for block in measured.split("\n\n") if block.startswith("|")]
     return [
         [[cell.strip() for cell in line.strip("|").split("|")] for line in (rows[0], *rows[2:])]
         for rows in blocks
@@ -55,7 +51,7 @@ def test_adding_strengths_changes_no_rank_and_no_ranked_row(entries, tmp_path):
     own.mkdir()
     for path in entries.iterdir():
         if "scale" not in path.name:
-            (own / path.name).write_bytes(path.read_bytes())
+            shutil.copytree(path, own / path.name)
     alone = render_leaderboard(board.board_rows(own))
     assert tables(everything)[:3] == tables(alone)
     assert "### Other strengths" in everything and "### Other strengths" not in alone
@@ -84,9 +80,9 @@ def test_the_front_is_named_per_price_with_who_may_be_on_it_and_who_is_below_the
     ]
     ranking = tables(text)[0]
     assert {row[2]: row[-1] for row in ranking[1:]} == {
-        "uce 1": "on: fidelity",
-        "mist 1": "may be on: fidelity",
-        "base 1": "on: fidelity",
+        "uce 1": "fidelity 1st; unrelated 2nd",
+        "mist 1": "fidelity 2nd (may be 1st); unrelated 3rd",
+        "base 1": "fidelity 1st; unrelated 2nd",
     }
 
 
@@ -122,7 +118,7 @@ def test_a_picture_of_other_numbers_or_none_is_stale(entries, tmp_path):
 
 def test_no_method_that_passes_leaves_an_empty_ranking(tmp_path):
     bare = placed("base", distance=0.6)
-    folder = published(tmp_path / "entries", [bare])
+    folder = publish(tmp_path / "entries", [bare])
     (row,) = board.board_rows(folder)
     assert (row.rank_low, row.rank_high, row.tie_group) == (1, 1, "A")
 
@@ -151,7 +147,7 @@ def test_an_entry_has_what_the_board_shows_and_no_more(monkeypatch, tmp_path):
     run = Run(folder="run", results=results, timings=[], pictures=[])
     monkeypatch.setattr(board, "load_run", lambda _: run)
     board.submit(tmp_path / "run", tmp_path / "slim")
-    entry = Entry.model_validate_json((tmp_path / "slim" / entry_name(results[1])).read_text())
+    entry = Entry.model_validate_json((tmp_path / "slim" / entry_name(results[1]) / ENTRY_FILE).read_text())
     rows = entry.result.estimates
     assert {(r.metric, r.judge, r.attributes) for r in rows if r.concept} == {
         ("squared_deviation", "panel", JOINT)
@@ -159,7 +155,7 @@ def test_an_entry_has_what_the_board_shows_and_no_more(monkeypatch, tmp_path):
     assert {(r.metric, bool(r.group)) for r in rows if r.judge == "vit"} == {("rms_delta", False)}
     assert [r for r in rows if r.group and r.judge == "panel"]
     assert entry.result.ranks == []
-    whole = published(tmp_path / "whole", results)
+    whole = publish(tmp_path / "whole", results)
     assert render_leaderboard(board.board_rows(whole)) == render_leaderboard(
         board.board_rows(tmp_path / "slim")
     )
@@ -167,13 +163,13 @@ def test_an_entry_has_what_the_board_shows_and_no_more(monkeypatch, tmp_path):
 
 def test_committed_entries_are_below_a_megabyte():
     root = board.Path(__file__).parents[1] / "reports" / "entries"
-    sizes = {path.name: path.stat().st_size for path in root.glob("*.json")}
+    sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in root.glob("*@*")}
     assert sizes and max(sizes.values()) < 1_000_000
 
 
 def test_an_entry_from_before_methods_declared_their_strength_is_still_valid(tmp_path):
-    folder = published(tmp_path / "entries", [placed("base", distance=0.6)])
-    path = next(folder.iterdir())
+    folder = publish(tmp_path / "entries", [placed("base", distance=0.6)])
+    path = next(folder.glob("*/entry.json"))
     data = json.loads(path.read_text())
     del data["result"]["spec"]["method"]["strength"]
     path.write_text(json.dumps(data))
