@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from evenhand.bench.result import EstimateRow, Timing
@@ -50,16 +50,25 @@ def method_table(
         outcomes: Method label to its gates.
         timings: Method label to its seconds.
     """
-    elsewhere = readings[0].result.spec.made_elsewhere
+    table = measures_table(readings, key)
+    rows = [*_standing(readings, key, outcomes), *table.rows]
+    if not readings[0].result.spec.made_elsewhere:
+        rows += _fit_rows(readings, timings, "Cost of the method")
+    return replace(table, rows=rows)
+
+
+def measures_table(readings: Sequence[Reading], key: Key | None) -> Table:
+    """Every headline measure of every method, without standing and cost.
+
+    Args:
+        readings: The methods, the untreated model first.
+        key: The primary number.
+    """
     metrics = [*BIAS, *SIDE_EFFECTS]
+    elsewhere = readings[0].result.spec.made_elsewhere
     if elsewhere and not measured_attributes(readings, "preservation_distance"):
         metrics.remove("preservation_distance")  # without a common noise there is no "before and after"
-    rows = [
-        *_standing(readings, key, outcomes),
-        *(row for metric in metrics for row in _measure_rows(readings, metric, key)),
-    ]
-    if not elsewhere:
-        rows += _fit_rows(readings, timings, "Cost of the method")
+    rows = [row for metric in metrics for row in _measure_rows(readings, metric, key)]
     columns = ["Measure", *(reading.label for reading in readings)]
     return Table("methods", "Every measure with its 95% interval", columns, rows)
 

@@ -73,7 +73,10 @@ def price_of_fairness(readings: Sequence[Reading], key: Key, failures: Failures)
         "another beats it beyond the 95% intervals (thin lines, cut at the edge) on both axes. "
         f"{_axes(found)} {pictures_behind(rows)}",
         _points_table(readings, key, found, failures),
-        key=[(str(place + 1), _shape(r, failures), r.label) for place, r in enumerate(readings)],
+        key=[
+            (str(place + 1), shape_of(r.label, _base(readings), failures), r.label)
+            for place, r in enumerate(readings)
+        ],
     )
 
 
@@ -93,12 +96,14 @@ def plane_picture(plane: Plane, failures: Failures, base: str | None, *, name: s
             point.cost,
             point.distance,
             found[point.label],
-            _shaped(point.label, base, failures),
+            shape_of(point.label, base, failures),
             str(plane.numbers[point.label]),
         )
         for point in order
     ]
-    return scatter(marks, axes=_frame(plane.price, marks), front=plane.steps, name=name, label=spoken(plane))
+    return scatter(
+        marks, axes=plane_frame(plane.price, marks), front=plane.steps, name=name, label=spoken(plane)
+    )
 
 
 def finding(found: Sequence[Plane]) -> str:
@@ -170,7 +175,7 @@ def _panels(
 ) -> list[Panel]:
     """A panel for every curve, all on the same axes."""
     every = [Mark(p.cost, p.distance, "faint", "passed") for p in everywhere.values()]
-    axes = _frame(plane.price, every, height=LOW)
+    axes = plane_frame(plane.price, every, height=LOW)
     return [
         Panel(
             f"{curve.own}: {curve.parameter} {_value(curve.values[0])} to {_value(curve.values[-1])}",
@@ -216,15 +221,13 @@ def _base(readings: Sequence[Reading]) -> str | None:
     return next((reading.label for reading in readings if reading.is_base), None)
 
 
-def _frame(price: Price, marks: Sequence[Mark], *, height: int = HIGH) -> Frame:
+def planeplane_frame(price: Price, marks: Sequence[Mark], *, height: int = HIGH) -> Frame:
+    """Axes that hold the marks, with the titles of the price."""
     return frame(marks, cost=price.axis, distance=DISTANCE, percent=price.percent, height=height)
 
 
-def _shape(reading: Reading, failures: Failures) -> Shape:
-    return _shaped(reading.label, reading.label if reading.is_base else None, failures)
-
-
-def _shaped(label: str, base: str | None, failures: Failures) -> Shape:
+def shape_of(label: str, base: str | None, failures: Failures) -> Shape:
+    """The mark of a method: the untreated model, one that passes every gate, or one that does not."""
     if label == base:
         return "base"
     return "failed" if failures.get(label) else "passed"
@@ -290,7 +293,7 @@ def _curve_marks(
 ) -> list[Mark]:
     """The other methods faintly, then the settings of the curve with their ends labelled."""
     marks = [
-        Mark(p.cost, p.distance, "faint", _shaped(p.label, base, failures))
+        Mark(p.cost, p.distance, "faint", shape_of(p.label, base, failures))
         for p in plane.points
         if p.label not in curve.labels
     ]
@@ -301,7 +304,7 @@ def _curve_marks(
     for label, value in measured:
         words = f"{curve.parameter} {_value(value)}" if label in ends else ""
         look: Look = "front" if label == curve.own else "near"
-        shape = _shaped(label, base, failures)
+        shape = shape_of(label, base, failures)
         marks.append(Mark(everywhere[label].cost, everywhere[label].distance, look, shape, words))
     return marks
 
