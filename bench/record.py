@@ -142,6 +142,7 @@ def result_of(subject: Subject, *, provenance: Provenance, measured: Measurement
             )
             for a in measured.agreement
         ],
+        judge_errors=[r.ErrorRow(**vars(error)) for error in measured.judge_errors],
         steering=[_row_of(r.SteeringRow, gap) for gap in measured.steering if gap.method == label],
         spreads=[_row_of(r.SpreadRow, spread) for spread in measured.spreads if spread.method == label],
         notes=[*provenance.notes, *measured.notes],

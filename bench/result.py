@@ -225,6 +225,19 @@ class AgreementRow(Model):
     n: int
 
 
+class ErrorRow(Model):
+    """How often a judge (or the panel) gives one label to pictures known to show one group."""
+
+    judge: str
+    attribute: str
+    truth: str
+    label: str = Field(description="the label given, or undetermined; right where it is the truth")
+    value: Real = Field(description="share of the group's pictures of known truth")
+    low: Real
+    high: Real
+    n: int = Field(description="pictures of known truth that show the group")
+
+
 class SteeringRow(Model):
     """The panel's estimate against that of the judge in the method's own loop, on the same pictures."""
 
@@ -282,6 +295,9 @@ class Result(Model):
     comparisons: list[ComparisonRow]
     ranks: list[RankRow]
     agreement: list[AgreementRow]
+    judge_errors: list[ErrorRow] = Field(
+        default_factory=list, description="confusion matrices of the judges and the panel"
+    )
     steering: list[SteeringRow] = Field(default_factory=list)
     spreads: list[SpreadRow] = Field(default_factory=list)
     notes: list[str]

@@ -16,6 +16,7 @@ from evenhand.metrics.base import LabelMetric, Metric, PictureMetric
 from evenhand.metrics.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
 from evenhand.metrics.comparison import against_base, agreement_of, differences, ranks
 from evenhand.metrics.encode import Study, check_tables, coverage, encode
+from evenhand.metrics.judge_errors import judge_errors
 from evenhand.metrics.judge_spread import judge_spreads, steering_gaps
 from evenhand.metrics.panel import PANEL, vote
 from evenhand.metrics.reading import Reading
@@ -123,6 +124,9 @@ def measure(
         differences=differences(series, study, pairs=against_base(study.methods, plan.base), seed=plan.seed),
         ranks=ranks(one for one in series if plan.ranked is None or one.method in plan.ranked),
         agreement=agreement_of(study, draws=plan.draws, seed=plan.seed),
+        judge_errors=judge_errors(
+            plan.confusion, judges={PANEL, *plan.panel, *plan.witnesses}, taxonomy=plan.attributes
+        ),
         steering=steering_gaps(series, plan.steering),
         spreads=judge_spreads(series, base=plan.base, steering=plan.steering),
         coverage={method: coverage(study, method) for method in study.methods},

@@ -174,6 +174,31 @@ class JudgeSpread:
 
 
 @dataclass(frozen=True)
+class JudgeError:
+    """How often a judge gives one label to pictures of one group: a cell of its confusion matrix.
+
+    Attributes:
+        judge: Judge or ``"panel"``.
+        attribute: The attribute.
+        truth: The group that the anchors show.
+        label: The label given, ``"undetermined"`` for none.
+        value: Share of the group's anchors; the right answers where ``label`` is ``truth``.
+        low: Lower end of its 95 % interval (Wilson).
+        high: Upper end.
+        n: Anchors of the group.
+    """
+
+    judge: str
+    attribute: str
+    truth: str
+    label: str
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
 class LabelCoverage:
     """What became of a method's pictures under one judge and attribute.
 
@@ -222,6 +247,7 @@ class Measurement:
         differences: Methods against the base.
         ranks: Order of the methods by every metric of the panel.
         agreement: Agreement of the judges.
+        judge_errors: What the judges do on pictures of known truth.
         steering: The panel against the steering judge of each method that has one.
         spreads: Spread of every aggregate over the single judges.
         coverage: Method to what became of its pictures.
@@ -232,6 +258,7 @@ class Measurement:
     differences: list[Difference]
     ranks: list[Rank]
     agreement: list[Agreement]
+    judge_errors: list[JudgeError]
     steering: list[SteeringGap]
     spreads: list[JudgeSpread]
     coverage: Mapping[str, Coverage]
