@@ -221,7 +221,7 @@ def _base(readings: Sequence[Reading]) -> str | None:
     return next((reading.label for reading in readings if reading.is_base), None)
 
 
-def planeplane_frame(price: Price, marks: Sequence[Mark], *, height: int = HIGH) -> Frame:
+def plane_frame(price: Price, marks: Sequence[Mark], *, height: int = HIGH) -> Frame:
     """Axes that hold the marks, with the titles of the price."""
     return frame(marks, cost=price.axis, distance=DISTANCE, percent=price.percent, height=height)
 
