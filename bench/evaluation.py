@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -55,10 +55,8 @@ class Evaluation:
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics of every suite and those named, without those that need a scorer if there is none."""
-        named = [METRICS.get(name) for name in self.yardstick.metrics]
-        every = dict.fromkeys([*catalog.DEFAULT, *named])
-        return tuple(metric for metric in every if self.scorer or metric is not catalog.alignment)
+        """As :func:`metrics_of` the yardstick."""
+        return metrics_of(self.yardstick)
 
     @cached_property
     def confusion(self) -> pd.DataFrame:
@@ -163,8 +161,15 @@ class Evaluation:
         """
         unrelated = pictures[(pictures["kind"] == "unrelated") & (pictures["status"] == "ok")]
         pairs = {key: vectors[key] for key in sorted(set(unrelated["key"]))} if vectors else {}
-        known = self.confusion if confusion is None else confusion
-        plan = replace(self._plan(concepts), base=base, ranked=ranked, confusion=known)
+        plan = measure_plan(
+            self.yardstick,
+            concepts,
+            confusion=self.confusion if confusion is None else confusion,
+            metrics=self.metrics,
+            steering=self.steering,
+            base=base,
+            ranked=ranked,
+        )
         self.progress.start("measure", 0)
         measured = measure(
             pictures,
@@ -175,20 +180,49 @@ class Evaluation:
         self.progress.finish()
         return measured
 
-    def _plan(self, concepts: Sequence[str]) -> MeasurePlan:
-        yardstick = self.yardstick
-        boot = yardstick.bootstrap
-        witnesses = {*yardstick.witnesses, *filter(None, self.steering.values())}
-        return MeasurePlan(
-            attributes=yardstick.attributes,
-            panel=yardstick.panel,
-            joints=tuple(names for names in yardstick.report if len(names) > 1),
-            target=yardstick.targets(concepts),
-            witnesses=tuple(sorted(witnesses)),
-            steering=self.steering,
-            metrics=self.metrics,
-            draws=boot.draws,
-            seed=boot.seed,
-            resample_concepts=boot.resample_concepts,
-            scheme=boot.scheme,
-        )
+
+def metrics_of(yardstick: Yardstick) -> tuple[Metric, ...]:
+    """The metrics of every suite and those named, without those that need a scorer if there is none."""
+    named = [METRICS.get(name) for name in yardstick.metrics]
+    every = dict.fromkeys([*catalog.DEFAULT, *named])
+    return tuple(metric for metric in every if yardstick.scorer or metric is not catalog.alignment)
+
+
+def measure_plan(
+    yardstick: Yardstick,
+    concepts: Sequence[str],
+    *,
+    confusion: pd.DataFrame,
+    metrics: tuple[Metric, ...],
+    steering: Mapping[str, str | None] | None = None,
+    base: str | None = None,
+    ranked: Sequence[str] | None = None,
+) -> MeasurePlan:
+    """What is measured by a yardstick.
+
+    Args:
+        yardstick: How pictures are judged and measured.
+        concepts: Concepts of the neutral prompts, in order.
+        confusion: Confusion counts of the judges; empty for no correction.
+        metrics: The metrics.
+        steering: Method to the judge in its loop, or ``None``.
+        base: The method that others are compared with, if any.
+        ranked: The methods that are ranked; ``None`` for all.
+    """
+    boot, steering = yardstick.bootstrap, steering or {}
+    return MeasurePlan(
+        attributes=yardstick.attributes,
+        panel=yardstick.panel,
+        joints=tuple(names for names in yardstick.report if len(names) > 1),
+        target=yardstick.targets(concepts),
+        witnesses=tuple(sorted({*yardstick.witnesses, *filter(None, steering.values())})),
+        steering=steering,
+        confusion=confusion,
+        base=base,
+        ranked=ranked,
+        metrics=metrics,
+        draws=boot.draws,
+        seed=boot.seed,
+        resample_concepts=boot.resample_concepts,
+        scheme=boot.scheme,
+    )

@@ -121,16 +121,28 @@ def machine(device: torch.device) -> str:
 
 def result_of(subject: Subject, *, provenance: Provenance, measured: Measurement) -> r.Result:
     """The result about one subject."""
-    label = subject.card.label
     return r.Result(
         spec=_spec(subject, provenance),
         environment=_environment(provenance),
         cost=subject.cost,
-        coverage=_coverage(measured, label),
-        estimates=[_estimate(e.__dict__) for e in measured.estimates[label]],
-        comparisons=_comparisons(measured, label),
-        ranks=_ranks(measured, label),
-        agreement=[
+        notes=[*provenance.notes, *measured.notes],
+        **measured_fields(measured, subject.card.label),
+    )
+
+
+def measured_fields(measured: Measurement, label: str) -> dict[str, Any]:
+    """The fields of a method's result that come from the measurement alone, by name.
+
+    Args:
+        measured: The measurement.
+        label: The method.
+    """
+    return {
+        "coverage": _coverage(measured, label),
+        "estimates": [_estimate(e.__dict__) for e in measured.estimates[label]],
+        "comparisons": _comparisons(measured, label),
+        "ranks": _ranks(measured, label),
+        "agreement": [
             r.AgreementRow(
                 judges="*".join(a.judges),
                 attribute=a.attributes,
@@ -142,11 +154,10 @@ def result_of(subject: Subject, *, provenance: Provenance, measured: Measurement
             )
             for a in measured.agreement
         ],
-        judge_errors=[r.ErrorRow(**vars(error)) for error in measured.judge_errors],
-        steering=[_row_of(r.SteeringRow, gap) for gap in measured.steering if gap.method == label],
-        spreads=[_row_of(r.SpreadRow, spread) for spread in measured.spreads if spread.method == label],
-        notes=[*provenance.notes, *measured.notes],
-    )
+        "judge_errors": [r.ErrorRow(**vars(error)) for error in measured.judge_errors],
+        "steering": [_row_of(r.SteeringRow, gap) for gap in measured.steering if gap.method == label],
+        "spreads": [_row_of(r.SpreadRow, spread) for spread in measured.spreads if spread.method == label],
+    }
 
 
 def prompt_set_card(prompt_set: PromptSet) -> r.PromptSetCard:
