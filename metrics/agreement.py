@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from evenhand.metrics.representation import FloatArray, ratio
-from evenhand.metrics.uncertainty import interval
+from evenhand.metrics.uncertainty import interval, wilson
 
 Codes = NDArray[np.int64]
 """Labels as ``(judges, units)`` group indices; ``K`` and above is undetermined."""
@@ -100,16 +100,26 @@ def krippendorff_alpha(
     return _over_units(units.reshape(len(units), groups**2), alpha, draws=draws, rng=rng)
 
 
-def fleiss_kappa(codes: Codes, groups: int, *, draws: int, rng: np.random.Generator) -> Agreed:
-    """Fleiss' kappa, ``(P - P_e) / (1 - P_e)``, on the units that every judge decides.
+def fleiss_kappa(
+    codes: Codes, groups: int, *, draws: int, rng: np.random.Generator, raters: int | None = None
+) -> Agreed:
+    """Fleiss' kappa, ``(P - P_e) / (1 - P_e)``, on the units with exactly ``r`` labels.
 
     ``P`` is the mean over units of ``(sum_k n_k^2 - r) / (r (r - 1))``, ``P_e`` the sum of squared shares of
     all labels. Range ``-1 / (r - 1)`` to 1, higher is better; ``nan`` if only one group occurs. Units that a
     judge leaves undetermined are not in it: where abstention tells something, prefer alpha.
     Source: Fleiss 1971.
+
+    Args:
+        codes: ``(judges, units)``.
+        groups: The ``K`` groups of the taxonomy.
+        draws: Bootstrap resamples.
+        rng: Random stream.
+        raters: ``r``, two or more: three where every picture is shown to three of ten people; all judges if
+            ``None``.
     """
     votes = votes_of(codes, groups)
-    raters = len(codes)
+    raters = len(codes) if raters is None else raters
     votes = votes[votes.sum(axis=1) == raters]
 
     def kappa(sums: FloatArray) -> FloatArray:
@@ -153,7 +163,9 @@ def cohen_kappa(
 
     Range -1 to 1: 1 is perfect, 0 is chance; higher is better. ``nan`` when both always give one and the same
     label. It cannot tell which of the two is right, and a dominant group lowers it (the kappa paradox).
-    Source: Cohen 1960; interval from its asymptotic variance.
+    The interval is Wilson's of ``p_o``, for as many pictures as give the variance of Fleiss, Cohen and Everitt
+    1969: unlike ``kappa +- 1.96 SE`` it stays within the range, and has a width where two judges agree in all
+    pictures. Source: Cohen 1960.
 
     Args:
         first: ``(units,)`` labels of a judge.
@@ -170,7 +182,24 @@ def cohen_kappa(
         return Agreed(np.nan, np.nan, np.nan, n)
     with np.errstate(invalid="ignore"):  # a variance of 0 under perfect agreement
         result = cohens_kappa(table, wt="quadratic" if quadratic else None)
-    return Agreed(float(result.kappa), float(result.kappa_low), float(result.kappa_upp), n)
+    low, high = _kappa_interval(table, float(result.kappa), float(result.var_kappa), quadratic=quadratic)
+    return Agreed(float(result.kappa), low, high, n)
+
+
+def _kappa_interval(
+    table: FloatArray, kappa: float, variance: float, *, quadratic: bool
+) -> tuple[float, float]:
+    """Ends of kappa's interval, from the pair table ``(K, K)`` and the large-sample variance."""
+    n, place = table.sum(), np.arange(len(table))
+    apart = np.abs(place[:, None] - place)
+    distance = (apart / apart.max()) ** 2 if quadratic else (apart > 0).astype(float)
+    chance = 1 - float((np.outer(table.sum(axis=1), table.sum(axis=0)) * distance).sum() / n**2)
+    agreed = chance + kappa * (1 - chance)
+    spread = agreed * (1 - agreed)
+    known = variance > 0 and spread > 0
+    worth = spread / (variance * (1 - chance) ** 2) if known else n
+    low, high = ((end - chance) / (1 - chance) for end in wilson(agreed * worth, worth))
+    return min(max(float(low), -1.0), kappa), max(min(float(high), 1.0), kappa)
 
 
 def by_class(codes: Codes, groups: int, *, draws: int, rng: np.random.Generator) -> list[Agreed]:

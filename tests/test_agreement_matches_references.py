@@ -82,6 +82,19 @@ def test_fleiss_kappa_agrees_with_statsmodels(codes):
         assert found.value == pytest.approx(inter_rater.fleiss_kappa(votes_of(full, MISSING)), abs=1e-9)
 
 
+def test_fleiss_kappa_of_some_raters_of_many_is_that_of_their_votes():
+    rng = np.random.default_rng(0)
+    codes = np.full((6, 40), MISSING)
+    for unit in range(40):
+        shown = rng.permutation(6)[: 3 if unit < 30 else 2]
+        codes[shown, unit] = rng.integers(0, 3, len(shown))
+    found = sampled(fleiss_kappa, codes, raters=3)
+    assert found.n == 30
+    expected = inter_rater.fleiss_kappa(votes_of(codes[:, :30], MISSING))
+    assert found.value == pytest.approx(expected, abs=1e-9)
+    assert np.isnan(sampled(fleiss_kappa, codes).value), "no unit has six labels"
+
+
 GWET_EXAMPLE = """
 11.1 2232 3333 3333 2222 1234 4444 1121 2222 .555 ..11 ..3.
 """
@@ -160,6 +173,57 @@ def test_kappa_leaves_out_what_either_judge_does_not_decide():
     first, second = np.array([0, 1, 0, 2, 1]), np.array([0, 1, 1, 0, 2])
     found = cohen_kappa(first, second, 2)
     assert found.n == 3 and found.value == pytest.approx(cohen_kappa_score(first[:3], second[:3]))
+
+
+def drawn_pairs(rng, *, n, accuracy, women, draws):
+    """Pair tables of two judges who err independently, and the kappa that they truly have."""
+    errors = np.array([[accuracy, 1 - accuracy], [1 - accuracy, accuracy]])
+    law = np.einsum("k,ki,kj->ij", [women, 1 - women], errors, errors)
+    chance = (law.sum(axis=0) * law.sum(axis=1)).sum()
+    return rng.multinomial(n, law.ravel(), size=draws), (np.trace(law) - chance) / (1 - chance)
+
+
+def kappa_of(table):
+    """Cohen's kappa of a pair table."""
+    cells = np.repeat(np.arange(table.size), np.ravel(table))
+    size = round(table.size**0.5)
+    return cohen_kappa(cells // size, cells % size, size)
+
+
+def test_kappa_interval_stays_in_range_and_covers_where_the_usual_one_leaves_it():
+    tables, true = drawn_pairs(np.random.default_rng(0), n=40, accuracy=0.95, women=0.3, draws=400)
+    found = [kappa_of(table) for table in tables]
+    assert all(-1 <= each.low <= each.value <= each.high <= 1 for each in found)
+    usual = [inter_rater.cohens_kappa(table.reshape(2, 2)) for table in tables]
+    assert np.mean([each.kappa_upp > 1 for each in usual]) > 0.3
+    coverage = np.mean([each.low <= true <= each.high for each in found])
+    # Of 400 intervals that cover 95 %, fewer than 92 % do so by chance once in 300 times.
+    assert coverage > 0.92 > np.mean([each.kappa_low <= true <= each.kappa_upp for each in usual])
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30), st.booleans())
+def test_kappa_interval_is_in_range_whatever_the_labels(pairs, quadratic):
+    found = cohen_kappa(*np.array(pairs).T, 3, quadratic=quadratic)
+    if not np.isnan(found.value):
+        assert -1 <= found.low <= found.value <= found.high <= 1
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+def test_kappa_interval_of_many_pictures_is_that_of_statsmodels(quadratic):
+    rng = np.random.default_rng(1)
+    first = rng.integers(0, 4, 4000)
+    second = np.where(rng.random(4000) < 0.7, first, rng.integers(0, 4, 4000))
+    found = cohen_kappa(first, second, 4, quadratic=quadratic)
+    table = np.zeros((4, 4))
+    np.add.at(table, (first, second), 1)
+    usual = inter_rater.cohens_kappa(table, wt="quadratic" if quadratic else None)
+    assert (found.low, found.high) == pytest.approx((usual.kappa_low, usual.kappa_upp), abs=1e-3)
+
+
+def test_kappa_of_two_judges_who_always_agree_has_a_width():
+    found = cohen_kappa(np.array([0, 1] * 10), np.array([0, 1] * 10), 2)
+    # Wilson's lower end of 20 of 20 is 0.8389; chance agreement is one half.
+    assert found.low == pytest.approx((0.838875 - 0.5) / 0.5, abs=1e-5) and found.high == 1
 
 
 def test_six_races_of_the_test_bed():
