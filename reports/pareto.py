@@ -53,18 +53,27 @@ def planes(readings: Sequence[Reading], key: Key) -> list[Plane]:
     return [plane for plane in found if len(plane.points) > 1]
 
 
-def price_of_fairness(readings: Sequence[Reading], key: Key, failures: Failures) -> Figure | None:
-    """Every method as a point, one panel per price; ``None`` where no price was measured."""
+def price_of_fairness(
+    readings: Sequence[Reading], key: Key, failures: Failures, *, name: str = "pareto"
+) -> Figure | None:
+    """Every method as a point, one panel per price; ``None`` where no price was measured.
+
+    Args:
+        readings: The methods.
+        key: The primary number.
+        failures: The gates that they do not pass.
+        name: Anchor of the figure, and prefix of the ids in its pictures.
+    """
     found = planes(readings, key)
     if not found:
         return None
     panels = []
     for plane in found:
-        picture = plane_picture(plane, failures, _base(readings), name=f"pareto-{plane.price.name}")
+        picture = plane_picture(plane, failures, _base(readings), name=f"{name}-{plane.price.name}")
         panels.append(Panel(plane.price.title, picture))
     rows = {reading.label: [reading.at(key)] for reading in readings}
     return Figure(
-        "pareto",
+        name,
         finding(found),
         panels,
         LEGEND,
@@ -72,7 +81,7 @@ def price_of_fairness(readings: Sequence[Reading], key: Key, failures: Failures)
         "values; shaded is what they beat. A method in the shade may still belong on the front, unless "
         "another beats it beyond the 95% intervals (thin lines, cut at the edge) on both axes. "
         f"{_axes(found)} {pictures_behind(rows)}",
-        _points_table(readings, key, found, failures),
+        _points_table(readings, key, found, failures, name=f"{name}-data"),
         key=[
             (str(place + 1), shape_of(r.label, _base(readings), failures), r.label)
             for place, r in enumerate(readings)
@@ -250,7 +259,9 @@ MEANINGS = {
 }
 
 
-def _points_table(readings: Sequence[Reading], key: Key, found: Sequence[Plane], failures: Failures) -> Table:
+def _points_table(
+    readings: Sequence[Reading], key: Key, found: Sequence[Plane], failures: Failures, *, name: str
+) -> Table:
     columns = ["Method", f"Distance, {attribute(key.attributes)}"]
     for plane in found:
         columns += [plane.price.title, f"Front by {plane.price.name}"]
@@ -261,7 +272,7 @@ def _points_table(readings: Sequence[Reading], key: Key, found: Sequence[Plane],
             cells += _standing_cells(plane, reading.label)
         rows.append(Row([*cells, _gates(reading, failures)]))
     about = "95% intervals; the front is by values, and a method behind it names one that beats it"
-    return Table("pareto-data", "Fairness against its price", [*columns, "Gates"], rows, about)
+    return Table(name, "Fairness against its price", [*columns, "Gates"], rows, about)
 
 
 def _standing_cells(plane: Plane, label: str) -> list[Cell]:

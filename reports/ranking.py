@@ -110,6 +110,19 @@ def layer_words(label: str, plane: Plane) -> str:
     return f"{ordinal(layer)} (may be 1st)" if open_first else ordinal(layer)
 
 
+EVIDENCE = {
+    "verified": "a sample of its pictures was made again from the intervention and agreed",
+    "recomputed": "its numbers were recomputed from the labels that came with it",
+    "reported": "its numbers are the submitter’s; no labels came with them",
+}
+"""What stands behind a row, the strongest first."""
+
+
+def evidence(row: BoardRow) -> str:
+    """What stands behind the row: a word of ``EVIDENCE``."""
+    return getattr(row, "evidence", "reported")
+
+
 def _place(row: BoardRow, key: Key | None) -> tuple[bool, int, str, float, str]:
     """Above the line first; then tie group, point estimate and label."""
     estimate = Reading.of(row.result).at(key) if key else None

@@ -26,17 +26,32 @@ def check(entries: Entries = Path("reports/entries")) -> None:
     typer.echo(f"{len(board.check(entries))} entries in {entries} are valid")
 
 
-@app.command(epilog=examples("evenhand board build", "evenhand board build --check"))
+@app.command(
+    epilog=examples(
+        "evenhand board build",
+        "evenhand board build --check",
+        "evenhand board build --site site --run runs/mini",
+    )
+)
 def build(
     entries: Entries = Path("reports/entries"),
     out: Annotated[Path, typer.Option(metavar="FILE", help="The board.")] = Path("leaderboard.md"),
     only_check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if out of date.")] = False,
+    site: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the board as pages, too.")] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option("--run", metavar="RUN", help="Run whose pictures the pages show; may be repeated."),
+    ] = None,
 ) -> None:
     """Build the leaderboard from the published entries."""
-    from evenhand.bench import board
+    from evenhand.bench import board, board_site
 
+    board_site.check_options(site, runs=runs or (), only_check=only_check)
     board.build(entries, out, check=only_check)
     typer.echo(f"board: {out}" + (" is up to date" if only_check else ""))
+    if site is not None:
+        files = board_site.build_site(entries, site, runs=runs or ())
+        typer.echo(f"site: {site / 'index.html'} and {files - 1} more files")
 
 
 @app.command(epilog=examples("evenhand board submit runs/mini"))

@@ -1,0 +1,164 @@
+"""A method's page: what it is, its numbers beside the untreated model, and how to reproduce them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.result import BoardRow, Run
+from evenhand.reports import sections
+from evenhand.reports.figures import Figure, by_judge, cells, overview
+from evenhand.reports.judges import dependence_table
+from evenhand.reports.method_table import cost_table, measures_table
+from evenhand.reports.pareto import DISTANCE, strengths
+from evenhand.reports.pictures import Strip, strips
+from evenhand.reports.published import entry_name, version_key
+from evenhand.reports.ranking import EVIDENCE, Ranking, evidence, layer_words, rank_words, title_of
+from evenhand.reports.reading import BASE, Reading
+from evenhand.reports.site_index import version_terms
+from evenhand.reports.site_judge import ROLES
+from evenhand.reports.site_map import SiteMap
+from evenhand.reports.site_position import position
+from evenhand.reports.tables import Table
+from evenhand.reports.words import attribute, listing, with_interval
+
+
+def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequence[Run]) -> dict[str, Any]:
+    """What a method's page places."""
+    card, key, own = row.result.spec.method, ranking.key, Reading.of(row.result)
+    shown = _beside_base(ranking, own)
+    figures = _figures(ranking, own, shown)
+    tables = {
+        "measures": measures_table(shown, key),
+        "comparisons": sections.comparisons_table([own]),
+        "dependence": dependence_table(shown, key) if key else None,
+        "cost": _cost(ranking, shown),
+        "coverage": sections.coverage_table([reading.result for reading in shown]),
+        "labels": sections.labels_table([row.result]),
+    }
+    provenance = sections.provenance_tables([row.result])
+    every = [*tables.values(), *(figure.table for figure in figures), *provenance]
+    return tables | {
+        "title": card.label,
+        "suite": title_of(row.result),
+        "suite_href": pages.suite(ranking),
+        "standing": _standing(ranking, row),
+        "gates": row.failed_gates,
+        "facts": _facts(ranking, own, row),
+        "card": sections.method_cards([row.result])[0],
+        "figures": figures,
+        "strips": _strips(ranking, row, runs),
+        "judges_here": [
+            (judge.name, ROLES.get(judge.role, judge.role), pages.judge(judge))
+            for judge in row.result.spec.judges
+        ],
+        "version": version_terms(ranking),
+        "provenance": provenance,
+        "notes": row.result.notes,
+        "evidence": (evidence(row), EVIDENCE[evidence(row)]),
+        "commands": _commands(ranking, row),
+        "evenhand": row.result.environment.evenhand,
+        "others": _elsewhere(ranking, row, pages),
+        "entries": _entries(ranking, row, pages),
+        "downloads": [*(table for table in every if table), sections.estimates_table([own])],
+    }
+
+
+def _beside_base(ranking: Ranking, own: Reading) -> list[Reading]:
+    """The untreated model, if it is another, then the method."""
+    base = [reading for reading in ranking.readings if reading.is_base]
+    return [own] if own.is_base else [*base, own]
+
+
+def _cost(ranking: Ranking, shown: Sequence[Reading]) -> Table:
+    timings = {row.result.spec.method.label: row.timing for row in ranking.rows if row.timing}
+    return cost_table(shown, timings)
+
+
+def _standing(ranking: Ranking, row: BoardRow) -> str:
+    """Where the method stands, in a sentence."""
+    if row.failed_gates:
+        return "Below the line: it does not pass every gate and is not ranked."
+    if row.rank_low is None:
+        return "Not ranked."
+    peers = [other.result.spec.method.label for other in ranking.rows if other.tie_group == row.tie_group]
+    peers.remove(row.result.spec.method.label)
+    of = sum(other.rank_low is not None for other in ranking.rows)
+    apart = f", not to be told apart from {listing(peers)}" if peers else ""
+    return f"Group {rank_words(row)} of {of} ranked methods{apart}."
+
+
+def _facts(ranking: Ranking, own: Reading, row: BoardRow) -> list[tuple[str, str]]:
+    """The figures of the first screen."""
+    key = ranking.key
+    estimate = own.at(key) if key else None
+    facts = [(rank_words(row), "tie group and ranks that the data allow")]
+    if estimate is not None and key is not None:
+        facts.append((with_interval(estimate), f"{DISTANCE}, {attribute(key.attributes)}; 0 is even"))
+    for plane in ranking.planes:
+        facts.append((layer_words(own.label, plane), f"front of fairness and {plane.price.kept}"))
+    return [*facts, (evidence(row), "evidence behind the row")]
+
+
+def _figures(ranking: Ranking, own: Reading, shown: Sequence[Reading]) -> list[Figure]:
+    """Distances, fronts, strengths, cells, and the judges one by one, where they were measured."""
+    key = ranking.key
+    if key is None:
+        return []
+    curve = [curve for curve in ranking.curves if own.label in curve.labels]
+    every = [Reading.of(each.result) for each in ranking.every]
+    found = [
+        overview(shown, key),
+        position(ranking, own, key),
+        strengths(every, key, ranking.failures, curves=curve, ranked=ranking.readings),
+        cells(shown, key.attributes),
+        by_judge([own], key),
+    ]
+    return [figure for figure in found if figure]
+
+
+def _strips(ranking: Ranking, row: BoardRow, runs: Sequence[Run]) -> list[Strip]:
+    """The same prompts and seeds under the untreated model and the method, from the run it came from."""
+    label, digest = row.result.spec.method.label, row.result.spec.method.intervention
+    for run in runs:
+        own = next((result for result in run.results if result.spec.method.label == label), None)
+        if own is None or version_key(own) != version_key(row.result):
+            continue
+        if own.spec.method.intervention != digest:
+            raise EvenhandError(
+                f"run {run.folder} fitted {label!r} differently from its entry ({digest[:12]}); "
+                "give the run that the entry was submitted from"
+            )
+        there = {result.spec.method.label for result in run.results}
+        return strips(run, [name for name in dict.fromkeys([ranking.base or label, label]) if name in there])
+    return []
+
+
+def _commands(ranking: Ranking, row: BoardRow) -> list[str]:
+    """What draws, judges and measures the row again, and what compares it."""
+    spec = row.result.spec
+    folder, suite, label = f"runs/{ranking.stem}", shlex.quote(spec.suite), shlex.quote(spec.method.label)
+    others = [] if spec.method.name == BASE else [f"--method {label}"]
+    methods = " ".join([f"--method {BASE}", *others])
+    return [
+        f"evenhand run {suite} {methods} --out {folder}",
+        f"evenhand board submit {folder} --entries my-entries",
+    ]
+
+
+def _entries(ranking: Ranking, row: BoardRow, pages: SiteMap) -> list[tuple[str, str, str]]:
+    """Label, name and download of the method's entry, and of those of its other strengths."""
+    own = row.result.spec.method.label
+    labels = next((set(curve.labels) for curve in ranking.curves if curve.own == own), {own})
+    found = [(each.result.spec.method.label, entry_name(each.result)) for each in ranking.every]
+    return [(label, name, pages.entry(name)) for label, name in found if label in labels]
+
+
+def _elsewhere(ranking: Ranking, row: BoardRow, pages: SiteMap) -> list[tuple[str, str]]:
+    """Pages of the same method on other suites."""
+    label = row.result.spec.method.label
+    return [
+        (stem, path) for (stem, name), path in pages.methods.items() if name == label and stem != ranking.stem
+    ]
