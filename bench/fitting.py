@@ -90,12 +90,12 @@ class CountedSample:
             self.progress.advance(len(images))
 
         self.progress.advance(len(prompts) - len(missing))
-        self.sampler(
+        self.sampler.draw(
             [prompts[i] for i in missing],
             [seeds[i] for i in missing],
+            on_batch=keep,
             intervention=intervention,
             negative_prompt=negative_prompt,
-            on_batch=keep,
         )
         return np.stack([picture[0] for picture in found if picture is not None])
 

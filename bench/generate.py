@@ -120,7 +120,7 @@ class Drawing:
             progress.advance(len(images))
 
         texts, seeds = [job.text for job in jobs], [job.item.seed for job in jobs]
-        self.sampler(texts, seeds, intervention=intervention, on_batch=keep)
+        self.sampler.draw(texts, seeds, on_batch=keep, intervention=intervention)
         return statuses
 
 

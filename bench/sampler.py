@@ -9,8 +9,10 @@ from __future__ import annotations
 import copy
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 
 import numpy as np
@@ -27,6 +29,9 @@ from evenhand.methods.steering import Batch, Site, Steering, Step
 
 Drawn = tuple[Images, NDArray[np.bool_]]
 """Pictures of a batch, and which of them are finite."""
+
+AHEAD = 2
+"""Batches per core that may be begun before the first of them is handed over."""
 
 SOLVERS = {
     "dpmsolver++": "DPMSolverMultistepScheduler",
@@ -60,6 +65,7 @@ class Sampler:
         scale = 2 ** (len(model.vae.config.block_out_channels) - 1)
         channels = model.unet.config.in_channels
         self._now = threading.local()
+        self._stopped = threading.Event()
         self._latent_shape = (channels, protocol.height // scale, protocol.width // scale)
 
     def __call__(
@@ -69,9 +75,28 @@ class Sampler:
         *,
         intervention: Intervention | None = None,
         negative_prompt: str = "",
-        on_batch: Callable[[int, Images, NDArray[np.bool_]], None] | None = None,
     ) -> Images:
-        """Pictures ``(n, height, width, 3)`` of ``prompts``, one per seed.
+        """Pictures ``(n, height, width, 3)`` of ``prompts``, one per seed; see :meth:`draw`."""
+        made = [np.empty((0, self.protocol.height, self.protocol.width, 3), dtype=np.uint8)]
+        self.draw(
+            prompts,
+            seeds,
+            intervention=intervention,
+            negative_prompt=negative_prompt,
+            on_batch=lambda start, images, finite: made.append(images),
+        )
+        return np.concatenate(made)
+
+    def draw(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        on_batch: Callable[[int, Images, NDArray[np.bool_]], None],
+        intervention: Intervention | None = None,
+        negative_prompt: str = "",
+    ) -> None:
+        """Draw the pictures of ``prompts``, one per seed, and hand them over; few are held at a time.
 
         Every batch has the protocol's size: the last one is filled up with copies that are dropped, since
         another batch shape may select other kernels and change a picture's last bits.
@@ -79,46 +104,50 @@ class Sampler:
         Args:
             prompts: ``n`` prompts, mixed freely.
             seeds: ``n`` seeds of the initial noise.
+            on_batch: Called after every batch, in order, with its first index, its pictures, and which of
+                them are finite; a picture that a broken edit turned into NaN is black and marked ``False``.
             intervention: What a fitted method changes; its ``weights`` are in force during the call.
             negative_prompt: Text of the unconditional branch.
-            on_batch: Called after every batch with its first index, its pictures, and which of them are
-                finite; a picture that a broken edit turned into NaN is black and marked ``False``.
         """
         intervention = intervention or Intervention()
         size = self.protocol.batch
         pairs = list(zip(prompts, seeds, strict=True))
         batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
         filled = [batch + [batch[-1]] * (size - len(batch)) for batch in batches]
-        made = [np.empty((0, self.protocol.height, self.protocol.width, 3), dtype=np.uint8)]
+        tasks = [partial(self._batch, batch, intervention, negative_prompt) for batch in filled]
         hooked = self.model.features(intervention.sites(), self._feature)
-        with self.model.edited(intervention.weights), hooked:
-            drawn = self._all(
-                [partial(self._batch, batch, intervention, negative_prompt) for batch in filled]
-            )
+        with self.model.edited(intervention.weights), hooked, closing(self._all(tasks)) as drawn:
             for number, (images, finite) in enumerate(drawn):
                 kept = len(batches[number])
-                made.append(images[:kept])
-                if on_batch:
-                    on_batch(number * size, images[:kept], finite[:kept])
-        return np.concatenate(made)
+                on_batch(number * size, images[:kept], finite[:kept])
 
-    def _all(self, tasks: list[Callable[[], Drawn]]) -> Iterator[Drawn]:
+    def _all(self, tasks: Sequence[Callable[[], Drawn]]) -> Generator[Drawn, None, None]:
         """Results in order. On the CPU every core draws batches of its own with one thread.
 
         One thread per batch makes a picture independent of the number of cores, and on small models it is
-        faster than splitting every operation over the cores.
+        faster than splitting every operation over the cores. After a fault or Ctrl-C, batches that are
+        being drawn end at their next step.
         """
         if self.model.device.type != "cpu":
             yield from (task() for task in tasks)
             return
+        cores = os.cpu_count() or 1
         threads = torch.get_num_threads()
+        self._stopped.clear()
         try:
-            with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                futures = [pool.submit(task) for task in tasks]
+            with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                # Not all at once: results that wait for their turn fill the memory.
+                waiting: deque[Future[Drawn]] = deque()
                 try:
-                    yield from (future.result() for future in futures)
+                    for task in tasks:
+                        waiting.append(pool.submit(task))
+                        if len(waiting) > AHEAD * cores:
+                            yield waiting.popleft().result()
+                    while waiting:
+                        yield waiting.popleft().result()
                 finally:
-                    for future in futures:
+                    self._stopped.set()
+                    for future in waiting:
                         future.cancel()
         finally:
             torch.set_num_threads(threads)
@@ -151,6 +180,8 @@ class Sampler:
         uncond, conditional, *branches = (text.states.to(unet.dtype) for text in texts)
         extra = self._conditioning(texts)
         for index, t in enumerate(scheduler.timesteps):
+            if self._stopped.is_set():
+                raise CancelledError("drawing was stopped")
             step = Step(index, self.protocol.steps, t, self.protocol.guidance)
             states = torch.cat([uncond, steering.text(step, conditional, latents), *branches])
             stacked = scheduler.scale_model_input(torch.cat([latents] * len(texts)), t)

@@ -76,7 +76,7 @@ def test_a_broken_edit_is_marked_and_not_passed_off_as_a_picture(model, sampler)
     name, value = next(iter(model.cross_attention().items()))
     marks = []
     broken = Intervention(weights={name: torch.full_like(value, torch.nan)})
-    sampler(
+    sampler.draw(
         PROMPTS[:1], [1], intervention=broken, on_batch=lambda start, images, finite: marks.extend(finite)
     )
     assert marks == [False]
