@@ -17,7 +17,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.calibration import confusion_matrix
 from evenhand.metrics.correction import inverse_of, invert
 from evenhand.metrics.prediction_powered import powered_mean
-from evenhand.metrics.representation import FloatArray
+from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.uncertainty import wilson
 
 SMALL_EXPECTED = 5.0
@@ -40,7 +40,7 @@ class HomogeneityTest(NamedTuple):
         statistic: Pearson's chi-square.
         freedom: Degrees of freedom; 0 where there is nothing to compare.
         p_value: From the chi-square law, or from simulated tables of the same margins where a count of under
-            5 is expected; ``nan`` where there is nothing to compare.
+            5 is expected or the counts are no whole numbers; ``nan`` where there is nothing to compare.
     """
 
     table: FloatArray
@@ -69,6 +69,40 @@ def homogeneity(table: ArrayLike, *, rng: np.random.Generator) -> HomogeneityTes
     return HomogeneityTest(np.asarray(counts, float), float(found.statistic), int(found.dof), p_value)
 
 
+def weighed_homogeneity(
+    weights: FloatArray, typical: FloatArray, *, rng: np.random.Generator
+) -> HomogeneityTest:
+    """The same for anchors that were chosen with unequal chances, which differ between strata and outcomes.
+
+    Of an outcome's pictures in a stratum, ``W q`` of the pool, about ``W q / r`` come to be anchors of weight
+    ``r``, a Poisson number. So the statistic is ``sum (w - W q)^2 / (W q r)`` with the pooled shares ``q``,
+    Pearson's where all weights are equal, and its law is that of tables drawn so. An outcome that by chance
+    has no anchor in a stratum counts with the weight that it would have had.
+
+    Args:
+        weights: ``(S, C)`` sums of the weights ``1 / probability``.
+        typical: ``(S, C)`` weight ``r`` of an anchor, above 0.
+        rng: Random stream of the simulated tables.
+    """
+    kept = weights.sum(axis=1) > 0, weights.sum(axis=0) > 0
+    if min(kept[0].sum(), kept[1].sum()) < 2:
+        return HomogeneityTest(weights, 0.0, 0, float("nan"))
+    table, weight = weights[kept[0]][:, kept[1]], typical[kept[0]][:, kept[1]]
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
+    statistic = _distance(table, weight)
+    drawn = rng.poisson(expected / weight, size=(TABLES, *table.shape)) * weight
+    p_value = (1 + (_distance(drawn, weight) >= statistic - 1e-9).sum()) / (1 + TABLES)
+    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+    return HomogeneityTest(weights, float(statistic), freedom, float(p_value))
+
+
+def _distance(tables: FloatArray, weight: FloatArray) -> FloatArray:
+    """The statistic of tables ``(..., S, C)``; what does not occur adds nothing."""
+    rows, columns = tables.sum(axis=-1, keepdims=True), tables.sum(axis=-2, keepdims=True)
+    expected = ratio(rows * columns, rows.sum(axis=-2, keepdims=True))
+    return np.asarray(np.nansum(ratio((tables - expected) ** 2, expected * weight), axis=(-2, -1)))
+
+
 def errors_by_stratum(
     truth: NDArray[np.int64],
     answers: NDArray[np.int64],
@@ -76,6 +110,7 @@ def errors_by_stratum(
     *,
     groups: int,
     rng: np.random.Generator,
+    weights: FloatArray | None = None,
 ) -> list[HomogeneityTest]:
     """Whether a judge errs alike in all strata, one test within each true group.
 
@@ -90,14 +125,40 @@ def errors_by_stratum(
         strata: ``(n,)`` indices from 0.
         groups: Number of groups ``K``.
         rng: Random stream of simulated p-values.
+        weights: ``(n,)``, the inverse of each anchor's chance of being chosen; equal if ``None``. Strata must
+            not part what was chosen together: chances may depend on the stratum and on the judge's answer.
     """
     outcome = np.where(answers == groups, ABSTAINED, np.where(answers == truth, RIGHT, WRONG))
-    tests = []
+    size, tests = int(strata.max(initial=0)) + 1, []
     for group in range(groups):
-        table = np.zeros((int(strata.max(initial=0)) + 1, 3), int)
-        np.add.at(table, (strata[truth == group], outcome[truth == group]), 1)
-        tests.append(homogeneity(table, rng=rng))
+        own = truth == group
+        table = _sums(strata[own], outcome[own], size, None if weights is None else weights[own])
+        if weights is None:
+            tests.append(homogeneity(table, rng=rng))
+        else:
+            # What an outcome's anchors weigh shows in all anchors of its answers, whatever they truly show.
+            likewise = np.where(answers == groups, ABSTAINED, np.where(answers == group, RIGHT, WRONG))
+            typical = _typical(strata, likewise, size, weights)
+            tests.append(weighed_homogeneity(table, typical, rng=rng))
     return tests
+
+
+def _sums(
+    strata: NDArray[np.int64], outcome: NDArray[np.int64], size: int, weights: FloatArray | None
+) -> FloatArray:
+    """Anchors, or their weights, by stratum and outcome, ``(S, 3)``."""
+    table = np.zeros((size, 3))
+    np.add.at(table, (strata, outcome), 1.0 if weights is None else weights)
+    return table
+
+
+def _typical(
+    strata: NDArray[np.int64], outcome: NDArray[np.int64], size: int, weights: FloatArray
+) -> FloatArray:
+    """Mean weight by stratum and outcome, ``(S, 3)``: of the outcome or of all, where a stratum has none."""
+    count, total = _sums(strata, outcome, size, None), _sums(strata, outcome, size, weights)
+    found, over = ratio(total, count), ratio(total.sum(axis=0), count.sum(axis=0))
+    return np.where(np.isnan(found), np.where(np.isnan(over), weights.mean(), over), found)
 
 
 class Discrepancy(NamedTuple):

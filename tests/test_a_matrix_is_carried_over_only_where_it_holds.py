@@ -69,6 +69,56 @@ def test_the_test_of_strata_keeps_its_level():
     assert np.mean(np.array(found) < 0.05) <= 0.10
 
 
+def chosen_by_answer(rng, *, judges):
+    """Anchors of two strata; in the first, answers of group 0 are taken a quarter as often as all others."""
+    truth, strata = rng.integers(0, 2, 1600), np.repeat([0, 1], 800)
+    matrices = np.stack(judges)[strata, truth]
+    answers = (rng.random(1600)[:, None] > matrices.cumsum(axis=1)).sum(axis=1)
+    chance = np.where((strata == 0) & (answers == 0), 0.2, 0.8)
+    kept = rng.random(1600) < chance
+    return truth[kept], answers[kept], strata[kept], 1 / chance[kept]
+
+
+def rejections(judges, *, weighed, repetitions):
+    """How often the test finds a true group in which the judge errs unlike in two strata."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(repetitions):
+        *anchors, weights = chosen_by_answer(rng, judges=judges)
+        given = weights if weighed else None
+        tests = transport.errors_by_stratum(*anchors, groups=2, rng=rng, weights=given)
+        found.append(min(test.p_value for test in tests) < 0.025)
+    return np.mean(found)
+
+
+def test_anchors_chosen_by_the_judges_answer_are_weighed_before_strata_are_compared(monkeypatch):
+    monkeypatch.setattr(transport, "TABLES", 499)
+    same, unlike = [JUDGE, JUDGE], [JUDGE, np.array([[0.75, 0.2, 0.05], [0.08, 0.9, 0.02]])]
+    assert rejections(same, weighed=True, repetitions=100) <= 0.10
+    assert rejections(same, weighed=False, repetitions=30) > 0.5, "unweighed, the choice looks like an error"
+    assert rejections(unlike, weighed=True, repetitions=30) > 0.9
+
+
+def test_equal_weights_test_what_plain_anchors_do():
+    rng = np.random.default_rng(2)
+    truth, strata = rng.integers(0, 2, 900), rng.integers(0, 3, 900)
+    answers = answers_of(rng, truth, JUDGE)
+    plain = transport.errors_by_stratum(truth, answers, strata, groups=2, rng=rng)
+    weighed = transport.errors_by_stratum(
+        truth, answers, strata, groups=2, rng=rng, weights=np.full(900, 4.0)
+    )
+    for one, other in zip(plain, weighed, strict=True):
+        assert other.statistic == near(one.statistic) and other.freedom == one.freedom
+        assert other.table == near(4 * one.table) and other.p_value == near(one.p_value, 0.05)
+
+
+def test_weighed_strata_without_errors_have_nothing_to_compare():
+    truth, strata = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    tests = transport.errors_by_stratum(
+        truth, truth, strata, groups=2, rng=np.random.default_rng(0), weights=np.array([1.0, 2, 3, 4])
+    )
+    assert all(np.isnan(test.p_value) and test.freedom == 0 for test in tests)
+
+
 def stratum(rng, *, matrix, share, anchors=150, pool=3000):
     truth = (rng.random(anchors) > share).astype(int)
     rest = (rng.random(pool) > share).astype(int)
