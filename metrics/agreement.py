@@ -163,9 +163,9 @@ def cohen_kappa(
 
     Range -1 to 1: 1 is perfect, 0 is chance; higher is better. ``nan`` when both always give one and the same
     label. It cannot tell which of the two is right, and a dominant group lowers it (the kappa paradox).
-    The interval is Wilson's of ``p_o``, for as many pictures as give the variance of Fleiss, Cohen and Everitt
-    1969: unlike ``kappa +- 1.96 SE`` it stays within the range, and has a width where two judges agree in all
-    pictures. Source: Cohen 1960.
+    The interval is Wilson's of ``p_o``, for as many pictures as give the variance of Fleiss, Cohen and
+    Everitt 1969: unlike ``kappa +- 1.96 SE`` it stays within the range, and has a width where two judges
+    agree in all pictures. Source: Cohen 1960.
 
     Args:
         first: ``(units,)`` labels of a judge.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,13 @@ class Answer:
     status: tuple[str, ...]
 
 
+Aspect = Literal["crop", "order", "text"]
+"""A choice that should not matter: the cut of the picture, the order of options, the wording of texts."""
+
+Variants = dict[Aspect, tuple[dict[str, Answer], ...]]
+"""Aspect to the answers (attribute to answer) under each choice; the first is the judge's usual one."""
+
+
 class Judge(ABC):
     """One classifier of perceived attributes."""
 
@@ -57,6 +65,13 @@ class Judge(ABC):
     @abstractmethod
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of ``info.taxonomies``."""
+
+    def variants(self, images: Images) -> Variants:
+        """What the judge answers under other choices that should not matter, for its audit.
+
+        An aspect in which the judge has no choice is not there.
+        """
+        return {}
 
 
 class ZeroShotJudge(Judge):

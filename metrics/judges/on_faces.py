@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from evenhand.metrics.faces import Cut, FaceFinder
-from evenhand.metrics.judges.base import Answer, Images, Judge
+from evenhand.metrics.judges.base import Answer, Images, Judge, Variants
 
 
 class OnFaces(Judge):
@@ -34,18 +36,45 @@ class OnFaces(Judge):
 
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of ``info.taxonomies``."""
+        crops, shown, status = self._crops(images)
+        return self._spread(self._judge.label(crops) if shown else {}, shown, status)
+
+    def variants(self, images: Images) -> Variants:
+        """Those of the judge on the faces; and ``crop``, the face with its margin or all of the picture.
+
+        A judge that reads aligned or tightly cut faces has never seen a whole picture, so that its answer to
+        one says nothing.
+        """
+        crops, shown, status = self._crops(images)
+        found: Variants = {
+            aspect: tuple(self._spread(answers, shown, status) for answers in choices)
+            for aspect, choices in (self._judge.variants(crops) if shown else {}).items()
+        }
+        if self._cut == "face":
+            face = self._spread(self._judge.label(crops) if shown else {}, shown, status)
+            found["crop"] = (face, self._judge.label(images))
+        return found
+
+    def _crops(self, images: Images) -> tuple[Images, list[int], list[str]]:
+        """The largest faces, the pictures that they are from, and the status of every picture."""
         seen = [self._finder.look(image) for image in images]
         shown = [index for index, one in enumerate(seen) if one.faces]
         crops = [self._finder.cut(images[index], seen[index].faces[0], self._cut) for index in shown]
-        answers = self._judge.label(np.stack(crops)) if crops else {}
+        return np.stack(crops) if crops else images[:0], shown, [one.status for one in seen]
+
+    def _spread(
+        self, answers: Mapping[str, Answer], shown: Sequence[int], status: Sequence[str]
+    ) -> dict[str, Answer]:
+        """The answers for the pictures with a face, set among those without."""
         return {
-            attribute: self._spread(answers.get(attribute), shown, [one.status for one in seen], len(groups))
+            attribute: self._spread_one(answers.get(attribute), shown, status, len(groups))
             for attribute, groups in self.info.taxonomies.items()
         }
 
     @staticmethod
-    def _spread(answer: Answer | None, shown: list[int], status: list[str], groups: int) -> Answer:
-        """The answers for the pictures with a face, set among those without."""
+    def _spread_one(
+        answer: Answer | None, shown: Sequence[int], status: Sequence[str], groups: int
+    ) -> Answer:
         probabilities = np.tile(np.eye(groups + 1)[-1], (len(status), 1))
         said = list(status)
         if answer is not None:

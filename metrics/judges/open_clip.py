@@ -22,7 +22,7 @@ from torch.nn.functional import normalize
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics import taxonomies
 from evenhand.metrics.faces import finder
-from evenhand.metrics.judges.base import Answer, DifferentiableJudge, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.base import Answer, DifferentiableJudge, Images, Judge, JudgeInfo, Variants
 from evenhand.metrics.judges.folder import in_batches, require, version
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.pixels import shown
@@ -121,13 +121,27 @@ class OpenClipJudge(DifferentiableJudge):
 
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of the words."""
+        return self._answers(self._embed_images(images), self._anchors)
+
+    def variants(self, images: Images) -> Variants:
+        """``text``: each template alone, where there are several."""
+        if len(self._templates) < 2:
+            return {}
         pictures = self._embed_images(images)
-        status = ("ok",) * len(images)
-        shares = {name: self._softmax(pictures, anchors) for name, anchors in self._anchors.items()}
+        return {
+            "text": tuple(
+                self._answers(pictures, self._anchors_of([template])) for template in self._templates
+            )
+        }
+
+    def _answers(self, pictures: Tensor, anchors: Mapping[str, Tensor]) -> dict[str, Answer]:
+        """Answers from embeddings of ``n`` pictures and of each attribute's groups."""
+        status = ("ok",) * len(pictures)
+        shares = {name: self._softmax(pictures, texts) for name, texts in anchors.items()}
         for attribute, fine in self._coarser.items():
             shares[attribute] = taxonomies.regroup(shares[fine], list(self._words[fine]), attribute)
         return {
-            name: Answer(np.column_stack([found, np.zeros(len(images))]), status)
+            name: Answer(np.column_stack([found, np.zeros(len(pictures))]), status)
             for name, found in shares.items()
         }
 
@@ -172,13 +186,16 @@ class OpenClipJudge(DifferentiableJudge):
     @cached_property
     def _anchors(self) -> dict[str, Tensor]:
         """Attribute to one unit embedding per group, ``(K, d)``."""
+        return self._anchors_of(self._templates)
+
+    def _anchors_of(self, templates: Sequence[str]) -> dict[str, Tensor]:
         return {
-            attribute: torch.stack([self._anchor(words) for words in groups.values()])
+            attribute: torch.stack([self._anchor(words, templates) for words in groups.values()])
             for attribute, groups in self._words.items()
         }
 
-    def _anchor(self, words: Sequence[str]) -> Tensor:
-        texts = [template.format(word) for word in words for template in self._templates]
+    def _anchor(self, words: Sequence[str], templates: Sequence[str]) -> Tensor:
+        texts = [template.format(word) for word in words for template in templates]
         return normalize(self._embed_texts(texts).mean(dim=0), dim=0)
 
     @torch.inference_mode()

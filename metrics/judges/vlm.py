@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -18,7 +18,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.faces import finder
-from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo, Variants
 from evenhand.metrics.judges.folder import require, version
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
@@ -111,14 +111,21 @@ class VlmJudge(Judge):
 
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of ``info.taxonomies``."""
-        answers = {attribute: self._ask(attribute, images) for attribute in QUESTIONS}
-        for attribute, fine in COARSER.items():
-            shares, unsure = np.split(answers[fine].probabilities, [-1], axis=1)
-            merged = taxonomies.regroup(shares, taxonomies.groups(fine), attribute)
-            answers[attribute] = Answer(np.column_stack([merged, unsure]), answers[fine].status)
-        return answers
+        return _with_coarser({attribute: _agreed(self._ask(attribute, images)) for attribute in QUESTIONS})
 
-    def _ask(self, attribute: str, images: Images) -> Answer:
+    def variants(self, images: Images) -> Variants:
+        """``order``: the answers to each order of the options by itself."""
+        told = {attribute: self._ask(attribute, images) for attribute in QUESTIONS}
+        status = ("ok",) * len(images)
+        return {
+            "order": tuple(
+                _with_coarser({attribute: Answer(one[number], status) for attribute, one in told.items()})
+                for number in range(self._orders)
+            )
+        }
+
+    def _ask(self, attribute: str, images: Images) -> NDArray[np.float64]:
+        """Probabilities ``(orders, n, K + 1)``, one for each order in which the options are listed."""
         what, words = QUESTIONS[attribute]
         options = [words[group] for group in taxonomies.groups(attribute)] + [CANNOT_TELL]
         told = []
@@ -126,9 +133,7 @@ class VlmJudge(Judge):
             prompt = self._prompt(question(what, [options[index] for index in order]))
             shares = self._letters(images, prompt, len(options))
             told.append(shares[:, np.argsort(order)])
-        best = np.stack(told).argmax(axis=2)
-        status = np.where((best == best[0]).all(axis=0), "ok", "inconsistent")
-        return Answer(np.mean(told, axis=0), tuple(str(state) for state in status))
+        return np.stack(told)
 
     @cached_property
     def _model(self) -> tuple[Any, Any]:
@@ -188,6 +193,23 @@ class VlmJudge(Judge):
                 )
             found.append(sorted(ids))
         return found
+
+
+def _agreed(told: NDArray[np.float64]) -> Answer:
+    """The mean over the orders; inconsistent where the most likely option changes with the order."""
+    best = told.argmax(axis=2)
+    status = np.where((best == best[0]).all(axis=0), "ok", "inconsistent")
+    return Answer(told.mean(axis=0), tuple(str(state) for state in status))
+
+
+def _with_coarser(answers: Mapping[str, Answer]) -> dict[str, Answer]:
+    """The answers, and those on the attributes whose groups are sums of theirs."""
+    found = dict(answers)
+    for attribute, fine in COARSER.items():
+        shares, unsure = np.split(answers[fine].probabilities, [-1], axis=1)
+        merged = taxonomies.regroup(shares, taxonomies.groups(fine), attribute)
+        found[attribute] = Answer(np.column_stack([merged, unsure]), answers[fine].status)
+    return found
 
 
 def question(what: str, options: Sequence[str]) -> str:
