@@ -158,7 +158,7 @@ def _table(protocol: Protocol, rows: Sequence[Reported], *, by_concept: bool) ->
     first, scope = ("Concept", ", by concept") if by_concept else ("Method", "")
     return Table(
         name,
-        f"{protocol.source}, {protocol.model}{scope}",
+        f"{protocol.source}; model: {protocol.model}{scope}",
         [first, *columns],
         body,
         sentence(CONFIDENCE[usual]),

@@ -21,7 +21,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import BoardRow, Run
 from evenhand.reports import literature
 from evenhand.reports.published import version_key
-from evenhand.reports.ranking import rankings
+from evenhand.reports.ranking import Ranking, rankings
 from evenhand.reports.site_index import index_content
 from evenhand.reports.site_judge import Errors, judge_content, judge_seats
 from evenhand.reports.site_map import SiteMap
@@ -50,7 +50,7 @@ def render_site(
     _check(runs, rows)
     found = rankings(rows)
     pages = SiteMap.of(found)
-    site = {"index.html": _page("index", pages, **index_content(found, pages))}
+    site = {"index.html": render_index(found, pages)}
     for ranking in found:
         for row in ranking.rows:
             path = pages.method(ranking, row)
@@ -60,6 +60,11 @@ def render_site(
         site[path] = _page("judge", pages, path, **judge_content(seat, pages, errors or {}))
     site["literature.html"] = _page("literature", pages, **_literature())
     return site | {pages.entry(name): text for name, text in entries.items()}
+
+
+def render_index(found: Sequence[Ranking], pages: SiteMap) -> str:
+    """The first page, with every suite."""
+    return _page("index", pages, **index_content(found, pages))
 
 
 def _check(runs: Sequence[Run], rows: Sequence[BoardRow]) -> None:

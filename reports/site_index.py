@@ -135,8 +135,8 @@ def _section(ranking: Ranking, pages: SiteMap) -> Section:
 def _heads(drawn: Sequence[Plane], columns: Sequence[Column]) -> list[Head]:
     measured = [Head(c.title, "descending" if "↑" in c.title else "ascending") for c in columns]
     fronts = [Head(f"Front, {plane.price.name}", "ascending") for plane in drawn]
-    words = [Head(title, "ascending") for title in ("Method", "Family", "Rank", "Evidence", "Gates")]
-    return [*words[:3], *measured, *fronts, *words[3:]]
+    words = [Head(title, "ascending") for title in ("Method", "Rank", "Evidence", "Gates")]
+    return [*words[:2], *measured, *fronts, *words[2:]]
 
 
 def _line(ranking: Ranking, place: int, columns: Sequence[Column], pages: SiteMap) -> Line:
@@ -144,11 +144,10 @@ def _line(ranking: Ranking, place: int, columns: Sequence[Column], pages: SiteMa
     card = row.result.spec.method
     family = "untreated" if card.name == BASE else card.family
     settings = next((len(curve.labels) for curve in ranking.curves if curve.own == card.label), 1)
-    notes = [f"{place + 1} in the charts; version {card.version}"]
+    notes = [family, f"version {card.version}; {place + 1} in the charts"]
     notes += [f"{settings} strengths; one is ranked"] if settings > 1 else []
     cells = [
         Cell(card.label, tuple(notes), raw={"": card.label}),
-        text(family),
         Cell(rank_words(row), raw={"": row.rank_low}),
         *(estimated(column.rows[place]) for column in columns),
         *(_layer(card.label, plane) for plane in ranking.planes),
@@ -169,13 +168,9 @@ def _layer(label: str, plane: Plane) -> Cell:
 def _summary(ranking: Ranking) -> str:
     """Who may be the best, and how many are not ranked; the untreated model counts as a method."""
     first = [row.result.spec.method.label for row in ranking.rows if row.tie_group == "A"]
-    below = sum(bool(row.failed_gates) for row in ranking.rows)
-    every = plural(len(ranking.rows), "method")
-    if not first:
-        return f"None of {every} passes every gate."
-    best = f"{first[0]} is the best" if len(first) == 1 else f"The data do not tell {listing(first)} apart"
-    best += " of those that pass every gate" if below else ""
-    return f"{best}; {below} of {every} {'is' if below == 1 else 'are'} not ranked because of a gate."
+    below, every = sum(bool(row.failed_gates) for row in ranking.rows), plural(len(ranking.rows), "method")
+    best = f"Best, as far as the data can tell: {listing(first)}" if first else "No method passes every gate"
+    return f"{best}. Below the line because of a gate: {below or 'none'} of {every}."
 
 
 def _fronts(ranking: Ranking) -> Figure | None:

@@ -22,7 +22,7 @@ from evenhand.reports.site_judge import ROLES
 from evenhand.reports.site_map import SiteMap
 from evenhand.reports.site_position import position
 from evenhand.reports.tables import Table
-from evenhand.reports.words import attribute, listing, with_interval
+from evenhand.reports.words import attribute, listing, sentence, with_interval
 
 
 def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequence[Run]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
         "suite": title_of(row.result),
         "suite_href": pages.suite(ranking),
         "standing": _standing(ranking, row),
-        "gates": row.failed_gates,
+        "gates": [sentence(reason) for reason in row.failed_gates],
         "facts": _facts(ranking, own, row),
         "card": sections.method_cards([row.result])[0],
         "figures": figures,
@@ -54,6 +54,7 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
             (judge.name, ROLES.get(judge.role, judge.role), pages.judge(judge))
             for judge in row.result.spec.judges
         ],
+        "tested": sections.tested([row.result]),
         "version": version_terms(ranking),
         "provenance": provenance,
         "notes": row.result.notes,
@@ -94,12 +95,12 @@ def _facts(ranking: Ranking, own: Reading, row: BoardRow) -> list[tuple[str, str
     """The figures of the first screen."""
     key = ranking.key
     estimate = own.at(key) if key else None
-    facts = [(rank_words(row), "tie group and ranks that the data allow")]
+    facts = [(sentence(rank_words(row)), "tie group and ranks that the data allow")]
     if estimate is not None and key is not None:
         facts.append((with_interval(estimate), f"{DISTANCE}, {attribute(key.attributes)}; 0 is even"))
     for plane in ranking.planes:
         facts.append((layer_words(own.label, plane), f"front of fairness and {plane.price.kept}"))
-    return [*facts, (evidence(row), "evidence behind the row")]
+    return [*facts, (sentence(evidence(row)), "evidence behind the row")]
 
 
 def _figures(ranking: Ranking, own: Reading, shown: Sequence[Reading]) -> list[Figure]:
