@@ -134,9 +134,14 @@ class _Session:
     progress: Progress
 
     def run(self) -> None:
-        """Every phase in order; each finds what an earlier, interrupted session left."""
+        """Load, take the folder, and carry the audit out."""
         self._load()
         self.work.claim_audit(self.audit)
+        with self.work.at_work(f"audit {self.audit.name}"):
+            self._carry_out()
+
+    def _carry_out(self) -> None:
+        """Every phase in order; each finds what an earlier, interrupted session left."""
         pictures = self._take_in()
         anchors = self._read_anchors(pictures)
         timed = partial(self.work.timed, "judge_seconds", machine=machine(_device()))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ from evenhand.bench.store import PictureStore, write_atomically
 from evenhand.bench.suite import Suite
 from evenhand.bench.targets import UNIFORM
 from evenhand.methods.base import Clip, Images, Intervention, Task, load, save
+from evenhand.methods.training import one_thread
 from evenhand.metrics.judges.base import DifferentiableJudge, Judge, ZeroShotJudge
+
+_log = logging.getLogger(__name__)
 
 _COST = "cost.json"
 
@@ -192,17 +196,21 @@ def fit(
         clip=clip,
     )
     before = model.evaluations
-    intervention = use.method.fit(task)
-    save(intervention, folder)
+    # The number of threads changes the last bits of a factorisation, and so every picture of an edit.
+    with one_thread():
+        fitted = use.method.fit(task)
+    save(fitted, folder)
+    # What is used is what was stored, so that a run that goes on later cannot differ.
+    intervention = load(folder, type(use.method))
     cost = {
         "pictures": sample.pictures,
         "judgements": judge.judgements,
         "evaluations": model.evaluations - before,
         "bytes": sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values()),
     }
-    write_atomically(folder / _COST, (json.dumps({**cost, **identity}, indent=1) + "\n").encode())
-    # What is used is what was stored, so that a run that goes on later cannot differ.
-    return Fitted(intervention=load(folder, type(use.method)), **cost)
+    document = {**cost, **identity, "seal": _seal(cost, intervention)}
+    write_atomically(folder / _COST, (json.dumps(document, indent=1) + "\n").encode())
+    return Fitted(intervention=intervention, **cost)
 
 
 def _identity(
@@ -229,7 +237,19 @@ def _kept(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitted | No
         if cost["fit"] != identity["fit"]:
             return None
         intervention = load(folder, type(use.method))
-        counted = {name: cost.get(name, 0) for name in ("pictures", "judgements", "evaluations", "bytes")}
+        counted = {name: cost[name] for name in ("pictures", "judgements", "evaluations", "bytes")}
+        seal = _seal(counted, intervention)
+        if cost.get("seal", seal) != seal:
+            raise EvenhandError(f"the costs in {folder} differ from their seal; fit it again")
         return Fitted(intervention=intervention, **counted)
-    except (OSError, ValueError, KeyError, EvenhandError):
-        return None  # absent or torn: the method is fitted again
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, EvenhandError) as fault:
+        _log.warning("%s is fitted again: %s", use.label, fault)
+        return None
+
+
+def _seal(cost: Mapping[str, int], intervention: Intervention) -> str:
+    """Digest of what an intervention's own digest leaves out: what it cost and what it recorded."""
+    text = json.dumps([cost, dict(intervention.record)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

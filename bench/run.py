@@ -32,7 +32,7 @@ from evenhand.bench.result import Result, Run
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.store import folder_name, locked
 from evenhand.bench.suite import Suite, load_suite
-from evenhand.bench.workspace import SUITE_FILE, Phase, Workspace, load_run, merged
+from evenhand.bench.workspace import Phase, Workspace, load_run, merged
 from evenhand.bench.yardstick import Yardstick
 from evenhand.metrics.scorer import ClipScorer
 from evenhand.reports.strength import ranked
@@ -108,14 +108,28 @@ def evaluate(
     with locked(folder), quiet_loaders(), progress or Progress() as shown:
         work = Workspace(folder)
         work.check(resolved)
-        paths = work.result_paths() if (folder / SUITE_FILE).is_file() else []
-        earlier = [Result.load(path).spec.method.label for path in paths]
-        uses = method_uses(resolved, [*(use.label for use in uses), *earlier])
+        labels = [use.label for use in uses]
+        uses = method_uses(resolved, [*labels, *_earlier(work, labels)])
         session = _Session(resolved, uses, work, shown)
         session.load()
         work.claim(resolved)
-        session.run()
+        with work.at_work(f"run of suite {resolved.name} with {', '.join(use.label for use in uses)}"):
+            session.run()
     return load_run(folder)
+
+
+def _earlier(work: Workspace, named: Sequence[str]) -> list[str]:
+    """Labels of the methods that the folder has results of, without those that are named anyway.
+
+    Raises:
+        EvenhandError: A result is damaged, so that nobody knows whose it is.
+    """
+    known = {f"{folder_name(label)}.json" for label in named}
+    try:
+        paths = [path for path in work.result_paths() if path.name not in known]
+        return [Result.load(path).spec.method.label for path in paths]
+    except EvenhandError as fault:
+        raise EvenhandError(f"{fault} with --method for the method it was of, or remove the file") from fault
 
 
 def resolve(suite: str | Suite, *, limit: int) -> Suite:

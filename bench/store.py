@@ -1,8 +1,8 @@
 """The store: content-addressed lossless pictures and append-only Parquet tables.
 
 Every write goes to a temporary name and is renamed, so that a killed run leaves whole files only.
-A picture carries its key and the digest of its pixels inside the file: a torn, altered or misplaced
-picture is recognised by itself and made again.
+A picture carries its key and the digest of its pixels inside the file, and a table the digest of the file:
+what is torn, altered or misplaced is recognised by itself and made again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
+import logging
 import re
 import uuid
 from collections.abc import Iterator
@@ -20,11 +21,20 @@ import numpy as np
 import pandas as pd
 import pyarrow
 from PIL import Image, PngImagePlugin
+from pyarrow import parquet
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Images
 
+_log = logging.getLogger(__name__)
+
 _KEY, _DIGEST, _STATUS = "evenhand-key", "evenhand-digest", "evenhand-status"
+
+_SEAL = b"evenhand-seal:"
+_BLANK = _SEAL + b"0" * 64
+"""What stands in a table's metadata: a digest of the file in which these zeros are in its place."""
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -38,6 +48,13 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left under temporary names; the caller holds the folder."""
+    for left in folder.rglob(".*.tmp"):
+        if _TEMPORARY.fullmatch(left.name):
+            left.unlink()
+
+
 def folder_name(label: str) -> str:
     """The label as a file name: other characters become ``_``, told apart by a short hash."""
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", label)
@@ -49,7 +66,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the run folder for this process.
 
     Raises:
-        EvenhandError: Another process holds it.
+        EvenhandError: Another process holds it, or its file system has no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
@@ -58,6 +75,10 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError as fault:
             raise EvenhandError(
                 f"run folder {folder} is in use by another process; wait for it or choose another --out"
+            ) from fault
+        except OSError as fault:
+            raise EvenhandError(
+                f"run folder {folder} cannot be locked ({fault.strerror}); choose an --out on a local disk"
             ) from fault
         yield
 
@@ -89,12 +110,15 @@ class PictureStore:
                 file.load()
                 note = getattr(file, "text", {})
                 image = np.asarray(file)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            return None  # reported as missing: the caller makes it again
-        status = note.get(_STATUS, "")
-        if note.get(_KEY) != key or note.get(_DIGEST) != _digest(key, status, image):
+            status = note.get(_STATUS, "")
+            if note.get(_KEY) == key and note.get(_DIGEST) == _digest(key, status, image):
+                return image, status
+        except FileNotFoundError:
             return None
-        return image, status
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
+            _log.info("%s: %r", self.path(key), fault)
+        _log.warning("picture %s is torn or altered and counts as missing", self.path(key))
+        return None
 
 
 def _digest(key: str, status: str, image: Images) -> str:
@@ -119,7 +143,7 @@ class Table:
             write_atomically(self.parts / f"part-{uuid.uuid4().hex}.parquet", _parquet(rows))
 
     def read(self) -> pd.DataFrame:
-        """All rows, the finished table first; a torn part is left out, so that its rows are made again."""
+        """All rows, the finished table first; a torn or altered part is left out: its rows are made again."""
         frames = [_read(path) for path in (self.path, *sorted(self.parts.glob("part-*.parquet")))]
         whole = [frame for frame in frames if frame is not None and len(frame)]
         if not whole:
@@ -138,13 +162,37 @@ class Table:
 
 
 def _parquet(rows: pd.DataFrame) -> bytes:
+    """The rows as a sealed Parquet file."""
+    table = pyarrow.Table.from_pandas(rows, preserve_index=False)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), "evenhand": _BLANK})
     buffer = io.BytesIO()
-    rows.to_parquet(buffer, index=False)
-    return buffer.getvalue()
+    parquet.write_table(table, buffer)
+    data = buffer.getvalue()
+    head, _, tail = data.rpartition(_BLANK)
+    return head + _seal_of(data) + tail
+
+
+def _seal_of(blank: bytes) -> bytes:
+    return _SEAL + hashlib.sha256(blank).hexdigest().encode()
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether the seal fits the file; one without a seal was not written here and is taken as it is."""
+    head, seal, tail = data.rpartition(_SEAL)
+    if not seal:
+        return True
+    digits = len(_BLANK) - len(_SEAL)
+    return seal + tail[:digits] == _seal_of(head + _BLANK + tail[digits:])
 
 
 def _read(path: Path) -> pd.DataFrame | None:
     try:
-        return pd.read_parquet(path)
-    except (FileNotFoundError, pyarrow.ArrowInvalid, pyarrow.ArrowException, OSError):
-        return None  # torn or missing: its rows are made again
+        data = path.read_bytes()
+        if _is_whole(data):
+            return pd.read_parquet(io.BytesIO(data))
+    except FileNotFoundError:
+        return None
+    except (pyarrow.ArrowException, OSError) as fault:
+        _log.info("%s: %r", path, fault)
+    _log.warning("table %s is torn or altered; its rows are made again", path)
+    return None

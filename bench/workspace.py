@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+from threadpoolctl import threadpool_limits
 
 from evenhand.bench.audit_spec import Audit, read_audit
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.log import LOG_FILE, logged
 from evenhand.bench.result import PictureRow, Result, Run, Timing
-from evenhand.bench.store import PictureStore, Table, folder_name, write_atomically
+from evenhand.bench.store import PictureStore, Table, folder_name, sweep, write_atomically
 from evenhand.bench.suite import Suite, read_suite, to_toml
 
 SUITE_FILE, AUDIT_FILE = "suite.toml", "audit.toml"
@@ -27,6 +30,9 @@ Owner = Suite | Audit
 
 Phase = Literal["fit_seconds", "generate_seconds", "judge_seconds"]
 """What takes time in a run: a field of :class:`Timing`."""
+
+OWN = {".lock", LOG_FILE, "timing.json", "report.html", "pictures", "tables", "interventions", "results"}
+"""What a run makes besides the file that it is known by."""
 
 SHOWN_PER_CONCEPT = 8
 """Pictures of one concept, kind and method that a report may show."""
@@ -62,13 +68,18 @@ class Workspace:
         """Refuse a folder that is another suite's, or not a run; nothing is written.
 
         Raises:
-            EvenhandError: The folder belongs to another suite or version, or holds something else.
+            EvenhandError: The folder belongs to another suite or version, holds something else, or what it
+                is known by is damaged.
         """
         path = self.root / SUITE_FILE
         if not path.is_file():
             self._refuse_strangers(SUITE_FILE)
             return
-        kept = read_suite(path)
+        self.timings()
+        try:
+            kept = read_suite(path)
+        except EvenhandError as fault:
+            raise EvenhandError(f"{fault}; remove the file, and the same command goes on") from fault
         if kept.digest() != suite.digest():
             raise EvenhandError(
                 f"output folder {self.root} belongs to suite {kept.name!r} version {kept.version} "
@@ -107,12 +118,22 @@ class Workspace:
         write_atomically(path, to_toml(audit.model_dump(mode="json")).encode())
 
     def _refuse_strangers(self, expected: str) -> None:
-        others = sorted(p.name for p in self.root.iterdir() if p.name != ".lock")
+        others = sorted(p.name for p in self.root.iterdir() if p.name not in OWN)
         if others:
             raise EvenhandError(
                 f"output folder {self.root} is not a run: it holds {others[0]!r} and no {expected}; "
                 "choose an empty or new --out"
             )
+
+    @contextmanager
+    def at_work(self, task: str) -> Iterator[None]:
+        """The claimed folder in use: what killed processes left is swept, and the log tells of ``task``.
+
+        Linear algebra has one thread, since their number changes the last bits of its results.
+        """
+        sweep(self.root)
+        with logged(self.root, task), threadpool_limits(1, user_api="blas"):
+            yield
 
     def owner(self) -> Owner:
         """The suite or the audit that the folder belongs to.
@@ -134,12 +155,19 @@ class Workspace:
         return sorted((self.root / "results").glob("*.json"))
 
     def timings(self) -> dict[str, Timing]:
-        """Seconds by method, added up over interruptions."""
+        """Seconds by method, added up over interruptions.
+
+        Raises:
+            EvenhandError: The file is damaged.
+        """
         path = self.root / "timing.json"
         if not path.is_file():
             return {}
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return {row["method"]: Timing.model_validate(row) for row in rows}
+        try:
+            rows = TypeAdapter(list[Timing]).validate_json(path.read_bytes())
+        except ValidationError as fault:
+            raise EvenhandError(f"{path} is damaged; remove it, only the seconds in it are lost") from fault
+        return {row.method: row for row in rows}
 
     def write_results(self, results: Sequence[Result], *, alone: bool = False) -> None:
         """Write one file per result, then the report of all results in the folder.
@@ -148,7 +176,7 @@ class Workspace:
             results: The results.
             alone: Whether earlier results that are not among these go.
         """
-        from evenhand.reports.audit import write_audit
+        from evenhand.reports.audit import render_audit
 
         written = {self.root / "results" / f"{folder_name(r.spec.method.label)}.json": r for r in results}
         for path, result in written.items():
@@ -156,7 +184,7 @@ class Workspace:
         for path in self.result_paths() if alone else []:
             if path not in written:
                 path.unlink()
-        write_audit(load_run(self.root), self.root / "report.html")
+        write_atomically(self.root / "report.html", render_audit(load_run(self.root)).encode())
 
     @contextmanager
     def timed(self, phase: Phase, label: str, *, machine: str) -> Iterator[None]:
@@ -194,13 +222,17 @@ def load_run(folder: Path) -> Run:
         folder=str(folder),
         results=results,
         timings=[timings[r.spec.method.label] for r in results if r.spec.method.label in timings],
-        pictures=_shown(work),
+        pictures=shown_pictures(work.picture_table.read(), work.labels.read()),
     )
 
 
-def _shown(work: Workspace) -> list[PictureRow]:
-    """The first pictures of every method, kind and concept, with what the panel perceived."""
-    pictures, labels = work.picture_table.read(), work.labels.read()
+def shown_pictures(pictures: pd.DataFrame, labels: pd.DataFrame) -> list[PictureRow]:
+    """The first pictures of every method, kind and concept, with what the panel perceived.
+
+    Args:
+        pictures: The picture table.
+        labels: The label table.
+    """
     if not len(pictures) or not len(labels):
         return []
     panel = labels[labels["judge"] == "panel"]
