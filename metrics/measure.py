@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -20,7 +20,7 @@ from evenhand.metrics.judge_errors import judge_errors
 from evenhand.metrics.judge_spread import judge_spreads, steering_gaps
 from evenhand.metrics.panel import PANEL, vote
 from evenhand.metrics.reading import Reading
-from evenhand.metrics.rows import Measurement
+from evenhand.metrics.rows import Difference, Measurement, Rank
 from evenhand.metrics.score import Counted, Series, score_labels, score_pictures
 from evenhand.metrics.table import DECISION_THRESHOLD
 from evenhand.metrics.utility import preservation_distance
@@ -116,13 +116,43 @@ def measure(
     """
     study = study_of(pictures, labels, plan=plan)
     series, notes = every_series(study, plan, embeddings)
+    pairs = against_base(study.methods, plan.base)
+    return measurement_of(
+        study,
+        series,
+        plan,
+        between=differences(series, study, pairs=pairs, seed=plan.seed),
+        order=ranks(one for one in series if plan.ranked is None or one.method in plan.ranked),
+        notes=notes,
+    )
+
+
+def measurement_of(
+    study: Study,
+    series: Sequence[Series],
+    plan: MeasurePlan,
+    *,
+    between: list[Difference],
+    order: list[Rank],
+    notes: list[str],
+) -> Measurement:
+    """What was found of every method by itself, with what was found between them.
+
+    Args:
+        study: The tables.
+        series: Every metric of every method under every judge.
+        plan: What is measured, and how.
+        between: Differences between methods.
+        order: Where every method may stand.
+        notes: What a reader must know of the numbers.
+    """
     return Measurement(
         estimates={
             method: [row for one in series if one.method == method for row in (one.estimate, *one.by_row)]
             for method in study.methods
         },
-        differences=differences(series, study, pairs=against_base(study.methods, plan.base), seed=plan.seed),
-        ranks=ranks(one for one in series if plan.ranked is None or one.method in plan.ranked),
+        differences=between,
+        ranks=order,
         agreement=agreement_of(study, draws=plan.draws, seed=plan.seed),
         judge_errors=judge_errors(
             plan.confusion, judges={PANEL, *plan.panel, *plan.witnesses}, taxonomy=plan.attributes

@@ -15,12 +15,19 @@ import pandas as pd
 
 from evenhand.metrics import catalog
 from evenhand.metrics.comparison import HEADLINE, Pair, differences, paired_interval, same_pictures
-from evenhand.metrics.encode import Study, coverage
-from evenhand.metrics.measure import Embeddings, MeasurePlan, count, every_series, study_of
+from evenhand.metrics.encode import Study
+from evenhand.metrics.measure import (
+    Embeddings,
+    MeasurePlan,
+    count,
+    every_series,
+    measurement_of,
+    study_of,
+)
 from evenhand.metrics.panel import PANEL
 from evenhand.metrics.reading import Reading
 from evenhand.metrics.representation import FloatArray
-from evenhand.metrics.rows import Coverage, Difference
+from evenhand.metrics.rows import Difference, Measurement
 from evenhand.metrics.score import Series
 from evenhand.metrics.significance import Flips, benjamini_hochberg, label_flips
 from evenhand.metrics.table import Estimate
@@ -81,20 +88,15 @@ class PairedMeasurement:
     """What :func:`measure_pairs` found.
 
     Attributes:
-        estimates: Method to its estimates on the pictures that all methods have.
-        differences: Differences of the aggregates of every judge, for all pairs.
+        measured: Each method by itself, and the differences of the aggregates of every judge for all pairs;
+            nothing is ranked.
         concepts: Differences by concept.
         flips: Changes of the perceived group.
-        coverage: Method to what became of its pictures.
-        notes: What there is to say of the numbers.
     """
 
-    estimates: dict[str, list[Estimate]]
-    differences: list[Difference]
+    measured: Measurement
     concepts: list[ConceptDifference]
     flips: list[FlipTest]
-    coverage: dict[str, Coverage]
-    notes: list[str]
 
 
 def measure_pairs(
@@ -123,15 +125,16 @@ def measure_pairs(
     judges = [*study.judges(()), *HEADLINE]
     found = differences(series, study, pairs=pairs, seed=plan.seed, judges=judges)
     return PairedMeasurement(
-        estimates={
-            method: [row for one in series if one.method == method for row in (one.estimate, *one.by_row)]
-            for method in study.methods
-        },
-        differences=[*found, *_preservation(study, plan, pairs, embeddings)],
+        measured=measurement_of(
+            study,
+            series,
+            plan,
+            between=[*found, *_preservation(study, plan, pairs, embeddings)],
+            order=[],
+            notes=notes,
+        ),
         concepts=list(_by_concept(study, plan, pairs, series)),
         flips=flip_tests(study, pairs),
-        coverage={method: coverage(study, method) for method in study.methods},
-        notes=notes,
     )
 
 
