@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.judge_spec import judge_name, load_judge
 from evenhand.bench.suite import Bootstrap, load_suite
+from evenhand.bench.toml_file import read_toml
 from evenhand.bench.yardstick import Yardstick
 from evenhand.metrics.taxonomies import distinct
 
@@ -102,8 +101,7 @@ def read_audit(path: Path) -> Audit:
         EvenhandError: The file was damaged or changed by hand.
     """
     try:
-        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Audit.model_validate(data)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as fault:
+        return Audit.model_validate(read_toml(path, what="audit file")[1])
+    except ValidationError as fault:
         reason = str(fault).splitlines()[0]
         raise EvenhandError(f"audit file {path} cannot be read ({reason}); choose another --out") from fault

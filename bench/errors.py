@@ -5,20 +5,41 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 1000
+"""Longest message, in letters."""
+
 
 class EvenhandError(Exception):
     """A fault the user can mend; the message names the thing, its value and the remedy in one line.
 
-    The CLI prints the message alone and exits with ``exit_code``.
+    The CLI prints the message alone and exits with ``exit_code``. Messages quote files of strangers, so what
+    would break the line, move a terminal's cursor or turn the text around is written as its escape, and of a
+    message that is too long the middle is left out.
+
+    Args:
+        message: The message.
     """
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_one_line(message))
 
 
 class IncompleteRunError(EvenhandError):
     """The run stopped before every planned picture was made and judged; running it again goes on."""
 
     exit_code = 3
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        text = " ".join(text.splitlines())
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if len(text) <= LONGEST:
+        return text
+    # The remedy is at the end.
+    return f"{text[: LONGEST * 2 // 3]} … {text[-LONGEST // 4 :]}"
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> EvenhandError:

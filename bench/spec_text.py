@@ -70,7 +70,7 @@ def build(cls: type[Parametrised], name: str, parameters: Mapping[str, Any], *, 
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, a number too long, or nested too deeply
         return text
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import tomllib
+import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -27,10 +28,26 @@ from evenhand.bench.targets import (
     table_of,
     target_shares,
 )
+from evenhand.bench.toml_file import read_toml
 
 if TYPE_CHECKING:
     from evenhand.methods.base import Cell
 
+
+MAX_CELLS = 200
+"""Most cells of one attribute set; the finest published one, seven races by nine ages by gender, has 126.
+
+The memory of a correction grows with the square of the cells, and a share needs pictures of its own.
+"""
+
+_NAME = re.compile(r"\w[\w .+-]{0,99}")
+"""Names of suites, which name folders too."""
+
+_ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+_GROUP = re.compile(r"[^\s=*;|+@-][^\s=*;|]*(?: [^\s=*;|]+)*")
+"""Groups. They are written as ``gender=woman;tone=dark``, ``woman*dark`` and ``woman|man``, and stand in
+spreadsheets, where a sign begins a formula."""
 
 _NOT_MEASUREMENT = {"title", "description", "defaults", "methods"}
 """Fields of a suite that change no number of a given method."""
@@ -41,9 +58,9 @@ _LATER_CHOICES = ("asks", "noise")
 
 
 class Spec(BaseModel):
-    """Base of all suite models: frozen, unknown keys refused."""
+    """Base of all suite models: frozen, unknown keys and numbers that are not finite refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class Protocol(Spec):
@@ -53,8 +70,8 @@ class Protocol(Spec):
     solver: Literal["dpmsolver++", "ddim", "euler", "lms", "pndm", "unipc"] = "dpmsolver++"
     steps: int = Field(gt=0, le=1000)
     guidance: float = Field(ge=1)
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
+    width: int = Field(gt=0, le=8192, multiple_of=8)
+    height: int = Field(gt=0, le=8192, multiple_of=8)
     batch: int = Field(gt=0, le=1024)
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
 
@@ -70,6 +87,16 @@ class Attribute(Spec):
     """A perceived attribute and its groups, in order."""
 
     groups: dict[str, GroupWords] = Field(min_length=2)
+
+    @field_validator("groups")
+    @classmethod
+    def _named(cls, groups: dict[str, GroupWords]) -> dict[str, GroupWords]:
+        for name in groups:
+            if not (_GROUP.fullmatch(name) and name.isprintable()):
+                raise ValueError(
+                    f"group {name[:40]!r} is no name; use words without = * ; | or a sign before them"
+                )
+        return groups
 
 
 class PromptUse(Spec):
@@ -108,7 +135,7 @@ class Bootstrap(Spec):
     """
 
     draws: int = Field(default=2000, ge=100, le=100_000)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     resample_concepts: bool = True
     scheme: Literal["two-stage", "outermost"] = "two-stage"
 
@@ -166,12 +193,34 @@ class Suite(Spec):
         """One spelling of a judge with parameters, the one under which it labels."""
         return tuple(judge_name(text) for text in judges)
 
+    @field_validator("name")
+    @classmethod
+    def _folder(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name[:40]!r} names no folder; use letters, digits, spaces and . + - _")
+        return name
+
+    @field_validator("attributes")
+    @classmethod
+    def _named(cls, attributes: dict[str, Attribute]) -> dict[str, Attribute]:
+        for name in attributes:
+            if not _ATTRIBUTE.fullmatch(name):
+                raise ValueError(f"attribute {name[:40]!r} is no name; use small letters, digits and _")
+        return attributes
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for attributes in (self.balance, self.primary, *self.report):
+        for attributes in (*((name,) for name in self.attributes), self.balance, self.primary, *self.report):
             for name in attributes:
                 if name not in self.attributes:
                     raise ValueError(f"attribute {name!r} is not in [attributes]")
+            if len(set(attributes)) < len(attributes) or not attributes:
+                raise ValueError(f"attribute set {list(attributes)} is empty or names one twice")
+            cells = math.prod(len(self.attributes[name].groups) for name in attributes)
+            if cells > MAX_CELLS:
+                raise ValueError(
+                    f"attribute set {list(attributes)[:4]} has {cells} cells; merge groups to at most {MAX_CELLS}"
+                )
         if self.primary not in self.report:
             raise ValueError(f"primary {list(self.primary)} is not among the reported attribute sets")
         if both := set(self.panel) & set(self.witnesses):
@@ -260,14 +309,7 @@ def load_suite(name: str) -> Suite:
 
 def read_suite(path: Path) -> Suite:
     """Read a suite file; every fault is one line that names the file and the place."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise EvenhandError(f"suite file {path} cannot be read: {fault}") from fault
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
-        raise EvenhandError(f"suite file {path} is not TOML: {fault}") from fault
+    text, data = read_toml(path, what="suite file")
     try:
         return Suite.model_validate(data)
     except EvenhandError as fault:

@@ -162,8 +162,11 @@ def check_table(table: Table, taxonomy: Mapping[str, Sequence[str]]) -> None:
                         f"the target of {concept!r} gives no share of {attribute} {group!r}; "
                         "give one, 0 for none"
                     )
-            total = math.fsum(shares.values())
-            if not abs(total - 1) <= TOLERANCE or min(shares.values()) < 0:
+            # False too for what is no number, of which there is no sum.
+            if (
+                not all(0 <= share <= 1 for share in shares.values())
+                or abs(math.fsum(shares.values()) - 1) > TOLERANCE
+            ):
                 raise EvenhandError(
                     f"the target of {concept!r} gives {attribute} the shares {list(shares.values())}; "
                     "give shares of 0 or more that sum to 1"

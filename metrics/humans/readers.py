@@ -74,7 +74,7 @@ def _text(path: Path) -> str:
 def _detect(path: Path, text: str) -> str:
     if text.lstrip()[0] in "[{":
         return "label-studio"
-    heads = [[fold(cell) for cell in fields] for _, fields in _records(path, text)][:2]
+    heads = [[fold(cell) for cell in fields] for _, fields in _records(path, text)[:2]]
     if {"attribute", "label"} <= set(heads[0]):
         return "csv"
     if set(heads[0]) & set(_PICTURE):
@@ -100,6 +100,8 @@ def _records(path: Path, text: str) -> list[Record]:
             line = reader.line_num + 1
     except csv.Error as fault:
         raise EvenhandError(f"answers {path}, line {line}: is not CSV ({fault}); quote fields") from fault
+    if not found:
+        raise EvenhandError(f"answers {path} hold no answer; answer at least one picture and save again")
     return found
 
 
@@ -165,6 +167,10 @@ def _two_row(path: Path, text: str) -> Iterator[Row]:
         raise EvenhandError(f"answers {path}, line 2: column 'image_id' is missing; add it")
     columns: dict[str, list[int]] = {}
     current = ""
+    if len(upper) > len(lower):
+        raise EvenhandError(
+            f"answers {path}, line 1: {len(upper)} columns; the line of groups has {len(lower)}"
+        )
     for place, name in enumerate(upper):
         current = name.strip() or current
         if current and lower[place].strip() and place not in (picture, annotator):
@@ -193,6 +199,8 @@ def _label_studio(path: Path, text: str) -> Iterator[Row]:
         tasks = json.loads(text)
     except json.JSONDecodeError as fault:
         raise EvenhandError(f"answers {path}, line {fault.lineno}: are not JSON ({fault.msg})") from fault
+    except (ValueError, RecursionError) as fault:  # a number too long, or lists too deep
+        raise EvenhandError(f"answers {path} cannot be read ({fault}); export them again") from fault
     for number, task in enumerate(tasks if isinstance(tasks, list) else [tasks], start=1):
         try:
             yield from _task(task, place=f"{path}, task {number}")
