@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evenhand.bench.result import BoardRow
@@ -110,7 +110,7 @@ def _section(ranking: Ranking, pages: SiteMap) -> Section:
     heads, fronts, costs = _heads(ranking.planes, columns), _fronts(ranking), _costs(ranking, further)
     table = Table(
         ranking.stem,
-        "The ranking",
+        f"The ranking, {ranking.stem}",
         [head.title for head in heads],
         [Row(line.cells) for line in lines],
     )
@@ -178,7 +178,10 @@ def _fronts(ranking: Ranking) -> Figure | None:
     if ranking.key is None:
         return None
     name = f"{ranking.stem}-fronts"
-    return price_of_fairness(ranking.readings, ranking.key, ranking.failures, name=name)
+    figure = price_of_fairness(ranking.readings, ranking.key, ranking.failures, name=name)
+    if figure is None:
+        return None
+    return replace(figure, table=replace(figure.table, caption=f"{figure.table.caption}, {ranking.stem}"))
 
 
 def _costs(ranking: Ranking, further: Sequence[Column]) -> Table:
@@ -192,6 +195,5 @@ def _costs(ranking: Ranking, further: Sequence[Column]) -> Table:
         )
     costs = ["Pictures drawn to fit", "Pictures judged to fit", "Pictures through the U-Net to fit"]
     titles = ["Method", *(column.title for column in further), *costs, "Steering judge"]
-    return Table(
-        f"{ranking.stem}-costs", "Further numbers and cost", titles, rows, "95% intervals; exact counts"
-    )
+    caption = f"Further numbers and cost, {ranking.stem}"
+    return Table(f"{ranking.stem}-costs", caption, titles, rows, "95% intervals; exact counts")

@@ -139,7 +139,7 @@ def _error_table(card: JudgeCard, name: str, measured: Sequence[ErrorRow], *, st
     ]
     return Table(
         f"errors-{stem}-{name}",
-        f"{sentence(attribute(name))}: how pictures of known truth were labelled",
+        f"{sentence(attribute(name))}: how pictures of known truth were labelled, {stem}",
         ["Truth", *(sentence(label) for label in labels)],
         lines,
         "Share of the pictures that show the group; 95% Wilson intervals",
@@ -167,7 +167,8 @@ def _agreement(card: JudgeCard, ranking: Ranking) -> Table:
     table = agreement_table([Reading.of(_pairs(card.name, base))])
     pictures = max((row.n for row in base.agreement), default=0)
     about = f"Over the run of {base.spec.method.label}: up to {count(pictures)} pictures of all its methods"
-    return Table(f"agreement-{ranking.stem}", table.caption, table.columns, table.rows, about)
+    caption = f"{table.caption}, {ranking.stem}"
+    return Table(f"agreement-{ranking.stem}", caption, table.columns, table.rows, about)
 
 
 def _pairs(name: str, result: Result) -> Result:
