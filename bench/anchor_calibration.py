@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evenhand.bench.anchor_file import read_anchors
+from evenhand.bench.audit_spec import Audit
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.human_export import stereotypes
-from evenhand.bench.run import BASE
+from evenhand.bench.judge_audit import audit_rows, write_audit
+from evenhand.bench.judge_audit import counts_of as count_rows
+from evenhand.bench.picture_strata import strata_apart
 from evenhand.bench.store import write_atomically
 from evenhand.bench.workspace import Owner, Workspace
 from evenhand.metrics.anchors import check_anchors, confusion_from_anchors, judge_labels
@@ -30,9 +33,6 @@ from evenhand.metrics.error_independence import product_test
 from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.transport import ABSTAINED, RIGHT, WRONG, errors_by_stratum
 from evenhand.metrics.uncertainty import ALPHA, holm, stream
-
-UNKNOWN = "none"
-"""The stereotype of an occupation that WinoBias does not name."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Carried:
         attribute: What it judged.
         group: What the anchors truly show.
         strata: ``kind``, ``stereotype`` or ``model``.
-        wrong: Stratum to the share of its decided anchors that are given another group.
-        abstained: Stratum to the share of its anchors that have no label.
+        wrong: Stratum to the share of its decided anchors that are given another group, weighed.
+        abstained: Stratum to the share of its anchors that have no label, weighed.
         n: Stratum to anchors.
         p_value: After Holm's adjustment over the attribute's groups.
         alike: Whether strata do not differ at 5 %; with few anchors that says little.
@@ -96,7 +96,9 @@ class Calibrated:
         pictures: Anchors with a label.
         untold: Labels left empty, because people could not tell.
         measured: Every judge on every attribute and joint attribute.
-        carried: Tests of the strata; empty where anchors have one stratum or unequal chances.
+        carried: Tests of the strata; empty where anchors have one stratum.
+        audit: The audit table, if it was asked for.
+        audited: Its rows, those that support a claim, and those without a value.
         remarks: What a reader must know, one line each.
     """
 
@@ -105,41 +107,62 @@ class Calibrated:
     untold: int
     measured: list[Measured]
     carried: list[Carried]
+    audit: Path | None
+    audited: Mapping[str, int]
     remarks: list[str]
 
 
-def calibrate_run(run: Path, *, anchors: Path, out: Path) -> Calibrated:
+def calibrate_run(run: Path, *, anchors: Path, out: Path, audit: Path | None = None) -> Calibrated:
     """Write the confusion table of a run's judges from anchors among its pictures.
 
     Args:
-        run: Folder of the run.
-        anchors: CSV ``key,attribute,label[,probability]`` (or ``file`` for the picture's path in the run).
+        run: Folder of a run or of an audit.
+        anchors: CSV ``key,attribute,label[,probability]``, or with ``file`` for ``key``: the picture's path
+            in the run, or in the list of the audit.
         out: Where the table goes.
+        audit: Where the audit table of the judges goes; none if ``None``.
 
     Raises:
         EvenhandError: The folder is no run, its pictures are not judged, or an anchor is not what it must be.
     """
     work = Workspace(run)
     suite = work.owner()
+    elsewhere = isinstance(suite, Audit)
     pictures, labels = work.picture_table.read(), work.labels.read()
     if pictures.empty or labels.empty:
-        raise EvenhandError(f"run {run} has no judged pictures; run the same `evenhand run` command again")
-    known = set(labels["key"])
-    keys = {path: key for path, key in zip(pictures["path"], pictures["key"], strict=True) if key in known}
+        command = "audit" if elsewhere else "run"
+        raise EvenhandError(
+            f"run {run} has no judged pictures; run the same `evenhand {command}` command again"
+        )
+    judged = pictures[pictures["key"].isin(set(labels["key"]))]
+    keys = dict(zip(judged["file" if elsewhere else "path"], judged["key"], strict=True))
     given = read_anchors(anchors, keys=keys, taxonomy=suite.taxonomy).table
     truth = check_anchors(given, taxonomy=suite.taxonomy)
     table = confusion_from_anchors(labels, given, taxonomy=suite.taxonomy, members=suite.panel)
     weighed = "probability" in truth and truth["probability"].nunique() > 1
     measured = list(_measured(table, suite, weighed=weighed))
     voted = judge_labels(labels, truth, taxonomy=suite.taxonomy, members=suite.panel)
+    strata = strata_apart(pictures, elsewhere=elsewhere)
+    rows = [] if audit is None else audit_rows(work, suite, truth=truth, voted=voted, strata=strata)
     write_atomically(out, f"{_comment(truth, voted, suite, run)}\n{table.to_csv(index=False)}".encode())
+    if audit is not None:
+        write_audit(rows, audit, about=_about(truth, suite, run))
     return Calibrated(
         path=out,
         pictures=truth["key"].nunique(),
         untold=len(given) - len(truth),
         measured=measured,
-        carried=[] if weighed else list(_carried(truth, voted, _strata(pictures), suite)),
+        carried=list(_carried(truth, voted, strata, suite, weighed=weighed)),
+        audit=audit,
+        audited=count_rows(rows),
         remarks=_remarks(weighed=weighed),
+    )
+
+
+def _about(truth: pd.DataFrame, suite: Owner, run: Path) -> str:
+    return (
+        f"{truth['key'].nunique()} anchors among the pictures of run {run.name!r}, suite {suite.name!r} "
+        f"version {suite.version}"
     )
 
 
@@ -147,9 +170,8 @@ def _comment(truth: pd.DataFrame, voted: pd.DataFrame, suite: Owner, run: Path) 
     versions = voted[["judge", "judge_version"]].drop_duplicates().sort_values("judge")
     judged = ", ".join(f"{judge} {version}" for judge, version in versions.itertuples(index=False, name=None))
     return (
-        f"# {truth['key'].nunique()} anchors among the pictures of run {run.name!r}, suite {suite.name!r} "
-        f"version {suite.version}, judged by {judged}; pairs of truth and label that are not listed did not "
-        "occur; made by evenhand calibrate"
+        f"# {_about(truth, suite, run)}, judged by {judged}; pairs of truth and label that are not listed "
+        "did not occur; made by evenhand calibrate"
     )
 
 
@@ -157,8 +179,8 @@ def _remarks(*, weighed: bool) -> list[str]:
     if not weighed:
         return []
     return [
-        "anchors were chosen with unequal chances: counts are the plain anchors that they are worth, and "
-        "neither strata nor independent errors are tested"
+        "anchors were chosen with unequal chances: counts are the plain anchors that they are worth, strata "
+        "are compared by weight, and it is not tested whether errors on two attributes are independent"
     ]
 
 
@@ -196,37 +218,24 @@ def _verdict(found: Calibration | Refusal) -> str:
     return f"not corrected: {found.reason}"
 
 
-def _strata(pictures: pd.DataFrame) -> pd.DataFrame:
-    """Every picture's strata by key; a shared picture is the base model's.
-
-    Stereotype and model part the neutral prompts alone, so that they are not mixed up with the kind.
-    """
-    first = pictures.assign(edited=pictures["method"] != BASE).sort_values("edited", kind="stable")
-    first = first.drop_duplicates("key").set_index("key")
-    sides = stereotypes()
-    side = first["concept"].map(lambda concept: sides.get(concept, UNKNOWN))
-    model = first["edited"].map({True: "debiased", False: BASE})
-    neutral = first["kind"] == "neutral"
-    return pd.DataFrame(
-        {"kind": first["kind"], "stereotype": side.where(neutral), "model": model.where(neutral)}
-    )
-
-
 def _carried(
-    truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame, suite: Owner
+    truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame, suite: Owner, *, weighed: bool
 ) -> Iterator[Carried]:
     """Every judge, attribute and way to part the anchors that has at least two parts."""
     for (judge, attribute), rows in voted.groupby(["judge", "attribute"], sort=True):
         groups = suite.taxonomy[str(attribute)]
-        shown = truth[truth["attribute"] == attribute].set_index("key")["label"]
+        anchors = truth[truth["attribute"] == attribute].set_index("key")
+        shown = anchors["label"]
         said = rows.set_index("key").reindex(shown.index)
         code = {group: number for number, group in enumerate(groups)}
         answers = (
             said["label"].map(code).where(said["status"] == "ok", len(groups)).to_numpy().astype(np.int64)
         )
         truths = shown.map(code).to_numpy().astype(np.int64)
+        weights = 1 / anchors["probability"].to_numpy(float) if weighed else None
         for name in strata.columns:
-            place, names = pd.factorize(strata[name].reindex(shown.index), sort=True)
+            part = strata[name].reindex(shown.index).replace("", np.nan)
+            place, names = pd.factorize(part, sort=True)
             number = place.astype(np.int64)
             if len(names) < 2:
                 continue
@@ -236,13 +245,14 @@ def _carried(
                 answers[inside],
                 number[inside],
                 groups=len(groups),
-                rng=stream(suite.bootstrap.seed, "strata", str(judge), str(attribute), name),
+                rng=stream(suite.bootstrap.seed, "strata", str(judge), str(attribute), str(name)),
+                weights=None if weights is None else weights[inside],
             )
             adjusted = holm(np.array([test.p_value for test in tests]))
-            for group, test, p_value in zip(groups, tests, adjusted, strict=True):
-                yield _carried_group(
-                    str(judge), str(attribute), group, name, list(names), test.table, p_value
-                )
+            for own, (group, test, p_value) in enumerate(zip(groups, tests, adjusted, strict=True)):
+                n = np.bincount(number[inside & (truths == own)], minlength=len(names))
+                names_of = (str(judge), str(attribute), group, str(name))
+                yield _carried_group(*names_of, parts=list(names), shares=test.table, n=n, p_value=p_value)
 
 
 def _carried_group(
@@ -250,21 +260,22 @@ def _carried_group(
     attribute: str,
     group: str,
     strata: str,
-    names: Sequence[str],
-    counts: FloatArray,
+    *,
+    parts: Sequence[str],
+    shares: FloatArray,
+    n: NDArray[np.int64],
     p_value: float,
 ) -> Carried:
-    whole = counts.sum(axis=1)
-    wrong = ratio(counts[:, WRONG], counts[:, RIGHT] + counts[:, WRONG])
-    abstained = ratio(counts[:, ABSTAINED], whole)
+    wrong = ratio(shares[:, WRONG], shares[:, RIGHT] + shares[:, WRONG])
+    abstained = ratio(shares[:, ABSTAINED], shares.sum(axis=1))
     return Carried(
         judge=judge,
         attribute=attribute,
         group=group,
         strata=strata,
-        wrong=dict(zip(names, wrong.tolist(), strict=True)),
-        abstained=dict(zip(names, abstained.tolist(), strict=True)),
-        n=dict(zip(names, whole.astype(int).tolist(), strict=True)),
+        wrong=dict(zip(parts, wrong.tolist(), strict=True)),
+        abstained=dict(zip(parts, abstained.tolist(), strict=True)),
+        n=dict(zip(parts, n.tolist(), strict=True)),
         p_value=float(p_value),
         alike=not p_value < ALPHA,
     )

@@ -90,9 +90,7 @@ def _row(
     name, attribute, label = fields[named], fields["attribute"], fields["label"]
     known = keys if named == "file" else set(keys.values())
     if name not in known:
-        raise ValueError(
-            f"{named} {show(name)} is no picture of people that this audit could read; take the row out"
-        )
+        raise ValueError(f"{named} {show(name)} is no picture of people that was judged; take the row out")
     if attribute not in taxonomy:
         raise ValueError(str(unknown("attribute", attribute, taxonomy)))
     if label and label not in taxonomy[attribute]:

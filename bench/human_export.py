@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from evenhand.bench.audit_spec import Audit
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.human_files import KEY_COLUMNS, key_folder, picture_id
 from evenhand.bench.human_form import questions_of, version_of
-from evenhand.bench.prompt_sets import FOLDER, format_cell
-from evenhand.bench.run import BASE
+from evenhand.bench.picture_strata import picture_strata
+from evenhand.bench.prompt_sets import format_cell
 from evenhand.bench.store import write_atomically
 from evenhand.bench.workspace import Owner, Workspace
 from evenhand.metrics.anchors import ANCHOR_COLUMNS, check_anchors
@@ -29,8 +28,6 @@ from evenhand.reports.annotation import Form, Item, embed, write_page
 
 SHARE = 0.05
 """Gold pictures, and pictures shown twice, among those drawn (measurement.md 4.4)."""
-
-_SIDES = FOLDER / "sources" / "winobias_occupations.csv"
 
 
 @dataclass(frozen=True)
@@ -124,29 +121,17 @@ def strata_of(work: Workspace, suite: Owner) -> pd.DataFrame:
     if pictures.empty or labels.empty:
         raise EvenhandError(f"run {work.root} is not finished; run the same `evenhand run` command again")
     usable = pictures[(pictures["status"] == "ok") & pictures["kind"].isin(["neutral", "explicit"])]
-    first = usable.assign(edited=usable["method"] != BASE).sort_values("edited", kind="stable")
-    first = first.drop_duplicates("key")
+    strata = picture_strata(usable, elsewhere=isinstance(suite, Audit))
     votes = labels[(labels["judge"] == PANEL) & labels["attribute"].isin(suite.primary)]
     wide = votes.assign(label=votes["label"].where(votes["status"] == "ok", "")).pivot(
         index="key", columns="attribute", values="label"
     )
-    cells = wide.reindex(first["key"]).reindex(columns=list(suite.primary)).fillna("")
+    cells = wide.reindex(strata.index).reindex(columns=list(suite.primary)).fillna("")
     vote = ["*".join(cell) if all(cell) else "undetermined" for cell in cells.itertuples(index=False)]
-    sides = stereotypes()
-    side = [
-        sides.get(concept, "none") if kind == "neutral" else kind
-        for concept, kind in zip(first["concept"], first["kind"], strict=True)
-    ]
-    model = first["method"] if isinstance(suite, Audit) else np.where(first["edited"], "debiased", "base")
-    stratum = ["/".join(parts) for parts in zip(side, model, vote, strict=True)]
-    return pd.DataFrame({"key": first["key"], "kind": first["kind"], "vote": vote, "stratum": stratum})
-
-
-def stereotypes() -> dict[str, str]:
-    """Occupation to the side of its stereotype, after WinoBias."""
-    lines = _SIDES.read_text(encoding="utf-8").splitlines()
-    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
-    return {row["occupation"]: row["winobias_stereotype"] or "none" for row in rows}
+    side = strata["stereotype"].where(strata["kind"] == "neutral", strata["kind"])
+    stratum = ["/".join(parts) for parts in zip(side, strata["model"], vote, strict=True)]
+    frame = pd.DataFrame({"kind": strata["kind"], "vote": vote, "stratum": stratum}, index=strata.index)
+    return frame.reset_index(names="key")
 
 
 def _gold(

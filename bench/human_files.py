@@ -1,6 +1,7 @@
 """What people's labels leave in a run's folder, and finding pictures by the ids that people know them by.
 
 ``RUN/humans/<batch>.csv`` is the key of an export, ``RUN/humans/answers.csv`` the checked answers,
+``RUN/humans/agreement.csv`` how far people agree with each other and judges with them,
 ``RUN/tables/human_labels.parquet`` their label table, ``RUN/tables/anchors.csv`` the aggregate as anchors.
 """
 
@@ -22,7 +23,8 @@ KEY_COLUMNS = ("image_id", "key", "stratum", "probability", "is_repeat", "gold")
 """Columns of an export's key. ``probability`` is that of being drawn, empty for a gold picture that was not;
 ``gold`` holds the agreed labels as a cell, ``gender=woman;tone=dark``."""
 
-ANSWERS = "answers.csv"
+ANSWERS, AGREEMENT = "answers.csv", "agreement.csv"
+"""Files of an import beside the keys."""
 
 
 def key_folder(work: Workspace) -> Path:
@@ -106,7 +108,8 @@ def read_key(work: Workspace, *, batches: Collection[str], ids: Collection[str])
 
 def _key_path(work: Workspace, *, batches: Collection[str], ids: Collection[str]) -> Path | None:
     """The key file; without a named batch, that of the one export that has some of the pictures."""
-    paths = {path.stem: path for path in sorted(key_folder(work).glob("*.csv")) if path.name != ANSWERS}
+    found = sorted(key_folder(work).glob("*.csv"))
+    paths = {path.stem: path for path in found if path.name not in (ANSWERS, AGREEMENT)}
     named = sorted({batch for batch in batches if batch})
     if not named:
         named = [batch for batch, path in paths.items() if set(_read_key(path)["image_id"]) & set(ids)]

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from evenhand.bench.audit_spec import Audit
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.human_files import ANSWERS, anchors_path, human_labels, key_folder, read_key
+from evenhand.bench.human_files import AGREEMENT, ANSWERS, anchors_path, human_labels, key_folder, read_key
+from evenhand.bench.picture_strata import strata_apart
 from evenhand.bench.store import write_atomically
 from evenhand.bench.workspace import Owner, Workspace
-from evenhand.metrics.agreement import Agreed, cohen_kappa, krippendorff_alpha
-from evenhand.metrics.humans.answers import check_answers
+from evenhand.metrics.agreement import Agreed, Codes, agreement_rows, by_class, by_stratum, cohen_kappa
+from evenhand.metrics.humans.answers import CANNOT_TELL, check_answers
 from evenhand.metrics.humans.checks import AnnotatorCheck, answers_needed, check_annotators, codes_of
 from evenhand.metrics.humans.readers import read_answers
 from evenhand.metrics.humans.truth import AGGREGATE, Rule, anchors_of, human_rows, rule_for
+from evenhand.metrics.taxonomies import ORDERED
 from evenhand.metrics.uncertainty import stream
 
 
@@ -27,16 +31,26 @@ class AgreementLine:
 
     Attributes:
         attribute: The attribute.
-        raters: Who is compared: ``people``, or a judge with the people's aggregate.
-        statistic: ``alpha`` (Krippendorff; cannot tell is missing), ``alpha with cannot tell`` (it is one
-            more answer), or ``kappa`` (Cohen).
+        raters: Who is compared: ``3 people``, or a judge with the people's aggregate.
+        statistic: See :class:`evenhand.metrics.agreement.AgreementRow`; ``cohen_kappa`` of a judge.
+        cannot_tell: Whether not telling is ``missing`` or one more ``answer``.
+        group: The group that a specific agreement is about; else empty.
+        within: ``name=value`` that the pictures have in common, or empty.
         value: The coefficient, with its 95 % interval and the pictures behind it.
     """
 
     attribute: str
     raters: str
     statistic: str
+    cannot_tell: str
+    group: str
+    within: str
     value: Agreed
+
+    @property
+    def main(self) -> bool:
+        """Whether it is about all pictures and all groups."""
+        return not self.group and not self.within
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,7 @@ class Imported:
     Attributes:
         labels: The label table of people.
         anchors: The aggregate as anchors.
+        agreement_table: The table of :attr:`agreement`.
         answers: Answers read.
         pictures: Pictures answered.
         labelled: Attribute to pictures with a common label.
@@ -57,6 +72,7 @@ class Imported:
 
     labels: Path
     anchors: Path
+    agreement_table: Path
     answers: int
     pictures: int
     labelled: dict[str, int]
@@ -111,9 +127,13 @@ def import_answers(
     write_atomically(anchors_path(work), anchors.to_csv(index=False).encode())
     write_atomically(key_folder(work) / ANSWERS, table.to_csv(index=False).encode())
     kept = table[~table["annotator_id"].isin(list(left_out))]
+    strata = strata_apart(work.picture_table.read(), elsewhere=isinstance(suite, Audit))
+    agreement = [*_people(kept, suite, strata), *_judges(common, work, suite, strata)]
+    write_atomically(key_folder(work) / AGREEMENT, _as_csv(agreement))
     return Imported(
         labels=human_labels(work).path,
         anchors=anchors_path(work),
+        agreement_table=key_folder(work) / AGREEMENT,
         answers=len(table),
         pictures=table["key"].nunique(),
         labelled={
@@ -125,8 +145,15 @@ def import_answers(
         },
         checks=checks,
         remarks=[*remarks, *_needed(table, suite, left_out)],
-        agreement=[*_people(kept, suite), *_judges(common, work, suite)],
+        agreement=agreement,
     )
+
+
+def _as_csv(lines: Sequence[AgreementLine]) -> bytes:
+    names = ("attribute", "raters", "statistic", "cannot_tell", "group", "within")
+    rows = [{name: getattr(line, name) for name in names} | line.value._asdict() for line in lines]
+    columns = [*names, *Agreed._fields]
+    return pd.DataFrame(rows, columns=columns).to_csv(index=False, float_format="%.6g").encode()
 
 
 def _needed(table: pd.DataFrame, suite: Owner, left_out: set[str]) -> list[str]:
@@ -139,40 +166,81 @@ def _needed(table: pd.DataFrame, suite: Owner, left_out: set[str]) -> list[str]:
     ]
 
 
-def _people(table: pd.DataFrame, suite: Owner) -> list[AgreementLine]:
-    """Krippendorff's alpha among people."""
-    lines = []
+def _people(table: pd.DataFrame, suite: Owner, strata: pd.DataFrame) -> Iterator[AgreementLine]:
+    """How far people agree, with not telling as no answer and as one more."""
     for name, groups in suite.taxonomy.items():
         if name not in set(table["attribute"]):
             continue
-        codes, annotators, _ = codes_of(
+        codes, annotators, keys = codes_of(
             table, attribute=name, taxonomy=suite.taxonomy, missing=len(groups) + 1
         )
         if len(annotators) < 2:
             continue
-        for statistic, counted in (("alpha", len(groups)), ("alpha with cannot tell", len(groups) + 1)):
-            rng = stream(suite.bootstrap.seed, "humans", name, statistic)
-            value = krippendorff_alpha(codes, counted, draws=suite.bootstrap.draws, rng=rng)
-            lines.append(AgreementLine(name, f"{len(annotators)} people", statistic, value))
-    return lines
+        parts = strata.reindex(keys).fillna("")
+        for treated, counted in (("missing", groups), ("answer", [*groups, CANNOT_TELL])):
+            rows = agreement_rows(
+                codes,
+                counted,
+                strata={str(part): parts[part].to_numpy(object) for part in parts},
+                ordered=name in ORDERED and treated == "missing",
+                draws=suite.bootstrap.draws,
+                rng=stream(suite.bootstrap.seed, "humans", name, treated),
+                raters=_usual(codes, len(counted)),
+            )
+            who = f"{len(annotators)} people"
+            for row in rows:
+                yield AgreementLine(name, who, row.statistic, treated, row.group, row.within, row.found)
 
 
-def _judges(common: pd.DataFrame, work: Workspace, suite: Owner) -> list[AgreementLine]:
-    """Cohen's kappa of every judge with the aggregate, on pictures that both decide."""
+def _usual(codes: Codes, groups: int) -> int:
+    """How many answers most pictures have, of those with two or more."""
+    answered = (codes < groups).sum(axis=0)
+    return int(np.bincount(answered, minlength=3)[2:].argmax()) + 2
+
+
+def _judges(
+    common: pd.DataFrame, work: Workspace, suite: Owner, strata: pd.DataFrame
+) -> Iterator[AgreementLine]:
+    """Cohen's kappa of every judge with the aggregate, and agreement on each group, where both decide."""
     labels = work.labels.read()
-    lines = []
     for name, groups in suite.taxonomy.items():
         people = common[common["attribute"] == name].set_index("key")["label"]
         said = labels[(labels["attribute"] == name) & labels["key"].isin(list(people.index))]
         for judge, rows in said.groupby("judge", sort=True):
             answers = rows.drop_duplicates("key", keep="last").set_index("key")["label"]
-            kappa = cohen_kappa(
-                _codes(people.loc[answers.index], groups), _codes(answers, groups), len(groups)
-            )
-            lines.append(AgreementLine(name, str(judge), "kappa", kappa))
-    return lines
+            codes = np.stack([_codes(people.loc[answers.index], groups), _codes(answers, groups)])
+            parts = strata.reindex(answers.index).fillna("")
+            rng = stream(suite.bootstrap.seed, "humans", name, str(judge))
+            yield from _pair(name, str(judge), codes, groups, parts, draws=suite.bootstrap.draws, rng=rng)
 
 
-def _codes(labels: pd.Series[str], groups: Sequence[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _pair(
+    attribute: str,
+    judge: str,
+    codes: Codes,
+    groups: Sequence[str],
+    parts: pd.DataFrame,
+    *,
+    draws: int,
+    rng: np.random.Generator,
+) -> Iterator[AgreementLine]:
+    def line(statistic: str, value: Agreed, *, group: str = "", within: str = "") -> AgreementLine:
+        return AgreementLine(attribute, judge, statistic, "missing", group, within, value)
+
+    def kappa(some: Codes, size: int) -> Agreed:
+        return cohen_kappa(some[0], some[1], size)
+
+    size = len(groups)
+    yield line("cohen_kappa", kappa(codes, size))
+    for group, value in zip(groups, by_class(codes, size, draws=draws, rng=rng), strict=True):
+        yield line("specific_agreement", value, group=group)
+    for name in parts:
+        own = (parts[name] != "").to_numpy()
+        found = by_stratum(codes[:, own], size, strata=list(parts[name][own]), statistic=kappa)
+        for part, value in found.items():
+            yield line("cohen_kappa", value, within=f"{name}={part}")
+
+
+def _codes(labels: pd.Series[str], groups: Sequence[str]) -> NDArray[np.int64]:
     place = {group: number for number, group in enumerate(groups)}
     return np.array([place.get(label, len(groups)) for label in labels], np.int64)

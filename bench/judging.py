@@ -67,7 +67,7 @@ def judge_pictures(
     info = judge.info
     missing = [key for key in keys if (key, info.name, info.version) not in done]
     progress.advance(len(keys) - len(missing))
-    for chunk, images, broken in _chunks(missing, store):
+    for chunk, images, broken in picture_chunks(missing, store):
         names = [name for name in attributes if name in info.taxonomies]
         answers = judge.label(images)
         rows = [
@@ -91,7 +91,7 @@ def embed_pictures(
     scorer: ClipScorer, *, keys: Sequence[str], store: PictureStore, table: Table, done: set[str]
 ) -> None:
     """Store the unit image vector of every picture that has none yet."""
-    for chunk, images, _ in _chunks([key for key in keys if key not in done], store):
+    for chunk, images, _ in picture_chunks([key for key in keys if key not in done], store):
         vectors = list(scorer.embed(images).astype(np.float32))
         table.append(pd.DataFrame({"key": chunk, "scorer": scorer.version, "vector": vectors}))
 
@@ -110,8 +110,14 @@ def alignment(
     )
 
 
-def _chunks(keys: Sequence[str], store: PictureStore) -> Iterator[tuple[list[str], Images, list[bool]]]:
-    """Keys, pictures of one size, and which of them are broken."""
+def picture_chunks(
+    keys: Sequence[str], store: PictureStore
+) -> Iterator[tuple[list[str], Images, list[bool]]]:
+    """Keys, pictures of one size, and which of them are broken.
+
+    Raises:
+        EvenhandError: A picture is not in the store, or not as it was written.
+    """
     waiting: dict[tuple[int, ...], list[tuple[str, Images, bool]]] = {}
     for number, key in enumerate(keys, start=1):
         found = store.get(key)

@@ -7,7 +7,8 @@ dispute.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -32,6 +33,9 @@ class Agreed(NamedTuple):
     high: float
     n: int
 
+
+MAJORITY = "majority"
+"""What the pictures of :func:`agreement_rows` may have in common besides strata."""
 
 Statistic = Callable[[Codes, int], Agreed]
 """A coefficient of labels ``(judges, units)`` of so many groups."""
@@ -240,6 +244,74 @@ def by_stratum(
     """
     place = np.asarray(strata)
     return {str(name): statistic(codes[:, place == name], groups) for name in sorted(set(strata))}
+
+
+class AgreementRow(NamedTuple):
+    """One coefficient of several raters on one attribute.
+
+    Attributes:
+        statistic: ``krippendorff_alpha``, ``fleiss_kappa``, ``gwet_ac1``, ``specific_agreement`` (see
+            :func:`by_class`), or, where groups have an order, ``krippendorff_alpha_ordinal``.
+        group: The group that a specific agreement is about; else empty.
+        within: ``name=value`` that the pictures have in common: a stratum, or ``majority`` and the group that
+            most raters see; or empty.
+        found: The coefficient.
+    """
+
+    statistic: str
+    group: str
+    within: str
+    found: Agreed
+
+
+def agreement_rows(
+    codes: Codes,
+    groups: Sequence[str],
+    *,
+    strata: Mapping[str, NDArray[np.object_]],
+    ordered: bool,
+    draws: int,
+    rng: np.random.Generator,
+    raters: int | None = None,
+) -> Iterator[AgreementRow]:
+    """Every coefficient of several raters, over all pictures, within each stratum and by majority group.
+
+    Within one majority group chance-corrected coefficients are low by construction; see :func:`by_stratum`.
+
+    Args:
+        codes: ``(raters, units)``.
+        groups: The ``K`` groups of the taxonomy.
+        strata: Name to the stratum of each unit, empty where it is in none.
+        ordered: Whether the groups have an order, as age bins and skin tones do.
+        draws: Bootstrap resamples.
+        rng: Random stream.
+        raters: See :func:`fleiss_kappa`.
+    """
+    size = len(groups)
+    statistics: dict[str, Statistic] = {
+        "krippendorff_alpha": partial(krippendorff_alpha, draws=draws, rng=rng),
+        "fleiss_kappa": partial(fleiss_kappa, draws=draws, rng=rng, raters=raters),
+        "gwet_ac1": partial(gwet_ac1, draws=draws, rng=rng),
+    }
+    if ordered and size > 2:
+        ordinal = partial(krippendorff_alpha, draws=draws, rng=rng, level="ordinal")
+        statistics["krippendorff_alpha_ordinal"] = ordinal
+    most = np.array([*groups, ""], object)[majority(codes, size)]
+    for within, here in _parts({**strata, MAJORITY: most}):
+        for name, statistic in statistics.items():
+            yield AgreementRow(name, "", within, statistic(codes[:, here], size))
+        if not within.startswith(f"{MAJORITY}="):
+            found = by_class(codes[:, here], size, draws=draws, rng=rng)
+            for group, value in zip(groups, found, strict=True):
+                yield AgreementRow("specific_agreement", group, within, value)
+
+
+def _parts(strata: Mapping[str, NDArray[np.object_]]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """All units, then those of each stratum."""
+    yield "", np.ones(len(next(iter(strata.values()))), bool)
+    for name, of_unit in strata.items():
+        for part in sorted(set(of_unit) - {""}):
+            yield f"{name}={part}", of_unit == part
 
 
 def majority(codes: Codes, groups: int) -> NDArray[np.int64]:

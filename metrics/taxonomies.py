@@ -39,6 +39,9 @@ COARSER = {"race4": "race7", "age2": "age5"}
 SCALES = (("race4", "race7"), ("age2", "age5", "age9"), ("tone", "ita6", "mst10"))
 """Attributes that are one thing in several taxonomies, coarsest first."""
 
+ORDERED = frozenset({"age", *SCALES[1], *SCALES[2]})
+"""Attributes whose groups have an order: neighbours are confused more lightly than others."""
+
 SYNONYMS = {"more than 70": "70+", "latino": "latino hispanic", "hispanic": "latino hispanic"}
 """Names of one class in different releases, as ``_plain`` writes them."""
 

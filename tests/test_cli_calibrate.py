@@ -117,9 +117,24 @@ def test_unequal_chances_are_weighed_and_said(evenhand, made):
     chance = anchors["key"].map({key: 0.2 + 0.6 * (n % 2) for n, key in enumerate(anchors["key"].unique())})
     anchors.assign(probability=chance).to_csv(folder.parent / "weighed.csv", index=False)
     done = json.loads(calibrate(evenhand, folder, folder.parent / "weighed.csv", "--json").out)
-    assert done["carried"] == [] and "unequal chances" in done["remarks"][0]
+    assert "unequal chances" in done["remarks"][0] and "strata are compared by weight" in done["remarks"][0]
     row = next(row for row in done["measured"] if (row["judge"], row["attributes"]) == ("clip-s", "gender"))
     assert 100 < row["anchors"] < 240 and row["independence"] is None
+    labels = Workspace(folder).labels.read()
+    own = labels[(labels["judge"] == LEANING) & (labels["attribute"] == "gender")].set_index("key")["label"]
+    pictures = Workspace(folder).picture_table.read().drop_duplicates("key").set_index("key")
+    part = anchors[(anchors["attribute"] == "gender") & (anchors["label"] == "man")].set_index("key")
+    part = part[(pictures.loc[part.index, ["concept", "kind"]] == ["nurse", "neutral"]).all(axis=1)]
+    wrong = own.loc[part.index] != "man"
+    weight = 1 / chance.set_axis(anchors["key"]).groupby(level=0).first().loc[part.index]
+    carried = next(
+        row
+        for row in done["carried"]
+        if (row["judge"], row["attribute"], row["group"], row["strata"])
+        == (LEANING, "gender", "man", "stereotype")
+    )
+    assert carried["wrong"]["female"] == pytest.approx((weight * wrong).sum() / weight.sum())
+    assert carried["n"]["female"] == len(part) and not carried["alike"]
 
 
 def test_empty_labels_are_counted_and_said(evenhand, made):

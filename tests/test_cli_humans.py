@@ -4,10 +4,14 @@ import csv
 import json
 import shutil
 
+import krippendorff
+import numpy as np
 import pandas as pd
 import pytest
 from humans_kit import a_run, an_annotator
 from PIL import Image
+from sklearn.metrics import cohen_kappa_score
+from statsmodels.stats import inter_rater
 
 from evenhand.bench.suite import load_suite
 from evenhand.bench.workspace import Workspace
@@ -40,7 +44,7 @@ def key(evenhand, run, tmp_path):
 
 
 def read_key(folder):
-    (path,) = (p for p in (folder / "humans").glob("*.csv") if p.name != "answers.csv")
+    (path,) = (p for p in (folder / "humans").glob("*.csv") if p.name not in ("answers.csv", "agreement.csv"))
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
@@ -130,13 +134,91 @@ def test_json_says_what_the_tables_say(evenhand, key, run, tmp_path):
     found = json.loads(evenhand("humans", "import", *paths, "--run", run[0], "--json").out)
     assert found["pictures"] == len(key)
     assert [check["reason"] for check in found["checks"]] == ["", "", ""]
-    people = {(line["attribute"], line["statistic"]): line["value"] for line in found["agreement"]}
-    assert people["gender", "alpha"] > 0.8 > people["gender", "alpha with cannot tell"]
+    main = [line for line in found["agreement"] if not line["group"] and not line["within"]]
+    people = {(line["attribute"], line["statistic"], line["cannot_tell"]): line["value"] for line in main}
+    for statistic in ("krippendorff_alpha", "fleiss_kappa"):
+        assert people["gender", statistic, "missing"] > 0.8 > people["gender", statistic, "answer"]
     assert {line["raters"] for line in found["agreement"]} == {
         "3 people",
         *load_suite("mini").panel,
         "panel",
     }
+
+
+def codes_of_answers(run, attribute):
+    """First answers of the import, ``(people, pictures)``, and the pictures; not telling is ``K``."""
+    table = pd.read_csv(run / "humans" / "answers.csv", dtype=str)
+    table = table[(table["attribute"] == attribute) & (table["is_repeat"] == "False")]
+    groups = [*load_suite("mini").taxonomy[attribute], "cannot_tell"]
+    wide = table.assign(code=table["label"].map(groups.index)).pivot(
+        index="annotator_id", columns="key", values="code"
+    )
+    return wide.to_numpy(), list(wide.columns)
+
+
+def test_agreement_is_that_of_other_implementations_by_group_and_stratum_too(evenhand, key, run, tmp_path):
+    paths = answers(tmp_path, run, key, ann=0.05, bo=0.1, cy=0.1)
+    outcome = evenhand("humans", "import", *paths, "--run", run[0])
+    assert "Fleiss' kappa" in outcome.out and "AC1" in outcome.out
+    table = pd.read_csv(run[0] / "humans" / "agreement.csv", keep_default_na=False)
+    table["value"] = pd.to_numeric(table["value"])
+    codes, keys = codes_of_answers(run[0], "gender")
+
+    def value(statistic, *, cannot_tell="missing", group="", within="", raters="3 people"):
+        about = {"statistic": statistic, "cannot_tell": cannot_tell, "group": group, "within": within}
+        about |= {"raters": raters, "attribute": "gender"}
+        (row,) = table[(table[list(about)] == pd.Series(about)).all(axis=1)].to_dict("records")
+        return pytest.approx(row["value"], abs=1e-5)
+
+    told = np.where(codes < 2, codes, np.nan).astype(float)
+    assert krippendorff.alpha(told, level_of_measurement="nominal") == value("krippendorff_alpha")
+    votes = (codes[..., None] == np.arange(3)).sum(axis=0)
+    assert inter_rater.fleiss_kappa(votes) == value("fleiss_kappa", cannot_tell="answer")
+    full = votes[(codes < 2).all(axis=0)][:, :2]
+    assert inter_rater.fleiss_kappa(full) == value("fleiss_kappa")
+    pictures = Workspace(run[0]).picture_table.read().drop_duplicates("key").set_index("key")
+    nurses = (pictures["concept"] == "nurse") & (pictures["kind"] == "neutral")
+    here = nurses.loc[keys].to_numpy()
+    expected = krippendorff.alpha(told[:, here], level_of_measurement="nominal")
+    assert expected == value("krippendorff_alpha", within="stereotype=female")
+    pairs = [(one, two) for u in votes[:, :2] for one, two in [(u[0] * (u[0] - 1), u[0] * u[1])]]
+    labelled = np.maximum(votes[:, :2].sum(axis=1) - 1, 1)
+    both, split = (np.array(column) / labelled for column in zip(*pairs, strict=True))
+    expected = both.sum() / (both.sum() + split.sum())
+    assert expected == value("specific_agreement", group="woman")
+    common = pd.read_parquet(run[0] / "tables" / "human_labels.parquet")
+    people = common[(common["judge"] == "human:aggregate") & (common["attribute"] == "gender")]
+    labels = Workspace(run[0]).labels.read()
+    judged = labels[(labels["judge"] == "clip-s") & (labels["attribute"] == "gender")].set_index("key")
+    decided = people[people["label"] != ""].set_index("key")["label"]
+    own = decided[nurses.loc[decided.index]]
+    expected = cohen_kappa_score(own, judged["label"].loc[own.index])
+    assert expected == value("cohen_kappa", raters="clip-s", within="stereotype=female")
+
+
+def test_no_interval_of_agreement_leaves_its_range(evenhand, key, run, tmp_path):
+    paths = answers(tmp_path, run, key, ann=0.0, bo=0.0, cy=0.0)
+    found = json.loads(evenhand("humans", "import", *paths, "--run", run[0], "--json").out)["agreement"]
+    known = [line for line in found if line["value"] is not None]
+    assert all(-1 <= line["low"] <= line["value"] <= line["high"] <= 1 for line in known)
+    assert any(line["value"] == 1 for line in known)
+
+
+def test_agreement_of_three_of_many_people_has_a_fleiss_kappa(evenhand, key, run, tmp_path):
+    names = ("ann", "bo", "cy", "di", "ed")
+    for seed, name in enumerate(names):
+        shown = key[[(number + seed) % 5 < 3 for number in range(len(key))]]
+        own = an_annotator(name, shown, run[1], error=0.05, passing=0.0, seed=seed)
+        own.to_csv(tmp_path / f"{name}.csv", index=False)
+    paths = [tmp_path / f"{name}.csv" for name in names]
+    found = json.loads(evenhand("humans", "import", *paths, "--run", run[0], "--json").out)["agreement"]
+    (line,) = [
+        line
+        for line in found
+        if (line["attribute"], line["statistic"], line["cannot_tell"], line["group"], line["within"])
+        == ("gender", "fleiss_kappa", "answer", "", "")
+    ]
+    assert line["n"] == len(key) and line["value"] > 0.6
 
 
 def test_who_fails_a_check_is_left_out_unless_asked_otherwise(evenhand, key, run, tmp_path):

@@ -17,14 +17,23 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(epilog=examples("evenhand calibrate runs/mini --anchors anchors.csv --out calibration.csv"))
+@app.command(
+    epilog=examples(
+        "evenhand calibrate runs/mini --anchors anchors.csv --out calibration.csv",
+        "evenhand calibrate RUN --anchors anchors.csv --out calibration.csv --audit judges.csv",
+    )
+)
 def calibrate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run or audit.")],
     anchors: Annotated[
         Path,
         typer.Option(metavar="CSV", help="Labels that people gave: key,attribute,label[,probability]."),
     ],
     out: Annotated[Path, typer.Option(metavar="CSV", help="The table, for `calibration` of a suite.")],
+    audit: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Write how good each judge is, for whom, and how steady."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the judges of a run on anchors, and say which of them may be corrected by that.
@@ -32,10 +41,13 @@ def calibrate(
     A judge is refused where the correction would do harm. Strata are the kind of the prompt, the stereotype
     of the occupation, and the base model against debiased ones: where a judge errs unlike in them, one table
     does not serve them all.
+
+    With --audit the judges are loaded and asked again about the anchors, under other crops, orders of options
+    and wordings.
     """
     from evenhand.bench.anchor_calibration import calibrate_run
 
-    done = calibrate_run(run, anchors=anchors, out=out)
+    done = calibrate_run(run, anchors=anchors, out=out, audit=audit)
     if as_json:
         from evenhand.bench.console import write_json
 
@@ -102,6 +114,10 @@ def _write(done: Calibrated) -> None:
     if done.untold:
         typer.echo(f"note: {done.untold} labels are empty and count nowhere: people could not tell")
     typer.echo(f"calibration: {done.path} ({done.pictures} anchors)")
+    if done.audit is not None:
+        rows, claims, missing = (done.audited[name] for name in ("rows", "claims", "missing"))
+        counts = f"{rows} rows: {claims} support a claim, {missing} have no value and say why"
+        typer.echo(f"audit: {done.audit} ({counts})")
 
 
 def _recall(recall: Mapping[str, float]) -> str:

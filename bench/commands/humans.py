@@ -103,16 +103,26 @@ def import_(
         _write(done)
 
 
+STATISTICS = {
+    "krippendorff_alpha": "alpha",
+    "krippendorff_alpha_ordinal": "alpha, ordered groups",
+    "fleiss_kappa": "Fleiss' kappa",
+    "gwet_ac1": "AC1",
+    "cohen_kappa": "Cohen's kappa",
+}
+"""Names of the coefficients on the screen."""
+
+
 def _plain(done: Imported) -> dict[str, Any]:
     """The import as JSON takes it: no number that is not finite."""
     value = asdict(done)
-    value |= {"labels": str(done.labels), "anchors": str(done.anchors)}
+    value |= {name: str(value[name]) for name in ("labels", "anchors", "agreement_table")}
     value["checks"] = [
         {name: None if cell != cell else cell for name, cell in asdict(check).items()}
         for check in done.checks
     ]
     value["agreement"] = [
-        {"attribute": line.attribute, "raters": line.raters, "statistic": line.statistic}
+        {name: cell for name, cell in asdict(line).items() if name != "value"}
         | {name: None if cell != cell else cell for name, cell in line.value._asdict().items()}
         for line in done.agreement
     ]
@@ -139,17 +149,19 @@ def _write(done: Imported) -> None:
     )
     typer.echo()
     write_table(
-        ("attribute", "raters", "agreement", "value", "95% interval", "pictures"),
+        ("attribute", "raters", "agreement", "cannot tell is", "value", "95% interval", "pictures"),
         [
             (
                 line.attribute,
                 line.raters,
-                line.statistic,
+                STATISTICS[line.statistic],
+                line.cannot_tell,
                 _number(line.value.value),
                 f"{_number(line.value.low)} to {_number(line.value.high)}",
                 line.value.n,
             )
             for line in done.agreement
+            if line.main
         ],
     )
     typer.echo()
@@ -157,6 +169,7 @@ def _write(done: Imported) -> None:
         typer.echo(f"note: {remark}")
     for name, count in done.labelled.items():
         typer.echo(f"{name}: {count} of {done.pictures} pictures have a common label ({done.rules[name]})")
+    typer.echo(f"agreement by group and stratum: {done.agreement_table}")
     typer.echo(f"labels: {done.labels}")
     typer.echo(f"anchors: {done.anchors}")
 

@@ -46,9 +46,11 @@ class OnFaces(Judge):
         one says nothing.
         """
         crops, shown, status = self._crops(images)
+        # Without any face, a picture in its place tells which choices there are.
+        choices = self._judge.variants(crops if shown else images[:1])
         found: Variants = {
-            aspect: tuple(self._spread(answers, shown, status) for answers in choices)
-            for aspect, choices in (self._judge.variants(crops) if shown else {}).items()
+            aspect: tuple(self._spread(answers if shown else {}, shown, status) for answers in each)
+            for aspect, each in choices.items()
         }
         if self._cut == "face":
             face = self._spread(self._judge.label(crops) if shown else {}, shown, status)
