@@ -17,14 +17,17 @@ from evenhand.bench.result import Run
 from evenhand.reports import sections, strength
 from evenhand.reports.figures import Figure, by_judge, cells, occupations, overview
 from evenhand.reports.gates import Gate, gate_outcomes
+from evenhand.reports.judge_errors import corrections, errors_figure, errors_tables
 from evenhand.reports.judges import agreement_table, dependence_table, judges_table
 from evenhand.reports.method_table import cost_table, method_table
 from evenhand.reports.pareto import Failures, price_of_fairness, strengths
-from evenhand.reports.pictures import strips
+from evenhand.reports.pictures import UNRELATED, before_and_after, strips
 from evenhand.reports.reading import Key, Reading, attribute_names, base_of, ordered, primary_key
-from evenhand.reports.tables import Table
+from evenhand.reports.records import comparisons_download, estimates_download
+from evenhand.reports.share_figures import cell_map, group_shares
 from evenhand.reports.verdict import verdict
 from evenhand.reports.voice import voice_of
+from evenhand.reports.worst import worst_table
 
 
 def write_audit(run: Run, path: Path) -> None:
@@ -71,22 +74,28 @@ def _content(run: Run) -> dict[str, Any]:
     results, measured = [reading.result for reading in readings], [reading.result for reading in every]
     elsewhere = results[0].spec.made_elsewhere
     timings = {timing.method: timing for timing in run.timings}
-    content = {
+    names = key.attributes if key else "*".join(attribute_names(results))
+    return {
         "spec": results[0].spec,
         "verdict": verdict(readings, key, failures, spoiling=_spoiling(outcomes)),
         "facts": sections.facts(measured, methods=len(readings)),
         "tested": sections.tested(results),
         "methods": method_table(readings, key, outcomes, timings),
+        "differences": sections.differences_table(every, key) if key else None,
+        "worst": worst_table(readings, names),
         "figures": _figures(readings, key),
         "tradeoffs": _tradeoffs(every, readings, key, failures),
-        "strips": strips(run, [reading.label for reading in readings]),
+        "changed": before_and_after(run, readings),
+        "strips": strips(run, [reading.label for reading in readings], leave_out=[UNRELATED]),
         "judges": judges_table(results),
+        "corrections": corrections(readings),
+        "errors": errors_figure(readings),
+        "matrices": errors_tables(readings),
         "agreement": agreement_table(readings),
         "dependence": dependence_table(readings, key) if key and not elsewhere else None,
         "spread": by_judge(readings, key) if key else None,
         "coverage": sections.coverage_table(measured),
-        "labels": sections.labels_table(measured),
-        "comparisons": sections.comparisons_table(every),
+        "labels": sections.labels_table(measured, headline=True),
         "cost": None if elsewhere else cost_table(readings, timings),
         "cards": [] if elsewhere else sections.method_cards(results),
         "limits": sections.limits(results),
@@ -94,8 +103,12 @@ def _content(run: Run) -> dict[str, Any]:
         "notes": sections.notes(run),
         "provenance": sections.provenance_tables(results),
         "environment": results[0].environment,
+        "downloads": [
+            estimates_download(every),
+            comparisons_download(every),
+            sections.labels_table(measured).download,
+        ],
     }
-    return content | {"downloads": [*_tables(content), sections.estimates_table(every)]}
 
 
 def _outcomes(readings: Sequence[Reading]) -> dict[str, list[Gate]]:
@@ -109,13 +122,14 @@ def _spoiling(outcomes: Mapping[str, list[Gate]]) -> set[str]:
 
 
 def _figures(readings: Sequence[Reading], key: Key | None) -> list[Figure]:
-    """Overview, then concepts for each attribute and for the primary set, then the joint cells."""
+    """Overview, then concepts, groups of each attribute, and joint cells."""
     names = attribute_names([reading.result for reading in readings])
     found = [overview(readings, key)] if key else []
     sets = dict.fromkeys([*names, *([key.attributes] if key else [])])
     found += [figure for name in sets if (figure := occupations(readings, name))]
-    joint = cells(readings, key.attributes if key else "*".join(names))
-    return [*found, joint] if joint else found
+    found += [figure for name in names if (figure := group_shares(readings, name))]
+    joint = key.attributes if key else "*".join(names)
+    return [*found, *(figure for figure in (cell_map(readings, joint), cells(readings, joint)) if figure)]
 
 
 def _tradeoffs(
@@ -130,12 +144,3 @@ def _tradeoffs(
         strengths(every, key, failures, curves=curves, ranked=readings),
     ]
     return [figure for figure in found if figure]
-
-
-def _tables(content: dict[str, Any]) -> list[Table]:
-    """The tables of the page, in its order."""
-    spread = [content["spread"]] if content["spread"] else []
-    figures: list[Figure] = [*content["tradeoffs"], *content["figures"], *spread]
-    names = ("methods", "judges", "agreement", "dependence", "coverage", "labels", "comparisons", "cost")
-    named = [content[name] for name in names if content[name] is not None]
-    return [*named, *(figure.table for figure in figures), *content["provenance"]]

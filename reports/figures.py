@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 
 from markupsafe import Markup
 
@@ -23,7 +22,15 @@ from evenhand.reports.findings import (
     value_of,
 )
 from evenhand.reports.judges import judge_names, spread_table
-from evenhand.reports.reading import Key, Reading, base_of, comparable, concept_names, measured_attributes
+from evenhand.reports.reading import (
+    Key,
+    Reading,
+    base_of,
+    cell_shares,
+    comparable,
+    concept_names,
+    measured_attributes,
+)
 from evenhand.reports.tables import Row, Table, estimated, pictures_and_chance, text
 from evenhand.reports.voice import voice_of
 from evenhand.reports.words import SHARE, attribute, cell, count, measure, number, plural, sentence, slug
@@ -83,7 +90,7 @@ def overview(readings: Sequence[Reading], key: Key) -> Figure:
     panels = []
     for place, (name, rows) in enumerate(numbers.items()):
         dots = [
-            _dot(reading.label, "open" if reading.is_base and len(readings) > 1 else "full", row)
+            dot_of(reading.label, "open" if reading.is_base and len(readings) > 1 else "full", row)
             for reading, row in zip(readings, rows, strict=True)
             if row is not None
         ]
@@ -99,18 +106,18 @@ def overview(readings: Sequence[Reading], key: Key) -> Figure:
         panels,
         _looks(readings),
         f"0: target shares; 1: one group only. {pictures_behind(lines)}",
-        _table("overview-data", title, "Attributes", readings, lines),
+        figure_table("overview-data", title, "Attributes", readings, lines),
     )
 
 
 def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
     """Every concept before and after, one panel per method; ``None`` where it was not measured."""
-    metric, group, found = _by_concept(readings, attributes)
+    metric, group, found = concept_numbers(readings, attributes)
     if not found:
         return None
     numbers = dict(sorted(found.items(), key=lambda item: -value_of(item[1][0])))
     spec = readings[0].result.spec
-    targets = {name: _target(spec, group, concept=name) if group else math.nan for name in numbers}
+    targets = {name: target_share(spec, group, concept=name) if group else math.nan for name in numbers}
     name = f"by-concept-{slug(attributes)}"
     title = f"Share perceived as {group}" if group else measure(metric).title
     frame = Frame(name, title.lower(), targets, percent=bool(group), upper=1)
@@ -123,22 +130,20 @@ def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
             ("target", "target share") if group else ("chance", "what a fair model shows by chance"),
         ],
         f"{UNEVEN_SHARE if group else UNEVEN} {pictures_behind(numbers)}{_omitted(readings)}",
-        _table(f"{name}-data", f"{title} by concept: {attribute(attributes)}", "Concept", readings, numbers),
+        figure_table(
+            f"{name}-data", f"{title} by concept: {attribute(attributes)}", "Concept", readings, numbers
+        ),
     )
 
 
 def cells(readings: Sequence[Reading], attributes: str) -> Figure | None:
     """The share of every joint cell against its target; ``None`` where shares were not measured."""
     spec = readings[0].result.spec
-    names = [
-        "*".join(groups)
-        for groups in product(*(spec.attributes.get(part, []) for part in attributes.split("*")))
-    ]
-    rows = {name: comparable(readings, SHARE, attributes, group=name)[""] for name in names}
-    numbers = {cell(name): rows[name] for name in names if any(rows[name])}
+    shares = cell_shares(readings, attributes)
+    numbers = {cell(name): rows for name, rows in shares.items()}
     if not numbers:
         return None
-    targets = {cell(name): _target(spec, name) for name in names}
+    targets = {cell(name): target_share(spec, name) for name in shares}
     highs = [
         row.high for line in numbers.values() for row in line if row is not None and math.isfinite(row.high)
     ]
@@ -146,12 +151,14 @@ def cells(readings: Sequence[Reading], attributes: str) -> Figure | None:
     frame = Frame("cells", "share of the pictures", targets, percent=True, upper=upper)
     return Figure(
         "cells",
-        rarest(readings, numbers, targets),
+        rarest(readings, numbers, targets, what="cell"),
         _before_after(readings, numbers, frame),
         [*_looks(readings), ("target", "target share")],
         "Mean share over the concepts; lines are 95% intervals. "
         f"{pictures_behind(numbers)}{_omitted(readings)}",
-        _table("cells-data", f"Share of each cell of {attribute(attributes)}", "Cell", readings, numbers),
+        figure_table(
+            "cells-data", f"Share of each cell of {attribute(attributes)}", "Cell", readings, numbers
+        ),
     )
 
 
@@ -165,7 +172,7 @@ def by_judge(readings: Sequence[Reading], key: Key) -> Figure | None:
     numbers = {r.label: [row for judge in judges for row in _judged(r, key, judge)] for r in readings}
     panels = []
     for place, (heading, rows) in enumerate(list(numbers.items())[:MAX_PANELS]):
-        dots = [_dot(row.judge, "full" if row.corrected else "open", row) for row in rows]
+        dots = [dot_of(row.judge, "full" if row.corrected else "open", row) for row in rows]
         spoken = ", ".join(
             f"{row.judge} {'corrected ' if row.corrected else ''}{number(row.value)}" for row in rows
         )
@@ -195,7 +202,7 @@ def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -
         if base is not None and len(readings) > 1:
             looks.insert(0, (readings.index(base), "open"))
         dots = [
-            _dot(line, look, row, frame.targets[line])
+            dot_of(line, look, row, frame.targets[line])
             for line, rows in numbers.items()
             for index, look in looks
             if (row := rows[index]) is not None
@@ -218,7 +225,7 @@ def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -
     return panels
 
 
-def _by_concept(readings: Sequence[Reading], attributes: str) -> tuple[str, str, Numbers]:
+def concept_numbers(readings: Sequence[Reading], attributes: str) -> tuple[str, str, Numbers]:
     """Metric, group and rows per concept: the share of the first of two groups, or else a distance.
 
     The distances are shown as the judges see them, because their chance level is known in that form.
@@ -247,7 +254,8 @@ def _judged(reading: Reading, key: Key, judge: str) -> list[EstimateRow]:
     return [row for row in rows if row is not None]
 
 
-def _dot(line: str, look: Look, row: EstimateRow, target: float = math.nan) -> Dot:
+def dot_of(line: str, look: Look, row: EstimateRow, target: float = math.nan) -> Dot:
+    """The estimate as a dot on its line."""
     return Dot(line, look, row.value, row.low, row.high, row.floor, target)
 
 
@@ -258,14 +266,15 @@ def _looks(readings: Sequence[Reading]) -> list[tuple[str, str]]:
     return [("open", "untreated model"), ("full", f"{subject}; lines are 95% intervals")]
 
 
-def _table(name: str, caption: str, first: str, readings: Sequence[Reading], numbers: Numbers) -> Table:
+def figure_table(name: str, caption: str, first: str, readings: Sequence[Reading], numbers: Numbers) -> Table:
+    """The data of a figure: a line per entry of ``numbers``, a column per reading."""
     rows = [Row([text(line), *map(estimated, found)]) for line, found in numbers.items()]
     facts = pictures_and_chance(row for found in numbers.values() for row in found)
     columns = [first, *(reading.label for reading in readings)]
     return Table(name, caption, columns, rows, about="; ".join(["95% intervals", *facts]))
 
 
-def _target(spec: Spec, name: str, *, concept: str = "") -> float:
+def target_share(spec: Spec, name: str, *, concept: str = "") -> float:
     """Target share of a group or cell: the sum over the target cells it contains, or an even share.
 
     Without a concept it is the mean over the concepts.

@@ -40,12 +40,12 @@ def unevenness(
     return f"{sentence(attribute(attributes))}: of {plural(len(numbers), 'concept')}, uneven are {found}"
 
 
-def rarest(readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, float]) -> str:
-    """The cell that the first reading shows least, before and after."""
+def rarest(readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, float], *, what: str) -> str:
+    """The cell or group that the first reading shows least, before and after."""
     line = min(numbers, key=lambda name: abs(value_of(numbers[name][0])))
     values = [value_of(row) for row in numbers[line]]
     found = before_and_after(readings, values, lambda value: number(value, percent=True))
-    return f"Rarest cell, {line} (target {number(targets[line], percent=True)}): {found}"
+    return f"Rarest {what}, {line} (target {number(targets[line], percent=True)}): {found}"
 
 
 def judges_spread(reading: Reading, rows: Sequence[EstimateRow | None]) -> str:

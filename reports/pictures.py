@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import PictureRow, Run
-from evenhand.reports.reading import attribute_names
+from evenhand.reports.reading import Reading, attribute_names, base_of
 from evenhand.reports.voice import voice_of
-from evenhand.reports.words import KINDS, attribute
+from evenhand.reports.words import KINDS, attribute, with_interval
 
 SIDE = 96
 """Longest side of a thumbnail in pixels; smaller pictures keep their size."""
@@ -23,8 +23,15 @@ CONCEPTS = {"neutral": 8, "explicit": 4}
 """Strips per kind of prompts; two of every other kind."""
 
 COLUMNS = range(2, 7)
-PICTURES = 330
-"""Columns of a strip: as many as keep the whole page to about this many thumbnails, and below 3 MB."""
+PICTURES = 220
+"""Columns of a strip: as many as keep the whole page to about this many thumbnails, and below 3 MB.
+
+With many methods there are fewer strips too.
+"""
+
+UNRELATED = "unrelated"
+BEFORE_AND_AFTER = 3
+"""Columns of the strip that shows what a method changes besides people."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class Strip:
         prompts: The prompts of the columns, each once.
         columns: Headings of the columns.
         lines: Method and its pictures.
+        notes: Method to a smaller line below its name.
     """
 
     concept: str
@@ -53,9 +61,10 @@ class Strip:
     prompts: list[str]
     columns: list[str]
     lines: list[tuple[str, list[Thumbnail | None]]]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
-def strips(run: Run, methods: Sequence[str]) -> list[Strip]:
+def strips(run: Run, methods: Sequence[str], *, leave_out: Collection[str] = ()) -> list[Strip]:
     """Strips of concepts spread evenly over each kind of prompts, in the order of the run.
 
     Concepts and seeds are taken by their place and never by what came out, so the strips are no selection
@@ -64,22 +73,55 @@ def strips(run: Run, methods: Sequence[str]) -> list[Strip]:
     Args:
         run: The run with its pictures.
         methods: Labels of the lines, in order.
+        leave_out: Kinds of prompts that are not shown.
 
     Raises:
         EvenhandError: A picture that the run names cannot be read.
     """
     concepts: dict[str, dict[str, list[PictureRow]]] = {}
     for row in run.pictures:
-        concepts.setdefault(row.kind, {}).setdefault(row.concept or row.prompt, []).append(row)
+        if row.kind not in leave_out:
+            concepts.setdefault(row.kind, {}).setdefault(row.concept or row.prompt, []).append(row)
     kinds = [kind for kind in KINDS if kind in concepts] + sorted(set(concepts) - set(KINDS))
-    shown = [
-        concepts[kind][concept]
-        for kind in kinds
-        for concept in _spread(list(concepts[kind]), CONCEPTS.get(kind, 2))
-    ]
-    columns = PICTURES // max(1, len(shown) * len(methods))
+    wanted = {kind: min(CONCEPTS.get(kind, 2), len(concepts[kind])) for kind in kinds}
+    columns = PICTURES // max(1, sum(wanted.values()) * len(methods))
+    if columns < COLUMNS[0]:
+        fewer = PICTURES / (COLUMNS[0] * sum(wanted.values()) * len(methods))
+        wanted = {kind: max(1, int(count * fewer)) for kind, count in wanted.items()}
     width = min(max(columns, COLUMNS[0]), COLUMNS[-1])
+    shown = [
+        concepts[kind][concept] for kind in kinds for concept in _spread(list(concepts[kind]), wanted[kind])
+    ]
     return [_strip(run, rows, methods, width=width) for rows in shown]
+
+
+def before_and_after(run: Run, readings: Sequence[Reading]) -> Strip | None:
+    """Prompts without people, the same seed under every method; ``None`` without such pictures.
+
+    Args:
+        run: The run with its pictures.
+        readings: The lines: the untreated model first, then what each method made of its pictures.
+
+    Raises:
+        EvenhandError: A picture that the run names cannot be read.
+    """
+    rows = [row for row in run.pictures if row.kind == UNRELATED]
+    if not rows or base_of(readings) is None or len(readings) < 2:
+        return None
+    first = {(row.prompt, row.method): row for row in reversed(rows) if row.seed_index == rows[0].seed_index}
+    prompts = _spread(list(dict.fromkeys(row.prompt for row in rows)), BEFORE_AND_AFTER)
+    lines = []
+    for reading in readings:
+        pictures = [first.get((prompt, reading.label)) for prompt in prompts]
+        lines.append((reading.label, [_thumbnail(run, row) if row else None for row in pictures]))
+    heads = [f"prompt {place + 1}" for place in range(len(prompts))]
+    notes = {reading.label: "before" if reading.is_base else _changed(reading) for reading in readings}
+    return Strip("What changes besides people", KINDS[UNRELATED], prompts, heads, lines, notes)
+
+
+def _changed(reading: Reading) -> str:
+    row = reading.naive("preservation_distance")
+    return f"after; change {with_interval(row)}" if row is not None else "after; change not measured"
 
 
 def _spread(items: Sequence[str], wanted: int) -> list[str]:
@@ -111,9 +153,10 @@ def _thumbnail(run: Run, row: PictureRow) -> Thumbnail:
         row.labels, key=lambda name: (name not in order, order.index(name) if name in order else 0)
     )
     labels = [f"{attribute(name)} {row.labels[name]}" for name in names]
-    perceived = "perceived: " + (", ".join(labels) or "not labelled")
+    # Prompts without people get no labels, and that says nothing.
+    perceived = "" if row.kind == UNRELATED else "perceived: " + (", ".join(labels) or "not labelled")
     place = voice_of(run.results[0].spec).slot(None, row.seed_index)
-    alt = f"{row.concept}, {row.method}, {place}; {perceived}"
+    alt = "; ".join(filter(None, (f"{row.concept or row.prompt}, {row.method}, {place}", perceived)))
     return Thumbnail(_embed(Path(run.folder) / row.path), alt, perceived)
 
 
@@ -128,5 +171,5 @@ def _embed(path: Path) -> str:
         ) from fault
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    small.save(out, "JPEG", quality=85, subsampling=0, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+    small.save(out, "WEBP", quality=82, method=6)
+    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 from evenhand.bench.result import ComparisonRow, EstimateRow, RankRow, Result
-from evenhand.reports.words import KINDS
+from evenhand.reports.words import KINDS, SHARE
 
 PRIMARY_METRIC = "rms_delta"
 BASE = "base"
@@ -148,6 +149,14 @@ def comparable(
         pair for name in concepts for pair in zip(naive[name], corrected[name], strict=True) if any(pair)
     ]
     return corrected if pairs and all(_finite(mended) for _, mended in pairs) else naive
+
+
+def cell_shares(readings: Sequence[Reading], attributes: str) -> dict[str, list[EstimateRow | None]]:
+    """Every measured cell with its share under every method."""
+    groups = readings[0].result.spec.attributes
+    names = ["*".join(parts) for parts in product(*(groups.get(part, []) for part in attributes.split("*")))]
+    found = {name: comparable(readings, SHARE, attributes, group=name)[""] for name in names}
+    return {name: rows for name, rows in found.items() if any(rows)}
 
 
 def primary_key(readings: Sequence[Reading]) -> Key | None:

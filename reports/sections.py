@@ -8,8 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evenhand.bench.result import ComparisonRow, CoverageRow, EstimateRow, MethodCard, Result, Run, Spec
-from evenhand.reports.reading import Reading, attribute_names, concept_names
+from evenhand.bench.result import (
+    ComparisonRow,
+    CoverageRow,
+    EstimateRow,
+    MethodCard,
+    Result,
+    Run,
+    Spec,
+)
+from evenhand.reports.reading import Key, Reading, attribute_names, concept_names
 from evenhand.reports.tables import Cell, Row, Table, code, compared, counted, estimated, text
 from evenhand.reports.voice import LIMIT_ELSEWHERE, voice_of
 from evenhand.reports.words import (
@@ -147,8 +155,13 @@ def coverage_table(results: Sequence[Result]) -> Table:
     return Table("coverage", caption, [*columns, *failed], rows)
 
 
-def labels_table(results: Sequence[Result]) -> Table:
-    """Labels by method, judge, attribute and kind of prompt; decided and undetermined add up."""
+def labels_table(results: Sequence[Result], *, headline: bool = False) -> Table:
+    """Labels by method, judge, attribute and kind of prompt; decided and undetermined add up.
+
+    Args:
+        results: The methods.
+        headline: Whether to keep to the panel's labels on neutral prompts.
+    """
     found = dict.fromkeys(s for result in results for row in result.coverage.rows for s in row.undetermined)
     statuses = [status for status in STATUSES if status in found] + sorted(set(found) - set(STATUSES))
     columns = [
@@ -160,7 +173,12 @@ def labels_table(results: Sequence[Result]) -> Table:
         "Decided",
     ]
     columns += [f"Undetermined: {STATUSES.get(status, status)}" for status in statuses]
-    rows = [_labels_row(result, row, statuses) for result in results for row in result.coverage.rows]
+    rows = [
+        _labels_row(result, row, statuses)
+        for result in results
+        for row in result.coverage.rows
+        if not headline or (row.judge, row.kind) == ("panel", "neutral")
+    ]
     return Table("labels", "Labels: pictures = decided + undetermined", columns, rows)
 
 
@@ -222,6 +240,27 @@ def comparisons_table(readings: Sequence[Reading]) -> Table:
         if row.judge in ("panel", "")
     ]
     return Table("comparisons", voice.paired, columns, rows)
+
+
+def differences_table(readings: Sequence[Reading], key: Key) -> Table:
+    """The paired differences in the primary number: each line's method minus each column's."""
+    found = {
+        (reading.label, other): row
+        for reading in readings
+        for other in dict.fromkeys(row.against for row in reading.result.comparisons)
+        if (row := reading.against(other, key)) is not None
+    }
+    others = dict.fromkeys(other for _, other in found)
+    rows = [
+        Row([text(reading.label), *(compared(found.get((reading.label, other))) for other in others)])
+        for reading in readings
+        if any(label == reading.label for label, _ in found)
+    ]
+    voice = voice_of(readings[0].result.spec)
+    title = f"{voice.paired}: {measure(key.metric).title}, {attribute(key.attributes)}"
+    about = "line minus column; negative: the line is closer to the target; p adjusted by Holm"
+    columns = [sentence(voice.subject), *(f"minus {other}" for other in others)]
+    return Table("differences", title, columns, rows, about)
 
 
 @dataclass(frozen=True)

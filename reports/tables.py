@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from itertools import groupby, pairwise
 from typing import Literal, TypeVar
 
 from evenhand.bench.result import ComparisonRow, EstimateRow
+from evenhand.reports.downloads import Download, Raw, csv_link, write_csv
 from evenhand.reports.words import NOT_MEASURED, count, interval, measure, number
 
-Raw = str | int | float | None
 T = TypeVar("T", int, float)
+
+ACROSS = 8
+"""Columns of values that fit on a sheet of paper."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,25 @@ class Table:
     @property
     def csv_uri(self) -> str:
         """The CSV as a ``data:`` link."""
-        return "data:text/csv;charset=utf-8;base64," + base64.b64encode(self.to_csv().encode()).decode()
+        return csv_link(self.to_csv())
+
+    @property
+    def download(self) -> Download:
+        """The table to save."""
+        return Download(self.name, self.caption, self.to_csv())
+
+    @property
+    def sheets(self) -> list[Table]:
+        """The table in pieces that are narrow enough for paper, each with the first column."""
+        width = len(self.columns) - 1
+        count = math.ceil(width / ACROSS)
+        ends = [1 + width * place // count for place in range(count + 1)] if count > 1 else []
+        return [self._piece(first, last) for first, last in pairwise(ends)]
+
+    def _piece(self, first: int, last: int) -> Table:
+        columns = [self.columns[0], *self.columns[first:last]]
+        rows = [replace(row, cells=[row.cells[0], *row.cells[first:last]]) for row in self.rows]
+        return replace(self, columns=columns, rows=rows)
 
     def to_csv(self) -> str:
         """The table as CSV; an estimate fills columns for value, low, high, n and floor."""
@@ -80,27 +98,6 @@ class Table:
             [row.cells[place].raw.get(suffix) for place, suffix in parts] for row in self.rows
         ]
         return write_csv([head, *body])
-
-
-def write_csv(rows: Sequence[Sequence[Raw]]) -> str:
-    """CSV text whose cells a spreadsheet shows as they are and never runs.
-
-    A text that starts like a formula gets an apostrophe in front (OWASP, CSV injection); numbers are
-    written as numbers, so a minus sign stays.
-    """
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerows([[_plain(value) for value in row] for row in rows])
-    return out.getvalue()
-
-
-def _plain(value: Raw) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else str(value)
-    if isinstance(value, int):
-        return str(value)
-    return f"'{value}" if value.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else value
 
 
 def text(value: str, *notes: str) -> Cell:

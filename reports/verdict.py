@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from evenhand.bench.result import EstimateRow, RankRow
 from evenhand.reports.reading import Key, Reading, base_of
 from evenhand.reports.voice import Voice, voice_of
-from evenhand.reports.words import attribute, interval, listing, number, plural, sentence, with_interval
+from evenhand.reports.words import (
+    attribute,
+    cell,
+    count,
+    interval,
+    listing,
+    number,
+    plural,
+    sentence,
+    with_interval,
+)
+from evenhand.reports.worst import least_shown
 
 
 @dataclass(frozen=True)
@@ -50,8 +61,7 @@ def verdict(
         spoken_of = [reading for reading in treated if _improves(reading, base, key)]
         headline = _unranked(spoken_of, spoiling, voice)
     numbers = [line for reading in spoken_of for line in _repair(reading, base, key)]
-    failed = [_failed(reading, failures[reading.label]) for reading in treated if failures.get(reading.label)]
-    return Verdict(headline, [*about, *numbers, *failed])
+    return Verdict(headline, [*about, *numbers, *_failures(treated, failures, voice)])
 
 
 def _alone(reading: Reading, key: Key) -> str:
@@ -59,9 +69,10 @@ def _alone(reading: Reading, key: Key) -> str:
     if row is None or math.isnan(row.low):
         return "The distance from the target shares could not be estimated."
     subject = reading.label if reading.result.spec.made_elsewhere else "the model"
+    distance = f"its distance from the target shares is {with_interval(row)}"
     if row.low > 0:
-        return f"{sentence(subject)} does not depict the groups evenly."
-    return f"At this number of pictures {subject} cannot be told apart from an even one."
+        return f"{sentence(subject)} does not depict the groups evenly: {distance}."
+    return f"At this number of pictures {subject} cannot be told apart from an even one: {distance}."
 
 
 def _unevenness(reading: Reading, key: Key | None) -> list[str]:
@@ -78,6 +89,13 @@ def _unevenness(reading: Reading, key: Key | None) -> list[str]:
         lines.append(
             f"Over {attribute(joint.attributes)} its distance from the target shares is "
             f"{with_interval(joint)}, {_footing(joint)}; {_SCALE}"
+        )
+    worst = least_shown(reading, joint.attributes) if joint is not None else None
+    if worst is not None:
+        name, row, target = worst
+        lines.append(
+            f"Shown least for its target is {cell(name)}, in {with_interval(row)} of the pictures; "
+            f"the target is {number(target, percent=True)}."
         )
     return lines
 
@@ -156,8 +174,16 @@ def _best(
     if len(names) < len(leaders):
         return f"No {voice.subject}{among} can be told apart from the untreated model.", repairing[:1]
     if len(names) == 1:
-        return f"{names[0]} comes closest to the target shares{among}.", repairing
+        ours, untreated = _at(repairing[0], key), _at(base_of(readings), key)
+        against = f", against {untreated} for the untreated model" if untreated else ""
+        return f"{names[0]} comes closest to the target shares{among}: {ours}{against}.", repairing
     return f"{listing(names)} come closest to the target shares{among} and cannot be told apart.", repairing
+
+
+def _at(reading: Reading | None, key: Key) -> str:
+    """A method's distance with its interval; empty where it has none."""
+    row = reading.at(key) if reading else None
+    return with_interval(row) if row is not None else ""
 
 
 def _improves(reading: Reading, base: Reading | None, key: Key) -> bool:
@@ -236,5 +262,17 @@ def judges_of(reading: Reading) -> list[str]:
     return [judge.name for judge in reading.result.spec.judges if judge.name != steering]
 
 
-def _failed(reading: Reading, reasons: list[str]) -> str:
-    return f"{reading.label} does not pass {plural(len(reasons), 'gate')}: {'; '.join(reasons)}."
+FEW = 3
+"""Methods whose failures are told one by one; of more, only the names."""
+
+
+def _failures(treated: Sequence[Reading], failures: Mapping[str, list[str]], voice: Voice) -> list[str]:
+    """Who does not pass the gates, and why."""
+    failed = [reading.label for reading in treated if failures.get(reading.label)]
+    if len(failed) > FEW:
+        of = f"{count(len(failed))} of {voice.number(len(treated))}"
+        return [f"{of} do not pass every gate: {listing(failed)}. The reasons are under “{voice.compared}”."]
+    return [
+        f"{label} does not pass {plural(len(failures[label]), 'gate')}: {'; '.join(failures[label])}."
+        for label in failed
+    ]

@@ -80,7 +80,7 @@ def test_a_link_of_the_contents_leads_to_its_section(page):
 
 def test_a_download_saves_the_table(page, tmp_path):
     with page.expect_download() as download:
-        page.locator("#downloads a", has_text="Counts are exact").click()
+        page.locator("#spent .save a").click()
     download.value.save_as(tmp_path / "cost.csv")
     assert download.value.suggested_filename == "cost.csv"
     assert (tmp_path / "cost.csv").read_text().startswith("Cost,base,")

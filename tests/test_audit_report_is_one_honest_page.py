@@ -5,6 +5,7 @@ import csv
 import io
 import re
 import warnings
+import zipfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def test_every_picture_says_perceived_and_undetermined_stays_visible(tree):
     pictures = tree.all("img")
     assert len(pictures) == 8 * 3 * len(BIAS)
     for picture in pictures:
-        assert picture.attributes["src"].startswith("data:image/jpeg;base64,")
+        assert picture.attributes["src"].startswith("data:image/webp;base64,")
         assert "perceived: gender woman, skin tone undetermined, age older" in picture.attributes["alt"]
     captions = {cell.text for cell in tree.by_id("pictures").all("td")}
     assert captions == {"perceived: gender woman, skin tone undetermined, age older"}
@@ -169,7 +170,7 @@ def test_the_page_stays_within_three_megabytes(page):
 
 def test_downloads_are_the_tables_as_csv(tree):
     links = [e for e in tree.all("a") if "download" in e.attributes]
-    assert {"methods.csv", "estimates.csv", "cost.csv"} <= {e.attributes["download"] for e in links}
+    assert {"methods.csv", "estimates.zip", "cost.csv"} <= {e.attributes["download"] for e in links}
     (methods,) = [e for e in links if e.attributes["download"] == "methods.csv"]
     rows = list(csv.DictReader(io.StringIO(_content(methods))))
     (primary,) = [
@@ -184,8 +185,29 @@ def test_downloads_are_the_tables_as_csv(tree):
     assert int(primary["mist n"]) == row.n
 
 
+def test_the_download_of_every_estimate_has_the_rows_of_the_results(tree):
+    (link,) = [e for e in tree.all("a") if e.attributes.get("download") == "estimates.zip"]
+    rows = list(csv.DictReader(io.StringIO(_content(link))))
+    given = [(label, row) for label in BIAS for row in a_result(label).estimates]
+    assert len(rows) == len([row for _, row in given if not row.concept or row.judge == "panel"])
+    (row,) = [row for label, row in given if (label, row.concept, row.group) == ("mist", "nurse", "woman")]
+    (found,) = [r for r in rows if (r["method"], r["concept"], r["group"]) == ("mist", "nurse", "woman")]
+    assert float(found["value"]) == pytest.approx(row.value, rel=1e-5)
+    assert (found["metric"], found["kind"], found["corrected"], found["n"]) == (
+        "share",
+        "neutral",
+        "false",
+        "40",
+    )
+
+
 def _content(link) -> str:
-    return base64.b64decode(link.attributes["href"].split(",", 1)[1]).decode()
+    content = base64.b64decode(link.attributes["href"].split(",", 1)[1])
+    if link.attributes["download"].endswith(".csv"):
+        return content.decode()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        (name,) = archive.namelist()
+        return archive.read(name).decode()
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):
@@ -248,7 +270,7 @@ def test_a_run_without_any_estimate_still_has_its_page():
 
 def test_an_audit_of_one_model_needs_no_method():
     tree = parsed(render_audit(a_run(methods=["base"], concepts=FEW)))
-    assert "The model does not depict the groups evenly." in tree.by_id("verdict").text
+    assert "The model does not depict the groups evenly:" in tree.by_id("verdict").text
     assert "untreated model" not in tree.by_id("figures").text
 
 

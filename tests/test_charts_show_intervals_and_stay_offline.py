@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from evenhand.reports.charts import ACCENT, CHANCE, GREY, INK, Dot, draw
+from evenhand.reports.charts import ACCENT, BARS, CHANCE, GREY, INK, Dot, draw
 
 NAN = math.nan
 
@@ -16,8 +16,24 @@ def chart(*dots, **changes):
     return str(draw(dots, **(frame | changes)))
 
 
+def elements(svg):
+    """Every shape and text with the look that it takes over from its groups."""
+    found = []
+
+    def visit(element, look):
+        look = look | {k: v for k, v in element.attrib.items() if k in ("fill", "stroke", "stroke-width")}
+        element.attrib.update(look)
+        if element.tag in ("path", "line", "text"):
+            found.append(element)
+        for child in element:
+            visit(child, look)
+
+    visit(ET.fromstring(svg), {})
+    return found
+
+
 def shapes(svg, **attributes):
-    return [e for e in ET.fromstring(svg).iter() if all(e.get(k) == v for k, v in attributes.items())]
+    return [e for e in elements(svg) if all(e.get(k) == v for k, v in attributes.items())]
 
 
 def test_every_estimate_is_drawn_with_its_interval():
@@ -25,8 +41,8 @@ def test_every_estimate_is_drawn_with_its_interval():
     assert len(shapes(svg, fill=ACCENT)) == 1 and len(shapes(svg, fill="white", stroke=GREY)) == 1
     lines = [
         e
-        for e in ET.fromstring(svg).iter("line")
-        if e.get("stroke") in (ACCENT, GREY) and e.get("stroke-width") == "1.5"
+        for e in elements(svg)
+        if e.tag == "line" and e.get("stroke") in (ACCENT, GREY) and e.get("stroke-width") == "1.5"
     ]
     assert len(lines) == 2
 
@@ -35,10 +51,10 @@ def test_the_interval_has_its_length_on_the_axis():
     svg = chart(Dot("nurse", "full", 0.3, 0.25, 0.75))
     (whole,) = [
         e
-        for e in ET.fromstring(svg).iter("line")
-        if e.get("stroke") == GREY and e.get("y2") == "0" and abs(float(e.get("x2"))) > 50
+        for e in elements(svg)
+        if e.tag == "line" and e.get("stroke") == GREY and e.get("y2") == "0" and abs(float(e.get("x2"))) > 50
     ]
-    (span,) = [e for e in ET.fromstring(svg).iter("line") if e.get("stroke") == ACCENT]
+    (span,) = [e for e in elements(svg) if e.tag == "line" and e.get("stroke") == ACCENT]
     assert abs(float(span.get("x2"))) == pytest.approx(abs(float(whole.get("x2"))) / 2, abs=1)
 
 
@@ -52,7 +68,23 @@ def test_numbers_that_are_not_finite_are_left_out_and_the_line_stays():
 def test_the_chance_level_and_the_target_are_drawn_once_a_line():
     svg = chart(*(Dot("nurse", look, 0.5, 0.4, 0.6, 0.2, 0.5) for look in ("open", "full")))
     assert len(shapes(svg, fill=CHANCE)) == 1
-    assert len([e for e in ET.fromstring(svg).iter() if e.get("fill") == INK and e.tag == "path"]) == 1
+    assert len([e for e in shapes(svg, fill=INK) if e.tag == "path"]) == 1
+
+
+def test_a_bar_leads_from_zero_to_the_value_on_the_axis():
+    dots = [Dot("light", "full", 0.5, 0.4, 0.6), Dot("dark", "full", 0.25, 0.2, 0.3)]
+    bars = shapes(chart(*dots, bars=True), fill=BARS["full"])
+    widths = [float(re.match(r"M0,[\d.]+h([\d.]+)v", bar.get("d"))[1]) for bar in bars]
+    assert len(bars) == 2 and widths[0] == pytest.approx(2 * widths[1], rel=0.01)
+    assert shapes(chart(*dots), fill=BARS["full"]) == []
+
+
+def test_what_shapes_share_is_said_once_and_hostile_words_stay_whole():
+    name = 'x fill="#1f2933" y'
+    svg = chart(*(Dot(f"{name}{number}", "full", 0.5, 0.4, 0.6) for number in range(3)))
+    assert sum(f"{name}{number}" in (e.text or "") for e in elements(svg) for number in range(3)) == 3
+    labels = [e for e in ET.fromstring(svg).iter("text") if name in (e.text or "")]
+    assert all(set(e.attrib) == {"transform"} for e in labels)
 
 
 def test_the_picture_is_one_labelled_image_without_addresses():

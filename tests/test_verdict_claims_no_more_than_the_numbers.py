@@ -24,7 +24,10 @@ def said(found, failures=None, spoiling=()):
 
 def test_the_only_method_that_may_be_the_best_is_named_with_its_uncertainty():
     found = said(readings())
-    assert found.headline == "mist comes closest to the target shares."
+    assert found.headline == (
+        "mist comes closest to the target shares: 0.34 (95% interval 0.31 to 0.38), "
+        "against 0.71 (95% interval 0.68 to 0.75) for the untreated model."
+    )
     (line,) = [s for s in found.sentences if s.startswith("mist")]
     assert line == (
         "mist brings that distance to 0.34 (95% interval 0.31 to 0.38); "
@@ -49,7 +52,9 @@ def test_an_untreated_model_that_is_the_best_says_so():
 
 def test_a_method_that_fails_a_gate_is_not_the_best_and_the_reason_is_given():
     found = said(readings(), {"mist": ["explicit fidelity is worse"]})
-    assert found.headline == "uce comes closest to the target shares among the methods that pass every gate."
+    assert found.headline.startswith(
+        "uce comes closest to the target shares among the methods that pass every gate: 0.47 (95% interval"
+    )
     assert "mist does not pass 1 gate: explicit fidelity is worse." in found.sentences
 
 
@@ -117,9 +122,38 @@ def test_the_judge_that_steered_a_method_is_no_witness_of_its_effect():
 
 def test_an_audit_of_one_model_tells_uneven_from_not_told_apart():
     (base,) = readings({"base": (1, 1)})
-    assert said([base]).headline == "The model does not depict the groups evenly."
+    assert said([base]).headline == (
+        "The model does not depict the groups evenly: its distance from the target shares is 0.71 "
+        "(95% interval 0.68 to 0.75)."
+    )
     row = an_estimate("rms_delta", 0.02, attributes=JOINT, low=0.0, high=0.1)
     fair = Reading.of(base.result.model_copy(update={"estimates": [row]}))
-    assert (
-        said([fair]).headline == "At this number of pictures the model cannot be told apart from an even one."
+    assert said([fair]).headline == (
+        "At this number of pictures the model cannot be told apart from an even one: its distance from the "
+        "target shares is 0.02 (95% interval 0.00 to 0.10)."
     )
+
+
+def test_the_cell_that_is_shown_least_for_its_target_is_named():
+    shares = {"woman*light*adult": 0.5, "man*dark*older": 0.01, "man*dark*adult": 0.02}
+    rows = [
+        an_estimate("share", share, attributes=JOINT, group=cell, low=share / 2, high=2 * share)
+        for cell, share in shares.items()
+    ]
+    row = an_estimate("rms_delta", 0.5, attributes=JOINT)
+    target = {"woman*light*adult": 0.9, "man*dark*older": 0.01, "man*dark*adult": 0.09}
+    base = a_result("base", concepts=["nurse"]).model_copy(
+        update={"estimates": [row, *rows], "spec": a_spec("base", target=target)}
+    )
+    assert (
+        "Shown least for its target is man × dark × adult, in 2.0% (95% interval 1.0% to 4.0%) of the "
+        "pictures; the target is 9.0%." in said([Reading.of(base)]).sentences
+    )
+
+
+def test_when_many_fail_only_their_names_are_told():
+    names = ["one", "two", "three", "four"]
+    found = said(readings({"base": (0, 0)} | dict.fromkeys(names, (0, 0))), {name: ["x"] for name in names})
+    (line,) = [line for line in found.sentences if "gate" in line]
+    assert line.startswith("4 of 4 methods do not pass every gate: ") and all(name in line for name in names)
+    assert line.endswith("The reasons are under “Methods compared”.")
