@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -183,5 +184,5 @@ def _cell(row: Reported | None, usual: Confidence) -> Cell:
 
 
 def _rows(name: str) -> list[dict[str, Any]]:
-    with files("evenhand.reports").joinpath("data", name).open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+    content = files("evenhand.reports").joinpath("data", name).read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(content)))

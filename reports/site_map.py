@@ -29,7 +29,7 @@ class SiteMap:
     @classmethod
     def of(cls, found: Sequence[Ranking]) -> SiteMap:
         """The map of a site with these suites."""
-        methods = {}
+        methods: dict[tuple[str, str], str] = {}
         for ranking in found:
             labels = [row.result.spec.method.label for row in ranking.rows]
             names = _names(labels)

@@ -3,11 +3,21 @@
 import html
 import posixpath
 import re
+import shlex
 
 import pytest
 from price_kit import placed
 from report_kit import parsed
-from site_kit import a_board, a_hostile_board, a_run_of, board_rows, entries_of, measured_errors, write_site
+from site_kit import (
+    HOSTILE,
+    a_board,
+    a_hostile_board,
+    a_run_of,
+    board_rows,
+    entries_of,
+    measured_errors,
+    write_site,
+)
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.reports import literature
@@ -149,17 +159,18 @@ def test_a_method_page_draws_its_strengths_and_offers_all_their_entries(site, ro
 
 
 def test_a_method_page_says_how_to_reproduce_the_row(site):
-    (code,) = parsed(site["mini-quick-v1/mist.html"]).all("code")
-    assert code.text.startswith(
-        "evenhand run mini-quick --method base --method mist --out runs/mini-quick-v1"
-    )
+    commands = [code.text for code in parsed(site["mini-quick-v1/mist.html"]).all("code")]
+    assert commands == [
+        "evenhand run mini-quick --method base --method mist --out runs/mini-quick-v1",
+        "evenhand board submit runs/mini-quick-v1 --entries my-entries",
+    ]
 
 
 def test_a_command_of_a_hostile_name_stays_one_argument():
     site = render_site(a_hostile_board(), entries={})
     page = next(page for path, page in site.items() if "evil" in path)
-    (code,) = parsed(page).all("code")
-    assert "--method 'evil:<script>" in code.text
+    words = shlex.split(parsed(page).all("code")[0].text)
+    assert words[1:7] == ["run", HOSTILE, "--method", "base", "--method", f"evil:{HOSTILE}"]
 
 
 def test_pictures_stand_on_the_pages_of_the_methods_of_the_run_and_on_no_other(site):
