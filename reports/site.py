@@ -86,7 +86,7 @@ def _literature() -> dict[str, Any]:
         "title": "Reported in the literature",
         "protocols": protocols,
         "not_ranked": literature.NOT_RANKED,
-        "download": literature.every_table(),
+        "download": literature.every_table().download,
     }
 
 

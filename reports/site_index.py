@@ -8,6 +8,7 @@ from typing import Any
 
 from evenhand.bench.result import BoardRow
 from evenhand.reports.columns import Column, further_columns, ranking_columns
+from evenhand.reports.downloads import Download
 from evenhand.reports.figures import Figure
 from evenhand.reports.front import layers
 from evenhand.reports.pareto import Plane, price_of_fairness
@@ -60,7 +61,7 @@ class Section:
         families: What the table can be filtered by.
         notes: What the columns say.
         costs: Further numbers, and what every method's fit used.
-        downloads: All of it as tables.
+        download: The ranking as a table.
     """
 
     name: str
@@ -74,7 +75,7 @@ class Section:
     families: list[str]
     notes: list[str]
     costs: Table
-    downloads: list[Table]
+    download: Download
 
 
 def index_content(found: Sequence[Ranking], pages: SiteMap) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def _section(ranking: Ranking, pages: SiteMap) -> Section:
     columns, further = ranking_columns(readings, ranking.key), further_columns(readings)
     lines = [_line(ranking, place, columns, pages) for place in range(len(ranking.rows))]
     pairs = list(zip(ranking.rows, lines, strict=True))
-    heads, fronts, costs = _heads(ranking.planes, columns), _fronts(ranking), _costs(ranking, further)
+    heads = _heads(ranking.planes, columns)
     table = Table(
         ranking.stem,
         f"The ranking, {ranking.stem}",
@@ -119,7 +120,7 @@ def _section(ranking: Ranking, pages: SiteMap) -> Section:
         title=title_of(ranking.result),
         summary=_summary(ranking),
         version=version_terms(ranking),
-        fronts=fronts,
+        fronts=_fronts(ranking),
         heads=heads,
         ranked=[line for row, line in pairs if not row.failed_gates],
         below=[line for row, line in pairs if row.failed_gates],
@@ -127,8 +128,8 @@ def _section(ranking: Ranking, pages: SiteMap) -> Section:
         notes=[
             f"{column.title}: {'; '.join(column.facts)}" for column in (*columns, *further) if column.facts
         ],
-        costs=costs,
-        downloads=[table, *([fronts.table] if fronts else []), costs],
+        costs=_costs(ranking, further),
+        download=table.download,
     )
 
 

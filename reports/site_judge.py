@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evenhand.bench.result import ErrorRow, JudgeCard, Result
+from evenhand.reports.judge_errors import PANEL, errors_tables
 from evenhand.reports.judges import agreement_table
 from evenhand.reports.ranking import Ranking, title_of
 from evenhand.reports.reading import Reading
 from evenhand.reports.site_map import SiteMap
-from evenhand.reports.tables import Cell, Row, Table, missing, text
-from evenhand.reports.words import attribute, count, interval, listing, number, plural, sentence
+from evenhand.reports.tables import Table
+from evenhand.reports.words import attribute, count, listing, sentence
 
 Errors = Mapping[str, Sequence[ErrorRow]]
 """Digest of a suite to the measured errors of its judges and of their panel."""
-
-PANEL = "panel"
 
 ROLES = {
     "panel": "votes in the panel",
@@ -85,12 +84,13 @@ def judge_content(seat: Seat, pages: SiteMap, errors: Errors) -> dict[str, Any]:
 
 
 def _on_suite(card: JudgeCard, ranking: Ranking, pages: SiteMap, errors: Errors) -> OnSuite:
+    seen = _seen(card, ranking, errors)
     return OnSuite(
         title_of(ranking.result),
         pages.suite(ranking),
         _roles(card, ranking),
-        _error_tables(card, _measured(ranking, errors), stem=ranking.stem),
-        _agreement(card, ranking),
+        _error_tables(seen, stem=ranking.stem),
+        _agreement(seen, stem=ranking.stem),
     )
 
 
@@ -120,61 +120,30 @@ def _measured(ranking: Ranking, errors: Errors) -> Sequence[ErrorRow]:
     return next(carried, errors.get(ranking.result.spec.suite_digest, ()))
 
 
-def _error_tables(card: JudgeCard, measured: Sequence[ErrorRow], *, stem: str) -> list[Table]:
-    """A table for every attribute of which the judge's errors were measured."""
-    names = dict.fromkeys(row.attribute for row in measured if row.judge == card.name)
-    return [_error_table(card, name, measured, stem=stem) for name in names]
-
-
-def _error_table(card: JudgeCard, name: str, measured: Sequence[ErrorRow], *, stem: str) -> Table:
-    """What was said of pictures known to show each group: by the judge, and by the panel beside it."""
-    rows = {(row.judge, row.truth, row.label): row for row in measured if row.attribute == name}
-    truths = list(dict.fromkeys(row.truth for row in rows.values()))
-    labels = list(dict.fromkeys(row.label for row in rows.values()))
-    lines = [
-        _error_line([rows.get((judge, truth, label)) for label in labels], truth, group=group)
-        for judge, group in ((card.name, "This judge"), (PANEL, "The panel’s vote"))
-        for truth in truths
-        if any(key[:2] == (judge, truth) for key in rows)
+def _error_tables(seen: Result, *, stem: str) -> list[Table]:
+    """The confusion matrices that a result holds, under names that no other suite has."""
+    return [
+        replace(table, name=f"{table.name}-{stem}", caption=f"{table.caption}, {stem}")
+        for table in errors_tables([Reading.of(seen)])
     ]
-    return Table(
-        f"errors-{stem}-{name}",
-        f"{sentence(attribute(name))}: how pictures of known truth were labelled, {stem}",
-        ["Truth", *(sentence(label) for label in labels)],
-        lines,
-        "Share of the pictures that show the group; 95% Wilson intervals",
-    )
 
 
-def _error_line(cells: Sequence[ErrorRow | None], truth: str, *, group: str) -> Row:
-    pictures = max(row.n for row in cells if row is not None)
-    return Row([text(truth, plural(pictures, "picture")), *map(_error_cell, cells)], group)
-
-
-def _error_cell(row: ErrorRow | None) -> Cell:
-    if row is None or not row.n:
-        return missing()
-    right = ["right"] if row.label == row.truth else []
-    raw = {"": row.value, "low": row.low, "high": row.high, "n": row.n}
-    ends = interval(row.low, row.high, percent=True) or "no interval"
-    return Cell(number(row.value, percent=True), (ends, *right), "number", raw)
-
-
-def _agreement(card: JudgeCard, ranking: Ranking) -> Table:
-    """Agreement with each other judge, in the run of the untreated model."""
-    results = [row.result for row in ranking.rows]
-    base = next((r for r in results if r.spec.method.label == ranking.base), results[0])
-    table = agreement_table([Reading.of(_pairs(card.name, base))])
+def _agreement(base: Result, *, stem: str) -> Table:
+    """The agreement that a result holds."""
     pictures = max((row.n for row in base.agreement), default=0)
     about = f"Over the run of {base.spec.method.label}: up to {count(pictures)} pictures of all its methods"
-    caption = f"{table.caption}, {ranking.stem}"
-    return Table(f"agreement-{ranking.stem}", caption, table.columns, table.rows, about)
+    table = agreement_table([Reading.of(base)])
+    return replace(table, name=f"agreement-{stem}", caption=f"{table.caption}, {stem}", about=about)
 
 
-def _pairs(name: str, result: Result) -> Result:
-    """The result with nothing but this judge's pairs in its agreement."""
-    pairs = [row for row in result.agreement if _is_pair(name, row.judges)]
-    return result.model_copy(update={"agreement": pairs})
+def _seen(card: JudgeCard, ranking: Ranking, errors: Errors) -> Result:
+    """The untreated model's result, of its judges only what is about this one."""
+    results = [row.result for row in ranking.rows]
+    base = next((r for r in results if r.spec.method.label == ranking.base), results[0])
+    pairs = [row for row in base.agreement if _is_pair(card.name, row.judges)]
+    own = [row for row in _measured(ranking, errors) if row.judge in (card.name, PANEL)]
+    measured = own if any(row.judge == card.name for row in own) else []
+    return base.model_copy(update={"agreement": pairs, "judge_errors": measured})
 
 
 def _is_pair(name: str, judges: str) -> bool:

@@ -13,33 +13,35 @@ from evenhand.reports.figures import Figure, by_judge, cells, overview
 from evenhand.reports.judges import dependence_table
 from evenhand.reports.method_table import cost_table, measures_table
 from evenhand.reports.pareto import DISTANCE, strengths
-from evenhand.reports.pictures import Strip, strips
+from evenhand.reports.pictures import UNRELATED, before_and_after, strips
 from evenhand.reports.published import entry_name, version_key
 from evenhand.reports.ranking import EVIDENCE, Ranking, evidence, layer_words, rank_words, title_of
-from evenhand.reports.reading import BASE, Reading
+from evenhand.reports.reading import BASE, Reading, attribute_names
+from evenhand.reports.records import comparisons_download, estimates_download
+from evenhand.reports.share_figures import cell_map, group_shares
 from evenhand.reports.site_index import version_terms
 from evenhand.reports.site_judge import ROLES
 from evenhand.reports.site_map import SiteMap
 from evenhand.reports.site_position import position
 from evenhand.reports.tables import Table
 from evenhand.reports.words import attribute, listing, sentence, with_interval
+from evenhand.reports.worst import worst_table
 
 
 def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequence[Run]) -> dict[str, Any]:
     """What a method's page places."""
     card, key, own = row.result.spec.method, ranking.key, Reading.of(row.result)
     shown = _beside_base(ranking, own)
-    figures = _figures(ranking, own, shown)
+    run = _run_of(row, runs)
     tables = {
         "measures": measures_table(shown, key),
-        "comparisons": sections.comparisons_table([own]),
+        "differences": sections.differences_table([own], key) if key else None,
+        "worst": worst_table(shown, key.attributes) if key else None,
         "dependence": dependence_table(shown, key) if key else None,
         "cost": _cost(ranking, shown),
         "coverage": sections.coverage_table([reading.result for reading in shown]),
         "labels": sections.labels_table([row.result]),
     }
-    provenance = sections.provenance_tables([row.result])
-    every = [*tables.values(), *(figure.table for figure in figures), *provenance]
     return tables | {
         "title": card.label,
         "suite": title_of(row.result),
@@ -48,22 +50,23 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
         "gates": [sentence(reason) for reason in row.failed_gates],
         "facts": _facts(ranking, own, row),
         "card": sections.method_cards([row.result])[0],
-        "figures": figures,
-        "strips": _strips(ranking, row, runs),
+        "figures": _figures(ranking, own, shown),
+        "changed": before_and_after(run, shown) if run else None,
+        "strips": strips(run, _lines(run, shown), leave_out=[UNRELATED]) if run else [],
         "judges_here": [
             (judge.name, ROLES.get(judge.role, judge.role), pages.judge(judge))
             for judge in row.result.spec.judges
         ],
         "tested": sections.tested([row.result]),
         "version": version_terms(ranking),
-        "provenance": provenance,
+        "provenance": sections.provenance_tables([row.result]),
         "notes": row.result.notes,
         "evidence": (evidence(row), EVIDENCE[evidence(row)]),
         "commands": _commands(ranking, row),
         "evenhand": row.result.environment.evenhand,
         "others": _elsewhere(ranking, row, pages),
         "entries": _entries(ranking, row, pages),
-        "downloads": [*(table for table in every if table), sections.estimates_table([own])],
+        "downloads": [estimates_download([own]), comparisons_download([own])],
     }
 
 
@@ -104,7 +107,7 @@ def _facts(ranking: Ranking, own: Reading, row: BoardRow) -> list[tuple[str, str
 
 
 def _figures(ranking: Ranking, own: Reading, shown: Sequence[Reading]) -> list[Figure]:
-    """Distances, fronts, strengths, cells, and the judges one by one, where they were measured."""
+    """Distances, fronts, strengths, shares, and the judges one by one, where they were measured."""
     key = ranking.key
     if key is None:
         return []
@@ -114,27 +117,34 @@ def _figures(ranking: Ranking, own: Reading, shown: Sequence[Reading]) -> list[F
         overview(shown, key),
         position(ranking, own, key),
         strengths(every, key, ranking.failures, curves=curve, ranked=ranking.readings),
+        *(group_shares(shown, name) for name in attribute_names([own.result])),
+        cell_map(shown, key.attributes),
         cells(shown, key.attributes),
         by_judge([own], key),
     ]
     return [figure for figure in found if figure]
 
 
-def _strips(ranking: Ranking, row: BoardRow, runs: Sequence[Run]) -> list[Strip]:
-    """The same prompts and seeds under the untreated model and the method, from the run it came from."""
-    label, digest = row.result.spec.method.label, row.result.spec.method.intervention
+def _run_of(row: BoardRow, runs: Sequence[Run]) -> Run | None:
+    """The run that the entry came from, if it is among those given."""
+    card = row.result.spec.method
     for run in runs:
-        own = next((result for result in run.results if result.spec.method.label == label), None)
+        own = next((result for result in run.results if result.spec.method.label == card.label), None)
         if own is None or version_key(own) != version_key(row.result):
             continue
-        if own.spec.method.intervention != digest:
+        if own.spec.method.intervention != card.intervention:
             raise EvenhandError(
-                f"run {run.folder} fitted {label!r} differently from its entry ({digest[:12]}); "
-                "give the run that the entry was submitted from"
+                f"run {run.folder} fitted {card.label!r} differently from its entry "
+                f"({card.intervention[:12]}); give the run that the entry was submitted from"
             )
-        there = {result.spec.method.label for result in run.results}
-        return strips(run, [name for name in dict.fromkeys([ranking.base or label, label]) if name in there])
-    return []
+        return run
+    return None
+
+
+def _lines(run: Run, shown: Sequence[Reading]) -> list[str]:
+    """The methods whose pictures the run has."""
+    there = {result.spec.method.label for result in run.results}
+    return [reading.label for reading in shown if reading.label in there]
 
 
 def _commands(ranking: Ranking, row: BoardRow) -> list[str]:
