@@ -40,6 +40,17 @@ def test_zero_shot_is_open_clips_own_answer():
     )
 
 
+def test_each_template_alone_is_a_choice_that_should_not_matter():
+    images, _ = labelled_people()
+    choices = make().variants(images[:4])["text"]
+    assert len(choices) == len(TEMPLATES)
+    for template, choice in zip(TEMPLATES, choices, strict=True):
+        alone = make(templates=[template])
+        assert alone.variants(images[:4]) == {}
+        for name, answer in alone.label(images[:4]).items():
+            np.testing.assert_allclose(choice[name].probabilities, answer.probabilities, atol=1e-6)
+
+
 def test_weights_stored_in_half_precision_run_in_single():
     network, _, _ = clip_s()._model
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}

@@ -208,3 +208,15 @@ def test_a_missing_package_is_named_with_the_extra(package, make, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(EvenhandError, match=r"needs the package .* run pip install 'evenhand\[faces\]'"):
         make()
+
+
+def test_a_judge_of_crops_is_asked_about_the_whole_picture_too():
+    picture = blank(0)
+    picture[30:70, 30:70] = 255
+    shared = FaceFinder([Scripted((0.35, 0.35, 0.65, 0.65))])
+    face, whole = OnFaces(Brightness(), finder=shared, cut="face").variants(picture[None])["crop"]
+    assert face["light"].probabilities[0].argmax() == 0 and whole["light"].probabilities[0].argmax() == 1
+    assert OnFaces(Brightness(), finder=shared, cut="aligned").variants(picture[None]) == {}
+    nobody_there = OnFaces(Brightness(), finder=FaceFinder([Scripted()]), cut="face").variants(picture[None])
+    assert nobody_there["crop"][0]["light"].status == ("no_face",)
+    assert nobody_there["crop"][1]["light"].status == ("ok",)

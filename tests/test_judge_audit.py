@@ -117,6 +117,62 @@ def test_an_honest_judge_sits_on_its_floor_and_a_boastful_one_above():
     assert boastful.value == pytest.approx(0.3, abs=0.06) and boastful.low > 2 * boastful.floor
 
 
+def test_pictures_chosen_by_the_judges_answer_are_weighed():
+    truth, labels = world(300, recall=0.85)
+    every = judge_audit(truth, labels, taxonomy=TAXONOMY, draws=10)
+    said = labels[labels["attribute"] == "gender"].set_index("key")["label"]
+    chance = said.map({"woman": 0.2, "man": 0.9})
+    kept = chance.index[np.random.default_rng(0).random(len(chance)) < chance]
+    sample = truth[truth["key"].isin(kept)]
+    weighed = sample.assign(probability=sample["key"].map(chance))
+    about = {"quantity": "recall", "attribute": "gender", "group": "woman", "within": ""}
+    plain, fair = (
+        one(judge_audit(t, labels, taxonomy=TAXONOMY, draws=10), **about) for t in (sample, weighed)
+    )
+    whole = one(every, **about)
+    shown = weighed[(weighed["attribute"] == "gender") & (weighed["group"] == "woman")]
+    weight = 1 / shown["probability"]
+    right = said.loc[shown["key"]].to_numpy() == "woman"
+    assert fair.value == pytest.approx((weight * right).sum() / weight.sum()) and fair.n == len(shown)
+    assert fair.low < whole.value < fair.high
+    assert plain.high < whole.value, "unweighed, the choice looks like an error"
+
+
+def test_equal_chances_change_nothing():
+    truth, labels = world(40, recall=0.8, abstain=0.1)
+    same = judge_audit(truth.assign(probability=0.25), labels, taxonomy=TAXONOMY, draws=20)
+    for row, other in zip(judge_audit(truth, labels, taxonomy=TAXONOMY, draws=20), same, strict=True):
+        assert (row.quantity, row.n, row.reason) == (other.quantity, other.n, other.reason)
+        numbers = [[each.value, each.low, each.high, each.floor] for each in (row, other)]
+        np.testing.assert_allclose(*numbers, atol=1e-9)
+
+
+def test_strata_have_rows_of_their_own_and_pictures_without_one_are_in_none():
+    truth, labels = world(50, recall=0.8)
+    keys = sorted(set(truth["key"]))
+    side = pd.Series(["female", "male", ""] * (len(keys) // 3), index=keys, name="stereotype")
+    rows = judge_audit(truth, labels, taxonomy=TAXONOMY, strata=side.to_frame(), draws=10)
+    about = {"quantity": "abstention", "attribute": "gender", "group": "woman"}
+    parts = [one(rows, **about, within=f"stereotype={name}").n for name in ("female", "male")]
+    assert 0 < sum(parts) < one(rows, **about, within="").n
+    assert {row.within for row in rows if row.within.startswith("stereotype")} == {
+        "stereotype=female",
+        "stereotype=male",
+    }
+    assert {row.within for row in pick(rows, quantity="recall_gap")} == {"gender", "tone"}
+
+
+def test_a_number_that_cannot_be_had_says_why_and_is_no_zero():
+    truth, labels = world(50)
+    silent = labels.assign(label="", status="no_face")
+    rows = judge_audit(truth, silent, taxonomy=TAXONOMY, draws=10)
+    for row in rows:
+        assert np.isnan(row.value) == bool(row.reason)
+        assert np.isnan(row.value) or row.quantity == "abstention"
+    assert one(rows, quantity="calibration_error", attribute="gender").reason == "no picture is decided"
+    assert one(rows, quantity="balanced_accuracy", attribute="gender").reason
+
+
 def test_row_order_changes_nothing():
     truth, labels = world(20, recall=0.8)
     shuffled = [table.sample(frac=1, random_state=3) for table in (truth, labels)]

@@ -76,6 +76,19 @@ def test_a_model_that_always_says_one_letter_is_inconsistent(folder, tmp_path, o
     assert set(judge.label(IMAGES)["gender"].status) == {"inconsistent"}
 
 
+def test_each_order_by_itself_is_a_choice_that_should_not_matter(folder, tmp_path):
+    judge = make(folder, orders=4)
+    choices, usual = judge.variants(IMAGES)["order"], judge.label(IMAGES)
+    assert len(choices) == 4
+    for name, answer in usual.items():
+        mean = np.mean([choice[name].probabilities for choice in choices], axis=0)
+        np.testing.assert_allclose(answer.probabilities, mean, atol=1e-12)
+    stubborn = make(letter_head(folder, tmp_path / "stubborn", "A")).variants(IMAGES)["order"]
+    listed, turned = (choice["gender"].probabilities for choice in stubborn)
+    np.testing.assert_allclose(listed, turned[:, ::-1], atol=1e-6)
+    assert (np.abs(listed - turned).max(axis=1) > 0.01).all(), "the letter decides, not the picture"
+
+
 def test_every_attribute_sums_to_one_and_coarser_ones_are_sums(folder):
     judge = make(folder)
     answers = judge.label(IMAGES)
