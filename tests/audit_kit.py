@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupations
@@ -15,6 +17,7 @@ from evenhand.bench.mini.world import render
 TINY = Path(__file__).with_name("tiny_suite.toml")
 
 CONCEPTS = ("nurse", "CEO")
+JOBS = ("nurse", "CEO", "mechanic")
 WOMEN = {"even": (3, 3), "biased": (6, 1)}
 """Model to how many of six pictures of each concept show a woman."""
 
@@ -51,3 +54,21 @@ def renders(folder: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
     return listed, truth
+
+
+def people(folder: Path) -> tuple[pd.DataFrame, dict[str, dict[str, str]]]:
+    """Writes 120 pictures of two models, every group of three concepts; gives their list and truth by file."""
+    rows, truth, specs = [], {}, []
+    for model, concept, gender, tone, age in product(("red", "blue"), JOBS, (0, 1), range(5), (0, 1)):
+        file = f"{model}/{concept}-{gender}{tone}{age}.png"
+        specs.append((0, occupations().index(concept), gender, tone, age, int(model == "red")))
+        rows.append((file, f"a photo of a {concept}", concept, model))
+        truth[file] = {
+            "gender": TAXONOMIES["gender"][gender],
+            "tone": TONE_GROUPS[FINE_TONES[tone]],
+            "age": TAXONOMIES["age"][age],
+        }
+    for file, image in zip(truth, render(np.array(specs), seed=7), strict=True):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / file)
+    return pd.DataFrame(rows, columns=["file", "prompt", "concept", "model"]), truth
