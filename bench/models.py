@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,10 @@ from evenhand.methods.base import Images, TextStates
 from evenhand.methods.steering import RowChange, Site
 
 MINI = Path(str(files("evenhand.bench.mini"))) / "pipeline"
+
+LIBRARIES = ("diffusers", "transformers", "stable_diffusion", None)
+"""Where the classes of a pipeline's parts may come from, by the words of its index; the third is a folder of
+diffusers, that of the safety checker."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -313,13 +316,18 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
         device: Torch device; a CUDA device if there is one, else the CPU.
 
     Raises:
-        EvenhandError: The folder is not a pipeline, or the hub id is neither cached nor reachable.
+        EvenhandError: The folder is not a pipeline, holds code, or its files do not fit together; or the hub
+            id is neither cached nor reachable.
     """
     folder = MINI if name == "mini" else Path(name)
     if folder.is_dir():
         if not (folder / "model_index.json").is_file():
             raise EvenhandError(
                 f"model folder {name} is not a diffusers pipeline: it has no model_index.json"
+            )
+        if code := next(folder.rglob("*.py"), None):
+            raise EvenhandError(
+                f"model folder {name} holds code ({code.name}), which is never run; take it out of the folder"
             )
         source, revision = str(folder), folder_digest(folder)
     elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
@@ -328,22 +336,15 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
         raise EvenhandError(
             f"model {name!r} is neither {list_models()[0]!r}, a folder, nor a hub id 'org/name'"
         )
-    pipe = _from_pretrained(source, name=name, dtype=DTYPES[precision])
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return Model(pipe, name=name, revision=revision or _weights_digest(pipe), device=device)
-
-
-def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
-    import diffusers
-
-    arguments = {"use_safetensors": True, "torch_dtype": dtype}
-    if "safety_checker" in _index(source):
-        # The checker blacks pictures out, which would bias every count; runs are never shown unfiltered.
-        arguments |= {"safety_checker": None, "requires_safety_checker": False}
     try:
         with quiet_loaders():
-            return diffusers.DiffusionPipeline.from_pretrained(source, **arguments)
-    except (OSError, ValueError, AttributeError, KeyError) as fault:
+            pipe = _from_pretrained(source, name=name, dtype=DTYPES[precision])
+        return Model(pipe, name=name, revision=revision or _weights_digest(pipe), device=device)
+    except EvenhandError:
+        raise
+    # The libraries check a stranger's files little: what is wrong in them raises whatever its first use does.
+    except Exception as fault:
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
         what = "cannot be loaded" if Path(source).is_dir() else "is not on this machine and cannot be fetched"
         raise EvenhandError(
@@ -352,15 +353,27 @@ def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
         ) from fault
 
 
-def _index(source: str) -> dict[str, Any]:
-    path = Path(source) / "model_index.json"
-    if not path.is_file():
-        return {"safety_checker": None} if "stable-diffusion-v1" in source else {}
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as fault:
-        raise EvenhandError(f"model folder {source}: model_index.json is not JSON ({fault})") from fault
-    return dict(index)
+def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
+    from diffusers import DiffusionPipeline
+
+    index = DiffusionPipeline.load_config(source)
+    _check_index(index, name)
+    arguments = {"use_safetensors": True, "trust_remote_code": False, "torch_dtype": dtype}
+    if "safety_checker" in index:
+        # The checker blacks pictures out, which would bias every count; runs are never shown unfiltered.
+        arguments |= {"safety_checker": None, "requires_safety_checker": False}
+    return DiffusionPipeline.from_pretrained(source, **arguments)
+
+
+def _check_index(index: Mapping[str, Any], name: str) -> None:
+    """Refuse classes from elsewhere: a pair names a module and a class, and loading imports the module."""
+    parts = {part: entry for part, entry in index.items() if isinstance(entry, list | tuple)}
+    for part, entry in parts.items():
+        if part == "_class_name" or not entry or entry[0] not in LIBRARIES:
+            raise EvenhandError(
+                f"model {name!r} wants {part} from {str(entry)[:60]}, and only classes of diffusers and "
+                "transformers are loaded; give a model that needs no code of its own"
+            )
 
 
 @contextlib.contextmanager

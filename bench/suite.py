@@ -219,7 +219,7 @@ class Suite(Spec):
             cells = math.prod(len(self.attributes[name].groups) for name in attributes)
             if cells > MAX_CELLS:
                 raise ValueError(
-                    f"attribute set {list(attributes)[:4]} has {cells} cells; merge groups to at most {MAX_CELLS}"
+                    f"attribute set {list(attributes)[:4]} has {cells} cells; merge to at most {MAX_CELLS}"
                 )
         if self.primary not in self.report:
             raise ValueError(f"primary {list(self.primary)} is not among the reported attribute sets")

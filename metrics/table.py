@@ -124,6 +124,9 @@ def label_rows(
 ) -> pd.DataFrame:
     """A judge's answer on one attribute as rows of the label table.
 
+    A picture for which the judge gives numbers that are not finite has not been judged: its status is
+    ``error``, and it "cannot tell".
+
     Args:
         keys: ``n`` pictures.
         judge: Name of the judge.
@@ -135,10 +138,13 @@ def label_rows(
         status: ``n`` statuses as the judge gave them.
         threshold: See :func:`decide`.
     """
+    finite = np.isfinite(probabilities).all(axis=1)
+    probabilities = np.where(finite[:, None], probabilities, np.eye(len(groups) + 1)[-1])
+    status = [state if ok else "error" for state, ok in zip(status, finite, strict=True)]
     labels, statuses = hard_labels(probabilities, groups, status=status, threshold=threshold)
     table = pd.DataFrame({"key": list(keys), "label": labels, "status": statuses})
-    table["confidence"] = np.asarray(probabilities, float)[:, :-1].max(axis=1)
-    table["probabilities"] = np.asarray(probabilities, float).tolist()
+    table["confidence"] = probabilities[:, :-1].max(axis=1)
+    table["probabilities"] = probabilities.tolist()
     cells = {"judge": judge, "judge_version": version, "family": family, "attribute": attribute}
     return table.assign(**cells)[list(LABEL_COLUMNS)]
 
