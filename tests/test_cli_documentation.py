@@ -33,7 +33,7 @@ COMMANDS = {
         *("--half-width", "--difference", "--cell", "--concepts", "--templates", "--correlation"),
         *("--sensitivity", "--specificity", "--share", "--power", "--json"),
     },
-    ("calibrate",): {"--anchors", "--out", "--json"},
+    ("calibrate",): {"--anchors", "--out", "--audit", "--json"},
     ("doctor",): {"--json"},
 }
 
