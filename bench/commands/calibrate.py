@@ -20,7 +20,7 @@ app = typer.Typer()
 @app.command(
     epilog=examples(
         "evenhand calibrate runs/mini --anchors anchors.csv --out calibration.csv",
-        "evenhand calibrate RUN --anchors anchors.csv --out calibration.csv --audit judges.csv",
+        "evenhand calibrate RUN --anchors a.csv --out c.csv --audit judges.csv",
     )
 )
 def calibrate(
