@@ -22,7 +22,7 @@ from evenhand.reports.judges import agreement_table, dependence_table, judges_ta
 from evenhand.reports.method_table import cost_table, method_table
 from evenhand.reports.pareto import Failures, price_of_fairness, strengths
 from evenhand.reports.pictures import UNRELATED, before_and_after, strips
-from evenhand.reports.reading import Key, Reading, attribute_names, base_of, ordered, primary_key
+from evenhand.reports.reading import Key, Reading, attribute_names, base_of, ordered, primary_key, widest_set
 from evenhand.reports.records import comparisons_download, estimates_download
 from evenhand.reports.share_figures import cell_map, group_shares
 from evenhand.reports.verdict import verdict
@@ -74,7 +74,7 @@ def _content(run: Run) -> dict[str, Any]:
     results, measured = [reading.result for reading in readings], [reading.result for reading in every]
     elsewhere = results[0].spec.made_elsewhere
     timings = {timing.method: timing for timing in run.timings}
-    names = key.attributes if key else "*".join(attribute_names(results))
+    joint = widest_set(readings)
     return {
         "spec": results[0].spec,
         "verdict": verdict(readings, key, failures, spoiling=_spoiling(outcomes)),
@@ -82,7 +82,7 @@ def _content(run: Run) -> dict[str, Any]:
         "tested": sections.tested(results),
         "methods": method_table(readings, key, outcomes, timings),
         "differences": sections.differences_table(every, key) if key else None,
-        "worst": worst_table(readings, names),
+        "worst": worst_table(readings, joint=joint, attributes=key.attributes if key else joint),
         "figures": _figures(readings, key),
         "tradeoffs": _tradeoffs(every, readings, key, failures),
         "changed": before_and_after(run, readings),
@@ -128,7 +128,7 @@ def _figures(readings: Sequence[Reading], key: Key | None) -> list[Figure]:
     sets = dict.fromkeys([*names, *([key.attributes] if key else [])])
     found += [figure for name in sets if (figure := occupations(readings, name))]
     found += [figure for name in names if (figure := group_shares(readings, name))]
-    joint = key.attributes if key else "*".join(names)
+    joint = widest_set(readings)
     return [*found, *(figure for figure in (cell_map(readings, joint), cells(readings, joint)) if figure)]
 
 

@@ -7,8 +7,10 @@ side. Series differ by fill and shape as well as by colour, so that a grey print
 from __future__ import annotations
 
 import functools
+import json
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -19,6 +21,12 @@ from markupsafe import Markup, escape
 
 WIDTH, RIGHT, LABEL, ROW_HEIGHT = 344, 18, 160, 16
 """Pixels: a panel, the margin right of the axis, the widest space for labels, and one line."""
+
+LETTERS = (LABEL - 17) // 6
+"""Letters of a name that there is space for."""
+
+JOINER = "\u200d"
+"""Makes one sign of two, as in most emoji of people."""
 
 INK, GREY, ACCENT, CHANCE, GRID = "#1f2933", "#5b6470", "#0b5a9d", "#e6e8eb", "#eef0f2"
 SERIES: dict[str, dict[str, Any]] = {
@@ -102,21 +110,48 @@ def draw(
 
 
 def _lines(rows: Sequence[str]) -> alt.Y:
-    # The renderer cannot measure letters, so the space for labels is set here and long ones are cut.
-    cut = f"truncate(datum.label, {(LABEL - 17) // 6})"
-    axis = alt.Axis(
-        title=None, labelExpr=cut, labelLimit=0, labelPadding=9, ticks=False, domain=False, grid=True
+    keys = [str(place) for place in range(len(rows))]
+    return alt.Y("line:N", sort=keys, scale=alt.Scale(domain=keys, paddingInner=0), axis=named_axis(rows))
+
+
+def named_axis(rows: Sequence[str]) -> alt.Axis:
+    """The axis of lines that are numbered from zero, with their names.
+
+    The renderer cannot measure letters and would cut a sign that is made of several in the middle. So the
+    space for names is set here, and long ones are cut here.
+    """
+    names = json.dumps([shortened(row) for row in rows])
+    return alt.Axis(
+        title=None,
+        labelExpr=f"{names}[datum.value]",
+        labelLimit=0,
+        labelPadding=9,
+        ticks=False,
+        domain=False,
+        grid=True,
     )
-    return alt.Y("row:N", sort=list(rows), scale=alt.Scale(domain=list(rows), paddingInner=0), axis=axis)
+
+
+def shortened(name: str) -> str:
+    """The name as far as there is space for it."""
+    kept = min(len(name), LETTERS - 1)
+    while 0 < kept < len(name) and (_joined(name[kept]) or name[kept - 1] == JOINER):
+        kept -= 1
+    return name if len(name) <= LETTERS else name[:kept] + "…"
+
+
+def _joined(letter: str) -> bool:
+    """Whether a letter is part of the sign before it: an accent, a skin tone of an emoji, a joiner."""
+    return letter == JOINER or unicodedata.category(letter) in ("Mn", "Mc", "Me", "Sk")
 
 
 def _values(dots: Sequence[Dot]) -> list[dict[str, Any]]:
     """The dots as JSON, without numbers that are not finite; floor and target once per line."""
-    seen: set[str] = set()
+    lines: dict[str, str] = {}
     values = []
     for dot in dots:
-        fields = asdict(dot) if dot.row not in seen else asdict(dot) | {"floor": math.nan, "target": math.nan}
-        seen.add(dot.row)
+        again = {"floor": math.nan, "target": math.nan} if dot.row in lines else {}
+        fields = asdict(dot) | again | {"line": lines.setdefault(dot.row, str(len(lines)))}
         values.append(
             {key: field for key, field in fields.items() if isinstance(field, str) or math.isfinite(field)}
         )

@@ -50,12 +50,7 @@ class Download:
         """The file as a ``data:`` link."""
         if self.zipped:
             return _link("application/zip", _zip(f"{self.name}.csv", self.csv.encode()))
-        return csv_link(self.csv)
-
-
-def csv_link(text: str) -> str:
-    """CSV text as a ``data:`` link."""
-    return _link("text/csv;charset=utf-8", text.encode())
+        return _link("text/csv;charset=utf-8", self.csv.encode())
 
 
 def write_csv(rows: Sequence[Sequence[Raw]]) -> str:

@@ -38,6 +38,9 @@ from evenhand.reports.words import SHARE, attribute, cell, count, measure, numbe
 MAX_PANELS = 6
 """Methods beyond these are in a figure's table but have no panel."""
 
+MAX_LINES = 40
+"""Concepts or cells beyond these are in the downloads of every estimate only."""
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -104,7 +107,7 @@ def overview(readings: Sequence[Reading], key: Key) -> Figure:
         "overview",
         distance(readings, key.attributes, numbers[key.attributes]),
         panels,
-        _looks(readings),
+        looks_of(readings),
         f"0: target shares; 1: one group only. {pictures_behind(lines)}",
         figure_table("overview-data", title, "Attributes", readings, lines),
     )
@@ -115,21 +118,22 @@ def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
     metric, group, found = concept_numbers(readings, attributes)
     if not found:
         return None
-    numbers = dict(sorted(found.items(), key=lambda item: -value_of(item[1][0])))
     spec = readings[0].result.spec
-    targets = {name: target_share(spec, group, concept=name) if group else math.nan for name in numbers}
+    targets = {name: target_share(spec, group, concept=name) if group else math.nan for name in found}
+    numbers = _sorted(farthest(found, targets))
     name = f"by-concept-{slug(attributes)}"
     title = f"Share perceived as {group}" if group else measure(metric).title
     frame = Frame(name, title.lower(), targets, percent=bool(group), upper=1)
     return Figure(
         name,
-        unevenness(readings, attributes, numbers, targets),
+        unevenness(readings, attributes, found, targets),
         _before_after(readings, numbers, frame),
         [
-            *_looks(readings),
+            *looks_of(readings),
             ("target", "target share") if group else ("chance", "what a fair model shows by chance"),
         ],
-        f"{UNEVEN_SHARE if group else UNEVEN} {pictures_behind(numbers)}{_omitted(readings)}",
+        f"{UNEVEN_SHARE if group else UNEVEN} {pictures_behind(numbers)}{lines_left_out(found, 'concepts')}"
+        f"{_omitted(readings)}",
         figure_table(
             f"{name}-data", f"{title} by concept: {attribute(attributes)}", "Concept", readings, numbers
         ),
@@ -139,11 +143,12 @@ def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
 def cells(readings: Sequence[Reading], attributes: str) -> Figure | None:
     """The share of every joint cell against its target; ``None`` where shares were not measured."""
     spec = readings[0].result.spec
-    shares = cell_shares(readings, attributes)
-    numbers = {cell(name): rows for name, rows in shares.items()}
-    if not numbers:
+    measured = cell_shares(readings, attributes)
+    if not measured:
         return None
-    targets = {cell(name): target_share(spec, name) for name in shares}
+    shares = {cell(name): rows for name, rows in measured.items()}
+    targets = {cell(name): target_share(spec, name) for name in measured}
+    numbers = farthest(shares, targets)
     highs = [
         row.high for line in numbers.values() for row in line if row is not None and math.isfinite(row.high)
     ]
@@ -151,11 +156,11 @@ def cells(readings: Sequence[Reading], attributes: str) -> Figure | None:
     frame = Frame("cells", "share of the pictures", targets, percent=True, upper=upper)
     return Figure(
         "cells",
-        rarest(readings, numbers, targets, what="cell"),
+        rarest(readings, shares, targets, what="cell"),
         _before_after(readings, numbers, frame),
-        [*_looks(readings), ("target", "target share")],
+        [*looks_of(readings), ("target", "target share")],
         "Mean share over the concepts; lines are 95% intervals. "
-        f"{pictures_behind(numbers)}{_omitted(readings)}",
+        f"{pictures_behind(numbers)}{lines_left_out(shares, 'cells')}{_omitted(readings)}",
         figure_table(
             "cells-data", f"Share of each cell of {attribute(attributes)}", "Cell", readings, numbers
         ),
@@ -249,6 +254,31 @@ def _measured(numbers: Numbers) -> Numbers:
     return {line: rows for line, rows in numbers.items() if any(row is not None for row in rows)}
 
 
+def farthest(numbers: Numbers, targets: Mapping[str, float]) -> Numbers:
+    """The lines that fit, those farthest from their target in the first reading, in their old order."""
+
+    def away(line: str) -> float:
+        value = value_of(numbers[line][0])
+        return abs(value - targets[line]) if math.isfinite(value) and math.isfinite(targets[line]) else value
+
+    kept = set(sorted(numbers, key=away, reverse=True)[:MAX_LINES])
+    return {line: rows for line, rows in numbers.items() if line in kept}
+
+
+def _sorted(numbers: Numbers) -> Numbers:
+    return dict(sorted(numbers.items(), key=lambda item: -value_of(item[1][0])))
+
+
+def lines_left_out(numbers: Numbers, what: str) -> str:
+    """Says that not every line is drawn, where that is so."""
+    if len(numbers) <= MAX_LINES:
+        return ""
+    return (
+        f" Shown are the {MAX_LINES} {what}, of {count(len(numbers))}, that lie farthest from the target in "
+        "the first column of the data; all are in the download of every estimate."
+    )
+
+
 def _judged(reading: Reading, key: Key, judge: str) -> list[EstimateRow]:
     rows = [reading.at(key._replace(judge=judge, corrected=corrected)) for corrected in (False, True)]
     return [row for row in rows if row is not None]
@@ -259,7 +289,8 @@ def dot_of(line: str, look: Look, row: EstimateRow, target: float = math.nan) ->
     return Dot(line, look, row.value, row.low, row.high, row.floor, target)
 
 
-def _looks(readings: Sequence[Reading]) -> list[tuple[str, str]]:
+def looks_of(readings: Sequence[Reading]) -> list[tuple[str, str]]:
+    """What the looks of the dots mean."""
     if len(readings) == 1 or base_of(readings) is None:
         return [("full", "estimate with its 95% interval")]
     subject = voice_of(readings[0].result.spec).subject

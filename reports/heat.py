@@ -15,7 +15,7 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup
 
-from evenhand.reports.charts import INK, LABEL, RIGHT, WIDTH, inline, themed
+from evenhand.reports.charts import INK, LABEL, RIGHT, WIDTH, inline, named_axis, themed
 
 TILE = 17
 """Height of a tile in pixels."""
@@ -61,19 +61,27 @@ def heat(tiles: Sequence[Tile], *, name: str, label: str) -> Markup:
     columns = list(dict.fromkeys(tile.column for tile in tiles))
     left = min(LABEL, 17 + 6 * max(map(len, rows), default=0))
     width = min(WIDTH - left - RIGHT, WIDEST * len(columns))
-    cut = f"truncate(datum.label, {(LABEL - 17) // 6})"
-    bare = {"title": None, "ticks": False, "domain": False, "grid": False, "labelLimit": 0}
+    keys = [str(place) for place in range(len(rows))]
     x = alt.X(
         "column:N",
         sort=columns,
         scale=alt.Scale(domain=columns, paddingInner=0.06, paddingOuter=0),
-        axis=alt.Axis(orient="top", labelAngle=0, labelPadding=4, **bare),
+        axis=alt.Axis(
+            title=None,
+            orient="top",
+            labelAngle=0,
+            labelPadding=4,
+            labelLimit=0,
+            ticks=False,
+            domain=False,
+            grid=False,
+        ),
     )
     y = alt.Y(
-        "row:N",
-        sort=rows,
-        scale=alt.Scale(domain=rows, paddingInner=0.06, paddingOuter=0),
-        axis=alt.Axis(labelExpr=cut, labelPadding=9, **bare),
+        "line:N",
+        sort=keys,
+        scale=alt.Scale(domain=keys, paddingInner=0.06, paddingOuter=0),
+        axis=named_axis(rows),
     )
     chart = (
         alt.layer(*_layers(), data=alt.NamedData("tiles"))
@@ -85,7 +93,7 @@ def heat(tiles: Sequence[Tile], *, name: str, label: str) -> Markup:
             padding={"left": left, "right": WIDTH - left - width, "top": 22, "bottom": 4},
         )
     )
-    specification = themed(chart).to_dict(validate=False) | {"datasets": {"tiles": _values(tiles)}}
+    specification = themed(chart).to_dict(validate=False) | {"datasets": {"tiles": _values(tiles, rows)}}
     return inline(vl_convert.vegalite_to_svg(specification), name=name, label=label)
 
 
@@ -107,10 +115,10 @@ def _side(side: str, shape: str) -> alt.Chart:
     return marks.encode(color=ink).transform_filter(f"datum.side === '{side}'")
 
 
-def _values(tiles: Sequence[Tile]) -> list[dict[str, Any]]:
+def _values(tiles: Sequence[Tile], rows: Sequence[str]) -> list[dict[str, Any]]:
     return [
         {
-            "row": tile.row,
+            "line": str(rows.index(tile.row)),
             "column": tile.column,
             "side": tile.side,
             "colour": colour(tile.ratio),

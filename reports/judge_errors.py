@@ -23,8 +23,11 @@ def errors_figure(readings: Sequence[Reading]) -> Figure | None:
     if not rows:
         return None
     groups = list(dict.fromkeys((row.attribute, row.truth) for row in rows))
+    lower = math.floor(10 * min((row.low for row in rows if math.isfinite(row.low)), default=0)) / 10
     panels = [
-        _panel([row for row in rows if (row.attribute, row.truth) == group], name=f"right-{place}")
+        _panel(
+            [row for row in rows if (row.attribute, row.truth) == group], name=f"right-{place}", lower=lower
+        )
         for place, group in enumerate(groups)
     ]
     return Figure(
@@ -69,9 +72,9 @@ def corrections(readings: Sequence[Reading]) -> list[tuple[str, str]]:
 
 
 _HOW = (
-    "The confusion matrices below are inverted: the corrected shares are those that, read with these errors, "
-    "give what the judges said. The intervals carry the chance in the matrices too. Where a number could "
-    "not be corrected for every method, all are shown as the judges see them."
+    "The measured confusion matrices are inverted: the corrected shares are those that, read with these "
+    "errors, give what the judges said. The intervals carry the chance in the matrices too. Where a number "
+    "could not be corrected for every method, all are shown as the judges see them."
 )
 
 
@@ -116,8 +119,8 @@ def _share(row: ErrorRow) -> float:
     return row.value
 
 
-def _panel(rows: Sequence[ErrorRow], *, name: str) -> Panel:
-    """One group: a line for every judge."""
+def _panel(rows: Sequence[ErrorRow], *, name: str, lower: float) -> Panel:
+    """One group: a line for every judge, on an axis from ``lower`` to one."""
     heading = f"{sentence(attribute(rows[0].attribute))}: {rows[0].truth}"
     dots = [
         Dot(row.judge, "full" if row.judge == PANEL else "open", row.value, row.low, row.high) for row in rows
@@ -128,7 +131,7 @@ def _panel(rows: Sequence[ErrorRow], *, name: str) -> Panel:
         name=name,
         label=f"{heading}, labelled right: {spoken}",
         axis="labelled right",
-        domain=(0, 1),
+        domain=(min(max(lower, 0), 0.9), 1),
         percent=True,
     )
     return Panel(heading, picture)
@@ -155,7 +158,7 @@ def _matrix(rows: Sequence[ErrorRow], name: str) -> Table:
         own = [found.get((judge, truth, label)) for label in labels]
         pictures = max(row.n for row in own if row is not None)
         lines.append(Row([text(truth), *map(_cell, own), counted(pictures)], judge))
-    title = f"Measured errors: {attribute(name)}"
+    title = f"Confusion matrices: {attribute(name)}"
     columns = ["Truth", *(f"labelled {label}" for label in labels), "Pictures"]
     about = "a line per truth, adding up to 100%; 95% intervals (Wilson)"
     return Table(f"errors-{slug(name)}", title, columns, lines, about)

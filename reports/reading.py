@@ -123,6 +123,12 @@ def measured_attributes(readings: Sequence[Reading], metric: str) -> list[str]:
     return sorted(found, key=rank)
 
 
+def widest_set(readings: Sequence[Reading]) -> str:
+    """The joint attribute set that was measured with the most attributes; all of them where none was."""
+    measured = measured_attributes(readings, PRIMARY_METRIC)
+    return measured[0] if measured else "*".join(attribute_names([reading.result for reading in readings]))
+
+
 def comparable(
     readings: Sequence[Reading],
     metric: str,

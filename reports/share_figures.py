@@ -8,7 +8,17 @@ from itertools import pairwise
 
 from evenhand.bench.result import EstimateRow
 from evenhand.reports.charts import draw
-from evenhand.reports.figures import Figure, Panel, dot_of, figure_table, pictures_behind, target_share
+from evenhand.reports.figures import (
+    Figure,
+    Panel,
+    dot_of,
+    farthest,
+    figure_table,
+    lines_left_out,
+    looks_of,
+    pictures_behind,
+    target_share,
+)
 from evenhand.reports.findings import Numbers, before_and_after, rarest, spoken
 from evenhand.reports.heat import COLOURS, STEPS, Side, Tile, heat
 from evenhand.reports.reading import Reading, cell_shares
@@ -27,25 +37,22 @@ def group_shares(readings: Sequence[Reading], name: str) -> Figure | None:
     """
     spec = readings[0].result.spec
     groups = spec.attributes.get(name, [])
-    numbers = cell_shares(readings, name)
-    if len(groups) < 3 or not numbers:
+    shares = cell_shares(readings, name)
+    if len(groups) < 3 or not shares:
         return None
-    targets = {group: target_share(spec, group) for group in numbers}
+    targets = {group: target_share(spec, group) for group in shares}
+    numbers = farthest(shares, targets)
     upper = min(1, 1.05 * max(_ends(numbers), default=1))
     anchor = f"groups-{slug(name)}"
     return Figure(
         anchor,
-        rarest(readings, numbers, targets, what=attribute(name)),
+        rarest(readings, shares, targets, what=attribute(name)),
         [
             _bars(readings, group, rows, targets[group], name=f"{anchor}-{place}", upper=upper)
             for place, (group, rows) in enumerate(numbers.items())
         ],
-        [
-            ("open", "untreated model" if len(readings) > 1 else "estimate"),
-            ("full", f"{voice_of(spec).subject}; lines are 95% intervals"),
-            ("target", "target share"),
-        ],
-        f"Mean share over the concepts. {pictures_behind(numbers)}",
+        [*looks_of(readings), ("target", "target share")],
+        f"Mean share over the concepts. {pictures_behind(numbers)}{lines_left_out(shares, 'groups')}",
         figure_table(f"{anchor}-data", f"Share of each group: {attribute(name)}", "Group", readings, numbers),
     )
 
@@ -57,18 +64,19 @@ def cell_map(readings: Sequence[Reading], attributes: str) -> Figure | None:
     """
     spec = readings[0].result.spec
     names = attributes.split("*")
-    numbers = cell_shares(readings, attributes)
-    if len(names) < 2 or not numbers:
+    shares = cell_shares(readings, attributes)
+    if len(names) < 2 or not shares:
         return None
-    targets = {name: target_share(spec, name) for name in numbers}
+    targets = {name: target_share(spec, name) for name in shares}
+    numbers = farthest(shares, targets)
     clear = [
-        sum(side(rows[place], targets[name]) != "" for name, rows in numbers.items())
+        sum(side(rows[place], targets[name]) != "" for name, rows in shares.items())
         for place in range(len(readings))
     ]
     found = before_and_after(readings, clear, lambda value: str(int(value)))
     return Figure(
         "cell-map",
-        f"Of {len(numbers)} cells of {attribute(attributes)}, clearly off target are {found}",
+        f"Of {len(shares)} cells of {attribute(attributes)}, clearly off target are {found}",
         list(_maps(readings, numbers, targets)),
         [
             *((shade, meaning) for shade, meaning in zip(COLOURS, _meanings(), strict=True)),
@@ -76,7 +84,8 @@ def cell_map(readings: Sequence[Reading], attributes: str) -> Figure | None:
             ("below", "whole 95% interval below it"),
         ],
         "Mean share over the concepts, relative to the target; a column per "
-        f"{voice_of(spec).subject}. Not adjusted for the number of cells. {pictures_behind(numbers)}",
+        f"{voice_of(spec).subject}. Not adjusted for the number of cells. {pictures_behind(numbers)}"
+        f"{lines_left_out(shares, 'cells')}",
         _map_table(readings, numbers, targets, attributes),
         key=[(str(place + 1), "", reading.label) for place, reading in enumerate(readings)],
     )

@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from typing import Literal, TypeVar
 
 from evenhand.bench.result import ComparisonRow, EstimateRow
-from evenhand.reports.downloads import Download, Raw, csv_link, write_csv
+from evenhand.reports.downloads import Download, Raw, write_csv
 from evenhand.reports.words import NOT_MEASURED, count, interval, measure, number
 
 T = TypeVar("T", int, float)
@@ -62,11 +62,6 @@ class Table:
         """Heading, line under it and rows of each group, in order."""
         headings = groupby(self.rows, key=lambda row: (row.group, row.about))
         return [(group, about, list(rows)) for (group, about), rows in headings]
-
-    @property
-    def csv_uri(self) -> str:
-        """The CSV as a ``data:`` link."""
-        return csv_link(self.to_csv())
 
     @property
     def download(self) -> Download:

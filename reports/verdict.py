@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from evenhand.bench.result import EstimateRow, RankRow
-from evenhand.reports.reading import Key, Reading, base_of
+from evenhand.reports.reading import Key, Reading, base_of, widest_set
 from evenhand.reports.voice import Voice, voice_of
 from evenhand.reports.words import (
     attribute,
@@ -90,7 +90,7 @@ def _unevenness(reading: Reading, key: Key | None) -> list[str]:
             f"Over {attribute(joint.attributes)} its distance from the target shares is "
             f"{with_interval(joint)}, {_footing(joint)}; {_SCALE}"
         )
-    worst = least_shown(reading, joint.attributes) if joint is not None else None
+    worst = least_shown(reading, widest_set([reading]))
     if worst is not None:
         name, row, target = worst
         lines.append(

@@ -15,18 +15,19 @@ from evenhand.reports.words import attribute, cell, interval, measure, number, s
 ABOUT = "95% intervals, not adjusted; the worst of many is partly chance and looks worse than it is"
 
 
-def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
+def worst_table(readings: Sequence[Reading], *, joint: str, attributes: str) -> Table:
     """A line per method; empty of rows where neither shares nor concepts were measured.
 
     Args:
         readings: The methods, the untreated model first.
-        attributes: Attribute set whose cells and concepts are searched.
+        joint: Attribute set whose cells are searched.
+        attributes: Attribute set over which concepts are compared.
     """
-    shares = cell_shares(readings, attributes)
+    shares = cell_shares(readings, joint)
     metric, group, concepts = concept_numbers(readings, attributes)
     subject = sentence(voice_of(readings[0].result.spec).subject)
     columns = [subject, "Shown least, against its target", "Shown most, against its target"]
-    columns += ["Most uneven concept"] if concepts else []
+    columns += [f"Most uneven concept, {attribute(attributes)}"] if concepts else []
     rows = []
     for place, reading in enumerate(readings):
         ratios = _ratios(reading, {name: found[place] for name, found in shares.items()})
@@ -36,8 +37,8 @@ def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
             own = {name: row for name, found in concepts.items() if (row := found[place]) is not None}
             cells.append(_concept(reading, own, metric, group))
         rows.append(Row(cells))
-    title = f"Where it is worst: {attribute(attributes)}"
-    return Table("worst", title, columns, rows if shares or concepts else [], ABOUT)
+    caption = f"Cells of {attribute(joint)}, mean over the concepts"
+    return Table("worst", caption, columns, rows if shares or concepts else [], ABOUT)
 
 
 def least_shown(reading: Reading, attributes: str) -> tuple[str, EstimateRow, float] | None:

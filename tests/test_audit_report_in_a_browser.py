@@ -1,6 +1,7 @@
 """The audit report in a real browser: phone and desktop, without scripts, without network."""
 
 import pytest
+from full_report_kit import METHODS, a_full_run, pictures_of_every_kind
 from page_checks import (
     DESKTOP,
     PHONE,
@@ -88,3 +89,56 @@ def test_a_download_saves_the_table(page, tmp_path):
 
 def test_the_page_prints(page):
     assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_the_keyboard_visits_links_parts_and_tables_in_the_order_of_the_page(browser, report):
+    with opened(browser, report) as shown:
+        shown.keyboard.press("Tab")
+        assert shown.evaluate("document.activeElement.className") == "skip"
+        assert shown.locator(".skip").bounding_box()["x"] >= 0, "the link is seen while it has the focus"
+        shown.keyboard.press("Enter")
+        assert shown.url.endswith("#verdict")
+        visited = []
+        while not visited or visited[-1][0] != -1:
+            shown.keyboard.press("Tab")
+            visited.append(shown.evaluate(PLACE))
+        places, outlines = zip(*visited[:-1], strict=True)
+        assert list(places) == sorted(set(places))
+        assert len(places) == shown.evaluate(FOCUSABLE)
+        assert all(outlines), "what has the focus is marked"
+
+
+FOCUSABLE = """() => [...document.querySelectorAll('main a, main summary, main [tabindex="0"]')]
+  .filter(e => e.checkVisibility({contentVisibilityAuto: true}) && !e.closest('details:not([open]) > :not(summary)'))
+  .length"""
+
+PLACE = """() => {
+  const every = [...document.querySelectorAll('*')], here = document.activeElement;
+  return [here === document.body ? -1 : every.indexOf(here), getComputedStyle(here).outlineStyle !== 'none'];
+}"""
+
+
+def test_on_paper_wide_tables_come_in_pieces_and_nothing_is_cut(browser, report):
+    with opened(browser, report, width=690) as shown:
+        shown.emulate_media(media="print")
+        assert shown.locator("nav").is_hidden() and shown.locator("#pictures").is_hidden()
+        assert shown.locator("#provenance table").count() == 2
+        assert shown.locator("#hashes").is_visible()
+        cut = "[...document.querySelectorAll('table, svg, p')].filter(e => e.getClientRects().length)"
+        ends = shown.evaluate(f"Math.max(...{cut}.map(e => e.getBoundingClientRect().right))")
+        assert ends <= 691
+
+
+def test_24_methods_print_every_column_and_stay_within_the_size_of_a_report(browser, tmp_path):
+    run = a_full_run(tmp_path, pictures=pictures_of_every_kind(tmp_path, METHODS))
+    page, path = render_audit(run), tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    assert_within(REPORT, page)
+    assert f'alt="{CONCEPTS[0]}, {METHODS[-1]}, seed 0' in page
+    with opened(browser, path, width=690) as shown:
+        shown.emulate_media(media="print")
+        assert shown.locator("#methods").is_hidden()
+        heads = shown.locator("#compared > .sheets thead th:not(:first-child)")
+        assert heads.all_inner_texts() == METHODS[:1] + sorted(METHODS[1:])
+        ends = "heads => Math.max(...heads.map(head => head.getBoundingClientRect().right))"
+        assert heads.evaluate_all(ends) <= 691
