@@ -125,7 +125,10 @@ def _key_path(work: Workspace, *, batches: Collection[str], ids: Collection[str]
 
 
 def _read_key(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as fault:  # pandas' own errors of parsing are of the second kind
+        raise EvenhandError(f"key {path} cannot be read ({fault}); export again") from fault
     if tuple(table.columns) != KEY_COLUMNS:
         raise EvenhandError(
             f"key {path} was altered: its header is not {','.join(KEY_COLUMNS)}; export again"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pandas as pd
 
 from evenhand.bench import mini
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.strict_csv import CsvFile, show
 from evenhand.metrics.calibration import CONFUSION_COLUMNS
 from evenhand.metrics.judges.weights import best_device, hub_folder
 from evenhand.metrics.scorer import ClipScorer
@@ -36,22 +35,17 @@ def load_confusion(name: str) -> pd.DataFrame:
     if not name:
         return pd.DataFrame(columns=list(CONFUSION_COLUMNS))
     path = mini.ROOT / "confusion.csv" if name == "mini" else Path(name)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise EvenhandError(f"calibration {path} cannot be read: {fault}") from fault
-    skipped = int(bool(lines) and lines[0].startswith("#"))
-    rows = list(csv.DictReader(lines[skipped:]))
-    for number, row in enumerate(rows, start=skipped + 2):
-        if set(row) != set(CONFUSION_COLUMNS) or not _is_count(row["count"]):
-            raise EvenhandError(
-                f"calibration {path}, line {number}: expected {','.join(CONFUSION_COLUMNS)} with a count >= 0"
-            )
-    return pd.DataFrame(rows, columns=list(CONFUSION_COLUMNS)).astype({"count": float})
+    file = CsvFile("calibration", path)
+    rows = file.rows(required=CONFUSION_COLUMNS)
+    for line, row in rows:
+        if not _is_count(row["count"]):
+            raise file.fault(line, f"count {show(row['count'])} is no number of 0 or more; mend it")
+    table = pd.DataFrame([row for _, row in rows], columns=list(CONFUSION_COLUMNS))
+    return table.astype({"count": float})
 
 
-def _is_count(text: str | None) -> bool:
+def _is_count(text: str) -> bool:
     try:
-        return text is not None and 0 <= float(text) < float("inf")
+        return 0 <= float(text) < float("inf")
     except ValueError:
         return False

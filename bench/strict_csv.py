@@ -76,6 +76,8 @@ class CsvFile:
     ) -> list[tuple[int, dict[str, str]]]:
         """Every row as column to value, with its line; the header names the columns in any order.
 
+        A first line that begins with ``#`` is a comment.
+
         Args:
             required: Columns that must be there.
             optional: Columns that may be there; the others are refused.
@@ -84,8 +86,11 @@ class CsvFile:
         Raises:
             EvenhandError: The first fault of the file.
         """
-        records = self.records(self.text())
-        line, header = next(records, (1, []))
+        text, skipped = self.text(), 0
+        if text.startswith("#"):
+            text, skipped = text.partition("\n")[2], 1
+        records = self.records(text, lines_before=skipped)
+        line, header = next(records, (skipped + 1, []))
         for column in required:
             if column not in header:
                 raise self.fault(line, f"the header lacks column {column!r}; it needs {','.join(required)}")
@@ -104,7 +109,7 @@ class CsvFile:
                 raise self.fault(line, str(fault)) from fault
             found.append((line, dict(zip(header, fields, strict=True))))
         if not found:
-            raise self.fault(2, "no row follows the header; add one a line")
+            raise self.fault(skipped + 2, "no row follows the header; add one a line")
         return found
 
     def fault(self, line: int, text: str) -> EvenhandError:

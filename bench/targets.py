@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.result import Result
+from evenhand.bench.strict_csv import CsvFile
 
 UNIFORM, LABOUR = "uniform", "labour"
 
@@ -47,35 +48,21 @@ def read_table(path: Path) -> Table:
     """
     if path.suffix == ".json":
         return drawn_table(Result.load(path))
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as fault:
+    if not path.is_file():
         raise EvenhandError(
-            f"target {str(path)!r} is neither {UNIFORM!r} nor {LABOUR!r} nor a readable CSV: {fault}"
-        ) from fault
-    skipped = int(bool(lines) and lines[0].startswith("#"))
-    reader = csv.DictReader(lines[skipped:])
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise EvenhandError(f"target {path}, line {skipped + 1}: the header must be {','.join(COLUMNS)}")
+            f"target {str(path)!r} is neither {UNIFORM!r} nor {LABOUR!r} nor a file; give one of them"
+        )
+    file = CsvFile("target", path)
     table: Table = {}
-    for row in reader:
-        place = f"target {path}, line {reader.line_num + skipped}"
-        if set(row) != set(COLUMNS) or not all(row.values()):
-            raise EvenhandError(f"{place}: write the four columns {','.join(COLUMNS)}")
+    for line, row in file.rows(required=COLUMNS):
         groups = table.setdefault(row["concept"], {}).setdefault(row["attribute"], {})
         if row["group"] in groups:
-            raise EvenhandError(f"{place}: {row['concept']!r} has {row['group']!r} twice; keep one")
-        groups[row["group"]] = _share(row["share"], place)
-    if not table:
-        raise EvenhandError(f"target {path} has no row; add one for every concept and group")
+            raise file.fault(line, f"{row['concept']!r} has {row['group']!r} twice; keep one")
+        try:
+            groups[row["group"]] = float(row["share"])
+        except ValueError as fault:
+            raise file.fault(line, f"share {row['share']!r} is not a number; write 0.25 for 25 %") from fault
     return table
-
-
-def _share(text: str, place: str) -> float:
-    try:
-        return float(text)
-    except ValueError as fault:
-        raise EvenhandError(f"{place}: share {text!r} is not a number; write 0.25 for 25 %") from fault
 
 
 def drawn_table(result: Result) -> Table:

@@ -421,7 +421,7 @@ def load(folder: Path, method_type: type[Method]) -> Intervention:
         flat = load_file(folder / _TENSORS)
         written, digest = document["class"], document["digest"]
         intervention = kind(**_nested(flat), data=document["data"], record=document["record"])
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
         raise EvenhandError(f"cannot read the intervention in {folder} ({error!r}); fit it again") from error
     if written != kind.__qualname__:
         raise EvenhandError(f"{folder} holds a {written}; {method_type.__name__} makes a {kind.__qualname__}")

@@ -42,7 +42,7 @@ def test_even_shares_are_the_default_and_leave_the_digest_as_it_was():
     assert suite.target == "uniform"
     shares = suite.target_shares(["nurse", "CEO"], suite.balanced)
     assert (shares == np.full((2, 12), 1 / 12)).all()
-    published = Path(__file__).parents[1] / "reports" / "entries" / "base@mini-v1.json"
+    published = Path(__file__).parents[1] / "reports" / "entries" / "base@mini-v1" / "entry.json"
     assert suite.digest() == json.loads(published.read_text())["result"]["spec"]["suite_digest"]
 
 
@@ -104,9 +104,12 @@ def test_a_user_table_names_concepts_or_all_others(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("concept,group,share\n", r"line 1: the header must be concept,attribute,group,share"),
-        (HEADER, r"has no row; add one"),
-        (HEADER + "nurse,gender,woman\n", r"line 2: write the four columns"),
+        (
+            "concept,group,share\n",
+            r"line 1: the header lacks column 'attribute'; it needs concept,attribute,group,share",
+        ),
+        (HEADER, r"line 2: no row follows the header; add one"),
+        (HEADER + "nurse,gender,woman\n", r"line 2: 3 columns; write the 4 of the header"),
         (HEADER + "nurse,gender,woman,most\n", r"line 2: share 'most' is not a number; write 0\.25"),
         (NURSES + "nurse,gender,man,0.3\n", r"line 6: 'nurse' has 'man' twice"),
         (HEADER + "nurse,gender,woman,1\n", r"target of 'nurse' gives no share of gender 'man'; give one"),
@@ -135,9 +138,7 @@ def test_a_missing_concept_and_a_missing_file_are_named(tmp_path):
     suite = aiming_at(table(tmp_path, "".join(NURSES.splitlines(keepends=True)[:3])))
     with pytest.raises(EvenhandError, match=r"no shares of gender for 'CEO'; add rows for it or for '\*'"):
         suite.target_shares(["nurse", "CEO"], ("gender",))
-    with pytest.raises(
-        EvenhandError, match=r"target 'labor' is neither 'uniform' nor 'labour' nor a readable CSV"
-    ):
+    with pytest.raises(EvenhandError, match=r"target 'labor' is neither 'uniform' nor 'labour' nor a file"):
         aiming_at("labor")
     with pytest.raises(EvenhandError, match=r"no shares of gender for 'astronaut'"):
         aiming_at("labour").target_shares(["astronaut"], ("gender",))
