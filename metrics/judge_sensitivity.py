@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.metrics.judge_audit import AuditRow, Seen
-from evenhand.metrics.judges.base import Answer, Aspect, Variants
+from evenhand.metrics.judges.base import Aspect, Variants
 from evenhand.metrics.representation import FloatArray, ratio
-from evenhand.metrics.table import decide
 from evenhand.metrics.uncertainty import interval, recentred, stream
 
 NO_CHOICE: Mapping[Aspect, str] = {
@@ -44,15 +43,10 @@ class Asked:
 def codes_of(variants: Variants, attributes: Sequence[str]) -> dict[tuple[Aspect, str], NDArray[np.int64]]:
     """The labels of a judge's variants on some of its attributes; see :class:`Asked`."""
     return {
-        (aspect, name): np.stack([_codes(answers[name]) for answers in choices])
+        (aspect, name): np.stack([answers[name].codes for answers in choices])
         for aspect, choices in variants.items()
         for name in attributes
     }
-
-
-def _codes(answer: Answer) -> NDArray[np.int64]:
-    usable = np.array([state == "ok" for state in answer.status], bool)
-    return np.where(usable, decide(answer.probabilities), answer.probabilities.shape[1] - 1)
 
 
 def sensitivity_rows(seen: Seen, asked: Asked | str, *, draws: int, seed: int) -> Iterator[AuditRow]:

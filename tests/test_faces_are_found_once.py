@@ -220,3 +220,27 @@ def test_a_judge_of_crops_is_asked_about_the_whole_picture_too():
     nobody_there = OnFaces(Brightness(), finder=FaceFinder([Scripted()]), cut="face").variants(picture[None])
     assert nobody_there["crop"][0]["light"].status == ("no_face",)
     assert nobody_there["crop"][1]["light"].status == ("ok",)
+
+
+def test_a_label_that_the_surroundings_overturn_is_inconsistent():
+    light, dark, grey = blank(0), blank(0), blank(127)
+    light[30:70, 30:70] = 255
+    shared = FaceFinder([Scripted((0.35, 0.35, 0.65, 0.65))])
+    both = OnFaces(Brightness(), finder=shared, cut="face", agreeing=True)
+    face = OnFaces(Brightness(), finder=shared, cut="face")
+    images = np.stack([light, dark, grey])
+    found, usual = both.label(images)["light"], face.label(images)["light"]
+    assert found.status == ("inconsistent", "ok", "ok") and usual.status == ("ok", "ok", "ok")
+    np.testing.assert_array_equal(found.probabilities, usual.probabilities)
+    assert both.info.version != face.info.version
+    nobody_there = OnFaces(Brightness(), finder=FaceFinder([Scripted()]), cut="face", agreeing=True)
+    assert nobody_there.label(images)["light"].status == ("no_face",) * 3
+
+
+def test_an_undecided_whole_picture_overturns_nothing():
+    picture = blank(0)
+    picture[:, :50] = 255
+    shared = FaceFinder([Scripted((0.1, 0.1, 0.4, 0.4))])
+    assert Brightness().label(picture[None])["light"].codes == [2], "half bright, half dark: a tie"
+    answer = OnFaces(Brightness(), finder=shared, cut="tight", agreeing=True).label(picture[None])["light"]
+    assert (answer.status, answer.codes.tolist()) == (("ok",), [0])

@@ -58,7 +58,7 @@ def test_a_judge_of_photographs_must_share_the_suites_groups(tmp_path):
             "open-clip:modle=ViT-L-14",
             r"unknown parameter of judge 'open-clip': 'modle'; did you mean 'model'\?",
         ),
-        ("open-clip:crop=ear", "judge 'open-clip': crop='ear': Input should be 'face' or 'picture'"),
+        ("open-clip:crop=ear", "judge 'open-clip': crop='ear': Input should be 'face', 'picture' or 'both'"),
         ("open-clip:model", "'model' is not of the form parameter=value"),
         ("open-clip:crop=face,crop=picture", "gives parameter 'crop' twice"),
         ("vlm", "judge 'vlm': model: Field required"),

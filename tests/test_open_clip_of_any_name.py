@@ -137,6 +137,11 @@ def test_the_face_alone_is_seen_unless_the_picture_is_asked_for():
     assert faces.status == ("ok", "no_face", "no_face")
     assert whole.status == ("ok",) * 3
     assert abs(faces.probabilities[0] - whole.probabilities[0]).max() > 1e-3
+    both = load_judge(f"open-clip:model={CLIP},crop=both").label(pictures)["gender"]
+    np.testing.assert_array_equal(both.probabilities, faces.probabilities)
+    assert (both.status[0] == "ok") == (faces.codes[0] == whole.codes[0]) and both.status[1:] == faces.status[
+        1:
+    ]
 
 
 def test_weights_with_code_in_them_are_refused(built_in, tmp_path):

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from evenhand.metrics.table import decide
+
 Images = NDArray[np.uint8]
 """Pictures as ``(n, height, width, 3)`` sRGB bytes."""
 
@@ -48,6 +50,12 @@ class Answer:
 
     probabilities: NDArray[np.float64]
     status: tuple[str, ...]
+
+    @property
+    def codes(self) -> NDArray[np.int64]:
+        """``(n,)``: the group of each picture from 0, ``K`` where there is no label."""
+        usable = np.array([state == "ok" for state in self.status], bool)
+        return np.where(usable, decide(self.probabilities), self.probabilities.shape[1] - 1)
 
 
 Aspect = Literal["crop", "order", "text"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -16,10 +16,9 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassi
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.faces import finder
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.folder import in_batches, require, version
-from evenhand.metrics.judges.on_faces import OnFaces
+from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.judges.weights import best_device, hub_folder
 
@@ -135,7 +134,8 @@ class ImageClassifier(JudgeRecipe):
         race: Classifier of perceived race.
         age: Classifier of perceived age.
         labels: What unknown class names mean: ``["LABEL_0=woman", "LABEL_1=man"]``.
-        crop: ``face``: the largest face with a margin. ``picture``: all of the picture.
+        crop: ``face``: the largest face with a margin. ``picture``: all of the picture. ``both``: the face,
+            and no label where the whole picture is given another group.
         family: Judges that share training data share a family, and a family has one vote.
     """
 
@@ -152,7 +152,7 @@ class ImageClassifier(JudgeRecipe):
     race: str | None = None
     age: str | None = None
     labels: tuple[str, ...] = ()
-    crop: Literal["face", "picture"] = "face"
+    crop: View = "face"
     family: str = card.family
 
     @model_validator(mode="after")
@@ -173,7 +173,7 @@ class ImageClassifier(JudgeRecipe):
             family=self.family,
             device=best_device(),
         )
-        return judge if self.crop == "picture" else OnFaces(judge, finder=finder(), cut=self.crop)
+        return viewed(judge, self.crop)
 
     def _classifiers(self, source: str) -> Iterator[tuple[str, Classifier]]:
         """Every attribute that the classes can be added up to."""

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
-from evenhand.metrics.faces import Cut, FaceFinder
+from evenhand.metrics.faces import Cut, FaceFinder, finder
 from evenhand.metrics.judges.base import Answer, Images, Judge, Variants
+
+View = Literal["face", "picture", "both"]
+"""``face``: the largest face with a margin. ``picture``: all of the picture, occupation included. ``both``:
+the face, and no label where the whole picture is given another group (measurement.md 6.3)."""
+
+
+def viewed(judge: Judge, view: View) -> Judge:
+    """The judge, shown what ``view`` says.
+
+    Raises:
+        EvenhandError: A face detector's package is not installed.
+    """
+    if view == "picture":
+        return judge
+    return OnFaces(judge, finder=finder(), cut="face", agreeing=view == "both")
 
 
 class OnFaces(Judge):
@@ -21,23 +37,30 @@ class OnFaces(Judge):
         judge: Who labels the faces.
         finder: Who finds them; shared, so that every judge sees the same faces.
         cut: How a face is cut out.
+        agreeing: Whether a picture is ``inconsistent`` that is given another group when it is seen whole.
     """
 
-    def __init__(self, judge: Judge, *, finder: FaceFinder, cut: Cut) -> None:
+    def __init__(self, judge: Judge, *, finder: FaceFinder, cut: Cut, agreeing: bool = False) -> None:
         self._judge = judge
         self._finder = finder
         self._cut = cut
+        self._agreeing = agreeing
         self.info = judge.info.model_copy(
             update={
-                "version": f"{judge.info.version}/{cut}:{finder.version}",
-                "summary": f"{judge.info.summary}; sees the largest face ({cut})",
+                "version": f"{judge.info.version}/{cut}{'=picture' * agreeing}:{finder.version}",
+                "summary": f"{judge.info.summary}; sees the largest face ({cut})"
+                + ", and decides nothing where the whole picture is given another group" * agreeing,
             }
         )
 
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of ``info.taxonomies``."""
         crops, shown, status = self._crops(images)
-        return self._spread(self._judge.label(crops) if shown else {}, shown, status)
+        faces = self._spread(self._judge.label(crops) if shown else {}, shown, status)
+        if not self._agreeing:
+            return faces
+        whole = self._judge.label(images)
+        return {name: _where_agreed(answer, whole[name]) for name, answer in faces.items()}
 
     def variants(self, images: Images) -> Variants:
         """Those of the judge on the faces; and ``crop``, the face with its margin or all of the picture.
@@ -84,3 +107,11 @@ class OnFaces(Judge):
             for index, state in zip(shown, answer.status, strict=True):
                 said[index] = state if said[index] == "ok" else said[index]
         return Answer(probabilities, tuple(said))
+
+
+def _where_agreed(face: Answer, whole: Answer) -> Answer:
+    """The answer for the face, inconsistent where both have a label and these differ."""
+    undecided = face.probabilities.shape[1] - 1
+    differ = (face.codes != whole.codes) & (face.codes < undecided) & (whole.codes < undecided)
+    status = ["inconsistent" if no else said for no, said in zip(differ, face.status, strict=True)]
+    return Answer(face.probabilities, tuple(status))

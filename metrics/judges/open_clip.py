@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import open_clip
@@ -21,10 +21,9 @@ from torch.nn.functional import normalize
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics import taxonomies
-from evenhand.metrics.faces import finder
 from evenhand.metrics.judges.base import Answer, DifferentiableJudge, Images, Judge, JudgeInfo, Variants
 from evenhand.metrics.judges.folder import in_batches, require, version
-from evenhand.metrics.judges.on_faces import OnFaces
+from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.pixels import shown
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.judges.weights import best_device, first_line, holds_code, hub_folder, weight_file
@@ -227,6 +226,7 @@ class OpenClip(JudgeRecipe):
         texts: ``evenhand`` for the texts of this package, or the name of a work whose published gender texts
             are used letter by letter: UCE, HEIM, CLEAM, Self-Discovering, Seshadri et al.
         crop: ``face``: the largest face with a margin. ``picture``: all of the picture, occupation included.
+            ``both``: the face, and no label where the whole picture is given another group.
     """
 
     card: ClassVar[RecipeCard] = RecipeCard(
@@ -243,7 +243,7 @@ class OpenClip(JudgeRecipe):
     pretrained: str = "dfn2b"
     weights: str | None = None
     texts: str = "evenhand"
-    crop: Literal["face", "picture"] = "face"
+    crop: View = "face"
 
     def make(self, name: str) -> Judge:
         """The judge, on faces unless ``crop`` says otherwise."""
@@ -263,7 +263,7 @@ class OpenClip(JudgeRecipe):
             coarser=COARSER if own else None,
             device=best_device(),
         )
-        return judge if self.crop == "picture" else OnFaces(judge, finder=finder(), cut=self.crop)
+        return viewed(judge, self.crop)
 
     def _source(self) -> tuple[Path | Checkpoint, Mapping[str, Any], str]:
         """Where the weights are, the architecture's configuration, and a name for both."""
@@ -297,7 +297,7 @@ class OpenAiClip(OpenClip):
 
     model: str = "ViT-B-32"
     pretrained: str = "openai"
-    crop: Literal["face", "picture"] = "picture"
+    crop: View = "picture"
 
 
 def checkpoint(model: str, tag: str, *, file: str | None = None) -> Checkpoint:

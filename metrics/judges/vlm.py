@@ -17,10 +17,9 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.faces import finder
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo, Variants
 from evenhand.metrics.judges.folder import require, version
-from evenhand.metrics.judges.on_faces import OnFaces
+from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.judges.weights import best_device, first_line, hub_folder
 from evenhand.metrics.taxonomies import COARSER
@@ -236,7 +235,8 @@ class Vlm(JudgeRecipe):
     Attributes:
         model: Hub id or folder of an image-text-to-text model that transformers knows without remote code.
         orders: Orders of the options in which every question is asked.
-        crop: ``face``: the largest face with a margin. ``picture``: all of the picture.
+        crop: ``face``: the largest face with a margin. ``picture``: all of the picture. ``both``: the face,
+            and no label where the whole picture is given another group.
     """
 
     card: ClassVar[RecipeCard] = RecipeCard(
@@ -250,7 +250,7 @@ class Vlm(JudgeRecipe):
 
     model: str
     orders: Literal[2, 4, 6] = 2
-    crop: Literal["face", "picture"] = "face"
+    crop: View = "face"
 
     def make(self, name: str) -> Judge:
         """The judge, on faces unless ``crop`` says otherwise."""
@@ -264,4 +264,4 @@ class Vlm(JudgeRecipe):
             family=self.card.family,
             device=best_device(),
         )
-        return judge if self.crop == "picture" else OnFaces(judge, finder=finder(), cut=self.crop)
+        return viewed(judge, self.crop)
