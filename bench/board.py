@@ -11,15 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evenhand.bench.entry_check import Checked, sound_entries
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.result import BoardRow, Entry, EstimateRow, Result
+from evenhand.bench.result import BoardRow, Result
 from evenhand.bench.store import write_atomically
-from evenhand.bench.workspace import load_run
 from evenhand.metrics.uncertainty import rank_sets
 from evenhand.reports.board import front_pictures, render_leaderboard
 from evenhand.reports.gates import gates
-from evenhand.reports.published import ENTRY_FILE, entry_name, load_entries, version_key
-from evenhand.reports.reading import BASE, PRIMARY_METRIC, Key, Reading, primary_key
+from evenhand.reports.published import entry_name, version_key
+from evenhand.reports.reading import BASE, Key, Reading, primary_key
 from evenhand.reports.strength import ranked
 
 DRAWS = 5000
@@ -27,42 +27,6 @@ DRAWS = 5000
 
 PICTURES = "fronts"
 """Folder of the board's pictures, beside that of the entries."""
-
-
-def submit(run: Path, entries: Path) -> list[Path]:
-    """Write every result of a finished run as an entry of the board; returns the folders written.
-
-    Raises:
-        EvenhandError: The folder is not a finished run, or that of an audit.
-    """
-    loaded = load_run(run)
-    if loaded.results[0].spec.made_elsewhere:
-        raise EvenhandError(f"{run} is an audit of pictures made elsewhere; the board takes runs of suites")
-    timings = {timing.method: timing for timing in loaded.timings}
-    written = []
-    for result in loaded.results:
-        path = entries / entry_name(result)
-        entry = Entry(result=published(result), timing=timings.get(result.spec.method.label))
-        write_atomically(path / ENTRY_FILE, entry.to_json().encode())
-        written.append(path)
-    return written
-
-
-def check(entries: Path) -> list[Entry]:
-    """The entries, if all of them are valid and each suite has its base model.
-
-    Raises:
-        EvenhandError: As :func:`evenhand.reports.published.load_entries`, or a suite lacks the base model.
-    """
-    loaded = load_entries(entries)
-    for group in _groups(loaded):
-        if not any(entry.result.spec.method.name == BASE for entry in group):
-            spec = group[0].result.spec
-            raise EvenhandError(
-                f"suite {spec.suite!r} version {spec.suite_version} has entries but none of the base model; "
-                "submit the whole run"
-            )
-    return loaded
 
 
 def build(entries: Path, out: Path, *, check: bool = False) -> None:
@@ -102,17 +66,16 @@ def board_rows(entries: Path) -> list[BoardRow]:
     the ranked.
     """
     rows = []
-    for group in _groups(check(entries)):
-        base = next(entry.result for entry in group if entry.result.spec.method.name == BASE)
-        failed = {entry.result.spec.method.label: gates(entry.result, base) for entry in group}
-        own = set(ranked([entry.result.spec.method for entry in group]))
+    for group in _groups(sound_entries(entries)):
+        results = [one.entry.result for one in group]
+        base = next(result for result in results if result.spec.method.name == BASE)
+        failed = {result.spec.method.label: gates(result, base) for result in results}
+        own = set(ranked([result.spec.method for result in results]))
         standing = [
-            entry.result
-            for entry in group
-            if (label := entry.result.spec.method.label) in own and not failed[label]
+            result for result in results if (label := result.spec.method.label) in own and not failed[label]
         ]
-        sets = _ranks([entry.result for entry in group], standing)
-        rows += [_row(entry, failed, sets) for entry in group]
+        sets = _ranks(results, standing)
+        rows += [_row(one, failed, sets) for one in group]
     return rows
 
 
@@ -124,12 +87,13 @@ class _RankSet(NamedTuple):
     tie: str
 
 
-def _row(entry: Entry, failed: Mapping[str, list[str]], sets: Mapping[str, _RankSet]) -> BoardRow:
-    label = entry.result.spec.method.label
+def _row(one: Checked, failed: Mapping[str, list[str]], sets: Mapping[str, _RankSet]) -> BoardRow:
+    label = one.entry.result.spec.method.label
     rank = sets.get(label)
     return BoardRow(
-        result=entry.result,
-        timing=entry.timing,
+        result=one.entry.result,
+        timing=one.entry.timing,
+        evidence=one.evidence,
         rank_low=rank.low if rank else None,
         rank_high=rank.high if rank else None,
         tie_group=rank.tie if rank else "",
@@ -144,36 +108,11 @@ def _shows_the_same(path: Path, picture: str) -> bool:
     return path.read_text(encoding="utf-8").split(">", 1)[0] == picture.split(">", 1)[0]
 
 
-def published(result: Result) -> Result:
-    """What the board needs of a result: an entry stays below a megabyte.
-
-    Left out are the rows of single concepts except those that the board ranks by, those of single judges
-    and what lies between judges except for the primary metric, comparisons of single groups, and ranks,
-    which the board makes anew. The run's own results have all of them.
-    """
-    return result.model_copy(
-        update={
-            "estimates": [row for row in result.estimates if _is_needed(row, result.spec.primary)],
-            "comparisons": [row for row in result.comparisons if not row.group],
-            "ranks": [],
-            "steering": [row for row in result.steering if row.metric == PRIMARY_METRIC],
-            "spreads": [row for row in result.spreads if row.metric == PRIMARY_METRIC],
-        }
-    )
-
-
-def _is_needed(row: EstimateRow, primary: str) -> bool:
-    if row.concept:
-        ranks = row.metric == "squared_deviation" and row.judge == "panel"
-        return ranks and row.attributes in (primary or row.attributes,)
-    return row.judge in ("panel", "") or (row.metric == PRIMARY_METRIC and not row.group)
-
-
-def _groups(entries: list[Entry]) -> list[list[Entry]]:
+def _groups(entries: Sequence[Checked]) -> list[list[Checked]]:
     """Entries that may stand in one ranking."""
 
-    def key(entry: Entry) -> str:
-        return version_key(entry.result)
+    def key(one: Checked) -> str:
+        return version_key(one.entry.result)
 
     return [list(group) for _, group in groupby(sorted(entries, key=key), key=key)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -180,31 +180,56 @@ def _estimate(row: Mapping[str, object]) -> r.EstimateRow:
 
 
 def _spec(subject: Subject, provenance: Provenance) -> r.Spec:
-    yardstick = provenance.yardstick
     return r.Spec(
-        suite=provenance.name,
-        suite_version=provenance.version,
-        suite_digest=provenance.digest,
         model=subject.model,
         model_revision=subject.revision,
-        protocol=dict(provenance.protocol),
-        attributes={name: list(groups) for name, groups in yardstick.attributes.items()},
-        primary="*".join(yardstick.primary),
-        concepts=list(provenance.concepts),
-        **_target(provenance),
-        prompt_sets=list(provenance.prompt_sets),
-        judges=[_judge(judge, yardstick, subject.card) for judge in provenance.judges.values()],
+        judges=[_judge(judge, provenance.yardstick, subject.card) for judge in provenance.judges.values()],
         method=subject.card,
+        **stated(
+            name=provenance.name,
+            version=provenance.version,
+            digest=provenance.digest,
+            protocol=provenance.protocol,
+            yardstick=provenance.yardstick,
+            balanced=provenance.balanced,
+            concepts=provenance.concepts,
+            prompt_sets=provenance.prompt_sets,
+        ),
     )
 
 
-def _target(provenance: Provenance) -> dict[str, Any]:
+def stated(
+    *,
+    name: str,
+    version: str,
+    digest: str,
+    protocol: Mapping[str, Any],
+    yardstick: Yardstick,
+    balanced: Sequence[str],
+    concepts: Sequence[str],
+    prompt_sets: Sequence[r.PromptSetCard],
+) -> dict[str, Any]:
+    """The fields of the specification that a suite or an audit decides, by name; see :class:`Provenance`."""
+    return {
+        "suite": name,
+        "suite_version": version,
+        "suite_digest": digest,
+        "protocol": dict(protocol),
+        "attributes": {attribute: list(groups) for attribute, groups in yardstick.attributes.items()},
+        "primary": "*".join(yardstick.primary),
+        "concepts": list(concepts),
+        "prompt_sets": list(prompt_sets),
+        **_target(yardstick, concepts=concepts, balanced=balanced),
+    }
+
+
+def _target(yardstick: Yardstick, *, concepts: Sequence[str], balanced: Sequence[str]) -> dict[str, Any]:
     """The fields of the specification that state the target."""
-    yardstick, concepts = provenance.yardstick, provenance.concepts
-    names = cell_names([yardstick.attributes[name] for name in provenance.balanced])
+    names = cell_names([yardstick.attributes[name] for name in balanced])
     if yardstick.target == UNIFORM:
-        return {"target": {name: 1 / len(names) for name in names}}
-    shares = yardstick.target_shares(concepts, provenance.balanced)
+        even = {name: 1 / len(names) for name in names}
+        return {"target": even, "target_name": UNIFORM, "targets": {}}
+    shares = yardstick.target_shares(concepts, balanced)
     rows = {
         concept: dict(zip(names, row.tolist(), strict=True))
         for concept, row in zip(concepts, shares, strict=True)

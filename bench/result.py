@@ -347,7 +347,7 @@ class Result(Model):
         """
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
+        except (OSError, ValueError, RecursionError) as fault:
             raise EvenhandError(f"result {path} cannot be read ({fault}); run the suite again") from fault
         version = data.get("schema_version") if isinstance(data, dict) else None
         if version != SCHEMA_VERSION:
@@ -378,8 +378,11 @@ class Timing(Model):
     machine: str = ""
 
 
-EntryFile = Literal["suite.toml", "calibration.csv", "pictures.parquet", "labels.parquet"]
-"""The files that an entry may have beside ``entry.json``, to recompute its estimates from."""
+EntryFile = Literal["pictures.parquet", "labels.parquet"]
+"""The tables that an entry may have beside ``entry.json``, to recompute its estimates from."""
+
+Evidence = Literal["verified", "recomputed", "reported"]
+"""What stands behind an entry's numbers, the strongest first."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -390,7 +393,7 @@ class Entry(Model):
     result: Result
     timing: Timing | None = None
     files: dict[EntryFile, Sha256] = Field(
-        default_factory=dict, description="the entry's other files; none where its numbers are only reported"
+        default_factory=dict, description="the entry's tables; none where its numbers are only reported"
     )
 
     def to_json(self) -> str:
@@ -399,11 +402,39 @@ class Entry(Model):
         return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
 
 
+class Verification(Model):
+    """What came out when a sample of an entry's pictures was made again: ``verification.json``."""
+
+    entry: Sha256 = Field(description="SHA-256 of the entry.json that was verified")
+    evenhand: str
+    device: str
+    fitted: bool = Field(description="whether the intervention was fitted anew, not handed over")
+    same_intervention: bool = Field(description="whether it has the digest that the entry states")
+    seed: int = Field(description="seed of the sample")
+    pictures: int = Field(gt=0, description="pictures made again")
+    same_pictures: int = Field(ge=0, description="of these, with the same pixels to the last bit")
+    labels: int = Field(ge=0, description="labels given again, over judges and attributes")
+    same_labels: int = Field(ge=0)
+    furthest: Real = Field(description="largest difference of a probability")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.same_pictures > self.pictures or self.same_labels > self.labels:
+            raise ValueError("more of the sample agrees than was looked at")
+        return self
+
+    @property
+    def same_bytes(self) -> bool:
+        """Whether every picture came out with the same bytes, and every label."""
+        return (self.same_pictures, self.same_labels) == (self.pictures, self.labels)
+
+
 class BoardRow(Model):
     """One row of the public board, made from an entry by ``evenhand.bench.board``."""
 
     result: Result
     timing: Timing | None
+    evidence: Evidence = "reported"
     rank_low: int | None = Field(default=None, description="ends of the rank set; none where not ranked")
     rank_high: int | None = None
     tie_group: str = ""

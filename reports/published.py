@@ -1,7 +1,7 @@
 """The published entries: folders that are checked before use, and what may stand in one ranking.
 
-Entries are data: JSON, TOML, CSV and Parquet, of which no code is ever loaded. No name or path in an entry
-decides which file is read.
+Entries are data: JSON and Parquet, of which no code is ever loaded. No name or path in an entry decides which
+file is read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from evenhand.reports.strict_json import read_json
 from evenhand.reports.words import slug
 
 ENTRY_FILE = "entry.json"
-"""The file that every entry has: the result, and the hashes of the other files."""
+"""The file that every entry has: the result, and the hashes of its tables."""
+
+VERIFICATION_FILE = "verification.json"
+"""What `evenhand board verify` leaves beside it."""
 
 MOST_ENTRY_BYTES = 2**20
 """Largest ``entry.json``: a published result has a fifth of it."""
@@ -83,7 +86,8 @@ def load_entry(path: Path) -> Entry:
         raise EvenhandError(f"entry {path} is not valid: {reason:.400}; submit the run again") from fault
     if path.name != entry_name(entry.result):
         raise EvenhandError(f"entry {path} is misnamed; rename it to {entry_name(entry.result)}")
-    for name in sorted({file.name for file in path.iterdir()} ^ {ENTRY_FILE, *entry.files}):
+    found = {file.name for file in path.iterdir()} - {VERIFICATION_FILE}
+    for name in sorted(found ^ {ENTRY_FILE, *entry.files}):
         if name in entry.files:
             raise EvenhandError(f"entry {path} lacks its file {name}; submit the run again")
         raise EvenhandError(f"entry {path} holds {name!r}, which its {ENTRY_FILE} does not list; remove it")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evenhand.bench.result import BoardRow, Result
+from evenhand.bench.result import BoardRow, Evidence, Result
 from evenhand.reports.front import layers, standings
 from evenhand.reports.pareto import Plane, planes
 from evenhand.reports.published import version_key
@@ -110,17 +110,17 @@ def layer_words(label: str, plane: Plane) -> str:
     return f"{ordinal(layer)} (may be 1st)" if open_first else ordinal(layer)
 
 
-EVIDENCE = {
+EVIDENCE: dict[Evidence, str] = {
     "verified": "a sample of its pictures was made again from the intervention and agreed",
-    "recomputed": "its numbers were recomputed from the labels that came with it",
+    "recomputed": "its labels came with it, and every check of the board recomputes its numbers from them",
     "reported": "its numbers are the submitter’s; no labels came with them",
 }
 """What stands behind a row, the strongest first."""
 
 
-def evidence(row: BoardRow) -> str:
+def evidence(row: BoardRow) -> Evidence:
     """What stands behind the row: a word of ``EVIDENCE``."""
-    return getattr(row, "evidence", "reported")
+    return row.evidence
 
 
 def _place(row: BoardRow, key: Key | None) -> tuple[bool, int, str, float, str]:

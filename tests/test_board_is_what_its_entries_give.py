@@ -9,6 +9,7 @@ import pytest
 from report_kit import a_run, publish
 
 from evenhand.bench import board
+from evenhand.bench.entry_check import sound_entries
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import EstimateRow, Result
 
@@ -74,7 +75,7 @@ def test_a_stale_board_is_told_and_left_alone(entries, tmp_path):
 def test_entries_without_the_base_model_are_refused(entries):
     shutil.rmtree(next(entries.glob("base@*")))
     with pytest.raises(EvenhandError, match="none of the base model"):
-        board.check(entries)
+        sound_entries(entries)
 
 
 def test_an_entry_without_rows_of_every_concept_is_refused(entries):

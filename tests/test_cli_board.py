@@ -11,17 +11,18 @@ TINY = Path(__file__).with_name("tiny_suite.toml")
 @pytest.fixture(scope="module")
 def submitted(tmp_path_factory):
     """A folder with the entries of a tiny run."""
-    from evenhand.bench import board, evaluate
+    from evenhand.bench import evaluate
+    from evenhand.bench.entry_submit import submit
 
     folder = tmp_path_factory.mktemp("board")
     evaluate(str(TINY), methods=["base", "random-attribute-prompt"], out=folder / "run")
-    board.submit(folder / "run", folder / "entries")
+    submit(folder / "run", folder / "entries")
     return folder / "entries"
 
 
 def test_valid_entries_are_counted(evenhand, submitted):
     outcome = evenhand("board", "check", "--entries", submitted)
-    assert (outcome.code, outcome.out) == (0, f"2 entries in {submitted} are valid\n")
+    assert (outcome.code, outcome.out) == (0, f"2 entries in {submitted} are valid: 2 reported\n")
 
 
 def test_a_broken_entry_is_named_in_one_line(evenhand, submitted, tmp_path):

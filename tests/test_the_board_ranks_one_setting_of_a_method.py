@@ -9,7 +9,8 @@ import pytest
 from price_kit import CONCEPTS, placed, swept
 from report_kit import JOINT, a_result, an_estimate, publish
 
-from evenhand.bench import board
+from evenhand.bench import board, entry_submit
+from evenhand.bench.entry_check import sound_entries
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import Entry, Result, Run
 from evenhand.reports.board import front_pictures, render_leaderboard
@@ -145,8 +146,8 @@ def a_whole_result() -> Result:
 def test_an_entry_has_what_the_board_shows_and_no_more(monkeypatch, tmp_path):
     results = [placed("base", distance=0.6), a_whole_result()]
     run = Run(folder="run", results=results, timings=[], pictures=[])
-    monkeypatch.setattr(board, "load_run", lambda _: run)
-    board.submit(tmp_path / "run", tmp_path / "slim")
+    monkeypatch.setattr(entry_submit, "load_run", lambda _: run)
+    entry_submit.submit(tmp_path / "run", tmp_path / "slim")
     entry = Entry.model_validate_json((tmp_path / "slim" / entry_name(results[1]) / ENTRY_FILE).read_text())
     rows = entry.result.estimates
     assert {(r.metric, r.judge, r.attributes) for r in rows if r.concept} == {
@@ -173,4 +174,4 @@ def test_an_entry_from_before_methods_declared_their_strength_is_still_valid(tmp
     data = json.loads(path.read_text())
     del data["result"]["spec"]["method"]["strength"]
     path.write_text(json.dumps(data))
-    assert len(board.check(folder)) == 1
+    assert len(sound_entries(folder)) == 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from evenhand.bench.commands.shared import examples
+from evenhand.bench.errors import EvenhandError
 
 app = typer.Typer(
     name="board",
@@ -20,10 +22,17 @@ Entries = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the publis
 
 @app.command(epilog=examples("evenhand board check", "evenhand board check --entries my-entries"))
 def check(entries: Entries = Path("reports/entries")) -> None:
-    """Check that every published entry is valid and comparable."""
-    from evenhand.bench import board
+    """Check every published entry and recompute its numbers from its labels; all faults are listed."""
+    from evenhand.bench.entry_check import check_entries
 
-    typer.echo(f"{len(board.check(entries))} entries in {entries} are valid")
+    sound, faults = check_entries(entries)
+    for fault in faults:
+        typer.echo(f"evenhand: {fault}", err=True)
+    if faults:
+        raise typer.Exit(EvenhandError.exit_code)
+    found = Counter(one.evidence for one in sound)
+    kinds = ", ".join(f"{count} {evidence}" for evidence, count in sorted(found.items()))
+    typer.echo(f"{found.total()} entries in {entries} are valid: {kinds}")
 
 
 @app.command(
@@ -60,7 +69,40 @@ def submit(
     entries: Entries = Path("reports/entries"),
 ) -> None:
     """Write the results of a run as entries of the board."""
-    from evenhand.bench import board
+    from evenhand.bench.entry_submit import submit as write
 
-    for path in board.submit(run, entries):
+    for path in write(run, entries):
         typer.echo(f"entry: {path}")
+
+
+@app.command(
+    epilog=examples(
+        "evenhand board verify reports/entries/uce@mini-v1",
+        "evenhand board verify reports/entries/uce@mini-v1 --run runs/mini --pictures 100",
+    )
+)
+def verify(
+    entry: Annotated[Path, typer.Argument(metavar="ENTRY", help="Folder of an entry with tables.")],
+    pictures: Annotated[int, typer.Option(metavar="N", help="Pictures that are made again.")] = 32,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="S", help="Seed of the sample; drawn at random if not given.")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run whose intervention is used; nothing is fitted.")
+    ] = None,
+    intervention: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the intervention; nothing is fitted.")
+    ] = None,
+) -> None:
+    """Make a random sample of an entry's pictures and labels again, and compare.
+
+    An entry holds a method's parameters. Without --run or --intervention the method is fitted anew: on mini
+    this takes seconds to half an hour, on full-size models what the entry's cost says.
+    """
+    from evenhand.bench import entry_verify
+    from evenhand.bench.progress import Progress
+
+    found = entry_verify.verify(
+        entry, pictures=pictures, seed=seed, run=run, intervention=intervention, progress=Progress()
+    )
+    typer.echo(f"{entry.name} is verified: {entry_verify.in_words(found)}")
