@@ -354,12 +354,17 @@ def _table(path: str, table: Mapping[str, Any]) -> list[str]:
 
 
 def _key(key: str) -> str:
-    return key if key.replace("-", "").replace("_", "").isalnum() and key.isascii() else json.dumps(key)
+    return key if key.replace("-", "").replace("_", "").isalnum() and key.isascii() else _plain(key)
+
+
+def _plain(value: bool | float | str) -> str:
+    # As JSON, but TOML knows no halves of a pair, and allows no DEL as it is.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _value(value: Any) -> str:
     if isinstance(value, bool | int | float | str):
-        return json.dumps(value)
+        return _plain(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + "}"
     return "[" + ", ".join(_value(item) for item in value) + "]"
