@@ -16,7 +16,7 @@ FOLDER = ROOT / "weights" / "clip-s"
 TEXTS = ["a photo of a woman", "a photo of a man"]
 
 
-def make(folder=FOLDER, words=WORDS, templates=TEMPLATES):
+def make(folder=FOLDER, words=WORDS, templates=TEMPLATES, **more):
     return OpenClipJudge(
         name="test",
         folder=folder,
@@ -25,6 +25,7 @@ def make(folder=FOLDER, words=WORDS, templates=TEMPLATES):
         templates=templates,
         licence="Apache-2.0",
         origin="test",
+        **more,
     )
 
 
@@ -49,6 +50,20 @@ def test_each_template_alone_is_a_choice_that_should_not_matter():
         assert alone.variants(images[:4]) == {}
         for name, answer in alone.label(images[:4]).items():
             np.testing.assert_allclose(choice[name].probabilities, answer.probabilities, atol=1e-6)
+
+
+def test_a_picture_nearer_to_the_other_text_of_the_gate_shows_no_person():
+    images, _ = labelled_people()
+    texts = ("a photo of a woman", "a photo of a man")
+    first, second = clip_s().zero_shot(images[:20], list(texts)).T
+    assert 0 < (first > second).sum() < 20
+    for gate, person in ((texts, first > second), (texts[::-1], second > first)):
+        judge = make(gate=gate)
+        answers, usual = judge.label(images[:20]), make().label(images[:20])
+        for name, answer in answers.items():
+            assert answer.status == tuple("ok" if there else "no_person" for there in person)
+            np.testing.assert_array_equal(answer.probabilities, usual[name].probabilities)
+        assert judge.info.version != make().info.version
 
 
 def test_weights_stored_in_half_precision_run_in_single():

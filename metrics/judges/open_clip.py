@@ -28,6 +28,7 @@ from evenhand.metrics.judges.pixels import shown
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.judges.weights import best_device, first_line, holds_code, hub_folder, weight_file
 from evenhand.metrics.judges.zero_shot_texts import (
+    PERSON_GATE,
     SIGLIP_TEMPLATES,
     TEMPLATES,
     WORDS,
@@ -81,6 +82,7 @@ class OpenClipJudge(DifferentiableJudge):
         origin: Where the weights come from.
         family: Judges of one family have one vote.
         coarser: Attribute to the attribute of ``words`` whose groups are added up to its own.
+        gate: Text of a person and text of anything else; a picture nearer to the second shows no person.
         device: Where the network runs.
 
     Raises:
@@ -99,16 +101,18 @@ class OpenClipJudge(DifferentiableJudge):
         origin: str,
         family: str = "clip",
         coarser: Mapping[str, str] | None = None,
+        gate: tuple[str, str] | None = None,
         device: str = "cpu",
     ) -> None:
         self._folder = folder
+        self._gate = gate
         self._coarser = dict(coarser or {})
         self._words = {attribute: dict(groups) for attribute, groups in words.items()}
         self._templates = tuple(templates)
         self._device = device
         self.info = JudgeInfo(
             name=name,
-            version=_version(folder, [self._words, self._templates]),
+            version=_version(folder, [self._words, self._templates, *(gate or ())]),
             title=title,
             summary=f"open_clip zero-shot over {len(self._templates)} templates",
             family=family,
@@ -135,7 +139,7 @@ class OpenClipJudge(DifferentiableJudge):
 
     def _answers(self, pictures: Tensor, anchors: Mapping[str, Tensor]) -> dict[str, Answer]:
         """Answers from embeddings of ``n`` pictures and of each attribute's groups."""
-        status = ("ok",) * len(pictures)
+        status = self._status(pictures)
         shares = {name: self._softmax(pictures, texts) for name, texts in anchors.items()}
         for attribute, fine in self._coarser.items():
             shares[attribute] = taxonomies.regroup(shares[fine], list(self._words[fine]), attribute)
@@ -143,6 +147,13 @@ class OpenClipJudge(DifferentiableJudge):
             name: Answer(np.column_stack([found, np.zeros(len(pictures))]), status)
             for name, found in shares.items()
         }
+
+    def _status(self, pictures: Tensor) -> tuple[str, ...]:
+        """``no_person`` where the gate's second text lies nearer, else ``ok``."""
+        if self._gate is None:
+            return ("ok",) * len(pictures)
+        person, other = self._softmax(pictures, self._embed_texts(list(self._gate))).T
+        return tuple("ok" if one >= two else "no_person" for one, two in zip(person, other, strict=True))
 
     def zero_shot(self, images: Images, texts: list[str]) -> NDArray[np.float64]:
         """Softmax over ``texts``, each one taken as it stands, ``(n, len(texts))``."""
@@ -227,6 +238,8 @@ class OpenClip(JudgeRecipe):
             are used letter by letter: UCE, HEIM, CLEAM, Self-Discovering, Seshadri et al.
         crop: ``face``: the largest face with a margin. ``picture``: all of the picture, occupation included.
             ``both``: the face, and no label where the whole picture is given another group.
+        person_gate: Whether a picture nearer to "a photo of an object" than to "a photo of a person" shows no
+            person, as in ENTIGEN (Bansal et al. 2022).
     """
 
     card: ClassVar[RecipeCard] = RecipeCard(
@@ -244,6 +257,7 @@ class OpenClip(JudgeRecipe):
     weights: str | None = None
     texts: str = "evenhand"
     crop: View = "face"
+    person_gate: bool = False
 
     def make(self, name: str) -> Judge:
         """The judge, on faces unless ``crop`` says otherwise."""
@@ -261,6 +275,7 @@ class OpenClip(JudgeRecipe):
             origin=origin,
             family=self.card.family,
             coarser=COARSER if own else None,
+            gate=PERSON_GATE if self.person_gate else None,
             device=best_device(),
         )
         return viewed(judge, self.crop)
