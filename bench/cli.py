@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evenhand.bench.commands import audit, board, calibrate, humans, plan_size
+from evenhand.bench.commands import audit, board, calibrate, compare, humans, plan_size
 from evenhand.bench.commands.shared import Json, write_run
 from evenhand.bench.commands.shared import examples as _examples
 from evenhand.bench.errors import EvenhandError
@@ -36,6 +36,7 @@ app.add_typer(board.app)
 app.add_typer(method_app)
 app.add_typer(humans.app)
 app.add_typer(audit.app)
+app.add_typer(compare.app)
 app.add_typer(calibrate.app)
 app.command(epilog=plan_size.EPILOG)(plan_size.plan_size)
 

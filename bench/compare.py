@@ -59,9 +59,8 @@ def _compared(runs: Sequence[Compared]) -> Comparison:
     yardstick, limits = shared_yardstick(runs)
     confusion, doubts = shared_confusion(runs)
     pooled = pool(runs, scorer=bool(yardstick.scorer))
-    concepts = pooled.concepts(
-        [name for run in runs for result in run.results.values() for name in result.spec.concepts]
-    )
+    named = [name for run in runs for result in run.results.values() for name in result.spec.concepts]
+    concepts = pooled.concepts(list(dict.fromkeys(named)))
     check_targets(runs, concepts)
     same_noise = pooled.by_seed and _same_form(runs)
     found = measure_pairs(

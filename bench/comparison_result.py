@@ -116,26 +116,26 @@ class Comparison(Model):
         return [row for pair in self.pairs if (row := found.get((pair.label, pair.against)))]
 
     def differences_in(
-        self, metric: str, attributes: str, *, kind: str = "neutral", group: str = ""
+        self, metric: str, attributes: str, *, kind: str = "neutral", naive: bool = False
     ) -> dict[tuple[str, str], DifferenceRow]:
         """The panel's differences of an aggregate, by both labels, all on one footing.
 
-        All are corrected for the judges' error where every pair has a corrected value; otherwise all are as
-        the judges see them.
+        All are corrected for the judges' error where every pair has a corrected value and ``naive`` is not
+        asked for; otherwise all are as the judges see them.
         """
         rows = [
             row
             for row in self.differences
             if (row.metric, row.attributes, row.kind, row.group, row.concept)
-            == (metric, attributes, kind, group, "")
+            == (metric, attributes, kind, "", "")
             and row.judge in ("panel", "")
         ]
-        naive, corrected = (
+        seen, corrected = (
             {(row.label, row.against): row for row in rows if row.corrected is footing}
             for footing in (False, True)
         )
         finite = [pair for pair, row in corrected.items() if math.isfinite(row.value)]
-        return corrected if set(finite) == set(naive) | set(corrected) else naive
+        return corrected if not naive and set(finite) == set(seen) | set(corrected) else seen
 
     def to_dataframe(self) -> pd.DataFrame:
         """The difference rows as a data frame."""

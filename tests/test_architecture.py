@@ -22,7 +22,12 @@ MAY_IMPORT = {
     "bench": {"evenhand.bench", "evenhand.methods", "evenhand.metrics", "evenhand.reports"},
     "methods": {"evenhand.methods", "evenhand.bench.errors"},
     "metrics": {"evenhand.metrics", "evenhand.bench.errors"},
-    "reports": {"evenhand.reports", "evenhand.bench.errors", "evenhand.bench.result"},
+    "reports": {
+        "evenhand.reports",
+        "evenhand.bench.errors",
+        "evenhand.bench.result",
+        "evenhand.bench.comparison_result",
+    },
 }
 
 HEAVY = ("torch", "diffusers", "transformers", "open_clip", "tensorflow", "pandas", "sklearn")
