@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from evenhand.bench.anchor_file import read_anchors
 from evenhand.bench.audit_spec import Audit
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.judge_audit import audit_rows, write_audit
-from evenhand.bench.judge_audit import counts_of as count_rows
+from evenhand.bench.judge_audit import audit_rows, tally, write_audit
 from evenhand.bench.picture_strata import strata_apart
 from evenhand.bench.store import write_atomically
 from evenhand.bench.workspace import Owner, Workspace
@@ -154,7 +153,7 @@ def calibrate_run(run: Path, *, anchors: Path, out: Path, audit: Path | None = N
         measured=measured,
         carried=list(_carried(truth, voted, strata, suite, weighed=weighed)),
         audit=audit,
-        audited=count_rows(rows),
+        audited=tally(rows),
         remarks=_remarks(weighed=weighed),
     )
 

@@ -99,7 +99,8 @@ def _codes(
 def _agreement(work: Workspace, suite: Owner, strata: pd.DataFrame) -> Iterator[AuditRow]:
     """How far the judges agree, on all pictures of people and within strata."""
     labels = work.labels.read()
-    labels = labels[(labels["family"] != HUMAN) & (labels["judge"] != PANEL)]
+    ours = (labels["family"] != HUMAN) & (labels["judge"] != PANEL) & labels["key"].isin(strata.index)
+    labels = labels[ours]
     for name, groups in suite.taxonomy.items():
         said = labels[labels["attribute"] == name].drop_duplicates(["key", "judge"], keep="last")
         place = {group: number for number, group in enumerate(groups)}
@@ -157,7 +158,7 @@ def write_audit(rows: Sequence[AuditRow], path: Path, *, about: str) -> None:
     write_atomically(path, f"{comment}\n{table.to_csv(index=False, float_format='%.6g')}".encode())
 
 
-def counts_of(rows: Sequence[AuditRow]) -> Mapping[str, int]:
+def tally(rows: Sequence[AuditRow]) -> Mapping[str, int]:
     """Rows in all, rows that support a claim, and rows without a value."""
     return {
         "rows": len(rows),
