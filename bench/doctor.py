@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.registry import JUDGES, METHODS, METRICS, SUITES
+from evenhand.bench.registry import JUDGES, METHODS, METRICS, PROMPTS, SUITES
 
 PACKAGES = ("torch", "diffusers", "transformers", "open_clip_torch", "pandas", "pyarrow", "pydantic")
 """Packages whose versions the numbers depend on most."""
@@ -42,7 +42,7 @@ def examine() -> Iterator[Check]:
     yield Check("packages", True, ", ".join(f"{name} {version(name)}" for name in PACKAGES))
     yield Check("device", True, _device())
     yield _disk(Path.cwd())
-    for registry in (METHODS, JUDGES, METRICS, SUITES):
+    for registry in (METHODS, JUDGES, METRICS, SUITES, PROMPTS):
         for name in registry.names():
             try:
                 registry.get(name)

@@ -1,8 +1,9 @@
-"""Prompt sets: versioned, hashed lists of prompts, bundled or read from a user's CSV.
+"""Prompt sets: versioned, hashed lists of prompts, with a name or read from a user's CSV.
 
 A set is fixed: its digest covers its name, its version and every row, so two results on equal digests
-were made from the same prompts. A bundled set is ``prompts/<name>.csv`` beside its datasheet
-``prompts/<name>.toml``; a user's set is one CSV with the columns of ``COLUMNS``.
+were made from the same prompts. A set with a name is ``<name>.csv`` beside its datasheet ``<name>.toml``, in
+``prompts/`` or in a package that registers the datasheet's path in ``evenhand.prompts``; a user's set is one
+CSV with the columns of ``COLUMNS``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from pydantic import ValidationError, field_validator
 
 from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.registry import PROMPTS
 from evenhand.bench.strict_csv import CsvFile, check_field, check_width, show
 from evenhand.bench.suite import PromptUse, Spec
 
@@ -85,7 +87,7 @@ class PromptSet:
 
 
 class Datasheet(Spec):
-    """The card of a bundled set, after Gebru et al., "Datasheets for Datasets" (2021)."""
+    """The card of a set with a name, after Gebru et al., "Datasheets for Datasets" (2021)."""
 
     name: str
     version: str
@@ -106,12 +108,23 @@ class Datasheet(Spec):
 
 
 def list_prompt_sets() -> list[str]:
-    """Names of the bundled sets, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    """Names of the bundled sets and of those that other packages register, sorted.
+
+    Raises:
+        EvenhandError: A package registers the name of a bundled set.
+    """
+    bundled = {path.stem for path in FOLDER.glob("*.toml")}
+    registered = PROMPTS.entries()
+    for name in sorted(bundled & set(registered)):
+        raise EvenhandError(
+            f"prompt set {name!r} is registered as {registered[name].value}, but a bundled set has this "
+            "name; rename the package's set"
+        )
+    return sorted(bundled | set(registered))
 
 
 def load_prompt_set(name_or_path: str | Path) -> PromptSet:
-    """The bundled set of that name, or the set in the user's CSV at that path.
+    """The set of that name, or the set in the user's CSV at that path.
 
     A string is a path if it ends in ``.csv`` or contains a slash.
 
@@ -123,7 +136,7 @@ def load_prompt_set(name_or_path: str | Path) -> PromptSet:
     if isinstance(name_or_path, Path) or name.endswith(".csv") or "/" in name:
         return _load_file(Path(name_or_path))
     sheet = load_datasheet(name)
-    _, rows = _read_csv(FOLDER / f"{name}.csv", name=name)
+    _, rows = _read_csv(_sheet_path(name).with_suffix(".csv"), name=name)
     return PromptSet(
         name=name,
         version=sheet.version,
@@ -137,18 +150,18 @@ def load_prompt_set(name_or_path: str | Path) -> PromptSet:
 
 
 def load_datasheet(name: str) -> Datasheet:
-    """The datasheet of a bundled set.
+    """The datasheet of a set with a name.
 
     Raises:
         EvenhandError: Unknown name, or a datasheet with a wrong value.
     """
     if name not in list_prompt_sets():
         raise unknown("prompt set", name, list_prompt_sets())
-    path = FOLDER / f"{name}.toml"
+    path = _sheet_path(name)
     try:
         sheet = Datasheet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise EvenhandError(f"datasheet {path} cannot be read: {fault}; reinstall evenhand") from fault
+        raise EvenhandError(f"datasheet {path} cannot be read: {fault}; reinstall its package") from fault
     except ValidationError as fault:
         error = fault.errors()[0]
         place = ".".join(str(part) for part in error["loc"])
@@ -156,6 +169,11 @@ def load_datasheet(name: str) -> Datasheet:
     if sheet.name != name:
         raise EvenhandError(f"datasheet {path}: name is {sheet.name!r}; it must be the file's own, {name!r}")
     return sheet
+
+
+def _sheet_path(name: str) -> Path:
+    bundled = FOLDER / f"{name}.toml"
+    return bundled if bundled.is_file() else Path(str(PROMPTS.get(name)))
 
 
 def select(prompt_set: PromptSet, use: PromptUse) -> tuple[Prompt, ...]:

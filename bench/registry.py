@@ -1,4 +1,4 @@
-"""One registry for methods, judges, metrics and suites: Python entry points, loaded when asked for.
+"""One registry of methods, judges, metrics, suites and prompt sets: entry points, loaded when asked for.
 
 Built-ins use the same door as third parties: a package that declares an entry point in one of the
 groups below is listed and run without a change to Evenhand.
@@ -69,3 +69,4 @@ METHODS = Registry("method", "evenhand.methods")
 JUDGES = Registry("judge", "evenhand.judges")
 METRICS = Registry("metric", "evenhand.metrics")
 SUITES = Registry("suite", "evenhand.suites")
+PROMPTS = Registry("prompt set", "evenhand.prompts")
