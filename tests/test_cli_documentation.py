@@ -8,8 +8,10 @@ import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
 from evenhand.bench import catalogue
+from evenhand.bench.cli import app
 from evenhand.bench.registry import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +23,8 @@ COMMANDS = {
     ("show",): {"--json"},
     ("board", "check"): {"--entries"},
     ("board", "submit"): {"--entries"},
-    ("board", "build"): {"--entries", "--out", "--check"},
+    ("board", "build"): {"--entries", "--out", "--check", "--site", "--run"},
+    ("board", "verify"): {"--pictures", "--seed", "--run", "--intervention"},
     ("method", "export"): {"--run", "--suite", "--model", "--out"},
     ("audit",): {
         *("--prompts", "--suite", "--judge", "--anchors", "--calibration", "--base", "--name", "--out"),
@@ -34,6 +37,7 @@ COMMANDS = {
         *("--sensitivity", "--specificity", "--share", "--power", "--json"),
     },
     ("calibrate",): {"--anchors", "--out", "--audit", "--json"},
+    ("compare",): {"--out", "--json"},
     ("doctor",): {"--json"},
 }
 
@@ -62,6 +66,14 @@ def is_command(words: list[str]) -> bool:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_in_the_documentation_exists(page):
     assert [words for words in shown_commands(page) if not is_command(words)] == []
+
+
+def test_every_command_is_known_here():
+    def paths(command, path):
+        parts = getattr(command, "commands", {})
+        return {path} if not parts else set().union(*(paths(parts[name], (*path, name)) for name in parts))
+
+    assert paths(typer.main.get_command(app), ()) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -100,14 +112,6 @@ def test_python_in_the_documentation_imports_and_calls_what_exists(page):
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
                 keywords = {keyword.arg: None for keyword in node.keywords}
                 inspect.signature(names[node.func.id]).bind(*node.args, **keywords)
-
-
-def test_the_method_of_the_guide_is_a_method():
-    code = blocks(ROOT / "docs" / "add-a-method.md", "python")[0]
-    scope: dict[str, object] = {"__name__": "guide"}
-    exec(compile(code, "add-a-method.md", "exec"), scope)
-    method = scope["Polite"](ending="thanks")
-    assert method.fit(None).prompt("a photo of a nurse", None) == "a photo of a nurse thanks"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -43,7 +43,7 @@ OWN_NOTES = re.compile(r"(?:; )?measurement\.md [\d.]+")
 
 
 def expand(request: str) -> str:
-    """Markdown for ``card KIND NAME``, ``parameters KIND NAME``, ``cards KIND`` or ``list KIND``.
+    """Markdown for ``card`` or ``parameters`` of a kind and name, ``cards``, ``list``, ``limits`` of a kind.
 
     Raises:
         ValueError: The request is none of these.
@@ -58,7 +58,9 @@ def expand(request: str) -> str:
             return "\n\n".join(_section(kind, card) for card in catalogue.cards(kind))
         case ["list", kind]:
             return _list(kind)
-    raise ValueError(f"cannot expand {request!r}; write card, parameters, cards or list, and a kind")
+        case ["limits", kind]:
+            return _limits(kind)
+    raise ValueError(f"cannot expand {request!r}; write card, parameters, cards, list or limits, and a kind")
 
 
 def _section(kind: str, card: Card) -> str:
@@ -103,6 +105,14 @@ def _list(kind: str) -> str:
         name = f"[`{card['name']}`]({page.format(card['name'])})"
         rows.append([name, *(_value(card[column]) for column in columns if column != "name")])
     return _table(columns, rows)
+
+
+def _limits(kind: str) -> str:
+    rows = [
+        (f"[`{card['name']}`](cards/{kind}.md#{card['name']})", card["title"], _plain(card["cannot_tell"]))
+        for card in catalogue.cards(kind)
+    ]
+    return _table(("name", "title", "what it cannot tell"), rows)
 
 
 def _default(value: Any) -> str:

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import posixpath
 import re
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import cards
-from evenhand.bench.registry import METHODS
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
+from evenhand.bench.registry import METHODS
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,18 +35,40 @@ ROOT_PAGES = {
 }
 """Pages outside ``docs``, by their path in the repository, and their address on the site."""
 
+TEMPORARY = ExitStack()
+
 MARKER = re.compile(r"^<!-- evenhand: (.+?) -->$", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 FIGURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
+ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):(?=<code>)")
 
 
+@event_priority(100)
 def on_config(config: Any) -> Any:
-    """Put the card of every registered method where the navigation names the folder of cards."""
+    """Put the card of every registered method into the navigation, and lead the API to the sources.
+
+    First of all, for the plugin that reads the sources settles where they are at this event.
+    """
     pages = [f"methods/{name}.md" for name in METHODS.names()]
     for part in config["nav"]:
         for items in part.values() if isinstance(part, dict) else ():
             items[:] = [{"Methods": pages} if item == {"Methods": "methods"} else item for item in items]
+    config.plugins["mkdocstrings"].config.handlers["python"]["paths"] = [_sources()]
     return config
+
+
+def _sources() -> str:
+    """A folder where the sources lie as they are imported: no reader of files sees an editable install."""
+    folder = Path(TEMPORARY.enter_context(tempfile.TemporaryDirectory()), "evenhand")
+    folder.mkdir()
+    for part in ("bench", "methods", "metrics", "reports"):
+        (folder / part).symlink_to(ROOT / part)
+    return str(folder.parent)
+
+
+def on_shutdown() -> None:
+    """Remove what ``on_config`` has made."""
+    TEMPORARY.close()
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -59,6 +85,11 @@ def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> st
     """Expand the page's comments and lead its links to where things are on the site."""
     filled = MARKER.sub(lambda found: cards.expand(found[1]), markdown)
     return LINK.sub(lambda found: _link(found, page=page, files=files), filled)
+
+
+def on_page_content(html: str, page: Page, config: Any, files: Files) -> str:
+    """Leave out what docstrings mark for another tool; make cells without text no headings."""
+    return ROLE.sub("", html).replace("<th></th>", "<td></td>")
 
 
 def _link(found: re.Match[str], *, page: Page, files: Files) -> str:
