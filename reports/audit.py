@@ -74,7 +74,6 @@ def _content(run: Run) -> dict[str, Any]:
     results, measured = [reading.result for reading in readings], [reading.result for reading in every]
     elsewhere = results[0].spec.made_elsewhere
     timings = {timing.method: timing for timing in run.timings}
-    joint = widest_set(readings)
     return {
         "spec": results[0].spec,
         "verdict": verdict(readings, key, failures, spoiling=_spoiling(outcomes)),
@@ -82,7 +81,7 @@ def _content(run: Run) -> dict[str, Any]:
         "tested": sections.tested(results),
         "methods": method_table(readings, key, outcomes, timings),
         "differences": sections.differences_table(every, key) if key else None,
-        "worst": worst_table(readings, joint=joint, attributes=key.attributes if key else joint),
+        "worst": worst_table(readings, key.attributes if key else widest_set(readings)),
         "figures": _figures(readings, key),
         "tradeoffs": _tradeoffs(every, readings, key, failures),
         "changed": before_and_after(run, readings),

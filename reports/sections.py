@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from evenhand.bench.result import (
-    ComparisonRow,
     CoverageRow,
-    EstimateRow,
     MethodCard,
     Result,
     Run,
     Spec,
 )
 from evenhand.reports.reading import Key, Reading, attribute_names, concept_names
-from evenhand.reports.tables import Cell, Row, Table, code, compared, counted, estimated, text
+from evenhand.reports.tables import Cell, Row, Table, code, compared, counted, text
 from evenhand.reports.voice import LIMIT_ELSEWHERE, voice_of
 from evenhand.reports.words import (
     KINDS,
@@ -186,60 +184,6 @@ def _labels_row(result: Result, row: CoverageRow, statuses: Sequence[str]) -> Ro
     undetermined = [counted(row.undetermined.get(status, 0)) for status in statuses]
     names = [result.spec.method.label, row.judge, attribute(row.attribute), KINDS.get(row.kind, row.kind)]
     return Row([*map(text, names), counted(row.pictures), counted(row.ok), *undetermined])
-
-
-_ABOUT = ("Measure", "Attributes", "Group", "Prompts", "Judge", "Correction")
-
-
-def _about(row: EstimateRow | ComparisonRow) -> list[Cell]:
-    """What a number is about, under the headings of ``_ABOUT``."""
-    return [
-        text(measure(row.metric).title, row.metric),
-        text(attribute(row.attributes)),
-        text(row.group),
-        text(KINDS.get(row.kind, row.kind)),
-        text(row.judge),
-        text("corrected" if row.corrected else "naive"),
-    ]
-
-
-def estimates_table(readings: Sequence[Reading]) -> Table:
-    """Every aggregate estimate by the panel, or without a judge; single judges are in the result files."""
-    columns = [sentence(voice_of(readings[0].result.spec).subject), *_ABOUT, "Unit", "Estimate"]
-    rows = [
-        Row(
-            [
-                text(reading.label),
-                *_about(row),
-                text(row.unit),
-                estimated(row, alone=True),
-            ]
-        )
-        for reading in readings
-        for row in reading.result.estimates
-        if not row.concept and row.judge in ("panel", "")
-    ]
-    return Table("estimates", "Every aggregate estimate by the panel", columns, rows)
-
-
-def comparisons_table(readings: Sequence[Reading]) -> Table:
-    """Every paired comparison by the panel, or without a judge; single judges are in the result files."""
-    voice = voice_of(readings[0].result.spec)
-    columns = [sentence(voice.subject), "Against", *_ABOUT, "Difference"]
-    rows = [
-        Row(
-            [
-                text(reading.label),
-                text(row.against),
-                *_about(row),
-                compared(row),
-            ]
-        )
-        for reading in readings
-        for row in reading.result.comparisons
-        if row.judge in ("panel", "")
-    ]
-    return Table("comparisons", voice.paired, columns, rows)
 
 
 def differences_table(readings: Sequence[Reading], key: Key) -> Table:

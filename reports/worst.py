@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from evenhand.bench.result import EstimateRow
+from evenhand.reports.downloads import Raw
 from evenhand.reports.figures import concept_numbers, target_share
-from evenhand.reports.reading import Reading, cell_shares
+from evenhand.reports.reading import Reading, cell_shares, widest_set
 from evenhand.reports.tables import Cell, Row, Table, missing, text
 from evenhand.reports.voice import voice_of
 from evenhand.reports.words import attribute, cell, interval, measure, number, sentence
@@ -15,14 +16,14 @@ from evenhand.reports.words import attribute, cell, interval, measure, number, s
 ABOUT = "95% intervals, not adjusted; the worst of many is partly chance and looks worse than it is"
 
 
-def worst_table(readings: Sequence[Reading], *, joint: str, attributes: str) -> Table:
+def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
     """A line per method; empty of rows where neither shares nor concepts were measured.
 
     Args:
         readings: The methods, the untreated model first.
-        joint: Attribute set whose cells are searched.
-        attributes: Attribute set over which concepts are compared.
+        attributes: Attribute set over which concepts are compared; cells are those of the widest set.
     """
+    joint = widest_set(readings)
     shares = cell_shares(readings, joint)
     metric, group, concepts = concept_numbers(readings, attributes)
     subject = sentence(voice_of(readings[0].result.spec).subject)
@@ -68,7 +69,7 @@ def _cell(found: Found | None) -> Cell:
     ends = interval(row.low, row.high, percent=True) or "no interval"
     wanted = number(target, percent=True)
     note = f"{number(row.value, percent=True)} ({ends}), target {wanted}"
-    raw = {"": name, "share": row.value, "low": row.low, "high": row.high, "target": target}
+    raw: dict[str, Raw] = {"": name, "share": row.value, "low": row.low, "high": row.high, "target": target}
     return Cell(cell(name), (note,), raw=raw)
 
 

@@ -109,8 +109,7 @@ def test_the_keyboard_visits_links_parts_and_tables_in_the_order_of_the_page(bro
 
 
 FOCUSABLE = """() => [...document.querySelectorAll('main a, main summary, main [tabindex="0"]')]
-  .filter(e => e.checkVisibility({contentVisibilityAuto: true}) && !e.closest('details:not([open]) > :not(summary)'))
-  .length"""
+  .filter(e => e.checkVisibility() && !e.closest('details:not([open]) > :not(summary)')).length"""
 
 PLACE = """() => {
   const every = [...document.querySelectorAll('*')], here = document.activeElement;

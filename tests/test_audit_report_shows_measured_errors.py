@@ -93,7 +93,7 @@ def test_what_was_corrected_is_told_apart_from_what_was_not(tree):
 
 def test_worst_cells_are_named_against_their_targets():
     reading = shares_of("base", one=0.5, two=0.01, three=0.2)
-    row = worst_table([reading], joint=JOINT, attributes=JOINT).rows[0]
+    row = worst_table([reading], JOINT).rows[0]
     assert row.cells[1].text == "woman × light × older"
     assert row.cells[1].notes == ("1.0% (−1.0% to 3.0%), target 8.3%",)
     assert row.cells[2].text == "woman × light × adult"

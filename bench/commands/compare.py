@@ -15,7 +15,7 @@ app = typer.Typer()
 @app.command(
     epilog=examples(
         "evenhand compare runs/before runs/after",
-        "evenhand compare runs/mini-quick@uce runs/mini-quick@mist --out uce-mist.html",
+        "evenhand compare runs/mini@uce runs/mini@mist --out uce-mist.html",
         "evenhand compare runs/one runs/other --json comparison.json",
     )
 )
