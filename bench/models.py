@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import threading
 import warnings
@@ -340,7 +341,9 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
     try:
         with quiet_loaders():
             pipe = _from_pretrained(source, name=name, dtype=DTYPES[precision])
-        return Model(pipe, name=name, revision=revision or _weights_digest(pipe), device=device)
+        model = Model(pipe, name=name, revision=revision or _weights_digest(pipe), device=device)
+        _try_out(model)
+        return model
     except EvenhandError:
         raise
     # The libraries check a stranger's files little: what is wrong in them raises whatever its first use does.
@@ -351,6 +354,21 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
             f"model {name!r} {what} ({reason[:200]}); give a complete diffusers folder with "
             "safetensors weights, or a hub id that is cached or reachable"
         ) from fault
+
+
+@torch.no_grad()
+def _try_out(model: Model) -> None:
+    """Pass a text and a blank picture through, as small as can be: parts that do not fit raise here."""
+    copy.deepcopy(model.scheduler).set_timesteps(2)
+    text = model.encode(["a"])
+    if model.family == "video":
+        return
+    side = 2 ** len(model.unet.config.block_out_channels)
+    shape = 1, model.unet.config.in_channels, side, side
+    blank = torch.zeros(shape, device=model.device, dtype=model.unet.dtype)
+    model.predict(blank, torch.ones(1, device=model.device, dtype=torch.long), text)
+    model.evaluations = 0
+    model.vae.decode(blank.to(model.vae.dtype) / model.vae.config.scaling_factor)
 
 
 def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:

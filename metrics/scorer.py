@@ -100,11 +100,11 @@ class ClipScorer:
 
     @cached_property
     def _processor(self) -> Any:
-        return AutoImageProcessor.from_pretrained(self._folder)
+        return AutoImageProcessor.from_pretrained(self._folder, trust_remote_code=False)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return AutoTokenizer.from_pretrained(self._folder)
+        return AutoTokenizer.from_pretrained(self._folder, trust_remote_code=False)
 
 
 def _parameters(encoder: nn.Module) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-from families_kit import PROTOCOL, WIDTH, pipeline
+from families_kit import PROTOCOL, WIDTH, pipeline, text_encoder
 from transformers import CLIPTokenizer
 
 from evenhand.bench.errors import EvenhandError
@@ -87,11 +87,17 @@ def broken(folder, name):
         path.write_bytes(path.read_bytes()[:100])
     elif name == "torn index":
         (folder / "model_index.json").write_text("{")
+    elif name == "texts too narrow for the U-Net":
+        shutil.rmtree(folder / "text_encoder")
+        text_encoder(64).save_pretrained(folder / "text_encoder")
     else:
         shutil.rmtree(folder / "vae")
 
 
-@pytest.mark.parametrize("fault", ["pickled weights", "torn weights", "torn index", "missing part"])
+FAULTS = ["pickled weights", "torn weights", "torn index", "texts too narrow for the U-Net", "missing part"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_folder_gets_one_sentence(tmp_path, fault):
     folder = tmp_path / "model"
     pipeline("sd1").save_pretrained(folder)
@@ -99,6 +105,14 @@ def test_a_faulty_folder_gets_one_sentence(tmp_path, fault):
     with pytest.raises(EvenhandError) as caught:
         load_model(str(folder))
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+
+
+def test_a_model_that_predicts_velocities_loads(tmp_path):
+    pipe = pipeline("sd1")
+    pipe.scheduler.register_to_config(prediction_type="v_prediction")
+    pipe.save_pretrained(tmp_path / "model")
+    model = load_model(str(tmp_path / "model"))
+    assert model.evaluations == 0, "trying a model out is no cost of a method"
 
 
 @pytest.mark.parametrize("name", ["nothing-like-it", "org/never-cached-model"])

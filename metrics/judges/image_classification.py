@@ -109,8 +109,11 @@ class ImageClassificationJudge(Judge):
         return {folder: self._load(folder) for folder in folders}
 
     def _load(self, folder: Path) -> tuple[Any, Any]:
-        network = AutoModelForImageClassification.from_pretrained(folder, use_safetensors=True)
-        return AutoImageProcessor.from_pretrained(folder), network.float().eval().to(self._device)
+        network = AutoModelForImageClassification.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False
+        )
+        processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+        return processor, network.float().eval().to(self._device)
 
     @torch.inference_mode()
     def _classes(self, folder: Path, images: Images) -> NDArray[np.float64]:
@@ -202,7 +205,7 @@ def _pair(text: str) -> tuple[str, str]:
 def _class_names(folder: Path) -> list[str]:
     """The network's class names, in the order of its outputs."""
     require(folder, FILES)
-    names: Mapping[int, str] = AutoConfig.from_pretrained(folder).id2label
+    names: Mapping[int, str] = AutoConfig.from_pretrained(folder, trust_remote_code=False).id2label
     return [names[index] for index in range(len(names))]
 
 
