@@ -105,7 +105,9 @@ def pool(runs: Sequence[Compared], *, scorer: bool) -> Pooled:
 
 def _slots(table: pd.DataFrame, place: str) -> pd.DataFrame:
     """The prompts and seeds of a run; ``twin`` counts prompts of the same words in several of its sets."""
-    slots = table[table["method"] == table["method"].iloc[0]].sort_values(["prompt_id", "seed_index"])
+    slots: pd.DataFrame = table[table["method"] == table["method"].iloc[0]].sort_values(
+        ["prompt_id", "seed_index"]
+    )
     columns = list(dict.fromkeys([*PROMPT, place, *FROM_FIRST]))
     return slots[columns].assign(twin=slots.groupby([*PROMPT, place], sort=False).cumcount())
 
@@ -145,7 +147,7 @@ def _told_apart(
         contents: dict[str, object] = dict(zip(table["key"], table["status"], strict=True))
         for row in rows.sort_values(["key", "judge", "attribute"]).itertuples():
             said = (row.judge, row.attribute, row.label, np.asarray(row.probabilities, float).tobytes())
-            contents[row.key] = (contents[row.key], said)
+            contents[str(row.key)] = (contents[str(row.key)], said)
         other = [key for key, content in contents.items() if known.get(key, content) != content]
         renamed.append({key: f"{key}@{run.name}" for key in other})
         known = contents | known

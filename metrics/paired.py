@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evenhand.metrics import catalog
 from evenhand.metrics.comparison import HEADLINE, Pair, differences, paired_interval, same_pictures
@@ -205,7 +206,7 @@ def flip_tests(study: Study, pairs: Sequence[Pair]) -> list[FlipTest]:
     return rows
 
 
-def _flip(study: Study, pair: Pair, attribute: str, concept: str, slots: FloatArray) -> FlipTest:
+def _flip(study: Study, pair: Pair, attribute: str, concept: str, slots: NDArray[np.bool_]) -> FlipTest:
     after, before = (study.codes[PANEL, attribute][study.methods.index(name)][slots] for name in pair)
     flips = label_flips(before, after, len(study.taxonomy[attribute]))
     return FlipTest(*pair, attribute, concept, flips, float("nan"))

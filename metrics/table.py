@@ -138,7 +138,7 @@ def label_rows(
         status: ``n`` statuses as the judge gave them.
         threshold: See :func:`decide`.
     """
-    finite = np.isfinite(probabilities).all(axis=1)
+    finite = np.all(np.isfinite(probabilities), axis=1)
     probabilities = np.where(finite[:, None], probabilities, np.eye(len(groups) + 1)[-1])
     status = [state if ok else "error" for state, ok in zip(status, finite, strict=True)]
     labels, statuses = hard_labels(probabilities, groups, status=status, threshold=threshold)

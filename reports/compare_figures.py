@@ -43,16 +43,16 @@ def distances(comparison: Comparison, readings: Mapping[str, Reading]) -> Figure
         readings: Label of a side to its reading.
     """
     names = dict.fromkeys([comparison.primary, *comparison.attributes])
-    found = {name: rows for name in names if (rows := comparison.differences_in(PRIMARY_METRIC, name))}
+    found = {name: each for name in names if (each := comparison.differences_in(PRIMARY_METRIC, name))}
     if not found:
         return None
     shown = comparison.pairs[:MAX_PANELS]
     panels = [_both_sides(place, pair, found, readings) for place, pair in enumerate(shown)]
     rows = [
         Row([text(attribute(name), pair.title), *map(estimated, sides_of(row, readings))])
-        for name, each in found.items()
+        for name, differences in found.items()
         for pair in comparison.pairs
-        if (row := each.get((pair.label, pair.against)))
+        if (row := differences.get((pair.label, pair.against)))
     ]
     title = measure(PRIMARY_METRIC).title
     return Figure(
