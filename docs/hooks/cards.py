@@ -38,6 +38,8 @@ TITLES = {
     "limits": "Limits",
 }
 
+ADDRESS = re.compile(r"https://[^\s<>]+")
+
 OWN_NOTES = re.compile(r"(?:; )?measurement\.md [\d.]+")
 """References to design notes that are not published; the formula on the card is what they define."""
 
@@ -99,7 +101,7 @@ def _parameters(card: Card) -> str:
 
 def _list(kind: str) -> str:
     columns = [column for column in catalogue.shelf(kind).columns if column != "package"]
-    page = "methods/{}.md" if kind == "methods" else f"cards/{kind}.md#{{}}"
+    page = "{}.md" if kind == "methods" else "#{}"
     rows = []
     for card in catalogue.cards(kind):
         name = f"[`{card['name']}`]({page.format(card['name'])})"
@@ -137,7 +139,8 @@ def _spelt(value: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    return _plain(_spelt(value) if value else "none")
+    text = _spelt(value) if value else "none"
+    return f"<{text}>" if ADDRESS.fullmatch(text) else _plain(text)
 
 
 def _code(text: str) -> str:

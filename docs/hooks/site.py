@@ -49,7 +49,7 @@ def on_config(config: Any) -> Any:
 
     First of all, for the plugin that reads the sources settles where they are at this event.
     """
-    pages = [f"methods/{name}.md" for name in METHODS.names()]
+    pages = ["methods/index.md", *(f"methods/{name}.md" for name in METHODS.names())]
     for part in config["nav"]:
         for items in part.values() if isinstance(part, dict) else ():
             items[:] = [{"Methods": pages} if item == {"Methods": "methods"} else item for item in items]
