@@ -65,9 +65,12 @@ class Progress:
 
     def __enter__(self) -> Self:
         ROOT.addHandler(self._warnings)
+        # A library may give the root logger a handler of its own, which would tell all of it once more.
+        ROOT.propagate = self._console.quiet
         return self
 
     def __exit__(self, *fault: object) -> None:
+        ROOT.propagate = True
         ROOT.removeHandler(self._warnings)
         self._close()
 

@@ -1,6 +1,7 @@
 """Progress is quiet lines off a terminal, and a bar with rate and time left on one."""
 
 import io
+import logging
 
 import pytest
 from rich.console import Console
@@ -102,3 +103,15 @@ def test_the_terminal_is_left_in_order_when_the_task_fails():
         progress.advance(1 // 0)
     hide, show = "\x1b[?25l", "\x1b[?25h"
     assert text.getvalue().rindex(show) > text.getvalue().rindex(hide)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_nothing_is_told_twice_where_a_library_set_the_root_logger_up(caplog, silent):
+    text = io.StringIO()
+    log = logging.getLogger("evenhand.bench.progress")
+    with Progress(quiet=True) if silent else Progress(Console(file=text, width=80)):
+        log.warning("a picture was altered")
+    assert text.getvalue() == ("" if silent else "a picture was altered\n")
+    assert caplog.messages == (["a picture was altered"] if silent else [])
+    log.warning("afterwards")
+    assert caplog.messages[-1] == "afterwards"
