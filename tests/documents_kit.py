@@ -2,7 +2,8 @@
 
 - A block with a title, as in `` ```python title="my_judge.py" ``, is a file.
 - `python` runs, `sh` runs line by line. `evenhand` runs in this process; `pip install .` installs the
-  package that the document has written; any other `pip install` must name what Evenhand's metadata knows.
+  package that the document has written into an environment of the reader's own, where `evenhand show` then
+  must find it; any other `pip install` must name what Evenhand's metadata knows.
 - `text` after either is what it printed. Words must agree and numbers nearly, for processors differ; a line
   `...` stands for any number of lines.
 - `<!-- not run: why -->` before a block leaves it out.
@@ -18,7 +19,9 @@ import re
 import shlex
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import venv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import invalidate_caches
@@ -37,6 +40,7 @@ PAGES = sorted(
 NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
 TITLE = re.compile(r'title="([^"]+)"')
 NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)")
+SHOW = "import sys; from evenhand.bench.cli import main; main(['show', *sys.argv[1:]])"
 NEAR = 0.15
 """How far a number may be off, absolutely or relatively; whole numbers must be equal."""
 
@@ -133,6 +137,8 @@ class Reader:
         match words:
             case []:
                 return ""
+            case ["evenhand", "show", name] if self.python.exists():
+                line = shlex.join([str(self.python), "-c", SHOW, name])
             case ["evenhand", *arguments]:
                 return self._evenhand(arguments, place)
             case ["pip", "install", "."] if (self.folder / "pyproject.toml").exists():
@@ -155,13 +161,21 @@ class Reader:
                 assert stop.code == 0, f"{place}: {shlex.join(arguments)!r} fails: {said.getvalue()}"
         return printed.getvalue()
 
+    @property
+    def python(self) -> Path:
+        """The interpreter of the reader's own environment; there is none before something is installed."""
+        return self.folder / "venv" / "bin" / "python"
+
     def _install(self) -> str:
-        site = self.folder / "site-packages"
-        options = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--target", str(site)]
-        command = [sys.executable, "-m", "pip", "install", *options, "."]
+        home = self.folder / "venv"
+        venv.create(home)
+        here, own = (sysconfig.get_path("purelib", vars={"base": str(base)}) for base in (sys.prefix, home))
+        Path(own, "outer.pth").write_text(f"import site; site.addsitedir({here!r})\n")
+        options = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet"]
+        command = [sys.executable, "-m", "pip", "--python", str(self.python), "install", *options, "."]
         subprocess.run(command, cwd=self.folder, check=True)
-        if str(site) not in sys.path:
-            sys.path.insert(0, str(site))
+        if own not in sys.path:
+            sys.path.insert(0, own)
         invalidate_caches()
         return ""
 
