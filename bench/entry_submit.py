@@ -14,6 +14,8 @@ import pandas as pd
 from evenhand.bench.entry_measure import measured, published
 from evenhand.bench.entry_suite import KnownSuite, known_suite
 from evenhand.bench.entry_tables import (
+    LABELS_FILE,
+    PICTURES_FILE,
     PRESERVATION,
     Tables,
     files_of,
@@ -51,11 +53,12 @@ def submit(run: Path, entries: Path) -> list[Path]:
     written = []
     for entry, files in found:
         path = entries / entry_name(entry.result)
+        # What lies there of an earlier entry does not go with this one.
+        for name in (PICTURES_FILE, LABELS_FILE, VERIFICATION_FILE):
+            (path / name).unlink(missing_ok=True)
         for name, data in files.items():
             write_atomically(path / name, data)
         write_atomically(path / ENTRY_FILE, entry.to_json().encode())
-        # What was verified is not what stands there now.
-        (path / VERIFICATION_FILE).unlink(missing_ok=True)
         written.append(path)
     return written
 

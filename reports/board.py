@@ -12,7 +12,15 @@ from evenhand.reports.front import PRICES, standings
 from evenhand.reports.literature import NOT_RANKED, NUMBERS, protocols, summary_table
 from evenhand.reports.pareto import Plane, plane_picture, spoken
 from evenhand.reports.published import panel
-from evenhand.reports.ranking import Ranking, layer_words, rank_words, rankings, title_of
+from evenhand.reports.ranking import (
+    EVIDENCE,
+    Ranking,
+    evidence,
+    layer_words,
+    rank_words,
+    rankings,
+    title_of,
+)
 from evenhand.reports.reading import BASE, Reading
 from evenhand.reports.words import (
     NOT_MEASURED,
@@ -45,9 +53,9 @@ A method has one row, with the parameters that the suite gives it. Other strengt
 ranked, because to choose the best one afterwards is to choose by chance; they stand in a table of their own.
 
 **How to add a row.** Run the suite with the method, write the entries with `evenhand board submit RUN`
-(one file `reports/entries/<method>@<suite>-v<version>.json` each), check them with
-`evenhand board check`, build with `evenhand board build`, and open a pull request with what changed. To
-challenge a row, run the same suite and method and open an issue with your result.
+(a folder `reports/entries/<method>@<suite>-v<version>` each), check them with `evenhand board check`, build
+with `evenhand board build`, and open a pull request with what changed. To challenge a row, run the same suite
+and method and open an issue with your result. Nothing in an entry is executed.
 """
 
 LEGEND = (
@@ -86,8 +94,9 @@ def _section(suite: Ranking, pictures: str) -> str:
     lines = []
     for place, row in enumerate(suite.rows):
         cells = [column.cells[place] for column in columns]
-        lines.append([str(place + 1), _name(row), _family(row), *cells, _standing(row, drawn)])
-    titles = ["No.", "Method", "Family", *(column.title for column in columns), "Front"]
+        words = [_standing(row, drawn), evidence(row)]
+        lines.append([str(place + 1), _name(row), _family(row), *cells, *words])
+    titles = ["No.", "Method", "Family", *(column.title for column in columns), "Front", "Evidence"]
     pairs = list(zip(suite.rows, lines, strict=True))
     above = [[escape(rank_words(row)), *line] for row, line in pairs if not row.failed_gates]
     below = [[*line, escape("; ".join(row.failed_gates))] for row, line in pairs if row.failed_gates]
@@ -207,4 +216,5 @@ def _footnotes(suite: Ranking, columns: Sequence[Column]) -> str:
         "explicit fidelity lost and against change of unrelated pictures; the 2nd those that only methods of "
         "the 1st beat, and so on; “may be 1st” is beaten by values, but not beyond the intervals on both."
     )
-    return "\n".join(f"- {line}" for line in [front, *map(escape, notes)])
+    behind = "; ".join(f"{word}: {meaning}" for word, meaning in EVIDENCE.items())
+    return "\n".join(f"- {line}" for line in [front, f"Evidence: {behind}", *map(escape, notes)])

@@ -25,19 +25,6 @@ MOST_ENTRY_BYTES = 2**20
 """Largest ``entry.json``: a published result has a fifth of it."""
 
 
-def load_entries(folder: Path) -> list[Entry]:
-    """The published entries, in the order of their names.
-
-    Raises:
-        EvenhandError: The folder is missing or holds something else, or an entry is not JSON, does not
-            follow the schema, is misnamed, or repeats another's method on the same suite.
-    """
-    loaded, faults = read_entries(folder)
-    if faults:
-        raise faults[0]
-    return list(loaded.values())
-
-
 def read_entries(folder: Path) -> tuple[dict[Path, Entry], list[EvenhandError]]:
     """The sound entries by their folders, in order, and what is wrong with the others.
 

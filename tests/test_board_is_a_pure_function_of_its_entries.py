@@ -11,7 +11,7 @@ from evenhand.bench.result import BoardRow, Entry, Timing
 from evenhand.reports.board import render_leaderboard
 from evenhand.reports.columns import escape
 from evenhand.reports.gates import gates
-from evenhand.reports.published import ENTRY_FILE, entry_name, load_entries, version_key
+from evenhand.reports.published import ENTRY_FILE, entry_name, read_entries, version_key
 
 BASE = a_result("base", concepts=["nurse"])
 
@@ -152,6 +152,14 @@ def test_words_of_an_entry_cannot_change_the_page(words, shown):
     row = a_row().model_copy(update={"failed_gates": [words]})
     below = render_leaderboard([row]).split("### Below the line")[1].split("###")[0]
     assert len({line.replace("\\|", "").count("|") for line in lines(below)}) == 1
+
+
+def load_entries(folder):
+    """The entries; the first fault is raised."""
+    loaded, faults = read_entries(folder)
+    for fault in faults:
+        raise fault
+    return list(loaded.values())
 
 
 def write(folder, result, name=None):

@@ -79,8 +79,8 @@ def test_the_front_is_named_per_price_with_who_may_be_on_it_and_who_is_below_the
         "Behind it, but not beyond the intervals: mist.",
         "unrelated pictures**, by values: spoiler (below the line).",
     ]
-    ranking = tables(text)[0]
-    assert {row[2]: row[-1] for row in ranking[1:]} == {
+    heads, *ranking = tables(text)[0]
+    assert {row[2]: row[heads.index("Front")] for row in ranking} == {
         "uce 1": "fidelity 1st; unrelated 2nd",
         "mist 1": "fidelity 2nd (may be 1st); unrelated 3rd",
         "base 1": "fidelity 1st; unrelated 2nd",
