@@ -37,7 +37,7 @@ def test_pictures_lie_in_sharded_folders(store):
 
 
 @settings(max_examples=60, deadline=None)
-@given(cut=st.integers(0, 200))
+@given(cut=st.integers(0, 1000))
 def test_a_torn_picture_counts_as_missing(tmp_path_factory, cut):
     store = PictureStore(tmp_path_factory.mktemp("store"))
     store.put(KEY, IMAGE)
@@ -48,14 +48,13 @@ def test_a_torn_picture_counts_as_missing(tmp_path_factory, cut):
 
 @settings(max_examples=150, deadline=None)
 @given(place=st.integers(0, 10_000), flip=st.integers(1, 255))
-def test_a_flipped_byte_never_gives_another_picture(tmp_path_factory, place, flip):
+def test_a_picture_with_a_flipped_byte_counts_as_missing(tmp_path_factory, place, flip):
     store = PictureStore(tmp_path_factory.mktemp("store"))
     store.put(KEY, IMAGE)
     data = bytearray(store.path(KEY).read_bytes())
     data[place % len(data)] ^= flip
     store.path(KEY).write_bytes(bytes(data))
-    found = store.get(KEY)
-    assert found is None or ((found[0] == IMAGE).all() and found[1] == "ok")
+    assert store.get(KEY) is None
 
 
 def test_a_picture_under_another_key_counts_as_missing(store):
