@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -91,37 +91,46 @@ class Drawing:
 
     def draw(self, jobs: list[Job], *, store: PictureStore, progress: Progress) -> dict[str, str]:
         """Draw every job whose picture is missing, torn or altered; returns each key's status."""
-        statuses: dict[str, str] = {}
-        missing: dict[str, Job] = {}
-        for job in jobs:
-            kept = store.get(job.key)
-            if kept is None:
-                missing[job.key] = job
-            else:
-                statuses[job.key] = kept[1]
+        statuses = store.statuses(job.key for job in jobs)
+        missing = {job.key: job for job in jobs if job.key not in statuses}
         progress.advance(len(jobs) - len(missing))
-        by_variant = itertools.groupby(
-            sorted(missing.values(), key=lambda j: j.variant), key=lambda j: j.variant
-        )
-        for variant, group in by_variant:
-            batch = list(group)
-            statuses |= self._draw(batch, self._variants[variant], store=store, progress=progress)
+
+        def done(part: dict[str, str]) -> None:
+            store.remember(part)
+            statuses.update(part)
+            progress.advance(len(part))
+
+        for variant, group in by_variant(missing.values()):
+            self.draw_all(group, variant=variant, store=store, done=done)
         return statuses
 
-    def _draw(
-        self, jobs: list[Job], intervention: Intervention, *, store: PictureStore, progress: Progress
-    ) -> dict[str, str]:
-        statuses: dict[str, str] = {}
+    def draw_all(
+        self,
+        jobs: Sequence[Job],
+        *,
+        variant: str,
+        store: PictureStore,
+        done: Callable[[dict[str, str]], None],
+    ) -> None:
+        """Draw all of these jobs, which are of one variant, and tell after every batch the status by key."""
 
         def keep(start: int, images: Images, finite: NDArray[np.bool_]) -> None:
-            for job, image, ok in zip(jobs[start : start + len(images)], images, finite, strict=True):
-                statuses[job.key] = "ok" if ok else "error"
+            batch = jobs[start : start + len(images)]
+            statuses = {job.key: "ok" if ok else "error" for job, ok in zip(batch, finite, strict=True)}
+            for job, image in zip(batch, images, strict=True):
                 store.put(job.key, image, status=statuses[job.key])
-            progress.advance(len(images))
+            done(statuses)
 
         texts, seeds = [job.text for job in jobs], [job.item.seed for job in jobs]
-        self.sampler.draw(texts, seeds, on_batch=keep, intervention=intervention)
-        return statuses
+        self.sampler.draw(texts, seeds, on_batch=keep, intervention=self._variants[variant])
+
+
+def by_variant(jobs: Iterable[Job]) -> list[tuple[str, list[Job]]]:
+    """The jobs of each variant, in the order of the variants' names."""
+    ordered = sorted(jobs, key=lambda job: job.variant)
+    return [
+        (variant, list(group)) for variant, group in itertools.groupby(ordered, key=lambda job: job.variant)
+    ]
 
 
 def picture_rows(method: str, jobs: list[Job], statuses: dict[str, str], store: PictureStore) -> pd.DataFrame:

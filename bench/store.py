@@ -15,8 +15,9 @@ import re
 import struct
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from PIL import Image, PngImagePlugin
 from pyarrow import parquet
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.picture_index import PictureIndex, mark
 from evenhand.methods.base import Images
 
 _log = logging.getLogger(__name__)
@@ -35,6 +37,9 @@ _KEY, _DIGEST, _STATUS = "evenhand-key", "evenhand-digest", "evenhand-status"
 _SEAL = b"evenhand-seal:"
 _BLANK = _SEAL + b"0" * 64
 """What stands in a table's metadata: a digest of the file in which these zeros are in its place."""
+
+INDEX = "index.txt"
+"""The file beside the pictures that tells which were found whole; it goes by a clock and is no result."""
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
@@ -123,6 +128,29 @@ class PictureStore:
             _log.info("%s: %r", self.path(key), fault)
         _log.warning("picture %s is torn or altered and counts as missing", self.path(key))
         return None
+
+    @cached_property
+    def _index(self) -> PictureIndex:
+        return PictureIndex(self.root / INDEX)
+
+    def statuses(self, keys: Iterable[str]) -> dict[str, str]:
+        """Status of every picture of ``keys`` that is there and whole; each file is decoded once only."""
+        found: dict[str, str] = {}
+        proven: dict[str, tuple[str, str]] = {}
+        for key in keys:
+            there = mark(self.path(key))
+            status = self._index.status(key, there) if there else None
+            if there and status is None and (kept := self.get(key)) is not None:
+                status = kept[1]
+                proven[key] = there, status
+            if status is not None:
+                found[key] = status
+        self._index.add(proven)
+        return found
+
+    def remember(self, statuses: Mapping[str, str]) -> None:
+        """Let :meth:`statuses` know of pictures that were just written, by key."""
+        self._index.add({key: (mark(self.path(key)), status) for key, status in statuses.items()})
 
 
 def _is_whole_png(data: bytes) -> bool:
