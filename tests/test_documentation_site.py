@@ -1,15 +1,19 @@
 """The documentation site builds without a warning, asks for nothing, and everybody can read it."""
 
 import html
+import posixpath
 import re
 import subprocess
 import sys
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
 
 import pytest
 from documents_kit import ROOT
 from page_checks import DESKTOP, PHONE, assert_accessible, assert_no_requests, opened
 
 from evenhand.bench import catalogue
+from evenhand.bench.registry import JUDGES, METHODS
 from evenhand.bench.result import Result
 
 KINDS_OF_PAGES = (
@@ -51,6 +55,70 @@ def test_a_page_is_accessible_and_asks_for_nothing_but_the_site(site, browser, n
             assert_no_requests(page, within=site)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert_accessible(page)
+
+
+class Page(HTMLParser):
+    """The places that a page links to, and those that can be linked to on it."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.anchors = set(), {""}
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.anchors |= {given.get("id"), given.get("name")}
+        if tag == "a" and given.get("href"):
+            self.links.add(given["href"])
+
+
+def target(path, *, on):
+    """The address that a link's path leads to; the page for none."""
+    return posixpath.normpath(posixpath.join("/", posixpath.dirname(on), path)).lstrip("/") if path else on
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    """Every page of the site, by its address, with links as (address, anchor)."""
+    found = {path.relative_to(site).as_posix(): Page(path) for path in site.rglob("*.html")}
+    for address, page in found.items():
+        urls = [url for url in map(urlsplit, page.links) if not url.scheme]
+        page.links = {(target(url.path, on=address), url.fragment) for url in urls}
+    return found
+
+
+def test_every_page_can_be_reached_from_the_first_one(pages):
+    reached, waiting = set(), {"index.html"}
+    while waiting:
+        address = waiting.pop()
+        reached.add(address)
+        waiting |= {to for to, _ in pages[address].links if to in pages} - reached
+    assert set(pages) - reached == {"404.html"}
+
+
+def test_every_link_leads_somewhere(site, pages):
+    dead = {
+        (address, to, anchor)
+        for address, page in pages.items()
+        for to, anchor in page.links
+        if not (anchor in pages[to].anchors if to in pages else (site / to).is_file())
+    }
+    assert dead == set()
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_every_method_has_a_card_made_from_what_it_says_of_itself(site, pages, name):
+    card = next(card for card in catalogue.find(name) if card["kind"] == "method")
+    words = words_of(site / "methods" / f"{name}.html")
+    assert card["title"] in words
+    assert " ".join(card["summary"].split()) in words
+    assert all(parameter["name"] in words for parameter in card["parameters"])
+    assert (f"methods/{name}.html", "") in pages["methods/index.html"].links
+
+
+@pytest.mark.parametrize("name", JUDGES.names())
+def test_every_judge_has_a_card_with_an_address(pages, name):
+    assert name in pages["cards/judges.html"].anchors
 
 
 @pytest.mark.parametrize("kind", ["judges", "metrics", "prompts", "suites"])
