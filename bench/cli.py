@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from evenhand.bench.commands import audit, board, calibrate, compare, humans, plan_size
-from evenhand.bench.commands.shared import Json, write_run
+from evenhand.bench.commands.shared import Json, Online, write_run
 from evenhand.bench.commands.shared import examples as _examples
 from evenhand.bench.errors import EvenhandError
 
@@ -81,6 +81,7 @@ def evenhand(
         "evenhand run --method base --method mist:step=0.3 --limit 8",
         "evenhand run mini --out runs/mine",
         "evenhand run my-suite.toml --dry-run",
+        "evenhand run winobias-gender --online",
     )
 )
 def run(
@@ -89,6 +90,7 @@ def run(
     out: RunOut = None,
     limit: Limit = 0,
     dry_run: DryRun = False,
+    online: Online = False,
     as_json: Json = False,
 ) -> None:
     """Run methods on a suite: fit, generate, judge, measure, report.
@@ -98,9 +100,11 @@ def run(
     if dry_run:
         _dry_run(suite, methods=methods, limit=limit, as_json=as_json)
         return
+    from evenhand.bench import hub
     from evenhand.bench.progress import Progress
     from evenhand.bench.run import evaluate
 
+    hub.permit(online)
     done = evaluate(suite, methods=methods, out=out, limit=limit, progress=Progress(quiet=as_json))
     write_run(done, as_json=as_json)
 
@@ -186,11 +190,14 @@ def export(
         str | None,
         typer.Option(metavar="MODEL", help="Without --run: the model to treat.", show_default="the suite's"),
     ] = None,
+    online: Online = False,
 ) -> None:
     """Write a fitted method: the edited model as a diffusers folder, or the intervention with its loader."""
+    from evenhand.bench import hub
     from evenhand.bench.export import export_fitted, export_from_run
     from evenhand.bench.progress import Progress
 
+    hub.permit(online)
     if run is not None and model is not None:
         raise EvenhandError("--run has a model of its own; give --run or --model")
     if run is not None:
@@ -233,8 +240,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _guarded(arguments: Sequence[str] | None) -> int:
     """The exit code; what goes wrong is told in one line on standard error."""
+    from evenhand.bench import hub
+
     try:
-        code = app(arguments, prog_name="evenhand", standalone_mode=False) or 0
+        with hub.offline():
+            code = app(arguments, prog_name="evenhand", standalone_mode=False) or 0
     except EvenhandError as fault:
         return _fail(str(fault), fault.exit_code)
     except typer.TyperException as fault:

@@ -352,7 +352,7 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
         what = "cannot be loaded" if Path(source).is_dir() else "is not on this machine and cannot be fetched"
         raise EvenhandError(
             f"model {name!r} {what} ({reason[:200]}); give a complete diffusers folder with "
-            "safetensors weights, or a hub id that is cached or reachable"
+            "safetensors weights, or a hub id and --online where there is a network"
         ) from fault
 
 

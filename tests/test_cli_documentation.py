@@ -16,19 +16,20 @@ from evenhand.bench.registry import METHODS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+ONLINE = ("--online", "--offline")
 COMMANDS = {
-    ("run",): {"--method", "--out", "--limit", "--dry-run", "--json"},
+    ("run",): {"--method", "--out", "--limit", "--dry-run", *ONLINE, "--json"},
     ("report",): set(),
     ("list",): {"--json"},
     ("show",): {"--json"},
     ("board", "check"): {"--entries"},
     ("board", "submit"): {"--entries"},
     ("board", "build"): {"--entries", "--out", "--check", "--site", "--run"},
-    ("board", "verify"): {"--pictures", "--seed", "--run", "--intervention"},
-    ("method", "export"): {"--run", "--suite", "--model", "--out"},
+    ("board", "verify"): {"--pictures", "--seed", "--run", "--intervention", *ONLINE},
+    ("method", "export"): {"--run", "--suite", "--model", "--out", *ONLINE},
     ("audit",): {
         *("--prompts", "--suite", "--judge", "--anchors", "--calibration", "--base", "--name", "--out"),
-        "--json",
+        *("--json", *ONLINE),
     },
     ("humans", "export"): {"--out", "--n", "--explicit", "--least", "--gold", "--seed"},
     ("humans", "import"): {"--run", "--format", "--rule", "--keep-all", "--json"},
@@ -36,7 +37,7 @@ COMMANDS = {
         *("--half-width", "--difference", "--cell", "--concepts", "--templates", "--correlation"),
         *("--sensitivity", "--specificity", "--share", "--power", "--json"),
     },
-    ("calibrate",): {"--anchors", "--out", "--audit", "--json"},
+    ("calibrate",): {"--anchors", "--out", "--audit", "--json", *ONLINE},
     ("compare",): {"--out", "--json"},
     ("doctor",): {"--json"},
 }

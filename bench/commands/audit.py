@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evenhand.bench.commands.shared import Json, examples, write_run
+from evenhand.bench.commands.shared import Json, Online, examples, write_run
 
 app = typer.Typer()
 
@@ -58,15 +58,18 @@ def audit(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the run.", show_default="runs/NAME")
     ] = None,
+    online: Online = False,
     as_json: Json = False,
 ) -> None:
     """Audit pictures that were made elsewhere: judge, measure, report. Nothing is generated.
 
     The same command again goes on where it stopped; no picture is judged twice.
     """
+    from evenhand.bench import hub
     from evenhand.bench.audit import audit as carry_out
     from evenhand.bench.progress import Progress
 
+    hub.permit(online)
     done = carry_out(
         pictures,
         prompts=prompts,

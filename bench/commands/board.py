@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from evenhand.bench.commands.shared import examples
+from evenhand.bench.commands.shared import Online, examples
 from evenhand.bench.errors import EvenhandError
 
 app = typer.Typer(
@@ -78,7 +78,7 @@ def submit(
 @app.command(
     epilog=examples(
         "evenhand board verify reports/entries/uce@mini-v1",
-        "evenhand board verify reports/entries/uce@mini-v1 --run runs/mini --pictures 100",
+        "evenhand board verify my-entries/uce@mini-v1 --run runs/mini",
     )
 )
 def verify(
@@ -93,15 +93,17 @@ def verify(
     intervention: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the intervention; nothing is fitted.")
     ] = None,
+    online: Online = False,
 ) -> None:
     """Make a random sample of an entry's pictures and labels again, and compare.
 
     An entry holds a method's parameters. Without --run or --intervention the method is fitted anew: on mini
     this takes seconds to half an hour, on full-size models what the entry's cost says.
     """
-    from evenhand.bench import entry_verify
+    from evenhand.bench import entry_verify, hub
     from evenhand.bench.progress import Progress
 
+    hub.permit(online)
     found = entry_verify.verify(
         entry, pictures=pictures, seed=seed, run=run, intervention=intervention, progress=Progress()
     )

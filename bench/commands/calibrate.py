@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evenhand.bench.commands.shared import Json, examples
+from evenhand.bench.commands.shared import Json, Online, examples
 
 if TYPE_CHECKING:
     from evenhand.bench.anchor_calibration import Calibrated
@@ -34,6 +34,7 @@ def calibrate(
         Path | None,
         typer.Option(metavar="CSV", help="Write how good each judge is, for whom, and how steady."),
     ] = None,
+    online: Online = False,
     as_json: Json = False,
 ) -> None:
     """Measure the judges of a run on anchors, and say which of them may be corrected by that.
@@ -45,8 +46,10 @@ def calibrate(
     With --audit the judges are loaded and asked again about the anchors, under other crops, orders of options
     and wordings.
     """
+    from evenhand.bench import hub
     from evenhand.bench.anchor_calibration import calibrate_run
 
+    hub.permit(online)
     done = calibrate_run(run, anchors=anchors, out=out, audit=audit)
     if as_json:
         from evenhand.bench.console import write_json

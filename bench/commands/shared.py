@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
+Online = Annotated[
+    bool,
+    typer.Option("--online/--offline", help="Fetch models and weights that are not on this machine."),
+]
+
 
 def write_run(done: Run, *, as_json: bool) -> None:
     """Write the results of a finished run: JSON, or a table and the place of the report."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import open_clip
 import torch
+from huggingface_hub import constants
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -333,13 +334,24 @@ def checkpoint(model: str, tag: str, *, file: str | None = None) -> Checkpoint:
     try:
         # a tokenizer of its own, where the model has one, is fetched now rather than in the middle of a run
         open_clip.get_tokenizer(model)
-        found = weight_file(file) if file else Path(open_clip.download_pretrained(known))
+        found = weight_file(file) if file else _fetched(known)
     except (OSError, RuntimeError, ValueError) as fault:
         raise EvenhandError(
             f"weights of open_clip model {model!r} ({tag}) are not in the cache and cannot be fetched "
-            f"({first_line(fault)}); fetch them where there is a network, or give weights=FILE"
+            f"({first_line(fault)}); add --online where there is a network, or give weights=FILE"
         ) from fault
     return Checkpoint(model, found, known)
+
+
+def _fetched(known: Mapping[str, Any]) -> Path:
+    """The weights in the cache, or fetched into it."""
+    if constants.HF_HUB_OFFLINE and not known.get("hf_hub"):
+        # open_clip fetches these from a plain address, which the hub's switch does not stop.
+        cached = Path.home() / ".cache" / "clip" / Path(known["url"]).name
+        if not cached.is_file():
+            raise OSError(f"offline, and there is no {cached}")
+        return cached
+    return Path(open_clip.download_pretrained(known))
 
 
 def _version(source: Path | Checkpoint, settings: Any) -> str:

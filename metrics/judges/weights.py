@@ -42,7 +42,7 @@ def hub_folder(name: str, *, files: Sequence[str] = HUB_FILES) -> Path:
     except (OSError, ValueError) as fault:  # the hub's own errors are of these kinds
         raise EvenhandError(
             f"weights of {name!r} are not in the cache and cannot be fetched ({first_line(fault)}); "
-            "fetch them where there is a network, or give a local folder"
+            "add --online where there is a network, or give a local folder"
         ) from fault
 
 
