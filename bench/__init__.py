@@ -1,4 +1,4 @@
-"""The benchmark from Python: the same five verbs that the command line is made of.
+"""The benchmark from Python: the verbs that the command line is made of.
 
 >>> from evenhand.bench import load_suite
 >>> load_suite("mini-quick").model
@@ -13,21 +13,25 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evenhand.bench.comparison import compare
     from evenhand.bench.method_spec import load_method
     from evenhand.bench.models import load_model
     from evenhand.bench.result import Result
     from evenhand.bench.run import evaluate
     from evenhand.bench.suite import load_suite
+    from evenhand.bench.workspace import load_run
 
     load_result = Result.load
 
-__all__ = ["evaluate", "load_method", "load_model", "load_result", "load_suite"]
+__all__ = ["compare", "evaluate", "load_method", "load_model", "load_result", "load_run", "load_suite"]
 
 _HOMES = {
+    "compare": "evenhand.bench.comparison:compare",
     "evaluate": "evenhand.bench.run:evaluate",
     "load_method": "evenhand.bench.method_spec:load_method",
     "load_model": "evenhand.bench.models:load_model",
     "load_result": "evenhand.bench.result:Result.load",
+    "load_run": "evenhand.bench.workspace:load_run",
     "load_suite": "evenhand.bench.suite:load_suite",
 }
 

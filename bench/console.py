@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,20 +24,29 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         rows: Cells; lists and mappings are written in one line, nothing as "-".
     """
     console = Console()
-    table = Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, show_header=any(columns))
+    if console.is_terminal:
+        console.print(_table(columns, rows, box=SIMPLE_HEAD))
+        return
+    for line in plain_table(columns, rows):
+        typer.echo(line)
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """The lines of a table as aligned text, unwrapped; arguments as for :func:`write_table`."""
+    plain = Console(width=UNWRAPPED)
+    with plain.capture() as captured:
+        plain.print(_table(columns, rows, box=None))
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, box: Box | None) -> Table:
+    table = Table(box=box, pad_edge=False, show_header=any(columns))
     for place, column in enumerate(columns):
         numbers = all(type(row[place]) is int for row in rows)
         table.add_column(column, justify="right" if numbers else "left")
     for row in rows:
         table.add_row(*(Text(_text(cell)) for cell in row))
-    if console.is_terminal:
-        console.print(table)
-        return
-    plain = Console(width=UNWRAPPED)
-    with plain.capture() as captured:
-        plain.print(table)
-    for line in captured.get().splitlines():
-        typer.echo(line.rstrip())
+    return table
 
 
 def write_card(card: Mapping[str, Any]) -> None:

@@ -49,12 +49,12 @@ class MethodUse:
         return self.method.strength
 
 
-def parse_method(text: str, *, suite: Suite) -> MethodUse:
-    """The method that ``text`` names, with the suite's parameters overridden by those given.
+def parse_method(method: str | Method, *, suite: Suite) -> MethodUse:
+    """The method as it takes part in a run: the suite's parameters, overridden by those given.
 
     Args:
-        text: ``"mist"`` or ``"mist:step=0.3,rounds=5"``. Values are TOML values; what is not TOML is
-            taken as a string.
+        method: ``"mist"`` or ``"mist:step=0.3,rounds=5"``. Values are TOML values; what is not TOML is
+            taken as a string. Or a registered method, of which the parameters count that were set.
         suite: Its ``[methods.NAME]`` table gives the method's parameters on this suite.
 
     Raises:
@@ -65,9 +65,22 @@ def parse_method(text: str, *, suite: Suite) -> MethodUse:
     for table in suite.methods:
         if table not in known:
             raise unknown("method in the suite's [methods] table:", table, known)
-    name, given = spec_text.split(text, kind="method")
-    method = _build(name, {**suite.methods.get(name, {}), **given})
-    return MethodUse(label=spec_text.label(name, given), method=method)
+    name, given = _named(method)
+    built = _build(name, {**suite.methods.get(name, {}), **given})
+    return MethodUse(label=spec_text.label(name, given), method=built)
+
+
+def _named(method: str | Method) -> tuple[str, dict[str, Any]]:
+    """The name of a method and the parameters given."""
+    if isinstance(method, str):
+        return spec_text.split(method, kind="method")
+    name = method.info.name
+    if type(method) is not method_class(name):
+        raise EvenhandError(
+            f"method {name!r} is registered as another class than {type(method).__qualname__}; "
+            "register yours under a name of its own"
+        )
+    return name, method.model_dump(mode="json", exclude_unset=True)
 
 
 def load_method(text: str) -> Method:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -339,14 +339,14 @@ class Result(Model):
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def load(cls, path: Path) -> Result:
+    def load(cls, path: str | Path) -> Result:
         """Read a result file.
 
         Raises:
             EvenhandError: The file is missing, is not JSON, or does not follow the schema.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as fault:
             raise EvenhandError(f"result {path} cannot be read ({fault}); run the suite again") from fault
         version = data.get("schema_version") if isinstance(data, dict) else None
@@ -366,6 +366,8 @@ class Result(Model):
             for r in rows
         ]
         return "\n".join([head, *lines])
+
+    __repr__ = __str__
 
 
 class Timing(Model):
@@ -449,11 +451,37 @@ class Run(Model):
     timings: list[Timing]
     pictures: list[PictureRow]
 
+    def result(self, method: str) -> Result:
+        """The result of the method whose label this is.
+
+        Raises:
+            EvenhandError: The run has none (the nearest label is suggested).
+        """
+        found = {result.spec.method.label: result for result in self.results}
+        if method not in found:
+            raise unknown(f"method of run {self.folder}:", method, found)
+        return found[method]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The estimate rows of all methods as one data frame with a ``method`` column."""
+        import pandas as pd
+
+        return pd.concat([result.to_dataframe() for result in self.results], ignore_index=True)
+
+    def __str__(self) -> str:
+        from evenhand.bench.console import plain_table
+        from evenhand.bench.summary import summary
+
+        return "\n".join([f"run {self.folder}", *plain_table(*summary(self.results))])
+
+    __repr__ = __str__
+
 
 class PictureRow(Model):
     """One picture of a run with its panel labels, for the report's grids."""
 
-    path: str
+    path: str = Field(description="within the folder")
+    folder: str = Field(default="", description="that of its run, where pictures of several runs are shown")
     method: str
     prompt: str
     concept: str

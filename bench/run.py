@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -40,6 +41,9 @@ from evenhand.reports.strength import ranked
 BASE = "base"
 """The method that every other one is compared with; it takes part in every run."""
 
+if TYPE_CHECKING:
+    from evenhand.methods.base import Method
+
 
 @dataclass(frozen=True)
 class PlanRow:
@@ -58,12 +62,14 @@ class PlanRow:
     pictures: int
 
 
-def plan(suite: str | Suite, *, methods: Sequence[str] | None = None, limit: int = 0) -> list[PlanRow]:
+def plan(
+    suite: str | Suite, *, methods: Sequence[str | Method] | None = None, limit: int = 0
+) -> list[PlanRow]:
     """What a run would make, without making it; pictures of the methods' own loops come on top.
 
     Args:
         suite: Name of a suite, path of a TOML file, or a suite.
-        methods: Methods as on the command line; the suite's defaults if ``None``.
+        methods: Methods as for :func:`evaluate`; the suite's defaults if ``None``.
         limit: As for :func:`evaluate`.
     """
     resolved = resolve(suite, limit=limit)
@@ -80,8 +86,8 @@ def plan(suite: str | Suite, *, methods: Sequence[str] | None = None, limit: int
 def evaluate(
     suite: str | Suite,
     *,
-    methods: Sequence[str] | None = None,
-    out: Path | None = None,
+    methods: Sequence[str | Method] | None = None,
+    out: str | Path | None = None,
     limit: int = 0,
     progress: Progress | None = None,
 ) -> Run:
@@ -89,8 +95,9 @@ def evaluate(
 
     Args:
         suite: Name of a suite, path of a TOML file, or a suite.
-        methods: Methods as on the command line, such as ``"mist:step=0.3"``; the suite's defaults if
-            ``None``. The base model takes part in any case, as do methods that the folder has results of.
+        methods: Methods as on the command line, such as ``"mist:step=0.3"``, or as ``load_method`` gives
+            them; the suite's defaults if ``None``. What they leave open is the suite's. The base model takes
+            part in any case, as do methods that the folder has results of.
         out: The run's folder; ``runs/<suite>`` if ``None``.
         limit: At most this many prompts of every prompt set; 0 for all.
         progress: Told of every step.
@@ -103,7 +110,7 @@ def evaluate(
         IncompleteRunError: Some picture could not be made; the same call goes on.
     """
     resolved = resolve(suite, limit=limit)
-    folder = out or Path("runs") / (f"{resolved.name}-limit{limit}" if limit else resolved.name)
+    folder = Path(out or Path("runs", f"{resolved.name}-limit{limit}" if limit else resolved.name))
     uses = method_uses(resolved, methods)
     with locked(folder), quiet_loaders(), progress or Progress() as shown:
         work = Workspace(folder)
@@ -145,7 +152,7 @@ def resolve(suite: str | Suite, *, limit: int) -> Suite:
     return resolved.model_copy(update={"prompts": uses})
 
 
-def method_uses(suite: Suite, methods: Sequence[str] | None) -> list[MethodUse]:
+def method_uses(suite: Suite, methods: Sequence[str | Method] | None) -> list[MethodUse]:
     """The methods of a run, each once, the base model first.
 
     Raises:

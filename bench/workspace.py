@@ -205,13 +205,13 @@ class Workspace:
         write_atomically(self.root / "timing.json", (json.dumps(rows, indent=1) + "\n").encode())
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: str | Path) -> Run:
     """Everything a report needs of a finished run.
 
     Raises:
         EvenhandError: The folder is not a run, or it holds no result yet.
     """
-    work = Workspace(folder)
+    work = Workspace(Path(folder))
     work.owner()
     results = [Result.load(path) for path in work.result_paths()]
     if not results:

@@ -27,7 +27,7 @@ from evenhand.metrics.paired import ConceptDifference, FlipTest, measure_pairs
 from evenhand.metrics.rows import Difference, Measurement
 
 
-def compare(*runs: str | Path, out: Path | None = None) -> Comparison:
+def compare(*runs: str | Path, out: str | Path | None = None) -> Comparison:
     """Compare runs in pairs, by prompt and seed; nothing is generated or judged.
 
     Methods of the same name are compared with each other. Of the methods that only one of two runs has, each
@@ -50,7 +50,7 @@ def compare(*runs: str | Path, out: Path | None = None) -> Comparison:
     check_comparable(loaded)
     comparison = _compared(loaded)
     if out is not None:
-        write_atomically(out, comparison.to_html().encode())
+        write_atomically(Path(out), comparison.to_html().encode())
     return comparison
 
 
