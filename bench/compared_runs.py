@@ -78,8 +78,7 @@ class Compared:
                 f"run {self.work.root} has no picture table of {lost[0]!r}; run the same command again"
             )
         table = table[table["method"].isin(list(self.results))]
-        paths = [str(self.work.root / path) if path else "" for path in table["path"]]
-        return table.assign(method=table["method"].map(self.label), path=paths)
+        return table.assign(method=table["method"].map(self.label), folder=str(self.work.root))
 
     def label_table(self) -> pd.DataFrame:
         """The labels of the panel's judges and of the panel."""

@@ -89,9 +89,11 @@ def pool(runs: Sequence[Compared], *, scorer: bool) -> Pooled:
     labels = [rows[rows["key"].isin(set(table["key"]))] for rows, table in zip(labels, kept, strict=True)]
     vectors = [_vectors(run, table) if scorer else {} for run, table in zip(runs, kept, strict=True)]
     renamed = _told_apart(runs, kept, labels)
-    stacked = _stacked(labels, renamed)
+    pictures, stacked = _stacked(kept, renamed), _stacked(labels, renamed)
+    # The last bits of a score depend on the batch; one picture has one score.
+    pictures["alignment"] = pictures.groupby("key")["alignment"].transform("first")
     return Pooled(
-        pictures=_stacked(kept, renamed),
+        pictures=pictures,
         labels=stacked.drop_duplicates(["key", "judge", "attribute"], ignore_index=True),
         vectors={
             names.get(key, key): vector

@@ -250,8 +250,8 @@ def shown_pictures(pictures: pd.DataFrame, labels: pd.DataFrame) -> list[Picture
 
 
 def _picture_row(row: Mapping[Hashable, object], labels: dict[str, str]) -> PictureRow:
-    names = ("path", "method", "prompt", "concept", "kind", "seed_index")
-    return PictureRow.model_validate({name: row[name] for name in names} | {"labels": labels})
+    known = {name: row[name] for name in PictureRow.model_fields if name in row}
+    return PictureRow.model_validate(known | {"labels": labels})
 
 
 def merged(pictures: pd.DataFrame, table: Table) -> pd.DataFrame:

@@ -157,7 +157,7 @@ def _thumbnail(run: Run, row: PictureRow) -> Thumbnail:
     perceived = "" if row.kind == UNRELATED else "perceived: " + (", ".join(labels) or "not labelled")
     place = voice_of(run.results[0].spec).slot(None, row.seed_index)
     alt = "; ".join(filter(None, (f"{row.concept or row.prompt}, {row.method}, {place}", perceived)))
-    return Thumbnail(_embed(Path(run.folder) / row.path), alt, perceived)
+    return Thumbnail(_embed(Path(row.folder or run.folder) / row.path), alt, perceived)
 
 
 def _embed(path: Path) -> str:
