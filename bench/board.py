@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evenhand.bench.entry import BoardRow
 from evenhand.bench.entry_check import Checked, sound_entries
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.result import BoardRow, Result
+from evenhand.bench.result import Result
 from evenhand.bench.store import write_atomically
 from evenhand.metrics.uncertainty import rank_sets
 from evenhand.reports.board import front_pictures, render_leaderboard
@@ -94,6 +95,7 @@ def _row(one: Checked, failed: Mapping[str, list[str]], sets: Mapping[str, _Rank
         result=one.entry.result,
         timing=one.entry.timing,
         evidence=one.evidence,
+        verification=one.verification,
         rank_low=rank.low if rank else None,
         rank_high=rank.high if rank else None,
         tie_group=rank.tie if rank else "",

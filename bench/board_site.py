@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evenhand.bench.board import board_rows
+from evenhand.bench.entry import BoardRow
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.registry import SUITES
 from evenhand.bench.resources import load_confusion
-from evenhand.bench.result import BoardRow, ErrorRow
+from evenhand.bench.result import ErrorRow
 from evenhand.bench.store import write_atomically
 from evenhand.bench.suite import load_suite
 from evenhand.bench.workspace import load_run

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from evenhand.bench.entry import Entry, Evidence, Verification
 from evenhand.bench.entry_measure import differences, measured
 from evenhand.bench.entry_suite import KnownSuite, known_suite, unlike_the_suite
 from evenhand.bench.entry_tables import Tables, read_files, read_tables
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.method_spec import method_class
 from evenhand.bench.registry import METHODS
-from evenhand.bench.result import Entry, Evidence, MethodCard, Verification
+from evenhand.bench.result import MethodCard
 from evenhand.reports.published import (
     ENTRY_FILE,
     VERIFICATION_FILE,
@@ -29,10 +30,8 @@ from evenhand.reports.published import (
 from evenhand.reports.reading import BASE
 from evenhand.reports.strict_json import read_json
 
-LEAST_AGREEMENT = 0.98
-"""Share of the labels of a sample made again that must be the same where the pictures' bytes are not."""
-
-MOST_VERIFICATION_BYTES = 2**12
+MOST_VERIFICATION_BYTES = 2**16
+"""Largest ``verification.json``: one of a suite with a dozen judges has some thousand."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,18 @@ class Checked:
 
     Attributes:
         entry: The entry.
-        evidence: What stands behind its numbers.
+        verification: What was found when it was verified, if it was.
     """
 
     entry: Entry
-    evidence: Evidence
+    verification: Verification | None
+
+    @property
+    def evidence(self) -> Evidence:
+        """What stands behind its numbers."""
+        if not self.entry.files:
+            return "reported"
+        return "verified" if self.verification else "recomputed"
 
 
 def sound_entries(folder: Path) -> list[Checked]:
@@ -104,15 +110,8 @@ def _check_group(
         found_here = check.faults(path, entries[path])
         faults += [EvenhandError(f"entry {path.name!r}: {fault}") for fault in found_here]
         if not found_here:
-            sound[path] = Checked(entries[path], _evidence(path, entries[path]))
+            sound[path] = Checked(entries[path], _verification(path))
     return faults
-
-
-def _evidence(path: Path, entry: Entry) -> Evidence:
-    """What stands behind an entry without a fault."""
-    if not entry.files:
-        return "reported"
-    return "verified" if (path / VERIFICATION_FILE).exists() else "recomputed"
 
 
 @dataclass
@@ -127,7 +126,11 @@ class _GroupCheck:
 
     def faults(self, path: Path, entry: Entry) -> list[str]:
         """Every fault of an entry, each as a clause with a remedy."""
-        found = [*_card_faults(entry, self.base), *self._suite_faults(entry), *_verification_faults(path)]
+        found = [*_card_faults(entry, self.base), *self._suite_faults(entry)]
+        try:
+            _verification(path)
+        except EvenhandError as fault:
+            found.append(str(fault))
         if found or self.known is None or not entry.files:
             return found
         try:
@@ -200,24 +203,23 @@ def _declaration_faults(card: MethodCard) -> Iterator[str]:
         )
 
 
-def _verification_faults(path: Path) -> Iterator[str]:
+def _verification(path: Path) -> Verification | None:
+    """What lies beside the entry of a verification, read as a stranger's.
+
+    Raises:
+        EvenhandError: It is none, is of another state of the entry, or does not bear the entry out.
+    """
     file = path / VERIFICATION_FILE
     if not file.exists():
-        return
+        return None
+    data = read_json(file, most_bytes=MOST_VERIFICATION_BYTES)
     try:
-        found = Verification.model_validate(read_json(file, most_bytes=MOST_VERIFICATION_BYTES), strict=True)
+        found = Verification.model_validate(data, strict=True)
     except ValueError as fault:
-        yield f"{file.name} is not valid: {fault!s:.200}; verify the entry again"
-        return
-    except EvenhandError as fault:
-        yield str(fault)
-        return
+        reason = " ".join(str(fault).split())
+        raise EvenhandError(f"{file.name} is not valid ({reason:.200}); verify the entry again") from fault
     if found.entry != hashlib.sha256((path / ENTRY_FILE).read_bytes()).hexdigest():
-        yield f"{file.name} is about another state of the entry; verify it again"
-    if not agrees(found):
-        yield f"{file.name} says that the sample did not agree; remove the entry, or verify it again"
-
-
-def agrees(found: Verification) -> bool:
-    """Whether the sample bears the entry out: the same bytes, or nearly all labels the same."""
-    return found.same_bytes or found.same_labels >= LEAST_AGREEMENT * found.labels > 0
+        raise EvenhandError(f"{file.name} is of another state of the entry; verify it again")
+    if not found.agrees:
+        raise EvenhandError(f"{file.name} says that the sample did not agree; remove the entry")
+    return found

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from evenhand.bench.entry import Entry, EntryFile
 from evenhand.bench.entry_measure import measured, published
+from evenhand.bench.entry_scores import with_preservation
 from evenhand.bench.entry_suite import KnownSuite, known_suite
 from evenhand.bench.entry_tables import (
     LABELS_FILE,
     PICTURES_FILE,
-    PRESERVATION,
     Tables,
     files_of,
     first_rows,
@@ -25,12 +25,10 @@ from evenhand.bench.entry_tables import (
     tables_of,
 )
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.result import Entry, EntryFile, Result, Run
+from evenhand.bench.result import Result, Run
 from evenhand.bench.store import write_atomically
 from evenhand.bench.workspace import Workspace, load_run
-from evenhand.metrics.encode import encode
 from evenhand.metrics.panel import PANEL
-from evenhand.metrics.utility import preservation_distance
 from evenhand.reports.published import ENTRY_FILE, VERIFICATION_FILE, entry_name, load_entry, version_key
 from evenhand.reports.reading import BASE
 
@@ -144,20 +142,11 @@ class _Source:
     @cached_property
     def pictures(self) -> pd.DataFrame:
         """The picture table of all methods, with their distance to the base model's pictures."""
-        pictures, taxonomy = self.work.picture_table.read(), self.known.yardstick.attributes
-        first = self.labels["judge"] == self.known.suite.panel[0]
-        study = encode(pictures, self.labels[first], taxonomy=taxonomy)
         vectors = self.work.vectors.read()
-        if vectors.empty:
-            return pictures.assign(**{PRESERVATION: np.nan})
-        by_key = dict(zip(vectors["key"], vectors["vector"], strict=True))
-        distances = preservation_distance(study, by_key, base=BASE)
-        place = ["prompt_id", "seed_index"]
-        slots = [
-            study.slots[place].assign(method=method, **{PRESERVATION: row})
-            for method, row in zip(study.methods, distances, strict=True)
-        ]
-        return pictures.merge(pd.concat(slots), on=["method", *place], validate="one_to_one")
+        by_key = dict(zip(vectors["key"], vectors["vector"], strict=True)) if len(vectors) else {}
+        return with_preservation(
+            self.work.picture_table.read(), by_key, taxonomy=self.known.yardstick.taxonomy
+        )
 
     def _pixels(self, key: str) -> str:
         store = self.work.pictures

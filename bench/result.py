@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -378,69 +378,6 @@ class Timing(Model):
     generate_seconds: float = 0.0
     judge_seconds: float = 0.0
     machine: str = ""
-
-
-EntryFile = Literal["pictures.parquet", "labels.parquet"]
-"""The tables that an entry may have beside ``entry.json``, to recompute its estimates from."""
-
-Evidence = Literal["verified", "recomputed", "reported"]
-"""What stands behind an entry's numbers, the strongest first."""
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Entry(Model):
-    """A published row of the board: ``entry.json`` of a folder in ``reports/entries``."""
-
-    result: Result
-    timing: Timing | None = None
-    files: dict[EntryFile, Sha256] = Field(
-        default_factory=dict, description="the entry's tables; none where its numbers are only reported"
-    )
-
-    def to_json(self) -> str:
-        """Stable JSON without white space: the same entry gives the same bytes."""
-        data = self.model_dump(mode="json")
-        return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
-
-
-class Verification(Model):
-    """What came out when a sample of an entry's pictures was made again: ``verification.json``."""
-
-    entry: Sha256 = Field(description="SHA-256 of the entry.json that was verified")
-    evenhand: str
-    device: str
-    fitted: bool = Field(description="whether the intervention was fitted anew, not handed over")
-    same_intervention: bool = Field(description="whether it has the digest that the entry states")
-    seed: int = Field(description="seed of the sample")
-    pictures: int = Field(gt=0, description="pictures made again")
-    same_pictures: int = Field(ge=0, description="of these, with the same pixels to the last bit")
-    labels: int = Field(ge=0, description="labels given again, over judges and attributes")
-    same_labels: int = Field(ge=0)
-    furthest: Real = Field(description="largest difference of a probability")
-
-    @model_validator(mode="after")
-    def _adds_up(self) -> Self:
-        if self.same_pictures > self.pictures or self.same_labels > self.labels:
-            raise ValueError("more of the sample agrees than was looked at")
-        return self
-
-    @property
-    def same_bytes(self) -> bool:
-        """Whether every picture came out with the same bytes, and every label."""
-        return (self.same_pictures, self.same_labels) == (self.pictures, self.labels)
-
-
-class BoardRow(Model):
-    """One row of the public board, made from an entry by ``evenhand.bench.board``."""
-
-    result: Result
-    timing: Timing | None
-    evidence: Evidence = "reported"
-    rank_low: int | None = Field(default=None, description="ends of the rank set; none where not ranked")
-    rank_high: int | None = None
-    tie_group: str = ""
-    failed_gates: list[str] = Field(description="reasons why the row is listed below the line")
 
 
 class Run(Model):

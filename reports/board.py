@@ -5,22 +5,15 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
-from evenhand.bench.result import BoardRow
+from evenhand.bench.entry import BoardRow
 from evenhand.reports.charts import standalone
 from evenhand.reports.columns import Column, cell, escape, further_columns, ranking_columns
+from evenhand.reports.evidence import EVIDENCE
 from evenhand.reports.front import PRICES, standings
 from evenhand.reports.literature import NOT_RANKED, NUMBERS, protocols, summary_table
 from evenhand.reports.pareto import Plane, plane_picture, spoken
 from evenhand.reports.published import panel
-from evenhand.reports.ranking import (
-    EVIDENCE,
-    Ranking,
-    evidence,
-    layer_words,
-    rank_words,
-    rankings,
-    title_of,
-)
+from evenhand.reports.ranking import Ranking, layer_words, rank_words, rankings, title_of
 from evenhand.reports.reading import BASE, Reading
 from evenhand.reports.words import (
     NOT_MEASURED,
@@ -94,7 +87,7 @@ def _section(suite: Ranking, pictures: str) -> str:
     lines = []
     for place, row in enumerate(suite.rows):
         cells = [column.cells[place] for column in columns]
-        words = [_standing(row, drawn), evidence(row)]
+        words = [_standing(row, drawn), row.evidence]
         lines.append([str(place + 1), _name(row), _family(row), *cells, *words])
     titles = ["No.", "Method", "Family", *(column.title for column in columns), "Front", "Evidence"]
     pairs = list(zip(suite.rows, lines, strict=True))

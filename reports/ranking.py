@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evenhand.bench.result import BoardRow, Evidence, Result
+from evenhand.bench.entry import BoardRow
+from evenhand.bench.result import Result
 from evenhand.reports.front import layers, standings
 from evenhand.reports.pareto import Plane, planes
 from evenhand.reports.published import version_key
@@ -108,19 +109,6 @@ def layer_words(label: str, plane: Plane) -> str:
         return NOT_MEASURED
     open_first = standings(plane.points)[label] == "near"
     return f"{ordinal(layer)} (may be 1st)" if open_first else ordinal(layer)
-
-
-EVIDENCE: dict[Evidence, str] = {
-    "verified": "a sample of its pictures was made again from the intervention and agreed",
-    "recomputed": "its labels came with it, and every check of the board recomputes its numbers from them",
-    "reported": "its numbers are the submitter’s; no labels came with them",
-}
-"""What stands behind a row, the strongest first."""
-
-
-def evidence(row: BoardRow) -> Evidence:
-    """What stands behind the row: a word of ``EVIDENCE``."""
-    return row.evidence
 
 
 def _place(row: BoardRow, key: Key | None) -> tuple[bool, int, str, float, str]:

@@ -17,8 +17,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from evenhand.bench.entry import BoardRow
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.result import BoardRow, Run
+from evenhand.bench.result import Run
 from evenhand.reports import literature
 from evenhand.reports.published import version_key
 from evenhand.reports.ranking import Ranking, rankings

@@ -6,21 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evenhand.bench.result import BoardRow
+from evenhand.bench.entry import BoardRow
 from evenhand.reports.columns import Column, further_columns, ranking_columns
 from evenhand.reports.downloads import Download
+from evenhand.reports.evidence import EVIDENCE
 from evenhand.reports.figures import Figure
 from evenhand.reports.front import layers
 from evenhand.reports.pareto import Plane, price_of_fairness
 from evenhand.reports.published import panel
-from evenhand.reports.ranking import (
-    EVIDENCE,
-    Ranking,
-    evidence,
-    layer_words,
-    rank_words,
-    title_of,
-)
+from evenhand.reports.ranking import Ranking, layer_words, rank_words, title_of
 from evenhand.reports.reading import BASE
 from evenhand.reports.sections import LIMITS
 from evenhand.reports.site_map import SiteMap
@@ -152,7 +146,7 @@ def _line(ranking: Ranking, place: int, columns: Sequence[Column], pages: SiteMa
         Cell(rank_words(row), raw={"": row.rank_low}),
         *(estimated(column.rows[place]) for column in columns),
         *(_layer(card.label, plane) for plane in ranking.planes),
-        text(evidence(row)),
+        text(row.evidence),
         alert("not passed", *row.failed_gates) if row.failed_gates else text(_passed(row)),
     ]
     return Line(pages.method(ranking, row), family, cells)

@@ -6,16 +6,18 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from evenhand.bench.entry import BoardRow
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.result import BoardRow, Run
+from evenhand.bench.result import Run
 from evenhand.reports import sections
+from evenhand.reports.evidence import EVIDENCE, in_words
 from evenhand.reports.figures import Figure, by_judge, cells, overview
 from evenhand.reports.judges import dependence_table
 from evenhand.reports.method_table import cost_table, measures_table
 from evenhand.reports.pareto import DISTANCE, strengths
 from evenhand.reports.pictures import UNRELATED, before_and_after, strips
 from evenhand.reports.published import entry_name, version_key
-from evenhand.reports.ranking import EVIDENCE, Ranking, evidence, layer_words, rank_words, title_of
+from evenhand.reports.ranking import Ranking, layer_words, rank_words, title_of
 from evenhand.reports.reading import BASE, Reading, attribute_names
 from evenhand.reports.records import comparisons_download, estimates_download
 from evenhand.reports.share_figures import cell_map, group_shares
@@ -61,13 +63,19 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
         "version": version_terms(ranking),
         "provenance": sections.provenance_tables([row.result]),
         "notes": row.result.notes,
-        "evidence": (evidence(row), EVIDENCE[evidence(row)]),
+        "evidence": _evidence(row),
         "commands": _commands(ranking, row),
         "evenhand": row.result.environment.evenhand,
         "others": _elsewhere(ranking, row, pages),
         "entries": _entries(ranking, row, pages),
         "downloads": [estimates_download([own]), comparisons_download([own])],
     }
+
+
+def _evidence(row: BoardRow) -> list[str]:
+    """What stands behind the row, and what its verification found."""
+    found = [f"{sentence(row.evidence)}: {EVIDENCE[row.evidence]}."]
+    return [*found, f"{in_words(row.verification)}."] if row.verification else found
 
 
 def _beside_base(ranking: Ranking, own: Reading) -> list[Reading]:
@@ -103,7 +111,7 @@ def _facts(ranking: Ranking, own: Reading, row: BoardRow) -> list[tuple[str, str
         facts.append((with_interval(estimate), f"{DISTANCE}, {attribute(key.attributes)}; 0 is even"))
     for plane in ranking.planes:
         facts.append((layer_words(own.label, plane), f"front of fairness and {plane.price.kept}"))
-    return [*facts, (sentence(evidence(row)), "evidence behind the row")]
+    return [*facts, (sentence(row.evidence), "evidence behind the row")]
 
 
 def _figures(ranking: Ranking, own: Reading, shown: Sequence[Reading]) -> list[Figure]:

@@ -7,13 +7,17 @@ import importlib
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from evenhand.bench import evaluate
 from evenhand.bench.entry_submit import submit
+from evenhand.bench.entry_suite import KnownSuite, known_suite
+from evenhand.bench.entry_tables import Tables, files_of, read_tables
 from evenhand.bench.suite import Suite, load_suite, to_toml
+from evenhand.reports.published import load_entry
 
 METHODS = ("base", "mist", "random-attribute-prompt")
 MODULE = "evenhand_small_suite"
@@ -86,3 +90,18 @@ def replace_file(entry: Path, name: str, data: bytes) -> None:
     """Exchange a table for another, and state its hash, as a deliberate forger would."""
     (entry / name).write_bytes(data)
     change(entry, **{f"files__{name}": hashlib.sha256(data).hexdigest()})
+
+
+def tables(entry: Path) -> tuple[Tables, KnownSuite]:
+    """The tables of an entry and its suite."""
+    loaded = load_entry(entry)
+    known = known_suite(loaded.result.spec)
+    assert known is not None
+    return read_tables(entry, loaded, known), known
+
+
+def rewrite(entry: Path, edit: Callable[[Tables], Tables]) -> None:
+    """Change the tables as a forger would, with hashes that fit."""
+    own, known = tables(entry)
+    for name, data in files_of(edit(own), taxonomy=known.yardstick.taxonomy).items():
+        replace_file(entry, name, data)

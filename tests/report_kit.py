@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from evenhand.bench.entry import Entry
 from evenhand.bench.result import (
     AgreementRow,
     ComparisonRow,
     Cost,
     Coverage,
     CoverageRow,
-    Entry,
     Environment,
     EstimateRow,
     JudgeCard,

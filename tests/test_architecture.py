@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "metrics": {"evenhand.metrics", "evenhand.bench.errors"},
     "reports": {
         "evenhand.reports",
+        "evenhand.bench.entry",
         "evenhand.bench.errors",
         "evenhand.bench.result",
         "evenhand.bench.comparison_result",

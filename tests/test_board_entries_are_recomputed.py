@@ -5,14 +5,13 @@ import shutil
 
 import pandas as pd
 import pytest
-from entry_kit import METHODS, change, replace_file, small_entries, small_run
+from entry_kit import METHODS, change, replace_file, rewrite, small_entries, small_run, tables
 
 from evenhand.bench import board
 from evenhand.bench.entry_check import check_entries, sound_entries
 from evenhand.bench.entry_measure import published
 from evenhand.bench.entry_submit import submit
-from evenhand.bench.entry_suite import known_suite
-from evenhand.bench.entry_tables import Tables, files_of, read_tables
+from evenhand.bench.entry_tables import Tables
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import Result
 from evenhand.bench.store import PictureStore
@@ -29,19 +28,6 @@ def entries(tmp_path):
 
 def faults(entries):
     return [str(fault) for fault in check_entries(entries)[1]]
-
-
-def tables(entry):
-    loaded = load_entry(entry)
-    known = known_suite(loaded.result.spec)
-    return read_tables(entry, loaded, known), known
-
-
-def rewrite(entry, edit):
-    """Change the tables as a forger would, with hashes that fit."""
-    own, known = tables(entry)
-    for name, data in files_of(edit(own), taxonomy=known.yardstick.taxonomy).items():
-        replace_file(entry, name, data)
 
 
 def test_every_entry_of_a_registered_suite_comes_with_tables_and_is_recomputed(evenhand, entries):

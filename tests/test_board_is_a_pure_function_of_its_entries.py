@@ -6,8 +6,9 @@ import json
 import pytest
 from report_kit import BIAS, NAN, a_judge, a_result, a_spec, an_estimate
 
+from evenhand.bench.entry import BoardRow, Entry
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.result import BoardRow, Entry, Timing
+from evenhand.bench.result import Timing
 from evenhand.reports.board import render_leaderboard
 from evenhand.reports.columns import escape
 from evenhand.reports.gates import gates

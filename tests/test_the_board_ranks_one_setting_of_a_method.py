@@ -10,9 +10,10 @@ from price_kit import CONCEPTS, placed, swept
 from report_kit import JOINT, a_result, an_estimate, publish
 
 from evenhand.bench import board, entry_submit
+from evenhand.bench.entry import Entry
 from evenhand.bench.entry_check import sound_entries
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.result import Entry, Result, Run
+from evenhand.bench.result import Result, Run
 from evenhand.reports.board import front_pictures, render_leaderboard
 from evenhand.reports.published import ENTRY_FILE, entry_name
 

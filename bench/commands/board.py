@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from evenhand.bench.commands.shared import Online, examples
+from evenhand.bench.entry import SAMPLE
 from evenhand.bench.errors import EvenhandError
 
 app = typer.Typer(
@@ -83,7 +84,7 @@ def submit(
 )
 def verify(
     entry: Annotated[Path, typer.Argument(metavar="ENTRY", help="Folder of an entry with tables.")],
-    pictures: Annotated[int, typer.Option(metavar="N", help="Pictures that are made again.")] = 32,
+    pictures: Annotated[int, typer.Option(metavar="N", help="Pictures that are made again.")] = SAMPLE,
     seed: Annotated[
         int | None, typer.Option(min=0, metavar="S", help="Seed of the sample; drawn at random if not given.")
     ] = None,
@@ -102,9 +103,10 @@ def verify(
     """
     from evenhand.bench import entry_verify, hub
     from evenhand.bench.progress import Progress
+    from evenhand.reports.evidence import in_words
 
     hub.permit(online)
     found = entry_verify.verify(
         entry, pictures=pictures, seed=seed, run=run, intervention=intervention, progress=Progress()
     )
-    typer.echo(f"{entry.name} is verified: {entry_verify.in_words(found)}")
+    typer.echo(f"{entry.name} is verified: {in_words(found)}")
