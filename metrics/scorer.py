@@ -51,8 +51,12 @@ class ClipScorer:
             list(images), return_tensors="pt", input_data_format="channels_last"
         ).pixel_values
         model = self._model
-        pooled = in_batches(lambda batch: model.vision_model(batch).pooler_output, pixels.to(self._device))
-        return _unit(model.visual_projection(pooled))
+
+        def projected(batch: Tensor) -> Tensor:
+            vectors: Tensor = model.visual_projection(model.vision_model(batch).pooler_output)
+            return vectors
+
+        return _unit(in_batches(projected, pixels.to(self._device)))
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -62,8 +66,12 @@ class ClipScorer:
         options = {"padding": "max_length", "truncation": True, "max_length": length, "return_tensors": "pt"}
         # ids alone: CLIP is trained without a mask on the padding
         ids = self._tokenizer(list(texts), **options).input_ids
-        pooled = in_batches(lambda batch: model.text_model(batch).pooler_output, ids.to(self._device))
-        return _unit(model.text_projection(pooled))
+
+        def projected(batch: Tensor) -> Tensor:
+            vectors: Tensor = model.text_projection(model.text_model(batch).pooler_output)
+            return vectors
+
+        return _unit(in_batches(projected, ids.to(self._device)))
 
     def features(self, pixels: Tensor) -> Tensor:
         """Unit vectors ``(n, d)`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""

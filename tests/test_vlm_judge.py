@@ -59,6 +59,13 @@ def test_one_order_is_the_models_own_likelihood_of_each_letter(folder):
         np.testing.assert_allclose(shares, expected, atol=1e-5)
 
 
+def test_an_answer_does_not_depend_on_the_pictures_beside_it(folder):
+    judge = make(folder)
+    together = judge._letters(IMAGES, judge._prompt(TEXTS[0]), 3)
+    alone = [judge._letters(IMAGES[i : i + 1], judge._prompt(TEXTS[0]), 3) for i in range(len(IMAGES))]
+    assert (np.concatenate(alone) == together).all()
+
+
 def test_answers_are_averaged_over_the_orders_and_set_back_to_the_groups(folder):
     judge = make(folder, orders=2)
     what, _ = QUESTIONS["gender"]

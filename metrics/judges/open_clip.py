@@ -223,7 +223,7 @@ class OpenClipJudge(DifferentiableJudge):
     @torch.inference_mode()
     def _softmax(self, pictures: Tensor, texts: Tensor) -> NDArray[np.float64]:
         network, _, _ = self._model
-        logits = network.logit_scale.exp() * pictures @ texts.T
+        logits = in_batches(lambda batch: network.logit_scale.exp() * batch @ texts.T, pictures)
         shares: NDArray[np.float64] = logits.double().softmax(dim=1).cpu().numpy()
         return shares
 

@@ -166,7 +166,9 @@ class VlmJudge(Judge):
         network, processor = self._model
         parts = []
         for start in range(0, len(images), BATCH):
-            chunk = [Image.fromarray(image) for image in images[start : start + BATCH]]
+            asked = images[start : start + BATCH]
+            # Filled up: the rounding of a network depends on the size of the batch.
+            chunk = [Image.fromarray(image) for image in [*asked, *[asked[-1]] * (BATCH - len(asked))]]
             inputs = processor(
                 images=[[picture] for picture in chunk],
                 text=[prompt] * len(chunk),
@@ -174,7 +176,8 @@ class VlmJudge(Judge):
                 return_tensors="pt",
             )
             logits: Tensor = network(**inputs.to(self._device)).logits[:, -1].double()
-            parts.append(torch.stack([logits[:, ids].logsumexp(1) for ids in self._ids[:options]], 1))
+            letters = torch.stack([logits[:, ids].logsumexp(1) for ids in self._ids[:options]], 1)
+            parts.append(letters[: len(asked)])
         shares: NDArray[np.float64] = torch.cat(parts).softmax(dim=1).cpu().numpy()
         return shares
 
