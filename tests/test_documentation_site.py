@@ -21,7 +21,9 @@ KINDS_OF_PAGES = (
     "tutorial.html",
     "measurement.html",
     "api.html",
+    "cards/judges.html",
     "cards/metrics.html",
+    "methods/index.html",
     "methods/mist.html",
 )
 WRAPPED = "[...document.querySelectorAll('.md-content table')].every(t => t.closest('[tabindex]'))"
@@ -55,6 +57,15 @@ def test_a_page_is_accessible_and_asks_for_nothing_but_the_site(site, browser, n
             assert_no_requests(page, within=site)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert_accessible(page)
+
+
+@pytest.mark.parametrize("name", ["api.html", "methods/index.html", "tutorial.html"])
+def test_the_dark_page_is_accessible_too(site, browser, name):
+    with opened(browser, site / name) as page:
+        page.wait_for_function(WRAPPED)
+        page.get_by_title("Switch to the dark page").click()
+        assert page.evaluate("document.body.dataset.mdColorScheme") == "slate"
+        assert_accessible(page)
 
 
 class Page(HTMLParser):
