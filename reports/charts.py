@@ -19,11 +19,14 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup, escape
 
-WIDTH, RIGHT, LABEL, ROW_HEIGHT = 344, 18, 160, 16
+WIDTH, RIGHT, LABEL, ROW_HEIGHT = 344, 18, 172, 16
 """Pixels: a panel, the margin right of the axis, the widest space for labels, and one line."""
 
-LETTERS = (LABEL - 17) // 6
-"""Letters of a name that there is space for."""
+LETTER, BESIDE = 11, 13
+"""Pixels: the size of letters, and what lies on both sides of a name."""
+
+NARROW, WIDE = frozenset(" .,:;'|!()[]-/fijlrtI"), frozenset("mwMW@%&—…×")
+"""Letters that are much narrower, or wider, than others."""
 
 JOINER = "\u200d"
 """Makes one sign of two, as in most emoji of people."""
@@ -87,7 +90,7 @@ def draw(
         bars: Whether a bar leads from zero to each dot, as for shares of a whole.
     """
     rows = list(dict.fromkeys(dot.row for dot in dots))
-    left = min(LABEL, 17 + 6 * max(map(len, rows), default=0))
+    left = label_space(rows)
     pairs = len({(dot.row, dot.look) for dot in dots}) > len(rows)
     shift = {"open": -3, "full": 3} if pairs else {"open": 0, "full": 0}
     behind = [_bar(look, shift[look]) for look in SERIES] if bars else [_chance()]
@@ -114,7 +117,7 @@ def _lines(rows: Sequence[str]) -> alt.Y:
     return alt.Y("line:N", sort=keys, scale=alt.Scale(domain=keys, paddingInner=0), axis=named_axis(rows))
 
 
-def named_axis(rows: Sequence[str]) -> alt.Axis:
+def named_axis(rows: Sequence[str], *, grid: bool = True) -> alt.Axis:
     """The axis of lines that are numbered from zero, with their names.
 
     The renderer cannot measure letters and would cut a sign that is made of several in the middle. So the
@@ -128,16 +131,38 @@ def named_axis(rows: Sequence[str]) -> alt.Axis:
         labelPadding=9,
         ticks=False,
         domain=False,
-        grid=True,
+        grid=grid,
     )
 
 
 def shortened(name: str) -> str:
     """The name as far as there is space for it."""
-    kept = min(len(name), LETTERS - 1)
-    while 0 < kept < len(name) and (_joined(name[kept]) or name[kept - 1] == JOINER):
+    space = LABEL - BESIDE
+    if width_of(name) <= space:
+        return name
+    kept = len(name)
+    while kept and (width_of(name[:kept] + "…") > space or _joined(name[kept]) or name[kept - 1] == JOINER):
         kept -= 1
-    return name if len(name) <= LETTERS else name[:kept] + "…"
+    return name[:kept] + "…"
+
+
+def label_space(rows: Sequence[str]) -> int:
+    """Pixels left of the axis that the names of the lines take."""
+    return min(LABEL, BESIDE + math.ceil(max(map(width_of, rows), default=0)))
+
+
+def width_of(name: str) -> float:
+    """Pixels that a name takes, about, in DejaVu Sans: the widest of the fonts that pages fall back on."""
+    return LETTER * sum(map(_width, name))
+
+
+def _width(letter: str) -> float:
+    """The width of a letter relative to its size."""
+    if unicodedata.east_asian_width(letter) in "WF":
+        return 1.2
+    if letter in NARROW or letter in WIDE:
+        return 0.37 if letter in NARROW else 0.91
+    return 0.73 if letter.isupper() else 0.62
 
 
 def _joined(letter: str) -> bool:
@@ -191,8 +216,8 @@ def themed(chart: alt.LayerChart) -> alt.LayerChart:
         chart.configure(font="Arial, Helvetica, sans-serif", background="transparent", aria=False)
         .configure_view(stroke=None)
         .configure_axis(
-            labelFontSize=11,
-            titleFontSize=11,
+            labelFontSize=LETTER,
+            titleFontSize=LETTER,
             labelColor=INK,
             titleColor=INK,
             titleFontWeight="normal",

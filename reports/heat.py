@@ -15,7 +15,7 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup
 
-from evenhand.reports.charts import INK, LABEL, RIGHT, WIDTH, inline, named_axis, themed
+from evenhand.reports.charts import INK, RIGHT, WIDTH, inline, label_space, named_axis, themed
 
 TILE = 17
 """Height of a tile in pixels."""
@@ -59,7 +59,7 @@ def heat(tiles: Sequence[Tile], *, name: str, label: str) -> Markup:
     """
     rows = list(dict.fromkeys(tile.row for tile in tiles))
     columns = list(dict.fromkeys(tile.column for tile in tiles))
-    left = min(LABEL, 17 + 6 * max(map(len, rows), default=0))
+    left = label_space(rows)
     width = min(WIDTH - left - RIGHT, WIDEST * len(columns))
     keys = [str(place) for place in range(len(rows))]
     x = alt.X(
@@ -81,7 +81,7 @@ def heat(tiles: Sequence[Tile], *, name: str, label: str) -> Markup:
         "line:N",
         sort=keys,
         scale=alt.Scale(domain=keys, paddingInner=0.06, paddingOuter=0),
-        axis=named_axis(rows),
+        axis=named_axis(rows, grid=False),
     )
     chart = (
         alt.layer(*_layers(), data=alt.NamedData("tiles"))

@@ -39,6 +39,12 @@ CUT = """() => [...document.querySelectorAll('main *')]
   .filter(e => !e.closest('.scroll') && e.getClientRects().length)
   .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
 
+OUTSIDE = """() => [...document.querySelectorAll('svg.chart text')].filter(e => e.getClientRects().length)
+  .filter(e => {
+    const letters = e.getBoundingClientRect(), box = e.closest('svg').getBoundingClientRect();
+    return letters.left < box.left - 1 || letters.right > box.right + 1;
+  }).map(e => e.textContent)"""
+
 
 @contextmanager
 def opened(browser: Any, path: Path, *, width: int = DESKTOP, scripts: bool = True) -> Iterator[Any]:
@@ -131,4 +137,5 @@ def assert_layout_holds(page: Any) -> None:
     """Nothing sticks out of the window, and every letter can be read."""
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     assert page.evaluate(CUT) == []
+    assert page.evaluate(OUTSIDE) == []
     assert page.evaluate(SMALLEST) >= 10.5

@@ -146,7 +146,8 @@ def test_labels_do_not_cover_points_or_one_another():
     marks = [Mark(*pair, "near", "passed", str(n + 1)) for n, pair in enumerate(spans)]
     axes = frame(marks, cost="cost", distance="distance", percent=False)
     svg = str(scatter(marks, axes=axes, name="a", label="b"))
-    words = re.findall(r'translate\(([-\d.]+),([-\d.]+)\)"[^>]*font-weight="bold"[^>]*fill="#1f2933"', svg)
+    (numbers,) = re.findall(r'<g[^>]*font-weight="bold" fill="#1f2933">(.*?)</g>', svg)
+    words = re.findall(r"translate\(([-\d.]+),([-\d.]+)\)", numbers)
     places = [(float(x), float(y)) for x, y in words]
     assert len(places) == 14
     for n, (x, y) in enumerate(places):
