@@ -52,6 +52,16 @@ RunOut = Annotated[
     typer.Option("--out", metavar="DIR", help="Folder of the run.", show_default="runs/SUITE"),
 ]
 Limit = Annotated[int, typer.Option(min=0, metavar="N", help="At most N prompts of each set; 0 for all.")]
+Engine = Annotated[
+    str,
+    typer.Option(metavar="local|ray", help="Draw and judge on this machine, or on a Ray cluster."),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0, metavar="N", help="Workers that draw.", show_default="one per accelerator; of a CPU, all cores"
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be made, and make nothing.")]
 
 
@@ -89,6 +99,8 @@ def run(
     methods: Methods = None,
     out: RunOut = None,
     limit: Limit = 0,
+    engine: Engine = "local",
+    workers: Workers = 0,
     dry_run: DryRun = False,
     online: Online = False,
     as_json: Json = False,
@@ -105,7 +117,16 @@ def run(
     from evenhand.bench.run import evaluate
 
     hub.permit(online)
-    done = evaluate(suite, methods=methods, out=out, limit=limit, progress=Progress(quiet=as_json))
+    progress = Progress(quiet=as_json)
+    done = evaluate(
+        suite,
+        methods=methods,
+        out=out,
+        limit=limit,
+        engine=engine,
+        workers=workers,
+        progress=progress,
+    )
     write_run(done, as_json=as_json)
 
 

@@ -80,28 +80,44 @@ class Evaluation:
 
     def judge(self, pictures: pd.DataFrame, *, timed: Timed) -> pd.DataFrame:
         """Labels of every judge and the panel's vote for all pictures of people that are in the store."""
-        table = self.work.labels
-        known = table.read()
-        columns = ["key", "judge", "judge_version"]
-        done = set(known[columns].itertuples(index=False, name=None)) if len(known) else set()
+        done = self.labelled()
         people = pictures[pictures["kind"].isin(PERSON_KINDS) & (pictures["path"] != "")]
         for method, group in people.groupby("method", sort=False):
             keys = list(dict.fromkeys(group["key"]))
             self.progress.start(f"{method}: judge", len(keys) * len(self.judges))
             with timed(str(method)):
-                for judge in self.judges.values():
+                for name, judge in self.judges.items():
                     judge_pictures(
                         judge,
                         keys=keys,
                         attributes=self.yardstick.attributes,
                         store=self.work.pictures,
-                        table=table,
-                        done=done,
+                        table=self.work.labels,
                         progress=self.progress,
+                        done=done[name],
                     )
-                    done |= {(key, judge.info.name, judge.info.version) for key in keys}
+                    done[name].update(keys)
             self.progress.finish()
         return self._labels(set(people["key"]))
+
+    def labelled(self) -> dict[str, set[str]]:
+        """The keys that every judge, in the version that is here, has labelled."""
+        known = self.work.labels.read()
+        if not len(known):
+            return {name: set() for name in self.judges}
+        named = known.groupby(["judge", "judge_version"], sort=False)["key"]
+        keys = {pair: set(found) for pair, found in named}
+        return {
+            name: keys.get((judge.info.name, judge.info.version), set())
+            for name, judge in self.judges.items()
+        }
+
+    def embedded(self) -> set[str]:
+        """The keys that the scorer, in the version that is here, has embedded."""
+        known = self.work.vectors.read()
+        if self.scorer is None or not len(known):
+            return set()
+        return set(known.loc[known["scorer"] == self.scorer.version, "key"])
 
     def _labels(self, keys: set[str]) -> pd.DataFrame:
         table = self.work.labels
@@ -121,12 +137,10 @@ class Evaluation:
         if self.scorer is None:
             return {}
         scorer, table = self.scorer, self.work.vectors
-        known = table.read()
-        done = set(known[known["scorer"] == scorer.version]["key"]) if len(known) else set()
         there = pictures["path"] != ""
         keys = list(dict.fromkeys(pictures.loc[there, "key"]))
         self.progress.start("embed", len(keys))
-        embed_pictures(scorer, keys=keys, store=self.work.pictures, table=table, done=done)
+        embed_pictures(scorer, keys=keys, store=self.work.pictures, table=table, done=self.embedded())
         self.progress.finish()
         rows = table.read()
         table.finish(rows)

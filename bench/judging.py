@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 import numpy as np
 import pandas as pd
@@ -50,8 +50,8 @@ def judge_pictures(
     attributes: Taxonomies,
     store: PictureStore,
     table: Table,
-    done: set[tuple[str, str, str]],
     progress: Progress,
+    done: Set[str] = frozenset(),
 ) -> None:
     """Label every picture of ``keys`` that this judge, in this version, has not labelled yet.
 
@@ -61,11 +61,11 @@ def judge_pictures(
         attributes: The suite's taxonomies.
         store: Where the pictures lie.
         table: Where the labels go.
-        done: Triples (key, judge, version) that are in the table already.
         progress: Told of every picture.
+        done: Keys that it has labelled.
     """
     info = judge.info
-    missing = [key for key in keys if (key, info.name, info.version) not in done]
+    missing = [key for key in keys if key not in done]
     progress.advance(len(keys) - len(missing))
     for chunk, images, broken in picture_chunks(missing, store):
         names = [name for name in attributes if name in info.taxonomies]
@@ -88,9 +88,14 @@ def judge_pictures(
 
 
 def embed_pictures(
-    scorer: ClipScorer, *, keys: Sequence[str], store: PictureStore, table: Table, done: set[str]
+    scorer: ClipScorer,
+    *,
+    keys: Sequence[str],
+    store: PictureStore,
+    table: Table,
+    done: Set[str] = frozenset(),
 ) -> None:
-    """Store the unit image vector of every picture that has none yet."""
+    """Store the unit image vector of every picture of ``keys`` that is not among those ``done``."""
     for chunk, images, _ in picture_chunks([key for key in keys if key not in done], store):
         vectors = list(scorer.embed(images).astype(np.float32))
         table.append(pd.DataFrame({"key": chunk, "scorer": scorer.version, "vector": vectors}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from evenhand.bench.engines import check_engine, hire
+from evenhand.bench.engines.ahead import Ahead
+from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.evaluation import Evaluation, Vectors
 from evenhand.bench.fitting import CountedJudge, CountedSample, Fitted, fit
-from evenhand.bench.generate import Drawing, picture_rows
+from evenhand.bench.generate import Drawing, Job, picture_rows
 from evenhand.bench.method_spec import MethodUse, parse_method
 from evenhand.bench.models import Model, load_model, quiet_loaders
 from evenhand.bench.plan import Item, concepts, make_plan
@@ -38,11 +41,11 @@ from evenhand.bench.yardstick import Yardstick
 from evenhand.metrics.scorer import ClipScorer
 from evenhand.reports.strength import ranked
 
-BASE = "base"
-"""The method that every other one is compared with; it takes part in every run."""
-
 if TYPE_CHECKING:
     from evenhand.methods.base import Method
+
+BASE = "base"
+"""The method that every other one is compared with; it takes part in every run."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ def evaluate(
     methods: Sequence[str | Method] | None = None,
     out: str | Path | None = None,
     limit: int = 0,
+    engine: str = "local",
+    workers: int = 0,
     progress: Progress | None = None,
 ) -> Run:
     """Run methods on a suite and write results and report; a second call makes nothing again.
@@ -100,6 +105,9 @@ def evaluate(
             part in any case, as do methods that the folder has results of.
         out: The run's folder; ``runs/<suite>`` if ``None``.
         limit: At most this many prompts of every prompt set; 0 for all.
+        engine: Where pictures are drawn and judged: one of :data:`evenhand.bench.engines.ENGINES`. The bytes
+            are the same.
+        workers: Workers that draw; 0 for one per accelerator, or on the CPU for this process alone.
         progress: Told of every step.
 
     Returns:
@@ -109,6 +117,7 @@ def evaluate(
         EvenhandError: A fault the user can mend.
         IncompleteRunError: Some picture could not be made; the same call goes on.
     """
+    check_engine(engine, workers=workers)
     resolved = resolve(suite, limit=limit)
     folder = Path(out or Path("runs", f"{resolved.name}-limit{limit}" if limit else resolved.name))
     uses = method_uses(resolved, methods)
@@ -117,7 +126,7 @@ def evaluate(
         work.check(resolved)
         labels = [use.label for use in uses]
         uses = method_uses(resolved, [*labels, *_earlier(work, labels)])
-        session = _Session(resolved, uses, work, shown)
+        session = _Session(resolved, uses, work, shown, engine, workers)
         session.load()
         work.claim(resolved)
         with work.at_work(f"run of suite {resolved.name} with {', '.join(use.label for use in uses)}"):
@@ -177,6 +186,8 @@ class _Session:
     uses: list[MethodUse]
     work: Workspace
     progress: Progress
+    engine: str
+    workers: int
 
     def load(self) -> None:
         """Load all that the suite names, so that a fault in it shows before the folder is taken."""
@@ -192,7 +203,10 @@ class _Session:
     def run(self) -> None:
         """Every phase in order; each finds what an earlier, interrupted session left."""
         fitted = {use.label: self._fit(use) for use in self.uses}
-        tables = [self._draw(use, fitted[use.label]) for use in self.uses]
+        drawings = {use.label: self._drawing(fitted[use.label]) for use in self.uses}
+        jobs = {label: drawing.jobs(self.items) for label, drawing in drawings.items()}
+        self._work_ahead(jobs)
+        tables = [self._draw(label, drawing, jobs[label]) for label, drawing in drawings.items()]
         pictures = pd.concat(tables, ignore_index=True)
         labels = self.evaluation.judge(pictures, timed=partial(self._timed, "judge_seconds"))
         vectors = self.evaluation.embed(pictures)
@@ -254,14 +268,31 @@ class _Session:
         self.progress.finish()
         return fitted
 
-    def _draw(self, use: MethodUse, fitted: Fitted) -> pd.DataFrame:
-        drawing = Drawing(fitted.intervention, sampler=self.sampler, protocol=self.protocol)
-        jobs = drawing.jobs(self.items)
-        self.progress.start(f"{use.label}: generate", len(jobs))
-        with self._timed("generate_seconds", use.label):
+    def _drawing(self, fitted: Fitted) -> Drawing:
+        return Drawing(fitted.intervention, sampler=self.sampler, protocol=self.protocol)
+
+    def _work_ahead(self, jobs: Mapping[str, list[Job]]) -> None:
+        """Let the engine's workers, if there are any, make what is missing; the phases then find it made."""
+        assignment = Assignment(
+            run=self.work.root.resolve(),
+            revision=self.model.revision,
+            methods={use.label: type(use.method) for use in self.uses},
+            steering=self.evaluation.steering,
+        )
+        crew = hire(self.engine, workers=self.workers, device=self.model.device, assignment=assignment)
+        if crew is None:
+            return
+        spend = partial(self.work.spend, machine=machine(self.model.device))
+        ahead = Ahead(jobs, self.evaluation, batch=self.suite.protocol.batch, spend=spend)
+        with crew:
+            ahead.make(crew)
+
+    def _draw(self, label: str, drawing: Drawing, jobs: list[Job]) -> pd.DataFrame:
+        self.progress.start(f"{label}: generate", len(jobs))
+        with self._timed("generate_seconds", label):
             statuses = drawing.draw(jobs, store=self.work.pictures, progress=self.progress)
         self.progress.finish()
-        return picture_rows(use.label, jobs, statuses, self.work.pictures)
+        return picture_rows(label, jobs, statuses, self.work.pictures)
 
     def _measure(
         self,

@@ -49,9 +49,18 @@ def _turned(branches: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
 
 
 class Sampler:
-    """Draws pictures of a model under a protocol."""
+    """Draws pictures of a model under a protocol.
 
-    def __init__(self, model: Model, protocol: Protocol) -> None:
+    Args:
+        model: The model.
+        protocol: The protocol.
+        cores: Batches that are drawn at a time on the CPU; all of the machine's cores if ``None``.
+
+    Raises:
+        EvenhandError: The model draws clips.
+    """
+
+    def __init__(self, model: Model, protocol: Protocol, *, cores: int | None = None) -> None:
         import diffusers
 
         if model.family == "video":
@@ -61,6 +70,7 @@ class Sampler:
             )
         self.model = model
         self.protocol = protocol
+        self._cores = cores or os.cpu_count() or 1
         self._scheduler = getattr(diffusers, SOLVERS[protocol.solver]).from_config(model.scheduler.config)
         scale = 2 ** (len(model.vae.config.block_out_channels) - 1)
         channels = model.unet.config.in_channels
@@ -131,7 +141,7 @@ class Sampler:
         if self.model.device.type != "cpu":
             yield from (task() for task in tasks)
             return
-        cores = os.cpu_count() or 1
+        cores = self._cores
         threads = torch.get_num_threads()
         self._stopped.clear()
         try:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -44,9 +45,9 @@ class Workspace:
 
     root: Path
 
-    @property
+    @cached_property
     def pictures(self) -> PictureStore:
-        """The content-addressed pictures."""
+        """The content-addressed pictures; one object, which remembers what it has found whole."""
         return PictureStore(self.root / "pictures")
 
     @property
@@ -193,11 +194,15 @@ class Workspace:
         try:
             yield
         finally:
-            timings = self.timings()
-            timing = timings.get(label, Timing(method=label, machine=machine))
-            seconds = getattr(timing, phase) + time.monotonic() - begun
-            timings[label] = timing.model_copy(update={phase: round(seconds, 1)})
-            self.write_timings(timings)
+            self.spend(phase, label, time.monotonic() - begun, machine=machine)
+
+    def spend(self, phase: Phase, label: str, seconds: float, *, machine: str) -> None:
+        """Add seconds of a phase to ``timing.json``."""
+        timings = self.timings()
+        timing = timings.get(label, Timing(method=label, machine=machine))
+        total = round(getattr(timing, phase) + seconds, 1)
+        timings[label] = timing.model_copy(update={phase: total})
+        self.write_timings(timings)
 
     def write_timings(self, timings: dict[str, Timing]) -> None:
         """Replace ``timing.json``."""

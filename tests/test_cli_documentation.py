@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 ONLINE = ("--online", "--offline")
 COMMANDS = {
-    ("run",): {"--method", "--out", "--limit", "--dry-run", *ONLINE, "--json"},
+    ("run",): {"--method", "--out", "--limit", "--engine", "--workers", "--dry-run", *ONLINE, "--json"},
     ("report",): set(),
     ("list",): {"--json"},
     ("show",): {"--json"},

@@ -1,0 +1,121 @@
+"""Several processes, and a Ray cluster, leave the bytes of a run in one process, also when workers die."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evenhand.bench import evaluate
+from evenhand.bench.engines.worker import Assignment, DrawBlock, JudgeBlock, Worker
+from evenhand.bench.errors import EvenhandError
+
+TINY = Path(__file__).with_name("tiny_suite.toml")
+CLOCKED = {".lock", "run.log", "timing.json", "report.html", "index.txt"}
+
+CODE = """
+import os, signal, sys
+from pathlib import Path
+from evenhand.bench import evaluate
+from evenhand.bench.progress import Progress
+
+def workers():
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (place / "cmdline").read_bytes()
+            ours = (place / "cwd").readlink() == Path.cwd()
+        except OSError:
+            continue
+        if ours and (b"ray::Worker" in words or b"multiprocessing.spawn" in words):
+            yield int(place.name)
+
+class Murderous(Progress):
+    killed = 0
+
+    def advance(self, n=1):
+        super().advance(n)
+        if "generate and judge" in self._label and not self.killed:
+            for pid in workers():
+                os.kill(pid, signal.SIGKILL)
+                self.killed += 1
+
+if __name__ == "__main__":
+    progress = Murderous()
+    suite, out, engine = sys.argv[1:]
+    evaluate(suite, methods=["mist"], out=Path(out), engine=engine, workers=2, progress=progress)
+    assert progress.killed >= 1
+"""
+
+
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in CLOCKED)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A run in one process."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    evaluate(str(TINY), methods=["mist"], out=folder)
+    return contents(folder)
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "local",
+        pytest.param(
+            "ray",
+            marks=pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs evenhand[ray]"),
+        ),
+    ],
+)
+def test_workers_killed_amid_a_run_change_no_byte(alone, tmp_path, engine):
+    script, folder = tmp_path / "script.py", tmp_path / "run"
+    script.write_text(CODE)
+    command = [sys.executable, str(script), str(TINY), str(folder), engine]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "what it had is done again" in done.stderr
+    found = contents(folder)
+    assert found.keys() == alone.keys()
+    assert {name for name in alone if found[name] != alone[name]} == set()
+    # The workers made all of it: the run itself found nothing left to draw.
+    assert "all methods: generate and judge: 80 of 80" in (folder / "run.log").read_text()
+
+
+def test_an_unknown_engine_or_a_wrong_number_is_refused_at_once(evenhand, tmp_path):
+    done = evenhand("run", TINY, "--engine", "rays", "--out", tmp_path / "run")
+    assert done.code == 2 and "unknown engine 'rays'; did you mean 'ray'?" in done.err
+    done = evenhand("run", TINY, "--workers", -1, "--out", tmp_path / "run")
+    assert done.code == 2 and "--workers" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_ray_that_is_not_installed_is_named_with_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(EvenhandError, match=r"pip install 'evenhand\[ray\]'"):
+        evaluate(str(TINY), out=tmp_path / "run", engine="ray")
+
+
+def answer(block=None, **assigned):
+    worker = Worker(Assignment(**assigned), cores=1)
+    fault = worker.answer(block or JudgeBlock("base", {}))
+    assert isinstance(fault, EvenhandError)
+    return str(fault)
+
+
+def test_a_machine_without_the_folder_or_with_other_packages_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "has no folder" in answer(run=tmp_path / "missing")
+    assert "torch" in answer(run=tmp_path, packages={"torch": "0.0"})
+
+
+def test_a_machine_with_another_model_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "suite.toml").write_bytes(TINY.read_bytes())
+    message = answer(DrawBlock("base", "", ()), run=tmp_path, revision="0" * 64)
+    assert "model 'mini' is another one on a worker's machine" in message
