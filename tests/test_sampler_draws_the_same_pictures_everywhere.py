@@ -8,6 +8,7 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
 from evenhand.bench.models import MINI, load_model
+from evenhand.bench.plan import picture_key
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol
 from evenhand.methods.base import Intervention
@@ -49,6 +50,19 @@ def test_a_picture_does_not_depend_on_its_batch(sampler):
     together = sampler(PROMPTS, [1, 2, 3, 4, 5])
     alone = sampler(PROMPTS[3:4], [4])
     assert (together[3] == alone[0]).all()
+
+
+def test_another_size_of_the_batch_changes_the_last_bit_at_most_and_so_the_key(model, sampler):
+    protocol = PROTOCOL.model_copy(update={"batch": 1})
+    single = Sampler(model, protocol)(PROMPTS, [1, 2, 3, 4, 5])
+    assert np.abs(single.astype(int) - sampler(PROMPTS, [1, 2, 3, 4, 5])).max() <= 1
+    keys = {
+        picture_key(
+            model=model.revision, protocol=each.model_dump_json(), intervention="", prompt="a CEO", seed=3
+        )
+        for each in (PROTOCOL, protocol)
+    }
+    assert len(keys) == 2
 
 
 def test_other_seeds_give_other_pictures(sampler):
