@@ -12,6 +12,7 @@ import pytest
 from documents_kit import ROOT
 from page_checks import DESKTOP, PHONE, assert_accessible, assert_no_requests, opened
 
+from evenhand import bench
 from evenhand.bench import catalogue
 from evenhand.bench.registry import JUDGES, METHODS
 from evenhand.bench.result import Result
@@ -130,6 +131,12 @@ def test_every_method_has_a_card_made_from_what_it_says_of_itself(site, pages, n
 @pytest.mark.parametrize("name", JUDGES.names())
 def test_every_judge_has_a_card_with_an_address(pages, name):
     assert name in pages["cards/judges.html"].anchors
+
+
+@pytest.mark.parametrize("name", bench.__all__)
+def test_every_function_that_the_package_offers_is_on_the_page_of_the_api(pages, name):
+    offered = getattr(bench, name)
+    assert f"{offered.__module__}.{offered.__qualname__}" in pages["api.html"].anchors
 
 
 @pytest.mark.parametrize("kind", ["judges", "metrics", "prompts", "suites"])
