@@ -41,6 +41,8 @@ _BLANK = _SEAL + b"0" * 64
 INDEX = "index.txt"
 """The file beside the pictures that tells which were found whole; it goes by a clock and is no result."""
 
+_KEY_FORM = re.compile(r"\w+")
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
@@ -97,7 +99,13 @@ class PictureStore:
         self.root = root
 
     def path(self, key: str) -> Path:
-        """Where the picture with this key lies or will lie."""
+        """Where the picture with this key lies or will lie.
+
+        Raises:
+            EvenhandError: The key is none; a stranger's table could lead out of the folder by it.
+        """
+        if not _KEY_FORM.fullmatch(key):
+            raise EvenhandError(f"{key!r:.60} is no key of a picture; make the tables of the run again")
         return self.root / key[:2] / f"{key}.png"
 
     def put(self, key: str, image: Images, *, status: str = "ok") -> None:

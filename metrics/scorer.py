@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
 from evenhand.metrics.judges.base import Images
-from evenhand.metrics.judges.folder import in_batches, require, version
+from evenhand.metrics.judges.folder import in_batches, loading, require, version
 from evenhand.metrics.judges.pixels import shown
 
 _ROUNDING = 4e-3
@@ -103,16 +103,19 @@ class ClipScorer:
     # Not in inference mode, whatever the caller's: gradients flow through it to what a method trains.
     @torch.inference_mode(mode=False)
     def _model(self) -> Any:
-        network = CLIPModel.from_pretrained(self._folder, use_safetensors=True)
+        with loading(self._folder):
+            network = CLIPModel.from_pretrained(self._folder, use_safetensors=True)
         return network.float().eval().requires_grad_(False).to(self._device)
 
     @cached_property
     def _processor(self) -> Any:
-        return AutoImageProcessor.from_pretrained(self._folder, trust_remote_code=False)
+        with loading(self._folder):
+            return AutoImageProcessor.from_pretrained(self._folder, trust_remote_code=False)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return AutoTokenizer.from_pretrained(self._folder, trust_remote_code=False)
+        with loading(self._folder):
+            return AutoTokenizer.from_pretrained(self._folder, trust_remote_code=False)
 
 
 def _parameters(encoder: nn.Module) -> dict[str, Tensor]:

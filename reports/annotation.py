@@ -18,9 +18,10 @@ from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.reports.picture_file import read_picture
 
 LONGEST = 768
 """Longest side of an embedded picture in pixels; smaller ones keep their size."""
@@ -150,11 +151,7 @@ def embed(path: Path) -> tuple[str, bytes]:
     Raises:
         EvenhandError: The picture cannot be read.
     """
-    try:
-        with Image.open(path) as file:
-            picture = file.convert("RGB")
-    except (OSError, UnidentifiedImageError) as fault:
-        raise EvenhandError(f"picture {path} cannot be read ({fault}); run the suite again") from fault
+    picture = read_picture(path)
     picture.info.clear()
     small = max(picture.size) <= LOSSLESS
     picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)

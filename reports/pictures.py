@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import PictureRow, Run
+from evenhand.reports.picture_file import read_picture
 from evenhand.reports.reading import Reading, attribute_names, base_of
 from evenhand.reports.voice import voice_of
 from evenhand.reports.words import KINDS, attribute, with_interval
@@ -157,19 +157,13 @@ def _thumbnail(run: Run, row: PictureRow) -> Thumbnail:
     perceived = "" if row.kind == UNRELATED else "perceived: " + (", ".join(labels) or "not labelled")
     place = voice_of(run.results[0].spec).slot(None, row.seed_index)
     alt = "; ".join(filter(None, (f"{row.concept or row.prompt}, {row.method}, {place}", perceived)))
-    return Thumbnail(_embed(Path(row.folder or run.folder) / row.path), alt, perceived)
+    folder = Path(row.folder or run.folder)
+    return Thumbnail(_embed(read_picture(folder / row.path, folder=folder)), alt, perceived)
 
 
-def _embed(path: Path) -> str:
+def _embed(picture: Image.Image) -> str:
     """The picture as a ``data:`` address, scaled down to a thumbnail."""
-    try:
-        with Image.open(path) as picture:
-            small = picture.convert("RGB")
-    except (OSError, UnidentifiedImageError) as fault:
-        raise EvenhandError(
-            f"picture {path} cannot be read ({fault}); run the suite again to make it"
-        ) from fault
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    small.save(out, "WEBP", quality=82, method=6)
+    picture.save(out, "WEBP", quality=82, method=6)
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()

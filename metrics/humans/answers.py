@@ -58,6 +58,10 @@ ONE_LABEL = 0.95
 FEWEST_FOR_FLAG = 20
 """An annotator who gives one label to more than this share of at least so many pictures is flagged."""
 
+_NOTES = ("batch_id", "form_version", "timestamp")
+"""Columns that are kept as they are. They go into files that people open in spreadsheets, where a sign at the
+start of a cell begins a formula."""
+
 _SYNONYMS = (
     ("woman", "female", "feminine", "women"),
     ("man", "male", "masculine", "men"),
@@ -147,11 +151,16 @@ def _parse(
     row: Mapping[str, str], *, known: Mapping[str, str], taxonomy: Mapping[str, Sequence[str]]
 ) -> dict[str, object]:
     annotator = row["annotator_id"].strip()
-    if not re.fullmatch(r"[\w.@+-]{1,64}", annotator) or annotator == "aggregate":
+    if not re.fullmatch(r"\w[\w.@+-]{0,63}", annotator) or annotator == "aggregate":
         raise EvenhandError(
             f"annotator {annotator!r} is no annotator id; use up to 64 letters, digits, '-' and '_', "
-            "and not 'aggregate'"
+            "no sign first, and not 'aggregate'"
         )
+    for column in _NOTES:
+        if not re.fullmatch(r"(?:\w[\w .:+/-]{0,99})?", row[column]):
+            raise EvenhandError(
+                f"{column} is {row[column]!r:.60}; leave it empty, or begin with a letter or digit"
+            )
     image = row["image_id"].strip()
     if image not in known:
         raise EvenhandError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.judges.weights import first_line
 
 HASHED = (".json", ".safetensors", ".txt", ".model")
 """Suffixes of the files that decide what a judge answers: weights, configuration, tokenizer."""
@@ -35,6 +37,26 @@ def require(folder: Path, files: Sequence[str]) -> None:
         raise EvenhandError(
             f"model folder {str(folder)!r} lacks {', '.join(missing)}; download it again in full"
         )
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """Within the context a library makes something of a folder.
+
+    The libraries check a stranger's files little: what is wrong in them raises whatever its first use does.
+
+    Raises:
+        EvenhandError: Anything went wrong.
+    """
+    try:
+        yield
+    except EvenhandError:
+        raise
+    except Exception as fault:
+        raise EvenhandError(
+            f"model folder {str(folder)!r} cannot be loaded ({first_line(fault)}); give a complete folder "
+            "with safetensors weights that needs no code of its own"
+        ) from fault
 
 
 def version(folders: Sequence[Path], settings: Any) -> str:

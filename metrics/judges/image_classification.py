@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassi
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
-from evenhand.metrics.judges.folder import in_batches, require, version
+from evenhand.metrics.judges.folder import in_batches, loading, require, version
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.judges.weights import best_device, hub_folder
@@ -109,10 +109,11 @@ class ImageClassificationJudge(Judge):
         return {folder: self._load(folder) for folder in folders}
 
     def _load(self, folder: Path) -> tuple[Any, Any]:
-        network = AutoModelForImageClassification.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False
-        )
-        processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+        with loading(folder):
+            network = AutoModelForImageClassification.from_pretrained(
+                folder, use_safetensors=True, trust_remote_code=False
+            )
+            processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
         return processor, network.float().eval().to(self._device)
 
     @torch.inference_mode()
@@ -205,8 +206,9 @@ def _pair(text: str) -> tuple[str, str]:
 def _class_names(folder: Path) -> list[str]:
     """The network's class names, in the order of its outputs."""
     require(folder, FILES)
-    names: Mapping[int, str] = AutoConfig.from_pretrained(folder, trust_remote_code=False).id2label
-    return [names[index] for index in range(len(names))]
+    with loading(folder):
+        names: Mapping[int, str] = AutoConfig.from_pretrained(folder, trust_remote_code=False).id2label
+        return [names[index] for index in range(len(names))]
 
 
 def _merge(classifier: Classifier) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from torch.nn.functional import normalize
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges.base import Answer, DifferentiableJudge, Images, Judge, JudgeInfo, Variants
-from evenhand.metrics.judges.folder import in_batches, require, version
+from evenhand.metrics.judges.folder import in_batches, loading, require, version
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.pixels import shown
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
@@ -186,13 +186,15 @@ class OpenClipJudge(DifferentiableJudge):
             source, weights = self._folder.model, self._folder.arguments()
         else:
             source, weights = f"local-dir:{self._folder}", {}
-        try:
-            network, _, transform = open_clip.create_model_and_transforms(
-                source, precision="fp32", device=self._device, weights_only=True, **weights
-            )
-        except pickle.UnpicklingError as fault:
-            raise holds_code(Path(weights.get("pretrained", source))) from fault
-        return network.eval().requires_grad_(False), transform, open_clip.get_tokenizer(source)
+        with loading(Path(weights.get("pretrained", source.removeprefix("local-dir:")))):
+            try:
+                network, _, transform = open_clip.create_model_and_transforms(
+                    source, precision="fp32", device=self._device, weights_only=True, **weights
+                )
+            except pickle.UnpicklingError as fault:
+                raise holds_code(Path(weights.get("pretrained", source))) from fault
+            tokenizer = open_clip.get_tokenizer(source)
+        return network.eval().requires_grad_(False), transform, tokenizer
 
     @cached_property
     def _anchors(self) -> dict[str, Tensor]:

@@ -18,10 +18,10 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo, Variants
-from evenhand.metrics.judges.folder import require, version
+from evenhand.metrics.judges.folder import loading, require, version
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.judges.weights import best_device, first_line, hub_folder
+from evenhand.metrics.judges.weights import best_device, hub_folder
 from evenhand.metrics.taxonomies import COARSER
 
 BATCH = 4
@@ -136,16 +136,11 @@ class VlmJudge(Judge):
 
     @cached_property
     def _model(self) -> tuple[Any, Any]:
-        try:
+        with loading(self._folder):
             network = AutoModelForImageTextToText.from_pretrained(
                 self._folder, use_safetensors=True, trust_remote_code=False, dtype="auto"
             )
             processor = AutoProcessor.from_pretrained(self._folder, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as fault:
-            raise EvenhandError(
-                f"model {str(self._folder)!r} cannot be loaded ({first_line(fault)}); give a complete folder "
-                "of an image-text-to-text model with safetensors weights that transformers knows"
-            ) from fault
         processor.tokenizer.padding_side = "left"
         return network.eval().requires_grad_(False).to(self._device), processor
 
