@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -34,6 +36,9 @@ from evenhand.metrics.views import (
     plain_layout,
     plain_resamples,
 )
+
+THREADS = 4
+"""Threads that score at most; each needs a few hundred megabytes."""
 
 Embeddings = Mapping[str, NDArray[np.floating]]
 """Picture key to unit vector."""
@@ -225,6 +230,8 @@ def _label_series(study: Study, plan: MeasurePlan, remarks: Remarks) -> Iterator
             seed=plan.seed,
         )
 
+    # One task is all that one judge sees of one view, since its methods share simulated models.
+    tasks: list[Callable[[], list[Series]]] = []
     for view in make_views(
         study, attribute_sets=plan.attribute_sets(), target=plan.target, sampling=plan.sampling()
     ):
@@ -235,17 +242,31 @@ def _label_series(study: Study, plan: MeasurePlan, remarks: Remarks) -> Iterator
             readings = [Reading(view, judge, None, plan.seed)]
             if isinstance(known, Calibration):
                 readings.append(Reading(view, judge, known, plan.seed))
-            codes = study.joint_codes(judge, view.attributes)
-            for row, method in enumerate(study.methods):
-                counted = count(view, codes[row])
-                for reading in readings:
-                    yield from score_labels(
-                        [metric for metric in metrics if reading.reads(metric)],
-                        reading=reading,
-                        counted=counted,
-                        method=method,
-                        by_row=judge == PANEL,
-                    )
+            tasks.append(partial(_seen_by, judge, readings, study=study, metrics=metrics))
+    # numpy lets other threads run while it computes, and no task knows of another.
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+        for found in pool.map(lambda task: task(), tasks):
+            yield from found
+
+
+def _seen_by(
+    judge: str, readings: Sequence[Reading], *, study: Study, metrics: Sequence[LabelMetric]
+) -> list[Series]:
+    """The series of every method in one view under one judge."""
+    view = readings[0].view
+    found: list[Series] = []
+    codes = study.joint_codes(judge, view.attributes)
+    for row, method in enumerate(study.methods):
+        counted = count(view, codes[row])
+        for reading in readings:
+            found += score_labels(
+                [metric for metric in metrics if reading.reads(metric)],
+                reading=reading,
+                counted=counted,
+                method=method,
+                by_row=judge == PANEL,
+            )
+    return found
 
 
 def count(view: View, codes: NDArray[np.int64]) -> Counted:

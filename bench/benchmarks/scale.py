@@ -1,0 +1,216 @@
+"""Time what a run does besides drawing and judging, from a thousand to a million label rows.
+
+    python -m evenhand.bench.benchmarks.scale [--rows 1000000]
+
+Pictures are simulated: the tables of suite ``mini`` with more seeds, judges that err as measured, vectors at
+random. What is timed is the code of a run: plan, keys and the look at what is there; then reading the
+tables, the panel's vote, alignment, every metric with the suite's bootstrap, and the results' rows as JSON.
+The cost of a row is printed for every size, as a ratio to that of the largest. Some of it does not
+depend on the number of rows, so the small sizes cost more each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from threadpoolctl import threadpool_limits
+
+from evenhand.bench.evaluation import Evaluation
+from evenhand.bench.generate import Drawing, Job, picture_rows
+from evenhand.bench.models import load_model
+from evenhand.bench.plan import concepts, make_plan
+from evenhand.bench.progress import Progress
+from evenhand.bench.record import measured_fields
+from evenhand.bench.sampler import Sampler
+from evenhand.bench.suite import Suite, load_suite
+from evenhand.bench.workspace import Workspace
+from evenhand.bench.yardstick import Yardstick
+from evenhand.methods.base import Intervention
+from evenhand.metrics.judges.base import Judge
+from evenhand.metrics.table import PERSON_KINDS, label_rows
+
+METHODS = ("base", "mist", "uce", "sortition")
+SURE = 0.85
+"""Probability that a simulated judge gives to the group it names."""
+RIGHT = 0.9
+"""How often that is the group shown."""
+
+
+def enlarged(rows: int) -> Suite:
+    """Suite ``mini`` with as many seeds as give about this many label rows."""
+    suite = load_suite("mini")
+    judges = len(suite.panel) + len(suite.witnesses)
+    items, _ = make_plan(suite)
+    factor = rows / (len(items) * len(METHODS) * judges * len(suite.taxonomy))
+    uses = [use.model_copy(update={"seeds": max(1, round(use.seeds * factor))}) for use in suite.prompts]
+    return suite.model_copy(update={"prompts": tuple(uses)})
+
+
+def planned(suite: Suite, folder: Path) -> tuple[dict[str, list[Job]], pd.DataFrame]:
+    """Every method's jobs, and the picture table; what is there is looked up as a resume does."""
+    items, _ = make_plan(suite)
+    store = Workspace(folder).pictures
+    sampler = Sampler(load_model(suite.model), suite.protocol)
+    protocol = suite.protocol.model_dump_json()
+    jobs, tables = {}, []
+    for method in METHODS:
+        drawing = Drawing(Intervention(data={"method": method}), sampler=sampler, protocol=protocol)
+        jobs[method] = drawing.jobs(items)
+        statuses = store.statuses(job.key for job in jobs[method])
+        known = {job.key: statuses.get(job.key, "ok") for job in jobs[method]}
+        tables.append(picture_rows(method, jobs[method], known, store))
+    return jobs, pd.concat(tables, ignore_index=True)
+
+
+def simulate(rows: int, folder: Path) -> None:
+    """Write the tables, and an empty file for every picture, that a run would have left in ``folder``."""
+    suite, rng = enlarged(rows), np.random.default_rng(0)
+    jobs, pictures = planned(suite, folder)
+    work = Workspace(folder)
+    for listed in jobs.values():
+        for job in listed:
+            path = work.pictures.path(job.key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        work.pictures.remember({job.key: "ok" for job in listed})
+    evaluation = evaluation_of(suite, folder)
+    keys = pictures.loc[pictures["kind"].isin(PERSON_KINDS), "key"].to_numpy()
+    truth = {name: rng.integers(len(groups), size=len(keys)) for name, groups in suite.taxonomy.items()}
+    for judge in evaluation.judges.values():
+        for name in [name for name in suite.taxonomy if name in judge.info.taxonomies]:
+            work.labels.append(labels(judge, name, keys=keys, truth=truth[name], suite=suite, rng=rng))
+    assert evaluation.scorer is not None
+    vectors = rng.normal(size=(len(pictures), evaluation.scorer.embed_texts(["a"]).shape[1])).astype("f4")
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    version = evaluation.scorer.version
+    work.vectors.append(pd.DataFrame({"key": pictures["key"], "scorer": version, "vector": list(vectors)}))
+
+
+def labels(
+    judge: Judge,
+    attribute: str,
+    *,
+    keys: NDArray[np.object_],
+    truth: NDArray[np.int64],
+    suite: Suite,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """What a judge that is right in :data:`RIGHT` of all cases would have said."""
+    groups = suite.taxonomy[attribute]
+    wrong = rng.random(len(keys)) > RIGHT
+    said = np.where(wrong, rng.integers(len(groups), size=len(keys)), truth)
+    probabilities = np.full((len(keys), len(groups) + 1), (1 - SURE) / len(groups))
+    probabilities[np.arange(len(keys)), said] = SURE
+    return label_rows(
+        keys=list(keys),
+        judge=judge.info.name,
+        version=judge.info.version,
+        family=judge.info.family,
+        attribute=attribute,
+        groups=groups,
+        probabilities=probabilities,
+        status=["ok"] * len(keys),
+    )
+
+
+def evaluation_of(suite: Suite, folder: Path) -> Evaluation:
+    """The second half of a run in ``folder``."""
+    return Evaluation(Yardstick.of(suite), Workspace(folder), Progress(quiet=True))
+
+
+@dataclass
+class Clock:
+    """Seconds of the processor by step."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time what happens within."""
+        begun = time.process_time()
+        yield
+        self.seconds[name] = time.process_time() - begun
+
+
+def timed(rows: int, folder: Path, answer: Connection) -> None:
+    """Go through the timed steps in this process and send seconds, sizes and the most memory used."""
+    suite, clock = enlarged(rows), Clock()
+    evaluation = evaluation_of(suite, folder)
+    evaluation.load()
+    load_model(suite.model)
+    begun = time.monotonic()
+    with threadpool_limits(1):
+        with clock.step("plan and resume"):
+            jobs, pictures = planned(suite, folder)
+        items = sum(map(len, jobs.values()))
+        del jobs
+        resumed = time.monotonic() - begun
+        with clock.step("read and vote"):
+            read = evaluation.judge(pictures, timed=lambda method: nullcontext())
+        with clock.step("alignment"):
+            vectors = evaluation.embed(pictures)
+        with clock.step("measure"):
+            measured = evaluation.measure(
+                pictures, read, vectors, concepts=concepts(make_plan(suite)[0]), base="base"
+            )
+        with clock.step("results"):
+            fields = [measured_fields(measured, method) for method in METHODS]
+            data = TypeAdapter(list[dict[str, Any]]).dump_json(fields)
+    whole = time.monotonic() - begun
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    answer.send((items, len(read), len(data), clock.seconds, resumed, whole, memory))
+
+
+def in_a_process(function: Callable[..., None], *arguments: object) -> None:
+    """Call it in a process of its own, so that memory is that of the call alone."""
+    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit(f"{function.__name__} ended with exit code {process.exitcode}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print what each size takes."""
+    parser = argparse.ArgumentParser(description="Time what a run does besides drawing and judging.")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="label rows of the largest size")
+    rows = parser.parse_args(arguments).rows
+    sizes = [size for size in (1_000, 10_000, 100_000, 1_000_000, 10_000_000) if size < rows] + [rows]
+    costs = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            in_a_process(simulate, size, folder)
+            receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
+            in_a_process(timed, size, folder, sender)
+            items, read, written, seconds, resumed, whole, memory = receiver.recv()
+        costs[size] = sum(seconds.values()) / read
+        steps = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+        sys.stdout.write(
+            f"{read} label rows of {items} pictures: {whole:.1f} s ({resumed:.1f} s to plan and resume), "
+            f"{memory:.1f} GB at most, {written / 1e6:.1f} MB of results; of the processor: {steps}\n"
+        )
+    for size, cost in costs.items():
+        ratio = cost / costs[rows]
+        sys.stdout.write(
+            f"{size} rows: {1e6 * cost:.0f} microseconds a row, {ratio:.1f} times the largest's\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
