@@ -1,5 +1,8 @@
 """A picture depends on its prompt, its seed and the intervention: on nothing else."""
 
+import os
+import signal
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -94,6 +97,24 @@ def test_a_broken_edit_is_marked_and_not_passed_off_as_a_picture(model, sampler)
         PROMPTS[:1], [1], intervention=broken, on_batch=lambda start, images, finite: marks.extend(finite)
     )
     assert marks == [False]
+
+
+def test_ctrl_c_ends_a_batch_at_its_next_step_and_keeps_those_before(model, monkeypatch):
+    steps, made, forward = [], [], model.unet.forward
+
+    def watched(*arguments, **more):
+        steps.append(len(steps))
+        if len(steps) == 24:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        return forward(*arguments, **more)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(model.unet, "forward", watched)
+    sampler = Sampler(model, PROTOCOL.model_copy(update={"steps": 20, "batch": 1}))
+    with pytest.raises(KeyboardInterrupt):
+        sampler.draw(PROMPTS, range(5), on_batch=lambda start, images, finite: made.append(start))
+    assert made == [0]
+    assert len(steps) < 40, "the second batch was drawn to its end"
 
 
 def test_an_embedding_level_intervention_replaces_the_conditional_states(sampler):
