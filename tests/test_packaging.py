@@ -6,6 +6,9 @@ import tomllib
 from importlib.metadata import entry_points, metadata
 from pathlib import Path
 
+import pytest
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).parents[1]
 ROOMS = ("bench", "methods", "metrics", "reports")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -27,6 +30,19 @@ def test_every_python_file_lies_in_a_package():
 
 def test_every_room_says_that_it_is_typed():
     assert all((ROOT / room / "py.typed").is_file() for room in ROOMS)
+
+
+def requirements() -> list[Requirement]:
+    """Everything that an installation, a test or a build may ask for, but parts of Evenhand itself."""
+    project = PROJECT["project"]
+    every = [*project["dependencies"], *PROJECT["build-system"]["requires"]]
+    every += [text for extra in project["optional-dependencies"].values() for text in extra]
+    return [found for found in map(Requirement, every) if found.name != "evenhand"]
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=str)
+def test_every_dependency_has_a_lowest_and_a_highest_version(requirement):
+    assert {bound.operator for bound in requirement.specifier} == {">=", "<"}
 
 
 def test_the_wheel_holds_every_file_and_every_module_imports_from_it():
