@@ -24,6 +24,7 @@ from report_kit import parsed
 
 from evenhand.bench import compare
 from evenhand.bench.compared_runs import MAX_PAIRS
+from evenhand.bench.errors import EvenhandError
 
 METHOD = "random-attribute-prompt"
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -125,6 +126,14 @@ def test_pictures_of_both_sides_stand_one_above_the_other(several, one):
     assert strips
     labels = [e.text for e in strips[0].all("th") if e.attributes.get("scope") == "row"]
     assert labels == [side.label for side in several.sides]
+
+
+def test_a_picture_outside_of_its_run_is_not_shown(several, tmp_path):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(next((a_run("one", "base", METHOD) / "pictures").rglob("*.png")).read_bytes())
+    rows = [row.model_copy(update={"path": str(secret)}) for row in several.pictures]
+    with pytest.raises(EvenhandError, match="lies outside of"):
+        several.model_copy(update={"pictures": rows}).to_html()
 
 
 def downloads(page):
