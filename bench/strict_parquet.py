@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from evenhand.bench.apart import apart
 
 Columns = Mapping[str, pa.DataType]
 """Name to type of the columns, in order: texts, and types whose values all have one size."""
@@ -40,7 +42,8 @@ def read_parquet(
     """The rows of a file that is what :func:`write_parquet` writes, and no more than it can hold.
 
     A stranger's file may be small and unfold to gigabytes. So nothing compressed is read, and texts are read
-    as a dictionary, which is no larger than the file, and looked at before they are spread over the rows.
+    as a dictionary, which is no larger than the file, and looked at before they are spread over the rows. It
+    may also bring the parser to abort, so it is read in another process.
 
     Args:
         data: The file.
@@ -51,31 +54,43 @@ def read_parquet(
     Raises:
         ValueError: The file is something else; the message is a clause that says what.
     """
+    answer = apart(_checked_table, data, dict(columns), most_rows, tuple(may_lack))
+    with pa.ipc.open_stream(answer) as stream:
+        table = stream.read_all()
+    return pd.DataFrame({name: _column(table[name], kind) for name, kind in columns.items()})
+
+
+def _checked_table(data: bytes, columns: Columns, most_rows: int, may_lack: Collection[str]) -> bytes:
+    """The table as a stream of Arrow's; runs in the process that may break."""
     texts = [name for name, kind in columns.items() if pa.types.is_string(kind)]
     try:
-        file = pq.ParquetFile(
-            pa.BufferReader(data),
-            read_dictionary=texts,
-            thrift_string_size_limit=2**16,
-            thrift_container_size_limit=2**12,
-        )
-        _check_footer(file, columns, most_rows=most_rows)
-        table = file.read(use_threads=False)
+        # Once to look at the columns, for those that it lacks cannot be asked for as dictionaries.
+        _check_footer(_open(data), columns, most_rows=most_rows)
+        table = _open(data, read_dictionary=texts).read(use_threads=False)
     except (pa.ArrowException, OSError, EOFError) as fault:
         raise ValueError(f"it is no Parquet file: {' '.join(str(fault).split()):.120}") from fault
-    if table.num_rows != file.metadata.num_rows:
-        raise ValueError(f"it has {table.num_rows} rows and claims {file.metadata.num_rows}")
+    table = table.combine_chunks()
     for name in columns:
         if table[name].null_count and name not in may_lack:
             raise ValueError(f"column {name!r} has empty cells")
-    return pd.DataFrame({name: _column(name, table[name], kind) for name, kind in columns.items()})
+        if name in texts:
+            _check_texts(name, table[name])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _open(data: bytes, **options: Any) -> pq.ParquetFile:
+    limits = {"thrift_string_size_limit": 2**16, "thrift_container_size_limit": 2**12}
+    return pq.ParquetFile(pa.BufferReader(data), **limits, **options)
 
 
 def _check_footer(file: pq.ParquetFile, columns: Columns, *, most_rows: int) -> None:
     footer = file.metadata
     if footer.num_rows > most_rows:
         raise ValueError(f"it has {footer.num_rows:,} rows; at most {most_rows:,} belong there")
-    found = [(field.name, getattr(field.type, "value_type", field.type)) for field in file.schema_arrow]
+    found = [(field.name, field.type) for field in file.schema_arrow]
     if found != list(columns.items()):
         listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
         raise ValueError(f"its columns are not exactly {listed}")
@@ -89,12 +104,14 @@ def _check_footer(file: pq.ParquetFile, columns: Columns, *, most_rows: int) -> 
             raise ValueError(f"column {chunk.path_in_schema!r} has another number of values than rows")
 
 
-def _column(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pd.Series:
+def _check_texts(name: str, column: pa.ChunkedArray) -> None:
+    for chunk in column.chunks:
+        longest = pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0
+        if longest > MOST_LETTERS:
+            raise ValueError(f"column {name!r} has a text of {longest:,} letters; at most {MOST_LETTERS}")
+
+
+def _column(column: pa.ChunkedArray, kind: pa.DataType) -> pd.Series:
     if not pa.types.is_string(kind):
         return pd.Series(column.to_pandas())
-    whole = column.combine_chunks()
-    longest = pc.max(pc.binary_length(whole.dictionary)).as_py() or 0
-    if longest > MOST_LETTERS:
-        raise ValueError(f"column {name!r} has a text of {longest:,} letters; at most {MOST_LETTERS}")
-    words = np.array([*whole.dictionary.to_pylist(), None], dtype=object)
-    return pd.Series(words[whole.indices.to_numpy()], dtype=object)
+    return pd.Series(column.cast(pa.string()).to_pylist(), dtype=object)
