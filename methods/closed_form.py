@@ -59,7 +59,7 @@ class ClosedForm:
             scale: Weight ``s_i`` of each edited row, ``(r,)``; one each where not given.
         """
         scaled = rows if scale is None else rows * scale[:, None]
-        matrix = lam * torch.eye(rows.shape[1], dtype=rows.dtype) + rows.T @ scaled
+        matrix = lam * torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device) + rows.T @ scaled
         if preserved is not None:
             matrix += mu * preserved.T @ preserved
         factor = torch.linalg.cholesky(matrix)

@@ -195,13 +195,13 @@ def check_labels(labels: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]])
     if (versions > 1).any():
         judge = versions.index[versions > 1][0]
         raise EvenhandError(f"labels of judge {judge!r} come from {versions[judge]} versions; judge again")
-    for attribute in sorted(set(labels["attribute"]) - set(taxonomy)):
+    for attribute in sorted(set(labels["attribute"].unique()) - set(taxonomy)):
         raise unknown("attribute", attribute, taxonomy)
-    for status in sorted(set(labels["status"]) - set(STATUSES)):
+    for status in sorted(set(labels["status"].unique()) - set(STATUSES)):
         raise unknown("label status", status, STATUSES)
     decided = labels[labels["status"] == "ok"]
-    for attribute in sorted(set(decided["attribute"])):
-        found = set(decided.loc[decided["attribute"] == attribute, "label"])
+    for attribute in sorted(decided["attribute"].unique()):
+        found = set(decided.loc[decided["attribute"] == attribute, "label"].unique())
         for label in sorted(found - set(taxonomy[attribute])):
             raise unknown(f"label of {attribute}", label, taxonomy[attribute])
 

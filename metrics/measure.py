@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
 
@@ -25,6 +23,7 @@ from evenhand.metrics.reading import Reading
 from evenhand.metrics.rows import Difference, Measurement, Rank
 from evenhand.metrics.score import Counted, Series, score_labels, score_pictures
 from evenhand.metrics.table import DECISION_THRESHOLD
+from evenhand.metrics.threads import in_threads
 from evenhand.metrics.utility import preservation_distance
 from evenhand.metrics.views import (
     TWO_STAGE,
@@ -36,9 +35,6 @@ from evenhand.metrics.views import (
     plain_layout,
     plain_resamples,
 )
-
-THREADS = 4
-"""Threads that score at most; each needs a few hundred megabytes."""
 
 Embeddings = Mapping[str, NDArray[np.floating]]
 """Picture key to unit vector."""
@@ -205,7 +201,7 @@ def _check(plan: MeasurePlan, labels: pd.DataFrame) -> None:
         for name in names:
             if name not in plan.attributes:
                 raise unknown("attribute", name, plan.attributes)
-    found = set(labels["judge"]) - {PANEL}
+    found = set(labels["judge"].unique()) - {PANEL}
     planned = {*plan.panel, *plan.witnesses}
     for judge in sorted(planned - found):
         raise EvenhandError(
@@ -243,10 +239,8 @@ def _label_series(study: Study, plan: MeasurePlan, remarks: Remarks) -> Iterator
             if isinstance(known, Calibration):
                 readings.append(Reading(view, judge, known, plan.seed))
             tasks.append(partial(_seen_by, judge, readings, study=study, metrics=metrics))
-    # numpy lets other threads run while it computes, and no task knows of another.
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        for found in pool.map(lambda task: task(), tasks):
-            yield from found
+    for found in in_threads(tasks):
+        yield from found
 
 
 def _seen_by(
@@ -285,6 +279,7 @@ def _picture_series(study: Study, plan: MeasurePlan, embeddings: Embeddings | No
     columns = dict(study.columns)
     if embeddings is not None and plan.base is not None:
         columns[catalog.preservation.column] = preservation_distance(study, embeddings, base=plan.base)
+    tasks: list[Callable[[], list[Series]]] = []
     for metric in plan.metrics:
         if not isinstance(metric, PictureMetric):
             continue
@@ -292,17 +287,32 @@ def _picture_series(study: Study, plan: MeasurePlan, embeddings: Embeddings | No
             if metric is catalog.preservation:
                 continue
             raise unknown(f"picture column of metric {metric.name}", metric.column, columns)
-        for kind in metric.kinds:
-            slots = study.slots[study.slots["kind"] == kind]
-            if slots.empty:
-                continue
-            layout = plain_layout(slots)
-            resamples = plain_resamples(layout, kind, plan.sampling())
-            for row, method in enumerate(study.methods):
-                values = columns[metric.column][row, layout.slots]
-                yield score_pictures(
-                    metric, values, method=method, kind=kind, layout=layout, resamples=resamples
-                )
+        values = columns[metric.column]
+        tasks += [partial(_seen_in, kind, metric, values, study, plan) for kind in metric.kinds]
+    for found in in_threads(tasks):
+        yield from found
+
+
+def _seen_in(
+    kind: str, metric: PictureMetric, values: NDArray[np.float64], study: Study, plan: MeasurePlan
+) -> list[Series]:
+    """The series of every method on one kind of prompts, from values ``(M, S)``."""
+    slots = study.slots[study.slots["kind"] == kind]
+    if slots.empty:
+        return []
+    layout = plain_layout(slots)
+    resamples = plain_resamples(layout, kind, plan.sampling())
+    return [
+        score_pictures(
+            metric,
+            values[row, layout.slots],
+            method=method,
+            kind=kind,
+            layout=layout,
+            resamples=resamples,
+        )
+        for row, method in enumerate(study.methods)
+    ]
 
 
 def _missing(series: Iterable[Series]) -> list[str]:

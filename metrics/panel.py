@@ -60,7 +60,7 @@ def vote(
             threshold=threshold,
             version=version,
         )
-        for name in sorted(set(rows["attribute"]))
+        for name in sorted(rows["attribute"].unique())
     ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(LABEL_COLUMNS))
 
@@ -69,7 +69,7 @@ def _vote_attribute(
     rows: pd.DataFrame, *, attribute: str, groups: Sequence[str], threshold: float, version: str
 ) -> pd.DataFrame:
     keys = np.unique(rows["key"])
-    families = sorted(set(rows["family"]))
+    families = sorted(rows["family"].unique())
     posteriors = np.stack([_family(rows[rows["family"] == name], keys, len(groups)) for name in families])
     answered = ~np.isnan(posteriors[..., 0])
     undetermined = len(groups)
@@ -110,7 +110,8 @@ def _family(rows: pd.DataFrame, keys: NDArray[Any], groups: int) -> FloatArray:
 
 
 def _versions(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    return sorted(set(zip(rows["judge"], rows["judge_version"], strict=True)))
+    pairs = rows[["judge", "judge_version"]].drop_duplicates()
+    return sorted(zip(pairs["judge"], pairs["judge_version"], strict=True))
 
 
 def _statuses(
@@ -119,9 +120,9 @@ def _statuses(
     """One status per picture; among equally frequent reasons the first of ``STATUSES``."""
     silent = ~won & ~disagree
     reasons: dict[Any, Counter[str]] = {key: Counter() for key in keys[silent]}
-    for key, status in zip(rows["key"], rows["status"], strict=True):
-        if key in reasons and status != "ok":
-            reasons[key][status] += 1
+    said_so = rows[(rows["status"] != "ok") & rows["key"].isin(keys[silent])]
+    for key, status in zip(said_so["key"], said_so["status"], strict=True):
+        reasons[key][status] += 1
     fallback = "low_confidence"
     said = np.where(won, "ok", np.where(disagree, "inconsistent", fallback)).astype(object)
     for position in np.flatnonzero(silent):

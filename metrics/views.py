@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from evenhand.metrics.calibration import cell_names
 from evenhand.metrics.encode import Study
 from evenhand.metrics.layout import Layout, Resamples, Units, arrange
 from evenhand.metrics.representation import FloatArray, uniform
+from evenhand.metrics.threads import in_threads
 from evenhand.metrics.uncertainty import stream
 
 Target = Mapping[str, Sequence[float] | Mapping[str, Sequence[float]]]
@@ -106,21 +108,31 @@ def make_views(
 
     Over-correction prompts are seen once more under all the attributes that they name together.
     """
-    views = []
-    for kind in ("neutral", "person"):
-        slots = study.slots[study.slots["kind"] == kind]
-        if len(slots):
-            layout = plain_layout(slots)
-            resamples = plain_resamples(layout, kind, sampling)
-            views += [_view(study, kind, names, target, layout, resamples) for names in attribute_sets]
-    views += [
-        _explicit(study, names, target, sampling)
+    tasks: list[Callable[[], list[View]]] = [
+        partial(_plain, study, kind, attribute_sets, target, sampling) for kind in ("neutral", "person")
+    ]
+    tasks += [
+        partial(_explicit, study, names, target, sampling)
         for names in attribute_sets
         if _asking(study, "explicit", names)
     ]
-    for names in _named_together(study, attribute_sets):
-        views.append(_over_correction(study, names, target, sampling))
-    return views
+    tasks += [
+        partial(_over_correction, study, names, target, sampling)
+        for names in _named_together(study, attribute_sets)
+    ]
+    # Drawing the resamples takes the time; each has a random stream of its own.
+    return [view for views in in_threads(tasks) for view in views]
+
+
+def _plain(
+    study: Study, kind: str, attribute_sets: Sequence[tuple[str, ...]], target: Target, sampling: Sampling
+) -> list[View]:
+    slots = study.slots[study.slots["kind"] == kind]
+    if slots.empty:
+        return []
+    layout = plain_layout(slots)
+    resamples = plain_resamples(layout, kind, sampling)
+    return [_view(study, kind, names, target, layout, resamples) for names in attribute_sets]
 
 
 def _view(
@@ -153,7 +165,7 @@ def _aim(
     return shares
 
 
-def _explicit(study: Study, attributes: tuple[str, ...], target: Target, sampling: Sampling) -> View:
+def _explicit(study: Study, attributes: tuple[str, ...], target: Target, sampling: Sampling) -> list[View]:
     """Rows are the cells asked for, clusters concepts, leaves a prompt with a seed."""
     slots = _asked(study, "explicit", attributes)
     cells = cell_names([study.taxonomy[name] for name in attributes])
@@ -168,10 +180,12 @@ def _explicit(study: Study, attributes: tuple[str, ...], target: Target, samplin
     units: Units = "clusters" if sampling.resample_concepts else "leaves"
     resamples = _resamples(layout, sampling, "explicit", "*".join(attributes), rows=False, units=units)
     expected = np.array([cells.index(name) for name in layout.names])
-    return _view(study, "explicit", attributes, target, layout, resamples, expected)
+    return [_view(study, "explicit", attributes, target, layout, resamples, expected)]
 
 
-def _over_correction(study: Study, attributes: tuple[str, ...], target: Target, sampling: Sampling) -> View:
+def _over_correction(
+    study: Study, attributes: tuple[str, ...], target: Target, sampling: Sampling
+) -> list[View]:
     """Rows are the depicted characters, each with one expected cell."""
     slots = _asked(study, "over_correction", attributes)
     layout = plain_layout(slots)
@@ -183,7 +197,7 @@ def _over_correction(study: Study, attributes: tuple[str, ...], target: Target, 
         name = layout.names[layout.row[expected[layout.row] != asked][0]]
         raise EvenhandError(f"over-correction concept {name!r} expects two different cells; split it in two")
     resamples = plain_resamples(layout, f"over_correction/{'*'.join(attributes)}", sampling)
-    return _view(study, "over_correction", attributes, target, layout, resamples, expected)
+    return [_view(study, "over_correction", attributes, target, layout, resamples, expected)]
 
 
 def _resamples(
