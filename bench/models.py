@@ -60,6 +60,7 @@ class Model:
             if getattr(pipe, f"text_encoder{n}", None) is not None
         ]
         self.evaluations = 0
+        self._spare: dict[str, Tensor] = {}
         self._cache: dict[str, tuple[Tensor, Tensor, tuple[int, ...]]] = {}
         # A tokenizer keeps the padding of its last call, so threads that draw batches must take turns.
         self._reading = threading.Lock()
@@ -248,16 +249,27 @@ class Model:
                 raise EvenhandError(
                     f"intervention edits {name} {tuple(value.shape)}, which {self.name} lacks"
                 )
-        kept = {name: parameters[name].detach().clone() for name in weights}
+        # Buffers are used again: fresh memory would take longer than the copy.
+        edited = {name: parameters[name] for name in weights}
+        kept = {name: self._buffer(name, value) for name, value in edited.items()}
+        _copy(edited, kept)
         cache = self._cache
         try:
-            _copy(weights, parameters)
+            _copy(weights, edited)
             if any(name.startswith("text_encoder") for name in weights):
                 self._cache = {}
             yield
         finally:
-            _copy(kept, parameters)
+            _copy(kept, edited)
             self._cache = cache
+            self._spare.update(kept)
+
+    # Not in inference mode, whatever the caller's: a later caller may be outside of it.
+    @torch.inference_mode(mode=False)
+    def _buffer(self, name: str, value: Tensor) -> Tensor:
+        """Room for a value while another one is in its place."""
+        spare = self._spare.pop(name, None)
+        return torch.empty_like(value) if spare is None else spare
 
     def _parameters(self) -> dict[str, Tensor]:
         encoders = [encoder for _, encoder in self.text_encoders]
@@ -285,9 +297,10 @@ def _through(
 
 
 @torch.no_grad()
-def _copy(values: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> None:
-    for name, value in values.items():
-        parameters[name].copy_(value)
+def _copy(values: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> None:
+    """Copy what ``into`` names, in place."""
+    for name, place in into.items():
+        place.copy_(values[name])
 
 
 def _family(pipe: Any, name: str) -> Literal["sd1", "sd2", "sdxl", "video"]:
