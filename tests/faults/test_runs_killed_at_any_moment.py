@@ -1,6 +1,9 @@
 """A run that is killed again and again, whenever it may be, ends with the bytes of one left alone."""
 
+import shutil
 import time
+from collections.abc import Iterator
+from itertools import count
 
 import pytest
 from faults_kit import (
@@ -19,6 +22,9 @@ from evenhand.bench.workspace import load_run
 
 WRITES = 130
 """About as often as a run does something to its folder."""
+
+KILLS = 5
+"""Kills of one test: with the stages below there are 58 in all."""
 
 MOMENTS = [
     ("load", 1),
@@ -47,20 +53,33 @@ def assert_same(folder, undisturbed):
         assert result.coverage.planned == result.coverage.made == 6
 
 
-def killed_once(folder, fault: Fault, *, after: float | None = None) -> bool:
-    """Whether the run was killed; what was whole before is not made again."""
-    before = whole_pictures(folder)
-    ending = Running(folder, fault=fault).end(after=after)
-    assert ending.code in (0, -9), ending.error
-    kept = whole_pictures(folder)
-    assert {path: kept[path] for path in before} == before, "a whole picture was made again"
-    return ending.code == -9
+def killed_again_and_again(folder, undisturbed, faults: Iterator[tuple[Fault, float | None]]) -> None:
+    """Let runs go on in the folder until ``KILLS`` were killed; what was whole before is not made again.
+
+    A run that ends before its fault comes is compared, and the next one begins anew.
+    """
+    kills = 0
+    for fault, after in faults:
+        before = whole_pictures(folder)
+        ending = Running(folder, fault=fault).end(after=after)
+        assert ending.code in (0, -9), ending.error
+        kept = whole_pictures(folder)
+        assert {path: kept[path] for path in before} == before, "a whole picture was made again"
+        if ending.code == 0:
+            assert_same(folder, undisturbed)
+            shutil.rmtree(folder)
+            continue
+        kills += 1
+        if kills == KILLS:
+            break
+    finish(folder)
+    assert_same(folder, undisturbed)
 
 
 def test_killed_in_every_stage_one_after_the_other(undisturbed, tmp_path):
     folder = tmp_path / "run"
-    for stage, count in MOMENTS:
-        ending = run(folder, fault=SignalAtStage(stage, count))
+    for stage, times in MOMENTS:
+        ending = run(folder, fault=SignalAtStage(stage, times))
         assert (ending.code, ending.stage) == (-9, stage), ending.error
     finish(folder)
     assert_same(folder, undisturbed)
@@ -76,20 +95,14 @@ def duration(tmp_path_factory):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_killed_before_a_random_write(undisturbed, tmp_path, seed):
-    random, folder, killed = draws(seed), tmp_path / "run", 0
-    for _ in range(5):
-        # Few writes are left to a run that goes on, so small numbers come more often.
-        killed += killed_once(folder, KilledAtWrite(int(WRITES ** random.uniform(0.2, 1))))
-    finish(folder)
-    assert killed
-    assert_same(folder, undisturbed)
+    random = draws(seed)
+    # Few writes are left to a run that goes on, so small numbers come more often.
+    faults = ((KilledAtWrite(int(WRITES ** random.uniform(0.2, 1))), None) for _ in count())
+    killed_again_and_again(tmp_path / "run", undisturbed, faults)
 
 
 @pytest.mark.parametrize("seed", range(100, 104))
 def test_killed_after_a_random_time(undisturbed, duration, tmp_path, seed):
-    random, folder, killed = draws(seed), tmp_path / "run", 0
-    for _ in range(5):
-        killed += killed_once(folder, Fault(), after=random.uniform(0.05, 0.7) * duration)
-    finish(folder)
-    assert killed
-    assert_same(folder, undisturbed)
+    random = draws(seed)
+    faults = ((Fault(), random.uniform(0.05, 0.7) * duration) for _ in count())
+    killed_again_and_again(tmp_path / "run", undisturbed, faults)
