@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -131,21 +132,26 @@ class Sampler:
                 kept = len(batches[number])
                 on_batch(number * size, images[:kept], finite[:kept])
 
+    def scheduler(self) -> Any:
+        """A solver of the protocol's kind for one batch; solvers keep a history."""
+        return copy.deepcopy(self._scheduler)
+
     def _all(self, tasks: Sequence[Callable[[], Drawn]]) -> Generator[Drawn, None, None]:
         """Results in order. On the CPU every core draws batches of its own with one thread.
 
         One thread per batch makes a picture independent of the number of cores, and on small models it is
-        faster than splitting every operation over the cores. After a fault or Ctrl-C, batches that are
-        being drawn end at their next step.
+        faster than splitting every operation over the cores. An accelerator draws one batch at a time, while
+        the pictures of the last one are written. After a fault or Ctrl-C, batches that are being drawn end
+        at their next step.
         """
-        if self.model.device.type != "cpu":
-            yield from (task() for task in tasks)
-            return
-        cores = self._cores
+        alone = self.model.device.type != "cpu"
+        cores = 1 if alone else self._cores
         threads = torch.get_num_threads()
         self._stopped.clear()
         try:
-            with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            with ThreadPoolExecutor(
+                cores, initializer=torch.set_num_threads, initargs=(threads if alone else 1,)
+            ) as pool:
                 # Not all at once: results that wait for their turn fill the memory.
                 waiting: deque[Future[Drawn]] = deque()
                 try:
@@ -183,8 +189,7 @@ class Sampler:
 
     def _denoise(self, noise: Tensor, texts: list[TextStates], steering: Steering) -> Tensor:
         """Latents without noise; ``texts``: unconditional, conditional, further branches."""
-        # Solvers keep a history, so every batch has its own.
-        unet, scheduler = self.model.unet, copy.deepcopy(self._scheduler)
+        unet, scheduler = self.model.unet, self.scheduler()
         scheduler.set_timesteps(self.protocol.steps, device=self.model.device)
         latents = noise.to(self.model.device, unet.dtype) * scheduler.init_noise_sigma
         uncond, conditional, *branches = (text.states.to(unet.dtype) for text in texts)
