@@ -1,0 +1,236 @@
+"""Build, check and time everything that needs an accelerator, in one call of less than ten minutes.
+
+    python -m evenhand.bench.benchmarks.gpu [--device cpu --tiny]
+
+Models have the true architectures and random weights. For each family it prints: pictures a second with
+everything included (text, denoising with guidance, decoding, lossless files, two judges), the same of the
+stock parts of diffusers at the same batch, compiled and with channels last, which make no file and ask no
+judge, and the share of the card's matrix rate that was reached. It checks that compiled blocks are not
+compiled again when a method's weights come and go. Then it times the closed-form edit.
+
+``--device cpu --tiny`` goes through all of it with very small networks, to see that it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from evenhand.bench.benchmarks import editing
+from evenhand.bench.benchmarks.pipelines import SIZE, TINY_SIZE, Family, random_model
+from evenhand.bench.judge_spec import load_judge
+from evenhand.bench.judging import judge_pictures
+from evenhand.bench.models import Model, quiet_loaders
+from evenhand.bench.progress import Progress
+from evenhand.bench.sampler import Sampler
+from evenhand.bench.store import PictureStore, Table
+from evenhand.bench.suite import Protocol
+from evenhand.methods.base import Intervention
+
+JUDGES = ("clip-s", "vit")
+"""The bundled judges; they see every picture at their own size."""
+
+ATTRIBUTES = {"gender": ("woman", "man")}
+
+BATCHES: dict[Family, int] = {"sd1": 16, "sdxl": 4}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is timed.
+
+    Attributes:
+        family: The architecture.
+        device: ``cuda`` or ``cpu``.
+        tiny: Whether the networks are very small.
+        pictures: Pictures of each timing.
+    """
+
+    family: Family
+    device: str
+    tiny: bool
+    pictures: int
+
+    @property
+    def protocol(self) -> Protocol:
+        """20 steps of DPM-Solver++ with guidance; two for a very small network."""
+        side = TINY_SIZE if self.tiny else SIZE[self.family]
+        batch = 2 if self.tiny else BATCHES[self.family]
+        steps = 2 if self.tiny else 20
+        return Protocol(version="benchmark", steps=steps, guidance=7.5, width=side, height=side, batch=batch)
+
+    def model(self) -> Model:
+        """The model: half precision, channels last, its repeated blocks compiled for one shape."""
+        dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
+        model = random_model(self.family, device=self.device, dtype=dtype, tiny=self.tiny)
+        model.unet.to(memory_format=torch.channels_last)
+        model.vae.to(memory_format=torch.channels_last)
+        # Without an accelerator the graphs are made and run as they are: that shows recompiles too.
+        backend = "inductor" if self.device == "cuda" else "eager"
+        model.unet.compile_repeated_blocks(fullgraph=True, dynamic=False, backend=backend)
+        return model
+
+
+def wait(device: str) -> None:
+    """Wait for the accelerator."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def matrix_rate(device: str) -> float:
+    """Operations a second of a large matrix product in half precision."""
+    side = 8192 if device == "cuda" else 256
+    one = torch.randn(side, side, device=device, dtype=torch.bfloat16 if device == "cuda" else torch.float32)
+    for _ in range(3):
+        one @ one
+    wait(device)
+    begun, repeats = time.perf_counter(), 20
+    for _ in range(repeats):
+        one @ one
+    wait(device)
+    return 2 * side**3 * repeats / (time.perf_counter() - begun)
+
+
+def prompts(count: int) -> list[str]:
+    """Prompts that repeat, as they do in a suite."""
+    return [f"a photo of a {('nurse', 'CEO', 'mechanic', 'teacher')[n % 4]}" for n in range(count)]
+
+
+def draw_and_judge(trial: Trial, sampler: Sampler, folder: Path) -> float:
+    """Seconds for all of it: texts, pictures, files, and two judges' labels."""
+    store, table = PictureStore(folder / "pictures"), Table(folder, "labels", keys=("key", "judge"))
+    keys = [f"{number:064x}" for number in range(trial.pictures)]
+    judges = [load_judge(name) for name in JUDGES]
+    for judge in judges:
+        judge.label(np.zeros((1, trial.protocol.height, trial.protocol.width, 3), dtype=np.uint8))
+
+    def keep(start: int, images: Any, finite: Any) -> None:
+        for key, image in zip(keys[start:], images, strict=False):
+            store.put(key, image)
+
+    begun = time.perf_counter()
+    sampler.draw(prompts(trial.pictures), range(trial.pictures), on_batch=keep)
+    for judge in judges:
+        judge_pictures(
+            judge,
+            keys=keys,
+            attributes=ATTRIBUTES,
+            store=store,
+            table=table,
+            progress=Progress(quiet=True),
+        )
+    return time.perf_counter() - begun
+
+
+def stock(trial: Trial, model: Model) -> float:
+    """Seconds of diffusers' own pipeline on the same compiled parts; no file, no judge."""
+    pipe, protocol = model.pipeline, trial.protocol
+    pipe.set_progress_bar_config(disable=True)
+    pipe.scheduler = Sampler(model, protocol).scheduler()
+    call = partial(
+        pipe,
+        num_inference_steps=protocol.steps,
+        guidance_scale=protocol.guidance,
+        height=protocol.height,
+        width=protocol.width,
+        output_type="np",
+    )
+    call(prompts(protocol.batch))
+    wait(trial.device)
+    begun = time.perf_counter()
+    for start in range(0, trial.pictures, protocol.batch):
+        call(prompts(trial.pictures)[start : start + protocol.batch])
+    wait(trial.device)
+    return time.perf_counter() - begun
+
+
+def operations(trial: Trial) -> float:
+    """Operations of one picture: every step of the U-Net with guidance, and decoding."""
+    protocol = trial.protocol
+    dtype = torch.bfloat16 if trial.device == "cuda" else torch.float32
+    model = random_model(trial.family, device=trial.device, dtype=dtype, tiny=trial.tiny)
+    one = protocol.model_copy(update={"batch": 1, "steps": 1})
+    with FlopCounterMode(display=False) as counted:
+        Sampler(model, one)._batch([("a nurse", 0)], Intervention(), "")
+    whole = float(counted.get_total_flops())
+    with torch.no_grad(), FlopCounterMode(display=False) as counted:
+        scale = 2 ** (len(model.vae.config.block_out_channels) - 1)
+        side = protocol.height // scale
+        latents = torch.zeros(1, 4, side, side, device=trial.device, dtype=dtype)
+        model.vae.decode(latents)
+    decoding = float(counted.get_total_flops())
+    return (whole - decoding) * protocol.steps + decoding
+
+
+def recompiles(trial: Trial, sampler: Sampler) -> int:
+    """Graphs compiled while a method's weights come and go."""
+    from torch._dynamo.utils import counters
+
+    before = counters["stats"]["unique_graphs"]
+    if not before:
+        sys.exit("no graph was compiled at all; update torch or diffusers")
+    weights = {name: value * 1.01 for name, value in sampler.model.cross_attention().items()}
+    batch = trial.protocol.batch
+    for edit in (Intervention(weights=weights), Intervention()):
+        sampler(prompts(batch), range(batch), intervention=edit)
+    return int(counters["stats"]["unique_graphs"] - before)
+
+
+def lines_of(trial: Trial, rate: float) -> Iterator[str]:
+    """What is found of one family."""
+    model = trial.model()
+    sampler = Sampler(model, trial.protocol)
+    begun, batch = time.perf_counter(), trial.protocol.batch
+    sampler(prompts(batch), range(batch))
+    wait(trial.device)
+    yield f"{trial.family}: built and compiled, first batch after {time.perf_counter() - begun:.0f} s"
+    if made := recompiles(trial, sampler):
+        sys.exit(f"{trial.family}: {made} graphs were compiled again when weights changed; none should be")
+    yield f"{trial.family}: no graph is compiled again when a method's weights come and go"
+    with tempfile.TemporaryDirectory() as scratch:
+        ours = draw_and_judge(trial, sampler, Path(scratch))
+    theirs = stock(trial, model)
+    del model, sampler
+    share = operations(trial) * trial.pictures / ours / rate
+    yield (
+        f"{trial.family}: {trial.pictures / ours:.2f} pictures/s with files and two judges; stock parts, "
+        f"compiled, without either: {trial.pictures / theirs:.2f}; ratio {theirs / ours:.2f}; "
+        f"{share:.0%} of the matrix rate"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a line for everything that was found."""
+    parser = argparse.ArgumentParser(description="Build, check and time what needs an accelerator.")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--tiny", action="store_true", help="very small networks, to see that it runs")
+    parser.add_argument("--pictures", type=int, default=0, help="of each timing; 0 for a fitting number")
+    given = parser.parse_args(arguments)
+    if given.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("there is no CUDA device; try it out with --device cpu --tiny")
+    rate = matrix_rate(given.device)
+    name = torch.cuda.get_device_name() if given.device == "cuda" else "the CPU"
+    sys.stdout.write(f"{name}: {rate / 1e12:.2f} TFLOP/s in matrix products\n")
+    with quiet_loaders():
+        for family in BATCHES:
+            count = given.pictures or (4 if given.tiny else 16 * BATCHES[family])
+            trial = Trial(family, given.device, given.tiny, count)
+            for line in lines_of(trial, rate):
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+    sys.stdout.write("\n".join(editing.report(given.device, tiny=given.tiny)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
