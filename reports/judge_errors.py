@@ -9,6 +9,7 @@ from evenhand.bench.result import ErrorRow
 from evenhand.reports.charts import Dot, draw
 from evenhand.reports.figures import Figure, Panel
 from evenhand.reports.judges import judge_names
+from evenhand.reports.method_table import PUBLISHED_FORM
 from evenhand.reports.reading import Reading, attribute_names
 from evenhand.reports.tables import Cell, Row, Table, counted, missing, text
 from evenhand.reports.words import attribute, count, interval, listing, measure, number, sentence, slug
@@ -56,7 +57,7 @@ def corrections(readings: Sequence[Reading]) -> list[tuple[str, str]]:
         for row in reading.result.estimates
         if row.judge == PANEL and not row.concept and not row.group
     ]
-    mended = dict.fromkeys(row.metric for row in rows if row.corrected)
+    mended = dict.fromkeys(row.metric for row in rows if row.corrected and row.metric not in PUBLISHED_FORM)
     bare = [name for name in dict.fromkeys(row.metric for row in rows) if name not in mended]
     terms = []
     if mended:

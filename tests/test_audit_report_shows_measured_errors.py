@@ -8,7 +8,7 @@ from report_kit import ATTRIBUTES, CELLS, CONCEPTS, JOINT, JUDGES, NAN, a_result
 
 from evenhand.reports.audit import render_audit
 from evenhand.reports.heat import COLOURS, colour
-from evenhand.reports.judge_errors import errors_figure, errors_tables
+from evenhand.reports.judge_errors import corrections, errors_figure, errors_tables
 from evenhand.reports.reading import Reading
 from evenhand.reports.share_figures import cell_map, group_shares, side
 from evenhand.reports.worst import worst_table
@@ -89,6 +89,13 @@ def test_what_was_corrected_is_told_apart_from_what_was_not(tree):
     assert "Distance from the target shares" in told["Corrected"]
     assert "Undetermined" in told["As the judges see it"]
     assert told["Errors measured on"] == "200 pictures of known truth for each group"
+
+
+def test_what_the_table_shows_in_its_published_form_is_not_called_corrected():
+    rows = [
+        an_estimate("deviation_ratio", 0.5, attributes="gender", corrected=made) for made in (True, False)
+    ]
+    assert corrections([a_reading(estimates=rows)])[0] == ("As the judges see it", "Deviation ratio")
 
 
 def test_worst_cells_are_named_against_their_targets():
