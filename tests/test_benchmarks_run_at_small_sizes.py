@@ -1,0 +1,53 @@
+"""Every benchmark goes through all of its steps at a small size, and checks what it compares."""
+
+import pytest
+import torch
+
+from evenhand.bench.benchmarks import editing, generation, gpu, scale
+
+
+@pytest.fixture(autouse=True)
+def no_compiled_graphs_are_left():
+    yield
+    torch._dynamo.reset()
+
+
+def test_all_that_needs_an_accelerator_runs_without_one(capsys):
+    gpu.main(["--device", "cpu", "--tiny", "--pictures", "2"])
+    out = capsys.readouterr().out
+    for family in gpu.BATCHES:
+        assert f"{family}: no graph is compiled again when a method's weights come and go" in out
+        assert f"{family}: " in out and "of the matrix rate" in out
+    assert "edit of 36 concepts" in out and "switch to a method and back" in out
+
+
+def test_without_an_accelerator_the_way_to_try_it_is_named():
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(SystemExit, match="--device cpu --tiny"):
+        gpu.main([])
+
+
+def test_an_edit_that_differs_from_the_baseline_ends_the_benchmark(monkeypatch):
+    right = editing.together
+    monkeypatch.setattr(editing, "together", lambda *parts: [1.1 * each for each in right(*parts)])
+    with pytest.raises(SystemExit, match="they must agree"):
+        editing.compare("cpu", tiny=True)
+
+
+def test_drawing_is_held_against_the_stock_pipeline(monkeypatch, capsys):
+    monkeypatch.setattr(generation, "ROUNDS", 1)
+    generation.main(["--pictures", "2"])
+    assert capsys.readouterr().out.count("times as long") == 2
+
+
+def test_a_simulated_run_has_about_the_label_rows_that_were_asked_for(tmp_path, monkeypatch):
+    suite = scale.enlarged(60_000)
+    monkeypatch.setattr(scale, "METHODS", ("base",))
+    monkeypatch.setattr(scale, "enlarged", lambda rows: suite)
+    scale.simulate(0, tmp_path)
+    _, pictures = scale.planned(suite, tmp_path)
+    rows = scale.evaluation_of(suite, tmp_path).work.labels.read()
+    assert set(rows["key"]) <= set(pictures["key"])
+    assert 0.5 < 4 * len(rows) / 60_000 < 1.5
+    assert scale.evaluation_of(suite, tmp_path).labelled()["vit"] == set(rows["key"])
