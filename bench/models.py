@@ -268,8 +268,7 @@ class Model:
     @torch.inference_mode(mode=False)
     def _buffer(self, name: str, value: Tensor) -> Tensor:
         """Room for a value while another one is in its place."""
-        spare = self._spare.pop(name, None)
-        return torch.empty_like(value) if spare is None else spare
+        return self._spare.pop(name) if name in self._spare else torch.empty_like(value)
 
     def _parameters(self) -> dict[str, Tensor]:
         encoders = [encoder for _, encoder in self.text_encoders]
@@ -298,7 +297,6 @@ def _through(
 
 @torch.no_grad()
 def _copy(values: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> None:
-    """Copy what ``into`` names, in place."""
     for name, place in into.items():
         place.copy_(values[name])
 
