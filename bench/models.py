@@ -249,7 +249,6 @@ class Model:
                 raise EvenhandError(
                     f"intervention edits {name} {tuple(value.shape)}, which {self.name} lacks"
                 )
-        # Buffers are used again: fresh memory would take longer than the copy.
         edited = {name: parameters[name] for name in weights}
         kept = {name: self._buffer(name, value) for name, value in edited.items()}
         _copy(edited, kept)
@@ -264,10 +263,9 @@ class Model:
             self._cache = cache
             self._spare.update(kept)
 
-    # Not in inference mode, whatever the caller's: a later caller may be outside of it.
     @torch.inference_mode(mode=False)
     def _buffer(self, name: str, value: Tensor) -> Tensor:
-        """Room for a value while another one is in its place."""
+        """Room for a value, used again: fresh memory would take longer than the copy."""
         return self._spare.pop(name) if name in self._spare else torch.empty_like(value)
 
     def _parameters(self) -> dict[str, Tensor]:
