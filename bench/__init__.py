@@ -9,6 +9,7 @@ Nothing is imported until it is used, so ``import evenhand.bench`` is cheap and 
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,13 @@ _HOMES = {
     "load_run": "evenhand.bench.workspace:load_run",
     "load_suite": "evenhand.bench.suite:load_suite",
 }
+
+
+# ONNX Runtime, which diffusers imports where it is installed, else keeps an id of the device in the user's
+# home and reports to its maker; the hub's library reports too. They look when they are imported, and every
+# part of Evenhand imports this module before. Whoever has set the variables otherwise is left alone.
+for _variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_variable, "1")
 
 
 def __getattr__(name: str) -> Any:

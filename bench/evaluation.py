@@ -131,14 +131,15 @@ class Evaluation:
     def embed(self, pictures: pd.DataFrame) -> Vectors:
         """Unit vectors by key; the picture table gets its alignment column from them.
 
-        Without a scorer there are none, and alignment is not known.
+        Without a scorer, or a picture that was made, there are none, and alignment is not known.
         """
         pictures["alignment"] = np.nan
-        if self.scorer is None:
+        # A picture that a broken edit made is black, and how near black is to its prompt is no result.
+        there = pictures["status"] == "ok"
+        keys = list(dict.fromkeys(pictures.loc[there, "key"]))
+        if self.scorer is None or not keys:
             return {}
         scorer, table = self.scorer, self.work.vectors
-        there = pictures["path"] != ""
-        keys = list(dict.fromkeys(pictures.loc[there, "key"]))
         self.progress.start("embed", len(keys))
         embed_pictures(scorer, keys=keys, store=self.work.pictures, table=table, done=self.embedded())
         self.progress.finish()
