@@ -71,7 +71,7 @@ def judge_content(seat: Seat, pages: SiteMap, errors: Errors) -> dict[str, Any]:
     card = seat.card
     return {
         "title": card.name,
-        "about": f"{card.title}. {card.summary}",
+        "about": f"{card.title}. {sentence(card.summary)}",
         "facts": [
             ("Version", card.version),
             ("Family", f"{card.family}; judges of one family share a vote"),
