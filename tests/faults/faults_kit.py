@@ -27,6 +27,20 @@ PATIENCE = 600.0
 """Seconds after which a process is given up, however slow the machine."""
 
 
+LIBRARIES = [
+    "evenhand.bench.cli",
+    "evenhand.bench.run",
+    "evenhand.bench.sampler",
+    "evenhand.bench.mini.judges",
+    "evenhand.reports.audit",
+    "altair",
+    "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
+    "open_clip",
+    "transformers",
+]
+"""Importing these takes as long as a run; every process is forked from one that has them."""
+
+
 class Fault:
     """What happens to a process; this one is nothing."""
 
@@ -220,8 +234,7 @@ class Running:
 
     def __init__(self, folder: Path, *arguments: str, fault: Fault | None = None) -> None:
         context = multiprocessing.get_context("forkserver")
-        # Loading the libraries takes longer than a run; every process is forked from one that has them.
-        context.set_forkserver_preload(["evenhand.bench.run", "evenhand.bench.sampler", "transformers"])
+        context.set_forkserver_preload(LIBRARIES)
         scratch = folder.with_name(f"{folder.name}-told")
         scratch.mkdir(parents=True, exist_ok=True)
         self._error, self._stage = scratch / "error", scratch / "stage"

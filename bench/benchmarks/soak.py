@@ -1,0 +1,143 @@
+"""Whether a long run needs more and more memory or open files: one run of many small pictures, watched.
+
+``python bench/benchmarks/soak.py`` draws 3,000 pictures of the bundled model in one step each, has four
+judges label them, and looks at its own process meanwhile
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evenhand.bench import evaluate
+from evenhand.bench.progress import Progress
+from evenhand.bench.suite import Suite, load_suite
+
+BOUND = 6_000
+"""Bytes by which memory may grow with every picture; a decoded picture has 12,288."""
+
+SETTLING = 0.1
+"""Part of a stage that is left out: until then, buffers and caches get their size."""
+
+STAGES = ("generate", "judge")
+"""Stages that go picture by picture; the others hold tables of all pictures by design."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The process at one moment.
+
+    Attributes:
+        done: Units of the stage that are done.
+        memory: Resident bytes.
+        files: Open files.
+    """
+
+    done: int
+    memory: int
+    files: int
+
+
+def look(done: int) -> Look:
+    """The process as it is now, without what its allocator keeps for later; glibc on Linux only."""
+    ctypes.CDLL(None).malloc_trim(0)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return Look(done, pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd")))  # noqa: PTH208
+
+
+class Watch(Progress):
+    """Looks at the process whenever units are done."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
+        self.looks: dict[str, list[Look]] = {}
+
+    def start(self, label: str, total: int) -> None:
+        """Begin a stage."""
+        super().start(label, total)
+        self._stage = self.looks.setdefault(label.rsplit(": ", 1)[-1], [])
+
+    def advance(self, n: int = 1) -> None:
+        """Units are done."""
+        super().advance(n)
+        self._stage.append(look((self._stage[-1].done if self._stage else 0) + n))
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How one stage used the process.
+
+    Attributes:
+        stage: The stage.
+        units: Pictures drawn, or labels given.
+        slope: Bytes of memory by which one more unit makes the process grow: the least memory of the last
+            third against that of the first. Between them, what is being drawn just now takes some.
+        memory: Least resident bytes in the last third.
+        files: Least and largest number of open files.
+    """
+
+    stage: str
+    units: int
+    slope: float
+    memory: int
+    files: tuple[int, int]
+
+    @classmethod
+    def of(cls, stage: str, looks: Sequence[Look]) -> Growth:
+        """The growth over a stage's settled part."""
+        settled = [each for each in looks if each.done >= SETTLING * looks[-1].done]
+        third = len(settled) // 3
+        early, late = (
+            min(part, key=lambda each: each.memory) for part in (settled[:third], settled[-third:])
+        )
+        slope = (late.memory - early.memory) / (late.done - early.done)
+        files = [each.files for each in settled]
+        return cls(stage, looks[-1].done, slope, late.memory, (min(files), max(files)))
+
+
+def suite_of(pictures: int) -> Suite:
+    """Suite ``mini-quick`` with about so many pictures of one step, for one method."""
+    quick = load_suite("mini-quick")
+    first = quick.prompts[0]
+    prompts = len(first.concepts) * len(first.templates)
+    many = first.model_copy(update={"seeds": -(-pictures // prompts)})
+    return quick.model_copy(
+        update={
+            "name": "soak",
+            "protocol": quick.protocol.model_copy(update={"version": "soak-1", "steps": 1}),
+            "prompts": (many, *quick.prompts[1:]),
+        }
+    )
+
+
+def soak(pictures: int, *, out: Path, quiet: bool = False) -> list[Growth]:
+    """Run the soak in a new folder; the growth of every stage that goes picture by picture."""
+    watch = Watch(quiet=quiet)
+    evaluate(suite_of(pictures), methods=["base"], out=out, progress=watch)
+    return [Growth.of(stage, watch.looks[stage]) for stage in STAGES]
+
+
+def main() -> None:
+    """Run the soak, print what it found, and exit with 1 if the bound is broken."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pictures", type=int, default=3000, help="pictures to draw (default: 3000)")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        found = soak(chosen.pictures, out=Path(scratch) / "run")
+    for each in found:
+        least, most = each.files
+        sys.stdout.write(
+            f"{each.stage}: {each.units} units, {each.slope / 1e3:+.2f} kB each, "
+            f"{each.memory / 1e6:.0f} MB at least, {least} to {most} open files\n"
+        )
+    sys.exit(max(each.slope for each in found) > BOUND)
+
+
+if __name__ == "__main__":
+    main()
