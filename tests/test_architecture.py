@@ -1,12 +1,16 @@
 """The rules that keep the code readable: who imports whom, what stays light, how long a module is."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from evenhand import bench
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("bench", "methods", "metrics", "reports")
@@ -30,6 +34,8 @@ MAY_IMPORT = {
         "evenhand.bench.comparison_result",
     },
 }
+
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 HEAVY = ("torch", "diffusers", "transformers", "open_clip", "tensorflow", "pandas", "sklearn")
 
@@ -119,3 +125,36 @@ def test_no_error_is_swallowed(path):
             assert node.type is not None, f"line {node.lineno}: bare except"
             silent = all(isinstance(part, ast.Pass | ast.Continue) for part in node.body)
             assert not silent, f"line {node.lineno}: swallowed error"
+
+
+@pytest.mark.parametrize("name", bench.__all__)
+def test_what_the_package_offers_is_documented(name):
+    found = getattr(bench, name)
+    assert inspect.getdoc(found)
+    path = f"{inspect.getmodule(found).__name__}.{found.__qualname__}"
+    page = (ROOT / "docs" / "api.md").read_text()
+    # A method of a class is documented with its class.
+    assert f"::: {path}\n" in page or f"::: {path.rpartition('.')[0]}\n" in page
+
+
+def public_parts(path: Path) -> Iterator[ast.AST]:
+    """The module, and its classes, functions and methods, whose names say that others may use them."""
+    module = ast.parse(path.read_text())
+    yield module
+    for node in module.body:
+        if isinstance(node, DEFINITIONS) and not node.name.startswith("_"):
+            yield node
+            inner = node.body if isinstance(node, ast.ClassDef) else []
+            yield from (part for part in inner if isinstance(part, DEFINITIONS) and part.name[0] != "_")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_every_public_name_says_what_it_is(path):
+    silent = [getattr(node, "name", "the module") for node in public_parts(path) if not says_what_it_is(node)]
+    assert silent == []
+
+
+def says_what_it_is(node: ast.AST) -> bool:
+    """Whether it has a docstring, or takes over that of what it overrides or stands for."""
+    decorators = {ast.unparse(part) for part in getattr(node, "decorator_list", ())}
+    return bool(ast.get_docstring(node)) or bool(decorators & {"override", "overload"})
