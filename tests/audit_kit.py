@@ -57,7 +57,7 @@ def renders(folder: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
 
 
 def people(folder: Path) -> tuple[pd.DataFrame, dict[str, dict[str, str]]]:
-    """Writes 120 pictures of two models, every group of three concepts; gives their list and truth by file."""
+    """Writes 120 pictures of two models, every group of three concepts; gives list and truth by file."""
     rows, truth, specs = [], {}, []
     for model, concept, gender, tone, age in product(("red", "blue"), JOBS, (0, 1), range(5), (0, 1)):
         file = f"{model}/{concept}-{gender}{tone}{age}.png"
