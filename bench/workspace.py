@@ -227,7 +227,8 @@ def load_run(folder: str | Path) -> Run:
         folder=str(folder),
         results=results,
         timings=[timings[r.spec.method.label] for r in results if r.spec.method.label in timings],
-        pictures=shown_pictures(work.picture_table.read(), work.labels.read()),
+        # Whatever a stranger's table says, its pictures lie in the run.
+        pictures=shown_pictures(work.picture_table.read().assign(folder=""), work.labels.read()),
     )
 
 

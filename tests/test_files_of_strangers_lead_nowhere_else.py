@@ -4,13 +4,15 @@ import pandas as pd
 import pytest
 from humans_kit import a_run, an_annotator
 from PIL import Image
+from report_kit import a_result
 from test_csv_downloads_are_safe_and_exact import read as cells
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.store import PictureStore
-from evenhand.bench.workspace import Workspace
+from evenhand.bench.store import PictureStore, write_atomically
+from evenhand.bench.workspace import Workspace, load_run
 from evenhand.metrics.humans.answers import check_answers
 from evenhand.metrics.humans.readers import read_answers
+from evenhand.reports.audit import render_audit
 from evenhand.reports.downloads import write_csv
 from evenhand.reports.picture_file import read_picture
 
@@ -62,6 +64,23 @@ def test_a_run_whose_keys_lead_elsewhere_gives_nothing_to_people(evenhand, tmp_p
     )
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "no key of a picture" in outcome.err
+
+
+@pytest.mark.parametrize("changes", [{"path": "../secret.png"}, {"path": "secret.png", "folder": "."}])
+def test_a_run_whose_table_names_a_picture_elsewhere_has_no_report(tmp_path, secret, monkeypatch, changes):
+    a_run(tmp_path / "there")
+    work = Workspace(tmp_path / "there")
+    work.picture_table.finish(work.picture_table.read().assign(**changes))
+    publish_results(work)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EvenhandError, match=r"lies outside of|cannot be read"):
+        render_audit(load_run(work.root))
+
+
+def publish_results(work):
+    """Results of the run's methods, as a finished run has them."""
+    for label in ("base", "uce"):
+        write_atomically(work.root / "results" / f"{label}.json", a_result(label).to_json().encode())
 
 
 @pytest.mark.parametrize("column", ["annotator_id", "batch_id", "form_version", "timestamp"])
