@@ -142,7 +142,7 @@ def test_an_output_path_that_is_a_file_is_named(evenhand, tmp_path):
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file but those that tell of a clock."""
-    clocked = {".lock", "run.log", "timing.json", "report.html"}
+    clocked = {".lock", "run.log", "timing.json", "report.html", store.INDEX}
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in clocked)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
