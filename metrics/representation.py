@@ -119,7 +119,7 @@ def squared_deviation(shares: FloatArray, target: FloatArray, noise: FloatArray)
 
 
 def rms_delta(squared: FloatArray, target: FloatArray) -> FloatArray:
-    """``RMSDelta = sqrt(max(0, mean_o V_o / max ||p - q||^2))`` over the last axis (occupations).
+    """``RMSDelta = sqrt(clip(mean_o V_o / max ||p - q||^2, 0, 1))`` over the last axis (occupations).
 
     Range 0 to 1; lower is better; estimates the root mean square of Delta for two groups. Occupations
     without a value are left out. Like every distance it cannot tell in which direction a model leans.
@@ -129,8 +129,8 @@ def rms_delta(squared: FloatArray, target: FloatArray) -> FloatArray:
 
 
 def root(mean_square: FloatArray) -> FloatArray:
-    """Square root of a mean square that may have come out negative (then 0)."""
-    return np.asarray(np.sqrt(np.maximum(mean_square, 0)))
+    """Square root of an estimated mean square in [0, 1], which noise may have carried past either end."""
+    return np.asarray(np.sqrt(np.clip(mean_square, 0, 1)))
 
 
 def mean_over(values: FloatArray) -> FloatArray:

@@ -157,3 +157,13 @@ def test_permuted_cells_are_the_same_worst_cell():
     shares = np.array([0.1, 0.2, 0.7])
     values = {round(float(i.worst_cell_share(np.array(p), r.uniform(3))), 12) for p in permutations(shares)}
     assert values == {0.3}
+
+
+def test_a_correction_never_carries_the_distance_past_its_range():
+    # The judge was right every time; the matrix says that it errs, so inversion leaves the simplex.
+    inverse = inverse_of(np.pad(0.6 * np.eye(3) + 0.4 / 3, [(0, 0), (0, 1)]))
+    found = invert(np.array([[90.0, 0, 0], [0, 80, 0]]), inverse)
+    squared = r.squared_deviation(found.shares, r.uniform(3), found.noise)
+    assert (squared > r.largest_squared_distance(r.uniform(3))).all()
+    assert r.rms_delta(squared, r.uniform(3)) == 1
+    assert r.rms_delta(-squared, r.uniform(3)) == 0
