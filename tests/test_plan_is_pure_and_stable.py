@@ -82,7 +82,9 @@ def test_later_choices_change_the_digest_of_a_suite_only_where_they_are_made(tmp
         suite_of(tmp_path, row, **use).digest() for use in ({}, {"noise": "listed"}, {"asks": ("gender",)})
     }
     assert len(digests) == 3
-    published = json.loads((ENTRIES / "base@mini-v1.json").read_text(encoding="utf-8"))["result"]["spec"]
+    published = json.loads((ENTRIES / "base@mini-v1" / "entry.json").read_text(encoding="utf-8"))["result"][
+        "spec"
+    ]
     assert load_suite("mini").digest() == published["suite_digest"]
 
 

@@ -4,7 +4,6 @@ import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -177,14 +176,14 @@ def test_mist_edits_in_opposite_directions_for_opposite_targets():
 
 def stated(suite, concepts):
     """What a result says of the target."""
-    about = SimpleNamespace(yardstick=Yardstick.of(suite), concepts=concepts, balanced=suite.balanced)
-    return record._target(about)
+    return record._target(Yardstick.of(suite), concepts=concepts, balanced=suite.balanced)
 
 
 def test_the_result_states_the_target_of_every_concept(tmp_path):
     concepts = ("nurse", "CEO")
     even = stated(load_suite("mini"), concepts)
-    assert set(even) == {"target"}
+    assert even["target_name"] == "uniform" and even["targets"] == {}
+    assert list(even["target"].values()) == [pytest.approx(1 / 12)] * 12
     own = stated(aiming_at(table(tmp_path, NURSES), "mini-quick"), concepts)
     assert own["target_name"] == "table"
     assert own["targets"] == {

@@ -59,7 +59,10 @@ def test_the_contents_name_the_sections_that_are_there(tmp_path):
 def test_models_without_an_untreated_one_stand_side_by_side(tmp_path):
     page = parsed(render_audit(an_audit(tmp_path, "one", "two")))
     assert "untreated" not in page.by_id("verdict").text
-    assert "comes closest to the target shares." in page.by_id("verdict").text
+    assert (
+        "one comes closest to the target shares: 0.40 (95% interval 0.37 to 0.44)."
+        in page.by_id("verdict").text
+    )
     assert " for one" in page.by_id("verdict").text and " for two" in page.by_id("verdict").text
     assert "Gates" not in page.by_id("compared").text
     assert "models of one group cannot be told apart" in page.by_id("compared").text
@@ -76,8 +79,11 @@ def test_one_model_is_called_by_its_name(tmp_path):
     run = an_audit(tmp_path, "one")
     even = an_estimate("rms_delta", 0.02, attributes=JOINT, low=0.0, high=0.05)
     for rows, words in (
-        (run.results[0].estimates, "One does not depict the groups evenly."),
-        ([even], "At this number of pictures one cannot be told apart from an even one."),
+        (
+            run.results[0].estimates,
+            "One does not depict the groups evenly: its distance from the target shares is 0.40 (95%",
+        ),
+        ([even], "At this number of pictures one cannot be told apart from an even one: its distance"),
     ):
         result = run.results[0].model_copy(update={"estimates": rows})
         page = parsed(render_audit(run.model_copy(update={"results": [result]})))
