@@ -44,8 +44,9 @@ def test_damaged_files_are_made_again(undisturbed, folder, seed):
     ending = run(folder)
     assert ending.code == 0, ending.error
     assert contents(folder) == contents(undisturbed)
-    torn = [path for path in victims if path.suffix == ".png"]
-    assert torn and all(f"{path.name} is torn or altered" in ending.error for path in torn)
+    log = (folder / "run.log").read_text()
+    torn = [f"{path.name} is torn or altered" for path in victims if path.suffix == ".png"]
+    assert torn and all(line in ending.error and line in log for line in torn)
 
 
 def test_a_removed_file_is_made_again(undisturbed, folder):
