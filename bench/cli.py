@@ -18,7 +18,7 @@ import typer
 from evenhand.bench.commands import audit, board, calibrate, compare, humans, plan_size
 from evenhand.bench.commands.shared import Json, Online, write_run
 from evenhand.bench.commands.shared import examples as _examples
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, one_line
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -297,7 +297,7 @@ def _remedy(fault: Exception) -> str:
 
 
 def _fail(text: str, code: int) -> int:
-    typer.echo(f"evenhand: {' '.join(text.split())}", err=True)
+    typer.echo(f"evenhand: {one_line(' '.join(text.split()))}", err=True)
     return code
 
 

@@ -23,7 +23,7 @@ class EvenhandError(Exception):
     exit_code = 2
 
     def __init__(self, message: str) -> None:
-        super().__init__(_one_line(message))
+        super().__init__(one_line(message))
 
 
 class IncompleteRunError(EvenhandError):
@@ -32,7 +32,8 @@ class IncompleteRunError(EvenhandError):
     exit_code = 3
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text as one printable line of bounded length: other signs are written as escapes."""
     if not text.isprintable():
         text = " ".join(text.splitlines())
         text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

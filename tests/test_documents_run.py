@@ -65,5 +65,5 @@ def test_a_block_that_is_not_run_says_why(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_a_block_says_what_it_is(page):
-    known = {*CODE, "text", "toml", "csv", "json", "tree"}
+    known = {*CODE, "text", "toml", "yaml", "csv", "json", "tree"}
     assert [block.place for block in blocks(page) if block.language not in known] == []
