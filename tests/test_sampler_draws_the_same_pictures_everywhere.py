@@ -111,8 +111,13 @@ def test_ctrl_c_ends_a_batch_at_its_next_step_and_keeps_those_before(model, monk
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     monkeypatch.setattr(model.unet, "forward", watched)
     sampler = Sampler(model, PROTOCOL.model_copy(update={"steps": 20, "batch": 1}))
-    with pytest.raises(KeyboardInterrupt):
-        sampler.draw(PROMPTS, range(5), on_batch=lambda start, images, finite: made.append(start))
+    # What was started in the background ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sampler.draw(PROMPTS, range(5), on_batch=lambda start, images, finite: made.append(start))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert made == [0]
     assert len(steps) < 40, "the second batch was drawn to its end"
 
