@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evenhand.bench.comparison import compare
+    from evenhand.bench.loading import load_model
     from evenhand.bench.method_spec import load_method
-    from evenhand.bench.models import load_model
     from evenhand.bench.result import Result
     from evenhand.bench.run import evaluate
     from evenhand.bench.suite import load_suite
@@ -30,7 +30,7 @@ _HOMES = {
     "compare": "evenhand.bench.comparison:compare",
     "evaluate": "evenhand.bench.run:evaluate",
     "load_method": "evenhand.bench.method_spec:load_method",
-    "load_model": "evenhand.bench.models:load_model",
+    "load_model": "evenhand.bench.loading:load_model",
     "load_result": "evenhand.bench.result:Result.load",
     "load_run": "evenhand.bench.workspace:load_run",
     "load_suite": "evenhand.bench.suite:load_suite",

@@ -19,7 +19,7 @@ from evenhand.bench.anchor_file import Anchors, read_anchors
 from evenhand.bench.audit_spec import Audit, yardstick_for
 from evenhand.bench.errors import EvenhandError, IncompleteRunError, unknown
 from evenhand.bench.evaluation import Evaluation
-from evenhand.bench.models import quiet_loaders
+from evenhand.bench.loading import quiet_loaders
 from evenhand.bench.picture_files import SUFFIXES, take_in
 from evenhand.bench.picture_list import PictureList, read_list
 from evenhand.bench.progress import Progress

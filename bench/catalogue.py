@@ -154,13 +154,13 @@ def _prompt_set(name: str) -> Card:
 
 
 def _models() -> list[str]:
-    from evenhand.bench.models import list_models
+    from evenhand.bench.loading import list_models
 
     return list_models()
 
 
 def _model(name: str) -> Card:
-    from evenhand.bench.models import load_model
+    from evenhand.bench.loading import load_model
 
     model = load_model(name)
     width, height = model.size

@@ -66,7 +66,7 @@ def _disk(folder: Path) -> Check:
 
 
 def _bundled_model() -> Check:
-    from evenhand.bench.models import list_models, load_model
+    from evenhand.bench.loading import list_models, load_model
 
     name = list_models()[0]
     try:

@@ -17,7 +17,7 @@ from evenhand.bench.entry_suite import KnownSuite, known_suite
 from evenhand.bench.entry_tables import Tables, read_tables
 from evenhand.bench.entry_workshop import Jobs, Workshop
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import quiet_loaders
+from evenhand.bench.loading import quiet_loaders
 from evenhand.bench.progress import Progress
 from evenhand.bench.store import folder_name, write_atomically
 from evenhand.methods.base import Intervention

@@ -20,8 +20,8 @@ from evenhand.bench.fitting import CountedJudge, CountedSample, fit
 from evenhand.bench.generate import Drawing, Job
 from evenhand.bench.judge_spec import load_judge
 from evenhand.bench.judging import alignment, judge_pictures, picture_chunks
+from evenhand.bench.loading import load_model
 from evenhand.bench.method_spec import MethodUse, method_class
-from evenhand.bench.models import load_model
 from evenhand.bench.progress import Progress
 from evenhand.bench.registry import JUDGES
 from evenhand.bench.resources import load_scorer

@@ -13,8 +13,9 @@ from torch import Tensor
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.fitting import CountedJudge, CountedSample, fit
 from evenhand.bench.judge_spec import load_judge
+from evenhand.bench.loading import load_model
 from evenhand.bench.method_spec import method_class, parse_method
-from evenhand.bench.models import Model, load_model
+from evenhand.bench.models import Model
 from evenhand.bench.plan import concepts, make_plan
 from evenhand.bench.progress import Progress
 from evenhand.bench.resources import load_scorer

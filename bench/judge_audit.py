@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.judge_spec import load_judge
 from evenhand.bench.judging import picture_chunks
-from evenhand.bench.models import quiet_loaders
+from evenhand.bench.loading import quiet_loaders
 from evenhand.bench.store import write_atomically
 from evenhand.bench.workspace import Owner, Workspace
 from evenhand.metrics.agreement import Agreed, agreement_rows, cohen_kappa

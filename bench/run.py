@@ -18,8 +18,9 @@ from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.evaluation import Evaluation, Vectors
 from evenhand.bench.fitting import CountedJudge, CountedSample, Fitted, fit
 from evenhand.bench.generate import Drawing, Job, picture_rows
+from evenhand.bench.loading import load_model, quiet_loaders
 from evenhand.bench.method_spec import MethodUse, parse_method
-from evenhand.bench.models import Model, load_model, quiet_loaders
+from evenhand.bench.models import Model
 from evenhand.bench.plan import Item, concepts, make_plan
 from evenhand.bench.progress import Progress
 from evenhand.bench.prompt_sets import PromptSet

@@ -12,7 +12,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from evenhand.bench.models import MINI
+from evenhand.bench.loading import MINI
 from evenhand.bench.suite import Protocol
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=3.0, width=32, height=32, batch=2)

@@ -8,7 +8,7 @@ import torch
 from methods_kit import GENDER, JOINT, NumericModel, Studio, make_task
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol
 from evenhand.methods.cbc import Cbc, ContextControl, decouple

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 
 TINY = Path(__file__).with_name("tiny_suite.toml")
 METHODS = ("--method", "base", "--method", "mist", "--method", "random-attribute-prompt")

@@ -9,7 +9,7 @@ from methods_kit import GENDER, JOINT, Studio, make_task
 from pydantic import ValidationError
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol
 from evenhand.methods.concept_algebra import ConceptAlgebra, ConceptProjection, subspace

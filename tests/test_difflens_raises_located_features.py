@@ -7,7 +7,7 @@ import pytest
 import torch
 from methods_kit import JOINT
 
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol
 from evenhand.methods.balancing_act import linear_classifier

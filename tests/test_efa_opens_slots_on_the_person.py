@@ -9,7 +9,7 @@ from families_kit import pipeline
 from methods_kit import GENDER, JOINT
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol
 from evenhand.methods.attention_slot import Slots, attend, fresh_convolutions, token_grid

@@ -6,7 +6,7 @@ from methods_kit import Studio, make_task
 from pydantic import ValidationError
 from transformers import AutoTokenizer
 
-from evenhand.bench.models import MINI
+from evenhand.bench.loading import MINI
 from evenhand.bench.plan import concepts, make_plan
 from evenhand.bench.run import method_uses
 from evenhand.bench.suite import load_suite

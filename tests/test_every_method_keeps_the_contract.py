@@ -16,10 +16,10 @@ from methods_kit import GENDER, JOINT
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.fitting import CountedJudge, CountedSample, fit
+from evenhand.bench.loading import load_model
 from evenhand.bench.method_spec import MethodUse
 from evenhand.bench.mini.judges import clip_xs
 from evenhand.bench.mini.law import occupations
-from evenhand.bench.models import load_model
 from evenhand.bench.progress import Progress
 from evenhand.bench.resources import load_scorer
 from evenhand.bench.sampler import Sampler

@@ -12,7 +12,7 @@ from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.export import Origin, acts_by_weights, export_fitted, write_export
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import load_suite, to_toml
 from evenhand.methods.base import Intervention, load

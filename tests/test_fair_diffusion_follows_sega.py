@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scipy.stats import chisquare
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol
 from evenhand.methods.base import Cell, Intervention

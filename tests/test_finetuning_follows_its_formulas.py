@@ -10,8 +10,8 @@ from scipy.optimize import linprog
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.fitting import CountedJudge
+from evenhand.bench.loading import load_model
 from evenhand.bench.mini.judges import clip_xs
-from evenhand.bench.models import load_model
 from evenhand.bench.resources import load_scorer
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol

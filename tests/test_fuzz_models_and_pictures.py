@@ -15,7 +15,7 @@ from fuzz_kit import json_mutants, mutants, value_or_one_line
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.picture_files import UnusablePictureError, decode
 
 PARTS = (

@@ -7,9 +7,9 @@ from transformers import CLIPTextModel
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.fitting import CountedJudge
+from evenhand.bench.loading import load_model
 from evenhand.bench.mini.judges import clip_xs, tone_ita
 from evenhand.bench.mini.world import render
-from evenhand.bench.models import load_model
 from evenhand.bench.resources import load_scorer
 from evenhand.metrics.judges.pixels import shown
 

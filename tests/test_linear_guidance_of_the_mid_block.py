@@ -10,7 +10,7 @@ from methods_kit import JOINT
 from sklearn.linear_model import LogisticRegression
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol
 from evenhand.methods.balancing_act import (

@@ -7,7 +7,7 @@ from diffusers import DDIMScheduler
 from methods_kit import GENDER, JOINT
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.sampler import Sampler, picture_stream
 from evenhand.bench.suite import Protocol
 from evenhand.methods.base import Task

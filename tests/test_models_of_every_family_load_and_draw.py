@@ -11,7 +11,7 @@ from families_kit import PROTOCOL, WIDTH, pipeline, text_encoder
 from transformers import CLIPTokenizer
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import MINI, load_model
+from evenhand.bench.loading import MINI, load_model
 from evenhand.bench.sampler import Sampler
 
 

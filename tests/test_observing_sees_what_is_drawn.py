@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol
 from evenhand.methods.base import Intervention

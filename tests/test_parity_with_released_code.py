@@ -12,7 +12,7 @@ import pytest
 import torch
 from methods_kit import NumericModel, Studio, counts, make_task, mini_text, relative_error
 
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.methods.base import Intervention
 from evenhand.methods.debias_vl import DebiasVl
 from evenhand.methods.mist import Mist

@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-from evenhand.bench.models import MINI, load_model
+from evenhand.bench.loading import MINI, load_model
 from evenhand.bench.plan import picture_key
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol

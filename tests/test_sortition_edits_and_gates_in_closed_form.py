@@ -8,7 +8,7 @@ import torch
 from methods_kit import GENDER, JOINT, Studio, make_task
 from sklearn.linear_model import Ridge
 
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.methods.drawing import drawn_cell, picture_stream
 from evenhand.methods.sortition import Sortition, gate, last_token, reduced, stated
 

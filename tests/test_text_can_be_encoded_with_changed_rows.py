@@ -7,7 +7,7 @@ import torch
 from families_kit import pipeline
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import MINI, load_model
+from evenhand.bench.loading import MINI, load_model
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import Protocol
 from evenhand.methods.base import Intervention

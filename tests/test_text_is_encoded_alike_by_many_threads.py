@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 
 TEXTS = ["a photo of a nurse", "a cat", "a photo of a cat and a dog"]
 

@@ -6,7 +6,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.methods.training import course, gaussian, noised, one_thread, random_timesteps, train
 
 

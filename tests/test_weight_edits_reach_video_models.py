@@ -8,7 +8,7 @@ from families_kit import PROTOCOL, pipeline
 from methods_kit import GENDER, JOINT, Studio, counts, make_task
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.video import ClipSampler
 from evenhand.methods.base import Intervention

@@ -19,7 +19,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.methods.closed_form import ClosedForm
 
 TEXT = 768

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from evenhand.bench.models import load_model, quiet_loaders
+from evenhand.bench.loading import load_model, quiet_loaders
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.suite import load_suite
 

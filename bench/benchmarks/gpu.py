@@ -31,7 +31,8 @@ from evenhand.bench.benchmarks import editing
 from evenhand.bench.benchmarks.pipelines import SIZE, TINY_SIZE, Family, random_model
 from evenhand.bench.judge_spec import load_judge
 from evenhand.bench.judging import judge_pictures
-from evenhand.bench.models import Model, quiet_loaders
+from evenhand.bench.loading import quiet_loaders
+from evenhand.bench.models import Model
 from evenhand.bench.progress import Progress
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.store import PictureStore, Table

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import torch
 
-from evenhand.bench.models import MINI, Model
+from evenhand.bench.loading import MINI
+from evenhand.bench.models import Model
 
 Family = Literal["sd1", "sdxl"]
 

@@ -32,7 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from evenhand.bench.evaluation import Evaluation
 from evenhand.bench.generate import Drawing, Job, picture_rows
-from evenhand.bench.models import load_model
+from evenhand.bench.loading import load_model
 from evenhand.bench.plan import concepts, make_plan
 from evenhand.bench.progress import Progress
 from evenhand.bench.record import measured_fields

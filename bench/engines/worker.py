@@ -19,7 +19,8 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.evaluation import Evaluation
 from evenhand.bench.generate import Drawing, Job
 from evenhand.bench.judging import embed_pictures, judge_pictures
-from evenhand.bench.models import Model, load_model, quiet_loaders
+from evenhand.bench.loading import load_model, quiet_loaders
+from evenhand.bench.models import Model
 from evenhand.bench.progress import Progress
 from evenhand.bench.record import PACKAGES
 from evenhand.bench.sampler import Sampler
