@@ -7,13 +7,14 @@ and the next one is read by another process.
 from __future__ import annotations
 
 import atexit
-import pickle
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from threading import Lock, Timer
-from typing import IO
+from typing import IO, Any
 
 ROOM = 2**29
 """Bytes of memory that a file may cost; its own are at most a sixtieth of that."""
@@ -22,6 +23,7 @@ SECONDS = 60.0
 """Longest time that a file may cost."""
 
 _LENGTH = 8
+_END = b"\n"
 _FINE, _FAULT = b"+", b"-"
 
 
@@ -76,17 +78,19 @@ _process = _Process()
 atexit.register(_process.stop)
 
 
-def apart(function: Callable[..., bytes], *arguments: object) -> bytes:
-    """``function(*arguments)``, called in the other process.
+def apart(function: Callable[..., bytes], data: bytes = b"", **settings: Any) -> bytes:
+    """``function(data, **settings)``, called in the other process.
 
     Args:
         function: A function of a module. It may raise ``ValueError`` with a clause.
-        arguments: What it is given; the request is pickled, the answer never.
+        data: A stranger's file.
+        settings: What else the function is given; all of it can be written as JSON.
 
     Raises:
         ValueError: What the function raised, or that the file breaks the reader, or needs too much.
     """
-    answer = _process.ask(pickle.dumps((function, arguments)))
+    asked = {"module": function.__module__, "function": function.__name__, "settings": settings}
+    answer = _process.ask(json.dumps(asked).encode() + _END + data)
     if answer[:1] != _FINE:
         raise ValueError(answer[1:].decode())
     return answer[1:]
@@ -98,15 +102,17 @@ def serve() -> None:
     limited = False
     while True:
         try:
-            function, arguments = pickle.loads(_receive(requests))
+            header, _, data = _receive(requests).partition(_END)
         except EOFError:
             return
+        asked = json.loads(header)
+        function = getattr(import_module(asked["module"]), asked["function"])
         if not limited:
             # After the imports, which need room too.
             _limit_memory()
             limited = True
         try:
-            answer = _FINE + function(*arguments)
+            answer = _FINE + function(data, **asked["settings"])
         except ValueError as fault:
             answer = _FAULT + str(fault).encode()
         except MemoryError:

@@ -54,14 +54,27 @@ def read_parquet(
     Raises:
         ValueError: The file is something else; the message is a clause that says what.
     """
-    answer = apart(_checked_table, data, dict(columns), most_rows, tuple(may_lack))
+    schema = pa.schema(columns).serialize().to_pybytes().hex()
+    answer = apart(checked_table, data, schema=schema, most_rows=most_rows, may_lack=list(may_lack))
     with pa.ipc.open_stream(answer) as stream:
         table = stream.read_all()
     return pd.DataFrame({name: _column(table[name], kind) for name, kind in columns.items()})
 
 
-def _checked_table(data: bytes, columns: Columns, most_rows: int, may_lack: Collection[str]) -> bytes:
-    """The table as a stream of Arrow's; runs in the process that may break."""
+def checked_table(data: bytes, schema: str, most_rows: int, may_lack: Collection[str]) -> bytes:
+    """The table as a stream of Arrow's; runs in the process that may break.
+
+    Args:
+        data: The file.
+        schema: The columns that it must have: Arrow's schema in hexadecimal digits.
+        most_rows: The most rows that it may have.
+        may_lack: Columns that may have empty cells.
+
+    Raises:
+        ValueError: The file is something else.
+    """
+    expected = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(schema)))
+    columns = dict(zip(expected.names, expected.types, strict=True))
     texts = [name for name, kind in columns.items() if pa.types.is_string(kind)]
     try:
         # Once to look at the columns, for those that it lacks cannot be asked for as dictionaries.

@@ -20,30 +20,39 @@ def tests_are_importable(monkeypatch):
     module._process.stop()
 
 
-def number():
+def number(data=b""):
     return str(os.getpid()).encode()
 
 
-def abort():
+def abort(data=b""):
     ctypes.CDLL(None).abort()
     return b""
 
 
-def take_memory():
+def take_memory(data=b""):
     return bytes(2 * ROOM)
 
 
-def find_fault():
+def turned(data, by):
+    return data[::-1] * by
+
+
+def find_fault(data=b""):
     raise ValueError("it is torn")
 
 
-def never_end():
+def never_end(data=b""):
     time.sleep(3600)
     return b""
 
 
 def test_it_is_another_process_and_stays_the_same_one():
     assert apart(number) == apart(number) != number()
+
+
+def test_a_file_with_any_bytes_and_its_settings_arrive():
+    data = bytes(range(256)) * 1000
+    assert apart(turned, data, by=2) == turned(data, by=2)
 
 
 @pytest.mark.parametrize(
