@@ -15,6 +15,7 @@ import torch
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models import Model
+from evenhand.metrics.judges.weights import require_loaded
 
 MINI = Path(str(files("evenhand.bench.mini"))) / "pipeline"
 
@@ -102,7 +103,13 @@ def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
     if "safety_checker" in index:
         # The checker blacks pictures out, which would bias every count; runs are never shown unfiltered.
         arguments |= {"safety_checker": None, "requires_safety_checker": False}
-    return DiffusionPipeline.from_pretrained(source, **arguments)
+    if not Path(source).is_dir():
+        source = DiffusionPipeline.download(source, use_safetensors=True, trust_remote_code=False)
+    pipe = DiffusionPipeline.from_pretrained(source, **arguments)
+    for part, network in pipe.components.items():
+        if isinstance(network, torch.nn.Module):
+            require_loaded(network, Path(source) / part)
+    return pipe
 
 
 def _check_index(index: Mapping[str, Any], name: str) -> None:

@@ -17,6 +17,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 from evenhand.metrics.judges.base import Images
 from evenhand.metrics.judges.folder import in_batches, loading, require, version
 from evenhand.metrics.judges.pixels import shown
+from evenhand.metrics.judges.weights import require_loaded
 
 _ROUNDING = 4e-3
 """Relative error of bfloat16, the coarsest precision that weights are stored in."""
@@ -105,6 +106,7 @@ class ClipScorer:
     def _model(self) -> Any:
         with loading(self._folder):
             network = CLIPModel.from_pretrained(self._folder, use_safetensors=True)
+            require_loaded(network, self._folder)
         return network.float().eval().requires_grad_(False).to(self._device)
 
     @cached_property

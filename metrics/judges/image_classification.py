@@ -20,7 +20,7 @@ from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.folder import in_batches, loading, require, version
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.judges.weights import best_device, hub_folder
+from evenhand.metrics.judges.weights import best_device, hub_folder, require_loaded
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 
@@ -113,6 +113,7 @@ class ImageClassificationJudge(Judge):
             network = AutoModelForImageClassification.from_pretrained(
                 folder, use_safetensors=True, trust_remote_code=False
             )
+            require_loaded(network, folder)
             processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
         return processor, network.float().eval().to(self._device)
 

@@ -21,7 +21,7 @@ from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo, Varia
 from evenhand.metrics.judges.folder import loading, require, version
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.judges.weights import best_device, hub_folder
+from evenhand.metrics.judges.weights import best_device, hub_folder, made_up
 from evenhand.metrics.taxonomies import COARSER
 
 BATCH = 4
@@ -137,9 +137,16 @@ class VlmJudge(Judge):
     @cached_property
     def _model(self) -> tuple[Any, Any]:
         with loading(self._folder):
-            network = AutoModelForImageTextToText.from_pretrained(
-                self._folder, use_safetensors=True, trust_remote_code=False, dtype="auto"
+            network, told = AutoModelForImageTextToText.from_pretrained(
+                self._folder,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype="auto",
+                output_loading_info=True,
             )
+            # The library's word for it: experts are stored one by one and held together.
+            if missing := sorted(told["missing_keys"]):
+                raise made_up(missing[0], network, self._folder)
             processor = AutoProcessor.from_pretrained(self._folder, trust_remote_code=False)
         processor.tokenizer.padding_side = "left"
         return network.eval().requires_grad_(False).to(self._device), processor
