@@ -171,7 +171,7 @@ def _model(name: str) -> Card:
         "revision": model.revision,
         "width": width,
         "height": height,
-        "parameters": sum(value.numel() for value in model.unet.parameters()),
+        "parameters": sum(value.numel() for value in model.denoiser.parameters()),
     }
 
 

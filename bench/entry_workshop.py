@@ -20,13 +20,13 @@ from evenhand.bench.fitting import CountedJudge, CountedSample, fit
 from evenhand.bench.generate import Drawing, Job
 from evenhand.bench.judge_spec import load_judge
 from evenhand.bench.judging import alignment, judge_pictures, picture_chunks
-from evenhand.bench.loading import load_model
+from evenhand.bench.loading import load_model, open_sampler
 from evenhand.bench.method_spec import MethodUse, method_class
 from evenhand.bench.progress import Progress
 from evenhand.bench.registry import JUDGES
 from evenhand.bench.resources import load_scorer
 from evenhand.bench.result import JudgeCard
-from evenhand.bench.sampler import Sampler
+from evenhand.bench.sampler import BatchSampler
 from evenhand.bench.store import PictureStore, Table
 from evenhand.methods.base import Intervention, load
 from evenhand.metrics.judges.base import Judge
@@ -55,7 +55,7 @@ class Workshop:
     progress: Progress
 
     @cached_property
-    def sampler(self) -> Sampler:
+    def sampler(self) -> BatchSampler:
         """The suite's model and protocol.
 
         Raises:
@@ -68,7 +68,7 @@ class Workshop:
                 f"model {suite.model!r} is revision {model.revision[:12]} here, the entry used "
                 f"{spec.model_revision[:12]}; verify where the entry's model is installed"
             )
-        return Sampler(model, suite.protocol)
+        return open_sampler(model, suite.protocol)
 
     @cached_property
     def use(self) -> MethodUse:

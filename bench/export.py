@@ -13,14 +13,14 @@ from torch import Tensor
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.fitting import CountedJudge, CountedSample, fit
 from evenhand.bench.judge_spec import load_judge
-from evenhand.bench.loading import load_model
+from evenhand.bench.loading import load_model, open_sampler
 from evenhand.bench.method_spec import method_class, parse_method
-from evenhand.bench.models import Model
+from evenhand.bench.models import Model, opened
 from evenhand.bench.plan import concepts, make_plan
 from evenhand.bench.progress import Progress
 from evenhand.bench.resources import load_scorer
 from evenhand.bench.result import Result, Run
-from evenhand.bench.sampler import SOLVERS, Sampler
+from evenhand.bench.sampler import SOLVERS
 from evenhand.bench.store import PictureStore, folder_name
 from evenhand.bench.suite import Suite, load_suite, read_suite
 from evenhand.bench.workspace import load_run
@@ -111,7 +111,7 @@ def export_fitted(
             use,
             suite=chosen,
             concepts=balanced,
-            sample=CountedSample(Sampler(loaded, chosen.protocol), store, protocol, shown),
+            sample=CountedSample(open_sampler(loaded, chosen.protocol), store, protocol, shown),
             judge=CountedJudge(judge, load_judge(judge) if judge else None),
             image_features=scorer.embed,
             clip=scorer,
@@ -167,7 +167,7 @@ def _edits(intervention: Intervention) -> dict[str, Mapping[str, Tensor]]:
 
 def _save_pipelines(edits: Mapping[str, Mapping[str, Tensor]], model: Model, out: Path) -> None:
     for name, weights in edits.items():
-        with model.edited(weights):
+        with opened(model).edited(weights):
             model.pipeline.save_pretrained(out / name)
 
 
@@ -214,15 +214,14 @@ def _lines_for_evenhand(origin: Origin) -> Iterator[str]:
     yield ""
     yield "from PIL import Image"
     yield ""
-    yield "from evenhand.bench import load_model"
+    yield "from evenhand.bench.loading import load_model, open_sampler"
     yield "from evenhand.bench.method_spec import method_class"
-    yield "from evenhand.bench.sampler import Sampler"
     yield "from evenhand.bench.suite import Protocol"
     yield "from evenhand.methods.base import load"
     yield ""
     yield f'intervention = load(Path("."), method_class({origin.method!r}))'
     yield f"protocol = Protocol({settings})"
-    yield f"sampler = Sampler(load_model({origin.suite.model!r}), protocol)"
+    yield f"sampler = open_sampler(load_model({origin.suite.model!r}), protocol)"
     yield f"pictures = sampler([{_example(origin)!r}], seeds=[0], intervention=intervention)"
     yield 'Image.fromarray(pictures[0]).save("picture.png")'
 

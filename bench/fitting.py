@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,11 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.method_spec import MethodUse
 from evenhand.bench.plan import picture_key
 from evenhand.bench.progress import Progress
-from evenhand.bench.sampler import Sampler
+from evenhand.bench.sampler import BatchSampler
 from evenhand.bench.store import PictureStore, write_atomically
 from evenhand.bench.suite import Suite
 from evenhand.bench.targets import UNIFORM
-from evenhand.methods.base import Clip, Images, Intervention, Task, load, save
+from evenhand.methods.base import Clip, EditableModel, Images, Intervention, Task, load, save
 from evenhand.methods.training import one_thread
 from evenhand.metrics.judges.base import DifferentiableJudge, Judge, ZeroShotJudge
 
@@ -58,7 +58,7 @@ class CountedSample:
     the method, not of this process.
     """
 
-    sampler: Sampler
+    sampler: BatchSampler
     store: PictureStore
     protocol: str
     progress: Progress
@@ -179,13 +179,14 @@ def fit(
     """
     cells = suite.cells()
     model = sample.sampler.model
-    use.method.check(family=model.family, cells=cells)
+    model.check_method(use.method, cells=cells)
     identity = _identity(use, suite=suite, concepts=concepts, sample=sample)
     kept = _kept(folder, use, identity)
     if kept is not None:
         return kept
     task = Task(
-        model=model,
+        # A model that is not opened up takes only methods that ask nothing of it.
+        model=cast(EditableModel, model),
         concepts=concepts,
         cells=cells,
         target=suite.target_shares(concepts, suite.balanced),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from evenhand.bench.plan import Item, picture_key
 from evenhand.bench.progress import Progress
-from evenhand.bench.sampler import Sampler
+from evenhand.bench.sampler import BatchSampler
 from evenhand.bench.store import PictureStore
 from evenhand.methods.base import Images, Intervention
 from evenhand.methods.drawing import picture_stream
@@ -43,7 +43,7 @@ class Drawing:
     that several methods have in common are drawn once.
     """
 
-    def __init__(self, intervention: Intervention, *, sampler: Sampler, protocol: str) -> None:
+    def __init__(self, intervention: Intervention, *, sampler: BatchSampler, protocol: str) -> None:
         self.intervention = intervention
         self.sampler = sampler
         self.protocol = protocol

@@ -14,7 +14,10 @@ from typing import Any
 import torch
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import Model
+from evenhand.bench.models import Model, UNetModel, opened
+from evenhand.bench.sampler import BatchSampler, Sampler
+from evenhand.bench.suite import Protocol
+from evenhand.bench.whole_pipeline import PipelineSampler, WholePipeline
 from evenhand.metrics.judges.weights import require_loaded
 
 MINI = Path(str(files("evenhand.bench.mini"))) / "pipeline"
@@ -64,7 +67,8 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
     try:
         with quiet_loaders():
             pipe = _from_pretrained(source, name=name, dtype=DTYPES[precision])
-        model = Model(pipe, name=name, revision=revision or _weights_digest(pipe), device=device)
+        kind = WholePipeline if getattr(pipe, "unet", None) is None else UNetModel
+        model = kind(pipe, name=name, revision=revision or _weights_digest(pipe), device=device)
         _try_out(model)
         return model
     except EvenhandError:
@@ -79,9 +83,29 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
         ) from fault
 
 
+def open_sampler(model: Model, protocol: Protocol, *, cores: int | None = None) -> BatchSampler:
+    """What draws pictures of ``model`` under ``protocol``.
+
+    Args:
+        model: The model.
+        protocol: The protocol.
+        cores: Batches that are drawn at a time on the CPU, where several can be; all cores if ``None``.
+
+    Raises:
+        EvenhandError: The model cannot follow the protocol, or draws clips.
+    """
+    if isinstance(model, WholePipeline):
+        return PipelineSampler(model, protocol)
+    return Sampler(model, protocol, cores=cores)
+
+
 @torch.no_grad()
 def _try_out(model: Model) -> None:
     """Pass a text and a blank picture through, as small as can be: parts that do not fit raise here."""
+    if isinstance(model, WholePipeline):
+        model.try_out()
+        return
+    model = opened(model)
     copy.deepcopy(model.scheduler).set_timesteps(2)
     text = model.encode(["a"])
     if model.family == "video":
@@ -150,7 +174,8 @@ def folder_digest(folder: Path) -> str:
     """SHA-256 over the names and bytes of every file of a model folder."""
     sha = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
-        if path.suffix in (".json", ".safetensors", ".txt"):
+        # A tokenizer of T5 may come as a `.model` of sentencepiece alone.
+        if path.suffix in (".json", ".model", ".safetensors", ".txt"):
             sha.update(f"{path.relative_to(folder).as_posix()}\n".encode())
             with path.open("rb") as file:
                 sha.update(hashlib.file_digest(file, "sha256").digest())
@@ -164,5 +189,5 @@ def _weights_digest(pipe: Any) -> str:
         if isinstance(module, torch.nn.Module):
             for name, value in sorted(module.state_dict().items()):
                 sha.update(f"{part}.{name}\n".encode())
-                sha.update(value.contiguous().view(torch.uint8).numpy().tobytes())
+                sha.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()

@@ -1,9 +1,10 @@
-"""A loaded text-to-image model, opened up for sampling and editing."""
+"""Loaded text-to-image models, and those of the U-Net families, opened up for sampling and editing."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -13,32 +14,67 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.text_input import changed_rows, prepare
-from evenhand.methods.base import Images, TextStates
+from evenhand.methods.base import Cell, Images, Method, TextStates
 from evenhand.methods.steering import RowChange, Site
 
 
-class Model:
-    """A Stable-Diffusion-format pipeline, opened up for sampling and editing.
+class Model(ABC):
+    """A loaded text-to-image model: what all of them have in common.
 
     Attributes:
         name: The name it was loaded by.
-        family: ``sd1``, ``sd2``, ``sdxl``, or ``video`` for clips (drawn by :mod:`evenhand.bench.video`).
+        family: ``sd1``, ``sd2``, ``sdxl``, ``video`` or ``transformer``.
         revision: SHA-256 over the weight files and configs (a hash of the pipeline's content).
         device: Where the networks run.
         pipeline: The diffusers pipeline that the networks belong to.
+        denoiser: The network that denoises.
+        evaluations: Pictures that passed through the denoiser outside sampling: the cost of a method's
+            training.
+    """
+
+    def __init__(
+        self, pipe: Any, *, name: str, family: str, denoiser: Any, revision: str, device: str
+    ) -> None:
+        self.name = name
+        self.family = family
+        self.revision = revision
+        self.device = torch.device(device)
+        self.pipeline = pipe
+        self.denoiser = self._frozen(denoiser)
+        self.evaluations = 0
+
+    def _frozen(self, network: Any) -> Any:
+        return network.to(self.device).eval().requires_grad_(False)
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """Native picture width and height in pixels."""
+
+    def check_method(self, method: Method, *, cells: Sequence[Cell]) -> None:
+        """Refuse a method that cannot treat this model or balance these cells.
+
+        Raises:
+            EvenhandError: It cannot.
+        """
+        method.check(family=self.family, cells=cells)
+
+
+class UNetModel(Model):
+    """A Stable-Diffusion-format pipeline, opened up for sampling and editing.
+
+    Its family is ``sd1``, ``sd2``, ``sdxl``, or ``video`` for clips (drawn by :mod:`evenhand.bench.video`).
+
+    Attributes:
         unet: The U-Net.
         vae: The autoencoder.
         text_encoders: Pairs of tokenizer and text encoder.
-        evaluations: Pictures that passed through :meth:`predict`: the cost of a method's training.
     """
 
     def __init__(self, pipe: Any, *, name: str, revision: str, device: str) -> None:
-        self.name = name
-        self.revision = revision
-        self.device = torch.device(device)
-        self.family = _family(pipe, name)
-        self.pipeline = pipe
-        self.unet = self._frozen(pipe.unet)
+        family = _family(pipe, name)
+        super().__init__(pipe, name=name, family=family, denoiser=pipe.unet, revision=revision, device=device)
+        self.unet = self.denoiser
         self.vae = self._frozen(pipe.vae)
         self.scheduler = pipe.scheduler
         self.text_encoders = [
@@ -46,16 +82,12 @@ class Model:
             for n in ("", "_2")
             if getattr(pipe, f"text_encoder{n}", None) is not None
         ]
-        self.evaluations = 0
         self._spare: dict[str, Tensor] = {}
         self._cache: dict[str, tuple[Tensor, Tensor, tuple[int, ...]]] = {}
         # A tokenizer keeps the padding of its last call, so threads that draw batches must take turns.
         self._reading = threading.Lock()
         for _, encoder in self.text_encoders:
             prepare(encoder)
-
-    def _frozen(self, network: Any) -> Any:
-        return network.to(self.device).eval().requires_grad_(False)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -293,7 +325,26 @@ def _family(pipe: Any, name: str) -> Literal["sd1", "sd2", "sdxl", "video"]:
         return "sdxl"
     if hasattr(pipe, "unet") and hasattr(pipe, "text_encoder"):
         return "sd2" if pipe.unet.config.cross_attention_dim == 1024 else "sd1"
-    raise EvenhandError(
+    raise unknown_pipeline(pipe, name)
+
+
+def unknown_pipeline(pipe: Any, name: str) -> EvenhandError:
+    """The refusal of a pipeline that Evenhand cannot draw with."""
+    return EvenhandError(
         f"model {name!r} is a {type(pipe).__name__}; use a Stable Diffusion 1.x, 2.x, SDXL or text-to-video "
-        "pipeline"
+        "pipeline, or one with a transformer that draws pictures of texts"
+    )
+
+
+def opened(model: Model) -> UNetModel:
+    """The model as one that is opened up.
+
+    Raises:
+        EvenhandError: It is drawn whole, by :mod:`evenhand.bench.whole_pipeline`.
+    """
+    if isinstance(model, UNetModel):
+        return model
+    raise EvenhandError(
+        f"model {model.name!r} ({model.family}) is drawn whole by its own pipeline and cannot be opened up; "
+        "use a Stable Diffusion 1.x, 2.x or SDXL model"
     )

@@ -18,7 +18,7 @@ from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.evaluation import Evaluation, Vectors
 from evenhand.bench.fitting import CountedJudge, CountedSample, Fitted, fit
 from evenhand.bench.generate import Drawing, Job, picture_rows
-from evenhand.bench.loading import load_model, quiet_loaders
+from evenhand.bench.loading import load_model, open_sampler, quiet_loaders
 from evenhand.bench.method_spec import MethodUse, parse_method
 from evenhand.bench.models import Model
 from evenhand.bench.plan import Item, concepts, make_plan
@@ -34,7 +34,7 @@ from evenhand.bench.record import (
     subject_of_run,
 )
 from evenhand.bench.result import Result, Run
-from evenhand.bench.sampler import Sampler
+from evenhand.bench.sampler import BatchSampler
 from evenhand.bench.store import folder_name, locked
 from evenhand.bench.suite import Suite, load_suite
 from evenhand.bench.workspace import Phase, Workspace, load_run, merged
@@ -198,7 +198,7 @@ class _Session:
         _ = self.scorer, self.sampler
         self.evaluation.yardstick.targets(concepts(self.items))
         for use in self.uses:
-            use.method.check(family=self.model.family, cells=self.suite.cells())
+            self.model.check_method(use.method, cells=self.suite.cells())
         self.progress.finish()
 
     def run(self) -> None:
@@ -227,8 +227,8 @@ class _Session:
         return load_model(self.suite.model, precision=self.suite.protocol.precision)
 
     @cached_property
-    def sampler(self) -> Sampler:
-        return Sampler(self.model, self.suite.protocol)
+    def sampler(self) -> BatchSampler:
+        return open_sampler(self.model, self.suite.protocol)
 
     @cached_property
     def protocol(self) -> str:

@@ -1,4 +1,4 @@
-"""The sampler: one explicit denoising loop on diffusers' parts, for the U-Net families.
+"""Samplers draw in batches; the one of the U-Net families is one explicit denoising loop on diffusers' parts.
 
 Noise is drawn per picture on the CPU from the picture's own seed, so a picture does not depend on its
 batch, its shard or its method: methods are compared on the same noise.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import copy
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import Model
+from evenhand.bench.models import Model, UNetModel, opened
 from evenhand.bench.suite import Protocol
 from evenhand.methods.base import Images, Intervention, TextStates
 from evenhand.methods.drawing import picture_stream
@@ -49,35 +50,30 @@ def _turned(branches: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
     return list(zip(*branches, strict=True))
 
 
-class Sampler:
-    """Draws pictures of a model under a protocol.
+class BatchSampler(ABC):
+    """Draws pictures of a model under a protocol, batch by batch; how a batch is drawn is the subclass's.
 
     Args:
         model: The model.
         protocol: The protocol.
         cores: Batches that are drawn at a time on the CPU; all of the machine's cores if ``None``.
-
-    Raises:
-        EvenhandError: The model draws clips.
     """
 
-    def __init__(self, model: Model, protocol: Protocol, *, cores: int | None = None) -> None:
-        import diffusers
+    model: Model
 
-        if model.family == "video":
-            raise EvenhandError(
-                f"model {model.name!r} draws clips, which the benchmark does not measure; draw them in "
-                "Python with evenhand.bench.video"
-            )
+    def __init__(self, model: Model, protocol: Protocol, *, cores: int | None = None) -> None:
         self.model = model
         self.protocol = protocol
         self._cores = cores or os.cpu_count() or 1
-        self._scheduler = getattr(diffusers, SOLVERS[protocol.solver]).from_config(model.scheduler.config)
-        scale = 2 ** (len(model.vae.config.block_out_channels) - 1)
-        channels = model.unet.config.in_channels
-        self._now = threading.local()
         self._stopped = threading.Event()
-        self._latent_shape = (channels, protocol.height // scale, protocol.width // scale)
+
+    @abstractmethod
+    def _in_force(self, intervention: Intervention) -> AbstractContextManager[None]:
+        """The model as the intervention has it."""
+
+    @abstractmethod
+    def _batch(self, pairs: list[tuple[str, int]], intervention: Intervention, negative: str) -> Drawn:
+        """Pictures of pairs of prompt and seed."""
 
     def __call__(
         self,
@@ -126,15 +122,10 @@ class Sampler:
         batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
         filled = [batch + [batch[-1]] * (size - len(batch)) for batch in batches]
         tasks = [partial(self._batch, batch, intervention, negative_prompt) for batch in filled]
-        hooked = self.model.features(intervention.sites(), self._feature)
-        with self.model.edited(intervention.weights), hooked, closing(self._all(tasks)) as drawn:
+        with self._in_force(intervention), closing(self._all(tasks)) as drawn:
             for number, (images, finite) in enumerate(drawn):
                 kept = len(batches[number])
                 on_batch(number * size, images[:kept], finite[:kept])
-
-    def scheduler(self) -> Any:
-        """A solver of the protocol's kind for one batch; solvers keep a history."""
-        return copy.deepcopy(self._scheduler)
 
     def _all(self, tasks: Sequence[Callable[[], Drawn]]) -> Generator[Drawn, None, None]:
         """Results in order. On the CPU every core draws batches of its own with one thread.
@@ -167,6 +158,49 @@ class Sampler:
                         future.cancel()
         finally:
             torch.set_num_threads(threads)
+
+
+class Sampler(BatchSampler):
+    """Draws pictures of a model of the U-Net families.
+
+    Raises:
+        EvenhandError: The model draws clips or is not opened up, or the solver is not one of :data:`SOLVERS`.
+    """
+
+    model: UNetModel
+
+    def __init__(self, model: Model, protocol: Protocol, *, cores: int | None = None) -> None:
+        import diffusers
+
+        unet_model = opened(model)
+        if model.family == "video":
+            raise EvenhandError(
+                f"model {model.name!r} draws clips, which the benchmark does not measure; draw them in "
+                "Python with evenhand.bench.video"
+            )
+        if protocol.solver not in SOLVERS:
+            raise EvenhandError(
+                f"solver {protocol.solver!r} is for models that their own pipeline draws, and "
+                f"{model.name!r} is of family {model.family}; choose one of {', '.join(SOLVERS)}"
+            )
+        super().__init__(model, protocol, cores=cores)
+        self._scheduler = getattr(diffusers, SOLVERS[protocol.solver]).from_config(
+            unet_model.scheduler.config
+        )
+        scale = 2 ** (len(unet_model.vae.config.block_out_channels) - 1)
+        channels = unet_model.unet.config.in_channels
+        self._now = threading.local()
+        self._latent_shape = (channels, protocol.height // scale, protocol.width // scale)
+
+    def scheduler(self) -> Any:
+        """A solver of the protocol's kind for one batch; solvers keep a history."""
+        return copy.deepcopy(self._scheduler)
+
+    @contextmanager
+    def _in_force(self, intervention: Intervention) -> Iterator[None]:
+        hooked = self.model.features(intervention.sites(), self._feature)
+        with self.model.edited(intervention.weights), hooked:
+            yield
 
     @torch.inference_mode()
     def _batch(self, pairs: list[tuple[str, int]], intervention: Intervention, negative: str) -> Drawn:

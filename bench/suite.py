@@ -64,10 +64,13 @@ class Spec(BaseModel):
 
 
 class Protocol(Spec):
-    """Frozen generation settings; any change needs a new version."""
+    """Frozen generation settings; any change needs a new version.
+
+    The solver ``own`` is the scheduler that a model comes with, for models that their own pipeline draws.
+    """
 
     version: str
-    solver: Literal["dpmsolver++", "ddim", "euler", "lms", "pndm", "unipc"] = "dpmsolver++"
+    solver: Literal["dpmsolver++", "ddim", "euler", "lms", "pndm", "unipc", "own"] = "dpmsolver++"
     steps: int = Field(gt=0, le=1000)
     guidance: float = Field(ge=1)
     width: int = Field(gt=0, le=8192, multiple_of=8)

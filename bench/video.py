@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import Model
+from evenhand.bench.models import Model, opened
 from evenhand.bench.suite import Protocol
+from evenhand.bench.whole_pipeline import acts_inside, call_settings, drawn_text
 from evenhand.methods.base import Images, Intervention
-from evenhand.methods.drawing import picture_stream
 
 Clips = NDArray[np.uint8]
 """Clips as ``(n, frames, height, width, 3)`` sRGB bytes."""
@@ -35,7 +35,7 @@ class ClipSampler:
     def __init__(self, model: Model, protocol: Protocol, *, frames: int = 16) -> None:
         if model.family != "video":
             raise EvenhandError(f"model {model.name!r} draws pictures, not clips; use the Sampler")
-        self.model, self.protocol, self.frames = model, protocol, frames
+        self.model, self.protocol, self.frames = opened(model), protocol, frames
 
     def __call__(
         self,
@@ -63,18 +63,14 @@ class ClipSampler:
             EvenhandError: The intervention acts on text states or single steps, which this pipeline hides.
         """
         intervention = intervention or Intervention()
-        kind = type(intervention)
-        if kind.embedding is not Intervention.embedding or kind.steer is not Intervention.steer:
+        if acts_inside(type(intervention)):
             raise EvenhandError(
-                f"{kind.__name__} acts inside the denoising of pictures; for clips use a method that edits "
-                "weights or prompts"
+                f"{type(intervention).__name__} acts inside the denoising of pictures; for clips use a "
+                "method that edits weights or prompts"
             )
-        digest = intervention.digest() if kind is not Intervention else ""
         with self.model.edited(intervention.weights):
             drawn = [
-                self._clip(
-                    intervention.prompt(prompt, picture_stream(digest, prompt, seed)), seed, negative_prompt
-                )
+                self._clip(drawn_text(intervention, prompt, seed), seed, negative_prompt)
                 for prompt, seed in zip(prompts, seeds, strict=True)
             ]
         return np.stack(drawn)
@@ -86,12 +82,8 @@ class ClipSampler:
             prompt,
             negative_prompt=negative,
             num_frames=self.frames,
-            num_inference_steps=self.protocol.steps,
-            guidance_scale=self.protocol.guidance,
-            height=self.protocol.height,
-            width=self.protocol.width,
             generator=torch.Generator().manual_seed(seed),
-            output_type="np",
+            **call_settings(self.protocol),
         ).frames[0]
         pixels: Clips = np.round(np.asarray(frames) * 255).astype(np.uint8)
         return pixels

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from evenhand.bench.loading import load_model
+from evenhand.bench.models import opened
 from evenhand.methods.closed_form import ClosedForm
 
 TEXT = 768
@@ -107,7 +108,7 @@ def compare(device: str, *, tiny: bool) -> tuple[float, float]:
 
 def switch(weights: Mapping[str, Tensor], parameters: Mapping[str, Tensor], *, device: str) -> float:
     """Seconds to keep the old values, copy new ones in, and restore the old ones."""
-    model = load_model("mini", device=device)
+    model = opened(load_model("mini", device=device))
     model._parameters = lambda: dict(parameters)  # type: ignore[method-assign]
 
     def both() -> None:

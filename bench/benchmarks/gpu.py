@@ -32,7 +32,7 @@ from evenhand.bench.benchmarks.pipelines import SIZE, TINY_SIZE, Family, random_
 from evenhand.bench.judge_spec import load_judge
 from evenhand.bench.judging import judge_pictures
 from evenhand.bench.loading import quiet_loaders
-from evenhand.bench.models import Model
+from evenhand.bench.models import UNetModel
 from evenhand.bench.progress import Progress
 from evenhand.bench.sampler import Sampler
 from evenhand.bench.store import PictureStore, Table
@@ -71,7 +71,7 @@ class Trial:
         steps = 2 if self.tiny else 20
         return Protocol(version="benchmark", steps=steps, guidance=7.5, width=side, height=side, batch=batch)
 
-    def model(self) -> Model:
+    def model(self) -> UNetModel:
         """The model: half precision, channels last, its repeated blocks compiled for one shape."""
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         model = random_model(self.family, device=self.device, dtype=dtype, tiny=self.tiny)
@@ -134,7 +134,7 @@ def draw_and_judge(trial: Trial, sampler: Sampler, folder: Path) -> float:
     return time.perf_counter() - begun
 
 
-def stock(trial: Trial, model: Model) -> float:
+def stock(trial: Trial, model: UNetModel) -> float:
     """Seconds of diffusers' own pipeline on the same compiled parts; no file, no judge."""
     pipe, protocol = model.pipeline, trial.protocol
     pipe.set_progress_bar_config(disable=True)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 
 from evenhand.bench.loading import MINI
-from evenhand.bench.models import Model
+from evenhand.bench.models import UNetModel
 
 Family = Literal["sd1", "sdxl"]
 
@@ -19,7 +19,7 @@ TINY_SIZE = 32
 TOKENS = 77
 
 
-def random_model(family: Family, *, device: str, dtype: torch.dtype, tiny: bool) -> Model:
+def random_model(family: Family, *, device: str, dtype: torch.dtype, tiny: bool) -> UNetModel:
     """A model of a family with the published sizes, or with very small ones, and random weights."""
     import diffusers
 
@@ -53,7 +53,9 @@ def random_model(family: Family, *, device: str, dtype: torch.dtype, tiny: bool)
             tokenizer_2=_tokenizer(),
         )
     # Networks first, so that a large model is never twice in memory.
-    return Model(pipe.to(device, dtype), name=f"random {family}", revision=f"random-{family}", device=device)
+    return UNetModel(
+        pipe.to(device, dtype), name=f"random {family}", revision=f"random-{family}", device=device
+    )
 
 
 def _tokenizer() -> Any:

@@ -19,11 +19,11 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.evaluation import Evaluation
 from evenhand.bench.generate import Drawing, Job
 from evenhand.bench.judging import embed_pictures, judge_pictures
-from evenhand.bench.loading import load_model, quiet_loaders
+from evenhand.bench.loading import load_model, open_sampler, quiet_loaders
 from evenhand.bench.models import Model
 from evenhand.bench.progress import Progress
 from evenhand.bench.record import PACKAGES
-from evenhand.bench.sampler import Sampler
+from evenhand.bench.sampler import BatchSampler
 from evenhand.bench.store import PictureStore, folder_name
 from evenhand.bench.suite import Suite
 from evenhand.bench.workspace import Workspace
@@ -181,8 +181,8 @@ class Worker:
         return model
 
     @cached_property
-    def _sampler(self) -> Sampler:
-        return Sampler(self._model, self._suite.protocol, cores=self._cores)
+    def _sampler(self) -> BatchSampler:
+        return open_sampler(self._model, self._suite.protocol, cores=self._cores)
 
     def _load_drawing(self, label: str) -> Drawing:
         sampler = self._sampler
