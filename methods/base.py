@@ -47,7 +47,9 @@ class MethodInfo(BaseModel):
     """Where the algorithm comes from and under which licence its authors released code, if any."""
     family: Literal["none", "weights", "embedding", "guidance", "prompt", "features", "training"]
     architectures: tuple[str, ...]
-    """Model families it works on: ``sd1``, ``sd2``, ``sdxl``, ``video``, or ``any``."""
+    """Model families it works on: ``sd1``, ``sd2``, ``sdxl``, ``video``, ``transformer``, or ``any``. Models
+    of the family ``transformer`` are drawn whole and take only methods of the families ``none`` and
+    ``prompt``."""
     attributes: str
     """Which attributes it can treat, in words."""
     needs_training_data: bool = False

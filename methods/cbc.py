@@ -159,7 +159,7 @@ class Cbc(Method):
         licence="Apache-2.0",
         origin="no released code; written from the formulas, open details reconstructed",
         family="embedding",
-        architectures=("any",),
+        architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words, each balanced evenly",
     )
     intervention_type: ClassVar[type[Intervention]] = CbcIntervention

@@ -147,7 +147,7 @@ class ConceptAlgebra(Method):
         licence="Apache-2.0",
         origin="zihao12/concept-algebra-code, released without a licence; written anew from the formulas",
         family="guidance",
-        architectures=("any",),
+        architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = ConceptAlgebraIntervention

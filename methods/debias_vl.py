@@ -87,7 +87,7 @@ class DebiasVl(Method):
         licence="Apache-2.0",
         origin="chingyaoc/debias_vl, MIT; written anew from the formulas",
         family="embedding",
-        architectures=("any",),
+        architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words, alone or as joint cells; without control of the shares",
     )
     intervention_type: ClassVar[type[Intervention]] = DebiasVlIntervention

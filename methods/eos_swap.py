@@ -73,7 +73,7 @@ class EosSwap(Method):
         licence="Apache-2.0",
         origin="the paper's formula as summarised in a review; its use for debiasing is ours",
         family="embedding",
-        architectures=("any",),
+        architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = EosSwapIntervention

@@ -129,7 +129,7 @@ class FairDiffusion(Method):
         licence="Apache-2.0",
         origin="ml-research/Fair-Diffusion, Apache-2.0; written anew from the formulas",
         family="guidance",
-        architectures=("any",),
+        architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = FairDiffusionIntervention

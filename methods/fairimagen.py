@@ -102,7 +102,7 @@ class FairImagen(Method):
         licence="Apache-2.0",
         origin="fuzihaofzh/FairImagen, Apache-2.0 by its licence file; written anew from the formulas",
         family="embedding",
-        architectures=("any",),
+        architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = FairImagenIntervention

@@ -34,7 +34,7 @@ KINDS = {
     "pixart sigma": PixArtSigmaPipeline,
 }
 
-T5_LENGTH = 40
+T5_LENGTH, CLIP_LENGTH = 110, 77
 SIDE = 32
 """Pixels of a side: the autoencoder halves it to a native latent of 16."""
 
@@ -54,7 +54,7 @@ def t5_encoder():
 
 
 def clip_tokenizer():
-    return CLIPTokenizer.from_pretrained(MINI / "tokenizer", model_max_length=24)
+    return CLIPTokenizer.from_pretrained(MINI / "tokenizer", model_max_length=CLIP_LENGTH)
 
 
 def clip_encoder(kind):
@@ -64,7 +64,7 @@ def clip_encoder(kind):
         intermediate_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=24,
+        max_position_embeddings=CLIP_LENGTH,
         projection_dim=32,
         bos_token_id=1108,
         eos_token_id=1109,
@@ -163,7 +163,12 @@ def pixart(kind):
 def whole_pipeline(name):
     torch.manual_seed(0)
     if name == "sd3":
-        return sd3()
-    if name.startswith("flux"):
-        return flux(guidance_embeds=name == "flux")
-    return pixart(KINDS[name])
+        pipe = sd3()
+    elif name.startswith("flux"):
+        pipe = flux(guidance_embeds=name == "flux")
+    else:
+        pipe = pixart(KINDS[name])
+    for part in pipe.components.values():
+        if isinstance(part, torch.nn.Module):
+            part.eval()
+    return pipe
