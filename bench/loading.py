@@ -8,6 +8,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,7 @@ def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
         arguments |= {"safety_checker": None, "requires_safety_checker": False}
     if not Path(source).is_dir():
         source = DiffusionPipeline.download(source, use_safetensors=True, trust_remote_code=False)
+    _check_tokenizers(Path(source), name)
     pipe = DiffusionPipeline.from_pretrained(source, **arguments)
     for part, network in pipe.components.items():
         if isinstance(network, torch.nn.Module):
@@ -144,6 +146,16 @@ def _check_index(index: Mapping[str, Any], name: str) -> None:
             raise EvenhandError(
                 f"model {name!r} wants {part} from {str(entry)[:60]}, and only classes of diffusers and "
                 "transformers are loaded; give a model that needs no code of its own"
+            )
+
+
+def _check_tokenizers(folder: Path, name: str) -> None:
+    """Name the package that some tokenizers of T5 need; the library names another one."""
+    for path in folder.glob("tokenizer*/spiece.model"):
+        if not path.with_name("tokenizer.json").is_file() and find_spec("sentencepiece") is None:
+            raise EvenhandError(
+                f"model {name!r} keeps the words of its {path.parent.name} in {path.name}, which only the "
+                "package sentencepiece reads; pip install sentencepiece"
             )
 
 

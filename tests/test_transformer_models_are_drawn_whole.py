@@ -225,6 +225,22 @@ def test_the_revision_follows_weights_and_the_words_of_the_tokenizer(folders, tm
     assert load_model(str(copy)).revision != revision
 
 
+def test_the_package_that_a_tokenizer_needs_is_named(folders, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(folders["pixart sigma"], copy)
+    (copy / "tokenizer" / "tokenizer.json").rename(copy / "tokenizer" / "spiece.model")
+    monkeypatch.setattr("evenhand.bench.loading.find_spec", lambda name: None)
+    with pytest.raises(EvenhandError, match=r"of its tokenizer in spiece\.model.*; pip install sentencepiece"):
+        load_model(str(copy))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_draws_too(folders, precision):
+    model = load_model(str(folders["sd3"]), precision=precision, device="cpu")
+    assert {weight.dtype for weight in model.denoiser.parameters()} == {getattr(torch, precision)}
+    assert open_sampler(model, PROTOCOL)(PROMPTS, SEEDS).std() > 5
+
+
 def suite_of(folder, path, *, solver="own"):
     """The tiny suite, drawn by a model of a folder."""
     text = TINY.read_text().replace('model = "mini"', f'model = "{folder}"')
