@@ -29,6 +29,9 @@ EM_TOLERANCE = 1e-12
 
 EM_STEPS = 10_000
 
+FEW = 8
+"""Up to this many groups exchanging neighbours is the faster way to sort them."""
+
 
 class Inverted(NamedTuple):
     """Corrected shares of decided pictures.
@@ -170,7 +173,26 @@ def least_squares_shares(observed: FloatArray, matrix: FloatArray) -> FloatArray
 
 def project_simplex(values: FloatArray) -> FloatArray:
     """Euclidean projection ``(..., K)`` onto the probability simplex. Source: measurement.md 3.3.3."""
-    descending = -np.sort(-values, axis=-1)
-    excess = (np.cumsum(descending, axis=-1) - 1) / np.arange(1, values.shape[-1] + 1)
+    descending = _descending(values)
+    total = np.empty_like(descending)
+    total[..., 0] = descending[..., 0]
+    for group in range(1, values.shape[-1]):
+        np.add(total[..., group - 1], descending[..., group], out=total[..., group])
+    excess = (total - 1) / np.arange(1, values.shape[-1] + 1)
     last = np.maximum((descending > excess).sum(axis=-1, keepdims=True) - 1, 0)
     return np.maximum(values - np.take_along_axis(excess, last, axis=-1), 0)
+
+
+def _descending(values: FloatArray) -> FloatArray:
+    """Values ``(..., K)`` in falling order: few groups by exchanging neighbours, all rows at once."""
+    groups = values.shape[-1]
+    if groups > FEW:
+        return np.asarray(-np.sort(-values, axis=-1))
+    found = np.copy(values, order="K")
+    for turn in range(groups):
+        for group in range(turn % 2, groups - 1, 2):
+            one, other = found[..., group], found[..., group + 1]
+            larger = np.maximum(one, other)
+            np.minimum(one, other, out=other)
+            one[...] = larger
+    return found

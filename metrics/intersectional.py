@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.special import entr
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.representation import FloatArray, kl_divergence, uniform
+from evenhand.metrics.representation import FloatArray, by_group, kl_divergence, uniform
 from evenhand.metrics.uncertainty import fair_tables
 
 POSTERIOR_DRAWS = 5000
@@ -37,6 +37,7 @@ def worst_cell_share(shares: FloatArray, target: FloatArray) -> FloatArray:
     a fair model scores 0 as well; read it beside its floor and, at 0, beside :func:`unseen_bound`.
     Source: measurement.md 1.13.
     """
+    target = by_group(target)
     relative = shares / np.where(target > 0, target, 1.0)
     return np.asarray(np.where(target > 0, relative, np.inf).min(axis=-1))
 

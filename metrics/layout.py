@@ -6,7 +6,7 @@ templates (the concepts), its leaves the seeds. Methods share one layout, hence 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from evenhand.metrics.representation import FloatArray, by_group
 from evenhand.metrics.uncertainty import cluster_weights, resample_rows, whole_cluster_weights
+
+TOGETHER = 4
+"""Tables that are resampled in one pass."""
+
+BLOCK = 2**17
+"""Weights that are multiplied at a time: as many as fit a processor's cache."""
 
 Units = Literal["nested", "clusters", "leaves"]
 """What is redrawn within a row: clusters and then their leaves, clusters as a whole, or leaves alone."""
@@ -48,7 +54,9 @@ class Layout:
 
     def counts(self, codes: NDArray[np.int64], groups: int) -> FloatArray:
         """Pictures by leaf and label, ``(R, W, K + 1)``, from codes ``(n,)``; the last is undetermined."""
-        return self.sums(np.eye(groups + 1)[codes])
+        shape = (len(self.names), max(sum(row) for row in self.sizes), groups + 1)
+        place = np.ravel_multi_index((self.row, self.leaf, codes), shape)
+        return np.bincount(place, minlength=int(np.prod(shape))).reshape(shape).astype(float)
 
 
 def arrange(
@@ -96,7 +104,7 @@ class Resamples:
         nested: Whether a drawn row brings a resample of its pictures, or its pictures as they are.
     """
 
-    weights: NDArray[np.float32]
+    weights: NDArray[np.unsignedinteger]
     picks: NDArray[np.int64] | None
     nested: bool = True
 
@@ -129,10 +137,22 @@ class Resamples:
 
     def within(self, table: FloatArray) -> FloatArray:
         """Sums of each draw within each row, ``(B, R, C)``, from sums by leaf ``(R, W, C)``."""
+        return _by_draw(self._sums(table))
+
+    def _sums(self, table: FloatArray) -> NDArray[np.floating]:
+        """The same as ``(R, B, C)``."""
         # Counts of pictures are whole numbers far below 2^24: single precision adds them exactly, and faster.
         whole = bool((table == np.rint(table)).all())
-        sums = self.weights @ (table.astype(np.float32) if whole else table)
-        return by_group(sums.transpose(1, 0, 2).astype(float))
+        table = table.astype(np.float32 if whole else float)
+        rows, draws, width = self.weights.shape
+        # What is not whole is added in one piece, since the order of additions is in the last digits.
+        step = max(1, BLOCK // max(width, 1)) if whole else draws
+        sums = np.empty((rows, draws, table.shape[-1]), table.dtype)
+        for row in range(rows):
+            for start in range(0, draws, step):
+                block = slice(start, start + step)
+                sums[row, block] = self.weights[row, block].astype(table.dtype) @ table[row]
+        return sums
 
     def across(self, within: FloatArray) -> FloatArray:
         """The same with rows resampled: what the aggregate's draws are made of."""
@@ -142,7 +162,22 @@ class Resamples:
 
     def of_both(self, table: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Sums of each draw within each row, and those that the aggregate's draws are made of."""
-        within = self.within(table)
-        if self.picks is None or self.nested:
-            return within, self.across(within)
-        return within, by_group(table.sum(axis=1)[self.picks])
+        return next(self.of_each([table]))
+
+    def of_each(self, tables: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """:meth:`of_both` of several tables of whole numbers, with few passes over the resamples."""
+        for first in range(0, len(tables), TOGETHER):
+            some = tables[first : first + TOGETHER]
+            sums = self._sums(np.concatenate(some, axis=-1))
+            ends = np.cumsum([table.shape[-1] for table in some])
+            for table, part in zip(some, np.split(sums, ends[:-1], axis=-1), strict=True):
+                within = _by_draw(part)
+                if self.picks is None or self.nested:
+                    yield within, self.across(within)
+                else:
+                    yield within, by_group(table.sum(axis=1)[self.picks])
+
+
+def _by_draw(sums: NDArray[np.floating]) -> FloatArray:
+    """Sums ``(R, B, C)`` as ``(B, R, C)``, each column's values together in memory as by :func:`by_group`."""
+    return sums.transpose(2, 1, 0).astype(float, order="C").transpose(1, 2, 0)

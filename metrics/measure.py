@@ -18,6 +18,7 @@ from evenhand.metrics.comparison import against_base, agreement_of, differences,
 from evenhand.metrics.encode import Study, check_tables, coverage, encode
 from evenhand.metrics.judge_errors import judge_errors
 from evenhand.metrics.judge_spread import judge_spreads, steering_gaps
+from evenhand.metrics.layout import Layout, Resamples
 from evenhand.metrics.panel import PANEL, vote
 from evenhand.metrics.reading import Reading
 from evenhand.metrics.rows import Difference, Measurement, Rank
@@ -26,6 +27,7 @@ from evenhand.metrics.table import DECISION_THRESHOLD
 from evenhand.metrics.threads import in_threads
 from evenhand.metrics.utility import preservation_distance
 from evenhand.metrics.views import (
+    PLAIN,
     TWO_STAGE,
     Sampling,
     Scheme,
@@ -38,6 +40,9 @@ from evenhand.metrics.views import (
 
 Embeddings = Mapping[str, NDArray[np.floating]]
 """Picture key to unit vector."""
+
+Drawn = tuple[Layout, Resamples]
+"""The pictures of a kind of prompts, and their resamples."""
 
 Remarks = dict[str, dict[str, None]]
 """What there is to say of a correction, and the judges that it is true of, in order."""
@@ -186,7 +191,12 @@ def every_series(
 ) -> tuple[list[Series], list[str]]:
     """Every metric of every method under every judge, and what there is to say of them."""
     remarks: Remarks = {}
-    series = [*_label_series(study, plan, remarks), *_picture_series(study, plan, embeddings)]
+    views = make_views(
+        study, attribute_sets=plan.attribute_sets(), target=plan.target, sampling=plan.sampling()
+    )
+    known = {view.kind: (view.layout, view.resamples) for view in views if view.kind in PLAIN}
+    labelled = _label_series(study, plan, views, remarks)
+    series = [*labelled, *_picture_series(study, plan, embeddings, known)]
     notes = [f"{remark} ({', '.join(judges)})" for remark, judges in remarks.items()]
     return series, [*notes, *_missing(series)]
 
@@ -211,7 +221,9 @@ def _check(plan: MeasurePlan, labels: pd.DataFrame) -> None:
         raise unknown("judge in the label table", judge, planned)
 
 
-def _label_series(study: Study, plan: MeasurePlan, remarks: Remarks) -> Iterator[Series]:
+def _label_series(
+    study: Study, plan: MeasurePlan, views: Sequence[View], remarks: Remarks
+) -> Iterator[Series]:
     """Every view under every judge, as it labels and corrected; the panel first and also by row."""
     metrics = [metric for metric in plan.metrics if isinstance(metric, LabelMetric)]
 
@@ -228,9 +240,7 @@ def _label_series(study: Study, plan: MeasurePlan, remarks: Remarks) -> Iterator
 
     # One task is all that one judge sees of one view, since its methods share simulated models.
     tasks: list[Callable[[], list[Series]]] = []
-    for view in make_views(
-        study, attribute_sets=plan.attribute_sets(), target=plan.target, sampling=plan.sampling()
-    ):
+    for view in views:
         for judge in sorted(study.judges(view.attributes), key=lambda name: (name != PANEL, name)):
             known = calibration(judge, view.attributes)
             if remark := _correction_remark(view, known):
@@ -250,8 +260,7 @@ def _seen_by(
     view = readings[0].view
     found: list[Series] = []
     codes = study.joint_codes(judge, view.attributes)
-    for row, method in enumerate(study.methods):
-        counted = count(view, codes[row])
+    for method, counted in zip(study.methods, counts(view, codes), strict=True):
         for reading in readings:
             found += score_labels(
                 [metric for metric in metrics if reading.reads(metric)],
@@ -263,10 +272,11 @@ def _seen_by(
     return found
 
 
-def count(view: View, codes: NDArray[np.int64]) -> Counted:
-    """Pictures of one method by row and label, from the codes ``(S,)`` of its pictures."""
-    table = view.layout.counts(codes[view.layout.slots], len(view.cells))
-    return Counted(table.sum(axis=1), *view.resamples.of_both(table))
+def counts(view: View, codes: NDArray[np.int64]) -> Iterator[Counted]:
+    """Pictures of each method by row and label, from the codes ``(M, S)`` of their pictures."""
+    tables = [view.layout.counts(row[view.layout.slots], len(view.cells)) for row in codes]
+    for table, both in zip(tables, view.resamples.of_each(tables), strict=True):
+        yield Counted(table.sum(axis=1), *both)
 
 
 def _correction_remark(view: View, known: Calibration | Refusal) -> str:
@@ -275,43 +285,63 @@ def _correction_remark(view: View, known: Calibration | Refusal) -> str:
     return f"{view.name} is corrected {known.remark}" if known.remark else ""
 
 
-def _picture_series(study: Study, plan: MeasurePlan, embeddings: Embeddings | None) -> Iterator[Series]:
+def _picture_series(
+    study: Study, plan: MeasurePlan, embeddings: Embeddings | None, known: Mapping[str, Drawn]
+) -> Iterator[Series]:
     columns = dict(study.columns)
     if embeddings is not None and plan.base is not None:
         columns[catalog.preservation.column] = preservation_distance(study, embeddings, base=plan.base)
-    tasks: list[Callable[[], list[Series]]] = []
-    for metric in plan.metrics:
-        if not isinstance(metric, PictureMetric):
-            continue
-        if metric.column not in columns:
-            if metric is catalog.preservation:
-                continue
+    metrics = []
+    for metric in (metric for metric in plan.metrics if isinstance(metric, PictureMetric)):
+        if metric.column in columns:
+            metrics.append(metric)
+        elif metric is not catalog.preservation:
             raise unknown(f"picture column of metric {metric.name}", metric.column, columns)
-        values = columns[metric.column]
-        tasks += [partial(_seen_in, kind, metric, values, study, plan) for kind in metric.kinds]
-    for found in in_threads(tasks):
-        yield from found
+    kinds = dict.fromkeys(kind for metric in metrics for kind in metric.kinds)
+    # One task is all that is seen in one kind of prompts, since its metrics share the resamples.
+    tasks: list[Callable[[], list[list[Series]]]] = [
+        partial(
+            _seen_in,
+            kind,
+            [(metric, columns[metric.column]) for metric in metrics if kind in metric.kinds],
+            study,
+            plan,
+            known.get(kind),
+        )
+        for kind in kinds
+    ]
+    found = {kind: iter(each) for kind, each in zip(kinds, in_threads(tasks), strict=True)}
+    for metric in metrics:
+        for kind in metric.kinds:
+            yield from next(found[kind])
 
 
 def _seen_in(
-    kind: str, metric: PictureMetric, values: NDArray[np.float64], study: Study, plan: MeasurePlan
-) -> list[Series]:
-    """The series of every method on one kind of prompts, from values ``(M, S)``."""
+    kind: str,
+    metrics: Sequence[tuple[PictureMetric, NDArray[np.float64]]],
+    study: Study,
+    plan: MeasurePlan,
+    known: Drawn | None,
+) -> list[list[Series]]:
+    """For each metric the series of every method on one kind of prompts, from values ``(M, S)``."""
     slots = study.slots[study.slots["kind"] == kind]
     if slots.empty:
-        return []
-    layout = plain_layout(slots)
-    resamples = plain_resamples(layout, kind, plan.sampling())
+        return [[] for _ in metrics]
+    layout = known[0] if known else plain_layout(slots)
+    resamples = known[1] if known else plain_resamples(layout, kind, plan.sampling())
     return [
-        score_pictures(
-            metric,
-            values[row, layout.slots],
-            method=method,
-            kind=kind,
-            layout=layout,
-            resamples=resamples,
-        )
-        for row, method in enumerate(study.methods)
+        [
+            score_pictures(
+                metric,
+                values[row, layout.slots],
+                method=method,
+                kind=kind,
+                layout=layout,
+                resamples=resamples,
+            )
+            for row, method in enumerate(study.methods)
+        ]
+        for metric, values in metrics
     ]
 
 

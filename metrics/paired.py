@@ -20,7 +20,7 @@ from evenhand.metrics.encode import Study
 from evenhand.metrics.measure import (
     Embeddings,
     MeasurePlan,
-    count,
+    counts,
     every_series,
     measurement_of,
     study_of,
@@ -177,8 +177,9 @@ def _by_concept(
 
 def _within(view: View, study: Study, method: str, seed: int) -> dict[tuple[str, str], FloatArray]:
     """Metric and group to the draws ``(B, R)`` of every concept, resampled within the concept."""
-    codes = study.joint_codes(PANEL, view.attributes)[study.methods.index(method)]
-    tally = Reading(view, PANEL, None, seed).resampled(count(view, codes).within)
+    place = study.methods.index(method)
+    (counted,) = counts(view, study.joint_codes(PANEL, view.attributes)[[place]])
+    tally = Reading(view, PANEL, None, seed).resampled(counted.within)
     found: dict[tuple[str, str], FloatArray] = {}
     for metric in BY_CONCEPT:
         drawn = metric.of(tally)

@@ -74,11 +74,16 @@ class Reading:
         shares = likeliest_shares(decided, self.calibration.matrix)
         return self._tally(shares, tally.unbiased, tally.noise + anchors, tally.depicted)
 
-    def resampled(self, counts: FloatArray) -> Tally:
-        """The tallies of bootstrap draws ``(B, R, K + 1)``, each with its own resampled anchors."""
+    def resampled(self, counts: FloatArray, *, draws: slice = slice(None)) -> Tally:
+        """The tallies of bootstrap draws ``(B, R, K + 1)``, each with its own resampled anchors.
+
+        Args:
+            counts: Pictures by label, the last undetermined.
+            draws: Which of all draws these are.
+        """
         if self._resampled_inverse is None:
             return self._as_seen(counts)
-        return self._corrected(counts, self._resampled_inverse)
+        return self._corrected(counts, self._resampled_inverse[draws])
 
     def supposed(self, counts: FloatArray, *, target: FloatArray | None = None) -> Tally:
         """The tally of counts that might have been, ``(..., R, K + 1)``, with the matrix as estimated.

@@ -9,6 +9,8 @@ opposite stereotypes cancel in a pooled distribution (0.103 instead of 0.623 on 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr, rel_entr
@@ -29,9 +31,12 @@ def shares_of(counts: ArrayLike) -> FloatArray:
 
 def ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
     """``part / whole``, and ``nan`` where the whole is not positive: nothing there is missing, not 0."""
-    part = np.asarray(part, float)
-    nothing = np.full_like(np.broadcast_to(part, np.broadcast_shapes(part.shape, np.shape(whole))), np.nan)
-    return np.asarray(np.divide(part, whole, out=nothing, where=whole > 0))
+    part, there = np.asarray(part, float), np.asarray(whole) > 0
+    found = np.empty_like(np.broadcast_to(part, np.broadcast_shapes(part.shape, there.shape)))
+    if there.all():
+        return np.asarray(np.divide(part, whole, out=found))
+    found.fill(np.nan)
+    return np.asarray(np.divide(part, whole, out=found, where=there))
 
 
 def by_group(values: FloatArray) -> FloatArray:
@@ -39,7 +44,44 @@ def by_group(values: FloatArray) -> FloatArray:
 
     Sums over the short last axis of millions of bootstrap draws are several times faster that way.
     """
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(values, -1, 0)), 0, -1)
+    axes = range(values.ndim)
+    return np.ascontiguousarray(values.transpose(axes[-1], *axes[:-1])).transpose(*axes[1:], 0)
+
+
+NEIGHBOURS = 8
+"""From this many numbers on, numpy adds what lies side by side in eight parts, and the parts afterwards."""
+
+FEW = 128
+"""Up to this many numbers it does so in one go."""
+
+
+def from_target(shares: FloatArray, target: FloatArray) -> FloatArray:
+    """``shares - target`` with each group's values together in memory, where those of ``shares`` are."""
+    return np.asarray(shares - by_group(target))
+
+
+def _sum_from_target(
+    shares: FloatArray, target: FloatArray, of: Callable[[FloatArray], FloatArray]
+) -> FloatArray:
+    """``of(shares - target).sum(axis=-1)`` to the last bit, several times faster on millions of draws.
+
+    The order of additions is the one that published numbers were made with: that of groups side by side,
+    which a target of several rows used to bring about.
+    """
+    groups = shares.shape[-1]
+    aside = target.ndim > 1 and target.shape[-2] > 1 and target.strides[-1] <= target.strides[-2]
+    if groups >= NEIGHBOURS and (groups > FEW or not aside):
+        return np.asarray(of(shares - target).sum(axis=-1))
+    values = of(from_target(shares, target))
+    if groups < NEIGHBOURS or values.strides[-1] == values.itemsize:
+        return np.asarray(values.sum(axis=-1))
+    whole = groups - groups % NEIGHBOURS
+    parts = [values[..., group] for group in range(NEIGHBOURS)]
+    for group in range(NEIGHBOURS, whole):
+        parts[group % NEIGHBOURS] = parts[group % NEIGHBOURS] + values[..., group]
+    while len(parts) > 1:
+        parts = [one + other for one, other in zip(parts[::2], parts[1::2], strict=True)]
+    return sum((values[..., group] for group in range(whole, groups)), start=parts[0])
 
 
 def deviation_ratio(shares: FloatArray, target: FloatArray) -> FloatArray:
@@ -63,7 +105,7 @@ def worst_deviation(shares: FloatArray, target: FloatArray) -> FloatArray:
     at the worst group alone, and a fair model does not score 0 at finite n.
     Source: Self-Discovering, arXiv 2311.17216 (uniform target); any target by the same normalisation.
     """
-    return np.asarray(np.abs(shares - target).max(axis=-1) / (1 - target.min(axis=-1)))
+    return np.asarray(np.abs(from_target(shares, target)).max(axis=-1) / (1 - target.min(axis=-1)))
 
 
 def total_variation(shares: FloatArray, target: FloatArray) -> FloatArray:
@@ -71,7 +113,7 @@ def total_variation(shares: FloatArray, target: FloatArray) -> FloatArray:
 
     Range 0 to ``1 - min q``; lower is better. It cannot tell which groups are missing.
     """
-    return np.asarray(0.5 * np.abs(shares - target).sum(axis=-1))
+    return 0.5 * _sum_from_target(shares, target, np.abs)
 
 
 def delta_tv(shares: FloatArray, target: FloatArray) -> FloatArray:
@@ -115,7 +157,7 @@ def squared_deviation(shares: FloatArray, target: FloatArray, noise: FloatArray)
         noise: ``(...)``, trace of the covariance of ``shares`` (:func:`multinomial_noise` without a
             correction, :meth:`evenhand.metrics.correction.Inversion.noise` with one).
     """
-    return np.asarray(((shares - target) ** 2).sum(axis=-1) - noise)
+    return _sum_from_target(shares, target, np.square) - noise
 
 
 def rms_delta(squared: FloatArray, target: FloatArray) -> FloatArray:
@@ -135,6 +177,9 @@ def root(mean_square: FloatArray) -> FloatArray:
 
 def mean_over(values: FloatArray) -> FloatArray:
     """Mean over the last axis of the values that exist; ``nan`` when none does."""
+    total = values.sum(axis=-1)
+    if values.shape[-1] and not np.isnan(total).any():
+        return np.asarray(total / values.shape[-1])
     present = ~np.isnan(values)
     return ratio(np.where(present, values, 0).sum(axis=-1), present.sum(axis=-1))
 

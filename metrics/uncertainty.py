@@ -73,7 +73,7 @@ def sison_glaz(counts: ArrayLike) -> FloatArray:
 
 def cluster_weights(
     sizes: Sequence[Sequence[int]], *, draws: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
+) -> NDArray[np.unsignedinteger]:
     """How often each leaf (a seed of a template of a row) occurs in each bootstrap draw.
 
     Within every row, clusters are drawn with replacement and, within each drawn cluster, its leaves. What
@@ -89,32 +89,42 @@ def cluster_weights(
         ``(R, B, W)``, ``W`` the leaves of the longest row in the order of ``sizes``, 0 beyond a row's end.
     """
     width = max(sum(row) for row in sizes)
-    weights = np.zeros((len(sizes), draws, width), dtype=np.float32)
+    weights: NDArray[np.unsignedinteger] = np.zeros((len(sizes), draws, width), dtype=np.uint8)
     for row, clusters in enumerate(sizes):
         picked = rng.multinomial(len(clusters), np.full(len(clusters), 1 / len(clusters)), size=draws)
         start = 0
         for cluster, leaves in enumerate(clusters):
             times = picked[:, cluster] * leaves
             stop = start + leaves
-            weights[row, :, start:stop] = rng.multinomial(times, np.full(leaves, 1 / leaves))
+            drawn = rng.multinomial(times, np.full(leaves, 1 / leaves))
+            weights = _wide_enough(weights, drawn)
+            weights[row, :, start:stop] = drawn
             start = stop
     return weights
 
 
 def whole_cluster_weights(
     sizes: Sequence[Sequence[int]], *, draws: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
+) -> NDArray[np.unsignedinteger]:
     """The same where a drawn cluster keeps all its leaves: ``(R, B, W)``.
 
     Leaves that are drawn again within drawn clusters carry their noise twice, because clusters that differ
     only by that noise seem to differ already (Davison and Hinkley, Bootstrap Methods, 1997, section 3.8).
     """
     width = max(sum(row) for row in sizes)
-    weights = np.zeros((len(sizes), draws, width), dtype=np.float32)
+    weights: NDArray[np.unsignedinteger] = np.zeros((len(sizes), draws, width), dtype=np.uint8)
     for row, clusters in enumerate(sizes):
         picked = rng.multinomial(len(clusters), np.full(len(clusters), 1 / len(clusters)), size=draws)
+        weights = _wide_enough(weights, picked)
         weights[row, :, : sum(clusters)] = np.repeat(picked, clusters, axis=1)
     return weights
+
+
+def _wide_enough(
+    weights: NDArray[np.unsignedinteger], drawn: NDArray[np.int64]
+) -> NDArray[np.unsignedinteger]:
+    """The weights in one byte each, which nearly always suffices, or in as many as ``drawn`` takes."""
+    return weights.astype(np.result_type(weights, np.min_scalar_type(drawn.max(initial=0))), copy=False)
 
 
 def resample_rows(values: FloatArray, *, rows: NDArray[np.int64]) -> FloatArray:
@@ -138,7 +148,9 @@ def recentred(draws: FloatArray, value: FloatArray | float) -> FloatArray:
     A bootstrap distance carries the sampling noise twice, so even draws of the unbiased ``V`` are centred
     on the noisier plug-in value; unshifted, the interval of a nearly fair model would exclude the truth.
     """
-    mean = ratio(np.nansum(draws, axis=0), (~np.isnan(draws)).sum(axis=0))
+    mean = draws.mean(axis=0)
+    if np.isnan(mean).any():
+        mean = ratio(np.nansum(draws, axis=0), (~np.isnan(draws)).sum(axis=0))
     return np.asarray(draws - mean + value)
 
 

@@ -38,6 +38,9 @@ contained in what is drawn; drawing it once more counts it twice, and intervals 
 
 TWO_STAGE: Scheme = "two-stage"
 
+PLAIN = ("neutral", "person")
+"""Kinds of prompts that ask for no group: one set of resamples serves labels and pictures alike."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -109,7 +112,7 @@ def make_views(
     Over-correction prompts are seen once more under all the attributes that they name together.
     """
     tasks: list[Callable[[], list[View]]] = [
-        partial(_plain, study, kind, attribute_sets, target, sampling) for kind in ("neutral", "person")
+        partial(_plain, study, kind, attribute_sets, target, sampling) for kind in PLAIN
     ]
     tasks += [
         partial(_explicit, study, names, target, sampling)

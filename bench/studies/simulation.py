@@ -181,9 +181,9 @@ class Stratified(Reading):
         """As of a reading, each row by its own matrix."""
         return self._joined([part.point(counts[rows]) for rows, part in self.parts])
 
-    def resampled(self, counts: FloatArray) -> Tally:
+    def resampled(self, counts: FloatArray, *, draws: slice = slice(None)) -> Tally:
         """As of a reading, each row by its own matrix."""
-        return self._joined([part.resampled(counts[:, rows]) for rows, part in self.parts])
+        return self._joined([part.resampled(counts[:, rows], draws=draws) for rows, part in self.parts])
 
     def supposed(self, counts: FloatArray, *, target: FloatArray | None = None) -> Tally:
         """As of a reading, each row by its own matrix; the target is always the view's."""
