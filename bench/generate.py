@@ -138,7 +138,7 @@ def picture_rows(method: str, jobs: list[Job], statuses: dict[str, str], store: 
     rows = [
         {
             "key": job.key,
-            "path": store.path(job.key).relative_to(store.root.parent).as_posix(),
+            "path": store.named(job.key),
             "method": method,
             "prompt_id": job.item.prompt.id,
             "prompt": job.item.prompt.text,
