@@ -81,15 +81,18 @@ def cost_table(readings: Sequence[Reading], timings: Mapping[str, Timing]) -> Ta
 
 
 def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[str, list[Gate]]) -> list[Row]:
-    """Rank set, gates, and difference to the untreated model."""
+    """Rank by distance, gates, and difference to the untreated model."""
     base, group = base_of(readings), "Standing"
     ranks, voice = [_rank_cell(reading, key) for reading in readings], voice_of(readings[0].result.spec)
-    about = f"ranks are 95% confidence sets; {voice.subjects} of one group cannot be told apart"
+    about = (
+        f"ranks are 95% confidence sets over all {voice.subjects}, gates or not; "
+        "those of one group cannot be told apart"
+    )
+    standing = Row([text("Rank by distance alone"), *ranks], group, about)
     if readings[0].result.spec.made_elsewhere and base is None:
-        return [Row([text("Rank set"), *ranks], group, about)] if len(readings) > 1 else []
+        return [standing] if len(readings) > 1 else []
     gates = [_gate_cell(reading, base, outcomes.get(reading.label, [])) for reading in readings]
-    about += "; gates say what was spoilt"
-    rows = [Row([text("Rank set"), *ranks], group, about), Row([text("Gates"), *gates], group, about)]
+    rows = [standing, Row([text("Gates"), *gates], group, about)]
     if key is None or base is None or len(readings) == 1:
         return rows
     differences = [

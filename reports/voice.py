@@ -56,7 +56,7 @@ RUN = Voice(
     planned="planned",
     made="made",
     compared="Methods compared",
-    reading="A method that fails a gate is not ranked, however even its pictures are.",
+    reading="A method that fails a gate is not called the best, however even its pictures are.",
     strips=(
         "One line per method, one column per seed: in a column every method started from the same noise. "
         "The prompts are spread evenly over the suite’s list and were not chosen by what came out."
