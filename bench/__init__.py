@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evenhand.bench.comparison import compare
+    from evenhand.bench.comparing.comparison import compare
     from evenhand.bench.loading import load_model
     from evenhand.bench.method_spec import load_method
     from evenhand.bench.result import Result
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["compare", "evaluate", "load_method", "load_model", "load_result", "load_run", "load_suite"]
 
 _HOMES = {
-    "compare": "evenhand.bench.comparison:compare",
+    "compare": "evenhand.bench.comparing.comparison:compare",
     "evaluate": "evenhand.bench.run:evaluate",
     "load_method": "evenhand.bench.method_spec:load_method",
     "load_model": "evenhand.bench.loading:load_model",

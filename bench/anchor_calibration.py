@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evenhand.bench.anchor_file import read_anchors
 from evenhand.bench.audit_spec import Audit
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.humans.anchor_file import read_anchors
 from evenhand.bench.judge_audit import audit_rows, tally, write_audit
 from evenhand.bench.picture_strata import strata_apart
 from evenhand.bench.store import write_atomically

@@ -15,14 +15,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from evenhand.bench.anchor_file import Anchors, read_anchors
 from evenhand.bench.audit_spec import Audit, yardstick_for
 from evenhand.bench.errors import EvenhandError, IncompleteRunError, unknown
 from evenhand.bench.evaluation import Evaluation
+from evenhand.bench.humans.anchor_file import Anchors, read_anchors
 from evenhand.bench.loading import quiet_loaders
-from evenhand.bench.picture_files import SUFFIXES, take_in
-from evenhand.bench.picture_list import PictureList, read_list
 from evenhand.bench.progress import Progress
+from evenhand.bench.reading.picture_files import SUFFIXES, take_in
+from evenhand.bench.reading.picture_list import PictureList, read_list
 from evenhand.bench.record import Provenance, Subject, machine, result_of
 from evenhand.bench.result import Cost, MethodCard, Run
 from evenhand.bench.run import BASE

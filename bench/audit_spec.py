@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.judge_spec import judge_name, load_judge
+from evenhand.bench.reading.toml_file import read_toml
 from evenhand.bench.suite import Bootstrap, load_suite
-from evenhand.bench.toml_file import read_toml
 from evenhand.bench.yardstick import Yardstick
 from evenhand.metrics.taxonomies import distinct
 

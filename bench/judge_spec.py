@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from evenhand.bench import spec_text
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.reading import spec_text
 from evenhand.bench.registry import JUDGES
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evenhand.bench import spec_text
 from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.reading import spec_text
 from evenhand.bench.registry import METHODS
 
 if TYPE_CHECKING:

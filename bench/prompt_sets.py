@@ -20,8 +20,8 @@ from typing import Any
 from pydantic import ValidationError, field_validator
 
 from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.reading.strict_csv import CsvFile, check_field, check_width, show
 from evenhand.bench.registry import PROMPTS
-from evenhand.bench.strict_csv import CsvFile, check_field, check_width, show
 from evenhand.bench.suite import PromptUse, Spec
 
 FOLDER = Path(__file__).with_name("prompts")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from evenhand.bench import mini
-from evenhand.bench.strict_csv import CsvFile, show
+from evenhand.bench.reading.strict_csv import CsvFile, show
 from evenhand.metrics.calibration import CONFUSION_COLUMNS
 from evenhand.metrics.judges.weights import best_device, hub_folder
 from evenhand.metrics.scorer import ClipScorer

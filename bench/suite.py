@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.judge_spec import judge_name
+from evenhand.bench.reading.toml_file import read_toml
 from evenhand.bench.registry import SUITES
 from evenhand.bench.targets import (
     LABOUR,
@@ -28,7 +29,6 @@ from evenhand.bench.targets import (
     table_of,
     target_shares,
 )
-from evenhand.bench.toml_file import read_toml
 
 if TYPE_CHECKING:
     from evenhand.methods.base import Cell

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.reading.strict_csv import CsvFile
 from evenhand.bench.result import Result
-from evenhand.bench.strict_csv import CsvFile
 
 UNIFORM, LABOUR = "uniform", "labour"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
-from evenhand.bench.entry import BoardRow
+from evenhand.bench.board.entry import BoardRow
 from evenhand.reports.charts import standalone
 from evenhand.reports.columns import Column, cell, escape, further_columns, ranking_columns
 from evenhand.reports.evidence import EVIDENCE

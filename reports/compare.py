@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from evenhand.bench.comparison_result import Comparison
+from evenhand.bench.comparing.result import Comparison
 from evenhand.bench.result import Run
 from evenhand.reports import compare_tables as tables
 from evenhand.reports import sections

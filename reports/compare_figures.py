@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evenhand.bench.comparison_result import Comparison, DifferenceRow, Pair
+from evenhand.bench.comparing.result import Comparison, DifferenceRow, Pair
 from evenhand.reports.charts import Dot, Look, draw
 from evenhand.reports.compare_tables import sides_of, signed
 from evenhand.reports.figures import MAX_PANELS, Figure, Panel

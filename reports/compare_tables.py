@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evenhand.bench.comparison_result import Comparison, DifferenceRow, FlipRow, Side
+from evenhand.bench.comparing.result import Comparison, DifferenceRow, FlipRow, Side
 from evenhand.bench.result import EstimateRow
 from evenhand.reports.downloads import Download, Raw, write_csv
 from evenhand.reports.method_table import (

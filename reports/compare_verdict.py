@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from evenhand.bench.comparison_result import Comparison, DifferenceRow, FlipRow, Pair
+from evenhand.bench.comparing.result import Comparison, DifferenceRow, FlipRow, Pair
 from evenhand.reports.compare_tables import direction, lines_of, moves_of, setup_names, shown, sides_of
 from evenhand.reports.method_table import SIDE_EFFECTS
 from evenhand.reports.reading import PRIMARY_METRIC, Reading

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.bench.entry import TOLERATED, Answers, Evidence, Verification
+from evenhand.bench.board.entry import TOLERATED, Answers, Evidence, Verification
 from evenhand.reports.words import listing, number, plural
 
 EVIDENCE: dict[Evidence, str] = {

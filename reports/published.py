@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from evenhand.bench.entry import Entry
+from evenhand.bench.board.entry import Entry
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import SCHEMA_VERSION, JudgeCard, Result
 from evenhand.reports.strict_json import read_json

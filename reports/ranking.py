@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evenhand.bench.entry import BoardRow
+from evenhand.bench.board.entry import BoardRow
 from evenhand.bench.result import Result
 from evenhand.reports.front import layers, standings
 from evenhand.reports.pareto import Plane, planes

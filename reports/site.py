@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from evenhand.bench.entry import BoardRow
+from evenhand.bench.board.entry import BoardRow
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import Run
 from evenhand.reports import literature

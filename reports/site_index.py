@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evenhand.bench.entry import BoardRow
+from evenhand.bench.board.entry import BoardRow
 from evenhand.reports.columns import Column, further_columns, ranking_columns
 from evenhand.reports.downloads import Download
 from evenhand.reports.evidence import EVIDENCE

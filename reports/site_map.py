@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from evenhand.bench.entry import BoardRow
+from evenhand.bench.board.entry import BoardRow
 from evenhand.bench.result import JudgeCard
 from evenhand.reports.published import ENTRY_FILE
 from evenhand.reports.ranking import Ranking

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from evenhand.bench.entry import BoardRow
+from evenhand.bench.board.entry import BoardRow
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import Run
 from evenhand.reports import sections

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.bench import evaluate
-from evenhand.bench.entry_submit import submit
-from evenhand.bench.entry_suite import KnownSuite, known_suite
-from evenhand.bench.entry_tables import Tables, files_of, read_tables
+from evenhand.bench.board.submit import submit
+from evenhand.bench.board.suite import KnownSuite, known_suite
+from evenhand.bench.board.tables import Tables, files_of, read_tables
 from evenhand.bench.suite import Suite, load_suite, to_toml
 from evenhand.reports.published import load_entry
 

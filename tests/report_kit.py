@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from evenhand.bench.entry import Entry
+from evenhand.bench.board.entry import Entry
 from evenhand.bench.result import (
     AgreementRow,
     ComparisonRow,

@@ -8,7 +8,7 @@ from pathlib import Path
 from price_kit import CONCEPTS, placed, swept
 from report_kit import a_run, some_pictures
 
-from evenhand.bench.entry import BoardRow, Entry
+from evenhand.bench.board.entry import BoardRow, Entry
 from evenhand.bench.result import ErrorRow, Result, Run
 from evenhand.reports.gates import gates
 from evenhand.reports.published import entry_name

@@ -28,10 +28,10 @@ MAY_IMPORT = {
     "metrics": {"evenhand.metrics", "evenhand.bench.errors"},
     "reports": {
         "evenhand.reports",
-        "evenhand.bench.entry",
+        "evenhand.bench.board.entry",
         "evenhand.bench.errors",
         "evenhand.bench.result",
-        "evenhand.bench.comparison_result",
+        "evenhand.bench.comparing.result",
     },
 }
 

@@ -17,11 +17,11 @@ import pytest
 from entry_kit import METHODS, change, replace_file, small_entries
 from site_kit import HOSTILE
 
-from evenhand.bench import board
-from evenhand.bench.board_site import build_site
-from evenhand.bench.entry_check import check_entries
-from evenhand.bench.entry_suite import known_suite
-from evenhand.bench.entry_tables import MOST_BYTES, read_tables
+from evenhand.bench.board import build as board
+from evenhand.bench.board.check import check_entries
+from evenhand.bench.board.site import build_site
+from evenhand.bench.board.suite import known_suite
+from evenhand.bench.board.tables import MOST_BYTES, read_tables
 from evenhand.bench.errors import EvenhandError
 from evenhand.reports.board import render_leaderboard
 from evenhand.reports.published import load_entry
@@ -169,7 +169,7 @@ def test_an_entry_cannot_list_a_file_elsewhere(entries, name):
 
 def test_a_suite_named_by_a_path_is_not_read(entries, tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr("evenhand.bench.entry_suite.load_suite", lambda name: read.append(name))
+    monkeypatch.setattr("evenhand.bench.board.suite.load_suite", lambda name: read.append(name))
     for suite in ("/etc/passwd", "../../small.toml", str(tmp_path / "suite.toml"), "small\n", ""):
         spec = load_entry(entries / BASE).result.spec.model_copy(update={"suite": suite})
         assert known_suite(spec) is None

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from entry_kit import METHODS, change, replace_file, rewrite, small_entries, small_run, tables
 
-from evenhand.bench import board
-from evenhand.bench.entry_check import check_entries, sound_entries
-from evenhand.bench.entry_measure import published
-from evenhand.bench.entry_submit import submit
-from evenhand.bench.entry_tables import Tables
+from evenhand.bench.board import build as board
+from evenhand.bench.board.check import check_entries, sound_entries
+from evenhand.bench.board.measure import published
+from evenhand.bench.board.submit import submit
+from evenhand.bench.board.tables import Tables
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import Result
 from evenhand.bench.store import PictureStore

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from entry_kit import METHODS, change, rewrite, small_entries, small_run
 
-from evenhand.bench import board
-from evenhand.bench.board_site import build_site
-from evenhand.bench.entry import TOLERATED, Answers, Verification
-from evenhand.bench.entry_check import check_entries
-from evenhand.bench.entry_tables import Tables
-from evenhand.bench.entry_verify import verify
+from evenhand.bench.board import build as board
+from evenhand.bench.board.check import check_entries
+from evenhand.bench.board.entry import TOLERATED, Answers, Verification
+from evenhand.bench.board.site import build_site
+from evenhand.bench.board.tables import Tables
+from evenhand.bench.board.verify import verify
 from evenhand.bench.errors import EvenhandError
 from evenhand.reports.board import render_leaderboard
 from evenhand.reports.evidence import in_words
@@ -224,7 +224,7 @@ def test_a_sample_agrees_if_nothing_is_contradicted_and_little_is_unlike(changes
 
 
 def test_submitting_again_forgets_what_was_verified(entries, tmp_path):
-    from evenhand.bench.entry_submit import submit
+    from evenhand.bench.board.submit import submit
 
     verify(entries / RANDOM, pictures=2, run=small_run())
     submit(small_run(), entries)

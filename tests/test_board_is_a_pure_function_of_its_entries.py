@@ -6,7 +6,7 @@ import json
 import pytest
 from report_kit import BIAS, NAN, a_judge, a_result, a_spec, an_estimate
 
-from evenhand.bench.entry import BoardRow, Entry
+from evenhand.bench.board.entry import BoardRow, Entry
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import Timing
 from evenhand.reports.board import render_leaderboard

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from report_kit import a_run, publish
 
-from evenhand.bench import board
-from evenhand.bench.entry_check import sound_entries
+from evenhand.bench.board import build as board
+from evenhand.bench.board.check import sound_entries
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import EstimateRow, Result
 

@@ -13,7 +13,7 @@ from page_checks import (
 )
 from site_kit import a_board, a_hostile_board, a_run_of, write_site
 
-from evenhand.bench.entry import Entry
+from evenhand.bench.board.entry import Entry
 
 KINDS = ["index.html", "mini-quick-v1/mist.html", "judges/clip-s-1.html", "literature.html"]
 

@@ -9,7 +9,7 @@ import yaml
 from report_kit import publish
 from site_kit import a_board
 
-from evenhand.bench.board import build
+from evenhand.bench.board.build import build
 
 ROOT = Path(__file__).parents[1]
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/board.yml").read_text())

@@ -12,7 +12,7 @@ TINY = Path(__file__).with_name("tiny_suite.toml")
 def submitted(tmp_path_factory):
     """A folder with the entries of a tiny run."""
     from evenhand.bench import evaluate
-    from evenhand.bench.entry_submit import submit
+    from evenhand.bench.board.submit import submit
 
     folder = tmp_path_factory.mktemp("board")
     evaluate(str(TINY), methods=["base", "random-attribute-prompt"], out=folder / "run")

@@ -81,7 +81,7 @@ def test_an_export_hands_out_a_page_and_a_sheet_and_keeps_the_key(evenhand, run,
 
 
 def test_probabilities_are_drawn_over_all_of_the_stratum(key, run):
-    from evenhand.bench.human_export import strata_of
+    from evenhand.bench.humans.handout import strata_of
 
     frame = strata_of(Workspace(run[0]), load_suite("mini"))
     assert len(frame) == len(run[1])
@@ -246,7 +246,7 @@ def test_gold_pictures_check_people_and_are_no_anchors(evenhand, run, tmp_path):
 
 
 def test_a_file_made_without_an_export_names_pictures_by_key_or_hash(evenhand, run, tmp_path):
-    from evenhand.bench.human_files import picture_id
+    from evenhand.bench.humans.files import picture_id
 
     work, names = Workspace(run[0]), list(run[1])[:12]
     rows = [(picture_id(work.pictures.path(k)) if n % 2 else k, k) for n, k in enumerate(names)]

@@ -10,7 +10,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from evenhand.bench import compare
-from evenhand.bench.comparison_result import Comparison
+from evenhand.bench.comparing.result import Comparison
 
 METHOD = "random-attribute-prompt"
 

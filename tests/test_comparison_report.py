@@ -23,7 +23,7 @@ from page_checks import (
 from report_kit import parsed
 
 from evenhand.bench import compare
-from evenhand.bench.compared_runs import MAX_PAIRS
+from evenhand.bench.comparing.runs import MAX_PAIRS
 from evenhand.bench.errors import EvenhandError
 
 METHOD = "random-attribute-prompt"

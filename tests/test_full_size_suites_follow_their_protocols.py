@@ -7,8 +7,8 @@ import pytest
 
 from evenhand.bench.judge_spec import judge_name, judge_recipe
 from evenhand.bench.plan import concepts, make_plan
+from evenhand.bench.reading.spec_text import build, split
 from evenhand.bench.run import method_uses
-from evenhand.bench.spec_text import build, split
 from evenhand.bench.suite import load_suite, read_suite, to_toml
 from evenhand.metrics.taxonomies import groups
 

@@ -7,11 +7,11 @@ import pytest
 from fuzz_kit import json_mutants, mutants, value_or_one_line
 
 from evenhand.bench import mini
-from evenhand.bench.anchor_file import read_anchors
 from evenhand.bench.audit_spec import read_audit
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.picture_list import read_list
+from evenhand.bench.humans.anchor_file import read_anchors
 from evenhand.bench.prompt_sets import load_prompt_set
+from evenhand.bench.reading.picture_list import read_list
 from evenhand.bench.resources import load_confusion
 from evenhand.bench.result import Result
 from evenhand.bench.run import plan

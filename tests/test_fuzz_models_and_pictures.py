@@ -16,7 +16,7 @@ from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.loading import load_model
-from evenhand.bench.picture_files import UnusablePictureError, decode
+from evenhand.bench.reading.picture_files import UnusablePictureError, decode
 
 PARTS = (
     *("model_index.json", "unet/config.json", "vae/config.json", "text_encoder/config.json"),
@@ -108,7 +108,7 @@ def test_a_damaged_picture_is_read_or_has_a_status(name, data):
 
 BOMBS = """
 import resource, struct, sys, zlib
-from evenhand.bench.picture_files import UnusablePictureError, decode
+from evenhand.bench.reading.picture_files import UnusablePictureError, decode
 
 def chunk(kind, data):
     body = kind + data

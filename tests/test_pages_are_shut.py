@@ -11,7 +11,7 @@ from report_kit import parsed
 from site_kit import a_board, write_site
 
 from evenhand.bench import compare
-from evenhand.bench.human_export import export_pictures
+from evenhand.bench.humans.handout import export_pictures
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = sorted((ROOT / "reports" / "templates").glob("*.j2"))

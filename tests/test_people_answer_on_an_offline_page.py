@@ -8,8 +8,8 @@ from humans_kit import a_run
 from page_checks import assert_accessible, assert_no_requests, assert_valid_html
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.human_export import export_pictures
-from evenhand.bench.human_import import import_answers
+from evenhand.bench.humans.answers import import_answers
+from evenhand.bench.humans.handout import export_pictures
 from evenhand.reports.annotation import Form, Item, Option, Question, render_page, write_page
 
 SMALLEST_TARGET = """() => Math.min(...[...document.querySelectorAll('#work button, #work .options label')]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from evenhand.bench.anchor_file import read_anchors
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.picture_list import read_list
+from evenhand.bench.humans.anchor_file import read_anchors
+from evenhand.bench.reading.picture_list import read_list
 
 TAXONOMY = {"gender": ("woman", "man"), "tone": ("light", "medium", "dark")}
 HEADER = "file,prompt,concept\n"

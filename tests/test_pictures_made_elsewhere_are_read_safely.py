@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from evenhand.bench.picture_files import (
+from evenhand.bench.reading.picture_files import (
     MAX_ASPECT,
     MAX_PIXELS,
     MIN_SIDE,

@@ -18,7 +18,7 @@ from evenhand.bench.prompt_sets import (
     parse_cell,
     parse_seeds,
 )
-from evenhand.bench.strict_csv import MAX_BYTES, MAX_LENGTH
+from evenhand.bench.reading.strict_csv import MAX_BYTES, MAX_LENGTH
 
 HEADER = "prompt,concept,template,kind,cell\n"
 ROW = "a photo of a nurse,nurse,photo,neutral,\n"

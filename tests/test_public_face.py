@@ -117,7 +117,7 @@ def test_every_name_of_the_package_is_loaded_when_it_is_asked_for():
         "import sys, evenhand.bench as bench\n"
         "assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"
         "assert all(callable(getattr(bench, name)) for name in bench.__all__)\n"
-        "import evenhand.bench.comparison\n"
+        "import evenhand.bench.comparing.comparison\n"
         "assert callable(bench.compare) and set(bench.__all__) <= set(dir(bench))"
     )
     subprocess.run([sys.executable, "-c", check], check=True)

@@ -2,7 +2,7 @@
 
 from report_kit import CONCEPTS, a_run, parsed
 
-from evenhand.bench.entry_measure import published
+from evenhand.bench.board.measure import published
 from evenhand.bench.result import SpreadRow, SteeringRow
 from evenhand.reports.audit import render_audit
 from evenhand.reports.judges import dependence_table

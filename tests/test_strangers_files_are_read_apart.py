@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evenhand.bench import apart as module
-from evenhand.bench.apart import ROOM, apart
+from evenhand.bench.reading import apart as module
+from evenhand.bench.reading.apart import ROOM, apart
 
 
 @pytest.fixture(autouse=True)

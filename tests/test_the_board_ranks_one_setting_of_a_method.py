@@ -9,9 +9,10 @@ import pytest
 from price_kit import CONCEPTS, placed, swept
 from report_kit import JOINT, a_result, an_estimate, publish
 
-from evenhand.bench import board, entry_submit
-from evenhand.bench.entry import Entry
-from evenhand.bench.entry_check import sound_entries
+from evenhand.bench.board import build as board
+from evenhand.bench.board import submit as entry_submit
+from evenhand.bench.board.check import sound_entries
+from evenhand.bench.board.entry import Entry
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import Result, Run
 from evenhand.reports.board import front_pictures, render_leaderboard

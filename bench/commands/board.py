@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from evenhand.bench.board.entry import SAMPLE
 from evenhand.bench.commands.shared import Online, examples
-from evenhand.bench.entry import SAMPLE
 from evenhand.bench.errors import EvenhandError
 
 app = typer.Typer(
@@ -24,7 +24,7 @@ Entries = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the publis
 @app.command(epilog=examples("evenhand board check", "evenhand board check --entries my-entries"))
 def check(entries: Entries = Path("reports/entries")) -> None:
     """Check every published entry and recompute its numbers from its labels; all faults are listed."""
-    from evenhand.bench.entry_check import check_entries
+    from evenhand.bench.board.check import check_entries
 
     sound, faults = check_entries(entries)
     for fault in faults:
@@ -54,7 +54,8 @@ def build(
     ] = None,
 ) -> None:
     """Build the leaderboard from the published entries."""
-    from evenhand.bench import board, board_site
+    from evenhand.bench.board import build as board
+    from evenhand.bench.board import site as board_site
 
     board_site.check_options(site, runs=runs or (), only_check=only_check)
     board.build(entries, out, check=only_check)
@@ -70,7 +71,7 @@ def submit(
     entries: Entries = Path("reports/entries"),
 ) -> None:
     """Write the results of a run as entries of the board."""
-    from evenhand.bench.entry_submit import submit as write
+    from evenhand.bench.board.submit import submit as write
 
     for path in write(run, entries):
         typer.echo(f"entry: {path}")
@@ -101,7 +102,8 @@ def verify(
     An entry holds a method's parameters. Without --run or --intervention the method is fitted anew: on mini
     this takes seconds to half an hour, on full-size models what the entry's cost says.
     """
-    from evenhand.bench import entry_verify, hub
+    from evenhand.bench import hub
+    from evenhand.bench.board import verify as entry_verify
     from evenhand.bench.progress import Progress
     from evenhand.reports.evidence import in_words
 

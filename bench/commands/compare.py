@@ -35,7 +35,7 @@ def compare(
 
     A difference is that of a later run minus an earlier one.
     """
-    from evenhand.bench.comparison import compare as carry_out
+    from evenhand.bench.comparing.comparison import compare as carry_out
     from evenhand.bench.console import write_table
     from evenhand.bench.store import write_atomically
     from evenhand.reports.compare_tables import summary

@@ -12,7 +12,7 @@ from evenhand.bench.commands.shared import Json, examples
 from evenhand.bench.errors import unknown
 
 if TYPE_CHECKING:
-    from evenhand.bench.human_import import Imported
+    from evenhand.bench.humans.answers import Imported
 
 app = typer.Typer(
     name="humans",
@@ -49,7 +49,7 @@ def export(
     The folder can be handed out whole. Which picture is which stays in the run.
     """
     from evenhand.bench.console import write_table
-    from evenhand.bench.human_export import export_pictures
+    from evenhand.bench.humans.handout import export_pictures
 
     done = export_pictures(run, out, n=n, explicit=explicit, least=least, gold=gold, seed=seed)
     columns = list(done.strata.columns)
@@ -91,7 +91,7 @@ def import_(
     from typing import cast
 
     from evenhand.bench.console import write_json
-    from evenhand.bench.human_import import import_answers
+    from evenhand.bench.humans.answers import import_answers
     from evenhand.metrics.humans.truth import RULES, Rule
 
     if rule is not None and rule not in RULES:

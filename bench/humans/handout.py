@@ -12,8 +12,8 @@ import pandas as pd
 
 from evenhand.bench.audit_spec import Audit
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.human_files import KEY_COLUMNS, key_folder, picture_id
-from evenhand.bench.human_form import questions_of, version_of
+from evenhand.bench.humans.files import KEY_COLUMNS, key_folder, picture_id
+from evenhand.bench.humans.form import questions_of, version_of
 from evenhand.bench.picture_strata import picture_strata
 from evenhand.bench.prompt_sets import format_cell
 from evenhand.bench.store import write_atomically

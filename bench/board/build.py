@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.bench.entry import BoardRow
-from evenhand.bench.entry_check import Checked, sound_entries
+from evenhand.bench.board.check import Checked, sound_entries
+from evenhand.bench.board.entry import BoardRow
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.result import Result
 from evenhand.bench.store import write_atomically

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from evenhand.bench.errors import unknown
-from evenhand.bench.strict_csv import CsvFile, show
+from evenhand.bench.reading.strict_csv import CsvFile, show
 
 EMPTY = ("label",)
 """An empty label says that the truth could not be told."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from evenhand.bench.compared_runs import (
+from evenhand.bench.comparing.result import Comparison, DifferenceRow, FlipRow, Pair, Side
+from evenhand.bench.comparing.runs import (
     Compared,
     check_comparable,
     check_targets,
@@ -16,8 +17,7 @@ from evenhand.bench.compared_runs import (
     shared_yardstick,
     told_apart,
 )
-from evenhand.bench.compared_tables import pool
-from evenhand.bench.comparison_result import Comparison, DifferenceRow, FlipRow, Pair, Side
+from evenhand.bench.comparing.tables import pool
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.evaluation import measure_plan, metrics_of
 from evenhand.bench.record import measured_fields

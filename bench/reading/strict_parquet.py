@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from evenhand.bench.apart import apart
+from evenhand.bench.reading.apart import apart
 
 Columns = Mapping[str, pa.DataType]
 """Name to type of the columns, in order: texts, and types whose values all have one size."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evenhand.bench.audit_spec import Audit
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.human_files import AGREEMENT, ANSWERS, anchors_path, human_labels, key_folder, read_key
+from evenhand.bench.humans.files import AGREEMENT, ANSWERS, anchors_path, human_labels, key_folder, read_key
 from evenhand.bench.picture_strata import strata_apart
 from evenhand.bench.store import write_atomically
 from evenhand.bench.workspace import Owner, Workspace

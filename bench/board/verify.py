@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evenhand.bench.entry import SAMPLE, Answers, Entry, Verification
-from evenhand.bench.entry_suite import KnownSuite, known_suite
-from evenhand.bench.entry_tables import Tables, read_tables
-from evenhand.bench.entry_workshop import Jobs, Workshop
+from evenhand.bench.board.entry import SAMPLE, Answers, Entry, Verification
+from evenhand.bench.board.suite import KnownSuite, known_suite
+from evenhand.bench.board.tables import Tables, read_tables
+from evenhand.bench.board.workshop import Jobs, Workshop
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.loading import quiet_loaders
 from evenhand.bench.progress import Progress

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evenhand.bench.compared_runs import Compared
+from evenhand.bench.comparing.runs import Compared
 from evenhand.bench.errors import EvenhandError
 from evenhand.reports.words import count, plural
 

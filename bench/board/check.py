@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from evenhand.bench.entry import Entry, Evidence, Verification
-from evenhand.bench.entry_measure import differences, measured
-from evenhand.bench.entry_suite import KnownSuite, known_suite, unlike_the_suite
-from evenhand.bench.entry_tables import Tables, read_files, read_tables
+from evenhand.bench.board.entry import Entry, Evidence, Verification
+from evenhand.bench.board.measure import differences, measured
+from evenhand.bench.board.suite import KnownSuite, known_suite, unlike_the_suite
+from evenhand.bench.board.tables import Tables, read_files, read_tables
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.method_spec import method_class
 from evenhand.bench.registry import METHODS

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from evenhand.bench.entry_suite import KnownSuite
-from evenhand.bench.entry_tables import Tables
+from evenhand.bench.board.suite import KnownSuite
+from evenhand.bench.board.tables import Tables
 from evenhand.bench.evaluation import measure_plan, metrics_of
 from evenhand.bench.record import measured_fields
 from evenhand.bench.resources import load_confusion

@@ -13,8 +13,8 @@ import pandas as pd
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.prompt_sets import Prompt, format_cell, make_prompt
+from evenhand.bench.reading.strict_csv import CsvFile, show
 from evenhand.bench.result import PromptSetCard
-from evenhand.bench.strict_csv import CsvFile, show
 
 REQUIRED = ("file", "prompt", "concept")
 OPTIONAL = ("template", "kind", "cell", "seed", "model")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evenhand.bench.entry_tables import PRESERVATION
+from evenhand.bench.board.tables import PRESERVATION
 from evenhand.metrics.encode import encode
 from evenhand.metrics.table import LABEL_COLUMNS
 from evenhand.metrics.utility import preservation_distance

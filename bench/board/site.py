@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evenhand.bench.board import board_rows
-from evenhand.bench.entry import BoardRow
+from evenhand.bench.board.build import board_rows
+from evenhand.bench.board.entry import BoardRow
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.registry import SUITES
 from evenhand.bench.resources import load_confusion

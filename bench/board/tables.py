@@ -18,13 +18,13 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from evenhand.bench.entry import Entry, EntryFile
-from evenhand.bench.entry_suite import KnownSuite
+from evenhand.bench.board.entry import Entry, EntryFile
+from evenhand.bench.board.suite import KnownSuite
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.plan import Item
 from evenhand.bench.prompt_sets import format_cell
+from evenhand.bench.reading.strict_parquet import read_parquet, write_parquet
 from evenhand.bench.result import JudgeCard, Spec
-from evenhand.bench.strict_parquet import read_parquet, write_parquet
 from evenhand.metrics.table import LABEL_COLUMNS, PERSON_KINDS, STATUSES, hard_labels
 
 PICTURES_FILE: EntryFile = "pictures.parquet"

@@ -98,7 +98,7 @@ class Verification(Model):
 
 
 class BoardRow(Model):
-    """One row of the public board, made from an entry by ``evenhand.bench.board``."""
+    """One row of the public board, made from an entry by ``evenhand.bench.board.build``."""
 
     result: Result
     timing: Timing | None

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from evenhand.bench.entry import Entry, EntryFile
-from evenhand.bench.entry_measure import measured, published
-from evenhand.bench.entry_scores import with_preservation
-from evenhand.bench.entry_suite import KnownSuite, known_suite
-from evenhand.bench.entry_tables import (
+from evenhand.bench.board.entry import Entry, EntryFile
+from evenhand.bench.board.measure import measured, published
+from evenhand.bench.board.scores import with_preservation
+from evenhand.bench.board.suite import KnownSuite, known_suite
+from evenhand.bench.board.tables import (
     LABELS_FILE,
     PICTURES_FILE,
     Tables,

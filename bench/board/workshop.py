@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evenhand.bench.entry import Entry
-from evenhand.bench.entry_scores import with_preservation
-from evenhand.bench.entry_suite import KnownSuite
-from evenhand.bench.entry_tables import ALIGNMENT, PRESERVATION, pixel_hash
+from evenhand.bench.board.entry import Entry
+from evenhand.bench.board.scores import with_preservation
+from evenhand.bench.board.suite import KnownSuite
+from evenhand.bench.board.tables import ALIGNMENT, PRESERVATION, pixel_hash
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.fitting import CountedJudge, CountedSample, fit
 from evenhand.bench.generate import Drawing, Job

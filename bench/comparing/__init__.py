@@ -1,0 +1,1 @@
+"""Several runs or models against each other, paired by prompt and seed."""

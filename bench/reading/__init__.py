@@ -1,0 +1,1 @@
+"""Reading what strangers wrote: strictly, within bounds, and refused with the reason."""
