@@ -7,7 +7,7 @@ import pytest
 import torch
 from families_kit import pipeline
 from safetensors.torch import load_file, save_file
-from test_small_judges_of_photographs import classifier
+from vit_kit import classifier
 from vlm_kit import save_vlm
 
 from evenhand.bench.errors import EvenhandError

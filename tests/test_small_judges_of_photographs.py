@@ -8,7 +8,7 @@ import pytest
 import torch
 from photo_kit import astronaut, nobody
 from safetensors.torch import load_file, save_file
-from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+from vit_kit import classifier
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.judge_spec import load_judge
@@ -19,24 +19,6 @@ from evenhand.metrics.taxonomies import groups, table
 
 PICTURES = np.stack([astronaut(), *nobody()])
 RACES = ("East Asian", "Indian", "Black", "White", "Middle Eastern", "Latino_Hispanic", "Southeast Asian")
-
-
-def classifier(folder, names, *, seed=0):
-    """A tiny ViT with these classes, as transformers saves it."""
-    torch.manual_seed(seed)
-    config = ViTConfig(
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=16,
-        patch_size=8,
-        id2label=dict(enumerate(names)),
-        label2id={name: index for index, name in enumerate(names)},
-    )
-    ViTForImageClassification(config).save_pretrained(folder)
-    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
-    return folder
 
 
 def test_dlibs_networks_read_a_photograph_as_the_package_itself_does():
