@@ -8,6 +8,7 @@ import pytest
 import torch
 from photo_kit import astronaut, nobody
 from safetensors.torch import load_file, save_file
+from transformers import ViTForImageClassification, ViTImageProcessor
 from vit_kit import classifier
 
 from evenhand.bench.errors import EvenhandError
