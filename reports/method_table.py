@@ -86,7 +86,7 @@ def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[st
     ranks, voice = [_rank_cell(reading, key) for reading in readings], voice_of(readings[0].result.spec)
     about = (
         f"ranks are 95% confidence sets over all {voice.subjects}, gates or not; "
-        "those of one group cannot be told apart"
+        f"{voice.subjects} of one group cannot be told apart"
     )
     standing = Row([text("Rank by distance alone"), *ranks], group, about)
     if readings[0].result.spec.made_elsewhere and base is None:
