@@ -174,6 +174,7 @@ def least_squares_shares(observed: FloatArray, matrix: FloatArray) -> FloatArray
 def project_simplex(values: FloatArray) -> FloatArray:
     """Euclidean projection ``(..., K)`` onto the probability simplex. Source: measurement.md 3.3.3."""
     descending = _descending(values)
+    # np.cumsum walks the short last axis and takes many times as long where groups lie together in memory.
     total = np.empty_like(descending)
     total[..., 0] = descending[..., 0]
     for group in range(1, values.shape[-1]):

@@ -19,14 +19,14 @@ PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=3.0, width=32,
 WIDTH = {"sd1": 32, "sd2": 1024, "sdxl": 64}
 
 
-def text_encoder(width, kind=CLIPTextModel):
+def text_encoder(width, kind=CLIPTextModel, *, length=24):
     config = CLIPTextConfig(
         vocab_size=1110,
         hidden_size=width,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=24,
+        max_position_embeddings=length,
         projection_dim=width,
         bos_token_id=1108,
         eos_token_id=1109,

@@ -13,9 +13,9 @@ from diffusers import (
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
 )
+from families_kit import text_encoder
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
-    CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
@@ -58,19 +58,7 @@ def clip_tokenizer():
 
 
 def clip_encoder(kind):
-    config = CLIPTextConfig(
-        vocab_size=1110,
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=CLIP_LENGTH,
-        projection_dim=32,
-        bos_token_id=1108,
-        eos_token_id=1109,
-        pad_token_id=1109,
-    )
-    return kind(config)
+    return text_encoder(32, kind, length=CLIP_LENGTH)
 
 
 def vae(channels):
