@@ -19,7 +19,7 @@ from evenhand.bench.models import Model, UNetModel, opened
 from evenhand.bench.sampler import BatchSampler, Sampler
 from evenhand.bench.suite import Protocol
 from evenhand.bench.whole_pipeline import PipelineSampler, WholePipeline
-from evenhand.metrics.judges.weights import require_loaded
+from evenhand.metrics.loaded_weights import require_loaded
 
 MINI = Path(str(files("evenhand.bench.mini"))) / "pipeline"
 

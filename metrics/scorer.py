@@ -17,7 +17,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 from evenhand.metrics.judges.base import Images
 from evenhand.metrics.judges.folder import in_batches, loading, require, version
 from evenhand.metrics.judges.pixels import shown
-from evenhand.metrics.judges.weights import require_loaded
+from evenhand.metrics.loaded_weights import require_loaded
 
 _ROUNDING = 4e-3
 """Relative error of bfloat16, the coarsest precision that weights are stored in."""

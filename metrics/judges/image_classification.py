@@ -20,7 +20,8 @@ from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.folder import in_batches, loading, require, version
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.judges.weights import best_device, hub_folder, require_loaded
+from evenhand.metrics.judges.weights import best_device, hub_folder
+from evenhand.metrics.loaded_weights import require_loaded
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 

@@ -21,7 +21,8 @@ from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo, Varia
 from evenhand.metrics.judges.folder import loading, require, version
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.judges.weights import best_device, hub_folder, made_up
+from evenhand.metrics.judges.weights import best_device, hub_folder
+from evenhand.metrics.loaded_weights import made_up
 from evenhand.metrics.taxonomies import COARSER
 
 BATCH = 4
