@@ -106,7 +106,7 @@ class Evaluation:
         if not len(known):
             return {name: set() for name in self.judges}
         named = known.groupby(["judge", "judge_version"], sort=False)["key"]
-        keys = {pair: set(found) for pair, found in named}
+        keys = {pair: set(found.unique()) for pair, found in named}
         return {
             name: keys.get((judge.info.name, judge.info.version), set())
             for name, judge in self.judges.items()
@@ -123,10 +123,12 @@ class Evaluation:
         table = self.work.labels
         rows = table.read()
         rows = rows[rows["judge"] != PANEL]
-        votes = vote(rows, members=self.yardstick.panel, taxonomy=self.yardstick.attributes)
-        table.finish(pd.concat([rows, votes], ignore_index=True))
         versions = {judge.info.name: judge.info.version for judge in self.judges.values()}
-        return rows[rows["key"].isin(keys) & (rows["judge_version"] == rows["judge"].map(versions))]
+        asked = rows["key"].isin(keys) & (rows["judge_version"] == rows["judge"].map(versions))
+        own = rows if asked.all() else rows[asked]
+        votes = vote(own, members=self.yardstick.panel, taxonomy=self.yardstick.attributes)
+        table.finish(pd.concat([rows, votes], ignore_index=True))
+        return pd.concat([own, votes], ignore_index=True)
 
     def embed(self, pictures: pd.DataFrame) -> Vectors:
         """Unit vectors by key; the picture table gets its alignment column from them.
@@ -191,6 +193,7 @@ class Evaluation:
             labels,
             plan=plan,
             embeddings=pairs if vectors and paired_noise else None,
+            voted=True,
         )
         self.progress.finish()
         return measured

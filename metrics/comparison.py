@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from itertools import combinations, groupby
 
 import numpy as np
@@ -54,13 +55,20 @@ def differences(
 
     p-values are Holm-adjusted over the pairs, for each number by itself.
     """
+
+    @cache
+    def same(kind: str, one: str, other: str) -> bool:
+        slots = (study.slots["kind"] == kind).to_numpy()
+        return same_pictures(study, one, other, slots=slots)
+
     rows = []
     for group in grouped(series, judges=judges):
         found = {one.method: one for one in group}
         sides = [(found[one], found[other]) for one, other in pairs]
         p_values = np.array([_p_value(one, other, seed) for one, other in sides])
         for (one, other), p, p_holm in zip(sides, p_values, holm(p_values), strict=True):
-            rows.append(_difference(one, other, p=float(p), p_holm=float(p_holm), study=study))
+            alike = same(one.estimate.kind, one.method, other.method)
+            rows.append(_difference(one, other, p=float(p), p_holm=float(p_holm), same=alike))
     return rows
 
 
@@ -70,15 +78,14 @@ def _p_value(one: Series, other: Series, seed: int) -> float:
     return sign_flip(one.rows - other.rows, rng=stream(seed, "sign flips"))
 
 
-def _difference(one: Series, other: Series, *, p: float, p_holm: float, study: Study) -> Difference:
+def _difference(one: Series, other: Series, *, p: float, p_holm: float, same: bool) -> Difference:
     finish, row = one.metric.finish, one.estimate
-    slots = (study.slots["kind"] == row.kind).to_numpy()
     value = row.value - other.estimate.value
     low, high = paired_interval(
         (row, other.estimate),
         finish(one.draws) - finish(other.draws),
         clusters=one.clusters,
-        same=same_pictures(study, one.method, other.method, slots=slots),
+        same=same,
     )
     return Difference(
         metric=row.metric,

@@ -160,22 +160,27 @@ def _codes(
 ) -> tuple[dict[tuple[str, str], NDArray[np.int64]], dict[tuple[str, str], NDArray[np.object_]]]:
     """Codes and statuses ``(M, S)`` of every (judge, attribute); a failed picture keeps its own status."""
     wanted = people & (status == "ok")
+    # Keys are long and stand in many rows: each is looked up once, then its number is as good.
+    numbers, known = pd.factorize(keys.ravel())
+    numbers = numbers.reshape(keys.shape)
+    labelled = pd.Index(known).get_indexer(pd.Index(labels["key"]))
     codes: dict[tuple[str, str], NDArray[np.int64]] = {}
     statuses: dict[tuple[str, str], NDArray[np.object_]] = {}
-    for pair, rows in labels.groupby(["judge", "attribute"], sort=True):
+    for pair, rows in labels.assign(number=labelled).groupby(["judge", "attribute"], sort=True):
         judge, attribute = (str(name) for name in pair)
-        number = {group: code for code, group in enumerate(taxonomy[attribute])}
-        undetermined = len(number)
-        by_key = rows.set_index("key")
-        place = by_key.index.get_indexer(pd.Index(keys.ravel())).reshape(keys.shape)
+        position = np.full(len(known) + 1, -1)
+        position[rows["number"]] = np.arange(len(rows))
+        place = position[numbers]
         if (place[wanted] < 0).any():
             key = keys[wanted][place[wanted] < 0][0]
             raise EvenhandError(
                 f"judge {judge!r} has no {attribute} label for picture {key!r}, which was made; judge again"
             )
-        said = by_key["label"].map(number).where(by_key["status"] == "ok", undetermined).to_numpy(np.int64)
+        code = {group: code for code, group in enumerate(taxonomy[attribute])}
+        undetermined = len(code)
+        said = rows["label"].map(code).where(rows["status"] == "ok", undetermined).to_numpy(np.int64)
         codes[judge, attribute] = np.where(wanted, said[place], undetermined)
-        statuses[judge, attribute] = np.where(wanted, by_key["status"].to_numpy(object)[place], status)
+        statuses[judge, attribute] = np.where(wanted, rows["status"].to_numpy(object)[place], status)
     return codes, statuses
 
 

@@ -102,11 +102,12 @@ def measure(
     *,
     plan: MeasurePlan,
     embeddings: Embeddings | None = None,
+    voted: bool = False,
 ) -> Measurement:
     """Measures every method: representation, fidelity, over-correction, alignment, preservation.
 
-    The panel's vote is cast here (rows of a judge ``panel`` are not read). The same tables in any row order
-    give the same numbers to the last bit.
+    The panel's vote is cast here, unless it was already. The same tables in any row order give the same
+    numbers to the last bit.
 
     Args:
         pictures: :data:`evenhand.metrics.table.PICTURE_COLUMNS`, and any numeric column that a
@@ -115,12 +116,13 @@ def measure(
         plan: What is measured, and how.
         embeddings: Key to unit vector of the pictures of unrelated prompts; without them, or without a
             base, there is no preservation distance.
+        voted: Whether rows of a judge ``panel`` are the vote on these labels; else they are not read.
 
     Raises:
         EvenhandError: A steering judge sits in the panel, a judge is missing or was not planned, or the
             tables are incomplete (see :func:`evenhand.metrics.encode.encode`).
     """
-    study = study_of(pictures, labels, plan=plan)
+    study = study_of(pictures, labels, plan=plan, voted=voted)
     series, notes = every_series(study, plan, embeddings)
     pairs = against_base(study.methods, plan.base)
     return measurement_of(
@@ -170,7 +172,9 @@ def measurement_of(
     )
 
 
-def study_of(pictures: pd.DataFrame, labels: pd.DataFrame, *, plan: MeasurePlan) -> Study:
+def study_of(
+    pictures: pd.DataFrame, labels: pd.DataFrame, *, plan: MeasurePlan, voted: bool = False
+) -> Study:
     """The tables as arrays, with the panel's vote.
 
     Raises:
@@ -178,9 +182,11 @@ def study_of(pictures: pd.DataFrame, labels: pd.DataFrame, *, plan: MeasurePlan)
     """
     check_tables(pictures, labels, taxonomy=plan.attributes)
     _check(plan, labels)
-    labels = labels[labels["judge"] != PANEL]
-    votes = vote(labels, members=plan.panel, taxonomy=plan.attributes, threshold=plan.threshold)
-    study = encode(pictures, pd.concat([labels, votes], ignore_index=True), taxonomy=plan.attributes)
+    if not voted:
+        labels = labels[labels["judge"] != PANEL]
+        votes = vote(labels, members=plan.panel, taxonomy=plan.attributes, threshold=plan.threshold)
+        labels = pd.concat([labels, votes], ignore_index=True)
+    study = encode(pictures, labels, taxonomy=plan.attributes)
     if plan.base is not None and plan.base not in study.methods:
         raise unknown("base method", plan.base, study.methods)
     return study

@@ -50,11 +50,15 @@ def vote(
     Returns:
         Label-table rows of judge ``panel``, sorted by attribute and key.
     """
-    rows = labels[labels["judge"].isin(list(members))].sort_values(["judge", "key"])
+    rows = labels[labels["judge"].isin(list(members))]
     version = "+".join(f"{name}@{number}" for name, number in _versions(rows))
+    # A key is long, stands in many rows and is compared often: its number in the order of keys is as good.
+    numbers, keys = pd.factorize(rows["key"], sort=True)
+    rows = rows.assign(key=numbers).sort_values(["judge", "key"])
     parts = [
         _vote_attribute(
             rows[rows["attribute"] == name],
+            keys=keys,
             attribute=name,
             groups=taxonomy[name],
             threshold=threshold,
@@ -66,11 +70,18 @@ def vote(
 
 
 def _vote_attribute(
-    rows: pd.DataFrame, *, attribute: str, groups: Sequence[str], threshold: float, version: str
+    rows: pd.DataFrame,
+    *,
+    keys: pd.Index[Any],
+    attribute: str,
+    groups: Sequence[str],
+    threshold: float,
+    version: str,
 ) -> pd.DataFrame:
-    keys = np.unique(rows["key"])
+    """The votes on one attribute; column ``key`` of ``rows`` numbers ``keys``."""
+    numbers = np.unique(rows["key"])
     families = sorted(rows["family"].unique())
-    posteriors = np.stack([_family(rows[rows["family"] == name], keys, len(groups)) for name in families])
+    posteriors = np.stack([_family(rows[rows["family"] == name], numbers, len(groups)) for name in families])
     answered = ~np.isnan(posteriors[..., 0])
     undetermined = len(groups)
     codes = np.full(answered.shape, undetermined)
@@ -85,25 +96,25 @@ def _vote_attribute(
     confidence = np.take_along_axis(mean, winner[:, None], axis=1)[:, 0]
     return pd.DataFrame(
         {
-            "key": keys,
+            "key": keys[numbers],
             "judge": PANEL,
             "judge_version": version,
             "family": PANEL,
             "attribute": attribute,
             "label": np.array([*groups, ""], dtype=object)[winner],
             "confidence": np.where(won, confidence, np.nan),
-            "status": _statuses(rows, keys, won=won, disagree=enough & ~won),
+            "status": _statuses(rows, numbers, won=won, disagree=enough & ~won),
             "probabilities": list(mean),
         }
     )[list(LABEL_COLUMNS)]
 
 
-def _family(rows: pd.DataFrame, keys: NDArray[Any], groups: int) -> FloatArray:
+def _family(rows: pd.DataFrame, numbers: NDArray[np.int64], groups: int) -> FloatArray:
     """Mean posterior ``(n, K + 1)`` of a family's judges that answered; ``nan`` where none did."""
     rows = rows[rows["status"].isin(ANSWERED)]
-    total, count = np.zeros((len(keys), groups + 1)), np.zeros((len(keys), 1))
+    total, count = np.zeros((len(numbers), groups + 1)), np.zeros((len(numbers), 1))
     if len(rows):
-        position = np.searchsorted(keys, rows["key"].to_numpy())
+        position = np.searchsorted(numbers, rows["key"].to_numpy())
         np.add.at(total, position, np.array(rows["probabilities"].tolist(), float))
         np.add.at(count, position, 1.0)
     return ratio(total, count)
@@ -115,17 +126,17 @@ def _versions(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _statuses(
-    rows: pd.DataFrame, keys: NDArray[Any], *, won: NDArray[np.bool_], disagree: NDArray[np.bool_]
+    rows: pd.DataFrame, numbers: NDArray[np.int64], *, won: NDArray[np.bool_], disagree: NDArray[np.bool_]
 ) -> list[str]:
     """One status per picture; among equally frequent reasons the first of ``STATUSES``."""
     silent = ~won & ~disagree
-    reasons: dict[Any, Counter[str]] = {key: Counter() for key in keys[silent]}
-    said_so = rows[(rows["status"] != "ok") & rows["key"].isin(keys[silent])]
+    reasons: dict[Any, Counter[str]] = {key: Counter() for key in numbers[silent]}
+    said_so = rows[(rows["status"] != "ok") & rows["key"].isin(numbers[silent])]
     for key, status in zip(said_so["key"], said_so["status"], strict=True):
         reasons[key][status] += 1
     fallback = "low_confidence"
     said = np.where(won, "ok", np.where(disagree, "inconsistent", fallback)).astype(object)
     for position in np.flatnonzero(silent):
-        found = reasons[keys[position]]
+        found = reasons[numbers[position]]
         said[position] = max(STATUSES, key=lambda status: found[status]) if found else fallback
     return [str(status) for status in said]

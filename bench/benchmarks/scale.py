@@ -32,6 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from evenhand.bench.evaluation import Evaluation
 from evenhand.bench.generate import Drawing, Job, picture_rows
+from evenhand.bench.judge_spec import load_judge
 from evenhand.bench.loading import load_model
 from evenhand.bench.plan import concepts, make_plan
 from evenhand.bench.progress import Progress
@@ -42,6 +43,7 @@ from evenhand.bench.workspace import Workspace
 from evenhand.bench.yardstick import Yardstick
 from evenhand.methods.base import Intervention
 from evenhand.metrics.judges.base import Judge
+from evenhand.metrics.panel import PANEL
 from evenhand.metrics.table import PERSON_KINDS, label_rows
 
 METHODS = ("base", "mist", "uce", "sortition")
@@ -54,9 +56,10 @@ RIGHT = 0.9
 def enlarged(rows: int) -> Suite:
     """Suite ``mini`` with as many seeds as give about this many label rows."""
     suite = load_suite("mini")
-    judges = len(suite.panel) + len(suite.witnesses)
-    items, _ = make_plan(suite)
-    factor = rows / (len(items) * len(METHODS) * judges * len(suite.taxonomy))
+    judges = [load_judge(name) for name in (*suite.panel, *suite.witnesses)]
+    answers = sum(name in judge.info.taxonomies for judge in judges for name in suite.taxonomy)
+    people = sum(item.prompt.kind in PERSON_KINDS for item in make_plan(suite)[0])
+    factor = rows / (people * len(METHODS) * answers)
     uses = [use.model_copy(update={"seeds": max(1, round(use.seeds * factor))}) for use in suite.prompts]
     return suite.model_copy(update={"prompts": tuple(uses)})
 
@@ -173,7 +176,8 @@ def timed(rows: int, folder: Path, answer: Connection) -> None:
             data = TypeAdapter(list[dict[str, Any]]).dump_json(fields)
     whole = time.monotonic() - begun
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    answer.send((items, len(read), len(data), clock.seconds, resumed, whole, memory))
+    rows_read = int((read["judge"] != PANEL).sum())
+    answer.send((items, rows_read, len(data), clock.seconds, resumed, whole, memory))
 
 
 def in_a_process(function: Callable[..., None], *arguments: object) -> None:
