@@ -16,6 +16,9 @@ import pandas as pd
 import torch
 
 from evenhand.bench.audit_spec import Audit, yardstick_for
+from evenhand.bench.engines import check_engine, hire
+from evenhand.bench.engines.ahead import JudgeAhead
+from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError, unknown
 from evenhand.bench.evaluation import Evaluation
 from evenhand.bench.humans.anchor_file import Anchors, read_anchors
@@ -53,6 +56,8 @@ def audit(
     base: str | None = None,
     name: str | None = None,
     out: Path | None = None,
+    engine: str = "local",
+    workers: int = 0,
     progress: Progress | None = None,
 ) -> Run:
     """Judge and measure a folder of pictures; a second call judges nothing again.
@@ -67,6 +72,9 @@ def audit(
         base: The model that others are compared with; the one called ``base`` if ``None``, if there is one.
         name: Name of the audit; the folder's if ``None``.
         out: The run's folder; ``runs/<name>`` if ``None``.
+        engine: Where pictures are judged: one of :data:`evenhand.bench.engines.ENGINES`; the bytes are the
+            same.
+        workers: Workers that judge; 0 for one per accelerator, or on the CPU for this process alone.
         progress: Told of every step.
 
     Returns:
@@ -76,6 +84,7 @@ def audit(
         EvenhandError: A fault the user can mend.
         IncompleteRunError: Some files gave no picture; everything is written and counts them.
     """
+    check_engine(engine, workers=workers)
     if anchors is not None and calibration is not None:
         raise EvenhandError("anchors and a calibration are two corrections; give --anchors or --calibration")
     if not folder.is_dir():
@@ -95,7 +104,7 @@ def audit(
     )
     target = out or Path("runs") / named
     with locked(target), quiet_loaders(), progress or Progress() as shown:
-        session = _Session(spec, folder, listed, anchors, Workspace(target), shown)
+        session = _Session(spec, folder, listed, anchors, Workspace(target), shown, engine, workers)
         session.run()
     return load_run(target)
 
@@ -132,6 +141,8 @@ class _Session:
     anchors: Path | None
     work: Workspace
     progress: Progress
+    engine: str
+    workers: int
 
     def run(self) -> None:
         """Load, take the folder, and carry the audit out."""
@@ -144,6 +155,7 @@ class _Session:
         """Every phase in order; each finds what an earlier, interrupted session left."""
         pictures = self._take_in()
         anchors = self._read_anchors(pictures)
+        self._work_ahead(pictures)
         timed = partial(self.work.timed, "judge_seconds", machine=machine(_device()))
         labels = self.evaluation.judge(pictures, timed=timed)
         vectors = self.evaluation.embed(pictures)
@@ -209,6 +221,23 @@ class _Session:
         self.audit = self.audit.model_copy(update={"anchors": anchors.digest})
         self.work.claim_audit(self.audit)
         return anchors
+
+    def _work_ahead(self, pictures: pd.DataFrame) -> None:
+        """Let the engine's workers, if there are any, judge what is missing; the phase then finds it done."""
+        assignment = Assignment(run=self.work.root.resolve())
+        crew = hire(self.engine, workers=self.workers, device=_device(), assignment=assignment)
+        if crew is None:
+            return
+        ahead = JudgeAhead(self.evaluation, partial(self.work.spend, machine=machine(_device())))
+        there = pictures[pictures["status"] == "ok"]
+        with crew:
+            ahead.make(
+                crew,
+                {
+                    str(model): dict(zip(rows["key"], rows["kind"], strict=True))
+                    for model, rows in there.groupby("method", sort=False)
+                },
+            )
 
     def _confusion(self, labels: pd.DataFrame, anchors: Anchors) -> pd.DataFrame:
         return confusion_from_anchors(

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from evenhand.bench.commands import audit, board, calibrate, compare, humans, plan_size
-from evenhand.bench.commands.shared import Json, Online, write_run
+from evenhand.bench.commands.shared import Engine, Json, Online, Workers, write_run
 from evenhand.bench.commands.shared import examples as _examples
 from evenhand.bench.errors import EvenhandError, one_line
 
@@ -52,16 +52,6 @@ RunOut = Annotated[
     typer.Option("--out", metavar="DIR", help="Folder of the run.", show_default="runs/SUITE"),
 ]
 Limit = Annotated[int, typer.Option(min=0, metavar="N", help="At most N prompts of each set; 0 for all.")]
-Engine = Annotated[
-    str,
-    typer.Option(metavar="local|ray", help="Draw and judge on this machine, or on a Ray cluster."),
-]
-Workers = Annotated[
-    int,
-    typer.Option(
-        min=0, metavar="N", help="Workers that draw.", show_default="one per accelerator; of a CPU, all cores"
-    ),
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be made, and make nothing.")]
 
 

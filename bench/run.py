@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from evenhand.bench.engines import check_engine, hire
-from evenhand.bench.engines.ahead import Ahead
+from evenhand.bench.engines.ahead import DrawAhead
 from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.evaluation import Evaluation, Vectors
@@ -284,9 +284,9 @@ class _Session:
         if crew is None:
             return
         spend = partial(self.work.spend, machine=machine(self.model.device))
-        ahead = Ahead(jobs, self.evaluation, batch=self.suite.protocol.batch, spend=spend)
+        ahead = DrawAhead(self.evaluation, spend, batch=self.suite.protocol.batch)
         with crew:
-            ahead.make(crew)
+            ahead.make_all(crew, jobs)
 
     def _draw(self, label: str, drawing: Drawing, jobs: list[Job]) -> pd.DataFrame:
         self.progress.start(f"{label}: generate", len(jobs))

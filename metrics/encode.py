@@ -161,8 +161,8 @@ def _codes(
     """Codes and statuses ``(M, S)`` of every (judge, attribute); a failed picture keeps its own status."""
     wanted = people & (status == "ok")
     # Keys are long and stand in many rows: each is looked up once, then its number is as good.
-    numbers, known = pd.factorize(keys.ravel())
-    numbers = numbers.reshape(keys.shape)
+    flat, known = pd.factorize(keys.ravel())
+    numbers = np.asarray(flat).reshape(keys.shape)
     labelled = pd.Index(known).get_indexer(pd.Index(labels["key"]))
     codes: dict[tuple[str, str], NDArray[np.int64]] = {}
     statuses: dict[tuple[str, str], NDArray[np.object_]] = {}

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from audit_kit import renders, write_csv
 
 from evenhand.bench import evaluate
+from evenhand.bench.audit import audit
 from evenhand.bench.engines.worker import Assignment, DrawBlock, JudgeBlock, Worker
 from evenhand.bench.errors import EvenhandError
 
@@ -19,6 +21,7 @@ CODE = """
 import os, signal, sys, time
 from pathlib import Path
 from evenhand.bench import evaluate
+from evenhand.bench.audit import audit
 from evenhand.bench.engines.crew import Flow
 
 def workers():
@@ -48,9 +51,13 @@ class Murderous(Flow):
 if __name__ == "__main__":
     import evenhand.bench.engines.ahead as ahead
     ahead.Flow = Murderous
-    suite, out, engine = sys.argv[1:]
-    evaluate(suite, methods=["mist"], out=Path(out), engine=engine, workers=2)
-    assert Murderous.killed == {"draw", "judge"}
+    suite, out, engine, *pictures = sys.argv[1:]
+    if pictures:
+        folder, prompts = map(Path, pictures)
+        audit(folder, prompts=prompts, suite=suite, base="biased", out=Path(out), engine=engine, workers=2)
+    else:
+        evaluate(suite, methods=["mist"], out=Path(out), engine=engine, workers=2)
+    assert Murderous.killed == ({"judge"} if pictures else {"draw", "judge"})
 """
 
 
@@ -67,29 +74,52 @@ def alone(tmp_path_factory):
     return contents(folder)
 
 
-@pytest.mark.parametrize(
-    "engine",
-    [
-        "local",
-        pytest.param(
-            "ray",
-            marks=pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs evenhand[ray]"),
-        ),
-    ],
-)
-def test_workers_killed_amid_a_run_change_no_byte(alone, tmp_path, engine):
-    script, folder = tmp_path / "script.py", tmp_path / "run"
+ENGINES = [
+    "local",
+    pytest.param(
+        "ray", marks=pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs evenhand[ray]")
+    ),
+]
+
+
+def with_killed_workers(place, *arguments):
+    """A run or an audit in a process of its own that loses workers of every role; what it says."""
+    script = place / "script.py"
     script.write_text(CODE)
-    command = [sys.executable, str(script), str(TINY), str(folder), engine]
+    command = [sys.executable, str(script), *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("what it had is done again") >= 2
-    found = contents(folder)
-    assert found.keys() == alone.keys()
-    assert {name for name in alone if found[name] != alone[name]} == set()
+    return done.stderr
+
+
+def assert_same(found, wanted):
+    assert found.keys() == wanted.keys()
+    assert {name for name in wanted if found[name] != wanted[name]} == set()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_workers_killed_amid_a_run_change_no_byte(alone, tmp_path, engine):
+    folder = tmp_path / "run"
+    said = with_killed_workers(tmp_path, TINY, folder, engine)
+    assert said.count("what it had is done again") >= 2
+    assert_same(contents(folder), alone)
     # The workers made all of it: the run itself found nothing left to draw.
     assert "all methods: generate and judge: 80 of 80" in (folder / "run.log").read_text()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_workers_killed_amid_an_audit_change_no_byte(tmp_path, engine):
+    listed, _ = renders(tmp_path / "pictures")
+    pictures, prompts = tmp_path / "pictures", write_csv(tmp_path / "prompts.csv", listed)
+    audit(pictures, prompts=prompts, suite=str(TINY), base="biased", out=tmp_path / "alone", name="pictures")
+    folder = tmp_path / "run"
+    said = with_killed_workers(tmp_path, TINY, folder, engine, pictures, prompts)
+    assert "what it had is done again" in said
+    assert_same(contents(folder), contents(tmp_path / "alone"))
+    # Two judges and the scorer: the audit itself found nothing left to judge.
+    work = 3 * len(listed)
+    assert f"all pictures: judge: {work} of {work}" in (folder / "run.log").read_text()
 
 
 def test_an_unknown_engine_or_a_wrong_number_is_refused_at_once(evenhand, tmp_path):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evenhand.bench.commands.shared import Json, Online, examples, write_run
+from evenhand.bench.commands.shared import Engine, Json, Online, Workers, examples, write_run
 
 app = typer.Typer()
 
@@ -58,6 +58,8 @@ def audit(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the run.", show_default="runs/NAME")
     ] = None,
+    engine: Engine = "local",
+    workers: Workers = 0,
     online: Online = False,
     as_json: Json = False,
 ) -> None:
@@ -80,6 +82,8 @@ def audit(
         base=base,
         name=name,
         out=out,
+        engine=engine,
+        workers=workers,
         progress=Progress(quiet=as_json),
     )
     write_run(done, as_json=as_json)

@@ -17,6 +17,21 @@ Online = Annotated[
     typer.Option("--online/--offline", help="Fetch models and weights that are not on this machine."),
 ]
 
+Engine = Annotated[
+    str,
+    typer.Option(metavar="local|ray", help="Work on this machine, or on a Ray cluster."),
+]
+
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Workers that draw, and as many that judge.",
+        show_default="one per accelerator; of a CPU, all cores",
+    ),
+]
+
 
 def write_run(done: Run, *, as_json: bool) -> None:
     """Write the results of a finished run: JSON, or a table and the place of the report."""

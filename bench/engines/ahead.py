@@ -1,4 +1,4 @@
-"""Working ahead: what a run's plan still lacks, cut into blocks and given to a crew."""
+"""Working ahead: what is still to be drawn and judged, cut into blocks and given to a crew."""
 
 from __future__ import annotations
 
@@ -19,79 +19,63 @@ from evenhand.metrics.table import PERSON_KINDS
 ROUNDS = 4
 """Blocks for each worker at least, so that all of them end at about the same time."""
 
+Kinds = Mapping[str, str]
+"""Key of a picture to the kind of its prompt."""
+
 
 @dataclass
-class Ahead:
-    """The missing part of a run.
+class JudgeAhead:
+    """Pictures that are there, and what they lack of labels and vectors.
 
     Attributes:
-        jobs: Method to its planned pictures.
         evaluation: How they are judged.
-        batch: Pictures of one batch of the sampler.
         spend: Told of a phase, a method and the seconds that a worker spent on it.
     """
 
-    jobs: Mapping[str, Sequence[Job]]
     evaluation: Evaluation
-    batch: int
     spend: Callable[[Phase, str, float], None]
 
-    def make(self, crew: Crew) -> None:
-        """Draw and judge all of it; a picture that several methods have in common is made for the first.
+    def make(self, crew: Crew, pictures: Mapping[str, Kinds]) -> None:
+        """Judge all of the pictures of every method; one of several methods is judged for the first.
 
         Raises:
             EvenhandError: As :meth:`Flow.run`.
         """
-        there = self.evaluation.work.pictures.statuses(self._wanted)
-        draw = list(self._draw_blocks(there.keys(), workers=crew.size("draw")))
-        judge = list(self._judge_blocks(there.keys()))
+        seen: set[str] = set()
+        blocks: list[JudgeBlock] = []
+        for method, kinds in pictures.items():
+            blocks += self._cut(method, {key: kind for key, kind in kinds.items() if key not in seen})
+            seen.update(kinds)
+        self._flow(crew, title="all pictures: judge", judge=blocks)
+
+    def _flow(
+        self, crew: Crew, *, title: str, judge: Sequence[JudgeBlock], draw: Sequence[DrawBlock] = ()
+    ) -> None:
         rest = [follow for block in draw if (follow := self._then(block)) is not None]
         every: list[Block] = [*draw, *rest, *judge]
         progress = self.evaluation.progress
-        progress.start("all methods: generate and judge", sum(map(_units, every)))
+        progress.start(title, sum(map(_units, every)))
         Flow(crew, then=self._then, done=self._done).run(draw=draw, judge=judge)
         progress.finish()
 
-    @cached_property
-    def _wanted(self) -> dict[str, tuple[str, Job]]:
-        """Key to the first method that needs the picture, and its job."""
-        found: dict[str, tuple[str, Job]] = {}
-        for method, jobs in self.jobs.items():
-            for job in jobs:
-                found.setdefault(job.key, (method, job))
-        return found
-
-    def _parts(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, list[Job]]]:
-        """The jobs of each method whose key is wanted."""
-        chosen = (pair for key, pair in self._wanted.items() if wanted(key))
-        for method, pairs in groupby(chosen, key=lambda pair: pair[0]):
-            yield method, [job for _, job in pairs]
-
-    def _draw_blocks(self, there: Set[str], *, workers: int) -> Iterator[DrawBlock]:
-        missing = len(self._wanted) - len(there)
-        batches = math.ceil(missing / (workers * ROUNDS * self.batch))
-        size = self.batch * max(1, min(batches, CHUNK // self.batch))
-        for method, jobs in self._parts(lambda key: key not in there):
-            for variant, group in by_variant(jobs):
-                for start in range(0, len(group), size):
-                    yield DrawBlock(method, variant, tuple(group[start : start + size]))
-
-    def _judge_blocks(self, there: Set[str]) -> Iterator[JudgeBlock]:
-        for method, jobs in self._parts(lambda key: key in there):
-            for start in range(0, len(jobs), CHUNK):
-                if (block := self._judging(method, jobs[start : start + CHUNK])) is not None:
-                    yield block
+    def _cut(self, method: str, kinds: Kinds) -> Iterator[JudgeBlock]:
+        """Blocks of these pictures, without those that lack nothing."""
+        keys = list(kinds)
+        for start in range(0, len(keys), CHUNK):
+            part = {key: kinds[key] for key in keys[start : start + CHUNK]}
+            if (block := self._judging(method, part)) is not None:
+                yield block
 
     def _then(self, block: DrawBlock) -> JudgeBlock | None:
-        return self._judging(block.method, block.jobs)
+        return self._judging(block.method, _kinds(block.jobs))
 
-    def _judging(self, method: str, jobs: Sequence[Job]) -> JudgeBlock | None:
+    def _judging(self, method: str, kinds: Kinds) -> JudgeBlock | None:
         """What these pictures lack, if anything."""
-        people = [job.key for job in jobs if job.item.prompt.kind in PERSON_KINDS]
+        people = [key for key, kind in kinds.items() if kind in PERSON_KINDS]
         labels = {
             judge: tuple(key for key in people if key not in known) for judge, known in self._labelled.items()
         }
-        vectors = tuple(job.key for job in jobs if job.key not in self._embedded)
+        vectors = tuple(key for key in kinds if key not in self._embedded)
         labels = {judge: keys for judge, keys in labels.items() if keys}
         if self.evaluation.scorer is None:
             vectors = ()
@@ -110,6 +94,60 @@ class Ahead:
         self.spend(phase, block.method, done.seconds)
         self.evaluation.work.pictures.remember(done.statuses)
         self.evaluation.progress.advance(_units(block))
+
+
+@dataclass
+class DrawAhead(JudgeAhead):
+    """The missing part of a run: pictures, and what those that are there lack.
+
+    Attributes:
+        batch: Pictures of one batch of the sampler.
+    """
+
+    batch: int
+
+    def make_all(self, crew: Crew, jobs: Mapping[str, Sequence[Job]]) -> None:
+        """Draw and judge all jobs of every method; a picture of several methods is made for the first.
+
+        Raises:
+            EvenhandError: As :meth:`Flow.run`.
+        """
+        wanted: dict[str, tuple[str, Job]] = {}
+        for method, listed in jobs.items():
+            for job in listed:
+                wanted.setdefault(job.key, (method, job))
+        there = self.evaluation.work.pictures.statuses(wanted).keys()
+        draw = list(self._draw_blocks(wanted, there, workers=crew.size("draw")))
+        judge = [
+            block
+            for method, known in _by_method(wanted, lambda key: key in there)
+            for block in self._cut(method, _kinds(known))
+        ]
+        self._flow(crew, title="all methods: generate and judge", judge=judge, draw=draw)
+
+    def _draw_blocks(
+        self, wanted: Mapping[str, tuple[str, Job]], there: Set[str], *, workers: int
+    ) -> Iterator[DrawBlock]:
+        missing = len(wanted) - len(there)
+        batches = math.ceil(missing / (workers * ROUNDS * self.batch))
+        size = self.batch * max(1, min(batches, CHUNK // self.batch))
+        for method, jobs in _by_method(wanted, lambda key: key not in there):
+            for variant, group in by_variant(jobs):
+                for start in range(0, len(group), size):
+                    yield DrawBlock(method, variant, tuple(group[start : start + size]))
+
+
+def _by_method(
+    wanted: Mapping[str, tuple[str, Job]], chosen: Callable[[str], bool]
+) -> Iterator[tuple[str, list[Job]]]:
+    """The jobs of each method whose key is chosen."""
+    pairs = (pair for key, pair in wanted.items() if chosen(key))
+    for method, group in groupby(pairs, key=lambda pair: pair[0]):
+        yield method, [job for _, job in group]
+
+
+def _kinds(jobs: Sequence[Job]) -> Kinds:
+    return {job.key: job.item.prompt.kind for job in jobs}
 
 
 def _units(block: Block) -> int:
