@@ -29,7 +29,7 @@ COMMANDS = {
     ("method", "export"): {"--run", "--suite", "--model", "--out", *ONLINE},
     ("audit",): {
         *("--prompts", "--suite", "--judge", "--anchors", "--calibration", "--base", "--name", "--out"),
-        *("--json", *ONLINE),
+        *("--engine", "--workers", "--json", *ONLINE),
     },
     ("humans", "export"): {"--out", "--n", "--explicit", "--least", "--gold", "--seed"},
     ("humans", "import"): {"--run", "--format", "--rule", "--keep-all", "--json"},
