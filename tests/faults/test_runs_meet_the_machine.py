@@ -91,7 +91,10 @@ def test_a_second_process_is_refused_and_disturbs_nothing(undisturbed, tmp_path)
     folder = tmp_path / "run"
     first = Running(folder)
     first.wait_for("generate")
+    # Held, so that it is surely still at work, however fast the machine is.
+    os.kill(first.process.pid, signal.SIGSTOP)
     second = run(folder)
+    os.kill(first.process.pid, signal.SIGCONT)
     assert first.end().code == 0
     assert second.code == 2
     assert second.error.count("\n") == 1
