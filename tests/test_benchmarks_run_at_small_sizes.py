@@ -38,7 +38,8 @@ def test_an_edit_that_differs_from_the_baseline_ends_the_benchmark(monkeypatch):
 def test_drawing_is_held_against_the_stock_pipeline(monkeypatch, capsys):
     monkeypatch.setattr(generation, "ROUNDS", 1)
     generation.main(["--pictures", "2"])
-    assert capsys.readouterr().out.count("times as long") == 2
+    shown = capsys.readouterr().out
+    assert [shown.count(way) for way in ("evenhand:", "16 a call:", "one a call:")] == [2, 2, 2]
 
 
 def test_a_simulated_run_has_about_the_label_rows_that_were_asked_for(tmp_path, monkeypatch):
@@ -49,5 +50,5 @@ def test_a_simulated_run_has_about_the_label_rows_that_were_asked_for(tmp_path, 
     _, pictures = scale.planned(suite, tmp_path)
     rows = scale.evaluation_of(suite, tmp_path).work.labels.read()
     assert set(rows["key"]) <= set(pictures["key"])
-    assert 0.5 < 4 * len(rows) / 60_000 < 1.5
+    assert 0.9 < 4 * len(rows) / 60_000 < 1.1
     assert scale.evaluation_of(suite, tmp_path).labelled()["vit"] == set(rows["key"])
