@@ -18,7 +18,7 @@ TINY = Path(__file__).with_name("tiny_suite.toml")
 CLOCKED = {".lock", "run.log", "timing.json", "report.html", "index.txt"}
 
 CODE = """
-import os, signal, sys, time
+import os, signal, sys
 from pathlib import Path
 from evenhand.bench import evaluate
 from evenhand.bench.audit import audit

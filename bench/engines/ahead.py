@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import TypeVar
 
 from evenhand.bench.engines.crew import Crew, Flow
 from evenhand.bench.engines.worker import Block, Done, DrawBlock, JudgeBlock
@@ -15,6 +16,8 @@ from evenhand.bench.generate import Job, by_variant
 from evenhand.bench.judging import CHUNK
 from evenhand.bench.workspace import Phase
 from evenhand.metrics.table import PERSON_KINDS
+
+T = TypeVar("T")
 
 ROUNDS = 4
 """Blocks for each worker at least, so that all of them end at about the same time."""
@@ -41,11 +44,8 @@ class JudgeAhead:
         Raises:
             EvenhandError: As :meth:`Flow.run`.
         """
-        seen: set[str] = set()
-        blocks: list[JudgeBlock] = []
-        for method, kinds in pictures.items():
-            blocks += self._cut(method, {key: kind for key, kind in kinds.items() if key not in seen})
-            seen.update(kinds)
+        wanted = _wanted(pictures)
+        blocks = [block for method, kinds in _by_method(wanted, wanted) for block in self._cut(method, kinds)]
         self._flow(crew, title="all pictures: judge", judge=blocks)
 
     def _flow(
@@ -112,41 +112,46 @@ class DrawAhead(JudgeAhead):
         Raises:
             EvenhandError: As :meth:`Flow.run`.
         """
-        wanted: dict[str, tuple[str, Job]] = {}
-        for method, listed in jobs.items():
-            for job in listed:
-                wanted.setdefault(job.key, (method, job))
+        wanted = _wanted({method: {job.key: job for job in listed} for method, listed in jobs.items()})
         there = self.evaluation.work.pictures.statuses(wanted).keys()
-        draw = list(self._draw_blocks(wanted, there, workers=crew.size("draw")))
+        draw = list(self._draw_blocks(wanted, wanted.keys() - there, workers=crew.size("draw")))
         judge = [
             block
-            for method, known in _by_method(wanted, lambda key: key in there)
-            for block in self._cut(method, _kinds(known))
+            for method, known in _by_method(wanted, there)
+            for block in self._cut(method, _kinds(known.values()))
         ]
         self._flow(crew, title="all methods: generate and judge", judge=judge, draw=draw)
 
     def _draw_blocks(
-        self, wanted: Mapping[str, tuple[str, Job]], there: Set[str], *, workers: int
+        self, wanted: Mapping[str, tuple[str, Job]], missing: Set[str], *, workers: int
     ) -> Iterator[DrawBlock]:
-        missing = len(wanted) - len(there)
-        batches = math.ceil(missing / (workers * ROUNDS * self.batch))
+        batches = math.ceil(len(missing) / (workers * ROUNDS * self.batch))
         size = self.batch * max(1, min(batches, CHUNK // self.batch))
-        for method, jobs in _by_method(wanted, lambda key: key not in there):
-            for variant, group in by_variant(jobs):
+        for method, jobs in _by_method(wanted, missing):
+            for variant, group in by_variant(jobs.values()):
                 for start in range(0, len(group), size):
                     yield DrawBlock(method, variant, tuple(group[start : start + size]))
 
 
+def _wanted(pictures: Mapping[str, Mapping[str, T]]) -> dict[str, tuple[str, T]]:
+    """Key to the first method that needs the picture, and what is known of it there."""
+    found: dict[str, tuple[str, T]] = {}
+    for method, known in pictures.items():
+        for key, one in known.items():
+            found.setdefault(key, (method, one))
+    return found
+
+
 def _by_method(
-    wanted: Mapping[str, tuple[str, Job]], chosen: Callable[[str], bool]
-) -> Iterator[tuple[str, list[Job]]]:
-    """The jobs of each method whose key is chosen."""
-    pairs = (pair for key, pair in wanted.items() if chosen(key))
-    for method, group in groupby(pairs, key=lambda pair: pair[0]):
-        yield method, [job for _, job in group]
+    wanted: Mapping[str, tuple[str, T]], chosen: Container[str]
+) -> Iterator[tuple[str, dict[str, T]]]:
+    """The pictures of each method whose key is chosen."""
+    rows = ((method, key, one) for key, (method, one) in wanted.items() if key in chosen)
+    for method, group in groupby(rows, key=lambda row: row[0]):
+        yield method, {key: one for _, key, one in group}
 
 
-def _kinds(jobs: Sequence[Job]) -> Kinds:
+def _kinds(jobs: Iterable[Job]) -> Kinds:
     return {job.key: job.item.prompt.kind for job in jobs}
 
 
