@@ -166,7 +166,7 @@ class _Session:
             concepts=self.listed.concepts,
             base=self.audit.base,
             paired_noise=self.listed.has_seeds,
-            confusion=None if anchors is None else self._confusion(labels, anchors),
+            confusion=None if anchors is None else self._confusion(pictures, anchors),
         )
         self.work.picture_table.finish(pictures)
         provenance = self._provenance(self._notes(pictures, anchors))
@@ -239,7 +239,8 @@ class _Session:
                 },
             )
 
-    def _confusion(self, labels: pd.DataFrame, anchors: Anchors) -> pd.DataFrame:
+    def _confusion(self, pictures: pd.DataFrame, anchors: Anchors) -> pd.DataFrame:
+        labels = self.evaluation.labels(set(pictures["key"]))
         return confusion_from_anchors(
             labels, anchors.table, taxonomy=self.audit.attributes, members=self.audit.panel
         )

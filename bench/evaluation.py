@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +16,7 @@ from evenhand.bench.judging import alignment, check_judge, embed_pictures, judge
 from evenhand.bench.progress import Progress
 from evenhand.bench.registry import METRICS
 from evenhand.bench.resources import load_confusion, load_scorer
+from evenhand.bench.store import stacked
 from evenhand.bench.workspace import Workspace
 from evenhand.bench.yardstick import Yardstick
 from evenhand.metrics import catalog
@@ -25,7 +26,7 @@ from evenhand.metrics.measure import MeasurePlan, measure
 from evenhand.metrics.panel import PANEL, vote
 from evenhand.metrics.rows import Measurement
 from evenhand.metrics.scorer import ClipScorer
-from evenhand.metrics.table import PERSON_KINDS
+from evenhand.metrics.table import ANSWER_COLUMNS, PERSON_KINDS
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -79,7 +80,11 @@ class Evaluation:
         return judges
 
     def judge(self, pictures: pd.DataFrame, *, timed: Timed) -> pd.DataFrame:
-        """Labels of every judge and the panel's vote for all pictures of people that are in the store."""
+        """What every judge and the panel answer to all pictures of people that are in the store.
+
+        Returns:
+            Rows of the columns :data:`evenhand.metrics.table.ANSWER_COLUMNS`.
+        """
         done = self.labelled()
         people = pictures[pictures["kind"].isin(PERSON_KINDS) & (pictures["path"] != "")]
         for method, group in people.groupby("method", sort=False):
@@ -98,37 +103,41 @@ class Evaluation:
                     )
                     done[name].update(keys)
             self.progress.finish()
-        return self._labels(set(people["key"]))
+        return self._voted(set(people["key"]))
 
     def labelled(self) -> dict[str, set[str]]:
         """The keys that every judge, in the version that is here, has labelled."""
-        known = self.work.labels.read()
+        known = self.work.labels.read(keys_only=True, compact=True)
         if not len(known):
             return {name: set() for name in self.judges}
-        named = known.groupby(["judge", "judge_version"], sort=False)["key"]
-        keys = {pair: set(found.unique()) for pair, found in named}
-        return {
-            name: keys.get((judge.info.name, judge.info.version), set())
-            for name, judge in self.judges.items()
-        }
+        keys, place = known["key"].cat.categories.to_numpy(object), known["key"].cat.codes.to_numpy()
+        return {name: set(keys[place[_of(judge, known)]]) for name, judge in self.judges.items()}
 
     def embedded(self) -> set[str]:
         """The keys that the scorer, in the version that is here, has embedded."""
-        known = self.work.vectors.read()
+        known = self.work.vectors.read(keys_only=True)
         if self.scorer is None or not len(known):
             return set()
         return set(known.loc[known["scorer"] == self.scorer.version, "key"])
 
-    def _labels(self, keys: set[str]) -> pd.DataFrame:
+    def labels(self, keys: Collection[str]) -> pd.DataFrame:
+        """The labels of some pictures by the judges in the versions that are here, without the vote."""
+        rows = self.work.labels.read()
+        return rows[self._asked(rows, keys)]
+
+    def _asked(self, rows: pd.DataFrame, keys: Collection[str]) -> pd.Series[bool]:
+        here = np.any([_of(judge, rows) for judge in self.judges.values()], axis=0)
+        return rows["key"].isin(keys) & here
+
+    def _voted(self, keys: Collection[str]) -> pd.DataFrame:
         table = self.work.labels
-        rows = table.read()
-        rows = rows[rows["judge"] != PANEL]
-        versions = {judge.info.name: judge.info.version for judge in self.judges.values()}
-        asked = rows["key"].isin(keys) & (rows["judge_version"] == rows["judge"].map(versions))
-        own = rows if asked.all() else rows[asked]
+        rows = table.read(compact=True)
+        given, asked = rows["judge"] != PANEL, self._asked(rows, keys)
+        own = rows[asked]
         votes = vote(own, members=self.yardstick.panel, taxonomy=self.yardstick.attributes)
-        table.finish(pd.concat([rows, votes], ignore_index=True))
-        return pd.concat([own, votes], ignore_index=True)
+        table.finish(stacked([rows[given], votes]))
+        columns = list(ANSWER_COLUMNS)
+        return stacked([own[columns], votes[columns]])
 
     def embed(self, pictures: pd.DataFrame) -> Vectors:
         """Unit vectors by key; the picture table gets its alignment column from them.
@@ -197,6 +206,12 @@ class Evaluation:
         )
         self.progress.finish()
         return measured
+
+
+def _of(judge: Judge, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows are of a judge in the version that is here."""
+    same = (rows["judge"] == judge.info.name) & (rows["judge_version"] == judge.info.version)
+    return same.to_numpy(bool)
 
 
 def metrics_of(yardstick: Yardstick) -> tuple[Metric, ...]:

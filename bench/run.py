@@ -204,15 +204,19 @@ class _Session:
     def run(self) -> None:
         """Every phase in order; each finds what an earlier, interrupted session left."""
         fitted = {use.label: self._fit(use) for use in self.uses}
-        drawings = {use.label: self._drawing(fitted[use.label]) for use in self.uses}
-        jobs = {label: drawing.jobs(self.items) for label, drawing in drawings.items()}
-        self._work_ahead(jobs)
-        tables = [self._draw(label, drawing, jobs[label]) for label, drawing in drawings.items()]
-        pictures = pd.concat(tables, ignore_index=True)
+        pictures = self._pictures(fitted)
         labels = self.evaluation.judge(pictures, timed=partial(self._timed, "judge_seconds"))
         vectors = self.evaluation.embed(pictures)
         self.work.picture_table.finish(merged(pictures, self.work.picture_table))
         self._measure(pictures, labels, vectors, fitted)
+
+    def _pictures(self, fitted: Mapping[str, Fitted]) -> pd.DataFrame:
+        """The picture table of all methods, when every picture was tried."""
+        drawings = {use.label: self._drawing(fitted[use.label]) for use in self.uses}
+        jobs = {label: drawing.jobs(self.items) for label, drawing in drawings.items()}
+        self._work_ahead(jobs)
+        tables = [self._draw(label, drawing, jobs[label]) for label, drawing in drawings.items()]
+        return pd.concat(tables, ignore_index=True)
 
     @cached_property
     def items(self) -> tuple[Item, ...]:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from statsmodels.stats.inter_rater import cohens_kappa
 
@@ -340,7 +341,9 @@ def _over_units(
     """
     if not len(features):
         return Agreed(np.nan, np.nan, np.nan, 0)
-    patterns, counts = np.unique(features, axis=0, return_counts=True)
+    # Like np.unique over rows, which sorts them all: there are few different ones.
+    often = pd.DataFrame(features).groupby(list(range(features.shape[1]))).size()
+    patterns, counts = often.index.to_frame().to_numpy(float), often.to_numpy()
     resampled = rng.multinomial(len(features), counts / len(features), size=draws) @ patterns
     low, high = interval(statistic(resampled))
     value = float(statistic(features.sum(axis=0)))

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.metrics.representation import FloatArray, mean_over
+from evenhand.metrics.representation import FloatArray, mean_over, squared_deviation
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Tally:
     target: FloatArray
     shape: Sequence[int]
     expected: NDArray[np.int64] | None = None
+
+    @cached_property
+    def squared_deviation(self) -> FloatArray:
+        """``(..., R)``: the unbiased squared deviation ``V``, of which several metrics are made."""
+        return squared_deviation(self.unbiased, self.target, self.noise)
 
     def as_asked(self) -> FloatArray:
         """``(..., R)``: share of decided pictures that show the cell asked for.

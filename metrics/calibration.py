@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import product
 
 import numpy as np
@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.correction import Inverse, inverse_of
 from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.uncertainty import stream
 
@@ -50,6 +51,16 @@ class Calibration:
     matrix: FloatArray
     draws: FloatArray
     remark: str = ""
+
+    @cached_property
+    def inverse(self) -> Inverse:
+        """Of the matrix."""
+        return inverse_of(self.matrix)
+
+    @cached_property
+    def inverses(self) -> Inverse:
+        """Of the draws."""
+        return inverse_of(self.draws)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ squared_deviation = LabelMetric(
     cannot_tell="One concept's value is noisy and may be negative; it is made for means over concepts.",
     source="measurement.md 1.3",
     kinds=NEUTRAL,
-    of=lambda tally: r.squared_deviation(tally.unbiased, tally.target, tally.noise),
+    of=lambda tally: tally.squared_deviation,
     floor=True,
 )
 
@@ -75,10 +75,7 @@ rms_delta = LabelMetric(
     cannot_tell="In which direction a model leans, and which concept is the worst.",
     source="measurement.md 1.3",
     kinds=NEUTRAL,
-    of=lambda tally: (
-        r.squared_deviation(tally.unbiased, tally.target, tally.noise)
-        / r.largest_squared_distance(tally.target)
-    ),
+    of=lambda tally: tally.squared_deviation / r.largest_squared_distance(tally.target),
     finish=r.root,
     floor=True,
 )

@@ -13,13 +13,14 @@ over the groups.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
 
-from evenhand.metrics.representation import FloatArray, by_group, shares_of
+from evenhand.metrics.representation import FloatArray, by_group, ratio, shares_of
 
 SINGULAR = 1e6
 """Condition number from which a resampled matrix is taken as singular."""
@@ -33,6 +34,31 @@ FEW = 8
 """Up to this many groups exchanging neighbours is the faster way to sort them."""
 
 
+@dataclass(frozen=True)
+class Inverse:
+    """Inverted confusion matrices, and what of them the noise of corrected shares is made of.
+
+    Attributes:
+        matrix: ``(..., K, K)``.
+        reach: ``(..., K, 1)``, sums of its rows.
+        length: ``(..., K, 1)``, sums of their squares.
+        along: ``(..., K, K)``, each row times its sum.
+    """
+
+    matrix: FloatArray
+    reach: FloatArray
+    length: FloatArray
+    along: FloatArray
+
+    def __getitem__(self, draws: slice) -> Inverse:
+        """Those of some draws."""
+        return Inverse(self.matrix[draws], self.reach[draws], self.length[draws], self.along[draws])
+
+    def masses(self, observed: FloatArray) -> FloatArray:
+        """What ``observed (..., R, K)`` decided shares stand for, per decided picture: ``(..., R, K)``."""
+        return by_group(observed @ self.matrix)
+
+
 class Inverted(NamedTuple):
     """Corrected shares of decided pictures.
 
@@ -40,25 +66,29 @@ class Inverted(NamedTuple):
         shares: ``(..., R, K)``, unbiased given the matrix, summing to one; may leave the simplex.
         noise: ``(..., R)``, trace of their covariance due to finite pictures.
         depicted: ``(..., R)``, pictures showing somebody per decided picture, ``1 / P(decided)``.
+        n: ``(..., R)``, decided pictures.
     """
 
     shares: FloatArray
     noise: FloatArray
     depicted: FloatArray
+    n: FloatArray
 
 
-def inverse_of(matrix: FloatArray) -> FloatArray:
-    """Inverses ``(..., K, K)`` of confusion matrices ``(..., K, K + 1)`` without their abstain column.
+def inverse_of(matrix: FloatArray) -> Inverse:
+    """Inverses of confusion matrices ``(..., K, K + 1)`` without their abstain column.
 
     A singular matrix, which resampled anchors may give, becomes ``nan``.
     """
     square = matrix[..., :-1]
     singular = (np.linalg.cond(square) > SINGULAR)[..., None, None]
     inverse = np.linalg.inv(np.where(singular, np.eye(square.shape[-1]), square))
-    return np.asarray(np.where(singular, np.nan, inverse))
+    inverse = np.where(singular, np.nan, inverse)
+    reach = inverse.sum(axis=-1, keepdims=True)
+    return Inverse(inverse, reach, (inverse**2).sum(axis=-1, keepdims=True), reach * inverse)
 
 
-def invert(counts: FloatArray, inverse: FloatArray) -> Inverted:
+def invert(counts: FloatArray, inverse: Inverse) -> Inverted:
     """Adjusted classify and count: ``pi`` proportional to ``c inverse(M)``, ``M`` without its abstain column.
 
     Linear, and exactly unbiased given ``M``, when the judge abstains equally often on every group; otherwise
@@ -68,19 +98,24 @@ def invert(counts: FloatArray, inverse: FloatArray) -> Inverted:
 
     Args:
         counts: ``(..., R, K)`` decided labels.
-        inverse: ``(K, K)``, or ``(B, K, K)`` for ``counts`` of shape ``(B, R, K)``; see :func:`inverse_of`.
+        inverse: Of one matrix, or of ``B`` for ``counts`` of shape ``(B, R, K)``.
     """
-    observed = shares_of(counts)
-    masses = by_group(observed @ inverse)
+    n = counts.sum(axis=-1)
+    observed = ratio(counts, n[..., None])
+    masses = inverse.masses(observed)
     depicted = masses.sum(axis=-1)
     shares = masses / depicted[..., None]
-    reach = inverse.sum(axis=-1, keepdims=True)
-    length = (observed @ (inverse**2).sum(axis=-1, keepdims=True))[..., 0]
-    along = (by_group(observed @ (reach * inverse)) * shares).sum(axis=-1)
-    across = (observed @ reach**2)[..., 0] * (shares**2).sum(axis=-1)
-    n = counts.sum(axis=-1)
+    length = (observed @ inverse.length)[..., 0]
+    along = (by_group(observed @ inverse.along) * shares).sum(axis=-1)
+    across = (observed @ inverse.reach**2)[..., 0] * (shares**2).sum(axis=-1)
     noise = (length - 2 * along + across) / (depicted**2 * np.where(n >= 2, n - 1, np.nan))
-    return Inverted(shares, noise, depicted)
+    return Inverted(shares, noise, depicted, n)
+
+
+def corrected_shares(counts: FloatArray, inverse: Inverse) -> FloatArray:
+    """The shares of :func:`invert` without their noise."""
+    masses = inverse.masses(shares_of(counts))
+    return np.asarray(masses / masses.sum(axis=-1, keepdims=True))
 
 
 def seen_by_judge(truth: FloatArray, matrix: FloatArray) -> FloatArray:
@@ -98,7 +133,7 @@ def likeliest_shares(counts: FloatArray, matrix: FloatArray) -> FloatArray:
         counts: ``(R, K)`` decided labels.
         matrix: ``(K, K + 1)``.
     """
-    shares = invert(counts, inverse_of(matrix)).shares
+    shares = corrected_shares(counts, inverse_of(matrix))
     outside = (shares < 0).any(axis=-1)
     decided = matrix[:, :-1].sum(axis=-1)
     found = em_shares(shares_of(counts[outside]), matrix[:, :-1] / decided[:, None]) / decided

@@ -80,20 +80,30 @@ def parse_cell(cell: str, taxonomy: Mapping[str, Sequence[str]]) -> dict[str, st
 
 
 def check_tables(
-    pictures: pd.DataFrame, labels: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]]
+    pictures: pd.DataFrame,
+    labels: pd.DataFrame,
+    *,
+    taxonomy: Mapping[str, Sequence[str]],
+    columns: Sequence[str] = LABEL_COLUMNS,
 ) -> None:
     """Refuses tables that lack a column or a row, or whose labels are doubled, mixed or unknown.
+
+    Args:
+        pictures: The picture table.
+        labels: The label table.
+        taxonomy: Attribute to groups.
+        columns: Those that the label table needs.
 
     Raises:
         EvenhandError: The first fault found.
     """
-    for table, frame, columns in (
+    for table, frame, needed in (
         ("picture table", pictures, PICTURE_COLUMNS),
-        ("label table", labels, LABEL_COLUMNS),
+        ("label table", labels, columns),
     ):
-        missing = [name for name in columns if name not in frame.columns]
+        missing = [name for name in needed if name not in frame.columns]
         if missing:
-            raise EvenhandError(f"{table} lacks column {missing[0]!r}; it needs {', '.join(columns)}")
+            raise EvenhandError(f"{table} lacks column {missing[0]!r}; it needs {', '.join(needed)}")
         if frame.empty:
             raise EvenhandError(f"{table} is empty; run the suite first")
     check_labels(labels, taxonomy=taxonomy)
@@ -166,7 +176,7 @@ def _codes(
     labelled = pd.Index(known).get_indexer(pd.Index(labels["key"]))
     codes: dict[tuple[str, str], NDArray[np.int64]] = {}
     statuses: dict[tuple[str, str], NDArray[np.object_]] = {}
-    for pair, rows in labels.assign(number=labelled).groupby(["judge", "attribute"], sort=True):
+    for pair, rows in labels.assign(number=labelled).groupby(["judge", "attribute"], observed=True):
         judge, attribute = (str(name) for name in pair)
         position = np.full(len(known) + 1, -1)
         position[rows["number"]] = np.arange(len(rows))
@@ -176,9 +186,9 @@ def _codes(
             raise EvenhandError(
                 f"judge {judge!r} has no {attribute} label for picture {key!r}, which was made; judge again"
             )
-        code = {group: code for code, group in enumerate(taxonomy[attribute])}
-        undetermined = len(code)
-        said = rows["label"].map(code).where(rows["status"] == "ok", undetermined).to_numpy(np.int64)
+        undetermined = len(taxonomy[attribute])
+        code = pd.Index(taxonomy[attribute]).get_indexer(pd.Index(rows["label"]))
+        said = np.where(rows["status"] == "ok", code, undetermined)
         codes[judge, attribute] = np.where(wanted, said[place], undetermined)
         statuses[judge, attribute] = np.where(wanted, rows["status"].to_numpy(object)[place], status)
     return codes, statuses
@@ -196,7 +206,7 @@ def check_labels(labels: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]])
         raise EvenhandError(
             f"judge {row.judge!r} labels the {row.attribute} of picture {row.key!r} twice; keep one row"
         )
-    versions = labels.groupby("judge")["judge_version"].nunique()
+    versions = labels.groupby("judge", observed=True)["judge_version"].nunique()
     if (versions > 1).any():
         judge = versions.index[versions > 1][0]
         raise EvenhandError(f"labels of judge {judge!r} come from {versions[judge]} versions; judge again")

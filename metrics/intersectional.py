@@ -38,8 +38,11 @@ def worst_cell_share(shares: FloatArray, target: FloatArray) -> FloatArray:
     Source: measurement.md 1.13.
     """
     target = by_group(target)
-    relative = shares / np.where(target > 0, target, 1.0)
-    return np.asarray(np.where(target > 0, relative, np.inf).min(axis=-1))
+    asked = target > 0
+    if asked.all():
+        return np.asarray((shares / target).min(axis=-1))
+    relative = shares / np.where(asked, target, 1.0)
+    return np.asarray(np.where(asked, relative, np.inf).min(axis=-1))
 
 
 def unseen_bound(n: ArrayLike) -> FloatArray:

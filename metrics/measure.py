@@ -23,7 +23,7 @@ from evenhand.metrics.panel import PANEL, vote
 from evenhand.metrics.reading import Reading
 from evenhand.metrics.rows import Difference, Measurement, Rank
 from evenhand.metrics.score import Counted, Series, score_labels, score_pictures
-from evenhand.metrics.table import DECISION_THRESHOLD
+from evenhand.metrics.table import ANSWER_COLUMNS, DECISION_THRESHOLD, LABEL_COLUMNS
 from evenhand.metrics.threads import in_threads
 from evenhand.metrics.utility import preservation_distance
 from evenhand.metrics.views import (
@@ -112,7 +112,8 @@ def measure(
     Args:
         pictures: :data:`evenhand.metrics.table.PICTURE_COLUMNS`, and any numeric column that a
             :class:`PictureMetric` names.
-        labels: :data:`evenhand.metrics.table.LABEL_COLUMNS`.
+        labels: :data:`evenhand.metrics.table.LABEL_COLUMNS`, or with the vote
+            :data:`evenhand.metrics.table.ANSWER_COLUMNS`.
         plan: What is measured, and how.
         embeddings: Key to unit vector of the pictures of unrelated prompts; without them, or without a
             base, there is no preservation distance.
@@ -180,7 +181,8 @@ def study_of(
     Raises:
         EvenhandError: As for :func:`measure`.
     """
-    check_tables(pictures, labels, taxonomy=plan.attributes)
+    columns = ANSWER_COLUMNS if voted else LABEL_COLUMNS
+    check_tables(pictures, labels, taxonomy=plan.attributes, columns=columns)
     _check(plan, labels)
     if not voted:
         labels = labels[labels["judge"] != PANEL]

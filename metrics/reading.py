@@ -9,14 +9,20 @@ import numpy as np
 
 from evenhand.metrics.base import LabelMetric, Tally
 from evenhand.metrics.calibration import Calibration
-from evenhand.metrics.correction import inverse_of, invert, likeliest_shares, project_simplex, seen_by_judge
+from evenhand.metrics.correction import (
+    Inverse,
+    corrected_shares,
+    invert,
+    likeliest_shares,
+    project_simplex,
+    seen_by_judge,
+)
 from evenhand.metrics.representation import (
     FloatArray,
     by_group,
     mean_over,
     multinomial_noise,
     ratio,
-    shares_of,
 )
 from evenhand.metrics.uncertainty import FLOOR_DRAWS, fair_tables, recentred, stream
 from evenhand.metrics.views import View
@@ -39,14 +45,6 @@ class Reading:
     seed: int
 
     @cached_property
-    def _inverse(self) -> FloatArray | None:
-        return None if self.calibration is None else inverse_of(self.calibration.matrix)
-
-    @cached_property
-    def _resampled_inverse(self) -> FloatArray | None:
-        return None if self.calibration is None else inverse_of(self.calibration.draws)
-
-    @cached_property
     def _fair(self) -> dict[bytes, Tally]:
         return {}
 
@@ -65,11 +63,11 @@ class Reading:
         Args:
             counts: ``(R, K + 1)`` pictures by label, the last undetermined.
         """
-        if self.calibration is None or self._inverse is None or self._resampled_inverse is None:
+        if self.calibration is None:
             return self._as_seen(counts)
-        tally = self._corrected(counts, self._inverse)
+        tally = self._corrected(counts, self.calibration.inverse)
         decided = counts[..., :-1]
-        scatter = recentred(invert(decided, self._resampled_inverse).shares, 0.0) ** 2
+        scatter = recentred(corrected_shares(decided, self.calibration.inverses), 0.0) ** 2
         anchors = mean_over(np.moveaxis(scatter, 0, -1)).sum(axis=-1)
         shares = likeliest_shares(decided, self.calibration.matrix)
         return self._tally(shares, tally.unbiased, tally.noise + anchors, tally.depicted)
@@ -81,9 +79,9 @@ class Reading:
             counts: Pictures by label, the last undetermined.
             draws: Which of all draws these are.
         """
-        if self._resampled_inverse is None:
+        if self.calibration is None:
             return self._as_seen(counts)
-        return self._corrected(counts, self._resampled_inverse[draws])
+        return self._corrected(counts, self.calibration.inverses[draws])
 
     def supposed(self, counts: FloatArray, *, target: FloatArray | None = None) -> Tally:
         """The tally of counts that might have been, ``(..., R, K + 1)``, with the matrix as estimated.
@@ -92,7 +90,8 @@ class Reading:
             counts: Pictures by label, the last undetermined.
             target: ``(R, K)``, shares aimed at; those of the view if ``None``.
         """
-        tally = self._as_seen(counts) if self._inverse is None else self._corrected(counts, self._inverse)
+        known = self.calibration
+        tally = self._as_seen(counts) if known is None else self._corrected(counts, known.inverse)
         return tally if target is None else replace(tally, target=target)
 
     def floor(self, metric: LabelMetric, n: FloatArray) -> FloatArray:
@@ -121,13 +120,13 @@ class Reading:
 
     def _as_seen(self, counts: FloatArray) -> Tally:
         decided = counts[..., :-1]
-        shares = shares_of(decided)
-        noise = multinomial_noise(shares, decided.sum(axis=-1))
-        return self._tally(shares, shares, noise, _decided_share(counts))
+        n = decided.sum(axis=-1)
+        shares = ratio(decided, n[..., None])
+        return self._tally(shares, shares, multinomial_noise(shares, n), _decided_share(counts, n))
 
-    def _corrected(self, counts: FloatArray, inverse: FloatArray) -> Tally:
-        unbiased, noise, depicted = invert(counts[..., :-1], inverse)
-        return self._tally(project_simplex(unbiased), unbiased, noise, depicted * _decided_share(counts))
+    def _corrected(self, counts: FloatArray, inverse: Inverse) -> Tally:
+        unbiased, noise, depicted, n = invert(counts[..., :-1], inverse)
+        return self._tally(project_simplex(unbiased), unbiased, noise, depicted * _decided_share(counts, n))
 
     def _tally(
         self, shares: FloatArray, unbiased: FloatArray, noise: FloatArray, depicted: FloatArray
@@ -136,5 +135,5 @@ class Reading:
         return Tally(shares, unbiased, noise, depicted, view.target, view.shape, view.expected)
 
 
-def _decided_share(counts: FloatArray) -> FloatArray:
-    return ratio(counts[..., :-1].sum(axis=-1), counts.sum(axis=-1))
+def _decided_share(counts: FloatArray, decided: FloatArray) -> FloatArray:
+    return ratio(decided, decided + counts[..., -1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,8 @@ LABEL_COLUMNS = (
 shows one person, so there is no person index yet.
 """
 
+ANSWER_COLUMNS = ("key", "judge", "judge_version", "attribute", "label", "status")
+"""The columns of the label table that are still read when the panel has voted."""
 
 DECISION_THRESHOLD = 0.5
 """Probability from which a group is a judge's label."""
@@ -82,6 +85,13 @@ def decide(probabilities: NDArray[np.float64], *, threshold: float = DECISION_TH
     second, best = np.sort(probabilities, axis=1)[:, -2:].T
     decided = (best - second > TIE) & (best >= threshold - TIE)
     return np.asarray(np.where(decided, probabilities.argmax(axis=1), undetermined))
+
+
+def posteriors_of(cells: pd.Series[Any]) -> NDArray[np.float64]:
+    """The lists of a column ``probabilities`` as ``(n, K + 1)``."""
+    if isinstance(cells.dtype, pd.ArrowDtype):
+        return np.asarray(cells.list.flatten(), float).reshape(len(cells), -1)
+    return np.array(cells.tolist(), float)
 
 
 def hard_labels(

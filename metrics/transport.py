@@ -15,7 +15,7 @@ from scipy.stats import chi2_contingency, random_table
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.calibration import confusion_matrix
-from evenhand.metrics.correction import inverse_of, invert
+from evenhand.metrics.correction import corrected_shares, inverse_of
 from evenhand.metrics.prediction_powered import powered_mean
 from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.uncertainty import wilson
@@ -205,10 +205,10 @@ def inversion_against_powered(
     groups = len(counts)
     matrix = confusion_matrix(counts)
     decided = pool[:groups]
-    found = invert(decided[None], inverse_of(matrix)).shares[0]
-    again = invert(np.broadcast_to(decided, (len(draws), 1, groups)), inverse_of(draws)).shares[:, 0]
+    found = corrected_shares(decided[None], inverse_of(matrix))[0]
+    again = corrected_shares(np.broadcast_to(decided, (len(draws), 1, groups)), inverse_of(draws))[:, 0]
     resampled = rng.multinomial(int(decided.sum()), decided / decided.sum(), size=(len(draws), 1))
-    pictures = invert(resampled.astype(float), inverse_of(matrix)).shares[:, 0]
+    pictures = corrected_shares(resampled.astype(float), inverse_of(matrix))[:, 0]
     spread = np.nanvar(again, axis=0, ddof=1) + np.nanvar(pictures, axis=0, ddof=1)
     said = np.eye(groups + 1)[:, :groups]
     own = powered_mean(

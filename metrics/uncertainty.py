@@ -12,6 +12,7 @@ import warnings
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from string import ascii_uppercase
 
 import numpy as np
@@ -163,16 +164,26 @@ def interval(draws: FloatArray, *, clusters: float = np.inf) -> tuple[FloatArray
     wide side. Draws without a value are left out.
     Source: Hesterberg, What Teachers Should Know about the Bootstrap, 2015, section 3.2.
     """
+    tails = _tails(clusters)
+    ends = np.asarray(np.quantile(draws, tails, axis=0))
+    # nanquantile goes column by column: only for those where a draw is missing.
+    gaps = np.isnan(draws).any(axis=0)
+    if gaps.any():
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
+            ends[..., gaps] = np.nanquantile(draws[..., gaps], tails, axis=0)
+    low, high = ends
+    return low, high
+
+
+@cache
+def _tails(clusters: float) -> tuple[float, float]:
+    """Probabilities of the draws that :func:`interval` ends at."""
     tail = ALPHA / 2
     if np.isfinite(clusters):
         c = max(clusters, 2)
-        tail = norm.cdf(-np.sqrt(c / (c - 1)) * t.ppf(1 - ALPHA / 2, c - 1))
-    # nanquantile goes element by element: only where a draw is missing.
-    quantile = np.nanquantile if np.isnan(draws).any() else np.quantile
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
-        low, high = quantile(draws, [tail, 1 - tail], axis=0)
-    return low, high
+        tail = float(norm.cdf(-np.sqrt(c / (c - 1)) * t.ppf(1 - ALPHA / 2, c - 1)))
+    return tail, 1 - tail
 
 
 def fair_tables(n: ArrayLike, shares: FloatArray, *, draws: int, rng: np.random.Generator) -> FloatArray:

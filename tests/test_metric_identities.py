@@ -114,7 +114,7 @@ def test_squared_deviation_stays_exactly_unbiased_after_an_inversion():
     seen = truth @ matrix[:, :3] / 0.8
     tables = np.array(all_tables(5, 3), float)
     chance = np.array([multinomial([int(x) for x in table], seen) for table in tables])
-    shares, noise, depicted = invert(tables, inverse_of(matrix))
+    shares, noise, depicted, _ = invert(tables, inverse_of(matrix))
     values = r.squared_deviation(shares, target, noise)
     assert chance @ shares == pytest.approx(truth, abs=1e-12)
     assert chance @ values == pytest.approx(((truth - target) ** 2).sum(), abs=1e-12)

@@ -64,11 +64,10 @@ def enlarged(rows: int) -> Suite:
     return suite.model_copy(update={"prompts": tuple(uses)})
 
 
-def planned(suite: Suite, folder: Path) -> tuple[dict[str, list[Job]], pd.DataFrame]:
+def planned(suite: Suite, folder: Path, sampler: Sampler) -> tuple[dict[str, list[Job]], pd.DataFrame]:
     """Every method's jobs, and the picture table; what is there is looked up as a resume does."""
     items, _ = make_plan(suite)
     store = Workspace(folder).pictures
-    sampler = Sampler(load_model(suite.model), suite.protocol)
     protocol = suite.protocol.model_dump_json()
     jobs, tables = {}, []
     for method in METHODS:
@@ -83,7 +82,7 @@ def planned(suite: Suite, folder: Path) -> tuple[dict[str, list[Job]], pd.DataFr
 def simulate(rows: int, folder: Path) -> None:
     """Write the tables, and an empty file for every picture, that a run would have left in ``folder``."""
     suite, rng = enlarged(rows), np.random.default_rng(0)
-    jobs, pictures = planned(suite, folder)
+    jobs, pictures = planned(suite, folder, Sampler(load_model(suite.model), suite.protocol))
     work = Workspace(folder)
     for listed in jobs.values():
         for job in listed:
@@ -155,11 +154,11 @@ def timed(rows: int, folder: Path, answer: Connection) -> None:
     suite, clock = enlarged(rows), Clock()
     evaluation = evaluation_of(suite, folder)
     evaluation.load()
-    load_model(suite.model)
+    sampler = Sampler(load_model(suite.model), suite.protocol)
     begun = time.monotonic()
     with threadpool_limits(1):
         with clock.step("plan and resume"):
-            jobs, pictures = planned(suite, folder)
+            jobs, pictures = planned(suite, folder, sampler)
         items = sum(map(len, jobs.values()))
         del jobs
         resumed = time.monotonic() - begun
