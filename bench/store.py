@@ -235,14 +235,11 @@ class Table:
 def _parquet(rows: pd.DataFrame) -> bytes:
     """The rows as a sealed Parquet file."""
     table = pyarrow.Table.from_pandas(rows, preserve_index=False)
-    # Categories are for the memory only; every reader finds texts, and no notes of pandas on its types.
-    columns = [
-        column.cast(column.type.value_type) if pyarrow.types.is_dictionary(column.type) else column
-        for column in table.columns
-    ]
-    table = pyarrow.table(columns, names=table.column_names, metadata={"evenhand": _BLANK})
     buffer = io.BytesIO()
-    parquet.write_table(table, buffer)
+    # Without notes on types in memory: what are categories here are texts for every reader.
+    with parquet.ParquetWriter(buffer, table.schema, store_schema=False) as file:
+        file.write_table(table)
+        file.add_key_value_metadata({"evenhand": _BLANK})
     data = buffer.getvalue()
     head, _, tail = data.rpartition(_BLANK)
     return head + _seal_of(data) + tail

@@ -14,7 +14,7 @@ from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics import catalog
 from evenhand.metrics.base import LabelMetric, Metric, PictureMetric
 from evenhand.metrics.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
-from evenhand.metrics.comparison import against_base, agreement_of, differences, ranks
+from evenhand.metrics.comparison import HEADLINE, against_base, agreement_of, differences, ranks
 from evenhand.metrics.encode import Study, check_tables, coverage, encode
 from evenhand.metrics.judge_errors import judge_errors
 from evenhand.metrics.judge_spread import judge_spreads, steering_gaps
@@ -124,7 +124,7 @@ def measure(
             tables are incomplete (see :func:`evenhand.metrics.encode.encode`).
     """
     study = study_of(pictures, labels, plan=plan, voted=voted)
-    series, notes = every_series(study, plan, embeddings)
+    series, notes = every_series(study, plan, embeddings, compared={*HEADLINE, *plan.steering.values()})
     pairs = against_base(study.methods, plan.base)
     return measurement_of(
         study,
@@ -195,16 +195,30 @@ def study_of(
 
 
 def every_series(
-    study: Study, plan: MeasurePlan, embeddings: Embeddings | None
+    study: Study,
+    plan: MeasurePlan,
+    embeddings: Embeddings | None,
+    *,
+    compared: Collection[str | None] | None = None,
 ) -> tuple[list[Series], list[str]]:
-    """Every metric of every method under every judge, and what there is to say of them."""
+    """Every metric of every method under every judge, and what there is to say of them.
+
+    Args:
+        study: The tables.
+        plan: What is measured, and how.
+        embeddings: As for :func:`measure`.
+        compared: Judges whose draws are needed afterwards; ``None`` for all.
+    """
     remarks: Remarks = {}
     views = make_views(
         study, attribute_sets=plan.attribute_sets(), target=plan.target, sampling=plan.sampling()
     )
     known = {view.kind: (view.layout, view.resamples) for view in views if view.kind in PLAIN}
     labelled = _label_series(study, plan, views, remarks)
-    series = [*labelled, *_picture_series(study, plan, embeddings, known)]
+    kept = (
+        one if compared is None or one.estimate.judge in compared else one.without_draws() for one in labelled
+    )
+    series = [*kept, *_picture_series(study, plan, embeddings, known)]
     notes = [f"{remark} ({', '.join(judges)})" for remark, judges in remarks.items()]
     return series, [*notes, *_missing(series)]
 
@@ -253,19 +267,23 @@ def _label_series(
             known = calibration(judge, view.attributes)
             if remark := _correction_remark(view, known):
                 remarks.setdefault(remark, {})[judge] = None
-            readings = [Reading(view, judge, None, plan.seed)]
-            if isinstance(known, Calibration):
-                readings.append(Reading(view, judge, known, plan.seed))
-            tasks.append(partial(_seen_by, judge, readings, study=study, metrics=metrics))
+            tasks.append(partial(_seen_by, judge, view, known, study=study, metrics=metrics, seed=plan.seed))
     for found in in_threads(tasks):
         yield from found
 
 
 def _seen_by(
-    judge: str, readings: Sequence[Reading], *, study: Study, metrics: Sequence[LabelMetric]
+    judge: str,
+    view: View,
+    known: Calibration | Refusal,
+    *,
+    study: Study,
+    metrics: Sequence[LabelMetric],
+    seed: int,
 ) -> list[Series]:
-    """The series of every method in one view under one judge."""
-    view = readings[0].view
+    """The series of every method in one view under one judge, as it labels and corrected."""
+    corrections = [None, known] if isinstance(known, Calibration) else [None]
+    readings = [Reading(view, judge, correction, seed) for correction in corrections]
     found: list[Series] = []
     codes = study.joint_codes(judge, view.attributes)
     for method, counted in zip(study.methods, counts(view, codes), strict=True):

@@ -101,6 +101,10 @@ class Series:
     estimate: Estimate
     by_row: tuple[Estimate, ...]
 
+    def without_draws(self) -> Series:
+        """The same where nothing more is asked of its draws, which take nearly all of its memory."""
+        return replace(self, draws=np.empty(0))
+
 
 def score_labels(
     metrics: list[LabelMetric], *, reading: Reading, counted: Counted, method: str, by_row: bool

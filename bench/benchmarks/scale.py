@@ -156,7 +156,7 @@ def timed(rows: int, folder: Path, answer: Connection) -> None:
     evaluation.load()
     sampler = Sampler(load_model(suite.model), suite.protocol)
     begun = time.monotonic()
-    with threadpool_limits(1):
+    with threadpool_limits(1, user_api="blas"):
         with clock.step("plan and resume"):
             jobs, pictures = planned(suite, folder, sampler)
         items = sum(map(len, jobs.values()))
