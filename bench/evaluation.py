@@ -85,14 +85,15 @@ class Evaluation:
         Returns:
             Rows of the columns :data:`evenhand.metrics.table.ANSWER_COLUMNS`.
         """
-        done = self.labelled()
+        rows = self.work.labels.read(compact=True)
+        done, new = self._done(rows), 0
         people = pictures[pictures["kind"].isin(PERSON_KINDS) & (pictures["path"] != "")]
         for method, group in people.groupby("method", sort=False):
             keys = list(dict.fromkeys(group["key"]))
             self.progress.start(f"{method}: judge", len(keys) * len(self.judges))
             with timed(str(method)):
                 for name, judge in self.judges.items():
-                    judge_pictures(
+                    new += judge_pictures(
                         judge,
                         keys=keys,
                         attributes=self.yardstick.attributes,
@@ -103,15 +104,18 @@ class Evaluation:
                     )
                     done[name].update(keys)
             self.progress.finish()
-        return self._voted(set(people["key"]))
+        # It takes a second for a million rows to read them again.
+        return self._voted(self.work.labels.read(compact=True) if new else rows, set(people["key"]))
 
     def labelled(self) -> dict[str, set[str]]:
         """The keys that every judge, in the version that is here, has labelled."""
-        known = self.work.labels.read(keys_only=True, compact=True)
-        if not len(known):
+        return self._done(self.work.labels.read(keys_only=True, compact=True))
+
+    def _done(self, rows: pd.DataFrame) -> dict[str, set[str]]:
+        if not len(rows):
             return {name: set() for name in self.judges}
-        keys, place = known["key"].cat.categories.to_numpy(object), known["key"].cat.codes.to_numpy()
-        return {name: set(keys[place[_of(judge, known)]]) for name, judge in self.judges.items()}
+        keys, place = rows["key"].cat.categories.to_numpy(object), rows["key"].cat.codes.to_numpy()
+        return {name: set(keys[place[_of(judge, rows)]]) for name, judge in self.judges.items()}
 
     def embedded(self) -> set[str]:
         """The keys that the scorer, in the version that is here, has embedded."""
@@ -129,13 +133,11 @@ class Evaluation:
         here = np.any([_of(judge, rows) for judge in self.judges.values()], axis=0)
         return rows["key"].isin(keys) & here
 
-    def _voted(self, keys: Collection[str]) -> pd.DataFrame:
-        table = self.work.labels
-        rows = table.read(compact=True)
+    def _voted(self, rows: pd.DataFrame, keys: Collection[str]) -> pd.DataFrame:
         given, asked = rows["judge"] != PANEL, self._asked(rows, keys)
         own = rows[asked]
         votes = vote(own, members=self.yardstick.panel, taxonomy=self.yardstick.attributes)
-        table.finish(stacked([rows[given], votes]))
+        self.work.labels.finish(stacked([rows[given], votes]))
         columns = list(ANSWER_COLUMNS)
         return stacked([own[columns], votes[columns]])
 

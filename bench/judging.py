@@ -52,7 +52,7 @@ def judge_pictures(
     table: Table,
     progress: Progress,
     done: Set[str] = frozenset(),
-) -> None:
+) -> int:
     """Label every picture of ``keys`` that this judge, in this version, has not labelled yet.
 
     Args:
@@ -63,6 +63,9 @@ def judge_pictures(
         table: Where the labels go.
         progress: Told of every picture.
         done: Keys that it has labelled.
+
+    Returns:
+        How many pictures it labelled.
     """
     info = judge.info
     missing = [key for key in keys if key not in done]
@@ -85,6 +88,7 @@ def judge_pictures(
         ]
         table.append(pd.concat(rows, ignore_index=True)[list(LABEL_COLUMNS)])
         progress.advance(len(chunk))
+    return len(missing)
 
 
 def embed_pictures(
