@@ -131,7 +131,8 @@ class Evaluation:
 
     def _asked(self, rows: pd.DataFrame, keys: Collection[str]) -> pd.Series[bool]:
         here = np.any([_of(judge, rows) for judge in self.judges.values()], axis=0)
-        return rows["key"].isin(keys) & here
+        asked: pd.Series[bool] = rows["key"].isin(keys) & here
+        return asked
 
     def _voted(self, rows: pd.DataFrame, keys: Collection[str]) -> pd.DataFrame:
         given, asked = rows["judge"] != PANEL, self._asked(rows, keys)

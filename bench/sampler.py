@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.kernels import Networks, compiled, plain
 from evenhand.bench.models import Model, UNetModel, opened
 from evenhand.bench.suite import Protocol
 from evenhand.methods.base import Images, Intervention, TextStates
@@ -163,13 +164,26 @@ class BatchSampler(ABC):
 class Sampler(BatchSampler):
     """Draws pictures of a model of the U-Net families.
 
+    Args:
+        model: The model.
+        protocol: The protocol.
+        cores: As for every sampler.
+        networks: What the denoising loop calls; what the protocol asks for if ``None``.
+
     Raises:
         EvenhandError: The model draws clips or is not opened up, or the solver is not one of :data:`SOLVERS`.
     """
 
     model: UNetModel
 
-    def __init__(self, model: Model, protocol: Protocol, *, cores: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        protocol: Protocol,
+        *,
+        cores: int | None = None,
+        networks: Networks | None = None,
+    ) -> None:
         import diffusers
 
         unet_model = opened(model)
@@ -184,6 +198,8 @@ class Sampler(BatchSampler):
                 f"{model.name!r} is of family {model.family}; choose one of {', '.join(SOLVERS)}"
             )
         super().__init__(model, protocol, cores=cores)
+        chosen = {"plain": plain, "compiled": compiled}[protocol.kernels]
+        self.networks = networks or chosen(unet_model)
         self._scheduler = getattr(diffusers, SOLVERS[protocol.solver]).from_config(
             unet_model.scheduler.config
         )
@@ -216,17 +232,22 @@ class Sampler(BatchSampler):
             *map(self.model.encode, _turned(steering.branches)),
         ]
         noise = torch.stack([self._noise(seed) for seed in batch.seeds])
-        return self._decode(self._denoise(noise, [others[0], conditional, *others[1:]], steering))
+        # A compiled graph knows nothing of hooks.
+        networks = plain(self.model) if intervention.sites() else self.networks
+        latents = self._denoise(networks, noise, [others[0], conditional, *others[1:]], steering)
+        return self._decode(networks, latents)
 
     def _noise(self, seed: int) -> Tensor:
         return torch.randn(self._latent_shape, generator=torch.Generator("cpu").manual_seed(seed))
 
-    def _denoise(self, noise: Tensor, texts: list[TextStates], steering: Steering) -> Tensor:
+    def _denoise(
+        self, networks: Networks, noise: Tensor, texts: list[TextStates], steering: Steering
+    ) -> Tensor:
         """Latents without noise; ``texts``: unconditional, conditional, further branches."""
-        unet, scheduler = self.model.unet, self.scheduler()
+        scheduler, dtype = self.scheduler(), self.model.unet.dtype
         scheduler.set_timesteps(self.protocol.steps, device=self.model.device)
-        latents = noise.to(self.model.device, unet.dtype) * scheduler.init_noise_sigma
-        uncond, conditional, *branches = (text.states.to(unet.dtype) for text in texts)
+        latents = noise.to(self.model.device, dtype) * scheduler.init_noise_sigma
+        uncond, conditional, *branches = (text.states.to(dtype) for text in texts)
         extra = self._conditioning(texts)
         for index, t in enumerate(scheduler.timesteps):
             if self._stopped.is_set():
@@ -235,8 +256,8 @@ class Sampler(BatchSampler):
             states = torch.cat([uncond, steering.text(step, conditional, latents), *branches])
             stacked = scheduler.scale_model_input(torch.cat([latents] * len(texts)), t)
             self._now.asked = partial(steering.feature, step)
-            predicted = unet(stacked, t, encoder_hidden_states=states, added_cond_kwargs=extra).sample
-            e_uncond, e_text, *e_branches = predicted.chunk(len(texts))
+            predicted = networks.denoise(stacked, t, encoder_hidden_states=states, added_cond_kwargs=extra)
+            e_uncond, e_text, *e_branches = predicted.sample.chunk(len(texts))
             guided = steering.noise(step, e_uncond, e_text, e_branches)
             latents = scheduler.step(guided, t, latents).prev_sample
         result: Tensor = latents
@@ -254,9 +275,8 @@ class Sampler(BatchSampler):
         ]
         return {name: torch.cat([extra[name] for extra in each]) for name in each[0]}
 
-    def _decode(self, latents: Tensor) -> Drawn:
-        vae = self.model.vae
-        images = vae.decode(latents / vae.config.scaling_factor).sample.float()
+    def _decode(self, networks: Networks, latents: Tensor) -> Drawn:
+        images = networks.decode(latents / self.model.vae.config.scaling_factor).sample.float()
         finite = images.isfinite().all(dim=3).all(dim=2).all(dim=1)
         images = torch.where(finite[:, None, None, None], images, -1.0)
         pixels = images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)

@@ -277,7 +277,7 @@ def _compact(table: pyarrow.Table) -> pd.DataFrame:
     def in_arrow(kind: pyarrow.DataType) -> pd.ArrowDtype | None:
         return pd.ArrowDtype(kind) if pyarrow.types.is_list(kind) else None
 
-    rows = table.to_pandas(strings_to_categorical=True, types_mapper=in_arrow)
+    rows: pd.DataFrame = table.to_pandas(strings_to_categorical=True, types_mapper=in_arrow)
     for name in rows.select_dtypes("category"):
         rows[name] = rows[name].cat.reorder_categories(rows[name].cat.categories.sort_values())
     return rows

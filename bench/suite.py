@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.judge_spec import judge_name
@@ -67,6 +76,8 @@ class Protocol(Spec):
     """Frozen generation settings; any change needs a new version.
 
     The solver ``own`` is the scheduler that a model comes with, for models that their own pipeline draws.
+    Kernels that are ``compiled`` draw faster after some minutes, and change the last bits of pictures; see
+    :mod:`evenhand.bench.kernels`.
     """
 
     version: str
@@ -77,6 +88,15 @@ class Protocol(Spec):
     height: int = Field(gt=0, le=8192, multiple_of=8)
     batch: int = Field(gt=0, le=1024)
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    kernels: Literal["plain", "compiled"] = "plain"
+
+    @model_serializer(mode="wrap")
+    def _without_later_choices(self, stated: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Plain kernels are left out: pictures drawn before there was a choice keep their keys."""
+        fields: dict[str, Any] = stated(self)
+        if self.kernels == "plain":
+            fields.pop("kernels", None)
+        return fields
 
 
 class GroupWords(Spec):

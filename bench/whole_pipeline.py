@@ -109,12 +109,18 @@ class WholePipeline(Model):
         """Refuse a protocol that the pipeline cannot follow.
 
         Raises:
-            EvenhandError: It names a solver, or asks for guidance of a model that takes none.
+            EvenhandError: It names a solver or compiled kernels, or asks for guidance of a model that takes
+                none.
         """
         if protocol.solver != "own":
             raise EvenhandError(
                 f"model {self.name!r} ({self.family}) is drawn with its own scheduler, not with solver "
                 f'{protocol.solver!r}; set solver = "own" in the suite\'s protocol'
+            )
+        if protocol.kernels != "plain":
+            raise EvenhandError(
+                f"model {self.name!r} ({self.family}) is drawn whole by its own pipeline, which is not "
+                'compiled; set kernels = "plain" in the suite\'s protocol'
             )
         if self.denoiser.config.get("guidance_embeds") is False and protocol.guidance != 1:
             raise EvenhandError(

@@ -47,7 +47,7 @@ def test_a_simulated_run_has_about_the_label_rows_that_were_asked_for(tmp_path, 
     monkeypatch.setattr(scale, "METHODS", ("base",))
     monkeypatch.setattr(scale, "enlarged", lambda rows: suite)
     scale.simulate(0, tmp_path)
-    _, pictures = scale.planned(suite, tmp_path)
+    _, pictures = scale.planned(suite, tmp_path, scale.sampler_of(suite))
     rows = scale.evaluation_of(suite, tmp_path).work.labels.read()
     assert set(rows["key"]) <= set(pictures["key"])
     assert 0.9 < 4 * len(rows) / 60_000 < 1.1

@@ -157,6 +157,8 @@ def test_an_intervention_that_acts_inside_is_refused_whatever_its_card_says(sd3)
 def test_what_a_pipeline_cannot_follow_is_refused(folders, sd3):
     with pytest.raises(EvenhandError, match=r"own scheduler, not with solver 'ddim'; set solver = \"own\""):
         open_sampler(sd3, PROTOCOL.model_copy(update={"solver": "ddim"}))
+    with pytest.raises(EvenhandError, match=r"which is not compiled; set kernels = \"plain\""):
+        open_sampler(sd3, PROTOCOL.model_copy(update={"kernels": "compiled"}))
     with pytest.raises(EvenhandError, match=r"takes no guidance, .* asks for 3; set guidance = 1"):
         open_sampler(load_model(str(folders["flux without guidance"]), device="cpu"), PROTOCOL)
     with pytest.raises(EvenhandError, match="without negative prompts, not with 'ugly'"):

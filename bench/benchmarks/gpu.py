@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,8 @@ from evenhand.bench.benchmarks import editing
 from evenhand.bench.benchmarks.pipelines import SIZE, TINY_SIZE, Family, random_model
 from evenhand.bench.judge_spec import load_judge
 from evenhand.bench.judging import judge_pictures
-from evenhand.bench.loading import quiet_loaders
+from evenhand.bench.kernels import INDUCTOR, compiled
+from evenhand.bench.loading import DTYPES, quiet_loaders
 from evenhand.bench.models import UNetModel
 from evenhand.bench.progress import Progress
 from evenhand.bench.sampler import Sampler
@@ -45,6 +47,9 @@ JUDGES = ("clip-s", "vit")
 ATTRIBUTES = {"gender": ("woman", "man")}
 
 BATCHES: dict[Family, int] = {"sd1": 16, "sdxl": 4}
+
+PICTURES: dict[Family, int] = {"sd1": 256, "sdxl": 32}
+"""Drawn in each timing."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +74,28 @@ class Trial:
         side = TINY_SIZE if self.tiny else SIZE[self.family]
         batch = 2 if self.tiny else BATCHES[self.family]
         steps = 2 if self.tiny else 20
-        return Protocol(version="benchmark", steps=steps, guidance=7.5, width=side, height=side, batch=batch)
+        return Protocol(
+            version="benchmark",
+            steps=steps,
+            guidance=7.5,
+            width=side,
+            height=side,
+            batch=batch,
+            precision="bfloat16" if self.device == "cuda" else "float32",
+            kernels="compiled",
+        )
 
     def model(self) -> UNetModel:
-        """The model: half precision, channels last, its repeated blocks compiled for one shape."""
-        dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
-        model = random_model(self.family, device=self.device, dtype=dtype, tiny=self.tiny)
-        model.unet.to(memory_format=torch.channels_last)
-        model.vae.to(memory_format=torch.channels_last)
-        # Without an accelerator the graphs are made and run as they are: that shows recompiles too.
-        backend = "inductor" if self.device == "cuda" else "eager"
-        model.unet.compile_repeated_blocks(fullgraph=True, dynamic=False, backend=backend)
-        return model
+        """The model, in half precision on an accelerator."""
+        dtype = DTYPES[self.protocol.precision]
+        return random_model(self.family, device=self.device, dtype=dtype, tiny=self.tiny)
+
+    def sampler(self) -> Sampler:
+        """A sampler of a new model, with compiled kernels."""
+        model = self.model()
+        # Without an accelerator graphs are made and run as they are: that shows recompiles too, in seconds.
+        backend = INDUCTOR if self.device == "cuda" else "eager"
+        return Sampler(model, self.protocol, networks=compiled(model, backend=backend))
 
 
 def wait(device: str) -> None:
@@ -116,29 +131,40 @@ def draw_and_judge(trial: Trial, sampler: Sampler, folder: Path) -> float:
     for judge in judges:
         judge.label(np.zeros((1, trial.protocol.height, trial.protocol.width, 3), dtype=np.uint8))
 
-    def keep(start: int, images: Any, finite: Any) -> None:
-        for key, image in zip(keys[start:], images, strict=False):
-            store.put(key, image)
+    def judge_all(some: Sequence[str]) -> None:
+        for judge in judges:
+            judge_pictures(
+                judge,
+                keys=some,
+                attributes=ATTRIBUTES,
+                store=store,
+                table=table,
+                progress=Progress(quiet=True),
+            )
 
     begun = time.perf_counter()
-    sampler.draw(prompts(trial.pictures), range(trial.pictures), on_batch=keep)
-    for judge in judges:
-        judge_pictures(
-            judge,
-            keys=keys,
-            attributes=ATTRIBUTES,
-            store=store,
-            table=table,
-            progress=Progress(quiet=True),
-        )
+    # As the workers of an engine do: what is drawn is judged while the next batches are drawn.
+    with ThreadPoolExecutor(1) as beside:
+        judged = []
+
+        def keep(start: int, images: Any, finite: Any) -> None:
+            batch = keys[start : start + len(images)]
+            for key, image in zip(batch, images, strict=True):
+                store.put(key, image)
+            judged.append(beside.submit(judge_all, batch))
+
+        sampler.draw(prompts(trial.pictures), range(trial.pictures), on_batch=keep)
+        for one in judged:
+            one.result()
     return time.perf_counter() - begun
 
 
-def stock(trial: Trial, model: UNetModel) -> float:
+def stock(trial: Trial, sampler: Sampler) -> float:
     """Seconds of diffusers' own pipeline on the same compiled parts; no file, no judge."""
-    pipe, protocol = model.pipeline, trial.protocol
+    pipe, protocol = sampler.model.pipeline, trial.protocol
     pipe.set_progress_bar_config(disable=True)
-    pipe.scheduler = Sampler(model, protocol).scheduler()
+    pipe.scheduler = sampler.scheduler()
+    pipe.unet, pipe.vae.decode = sampler.networks.denoise, sampler.networks.decode
     call = partial(
         pipe,
         num_inference_steps=protocol.steps,
@@ -159,16 +185,15 @@ def stock(trial: Trial, model: UNetModel) -> float:
 def operations(trial: Trial) -> float:
     """Operations of one picture: every step of the U-Net with guidance, and decoding."""
     protocol = trial.protocol
-    dtype = torch.bfloat16 if trial.device == "cuda" else torch.float32
-    model = random_model(trial.family, device=trial.device, dtype=dtype, tiny=trial.tiny)
-    one = protocol.model_copy(update={"batch": 1, "steps": 1})
+    model = trial.model()
+    one = protocol.model_copy(update={"batch": 1, "steps": 1, "kernels": "plain"})
     with FlopCounterMode(display=False) as counted:
         Sampler(model, one)._batch([("a nurse", 0)], Intervention(), "")
     whole = float(counted.get_total_flops())
     with torch.no_grad(), FlopCounterMode(display=False) as counted:
         scale = 2 ** (len(model.vae.config.block_out_channels) - 1)
         side = protocol.height // scale
-        latents = torch.zeros(1, 4, side, side, device=trial.device, dtype=dtype)
+        latents = torch.zeros(1, 4, side, side, device=trial.device, dtype=model.vae.dtype)
         model.vae.decode(latents)
     decoding = float(counted.get_total_flops())
     return (whole - decoding) * protocol.steps + decoding
@@ -190,8 +215,7 @@ def recompiles(trial: Trial, sampler: Sampler) -> int:
 
 def lines_of(trial: Trial, rate: float) -> Iterator[str]:
     """What is found of one family."""
-    model = trial.model()
-    sampler = Sampler(model, trial.protocol)
+    sampler = trial.sampler()
     begun, batch = time.perf_counter(), trial.protocol.batch
     sampler(prompts(batch), range(batch))
     wait(trial.device)
@@ -201,8 +225,8 @@ def lines_of(trial: Trial, rate: float) -> Iterator[str]:
     yield f"{trial.family}: no graph is compiled again when a method's weights come and go"
     with tempfile.TemporaryDirectory() as scratch:
         ours = draw_and_judge(trial, sampler, Path(scratch))
-    theirs = stock(trial, model)
-    del model, sampler
+    theirs = stock(trial, sampler)
+    del sampler
     share = operations(trial) * trial.pictures / ours / rate
     yield (
         f"{trial.family}: {trial.pictures / ours:.2f} pictures/s with files and two judges; stock parts, "
@@ -216,6 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Build, check and time what needs an accelerator.")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--tiny", action="store_true", help="very small networks, to see that it runs")
+    parser.add_argument("--family", choices=tuple(BATCHES), help="one of them alone")
     parser.add_argument("--pictures", type=int, default=0, help="of each timing; 0 for a fitting number")
     given = parser.parse_args(arguments)
     if given.device == "cuda" and not torch.cuda.is_available():
@@ -224,8 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = torch.cuda.get_device_name() if given.device == "cuda" else "the CPU"
     sys.stdout.write(f"{name}: {rate / 1e12:.2f} TFLOP/s in matrix products\n")
     with quiet_loaders():
-        for family in BATCHES:
-            count = given.pictures or (4 if given.tiny else 16 * BATCHES[family])
+        for family in [given.family] if given.family else BATCHES:
+            count = given.pictures or (4 if given.tiny else PICTURES[family])
             trial = Trial(family, given.device, given.tiny, count)
             for line in lines_of(trial, rate):
                 sys.stdout.write(line + "\n")

@@ -64,6 +64,11 @@ def enlarged(rows: int) -> Suite:
     return suite.model_copy(update={"prompts": tuple(uses)})
 
 
+def sampler_of(suite: Suite) -> Sampler:
+    """What would draw the suite's pictures."""
+    return Sampler(load_model(suite.model), suite.protocol)
+
+
 def planned(suite: Suite, folder: Path, sampler: Sampler) -> tuple[dict[str, list[Job]], pd.DataFrame]:
     """Every method's jobs, and the picture table; what is there is looked up as a resume does."""
     items, _ = make_plan(suite)
@@ -82,7 +87,7 @@ def planned(suite: Suite, folder: Path, sampler: Sampler) -> tuple[dict[str, lis
 def simulate(rows: int, folder: Path) -> None:
     """Write the tables, and an empty file for every picture, that a run would have left in ``folder``."""
     suite, rng = enlarged(rows), np.random.default_rng(0)
-    jobs, pictures = planned(suite, folder, Sampler(load_model(suite.model), suite.protocol))
+    jobs, pictures = planned(suite, folder, sampler_of(suite))
     work = Workspace(folder)
     for listed in jobs.values():
         for job in listed:
@@ -154,7 +159,7 @@ def timed(rows: int, folder: Path, answer: Connection) -> None:
     suite, clock = enlarged(rows), Clock()
     evaluation = evaluation_of(suite, folder)
     evaluation.load()
-    sampler = Sampler(load_model(suite.model), suite.protocol)
+    sampler = sampler_of(suite)
     begun = time.monotonic()
     with threadpool_limits(1, user_api="blas"):
         with clock.step("plan and resume"):
