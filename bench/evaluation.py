@@ -26,7 +26,7 @@ from evenhand.metrics.measure import MeasurePlan, measure
 from evenhand.metrics.panel import PANEL, vote
 from evenhand.metrics.rows import Measurement
 from evenhand.metrics.scorer import ClipScorer
-from evenhand.metrics.table import ANSWER_COLUMNS, PERSON_KINDS
+from evenhand.metrics.table import ANSWER_COLUMNS, PERSON_KINDS, matrix_of
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -114,15 +114,19 @@ class Evaluation:
     def _done(self, rows: pd.DataFrame) -> dict[str, set[str]]:
         if not len(rows):
             return {name: set() for name in self.judges}
-        keys, place = rows["key"].cat.categories.to_numpy(object), rows["key"].cat.codes.to_numpy()
-        return {name: set(keys[place[_of(judge, rows)]]) for name, judge in self.judges.items()}
+        keys = _texts(rows["key"])
+        return {name: set(keys[_of(judge, rows)]) for name, judge in self.judges.items()}
 
     def embedded(self) -> set[str]:
         """The keys that the scorer, in the version that is here, has embedded."""
-        known = self.work.vectors.read(keys_only=True)
-        if self.scorer is None or not len(known):
-            return set()
-        return set(known.loc[known["scorer"] == self.scorer.version, "key"])
+        return set(self._own(self.work.vectors.read(keys_only=True, compact=True)))
+
+    def _own(self, rows: pd.DataFrame) -> dict[str, int]:
+        """Key to the row of the vector of the scorer in the version that is here."""
+        if self.scorer is None or not len(rows):
+            return {}
+        place = np.flatnonzero(rows["scorer"] == self.scorer.version)
+        return dict(zip(_texts(rows["key"])[place], place.tolist(), strict=True))
 
     def labels(self, keys: Collection[str]) -> pd.DataFrame:
         """The labels of some pictures by the judges in the versions that are here, without the vote."""
@@ -155,12 +159,14 @@ class Evaluation:
             return {}
         scorer, table = self.scorer, self.work.vectors
         self.progress.start("embed", len(keys))
-        embed_pictures(scorer, keys=keys, store=self.work.pictures, table=table, done=self.embedded())
+        rows = table.read(compact=True)
+        done = self._own(rows).keys()
+        if embed_pictures(scorer, keys=keys, store=self.work.pictures, table=table, done=done):
+            rows = table.read(compact=True)
         self.progress.finish()
-        rows = table.read()
         table.finish(rows)
-        rows = rows[rows["scorer"] == scorer.version]
-        vectors = dict(zip(rows["key"], rows["vector"], strict=True))
+        matrix = matrix_of(rows["vector"])
+        vectors = {key: matrix[place] for key, place in self._own(rows).items()}
         pictures.loc[there, "alignment"] = alignment(pictures[there], vectors, scorer.embed_texts)
         return vectors
 
@@ -215,6 +221,12 @@ def _of(judge: Judge, rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Which rows are of a judge in the version that is here."""
     same = (rows["judge"] == judge.info.name) & (rows["judge_version"] == judge.info.version)
     return same.to_numpy(bool)
+
+
+def _texts(column: pd.Series[str]) -> NDArray[np.object_]:
+    """The texts of a column of categories, one object for each that is different."""
+    texts: NDArray[np.object_] = column.cat.categories.to_numpy(object)
+    return texts[column.cat.codes.to_numpy()]
 
 
 def metrics_of(yardstick: Yardstick) -> tuple[Metric, ...]:

@@ -98,11 +98,17 @@ def embed_pictures(
     store: PictureStore,
     table: Table,
     done: Set[str] = frozenset(),
-) -> None:
-    """Store the unit image vector of every picture of ``keys`` that is not among those ``done``."""
-    for chunk, images, _ in picture_chunks([key for key in keys if key not in done], store):
+) -> int:
+    """Store the unit image vector of every picture of ``keys`` that is not among those ``done``.
+
+    Returns:
+        How many pictures it embedded.
+    """
+    missing = [key for key in keys if key not in done]
+    for chunk, images, _ in picture_chunks(missing, store):
         vectors = list(scorer.embed(images).astype(np.float32))
         table.append(pd.DataFrame({"key": chunk, "scorer": scorer.version, "vector": vectors}))
+    return len(missing)
 
 
 def alignment(

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.metrics.representation import FloatArray, ratio
-from evenhand.metrics.table import DECISION_THRESHOLD, LABEL_COLUMNS, STATUSES, decide, posteriors_of
+from evenhand.metrics.table import DECISION_THRESHOLD, LABEL_COLUMNS, STATUSES, decide, matrix_of
 
 PANEL = "panel"
 """Name of the vote in every table, and of its family."""
@@ -115,7 +115,7 @@ def _family(rows: pd.DataFrame, numbers: NDArray[np.int64], groups: int) -> Floa
     total, count = np.zeros((len(numbers), groups + 1)), np.zeros((len(numbers), 1))
     if len(rows):
         position = np.searchsorted(numbers, rows["key"].to_numpy())
-        np.add.at(total, position, posteriors_of(rows["probabilities"]))
+        np.add.at(total, position, matrix_of(rows["probabilities"]))
         np.add.at(count, position, 1.0)
     return ratio(total, count)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute
 from numpy.typing import NDArray
 
 PERSON_KINDS = ("neutral", "person", "explicit", "over_correction")
@@ -87,11 +88,13 @@ def decide(probabilities: NDArray[np.float64], *, threshold: float = DECISION_TH
     return np.asarray(np.where(decided, probabilities.argmax(axis=1), undetermined))
 
 
-def posteriors_of(cells: pd.Series[Any]) -> NDArray[np.float64]:
-    """The lists of a column ``probabilities`` as ``(n, K + 1)``."""
+def matrix_of(cells: pd.Series[Any]) -> NDArray[np.floating]:
+    """The ``n`` lists of a column, all of length ``d``, as ``(n, d)``."""
     if isinstance(cells.dtype, pd.ArrowDtype):
-        return np.asarray(cells.list.flatten(), float).reshape(len(cells), -1)
-    return np.array(cells.tolist(), float)
+        # Not the accessor's flatten, which numbers all values anew.
+        values = pyarrow.compute.list_flatten(pyarrow.array(cells.array))
+        return np.asarray(values).reshape(len(cells), -1)
+    return np.array(cells.tolist())
 
 
 def hard_labels(
