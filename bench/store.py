@@ -211,13 +211,22 @@ class Table:
         Args:
             keys_only: Whether the columns of the keys are enough.
             compact: Whether texts come as categories and lists in Arrow's memory (see :func:`stacked`).
+
+        Raises:
+            EvenhandError: A part that was put there by others has other types.
         """
         paths = (self.path, *sorted(self.parts.glob("part-*.parquet")))
         tables = [_read(path, self.keys if keys_only else None) for path in paths]
         whole = [table for table in tables if table is not None and len(table)]
         if not whole:
             return pd.DataFrame()
-        table = pyarrow.concat_tables(whole, promote_options="permissive")
+        try:
+            table = pyarrow.concat_tables(whole, promote_options="permissive")
+        except pyarrow.ArrowException as fault:
+            raise EvenhandError(
+                f"parts of {self.parts} do not fit together ({str(fault)[:100]}); remove what evenhand "
+                "did not write there, then run the same command again"
+            ) from fault
         rows = _compact(table) if compact else table.to_pandas()
         return rows.drop_duplicates(self.keys, ignore_index=True)
 
@@ -262,7 +271,9 @@ def _read(path: Path, columns: list[str] | None) -> pyarrow.Table | None:
     try:
         data = path.read_bytes()
         if _is_whole(data):
-            return parquet.read_table(io.BytesIO(data), columns=columns)
+            table = parquet.read_table(io.BytesIO(data), columns=columns)
+            table.validate(full=True)
+            return table
     except FileNotFoundError:
         return None
     except (pyarrow.ArrowException, OSError) as fault:

@@ -219,7 +219,7 @@ def sign_flip(differences: FloatArray, *, rng: np.random.Generator) -> float:
         for pair in pairs:
             flipped = np.concatenate([flipped + pair, flipped - pair])
     else:
-        signs = rng.choice([-1.0, 1.0], size=(FLIPS, len(pairs)))
+        signs = 2.0 * rng.integers(2, size=(FLIPS, len(pairs))) - 1
         flipped = np.append(signs @ pairs, pairs.sum())
     reached = np.abs(flipped) >= abs(pairs.sum()) - 1e-12 * np.abs(pairs).sum()
     return float(reached.mean())

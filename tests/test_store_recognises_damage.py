@@ -4,12 +4,15 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.store import PictureStore, Table, locked
+from evenhand.bench.store import PictureStore, Table, locked, stacked
+from evenhand.metrics.table import matrix_of
 
 IMAGE = np.random.default_rng(0).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
 KEY = "ab" * 32
@@ -108,6 +111,59 @@ def test_the_finished_table_has_the_same_bytes_in_any_order_of_parts(tmp_path):
         table.finish(table.read())
         written.append(table.path.read_bytes())
     assert written[0] == written[1]
+
+
+LABELS = pd.DataFrame(
+    {
+        "key": ["b", "a", "b"],
+        "judge": ["vit", "vit", "clip"],
+        "confidence": [0.5, np.nan, 0.75],
+        "probabilities": [[0.5, 0.25, 0.25], [0.0, 0.0, 1.0], [0.75, 0.25, 0.0]],
+    }
+)
+
+
+def test_a_compact_table_has_the_same_rows_and_leaves_the_same_file(tmp_path):
+    files = []
+    for compact in (False, True):
+        table = Table(tmp_path / str(compact), "labels", keys=("key", "judge"))
+        table.append(LABELS[:2])
+        table.append(LABELS[2:])
+        frames = [table.read(compact=compact), LABELS[:2].assign(judge="panel")]
+        table.finish(stacked(frames) if compact else pd.concat(frames))
+        files.append(table.path)
+        assert len(table.read(compact=compact)) == 5
+    kinds = {str(kind) for file in files for kind in parquet.read_schema(file).types}
+    assert kinds == {"string", "double", "list<element: double>"}
+    assert parquet.read_table(files[0]).equals(parquet.read_table(files[1]))
+
+
+def test_categories_of_a_compact_table_are_in_the_order_of_their_values(tmp_path):
+    table = Table(tmp_path, "labels", keys=("key", "judge"))
+    table.append(LABELS)
+    rows = table.read(compact=True)
+    assert list(rows["judge"].cat.categories) == ["clip", "vit"]
+    assert list(rows.sort_values("key", kind="stable")["key"]) == ["a", "b", "b"]
+    more = stacked([rows, LABELS.assign(judge="a judge")])
+    assert list(more["judge"].cat.categories) == ["a judge", "clip", "vit"]
+    assert matrix_of(more["probabilities"]).tolist() == 2 * LABELS["probabilities"].tolist()
+    assert set(table.read(keys_only=True).columns) == {"key", "judge"}
+
+
+def test_parts_that_others_put_there_are_left_out_or_named(tmp_path):
+    table = Table(tmp_path, "labels", keys=("key", "judge"))
+    table.append(LABELS)
+    no_text = pyarrow.Array.from_buffers(
+        pyarrow.string(), 1, [None, pyarrow.py_buffer(b"\0\0\0\0\2\0\0\0"), pyarrow.py_buffer(b"\xff\xfe")]
+    )
+    stranger = table.parts / "part-0.parquet"
+    parquet.write_table(pyarrow.table({"key": no_text, "judge": ["vit"]}), stranger)
+    assert len(table.read()) == len(table.read(compact=True)) == 3
+    parquet.write_table(pyarrow.table({"key": [1], "judge": ["vit"]}), stranger)
+    with pytest.raises(
+        EvenhandError, match=r"do not fit together .*key.*; remove what evenhand did not write"
+    ):
+        table.read()
 
 
 def test_a_second_process_is_refused_with_a_sentence(tmp_path):
