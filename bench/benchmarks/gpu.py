@@ -1,14 +1,15 @@
-"""Build, check and time everything that needs an accelerator, in one call of less than ten minutes.
+"""Build, check and time everything that needs an accelerator, in one call.
 
-    python -m evenhand.bench.benchmarks.gpu [--device cpu --tiny]
+    python -m evenhand.bench.benchmarks.gpu [--family sd1] [--device cpu --tiny]
 
 Models have the true architectures and random weights. For each family it prints: pictures a second with
 everything included (text, denoising with guidance, decoding, lossless files, two judges), the same of the
 stock parts of diffusers at the same batch, compiled and with channels last, which make no file and ask no
-judge, and the share of the card's matrix rate that was reached. It checks that compiled blocks are not
+judge, and the share of the card's matrix rate that was reached. It checks that networks are not
 compiled again when a method's weights come and go. Then it times the closed-form edit.
 
-``--device cpu --tiny`` goes through all of it with very small networks, to see that it runs.
+``--device cpu --tiny`` goes through all of it with very small networks, to see that it runs, and
+``--device cpu --pixels 64`` with the true ones and small pictures.
 """
 
 from __future__ import annotations
@@ -61,19 +62,22 @@ class Trial:
         device: ``cuda`` or ``cpu``.
         tiny: Whether the networks are very small.
         pictures: Pictures of each timing.
+        pixels: Side of a picture; 0 for the family's own.
     """
 
     family: Family
     device: str
     tiny: bool
     pictures: int
+    pixels: int = 0
 
     @property
     def protocol(self) -> Protocol:
-        """20 steps of DPM-Solver++ with guidance; two for a very small network."""
-        side = TINY_SIZE if self.tiny else SIZE[self.family]
-        batch = 2 if self.tiny else BATCHES[self.family]
-        steps = 2 if self.tiny else 20
+        """20 steps of DPM-Solver++ with guidance; two for very small networks or pictures."""
+        small = self.tiny or bool(self.pixels)
+        side = self.pixels or (TINY_SIZE if self.tiny else SIZE[self.family])
+        batch = 2 if small else BATCHES[self.family]
+        steps = 2 if small else 20
         return Protocol(
             version="benchmark",
             steps=steps,
@@ -240,6 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Build, check and time what needs an accelerator.")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--tiny", action="store_true", help="very small networks, to see that it runs")
+    parser.add_argument("--pixels", type=int, default=0, help="side of a picture; 0 for the family's own")
     parser.add_argument("--family", choices=tuple(BATCHES), help="one of them alone")
     parser.add_argument("--pictures", type=int, default=0, help="of each timing; 0 for a fitting number")
     given = parser.parse_args(arguments)
@@ -250,8 +255,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.stdout.write(f"{name}: {rate / 1e12:.2f} TFLOP/s in matrix products\n")
     with quiet_loaders():
         for family in [given.family] if given.family else BATCHES:
-            count = given.pictures or (4 if given.tiny else PICTURES[family])
-            trial = Trial(family, given.device, given.tiny, count)
+            count = given.pictures or (4 if given.tiny or given.pixels else PICTURES[family])
+            trial = Trial(family, given.device, given.tiny, count, given.pixels)
             for line in lines_of(trial, rate):
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()
