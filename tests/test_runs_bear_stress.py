@@ -153,7 +153,7 @@ def test_a_judge_whose_weights_are_missing_stops_the_run_before_anything_is_made
 
 def test_a_model_that_draws_nothing_finite_has_a_result_that_says_so(evenhand, tmp_path, monkeypatch):
     decode = Sampler._decode
-    monkeypatch.setattr(Sampler, "_decode", lambda self, latents: decode(self, latents * np.nan))
+    monkeypatch.setattr(Sampler, "_decode", lambda self, by, latents: decode(self, by, latents * np.nan))
     out = tmp_path / "run"
     outcome = evenhand("run", suite(tmp_path / "suite.toml"), "--method", "base", "--out", out)
     assert outcome.code == 3, outcome.err
