@@ -119,9 +119,9 @@ class Evaluation:
 
     def embedded(self) -> set[str]:
         """The keys that the scorer, in the version that is here, has embedded."""
-        return set(self._own(self.work.vectors.read(keys_only=True, compact=True)))
+        return set(self._vector_places(self.work.vectors.read(keys_only=True, compact=True)))
 
-    def _own(self, rows: pd.DataFrame) -> dict[str, int]:
+    def _vector_places(self, rows: pd.DataFrame) -> dict[str, int]:
         """Key to the row of the vector of the scorer in the version that is here."""
         if self.scorer is None or not len(rows):
             return {}
@@ -160,13 +160,13 @@ class Evaluation:
         scorer, table = self.scorer, self.work.vectors
         self.progress.start("embed", len(keys))
         rows = table.read(compact=True)
-        done = self._own(rows).keys()
+        done = self._vector_places(rows).keys()
         if embed_pictures(scorer, keys=keys, store=self.work.pictures, table=table, done=done):
             rows = table.read(compact=True)
         self.progress.finish()
         table.finish(rows)
         matrix = matrix_of(rows["vector"])
-        vectors = {key: matrix[place] for key, place in self._own(rows).items()}
+        vectors = {key: matrix[place] for key, place in self._vector_places(rows).items()}
         pictures.loc[there, "alignment"] = alignment(pictures[there], vectors, scorer.embed_texts)
         return vectors
 

@@ -39,6 +39,7 @@ def worst_cell_share(shares: FloatArray, target: FloatArray) -> FloatArray:
     """
     target = by_group(target)
     asked = target > 0
+    # Nearly always so; what follows goes three times over millions of draws.
     if asked.all():
         return np.asarray((shares / target).min(axis=-1))
     relative = shares / np.where(asked, target, 1.0)

@@ -203,12 +203,12 @@ def inversion_against_powered(
         weights: ``(n,)``, the inverse of each anchor's chance of being chosen; equal if ``None``.
     """
     groups = len(counts)
-    matrix = confusion_matrix(counts)
+    inverse = inverse_of(confusion_matrix(counts))
     decided = pool[:groups]
-    found = corrected_shares(decided[None], inverse_of(matrix))[0]
+    found = corrected_shares(decided[None], inverse)[0]
     again = corrected_shares(np.broadcast_to(decided, (len(draws), 1, groups)), inverse_of(draws))[:, 0]
     resampled = rng.multinomial(int(decided.sum()), decided / decided.sum(), size=(len(draws), 1))
-    pictures = corrected_shares(resampled.astype(float), inverse_of(matrix))[:, 0]
+    pictures = corrected_shares(resampled.astype(float), inverse)[:, 0]
     spread = np.nanvar(again, axis=0, ddof=1) + np.nanvar(pictures, axis=0, ddof=1)
     said = np.eye(groups + 1)[:, :groups]
     own = powered_mean(
