@@ -29,7 +29,7 @@ from pathlib import Path
 for name in sys.argv[2:]:
     module = importlib.import_module(name)
     assert Path(module.__file__).is_relative_to(sys.argv[1]), f"{name} comes from {module.__file__}"
-from evenhand.bench.cli import main
+from evenhand.bench.cli.main import main
 main(["--version"])
 """
 

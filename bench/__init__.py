@@ -14,26 +14,26 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evenhand.bench.comparing.comparison import compare
-    from evenhand.bench.loading import load_model
-    from evenhand.bench.method_spec import load_method
-    from evenhand.bench.result import Result
+    from evenhand.bench.comparison.compare import compare
+    from evenhand.bench.models.loading import load_model
+    from evenhand.bench.registry.method_spec import load_method
     from evenhand.bench.run import evaluate
-    from evenhand.bench.suite import load_suite
-    from evenhand.bench.workspace import load_run
+    from evenhand.bench.storage.result import Result
+    from evenhand.bench.storage.run_folder import load_run
+    from evenhand.bench.suites.suite import load_suite
 
     load_result = Result.load
 
 __all__ = ["compare", "evaluate", "load_method", "load_model", "load_result", "load_run", "load_suite"]
 
 _HOMES = {
-    "compare": "evenhand.bench.comparing.comparison:compare",
+    "compare": "evenhand.bench.comparison.compare:compare",
     "evaluate": "evenhand.bench.run:evaluate",
-    "load_method": "evenhand.bench.method_spec:load_method",
-    "load_model": "evenhand.bench.loading:load_model",
-    "load_result": "evenhand.bench.result:Result.load",
-    "load_run": "evenhand.bench.workspace:load_run",
-    "load_suite": "evenhand.bench.suite:load_suite",
+    "load_method": "evenhand.bench.registry.method_spec:load_method",
+    "load_model": "evenhand.bench.models.loading:load_model",
+    "load_result": "evenhand.bench.storage.result:Result.load",
+    "load_run": "evenhand.bench.storage.run_folder:load_run",
+    "load_suite": "evenhand.bench.suites.suite:load_suite",
 }
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.registry import JUDGES, METHODS, METRICS, PROMPTS, SUITES
+from evenhand.bench.registry.entry_points import JUDGES, METHODS, METRICS, PROMPTS, SUITES
 
 PACKAGES = ("torch", "diffusers", "transformers", "open_clip_torch", "pandas", "pyarrow", "pydantic")
 """Packages whose versions the numbers depend on most."""
@@ -66,7 +66,7 @@ def _disk(folder: Path) -> Check:
 
 
 def _bundled_model() -> Check:
-    from evenhand.bench.loading import list_models, load_model
+    from evenhand.bench.models.loading import list_models, load_model
 
     name = list_models()[0]
     try:

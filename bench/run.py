@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from evenhand.bench.engines import check_engine, hire
-from evenhand.bench.engines.ahead import DrawAhead
+from evenhand.bench.engines.prefetch import DrawAhead
 from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
-from evenhand.bench.evaluation import Evaluation, Vectors
-from evenhand.bench.fitting import CountedJudge, CountedSample, Fitted, fit
-from evenhand.bench.generate import Drawing, Job, picture_rows
-from evenhand.bench.loading import load_model, open_sampler, quiet_loaders
-from evenhand.bench.method_spec import MethodUse, parse_method
-from evenhand.bench.models import Model
-from evenhand.bench.plan import Item, concepts, make_plan
-from evenhand.bench.progress import Progress
-from evenhand.bench.prompt_sets import PromptSet
-from evenhand.bench.record import (
+from evenhand.bench.leaderboard.strength import ranked
+from evenhand.bench.models.loading import load_model, open_sampler, quiet_loaders
+from evenhand.bench.models.sampler import BatchSampler
+from evenhand.bench.models.unet import Model
+from evenhand.bench.prompts.plan import Item, concepts, make_plan
+from evenhand.bench.prompts.prompt_set import PromptSet
+from evenhand.bench.registry.method_spec import MethodUse, parse_method
+from evenhand.bench.stages.fit import CountedJudge, CountedSample, Fitted, fit
+from evenhand.bench.stages.generate import Drawing, Job, picture_rows
+from evenhand.bench.stages.measure import Evaluation, Vectors
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.stages.write import (
     GUARANTEE_CPU,
     GUARANTEE_GPU,
     Provenance,
@@ -33,14 +35,12 @@ from evenhand.bench.record import (
     result_of,
     subject_of_run,
 )
-from evenhand.bench.result import Result, Run
-from evenhand.bench.sampler import BatchSampler
-from evenhand.bench.store import folder_name, locked
-from evenhand.bench.suite import Suite, load_suite
-from evenhand.bench.workspace import Phase, Workspace, load_run, merged
-from evenhand.bench.yardstick import Yardstick
-from evenhand.metrics.scorer import ClipScorer
-from evenhand.reports.strength import ranked
+from evenhand.bench.storage.result import Result, Run
+from evenhand.bench.storage.run_folder import Phase, Workspace, load_run, merged
+from evenhand.bench.storage.store import folder_name, locked
+from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.suite import Suite, load_suite
+from evenhand.metrics.vision.clip_scorer import ClipScorer
 
 if TYPE_CHECKING:
     from evenhand.methods.base import Method

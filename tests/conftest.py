@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from evenhand.bench.cli import main
+from evenhand.bench.cli.main import main
 
 # A slow machine is no fault of the code, and every run tries the same examples.
 settings.register_profile("fixed", deadline=None, derandomize=True, database=None)

@@ -19,9 +19,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from evenhand.bench.loading import load_model
-from evenhand.bench.models import opened
-from evenhand.methods.closed_form import ClosedForm
+from evenhand.bench.models.loading import load_model
+from evenhand.bench.models.unet import opened
+from evenhand.methods.shared.closed_form import ClosedForm
 
 TEXT = 768
 """Width of a text state of Stable Diffusion 1.x."""

@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from evenhand.bench.loading import load_model, quiet_loaders
-from evenhand.bench.sampler import Sampler
-from evenhand.bench.suite import load_suite
+from evenhand.bench.models.loading import load_model, quiet_loaders
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.suites.suite import load_suite
 
 ROUNDS = 3
 """Turns; the fastest counts."""

@@ -31,15 +31,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from evenhand.bench.benchmarks import editing
 from evenhand.bench.benchmarks.pipelines import SIZE, TINY_SIZE, Family, random_model
-from evenhand.bench.judge_spec import load_judge
-from evenhand.bench.judging import judge_pictures
-from evenhand.bench.kernels import INDUCTOR, compiled
-from evenhand.bench.loading import DTYPES, quiet_loaders
-from evenhand.bench.models import UNetModel
-from evenhand.bench.progress import Progress
-from evenhand.bench.sampler import Sampler
-from evenhand.bench.store import PictureStore, Table
-from evenhand.bench.suite import Protocol
+from evenhand.bench.models.compilation import INDUCTOR, compiled
+from evenhand.bench.models.loading import DTYPES, quiet_loaders
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.models.unet import UNetModel
+from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.bench.stages.label import judge_pictures
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.storage.store import PictureStore, Table
+from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Intervention
 
 JUDGES = ("clip-s", "vit")

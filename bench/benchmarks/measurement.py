@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evenhand.metrics.calibration import confusion_matrix, draw_matrices
-from evenhand.metrics.correction import inverse_of, invert
-from evenhand.metrics.layout import Layout, Resamples, arrange
-from evenhand.metrics.representation import FloatArray, squared_deviation, uniform
+from evenhand.metrics.correction.calibration import confusion_matrix, draw_matrices
+from evenhand.metrics.correction.correction import inverse_of, invert
+from evenhand.metrics.fairness.representation import FloatArray, squared_deviation, uniform
+from evenhand.metrics.statistics.resampling import Layout, Resamples, arrange
 
 CONCEPTS, TEMPLATES, SEEDS = 36, 5, 40
 METHODS, DRAWS, LOOPED = 20, 5000, 20

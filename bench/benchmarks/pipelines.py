@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import torch
 
-from evenhand.bench.loading import MINI
-from evenhand.bench.models import UNetModel
+from evenhand.bench.models.loading import MINI
+from evenhand.bench.models.unet import UNetModel
 
 Family = Literal["sd1", "sdxl"]
 

@@ -30,21 +30,21 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from threadpoolctl import threadpool_limits
 
-from evenhand.bench.evaluation import Evaluation
-from evenhand.bench.generate import Drawing, Job, picture_rows
-from evenhand.bench.judge_spec import load_judge
-from evenhand.bench.loading import load_model
-from evenhand.bench.plan import concepts, make_plan
-from evenhand.bench.progress import Progress
-from evenhand.bench.record import measured_fields
-from evenhand.bench.sampler import Sampler
-from evenhand.bench.suite import Suite, load_suite
-from evenhand.bench.workspace import Workspace
-from evenhand.bench.yardstick import Yardstick
+from evenhand.bench.models.loading import load_model
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.bench.stages.generate import Drawing, Job, picture_rows
+from evenhand.bench.stages.measure import Evaluation
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.stages.write import measured_fields
+from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.methods.base import Intervention
+from evenhand.metrics.estimation.panel import PANEL
+from evenhand.metrics.estimation.table import PERSON_KINDS, label_rows
 from evenhand.metrics.judges.base import Judge
-from evenhand.metrics.panel import PANEL
-from evenhand.metrics.table import PERSON_KINDS, label_rows
 
 METHODS = ("base", "mist", "uce", "sortition")
 SURE = 0.85

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evenhand.bench import evaluate
-from evenhand.bench.progress import Progress
-from evenhand.bench.suite import Suite, load_suite
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.suites.suite import Suite, load_suite
 
 BOUND = 6_000
 """Bytes by which memory may grow with every picture; a decoded picture has 12,288."""

@@ -11,8 +11,8 @@ import importlib.util
 
 import torch
 
-from evenhand.bench.engines.crew import Crew
 from evenhand.bench.engines.worker import Assignment
+from evenhand.bench.engines.worker_pool import Crew
 from evenhand.bench.errors import EvenhandError, unknown
 
 ENGINES = ("local", "ray")
@@ -48,10 +48,10 @@ def hire(engine: str, *, workers: int, device: torch.device, assignment: Assignm
         EvenhandError: The cluster cannot be reached, or has no accelerator where this process has one.
     """
     if engine == "ray":
-        from evenhand.bench.engines.cluster import ClusterCrew
+        from evenhand.bench.engines.ray_pool import ClusterCrew
 
         return ClusterCrew(assignment, workers=workers, device=device)
-    from evenhand.bench.engines.processes import ProcessCrew, accelerators
+    from evenhand.bench.engines.local_pool import ProcessCrew, accelerators
 
     count = workers or max(1, len(accelerators()))
     return ProcessCrew(assignment, workers=count) if count > 1 else None

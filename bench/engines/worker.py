@@ -14,20 +14,20 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-from evenhand.bench.audit_spec import Audit
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.evaluation import Evaluation
-from evenhand.bench.generate import Drawing, Job
-from evenhand.bench.judging import embed_pictures, judge_pictures
-from evenhand.bench.loading import load_model, open_sampler, quiet_loaders
-from evenhand.bench.models import Model
-from evenhand.bench.progress import Progress
-from evenhand.bench.record import PACKAGES
-from evenhand.bench.sampler import BatchSampler
-from evenhand.bench.store import PictureStore, folder_name
-from evenhand.bench.suite import Suite
-from evenhand.bench.workspace import Workspace
-from evenhand.bench.yardstick import Yardstick
+from evenhand.bench.models.loading import load_model, open_sampler, quiet_loaders
+from evenhand.bench.models.sampler import BatchSampler
+from evenhand.bench.models.unet import Model
+from evenhand.bench.stages.generate import Drawing, Job
+from evenhand.bench.stages.label import embed_pictures, judge_pictures
+from evenhand.bench.stages.measure import Evaluation
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.stages.write import PACKAGES
+from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.storage.store import PictureStore, folder_name
+from evenhand.bench.suites.audit_config import Audit
+from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.suite import Suite
 from evenhand.methods.base import Method, load
 
 

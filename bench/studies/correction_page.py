@@ -12,8 +12,8 @@ import pandas as pd
 import vl_convert
 
 from evenhand.bench.mini.law import TAXONOMIES, law, occupations
-from evenhand.metrics.panel import PANEL
-from evenhand.reports.charts import ACCENT, CHANCE, GREY, INK, themed
+from evenhand.metrics.estimation.panel import PANEL
+from evenhand.reports.components.charts import ACCENT, CHANCE, GREY, INK, themed
 
 Tables = Mapping[str, pd.DataFrame]
 

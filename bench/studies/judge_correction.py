@@ -33,9 +33,9 @@ from evenhand.bench.studies.simulation import (
     sides,
     simulate,
 )
-from evenhand.metrics.panel import PANEL
-from evenhand.metrics.transport import errors_by_stratum
-from evenhand.metrics.uncertainty import ALPHA, holm, stream, wilson
+from evenhand.metrics.correction.transport import errors_by_stratum
+from evenhand.metrics.estimation.panel import PANEL
+from evenhand.metrics.statistics.uncertainty import ALPHA, holm, stream, wilson
 
 JUDGES = {"clip-xs": STRATA[:1], PANEL: STRATA[:1], "clip-weak": STRATA}
 """The single CLIP, the vote, and the bad judge, each with the matrices that it is corrected with."""

@@ -16,17 +16,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.loading import load_model
 from evenhand.bench.mini import judges
 from evenhand.bench.mini.calibrate import PANEL, anchor_specs, label_table, through_autoencoder
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupations
 from evenhand.bench.mini.world import render
-from evenhand.bench.prompt_sets import load_prompt_set
-from evenhand.bench.sampler import Sampler
-from evenhand.bench.suite import load_suite
+from evenhand.bench.models.loading import load_model
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.prompts.prompt_set import load_prompt_set
+from evenhand.bench.suites.suite import load_suite
+from evenhand.metrics.estimation.panel import PANEL as VOTE
+from evenhand.metrics.estimation.panel import vote
 from evenhand.metrics.judges.base import Images
-from evenhand.metrics.panel import PANEL as VOTE
-from evenhand.metrics.panel import vote
 
 WITNESSES = (judges.clip_xs, judges.clip_weak)
 

@@ -22,7 +22,7 @@ from evenhand.bench.mini.law import TAXONOMIES, law
 from evenhand.bench.studies.pool import Pool
 from evenhand.metrics import catalog
 from evenhand.metrics.base import Tally
-from evenhand.metrics.calibration import (
+from evenhand.metrics.correction.calibration import (
     CONFUSION_COLUMNS,
     UNDETERMINED,
     Calibration,
@@ -30,12 +30,12 @@ from evenhand.metrics.calibration import (
     calibrate,
     cell_names,
 )
-from evenhand.metrics.layout import arrange
-from evenhand.metrics.reading import Reading
-from evenhand.metrics.representation import FloatArray, largest_squared_distance, uniform
-from evenhand.metrics.score import Counted, Series, score_labels
-from evenhand.metrics.uncertainty import stream
-from evenhand.metrics.views import TWO_STAGE, Sampling, Scheme, View, plain_resamples
+from evenhand.metrics.estimation.score import Counted, Series, score_labels
+from evenhand.metrics.estimation.tallies import Reading
+from evenhand.metrics.estimation.views import TWO_STAGE, Sampling, Scheme, View, plain_resamples
+from evenhand.metrics.fairness.representation import FloatArray, largest_squared_distance, uniform
+from evenhand.metrics.statistics.resampling import arrange
+from evenhand.metrics.statistics.uncertainty import stream
 
 ALL = tuple(TAXONOMIES)
 SETS = (("gender",), ALL)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from evenhand.bench import catalogue
+from evenhand.bench.registry import catalog
 
 Card = dict[str, Any]
 
@@ -53,11 +53,11 @@ def expand(request: str) -> str:
     """
     match request.split():
         case ["card", kind, name]:
-            return _card(kind, catalogue.shelf(kind).card(name))
+            return _card(kind, catalog.shelf(kind).card(name))
         case ["parameters", kind, name]:
-            return _parameters(catalogue.shelf(kind).card(name))
+            return _parameters(catalog.shelf(kind).card(name))
         case ["cards", kind]:
-            return "\n\n".join(_section(kind, card) for card in catalogue.cards(kind))
+            return "\n\n".join(_section(kind, card) for card in catalog.cards(kind))
         case ["list", kind]:
             return _list(kind)
         case ["limits", kind]:
@@ -100,10 +100,10 @@ def _parameters(card: Card) -> str:
 
 
 def _list(kind: str) -> str:
-    columns = [column for column in catalogue.shelf(kind).columns if column != "package"]
+    columns = [column for column in catalog.shelf(kind).columns if column != "package"]
     page = "{}.md" if kind == "methods" else "#{}"
     rows = []
-    for card in catalogue.cards(kind):
+    for card in catalog.cards(kind):
         name = f"[`{card['name']}`]({page.format(card['name'])})"
         rows.append([name, *(_value(card[column]) for column in columns if column != "name")])
     return _table(columns, rows)
@@ -112,7 +112,7 @@ def _list(kind: str) -> str:
 def _limits(kind: str) -> str:
     rows = [
         (f"[`{card['name']}`](cards/{kind}.md#{card['name']})", card["title"], _plain(card["cannot_tell"]))
-        for card in catalogue.cards(kind)
+        for card in catalog.cards(kind)
     ]
     return _table(("name", "title", "what it cannot tell"), rows)
 

@@ -22,7 +22,7 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from evenhand.bench.registry import METHODS
+from evenhand.bench.registry.entry_points import METHODS
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.faces import Picture, align, finder
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
+from evenhand.metrics.vision.faces import Picture, align, finder
 
 AGES = ("age9", "age5", "age2")
 

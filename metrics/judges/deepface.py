@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.faces import Face, finder, picture_status
+from evenhand.metrics.judges._deepface_worker import analyze
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
-from evenhand.metrics.judges.deepface_worker import analyze
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.judges.weights import first_line
+from evenhand.metrics.vision.faces import Face, finder, picture_status
+from evenhand.metrics.vision.weights import first_line
 
 SHARED = "skip"
 """DeepFace's name for looking for no face: it gets the crops that every judge gets."""

@@ -14,13 +14,13 @@ from torchvision.models import resnet34
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.faces import finder
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
-from evenhand.metrics.judges.folder import in_batches
 from evenhand.metrics.judges.on_faces import OnFaces
-from evenhand.metrics.judges.pixels import IMAGENET_MEAN, IMAGENET_STD
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.judges.weights import best_device, tensors, weight_file
+from evenhand.metrics.vision.faces import finder
+from evenhand.metrics.vision.pixels import IMAGENET_MEAN, IMAGENET_STD
+from evenhand.metrics.vision.weight_folder import in_batches
+from evenhand.metrics.vision.weights import best_device, tensors, weight_file
 
 SIZE = 224
 OUTPUTS = 18

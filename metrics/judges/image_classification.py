@@ -17,11 +17,11 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassi
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
-from evenhand.metrics.judges.folder import in_batches, loading, require, version
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.judges.weights import best_device, hub_folder
-from evenhand.metrics.loaded_weights import require_loaded
+from evenhand.metrics.vision.loaded_weights import require_loaded
+from evenhand.metrics.vision.weight_folder import in_batches, loading, require, version
+from evenhand.metrics.vision.weights import best_device, hub_folder
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 

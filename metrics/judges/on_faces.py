@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from evenhand.metrics.faces import Cut, FaceFinder, finder
 from evenhand.metrics.judges.base import Answer, Images, Judge, Variants
+from evenhand.metrics.vision.faces import Cut, FaceFinder, finder
 
 View = Literal["face", "picture", "both"]
 """``face``: the largest face with a margin. ``picture``: all of the picture, occupation included. ``both``:

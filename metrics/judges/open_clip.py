@@ -22,13 +22,7 @@ from torch.nn.functional import normalize
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import Answer, DifferentiableJudge, Images, Judge, JudgeInfo, Variants
-from evenhand.metrics.judges.folder import in_batches, loading, require, version
-from evenhand.metrics.judges.on_faces import View, viewed
-from evenhand.metrics.judges.pixels import shown
-from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.judges.weights import best_device, first_line, holds_code, hub_folder, weight_file
-from evenhand.metrics.judges.zero_shot_texts import (
+from evenhand.metrics.judges._zero_shot_texts import (
     PERSON_GATE,
     SIGLIP_TEMPLATES,
     TEMPLATES,
@@ -36,7 +30,13 @@ from evenhand.metrics.judges.zero_shot_texts import (
     Words,
     published,
 )
+from evenhand.metrics.judges.base import Answer, DifferentiableJudge, Images, Judge, JudgeInfo, Variants
+from evenhand.metrics.judges.on_faces import View, viewed
+from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.taxonomies import COARSER
+from evenhand.metrics.vision.pixels import shown
+from evenhand.metrics.vision.weight_folder import in_batches, loading, require, version
+from evenhand.metrics.vision.weights import best_device, first_line, holds_code, hub_folder, weight_file
 
 FILES = ("open_clip_config.json", "open_clip_model.safetensors")
 PREPARATION = ("mean", "std", "interpolation", "resize_mode")

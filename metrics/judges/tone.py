@@ -12,12 +12,12 @@ from scipy.stats import norm
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.faces import finder
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
-from evenhand.metrics.judges.colour import MONK_HEX, chroma, hue, ita, lab, monk
-from evenhand.metrics.judges.folder import version
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
+from evenhand.metrics.vision.colour import MONK_HEX, chroma, hue, ita, lab, monk
+from evenhand.metrics.vision.faces import finder
+from evenhand.metrics.vision.weight_folder import version
 
 GROUPS = ("light", "medium", "dark")
 

@@ -18,12 +18,12 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo, Variants
-from evenhand.metrics.judges.folder import loading, require, version
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.judges.weights import best_device, hub_folder
-from evenhand.metrics.loaded_weights import made_up
 from evenhand.metrics.taxonomies import COARSER
+from evenhand.metrics.vision.loaded_weights import made_up
+from evenhand.metrics.vision.weight_folder import loading, require, version
+from evenhand.metrics.vision.weights import best_device, hub_folder
 
 BATCH = 4
 """Pictures per call: a call's answer holds a number for every word of the vocabulary."""

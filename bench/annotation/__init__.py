@@ -1,0 +1,1 @@
+"""Human annotation: batches of images out, annotations in."""

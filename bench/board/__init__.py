@@ -1,1 +1,0 @@
-"""The board: its entries, how they are checked, recomputed and verified, and what is built of them."""

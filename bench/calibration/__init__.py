@@ -1,0 +1,1 @@
+"""Measuring a run's judges on labeled images."""

@@ -1,0 +1,58 @@
+"""The parts of a run's pictures in which a judge may err unlike: what was asked, of whom, by which model."""
+
+from __future__ import annotations
+
+import csv
+
+import pandas as pd
+
+from evenhand.bench.prompts.prompt_set import FOLDER
+from evenhand.bench.run import BASE
+
+DEBIASED = "debiased"
+"""The model of pictures that any method changed."""
+
+UNKNOWN = "none"
+"""The stereotype of an occupation that WinoBias does not name."""
+
+_SIDES = FOLDER / "sources" / "winobias_occupations.csv"
+
+
+def picture_strata(pictures: pd.DataFrame, *, elsewhere: bool) -> pd.DataFrame:
+    """Every picture's strata by key; a picture that several methods share belongs to the base model.
+
+    Args:
+        pictures: The picture table.
+        elsewhere: Whether the pictures are those of an audit, where models have names of their own.
+
+    Returns:
+        Columns ``kind`` of the prompt, ``stereotype`` (side of the occupation after WinoBias) and ``model``
+        (``base`` or ``debiased``; in an audit its name).
+    """
+    first = pictures.assign(edited=pictures["method"] != BASE).sort_values("edited", kind="stable")
+    first = first.drop_duplicates("key").set_index("key")
+    sides = stereotypes()
+    return pd.DataFrame(
+        {
+            "kind": first["kind"],
+            "stereotype": first["concept"].map(lambda concept: sides.get(concept, UNKNOWN)),
+            "model": first["method"] if elsewhere else first["edited"].map({True: DEBIASED, False: BASE}),
+        }
+    )
+
+
+def strata_apart(pictures: pd.DataFrame, *, elsewhere: bool) -> pd.DataFrame:
+    """The same, where stereotype and model part the neutral prompts alone and are empty for others.
+
+    So they are not mixed up with the kind of the prompt.
+    """
+    strata = picture_strata(pictures, elsewhere=elsewhere)
+    neutral = strata["kind"] == "neutral"
+    return strata.assign(**{name: strata[name].where(neutral, "") for name in ("stereotype", "model")})
+
+
+def stereotypes() -> dict[str, str]:
+    """Occupation to the side of its stereotype, after WinoBias."""
+    lines = _SIDES.read_text(encoding="utf-8").splitlines()
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    return {row["occupation"]: row["winobias_stereotype"] or UNKNOWN for row in rows}

@@ -1,0 +1,114 @@
+"""``evenhand board``: the published entries and the leaderboard made from them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evenhand.bench.cli.shared import Online, examples
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard.entry import SAMPLE
+
+app = typer.Typer(
+    name="board",
+    help="Check the published entries and build the leaderboard.",
+    epilog=examples("evenhand board check", "evenhand board build"),
+)
+
+Entries = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the published entries.")]
+
+
+@app.command(epilog=examples("evenhand board check", "evenhand board check --entries my-entries"))
+def check(entries: Entries = Path("reports/entries")) -> None:
+    """Check every published entry and recompute its numbers from its labels; all faults are listed."""
+    from evenhand.bench.leaderboard.check import check_entries
+
+    sound, faults = check_entries(entries)
+    for fault in faults:
+        typer.echo(f"evenhand: {fault}", err=True)
+    if faults:
+        raise typer.Exit(EvenhandError.exit_code)
+    found = Counter(one.evidence for one in sound)
+    kinds = ", ".join(f"{count} {evidence}" for evidence, count in sorted(found.items()))
+    typer.echo(f"{found.total()} entries in {entries} are valid: {kinds}")
+
+
+@app.command(
+    epilog=examples(
+        "evenhand board build",
+        "evenhand board build --check",
+        "evenhand board build --site site --run runs/mini",
+    )
+)
+def build(
+    entries: Entries = Path("reports/entries"),
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The board.")] = Path("leaderboard.md"),
+    only_check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if out of date.")] = False,
+    site: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the board as pages, too.")] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option("--run", metavar="RUN", help="Run whose pictures the pages show; may be repeated."),
+    ] = None,
+) -> None:
+    """Build the leaderboard from the published entries."""
+    from evenhand.bench.leaderboard import build as board
+    from evenhand.bench.leaderboard import site as board_site
+
+    board_site.check_options(site, runs=runs or (), only_check=only_check)
+    board.build(entries, out, check=only_check)
+    typer.echo(f"board: {out}" + (" is up to date" if only_check else ""))
+    if site is not None:
+        files = board_site.build_site(entries, site, runs=runs or ())
+        typer.echo(f"site: {site / 'index.html'} and {files - 1} more files")
+
+
+@app.command(epilog=examples("evenhand board submit runs/mini"))
+def submit(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    entries: Entries = Path("reports/entries"),
+) -> None:
+    """Write the results of a run as entries of the board."""
+    from evenhand.bench.leaderboard.submit import submit as write
+
+    for path in write(run, entries):
+        typer.echo(f"entry: {path}")
+
+
+@app.command(
+    epilog=examples(
+        "evenhand board verify reports/entries/uce@mini-v1",
+        "evenhand board verify my-entries/uce@mini-v1 --run runs/mini",
+    )
+)
+def verify(
+    entry: Annotated[Path, typer.Argument(metavar="ENTRY", help="Folder of an entry with tables.")],
+    pictures: Annotated[int, typer.Option(metavar="N", help="Pictures that are made again.")] = SAMPLE,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="S", help="Seed of the sample; drawn at random if not given.")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run whose intervention is used; nothing is fitted.")
+    ] = None,
+    intervention: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the intervention; nothing is fitted.")
+    ] = None,
+    online: Online = False,
+) -> None:
+    """Make a random sample of an entry's pictures and labels again, and compare.
+
+    An entry holds a method's parameters. Without --run or --intervention the method is fitted anew: on mini
+    this takes seconds to half an hour, on full-size models what the entry's cost says.
+    """
+    from evenhand.bench.leaderboard import verify as entry_verify
+    from evenhand.bench.models import hub
+    from evenhand.bench.stages.progress import Progress
+    from evenhand.reports.leaderboard.evidence import in_words
+
+    hub.permit(online)
+    found = entry_verify.verify(
+        entry, pictures=pictures, seed=seed, run=run, intervention=intervention, progress=Progress()
+    )
+    typer.echo(f"{entry.name} is verified: {in_words(found)}")

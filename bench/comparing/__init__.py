@@ -1,1 +1,0 @@
-"""Several runs or models against each other, paired by prompt and seed."""

@@ -1,0 +1,1 @@
+"""Comparing methods, models or runs, paired by prompt and seed."""

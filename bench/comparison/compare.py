@@ -1,0 +1,144 @@
+"""Compare runs: what differs between their methods or models on the prompts and seeds that all have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from evenhand.bench.comparison.result import Comparison, DifferenceRow, FlipRow, Pair, Side
+from evenhand.bench.comparison.runs import (
+    Compared,
+    check_comparable,
+    check_targets,
+    load_compared,
+    pairs_of,
+    shared_confusion,
+    shared_yardstick,
+    told_apart,
+)
+from evenhand.bench.comparison.tables import pool
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.stages.measure import measure_plan, metrics_of
+from evenhand.bench.stages.write import measured_fields
+from evenhand.bench.storage.run_folder import shown_pictures
+from evenhand.bench.storage.store import write_atomically
+from evenhand.metrics.estimation.paired import ConceptDifference, FlipTest, measure_pairs
+from evenhand.metrics.estimation.rows import Difference, Measurement
+
+
+def compare(*runs: str | Path, out: str | Path | None = None) -> Comparison:
+    """Compare runs in pairs, by prompt and seed; nothing is generated or judged.
+
+    Methods of the same name are compared with each other. Of the methods that only one of two runs has, each
+    is compared with each that only the other has, or, if there is none, with the other's untreated model.
+
+    Args:
+        *runs: Folders of finished runs or audits, each as ``"RUN"`` for all its methods or ``"RUN@METHOD"``.
+        out: File for the page; none is written if ``None``.
+
+    Returns:
+        The comparison. Differences are those of a later run minus an earlier one.
+
+    Raises:
+        EvenhandError: A run or method is unknown, or a comparison would have no meaning: the runs share no
+            prompt, or they differ in attributes, target or judges.
+    """
+    if len(runs) < 2:
+        raise EvenhandError("a comparison needs two runs or more; give them as RUN RUN, or RUN@METHOD")
+    loaded = told_apart([load_compared(str(run)) for run in runs])
+    check_comparable(loaded)
+    comparison = _compared(loaded)
+    if out is not None:
+        write_atomically(Path(out), comparison.to_html().encode())
+    return comparison
+
+
+def _compared(runs: Sequence[Compared]) -> Comparison:
+    pairs = pairs_of(runs)
+    yardstick, limits = shared_yardstick(runs)
+    confusion, doubts = shared_confusion(runs)
+    pooled = pool(runs, scorer=bool(yardstick.scorer))
+    named = [name for run in runs for result in run.results.values() for name in result.spec.concepts]
+    concepts = pooled.concepts(list(dict.fromkeys(named)))
+    check_targets(runs, concepts)
+    same_noise = pooled.by_seed and _same_form(runs)
+    found = measure_pairs(
+        pooled.pictures,
+        pooled.labels,
+        plan=measure_plan(yardstick, concepts, confusion=confusion, metrics=metrics_of(yardstick)),
+        pairs=pairs,
+        embeddings=pooled.vectors if same_noise else None,
+    )
+    return Comparison(
+        evenhand=version("evenhand"),
+        sides=[_side(run, method, found.measured) for run in runs for method in run.results],
+        pairs=[Pair(label=one, against=other, same_pictures=pooled.same(one, other)) for one, other in pairs],
+        prompts=pooled.prompts,
+        shared=pooled.slots,
+        concepts=list(concepts),
+        attributes={name: list(groups) for name, groups in yardstick.attributes.items()},
+        primary="*".join(yardstick.primary),
+        same_noise=same_noise,
+        differences=[*map(_difference, found.measured.differences), *map(_by_concept, found.concepts)],
+        flips=[_flip(row, yardstick.attributes[row.attribute]) for row in found.flips],
+        caveats=[*pooled.remarks, *doubts, *limits],
+        notes=found.measured.notes,
+        pictures=shown_pictures(pooled.pictures, pooled.labels),
+    )
+
+
+def _same_form(runs: Sequence[Compared]) -> bool:
+    """Whether all pictures have one size, so that a seed gives the same noise to models of one family."""
+    protocols = [result.spec.protocol for run in runs for result in run.results.values()]
+    return len({(protocol.get("width"), protocol.get("height")) for protocol in protocols}) == 1
+
+
+def _side(run: Compared, method: str, measured: Measurement) -> Side:
+    label, result = run.label(method), run.results[method]
+    spec = result.spec.model_copy(update={"method": result.spec.method.model_copy(update={"label": label})})
+    on_shared = result.model_copy(update={"spec": spec, **measured_fields(measured, label)})
+    return Side(run=run.name, method=method, pictures=result.coverage.planned, result=on_shared)
+
+
+def _difference(row: Difference) -> DifferenceRow:
+    fields = {name: value for name, value in vars(row).items() if name != "method"}
+    return DifferenceRow.model_validate(fields | {"label": row.method})
+
+
+def _by_concept(row: ConceptDifference) -> DifferenceRow:
+    about = row.estimate
+    return DifferenceRow(
+        label=row.method,
+        against=row.against,
+        metric=about.metric,
+        attributes=about.attributes,
+        kind=about.kind,
+        judge=about.judge,
+        corrected=about.corrected,
+        concept=about.concept,
+        group=about.group,
+        value=row.value,
+        low=row.low,
+        high=row.high,
+        n=min(about.n, row.other.n),
+        unit=about.unit,
+    )
+
+
+def _flip(row: FlipTest, groups: Sequence[str]) -> FlipRow:
+    flips = row.flips
+    return FlipRow(
+        label=row.method,
+        against=row.against,
+        attribute=row.attribute,
+        concept=row.concept,
+        groups=list(groups),
+        table=flips.table.tolist(),
+        changed=flips.changed,
+        low=flips.low,
+        high=flips.high,
+        n=flips.n,
+        p=flips.p,
+        p_adjusted=row.p_adjusted,
+    )

@@ -1,0 +1,165 @@
+"""The result of ``evenhand compare``: pydantic models whose JSON is the record of a comparison.
+
+The same runs give the same bytes. This module imports no torch; ``reports`` reads comparisons through it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from evenhand.bench.storage.result import Model, PictureRow, Real, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+
+
+class Side(Model):
+    """One method of one run, as it takes part in a comparison."""
+
+    run: str
+    method: str = Field(description="its label in the run")
+    pictures: int = Field(description="pictures that the run planned for it")
+    result: Result = Field(description="what was measured on the shared pictures; its label is the side's")
+
+    @property
+    def label(self) -> str:
+        """Its name in the comparison: the method and, where there are several, the run."""
+        return self.result.spec.method.label
+
+
+class Pair(Model):
+    """Two sides; a difference is the first minus the second."""
+
+    label: str
+    against: str
+    same_pictures: bool = Field(description="whether both sides have the very same pictures")
+
+    @property
+    def title(self) -> str:
+        """What a difference of the two is."""
+        return f"{self.label} minus {self.against}"
+
+
+class DifferenceRow(Model):
+    """A paired difference; with ``concept`` that of one concept, else of the aggregate."""
+
+    label: str
+    against: str
+    metric: str
+    attributes: str
+    kind: str
+    judge: str
+    corrected: bool
+    concept: str = ""
+    group: str = ""
+    value: Real = Field(description="first side minus second")
+    low: Real
+    high: Real
+    n: int = Field(description="concepts of an aggregate; pictures of a concept, of the side with fewer")
+    p: Real = Field(default=math.nan, description="sign-flip test over concepts")
+    p_holm: Real = Field(default=math.nan, description="the same, Holm-adjusted over the pairs")
+    unit: str
+
+
+class FlipRow(Model):
+    """How many pictures of neutral prompts change the perceived group from the second side to the first."""
+
+    label: str
+    against: str
+    attribute: str
+    concept: str = ""
+    groups: list[str]
+    table: list[list[int]] = Field(description="pictures by group of the second side, then of the first")
+    changed: Real = Field(description="share of the pictures decided on both sides")
+    low: Real
+    high: Real
+    n: int
+    p: Real = Field(description="McNemar's test, Stuart-Maxwell's for more than two groups")
+    p_adjusted: Real = Field(
+        description="by Holm over pairs and attributes; with a concept by Benjamini and Hochberg"
+    )
+
+
+class Comparison(Model):
+    """Several runs or models, compared in pairs on the prompts and seeds that all of them have."""
+
+    schema_version: int = SCHEMA_VERSION
+    evenhand: str
+    sides: list[Side]
+    pairs: list[Pair]
+    prompts: int = Field(description="shared prompts")
+    shared: int = Field(description="shared pictures of each side: a prompt with a seed")
+    concepts: list[str] = Field(description="concepts of the shared neutral prompts")
+    attributes: dict[str, list[str]]
+    primary: str
+    same_noise: bool = Field(description="whether a shared seed stands for the same noise on all sides")
+    differences: list[DifferenceRow]
+    flips: list[FlipRow]
+    caveats: list[str] = Field(description="what differs between the sides besides what is compared")
+    notes: list[str]
+    pictures: list[PictureRow] = Field(default_factory=list, exclude=True)
+
+    def side(self, label: str) -> Side:
+        """The side of that label."""
+        return next(side for side in self.sides if side.label == label)
+
+    @property
+    def headline(self) -> list[DifferenceRow]:
+        """The difference in the primary number of each pair, corrected where every pair is."""
+        found = self.differences_in("rms_delta", self.primary)
+        return [row for pair in self.pairs if (row := found.get((pair.label, pair.against)))]
+
+    def differences_in(
+        self, metric: str, attributes: str, *, kind: str = "neutral", naive: bool = False
+    ) -> dict[tuple[str, str], DifferenceRow]:
+        """The panel's differences of an aggregate, by both labels, all on one footing.
+
+        All are corrected for the judges' error where every pair has a corrected value and ``naive`` is not
+        asked for; otherwise all are as the judges see them.
+        """
+        rows = [
+            row
+            for row in self.differences
+            if (row.metric, row.attributes, row.kind, row.group, row.concept)
+            == (metric, attributes, kind, "", "")
+            and row.judge in ("panel", "")
+        ]
+        seen, corrected = (
+            {(row.label, row.against): row for row in rows if row.corrected is footing}
+            for footing in (False, True)
+        )
+        finite = [pair for pair, row in corrected.items() if math.isfinite(row.value)]
+        return corrected if not naive and set(finite) == set(seen) | set(corrected) else seen
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The difference rows as a data frame."""
+        import pandas as pd
+
+        return pd.DataFrame([row.model_dump() for row in self.differences])
+
+    def to_json(self) -> str:
+        """Stable JSON: the same runs give the same bytes."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_html(self) -> str:
+        """The comparison as one self-contained HTML page."""
+        from evenhand.reports.comparison.report import render_comparison
+
+        return render_comparison(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"  {row.label} minus {row.against}: {row.metric} {row.attributes} "
+            f"{'corrected ' if row.corrected else ''}{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+            for row in self.headline
+        ]
+        pairs = f"{len(self.pairs)} pair{'s' if len(self.pairs) != 1 else ''}"
+        return "\n".join([f"{pairs} on {self.shared} shared pictures of {self.prompts} prompts", *lines])
+
+    __repr__ = __str__

@@ -1,0 +1,192 @@
+"""The tables of several runs as one: only the prompts and seeds that all have, and pictures told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.comparison.runs import Compared
+from evenhand.bench.errors import EvenhandError
+from evenhand.reports.components.wording import count, plural
+
+PROMPT = ["kind", "concept", "prompt", "cell"]
+"""What makes prompts of two runs the same: what was asked for, in the same words."""
+
+FROM_FIRST = ["prompt_id", "template", "seed_index"]
+"""What the runs may name differently; the names of the first run stand for all."""
+
+Vectors = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Pictures of all sides on the slots (a prompt with a seed) that every side has.
+
+    Attributes:
+        pictures: The picture table; methods are sides.
+        labels: The label table of the panel.
+        vectors: Key to the vector of each picture of an unrelated prompt; none without a common scorer.
+        by_seed: Whether pictures are paired by the number of their seed, not by their place among a prompt's.
+        remarks: What was left out, and what pairing does not mean.
+    """
+
+    pictures: pd.DataFrame
+    labels: pd.DataFrame
+    vectors: Vectors
+    by_seed: bool
+    remarks: list[str]
+
+    @property
+    def prompts(self) -> int:
+        """Shared prompts."""
+        return int(self.pictures["prompt_id"].nunique())
+
+    @property
+    def slots(self) -> int:
+        """Shared pictures of each side."""
+        return int(self.pictures.groupby("method").size().iloc[0])
+
+    def concepts(self, order: Sequence[str]) -> tuple[str, ...]:
+        """Concepts of the shared neutral prompts, in the given order."""
+        found = set(self.pictures.loc[self.pictures["kind"] == "neutral", "concept"])
+        return tuple(concept for concept in order if concept in found)
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether two sides have the very same pictures."""
+        order = ["prompt_id", "seed_index"]
+        keys = [
+            self.pictures[self.pictures["method"] == side].sort_values(order)["key"].to_numpy()
+            for side in (one, other)
+        ]
+        return bool((keys[0] == keys[1]).all())
+
+
+def pool(runs: Sequence[Compared], *, scorer: bool) -> Pooled:
+    """The tables of the runs as one.
+
+    Args:
+        runs: The runs.
+        scorer: Whether they have a common scorer, so that its vectors are read.
+
+    Raises:
+        EvenhandError: A table is missing, or the runs have no prompt, or no seed of one, in common.
+    """
+    tables = [run.picture_table() for run in runs]
+    by_seed = all("seed" in table and table["seed"].notna().all() for table in tables)
+    place = "seed" if by_seed else "seed_index"
+    slots = [_slots(table, place) for table in tables]
+    shared = slots[0]
+    for other in slots[1:]:
+        shared = shared.merge(other[[*PROMPT, place, "twin"]], on=[*PROMPT, place, "twin"])
+    if shared.empty:
+        raise _nothing_shared(runs, slots, place)
+    kept = [_on(shared, table, place) for table in tables]
+    labels = [run.label_table() for run in runs]
+    labels = [rows[rows["key"].isin(set(table["key"]))] for rows, table in zip(labels, kept, strict=True)]
+    vectors = [_vectors(run, table) if scorer else {} for run, table in zip(runs, kept, strict=True)]
+    renamed = _told_apart(runs, kept, labels)
+    pictures, stacked = _stacked(kept, renamed), _stacked(labels, renamed)
+    # The last bits of a score depend on the batch; one picture has one score.
+    pictures["alignment"] = pictures.groupby("key")["alignment"].transform("first")
+    return Pooled(
+        pictures=pictures,
+        labels=stacked.drop_duplicates(["key", "judge", "attribute"], ignore_index=True),
+        vectors={
+            names.get(key, key): vector
+            for found, names in zip(vectors, renamed, strict=True)
+            for key, vector in found.items()
+        },
+        by_seed=by_seed,
+        remarks=_remarks(runs, slots, len(shared), by_seed=by_seed),
+    )
+
+
+def _slots(table: pd.DataFrame, place: str) -> pd.DataFrame:
+    """The prompts and seeds of a run; ``twin`` counts prompts of the same words in several of its sets."""
+    slots: pd.DataFrame = table[table["method"] == table["method"].iloc[0]].sort_values(
+        ["prompt_id", "seed_index"]
+    )
+    columns = list(dict.fromkeys([*PROMPT, place, *FROM_FIRST]))
+    return slots[columns].assign(twin=slots.groupby([*PROMPT, place], sort=False).cumcount())
+
+
+def _on(shared: pd.DataFrame, table: pd.DataFrame, place: str) -> pd.DataFrame:
+    """The pictures of the shared slots, which have the first run's names."""
+    ordered = table.sort_values(["method", "prompt_id", "seed_index"])
+    twin = ordered.groupby(["method", *PROMPT, place], sort=False).cumcount()
+    keys = [*PROMPT, place, "twin"]
+    own = ordered.assign(twin=twin).drop(columns=[name for name in FROM_FIRST if name != place])
+    return own.merge(shared, on=keys).drop(columns="twin")
+
+
+def _nothing_shared(runs: Sequence[Compared], slots: Sequence[pd.DataFrame], place: str) -> EvenhandError:
+    names = ", ".join(run.name for run in runs)
+    texts = set.intersection(*(set(table["prompt"]) for table in slots))
+    if not texts:
+        return EvenhandError(f"runs {names} share no prompt; compare runs of the same prompts")
+    number = plural(len(texts), "prompt")
+    return EvenhandError(
+        f"runs {names} share {number} but no seed, concept and kind of one; draw with the same seeds"
+        if place == "seed"
+        else f"runs {names} share {number} but not their concept and kind; describe them alike"
+    )
+
+
+def _told_apart(
+    runs: Sequence[Compared], tables: Sequence[pd.DataFrame], labels: Sequence[pd.DataFrame]
+) -> list[dict[str, str]]:
+    """New keys, by run, for pictures that another run has under the same key with other labels.
+
+    A key says how a picture was made. On another machine the last bits may differ, and labels with them.
+    """
+    known: dict[str, object] = {}
+    renamed: list[dict[str, str]] = []
+    for run, table, rows in zip(runs, tables, labels, strict=True):
+        contents: dict[str, object] = dict(zip(table["key"], table["status"], strict=True))
+        for row in rows.sort_values(["key", "judge", "attribute"]).itertuples():
+            said = (row.judge, row.attribute, row.label, np.asarray(row.probabilities, float).tobytes())
+            contents[str(row.key)] = (contents[str(row.key)], said)
+        other = [key for key, content in contents.items() if known.get(key, content) != content]
+        renamed.append({key: f"{key}@{run.name}" for key in other})
+        known = contents | known
+    return renamed
+
+
+def _vectors(run: Compared, table: pd.DataFrame) -> Vectors:
+    unrelated = set(table.loc[(table["kind"] == "unrelated") & (table["status"] == "ok"), "key"])
+    rows = run.work.vectors.read() if unrelated else pd.DataFrame()
+    if not len(rows):
+        return {}
+    rows = rows[rows["key"].isin(unrelated)]
+    return dict(zip(rows["key"], rows["vector"], strict=True))
+
+
+def _stacked(frames: Sequence[pd.DataFrame], renamed: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """The tables of all runs, with the new keys."""
+    parts = [
+        frame.assign(key=[names.get(key, key) for key in frame["key"]])
+        for frame, names in zip(frames, renamed, strict=True)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _remarks(
+    runs: Sequence[Compared], slots: Sequence[pd.DataFrame], shared: int, *, by_seed: bool
+) -> list[str]:
+    remarks = []
+    if any(len(table) != shared for table in slots):
+        parts = [
+            f"{count(shared)} of {count(len(table))} of {run.name}"
+            for run, table in zip(runs, slots, strict=True)
+        ]
+        remarks.append(f"only pictures of shared prompts and seeds are compared: {', '.join(parts)}")
+    if not by_seed:
+        remarks.append(
+            "a list names no seeds, so pictures of a prompt are paired in the order of the lists; they do "
+            "not start from the same noise"
+        )
+    return remarks

@@ -1,0 +1,1 @@
+"""The leaderboard: entries, checks, gates, ranking, verification."""

@@ -1,0 +1,153 @@
+"""The public board: entries in, ``leaderboard.md`` out. Ranks are made anew from the entries' own rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard.check import Checked, sound_entries
+from evenhand.bench.leaderboard.entries import entry_name, version_key
+from evenhand.bench.leaderboard.entry import BoardRow
+from evenhand.bench.leaderboard.gates import gates
+from evenhand.bench.leaderboard.strength import ranked
+from evenhand.bench.storage.lookup import BASE, Key, Reading, primary_key
+from evenhand.bench.storage.result import Result
+from evenhand.bench.storage.store import write_atomically
+from evenhand.metrics.statistics.uncertainty import rank_sets
+from evenhand.reports.leaderboard.markdown import front_pictures, render_leaderboard
+
+DRAWS = 5000
+"""Bootstrap draws of the board's rank sets."""
+
+PICTURES = "fronts"
+"""Folder of the board's pictures, beside that of the entries."""
+
+
+def build(entries: Path, out: Path, *, check: bool = False) -> None:
+    """Render the leaderboard and its pictures from the entries; these go to ``fronts`` beside the entries.
+
+    Args:
+        entries: Folder of the entries.
+        out: The Markdown file.
+        check: Compare with the file instead of writing it.
+
+    Raises:
+        EvenhandError: An entry is not valid, or, with ``check``, the file is not what would be written.
+    """
+    rows, folder = board_rows(entries), entries.parent / PICTURES
+    here = Path(os.path.relpath(folder, out.parent)).as_posix()
+    text, pictures = render_leaderboard(rows, pictures=here), front_pictures(rows)
+    if not check:
+        for name, picture in pictures.items():
+            write_atomically(folder / name, picture.encode())
+        write_atomically(out, text.encode())
+        return
+    stale = [
+        folder / name for name, picture in pictures.items() if not _shows_the_same(folder / name, picture)
+    ]
+    if not out.is_file() or out.read_text(encoding="utf-8") != text:
+        stale.insert(0, out)
+    if stale:
+        raise EvenhandError(
+            f"{stale[0]} is not what the entries give; run `evenhand board build` and commit it"
+        )
+
+
+def board_rows(entries: Path) -> list[BoardRow]:
+    """Every entry with the gates it fails and, if it is ranked, its rank set, suite by suite.
+
+    Ranked is one setting of each method, and only where it passes every gate; the ranks are those among
+    the ranked.
+    """
+    rows = []
+    for group in _groups(sound_entries(entries)):
+        results = [one.entry.result for one in group]
+        base = next(result for result in results if result.spec.method.name == BASE)
+        failed = {result.spec.method.label: gates(result, base) for result in results}
+        own = set(ranked([result.spec.method for result in results]))
+        standing = [
+            result for result in results if (label := result.spec.method.label) in own and not failed[label]
+        ]
+        sets = _ranks(results, standing)
+        rows += [_row(one, failed, sets) for one in group]
+    return rows
+
+
+class _RankSet(NamedTuple):
+    """Where a method may stand among the ranked."""
+
+    low: int
+    high: int
+    tie: str
+
+
+def _row(one: Checked, failed: Mapping[str, list[str]], sets: Mapping[str, _RankSet]) -> BoardRow:
+    label = one.entry.result.spec.method.label
+    rank = sets.get(label)
+    return BoardRow(
+        result=one.entry.result,
+        timing=one.entry.timing,
+        evidence=one.evidence,
+        verification=one.verification,
+        rank_low=rank.low if rank else None,
+        rank_high=rank.high if rank else None,
+        tie_group=rank.tie if rank else "",
+        failed_gates=failed[label],
+    )
+
+
+def _shows_the_same(path: Path, picture: str) -> bool:
+    """Whether the file shows the same numbers: its opening tag states them, its drawing may differ."""
+    if not path.is_file():
+        return False
+    return path.read_text(encoding="utf-8").split(">", 1)[0] == picture.split(">", 1)[0]
+
+
+def _groups(entries: Sequence[Checked]) -> list[list[Checked]]:
+    """Entries that may stand in one ranking."""
+
+    def key(one: Checked) -> str:
+        return version_key(one.entry.result)
+
+    return [list(group) for _, group in groupby(sorted(entries, key=key), key=key)]
+
+
+def _ranks(every: Sequence[Result], standing: Sequence[Result]) -> dict[str, _RankSet]:
+    """Rank sets of ``standing`` by the primary metric, from draws over concepts that all methods share.
+
+    The metric is one that ``every`` result has, so that a row's number is the one it is ranked by. RMSDelta
+    orders methods as the mean over concepts of its squared deviation does, and that mean's bootstrap over
+    concepts is paired, since the rows of all methods are of the same prompts and noise.
+    """
+    key = primary_key([Reading.of(result) for result in every])
+    if key is None:
+        raise EvenhandError(
+            f"no entry of suite {every[0].spec.suite!r} has its primary metric; submit it again"
+        )
+    table = np.array([_by_concept(Reading.of(result), key) for result in standing])
+    picks = np.random.default_rng(0).integers(table.shape[1], size=(DRAWS, table.shape[1]))
+    sets = rank_sets(table.mean(axis=1), table[:, picks].mean(axis=2).T)
+    return {
+        result.spec.method.label: _RankSet(int(sets.low[place]), int(sets.high[place]), sets.tie[place])
+        for place, result in enumerate(standing)
+    }
+
+
+def _by_concept(reading: Reading, key: Key) -> NDArray[np.float64]:
+    """The squared deviation of every concept, on the footing of ``key``."""
+    wanted = key._replace(metric="squared_deviation")
+    rows = {name: reading.at(wanted._replace(concept=name)) for name in reading.result.spec.concepts}
+    missing = [name for name, row in rows.items() if row is None or not np.isfinite(row.value)]
+    if missing:
+        raise EvenhandError(
+            f"entry {entry_name(reading.result)} has no squared deviation of {missing[0]!r}; "
+            "submit the whole run"
+        )
+    return np.array([row.value for row in rows.values() if row is not None])

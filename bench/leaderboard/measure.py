@@ -1,0 +1,142 @@
+"""The numbers of an entry: those of its method and the base model measured together, and nothing else.
+
+What a run says of a method depends on what else ran: p-values are adjusted over the methods, agreement is
+over the pictures of all. An entry stands beside any others, so its numbers are made from its own tables and
+those of the base model's entry alone, and anybody can make them again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from evenhand.bench.leaderboard.suite import KnownSuite
+from evenhand.bench.leaderboard.tables import Tables
+from evenhand.bench.stages.measure import measure_plan, metrics_of
+from evenhand.bench.stages.resources import load_confusion
+from evenhand.bench.stages.write import measured_fields
+from evenhand.bench.storage.lookup import PRIMARY_METRIC
+from evenhand.bench.storage.result import EstimateRow, Result, Spec
+from evenhand.metrics.estimation.measure import measure
+
+ROUNDED, CLOSE = 1e-8, 1e-9
+"""How far two numbers may be apart: in proportion, since a result states nine digits; and in all."""
+
+
+def measured(result: Result, own: Tables, base: Tables, *, base_label: str, known: KnownSuite) -> Result:
+    """The result with every number made anew from the tables, as far as the board needs them.
+
+    Args:
+        result: What was run.
+        own: Its tables.
+        base: Those of the base model; ``own`` itself where it is the base model.
+        base_label: Label of the base model.
+        known: The suite.
+
+    Raises:
+        EvenhandError: The tables do not go together.
+    """
+    yardstick, label = known.yardstick, result.spec.method.label
+    pictures, labels = own.pictures, own.labels
+    if own is not base:
+        own = _told_apart(own, base)
+        pictures = pd.concat([base.pictures, own.pictures], ignore_index=True)
+        labels = pd.concat([base.labels, own.labels], ignore_index=True)
+    plan = measure_plan(
+        yardstick,
+        known.concepts,
+        confusion=load_confusion(yardstick.calibration),
+        metrics=metrics_of(yardstick),
+        steering={label: _asked_steering_judge(result.spec, known)},
+        base=base_label,
+        ranked=(),
+    )
+    found = measure(pictures, labels.drop_duplicates(["key", "judge", "attribute"]), plan=plan)
+    fields = {"notes": list(found.notes), **measured_fields(found, label)}
+    return published(result.model_copy(update=fields))
+
+
+def _asked_steering_judge(spec: Spec, known: KnownSuite) -> str | None:
+    judge = spec.method.steering_judge
+    return judge if judge in known.suite.witnesses else None
+
+
+def _told_apart(own: Tables, base: Tables) -> Tables:
+    """The method's tables; a picture that came out otherwise than the base's of that key has another key.
+
+    Two machines may draw one picture with other last bits, and give it other labels.
+    """
+    shared = set(own.labels["key"]) & set(base.labels["key"])
+    said = [_said(table.labels[table.labels["key"].isin(shared)]) for table in (own, base)]
+    renamed = {key: f"{key} again" for key, *_ in said[0] ^ said[1]}
+    return Tables(
+        own.pictures.assign(key=own.pictures["key"].replace(renamed)),
+        own.labels.assign(key=own.labels["key"].replace(renamed)),
+    )
+
+
+def _said(labels: pd.DataFrame) -> set[tuple[str, ...]]:
+    """The label table as a set of rows."""
+    columns = ["key", "judge", "attribute", "status", "probabilities"]
+    return set(zip(*(labels[name].map(str) for name in columns), strict=True))
+
+
+def published(result: Result) -> Result:
+    """What the board needs of a result: an entry stays below a megabyte.
+
+    Left out are the rows of single concepts except those that the board ranks by, those of single judges
+    and what lies between judges except for the primary metric, comparisons of single groups, and ranks,
+    which the board makes anew. The run's own results have all of them.
+    """
+    return result.model_copy(
+        update={
+            "estimates": [row for row in result.estimates if _is_needed(row, result.spec.primary)],
+            "comparisons": [row for row in result.comparisons if not row.group],
+            "ranks": [],
+            "steering": [row for row in result.steering if row.metric == PRIMARY_METRIC],
+            "spreads": [row for row in result.spreads if row.metric == PRIMARY_METRIC],
+        }
+    )
+
+
+def _is_needed(row: EstimateRow, primary: str) -> bool:
+    if row.concept:
+        ranks = row.metric == "squared_deviation" and row.judge == "panel"
+        return ranks and row.attributes in (primary or row.attributes,)
+    return row.judge in ("panel", "") or (row.metric == PRIMARY_METRIC and not row.group)
+
+
+def differences(stated: Result, again: Result) -> list[str]:
+    """Where two results of one method state other numbers, each as a clause with both."""
+    return list(_unlike(stated.model_dump(), again.model_dump(), ""))
+
+
+def _unlike(stated: Any, again: Any, place: str) -> Iterator[str]:
+    if isinstance(stated, dict) and isinstance(again, dict) and stated.keys() == again.keys():
+        for name in stated:
+            yield from _unlike(stated[name], again[name], f"{place}.{name}" if place else name)
+    elif isinstance(stated, list) and isinstance(again, list) and len(stated) == len(again):
+        for one, other in zip(stated, again, strict=True):
+            yield from _unlike(one, other, f"{place} ({_row(one)})")
+    elif not _same(stated, again):
+        yield f"{place} is {_short(stated)}, its labels give {_short(again)}"
+
+
+def _row(value: Any) -> str:
+    """What tells a row from its neighbours: its words."""
+    words = value.values() if isinstance(value, dict) else [value]
+    return " ".join(word for word in words if isinstance(word, str) and word)
+
+
+def _same(stated: Any, again: Any) -> bool:
+    if isinstance(stated, float) and isinstance(again, float):
+        both_missing = math.isnan(stated) and math.isnan(again)
+        return both_missing or math.isclose(stated, again, rel_tol=ROUNDED, abs_tol=CLOSE)
+    return bool(stated == again)
+
+
+def _short(value: Any) -> str:
+    return f"{len(value)} rows" if isinstance(value, list) else f"{value!r:.60}"

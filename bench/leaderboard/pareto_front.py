@@ -1,0 +1,176 @@
+"""The Pareto front: methods that no other beats both in fairness and in what they cost.
+
+The front is read off the values. A method behind it by its values may still belong to it, unless another
+method is better beyond the intervals on both axes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from evenhand.bench.leaderboard.gates import fidelity_loss
+from evenhand.bench.storage.lookup import Key, Reading, base_of, comparable
+from evenhand.reports.components.wording import NOT_MEASURED, interval, number
+
+Standing = Literal["front", "near", "behind"]
+
+STANDINGS: dict[Standing, str] = {
+    "front": "on the front",
+    "near": "may be on the front",
+    "behind": "behind the front",
+}
+"""What a standing is called: ``near`` is beaten by values only, ``behind`` also beyond the intervals."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A value with its 95% interval; smaller is better."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a value to draw."""
+        return math.isfinite(self.value)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A method in the plane.
+
+    Attributes:
+        label: The method.
+        cost: What it costs, on the horizontal axis.
+        distance: How far it is from the target shares, on the vertical axis.
+    """
+
+    label: str
+    cost: Span
+    distance: Span
+
+
+@dataclass(frozen=True)
+class Price:
+    """A cost that fairness is held against.
+
+    Attributes:
+        name: Short name, for ids and columns.
+        title: Heading.
+        axis: Title of the axis.
+        kept: What is kept where the cost is low.
+        percent: Whether it is a share of the pictures.
+        spans: Every method's cost.
+    """
+
+    name: str
+    title: str
+    axis: str
+    kept: str
+    percent: bool
+    spans: Callable[[Sequence[Reading]], list[Span]]
+
+    def shown(self, span: Span) -> str:
+        """The value with its interval, for reading."""
+        if not span.known:
+            return NOT_MEASURED
+        value = number(span.value, percent=self.percent)
+        ends = interval(span.low, span.high, percent=self.percent)
+        return f"{value} ({ends})" if ends else value
+
+
+def _fidelity(readings: Sequence[Reading]) -> list[Span]:
+    """Explicit fidelity lost against the untreated model, where the method may have lost most."""
+    base = base_of(readings)
+    if base is None:
+        return [UNKNOWN for _ in readings]
+    losses = [fidelity_loss(reading, base) for reading in readings]
+    return [Span(loss.value, loss.least, loss.most) for loss in losses]
+
+
+def _unrelated(readings: Sequence[Reading]) -> list[Span]:
+    """Change of pictures that the method should have left alone; the untreated model's is none."""
+    rows = comparable(readings, "preservation_distance")[""]
+    return [Span(row.value, row.low, row.high) if row is not None else UNKNOWN for row in rows]
+
+
+UNKNOWN = Span(math.nan, math.nan, math.nan)
+
+PRICES = (
+    Price(
+        "fidelity",
+        "Explicit fidelity lost",
+        "explicit fidelity lost",
+        kept="explicit fidelity",
+        percent=True,
+        spans=_fidelity,
+    ),
+    Price(
+        "unrelated",
+        "Change of unrelated pictures",
+        "change of unrelated pictures",
+        kept="unrelated pictures",
+        percent=False,
+        spans=_unrelated,
+    ),
+)
+
+
+def points(readings: Sequence[Reading], key: Key, price: Price) -> list[Point]:
+    """The methods of which both numbers are known, in the order of ``readings``."""
+    found = []
+    for reading, cost in zip(readings, price.spans(readings), strict=True):
+        row = reading.at(key)
+        distance = Span(row.value, row.low, row.high) if row is not None else UNKNOWN
+        if cost.known and distance.known:
+            found.append(Point(reading.label, cost, distance))
+    return found
+
+
+def standings(plane: Sequence[Point]) -> dict[str, Standing]:
+    """Where every method stands, by label."""
+    return {point.label: _standing(point, plane) for point in plane}
+
+
+def layers(plane: Sequence[Point]) -> dict[str, int]:
+    """The front that every method is on, by label and by values: 1, or 2 if only the first were left out.
+
+    Non-dominated sorting, as in Deb et al., IEEE Transactions on Evolutionary Computation 6, 2002.
+    """
+    found: dict[str, int] = {}
+    left, layer = list(plane), 1
+    while left:
+        front = [point for point in left if not beaten_by(point, left)]
+        found |= {point.label: layer for point in front}
+        left, layer = [point for point in left if point.label not in found], layer + 1
+    return found
+
+
+def beaten_by(point: Point, plane: Sequence[Point]) -> list[str]:
+    """Labels of the methods that are at least as good on both axes and better on one, by values."""
+    return [other.label for other in plane if _beats(other, point)]
+
+
+def _standing(point: Point, plane: Sequence[Point]) -> Standing:
+    if not beaten_by(point, plane):
+        return "front"
+    return "behind" if any(_beats_clearly(other, point) for other in plane) else "near"
+
+
+def _beats(other: Point, point: Point) -> bool:
+    ours, theirs = _values(point), _values(other)
+    return theirs != ours and all(b <= a for a, b in zip(ours, theirs, strict=True))
+
+
+def _beats_clearly(other: Point, point: Point) -> bool:
+    """Better by values and beyond the intervals; costs that are both exactly none do not overlap."""
+    pairs = ((other.cost, point.cost), (other.distance, point.distance))
+    return _beats(other, point) and all(theirs.high <= ours.low for theirs, ours in pairs)
+
+
+def _values(point: Point) -> tuple[float, float]:
+    return point.cost.value, point.distance.value

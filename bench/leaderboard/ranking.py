@@ -1,0 +1,118 @@
+"""The methods of one suite in one version: their order, what they are ranked by, and their standing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evenhand.bench.leaderboard.entries import version_key
+from evenhand.bench.leaderboard.entry import BoardRow
+from evenhand.bench.leaderboard.pareto_front import layers, standings
+from evenhand.bench.leaderboard.strength import Curve, curves, ranked
+from evenhand.bench.storage.lookup import BASE, Key, Reading, primary_key
+from evenhand.bench.storage.result import Result
+from evenhand.reports.components.wording import NOT_MEASURED, ordinal, slug
+from evenhand.reports.run.pareto import Plane, planes
+
+
+def title_of(result: Result) -> str:
+    """The suite, its version and its model."""
+    return f"{result.spec.suite}, version {result.spec.suite_version}: {result.spec.model}"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The methods of one suite in one version.
+
+    Attributes:
+        rows: One row per method: the ranked ones in their order, then those below the line.
+        every: All settings of all methods.
+        curves: The settings that differ in strength only.
+        key: The primary number.
+        stem: What the names of its files begin with.
+    """
+
+    rows: list[BoardRow]
+    every: list[BoardRow]
+    curves: list[Curve]
+    key: Key | None
+    stem: str
+
+    @classmethod
+    def of(cls, every: list[BoardRow], *, stem: str) -> Ranking:
+        """Sort the rows of one suite."""
+        cards = [row.result.spec.method for row in every]
+        own, key = set(ranked(cards)), primary_key([Reading.of(row.result) for row in every])
+        rows = [row for row in every if row.result.spec.method.label in own]
+        return cls(sorted(rows, key=lambda row: _place(row, key)), every, curves(cards), key, stem)
+
+    @property
+    def result(self) -> Result:
+        """A result of the suite."""
+        return self.rows[0].result
+
+    @property
+    def readings(self) -> list[Reading]:
+        """The methods."""
+        return [Reading.of(row.result) for row in self.rows]
+
+    @property
+    def failures(self) -> dict[str, list[str]]:
+        """Label to the gates not passed, of every setting."""
+        return {row.result.spec.method.label: row.failed_gates for row in self.every}
+
+    @property
+    def base(self) -> str | None:
+        """Label of the untreated model."""
+        labels = [row.result.spec.method for row in self.rows]
+        return next((card.label for card in labels if card.name == BASE), None)
+
+    @property
+    def planes(self) -> list[Plane]:
+        """The methods against every price; numbered as in the tables."""
+        return planes(self.readings, self.key) if self.key else []
+
+    def picture(self, plane: Plane) -> str:
+        """File name of a plane's picture."""
+        return f"{self.stem}-{plane.price.name}.svg"
+
+
+def rankings(rows: Sequence[BoardRow]) -> list[Ranking]:
+    """The suites in the order of the sections; rows of different versions are never in one."""
+    groups: dict[str, list[BoardRow]] = {}
+    for row in sorted(rows, key=BoardRow.model_dump_json):
+        groups.setdefault(version_key(row.result), []).append(row)
+    stems: dict[str, int] = {}
+    found = []
+    for key in sorted(groups, key=lambda key: (title_of(groups[key][0].result), key)):
+        spec = groups[key][0].result.spec
+        stem = f"{slug(spec.suite)}-v{slug(spec.suite_version)}"
+        stems[stem] = stems.get(stem, 0) + 1
+        twin = f"-{stems[stem]}" if stems[stem] > 1 else ""
+        found.append(Ranking.of(groups[key], stem=stem + twin))
+    return found
+
+
+def rank_words(row: BoardRow) -> str:
+    """Tie group and rank set: ``"A (1 to 2)"``."""
+    if row.rank_low is None:
+        return "not ranked"
+    ranks = str(row.rank_low) if row.rank_low == row.rank_high else f"{row.rank_low} to {row.rank_high}"
+    return f"{row.tie_group} ({ranks})"
+
+
+def layer_words(label: str, plane: Plane) -> str:
+    """The front that the method is on, by values, and whether the intervals leave the first open."""
+    layer = layers(plane.points).get(label)
+    if layer is None:
+        return NOT_MEASURED
+    open_first = standings(plane.points)[label] == "near"
+    return f"{ordinal(layer)} (may be 1st)" if open_first else ordinal(layer)
+
+
+def _place(row: BoardRow, key: Key | None) -> tuple[bool, int, str, float, str]:
+    """Above the line first; then tie group, point estimate and label."""
+    estimate = Reading.of(row.result).at(key) if key else None
+    value = estimate.value if estimate is not None and math.isfinite(estimate.value) else math.inf
+    return bool(row.failed_gates), len(row.tie_group), row.tie_group, value, row.result.spec.method.label

@@ -1,0 +1,239 @@
+"""What an entry's pictures, labels and scores are made again with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard.entry import Entry
+from evenhand.bench.leaderboard.scores import with_preservation
+from evenhand.bench.leaderboard.suite import KnownSuite
+from evenhand.bench.leaderboard.tables import ALIGNMENT, PRESERVATION, pixel_hash
+from evenhand.bench.models.loading import load_model, open_sampler
+from evenhand.bench.models.sampler import BatchSampler
+from evenhand.bench.registry.entry_points import JUDGES
+from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.bench.registry.method_spec import MethodUse, method_class
+from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
+from evenhand.bench.stages.generate import Drawing, Job
+from evenhand.bench.stages.label import alignment, judge_pictures, picture_chunks
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.stages.resources import load_scorer
+from evenhand.bench.storage.lookup import BASE
+from evenhand.bench.storage.result import JudgeCard
+from evenhand.bench.storage.store import PictureStore, Table
+from evenhand.methods.base import Intervention, load
+from evenhand.metrics.estimation.table import PERSON_KINDS
+from evenhand.metrics.judges.base import Judge
+from evenhand.metrics.vision.clip_scorer import ClipScorer
+
+Jobs = Mapping[int, Job]
+"""Row of the plan to the picture that was made again for it."""
+
+
+@dataclass(eq=False)
+class Workshop:
+    """The model, method, judges and scorer of an entry, as they are installed here.
+
+    Attributes:
+        entry: The entry.
+        known: Its suite.
+        scratch: Folder for what is made.
+        progress: Told of every step.
+    """
+
+    entry: Entry
+    known: KnownSuite
+    scratch: Path
+    progress: Progress
+
+    @cached_property
+    def sampler(self) -> BatchSampler:
+        """The suite's model and protocol.
+
+        Raises:
+            EvenhandError: The model here is another than the entry's.
+        """
+        suite, spec = self.known.suite, self.entry.result.spec
+        model = load_model(suite.model, precision=suite.protocol.precision)
+        if model.revision != spec.model_revision:
+            raise EvenhandError(
+                f"model {suite.model!r} is revision {model.revision[:12]} here, the entry used "
+                f"{spec.model_revision[:12]}; verify where the entry's model is installed"
+            )
+        return open_sampler(model, suite.protocol)
+
+    @cached_property
+    def use(self) -> MethodUse:
+        """The method with the entry's parameters.
+
+        Raises:
+            EvenhandError: The method here has another version, or does not know the parameters.
+        """
+        card = self.entry.result.spec.method
+        method = method_class(card.name)
+        if method.info.version != card.version:
+            raise EvenhandError(
+                f"method {card.name!r} has version {method.info.version} here, the entry used "
+                f"{card.version}; verify with that version"
+            )
+        try:
+            return MethodUse(label=card.label, method=method.model_validate(card.parameters))
+        except ValueError as fault:
+            reason = " ".join(str(fault).split())
+            raise EvenhandError(
+                f"method {card.name!r} refuses the entry's parameters ({reason:.200}); submit the run again"
+            ) from fault
+
+    @cached_property
+    def store(self) -> PictureStore:
+        """Where pictures lie meanwhile."""
+        return PictureStore(self.scratch / "pictures")
+
+    @cached_property
+    def scorer(self) -> ClipScorer | None:
+        """The suite's scorer, if it has one."""
+        return load_scorer(self.known.suite.scorer) if self.known.suite.scorer else None
+
+    @property
+    def protocol(self) -> str:
+        """The protocol as a picture's key has it."""
+        return self.known.suite.protocol.model_dump_json()
+
+    def intervention(self, folder: Path | None) -> Intervention:
+        """The intervention in ``folder``, which must be the entry's, or the method's, fitted anew.
+
+        Raises:
+            EvenhandError: The folder has another intervention, or to fit would load a judge that only the
+                entry describes.
+        """
+        if folder is not None:
+            return self._handed_over(folder)
+        judge = self.use.method.steering_judge
+        if judge is not None and judge not in JUDGES.names():
+            raise EvenhandError(
+                f"to fit {self.use.label!r} anew would load the judge {judge!r:.80}, whose parameters are a "
+                "stranger's; give the intervention with --run or --intervention"
+            )
+        self.progress.start(f"{self.use.label}: fit", 0)
+        fitted = fit(
+            self.use,
+            suite=self.known.suite,
+            concepts=self.known.concepts,
+            sample=CountedSample(self.sampler, self.store, self.protocol, self.progress),
+            judge=CountedJudge(judge, load_judge(judge) if judge else None),
+            image_features=self.scorer.embed if self.scorer else None,
+            clip=self.scorer,
+            folder=self.scratch / "intervention",
+        )
+        self.progress.finish()
+        return fitted.intervention
+
+    def _handed_over(self, folder: Path) -> Intervention:
+        if not folder.is_dir():
+            raise EvenhandError(
+                f"there is no intervention in {folder}; give that of the submitted run, or fit anew by "
+                "leaving --run and --intervention out"
+            )
+        found, stated = load(folder, type(self.use.method)), self.entry.result.spec.method.intervention
+        if found.digest() != stated:
+            raise EvenhandError(
+                f"the intervention in {folder} is {found.digest()[:12]}, the entry's is {stated[:12]}; give "
+                "that of the submitted run, or fit anew by leaving --run and --intervention out"
+            )
+        return found
+
+    def draw(self, intervention: Intervention, rows: Sequence[int]) -> tuple[Jobs, dict[str, str]]:
+        """Draw the pictures of these rows of the plan; also the status of every picture by its key."""
+        drawing = Drawing(intervention, sampler=self.sampler, protocol=self.protocol)
+        planned = drawing.jobs(self.known.items)
+        jobs = {row: planned[row] for row in rows}
+        self.progress.start(f"{self.use.label}: generate", len(jobs))
+        statuses = drawing.draw(list(jobs.values()), store=self.store, progress=self.progress)
+        self.progress.finish()
+        return jobs, statuses
+
+    def pixels(self, job: Job) -> str:
+        """The hash of a picture that was drawn."""
+        found = self.store.get(job.key)
+        assert found is not None
+        return pixel_hash(found[0])
+
+    def label(self, jobs: Jobs) -> pd.DataFrame:
+        """Rows of the label table: every judge of the suite about the people among the pictures.
+
+        Raises:
+            EvenhandError: A judge here has another version than the entry's.
+        """
+        people = [job.key for job in jobs.values() if job.item.prompt.kind in PERSON_KINDS]
+        keys = list(dict.fromkeys(people))
+        table = Table(self.scratch, "labels", keys=("key", "judge", "attribute"))
+        cards = self.known.judges(self.entry.result.spec)
+        self.progress.start(f"{self.use.label}: judge", len(keys) * len(cards))
+        for card in cards:
+            judge_pictures(
+                _judge(card),
+                keys=keys,
+                attributes=self.known.yardstick.attributes,
+                store=self.store,
+                table=table,
+                done=set(),
+                progress=self.progress,
+            )
+        self.progress.finish()
+        return table.read()
+
+    def score(self, pictures: pd.DataFrame, jobs: Jobs) -> pd.DataFrame:
+        """The scores of the pictures made again, a row each as in ``jobs``; no columns without a scorer.
+
+        Args:
+            pictures: The entry's picture table, for the prompts.
+            jobs: The pictures.
+        """
+        if self.scorer is None:
+            return pd.DataFrame(index=list(jobs))
+        rows = pictures.loc[list(jobs)].assign(key=[job.key for job in jobs.values()])
+        vectors = self._vectors(rows["key"])
+        found = pd.DataFrame({ALIGNMENT: alignment(rows, vectors, self.scorer.embed_texts)}, index=rows.index)
+        return found.assign(**{PRESERVATION: self._preservation(pictures, rows)})
+
+    def _preservation(self, pictures: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
+        """The distance to the base model's pictures; all of the unrelated ones set its unit."""
+        unrelated = pictures[pictures["kind"] == "unrelated"]
+        if unrelated.index.isin(rows.index).sum() == 0:
+            return pd.Series(np.nan, index=rows.index)
+        jobs, statuses = self.draw(Intervention(), unrelated.index.tolist())
+        keys = [job.key for job in jobs.values()]
+        base = unrelated.assign(method=BASE, key=keys, status=[statuses[key] for key in keys])
+        own = rows.reindex(unrelated.index)[["key", "status"]]
+        own = unrelated.assign(
+            method=f"{self.use.label} again", key=own["key"].fillna(""), status=own["status"].fillna("error")
+        )
+        both = pd.concat([base, own], ignore_index=True).drop(columns=PRESERVATION)
+        vectors = self._vectors(both.loc[both["status"] == "ok", "key"])
+        found = with_preservation(both, vectors, taxonomy=self.known.yardstick.taxonomy)
+        return pd.Series(found[PRESERVATION].to_numpy()[len(base) :], index=unrelated.index)
+
+    def _vectors(self, keys: pd.Series) -> dict[str, NDArray[np.float32]]:
+        assert self.scorer is not None
+        found: dict[str, NDArray[np.float32]] = {}
+        for chunk, images, _ in picture_chunks(list(dict.fromkeys(keys)), self.store):
+            found |= zip(chunk, self.scorer.embed(images), strict=True)
+        return found
+
+
+def _judge(card: JudgeCard) -> Judge:
+    judge = load_judge(card.name)
+    if judge.info.version != card.version:
+        raise EvenhandError(
+            f"judge {card.name!r} has version {judge.info.version} here, the entry used {card.version}; "
+            "verify where the entry's judge is installed"
+        )
+    return judge

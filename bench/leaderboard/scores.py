@@ -1,0 +1,41 @@
+"""The numbers of an entry's pictures that no judge gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.leaderboard.tables import PRESERVATION
+from evenhand.bench.storage.lookup import BASE
+from evenhand.metrics.estimation.encode import encode
+from evenhand.metrics.estimation.table import LABEL_COLUMNS
+from evenhand.metrics.fairness.preservation import preservation_distance
+
+Vectors = Mapping[str, NDArray[np.float32]]
+
+
+def with_preservation(
+    pictures: pd.DataFrame, vectors: Vectors, *, taxonomy: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """The picture table with the distance of every unrelated picture to the base model's.
+
+    Args:
+        pictures: Rows of the picture table, of the base model and of any others.
+        vectors: Key to vector of the unrelated pictures that were made; none without a scorer.
+        taxonomy: Attribute to groups.
+    """
+    unrelated = pictures[pictures["kind"] == "unrelated"]
+    if unrelated.empty or not vectors:
+        return pictures.assign(**{PRESERVATION: np.nan})
+    groups = {name: tuple(values) for name, values in taxonomy.items()}
+    # Pictures of no people have no labels.
+    study = encode(unrelated, pd.DataFrame(columns=list(LABEL_COLUMNS)), taxonomy=groups)
+    place = ["prompt_id", "seed_index"]
+    found = [
+        study.slots[place].assign(method=method, **{PRESERVATION: row})
+        for method, row in zip(study.methods, preservation_distance(study, vectors, base=BASE), strict=True)
+    ]
+    return pictures.merge(pd.concat(found), on=["method", *place], how="left", validate="one_to_one")

@@ -1,0 +1,177 @@
+"""Writing the results of a run as entries of the board, with the tables that they are recomputed from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard.entries import (
+    ENTRY_FILE,
+    VERIFICATION_FILE,
+    entry_name,
+    load_entry,
+    version_key,
+)
+from evenhand.bench.leaderboard.entry import Entry, EntryFile
+from evenhand.bench.leaderboard.measure import measured, published
+from evenhand.bench.leaderboard.scores import with_preservation
+from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
+from evenhand.bench.leaderboard.tables import (
+    LABELS_FILE,
+    PICTURES_FILE,
+    Tables,
+    files_of,
+    first_rows,
+    pixel_hash,
+    read_tables,
+    tables_of,
+)
+from evenhand.bench.storage.lookup import BASE
+from evenhand.bench.storage.result import Result, Run
+from evenhand.bench.storage.run_folder import Workspace, load_run
+from evenhand.bench.storage.store import write_atomically
+from evenhand.metrics.estimation.panel import PANEL
+
+
+def submit(run: Path, entries: Path) -> list[Path]:
+    """Write every result of a finished run as an entry of the board; returns the folders written.
+
+    The entries of a registered suite get their tables. Of another suite nobody else knows the plan, so its
+    entries are only reported. A base model whose entry is there already, with tables, stays as it is: it is
+    the one that all entries are compared with.
+
+    Raises:
+        EvenhandError: The folder is not a finished run, or that of an audit, or a picture or label is lost.
+    """
+    loaded = load_run(run)
+    if loaded.results[0].spec.made_elsewhere:
+        raise EvenhandError(f"{run} is an audit of pictures made elsewhere; the board takes runs of suites")
+    known = known_suite(loaded.results[0].spec)
+    found = _reported(loaded) if known is None else _with_tables(loaded, known, entries)
+    written = []
+    for entry, files in found:
+        path = entries / entry_name(entry.result)
+        # What lies there of an earlier entry does not go with this one.
+        for name in (PICTURES_FILE, LABELS_FILE, VERIFICATION_FILE):
+            (path / name).unlink(missing_ok=True)
+        for name, data in files.items():
+            write_atomically(path / name, data)
+        write_atomically(path / ENTRY_FILE, entry.to_json().encode())
+        written.append(path)
+    return written
+
+
+Files = Mapping[EntryFile, bytes]
+
+
+def _reported(run: Run) -> list[tuple[Entry, Files]]:
+    return [(_entry(published(result), run, {}), {}) for result in run.results]
+
+
+def _with_tables(run: Run, known: KnownSuite, entries: Path) -> list[tuple[Entry, Files]]:
+    source = _Source(Workspace(Path(run.folder)), known)
+    results = {result.spec.method.label: _with_own_judges(result, known) for result in run.results}
+    files = {label: source.files(result) for label, result in results.items()}
+    # Read back, so that the numbers are those that every reader of the files will find.
+    tables = {label: tables_of(files[label], spec=one.spec, known=known) for label, one in results.items()}
+    standing = _standing_base(results[BASE], known, entries)
+    base = standing or tables[BASE]
+    found: list[tuple[Entry, Files]] = []
+    for label in results:
+        if label == BASE and standing is not None:
+            continue
+        own = base if label == BASE else tables[label]
+        result = measured(results[label], own, base, base_label=BASE, known=known)
+        found.append((_entry(result, run, files[label]), files[label]))
+    return found
+
+
+def _entry(result: Result, run: Run, files: Files) -> Entry:
+    timings = {timing.method: timing for timing in run.timings}
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    return Entry(result=result, timing=timings.get(result.spec.method.label), files=digests)
+
+
+def _standing_base(result: Result, known: KnownSuite, entries: Path) -> Tables | None:
+    """The tables of the base model's entry that is there already, if it has any and is of this version."""
+    path = entries / entry_name(result)
+    if not path.exists():
+        return None
+    entry = load_entry(path)
+    if not entry.files or version_key(entry.result) != version_key(result):
+        return None
+    return read_tables(path, entry, known)
+
+
+def _with_own_judges(result: Result, known: KnownSuite) -> Result:
+    """The result without the judges that only other methods of the run asked."""
+    own = {card.name for card in known.judges(result.spec)} | {result.spec.method.steering_judge}
+    judges = [card for card in result.spec.judges if card.name in own]
+    return result.model_copy(update={"spec": result.spec.model_copy(update={"judges": judges})})
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A run's tables, as entries take them."""
+
+    work: Workspace
+    known: KnownSuite
+
+    def files(self, result: Result) -> dict[EntryFile, bytes]:
+        """The files of one method's tables.
+
+        Raises:
+            EvenhandError: A picture or a label is lost.
+        """
+        label, cards = result.spec.method.label, self.known.judges(result.spec)
+        pictures = _in_order(self.pictures[self.pictures["method"] == label], self.known, label)
+        made = pictures["status"] == "ok"
+        pixels = [self._pixels(key) if ok else "" for key, ok in zip(pictures["key"], made, strict=True)]
+        versions = {card.name: card.version for card in cards}
+        labels = self.labels[self.labels["key"].isin(set(first_rows(pictures)))]
+        current = labels["judge_version"] == labels["judge"].map(versions)
+        tables = Tables(pictures.assign(pixels=pixels), labels[current])
+        return files_of(tables, taxonomy=self.known.yardstick.taxonomy)
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """The label table, without the panel's vote."""
+        rows = self.work.labels.read()
+        return rows[rows["judge"] != PANEL]
+
+    @cached_property
+    def pictures(self) -> pd.DataFrame:
+        """The picture table of all methods, with their distance to the base model's pictures."""
+        vectors = self.work.vectors.read()
+        by_key = dict(zip(vectors["key"], vectors["vector"], strict=True)) if len(vectors) else {}
+        return with_preservation(
+            self.work.picture_table.read(), by_key, taxonomy=self.known.yardstick.taxonomy
+        )
+
+    def _pixels(self, key: str) -> str:
+        store = self.work.pictures
+        found = store.get(key)
+        if found is None:
+            raise EvenhandError(
+                f"picture {store.path(key)} was altered or removed; run the same `evenhand run` command again"
+            )
+        return pixel_hash(found[0])
+
+
+def _in_order(pictures: pd.DataFrame, known: KnownSuite, label: str) -> pd.DataFrame:
+    """The rows in the order of the plan."""
+    place = pd.MultiIndex.from_frame(pictures[["prompt_id", "seed_index"]])
+    planned = [(item.prompt.id, item.seed_index) for item in known.items]
+    order = place.get_indexer(pd.MultiIndex.from_tuples(planned))
+    if len(pictures) != len(planned) or (order < 0).any():
+        raise EvenhandError(
+            f"the run has {len(pictures)} pictures of {label!r} and its suite plans {len(planned)}; "
+            "run the same `evenhand run` command again"
+        )
+    return pictures.iloc[order].reset_index(drop=True)

@@ -1,0 +1,205 @@
+"""Loading text-to-image models: the bundled ``mini``, a local folder, or a hub id."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import warnings
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.sampler import BatchSampler, Sampler
+from evenhand.bench.models.unet import Model, UNetModel, opened
+from evenhand.bench.models.whole_pipeline import PipelineSampler, WholePipeline
+from evenhand.bench.suites.suite import Protocol
+from evenhand.metrics.vision.loaded_weights import require_loaded
+
+MINI = Path(str(files("evenhand.bench.mini"))) / "pipeline"
+
+LIBRARIES = ("diffusers", "transformers", "stable_diffusion", None)
+"""Where the classes of a pipeline's parts may come from, by the words of its index; the third is a folder of
+diffusers, that of the safety checker."""
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def list_models() -> list[str]:
+    """Names of the models that ship with Evenhand."""
+    return ["mini"]
+
+
+def load_model(name: str, *, precision: str = "float32", device: str | None = None) -> Model:
+    """Load a model by name, local folder or hub id; safetensors only.
+
+    Args:
+        name: ``"mini"``, the path of a diffusers pipeline folder, or a hub id such as ``"org/model"``.
+        precision: ``float32``, ``bfloat16`` or ``float16``.
+        device: Torch device; a CUDA device if there is one, else the CPU.
+
+    Raises:
+        EvenhandError: The folder is not a pipeline, holds code, or its files do not fit together; or the hub
+            id is neither cached nor reachable.
+    """
+    folder = MINI if name == "mini" else Path(name)
+    if folder.is_dir():
+        if not (folder / "model_index.json").is_file():
+            raise EvenhandError(
+                f"model folder {name} is not a diffusers pipeline: it has no model_index.json"
+            )
+        if code := next(folder.rglob("*.py"), None):
+            raise EvenhandError(
+                f"model folder {name} holds code ({code.name}), which is never run; take it out of the folder"
+            )
+        source, revision = str(folder), folder_digest(folder)
+    elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        source, revision = name, ""
+    else:
+        raise EvenhandError(
+            f"model {name!r} is neither {list_models()[0]!r}, a folder, nor a hub id 'org/name'"
+        )
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        with quiet_loaders():
+            pipe = _from_pretrained(source, name=name, dtype=DTYPES[precision])
+        kind = WholePipeline if getattr(pipe, "unet", None) is None else UNetModel
+        model = kind(pipe, name=name, revision=revision or _weights_digest(pipe), device=device)
+        _try_out(model)
+        return model
+    except EvenhandError:
+        raise
+    # The libraries check a stranger's files little: what is wrong in them raises whatever its first use does.
+    except Exception as fault:
+        reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
+        what = "cannot be loaded" if Path(source).is_dir() else "is not on this machine and cannot be fetched"
+        raise EvenhandError(
+            f"model {name!r} {what} ({reason[:200]}); give a complete diffusers folder with "
+            "safetensors weights, or a hub id and --online where there is a network"
+        ) from fault
+
+
+def open_sampler(model: Model, protocol: Protocol, *, cores: int | None = None) -> BatchSampler:
+    """What draws pictures of ``model`` under ``protocol``.
+
+    Args:
+        model: The model.
+        protocol: The protocol.
+        cores: Batches that are drawn at a time on the CPU, where several can be; all cores if ``None``.
+
+    Raises:
+        EvenhandError: The model cannot follow the protocol, or draws clips.
+    """
+    if isinstance(model, WholePipeline):
+        return PipelineSampler(model, protocol)
+    return Sampler(model, protocol, cores=cores)
+
+
+@torch.no_grad()
+def _try_out(model: Model) -> None:
+    """Pass a text and a blank picture through, as small as can be: parts that do not fit raise here."""
+    if isinstance(model, WholePipeline):
+        model.try_out()
+        return
+    model = opened(model)
+    copy.deepcopy(model.scheduler).set_timesteps(2)
+    text = model.encode(["a"])
+    if model.family == "video":
+        return
+    side = 2 ** len(model.unet.config.block_out_channels)
+    shape = 1, model.unet.config.in_channels, side, side
+    blank = torch.zeros(shape, device=model.device, dtype=model.unet.dtype)
+    model.predict(blank, torch.ones(1, device=model.device, dtype=torch.long), text)
+    model.evaluations = 0
+    model.vae.decode(blank.to(model.vae.dtype) / model.vae.config.scaling_factor)
+
+
+def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
+    from diffusers import DiffusionPipeline
+
+    index = DiffusionPipeline.load_config(source)
+    _check_index(index, name)
+    arguments = {"use_safetensors": True, "trust_remote_code": False, "torch_dtype": dtype}
+    if "safety_checker" in index:
+        # The checker blacks pictures out, which would bias every count; runs are never shown unfiltered.
+        arguments |= {"safety_checker": None, "requires_safety_checker": False}
+    if not Path(source).is_dir():
+        source = DiffusionPipeline.download(source, use_safetensors=True, trust_remote_code=False)
+    _check_tokenizers(Path(source), name)
+    pipe = DiffusionPipeline.from_pretrained(source, **arguments)
+    for part, network in pipe.components.items():
+        if isinstance(network, torch.nn.Module):
+            require_loaded(network, Path(source) / part)
+    return pipe
+
+
+def _check_index(index: Mapping[str, Any], name: str) -> None:
+    """Refuse classes from elsewhere: a pair names a module and a class, and loading imports the module."""
+    parts = {part: entry for part, entry in index.items() if isinstance(entry, list | tuple)}
+    for part, entry in parts.items():
+        if part == "_class_name" or not entry or entry[0] not in LIBRARIES:
+            raise EvenhandError(
+                f"model {name!r} wants {part} from {str(entry)[:60]}, and only classes of diffusers and "
+                "transformers are loaded; give a model that needs no code of its own"
+            )
+
+
+def _check_tokenizers(folder: Path, name: str) -> None:
+    """Name the package that some tokenizers of T5 need; the library names another one."""
+    for path in folder.glob("tokenizer*/spiece.model"):
+        if not path.with_name("tokenizer.json").is_file() and find_spec("sentencepiece") is None:
+            raise EvenhandError(
+                f"model {name!r} keeps the words of its {path.parent.name} in {path.name}, which only the "
+                "package sentencepiece reads; pip install sentencepiece"
+            )
+
+
+@contextlib.contextmanager
+def quiet_loaders() -> Iterator[None]:
+    """Silence the loaders' own bars and notices; our progress tells the user what happens."""
+    import diffusers
+    import transformers
+
+    libraries = diffusers.utils.logging, transformers.utils.logging
+    before = [(library.get_verbosity(), library.is_progress_bar_enabled()) for library in libraries]
+    try:
+        for library in libraries:
+            library.disable_progress_bar()
+            library.set_verbosity_error()
+        with warnings.catch_warnings():
+            # diffusers renames an argument whose old name is the only one that all supported releases know.
+            warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
+            yield
+    finally:
+        for library, (level, bars) in zip(libraries, before, strict=True):
+            library.set_verbosity(level)
+            if bars:
+                library.enable_progress_bar()
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and bytes of every file of a model folder."""
+    sha = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
+        # A tokenizer of T5 may come as a `.model` of sentencepiece alone.
+        if path.suffix in (".json", ".model", ".safetensors", ".txt"):
+            sha.update(f"{path.relative_to(folder).as_posix()}\n".encode())
+            with path.open("rb") as file:
+                sha.update(hashlib.file_digest(file, "sha256").digest())
+    return sha.hexdigest()
+
+
+def _weights_digest(pipe: Any) -> str:
+    """SHA-256 over the parameters of a pipeline that came from the hub's cache."""
+    sha = hashlib.sha256()
+    for part, module in sorted(pipe.components.items()):
+        if isinstance(module, torch.nn.Module):
+            for name, value in sorted(module.state_dict().items()):
+                sha.update(f"{part}.{name}\n".encode())
+                sha.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()

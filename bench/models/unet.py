@@ -1,0 +1,350 @@
+"""Loaded text-to-image models, and those of the U-Net families, opened up for sampling and editing."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.text_states import changed_rows, prepare
+from evenhand.methods.base import Cell, Images, Method, TextStates
+from evenhand.methods.shared.sampling_hooks import RowChange, Site
+
+
+class Model(ABC):
+    """A loaded text-to-image model: what all of them have in common.
+
+    Attributes:
+        name: The name it was loaded by.
+        family: ``sd1``, ``sd2``, ``sdxl``, ``video`` or ``transformer``.
+        revision: SHA-256 over the weight files and configs (a hash of the pipeline's content).
+        device: Where the networks run.
+        pipeline: The diffusers pipeline that the networks belong to.
+        denoiser: The network that denoises.
+        evaluations: Pictures that passed through the denoiser outside sampling: the cost of a method's
+            training.
+    """
+
+    def __init__(
+        self, pipe: Any, *, name: str, family: str, denoiser: Any, revision: str, device: str
+    ) -> None:
+        self.name = name
+        self.family = family
+        self.revision = revision
+        self.device = torch.device(device)
+        self.pipeline = pipe
+        self.denoiser = self._frozen(denoiser)
+        self.evaluations = 0
+
+    def _frozen(self, network: Any) -> Any:
+        return network.to(self.device).eval().requires_grad_(False)
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """Native picture width and height in pixels."""
+
+    def check_method(self, method: Method, *, cells: Sequence[Cell]) -> None:
+        """Refuse a method that cannot treat this model or balance these cells.
+
+        Raises:
+            EvenhandError: It cannot.
+        """
+        method.check(family=self.family, cells=cells)
+
+
+class UNetModel(Model):
+    """A Stable-Diffusion-format pipeline, opened up for sampling and editing.
+
+    Its family is ``sd1``, ``sd2``, ``sdxl``, or ``video`` for clips (drawn by :mod:`evenhand.bench.models.video`).
+
+    Attributes:
+        unet: The U-Net.
+        vae: The autoencoder.
+        text_encoders: Pairs of tokenizer and text encoder.
+    """
+
+    def __init__(self, pipe: Any, *, name: str, revision: str, device: str) -> None:
+        family = _family(pipe, name)
+        super().__init__(pipe, name=name, family=family, denoiser=pipe.unet, revision=revision, device=device)
+        self.unet = self.denoiser
+        self.vae = self._frozen(pipe.vae)
+        self.scheduler = pipe.scheduler
+        self.text_encoders = [
+            (getattr(pipe, f"tokenizer{n}"), self._frozen(getattr(pipe, f"text_encoder{n}")))
+            for n in ("", "_2")
+            if getattr(pipe, f"text_encoder{n}", None) is not None
+        ]
+        self._spare: dict[str, Tensor] = {}
+        self._cache: dict[str, tuple[Tensor, Tensor, tuple[int, ...]]] = {}
+        # A tokenizer keeps the padding of its last call, so threads that draw batches must take turns.
+        self._reading = threading.Lock()
+        for _, encoder in self.text_encoders:
+            prepare(encoder)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Native picture width and height in pixels."""
+        scale = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        side = int(self.unet.config.sample_size) * scale
+        return side, side
+
+    def encode(self, texts: Sequence[str]) -> TextStates:
+        """Text states of the prompts; each text is encoded once and kept."""
+        rows = [self._encoded(text) for text in texts]
+        return TextStates(
+            states=torch.stack([states for states, _, _ in rows]),
+            first_eos=torch.tensor([len(ids) - 1 for _, _, ids in rows]),
+            pooled=torch.stack([pooled for _, pooled, _ in rows]) if self.family == "sdxl" else None,
+            texts=tuple(texts),
+            ids=tuple(ids for _, _, ids in rows),
+        )
+
+    def _encoded(self, text: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+        if text not in self._cache:
+            self._cache[text] = self._encode_one(text)
+        return self._cache[text]
+
+    def token_ids(self, text: str) -> list[int]:
+        """Ids of the prompt with begin and end of text, without padding, by the first tokenizer."""
+        with self._reading:
+            return list(self.text_encoders[0][0](text).input_ids)
+
+    # Not in inference mode, whatever the caller's: a method may train on kept states.
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
+    def _encode_one(self, text: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+        states, pooled = self._run([text])
+        return states[0], pooled[0] if self.family == "sdxl" else pooled, tuple(self.token_ids(text))
+
+    def _run(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """States ``(n, length, d)`` and SDXL's pooled vectors ``(n, p)``, empty for the other families."""
+        parts, pooled = [], torch.empty(0)
+        for tokenizer, encoder in self.text_encoders:
+            length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
+            with self._reading:
+                for text in texts:
+                    needed = len(tokenizer(text).input_ids)
+                    if needed > length:
+                        raise EvenhandError(
+                            f"prompt {text[:60]!r} has {needed} tokens, "
+                            f"{self.name} reads {length}; shorten it"
+                        )
+                batch = tokenizer(texts, padding="max_length", max_length=length, return_tensors="pt")
+            # No attention mask: the released pipelines encode the padding too (methods.md 1.1).
+            output = encoder(batch.input_ids.to(self.device), output_hidden_states=self.family == "sdxl")
+            if self.family == "sdxl":
+                parts.append(output.hidden_states[-2])
+                pooled = output[0]
+            else:
+                parts.append(output.last_hidden_state)
+        return torch.cat(parts, dim=-1), pooled
+
+    def encode_anew(self, texts: Sequence[str], change: RowChange | None = None) -> TextStates:
+        """As :meth:`encode`, but encoded together, with gradients, and not kept.
+
+        Args:
+            texts: Prompts.
+            change: Makes the text encoder's input rows ``(n, length, d)``, token plus position embedding,
+                from those of the prompts and the places ``(n,)`` of their first end-of-text tokens.
+
+        Raises:
+            EvenhandError: A prompt is too long, or rows are changed of a model with two text encoders.
+        """
+        if change is not None and len(self.text_encoders) > 1:
+            raise EvenhandError(
+                f"{self.name} has two text encoders, whose input rows cannot be changed together; "
+                "choose a Stable Diffusion 1.x or 2.x model"
+            )
+        ids = tuple(tuple(self.token_ids(text)) for text in texts)
+        first_eos = torch.tensor([len(row) - 1 for row in ids])
+        rows = None if change is None else lambda embedded: change(embedded, first_eos.to(embedded.device))
+        with changed_rows(rows):
+            states, pooled = self._run(list(texts))
+        return TextStates(
+            states=states,
+            first_eos=first_eos,
+            pooled=pooled if self.family == "sdxl" else None,
+            texts=tuple(texts),
+            ids=ids,
+        )
+
+    def cross_attention(self) -> dict[str, Tensor]:
+        """Current K and V projections of every ``attn2``: parameter name to an ``(m, d)`` copy."""
+        # A video model's temporal layers have an `attn2` too, which attends to frames and not to the text.
+        return {
+            f"unet.{name}.to_{letter}.weight": getattr(module, f"to_{letter}").weight.detach().clone()
+            for name, module in self.unet.named_modules()
+            if name.endswith("attn2") and module.is_cross_attention
+            for letter in "kv"
+        }
+
+    @property
+    def alphas_cumprod(self) -> Tensor:
+        """The noise schedule: share of signal left at every training timestep, ``(T,)``."""
+        alphas: Tensor = self.scheduler.alphas_cumprod.to(self.device)
+        return alphas
+
+    @torch.no_grad()
+    def latents(self, images: Images) -> Tensor:
+        """Scaled latents ``(n, c, h, w)`` of pictures: the mean of the autoencoder's posterior."""
+        pixels = torch.from_numpy(images).to(self.device, self.vae.dtype).permute(0, 3, 1, 2)
+        encoded = self.vae.encode(pixels / 127.5 - 1).latent_dist.mean
+        scaled: Tensor = encoded * self.vae.config.scaling_factor
+        return scaled
+
+    def predict(self, latents: Tensor, timesteps: Tensor, text: TextStates) -> Tensor:
+        """The U-Net's noise prediction ``(n, c, h, w)``, with gradients; every row is counted.
+
+        Args:
+            latents: Noised latents ``(n, c, h, w)``.
+            timesteps: Training timesteps ``(n,)``.
+            text: Text states of ``n`` prompts.
+        """
+        self.evaluations += len(latents)
+        scale = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        extra = self.conditioning(text, height=latents.shape[2] * scale, width=latents.shape[3] * scale)
+        states = text.states.to(self.unet.dtype)
+        output: Tensor = self.unet(
+            latents, timesteps, encoder_hidden_states=states, added_cond_kwargs=extra
+        ).sample
+        if self.scheduler.config.prediction_type != "v_prediction":
+            return output
+        signal = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1).to(latents.dtype)
+        return signal.sqrt() * output + (1 - signal).sqrt() * latents
+
+    def conditioning(self, text: TextStates, *, height: int, width: int) -> dict[str, Tensor]:
+        """SDXL's pooled text and picture size; empty for the other families."""
+        if text.pooled is None:
+            return {}
+        ids = torch.tensor([[height, width, 0, 0, height, width]], device=self.device)
+        return {
+            "text_embeds": text.pooled,
+            "time_ids": ids.expand(len(text.pooled), -1).to(text.pooled.dtype),
+        }
+
+    @contextlib.contextmanager
+    def features(self, sites: Sequence[str], function: Callable[[Site, Tensor], Tensor]) -> Iterator[None]:
+        """Within the context the outputs of the named U-Net modules pass through ``function``.
+
+        Of a module that returns a tuple, its first member passes.
+
+        Raises:
+            EvenhandError: The U-Net has no module of that name.
+        """
+        modules = dict(self.unet.named_modules())
+        handles = []
+        try:
+            for name in sites:
+                if name not in modules:
+                    raise EvenhandError(f"intervention acts on module {name!r}, which {self.name} lacks")
+                hook = partial(_through, name, function)
+                handles.append(modules[name].register_forward_hook(hook, with_kwargs=True))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextlib.contextmanager
+    def edited(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
+        """Copy ``weights`` into the model in place; restore the old values bit for bit on leaving.
+
+        Args:
+            weights: ``unet.NAME`` or ``text_encoder.NAME`` (``text_encoder_2.NAME``) to new value.
+
+        Raises:
+            EvenhandError: A name is not a parameter of the model, or a shape differs.
+        """
+        parameters = self._parameters() if weights else {}
+        for name, value in weights.items():
+            if name not in parameters or parameters[name].shape != value.shape:
+                raise EvenhandError(
+                    f"intervention edits {name} {tuple(value.shape)}, which {self.name} lacks"
+                )
+        edited = {name: parameters[name] for name in weights}
+        kept = {name: self._buffer(name, value) for name, value in edited.items()}
+        _copy(edited, kept)
+        cache = self._cache
+        try:
+            _copy(weights, edited)
+            if any(name.startswith("text_encoder") for name in weights):
+                self._cache = {}
+            yield
+        finally:
+            _copy(kept, edited)
+            self._cache = cache
+            self._spare.update(kept)
+
+    @torch.inference_mode(mode=False)
+    def _buffer(self, name: str, value: Tensor) -> Tensor:
+        """Room for a value, used again: fresh memory would take longer than the copy."""
+        return self._spare.pop(name) if name in self._spare else torch.empty_like(value)
+
+    def _parameters(self) -> dict[str, Tensor]:
+        encoders = [encoder for _, encoder in self.text_encoders]
+        networks = dict(zip(("unet", "text_encoder", "text_encoder_2"), [self.unet, *encoders], strict=False))
+        return {
+            f"{part}.{name}": value
+            for part, network in networks.items()
+            for name, value in network.named_parameters()
+        }
+
+
+def _through(
+    name: str,
+    function: Callable[[Site, Tensor], Tensor],
+    module: torch.nn.Module,
+    inputs: tuple[Any, ...],
+    keywords: dict[str, Any],
+    output: Any,
+) -> Any:
+    """A forward hook that replaces the output, or the first member of an output tuple."""
+    site = Site(name=name, module=module, inputs=inputs, keywords=keywords)
+    if isinstance(output, Tensor):
+        return function(site, output)
+    return (function(site, output[0]), *output[1:])
+
+
+@torch.no_grad()
+def _copy(values: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> None:
+    for name, place in into.items():
+        place.copy_(values[name])
+
+
+def _family(pipe: Any, name: str) -> Literal["sd1", "sd2", "sdxl", "video"]:
+    if type(getattr(pipe, "unet", None)).__name__ == "UNet3DConditionModel":
+        return "video"
+    if hasattr(pipe, "unet") and hasattr(pipe, "text_encoder_2"):
+        return "sdxl"
+    if hasattr(pipe, "unet") and hasattr(pipe, "text_encoder"):
+        return "sd2" if pipe.unet.config.cross_attention_dim == 1024 else "sd1"
+    raise unknown_pipeline(pipe, name)
+
+
+def unknown_pipeline(pipe: Any, name: str) -> EvenhandError:
+    """The refusal of a pipeline that Evenhand cannot draw with."""
+    return EvenhandError(
+        f"model {name!r} is a {type(pipe).__name__}; use a Stable Diffusion 1.x, 2.x, SDXL or text-to-video "
+        "pipeline, or one with a transformer that draws pictures of texts"
+    )
+
+
+def opened(model: Model) -> UNetModel:
+    """The model as one that is opened up.
+
+    Raises:
+        EvenhandError: It is drawn whole, by :mod:`evenhand.bench.models.whole_pipeline`.
+    """
+    if isinstance(model, UNetModel):
+        return model
+    raise EvenhandError(
+        f"model {model.name!r} ({model.family}) is drawn whole by its own pipeline and cannot be opened up; "
+        "use a Stable Diffusion 1.x, 2.x or SDXL model"
+    )

@@ -1,0 +1,225 @@
+"""The list that says what pictures made elsewhere were asked to show: one CSV row per picture."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.parsing.strict_csv import CsvFile, show
+from evenhand.bench.prompts.prompt_set import Prompt, format_cell, make_prompt
+from evenhand.bench.storage.result import PromptSetCard
+
+REQUIRED = ("file", "prompt", "concept")
+OPTIONAL = ("template", "kind", "cell", "seed", "model")
+"""Columns of the list, in any order; see docs/audit-pictures.md."""
+
+EMPTY = ("template", "kind", "cell")
+"""Columns that a row may leave empty."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One picture of the list.
+
+    Attributes:
+        file: Its path within the folder, with ``/`` between folders.
+        model: What made it.
+        prompt: What it was asked to show.
+        seed: Seed of its noise, if the list gives seeds.
+        seed_index: 0, 1, … within its model and prompt; by seed, or else as listed.
+    """
+
+    file: str
+    model: str
+    prompt: Prompt
+    seed: int | None
+    seed_index: int = 0
+
+
+@dataclass(frozen=True)
+class PictureList:
+    """A list that was read and checked.
+
+    Attributes:
+        card: Name, version and digest of the list, and the number of different prompts.
+        rows: The pictures, in the order of the file.
+    """
+
+    card: PromptSetCard
+    rows: tuple[Listed, ...]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What made the pictures, in order."""
+        return tuple(dict.fromkeys(row.model for row in self.rows))
+
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        """Concepts of the neutral prompts, in order."""
+        return tuple(dict.fromkeys(r.prompt.concept for r in self.rows if r.prompt.kind == "neutral"))
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether the list gives the seeds of the noise."""
+        return all(row.seed is not None for row in self.rows)
+
+    def table(self) -> pd.DataFrame:
+        """The picture table's columns that the list knows, and ``file``."""
+        return pd.DataFrame(
+            {
+                "file": row.file,
+                "method": row.model,
+                "prompt_id": row.prompt.id,
+                "prompt": row.prompt.text,
+                "text": row.prompt.text,
+                "concept": row.prompt.concept,
+                "template": row.prompt.template,
+                "kind": row.prompt.kind,
+                "cell": format_cell(row.prompt.cell),
+                "seed_index": row.seed_index,
+                **({} if row.seed is None else {"seed": row.seed}),
+            }
+            for row in self.rows
+        )
+
+
+def read_list(path: Path, *, taxonomy: Mapping[str, Sequence[str]], model: str) -> PictureList:
+    """The pictures that the CSV at ``path`` lists.
+
+    Args:
+        path: The CSV.
+        taxonomy: Attribute to its groups: what a cell may name.
+        model: What made the pictures, where the list has no column ``model``.
+
+    Raises:
+        EvenhandError: The file breaks the format, lists a file or a picture twice, describes one prompt in
+            two ways, or gives the models different prompts.
+    """
+    file = CsvFile("picture list", path)
+    rows: list[Listed] = []
+    seen = _Seen()
+    for line, fields in file.rows(required=REQUIRED, optional=OPTIONAL, empty=EMPTY):
+        try:
+            row = _listed(fields, name=path.stem, taxonomy=taxonomy, model=model)
+            seen.add(row, line)
+        except ValueError as fault:
+            raise file.fault(line, str(fault)) from fault
+        rows.append(row)
+    numbered = _numbered(rows)
+    _check_models(numbered, path)
+    digest = _digest(numbered)
+    prompts = len({row.prompt.id for row in rows})
+    card = PromptSetCard(name=path.stem, version=digest[:12], digest=digest, prompts=prompts)
+    return PictureList(card, numbered)
+
+
+class _Seen:
+    """The rows read so far, for what must not stand in a list twice."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, int] = {}
+        self._prompts: dict[str, tuple[Prompt, int]] = {}
+        self._pictures: dict[tuple[str, str, int], int] = {}
+
+    def add(self, row: Listed, line: int) -> None:
+        """Take a row in; a ``ValueError`` says with which earlier line it is at odds."""
+        first = self._files.setdefault(row.file, line)
+        if first != line:
+            raise ValueError(f"file {show(row.file)} is already on line {first}; keep one of the two")
+        prompt, first = self._prompts.setdefault(row.prompt.id, (row.prompt, line))
+        if _description(prompt) != _description(row.prompt):
+            raise ValueError(
+                f"prompt {show(row.prompt.text)} has another concept, template, kind or cell than on line "
+                f"{first}; describe it alike"
+            )
+        if row.seed is None:
+            return
+        first = self._pictures.setdefault((row.model, row.prompt.id, row.seed), line)
+        if first != line:
+            raise ValueError(
+                f"model {show(row.model)} has this prompt with seed {row.seed} on line {first} already; "
+                "keep one of the two"
+            )
+
+
+def _description(prompt: Prompt) -> tuple[object, ...]:
+    return prompt.concept, prompt.template, prompt.kind, prompt.cell
+
+
+def _listed(
+    fields: Mapping[str, str], *, name: str, taxonomy: Mapping[str, Sequence[str]], model: str
+) -> Listed:
+    """One row; a ``ValueError`` says what is wrong with it and what to do."""
+    prompt = make_prompt(
+        fields["prompt"],
+        name=name,
+        concept=fields["concept"],
+        template=fields.get("template", ""),
+        kind=fields.get("kind") or "neutral",
+        cell=fields.get("cell", ""),
+    )
+    for attribute, group in prompt.cell.items():
+        if attribute not in taxonomy:
+            raise ValueError(str(unknown("attribute", attribute, taxonomy)))
+        if group not in taxonomy[attribute]:
+            raise ValueError(str(unknown(f"group of {attribute}", group, taxonomy[attribute])))
+    seed = _seed(fields["seed"]) if "seed" in fields else None
+    return Listed(_file(fields["file"]), fields.get("model", model), prompt, seed)
+
+
+def _file(text: str) -> str:
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or "\\" in text:
+        raise ValueError(f"file {show(text)} must lie in the folder; write its path from there, with '/'")
+    return str(path)
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**63):
+        raise ValueError(f"seed {show(text)} is no whole number from 0 to below 2^63; mend it")
+    return int(text)
+
+
+def _numbered(rows: Sequence[Listed]) -> tuple[Listed, ...]:
+    """The rows with their seed indices."""
+    groups: dict[tuple[str, str], list[Listed]] = defaultdict(list)
+    for row in rows:
+        groups[row.model, row.prompt.id].append(row)
+    places: dict[str, int] = {}
+    for group in groups.values():
+        ordered = sorted(group, key=lambda row: -1 if row.seed is None else row.seed)
+        places |= {row.file: place for place, row in enumerate(ordered)}
+    return tuple(replace(row, seed_index=places[row.file]) for row in rows)
+
+
+def _check_models(rows: Sequence[Listed], path: Path) -> None:
+    """Models are compared prompt by prompt, so all must have the same."""
+    slots: dict[str, set[tuple[str, int]]] = {}
+    for row in rows:
+        place = row.seed_index if row.seed is None else row.seed
+        slots.setdefault(row.model, set()).add((row.prompt.text, place))
+    first, *others = slots
+    for other in others:
+        if odd := sorted(slots[first] ^ slots[other]):
+            text, place = odd[0]
+            has, lacks = (first, other) if odd[0] in slots[first] else (other, first)
+            seed = f"picture {place + 1}" if rows[0].seed is None else f"seed {place}"
+            raise EvenhandError(
+                f"picture list {path}: model {has!r} has {seed} of prompt {show(text)} and {lacks!r} does "
+                "not; give all models the same prompts, or audit each by a list of its own"
+            )
+
+
+def _digest(rows: Sequence[Listed]) -> str:
+    parts = [
+        [r.file, r.model, r.prompt.text, *_description(r.prompt)[:3], format_cell(r.prompt.cell), r.seed]
+        for r in rows
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Scripts that write the CSVs of the bundled prompt sets."""

@@ -1,0 +1,352 @@
+"""Prompt sets: versioned, hashed lists of prompts, with a name or read from a user's CSV.
+
+A set is fixed: its digest covers its name, its version and every row, so two results on equal digests
+were made from the same prompts. A set with a name is ``<name>.csv`` beside its datasheet ``<name>.toml``, in
+``prompts/`` or in a package that registers the datasheet's path in ``evenhand.prompts``; a user's set is one
+CSV with the columns of ``COLUMNS``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, field_validator
+
+from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.parsing.strict_csv import CsvFile, check_field, check_width, show
+from evenhand.bench.registry.entry_points import PROMPTS
+from evenhand.bench.suites.suite import PromptUse, Spec
+
+FOLDER = Path(__file__).with_name("bundled")
+"""Folder of the bundled sets."""
+
+COLUMNS = ("prompt", "concept", "template", "kind", "cell")
+"""Header of a prompt CSV."""
+
+SEEDS = "seeds"
+"""Column after these in a set that lists the seeds of its prompts, as ``4442`` or ``4442;4848``."""
+
+KINDS = ("neutral", "explicit", "over_correction", "unrelated", "person")
+"""What a prompt is for. ``explicit`` prompts name their cell, ``over_correction`` prompts have one where
+the subject implies it; ``neutral``, ``unrelated`` (no person) and ``person`` (no occupation) have none."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One text given to a model.
+
+    Attributes:
+        id: Hash of the set's name and the text, 16 hexadecimal digits.
+        text: The exact string.
+        concept: What is to be depicted: an occupation, an object, a character.
+        template: Short name of the wording around the concept.
+        kind: One of ``KINDS``.
+        cell: Attribute to the group that the prompt asks for, or that its subject implies.
+        seeds: Seeds of the noise that were published with the prompt, each below 2^63; as a rule none.
+    """
+
+    id: str
+    text: str
+    concept: str
+    template: str
+    kind: str
+    cell: dict[str, str] = field(hash=False)
+    seeds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """A fixed list of prompts.
+
+    Attributes:
+        name: Registered name, or the stem of the user's file.
+        version: The datasheet's version; for a user's file, a hash of its rows.
+        title: One line.
+        description: What the set is for.
+        source: Where the prompts come from.
+        licence: Licence of the texts; empty where the file does not say.
+        prompts: The prompts in file order.
+        digest: SHA-256 over name, version and all rows.
+    """
+
+    name: str
+    version: str
+    title: str
+    description: str
+    source: str
+    licence: str
+    prompts: tuple[Prompt, ...] = field(repr=False)
+    digest: str
+
+
+class Datasheet(Spec):
+    """The card of a set with a name, after Gebru et al., "Datasheets for Datasets" (2021)."""
+
+    name: str
+    version: str
+    title: str
+    description: str
+    motivation: str
+    composition: str
+    source: str
+    licence: str
+    limits: str
+
+    @field_validator("*")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if not value.strip() or "\n" in value:
+            raise ValueError("must be one line of text")
+        return value
+
+
+def list_prompt_sets() -> list[str]:
+    """Names of the bundled sets and of those that other packages register, sorted.
+
+    Raises:
+        EvenhandError: A package registers the name of a bundled set.
+    """
+    bundled = {path.stem for path in FOLDER.glob("*.toml")}
+    registered = PROMPTS.entries()
+    for name in sorted(bundled & set(registered)):
+        raise EvenhandError(
+            f"prompt set {name!r} is registered as {registered[name].value}, but a bundled set has this "
+            "name; rename the package's set"
+        )
+    return sorted(bundled | set(registered))
+
+
+def load_prompt_set(name_or_path: str | Path) -> PromptSet:
+    """The set of that name, or the set in the user's CSV at that path.
+
+    A string is a path if it ends in ``.csv`` or contains a slash.
+
+    Raises:
+        EvenhandError: Unknown name (the nearest is suggested), or a file that cannot be read or breaks
+            the format; the message names the file, the line and the remedy.
+    """
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name.endswith(".csv") or "/" in name:
+        return _load_file(Path(name_or_path))
+    sheet = load_datasheet(name)
+    _, rows = _read_csv(_sheet_path(name).with_suffix(".csv"), name=name)
+    return PromptSet(
+        name=name,
+        version=sheet.version,
+        title=sheet.title,
+        description=sheet.description,
+        source=sheet.source,
+        licence=sheet.licence,
+        prompts=rows,
+        digest=_digest(name, sheet.version, rows),
+    )
+
+
+def load_datasheet(name: str) -> Datasheet:
+    """The datasheet of a set with a name.
+
+    Raises:
+        EvenhandError: Unknown name, or a datasheet with a wrong value.
+    """
+    if name not in list_prompt_sets():
+        raise unknown("prompt set", name, list_prompt_sets())
+    path = _sheet_path(name)
+    try:
+        sheet = Datasheet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise EvenhandError(f"datasheet {path} cannot be read: {fault}; reinstall its package") from fault
+    except ValidationError as fault:
+        error = fault.errors()[0]
+        place = ".".join(str(part) for part in error["loc"])
+        raise EvenhandError(f"datasheet {path}: {place}: {error['msg']}") from fault
+    if sheet.name != name:
+        raise EvenhandError(f"datasheet {path}: name is {sheet.name!r}; it must be the file's own, {name!r}")
+    return sheet
+
+
+def _sheet_path(name: str) -> Path:
+    bundled = FOLDER / f"{name}.toml"
+    return bundled if bundled.is_file() else Path(str(PROMPTS.get(name)))
+
+
+def select(prompt_set: PromptSet, use: PromptUse) -> tuple[Prompt, ...]:
+    """The prompts that a suite draws from a set, in file order.
+
+    The filters ``kinds``, ``concepts``, ``templates`` and ``asks`` hold together; empty ones keep everything,
+    and ``asks`` keeps what names no group. ``limit`` then takes evenly spaced prompts, the first included:
+    row ``i * n // limit`` for each ``i``.
+
+    Raises:
+        EvenhandError: A filter names a value that the set does not have, or nothing is left.
+    """
+    chosen = prompt_set.prompts
+    filters = {"kind": use.kinds, "concept": use.concepts, "template": use.templates}
+    for column, wanted in filters.items():
+        known = {getattr(prompt, column) for prompt in prompt_set.prompts}
+        for value in wanted:
+            if value not in known:
+                raise unknown(f"{column} of prompt set {prompt_set.name}", value, known)
+        chosen = tuple(prompt for prompt in chosen if not wanted or getattr(prompt, column) in wanted)
+    asked = {attribute for prompt in prompt_set.prompts for attribute in prompt.cell}
+    for attribute in use.asks:
+        if attribute not in asked:
+            raise unknown(f"attribute in the cells of prompt set {prompt_set.name}", attribute, asked)
+    chosen = tuple(prompt for prompt in chosen if not prompt.cell or set(use.asks) <= set(prompt.cell))
+    if not chosen:
+        filters["ask"] = use.asks
+        stated = ", ".join(f"{column}s {list(wanted)}" for column, wanted in filters.items() if wanted)
+        raise EvenhandError(
+            f"prompt set {prompt_set.name} has no prompt with {stated} together; drop one filter"
+        )
+    count = len(chosen)
+    limit = min(use.limit or count, count)
+    return tuple(chosen[i * count // limit] for i in range(limit))
+
+
+def format_cell(cell: Mapping[str, str]) -> str:
+    """The cell as in the CSV: ``"gender=woman;tone=dark"``."""
+    return ";".join(f"{attribute}={group}" for attribute, group in cell.items())
+
+
+def parse_cell(text: str) -> dict[str, str]:
+    """The reverse of :func:`format_cell`; the empty text is the empty cell.
+
+    Raises:
+        ValueError: The text is not of that form, or names an attribute twice.
+    """
+    cell: dict[str, str] = {}
+    for part in text.split(";") if text else []:
+        # A group may be several words ("East Asian"); "*" joins the groups of a cell's name.
+        match = re.fullmatch(r"([a-z][a-z0-9_]*)=([^\s=*]+(?: [^\s=*]+)*)", part)
+        if match is None:
+            raise ValueError(
+                f"cell {show(text)} cannot be read; write attribute=group, with ';' between several"
+            )
+        if match[1] in cell:
+            raise ValueError(f"cell {show(text)} names attribute {match[1]!r} twice; keep one")
+        cell[match[1]] = match[2]
+    return cell
+
+
+def format_seeds(seeds: Sequence[int]) -> str:
+    """The seeds as in the CSV: ``"4442;4848"``."""
+    return ";".join(map(str, seeds))
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """The reverse of :func:`format_seeds`; the empty text lists none.
+
+    Raises:
+        ValueError: The text is not of that form, a seed is too large, or stands there twice.
+    """
+    parts = text.split(";") if text else []
+    if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
+        raise ValueError(f"seeds {show(text)} cannot be read; write whole numbers with ';' between several")
+    seeds = tuple(map(int, parts))
+    if any(seed >= 2**63 for seed in seeds):
+        raise ValueError(f"seeds {show(text)} has a number too large; keep below 2^63")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds {show(text)} lists a seed twice; keep one")
+    return seeds
+
+
+def _load_file(path: Path) -> PromptSet:
+    name = path.stem
+    comment, rows = _read_csv(path, name=name)
+    version = _digest(name, "", rows)[:12]
+    return PromptSet(
+        name=name,
+        version=version,
+        title=name,
+        description=f"Prompts of the file {path.name}.",
+        source=comment or path.name,
+        licence="",
+        prompts=rows,
+        digest=_digest(name, version, rows),
+    )
+
+
+def _digest(name: str, version: str, prompts: Sequence[Prompt]) -> str:
+    # Seeds enter only where there are any: most sets have none, and the digests of those are published.
+    rows = [
+        [p.text, p.concept, p.template, p.kind, sorted(p.cell.items()), *([p.seeds] if p.seeds else [])]
+        for p in prompts
+    ]
+    return _sha256([name, version, rows])
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, separators=(",", ":")).encode()).hexdigest()
+
+
+def _read_csv(path: Path, *, name: str) -> tuple[str, tuple[Prompt, ...]]:
+    """The leading comment without its ``#``, empty if there is none, and the prompts of a CSV."""
+    file = CsvFile("prompt file", path)
+    text = file.text()
+    comment = ""
+    lines = 0
+    if text.startswith("#"):
+        comment, _, text = text.partition("\n")
+        lines = 1
+    records = file.records(text, lines_before=lines)
+    _, header = next(records, (0, []))
+    if tuple(header) not in (COLUMNS, (*COLUMNS, SEEDS)):
+        found = show(",".join(header)) if header else "missing"
+        wanted = f"{','.join(COLUMNS)}, with {SEEDS} after them where prompts list their seeds"
+        raise file.fault(lines + 1, f"the header is {found}; it must be {wanted}")
+    prompts: dict[str, Prompt] = {}
+    line_of: dict[str, int] = {}
+    for line, fields in records:
+        try:
+            prompt = _parse_row(fields, columns=header, name=name)
+        except ValueError as fault:
+            raise file.fault(line, str(fault)) from fault
+        if prompt.id in prompts:
+            first = line_of[prompt.id]
+            raise file.fault(
+                line, f"prompt {show(prompt.text)} is already on line {first}; remove one of the two"
+            )
+        prompts[prompt.id] = prompt
+        line_of[prompt.id] = line
+    if not prompts:
+        raise file.fault(lines + 2, "no prompt follows the header; add one prompt a line")
+    return comment.lstrip("#").strip(), tuple(prompts.values())
+
+
+def _parse_row(fields: list[str], *, columns: Sequence[str], name: str) -> Prompt:
+    """The prompt of one row; a ``ValueError`` says what is wrong with it and what to do."""
+    check_width(fields, columns)
+    for column, value in zip(columns, fields, strict=True):
+        check_field(column, value, empty=("cell", SEEDS))
+    text, concept, template, kind, cell, *listed = fields
+    prompt = make_prompt(text, name=name, concept=concept, template=template, kind=kind, cell=cell)
+    return replace(prompt, seeds=parse_seeds(listed[0])) if listed else prompt
+
+
+def make_prompt(text: str, *, name: str, concept: str, template: str, kind: str, cell: str) -> Prompt:
+    """The prompt with these fields, its cell as in the CSV, as one of the set ``name``.
+
+    Raises:
+        ValueError: The kind is unknown, or the cell cannot be read or does not go with the kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(str(unknown("kind", kind[:40], KINDS)))
+    groups = parse_cell(cell)
+    if kind == "explicit" and not groups:
+        raise ValueError(
+            "the cell of an explicit prompt is empty; write the groups it names, as in gender=woman"
+        )
+    if groups and kind not in ("explicit", "over_correction"):
+        raise ValueError(
+            f"a prompt of kind {kind!r} has cell {show(cell)}; leave it empty, or make the kind explicit"
+        )
+    return Prompt(
+        id=_sha256([name, text])[:16], text=text, concept=concept, template=template, kind=kind, cell=groups
+    )

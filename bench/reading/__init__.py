@@ -1,1 +1,0 @@
-"""Reading what strangers wrote: strictly, within bounds, and refused with the reason."""

@@ -1,0 +1,197 @@
+"""What there is: the cards of all methods, judges, metrics, suites, prompt sets and models."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from evenhand.bench.errors import unknown
+from evenhand.bench.registry.entry_points import JUDGES, METHODS, METRICS, SUITES, Registry
+
+Card = dict[str, Any]
+
+_ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All things of one kind.
+
+    Attributes:
+        kind: The kind, in the singular.
+        names: Names of what is there; loads nothing.
+        card: The card of one name.
+        columns: Fields of the card that a listing shows.
+    """
+
+    kind: str
+    names: Callable[[], Sequence[str]]
+    card: Callable[[str], Card]
+    columns: tuple[str, ...]
+
+
+def shelf(plural: str) -> Shelf:
+    """The shelf called ``methods``, ``judges``, ``metrics``, ``suites``, ``prompts`` or ``models``.
+
+    Raises:
+        EvenhandError: There is no such shelf (the nearest is suggested).
+    """
+    if plural not in SHELVES:
+        raise unknown("list", plural, SHELVES)
+    return SHELVES[plural]
+
+
+def cards(plural: str) -> list[Card]:
+    """The cards of one shelf, sorted by name."""
+    here = shelf(plural)
+    return [here.card(name) for name in here.names()]
+
+
+def find(name: str) -> list[Card]:
+    """The cards of everything called ``name``, on whatever shelf; a name may be on several.
+
+    Raises:
+        EvenhandError: Nothing has this name (the nearest is suggested).
+    """
+    places = {plural: here.names() for plural, here in SHELVES.items()}
+    found = [SHELVES[plural].card(name) for plural, names in places.items() if name in names]
+    if not found:
+        raise unknown("name", name, {known for names in places.values() for known in names})
+    return found
+
+
+def _method(name: str) -> Card:
+    from evenhand.bench.registry.method_spec import method_class
+
+    cls = method_class(name)
+    return {
+        "kind": "method",
+        "name": name,
+        **cls.info.model_dump(mode="json", exclude={"name"}),
+        "parameters": _parameters(cls),
+        **_origin(METHODS, name),
+    }
+
+
+def _parameters(cls: type[BaseModel]) -> list[Card]:
+    schema = cls.model_json_schema()["properties"]
+    meanings = _attribute_docs(cls)
+    return [
+        {
+            "name": name,
+            "default": "required" if field.is_required() else schema[name].get("default"),
+            "meaning": field.description or meanings.get(name, ""),
+        }
+        for name, field in cls.model_fields.items()
+    ]
+
+
+def _attribute_docs(cls: type[object]) -> dict[str, str]:
+    """What the "Attributes:" sections of the class and its bases say, by attribute."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        _, _, section = inspect.cleandoc(base.__doc__ or "").partition("\nAttributes:\n")
+        for name, text in _ATTRIBUTE.findall(section):
+            found[name] = " ".join(text.replace("``", "").split())
+    return found
+
+
+def _judge(name: str) -> Card:
+    from evenhand.bench.registry.judge_spec import judge_recipe, load_judge
+
+    recipe = judge_recipe(name)
+    if recipe is not None:
+        card = {**recipe.card.model_dump(mode="json"), "parameters": _parameters(recipe)}
+    else:
+        info = load_judge(name).info
+        card = {**info.model_dump(mode="json", exclude={"name"}), "attributes": list(info.taxonomies)}
+    return {"kind": "judge", "name": name, **card, **_origin(JUDGES, name)}
+
+
+def _metric(name: str) -> Card:
+    metric = METRICS.get(name)
+    fields = ("title", "better", "formula", "cannot_tell", "source", "unit", "kinds")
+    return {
+        "kind": "metric",
+        "name": name,
+        **{field: getattr(metric, field) for field in fields},
+        "range": f"{metric.low:g} to {metric.high:g}",
+        **_origin(METRICS, name),
+    }
+
+
+def _suite(name: str) -> Card:
+    from evenhand.bench.suites.suite import load_suite
+
+    suite = load_suite(name)
+    return {
+        "kind": "suite",
+        **suite.model_dump(mode="json"),
+        "digest": suite.digest(),
+        **_origin(SUITES, name),
+    }
+
+
+def _prompt_set(name: str) -> Card:
+    from evenhand.bench.prompts.prompt_set import load_datasheet, load_prompt_set
+
+    prompts = load_prompt_set(name)
+    kinds = list(dict.fromkeys(prompt.kind for prompt in prompts.prompts))
+    return {
+        "kind": "prompt set",
+        **load_datasheet(name).model_dump(mode="json"),
+        "prompts": len(prompts.prompts),
+        "concepts": len({prompt.concept for prompt in prompts.prompts}),
+        "templates": sorted({prompt.template for prompt in prompts.prompts}),
+        "kinds": {kind: sum(prompt.kind == kind for prompt in prompts.prompts) for kind in kinds},
+        "digest": prompts.digest,
+    }
+
+
+def _models() -> list[str]:
+    from evenhand.bench.models.loading import list_models
+
+    return list_models()
+
+
+def _model(name: str) -> Card:
+    from evenhand.bench.models.loading import load_model
+
+    model = load_model(name)
+    width, height = model.size
+    return {
+        "kind": "model",
+        "name": name,
+        "family": model.family,
+        "revision": model.revision,
+        "width": width,
+        "height": height,
+        "parameters": sum(value.numel() for value in model.denoiser.parameters()),
+    }
+
+
+def _prompt_sets() -> list[str]:
+    from evenhand.bench.prompts.prompt_set import list_prompt_sets
+
+    return list_prompt_sets()
+
+
+def _origin(registry: Registry, name: str) -> Card:
+    entry = registry.entries()[name]
+    package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
+    return {"package": package, "entry_point": entry.value}
+
+
+SHELVES = {
+    "methods": Shelf("method", METHODS.names, _method, ("name", "family", "title", "package")),
+    "judges": Shelf("judge", JUDGES.names, _judge, ("name", "family", "attributes", "title", "package")),
+    "metrics": Shelf("metric", METRICS.names, _metric, ("name", "title", "better", "kinds", "package")),
+    "suites": Shelf("suite", SUITES.names, _suite, ("name", "version", "title", "package")),
+    "prompts": Shelf("prompt set", _prompt_sets, _prompt_set, ("name", "version", "prompts", "title")),
+    "models": Shelf("model", _models, _model, ("name", "family", "width", "height", "parameters")),
+}

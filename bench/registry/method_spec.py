@@ -1,0 +1,116 @@
+"""Methods by text: ``NAME`` or ``NAME:parameter=value,…`` becomes a method with checked parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.registry import spec_text
+from evenhand.bench.registry.entry_points import METHODS
+
+if TYPE_CHECKING:
+    from evenhand.bench.suites.suite import Suite
+    from evenhand.methods.base import Method
+
+
+@dataclass(frozen=True)
+class MethodUse:
+    """A method as it takes part in a run.
+
+    Attributes:
+        label: Name of its row: the method's name and, sorted, the parameters given.
+        method: The method with every parameter resolved.
+    """
+
+    label: str
+    method: Method
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self.method.info.name
+
+    @property
+    def version(self) -> str:
+        """The method's version."""
+        return self.method.info.version
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter resolved."""
+        return self.method.model_dump(mode="json")
+
+    @property
+    def strength(self) -> str | None:
+        """The parameter that leaves the model as it is when it is zero."""
+        return self.method.strength
+
+
+def parse_method(method: str | Method, *, suite: Suite) -> MethodUse:
+    """The method as it takes part in a run: the suite's parameters, overridden by those given.
+
+    Args:
+        method: ``"mist"`` or ``"mist:step=0.3,rounds=5"``. Values are TOML values; what is not TOML is
+            taken as a string. Or a registered method, of which the parameters count that were set.
+        suite: Its ``[methods.NAME]`` table gives the method's parameters on this suite.
+
+    Raises:
+        EvenhandError: Unknown method or parameter, here or in the suite (the nearest is suggested), or a
+            wrong value.
+    """
+    known = METHODS.names()
+    for table in suite.methods:
+        if table not in known:
+            raise unknown("method in the suite's [methods] table:", table, known)
+    name, given = _named(method)
+    built = _build(name, {**suite.methods.get(name, {}), **given})
+    return MethodUse(label=spec_text.label(name, given), method=built)
+
+
+def _named(method: str | Method) -> tuple[str, dict[str, Any]]:
+    """The name of a method and the parameters given."""
+    if isinstance(method, str):
+        return spec_text.split(method, kind="method")
+    name = method.info.name
+    if type(method) is not method_class(name):
+        raise EvenhandError(
+            f"method {name!r} is registered as another class than {type(method).__qualname__}; "
+            "register yours under a name of its own"
+        )
+    return name, method.model_dump(mode="json", exclude_unset=True)
+
+
+def load_method(text: str) -> Method:
+    """The method that ``text`` names (as on the command line), without any suite's parameters.
+
+    >>> load_method("base").info.name
+    'base'
+
+    Raises:
+        EvenhandError: As :func:`parse_method`.
+    """
+    return _build(*spec_text.split(text, kind="method"))
+
+
+def method_class(name: str) -> type[Method]:
+    """The class registered as method ``name``.
+
+    Raises:
+        EvenhandError: The name is unknown, its package fails to load, or it is not a method.
+    """
+    from evenhand.methods.base import Method
+
+    found = METHODS.get(name)
+    if not (inspect.isclass(found) and issubclass(found, Method)):
+        raise EvenhandError(
+            f"method {name!r} is registered as {METHODS.entries()[name].value}, which is not a class derived "
+            "from evenhand.methods.base.Method; mend the package's entry point"
+        )
+    return found
+
+
+def _build(name: str, parameters: Mapping[str, Any]) -> Method:
+    return spec_text.build(method_class(name), name, parameters, kind="method")

@@ -1,0 +1,248 @@
+"""Taking a fitted method out: as a model for diffusers, or with the few lines that use it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.models.loading import load_model, open_sampler
+from evenhand.bench.models.sampler import SOLVERS
+from evenhand.bench.models.unet import Model, opened
+from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.bench.registry.method_spec import method_class, parse_method
+from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.stages.resources import load_scorer
+from evenhand.bench.storage.result import Result, Run
+from evenhand.bench.storage.run_folder import load_run
+from evenhand.bench.storage.store import PictureStore, folder_name
+from evenhand.bench.suites.suite import Suite, load_suite, read_suite
+from evenhand.methods.base import Intervention, load, save
+from evenhand.methods.shared.prompt_text import fill
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an exported intervention was fitted as.
+
+    Attributes:
+        method: Registered name of the method.
+        parameters: All its parameters.
+        suite: The suite; its model is the one that was treated.
+        concepts: What was balanced.
+    """
+
+    method: str
+    parameters: Mapping[str, object]
+    suite: Suite
+    concepts: tuple[str, ...]
+
+
+def export_from_run(label: str, *, run: Path, out: Path) -> list[Path]:
+    """Write what a method of a run does to its model into the folder ``out``, see :func:`write_export`.
+
+    Args:
+        label: Label of the method in the run, or its name if the run has one method of that name.
+        run: Folder of the run.
+        out: Folder to write; new or empty.
+
+    Returns:
+        The paths written.
+
+    Raises:
+        EvenhandError: No such method in the run, ``out`` is not empty, or the model differs from the run's.
+    """
+    _require_new(out)
+    spec = _result(load_run(run), label).spec
+    card, suite = spec.method, read_suite(run / "suite.toml")
+    intervention = load(run / "interventions" / folder_name(card.label), method_class(card.name))
+
+    def model() -> Model:
+        loaded = load_model(suite.model, precision=suite.protocol.precision)
+        if loaded.revision != spec.model_revision:
+            raise EvenhandError(
+                f"model {suite.model!r} is revision {loaded.revision[:12]}, the run used "
+                f"{spec.model_revision[:12]}; export where the run's model is installed"
+            )
+        return loaded
+
+    origin = Origin(card.name, card.parameters, suite, tuple(spec.concepts))
+    return write_export(intervention, origin=origin, model=model, out=out)
+
+
+def export_fitted(
+    text: str, *, suite: str, model: str | None = None, out: Path, progress: Progress | None = None
+) -> list[Path]:
+    """Fit a method and write what it does into the folder ``out``, see :func:`write_export`.
+
+    Args:
+        text: The method as on the command line: ``"mist:step=0.3"``.
+        suite: Name or file of the suite; gives concepts, cells, target, protocol and parameters.
+        model: The model to treat; the suite's own if ``None``.
+        out: Folder to write; new or empty. ``cost.json`` in it says what the fit used.
+        progress: Told of every picture.
+
+    Returns:
+        The paths written.
+
+    Raises:
+        EvenhandError: ``out`` is not empty, the method refuses the model, or its fit fails.
+    """
+    _require_new(out)
+    chosen = load_suite(suite)
+    chosen = chosen if model is None else chosen.model_copy(update={"model": model})
+    use = parse_method(text, suite=chosen)
+    judge = use.method.steering_judge
+    balanced = concepts(make_plan(chosen)[0])
+    loaded = load_model(chosen.model, precision=chosen.protocol.precision)
+    scorer = load_scorer(chosen.scorer)
+    with tempfile.TemporaryDirectory() as pictures, progress or Progress(quiet=True) as shown:
+        shown.start(f"{use.label}: fit", 0)
+        store = PictureStore(Path(pictures))
+        protocol = chosen.protocol.model_dump_json()
+        fitted = fit(
+            use,
+            suite=chosen,
+            concepts=balanced,
+            sample=CountedSample(open_sampler(loaded, chosen.protocol), store, protocol, shown),
+            judge=CountedJudge(judge, load_judge(judge) if judge else None),
+            image_features=scorer.embed,
+            clip=scorer,
+            folder=out,
+        )
+        shown.finish()
+    origin = Origin(use.method.info.name, use.method.model_dump(mode="json"), chosen, balanced)
+    return write_export(fitted.intervention, origin=origin, model=lambda: loaded, out=out)
+
+
+def write_export(
+    intervention: Intervention, *, origin: Origin, model: Callable[[], Model], out: Path
+) -> list[Path]:
+    """Write an intervention, a README with the lines that use it, and, of a weight edit, the edited model.
+
+    An intervention that acts by its weights alone makes ``out`` a complete pipeline folder, which diffusers
+    loads and which needs no Evenhand. Where each concept has its own edit, ``out`` gets one such folder for
+    each. Any other intervention acts while pictures are drawn, through Evenhand's sampler.
+
+    Args:
+        intervention: What is exported.
+        origin: What it was fitted as.
+        model: Gives the model that it was fitted on; called for a weight edit only.
+        out: Folder to write.
+
+    Returns:
+        The paths written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    edits = _edits(intervention)
+    if edits:
+        _save_pipelines(edits, model(), out)
+    save(intervention, out)
+    lines = _lines_for_diffusers(origin) if edits else _lines_for_evenhand(origin)
+    (out / "README.md").write_text(_readme(origin, folders=list(edits), lines=lines), encoding="utf-8")
+    return sorted(out.iterdir())
+
+
+def acts_by_weights(intervention: Intervention) -> bool:
+    """Whether an edited model is all there is to it: it edits weights and overrides nothing else."""
+    acts = ("prompt", "embedding", "steer", "sites")
+    plain = all(getattr(type(intervention), name) is getattr(Intervention, name) for name in acts)
+    return plain and bool(intervention.weights or intervention.concept_weights)
+
+
+def _edits(intervention: Intervention) -> dict[str, Mapping[str, Tensor]]:
+    """Folder name, ``.`` for the export itself, to the weights of the model to be written there."""
+    if not acts_by_weights(intervention):
+        return {}
+    shared = {".": intervention.weights} if intervention.weights else {}
+    return shared | {folder_name(name): weights for name, weights in intervention.concept_weights.items()}
+
+
+def _save_pipelines(edits: Mapping[str, Mapping[str, Tensor]], model: Model, out: Path) -> None:
+    for name, weights in edits.items():
+        with opened(model).edited(weights):
+            model.pipeline.save_pretrained(out / name)
+
+
+def _readme(origin: Origin, *, folders: list[str], lines: Iterator[str]) -> str:
+    what = "The complete model, with the edit in its weights" if folders else "The fitted intervention"
+    several = [f"- `{name}`" for name in folders if name != "."]
+    parts = [
+        f"# {origin.method} on {origin.suite.model}",
+        f"{what}, as fitted by Evenhand on the suite `{origin.suite.name}`, version {origin.suite.version}, "
+        f"for {len(origin.concepts)} concepts: {', '.join(origin.concepts)}. Run these lines in this folder:",
+        "\n".join(["```python", *lines, "```"]),
+        "\n".join(["Each concept has a model of its own:", "", *several]) if several else "",
+        "It was not measured by being exported; a run of Evenhand says what it achieves and what it costs. "
+        "Groups are perceived attributes of depicted people who do not exist.",
+        f"Parameters: `{json.dumps(dict(origin.parameters), sort_keys=True, default=str)}`",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _lines_for_diffusers(origin: Origin) -> Iterator[str]:
+    """A picture by diffusers alone, as the suite's protocol draws it."""
+    protocol, solver = origin.suite.protocol, SOLVERS[origin.suite.protocol.solver]
+    yield "import torch"
+    yield f"from diffusers import DiffusionPipeline, {solver}"
+    yield ""
+    yield 'pipeline = DiffusionPipeline.from_pretrained(".")'
+    yield f"pipeline.scheduler = {solver}.from_config(pipeline.scheduler.config)"
+    yield "picture = pipeline("
+    yield f"    {_example(origin)!r},"
+    yield '    negative_prompt="",'
+    yield f"    num_inference_steps={protocol.steps},"
+    yield f"    guidance_scale={protocol.guidance},"
+    yield f"    height={protocol.height},"
+    yield f"    width={protocol.width},"
+    yield "    generator=torch.Generator().manual_seed(0),"
+    yield ").images[0]"
+    yield 'picture.save("picture.png")'
+
+
+def _lines_for_evenhand(origin: Origin) -> Iterator[str]:
+    """The same picture by Evenhand's sampler, which lets the intervention act."""
+    settings = ", ".join(f"{name}={value!r}" for name, value in origin.suite.protocol.model_dump().items())
+    yield "from pathlib import Path"
+    yield ""
+    yield "from PIL import Image"
+    yield ""
+    yield "from evenhand.bench.models.loading import load_model, open_sampler"
+    yield "from evenhand.bench.registry.method_spec import method_class"
+    yield "from evenhand.bench.suites.suite import Protocol"
+    yield "from evenhand.methods.base import load"
+    yield ""
+    yield f'intervention = load(Path("."), method_class({origin.method!r}))'
+    yield f"protocol = Protocol({settings})"
+    yield f"sampler = open_sampler(load_model({origin.suite.model!r}), protocol)"
+    yield f"pictures = sampler([{_example(origin)!r}], seeds=[0], intervention=intervention)"
+    yield 'Image.fromarray(pictures[0]).save("picture.png")'
+
+
+def _example(origin: Origin) -> str:
+    return fill("a photo of {a} {concept}", concept=origin.concepts[0])
+
+
+def _require_new(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise EvenhandError(f"output folder {out} is not empty; choose an empty or new --out")
+
+
+def _result(run: Run, label: str) -> Result:
+    by_label = {result.spec.method.label: result for result in run.results}
+    if label in by_label:
+        return by_label[label]
+    named = [result for result in run.results if result.spec.method.name == label]
+    if len(named) > 1:
+        labels = ", ".join(result.spec.method.label for result in named)
+        raise EvenhandError(f"run {run.folder} has several methods called {label!r}; give one of {labels}")
+    if not named:
+        raise unknown(f"method of run {run.folder}:", label, by_label)
+    return named[0]

@@ -1,0 +1,256 @@
+"""Fitting a method: the task it gets, the cost it causes, and where its intervention is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.sampler import BatchSampler
+from evenhand.bench.prompts.plan import picture_key
+from evenhand.bench.registry.method_spec import MethodUse
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.storage.store import PictureStore, write_atomically
+from evenhand.bench.suites.suite import Suite
+from evenhand.bench.suites.targets import UNIFORM
+from evenhand.methods.base import Clip, EditableModel, Images, Intervention, Task, load, save
+from evenhand.methods.shared.training import one_thread
+from evenhand.metrics.judges.base import DifferentiableJudge, Judge, ZeroShotJudge
+
+_log = logging.getLogger(__name__)
+
+_COST = "cost.json"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted method.
+
+    Attributes:
+        intervention: What it hands to the engine.
+        pictures: Pictures its own loop drew.
+        judgements: Pictures it showed to its steering judge.
+        evaluations: Pictures that its training passed through the U-Net.
+        bytes: Size of the stored tensors.
+    """
+
+    intervention: Intervention
+    pictures: int
+    judgements: int
+    evaluations: int
+    bytes: int
+
+
+@dataclass
+class CountedSample:
+    """The method's ``sample``: every picture is counted, and kept so that a killed fit goes on.
+
+    The count is of pictures asked for, whether they were already in the store or not: it is the cost of
+    the method, not of this process.
+    """
+
+    sampler: BatchSampler
+    store: PictureStore
+    protocol: str
+    progress: Progress
+    pictures: int = 0
+
+    def __call__(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        intervention: Intervention | None = None,
+        negative_prompt: str = "",
+    ) -> Images:
+        """Pictures of ``prompts`` under an intervention.
+
+        Raises:
+            EvenhandError: A picture is not finite: the edit that the method tried has diverged.
+        """
+        self.pictures += len(prompts)
+        digest = intervention.digest() if intervention else ""
+        keys = [self._key(p, s, digest, negative_prompt) for p, s in zip(prompts, seeds, strict=True)]
+        # An observing intervention must see the pictures being made.
+        again = intervention is not None and intervention.observes
+        found = [None if again else self.store.get(key) for key in keys]
+        missing = [i for i, picture in enumerate(found) if picture is None]
+
+        def keep(start: int, images: Images, finite: NDArray[np.bool_]) -> None:
+            if not finite.all():
+                raise EvenhandError("the method's edit gives pictures that are not finite; lower its step")
+            for i, image in zip(missing[start : start + len(images)], images, strict=True):
+                self.store.put(keys[i], image)
+                found[i] = (image, "ok")
+            self.progress.advance(len(images))
+
+        self.progress.advance(len(prompts) - len(missing))
+        self.sampler.draw(
+            [prompts[i] for i in missing],
+            [seeds[i] for i in missing],
+            on_batch=keep,
+            intervention=intervention,
+            negative_prompt=negative_prompt,
+        )
+        return np.stack([picture[0] for picture in found if picture is not None])
+
+    def _key(self, prompt: str, seed: int, digest: str, negative: str) -> str:
+        return picture_key(
+            model=self.sampler.model.revision,
+            protocol=self.protocol,
+            intervention=digest,
+            prompt=prompt,
+            seed=seed,
+            negative=negative,
+        )
+
+
+@dataclass
+class CountedJudge:
+    """The method's steering judge; every picture shown to it is counted."""
+
+    name: str | None
+    judge: Judge | None
+    judgements: int = field(default=0)
+
+    def __call__(self, images: Images, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Probabilities ``(n, len(texts))``.
+
+        Raises:
+            EvenhandError: The method declared no steering judge, or one that cannot read free texts.
+        """
+        if not isinstance(self.judge, ZeroShotJudge):
+            raise EvenhandError(
+                f"the method steers by judge {self.name!r}, which cannot choose between texts; "
+                "set its parameter 'judge' to a zero-shot judge of `evenhand list judges`"
+            )
+        self.judgements += len(images)
+        return self.judge.zero_shot(images, list(texts))
+
+    def logits(self, pixels: Tensor, texts: Sequence[str]) -> Tensor:
+        """Logits ``(n, len(texts))`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients.
+
+        Raises:
+            EvenhandError: The method declared no steering judge, or one without gradients.
+        """
+        if not isinstance(self.judge, DifferentiableJudge):
+            raise EvenhandError(
+                f"the method trains through judge {self.name!r}, which gives no gradients; "
+                "set its parameter 'judge' to an open_clip judge of `evenhand list judges`"
+            )
+        self.judgements += len(pixels)
+        return self.judge.logits(pixels, list(texts))
+
+
+def fit(
+    use: MethodUse,
+    *,
+    suite: Suite,
+    concepts: tuple[str, ...],
+    sample: CountedSample,
+    judge: CountedJudge,
+    image_features: Callable[[Images], NDArray[np.float32]] | None = None,
+    clip: Clip | None = None,
+    folder: Path,
+) -> Fitted:
+    """The method's intervention: read from ``folder`` if this very fit is kept there, else made.
+
+    Args:
+        use: The method and its label.
+        suite: The suite; gives cells and target.
+        concepts: What is to be balanced.
+        sample: Draws and counts pictures.
+        judge: Judges and counts pictures.
+        image_features: The suite's CLIP image encoder.
+        clip: The same CLIP as a network.
+        folder: ``RUN/interventions/<method>``.
+
+    Raises:
+        EvenhandError: The method refuses the model or the cells, or its fit fails.
+    """
+    cells = suite.cells()
+    model = sample.sampler.model
+    model.check_method(use.method, cells=cells)
+    identity = _identity(use, suite=suite, concepts=concepts, sample=sample)
+    kept = _kept(folder, use, identity)
+    if kept is not None:
+        return kept
+    task = Task(
+        # A model that is not opened up takes only methods that ask nothing of it.
+        model=cast(EditableModel, model),
+        concepts=concepts,
+        cells=cells,
+        target=suite.target_shares(concepts, suite.balanced),
+        rng=np.random.default_rng(int(identity["fit"][:16], 16)),
+        sample=sample,
+        judge=judge,
+        image_features=image_features,
+        clip=clip,
+    )
+    before = model.evaluations
+    # The number of threads changes the last bits of a factorisation, and so every picture of an edit.
+    with one_thread():
+        fitted = use.method.fit(task)
+    save(fitted, folder)
+    # What is used is what was stored, so that a run that goes on later cannot differ.
+    intervention = load(folder, type(use.method))
+    cost = {
+        "pictures": sample.pictures,
+        "judgements": judge.judgements,
+        "evaluations": model.evaluations - before,
+        "bytes": sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values()),
+    }
+    document = {**cost, **identity, "seal": _seal(cost, intervention)}
+    write_atomically(folder / _COST, (json.dumps(document, indent=1) + "\n").encode())
+    return Fitted(intervention=intervention, **cost)
+
+
+def _identity(
+    use: MethodUse, *, suite: Suite, concepts: tuple[str, ...], sample: CountedSample
+) -> dict[str, str]:
+    """Hash of everything the fit depends on; also the seed of the method's random stream."""
+    parts: dict[str, Any] = {
+        "method": use.method.info.name,
+        "version": use.method.info.version,
+        "parameters": use.method.model_dump(mode="json"),
+        "model": sample.sampler.model.revision,
+        "protocol": sample.protocol,
+        "concepts": concepts,
+        "cells": [(c.name, c.adjective, c.noun) for c in suite.cells()],
+    }
+    if suite.target != UNIFORM:
+        parts["target"] = suite.target_shares(concepts, suite.balanced).tolist()
+    return {"fit": hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}
+
+
+def _kept(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitted | None:
+    try:
+        cost = json.loads((folder / _COST).read_text(encoding="utf-8"))
+        if cost["fit"] != identity["fit"]:
+            return None
+        intervention = load(folder, type(use.method))
+        counted = {name: cost[name] for name in ("pictures", "judgements", "evaluations", "bytes")}
+        seal = _seal(counted, intervention)
+        if cost.get("seal", seal) != seal:
+            raise EvenhandError(f"the costs in {folder} differ from their seal; fit it again")
+        return Fitted(intervention=intervention, **counted)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, EvenhandError) as fault:
+        _log.warning("%s is fitted again: %s", use.label, fault)
+        return None
+
+
+def _seal(cost: Mapping[str, int], intervention: Intervention) -> str:
+    """Digest of what an intervention's own digest leaves out: what it cost and what it recorded."""
+    text = json.dumps([cost, dict(intervention.record)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

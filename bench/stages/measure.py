@@ -1,0 +1,276 @@
+"""From pictures in a store to labels, vectors and numbers, whatever made the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.registry.entry_points import METRICS
+from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.bench.stages.label import alignment, check_judge, embed_pictures, judge_pictures
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.stages.resources import load_confusion, load_scorer
+from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.storage.store import stacked
+from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.metrics import catalog
+from evenhand.metrics.base import Metric
+from evenhand.metrics.estimation.measure import MeasurePlan, measure
+from evenhand.metrics.estimation.panel import PANEL, vote
+from evenhand.metrics.estimation.rows import Measurement
+from evenhand.metrics.estimation.table import ANSWER_COLUMNS, PERSON_KINDS, matrix_of
+from evenhand.metrics.judges.base import Judge
+from evenhand.metrics.vision.clip_scorer import ClipScorer
+
+Vectors = dict[str, NDArray[np.float32]]
+
+Timed = Callable[[str], AbstractContextManager[None]]
+"""From a method's label to a context that takes the time of judging its pictures."""
+
+
+@dataclass
+class Evaluation:
+    """The second half of a run, and all of an audit; every step finds what an interrupted one left.
+
+    Attributes:
+        yardstick: How pictures are judged and measured.
+        work: The run's folder.
+        progress: Told of every picture.
+        steering: Method to the judge in its loop, or ``None``.
+    """
+
+    yardstick: Yardstick
+    work: Workspace
+    progress: Progress
+    steering: Mapping[str, str | None] = field(default_factory=dict)
+
+    def load(self) -> None:
+        """Load all that the yardstick names, so that a fault in it shows before anything is made."""
+        _ = self.judges, self.metrics, self.confusion, self.scorer
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """As :func:`metrics_of` the yardstick."""
+        return metrics_of(self.yardstick)
+
+    @cached_property
+    def confusion(self) -> pd.DataFrame:
+        """Confusion counts of the judges; empty for no correction."""
+        return load_confusion(self.yardstick.calibration)
+
+    @cached_property
+    def scorer(self) -> ClipScorer | None:
+        """The encoder of alignment and same-seed distance, if there is one."""
+        return load_scorer(self.yardstick.scorer) if self.yardstick.scorer else None
+
+    @cached_property
+    def judges(self) -> dict[str, Judge]:
+        """Panel, witnesses and the methods' steering judges, by name."""
+        steering = filter(None, self.steering.values())
+        names = dict.fromkeys([*self.yardstick.panel, *self.yardstick.witnesses, *steering])
+        judges = {name: load_judge(name) for name in names}
+        for judge in judges.values():
+            check_judge(judge, self.yardstick.attributes)
+        return judges
+
+    def judge(self, pictures: pd.DataFrame, *, timed: Timed) -> pd.DataFrame:
+        """What every judge and the panel answer to all pictures of people that are in the store.
+
+        Returns:
+            Rows of the columns :data:`evenhand.metrics.estimation.table.ANSWER_COLUMNS`.
+        """
+        rows = self.work.labels.read(compact=True)
+        done, new = self._done(rows), 0
+        people = pictures[pictures["kind"].isin(PERSON_KINDS) & (pictures["path"] != "")]
+        for method, group in people.groupby("method", sort=False):
+            keys = list(dict.fromkeys(group["key"]))
+            self.progress.start(f"{method}: judge", len(keys) * len(self.judges))
+            with timed(str(method)):
+                for name, judge in self.judges.items():
+                    new += judge_pictures(
+                        judge,
+                        keys=keys,
+                        attributes=self.yardstick.attributes,
+                        store=self.work.pictures,
+                        table=self.work.labels,
+                        progress=self.progress,
+                        done=done[name],
+                    )
+                    done[name].update(keys)
+            self.progress.finish()
+        # It takes a second for a million rows to read them again.
+        return self._voted(self.work.labels.read(compact=True) if new else rows, set(people["key"]))
+
+    def labelled(self) -> dict[str, set[str]]:
+        """The keys that every judge, in the version that is here, has labelled."""
+        return self._done(self.work.labels.read(keys_only=True, compact=True))
+
+    def _done(self, rows: pd.DataFrame) -> dict[str, set[str]]:
+        if not len(rows):
+            return {name: set() for name in self.judges}
+        keys = _texts(rows["key"])
+        return {name: set(keys[_of(judge, rows)]) for name, judge in self.judges.items()}
+
+    def embedded(self) -> set[str]:
+        """The keys that the scorer, in the version that is here, has embedded."""
+        return set(self._vector_places(self.work.vectors.read(keys_only=True, compact=True)))
+
+    def _vector_places(self, rows: pd.DataFrame) -> dict[str, int]:
+        """Key to the row of the vector of the scorer in the version that is here."""
+        if self.scorer is None or not len(rows):
+            return {}
+        place = np.flatnonzero(rows["scorer"] == self.scorer.version)
+        return dict(zip(_texts(rows["key"])[place], place.tolist(), strict=True))
+
+    def labels(self, keys: Collection[str]) -> pd.DataFrame:
+        """The labels of some pictures by the judges in the versions that are here, without the vote."""
+        rows = self.work.labels.read()
+        return rows[self._asked(rows, keys)]
+
+    def _asked(self, rows: pd.DataFrame, keys: Collection[str]) -> pd.Series[bool]:
+        here = np.any([_of(judge, rows) for judge in self.judges.values()], axis=0)
+        asked: pd.Series[bool] = rows["key"].isin(keys) & here
+        return asked
+
+    def _voted(self, rows: pd.DataFrame, keys: Collection[str]) -> pd.DataFrame:
+        given, asked = rows["judge"] != PANEL, self._asked(rows, keys)
+        own = rows[asked]
+        votes = vote(own, members=self.yardstick.panel, taxonomy=self.yardstick.attributes)
+        self.work.labels.finish(stacked([rows[given], votes]))
+        columns = list(ANSWER_COLUMNS)
+        return stacked([own[columns], votes[columns]])
+
+    def embed(self, pictures: pd.DataFrame) -> Vectors:
+        """Unit vectors by key; the picture table gets its alignment column from them.
+
+        Without a scorer, or a picture that was made, there are none, and alignment is not known.
+        """
+        pictures["alignment"] = np.nan
+        # A picture that a broken edit made is black, and how near black is to its prompt is no result.
+        there = pictures["status"] == "ok"
+        keys = list(dict.fromkeys(pictures.loc[there, "key"]))
+        if self.scorer is None or not keys:
+            return {}
+        scorer, table = self.scorer, self.work.vectors
+        self.progress.start("embed", len(keys))
+        rows = table.read(compact=True)
+        done = self._vector_places(rows).keys()
+        if embed_pictures(scorer, keys=keys, store=self.work.pictures, table=table, done=done):
+            rows = table.read(compact=True)
+        self.progress.finish()
+        table.finish(rows)
+        matrix = matrix_of(rows["vector"])
+        vectors = {key: matrix[place] for key, place in self._vector_places(rows).items()}
+        pictures.loc[there, "alignment"] = alignment(pictures[there], vectors, scorer.embed_texts)
+        return vectors
+
+    def measure(
+        self,
+        pictures: pd.DataFrame,
+        labels: pd.DataFrame,
+        vectors: Vectors,
+        *,
+        concepts: Sequence[str],
+        base: str | None,
+        ranked: Sequence[str] | None = None,
+        paired_noise: bool = True,
+        confusion: pd.DataFrame | None = None,
+    ) -> Measurement:
+        """Every number of every method.
+
+        Args:
+            pictures: The picture table.
+            labels: The labels of :meth:`judge`.
+            vectors: The vectors of :meth:`embed`.
+            concepts: Concepts of the neutral prompts, in order.
+            base: The method that others are compared with, if any.
+            ranked: The methods that are ranked; ``None`` for all.
+            paired_noise: Whether methods drew from the same noise, so that same-seed distance has a meaning.
+            confusion: Confusion counts; those of the yardstick if ``None``.
+        """
+        unrelated = pictures[(pictures["kind"] == "unrelated") & (pictures["status"] == "ok")]
+        pairs = {key: vectors[key] for key in sorted(set(unrelated["key"]))} if vectors else {}
+        plan = measure_plan(
+            self.yardstick,
+            concepts,
+            confusion=self.confusion if confusion is None else confusion,
+            metrics=self.metrics,
+            steering=self.steering,
+            base=base,
+            ranked=ranked,
+        )
+        self.progress.start("measure", 0)
+        measured = measure(
+            pictures,
+            labels,
+            plan=plan,
+            embeddings=pairs if vectors and paired_noise else None,
+            voted=True,
+        )
+        self.progress.finish()
+        return measured
+
+
+def _of(judge: Judge, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows are of a judge in the version that is here."""
+    same = (rows["judge"] == judge.info.name) & (rows["judge_version"] == judge.info.version)
+    return same.to_numpy(bool)
+
+
+def _texts(column: pd.Series[str]) -> NDArray[np.object_]:
+    """The texts of a column of categories, one object for each that is different."""
+    texts: NDArray[np.object_] = column.cat.categories.to_numpy(object)
+    return texts[column.cat.codes.to_numpy()]
+
+
+def metrics_of(yardstick: Yardstick) -> tuple[Metric, ...]:
+    """The metrics of every suite and those named, without those that need a scorer if there is none."""
+    named = [METRICS.get(name) for name in yardstick.metrics]
+    every = dict.fromkeys([*catalog.DEFAULT, *named])
+    return tuple(metric for metric in every if yardstick.scorer or metric is not catalog.alignment)
+
+
+def measure_plan(
+    yardstick: Yardstick,
+    concepts: Sequence[str],
+    *,
+    confusion: pd.DataFrame,
+    metrics: tuple[Metric, ...],
+    steering: Mapping[str, str | None] | None = None,
+    base: str | None = None,
+    ranked: Sequence[str] | None = None,
+) -> MeasurePlan:
+    """What is measured by a yardstick.
+
+    Args:
+        yardstick: How pictures are judged and measured.
+        concepts: Concepts of the neutral prompts, in order.
+        confusion: Confusion counts of the judges; empty for no correction.
+        metrics: The metrics.
+        steering: Method to the judge in its loop, or ``None``.
+        base: The method that others are compared with, if any.
+        ranked: The methods that are ranked; ``None`` for all.
+    """
+    boot, steering = yardstick.bootstrap, steering or {}
+    return MeasurePlan(
+        attributes=yardstick.attributes,
+        panel=yardstick.panel,
+        joints=tuple(names for names in yardstick.report if len(names) > 1),
+        target=yardstick.targets(concepts),
+        witnesses=tuple(sorted({*yardstick.witnesses, *filter(None, steering.values())})),
+        steering=steering,
+        confusion=confusion,
+        base=base,
+        ranked=ranked,
+        metrics=metrics,
+        draws=boot.draws,
+        seed=boot.seed,
+        resample_concepts=boot.resample_concepts,
+        scheme=boot.scheme,
+    )

@@ -1,0 +1,51 @@
+"""What a suite names besides the model and the judges: the scorer and the calibration table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from evenhand.bench import mini
+from evenhand.bench.parsing.strict_csv import CsvFile, show
+from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS
+from evenhand.metrics.vision.clip_scorer import ClipScorer
+from evenhand.metrics.vision.weights import best_device, hub_folder
+
+
+def load_scorer(name: str) -> ClipScorer:
+    """The encoder of alignment and same-seed distance: ``"mini"``, or a CLIP's transformers folder or hub id.
+
+    Raises:
+        EvenhandError: It is no CLIP, or neither on this machine nor reachable.
+    """
+    if name == "mini":
+        return ClipScorer(folder=mini.ROOT / "clip")
+    return ClipScorer(folder=hub_folder(name), device=best_device())
+
+
+def load_confusion(name: str) -> pd.DataFrame:
+    """Confusion counts: ``"mini"``, the path of a CSV, or ``""`` for none.
+
+    The CSV has the columns ``judge,attributes,truth,label,count`` and may begin with a ``#`` line.
+
+    Raises:
+        EvenhandError: The file cannot be read, lacks a column, or holds a count that is not a number >= 0.
+    """
+    if not name:
+        return pd.DataFrame(columns=list(CONFUSION_COLUMNS))
+    path = mini.ROOT / "confusion.csv" if name == "mini" else Path(name)
+    file = CsvFile("calibration", path)
+    rows = file.rows(required=CONFUSION_COLUMNS)
+    for line, row in rows:
+        if not _is_count(row["count"]):
+            raise file.fault(line, f"count {show(row['count'])} is no number of 0 or more; mend it")
+    table = pd.DataFrame([row for _, row in rows], columns=list(CONFUSION_COLUMNS))
+    return table.astype({"count": float})
+
+
+def _is_count(text: str) -> bool:
+    try:
+        return 0 <= float(text) < float("inf")
+    except ValueError:
+        return False

@@ -1,0 +1,315 @@
+"""Writing down a measurement as results: what was run, on what, and what came out."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import torch
+
+from evenhand.bench.models.unet import Model
+from evenhand.bench.prompts.prompt_set import PromptSet
+from evenhand.bench.registry.method_spec import MethodUse
+from evenhand.bench.stages.fit import Fitted
+from evenhand.bench.storage import result as r
+from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.targets import UNIFORM
+from evenhand.metrics.correction.calibration import cell_names
+from evenhand.metrics.estimation.rows import JudgeSpread, Measurement, SteeringGap
+from evenhand.metrics.judges.base import Judge
+
+M = TypeVar("M", bound=r.Model)
+
+PACKAGES = ("torch", "diffusers", "transformers", "open_clip_torch", "numpy", "scipy", "pandas")
+"""Packages whose version can change a picture, a label or a number."""
+
+GUARANTEE_CPU = (
+    "same bytes for any interruption and batch composition on the same packages and processor kind"
+)
+GUARANTEE_GPU = "same pictures up to the last bits of GPU kernels; same numbers from the same pictures"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What all results of a run have in common.
+
+    Attributes:
+        name: Name of the suite, or of the audit.
+        version: Its version.
+        digest: SHA-256 of all that decides what is measured.
+        yardstick: How the pictures were judged and measured.
+        protocol: Settings of generation; empty where the pictures were made elsewhere.
+        balanced: The attributes whose joint cells the target is about.
+        device: Kind of the device that the numbers come from.
+        guarantee: Which determinism holds, in words.
+        prompt_sets: The prompts.
+        judges: Panel, witnesses and steering judges, by name.
+        concepts: Concepts of the neutral prompts, in order.
+        notes: What there is to say besides the remarks of the measurement.
+    """
+
+    name: str
+    version: str
+    digest: str
+    yardstick: Yardstick
+    protocol: Mapping[str, Any]
+    balanced: tuple[str, ...]
+    device: str
+    guarantee: str
+    prompt_sets: tuple[r.PromptSetCard, ...]
+    judges: Mapping[str, Judge]
+    concepts: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose pictures a result is about.
+
+    Attributes:
+        card: The card of the row.
+        model: The generator.
+        revision: Its revision, or the digest of its pictures.
+        cost: What making the pictures took.
+    """
+
+    card: r.MethodCard
+    model: str
+    revision: str
+    cost: r.Cost
+
+
+def subject_of_run(use: MethodUse, *, model: Model, fitted: Fitted, pictures: int) -> Subject:
+    """A method of a run.
+
+    Args:
+        use: The method.
+        model: The model that it treats.
+        fitted: What it did.
+        pictures: Pictures made for the evaluation.
+    """
+    card = r.MethodCard(
+        label=use.label,
+        parameters=use.parameters,
+        steering_judge=use.method.steering_judge,
+        strength=use.strength,
+        intervention=fitted.intervention.digest(),
+        **use.method.info.model_dump(exclude={"architectures"}),
+    )
+    cost = r.Cost(
+        fit_pictures=fitted.pictures,
+        fit_judgements=fitted.judgements,
+        fit_evaluations=fitted.evaluations,
+        pictures=pictures,
+        intervention_bytes=fitted.bytes,
+        record=dict(fitted.intervention.record),
+    )
+    return Subject(card=card, model=model.name, revision=model.revision, cost=cost)
+
+
+def machine(device: torch.device) -> str:
+    """The kind of machine, for timings: processor or accelerator, and cores."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {os.cpu_count()} cores"
+
+
+def result_of(subject: Subject, *, provenance: Provenance, measured: Measurement) -> r.Result:
+    """The result about one subject."""
+    return r.Result(
+        spec=_spec(subject, provenance),
+        environment=_environment(provenance),
+        cost=subject.cost,
+        notes=[*provenance.notes, *measured.notes],
+        **measured_fields(measured, subject.card.label),
+    )
+
+
+def measured_fields(measured: Measurement, label: str) -> dict[str, Any]:
+    """The fields of a method's result that come from the measurement alone, by name.
+
+    Args:
+        measured: The measurement.
+        label: The method.
+    """
+    return {
+        "coverage": _coverage(measured, label),
+        "estimates": [_estimate(e.__dict__) for e in measured.estimates[label]],
+        "comparisons": _comparisons(measured, label),
+        "ranks": _ranks(measured, label),
+        "agreement": [
+            r.AgreementRow(
+                judges="*".join(a.judges),
+                attribute=a.attributes,
+                statistic=a.statistic,
+                value=a.value,
+                low=a.low,
+                high=a.high,
+                n=a.n,
+            )
+            for a in measured.agreement
+        ],
+        "judge_errors": [r.ErrorRow(**vars(error)) for error in measured.judge_errors],
+        "steering": [_row_of(r.SteeringRow, gap) for gap in measured.steering if gap.method == label],
+        "spreads": [_row_of(r.SpreadRow, spread) for spread in measured.spreads if spread.method == label],
+    }
+
+
+def prompt_set_card(prompt_set: PromptSet) -> r.PromptSetCard:
+    """A prompt set as a result names it."""
+    return r.PromptSetCard(
+        name=prompt_set.name,
+        version=prompt_set.version,
+        digest=prompt_set.digest,
+        prompts=len(prompt_set.prompts),
+    )
+
+
+def _row_of(model: type[M], row: SteeringGap | JudgeSpread) -> M:
+    """A measured row as the result has it: without the method, whose result it is."""
+    return model.model_validate({name: value for name, value in vars(row).items() if name != "method"})
+
+
+def _estimate(row: Mapping[str, object]) -> r.EstimateRow:
+    return r.EstimateRow.model_validate(dict(row))
+
+
+def _spec(subject: Subject, provenance: Provenance) -> r.Spec:
+    return r.Spec(
+        model=subject.model,
+        model_revision=subject.revision,
+        judges=[_judge(judge, provenance.yardstick, subject.card) for judge in provenance.judges.values()],
+        method=subject.card,
+        **stated(
+            name=provenance.name,
+            version=provenance.version,
+            digest=provenance.digest,
+            protocol=provenance.protocol,
+            yardstick=provenance.yardstick,
+            balanced=provenance.balanced,
+            concepts=provenance.concepts,
+            prompt_sets=provenance.prompt_sets,
+        ),
+    )
+
+
+def stated(
+    *,
+    name: str,
+    version: str,
+    digest: str,
+    protocol: Mapping[str, Any],
+    yardstick: Yardstick,
+    balanced: Sequence[str],
+    concepts: Sequence[str],
+    prompt_sets: Sequence[r.PromptSetCard],
+) -> dict[str, Any]:
+    """The fields of the specification that a suite or an audit decides, by name; see :class:`Provenance`."""
+    return {
+        "suite": name,
+        "suite_version": version,
+        "suite_digest": digest,
+        "protocol": dict(protocol),
+        "attributes": {attribute: list(groups) for attribute, groups in yardstick.attributes.items()},
+        "primary": "*".join(yardstick.primary),
+        "concepts": list(concepts),
+        "prompt_sets": list(prompt_sets),
+        **_target(yardstick, concepts=concepts, balanced=balanced),
+    }
+
+
+def _target(yardstick: Yardstick, *, concepts: Sequence[str], balanced: Sequence[str]) -> dict[str, Any]:
+    """The fields of the specification that state the target."""
+    names = cell_names([yardstick.attributes[name] for name in balanced])
+    if yardstick.target == UNIFORM:
+        even = {name: 1 / len(names) for name in names}
+        return {"target": even, "target_name": UNIFORM, "targets": {}}
+    shares = yardstick.target_shares(concepts, balanced)
+    rows = {
+        concept: dict(zip(names, row.tolist(), strict=True))
+        for concept, row in zip(concepts, shares, strict=True)
+    }
+    return {
+        "target": dict(zip(names, shares.mean(axis=0).tolist(), strict=True)),
+        "target_name": yardstick.target if isinstance(yardstick.target, str) else "table",
+        "targets": rows if (shares != shares[0]).any() else {},
+    }
+
+
+def _judge(judge: Judge, yardstick: Yardstick, card: r.MethodCard) -> r.JudgeCard:
+    name = judge.info.name
+    steers = name == card.steering_judge
+    return r.JudgeCard(
+        role="panel" if name in yardstick.panel else "steering" if steers else "witness",
+        **judge.info.model_dump(mode="json"),
+    )
+
+
+def _environment(provenance: Provenance) -> r.Environment:
+    return r.Environment(
+        evenhand=version("evenhand"),
+        python=platform.python_version(),
+        packages={name: version(name) for name in PACKAGES},
+        device=provenance.device,
+        guarantee=provenance.guarantee,
+    )
+
+
+def _coverage(measured: Measurement, label: str) -> r.Coverage:
+    found = measured.coverage[label]
+    rows = [
+        r.CoverageRow(
+            judge=row.judge,
+            attribute=row.attribute,
+            kind=row.kind,
+            pictures=row.planned,
+            ok=row.decided,
+            undetermined=dict(row.undetermined),
+        )
+        for row in found.labels
+    ]
+    return r.Coverage(planned=found.planned, made=found.made, failed=dict(found.failed), rows=rows)
+
+
+def _comparisons(measured: Measurement, label: str) -> list[r.ComparisonRow]:
+    return [
+        r.ComparisonRow(
+            metric=d.metric,
+            attributes=d.attributes,
+            kind=d.kind,
+            judge=d.judge,
+            corrected=d.corrected,
+            group=d.group,
+            against=d.against,
+            value=d.value,
+            low=d.low,
+            high=d.high,
+            p=d.p_holm,
+        )
+        for d in measured.differences
+        if d.method == label
+    ]
+
+
+def _ranks(measured: Measurement, label: str) -> list[r.RankRow]:
+    ranked = {rank.method for rank in measured.ranks}
+    return [
+        r.RankRow(
+            metric=rank.metric,
+            attributes=rank.attributes,
+            kind=rank.kind,
+            judge=rank.judge,
+            corrected=rank.corrected,
+            low=rank.rank_low,
+            high=rank.rank_high,
+            of=len(ranked),
+            tie_group=rank.tie,
+        )
+        for rank in measured.ranks
+        if rank.method == label and not math.isnan(rank.value)
+    ]

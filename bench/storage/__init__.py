@@ -1,0 +1,1 @@
+"""What a run keeps: images, tables, results and the log."""

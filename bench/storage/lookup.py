@@ -1,0 +1,197 @@
+"""Reading results: quick look-up of rows, the primary metric, and the order of the methods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+from evenhand.bench.storage.result import ComparisonRow, EstimateRow, RankRow, Result
+from evenhand.reports.components.wording import KINDS, SHARE
+
+PRIMARY_METRIC = "rms_delta"
+BASE = "base"
+
+
+class Key(NamedTuple):
+    """What identifies a number of a result.
+
+    An empty concept or group stands for all of them, an empty kind for the first kind of prompts that the
+    number was measured on, neutral prompts before others.
+    """
+
+    metric: str
+    attributes: str
+    judge: str
+    corrected: bool
+    concept: str = ""
+    group: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A result with an index over its estimate rows."""
+
+    result: Result
+    index: dict[Key, EstimateRow]
+
+    @classmethod
+    def of(cls, result: Result) -> Reading:
+        """Index the result; where a key occurs twice the first row holds, as in ``Result.estimate``."""
+        index: dict[Key, EstimateRow] = {}
+        for row in sorted(result.estimates, key=lambda row: _headline_first(row.kind)):
+            key = Key(row.metric, row.attributes, row.judge, row.corrected, row.concept, row.group, row.kind)
+            index.setdefault(key, row)
+            index.setdefault(key._replace(kind=""), row)
+        return cls(result, index)
+
+    @property
+    def label(self) -> str:
+        """The name of the method's row."""
+        return self.result.spec.method.label
+
+    @property
+    def is_base(self) -> bool:
+        """Whether this is the untreated model."""
+        return self.result.spec.method.name == BASE
+
+    def at(self, key: Key) -> EstimateRow | None:
+        """The row at ``key``."""
+        return self.index.get(key)
+
+    def naive(self, metric: str, attributes: str = "", **where: str) -> EstimateRow | None:
+        """The panel's row as the judges see it, or the row of a metric that needs no judge.
+
+        Args:
+            metric: The metric.
+            attributes: Its attribute set.
+            **where: ``concept``, ``group`` or ``kind``, as in :class:`Key`.
+        """
+        key = Key(metric, attributes, "panel", False, **where)
+        return self.at(key) or self.at(key._replace(judge=""))
+
+    def rank(self, key: Key) -> RankRow | None:
+        """The method's rank confidence set at ``key``."""
+        rows = [r for r in self.result.ranks if (r.metric, r.attributes, r.judge, r.corrected) == key[:4]]
+        return min(rows, key=lambda row: _headline_first(row.kind), default=None)
+
+    def against(self, other: str, key: Key) -> ComparisonRow | None:
+        """The paired difference to the method ``other`` at ``key``."""
+        rows = [
+            row
+            for row in self.result.comparisons
+            if (row.metric, row.attributes, row.judge, row.corrected) == key[:4]
+            and (row.against, row.group) == (other, key.group)
+        ]
+        return min(rows, key=lambda row: _headline_first(row.kind), default=None)
+
+
+def _headline_first(kind: str) -> int:
+    """Place of a kind of prompts in the order of ``KINDS``."""
+    order = list(KINDS)
+    return order.index(kind) if kind in order else len(order)
+
+
+def attribute_names(results: Sequence[Result]) -> list[str]:
+    """The attributes of the runs, in the order of the first that names them."""
+    return list(dict.fromkeys(name for result in results for name in result.spec.attributes))
+
+
+def concept_names(results: Sequence[Result]) -> list[str]:
+    """The concepts of the runs, in the order of the first that names them."""
+    return list(dict.fromkeys(name for result in results for name in result.spec.concepts))
+
+
+def measured_attributes(readings: Sequence[Reading], metric: str) -> list[str]:
+    """Attribute sets with an aggregate row of ``metric``: joint ones first, then in the runs' order."""
+    order = attribute_names([reading.result for reading in readings])
+    found = {
+        row.attributes
+        for r in readings
+        for row in r.result.estimates
+        if row.metric == metric and not row.concept and not row.group
+    }
+
+    def rank(attributes: str) -> tuple[int, list[int], str]:
+        parts = attributes.split("*")
+        places = [order.index(part) if part in order else len(order) for part in parts]
+        return -len(parts), places, attributes
+
+    return sorted(found, key=rank)
+
+
+def widest_set(readings: Sequence[Reading]) -> str:
+    """The joint attribute set that was measured with the most attributes; all of them where none was."""
+    measured = measured_attributes(readings, PRIMARY_METRIC)
+    return measured[0] if measured else "*".join(attribute_names([reading.result for reading in readings]))
+
+
+def comparable(
+    readings: Sequence[Reading],
+    metric: str,
+    attributes: str = "",
+    *,
+    concepts: Sequence[str] = ("",),
+    group: str = "",
+    kind: str = "",
+) -> dict[str, list[EstimateRow | None]]:
+    """The panel's rows of every method by concept, all on one footing.
+
+    All are corrected for the judges' error where every row that exists has a corrected twin; otherwise
+    all are as the judges see them.
+    """
+    naive = {
+        name: [
+            reading.naive(metric, attributes, concept=name, group=group, kind=kind) for reading in readings
+        ]
+        for name in concepts
+    }
+    key = Key(metric, attributes, "panel", True, group=group, kind=kind)
+    corrected = {name: [reading.at(key._replace(concept=name)) for reading in readings] for name in concepts}
+    pairs = [
+        pair for name in concepts for pair in zip(naive[name], corrected[name], strict=True) if any(pair)
+    ]
+    return corrected if pairs and all(_finite(mended) for _, mended in pairs) else naive
+
+
+def cell_shares(readings: Sequence[Reading], attributes: str) -> dict[str, list[EstimateRow | None]]:
+    """Every measured cell with its share under every method."""
+    groups = readings[0].result.spec.attributes
+    names = ["*".join(parts) for parts in product(*(groups.get(part, []) for part in attributes.split("*")))]
+    found = {name: comparable(readings, SHARE, attributes, group=name)[""] for name in names}
+    return {name: rows for name, rows in found.items() if any(rows)}
+
+
+def primary_key(readings: Sequence[Reading]) -> Key | None:
+    """The number that ranks the methods, or ``None`` where none of its kind was measured.
+
+    It is RMSDelta on the suite's primary attribute set, or else on the largest set measured; corrected
+    for the judges' error before naive, provided that every method has the corrected number.
+    """
+    declared = {reading.result.spec.primary for reading in readings}
+    sets = sorted(measured_attributes(readings, PRIMARY_METRIC), key=lambda name: name not in declared)
+    keys = [Key(PRIMARY_METRIC, name, "panel", corrected) for name in sets for corrected in (True, False)]
+    measured = {key: sum(_finite(reading.at(key)) for reading in readings) for key in keys}
+    return max(keys, key=lambda key: measured[key], default=None) if any(measured.values()) else None
+
+
+def ordered(readings: Sequence[Reading], key: Key | None) -> list[Reading]:
+    """The untreated model first, then the methods by the point estimate of the primary metric."""
+
+    def place(reading: Reading) -> tuple[bool, float, str]:
+        row = reading.at(key) if key else None
+        return not reading.is_base, row.value if row and _finite(row) else math.inf, reading.label
+
+    return sorted(readings, key=place)
+
+
+def base_of(readings: Sequence[Reading]) -> Reading | None:
+    """The untreated model's reading, if the run has one."""
+    return next((reading for reading in readings if reading.is_base), None)
+
+
+def _finite(row: EstimateRow | None) -> bool:
+    return row is not None and math.isfinite(row.value)

@@ -1,0 +1,430 @@
+"""The result of one method on one suite: pydantic models whose JSON is the record of a run.
+
+Nothing here depends on a clock: the same run gives the same bytes. Seconds live in ``timing.json``
+beside the results. This module imports no torch; ``reports`` reads results through it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from evenhand.bench.errors import EvenhandError, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def _parse(value: Any) -> Any:
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def _dump(value: float) -> float | str:
+    # Nine digits: far below any interval's width, and free of the last bit's noise.
+    return float(f"{value:.9g}") if math.isfinite(value) else str(value)
+
+
+Real = Annotated[float, BeforeValidator(_parse), PlainSerializer(_dump)]
+"""A float written with nine significant digits; non-finite values as ``"nan"``, ``"inf"``, ``"-inf"``."""
+
+
+class Model(BaseModel):
+    """Base of all result models: frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class JudgeCard(Model):
+    """A judge as it took part in the run."""
+
+    name: str
+    version: str
+    title: str
+    summary: str
+    family: str
+    taxonomies: dict[str, list[str]]
+    licence: str
+    origin: str
+    role: str = Field(description="panel, steering or witness")
+
+
+class PromptSetCard(Model):
+    """A prompt set as it took part in the run."""
+
+    name: str
+    version: str
+    digest: str
+    prompts: int
+
+
+class MethodCard(Model):
+    """A method as it took part in the run: its card and every parameter resolved."""
+
+    label: str = Field(description="name of the row: the method's name and the parameters given")
+    name: str
+    version: str
+    title: str
+    summary: str
+    paper: str
+    licence: str
+    origin: str
+    family: str
+    attributes: str
+    needs_training_data: bool
+    parameters: dict[str, Any]
+    steering_judge: str | None
+    intervention: str = Field(description="SHA-256 of the fitted intervention")
+    strength: str | None = Field(
+        default=None, description="the parameter that leaves the model as it is when it is zero"
+    )
+
+
+class Spec(Model):
+    """What was run, with hashes.
+
+    An audit of pictures made elsewhere has no protocol: suite and model are names that the auditor gave, the
+    revision is a digest of the pictures, and the method stands for whatever made them.
+    """
+
+    suite: str
+    suite_version: str
+    suite_digest: str
+    model: str
+    model_revision: str
+    protocol: dict[str, Any]
+    attributes: dict[str, list[str]]
+    primary: str = Field(
+        default="", description="attribute set whose RMSDelta ranks the methods, joined by *"
+    )
+    concepts: list[str]
+    target: dict[str, float] = Field(
+        description="desired share of each cell the methods balance over; the mean where concepts differ"
+    )
+    target_name: str = Field(default="uniform", description="uniform, labour, or table for a user's own")
+    targets: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="the same for each concept, where concepts differ"
+    )
+    prompt_sets: list[PromptSetCard]
+    judges: list[JudgeCard]
+    method: MethodCard
+
+    @property
+    def made_elsewhere(self) -> bool:
+        """Whether the pictures were audited only: nothing is known of how they were made."""
+        return not self.protocol
+
+
+class Cost(Model):
+    """What the method used, counted; seconds are in ``timing.json``."""
+
+    fit_pictures: int = Field(description="pictures drawn by the method's own loop")
+    fit_judgements: int = Field(description="pictures shown to the steering judge")
+    fit_evaluations: int = Field(default=0, description="pictures passed through the U-Net in training")
+    pictures: int = Field(description="pictures made for the evaluation")
+    intervention_bytes: int
+    record: dict[str, Any] = Field(default_factory=dict, description="what the fit says of itself")
+
+
+class CoverageRow(Model):
+    """Decided and undetermined pictures for one judge and attribute."""
+
+    judge: str
+    attribute: str
+    kind: str
+    pictures: int
+    ok: int
+    undetermined: dict[str, int] = Field(description="status to count; adds up to pictures - ok")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.ok + sum(self.undetermined.values()) != self.pictures:
+            raise ValueError(f"coverage of {self.judge}/{self.attribute} does not add up")
+        return self
+
+
+class Coverage(Model):
+    """Planned, made and failed pictures; they add up."""
+
+    planned: int
+    made: int
+    failed: dict[str, int] = Field(default_factory=dict)
+    rows: list[CoverageRow]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.made + sum(self.failed.values()) != self.planned:
+            raise ValueError("coverage does not add up: planned != made + failed")
+        return self
+
+
+class EstimateRow(Model):
+    """A number with its interval; see ``evenhand.metrics.estimation.table.Estimate`` for the fields."""
+
+    metric: str
+    attributes: str
+    concept: str
+    kind: str
+    judge: str
+    corrected: bool
+    value: Real
+    low: Real
+    high: Real
+    n: int
+    floor: Real
+    unit: str
+    group: str = ""
+
+
+class ComparisonRow(Model):
+    """Paired difference of this method to another on common prompts and seeds."""
+
+    metric: str
+    attributes: str
+    kind: str = "neutral"
+    judge: str
+    corrected: bool
+    group: str = ""
+    against: str
+    value: Real = Field(description="this method minus the other")
+    low: Real
+    high: Real
+    p: Real = Field(description="sign-flip test over concepts, Holm-adjusted over methods")
+
+
+class RankRow(Model):
+    """Rank confidence set of the method among the methods of the run."""
+
+    metric: str
+    attributes: str
+    kind: str = "neutral"
+    judge: str
+    corrected: bool
+    low: int
+    high: int
+    of: int
+    tie_group: str
+
+
+class AgreementRow(Model):
+    """Agreement between two judges, or of all of them (``judges`` joined by ``*``)."""
+
+    judges: str
+    attribute: str
+    statistic: str
+    value: Real
+    low: Real = math.nan
+    high: Real = math.nan
+    n: int
+
+
+class ErrorRow(Model):
+    """How often a judge (or the panel) gives one label to pictures known to show one group."""
+
+    judge: str
+    attribute: str
+    truth: str
+    label: str = Field(description="the label given, or undetermined; right where it is the truth")
+    value: Real = Field(description="share of the group's pictures of known truth")
+    low: Real
+    high: Real
+    n: int = Field(description="pictures of known truth that show the group")
+
+
+class SteeringRow(Model):
+    """The panel's estimate against that of the judge in the method's own loop, on the same pictures."""
+
+    metric: str
+    attributes: str
+    kind: str
+    group: str = ""
+    judge: str
+    panel: Real
+    steering: Real
+    value: Real = Field(description="panel minus steering judge")
+    low: Real
+    high: Real
+    n: int
+    unit: str
+
+
+class SpreadRow(Model):
+    """How far single judges lie apart on an estimate; the method's steering judge is not among them."""
+
+    metric: str
+    attributes: str
+    kind: str
+    corrected: bool
+    group: str = ""
+    value: Real = Field(description="largest minus smallest estimate")
+    lowest: str
+    highest: str
+    judges: int
+    judge_dependent: bool = Field(
+        description="whether some judge sees the method above the base and another below"
+    )
+    unit: str
+
+
+class Environment(Model):
+    """Software the numbers depend on."""
+
+    evenhand: str
+    python: str
+    packages: dict[str, str]
+    device: str
+    guarantee: str = Field(description="which determinism holds, in words")
+
+
+class Result(Model):
+    """One method's result on one suite."""
+
+    schema_version: int = SCHEMA_VERSION
+    spec: Spec
+    environment: Environment
+    cost: Cost
+    coverage: Coverage
+    estimates: list[EstimateRow]
+    comparisons: list[ComparisonRow]
+    ranks: list[RankRow]
+    agreement: list[AgreementRow]
+    judge_errors: list[ErrorRow] = Field(
+        default_factory=list, description="confusion matrices of the judges and the panel"
+    )
+    steering: list[SteeringRow] = Field(default_factory=list)
+    spreads: list[SpreadRow] = Field(default_factory=list)
+    notes: list[str]
+
+    def estimate(
+        self,
+        metric: str,
+        *,
+        attributes: str = "",
+        judge: str = "panel",
+        corrected: bool = False,
+        concept: str = "",
+        group: str = "",
+        kind: str | None = None,
+    ) -> EstimateRow | None:
+        """The estimate row with these keys, or ``None`` where it was not measured.
+
+        Where ``kind`` is not given and several kinds of prompts were measured, that of neutral prompts.
+        """
+        wanted = (metric, attributes, judge, corrected, concept, group)
+        rows = [
+            row
+            for row in self.estimates
+            if (row.metric, row.attributes, row.judge, row.corrected, row.concept, row.group) == wanted
+            and kind in (None, row.kind)
+        ]
+        return min(rows, key=lambda row: row.kind != "neutral", default=None)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The estimate rows as a data frame with a ``method`` column."""
+        import pandas as pd
+
+        frame = pd.DataFrame([row.model_dump() for row in self.estimates])
+        frame.insert(0, "method", self.spec.method.label)
+        return frame
+
+    def to_json(self) -> str:
+        """Stable JSON: the same run gives the same bytes."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def load(cls, path: str | Path) -> Result:
+        """Read a result file.
+
+        Raises:
+            EvenhandError: The file is missing, is not JSON, or does not follow the schema.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as fault:
+            raise EvenhandError(f"result {path} cannot be read ({fault}); run the suite again") from fault
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if version != SCHEMA_VERSION:
+            raise EvenhandError(f"result {path} has schema version {version}, this is {SCHEMA_VERSION}")
+        try:
+            return cls.model_validate(data)
+        except ValueError as fault:
+            raise EvenhandError(f"result {path} is not valid: {fault}".splitlines()[0]) from fault
+
+    def __str__(self) -> str:
+        head = f"{self.spec.method.label} on {self.spec.suite} ({self.spec.model})"
+        rows = [r for r in self.estimates if not r.concept and r.judge in ("", "panel")]
+        lines = [
+            f"  {r.metric} {r.attributes} {'corrected ' if r.corrected else ''}"
+            f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}] n={r.n}"
+            for r in rows
+        ]
+        return "\n".join([head, *lines])
+
+    __repr__ = __str__
+
+
+class Timing(Model):
+    """Seconds a method took on this machine; kept out of the result, which has no clock."""
+
+    method: str
+    fit_seconds: float = 0.0
+    generate_seconds: float = 0.0
+    judge_seconds: float = 0.0
+    machine: str = ""
+
+
+class Run(Model):
+    """Everything a report needs: the results of a run and pointers to its pictures."""
+
+    folder: str
+    results: list[Result]
+    timings: list[Timing]
+    pictures: list[PictureRow]
+
+    def result(self, method: str) -> Result:
+        """The result of the method whose label this is.
+
+        Raises:
+            EvenhandError: The run has none (the nearest label is suggested).
+        """
+        found = {result.spec.method.label: result for result in self.results}
+        if method not in found:
+            raise unknown(f"method of run {self.folder}:", method, found)
+        return found[method]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The estimate rows of all methods as one data frame with a ``method`` column."""
+        import pandas as pd
+
+        return pd.concat([result.to_dataframe() for result in self.results], ignore_index=True)
+
+    def __str__(self) -> str:
+        from evenhand.bench.cli.console import plain_table
+        from evenhand.bench.cli.summary import summary
+
+        return "\n".join([f"run {self.folder}", *plain_table(*summary(self.results))])
+
+    __repr__ = __str__
+
+
+class PictureRow(Model):
+    """One picture of a run with its panel labels, for the report's grids."""
+
+    path: str = Field(description="within the folder")
+    folder: str = Field(default="", description="that of its run, where pictures of several runs are shown")
+    method: str
+    prompt: str
+    concept: str
+    kind: str
+    seed_index: int
+    labels: dict[str, str] = Field(description="attribute to perceived group, or 'undetermined'")
+
+
+Run.model_rebuild()

@@ -1,0 +1,107 @@
+"""What an audit of pictures is made of: ``RUN/audit.toml``, the counterpart of a suite."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.parsing.strict_toml import read_toml
+from evenhand.bench.registry.judge_spec import judge_name, load_judge
+from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.suite import Bootstrap, load_suite
+from evenhand.metrics.taxonomies import distinct
+
+
+class Audit(Yardstick):
+    """An audit of pictures that were made elsewhere.
+
+    Attributes:
+        name: Name of the audit.
+        suite: Name and version of the suite that the yardstick is from; empty where judges were named.
+        pictures: Digest of the picture list.
+        anchors: Digest of the anchors; empty for none.
+        base: The model that the others are compared with, if any.
+    """
+
+    name: str
+    suite: str = ""
+    pictures: str
+    anchors: str = ""
+    base: str | None = None
+
+    @property
+    def version(self) -> str:
+        """What tells audits of one name apart."""
+        return self.digest()[:12]
+
+    def digest(self) -> str:
+        """SHA-256 of all that decides what is measured and how."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def yardstick_for(
+    *, suite: str | None, judges: Sequence[str], calibration: str | None
+) -> tuple[str, Yardstick]:
+    """The yardstick of a suite, or of judges: everything that all they tell apart.
+
+    Args:
+        suite: Name or TOML file of a suite.
+        judges: Judges that vote, where there is no suite.
+        calibration: Confusion counts instead of the suite's.
+
+    Returns:
+        Name and version of the suite, empty without one, and the yardstick.
+
+    Raises:
+        EvenhandError: Neither or both are given, or two judges tell an attribute apart by different groups.
+    """
+    if bool(suite) == bool(judges):
+        raise EvenhandError(
+            "an audit needs either a suite or judges; give --suite NAME, or --judge NAME for every judge"
+        )
+    if suite:
+        loaded = load_suite(suite)
+        name, yardstick = f"{loaded.name} {loaded.version}", Yardstick.of(loaded)
+    else:
+        name, yardstick = "", _of_judges(judges)
+    changed = {} if calibration is None else {"calibration": calibration}
+    return name, yardstick.model_copy(update=changed)
+
+
+def _of_judges(judges: Sequence[str]) -> Yardstick:
+    attributes: dict[str, tuple[str, ...]] = {}
+    panel = tuple(dict.fromkeys(map(judge_name, judges)))
+    for name in panel:
+        for attribute, groups in load_judge(name).info.taxonomies.items():
+            known = attributes.setdefault(attribute, tuple(groups))
+            if known != tuple(groups):
+                raise EvenhandError(
+                    f"judge {name!r} tells {attribute} apart as {list(groups)}, an earlier judge as "
+                    f"{list(known)}; name judges with the same groups, or audit with each alone"
+                )
+    single = tuple((name,) for name in attributes)
+    together = distinct(attributes)
+    joint = (together,) if len(together) > 1 else ()
+    # An auditor speaks of the concepts that were listed; a suite may claim more.
+    boot = Bootstrap(resample_concepts=False)
+    return Yardstick(
+        attributes=attributes, report=(*single, *joint), primary=single[0], panel=panel, bootstrap=boot
+    )
+
+
+def read_audit(path: Path) -> Audit:
+    """The audit in a run's folder.
+
+    Raises:
+        EvenhandError: The file was damaged or changed by hand.
+    """
+    try:
+        return Audit.model_validate(read_toml(path, what="audit file")[1])
+    except ValidationError as fault:
+        reason = str(fault).splitlines()[0]
+        raise EvenhandError(f"audit file {path} cannot be read ({reason}); choose another --out") from fault

@@ -1,0 +1,200 @@
+r"""Balancing Act: guide the bottleneck features of the U-Net by linear attribute classifiers.
+
+Parihar, Bhat, Mallick, Basu, Babu: "Balancing Act: Distribution-Guided Debiasing in Diffusion Models",
+arXiv 2402.18206 (CVPR 2024); written from the formulas of the released code. Let ``h`` be the mid block's
+output at step ``t`` and ``L_t`` a linear classifier of ``vec(h)``, trained beforehand, with
+
+    z = softmax(L_t(vec(h)) / 8)                                          probabilities of the groups
+
+As published, a batch of pictures is pushed towards the target by the divergence of its mean ``z``. Here a
+picture must not depend on the others of its batch, so every picture draws a group ``g`` of each attribute
+and is guided by itself, which the release calls the sample mode:
+
+    loss = - L_t(vec(h))_g                      ("logit", as released)      gradient - w_g
+    loss = - log z_g                            ("cross-entropy")           gradient (sum_j z_j w_j - w_g) / 8
+    h <- h - step * sum over attributes of the gradient
+
+with ``w_j`` the classifier's row of group ``j``; the gradient of a linear layer needs no backward pass.
+Over many pictures the drawn groups follow the target. Classifiers are trained on pictures whose prompts
+state the groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, StringConstraints
+from torch import Tensor
+
+from evenhand.methods.activations._labelled import observe_cells
+from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.shared.group_assignment import Stated, wanted_groups, wish_list
+from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
+
+SITE = "mid_block"
+TEMPERATURE = 8.0
+"""What the logits are divided by before the softmax, as released."""
+
+Template = Annotated[str, StringConstraints(pattern=r"\{adjective\}")]
+
+
+def gradient(h: Tensor, weight: Tensor, bias: Tensor, groups: Tensor, *, loss: str) -> Tensor:
+    """Gradient of each picture's loss with respect to its own features.
+
+    Args:
+        h: Flattened features ``(n, f)``.
+        weight: Rows ``w_j`` of the classifier, ``(g, f)``.
+        bias: ``(g,)``.
+        groups: Wanted group of every picture, ``(n,)``.
+        loss: ``logit`` or ``cross-entropy``.
+
+    Returns:
+        ``(n, f)``.
+    """
+    wanted = torch.nn.functional.one_hot(groups, len(weight)).to(h.dtype)
+    if loss == "logit":
+        return -wanted @ weight
+    z = torch.softmax((h @ weight.T + bias) / TEMPERATURE, dim=1)
+    return (z - wanted) @ weight / TEMPERATURE
+
+
+@dataclass(frozen=True, eq=False)
+class BalancingActIntervention(Intervention):
+    """Guides the mid block; ``tensors``: ``weight/ATTRIBUTE`` ``(steps, g, f)``, ``bias/ATTRIBUTE``."""
+
+    def sites(self) -> Sequence[str]:
+        """The mid block."""
+        return (SITE,)
+
+    def steer(self, batch: Batch) -> Steering:
+        """One drawn group of each attribute for every picture."""
+        drawn = wanted_groups(batch, self.data["wishes"])
+        return _Guide(self, {attribute: torch.tensor(groups) for attribute, groups in drawn.items()})
+
+
+@dataclass
+class _Guide(Steering):
+    by: BalancingActIntervention
+    drawn: dict[str, Tensor]
+
+    def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
+        n = len(next(iter(self.drawn.values())))
+        guided = [True, True] if self.by.data["halves"] == "both" else [False, True]
+        h = output[: 2 * n].float().flatten(start_dim=1)
+        push, touched = torch.zeros_like(h), torch.zeros(2 * n, dtype=torch.bool, device=h.device)
+        for attribute, groups in self.drawn.items():
+            weights, biases = (self.by.tensors[f"{name}/{attribute}"] for name in ("weight", "bias"))
+            # Under another number of steps, the classifier of the same part of the way.
+            at = step.index * len(weights) // step.count
+            weight, bias = weights[at].to(h), biases[at].to(h)
+            both = groups.repeat(2).to(h.device)
+            wanted = (both >= 0) & torch.tensor(guided, device=h.device).repeat_interleave(n)
+            slope = gradient(h, weight, bias, both.clamp_min(0), loss=self.by.data["loss"])
+            push, touched = push + slope * wanted[:, None], touched | wanted
+        moved = (h - self.by.data["step"] * push).reshape(output[: 2 * n].shape).to(output.dtype)
+        kept = torch.where(touched[:, None, None, None], moved, output[: 2 * n])
+        return torch.cat([kept, output[2 * n :]])
+
+
+class BalancingAct(Method):
+    """Balancing Act, picture by picture.
+
+    Attributes:
+        subjects: Nouns of the training prompts; the treated concepts where empty.
+        templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
+        pictures: Pictures of each cell that train the classifiers; the paper has 1000 to 2000 of a class.
+        penalty: Weight of the classifiers' squared norm against the sum of their losses.
+        loss: ``logit``, the release's sample mode, or ``cross-entropy``, which eases off on pictures that
+            already show the group.
+        step: Step along the negative gradient; released: 500 * 600 for the divergence of a batch of 4.
+        halves: Whether ``both`` halves of guidance are moved, as released, or the ``conditional`` one.
+        stated: What an attribute that the prompt states is given: a group to ``draw``, as released, nothing
+            (``leave``), or the stated group (``follow``).
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="balancing-act",
+        version="1.0",
+        title="Balancing Act",
+        summary="Moves the mid block's output along linear classifiers towards a drawn group.",
+        paper="https://arxiv.org/abs/2402.18206",
+        licence="Apache-2.0",
+        origin="rishubhpar/debiasing_gen_models, whose licence file is empty; written anew from the formulas",
+        family="features",
+        architectures=("sd1", "sd2", "sdxl"),
+        attributes="any that can be said in words; joint cells by one classifier per attribute",
+    )
+    intervention_type: ClassVar[type[Intervention]] = BalancingActIntervention
+    strength: ClassVar[str | None] = "step"
+
+    subjects: tuple[str, ...] = ()
+    templates: tuple[Template, ...] = Field(default=("a photo of {a} {adjective} {concept}",), min_length=1)
+    pictures: int = Field(default=1000, ge=2)
+    penalty: float = Field(default=1.0, gt=0)
+    loss: Literal["logit", "cross-entropy"] = "logit"
+    step: float = Field(default=300_000.0, ge=0)
+    halves: Literal["both", "conditional"] = "both"
+    stated: Stated = "draw"
+
+    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
+        """The training pictures."""
+        return Budget(pictures=self.pictures * len(cells))
+
+    def fit(self, task: Task) -> Intervention:
+        """Train one linear classifier for every attribute and step."""
+        seen = observe_cells(
+            task,
+            templates=self.templates,
+            subjects=self.subjects,
+            pictures=self.pictures,
+            sites=[SITE],
+            reduce=lambda step, site, h: h.flatten(start_dim=1).float(),
+        )
+        h = seen.features[SITE].numpy()
+        tensors, right = {}, {}
+        for attribute, groups in seen.groups.items():
+            fits = [linear_classifier(of_step, groups, self.penalty) for of_step in h.swapaxes(0, 1)]
+            tensors[f"weight/{attribute}"] = torch.from_numpy(np.stack([weight for weight, _ in fits]))
+            tensors[f"bias/{attribute}"] = torch.from_numpy(np.stack([bias for _, bias in fits]))
+            right[attribute] = [
+                float(((x @ w.T + c).argmax(axis=1) == groups).mean())
+                for x, (w, c) in zip(h.swapaxes(0, 1), fits, strict=True)
+            ]
+        return BalancingActIntervention(
+            tensors=tensors,
+            data={
+                "wishes": wish_list(task, stated=self.stated),
+                "loss": self.loss,
+                "step": self.step,
+                "halves": self.halves,
+            },
+            record={"training pictures right, by step": right},
+        )
+
+
+def linear_classifier(
+    h: NDArray[np.float32], groups: NDArray[np.int64], penalty: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Softmax regression: minimises the sum of cross-entropies plus ``penalty / 2 ||W||^2``.
+
+    Args:
+        h: Features ``(n, f)``.
+        groups: Group of every row, ``(n,)``, from 0; every group occurs.
+        penalty: Above zero.
+
+    Returns:
+        Rows ``(g, f)`` and biases ``(g,)``. Two groups have opposite rows, whose difference is penalised.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=1 / penalty, max_iter=1000).fit(h, groups)
+    weight, bias = fitted.coef_, fitted.intercept_
+    if len(weight) == 1:
+        # scikit-learn keeps the difference of two groups; halves of it are the softmax's two rows.
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return weight.astype(np.float32), bias.astype(np.float32)

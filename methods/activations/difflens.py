@@ -1,0 +1,235 @@
+r"""DiffLens: find the sparse features of the bottleneck that carry a group, and raise those of a drawn one.
+
+"Dissecting and Mitigating Diffusion Bias via Mechanistic Interpretability" (DiffLens), arXiv 2503.20483
+(CVPR 2025); written from the formulas. Let ``h`` be the mid block's output, flattened, in the conditional
+half of guidance. A k-sparse autoencoder over all steps, whose kernel covers the whole map,
+
+    z = top_k(relu(E (h - b) + e)),      h^ = D z + b,      minimise ||h - h^||^2 / ||h - mean h||^2
+
+has ``expansion * channels`` features, of which a picture uses at most ``k``. With ``w_(t,g)`` the row of
+group ``g`` in a linear classifier of ``h`` at step ``t``, integrated gradients attribute to feature ``i`` the
+part that it has in telling pictures of ``g`` from those of the other groups,
+
+    A_(g,i) = sum_t max(0, mean z_i of group g - mean z_i of the other groups) <w_(t,g), d_i>
+
+with ``d_i`` the feature's column of ``D``: the logit is linear in ``z``, so the integral is exact in one step
+and the mean over pairs of pictures is the difference of the means. It is cut at zero: a feature that tells
+``g`` by its absence, as all features of one of two groups tell the other, must not be raised for ``g``. The
+features of a group are those with the largest ``A``. A picture draws a group ``g`` of each attribute, and at
+every step
+
+    z_new = z + amount on the features of g,      h <- h + D z_new - D z
+
+so that only the difference is decoded, and what the autoencoder cannot reconstruct stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, StringConstraints
+from torch import Tensor
+
+from evenhand.methods.activations._labelled import observe_cells
+from evenhand.methods.activations.balancing_act import linear_classifier
+from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.shared.group_assignment import Stated, wanted_groups, wish_list
+from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
+from evenhand.methods.shared.training import course, one_thread, train
+
+SITE = "mid_block"
+
+Template = Annotated[str, StringConstraints(pattern=r"\{adjective\}")]
+
+
+@dataclass(frozen=True)
+class SparseAutoencoder:
+    """A k-sparse autoencoder of rows ``h``.
+
+    Attributes:
+        encoder: ``E``, ``(features, f)``.
+        offset: ``e``, ``(features,)``.
+        decoder: ``D``, ``(f, features)``.
+        centre: ``b``, ``(f,)``.
+        k: Features that a row may use.
+    """
+
+    encoder: Tensor
+    offset: Tensor
+    decoder: Tensor
+    centre: Tensor
+    k: int
+
+    def encode(self, h: Tensor) -> Tensor:
+        """Sparse features ``(n, features)`` of rows ``(n, f)``: the ``k`` largest, none below zero."""
+        z = torch.relu((h - self.centre) @ self.encoder.T + self.offset)
+        largest, where = z.topk(min(self.k, z.shape[1]), dim=1)
+        return torch.zeros_like(z).scatter(1, where, largest)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Rows ``(n, f)`` of features ``(n, features)``."""
+        return z @ self.decoder.T + self.centre
+
+
+@dataclass(frozen=True, eq=False)
+class DiffLensIntervention(Intervention):
+    """Adds to the mid block; ``tensors``: ``push/ATTRIBUTE`` ``(groups, f)``, each group's sum of ``d_i``.
+
+    ``D z_new - D z`` is ``amount`` times that sum for every picture and step, so ``D`` itself is not kept.
+    """
+
+    def sites(self) -> Sequence[str]:
+        """The mid block."""
+        return (SITE,)
+
+    def steer(self, batch: Batch) -> Steering:
+        """One drawn group of each attribute for every picture."""
+        drawn = {a: torch.tensor(groups) for a, groups in wanted_groups(batch, self.data["wishes"]).items()}
+        push = torch.stack(
+            [
+                self.tensors[f"push/{attribute}"][groups.clamp_min(0)] * (groups >= 0)[:, None]
+                for attribute, groups in drawn.items()
+            ]
+        )
+        wanted = torch.stack([groups >= 0 for groups in drawn.values()]).any(dim=0)
+        return _Add(push=self.data["amount"] * push.sum(dim=0), wanted=wanted)
+
+
+@dataclass
+class _Add(Steering):
+    push: Tensor
+    wanted: Tensor
+
+    def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
+        n = len(self.wanted)
+        h = output[n : 2 * n]
+        moved = h + self.push.to(h).reshape(h.shape)
+        rows = self.wanted.to(h.device)[:, None, None, None]
+        return torch.cat([output[:n], torch.where(rows, moved, h), output[2 * n :]])
+
+
+class DiffLens(Method):
+    """DiffLens on the mid block.
+
+    Attributes:
+        subjects: Nouns of the training prompts; the treated concepts where empty.
+        templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
+        pictures: Pictures of each cell that train autoencoder and classifiers.
+        expansion: Features of the autoencoder for every channel of the mid block; released: 4.
+        k: Features that a picture may use at a step; released: 1024 of 5120.
+        epochs: Passes over all pictures and steps when the autoencoder is trained.
+        batch: Rows of a training step.
+        rate: Learning rate.
+        penalty: Weight of the classifiers' squared norm against the sum of their losses.
+        features: Features of each group; the released example has 10 for young faces and 30 for old ones.
+        amount: What is added to each; the released example has 30 and 50.
+        stated: What an attribute that the prompt states is given: a group to ``draw``, as released, nothing
+            (``leave``), or the stated group (``follow``).
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="difflens",
+        version="1.0",
+        title="DiffLens",
+        summary="Raises the sparse bottleneck features that carry a drawn group.",
+        paper="https://arxiv.org/abs/2503.20483",
+        licence="Apache-2.0",
+        origin="foundation-model-research/DiffLens, without a licence; written anew from the formulas",
+        family="features",
+        architectures=("sd1", "sd2", "sdxl"),
+        attributes="any that can be said in words; joint cells by the features of their groups",
+    )
+    intervention_type: ClassVar[type[Intervention]] = DiffLensIntervention
+    strength: ClassVar[str | None] = "amount"
+
+    subjects: tuple[str, ...] = ()
+    templates: tuple[Template, ...] = Field(default=("a photo of {a} {adjective} {concept}",), min_length=1)
+    pictures: int = Field(default=1000, ge=2)
+    expansion: int = Field(default=4, ge=1)
+    k: int = Field(default=1024, ge=1)
+    epochs: int = Field(default=50, ge=1)
+    batch: int = Field(default=256, ge=1)
+    rate: float = Field(default=1e-3, gt=0)
+    penalty: float = Field(default=1.0, gt=0)
+    features: int = Field(default=10, ge=1)
+    amount: float = Field(default=30.0, ge=0)
+    stated: Stated = "draw"
+
+    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
+        """The training pictures."""
+        return Budget(pictures=self.pictures * len(cells))
+
+    @one_thread()
+    def fit(self, task: Task) -> Intervention:
+        """Train the autoencoder and the classifiers; locate the features of every group."""
+        seen = observe_cells(
+            task,
+            templates=self.templates,
+            subjects=self.subjects,
+            pictures=self.pictures,
+            sites=[SITE],
+            reduce=lambda step, site, h: h.flatten(start_dim=1).float(),
+        )
+        h = seen.features[SITE]
+        channels = task.model.unet.config.block_out_channels[-1]
+        sparse, losses = self._autoencoder(h.flatten(end_dim=1), self.expansion * channels, task.rng)
+        z = sparse.encode(h.flatten(end_dim=1)).reshape(*h.shape[:2], -1)
+        tensors, located = {}, {}
+        for attribute, groups in seen.groups.items():
+            found = attributions(h, z, groups, sparse.decoder, self.penalty)
+            top = found.topk(min(self.features, found.shape[1]), dim=1).indices
+            tensors[f"push/{attribute}"] = torch.stack([sparse.decoder[:, of].sum(dim=1) for of in top])
+            located[attribute] = top.tolist()
+        return DiffLensIntervention(
+            tensors=tensors,
+            data={"wishes": wish_list(task, stated=self.stated), "amount": self.amount},
+            record={"features": located, **course(losses)},
+        )
+
+    def _autoencoder(
+        self, rows: Tensor, features: int, rng: np.random.Generator
+    ) -> tuple[SparseAutoencoder, list[float]]:
+        """The autoencoder of rows ``(n, f)``, and its losses: the share of variance not reconstructed."""
+        width = rows.shape[1]
+        # Columns of unit norm, and the encoder their transpose: a usual start that leaves few features dead.
+        start = torch.from_numpy(rng.standard_normal((width, features), dtype=np.float32))
+        decoder = torch.nn.functional.normalize(start, dim=0)
+        centre = rows.mean(dim=0)
+        variance = (rows - centre).square().sum(dim=1).mean()
+        sparse = SparseAutoencoder(decoder.T.clone(), torch.zeros(features), decoder, centre.clone(), self.k)
+        each = -(-len(rows) // self.batch)
+        order = np.concatenate([rng.permutation(len(rows)) for _ in range(self.epochs)])
+
+        def loss(step: int) -> Tensor:
+            epoch, part = divmod(step, each)
+            start = epoch * len(rows) + part * self.batch
+            stop = min(start + self.batch, (epoch + 1) * len(rows))
+            h = rows[torch.from_numpy(order[start:stop])]
+            return (h - sparse.decode(sparse.encode(h))).square().sum(dim=1).mean() / variance
+
+        parameters = [sparse.encoder, sparse.offset, sparse.decoder, sparse.centre]
+        return sparse, train(parameters, loss, steps=self.epochs * each, rate=self.rate)
+
+
+def attributions(h: Tensor, z: Tensor, groups: NDArray[np.int64], decoder: Tensor, penalty: float) -> Tensor:
+    """``A``: what every feature does to tell each group from the others, ``(groups, features)``.
+
+    Args:
+        h: ``(n, steps, f)``.
+        z: Sparse features of ``h``, ``(n, steps, features)``.
+        groups: Group of every picture, ``(n,)``; every group occurs.
+        decoder: ``D``, ``(f, features)``.
+        penalty: Of the classifiers.
+    """
+    of = torch.from_numpy(groups)
+    total = torch.zeros(int(of.max()) + 1, decoder.shape[1])
+    for step in range(h.shape[1]):
+        weight, _ = linear_classifier(h[:, step].numpy(), groups, penalty)
+        gap = [z[of == g, step].mean(dim=0) - z[of != g, step].mean(dim=0) for g in range(len(total))]
+        total += torch.stack(gap).clamp_min(0) * (torch.from_numpy(weight) @ decoder)
+    return total

@@ -1,0 +1,316 @@
+r"""EquiSteer: erase a group from the outputs of cross-attention and put a drawn one in its place.
+
+"EquiSteer", arXiv 2607.01147 (ECCV 2026); written from the formulas of paper and code. Let ``y_k`` be the
+output of a cross-attention module ``l`` at image token ``k`` and step ``t``, in the conditional half of
+guidance. With ``a`` a group of attribute ``A``, and means over tokens and contrast prompts,
+
+    s_a   = mean y(prompts that state a) - mean y(contrast prompts),          b_a = s_a / ||s_a||
+    m_a   = max_k <y_k, b_a>
+    thr_a = (mean m_a(prompts that state a) + mean m_a(neutral prompts)) / 2
+
+for every ``l`` and ``t``. The contrast of a group is the other group where there are two, so that the
+vectors are opposite, and the neutral prompts where there are more.
+
+Gate: once for every picture, at step 0 in one module, ``m_a > thr_a`` for any ``a`` says that the prompt
+states a group already; such a picture is left as it is. In all others, attribute after attribute, with
+``b~`` the ``b_a`` of the attribute made orthonormal in their order (Gram-Schmidt) and ``a`` the drawn group,
+
+    erase        y <- y - sum_a' <y, b~_a'> b~_a'
+    re-inject    y <- y + alpha_a b_a
+    rescale      every token to the norm it had before
+
+``alpha_a`` is the mean of ``m_a`` over prompts that state ``a`` (``amount="response"``, the paper's) or
+``thr_a`` (``amount="threshold"``, the code's default), both of that ``l`` and ``t``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field, StringConstraints
+from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.shared.group_assignment import group_words, wanted_groups, wish_list
+from evenhand.methods.shared.observation import Reduce, observe
+from evenhand.methods.shared.prompt_text import fill
+from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
+
+GATE = {"sd1": 4, "sd2": 4, "sdxl": 17}
+"""Index of the released gate among the cross-attention modules of the down path, by model family."""
+
+_LEAST = 1e-3
+"""A unit vector of which no more than this is left by Gram-Schmidt depends on those before it."""
+
+Context = Annotated[str, StringConstraints(pattern=r"\{concept\}")]
+
+
+def orthonormal(b: Tensor) -> Tensor:
+    """Gram-Schmidt over the rows of ``b`` ``(..., g, m)``, in order; a dependent row becomes zero."""
+    basis: list[Tensor] = []
+    for row in b.double().unbind(dim=-2):
+        rest = row
+        # Twice, since one pass loses orthogonality where little is left of a row.
+        for _ in range(2):
+            for earlier in basis:
+                rest = rest - (rest * earlier).sum(dim=-1, keepdim=True) * earlier
+        norm = rest.norm(dim=-1, keepdim=True)
+        basis.append(torch.where(norm > _LEAST, rest / norm.clamp_min(_LEAST), 0.0))
+    return torch.stack(basis, dim=-2).to(b.dtype)
+
+
+def exchange(y: Tensor, *, b: Tensor, basis: Tensor, alpha: Tensor, groups: Tensor, rescale: bool) -> Tensor:
+    """Erase an attribute and re-inject a group of it.
+
+    Args:
+        y: Outputs of cross-attention ``(n, k, m)``.
+        b: Unit vectors of the attribute's groups ``(g, m)``.
+        basis: The same, orthonormal.
+        alpha: Amount of each group, ``(g,)``.
+        groups: Drawn group of every picture, ``(n,)``.
+        rescale: Whether every token keeps its norm.
+
+    Returns:
+        ``(n, k, m)``.
+    """
+    erased = y - (y @ basis.T) @ basis
+    changed = erased + (alpha[groups, None] * b[groups])[:, None, :]
+    if rescale:
+        norm = changed.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(y.dtype).tiny)
+        changed = changed * (y.norm(dim=-1, keepdim=True) / norm)
+    return changed
+
+
+@dataclass(frozen=True, eq=False)
+class EquiSteerIntervention(Intervention):
+    """Steers the conditional outputs of every cross-attention module.
+
+    ``tensors`` holds, for every module, ``b/MODULE`` and ``basis/MODULE`` ``(steps, groups, m)`` and
+    ``alpha/MODULE`` ``(steps, groups)``, and the gate's ``threshold`` ``(groups,)``.
+    """
+
+    def sites(self) -> Sequence[str]:
+        """The cross-attention modules."""
+        sites: Sequence[str] = self.data["modules"]
+        return sites
+
+    def steer(self, batch: Batch) -> Steering:
+        """One draw and one gate for every picture."""
+        drawn = wanted_groups(batch, self.data["wishes"])
+        return _Steer(self, {attribute: torch.tensor(groups) for attribute, groups in drawn.items()})
+
+
+@dataclass
+class _Steer(Steering):
+    """Waits for the gate's decision, then steers the pictures that it lets through."""
+
+    by: EquiSteerIntervention
+    drawn: dict[str, Tensor]
+    open: Tensor | None = None
+
+    def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
+        n = len(next(iter(self.drawn.values())))
+        y = output[n : 2 * n].float()
+        if step.index == 0 and site.name == self.by.data["gate"]:
+            self.open = self._gate(y)
+        steps = self.by.tensors[f"alpha/{site.name}"].shape[0]
+        if self.open is None or step.index >= steps or not self.open.any():
+            return output
+        # All pictures are steered and the closed ones put back: the shapes of the operations, and so the
+        # last bits of a picture, must not depend on how many others are open.
+        steered = torch.where(self.open[:, None, None], self._steered(step, site, y), y)
+        return torch.cat([output[:n], steered.to(output.dtype), output[2 * n :]])
+
+    def _gate(self, y: Tensor) -> Tensor:
+        """Which pictures mention a concept and state no group, ``(n,)``."""
+        b = self.by.tensors[f"b/{self.by.data['gate']}"][0].to(y.device)
+        response = (y @ b.T).amax(dim=1)
+        stated = (response > self.by.tensors["threshold"].to(y.device)).any(dim=1)
+        wanted = next(iter(self.drawn.values())).to(y.device) >= 0
+        return wanted & ~stated
+
+    def _steered(self, step: Step, site: Site, y: Tensor) -> Tensor:
+        names = ("b", "basis", "alpha")
+        b, basis, alpha = (self.by.tensors[f"{n}/{site.name}"][step.index].to(y.device) for n in names)
+        for attribute, start, stop in self.by.data["slices"]:
+            of = slice(start, stop)
+            # Pictures that want nothing are put back afterwards; any group serves.
+            groups = self.drawn[attribute].clamp_min(0).to(y.device)
+            y = exchange(
+                y,
+                b=b[of],
+                basis=basis[of],
+                alpha=alpha[of],
+                groups=groups,
+                rescale=self.by.data["rescale"],
+            )
+        return y
+
+
+class EquiSteer(Method):
+    """EquiSteer on the U-Net's cross-attention.
+
+    Attributes:
+        subjects: Nouns of the contrast prompts, the paper has 9 for gender and 15 for race; where empty, the
+            treated concepts themselves.
+        contexts: Templates of the contrast prompts, with ``{a}`` and ``{concept}``, which is a subject with
+            or without a group's adjective; the paper has 14.
+        seed: Seed of the noise of all contrast prompts.
+        gate: Index of the gate among the cross-attention modules of the down path, from 0; where not
+            given, 4 for SD 1.x and 2.x and 17 for SDXL, as released.
+        steps: Number of first steps that are steered; released: 20 of 50 for SD 1.x and 2.x.
+        amount: What ``alpha`` is: ``response`` (paper) or ``threshold`` (the code's default).
+        scale: Factor of ``alpha``; 1 as published.
+        rescale: Whether every token keeps its norm, as the paper recommends.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="equisteer",
+        version="1.0",
+        title="EquiSteer",
+        summary="Replaces the group in every cross-attention output by a drawn one, behind a gate.",
+        paper="https://arxiv.org/abs/2607.01147",
+        licence="Apache-2.0",
+        origin="Atmyre/EquiSteer, whose README says MIT; written anew from the formulas",
+        family="features",
+        architectures=("sd1", "sd2", "sdxl"),
+        attributes="any that can be said in words, each on its own vectors; joint cells by their attributes",
+    )
+    intervention_type: ClassVar[type[Intervention]] = EquiSteerIntervention
+
+    subjects: tuple[str, ...] = (
+        "person",
+        "astronaut",
+        "baker",
+        "dancer",
+        "diver",
+        "painter",
+        "pilot",
+        "sailor",
+        "tourist",
+    )
+    contexts: tuple[Context, ...] = Field(
+        default=(
+            "a photo of {a} {concept}",
+            "a portrait of {a} {concept}",
+            "a close-up of the face of {a} {concept}",
+            "{a} {concept} smiling",
+            "{a} {concept} at work",
+            "{a} {concept} in a kitchen",
+            "{a} {concept} in a park",
+            "{a} {concept} in an office",
+            "{a} {concept} on a beach",
+            "{a} {concept} on a city street",
+            "{a} {concept} reading a book",
+            "{a} {concept} in front of a plain wall",
+            "{a} {concept} at night",
+            "an oil painting of {a} {concept}",
+        ),
+        min_length=1,
+    )
+    seed: int = 0
+    gate: int | None = Field(default=None, ge=0)
+    steps: int = Field(default=20, ge=1)
+    amount: Literal["response", "threshold"] = "response"
+    scale: float = Field(default=1.0, ge=0)
+    rescale: bool = True
+
+    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
+        """Every contrast prompt is drawn twice: for the vectors, then for the responses to them."""
+        groups = sum(map(len, group_words(cells).values()))
+        subjects = len(self.subjects) or concepts
+        return Budget(pictures=2 * (groups + 1) * subjects * len(self.contexts))
+
+    def fit(self, task: Task) -> Intervention:
+        """Vectors of every group, module and step; then the responses that give thresholds and amounts."""
+        modules = [name for name, _ in task.model.unet.named_modules() if name.endswith("attn2")]
+        gate = self._gate(task.model.family, modules)
+        sizes = {attribute: len(groups) for attribute, groups in group_words(task.cells).items()}
+        means = self._observe(task, modules, lambda step, site, y: y.float().mean(dim=1))
+        b = {module: steering_vectors(mean, list(sizes.values())) for module, mean in means.items()}
+
+        def response(step: Step, site: Site, y: Tensor) -> Tensor:
+            return (y.float() @ b[site.name][step.index].T.to(y.device)).amax(dim=1)
+
+        stating, threshold = {}, {}
+        for module, mean in self._observe(task, modules, response).items():
+            stating[module] = mean[:-1].diagonal(dim1=0, dim2=2)
+            threshold[module] = (stating[module] + mean[-1]) / 2
+        slices = _slices(sizes)
+        tensors = {"threshold": threshold[gate][0]}
+        for module in modules:
+            alpha = stating[module] if self.amount == "response" else threshold[module]
+            tensors |= {
+                f"b/{module}": b[module],
+                f"basis/{module}": torch.cat(
+                    [orthonormal(b[module][:, start:stop]) for _, start, stop in slices], dim=1
+                ),
+                f"alpha/{module}": self.scale * alpha,
+            }
+        return EquiSteerIntervention(
+            tensors={name: value.contiguous() for name, value in tensors.items()},
+            data={
+                "modules": modules,
+                "gate": gate,
+                "slices": slices,
+                "rescale": self.rescale,
+                "wishes": wish_list(task),
+            },
+        )
+
+    def _gate(self, family: str, modules: Sequence[str]) -> str:
+        """Name of the gate's module."""
+        index = GATE[family] if self.gate is None else self.gate
+        down = [module for module in modules if module.startswith("down_blocks.")]
+        if index >= len(down):
+            raise EvenhandError(
+                f"EquiSteer's gate is module {index} of the down path, which has {len(down)} with "
+                f"cross-attention; set 'gate' to at most {len(down) - 1}"
+            )
+        return down[index]
+
+    def _observe(self, task: Task, modules: Sequence[str], reduce: Reduce) -> dict[str, Tensor]:
+        """Mean over subjects and contexts: module to ``(groups + 1, steps, ...)``, neutral prompts last."""
+        words = [word for groups in group_words(task.cells).values() for word in groups.values()]
+        prompts = [
+            fill(context, concept=f"{word} {subject}".strip())
+            for word in [*words, ""]
+            for subject in self.subjects or task.concepts
+            for context in self.contexts
+        ]
+        seen = observe(
+            task, prompts, [self.seed] * len(prompts), sites=modules, reduce=reduce, steps=self.steps
+        )
+        return {
+            module: of.reshape(len(words) + 1, -1, *of.shape[1:]).mean(dim=1)
+            for module, of in seen.features.items()
+        }
+
+
+def steering_vectors(means: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Unit vectors ``b_a``.
+
+    Args:
+        means: Mean outputs over the prompts of every group, and of the neutral ones last,
+            ``(groups + 1, steps, m)``.
+        sizes: Number of groups of every attribute; the groups stand attribute after attribute.
+
+    Returns:
+        ``(steps, groups, m)``.
+    """
+    vectors = []
+    for of in torch.split(means[:-1], list(sizes)):
+        contrast = of.flip(0) if len(of) == 2 else means[-1:]
+        vectors.append(torch.nn.functional.normalize(of - contrast, dim=-1))
+    return torch.cat(vectors).transpose(0, 1)
+
+
+def _slices(sizes: Mapping[str, int]) -> list[tuple[str, int, int]]:
+    """Every attribute with the first index of its groups and the one after the last."""
+    stops = list(itertools.accumulate(sizes.values()))
+    return [(name, stop - size, stop) for (name, size), stop in zip(sizes.items(), stops, strict=True)]

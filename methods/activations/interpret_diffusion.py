@@ -1,0 +1,121 @@
+r"""InterpretDiffusion: one vector per group on the bottleneck, learnt from the model's own pictures.
+
+Li, Shen, Torr, Tresp, Gu: "Self-Discovering Interpretable Diffusion Latent Directions for Responsible
+Text-to-Image Generation", arXiv 2311.17216 (CVPR 2024), often called SDisc. Pictures ``x`` are drawn with
+prompts that state a group; the model is then asked to denoise them under a *neutral* prompt, which does not.
+What is missing has to come from a vector ``v_g`` that is added to ``h``, the output of the U-Net's mid block:
+
+    v* = argmin_v E || eps - eps_theta(x_t, t, neutral; h + sum_(g in code(x)) v_g) ||^2
+
+over pictures, noise ``eps`` and uniform timesteps ``t``; the networks are frozen. The code of a picture says
+which groups its prompt stated: the paper's bias-free linear map from a multi-hot code to ``h``. One vector
+serves all timesteps.
+
+A picture that mentions a concept then draws a cell from the target, and the vectors of its groups are added
+to ``h`` in the conditional half of guidance, at every step (see :mod:`evenhand.methods.activations._mid_block`).
+
+The paper learns each group from pictures of that group alone (``lessons="groups"``). With
+``lessons="cells"`` the pictures show whole cells and the vectors of their groups are learnt together, so that
+they are fitted to being added. With one attribute both are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from evenhand.methods.activations._mid_block import (
+    Lessons,
+    MidBlockIntervention,
+    added,
+    codes,
+    for_cells,
+    lesson_cells,
+    shape_of_h,
+)
+from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.shared.prompt_text import fill
+from evenhand.methods.shared.training import course, gaussian, noised, one_thread, random_timesteps, train
+
+
+class InterpretDiffusion(Method):
+    """InterpretDiffusion's vectors on the bottleneck.
+
+    Attributes:
+        neutral: Template of the prompt under which pictures are denoised, with ``{a}`` and ``{concept}`` if
+            the pictures are to show the concepts.
+        stated: Template of the prompt that draws pictures of a group, with ``{a}`` and ``{noun}``, or
+            ``{adjective}`` and ``{concept}``.
+        lessons: Whether pictures show every group alone, as published, or whole cells.
+        pictures: Pictures of every group or cell.
+        epochs: How often training passes over the pictures.
+        batch: Pictures per training step.
+        rate: Learning rate of Adam.
+        scale: Factor of the added vectors; 1 as published.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="interpret-diffusion",
+        version="1.0",
+        title="InterpretDiffusion",
+        summary="Adds a learnt vector of a drawn group to the bottleneck of the U-Net.",
+        paper="https://arxiv.org/abs/2311.17216",
+        licence="Apache-2.0",
+        origin="hangligit/InterpretDiffusion, no root licence; written anew from the formulas",
+        family="features",
+        architectures=("sd1", "sd2", "sdxl"),
+        attributes="any that can be said in words, each group with its own vector; joint cells by their sum",
+    )
+    intervention_type: ClassVar[type[Intervention]] = MidBlockIntervention
+    strength: ClassVar[str | None] = "scale"
+
+    neutral: str = "a person"
+    stated: str = "{a} {noun}"
+    lessons: Lessons = "groups"
+    pictures: int = Field(default=1000, ge=1)
+    epochs: int = Field(default=20, ge=1)
+    batch: int = Field(default=8, ge=1)
+    rate: float = Field(default=0.1, gt=0)
+    scale: float = Field(default=1.0, ge=0)
+
+    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
+        """The pictures, every training step, and one pass that finds the shape of ``h``."""
+        pictures = len(lesson_cells(cells, self.lessons)) * self.pictures
+        return Budget(pictures=pictures, evaluations=self._steps(pictures) * self.batch + 1)
+
+    def _steps(self, pictures: int) -> int:
+        return max(1, self.epochs * pictures // self.batch)
+
+    @one_thread()
+    def fit(self, task: Task) -> Intervention:
+        """Draw pictures of every lesson, learn the vectors, and add them up for every cell."""
+        model, rng = task.model, task.rng
+        taught = lesson_cells(task.cells, self.lessons)
+        x, neutral = self._pictures(task, taught)
+        code = codes(taught, task.cells).repeat_interleave(self.pictures, dim=0).to(x.device)
+        v = torch.zeros(code.shape[1], *shape_of_h(model, x), device=x.device)
+
+        def loss(step: int) -> Tensor:
+            rows = rng.integers(len(x), size=self.batch)
+            t = random_timesteps(rng, self.batch, model)
+            eps = gaussian(rng, (self.batch, *x.shape[1:]), model)
+            text = model.encode([neutral[row] for row in rows])
+            with added(model, torch.tensordot(code[rows], v, dims=1)):
+                predicted = model.predict(noised(model, x[rows], t, eps), t, text)
+            return (eps - predicted).float().pow(2).mean()
+
+        losses = train([v], loss, steps=self._steps(len(x)), rate=self.rate)
+        return for_cells(task, v, scale=self.scale, record=course(losses))
+
+    def _pictures(self, task: Task, taught: Sequence[Cell]) -> tuple[Tensor, list[str]]:
+        """Latents of pictures, lesson after lesson, and the neutral prompt of each; concepts take turns."""
+        concepts = np.resize(task.concepts, self.pictures).tolist()
+        prompts = [fill(self.stated, concept=c, cell=cell) for cell in taught for c in concepts]
+        neutral = [fill(self.neutral, concept=c) for _ in taught for c in concepts]
+        seeds = task.rng.integers(2**31, size=len(prompts)).tolist()
+        return task.model.latents(task.sample(prompts, seeds)), neutral

@@ -1,0 +1,191 @@
+r"""SFID: overwrite the channels that tell a group, by their mean for a drawn group.
+
+Jung, Jang, Wang: "A Unified Debiasing Approach for Vision-Language Models across Modalities and Tasks"
+(selective feature imputation for debiasing), NeurIPS 2024; written from the formulas of the released code for
+Stable Diffusion 1.5. Let ``x`` be the mean over positions and both halves of guidance of every channel of a
+module's output: of the down path (its last block) and of the mid block. For every module and attribute
+
+    forest    100 trees, x -> group
+    S         the 50 channels that are most important to the forest (mean decrease of impurity)
+    v_g       mean of x_S over pictures that the forest gives to group g with a probability above 0.5
+
+A prompt that states no group draws one, and at every step, in both halves, the channels ``S`` of the
+module's output become ``v_g`` at all positions. (The paper's own description imputes the mean of pictures
+that the forest is unsure about; the released code for text-to-image does the above.)
+
+Several attributes are imputed one after another, each with its own forest; channels that two of them chose
+keep the value of the later. As released, forest and values are of the last denoising step and serve all
+steps; with ``at="each"`` every step has its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, StringConstraints
+from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.activations._labelled import observe_cells
+from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.shared.group_assignment import Stated, group_words, wanted_groups, wish_list
+from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
+
+Template = Annotated[str, StringConstraints(pattern=r"\{adjective\}")]
+
+
+@dataclass(frozen=True, eq=False)
+class SfidIntervention(Intervention):
+    """Overwrites channels.
+
+    ``tensors`` holds, for every module and attribute, ``channels/MODULE/ATTRIBUTE`` ``(steps, k)`` and
+    ``values/MODULE/ATTRIBUTE`` ``(steps, groups, k)``, with one step for all or one for each.
+    """
+
+    def sites(self) -> Sequence[str]:
+        """The last block of the down path, and the mid block."""
+        sites: Sequence[str] = self.data["sites"]
+        return sites
+
+    def steer(self, batch: Batch) -> Steering:
+        """One drawn group of each attribute for every picture."""
+        drawn = wanted_groups(batch, self.data["wishes"])
+        return _Impute(self, {attribute: torch.tensor(groups) for attribute, groups in drawn.items()})
+
+
+@dataclass
+class _Impute(Steering):
+    by: SfidIntervention
+    drawn: dict[str, Tensor]
+
+    def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
+        changed = output.clone()
+        for attribute, groups in self.drawn.items():
+            wanted = torch.nonzero(groups >= 0).flatten()
+            channels = self.by.tensors[f"channels/{site.name}/{attribute}"]
+            values = self.by.tensors[f"values/{site.name}/{attribute}"]
+            # One for all, or one for each; under another number of steps, that of the same part of the way.
+            at = step.index * len(channels) // step.count
+            replaced = values[at][groups[wanted]].to(output)
+            for half in (0, len(groups)):
+                rows = (half + wanted).to(output.device)
+                changed[rows[:, None], channels[at].to(output.device)] = replaced[:, :, None, None]
+        return changed
+
+
+class Sfid(Method):
+    """SFID on the U-Net, as in the released code for Stable Diffusion 1.5.
+
+    Attributes:
+        subjects: Nouns of the training prompts; the treated concepts where empty.
+        templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
+        pictures: Pictures of each cell that train the forests; the release uses 20,000 texts of a data set.
+        trees: Trees of a forest.
+        channels: Channels of a module that are overwritten for each attribute.
+        confidence: Probability above which a picture counts as one of a group.
+        stated: What an attribute that the prompt states is given: a group to ``draw``, nothing
+            (``leave``), or the stated group (``follow``), as released.
+        at: Whether forest and values of the ``last`` step serve all, as released, or ``each`` has its own.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="sfid",
+        version="1.0",
+        title="SFID",
+        summary="Overwrites the U-Net's most telling channels by their mean for a drawn group.",
+        paper="https://arxiv.org/abs/2410.07593",
+        licence="Apache-2.0",
+        origin="HoinJung/Unified-Debiaisng-VLM-SFID, MIT; written anew from the formulas",
+        family="features",
+        architectures=("sd1", "sd2", "sdxl"),
+        attributes="any that can be said in words; joint cells by one forest per attribute",
+    )
+    intervention_type: ClassVar[type[Intervention]] = SfidIntervention
+
+    subjects: tuple[str, ...] = ()
+    templates: tuple[Template, ...] = Field(default=("a photo of {a} {adjective} {concept}",), min_length=1)
+    pictures: int = Field(default=1000, ge=2)
+    trees: int = Field(default=100, ge=1)
+    channels: int = Field(default=50, ge=1)
+    confidence: float = Field(default=0.5, ge=0, lt=1)
+    stated: Stated = "follow"
+    at: Literal["last", "each"] = "last"
+
+    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
+        """The training pictures."""
+        return Budget(pictures=self.pictures * len(cells))
+
+    def fit(self, task: Task) -> Intervention:
+        """Train the forests; read off the channels and their values."""
+        sites = [f"down_blocks.{len(task.model.unet.down_blocks) - 1}", "mid_block"]
+        seen = observe_cells(
+            task,
+            templates=self.templates,
+            subjects=self.subjects,
+            pictures=self.pictures,
+            sites=sites,
+            reduce=lambda step, site, output: output.float().mean(dim=(1, 3, 4)),
+            both=True,
+        )
+        names = {attribute: list(groups) for attribute, groups in group_words(task.cells).items()}
+        tensors = {}
+        for site, features in seen.features.items():
+            x = features.numpy()
+            for attribute, groups in seen.groups.items():
+                steps = range(x.shape[1]) if self.at == "each" else [x.shape[1] - 1]
+                # A seed for every forest, from the task's stream.
+                read = [self._read(x[:, step], groups, names[attribute], task.rng) for step in steps]
+                tensors[f"channels/{site}/{attribute}"] = torch.from_numpy(np.stack([c for c, _ in read]))
+                tensors[f"values/{site}/{attribute}"] = torch.from_numpy(np.stack([v for _, v in read]))
+        return SfidIntervention(
+            tensors=tensors, data={"sites": sites, "wishes": wish_list(task, stated=self.stated)}
+        )
+
+    def _read(
+        self,
+        x: NDArray[np.float32],
+        groups: NDArray[np.int64],
+        names: Sequence[str],
+        rng: np.random.Generator,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The channels of one forest ``(k,)`` and their values for each group ``(groups, k)``."""
+        if self.channels > x.shape[1]:
+            raise EvenhandError(
+                f"SFID overwrites {self.channels} channels of {x.shape[1]}; set 'channels' to fewer"
+            )
+        importance, probability = forest(x, groups, trees=self.trees, seed=int(rng.integers(2**31)))
+        channels = np.argsort(-importance, kind="stable")[: self.channels]
+        sure = probability > self.confidence
+        for name, of in zip(names, sure.T, strict=True):
+            if not of.any():
+                raise EvenhandError(
+                    f"SFID's forest is sure of no picture of group {name!r}; draw more 'pictures' than "
+                    f"{self.pictures} or lower 'confidence'"
+                )
+        return channels, np.stack([x[of][:, channels].mean(axis=0) for of in sure.T])
+
+
+def forest(
+    x: NDArray[np.float32], groups: NDArray[np.int64], *, trees: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A random forest's judgement of features.
+
+    Args:
+        x: Features ``(n, c)``.
+        groups: Group of every row ``(n,)``; every group occurs.
+        trees: Number of trees.
+        seed: Of the forest.
+
+    Returns:
+        Importances of the features ``(c,)``, and the probabilities ``(n, groups)`` that the trees which have
+        not seen a row give it; zero where all have.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    trained = RandomForestClassifier(trees, oob_score=True, random_state=seed).fit(x, groups)
+    return trained.feature_importances_, np.nan_to_num(trained.oob_decision_function_)

@@ -1,0 +1,137 @@
+r"""Learned tokens in a prompt: inserting them, queueing them, and amplifying their attention.
+
+The tokens ``S`` ``(q, d)`` of a cell overwrite the rows ``e .. e+q-1`` of the text encoder's input, token
+plus position embedding, where ``e`` is the place of the first end-of-text token: the insertion of ITI-GEN
+(arXiv 2309.05569). FairQueue (Teo, Abdollahzadeh, Ma, Cheung, NeurIPS 2024) adds two changes to the
+denoising:
+
+    queue      the plain prompt steers the first share of the steps, the prompt with tokens the others
+    amplify    in those, attention is softmax(Q K^T / sqrt(d)) diag(a), a = 1 but at the learned tokens
+
+without a new normalisation. A module's output is linear in its attention, so amplification adds ``a - 1``
+times the contribution of the learned tokens to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.base import Intervention, TextStates
+from evenhand.methods.shared.randomness import drawn_cell
+from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedTokens(Intervention):
+    """Inserts the tokens of a drawn cell into prompts that mention a concept.
+
+    ``tensors["tokens"]``: those of every cell, ``(K, q, d)``. ``data``: ``target``, concept to its shares of
+    the cells; ``queue``; ``amplify``; ``sites``, the cross-attentions whose attention is amplified.
+    """
+
+    def sites(self) -> Sequence[str]:
+        """The cross-attentions, if the attention of the learned tokens is changed."""
+        sites: list[str] = self.data["sites"]
+        return sites
+
+    def steer(self, batch: Batch) -> Steering:
+        """Draw a cell for every prompt that mentions a concept, and encode the prompt with its tokens."""
+        pairs = zip(batch.texts, batch.draws, strict=True)
+        drawn = [drawn_cell(text, draw, self.data["target"]) for text, draw in pairs]
+        treated = [(row, cell[1]) for row, cell in enumerate(drawn) if cell is not None]
+        if not treated:
+            return Steering()
+        rows, cells = zip(*treated, strict=True)
+        tokens = self.tensors["tokens"][list(cells)]
+        return Queued(
+            rows=torch.tensor(rows),
+            learned=batch.encode([batch.texts[row] for row in rows], lambda x, eos: insert(x, eos, tokens)),
+            length=tokens.shape[1],
+            queue=self.data["queue"],
+            amplify=self.data["amplify"],
+        )
+
+
+@dataclass
+class Queued(Steering):
+    """The plain prompts first, then those with learned tokens, whose attention is amplified.
+
+    Attributes:
+        rows: Pictures of the batch with learned tokens, ``(r,)``.
+        learned: Their text states.
+        length: Learned tokens per prompt, ``q``.
+        queue: Share of the steps that the plain prompt steers.
+        amplify: Factor ``a`` on the attention that the learned tokens get.
+    """
+
+    rows: Tensor
+    learned: TextStates
+    length: int
+    queue: float
+    amplify: float
+
+    def text(self, step: Step, states: Tensor, latents: Tensor) -> Tensor:
+        """The states with learned tokens, once the queue has passed."""
+        if self._queued(step):
+            return states
+        return states.index_copy(0, self.rows.to(states.device), self.learned.states.to(states))
+
+    def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
+        """The output with ``a - 1`` times what the learned tokens contribute to it."""
+        if self._queued(step) or self.amplify == 1:
+            return output
+        # The conditional rows are the second half: this steering asks for no further branch.
+        rows = output.shape[0] // 2 + self.rows.to(output.device)
+        positions = self.learned.first_eos[:, None] + torch.arange(self.length)
+        chosen = torch.zeros(len(rows), self.learned.states.shape[1]).scatter(1, positions, 1.0)
+        return output.index_add(0, rows, (self.amplify - 1) * contribution(site, rows, chosen.to(output)))
+
+    def _queued(self, step: Step) -> bool:
+        return step.index < round(self.queue * step.count)
+
+
+def contribution(site: Site, rows: Tensor, chosen: Tensor) -> Tensor:
+    """What text tokens contribute to a cross-attention: ``W_o softmax(Q K^T / sqrt(d)) diag(chosen) V``.
+
+    Args:
+        site: An ``attn2`` of diffusers, as it was called.
+        rows: Rows of the batch, ``(r,)``.
+        chosen: Weight of every text token in the sum, ``(r, length)``.
+
+    Returns:
+        ``(r, pixels, channels)``; where every weight is one, the module's output without its bias.
+    """
+    attention: Any = site.module
+    pixels, states = site.inputs[0][rows], site.keywords["encoder_hidden_states"][rows]
+    query, key, value = (
+        attention.head_to_batch_dim(x)
+        for x in (attention.to_q(pixels), attention.to_k(states), attention.to_v(states))
+    )
+    scores = attention.get_attention_scores(query, key)
+    heads = len(scores) // len(rows)
+    mixed = attention.batch_to_head_dim(scores * chosen.repeat_interleave(heads, dim=0)[:, None] @ value)
+    contributed: Tensor = linear(mixed, attention.to_out[0].weight) / attention.rescale_output_factor
+    return contributed
+
+
+def insert(embedded: Tensor, first_eos: Tensor, tokens: Tensor) -> Tensor:
+    """Input rows ``(n, length, d)`` with ``tokens`` ``(n, q, d)`` in place of the rows ``e .. e+q-1``.
+
+    Raises:
+        EvenhandError: A prompt leaves no room for them and for the row after them, which sums them up.
+    """
+    length, (count, width) = embedded.shape[1], tokens.shape[1:]
+    longest = int(first_eos.max())
+    if longest + count >= length:
+        raise EvenhandError(
+            f"a prompt of {longest + 1} tokens has no room for {count} learned ones in {length}; shorten it"
+        )
+    positions = first_eos[:, None] + torch.arange(count, device=first_eos.device)
+    return embedded.scatter(1, positions[:, :, None].expand(-1, -1, width), tokens.to(embedded))

@@ -1,0 +1,131 @@
+r"""Debias-VL: directions that tell groups apart are shrunk in the text states, by one matrix.
+
+Chuang, Jampani, Li, Torralba, Jegelka: "Debiasing Vision-Language Models via Biased Prompts", arXiv
+2302.00070; the variant for text-to-image models. Prompts that differ in nothing but the group span the
+directions to be removed. With ``z`` the text state of a prompt at its first end of text, at unit length, and
+``S`` all pairs ``(i, j)`` of prompts that name the same profession and different cells,
+
+    M = 1/|S| sum_(i,j) (z_i - z_j)(z_i - z_j)^T                          (d x d)
+    P = (I + lam M)^-1
+
+which minimises ``||P - I||_F^2 + lam/|S| sum ||P z_i - P z_j||^2`` (checked by setting its gradient to zero:
+``P - I + lam P M = 0``). It is inverted in double precision and applied to every row of the conditional text
+states, ``E(p) <- E(p) P^T``; the unconditional branch keeps its own. The unit length matters for the weight
+of the pairs alone, since ``P`` is linear.
+
+The paper treats gender, one pair per profession. With more cells all pairs of cells count, so that all
+differences between joint groups are shrunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field, StringConstraints
+from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.base import Cell, EditableModel, Intervention, Method, MethodInfo, Task, TextStates
+from evenhand.methods.shared.prompt_text import fill, first_phrase
+from evenhand.methods.shared.ratio_loop import Template, encode
+
+TRAINING_PROFESSIONS = tuple(
+    """
+    actor, architect, audiologist, author, baker, barber, blacksmith, bricklayer, bus driver,
+    butcher, chef, chemist, cleaner, coach, comedian, computer programmer, construction worker,
+    consultant, counselor, dancer, dentist, designer, dietitian, dj, doctor, driver, economist,
+    electrician, engineer, entrepreneur, farmer, florist, graphic designer, hairdresser, historian,
+    journalist, judge, lawyer, librarian, magician, makeup artist, mathematician, marine biologist,
+    mechanic, model, musician, nanny, nurse, optician, painter, pastry chef, pediatrician,
+    photographer, plumber, police officer, politician, professor, psychologist, real estate agent,
+    receptionist, recruiter, researcher, sailor, salesperson, surveyor, singer, social worker,
+    software developer, statistician, surgeon, teacher, technician, therapist, tour guide,
+    translator, vet, videographer, waiter, writer, zoologist
+    """.strip()
+    .replace("\n    ", " ")
+    .split(", ")
+)
+"""The 80 professions from which the release estimates the directions."""
+
+
+@dataclass(frozen=True, eq=False)
+class DebiasVlIntervention(Intervention):
+    """Multiplies text states by ``tensors["P"]``, ``(d, d)``."""
+
+    def embedding(self, text: TextStates, draws: Sequence[np.random.Generator]) -> TextStates:
+        """``E(p) P^T`` for the prompts that mention a concept, or for all."""
+        P = self.tensors["P"].to(text.states)
+        concepts = self.data["concepts"]
+        act = [self.data["every_prompt"] or first_phrase(t, concepts) is not None for t in text.texts]
+        chosen = torch.tensor(act, device=text.states.device)[:, None, None]
+        # Every row by itself, so that a picture's states do not depend on the size of its batch.
+        projected = torch.stack([states @ P.T for states in text.states])
+        return replace(text, states=torch.where(chosen, projected, text.states))
+
+
+class DebiasVl(Method):
+    """Debias-VL with the released parameters of its text-to-image script.
+
+    Attributes:
+        lam: Strength; zero leaves the text states as they are.
+        template: Template of a prompt of the pairs, with ``{adjective}``, ``{concept}`` and ``{a}``.
+        professions: The professions of the pairs; released: 80, none of which the script tests.
+        every_prompt: Whether prompts that mention no treated concept are projected too, as released.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="debias-vl",
+        version="1.0",
+        title="Debias-VL",
+        summary="Shrinks the directions that tell groups apart in the text states, by one matrix.",
+        paper="https://arxiv.org/abs/2302.00070",
+        licence="Apache-2.0",
+        origin="chingyaoc/debias_vl, MIT; written anew from the formulas",
+        family="embedding",
+        architectures=("sd1", "sd2", "sdxl"),
+        attributes="any that can be said in words, alone or as joint cells; without control of the shares",
+    )
+    intervention_type: ClassVar[type[Intervention]] = DebiasVlIntervention
+    strength: ClassVar[str | None] = "lam"
+
+    lam: float = Field(default=500.0, ge=0)
+    template: Annotated[Template, StringConstraints(pattern=r"\{adjective\}")] = (
+        "A photo of {a} {adjective} {concept}."
+    )
+    professions: tuple[str, ...] = Field(default=TRAINING_PROFESSIONS, min_length=1)
+    every_prompt: bool = False
+
+    def fit(self, task: Task) -> Intervention:
+        """Estimate ``P`` from the text encoder alone; nothing is drawn or judged.
+
+        Raises:
+            EvenhandError: There is only one cell.
+        """
+        if len(task.cells) < 2:
+            raise EvenhandError("debias-vl needs two cells or more to tell apart; got one")
+        M = second_moment(self._differences(task.model, task.cells))
+        P = torch.linalg.inv(torch.eye(len(M), dtype=M.dtype) + self.lam * M)
+        return DebiasVlIntervention(
+            tensors={"P": P.float()},
+            data={"concepts": list(task.concepts), "every_prompt": self.every_prompt},
+        )
+
+    def _differences(self, model: EditableModel, cells: Sequence[Cell]) -> Tensor:
+        """``z_i - z_j`` of all pairs of cells within a profession, ``(|S|, d)``."""
+        texts = [
+            fill(self.template, concept=concept, cell=cell) for concept in self.professions for cell in cells
+        ]
+        encoded = encode(model, texts)
+        z = torch.nn.functional.normalize(encoded.at(encoded.first_eos), dim=1)
+        z = z.reshape(len(self.professions), len(cells), -1)
+        return torch.cat([z[:, i] - z[:, j] for i, j in combinations(range(len(cells)), 2)])
+
+
+def second_moment(rows: Tensor) -> Tensor:
+    """``1/n sum_i x_i x_i^T`` of the rows ``(n, d)``."""
+    return rows.T @ rows / len(rows)

@@ -1,0 +1,214 @@
+r"""FairImagen: fair PCA of the text embeddings, and the component of a drawn group put back.
+
+"FairImagen: Post-Processing for Bias Mitigation in Text-to-Image Models", NeurIPS 2025, arXiv 2510.21363. A
+projection removes from a prompt's embedding what tells groups apart and keeps its main directions; for every
+picture the component of a drawn group is then added. ``X`` ``(n, D)`` are the embeddings ``x`` of training
+prompts (:func:`embeddings`), not centred, ``Z`` ``(n, G)`` says which groups a prompt belongs to, one column
+for two groups. With the columns of ``Z`` centred,
+
+    B = Z^T X                                       (G x D)     how the groups' means differ
+    N = null space of B                             (D x (D - rank))
+    Q = top h eigenvectors of N^T X^T X N
+    P = U U^T,  U = N Q                             (D x D)
+    x <- x P + eps^2 delta b_g,    b_g = row g of B at unit length
+
+where ``delta`` is ``b_g . x`` of a prompt drawn from those of group ``g``, and ``g`` is drawn from the
+target; the square of ``eps`` is that of the released code. With ``h = D - rank`` it is plain erasure of the
+differences between the groups' means.
+
+Two or more attributes are treated as their joint cells ("cross"): the group of a cell holds, once for every
+attribute, all prompts that share the cell's value of it. A prompt thus counts several times, and ``B`` spans
+what the attributes change one by one, not their interactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+import numpy as np
+import scipy.linalg
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, StringConstraints
+from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.base import Cell, Intervention, Method, MethodInfo, Task, TextStates
+from evenhand.methods.embeddings.debias_vl import TRAINING_PROFESSIONS
+from evenhand.methods.shared.prompt_text import fill
+from evenhand.methods.shared.randomness import drawn_cell
+from evenhand.methods.shared.ratio_loop import Template, double
+
+Matrix = NDArray[np.float64]
+
+RELEASED_SHARE = {"one": 1800 / 2048, "joint": 1400 / 2048}
+"""Released ``h`` over ``D``, for one attribute and for joint cells."""
+
+
+@dataclass(frozen=True, eq=False)
+class FairImagenIntervention(Intervention):
+    """Projects the embeddings of prompts that mention a concept and adds a drawn group's component.
+
+    ``tensors``: ``P`` ``(D, D)``, ``directions`` ``b`` ``(cells, D)``, and ``coefficients`` ``(cells, n)``,
+    of which cell ``k`` has the first ``data["counts"][k]``.
+    """
+
+    def embedding(self, text: TextStates, draws: Sequence[np.random.Generator]) -> TextStates:
+        """The last ``D`` columns of every token row, and the pooled vector where there is one."""
+        states = text.states.clone()
+        pooled = None if text.pooled is None else text.pooled.clone()
+        for row, (prompt, draw) in enumerate(zip(text.texts, draws, strict=True)):
+            if (drawn := drawn_cell(prompt, draw, self.data["target"])) is None:
+                continue
+            delta = self._noise(drawn[1], draw)
+            states[row] = self._changed(text.states[row], delta)
+            if text.pooled is not None and pooled is not None:
+                pooled[row] = self._changed(text.pooled[row], delta)
+        return replace(text, states=states, pooled=pooled)
+
+    def _noise(self, cell: int, draw: np.random.Generator) -> Tensor:
+        """``eps^2 delta b_g`` of the drawn cell, ``(D,)``."""
+        coefficient = self.tensors["coefficients"][cell, draw.integers(self.data["counts"][cell])]
+        eps: float = self.data["eps"]
+        return eps**2 * coefficient * self.tensors["directions"][cell]
+
+    def _changed(self, x: Tensor, noise: Tensor) -> Tensor:
+        """``x P + noise`` in the last ``D`` columns of ``x``."""
+        P = self.tensors["P"].to(x)
+        first = x.shape[-1] - len(P)
+        return torch.cat([x[..., :first], x[..., first:] @ P + noise.to(x)], dim=-1)
+
+
+class FairImagen(Method):
+    """FairImagen with the released parameters, as shares of the embedding's width.
+
+    Attributes:
+        eps: Strength of the group's component; its square acts, as released.
+        kept: ``h / D``, the share of the embedding's directions that stay; as released where not given:
+            0.88 (1800 of 2048) for one attribute, 0.68 (1400 of 2048) for joint cells.
+        templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
+        contexts: Further words before the cell's, crossed with everything else, such as ages and ethnicities.
+        professions: Professions of the training prompts.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="fairimagen",
+        version="1.0",
+        title="FairImagen",
+        summary="Projects group differences out of the text embedding and adds a drawn group's component.",
+        paper="https://arxiv.org/abs/2510.21363",
+        licence="Apache-2.0",
+        origin="fuzihaofzh/FairImagen, Apache-2.0 by its licence file; written anew from the formulas",
+        family="embedding",
+        architectures=("sd1", "sd2", "sdxl"),
+        attributes="any that can be said in words, alone or as joint cells",
+    )
+    intervention_type: ClassVar[type[Intervention]] = FairImagenIntervention
+
+    eps: float = Field(default=0.6, ge=0)
+    kept: float | None = Field(default=None, gt=0, le=1)
+    templates: tuple[Annotated[Template, StringConstraints(pattern=r"\{adjective\}")], ...] = Field(
+        default=("An image of {a} {adjective} {concept}.", "A photo of {a} {adjective} {concept}."),
+        min_length=1,
+    )
+    contexts: tuple[str, ...] = Field(
+        default=("", "smiling", "tall", "tired", "famous", "local", "friendly", "experienced"), min_length=1
+    )
+    professions: tuple[str, ...] = Field(default=TRAINING_PROFESSIONS, min_length=1)
+
+    def fit(self, task: Task) -> Intervention:
+        """Fit the projection from the text encoder alone; nothing is drawn or judged.
+
+        Raises:
+            EvenhandError: There is only one cell, or the training prompts span too few directions.
+        """
+        if len(task.cells) < 2:
+            raise EvenhandError("fairimagen needs two cells or more to tell apart; got one")
+        texts, of_cell = self._training(task.cells)
+        X = double(embeddings(task.model.encode(texts))).numpy()
+        members = memberships(task.cells)[:, of_cell]
+        P, B = fair_pca(X, members, h=round(self._share(task.cells) * X.shape[1]))
+        directions = B / np.linalg.norm(B, axis=1, keepdims=True)
+        # Two groups share one row of B, that of the second.
+        directions = np.repeat(directions, 2, axis=0) if len(task.cells) == 2 else directions
+        drawn = [np.repeat(X @ b, m) for b, m in zip(directions, members, strict=True)]
+        coefficients = np.zeros((len(drawn), max(map(len, drawn))))
+        for row, values in zip(coefficients, drawn, strict=True):
+            row[: len(values)] = values
+        return FairImagenIntervention(
+            tensors={
+                "P": torch.from_numpy(P).float(),
+                "directions": torch.from_numpy(directions).float(),
+                "coefficients": torch.from_numpy(coefficients).float(),
+            },
+            data={
+                "target": dict(zip(task.concepts, task.target.tolist(), strict=True)),
+                "counts": [len(values) for values in drawn],
+                "eps": self.eps,
+            },
+        )
+
+    def _training(self, cells: Sequence[Cell]) -> tuple[list[str], list[int]]:
+        """Training prompts, and the number of the cell of each."""
+        pairs = [
+            (fill(template, concept=profession, cell=_within(context, cell)), number)
+            for template in self.templates
+            for context in self.contexts
+            for profession in self.professions
+            for number, cell in enumerate(cells)
+        ]
+        return [text for text, _ in pairs], [number for _, number in pairs]
+
+    def _share(self, cells: Sequence[Cell]) -> float:
+        joint = "joint" if len(cells[0].groups) > 1 else "one"
+        return RELEASED_SHARE[joint] if self.kept is None else self.kept
+
+
+def _within(context: str, cell: Cell) -> Cell:
+    """The cell with a context's words before its adjective."""
+    return replace(cell, adjective=f"{context} {cell.adjective}".strip())
+
+
+def embeddings(text: TextStates) -> Tensor:
+    """The embedding ``x`` of every prompt: the pooled vector, or the state at the first end of text."""
+    return text.at(text.first_eos) if text.pooled is None else text.pooled
+
+
+def memberships(cells: Sequence[Cell]) -> NDArray[np.int64]:
+    """How often the prompts of every cell count in the group of every cell, ``(groups, cells)``."""
+    return np.array(
+        [[sum(g.groups[name] == c.groups[name] for name in g.groups) for c in cells] for g in cells]
+    )
+
+
+def fair_pca(X: Matrix, members: NDArray[np.int64], *, h: int) -> tuple[Matrix, Matrix]:
+    """Fair PCA.
+
+    Args:
+        X: Embeddings, ``(n, D)``.
+        members: How often every prompt counts in every group, ``(G, n)``.
+        h: Number of directions kept; at most ``D - rank B``.
+
+    Returns:
+        ``P`` ``(D, D)`` and ``B`` ``(G, D)``, or ``(1, D)`` for two groups.
+
+    Raises:
+        EvenhandError: The prompts span fewer than ``h`` directions outside those removed.
+    """
+    total = members.sum(axis=0)
+    sizes = members.sum(axis=1, keepdims=True)
+    B = members @ X - sizes / sizes.sum() * (total @ X)
+    B = B[1:] if len(B) == 2 else B
+    N = scipy.linalg.null_space(B)
+    values, vectors = np.linalg.eigh(N.T @ (X.T * total) @ X @ N)
+    kept = min(h, N.shape[1])
+    spanned = int((values > values[-1] * 1e-12 * len(X)).sum())
+    if spanned < kept:
+        raise EvenhandError(
+            f"fairimagen keeps {kept} directions, but its {len(X)} training prompts span {spanned}; "
+            "give more templates, contexts or professions, or lower `kept`"
+        )
+    U = N @ vectors[:, -kept:]
+    return U @ U.T, B

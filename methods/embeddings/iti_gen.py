@@ -1,0 +1,239 @@
+r"""ITI-GEN: prompt tokens learned so that texts move in CLIP's space as pictures of the groups do.
+
+Zhang, Chen, Chai, Wu, Lagun, Beeler, De la Torre: "ITI-GEN: Inclusive Text-to-Image Generation", ICCV 2023,
+arXiv 2309.05569; details as in the released code. Every group ``k`` of an attribute ``m`` has ``q`` learned
+tokens ``S_k^m`` ``(q, d)``, zero at first. Those of a cell ``c`` are the sum over its attributes; they
+overwrite the rows of the text encoder's input that begin at the first end-of-text token ``e``, and the text
+feature is read after them:
+
+    t_c = normalise( P E(prompt; rows e .. e+q-1 <- sum_m S^m_c(m))_(e+q) )
+
+With unit features ``v`` of reference pictures, of which a step sees a random batch, and pairs of groups
+``i, j`` of the attribute ``m`` in training,
+
+    L_dir  = mean over o:  1 - cos( mean v_i - mean v_j,  t_(i,o) - t_(j,o) )
+    L_cons = mean over o:  relu( 0.8 - (cos(t_0, t_(i,o)) + cos(t_0, t_(j,o))) / 2 )
+    L_m    = sum over pairs (L_dir + L_cons) / (K_m - 1)
+
+where ``o`` runs over the combinations of the other attributes and ``t_0`` is the feature of the plain
+prompt. Where a direction is not defined, since a group is missing in the batch or since both texts are
+still equal, as at the start, ``1 - mean cos(v, t)`` over pictures and texts of the same group takes the
+place of ``L_dir``. The attributes are trained in turn by Adam. Tokens learned on one prompt serve every
+other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field, StringConstraints
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.embeddings._learned_tokens import LearnedTokens, insert
+from evenhand.methods.shared.prompt_text import fill
+from evenhand.methods.shared.training import course, one_thread, train
+
+
+class ItiGen(Method):
+    """ITI-GEN, with FairQueue's two changes as options.
+
+    Attributes:
+        prompt: The text that the tokens are learned on.
+        reference: Template of the prompts whose pictures are the reference, with ``{a}``, ``{adjective}`` or
+            ``{noun}``, and ``{concept}``, which becomes ``person``.
+        pictures: Reference pictures of every group, at least; spread evenly over the cells.
+        length: Learned tokens ``q`` per prompt.
+        epochs: Times that every attribute goes through the reference pictures.
+        steps: Steps, each with its share of the pictures, per epoch and attribute.
+        rate: Learning rate.
+        halve_after: Epochs after which the rate is halved, once.
+        consistency: Mean cosine of plain and learned text features from which on it costs nothing.
+        queue: Share of the denoising steps, the first ones, that the plain prompt steers; none in ITI-GEN.
+        amplify: Factor on the attention that the learned tokens get after the queue; one in ITI-GEN.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="iti-gen",
+        version="1.0",
+        title="ITI-GEN",
+        summary="Learns tokens per group from CLIP directions of pictures; inserts those of a drawn cell.",
+        paper="https://arxiv.org/abs/2309.05569",
+        licence="Apache-2.0",
+        origin="humansensinglab/ITI-GEN, X11 licence with a CMU notice; written anew from the formulas",
+        family="embedding",
+        architectures=("sd1",),
+        attributes="any that pictures show and CLIP sees, alone or as joint cells",
+    )
+    intervention_type: ClassVar[type[Intervention]] = LearnedTokens
+
+    prompt: str = "a headshot of a person"
+    reference: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "a headshot of {a} {noun}"
+    pictures: int = Field(default=200, ge=1)
+    length: int = Field(default=3, ge=1)
+    epochs: int = Field(default=30, ge=1)
+    steps: int = Field(default=5, ge=1)
+    rate: float = Field(default=0.01, gt=0)
+    halve_after: int = Field(default=10, ge=1)
+    consistency: float = Field(default=0.8, ge=-1, le=1)
+    queue: float = Field(default=0.0, ge=0, le=1)
+    amplify: float = Field(default=1.0, ge=0)
+
+    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
+        """The reference pictures: training passes through the text encoder alone."""
+        return Budget(pictures=len(cells) * self.pictures_per_cell(cells))
+
+    def pictures_per_cell(self, cells: Sequence[Cell]) -> int:
+        """So many that the group with the fewest cells has enough pictures."""
+        groups = [group for cell in cells for group in cell.groups.items()]
+        return -(-self.pictures // min(map(groups.count, groups)))
+
+    @one_thread()
+    def fit(self, task: Task) -> Intervention:
+        """Draw reference pictures, learn the tokens, and hand over those of every cell.
+
+        Raises:
+            EvenhandError: The suite's CLIP is not the one whose text encoder the model has.
+        """
+        learner = Learner(self, task)
+        losses = learner.learn()
+        sites = [name for name, _ in task.model.unet.named_modules() if name.endswith("attn2")]
+        return LearnedTokens(
+            tensors={"tokens": learner.cell_tokens().float().cpu()},
+            data={
+                "target": dict(zip(task.concepts, task.target.tolist(), strict=True)),
+                "queue": self.queue,
+                "amplify": self.amplify,
+                "sites": sites if self.amplify != 1 else [],
+            },
+            record=course(losses) if losses else {},
+        )
+
+
+class Learner:
+    """One fit: the reference features, the tokens, and the losses over both.
+
+    Attributes:
+        groups: Attribute to the index of its group in every cell; attributes with one group have no tokens.
+        tokens: Attribute to the tokens of its groups, ``(K_m, q, d)``.
+        images: Features of the reference pictures of every cell, ``(K, r, p)``.
+        plain: Feature of the prompt without tokens, ``(p,)``.
+    """
+
+    def __init__(self, method: ItiGen, task: Task) -> None:
+        self.method, self.task = method, task
+        encoder = task.model.text_encoders[0][1]
+        projection = None if task.clip is None else task.clip.text_projection(encoder)
+        if projection is None:
+            raise EvenhandError(
+                f"method {method.info.name!r} compares texts and pictures by the CLIP whose text encoder "
+                f"{task.model.name} has; use a suite whose 'scorer' is that CLIP"
+            )
+        self.projection = projection
+        self.groups = _group_indices(task.cells)
+        embeddings = encoder.get_input_embeddings().weight
+        self.tokens = {
+            name: embeddings.new_zeros(max(index) + 1, method.length, embeddings.shape[1])
+            for name, index in self.groups.items()
+        }
+        self.images = self._reference()
+        states = task.model.encode([method.prompt])
+        self.plain = self._feature(states.at(states.first_eos))[0]
+
+    def learn(self) -> list[float]:
+        """Train the attributes in turn, epoch by epoch; the loss of every step."""
+        method, names = self.method, list(self.groups)
+        per_epoch = method.steps * len(names)
+        batches: list[Tensor] = []
+
+        def loss(number: int) -> Tensor:
+            place = number % per_epoch
+            if place % method.steps == 0:
+                order = self.task.rng.permutation(self.images.shape[0] * self.images.shape[1])
+                batches[:] = torch.from_numpy(order).tensor_split(method.steps)
+            return self.loss(names[place // method.steps], batches[place % method.steps])
+
+        def rate(number: int) -> float:
+            return method.rate / 2 if number // per_epoch >= method.halve_after else method.rate
+
+        if not names:
+            return []
+        return train(list(self.tokens.values()), loss, steps=method.epochs * per_epoch, rate=rate)
+
+    def loss(self, attribute: str, batch: Tensor) -> Tensor:
+        """``L_m`` of an attribute on the pictures ``batch`` ``(b,)``, numbered cell by cell."""
+        index = self.groups[attribute]
+        texts = self.text_features(attribute)
+        groups = torch.tensor(index)[batch // self.images.shape[1]]
+        seen = self.images.flatten(0, 1)[batch]
+        pictures = [seen[groups == group] for group in range(max(index) + 1)]
+        total = texts.new_zeros(())
+        for i, j in combinations(range(len(pictures)), 2):
+            pairs = self._matched(attribute, i, j)
+            if not pairs:
+                continue
+            t_i, t_j = (texts[[pair[side] for pair in pairs]] for side in (0, 1))
+            total = total + self._direction(pictures[i], pictures[j], t_i, t_j) + self._consistency(t_i, t_j)
+        return total / (len(pictures) - 1)
+
+    def text_features(self, attribute: str) -> Tensor:
+        """``t_c`` of every cell, ``(K, p)``, with gradients for the tokens of ``attribute`` alone."""
+        tokens = self.cell_tokens(attribute)
+        text = self.task.model.encode_anew(
+            [self.method.prompt] * len(tokens), lambda x, eos: insert(x, eos, tokens)
+        )
+        return self._feature(text.at(text.first_eos + self.method.length))
+
+    def cell_tokens(self, attribute: str = "") -> Tensor:
+        """The tokens of every cell ``(K, q, d)``, with gradients for those of ``attribute`` alone."""
+        shape = (len(self.task.cells), self.method.length, self.projection.shape[1])
+        total = self.projection.new_zeros(shape)
+        for name, index in self.groups.items():
+            tokens = self.tokens[name] if name == attribute else self.tokens[name].detach()
+            total = total + tokens[list(index)]
+        return total
+
+    def _feature(self, states: Tensor) -> Tensor:
+        return normalize(states.to(self.projection) @ self.projection.T, dim=-1)
+
+    def _reference(self) -> Tensor:
+        """Features of pictures that say their cell, ``(K, r, p)``."""
+        cells, count = self.task.cells, self.method.pictures_per_cell(self.task.cells)
+        texts = [fill(self.method.reference, concept="person", cell=cell) for cell in cells]
+        seeds = self.task.rng.choice(2**31, size=len(cells) * count, replace=False).tolist()
+        images = self.task.sample([text for text in texts for _ in range(count)], seeds)
+        assert self.task.image_features is not None, "a task with a CLIP has its picture features"
+        features = torch.from_numpy(self.task.image_features(images)).to(self.projection)
+        return features.reshape(len(cells), count, -1)
+
+    def _matched(self, attribute: str, i: int, j: int) -> list[tuple[int, int]]:
+        """Pairs of cells of group ``i`` and ``j`` that agree in every other attribute."""
+        others = [{**cell.groups, attribute: ""} for cell in self.task.cells]
+        index = self.groups[attribute]
+        of = {g: [number for number, group in enumerate(index) if group == g] for g in (i, j)}
+        return [(a, b) for a in of[i] for b in of[j] if others[a] == others[b]]
+
+    def _direction(self, v_i: Tensor, v_j: Tensor, t_i: Tensor, t_j: Tensor) -> Tensor:
+        moves = t_i - t_j
+        if len(v_i) and len(v_j) and bool((moves != 0).any(dim=1).all()):
+            return (1 - cosine_similarity((v_i.mean(dim=0) - v_j.mean(dim=0))[None], moves)).mean()
+        cosines = [(v @ t.T).flatten() for v, t in ((v_i, t_i), (v_j, t_j))]
+        return 1 - torch.cat(cosines).mean() if len(v_i) or len(v_j) else moves.sum() * 0
+
+    def _consistency(self, t_i: Tensor, t_j: Tensor) -> Tensor:
+        return (self.method.consistency - (t_i @ self.plain + t_j @ self.plain) / 2).relu().mean()
+
+
+def _group_indices(cells: Sequence[Cell]) -> Mapping[str, tuple[int, ...]]:
+    """Attribute to the index of its group in every cell, of attributes with two groups or more."""
+    indices = {}
+    for name in cells[0].groups:
+        found = list(dict.fromkeys(cell.groups[name] for cell in cells))
+        if len(found) > 1:
+            indices[name] = tuple(found.index(cell.groups[name]) for cell in cells)
+    return indices

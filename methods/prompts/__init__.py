@@ -1,0 +1,1 @@
+"""Methods that rewrite the prompt."""

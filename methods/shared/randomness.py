@@ -1,0 +1,36 @@
+"""The random stream of a picture, and the cell that it draws."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from evenhand.methods.shared.prompt_text import first_phrase
+
+
+def picture_stream(digest: str, prompt: str, seed: int) -> np.random.Generator:
+    """The random stream that an intervention may use for one picture, from (method, prompt, seed)."""
+    sha = hashlib.sha256(f"{digest}\n{seed}\n{prompt}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(sha[:16], "big"))
+
+
+def drawn_cell(
+    text: str, draw: np.random.Generator, target: Mapping[str, Sequence[float]]
+) -> tuple[str, int] | None:
+    """The first concept in a prompt and a cell drawn from its target; ``None`` without a concept.
+
+    Args:
+        text: The prompt.
+        draw: The picture's own stream; used once, and only if there is a concept.
+        target: Concept to the desired share of every cell, summing to one.
+
+    >>> drawn_cell("a photo of a nurse", np.random.default_rng(0), {"nurse": [0.0, 1.0]})
+    ('nurse', 1)
+    """
+    match = first_phrase(text, tuple(target))
+    if match is None:
+        return None
+    shares = target[match[0]]
+    return match[0], int(draw.choice(len(shares), p=shares))

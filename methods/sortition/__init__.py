@@ -1,0 +1,1 @@
+"""Sortition, Evenhand's own method."""

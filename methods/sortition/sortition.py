@@ -1,0 +1,260 @@
+"""Sortition: a cell drawn by lot for every picture, and one closed-form edit per group that makes it so.
+
+Evenhand's own method. It joins what others found: closed-form edits of cross-attention (UCE, TIME, MIST),
+groups drawn at random for every picture (Fair Diffusion, EquiSteer), a gate that leaves alone what a prompt
+states (EquiSteer), and a loop that compares shares with their target (UCE, MIST).
+
+**The edit.** Let rows ``x_i`` be the text states of prompts that do *not* state attribute ``a``, from the
+last token of the concept on, and ``x_i^g`` the same rows with group ``g`` stated ("a nurse", "a female
+nurse"; the other attributes may be stated in both). For every attribute and group
+
+    D_ag = argmin_D  sum_i || D x_i - (x_i^g - x_i) ||^2 + lam || D ||_F^2
+
+one factorisation per attribute, shared by its groups and by all concepts (:class:`ClosedForm` with
+``W = I``). ``D_ag`` is reduced to rank ``k``, the directions along which it moves the rows most. Since every
+projection is linear, ``W (I + D_ag)`` is a rank-k edit of *all* K and V projections at once, whatever the
+depth of the U-Net; so the text states are edited and the projections stay as they are.
+
+**The picture.** A prompt that mentions a treated concept draws a cell ``(g_a, g_b, ..)`` and becomes
+
+    x <- x + D_bh x  after  x <- x + D_ag x          on the rows from the concept on
+
+Composing the attributes takes a sum of groups where a flat list of cells takes their product. An attribute
+that the prompt states already is skipped: either a known word says so, or ``w_a . [x_EOS, 1]``, a ridge
+regression of "states a" on the states at the first EOS, is above one half. Prompts without a treated concept,
+and prompts that state every attribute, keep their states bit for bit.
+
+**The lots** are the target, corrected for what the model does not obey and the judge misreads
+(:mod:`evenhand.methods.sortition._compliance`). Explicit prompts calibrate the judge; then cells are drawn from the lots,
+and after every few pictures a sequential test (:mod:`evenhand.methods.shared.sequential_test`) looks at the shares read:
+within the tolerance, the fit ends; proven outside, the lots are solved anew. No loop over cells, no loop over
+concepts.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from evenhand.methods.base import (
+    Budget,
+    Cell,
+    Intervention,
+    Method,
+    MethodInfo,
+    Task,
+    TextStates,
+)
+from evenhand.methods.prompts.targeted_attribute import SYNONYMS, stated_groups, stating_phrases
+from evenhand.methods.shared.closed_form import ClosedForm
+from evenhand.methods.shared.group_assignment import group_words
+from evenhand.methods.shared.prompt_text import described, statements
+from evenhand.methods.shared.randomness import drawn_cell
+from evenhand.methods.shared.ratio_loop import Template, encode
+from evenhand.methods.sortition._weight_search import Lottery
+
+
+@dataclass(frozen=True, eq=False)
+class SortitionIntervention(Intervention):
+    """Draws a cell for every picture of a treated concept and moves its text states there.
+
+    ``data``: ``lots`` (concept to probabilities of the cells), ``groups`` (pairs of an attribute and its
+    group in every cell; pairs, since a stored object forgets the order of its names), ``stating`` (attribute
+    to group to the phrases that state it), ``tokens`` (concept to its token ids), ``scale``. ``tensors``:
+    ``gate/ATTRIBUTE`` ``(d + 1,)``, and the factors of ``D``: ``up/ATTRIBUTE/GROUP`` ``(d, k)`` and
+    ``down/ATTRIBUTE/GROUP`` ``(k, d)``.
+    """
+
+    def embedding(self, text: TextStates, draws: Sequence[np.random.Generator]) -> TextStates:
+        """The states with every attribute that a prompt leaves open moved to its lot."""
+        states = text.states.clone()
+        for n, (prompt, draw) in enumerate(zip(text.texts, draws, strict=True)):
+            drawn = drawn_cell(prompt, draw, self.data["lots"])
+            if drawn is not None:
+                concept, cell = drawn
+                start = last_token(text.ids[n], self.data["tokens"][concept])
+                eos = states[n, len(text.ids[n]) - 1]
+                for attribute in self._open(prompt, eos.clone()):
+                    states[n, start:] = self._moved(states[n, start:], attribute, cell)
+        return replace(text, states=states)
+
+    def _open(self, prompt: str, eos: Tensor) -> list[str]:
+        """Attributes that the prompt states neither in known words nor by the gate's reading."""
+        said = stated_groups(prompt, self.data["stating"])
+        names = [name for name, _ in self.data["groups"] if name not in said]
+        return [name for name in names if not stated(eos, self.tensors[f"gate/{name}"].to(eos))]
+
+    def _moved(self, rows: Tensor, attribute: str, cell: int) -> Tensor:
+        group = dict(self.data["groups"])[attribute][cell]
+        up = self.tensors[f"up/{attribute}/{group}"].to(rows)
+        down = self.tensors[f"down/{attribute}/{group}"].to(rows)
+        moved: Tensor = rows + self.data["scale"] * (rows @ down.T) @ up.T
+        return moved
+
+
+class Sortition(Method):
+    """Evenhand's own method.
+
+    Attributes:
+        templates: Texts whose states teach the edit, with ``{a}`` and ``{concept}``.
+        measure: Template of the pictures that the loop draws and the judge reads.
+        judge: Name of the steering judge.
+        scale: Factor of every edit; 1 imitates the stated attribute.
+        rank: Rank ``k`` of the edit of a group; 0 for full rank.
+        pads: Padding rows after the first EOS that teach the edit; all of them are edited.
+        lam: Weight of a small edit.
+        anchors: Pictures of explicit prompts that calibrate the judge; 0 trusts it.
+        pictures: Most pictures of the loop over the lots; 0 draws from the target as it is.
+        batch: Pictures between two looks.
+        tolerance: Largest distance of a group's share from its target that counts as met.
+        alpha: Chance that the sequential test of an attribute is ever wrong.
+        shrink: Pictures at which an effect that was seen counts half.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="sortition",
+        version="1.0",
+        title="Sortition",
+        summary="Draws a cell by lot and moves the text states there with one closed-form edit per group.",
+        licence="Apache-2.0",
+        origin="written for Evenhand",
+        family="embedding",
+        architectures=("sd1", "sd2", "sdxl"),
+        attributes="any that can be said in words, alone or as joint cells",
+    )
+    intervention_type: ClassVar[type[Intervention]] = SortitionIntervention
+    strength: ClassVar[str | None] = "scale"
+
+    templates: tuple[Template, ...] = Field(
+        default=("{a} {concept}", "a photo of {a} {concept}"), min_length=1
+    )
+    measure: Template = "a photo of {a} {concept}"
+    judge: str = "openai-clip-vit-b-32"
+    scale: float = Field(default=1.0, ge=0)
+    rank: int = Field(default=0, ge=0)
+    pads: int = Field(default=4, ge=0)
+    lam: float = Field(default=0.1, gt=0)
+    anchors: int = Field(default=120, ge=0)
+    pictures: int = Field(default=360, ge=0)
+    batch: int = Field(default=60, ge=1)
+    tolerance: float = Field(default=0.1, gt=0, lt=1)
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    shrink: float = Field(default=20.0, ge=0)
+
+    @property
+    def steering_judge(self) -> str | None:
+        """The judge that reads the loop's pictures; its verdict never counts in the method's headline."""
+        return self.judge if self.anchors + self.pictures else None
+
+    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
+        """All anchors and all pictures, each read once per attribute."""
+        pictures = self.anchors + self.pictures
+        return Budget(pictures=pictures, judgements=pictures * len(cells[0].groups), exact=False)
+
+    def fit(self, task: Task) -> Intervention:
+        """Solve the edits, then find the lots."""
+        edit = SortitionIntervention(
+            tensors=self._edits(task),
+            data={
+                "lots": dict(zip(task.concepts, task.target.tolist(), strict=True)),
+                "groups": [[name, [c.groups[name] for c in task.cells]] for name in task.cells[0].groups],
+                "stating": stating_phrases(task.cells, SYNONYMS),
+                "tokens": {concept: task.model.token_ids(concept)[1:-1] for concept in task.concepts},
+                "scale": self.scale,
+            },
+        )
+        lots, record = Lottery(rules=self, task=task, edit=edit).run()
+        data = {**edit.data, "lots": dict(zip(task.concepts, lots.tolist(), strict=True))}
+        return replace(edit, data=data, record=record)
+
+    def _edits(self, task: Task) -> dict[str, Tensor]:
+        """Gate and factors of ``D`` of every attribute and group."""
+        tensors: dict[str, Tensor] = {}
+        words = group_words(task.cells)
+        for attribute, groups in words.items():
+            without, with_group = self._texts(task, words, attribute)
+            open_texts = encode(task.model, without)
+            rows = self._rows(open_texts)
+            form = ClosedForm.factor(rows, lam=self.lam)
+            identity = torch.eye(rows.shape[1], dtype=rows.dtype)
+            closed: list[Tensor] = []
+            for group in groups:
+                states = encode(task.model, with_group[group])
+                targets = self._rows(states)
+                edit = form.solve(identity, targets) - identity
+                up, down = reduced(edit, rows, self.rank)
+                tensors[f"up/{attribute}/{group}"], tensors[f"down/{attribute}/{group}"] = (
+                    up.float(),
+                    down.float(),
+                )
+                closed.append(states.at(states.first_eos))
+            tensors[f"gate/{attribute}"] = gate(
+                open_texts.at(open_texts.first_eos), torch.cat(closed), self.lam
+            )
+        return tensors
+
+    def _texts(
+        self, task: Task, words: Mapping[str, Mapping[str, str]], attribute: str
+    ) -> tuple[list[str], dict[str, list[str]]]:
+        """Texts that leave the attribute open, and the same texts with each of its groups stated."""
+        open_texts: list[str] = []
+        closed: dict[str, list[str]] = {group: [] for group in words[attribute]}
+        for template, concept in itertools.product(self.templates, task.concepts):
+            for said in statements(words, without=attribute):
+                open_texts.append(described(template, concept, words, said))
+                for group, texts in closed.items():
+                    texts.append(described(template, concept, words, {**said, attribute: group}))
+        return open_texts, closed
+
+    def _rows(self, states: TextStates) -> Tensor:
+        """Rows from the last content token over the EOS to the ``pads``-th padding, ``(n * window, d)``."""
+        window = range(-1, 1 + self.pads)
+        length = states.states.shape[1]
+        return torch.cat([states.at((states.first_eos + offset).clamp(max=length - 1)) for offset in window])
+
+
+def reduced(edit: Tensor, rows: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """Factors ``(d, k)`` and ``(k, d)`` of the edit's part along which the rows move most.
+
+    Reduced-rank regression: the leading eigenvectors of the moves' second moment ``D X^T X D^T``.
+    """
+    moved = rows @ edit.T
+    _, vectors = torch.linalg.eigh(moved.T @ moved)
+    up = vectors[:, -rank:]  # eigenvalues ascend; the last 0 are all
+    return up.float(), (up.T @ edit).float()
+
+
+def gate(open_states: Tensor, closed_states: Tensor, lam: float) -> Tensor:
+    """Ridge weights ``(d + 1,)`` of "the prompt states the attribute", on states at the first EOS.
+
+    Args:
+        open_states: States ``(n, d)`` of texts that leave the attribute open.
+        closed_states: States of texts that state it; they weigh as much as the others in all.
+        lam: Ridge; the constant is ridged too.
+    """
+    ratio = len(open_states) / len(closed_states)
+    states = torch.cat([open_states, closed_states])
+    weight = torch.cat([states.new_ones(len(open_states)), states.new_full((len(closed_states),), ratio)])
+    rows = torch.cat([states, states.new_ones(len(states), 1)], dim=1)
+    truth = torch.cat([states.new_zeros(len(open_states)), states.new_ones(len(closed_states))])
+    form = ClosedForm.factor(rows, lam=lam, scale=weight)
+    return form.solve(rows.new_zeros(1, rows.shape[1]), truth[:, None])[0].float()
+
+
+def stated(state: Tensor, weights: Tensor) -> bool:
+    """Whether the gate ``(d + 1,)`` reads the attribute as stated in a state ``(d,)`` at the first EOS."""
+    return bool(state @ weights[:-1] + weights[-1] > 0.5)
+
+
+def last_token(ids: Sequence[int], concept: Sequence[int]) -> int:
+    """Position of the last token of the concept's last mention; of the last content token if not found."""
+    size = len(concept)
+    starts = [i for i in range(len(ids) - size + 1) if tuple(ids[i : i + size]) == tuple(concept)]
+    return starts[-1] + size - 1 if starts else len(ids) - 2

@@ -1,0 +1,303 @@
+"""UCE: debiasing as one closed-form edit of cross-attention, repeated until the shares are met.
+
+Gandikota, Orgad, Belinkov, Materzyńska, Bau: "Unified Concept Editing in Diffusion Models", WACV 2024,
+arXiv 2308.14761. All three debiasing implementations of its repository are given, because they differ in
+everything but the objective (:mod:`evenhand.methods.shared.closed_form`); always say which one is meant. ``E(p)``
+are the text states of prompt ``p``, ``n(p)`` its number of content tokens, so that row ``n(p)`` is its last
+content token; guidance ``j`` is the source text with the concept replaced by the words of cell ``j``.
+
+Version 1 (July 2023 to April 2025), the one that MIST inherits. With ``f = max(n(source), n(guidance_1),
+..)`` and ``L = length - f``, where ``length`` is the number of text states (77 for Stable Diffusion),
+
+    C = rows n(source) .. n(source) + L - 1 of E(source)         last content token, EOS and pads
+    G_j = rows n(guidance_j) .. n(guidance_j) + L - 1 of E(guidance_j)
+
+enter the edit of :mod:`evenhand.methods.weights._directional`: the last content tokens are aligned, norms are
+Frobenius norms over the window, edits add up over the rounds. Preserved texts keep all their rows.
+
+Version 2 (April 2025 onward). With ``c = E(source)[n]`` and ``a_j = E(guidance_j)[n]``, and the original
+projections ``W_0``,
+
+    t <- t + sum_j (pi_j - r_j) W_0 a_j,  t = W_0 c at first     a source within the tolerance adds nothing
+    W  = closed form from W_0 with target t for the row c
+
+so targets accumulate and every round starts from the originals. Preserved texts keep their last content
+row. As released, a source text that is itself in ``preserve`` is preserved at its *moved* output ``t``.
+
+Version 0 (June 2023), for two cells. All rows of the bare concept, ``C = E(concept)``, and of the bare cell,
+``G_j = E(cell_j)``, with ``W_0`` the original projections and ``V_0 = C W_0^T``,
+
+    w_j <- w_j + step (pi_j - r_j)                               a source within the tolerance adds nothing
+    V   = V_0 + sum_j w_j ||V_0||_F G_j W_0^T / ||G_j W_0^T||_F
+    W   = closed form from W_0 with targets V for the rows C
+
+so the weights ``w`` of the directions accumulate, both directions are scaled by the fixed norm of ``V_0``,
+and every round starts from the originals. Every round judges "picture of ..." on the same seeds. The release
+was for one concept; that a balanced one adds nothing among several is taken from version 2.
+
+All concepts are solved together in one model, as released (``scope="joint"``), or in one model each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, StringConstraints, model_validator
+from torch import Tensor
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.methods.base import Cell, EditableModel, MethodInfo, Task, TextStates
+from evenhand.methods.shared.closed_form import ClosedForm
+from evenhand.methods.shared.prompt_text import fill
+from evenhand.methods.shared.ratio_loop import Editor, RatioLoop, Template, encode
+from evenhand.methods.shared.source_history import Shares, Source
+from evenhand.methods.weights._directional import DirectionalEdit
+
+VERSION_2: dict[str, Any] = {
+    "templates": ("{concept}",),
+    "label": "This is a photo of {guidance}.",
+    "remeasure": True,
+    "step": 1.0,
+    "mu": 1.0,
+    "pictures": 10,
+}
+"""The defaults of version 2 where they differ from version 1, whose defaults are the fields' own."""
+
+VERSION_0: dict[str, Any] = {
+    "templates": ("{concept}",),
+    "measure": "picture of {text}",
+    "label": "picture of {guidance}",
+    "remeasure": True,
+    "tolerance": 0.08,
+}
+"""The defaults of version 0 where they differ from version 1."""
+
+SEEDS_0 = (8393, 47295, 12321, 0, 902)
+"""The five seeds of version 0, from each of which the release draws a batch of ten."""
+
+
+class Uce(RatioLoop):
+    """UCE as released; the parameters it shares with MIST are those of :class:`RatioLoop`.
+
+    The fields show the defaults of version 1; :data:`VERSION_0` and :data:`VERSION_2` hold those of the
+    others where they differ. The weight of an edited row is one, as released; only its ratio to ``lam`` and
+    ``mu`` matters.
+
+    Attributes:
+        version: Which of the released implementations.
+        templates: Source texts of a concept, with ``{concept}``; its place is taken by a cell's noun in the
+            guidance.
+        measure: Template of the text whose pictures are judged, with ``{text}``, the source text.
+        label: Template of the judge's text for a cell, with ``{guidance}``.
+        preserve: Texts whose outputs stay. Version 1 was released with a list of about 225 profession
+            names, of which those equal to a source text, in any case, are left out; methods read no files,
+            so a suite passes it.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="uce",
+        version="1.0",
+        title="UCE",
+        summary="Moves a concept's token outputs towards under-represented cells until shares are met.",
+        paper="https://arxiv.org/abs/2308.14761",
+        licence="Apache-2.0",
+        origin="rohitgandikota/unified-concept-editing, MIT; written anew from the formulas",
+        family="weights",
+        architectures=("sd1", "sd2", "sdxl", "video"),
+        attributes="any, alone or as joint cells, that the steering judge can tell apart by words",
+    )
+
+    version: Literal["v0", "v1", "v2"] = "v1"
+    templates: tuple[Template, ...] = Field(
+        default=(
+            "image of {concept}",
+            "photo of {concept}",
+            "portrait of {concept}",
+            "picture of {concept}",
+            "{concept}",
+        ),
+        min_length=1,
+    )
+    measure: Annotated[str, StringConstraints(pattern=r"\{text\}")] = "{text}"
+    label: Annotated[str, StringConstraints(pattern=r"\{guidance\}")] = "{guidance}"
+    preserve: tuple[str, ...] = ()
+    remeasure: bool = False
+    mu: float = Field(default=0.1, ge=0)
+    pictures: int = Field(default=50, ge=1)
+    rounds: int = Field(default=30, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_version(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {"v0": VERSION_0, "v2": VERSION_2}.get(given.get("version", ""), {}) | given
+
+    @model_validator(mode="after")
+    def _fixed_seeds_are_counted_once(self) -> Uce:
+        if self.version == "v0" and self.stopping == "sequential":
+            raise ValueError("version v0 judges the same seeds in every batch; use stopping='released'")
+        return self
+
+    def check(self, *, family: str, cells: Sequence[Cell]) -> None:
+        """Version 0 has two directions."""
+        super().check(family=family, cells=cells)
+        if self.version == "v0" and len(cells) != 2:
+            raise EvenhandError(f"uce: version v0 balances exactly two cells, not {len(cells)}; use v1 or v2")
+
+    def seeds(self, task: Task, count: int) -> list[int]:
+        """Fresh seeds, or in version 0 the same in every round."""
+        if self.version != "v0":
+            return super().seeds(task, count)
+        fixed: list[int] = np.random.default_rng(SEEDS_0).integers(0, 2**31, size=count).tolist()
+        return fixed
+
+    @property
+    def sources_per_concept(self) -> int:
+        """One for every template."""
+        return len(self.templates)
+
+    def sources(self, task: Task) -> list[Source]:
+        """One source per concept and template; versions 1 and 2 measure the very text that is edited."""
+        return [
+            self._source(template, concept, task) for concept in task.concepts for template in self.templates
+        ]
+
+    def _source(self, template: str, concept: str, task: Task) -> Source:
+        text = fill(template, concept=concept)
+        guidance = tuple(fill(template, concept=cell.noun) for cell in task.cells)
+        labels = tuple(self.label.replace("{guidance}", words) for words in guidance)
+        prompt = self.measure.replace("{text}", text)
+        return Source(concept=concept, text=text, prompt=prompt, guidance=guidance, labels=labels)
+
+    def editor(self, task: Task, sources: Sequence[Source], weights: dict[str, Tensor]) -> Editor:
+        """The edit of the chosen version."""
+        texts = [source.text for source in sources]
+        edited = encode(task.model, texts)
+        guiding = encode(task.model, [text for source in sources for text in source.guidance])
+        if self.version == "v2":
+            c = edited.at(edited.first_eos - 1)
+            a = guiding.at(guiding.first_eos - 1).reshape(len(sources), len(task.cells), -1)
+            return AccumulatedEdit(self, weights, form=self._form(task.model, texts, c), guidance=a)
+        folded = {text.casefold() for text in texts}
+        preserve = [text for text in self.preserve if text.casefold() not in folded]
+        if self.version == "v0":
+            kept = encode(task.model, preserve).states.flatten(0, 1) if preserve else None
+            form = ClosedForm.factor(edited.states.flatten(0, 1), lam=self.lam, preserved=kept, mu=self.mu)
+            g = guiding.states.reshape(len(sources), len(task.cells), *guiding.states.shape[1:])
+            return FixedNormEdit(self, weights, form=form, rows=edited.states, guidance=g)
+        rows, guidance = windows(edited, guiding, len(task.cells))
+        return DirectionalEdit(
+            self,
+            task.model,
+            weights,
+            texts=texts,
+            rows=rows,
+            guidance=guidance,
+            preserve=preserve,
+        )
+
+    def _form(self, model: EditableModel, texts: Sequence[str], rows: Tensor) -> ClosedForm:
+        """Version 2's closed form: a source that is also preserved counts with both weights."""
+        scale = torch.tensor([1 + self.mu * (text in self.preserve) for text in texts], dtype=rows.dtype)
+        kept = sorted({*self.preserve} - {*texts})
+        if not kept:
+            return ClosedForm.factor(rows, lam=self.lam, scale=scale)
+        states = encode(model, kept)
+        preserved = states.at(states.first_eos - 1)
+        return ClosedForm.factor(rows, lam=self.lam, scale=scale, preserved=preserved, mu=self.mu)
+
+
+class AccumulatedEdit:
+    """Version 2: the targets accumulate, the projections restart from the originals in every round.
+
+    Args:
+        method: Gives ``step`` and ``tolerance``; a source whose largest gap is below it adds nothing.
+        weights: Original projections, float64.
+        form: Closed form of the source rows.
+        guidance: Guidance rows ``a_j`` of every source, ``(sources, K, d)``.
+    """
+
+    def __init__(
+        self, method: RatioLoop, weights: dict[str, Tensor], *, form: ClosedForm, guidance: Tensor
+    ) -> None:
+        self.weights = weights
+        self.form = form
+        self._method, self._original, self._guidance = method, weights, guidance
+        self._targets = {name: form.rows @ weight.T for name, weight in weights.items()}
+
+    def edit(self, difference: Shares) -> None:
+        """One round: ``difference`` is ``target - ratio``, ``(sources, K)``."""
+        gaps = np.abs(difference).max(axis=1, keepdims=True)
+        moves = self._method.step * np.where(gaps < self._method.tolerance, 0.0, difference)
+        moved = torch.einsum("sk,skd->sd", torch.from_numpy(moves), self._guidance)
+        for name, weight in self._original.items():
+            self._targets[name] = self._targets[name] + moved @ weight.T
+        self.weights = {
+            name: self.form.solve(weight, self._targets[name]) for name, weight in self._original.items()
+        }
+
+
+class FixedNormEdit:
+    """Version 0: the weights of the directions accumulate, the projections restart in every round.
+
+    Args:
+        method: Gives ``step`` and ``tolerance``; a source whose largest gap is below it adds nothing.
+        weights: Original projections, float64.
+        form: Closed form of all rows of all sources.
+        rows: ``C`` of every source, ``(sources, length, d)``.
+        guidance: ``G`` of every source, ``(sources, K, length, d)``.
+    """
+
+    def __init__(
+        self,
+        method: RatioLoop,
+        weights: dict[str, Tensor],
+        *,
+        form: ClosedForm,
+        rows: Tensor,
+        guidance: Tensor,
+    ) -> None:
+        self.weights = weights
+        self.form = form
+        self._method, self._original, self._rows, self._guidance = method, weights, rows, guidance
+        self._w = np.zeros(guidance.shape[:2])
+
+    def edit(self, difference: Shares) -> None:
+        """One round: ``difference`` is ``target - ratio``, ``(sources, K)``."""
+        gaps = np.abs(difference).max(axis=1, keepdims=True)
+        self._w = self._w + self._method.step * np.where(gaps < self._method.tolerance, 0.0, difference)
+        self.weights = {
+            name: self.form.solve(weight, self._targets(weight)) for name, weight in self._original.items()
+        }
+
+    def _targets(self, weight: Tensor) -> Tensor:
+        """``V`` of all rows, ``(sources * length, m)``."""
+        V, G = self._rows @ weight.T, self._guidance @ weight.T
+        norms = torch.linalg.norm(V, dim=(1, 2))[:, None] / torch.linalg.norm(G, dim=(2, 3))
+        moved = torch.einsum("sk,sklm->slm", torch.from_numpy(self._w) * norms, G)
+        return (V + moved).flatten(0, 1)
+
+
+def windows(edited: TextStates, guiding: TextStates, cells: int) -> tuple[list[Tensor], list[Tensor]]:
+    """The aligned rows of version 1: from the last content token on, as long as the longest text allows.
+
+    Args:
+        edited: States of the ``n`` source texts.
+        guiding: States of their guidance texts, ``n * cells``.
+        cells: Number of cells.
+
+    Returns:
+        Source rows ``(L, d)`` and guidance rows ``(cells, L, d)`` of every source, each with its own ``L``.
+    """
+    size = edited.states.shape[1]
+    firsts = (edited.first_eos - 1).tolist()
+    guiding_firsts = (guiding.first_eos - 1).reshape(-1, cells).tolist()
+    blocks = guiding.states.reshape(-1, cells, *guiding.states.shape[1:])
+    rows, guidance = [], []
+    for states, n, block, ns in zip(edited.states, firsts, blocks, guiding_firsts, strict=True):
+        length = size - max(n, *ns)
+        rows.append(states[n : n + length])
+        guidance.append(torch.stack([words[m : m + length] for words, m in zip(block, ns, strict=True)]))
+    return rows, guidance

@@ -1,0 +1,1 @@
+"""Human annotators: sampling, reading, checking and aggregating their answers."""

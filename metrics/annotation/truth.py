@@ -1,0 +1,179 @@
+"""People as judges of the label table: one for each annotator, and the aggregate that is the truth."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.annotation.answers import PEOPLE, labels_of
+from evenhand.metrics.annotation.checks import codes_of
+from evenhand.metrics.correction.anchors import HUMAN
+from evenhand.metrics.estimation.table import DECISION_THRESHOLD, LABEL_COLUMNS, label_rows
+from evenhand.metrics.fairness.representation import FloatArray, shares_of
+from evenhand.metrics.judge_quality.latent_class import MISSING, dawid_skene
+
+Rule = Literal["dawid-skene", "majority"]
+RULES = ("dawid-skene", "majority")
+
+AGGREGATE = f"{HUMAN}:aggregate"
+"""Judge of the people's common label."""
+
+FEWEST_RATERS = 3
+"""Dawid and Skene's model of fewer raters is not identified."""
+
+MAJORITY = 0.5 + 1e-6
+"""Share of the votes from which there is a majority: more than half."""
+
+
+def judge_of(annotator: str) -> str:
+    """The annotator's name in the label table."""
+    return f"{HUMAN}:{annotator}"
+
+
+def human_rows(
+    table: pd.DataFrame,
+    *,
+    taxonomy: Mapping[str, Sequence[str]],
+    left_out: Collection[str] = (),
+    rule: Rule | None = None,
+) -> pd.DataFrame:
+    """Rows of the label table for every annotator, and for the aggregate of those who are not left out.
+
+    Repeats do not count. ``other`` and ``cannot_tell`` are undetermined: they are the last of the
+    probabilities. People and models are never averaged into one vote (measurement.md 4.5).
+
+    Args:
+        table: The answer table.
+        taxonomy: Attribute to groups.
+        left_out: Annotators that the aggregate does without.
+        rule: How the aggregate is made; see :func:`aggregate`.
+
+    Raises:
+        EvenhandError: As :func:`aggregate`.
+    """
+    labels = labels_of(table, taxonomy=taxonomy)
+    parts = [
+        _annotator(rows, annotator=str(annotator), attribute=str(attribute), groups=taxonomy[str(attribute)])
+        for (annotator, attribute), rows in labels.groupby(["annotator_id", "attribute"], sort=True)
+    ]
+    kept = labels[~labels["annotator_id"].isin(list(left_out))]
+    if kept.empty:
+        raise EvenhandError(
+            f"no annotator of {labels['annotator_id'].nunique()} is left to make a common label; "
+            "collect more answers, or keep everybody with --keep-all"
+        )
+    parts.append(aggregate(kept, taxonomy=taxonomy, rule=rule))
+    return pd.concat(parts, ignore_index=True)[list(LABEL_COLUMNS)]
+
+
+def aggregate(
+    table: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]], rule: Rule | None = None
+) -> pd.DataFrame:
+    """The people's common labels, with what they are worth in the column of probabilities.
+
+    Not telling is an answer, and a truth. ``dawid-skene`` gives the posteriors of the latent class model, in
+    which people differ in how they err; ``majority`` gives shares of the votes, and a label to more than half
+    of them. A picture without a label stays, undetermined. Source: measurement.md 3.8, 4.4, 4.5.
+
+    Args:
+        table: The answer table of those who count.
+        taxonomy: Attribute to groups.
+        rule: ``dawid-skene`` or ``majority``; by default the first where an attribute has three annotators.
+
+    Raises:
+        EvenhandError: ``dawid-skene`` is asked for and an attribute has fewer than three annotators.
+    """
+    labels = labels_of(table, taxonomy=taxonomy)
+    parts = []
+    for attribute in (name for name in taxonomy if name in set(labels["attribute"])):
+        rows = labels[labels["attribute"] == attribute]
+        groups = taxonomy[attribute]
+        codes, _, keys = codes_of(rows, attribute=attribute, taxonomy=taxonomy, missing=MISSING)
+        used = rule or rule_for(len(codes))
+        if used == "dawid-skene" and len(codes) < FEWEST_RATERS:
+            raise EvenhandError(
+                f"{attribute} has {len(codes)} annotators and dawid-skene needs {FEWEST_RATERS}; "
+                "take the rule majority, or collect more answers"
+            )
+        probabilities = _posteriors(codes, len(groups) + 1, used)
+        parts.append(
+            label_rows(
+                keys=keys,
+                judge=AGGREGATE,
+                version=_version(rows, used),
+                family=HUMAN,
+                attribute=attribute,
+                groups=groups,
+                probabilities=probabilities,
+                status=_crowd_status(rows, keys, probabilities),
+                threshold=DECISION_THRESHOLD if used == "dawid-skene" else MAJORITY,
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def rule_for(annotators: int) -> Rule:
+    """The rule for so many annotators."""
+    return "dawid-skene" if annotators >= FEWEST_RATERS else "majority"
+
+
+def anchors_of(rows: pd.DataFrame, probabilities: Mapping[str, float]) -> pd.DataFrame:
+    """The aggregate as anchors, for pictures that were drawn with a known probability.
+
+    Columns ``key``, ``attribute``, ``label`` (empty where people cannot tell) and ``probability``; see
+    :func:`evenhand.metrics.correction.anchors.confusion_from_anchors`. Pictures picked by hand (gold) are no sample.
+    """
+    own = rows[(rows["judge"] == AGGREGATE) & rows["key"].isin(list(probabilities))]
+    table = own[["key", "attribute", "label"]].reset_index(drop=True)
+    return table.assign(probability=table["key"].map(probabilities))
+
+
+def _posteriors(codes: NDArray[np.int64], classes: int, rule: Rule) -> FloatArray:
+    """Probabilities ``(pictures, classes)`` from codes ``(annotators, pictures)``."""
+    if rule == "dawid-skene":
+        return dawid_skene(codes.T, classes=classes).posteriors
+    return shares_of((codes[..., None] == np.arange(classes)).sum(axis=0))
+
+
+def _annotator(rows: pd.DataFrame, *, annotator: str, attribute: str, groups: Sequence[str]) -> pd.DataFrame:
+    place = {group: number for number, group in enumerate(groups)}
+    said = np.array([place.get(label, len(groups)) for label in rows["label"]])
+    return label_rows(
+        keys=list(rows["key"]),
+        judge=judge_of(annotator),
+        version=_version(rows, ""),
+        family=HUMAN,
+        attribute=attribute,
+        groups=groups,
+        probabilities=np.eye(len(groups) + 1)[said],
+        status=[_status(n, tells=code < len(groups)) for n, code in zip(rows["n_people"], said, strict=True)],
+    )
+
+
+def _status(people: str, *, tells: bool) -> str:
+    """``no_person``, ``multi_person`` where nobody stands out, else ``ok`` and the label decides."""
+    none, _, several = PEOPLE
+    if people == none:
+        return "no_person"
+    return "multi_person" if people == several and not tells else "ok"
+
+
+def _crowd_status(rows: pd.DataFrame, keys: Sequence[str], probabilities: FloatArray) -> list[str]:
+    """The same of the aggregate: what more than half of the people say of the number of persons."""
+    shares = {n: (rows["n_people"] == n).groupby(rows["key"]).mean() for n in PEOPLE}
+    tells = probabilities.argmax(axis=1) < probabilities.shape[1] - 1
+    common = [next((n for n in PEOPLE if shares[n][key] > 0.5), "") for key in keys]
+    return [_status(people, tells=bool(sure)) for people, sure in zip(common, tells, strict=True)]
+
+
+def _version(rows: pd.DataFrame, rule: str) -> str:
+    """Changes with the form, the rule, and any answer."""
+    columns = ["key", "annotator_id", "attribute", "label", "n_people", "form_version"]
+    said = sorted(rows[columns].astype(str).agg("\t".join, axis=1))
+    return hashlib.sha256("\n".join([rule, *said]).encode()).hexdigest()[:12]

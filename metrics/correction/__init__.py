@@ -1,0 +1,1 @@
+"""Correcting shares for the judges' errors."""

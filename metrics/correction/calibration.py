@@ -1,0 +1,336 @@
+"""From a judge's answers on anchors (pictures of known truth) to the confusion matrix that corrects it.
+
+A confusion table has the columns of :data:`CONFUSION_COLUMNS`; a joint attribute is written ``gender*tone``
+and its cells ``woman*dark``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.correction.correction import Inverse, inverse_of
+from evenhand.metrics.fairness.representation import FloatArray, ratio
+from evenhand.metrics.statistics.uncertainty import stream
+
+CONFUSION_COLUMNS = ("judge", "attributes", "truth", "label", "count")
+
+UNDETERMINED = "undetermined"
+"""The label of the abstain column."""
+
+SMALL_ROW = 20
+"""Below so many anchors a row is smoothed, and resampled from a Dirichlet."""
+
+SMOOTHING = 0.5
+
+JOINT_ANCHORS = 25
+"""Anchors that each cell needs before a joint table replaces the product of the marginal ones."""
+
+LARGEST_CONDITION = 5.0
+SMALLEST_RECALL = 0.5
+"""Beyond these two an inversion makes estimates worse than no correction (measurement.md 3.1, 3.15)."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is known of a judge's errors on one attribute or joint attribute.
+
+    Attributes:
+        matrix: ``(K, K + 1)``, rows are truths, the last column abstains.
+        draws: ``(B, K, K + 1)``, the same from resampled anchors.
+        remark: What a reader must know of it, or empty.
+    """
+
+    matrix: FloatArray
+    draws: FloatArray
+    remark: str = ""
+
+    @cached_property
+    def inverse(self) -> Inverse:
+        """Of the matrix."""
+        return inverse_of(self.matrix)
+
+    @cached_property
+    def inverses(self) -> Inverse:
+        """Of the draws."""
+        return inverse_of(self.draws)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a judge is not corrected."""
+
+    reason: str
+
+
+def cell_names(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Names of all cells of a joint attribute in order, ``("woman*light", "woman*dark", ...)``."""
+    return tuple("*".join(cell) for cell in product(*groups))
+
+
+def confusion_matrix(counts: FloatArray) -> FloatArray:
+    """Rows of probabilities from counts ``F (..., K, J)``.
+
+    ``M[y][j] = (F[y][j] + a [j = y]) / (F[y] + a)``, ``a = 0.5`` in rows of under 20 anchors, else 0:
+    spreading the smoothing over all cells of a large table does harm. Source: measurement.md 3.1.
+    """
+    anchors = counts.sum(axis=-1, keepdims=True)
+    added = np.where(anchors < SMALL_ROW, SMOOTHING, 0.0)
+    smoothed = counts + added * np.eye(counts.shape[-2], counts.shape[-1])
+    return np.asarray(smoothed / (anchors + added))
+
+
+def draw_matrices(counts: FloatArray, *, draws: int, rng: np.random.Generator) -> FloatArray:
+    """Matrices ``(draws, K, J)`` of resampled anchors: the sampling error of the calibration itself.
+
+    Each row is redrawn from its multinomial, or from ``Dirichlet(F + 0.5)`` below 20 anchors.
+    """
+    rows = []
+    for row in counts:
+        if row.sum() < SMALL_ROW:
+            rows.append(rng.dirichlet(row + SMOOTHING, size=draws))
+        else:
+            size = round(row.sum())
+            rows.append(rng.multinomial(size, row / row.sum(), size=draws) / size)
+    return np.stack(rows, axis=1)
+
+
+def draw_stratified(
+    truth: NDArray[np.int64],
+    answers: NDArray[np.int64],
+    *,
+    weights: FloatArray,
+    strata: NDArray[np.int64],
+    groups: int,
+    draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Matrices ``(draws, K, K + 1)`` of anchors resampled within the strata that they were chosen in.
+
+    Where the judge's own answer chose the anchors, resampling all of them would scatter what the design
+    fixed. A row that a resample misses becomes ``nan``. Source: measurement.md 3.1.
+
+    Args:
+        truth: ``(n,)`` group indices.
+        answers: ``(n,)`` what the judge said, ``groups`` where it abstained.
+        weights: ``(n,)``, the inverse of each anchor's chance of being chosen.
+        strata: ``(n,)`` selection stratum of each anchor, from 0.
+        groups: Number of groups ``K``.
+        draws: Number of resamples.
+        rng: Random stream.
+    """
+    table = np.zeros((draws, groups * (groups + 1)))
+    place = truth * (groups + 1) + answers
+    for stratum in np.unique(strata):
+        inside = strata == stratum
+        cells, often = np.unique(
+            np.column_stack([place[inside], weights[inside]]), axis=0, return_counts=True
+        )
+        drawn = rng.multinomial(int(inside.sum()), often / often.sum(), size=draws)
+        weighed = drawn * cells[:, 1]
+        for cell in np.unique(cells[:, 0]):
+            table[:, int(cell)] += weighed[:, cells[:, 0] == cell].sum(axis=1)
+    counts = table.reshape(draws, groups, groups + 1)
+    return ratio(counts, counts.sum(axis=-1, keepdims=True))
+
+
+def kronecker(matrices: Sequence[FloatArray]) -> FloatArray:
+    """Joint matrix ``(..., K, K + 1)`` of attributes whose errors are independent given the truth.
+
+    A joint label is decided when every part is; cells run in the order of :func:`cell_names`. The assumption
+    is doubtful exactly where it matters (a gender judge may err on dark-skinned women).
+    """
+
+    def pair(first: FloatArray, second: FloatArray) -> FloatArray:
+        joint = np.einsum("...ij,...kl->...ikjl", first, second)
+        size = first.shape[-1] * second.shape[-1]
+        return np.asarray(joint.reshape(*joint.shape[:-4], size, size))
+
+    decided = reduce(pair, [matrix[..., :-1] for matrix in matrices])
+    return np.asarray(np.concatenate([decided, 1 - decided.sum(axis=-1, keepdims=True)], axis=-1))
+
+
+def recalls(matrix: FloatArray) -> FloatArray:
+    """Share of each group's decided pictures that are given their group, ``(K,)`` of ``(K, K + 1)``."""
+    return ratio(matrix.diagonal(), matrix[:, :-1].sum(axis=1))
+
+
+def condition_number(matrix: FloatArray) -> float:
+    """Condition number of a matrix ``(K, K + 1)`` without its abstain column; ``nan`` if a row is missing."""
+    return float("nan") if np.isnan(matrix).any() else float(np.linalg.cond(matrix[:, :-1]))
+
+
+def reason_to_refuse(matrix: FloatArray) -> str:
+    """Why a matrix must not be inverted, or empty: condition number above 5, or a recall under 0.5.
+
+    Recall is among decided labels: a judge that abstains often is imprecise, but not confused.
+    """
+    if not matrix[:, :-1].sum(axis=1).all():
+        return "the judge never decides on the anchors of a group"
+    recall = float(recalls(matrix).min())
+    if recall < SMALLEST_RECALL:
+        return f"a group is recognised in only {recall:.0%} of its anchors (limit {SMALLEST_RECALL:.0%})"
+    condition = condition_number(matrix)
+    if condition > LARGEST_CONDITION:
+        return f"condition number {condition:.1f} (limit {LARGEST_CONDITION:g}); merge groups"
+    return ""
+
+
+def calibrate(
+    table: pd.DataFrame,
+    *,
+    judge: str,
+    attributes: Sequence[str],
+    taxonomy: Mapping[str, Sequence[str]],
+    draws: int,
+    seed: int,
+) -> Calibration | Refusal:
+    """The matrix that corrects one judge on one attribute or joint attribute, or why there is none.
+
+    A joint attribute uses its own table where every cell has 25 anchors, else the product of its attributes'
+    matrices, else whatever joint table there is. The anchors of an attribute are resampled once per draw,
+    the same for every joint attribute that contains it.
+
+    Raises:
+        EvenhandError: The table names a group that the taxonomy lacks.
+    """
+    own = counts_of(table, judge=judge, attributes=attributes, taxonomy=taxonomy)
+    if len(attributes) > 1 and (own is None or own.sum(axis=1).min() < JOINT_ANCHORS):
+        parts = [
+            calibrate(table, judge=judge, attributes=[name], taxonomy=taxonomy, draws=draws, seed=seed)
+            for name in attributes
+        ]
+        known = [part for part in parts if isinstance(part, Calibration)]
+        if len(known) == len(parts):
+            return _checked(
+                kronecker([part.matrix for part in known]),
+                kronecker([part.draws for part in known]),
+                "as if errors on its attributes were independent given the truth",
+            )
+        if own is None:
+            pairs = zip(attributes, parts, strict=True)
+            return next(
+                Refusal(f"{name}: {part.reason}") for name, part in pairs if isinstance(part, Refusal)
+            )
+    if own is None:
+        return Refusal("no anchors")
+    if own.sum(axis=1).min() == 0:
+        return Refusal("a group has no anchors")
+    rng = stream(seed, "calibration", judge, "*".join(attributes))
+    return _checked(confusion_matrix(own), draw_matrices(own, draws=draws, rng=rng), "")
+
+
+def _checked(matrix: FloatArray, draws: FloatArray, remark: str) -> Calibration | Refusal:
+    reason = reason_to_refuse(matrix)
+    return Refusal(reason) if reason else Calibration(matrix, draws, remark)
+
+
+def counts_of(
+    table: pd.DataFrame, *, judge: str, attributes: Sequence[str], taxonomy: Mapping[str, Sequence[str]]
+) -> FloatArray | None:
+    """Counts ``(K, K + 1)`` of one judge on an attribute or joint attribute, ``None`` without a row.
+
+    Raises:
+        EvenhandError: The table names a group that the taxonomy lacks.
+    """
+    name = "*".join(attributes)
+    rows = table[(table["judge"] == judge) & (table["attributes"] == name)]
+    if rows.empty:
+        return None
+    groups = cell_names([taxonomy[attribute] for attribute in attributes])
+    counts = rows.pivot_table(index="truth", columns="label", values="count", aggfunc="sum", fill_value=0)
+    strange = {*counts.index} - {*groups} | {*counts.columns} - {*groups, UNDETERMINED}
+    if strange:
+        raise EvenhandError(
+            f"confusion table of judge {judge!r} names {min(strange)!r}, which is no group of {name}; "
+            f"groups: {', '.join(groups)}"
+        )
+    full = counts.reindex(index=list(groups), columns=[*groups, UNDETERMINED], fill_value=0)
+    return full.to_numpy(float)
+
+
+def confusion_table(
+    truth: pd.DataFrame, labels: pd.DataFrame, attributes: Sequence[Sequence[str]]
+) -> pd.DataFrame:
+    """Counts a confusion table from anchors.
+
+    Args:
+        truth: Columns ``key``, ``attribute``, ``group``: what each anchor shows; optionally ``probability``,
+            with which the anchor was chosen, the same for all attributes of a key. Then an anchor counts
+            ``1 / probability`` in its row, scaled by :func:`effective_counts`.
+        labels: The label table of the anchors, one judge or several (the panel's vote is one more judge).
+        attributes: Attributes and joint attributes to count, as tuples.
+
+    Returns:
+        A table with :data:`CONFUSION_COLUMNS`, sorted; empty where no judge labels what the anchors show.
+    """
+    shown = truth.set_index(["key", "attribute"])["group"].unstack()
+    said = labels["label"].where(labels["status"] == "ok", UNDETERMINED)
+    parts = [pd.DataFrame(columns=list(CONFUSION_COLUMNS)).astype({"count": int})]
+    for judge, rows in labels.assign(label=said).groupby("judge", sort=True):
+        answers = rows.set_index(["key", "attribute"])["label"].unstack()
+        for names in attributes:
+            if not set(names) <= set(answers.columns) & set(shown.columns):
+                continue
+            said_of = answers[list(names)].add_suffix(" label")
+            both = shown[list(names)].join(said_of, how="inner").dropna()
+            given = both.iloc[:, len(names) :]
+            undetermined = (given == UNDETERMINED).any(axis=1)
+            anchors = pd.DataFrame(
+                {
+                    "judge": judge,
+                    "attributes": "*".join(names),
+                    "truth": _joined(both.iloc[:, : len(names)]),
+                    "label": _joined(given).mask(undetermined, UNDETERMINED),
+                }
+            )
+            parts.append(_count(anchors, truth))
+    table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    return table[list(CONFUSION_COLUMNS)].sort_values(list(CONFUSION_COLUMNS[:4]), ignore_index=True)
+
+
+def _joined(parts: pd.DataFrame) -> pd.Series[str]:
+    """Each row's groups as the name of their cell."""
+    return reduce(lambda cell, name: cell + "*" + parts[name], parts.columns[1:], parts.iloc[:, 0])
+
+
+def _count(anchors: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+    """Equal rows of ``anchors``, which are indexed by key, counted or weighed."""
+    if "probability" not in truth:
+        return anchors.value_counts(sort=False).reset_index()
+    weight = 1 / truth.drop_duplicates("key").set_index("key")["probability"].reindex(anchors.index)
+    of_label = anchors.assign(count=weight, squares=weight**2).groupby(list(CONFUSION_COLUMNS[:4]))
+    summed = of_label.sum().reset_index()
+    for _, row in summed.groupby("truth"):
+        counts = effective_counts(row["count"].to_numpy(), row["squares"].to_numpy())
+        summed.loc[row.index, "count"] = counts
+    return summed[list(CONFUSION_COLUMNS)]
+
+
+def effective_counts(weights: FloatArray, squares: FloatArray) -> FloatArray:
+    """Inverse-probability weights of one row of a confusion table as counts worth as many plain anchors.
+
+    The shares ``M[j] = weights[j] / sum(weights)`` stay; the sum becomes the number of equally weighted
+    anchors whose shares would scatter as much: ``(1 - sum_j M[j]^2) / trace(Cov)``, the trace linearised to
+    ``sum_i w_i^2 |e_label(i) - M|^2 / sum(w)^2``. Kish's ``sum(w)^2 / sum(w^2)`` would ignore that anchors
+    chosen by the judge's own answer weigh alike within an answer; it serves where all anchors have one
+    label. Equal weights give plain counts. Source: measurement.md 3.1.
+
+    Args:
+        weights: ``(J,)``, sums of ``1 / probability`` by label.
+        squares: ``(J,)``, sums of ``1 / probability^2`` by label.
+    """
+    total = weights.sum()
+    shares = weights / total
+    spread = 1 - (shares**2).sum()
+    trace = (squares * (1 - 2 * shares + (shares**2).sum())).sum() / total**2
+    size = total**2 / squares.sum() if (weights > 0).sum() == 1 else spread / trace
+    # Rounded so that 20 equal weights are no fewer than 20 anchors.
+    return np.asarray((shares * size).round(9))

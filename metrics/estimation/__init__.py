@@ -1,0 +1,1 @@
+"""From label tables to estimates."""

@@ -1,0 +1,387 @@
+"""The one entry point from tables to numbers: ``measure(pictures, labels, plan=plan)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.metrics import catalog
+from evenhand.metrics.base import LabelMetric, Metric, PictureMetric
+from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
+from evenhand.metrics.estimation.comparison import HEADLINE, against_base, agreement_of, differences, ranks
+from evenhand.metrics.estimation.encode import Study, check_tables, coverage, encode
+from evenhand.metrics.estimation.panel import PANEL, vote
+from evenhand.metrics.estimation.rows import Difference, Measurement, Rank
+from evenhand.metrics.estimation.score import Counted, Series, score_labels, score_pictures
+from evenhand.metrics.estimation.table import ANSWER_COLUMNS, DECISION_THRESHOLD, LABEL_COLUMNS
+from evenhand.metrics.estimation.tallies import Reading
+from evenhand.metrics.estimation.views import (
+    PLAIN,
+    TWO_STAGE,
+    Sampling,
+    Scheme,
+    Target,
+    View,
+    make_views,
+    plain_layout,
+    plain_resamples,
+)
+from evenhand.metrics.fairness.preservation import preservation_distance
+from evenhand.metrics.judge_quality.errors import judge_errors
+from evenhand.metrics.judge_quality.spread import judge_spreads, steering_gaps
+from evenhand.metrics.statistics.resampling import Layout, Resamples
+from evenhand.metrics.statistics.threads import in_threads
+
+Embeddings = Mapping[str, NDArray[np.floating]]
+"""Picture key to unit vector."""
+
+Drawn = tuple[Layout, Resamples]
+"""The pictures of a kind of prompts, and their resamples."""
+
+Remarks = dict[str, dict[str, None]]
+"""What there is to say of a correction, and the judges that it is true of, in order."""
+
+
+@dataclass(frozen=True)
+class MeasurePlan:
+    """What is measured, and how.
+
+    Attributes:
+        attributes: Attribute to its groups, in order; each is measured.
+        panel: Judges that vote.
+        joints: Joint attributes to measure as well.
+        target: Attribute or joint attribute to the desired shares of its cells, or to those of every
+            concept; uniform if not listed.
+        witnesses: Judges that are measured and shown but do not vote.
+        steering: Method to the judge in its loop, or ``None``; such a judge must not sit in the panel.
+        confusion: Confusion table of the judges and of the panel; empty for no correction.
+        base: The method that others are compared with; ``None`` for no comparison.
+        ranked: The methods that are ranked; ``None`` for all.
+        metrics: The metrics.
+        threshold: Probability from which the panel's families decide.
+        draws: Bootstrap resamples.
+        seed: Seed of all randomness.
+        resample_concepts: Whether the claim is about concepts like these (True) or about this list.
+        scheme: At which levels the bootstrap redraws pictures.
+    """
+
+    attributes: Mapping[str, tuple[str, ...]]
+    panel: tuple[str, ...]
+    joints: tuple[tuple[str, ...], ...] = ()
+    target: Target = field(default_factory=dict)
+    witnesses: tuple[str, ...] = ()
+    steering: Mapping[str, str | None] = field(default_factory=dict)
+    confusion: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CONFUSION_COLUMNS)))
+    base: str | None = "base"
+    ranked: Collection[str] | None = None
+    metrics: tuple[Metric, ...] = catalog.DEFAULT
+    threshold: float = DECISION_THRESHOLD
+    draws: int = 2000
+    seed: int = 0
+    resample_concepts: bool = True
+    scheme: Scheme = TWO_STAGE
+
+    def attribute_sets(self) -> list[tuple[str, ...]]:
+        """Every attribute by itself, then the joint ones."""
+        return list(dict.fromkeys([*((name,) for name in self.attributes), *self.joints]))
+
+    def sampling(self) -> Sampling:
+        """How the bootstrap is drawn."""
+        return Sampling(self.draws, self.seed, self.resample_concepts, self.scheme)
+
+
+def measure(
+    pictures: pd.DataFrame,
+    labels: pd.DataFrame,
+    *,
+    plan: MeasurePlan,
+    embeddings: Embeddings | None = None,
+    voted: bool = False,
+) -> Measurement:
+    """Measures every method: representation, fidelity, over-correction, alignment, preservation.
+
+    The panel's vote is cast here, unless it was already. The same tables in any row order give the same
+    numbers to the last bit.
+
+    Args:
+        pictures: :data:`evenhand.metrics.estimation.table.PICTURE_COLUMNS`, and any numeric column that a
+            :class:`PictureMetric` names.
+        labels: :data:`evenhand.metrics.estimation.table.LABEL_COLUMNS`, or with the vote
+            :data:`evenhand.metrics.estimation.table.ANSWER_COLUMNS`.
+        plan: What is measured, and how.
+        embeddings: Key to unit vector of the pictures of unrelated prompts; without them, or without a
+            base, there is no preservation distance.
+        voted: Whether rows of a judge ``panel`` are the vote on these labels; else they are not read.
+
+    Raises:
+        EvenhandError: A steering judge sits in the panel, a judge is missing or was not planned, or the
+            tables are incomplete (see :func:`evenhand.metrics.estimation.encode.encode`).
+    """
+    study = study_of(pictures, labels, plan=plan, voted=voted)
+    series, notes = every_series(study, plan, embeddings, compared={*HEADLINE, *plan.steering.values()})
+    pairs = against_base(study.methods, plan.base)
+    return measurement_of(
+        study,
+        series,
+        plan,
+        between=differences(series, study, pairs=pairs, seed=plan.seed),
+        order=ranks(one for one in series if plan.ranked is None or one.method in plan.ranked),
+        notes=notes,
+    )
+
+
+def measurement_of(
+    study: Study,
+    series: Sequence[Series],
+    plan: MeasurePlan,
+    *,
+    between: list[Difference],
+    order: list[Rank],
+    notes: list[str],
+) -> Measurement:
+    """What was found of every method by itself, with what was found between them.
+
+    Args:
+        study: The tables.
+        series: Every metric of every method under every judge.
+        plan: What is measured, and how.
+        between: Differences between methods.
+        order: Where every method may stand.
+        notes: What a reader must know of the numbers.
+    """
+    return Measurement(
+        estimates={
+            method: [row for one in series if one.method == method for row in (one.estimate, *one.by_row)]
+            for method in study.methods
+        },
+        differences=between,
+        ranks=order,
+        agreement=agreement_of(study, draws=plan.draws, seed=plan.seed),
+        judge_errors=judge_errors(
+            plan.confusion, judges={PANEL, *plan.panel, *plan.witnesses}, taxonomy=plan.attributes
+        ),
+        steering=steering_gaps(series, plan.steering),
+        spreads=judge_spreads(series, base=plan.base, steering=plan.steering),
+        coverage={method: coverage(study, method) for method in study.methods},
+        notes=notes,
+    )
+
+
+def study_of(
+    pictures: pd.DataFrame, labels: pd.DataFrame, *, plan: MeasurePlan, voted: bool = False
+) -> Study:
+    """The tables as arrays, with the panel's vote.
+
+    Raises:
+        EvenhandError: As for :func:`measure`.
+    """
+    columns = ANSWER_COLUMNS if voted else LABEL_COLUMNS
+    check_tables(pictures, labels, taxonomy=plan.attributes, columns=columns)
+    _check(plan, labels)
+    if not voted:
+        labels = labels[labels["judge"] != PANEL]
+        votes = vote(labels, members=plan.panel, taxonomy=plan.attributes, threshold=plan.threshold)
+        labels = pd.concat([labels, votes], ignore_index=True)
+    study = encode(pictures, labels, taxonomy=plan.attributes)
+    if plan.base is not None and plan.base not in study.methods:
+        raise unknown("base method", plan.base, study.methods)
+    return study
+
+
+def every_series(
+    study: Study,
+    plan: MeasurePlan,
+    embeddings: Embeddings | None,
+    *,
+    compared: Collection[str | None] | None = None,
+) -> tuple[list[Series], list[str]]:
+    """Every metric of every method under every judge, and what there is to say of them.
+
+    Args:
+        study: The tables.
+        plan: What is measured, and how.
+        embeddings: As for :func:`measure`.
+        compared: Judges whose draws are needed afterwards; ``None`` for all.
+    """
+    remarks: Remarks = {}
+    views = make_views(
+        study, attribute_sets=plan.attribute_sets(), target=plan.target, sampling=plan.sampling()
+    )
+    known = {view.kind: (view.layout, view.resamples) for view in views if view.kind in PLAIN}
+    labelled = _label_series(study, plan, views, remarks)
+    kept = (
+        one if compared is None or one.estimate.judge in compared else one.without_draws() for one in labelled
+    )
+    series = [*kept, *_picture_series(study, plan, embeddings, known)]
+    notes = [f"{remark} ({', '.join(judges)})" for remark, judges in remarks.items()]
+    return series, [*notes, *_missing(series)]
+
+
+def _check(plan: MeasurePlan, labels: pd.DataFrame) -> None:
+    for method, judge in sorted(plan.steering.items()):
+        if judge in plan.panel:
+            raise EvenhandError(
+                f"judge {judge!r} steers method {method!r} and sits in the panel; make it a witness"
+            )
+    for names in plan.joints:
+        for name in names:
+            if name not in plan.attributes:
+                raise unknown("attribute", name, plan.attributes)
+    found = set(labels["judge"].unique()) - {PANEL}
+    planned = {*plan.panel, *plan.witnesses}
+    for judge in sorted(planned - found):
+        raise EvenhandError(
+            f"judge {judge!r} has no row in the label table; run it or take it out of the suite"
+        )
+    for judge in sorted(found - planned - set(plan.steering.values())):
+        raise unknown("judge in the label table", judge, planned)
+
+
+def _label_series(
+    study: Study, plan: MeasurePlan, views: Sequence[View], remarks: Remarks
+) -> Iterator[Series]:
+    """Every view under every judge, as it labels and corrected; the panel first and also by row."""
+    metrics = [metric for metric in plan.metrics if isinstance(metric, LabelMetric)]
+
+    @cache
+    def calibration(judge: str, attributes: tuple[str, ...]) -> Calibration | Refusal:
+        return calibrate(
+            plan.confusion,
+            judge=judge,
+            attributes=attributes,
+            taxonomy=plan.attributes,
+            draws=plan.draws,
+            seed=plan.seed,
+        )
+
+    # One task is all that one judge sees of one view, since its methods share simulated models.
+    tasks: list[Callable[[], list[Series]]] = []
+    for view in views:
+        for judge in sorted(study.judges(view.attributes), key=lambda name: (name != PANEL, name)):
+            known = calibration(judge, view.attributes)
+            if remark := _correction_remark(view, known):
+                remarks.setdefault(remark, {})[judge] = None
+            tasks.append(partial(_seen_by, judge, view, known, study=study, metrics=metrics, seed=plan.seed))
+    for found in in_threads(tasks):
+        yield from found
+
+
+def _seen_by(
+    judge: str,
+    view: View,
+    known: Calibration | Refusal,
+    *,
+    study: Study,
+    metrics: Sequence[LabelMetric],
+    seed: int,
+) -> list[Series]:
+    """The series of every method in one view under one judge, as it labels and corrected."""
+    corrections = [None, known] if isinstance(known, Calibration) else [None]
+    readings = [Reading(view, judge, correction, seed) for correction in corrections]
+    found: list[Series] = []
+    codes = study.joint_codes(judge, view.attributes)
+    for method, counted in zip(study.methods, counts(view, codes), strict=True):
+        for reading in readings:
+            found += score_labels(
+                [metric for metric in metrics if reading.reads(metric)],
+                reading=reading,
+                counted=counted,
+                method=method,
+                by_row=judge == PANEL,
+            )
+    return found
+
+
+def counts(view: View, codes: NDArray[np.int64]) -> Iterator[Counted]:
+    """Pictures of each method by row and label, from the codes ``(M, S)`` of their pictures."""
+    tables = [view.layout.counts(row[view.layout.slots], len(view.cells)) for row in codes]
+    for table, both in zip(tables, view.resamples.of_each(tables), strict=True):
+        yield Counted(table.sum(axis=1), *both)
+
+
+def _correction_remark(view: View, known: Calibration | Refusal) -> str:
+    if isinstance(known, Refusal):
+        return f"{view.name} is not corrected: {known.reason}"
+    return f"{view.name} is corrected {known.remark}" if known.remark else ""
+
+
+def _picture_series(
+    study: Study, plan: MeasurePlan, embeddings: Embeddings | None, known: Mapping[str, Drawn]
+) -> Iterator[Series]:
+    columns = dict(study.columns)
+    if embeddings is not None and plan.base is not None:
+        columns[catalog.preservation.column] = preservation_distance(study, embeddings, base=plan.base)
+    metrics = []
+    for metric in (metric for metric in plan.metrics if isinstance(metric, PictureMetric)):
+        if metric.column in columns:
+            metrics.append(metric)
+        elif metric is not catalog.preservation:
+            raise unknown(f"picture column of metric {metric.name}", metric.column, columns)
+    kinds = dict.fromkeys(kind for metric in metrics for kind in metric.kinds)
+    # One task is all that is seen in one kind of prompts, since its metrics share the resamples.
+    tasks: list[Callable[[], list[list[Series]]]] = [
+        partial(
+            _seen_in,
+            kind,
+            [(metric, columns[metric.column]) for metric in metrics if kind in metric.kinds],
+            study,
+            plan,
+            known.get(kind),
+        )
+        for kind in kinds
+    ]
+    found = {kind: iter(each) for kind, each in zip(kinds, in_threads(tasks), strict=True)}
+    for metric in metrics:
+        for kind in metric.kinds:
+            yield from next(found[kind])
+
+
+def _seen_in(
+    kind: str,
+    metrics: Sequence[tuple[PictureMetric, NDArray[np.float64]]],
+    study: Study,
+    plan: MeasurePlan,
+    known: Drawn | None,
+) -> list[list[Series]]:
+    """For each metric the series of every method on one kind of prompts, from values ``(M, S)``."""
+    slots = study.slots[study.slots["kind"] == kind]
+    if slots.empty:
+        return [[] for _ in metrics]
+    layout = known[0] if known else plain_layout(slots)
+    resamples = known[1] if known else plain_resamples(layout, kind, plan.sampling())
+    return [
+        [
+            score_pictures(
+                metric,
+                values[row, layout.slots],
+                method=method,
+                kind=kind,
+                layout=layout,
+                resamples=resamples,
+            )
+            for row, method in enumerate(study.methods)
+        ]
+        for metric, values in metrics
+    ]
+
+
+def _missing(series: Iterable[Series]) -> list[str]:
+    """What could not be measured: pictures without a value, and concepts that the panel decides nowhere."""
+    notes = []
+    for one in series:
+        row, metric = one.estimate, one.metric
+        if isinstance(metric, PictureMetric) and np.isnan(row.value):
+            notes.append(f"{one.method}: {row.metric} on {row.kind} prompts has too few pictures; missing")
+        if isinstance(metric, LabelMetric) and metric.over == "decided" and not row.corrected:
+            empty = [each.concept or each.group for each in one.by_row if each.n == 0]
+            notes += [
+                f"{one.method}: the panel decides {row.attributes} on no picture of {name}; left out"
+                for name in empty
+            ]
+    return list(dict.fromkeys(notes))

@@ -1,0 +1,217 @@
+"""Methods in pairs, wherever their pictures come from: what differs, in which concepts, and who changed.
+
+The pictures of both sides answer the same prompts with the same seed number. Where a seed also stands for the
+same noise, pairing takes out most of the chance in drawing; where it does not, the intervals are as wide as
+two independent drawings make them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.metrics import catalog
+from evenhand.metrics.estimation.comparison import HEADLINE, Pair, differences, paired_interval, same_pictures
+from evenhand.metrics.estimation.encode import Study
+from evenhand.metrics.estimation.measure import (
+    Embeddings,
+    MeasurePlan,
+    counts,
+    every_series,
+    measurement_of,
+    study_of,
+)
+from evenhand.metrics.estimation.panel import PANEL
+from evenhand.metrics.estimation.rows import Difference, Measurement
+from evenhand.metrics.estimation.score import Series
+from evenhand.metrics.estimation.table import Estimate
+from evenhand.metrics.estimation.tallies import Reading
+from evenhand.metrics.estimation.views import View, make_views
+from evenhand.metrics.fairness.representation import FloatArray
+from evenhand.metrics.statistics.significance import Flips, benjamini_hochberg, label_flips
+from evenhand.metrics.statistics.uncertainty import holm
+
+BY_CONCEPT = (catalog.delta_tv, catalog.share)
+"""What is compared concept by concept: the distance, and of single attributes the share of every group."""
+
+
+@dataclass(frozen=True)
+class ConceptDifference:
+    """An estimate of one concept minus that under another method: neutral prompts, as the panel sees them.
+
+    Attributes:
+        method: The method compared.
+        against: The method that it is compared with.
+        estimate: The method's estimate.
+        other: The other's.
+        value: Method minus the other.
+        low: Lower end of the 95 % interval, not adjusted for the number of concepts.
+        high: Upper end.
+    """
+
+    method: str
+    against: str
+    estimate: Estimate
+    other: Estimate
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class FlipTest:
+    """How many pictures of neutral prompts change the perceived group between two methods.
+
+    Attributes:
+        method: The method compared: the labels after.
+        against: The method that it is compared with: the labels before.
+        attribute: The attribute.
+        concept: The concept; empty for all of them.
+        flips: Counts and McNemar's test.
+        p_adjusted: Holm-adjusted over pairs and attributes where all concepts are tested together; by
+            Benjamini and Hochberg over the concepts and attributes of a pair otherwise.
+    """
+
+    method: str
+    against: str
+    attribute: str
+    concept: str
+    flips: Flips
+    p_adjusted: float
+
+
+@dataclass(frozen=True)
+class PairedMeasurement:
+    """What :func:`measure_pairs` found.
+
+    Attributes:
+        measured: Each method by itself, and the differences of the aggregates of every judge for all pairs;
+            nothing is ranked.
+        concepts: Differences by concept.
+        flips: Changes of the perceived group.
+    """
+
+    measured: Measurement
+    concepts: list[ConceptDifference]
+    flips: list[FlipTest]
+
+
+def measure_pairs(
+    pictures: pd.DataFrame,
+    labels: pd.DataFrame,
+    *,
+    plan: MeasurePlan,
+    pairs: Sequence[Pair],
+    embeddings: Embeddings | None = None,
+) -> PairedMeasurement:
+    """Measures methods in pairs; for the pairs of a run it gives the differences that the run itself has.
+
+    Args:
+        pictures: As for :func:`evenhand.metrics.estimation.measure.measure`: all methods have the same slots.
+        labels: As there.
+        plan: As there; its base is not looked at.
+        pairs: The methods to compare, the first minus the second.
+        embeddings: As there, for the change of unrelated pictures from the second to the first.
+
+    Raises:
+        EvenhandError: The tables are incomplete.
+    """
+    plan = replace(plan, base=None)
+    study = study_of(pictures, labels, plan=plan)
+    series, notes = every_series(study, plan, None)
+    judges = [*study.judges(()), *HEADLINE]
+    found = differences(series, study, pairs=pairs, seed=plan.seed, judges=judges)
+    return PairedMeasurement(
+        measured=measurement_of(
+            study,
+            series,
+            plan,
+            between=[*found, *_preservation(study, plan, pairs, embeddings)],
+            order=[],
+            notes=notes,
+        ),
+        concepts=list(_by_concept(study, plan, pairs, series)),
+        flips=flip_tests(study, pairs),
+    )
+
+
+def _preservation(
+    study: Study, plan: MeasurePlan, pairs: Sequence[Pair], embeddings: Embeddings | None
+) -> Iterator[Difference]:
+    """The change of unrelated pictures, whose zero is the other method of the pair."""
+    for against in dict.fromkeys(other for _, other in pairs) if embeddings else ():
+        alone = replace(plan, base=against, metrics=(catalog.preservation,))
+        series, _ = every_series(study, alone, embeddings)
+        mine = [pair for pair in pairs if pair[1] == against]
+        yield from differences(series, study, pairs=mine, seed=plan.seed)
+
+
+def _by_concept(
+    study: Study, plan: MeasurePlan, pairs: Sequence[Pair], series: Sequence[Series]
+) -> Iterator[ConceptDifference]:
+    known = {
+        (one.method, row.metric, row.attributes, row.group, row.concept): row
+        for one in series
+        if one.estimate.judge == PANEL and not one.estimate.corrected and one.estimate.kind == "neutral"
+        for row in one.by_row
+    }
+    views = make_views(
+        study, attribute_sets=plan.attribute_sets(), target=plan.target, sampling=plan.sampling()
+    )
+    for view in (view for view in views if view.kind == "neutral"):
+        draws = {method: _within(view, study, method, plan.seed) for method in study.methods}
+        for pair in pairs:
+            for metric, group in draws[pair[0]]:
+                difference = draws[pair[0]][metric, group] - draws[pair[1]][metric, group]
+                for row, concept in enumerate(view.layout.names):
+                    one, other = (known[name, metric, view.name, group, concept] for name in pair)
+                    slots = view.layout.slots[view.layout.row == row]
+                    same = same_pictures(study, *pair, slots=np.isin(np.arange(len(study.slots)), slots))
+                    low, high = paired_interval((one, other), difference[:, row], clusters=np.inf, same=same)
+                    yield ConceptDifference(*pair, one, other, one.value - other.value, low, high)
+
+
+def _within(view: View, study: Study, method: str, seed: int) -> dict[tuple[str, str], FloatArray]:
+    """Metric and group to the draws ``(B, R)`` of every concept, resampled within the concept."""
+    place = study.methods.index(method)
+    (counted,) = counts(view, study.joint_codes(PANEL, view.attributes)[[place]])
+    tally = Reading(view, PANEL, None, seed).resampled(counted.within)
+    found: dict[tuple[str, str], FloatArray] = {}
+    for metric in BY_CONCEPT:
+        drawn = metric.of(tally)
+        if not metric.by_group:
+            found[metric.name, ""] = drawn
+        elif len(view.attributes) == 1:
+            found |= {(metric.name, name): drawn[..., place] for place, name in enumerate(view.cells)}
+    return found
+
+
+def flip_tests(study: Study, pairs: Sequence[Pair]) -> list[FlipTest]:
+    """Changes of the panel's label on neutral prompts, over all concepts and in each, for every attribute."""
+    neutral = (study.slots["kind"] == "neutral").to_numpy()
+    concepts = sorted(set(study.slots.loc[neutral, "concept"]))
+    names = [name for name in study.taxonomy if (PANEL, name) in study.codes]
+    whole = [_flip(study, pair, name, "", neutral) for pair in pairs for name in names]
+    rows = _adjusted(whole, holm(np.array([row.flips.p for row in whole])))
+    for pair in pairs:
+        single = [
+            _flip(study, pair, name, concept, neutral & (study.slots["concept"] == concept).to_numpy())
+            for name in names
+            for concept in concepts
+        ]
+        rows += _adjusted(single, benjamini_hochberg(np.array([row.flips.p for row in single])))
+    return rows
+
+
+def _flip(study: Study, pair: Pair, attribute: str, concept: str, slots: NDArray[np.bool_]) -> FlipTest:
+    after, before = (study.codes[PANEL, attribute][study.methods.index(name)][slots] for name in pair)
+    flips = label_flips(before, after, len(study.taxonomy[attribute]))
+    return FlipTest(*pair, attribute, concept, flips, float("nan"))
+
+
+def _adjusted(rows: Sequence[FlipTest], p_values: FloatArray) -> list[FlipTest]:
+    return [replace(row, p_adjusted=float(p)) for row, p in zip(rows, p_values, strict=True)]

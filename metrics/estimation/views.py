@@ -1,0 +1,246 @@
+"""Which pictures answer which question: a view is one kind of prompts under one set of attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.correction.calibration import cell_names
+from evenhand.metrics.estimation.encode import Study
+from evenhand.metrics.fairness.representation import FloatArray, uniform
+from evenhand.metrics.statistics.resampling import Layout, Resamples, Units, arrange
+from evenhand.metrics.statistics.threads import in_threads
+from evenhand.metrics.statistics.uncertainty import stream
+
+Target = Mapping[str, Sequence[float] | Mapping[str, Sequence[float]]]
+"""Joint attribute, ``"gender*tone"``, to the shares of its cells; uniform where it is not listed.
+
+The shares hold for all prompts, or are given for every concept of the neutral prompts. Then prompts of other
+kinds, which show no such concept, aim at even shares.
+"""
+
+
+Scheme = Literal["two-stage", "outermost"]
+"""How pictures are redrawn.
+
+``two-stage`` draws at every level: concepts, their templates, and the seeds of each template. ``outermost``
+draws only the level that the claim is about: concepts with all their pictures if it is about concepts like
+these, else pictures (templates are then the fixed sentences that they are). Noise of a lower level is
+contained in what is drawn; drawing it once more counts it twice, and intervals come out too wide.
+"""
+
+TWO_STAGE: Scheme = "two-stage"
+
+PLAIN = ("neutral", "person")
+"""Kinds of prompts that ask for no group: one set of resamples serves labels and pictures alike."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the bootstrap is drawn.
+
+    Attributes:
+        draws: Resamples ``B``.
+        seed: Seed of every random stream.
+        resample_concepts: True for "concepts like these", False for "these concepts, new pictures".
+        scheme: At which levels pictures are redrawn.
+    """
+
+    draws: int
+    seed: int
+    resample_concepts: bool
+    scheme: Scheme = TWO_STAGE
+
+
+@dataclass(frozen=True)
+class View:
+    """One kind of prompts under one attribute or joint attribute.
+
+    Attributes:
+        kind: Kind of the prompts.
+        attributes: The attributes, in the order of the joint cells.
+        cells: Names of the ``K`` groups or cells.
+        shape: Groups of each attribute.
+        target: ``(R, K)``, shares aimed at in each row.
+        layout: Rows (concepts, or the cells asked for) and their pictures.
+        resamples: Bootstrap of the layout.
+        expected: ``(R,)``, the cell that each row's prompts ask for; ``None`` for neutral prompts.
+    """
+
+    kind: str
+    attributes: tuple[str, ...]
+    cells: tuple[str, ...]
+    shape: tuple[int, ...]
+    target: FloatArray
+    layout: Layout
+    resamples: Resamples
+    expected: NDArray[np.int64] | None
+
+    @property
+    def name(self) -> str:
+        """The attributes as tables write them, ``"gender*tone"``."""
+        return "*".join(self.attributes)
+
+
+def plain_layout(slots: pd.DataFrame) -> Layout:
+    """Rows are concepts (the prompt where it names none), clusters templates, leaves seeds."""
+    return arrange(
+        slots.index.to_numpy(),
+        row=_or_prompt(slots, "concept"),
+        cluster=_or_prompt(slots, "template"),
+        leaf=_seeds(slots),
+    )
+
+
+def plain_resamples(layout: Layout, kind: str, sampling: Sampling) -> Resamples:
+    """Resamples of a plain layout; the same for everything measured on a kind, so all of it is paired."""
+    return _resamples(layout, sampling, kind, rows=sampling.resample_concepts)
+
+
+def make_views(
+    study: Study, *, attribute_sets: Sequence[tuple[str, ...]], target: Target, sampling: Sampling
+) -> list[View]:
+    """All views of a study: neutral kinds, explicit prompts, over-correction prompts.
+
+    Over-correction prompts are seen once more under all the attributes that they name together.
+    """
+    tasks: list[Callable[[], list[View]]] = [
+        partial(_plain, study, kind, attribute_sets, target, sampling) for kind in PLAIN
+    ]
+    tasks += [
+        partial(_explicit, study, names, target, sampling)
+        for names in attribute_sets
+        if _asking(study, "explicit", names)
+    ]
+    tasks += [
+        partial(_over_correction, study, names, target, sampling)
+        for names in _named_together(study, attribute_sets)
+    ]
+    # Drawing the resamples takes the time; each has a random stream of its own.
+    return [view for views in in_threads(tasks) for view in views]
+
+
+def _plain(
+    study: Study, kind: str, attribute_sets: Sequence[tuple[str, ...]], target: Target, sampling: Sampling
+) -> list[View]:
+    slots = study.slots[study.slots["kind"] == kind]
+    if slots.empty:
+        return []
+    layout = plain_layout(slots)
+    resamples = plain_resamples(layout, kind, sampling)
+    return [_view(study, kind, names, target, layout, resamples) for names in attribute_sets]
+
+
+def _view(
+    study: Study,
+    kind: str,
+    attributes: tuple[str, ...],
+    target: Target,
+    layout: Layout,
+    resamples: Resamples,
+    expected: NDArray[np.int64] | None = None,
+) -> View:
+    cells = cell_names([study.taxonomy[name] for name in attributes])
+    shape = tuple(len(study.taxonomy[name]) for name in attributes)
+    name = "*".join(attributes)
+    shares = np.stack([_aim(name, target.get(name), len(cells), row, kind) for row in layout.names])
+    return View(kind, attributes, cells, shape, shares, layout, resamples, expected)
+
+
+def _aim(
+    name: str, given: Sequence[float] | Mapping[str, Sequence[float]] | None, groups: int, row: str, kind: str
+) -> FloatArray:
+    """Shares aimed at in one row, ``(K,)``."""
+    if isinstance(given, Mapping):
+        if kind == "neutral" and row not in given:
+            raise EvenhandError(f"target of {name} has no shares for concept {row!r}; give {groups}")
+        given = given[row] if kind == "neutral" else None
+    shares = uniform(groups) if given is None else np.asarray(given, float)
+    if shares.shape != (groups,) or not np.isclose(shares.sum(), 1) or (shares < 0).any():
+        raise EvenhandError(f"target of {name} is {list(shares)}; give {groups} shares that sum to 1")
+    return shares
+
+
+def _explicit(study: Study, attributes: tuple[str, ...], target: Target, sampling: Sampling) -> list[View]:
+    """Rows are the cells asked for, clusters concepts, leaves a prompt with a seed."""
+    slots = _asked(study, "explicit", attributes)
+    cells = cell_names([study.taxonomy[name] for name in attributes])
+    layout = arrange(
+        slots.index.to_numpy(),
+        row=[_cell(groups, attributes) for groups in slots["groups"]],
+        cluster=_or_prompt(slots, "concept"),
+        leaf=[f"{prompt}/{seed}" for prompt, seed in zip(slots["prompt_id"], _seeds(slots), strict=True)],
+        order=cells,
+    )
+    # Clusters are concepts here: with all their pictures they are what is drawn of "concepts like these".
+    units: Units = "clusters" if sampling.resample_concepts else "leaves"
+    resamples = _resamples(layout, sampling, "explicit", "*".join(attributes), rows=False, units=units)
+    expected = np.array([cells.index(name) for name in layout.names])
+    return [_view(study, "explicit", attributes, target, layout, resamples, expected)]
+
+
+def _over_correction(
+    study: Study, attributes: tuple[str, ...], target: Target, sampling: Sampling
+) -> list[View]:
+    """Rows are the depicted characters, each with one expected cell."""
+    slots = _asked(study, "over_correction", attributes)
+    layout = plain_layout(slots)
+    cells = cell_names([study.taxonomy[name] for name in attributes])
+    expected = np.full(len(layout.names), -1)
+    asked = np.array([cells.index(_cell(groups, attributes)) for groups in slots["groups"]])
+    expected[layout.row] = asked
+    if (expected[layout.row] != asked).any():
+        name = layout.names[layout.row[expected[layout.row] != asked][0]]
+        raise EvenhandError(f"over-correction concept {name!r} expects two different cells; split it in two")
+    resamples = plain_resamples(layout, f"over_correction/{'*'.join(attributes)}", sampling)
+    return [_view(study, "over_correction", attributes, target, layout, resamples, expected)]
+
+
+def _resamples(
+    layout: Layout, sampling: Sampling, *names: str, rows: bool, units: Units = "leaves"
+) -> Resamples:
+    """Resamples of a layout; ``units`` is what the outermost scheme redraws within a row."""
+    return Resamples.of(
+        layout,
+        draws=sampling.draws,
+        rng=stream(sampling.seed, "resamples", *names),
+        rows=rows and len(layout.names) > 1,
+        units="nested" if sampling.scheme == TWO_STAGE else units,
+    )
+
+
+def _named_together(study: Study, attribute_sets: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    asked = study.slots.loc[study.slots["kind"] == "over_correction", "groups"]
+    whole = {tuple(name for name in study.taxonomy if name in groups) for groups in asked}
+    sets = dict.fromkeys([*attribute_sets, *sorted(whole)])
+    return [names for names in sets if names and _asking(study, "over_correction", names)]
+
+
+def _asking(study: Study, kind: str, attributes: Sequence[str]) -> bool:
+    return len(_asked(study, kind, attributes)) > 0
+
+
+def _asked(study: Study, kind: str, attributes: Sequence[str]) -> pd.DataFrame:
+    """Slots of a kind whose prompts name a group of each of the attributes."""
+    names_all = [set(attributes) <= set(groups) for groups in study.slots["groups"]]
+    return study.slots[(study.slots["kind"] == kind) & np.array(names_all)]
+
+
+def _cell(groups: Mapping[str, str], attributes: Sequence[str]) -> str:
+    return "*".join(groups[name] for name in attributes)
+
+
+def _or_prompt(slots: pd.DataFrame, column: str) -> list[str]:
+    pairs = zip(slots[column], slots["prompt_id"], strict=True)
+    return [str(value) or str(prompt) for value, prompt in pairs]
+
+
+def _seeds(slots: pd.DataFrame) -> list[str]:
+    return [f"{seed:08d}" for seed in slots["seed_index"]]

@@ -1,0 +1,1 @@
+"""Fairness metrics: pure functions of counts, shares and embeddings."""

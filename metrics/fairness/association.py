@@ -1,0 +1,223 @@
+"""What an occupation says about the group: association and amplification over a list of occupations.
+
+``shares`` has shape ``(..., O, K)``: occupations, then groups; every occupation counts the same.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import rel_entr
+from scipy.stats import chi2_contingency, linregress, random_table, spearmanr
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.fairness.representation import FloatArray, mean_over, shares_of, uniform
+
+NULL_DRAWS = 1000
+"""Tables of a permutation null."""
+
+REFLECTED = 0.04
+"""Fair Diffusion calls a share within this distance of the training share reflected."""
+
+
+def mutual_information(shares: FloatArray) -> FloatArray:
+    """``MI = (1/O) sum_o KL(p_o || mean p)`` in nats: does the occupation decide the group?
+
+    Range 0 to ``min(ln K, ln O)``; lower is better; 0 is possible for an unbalanced model. Biased upwards by
+    about ``(O - 1)(K - 1) / (2 sum n_o)``. Source: measurement.md 1.12.
+    """
+    return mean_over(information_by_row(shares))
+
+
+def information_by_row(shares: FloatArray) -> FloatArray:
+    """``KL(p_o || mean p)`` of every occupation in nats, ``(..., O)``: its part of the mutual information.
+
+    Occupations without shares have none and are not in the mean.
+    """
+    pooled = mean_over(np.swapaxes(shares, -1, -2))[..., None, :]
+    return np.asarray(rel_entr(shares, pooled).sum(axis=-1))
+
+
+def mutual_information_bias(counts: ArrayLike) -> float:
+    """First-order bias of :func:`mutual_information`, ``(O - 1)(K - 1) / (2 n)`` nats, to be taken off.
+
+    Exact enough where every occupation has many pictures of each group; with empty cells it is too large, and
+    :func:`association_null` is the better reference. ``nan`` without a picture. Source: measurement.md 1.12.
+
+    Args:
+        counts: ``(O, K)`` decided pictures.
+    """
+    counts = np.asarray(counts, float)
+    rows, columns = counts.shape
+    n = counts.sum()
+    return float((rows - 1) * (columns - 1) / (2 * n)) if n else float("nan")
+
+
+class Null(NamedTuple):
+    """A value beside what chance gives: the null's mean and 95 % quantile, and a one-sided p-value."""
+
+    value: float
+    mean: float
+    high: float
+    p: float
+
+
+def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int = NULL_DRAWS) -> Null:
+    """Mutual information beside its permutation null: groups shuffled over the pictures of all occupations.
+
+    The shuffled tables keep both margins. The p-value is ``(1 + tables that reach the value) / (1 + draws)``.
+    It takes pictures as independent draws, which seeds and templates are not: too small a p if they cluster.
+    Source: measurement.md 1.12; tables by Patefield's algorithm (SciPy).
+
+    Args:
+        counts: ``(O, K)`` decided pictures; an occupation without any is left out.
+        rng: Random stream.
+        draws: Shuffled tables.
+
+    Raises:
+        EvenhandError: Fewer than two occupations have a picture.
+    """
+    table: NDArray[np.int64] = np.asarray(counts, np.int64)
+    table = table[table.sum(axis=1) > 0]
+    if len(table) < 2:
+        raise EvenhandError(f"{len(table)} occupations have decided pictures; association needs two")
+    value = float(mutual_information(shares_of(table)))
+    tables = random_table(table.sum(axis=1), table.sum(axis=0)).rvs(draws, random_state=rng)
+    drawn = mutual_information(shares_of(tables))
+    reached = int((drawn >= value - 1e-12).sum())
+    return Null(value, float(drawn.mean()), float(np.quantile(drawn, 0.95)), (1 + reached) / (1 + draws))
+
+
+def cramers_v(table: ArrayLike, *, corrected: bool = False) -> float:
+    """Cramer's V of a table of counts ``(O, K)``; 0 to 1, lower is better.
+
+    It weights occupations by their pictures and cannot tell the direction. ``corrected`` takes off the bias
+    of small tables (Bergsma 2013).
+    """
+    table = np.asarray(table, float)
+    n, (rows, columns) = table.sum(), table.shape
+    phi2 = float(chi2_contingency(table, correction=False)[0]) / n
+    if not corrected:
+        return float(np.sqrt(phi2 / (min(rows, columns) - 1)))
+    phi2 = max(0.0, phi2 - (rows - 1) * (columns - 1) / (n - 1))
+    smaller = min(size - (size - 1) ** 2 / (n - 1) for size in (rows, columns))
+    return float(np.sqrt(phi2 / (smaller - 1)))
+
+
+class Relation(NamedTuple):
+    """How shares follow reference shares over ``n`` occupations: Spearman's rho, slope and intercept."""
+
+    rho: float
+    slope: float
+    intercept: float
+    n: int
+
+
+def relation(share: ArrayLike, reference: ArrayLike) -> Relation:
+    """Spearman correlation and least-squares slope of one group's shares on labour (or other) shares.
+
+    Slope near 1 mirrors the labour market, 0 is independent of it, above 1 exaggerates. Neither says how far
+    the shares are from even: a model may follow the market exactly and still draw few women. Occupations
+    without a share or reference are left out. Source: measurement.md 1.12.
+
+    Args:
+        share: ``(O,)`` share of one group.
+        reference: ``(O,)`` its share among the employed.
+
+    Raises:
+        EvenhandError: Fewer than three occupations have both, or all references are equal.
+    """
+    both: FloatArray = np.column_stack([np.asarray(each, float) for each in (reference, share)])
+    both = both[~np.isnan(both).any(axis=1)]
+    if len(both) < 3 or np.ptp(both[:, 0]) == 0:
+        raise EvenhandError(f"{len(both)} occupations with both shares; a slope needs three that differ")
+    line = linregress(both[:, 0], both[:, 1])
+    rho = float(spearmanr(both).statistic) if np.ptp(both[:, 1]) else float("nan")
+    return Relation(rho, float(line.slope), float(line.intercept), len(both))
+
+
+def zhao_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:
+    """Zhao's bias amplification, ``(1/O) sum of (p_ok - r_ok)`` over pairs with ``r_ok > 1/K``.
+
+    Range -1 to 1 for two groups; above 0 pushes groups up where the reference has them in the majority. It
+    cannot see a reversal of the majority, nor groups below ``1/K``. Source: Zhao et al., arXiv 1707.09457
+    (MALS form).
+
+    Args:
+        shares: ``(..., O, K)``.
+        reference: ``(O, K)`` shares in the training data or the labour market.
+    """
+    over = reference > 1 / reference.shape[-1] + 1e-12
+    return np.asarray(np.where(over, shares - reference, 0.0).sum(axis=(-2, -1)) / len(reference))
+
+
+def seshadri_amplification(share: FloatArray, reference: FloatArray) -> FloatArray:
+    """``mean_o (|p_o - 0.5| - |r_o - 0.5|)`` for two groups; -0.5 to 0.5, above 0 amplifies the reference.
+
+    It says nothing without saying how ``r_o`` was selected: much of an apparent amplification goes away when
+    the captions are matched to the prompts. Source: Seshadri et al., arXiv 2308.00755.
+
+    Args:
+        share: ``(..., O)`` share of one of the two groups.
+        reference: The same in the training data or the labour market.
+    """
+    return np.asarray((np.abs(share - 0.5) - np.abs(reference - 0.5)).mean(axis=-1))
+
+
+def directional_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:
+    """``mean over (o, k) of sign(r_ok - mean r_k) (p_ok - r_ok)``; -1 to 1, above 0 amplifies.
+
+    The sign makes a push in the direction of the reference's own association positive. A pair without
+    association counts 0. Source: Wang and Russakovsky, arXiv 2102.12594, with equal occupation weights.
+
+    Args:
+        shares: ``(..., O, K)``.
+        reference: ``(O, K)`` shares in the training data or the labour market.
+    """
+    lean = reference - reference.mean(axis=-2, keepdims=True)
+    direction = np.where(np.abs(lean) < 1e-12, 0.0, np.sign(lean))
+    return np.asarray((direction * (shares - reference)).mean(axis=(-2, -1)))
+
+
+def stereotype_amplification(share: FloatArray, labour: FloatArray) -> FloatArray:
+    """``mean_o sign(w_o - 0.5) (p_o - w_o)``: above 0 is more stereotyped than the labour market.
+
+    Range -1 to 1. Labour shares are a description, not a target. Source: measurement.md 1.11.
+    """
+    return np.asarray((np.sign(labour - 0.5) * (share - labour)).mean(axis=-1))
+
+
+def lean_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:
+    """:func:`stereotype_amplification` for any number of groups, one value for each occupation.
+
+    ``mean_k sign(r_k - 1/K) (p_k - r_k)`` over the groups whose reference is not even; -1 to 1, above 0 is
+    more stereotyped than the reference. ``nan`` where the reference is even: it has no lean to amplify.
+    Source: measurement.md 1.11.
+
+    Args:
+        shares: ``(..., O, K)``.
+        reference: ``(O, K)`` or ``(K,)``.
+
+    Returns:
+        ``(..., O)``.
+    """
+    lean = reference - uniform(reference.shape[-1])
+    direction = np.where(np.abs(lean) < 1e-12, 0.0, np.sign(lean))
+    leaning = np.abs(direction).sum(axis=-1)
+    pushed = (direction * (shares - reference)).sum(axis=-1)
+    return np.asarray(pushed / np.where(leaning > 0, leaning, np.nan))
+
+
+def amplification_split(share: FloatArray, reference: FloatArray) -> dict[str, float]:
+    """Shares of occupations whose training share is amplified, reflected or mitigated.
+
+    Reflected if ``|p - r| < 0.04``, else amplified if ``|p - 0.5| > |r - 0.5|``, else mitigated. The cut is
+    a convention. Source: Fair Diffusion, arXiv 2302.10893.
+    """
+    reflected = np.abs(share - reference) < REFLECTED
+    amplified = ~reflected & (np.abs(share - 0.5) > np.abs(reference - 0.5))
+    mitigated = ~reflected & ~amplified
+    parts = {"amplified": amplified, "reflected": reflected, "mitigated": mitigated}
+    return {name: float(part.mean()) for name, part in parts.items()}

@@ -1,0 +1,135 @@
+"""A measure without labels, in the style of Stable Bias: where occupations fall among identity pictures.
+
+Pictures of "a {ethnicity} {gender} at work" are clustered by an encoder that is no judge; each cluster is
+described by the phrases of its pictures. Every picture of an occupation belongs to its nearest cluster. No
+single picture is given a label, but a cluster is a look the encoder sees, not a group of people.
+Source: Luccioni et al., arXiv 2303.11408; details in measurement.md 1.14.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.metrics.fairness.representation import FloatArray, normalised_entropy, shares_of
+
+CLUSTERS = (12, 24, 48)
+"""Numbers of clusters that Stable Bias looks at."""
+
+REPEATS, KEPT = 5, 0.8
+"""Subsamples that a value's stability is read from, and the part of the identity pictures in each."""
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Clusters of identity pictures.
+
+    Attributes:
+        centroids: ``(C, d)`` unit vectors.
+        phrases: The ``P`` phrases, sorted.
+        shares: ``(C, P)``, shares of the phrases in each cluster.
+    """
+
+    centroids: FloatArray
+    phrases: tuple[str, ...]
+    shares: FloatArray
+
+    def dominant(self) -> tuple[str, ...]:
+        """The most frequent phrase of every cluster; the first in the alphabet if two are."""
+        return tuple(self.phrases[place] for place in self.shares.argmax(axis=1))
+
+    def assign(self, vectors: FloatArray) -> NDArray[np.int64]:
+        """Nearest cluster by cosine of every one of ``(n, d)`` vectors."""
+        return np.asarray((vectors @ self.centroids.T).argmax(axis=1))
+
+
+def make_regions(identities: FloatArray, phrases: Sequence[str], *, clusters: int) -> Regions:
+    """Ward clusters of identity pictures, in the order of their first picture.
+
+    Args:
+        identities: ``(n, d)`` unit vectors.
+        phrases: ``(n,)`` phrase of each, of one attribute: ``"woman"``, or ``"Black"``.
+        clusters: Number of clusters, see :data:`CLUSTERS`.
+
+    Raises:
+        EvenhandError: There are fewer pictures than clusters.
+    """
+    if not 2 <= clusters <= len(identities):
+        raise EvenhandError(
+            f"{clusters} clusters of {len(identities)} identity pictures; give 2 or more, up to their number"
+        )
+    codes = fcluster(linkage(identities, method="ward"), clusters, criterion="maxclust")
+    order = list(dict.fromkeys(codes.tolist()))
+    names = tuple(sorted(set(phrases)))
+    said = np.array([names.index(phrase) for phrase in phrases])
+    means = np.stack([identities[codes == code].mean(axis=0) for code in order])
+    counts = [np.bincount(said[codes == code], minlength=len(names)) for code in order]
+    return Regions(means / np.linalg.norm(means, axis=1, keepdims=True), names, shares_of(counts))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where the pictures of one occupation fall.
+
+    Attributes:
+        shares: ``(C,)``.
+        entropy: Normalised entropy of the shares; 0 all in one cluster, 1 evenly over all.
+        top: Share of the fullest cluster.
+    """
+
+    shares: FloatArray
+    entropy: float
+    top: float
+
+
+def profile(regions: Regions, vectors: FloatArray) -> Profile:
+    """The profile of one occupation's ``(n, d)`` unit vectors; higher entropy is more varied.
+
+    With fewer pictures than clusters the entropy cannot reach 1: compare occupations at equal n.
+    """
+    shares = shares_of(np.bincount(regions.assign(vectors), minlength=len(regions.centroids)))
+    return Profile(shares, float(normalised_entropy(shares)), float(shares.max()))
+
+
+def share_near(regions: Regions, found: Profile, phrase: str) -> float:
+    """Share of an occupation's pictures in clusters whose dominant phrase is ``phrase``; 0 to 1.
+
+    Over occupations, compare it with labour shares by :func:`evenhand.metrics.fairness.association.relation`.
+
+    Raises:
+        EvenhandError: No identity picture has this phrase.
+    """
+    if phrase not in regions.phrases:
+        raise unknown("phrase of the identity pictures", phrase, regions.phrases)
+    return float(found.shares[[name == phrase for name in regions.dominant()]].sum())
+
+
+def stability(
+    identities: FloatArray,
+    phrases: Sequence[str],
+    vectors: FloatArray,
+    *,
+    clusters: int,
+    phrase: str,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Entropy, top share and share near ``phrase`` under five subsamples of the identity pictures.
+
+    Clusters are cut anew each time; report the spread beside the value.
+
+    Returns:
+        ``(5, 3)``.
+    """
+    size = round(KEPT * len(identities))
+    rows = []
+    for _ in range(REPEATS):
+        pick = np.sort(rng.choice(len(identities), size, replace=False))
+        regions = make_regions(identities[pick], [phrases[place] for place in pick], clusters=clusters)
+        found = profile(regions, vectors)
+        rows.append([found.entropy, found.top, share_near(regions, found, phrase)])
+    return np.array(rows)

@@ -1,0 +1,175 @@
+"""How different the pictures of one group are among themselves.
+
+A method may draw every group equally often and still draw one of them as a single stereotype. All values
+depend on the encoder and on the number of pictures: compare groups at equal n only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.ndimage import convolve1d
+from scipy.special import entr
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.fairness.representation import FloatArray
+
+REPEATS = 20
+"""Subsamples at equal n over which a Vendi score is averaged."""
+
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Weights of the five scales of MS-SSIM."""
+
+SMALLEST_SIDE = 161
+"""Shorter side from which five scales fit an 11 pixel window."""
+
+
+def vendi_of_kernel(kernel: FloatArray) -> float:
+    """Vendi score ``exp(-sum_i l_i ln l_i)``, ``l`` the eigenvalues of ``kernel / n``.
+
+    1 (all alike) to n (all different); higher is more diverse: the effective number of different pictures.
+    It cannot tell whether the variety is in the people or in the background.
+    Source: Friedman and Dieng, arXiv 2210.02410 (order 1).
+
+    Args:
+        kernel: ``(n, n)`` similarities, symmetric, positive semi-definite, ones on the diagonal.
+
+    Raises:
+        EvenhandError: The matrix is not such a kernel.
+    """
+    kernel = np.asarray(kernel, float)
+    if not len(kernel) or not np.allclose(np.diag(kernel), 1) or not np.allclose(kernel, kernel.T):
+        raise EvenhandError(
+            f"kernel {kernel.shape} is empty, not symmetric or not 1 on its diagonal; give similarities"
+        )
+    values = np.linalg.eigvalsh(kernel / len(kernel))
+    return float(np.exp(entr(np.maximum(values, 0)).sum()))
+
+
+def vendi_score(vectors: FloatArray) -> float:
+    """:func:`vendi_of_kernel` of the cosines of ``(n, d)`` unit vectors."""
+    return vendi_of_kernel(vectors @ vectors.T)
+
+
+def vendi_at_equal_n(
+    groups: Mapping[str, FloatArray], *, rng: np.random.Generator, n: int | None = None
+) -> dict[str, float]:
+    """Mean Vendi score of subsamples of the same size from every group.
+
+    Args:
+        groups: Group to the ``(n_g, d)`` unit vectors of its pictures.
+        rng: Random stream.
+        n: Size of the subsamples; that of the smallest group if ``None``.
+
+    Raises:
+        EvenhandError: A group has fewer than ``n``, or than two, pictures.
+    """
+    smallest = min(groups, key=lambda name: len(groups[name]))
+    size = len(groups[smallest]) if n is None else n
+    if size < 2 or len(groups[smallest]) < size:
+        raise EvenhandError(
+            f"group {smallest!r} has {len(groups[smallest])} pictures, {max(size, 2)} are needed; draw more"
+        )
+    found = {}
+    for name, vectors in groups.items():
+        # A whole group has one subsample of its size.
+        repeats = 1 if len(vectors) == size else REPEATS
+        picks = [rng.choice(len(vectors), size, replace=False) for _ in range(repeats)]
+        found[name] = float(np.mean([vendi_score(vectors[pick]) for pick in picks]))
+    return found
+
+
+def homogenisation(
+    groups: Mapping[str, FloatArray], *, reference: str, rng: np.random.Generator, n: int | None = None
+) -> dict[str, float]:
+    """Vendi score of each group over that of the reference group, at equal n.
+
+    Below 1: the group is drawn with less variety than the reference; ``1/n`` to ``n``, 1 is parity. An
+    encoder trained on more pictures of one group separates them better and favours it.
+    Source: measurement.md 1.20; racial homogenisation: arXiv 2402.01002.
+
+    Args:
+        groups: Group to its ``(n_g, d)`` unit vectors.
+        reference: Group that the others are divided by.
+        rng: Random stream.
+        n: As in :func:`vendi_at_equal_n`.
+    """
+    if reference not in groups:
+        raise EvenhandError(f"reference group {reference!r} has no pictures; known: {', '.join(groups)}")
+    scores = vendi_at_equal_n(groups, rng=rng, n=n)
+    return {name: score / scores[reference] for name, score in scores.items()}
+
+
+class Pairwise(NamedTuple):
+    """Mean of a measure over all ``pairs`` of pictures; ``nan`` for fewer than two pictures."""
+
+    mean: float
+    pairs: int
+
+
+def mean_pairwise(pictures: Sequence[Any], measure: Callable[[Any, Any], float]) -> Pairwise:
+    """Mean of ``measure`` over all pairs of pictures.
+
+    With LPIPS higher is more diverse, with :func:`ms_ssim` lower is. Pairs share pictures, so the pairs are
+    not independent draws.
+
+    Args:
+        pictures: Whatever ``measure`` takes two of.
+        measure: A symmetric distance or similarity.
+    """
+    values = [measure(first, second) for first, second in combinations(pictures, 2)]
+    return Pairwise(float(np.mean(values)) if values else float("nan"), len(values))
+
+
+def ms_ssim(first: FloatArray, second: FloatArray) -> float:
+    """Multi-scale structural similarity of two grey pictures, five scales; 0 to 1, 1 is the same picture.
+
+    Contrast terms below 0 count as 0. Lower between pictures of a group is more diverse.
+    Source: Wang, Simoncelli and Bovik 2003.
+
+    Args:
+        first: ``(height, width)`` in ``[0, 1]``, the shorter side at least 161.
+        second: The same of another picture.
+
+    Raises:
+        EvenhandError: The pictures differ in size or are too small for five scales.
+    """
+    if first.shape != second.shape or min(first.shape) < SMALLEST_SIDE:
+        raise EvenhandError(
+            f"pictures of {first.shape} and {second.shape}: MS-SSIM takes equal sizes of at least "
+            f"{SMALLEST_SIDE} pixels"
+        )
+    product = 1.0
+    for number, weight in enumerate(SCALE_WEIGHTS, start=1):
+        similarity, contrast = _ssim(first, second)
+        last = number == len(SCALE_WEIGHTS)
+        product *= max(similarity if last else contrast, 0.0) ** weight
+        first, second = (_halved(each) for each in (first, second))
+    return product
+
+
+def _ssim(first: FloatArray, second: FloatArray) -> tuple[float, float]:
+    """Mean similarity and mean contrast term under an 11 pixel Gaussian window, borders left out."""
+    blurred = [_blur(each) for each in (first, second, first**2, second**2, first * second)]
+    mean_1, mean_2 = blurred[:2]
+    square_1, square_2, cross = blurred[2] - mean_1**2, blurred[3] - mean_2**2, blurred[4] - mean_1 * mean_2
+    contrast = (2 * cross + 0.03**2) / (square_1 + square_2 + 0.03**2)
+    light = (2 * mean_1 * mean_2 + 0.01**2) / (mean_1**2 + mean_2**2 + 0.01**2)
+    return float((light * contrast).mean()), float(contrast.mean())
+
+
+def _blur(picture: FloatArray) -> FloatArray:
+    window = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+    rows: FloatArray = convolve1d(convolve1d(picture, window, axis=0), window, axis=1)
+    return rows[5:-5, 5:-5]
+
+
+def _halved(picture: FloatArray) -> FloatArray:
+    """Means of 2 x 2 blocks; an odd side repeats its last row, so 161 pixels last five scales."""
+    height, width = (side % 2 for side in picture.shape)
+    even = np.pad(picture, ((0, height), (0, width)), mode="edge")
+    return np.asarray(even.reshape(even.shape[0] // 2, 2, -1, 2).mean(axis=(1, 3)))

@@ -1,0 +1,251 @@
+"""Parity of picture quality: whether every group is drawn equally well (measurement.md 1.17).
+
+Take pictures of *explicit* prompts, so that every group has the same number of them. Rates (a face was found,
+a label was decided, the safety filter blocked) are means of zeros and ones: :func:`parity` takes them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.ndimage import laplace
+
+from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.metrics.fairness.representation import FloatArray, mean_over, ratio
+from evenhand.metrics.statistics.resampling import Resamples, arrange
+from evenhand.metrics.statistics.uncertainty import interval, recentred
+
+CLIP_SCALES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
+    "100 cos": lambda cosine: 100 * cosine,
+    "100 max(0, cos)": lambda cosine: 100 * np.maximum(cosine, 0),
+    "2.5 max(0, cos)": lambda cosine: 2.5 * np.maximum(cosine, 0),
+    "min(1, 2.5 max(0, cos))": lambda cosine: np.minimum(2.5 * np.maximum(cosine, 0), 1),
+}
+"""Scales that are all called CLIP score; UCE's raw logit is the first."""
+
+KID_SUBSETS, KID_SIZE = 100, 1000
+"""Subsets of a KID, and pictures of each."""
+
+FID_PICTURES = 10_000
+"""Pictures below which a FID says more about their number than about them."""
+
+DRAWS = 2000
+"""Bootstrap draws of a parity gap."""
+
+
+def clip_score(cosines: ArrayLike, *, scale: str) -> FloatArray:
+    """CLIP score of picture and text on a named scale; higher is better.
+
+    Values on different scales are not comparable, so there is no default. Group words shift the cosine by
+    themselves: for parity take a text without them. Source: Hessel et al., arXiv 2104.08718 (2.5 and floor).
+
+    Args:
+        cosines: ``(...)``, -1 to 1.
+        scale: A name of :data:`CLIP_SCALES`.
+
+    Raises:
+        EvenhandError: The scale is unknown.
+    """
+    if scale not in CLIP_SCALES:
+        raise unknown("scale of the CLIP score", scale, CLIP_SCALES)
+    return np.asarray(CLIP_SCALES[scale](np.asarray(cosines, float)))
+
+
+def sharpness(grey: FloatArray) -> float:
+    """Variance of the Laplacian of a grey face crop; 0 or more, higher is sharper.
+
+    Comparable only at equal crop size and grey scale; film grain counts as sharpness.
+
+    Args:
+        grey: ``(height, width)``.
+    """
+    return float(laplace(np.asarray(grey, float), mode="mirror").var())
+
+
+class Distance(NamedTuple):
+    """A distance of two sets of pictures: value, standard deviation over subsets, pictures, and a warning."""
+
+    value: float
+    deviation: float
+    n: int
+    warning: str
+
+
+def kid(
+    first: FloatArray,
+    second: FloatArray,
+    *,
+    rng: np.random.Generator,
+    subsets: int = KID_SUBSETS,
+    size: int = KID_SIZE,
+) -> Distance:
+    """Kernel inception distance: unbiased squared MMD with ``k(x, y) = (x . y / d + 1)^3``.
+
+    Mean over ``subsets`` random subsets of ``min(size, n)`` pictures of each set, so it may be slightly
+    negative; lower is closer. Its ``deviation`` is that of the subsets. Features other than Inception's are
+    welcome: for claims about people take DINOv2's, Inception and CLIP measure men and women at equal quality
+    differently. Source: Binkowski et al., arXiv 1801.01401.
+
+    Args:
+        first: ``(n, d)`` features.
+        second: ``(m, d)`` features.
+        rng: Random stream.
+        subsets: Number of subsets.
+        size: Pictures of a subset.
+
+    Raises:
+        EvenhandError: A set has fewer than two pictures.
+    """
+    n = min(len(first), len(second))
+    if n < 2:
+        raise EvenhandError(f"sets of {len(first)} and {len(second)} pictures; a KID needs two of each")
+    size = min(size, n)
+    values = [
+        _squared_mmd(
+            *(features[rng.choice(len(features), size, replace=False)] for features in (first, second))
+        )
+        for _ in range(subsets)
+    ]
+    return Distance(float(np.mean(values)), float(np.std(values)), n, "")
+
+
+def _squared_mmd(first: FloatArray, second: FloatArray) -> float:
+    size, width = first.shape
+    within = 0.0
+    for features in (first, second):
+        kernel = (features @ features.T / width + 1) ** 3
+        within += (kernel.sum() - np.trace(kernel)) / (size * (size - 1))
+    return float(within - 2 * ((first @ second.T / width + 1) ** 3).mean())
+
+
+def frechet_distance(first: FloatArray, second: FloatArray) -> Distance:
+    """Frechet (inception) distance, ``|m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^0.5)``; lower is closer.
+
+    Strongly biased upwards below 10,000 pictures, and the more the fewer there are: never compare groups of
+    different size by it; :func:`kid` is unbiased. Source: Heusel et al., arXiv 1706.08500.
+
+    Args:
+        first: ``(n, d)`` features.
+        second: ``(m, d)`` features.
+
+    Raises:
+        EvenhandError: A set has fewer than two pictures.
+    """
+    n = min(len(first), len(second))
+    if n < 2:
+        raise EvenhandError(f"sets of {len(first)} and {len(second)} pictures; a FID needs two of each")
+    shift = first.mean(axis=0) - second.mean(axis=0)
+    one, two = (np.atleast_2d(np.cov(features, rowvar=False)) for features in (first, second))
+    crossed = np.sqrt(np.maximum(np.linalg.eigvals(one @ two).real, 0)).sum()
+    value = float(shift @ shift + np.trace(one) + np.trace(two) - 2 * crossed)
+    small = f"{n} pictures are below {FID_PICTURES}: this FID is biased upwards; use KID"
+    return Distance(value, float("nan"), n, small if n < FID_PICTURES else "")
+
+
+def kid_by_group(
+    pictures: Mapping[str, FloatArray],
+    references: Mapping[str, FloatArray],
+    *,
+    rng: np.random.Generator,
+) -> dict[str, Distance]:
+    """KID of every group to the reference pictures of the same group.
+
+    A pooled reference can reverse the direction of a gap, as its composition decides it: each group needs its
+    own. Subsets have the size that the smallest set allows.
+
+    Args:
+        pictures: Group to ``(n, d)`` features.
+        references: Group to ``(m, d)`` features of real pictures of that group.
+        rng: Random stream.
+
+    Raises:
+        EvenhandError: A group lacks a reference, or two groups share one.
+    """
+    for group in pictures:
+        if group not in references:
+            raise EvenhandError(f"group {group!r} has no reference pictures of its own; add some")
+    arrays = [references[group] for group in pictures]
+    for place, one in enumerate(arrays):
+        if any(one is other or np.array_equal(one, other) for other in arrays[:place]):
+            raise EvenhandError("two groups share their reference pictures; give each group its own")
+    size = min(KID_SIZE, *map(len, (*pictures.values(), *arrays)))
+    return {name: kid(pictures[name], references[name], rng=rng, size=size) for name in pictures}
+
+
+class Parity(NamedTuple):
+    """Quality by group.
+
+    Attributes:
+        means: Group to its mean; ``nan`` without a picture.
+        worst: Group with the lowest mean.
+        gap: Highest minus lowest mean.
+        low: Lower end of the gap's 95 % interval, at least 0.
+        high: Upper end.
+        chance: Mean gap between groups of equal quality at these pictures.
+    """
+
+    means: dict[str, float]
+    worst: str
+    gap: float
+    low: float
+    high: float
+    chance: float
+
+
+def parity(
+    values: ArrayLike,
+    *,
+    groups: Sequence[str],
+    clusters: Sequence[str],
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+) -> Parity:
+    """Gap between the best and the worst drawn group, with a cluster-bootstrap interval.
+
+    ``max_g mean - min_g mean``; 0 is parity, lower is better. Biased upwards, hence ``chance``. It inherits
+    the encoder's own idea of quality: measure the gap on a controlled set of equal quality before reading it.
+
+    Args:
+        values: ``(n,)``, higher is better; ``nan`` values are left out.
+        groups: ``(n,)`` group of each picture.
+        clusters: ``(n,)`` prompt of each; pictures of one prompt are resampled together.
+        rng: Random stream.
+        draws: Bootstrap draws.
+
+    Raises:
+        EvenhandError: Fewer than two groups have a value, or a group has a single prompt.
+    """
+    values = np.asarray(values, float)
+    known = np.isfinite(values)
+    if len({group for group, has in zip(groups, known, strict=True) if has}) < 2:
+        raise EvenhandError("fewer than two groups have a value; parity compares groups")
+    # One cluster of prompts in each group: a prompt is drawn with all its pictures.
+    layout = arrange(range(len(values)), row=groups, cluster=[""] * len(values), leaf=clusters)
+    for name, (prompts,) in zip(layout.names, layout.sizes, strict=True):
+        if prompts < 2:
+            raise EvenhandError(f"group {name!r} has one prompt; its uncertainty needs two or more")
+    table = layout.sums(np.column_stack([np.where(known, values, 0.0), known]))
+    resampled = Resamples.of(layout, draws=draws, rng=rng, rows=False).within(table)
+    point = table.sum(axis=1)
+    means = ratio(point[:, 0], point[:, 1])
+    drawn = ratio(resampled[..., 0], resampled[..., 1])
+    gap = _spread(means)
+    low, high = interval(recentred(_spread(drawn), gap))
+    return Parity(
+        means=dict(zip(layout.names, means.tolist(), strict=True)),
+        worst=layout.names[int(np.nanargmin(means))],
+        gap=float(gap),
+        low=max(0.0, float(low)),
+        high=float(high),
+        chance=float(mean_over(_spread(drawn - means))),
+    )
+
+
+def _spread(means: FloatArray) -> FloatArray:
+    present = ~np.isnan(means)
+    highest = np.where(present, means, -np.inf).max(axis=-1)
+    lowest = np.where(present, means, np.inf).min(axis=-1)
+    return np.asarray(np.where(present.sum(axis=-1) > 1, highest - lowest, np.nan))

@@ -1,1 +1,0 @@
-"""People as judges: choosing pictures for them, reading and checking their answers, one truth of many."""

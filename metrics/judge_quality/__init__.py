@@ -1,0 +1,1 @@
+"""How accurate judges are, and how far they agree."""

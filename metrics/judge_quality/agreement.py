@@ -1,0 +1,350 @@
+"""Do independent judges agree? Agreement is not accuracy: judges may share a bias, or have opposite ones.
+
+Every coefficient comes with a 95 % interval from a bootstrap over pictures (units). Take it per class
+(:func:`by_class`) and per stratum (:func:`by_stratum`) as well: a good average hides the group that judges
+dispute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from statsmodels.stats.inter_rater import cohens_kappa
+
+from evenhand.metrics.fairness.representation import FloatArray, ratio
+from evenhand.metrics.statistics.uncertainty import interval, wilson
+
+Codes = NDArray[np.int64]
+"""Labels as ``(judges, units)`` group indices; ``K`` and above is undetermined."""
+
+Level = Literal["nominal", "ordinal"]
+"""Whether groups only differ, or have an order as age bins and skin tones do."""
+
+
+class Agreed(NamedTuple):
+    """A coefficient with its 95 % interval and the number of units (pictures) behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+MAJORITY = "majority"
+"""What the pictures of :func:`agreement_rows` may have in common besides strata."""
+
+Statistic = Callable[[Codes, int], Agreed]
+"""A coefficient of labels ``(judges, units)`` of so many groups."""
+
+
+def votes_of(codes: Codes, groups: int) -> NDArray[np.int64]:
+    """How many judges gave each unit each label, ``(units, K)``."""
+    return np.asarray((codes[..., None] == np.arange(groups)).sum(axis=0))
+
+
+def coincidences(codes: Codes, groups: int) -> FloatArray:
+    """Krippendorff's coincidences of each unit, ``(units, K, K)``: label pairs over ``m_u - 1``.
+
+    Units with fewer than two labels contribute nothing.
+    """
+    votes = votes_of(codes, groups)
+    pairs = votes[:, :, None] * (votes[:, None, :] - np.eye(groups))
+    labelled = votes.sum(axis=1)[:, None, None]
+    return np.where(labelled > 1, pairs / np.maximum(labelled - 1, 1), 0.0)
+
+
+def alpha_of(coincidence: FloatArray, *, level: Level = "nominal") -> FloatArray:
+    """Alpha of coincidence matrices ``(..., K, K)``; ``nan`` where fewer than two groups occur."""
+    totals = coincidence.sum(axis=-1)
+    n = totals.sum(axis=-1)
+    if level == "nominal":
+        observed = n - np.trace(coincidence, axis1=-2, axis2=-1)
+        expected = (n**2 - (totals**2).sum(axis=-1)) / np.where(n > 1, n - 1, np.nan)
+    else:
+        distance = _ordinal_distance(totals)
+        observed = (coincidence * distance).sum(axis=(-2, -1))
+        pairs = totals[..., :, None] * totals[..., None, :]
+        expected = (pairs * distance).sum(axis=(-2, -1)) / np.where(n > 1, n - 1, np.nan)
+    return 1 - ratio(observed, expected)
+
+
+def _ordinal_distance(totals: FloatArray) -> FloatArray:
+    """Squared distance of two groups: labels given from the one to the other, half of the ends' own."""
+    middle = np.cumsum(totals, axis=-1) - totals / 2
+    return np.asarray((middle[..., :, None] - middle[..., None, :]) ** 2)
+
+
+def krippendorff_alpha(
+    codes: Codes, groups: int, *, draws: int, rng: np.random.Generator, level: Level = "nominal"
+) -> Agreed:
+    """Krippendorff's alpha, ``1 - D_observed / D_expected``, over all judges at once.
+
+    Range -1 to 1: 1 is perfect, 0 is chance; higher is better. Missing labels are allowed. It cannot tell
+    who is wrong: two judges with opposite biases agree badly and may be right on average. It falls when one
+    group dominates. The interval is a percentile bootstrap over units.
+    Source: Krippendorff 2011.
+
+    Args:
+        codes: ``(judges, units)``.
+        groups: The ``K`` groups of the taxonomy, in their order.
+        draws: Bootstrap resamples.
+        rng: Random stream.
+        level: ``"ordinal"`` for age bins and skin tones: neighbours are confused more lightly.
+    """
+    units = coincidences(codes, groups)
+    units = units[units.any(axis=(1, 2))]
+
+    def alpha(sums: FloatArray) -> FloatArray:
+        return alpha_of(sums.reshape(*sums.shape[:-1], groups, groups), level=level)
+
+    return _over_units(units.reshape(len(units), groups**2), alpha, draws=draws, rng=rng)
+
+
+def fleiss_kappa(
+    codes: Codes, groups: int, *, draws: int, rng: np.random.Generator, raters: int | None = None
+) -> Agreed:
+    """Fleiss' kappa, ``(P - P_e) / (1 - P_e)``, on the units with exactly ``r`` labels.
+
+    ``P`` is the mean over units of ``(sum_k n_k^2 - r) / (r (r - 1))``, ``P_e`` the sum of squared shares of
+    all labels. Range ``-1 / (r - 1)`` to 1, higher is better; ``nan`` if only one group occurs. Units that a
+    judge leaves undetermined are not in it: where abstention tells something, prefer alpha.
+    Source: Fleiss 1971.
+
+    Args:
+        codes: ``(judges, units)``.
+        groups: The ``K`` groups of the taxonomy.
+        draws: Bootstrap resamples.
+        rng: Random stream.
+        raters: ``r``, two or more: three where every picture is shown to three of ten people; all judges if
+            ``None``.
+    """
+    votes = votes_of(codes, groups)
+    raters = len(codes) if raters is None else raters
+    votes = votes[votes.sum(axis=1) == raters]
+
+    def kappa(sums: FloatArray) -> FloatArray:
+        n = sums[..., 0]
+        observed = sums[..., 1] / (n * raters * (raters - 1))
+        expected = ((sums[..., 2:] / (n * raters)[..., None]) ** 2).sum(axis=-1)
+        return ratio(observed - expected, 1 - expected)
+
+    agreeing = (votes * (votes - 1)).sum(axis=1)
+    features = np.column_stack([np.ones(len(votes)), agreeing, votes])
+    return _over_units(features, kappa, draws=draws, rng=rng)
+
+
+def gwet_ac1(codes: Codes, groups: int, *, draws: int, rng: np.random.Generator) -> Agreed:
+    """Gwet's AC1, ``(P - P_e) / (1 - P_e)`` with ``P_e = sum_k pi_k (1 - pi_k) / (K - 1)``.
+
+    Range -1 to 1, higher is better. Unlike kappa and alpha it does not collapse when one group dominates, so
+    it is the one to look at beside them for very unbalanced pictures; for the same reason it cannot tell
+    judges that discriminate from judges that always say the same. ``pi_k`` counts every unit with a label,
+    ``P`` those with two. Source: Gwet 2008.
+    """
+    votes = votes_of(codes, groups).astype(float)
+    votes = votes[votes.any(axis=1)]
+    labelled = votes.sum(axis=1)
+    paired = labelled > 1
+    agreeing = ratio((votes * (votes - 1)).sum(axis=1), labelled * (labelled - 1))
+    features = np.column_stack([paired, np.where(paired, agreeing, 0), votes / labelled[:, None]])
+
+    def ac1(sums: FloatArray) -> FloatArray:
+        given = ratio(sums[..., 2:], sums[..., 2:].sum(axis=-1, keepdims=True))
+        expected = (given * (1 - given)).sum(axis=-1) / (groups - 1)
+        return ratio(ratio(sums[..., 1], sums[..., 0]) - expected, 1 - expected)
+
+    return _over_units(features, ac1, draws=draws, rng=rng, n=int(paired.sum()))
+
+
+def cohen_kappa(
+    first: NDArray[np.int64], second: NDArray[np.int64], groups: int, *, quadratic: bool = False
+) -> Agreed:
+    """Cohen's kappa of two judges on the units that both decide, ``(p_o - p_e) / (1 - p_e)``.
+
+    Range -1 to 1: 1 is perfect, 0 is chance; higher is better. ``nan`` when both always give one and the same
+    label. It cannot tell which of the two is right, and a dominant group lowers it (the kappa paradox).
+    The interval is Wilson's of ``p_o``, for as many pictures as give the variance of Fleiss, Cohen and
+    Everitt 1969: unlike ``kappa +- 1.96 SE`` it stays within the range, and has a width where two judges
+    agree in all pictures. Source: Cohen 1960.
+
+    Args:
+        first: ``(units,)`` labels of a judge.
+        second: Those of the other.
+        groups: The ``K`` groups of the taxonomy, in their order.
+        quadratic: Weigh a disagreement by the squared distance of the groups (Cohen 1968), for age bins and
+            skin tones.
+    """
+    both = (first < groups) & (second < groups)
+    table = np.zeros((groups, groups))
+    np.add.at(table, (first[both], second[both]), 1)
+    n = int(both.sum())
+    if n == 0 or np.count_nonzero(table.sum(axis=0) + table.sum(axis=1)) < 2:
+        return Agreed(np.nan, np.nan, np.nan, n)
+    with np.errstate(invalid="ignore"):  # a variance of 0 under perfect agreement
+        result = cohens_kappa(table, wt="quadratic" if quadratic else None)
+    low, high = _kappa_interval(table, float(result.kappa), float(result.var_kappa), quadratic=quadratic)
+    return Agreed(float(result.kappa), low, high, n)
+
+
+def _kappa_interval(
+    table: FloatArray, kappa: float, variance: float, *, quadratic: bool
+) -> tuple[float, float]:
+    """Ends of kappa's interval, from the pair table ``(K, K)`` and the large-sample variance."""
+    n, place = table.sum(), np.arange(len(table))
+    apart = np.abs(place[:, None] - place)
+    distance = (apart / apart.max()) ** 2 if quadratic else (apart > 0).astype(float)
+    chance = 1 - float((np.outer(table.sum(axis=1), table.sum(axis=0)) * distance).sum() / n**2)
+    agreed = chance + kappa * (1 - chance)
+    spread = agreed * (1 - agreed)
+    known = variance > 0 and spread > 0
+    worth = spread / (variance * (1 - chance) ** 2) if known else n
+    low, high = ((end - chance) / (1 - chance) for end in wilson(agreed * worth, worth))
+    return min(max(float(low), -1.0), kappa), max(min(float(high), 1.0), kappa)
+
+
+def by_class(codes: Codes, groups: int, *, draws: int, rng: np.random.Generator) -> list[Agreed]:
+    """Specific agreement on each group: of two labels of one picture, one being ``k``, how often both are.
+
+    ``o_kk / sum_c o_kc`` of the coincidences; range 0 to 1, higher is better, ``nan`` for a group that nobody
+    saw. It is not corrected for chance: a common group is agreed on easily, so read it beside alpha.
+    Source: Dice 1945 for two judges; Fleiss, Levin and Paik 2003, chapter 18.
+
+    Returns:
+        One coefficient per group; ``n`` counts the pictures on which a judge saw the group.
+    """
+    units = coincidences(codes, groups)
+
+    def agreeing(sums: FloatArray) -> FloatArray:
+        return ratio(sums[..., 0], sums[..., 1])
+
+    found = []
+    for group in range(groups):
+        features = np.column_stack([units[:, group, group], units[:, group].sum(axis=1)])
+        found.append(_over_units(features[features[:, 1] > 0], agreeing, draws=draws, rng=rng))
+    return found
+
+
+def by_stratum(
+    codes: Codes, groups: int, *, strata: Sequence[str], statistic: Statistic
+) -> dict[str, Agreed]:
+    """A coefficient within each stratum of the pictures: occupation, stereotype side, true group.
+
+    Within one true or majority group chance-corrected coefficients are low by construction (there is little
+    else to agree on): compare strata with each other, or use :func:`by_class`.
+
+    Args:
+        codes: ``(judges, units)``.
+        groups: The ``K`` groups of the taxonomy.
+        strata: Stratum of each unit.
+        statistic: The coefficient, such as ``functools.partial(krippendorff_alpha, draws=…, rng=…)``.
+    """
+    place = np.asarray(strata)
+    return {str(name): statistic(codes[:, place == name], groups) for name in sorted(set(strata))}
+
+
+class AgreementRow(NamedTuple):
+    """One coefficient of several raters on one attribute.
+
+    Attributes:
+        statistic: ``krippendorff_alpha``, ``fleiss_kappa``, ``gwet_ac1``, ``specific_agreement`` (see
+            :func:`by_class`), or, where groups have an order, ``krippendorff_alpha_ordinal``.
+        group: The group that a specific agreement is about; else empty.
+        within: ``name=value`` that the pictures have in common: a stratum, or ``majority`` and the group that
+            most raters see; or empty.
+        found: The coefficient.
+    """
+
+    statistic: str
+    group: str
+    within: str
+    found: Agreed
+
+
+def agreement_rows(
+    codes: Codes,
+    groups: Sequence[str],
+    *,
+    strata: Mapping[str, NDArray[np.object_]],
+    ordered: bool,
+    draws: int,
+    rng: np.random.Generator,
+    raters: int | None = None,
+) -> Iterator[AgreementRow]:
+    """Every coefficient of several raters, over all pictures, within each stratum and by majority group.
+
+    Within one majority group chance-corrected coefficients are low by construction; see :func:`by_stratum`.
+
+    Args:
+        codes: ``(raters, units)``.
+        groups: The ``K`` groups of the taxonomy.
+        strata: Name to the stratum of each unit, empty where it is in none.
+        ordered: Whether the groups have an order, as age bins and skin tones do.
+        draws: Bootstrap resamples.
+        rng: Random stream.
+        raters: See :func:`fleiss_kappa`.
+    """
+    size = len(groups)
+    statistics: dict[str, Statistic] = {
+        "krippendorff_alpha": partial(krippendorff_alpha, draws=draws, rng=rng),
+        "fleiss_kappa": partial(fleiss_kappa, draws=draws, rng=rng, raters=raters),
+        "gwet_ac1": partial(gwet_ac1, draws=draws, rng=rng),
+    }
+    if ordered and size > 2:
+        ordinal = partial(krippendorff_alpha, draws=draws, rng=rng, level="ordinal")
+        statistics["krippendorff_alpha_ordinal"] = ordinal
+    most = np.array([*groups, ""], object)[majority(codes, size)]
+    for within, here in _parts({**strata, MAJORITY: most}):
+        for name, statistic in statistics.items():
+            yield AgreementRow(name, "", within, statistic(codes[:, here], size))
+        if not within.startswith(f"{MAJORITY}="):
+            found = by_class(codes[:, here], size, draws=draws, rng=rng)
+            for group, value in zip(groups, found, strict=True):
+                yield AgreementRow("specific_agreement", group, within, value)
+
+
+def _parts(strata: Mapping[str, NDArray[np.object_]]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """All units, then those of each stratum."""
+    yield "", np.ones(len(next(iter(strata.values()))), bool)
+    for name, of_unit in strata.items():
+        for part in sorted(set(of_unit) - {""}):
+            yield f"{name}={part}", of_unit == part
+
+
+def majority(codes: Codes, groups: int) -> NDArray[np.int64]:
+    """The label that most judges gave each unit, ``(units,)``; ``K`` where the first two are level."""
+    votes = votes_of(codes, groups)
+    second, first = np.sort(np.pad(votes, [(0, 0), (1, 0)]), axis=1)[:, -2:].T
+    return np.where(first > second, votes.argmax(axis=1), groups)
+
+
+def _over_units(
+    features: FloatArray,
+    statistic: Callable[[FloatArray], FloatArray],
+    *,
+    draws: int,
+    rng: np.random.Generator,
+    n: int | None = None,
+) -> Agreed:
+    """A function of sums over units, with the percentile interval of a bootstrap over them.
+
+    Args:
+        features: ``(units, F)``, what each unit adds.
+        statistic: From sums ``(..., F)`` to the coefficient.
+        draws: Bootstrap resamples.
+        rng: Random stream.
+        n: Units behind the value; all of them if ``None``.
+    """
+    if not len(features):
+        return Agreed(np.nan, np.nan, np.nan, 0)
+    # Like np.unique over rows, which sorts them all: there are few different ones.
+    often = pd.DataFrame(features).groupby(list(range(features.shape[1]))).size()
+    patterns, counts = often.index.to_frame().to_numpy(float), often.to_numpy()
+    resampled = rng.multinomial(len(features), counts / len(features), size=draws) @ patterns
+    low, high = interval(statistic(resampled))
+    value = float(statistic(features.sum(axis=0)))
+    return Agreed(value, float(low), float(high), len(features) if n is None else n)

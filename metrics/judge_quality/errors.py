@@ -1,0 +1,49 @@
+"""What the judges were seen to do on pictures whose truth is known, as shares with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from evenhand.metrics.correction.calibration import UNDETERMINED, counts_of
+from evenhand.metrics.estimation.rows import JudgeError
+from evenhand.metrics.statistics.uncertainty import wilson
+
+
+def judge_errors(
+    table: pd.DataFrame, *, judges: Collection[str], taxonomy: Mapping[str, Sequence[str]]
+) -> list[JudgeError]:
+    """The confusion matrix of every judge on every single attribute, row by row.
+
+    A group without anchors has rows without a value. The shares are as counted, without the smoothing of
+    small rows that :func:`evenhand.metrics.correction.calibration.confusion_matrix` needs for its inverse.
+
+    Args:
+        table: A confusion table with :data:`evenhand.metrics.correction.calibration.CONFUSION_COLUMNS`.
+        judges: The judges of the study, and the panel; others in the table are left out.
+        taxonomy: Attribute to its groups, in order.
+
+    Raises:
+        EvenhandError: The table names a group that the taxonomy lacks.
+    """
+    found = sorted(set(table["judge"]) & set(judges))
+    return [
+        row for judge in found for name in taxonomy for row in _rows(table, judge, name, taxonomy=taxonomy)
+    ]
+
+
+def _rows(
+    table: pd.DataFrame, judge: str, attribute: str, *, taxonomy: Mapping[str, Sequence[str]]
+) -> Iterator[JudgeError]:
+    counts = counts_of(table, judge=judge, attributes=[attribute], taxonomy=taxonomy)
+    if counts is None:
+        return
+    groups = taxonomy[attribute]
+    for truth, row in zip(groups, counts, strict=True):
+        anchors = float(row.sum())
+        lows, highs = wilson(row, anchors)
+        for place, label in enumerate((*groups, UNDETERMINED)):
+            share = float(row[place]) / anchors if anchors else float("nan")
+            ends = float(lows[place]), float(highs[place])
+            yield JudgeError(judge, attribute, truth, label, share, *ends, round(anchors))

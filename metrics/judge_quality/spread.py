@@ -1,0 +1,125 @@
+"""What a result owes to the judge: the gap to a method's own steering judge, and the spread over judges.
+
+A method that asks a classifier inside its loop is tuned to that classifier. Scoring it with the same one
+measures the training objective, so the steering judge has no vote; how much better it thinks of the method
+than the panel does is a number of its own (measurement.md 3.9, 3.11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+
+import numpy as np
+
+from evenhand.metrics.estimation.panel import PANEL
+from evenhand.metrics.estimation.rows import JudgeSpread, SteeringGap
+from evenhand.metrics.estimation.score import Series
+from evenhand.metrics.statistics.uncertainty import interval, recentred
+
+
+def steering_gaps(series: Iterable[Series], steering: Mapping[str, str | None]) -> list[SteeringGap]:
+    """The panel's estimate minus the steering judge's, for every method that has one, paired by picture.
+
+    Uncorrected labels of both, because the gap is about what the method was tuned to. A gap need not be the
+    method's doing: the same two judges differ on the base as well, which :func:`judge_spreads` shows.
+
+    Args:
+        series: Everything that was scored.
+        steering: Method to its steering judge, or ``None``.
+    """
+    rows = []
+    for group in _over_judges(series):
+        by_judge = {one.estimate.judge: one for one in group}
+        judge = steering.get(group[0].method)
+        if group[0].estimate.corrected or judge is None or not {judge, PANEL} <= set(by_judge):
+            continue
+        panel, steered = by_judge[PANEL], by_judge[judge]
+        value, low, high = _difference(panel, steered)
+        row = panel.estimate
+        rows.append(
+            SteeringGap(
+                metric=row.metric,
+                attributes=row.attributes,
+                kind=row.kind,
+                group=row.group,
+                method=panel.method,
+                judge=judge,
+                panel=row.value,
+                steering=steered.estimate.value,
+                value=value,
+                low=low,
+                high=high,
+                n=row.n,
+                unit=row.unit,
+            )
+        )
+    return rows
+
+
+def judge_spreads(
+    series: Iterable[Series], *, base: str | None, steering: Mapping[str, str | None]
+) -> list[JudgeSpread]:
+    """Largest minus smallest estimate over the single judges, and whether they disagree on the direction.
+
+    A method is ``judge_dependent`` on a metric if some judge sees it above the base and another below. The
+    method's own steering judge is not asked, nor is the panel's vote.
+
+    Args:
+        series: Everything that was scored.
+        base: The method that others are compared with, or ``None``.
+        steering: Method to its steering judge, or ``None``.
+    """
+    groups = _over_judges(series)
+    of_base = {_key(one, judge=True): one for group in groups for one in group if one.method == base}
+    rows = []
+    for group in groups:
+        own = {PANEL, steering.get(group[0].method)}
+        asked = [one for one in group if one.estimate.judge not in own and np.isfinite(one.estimate.value)]
+        if len(asked) < 2:
+            continue
+        asked.sort(key=lambda one: (one.estimate.value, one.estimate.judge))
+        known = [one for one in asked if one.method != base and _key(one, judge=True) in of_base]
+        changes = [one.estimate.value - of_base[_key(one, judge=True)].estimate.value for one in known]
+        row = asked[0].estimate
+        rows.append(
+            JudgeSpread(
+                metric=row.metric,
+                attributes=row.attributes,
+                kind=row.kind,
+                corrected=row.corrected,
+                group=row.group,
+                method=asked[0].method,
+                value=asked[-1].estimate.value - row.value,
+                lowest=row.judge,
+                highest=asked[-1].estimate.judge,
+                judges=len(asked),
+                judge_dependent=min(changes, default=0) < 0 < max(changes, default=0),
+                unit=row.unit,
+            )
+        )
+    return rows
+
+
+def _key(one: Series, *, judge: bool) -> tuple[str | bool, ...]:
+    row = one.estimate
+    key = (row.metric, row.attributes, row.kind, row.corrected, row.group)
+    return (*key, row.judge) if judge else key
+
+
+def _over_judges(series: Iterable[Series]) -> list[list[Series]]:
+    """Aggregates of one method that differ by their judge alone."""
+
+    def key(one: Series) -> tuple[str, tuple[str | bool, ...]]:
+        return one.method, _key(one, judge=False)
+
+    judged = [one for one in series if one.estimate.judge]
+    return [list(group) for _, group in groupby(sorted(judged, key=key), key=key)]
+
+
+def _difference(one: Series, other: Series) -> tuple[float, float, float]:
+    finish = one.metric.finish
+    value = one.estimate.value - other.estimate.value
+    drawn = recentred(finish(one.draws) - finish(other.draws), value)
+    low, high = (float(end) for end in interval(drawn, clusters=one.clusters))
+    return value, min(low, value), max(high, value)

@@ -1,0 +1,1 @@
+"""Intervals, tests, ranks, resampling and sample sizes."""

@@ -1,0 +1,183 @@
+"""How pictures hang together: rows of clusters of leaves, and the bootstrap over them.
+
+A row is what a metric scores (a concept; for explicit prompts the cell asked for); its clusters are the
+templates (the concepts), its leaves the seeds. Methods share one layout, hence one set of resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from evenhand.metrics.fairness.representation import FloatArray, by_group
+from evenhand.metrics.statistics.uncertainty import cluster_weights, resample_rows, whole_cluster_weights
+
+TOGETHER = 4
+"""Tables that are resampled in one pass."""
+
+BLOCK = 2**17
+"""Weights that are multiplied at a time: as many as fit a processor's cache."""
+
+Units = Literal["nested", "clusters", "leaves"]
+"""What is redrawn within a row: clusters and then their leaves, clusters as a whole, or leaves alone."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each picture belongs.
+
+    Attributes:
+        names: The ``R`` rows.
+        slots: ``(n,)``, positions of the layout's pictures among all pictures of a method.
+        row: ``(n,)``, row of each.
+        leaf: ``(n,)``, leaf of each within its row.
+        sizes: For each row, the leaves of each cluster.
+    """
+
+    names: tuple[str, ...]
+    slots: NDArray[np.int64]
+    row: NDArray[np.int64]
+    leaf: NDArray[np.int64]
+    sizes: tuple[tuple[int, ...], ...]
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Sums of picture values ``(n, C)`` by leaf, ``(R, W, C)``."""
+        width = max(sum(row) for row in self.sizes)
+        table = np.zeros((len(self.names), width, values.shape[1]))
+        np.add.at(table, (self.row, self.leaf), values)
+        return table
+
+    def counts(self, codes: NDArray[np.int64], groups: int) -> FloatArray:
+        """Pictures by leaf and label, ``(R, W, K + 1)``, from codes ``(n,)``; the last is undetermined."""
+        shape = (len(self.names), max(sum(row) for row in self.sizes), groups + 1)
+        place = np.ravel_multi_index((self.row, self.leaf, codes), shape)
+        return np.bincount(place, minlength=int(np.prod(shape))).reshape(shape).astype(float)
+
+
+def arrange(
+    slots: ArrayLike,
+    *,
+    row: Sequence[str],
+    cluster: Sequence[str],
+    leaf: Sequence[str],
+    order: Sequence[str] = (),
+) -> Layout:
+    """Builds a layout; pictures of equal row, cluster and leaf share that leaf.
+
+    Args:
+        slots: ``(n,)`` positions of the pictures.
+        row: Row name of each picture.
+        cluster: Cluster of each, within its row.
+        leaf: Leaf of each, within its cluster.
+        order: Order of the rows; alphabetical if empty.
+    """
+    names = tuple(name for name in order if name in set(row)) or tuple(sorted(set(row)))
+    number = {name: position for position, name in enumerate(names)}
+    frame = pd.DataFrame(
+        {"row": [number[name] for name in row], "cluster": list(cluster), "leaf": list(leaf)}
+    )
+    leaves = frame.drop_duplicates().sort_values(["row", "cluster", "leaf"], ignore_index=True)
+    leaves["position"] = leaves.groupby("row").cumcount()
+    placed = frame.merge(leaves, on=["row", "cluster", "leaf"], how="left")
+    sizes = leaves.groupby(["row", "cluster"], sort=True).size().groupby("row", sort=True).agg(tuple)
+    return Layout(
+        names=names,
+        slots=np.asarray(slots, np.int64),
+        row=placed["row"].to_numpy(np.int64),
+        leaf=placed["position"].to_numpy(np.int64),
+        sizes=tuple(sizes),
+    )
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """One set of bootstrap resamples of a layout.
+
+    Attributes:
+        weights: ``(R, B, W)``, see :func:`evenhand.metrics.statistics.uncertainty.cluster_weights`.
+        picks: ``(B, R)``, rows of each draw; ``None`` where the rows are a fixed list.
+        nested: Whether a drawn row brings a resample of its pictures, or its pictures as they are.
+    """
+
+    weights: NDArray[np.unsignedinteger]
+    picks: NDArray[np.int64] | None
+    nested: bool = True
+
+    @classmethod
+    def of(
+        cls, layout: Layout, *, draws: int, rng: np.random.Generator, rows: bool, units: Units = "nested"
+    ) -> Resamples:
+        """Draws the resamples.
+
+        Args:
+            layout: The rows and their pictures.
+            draws: Number of resamples ``B``.
+            rng: Random stream.
+            rows: Whether rows are resampled as well.
+            units: What is redrawn within a row.
+        """
+        if units == "clusters":
+            weights = whole_cluster_weights(layout.sizes, draws=draws, rng=rng)
+        else:
+            sizes = layout.sizes if units == "nested" else tuple((sum(row),) for row in layout.sizes)
+            weights = cluster_weights(sizes, draws=draws, rng=rng)
+        count = len(layout.names)
+        picks = rng.integers(count, size=(draws, count)) if rows else None
+        return cls(weights, picks, nested=units == "nested")
+
+    @property
+    def clusters(self) -> float:
+        """Resampled rows, for the expansion of intervals of aggregates; infinite if the rows are fixed."""
+        return np.inf if self.picks is None else float(self.picks.shape[1])
+
+    def within(self, table: FloatArray) -> FloatArray:
+        """Sums of each draw within each row, ``(B, R, C)``, from sums by leaf ``(R, W, C)``."""
+        return _by_draw(self._sums(table))
+
+    def _sums(self, table: FloatArray) -> NDArray[np.floating]:
+        """The same as ``(R, B, C)``."""
+        # Counts of pictures are whole numbers far below 2^24: single precision adds them exactly, and faster.
+        whole = bool((table == np.rint(table)).all())
+        table = table.astype(np.float32 if whole else float)
+        rows, draws, width = self.weights.shape
+        # What is not whole is added in one piece, since the order of additions is in the last digits.
+        step = max(1, BLOCK // max(width, 1)) if whole else draws
+        sums = np.empty((rows, draws, table.shape[-1]), table.dtype)
+        for row in range(rows):
+            for start in range(0, draws, step):
+                block = slice(start, start + step)
+                sums[row, block] = self.weights[row, block].astype(table.dtype) @ table[row]
+        return sums
+
+    def across(self, within: FloatArray) -> FloatArray:
+        """The same with rows resampled: what the aggregate's draws are made of."""
+        if self.picks is None:
+            return within
+        return np.moveaxis(resample_rows(np.moveaxis(within, -1, 0), rows=self.picks), 0, -1)
+
+    def of_both(self, table: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Sums of each draw within each row, and those that the aggregate's draws are made of."""
+        return next(self.of_each([table]))
+
+    def of_each(self, tables: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """:meth:`of_both` of several tables of whole numbers, with few passes over the resamples."""
+        for first in range(0, len(tables), TOGETHER):
+            some = tables[first : first + TOGETHER]
+            sums = self._sums(np.concatenate(some, axis=-1))
+            ends = np.cumsum([table.shape[-1] for table in some])
+            for table, part in zip(some, np.split(sums, ends[:-1], axis=-1), strict=True):
+                within = _by_draw(part)
+                if self.picks is None or self.nested:
+                    yield within, self.across(within)
+                else:
+                    yield within, by_group(table.sum(axis=1)[self.picks])
+
+
+def _by_draw(sums: NDArray[np.floating]) -> FloatArray:
+    """Sums ``(R, B, C)`` as ``(B, R, C)``, each column's values together in memory as by :func:`by_group`."""
+    return sums.transpose(2, 1, 0).astype(float, order="C").transpose(1, 2, 0)

@@ -1,0 +1,289 @@
+"""Intervals, floors, tests and ranks: what a number is worth.
+
+Pictures are not independent draws: they cluster by concept, template and seed. The bootstrap draws concepts
+with replacement (unless the claim is about the fixed list), within each drawn concept its templates, and
+within each drawn template its seeds. One drawn set of indices serves every method and judge, so differences
+between methods are paired (measurement.md 2.4).
+"""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from string import ascii_uppercase
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm, t
+from statsmodels.stats.proportion import multinomial_proportions_confint, proportion_confint
+
+from evenhand.metrics.fairness.representation import FloatArray, by_group, ratio
+
+ALPHA = 0.05
+"""Every interval is a 95 % interval."""
+
+FLOOR_DRAWS = 2000
+"""Fair models simulated for a floor: its Monte Carlo error is below 1 % of the floor."""
+
+EXACT_PAIRS = 20
+"""Up to this many pairs the sign-flip test enumerates all flips."""
+
+FLIPS = 10_000
+"""Random flips beyond that."""
+
+
+def stream(seed: int, *names: str) -> np.random.Generator:
+    """A random stream of its own for each name, so that adding a judge moves no other judge's numbers."""
+    return np.random.default_rng([seed, zlib.crc32("/".join(names).encode())])
+
+
+def wilson(count: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Wilson interval of a share ``count / n``; the default for one binary share. ``nan`` for ``n = 0``."""
+    return _proportion(count, n, method="wilson")
+
+
+def jeffreys(count: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Jeffreys interval: quantiles of ``Beta(count + 0.5, n - count + 0.5)``. ``nan`` for ``n = 0``."""
+    return _proportion(count, n, method="jeffreys")
+
+
+def clopper_pearson(count: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Clopper-Pearson interval: never covers less than it says, so it is the one for gates."""
+    return _proportion(count, n, method="beta")
+
+
+def _proportion(count: ArrayLike, n: ArrayLike, *, method: str) -> tuple[FloatArray, FloatArray]:
+    count, n = np.broadcast_arrays(np.asarray(count, float), np.asarray(n, float))
+    seen = np.where(n > 0, n, 1)
+    low, high = proportion_confint(np.where(n > 0, count, 0), seen, alpha=ALPHA, method=method)
+    return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
+
+
+def goodman(counts: ArrayLike) -> FloatArray:
+    """Goodman's simultaneous intervals of the shares behind ``(K,)`` counts, as ``(K, 2)``."""
+    return np.asarray(multinomial_proportions_confint(np.asarray(counts), alpha=ALPHA, method="goodman"))
+
+
+def sison_glaz(counts: ArrayLike) -> FloatArray:
+    """Sison-Glaz simultaneous intervals ``(K, 2)``: narrower from seven groups on, poor for rare groups."""
+    return np.asarray(multinomial_proportions_confint(np.asarray(counts), alpha=ALPHA, method="sison-glaz"))
+
+
+def cluster_weights(
+    sizes: Sequence[Sequence[int]], *, draws: int, rng: np.random.Generator
+) -> NDArray[np.unsignedinteger]:
+    """How often each leaf (a seed of a template of a row) occurs in each bootstrap draw.
+
+    Within every row, clusters are drawn with replacement and, within each drawn cluster, its leaves. What
+    belongs to one leaf stays together: several pictures, the labels of all judges, the same seed under every
+    method. Counts and sums of a resample are then one matrix product with these weights.
+
+    Args:
+        sizes: For each row, the number of leaves of each of its clusters.
+        draws: Number of resamples ``B``.
+        rng: Random stream.
+
+    Returns:
+        ``(R, B, W)``, ``W`` the leaves of the longest row in the order of ``sizes``, 0 beyond a row's end.
+    """
+    width = max(sum(row) for row in sizes)
+    weights: NDArray[np.unsignedinteger] = np.zeros((len(sizes), draws, width), dtype=np.uint8)
+    for row, clusters in enumerate(sizes):
+        picked = rng.multinomial(len(clusters), np.full(len(clusters), 1 / len(clusters)), size=draws)
+        start = 0
+        for cluster, leaves in enumerate(clusters):
+            times = picked[:, cluster] * leaves
+            stop = start + leaves
+            drawn = rng.multinomial(times, np.full(leaves, 1 / leaves))
+            weights = _wide_enough(weights, drawn)
+            weights[row, :, start:stop] = drawn
+            start = stop
+    return weights
+
+
+def whole_cluster_weights(
+    sizes: Sequence[Sequence[int]], *, draws: int, rng: np.random.Generator
+) -> NDArray[np.unsignedinteger]:
+    """The same where a drawn cluster keeps all its leaves: ``(R, B, W)``.
+
+    Leaves that are drawn again within drawn clusters carry their noise twice, because clusters that differ
+    only by that noise seem to differ already (Davison and Hinkley, Bootstrap Methods, 1997, section 3.8).
+    """
+    width = max(sum(row) for row in sizes)
+    weights: NDArray[np.unsignedinteger] = np.zeros((len(sizes), draws, width), dtype=np.uint8)
+    for row, clusters in enumerate(sizes):
+        picked = rng.multinomial(len(clusters), np.full(len(clusters), 1 / len(clusters)), size=draws)
+        weights = _wide_enough(weights, picked)
+        weights[row, :, : sum(clusters)] = np.repeat(picked, clusters, axis=1)
+    return weights
+
+
+def _wide_enough(
+    weights: NDArray[np.unsignedinteger], drawn: NDArray[np.int64]
+) -> NDArray[np.unsignedinteger]:
+    """The weights in one byte each, which nearly always suffices, or in as many as ``drawn`` takes."""
+    return weights.astype(np.result_type(weights, np.min_scalar_type(drawn.max(initial=0))), copy=False)
+
+
+def resample_rows(values: FloatArray, *, rows: NDArray[np.int64]) -> FloatArray:
+    """First stage of the bootstrap: draws rows with replacement.
+
+    A row that is drawn twice brings two independent resamples of its own clusters: slot ``o`` of draw ``b``
+    takes the row's resample number ``b + o``.
+
+    Args:
+        values: ``(..., B, R)``, ``B`` resamples within each row.
+        rows: ``(B, R)``, the row that each slot of each draw takes.
+    """
+    draws, slots = rows.shape
+    replicate = (np.arange(draws)[:, None] + np.arange(slots)) % draws
+    return values[..., replicate, rows]
+
+
+def recentred(draws: FloatArray, value: FloatArray | float) -> FloatArray:
+    """Bootstrap draws ``(B, ...)`` shifted so that their mean is the estimate.
+
+    A bootstrap distance carries the sampling noise twice, so even draws of the unbiased ``V`` are centred
+    on the noisier plug-in value; unshifted, the interval of a nearly fair model would exclude the truth.
+    """
+    mean = draws.mean(axis=0)
+    if np.isnan(mean).any():
+        mean = ratio(np.nansum(draws, axis=0), (~np.isnan(draws)).sum(axis=0))
+    return np.asarray(draws - mean + value)
+
+
+def interval(draws: FloatArray, *, clusters: float = np.inf) -> tuple[FloatArray, FloatArray]:
+    """Percentile interval of bootstrap draws ``(B, ...)``, expanded for few resampled concepts.
+
+    Plain percentiles over ``c`` concepts are too short, by ``sqrt((c - 1) / c)`` and normal instead of t
+    quantiles; the expanded interval takes the percentiles at ``Phi(-sqrt(c / (c - 1)) t_{c-1})``, which tends
+    to 2.5 %. Within a concept nothing is expanded: resampling templates and then seeds already errs on the
+    wide side. Draws without a value are left out.
+    Source: Hesterberg, What Teachers Should Know about the Bootstrap, 2015, section 3.2.
+    """
+    tails = _tails(clusters)
+    ends = np.asarray(np.quantile(draws, tails, axis=0))
+    # nanquantile goes column by column: only for those where a draw is missing.
+    gaps = np.isnan(draws).any(axis=0)
+    if gaps.any():
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
+            ends[..., gaps] = np.nanquantile(draws[..., gaps], tails, axis=0)
+    low, high = ends
+    return low, high
+
+
+@cache
+def _tails(clusters: float) -> tuple[float, float]:
+    """Probabilities of the draws that :func:`interval` ends at."""
+    tail = ALPHA / 2
+    if np.isfinite(clusters):
+        c = max(clusters, 2)
+        tail = float(norm.cdf(-np.sqrt(c / (c - 1)) * t.ppf(1 - ALPHA / 2, c - 1)))
+    return tail, 1 - tail
+
+
+def fair_tables(n: ArrayLike, shares: FloatArray, *, draws: int, rng: np.random.Generator) -> FloatArray:
+    """Counts of ``draws`` simulated models whose pictures follow ``shares``: ``(draws, ..., K)``.
+
+    The mean of a metric over these tables is its floor: what a perfectly fair model scores at these ``n``.
+
+    Args:
+        n: ``(...)`` decided pictures.
+        shares: ``(K,)`` or ``(..., K)``, the target, or the target as a fallible judge sees it.
+        draws: Number of tables.
+        rng: Random stream.
+    """
+    n = np.asarray(n, int)
+    return by_group(rng.multinomial(np.broadcast_to(n, (draws, *n.shape)), shares).astype(float))
+
+
+def sign_flip(differences: FloatArray, *, rng: np.random.Generator) -> float:
+    """Two-sided p-value of the sign-flip test that the mean of paired differences is 0.
+
+    Exact for up to 20 pairs, else from 10,000 random flips. Pairs with a missing side are left out; no pair
+    at all gives ``nan``. It assumes that differences are symmetric under the null hypothesis.
+
+    Args:
+        differences: ``(O,)``, one per concept, method minus base.
+        rng: Random stream, used beyond 20 pairs.
+    """
+    pairs = differences[np.isfinite(differences)]
+    if not len(pairs):
+        return float("nan")
+    if len(pairs) <= EXACT_PAIRS:
+        flipped = np.zeros(1)
+        for pair in pairs:
+            flipped = np.concatenate([flipped + pair, flipped - pair])
+    else:
+        signs = 2.0 * rng.integers(2, size=(FLIPS, len(pairs))) - 1
+        flipped = np.append(signs @ pairs, pairs.sum())
+    reached = np.abs(flipped) >= abs(pairs.sum()) - 1e-12 * np.abs(pairs).sum()
+    return float(reached.mean())
+
+
+def holm(p_values: FloatArray) -> FloatArray:
+    """Holm's adjusted p-values of one family of tests; missing ones stay missing and do not count.
+
+    ``max_{j <= i} (m - j + 1) p_(j)``, at most 1. (statsmodels' version collects garbage at every call.)
+    """
+    order = np.argsort(p_values, kind="stable")[: int(np.isfinite(p_values).sum())]
+    steps = (len(order) - np.arange(len(order))) * p_values[order]
+    adjusted = np.full(len(p_values), np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted
+
+
+@dataclass(frozen=True)
+class RankSets:
+    """Simultaneous 95 % confidence sets for ranks; 1 is best.
+
+    Attributes:
+        low: ``(M,)``, best rank that the data allow.
+        high: ``(M,)``, worst rank that the data allow.
+        tie: ``(M,)``, letters; ``A`` for all methods whose set contains rank 1, ``B`` for those that nothing
+            outside ``A`` beats, and so on.
+    """
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    tie: tuple[str, ...]
+
+
+def rank_sets(theta: FloatArray, draws: FloatArray) -> RankSets:
+    """Confidence sets for the ranks of ``M`` methods, the smallest value being best.
+
+    Method m is worse than k if ``(theta_m - theta_k) / se > c``, ``c`` the 95 % quantile over draws of the
+    largest studentised difference; its set is ``[1 + better methods, M - worse methods]``.
+    Source: Mogstad, Romano, Shaikh and Wilhelm, Inference for Ranks, 2024.
+
+    Args:
+        theta: ``(M,)`` estimates, all finite.
+        draws: ``(B, M)`` paired bootstrap draws (common indices); draws with a missing value are left out.
+    """
+    draws = draws[np.isfinite(draws).all(axis=1)]
+    difference = theta[:, None] - theta
+    paired = draws[:, :, None] - draws[:, None, :]
+    error = paired.std(axis=0, ddof=1)
+    varies = error > 1e-12
+    scale = np.where(varies, error, np.inf)
+    reach = np.abs((paired - paired.mean(axis=0)) / scale).max(axis=(1, 2))
+    certain = ~varies & (np.abs(difference) > 1e-12)
+    worse = np.where(certain, difference > 0, difference / scale > np.quantile(reach, 1 - ALPHA))
+    return RankSets(low=1 + worse.sum(axis=1), high=len(theta) - worse.sum(axis=0), tie=_ties(worse))
+
+
+def _ties(worse: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Letters of the tie groups: each takes the methods that no method left is better than."""
+    letters = [""] * len(worse)
+    left = np.ones(len(worse), bool)
+    for number in range(len(worse)):
+        group = left & ~(worse & left).any(axis=1)
+        letter = ascii_uppercase[number % 26] * (number // 26 + 1)
+        for method in np.flatnonzero(group):
+            letters[method] = letter
+        left &= ~group
+    return tuple(letters)

@@ -1,0 +1,1 @@
+"""What judges and scorers share: faces, pixels, colors, weights."""

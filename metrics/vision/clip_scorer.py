@@ -1,0 +1,135 @@
+"""Embeddings for scores that need no judge: text-image alignment and same-seed distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
+
+from evenhand.metrics.judges.base import Images
+from evenhand.metrics.vision.loaded_weights import require_loaded
+from evenhand.metrics.vision.pixels import shown
+from evenhand.metrics.vision.weight_folder import in_batches, loading, require, version
+
+_ROUNDING = 4e-3
+"""Relative error of bfloat16, the coarsest precision that weights are stored in."""
+
+FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer_config.json")
+
+
+class ClipScorer:
+    """A CLIP that measures, and never judges people.
+
+    The CLIP score of a picture and its prompt is ``100 * embed(image) @ embed_texts(prompt)`` (Hessel et al.
+    2021 without their factor and floor); the scale is part of the metric's name.
+
+    Args:
+        folder: A transformers ``CLIPModel`` folder with processor and tokenizer.
+        device: Where the network runs.
+
+    Raises:
+        EvenhandError: The folder or one of its files is missing.
+    """
+
+    def __init__(self, *, folder: Path, device: str = "cpu") -> None:
+        require(folder, FILES)
+        self._folder = folder
+        self._device = device
+        self.version = version([folder], [])
+
+    @torch.inference_mode()
+    def embed(self, images: Images) -> NDArray[np.float32]:
+        """Unit vectors of pictures, ``(n, d)``."""
+        pixels = self._processor(
+            list(images), return_tensors="pt", input_data_format="channels_last"
+        ).pixel_values
+        model = self._model
+
+        def projected(batch: Tensor) -> Tensor:
+            vectors: Tensor = model.visual_projection(model.vision_model(batch).pooler_output)
+            return vectors
+
+        return _unit(in_batches(projected, pixels.to(self._device)))
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of texts, ``(n, d)``; as for every CLIP, words beyond the context length are cut."""
+        model = self._model
+        length = model.config.text_config.max_position_embeddings
+        options = {"padding": "max_length", "truncation": True, "max_length": length, "return_tensors": "pt"}
+        # ids alone: CLIP is trained without a mask on the padding
+        ids = self._tokenizer(list(texts), **options).input_ids
+
+        def projected(batch: Tensor) -> Tensor:
+            vectors: Tensor = model.text_projection(model.text_model(batch).pooler_output)
+            return vectors
+
+        return _unit(in_batches(projected, ids.to(self._device)))
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Unit vectors ``(n, d)`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""
+        model, processor = self._model, self._processor
+        seen = shown(
+            pixels.to(self._device, torch.float32),
+            size=model.config.vision_config.image_size,
+            mean=processor.image_mean,
+            std=processor.image_std,
+        )
+        return normalize(model.visual_projection(model.vision_model(seen).pooler_output), dim=-1)
+
+    def text_projection(self, encoder: nn.Module) -> Tensor | None:
+        """The matrix ``(d, w)`` that takes a pooled text state of ``encoder`` into the space of the pictures.
+
+        ``None`` where ``encoder`` is not this CLIP's own text encoder: by shape, or by a parameter that
+        differs by more than the rounding to half precision.
+        """
+        own = _parameters(self._model.text_model)
+        other = _parameters(encoder)
+        if {name: value.shape for name, value in own.items()} != {n: v.shape for n, v in other.items()}:
+            return None
+        if not all(_near(other[name], value) for name, value in own.items()):
+            return None
+        projection: Tensor = self._model.text_projection.weight
+        return projection
+
+    @cached_property
+    # Not in inference mode, whatever the caller's: gradients flow through it to what a method trains.
+    @torch.inference_mode(mode=False)
+    def _model(self) -> Any:
+        with loading(self._folder):
+            network = CLIPModel.from_pretrained(self._folder, use_safetensors=True)
+            require_loaded(network, self._folder)
+        return network.float().eval().requires_grad_(False).to(self._device)
+
+    @cached_property
+    def _processor(self) -> Any:
+        with loading(self._folder):
+            return AutoImageProcessor.from_pretrained(self._folder, trust_remote_code=False)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        with loading(self._folder):
+            return AutoTokenizer.from_pretrained(self._folder, trust_remote_code=False)
+
+
+def _parameters(encoder: nn.Module) -> dict[str, Tensor]:
+    """Parameters by name; releases of transformers differ in whether they begin with ``text_model.``."""
+    return {name.removeprefix("text_model."): value for name, value in encoder.named_parameters()}
+
+
+def _near(value: Tensor, other: Tensor) -> bool:
+    error = torch.linalg.norm(value.to(other) - other)
+    return bool(error <= _ROUNDING * torch.linalg.norm(other))
+
+
+def _unit(vectors: Tensor) -> NDArray[np.float32]:
+    unit: NDArray[np.float32] = normalize(vectors, dim=-1).cpu().numpy()
+    return unit

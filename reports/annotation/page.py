@@ -1,0 +1,199 @@
+"""The annotation page: one self-contained HTML file on which a person labels pictures, without a network.
+
+The page carries its pictures, runs no script but its own (its content security policy names the hash of
+script and style), keeps progress in the browser, and saves the answers as a CSV. It shows neither prompts
+nor methods, and not where a picture comes from.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.reports.components.image_file import read_picture
+
+LONGEST = 768
+"""Longest side of an embedded picture in pixels; smaller ones keep their size."""
+
+LOSSLESS = 256
+"""Up to this side a picture is embedded without loss."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One answer that can be chosen.
+
+    Attributes:
+        value: The word in the CSV.
+        text: What the person reads.
+        colour: Swatch beside the text as ``#rrggbb``; none if empty.
+        key: The key that chooses it.
+    """
+
+    value: str
+    text: str
+    colour: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of the form.
+
+    Attributes:
+        name: Attribute, or column of the CSV.
+        text: What the person is asked.
+        options: The answers.
+        place: ``attribute`` makes rows of the CSV, ``column`` a column of every row of the picture.
+        several: Whether several answers may be chosen, or none.
+        help: A sentence under the question.
+        ends: Answer after which nothing more is asked; the attributes are then ``otherwise``.
+        otherwise: What an attribute that was not asked is.
+        shaded: Whether the options are shown on neutral grey.
+    """
+
+    name: str
+    text: str
+    options: tuple[Option, ...]
+    place: Literal["attribute", "column"] = "attribute"
+    several: bool = False
+    help: str = ""
+    ends: str = ""
+    otherwise: str = ""
+    shaded: bool = False
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture of the page: its id and its file."""
+
+    id: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Form:
+    """All that a page is made of.
+
+    Attributes:
+        batch: Names the page; progress in the browser and the CSV are kept under it.
+        version: Version of the questions.
+        columns: Header of the CSV.
+        between: What joins several answers to one question.
+        items: The pictures.
+        repeats: Ids of pictures that are shown twice.
+        questions: The form.
+    """
+
+    batch: str
+    version: str
+    columns: tuple[str, ...]
+    between: str
+    items: tuple[Item, ...]
+    repeats: tuple[str, ...]
+    questions: tuple[Question, ...]
+
+
+def write_page(form: Form, path: Path) -> None:
+    """Write the annotation page.
+
+    Raises:
+        EvenhandError: As :func:`render_page`, or the file cannot be written.
+    """
+    page = render_page(form)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as fault:
+        raise EvenhandError(f"page {path} cannot be written ({fault}); choose another place") from fault
+
+
+def render_page(form: Form) -> str:
+    """The annotation page as HTML; the same form gives the same bytes.
+
+    Raises:
+        EvenhandError: There is no picture, or one cannot be read.
+    """
+    if not form.items:
+        raise EvenhandError("an annotation page needs pictures and got none; export at least one")
+    environment = Environment(
+        loader=PackageLoader("evenhand.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, script = _part("annotation.css"), _part("annotation.js")
+    return environment.get_template("annotation.html.j2").render(
+        questions=[_keyed(question) for question in form.questions],
+        count=len(form.items) + len(form.repeats),
+        style=Markup(style),
+        script=Markup(script),
+        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'",
+        data=Markup(_data(form)),
+    )
+
+
+def embed(path: Path) -> tuple[str, bytes]:
+    """Media type and bytes of a picture without any of its file's notes, scaled down if it is large.
+
+    Raises:
+        EvenhandError: The picture cannot be read.
+    """
+    picture = read_picture(path)
+    picture.info.clear()
+    small = max(picture.size) <= LOSSLESS
+    picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    if small:
+        picture.save(out, "PNG", optimize=True)
+        return "image/png", out.getvalue()
+    picture.save(out, "JPEG", quality=92, subsampling=0, optimize=True)
+    return "image/jpeg", out.getvalue()
+
+
+def _part(name: str) -> str:
+    return files("evenhand.reports.templates").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _keyed(question: Question) -> dict[str, Any]:
+    """The question with a digit for each of its first ten options, unless an option has a key already."""
+    free = iter("1234567890")
+    options = [{**asdict(option), "key": option.key or next(free, "")} for option in question.options]
+    return {**asdict(question), "options": options}
+
+
+def _data(form: Form) -> str:
+    """What the script reads, as JSON that cannot end its element."""
+    items = []
+    for item in form.items:
+        media, data = embed(item.path)
+        items.append([item.id, f"data:{media};base64,{base64.b64encode(data).decode()}"])
+    value = {
+        "batch": form.batch,
+        "version": form.version,
+        "columns": form.columns,
+        "between": form.between,
+        "items": items,
+        "repeats": form.repeats,
+        "questions": [
+            {name: getattr(q, name) for name in ("name", "text", "place", "several", "ends", "otherwise")}
+            for q in form.questions
+        ],
+    }
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

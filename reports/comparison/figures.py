@@ -1,0 +1,194 @@
+"""The figures of a comparison: both sides of every pair, and the paired differences by concept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evenhand.bench.comparison.result import Comparison, DifferenceRow, Pair
+from evenhand.bench.storage.lookup import PRIMARY_METRIC, Reading
+from evenhand.reports.comparison.tables import sides_of, signed
+from evenhand.reports.components.charts import Dot, Look, draw
+from evenhand.reports.components.tables import Cell, Row, Table, estimated, missing, text
+from evenhand.reports.components.wording import (
+    SHARE,
+    attribute,
+    count,
+    interval,
+    measure,
+    number,
+    plural,
+    sentence,
+    slug,
+)
+from evenhand.reports.run.figures import MAX_PANELS, Figure, Panel
+
+BY_CONCEPT = "delta_tv"
+"""What is drawn by concept of attributes that have no one share to draw."""
+
+NARROWEST = 0.25
+"""Half of the narrowest axis of differences, so that no small one looks large."""
+
+LOOKS: tuple[Look, Look] = ("full", "open")
+"""Of the first side and of the second."""
+
+Found = dict[tuple[str, str], DifferenceRow]
+"""Both labels of a pair to its difference."""
+
+
+def distances(comparison: Comparison, readings: Mapping[str, Reading]) -> Figure | None:
+    """Both sides of every pair in the primary metric; ``None`` where it was not measured.
+
+    Args:
+        comparison: The comparison.
+        readings: Label of a side to its reading.
+    """
+    names = dict.fromkeys([comparison.primary, *comparison.attributes])
+    found = {name: each for name in names if (each := comparison.differences_in(PRIMARY_METRIC, name))}
+    if not found:
+        return None
+    shown = comparison.pairs[:MAX_PANELS]
+    panels = [_both_sides(place, pair, found, readings) for place, pair in enumerate(shown)]
+    rows = [
+        Row([text(attribute(name), pair.title), *map(estimated, sides_of(row, readings))])
+        for name, differences in found.items()
+        for pair in comparison.pairs
+        if (row := differences.get((pair.label, pair.against)))
+    ]
+    title = measure(PRIMARY_METRIC).title
+    return Figure(
+        "distances",
+        f"{title}: both sides",
+        panels,
+        [("full", "first side"), ("open", "second side; lines are 95% intervals")],
+        "0: target shares; 1: one group only. These are the intervals of each side by itself; the paired "
+        f"difference has its own, in the table above. n = {count(_pictures(comparison))} each."
+        f"{_omitted(comparison)}",
+        Table("distances-data", title, ["Attributes", "First side", "Second side"], rows, "95% intervals"),
+    )
+
+
+def _both_sides(place: int, pair: Pair, found: Mapping[str, Found], readings: Mapping[str, Reading]) -> Panel:
+    dots, spoken = [], []
+    for name, rows in found.items():
+        sides = sides_of(rows[pair.label, pair.against], readings)
+        for look, row in zip(LOOKS, sides, strict=True):
+            if row is not None:
+                dots.append(Dot(attribute(name), look, row.value, row.low, row.high))
+        values = " against ".join(number(row.value) for row in sides if row is not None)
+        spoken.append(f"{attribute(name)} {values}")
+    picture = draw(
+        dots,
+        name=f"distances-{place}",
+        label=f"Distance of {pair.label} against {pair.against}: {', '.join(spoken)}",
+        axis="distance",
+        domain=(0, 1),
+        percent=False,
+    )
+    return Panel(f"{pair.label} against {pair.against}", picture)
+
+
+def by_concept(comparison: Comparison, attributes: str) -> Figure | None:
+    """The paired difference of every concept; ``None`` where it was not measured.
+
+    Of two groups it is that in the first one's share, else that in the distance from the target.
+    """
+    groups = comparison.attributes.get(attributes, [])
+    metric, group = (SHARE, groups[0]) if len(groups) == 2 else (BY_CONCEPT, "")
+    columns = [_of_pair(comparison, pair, metric, attributes, group) for pair in comparison.pairs]
+    if not any(columns):
+        return None
+    first = columns[0]
+    concepts = sorted(first, key=lambda name: -first[name].value)
+    name = f"by-concept-{slug(attributes)}"
+    what = f"share perceived as {group}" if group else measure(metric).title.lower()
+    ends = [abs(end) for rows in columns for row in rows.values() for end in (row.low, row.high)]
+    half = min(1, max(NARROWEST, *(end for end in ends if end == end)))
+    panels = [
+        _differences(f"{name}-{place}", pair, [rows[concept] for concept in concepts], what, half)
+        for place, (pair, rows) in enumerate(zip(comparison.pairs[:MAX_PANELS], columns, strict=False))
+    ]
+    return Figure(
+        name,
+        f"{sentence(attribute(attributes))}: {_finding(columns, group)}",
+        panels,
+        [("full", "first side minus second, with its 95% interval"), ("target", "no difference")],
+        f"Difference in {what}, as the judges see it. Clearly: the 95% interval does not contain 0 (not "
+        f"adjusted for the number of concepts). {_n(columns)}{_omitted(comparison)}",
+        _table(f"{name}-data", f"Difference in {what} by concept", comparison.pairs, concepts, columns),
+    )
+
+
+def _of_pair(
+    comparison: Comparison, pair: Pair, metric: str, attributes: str, group: str
+) -> dict[str, DifferenceRow]:
+    wanted = (pair.label, pair.against, metric, attributes, group)
+    return {
+        row.concept: row
+        for row in comparison.differences
+        if row.concept and (row.label, row.against, row.metric, row.attributes, row.group) == wanted
+    }
+
+
+def _differences(name: str, pair: Pair, rows: Sequence[DifferenceRow], what: str, half: float) -> Panel:
+    dots = [Dot(row.concept, "full", row.value, row.low, row.high, target=0) for row in rows]
+    largest = sorted(rows, key=lambda row: -abs(row.value))[:3]
+    spoken = ", ".join(f"{row.concept} {signed(row)}" for row in largest)
+    picture = draw(
+        dots,
+        name=name,
+        label=f"Difference in {what}, {pair.title}; the largest: {spoken}; data in the table below",
+        axis=f"difference in {what}",
+        domain=(-half, half),
+        percent=rows[0].metric == SHARE,
+    )
+    return Panel(pair.title, picture)
+
+
+def _finding(columns: Sequence[Mapping[str, DifferenceRow]], group: str) -> str:
+    """How many concepts change clearly, and which way."""
+    more, fewer = ("more", "less") if group else ("farther from the target", "closer to it")
+    ups = [sum(row.low > 0 for row in rows.values()) for rows in columns]
+    downs = [sum(row.high < 0 for row in rows.values()) for rows in columns]
+    subject = f" perceived as {group}" if group else ""
+    of = f"of {plural(len(columns[0]), 'concept')}, {_range(ups)} clearly {more}"
+    by = ", by pair" if len(columns) > 1 else ""
+    return f"{of} and {_range(downs)} clearly {fewer}{subject}{by}"
+
+
+def _range(values: Sequence[int]) -> str:
+    return " to ".join(dict.fromkeys((str(min(values)), str(max(values)))))
+
+
+def _table(
+    name: str,
+    caption: str,
+    pairs: Sequence[Pair],
+    concepts: Sequence[str],
+    columns: Sequence[Mapping[str, DifferenceRow]],
+) -> Table:
+    rows = [Row([text(concept), *(_cell(rows.get(concept)) for rows in columns)]) for concept in concepts]
+    return Table(name, caption, ["Concept", *(pair.title for pair in pairs)], rows, "95% intervals")
+
+
+def _cell(row: DifferenceRow | None) -> Cell:
+    if row is None or row.value != row.value:
+        return missing()
+    ends = interval(row.low, row.high, percent=measure(row.metric).percent)
+    raw = {"": row.value, "low": row.low, "high": row.high, "n": row.n}
+    return Cell(signed(row), (ends or "no interval", f"n {count(row.n)}"), "number", raw)
+
+
+def _n(columns: Sequence[Mapping[str, DifferenceRow]]) -> str:
+    sizes = [row.n for rows in columns for row in rows.values()]
+    return f"n = {_range(sizes)} each."
+
+
+def _pictures(comparison: Comparison) -> int:
+    """Shared pictures of neutral prompts of a side."""
+    rows = comparison.sides[0].result.coverage.rows
+    return max((row.pictures for row in rows if row.kind == "neutral"), default=0)
+
+
+def _omitted(comparison: Comparison) -> str:
+    more = len(comparison.pairs) - MAX_PANELS
+    return f" {plural(more, 'further pair')} in the data only." if more > 0 else ""

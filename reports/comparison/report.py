@@ -1,0 +1,114 @@
+"""The comparison report: one self-contained HTML page of the same family as the audit report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evenhand.bench.comparison.result import Comparison
+from evenhand.bench.storage.lookup import Reading
+from evenhand.bench.storage.result import Run
+from evenhand.reports.comparison import tables
+from evenhand.reports.comparison.figures import by_concept, distances
+from evenhand.reports.comparison.verdict import compare_verdict
+from evenhand.reports.components.wording import attribute, count, plural
+from evenhand.reports.run import sections
+from evenhand.reports.run.figures import Figure
+from evenhand.reports.run.image_strips import strips
+from evenhand.reports.run.judges import judges_table
+from evenhand.reports.run.records import estimates_download
+from evenhand.reports.run.report_text import LIMIT_ELSEWHERE, RUN, voice_of
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """The comparison as one HTML page; the same comparison gives the same bytes.
+
+    Raises:
+        EvenhandError: One of its pictures cannot be read.
+    """
+    environment = Environment(
+        loader=PackageLoader("evenhand.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("compare.html.j2").render(_content(comparison))
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
+    """Everything the template places."""
+    results = [side.result for side in comparison.sides]
+    readings = {side.label: Reading.of(side.result) for side in comparison.sides}
+    elsewhere = any(result.spec.made_elsewhere for result in results)
+    made = [result for result in results if not result.spec.made_elsewhere]
+    run = Run(folder="", results=results, timings=[], pictures=comparison.pictures)
+    return {
+        "pairs": comparison.pairs,
+        "evenhand": comparison.evenhand,
+        "verdict": compare_verdict(comparison, readings),
+        "facts": _facts(comparison),
+        "terms": _terms(comparison),
+        "sides": tables.sides_table(comparison.sides),
+        "setup": tables.setup_table(comparison.sides),
+        "caveats": comparison.caveats,
+        "differences": tables.differences_table(comparison, readings),
+        "figures": _figures(comparison, readings),
+        "flips": tables.flips_table(comparison),
+        "concept_flips": tables.concept_flips_table(comparison),
+        "same_noise": comparison.same_noise,
+        "strips": strips(run, list(readings)),
+        "judges": judges_table(results),
+        "coverage": sections.coverage_table(results),
+        "labels": sections.labels_table(results, headline=True),
+        "cards": sections.method_cards(made),
+        "limits": [*([LIMIT_ELSEWHERE] if elsewhere else []), *sections.LIMITS],
+        "notes": comparison.notes,
+        "provenance": sections.provenance_tables(results),
+        "voice": voice_of(results[0].spec) if elsewhere else RUN,
+        "downloads": [
+            tables.difference_records(comparison),
+            tables.flip_records(comparison),
+            estimates_download(list(readings.values())),
+        ],
+    }
+
+
+def _figures(comparison: Comparison, readings: Mapping[str, Reading]) -> list[Figure]:
+    names = dict.fromkeys([*comparison.attributes, comparison.primary])
+    found = [distances(comparison, readings), *(by_concept(comparison, name) for name in names)]
+    return [figure for figure in found if figure]
+
+
+def _facts(comparison: Comparison) -> list[tuple[str, str]]:
+    """The figures of the first screen."""
+    pairs = len(comparison.pairs)
+    return [
+        *([(count(pairs), "pairs")] if pairs > 1 else []),
+        (count(comparison.prompts), "shared prompts"),
+        (count(comparison.shared), "shared pictures of each side"),
+        (count(len(comparison.concepts)), "concepts"),
+    ]
+
+
+def _terms(comparison: Comparison) -> list[tuple[str, str]]:
+    """What all sides have in common."""
+    groups = [f"{attribute(name)} ({', '.join(values)})" for name, values in comparison.attributes.items()]
+    if comparison.same_noise:
+        pairing = "by prompt and seed; a seed stands for the same noise wherever model and size are the same"
+    else:
+        pairing = "by prompt and place; the sides do not start from the same noise"
+    concepts = f"{count(len(comparison.concepts))}: {', '.join(comparison.concepts)}"
+    return [
+        ("Pairs", "; ".join(pair.title for pair in comparison.pairs)),
+        (
+            "Shared",
+            f"{plural(comparison.prompts, 'prompt')}, {plural(comparison.shared, 'picture')} of each side",
+        ),
+        ("Pairing", pairing),
+        ("Perceived attributes", "; ".join(groups)),
+        ("Headline", f"distance from the target shares over {attribute(comparison.primary)}"),
+        ("Concepts", concepts),
+    ]

@@ -1,0 +1,400 @@
+"""The tables of a comparison: differences, changed labels, and what else differs between the sides."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from evenhand.bench.comparison.result import Comparison, DifferenceRow, FlipRow, Side
+from evenhand.bench.storage.lookup import PRIMARY_METRIC, Key, Reading
+from evenhand.bench.storage.result import EstimateRow
+from evenhand.reports.components.downloads import Download, Raw, write_csv
+from evenhand.reports.components.tables import Cell, Row, Table, counted, estimated, missing, p_value, text
+from evenhand.reports.components.wording import (
+    KINDS,
+    attribute,
+    interval,
+    measure,
+    number,
+    plural,
+    sentence,
+)
+from evenhand.reports.run.method_table import (
+    BIAS,
+    PRIMARY_SET_ONLY,
+    PUBLISHED_FORM,
+    SIDE_EFFECTS,
+    SINGLE_ATTRIBUTES_ONLY,
+)
+
+SHOWN_FLIPS = 40
+"""Rows of changed labels by concept on the page; all of them can be saved."""
+
+MEANINGS = {
+    "preservation_distance": (
+        "zero is the other side’s picture of the same seed; 1: as different as two seeds of the other side"
+    )
+}
+"""What a difference means where it is no difference of two values."""
+
+
+def summary(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows for the command line: the primary number of every pair."""
+    rows = comparison.headline
+    how = "corrected" if any(row.corrected for row in rows) else "as the judges see it"
+    title = f"RMSDelta {attribute(comparison.primary)}, {how}"
+    found = {(row.label, row.against): row for row in rows}
+    lines = []
+    for pair in comparison.pairs:
+        row = found.get((pair.label, pair.against))
+        p = p_value(row.p_holm) if row and math.isfinite(row.p_holm) else "-"
+        lines.append([pair.label, pair.against, "not measured" if row is None else shown(row), p])
+    return ["method", "minus", title, "p (Holm)"], lines
+
+
+def signed(row: DifferenceRow, *, digits: int = 3) -> str:
+    """A difference with its sign."""
+    percent = measure(row.metric).percent
+    return ("+" if row.value > 0 else "") + number(row.value, percent=percent, digits=digits)
+
+
+def shown(row: DifferenceRow, *, digits: int = 3) -> str:
+    """A difference with its interval, for running text and the command line."""
+    ends = ends_of(row, digits=digits)
+    return signed(row, digits=digits) + (f" (95% interval {ends})" if ends else " (no interval)")
+
+
+def ends_of(row: DifferenceRow, *, digits: int = 3) -> str:
+    """The interval of a difference; empty without one."""
+    if _still(row):
+        return ""
+    return interval(row.low, row.high, percent=measure(row.metric).percent, digits=digits)
+
+
+def _still(row: DifferenceRow) -> bool:
+    """Whether nothing could be redrawn: one picture a concept has a difference and no interval."""
+    return row.value != 0 and row.low == row.high
+
+
+def direction(row: DifferenceRow) -> str:
+    """``"better"``, ``"worse"`` or ``"other"`` where the interval excludes zero; empty elsewhere."""
+    if _still(row) or not (row.low > 0 or row.high < 0):
+        return ""
+    good = {"lower": row.high < 0, "higher": row.low > 0}.get(measure(row.metric).better)
+    if good is None or row.metric in MEANINGS:
+        return "other"
+    return "better" if good else "worse"
+
+
+@dataclass(frozen=True)
+class Line:
+    """An aggregate with its difference in every pair that has one.
+
+    Attributes:
+        metric: The metric.
+        attributes: Its attribute set.
+        kind: Kind of the prompts.
+        found: Both labels of a pair to its difference.
+    """
+
+    metric: str
+    attributes: str
+    kind: str
+    found: Mapping[tuple[str, str], DifferenceRow]
+
+
+def lines_of(comparison: Comparison) -> list[Line]:
+    """The aggregates of the audit report's table of measures, in its order; the downloads have all."""
+    order = [*BIAS, *SIDE_EFFECTS]
+    names = [comparison.primary, *comparison.attributes]
+
+    def place(key: tuple[str, str, str]) -> tuple[int, str, int, str, int]:
+        metric, name, kind = key
+        known = order.index(metric) if metric in order else len(order)
+        kinds = list(KINDS)
+        return (
+            known,
+            metric,
+            names.index(name) if name in names else len(names),
+            name,
+            kinds.index(kind) if kind in kinds else len(kinds),
+        )
+
+    rows = [row for row in comparison.differences if not row.concept and not row.group]
+    keys = {(row.metric, row.attributes, row.kind) for row in rows if row.judge in ("panel", "")}
+    kept = [key for key in sorted(keys, key=place) if _wanted(*key, comparison.primary)]
+    first = {(metric, name): kind for metric, name, kind in reversed(kept)}
+    return [
+        Line(
+            metric,
+            name,
+            kind,
+            comparison.differences_in(metric, name, kind=kind, naive=metric in PUBLISHED_FORM),
+        )
+        for metric, name, kind in kept
+        if kind in measure(metric).kinds or kind == first[metric, name]
+    ]
+
+
+def _wanted(metric: str, name: str, kind: str, primary: str) -> bool:
+    """Whether the audit report shows the metric for these attributes."""
+    if metric in PUBLISHED_FORM:
+        return name == "gender"
+    if metric in PRIMARY_SET_ONLY:
+        return name == primary
+    return not (metric in SINGLE_ATTRIBUTES_ONLY and "*" in name)
+
+
+def differences_table(comparison: Comparison, readings: Mapping[str, Reading]) -> Table:
+    """Every measure with its difference in every pair; of one pair with both sides in columns of their own.
+
+    Args:
+        comparison: The comparison.
+        readings: Label of a side to its reading.
+    """
+    pairs = comparison.pairs
+    rows = []
+    for line in lines_of(comparison):
+        how = measure(line.metric)
+        better = f"{how.better} is better" if how.better and line.metric not in MEANINGS else ""
+        about = "; ".join(filter(None, (MEANINGS.get(line.metric, how.meaning), better)))
+        found = [line.found.get((pair.label, pair.against)) for pair in pairs]
+        cells = _alone(found[0], readings) if len(pairs) == 1 else [_among(row, readings) for row in found]
+        rows.append(Row([_head(line, comparison.primary), *cells], how.title, about))
+    adjusted = f", adjusted by Holm over {plural(len(pairs), 'pair')}" if len(pairs) > 1 else ""
+    columns = [pair.title for pair in pairs]
+    if len(pairs) == 1:
+        columns = ["Difference", "p", pairs[0].label, pairs[0].against]
+    return Table(
+        "differences",
+        "Paired differences on the shared prompts and seeds",
+        ["Measure", *columns],
+        rows,
+        about=f"95% intervals, each for itself; p of the sign-flip test over concepts{adjusted}",
+    )
+
+
+def _head(line: Line, primary: str) -> Cell:
+    """What a line is about."""
+    row, prompts = next(iter(line.found.values())), KINDS.get(line.kind, line.kind)
+    title = sentence(attribute(line.attributes) or prompts)
+    notes = ["primary measure"] if (line.metric, line.attributes) == (PRIMARY_METRIC, primary) else []
+    if row.judge:
+        notes.append("judges’ error corrected" if row.corrected else "as the judges see it")
+    if line.attributes and line.kind != "neutral":
+        notes.append(prompts)
+    return Cell(title, ("; ".join(notes),), raw={"": f"{measure(line.metric).title}: {title}"})
+
+
+def _alone(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> list[Cell]:
+    if row is None:
+        return [missing() for _ in range(4)]
+    p = text("no test")
+    if math.isfinite(row.p):
+        p = Cell(p_value(row.p), kind="number", raw={"": row.p})
+    return [_difference(row), p, *map(estimated, sides_of(row, readings))]
+
+
+def _among(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> Cell:
+    if row is None:
+        return missing()
+    percent = measure(row.metric).percent
+    sides = [number(side.value, percent=percent) for side in sides_of(row, readings) if side is not None]
+    notes = [f"p {p_value(row.p_holm)}"] if math.isfinite(row.p_holm) else []
+    return _difference(row, *notes, *([" against ".join(sides)] if sides else []))
+
+
+def _difference(row: DifferenceRow, *notes: str) -> Cell:
+    verdict = direction(row)
+    said = [f"clearly {verdict}"] if verdict in ("better", "worse") else []
+    raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "p": row.p, "p Holm": row.p_holm}
+    kind: Literal["alert", "number"] = "alert" if verdict == "worse" else "number"
+    return Cell(signed(row), (ends_of(row) or "no interval", *notes, *said), kind, raw)
+
+
+def sides_of(
+    row: DifferenceRow, readings: Mapping[str, Reading]
+) -> tuple[EstimateRow | None, EstimateRow | None]:
+    """The two estimates that a difference is of, the first minus the second."""
+    key = Key(row.metric, row.attributes, row.judge, row.corrected, group=row.group, kind=row.kind)
+    return readings[row.label].at(key), readings[row.against].at(key)
+
+
+def flips_table(comparison: Comparison) -> Table:
+    """Pictures of neutral prompts whose perceived group changes, by pair and attribute."""
+    rows = [
+        Row([text(attribute(row.attribute)), *_flip(row)], _title(row))
+        for row in comparison.flips
+        if not row.concept
+    ]
+    columns = [
+        "Attribute",
+        "Pictures that change",
+        "From the second side to the first",
+        "p, both ways equally often",
+    ]
+    return Table(
+        "flips",
+        "Same prompt and seed, another perceived group",
+        columns,
+        rows,
+        about="Neutral prompts, the panel’s labels; McNemar’s test (Stuart and Maxwell’s for more than two "
+        "groups), adjusted by Holm",
+    )
+
+
+def concept_flips_table(comparison: Comparison) -> Table:
+    """The same by concept, those that change most first."""
+    rows = sorted(
+        (row for row in comparison.flips if row.concept and row.n),
+        key=lambda row: (-row.changed, row.p_adjusted),
+    )
+    shown_rows = [
+        Row([text(f"{row.concept}: {attribute(row.attribute)}", _title(row)), *_flip(row)])
+        for row in rows[:SHOWN_FLIPS]
+    ]
+    more = f" The {SHOWN_FLIPS} that change most of {len(rows)}; the file below has all." * (
+        len(rows) > SHOWN_FLIPS
+    )
+    return Table(
+        "flips-by-concept",
+        "By concept",
+        [
+            "Concept and attribute",
+            "Pictures that change",
+            "From the second side to the first",
+            "p, both ways equally often",
+        ],
+        shown_rows,
+        about=f"p adjusted by Benjamini and Hochberg over the concepts and attributes of a pair.{more}",
+    )
+
+
+def _title(row: FlipRow) -> str:
+    return f"{row.label} against {row.against}"
+
+
+def _flip(row: FlipRow) -> list[Cell]:
+    if not row.n:
+        return [missing(), text("no picture is decided on both sides"), missing()]
+    ends = interval(row.low, row.high, percent=True)
+    raw: dict[str, Raw] = {"": row.changed, "low": row.low, "high": row.high, "n": row.n}
+    changed = Cell(number(row.changed, percent=True), (ends, f"n {row.n}"), "number", raw)
+    moves = "; ".join(moves_of(row)) or "none"
+    p = (
+        Cell(p_value(row.p_adjusted), kind="number", raw={"": row.p_adjusted})
+        if math.isfinite(row.p)
+        else text("no change")
+    )
+    return [changed, text(moves), p]
+
+
+def moves_of(row: FlipRow) -> list[str]:
+    """The changes in words, the commonest first: ``"man to woman 12"``."""
+    found = [
+        (count, before, after)
+        for before, line in zip(row.groups, row.table, strict=True)
+        for after, count in zip(row.groups, line, strict=True)
+        if count and before != after
+    ]
+    return [
+        f"{before} to {after} {count}" for count, before, after in sorted(found, key=lambda move: -move[0])
+    ]
+
+
+def setup_table(sides: Sequence[Side]) -> Table:
+    """What differs between the sides, one line per setting; what all have in common is left out."""
+    same_method = len({side.result.spec.method.name for side in sides}) == 1
+    settings = [dict(_settings(side, parameters=same_method)) for side in sides]
+    names = dict.fromkeys(name for found in settings for name in found)
+    rows = []
+    for name in names:
+        values = [found.get(name, "none") for found in settings]
+        if len(set(values)) > 1:
+            rows.append(Row([text(name), *map(text, values)]))
+    return Table(
+        "setup", "What differs between the sides", ["Setting", *(side.label for side in sides)], rows
+    )
+
+
+def setup_names(sides: Sequence[Side]) -> list[str]:
+    """The settings that differ, besides the method."""
+    names = [row.cells[0].text for row in setup_table(sides).rows]
+    return [name for name in names if name != "Run" and not name.startswith("Method")]
+
+
+def _settings(side: Side, *, parameters: bool) -> Iterator[tuple[str, str]]:
+    """Everything about a side that may explain a difference; parameters are those of one method or none."""
+    spec, environment = side.result.spec, side.result.environment
+    yield "Run", side.run
+    yield "Method", f"{spec.method.name} {spec.method.version}"
+    for name, value in spec.method.parameters.items() if parameters else ():
+        yield f"Method’s {name}", value if isinstance(value, str) and value else json.dumps(value)
+    yield "Method’s steering judge", spec.method.steering_judge or "none"
+    yield "Model", spec.model
+    yield ("Digest of the pictures" if spec.made_elsewhere else "Model revision"), spec.model_revision[:16]
+    yield "Suite", f"{spec.suite} {spec.suite_version}"
+    for name, value in spec.protocol.items():
+        yield sentence(name), str(value)
+    for card in spec.prompt_sets:
+        yield f"Prompt set {card.name}", f"{card.version} ({card.digest[:16]})"
+    yield "Evenhand", environment.evenhand
+    yield "Python", environment.python
+    yield "Device", environment.device
+    yield from sorted(environment.packages.items())
+
+
+def sides_table(sides: Sequence[Side]) -> Table:
+    """Where every side comes from and how many of its pictures are compared."""
+    rows = []
+    for side in sides:
+        spec, coverage = side.result.spec, side.result.coverage
+        what = f"audit {spec.suite}" if spec.made_elsewhere else f"suite {spec.suite} {spec.suite_version}"
+        model = "pictures made elsewhere" if spec.made_elsewhere else f"model {spec.model}"
+        cells = [
+            text(side.run, what, model),
+            counted(side.pictures),
+            counted(coverage.planned),
+            counted(coverage.made),
+        ]
+        rows.append(Row([text(side.label, spec.method.title), *cells]))
+    return Table(
+        "sides", "The sides", ["Side", "Run", "Pictures of the run", "Shared", "Of these, made"], rows
+    )
+
+
+def difference_records(comparison: Comparison) -> Download:
+    """Every difference by every judge, aggregates and concepts."""
+    fields = list(DifferenceRow.model_fields)
+    rows: list[list[Raw]] = [[_raw(row, name) for name in fields] for row in comparison.differences]
+    return Download("every-difference", "Every paired difference", write_csv([fields, *rows]))
+
+
+def flip_records(comparison: Comparison) -> Download:
+    """Every table of changed labels, one line per pair of groups."""
+    head: list[Raw] = [
+        "label",
+        "against",
+        "attribute",
+        "concept",
+        "from",
+        "to",
+        "pictures",
+        "p",
+        "p_adjusted",
+    ]
+    rows: list[list[Raw]] = [
+        [row.label, row.against, row.attribute, row.concept, before, after, count, row.p, row.p_adjusted]
+        for row in comparison.flips
+        for before, line in zip(row.groups, row.table, strict=True)
+        for after, count in zip(row.groups, line, strict=True)
+    ]
+    return Download("every-flip", "Every change of a label", write_csv([head, *rows]))
+
+
+def _raw(row: DifferenceRow, name: str) -> Raw:
+    value: Raw = getattr(row, name)
+    return str(value).lower() if isinstance(value, bool) else value

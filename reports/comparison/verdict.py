@@ -1,0 +1,162 @@
+"""The verdict of a comparison: a few sentences, none stronger than the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from evenhand.bench.comparison.result import Comparison, DifferenceRow, FlipRow, Pair
+from evenhand.bench.storage.lookup import PRIMARY_METRIC, Reading
+from evenhand.reports.comparison.tables import direction, lines_of, moves_of, setup_names, shown, sides_of
+from evenhand.reports.components.tables import p_value
+from evenhand.reports.components.wording import (
+    KINDS,
+    attribute,
+    interval,
+    listing,
+    measure,
+    number,
+    plural,
+    with_interval,
+)
+from evenhand.reports.run.method_table import SIDE_EFFECTS
+from evenhand.reports.run.verdict import Verdict
+
+SIGNIFICANT = 0.05
+LISTED = 3
+"""Of what a sentence lists; the tables have the others."""
+
+
+def compare_verdict(comparison: Comparison, readings: Mapping[str, Reading]) -> Verdict:
+    """What the comparison found.
+
+    Args:
+        comparison: The comparison.
+        readings: Label of a side to its reading.
+    """
+    found = comparison.differences_in(PRIMARY_METRIC, comparison.primary)
+    rows = [(pair, found.get((pair.label, pair.against))) for pair in comparison.pairs]
+    about = _setup(comparison)
+    if len(rows) > 1:
+        each = [f"{_outcome(pair, row)} {_effects(comparison, pair)}".strip() for pair, row in rows]
+        return Verdict(_together([row for _, row in rows]), [*each, _ADJUSTED, *about])
+    pair, row = rows[0]
+    sentences = [*_distances(comparison, row, readings), _effects(comparison, pair), *_changes(comparison)]
+    return Verdict(_outcome(pair, row), [*filter(None, sentences), *about])
+
+
+_ADJUSTED = "Each interval is for itself; only the p-values are adjusted for the number of pairs."
+
+
+def _together(rows: list[DifferenceRow | None]) -> str:
+    """The headline of several pairs."""
+    clear = sum(row is not None and bool(direction(row)) for row in rows)
+    return (
+        f"Of {plural(len(rows), 'pair')}, {clear or 'none'} {'differs' if clear == 1 else 'differ'} clearly "
+        "in the distance from the target shares."
+    )
+
+
+def _outcome(pair: Pair, row: DifferenceRow | None) -> str:
+    """Which side of a pair is closer to the target shares."""
+    if pair.same_pictures:
+        return f"{pair.label} and {pair.against} are the very same pictures, so nothing differs."
+    if row is None or math.isnan(row.low):
+        return f"The distances of {pair.label} and {pair.against} from the target shares cannot be compared."
+    said = f"paired difference {shown(row, digits=2)}"
+    if row.high < 0:
+        return f"{pair.label} is closer to the target shares than {pair.against}: {said}."
+    if row.low > 0:
+        return f"{pair.label} is farther from the target shares than {pair.against}: {said}."
+    both = f"{pair.label} and {pair.against}"
+    return f"{both} cannot be told apart in their distance from the target shares: {said}."
+
+
+def _distances(
+    comparison: Comparison, row: DifferenceRow | None, readings: Mapping[str, Reading]
+) -> list[str]:
+    """The distances themselves, and the test over concepts."""
+    if row is None or math.isnan(row.value):
+        return []
+    ends = zip((row.label, row.against), sides_of(row, readings), strict=True)
+    values = [f"{with_interval(side)} for {label}" for label, side in ends if side is not None]
+    how = "the judges’ error corrected" if row.corrected else "as the judges see it"
+    lines = [
+        f"Over {attribute(row.attributes)} the distance is {listing(values)}, {how}; 0 means that every "
+        "group has its target share and 1 that one group has everything."
+    ]
+    return lines + ([] if math.isnan(row.p) else [_test(row)])
+
+
+def _test(row: DifferenceRow) -> str:
+    """The sign-flip test, which cannot reach every p-value over few concepts."""
+    smallest = 2.0 ** (1 - row.n)
+    if smallest > SIGNIFICANT:
+        return (
+            f"Over {plural(row.n, 'concept')} the sign-flip test cannot give less than "
+            f"p = {p_value(smallest)}; it gives {p_value(row.p)}. The finding is about these concepts, not "
+            "about others."
+        )
+    word = "differ" if row.p <= SIGNIFICANT else "do not differ clearly"
+    return f"Over {plural(row.n, 'concept')} the sides {word} (sign-flip test, p {p_value(row.p)})."
+
+
+def _effects(comparison: Comparison, pair: Pair) -> str:
+    """What the first side does clearly better or worse besides."""
+    rows = [
+        row
+        for line in lines_of(comparison)
+        if line.metric in SIDE_EFFECTS and (row := line.found.get((pair.label, pair.against)))
+    ]
+    parts = []
+    for word in ("worse", "better"):
+        named = [_named(row) for row in rows if direction(row) == word]
+        more = [f"{len(named) - LISTED} more"] if len(named) > LISTED else []
+        if named:
+            parts.append(f"clearly {word} in {listing([*named[:LISTED], *more])}")
+    return f"{pair.label} is {'; '.join(parts)}." if parts else ""
+
+
+def _named(row: DifferenceRow) -> str:
+    about = f" for {attribute(row.attributes)}" if row.attributes else f" on {KINDS.get(row.kind, row.kind)}"
+    return f"{measure(row.metric).title.lower()}{about} ({shown(row, digits=2).replace('95% interval ', '')})"
+
+
+def _changes(comparison: Comparison) -> list[str]:
+    """Which labels change between the two sides."""
+    whole = [
+        row
+        for row in comparison.flips
+        if not row.concept and row.n and row.attribute in comparison.primary.split("*")
+    ]
+    if comparison.pairs[0].same_pictures or not comparison.same_noise:
+        return []
+    return [_change(row) for row in whole]
+
+
+def _change(row: FlipRow) -> str:
+    ends = interval(row.low, row.high, percent=True)
+    moves = f": {listing(moves_of(row)[:LISTED])}" if row.changed else ""
+    return (
+        f"From {row.against} to {row.label}, {number(row.changed, percent=True)} of the pictures of the same "
+        f"prompt and seed change their perceived {attribute(row.attribute)} (95% interval {ends}; "
+        f"n = {row.n}){moves}."
+    )
+
+
+def _setup(comparison: Comparison) -> list[str]:
+    """What else differs, and what pairing means."""
+    names = [name[:1].lower() + name[1:] for name in setup_names(comparison.sides)]
+    more = [f"{len(names) - LISTED} more settings"] if len(names) > LISTED else []
+    lines = []
+    if names:
+        lines.append(
+            f"Besides the method the sides differ in {listing([*names[:LISTED], *more])}; a difference is "
+            "that of everything that differs."
+        )
+    if not comparison.same_noise:
+        lines.append(
+            "The sides do not start from the same noise, so the intervals are as wide as those of separate "
+            "drawings."
+        )
+    return lines

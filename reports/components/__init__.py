@@ -1,0 +1,1 @@
+"""Charts, tables and wording that all reports share."""

@@ -1,0 +1,171 @@
+"""Tables: one object that the page shows, that prints, and that downloads as CSV."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, pairwise
+from typing import Literal, TypeVar
+
+from evenhand.bench.storage.result import ComparisonRow, EstimateRow
+from evenhand.reports.components.downloads import Download, Raw, write_csv
+from evenhand.reports.components.wording import NOT_MEASURED, count, interval, measure, number
+
+T = TypeVar("T", int, float)
+
+ACROSS = 8
+"""Columns of values that fit on a sheet of paper."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what is read, and what is downloaded.
+
+    Attributes:
+        text: The value as read.
+        notes: Smaller lines below it: the interval, the number of pictures.
+        kind: How it is set.
+        raw: The cell's CSV columns by suffix; the value itself has the suffix ``""``.
+    """
+
+    text: str
+    notes: tuple[str, ...] = ()
+    kind: Literal["text", "number", "missing", "alert", "code"] = "text"
+    raw: Mapping[str, Raw] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row, named by its first cell; neighbours of the same ``group`` stand under one heading.
+
+    ``about`` is a smaller line under that heading.
+    """
+
+    cells: Sequence[Cell]
+    group: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; ``name`` is its anchor and its file name, ``about`` a smaller line under the caption."""
+
+    name: str
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    about: str = ""
+
+    @property
+    def groups(self) -> list[tuple[str, str, list[Row]]]:
+        """Heading, line under it and rows of each group, in order."""
+        headings = groupby(self.rows, key=lambda row: (row.group, row.about))
+        return [(group, about, list(rows)) for (group, about), rows in headings]
+
+    @property
+    def download(self) -> Download:
+        """The table to save."""
+        return Download(self.name, self.caption, self.to_csv())
+
+    @property
+    def sheets(self) -> list[Table]:
+        """The table in pieces that are narrow enough for paper, each with the first column."""
+        width = len(self.columns) - 1
+        count = math.ceil(width / ACROSS)
+        ends = [1 + width * place // count for place in range(count + 1)] if count > 1 else []
+        return [self._piece(first, last) for first, last in pairwise(ends)]
+
+    def _piece(self, first: int, last: int) -> Table:
+        columns = [self.columns[0], *self.columns[first:last]]
+        rows = [replace(row, cells=[row.cells[0], *row.cells[first:last]]) for row in self.rows]
+        return replace(self, columns=columns, rows=rows)
+
+    def to_csv(self) -> str:
+        """The table as CSV; an estimate fills columns for value, low, high, n and floor."""
+        suffixes: list[list[str]] = [
+            list(dict.fromkeys(suffix for row in self.rows for suffix in row.cells[place].raw))
+            for place in range(len(self.columns))
+        ]
+        parts = [(place, suffix) for place, names in enumerate(suffixes) for suffix in names]
+        head: list[Raw] = [f"{self.columns[place]} {suffix}".strip() for place, suffix in parts]
+        body: list[list[Raw]] = [
+            [row.cells[place].raw.get(suffix) for place, suffix in parts] for row in self.rows
+        ]
+        return write_csv([head, *body])
+
+
+def text(value: str, *notes: str) -> Cell:
+    """A cell of words."""
+    return Cell(value, notes, raw={"": value})
+
+
+def code(value: str) -> Cell:
+    """A cell that holds a hash or another value to copy."""
+    return Cell(value, kind="code", raw={"": value})
+
+
+def counted(value: int) -> Cell:
+    """An exact count."""
+    return Cell(count(value), kind="number", raw={"": value})
+
+
+def alert(value: str, *notes: str) -> Cell:
+    """Words that warn."""
+    return Cell(value, notes, kind="alert", raw={"": "; ".join((value, *notes))})
+
+
+def missing() -> Cell:
+    """A number that was not measured."""
+    return Cell(NOT_MEASURED, kind="missing", raw={"": None})
+
+
+def estimated(row: EstimateRow | None, *, alone: bool = False) -> Cell:
+    """An estimate with its interval.
+
+    Args:
+        row: The estimate, ``None`` where it was not measured.
+        alone: Whether the cell also says n and the chance level, because no heading does.
+    """
+    if row is None:
+        return missing()
+    percent = measure(row.metric).percent
+    notes = [interval(row.low, row.high, percent=percent) or "no interval"]
+    raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "n": row.n, "floor": row.floor}
+    kind: Literal["number", "missing"] = "number" if math.isfinite(row.value) else "missing"
+    if alone:
+        notes += pictures_and_chance([row])
+    return Cell(number(row.value, percent=percent), tuple(notes), kind, raw)
+
+
+def pictures_and_chance(rows: Iterable[EstimateRow | None]) -> list[str]:
+    """The number of pictures behind the rows and the chance level, as ranges, for their heading."""
+    present = [row for row in rows if row is not None]
+    floors = [row.floor for row in present if math.isfinite(row.floor)]
+    facts = []
+    if present:
+        facts.append(f"n {_range([row.n for row in present], count)}")
+    if floors:
+        percent = measure(present[0].metric).percent
+        facts.append(f"chance level {_range(floors, lambda floor: number(floor, percent=percent))}")
+    return facts
+
+
+def _range(values: Sequence[T], shown: Callable[[T], str]) -> str:
+    return " to ".join(dict.fromkeys(shown(value) for value in (min(values), max(values))))
+
+
+def compared(row: ComparisonRow | None) -> Cell:
+    """A paired difference with its interval and its adjusted p-value."""
+    if row is None:
+        return missing()
+    percent = measure(row.metric).percent
+    sign = "+" if row.value > 0 else ""
+    notes = (interval(row.low, row.high, percent=percent) or "no interval", f"p {p_value(row.p)}")
+    raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "p": row.p}
+    return Cell(sign + number(row.value, percent=percent), notes, "number", raw)
+
+
+def p_value(value: float) -> str:
+    """A p-value for reading: ``"0.012"`` or ``"< 0.001"``."""
+    return "< 0.001" if value < 0.001 else number(value)

@@ -1,0 +1,108 @@
+"""The leaderboard's columns: every number on one footing, and words that cannot change the page."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evenhand.bench.storage.lookup import Key, Reading, comparable, measured_attributes
+from evenhand.bench.storage.result import EstimateRow
+from evenhand.reports.components.tables import pictures_and_chance
+from evenhand.reports.components.wording import NOT_MEASURED, attribute, interval, measure, number
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&#])")
+_INVISIBLE = ("Cc", "Zl", "Zp")
+_DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+
+WORST = "the single attribute where it is worst"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measured column: its heading, every row's estimate, and what all of them share."""
+
+    title: str
+    rows: Sequence[EstimateRow | None]
+    facts: list[str]
+
+    @property
+    def cells(self) -> list[str]:
+        """Every row's estimate with its interval, for reading."""
+        return [cell(row) for row in self.rows]
+
+
+def ranking_columns(readings: Sequence[Reading], key: Key | None) -> list[Column]:
+    """The columns of the ranking, each on one footing."""
+    primary = [reading.at(key) for reading in readings] if key else [None] * len(readings)
+    return [
+        _column("Distance", primary, *([attribute(key.attributes)] if key else [])),
+        _column("Explicit fidelity", _worst(readings, "explicit_fidelity", highest=False), WORST),
+        _column("Over-correction", _worst(readings, "over_correction", highest=True), WORST),
+        _column("Change of unrelated pictures", comparable(readings, "preservation_distance")[""]),
+        _column("Undetermined", _worst(readings, "undetermined", highest=True), WORST),
+    ]
+
+
+def further_columns(readings: Sequence[Reading]) -> list[Column]:
+    """The columns beside the ranking."""
+    joint = next(iter(measured_attributes(readings, "worst_cell")), "")
+    published = [reading.naive("deviation_ratio", "gender") for reading in readings]
+    return [
+        _column("Deviation ratio", published, "gender, as published"),
+        _column("Worst cell", comparable(readings, "worst_cell", joint)[""], attribute(joint)),
+        _column("Alignment", comparable(readings, "alignment")[""]),
+    ]
+
+
+def _column(title: str, rows: Sequence[EstimateRow | None], *facts: str) -> Column:
+    present = [row for row in rows if row is not None]
+    if not present:
+        return Column(title, rows, [])
+    how, notes = measure(present[0].metric), list(facts)
+    if any(row.judge for row in present):
+        notes.append("judges’ error corrected" if present[0].corrected else "as the judges see it")
+    if present[0].unit not in ("", "1"):
+        notes.append(f"unit {present[0].unit}")
+    notes += pictures_and_chance(present)
+    arrow = {"lower": " ↓", "higher": " ↑"}.get(how.better, "")
+    return Column(f"{title}{arrow}", rows, notes)
+
+
+def cell(row: EstimateRow | None) -> str:
+    """An estimate with its interval."""
+    if row is None:
+        return NOT_MEASURED
+    percent = measure(row.metric).percent
+    ends = interval(row.low, row.high, percent=percent)
+    return f"{number(row.value, percent=percent)} ({ends or 'no interval'})"
+
+
+def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[EstimateRow | None]:
+    """Every method's estimate at the attribute where it is worst; joint cells stay out, as in the gates."""
+    single = [name for name in measured_attributes(readings, metric) if "*" not in name]
+    sets = [comparable(readings, metric, name)[""] for name in single]
+    sign = -1 if highest else 1
+    found = [
+        [row for row in rows if row is not None and math.isfinite(row.value)]
+        for rows in zip(*sets, strict=True)
+    ]
+    worst = [min(rows, key=lambda row: sign * row.value, default=None) for rows in found]
+    return worst or [None] * len(readings)
+
+
+def escape(text: str) -> str:
+    """``text`` as it is, in a Markdown table: no markup, no link, no line break, no reversed direction."""
+    plain = "".join(
+        " " if unicodedata.category(letter) in _INVISIBLE else letter
+        for letter in text
+        if letter not in _DIRECTION
+    )
+    quoted = _SPECIAL.sub(r"\\\1", " ".join(plain.split()))
+    return (
+        re.sub(r"(?i)\b(https?|ftp|mailto):", r"\1&#58;", quoted)
+        .replace("www.", "www&#46;")
+        .replace("@", "&#64;")
+    )

@@ -1,0 +1,143 @@
+"""The board as a static site: a pure function from its rows to files, with no server and no address outside.
+
+Every page carries its style and its script, and a content security policy that allows exactly these two by
+their hashes: from a disk no browser agrees with another on what a file beside the page is. All logic is in
+Python; the templates only place what they are given, and escape it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard.entries import version_key
+from evenhand.bench.leaderboard.entry import BoardRow
+from evenhand.bench.leaderboard.ranking import Ranking, rankings
+from evenhand.bench.storage.result import Run
+from evenhand.reports.leaderboard import literature
+from evenhand.reports.leaderboard.site_index import index_content
+from evenhand.reports.leaderboard.site_judge import Errors, judge_content, judge_seats
+from evenhand.reports.leaderboard.site_map import SiteMap
+from evenhand.reports.leaderboard.site_method import method_content
+from evenhand.reports.run.report_text import RUN
+
+
+def render_site(
+    rows: Sequence[BoardRow],
+    *,
+    entries: Mapping[str, str],
+    errors: Errors | None = None,
+    runs: Sequence[Run] = (),
+) -> dict[str, str]:
+    """Path to content of every file of the site; the same input gives the same bytes.
+
+    Args:
+        rows: The rows of all suites.
+        entries: Name of an entry to its JSON, for download.
+        errors: Measured errors of the judges by suite, for results that do not carry them.
+        runs: Runs whose pictures are shown on the pages of their methods.
+
+    Raises:
+        EvenhandError: A run belongs to no suite of the board, or one of its pictures cannot be read.
+    """
+    _check(runs, rows)
+    found = rankings(rows)
+    pages = SiteMap.of(found)
+    site = {"index.html": render_index(found, pages)}
+    for ranking in found:
+        for row in ranking.rows:
+            path = pages.method(ranking, row)
+            site[path] = _page("method", pages, path, **method_content(ranking, row, pages, runs))
+    for seat in judge_seats(found):
+        path = pages.judge(seat.card)
+        site[path] = _page("judge", pages, path, **judge_content(seat, pages, errors or {}))
+    site["literature.html"] = _page("literature", pages, **_literature())
+    return site | {pages.entry(name): text for name, text in entries.items()}
+
+
+def render_index(found: Sequence[Ranking], pages: SiteMap) -> str:
+    """The first page, with every suite."""
+    return _page("index", pages, **index_content(found, pages))
+
+
+def _check(runs: Sequence[Run], rows: Sequence[BoardRow]) -> None:
+    """Refuse a run that the board has no suite for: its pictures would be left out without a word."""
+    known = {version_key(row.result) for row in rows}
+    for run in runs:
+        if not any(version_key(result) in known for result in run.results):
+            raise EvenhandError(
+                f"run {run.folder} is of no suite on the board, or of another version; leave it out"
+            )
+
+
+def _literature() -> dict[str, Any]:
+    """What the page of published numbers places."""
+    protocols = [
+        (p, literature.summary_table(p), literature.concept_table(p)) for p in literature.protocols()
+    ]
+    return {
+        "title": "Reported in the literature",
+        "protocols": protocols,
+        "not_ranked": literature.NOT_RANKED,
+        "download": literature.every_table().download,
+    }
+
+
+def _page(kind: str, pages: SiteMap, path: str = "", **content: Any) -> str:
+    """One page; ``path`` is where it lies, the site's root by default."""
+    style, script = _asset("audit.css") + _asset("site.css"), _asset("site.js")
+    return (
+        _environment()
+        .get_template(f"site_{kind}.html.j2")
+        .render(
+            content,
+            root="../" * path.count("/"),
+            kind=kind,
+            judges=pages.judges,
+            style=Markup(style),
+            script=Markup(script),
+            policy=_policy(style, script),
+            voice=RUN,
+        )
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """What a page may do: use its own style and script, and show pictures that it carries."""
+    parts = {
+        "default-src": "'none'",
+        "style-src": _hash(style),
+        "script-src": _hash(script),
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in parts.items())
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("evenhand.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("evenhand.reports.templates").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,194 @@
+"""The first page of the site: every suite with its fronts and the table that sorts and filters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evenhand.bench.leaderboard.entries import panel
+from evenhand.bench.leaderboard.entry import BoardRow
+from evenhand.bench.leaderboard.pareto_front import layers
+from evenhand.bench.leaderboard.ranking import Ranking, layer_words, rank_words, title_of
+from evenhand.bench.storage.lookup import BASE
+from evenhand.reports.components.downloads import Download
+from evenhand.reports.components.tables import Cell, Row, Table, alert, counted, estimated, text
+from evenhand.reports.components.wording import listing, plural
+from evenhand.reports.leaderboard.columns import Column, further_columns, ranking_columns
+from evenhand.reports.leaderboard.evidence import EVIDENCE
+from evenhand.reports.leaderboard.site_map import SiteMap
+from evenhand.reports.run.figures import Figure
+from evenhand.reports.run.pareto import Plane, price_of_fairness
+from evenhand.reports.run.sections import LIMITS
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method in the table of its suite: its page, what it is filtered by, and its cells."""
+
+    href: str
+    family: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column of that table; ``best`` is the order that puts the best first."""
+
+    title: str
+    best: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """One suite in one version.
+
+    Attributes:
+        name: Anchor, and what its file names begin with.
+        title: Suite, version and model.
+        summary: Who may be the best, and how many are not ranked.
+        version: What all rows share.
+        fronts: The methods against every price.
+        heads: Columns of the table.
+        ranked: Its rows that pass every gate.
+        below: Its rows that do not.
+        families: What the table can be filtered by.
+        notes: What the columns say.
+        costs: Further numbers, and what every method's fit used.
+        download: The ranking as a table.
+    """
+
+    name: str
+    title: str
+    summary: str
+    version: list[tuple[str, str]]
+    fronts: Figure | None
+    heads: list[Head]
+    ranked: list[Line]
+    below: list[Line]
+    families: list[str]
+    notes: list[str]
+    costs: Table
+    download: Download
+
+
+def index_content(found: Sequence[Ranking], pages: SiteMap) -> dict[str, Any]:
+    """What the first page places."""
+    return {
+        "title": "Leaderboard",
+        "sections": [_section(ranking, pages) for ranking in found],
+        "evidence": EVIDENCE,
+        "limits": LIMITS,
+    }
+
+
+def version_terms(ranking: Ranking) -> list[tuple[str, str]]:
+    """What the rows of a suite share; with any of it different, rows stand in another table."""
+    spec = ranking.result.spec
+    settings = ", ".join(f"{name} {value}" for name, value in sorted(spec.protocol.items()))
+    cards = dict.fromkeys(f"{card.name} {card.version} ({card.digest[:12]})" for card in spec.prompt_sets)
+    judges = [f"{judge.name} {judge.version} ({judge.family})" for judge in panel(ranking.result)]
+    return [
+        ("Suite", f"{spec.suite}, version {spec.suite_version} ({spec.suite_digest[:12]})"),
+        ("Model", f"{spec.model}, revision {spec.model_revision[:12]}"),
+        ("Protocol", settings),
+        ("Prompt sets", "; ".join(cards)),
+        ("Judges that vote", "; ".join(judges)),
+    ]
+
+
+def _section(ranking: Ranking, pages: SiteMap) -> Section:
+    readings = ranking.readings
+    columns, further = ranking_columns(readings, ranking.key), further_columns(readings)
+    lines = [_line(ranking, place, columns, pages) for place in range(len(ranking.rows))]
+    pairs = list(zip(ranking.rows, lines, strict=True))
+    heads = _heads(ranking.planes, columns)
+    table = Table(
+        ranking.stem,
+        f"The ranking, {ranking.stem}",
+        [head.title for head in heads],
+        [Row(line.cells) for line in lines],
+    )
+    return Section(
+        name=ranking.stem,
+        title=title_of(ranking.result),
+        summary=_summary(ranking),
+        version=version_terms(ranking),
+        fronts=_fronts(ranking),
+        heads=heads,
+        ranked=[line for row, line in pairs if not row.failed_gates],
+        below=[line for row, line in pairs if row.failed_gates],
+        families=sorted({line.family for line in lines}),
+        notes=[
+            f"{column.title}: {'; '.join(column.facts)}" for column in (*columns, *further) if column.facts
+        ],
+        costs=_costs(ranking, further),
+        download=table.download,
+    )
+
+
+def _heads(drawn: Sequence[Plane], columns: Sequence[Column]) -> list[Head]:
+    measured = [Head(c.title, "descending" if "↑" in c.title else "ascending") for c in columns]
+    fronts = [Head(f"Front, {plane.price.name}", "ascending") for plane in drawn]
+    words = [Head(title, "ascending") for title in ("Method", "Rank", "Evidence", "Gates")]
+    return [*words[:2], *measured, *fronts, *words[2:]]
+
+
+def _line(ranking: Ranking, place: int, columns: Sequence[Column], pages: SiteMap) -> Line:
+    row = ranking.rows[place]
+    card = row.result.spec.method
+    family = "untreated" if card.name == BASE else card.family
+    settings = next((len(curve.labels) for curve in ranking.curves if curve.own == card.label), 1)
+    notes = [family, f"version {card.version}; {place + 1} in the charts"]
+    notes += [f"{settings} strengths; one is ranked"] if settings > 1 else []
+    cells = [
+        Cell(card.label, tuple(notes), raw={"": card.label}),
+        Cell(rank_words(row), raw={"": row.rank_low}),
+        *(estimated(column.rows[place]) for column in columns),
+        *(_layer(card.label, plane) for plane in ranking.planes),
+        text(row.evidence),
+        alert("not passed", *row.failed_gates) if row.failed_gates else text(_passed(row)),
+    ]
+    return Line(pages.method(ranking, row), family, cells)
+
+
+def _passed(row: BoardRow) -> str:
+    return "reference" if row.result.spec.method.name == BASE else "passed"
+
+
+def _layer(label: str, plane: Plane) -> Cell:
+    return Cell(layer_words(label, plane), raw={"": layers(plane.points).get(label)})
+
+
+def _summary(ranking: Ranking) -> str:
+    """Who may be the best, and how many are not ranked; the untreated model counts as a method."""
+    first = [row.result.spec.method.label for row in ranking.rows if row.tie_group == "A"]
+    below, every = sum(bool(row.failed_gates) for row in ranking.rows), plural(len(ranking.rows), "method")
+    best = f"Best, as far as the data can tell: {listing(first)}" if first else "No method passes every gate"
+    return f"{best}. Below the line because of a gate: {below or 'none'} of {every}."
+
+
+def _fronts(ranking: Ranking) -> Figure | None:
+    """The methods against every price."""
+    if ranking.key is None:
+        return None
+    name = f"{ranking.stem}-fronts"
+    figure = price_of_fairness(ranking.readings, ranking.key, ranking.failures, name=name)
+    if figure is None:
+        return None
+    return replace(figure, table=replace(figure.table, caption=f"{figure.table.caption}, {ranking.stem}"))
+
+
+def _costs(ranking: Ranking, further: Sequence[Column]) -> Table:
+    rows = []
+    for place, row in enumerate(ranking.rows):
+        cost, card = row.result.cost, row.result.spec.method
+        counts = (cost.fit_pictures, cost.fit_judgements, cost.fit_evaluations)
+        measured = [estimated(column.rows[place]) for column in further]
+        rows.append(
+            Row([text(card.label), *measured, *map(counted, counts), text(card.steering_judge or "none")])
+        )
+    costs = ["Pictures drawn to fit", "Pictures judged to fit", "Pictures through the U-Net to fit"]
+    titles = ["Method", *(column.title for column in further), *costs, "Steering judge"]
+    caption = f"Further numbers and cost, {ranking.stem}"
+    return Table(f"{ranking.stem}-costs", caption, titles, rows, "95% intervals; exact counts")

@@ -1,0 +1,183 @@
+"""A method's page: what it is, its numbers beside the untreated model, and how to reproduce them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard.entries import entry_name, version_key
+from evenhand.bench.leaderboard.entry import BoardRow
+from evenhand.bench.leaderboard.ranking import Ranking, layer_words, rank_words, title_of
+from evenhand.bench.storage.lookup import BASE, Reading, attribute_names
+from evenhand.bench.storage.result import Run
+from evenhand.reports.components.tables import Table
+from evenhand.reports.components.wording import attribute, listing, sentence, with_interval
+from evenhand.reports.leaderboard.evidence import EVIDENCE, in_words
+from evenhand.reports.leaderboard.site_index import version_terms
+from evenhand.reports.leaderboard.site_judge import ROLES
+from evenhand.reports.leaderboard.site_map import SiteMap
+from evenhand.reports.leaderboard.site_position import position
+from evenhand.reports.run import sections
+from evenhand.reports.run.figures import Figure, by_judge, cells, overview
+from evenhand.reports.run.image_strips import UNRELATED, before_and_after, strips
+from evenhand.reports.run.judges import dependence_table
+from evenhand.reports.run.method_table import cost_table, measures_table
+from evenhand.reports.run.pareto import DISTANCE, strengths
+from evenhand.reports.run.records import comparisons_download, estimates_download
+from evenhand.reports.run.share_figures import cell_map, group_shares
+from evenhand.reports.run.worst import worst_table
+
+
+def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequence[Run]) -> dict[str, Any]:
+    """What a method's page places."""
+    card, key, own = row.result.spec.method, ranking.key, Reading.of(row.result)
+    shown = _beside_base(ranking, own)
+    run = _run_of(row, runs)
+    tables = {
+        "measures": measures_table(shown, key),
+        "differences": sections.differences_table([own], key) if key else None,
+        "worst": worst_table(shown, key.attributes) if key else None,
+        "dependence": dependence_table(shown, key) if key else None,
+        "cost": _cost(ranking, shown),
+        "coverage": sections.coverage_table([reading.result for reading in shown]),
+        "labels": sections.labels_table([row.result]),
+    }
+    return tables | {
+        "title": card.label,
+        "suite": title_of(row.result),
+        "suite_href": pages.suite(ranking),
+        "standing": _standing(ranking, row),
+        "gates": [sentence(reason) for reason in row.failed_gates],
+        "facts": _facts(ranking, own, row),
+        "card": sections.method_cards([row.result])[0],
+        "figures": _figures(ranking, own, shown),
+        "changed": before_and_after(run, shown) if run else None,
+        "strips": strips(run, _lines(run, shown), leave_out=[UNRELATED]) if run else [],
+        "judges_here": [
+            (judge.name, ROLES.get(judge.role, judge.role), pages.judge(judge))
+            for judge in row.result.spec.judges
+        ],
+        "tested": sections.tested([row.result]),
+        "version": version_terms(ranking),
+        "provenance": sections.provenance_tables([row.result]),
+        "notes": row.result.notes,
+        "evidence": _evidence(row),
+        "commands": _commands(ranking, row),
+        "evenhand": row.result.environment.evenhand,
+        "others": _elsewhere(ranking, row, pages),
+        "entries": _entries(ranking, row, pages),
+        "downloads": [estimates_download([own]), comparisons_download([own])],
+    }
+
+
+def _evidence(row: BoardRow) -> list[str]:
+    """What stands behind the row, and what its verification found."""
+    found = [f"{sentence(row.evidence)}: {EVIDENCE[row.evidence]}."]
+    return [*found, f"{in_words(row.verification)}."] if row.verification else found
+
+
+def _beside_base(ranking: Ranking, own: Reading) -> list[Reading]:
+    """The untreated model, if it is another, then the method."""
+    base = [reading for reading in ranking.readings if reading.is_base]
+    return [own] if own.is_base else [*base, own]
+
+
+def _cost(ranking: Ranking, shown: Sequence[Reading]) -> Table:
+    timings = {row.result.spec.method.label: row.timing for row in ranking.rows if row.timing}
+    return cost_table(shown, timings)
+
+
+def _standing(ranking: Ranking, row: BoardRow) -> str:
+    """Where the method stands, in a sentence."""
+    if row.failed_gates:
+        return "Below the line: it does not pass every gate and is not ranked."
+    if row.rank_low is None:
+        return "Not ranked."
+    peers = [other.result.spec.method.label for other in ranking.rows if other.tie_group == row.tie_group]
+    peers.remove(row.result.spec.method.label)
+    of = sum(other.rank_low is not None for other in ranking.rows)
+    apart = f", not to be told apart from {listing(peers)}" if peers else ""
+    return f"Group {rank_words(row)} of {of} ranked methods{apart}."
+
+
+def _facts(ranking: Ranking, own: Reading, row: BoardRow) -> list[tuple[str, str]]:
+    """The figures of the first screen."""
+    key = ranking.key
+    estimate = own.at(key) if key else None
+    facts = [(sentence(rank_words(row)), "tie group and ranks that the data allow")]
+    if estimate is not None and key is not None:
+        facts.append((with_interval(estimate), f"{DISTANCE}, {attribute(key.attributes)}; 0 is even"))
+    for plane in ranking.planes:
+        facts.append((layer_words(own.label, plane), f"front of fairness and {plane.price.kept}"))
+    return [*facts, (sentence(row.evidence), "evidence behind the row")]
+
+
+def _figures(ranking: Ranking, own: Reading, shown: Sequence[Reading]) -> list[Figure]:
+    """Distances, fronts, strengths, shares, and the judges one by one, where they were measured."""
+    key = ranking.key
+    if key is None:
+        return []
+    curve = [curve for curve in ranking.curves if own.label in curve.labels]
+    every = [Reading.of(each.result) for each in ranking.every]
+    found = [
+        overview(shown, key),
+        position(ranking, own, key),
+        strengths(every, key, ranking.failures, curves=curve, ranked=ranking.readings),
+        *(group_shares(shown, name) for name in attribute_names([own.result])),
+        cell_map(shown, key.attributes),
+        cells(shown, key.attributes),
+        by_judge([own], key),
+    ]
+    return [figure for figure in found if figure]
+
+
+def _run_of(row: BoardRow, runs: Sequence[Run]) -> Run | None:
+    """The run that the entry came from, if it is among those given."""
+    card = row.result.spec.method
+    for run in runs:
+        own = next((result for result in run.results if result.spec.method.label == card.label), None)
+        if own is None or version_key(own) != version_key(row.result):
+            continue
+        if own.spec.method.intervention != card.intervention:
+            raise EvenhandError(
+                f"run {run.folder} fitted {card.label!r} differently from its entry "
+                f"({card.intervention[:12]}); give the run that the entry was submitted from"
+            )
+        return run
+    return None
+
+
+def _lines(run: Run, shown: Sequence[Reading]) -> list[str]:
+    """The methods whose pictures the run has."""
+    there = {result.spec.method.label for result in run.results}
+    return [reading.label for reading in shown if reading.label in there]
+
+
+def _commands(ranking: Ranking, row: BoardRow) -> list[str]:
+    """What draws, judges and measures the row again, and what compares it."""
+    spec = row.result.spec
+    folder, suite, label = f"runs/{ranking.stem}", shlex.quote(spec.suite), shlex.quote(spec.method.label)
+    others = [] if spec.method.name == BASE else [f"--method {label}"]
+    methods = " ".join([f"--method {BASE}", *others])
+    return [
+        f"evenhand run {suite} {methods} --out {folder}",
+        f"evenhand board submit {folder} --entries my-entries",
+    ]
+
+
+def _entries(ranking: Ranking, row: BoardRow, pages: SiteMap) -> list[tuple[str, str, str]]:
+    """Label, name and download of the method's entry, and of those of its other strengths."""
+    own = row.result.spec.method.label
+    labels = next((set(curve.labels) for curve in ranking.curves if curve.own == own), {own})
+    found = [(each.result.spec.method.label, entry_name(each.result)) for each in ranking.every]
+    return [(label, name, pages.entry(name)) for label, name in found if label in labels]
+
+
+def _elsewhere(ranking: Ranking, row: BoardRow, pages: SiteMap) -> list[tuple[str, str]]:
+    """Pages of the same method on other suites."""
+    label = row.result.spec.method.label
+    return [
+        (stem, path) for (stem, name), path in pages.methods.items() if name == label and stem != ranking.stem
+    ]

@@ -1,0 +1,342 @@
+"""The figures of the audit report: which numbers stand in which panel, and what they show in one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from evenhand.bench.storage.lookup import (
+    Key,
+    Reading,
+    base_of,
+    cell_shares,
+    comparable,
+    concept_names,
+    measured_attributes,
+)
+from evenhand.bench.storage.result import EstimateRow, Spec
+from evenhand.reports.components.charts import Dot, Look, draw
+from evenhand.reports.components.tables import Row, Table, estimated, pictures_and_chance, text
+from evenhand.reports.components.wording import (
+    SHARE,
+    attribute,
+    cell,
+    count,
+    measure,
+    number,
+    plural,
+    sentence,
+    slug,
+)
+from evenhand.reports.run.findings import (
+    UNEVEN,
+    UNEVEN_SHARE,
+    Numbers,
+    distance,
+    judges_spread,
+    rarest,
+    spoken,
+    unevenness,
+    value_of,
+)
+from evenhand.reports.run.judges import judge_names, spread_table
+from evenhand.reports.run.report_text import voice_of
+
+MAX_PANELS = 6
+"""Methods beyond these are in a figure's table but have no panel."""
+
+MAX_LINES = 40
+"""Concepts or cells beyond these are in the downloads of every estimate only."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a figure with its heading."""
+
+    heading: str
+    picture: Markup
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure.
+
+    Attributes:
+        name: Anchor on the page.
+        title: The finding.
+        panels: The pictures.
+        legend: Mark (``open``, ``full``, ``chance`` or ``target``) and its meaning.
+        caption: How to read it and how many pictures are behind it.
+        table: The data.
+        key: Number in the pictures, mark, and the method that it stands for; empty where none are numbered.
+    """
+
+    name: str
+    title: str
+    panels: list[Panel]
+    legend: list[tuple[str, str]]
+    caption: str
+    table: Table
+    key: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the panels of a before-and-after figure share; ``targets`` gives each line's desired value."""
+
+    name: str
+    axis: str
+    targets: Mapping[str, float]
+    percent: bool
+    upper: float
+
+
+def overview(readings: Sequence[Reading], key: Key) -> Figure:
+    """The primary metric of every method, one panel per attribute set."""
+    title = measure(key.metric).title
+    numbers = {
+        name: comparable(readings, key.metric, name)[""] for name in measured_attributes(readings, key.metric)
+    }
+    panels = []
+    for place, (name, rows) in enumerate(numbers.items()):
+        dots = [
+            dot_of(reading.label, "open" if reading.is_base and len(readings) > 1 else "full", row)
+            for reading, row in zip(readings, rows, strict=True)
+            if row is not None
+        ]
+        label = f"{title} over {attribute(name)}: {spoken(readings, rows)}"
+        picture = draw(
+            dots, name=f"overview-{place}", label=label, axis="distance", domain=(0, 1), percent=False
+        )
+        panels.append(Panel(sentence(attribute(name)), picture))
+    lines = {attribute(name): rows for name, rows in numbers.items()}
+    return Figure(
+        "overview",
+        distance(readings, key.attributes, numbers[key.attributes]),
+        panels,
+        looks_of(readings),
+        f"0: target shares; 1: one group only. {pictures_behind(lines)}",
+        figure_table("overview-data", title, "Attributes", readings, lines),
+    )
+
+
+def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
+    """Every concept before and after, one panel per method; ``None`` where it was not measured."""
+    metric, group, found = concept_numbers(readings, attributes)
+    if not found:
+        return None
+    spec = readings[0].result.spec
+    targets = {name: target_share(spec, group, concept=name) if group else math.nan for name in found}
+    numbers = _sorted(farthest(found, targets))
+    name = f"by-concept-{slug(attributes)}"
+    title = f"Share perceived as {group}" if group else measure(metric).title
+    frame = Frame(name, title.lower(), targets, percent=bool(group), upper=1)
+    return Figure(
+        name,
+        unevenness(readings, attributes, found, targets),
+        _before_after(readings, numbers, frame),
+        [
+            *looks_of(readings),
+            ("target", "target share") if group else ("chance", "what a fair model shows by chance"),
+        ],
+        f"{UNEVEN_SHARE if group else UNEVEN} {pictures_behind(numbers)}{lines_left_out(found, 'concepts')}"
+        f"{_omitted(readings)}",
+        figure_table(
+            f"{name}-data", f"{title} by concept: {attribute(attributes)}", "Concept", readings, numbers
+        ),
+    )
+
+
+def cells(readings: Sequence[Reading], attributes: str) -> Figure | None:
+    """The share of every joint cell against its target; ``None`` where shares were not measured."""
+    spec = readings[0].result.spec
+    measured = cell_shares(readings, attributes)
+    if not measured:
+        return None
+    shares = {cell(name): rows for name, rows in measured.items()}
+    targets = {cell(name): target_share(spec, name) for name in measured}
+    numbers = farthest(shares, targets)
+    highs = [
+        row.high for line in numbers.values() for row in line if row is not None and math.isfinite(row.high)
+    ]
+    upper = min(1, 1.05 * max(highs, default=1))
+    frame = Frame("cells", "share of the pictures", targets, percent=True, upper=upper)
+    return Figure(
+        "cells",
+        rarest(readings, shares, targets, what="cell"),
+        _before_after(readings, numbers, frame),
+        [*looks_of(readings), ("target", "target share")],
+        "Mean share over the concepts; lines are 95% intervals. "
+        f"{pictures_behind(numbers)}{lines_left_out(shares, 'cells')}{_omitted(readings)}",
+        figure_table(
+            "cells-data", f"Share of each cell of {attribute(attributes)}", "Cell", readings, numbers
+        ),
+    )
+
+
+def by_judge(readings: Sequence[Reading], key: Key) -> Figure | None:
+    """The primary number by each judge alone; ``None`` where only the panel was measured."""
+    judges = [
+        judge for judge in judge_names(readings) if any(_judged(reading, key, judge) for reading in readings)
+    ]
+    if len(judges) < 2:
+        return None
+    numbers = {r.label: [row for judge in judges for row in _judged(r, key, judge)] for r in readings}
+    panels = []
+    for place, (heading, rows) in enumerate(list(numbers.items())[:MAX_PANELS]):
+        dots = [dot_of(row.judge, "full" if row.corrected else "open", row) for row in rows]
+        spoken = ", ".join(
+            f"{row.judge} {'corrected ' if row.corrected else ''}{number(row.value)}" for row in rows
+        )
+        label = f"{heading}: {spoken}"
+        picture = draw(
+            dots, name=f"by-judge-{place}", label=label, axis="distance", domain=(0, 1), percent=False
+        )
+        panels.append(Panel(heading, picture))
+    return Figure(
+        "by-judge",
+        judges_spread(readings[0], next(iter(numbers.values()))),
+        panels,
+        [("open", "as the judge sees it"), ("full", "judge’s error corrected")],
+        f"{measure(key.metric).title}, {attribute(key.attributes)}; lines are 95% intervals. "
+        f"{pictures_behind(numbers)}{_omitted(readings)}",
+        spread_table(readings, key),
+    )
+
+
+def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -> list[Panel]:
+    """One panel per method, the untreated model behind it; alone where there is one reading."""
+    base = base_of(readings)
+    places = [place for place, reading in enumerate(readings) if reading is not base] or [0]
+    panels = []
+    for place in places[:MAX_PANELS]:
+        looks: list[tuple[int, Look]] = [(place, "full")]
+        if base is not None and len(readings) > 1:
+            looks.insert(0, (readings.index(base), "open"))
+        dots = [
+            dot_of(line, look, row, frame.targets[line])
+            for line, rows in numbers.items()
+            for index, look in looks
+            if (row := rows[index]) is not None
+        ]
+        heading = readings[place].label
+        label = (
+            f"{frame.axis}, {heading}"
+            + (" and the untreated model" if len(looks) > 1 else "")
+            + "; data in the table below"
+        )
+        picture = draw(
+            dots,
+            name=f"{frame.name}-{place}",
+            label=label,
+            axis=frame.axis,
+            domain=(0, frame.upper),
+            percent=frame.percent,
+        )
+        panels.append(Panel(heading, picture))
+    return panels
+
+
+def concept_numbers(readings: Sequence[Reading], attributes: str) -> tuple[str, str, Numbers]:
+    """Metric, group and rows per concept: the share of the first of two groups, or else a distance.
+
+    The distances are shown as the judges see them, because their chance level is known in that form.
+    """
+    concepts = concept_names([reading.result for reading in readings])
+    groups = readings[0].result.spec.attributes.get(attributes, [])
+    if len(groups) == 2:
+        shares = _measured(comparable(readings, SHARE, attributes, concepts=concepts, group=groups[0]))
+        if shares:
+            return SHARE, groups[0], shares
+    for metric in ("deviation_ratio", "delta_tv") if len(groups) == 2 else ("delta_tv", "deviation_ratio"):
+        found = _measured(
+            {name: [r.naive(metric, attributes, concept=name) for r in readings] for name in concepts}
+        )
+        if found:
+            return metric, "", found
+    return "", "", {}
+
+
+def _measured(numbers: Numbers) -> Numbers:
+    return {line: rows for line, rows in numbers.items() if any(row is not None for row in rows)}
+
+
+def farthest(numbers: Numbers, targets: Mapping[str, float]) -> Numbers:
+    """The lines that fit, those farthest from their target in the first reading, in their old order."""
+
+    def away(line: str) -> float:
+        value = value_of(numbers[line][0])
+        return abs(value - targets[line]) if math.isfinite(value) and math.isfinite(targets[line]) else value
+
+    kept = set(sorted(numbers, key=away, reverse=True)[:MAX_LINES])
+    return {line: rows for line, rows in numbers.items() if line in kept}
+
+
+def _sorted(numbers: Numbers) -> Numbers:
+    return dict(sorted(numbers.items(), key=lambda item: -value_of(item[1][0])))
+
+
+def lines_left_out(numbers: Numbers, what: str) -> str:
+    """Says that not every line is drawn, where that is so."""
+    if len(numbers) <= MAX_LINES:
+        return ""
+    return (
+        f" Shown are the {MAX_LINES} {what}, of {count(len(numbers))}, that lie farthest from the target in "
+        "the first column of the data; all are in the download of every estimate."
+    )
+
+
+def _judged(reading: Reading, key: Key, judge: str) -> list[EstimateRow]:
+    rows = [reading.at(key._replace(judge=judge, corrected=corrected)) for corrected in (False, True)]
+    return [row for row in rows if row is not None]
+
+
+def dot_of(line: str, look: Look, row: EstimateRow, target: float = math.nan) -> Dot:
+    """The estimate as a dot on its line."""
+    return Dot(line, look, row.value, row.low, row.high, row.floor, target)
+
+
+def looks_of(readings: Sequence[Reading]) -> list[tuple[str, str]]:
+    """What the looks of the dots mean."""
+    if len(readings) == 1 or base_of(readings) is None:
+        return [("full", "estimate with its 95% interval")]
+    subject = voice_of(readings[0].result.spec).subject
+    return [("open", "untreated model"), ("full", f"{subject}; lines are 95% intervals")]
+
+
+def figure_table(name: str, caption: str, first: str, readings: Sequence[Reading], numbers: Numbers) -> Table:
+    """The data of a figure: a line per entry of ``numbers``, a column per reading."""
+    rows = [Row([text(line), *map(estimated, found)]) for line, found in numbers.items()]
+    facts = pictures_and_chance(row for found in numbers.values() for row in found)
+    columns = [first, *(reading.label for reading in readings)]
+    return Table(name, caption, columns, rows, about="; ".join(["95% intervals", *facts]))
+
+
+def target_share(spec: Spec, name: str, *, concept: str = "") -> float:
+    """Target share of a group or cell: the sum over the target cells it contains, or an even share.
+
+    Without a concept it is the mean over the concepts.
+    """
+    parts = set(name.split("*"))
+    target = spec.targets.get(concept, spec.target)
+    shares = [share for cell, share in target.items() if parts <= set(cell.split("*"))]
+    if shares:
+        return sum(shares)
+    sizes = [len(groups) for groups in spec.attributes.values() if parts & set(groups)]
+    return 1 / math.prod(sizes)
+
+
+def pictures_behind(numbers: Numbers) -> str:
+    """The number of pictures behind the estimates."""
+    counts = [row.n for rows in numbers.values() for row in rows if row is not None]
+    low, high = min(counts), max(counts)
+    return f"n = {count(low)} each." if low == high else f"n = {count(low)} to {count(high)} each."
+
+
+def _omitted(readings: Sequence[Reading]) -> str:
+    more = len([reading for reading in readings if not reading.is_base]) - MAX_PANELS
+    subject = voice_of(readings[0].result.spec).subject
+    return f" {plural(more, f'further {subject}')} in the data only." if more > 0 else ""

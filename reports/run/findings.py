@@ -1,0 +1,99 @@
+"""What a figure shows, in the one line above it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from evenhand.bench.storage.lookup import Reading, base_of
+from evenhand.bench.storage.result import EstimateRow
+from evenhand.reports.components.wording import NOT_ESTIMABLE, attribute, number, plural, sentence
+
+Numbers = Mapping[str, Sequence[EstimateRow | None]]
+"""A chart's lines, each with its row in every reading."""
+
+UNEVEN = (
+    "Uneven: the 95% interval lies wholly above what a fair model shows by chance "
+    "(not adjusted for the number of concepts)."
+)
+UNEVEN_SHARE = (
+    "Uneven: the 95% interval does not contain the target (not adjusted for the number of concepts)."
+)
+
+
+def distance(readings: Sequence[Reading], attributes: str, rows: Sequence[EstimateRow | None]) -> str:
+    """The distance before and after."""
+    values = [value_of(row) for row in rows]
+    found = before_and_after(readings, values, lambda value: number(value, digits=2))
+    return f"Distance over {attribute(attributes)}: {found}"
+
+
+def unevenness(
+    readings: Sequence[Reading], attributes: str, numbers: Numbers, targets: Mapping[str, float]
+) -> str:
+    """How many concepts are uneven before and after; a concept's target is ``nan`` for a distance."""
+    counts = [
+        sum(_uneven(rows[place], targets[line]) for line, rows in numbers.items())
+        for place in range(len(readings))
+    ]
+    found = before_and_after(readings, counts, lambda value: str(int(value)))
+    return f"{sentence(attribute(attributes))}: of {plural(len(numbers), 'concept')}, uneven are {found}"
+
+
+def rarest(readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, float], *, what: str) -> str:
+    """The cell or group that the first reading shows least, before and after."""
+    line = min(numbers, key=lambda name: abs(value_of(numbers[name][0])))
+    values = [value_of(row) for row in numbers[line]]
+    found = before_and_after(readings, values, lambda value: number(value, percent=True))
+    return f"Rarest {what}, {line} (target {number(targets[line], percent=True)}): {found}"
+
+
+def judges_spread(reading: Reading, rows: Sequence[EstimateRow | None]) -> str:
+    """How far the single judges lie apart for the first reading."""
+    values = [value_of(row) for row in rows if row is not None and row.judge != "panel"]
+    finite = [value for value in values if math.isfinite(value)]
+    name = "the untreated model" if reading.is_base else reading.label
+    return (
+        f"Single judges put {name} between {number(min(finite))} and {number(max(finite))}"
+        if finite
+        else "By judge"
+    )
+
+
+def before_and_after(
+    readings: Sequence[Reading], values: Sequence[float], shown: Callable[[float], str]
+) -> str:
+    """The untreated model's value and the range of the methods; the value alone where there is one."""
+    pairs = [(r, value) for r, value in zip(readings, values, strict=True) if math.isfinite(value)]
+    if not pairs:
+        return NOT_ESTIMABLE
+    if len(readings) == 1:
+        return shown(pairs[0][1])
+    if base_of(readings) is None and readings[0].result.spec.made_elsewhere:
+        named = sorted((value, f"{shown(value)} ({reading.label})") for reading, value in pairs)
+        return " to ".join(dict.fromkeys(text for _, text in (named[0], named[-1])))
+    parts = [f"{shown(value)} untreated" for reading, value in pairs if reading.is_base]
+    treated = [(value, reading.label) for reading, value in pairs if not reading.is_base]
+    if len(treated) == 1:
+        parts.append(f"{shown(treated[0][0])} with {treated[0][1]}")
+    elif treated:
+        ends = dict.fromkeys(shown(value) for value, _ in (min(treated), max(treated)))
+        parts.append(f"{' to '.join(ends)} with the methods")
+    return ", ".join(parts)
+
+
+def spoken(readings: Sequence[Reading], rows: Sequence[EstimateRow | None]) -> str:
+    """Every method's value, for the text alternative."""
+    pairs = zip(readings, rows, strict=True)
+    return ", ".join(f"{reading.label} {number(row.value)}" for reading, row in pairs if row is not None)
+
+
+def value_of(row: EstimateRow | None) -> float:
+    """The estimate, minus infinity where there is none, so that it sorts last."""
+    return row.value if row is not None and math.isfinite(row.value) else -math.inf
+
+
+def _uneven(row: EstimateRow | None, target: float) -> bool:
+    if row is None or math.isnan(row.low) or math.isnan(row.high):
+        return False
+    return row.low > row.floor if math.isnan(target) else not row.low <= target <= row.high

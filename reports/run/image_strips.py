@@ -1,0 +1,169 @@
+"""Picture strips: the same prompt and seed under every method, as small embedded thumbnails."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from evenhand.bench.storage.lookup import Reading, attribute_names, base_of
+from evenhand.bench.storage.result import PictureRow, Run
+from evenhand.reports.components.image_file import read_picture
+from evenhand.reports.components.wording import KINDS, attribute, with_interval
+from evenhand.reports.run.report_text import voice_of
+
+SIDE = 96
+"""Longest side of a thumbnail in pixels; smaller pictures keep their size."""
+
+CONCEPTS = {"neutral": 8, "explicit": 4}
+"""Strips per kind of prompts; two of every other kind."""
+
+COLUMNS = range(2, 7)
+PICTURES = 220
+"""Columns of a strip: as many as keep the whole page to about this many thumbnails, and below 3 MB.
+
+With many methods there are fewer strips too.
+"""
+
+UNRELATED = "unrelated"
+BEFORE_AND_AFTER = 3
+"""Columns of the strip that shows what a method changes besides people."""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """One picture of a strip."""
+
+    uri: str
+    alt: str
+    perceived: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One concept: a line per method, a column per prompt and seed; ``None`` where there is no picture.
+
+    Attributes:
+        concept: What the prompts ask for.
+        kind: Kind of the prompts, in words.
+        prompts: The prompts of the columns, each once.
+        columns: Headings of the columns.
+        lines: Method and its pictures.
+        notes: Method to a smaller line below its name.
+    """
+
+    concept: str
+    kind: str
+    prompts: list[str]
+    columns: list[str]
+    lines: list[tuple[str, list[Thumbnail | None]]]
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def strips(run: Run, methods: Sequence[str], *, leave_out: Collection[str] = ()) -> list[Strip]:
+    """Strips of concepts spread evenly over each kind of prompts, in the order of the run.
+
+    Concepts and seeds are taken by their place and never by what came out, so the strips are no selection
+    of good or bad cases.
+
+    Args:
+        run: The run with its pictures.
+        methods: Labels of the lines, in order.
+        leave_out: Kinds of prompts that are not shown.
+
+    Raises:
+        EvenhandError: A picture that the run names cannot be read.
+    """
+    concepts: dict[str, dict[str, list[PictureRow]]] = {}
+    for row in run.pictures:
+        if row.kind not in leave_out:
+            concepts.setdefault(row.kind, {}).setdefault(row.concept or row.prompt, []).append(row)
+    kinds = [kind for kind in KINDS if kind in concepts] + sorted(set(concepts) - set(KINDS))
+    wanted = {kind: min(CONCEPTS.get(kind, 2), len(concepts[kind])) for kind in kinds}
+    columns = PICTURES // max(1, sum(wanted.values()) * len(methods))
+    if columns < COLUMNS[0]:
+        fewer = PICTURES / (COLUMNS[0] * sum(wanted.values()) * len(methods))
+        wanted = {kind: max(1, int(count * fewer)) for kind, count in wanted.items()}
+    width = min(max(columns, COLUMNS[0]), COLUMNS[-1])
+    shown = [
+        concepts[kind][concept] for kind in kinds for concept in _spread(list(concepts[kind]), wanted[kind])
+    ]
+    return [_strip(run, rows, methods, width=width) for rows in shown]
+
+
+def before_and_after(run: Run, readings: Sequence[Reading]) -> Strip | None:
+    """Prompts without people, the same seed under every method; ``None`` without such pictures.
+
+    Args:
+        run: The run with its pictures.
+        readings: The lines: the untreated model first, then what each method made of its pictures.
+
+    Raises:
+        EvenhandError: A picture that the run names cannot be read.
+    """
+    rows = [row for row in run.pictures if row.kind == UNRELATED]
+    if not rows or base_of(readings) is None or len(readings) < 2:
+        return None
+    first = {(row.prompt, row.method): row for row in reversed(rows) if row.seed_index == rows[0].seed_index}
+    prompts = _spread(list(dict.fromkeys(row.prompt for row in rows)), BEFORE_AND_AFTER)
+    lines = []
+    for reading in readings:
+        pictures = [first.get((prompt, reading.label)) for prompt in prompts]
+        lines.append((reading.label, [_thumbnail(run, row) if row else None for row in pictures]))
+    heads = [f"prompt {place + 1}" for place in range(len(prompts))]
+    notes = {reading.label: "before" if reading.is_base else _changed(reading) for reading in readings}
+    return Strip("What changes besides people", KINDS[UNRELATED], prompts, heads, lines, notes)
+
+
+def _changed(reading: Reading) -> str:
+    row = reading.naive("preservation_distance")
+    return f"after; change {with_interval(row)}" if row is not None else "after; change not measured"
+
+
+def _spread(items: Sequence[str], wanted: int) -> list[str]:
+    """At most ``wanted`` items, evenly spaced from the first on."""
+    kept = min(wanted, len(items))
+    return [items[place * len(items) // kept] for place in range(kept)]
+
+
+def _strip(run: Run, rows: Sequence[PictureRow], methods: Sequence[str], *, width: int) -> Strip:
+    found = {(row.method, row.prompt, row.seed_index): row for row in rows}
+    first = sorted({(row.seed_index, row.prompt) for row in rows})[:width]
+    columns = sorted(first, key=lambda column: (column[1], column[0]))
+    prompts = list(dict.fromkeys(prompt for _, prompt in columns))
+    lines = []
+    for method in methods:
+        pictures = [found.get((method, prompt, seed)) for seed, prompt in columns]
+        lines.append((method, [_thumbnail(run, row) if row is not None else None for row in pictures]))
+    several = len(prompts) > 1
+    voice = voice_of(run.results[0].spec)
+    heads = [voice.slot(prompts.index(p) + 1 if several else None, seed) for seed, p in columns]
+    return Strip(
+        rows[0].concept or rows[0].prompt, KINDS.get(rows[0].kind, rows[0].kind), prompts, heads, lines
+    )
+
+
+def _thumbnail(run: Run, row: PictureRow) -> Thumbnail:
+    order = attribute_names(run.results)
+    names = sorted(
+        row.labels, key=lambda name: (name not in order, order.index(name) if name in order else 0)
+    )
+    labels = [f"{attribute(name)} {row.labels[name]}" for name in names]
+    # Prompts without people get no labels, and that says nothing.
+    perceived = "" if row.kind == UNRELATED else "perceived: " + (", ".join(labels) or "not labelled")
+    place = voice_of(run.results[0].spec).slot(None, row.seed_index)
+    alt = "; ".join(filter(None, (f"{row.concept or row.prompt}, {row.method}, {place}", perceived)))
+    folder = Path(row.folder or run.folder)
+    return Thumbnail(_embed(read_picture(folder / row.path, folder=folder)), alt, perceived)
+
+
+def _embed(picture: Image.Image) -> str:
+    """The picture as a ``data:`` address, scaled down to a thumbnail."""
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    picture.save(out, "WEBP", quality=82, method=6)
+    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()

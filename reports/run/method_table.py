@@ -1,0 +1,231 @@
+"""The methods side by side: measures as rows, methods as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from evenhand.bench.leaderboard.gates import Gate
+from evenhand.bench.storage.lookup import Key, Reading, base_of, comparable, measured_attributes
+from evenhand.bench.storage.result import EstimateRow, Timing
+from evenhand.reports.components.tables import (
+    Cell,
+    Row,
+    Table,
+    alert,
+    compared,
+    counted,
+    estimated,
+    missing,
+    pictures_and_chance,
+    text,
+)
+from evenhand.reports.components.wording import KINDS, attribute, measure, seconds, sentence, size
+from evenhand.reports.run.report_text import voice_of
+
+BIAS = ("rms_delta", "deviation_ratio", "worst_cell", "total_correlation")
+SIDE_EFFECTS = ("explicit_fidelity", "over_correction", "preservation_distance", "alignment", "undetermined")
+PUBLISHED_FORM = ("deviation_ratio",)
+"""Shown for gender and as the judges see it, as in the papers; others corrected where that is possible."""
+
+PRIMARY_SET_ONLY = ("worst_cell", "total_correlation")
+"""Shown for the attributes of the primary measure alone."""
+
+SINGLE_ATTRIBUTES_ONLY = ("undetermined",)
+"""Shown for single attributes: a cell is undetermined where one of its attributes is."""
+
+
+def method_table(
+    readings: Sequence[Reading],
+    key: Key | None,
+    outcomes: Mapping[str, list[Gate]],
+    timings: Mapping[str, Timing],
+) -> Table:
+    """Every headline measure of every method.
+
+    Args:
+        readings: The methods, the untreated model first.
+        key: The primary number.
+        outcomes: Method label to its gates.
+        timings: Method label to its seconds.
+    """
+    table = measures_table(readings, key)
+    rows = [*_standing(readings, key, outcomes), *table.rows]
+    if not readings[0].result.spec.made_elsewhere:
+        rows += _fit_rows(readings, timings, "Cost of the method")
+    return replace(table, rows=rows)
+
+
+def measures_table(readings: Sequence[Reading], key: Key | None) -> Table:
+    """Every headline measure of every method, without standing and cost.
+
+    Args:
+        readings: The methods, the untreated model first.
+        key: The primary number.
+    """
+    metrics = [*BIAS, *SIDE_EFFECTS]
+    elsewhere = readings[0].result.spec.made_elsewhere
+    if elsewhere and not measured_attributes(readings, "preservation_distance"):
+        metrics.remove("preservation_distance")  # without a common noise there is no "before and after"
+    rows = [row for metric in metrics for row in _measure_rows(readings, metric, key)]
+    columns = ["Measure", *(reading.label for reading in readings)]
+    return Table("methods", "Every measure with its 95% interval", columns, rows)
+
+
+def cost_table(readings: Sequence[Reading], timings: Mapping[str, Timing]) -> Table:
+    """What each method and its evaluation used."""
+    rows = [*_fit_rows(readings, timings), *_evaluation_rows(readings, timings)]
+    columns = ["Cost", *(reading.label for reading in readings)]
+    return Table("cost", "Counts are exact; seconds belong to one machine", columns, rows)
+
+
+def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[str, list[Gate]]) -> list[Row]:
+    """Rank by distance, gates, and difference to the untreated model."""
+    base, group = base_of(readings), "Standing"
+    ranks, voice = [_rank_cell(reading, key) for reading in readings], voice_of(readings[0].result.spec)
+    about = (
+        f"ranks are 95% confidence sets over all {voice.subjects}, gates or not; "
+        f"{voice.subjects} of one group cannot be told apart"
+    )
+    standing = Row([text("Rank by distance alone"), *ranks], group, about)
+    if readings[0].result.spec.made_elsewhere and base is None:
+        return [standing] if len(readings) > 1 else []
+    gates = [_gate_cell(reading, base, outcomes.get(reading.label, [])) for reading in readings]
+    rows = [standing, Row([text("Gates"), *gates], group, about)]
+    if key is None or base is None or len(readings) == 1:
+        return rows
+    differences = [
+        text("reference") if reading.is_base else compared(reading.against(base.label, key))
+        for reading in readings
+    ]
+    about = f"{measure(key.metric).title}; {voice.shared}; negative is better; p adjusted by Holm"
+    head = text(sentence(attribute(key.attributes)))
+    return [*rows, Row([head, *differences], "Difference to the untreated model", about)]
+
+
+def _rank_cell(reading: Reading, key: Key | None) -> Cell:
+    rank = reading.rank(key) if key else None
+    if rank is None:
+        return missing()
+    words = str(rank.low) if rank.low == rank.high else f"{rank.low} to {rank.high}"
+    return text(f"{words} of {rank.of}", f"group {rank.tie_group}")
+
+
+def _gate_cell(reading: Reading, base: Reading | None, outcomes: Sequence[Gate]) -> Cell:
+    if reading.is_base:
+        return text("reference")
+    if base is None:
+        return alert("not checked", "this run has no untreated model")
+    trouble = [gate for gate in outcomes if gate.status != "passed"]
+    if not trouble:
+        return text("passed")
+    status = {gate.status for gate in trouble}
+    head = "failed" if "failed" in status else "not proven" if "unproven" in status else "not checked"
+    return alert(head, *(gate.reason for gate in trouble))
+
+
+@dataclass(frozen=True)
+class Line:
+    """Where a metric was measured, and its value under every method."""
+
+    attributes: str
+    kind: str
+    values: list[EstimateRow | None]
+
+    @property
+    def title(self) -> str:
+        """The attributes, or the kind of prompts of a metric that has none."""
+        return sentence(attribute(self.attributes) or KINDS.get(self.kind, self.kind)) or "All pictures"
+
+    @property
+    def notes(self) -> list[str]:
+        """Correction, and what all methods share."""
+        present = [row for row in self.values if row is not None]
+        notes = []
+        if any(row.judge for row in present):
+            notes.append("judges’ error corrected" if present[0].corrected else "as the judges see it")
+        if present and present[0].unit not in ("", "1"):
+            notes.append(f"unit {present[0].unit}")
+        return [*notes, *pictures_and_chance(present)]
+
+
+def _measure_rows(readings: Sequence[Reading], metric: str, key: Key | None) -> list[Row]:
+    """A row per attribute set and kind of prompts that was measured, or one that says there is none."""
+    how = measure(metric)
+    sets = _sets(readings, metric, key)
+    lines = _lines(readings, metric, sets, how.kinds) or _lines(readings, metric, sets, ("",))
+    lines = lines or [Line("", "", [None] * len(readings))]
+    common = [note for note in lines[0].notes if all(note in line.notes for line in lines)]
+    better = f"{how.better} is better" if how.better else ""
+    about = "; ".join(filter(None, (how.meaning, better, *common)))
+    rows = []
+    for line in lines:
+        primary = key is not None and (metric, line.attributes) == (key.metric, key.attributes)
+        own = [*(["primary measure"] * primary), *(note for note in line.notes if note not in common)]
+        head = Cell(line.title, ("; ".join(own),), raw={"": f"{how.title}: {line.title}"})
+        cells = [estimated(row) for row in line.values]
+        rows.append(Row([head, *cells], how.title, about))
+    return rows
+
+
+def _sets(readings: Sequence[Reading], metric: str, key: Key | None) -> list[str]:
+    """The attribute sets to show: all that were measured, or those that the metric is made for."""
+    measured = measured_attributes(readings, metric)
+    if metric in PUBLISHED_FORM:
+        wanted = ["gender"]
+    elif metric in PRIMARY_SET_ONLY:
+        wanted = [key.attributes] if key else []
+    elif metric in SINGLE_ATTRIBUTES_ONLY:
+        wanted = [name for name in measured if "*" not in name]
+    else:
+        wanted = measured
+    return [name for name in wanted if name in measured] or measured
+
+
+def _lines(readings: Sequence[Reading], metric: str, sets: Sequence[str], kinds: Sequence[str]) -> list[Line]:
+    places = product(sets, kinds)
+    lines = [Line(name, kind, _values(readings, metric, name, kind)) for name, kind in places]
+    return [line for line in lines if any(line.values)]
+
+
+def _values(readings: Sequence[Reading], metric: str, attributes: str, kind: str) -> list[EstimateRow | None]:
+    if metric in PUBLISHED_FORM:
+        return [reading.naive(metric, attributes, kind=kind) for reading in readings]
+    return comparable(readings, metric, attributes, kind=kind)[""]
+
+
+def _fit_rows(readings: Sequence[Reading], timings: Mapping[str, Timing], group: str = "") -> list[Row]:
+    costs = [reading.result.cost for reading in readings]
+    return [
+        Row([text("Pictures drawn to fit", "exact count"), *(counted(c.fit_pictures) for c in costs)], group),
+        Row([text("Steering judgements", "exact count"), *(counted(c.fit_judgements) for c in costs)], group),
+        Row([text("Time to fit", "on one machine"), *_durations(readings, timings, "fit_seconds")], group),
+    ]
+
+
+def _evaluation_rows(readings: Sequence[Reading], timings: Mapping[str, Timing]) -> list[Row]:
+    costs = [reading.result.cost for reading in readings]
+    return [
+        Row([text("Size of the intervention", "exact"), *(_bytes(c.intervention_bytes) for c in costs)]),
+        Row([text("Pictures evaluated", "exact count"), *(counted(c.pictures) for c in costs)]),
+        Row(
+            [text("Time to draw them", "on one machine"), *_durations(readings, timings, "generate_seconds")]
+        ),
+        Row([text("Time to judge them", "on one machine"), *_durations(readings, timings, "judge_seconds")]),
+    ]
+
+
+def _bytes(value: int) -> Cell:
+    return Cell(size(value), kind="number", raw={"bytes": value})
+
+
+def _durations(readings: Sequence[Reading], timings: Mapping[str, Timing], field: str) -> list[Cell]:
+    return [_duration(timings.get(reading.label), field) for reading in readings]
+
+
+def _duration(timing: Timing | None, field: str) -> Cell:
+    if timing is None:
+        return missing()
+    value: float = getattr(timing, field)
+    return Cell(seconds(value), kind="number", raw={"seconds": value})

@@ -1,0 +1,390 @@
+"""Fairness against what it costs: every method as a point, and what more or less strength does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from evenhand.bench.leaderboard.pareto_front import (
+    PRICES,
+    STANDINGS,
+    Point,
+    Price,
+    Span,
+    beaten_by,
+    points,
+    standings,
+)
+from evenhand.bench.leaderboard.strength import Curve
+from evenhand.bench.storage.lookup import Key, Reading
+from evenhand.reports.components.scatter import HIGH, LOW, At, Frame, Look, Mark, Shape, frame, scatter
+from evenhand.reports.components.tables import Cell, Row, Table, alert, estimated, missing, text
+from evenhand.reports.components.wording import attribute, interval, listing, number, plural
+from evenhand.reports.run.figures import Figure, Panel, pictures_behind
+
+Failures = Mapping[str, Sequence[str]]
+"""A method's label to the gates that it does not pass."""
+
+ENOUGH = 5
+"""Settings from which a strength curve shows a course rather than its ends."""
+
+DISTANCE = "distance from the target shares"
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The methods held against one price, with their numbers in the figure."""
+
+    price: Price
+    points: list[Point]
+    numbers: Mapping[str, int]
+
+    @property
+    def front(self) -> list[str]:
+        """Labels of the methods on the front, cheapest first."""
+        found = standings(self.points)
+        ranked = sorted(self.points, key=lambda point: (point.cost.value, point.distance.value, point.label))
+        return [point.label for point in ranked if found[point.label] == "front"]
+
+    @property
+    def steps(self) -> list[At]:
+        """The points of the front."""
+        on = set(self.front)
+        return [At(p.cost.value, p.distance.value) for p in self.points if p.label in on]
+
+
+def planes(readings: Sequence[Reading], key: Key) -> list[Plane]:
+    """The methods against every price that was measured for two of them at least."""
+    numbers = {reading.label: place + 1 for place, reading in enumerate(readings)}
+    found = [Plane(price, points(readings, key, price), numbers) for price in PRICES]
+    return [plane for plane in found if len(plane.points) > 1]
+
+
+def price_of_fairness(
+    readings: Sequence[Reading], key: Key, failures: Failures, *, name: str = "pareto"
+) -> Figure | None:
+    """Every method as a point, one panel per price; ``None`` where no price was measured.
+
+    Args:
+        readings: The methods.
+        key: The primary number.
+        failures: The gates that they do not pass.
+        name: Anchor of the figure, and prefix of the ids in its pictures.
+    """
+    found = planes(readings, key)
+    if not found:
+        return None
+    panels = []
+    for plane in found:
+        picture = plane_picture(plane, failures, _base(readings), name=f"{name}-{plane.price.name}")
+        panels.append(Panel(plane.price.title, picture))
+    rows = {reading.label: [reading.at(key)] for reading in readings}
+    return Figure(
+        name,
+        finding(found),
+        panels,
+        LEGEND,
+        "Down and left is better. The front holds the methods that no other beats on both axes, by their "
+        "values; shaded is what they beat. A method in the shade may still belong on the front, unless "
+        "another beats it beyond the 95% intervals (thin lines, cut at the edge) on both axes. "
+        f"{_axes(found)} {pictures_behind(rows)}",
+        _points_table(readings, key, found, failures, name=f"{name}-data"),
+        key=[
+            (str(place + 1), shape_of(r.label, _base(readings), failures), r.label)
+            for place, r in enumerate(readings)
+        ],
+    )
+
+
+def plane_picture(plane: Plane, failures: Failures, base: str | None, *, name: str) -> Markup:
+    """The methods in one plane, each with its number.
+
+    Args:
+        plane: The methods and the price.
+        failures: The gates that they do not pass.
+        base: Label of the untreated model.
+        name: Prefix of the picture's ids.
+    """
+    found = standings(plane.points)
+    order = sorted(plane.points, key=lambda point: plane.numbers[point.label])
+    marks = [
+        Mark(
+            point.cost,
+            point.distance,
+            found[point.label],
+            shape_of(point.label, base, failures),
+            str(plane.numbers[point.label]),
+        )
+        for point in order
+    ]
+    return scatter(
+        marks, axes=plane_frame(plane.price, marks), front=plane.steps, name=name, label=spoken(plane)
+    )
+
+
+def finding(found: Sequence[Plane]) -> str:
+    """Who is on the fronts, in one line."""
+    parts = [f"in fairness and {plane.price.kept}: {_some(plane)}" for plane in found]
+    return f"Unbeaten {'; '.join(parts)}"
+
+
+def spoken(plane: Plane) -> str:
+    """The plane in words, for readers who cannot see it."""
+    found = standings(plane.points)
+    title = f"{plane.price.title} and {DISTANCE}"
+    parts = []
+    for standing, meaning in STANDINGS.items():
+        named = [
+            f"{p.label} ({number(p.cost.value, percent=plane.price.percent)}, {number(p.distance.value)})"
+            for p in plane.points
+            if found[p.label] == standing
+        ]
+        if named:
+            parts.append(f"{meaning}: {', '.join(named)}")
+    return f"{title}. By values, {'; '.join(parts)}"
+
+
+def strengths(
+    readings: Sequence[Reading],
+    key: Key,
+    failures: Failures,
+    *,
+    curves: Sequence[Curve],
+    ranked: Sequence[Reading],
+) -> Figure | None:
+    """What more or less strength does, one panel per method; ``None`` where none ran with several.
+
+    A method of which too little was measured has no panel; all of them are in the table.
+
+    Args:
+        readings: Every setting of every method.
+        key: The primary number.
+        failures: The gates that they do not pass.
+        curves: The settings that belong together.
+        ranked: The settings that stand for their methods.
+    """
+    if not curves:
+        return None
+    price = next((p for p in PRICES if len(points(readings, key, p)) > 1), PRICES[0])
+    everywhere = {point.label: point for point in points(readings, key, price)}
+    drawn = [curve for curve in curves if sum(label in everywhere for label in curve.labels) > 1]
+    few = [curve.own for curve in drawn if len(curve.labels) < ENOUGH]
+    known = {reading.label: [row] for reading in readings if (row := reading.at(key)) is not None}
+    return Figure(
+        "strengths",
+        _strength_finding(drawn, everywhere, price) if drawn else _undrawn(curves),
+        _panels(drawn, everywhere, Plane(price, points(ranked, key, price), {}), failures, _base(readings)),
+        STRENGTH_LEGEND if drawn else [],
+        "Settings that differ in nothing but the strength, joined from the weakest to the strongest and "
+        "labelled at the ends. Only the suite’s own setting is ranked: to choose the best one afterwards is "
+        f"to choose by chance. Lines are 95% intervals. {_few(few)}{pictures_behind(known) if known else ''}",
+        _strengths_table(readings, key, curves, failures),
+    )
+
+
+def _panels(
+    drawn: Sequence[Curve],
+    everywhere: Mapping[str, Point],
+    plane: Plane,
+    failures: Failures,
+    base: str | None,
+) -> list[Panel]:
+    """A panel for every curve, all on the same axes."""
+    every = [Mark(p.cost, p.distance, "faint", "passed") for p in everywhere.values()]
+    axes = plane_frame(plane.price, every, height=LOW)
+    return [
+        Panel(
+            f"{curve.own}: {curve.parameter} {_value(curve.values[0])} to {_value(curve.values[-1])}",
+            scatter(
+                _curve_marks(curve, everywhere, plane, failures, base),
+                axes=axes,
+                front=plane.steps,
+                curve=[_at(everywhere[label]) for label in curve.labels if label in everywhere],
+                name=f"strength-{place}",
+                label=_course(curve, everywhere, plane.price),
+            ),
+        )
+        for place, curve in enumerate(drawn)
+    ]
+
+
+def _undrawn(curves: Sequence[Curve]) -> str:
+    names = listing([curve.own for curve in curves])
+    return f"Strengths of {names}: too little was measured to draw them"
+
+
+LEGEND = [
+    ("front", "on the front"),
+    ("near", "behind it by values only"),
+    ("behind", "behind it beyond the intervals"),
+    ("beaten", "beaten by values"),
+    ("passed", "passes every gate"),
+    ("failed", "does not pass every gate"),
+    ("base", "untreated model"),
+]
+
+STRENGTH_LEGEND = [
+    ("front", "the suite’s own setting"),
+    ("near", "other strengths"),
+    ("faint", "other methods"),
+    ("beaten", "beaten by another method, by values"),
+    ("passed", "passes every gate"),
+    ("failed", "does not pass every gate"),
+]
+
+
+def _base(readings: Sequence[Reading]) -> str | None:
+    return next((reading.label for reading in readings if reading.is_base), None)
+
+
+def plane_frame(price: Price, marks: Sequence[Mark], *, height: int = HIGH) -> Frame:
+    """Axes that hold the marks, with the titles of the price."""
+    return frame(marks, cost=price.axis, distance=DISTANCE, percent=price.percent, height=height)
+
+
+def shape_of(label: str, base: str | None, failures: Failures) -> Shape:
+    """The mark of a method: the untreated model, one that passes every gate, or one that does not."""
+    if label == base:
+        return "base"
+    return "failed" if failures.get(label) else "passed"
+
+
+def _some(plane: Plane) -> str:
+    names = plane.front
+    return listing(names) if len(names) <= 3 else f"{len(names)} of {len(plane.points)}"
+
+
+def _axes(found: Sequence[Plane]) -> str:
+    parts = [MEANINGS[plane.price.name] for plane in found if plane.price.name in MEANINGS]
+    return " ".join(parts)
+
+
+MEANINGS = {
+    "fidelity": "Explicit fidelity lost: share of the pictures against the untreated model, for the "
+    "attribute where most may be lost.",
+    "unrelated": "Change of unrelated pictures: 0 unchanged, 1 as different as two seeds.",
+}
+
+
+def _points_table(
+    readings: Sequence[Reading], key: Key, found: Sequence[Plane], failures: Failures, *, name: str
+) -> Table:
+    columns = ["Method", f"Distance, {attribute(key.attributes)}"]
+    for plane in found:
+        columns += [plane.price.title, f"Front by {plane.price.name}"]
+    rows = []
+    for place, reading in enumerate(readings):
+        cells = [text(reading.label, f"{place + 1} in the figure"), estimated(reading.at(key), alone=True)]
+        for plane in found:
+            cells += _standing_cells(plane, reading.label)
+        rows.append(Row([*cells, _gates(reading, failures)]))
+    about = "95% intervals; the front is by values, and a method behind it names one that beats it"
+    return Table(name, "Fairness against its price", [*columns, "Gates"], rows, about)
+
+
+def _standing_cells(plane: Plane, label: str) -> list[Cell]:
+    point = next((point for point in plane.points if point.label == label), None)
+    if point is None:
+        return [missing(), missing()]
+    better = beaten_by(point, plane.points)
+    notes = [f"beaten by {better[0]}"] if better else []
+    return [_priced(plane.price, point.cost), text(STANDINGS[standings(plane.points)[label]], *notes)]
+
+
+def _priced(price: Price, span: Span) -> Cell:
+    if not span.known:
+        return missing()
+    ends = interval(span.low, span.high, percent=price.percent) or "no interval"
+    raw = {"": span.value, "low": span.low, "high": span.high}
+    return Cell(number(span.value, percent=price.percent), (ends,), "number", raw)
+
+
+def _gates(reading: Reading, failures: Failures) -> Cell:
+    if reading.is_base:
+        return text("reference")
+    reasons = failures.get(reading.label, [])
+    return alert("not all passed", *reasons) if reasons else text("passed")
+
+
+def _curve_marks(
+    curve: Curve, everywhere: Mapping[str, Point], plane: Plane, failures: Failures, base: str | None
+) -> list[Mark]:
+    """The other methods faintly, then the settings of the curve with their ends labelled."""
+    marks = [
+        Mark(p.cost, p.distance, "faint", shape_of(p.label, base, failures))
+        for p in plane.points
+        if p.label not in curve.labels
+    ]
+    measured = [
+        (label, v) for label, v in zip(curve.labels, curve.values, strict=True) if label in everywhere
+    ]
+    ends = {measured[0][0], measured[-1][0]}
+    for label, value in measured:
+        words = f"{curve.parameter} {_value(value)}" if label in ends else ""
+        look: Look = "front" if label == curve.own else "near"
+        shape = shape_of(label, base, failures)
+        marks.append(Mark(everywhere[label].cost, everywhere[label].distance, look, shape, words))
+    return marks
+
+
+def _value(value: float) -> str:
+    return f"{value:.4g}".replace("-", "−")
+
+
+def _at(point: Point) -> At:
+    return At(point.cost.value, point.distance.value)
+
+
+def _course(curve: Curve, everywhere: Mapping[str, Point], price: Price) -> str:
+    """A curve in words: its two ends."""
+    first, last = _ends(curve, everywhere)
+    low, high = _value(curve.values[0]), _value(curve.values[-1])
+    distance = f"{number(first.distance.value)} to {number(last.distance.value)}"
+    cost = " to ".join(number(p.cost.value, percent=price.percent) for p in (first, last))
+    return (
+        f"{curve.own}: from {curve.parameter} {low} to {high} the distance goes from {distance}, "
+        f"{price.axis} from {cost}"
+    )
+
+
+def _strength_finding(drawn: Sequence[Curve], everywhere: Mapping[str, Point], price: Price) -> str:
+    if len(drawn) == 1:
+        return _course(drawn[0], everywhere, price)
+    pairs = [_ends(curve, everywhere) for curve in drawn]
+    closer = sum(last.distance.value < first.distance.value for first, last in pairs)
+    dearer = sum(last.cost.value > first.cost.value for first, last in pairs)
+    return (
+        f"From the weakest to the strongest setting, {closer} of {plural(len(drawn), 'method')} "
+        f"{'comes' if closer == 1 else 'come'} closer to the target shares and {dearer} "
+        f"{'pays' if dearer == 1 else 'pay'} with more {price.axis}"
+    )
+
+
+def _ends(curve: Curve, everywhere: Mapping[str, Point]) -> tuple[Point, Point]:
+    measured = [everywhere[label] for label in curve.labels if label in everywhere]
+    return measured[0], measured[-1]
+
+
+def _few(names: list[str]) -> str:
+    return f"Fewer than {ENOUGH} settings: {listing(names)}. " if names else ""
+
+
+def _strengths_table(
+    readings: Sequence[Reading], key: Key, drawn: Sequence[Curve], failures: Failures
+) -> Table:
+    by_label = {reading.label: reading for reading in readings}
+    costs = {price.name: dict(zip(by_label, price.spans(readings), strict=True)) for price in PRICES}
+    rows = []
+    for curve in drawn:
+        for label, value in zip(curve.labels, curve.values, strict=True):
+            reading = by_label[label]
+            own = "the suite’s own setting" if label == curve.own else ""
+            head = text(f"{curve.parameter} = {_value(value)}", own)
+            head = Cell(head.text, head.notes, raw={"": label, "strength": value})
+            spans = [_priced(price, costs[price.name][label]) for price in PRICES]
+            cells = [head, estimated(reading.at(key), alone=True), *spans, _gates(reading, failures)]
+            rows.append(Row(cells, curve.own))
+    columns = ["Setting", f"Distance, {attribute(key.attributes)}", *(p.title for p in PRICES), "Gates"]
+    return Table("strengths-data", "Every strength", columns, rows, "95% intervals; not ranked")

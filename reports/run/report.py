@@ -1,0 +1,154 @@
+"""The audit report: one self-contained HTML page made from a run.
+
+The page needs no network, no script and no other file. All logic is in Python; the templates only place
+what they are given, and escape it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard import strength
+from evenhand.bench.leaderboard.gates import Gate, gate_outcomes
+from evenhand.bench.storage.lookup import (
+    Key,
+    Reading,
+    attribute_names,
+    base_of,
+    ordered,
+    primary_key,
+    widest_set,
+)
+from evenhand.bench.storage.result import Run
+from evenhand.reports.run import sections
+from evenhand.reports.run.figures import Figure, by_judge, cells, occupations, overview
+from evenhand.reports.run.image_strips import UNRELATED, before_and_after, strips
+from evenhand.reports.run.judge_errors import corrections, errors_figure, errors_tables
+from evenhand.reports.run.judges import agreement_table, dependence_table, judges_table
+from evenhand.reports.run.method_table import cost_table, method_table
+from evenhand.reports.run.pareto import Failures, price_of_fairness, strengths
+from evenhand.reports.run.records import comparisons_download, estimates_download
+from evenhand.reports.run.report_text import voice_of
+from evenhand.reports.run.share_figures import cell_map, group_shares
+from evenhand.reports.run.verdict import verdict
+from evenhand.reports.run.worst import worst_table
+
+
+def write_audit(run: Run, path: Path) -> None:
+    """Write the report of ``run`` to ``path``.
+
+    Raises:
+        EvenhandError: As ``render_audit``, or the file cannot be written.
+    """
+    page = render_audit(run)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as fault:
+        raise EvenhandError(f"report {path} cannot be written ({fault}); choose another place") from fault
+
+
+def render_audit(run: Run) -> str:
+    """The report of ``run`` as one HTML page; the same run gives the same bytes.
+
+    Raises:
+        EvenhandError: The run has no result, or one of its pictures cannot be read.
+    """
+    if not run.results:
+        raise EvenhandError(f"run {run.folder} has no results to report; run the suite first")
+    environment = Environment(
+        loader=PackageLoader("evenhand.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("audit.html.j2").render(_content(run))
+
+
+def _content(run: Run) -> dict[str, Any]:
+    """Everything the template places."""
+    unordered = [Reading.of(result) for result in run.results]
+    key = primary_key(unordered)
+    outcomes = _outcomes(unordered)
+    failures = {name: [g.reason for g in gates if g.status != "passed"] for name, gates in outcomes.items()}
+    every = sorted(ordered(unordered, key), key=lambda reading: bool(failures.get(reading.label)))
+    # One setting stands for a method; its other strengths are in the figure of strengths alone.
+    ranked = set(strength.ranked([reading.result.spec.method for reading in every]))
+    readings = [reading for reading in every if reading.label in ranked]
+    results, measured = [reading.result for reading in readings], [reading.result for reading in every]
+    elsewhere = results[0].spec.made_elsewhere
+    timings = {timing.method: timing for timing in run.timings}
+    return {
+        "spec": results[0].spec,
+        "verdict": verdict(readings, key, failures, spoiling=_spoiling(outcomes)),
+        "facts": sections.facts(measured, methods=len(readings)),
+        "tested": sections.tested(results),
+        "methods": method_table(readings, key, outcomes, timings),
+        "differences": sections.differences_table(every, key) if key else None,
+        "worst": worst_table(readings, key.attributes if key else widest_set(readings)),
+        "figures": _figures(readings, key),
+        "tradeoffs": _tradeoffs(every, readings, key, failures),
+        "changed": before_and_after(run, readings),
+        "strips": strips(run, [reading.label for reading in readings], leave_out=[UNRELATED]),
+        "judges": judges_table(results),
+        "corrections": corrections(readings),
+        "errors": errors_figure(readings),
+        "matrices": errors_tables(readings),
+        "agreement": agreement_table(readings),
+        "dependence": dependence_table(readings, key) if key and not elsewhere else None,
+        "spread": by_judge(readings, key) if key else None,
+        "coverage": sections.coverage_table(measured),
+        "labels": sections.labels_table(measured, headline=True),
+        "cost": None if elsewhere else cost_table(readings, timings),
+        "cards": [] if elsewhere else sections.method_cards(results),
+        "limits": sections.limits(results),
+        "voice": voice_of(results[0].spec),
+        "notes": sections.notes(run),
+        "provenance": sections.provenance_tables(results),
+        "environment": results[0].environment,
+        "downloads": [
+            estimates_download(every),
+            comparisons_download(every),
+            sections.labels_table(measured).download,
+        ],
+    }
+
+
+def _outcomes(readings: Sequence[Reading]) -> dict[str, list[Gate]]:
+    base = base_of(readings)
+    return {r.label: gate_outcomes(r.result, base.result) for r in readings} if base else {}
+
+
+def _spoiling(outcomes: Mapping[str, list[Gate]]) -> set[str]:
+    """Methods that are known to fail a gate, not only short of pictures to prove that they pass it."""
+    return {name for name, gates in outcomes.items() if any(gate.status == "failed" for gate in gates)}
+
+
+def _figures(readings: Sequence[Reading], key: Key | None) -> list[Figure]:
+    """Overview, then concepts, groups of each attribute, and joint cells."""
+    names = attribute_names([reading.result for reading in readings])
+    found = [overview(readings, key)] if key else []
+    sets = dict.fromkeys([*names, *([key.attributes] if key else [])])
+    found += [figure for name in sets if (figure := occupations(readings, name))]
+    found += [figure for name in names if (figure := group_shares(readings, name))]
+    joint = widest_set(readings)
+    return [*found, *(figure for figure in (cell_map(readings, joint), cells(readings, joint)) if figure)]
+
+
+def _tradeoffs(
+    every: Sequence[Reading], readings: Sequence[Reading], key: Key | None, failures: Failures
+) -> list[Figure]:
+    """Fairness against its price, then what more or less strength does."""
+    if key is None or readings[0].result.spec.made_elsewhere:
+        return []
+    curves = strength.curves([reading.result.spec.method for reading in every])
+    found = [
+        price_of_fairness(readings, key, failures),
+        strengths(every, key, failures, curves=curves, ranked=readings),
+    ]
+    return [figure for figure in found if figure]

@@ -1,0 +1,296 @@
+"""What was tested, coverage, method cards, provenance and limits of the audit report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evenhand.bench.storage.lookup import Key, Reading, attribute_names, concept_names
+from evenhand.bench.storage.result import (
+    CoverageRow,
+    MethodCard,
+    Result,
+    Run,
+    Spec,
+)
+from evenhand.reports.components.tables import Cell, Row, Table, code, compared, counted, text
+from evenhand.reports.components.wording import (
+    KINDS,
+    NOT_MEASURED,
+    STATUSES,
+    TARGETS,
+    UNUSABLE,
+    attribute,
+    cell,
+    count,
+    listing,
+    measure,
+    number,
+    plural,
+    sentence,
+)
+from evenhand.reports.run.report_text import LIMIT_ELSEWHERE, voice_of
+
+LIMITS = (
+    "Every label is a perceived attribute of a depicted person who does not exist. Nobody was asked, no "
+    "identity is claimed: gender is gender presentation here, and skin tone is a tone, not a race.",
+    "Judges are classifiers with biases of their own. A correction, where one was made, assumes that they "
+    "err on these pictures as they did on the pictures they were measured on.",
+    "The groups are those the judges can tell apart. People outside these groups are not counted, and no "
+    "number here shows their absence.",
+    "Only the prompts, concepts and settings listed under “What was tested” were tried. Other prompts, "
+    "languages, seeds or samplers may behave otherwise.",
+    "The target shares are the suite’s choice: even shares are neither the labour market nor a legal norm.",
+    "Shares say who is depicted, not how: dignity, pose, clothing and quality per group are not measured.",
+    "An interval covers chance in drawing and judging, but no wrong question and no unsuitable judge.",
+)
+
+
+def limits(results: Sequence[Result]) -> list[str]:
+    """What the report cannot tell."""
+    return [*([LIMIT_ELSEWHERE] if results[0].spec.made_elsewhere else []), *LIMITS]
+
+
+def facts(results: Sequence[Result], *, methods: int) -> list[tuple[str, str]]:
+    """The figures of the first screen: size, coverage, judges, agreement.
+
+    Args:
+        results: Every setting of every method.
+        methods: How many methods these are.
+    """
+    planned, made = (sum(getattr(r.coverage, name) for r in results) for name in ("planned", "made"))
+    voice = voice_of(results[0].spec)
+    families = {judge.family for result in results for judge in result.spec.judges if judge.role == "panel"}
+    return [
+        (count(len(concept_names(results))), "concepts"),
+        (count(methods), voice.subject if methods == 1 else voice.included),
+        (count(made), f"pictures {voice.made} of {count(planned)} {voice.planned}"),
+        (_decided(results), "of the labels on neutral prompts decided"),
+        (str(len(families)), "judge family votes" if len(families) == 1 else "judge families vote"),
+        (_alpha(results), "agreement of the judges (Krippendorff’s alpha)"),
+    ]
+
+
+def _decided(results: Sequence[Result]) -> str:
+    rows = [row for result in results for row in result.coverage.rows if row.kind == "neutral"]
+    rows = [row for row in rows if row.judge == "panel"] or rows
+    pictures = sum(row.pictures for row in rows)
+    return f"{100 * sum(row.ok for row in rows) / pictures:.1f}%" if pictures else NOT_MEASURED
+
+
+def _alpha(results: Sequence[Result]) -> str:
+    rows = [row for result in results for row in result.agreement if row.statistic == "krippendorff_alpha"]
+    widest = max((row.judges.count("*") for row in rows), default=0)
+    values = sorted(row.value for row in rows if row.judges.count("*") == widest and math.isfinite(row.value))
+    if not values:
+        return NOT_MEASURED
+    low, high = f"{values[0]:.2f}", f"{values[-1]:.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def tested(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """What was tested, as terms with their descriptions."""
+    spec = results[0].spec
+    groups = {name: values for result in reversed(results) for name, values in result.spec.attributes.items()}
+    attributes = [f"{attribute(name)} ({', '.join(groups[name])})" for name in attribute_names(results)]
+    concepts = concept_names(results)
+    prompt_sets = [
+        f"{card.name} {card.version} ({plural(card.prompts, 'prompt')})" for card in spec.prompt_sets
+    ]
+    labels = listing([result.spec.method.label for result in results])
+    if spec.made_elsewhere:
+        what = [("Pictures", f"made elsewhere, by {labels}"), ("Audit", spec.suite)]
+    else:
+        what = [
+            ("Model", f"{spec.model}, revision {spec.model_revision}"),
+            ("Suite", f"{spec.suite}, version {spec.suite_version}"),
+            ("Methods", labels),
+        ]
+    settings = ", ".join(f"{name} {value}" for name, value in spec.protocol.items())
+    return [
+        *what,
+        ("Perceived attributes", "; ".join(attributes)),
+        ("Target", _target(spec)),
+        ("Concepts", f"{count(len(concepts))}: {', '.join(concepts)}"),
+        ("Prompt sets", "; ".join(dict.fromkeys(prompt_sets))),
+        ("Settings", settings or "not known"),
+    ]
+
+
+def _target(spec: Spec) -> str:
+    target = spec.target
+    if spec.targets:
+        means = ", ".join(f"{cell(name)} {number(share, percent=True)}" for name, share in target.items())
+        return f"{TARGETS.get(spec.target_name, spec.target_name)}; mean over the concepts: {means}"
+    shares = target.values()
+    if shares and max(shares) - min(shares) < 1e-6:
+        names = f" ({', '.join(map(cell, target))})" if len(target) <= 6 else ""
+        return f"even shares over {plural(len(target), 'cell')}{names}"
+    return "; ".join(f"{cell(name)} {number(share, percent=True)}" for name, share in target.items())
+
+
+def coverage_table(results: Sequence[Result]) -> Table:
+    """Pictures planned, made and failed by method; the columns add up."""
+    reasons = sorted({reason for result in results for reason in result.coverage.failed})
+    rows = [
+        Row(
+            [
+                text(result.spec.method.label),
+                counted(result.coverage.planned),
+                counted(result.coverage.made),
+                *(counted(result.coverage.failed.get(reason, 0)) for reason in reasons),
+            ]
+        )
+        for result in results
+    ]
+    voice = voice_of(results[0].spec)
+    failed = [f"Failed: {UNUSABLE.get(reason, reason)}" for reason in reasons]
+    columns = [sentence(word) for word in (voice.subject, voice.planned, voice.made)]
+    caption = f"Pictures: {voice.planned} = {voice.made} + failed"
+    return Table("coverage", caption, [*columns, *failed], rows)
+
+
+def labels_table(results: Sequence[Result], *, headline: bool = False) -> Table:
+    """Labels by method, judge, attribute and kind of prompt; decided and undetermined add up.
+
+    Args:
+        results: The methods.
+        headline: Whether to keep to the panel's labels on neutral prompts.
+    """
+    found = dict.fromkeys(s for result in results for row in result.coverage.rows for s in row.undetermined)
+    statuses = [status for status in STATUSES if status in found] + sorted(set(found) - set(STATUSES))
+    columns = [
+        sentence(voice_of(results[0].spec).subject),
+        "Judge",
+        "Attribute",
+        "Prompts",
+        "Pictures",
+        "Decided",
+    ]
+    columns += [f"Undetermined: {STATUSES.get(status, status)}" for status in statuses]
+    rows = [
+        _labels_row(result, row, statuses)
+        for result in results
+        for row in result.coverage.rows
+        if not headline or (row.judge, row.kind) == ("panel", "neutral")
+    ]
+    return Table("labels", "Labels: pictures = decided + undetermined", columns, rows)
+
+
+def _labels_row(result: Result, row: CoverageRow, statuses: Sequence[str]) -> Row:
+    undetermined = [counted(row.undetermined.get(status, 0)) for status in statuses]
+    names = [result.spec.method.label, row.judge, attribute(row.attribute), KINDS.get(row.kind, row.kind)]
+    return Row([*map(text, names), counted(row.pictures), counted(row.ok), *undetermined])
+
+
+def differences_table(readings: Sequence[Reading], key: Key) -> Table:
+    """The paired differences in the primary number: each line's method minus each column's."""
+    found = {
+        (reading.label, other): row
+        for reading in readings
+        for other in dict.fromkeys(row.against for row in reading.result.comparisons)
+        if (row := reading.against(other, key)) is not None
+    }
+    others = dict.fromkeys(other for _, other in found)
+    rows = [
+        Row([text(reading.label), *(compared(found.get((reading.label, other))) for other in others)])
+        for reading in readings
+        if any(label == reading.label for label, _ in found)
+    ]
+    voice = voice_of(readings[0].result.spec)
+    title = f"{voice.paired}: {measure(key.metric).title}, {attribute(key.attributes)}"
+    about = "line minus column; negative: the line is closer to the target; p adjusted by Holm"
+    columns = [sentence(voice.subject), *(f"minus {other}" for other in others)]
+    return Table("differences", title, columns, rows, about)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A method's card, ready to be placed."""
+
+    title: str
+    label: str
+    summary: str
+    facts: list[tuple[str, str]]
+    parameters: list[tuple[str, str]]
+    record: list[tuple[str, str]]
+
+
+def method_cards(results: Sequence[Result]) -> list[Card]:
+    """One card per method with every parameter."""
+    return [_card(result.spec.method, result.cost.record) for result in results]
+
+
+def _card(card: MethodCard, record: dict[str, Any]) -> Card:
+    details = [
+        ("Name and version", f"{card.name} {card.version}"),
+        ("Family", card.family),
+        ("Treats", card.attributes),
+        ("Steering judge", card.steering_judge or "none"),
+        ("Training data", "needed" if card.needs_training_data else "none needed"),
+        ("Paper", card.paper or "none"),
+        ("Origin of the algorithm", card.origin),
+        ("Licence of this implementation", card.licence),
+        ("Intervention", card.intervention),
+    ]
+    return Card(card.title, card.label, card.summary, details, _values(card.parameters), _values(record))
+
+
+def _values(values: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (name, value if isinstance(value, str) and value else json.dumps(value))
+        for name, value in values.items()
+    ]
+
+
+def provenance_tables(results: Sequence[Result]) -> list[Table]:
+    """Hashes of everything that went in, and the software the numbers depend on."""
+    return [_hashes(results), _environment(results)]
+
+
+def _hashes(results: Sequence[Result]) -> Table:
+    pairs: dict[tuple[str, str], None] = {}
+    for result in results:
+        spec = result.spec
+        kind, subject = ("audit", "pictures of") if spec.made_elsewhere else ("suite", "model")
+        pairs[f"{kind} {spec.suite} {spec.suite_version}", spec.suite_digest] = None
+        pairs[f"{subject} {spec.model}", spec.model_revision] = None
+        pairs |= {(f"prompt set {card.name} {card.version}", card.digest): None for card in spec.prompt_sets}
+        pairs |= {(f"judge {judge.name}", judge.version): None for judge in spec.judges}
+        if not spec.made_elsewhere:
+            pairs[f"intervention of {spec.method.label}", spec.method.intervention] = None
+    rows = [Row([text(name), code(value)]) for name, value in pairs]
+    return Table("hashes", "Versions and SHA-256 digests", ["What", "Version or digest"], rows)
+
+
+def _environment(results: Sequence[Result]) -> Table:
+    lines: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        for name, value in _software(result):
+            lines.setdefault((name, value), []).append(result.spec.method.label)
+    rows = [
+        Row([text(name), text(value), _whom(labels, len(results))]) for (name, value), labels in lines.items()
+    ]
+    whose = sentence(voice_of(results[0].spec).subjects)
+    return Table("environment", "Software the numbers depend on", ["What", "Version", whose], rows)
+
+
+def _software(result: Result) -> Iterable[tuple[str, str]]:
+    environment = result.environment
+    yield "evenhand", environment.evenhand
+    yield "Python", environment.python
+    yield "device", environment.device
+    yield "determinism", environment.guarantee
+    yield from sorted(environment.packages.items())
+
+
+def _whom(labels: Sequence[str], methods: int) -> Cell:
+    return text("all" if len(labels) == methods else ", ".join(labels))
+
+
+def notes(run: Run) -> list[str]:
+    """What the run says of itself, each note once."""
+    return list(dict.fromkeys(note for result in run.results for note in result.notes))

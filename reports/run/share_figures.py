@@ -1,0 +1,186 @@
+"""Shares against their targets: bars for the groups of one attribute, a heat map for joint cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from evenhand.bench.storage.lookup import Reading, cell_shares
+from evenhand.bench.storage.result import EstimateRow
+from evenhand.reports.components.charts import draw
+from evenhand.reports.components.heat_map import COLOURS, STEPS, Side, Tile, heat
+from evenhand.reports.components.tables import Cell, Row, Table, missing, text
+from evenhand.reports.components.wording import attribute, cell, interval, number, sentence, slug
+from evenhand.reports.run.figures import (
+    Figure,
+    Panel,
+    dot_of,
+    farthest,
+    figure_table,
+    lines_left_out,
+    looks_of,
+    pictures_behind,
+    target_share,
+)
+from evenhand.reports.run.findings import Numbers, before_and_after, rarest, spoken
+from evenhand.reports.run.report_text import voice_of
+
+COLUMNS = 12
+"""Columns of a heat map that fit side by side with their numbers on a phone."""
+
+
+def group_shares(readings: Sequence[Reading], name: str) -> Figure | None:
+    """The share of every group of an attribute under every method, one panel per group.
+
+    ``None`` where shares were not measured, or where two groups make one number say it all.
+    """
+    spec = readings[0].result.spec
+    groups = spec.attributes.get(name, [])
+    shares = cell_shares(readings, name)
+    if len(groups) < 3 or not shares:
+        return None
+    targets = {group: target_share(spec, group) for group in shares}
+    numbers = farthest(shares, targets)
+    upper = min(1, 1.05 * max(_ends(numbers), default=1))
+    anchor = f"groups-{slug(name)}"
+    return Figure(
+        anchor,
+        rarest(readings, shares, targets, what=attribute(name)),
+        [
+            _bars(readings, group, rows, targets[group], name=f"{anchor}-{place}", upper=upper)
+            for place, (group, rows) in enumerate(numbers.items())
+        ],
+        [*looks_of(readings), ("target", "target share")],
+        f"Mean share over the concepts. {pictures_behind(numbers)}{lines_left_out(shares, 'groups')}",
+        figure_table(f"{anchor}-data", f"Share of each group: {attribute(name)}", "Group", readings, numbers),
+    )
+
+
+def cell_map(readings: Sequence[Reading], attributes: str) -> Figure | None:
+    """Every joint cell under every method, coloured by its share relative to the target.
+
+    ``None`` where shares were not measured, or where there is one attribute only.
+    """
+    spec = readings[0].result.spec
+    names = attributes.split("*")
+    shares = cell_shares(readings, attributes)
+    if len(names) < 2 or not shares:
+        return None
+    targets = {name: target_share(spec, name) for name in shares}
+    numbers = farthest(shares, targets)
+    clear = [
+        sum(side(rows[place], targets[name]) != "" for name, rows in shares.items())
+        for place in range(len(readings))
+    ]
+    found = before_and_after(readings, clear, lambda value: str(int(value)))
+    return Figure(
+        "cell-map",
+        f"Of {len(shares)} cells of {attribute(attributes)}, clearly off target are {found}",
+        list(_maps(readings, numbers, targets)),
+        [
+            *((shade, meaning) for shade, meaning in zip(COLOURS, _meanings(), strict=True)),
+            ("above", "whole 95% interval above the target"),
+            ("below", "whole 95% interval below it"),
+        ],
+        "Mean share over the concepts, relative to the target; a column per "
+        f"{voice_of(spec).subject}. Not adjusted for the number of cells. {pictures_behind(numbers)}"
+        f"{lines_left_out(shares, 'cells')}",
+        _map_table(readings, numbers, targets, attributes),
+        key=[(str(place + 1), "", reading.label) for place, reading in enumerate(readings)],
+    )
+
+
+def side(row: EstimateRow | None, target: float) -> Side:
+    """On which side of the target the whole interval lies; empty where it holds the target."""
+    if row is None or math.isnan(row.low) or math.isnan(row.high):
+        return ""
+    return "below" if row.high < target else "above" if row.low > target else ""
+
+
+def _ends(numbers: Numbers) -> Iterator[float]:
+    for rows in numbers.values():
+        yield from (row.high for row in rows if row is not None and math.isfinite(row.high))
+
+
+def _bars(
+    readings: Sequence[Reading],
+    group: str,
+    rows: Sequence[EstimateRow | None],
+    target: float,
+    *,
+    name: str,
+    upper: float,
+) -> Panel:
+    dots = [
+        dot_of(reading.label, "open" if reading.is_base else "full", row, target)
+        for reading, row in zip(readings, rows, strict=True)
+        if row is not None
+    ]
+    wanted = number(target, percent=True)
+    label = f"Share perceived as {group}, target {wanted}: {spoken(readings, rows)}"
+    picture = draw(
+        dots, name=name, label=label, axis="mean share", domain=(0, upper), percent=True, bars=True
+    )
+    return Panel(f"{sentence(group)}, target {wanted}", picture)
+
+
+def _maps(readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, float]) -> Iterator[Panel]:
+    """A panel for every dozen of methods, of about the same width each."""
+    count = math.ceil(len(readings) / COLUMNS)
+    ends = [len(readings) * place // count for place in range(count + 1)]
+    for place, (first, last) in enumerate(pairwise(ends)):
+        tiles = [
+            Tile(cell(name), str(column + 1), _ratio(row, targets[name]), side(row, targets[name]))
+            for name, rows in numbers.items()
+            for column, row in enumerate(rows[first:last], start=first)
+        ]
+        shown = readings[first:last]
+        heading = shown[0].label if len(shown) == 1 else f"{first + 1} to {last}"
+        yield Panel(heading, heat(tiles, name=f"cell-map-{place}", label=_spoken_map(shown, tiles, first)))
+
+
+def _spoken_map(readings: Sequence[Reading], tiles: Sequence[Tile], first: int) -> str:
+    """How many cells each method shows clearly too seldom and too often."""
+    parts = []
+    for place, reading in enumerate(readings, start=first + 1):
+        own = [tile.side for tile in tiles if tile.column == str(place)]
+        parts.append(f"{reading.label} {own.count('below')} below and {own.count('above')} above")
+    return f"Cells clearly off their target: {', '.join(parts)}"
+
+
+def _ratio(row: EstimateRow | None, target: float) -> float:
+    return row.value / target if row is not None and target > 0 else math.nan
+
+
+def _meanings() -> list[str]:
+    """The steps of the colours, in words."""
+    steps = [f"{step:g}" for step in STEPS]
+    between = [f"{low} to {high}" for low, high in pairwise(steps)]
+    return [f"below {steps[0]} of the target", *between, f"{steps[-1]} and more"]
+
+
+def _map_table(
+    readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, float], attributes: str
+) -> Table:
+    rows = [
+        Row(
+            [
+                text(cell(name), f"target {number(targets[name], percent=True)}"),
+                *(_map_cell(row, targets[name]) for row in found),
+            ]
+        )
+        for name, found in numbers.items()
+    ]
+    caption = f"Share relative to the target: {attribute(attributes)}"
+    columns = ["Cell", *(reading.label for reading in readings)]
+    return Table("cell-map-data", caption, columns, rows, "1 is the target share; 95% intervals")
+
+
+def _map_cell(row: EstimateRow | None, target: float) -> Cell:
+    ratio = _ratio(row, target)
+    if row is None or not math.isfinite(ratio):
+        return missing()
+    low, high = row.low / target, row.high / target
+    notes = (interval(low, high, digits=2) or "no interval", side(row, target))
+    return Cell(number(ratio, digits=2), notes, "number", {"": ratio, "low": low, "high": high})

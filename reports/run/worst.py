@@ -1,0 +1,92 @@
+"""Where each method does worst: the joint cells shown least and most, and the most uneven concept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from evenhand.bench.storage.lookup import Reading, cell_shares, widest_set
+from evenhand.bench.storage.result import EstimateRow
+from evenhand.reports.components.downloads import Raw
+from evenhand.reports.components.tables import Cell, Row, Table, missing, text
+from evenhand.reports.components.wording import attribute, cell, interval, measure, number, sentence
+from evenhand.reports.run.figures import concept_numbers, target_share
+from evenhand.reports.run.report_text import voice_of
+
+ABOUT = "95% intervals, not adjusted; the worst of many is partly chance and looks worse than it is"
+
+
+def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
+    """A line per method; empty of rows where neither shares nor concepts were measured.
+
+    Args:
+        readings: The methods, the untreated model first.
+        attributes: Attribute set over which concepts are compared; cells are those of the widest set.
+    """
+    joint = widest_set(readings)
+    shares = cell_shares(readings, joint)
+    metric, group, concepts = concept_numbers(readings, attributes)
+    subject = sentence(voice_of(readings[0].result.spec).subject)
+    columns = [subject, "Shown least, against its target", "Shown most, against its target"]
+    columns += [f"Most uneven concept, {attribute(attributes)}"] if concepts else []
+    rows = []
+    for place, reading in enumerate(readings):
+        ratios = _ratios(reading, {name: found[place] for name, found in shares.items()})
+        ends = [min(ratios, key=_ratio_of, default=None), max(ratios, key=_ratio_of, default=None)]
+        cells = [text(reading.label), *map(_cell, ends)]
+        if concepts:
+            own = {name: row for name, found in concepts.items() if (row := found[place]) is not None}
+            cells.append(_concept(reading, own, metric, group))
+        rows.append(Row(cells))
+    caption = f"Cells of {attribute(joint)}, mean over the concepts"
+    return Table("worst", caption, columns, rows if shares or concepts else [], ABOUT)
+
+
+def least_shown(reading: Reading, attributes: str) -> tuple[str, EstimateRow, float] | None:
+    """The cell with the smallest share of its target, its row and its target; ``None`` without shares."""
+    shares = {name: rows[0] for name, rows in cell_shares([reading], attributes).items()}
+    return min(_ratios(reading, shares), key=_ratio_of, default=None)
+
+
+Found = tuple[str, EstimateRow, float]
+
+
+def _ratios(reading: Reading, shares: Mapping[str, EstimateRow | None]) -> list[Found]:
+    spec = reading.result.spec
+    found = [(name, row, target_share(spec, name)) for name, row in shares.items() if row is not None]
+    return [each for each in found if math.isfinite(each[1].value) and each[2] > 0]
+
+
+def _ratio_of(found: Found) -> float:
+    _, row, target = found
+    return row.value / target
+
+
+def _cell(found: Found | None) -> Cell:
+    if found is None:
+        return missing()
+    name, row, target = found
+    ends = interval(row.low, row.high, percent=True) or "no interval"
+    wanted = number(target, percent=True)
+    note = f"{number(row.value, percent=True)} ({ends}), target {wanted}"
+    raw: dict[str, Raw] = {"": name, "share": row.value, "low": row.low, "high": row.high, "target": target}
+    return Cell(cell(name), (note,), raw=raw)
+
+
+def _concept(reading: Reading, rows: Mapping[str, EstimateRow], metric: str, group: str) -> Cell:
+    """The concept farthest from its target share, or of the largest distance where no share was measured."""
+    spec = reading.result.spec
+
+    def away(name: str) -> float:
+        value = rows[name].value
+        return abs(value - target_share(spec, group, concept=name)) if group else value
+
+    finite = [name for name in rows if math.isfinite(rows[name].value)]
+    if not finite:
+        return missing()
+    name = max(finite, key=away)
+    row, percent = rows[name], measure(metric).percent
+    ends = interval(row.low, row.high, percent=percent) or "no interval"
+    what = group or measure(metric).title.lower()
+    note = f"{what} {number(row.value, percent=percent)} ({ends})"
+    return Cell(name, (note,), raw={"": name, "value": row.value, "low": row.low, "high": row.high})

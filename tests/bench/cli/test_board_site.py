@@ -1,0 +1,113 @@
+"""``evenhand board build --site`` writes the pages of the board, with the pictures of a run if asked."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+from helpers.paths import TINY
+from helpers.report import publish
+from helpers.site import a_board
+
+
+@pytest.fixture(scope="module")
+def submitted(evenhand_once, tmp_path_factory):
+    """The folder of a tiny run and that of its entries."""
+    from evenhand.bench import evaluate
+
+    folder = tmp_path_factory.mktemp("board")
+    evaluate(str(TINY), methods=["base", "random-attribute-prompt"], out=folder / "run")
+    assert evenhand_once("board", "submit", folder / "run", "--entries", folder / "entries") == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evenhand_once():
+    """The command line, for fixtures that outlive a test; gives the exit code."""
+    from evenhand.bench.cli.main import main
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        return int(stop.value.code or 0)
+
+    return call
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def build(evenhand, folder, entries, *more):
+    return evenhand(
+        "board", "build", "--entries", entries, "--out", folder / "board.md", "--site", folder / "site", *more
+    )
+
+
+def test_a_site_with_the_pictures_of_the_run_is_the_same_bytes_twice(evenhand, submitted, tmp_path):
+    outcome = build(evenhand, tmp_path, submitted / "entries", "--run", submitted / "run")
+    site = tmp_path / "site"
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"site: {site / 'index.html'}" in outcome.out
+    first = contents(site)
+    assert b"data:image/" in first["tiny-v1/random-attribute-prompt.html"]
+    listed = json.loads(first["files.json"])
+    assert set(listed) | {"files.json"} == set(first)
+    assert all(hashlib.sha256(first[path]).hexdigest() == digest for path, digest in listed.items())
+    assert build(evenhand, tmp_path, submitted / "entries", "--run", submitted / "run").code == 0
+    assert contents(site) == first
+
+
+def test_building_again_removes_what_is_gone_and_keeps_what_is_not_its_own(evenhand, tmp_path):
+    rows = [row.result for row in a_board() if row.result.spec.method.label in ("base", "uce")]
+    entries = publish(tmp_path / "entries", [row for row in rows if row.spec.suite_version == "1"])
+    assert build(evenhand, tmp_path, entries).code == 0
+    site = tmp_path / "site"
+    (site / "CNAME").write_text("board.example")
+    shutil.rmtree(next(entries.glob("uce@*")))
+    assert build(evenhand, tmp_path, entries).code == 0
+    assert not (site / "mini-quick-v1/uce.html").exists()
+    assert not (site / "entries/uce@mini-quick-v1/entry.json").exists()
+    assert (site / "CNAME").read_text() == "board.example"
+
+
+def test_a_list_of_files_cannot_make_it_remove_files_elsewhere(evenhand, tmp_path):
+    entries = publish(tmp_path / "entries", [a_board()[0].result])
+    assert build(evenhand, tmp_path, entries).code == 0
+    kept = tmp_path / "kept.txt"
+    kept.write_text("mine")
+    (tmp_path / "site/files.json").write_text(json.dumps({"../kept.txt": "", str(kept): ""}))
+    assert build(evenhand, tmp_path, entries).code == 0
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--check"], "leave one of them out"),
+        (["--run", "nowhere"], "nowhere"),
+    ],
+)
+def test_options_that_cannot_be_followed_are_one_line(evenhand, tmp_path, more, reason):
+    entries = publish(tmp_path / "entries", [a_board()[0].result])
+    outcome = build(evenhand, tmp_path, entries, *more)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert reason in outcome.err
+    assert not (tmp_path / "site").exists()
+
+
+def test_runs_without_a_site_are_refused(evenhand, tmp_path):
+    outcome = evenhand("board", "build", "--out", tmp_path / "board.md", "--run", "runs/mini")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "give their folder with --site" in outcome.err
+    assert not (tmp_path / "board.md").exists()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(evenhand, tmp_path):
+    entries = publish(tmp_path / "entries", [a_board()[0].result])
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/index.html").write_text("my home page")
+    outcome = build(evenhand, tmp_path, entries)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "is no site of the board" in outcome.err
+    assert contents(tmp_path / "site") == {"index.html": b"my home page"}

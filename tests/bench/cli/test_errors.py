@@ -1,0 +1,217 @@
+"""A user's mistake is one line and exit code 2, and nothing that was made is lost."""
+
+import errno
+import os
+import re
+from pathlib import Path
+
+import pytest
+from helpers.paths import TINY
+
+from evenhand.bench.storage import store
+
+
+def assert_one_line(outcome, *parts, code=2):
+    assert outcome.code == code
+    assert outcome.out == ""
+    assert outcome.err.startswith("evenhand: ")
+    assert outcome.err.count("\n") == 1
+    for part in parts:
+        assert part in outcome.err
+
+
+@pytest.fixture
+def suite(tmp_path):
+    """Writes the tiny suite with one piece of text replaced, and gives its path."""
+
+    def write(old: str, new: str, name: str = "suite.toml") -> Path:
+        text = TINY.read_text()
+        assert old in text
+        path = tmp_path / name
+        path.write_text(text.replace(old, new))
+        return path
+
+    return write
+
+
+def line_of(path: Path, text: str) -> int:
+    return next(number for number, line in enumerate(path.read_text().splitlines(), 1) if text in line)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["run", "mini-quik"], ["unknown suite 'mini-quik'", "did you mean 'mini-quick'?"]),
+        (["run", TINY, "--method", "misst"], ["unknown method 'misst'", "did you mean 'mist'?"]),
+        (["run", TINY, "--method", "mist:stepp=1"], ["unknown parameter", "'stepp'", "did you mean 'step'?"]),
+        (["run", TINY, "--method", "mist:step=big"], ["method 'mist': step='big'"]),
+        (["run", "nowhere.toml"], ["nowhere.toml", "cannot be read"]),
+        (["run", "--limit", "-1"], ["--limit", "see evenhand run --help"]),
+        (["run", "--lmit", "3"], ["--lmit", "--limit"]),
+        (["rum"], ["'rum'", "'run'"]),
+        (["report"], ["RUN", "see evenhand report --help"]),
+        (["report", "nowhere"], ["nowhere", "is not a run folder"]),
+        (
+            ["method", "export", "mist", "--run", "nowhere", "--out", "new"],
+            ["nowhere", "is not a run folder"],
+        ),
+    ],
+    ids=lambda value: " ".join(Path(str(word)).name for word in value) if isinstance(value, list) else None,
+)
+def test_a_wrong_word_is_one_line_with_the_remedy(evenhand, tmp_path, monkeypatch, arguments, parts):
+    monkeypatch.chdir(tmp_path)
+    assert_one_line(evenhand(*arguments), *parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ('"clip-s", "vit"', '"clip-z", "vit"', ["unknown judge 'clip-z'", "did you mean 'clip-s'?"]),
+        ('name = "winobias-40"', 'name = "winobias-4"', ["winobias-4'", "did you mean 'winobias-40'?"]),
+        ('concepts = ["nurse"', 'concepts = ["nurze"', ["'nurze'", "did you mean 'nurse'?"]),
+        ("[methods.uce]", "[methods.mits]", ["'mits'", "did you mean 'mist'?"]),
+        ("step = 0.6", "stepp = 0.6", ["'stepp'", "did you mean 'step'?"]),
+    ],
+)
+def test_a_wrong_name_in_a_suite_is_one_line_with_the_nearest(evenhand, tmp_path, suite, old, new, parts):
+    outcome = evenhand("run", suite(old, new), "--method", "mist", "--out", tmp_path / "run")
+    assert_one_line(outcome, *parts)
+    assert not (tmp_path / "run" / "suite.toml").exists(), "the mended suite would be refused"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("steps = 2", "steps = = 2", "steps = ="),
+        ("steps = 2", "steps = 0", "steps"),
+        ("steps = 2", "steps = 2\nstepz = 2", "stepz"),
+        ("draws = 100", "draws = 'many'", "draws"),
+    ],
+    ids=["not TOML", "out of range", "unknown key", "wrong type"],
+)
+def test_a_malformed_suite_is_told_with_file_and_line(evenhand, tmp_path, suite, old, new, text):
+    path = suite(old, new)
+    outcome = evenhand("run", path, "--out", tmp_path / "run")
+    assert_one_line(outcome, str(path))
+    assert re.search(rf"line {line_of(path, text)}\b", outcome.err)
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ("prompt,concept\n", 1),
+        ("prompt,concept,template,kind,cell\na nurse,nurse,photo,neutral,\na doctor,doctor\n", 3),
+        ("prompt,concept,template,kind,cell\na nurse,nurse,photo,nutral,\n", 2),
+    ],
+    ids=["header", "too few columns", "unknown kind"],
+)
+def test_a_malformed_prompt_file_is_told_with_file_and_line(evenhand, tmp_path, suite, rows, line):
+    prompts = tmp_path / "prompts.csv"
+    prompts.write_text(rows)
+    filters = 'name = "winobias-40"\nseeds = 4\nconcepts = ["nurse", "CEO"]\ntemplates = ["photo"]'
+    path = suite(filters, f'name = "{prompts}"\nseeds = 4')
+    assert_one_line(evenhand("run", path, "--out", tmp_path / "run"), f"{prompts}, line {line}")
+
+
+def test_a_model_folder_that_is_no_pipeline_is_named(evenhand, tmp_path, suite):
+    folder = tmp_path / "not-a-model"
+    folder.mkdir()
+    path = suite('model = "mini"', f'model = "{folder}"')
+    outcome = evenhand("run", path, "--out", tmp_path / "run")
+    assert_one_line(outcome, str(folder), "is not a diffusers pipeline")
+    assert not (tmp_path / "run" / "suite.toml").exists(), "the mended suite would be refused"
+
+
+def test_an_output_folder_that_is_not_a_run_is_left_alone(evenhand, tmp_path):
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    (folder / "letter.txt").write_text("dear")
+    assert_one_line(evenhand("run", TINY, "--out", folder), str(folder), "choose an empty or new --out")
+    assert (folder / "letter.txt").read_text() == "dear"
+    assert not (folder / "pictures").exists()
+
+
+def test_an_output_path_that_is_a_file_is_named(evenhand, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("dear")
+    assert_one_line(evenhand("run", TINY, "--out", file), str(file))
+    assert file.read_text() == "dear"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but those that tell of a clock."""
+    clocked = {".lock", "run.log", "timing.json", "report.html", store.INDEX}
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in clocked)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of the tiny suite."""
+    from evenhand.bench import evaluate
+
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    evaluate(str(TINY), out=folder)
+    return folder
+
+
+def test_a_folder_of_another_suite_version_is_refused_and_left_alone(evenhand, suite, finished):
+    before = contents(finished)
+    outcome = evenhand("run", suite('version = "1"', 'version = "2"'), "--out", finished)
+    assert_one_line(outcome, str(finished), "version 1", "version 2", "choose another --out")
+    assert contents(finished) == before
+
+
+class Stopping:
+    """Lets a number of files be written and then raises."""
+
+    def __init__(self, fault: BaseException, *, after: int) -> None:
+        self.fault, self.left, self.write = fault, after, store.write_atomically
+
+    def __call__(self, path: Path, data: bytes) -> None:
+        if self.left == 0:
+            raise self.fault
+        self.left -= 1
+        self.write(path, data)
+
+
+def full_disk(path: str) -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "message"),
+    [
+        (full_disk("pictures/picture.png"), 2, "disk is full: pictures/picture.png could not be written"),
+        (KeyboardInterrupt(), 130, "stopped; the same command goes on"),
+    ],
+    ids=["full disk", "Ctrl-C"],
+)
+def test_what_was_made_before_a_stop_is_kept_and_the_same_command_goes_on(
+    evenhand, tmp_path, monkeypatch, finished, fault, code, message
+):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write_atomically", Stopping(fault, after=4))
+        outcome = evenhand("run", TINY, "--out", run)
+    assert outcome.code == code
+    assert outcome.out == ""
+    assert outcome.err.splitlines()[-1].startswith(f"evenhand: {message}")
+    kept = {path: path.stat().st_mtime_ns for path in (run / "pictures").rglob("*.png")}
+    assert kept
+    assert evenhand("run", TINY, "--out", run).code == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert contents(run) == contents(finished)
+
+
+def test_a_fault_of_the_program_itself_keeps_its_traceback(monkeypatch):
+    from evenhand.bench.cli import main as cli
+    from evenhand.bench.registry import catalog
+
+    def broken(name: str):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(catalog, "find", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main(["show", "mist"])

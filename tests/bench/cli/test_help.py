@@ -1,0 +1,142 @@
+"""The documentation is true: its commands exist, its code fits the API, every method has a card."""
+
+import ast
+import importlib
+import inspect
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from helpers.paths import ROOT
+
+from evenhand.bench.cli.main import app
+from evenhand.bench.registry import catalog
+from evenhand.bench.registry.entry_points import METHODS
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+ONLINE = ("--online", "--offline")
+COMMANDS = {
+    ("run",): {"--method", "--out", "--limit", "--engine", "--workers", "--dry-run", *ONLINE, "--json"},
+    ("report",): set(),
+    ("list",): {"--json"},
+    ("show",): {"--json"},
+    ("board", "check"): {"--entries"},
+    ("board", "submit"): {"--entries"},
+    ("board", "build"): {"--entries", "--out", "--check", "--site", "--run"},
+    ("board", "verify"): {"--pictures", "--seed", "--run", "--intervention", *ONLINE},
+    ("method", "export"): {"--run", "--suite", "--model", "--out", *ONLINE},
+    ("audit",): {
+        *("--prompts", "--suite", "--judge", "--anchors", "--calibration", "--base", "--name", "--out"),
+        *("--engine", "--workers", "--json", *ONLINE),
+    },
+    ("humans", "export"): {"--out", "--n", "--explicit", "--least", "--gold", "--seed"},
+    ("humans", "import"): {"--run", "--format", "--rule", "--keep-all", "--json"},
+    ("plan-size",): {
+        *("--half-width", "--difference", "--cell", "--concepts", "--templates", "--correlation"),
+        *("--sensitivity", "--specificity", "--share", "--power", "--json"),
+    },
+    ("calibrate",): {"--anchors", "--out", "--audit", "--json", *ONLINE},
+    ("compare",): {"--out", "--json"},
+    ("doctor",): {"--json"},
+}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def shown_commands(page: Path) -> list[list[str]]:
+    """Every ``evenhand …`` of the page's shell blocks and of its inline code."""
+    lines = [
+        part.strip() for text in blocks(page, "sh") for line in text.splitlines() for part in line.split("&&")
+    ]
+    lines += re.findall(r"`(evenhand [^`]+)`", page.read_text())
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("evenhand ")]
+
+
+def is_command(words: list[str]) -> bool:
+    if words[0] == "COMMAND":
+        return words[1:] == ["--help"]
+    path = next((path for path in COMMANDS if tuple(words[: len(path)]) == path), None)
+    options = {word for word in words if word.startswith("--")}
+    return path is not None and options <= COMMANDS[path] | {"--help"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_in_the_documentation_exists(page):
+    assert [words for words in shown_commands(page) if not is_command(words)] == []
+
+
+def test_every_command_is_known_here():
+    def paths(command, path):
+        parts = getattr(command, "commands", {})
+        return {path} if not parts else set().union(*(paths(parts[name], (*path, name)) for name in parts))
+
+    assert paths(typer.main.get_command(app), ()) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_examples_and_exactly_these_options(evenhand, command):
+    outcome = evenhand(*command, "--help")
+    assert outcome.code == 0
+    head, examples = outcome.out.split("Examples:")
+    assert set(re.findall(r"--[a-z-]+", head)) == COMMANDS[command] | {"--help"}
+    shown = [shlex.split(line) for line in examples.splitlines() if line.strip()]
+    assert shown
+    assert all(words[0] == "evenhand" and is_command(words[1:]) for words in shown)
+
+
+def test_the_first_screen_of_the_readme_has_the_two_commands():
+    first = (ROOT / "README.md").read_text().splitlines()[:24]
+    assert "pip install . && evenhand run" in first
+    assert "pip install '.[test]' && pytest" in first
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    script = (ROOT / ".ci" / "run").read_text()
+    pattern = re.search(r'grep -m1 -x "([^"]+)" README\.md', script)
+    assert pattern is not None
+    found = [line for line in (ROOT / "README.md").read_text().splitlines() if re.fullmatch(pattern[1], line)]
+    assert found == ["pip install '.[test]' && pytest"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_in_the_documentation_imports_and_calls_what_exists(page):
+    for code in blocks(page, "python"):
+        names: dict[str, object] = {}
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                module = importlib.import_module(node.module)
+                names |= {alias.name: getattr(module, alias.name) for alias in node.names}
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+                keywords = {keyword.arg: None for keyword in node.keywords}
+                inspect.signature(names[node.func.id]).bind(*node.args, **keywords)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    assert [t for t in targets if "://" not in t and not (page.parent / t).exists()] == []
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_every_built_in_method_has_a_card_in_the_documentation(name):
+    assert (ROOT / "docs" / "methods" / f"{name}.md").is_file()
+
+
+def test_every_page_is_listed_in_the_index():
+    index = (ROOT / "docs" / "index.md").read_text()
+    assert [
+        page.name
+        for page in (ROOT / "docs").glob("*.md")
+        if page.name not in (*index.split("("), "index.md") and f"({page.name})" not in index
+    ] == []
+
+
+@pytest.mark.parametrize("kind", catalog.SHELVES)
+def test_every_card_says_in_words_what_it_is(kind):
+    for card in catalog.cards(kind):
+        assert card["name"]
+        assert card.get("title") or card["kind"] == "model"

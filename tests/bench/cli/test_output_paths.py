@@ -1,0 +1,159 @@
+"""Commands write below the folder that they are told, or into the run that they are given, nowhere else."""
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from helpers.audit import renders, write_csv
+from helpers.humans import a_run, an_annotator
+from helpers.paths import TINY
+
+CHANGES = {
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.chmod",
+}
+"""Events of Python that change files, besides opening one to write."""
+
+COMPILER = "torchinductor_"
+"""Folder for temporary files that PyTorch makes when its compiler is imported; nothing is written into it."""
+
+_watching: list[set[Path]] = []
+
+
+def _hook(event, arguments):
+    if not _watching:
+        return
+    if event == "open":
+        path, mode, flags = arguments
+        writes = set(mode or "") & set("wax+") or (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if writes and isinstance(path, str | bytes | os.PathLike):
+            _watching[-1].add(Path(os.fsdecode(path)).absolute())
+    elif event in CHANGES:
+        paths = arguments[:2] if event == "os.rename" else arguments[:1]
+        _watching[-1].update(
+            Path(os.fsdecode(path)).absolute() for path in paths if not isinstance(path, int)
+        )
+
+
+sys.addaudithook(_hook)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder to stand in, and a home and a place for temporary files of its own; all stay empty."""
+    for name, variable in (("here", ""), ("home", "HOME"), ("temporary", "TMPDIR")):
+        (tmp_path / name).mkdir()
+        if variable:
+            monkeypatch.setenv(variable, str(tmp_path / name))
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return tmp_path
+
+
+def is_passing(path):
+    """Whether a library made it for the moment, in the folder that the system has for that."""
+    top = Path(tempfile.gettempdir())
+    first = path.relative_to(top).parts[0] if path.is_relative_to(top) and path != top else ""
+    return COMPILER in first or (bool(re.fullmatch(r"tmp\w{8}", first)) and not path.exists())
+
+
+def left_beside(place):
+    """What lies in the folders that must stay empty."""
+    found = [path for name in ("here", "home", "temporary") for path in (place / name).rglob("*")]
+    return [path for path in found if COMPILER not in path.name]
+
+
+@pytest.fixture
+def written(place, evenhand):
+    """Runs a command; the files that it wrote, and what it left beside them without Python's knowledge."""
+
+    def call(*arguments):
+        _watching.append(set())
+        try:
+            outcome = evenhand(*arguments)
+        finally:
+            found = _watching.pop()
+        assert outcome.code == 0, outcome.err
+        assert left_beside(place) == []
+        return {path for path in found if path != Path(os.devnull) and not is_passing(path)}
+
+    return call
+
+
+def assert_within(paths, *folders):
+    assert paths, "the watch saw nothing"
+    assert [path for path in paths if not any(path.is_relative_to(folder) for folder in folders)] == []
+
+
+def test_a_run_and_what_follows_it(written, place):
+    out = place / "out" / "run"
+    (place / "out").mkdir()
+    assert_within(written("run", TINY, "--method", "eos-swap", "--out", out), out)
+    assert_within(written("report", out), out)
+    page = place / "comparison" / "page.html"
+    page.parent.mkdir()
+    assert_within(written("compare", f"{out}@base", f"{out}@eos-swap", "--out", page), page.parent)
+    entries, board, site = place / "entries", place / "board" / "leaderboard.md", place / "site"
+    assert_within(written("board", "submit", out, "--entries", entries), entries)
+    before = {path: path.stat().st_mtime_ns for path in entries.rglob("*")}
+    board.parent.mkdir()
+    paths = written("board", "build", "--entries", entries, "--out", board, "--site", site)
+    assert_within(paths, board.parent, site)
+    assert {path: path.stat().st_mtime_ns for path in entries.rglob("*")} == before
+
+
+def test_an_audit(written, place):
+    listed, _ = renders(place / "pictures")
+    before = set((place / "pictures").rglob("*"))
+    listing = write_csv(place / "list.csv", listed)
+    out = place / "audit"
+    paths = written("audit", place / "pictures", "--prompts", listing, "--judge", "vit", "--out", out)
+    assert_within(paths, out)
+    assert set((place / "pictures").rglob("*")) == before
+
+
+def test_labels_of_people(written, place):
+    import pandas as pd
+
+    run, out = place / "run", place / "handout"
+    truth = a_run(run)
+    wanted = ("--n", 80, "--explicit", 0, "--least", 3)
+    assert_within(written("humans", "export", run, "--out", out, *wanted), out, run / "humans")
+    (key,) = (run / "humans").glob("*.csv")
+    drawn = pd.read_csv(key, dtype=str, keep_default_na=False)
+    an_annotator("ann", drawn, truth).to_csv(place / "ann.csv", index=False)
+    paths = written("humans", "import", place / "ann.csv", "--run", run)
+    assert_within(paths, run / "humans", run / "tables")
+
+
+def test_an_exported_method(written, place):
+    out = place / "exported"
+    assert_within(written("method", "export", "eos-swap", "--suite", TINY, "--out", out), out)
+
+
+def test_libraries_keep_and_send_nothing_about_the_user(place):
+    import subprocess
+
+    code = "import evenhand.bench.errors, onnxruntime, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    blank = {"HOME": str(place / "home"), "TMPDIR": str(place / "temporary"), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code], env=blank, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "1"
+    assert left_beside(place) == []
+
+
+@pytest.mark.parametrize(
+    "command", [("list", "judges"), ("show", "mini"), ("doctor",), ("run", TINY, "--dry-run")]
+)
+def test_commands_that_only_tell(written, command):
+    assert written(*command) == set()

@@ -1,0 +1,149 @@
+"""Blocks are drawn, then judged; a slow judge holds drawing up, and a lost worker loses nothing."""
+
+from collections import Counter, deque
+
+import pytest
+
+from evenhand.bench.engines.worker import Done, DrawBlock, JudgeBlock
+from evenhand.bench.engines.worker_pool import AHEAD, LOSSES, Crew, Flow, Hand, WorkerLostError
+from evenhand.bench.errors import EvenhandError
+
+
+class Worker(Hand):
+    """Answers when it is asked; ``fate`` says of a block whether the worker is lost, or what it answers."""
+
+    def __init__(self, fate):
+        self.fate, self.block = fate, None
+
+    def give(self, block):
+        assert self.block is None, "a worker has one block at a time"
+        self.block = block
+
+    def answer(self):
+        block, self.block = self.block, None
+        return self.fate(block)
+
+
+class Simulated(Crew):
+    """Workers that are asked in the order in which they began, judges only when nobody draws."""
+
+    def __init__(self, fate=lambda block: Done(1.0), sizes=None):
+        self.fate, self.sizes = fate, sizes or {"draw": 3, "judge": 2}
+        self.hired = Counter()
+
+    def size(self, role):
+        return self.sizes[role]
+
+    def hire(self, role):
+        self.hired[role] += 1
+        return Worker(self.fate)
+
+    def first(self, busy):
+        drawing = [hand for hand in busy if isinstance(hand.block, DrawBlock)]
+        return (drawing or busy)[0]
+
+    def close(self):
+        raise AssertionError("the flow leaves the crew to its owner")
+
+
+def blocks(count):
+    return [DrawBlock(f"m{number}", "", ()) for number in range(count)]
+
+
+def flow(crew, draw, judge=()):
+    """Everything that was done, in order."""
+    done = []
+    Flow(crew, then=lambda block: JudgeBlock(block.method, {}), done=lambda block, _: done.append(block)).run(
+        draw=draw, judge=judge
+    )
+    return done
+
+
+def names(done, kind):
+    return sorted(block.method for block in done if isinstance(block, kind))
+
+
+def test_every_block_is_drawn_once_and_then_judged_once():
+    done = flow(Simulated(), blocks(20), [JudgeBlock("made before", {})])
+    drawn = [f"m{number}" for number in range(20)]
+    assert names(done, DrawBlock) == sorted(drawn)
+    assert names(done, JudgeBlock) == sorted(["made before", *drawn])
+    for method in drawn:
+        one, other = (block for block in done if block.method == method)
+        assert isinstance(one, DrawBlock) and isinstance(other, JudgeBlock)
+
+
+def test_no_more_workers_are_hired_than_there_is_room_or_work_for():
+    crew = Simulated()
+    flow(crew, blocks(20))
+    assert crew.hired == {"draw": 3, "judge": 2}
+    crew = Simulated()
+    flow(crew, blocks(1))
+    assert crew.hired == {"draw": 1, "judge": 1}
+
+
+def test_drawing_waits_for_slow_judges():
+    drawn_ahead = []
+
+    def fate(block):
+        if isinstance(block, DrawBlock):
+            ahead.append(block)
+        else:
+            drawn_ahead.append(len(ahead))
+            ahead.popleft()
+        return Done(1.0)
+
+    ahead = deque()
+    crew = Simulated(fate)
+    flow(crew, blocks(50))
+    # What waits for a judge, what the judges have in hand, and what was begun before drawing paused.
+    assert max(drawn_ahead) <= AHEAD * 2 + 2 + 3
+    assert len(drawn_ahead) == 50
+
+
+def test_what_a_lost_worker_had_is_done_by_another():
+    lost = Counter()
+
+    def fate(block):
+        if block.method in {"m2", "m5"} and lost[block] < LOSSES - 1:
+            lost[block] += 1
+            raise WorkerLostError("gone")
+        return Done(1.0)
+
+    crew = Simulated(fate)
+    done = flow(crew, blocks(8))
+    assert len(lost) == 4, "two blocks were lost while drawn, and two while judged"
+    assert names(done, DrawBlock) == names(done, JudgeBlock) == [f"m{number}" for number in range(8)]
+    assert sum(crew.hired.values()) > 5
+
+
+def test_a_block_that_kills_its_workers_stops_the_run_in_one_line():
+    def fate(block):
+        raise WorkerLostError("killed by signal 9")
+
+    with pytest.raises(
+        EvenhandError, match=r"3 workers ended .* block of m0 \(killed by signal 9\).*--workers"
+    ):
+        flow(Simulated(fate), blocks(1))
+
+
+def test_a_fault_that_a_worker_met_is_raised_as_it_is():
+    with pytest.raises(EvenhandError, match="no such thing"):
+        flow(Simulated(lambda block: EvenhandError("no such thing")), blocks(3))
+
+
+def test_machines_that_leave_are_not_waited_for():
+    crew = Simulated()
+
+    def fate(block):
+        crew.sizes = {"draw": 1, "judge": 1}
+        return Done(1.0)
+
+    crew.fate = fate
+    done = flow(crew, blocks(12))
+    assert len(done) == 24
+
+
+def test_a_crew_without_workers_says_so():
+    with pytest.raises(EvenhandError, match="no worker is left; add machines"):
+        flow(Simulated(sizes={"draw": 0, "judge": 0}), blocks(2))

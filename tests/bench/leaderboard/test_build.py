@@ -1,0 +1,88 @@
+"""The board: ranks made anew from the entries, and the committed page."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from helpers.paths import ROOT
+from helpers.report import a_run, publish
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard import build as board
+from evenhand.bench.leaderboard.check import sound_entries
+from evenhand.bench.storage.result import EstimateRow, Result
+
+DEVIATION = {"base": 0.50, "mist": 0.10, "uce": 0.11, "random-attribute-prompt": 0.02}
+
+
+def with_deviations(result: Result) -> Result:
+    """The result with per-concept squared deviations around its method's level."""
+    label = result.spec.method.label
+    level = DEVIATION[label]
+    noise = np.random.default_rng(sum(map(ord, label))).normal(0, 0.03, len(result.spec.concepts))
+    template = {"kind": "neutral", "judge": "panel", "low": 0, "high": 1, "n": 30, "floor": 0, "unit": "1"}
+    joint = "*".join(result.spec.attributes)
+    rows = [
+        EstimateRow(
+            metric="squared_deviation",
+            attributes=joint,
+            concept=concept,
+            corrected=corrected,
+            value=level + noise[place],
+            **template,
+        )
+        for place, concept in enumerate(result.spec.concepts)
+        for corrected in (True, False)
+    ]
+    kept = [row for row in result.estimates if row.metric != "squared_deviation"]
+    return result.model_copy(update={"estimates": [*kept, *rows]})
+
+
+@pytest.fixture
+def entries(tmp_path):
+    return publish(tmp_path / "entries", map(with_deviations, a_run().results))
+
+
+def test_the_committed_leaderboard_is_what_the_committed_entries_give():
+    board.build(ROOT / "reports" / "entries", ROOT / "leaderboard.md", check=True)
+
+
+def test_methods_that_the_data_do_not_tell_apart_share_a_group(entries):
+    rows = {row.result.spec.method.label: row for row in board.board_rows(entries)}
+    assert rows["mist"].tie_group == rows["uce"].tie_group == "A"
+    assert (rows["base"].rank_low, rows["base"].rank_high, rows["base"].tie_group) == (3, 3, "B")
+
+
+def test_a_method_below_the_line_takes_no_rank_from_the_others(entries):
+    rows = {row.result.spec.method.label: row for row in board.board_rows(entries)}
+    spoiling = rows["random-attribute-prompt"]
+    assert spoiling.failed_gates and spoiling.rank_low is None and spoiling.tie_group == ""
+    assert (rows["mist"].rank_low, rows["mist"].rank_high) == (1, 2), "the fairest spoils, so they lead"
+
+
+def test_a_stale_board_is_told_and_left_alone(entries, tmp_path):
+    page = tmp_path / "leaderboard.md"
+    page.write_text("old\n")
+    with pytest.raises(EvenhandError, match="evenhand board build"):
+        board.build(entries, page, check=True)
+    assert page.read_text() == "old\n"
+    board.build(entries, page)
+    board.build(entries, page, check=True)
+
+
+def test_entries_without_the_base_model_are_refused(entries):
+    shutil.rmtree(next(entries.glob("base@*")))
+    with pytest.raises(EvenhandError, match="none of the base model"):
+        sound_entries(entries)
+
+
+def test_an_entry_without_rows_of_every_concept_is_refused(entries):
+    path = next(entries.glob("mist@*/entry.json"))
+    data = json.loads(path.read_text())
+    data["result"]["estimates"] = [
+        r for r in data["result"]["estimates"] if r["metric"] != "squared_deviation"
+    ]
+    path.write_text(json.dumps(data))
+    with pytest.raises(EvenhandError, match="no squared deviation"):
+        board.board_rows(entries)

@@ -1,0 +1,211 @@
+"""``evenhand board submit`` and ``check``: tables go with an entry, its numbers are made again from them."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from helpers.entry import METHODS, change, replace_file, rewrite, small_entries, small_run, tables
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard import build as board
+from evenhand.bench.leaderboard.check import check_entries, sound_entries
+from evenhand.bench.leaderboard.entries import load_entry
+from evenhand.bench.leaderboard.measure import published
+from evenhand.bench.leaderboard.submit import submit
+from evenhand.bench.leaderboard.tables import Tables
+from evenhand.bench.storage.result import Result
+from evenhand.bench.storage.store import PictureStore
+from evenhand.reports.leaderboard.markdown import render_leaderboard
+
+BASE, MIST, RANDOM = (f"{name}@small-v1" for name in METHODS)
+
+
+@pytest.fixture
+def entries(tmp_path):
+    return shutil.copytree(small_entries(), tmp_path / "entries")
+
+
+def faults(entries):
+    return [str(fault) for fault in check_entries(entries)[1]]
+
+
+def test_every_entry_of_a_registered_suite_comes_with_tables_and_is_recomputed(evenhand, entries):
+    for path in entries.iterdir():
+        assert sorted(file.name for file in path.iterdir()) == [
+            "entry.json",
+            "labels.parquet",
+            "pictures.parquet",
+        ]
+    outcome = evenhand("board", "check", "--entries", entries)
+    assert (outcome.code, outcome.out) == (0, f"3 entries in {entries} are valid: 3 recomputed\n")
+
+
+def test_the_same_run_gives_the_same_bytes(entries, tmp_path):
+    for path in submit(small_run(), tmp_path / "again"):
+        for file in path.iterdir():
+            assert file.read_bytes() == (entries / path.name / file.name).read_bytes(), file
+
+
+def test_the_estimates_are_those_of_the_run_whatever_else_ran(entries):
+    for name, folder in zip(METHODS, (BASE, MIST, RANDOM), strict=True):
+        of_run = published(Result.load(small_run() / "results" / f"{name}.json"))
+        entry = load_entry(entries / folder).result
+        for part in ("estimates", "coverage", "judge_errors", "steering", "spreads"):
+            one, other = (getattr(result, part) for result in (entry, of_run))
+            assert repr(one) == repr(other), part
+        stated = {(row.metric, row.attributes, row.corrected, row.kind): row for row in entry.comparisons}
+        for row in of_run.comparisons:
+            again = stated[row.metric, row.attributes, row.corrected, row.kind]
+            assert (again.value, again.low, again.high) == (row.value, row.low, row.high)
+
+
+def test_tables_hold_no_word_of_a_prompt_and_come_back_as_they_went(entries):
+    own, _ = tables(entries / MIST)
+    work = pd.read_parquet(small_run() / "tables" / "pictures.parquet")
+    there = work[work["method"] == "mist"].set_index(["prompt_id", "seed_index"])
+    here = own.pictures.set_index(["prompt_id", "seed_index"])
+    columns = ["key", "seed", "status", "alignment", "prompt", "concept", "kind", "cell"]
+    assert here.index.tolist() == [place for place in here.index if place in there.index]
+    pd.testing.assert_frame_equal(
+        here[columns].reset_index(drop=True),
+        there.loc[here.index, columns].reset_index(drop=True),
+        check_dtype=False,
+    )
+    for name in ("pictures.parquet", "labels.parquet"):
+        assert b"nurse" not in (entries / MIST / name).read_bytes()
+
+
+def test_an_altered_number_is_found_with_both_values(entries):
+    data = json.loads((entries / MIST / "entry.json").read_text())
+    place = next(i for i, row in enumerate(data["result"]["estimates"]) if row["metric"] == "rms_delta")
+    row = data["result"]["estimates"][place]
+    truth, row["value"] = row["value"], row["value"] - 1e-6
+    (entries / MIST / "entry.json").write_text(json.dumps(data))
+    (fault,) = faults(entries)
+    assert MIST in fault and "rms_delta" in fault and f"its labels give {truth!r}" in fault
+    row["value"] = truth + 1e-11
+    (entries / MIST / "entry.json").write_text(json.dumps(data))
+    assert faults(entries) == [], "the last bits of a number are nobody's fault"
+
+
+@pytest.mark.parametrize("part", ["comparisons", "agreement", "judge_errors", "spreads", "steering"])
+def test_a_number_that_is_left_out_is_missed(entries, part):
+    change(entries / MIST, **{f"result__{part}": lambda rows: rows[1:]})
+    (fault,) = faults(entries)
+    assert part in fault
+
+
+def test_an_altered_label_is_found_by_its_hash_then_by_its_probabilities_then_by_the_numbers(entries):
+    path = entries / MIST / "labels.parquet"
+    good = path.read_bytes()
+    path.write_bytes(good.replace(b"woman", b"wuman"))
+    assert "SHA-256 is not the one" in faults(entries)[0]
+
+    def swap(own, **columns):
+        labels = own.labels.copy()
+        row = labels.index[(labels["judge"] == "vit") & (labels["label"] == "woman")][0]
+        for name, value in columns.items():
+            labels.at[row, name] = value
+        return Tables(own.pictures, labels)
+
+    path.write_bytes(good)
+    rewrite(entries / MIST, lambda own: swap(own, label="man"))
+    assert "a label or status that the probabilities do not say" in faults(entries)[0]
+    path.write_bytes(good)
+    replace_file(entries / MIST, "labels.parquet", good)
+    rewrite(entries / MIST, lambda own: swap(own, label="man", probabilities=[0.1, 0.9, 0.0]))
+    assert "its labels give" in faults(entries)[0]
+
+
+def test_all_faults_of_all_entries_are_listed_a_line_each(evenhand, entries):
+    (entries / RANDOM / "entry.json").write_text("{")
+    (entries / "notes.txt").write_text("hello")
+    change(entries / MIST, result__coverage__planned=2, result__coverage__made=2)
+    outcome = evenhand("board", "check", "--entries", entries)
+    assert (outcome.code, outcome.out) == (2, "")
+    lines = outcome.err.splitlines()
+    assert len(lines) == 4
+    for word in ("notes.txt", "random-attribute-prompt", "covers 2 pictures", "2 as made"):
+        assert any(word in line for line in lines), word
+    with pytest.raises(EvenhandError, match=r"and 3 more: `evenhand board check`"):
+        sound_entries(entries)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"result__spec__protocol__steps": 50}, "its protocol is not that of suite 'small'"),
+        ({"result__spec__concepts": ["nurse"]}, "its concepts is not"),
+        ({"result__spec__target_name": "labour"}, "its target_name is not"),
+        ({"result__spec__attributes__gender": ["man", "woman"]}, "its attributes is not"),
+        ({"result__spec__method__steering_judge": None}, "the method asks 'clip-xs'"),
+        ({"result__spec__method__steering_judge": "vit"}, "'vit' has the role 'panel'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_entry_says_of_its_suite_what_the_suite_says(entries, changes, words):
+    change(entries / MIST, **changes)
+    # Some of these make it an entry of another ranking, which lacks a base model; that is a fault as well.
+    found = faults(entries)
+    assert found and any(words in fault or "none of the base model" in fault for fault in found)
+    if "protocol" in words or "method" in words or "role" in words:
+        change(entries / BASE, **{k: v for k, v in changes.items() if "method" not in k})
+        change(entries / RANDOM, **{k: v for k, v in changes.items() if "method" not in k})
+        assert any(words in fault for fault in faults(entries))
+
+
+def test_a_judge_whose_card_differs_from_the_bases_is_refused(entries):
+    def of_one_family(cards):
+        return [{**card, "family": "mine"} if card["role"] == "panel" else card for card in cards]
+
+    change(entries / MIST, result__spec__judges=of_one_family)
+    assert any("the cards of its panel" in fault for fault in faults(entries))
+
+
+def test_a_base_that_is_there_already_stays_and_the_others_are_held_against_it(entries):
+    before = (entries / BASE / "entry.json").read_bytes()
+    shutil.rmtree(entries / MIST)
+    written = submit(small_run(), entries)
+    assert sorted(path.name for path in written) == [MIST, RANDOM]
+    assert (entries / BASE / "entry.json").read_bytes() == before
+    assert faults(entries) == []
+
+
+def test_without_the_tables_of_the_base_the_others_cannot_be_recomputed(entries):
+    for file in (entries / BASE).glob("*.parquet"):
+        file.unlink()
+    change(entries / BASE, files={})
+    found = faults(entries)
+    assert len(found) == 2
+    assert all("the tables of 'base@small-v1' are missing" in fault for fault in found)
+
+
+def test_a_doubled_base_and_a_repeated_method_are_refused(entries):
+    twin = shutil.copytree(entries / MIST, entries / "mist-again@small-v1")
+    assert any("misnamed" in fault for fault in faults(entries))
+    shutil.rmtree(twin)
+    change(entries / MIST, result__spec__method__name="base")
+    assert any("2 entries of the base model" in fault for fault in faults(entries))
+
+
+def test_a_lost_picture_is_told_before_anything_is_written(tmp_path):
+    run = shutil.copytree(small_run(), tmp_path / "run")
+    table = pd.read_parquet(run / "tables" / "pictures.parquet")
+    PictureStore(run / "pictures").path(table["key"][0]).unlink()
+    with pytest.raises(EvenhandError, match=r"was altered or removed; run the same"):
+        submit(run, tmp_path / "entries")
+    assert not (tmp_path / "entries").exists()
+
+
+def test_the_board_shows_what_stands_behind_a_row_and_gives_the_same_bytes(entries):
+    change(entries / RANDOM, files={})
+    for file in (entries / RANDOM).glob("*.parquet"):
+        file.unlink()
+    rows = board.board_rows(entries)
+    evidence = {row.result.spec.method.label: row.evidence for row in rows}
+    assert evidence == {"base": "recomputed", "mist": "recomputed", "random-attribute-prompt": "reported"}
+    page = render_leaderboard(rows)
+    assert page == render_leaderboard(board.board_rows(entries)[::-1])
+    (line,) = [line for line in page.splitlines() if line.startswith("|") and "random-attribute" in line][:1]
+    assert "| reported |" in line

@@ -1,0 +1,180 @@
+"""Many methods and strengths on the board: one row each, ranks among the ranked, small entries, pictures."""
+
+import itertools
+import json
+import re
+import shutil
+
+import pytest
+from helpers.paths import ROOT
+from helpers.price import CONCEPTS, placed, swept
+from helpers.report import JOINT, a_result, an_estimate, publish
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard import build as board
+from evenhand.bench.leaderboard import submit as entry_submit
+from evenhand.bench.leaderboard.check import sound_entries
+from evenhand.bench.leaderboard.entries import ENTRY_FILE, entry_name
+from evenhand.bench.leaderboard.entry import Entry
+from evenhand.bench.storage.result import Result, Run
+from evenhand.reports.leaderboard.markdown import front_pictures, render_leaderboard
+
+SETTINGS = [0.25, 0.5, 1.0]
+
+
+@pytest.fixture
+def entries(tmp_path):
+    results = [
+        placed("base", distance=0.6),
+        placed("spoiler", distance=0.01, lost=0.3),
+        *swept("uce", own=0.5, settings=SETTINGS, distance=0.1, price=0.02),
+        *swept("mist", own=0.5, settings=SETTINGS, distance=0.4, price=0.02),
+    ]
+    return publish(tmp_path / "entries", results)
+
+
+def tables(text):
+    """The tables of measured rows."""
+    measured = text.split("## Reported in the literature")[0]
+    blocks = [block.splitlines() for block in measured.split("\n\n") if block.startswith("|")]
+    return [
+        [[cell.strip() for cell in line.strip("|").split("|")] for line in (rows[0], *rows[2:])]
+        for rows in blocks
+    ]
+
+
+def test_ranks_are_among_one_setting_of_each_method_that_passes_every_gate(entries):
+    rows = {row.result.spec.method.label: row for row in board.board_rows(entries)}
+    ranks = {label: (row.rank_low, row.rank_high) for label, row in rows.items() if row.rank_low is not None}
+    assert ranks == {"uce": (1, 1), "mist": (2, 2), "base": (3, 3)}
+
+
+def test_adding_strengths_changes_no_rank_and_no_ranked_row(entries, tmp_path):
+    everything = render_leaderboard(board.board_rows(entries))
+    own = tmp_path / "own"
+    own.mkdir()
+    for path in entries.iterdir():
+        if "scale" not in path.name:
+            shutil.copytree(path, own / path.name)
+    alone = render_leaderboard(board.board_rows(own))
+    assert tables(everything)[:3] == tables(alone)
+    assert "### Other strengths" in everything and "### Other strengths" not in alone
+
+
+def test_strengths_stand_folded_in_a_table_of_their_own(entries):
+    text = render_leaderboard(board.board_rows(entries))
+    ranking, below, _, strengths = tables(text)
+    assert [row[2] for row in ranking[1:]] == ["uce 1", "mist 1", "base 1"]
+    assert [row[1] for row in below[1:]] == ["spoiler 1"]
+    assert [row[:2] for row in strengths[1:4]] == [
+        ["mist", "scale = 0.25"],
+        ["mist", "scale = 0.5 (the suite’s own)"],
+        ["mist", "scale = 1"],
+    ]
+    assert "<details><summary>6 settings of 2 methods</summary>" in text
+
+
+def test_the_front_is_named_per_price_with_who_may_be_on_it_and_who_is_below_the_line(entries):
+    text = render_leaderboard(board.board_rows(entries))
+    lines = [line for line in text.splitlines() if line.startswith("**Pareto front")]
+    assert [line.removeprefix("**Pareto front of fairness and ") for line in lines] == [
+        "explicit fidelity**, by values: base, uce and spoiler (below the line). "
+        "Behind it, but not beyond the intervals: mist.",
+        "unrelated pictures**, by values: spoiler (below the line).",
+    ]
+    heads, *ranking = tables(text)[0]
+    assert {row[2]: row[heads.index("Front")] for row in ranking} == {
+        "uce 1": "fidelity 1st; unrelated 2nd",
+        "mist 1": "fidelity 2nd (may be 1st); unrelated 3rd",
+        "base 1": "fidelity 1st; unrelated 2nd",
+    }
+
+
+def test_the_order_of_the_rows_changes_neither_the_page_nor_a_picture(entries):
+    rows = board.board_rows(entries)
+    orders = list(itertools.islice(itertools.permutations(rows), 0, 5000, 1250))
+    assert len({render_leaderboard(order) for order in orders}) == 1
+    assert len({json.dumps(front_pictures(order)) for order in orders[:2]}) == 1
+
+
+def test_the_page_shows_pictures_that_are_written_and_stand_by_themselves(entries, tmp_path):
+    page = tmp_path / "board" / "leaderboard.md"
+    board.build(entries, page)
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page.read_text())
+    assert shown == [f"../fronts/mini-quick-v1-{price}.svg" for price in ("fidelity", "unrelated")]
+    for name in shown:
+        picture = (page.parent / name).read_text()
+        assert picture.startswith('<svg xmlns="http://www.w3.org/2000/svg"') and "<title>" in picture
+        assert re.findall(r"https?:", picture.replace("http://www.w3.org/2000/svg", "")) == []
+
+
+def test_a_picture_of_other_numbers_or_none_is_stale(entries, tmp_path):
+    page = tmp_path / "leaderboard.md"
+    board.build(entries, page)
+    board.build(entries, page, check=True)
+    picture = tmp_path / "fronts" / "mini-quick-v1-fidelity.svg"
+    kept = picture.read_text()
+    for content in (kept.replace("0.600", "0.500", 1), None):
+        picture.unlink() if content is None else picture.write_text(content)
+        with pytest.raises(EvenhandError, match=r"fidelity\.svg is not what the entries give"):
+            board.build(entries, page, check=True)
+
+
+def test_no_method_that_passes_leaves_an_empty_ranking(tmp_path):
+    bare = placed("base", distance=0.6)
+    folder = publish(tmp_path / "entries", [bare])
+    (row,) = board.board_rows(folder)
+    assert (row.rank_low, row.rank_high, row.tie_group) == (1, 1, "A")
+
+
+def a_whole_result() -> Result:
+    """A result with rows of every kind, as a run writes them."""
+    result = placed("mist", distance=0.2)
+    extra = [
+        an_estimate("share", 0.5, attributes="gender", concept="nurse", group="woman"),
+        an_estimate("rms_delta", 0.5, attributes="gender", concept="nurse"),
+        an_estimate("squared_deviation", 0.5, attributes="gender", concept="nurse"),
+        an_estimate("squared_deviation", 0.5, attributes=JOINT, concept="nurse", judge="vit"),
+        an_estimate("share", 0.5, attributes="gender", group="woman", judge="vit"),
+        an_estimate("delta_tv", 0.5, attributes="gender", judge="vit"),
+    ]
+    kept = [
+        an_estimate("rms_delta", 0.5, attributes="gender", judge="vit"),
+        an_estimate("share", 0.5, attributes="gender", group="woman"),
+    ]
+    ranks = a_result("mist", concepts=CONCEPTS).ranks
+    return result.model_copy(update={"estimates": [*result.estimates, *kept, *extra], "ranks": ranks})
+
+
+def test_an_entry_has_what_the_board_shows_and_no_more(monkeypatch, tmp_path):
+    results = [placed("base", distance=0.6), a_whole_result()]
+    run = Run(folder="run", results=results, timings=[], pictures=[])
+    monkeypatch.setattr(entry_submit, "load_run", lambda _: run)
+    entry_submit.submit(tmp_path / "run", tmp_path / "slim")
+    entry = Entry.model_validate_json((tmp_path / "slim" / entry_name(results[1]) / ENTRY_FILE).read_text())
+    rows = entry.result.estimates
+    assert {(r.metric, r.judge, r.attributes) for r in rows if r.concept} == {
+        ("squared_deviation", "panel", JOINT)
+    }
+    assert {(r.metric, bool(r.group)) for r in rows if r.judge == "vit"} == {("rms_delta", False)}
+    assert [r for r in rows if r.group and r.judge == "panel"]
+    assert entry.result.ranks == []
+    whole = publish(tmp_path / "whole", results)
+    assert render_leaderboard(board.board_rows(whole)) == render_leaderboard(
+        board.board_rows(tmp_path / "slim")
+    )
+
+
+def test_committed_entries_are_below_a_megabyte():
+    root = ROOT / "reports" / "entries"
+    sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in root.glob("*@*")}
+    assert sizes and max(sizes.values()) < 1_000_000
+
+
+def test_an_entry_from_before_methods_declared_their_strength_is_still_valid(tmp_path):
+    folder = publish(tmp_path / "entries", [placed("base", distance=0.6)])
+    path = next(folder.glob("*/entry.json"))
+    data = json.loads(path.read_text())
+    del data["result"]["spec"]["method"]["strength"]
+    path.write_text(json.dumps(data))
+    assert len(sound_entries(folder)) == 1

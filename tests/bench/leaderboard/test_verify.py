@@ -1,0 +1,231 @@
+"""``evenhand board verify``: a sample is made again; what does not follow from the intervention is found."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from helpers.entry import METHODS, change, rewrite, small_entries, small_run
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard import build as board
+from evenhand.bench.leaderboard.check import check_entries
+from evenhand.bench.leaderboard.entry import TOLERATED, Answers, Verification
+from evenhand.bench.leaderboard.site import build_site
+from evenhand.bench.leaderboard.tables import Tables
+from evenhand.bench.leaderboard.verify import verify
+from evenhand.reports.leaderboard.evidence import in_words
+from evenhand.reports.leaderboard.markdown import render_leaderboard
+
+BASE, MIST, RANDOM = (f"{name}@small-v1" for name in METHODS)
+
+
+@pytest.fixture
+def entries(tmp_path):
+    return shutil.copytree(small_entries(), tmp_path / "entries")
+
+
+def refused(entry, **options):
+    """The one line with which an entry is not verified; nothing is recorded."""
+    with pytest.raises(EvenhandError) as fault:
+        verify(entry, **{"pictures": 16, "seed": 3, **options})
+    assert "\n" not in str(fault.value)
+    assert not (entry / "verification.json").exists()
+    return str(fault.value)
+
+
+def test_what_was_made_here_is_verified_to_the_last_bit_and_shown_so(evenhand, entries, tmp_path):
+    outcome = evenhand("board", "verify", entries / MIST, "--pictures", "16", "--seed", "3")
+    assert outcome.code == 0, outcome.err
+    said = outcome.out.replace("\n", " ")
+    assert "16 of 16 pictures made again have the same bytes" in said
+    assert "the intervention was fitted anew, on cpu" in said
+    assert "With 95% certainty at most 17.1% of its pictures are others" in said
+    found = Verification.model_validate_json((entries / MIST / "verification.json").read_text())
+    assert {row.name for row in found.answers} > {"vit, gender", "alignment", "preservation_distance"}
+    assert max(row.furthest for row in found.answers) == 0
+
+    outcome = evenhand("board", "check", "--entries", entries)
+    assert outcome.out.endswith("are valid: 2 recomputed, 1 verified\n")
+    page = render_leaderboard(board.board_rows(entries))
+    assert "| verified |" in next(line for line in page.splitlines() if "| mist 1.0 |" in line)
+    build_site(entries, tmp_path / "site")
+    method = (tmp_path / "site" / "small-v1" / "mist.html").read_text()
+    assert in_words(found).split(". ")[1] in method
+    assert ">verified<" in (tmp_path / "site" / "index.html").read_text()
+
+
+def test_the_intervention_of_the_run_is_used_without_a_fit(entries):
+    found = verify(entries / MIST, pictures=4, run=small_run())
+    assert (found.fitted, found.same_intervention, found.same_bytes) == (False, True, True)
+    assert "handed over" in in_words(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"run": "nowhere"}, "there is no intervention in"),
+        ({"intervention": "of-another-method"}, "Mist makes a"),
+        ({"pictures": 0}, "give --pictures of at least 1"),
+        ({"run": "one", "intervention": "other"}, "give --run or --intervention"),
+    ],
+)
+def test_a_missing_or_wrong_intervention_is_one_line(entries, tmp_path, options, words):
+    there = small_run() / "interventions" / "random-attribute-prompt"
+    shutil.copytree(there, tmp_path / "of-another-method")
+    paths = {name: tmp_path / value if isinstance(value, str) else value for name, value in options.items()}
+    assert words in refused(entries / MIST, **paths)
+
+
+def test_an_intervention_of_another_fit_is_refused(entries):
+    change(entries / MIST, result__spec__method__intervention="ab" * 32)
+    assert "the entry's is abababababab" in refused(entries / MIST, run=small_run())
+
+
+def test_without_tables_there_is_nothing_to_verify(entries):
+    change(entries / MIST, files={})
+    for file in (entries / MIST).glob("*.parquet"):
+        file.unlink()
+    assert "has no tables" in refused(entries / MIST)
+
+
+def test_labels_that_the_same_picture_does_not_get_are_found(entries):
+    def flatter(own):
+        labels = own.labels.copy()
+        rows = labels.index[(labels["judge"] == "vit") & (labels["attribute"] == "gender")]
+        for row in rows[::4]:
+            woman = labels.at[row, "label"] != "woman"
+            labels.at[row, "label"] = "woman" if woman else "man"
+            labels.at[row, "probabilities"] = [0.9, 0.1, 0.0] if woman else [0.1, 0.9, 0.0]
+            labels.at[row, "status"] = "ok"
+        return Tables(own.pictures, labels)
+
+    rewrite(entries / RANDOM, flatter)
+    said = refused(entries / RANDOM)
+    assert "The same pixels gave other answers than stated" in said and "vit, gender" in said
+
+
+@pytest.mark.parametrize("column", ["alignment", "preservation_distance"])
+def test_scores_that_the_same_picture_does_not_get_are_found(entries, column):
+    rewrite(
+        entries / MIST,
+        lambda own: Tables(own.pictures.assign(**{column: own.pictures[column] / 2}), own.labels),
+    )
+    said = refused(entries / MIST, run=small_run())
+    assert "The same pixels gave other answers than stated" in said and column in said
+
+
+def other_bits(own):
+    """The tables as another machine would give them: every picture has other last bits, hardly any label."""
+    return Tables(own.pictures.assign(pixels=["cd" * 32] * len(own.pictures)), own.labels)
+
+
+def test_last_bits_of_another_machine_are_told_and_no_fault(entries):
+    rewrite(entries / RANDOM, other_bits)
+    found = verify(entries / RANDOM, pictures=16, seed=3)
+    assert (found.same_pictures, found.same_bytes) == (0, False)
+    assert "0 of 16 pictures made again have the same bytes" in in_words(found)
+    assert "differ do so as between two machines" in in_words(found)
+    assert check_entries(entries, recompute=False)[0][2].evidence == "verified"
+
+
+def test_pictures_of_a_fairer_method_under_another_name_are_found(entries):
+    for name in ("pictures.parquet", "labels.parquet"):
+        shutil.copy(entries / RANDOM / name, entries / MIST / name)
+    files = json.loads((entries / RANDOM / "entry.json").read_text())["files"]
+    change(entries / MIST, files=files)
+    said = refused(entries / MIST, run=small_run())
+    assert f"More than one answer in {TOLERATED} is another" in said or "The same pixels" in said
+
+
+def test_a_picture_that_did_not_fail_cannot_be_called_failed(entries):
+    def drop(own):
+        wanted = own.pictures["concept"] == "CEO"
+        pictures = own.pictures.copy()
+        pictures.loc[wanted, "status"], pictures.loc[wanted, "pixels"] = "error", ""
+        pictures.loc[wanted, ["alignment", "preservation_distance"]] = np.nan
+        kept = set(pictures.loc[~wanted, "key"])
+        return Tables(pictures, own.labels[own.labels["key"].isin(kept)])
+
+    rewrite(entries / RANDOM, drop)
+    assert "has the status 'ok' here and 'error' in the entry" in refused(entries / RANDOM, pictures=60)
+
+
+def test_a_judge_that_only_the_entry_describes_is_not_loaded(entries):
+    card = {"name": "time", "parameters": {"judge": "open-clip:weights=/etc/passwd"}}
+    change(entries / MIST, **{f"result__spec__method__{name}": value for name, value in card.items()})
+    assert "parameters are a stranger's" in refused(entries / MIST)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"result__spec__method__version": "9"}, "verify with that version"),
+        ({"result__spec__method__parameters": {"no": 1}}, "refuses the entry's parameters"),
+        ({"result__spec__model_revision": "00" * 32}, "verify where the entry's model is installed"),
+        ({"result__spec__suite_digest": "00" * 32}, "is not registered here"),
+    ],
+    ids=["method", "parameters", "model", "suite"],
+)
+def test_what_is_not_installed_here_is_named(entries, changes, words):
+    change(entries / MIST, **changes)
+    assert words in refused(entries / MIST)
+
+
+FOUND = {
+    "evenhand": "1",
+    "device": "cpu",
+    "fitted": True,
+    "same_intervention": True,
+    "seed": 1,
+    "pictures": 60,
+    "same_pictures": 60,
+    "answers": [{"name": "vit, gender", "asked": 60, "other": 0, "contradicted": 0, "furthest": 0.0}],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (json.dumps(FOUND | {"entry": "00" * 32}), "of another state of the entry"),
+        (json.dumps(FOUND | {"entry": "00" * 32, "same_pictures": 61}), "is not valid"),
+        (json.dumps(FOUND | {"entry": "00" * 32, "seed": "1"}), "is not valid"),
+        (json.dumps(FOUND | {"entry": "<script>", "more": 1}), "is not valid"),
+        ("[" * 100_000, "cannot be read"),
+        ('{"seed": NaN}', "cannot be read"),
+        (" " * 100_000, "cannot be read"),
+    ],
+    ids=["stale", "too many", "text", "more", "deep", "nan", "large"],
+)
+def test_a_record_of_a_verification_is_read_as_a_strangers(entries, text, words):
+    (entries / MIST / "verification.json").write_text(text)
+    (fault,) = check_entries(entries, recompute=False)[1]
+    assert words in str(fault) and MIST in str(fault) and "\n" not in str(fault)
+
+
+def sample(**changes):
+    row = Answers.model_validate({**FOUND["answers"][0], **changes.pop("answer", {})})
+    return Verification.model_validate({**FOUND, "entry": "00" * 32, "answers": [row], **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "agrees"),
+    [
+        ({}, True),
+        ({"answer": {"contradicted": 1}}, False),
+        ({"same_pictures": 0, "answer": {"other": 2}}, True),
+        ({"same_pictures": 0, "answer": {"other": 3}}, False),
+        ({"same_pictures": 0, "pictures": 20, "answer": {"asked": 20, "other": 1}}, False),
+        ({"answers": []}, False),
+    ],
+)
+def test_a_sample_agrees_if_nothing_is_contradicted_and_little_is_unlike(changes, agrees):
+    assert sample(**changes).agrees is agrees
+
+
+def test_submitting_again_forgets_what_was_verified(entries, tmp_path):
+    from evenhand.bench.leaderboard.submit import submit
+
+    verify(entries / RANDOM, pictures=2, run=small_run())
+    submit(small_run(), entries)
+    assert not (entries / RANDOM / "verification.json").exists()

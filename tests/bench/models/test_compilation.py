@@ -1,0 +1,103 @@
+"""Compiled kernels: the same pictures up to rounding, once compiled for all methods, and never silently."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from helpers.families import PROTOCOL, pipeline
+from torch._dynamo.utils import counters
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models import compilation
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.models.unet import UNetModel
+from evenhand.bench.prompts.plan import picture_key
+from evenhand.bench.suites.suite import Protocol, load_suite
+from evenhand.methods.base import Intervention
+from evenhand.methods.shared.sampling_hooks import Steering
+
+COMPILED = PROTOCOL.model_copy(update={"kernels": "compiled"})
+PROMPTS, SEEDS = ["a photo of a nurse", "a CEO", "a cat"], [1, 2, 3]
+
+
+@pytest.fixture
+def model():
+    return UNetModel(pipeline("sd1"), name="tiny", revision="0", device="cpu")
+
+
+@pytest.fixture
+def sampler(model):
+    """Graphs are made and then run operation by operation, which takes no minutes."""
+    return Sampler(model, COMPILED, networks=compilation.compiled(model, backend="eager"))
+
+
+@pytest.fixture(autouse=True)
+def no_compiled_graphs_are_left():
+    yield
+    torch._dynamo.reset()
+
+
+class Darker(Steering):
+    def feature(self, step, site, output):
+        return 0.5 * output
+
+
+@dataclass(frozen=True)
+class Inside(Intervention):
+    """Acts on a module inside the U-Net."""
+
+    def sites(self):
+        return ["mid_block"]
+
+    def steer(self, batch):
+        return Darker()
+
+
+@pytest.mark.skipif(not compilation.has_compiler(), reason="there is no C++ compiler")
+def test_pictures_differ_by_rounding_alone(model, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    plain = Sampler(model, PROTOCOL)(PROMPTS, SEEDS)
+    compiled = Sampler(model, COMPILED)(PROMPTS, SEEDS)
+    assert np.abs(plain.astype(int) - compiled).max() <= 1
+
+
+def test_no_graph_is_compiled_again_when_the_weights_of_methods_come_and_go(model, sampler):
+    before = sampler(PROMPTS, SEEDS)
+    graphs = counters["stats"]["unique_graphs"]
+    assert graphs
+    weights = {name: value * 1.5 for name, value in model.cross_attention().items()}
+    edited = sampler(PROMPTS, SEEDS, intervention=Intervention(weights=weights))
+    again = sampler(PROMPTS[:1], SEEDS[:1])
+    assert counters["stats"]["unique_graphs"] == graphs
+    assert (edited != before).any()
+    assert (again == before[:1]).all()
+
+
+def test_a_method_that_acts_inside_is_not_passed_over(model, sampler):
+    unchanged = sampler(PROMPTS, SEEDS)
+    compiled = sampler(PROMPTS, SEEDS, intervention=Inside())
+    plain = Sampler(model, PROTOCOL)(PROMPTS, SEEDS, intervention=Inside())
+    assert np.abs(plain.astype(int) - compiled).max() <= 1
+    assert (compiled != unchanged).any()
+
+
+def test_pictures_of_other_kernels_are_other_pictures_and_those_of_plain_ones_keep_their_keys():
+    def key(protocol):
+        stated = protocol.model_dump_json()
+        return picture_key(model="m", protocol=stated, intervention="", prompt="a CEO", seed=1)
+
+    assert key(COMPILED) != key(PROTOCOL)
+    assert "kernels" not in json.loads(PROTOCOL.model_dump_json())
+    assert Protocol.model_validate_json(COMPILED.model_dump_json()) == COMPILED
+    suite = load_suite("mini")
+    other = suite.model_copy(update={"protocol": suite.protocol.model_copy(update={"kernels": "compiled"})})
+    assert other.digest() != suite.digest()
+
+
+def test_a_machine_without_a_compiler_gets_one_sentence(model, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(EvenhandError, match=r'no C\+\+ compiler; install g\+\+ or choose kernels = "plain"'):
+        Sampler(model, COMPILED)

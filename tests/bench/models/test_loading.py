@@ -1,0 +1,123 @@
+"""Tiny random pipelines in the true formats of SD 1.x, SD 2.x and SDXL, through the real loading code."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from helpers.families import PROTOCOL, WIDTH, pipeline, text_encoder
+from transformers import CLIPTokenizer
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.loading import MINI, load_model
+from evenhand.bench.models.sampler import Sampler
+
+
+@pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl"])
+def family(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(family, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(family)
+    pipeline(family).save_pretrained(folder)
+    return folder
+
+
+def test_the_family_is_told_and_every_cross_attention_is_found(family, folder):
+    model = load_model(str(folder))
+    assert model.family == family
+    weights = model.cross_attention()
+    # down, mid and up: 1 + 1 + 2 modules of one K and one V each
+    assert len(weights) == 8
+    assert {value.shape[1] for value in weights.values()} == {WIDTH[family]}
+
+
+def test_pictures_equal_those_of_the_stock_pipeline(family, folder):
+    kind = StableDiffusionXLPipeline if family == "sdxl" else StableDiffusionPipeline
+    stock = kind.from_pretrained(folder, use_safetensors=True)
+    stock.set_progress_bar_config(disable=True)
+    prompts = ["a photo of a nurse", "a CEO"]
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in (3, 4)]
+    expected = stock(
+        prompts,
+        negative_prompt=["", ""],
+        num_inference_steps=2,
+        guidance_scale=3.0,
+        height=32,
+        width=32,
+        generator=generators,
+        output_type="np",
+    ).images
+    ours = Sampler(load_model(str(folder)), PROTOCOL)(prompts, [3, 4])
+    assert np.abs(ours.astype(int) - np.round(expected * 255)).max() <= 1
+
+
+def test_the_revision_follows_the_weights(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert load_model(str(copy)).revision == load_model(str(folder)).revision
+    config = copy / "scheduler" / "scheduler_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"beta_end": 0.02}))
+    assert load_model(str(copy)).revision != load_model(str(folder)).revision
+
+
+def test_the_first_eos_is_the_position_after_the_content():
+    states = load_model("mini").encode(["", "a nurse", "a construction worker"])
+    tokenizer = CLIPTokenizer.from_pretrained(MINI / "tokenizer")
+    expected = [len(tokenizer(text).input_ids) - 1 for text in ("", "a nurse", "a construction worker")]
+    assert states.first_eos.tolist() == expected
+    assert states.states.shape == (3, 24, 192)
+
+
+def test_a_prompt_that_the_model_cannot_read_whole_is_refused():
+    with pytest.raises(EvenhandError, match=r"has \d+ tokens, mini reads 24; shorten it"):
+        load_model("mini").encode(["a photo of " + "nurse " * 40])
+
+
+def broken(folder, name):
+    if name == "pickled weights":
+        (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+        torch.save({}, folder / "unet" / "diffusion_pytorch_model.bin")
+    elif name == "torn weights":
+        path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+        path.write_bytes(path.read_bytes()[:100])
+    elif name == "torn index":
+        (folder / "model_index.json").write_text("{")
+    elif name == "texts too narrow for the U-Net":
+        shutil.rmtree(folder / "text_encoder")
+        text_encoder(64).save_pretrained(folder / "text_encoder")
+    else:
+        shutil.rmtree(folder / "vae")
+
+
+FAULTS = ["pickled weights", "torn weights", "torn index", "texts too narrow for the U-Net", "missing part"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_folder_gets_one_sentence(tmp_path, fault):
+    folder = tmp_path / "model"
+    pipeline("sd1").save_pretrained(folder)
+    broken(folder, fault)
+    with pytest.raises(EvenhandError) as caught:
+        load_model(str(folder))
+    assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+
+
+def test_a_model_that_predicts_velocities_loads(tmp_path):
+    pipe = pipeline("sd1")
+    pipe.scheduler.register_to_config(prediction_type="v_prediction")
+    pipe.save_pretrained(tmp_path / "model")
+    model = load_model(str(tmp_path / "model"))
+    assert model.evaluations == 0, "trying a model out is no cost of a method"
+
+
+@pytest.mark.parametrize("name", ["nothing-like-it", "org/never-cached-model"])
+def test_a_model_that_is_nowhere_gets_one_sentence(monkeypatch, name):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(EvenhandError) as caught:
+        load_model(name)
+    assert "\n" not in str(caught.value) and name in str(caught.value)

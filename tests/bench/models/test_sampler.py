@@ -1,0 +1,142 @@
+"""A picture depends on its prompt, its seed and the intervention: on nothing else."""
+
+import os
+import signal
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+from evenhand.bench.models.loading import MINI, load_model
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.prompts.plan import picture_key
+from evenhand.bench.suites.suite import Protocol
+from evenhand.methods.base import Intervention
+from evenhand.methods.shared.randomness import picture_stream
+
+PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
+PROMPTS = ["a photo of a nurse", "a photo of a cat", "a CEO", "a portrait of a man", "a photo of a mechanic"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("mini")
+
+
+@pytest.fixture(scope="module")
+def sampler(model):
+    return Sampler(model, PROTOCOL)
+
+
+def test_pictures_equal_those_of_the_stock_pipeline(model, sampler):
+    pipe = StableDiffusionPipeline.from_pretrained(MINI, torch_dtype=torch.float32, safety_checker=None)
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.tokenizer.model_max_length = 24
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in (7, 8)]
+    stock = pipe(
+        PROMPTS[:2],
+        num_inference_steps=3,
+        guidance_scale=2.5,
+        generator=generators,
+        output_type="np",
+        eta=0.0,
+    ).images
+    ours = sampler(PROMPTS[:2], [7, 8])
+    assert np.abs(ours.astype(int) - np.round(stock * 255)).max() <= 1
+
+
+def test_a_picture_does_not_depend_on_its_batch(sampler):
+    together = sampler(PROMPTS, [1, 2, 3, 4, 5])
+    alone = sampler(PROMPTS[3:4], [4])
+    assert (together[3] == alone[0]).all()
+
+
+def test_another_size_of_the_batch_changes_the_last_bit_at_most_and_so_the_key(model, sampler):
+    protocol = PROTOCOL.model_copy(update={"batch": 1})
+    single = Sampler(model, protocol)(PROMPTS, [1, 2, 3, 4, 5])
+    assert np.abs(single.astype(int) - sampler(PROMPTS, [1, 2, 3, 4, 5])).max() <= 1
+    keys = {
+        picture_key(
+            model=model.revision, protocol=each.model_dump_json(), intervention="", prompt="a CEO", seed=3
+        )
+        for each in (PROTOCOL, protocol)
+    }
+    assert len(keys) == 2
+
+
+def test_other_seeds_give_other_pictures(sampler):
+    first, second = sampler([PROMPTS[0]] * 2, [1, 2])
+    assert (first != second).any()
+
+
+def test_edited_weights_are_in_force_and_restored_bit_for_bit(model, sampler):
+    before = {name: value.clone() for name, value in model.cross_attention().items()}
+    plain = sampler(PROMPTS[:1], [1])
+    zeroed = Intervention(weights={name: torch.zeros_like(value) for name, value in before.items()})
+    assert (sampler(PROMPTS[:1], [1], intervention=zeroed) != plain).any()
+    assert all(torch.equal(value, model.cross_attention()[name]) for name, value in before.items())
+    assert (sampler(PROMPTS[:1], [1]) == plain).all()
+
+
+def test_weights_are_restored_after_a_fault(model):
+    name, value = next(iter(model.cross_attention().items()))
+    with pytest.raises(RuntimeError, match="boom"), model.edited({name: value + 1}):
+        raise RuntimeError("boom")
+    assert torch.equal(model.cross_attention()[name], value)
+
+
+def test_a_broken_edit_is_marked_and_not_passed_off_as_a_picture(model, sampler):
+    name, value = next(iter(model.cross_attention().items()))
+    marks = []
+    broken = Intervention(weights={name: torch.full_like(value, torch.nan)})
+    sampler.draw(
+        PROMPTS[:1], [1], intervention=broken, on_batch=lambda start, images, finite: marks.extend(finite)
+    )
+    assert marks == [False]
+
+
+def test_ctrl_c_ends_a_batch_at_its_next_step_and_keeps_those_before(model, monkeypatch):
+    steps, made, forward = [], [], model.unet.forward
+
+    def watched(*arguments, **more):
+        steps.append(len(steps))
+        if len(steps) == 24:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        return forward(*arguments, **more)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(model.unet, "forward", watched)
+    sampler = Sampler(model, PROTOCOL.model_copy(update={"steps": 20, "batch": 1}))
+    # What was started in the background ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sampler.draw(PROMPTS, range(5), on_batch=lambda start, images, finite: made.append(start))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert made == [0]
+    assert len(steps) < 40, "the second batch was drawn to its end"
+
+
+def test_an_embedding_level_intervention_replaces_the_conditional_states(sampler):
+    class Blank(Intervention):
+        def embedding(self, text, draws):
+            return replace(text, states=torch.zeros_like(text.states))
+
+    first = sampler(PROMPTS[:1], [1], intervention=Blank())
+    second = sampler(PROMPTS[1:2], [1], intervention=Blank())
+    assert (first == second).all()
+
+
+def test_a_pictures_own_stream_depends_on_method_prompt_and_seed_alone():
+    first = picture_stream("m", "a nurse", 1).random(4)
+    assert (first == picture_stream("m", "a nurse", 1).random(4)).all()
+    others = [
+        picture_stream(*key).random(4)
+        for key in (("n", "a nurse", 1), ("m", "a cook", 1), ("m", "a nurse", 2))
+    ]
+    assert all((first != other).all() for other in others)

@@ -1,0 +1,173 @@
+"""The list of an audit's pictures and its anchors: what is read, and every fault with its line."""
+
+import pytest
+
+from evenhand.bench.annotation.anchor_file import read_anchors
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.parsing.image_list import read_list
+
+TAXONOMY = {"gender": ("woman", "man"), "tone": ("light", "medium", "dark")}
+HEADER = "file,prompt,concept\n"
+FULL = "file,prompt,concept,template,kind,cell,seed,model\n"
+
+
+@pytest.fixture
+def load(tmp_path):
+    def call(text: str):
+        path = tmp_path / "list.csv"
+        path.write_text(text, encoding="utf-8")
+        return read_list(path, taxonomy=TAXONOMY, model="service")
+
+    return call
+
+
+def test_the_smallest_list_has_neutral_prompts_of_one_model_numbered_as_listed(load):
+    listed = load(HEADER + "b.png,a nurse,nurse\na.png,a nurse,nurse\nc.png,a cook,cook\n")
+    assert [(row.file, row.model, row.seed, row.seed_index) for row in listed.rows] == [
+        ("b.png", "service", None, 0),
+        ("a.png", "service", None, 1),
+        ("c.png", "service", None, 0),
+    ]
+    assert {row.prompt.kind for row in listed.rows} == {"neutral"}
+    assert (listed.concepts, listed.models, listed.has_seeds) == (("nurse", "cook"), ("service",), False)
+    assert (listed.card.name, listed.card.prompts) == ("list", 2)
+
+
+def test_columns_may_stand_in_any_order_and_seeds_number_the_pictures(load):
+    listed = load(
+        "model,seed,cell,file,kind,concept,template,prompt\n"
+        "x,9,,x/9.png,,nurse,photo,a nurse\n"
+        "y,2,,y/2.png,,nurse,photo,a nurse\n"
+        "x,2,,x/2.png,,nurse,photo,a nurse\n"
+        "y,9,,y/9.png,,nurse,photo,a nurse\n"
+        "x,0,gender=woman;tone=dark,x/e.png,explicit,nurse,photo,a dark female nurse\n"
+        "y,0,gender=woman;tone=dark,y/e.png,explicit,nurse,photo,a dark female nurse\n"
+    )
+    places = {row.file: row.seed_index for row in listed.rows}
+    assert places == {"x/9.png": 1, "y/2.png": 0, "x/2.png": 0, "y/9.png": 1, "x/e.png": 0, "y/e.png": 0}
+    assert listed.rows[4].prompt.cell == {"gender": "woman", "tone": "dark"}
+    assert listed.has_seeds
+    assert listed.table()["cell"].tolist() == [""] * 4 + ["gender=woman;tone=dark"] * 2
+
+
+def test_the_digest_changes_with_every_column(load):
+    row = "a.png,a nurse,nurse,photo,neutral,,1,x\n"
+    others = (
+        "b.png,a nurse,nurse,photo,neutral,,1,x\n",
+        "a.png,the nurse,nurse,photo,neutral,,1,x\n",
+        "a.png,a nurse,cook,photo,neutral,,1,x\n",
+        "a.png,a nurse,nurse,other,neutral,,1,x\n",
+        "a.png,a nurse,nurse,photo,person,,1,x\n",
+        "a.png,a nurse,nurse,photo,explicit,gender=woman,1,x\n",
+        "a.png,a nurse,nurse,photo,explicit,gender=man,1,x\n",
+        "a.png,a nurse,nurse,photo,neutral,,2,x\n",
+        "a.png,a nurse,nurse,photo,neutral,,1,y\n",
+    )
+    digests = {load(FULL + text).card.digest for text in (row, *others)}
+    assert len(digests) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("", 1, "lacks column 'file'"),
+        ("file,prompt\na.png,a nurse\n", 1, "lacks column 'concept'"),
+        ("file,prompt,concept,sed\n", 1, "unknown column 'sed'; did you mean 'seed'?"),
+        ("file,prompt,concept,file\n", 1, "column 'file' twice"),
+        (HEADER, 2, "no row follows"),
+        (HEADER + "a.png,a nurse\n", 2, "2 columns"),
+        (HEADER + ",a nurse,nurse\n", 2, "column file is empty"),
+        (HEADER + "a.png,,nurse\n", 2, "column prompt is empty"),
+        (HEADER + "a.png,a nurse,nurse\na.png,a cook,cook\n", 3, "'a.png' is already on line 2"),
+        (HEADER + "a.png,a nurse,nurse\n./a.png,a cook,cook\n", 3, "'a.png' is already on line 2"),
+        (HEADER + "a.png,a nurse,nurse\nb.png,a nurse,cook\n", 3, "another concept, template, kind or cell"),
+        (HEADER + "../a.png,a nurse,nurse\n", 2, "must lie in the folder"),
+        (HEADER + "/a.png,a nurse,nurse\n", 2, "must lie in the folder"),
+        (HEADER + "x\\a.png,a nurse,nurse\n", 2, "with '/'"),
+        (FULL + "a.png,a nurse,nurse,,nutral,,1,x\n", 2, "'nutral'; did you mean 'neutral'?"),
+        (FULL + "a.png,a nurse,nurse,,explicit,,1,x\n", 2, "cell of an explicit prompt is empty"),
+        (FULL + "a.png,a nurse,nurse,,neutral,gender=man,1,x\n", 2, "leave it empty"),
+        (FULL + "a.png,a nurse,nurse,,explicit,gendre=man,1,x\n", 2, "did you mean 'gender'?"),
+        (FULL + "a.png,a nurse,nurse,,explicit,gender=men,1,x\n", 2, "did you mean 'man'?"),
+        (FULL + "a.png,a nurse,nurse,,,,one,x\n", 2, "'one' is no whole number"),
+        (FULL + "a.png,a nurse,nurse,,,,-1,x\n", 2, "'-1' is no whole number"),
+        (FULL + "a.png,a nurse,nurse,,,,,x\n", 2, "column seed is empty"),
+        (FULL + "a.png,a nurse,nurse,,,,1,\n", 2, "column model is empty"),
+        (FULL + "a.png,a nurse,nurse,,,,1,x\nb.png,a nurse,nurse,,,,1,x\n", 3, "on line 2 already"),
+    ],
+)
+def test_a_fault_is_one_line_with_file_line_and_remedy(load, text, line, words):
+    with pytest.raises(EvenhandError) as caught:
+        load(text)
+    message = str(caught.value)
+    assert f"list.csv, line {line}: " in message
+    assert words in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("a.png,a nurse,nurse,x\nb.png,a nurse,nurse,x\nc.png,a nurse,nurse,y\n", "'x' has picture 2"),
+        ("a.png,a nurse,nurse,x\nb.png,a cook,cook,y\n", "'y' has picture 1 of prompt 'a cook' and 'x'"),
+    ],
+)
+def test_models_that_differ_in_their_prompts_are_not_compared(load, rows, words):
+    with pytest.raises(EvenhandError, match="give all models the same prompts") as caught:
+        load("file,prompt,concept,model\n" + rows)
+    assert words in str(caught.value)
+
+
+KEYS = {"a.png": "aa", "b.png": "bb"}
+
+
+@pytest.fixture
+def anchors(tmp_path):
+    def call(text: str):
+        path = tmp_path / "labels.csv"
+        path.write_text(text, encoding="utf-8")
+        return read_anchors(path, keys=KEYS, taxonomy=TAXONOMY)
+
+    return call
+
+
+def test_anchors_name_pictures_by_file_or_by_key(anchors):
+    by_file = anchors("file,attribute,label\na.png,gender,woman\nb.png,gender,\n")
+    by_key = anchors("key,attribute,label\naa,gender,woman\nbb,gender,\n")
+    assert by_file.table.to_dict("list") == {
+        "key": ["aa", "bb"],
+        "attribute": ["gender", "gender"],
+        "label": ["woman", ""],
+    }
+    assert by_file.table.equals(by_key.table)
+    assert by_file.digest == by_key.digest
+
+
+def test_what_is_said_of_anchors_counts_those_with_a_label(anchors):
+    found = anchors(
+        "file,attribute,label,probability\na.png,gender,woman,0.5\na.png,tone,dark,0.5\nb.png,tone,,1\n"
+    )
+    assert "1 of these pictures (1 of gender, 1 of tone), weighed by the chance" in found.remark()
+    assert found.table["probability"].tolist() == [0.5, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("attribute,label\n", 1, "lacks column 'file'"),
+        ("file,attribute,label\n", 2, "no row follows"),
+        ("file,attribute,label\nc.png,gender,woman\n", 2, "file 'c.png' is no picture of people"),
+        ("key,attribute,label\na.png,gender,woman\n", 2, "key 'a.png' is no picture of people"),
+        ("file,attribute,label\na.png,gendre,woman\n", 2, "did you mean 'gender'?"),
+        ("file,attribute,label\na.png,gender,women\n", 2, "did you mean 'woman'?"),
+        ("file,attribute,label\na.png,gender,man\na.png,gender,woman\n", 3, "already on line 2"),
+        ("file,attribute,label,probability\na.png,gender,man,0\n", 2, "probability '0' is no number above 0"),
+        ("file,attribute,label,probability\na.png,gender,man,nan\n", 2, "probability 'nan'"),
+    ],
+)
+def test_a_fault_in_anchors_is_one_line_with_file_line_and_remedy(anchors, text, line, words):
+    with pytest.raises(EvenhandError) as caught:
+        anchors(text)
+    message = str(caught.value)
+    assert f"labels.csv, line {line}: " in message
+    assert words in message

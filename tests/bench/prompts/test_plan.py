@@ -1,0 +1,132 @@
+"""The plan depends on the suite alone, and a picture's key on what makes the picture."""
+
+import json
+
+import pytest
+from helpers.paths import ROOT, TINY
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.prompts.plan import concepts, make_plan, noise_seed, picture_key
+from evenhand.bench.suites.suite import PromptUse, load_suite, read_suite, to_toml
+from evenhand.methods.shared.prompt_text import fill
+
+ENTRIES = ROOT / "reports" / "entries"
+PARTS = {"model": "m", "protocol": "p", "intervention": "i", "prompt": "t", "seed": 1, "negative": ""}
+
+
+def test_every_prompt_of_a_suite_gets_all_its_seeds():
+    items, _ = make_plan(read_suite(TINY))
+    assert [(item.prompt.concept, item.seed_index) for item in items] == [
+        (concept, index) for concept in ("nurse", "CEO") for index in range(4)
+    ]
+    assert concepts(items) == ("nurse", "CEO")
+
+
+def test_noise_differs_between_prompts_and_seeds_and_stays_the_same():
+    seeds = {noise_seed(text, index) for text in ("a nurse", "a cook") for index in range(100)}
+    assert len(seeds) == 200
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert noise_seed("a photo of a nurse", 0) == 307533311324940216
+
+
+def suite_of(tmp_path, *rows, header="prompt,concept,template,kind,cell,seeds", **use):
+    """The tiny suite on a prompt set of one's own; it measures gender, woman and man."""
+    path = tmp_path / "own.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    suite = read_suite(TINY)
+    return suite.model_copy(update={"prompts": (PromptUse(name=str(path), **{"seeds": 1} | use),)})
+
+
+def test_listed_seeds_are_taken_in_order_where_the_suite_says_so(tmp_path):
+    rows = ("a nurse,nurse,bare,neutral,,4442;17;5", "a cook,cook,bare,neutral,,8;9")
+    items, _ = make_plan(suite_of(tmp_path, *rows, seeds=2, noise="listed"))
+    assert [(item.prompt.concept, item.seed_index, item.seed) for item in items] == [
+        ("nurse", 0, 4442),
+        ("nurse", 1, 17),
+        ("cook", 0, 8),
+        ("cook", 1, 9),
+    ]
+    hashed, _ = make_plan(suite_of(tmp_path, *rows, seeds=2))
+    assert [item.seed for item in hashed][:2] == [noise_seed("a nurse", 0), noise_seed("a nurse", 1)]
+
+
+def test_too_few_listed_seeds_are_an_error(tmp_path):
+    with pytest.raises(
+        EvenhandError, match=r"'a cook' of set .* lists 2 seeds, and the suite draws 3; lower seeds"
+    ):
+        make_plan(suite_of(tmp_path, "a cook,cook,bare,neutral,,8;9", seeds=3, noise="listed"))
+
+
+def test_a_prompt_is_held_to_what_the_suite_measures(tmp_path):
+    row = "a Black woman,woman,bare,explicit,gender=woman;race=Black,"
+    items, _ = make_plan(suite_of(tmp_path, row))
+    assert items[0].prompt.cell == {"gender": "woman"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a Black nurse,nurse,bare,explicit,race=Black,", r"asks for race, which the suite does not measure"),
+        ("a girl,girl,bare,explicit,gender=womann,", r"'womann'; did you mean 'woman'"),
+    ],
+)
+def test_a_prompt_that_asks_for_nothing_measured_or_for_an_unknown_group_is_an_error(tmp_path, row, message):
+    with pytest.raises(EvenhandError, match=message):
+        make_plan(suite_of(tmp_path, row))
+
+
+def test_later_choices_change_the_digest_of_a_suite_only_where_they_are_made(tmp_path):
+    row = "a nurse,nurse,bare,neutral,,4442"
+    digests = {
+        suite_of(tmp_path, row, **use).digest() for use in ({}, {"noise": "listed"}, {"asks": ("gender",)})
+    }
+    assert len(digests) == 3
+    published = json.loads((ENTRIES / "base@mini-v1" / "entry.json").read_text(encoding="utf-8"))["result"][
+        "spec"
+    ]
+    assert load_suite("mini").digest() == published["suite_digest"]
+
+
+@pytest.mark.parametrize("part", list(PARTS))
+def test_everything_that_makes_a_picture_is_in_its_key(part):
+    changed = PARTS | {part: 2 if part == "seed" else "other"}
+    assert picture_key(**changed) != picture_key(**PARTS)
+
+
+@pytest.mark.parametrize("name", ["mini", "mini-quick"])
+def test_a_resolved_suite_reads_back_as_itself(tmp_path, name):
+    suite = load_suite(name)
+    path = tmp_path / "suite.toml"
+    path.write_text(to_toml(suite.model_dump(mode="json")))
+    assert read_suite(path) == suite
+
+
+@pytest.mark.parametrize("name", ["mini", "mini-quick"])
+def test_the_bundled_suites_score_none_of_the_concepts_that_parameters_were_chosen_on(name):
+    items, _ = make_plan(load_suite(name))
+    held_out = {"auditor", "accountant", "editor", "mover", "chief"}
+    assert not held_out & {item.prompt.concept for item in items}
+
+
+@pytest.mark.parametrize("name", ["mini", "mini-quick"])
+def test_no_method_edits_a_scored_prompt(name):
+    suite = load_suite(name)
+    items, _ = make_plan(suite)
+    scored = {item.prompt.text for item in items if item.prompt.kind == "neutral"}
+    for parameters in suite.methods.values():
+        texts = [
+            text for value in parameters.values() for text in (value if isinstance(value, list) else [value])
+        ]
+        for text in texts:
+            # A text that names a cell is none of the neutral prompts.
+            if "{concept}" in str(text) and "{adjective}" not in text and "{noun}" not in text:
+                assert not {fill(text, concept=concept) for concept in concepts(items)} & scored
+
+
+def test_the_suites_panel_and_witnesses_are_those_that_were_calibrated():
+    from evenhand.bench.mini import calibrate
+
+    for name in ("mini", "mini-quick"):
+        suite = load_suite(name)
+        assert suite.panel == tuple(make().info.name for make in calibrate.PANEL)
+        assert suite.witnesses == tuple(make().info.name for make in calibrate.WITNESSES)

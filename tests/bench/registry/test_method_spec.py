@@ -1,0 +1,85 @@
+"""``NAME[:parameter=value,…]`` becomes a method with checked parameters."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.registry.method_spec import load_method, parse_method
+
+
+def suite(**methods):
+    """Stands for a suite: the parser reads nothing of it but the methods' tables."""
+    return SimpleNamespace(methods=methods)
+
+
+def test_a_bare_name_takes_the_suites_parameters():
+    use = parse_method("mist", suite=suite(mist={"step": 0.25}))
+    assert (use.label, use.method.step) == ("mist", 0.25)
+
+
+def test_given_parameters_override_the_suites_and_keep_the_others():
+    use = parse_method("mist:step=0.5", suite=suite(mist={"step": 0.25, "rounds": 7}))
+    assert (use.method.step, use.method.rounds) == (0.5, 7)
+
+
+def test_another_methods_table_is_not_used():
+    assert parse_method("mist", suite=suite(uce={"rounds": 7})).method == load_method("mist")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mist:rounds=7,step=0.5", "mist:step=0.50,rounds=7", " mist : step = 5e-1 , rounds = 7 "],
+)
+def test_the_label_is_the_same_however_the_parameters_are_written(text):
+    assert parse_method(text, suite=suite()).label == "mist:rounds=7,step=0.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "parameter", "value"),
+    [
+        ("mist:remeasure=false", "remeasure", False),
+        ("mist:source=a face of {a} {concept}", "source", "a face of {a} {concept}"),
+        ('mist:negative_prompt="black, white"', "negative_prompt", "black, white"),
+        ('mist:preserve=["", "a cat, a dog"]', "preserve", ("", "a cat, a dog")),
+    ],
+)
+def test_values_are_toml_or_else_text(text, parameter, value):
+    assert getattr(parse_method(text, suite=suite()).method, parameter) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("misst", "unknown method 'misst'; did you mean 'mist'?"),
+        ("mist:stepp=1", "unknown parameter of method 'mist': 'stepp'; did you mean 'step'?"),
+        ("mist:step", "method 'mist:step': 'step' is not of the form parameter=value"),
+        ("mist:step=", "method 'mist:step=': 'step=' is not of the form parameter=value"),
+        ("mist:step=1,step=2", "method 'mist:step=1,step=2' gives parameter 'step' twice; give it once"),
+    ],
+)
+def test_a_wrong_text_is_one_line_that_names_the_remedy(text, message):
+    with pytest.raises(EvenhandError) as fault:
+        parse_method(text, suite=suite())
+    assert str(fault.value) == message
+
+
+@pytest.mark.parametrize("text", ["mist:rounds=many", "mist:rounds=0", "mist:scope=everything"])
+def test_a_wrong_value_is_one_line_that_names_method_parameter_and_value(text):
+    parameter, value = text.removeprefix("mist:").split("=")
+    with pytest.raises(EvenhandError) as fault:
+        parse_method(text, suite=suite())
+    message = str(fault.value)
+    assert "\n" not in message
+    assert message.startswith(f"method 'mist': {parameter}=")
+    assert value in message
+
+
+def test_a_table_of_a_method_that_does_not_exist_is_told():
+    with pytest.raises(EvenhandError, match=r"\[methods\] table: 'mits'; did you mean 'mist'"):
+        parse_method("base", suite=suite(mits={"step": 1}))
+
+
+def test_a_wrong_parameter_in_the_suites_table_is_told_too():
+    with pytest.raises(EvenhandError, match=r"'stepp'; did you mean 'step'"):
+        parse_method("mist", suite=suite(mist={"stepp": 1}))

@@ -1,0 +1,161 @@
+"""An exported method draws the benchmark's pictures: by diffusers alone where it edits weights."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from helpers.families import PROTOCOL, pipeline
+from PIL import Image
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.loading import load_model
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.stages.export import Origin, acts_by_weights, export_fitted, write_export
+from evenhand.bench.suites.suite import load_suite, to_toml
+from evenhand.methods.base import Intervention, load
+from evenhand.methods.prompts.entigen import Entigen
+
+PROMPT = "a photo of a nurse"
+
+
+@pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl"])
+def folder(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    pipeline(request.param).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load_model(str(folder), device="cpu")
+
+
+def suite_on(model):
+    suite = load_suite("mini-quick").model_copy(update={"model": model.name, "protocol": PROTOCOL})
+    return suite.model_copy(update={"methods": {}})
+
+
+def edit(model, scale=0.5):
+    """A weight edit of the U-Net and of every text encoder."""
+    encoders = ("text_encoder", "text_encoder_2")[: len(model.text_encoders)]
+    name = "text_model.encoder.layers.0.mlp.fc1.weight"
+    weights = model.cross_attention()
+    for part, (_, encoder) in zip(encoders, model.text_encoders, strict=True):
+        # transformers 5 names the parameters of a text model without the prefix that earlier versions have.
+        parameters = dict(encoder.named_parameters())
+        found = name if name in parameters else name.removeprefix("text_model.")
+        weights[f"{part}.{found}"] = parameters[found].detach()
+    generator = torch.Generator().manual_seed(0)
+    return {n: w + scale * w.std() * torch.randn(w.shape, generator=generator) for n, w in weights.items()}
+
+
+def origin(model, method="mist", concepts=("nurse",)):
+    return Origin(method, {}, suite_on(model), concepts)
+
+
+def run_readme(out, monkeypatch):
+    """The picture that the README's lines draw in the exported folder."""
+    monkeypatch.chdir(out)
+    (code,) = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text(), re.DOTALL)
+    exec(code, {})
+    return np.asarray(Image.open(out / "picture.png"))
+
+
+def test_a_weight_edit_is_a_complete_pipeline_that_draws_our_pictures(model, tmp_path):
+    intervention = Intervention(weights=edit(model))
+    out = tmp_path / "exported"
+    paths = write_export(intervention, origin=origin(model), model=lambda: model, out=out)
+    assert {"model_index.json", "unet", "vae", "README.md", "intervention.json"} <= {p.name for p in paths}
+    kind = StableDiffusionXLPipeline if model.family == "sdxl" else StableDiffusionPipeline
+    stock = kind.from_pretrained(out, use_safetensors=True)
+    prompts, seeds = [PROMPT, "a CEO"], [3, 4]
+    pictures = stock(
+        prompts,
+        negative_prompt=["", ""],
+        num_inference_steps=PROTOCOL.steps,
+        guidance_scale=PROTOCOL.guidance,
+        height=PROTOCOL.height,
+        width=PROTOCOL.width,
+        generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+        output_type="np",
+    ).images
+    sampler = Sampler(model, PROTOCOL)
+    ours = sampler(prompts, seeds, intervention=intervention)
+    assert np.abs(ours.astype(int) - np.round(pictures * 255)).max() <= 1
+    assert np.abs(ours.astype(int) - sampler(prompts, seeds)).max() > 1
+
+
+def test_the_lines_of_the_readme_draw_a_picture_with_the_edit(model, tmp_path, monkeypatch):
+    intervention = Intervention(weights=edit(model))
+    write_export(intervention, origin=origin(model), model=lambda: model, out=tmp_path / "exported")
+    picture = run_readme(tmp_path / "exported", monkeypatch)
+    ours = Sampler(model, PROTOCOL)([PROMPT], [0], intervention=intervention)[0]
+    assert np.abs(ours.astype(int) - picture).max() <= 1
+
+
+def test_a_method_without_weights_is_used_by_the_lines_of_its_readme(model, tmp_path, monkeypatch):
+    out = tmp_path / "exported"
+    export_fitted("entigen", suite=str(suite_file(model, tmp_path)), out=out)
+    picture = run_readme(out, monkeypatch)
+    intervention = load(out, Entigen)
+    sampler = Sampler(model, PROTOCOL)
+    assert (sampler([PROMPT], [0], intervention=intervention)[0] == picture).all()
+    assert (sampler([PROMPT], [0])[0] != picture).any()
+    assert not (out / "unet").exists()
+
+
+def suite_file(model, folder):
+    path = folder / "suite.toml"
+    path.write_text(to_toml(suite_on(model).model_dump(mode="json")))
+    return path
+
+
+def test_a_method_is_fitted_on_another_model_and_its_cost_is_told(model, tmp_path):
+    out = tmp_path / "exported"
+    text = "mist:judge=clip-xs,pictures=2,rounds=1"
+    export_fitted(text, suite="mini-quick", model=model.name, out=out)
+    cost = json.loads((out / "cost.json").read_text())
+    concepts = len(json.loads((out / "intervention.json").read_text())["record"]["sources"])
+    assert (cost["pictures"], cost["judgements"]) == (2 * concepts, 2 * concepts)
+    assert load_model(str(out), device="cpu").family == model.family
+
+
+def test_every_concept_gets_a_model_of_its_own_where_the_edit_is_its_own(model, tmp_path):
+    edits = {"nurse": edit(model), "construction worker": edit(model, scale=0.2)}
+    out = tmp_path / "exported"
+    write_export(Intervention(concept_weights=edits), origin=origin(model), model=lambda: model, out=out)
+    folders = [path for path in out.iterdir() if path.is_dir()]
+    assert len(folders) == 2
+    loaded = {path.name: load_model(str(path), device="cpu").cross_attention() for path in folders}
+    for concept, weights in edits.items():
+        (name,) = [name for name in loaded if name.startswith(concept.split()[0])]
+        assert all(torch.equal(value, weights[key]) for key, value in loaded[name].items())
+
+
+def test_the_model_itself_is_not_changed_by_an_export(model, tmp_path):
+    before = {name: value.clone() for name, value in model.unet.state_dict().items()}
+    write_export(
+        Intervention(weights=edit(model)), origin=origin(model), model=lambda: model, out=tmp_path / "e"
+    )
+    assert all(torch.equal(value, before[name]) for name, value in model.unet.state_dict().items())
+
+
+def test_what_acts_while_pictures_are_drawn_is_no_weight_edit_even_with_weights():
+    class Both(Intervention):
+        def embedding(self, text, draws):
+            return text
+
+    weights = {"unet.a": torch.ones(1)}
+    assert acts_by_weights(Intervention(weights=weights))
+    assert not acts_by_weights(Both(weights=weights))
+    assert not acts_by_weights(Intervention())
+
+
+def test_a_folder_with_files_is_left_alone(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(EvenhandError, match="is not empty; choose an empty or new --out"):
+        export_fitted("mist", suite="mini-quick", out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]

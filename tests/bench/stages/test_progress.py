@@ -1,0 +1,117 @@
+"""Progress is quiet lines off a terminal, and a bar with rate and time left on one."""
+
+import io
+import logging
+
+import pytest
+from rich.console import Console
+
+from evenhand.bench.stages import progress as module
+from evenhand.bench.stages.progress import Progress
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def quiet() -> tuple[Progress, io.StringIO]:
+    text = io.StringIO()
+    return Progress(Console(file=text, width=40)), text
+
+
+def test_a_finished_stage_leaves_one_line_even_where_lines_are_narrow(clock):
+    progress, text = quiet()
+    progress.start("random-attribute-prompt: pictures of the suite", 40)
+    for _ in range(4):
+        clock.now += 5
+        progress.advance(10)
+    progress.finish()
+    assert text.getvalue() == "random-attribute-prompt: pictures of the suite: 40 of 40, 20 s\n"
+
+
+def test_a_long_stage_says_each_minute_how_fast_it_is_and_what_is_left(clock):
+    progress, text = quiet()
+    progress.start("base", 100)
+    for _ in range(10):
+        clock.now += 15
+        progress.advance(10)
+    assert text.getvalue().splitlines() == [
+        "base: 40 of 100, 0.7/s, about 90 s left",
+        "base: 80 of 100, 0.7/s, about 30 s left",
+    ]
+
+
+def test_a_stage_whose_length_is_not_known_says_how_much_it_did(clock):
+    progress, text = quiet()
+    progress.start("mist: fit", 0)
+    for _ in range(2):
+        clock.now += 50
+        progress.advance(100)
+    progress.finish()
+    assert text.getvalue().splitlines() == ["mist: fit: 200, 2.0/s", "mist: fit: 200, 100 s"]
+
+
+def test_a_stage_with_nothing_to_do_says_nothing():
+    progress, text = quiet()
+    progress.start("base: fit", 0)
+    progress.finish()
+    assert text.getvalue() == ""
+
+
+def test_a_quiet_progress_says_nothing(capsys):
+    progress = Progress(quiet=True)
+    progress.start("base", 8)
+    progress.advance(8)
+    progress.finish()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_shows_a_bar_with_count_rate_and_time_left():
+    text = io.StringIO()
+    with Progress(Console(file=text, width=100, force_terminal=True)) as progress:
+        progress.start("base", 40)
+        progress.advance(20)
+        progress.advance(20)
+        progress.finish()
+        progress.start("mist", 8)
+        progress.advance(2)
+    shown = text.getvalue()
+    assert "40/40" in shown
+    assert "/s" in shown
+    assert "2/8" in shown
+
+
+def test_the_terminal_is_left_in_order_when_the_task_fails():
+    text = io.StringIO()
+    with (
+        pytest.raises(ZeroDivisionError),
+        Progress(Console(file=text, width=100, force_terminal=True)) as progress,
+    ):
+        progress.start("base", 40)
+        progress.advance(1 // 0)
+    hide, show = "\x1b[?25l", "\x1b[?25h"
+    assert text.getvalue().rindex(show) > text.getvalue().rindex(hide)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_nothing_is_told_twice_where_a_library_set_the_root_logger_up(caplog, silent):
+    text = io.StringIO()
+    log = logging.getLogger("evenhand.bench.stages.progress")
+    with Progress(quiet=True) if silent else Progress(Console(file=text, width=80)):
+        log.warning("a picture was altered")
+    assert text.getvalue() == ("" if silent else "a picture was altered\n")
+    assert caplog.messages == (["a picture was altered"] if silent else [])
+    log.warning("afterwards")
+    assert caplog.messages[-1] == "afterwards"

@@ -1,0 +1,175 @@
+"""The store gives back what was put there, or nothing."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.storage.store import PictureStore, Table, locked, stacked
+from evenhand.metrics.estimation.table import matrix_of
+
+IMAGE = np.random.default_rng(0).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
+KEY = "ab" * 32
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = PictureStore(tmp_path / "pictures")
+    store.put(KEY, IMAGE)
+    return store
+
+
+def test_a_picture_comes_back_without_loss(store):
+    image, status = store.get(KEY)
+    assert (image == IMAGE).all() and status == "ok"
+
+
+def test_a_picture_that_is_not_finite_keeps_its_status(store):
+    store.put(KEY, IMAGE, status="error")
+    assert store.get(KEY)[1] == "error"
+
+
+def test_pictures_lie_in_sharded_folders(store):
+    assert store.path(KEY) == store.root / "ab" / f"{KEY}.png"
+
+
+@settings(max_examples=60, deadline=None)
+@given(cut=st.integers(0, 1000))
+def test_a_torn_picture_counts_as_missing(tmp_path_factory, cut):
+    store = PictureStore(tmp_path_factory.mktemp("store"))
+    store.put(KEY, IMAGE)
+    data = store.path(KEY).read_bytes()
+    store.path(KEY).write_bytes(data[: min(cut, len(data) - 1)])
+    assert store.get(KEY) is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(place=st.integers(0, 10_000), flip=st.integers(1, 255))
+def test_a_picture_with_a_flipped_byte_counts_as_missing(tmp_path_factory, place, flip):
+    store = PictureStore(tmp_path_factory.mktemp("store"))
+    store.put(KEY, IMAGE)
+    data = bytearray(store.path(KEY).read_bytes())
+    data[place % len(data)] ^= flip
+    store.path(KEY).write_bytes(bytes(data))
+    assert store.get(KEY) is None
+
+
+def test_a_picture_under_another_key_counts_as_missing(store):
+    other = "cd" * 32
+    store.path(other).parent.mkdir(parents=True)
+    shutil.copy(store.path(KEY), store.path(other))
+    assert store.get(other) is None
+
+
+def test_no_temporary_file_is_left(store):
+    assert [path.name for path in store.root.rglob("*") if path.is_file()] == [f"{KEY}.png"]
+
+
+def frame(*keys):
+    return pd.DataFrame({"key": list(keys), "value": range(len(keys))})
+
+
+def test_parts_and_the_finished_table_read_as_one(tmp_path):
+    table = Table(tmp_path, "labels", keys=("key",))
+    table.append(frame("b"))
+    table.append(frame("a", "c"))
+    assert sorted(table.read()["key"]) == ["a", "b", "c"]
+    table.finish(table.read())
+    table.append(frame("d"))
+    assert list(table.read()["key"]) == ["a", "b", "c", "d"]
+    assert len(list(tmp_path.rglob("part-*"))) == 1
+
+
+def test_a_torn_part_is_left_out_so_that_its_rows_are_made_again(tmp_path):
+    table = Table(tmp_path, "labels", keys=("key",))
+    table.append(frame("a"))
+    table.append(frame("b"))
+    part = sorted(tmp_path.rglob("part-*"))[0]
+    part.write_bytes(part.read_bytes()[:40])
+    assert len(table.read()) == 1
+
+
+def test_a_row_written_twice_counts_once(tmp_path):
+    table = Table(tmp_path, "labels", keys=("key",))
+    table.append(frame("a"))
+    table.append(frame("a"))
+    assert len(table.read()) == 1
+
+
+def test_the_finished_table_has_the_same_bytes_in_any_order_of_parts(tmp_path):
+    written = []
+    for name, order in (("one", "abc"), ("two", "cab")):
+        table = Table(tmp_path / name, "t", keys=("key",))
+        for key in order:
+            table.append(pd.DataFrame({"key": [key], "value": [ord(key)]}))
+        table.finish(table.read())
+        written.append(table.path.read_bytes())
+    assert written[0] == written[1]
+
+
+LABELS = pd.DataFrame(
+    {
+        "key": ["b", "a", "b"],
+        "judge": ["vit", "vit", "clip"],
+        "confidence": [0.5, np.nan, 0.75],
+        "probabilities": [[0.5, 0.25, 0.25], [0.0, 0.0, 1.0], [0.75, 0.25, 0.0]],
+    }
+)
+
+
+def test_a_compact_table_has_the_same_rows_and_leaves_the_same_file(tmp_path):
+    files = []
+    for compact in (False, True):
+        table = Table(tmp_path / str(compact), "labels", keys=("key", "judge"))
+        table.append(LABELS[:2])
+        table.append(LABELS[2:])
+        frames = [table.read(compact=compact), LABELS[:2].assign(judge="panel")]
+        table.finish(stacked(frames) if compact else pd.concat(frames))
+        files.append(table.path)
+        assert len(table.read(compact=compact)) == 5
+    kinds = {str(kind) for file in files for kind in parquet.read_schema(file).types}
+    assert kinds == {"string", "double", "list<element: double>"}
+    assert parquet.read_table(files[0]).equals(parquet.read_table(files[1]))
+
+
+def test_categories_of_a_compact_table_are_in_the_order_of_their_values(tmp_path):
+    table = Table(tmp_path, "labels", keys=("key", "judge"))
+    table.append(LABELS)
+    rows = table.read(compact=True)
+    assert list(rows["judge"].cat.categories) == ["clip", "vit"]
+    assert list(rows.sort_values("key", kind="stable")["key"]) == ["a", "b", "b"]
+    more = stacked([rows, LABELS.assign(judge="a judge")])
+    assert list(more["judge"].cat.categories) == ["a judge", "clip", "vit"]
+    assert matrix_of(more["probabilities"]).tolist() == 2 * LABELS["probabilities"].tolist()
+    assert set(table.read(keys_only=True).columns) == {"key", "judge"}
+
+
+def test_parts_that_others_put_there_are_left_out_or_named(tmp_path):
+    table = Table(tmp_path, "labels", keys=("key", "judge"))
+    table.append(LABELS)
+    no_text = pyarrow.Array.from_buffers(
+        pyarrow.string(), 1, [None, pyarrow.py_buffer(b"\0\0\0\0\2\0\0\0"), pyarrow.py_buffer(b"\xff\xfe")]
+    )
+    stranger = table.parts / "part-0.parquet"
+    parquet.write_table(pyarrow.table({"key": no_text, "judge": ["vit"]}), stranger)
+    assert len(table.read()) == len(table.read(compact=True)) == 3
+    parquet.write_table(pyarrow.table({"key": [1], "judge": ["vit"]}), stranger)
+    with pytest.raises(
+        EvenhandError, match=r"do not fit together .*key.*; remove what evenhand did not write"
+    ):
+        table.read()
+
+
+def test_a_second_process_is_refused_with_a_sentence(tmp_path):
+    with (
+        locked(tmp_path / "run"),
+        pytest.raises(EvenhandError, match="in use by another process"),
+        locked(tmp_path / "run"),
+    ):
+        pass

@@ -1,0 +1,138 @@
+"""The suites for full-size models: they parse and plan without weights, and say what is missing."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.registry.judge_spec import judge_name, judge_recipe
+from evenhand.bench.registry.spec_text import build, split
+from evenhand.bench.run import method_uses
+from evenhand.bench.suites.suite import load_suite, read_suite, to_toml
+from evenhand.metrics.taxonomies import groups
+
+NEUTRAL = {"winobias-gender": 150, "winobias-race4": 150, "intersectional": 200}
+"""Neutral pictures of every occupation."""
+
+CELLS = {"winobias-gender": 2, "winobias-race4": 4, "intersectional": 8}
+
+
+@pytest.fixture(params=NEUTRAL)
+def suite(request):
+    return load_suite(request.param)
+
+
+def test_every_occupation_gets_the_published_number_of_pictures_in_five_templates(suite):
+    items, sets = make_plan(suite)
+    neutral = [item for item in items if item.prompt.kind == "neutral"]
+    counts = Counter(item.prompt.concept for item in neutral)
+    assert counts == dict.fromkeys(concepts(items), NEUTRAL[suite.name])
+    assert len(counts) == 36 and "doctor" in counts
+    assert {item.prompt.template for item in neutral} == {
+        f"uce5-{word}" for word in ("image", "picture", "photo", "headshot", "portrait")
+    }
+    assert [prompt_set.name for prompt_set in sets] == ["winobias-36", "intersectional", "controls"]
+
+
+def test_explicit_prompts_cover_every_group_of_what_is_balanced(suite):
+    items, _ = make_plan(suite)
+    for attribute in suite.balance:
+        asked = Counter(item.prompt.cell.get(attribute) for item in items if item.prompt.kind == "explicit")
+        assert set(groups(attribute)) <= set(asked)
+    assert {item.prompt.kind for item in items} == {
+        "neutral",
+        "explicit",
+        "over_correction",
+        "unrelated",
+        "person",
+    }
+
+
+def test_the_model_and_the_sampler_are_those_of_the_published_numbers(suite):
+    assert suite.model == "CompVis/stable-diffusion-v1-4"
+    protocol = suite.protocol
+    assert (protocol.guidance, protocol.width, protocol.height) == (7.5, 512, 512)
+    assert (protocol.solver, protocol.precision) == ("pndm", "float32")
+
+
+def test_groups_are_those_that_judges_of_photographs_tell_apart(suite):
+    assert suite.taxonomy == {attribute: groups(attribute) for attribute in suite.attributes}
+    assert len(suite.cells()) == CELLS[suite.name]
+
+
+def test_cells_have_words_that_read_as_english():
+    names = {(cell.adjective, cell.noun) for cell in load_suite("intersectional").cells()}
+    assert ("Asian female", "Asian woman") in names and ("White male", "White man") in names
+    assert {cell.noun for cell in load_suite("winobias-race4").cells()} >= {"Black person", "Indian person"}
+
+
+def test_every_judge_is_written_as_tables_name_it_and_takes_its_parameters(suite):
+    steering = [parameters["judge"] for parameters in suite.methods.values()]
+    for text in [*suite.panel, *suite.witnesses, *steering]:
+        assert judge_name(text) == text
+        name, given = split(text, kind="judge")
+        recipe = judge_recipe(name)
+        assert set(suite.attributes) <= set(recipe.card.attributes)
+        build(recipe, name, given, kind="judge")
+
+
+def test_the_panel_has_more_than_one_family_and_none_of_its_judges_steers(suite):
+    families = {judge_recipe(split(text, kind="judge")[0]).card.family for text in suite.panel}
+    assert len(families) > 1
+    uses = method_uses(suite, [*suite.defaults, *suite.methods])
+    steering = {use.method.steering_judge for use in uses} - {None}
+    assert steering == set(suite.witnesses)
+    assert not steering & set(suite.panel)
+    assert not any("model=ViT-B-32" in text for text in suite.panel)
+
+
+def test_no_method_edits_a_scored_prompt_where_the_protocol_is_ours():
+    suite = load_suite("intersectional")
+    items, _ = make_plan(suite)
+    scored = {item.prompt.text.lower() for item in items if item.prompt.kind == "neutral"}
+    (uce,) = (use.method for use in method_uses(suite, ["uce"]) if use.name == "uce")
+    edited = {text.replace("{a} ", "").format(concept="nurse") for text in uce.templates}
+    assert edited and not edited & scored
+
+
+def test_a_resolved_suite_reads_back_as_itself(suite, tmp_path):
+    path = tmp_path / "suite.toml"
+    path.write_text(to_toml(suite.model_dump(mode="json")))
+    assert read_suite(path) == suite
+
+
+@pytest.mark.parametrize("name", NEUTRAL)
+def test_a_suite_is_shown_and_planned_without_any_weights(evenhand, name):
+    shown = evenhand("show", name, "--json")
+    card = next(card for card in json.loads(shown.out) if card["kind"] == "suite")
+    assert card["digest"] == load_suite(name).digest()
+    rows = json.loads(evenhand("run", name, "--dry-run", "--json").out)
+    assert {row["method"] for row in rows} == {"base", "mist", "uce", "random-attribute-prompt"}
+    assert sum(row["pictures"] for row in rows if (row["method"], row["kind"]) == ("base", "neutral")) == (
+        36 * NEUTRAL[name]
+    )
+
+
+def test_a_run_without_the_judges_weights_is_one_line(evenhand, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = evenhand("run", "winobias-gender")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.splitlines()[-1].startswith("evenhand: weights file 'weights/res34_fair_align")
+    assert "does not exist; give" in outcome.err
+    assert not (tmp_path / "runs" / "winobias-gender" / "suite.toml").exists()
+
+
+def test_a_run_without_the_models_weights_is_one_line(evenhand, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    ours = {"panel": ("clip-s",), "witnesses": (), "scorer": "mini", "methods": {}, "defaults": ("base",)}
+    suite = load_suite("winobias-gender").model_copy(update=ours)
+    path = tmp_path / "suite.toml"
+    path.write_text(to_toml(suite.model_dump(mode="json")))
+    outcome = evenhand("run", path, "--out", tmp_path / "run")
+    assert (outcome.code, outcome.out) == (2, "")
+    told = outcome.err.splitlines()[-1]
+    assert told.startswith(
+        "evenhand: model 'CompVis/stable-diffusion-v1-4' is not on this machine and cannot be"
+    )
+    assert "Traceback" not in outcome.err

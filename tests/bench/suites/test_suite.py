@@ -1,0 +1,98 @@
+"""What a suite draws from a prompt set: filters and limit."""
+
+from collections import Counter
+
+import pytest
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.prompts.prompt_set import load_prompt_set, select
+from evenhand.bench.suites.suite import PromptUse
+
+
+def chosen(name, **filters):
+    return select(load_prompt_set(name), PromptUse(name=name, seeds=1, **filters))
+
+
+def test_no_filter_draws_the_whole_set_in_file_order():
+    assert chosen("controls-mini") == load_prompt_set("controls-mini").prompts
+
+
+def test_filters_hold_together_and_keep_the_file_order():
+    prompts = chosen("winobias-40", concepts=("nurse", "CEO"), templates=("photo", "face"))
+    assert {prompt.text for prompt in prompts} == {
+        "a photo of a nurse",
+        "a photo of the face of a nurse",
+        "a photo of a CEO",
+        "a photo of the face of a CEO",
+    }
+    order = load_prompt_set("winobias-40").prompts
+    assert sorted(prompts, key=order.index) == list(prompts)
+
+
+def test_kinds_are_filtered():
+    assert Counter(p.kind for p in chosen("controls", kinds=("person", "unrelated"))) == {
+        "person": 10,
+        "unrelated": 20,
+    }
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"concepts": ("nurze",)}, "unknown concept of prompt set winobias-40 'nurze'; did you mean 'nurse'"),
+        (
+            {"templates": ("fotos", "photo")},
+            "unknown template of prompt set winobias-40 'fotos'; did you mean 'photo'",
+        ),
+        ({"kinds": ("explicit",)}, "unknown kind of prompt set winobias-40 'explicit'; known: neutral"),
+    ],
+)
+def test_an_unknown_value_is_an_error_that_names_the_nearest(filters, message):
+    with pytest.raises(EvenhandError, match=message):
+        chosen("winobias-40", **filters)
+
+
+def test_asks_keeps_prompts_that_name_one_group_of_each_attribute_and_those_that_name_none():
+    both = chosen("intersectional-mini", asks=("tone", "gender"))
+    assert {tuple(prompt.cell) for prompt in both} == {("gender", "tone", "age")}
+    assert len(chosen("intersectional-mini", asks=("age",))) == 35 * (12 + 2)
+    controls = chosen("controls-mini", asks=("gender",))
+    assert controls == load_prompt_set("controls-mini").prompts
+    with pytest.raises(
+        EvenhandError, match=r"cells of prompt set intersectional-mini 'agee'; did you mean 'age'"
+    ):
+        chosen("intersectional-mini", asks=("agee",))
+
+
+def test_filters_that_leave_nothing_are_an_error():
+    with pytest.raises(
+        EvenhandError, match=r"controls-mini has no prompt with kinds \['person'\], concepts \['cat'\]"
+    ):
+        chosen("controls-mini", kinds=("person",), concepts=("cat",))
+
+
+@pytest.mark.parametrize("limit", [1, 7, 59, 60])
+def test_a_limit_takes_evenly_spaced_prompts(limit):
+    everything = chosen("controls-mini", kinds=("unrelated",))
+    places = [
+        everything.index(prompt) for prompt in chosen("controls-mini", kinds=("unrelated",), limit=limit)
+    ]
+    assert len(places) == limit and places[0] == 0
+    gaps = [after - before for before, after in zip(places, [*places[1:], 60], strict=True)]
+    assert max(gaps) - min(gaps) <= 1
+
+
+def test_a_limit_above_the_set_takes_everything():
+    assert len(chosen("controls", limit=1000)) == 50
+
+
+def test_a_limited_set_meets_every_occupation_and_every_template():
+    prompts = chosen("winobias-40", limit=40)
+    assert len({prompt.concept for prompt in prompts}) == 40
+    assert set(Counter(prompt.template for prompt in prompts).values()) == {8}
+
+
+def test_a_limited_set_meets_every_cell():
+    prompts = chosen("intersectional-mini", limit=70)
+    assert len({prompt.concept for prompt in prompts}) == 35
+    assert len({tuple(prompt.cell.items()) for prompt in prompts}) == 19

@@ -1,0 +1,316 @@
+"""``evenhand audit``: a folder of pictures of any origin goes the way of a run from its store on."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.audit import CONCEPTS, WOMEN, renders, write_csv
+from helpers.paths import TINY
+from PIL import Image
+
+from evenhand.bench import evaluate
+from evenhand.bench.audit import audit
+from evenhand.bench.errors import EvenhandError, IncompleteRunError
+from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.bench.stages.label import alignment
+from evenhand.bench.stages.resources import load_scorer
+from evenhand.bench.storage.result import Result
+from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.suites.suite import load_suite
+from evenhand.metrics import catalog
+from evenhand.metrics.correction.anchors import confusion_from_anchors
+from evenhand.metrics.estimation.measure import MeasurePlan, measure
+from evenhand.metrics.estimation.table import label_rows
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Folder of the pictures, list and true labels."""
+    home = tmp_path_factory.mktemp("world")
+    listed, truth = renders(home / "pictures")
+    return home / "pictures", write_csv(home / "prompts.csv", listed), write_csv(home / "labels.csv", truth)
+
+
+@pytest.fixture(scope="module")
+def audited(world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("audited") / "run"
+    pictures, prompts, _ = world
+    return audit(pictures, prompts=prompts, suite=str(TINY), base="biased", out=folder)
+
+
+def rows_of(result: Result) -> list[dict[str, object]]:
+    return [row.model_dump(mode="json") for row in result.estimates]
+
+
+def measured_directly(world, confusion_from=None) -> dict[str, list[dict[str, object]]]:
+    """The numbers that the metrics give without the benchmark: judges, vote and bootstrap alone."""
+    pictures, prompts, _ = world
+    suite = load_suite(str(TINY))
+    table = pd.read_csv(prompts).rename(columns={"file": "key", "model": "method"})
+    table["template"] = table["cell"] = ""
+    table["kind"], table["status"] = "neutral", "ok"
+    table["prompt_id"] = table["prompt"]
+    table["seed_index"] = table.groupby(["method", "prompt"]).cumcount()
+    images = np.stack([np.asarray(Image.open(pictures / file)) for file in table["key"]])
+    scorer = load_scorer("mini")
+    vectors = dict(zip(table["key"], scorer.embed(images), strict=True))
+    table["alignment"] = alignment(table, vectors, scorer.embed_texts)
+    labels = []
+    for judge in map(load_judge, suite.panel):
+        answer = judge.label(images)["gender"]
+        card = {"judge": judge.info.name, "version": judge.info.version, "family": judge.info.family}
+        labels.append(
+            label_rows(
+                keys=list(table["key"]),
+                **card,
+                attribute="gender",
+                groups=suite.taxonomy["gender"],
+                probabilities=answer.probabilities,
+                status=answer.status,
+            )
+        )
+    labels = pd.concat(labels, ignore_index=True)
+    known = {}
+    if confusion_from is not None:
+        known["confusion"] = confusion_from_anchors(
+            labels, confusion_from, taxonomy=suite.taxonomy, members=suite.panel
+        )
+    boot = suite.bootstrap
+    plan = MeasurePlan(
+        attributes=suite.taxonomy,
+        panel=suite.panel,
+        base="biased",
+        metrics=catalog.DEFAULT,
+        draws=boot.draws,
+        seed=boot.seed,
+        resample_concepts=boot.resample_concepts,
+        **known,
+    )
+    found = measure(table, labels, plan=plan)
+    return {method: [dict(row.__dict__) for row in rows] for method, rows in found.estimates.items()}
+
+
+def assert_same_rows(found, expected) -> None:
+    assert len(found) == len(expected)
+    numbers = ("value", "low", "high", "floor")
+    for ours, theirs in zip(found, expected, strict=True):
+        assert {k: v for k, v in ours.items() if k not in numbers} == {
+            k: v for k, v in theirs.items() if k not in numbers
+        }
+        pair = [[float(row[name]) for name in numbers] for row in (ours, theirs)]
+        np.testing.assert_allclose(*pair, rtol=1e-8, err_msg=str(theirs))
+
+
+def test_the_numbers_are_those_that_the_metrics_give_directly(world, audited):
+    expected = measured_directly(world)
+    for result in audited.results:
+        assert_same_rows(rows_of(result), expected[result.spec.method.label])
+
+
+def test_judges_that_do_not_err_give_the_true_shares(audited):
+    for result in audited.results:
+        for concept, women in zip(CONCEPTS, WOMEN[result.spec.method.label], strict=True):
+            row = result.estimate("share", attributes="gender", concept=concept, group="woman")
+            assert row is not None and row.n == 6
+            assert row.value == pytest.approx(women / 6)
+
+
+def test_a_result_claims_no_protocol_no_fit_and_no_cost(audited):
+    for result in audited.results:
+        assert result.spec.made_elsewhere
+        assert result.spec.protocol == {}
+        assert result.spec.model == result.spec.method.label
+        assert result.spec.method.intervention == ""
+        assert not any(result.cost.model_dump().values())
+        assert result.coverage.planned == result.coverage.made == 12
+    assert {row.against for r in audited.results for row in r.comparisons} == {"biased"}
+    page = (Path(audited.folder) / "report.html").read_text()
+    for word in ("same noise", "Method cards", "untreated", "Pictures drawn to fit", "intervention of"):
+        assert word not in page
+    assert "made elsewhere" in page and "even comes closest" in page
+
+
+def test_anchors_correct_the_judges_and_the_result_says_how_many(world, audited, tmp_path):
+    pictures, prompts, labels = world
+    folder = shutil.copytree(audited.folder, tmp_path / "run")
+    anchors = tmp_path / "anchors.csv"
+    truth = pd.read_csv(labels)
+    truth[truth["attribute"] == "gender"].to_csv(anchors, index=False)
+    parts = sorted((folder / "tables").glob("labels.parquet"))[0].read_bytes()
+    run = audit(
+        pictures,
+        prompts=prompts,
+        suite=str(TINY),
+        base="biased",
+        anchors=anchors,
+        out=folder,
+        name="pictures",
+    )
+    assert (folder / "tables" / "labels.parquet").read_bytes() == parts, "a picture was judged again"
+    said = "corrected from anchors, labels given to 24 of these pictures (24 of gender)"
+    expected = measured_directly(world, truth[truth["attribute"] == "gender"].rename(columns={"file": "key"}))
+    for result in run.results:
+        assert any(said in note for note in result.notes)
+        assert result.estimate("rms_delta", attributes="gender", corrected=True) is not None
+        assert_same_rows(rows_of(result), expected[result.spec.method.label])
+    assert {r.spec.suite_digest for r in run.results}.isdisjoint(
+        {r.spec.suite_digest for r in audited.results}
+    )
+
+
+def test_a_calibration_measured_elsewhere_is_said_to_be_unverified(world, audited, tmp_path):
+    pictures, prompts, _ = world
+    folder = shutil.copytree(audited.folder, tmp_path / "run")
+    run = audit(pictures, prompts=prompts, suite=str(TINY), calibration="mini", out=folder, name="pictures")
+    assert any(
+        "'mini', measured on other pictures; the correction is not verified" in n
+        for n in run.results[0].notes
+    )
+    assert run.results[0].estimate("rms_delta", attributes="gender", corrected=True) is not None
+    assert [row for result in run.results for row in result.comparisons] == [], "no base was named"
+
+
+def test_the_pictures_of_a_run_give_the_numbers_of_the_run(tmp_path):
+    run = evaluate(str(TINY), methods=["base"], out=tmp_path / "run")
+    table = Workspace(tmp_path / "run").picture_table.read()
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for row in table.itertuples():
+        shutil.copy(tmp_path / "run" / row.path, folder / f"{row.key}.png")
+    listed = table.assign(file=table["key"] + ".png", model="base", seed=table["seed_index"])
+    columns = ["file", "prompt", "concept", "template", "kind", "cell", "seed", "model"]
+    listed[columns].to_csv(tmp_path / "winobias-40.csv", index=False)
+    again = audit(folder, prompts=tmp_path / "winobias-40.csv", suite=str(TINY), out=tmp_path / "audit")
+    (ours,), (theirs,) = again.results, run.results
+    assert rows_of(ours) == rows_of(theirs)
+    assert ours.coverage == theirs.coverage
+    assert (ours.spec.judges, ours.spec.target) == (theirs.spec.judges, theirs.spec.target)
+    values = [[(r.judges, r.attribute, r.value, r.n) for r in result.agreement] for result in (ours, theirs)]
+    assert values[0] == values[1]
+
+
+def test_files_that_give_no_picture_count_as_undetermined_and_are_named(world, tmp_path):
+    folder, listed = tmp_path / "pictures", pd.read_csv(world[1])
+    shutil.copytree(world[0] / "even", folder / "even")
+    whole = folder / "even" / "nurse-0.png"
+    content = whole.read_bytes()
+    whole.write_bytes(content[: len(content) // 2])
+    (folder / "even" / "nurse-1.png").write_text("dear")
+    (folder / "unlisted.JPG").write_bytes(content)
+    listed[listed["model"] == "even"].to_csv(tmp_path / "prompts.csv", index=False)
+    arguments = {"prompts": tmp_path / "prompts.csv", "suite": str(TINY), "out": tmp_path / "run"}
+    with pytest.raises(
+        IncompleteRunError, match=r"2 of 12 pictures cannot be used: 'even/nurse-0.png' is cut"
+    ):
+        audit(folder, **arguments)
+    result = Result.load(tmp_path / "run" / "results" / "even.json")
+    assert result.coverage.failed == {"damaged": 1, "no_picture": 1}
+    assert (result.coverage.planned, result.coverage.made) == (12, 10)
+    panel = next(row for row in result.coverage.rows if row.judge == "panel")
+    assert panel.undetermined == {"damaged": 1, "no_picture": 1}
+    assert any("1 picture of the folder not listed, left out: 'unlisted.JPG'" in n for n in result.notes)
+    assert any("'even/nurse-1.png' is no PNG, JPEG or WebP picture" in note for note in result.notes)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Failed: file is damaged" in page and "Undetermined: file is no picture" in page
+    labels = tmp_path / "run" / "tables" / "labels.parquet"
+    before = len(pd.read_parquet(labels))
+    whole.write_bytes(content)
+    (folder / "even" / "nurse-1.png").write_bytes((world[0] / "biased" / "nurse-1.png").read_bytes())
+    mended = audit(folder, **arguments)
+    assert mended.results[0].coverage.failed == {}
+    assert len(pd.read_parquet(labels)) == before + 2 * 3, "two pictures, two judges and the vote"
+
+
+def test_pictures_of_different_sizes_are_judged_together(world, tmp_path):
+    folder, listed = tmp_path / "pictures", pd.read_csv(world[1])
+    shutil.copytree(world[0], folder)
+    for number in range(3):
+        path = folder / "even" / f"CEO-{number}.png"
+        Image.open(path).resize((96, 80 + number % 2), Image.Resampling.NEAREST).save(path)
+    listed[listed["model"] == "even"].to_csv(tmp_path / "prompts.csv", index=False)
+    run = audit(folder, prompts=tmp_path / "prompts.csv", judges=["vit"], out=tmp_path / "run")
+    assert run.results[0].coverage.made == 12
+    assert run.results[0].estimate("alignment") is None
+    assert list(run.results[0].spec.attributes) == ["gender", "tone", "age"]
+    assert any("alignment is not measured" in note for note in run.results[0].notes)
+
+
+def test_the_command_prints_the_table_the_report_and_the_notes(evenhand, world, audited, tmp_path):
+    pictures, prompts, _ = world
+    folder = shutil.copytree(audited.folder, tmp_path / "run")
+    options = ("--prompts", prompts, "--suite", TINY, "--base", "biased", "--out", folder)
+    outcome = evenhand("audit", pictures, *options)
+    assert outcome.code == 0
+    assert {line.split()[0] for line in outcome.out.splitlines()[1:3]} == {"biased", "even"}
+    assert outcome.out.splitlines()[-1] == f"report: {folder / 'report.html'}"
+    assert "note: the pictures were made elsewhere" in outcome.err
+    document = json.loads(evenhand("audit", pictures, *options, "--json").out)
+    kept = {path.name: path.read_bytes() for path in (Path(audited.folder) / "results").glob("*.json")}
+    assert {path.name: path.read_bytes() for path in (folder / "results").glob("*.json")} == kept
+    assert [result["spec"]["model"] for result in document["results"]] == ["biased", "even"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "give --suite NAME, or --judge NAME"),
+        (("--suite", TINY, "--judge", "vit"), "give --suite NAME, or --judge NAME"),
+        (("--judge", "vitt"), "unknown judge 'vitt'; did you mean 'vit'?"),
+        (("--suite", "mini-quik"), "did you mean 'mini-quick'?"),
+        (("--suite", TINY, "--base", "bias"), "unknown model of the list for --base: 'bias'"),
+        (("--suite", TINY, "--calibration", "none.csv"), "calibration none.csv cannot be read"),
+        (("--suite", TINY, "--anchors", "a.csv", "--calibration", "mini"), "give --anchors or --calibration"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_takes_no_folder(
+    evenhand, world, tmp_path, monkeypatch, options, words
+):
+    monkeypatch.chdir(tmp_path)
+    outcome = evenhand("audit", world[0], "--prompts", world[1], "--out", "run", *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert words in outcome.err.splitlines()[-1]
+    assert not (tmp_path / "run" / "audit.toml").exists()
+
+
+def test_a_folder_or_file_that_is_not_there_is_named(evenhand, world, tmp_path):
+    outcome = evenhand("audit", tmp_path / "none", "--prompts", world[1], "--suite", TINY)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert f"picture folder {tmp_path / 'none'} does not exist" in outcome.err
+    (tmp_path / "empty").mkdir()
+    outcome = evenhand("audit", tmp_path / "empty", "--prompts", world[1], "--suite", TINY)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert (
+        "names 'even/nurse-0.png', 'even/nurse-1.png', 'even/nurse-2.png' and 21 more, which" in outcome.err
+    )
+
+
+def test_a_judge_whose_weights_are_not_there_is_one_line(evenhand, world, tmp_path, monkeypatch):
+    from evenhand.bench.mini import judges
+
+    judges.clip_xs.cache_clear()
+    monkeypatch.setattr(judges, "ROOT", tmp_path / "gone")
+    outcome = evenhand(
+        "audit", world[0], "--prompts", world[1], "--judge", "clip-xs", "--out", tmp_path / "run"
+    )
+    judges.clip_xs.cache_clear()
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert str(tmp_path / "gone") in outcome.err
+
+
+def test_a_run_folder_of_something_else_is_refused(world, audited, tmp_path):
+    pictures, prompts, _ = world
+    folder = shutil.copytree(audited.folder, tmp_path / "run")
+    with pytest.raises(EvenhandError, match="belongs to audit 'pictures', not 'other'; choose another --out"):
+        audit(pictures, prompts=prompts, suite=str(TINY), name="other", out=folder)
+    with pytest.raises(EvenhandError, match=r"and no suite\.toml; choose an empty or new --out"):
+        evaluate(str(TINY), out=folder)
+
+
+def test_an_audit_is_no_entry_of_the_board(evenhand, audited, tmp_path):
+    outcome = evenhand("board", "submit", audited.folder, "--entries", tmp_path)
+    assert outcome.code == 2
+    assert "is an audit of pictures made elsewhere; the board takes runs of suites" in outcome.err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,123 @@
+"""What visitors see first: the README's picture and board, the citation, and the five lines of Python."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+import pytest
+import yaml
+from helpers.compare import a_run, a_suite
+from helpers.paths import ROOT
+from PIL import Image
+
+from evenhand.bench import load_method, load_result, load_run
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.registry.method_spec import parse_method
+from evenhand.methods.base import MethodInfo
+from evenhand.methods.weights.mist import Mist
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SMALL = 200_000
+"""Bytes that the picture in the README may take."""
+
+
+@pytest.fixture(scope="module")
+def run():
+    return load_run(str(a_run("one", "base", "random-attribute-prompt")))
+
+
+def tables(text):
+    """Rows of every Markdown table of a text, as dictionaries."""
+    found, rows = [], []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in line.strip("|").split("|")])
+        elif rows:
+            head, _, *body = rows
+            found.append([dict(zip(head, cells, strict=True)) for cells in body])
+            rows = []
+    return found
+
+
+def test_the_board_in_the_readme_is_the_top_of_the_leaderboard():
+    (shown,) = [rows for rows in tables(README) if "Rank" in rows[0]]
+    top = next(
+        rows for rows in tables((ROOT / "leaderboard.md").read_text(encoding="utf-8")) if "Rank" in rows[0]
+    )
+    now = [{name: row[name] for name in shown[0]} for row in top]
+    assert shown == now, "\n".join("| " + " | ".join(row.values()) + " |" for row in now)
+
+
+def test_the_picture_in_the_readme_is_a_small_picture_and_is_described():
+    (line,) = [line for line in README.splitlines() if line.startswith("![")]
+    description, _, path = line.removeprefix("![").removesuffix(")").partition("](")
+    assert len(description) > 40
+    assert (ROOT / path).stat().st_size < SMALL
+    with Image.open(ROOT / path) as picture:
+        assert (picture.format, picture.width) == ("PNG", 1180)
+
+
+def test_the_citation_names_this_version_of_this_project():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert cited["authors"] == [{"name": "The Evenhand developers"}]
+    assert {"cff-version", "message", "title"} <= set(cited)
+
+
+@pytest.mark.parametrize("text", ["mist", "mist:rounds=7", "mist:rounds=7,step=0.5", 'uce:judge="clip-xs"'])
+def test_a_loaded_method_takes_part_as_its_text_does(text):
+    suite = a_suite("one")
+    by_text, by_object = (parse_method(method, suite=suite) for method in (text, load_method(text)))
+    assert by_object == by_text
+
+
+def test_a_method_that_is_not_the_registered_one_is_not_replaced_by_it():
+    class Other(Mist):
+        info: ClassVar[MethodInfo] = Mist.info
+
+    with pytest.raises(EvenhandError, match=r"registered as another class than .*Other"):
+        parse_method(Other(), suite=a_suite("one"))
+
+
+def test_a_run_prints_the_table_that_the_command_line_prints(evenhand, run):
+    lines = str(run).splitlines()
+    assert repr(run) == str(run)
+    assert lines[0] == f"run {run.folder}"
+    assert lines[1].split()[0] == "method"
+    assert {line.split()[0] for line in lines[2:]} == {"base", "random-attribute-prompt"}
+
+
+def test_a_run_gives_the_result_of_a_method_and_suggests_the_nearest(run):
+    path = Path(run.folder) / "results" / "base.json"
+    assert run.result("base") == load_result(str(path)) == load_result(path)
+    assert "rms_delta" in repr(run.result("base"))
+    with pytest.raises(EvenhandError, match="did you mean 'base'"):
+        run.result("bse")
+
+
+def test_a_data_frame_has_every_estimate_of_every_method(run):
+    frame = run.to_dataframe()
+    assert list(frame["method"].unique()) == [result.spec.method.label for result in run.results]
+    assert len(frame) == sum(len(result.estimates) for result in run.results)
+    one = json.loads((Path(run.folder) / "results" / "base.json").read_text())["estimates"][0]
+    row = frame[frame["method"] == "base"].iloc[0]
+    assert all(row[name] == pytest.approx(one[name], nan_ok=True) for name in ("value", "low", "high", "n"))
+    pd.testing.assert_frame_equal(
+        frame[frame["method"] == "base"].reset_index(drop=True), run.result("base").to_dataframe()
+    )
+
+
+def test_every_name_of_the_package_is_loaded_when_it_is_asked_for():
+    check = (
+        "import sys, evenhand.bench as bench\n"
+        "assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"
+        "assert all(callable(getattr(bench, name)) for name in bench.__all__)\n"
+        "import evenhand.bench.comparison.compare\n"
+        "assert callable(bench.compare) and set(bench.__all__) <= set(dir(bench))"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True)

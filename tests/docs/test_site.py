@@ -1,0 +1,158 @@
+"""The documentation site builds without a warning, asks for nothing, and everybody can read it."""
+
+import html
+import posixpath
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
+
+import pytest
+from helpers.page_checks import DESKTOP, PHONE, assert_accessible, assert_no_requests, opened
+from helpers.paths import ROOT
+
+from evenhand import bench
+from evenhand.bench.registry import catalog
+from evenhand.bench.registry.entry_points import JUDGES, METHODS
+from evenhand.bench.storage.result import Result
+
+KINDS_OF_PAGES = (
+    "index.html",
+    "tutorial.html",
+    "measurement.html",
+    "api.html",
+    "cards/judges.html",
+    "cards/metrics.html",
+    "methods/index.html",
+    "methods/mist.html",
+)
+WRAPPED = "[...document.querySelectorAll('.md-content table')].every(t => t.closest('[tabindex]'))"
+"""Whether the theme and ``site.js`` have done their work on what may be wider than the page."""
+
+NO_NUMBERS = {"schema_version", "spec", "environment", "notes"}
+"""Fields of a result that say what was run, and measure nothing."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the built site. The build is strict: a dead link or an unlisted page ends it."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def words_of(page):
+    """The text of a page as a reader sees it, white space evened out."""
+    return " ".join(html.unescape(re.sub("<[^>]+>", "", page.read_text(encoding="utf-8"))).split())
+
+
+@pytest.mark.parametrize("name", KINDS_OF_PAGES)
+def test_a_page_is_accessible_and_asks_for_nothing_but_the_site(site, browser, name):
+    for width in (PHONE, DESKTOP):
+        with opened(browser, site / name, width=width) as page:
+            page.wait_for_function(WRAPPED)
+            # First of all, since axe-core asks for the style sheets once more.
+            assert_no_requests(page, within=site)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert_accessible(page)
+
+
+@pytest.mark.parametrize("name", ["api.html", "methods/index.html", "tutorial.html"])
+def test_the_dark_page_is_accessible_too(site, browser, name):
+    with opened(browser, site / name) as page:
+        page.wait_for_function(WRAPPED)
+        page.get_by_title("Switch to the dark page").click()
+        assert page.evaluate("document.body.dataset.mdColorScheme") == "slate"
+        assert_accessible(page)
+
+
+class Page(HTMLParser):
+    """The places that a page links to, and those that can be linked to on it."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.anchors = set(), {""}
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.anchors |= {given.get("id"), given.get("name")}
+        if tag == "a" and given.get("href"):
+            self.links.add(given["href"])
+
+
+def target(path, *, on):
+    """The address that a link's path leads to; the page for none."""
+    return posixpath.normpath(posixpath.join("/", posixpath.dirname(on), path)).lstrip("/") if path else on
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    """Every page of the site, by its address, with links as (address, anchor)."""
+    found = {path.relative_to(site).as_posix(): Page(path) for path in site.rglob("*.html")}
+    for address, page in found.items():
+        urls = [url for url in map(urlsplit, page.links) if not url.scheme]
+        page.links = {(target(url.path, on=address), url.fragment) for url in urls}
+    return found
+
+
+def test_every_page_can_be_reached_from_the_first_one(pages):
+    reached, waiting = set(), {"index.html"}
+    while waiting:
+        address = waiting.pop()
+        reached.add(address)
+        waiting |= {to for to, _ in pages[address].links if to in pages} - reached
+    assert set(pages) - reached == {"404.html"}
+
+
+def test_every_link_leads_somewhere(site, pages):
+    dead = {
+        (address, to, anchor)
+        for address, page in pages.items()
+        for to, anchor in page.links
+        if not (anchor in pages[to].anchors if to in pages else (site / to).is_file())
+    }
+    assert dead == set()
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_every_method_has_a_card_made_from_what_it_says_of_itself(site, pages, name):
+    card = next(card for card in catalog.find(name) if card["kind"] == "method")
+    words = words_of(site / "methods" / f"{name}.html")
+    assert card["title"] in words
+    assert " ".join(card["summary"].split()) in words
+    assert all(parameter["name"] in words for parameter in card["parameters"])
+    assert (f"methods/{name}.html", "") in pages["methods/index.html"].links
+
+
+@pytest.mark.parametrize("name", JUDGES.names())
+def test_every_judge_has_a_card_with_an_address(pages, name):
+    assert name in pages["cards/judges.html"].anchors
+
+
+@pytest.mark.parametrize("name", bench.__all__)
+def test_every_function_that_the_package_offers_is_on_the_page_of_the_api(pages, name):
+    offered = getattr(bench, name)
+    assert f"{offered.__module__}.{offered.__qualname__}" in pages["api.html"].anchors
+
+
+@pytest.mark.parametrize("kind", ["judges", "metrics", "prompts", "suites"])
+def test_the_cards_of_a_kind_are_complete(site, kind):
+    words = words_of(site / "cards" / f"{kind}.html")
+    for card in catalog.cards(kind):
+        assert " ".join(card["title"].split()) in words
+
+
+def test_the_guide_says_of_every_metric_what_it_cannot_tell(site):
+    words = words_of(site / "measurement.html")
+    for card in catalog.cards("metrics"):
+        assert f"{card['name']} {card['title']}" in words
+        assert " ".join(card["cannot_tell"].split()) in words
+
+
+def test_the_guide_says_of_every_other_number_what_it_cannot_tell():
+    guide = (ROOT / "docs" / "measurement.md").read_text(encoding="utf-8")
+    assert {field for field in Result.model_fields if f"`{field}`" not in guide} == NO_NUMBERS

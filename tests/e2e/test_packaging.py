@@ -1,0 +1,81 @@
+"""What is installed is what is in the folders, with its licence and its credits."""
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import entry_points, metadata
+
+import pytest
+from helpers.paths import ROOT
+from packaging.requirements import Requirement
+
+ROOMS = ("bench", "methods", "metrics", "reports")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def packages_in_folders() -> set[str]:
+    found = (path.parent for room in ROOMS for path in (ROOT / room).rglob("__init__.py"))
+    return {".".join(("evenhand", *folder.relative_to(ROOT).parts)) for folder in found}
+
+
+def test_the_packages_named_in_pyproject_are_the_folders():
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages_in_folders()
+
+
+def test_every_python_file_lies_in_a_package():
+    files = (path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+    assert [path for path in files if not (path.parent / "__init__.py").is_file()] == []
+
+
+def test_every_room_says_that_it_is_typed():
+    assert all((ROOT / room / "py.typed").is_file() for room in ROOMS)
+
+
+def requirements() -> list[Requirement]:
+    """Everything that an installation, a test or a build may ask for, but parts of Evenhand itself."""
+    project = PROJECT["project"]
+    every = [*project["dependencies"], *PROJECT["build-system"]["requires"]]
+    every += [text for extra in project["optional-dependencies"].values() for text in extra]
+    return [found for found in map(Requirement, every) if found.name != "evenhand"]
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=str)
+def test_every_dependency_has_a_lowest_and_a_highest_version(requirement):
+    assert {bound.operator for bound in requirement.specifier} == {">=", "<"}
+
+
+def test_the_wheel_holds_every_file_and_every_module_imports_from_it():
+    command = [sys.executable, ROOT / ".ci" / "check_wheel.py", "--no-isolation"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_installed_entry_points_are_those_of_pyproject():
+    declared = {
+        (group, name, value)
+        for group, entries in PROJECT["project"]["entry-points"].items()
+        for name, value in entries.items()
+    }
+    groups = PROJECT["project"]["entry-points"]
+    installed = {
+        (group, entry.name, entry.value)
+        for group in groups
+        for entry in entry_points(group=group)
+        if entry.dist and entry.dist.name == "evenhand"
+    }
+    assert installed == declared
+
+
+def test_the_licence_is_apache_2_and_the_art_is_credited():
+    assert metadata("evenhand")["License-Expression"] == "Apache-2.0"
+    licence = (ROOT / "LICENSE").read_text()
+    assert "Version 2.0, January 2004" in licence
+    assert "END OF TERMS AND CONDITIONS" in licence
+    notice = (ROOT / "NOTICE").read_text()
+    for art, version, terms in (
+        ("@iconify-json/noto", "1.2.9", "Apache-2.0"),
+        ("@iconify-json/twemoji", "1.2.5", "CC-BY-4.0"),
+        ("@iconify-json/fluent-emoji-flat", "1.2.6", "MIT"),
+    ):
+        credit = notice[notice.index(f"{art} {version}") :].split("\n   - ")[0]
+        assert terms in credit

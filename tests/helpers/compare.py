@@ -1,0 +1,61 @@
+"""Small runs that may, and that may not, be compared; made once, for the tests of the comparison."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from helpers import paths
+
+from evenhand.bench import evaluate, load_suite
+from evenhand.bench.suites.suite import Suite
+
+TINY = str(paths.TINY)
+PROMPTS = {"name": "winobias-40", "seeds": 4, "concepts": ["nurse", "CEO"], "templates": ["photo"]}
+UNRELATED = {"name": "controls-mini", "seeds": 2, "limit": 2, "kinds": ["unrelated"]}
+TONE = {
+    "balance": ["tone"],
+    "report": [["tone"]],
+    "primary": ["tone"],
+    "attributes": {
+        "tone": {"groups": {tone: {"adjective": f"{tone}-skinned"} for tone in ("light", "medium", "dark")}}
+    },
+}
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "one": {"prompts": [PROMPTS, UNRELATED]},
+    "more": {"prompts": [PROMPTS | {"seeds": 6, "concepts": ["nurse", "CEO", "mechanic"]}]},
+    "fewer-judges": {"panel": ["vit"]},
+    "other-words": {"prompts": [PROMPTS | {"concepts": ["teacher"]}]},
+    "other-target": {"target": "labour"},
+    "other-groups": TONE,
+}
+"""Name of a run to what its suite has in place of the tiny suite's."""
+
+
+def a_suite(name: str) -> Suite:
+    """The tiny suite with a few more draws and the variant's changes."""
+    plain = load_suite(TINY).model_dump(mode="json")
+    return Suite.model_validate(plain | {"bootstrap": {"draws": 200}} | dict(VARIANTS[name]))
+
+
+@cache
+def a_run(name: str, *methods: str) -> Path:
+    """A finished run of a variant; not to be written to."""
+    folder = Path(tempfile.mkdtemp(prefix="evenhand-compare-")) / name
+    evaluate(a_suite(name), methods=methods or ["base"], out=folder)
+    return folder
+
+
+def labelled(run: Path, method: str, *, judge: str = "panel") -> pd.DataFrame:
+    """Neutral pictures with their perceived gender, by prompt and seed; read from the tables alone."""
+    pictures = pd.read_parquet(run / "tables" / "pictures.parquet")
+    labels = pd.read_parquet(run / "tables" / "labels.parquet")
+    wanted = pictures[(pictures["method"] == method) & (pictures["kind"] == "neutral")]
+    said = labels[(labels["judge"] == judge) & (labels["attribute"] == "gender")]
+    both = wanted.merge(said[["key", "label", "status"]], on="key", suffixes=("", "_of_label"))
+    return both.set_index(["prompt", "seed"]).sort_index()

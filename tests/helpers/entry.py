@@ -1,0 +1,107 @@
+"""A small registered suite, a run of it and its entries, made once; for the tests of the board's entries."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from evenhand.bench import evaluate
+from evenhand.bench.leaderboard.entries import load_entry
+from evenhand.bench.leaderboard.submit import submit
+from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
+from evenhand.bench.leaderboard.tables import Tables, files_of, read_tables
+from evenhand.bench.suites.suite import Suite, load_suite, to_toml
+
+METHODS = ("base", "mist", "random-attribute-prompt")
+MODULE = "evenhand_small_suite"
+
+
+def small_suite() -> Suite:
+    """``mini-quick`` with a few pictures of everything that a board measures."""
+    quick = load_suite("mini-quick")
+    concepts = ("nurse", "CEO", "teacher", "mechanic")
+    uses = []
+    for use in quick.prompts:
+        changes: dict[str, Any] = {"seeds": min(use.seeds, 2), "limit": 12}
+        if use.name == "winobias-40":
+            changes = {"seeds": 4, "concepts": concepts, "templates": ("photo",)}
+        uses.append(use.model_copy(update=changes))
+    changes = {
+        "name": "small",
+        "prompts": tuple(uses),
+        "protocol": quick.protocol.model_copy(update={"version": "small-1", "steps": 2}),
+        "bootstrap": quick.bootstrap.model_copy(update={"draws": 100}),
+        "methods": {"mist": {**quick.methods["mist"], "pictures": 4, "rounds": 1}},
+    }
+    return Suite.model_validate(quick.model_copy(update=changes).model_dump(mode="json"))
+
+
+@cache
+def register() -> None:
+    """Install the suite as a package would: an entry point in a folder on the path."""
+    folder = Path(tempfile.mkdtemp(prefix="evenhand-suite-"))
+    (folder / f"{MODULE}.toml").write_text(to_toml(small_suite().model_dump(mode="json")))
+    (folder / f"{MODULE}.py").write_text("SMALL = __file__.removesuffix('.py') + '.toml'\n")
+    about = folder / f"{MODULE}-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {MODULE}\nVersion: 1\n")
+    (about / "entry_points.txt").write_text(f"[evenhand.suites]\nsmall = {MODULE}:SMALL\n")
+    sys.path.append(str(folder))
+    importlib.invalidate_caches()
+
+
+@cache
+def small_run() -> Path:
+    """A finished run of the suite; not to be written to."""
+    register()
+    folder = Path(tempfile.mkdtemp(prefix="evenhand-run-"))
+    evaluate("small", methods=METHODS, out=folder / "small")
+    return folder / "small"
+
+
+@cache
+def small_entries() -> Path:
+    """The run's entries; not to be written to."""
+    folder = Path(tempfile.mkdtemp(prefix="evenhand-entries-"))
+    submit(small_run(), folder)
+    return folder
+
+
+def change(entry: Path, **changes: Any) -> None:
+    """Write parts of ``entry.json`` anew: ``change(entry, result__cost__pictures=3)``."""
+    data = json.loads((entry / "entry.json").read_text())
+    for place, value in changes.items():
+        *path, last = place.split("__")
+        inside = data
+        for name in path:
+            inside = inside[name]
+        inside[last] = value(inside[last]) if callable(value) else value
+    (entry / "entry.json").write_text(json.dumps(data))
+
+
+def replace_file(entry: Path, name: str, data: bytes) -> None:
+    """Exchange a table for another, and state its hash, as a deliberate forger would."""
+    (entry / name).write_bytes(data)
+    change(entry, **{f"files__{name}": hashlib.sha256(data).hexdigest()})
+
+
+def tables(entry: Path) -> tuple[Tables, KnownSuite]:
+    """The tables of an entry and its suite."""
+    loaded = load_entry(entry)
+    known = known_suite(loaded.result.spec)
+    assert known is not None
+    return read_tables(entry, loaded, known), known
+
+
+def rewrite(entry: Path, edit: Callable[[Tables], Tables]) -> None:
+    """Change the tables as a forger would, with hashes that fit."""
+    own, known = tables(entry)
+    for name, data in files_of(edit(own), taxonomy=known.yardstick.taxonomy).items():
+        replace_file(entry, name, data)

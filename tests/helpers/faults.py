@@ -1,0 +1,308 @@
+"""Runs the command line in processes of their own, and does to them what may happen to a process."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.paths import DATA
+
+SUITE = DATA / "faults_suite.toml"
+
+CLOCKED = {".lock", "run.log", "timing.json", "report.html", "index.txt"}
+"""What tells of a clock or of an interruption, and is no result."""
+
+PATIENCE = 600.0
+"""Seconds after which a process is given up, however slow the machine."""
+
+
+LIBRARIES = [
+    "evenhand.bench.cli.main",
+    "evenhand.bench.run",
+    "evenhand.bench.models.sampler",
+    "evenhand.bench.mini.judges",
+    "evenhand.reports.run.report",
+    "altair",
+    "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
+    "open_clip",
+    "transformers",
+]
+"""Importing these takes as long as a run; every process is forked from one that has them."""
+
+
+class Fault:
+    """What happens to a process; this one is nothing."""
+
+    def install(self, folder: Path) -> None:
+        """Prepare this process, which is about to run in ``folder``."""
+
+    def at(self, stage: str) -> None:
+        """Called at the beginning of every stage and with every unit that is done."""
+
+
+def die() -> None:
+    """The end that nobody can prepare for."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass
+class SignalAtStage(Fault):
+    """The process gets ``signal_number`` when it tells of ``stage`` for the ``count``-th time.
+
+    The stages are load, which makes the plan, fit, generate, judge, embed, measure, and write for all that
+    comes after measuring.
+    """
+
+    stage: str
+    count: int = 1
+    signal_number: int = signal.SIGKILL
+
+    def at(self, stage: str) -> None:
+        self.count -= stage == self.stage
+        if self.count == 0 and stage == self.stage:
+            os.kill(os.getpid(), self.signal_number)
+
+
+@dataclass
+class KilledAtWrite(Fault):
+    """The process is killed right before it does something to the folder for the ``count``-th time."""
+
+    count: int
+
+    def install(self, folder: Path) -> None:
+        prefix = str(folder)
+
+        def watch(event: str, arguments: tuple[Any, ...]) -> None:
+            writes = event in {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
+            if event == "open":
+                writes = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+            if writes and str(arguments[0]).startswith(prefix):
+                self.count -= 1
+                if self.count == 0:
+                    die()
+
+        sys.addaudithook(watch)
+
+
+class ClockJumps(Fault):
+    """The wall clock shows another year whenever somebody looks."""
+
+    def install(self, folder: Path) -> None:
+        years, random = 365.25 * 86400, draws(0)
+
+        def now() -> float:
+            return random.uniform(0, 60) * years
+
+        time.time, time.time_ns = now, lambda: int(now() * 1e9)
+
+
+@dataclass
+class Machine(Fault):
+    """Another machine: so many cores, and so many threads for every operation."""
+
+    cores: int
+    threads: int
+
+    def install(self, folder: Path) -> None:
+        import torch
+
+        os.cpu_count = lambda: self.cores
+        torch.set_num_threads(self.threads)
+
+
+@dataclass
+class Parts(Fault):
+    """Labels are written after so many pictures, and no batch is drawn ahead."""
+
+    pictures: int
+
+    def install(self, folder: Path) -> None:
+        from evenhand.bench.models import sampler
+        from evenhand.bench.stages import label
+
+        label.CHUNK, sampler.AHEAD = self.pictures, 0
+
+
+@dataclass
+class WorkerFails(Fault):
+    """What draws the ``count``-th batch is lost, as a device is that falls off the bus."""
+
+    count: int
+
+    def install(self, folder: Path) -> None:
+        from evenhand.bench.models.sampler import Sampler
+
+        draw = Sampler._batch
+
+        def failing(sampler: Sampler, *arguments: Any) -> Any:
+            self.count -= 1
+            if self.count == 0:
+                raise RuntimeError("the device is lost")
+            return draw(sampler, *arguments)
+
+        Sampler._batch = failing
+
+
+@dataclass
+class TakenAway(Fault):
+    """The permission to write pictures is taken away at the first batch of pictures."""
+
+    folder: Path | None = None
+
+    def install(self, folder: Path) -> None:
+        self.folder = folder
+
+    def at(self, stage: str) -> None:
+        if stage == "generate" and self.folder is not None:
+            set_writable(self.folder, False)
+            self.folder = None
+
+
+def set_writable(folder: Path, writable: bool) -> None:
+    """Take away, or give back, the permission to change anything in ``folder``.
+
+    The superuser, whom modes do not bind, is held by the attribute "immutable"; where a file system has no
+    such attribute, the test is skipped.
+    """
+    for place in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        if os.geteuid():
+            place.chmod(0o700 if writable else 0o500)
+            continue
+        change = ["chattr", "-i" if writable else "+i", str(place)]
+        done = subprocess.run(change, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"the superuser may write everywhere, and {done.stderr.strip()}")
+
+
+@dataclass
+class Ending:
+    """How a process ended: exit code (-9 for killed), standard error, the last stage that it told of."""
+
+    code: int
+    error: str
+    stage: str
+
+    @property
+    def message(self) -> str:
+        """What the command line says at last."""
+        return self.error.rstrip().rsplit("\n", 1)[-1]
+
+
+def _child(folder: Path, arguments: list[str], fault: Fault, error: Path, stage: Path) -> None:
+    """Runs the command line with standard error in a file and the stages told to ``fault``."""
+    from evenhand.bench.cli import main as cli
+    from evenhand.bench.stages import progress
+
+    class Told(progress.Progress):
+        def start(self, label: str, total: int) -> None:
+            super().start(label, total)
+            self._tell(label.rsplit(": ", 1)[-1])
+
+        def advance(self, n: int = 1) -> None:
+            super().advance(n)
+            self._tell(self.stage)
+
+        def finish(self) -> None:
+            super().finish()
+            if self.stage == "measure":
+                self._tell("write")
+
+        def _tell(self, name: str) -> None:
+            self.stage = name
+            stage.write_text(name)
+            fault.at(name)
+
+    progress.Progress = Told
+    # pytest ignores it in its helpers, and a terminal would not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with error.open("w", buffering=1) as told, redirect_stderr(told), redirect_stdout(io.StringIO()):
+        fault.install(folder)
+        cli.main(["run", str(SUITE), "--out", str(folder), *arguments])
+
+
+class Running:
+    """A run of the fault suite in a process of its own."""
+
+    def __init__(self, folder: Path, *arguments: str, fault: Fault | None = None) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(LIBRARIES)
+        scratch = folder.with_name(f"{folder.name}-told")
+        scratch.mkdir(parents=True, exist_ok=True)
+        self._error, self._stage = scratch / "error", scratch / "stage"
+        for file in (self._error, self._stage):
+            file.write_text("")
+        call = (folder, list(arguments), fault or Fault(), self._error, self._stage)
+        self.process = context.Process(target=_child, args=call)
+        self.process.start()
+
+    def wait_for(self, stage: str) -> None:
+        """Wait until the process tells of ``stage``."""
+        until = time.monotonic() + PATIENCE
+        while self._stage.read_text() != stage:
+            assert self.process.is_alive() and time.monotonic() < until, self._error.read_text()
+            time.sleep(0.01)
+
+    def end(self, *, after: float | None = None) -> Ending:
+        """Wait for the end; with ``after``, kill the process if it still runs after these seconds."""
+        self.process.join(PATIENCE if after is None else after)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+            assert after is not None, f"the run did not end: {self._error.read_text()}"
+        return Ending(self.process.exitcode, self._error.read_text(), self._stage.read_text())
+
+
+def run(folder: Path, *arguments: str, fault: Fault | None = None) -> Ending:
+    """Run the fault suite in ``folder`` to its end."""
+    return Running(folder, *arguments, fault=fault).end()
+
+
+def finish(folder: Path, *arguments: str) -> None:
+    """Run the fault suite again, undisturbed; it must succeed."""
+    ending = run(folder, *arguments)
+    assert ending.code == 0, ending.error
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file that a run leaves, but those that tell of a clock."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in CLOCKED)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def whole_pictures(folder: Path) -> dict[Path, int]:
+    """Modification times of the pictures that are there."""
+    return {path: path.stat().st_mtime_ns for path in (folder / "pictures").rglob("*.png")}
+
+
+def draws(seed: int) -> random.Random:
+    """A stream of draws of a test."""
+    return random.Random(f"evenhand faults {seed}")
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    """Mount a file system at ``folder``; the test is skipped where nobody may mount."""
+    done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def resize(folder: Path, size: int) -> None:
+    """Give the memory disk that is mounted at ``folder`` another size in bytes."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)

@@ -1,0 +1,110 @@
+"""Results that stand at a chosen place of the plane of fairness against cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from helpers.report import JOINT, a_result, a_spec, an_estimate
+
+from evenhand.bench.storage.result import ComparisonRow, EstimateRow, Result
+
+CONCEPTS = ["nurse", "cook", "CEO", "teacher"]
+
+
+def placed(
+    label: str,
+    *,
+    distance: float,
+    lost: float = 0.0,
+    change: float = 0.0,
+    width: float = 0.02,
+    strength: str | None = None,
+    parameters: Mapping[str, object] | None = None,
+    concepts: list[str] = CONCEPTS,
+) -> Result:
+    """A result at that distance, loss of fidelity and change of unrelated pictures.
+
+    Args:
+        label: The method's label; its name is what stands before the colon.
+        distance: RMSDelta over the joint cells.
+        lost: Explicit fidelity below the untreated model, as a share.
+        change: Preservation distance.
+        width: Half the width of every interval; costs of exactly zero have none.
+        strength: Name of the strength parameter.
+        parameters: Every parameter resolved.
+        concepts: The concepts.
+    """
+    spec = a_spec(label, concepts=concepts)
+    card = spec.method.model_copy(update={"strength": strength, "parameters": dict(parameters or {})})
+    around = {"low": max(0, distance - width), "high": distance + width}
+    rows = [
+        an_estimate("rms_delta", distance, attributes=JOINT, corrected=corrected, **around)
+        for corrected in (True, False)
+    ]
+    rows += _deviations(label, distance, concepts)
+    rows += [
+        an_estimate("explicit_fidelity", 0.95 - lost, attributes="gender", kind="explicit"),
+        an_estimate("undetermined", 0.01, attributes="gender"),
+        an_estimate("over_correction", 0.01, attributes="gender", kind="over_correction"),
+        an_estimate(
+            "preservation_distance",
+            change,
+            judge="",
+            kind="unrelated",
+            low=max(0, change - width) if change else 0,
+            high=change + width if change else 0,
+        ),
+    ]
+    paired = ComparisonRow(
+        metric="explicit_fidelity",
+        attributes="gender",
+        kind="explicit",
+        judge="panel",
+        corrected=False,
+        against="base",
+        value=-lost,
+        low=-lost - width,
+        high=-lost + width,
+        p=0.01,
+    )
+    return a_result(label, concepts=concepts).model_copy(
+        update={
+            "spec": spec.model_copy(update={"method": card}),
+            "estimates": rows,
+            "comparisons": [paired],
+            "ranks": [],
+        }
+    )
+
+
+def swept(name: str, *, own: float, settings: list[float], distance: float, price: float) -> list[Result]:
+    """A method at several strengths, the stronger the fairer and the dearer; its ``own`` needs no label."""
+    results = []
+    for value in settings:
+        label = name if value == own else f"{name}:scale={value}"
+        share = value / max(settings)
+        results.append(
+            placed(
+                label,
+                distance=0.6 - (0.6 - distance) * share,
+                lost=price * share**2,
+                change=2 * price * share,
+                strength="scale",
+                parameters={"scale": value, "templates": ["a photo"]},
+            )
+        )
+    return results
+
+
+def _deviations(label: str, distance: float, concepts: list[str]) -> list[EstimateRow]:
+    """Squared deviations of the concepts whose mean gives the distance."""
+    noise = np.random.default_rng(sum(map(ord, label))).normal(0, 0.01, len(concepts))
+    noise -= noise.mean()
+    return [
+        an_estimate(
+            "squared_deviation", distance**2 + shift, attributes=JOINT, concept=concept, corrected=fixed
+        )
+        for concept, shift in zip(concepts, noise, strict=True)
+        for fixed in (True, False)
+    ]

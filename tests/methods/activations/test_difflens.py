@@ -1,0 +1,112 @@
+"""DiffLens: the autoencoder, the attribution against integrated gradients, and the edit as a difference."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from helpers.methods import JOINT
+
+from evenhand.bench.models.loading import load_model
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.suites.suite import Protocol
+from evenhand.methods.activations.balancing_act import linear_classifier
+from evenhand.methods.activations.difflens import DiffLens, SparseAutoencoder, attributions
+from evenhand.methods.base import Task
+
+PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
+PROMPTS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a portrait of a nurse"]
+SEEDS = [1, 2, 3, 4]
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def autoencoder(k=2):
+    return SparseAutoencoder(random(6, 5), random(6, seed=1), random(5, 6, seed=2), random(5, seed=3), k)
+
+
+def test_a_row_uses_its_k_largest_features_and_no_negative_one():
+    sparse, h = autoencoder(), random(20, 5, seed=4)
+    z = sparse.encode(h)
+    dense = ((h - sparse.centre) @ sparse.encoder.T + sparse.offset).clamp_min(0)
+    for got, full in zip(z, dense, strict=True):
+        kept = sorted(range(6), key=lambda i: -float(full[i]))[:2]
+        assert torch.equal(got, torch.stack([full[i] if i in kept else torch.zeros(()) for i in range(6)]))
+
+
+def test_training_reconstructs_rows_of_few_directions():
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(4, 12))
+    use = rng.random((300, 4)) * (rng.random((300, 4)) < 0.4)
+    rows = torch.from_numpy((use @ directions).astype(np.float32))
+    method = DiffLens(k=4, epochs=60, batch=50, rate=0.01)
+    sparse, losses = method._autoencoder(rows, 16, np.random.default_rng(1))
+    assert losses[-1] < 0.1 < losses[0]
+    left = (rows - sparse.decode(sparse.encode(rows))).square().sum() / (rows - rows.mean(0)).square().sum()
+    assert left < 0.1
+
+
+def test_attributions_are_integrated_gradients_between_pairs_for_what_a_group_has_more_of():
+    sparse, h = autoencoder(k=3), random(12, 2, 5, seed=5)
+    groups = np.arange(12) % 2
+    z = sparse.encode(h.reshape(24, 5)).reshape(12, 2, 6)
+    got = attributions(h, z, groups, sparse.decoder, 1.0)
+    wanted = torch.zeros(2, 6)
+    for step in range(2):
+        weight, bias = map(torch.from_numpy, linear_classifier(h[:, step].numpy(), groups, 1.0))
+        for group in range(2):
+            pairs = [(z[i, step], z[j, step]) for i in range(group, 12, 2) for j in range(1 - group, 12, 2)]
+            more = sum(at - base for at, base in pairs) > 0
+            for at, base in pairs:
+                for part in (np.arange(8) + 0.5) / 8:
+                    point = (base + part * (at - base)).requires_grad_(True)
+                    logit = sparse.decode(point[None]) @ weight[group] + bias[group]
+                    (slope,) = torch.autograd.grad(logit.sum(), point)
+                    wanted[group] += more * (at - base) * slope / 8 / len(pairs)
+    assert torch.allclose(got, wanted, atol=1e-4)
+
+
+def test_two_groups_raise_different_features():
+    """Features 0 and 1 are the first group's, 2 and 3 the second's; each tells the other by its absence."""
+    groups = np.arange(40) % 2
+    z = random(40, 1, 4).abs() * 0.1
+    z[groups == 0, :, :2] += 1
+    z[groups == 1, :, 2:] += 1
+    found = attributions(z, z, groups, torch.eye(4), 1.0)
+    assert [set(of.tolist()) for of in found.topk(2, dim=1).indices] == [{0, 1}, {2, 3}]
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    return Sampler(load_model("mini"), PROTOCOL)
+
+
+@pytest.fixture(scope="module")
+def fitted(sampler):
+    task = Task(
+        model=sampler.model,
+        concepts=("nurse",),
+        cells=JOINT,
+        target=np.full((1, 4), 1 / 4),
+        rng=np.random.default_rng(0),
+        sample=sampler,
+        judge=None,
+    )
+    return DiffLens(pictures=4, expansion=1, k=32, epochs=5, features=3).fit(task)
+
+
+def test_each_group_has_its_features_and_only_treated_concepts_are_touched(sampler, fitted):
+    assert {name: tuple(value.shape) for name, value in fitted.tensors.items()} == {
+        "push/gender": (2, 192 * 16),
+        "push/age": (2, 192 * 16),
+    }
+    assert {len(of) for groups in fitted.record["features"].values() for of in groups} == {3}
+    made, plain = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
+    assert [bool((a == b).all()) for a, b in zip(made, plain, strict=True)] == [False, True, False, False]
+
+
+def test_no_amount_is_the_plain_model_bit_for_bit(sampler, fitted):
+    still = replace(fitted, data={**fitted.data, "amount": 0.0})
+    assert (sampler(PROMPTS, SEEDS, intervention=still) == sampler(PROMPTS, SEEDS)).all()

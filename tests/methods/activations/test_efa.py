@@ -1,0 +1,270 @@
+"""EFA: further slots in cross-attention, their masks and their training."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from helpers.families import pipeline
+from helpers.methods import GENDER, JOINT
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.loading import load_model
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.suites.suite import Protocol
+from evenhand.methods.activations._attention_slot import Slots, attend, fresh_convolutions, token_grid
+from evenhand.methods.activations._masked_images import MaskedPictures, share_outside
+from evenhand.methods.activations.efa import Efa, EfaIntervention
+from evenhand.methods.base import Cell, Task
+from evenhand.methods.shared.sampling_hooks import Site
+
+PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
+PROMPTS = ["a photo of a nurse", "a photo of a cat", "a photo of a construction worker", "a nurse"]
+SEEDS = [1, 2, 3, 4]
+MODULE = "up_blocks.0.attentions.0.transformer_blocks.0.attn2"
+TONE = tuple(
+    Cell(groups={"tone": tone}, adjective=words, noun=f"{words} person", adjectives={"tone": words})
+    for tone, words in (("light", "light-skinned"), ("dark", "dark-skinned"))
+)
+QUICK = {"pictures": 1, "passes": 1, "hidden": 4, "steps": 1, "batch": 1}
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return load_model("mini")
+
+
+def make(mini, *, cells=GENDER, concepts=("nurse", "construction worker"), seed=0):
+    return Task(
+        model=mini,
+        concepts=tuple(concepts),
+        cells=tuple(cells),
+        target=np.full((len(concepts), len(cells)), 1 / len(cells)),
+        rng=np.random.default_rng(seed),
+        sample=Sampler(mini, PROTOCOL),
+        judge=lambda images, texts: pytest.fail("nothing is judged"),
+    )
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def called(module, x, text):
+    return Site(name=MODULE, module=module, inputs=(x,), keywords={"encoder_hidden_states": text})
+
+
+@pytest.mark.parametrize("family", ["mini", "sd1", "sd2", "sdxl"])
+def test_the_output_is_a_naive_softmax_over_words_and_slots(mini, family):
+    unet = mini.unet if family == "mini" else pipeline(family).unet
+    module = next(
+        m for name, m in unet.named_modules() if name.startswith("up_blocks") and name.endswith("attn2")
+    )
+    n, tokens, slots = 2, 16, 3
+    m, d = module.to_q.in_features, module.to_k.in_features
+    x, text, words = random(n, tokens, m), random(n, 5, d, seed=1), random(n, slots, d, seed=2)
+    logits = random(n, tokens, slots, seed=3)
+    logits[1, :, 2] = -math.inf
+    got, share = attend(called(module, x, text), rows=slice(None), logits=logits, words=words)
+
+    weights = {
+        name: getattr(module, name).weight.double().detach().numpy() for name in ("to_q", "to_k", "to_v")
+    }
+    out_weight, out_bias = (
+        p.double().detach().numpy() for p in (module.to_out[0].weight, module.to_out[0].bias)
+    )
+    width = weights["to_q"].shape[0] // module.heads
+    for i in range(n):
+        xi, ti, wi, li = (of[i].double().numpy() for of in (x, text, words, logits))
+        q, k = xi @ weights["to_q"].T, ti @ weights["to_k"].T
+        v = np.concatenate([ti @ weights["to_v"].T, wi @ weights["to_v"].T])
+        mixed, shares = np.zeros((tokens, width * module.heads)), np.zeros(tokens)
+        for h in range(module.heads):
+            of_head = slice(h * width, (h + 1) * width)
+            scores = np.concatenate([q[:, of_head] @ k[:, of_head].T / np.sqrt(width), li], axis=1)
+            e = np.exp(scores - scores.max(axis=1, keepdims=True))
+            attention = e / e.sum(axis=1, keepdims=True)
+            mixed[:, of_head] = attention @ v[:, of_head]
+            shares += attention[:, 5:].sum(axis=1) / module.heads
+        np.testing.assert_allclose(got[i].detach(), mixed @ out_weight.T + out_bias, atol=2e-5)
+        np.testing.assert_allclose(share[i].detach(), shares, atol=1e-6)
+
+
+def test_closed_slots_give_the_modules_own_output(mini):
+    module = mini.unet.get_submodule(MODULE)
+    x, text, words = random(2, 16, 192), random(2, 5, 192, seed=1), random(2, 3, 192, seed=2)
+    closed = torch.full((2, 16, 3), -math.inf)
+    got, share = attend(called(module, x, text), rows=slice(None), logits=closed, words=words)
+    torch.testing.assert_close(got, module(x, encoder_hidden_states=text))
+    assert not share.any()
+
+
+def slots_of(*, groups=3, slots=2, width=6, m=5):
+    rng = np.random.default_rng(0)
+    tensors = {
+        "words/age": random(groups, slots, width),
+        "open/age": torch.tensor([[1.0, 1], [1, 0], [1, 1]]),
+    }
+    tensors |= fresh_convolutions(f"{MODULE}/age", inputs=m, hidden=4, outputs=groups * slots, rng=rng)
+    tensors[f"{MODULE}/age/2.weight"] = random(groups * slots, 4, 3, 3, seed=5)
+    tensors[f"{MODULE}/age/2.bias"] = random(groups * slots, seed=6)
+    return Slots(tensors, ["age"])
+
+
+def test_logits_are_three_convolutions_with_two_silu_of_the_drawn_group():
+    slots, x, grid = slots_of(), random(3, 12, 5), (4, 3)
+    groups = {"age": torch.tensor([2, 1, -1])}
+    got = slots.logits(MODULE, x, groups, grid=grid)
+    layers = []
+    for layer in range(3):
+        weight, bias = (slots.tensors[f"{MODULE}/age/{layer}.{part}"] for part in ("weight", "bias"))
+        convolution = torch.nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+        convolution.load_state_dict({"weight": weight, "bias": bias})
+        layers += [convolution, torch.nn.SiLU()]
+    with torch.no_grad():
+        # Token k is the pixel in row k // 3 and column k % 3.
+        every = torch.nn.Sequential(*layers[:-1])(x.transpose(1, 2).reshape(3, 5, 4, 3))
+    for k in range(12):
+        torch.testing.assert_close(got[0, k], every[0, 4:6, k // 3, k % 3])
+        torch.testing.assert_close(got[1, k, 0], every[1, 2, k // 3, k % 3])
+    # The second group has one word, and the last picture wants no group.
+    assert (got[1, :, 1] == -math.inf).all() and (got[2] == -math.inf).all()
+    assert torch.equal(slots.words(groups)[0], slots.tensors["words/age"][2])
+
+
+def test_untrained_convolutions_give_logits_of_zero():
+    tensors = fresh_convolutions("m/a", inputs=5, hidden=4, outputs=6, rng=np.random.default_rng(0))
+    slots = Slots(tensors | {"open/a": torch.ones(3, 2), "words/a": torch.zeros(3, 2, 6)}, ["a"])
+    assert not slots.logits("m", random(2, 12, 5), {"a": torch.tensor([0, 1])}, grid=(4, 3)).any()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "latents", "grid"),
+    [(16, (16, 16), (4, 4)), (256, (64, 64), (16, 16)), (24, (16, 24), (4, 6)), (384, (16, 24), (16, 24))],
+)
+def test_the_grid_of_the_tokens_follows_the_latents(tokens, latents, grid):
+    assert token_grid(tokens, latents) == grid
+
+
+def test_the_share_outside_counts_tokens_by_how_much_of_them_is_outside():
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[0, 0, :2] = 1
+    mask[0, 0, 2, 0] = 1
+    share = torch.tensor([[0.5, 0.1, 0.4, 0.8]])
+    assert share_outside(share, mask).item() == pytest.approx((0.4 * 0.75 + 0.8) / 4)
+
+
+def test_the_mask_is_where_the_predictions_of_both_prompts_differ(mini):
+    shown = MaskedPictures(
+        make(mini), stated="a photo of {a} {adjective} {concept}", pictures=1, passes=2, threshold=1.5
+    )
+    rng = np.random.default_rng(0)
+    rng.integers(2**31, size=2)
+    t = torch.from_numpy(rng.integers(1000, size=2))
+    eps = torch.from_numpy(rng.standard_normal((2, 4, 16, 16), dtype=np.float32))
+    abar = mini.alphas_cumprod[t].view(2, 1, 1, 1)
+    x_t = abar.sqrt() * shown.x[:1] + (1 - abar).sqrt() * eps
+    own, other = (mini.encode([f"a photo of a {word} nurse"] * 2) for word in ("female", "male"))
+    with torch.no_grad():
+        d = (mini.predict(x_t, t, own) - mini.predict(x_t, t, other)).abs().mean(dim=(0, 1))
+    assert torch.equal(shown.masks[0, 0], (d >= 1.5 * d.mean()).float())
+    assert 0 < shown.masks[0].mean() < 0.5
+
+
+def test_a_batch_holds_each_picture_under_a_counterfactual_and_its_own_prompt(mini):
+    task = make(mini, cells=JOINT)
+    shown = MaskedPictures(
+        task, stated="a photo of {a} {adjective} {concept}", pictures=2, passes=1, threshold=0
+    )
+    assert shown.masks.mean() == 1
+    batch = shown.draw(6)
+    assert batch.noised.shape == (12, 4, 16, 16) and torch.equal(batch.noised[:6], batch.noised[6:])
+    for i in range(6):
+        sex, age = ("female", "male")[batch.groups["gender"][i]], ("young", "elderly")[batch.groups["age"][i]]
+        assert f" {age} {sex} " in batch.texts[6 + i]
+        assert f" {age} {sex} " not in batch.texts[i]
+        assert batch.texts[i].split()[6:] == batch.texts[6 + i].split()[6:]
+        assert all(of[i] == of[6 + i] for of in batch.groups.values())
+
+
+def test_slots_without_weight_leave_every_picture_as_it_is(mini):
+    fitted = Efa(**QUICK, scale=0).fit(make(mini))
+    sampler = Sampler(mini, PROTOCOL)
+    assert (sampler(PROMPTS, SEEDS, intervention=fitted) == sampler(PROMPTS, SEEDS)).all()
+
+
+def test_slots_change_pictures_with_a_concept_and_no_other(mini):
+    fitted = Efa(**QUICK, scale=50).fit(make(mini))
+    sampler = Sampler(mini, PROTOCOL)
+    same = (sampler(PROMPTS, SEEDS, intervention=fitted) == sampler(PROMPTS, SEEDS)).all(axis=(1, 2, 3))
+    assert same.tolist() == [False, True, False, False]
+
+
+def test_slots_act_on_the_conditional_half_alone(mini):
+    fitted = Efa(**QUICK, scale=50).fit(make(mini, concepts=("nurse",)))
+    seen = []
+
+    class Watched(EfaIntervention):
+        def steer(self, batch):
+            steering = super().steer(batch)
+            feature = steering.feature
+
+            def keep(step, site, output):
+                changed = feature(step, site, output)
+                seen.append((changed != output).flatten(1).any(dim=1).tolist())
+                return changed
+
+            steering.feature = keep
+            return steering
+
+    watched = Watched(tensors=fitted.tensors, data=fitted.data)
+    Sampler(mini, PROTOCOL)(PROMPTS, SEEDS, intervention=watched)
+    assert len(seen) == PROTOCOL.steps * len(fitted.sites())
+    assert all(rows == [False] * 4 + [True, False, False, True] for rows in seen)
+
+
+def test_training_brings_its_loss_down_within_its_budget(mini):
+    method = Efa(pictures=1, passes=1, hidden=16, steps=24, batch=2, rate=0.01, l1=0.5, l2=0.5)
+    before = mini.evaluations
+    fitted = method.fit(make(mini, concepts=("nurse",)))
+    assert mini.evaluations - before == method.budget(concepts=1, cells=GENDER).evaluations == 2 * (2 + 48)
+    for name in ("total", "share_where_stated", "share_outside"):
+        assert fitted.record[name]["last_loss"] < fitted.record[name]["first_loss"]
+
+
+def test_slots_carry_a_group_against_the_prompt(mini):
+    """Without the terms that close them, they bring the prediction nearer to that of the own prompt."""
+    keywords = {"hidden": 16, "steps": 20, "batch": 3, "rate": 0.01, "l1": 0, "l2": 0, "threshold": 0}
+    method = Efa(pictures=2, passes=1, blocks=(0, 1), end=True, **keywords)
+    task = make(mini, cells=TONE, concepts=("nurse",))
+    fitted = method.fit(task)
+    shown = MaskedPictures(task, stated=method.stated, pictures=2, passes=1, threshold=0)
+    batch = shown.draw(8)
+    slots = Slots(fitted.tensors, ["tone"])
+
+    def open_slots(site, output):
+        x = site.inputs[0]
+        logits = slots.logits(site.name, x, batch.groups, grid=token_grid(x.shape[1], (16, 16)))
+        return attend(site, rows=slice(None), logits=logits, words=slots.words(batch.groups))[0]
+
+    with torch.no_grad():
+        text = mini.encode(batch.texts)
+        counterfactual, own = mini.predict(batch.noised, batch.timesteps, text).chunk(2)
+        with mini.features(fitted.sites(), open_slots):
+            slotted = mini.predict(batch.noised, batch.timesteps, text)[:8]
+    assert (slotted - own).pow(2).mean() < 0.9 * (counterfactual - own).pow(2).mean()
+
+
+@pytest.mark.parametrize("end", [False, True])
+def test_slots_hold_the_states_of_the_words_with_or_without_the_end(mini, end):
+    fitted = Efa(**QUICK, words="a photo of {a} {noun}", end=end).fit(make(mini, cells=TONE))
+    text = mini.encode(["a photo of a light-skinned person", "a photo of a dark-skinned person"])
+    for group in range(2):
+        is_open = fitted.tensors["open/tone"][group] > 0
+        wanted = text.states[group, 1 : text.first_eos[group] + end]
+        assert torch.equal(fitted.tensors["words/tone"][group][is_open], wanted)
+
+
+def test_a_block_that_the_model_lacks_is_refused(mini):
+    with pytest.raises(EvenhandError, match=r"'blocks' is \[0, 3\], but mini has 3 up blocks .* from 0 to 2"):
+        Efa(**QUICK, blocks=(0, 3)).fit(make(mini))

@@ -1,0 +1,261 @@
+"""InterpretDiffusion and RespoDiff: learnt vectors on the bottleneck."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from helpers.methods import GENDER, JOINT
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.loading import load_model
+from evenhand.bench.models.sampler import Sampler, picture_stream
+from evenhand.bench.suites.suite import Protocol
+from evenhand.methods.activations._mid_block import (
+    MidBlockIntervention,
+    added,
+    codes,
+    for_cells,
+    lesson_cells,
+    shape_of_h,
+)
+from evenhand.methods.activations.interpret_diffusion import InterpretDiffusion
+from evenhand.methods.activations.respodiff import RespoDiff, ddim_step
+from evenhand.methods.base import Task
+from evenhand.methods.shared.randomness import drawn_cell
+
+PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
+PROMPTS = ["a photo of a nurse", "a photo of a cat", "a photo of a construction worker", "a nurse"]
+H = (192, 4, 4)
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return load_model("mini")
+
+
+def make(mini, *, cells=GENDER, concepts=("nurse", "construction worker"), seed=0):
+    return Task(
+        model=mini,
+        concepts=tuple(concepts),
+        cells=tuple(cells),
+        target=np.full((len(concepts), len(cells)), 1 / len(cells)),
+        rng=np.random.default_rng(seed),
+        sample=Sampler(mini, PROTOCOL),
+        judge=lambda images, texts: pytest.fail("nothing is judged"),
+    )
+
+
+def test_lessons_are_groups_alone_or_whole_cells():
+    assert [cell.adjective for cell in lesson_cells(JOINT, "groups")] == [
+        "female",
+        "male",
+        "young",
+        "elderly",
+    ]
+    assert [cell.noun for cell in lesson_cells(JOINT, "groups")][2:] == ["young person", "elderly person"]
+    assert lesson_cells(JOINT, "cells") == list(JOINT)
+    assert lesson_cells(GENDER, "groups") == list(GENDER)
+
+
+def test_codes_say_which_groups_stand_in_a_cell():
+    # Female, male, young, elderly.
+    wanted = [[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 1]]
+    assert codes(JOINT, JOINT).tolist() == wanted
+    assert torch.equal(codes(lesson_cells(JOINT, "groups"), JOINT), torch.eye(4))
+
+
+def test_a_cell_gets_the_weighted_sum_of_its_groups(mini):
+    v = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    fitted = for_cells(make(mini, cells=JOINT), v, scale=0.5, scales={"age": 3.0}, record={})
+    female, male, young, elderly = v
+    wanted = torch.stack(
+        [
+            0.5 * (sex + 3 * age)
+            for sex, age in [(female, young), (male, young), (female, elderly), (male, elderly)]
+        ]
+    )
+    torch.testing.assert_close(fitted.tensors["vectors"], wanted)
+
+
+def test_the_drawn_cell_is_added_to_the_conditional_half_of_pictures_with_a_concept(mini):
+    vectors = torch.randn(2, *H, generator=torch.Generator().manual_seed(0))
+    target = {"nurse": [0.5, 0.5], "construction worker": [0.0, 1.0]}
+    fitted = MidBlockIntervention(tensors={"vectors": vectors}, data={"target": target})
+    seen = []
+
+    class Watched(MidBlockIntervention):
+        def steer(self, batch):
+            steering, feature = super().steer(batch), None
+            feature = steering.feature
+
+            def keep(step, site, h):
+                changed = feature(step, site, h)
+                seen.append(changed - h)
+                return changed
+
+            steering.feature = keep
+            return steering
+
+    watched = Watched(tensors=fitted.tensors, data=fitted.data)
+    Sampler(mini, PROTOCOL)(PROMPTS, [1, 2, 3, 4], intervention=watched)
+    drawn = [
+        drawn_cell(text, picture_stream(watched.digest(), text, seed), target)
+        for text, seed in zip(PROMPTS, [1, 2, 3, 4], strict=True)
+    ]
+    assert drawn[1] is None and drawn[2] == ("construction worker", 1)
+    rows = torch.stack([torch.zeros(H) if cell is None else vectors[cell[1]] for cell in drawn])
+    assert len(seen) == PROTOCOL.steps
+    for difference in seen:
+        assert difference.shape == (8, *H)
+        assert not difference[:4].any()
+        torch.testing.assert_close(difference[4:], rows, atol=1e-5, rtol=0)
+
+
+def test_zero_vectors_leave_every_picture_as_it_is(mini):
+    fitted = InterpretDiffusion(pictures=1, epochs=1, batch=2, scale=0).fit(make(mini))
+    assert not fitted.tensors["vectors"].any()
+    sampler = Sampler(mini, PROTOCOL)
+    assert (sampler(PROMPTS, [1, 2, 3, 4], intervention=fitted) == sampler(PROMPTS, [1, 2, 3, 4])).all()
+
+
+def test_interpret_diffusion_steps_as_adam_on_the_denoising_loss(mini):
+    """One step on one picture, written out from the formula with the same draws."""
+    method = InterpretDiffusion(pictures=1, epochs=1, batch=2, rate=0.03, neutral="a photo of a person")
+    fitted = method.fit(make(mini))
+    rng = np.random.default_rng(0)
+    seeds = rng.integers(2**31, size=2).tolist()
+    x = mini.latents(Sampler(mini, PROTOCOL)(["a woman", "a man"], seeds))
+    rows = rng.integers(2, size=2)
+    t = torch.from_numpy(rng.integers(1000, size=2))
+    eps = torch.from_numpy(rng.standard_normal((2, 4, 16, 16), dtype=np.float32))
+    abar = mini.alphas_cumprod[t].view(2, 1, 1, 1)
+    v = torch.zeros(2, *H, requires_grad=True)
+    with mini.features(["mid_block"], lambda site, h: h + v[rows]):
+        text = mini.encode(["a photo of a person"] * 2)
+        predicted = mini.predict(abar.sqrt() * x[rows] + (1 - abar).sqrt() * eps, t, text)
+    (gradient,) = torch.autograd.grad((eps - predicted).pow(2).mean(), v)
+    # The first step of Adam is the sign of the gradient, but for its epsilon.
+    wanted = -0.03 * gradient / (gradient.abs() + 1e-8)
+    torch.testing.assert_close(fitted.tensors["vectors"], wanted, atol=1e-3, rtol=0)
+
+
+def test_interpret_diffusion_learns_what_the_neutral_prompt_leaves_out(mini):
+    method = InterpretDiffusion(
+        neutral="a photo of {a} {concept}",
+        stated="a photo of {a} {adjective} {concept}",
+        lessons="cells",
+        pictures=2,
+        epochs=10,
+        batch=4,
+        rate=0.05,
+    )
+    task = make(mini, cells=JOINT, concepts=("nurse",))
+    before = mini.evaluations
+    fitted = method.fit(task)
+    budget = method.budget(concepts=1, cells=JOINT)
+    assert mini.evaluations - before == budget.evaluations == 8 * 10 + 1
+    assert budget.pictures == 8
+    assert fitted.record["steps"] == 20
+
+    def loss(vectors):
+        """Of fresh noise on the pictures that state a cell."""
+        rng = torch.Generator().manual_seed(5)
+        x = mini.latents(Sampler(mini, PROTOCOL)(["a photo of an elderly female nurse"] * 4, range(4)))
+        t = torch.tensor([900, 700, 500, 300])
+        eps = torch.randn(x.shape, generator=rng)
+        abar = mini.alphas_cumprod[t].view(4, 1, 1, 1)
+        with torch.no_grad(), added(mini, vectors[2].expand(4, *H)):
+            text = mini.encode(["a photo of a nurse"] * 4)
+            return (mini.predict(abar.sqrt() * x + (1 - abar).sqrt() * eps, t, text) - eps).pow(2).mean()
+
+    vectors = fitted.tensors["vectors"]
+    assert loss(vectors) < 0.97 * loss(torch.zeros_like(vectors))
+
+
+def test_a_ddim_step_is_that_of_diffusers(mini):
+    scheduler = DDIMScheduler.from_config(
+        mini.scheduler.config, clip_sample=False, timestep_spacing="trailing", set_alpha_to_one=False
+    )
+    scheduler.set_timesteps(4)
+    t, s = scheduler.timesteps[:2]
+    z, e = torch.randn(2, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    alphas = scheduler.alphas_cumprod
+    wanted = scheduler.step(e, t, z).prev_sample
+    torch.testing.assert_close(ddim_step(z, e, signal=alphas[t], next_signal=alphas[s]), wanted)
+
+
+def test_respodiff_matches_the_score_of_the_stated_group(mini):
+    method = RespoDiff(
+        neutral="a photo of {a} {concept}",
+        stated="a photo of {a} {adjective} {concept}",
+        iterations=8,
+        batch=2,
+        steps=3,
+        guidance=1,
+        rate=0.04,
+        lam=0,
+    )
+    before = mini.evaluations
+    fitted = method.fit(make(mini, concepts=("nurse",)))
+    budget = method.budget(concepts=1, cells=GENDER)
+    assert not budget.exact and mini.evaluations - before <= budget.evaluations
+    noise = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(3))
+    z, t = method._run(mini, noise, 1, ["a photo of a nurse"] * 2, torch.zeros(2, *H))
+    neutral, stated = (mini.encode([text] * 2) for text in ("a photo of a nurse", "a photo of a male nurse"))
+    with torch.no_grad():
+        wanted, plain = mini.predict(z, t, stated), mini.predict(z, t, neutral)
+        with added(mini, fitted.tensors["vectors"][1].expand(2, *H)):
+            got = mini.predict(z, t, neutral)
+    assert (got - wanted).pow(2).mean() < 0.9 * (plain - wanted).pow(2).mean()
+
+
+def test_the_semantic_vector_undoes_part_of_the_responsible_one(mini):
+    """Its own minimum is the opposite vector, so it takes away more of the effect the faster it learns."""
+    keywords = {"iterations": 6, "batch": 2, "steps": 1, "guidance": 1, "rate": 0.04}
+    norms = [
+        RespoDiff(**keywords, lam=lam).fit(make(mini)).tensors["vectors"].norm().item() for lam in (0, 1)
+    ]
+    assert norms[1] < 0.9 * norms[0]
+
+
+def test_the_run_to_z_follows_the_edited_model_with_guidance(mini):
+    method = RespoDiff(steps=3, guidance=2.5)
+    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
+    rows = 0.3 * torch.randn(1, *H, generator=torch.Generator().manual_seed(4))
+    z, t = method._run(mini, noise, 2, ["a person"], rows)
+    wanted, abar = noise, mini.alphas_cumprod
+    for now, then in ((999, 500), (500, 0)):
+        with torch.no_grad():
+            e_uncond = mini.predict(wanted, torch.tensor([now]), mini.encode([""]))
+            with added(mini, rows):
+                e = e_uncond + 2.5 * (
+                    mini.predict(wanted, torch.tensor([now]), mini.encode(["a person"])) - e_uncond
+                )
+        clean = (wanted - (1 - abar[now]).sqrt() * e) / abar[now].sqrt()
+        wanted = abar[then].sqrt() * clean + (1 - abar[then]).sqrt() * e
+    torch.testing.assert_close(z, wanted)
+    assert t.tolist() == [0]
+
+
+def test_factors_of_attributes_that_are_not_balanced_are_refused():
+    with pytest.raises(EvenhandError, match=r"'scales' names tone, which is not balanced; .* gender"):
+        RespoDiff(scales={"tone": 0.9}).check(family="sd1", cells=GENDER)
+    RespoDiff(scales={"gender": 0.9}).check(family="sd1", cells=GENDER)
+
+
+def test_training_does_not_depend_on_the_number_of_threads(mini):
+    method = InterpretDiffusion(pictures=1, epochs=2, batch=2)
+    before, digests = torch.get_num_threads(), set()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            digests.add(method.fit(make(mini)).digest())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert len(digests) == 1
+
+
+def test_the_shape_of_the_bottleneck_is_found(mini):
+    assert shape_of_h(mini, torch.zeros(3, 4, 16, 16)) == H
+    assert shape_of_h(mini, torch.zeros(3, 4, 32, 16)) == (192, 8, 4)

@@ -1,0 +1,107 @@
+"""SFID: the forest finds the telling channels, and they alone take the drawn group's value."""
+
+import numpy as np
+import pytest
+import torch
+from helpers.methods import GENDER, JOINT
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.loading import load_model
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.suites.suite import Protocol
+from evenhand.methods.activations.sfid import Sfid, SfidIntervention, forest
+from evenhand.methods.base import Task
+from evenhand.methods.shared.group_assignment import wish_list
+from evenhand.methods.shared.sampling_hooks import Batch, Site, Step
+
+PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
+PROMPTS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a portrait of a nurse"]
+SEEDS = [1, 2, 3, 4]
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    return Sampler(load_model("mini"), PROTOCOL)
+
+
+def task_of(sampler, cells, target=None):
+    return Task(
+        model=sampler and sampler.model,
+        concepts=("nurse",),
+        cells=tuple(cells),
+        target=np.array([target or [1 / len(cells)] * len(cells)]),
+        rng=np.random.default_rng(0),
+        sample=sampler,
+        judge=None,
+    )
+
+
+def planted(n=90):
+    """Three groups told by channels 2 and 5 of ten; the last row lies about its group."""
+    rng = np.random.default_rng(0)
+    groups = np.arange(n) % 3
+    x = rng.normal(size=(n, 10)).astype(np.float32)
+    x[:, 2] += 6 * groups
+    x[:, 5] -= 6 * groups
+    lying = groups.copy()
+    lying[-1] = 0
+    return x, groups, lying
+
+
+def test_planted_channels_are_found_and_take_the_mean_of_sure_pictures():
+    x, groups, lying = planted()
+    channels, values = Sfid(channels=2)._read(x, lying, ["a", "b", "c"], np.random.default_rng(0))
+    assert set(channels) == {2, 5}
+    # The lying row counts as what the forest takes it for, which is what it looks like.
+    for group in range(3):
+        assert np.allclose(values[group], x[groups == group][:, channels].mean(axis=0), atol=0.05)
+
+
+def test_probabilities_are_of_trees_that_have_not_seen_the_row():
+    x, _, lying = planted()
+    _, probability = forest(x, lying, trees=100, seed=0)
+    assert probability[-1].argmax() == 2
+    assert np.allclose(probability.sum(axis=1), 1)
+
+
+def test_the_named_channels_of_both_halves_are_overwritten_and_nothing_else():
+    fitted = SfidIntervention(
+        tensors={
+            "channels/mid_block/gender": torch.tensor([[1, 3]]),
+            "values/mid_block/gender": torch.tensor([[[10.0, 30.0], [-10.0, -30.0]]]),
+        },
+        data={
+            "sites": ["mid_block"],
+            "wishes": wish_list(task_of(None, GENDER, [0.0, 1.0])),
+        },
+    )
+    draws = tuple(np.random.default_rng(i) for i in range(2))
+    steering = fitted.steer(Batch(texts=("a cat", "a nurse"), seeds=(0, 1), draws=draws))
+    output = torch.randn(4, 5, 2, 2, generator=torch.Generator().manual_seed(0))
+    site = Site(name="mid_block", module=torch.nn.Identity(), inputs=(), keywords={})
+    got = steering.feature(Step(index=1, count=2, timestep=torch.tensor(1), scale=2.5), site, output)
+    wanted = output.clone()
+    for row in (1, 3):
+        wanted[row, 1], wanted[row, 3] = -10.0, -30.0
+    assert torch.equal(got, wanted)
+
+
+@pytest.mark.parametrize("at", ["last", "each"])
+def test_forests_serve_all_steps_or_their_own(sampler, at):
+    fitted = Sfid(pictures=6, channels=5, at=at).fit(task_of(sampler, JOINT))
+    assert {len(tensor) for tensor in fitted.tensors.values()} == {1 if at == "last" else 2}
+    assert set(fitted.sites()) == {"down_blocks.2", "mid_block"}
+    made, plain = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
+    assert [bool((a == b).all()) for a, b in zip(made, plain, strict=True)] == [False, True, False, False]
+
+
+def test_too_many_channels_are_refused(sampler):
+    with pytest.raises(EvenhandError, match="500 channels of 192"):
+        Sfid(pictures=2, channels=500).fit(task_of(sampler, GENDER))
+
+
+def test_a_group_of_which_the_forest_is_never_sure_is_named():
+    x, groups, _ = planted()
+    noise = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
+    with pytest.raises(EvenhandError, match="sure of no picture of group 'a'"):
+        Sfid(channels=2, confidence=0.99)._read(noise, groups, ["a", "b", "c"], np.random.default_rng(0))

@@ -1,0 +1,268 @@
+"""ITI-GEN and FairQueue against naive computations, diffusers' attention and transformers' encoder."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from helpers.methods import GENDER, JOINT, MAN, WOMAN
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.loading import load_model
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.stages.resources import load_scorer
+from evenhand.bench.suites.suite import Protocol
+from evenhand.methods.base import Task
+from evenhand.methods.embeddings._learned_tokens import LearnedTokens, contribution, insert
+from evenhand.methods.embeddings.fairqueue import FairQueue
+from evenhand.methods.embeddings.iti_gen import ItiGen, Learner
+from evenhand.methods.shared.sampling_hooks import Site
+
+PROTOCOL = Protocol(version="t", solver="ddim", steps=4, guidance=2.5, width=64, height=64, batch=4)
+PROMPTS, SEEDS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a photo of a dog"], [1, 2, 3, 4]
+METHOD = ItiGen(
+    prompt="a photo of a person",
+    reference="a photo of {a} {noun}",
+    pictures=2,
+    epochs=2,
+    steps=2,
+    halve_after=1,
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("mini")
+
+
+@pytest.fixture(scope="module")
+def sampler(model):
+    return Sampler(model, PROTOCOL)
+
+
+def task_on(model, sampler, *, cells=JOINT, **more):
+    scorer = load_scorer("mini")
+    clip = {"image_features": scorer.embed, "clip": scorer, **more}
+    target = np.full((1, len(cells)), 1 / len(cells))
+    rng = np.random.default_rng(0)
+    return Task(model, ("nurse",), tuple(cells), target, rng, sampler, judge=None, **clip)
+
+
+@pytest.fixture(scope="module")
+def learner(model, sampler):
+    learner = Learner(METHOD, task_on(model, sampler))
+    generator = torch.Generator().manual_seed(0)
+    for tokens in learner.tokens.values():
+        tokens += 0.02 * torch.randn(tokens.shape, generator=generator)
+    return learner
+
+
+def cosine(a, b):
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def naive_loss(learner, attribute, batch, *, cells=JOINT):
+    """The formulas in float64 loops, from the features."""
+    texts = learner.text_features(attribute).detach().double().numpy()
+    images, plain = learner.images.double().numpy(), learner.plain.double().numpy()
+    groups = list(dict.fromkeys(cell.groups[attribute] for cell in cells))
+    seen = {group: [] for group in groups}
+    for number in batch.tolist():
+        cell, picture = divmod(number, images.shape[1])
+        seen[cells[cell].groups[attribute]].append(images[cell, picture])
+    total = 0.0
+    for i, j in itertools.combinations(groups, 2):
+        moves, likeness = [], []
+        for (a, one), (b, other) in itertools.product(enumerate(cells), repeat=2):
+            same = all(one.groups[name] == other.groups[name] for name in one.groups if name != attribute)
+            if one.groups[attribute] == i and other.groups[attribute] == j and same:
+                moves.append((texts[a], texts[b]))
+                likeness.append((cosine(plain, texts[a]) + cosine(plain, texts[b])) / 2)
+        if seen[i] and seen[j]:
+            shift = np.mean(seen[i], axis=0) - np.mean(seen[j], axis=0)
+            total += np.mean([1 - cosine(shift, a - b) for a, b in moves])
+        else:
+            own = [cosine(v, a) for v in seen[i] for a, _ in moves] + [
+                cosine(v, b) for v in seen[j] for _, b in moves
+            ]
+            total += 1 - np.mean(own)
+        total += np.mean([max(0.0, 0.8 - value) for value in likeness])
+    return total / (len(groups) - 1)
+
+
+@pytest.mark.parametrize("attribute", ["gender", "age"])
+def test_the_loss_is_the_papers(learner, attribute):
+    for batch in (torch.arange(learner.images.shape[0] * learner.images.shape[1]), torch.tensor([0, 1, 0])):
+        got = float(learner.loss(attribute, batch))
+        assert got == pytest.approx(naive_loss(learner, attribute, batch), rel=1e-4)
+
+
+def test_three_groups_share_the_sum_over_their_pairs(model, sampler):
+    cells = [type(WOMAN)(groups={"tone": t}, adjective=f"{t}-skinned", noun=f"{t}-skinned person") for t in
+             ("light", "medium", "dark")]  # fmt: skip
+    learner = Learner(METHOD, task_on(model, sampler, cells=cells))
+    learner.tokens["tone"] += torch.randn(3, 3, 192, generator=torch.Generator().manual_seed(1)) * 0.02
+    batch = torch.arange(6)  # two pictures of every cell
+    assert float(learner.loss("tone", batch)) == pytest.approx(
+        naive_loss(learner, "tone", batch, cells=cells), rel=1e-4
+    )
+
+
+def test_equal_texts_are_pulled_towards_their_pictures(model, sampler):
+    learner = Learner(METHOD, task_on(model, sampler, cells=GENDER))
+    batch = torch.arange(4)
+    texts = learner.text_features("gender")
+    wanted = 1 - float((learner.images.flatten(0, 1) @ texts[0]).mean())
+    wanted += max(0.0, 0.8 - float(texts[0] @ learner.plain))
+    assert float(learner.loss("gender", batch)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_only_the_tokens_of_the_attribute_in_turn_get_gradients(learner):
+    for tokens in learner.tokens.values():
+        tokens.requires_grad_(True)
+    learner.loss("age", torch.arange(4)).backward()
+    assert learner.tokens["age"].grad.any()
+    assert learner.tokens["gender"].grad is None
+    for tokens in learner.tokens.values():
+        tokens.requires_grad_(False)
+
+
+def test_the_features_are_clips_own_where_the_rows_stay(learner, model):
+    """Overwriting the rows from the end of text on by themselves is transformers' own text feature."""
+    text = METHOD.prompt
+    same = model.encode_anew([text], lambda x, eos: insert(x, eos, x[:, int(eos) : int(eos) + 3]))
+    torch.testing.assert_close(same.states, model.encode([text]).states, atol=1e-6, rtol=1e-5)
+    np.testing.assert_allclose(learner.plain.numpy(), load_scorer("mini").embed_texts([text])[0], atol=1e-5)
+
+
+def test_tokens_of_attributes_add_and_overwrite_the_end_of_text(learner):
+    rows = torch.randn(4, 24, 192)
+    eos = torch.tensor([6, 6, 3, 10])
+    tokens = learner.cell_tokens()
+    written = insert(rows, eos, tokens)
+    for cell in range(4):
+        gender, age = (learner.groups[name][cell] for name in ("gender", "age"))
+        wanted = rows[cell].clone()
+        wanted[int(eos[cell]) : int(eos[cell]) + 3] = (
+            learner.tokens["gender"][gender] + learner.tokens["age"][age]
+        )
+        torch.testing.assert_close(written[cell], wanted)
+
+
+def test_training_brings_the_loss_down_and_an_attribute_with_one_group_learns_nothing(model, sampler):
+    task = task_on(model, sampler, cells=JOINT[:2])
+    fitted = ItiGen(prompt=METHOD.prompt, reference=METHOD.reference, pictures=4, epochs=12, steps=2).fit(
+        task
+    )
+    assert fitted.record["last_loss"] < 0.8 * fitted.record["first_loss"]
+    assert fitted.tensors["tokens"].shape == (2, 3, 192)
+    assert list(Learner(METHOD, task_on(model, sampler, cells=JOINT[:2])).tokens) == ["gender"]
+
+
+def drawn(sampler, **data):
+    tokens = torch.randn(2, 3, 192, generator=torch.Generator().manual_seed(0)) * 0.3
+    sites = [name for name, _ in sampler.model.unet.named_modules() if name.endswith("attn2")]
+    plain = {"target": {"nurse": [1.0, 0.0]}, "queue": 0.0, "amplify": 1.0, "sites": sites}
+    return LearnedTokens(tensors={"tokens": tokens}, data={**plain, **data})
+
+
+def test_other_prompts_and_an_endless_queue_leave_the_model_as_it_is(sampler):
+    plain = sampler(PROMPTS, SEEDS)
+    changed = sampler(PROMPTS, SEEDS, intervention=drawn(sampler))
+    assert [bool((a != b).any()) for a, b in zip(plain, changed, strict=True)] == [True, False, True, False]
+    assert (sampler(PROMPTS, SEEDS, intervention=drawn(sampler, queue=1.0, amplify=10.0)) == plain).all()
+
+
+def test_the_queue_holds_the_plain_prompt_for_its_share_of_the_steps(sampler):
+    seen = []
+
+    class Watched(LearnedTokens):
+        def steer(self, batch):
+            steering = super().steer(batch)
+            ask = steering.text
+
+            def text(step, states, latents):
+                seen.append(torch.equal(ask(step, states, latents), states))
+                return states
+
+            steering.text = text
+            return steering
+
+    given = drawn(sampler, queue=0.5)
+    sampler(PROMPTS, SEEDS, intervention=Watched(tensors=given.tensors, data=given.data))
+    assert seen == [True, True, False, False]
+
+
+def test_amplified_attention_is_diffusers_own_with_the_weights_multiplied(model):
+    from diffusers.models.attention_processor import AttnProcessor
+
+    name = next(name for name, _ in model.unet.named_modules() if name.endswith("attn2"))
+    module = model.unet.get_submodule(name)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randn(3, 64, module.to_q.in_features, generator=generator)
+    states = torch.randn(3, 24, 192, generator=generator)
+    site = Site(name, module, (pixels,), {"encoder_hidden_states": states})
+    rows, chosen = torch.tensor([0, 2]), torch.zeros(2, 24)
+    chosen[0, 6:9], chosen[1, 4:7] = 1.0, 1.0
+    plain = module(pixels, encoder_hidden_states=states)
+    got = plain.index_add(0, rows, 9 * contribution(site, rows, chosen))
+    everything = contribution(site, rows, torch.ones(2, 24)) + module.to_out[0].bias
+    torch.testing.assert_close(everything, plain[rows], atol=1e-5, rtol=1e-4)
+
+    class Amplified(AttnProcessor):
+        def __call__(self, attn, *arguments, **keywords):
+            own = attn.get_attention_scores
+
+            def scores(query, key, mask=None):
+                found = own(query, key, mask)
+                factor = torch.ones(3, 24)
+                factor[rows] += 9 * chosen
+                return found * factor.repeat_interleave(len(found) // 3, dim=0)[:, None]
+
+            attn.get_attention_scores = scores
+            try:
+                return super().__call__(attn, *arguments, **keywords)
+            finally:
+                del attn.get_attention_scores
+
+    before = module.processor
+    module.set_processor(Amplified())
+    wanted = module(pixels, encoder_hidden_states=states)
+    module.set_processor(before)
+    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_fairqueue_is_iti_gen_with_a_queue_and_amplified_attention(model, sampler):
+    few = {"pictures": 1, "epochs": 1, "steps": 1, "prompt": METHOD.prompt, "reference": METHOD.reference}
+    iti = ItiGen(**few).fit(task_on(model, sampler, cells=GENDER))
+    fair = FairQueue(**few).fit(task_on(model, sampler, cells=GENDER))
+    assert torch.equal(iti.tensors["tokens"], fair.tensors["tokens"])
+    assert (fair.data["queue"], fair.data["amplify"], len(fair.data["sites"])) == (
+        0.2,
+        10.0,
+        len(drawn(sampler).sites()),
+    )
+    assert iti.data["sites"] == []
+
+
+def test_reference_pictures_are_what_the_budget_says(model, sampler):
+    asked = []
+
+    def counted(prompts, seeds):
+        asked.extend(prompts)
+        return sampler(prompts, seeds)
+
+    method = METHOD.model_copy(update={"pictures": 3})
+    task = task_on(model, sampler)
+    Learner(method, Task(**{**vars(task), "sample": counted}))
+    assert len(asked) == method.budget(concepts=1, cells=JOINT).pictures == 8
+    assert asked[0] == asked[1] == "a photo of a young woman"
+
+
+def test_refusals_name_the_remedy(model, sampler):
+    with pytest.raises(EvenhandError, match="'scorer' is that CLIP"):
+        ItiGen().fit(task_on(model, sampler, clip=None))
+    with pytest.raises(EvenhandError, match="has no room for 3 learned ones in 24; shorten it"):
+        insert(torch.zeros(1, 24, 8), torch.tensor([21]), torch.zeros(1, 3, 8))
+    assert insert(torch.zeros(1, 24, 8), torch.tensor([20]), torch.ones(1, 3, 8))[0, 20:23].all()
+    assert MAN in GENDER

@@ -1,0 +1,165 @@
+"""Sortition: what its closed form solves, which prompts it leaves alone, and the lot that a picture draws."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from helpers.methods import GENDER, JOINT, Studio, make_task
+from sklearn.linear_model import Ridge
+
+from evenhand.bench.models.loading import load_model
+from evenhand.methods.shared.randomness import drawn_cell, picture_stream
+from evenhand.methods.sortition.sortition import Sortition, gate, last_token, reduced, stated
+
+CONCEPTS = ("nurse", "construction worker", "CEO", "cook", "farmer", "janitor", "teacher", "guard")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("mini")
+
+
+def fit(model, cells=JOINT, **parameters):
+    task = replace(make_task(Studio({}), concepts=CONCEPTS, cells=cells), model=model)
+    return Sortition(judge="clip-xs", anchors=0, pictures=0, templates=("{a} {concept}",), **parameters).fit(
+        task
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(model):
+    return fit(model)
+
+
+def streams(texts, seed=0):
+    return [np.random.default_rng((seed, index)) for index in range(len(texts))]
+
+
+def test_the_edit_is_ridge_regression_of_the_moves_on_the_rows(model):
+    intervention = fit(model, cells=GENDER, pads=0)
+    rows, moves = [], []
+    for concept in CONCEPTS:
+        plain, said = model.encode([f"a {concept}"]), model.encode([f"a female {concept}"])
+        for offset in (-1, 0):
+            before = plain.states[0, plain.first_eos[0] + offset]
+            rows.append(before.double().numpy())
+            moves.append((said.states[0, said.first_eos[0] + offset] - before).double().numpy())
+    reference = Ridge(alpha=0.1, fit_intercept=False).fit(np.array(rows), np.array(moves)).coef_
+    tensors = intervention.tensors
+    edit = (tensors["up/gender/woman"] @ tensors["down/gender/woman"]).numpy()
+    assert np.abs(edit - reference).max() < 1e-5 * np.abs(reference).max()
+
+
+def test_a_reduced_edit_is_the_best_of_its_rank_on_the_rows():
+    generator = torch.Generator().manual_seed(0)
+    edit = torch.randn(12, 12, generator=generator, dtype=torch.float64)
+    rows = torch.randn(50, 12, generator=generator, dtype=torch.float64)
+    up, down = reduced(edit, rows, 3)
+    assert up.shape == (12, 3)
+    assert down.shape == (3, 12)
+    moved = rows @ edit.T
+    left, values, right = torch.linalg.svd(moved, full_matrices=False)
+    best = left[:, :3] * values[:3] @ right[:3]
+    assert torch.allclose(rows @ down.double().T @ up.double().T, best, atol=1e-5)
+
+
+def test_full_rank_keeps_the_edit():
+    edit, rows = torch.randn(6, 6, dtype=torch.float64), torch.randn(20, 6, dtype=torch.float64)
+    up, down = reduced(edit, rows, 0)
+    assert torch.allclose((up @ down).double(), edit, atol=1e-5)
+
+
+def test_stating_all_attributes_brings_the_states_near_those_of_the_words(model, fitted):
+    """Composed edits of gender and age against the states of prompts that say both."""
+    for index, cell in enumerate(JOINT):
+        lots = {concept: np.eye(4)[index].tolist() for concept in CONCEPTS}
+        forced = replace(fitted, data={**fitted.data, "lots": lots})
+        texts = [f"a portrait of a {concept}" for concept in CONCEPTS]
+        plain = model.encode(texts)
+        made = forced.embedding(plain, streams(texts))
+        words = model.encode([f"a portrait of a {cell.adjective} {concept}" for concept in CONCEPTS])
+        distance = (made.at(made.first_eos) - words.at(words.first_eos)).norm(dim=-1)
+        before = (plain.at(plain.first_eos) - words.at(words.first_eos)).norm(dim=-1)
+        assert (distance / before).mean() < 0.35
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a photo of a cat",
+        "a photo of a person",
+        "a young female nurse",
+        "an elderly male construction worker",
+        "",
+    ],
+)
+def test_other_prompts_and_stated_ones_keep_their_states(model, fitted, text):
+    states = model.encode([text])
+    assert torch.equal(fitted.embedding(states, streams([text])).states, states.states)
+
+
+def test_only_what_is_left_open_is_moved(model, fitted):
+    """Of "a female nurse" the age moves, and moves as it would were gender not balanced at all."""
+    text = model.encode(["a female nurse"])
+    young = {concept: [1.0, 0.0, 0.0, 0.0] for concept in CONCEPTS}
+    forced = replace(fitted, data={**fitted.data, "lots": young})
+    made = forced.embedding(text, streams([0]))
+    rows = text.states[0, 3:]
+    expected = rows + (rows @ fitted.tensors["down/age/adult"].T) @ fitted.tensors["up/age/adult"].T
+    assert torch.allclose(made.states[0, 3:], expected, atol=1e-6)
+    assert torch.equal(made.states[0, :3], text.states[0, :3])
+
+
+def test_the_gate_reads_statements_that_no_list_of_words_knows(model, fitted):
+    silent = replace(fitted, data={**fitted.data, "stating": {"gender": {}, "age": {}}})
+    for concept in CONCEPTS:
+        text = model.encode([f"a picture of an elderly female {concept}"])
+        assert torch.equal(silent.embedding(text, streams([0])).states, text.states)
+        neutral = model.encode([f"a picture of a {concept}"])
+        assert not torch.equal(silent.embedding(neutral, streams([0])).states, neutral.states)
+
+
+def test_the_gate_is_a_weighted_ridge_regression():
+    generator = torch.Generator().manual_seed(0)
+    unsaid = torch.randn(30, 5, generator=generator, dtype=torch.float64)
+    said = torch.randn(60, 5, generator=generator, dtype=torch.float64) + 1
+    weights = gate(unsaid, said, 0.1).double().numpy()
+    rows = np.vstack([unsaid.numpy(), said.numpy()])
+    constant = np.hstack([rows, np.ones((90, 1))])
+    reference = Ridge(alpha=0.1, fit_intercept=False).fit(
+        constant, np.repeat([0.0, 1.0], [30, 60]), sample_weight=np.repeat([1.0, 0.5], [30, 60])
+    )
+    assert np.allclose(weights, reference.coef_, atol=1e-5)
+    assert stated(torch.ones(5), torch.ones(6) / 5)
+    assert not stated(torch.zeros(5), torch.ones(6) / 5)
+
+
+def test_every_picture_shows_the_cell_of_its_own_stream(model, fitted):
+    text = "a photo of a nurse"
+    states = model.encode([text] * 6)
+    made = fitted.embedding(states, [picture_stream("d", text, seed) for seed in range(6)])
+    cells = [drawn_cell(text, picture_stream("d", text, seed), fitted.data["lots"])[1] for seed in range(6)]
+    assert len(set(cells)) > 1
+    for i in range(6):
+        for j in range(6):
+            assert torch.equal(made.states[i], made.states[j]) == (cells[i] == cells[j])
+
+
+@pytest.mark.parametrize(
+    ("ids", "concept", "position"),
+    [
+        ((1, 5, 6, 7, 2), (6, 7), 3),
+        ((1, 6, 7, 9, 9, 2), (6, 7), 2),
+        ((1, 6, 4, 6, 2), (6,), 3),
+        ((1, 5, 8, 2), (6,), 2),
+    ],
+)
+def test_the_edit_starts_at_the_concepts_last_token(ids, concept, position):
+    assert last_token(ids, concept) == position
+
+
+def test_no_scale_is_the_model_as_it_is(model):
+    still = fit(model, scale=0.0)
+    text = model.encode(["a photo of a nurse"])
+    assert torch.equal(still.embedding(text, streams([0])).states, text.states)

@@ -1,0 +1,293 @@
+"""Corrections of judge errors against quapy, ppi-python, abstention and scikit-learn on real labels."""
+
+import numpy as np
+import pytest
+from abstention.calibration import TempScaling
+from helpers.metrics import read
+from ppi_py import ppi_mean_ci, ppi_mean_pointestimate
+from quapy.method.aggregative import ACC, EMQ, PACC
+from sklearn.linear_model import LogisticRegression
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.correction import correction as c
+from evenhand.metrics.correction import soft_correction as soft
+from evenhand.metrics.correction.prediction_powered import powered_mean, stratified_mean
+
+M3 = np.array([[0.90, 0.06, 0.04], [0.10, 0.80, 0.10], [0.05, 0.15, 0.80]])
+
+
+def near(value, tolerance=1e-6):
+    return pytest.approx(value, abs=tolerance)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    table = read("judge_testbed_fairface3k")
+    return table[table["split"] == "cal"], table[table["split"] == "eval"]
+
+
+def woman(table, column):
+    return (table[column] == "Female").to_numpy(float)
+
+
+def posteriors(table):
+    return np.column_stack([table["deepface_p_woman"], 1 - table["deepface_p_woman"]])
+
+
+def man(table):
+    return (table["true_gender"] == "Male").to_numpy(int)
+
+
+def blurred(rng, *, n, groups=3):
+    """Posteriors of a judge that is right most of the time and surer of itself than it should be."""
+    truth = rng.integers(0, groups, n)
+    logits = rng.normal(size=(n, groups)) * 2 + 2 * np.eye(groups)[truth]
+    logits[:, 0] += 0.7
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), truth
+
+
+@pytest.mark.parametrize("seen", [(0.74, 0.16, 0.10), (0.655, 0.217, 0.128)])
+def test_inversion_agrees_with_quapy(seen):
+    matrix = np.column_stack([M3, np.zeros(3)])
+    found = c.invert(np.array([seen]) * 1000, c.inverse_of(matrix)).shares[0]
+    assert found == near(ACC.solve_adjustment(M3.T, np.array(seen), method="inversion", solver="exact-raise"))
+
+
+@pytest.mark.parametrize("seen", [(0.97, 0.02, 0.01), (0.02, 0.08, 0.90), (0.74, 0.16, 0.10)])
+def test_constrained_least_squares_is_no_worse_than_quapy_and_stays_on_the_simplex(seen):
+    observed = np.array(seen)
+    found = c.least_squares_shares(observed, M3)
+    theirs = ACC.solve_adjustment(M3.T, observed, method="inversion", solver="minimize")
+    assert found.sum() == near(1) and (found >= 0).all()
+    assert found == near(theirs, 1e-3)
+    loss = [((observed - M3.T @ pi) ** 2).sum() for pi in (found, theirs)]
+    assert loss[0] <= loss[1] + 1e-12
+
+
+def test_least_squares_takes_rectangular_matrices_to_their_optimum():
+    rng = np.random.default_rng(0)
+    for groups, answers in ((2, 5), (3, 3), (4, 9)):
+        matrix = 0.5 * np.eye(groups, answers) + 0.5 * rng.dirichlet(np.ones(answers), groups)
+        observed = rng.dirichlet(np.ones(answers))
+        found = c.least_squares_shares(observed, matrix)
+        slope = matrix @ (matrix.T @ found - observed)
+        # No group with a share can lower the loss by giving some of it to another group.
+        assert found @ (slope - slope.min()) == near(0, 1e-12)
+
+
+def test_probabilistic_counts_of_the_test_bed(faces):
+    anchors, audited = faces
+    matrix = soft.soft_matrix(posteriors(anchors), man(anchors))
+    assert soft.pcc_shares(posteriors(audited))[0] == near(0.234053)
+    assert soft.pacc_shares(posteriors(audited), matrix)[0] == near(0.503002)
+    assert matrix == near(PACC.getPteCondEstim([0, 1], man(anchors), posteriors(anchors)).T)
+
+
+def test_adjusted_mean_posteriors_agree_with_quapy_inside_and_outside_the_simplex():
+    anchors, truth = blurred(np.random.default_rng(0), n=900)
+    audited, other = blurred(np.random.default_rng(1), n=900)
+    matrix = soft.soft_matrix(anchors, truth)
+    for chosen in (audited, audited[other == 2], audited[audited[:, 1] > 0.5]):
+        theirs = ACC.solve_adjustment(matrix.T, chosen.mean(axis=0), method="inversion", solver="minimize")
+        assert soft.pacc_shares(chosen, matrix) == near(theirs, 2e-3)
+
+
+def test_posteriors_that_tell_nothing_are_refused():
+    flat = np.full((6, 2), 0.5)
+    with pytest.raises(EvenhandError, match="do not tell the groups apart"):
+        soft.pacc_shares(flat, soft.soft_matrix(flat, np.array([0, 0, 0, 1, 1, 1])))
+    with pytest.raises(EvenhandError, match="group 1 of 2 has no anchor"):
+        soft.soft_matrix(flat, np.zeros(6, int))
+
+
+def test_sld_golden_value_and_agreement_with_quapy():
+    first = np.array([0.9, 0.8, 0.7, 0.6, 0.3, 0.95, 0.55, 0.2])
+    table, even = np.column_stack([first, 1 - first]), np.array([0.5, 0.5])
+    assert soft.sld_shares(table, even) == near([0.946086, 0.053914])
+    assert soft.pcc_shares(table)[0] == near(0.625)
+    three, _ = blurred(np.random.default_rng(2), n=500)
+    prevalence = np.array([0.5, 0.3, 0.2])
+    assert soft.sld_shares(three, prevalence) == near(EMQ.EM(prevalence, three, epsilon=1e-9)[0], 1e-5)
+
+
+def test_sld_needs_the_recalibration_on_anchors(faces):
+    anchors, audited = faces
+    scale = soft.recalibrate(posteriors(anchors), man(anchors))
+    assert soft.sld_shares(posteriors(audited), np.array([0.5, 0.5]))[0] == near(0.145, 5e-4)
+    assert soft.sld_shares(scale.of(posteriors(audited)), scale.prevalence)[0] == near(0.467, 5e-4)
+
+
+def test_a_shifted_subset_of_the_test_bed_is_corrected(faces):
+    anchors, audited = faces
+    women = audited[audited["true_gender"] == "Female"].iloc[::5]
+    shifted = audited[(audited["true_gender"] == "Male") | audited.index.isin(women.index)]
+    scale = soft.recalibrate(posteriors(anchors), man(anchors))
+    matrix = soft.soft_matrix(posteriors(anchors), man(anchors))
+    assert (len(shifted), 1 - man(shifted).mean()) == (1487, near(0.153329))
+    assert woman(shifted, "deepface_gender").mean() == near(0.095, 5e-4)
+    assert soft.pacc_shares(posteriors(shifted), matrix)[0] == near(0.161025)
+    calibrated = scale.of(posteriors(shifted))
+    assert soft.pcc_shares(calibrated)[0] == near(0.354, 5e-4)
+    assert soft.sld_shares(calibrated, scale.prevalence)[0] == near(0.147, 1e-3)
+
+
+def test_recalibration_agrees_with_abstention_and_with_logistic_regression(faces):
+    anchors, _ = faces
+    odds = np.log(np.clip(posteriors(anchors), 1e-6, 1 - 1e-6))
+    plain = LogisticRegression(C=np.inf, tol=1e-10).fit((odds[:, 0] - odds[:, 1])[:, None], 1 - man(anchors))
+    found = soft.recalibrate(posteriors(anchors), man(anchors))
+    assert 1 / found.temperature == near(plain.coef_[0, 0], 1e-4)
+    assert found.biases[0] == near(plain.intercept_[0], 1e-4)
+    three, truth = blurred(np.random.default_rng(3), n=2000)
+    theirs = TempScaling(bias_positions="all")(
+        valid_preacts=three, valid_labels=np.eye(3)[truth], posterior_supplied=True
+    )
+    assert soft.recalibrate(three, truth).of(three) == near(theirs(three), 2e-3)
+
+
+PPI = {
+    "deepface": {
+        1: (0.476002, 1, 0.021838),
+        None: (0.461912, 0.378431, 0.019074),
+        0: (0.453333, 0, 0.020340),
+    },
+    "facellm": {1: (0.462986, 1, 0.016665), None: (0.459476, 0.636398, 0.014464), 0: (0.453333, 0, 0.020340)},
+}
+
+
+@pytest.mark.parametrize("power", [1, None, 0])
+@pytest.mark.parametrize("judge", PPI)
+def test_prediction_powered_shares_of_the_test_bed(judge, power, faces):
+    anchors, audited = faces
+    said = f"{judge}_gender"
+    found = powered_mean(
+        woman(anchors, "true_gender"), woman(anchors, said), woman(audited, said), power=power
+    )
+    assert (found.value, found.power, found.error) == tuple(near(part) for part in PPI[judge][power])
+
+
+TRUTH = np.repeat([0.0, 1.0], [135, 65])
+SAID = np.repeat([0.0, 1.0, 0.0, 1.0], [125, 10, 5, 60])
+OTHERS = np.repeat([1.0, 0.0], [761, 1239])
+
+
+@pytest.mark.parametrize(
+    ("power", "value", "low", "high"),
+    [(1, 0.3555, 0.312126, 0.398874), (0, 0.325, 0.260088, 0.389912), (None, 0.346961, 0.307437, 0.386485)],
+)
+def test_prediction_powered_golden_values_are_those_of_ppi_python(power, value, low, high):
+    theirs = ppi_mean_ci(TRUTH, SAID, OTHERS, alpha=0.05, lam=power)
+    assert [float(theirs[0][0]), float(theirs[1][0])] == near([low, high])
+    found = powered_mean(TRUTH, SAID, OTHERS, power=power)
+    # Theirs divides variances by n, ours by n - 1, and lambda differs in the same way (measurement.md 3.7).
+    assert [found.value, found.low, found.high] == near([value, low, high], 2.5e-4)
+    assert power is not None or (float(found.power), float(found.value)) == (near(0.723642), near(0.347071))
+
+
+def test_weighted_anchors_agree_with_ppi_python_in_the_estimate():
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(1, 5, 200)
+    theirs = ppi_mean_pointestimate(TRUTH, SAID, OTHERS, lam=0.6, w=weights)
+    assert powered_mean(TRUTH, SAID, OTHERS, power=0.6, weights=weights).value == near(float(theirs[0]))
+
+
+def test_a_perfect_judge_gives_the_pooled_mean_and_a_useless_one_the_anchors():
+    rng = np.random.default_rng(0)
+    truth, others = (rng.random(100) < 0.4).astype(float), (rng.random(900) < 0.3).astype(float)
+    assert powered_mean(truth, truth, others, power=0.9).value == near(np.append(truth, others).mean())
+    same = np.tile(truth, 9)
+    assert powered_mean(truth, truth, same).power == near(0.9, 0.01)
+    assert powered_mean(truth, truth, same).error == near(truth.std() / np.sqrt(1000), 2e-4)
+    constant = powered_mean(truth, np.ones(100), np.ones(900))
+    assert (constant.value, constant.power) == (near(truth.mean()), 0)
+
+
+MERGED = ("White", "Middle Eastern", "Middle_Eastern", "Latino_Hispanic")
+RACE4 = dict.fromkeys(MERGED, "WMELH") | {"East Asian": "Asian", "Southeast Asian": "Asian"}
+RACE6 = {"East Asian": "Asian", "Southeast Asian": "Asian", "Middle Eastern": "Middle_Eastern"}
+
+
+def codes(table, column, names, groups):
+    return table[column].replace(names).map({group: code for code, group in enumerate(groups)}).to_numpy(int)
+
+
+def distance(shares, truth):
+    return np.abs(shares - truth).sum() / 2
+
+
+@pytest.mark.parametrize(
+    ("names", "anchors_alone", "deepface", "facellm", "pair"),
+    [(RACE6, 0.039, 0.032, 0.034, 0.055), (RACE4, 0.025, 0.025, 0.023, 0.020)],
+)
+def test_shares_of_many_groups_on_the_test_bed(faces, names, anchors_alone, deepface, facellm, pair):
+    anchors, audited = faces
+    groups = sorted(anchors["true_race7"].replace(names).unique())
+    unit = np.eye(len(groups))
+    truth = codes(anchors, "true_race7", names, groups)
+    right = unit[codes(audited, "true_race7", names, groups)].mean(axis=0)
+    assert distance(unit[truth].mean(axis=0), right) == near(anchors_alone, 5e-4)
+    said = []
+    for judge, expected in (("deepface", deepface), ("facellm", facellm)):
+        of_anchors, of_others = (codes(part, f"{judge}_race6", names, groups) for part in (anchors, audited))
+        found = powered_mean(unit[truth], unit[of_anchors], unit[of_others]).value
+        assert distance(found / found.sum(), right) == near(expected, 5e-4)
+        said.append((of_anchors, of_others))
+    both = [c.pair_answers(first, second, columns=len(groups)) for first, second in zip(*said, strict=True)]
+    table = np.zeros((len(groups), len(groups) ** 2))
+    np.add.at(table, (truth, both[0]), 1)
+    seen = np.bincount(both[1], minlength=len(groups) ** 2) / len(audited)
+    found = c.em_shares(seen, table / table.sum(axis=1, keepdims=True))
+    assert distance(found, right) == near(pair, 5e-4)
+
+
+def test_strata_are_joined_by_their_weights():
+    parts = [powered_mean(TRUTH, SAID, OTHERS), powered_mean(1 - TRUTH, 1 - SAID, 1 - OTHERS)]
+    joint = stratified_mean(parts, [0.25, 0.75])
+    assert joint.value == near(0.25 * parts[0].value + 0.75 * parts[1].value)
+    assert joint.error == near(np.hypot(0.25 * parts[0].error, 0.75 * parts[1].error))
+    with pytest.raises(EvenhandError, match="add up to 1"):
+        stratified_mean(parts, [0.25, 0.25])
+
+
+def test_anchors_chosen_by_the_judge_need_their_weights():
+    """Half of the anchors are pictures that the judge called positive, which are a tenth of the pool."""
+    rng, truth, estimates = np.random.default_rng(0), 0.1, {True: [], False: []}
+    for _ in range(1500):
+        y = rng.random(4000) < truth
+        said = np.where(y, rng.random(4000) < 0.7, rng.random(4000) < 0.04)
+        chosen = np.concatenate(
+            [rng.choice(np.flatnonzero(said == answer), 200, replace=False) for answer in (True, False)]
+        )
+        weights = np.where(said[chosen], said.sum(), (~said).sum()) / 200
+        for weighed in estimates:
+            found = powered_mean(
+                y[chosen].astype(float),
+                said[chosen].astype(float),
+                said.astype(float),
+                power=1,
+                weights=weights if weighed else None,
+            )
+            estimates[weighed].append((found.value, found.low <= truth <= found.high))
+    value, covered = np.mean(estimates[True], axis=0)
+    assert value == near(truth, 0.001) and 0.93 <= covered <= 0.97
+    assert abs(np.mean(estimates[False], axis=0)[0] - truth) > 0.02
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1.0], [1.0], [1.0, 0.0]), "1 anchors and 2 other pictures"),
+        (([], [], [1.0, 0.0]), "0 anchors"),
+        (([1.0, 0.0], [1.0, 0.0], []), "0 other pictures"),
+    ],
+)
+def test_too_few_pictures_are_named(arguments, message):
+    with pytest.raises(EvenhandError, match=message):
+        powered_mean(*arguments)
+
+
+def test_a_weight_of_no_meaning_is_named():
+    with pytest.raises(EvenhandError, match=r"weight 0\.0 is not positive"):
+        powered_mean([1, 0], [1, 0], [1, 0], weights=[1, 0])
+    with pytest.raises(EvenhandError, match="0 pictures and prevalences"):
+        soft.sld_shares(np.empty((0, 2)), np.array([0.5, 0.5]))

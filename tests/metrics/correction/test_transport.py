@@ -1,0 +1,230 @@
+"""Whether judges err alike in all strata and independently of each other: known answers, both ways."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+import statsmodels.formula.api as smf
+from scipy.stats import chi2_contingency, fisher_exact
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.correction import calibration as cal
+from evenhand.metrics.correction import transport
+from evenhand.metrics.judge_quality import error_independence as ind
+from evenhand.metrics.judge_quality.latent_class import MISSING, dawid_skene
+
+JUDGE = np.array([[0.90, 0.05, 0.05], [0.08, 0.90, 0.02]])
+
+
+def near(value, tolerance=1e-6):
+    return pytest.approx(value, abs=tolerance)
+
+
+def answers_of(rng, truth, matrix):
+    return np.array([rng.choice(matrix.shape[1], p=matrix[group]) for group in truth])
+
+
+def test_large_tables_are_scipys_chi_square():
+    table = [[90, 10, 20], [70, 30, 20]]
+    found = transport.homogeneity(table, rng=np.random.default_rng(0))
+    expected = chi2_contingency(table)
+    assert (found.statistic, found.freedom, found.p_value) == (near(expected[0]), 2, near(expected[1]))
+
+
+def test_small_tables_get_the_exact_test_of_their_margins():
+    table = [[1, 9], [6, 4]]
+    found = transport.homogeneity(table, rng=np.random.default_rng(0))
+    # For equal margins the chi-square orders tables as Fisher's two-sided test does.
+    assert found.p_value == near(fisher_exact(table)[1], 0.01)
+    assert found.p_value != near(chi2_contingency(table, correction=False)[1], 0.005)
+
+
+def test_empty_strata_and_outcomes_leave_nothing_to_compare():
+    found = transport.homogeneity([[5, 0], [0, 0]], rng=np.random.default_rng(0))
+    assert found.freedom == 0 and np.isnan(found.p_value)
+    padded = transport.homogeneity([[90, 10, 0], [70, 30, 0], [0, 0, 0]], rng=np.random.default_rng(0))
+    assert padded.p_value == near(chi2_contingency([[90, 10], [70, 30]], correction=False)[1])
+
+
+def test_a_judge_that_reads_the_stereotype_is_found_and_an_even_one_is_not():
+    rng = np.random.default_rng(0)
+    truth, strata = rng.integers(0, 2, 1200), rng.integers(0, 2, 1200)
+    even = answers_of(rng, truth, JUDGE)
+    leaning = np.where((truth == 0) & (strata == 1) & (rng.random(1200) < 0.2), 1, even)
+    tests = transport.errors_by_stratum(truth, leaning, strata, groups=2, rng=rng)
+    assert tests[0].p_value < 0.001 < 0.05 < tests[1].p_value
+    assert tests[0].table.sum() + tests[1].table.sum() == 1200
+    assert tests[0].table[1, transport.WRONG] > 2 * tests[0].table[0, transport.WRONG]
+    again = transport.errors_by_stratum(truth, even, strata, groups=2, rng=rng)
+    assert min(test.p_value for test in again) > 0.05
+
+
+def test_the_test_of_strata_keeps_its_level():
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(100):
+        truth, strata = np.zeros(120, int), rng.integers(0, 3, 120)
+        answers = answers_of(rng, truth, JUDGE)
+        found.append(transport.errors_by_stratum(truth, answers, strata, groups=1, rng=rng)[0].p_value)
+    assert np.mean(np.array(found) < 0.05) <= 0.10
+
+
+def chosen_by_answer(rng, *, judges):
+    """Anchors of two strata; in the first, answers of group 0 are taken a quarter as often as all others."""
+    truth, strata = rng.integers(0, 2, 1600), np.repeat([0, 1], 800)
+    matrices = np.stack(judges)[strata, truth]
+    answers = (rng.random(1600)[:, None] > matrices.cumsum(axis=1)).sum(axis=1)
+    chance = np.where((strata == 0) & (answers == 0), 0.2, 0.8)
+    kept = rng.random(1600) < chance
+    return truth[kept], answers[kept], strata[kept], 1 / chance[kept]
+
+
+def rejections(judges, *, weighed, repetitions):
+    """How often the test finds a true group in which the judge errs unlike in two strata."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(repetitions):
+        *anchors, weights = chosen_by_answer(rng, judges=judges)
+        given = weights if weighed else None
+        tests = transport.errors_by_stratum(*anchors, groups=2, rng=rng, weights=given)
+        found.append(min(test.p_value for test in tests) < 0.025)
+    return np.mean(found)
+
+
+def test_anchors_chosen_by_the_judges_answer_are_weighed_before_strata_are_compared(monkeypatch):
+    monkeypatch.setattr(transport, "TABLES", 499)
+    same, unlike = [JUDGE, JUDGE], [JUDGE, np.array([[0.75, 0.2, 0.05], [0.08, 0.9, 0.02]])]
+    assert rejections(same, weighed=True, repetitions=100) <= 0.10
+    assert rejections(same, weighed=False, repetitions=30) > 0.5, "unweighed, the choice looks like an error"
+    assert rejections(unlike, weighed=True, repetitions=30) > 0.9
+
+
+def test_equal_weights_test_what_plain_anchors_do():
+    rng = np.random.default_rng(2)
+    truth, strata = rng.integers(0, 2, 900), rng.integers(0, 3, 900)
+    answers = answers_of(rng, truth, JUDGE)
+    plain = transport.errors_by_stratum(truth, answers, strata, groups=2, rng=rng)
+    weighed = transport.errors_by_stratum(
+        truth, answers, strata, groups=2, rng=rng, weights=np.full(900, 4.0)
+    )
+    for one, other in zip(plain, weighed, strict=True):
+        assert other.statistic == near(one.statistic) and other.freedom == one.freedom
+        assert other.table == near(4 * one.table) and other.p_value == near(one.p_value, 0.05)
+
+
+def test_weighed_strata_without_errors_have_nothing_to_compare():
+    truth, strata = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    tests = transport.errors_by_stratum(
+        truth, truth, strata, groups=2, rng=np.random.default_rng(0), weights=np.array([1.0, 2, 3, 4])
+    )
+    assert all(np.isnan(test.p_value) and test.freedom == 0 for test in tests)
+
+
+def stratum(rng, *, matrix, share, anchors=150, pool=3000):
+    truth = (rng.random(anchors) > share).astype(int)
+    rest = (rng.random(pool) > share).astype(int)
+    counts = np.bincount(answers_of(rng, rest, matrix), minlength=3).astype(float)
+    return {"truth": truth, "answers": answers_of(rng, truth, matrix), "pool": counts, "rng": rng}
+
+
+def test_inversion_and_prediction_powered_shares_agree_unless_the_judge_changed():
+    rng = np.random.default_rng(0)
+    counts = np.array([rng.multinomial(400, row) for row in JUDGE]).astype(float)
+    draws = cal.draw_matrices(counts, draws=400, rng=rng)
+    same = transport.inversion_against_powered(counts, draws, **stratum(rng, matrix=JUDGE, share=0.3))
+    assert not same.failed and same.inverted.sum() == near(1)
+    drifted = np.array([[0.55, 0.40, 0.05], [0.08, 0.90, 0.02]])
+    other = transport.inversion_against_powered(counts, draws, **stratum(rng, matrix=drifted, share=0.5))
+    assert other.failed and abs(other.powered[0] - 0.5) < 0.1 < abs(other.inverted[0] - 0.5)
+
+
+def test_the_two_corrections_differ_by_chance_as_often_as_they_should():
+    rng, failed = np.random.default_rng(0), []
+    for _ in range(60):
+        counts = np.array([rng.multinomial(300, row) for row in JUDGE]).astype(float)
+        draws = cal.draw_matrices(counts, draws=200, rng=rng)
+        part = stratum(rng, matrix=JUDGE, share=0.3, pool=600)
+        failed.append(transport.inversion_against_powered(counts, draws, **part).failed)
+    assert np.mean(failed) <= 0.15
+
+
+def test_context_effect_is_the_difference_of_disagreements():
+    rng, strata = np.random.default_rng(0), np.repeat([0, 1], 500)
+    crop = rng.integers(0, 2, 1000)
+    full = np.where(rng.random(1000) < np.where(strata, 0.25, 0.05), 1 - crop, crop)
+    found = transport.context_effect(crop, full, strata, rng=rng)
+    shares = [(crop != full)[strata == part].mean() for part in (0, 1)]
+    assert found.disagreement == near(shares) and found.effect == near(shares[1] - shares[0])
+    assert found.test.p_value < 1e-6
+    assert (found.low < found.disagreement).all() and (found.disagreement < found.high).all()
+    none = transport.context_effect(crop, crop, strata, rng=rng)
+    assert none.effect == 0 and np.isnan(none.test.p_value)
+    with pytest.raises(EvenhandError, match="0 pictures"):
+        transport.context_effect(crop[:0], full[:0], strata[:0], rng=rng)
+
+
+TONE = np.array([[0.9, 0.06, 0.04, 0], [0.1, 0.8, 0.1, 0], [0.05, 0.15, 0.8, 0]])
+GENDER = np.array([[0.9, 0.1, 0], [0.05, 0.95, 0]])
+
+
+def joint_counts(rng, law, n):
+    return np.array([rng.multinomial(n, row) for row in law]).astype(float)
+
+
+def test_product_test_is_the_deviance_of_the_loglinear_model():
+    rng = np.random.default_rng(0)
+    counts = joint_counts(rng, cal.kronecker([GENDER, TONE])[:, :6], 60)
+    table = pd.DataFrame(list(np.ndindex(2, 3, 2, 3)), columns=["y1", "y2", "j1", "j2"]).astype(str)
+    fit = smf.glm(
+        "n ~ C(y1):C(y2) + C(y1):C(j1) + C(y2):C(j2)",
+        table.assign(n=counts.reshape(-1)),
+        family=sm.families.Poisson(),
+    ).fit()
+    found = ind.product_test(counts, shape=(2, 3), rng=rng)
+    assert found.statistic == near(fit.deviance, 1e-5)
+    assert found.freedom == len(table) - np.linalg.matrix_rank(fit.model.exog)
+    assert found.p_value == near(found.asymptotic, 0.08)
+
+
+def test_errors_that_depend_on_the_other_attribute_are_found():
+    rng = np.random.default_rng(0)
+    law = cal.kronecker([GENDER, TONE])[:, :6]
+    even = [
+        ind.product_test(joint_counts(rng, law, 80), shape=(2, 3), rng=rng, tables=199).p_value
+        for _ in range(100)
+    ]
+    assert np.mean(np.array(even) <= 0.05) <= 0.10 and 0.35 < np.median(even) < 0.65
+    # Women of the darkest tone are called men three times as often as other women.
+    leaning = law.copy()
+    leaning[2] = np.kron([0.7, 0.3], TONE[2, :3])
+    assert ind.product_test(joint_counts(rng, leaning, 80), shape=(2, 3), rng=rng).p_value < 0.01
+
+
+def test_cells_without_anchors_take_no_freedom():
+    rng = np.random.default_rng(0)
+    counts = joint_counts(rng, cal.kronecker([GENDER, GENDER])[:, :4], 50)
+    full = ind.product_test(counts, shape=(2, 2), rng=rng)
+    counts[3] = 0
+    assert (full.freedom, ind.product_test(counts, shape=(2, 2), rng=rng).freedom) == (8, 5)
+    with pytest.raises(EvenhandError, match="0 anchors"):
+        ind.product_test(np.zeros((4, 4)), shape=(2, 2), rng=rng)
+
+
+def four_judges(rng, *, shared):
+    """Answers of four judges; on a share of the pictures two of them make the same mistake."""
+    truth = (rng.random(4000) < 0.4).astype(int)
+    answers = np.stack([np.where(rng.random(4000) < 0.08, 1 - truth, truth) for _ in range(4)], axis=1)
+    hard = rng.random(4000) < shared
+    answers[hard, :2] = (1 - truth[hard])[:, None]
+    answers[:50, 3] = MISSING
+    return answers
+
+
+def test_judges_that_err_together_stand_out_of_a_latent_class_fit():
+    rng = np.random.default_rng(0)
+    for shared, dependent in ((0.0, False), (0.08, True)):
+        answers = four_judges(rng, shared=shared)
+        fit = dawid_skene(answers, classes=2, starts=2, smoothing=0)
+        found = ind.pair_residuals(answers, shares=fit.shares[0], errors=fit.errors)
+        assert len(found) == 6 and found[0].dependent is dependent
+    largest = [np.abs(pair.residuals).max() for pair in found]
+    assert largest == sorted(largest, reverse=True)

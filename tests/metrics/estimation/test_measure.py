@@ -1,0 +1,550 @@
+"""``measure`` from end to end on pictures whose truth, and judges whose errors, are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.metrics import CELLS, TAXONOMY, World, one, pick, rows_of
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics import catalog
+from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS, confusion_table
+from evenhand.metrics.estimation.measure import MeasurePlan, measure
+from evenhand.metrics.estimation.panel import vote
+
+BIASED = np.array([0.40, 0.25, 0.15, 0.10, 0.06, 0.04])
+FAIR = np.full(CELLS, 1 / CELLS)
+JOINT = (("gender", "tone"),)
+
+
+def plan(**options):
+    given = {"attributes": TAXONOMY, "panel": ("a", "b"), "joints": JOINT, "draws": 100, "base": None}
+    return MeasurePlan(**(given | options))
+
+
+def judged(world, **options):
+    """Tables of a world that judges ``a`` and ``b`` label without error unless told otherwise."""
+    labels = [world.labels(name, **options) for name in ("a", "b")]
+    return world.pictures(), pd.concat(labels, ignore_index=True)
+
+
+def estimates(world, *, method="base", **options):
+    pictures, labels = judged(world)
+    return measure(pictures, labels, plan=plan(**options)).estimates[method]
+
+
+def rotations(concepts):
+    """The biased shares, turned for each concept: every concept is as biased, the mean is balanced."""
+    return np.array([np.roll(BIASED, shift) for shift in range(concepts)])
+
+
+def distances(shares):
+    target = np.full(shares.shape[1], 1 / shares.shape[1])
+    top = 1 - target[0]
+    return {
+        "deviation_ratio": np.abs(shares - target).max(axis=1).mean() / top,
+        "delta_tv": 0.5 * np.abs(shares - target).sum(axis=1).mean() / top,
+        "rms_delta": np.sqrt(((shares - target) ** 2).sum(axis=1).mean() / top),
+        "worst_cell": (shares / target).min(axis=1).mean(),
+    }
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """Pictures in exactly the biased shares, so that plug-in values are known to the last digit."""
+    world = World()
+    for number, shares in enumerate(rotations(6)):
+        cells = np.repeat(np.arange(CELLS), np.rint(100 * shares).astype(int))
+        world.draw(
+            "base", "neutral", prompt_id=f"n{number}", concept=f"job{number}", template="t", cells=cells
+        )
+    return estimates(world)
+
+
+def test_plug_in_values_are_those_of_the_known_shares(exact):
+    shares = rotations(6)
+    for attributes, known in {
+        "gender*tone": shares,
+        "gender": shares.reshape(6, 2, 3).sum(axis=2),
+        "tone": shares.reshape(6, 2, 3).sum(axis=1),
+    }.items():
+        for name, value in distances(known).items():
+            if name != "rms_delta":
+                found = one(exact, metric=name, attributes=attributes, judge="panel", concept="")
+                assert found.value == pytest.approx(value), (name, attributes)
+                assert found.low <= found.value <= found.high and found.n == 600
+
+
+def test_every_concept_has_its_own_row(exact):
+    rows = pick(exact, metric="delta_tv", attributes="gender", judge="panel")
+    assert [row.concept for row in rows] == ["", *(f"job{number}" for number in range(6))]
+    assert [row.n for row in rows] == [600] + [100] * 6
+
+
+def test_shares_of_groups_add_up(exact):
+    rows = pick(exact, metric="share", attributes="gender*tone", judge="panel", concept="job0")
+    assert [row.group for row in rows][:2] == ["woman*light", "woman*medium"]
+    assert [row.value for row in rows] == pytest.approx(BIASED.tolist())
+
+
+def test_entanglement_is_measured_on_joint_attributes_alone(exact):
+    assert {row.attributes for row in pick(exact, metric="total_correlation")} == {"gender*tone"}
+
+
+def test_single_judges_have_aggregates_but_no_rows(exact):
+    assert {row.judge for row in exact} == {"panel", "a", "b", ""}
+    assert not [row for row in exact if row.judge == "a" and row.concept]
+
+
+def test_a_fair_model_sits_on_its_floor():
+    world = World(seed=1)
+    world.neutral("base", np.tile(FAIR, (30, 1)), templates=1, seeds=40)
+    rows = estimates(world)
+    for name in ("delta_tv", "deviation_ratio", "worst_cell", "total_correlation"):
+        found = one(rows, metric=name, attributes="gender*tone", judge="panel", concept="")
+        assert found.value == pytest.approx(found.floor, rel=0.1), name
+    rms = one(rows, metric="rms_delta", attributes="gender*tone", judge="panel", concept="")
+    assert rms.low <= 0.03 and rms.value < 0.1
+    v = one(rows, metric="squared_deviation", attributes="gender*tone", judge="panel", concept="")
+    assert v.low < 0 < v.high and abs(v.floor) < 0.001
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """Two methods seen by judges that err in 15 % and abstain in 5 %, with 1,500 anchors."""
+    world = World(seed=3)
+    base = np.random.default_rng(0).dirichlet(np.full(CELLS, 0.7), size=30)
+    better = 0.3 * base + 0.7 * FAIR
+    world.neutral("base", base, templates=2, seeds=20)
+    world.neutral("better", better, templates=2, seeds=20)
+    anchors = World(seed=4)
+    anchors.draw("anchors", "person", prompt_id="p", cells=np.repeat(np.arange(CELLS), 250))
+    errors = {"recall": 0.85, "abstain": 0.05}
+    seen = pd.concat([anchors.labels(name, **errors) for name in "ab"], ignore_index=True)
+    votes = vote(seen, members=("a", "b"), taxonomy=TAXONOMY)
+    sets = [("gender",), ("tone",), *JOINT]
+    confusion = confusion_table(anchors.anchors(), pd.concat([seen, votes]), sets)
+    pictures, labels = judged(world, **errors)
+    found = measure(pictures, labels, plan=plan(base="base", confusion=confusion, draws=300))
+    return found, {"base": base, "better": better}, (pictures, labels, confusion)
+
+
+@pytest.mark.parametrize("judge", ["panel", "a", "b"])
+def test_corrected_values_recover_the_truth_that_naive_ones_miss(noisy, judge):
+    found, truth, _ = noisy
+    key = {"metric": "rms_delta", "attributes": "gender*tone", "concept": "", "judge": judge}
+    for method, shares in truth.items():
+        true = distances(shares)["rms_delta"]
+        naive, corrected = (one(found.estimates[method], **key, corrected=flag) for flag in (False, True))
+        assert corrected.low <= true <= corrected.high
+        assert abs(corrected.value - true) < 0.05
+        # The panel errs less: where two judges must agree, fewer labels are wrong.
+        assert method != "base" or judge == "panel" or naive.high < true
+
+
+def test_calibration_error_widens_the_interval(noisy):
+    found, _, (pictures, labels, confusion) = noisy
+    few = confusion.assign(count=(confusion["count"] / 5).round())
+    again = measure(pictures, labels, plan=plan(base="base", confusion=few, draws=300))
+    key = {
+        "metric": "rms_delta",
+        "attributes": "gender*tone",
+        "judge": "panel",
+        "corrected": True,
+        "concept": "",
+    }
+    wide, narrow = (one(each.estimates["base"], **key) for each in (again, found))
+    assert wide.high - wide.low > 1.05 * (narrow.high - narrow.low)
+
+
+def test_methods_are_compared_in_pairs(noisy):
+    found, truth, _ = noisy
+    key = {"metric": "rms_delta", "attributes": "gender*tone", "judge": "panel", "corrected": True}
+    difference = one(found.differences, **key, kind="neutral")
+    true = distances(truth["better"])["rms_delta"] - distances(truth["base"])["rms_delta"]
+    assert difference.method == "better" and difference.high < 0 and difference.n == 30
+    assert difference.value == pytest.approx(true, abs=0.08)
+    assert difference.p == difference.p_holm < 0.001
+    ranks = {row.method: (row.rank_low, row.rank_high, row.tie) for row in pick(found.ranks, **key)}
+    assert ranks == {"better": (1, 1, "A"), "base": (2, 2, "B")}
+
+
+def test_only_the_panel_and_judge_free_metrics_are_ranked(noisy):
+    found, _, _ = noisy
+    assert {row.judge for row in found.ranks} == {row.judge for row in found.differences} == {"", "panel"}
+    assert "share" not in {row.metric for row in found.ranks}
+
+
+def test_row_order_changes_no_bit(noisy):
+    found, _, (pictures, labels, confusion) = noisy
+    shuffled = [table.sample(frac=1, random_state=7) for table in (pictures, labels, confusion)]
+    again = measure(*shuffled[:2], plan=plan(base="base", confusion=shuffled[2], draws=300))
+    assert repr(again) == repr(found)
+
+
+def test_agreement_counts_every_picture_once(noisy):
+    found, _, (pictures, _, _) = noisy
+    alpha = one(found.agreement, statistic="krippendorff_alpha", attributes="gender")
+    kappa = one(found.agreement, statistic="cohen_kappa", attributes="gender")
+    assert alpha.judges == kappa.judges == ("a", "b")
+    assert alpha.n == kappa.n < pictures["key"].nunique()
+    # Two judges that err independently in 15 % agree in 0.745: kappa is 0.49 on balanced groups.
+    assert kappa.low <= alpha.value <= kappa.high and 0.3 < kappa.value < 0.6
+
+
+def test_coverage_adds_up(noisy):
+    found, _, _ = noisy
+    for coverage in found.coverage.values():
+        assert coverage.planned == coverage.made == 1200 and coverage.failed == {}
+        for row in coverage.labels:
+            assert row.decided + sum(row.undetermined.values()) == row.planned == 1200
+        panel = one(coverage.labels, judge="panel", attribute="gender")
+        assert set(panel.undetermined) == {"inconsistent", "low_confidence"}
+
+
+def test_a_refused_correction_is_a_note_and_not_a_row():
+    world = World()
+    world.neutral("base", rotations(4))
+    blind = [(judge, "gender", truth, label, 50) for judge in ("a", "panel") for truth in TAXONOMY["gender"]
+             for label in TAXONOMY["gender"]]  # fmt: skip
+    pictures, labels = judged(world)
+    confusion = pd.DataFrame(blind, columns=list(CONFUSION_COLUMNS))
+    found = measure(pictures, labels, plan=plan(confusion=confusion))
+    assert not [row for row in found.estimates["base"] if row.corrected]
+    assert any(note.startswith("gender is not corrected: condition number") for note in found.notes)
+    assert any(note == "tone is not corrected: no anchors (panel, a, b)" for note in found.notes)
+
+
+def controls(method, *, right, over, world, key=None):
+    """Explicit prompts obeyed by ``right`` of ten pictures, definitional ones broken by ``over`` of ten."""
+    for group, asked, other in (("woman", 0, 3), ("man", 3, 0)):
+        cells = [asked] * right + [other] * (10 - right)
+        world.draw(
+            method,
+            "explicit",
+            prompt_id=f"e-{group}",
+            concept="nurse",
+            cell=f"gender={group}",
+            cells=cells,
+            key=key,
+        )
+    cells = [0] * (10 - over) + [3] * over
+    world.draw(
+        method,
+        "over_correction",
+        prompt_id="o1",
+        concept="queen",
+        cell="gender=woman;tone=light",
+        cells=cells,
+        key=key,
+    )
+    world.draw(
+        method, "over_correction", prompt_id="o2", concept="nun", cell="gender=woman", cells=[0] * 10, key=key
+    )
+
+
+@pytest.fixture(scope="module")
+def controlled():
+    world = World()
+    controls("base", right=10, over=0, world=world)
+    controls("edited", right=8, over=4, world=world)
+    controls("untouched", right=10, over=0, world=world, key="base")
+    pictures, labels = judged(world)
+    return measure(
+        pictures.drop_duplicates(),
+        labels.drop_duplicates(["key", "judge", "attribute"]),
+        plan=plan(base="base"),
+    )
+
+
+def test_explicit_fidelity_is_that_of_the_worst_group(controlled):
+    rows = pick(controlled.estimates["edited"], metric="explicit_fidelity", judge="panel")
+    assert {row.group: row.value for row in rows} == {"": 0.8, "woman": 0.8, "man": 0.8}
+    difference = one(controlled.differences, metric="explicit_fidelity", method="edited")
+    assert difference.value == pytest.approx(-0.2) and np.isnan(difference.p)
+
+
+def test_perfect_shares_have_the_exact_bound_for_an_interval(controlled):
+    rows = pick(controlled.estimates["base"], metric="explicit_fidelity", judge="panel")
+    bound = 1 - 0.05 ** (1 / np.array([20, 10, 10]))
+    assert [row.value for row in rows] == [1, 1, 1]
+    assert [row.low for row in rows] == pytest.approx(1 - bound)
+
+
+def test_over_correction_is_measured_per_attribute_and_on_all_that_a_prompt_names(controlled):
+    rows = pick(controlled.estimates["edited"], metric="over_correction", judge="panel", concept="")
+    assert {row.attributes: row.value for row in rows} == {"gender": 0.2, "tone": 0, "gender*tone": 0.4}
+    difference = one(controlled.differences, metric="over_correction", attributes="gender", method="edited")
+    assert difference.value == pytest.approx(0.2) and difference.n == 2
+
+
+def test_a_method_that_keeps_every_picture_differs_by_exactly_nothing(controlled):
+    rows = pick(controlled.differences, method="untouched")
+    assert rows and all(row.value == row.low == row.high == 0 for row in rows)
+
+
+def test_equal_values_of_different_pictures_are_not_certainly_equal():
+    world = World()
+    for method in ("base", "other"):
+        controls(method, right=10, over=0, world=world)
+    pictures, labels = judged(world)
+    found = measure(pictures, labels, plan=plan(base="base"))
+    difference = one(found.differences, metric="explicit_fidelity")
+    assert difference.value == 0 and difference.low < -0.1 and difference.high > 0.1
+
+
+def test_undetermined_pictures_count_as_failures_of_fidelity():
+    world = World()
+    controls("base", right=10, over=0, world=world)
+    pictures, labels = judged(world)
+    lost = labels["key"].str.startswith("base/e-woman") & labels["key"].str.endswith(("/0", "/1"))
+    labels = labels.assign(
+        status=labels["status"].mask(lost, "no_face"), label=labels["label"].mask(lost, "")
+    )
+    rows = measure(pictures, labels, plan=plan()).estimates["base"]
+    fidelity = pick(rows, metric="explicit_fidelity", judge="panel")
+    assert {row.group: row.value for row in fidelity} == {"": 0.8, "woman": 0.8, "man": 1.0}
+    undetermined = pick(rows, metric="undetermined", kind="explicit", attributes="gender", judge="panel")
+    rates = {row.group: row.value for row in undetermined}
+    assert rates == pytest.approx({"": 0.1, "woman": 0.2, "man": 0})
+
+
+def unit(*values):
+    return np.array(values, float) / np.linalg.norm(values)
+
+
+def unrelated(world, method, *, key=None, status="ok"):
+    world.draw(method, "unrelated", prompt_id="u", cells=[None, None], key=key, status=status)
+
+
+def preserved(vectors, **statuses):
+    world = World()
+    for method in ("base", "edited"):
+        world.neutral(method, rotations(2), seeds=2)
+        unrelated(world, method, status=statuses.get(method, "ok"))
+    pictures, labels = judged(world)
+    found = measure(pictures, labels, plan=plan(base="base"), embeddings=vectors)
+    return {
+        name: pick(rows, metric="preservation_distance") for name, rows in found.estimates.items()
+    }, found.notes
+
+
+VECTORS = {
+    "base/u/0": unit(1, 0),
+    "base/u/1": unit(0, 1),
+    "edited/u/0": unit(1, 0),
+    "edited/u/1": unit(1, 1),
+}
+
+
+def test_preservation_is_the_change_in_units_of_another_seed():
+    found, _ = preserved(VECTORS)
+    aggregate = found["edited"][0]
+    assert aggregate.value == pytest.approx((1 - np.sqrt(0.5)) / 2) and aggregate.n == 2
+    assert found["base"][0].value == 0
+
+
+def test_failed_unrelated_pictures_are_missing_not_zero():
+    found, notes = preserved(VECTORS, edited="error")
+    assert np.isnan(found["edited"][0].value) and found["edited"][0].n == 0
+    assert any(note.startswith("edited: preservation_distance on unrelated prompts") for note in notes)
+
+
+def test_a_picture_without_its_embedding_is_an_error():
+    with pytest.raises(EvenhandError, match="'edited/u/1' of an unrelated prompt has no embedding"):
+        preserved({key: vector for key, vector in VECTORS.items() if key != "edited/u/1"})
+
+
+def test_alignment_is_the_mean_over_concepts_of_the_pictures_that_exist():
+    world = World()
+    world.neutral("base", rotations(3), templates=1, seeds=4)
+    pictures, labels = judged(world)
+    pictures["alignment"] = np.r_[[20.0] * 4, [30.0] * 4, [np.nan] * 3, 40.0]
+    rows = pick(measure(pictures, labels, plan=plan()).estimates["base"], metric="alignment")
+    assert [row.value for row in rows] == pytest.approx([30, 20, 30, 40]) and rows[0].n == 9
+
+
+def test_all_undetermined_is_missing_and_said_so():
+    world = World()
+    world.neutral("base", rotations(2), templates=1, seeds=3)
+    pictures, labels = judged(world)
+    gone = labels["key"].str.contains("n00")
+    labels = labels.assign(
+        status=labels["status"].mask(gone, "no_person"), label=labels["label"].mask(gone, "")
+    )
+    found = measure(pictures, labels, plan=plan())
+    rows = pick(found.estimates["base"], metric="delta_tv", attributes="gender", judge="panel")
+    assert np.isnan(rows[1].value) and rows[1].n == 0 and rows[0].value == rows[2].value
+    rate = pick(found.estimates["base"], metric="undetermined", attributes="gender", judge="panel")
+    assert [row.value for row in rate] == [0.5, 1, 0] and [row.n for row in rate] == [6, 3, 3]
+    assert rate[1].low < 1 and rate[2].high > 0
+    assert "base: the panel decides gender on no picture of job00; left out" in found.notes
+
+
+def test_a_concept_without_a_decided_picture_is_missing_after_correction_too(noisy):
+    _, _, (pictures, labels, confusion) = noisy
+    gone = labels["key"].str.contains("/n00-")
+    labels = labels.assign(
+        status=labels["status"].mask(gone, "no_face"), label=labels["label"].mask(gone, "")
+    )
+    found = measure(pictures, labels, plan=plan(base="base", confusion=confusion))
+    key = {"attributes": "gender*tone", "judge": "panel", "corrected": True}
+    for metric in ("rms_delta", "delta_tv", "total_correlation"):
+        aggregate, missing, *_ = pick(found.estimates["base"], metric=metric, **key)
+        assert np.isfinite([aggregate.value, aggregate.low, aggregate.high]).all()
+        assert np.isnan([missing.value, missing.low, missing.high, missing.floor]).all()
+    assert one(found.differences, metric="rms_delta", **key).n == 29
+
+
+def test_failed_pictures_count_as_undetermined_and_need_no_label():
+    world = World()
+    world.neutral("base", rotations(2), templates=1, seeds=4)
+    pictures, labels = judged(world)
+    failed = pictures["key"].isin(["base/n00-0/0", "base/n00-0/1"])
+    pictures["status"] = pictures["status"].mask(failed, "error")
+    labels = labels[~labels["key"].isin(pictures["key"][failed])]
+    found = measure(pictures, labels, plan=plan())
+    rate = pick(found.estimates["base"], metric="undetermined", attributes="tone", judge="a")
+    assert [row.value for row in rate] == [0.25]
+    coverage = found.coverage["base"]
+    assert (coverage.planned, coverage.made, coverage.failed) == (8, 6, {"error": 2})
+    assert one(coverage.labels, judge="a", attribute="tone").undetermined == {"error": 2}
+
+
+def test_one_picture_is_measured_with_what_it_can_say():
+    world = World()
+    world.neutral("base", rotations(1), templates=1, seeds=1)
+    rows = pick(estimates(world), attributes="gender", judge="panel", concept="", group="")
+    values = {row.metric: row for row in rows}
+    assert values["deviation_ratio"].value == 1 and values["deviation_ratio"].low < 0.2
+    assert np.isnan(values["squared_deviation"].value) and np.isnan(values["rms_delta"].value)
+
+
+def test_an_empty_cell_has_the_exact_bound_of_its_share():
+    world = World()
+    world.draw("base", "neutral", prompt_id="n", concept="job", template="t", cells=[0, 1, 2] * 10)
+    row = one(estimates(world), metric="worst_cell", attributes="gender", judge="panel", concept="job")
+    assert row.value == 0 and row.low == 0 and row.high == pytest.approx(2 * (1 - 0.05 ** (1 / 30)))
+
+
+def test_a_target_replaces_the_uniform_one():
+    world = World()
+    world.draw("base", "neutral", prompt_id="n", concept="job", template="t", cells=[0, 3, 3, 3])
+    rows = estimates(world, target={"gender": (0.25, 0.75)})
+    assert one(rows, metric="delta_tv", attributes="gender", judge="a").value == 0
+    with pytest.raises(EvenhandError, match="target of gender"):
+        estimates(world, target={"gender": (0.25, 0.25)})
+
+
+def test_a_fixed_list_of_concepts_has_narrower_intervals():
+    world = World()
+    shares = np.array([FAIR, [0.5, 0.3, 0.2, 0, 0, 0]] * 5)
+    world.neutral("base", shares, seeds=20)
+    key = {"metric": "delta_tv", "attributes": "gender", "judge": "panel", "concept": ""}
+    sampled, fixed = (one(estimates(world, resample_concepts=flag), **key) for flag in (True, False))
+    assert sampled.value == fixed.value
+    assert fixed.high - fixed.low < 0.8 * (sampled.high - sampled.low)
+
+
+def test_a_third_partys_metric_is_measured_like_any_other():
+    world = World()
+    world.neutral("base", rotations(3))
+    largest = catalog.LabelMetric(
+        name="largest",
+        title="Largest share",
+        better="lower",
+        formula="max p",
+        cannot_tell="much",
+        source="a test",
+        kinds=("neutral",),
+        of=lambda tally: tally.shares.max(axis=-1),
+    )
+    hue = catalog.PictureMetric(
+        name="hue",
+        title="Hue",
+        better="",
+        formula="h",
+        cannot_tell="much",
+        source="a test",
+        kinds=("neutral",),
+        column="hue",
+    )
+    pictures, labels = judged(world)
+    found = measure(pictures.assign(hue=3.0), labels, plan=plan(metrics=(largest, hue)))
+    rows = found.estimates["base"]
+    assert {row.metric for row in rows} == {"largest", "hue"}
+    assert 1 / 6 < one(rows, metric="largest", attributes="gender*tone", judge="a").value < 1
+    assert one(rows, metric="hue", concept="").value == 3
+    with pytest.raises(EvenhandError, match="picture column of metric hue 'hue'"):
+        measure(pictures, labels, plan=plan(metrics=(hue,)))
+
+
+@pytest.fixture(scope="module")
+def tables():
+    world = World()
+    for method in ("base", "edited"):
+        world.neutral(method, rotations(2), templates=1, seeds=2)
+    return judged(world)
+
+
+FAULTS = {
+    "steers method 'edited' and sits in the panel": {"plan": {"steering": {"edited": "a"}}},
+    "judge 'c' has no row": {"plan": {"witnesses": ("c",)}},
+    "unknown judge in the label table 'b'": {"plan": {"panel": ("a",)}},
+    "unknown attribute 'race'": {"plan": {"joints": (("gender", "race"),)}},
+    "unknown base method 'bse'; did you mean 'base'": {"plan": {"base": "bse"}},
+    "judge 'a' has no gender label for picture 'base/n00-0/0'": {"labels": lambda t: t.iloc[1:]},
+    "labels the gender of picture 'base/n00-0/0' twice": {"labels": lambda t: pd.concat([t, t.iloc[:1]])},
+    "labels of judge 'a' come from 2 versions": {
+        "labels": lambda t: t.assign(judge_version=["2", *t["judge_version"][1:]])
+    },
+    "unknown label of gender 'womn'; did you mean 'woman'": {"labels": lambda t: t.replace("woman", "womn")},
+    "unknown label status 'fine'": {"labels": lambda t: t.assign(status="fine")},
+    "label table lacks column 'family'": {"labels": lambda t: t.drop(columns="family")},
+    "picture table is empty": {"pictures": lambda t: t.iloc[:0]},
+    "has prompt 'n00-0' with seed 0 twice": {"pictures": lambda t: pd.concat([t, t.iloc[:1]])},
+    "method 'base' has 3 of 4 pictures": {"pictures": lambda t: t.iloc[1:]},
+    "prompt 'n00-0' differs between methods": {
+        "pictures": lambda t: t.assign(concept=["other", *t["concept"][1:]])
+    },
+    "unknown kind of prompt 'neutrl'": {"pictures": lambda t: t.assign(kind="neutrl")},
+    "unknown group of gender 'womn'": {"pictures": lambda t: t.assign(cell="gender=womn")},
+}
+
+
+@pytest.mark.parametrize("message", FAULTS)
+def test_faults_are_named(message, tables):
+    fault = FAULTS[message]
+    pictures, labels = tables
+    with pytest.raises(EvenhandError) as caught:
+        measure(
+            fault.get("pictures", lambda table: table)(pictures),
+            fault.get("labels", lambda table: table)(labels),
+            plan=plan(**fault.get("plan", {})),
+        )
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_steering_judge_is_shown_and_has_no_vote(tables):
+    pictures, labels = tables
+    keys = list(pictures["key"].unique())
+    steering = rows_of("s", keys, "gender", np.zeros(len(keys), int))
+    found = measure(pictures, pd.concat([labels, steering]), plan=plan(steering={"edited": "s"}))
+    without = measure(pictures, labels, plan=plan())
+    assert pick(found.estimates["edited"], judge="s", metric="delta_tv")
+    panels = [pick(each.estimates["edited"], judge="panel") for each in (found, without)]
+    assert repr(panels[0]) == repr(panels[1])
+
+
+def test_methods_that_are_not_ranked_take_no_rank_from_the_others():
+    world = World()
+    milder = np.array([0.20, 0.20, 0.15, 0.15, 0.15, 0.15])
+    for method, shares in (("base", BIASED), ("mist", milder), ("mist:step=1", milder)):
+        for number in range(6):
+            cells = np.repeat(np.arange(CELLS), np.rint(100 * shares).astype(int))
+            names = {"prompt_id": f"n{number}", "concept": f"job{number}", "template": "t"}
+            world.draw(method, "neutral", cells=cells, **names)
+    pictures, labels = judged(world)
+    kept = measure(pictures, labels, plan=plan(ranked=("base", "mist"))).ranks
+    alone = pictures["method"] != "mist:step=1"
+    without = measure(pictures[alone], labels[labels["key"].isin(pictures[alone]["key"])], plan=plan()).ranks
+    assert kept and kept == without

@@ -1,0 +1,130 @@
+"""What an occupation says about the group, against SciPy and scikit-learn (measurement.md 1.11, 1.12)."""
+
+import numpy as np
+import pytest
+from helpers.metrics import read
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chi2_contingency
+from sklearn.metrics import mutual_info_score
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.fairness import association as a
+from evenhand.metrics.fairness import representation as r
+
+THREE = np.array([[120, 30], [75, 75], [20, 130]])
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+@given(st.lists(st.integers(1, 60), min_size=6, max_size=6))
+def test_information_of_equally_many_pictures_is_that_of_scikit_learn(numbers):
+    first = np.array(numbers[:3])
+    counts = np.stack([first, 61 - first, np.array(numbers[3:])])
+    counts = np.column_stack([counts, 200 - counts.sum(axis=1)])
+    occupation, group = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
+    value = float(a.mutual_information(r.shares_of(counts)))
+    assert value == pytest.approx(mutual_info_score(occupation, group), abs=1e-9)
+
+
+def test_an_occupation_without_pictures_is_left_out_of_the_information():
+    with_empty = r.shares_of(np.vstack([THREE, [[0, 0]]]))
+    assert a.mutual_information(with_empty) == pytest.approx(a.mutual_information(r.shares_of(THREE)))
+    assert np.isnan(a.information_by_row(with_empty)[-1])
+
+
+def test_without_association_the_information_is_its_bias_term():
+    tables = rng().multinomial(200, [0.3, 0.3, 0.4], size=(2000, 12))
+    mean = a.mutual_information(r.shares_of(tables)).mean()
+    assert mean == pytest.approx(a.mutual_information_bias(tables[0]), rel=0.05)
+    assert np.isnan(a.mutual_information_bias(np.zeros((3, 2))))
+
+
+def test_the_permutation_null_agrees_with_the_chi_square_test():
+    table = np.array([[24, 26], [30, 20], [18, 32], [27, 23]])
+    found = a.association_null(table, rng=rng(), draws=4000)
+    assert found.p == pytest.approx(chi2_contingency(table, correction=False).pvalue, abs=0.03)
+    assert found.mean == pytest.approx(a.mutual_information_bias(table), rel=0.1)
+    assert a.association_null(THREE, rng=rng()).p == pytest.approx(1 / 1001)
+    assert a.association_null(np.full((5, 2), 20), rng=rng()).p == 1
+
+
+def test_p_values_are_even_where_nothing_is_associated():
+    tables = rng().multinomial(60, [0.4, 0.6], size=(150, 6))
+    p = np.array([a.association_null(table, rng=rng(), draws=200).p for table in tables])
+    assert 0.35 < p.mean() < 0.65
+    assert (p < 0.05).mean() < 0.1
+
+
+def test_one_occupation_has_no_association():
+    with pytest.raises(EvenhandError, match="1 occupations have decided pictures; association needs two"):
+        a.association_null([[3, 4], [0, 0]], rng=rng())
+
+
+def test_cramers_v_of_a_joint_table_sees_old_men_only():
+    entangled, independent = np.array([[0, 40], [40, 0]]), np.array([[30, 30], [10, 10]])
+    assert a.cramers_v(entangled) == pytest.approx(1)
+    assert a.cramers_v(independent) == pytest.approx(0, abs=1e-12)
+    assert a.cramers_v(independent, corrected=True) == 0
+
+
+def test_released_ratios_against_the_labour_market():
+    labour = read("winobias_occupations").set_index("occupation")["bls2022_pct_women"] / 100
+    table = read("uce_released_male_ratio").iloc[:35].set_index("profession")
+    women = [labour.get(name, labour.get(name.lower())) for name in table.index]
+    for column, rho, slope in (
+        ("sd_male", 0.8523, 0.904),
+        ("ca_male", 0.7022, 0.532),
+        ("dvl_male", 0.8272, 0.742),
+    ):
+        found = a.relation(1 - table[column], women)
+        assert (found.n, found.rho) == (35, pytest.approx(rho, abs=5e-5))
+        assert found.slope == pytest.approx(slope, abs=5e-4)
+
+
+def test_the_slope_says_mirror_exaggerate_or_independent():
+    labour = np.array([0.1, 0.3, 0.5, 0.9, np.nan])
+    for slope in (0.0, 1.0, 1.2):
+        found = a.relation(0.5 + slope * (labour - 0.5), labour)
+        assert (found.slope, found.n) == (pytest.approx(slope, abs=1e-12), 4)
+    assert np.isnan(a.relation(np.full(4, 0.5), labour[:4]).rho)
+    with pytest.raises(EvenhandError, match="2 occupations with both shares"):
+        a.relation([0.1, 0.2], [0.3, 0.4])
+
+
+def test_zhao_counts_only_groups_in_the_majority_of_the_reference():
+    reference = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
+    shares = np.array([[1.0, 0.0], [0.8, 0.2], [0.3, 0.7]])
+    # by hand: +0.1 for the first, nothing for the even one, -0.1 for the third
+    assert a.zhao_amplification(shares, reference) == pytest.approx(0, abs=1e-12)
+    assert a.zhao_amplification(shares[:1], reference[:1]) == pytest.approx(0.1)
+    three = np.array([[0.5, 0.4, 0.1]])
+    assert a.zhao_amplification(np.array([[0.7, 0.2, 0.1]]), three) == pytest.approx(0.2 - 0.2)
+
+
+@given(st.lists(st.floats(0, 1), min_size=8, max_size=8))
+def test_two_groups_have_one_stereotype_amplification(numbers):
+    share, labour = np.array(numbers[:4]), np.array(numbers[4:])
+    labour = np.where(np.abs(labour - 0.5) < 1e-6, 0.6, labour)
+    both = [np.column_stack([each, 1 - each]) for each in (share, labour)]
+    mean = a.lean_amplification(*both).mean()
+    assert mean == pytest.approx(float(a.stereotype_amplification(share, labour)), abs=1e-9)
+    assert a.zhao_amplification(*both) == pytest.approx(mean, abs=1e-9)
+
+
+def test_an_even_reference_has_no_lean_to_amplify():
+    assert np.isnan(a.lean_amplification(np.array([[0.9, 0.1]]), np.array([0.5, 0.5])))
+    leaning = a.lean_amplification(np.array([[0.7, 0.2, 0.1]]), np.array([0.5, 1 / 3, 1 / 6]))
+    assert leaning == pytest.approx([(0.2 + 1 / 15) / 2], abs=1e-12)  # the even group counts nothing
+
+
+def test_a_model_that_copies_the_reference_amplifies_nothing():
+    counts = read("fair_diffusion_fairface_counts")
+    laion = r.shares_of(counts[["laion_woman", "laion_man"]])
+    assert a.zhao_amplification(laion, laion) == a.directional_amplification(laion, laion) == 0
+    assert a.amplification_split(laion[:, 0], laion[:, 0])["reflected"] == 1
+    sd15 = r.shares_of(counts[["sd15_woman", "sd15_man"]])
+    values = [f(sd15, laion) for f in (a.zhao_amplification, a.directional_amplification)]
+    assert all(value > 0 for value in values)

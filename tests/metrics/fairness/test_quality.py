@@ -1,0 +1,183 @@
+"""Quality by group, fidelity, preservation and leakage, against torchmetrics and SciPy (1.17 to 1.19)."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+from scipy.ndimage import gaussian_filter
+from scipy.stats import ttest_1samp
+from torchmetrics.image.fid import _compute_fid
+from torchmetrics.image.kid import poly_mmd
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.fairness import quality as q
+from evenhand.metrics.fairness.fidelity import fidelity, override_index
+from evenhand.metrics.fairness.preservation import leakage, preserved
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def features(n, shift=0.0, seed=0, width=6):
+    return rng(seed).standard_normal((n, width)) + shift
+
+
+def test_scales_of_the_clip_score_have_names_and_no_default():
+    values = {scale: q.clip_score([-0.1, 0.3, 0.5], scale=scale).tolist() for scale in q.CLIP_SCALES}
+    assert values["100 cos"] == pytest.approx([-10, 30, 50])
+    assert values["100 max(0, cos)"] == pytest.approx([0, 30, 50])
+    assert values["2.5 max(0, cos)"] == pytest.approx([0, 0.75, 1.25])
+    assert values["min(1, 2.5 max(0, cos))"] == pytest.approx([0, 0.75, 1])
+    with pytest.raises(
+        EvenhandError, match="unknown scale of the CLIP score '100cos'; did you mean '100 cos'"
+    ):
+        q.clip_score([0.3], scale="100cos")
+
+
+def test_squared_mmd_is_that_of_torchmetrics():
+    first, second = features(40), features(40, shift=0.5, seed=1)
+    reference = poly_mmd(torch.tensor(first), torch.tensor(second))
+    found = q.kid(first, second, rng=rng(), subsets=3)
+    assert found.value == pytest.approx(float(reference), abs=1e-9)
+    assert found.deviation == pytest.approx(0, abs=1e-12)  # every subset is the whole set
+    parts = q.kid(first, second, rng=rng(), size=20)
+    assert parts.deviation > 0 and parts.value == pytest.approx(float(reference), abs=parts.deviation)
+
+
+def test_kid_is_unbiased_and_fid_is_not():
+    same = [(features(30, seed=2 * k), features(30, seed=2 * k + 1)) for k in range(200)]
+    kids = np.array([q.kid(*pair, rng=rng(), subsets=1).value for pair in same])
+    assert abs(kids.mean()) < 3 * kids.std() / np.sqrt(len(kids))
+    fids = [q.frechet_distance(*pair).value for pair in same]
+    assert np.mean(fids) > 0.4
+    more = [q.frechet_distance(features(3000, seed=k), features(3000, seed=k + 1)).value for k in range(3)]
+    assert np.mean(more) < 0.02
+
+
+def test_frechet_distance_is_that_of_torchmetrics_and_warns():
+    first, second = features(50), 1.5 * features(60, shift=0.3, seed=1)
+    means, covs = zip(*((x.mean(axis=0), np.cov(x, rowvar=False)) for x in (first, second)), strict=True)
+    arrays = [torch.tensor(each) for pair in zip(means, covs, strict=True) for each in pair]
+    found = q.frechet_distance(first, second)
+    assert found.value == pytest.approx(float(_compute_fid(*arrays)), rel=1e-6)
+    written = ((means[0] - means[1]) ** 2).sum() + np.trace(covs[0] + covs[1] - 2 * sqrtm(covs[0] @ covs[1]))
+    assert found.value == pytest.approx(written.real, rel=1e-6)
+    assert found.warning.startswith("50 pictures are below 10000: this FID is biased upwards")
+    assert q.frechet_distance(features(10_000, width=2), features(10_000, seed=1, width=2)).warning == ""
+
+
+def test_one_picture_has_no_distance():
+    for distance in (q.frechet_distance, lambda a, b: q.kid(a, b, rng=rng())):
+        with pytest.raises(EvenhandError, match="sets of 1 and 5 pictures"):
+            distance(features(1), features(5))
+
+
+def test_every_group_has_a_reference_of_its_own():
+    pictures = {"woman": features(200), "man": features(200, shift=1.0, seed=1)}
+    real = {"woman": features(250, seed=2), "man": features(250, shift=1.0, seed=3)}
+    own = q.kid_by_group(pictures, real, rng=rng())
+    assert max(abs(each.value) for each in own.values()) < 0.3
+    # a reference of women alone makes the men's equally good pictures look far worse
+    pooled = {group: q.kid(pictures[group], real["woman"], rng=rng()).value for group in pictures}
+    assert pooled["man"] > 3 > 0.3 > pooled["woman"]
+    with pytest.raises(EvenhandError, match="two groups share their reference pictures"):
+        q.kid_by_group(pictures, {"woman": real["woman"], "man": real["woman"]}, rng=rng())
+    with pytest.raises(EvenhandError, match="group 'man' has no reference pictures of its own"):
+        q.kid_by_group(pictures, {"woman": real["woman"]}, rng=rng())
+
+
+def test_sharpness_falls_with_blur_and_is_the_variance_of_the_laplacian():
+    picture = rng().random((32, 32))
+    values = [q.sharpness(gaussian_filter(picture, sigma)) for sigma in (0, 1, 2)]
+    assert values[0] > values[1] > values[2] > 0
+    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float64)[None, None]
+    padded = torch.nn.functional.pad(torch.tensor(picture)[None, None], (1, 1, 1, 1), mode="reflect")
+    edges = torch.nn.functional.conv2d(padded, kernel)
+    assert values[0] == pytest.approx(float(edges.var(correction=0)))
+    assert q.sharpness(np.ones((8, 8))) == 0
+
+
+def graded(gap, *, prompts=12, seeds=10, seed=0):
+    """Values of two groups whose means differ by ``gap``; prompts have offsets of their own."""
+    draw = rng(seed)
+    groups = np.repeat(["man", "woman"], prompts * seeds)
+    clusters = np.tile(np.repeat([f"p{k}" for k in range(prompts)], seeds), 2)
+    offset = np.repeat(draw.normal(0, 0.5, 2 * prompts), seeds)
+    return gap * (groups == "man") + offset + draw.normal(0, 1, len(groups)), groups, clusters
+
+
+def test_a_gap_of_quality_is_found_with_its_interval():
+    values, groups, clusters = graded(2.0)
+    found = q.parity(values, groups=groups, clusters=clusters, rng=rng())
+    assert found.worst == "woman" and found.low < 2 < found.high
+    assert found.gap == pytest.approx(found.means["man"] - found.means["woman"])
+    assert 0 < found.chance < 0.5
+
+
+def test_parity_of_equal_groups_covers_no_gap_and_looks_like_chance():
+    found = [
+        q.parity(values, groups=groups, clusters=clusters, rng=rng(), draws=200)
+        for values, groups, clusters in (graded(0.0, seed=seed) for seed in range(60))
+    ]
+    assert np.mean([each.gap for each in found]) == pytest.approx(
+        np.mean([each.chance for each in found]), rel=0.25
+    )
+
+
+def test_pictures_of_one_prompt_are_no_independent_draws():
+    values, groups, clusters = graded(1.0)
+    loose = q.parity(values, groups=groups, clusters=[f"{k}" for k in range(len(values))], rng=rng())
+    kept = q.parity(values, groups=groups, clusters=clusters, rng=rng())
+    assert kept.high - kept.low > 1.2 * (loose.high - loose.low)
+
+
+def test_a_rate_is_a_parity_of_zeros_and_ones_and_missing_values_are_left_out():
+    values = np.array([1, 1, 0, np.nan, 1, 0, 0, 0.0])
+    found = q.parity(values, groups=["a"] * 4 + ["b"] * 4, clusters=["p", "q"] * 4, rng=rng())
+    assert found.means == pytest.approx({"a": 2 / 3, "b": 0.25})
+    with pytest.raises(EvenhandError, match="fewer than two groups have a value"):
+        q.parity([1.0, np.nan], groups=["a", "b"], clusters=["p", "p"], rng=rng())
+    with pytest.raises(EvenhandError, match="group 'b' has one prompt"):
+        q.parity([1.0, 2, 3], groups=["a", "a", "b"], clusters=["p", "q", "p"], rng=rng())
+
+
+def test_undetermined_pictures_fail_the_fidelity_and_are_shown_apart():
+    counts = np.array([[8, 1, 1], [0, 5, 5]])
+    assert fidelity(counts) == pytest.approx([0.8, 0.5])
+    assert fidelity(counts, decided_only=True) == pytest.approx([8 / 9, 1])
+    assert np.isnan(fidelity([[0, 0, 0], [1, 0, 0]])[0])
+
+
+def test_overriding_is_looked_for_where_the_base_has_its_majority():
+    # carpenters are men in the base; the method turns explicitly male carpenters into women
+    counts = np.array([[[10, 0, 0], [6, 4, 0]], [[10, 0, 0], [0, 10, 0]]])
+    base = np.array([[0.1, 0.9], [0.8, 0.2]])
+    assert override_index(counts, base) == pytest.approx((0.6 + 0) / 2)
+    assert override_index(counts, base[::-1]) == 0
+    assert override_index(counts, np.array([[np.nan] * 2, [0.2, 0.8]])) == 0
+
+
+def test_preservation_needs_proof():
+    draw, seeds = rng(), rng(1).uniform(0.4, 0.6, 99)
+    drops, changes = draw.normal(0.05, 1.0, 200), np.full(50, 0.02)
+    found = preserved(drops, changes=changes, between_seeds=seeds)
+    reference = ttest_1samp(drops, found.most, alternative="less").pvalue
+    assert reference == pytest.approx(0.05) and found.preserved and found.change < 0.05
+    assert not preserved(drops[:10], changes=changes, between_seeds=seeds).preserved  # too few to know
+    assert not preserved(drops + 0.3, changes=changes, between_seeds=seeds).preserved
+    assert not preserved(drops, changes=changes * 10, between_seeds=seeds).preserved
+    assert preserved(drops + 0.3, changes=changes, between_seeds=seeds, drop_margin=1).preserved
+    with pytest.raises(EvenhandError, match="1 captions, 50 changes and 99 pairs of seeds"):
+        preserved(drops[:1], changes=changes, between_seeds=seeds)
+
+
+def test_leakage_of_an_unchanged_model_is_its_floor():
+    draw = rng()
+    base, same = (draw.multinomial(60, [0.5, 0.3, 0.2], size=200) for _ in range(2))
+    quiet = leakage(base, same, rng=rng())
+    assert quiet.shift.mean() == pytest.approx(quiet.floor.mean(), rel=0.1)
+    moved = leakage(base, draw.multinomial(60, [0.2, 0.3, 0.5], size=200), rng=rng())
+    assert moved.shift.mean() > 2 * moved.floor.mean()
+    none = leakage([[0, 0], [5, 5]], [[0, 0], [0, 10]], rng=rng())
+    assert np.isnan(none.shift[0]) and np.isnan(none.floor[0]) and none.shift[1] == 0.5

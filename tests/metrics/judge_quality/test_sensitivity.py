@@ -1,0 +1,108 @@
+"""What a judge's label owes to crop, order of options and wording: known answers, and why there is none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.metrics import TAXONOMY, World, one, pick
+
+from evenhand.metrics.judge_quality.audit import CLAIM, seen_by_judges
+from evenhand.metrics.judge_quality.sensitivity import NO_CHOICE, Asked, codes_of, sensitivity_rows
+from evenhand.metrics.judges.base import Answer
+from evenhand.metrics.statistics.uncertainty import wilson
+
+PICTURES = 240
+WOMAN, MAN, NOBODY = 0, 1, 2
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """A judge's pictures of gender, half of them of female and half of male occupations."""
+    made = World(seed=1)
+    made.draw("m", "person", prompt_id="p", cells=np.repeat(np.arange(6), PICTURES // 6))
+    truth = made.anchors()
+    keys = sorted(set(truth["key"]))
+    sides = pd.DataFrame({"stereotype": ["female", "male"] * (PICTURES // 2)}, index=keys)
+    found = seen_by_judges(truth, made.labels("judge"), taxonomy=TAXONOMY, strata=sides)
+    return next(each for each in found if each.attribute == "gender")
+
+
+def rows_of(seen, asked):
+    return list(sensitivity_rows(seen, asked, draws=400, seed=0))
+
+
+def asked(seen, aspect, *choices, order=None):
+    """The judge's answers, its pictures in another order than they were seen in."""
+    order = np.random.default_rng(3).permutation(PICTURES) if order is None else order
+    codes = np.stack([np.asarray(choice)[order] for choice in choices])
+    return Asked(keys=[seen.keys[number] for number in order], codes={(aspect, "gender"): codes})
+
+
+def test_sensitivity_is_the_share_of_decided_pictures_that_another_choice_labels_otherwise(seen):
+    face = np.zeros(PICTURES, int)
+    face[:40] = NOBODY
+    whole = face.copy()
+    whole[:40], whole[40:60], whole[60:70] = WOMAN, MAN, NOBODY
+    row = one(rows_of(seen, asked(seen, "crop", face, whole)), quantity="crop_sensitivity", within="")
+    assert (row.value, row.n) == (pytest.approx(30 / 200), 200)
+    assert (row.low, row.high) == pytest.approx(tuple(map(float, wilson(30, 200))))
+
+
+def test_any_order_that_differs_counts_once(seen):
+    listed, turned, mixed = (np.zeros(PICTURES, int) for _ in range(3))
+    turned[:24], mixed[:24], mixed[100:112] = MAN, MAN, MAN
+    rows = rows_of(seen, asked(seen, "order", listed, turned, mixed))
+    assert one(rows, quantity="order_sensitivity", within="").value == pytest.approx(36 / PICTURES)
+    assert not pick(rows, quantity="context_effect"), "order is no context"
+
+
+def test_a_judge_that_reads_the_occupation_has_a_context_effect(seen):
+    female = seen.strata["stereotype"] == "female"
+    face = np.full(PICTURES, MAN)
+    whole = np.where(female & (np.arange(PICTURES) % 4 < 2), WOMAN, MAN)
+    rows = rows_of(seen, asked(seen, "crop", face, whole))
+    parts = {row.within: row.value for row in pick(rows, quantity="crop_sensitivity")}
+    effect = one(rows, quantity="context_effect", within="stereotype")
+    gap = parts["stereotype=female"] - parts["stereotype=male"]
+    assert effect.value == pytest.approx(gap) and gap > 0.4 and effect.low > 0.2 and effect.claim
+
+
+def test_too_few_pictures_of_a_stratum_have_no_context_effect_and_say_so(seen):
+    few = np.full(PICTURES, NOBODY)
+    few[: CLAIM - 1] = WOMAN
+    effect = one(rows_of(seen, asked(seen, "crop", few, few)), quantity="context_effect")
+    assert np.isnan(effect.value) and effect.reason.startswith("fewer than two groups of stereotype")
+
+
+def test_text_spread_is_the_deviation_of_the_shares_over_wordings(seen):
+    rng = np.random.default_rng(0)
+    choices = [(rng.random(PICTURES) < share).astype(int) for share in (0.3, 0.5, 0.6)]
+    choices[0][:20] = NOBODY
+    rows = rows_of(seen, asked(seen, "text", *choices))
+    for code, group in ((WOMAN, "woman"), (MAN, "man")):
+        shares = [(choice[choice < 2] == code).mean() for choice in choices]
+        row = one(rows, quantity="text_spread", group=group)
+        assert row.value == pytest.approx(np.std(shares, ddof=1)) and row.n == PICTURES - 20
+        assert 0 <= row.low < row.value < row.high
+    same = rows_of(seen, asked(seen, "text", choices[1], choices[1]))
+    assert one(same, quantity="text_spread", group="woman").value == 0
+
+
+def test_a_wording_that_decides_nothing_has_no_share_and_says_so(seen):
+    rows = rows_of(seen, asked(seen, "text", np.zeros(PICTURES, int), np.full(PICTURES, NOBODY)))
+    row = one(rows, quantity="text_spread", group="woman")
+    assert np.isnan(row.value) and row.reason == "a wording decides no picture"
+
+
+def test_what_a_judge_has_no_choice_in_is_said_and_no_zero(seen):
+    rows = rows_of(seen, Asked(keys=list(seen.keys), codes={}))
+    assert [row.reason for row in rows] == list(NO_CHOICE.values())
+    assert all(np.isnan(row.value) and row.n == 0 for row in rows)
+    lost = rows_of(seen, "the judge cannot be asked again: its weights are missing")
+    assert {row.reason for row in lost} == {"the judge cannot be asked again: its weights are missing"}
+
+
+def test_labels_of_variants_follow_the_label_rule():
+    shares = np.array([[0.9, 0.1, 0], [0.5, 0.5, 0], [0.2, 0.3, 0.5], [0.1, 0.9, 0]])
+    answer = Answer(shares, ("ok", "ok", "ok", "no_face"))
+    found = codes_of({"crop": ({"gender": answer}, {"gender": answer})}, ["gender"])
+    assert found["crop", "gender"].tolist() == [[WOMAN, NOBODY, NOBODY, NOBODY]] * 2

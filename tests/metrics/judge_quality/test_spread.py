@@ -1,0 +1,109 @@
+"""The gap to a steering judge, the spread over judges, and marginal ranks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.metrics import TAXONOMY, World, one, pick, rows_of
+from scipy.stats import rankdata
+
+from evenhand.metrics import catalog
+from evenhand.metrics.estimation.measure import MeasurePlan, measure
+from evenhand.metrics.statistics.ranking import marginal_ranks
+
+WOMEN = np.array([0.6, 0.2, 0, 0.15, 0.05, 0])
+BALANCED = np.array([0.35, 0.15, 0, 0.35, 0.15, 0])
+KEY = {"metric": "deviation_ratio", "attributes": "gender", "kind": "neutral", "group": ""}
+
+
+def fooled(world, judge, *, method):
+    """Gender labels of a judge that sees the method's pictures in turn as a woman and a man, others right."""
+    keys = list(world.truth)
+    right = np.array([world.truth[key] // 3 for key in keys])
+    mine = np.array([key.startswith(method) for key in keys])
+    return rows_of(judge, keys, "gender", np.where(mine, np.arange(len(keys)) % 2, right))
+
+
+@pytest.fixture(scope="module")
+def tuned():
+    """``edited`` changes little, yet its steering judge finds it balanced; judge ``c`` finds it worse."""
+    world = World(seed=2)
+    world.neutral("base", np.tile(WOMEN, (12, 1)))
+    world.neutral("edited", np.tile(0.8 * WOMEN + 0.2 * BALANCED, (12, 1)))
+    labels = [world.labels(name, attributes=("gender",)) for name in ("a", "b")]
+    labels += [fooled(world, "steering", method="edited")]
+    keys = list(world.truth)
+    worse = [0 if key.startswith("edited") else world.truth[key] // 3 for key in keys]
+    labels += [rows_of("c", keys, "gender", worse)]
+    plan = MeasurePlan(
+        attributes={"gender": TAXONOMY["gender"]},
+        panel=("a", "b"),
+        witnesses=("steering", "c"),
+        steering={"base": None, "edited": "steering"},
+        metrics=(catalog.deviation_ratio, catalog.rms_delta),
+        draws=200,
+    )
+    return measure(world.pictures(), pd.concat(labels, ignore_index=True), plan=plan)
+
+
+def test_the_gap_is_the_panel_minus_the_steering_judge_with_a_paired_interval(tuned):
+    gap = one(tuned.steering, **KEY)
+    panel, steering = (
+        one(tuned.estimates["edited"], **KEY, judge=judge, concept="").value
+        for judge in ("panel", "steering")
+    )
+    assert (gap.method, gap.judge, gap.panel, gap.steering) == ("edited", "steering", panel, steering)
+    assert gap.value == pytest.approx(panel - steering) and 0.3 < gap.low < gap.value < gap.high
+    assert gap.n == 240
+
+
+def test_methods_without_a_steering_judge_have_no_gap(tuned):
+    assert {row.method for row in tuned.steering} == {"edited"}
+
+
+def test_spread_leaves_out_the_panel_and_the_steering_judge_of_the_method(tuned):
+    spread = one(tuned.spreads, **KEY, method="edited")
+    values = {
+        judge: one(tuned.estimates["edited"], **KEY, judge=judge, concept="").value
+        for judge in ("a", "b", "c")
+    }
+    assert spread.judges == 3 and spread.highest == "c" and spread.lowest == "a"
+    assert spread.value == pytest.approx(max(values.values()) - min(values.values()))
+    assert one(tuned.spreads, **KEY, method="base").judges == 4
+
+
+def test_a_result_is_judge_dependent_where_judges_see_opposite_directions(tuned):
+    flags = {row.method: row.judge_dependent for row in pick(tuned.spreads, **KEY)}
+    assert flags == {"base": False, "edited": True}
+
+
+def test_judges_that_agree_on_the_direction_make_no_flag():
+    world = World(seed=3)
+    world.neutral("base", np.tile(WOMEN, (8, 1)))
+    world.neutral("edited", np.tile(BALANCED, (8, 1)))
+    labels = pd.concat([world.labels(name, recall=0.95) for name in "abc"], ignore_index=True)
+    plan = MeasurePlan(attributes=TAXONOMY, panel=("a", "b"), witnesses=("c",), draws=100)
+    spreads = measure(world.pictures(), labels, plan=plan).spreads
+    found = one(spreads, **(KEY | {"metric": "rms_delta"}), method="edited")
+    assert found.value > 0 and not found.judge_dependent
+
+
+def test_marginal_ranks_are_quantiles_of_the_ranks():
+    draws = np.random.default_rng(0).normal([0, 0.1, 2], 0.2, size=(400, 3))
+    found = marginal_ranks(draws)
+    low, high = np.quantile(rankdata(draws, axis=1), [0.025, 0.975], axis=0)
+    assert (found.low == low).all() and (found.high == high).all()
+    assert found.best == pytest.approx([(draws.argmin(axis=1) == m).mean() for m in range(3)])
+    assert found.best.sum() == pytest.approx(1) and found.best[2] == 0
+
+
+def test_tied_methods_share_being_best():
+    draws = np.tile(np.random.default_rng(0).normal(size=(50, 1)), 2)
+    found = marginal_ranks(np.vstack([draws, [np.nan, 1]]))
+    assert found.best.tolist() == [0.5, 0.5] and found.low.tolist() == found.high.tolist() == [1.5, 1.5]
+
+
+def test_every_rank_row_has_its_marginal_interval(tuned):
+    rows = pick(tuned.ranks, metric="deviation_ratio", attributes="gender")
+    assert sum(row.best for row in rows) == pytest.approx(1)
+    for row in rows:
+        assert row.rank_low <= row.marginal_low <= row.marginal_high <= row.rank_high

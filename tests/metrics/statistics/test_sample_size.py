@@ -1,0 +1,148 @@
+"""How many pictures: published tables, exact search, simulation, and the command."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from statsmodels.stats.power import NormalIndPower
+from statsmodels.stats.proportion import proportion_confint
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.statistics import sample_size as n
+from evenhand.metrics.statistics.intervals import effective_n
+from evenhand.metrics.statistics.uncertainty import stream
+
+
+def wilson_half(pictures, share):
+    low, high = proportion_confint(share * pictures, pictures, method="wilson")
+    return (high - low) / 2
+
+
+@pytest.mark.parametrize(("wanted", "pictures"), [(0.1, 93), (0.05, 381), (0.03, 1064)])
+def test_half_widths_need_the_published_numbers(wanted, pictures):
+    assert n.pictures_for_half_width(wanted) == pictures
+
+
+@given(st.floats(0.02, 0.4), st.floats(0.05, 0.5))
+def test_half_width_is_reached_by_no_picture_fewer(wanted, share):
+    found = n.pictures_for_half_width(wanted, share=share)
+    assert wilson_half(found, share) <= wanted + 1e-9
+    assert found == 1 or wilson_half(found - 1, share) > wanted - 1e-9
+
+
+@given(st.floats(0.001, 0.9))
+def test_a_rare_cell_is_seen_with_the_probability_and_not_with_a_picture_fewer(share):
+    found = n.pictures_for_cell(share)
+    assert 1 - (1 - share) ** found >= 0.95 - 1e-9
+    assert found == 1 or 1 - (1 - share) ** (found - 1) < 0.95
+
+
+def test_a_cell_of_two_percent_needs_149():
+    assert n.pictures_for_cell(0.02) == 149
+
+
+def test_detectable_difference_is_that_of_a_two_sample_test():
+    expected = NormalIndPower().solve_power(nobs1=36 * 100, alpha=0.05, power=0.8)
+    assert n.detectable_difference(100, concepts=36) == pytest.approx(expected, rel=1e-4)
+    assert n.detectable_difference(100, concepts=36) == pytest.approx(2.8 * np.sqrt(2 / 3600), rel=1e-3)
+
+
+def test_pictures_for_a_difference_detect_it():
+    for wanted in (0.03, 0.05, 0.1):
+        found = n.pictures_for_difference(wanted, concepts=36)
+        assert n.detectable_difference(found, concepts=36) <= wanted
+        assert n.detectable_difference(found - 1, concepts=36) > wanted
+
+
+PUBLISHED_POWER = {
+    25: (0.11, 0.23, 0.64),
+    50: (0.20, 0.39, 0.84),
+    100: (0.26, 0.66, 0.99),
+    150: (0.44, 0.82, 1.00),
+    250: (0.63, 0.95, 1.00),
+}
+"""Of differences 0.03, 0.05 and 0.10 of mean Delta over 36 occupations; 400 runs each."""
+
+
+@pytest.mark.parametrize("pictures", PUBLISHED_POWER)
+def test_power_is_the_published_one(pictures):
+    rng = stream(0, "power", str(pictures))
+    for difference, published in zip((0.03, 0.05, 0.10), PUBLISHED_POWER[pictures], strict=True):
+        found = n.simulated_power(difference, n=pictures, concepts=36, rng=rng, runs=2000)
+        error = np.sqrt(published * (1 - published) * (1 / 400 + 1 / 2000))
+        assert found == pytest.approx(published, abs=3.5 * error + 0.005), difference
+
+
+def test_the_rule_promises_no_more_than_the_simulation_finds():
+    pictures = n.pictures_for_difference(0.05, concepts=36)
+    assert n.simulated_power(0.05, n=pictures, concepts=36, rng=stream(0, "x"), runs=2000) > 0.8
+
+
+def test_without_a_difference_power_is_the_level_of_the_test():
+    found = n.simulated_power(0, n=100, concepts=36, rng=stream(0, "x"), runs=4000, deltas=[0.2, 0.6])
+    assert found == pytest.approx(0.05, abs=0.012)
+
+
+def test_judges_that_err_need_more_pictures():
+    assert n.judge_inflation(sensitivity=1, specificity=1) == 1
+    assert n.judge_inflation(sensitivity=0.966, specificity=0.966) == pytest.approx(1.15, abs=0.005)
+    assert n.judge_inflation(sensitivity=0.9, specificity=0.9) == pytest.approx(1.5625)
+    with pytest.raises(EvenhandError, match="no better than chance"):
+        n.judge_inflation(sensitivity=0.4, specificity=0.6)
+
+
+@given(st.floats(10, 200), st.integers(5, 40), st.floats(0, 0.02))
+def test_pictures_of_templates_are_worth_what_is_wanted(worth, templates, correlation):
+    found = n.pictures_of_templates(worth, templates=templates, correlation=correlation)
+    assert effective_n(found, cluster_size=max(found / templates, 1), correlation=correlation) >= worth - 1e-6
+
+
+def test_few_templates_cannot_be_made_up_for_by_seeds():
+    assert effective_n(10**9, cluster_size=10**9 / 5, correlation=0.1) == pytest.approx(50)
+    with pytest.raises(
+        EvenhandError, match="never worth more than 50 pictures and 93 are wanted; use at least 10"
+    ):
+        n.pictures_of_templates(93, templates=5, correlation=0.1)
+    assert n.pictures_of_templates(93, templates=10, correlation=0.1) > 93
+
+
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        (lambda: n.pictures_for_half_width(0.5), "half width is 0.5; give a number above 0 and below 0.5"),
+        (lambda: n.pictures_for_cell(0), "share of the cell is 0"),
+        (lambda: n.pictures_for_difference(2, concepts=36), "difference is 2"),
+        (lambda: n.judge_inflation(sensitivity=1.2, specificity=1), "sensitivity is 1.2"),
+        (lambda: n.pictures_of_templates(9, templates=0, correlation=0), "number of templates is 0"),
+        (lambda: n.pictures_of_templates(9, templates=5, correlation=1), "correlation of templates is 1"),
+        (lambda: n.plan_sizes(n.Design(concepts=0), cells=[0.1]), "number of concepts is 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(call, fault):
+    with pytest.raises(EvenhandError, match=fault):
+        call()
+
+
+def test_the_command_prints_the_usual_claims(evenhand):
+    outcome = evenhand("plan-size")
+    assert outcome.code == 0
+    rows = [line.split() for line in outcome.out.splitlines()]
+    assert ["half", "width", "0.1", "93", "93", "3348"] in rows
+    assert ["cell", "0.02", "149", "149", "5364"] in rows
+
+
+def test_the_command_allows_for_the_judge_and_the_templates(evenhand):
+    options = ("--half-width", 0.1, "--sensitivity", 0.9, "--specificity", 0.9, "--correlation", 0.01)
+    found = json.loads(evenhand("plan-size", *options, "--concepts", 10, "--json").out)
+    (need,) = found["needs"]
+    assert need["claim"] == "half width" and need["independent"] == 93
+    expected = n.pictures_of_templates(93 * 1.5625, templates=5, correlation=0.01)
+    assert need["pictures"] == expected > 146 and need["total"] == 10 * expected
+    assert found["design"]["sensitivity"] == 0.9
+
+
+def test_the_command_says_what_cannot_be_had(evenhand):
+    outcome = evenhand("plan-size", "--half-width", 0.1, "--correlation", 0.2)
+    assert outcome.code == 2 and "use at least 19 templates" in outcome.err and not outcome.out

@@ -1,0 +1,267 @@
+"""Intervals, floors, tests and ranks: golden values of measurement.md 7.2 and independent references."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from helpers.metrics import read
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import beta, permutation_test
+from statsmodels.stats.multitest import multipletests
+
+from evenhand.metrics.fairness import representation as r
+from evenhand.metrics.fairness.intersectional import unseen_bound, worst_cell_share
+from evenhand.metrics.statistics import uncertainty as u
+from evenhand.metrics.statistics.resampling import Resamples, arrange
+
+TOY_B = (110, 20, 12, 8)
+PUBLISHED_COUNTS = (56, 72, 73, 59, 62, 87, 58)
+
+
+def near(value):
+    return pytest.approx(value, abs=1e-6)
+
+
+def test_intervals_of_one_share():
+    assert u.wilson(66, 250) == (near(0.213228), near(0.321915))
+    assert u.jeffreys(66, 250) == (near(0.212296), near(0.321132))
+    assert u.clopper_pearson(66, 250) == (near(0.210451), near(0.323240))
+    assert u.wilson(0, 50) == (near(0), near(0.071348))
+    assert np.isnan(u.wilson(0, 0)).all()
+
+
+def test_simultaneous_intervals_of_shares():
+    goodman = [[0.635161, 0.812872], [0.078487, 0.217461], [0.040025, 0.153516], [0.022856, 0.119481]]
+    sison = [[0.673333, 0.806226], [0.073333, 0.206226], [0.02, 0.152893], [0, 0.126226]]
+    assert u.goodman(TOY_B).tolist() == [near(row) for row in goodman]
+    assert u.sison_glaz(TOY_B).tolist() == [near(row) for row in sison]
+    assert u.goodman(PUBLISHED_COUNTS)[0] == near([0.085167, 0.166261])
+    assert u.sison_glaz(PUBLISHED_COUNTS)[0] == near([0.079229, 0.164356])
+
+
+def test_bound_on_the_unseen_is_the_exact_one_sided_bound():
+    assert unseen_bound([1, 50]) == near(beta.ppf(0.95, 1, [1, 50]))
+
+
+FLOORS = read("finite_sample_floor")
+
+
+@pytest.mark.parametrize(("k", "n"), FLOORS[["K", "n"]].to_numpy().tolist())
+def test_floor_of_a_fair_model_is_the_published_one(k, n):
+    published = FLOORS.query("K == @k and n == @n").iloc[0]
+    tables = u.fair_tables([n], r.uniform(k), draws=10_000, rng=u.stream(0, "floor"))
+    shares = r.shares_of(tables[:, 0])
+    means = {
+        "delta_mean": r.worst_deviation(shares, r.uniform(k)),
+        "fd_l2_mean": r.fd_l2(shares, r.uniform(k)),
+        "tv_mean": r.total_variation(shares, r.uniform(k)),
+        "kl_nats_mean": r.kl_divergence(shares, r.uniform(k)),
+        "norm_entropy_mean": r.normalised_entropy(shares),
+        "shen_mean": r.shen_bias(shares),
+        "min_max_ratio_mean": r.min_max_ratio(shares),
+        "share_passing_80pct_rule": (r.min_max_ratio(shares) >= 0.8).astype(float),
+    }
+    for name, metric in means.items():
+        # The published means have an error of their own: 40,000 draws, four digits.
+        error = 4 * metric.std() * np.sqrt(1 / 10_000 + 1 / 40_000) + 1e-4
+        assert metric.mean() == pytest.approx(published[name], abs=error), name
+    for name, metric in {"delta_q95": means["delta_mean"], "shen_q95": means["shen_mean"]}.items():
+        around = np.quantile(metric, [0.935, 0.965])
+        assert around[0] - 1e-4 <= published[name] <= around[1] + 1e-4, name
+
+
+def test_binary_floor_is_the_exact_binomial_mean():
+    from scipy.stats import binom
+
+    exact = (binom.pmf(range(51), 50, 0.5) * np.abs(2 * np.arange(51) / 50 - 1)).sum()
+    tables = u.fair_tables([50], r.uniform(2), draws=u.FLOOR_DRAWS, rng=u.stream(0, "x"))
+    assert r.delta_tv(r.shares_of(tables), r.uniform(2)).mean() == pytest.approx(exact, rel=0.05)
+
+
+def test_a_fair_model_often_has_an_empty_cell():
+    tables = u.fair_tables([20], r.uniform(12), draws=500, rng=u.stream(0, "x"))
+    assert worst_cell_share(r.shares_of(tables), r.uniform(12)).mean() < 0.1
+
+
+def test_fair_diffusion_difference_has_the_published_interval():
+    table = read("fair_diffusion_fairface_counts")
+    delta = [
+        r.delta_tv(r.shares_of(table[[f"{name}_woman", f"{name}_man"]].to_numpy(float)), r.uniform(2))
+        for name in ("sd15", "fd")
+    ]
+    reduction = delta[0] - delta[1]
+    assert reduction.mean() == pytest.approx(0.4132, abs=5e-5)
+    picks = u.stream(0, "rows").integers(len(reduction), size=(5000, len(reduction)))
+    low, high = u.interval(reduction[picks].mean(axis=1), clusters=len(reduction))
+    assert (low, high) == (pytest.approx(0.372, abs=0.005), pytest.approx(0.453, abs=0.005))
+    assert u.sign_flip(reduction, rng=u.stream(0, "flips")) == pytest.approx(1e-4, abs=1e-4)
+
+
+@given(st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=1, max_size=8))
+def test_sign_flip_counts_all_flips(pairs):
+    differences = np.array(pairs)
+    sums = np.array([np.dot(signs, differences) for signs in product([-1, 1], repeat=len(pairs))])
+    expected = (np.abs(sums) >= abs(differences.sum()) - 1e-12).mean()
+    assert u.sign_flip(differences, rng=u.stream(0, "x")) == pytest.approx(expected)
+
+
+def test_sign_flip_agrees_with_scipy():
+    differences = np.random.default_rng(1).normal(0.3, 1, 12)
+    expected = permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    assert u.sign_flip(differences, rng=u.stream(0, "x")) == pytest.approx(expected)
+
+
+def test_sampled_sign_flips_agree_with_the_exact_test():
+    differences = np.random.default_rng(2).normal(0.2, 1, 21)
+    sums = np.zeros(1)
+    for pair in differences:
+        sums = np.concatenate([sums + pair, sums - pair])
+    exact = (np.abs(sums) >= abs(differences.sum()) - 1e-12).mean()
+    assert u.sign_flip(differences, rng=u.stream(0, "x")) == pytest.approx(exact, abs=0.015)
+
+
+def test_sign_flip_leaves_out_missing_pairs():
+    with_gap = np.array([0.2, np.nan, 0.4, 0.3])
+    assert u.sign_flip(with_gap, rng=u.stream(0, "x")) == pytest.approx(0.25)
+    assert np.isnan(u.sign_flip(np.array([np.nan]), rng=u.stream(0, "x")))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_agrees_with_statsmodels(p_values):
+    expected = multipletests(p_values, method="holm")[1]
+    assert u.holm(np.array(p_values)) == pytest.approx(expected)
+
+
+def test_holm_leaves_missing_tests_out_of_the_family():
+    assert u.holm(np.array([0.02, np.nan, 0.03])) == pytest.approx([0.04, np.nan, 0.04], nan_ok=True)
+
+
+def test_expanded_interval_of_a_mean_is_the_t_interval():
+    values = np.random.default_rng(3).normal(size=6)
+    draws = values[u.stream(0, "x").integers(6, size=(200_000, 6))].mean(axis=1)
+    low, high = u.interval(draws, clusters=6)
+    half = 2.5706 * values.std(ddof=1) / np.sqrt(6)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.1)
+    plain = u.interval(draws)
+    assert (plain[1] - plain[0]) / 2 < 0.75 * half
+
+
+def test_interval_skips_missing_draws():
+    draws = np.append(np.linspace(0, 1, 101), np.nan)
+    assert u.interval(draws) == (pytest.approx(0.025), pytest.approx(0.975))
+    assert np.isnan(u.interval(np.full((5, 2), np.nan))).all()
+
+
+def layout(*, copies=1, templates=3, seeds=4):
+    """Two rows; every picture ``copies`` times, at its own row, template and seed."""
+    place = [
+        (row, template, seed)
+        for row in "ab"
+        for template in range(templates)
+        for seed in range(seeds)
+        for _ in range(copies)
+    ]
+    row, cluster, leaf = zip(*place, strict=True)
+    return arrange(range(len(place)), row=row, cluster=[f"{c}" for c in cluster], leaf=[f"{x}" for x in leaf])
+
+
+def spread(where, codes):
+    resamples = Resamples.of(where, draws=500, rng=u.stream(0, "x"), rows=False)
+    counts = resamples.within(where.counts(np.asarray(codes), 2))
+    return r.shares_of(counts[..., :2])[..., 0]
+
+
+def test_copies_of_a_picture_do_not_shrink_the_interval():
+    codes = np.random.default_rng(0).integers(0, 2, 24)
+    once, five_times = spread(layout(), codes), spread(layout(copies=5), np.repeat(codes, 5))
+    assert (once == five_times).all()
+
+
+def test_pictures_that_share_a_template_are_resampled_together():
+    by_template = np.tile(np.repeat([0, 1, 0], 4), 2)
+    mixed = np.tile([0, 1, 0], 8)
+    assert spread(layout(), by_template).std() > 1.3 * spread(layout(), mixed).std()
+
+
+def test_every_resample_has_as_many_pictures_as_the_original():
+    where = layout()
+    resamples = Resamples.of(where, draws=200, rng=u.stream(0, "x"), rows=True)
+    within = resamples.within(where.counts(np.zeros(24, int), 2))
+    assert (within.sum(axis=-1) == 12).all() and (resamples.across(within).sum(axis=-1) == 12).all()
+
+
+def test_uneven_templates_keep_their_weight_on_average():
+    where = arrange(range(5), row=["a"] * 5, cluster=list("xxxyz"), leaf=list("12311"))
+    resamples = Resamples.of(where, draws=20_000, rng=u.stream(0, "x"), rows=True)
+    shares = r.shares_of(resamples.within(where.counts(np.array([0, 0, 0, 1, 1]), 2))[..., :2])
+    weights = resamples.weights[0].mean(axis=0)
+    assert weights == pytest.approx(np.ones(5), abs=0.05)
+    assert 0.4 < shares[:, 0, 0].mean() < 0.7
+
+
+def test_a_row_drawn_twice_brings_two_resamples():
+    values = np.arange(20.0).reshape(10, 2)
+    both = u.resample_rows(values, rows=np.zeros((10, 2), int))
+    assert (both[:, 0] != both[:, 1]).all()
+    assert set(both.ravel()) == set(values[:, 0])
+
+
+def test_recentred_draws_have_the_estimate_as_their_mean():
+    draws = np.array([[1.0, np.nan], [3.0, 5.0]])
+    assert np.nanmean(u.recentred(draws, np.array([7.0, 1.0])), axis=0) == pytest.approx([7, 1])
+
+
+def test_streams_are_their_own_and_repeatable():
+    same = [u.stream(1, "a", "b").random() for _ in range(2)]
+    assert same[0] == same[1] != u.stream(1, "a", "c").random() != u.stream(2, "a", "b").random()
+
+
+def brute_rank_sets(theta, draws):
+    """The procedure of section 2.9, pair by pair."""
+    m = len(theta)
+    pairs = [(i, j) for i in range(m) for j in range(m) if i != j]
+    error = {p: (draws[:, p[0]] - draws[:, p[1]]).std(ddof=1) for p in pairs}
+    largest = [
+        max(abs(row[i] - row[j] - (draws[:, i] - draws[:, j]).mean()) / error[i, j] for i, j in pairs)
+        for row in draws
+    ]
+    c = np.quantile(largest, 0.95)
+    worse = {p for p in pairs if (theta[p[0]] - theta[p[1]]) / error[p] > c}
+    low = [1 + sum((i, j) in worse for j in range(m)) for i in range(m)]
+    high = [m - sum((j, i) in worse for j in range(m)) for i in range(m)]
+    return low, high
+
+
+def test_rank_sets_follow_the_procedure():
+    rng = np.random.default_rng(0)
+    theta = np.array([0.1, 0.12, 0.4, 0.9])
+    draws = theta + rng.normal(0, 0.05, (300, 1)) + rng.normal(0, [0.02, 0.02, 0.15, 0.05], (300, 4))
+    found = u.rank_sets(theta, draws)
+    assert (found.low.tolist(), found.high.tolist()) == brute_rank_sets(theta, draws)
+    assert found.tie[:2] == ("A", "A") and found.tie[3] not in found.tie[:3]
+
+
+def test_rank_sets_cover_all_true_ranks_at_once():
+    rng, truth, missed = np.random.default_rng(1), np.array([0.0, 0.0, 0.3, 1.0]), 0
+    ranks = np.array([1.5, 1.5, 3, 4])
+    for _ in range(200):
+        estimate = truth + rng.normal(0, 0.1, 4)
+        found = u.rank_sets(estimate, estimate + rng.normal(0, 0.1, (200, 4)))
+        missed += bool(((found.low > np.floor(ranks)) | (found.high < np.ceil(ranks))).any())
+    assert missed / 200 <= 0.08
+
+
+def test_identical_methods_share_their_ranks():
+    draws = np.random.default_rng(0).normal(size=(100, 1)) * 0.01 + [[1.0, 1.0, 2.0]]
+    draws[:, 2] += np.random.default_rng(1).normal(size=100) * 0.01
+    found = u.rank_sets(np.array([1.0, 1.0, 2.0]), draws)
+    assert found.tie == ("A", "A", "B")
+    assert found.low.tolist() == [1, 1, 3] and found.high.tolist() == [2, 2, 3]
+
+
+def test_a_certain_difference_is_a_rank_of_its_own():
+    found = u.rank_sets(np.array([0.0, 0.5]), np.tile([0.0, 0.5], (50, 1)))
+    assert found.low.tolist() == found.high.tolist() == [1, 2]

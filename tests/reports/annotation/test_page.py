@@ -1,0 +1,255 @@
+"""The annotation page in a real browser: from disk, by keyboard, and back through the importer."""
+
+import csv
+import re
+
+import pytest
+from helpers.humans import a_run
+from helpers.page_checks import assert_accessible, assert_no_requests, assert_valid_html
+
+from evenhand.bench.annotation.annotations import import_answers
+from evenhand.bench.annotation.batch import export_pictures
+from evenhand.bench.errors import EvenhandError
+from evenhand.reports.annotation.page import Form, Item, Option, Question, render_page, write_page
+
+SMALLEST_TARGET = """() => Math.min(...[...document.querySelectorAll('#work button, #work .options label')]
+  .filter(e => e.getClientRects().length).map(e => e.getBoundingClientRect().height))"""
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("humans")
+    a_run(folder / "run", concepts=("nurse",), methods=("base",))
+    done = export_pictures(folder / "run", folder / "out", n=20, explicit=0, least=1)
+    return folder, done
+
+
+def key_of(done):
+    with done.key.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def opened(browser, exported):
+    """Opens the page at a width, with what it logged and asked for."""
+    contexts = []
+
+    def open_page(width=1440, page=None):
+        context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
+        contexts.append(context)
+        shown = context.new_page()
+        shown.logged, shown.asked = [], []
+        shown.on("console", lambda message: shown.logged.append(message.text))
+        shown.on("pageerror", lambda fault: shown.logged.append(str(fault)))
+        shown.on("request", lambda asked: shown.asked.append(asked.url))
+        shown.goto((page or exported[1].page).as_uri())
+        return shown
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def start(page, code="ann"):
+    page.keyboard.press("Tab")
+    page.keyboard.type(code)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#work:not([hidden])")
+
+
+def answer(page, keys="2211" + "13"):
+    """One answer to each question, nothing to report, next."""
+    for key in [*keys, "Enter"]:
+        page.keyboard.press(key)
+
+
+def saved(page, path, button="#save"):
+    with page.expect_download() as download:
+        page.locator(button).click()
+    download.value.save_as(path)
+    return path
+
+
+def test_all_pictures_are_answered_by_keyboard_and_come_back_through_the_importer(opened, exported, tmp_path):
+    folder, done = exported
+    page = opened()
+    start(page)
+    total = done.pictures + done.repeats
+    for number in range(total):
+        assert page.locator("#position").inner_text() == f"Picture {number + 1} of {total}"
+        answer(page)
+    page.wait_for_selector("#done:not([hidden])")
+    assert page.locator("#done-text").inner_text() == f"{total} answered, 0 skipped, 0 open, of {total}."
+    path = saved(page, tmp_path / "answers.csv", "#save-all")
+    found = import_answers([path], folder / "run")
+    assert (found.answers, found.pictures) == (3 * total, done.pictures)
+    assert found.labelled == {"gender": done.pictures, "tone": done.pictures, "age": done.pictures}
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    labels = {(row["attribute"], row["label"]) for row in rows}
+    assert labels == {("gender", "man"), ("tone", "light"), ("age", "adult")}
+    facts = {(r["n_people"], r["face_quality"], r["confidence"], r["annotator_id"]) for r in rows}
+    assert facts == {("one", "normal", "3", "ann")}
+    assert {row["image_id"] for row in rows} == {row["image_id"] for row in key_of(done)}
+    repeated = {row["image_id"] for row in rows if row["is_repeat"] == "1"}
+    assert repeated == {row["image_id"] for row in key_of(done) if row["is_repeat"] == "1"}
+    assert_no_requests(page, within=done.page)
+
+
+def test_a_picture_without_people_needs_no_more_answers(opened, tmp_path):
+    page = opened()
+    start(page, "bo")
+    page.keyboard.press("1")
+    assert not page.locator("fieldset[data-name=gender]").is_visible()
+    page.keyboard.press("Enter")
+    with saved(page, tmp_path / "none.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["n_people"], row["attribute"], row["label"]) for row in rows] == [
+        ("none", name, "cannot_tell") for name in ("gender", "tone", "age")
+    ]
+
+
+def test_c_is_cannot_tell_and_several_things_can_be_reported(opened, tmp_path):
+    page = opened()
+    start(page, "cy")
+    for key in ["2", "c", "c", "c", "2", "1", "1", "3", "Enter"]:
+        page.keyboard.press(key)
+    with saved(page, tmp_path / "cy.csv").open() as file:
+        rows = {row["attribute"]: row["label"] for row in csv.DictReader(file)}
+    assert rows == dict.fromkeys(("gender", "tone", "age"), "cannot_tell") | {
+        "flag": "real_person|sexual_or_violent"
+    }
+
+
+def test_an_unanswered_question_is_named_and_nothing_is_skipped_silently(opened):
+    page = opened()
+    start(page)
+    page.keyboard.press("2")
+    page.locator("#next").click()
+    assert page.locator("#alert").inner_text() == "Please answer: Gender expression"
+    assert page.evaluate("document.activeElement.name") == "gender"
+    assert page.locator("#position").inner_text().startswith("Picture 1 ")
+
+
+def test_progress_is_kept_and_every_person_has_an_order_of_their_own(opened):
+    page = opened()
+    start(page, "dee")
+    first = page.locator("#picture").get_attribute("src")
+    answer(page)
+    page.locator("#skip").click()
+    page.reload()
+    start(page, "dee")
+    assert page.locator("#position").inner_text().startswith("Picture 3 ")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    assert page.locator("#picture").get_attribute("src") == first
+    assert page.locator("input[name=gender]:checked").get_attribute("value") == "man"
+    page.reload()
+    start(page, "eve")
+    assert page.locator("#position").inner_text().startswith("Picture 1 ")
+    assert page.locator("#picture").get_attribute("src") != first
+
+
+def test_a_code_that_could_not_be_imported_is_refused(opened):
+    page = opened()
+    page.fill("#annotator", "ann lee")
+    page.keyboard.press("Enter")
+    assert not page.locator("#work").is_visible()
+    page.fill("#annotator", "aggregate")
+    page.keyboard.press("Enter")
+    assert "no code" in page.locator("#start-alert").inner_text()
+
+
+def test_single_keys_can_be_turned_off(opened):
+    page = opened()
+    start(page)
+    page.locator("summary").click()
+    page.locator("#shortcuts").uncheck()
+    page.locator("input[name=n_people]").first.focus()
+    page.keyboard.press("3")
+    assert page.locator("input[name=n_people]:checked").count() == 0
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_page_fits_can_be_read_and_touched(opened, width):
+    page = opened(width)
+    assert_accessible(page)
+    start(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("summary").click()
+    assert_accessible(page)
+    assert page.evaluate(SMALLEST_TARGET) >= 40
+    stage, picture = (page.locator(name).bounding_box() for name in (".stage", "#picture"))
+    assert picture["height"] <= stage["height"]
+    assert page.evaluate("[...document.querySelectorAll('input')].every(i => i.labels.length)")
+
+
+def test_the_html_is_valid(exported):
+    assert_valid_html(exported[1].page.read_text())
+
+
+def a_form(path, **changes):
+    question = Question("tone", "Skin tone", (Option("1", "1", "#f6ede4"),), shaded=True)
+    form = {
+        "batch": "b",
+        "version": "1",
+        "columns": ("image_id", "annotator_id", "attribute", "label"),
+        "between": "|",
+        "items": (Item("id0", path),),
+        "repeats": (),
+        "questions": (question,),
+    }
+    return Form(**(form | changes))
+
+
+@pytest.fixture
+def picture(exported):
+    folder, _ = exported
+    return next((folder / "run" / "pictures").rglob("*.png"))
+
+
+def test_the_page_says_nothing_of_methods_prompts_or_places(exported):
+    folder, done = exported
+    text = re.sub(r"data:image/[^\"]*", "", done.page.read_text())
+    rows = key_of(done)
+    assert all(row["key"] not in text for row in rows)
+    assert not re.search(r"\b(mini|nurse|female|neutral)\b", text)
+    assert str(folder) not in text
+
+
+def test_only_the_pages_own_script_may_run(opened, picture, tmp_path):
+    text = render_page(a_form(picture))
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
+    assert "unsafe" not in policy and "default-src &#39;none&#39;" in policy
+    injected = text.replace("</main>", "<script>document.title = 'run'</script></main>", 1)
+    (tmp_path / "injected.html").write_text(injected)
+    page = opened(page=tmp_path / "injected.html")
+    assert page.title() == "Labelling pictures"
+
+
+def test_words_of_a_taxonomy_cannot_break_the_page(opened, picture, tmp_path):
+    odd = '</script><script>document.title = "run"</script>'
+    question = Question("tone", odd, (Option(odd, odd),))
+    write_page(a_form(picture, batch=odd, questions=(question,)), tmp_path / "odd.html")
+    page = opened(page=tmp_path / "odd.html")
+    start(page)
+    assert page.title() == "Labelling pictures"
+    assert page.locator("legend").inner_text() == odd
+
+
+def test_swatches_show_their_colour(opened, picture, tmp_path):
+    write_page(a_form(picture), tmp_path / "tone.html")
+    page = opened(page=tmp_path / "tone.html")
+    start(page)
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.swatch path')).fill") == "rgb(246, 237, 228)"
+    )
+    assert page.logged == []
+
+
+def test_a_page_without_pictures_or_with_a_broken_one_is_one_clear_line(picture, tmp_path):
+    with pytest.raises(EvenhandError, match="needs pictures"):
+        render_page(a_form(picture, items=()))
+    (tmp_path / "broken.png").write_bytes(picture.read_bytes()[:60])
+    with pytest.raises(EvenhandError, match=r"broken\.png cannot be read"):
+        render_page(a_form(tmp_path / "broken.png"))

@@ -1,0 +1,104 @@
+"""Every page that Evenhand writes escapes what it shows, and may load nothing from anywhere."""
+
+import ast
+import re
+
+import pytest
+from helpers.compare import a_run as evaluated
+from helpers.humans import a_run as a_humans_run
+from helpers.paths import ROOT
+from helpers.report import parsed
+from helpers.site import a_board, write_site
+
+from evenhand.bench import compare
+from evenhand.bench.annotation.batch import export_pictures
+
+TEMPLATES = sorted((ROOT / "reports" / "templates").glob("*.j2"))
+WHOLE = [path for path in TEMPLATES if "<head>" in path.read_text()]
+MODULES = sorted(path for room in ("bench", "reports") for path in (ROOT / room).rglob("*.py"))
+
+OWN = {"style", "script", "_data(form)"}
+"""What pages hold unescaped: their own style and script, and JSON in which no element can begin or end."""
+
+
+def calls(path, name):
+    tree = ast.parse(path.read_text())
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == name]
+
+
+def test_every_environment_of_templates_escapes():
+    found = [call for path in MODULES for call in calls(path, "Environment")]
+    assert len(found) >= 4
+    for call in found:
+        assert any(part.arg == "autoescape" and ast.unparse(part.value) == "True" for part in call.keywords)
+
+
+def test_nothing_but_our_own_parts_and_drawings_is_taken_as_it_is():
+    for path in MODULES:
+        for call in calls(path, "Markup"):
+            if (
+                path.name != "charts.py"
+            ):  # drawings, which test_charts_show_intervals_and_stay_offline.py holds
+                assert ast.unparse(call.args[0]) in OWN, f"{path.name}, line {call.lineno}"
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_no_template_switches_escaping_off(path):
+    text = path.read_text()
+    assert not re.search(r"\|\s*safe\b|autoescape\s+false|\|\s*tojson", text)
+    assert not re.search(r"\son\w+\s*=", text), "a handler that a policy would not run"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in TEMPLATES if "<head>" in path.read_text()], ids=lambda p: p.name
+)
+def test_the_policy_comes_before_anything_that_it_governs(path):
+    head = path.read_text().split("<head>")[1]
+    before = head[: head.index("Content-Security-Policy")]
+    assert not re.search(r"<(?:script|style|link|img|base)\b", before)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Pages of every kind, by name."""
+    folder = tmp_path_factory.mktemp("pages")
+    run = evaluated("one", "base", "random-attribute-prompt")
+    a_humans_run(folder / "run", concepts=("nurse",), methods=("base",))
+    export_pictures(folder / "run", folder / "out", n=20, explicit=0, least=1)
+    site = write_site(folder / "site", a_board())
+    return {
+        "report": (run / "report.html").read_text(),
+        "comparison": compare(f"{run}@base", f"{run}@random-attribute-prompt").to_html(),
+        "annotation": (folder / "out" / "annotate.html").read_text(),
+        **{name: text for name, text in site.items() if name.endswith(".html")},
+    }
+
+
+LOADS = {
+    "script": "src",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "link": "href",
+    "object": "data",
+    "embed": "src",
+}
+
+
+def test_every_page_has_a_policy_that_names_no_network_and_loads_nothing_from_one(pages):
+    assert {"report", "comparison", "annotation", "index.html", "literature.html"} <= set(pages)
+    for name, text in pages.items():
+        page = parsed(text)
+        (policy,) = [m.attributes["content"] for m in page.all("meta") if m.attributes.get("http-equiv")]
+        directives = dict(part.split(maxsplit=1) for part in policy.split("; ") if part)
+        assert directives["default-src"] == "'none'", name
+        allowed = set(" ".join(directives.values()).split())
+        assert all(
+            re.fullmatch(r"'none'|'unsafe-inline'|'sha256-[^']+'|data:|blob:|'self'", w) for w in allowed
+        ), name
+        assert "'unsafe-inline'" not in directives.get("script-src", ""), name
+        for tag, attribute in LOADS.items():
+            for element in page.all(tag):
+                assert element.attributes.get(attribute, "data:").startswith("data:"), (
+                    f"{name}: {element.attributes}"
+                )

@@ -1,0 +1,152 @@
+"""The page of a comparison: accessible, valid, self-contained, small, and as honest as the numbers."""
+
+import csv
+import io
+import re
+import zipfile
+from base64 import b64decode
+
+import pytest
+from helpers.compare import a_run
+from helpers.page_checks import (
+    DESKTOP,
+    PHONE,
+    REPORT,
+    assert_accessible,
+    assert_layout_holds,
+    assert_no_requests,
+    assert_valid_html,
+    assert_within,
+    open_everything,
+    opened,
+)
+from helpers.report import parsed
+
+from evenhand.bench import compare
+from evenhand.bench.comparison.runs import MAX_PAIRS
+from evenhand.bench.errors import EvenhandError
+
+METHOD = "random-attribute-prompt"
+HOSTILE = "<script>alert(1)</script>\"'&"
+
+
+@pytest.fixture(scope="module")
+def one():
+    return a_run("one", "base", METHOD)
+
+
+@pytest.fixture(scope="module")
+def single(one):
+    """One pair."""
+    return compare(f"{one}@base", f"{one}@{METHOD}")
+
+
+@pytest.fixture(scope="module")
+def several(one):
+    """Two runs with several pairs."""
+    return compare(one, a_run("more", "base", "entigen"))
+
+
+@pytest.fixture(scope="module", params=["single", "several"])
+def page(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "comparison.html"
+    path.write_text(request.getfixturevalue(request.param).to_html())
+    return path
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_the_page_fits_its_window_and_asks_for_nothing(browser, page, width):
+    with opened(browser, page, width=width, scripts=False) as shown:
+        open_everything(shown)
+        assert_layout_holds(shown)
+        assert_no_requests(shown, within=page)
+
+
+def test_the_page_keeps_the_rules_of_accessibility(browser, page):
+    with opened(browser, page, width=PHONE) as shown:
+        open_everything(shown)
+        assert_accessible(shown)
+
+
+def test_the_html_is_valid_whatever_the_names(single, several):
+    sides = []
+    for side in several.sides:
+        spec = side.result.spec.model_copy(update={"model": HOSTILE})
+        result = side.result.model_copy(update={"spec": spec})
+        sides.append(side.model_copy(update={"run": HOSTILE, "result": result}))
+    hostile = several.model_copy(update={"sides": sides, "caveats": [HOSTILE]})
+    pages = [each.to_html() for each in (single, several, hostile)]
+    assert "<script" not in pages[-1]
+    assert_valid_html(*pages)
+
+
+def test_nothing_but_inline_style_and_embedded_pictures_is_allowed(single):
+    (policy,) = [e for e in parsed(single.to_html()).all("meta") if "http-equiv" in e.attributes]
+    assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_a_page_with_as_many_pairs_as_it_may_have_is_small(one):
+    comparison = compare(*[one] * 4)
+    assert len(comparison.pairs) == MAX_PAIRS
+    assert_within(REPORT, comparison.to_html())
+
+
+def test_more_pairs_than_a_page_holds_are_refused(evenhand, one, tmp_path):
+    outcome = evenhand("compare", *[one] * 5, "--out", tmp_path / "page.html")
+    assert outcome.code == 2
+    assert outcome.err.endswith(
+        "20 pairs are too many for one page, which holds 12; choose the methods, as RUN@METHOD\n"
+    )
+
+
+def test_every_difference_and_every_changed_label_can_be_saved(several):
+    files = downloads(several.to_html())
+    differences = files["every-difference.csv"]
+    assert len(differences) == len(several.differences)
+    assert {row["label"] for row in differences} == {pair.label for pair in several.pairs}
+    moved = sum(int(row["pictures"]) for row in files["every-flip.csv"] if not row["concept"])
+    assert moved == sum(row.n for row in several.flips if not row.concept)
+
+
+def test_the_verdict_does_not_say_closer_where_the_interval_holds_zero(single):
+    (headline,) = single.headline
+    said = next(e for e in parsed(single.to_html()).all("p") if e.attributes.get("class") == "headline").text
+    assert headline.low <= 0 <= headline.high
+    assert "cannot be told apart" in said
+    narrow = [
+        row.model_copy(update={"low": row.value - 0.01, "high": row.value + 0.01})
+        for row in single.differences
+    ]
+    surely = single.model_copy(update={"differences": narrow})
+    assert f"{METHOD} is closer to the target shares than base" in surely.to_html()
+
+
+def test_pictures_of_both_sides_stand_one_above_the_other(several, one):
+    strips = [e for e in parsed(several.to_html()).all("table") if e.attributes.get("class") == "pictures"]
+    assert strips
+    labels = [e.text for e in strips[0].all("th") if e.attributes.get("scope") == "row"]
+    assert labels == [side.label for side in several.sides]
+
+
+def test_a_picture_outside_of_its_run_is_not_shown(several, tmp_path):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(next((a_run("one", "base", METHOD) / "pictures").rglob("*.png")).read_bytes())
+    rows = [row.model_copy(update={"path": str(secret)}) for row in several.pictures]
+    with pytest.raises(EvenhandError, match="lies outside of"):
+        several.model_copy(update={"pictures": rows}).to_html()
+
+
+def downloads(page):
+    """File name to rows of every file that the page holds."""
+    found = {}
+    for e in parsed(page).all("a"):
+        if "download" not in e.attributes:
+            continue
+        kind, data = re.fullmatch(r"data:([\w/]+)[^,]*;base64,(.*)", e.attributes["href"]).groups()
+        raw = b64decode(data)
+        if kind == "application/zip":
+            archive = zipfile.ZipFile(io.BytesIO(raw))
+            raw = archive.read(archive.namelist()[0])
+        name = e.attributes["download"].removesuffix(".zip").removesuffix(".csv") + ".csv"
+        found[name] = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"))))
+    return found

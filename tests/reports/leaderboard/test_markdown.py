@@ -1,0 +1,230 @@
+"""The leaderboard and its entries: stable bytes, fair groups, escaped words, strict files."""
+
+import itertools
+import json
+
+import pytest
+from helpers.report import BIAS, NAN, a_judge, a_result, a_spec, an_estimate
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard.entries import ENTRY_FILE, entry_name, read_entries, version_key
+from evenhand.bench.leaderboard.entry import BoardRow, Entry
+from evenhand.bench.leaderboard.gates import gates
+from evenhand.bench.storage.result import Timing
+from evenhand.reports.leaderboard.columns import escape
+from evenhand.reports.leaderboard.markdown import render_leaderboard
+
+BASE = a_result("base", concepts=["nurse"])
+
+
+def a_row(label="mist", *, tie="A", **changes):
+    result = a_result(label, concepts=["nurse"]).model_copy(update=changes)
+    failed = gates(result, BASE)
+    rank = {} if failed else {"rank_low": 1, "rank_high": 2, "tie_group": tie}
+    return BoardRow(result=result, timing=None, failed_gates=failed, **rank)
+
+
+def lines(board, start="|"):
+    return [line for line in board.splitlines() if line.startswith(start)]
+
+
+def measured(board):
+    """The board without what others have published."""
+    return board.split("## Reported in the literature")[0]
+
+
+def tables(board):
+    """Every table of measured rows as a list of rows of stripped cells, without the line under its head."""
+    found = [block.splitlines() for block in measured(board).split("\n\n") if block.startswith("|")]
+    return [
+        [[cell.strip() for cell in line.strip("|").split("|")] for line in (rows[0], *rows[2:])]
+        for rows in found
+    ]
+
+
+def test_the_order_of_the_rows_does_not_change_a_byte():
+    rows = [a_row(label, tie=tie) for label, tie in zip(BIAS, "DCBA", strict=True)]
+    assert len({render_leaderboard(order) for order in itertools.permutations(rows)}) == 1
+
+
+def test_a_row_shows_its_tie_group_its_ranks_and_every_number_with_its_interval():
+    ranking, further = tables(render_leaderboard([a_row()]))
+    row = dict(zip(*ranking, strict=True))
+    assert (row["Rank"], row["No."], row["Method"], row["Family"]) == ("A (1 to 2)", "1", "mist 1", "weights")
+    assert row["Distance ↓"] == "0.345 (0.310 to 0.380)"
+    assert row["Explicit fidelity ↑"] == "97.0% (95.0% to 98.5%)"
+    assert row["Change of unrelated pictures"] == "not measured"
+    row = dict(zip(*further, strict=True))
+    assert row["Deviation ratio ↓"] == "0.390 (0.355 to 0.425)"
+    assert (row["Pictures drawn to fit"], row["Pictures judged to fit"]) == ("3,200", "3,200")
+    assert row["Pictures through the U-Net to fit"] == "0"
+    assert row["Steering judge"] == "clip-xs"
+
+
+def test_the_notes_say_correction_n_and_chance_level_of_a_column():
+    notes = lines(render_leaderboard([a_row()]), "- ")
+    assert "- Distance ↓: gender × skin tone × age; judges’ error corrected; n 1,600" in notes
+    published = "gender, as published; as the judges see it; n 1,600; chance level 0.126"
+    assert f"- Deviation ratio ↓: {published}" in notes
+
+
+def test_a_method_that_fails_a_gate_stands_below_the_line_with_the_reason_and_has_no_rank():
+    board = render_leaderboard([a_row("random-attribute-prompt"), a_row("uce", tie="B")])
+    above, below = board.split("### Below the line")
+    assert lines(above, "| B (1 to 2) | 1 | uce") and not lines(above, "| A")
+    assert "over-correction for gender is 29.0 points above the untreated model (5 allowed)" in below
+    assert [row[:2] for row in tables(below)[0]] == [["No.", "Method"], ["2", "random-attribute-prompt 1"]]
+
+
+def test_methods_are_in_the_order_of_tie_group_then_estimate():
+    rows = [a_row("base", tie="B"), a_row("mist", tie="A"), a_row("uce", tie="A"), a_row("late", tie="AA")]
+    ranking = tables(render_leaderboard(rows))[0]
+    assert [row[2] for row in ranking[1:]] == ["mist 1", "uce 1", "base 1", "late 1"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"suite_version": "2"},
+        {"suite_digest": "00" * 32},
+        {"model_revision": "other"},
+        {"protocol": {"version": "2"}},
+        {"judges": [a_judge("vit").model_copy(update={"version": "2"})]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_results_of_different_versions_are_never_in_one_table(change):
+    other = a_row("uce", spec=a_spec("uce", concepts=["nurse"], **change))
+    board = render_leaderboard([a_row("mist"), other])
+    sections = measured(board).split("\n## ")[1:]
+    assert len(sections) == 2
+    for section in sections:
+        assert [len(rows) for rows in tables(section)] == [2, 2]
+
+
+def test_another_steering_judge_does_not_split_a_table():
+    steered = [a_judge("vit"), a_judge("clip-s"), a_judge("tone-ita")]
+    spec = a_spec("uce", concepts=["nurse"], judges=steered)
+    assert version_key(a_row("uce", spec=spec).result) == version_key(a_row("mist").result)
+
+
+def test_undefined_numbers_are_words():
+    keys = {"attributes": "gender", "low": NAN, "high": NAN}
+    rows = [an_estimate("rms_delta", NAN, **keys), an_estimate("deviation_ratio", NAN, **keys)]
+    board = render_leaderboard([a_row(estimates=rows)])
+    assert "No method passes every gate yet." in board
+    below, further = tables(board)
+    assert dict(zip(*below, strict=True))["Distance"] == "not measured"
+    assert dict(zip(*further, strict=True))["Deviation ratio ↓"] == "not estimable (no interval)"
+
+
+def test_footnotes_give_protocol_prompt_sets_and_judges_with_their_versions():
+    notes = "\n".join(lines(render_leaderboard([a_row()]), "- "))
+    for fact in (
+        "Protocol: guidance 2.5",
+        "winobias 1 (d1d1d1d1d1d1)",
+        "clip-s 1 (image-text)",
+        "Suite digest: 5e5e",
+    ):
+        assert fact in notes
+    assert "clip-xs" not in notes, "a steering judge has no vote"
+
+
+def test_an_empty_board_explains_itself():
+    board = render_leaderboard([])
+    assert board.startswith("# Leaderboard\n") and "No entries yet.\n" in board
+    assert "**How to read it.**" in board and "**How to add a row.**" in board
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("a|b", "a\\|b"),
+        ("<img src=x>", "\\<img src=x\\>"),
+        ("[x](y) *b* _i_ `c`", "\\[x\\](y) \\*b\\* \\_i\\_ \\`c\\`"),
+        ("two\nlines\r\n| x", "two lines \\| x"),
+        ("https://x.y", "https&#58;//x.y"),
+        ("right\u202eleft", "rightleft"),
+        ("&amp; #1", "\\&amp; \\#1"),
+    ],
+)
+def test_words_of_an_entry_cannot_change_the_page(words, shown):
+    assert escape(words) == shown
+    row = a_row().model_copy(update={"failed_gates": [words]})
+    below = render_leaderboard([row]).split("### Below the line")[1].split("###")[0]
+    assert len({line.replace("\\|", "").count("|") for line in lines(below)}) == 1
+
+
+def load_entries(folder):
+    """The entries; the first fault is raised."""
+    loaded, faults = read_entries(folder)
+    for fault in faults:
+        raise fault
+    return list(loaded.values())
+
+
+def write(folder, result, name=None):
+    entry = Entry(result=result, timing=Timing(method=result.spec.method.label, fit_seconds=1.5))
+    path = folder / (name or entry_name(result)) / ENTRY_FILE
+    path.parent.mkdir()
+    path.write_text(entry.to_json(), encoding="utf-8")
+    return path
+
+
+def test_an_entry_is_read_back_as_it_was_written(tmp_path):
+    (tmp_path / "README.md").write_text("# Entries")
+    for label in ("uce", "mist:step=0.5,rounds=3"):
+        write(tmp_path, a_result(label, concepts=["nurse"]))
+    entries = load_entries(tmp_path)
+    assert [e.result.spec.method.label for e in entries] == ["mist:step=0.5,rounds=3", "uce"]
+    assert [e.timing.fit_seconds for e in entries] == [1.5, 1.5]
+    assert sorted(p.name for p in tmp_path.glob("*@*")) == [
+        "mist-step-0.5-rounds-3@mini-quick-v1",
+        "uce@mini-quick-v1",
+    ]
+
+
+def test_a_misnamed_entry_is_refused_with_its_right_name(tmp_path):
+    write(tmp_path, BASE, "mine")
+    with pytest.raises(EvenhandError, match=r"misnamed; rename it to base@mini-quick-v1"):
+        load_entries(tmp_path)
+
+
+def test_code_among_the_entries_is_refused(tmp_path):
+    (tmp_path / "entry.py").write_text("print(1)")
+    with pytest.raises(EvenhandError, match=r"entry\.py is no entry"):
+        load_entries(tmp_path)
+    (tmp_path / "entry.py").unlink()
+    (write(tmp_path, BASE).parent / "conftest.py").write_text("print(1)")
+    with pytest.raises(EvenhandError, match=r"holds 'conftest\.py'"):
+        load_entries(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "cannot be read"),
+        (b"\xff", "cannot be read"),
+        (b"[]", "schema version None"),
+        (b'{"result": {"schema_version": 99}}', "schema version 99"),
+        (b'{"result": {"schema_version": 1}}', "is not valid"),
+    ],
+)
+def test_a_faulty_entry_is_one_line_that_names_the_file(tmp_path, content, message):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / ENTRY_FILE).write_bytes(content)
+    with pytest.raises(EvenhandError, match=message) as fault:
+        load_entries(tmp_path)
+    assert "x" in str(fault.value) and "\n" not in str(fault.value)
+
+
+def test_unknown_fields_are_refused(tmp_path):
+    path = write(tmp_path, BASE)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"code": "import os"}))
+    with pytest.raises(EvenhandError, match="code"):
+        load_entries(tmp_path)
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(EvenhandError, match="does not exist"):
+        load_entries(tmp_path / "none")

@@ -1,0 +1,246 @@
+"""The pages of the board say what the entries say, and link to one another only."""
+
+import html
+import posixpath
+import re
+import shlex
+
+import pytest
+from helpers.price import placed
+from helpers.report import parsed
+from helpers.site import (
+    HOSTILE,
+    a_board,
+    a_hostile_board,
+    a_run_of,
+    board_rows,
+    entries_of,
+    measured_errors,
+    write_site,
+)
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard.ranking import rankings
+from evenhand.reports.leaderboard import literature
+from evenhand.reports.leaderboard.site import render_index, render_site
+from evenhand.reports.leaderboard.site_map import SiteMap
+
+INDEX, METHOD = 1_000_000, 3_000_000
+"""Bytes that a page may take."""
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return a_board()
+
+
+@pytest.fixture(scope="module")
+def site(rows, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    pictures = tmp_path_factory.mktemp("run")
+    return write_site(folder, rows, runs=[a_run_of(rows, pictures, labels=["base", "mist"])])
+
+
+def words(page):
+    return parsed(page).text
+
+
+def tables(page):
+    """The rankings of the first page, as lists of the methods in them."""
+    found = [table for table in parsed(page).all("table") if table.attributes.get("class") == "sortable"]
+    return [[link.text for link in table.all("a")] for table in found]
+
+
+def test_there_is_a_page_for_every_ranked_method_every_judge_and_the_literature(site):
+    pages = sorted(path for path in site if path.endswith(".html"))
+    assert pages == [
+        "index.html",
+        "judges/clip-s-1.html",
+        "judges/clip-xs-1.html",
+        "judges/tone-ita-1.html",
+        "judges/vit-1.html",
+        "literature.html",
+        "mini-quick-v1/base.html",
+        "mini-quick-v1/mist.html",
+        "mini-quick-v1/spoiler.html",
+        "mini-quick-v1/uce.html",
+        "mini-quick-v2/base.html",
+    ]
+
+
+def test_the_order_of_the_rows_changes_no_byte(rows):
+    few = [row for row in rows if row.result.spec.method.label in ("base", "uce")]
+    sites = [render_site(order, entries=entries_of(few)) for order in (few, few[::-1])]
+    assert sites[0] == sites[1]
+
+
+def test_every_link_leads_to_a_place_that_exists_and_only_sources_lie_outside(site):
+    places = {path: {e.attributes.get("id") for e in parsed(page).all()} for path, page in pages_of(site)}
+    sources = {protocol.link for protocol in literature.protocols()}
+    seen = set()
+    for path, page in pages_of(site):
+        for element in parsed(page).all("a"):
+            link = element.attributes["href"]
+            if link.startswith("data:"):
+                continue
+            if "://" in link:
+                assert path == "literature.html" and link in sources
+                continue
+            target, _, anchor = link.partition("#")
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) if target else path
+            assert target in site, f"{path} links to {link}"
+            assert not anchor or anchor in places[target], f"{path} links to {link}"
+            seen.add(target)
+    assert seen == set(site), "some file is linked from nowhere"
+
+
+def pages_of(site):
+    return [(path, page) for path, page in site.items() if path.endswith(".html")]
+
+
+def test_no_page_names_anything_to_fetch(site):
+    for path, page in pages_of(site):
+        for element in parsed(page).all():
+            for name in ("src", "srcset", "poster", "data", "action", "xlink:href"):
+                value = element.attributes.get(name, "data:")
+                assert value.startswith(("data:", "#")), f"{path}: {element.tag} {name}={value[:60]}"
+            if element.tag == "link":
+                assert element.attributes["href"] == "data:,"
+
+
+def test_rows_of_different_versions_never_share_a_table(site):
+    assert tables(site["index.html"]) == [["mist", "uce", "base", "spoiler"], ["base"]]
+    headings = [heading.text for heading in parsed(site["index.html"]).all("h2")]
+    assert headings[:2] == ["mini-quick, version 1: mini", "mini-quick, version 2: mini"]
+
+
+def test_a_suite_says_who_may_be_best_and_what_its_rows_share(site):
+    said = words(site["index.html"])
+    best = (
+        "Best, as far as the data can tell: mist and uce. Below the line because of a gate: 1 of 4 methods."
+    )
+    assert best in said
+    assert "mini-quick, version 1 (5e5e5e5e5e5e)" in said
+    assert "guidance 2.5, solver dpmsolver++, steps 8, version 1, width 64" in said
+
+
+def test_a_row_shows_number_interval_rank_fronts_evidence_and_gates(site):
+    table = next(table for table in parsed(site["index.html"]).all("table") if "mist" in table.text)
+    heads = [head.text.replace("\u00a0", " ") for head in table.all("thead")[0].all("th")]
+    line = next(row for row in table.all("tr") if row.text.startswith("mist"))
+    row = dict(zip(heads, (cell.text for cell in line.children), strict=True))
+    assert row["Rank"] == "A (1 to 2)"
+    assert row["Distance ↓"] == "0.350 0.330 to 0.370"
+    assert row["Explicit fidelity ↑"] == "94.5% 91.0% to 98.0%"
+    assert row["Change of unrelated pictures ↓"] == "0.020 0.000 to 0.040"
+    assert row["Front, fidelity"] == "1st"
+    assert (row["Evidence"], row["Gates"]) == ("reported", "passed")
+
+
+def test_a_gate_that_is_not_passed_is_told_with_its_reason_on_both_pages(site, rows):
+    failed = next(row for row in rows if row.result.spec.method.label == "spoiler")
+    (reason,) = failed.failed_gates
+    assert "points below the untreated model" in reason
+    assert reason in words(site["index.html"])
+    assert reason[1:] in words(site["mini-quick-v1/spoiler.html"])
+    assert "Below the line" in words(site["mini-quick-v1/spoiler.html"])
+
+
+def test_a_method_page_draws_its_strengths_and_offers_all_their_entries(site, rows):
+    page = parsed(site["mini-quick-v1/mist.html"])
+    assert "scale 0.25 to 1" in page.by_id("strengths").text
+    offered = [a.attributes["href"] for a in page.all("a") if "entries/" in a.attributes["href"]]
+    assert offered == [
+        f"../entries/mist{own}@mini-quick-v1/entry.json" for own in ("", "-scale-0.25", "-scale-1.0")
+    ]
+    entry = next(row.result for row in rows if row.result.spec.method.label == "mist")
+    assert site["entries/mist@mini-quick-v1/entry.json"] == entries_of(rows)["mist@mini-quick-v1"]
+    assert entry.spec.method.intervention in page.text
+
+
+def test_a_method_page_says_how_to_reproduce_the_row(site):
+    commands = [code.text for code in parsed(site["mini-quick-v1/mist.html"]).all("code")]
+    assert commands == [
+        "evenhand run mini-quick --method base --method mist --out runs/mini-quick-v1",
+        "evenhand board submit runs/mini-quick-v1 --entries my-entries",
+    ]
+
+
+def test_a_command_of_a_hostile_name_stays_one_argument():
+    site = render_site(a_hostile_board(), entries={})
+    page = next(page for path, page in site.items() if "evil" in path)
+    words = shlex.split(parsed(page).all("code")[0].text)
+    assert words[1:7] == ["run", HOSTILE, "--method", "base", "--method", f"evil:{HOSTILE}"]
+
+
+def test_pictures_stand_on_the_pages_of_the_methods_of_the_run_and_on_no_other(site):
+    shown = {path for path, page in pages_of(site) if parsed(page).all("img")}
+    assert shown == {"mini-quick-v1/base.html", "mini-quick-v1/mist.html"}
+    pictures = parsed(site["mini-quick-v1/mist.html"]).all("img")
+    assert all("perceived: " in picture.attributes["alt"] for picture in pictures)
+
+
+def test_a_run_of_another_suite_or_of_another_fit_is_refused(rows, tmp_path):
+    run = a_run_of(rows, tmp_path, labels=["base", "mist"])
+    own = run.results[1]
+    elsewhere = own.model_copy(update={"spec": own.spec.model_copy(update={"suite_version": "9"})})
+    with pytest.raises(EvenhandError, match="is of no suite on the board"):
+        render_site(rows, entries={}, runs=[run.model_copy(update={"results": [elsewhere]})])
+    method = own.spec.method.model_copy(update={"intervention": "cd" * 32})
+    refitted = own.model_copy(update={"spec": own.spec.model_copy(update={"method": method})})
+    few = [row for row in rows if row.result.spec.method.label in ("base", "mist")]
+    with pytest.raises(EvenhandError, match="fitted 'mist' differently from its entry"):
+        render_site(few, entries={}, runs=[run.model_copy(update={"results": [refitted]})])
+
+
+def test_a_judge_page_shows_its_seat_and_its_errors_beside_the_panels(site):
+    said = words(site["judges/clip-s-1.html"])
+    assert "Votes in the panel every method" in said
+    assert "90.0%" in said and "99.0%" in said
+    assert "Its errors were not measured for this suite." in said, "version 2 has no errors"
+    steering = words(site["judges/clip-xs-1.html"])
+    assert "Steers inside the method’s own loop" in steering
+
+
+def test_errors_known_of_a_suite_stand_in_for_those_that_its_results_lack(rows):
+    later = [row for row in rows if row.result.spec.suite_version == "2"]
+    site = render_site(later, entries={}, errors={"7f" * 32: measured_errors()})
+    assert "90.0%" in words(site["judges/clip-s-1.html"])
+
+
+def test_the_literature_is_on_no_page_with_measured_rows(site):
+    assert literature.NOT_RANKED in words(site["literature.html"])
+    reported = {row.method for row in literature.reported()} - {"untreated"}
+    assert len(reported) > 10
+    for method in ("LAION retrieval", "Concept Algebra"):
+        assert method in words(site["literature.html"])
+        assert method not in words(site["index.html"])
+
+
+def test_hostile_words_are_words(tmp_path):
+    site = write_site(tmp_path, a_hostile_board())
+    for path, page in pages_of(site):
+        assert re.fullmatch(r"[a-z0-9./-]+", path) and ".." not in path
+        assert not parsed(page).all("img")
+        assert len(parsed(page).all("script")) == 1
+    assert html.escape("<script>window.hurt=1</script>") in site["index.html"]
+
+
+def test_methods_whose_names_differ_in_signs_only_have_pages_of_their_own():
+    results = [placed("base", distance=0.6), placed("a:b=1", distance=0.3), placed("a:b/1", distance=0.3)]
+    found = rankings(board_rows(results, {}))
+    pages = set(SiteMap.of(found).methods.values())
+    assert len(pages) == 3
+
+
+def test_pages_are_within_their_budgets(site):
+    results = [placed(f"method-{place}", distance=0.3 + place / 100) for place in range(24)]
+    found = rankings(board_rows([placed("base", distance=0.6), *results], {}))
+    assert len(render_index(found, SiteMap.of(found)).encode()) < INDEX
+    assert all(len(page.encode()) < METHOD for _, page in pages_of(site))
+
+
+def test_a_board_without_entries_says_so():
+    site = render_site([], entries={})
+    assert set(site) == {"index.html", "literature.html"}
+    assert "No entries yet." in words(site["index.html"])

@@ -1,0 +1,151 @@
+"""The site of the board in a real browser: every kind of page, on a phone and a desktop, without scripts."""
+
+import pytest
+from helpers.page_checks import (
+    DESKTOP,
+    PHONE,
+    assert_accessible,
+    assert_layout_holds,
+    assert_no_requests,
+    assert_valid_html,
+    open_everything,
+    opened,
+)
+from helpers.site import a_board, a_hostile_board, a_run_of, write_site
+
+from evenhand.bench.leaderboard.entry import Entry
+
+KINDS = ["index.html", "mini-quick-v1/mist.html", "judges/clip-s-1.html", "literature.html"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder, rows = tmp_path_factory.mktemp("site"), a_board()
+    pictures = tmp_path_factory.mktemp("run")
+    write_site(folder, rows, runs=[a_run_of(rows, pictures, labels=["base", "mist"])])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    write_site(folder, a_hostile_board())
+    return folder
+
+
+@pytest.fixture
+def index(browser, site):
+    with opened(browser, site / "index.html") as page:
+        yield page
+
+
+def methods(page, *, table=0):
+    """The visible methods of a ranking, in order."""
+    return [
+        link.inner_text() for link in page.locator("table.sortable").nth(table).locator("th a:visible").all()
+    ]
+
+
+def head(page, title):
+    return page.locator("table.sortable").first.get_by_role("columnheader", name=title)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("width", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_a_page_holds_its_layout_and_fetches_nothing(browser, site, kind, width):
+    with opened(browser, site / kind, width=width) as page:
+        open_everything(page)
+        assert_layout_holds(page)
+        assert_no_requests(page, within=site)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_keeps_the_rules_of_accessibility(browser, site, kind, scheme):
+    with opened(browser, site / kind, width=PHONE) as page:
+        page.emulate_media(color_scheme=scheme)
+        open_everything(page)
+        assert_accessible(page)
+
+
+def test_the_html_of_every_page_is_valid(site, hostile):
+    assert_valid_html(
+        *(path.read_text() for folder in (site, hostile) for path in sorted(folder.rglob("*.html")))
+    )
+
+
+def test_a_click_on_a_heading_sorts_best_first_then_turns_round(index):
+    assert methods(index) == ["mist", "uce", "base", "spoiler"]
+    distance = head(index, "Distance")
+    distance.get_by_role("button").click()
+    assert distance.get_attribute("aria-sort") == "ascending"
+    assert methods(index) == ["mist", "uce", "base", "spoiler"]
+    distance.get_by_role("button").click()
+    assert distance.get_attribute("aria-sort") == "descending"
+    assert methods(index) == ["base", "uce", "mist", "spoiler"], "what is below the line stays there"
+    fidelity = head(index, "Explicit fidelity")
+    fidelity.get_by_role("button").press("Enter")
+    assert fidelity.get_attribute("aria-sort") == "descending", "higher is better there"
+    assert distance.get_attribute("aria-sort") is None
+
+
+def test_rows_are_filtered_by_words_family_and_gates_and_counted(index):
+    first = index.locator(".ranking").first
+    first.get_by_label("Only those that pass every gate").check()
+    assert methods(index) == ["mist", "uce", "base"]
+    first.get_by_label("Family").select_option("weights")
+    assert methods(index) == ["mist", "uce"]
+    first.get_by_label("Method").fill("UC")
+    assert methods(index) == ["uce"]
+    assert first.get_by_role("status").inner_text() == "1 of 4 methods"
+    assert methods(index, table=1) == ["base"], "the other suite is not touched"
+    first.get_by_label("Method").fill("nobody")
+    assert methods(index) == []
+
+
+def test_without_scripts_everything_is_there_and_nothing_seems_to_be_a_control(browser, site):
+    with opened(browser, site / "index.html", scripts=False) as page:
+        assert methods(page) == ["mist", "uce", "base", "spoiler"]
+        assert page.locator("button:visible, input:visible, select:visible").count() == 0
+
+
+def test_a_reader_goes_from_the_table_to_a_method_to_a_judge_and_back(index):
+    index.get_by_role("link", name="mist", exact=True).click()
+    assert index.get_by_role("heading", level=1).inner_text() == "mist"
+    index.locator("#who-judged").get_by_role("link", name="clip-s").click()
+    assert index.get_by_role("heading", level=1).inner_text() == "clip-s"
+    index.get_by_role("link", name="Leaderboard").click()
+    assert methods(index) == ["mist", "uce", "base", "spoiler"]
+
+
+def test_the_entry_is_one_click_away_and_as_it_was_published(browser, site):
+    with opened(browser, site / "mini-quick-v1/mist.html") as page:
+        link = page.get_by_role("link", name="The entry of mist (JSON)", exact=True)
+        assert link.get_attribute("download") == "mist@mini-quick-v1.json"
+        link.click()
+        page.wait_for_url("**/entries/mist@mini-quick-v1/entry.json")
+        assert Entry.model_validate_json(page.locator("body").inner_text()).result.spec.method.label == "mist"
+
+
+def test_hostile_words_are_shown_and_do_nothing(browser, hostile):
+    for path in sorted(hostile.rglob("*.html")):
+        with opened(browser, path) as page:
+            open_everything(page)
+            assert page.evaluate("window.hurt === undefined")
+            assert_no_requests(page, within=hostile)
+            if path.name != "literature.html":
+                assert "<script>window.hurt=1</script>" in page.locator("body").inner_text()
+
+
+def test_a_script_that_is_not_the_pages_own_is_refused_by_its_policy(browser, site, tmp_path):
+    page = (site / "index.html").read_text()
+    (tmp_path / "altered.html").write_text(page.replace("</main>", "<script>window.hurt=1</script></main>"))
+    with opened(browser, tmp_path / "altered.html") as shown:
+        assert shown.evaluate("window.hurt === undefined")
+        assert any("Content Security Policy" in line for line in shown.logged)
+
+
+def test_the_pages_print(browser, site):
+    for kind in KINDS:
+        with opened(browser, site / kind) as page:
+            assert page.pdf(format="A4").startswith(b"%PDF")

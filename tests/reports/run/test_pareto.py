@@ -1,0 +1,262 @@
+"""The Pareto plane: who is on the front, who may be, and how the figures say so."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from helpers.price import placed, swept
+from helpers.report import JOINT, NAN, an_estimate, parsed
+
+from evenhand.bench.leaderboard.gates import fidelity_loss
+from evenhand.bench.leaderboard.pareto_front import PRICES, Point, Span, beaten_by, points, standings
+from evenhand.bench.leaderboard.strength import curves, ranked
+from evenhand.bench.storage.lookup import Key, Reading
+from evenhand.bench.storage.result import Run
+from evenhand.reports.components.charts import ACCENT
+from evenhand.reports.components.scatter import At, Mark, frame, scatter
+from evenhand.reports.run.pareto import planes, price_of_fairness
+from evenhand.reports.run.report import render_audit
+
+KEY = Key("rms_delta", JOINT, "panel", True)
+FIDELITY, UNRELATED = PRICES
+
+
+def point(label, cost, distance, half=0.0):
+    return Point(label, *(Span(value, value - half, value + half) for value in (cost, distance)))
+
+
+def readings(*results):
+    return [Reading.of(result) for result in results]
+
+
+def test_the_front_is_what_no_point_beats_on_both_axes():
+    rng = np.random.default_rng(7)
+    for _ in range(50):
+        places = rng.integers(0, 6, size=(12, 2)) / 10
+        plane = [point(str(place), *xy) for place, xy in enumerate(places)]
+        found = standings(plane)
+        for place, (x, y) in enumerate(places):
+            beaten = any(a <= x and b <= y and (a < x or b < y) for a, b in places)
+            assert (found[str(place)] == "front") is not beaten
+            assert bool(beaten_by(plane[place], plane)) is beaten
+
+
+def test_who_is_beaten_by_values_only_is_told_from_who_is_beaten_beyond_the_intervals():
+    plane = [point("best", 0.1, 0.1, 0.05), point("near", 0.12, 0.3, 0.05), point("far", 0.3, 0.3, 0.05)]
+    assert standings(plane) == {"best": "front", "near": "near", "far": "behind"}
+
+
+def test_two_points_at_one_place_are_both_on_the_front():
+    assert set(standings([point("a", 0.1, 0.2), point("b", 0.1, 0.2)]).values()) == {"front"}
+
+
+def test_methods_that_cost_exactly_nothing_are_told_apart_by_their_distance():
+    plane = [point("base", 0.0, 0.6), point("prompt", 0.0, 0.1)]
+    assert standings(plane) == {"base": "behind", "prompt": "front"}
+
+
+def test_a_point_without_an_interval_is_never_called_beaten_beyond_it():
+    plane = [point("a", 0.1, 0.1), Point("b", Span(0.5, NAN, NAN), Span(0.5, 0.4, 0.6))]
+    assert standings(plane)["b"] == "near"
+
+
+def test_the_price_is_the_gate_s_loss_with_its_paired_interval():
+    base, method = readings(placed("base", distance=0.6), placed("mist", distance=0.2, lost=0.1, width=0.03))
+    (cost,) = [p.cost for p in points([base, method], KEY, FIDELITY) if p.label == "mist"]
+    assert (cost.value, cost.low, cost.high) == pytest.approx((0.1, 0.07, 0.13))
+    (none,) = [p.cost for p in points([base, method], KEY, FIDELITY) if p.label == "base"]
+    assert none == Span(0.0, 0.0, 0.0)
+
+
+def test_without_a_paired_interval_both_ends_are_those_of_independent_intervals():
+    """MOVER for a difference: the ends of the base above and of the method below, and the reverse."""
+    base = placed("base", distance=0.6)
+    method = placed("mist", distance=0.2, lost=0.1).model_copy(update={"comparisons": []})
+    loss = fidelity_loss(*readings(method, base))
+    half = math.hypot(0.035, 0.035)
+    assert (loss.value, loss.least, loss.most) == pytest.approx((0.1, 0.1 - half, 0.1 + half))
+
+
+def test_a_method_whose_price_was_not_measured_is_left_out_and_its_table_says_so():
+    bare = placed("bare", distance=0.3)
+    bare = bare.model_copy(
+        update={"estimates": [r for r in bare.estimates if r.metric != "preservation_distance"]}
+    )
+    every = readings(placed("base", distance=0.6), placed("mist", distance=0.2, change=0.1), bare)
+    found = {plane.price.name: [p.label for p in plane.points] for plane in planes(every, KEY)}
+    assert found["unrelated"] == ["base", "mist"]
+    figure = price_of_fairness(every, KEY, {})
+    row = next(row for row in figure.table.rows if row.cells[0].text == "bare")
+    place = figure.table.columns.index("Change of unrelated pictures")
+    assert row.cells[place].text == "not measured"
+
+
+def test_a_single_method_has_no_plane():
+    assert price_of_fairness(readings(placed("base", distance=0.6)), KEY, {}) is None
+
+
+def test_the_title_and_the_text_alternative_state_who_is_on_the_front():
+    every = readings(
+        placed("base", distance=0.6),
+        placed("mist", distance=0.2, lost=0.04, change=0.1),
+        placed("late", distance=0.5, lost=0.3, change=0.5),
+    )
+    figure = price_of_fairness(every, KEY, {"late": ["a reason"]})
+    assert figure.title == (
+        "Unbeaten in fairness and explicit fidelity: base and mist; "
+        "in fairness and unrelated pictures: base and mist"
+    )
+    spoken = re.search(r'aria-label="([^"]+)"', figure.panels[0].picture)[1]
+    assert "on the front: base (0.0%, 0.600), mist (4.0%, 0.200)" in spoken
+    assert "behind the front: late (30.0%, 0.500)" in spoken
+    late = figure.table.rows[2].cells
+    assert [cell.text for cell in late[3:4]] == ["behind the front"]
+    assert late[3].notes == ("beaten by mist",)
+    assert late[-1].text == "not all passed"
+    assert [shape for _, shape, _ in figure.key] == ["base", "passed", "failed"]
+
+
+def shapes(svg, fill):
+    """The outlines of points of one fill: a circle is drawn with arcs, a triangle with straight lines."""
+    return re.findall(
+        rf'<path[^>]*fill="{fill}"[^>]*d="([^"]+)"|<path[^>]*d="([^"]+)"[^>]*fill="{fill}"', svg
+    )
+
+
+def test_failed_gates_are_shown_by_shape_and_standing_by_fill():
+    marks = [
+        Mark(Span(0.1, 0.05, 0.15), Span(0.1, 0.05, 0.15), "front", shape, "1")
+        for shape in ("passed", "failed")
+    ]
+    drawings = []
+    for mark in marks:
+        axes = frame([mark], cost="cost", distance="distance", percent=True)
+        svg = str(scatter([mark], axes=axes, name="a", label="b"))
+        (found,) = shapes(svg, ACCENT)
+        drawings.append("".join(found))
+    assert "A" in drawings[0] and "A" not in drawings[1]
+
+
+def test_labels_do_not_cover_points_or_one_another():
+    rng = np.random.default_rng(1)
+    spans = [
+        [Span(float(v), float(v) - 0.01, float(v) + 0.01) for v in xy] for xy in rng.uniform(0, 1, (14, 2))
+    ]
+    marks = [Mark(*pair, "near", "passed", str(n + 1)) for n, pair in enumerate(spans)]
+    axes = frame(marks, cost="cost", distance="distance", percent=False)
+    svg = str(scatter(marks, axes=axes, name="a", label="b"))
+    (numbers,) = re.findall(r'<g[^>]*font-weight="bold" fill="#1f2933">(.*?)</g>', svg)
+    words = re.findall(r"translate\(([-\d.]+),([-\d.]+)\)", numbers)
+    places = [(float(x), float(y)) for x, y in words]
+    assert len(places) == 14
+    for n, (x, y) in enumerate(places):
+        assert all(abs(x - a) > 6 or abs(y - b) > 8 for a, b in places[:n]), "two labels on one place"
+
+
+def test_the_axes_hold_every_value_and_values_survive_the_way_to_pixels_and_back():
+    marks = [Mark(Span(v, v - 5, v + 5), Span(v, v, v), "near", "passed") for v in (-0.1, 0.3)]
+    axes = frame(marks, cost="c", distance="d", percent=False)
+    assert axes.right[0] < -0.1 and 0.3 < axes.right[1] < 0.6, "a wide interval does not press the points"
+    assert axes.values(axes.pixels(At(0.2, 0.1))) == pytest.approx((0.2, 0.1))
+
+
+def test_settings_that_differ_in_strength_only_form_a_curve_and_the_suite_s_own_is_ranked():
+    results = [
+        placed("base", distance=0.6),
+        *swept("uce", own=0.5, settings=[1.0, 0.25, 0.5], distance=0.1, price=0.1),
+    ]
+    cards = [result.spec.method for result in results]
+    (curve,) = curves(cards)
+    assert curve.labels == ("uce:scale=0.25", "uce", "uce:scale=1.0")
+    assert (curve.own, curve.parameter, curve.values) == ("uce", "scale", (0.25, 0.5, 1.0))
+    assert ranked(cards) == ["base", "uce"]
+
+
+def test_a_method_that_differs_otherwise_or_declares_no_strength_is_ranked_by_itself():
+    variant = placed(
+        "uce:version=v2", distance=0.2, strength="scale", parameters={"scale": 0.5, "version": "v2"}
+    )
+    other = placed("uce", distance=0.2, strength="scale", parameters={"scale": 0.5, "version": "v1"})
+    plain = [placed(f"mist:step={step}", distance=0.3, parameters={"step": step}) for step in (0.1, 0.2)]
+    cards = [result.spec.method for result in (other, variant, *plain)]
+    assert curves(cards) == []
+    assert ranked(cards) == ["uce", "uce:version=v2", "mist:step=0.1", "mist:step=0.2"]
+
+
+def test_without_the_suite_s_own_setting_the_middle_one_stands_for_the_method():
+    results = swept("uce", own=-1, settings=[0.9, 0.1, 0.4], distance=0.05, price=0.1)
+    assert ranked([result.spec.method for result in results]) == ["uce:scale=0.4"]
+
+
+@pytest.fixture(scope="module")
+def page():
+    settings = [0.125, 0.25, 0.5, 0.75, 1.0]
+    results = [
+        placed("base", distance=0.6),
+        placed("prompt", distance=0.3, lost=0.2),
+        *swept("uce", own=0.5, settings=settings, distance=0.1, price=0.1),
+        *swept("time", own=0.5, settings=settings, distance=0.2, price=-0.02),
+    ]
+    return parsed(render_audit(Run(folder="run", results=results, timings=[], pictures=[])))
+
+
+def test_only_one_setting_of_a_method_is_a_column_and_a_point(page):
+    head = [th.text for th in page.by_id("methods").all("thead")[0].all("th")]
+    assert sorted(head[1:]) == ["base", "prompt", "time", "uce"]
+    assert [li.text.split()[-1] for li in page.by_id("pareto").all("ol")[0].all("li")] == head[1:]
+    assert "4 methods" in page.by_id("verdict").text
+
+
+def test_a_strength_curve_of_five_settings_is_drawn_and_labelled_at_its_ends(page):
+    figure = page.by_id("strengths")
+    assert figure.all("h3")[0].text == (
+        "From the weakest to the strongest setting, 2 of 2 methods come closer to the target shares "
+        "and 1 pays with more explicit fidelity lost"
+    )
+    pictures = [svg for svg in figure.all("svg") if svg.attributes.get("class") == "chart"]
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert {"scale 0.125", "scale 1"} <= {e.text for e in picture.all("text")}
+        assert "from scale 0.125 to 1 the distance goes from" in picture.attributes["aria-label"]
+    rows = page.by_id("strengths-data").all("tbody")
+    assert [len(body.all("tr")) for body in rows] == [6, 6], "a heading and five settings each"
+
+
+def test_a_curve_of_few_settings_says_that_it_has_few():
+    results = [
+        placed("base", distance=0.6),
+        *swept("uce", own=0.5, settings=[0.5, 1.0], distance=0.1, price=0.1),
+    ]
+    tree = parsed(render_audit(Run(folder="run", results=results, timings=[], pictures=[])))
+    assert "Fewer than 5 settings: uce." in tree.by_id("strengths").text
+
+
+def test_strengths_whose_price_was_not_measured_are_still_in_the_table():
+    results = [
+        placed("base", distance=0.6),
+        *swept("uce", own=0.5, settings=[0.5, 1.0], distance=0.1, price=0.1),
+    ]
+    prices = ("explicit_fidelity", "preservation_distance")
+    bare = [
+        result.model_copy(update={"estimates": [r for r in result.estimates if r.metric not in prices]})
+        for result in results
+    ]
+    figure = parsed(render_audit(Run(folder="run", results=bare, timings=[], pictures=[]))).by_id("strengths")
+    assert figure.all("h3")[0].text == "Strengths of uce: too little was measured to draw them"
+    assert "scale = 1" in figure.text and "not measured" in figure.text
+
+
+def test_a_run_without_strengths_has_no_figure_of_them():
+    results = [placed("base", distance=0.6), placed("mist", distance=0.2, lost=0.1)]
+    page = render_audit(Run(folder="run", results=results, timings=[], pictures=[]))
+    assert 'id="pareto"' in page and 'id="strengths"' not in page
+
+
+def test_the_distance_is_the_primary_number_on_its_own_footing():
+    naive = an_estimate("rms_delta", 0.9, attributes=JOINT)
+    method = placed("mist", distance=0.2, lost=0.1)
+    method = method.model_copy(update={"estimates": [naive, *method.estimates]})
+    found = points(readings(placed("base", distance=0.6), method), KEY, FIDELITY)
+    assert [p.distance.value for p in found] == [0.6, 0.2]
+    assert UNRELATED.percent is False

@@ -1,0 +1,298 @@
+"""The audit report: self-contained, accessible, escaped, complete, and the same for the same run."""
+
+import base64
+import csv
+import io
+import re
+import warnings
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from helpers.report import (
+    BIAS,
+    CONCEPTS,
+    NAN,
+    a_result,
+    a_run,
+    a_spec,
+    an_estimate,
+    parsed,
+    some_pictures,
+)
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.storage.result import PictureRow, Run
+from evenhand.reports.run.report import render_audit, write_audit
+
+FEW = CONCEPTS[:3]
+HOSTILE = "<script>alert(1)</script>\"'&"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return render_audit(a_run(folder, pictures=some_pictures(folder)))
+
+
+@pytest.fixture(scope="module")
+def tree(page):
+    return parsed(page)
+
+
+def small_run(**changes) -> Run:
+    run = a_run(methods=["base", "mist"], concepts=FEW)
+    return run.model_copy(update=changes)
+
+
+def changed(result, **parts):
+    return result.model_copy(update=parts)
+
+
+def test_the_page_asks_for_nothing_outside_itself(page, tree):
+    addresses = [
+        e.attributes[name] for e in tree.all() for name in ("src", "href", "action") if name in e.attributes
+    ]
+    assert [a for a in addresses if not a.startswith(("#", "data:"))] == []
+    assert re.findall(r"https?:", page) == []
+    assert re.findall(r"url\((?!#)", page) == []
+    assert re.findall(r"@import", page) == []
+
+
+def test_a_content_security_policy_allows_only_inline_style_and_embedded_pictures(tree):
+    (policy,) = [e for e in tree.all("meta") if "http-equiv" in e.attributes]
+    assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_the_page_has_no_script_and_no_event_handler(tree):
+    assert tree.all("script") == []
+    assert [e.tag for e in tree.all() for name in e.attributes if name.startswith("on")] == []
+
+
+def test_the_page_names_its_language_and_has_one_first_heading(tree):
+    assert tree.all("html")[0].attributes["lang"] == "en"
+    assert len(tree.all("h1")) == 1
+    levels = [int(e.tag[1]) for e in tree.all() if re.fullmatch(r"h[1-6]", e.tag)]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_every_link_inside_the_page_has_its_target_and_ids_are_unique(tree):
+    ids = [e.attributes["id"] for e in tree.all() if "id" in e.attributes]
+    assert sorted(ids) == sorted(set(ids))
+    links = [e.attributes["href"] for e in tree.all("a") if e.attributes["href"].startswith("#")]
+    assert links and {link[1:] for link in links} <= set(ids)
+
+
+def test_every_figure_has_a_finding_a_text_alternative_n_and_its_data(tree):
+    figures = tree.all("figure")
+    assert {f.attributes["id"] for f in figures} >= {"overview", "by-concept-gender", "cells", "by-judge"}
+    for figure in figures:
+        assert figure.all("figcaption")[0].text
+        pictures = [s for s in figure.all("svg") if s.attributes.get("class") == "chart"]
+        assert pictures and all(
+            s.attributes["role"] == "img" and s.attributes["aria-label"] for s in pictures
+        )
+        assert figure.all("details")[0].all("table")
+        (caption,) = [p.text for p in figure.all("p") if p.attributes.get("class") == "reading"]
+        assert re.search(r"n = [\d,]+", caption)
+        assert "95% interval" in caption + figure.all("ul")[0].text
+
+
+def test_every_table_has_a_caption_and_headers_with_a_scope(tree):
+    for table in tree.all("table"):
+        if table.attributes.get("class") != "pictures":
+            assert table.all("caption")[0].text
+        assert all(th.attributes.get("scope") for th in table.all("th"))
+
+
+def test_every_estimate_of_the_method_table_has_its_interval(tree):
+    checked = 0
+    for body in tree.by_id("methods").all("tbody"):
+        if body.all("tr")[0].text.startswith("Cost"):
+            continue
+        for cell in body.all("td"):
+            if cell.attributes["class"] == "number":
+                assert re.search(r" to |no interval", cell.text), cell.text
+                checked += 1
+    assert checked > 40
+
+
+def test_the_method_table_shows_gates_tie_groups_and_the_floor(tree):
+    words = tree.by_id("methods").text
+    assert "failed over-correction for gender is 29.0 points above the untreated model (5 allowed)" in words
+    assert "2 of 4 group B" in words
+    assert "chance level 0.126" in words
+    assert "primary measure" in words
+    assert words.index("mist") < words.index("random-attribute-prompt"), "methods below the line come last"
+
+
+def test_a_measure_that_is_missing_says_so(tree):
+    body = next(b for b in tree.by_id("methods").all("tbody") if "Change of unrelated" in b.text)
+    assert [cell.text for cell in body.all("td")] == ["not measured"] * len(BIAS)
+
+
+def test_every_picture_says_perceived_and_undetermined_stays_visible(tree):
+    pictures = tree.all("img")
+    assert len(pictures) == 8 * 3 * len(BIAS)
+    for picture in pictures:
+        assert picture.attributes["src"].startswith("data:image/webp;base64,")
+        assert "perceived: gender woman, skin tone undetermined, age older" in picture.attributes["alt"]
+    captions = {cell.text for cell in tree.by_id("pictures").all("td")}
+    assert captions == {"perceived: gender woman, skin tone undetermined, age older"}
+    assert all(any(p.tag == "details" for p in _parents(picture)) for picture in pictures)
+
+
+def _parents(element):
+    while element.parent is not None:
+        element = element.parent
+        yield element
+
+
+def test_the_same_prompt_and_seed_stand_in_one_column_for_every_method(tree):
+    table = tree.by_id("pictures").all("table")[0]
+    for line in table.all("tbody")[0].all("tr"):
+        seeds = [re.search(r"seed (\d)", i.attributes["alt"]).group(1) for i in line.all("img")]
+        assert [f"seed {seed}" for seed in seeds] == [th.text for th in table.all("thead")[0].all("th")][1:]
+
+
+def test_nothing_is_said_about_race(page):
+    assert re.findall(r"\brac(?:e|ial)\b", page.replace("not a race", "")) == []
+
+
+def test_the_page_stays_within_three_megabytes(page):
+    assert len(page.encode()) < 3_000_000
+
+
+def test_downloads_are_the_tables_as_csv(tree):
+    links = [e for e in tree.all("a") if "download" in e.attributes]
+    assert {"methods.csv", "estimates.zip", "cost.csv"} <= {e.attributes["download"] for e in links}
+    (methods,) = [e for e in links if e.attributes["download"] == "methods.csv"]
+    rows = list(csv.DictReader(io.StringIO(_content(methods))))
+    (primary,) = [
+        r
+        for r in rows
+        if r["Measure"].startswith("Distance") and "tone" in r["Measure"] and "age" in r["Measure"]
+    ]
+    result = a_result("mist")
+    row = result.estimate("rms_delta", attributes="gender*tone*age", corrected=True)
+    assert float(primary["mist"]) == pytest.approx(row.value, rel=1e-5)
+    assert float(primary["mist low"]) == pytest.approx(row.low, rel=1e-5)
+    assert int(primary["mist n"]) == row.n
+
+
+def test_the_download_of_every_estimate_has_the_rows_of_the_results(tree):
+    (link,) = [e for e in tree.all("a") if e.attributes.get("download") == "estimates.zip"]
+    rows = list(csv.DictReader(io.StringIO(_content(link))))
+    given = [(label, row) for label in BIAS for row in a_result(label).estimates]
+    assert len(rows) == len([row for _, row in given if not row.concept or row.judge == "panel"])
+    (row,) = [row for label, row in given if (label, row.concept, row.group) == ("mist", "nurse", "woman")]
+    (found,) = [r for r in rows if (r["method"], r["concept"], r["group"]) == ("mist", "nurse", "woman")]
+    assert float(found["value"]) == pytest.approx(row.value, rel=1e-5)
+    assert (found["metric"], found["kind"], found["corrected"], found["n"]) == (
+        "share",
+        "neutral",
+        "false",
+        "40",
+    )
+
+
+def _content(link) -> str:
+    content = base64.b64decode(link.attributes["href"].split(",", 1)[1])
+    if link.attributes["download"].endswith(".csv"):
+        return content.decode()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        (name,) = archive.namelist()
+        return archive.read(name).decode()
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    write_audit(small_run(), tmp_path / "one.html")
+    write_audit(small_run(), tmp_path / "two.html")
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_hostile_and_odd_words_are_shown_and_never_run():
+    odd = [HOSTILE, "=HYPERLINK(1)", "مرحبا بالعالم", "👩🏽‍🔬 scientist", "x" * 400]
+    result = a_result(HOSTILE, concepts=odd)
+    notes = [HOSTILE, "{{ 7 * 7 }}"]
+    base = changed(
+        a_result("base", concepts=odd), spec=a_spec("base", concepts=odd, model=HOSTILE), notes=notes
+    )
+    page = render_audit(Run(folder=HOSTILE, results=[base, result], timings=[], pictures=[]))
+    tree = parsed(page)
+    assert tree.all("script") == []
+    assert "<script" not in page
+    assert HOSTILE in tree.by_id("limits").text and "{{ 7 * 7 }}" in tree.by_id("limits").text
+    assert tree.all("h1")[0].text == f"{HOSTILE} on suite mini-quick"
+    cells = [
+        c
+        for e in tree.all("a")
+        if "download" in e.attributes
+        for line in csv.reader(io.StringIO(_content(e)))
+        for c in line
+    ]
+    assert "'=HYPERLINK(1)" in cells
+    assert [c for c in cells if c.startswith("=")] == []
+
+
+def test_missing_and_undefined_numbers_do_not_break_the_page():
+    run = small_run()
+    base, mist = run.results
+    nothing = [
+        an_estimate("rms_delta", NAN, attributes="gender", low=NAN, high=NAN, n=0),
+        an_estimate("share", NAN, attributes="gender", group="woman", concept=FEW[0], low=NAN, high=NAN, n=0),
+        an_estimate("kl_divergence", float("inf"), attributes="gender", high=float("inf")),
+    ]
+    bare = [
+        changed(r, estimates=nothing, comparisons=[], ranks=[], agreement=[], notes=[]) for r in (base, mist)
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tree = parsed(render_audit(Run(folder="run", results=bare, timings=[], pictures=[])))
+    words = tree.by_id("methods").text
+    assert "not estimable" in words and "not measured" in words and "nan" not in words.lower()
+    assert "This run has no pictures to show." in tree.by_id("pictures").text
+    assert "Agreement of the judges was not measured." in tree.by_id("who-judged").text
+
+
+def test_a_run_without_any_estimate_still_has_its_page():
+    run = small_run()
+    empty = [changed(r, estimates=[], comparisons=[], ranks=[], agreement=[]) for r in run.results]
+    tree = parsed(render_audit(run.model_copy(update={"results": empty})))
+    assert "was not measured" in tree.by_id("verdict").text
+    assert "Nothing that could be drawn was measured." in tree.by_id("figures").text
+
+
+def test_an_audit_of_one_model_needs_no_method():
+    tree = parsed(render_audit(a_run(methods=["base"], concepts=FEW)))
+    assert "The model does not depict the groups evenly:" in tree.by_id("verdict").text
+    assert "untreated model" not in tree.by_id("figures").text
+
+
+def test_the_report_does_not_reveal_where_the_run_lies(tmp_path):
+    page = render_audit(small_run(folder=str(tmp_path), pictures=some_pictures(tmp_path, ["base"], FEW)))
+    assert str(tmp_path) not in page
+
+
+def test_a_picture_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "torn.png").write_bytes(b"not a picture")
+    row = PictureRow(
+        path="torn.png", method="base", prompt="p", concept="nurse", kind="neutral", seed_index=0, labels={}
+    )
+    with pytest.raises(EvenhandError, match=r"torn\.png.*run the suite again"):
+        render_audit(small_run(folder=str(tmp_path), pictures=[row]))
+
+
+def test_a_run_without_results_is_an_error():
+    with pytest.raises(EvenhandError, match="no results to report; run the suite first"):
+        render_audit(Run(folder="runs/empty", results=[], timings=[], pictures=[]))
+
+
+def test_a_report_that_cannot_be_written_is_an_error(tmp_path):
+    with pytest.raises(EvenhandError, match="choose another place"):
+        write_audit(small_run(), Path(tmp_path / "missing" / "report.html"))

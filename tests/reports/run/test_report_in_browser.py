@@ -1,0 +1,143 @@
+"""The audit report in a real browser: phone and desktop, without scripts, without network."""
+
+import pytest
+from helpers.audit_report import an_audit
+from helpers.full_report import METHODS, a_full_run, pictures_of_every_kind
+from helpers.page_checks import (
+    DESKTOP,
+    PHONE,
+    REPORT,
+    assert_accessible,
+    assert_layout_holds,
+    assert_no_requests,
+    assert_valid_html,
+    assert_within,
+    open_everything,
+    opened,
+)
+from helpers.report import BIAS, CONCEPTS, a_run, some_pictures
+
+from evenhand.reports.run.report import render_audit, write_audit
+
+LONG = "mist:templates=a-photo-of-a-concept-with-a-very-long-name,step=0.6,tolerance=0.1"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    methods = [*BIAS, LONG]
+    concepts = [*CONCEPTS[:5], "a concept with a name that is much longer than the space for it"]
+    pictures = some_pictures(folder, methods, concepts)
+    write_audit(a_run(folder, methods=methods, concepts=concepts, pictures=pictures), folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
+def page(request, browser, report):
+    """The report as a reader opens it; scripts are off."""
+    with opened(browser, report, width=request.param, scripts=False) as shown:
+        yield shown
+
+
+def test_the_page_fits_its_window_and_its_letters_can_be_read(page):
+    open_everything(page)
+    assert_layout_holds(page)
+
+
+def test_the_page_asks_for_nothing_and_complains_about_nothing(page, report):
+    open_everything(page)
+    assert_no_requests(page, within=report)
+
+
+def test_the_page_keeps_the_rules_of_accessibility(browser, report):
+    with opened(browser, report, width=PHONE) as shown:
+        open_everything(shown)
+        assert_accessible(shown)
+
+
+def test_the_html_is_valid_with_and_without_a_run_behind_it(report, tmp_path):
+    of_pictures = render_audit(an_audit(tmp_path, "one", "two"))
+    alone = render_audit(a_run(methods=["base"], concepts=CONCEPTS[:2]))
+    assert_valid_html(report.read_text(), of_pictures, alone)
+
+
+def test_the_page_is_small(report):
+    assert_within(REPORT, report.read_text())
+
+
+def test_pictures_lie_behind_a_click_and_are_all_shown_after_it(page):
+    first = page.locator("#pictures img").first
+    assert not first.is_visible()
+    page.locator("#pictures summary").first.click()
+    assert first.is_visible()
+    assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
+
+
+def test_a_link_of_the_contents_leads_to_its_section(page):
+    page.locator("nav a", has_text="Provenance").click()
+    page.wait_for_url("**#provenance")
+    assert page.locator("#provenance h2").is_visible()
+
+
+def test_a_download_saves_the_table(page, tmp_path):
+    with page.expect_download() as download:
+        page.locator("#spent .save a").click()
+    download.value.save_as(tmp_path / "cost.csv")
+    assert download.value.suggested_filename == "cost.csv"
+    assert (tmp_path / "cost.csv").read_text().startswith("Cost,base,")
+
+
+def test_the_page_prints(page):
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_the_keyboard_visits_links_parts_and_tables_in_the_order_of_the_page(browser, report):
+    with opened(browser, report) as shown:
+        shown.keyboard.press("Tab")
+        assert shown.evaluate("document.activeElement.className") == "skip"
+        assert shown.locator(".skip").bounding_box()["x"] >= 0, "the link is seen while it has the focus"
+        shown.keyboard.press("Enter")
+        shown.wait_for_url("**#verdict")
+        visited = []
+        while not visited or visited[-1][0] != -1:
+            shown.keyboard.press("Tab")
+            visited.append(shown.evaluate(PLACE))
+        places, outlines = zip(*visited[:-1], strict=True)
+        assert list(places) == sorted(set(places))
+        assert len(places) == shown.evaluate(FOCUSABLE)
+        assert all(outlines), "what has the focus is marked"
+
+
+FOCUSABLE = """() => [...document.querySelectorAll('main a, main summary, main [tabindex="0"]')]
+  .filter(e => e.checkVisibility() && !e.closest('details:not([open]) > :not(summary)')).length"""
+
+PLACE = """() => {
+  const every = [...document.querySelectorAll('*')], here = document.activeElement;
+  return [here === document.body ? -1 : every.indexOf(here), getComputedStyle(here).outlineStyle !== 'none'];
+}"""
+
+
+def test_on_paper_wide_tables_come_in_pieces_and_nothing_is_cut(browser, report):
+    with opened(browser, report, width=690) as shown:
+        shown.emulate_media(media="print")
+        assert shown.locator("nav").is_hidden() and shown.locator("#pictures").is_hidden()
+        assert shown.locator("#provenance table").count() == 2
+        assert shown.locator("#hashes").is_visible()
+        cut = "[...document.querySelectorAll('table, svg, p')].filter(e => e.getClientRects().length)"
+        ends = shown.evaluate(f"Math.max(...{cut}.map(e => e.getBoundingClientRect().right))")
+        assert ends <= 691
+
+
+def test_24_methods_print_every_column_and_stay_within_the_size_of_a_report(browser, tmp_path):
+    run = a_full_run(tmp_path, pictures=pictures_of_every_kind(tmp_path, METHODS))
+    page, path = render_audit(run), tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    assert_within(REPORT, page)
+    assert f'alt="{CONCEPTS[0]}, {METHODS[-1]}, seed 0' in page
+    with opened(browser, path, width=690) as shown:
+        shown.emulate_media(media="print")
+        assert shown.locator("#methods").is_hidden()
+        heads = shown.locator("#compared > .sheets thead th:not(:first-child)")
+        assert heads.all_inner_texts() == METHODS[:1] + sorted(METHODS[1:])
+        ends = "heads => Math.max(...heads.map(head => head.getBoundingClientRect().right))"
+        assert heads.evaluate_all(ends) <= 691

@@ -1,0 +1,140 @@
+"""Degenerate and hostile runs: each still has an honest, valid page of bounded size."""
+
+import pytest
+from helpers.full_report import METHODS, a_full_run, nothing_decided, pictures_of_every_kind
+from helpers.page_checks import (
+    PHONE,
+    REPORT,
+    assert_accessible,
+    assert_layout_holds,
+    assert_no_requests,
+    assert_valid_html,
+    assert_within,
+    open_everything,
+    opened,
+)
+from helpers.report import CONCEPTS, a_coverage, parsed
+
+from evenhand.bench.storage.result import Coverage
+from evenhand.reports.run.report import render_audit
+
+FEW = CONCEPTS[:3]
+RIGHT_TO_LEFT = "مهندسة معمارية تعمل في موقع بناء كبير جدا"
+EMOJI = "👩🏽‍🔬👨🏿‍🚒🧑🏻‍🏫👷🏾‍♀️ scientists"
+SCRIPT = "<script>alert(document.domain)</script>\"'&"
+
+
+def altered(run, **parts):
+    """The run with parts of every result replaced."""
+    return run.model_copy(update={"results": [r.model_copy(update=parts) for r in run.results]})
+
+
+def odd_names(folder):
+    methods = ["base", SCRIPT, EMOJI, RIGHT_TO_LEFT]
+    run = a_full_run(folder, methods=methods, concepts=[RIGHT_TO_LEFT, EMOJI, SCRIPT, "x" * 40])
+    pictures = pictures_of_every_kind(folder, methods, seeds=1)
+    named = [row.model_copy(update={"concept": RIGHT_TO_LEFT, "prompt": SCRIPT}) for row in pictures]
+    return run.model_copy(update={"pictures": named})
+
+
+def one_picture(folder):
+    run = a_full_run(folder, methods=["base"], concepts=["nurse"])
+    rows = [row.model_copy(update={"n": 1, "low": 0.0, "high": 1.0}) for row in run.results[0].estimates]
+    run = altered(run, estimates=rows, coverage=Coverage(planned=1, made=1, rows=[]))
+    return run.model_copy(update={"pictures": pictures_of_every_kind(folder, ["base"], seeds=1)[:1]})
+
+
+def undecided(folder):
+    run = a_full_run(folder, methods=METHODS[:3], concepts=FEW)
+    return run.model_copy(update={"results": [nothing_decided(result) for result in run.results]})
+
+
+def without_base(folder):
+    run = a_full_run(folder, methods=["base", "mist", "uce"], concepts=FEW)
+    return run.model_copy(update={"results": run.results[1:]})
+
+
+def without_errors(folder):
+    return altered(a_full_run(folder, methods=METHODS[:2], concepts=FEW), judge_errors=[])
+
+
+def many_concepts(folder):
+    concepts = [f"occupation number {place}" for place in range(500)]
+    return a_full_run(folder, methods=METHODS[:2], concepts=concepts)
+
+
+RUNS = {
+    run.__name__: run
+    for run in (odd_names, one_picture, undecided, without_base, without_errors, many_concepts)
+}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return {name: render_audit(run(folder)) for name, run in RUNS.items()}
+
+
+@pytest.fixture(scope="module")
+def trees(pages):
+    return {name: parsed(page) for name, page in pages.items()}
+
+
+def test_every_odd_run_has_a_valid_page(pages):
+    assert_valid_html(*pages.values())
+
+
+def test_odd_names_are_shown_whole_fit_a_phone_and_never_run(browser, pages, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(pages["odd_names"], encoding="utf-8")
+    with opened(browser, path, width=PHONE) as shown:
+        open_everything(shown)
+        assert_layout_holds(shown)
+        assert_no_requests(shown, within=path)
+        assert_accessible(shown)
+        heads = shown.locator("#methods thead th").all_inner_texts()
+        assert {SCRIPT, EMOJI, RIGHT_TO_LEFT} <= set(heads)
+        assert shown.locator("#methods thead th bdi").count() == len(heads)
+
+
+def test_one_picture_claims_nothing(trees):
+    tree = trees["one_picture"]
+    assert "At this number of pictures the model cannot be told apart" in tree.by_id("verdict").text
+    assert "1 pictures made of 1 planned" in _facts(tree)
+    assert len(tree.all("img")) == 1
+
+
+def _facts(tree):
+    pairs = [(div.all("dd")[0].text, div.all("dt")[0].text) for div in tree.by_id("verdict").all("div")]
+    return [f"{value} {meaning}" for value, meaning in pairs]
+
+
+def test_where_nothing_is_decided_no_number_is_made_up(trees):
+    tree = trees["undecided"]
+    assert "was not measured" in tree.by_id("verdict").text
+    assert "0.0% of the labels on neutral prompts decided" in _facts(tree)
+    words = tree.by_id("methods").text
+    assert "not estimable" in words and "100.0%" in words
+    rows = [row.text for row in tree.by_id("labels").all("tbody")[0].all("tr")]
+    assert rows and all("800 0 800" in row for row in rows)
+    assert a_coverage().rows[0].pictures == 800
+
+
+def test_without_an_untreated_model_no_gate_is_passed_and_nothing_is_before_or_after(trees):
+    tree = trees["without_base"]
+    assert "this run has no untreated model" in tree.by_id("methods").text
+    assert "untreated model" not in tree.by_id("figures").text
+
+
+def test_without_measured_errors_the_page_says_that_nobody_knows_them(trees):
+    words = trees["without_errors"].by_id("who-judged").text
+    assert "This run holds no measured errors of its judges" in words
+
+
+def test_of_500_concepts_the_most_uneven_are_drawn_and_all_are_counted_and_downloaded(pages, trees):
+    tree = trees["many_concepts"]
+    figure = tree.by_id("by-concept-gender")
+    assert "of 500 concepts" in figure.all("figcaption")[0].text
+    assert "Shown are the 40 concepts, of 500, that lie farthest from the target" in figure.text
+    assert len(figure.all("table")[0].all("tbody")[0].all("tr")) == 40
+    assert_within(REPORT, pages["many_concepts"])

@@ -1,0 +1,79 @@
+"""What was cut short or altered is noticed, said, and made again, or refused with a sentence."""
+
+import shutil
+
+import pandas as pd
+import pytest
+from helpers.faults import contents, draws, finish, run
+
+BY_NAME = {"suite.toml", ".lock", "run.log", "timing.json", "report.html"}
+"""Files that are no data of the run, or that a test of their own is about."""
+
+
+def data_of(folder):
+    """The files that a run reads again: all but those above, and pictures of a fit that is over."""
+    planned = set(pd.read_parquet(folder / "tables" / "pictures.parquet")["path"])
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in BY_NAME)
+    return [p for p in files if p.suffix != ".png" or p.relative_to(folder).as_posix() in planned]
+
+
+def damage(path, random):
+    """Cut the file short, or alter one byte of it."""
+    data = bytearray(path.read_bytes())
+    place = random.randrange(len(data))
+    if random.random() < 0.5:
+        data = data[:place]
+    else:
+        data[place] ^= random.randrange(1, 256)
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def folder(undisturbed, tmp_path):
+    """A copy of the undisturbed run."""
+    return shutil.copytree(undisturbed, tmp_path / "run")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_are_made_again(undisturbed, folder, seed):
+    random = draws(seed)
+    files = data_of(folder)
+    victims = random.sample(files, len(files) // 2)
+    for path in victims:
+        damage(path, random)
+    ending = run(folder)
+    assert ending.code == 0, ending.error
+    assert contents(folder) == contents(undisturbed)
+    log = (folder / "run.log").read_text()
+    torn = [f"{path.name} is torn or altered" for path in victims if path.suffix == ".png"]
+    assert torn and all(line in ending.error and line in log for line in torn)
+
+
+def test_a_removed_file_is_made_again(undisturbed, folder):
+    for path in data_of(folder)[::2]:
+        path.unlink()
+    finish(folder)
+    assert contents(folder) == contents(undisturbed)
+
+
+@pytest.mark.parametrize("name", ["suite.toml", "timing.json"])
+def test_what_cannot_be_made_again_is_refused_until_it_is_removed(undisturbed, folder, name):
+    (folder / name).write_bytes((folder / name).read_bytes()[:21])
+    before = contents(folder)
+    ending = run(folder)
+    assert ending.code == 2
+    assert name in ending.message and "remove" in ending.message
+    assert contents(folder) == before
+    (folder / name).unlink()
+    finish(folder)
+    assert contents(folder) == contents(undisturbed)
+
+
+def test_a_damaged_result_of_a_method_that_is_not_named_is_refused(undisturbed, folder):
+    result = folder / "results" / "mist.json"
+    result.write_bytes(result.read_bytes()[:100])
+    ending = run(folder, "--method", "base")
+    assert ending.code == 2
+    assert str(result) in ending.message and "--method" in ending.message
+    finish(folder, "--method", "mist")
+    assert contents(folder) == contents(undisturbed)

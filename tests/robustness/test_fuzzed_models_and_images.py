@@ -1,0 +1,145 @@
+"""Damaged model folders and picture files: a model, a picture or one line, within a bound of memory."""
+
+import io
+import json
+import random
+import resource
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers.families import pipeline
+from helpers.fuzz import json_mutants, mutants, value_or_one_line
+from PIL import Image
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.loading import load_model
+from evenhand.bench.parsing.image_files import UnusablePictureError, decode
+
+PARTS = (
+    *("model_index.json", "unet/config.json", "vae/config.json", "text_encoder/config.json"),
+    *("scheduler/scheduler_config.json", "tokenizer/tokenizer_config.json"),
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    pipeline("sd1").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "model")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_model_with_a_damaged_config_loads_or_is_refused_in_one_line(folder, part):
+    path = folder / part
+    data = path.read_bytes()
+    refused = 0
+    values = [
+        json.dumps(value).encode() for value in json_mutants(json.loads(data), count=12, seed=len(part))
+    ]
+    for mutant in [*values, *mutants(data, count=12, seed=len(part))]:
+        path.write_bytes(mutant)
+        refused += isinstance(value_or_one_line(lambda: load_model(str(folder))), EvenhandError)
+    assert refused > 3
+
+
+@pytest.mark.parametrize(
+    "part", ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"]
+)
+def test_a_model_with_damaged_weights_loads_or_is_refused_in_one_line(folder, part):
+    path, rng = folder / part, random.Random(part)
+    data = path.read_bytes()
+    head = int.from_bytes(data[:8], "little")
+    refused = 0
+    for _ in range(20):
+        damaged = bytearray(data)
+        # In the header, where lengths, shapes and places stand.
+        for _ in range(rng.randint(1, 4)):
+            damaged[rng.randrange(8 + head)] = rng.randrange(256)
+        path.write_bytes(damaged if rng.random() < 0.7 else damaged[: rng.randrange(len(damaged))])
+        refused += isinstance(value_or_one_line(lambda: load_model(str(folder))), EvenhandError)
+    assert refused > 10
+
+
+def pictures():
+    """One picture in many forms, by name."""
+    rng = np.random.default_rng(3)
+    colours = Image.fromarray(rng.integers(0, 256, (24, 20, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    forms = {
+        "rgb.png": (colours, "PNG", {}),
+        "interlaced palette.png": (colours.quantize(16), "PNG", {"transparency": 3}),
+        "sixteen bits.png": (Image.fromarray(np.full((24, 20), 40_000, np.uint16)), "PNG", {}),
+        "one bit.png": (colours.convert("1"), "PNG", {}),
+        "rotated.jpg": (colours, "JPEG", {"exif": exif}),
+        "progressive.jpg": (colours, "JPEG", {"progressive": True}),
+        "cmyk.jpg": (colours.convert("CMYK"), "JPEG", {}),
+        "clear.webp": (colours.convert("RGBA"), "WEBP", {"lossless": True}),
+        "moving.webp": (colours, "WEBP", {"save_all": True, "append_images": [colours.rotate(90)]}),
+        "moving.png": (colours, "PNG", {"save_all": True, "append_images": [colours.rotate(90)]}),
+    }
+    for name, (picture, kind, options) in forms.items():
+        buffer = io.BytesIO()
+        picture.save(buffer, kind, **options)
+        yield name, buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), pictures(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_damaged_picture_is_read_or_has_a_status(name, data):
+    for mutant in mutants(data, count=200, seed=len(name)):
+        try:
+            found = decode(mutant)
+        except UnusablePictureError as fault:
+            assert fault.status in ("no_picture", "damaged", "bad_size", "animated", "unknown_colours")
+            assert "\n" not in str(fault)
+        else:
+            assert found.dtype == np.uint8 and found.shape[2] == 3 and found.size < 10**7
+
+
+BOMBS = """
+import resource, struct, sys, zlib
+from evenhand.bench.parsing.image_files import UnusablePictureError, decode
+
+def chunk(kind, data):
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+def png(width, height, *more):
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", head) + b"".join(more) + chunk(b"IEND", b"")
+
+zeros = zlib.compress(bytes(2**28), 9)
+files = [
+    png(50_000, 50_000, chunk(b"IDAT", zeros)),
+    png(64, 64, chunk(b"IDAT", zeros)),
+    png(64, 64, chunk(b"zTXt", b"a\\0\\0" + zeros), chunk(b"IDAT", zlib.compress(bytes(64 * 193)))),
+    png(64, 64, chunk(b"iCCP", b"a\\0\\0" + zeros), chunk(b"IDAT", zlib.compress(bytes(64 * 193)))),
+]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for file in files:
+    try:
+        decode(file)
+    except UnusablePictureError as fault:
+        print(fault.status)
+    else:
+        print("ok")
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(not hasattr(resource, "RUSAGE_SELF"), reason="the system does not tell of memory")
+def test_a_picture_that_unpacks_to_a_quarter_gigabyte_costs_little_memory():
+    done = subprocess.run([sys.executable, "-c", BOMBS], capture_output=True, text=True, check=True)
+    *statuses, megabytes = done.stdout.split()
+    assert statuses[0] == "bad_size" and len(statuses) == 4
+    assert int(megabytes) < 150

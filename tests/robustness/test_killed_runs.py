@@ -1,0 +1,108 @@
+"""A run that is killed again and again, whenever it may be, ends with the bytes of one left alone."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from helpers.faults import (
+    Fault,
+    KilledAtWrite,
+    Running,
+    SignalAtStage,
+    contents,
+    draws,
+    finish,
+    run,
+    whole_pictures,
+)
+
+from evenhand.bench.storage.run_folder import load_run
+
+WRITES = 130
+"""About as often as a run does something to its folder."""
+
+KILLS = 5
+"""Kills of one test: with the stages below there are 53 in all."""
+
+MOMENTS = [
+    ("load", 1),
+    ("fit", 1),
+    ("fit", 4),
+    ("generate", 1),
+    ("generate", 3),
+    ("generate", 8),
+    ("generate", 9),
+    ("judge", 1),
+    ("judge", 3),
+    ("judge", 9),
+    ("embed", 1),
+    ("measure", 1),
+    ("write", 1),
+]
+"""Stages, and how often the run, which goes on each time, has told of them when it is killed."""
+
+
+def assert_same(folder, undisturbed):
+    expected = contents(undisturbed)
+    found = contents(folder)
+    assert found.keys() == expected.keys(), "a file is missing, or one is left over"
+    assert {name for name in expected if found[name] != expected[name]} == set()
+    for result in load_run(folder).results:
+        assert result.coverage.planned == result.coverage.made == 6
+
+
+def killed_again_and_again(folder, undisturbed, faults: Iterator[tuple[Fault, float | None]]) -> None:
+    """Let runs go on in the folder until ``KILLS`` were killed; what was whole before is not made again.
+
+    A run that ends before its fault comes is compared, and the next one begins anew.
+    """
+    kills = 0
+    for fault, after in faults:
+        before = whole_pictures(folder)
+        ending = Running(folder, fault=fault).end(after=after)
+        assert ending.code in (0, -9), ending.error
+        kept = whole_pictures(folder)
+        assert {path: kept[path] for path in before} == before, "a whole picture was made again"
+        if ending.code == 0:
+            assert_same(folder, undisturbed)
+            shutil.rmtree(folder)
+            continue
+        kills += 1
+        if kills == KILLS:
+            break
+    finish(folder)
+    assert_same(folder, undisturbed)
+
+
+def test_killed_in_every_stage_one_after_the_other(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    for stage, times in MOMENTS:
+        ending = run(folder, fault=SignalAtStage(stage, times))
+        assert (ending.code, ending.stage) == (-9, stage), ending.error
+    finish(folder)
+    assert_same(folder, undisturbed)
+
+
+@pytest.fixture(scope="module")
+def duration(tmp_path_factory):
+    """Seconds of a run; only where the kills fall depends on it."""
+    begun = time.monotonic()
+    finish(tmp_path_factory.mktemp("measured") / "run")
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_before_a_random_write(undisturbed, tmp_path, seed):
+    random = draws(seed)
+    # Few writes are left to a run that goes on, so small numbers come more often.
+    faults = ((KilledAtWrite(int(WRITES ** random.uniform(0.2, 1))), None) for _ in count())
+    killed_again_and_again(tmp_path / "run", undisturbed, faults)
+
+
+@pytest.mark.parametrize("seed", range(100, 103))
+def test_killed_after_a_random_time(undisturbed, duration, tmp_path, seed):
+    random = draws(seed)
+    faults = ((Fault(), random.uniform(0.05, 0.7) * duration) for _ in count())
+    killed_again_and_again(tmp_path / "run", undisturbed, faults)

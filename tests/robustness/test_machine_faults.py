@@ -1,0 +1,139 @@
+"""Full disks, lost permissions, jumping clocks, second processes and lost workers cost time, nothing else."""
+
+import os
+import shutil
+import signal
+
+from helpers.faults import (
+    ClockJumps,
+    Running,
+    SignalAtStage,
+    TakenAway,
+    WorkerFails,
+    contents,
+    finish,
+    mounted,
+    resize,
+    run,
+    set_writable,
+    whole_pictures,
+)
+
+
+def size(folder):
+    """Bytes of a folder's files in whole pages."""
+    return sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_disk_that_is_full_again_and_again(undisturbed, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    fit, pictures, tables, results = (
+        size(undisturbed / name) for name in ("interventions", "pictures", "tables", "results")
+    )
+    judged = fit + pictures + tables
+    sizes = [fit // 9, fit // 2, fit + pictures // 3, fit + pictures, judged + results // 2, judged + results]
+    with mounted(disk, "-t", "tmpfs", "-o", f"size={sizes[0]}", "none"):
+        folder = disk / "run"
+        for available in sizes:
+            resize(disk, available)
+            before = whole_pictures(folder)
+            ending = run(folder)
+            assert (ending.code, ending.message.startswith("evenhand: disk is full")) == (2, True), (
+                ending.error
+            )
+            kept = whole_pictures(folder)
+            assert {path: kept[path] for path in before} == before
+        resize(disk, 10 * size(undisturbed))
+        finish(folder)
+        assert contents(folder) == contents(undisturbed)
+
+
+def test_a_folder_that_may_not_be_written_is_left_alone(undisturbed, tmp_path):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    before = contents(folder)
+    try:
+        set_writable(folder, False)
+        ending = run(folder)
+    finally:
+        set_writable(folder, True)
+    assert ending.code == 2
+    assert ending.message.startswith("evenhand: ") and str(folder) in ending.message
+    assert contents(folder) == before
+
+
+def test_a_permission_that_is_taken_away_meanwhile(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    try:
+        ending = run(folder, fault=TakenAway())
+    finally:
+        set_writable(folder, True)
+    assert ending.code == 2
+    assert ending.message.startswith("evenhand: ") and str(folder) in ending.message
+    finish(folder)
+    assert contents(folder) == contents(undisturbed)
+
+
+def test_the_clock_has_no_part_in_a_run(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    assert run(folder, fault=SignalAtStage("judge")).code == -9
+    for number, path in enumerate(sorted(folder.rglob("*"))):
+        when = 4e9 * (number % 2)
+        os.utime(path, (when, when))
+    kept = whole_pictures(folder)
+    ending = run(folder, fault=ClockJumps())
+    assert ending.code == 0, ending.error
+    assert whole_pictures(folder) == kept, "an old or a new picture was made again"
+    assert contents(folder) == contents(undisturbed)
+
+
+def test_a_second_process_is_refused_and_disturbs_nothing(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    first = Running(folder)
+    first.wait_for("generate")
+    # Held, so that it is surely still at work, however fast the machine is.
+    os.kill(first.process.pid, signal.SIGSTOP)
+    second = run(folder)
+    os.kill(first.process.pid, signal.SIGCONT)
+    assert first.end().code == 0
+    assert second.code == 2
+    assert second.error.count("\n") == 1
+    assert "in use by another process; wait for it or choose another --out" in second.message
+    assert contents(folder) == contents(undisturbed)
+
+
+def test_a_lost_worker_loses_no_picture(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    ending = run(folder, fault=WorkerFails(5))
+    assert ending.code == 1, "a fault that the user cannot mend keeps its traceback"
+    assert "stopped: the device is lost" in (folder / "run.log").read_text()
+    kept = whole_pictures(folder)
+    assert len(kept) >= 6, "batches that were drawn before are kept"
+    finish(folder)
+    after = whole_pictures(folder)
+    assert {path: after[path] for path in kept} == kept
+    assert contents(folder) == contents(undisturbed)
+
+
+def test_ctrl_c_keeps_everything_and_says_how_to_go_on(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    for stage, count in [
+        ("load", 1),
+        ("fit", 4),
+        ("generate", 3),
+        ("judge", 3),
+        ("measure", 1),
+        ("write", 1),
+    ]:
+        before = whole_pictures(folder)
+        ending = run(folder, fault=SignalAtStage(stage, count, signal.SIGINT))
+        assert (ending.code, ending.stage) == (130, stage), ending.error
+        assert ending.message == "evenhand: stopped; the same command goes on"
+        assert "Traceback" not in ending.error
+        kept = whole_pictures(folder)
+        assert {path: kept[path] for path in before} == before
+    finish(folder)
+    assert contents(folder) == contents(undisturbed)
+    assert [line.split(" ", 2)[2] for line in (folder / "run.log").read_text().splitlines()][-1] == (
+        "run of suite faults with base, mist, random-attribute-prompt is finished"
+    )

@@ -1,0 +1,142 @@
+"""A run, a list or an answer of a stranger names files: none is read, shown or written outside its folder."""
+
+import csv
+import io
+
+import pandas as pd
+import pytest
+from helpers.humans import a_run, an_annotator
+from helpers.report import a_result
+from PIL import Image
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.storage.run_folder import Workspace, load_run
+from evenhand.bench.storage.store import PictureStore, write_atomically
+from evenhand.metrics.annotation.answers import check_answers
+from evenhand.metrics.annotation.readers import read_answers
+from evenhand.reports.components.downloads import write_csv
+from evenhand.reports.components.image_file import read_picture
+from evenhand.reports.run.report import render_audit
+
+
+def cells(table_text):
+    return list(csv.reader(io.StringIO(table_text)))
+
+
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0")
+
+
+@pytest.mark.parametrize("key", ["../../secret", "/etc/passwd", "a/b", "..", "", "a.b", "a\\b", "a\0b"])
+def test_a_key_that_leads_out_of_the_store_is_refused(tmp_path, key):
+    with pytest.raises(EvenhandError, match="no key of a picture"):
+        PictureStore(tmp_path).path(key)
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """A picture that no page may show, and a run beside it."""
+    path = tmp_path / "secret.png"
+    Image.new("RGB", (64, 64), "red").save(path)
+    (tmp_path / "run").mkdir()
+    return path
+
+
+@pytest.mark.parametrize("way", ["up", "absolute", "link"])
+def test_a_picture_outside_of_the_run_is_not_shown(tmp_path, secret, way):
+    run = tmp_path / "run"
+    (run / "link.png").symlink_to(secret)
+    path = {"up": run / ".." / "secret.png", "absolute": run / str(secret), "link": run / "link.png"}[way]
+    with pytest.raises(EvenhandError, match="lies outside of"):
+        read_picture(path, folder=run)
+
+
+@pytest.mark.parametrize(
+    "data", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"GIF89a", b"", b"\x89PNG\r\n\x1a\n"]
+)
+def test_what_is_no_whole_png_is_not_opened(tmp_path, data):
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(EvenhandError, match="cannot be read"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_a_run_whose_keys_lead_elsewhere_gives_nothing_to_people(evenhand, tmp_path):
+    a_run(tmp_path / "there")
+    work = Workspace(tmp_path / "there")
+    pictures, labels = work.picture_table.read(), work.labels.read()
+    names = {key: f"../../../secret-{key}" for key in pictures["key"]}
+    work.picture_table.finish(pictures.assign(key=pictures["key"].map(names)))
+    work.labels.finish(labels.assign(key=labels["key"].map(names)))
+    outcome = evenhand(
+        "humans", "export", work.root, "--out", tmp_path / "out", "--n", 80, "--explicit", 0, "--least", 3
+    )
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "no key of a picture" in outcome.err
+
+
+@pytest.mark.parametrize("changes", [{"path": "../secret.png"}, {"path": "secret.png", "folder": "."}])
+def test_a_run_whose_table_names_a_picture_elsewhere_has_no_report(tmp_path, secret, monkeypatch, changes):
+    a_run(tmp_path / "there")
+    work = Workspace(tmp_path / "there")
+    work.picture_table.finish(work.picture_table.read().assign(**changes))
+    publish_results(work)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EvenhandError, match=r"lies outside of|cannot be read"):
+        render_audit(load_run(work.root))
+
+
+def publish_results(work):
+    """Results of the run's methods, as a finished run has them."""
+    for label in ("base", "uce"):
+        write_atomically(work.root / "results" / f"{label}.json", a_result(label).to_json().encode())
+
+
+@pytest.mark.parametrize("column", ["annotator_id", "batch_id", "form_version", "timestamp"])
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_an_answer_that_a_spreadsheet_would_run_is_refused(tmp_path, column, formula):
+    row = {"image_id": "p0", "annotator_id": "ann", "attribute": "gender", "label": "woman", column: formula}
+    pd.DataFrame([row]).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(EvenhandError, match="line 2"):
+        check_answers(
+            read_answers(tmp_path / "a.csv"), known={"p0": "k"}, taxonomy={"gender": ("woman", "man")}
+        )
+
+
+def test_every_csv_that_an_import_writes_is_harmless_in_a_spreadsheet(evenhand, tmp_path):
+    truth = a_run(tmp_path / "run")
+    assert (
+        evenhand(
+            "humans",
+            "export",
+            tmp_path / "run",
+            "--out",
+            tmp_path / "out",
+            "--n",
+            80,
+            "--explicit",
+            0,
+            "--least",
+            3,
+        ).code
+        == 0
+    )
+    (key,) = (tmp_path / "run" / "humans").glob("*.csv")
+    drawn = pd.read_csv(key, dtype=str, keep_default_na=False)
+    for number, name in enumerate(("ann", "bo", "cy")):
+        an_annotator(name, drawn, truth, seed=number).to_csv(tmp_path / f"{name}.csv", index=False)
+    files = [tmp_path / f"{name}.csv" for name in ("ann", "bo", "cy")]
+    assert evenhand("humans", "import", *files, "--run", tmp_path / "run").code == 0
+    written = [*(tmp_path / "run").rglob("*.csv"), *(tmp_path / "out").rglob("*.csv")]
+    assert len(written) >= 5
+    for path in written:
+        rows = cells(path.read_text())
+        texts = [[cell for cell in row if not is_number(cell)] for row in rows]
+        # What the report's writer, which knows all the signs, would leave as it is, is harmless.
+        assert cells(write_csv(texts)) == texts, path
+
+
+def is_number(cell):
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
