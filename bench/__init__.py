@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from evenhand.bench.comparison.compare import compare
     from evenhand.bench.models.loading import load_model
     from evenhand.bench.registry.method_spec import load_method
+    from evenhand.bench.results.result import Result
     from evenhand.bench.run import evaluate
-    from evenhand.bench.storage.result import Result
     from evenhand.bench.storage.run_folder import load_run
     from evenhand.bench.suites.suite import load_suite
 
@@ -31,7 +31,7 @@ _HOMES = {
     "evaluate": "evenhand.bench.run:evaluate",
     "load_method": "evenhand.bench.registry.method_spec:load_method",
     "load_model": "evenhand.bench.models.loading:load_model",
-    "load_result": "evenhand.bench.storage.result:Result.load",
+    "load_result": "evenhand.bench.results.result:Result.load",
     "load_run": "evenhand.bench.storage.run_folder:load_run",
     "load_suite": "evenhand.bench.suites.suite:load_suite",
 }

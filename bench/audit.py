@@ -15,26 +15,26 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from evenhand.bench.annotation.anchor_file import Anchors, read_anchors
 from evenhand.bench.engines import check_engine, hire
 from evenhand.bench.engines.prefetch import JudgeAhead
 from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError, unknown
+from evenhand.bench.external_images.anchor_file import Anchors, read_anchors
+from evenhand.bench.external_images.image_files import SUFFIXES, take_in
+from evenhand.bench.external_images.image_list import PictureList, read_list
 from evenhand.bench.models.loading import quiet_loaders
-from evenhand.bench.parsing.image_files import SUFFIXES, take_in
-from evenhand.bench.parsing.image_list import PictureList, read_list
-from evenhand.bench.run import BASE
+from evenhand.bench.report import write_report
+from evenhand.bench.results.result import BASE, Cost, MethodCard, Run
+from evenhand.bench.results.text import plural
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import Provenance, Subject, machine, result_of
-from evenhand.bench.storage.result import Cost, MethodCard, Run
 from evenhand.bench.storage.run_folder import Workspace, load_run
 from evenhand.bench.storage.store import locked
 from evenhand.bench.suites.audit_config import Audit, yardstick_for
 from evenhand.bench.suites.targets import UNIFORM
-from evenhand.metrics.correction.anchors import confusion_from_anchors
-from evenhand.metrics.estimation.table import PERSON_KINDS
-from evenhand.reports.components.wording import plural
+from evenhand.metrics.estimation.anchors import confusion_from_anchors
+from evenhand.metrics.table import PERSON_KINDS
 
 FAMILY = "pictures"
 """Family of what made pictures elsewhere, in the results."""
@@ -174,6 +174,7 @@ class _Session:
         self.work.write_results(
             [result_of(s, provenance=provenance, measured=measured) for s in subjects], alone=True
         )
+        write_report(self.work.root)
         self._check_complete(pictures)
 
     @cached_property

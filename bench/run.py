@@ -15,13 +15,15 @@ from evenhand.bench.engines import check_engine, hire
 from evenhand.bench.engines.prefetch import DrawAhead
 from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
-from evenhand.bench.leaderboard.strength import ranked
 from evenhand.bench.models.loading import load_model, open_sampler, quiet_loaders
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
+from evenhand.bench.policy.strength import ranked
 from evenhand.bench.prompts.plan import Item, concepts, make_plan
 from evenhand.bench.prompts.prompt_set import PromptSet
 from evenhand.bench.registry.method_spec import MethodUse, parse_method
+from evenhand.bench.report import write_report
+from evenhand.bench.results.result import BASE, Result, Run
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, Fitted, fit
 from evenhand.bench.stages.generate import Drawing, Job, picture_rows
 from evenhand.bench.stages.measure import Evaluation, Vectors
@@ -35,18 +37,14 @@ from evenhand.bench.stages.write import (
     result_of,
     subject_of_run,
 )
-from evenhand.bench.storage.result import Result, Run
 from evenhand.bench.storage.run_folder import Phase, Workspace, load_run, merged
 from evenhand.bench.storage.store import folder_name, locked
 from evenhand.bench.suites.evaluation_config import Yardstick
 from evenhand.bench.suites.suite import Suite, load_suite
-from evenhand.metrics.vision.clip_scorer import ClipScorer
+from evenhand.metrics.judges.clip_scorer import ClipScorer
 
 if TYPE_CHECKING:
     from evenhand.methods.base import Method
-
-BASE = "base"
-"""The method that every other one is compared with; it takes part in every run."""
 
 
 @dataclass(frozen=True)
@@ -325,6 +323,7 @@ class _Session:
         ]
         provenance = self._provenance()
         self.work.write_results([result_of(s, provenance=provenance, measured=measured) for s in subjects])
+        write_report(self.work.root)
         failed = pictures[pictures["status"] != "ok"]
         if len(failed):
             raise IncompleteRunError(

@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.methods.shared.sampling_hooks import Batch, RowChange, Site, Steering
+from evenhand.methods.hooks import Batch, RowChange, Site, Steering
 
 Images = NDArray[np.uint8]
 """Pictures as ``(n, height, width, 3)`` sRGB bytes."""

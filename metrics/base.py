@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.metrics.fairness.representation import FloatArray, mean_over, squared_deviation
+from evenhand.metrics.representation import FloatArray, mean_over, squared_deviation
 
 
 @dataclass(frozen=True)

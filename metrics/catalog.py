@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from evenhand.metrics import representation as r
 from evenhand.metrics.base import LabelMetric, Metric, PictureMetric, lowest, spread
-from evenhand.metrics.estimation.table import PERSON_KINDS
-from evenhand.metrics.fairness import representation as r
 from evenhand.metrics.fairness.association import information_by_row, lean_amplification
 from evenhand.metrics.fairness.intersectional import kl_parts, total_correlation, worst_cell_share
+from evenhand.metrics.table import PERSON_KINDS
 
 NEUTRAL = ("neutral", "person")
 """Kinds of prompts that name no group, so that any group may be drawn."""

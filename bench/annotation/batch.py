@@ -21,7 +21,7 @@ from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.annotation.answers import ANSWER_COLUMNS, BETWEEN, CANNOT_TELL, CLOSED, OTHER
 from evenhand.metrics.annotation.readers import THUMBNAIL
 from evenhand.metrics.annotation.sampling import draw_sample, shuffled
-from evenhand.metrics.correction.anchors import ANCHOR_COLUMNS, check_anchors
+from evenhand.metrics.estimation.anchors import ANCHOR_COLUMNS, check_anchors
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.statistics.uncertainty import stream
 from evenhand.reports.annotation.page import Form, Item, embed, write_page

@@ -16,7 +16,7 @@ import numpy as np
 
 from evenhand.metrics.correction.calibration import confusion_matrix, draw_matrices
 from evenhand.metrics.correction.correction import inverse_of, invert
-from evenhand.metrics.fairness.representation import FloatArray, squared_deviation, uniform
+from evenhand.metrics.representation import FloatArray, squared_deviation, uniform
 from evenhand.metrics.statistics.resampling import Layout, Resamples, arrange
 
 CONCEPTS, TEMPLATES, SEEDS = 36, 5, 40

@@ -43,8 +43,8 @@ from evenhand.bench.suites.evaluation_config import Yardstick
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.methods.base import Intervention
 from evenhand.metrics.estimation.panel import PANEL
-from evenhand.metrics.estimation.table import PERSON_KINDS, label_rows
 from evenhand.metrics.judges.base import Judge
+from evenhand.metrics.table import PERSON_KINDS, label_rows
 
 METHODS = ("base", "mist", "uce", "sortition")
 SURE = 0.85

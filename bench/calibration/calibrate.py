@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evenhand.bench.annotation.anchor_file import read_anchors
 from evenhand.bench.calibration.judge_report import audit_rows, tally, write_audit
 from evenhand.bench.calibration.strata import strata_apart
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.external_images.anchor_file import read_anchors
 from evenhand.bench.storage.run_folder import Owner, Workspace
 from evenhand.bench.storage.store import write_atomically
 from evenhand.bench.suites.audit_config import Audit
-from evenhand.metrics.correction.anchors import check_anchors, confusion_from_anchors, judge_labels
 from evenhand.metrics.correction.calibration import (
     Calibration,
     Refusal,
@@ -29,8 +28,9 @@ from evenhand.metrics.correction.calibration import (
     recalls,
 )
 from evenhand.metrics.correction.transport import ABSTAINED, RIGHT, WRONG, errors_by_stratum
-from evenhand.metrics.fairness.representation import FloatArray, ratio
+from evenhand.metrics.estimation.anchors import check_anchors, confusion_from_anchors, judge_labels
 from evenhand.metrics.judge_quality.error_independence import product_test
+from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import ALPHA, holm, stream
 
 

@@ -17,7 +17,7 @@ from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.stages.label import picture_chunks
 from evenhand.bench.storage.run_folder import Owner, Workspace
 from evenhand.bench.storage.store import write_atomically
-from evenhand.metrics.correction.anchors import HUMAN
+from evenhand.metrics.estimation.anchors import HUMAN
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.judge_quality.agreement import Agreed, agreement_rows, cohen_kappa
 from evenhand.metrics.judge_quality.audit import CLAIM, AuditRow, Seen, judge_audit, seen_by_judges
@@ -42,7 +42,7 @@ def audit_rows(
     Args:
         work: The run.
         suite: What it belongs to.
-        truth: Checked anchors; see :func:`evenhand.metrics.correction.anchors.check_anchors`.
+        truth: Checked anchors; see :func:`evenhand.metrics.estimation.anchors.check_anchors`.
         voted: Labels of the anchors by every judge and the panel.
         strata: See :func:`evenhand.bench.calibration.strata.strata_apart`.
     """

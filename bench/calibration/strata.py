@@ -7,7 +7,7 @@ import csv
 import pandas as pd
 
 from evenhand.bench.prompts.prompt_set import FOLDER
-from evenhand.bench.run import BASE
+from evenhand.bench.results.result import BASE
 
 DEBIASED = "debiased"
 """The model of pictures that any method changed."""

@@ -10,7 +10,7 @@ import typer
 
 from evenhand.bench.cli.shared import Online, examples
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entry import SAMPLE
+from evenhand.bench.results.entry import SAMPLE
 
 app = typer.Typer(
     name="board",

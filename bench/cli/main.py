@@ -137,12 +137,9 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
 ) -> None:
     """Write the audit report of a run again from its results."""
-    from evenhand.bench.storage.run_folder import load_run
-    from evenhand.reports.run.report import write_audit
+    from evenhand.bench.report import write_report
 
-    path = run / "report.html"
-    write_audit(load_run(run), path)
-    typer.echo(f"report: {path}")
+    typer.echo(f"report: {write_report(run)}")
 
 
 @app.command("list", epilog=_examples("evenhand list methods", "evenhand list suites --json"))
@@ -151,8 +148,8 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List what there is of one kind, built-in and from installed packages."""
+    from evenhand.bench.catalog import cards, shelf
     from evenhand.bench.cli.console import write_table
-    from evenhand.bench.registry.catalog import cards, shelf
 
     columns = shelf(kind).columns
     found = cards(kind)
@@ -168,8 +165,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show the cards of everything called NAME, wherever it is."""
+    from evenhand.bench.catalog import find
     from evenhand.bench.cli.console import write_card
-    from evenhand.bench.registry.catalog import find
 
     found = find(name)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from evenhand.bench.storage.result import Run
+    from evenhand.bench.results.result import Run
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
@@ -36,7 +36,7 @@ Workers = Annotated[
 def write_run(done: Run, *, as_json: bool) -> None:
     """Write the results of a finished run: JSON, or a table and the place of the report."""
     from evenhand.bench.cli.console import write_json, write_table
-    from evenhand.bench.cli.summary import summary
+    from evenhand.bench.results.summary import summary
 
     path = str(Path(done.folder) / "report.html")
     if as_json:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from evenhand.bench.comparison.result import Comparison, DifferenceRow, FlipRow, Pair, Side
 from evenhand.bench.comparison.runs import (
     Compared,
     check_comparable,
@@ -19,12 +18,14 @@ from evenhand.bench.comparison.runs import (
 )
 from evenhand.bench.comparison.tables import pool
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.results.comparison import Comparison, DifferenceRow, FlipRow, Pair, Side
 from evenhand.bench.stages.measure import measure_plan, metrics_of
 from evenhand.bench.stages.write import measured_fields
 from evenhand.bench.storage.run_folder import shown_pictures
 from evenhand.bench.storage.store import write_atomically
 from evenhand.metrics.estimation.paired import ConceptDifference, FlipTest, measure_pairs
 from evenhand.metrics.estimation.rows import Difference, Measurement
+from evenhand.reports.comparison.report import render_comparison
 
 
 def compare(*runs: str | Path, out: str | Path | None = None) -> Comparison:
@@ -50,7 +51,7 @@ def compare(*runs: str | Path, out: str | Path | None = None) -> Comparison:
     check_comparable(loaded)
     comparison = _compared(loaded)
     if out is not None:
-        write_atomically(Path(out), comparison.to_html().encode())
+        write_atomically(Path(out), render_comparison(comparison).encode())
     return comparison
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from evenhand.bench.errors import EvenhandError, unknown
-from evenhand.bench.run import BASE
+from evenhand.bench.results.result import BASE, Result
 from evenhand.bench.stages.resources import load_confusion
-from evenhand.bench.storage.result import Result
 from evenhand.bench.storage.run_folder import Workspace, load_run
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.bench.suites.evaluation_config import Yardstick

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evenhand.bench.comparison.runs import Compared
 from evenhand.bench.errors import EvenhandError
-from evenhand.reports.components.wording import count, plural
+from evenhand.bench.results.text import count, plural
 
 PROMPT = ["kind", "concept", "prompt", "cell"]
 """What makes prompts of two runs the same: what was asked for, in the same words."""

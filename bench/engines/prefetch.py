@@ -15,7 +15,7 @@ from evenhand.bench.stages.generate import Job, by_variant
 from evenhand.bench.stages.label import CHUNK
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.storage.run_folder import Phase
-from evenhand.metrics.estimation.table import PERSON_KINDS
+from evenhand.metrics.table import PERSON_KINDS
 
 T = TypeVar("T")
 

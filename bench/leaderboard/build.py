@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.check import Checked, sound_entries
-from evenhand.bench.leaderboard.entries import entry_name, version_key
-from evenhand.bench.leaderboard.entry import BoardRow
-from evenhand.bench.leaderboard.gates import gates
-from evenhand.bench.leaderboard.strength import ranked
-from evenhand.bench.storage.lookup import BASE, Key, Reading, primary_key
-from evenhand.bench.storage.result import Result
+from evenhand.bench.policy.gates import gates
+from evenhand.bench.policy.strength import ranked
+from evenhand.bench.results.entry import BoardRow, entry_name, version_key
+from evenhand.bench.results.lookup import Key, Reading, primary_key
+from evenhand.bench.results.result import BASE, Result
 from evenhand.bench.storage.store import write_atomically
 from evenhand.metrics.statistics.uncertainty import rank_sets
 from evenhand.reports.leaderboard.markdown import front_pictures, render_leaderboard

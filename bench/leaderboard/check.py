@@ -13,22 +13,15 @@ from itertools import groupby
 from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entries import (
-    ENTRY_FILE,
-    VERIFICATION_FILE,
-    panel,
-    read_entries,
-    version_key,
-)
-from evenhand.bench.leaderboard.entry import Entry, Evidence, Verification
+from evenhand.bench.leaderboard.entries import VERIFICATION_FILE, read_entries
 from evenhand.bench.leaderboard.measure import differences, measured
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite, unlike_the_suite
 from evenhand.bench.leaderboard.tables import Tables, read_files, read_tables
 from evenhand.bench.parsing.strict_json import read_json
 from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import method_class
-from evenhand.bench.storage.lookup import BASE
-from evenhand.bench.storage.result import MethodCard
+from evenhand.bench.results.entry import ENTRY_FILE, Entry, Evidence, Verification, panel, version_key
+from evenhand.bench.results.result import BASE, MethodCard
 
 MOST_VERIFICATION_BYTES = 2**16
 """Largest ``verification.json``: one of a suite with a dozen judges has some thousand."""

@@ -6,18 +6,13 @@ file is read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entry import Entry
 from evenhand.bench.parsing.strict_json import read_json
-from evenhand.bench.storage.result import SCHEMA_VERSION, JudgeCard, Result
-from evenhand.reports.components.wording import slug
-
-ENTRY_FILE = "entry.json"
-"""The file that every entry has: the result, and the hashes of its tables."""
+from evenhand.bench.results.entry import ENTRY_FILE, Entry, entry_name, version_key
+from evenhand.bench.results.result import SCHEMA_VERSION
 
 VERIFICATION_FILE = "verification.json"
 """What `evenhand board verify` leaves beside it."""
@@ -80,26 +75,6 @@ def load_entry(path: Path) -> Entry:
             raise EvenhandError(f"entry {path} lacks its file {name}; submit the run again")
         raise EvenhandError(f"entry {path} holds {name!r}, which its {ENTRY_FILE} does not list; remove it")
     return entry
-
-
-def entry_name(result: Result) -> str:
-    """Folder name of a result's entry: ``<method label>@<suite>-v<version>`` in plain letters."""
-    spec = result.spec
-    return f"{slug(spec.method.label)}@{slug(spec.suite)}-v{slug(spec.suite_version)}"
-
-
-def version_key(result: Result) -> str:
-    """What two results must share to stand in one ranking: suite, model, prompts, settings, panel."""
-    spec = result.spec
-    own = spec.model_dump(mode="json", exclude={"method", "judges"})
-    voters = [(judge.name, judge.version) for judge in panel(result)]
-    return json.dumps([own, voters], sort_keys=True)
-
-
-def panel(result: Result) -> list[JudgeCard]:
-    """The judges that vote, by name."""
-    voters = [judge for judge in result.spec.judges if judge.role == "panel"]
-    return sorted(voters, key=lambda judge: (judge.name, judge.version))
 
 
 def _check_files(path: Path) -> None:

@@ -15,11 +15,11 @@ import pandas as pd
 
 from evenhand.bench.leaderboard.suite import KnownSuite
 from evenhand.bench.leaderboard.tables import Tables
+from evenhand.bench.results.lookup import PRIMARY_METRIC
+from evenhand.bench.results.result import EstimateRow, Result, Spec
 from evenhand.bench.stages.measure import measure_plan, metrics_of
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.stages.write import measured_fields
-from evenhand.bench.storage.lookup import PRIMARY_METRIC
-from evenhand.bench.storage.result import EstimateRow, Result, Spec
 from evenhand.metrics.estimation.measure import measure
 
 ROUNDED, CLOSE = 1e-8, 1e-9

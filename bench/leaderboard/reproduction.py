@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entry import Entry
 from evenhand.bench.leaderboard.scores import with_preservation
 from evenhand.bench.leaderboard.suite import KnownSuite
 from evenhand.bench.leaderboard.tables import ALIGNMENT, PRESERVATION, pixel_hash
@@ -21,18 +20,18 @@ from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.registry.entry_points import JUDGES
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.registry.method_spec import MethodUse, method_class
+from evenhand.bench.results.entry import Entry
+from evenhand.bench.results.result import BASE, JudgeCard
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.generate import Drawing, Job
 from evenhand.bench.stages.label import alignment, judge_pictures, picture_chunks
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.storage.lookup import BASE
-from evenhand.bench.storage.result import JudgeCard
 from evenhand.bench.storage.store import PictureStore, Table
 from evenhand.methods.base import Intervention, load
-from evenhand.metrics.estimation.table import PERSON_KINDS
 from evenhand.metrics.judges.base import Judge
-from evenhand.metrics.vision.clip_scorer import ClipScorer
+from evenhand.metrics.judges.clip_scorer import ClipScorer
+from evenhand.metrics.table import PERSON_KINDS
 
 Jobs = Mapping[int, Job]
 """Row of the plan to the picture that was made again for it."""

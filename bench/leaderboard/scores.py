@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.leaderboard.tables import PRESERVATION
-from evenhand.bench.storage.lookup import BASE
+from evenhand.bench.results.result import BASE
 from evenhand.metrics.estimation.encode import encode
-from evenhand.metrics.estimation.table import LABEL_COLUMNS
-from evenhand.metrics.fairness.preservation import preservation_distance
+from evenhand.metrics.estimation.preservation import preservation_distance
+from evenhand.metrics.table import LABEL_COLUMNS
 
 Vectors = Mapping[str, NDArray[np.float32]]
 

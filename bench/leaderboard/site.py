@@ -9,16 +9,15 @@ from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.build import board_rows
-from evenhand.bench.leaderboard.entries import ENTRY_FILE, entry_name
-from evenhand.bench.leaderboard.entry import BoardRow
 from evenhand.bench.registry.entry_points import SUITES
+from evenhand.bench.results.entry import ENTRY_FILE, BoardRow, entry_name
+from evenhand.bench.results.result import ErrorRow
 from evenhand.bench.stages.resources import load_confusion
-from evenhand.bench.storage.result import ErrorRow
 from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.storage.store import write_atomically
 from evenhand.bench.suites.suite import load_suite
+from evenhand.metrics.estimation.judge_errors import judge_errors
 from evenhand.metrics.estimation.panel import PANEL
-from evenhand.metrics.judge_quality.errors import judge_errors
 from evenhand.reports.leaderboard.site import render_site
 
 LIST = "files.json"

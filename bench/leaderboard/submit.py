@@ -11,14 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entries import (
-    ENTRY_FILE,
-    VERIFICATION_FILE,
-    entry_name,
-    load_entry,
-    version_key,
-)
-from evenhand.bench.leaderboard.entry import Entry, EntryFile
+from evenhand.bench.leaderboard.entries import VERIFICATION_FILE, load_entry
 from evenhand.bench.leaderboard.measure import measured, published
 from evenhand.bench.leaderboard.scores import with_preservation
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
@@ -32,8 +25,8 @@ from evenhand.bench.leaderboard.tables import (
     read_tables,
     tables_of,
 )
-from evenhand.bench.storage.lookup import BASE
-from evenhand.bench.storage.result import Result, Run
+from evenhand.bench.results.entry import ENTRY_FILE, Entry, EntryFile, entry_name, version_key
+from evenhand.bench.results.result import BASE, Result, Run
 from evenhand.bench.storage.run_folder import Workspace, load_run
 from evenhand.bench.storage.store import write_atomically
 from evenhand.metrics.estimation.panel import PANEL

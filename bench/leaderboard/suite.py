@@ -9,8 +9,8 @@ from typing import Any
 from evenhand.bench.prompts.plan import Item, concepts, make_plan
 from evenhand.bench.prompts.prompt_set import PromptSet
 from evenhand.bench.registry.entry_points import SUITES
+from evenhand.bench.results.result import JudgeCard, Result, Spec
 from evenhand.bench.stages.write import prompt_set_card, stated
-from evenhand.bench.storage.result import JudgeCard, Result, Spec
 from evenhand.bench.suites.evaluation_config import Yardstick
 from evenhand.bench.suites.suite import Suite, load_suite
 

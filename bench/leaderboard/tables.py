@@ -19,13 +19,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entry import Entry, EntryFile
 from evenhand.bench.leaderboard.suite import KnownSuite
 from evenhand.bench.parsing.strict_parquet import read_parquet, write_parquet
 from evenhand.bench.prompts.plan import Item
 from evenhand.bench.prompts.prompt_set import format_cell
-from evenhand.bench.storage.result import JudgeCard, Spec
-from evenhand.metrics.estimation.table import LABEL_COLUMNS, PERSON_KINDS, STATUSES, hard_labels
+from evenhand.bench.results.entry import Entry, EntryFile
+from evenhand.bench.results.result import JudgeCard, Spec
+from evenhand.metrics.table import LABEL_COLUMNS, PERSON_KINDS, STATUSES, hard_labels
 
 PICTURES_FILE: EntryFile = "pictures.parquet"
 LABELS_FILE: EntryFile = "labels.parquet"

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entries import ENTRY_FILE, VERIFICATION_FILE, load_entry
-from evenhand.bench.leaderboard.entry import SAMPLE, Answers, Entry, Verification
+from evenhand.bench.leaderboard.entries import VERIFICATION_FILE, load_entry
 from evenhand.bench.leaderboard.reproduction import Jobs, Workshop
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
 from evenhand.bench.leaderboard.tables import Tables, read_tables
 from evenhand.bench.models.loading import quiet_loaders
+from evenhand.bench.results.entry import ENTRY_FILE, SAMPLE, Answers, Entry, Verification
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.store import folder_name, write_atomically
 from evenhand.methods.base import Intervention

@@ -26,8 +26,8 @@ from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupat
 from evenhand.bench.mini.world import SPEC_COLUMNS, STYLES, render
 from evenhand.metrics.correction.calibration import confusion_table
 from evenhand.metrics.estimation.panel import vote
-from evenhand.metrics.estimation.table import label_rows
 from evenhand.metrics.judges.base import Images, Judge
+from evenhand.metrics.table import label_rows
 
 PANEL = (judges.clip_s, judges.vit, judges.tone_ita)
 WITNESSES = (judges.clip_xs,)

@@ -11,10 +11,10 @@ from functools import cache
 
 from evenhand.bench.mini import ROOT
 from evenhand.bench.mini.law import TAXONOMIES, TONE_GROUPS
+from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.judges.image_classification import Classifier, ImageClassificationJudge
 from evenhand.metrics.judges.open_clip import OpenClipJudge
 from evenhand.metrics.judges.tone import ToneItaJudge
-from evenhand.metrics.vision.clip_scorer import ClipScorer
 
 LICENCE = "Apache-2.0"
 ORIGIN = "trained for Evenhand on renders of the mini world; art from Noto, Twemoji and Fluent emoji"

@@ -27,8 +27,8 @@ from evenhand.bench.models.compilation import Networks, compiled, plain
 from evenhand.bench.models.unet import Model, UNetModel, opened
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Images, Intervention, TextStates
+from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.randomness import picture_stream
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
 
 Drawn = tuple[Images, NDArray[np.bool_]]
 """Pictures of a batch, and which of them are finite."""

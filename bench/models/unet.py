@@ -15,7 +15,7 @@ from torch import Tensor
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.text_states import changed_rows, prepare
 from evenhand.methods.base import Cell, Images, Method, TextStates
-from evenhand.methods.shared.sampling_hooks import RowChange, Site
+from evenhand.methods.hooks import RowChange, Site
 
 
 class Model(ABC):

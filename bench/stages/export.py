@@ -17,10 +17,10 @@ from evenhand.bench.models.unet import Model, opened
 from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.registry.method_spec import method_class, parse_method
+from evenhand.bench.results.result import Result, Run
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.storage.result import Result, Run
 from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.storage.store import PictureStore, folder_name
 from evenhand.bench.suites.suite import Suite, load_suite, read_suite

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.store import PictureStore, Table
-from evenhand.metrics.estimation.table import LABEL_COLUMNS, label_rows
 from evenhand.metrics.judges.base import Images, Judge
-from evenhand.metrics.vision.clip_scorer import ClipScorer
+from evenhand.metrics.judges.clip_scorer import ClipScorer
+from evenhand.metrics.table import LABEL_COLUMNS, label_rows
 
 CHUNK = 256
 """Pictures judged between two writes to the label table."""

@@ -24,9 +24,9 @@ from evenhand.metrics.base import Metric
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
 from evenhand.metrics.estimation.panel import PANEL, vote
 from evenhand.metrics.estimation.rows import Measurement
-from evenhand.metrics.estimation.table import ANSWER_COLUMNS, PERSON_KINDS, matrix_of
 from evenhand.metrics.judges.base import Judge
-from evenhand.metrics.vision.clip_scorer import ClipScorer
+from evenhand.metrics.judges.clip_scorer import ClipScorer
+from evenhand.metrics.table import ANSWER_COLUMNS, PERSON_KINDS, matrix_of
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -83,7 +83,7 @@ class Evaluation:
         """What every judge and the panel answer to all pictures of people that are in the store.
 
         Returns:
-            Rows of the columns :data:`evenhand.metrics.estimation.table.ANSWER_COLUMNS`.
+            Rows of the columns :data:`evenhand.metrics.table.ANSWER_COLUMNS`.
         """
         rows = self.work.labels.read(compact=True)
         done, new = self._done(rows), 0

@@ -9,7 +9,7 @@ import pandas as pd
 from evenhand.bench import mini
 from evenhand.bench.parsing.strict_csv import CsvFile, show
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS
-from evenhand.metrics.vision.clip_scorer import ClipScorer
+from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.vision.weights import best_device, hub_folder
 
 

@@ -15,8 +15,8 @@ import torch
 from evenhand.bench.models.unet import Model
 from evenhand.bench.prompts.prompt_set import PromptSet
 from evenhand.bench.registry.method_spec import MethodUse
+from evenhand.bench.results import result as r
 from evenhand.bench.stages.fit import Fitted
-from evenhand.bench.storage import result as r
 from evenhand.bench.suites.evaluation_config import Yardstick
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.metrics.correction.calibration import cell_names

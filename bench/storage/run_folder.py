@@ -17,8 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from threadpoolctl import threadpool_limits
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.results.result import PictureRow, Result, Run, Timing
 from evenhand.bench.storage.log import LOG_FILE, logged
-from evenhand.bench.storage.result import PictureRow, Result, Run, Timing
 from evenhand.bench.storage.store import PictureStore, Table, folder_name, sweep, write_atomically
 from evenhand.bench.suites.audit_config import Audit, read_audit
 from evenhand.bench.suites.suite import Suite, read_suite, to_toml
@@ -171,21 +171,18 @@ class Workspace:
         return {row.method: row for row in rows}
 
     def write_results(self, results: Sequence[Result], *, alone: bool = False) -> None:
-        """Write one file per result, then the report of all results in the folder.
+        """Write one file per result.
 
         Args:
             results: The results.
             alone: Whether earlier results that are not among these go.
         """
-        from evenhand.reports.run.report import render_audit
-
         written = {self.root / "results" / f"{folder_name(r.spec.method.label)}.json": r for r in results}
         for path, result in written.items():
             write_atomically(path, result.to_json().encode())
         for path in self.result_paths() if alone else []:
             if path not in written:
                 path.unlink()
-        write_atomically(self.root / "report.html", render_audit(load_run(self.root)).encode())
 
     @contextmanager
     def timed(self, phase: Phase, label: str, *, machine: str) -> Iterator[None]:

@@ -33,7 +33,7 @@ from evenhand.metrics.correction.calibration import (
 from evenhand.metrics.estimation.score import Counted, Series, score_labels
 from evenhand.metrics.estimation.tallies import Reading
 from evenhand.metrics.estimation.views import TWO_STAGE, Sampling, Scheme, View, plain_resamples
-from evenhand.metrics.fairness.representation import FloatArray, largest_squared_distance, uniform
+from evenhand.metrics.representation import FloatArray, largest_squared_distance, uniform
 from evenhand.metrics.statistics.resampling import arrange
 from evenhand.metrics.statistics.uncertainty import stream
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.parsing.strict_csv import CsvFile
-from evenhand.bench.storage.result import Result
+from evenhand.bench.results.result import Result
 
 UNIFORM, LABOUR = "uniform", "labour"
 

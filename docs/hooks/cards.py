@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from evenhand.bench.registry import catalog
+from evenhand.bench import catalog
 
 Card = dict[str, Any]
 

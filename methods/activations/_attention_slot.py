@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, silu
 
-from evenhand.methods.shared.sampling_hooks import Site
+from evenhand.methods.hooks import Site
 
 
 def attend(site: Site, *, rows: slice, logits: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:

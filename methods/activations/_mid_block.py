@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from evenhand.methods.base import Cell, EditableModel, Intervention, Task
+from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.cells import single_groups
 from evenhand.methods.shared.randomness import drawn_cell
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
 
 SITE = "mid_block"
 

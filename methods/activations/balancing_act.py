@@ -33,8 +33,8 @@ from torch import Tensor
 
 from evenhand.methods.activations._labelled import observe_cells
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.group_assignment import Stated, wanted_groups, wish_list
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
 
 SITE = "mid_block"
 TEMPERATURE = 8.0

@@ -38,8 +38,8 @@ from torch import Tensor
 from evenhand.methods.activations._labelled import observe_cells
 from evenhand.methods.activations.balancing_act import linear_classifier
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.group_assignment import Stated, wanted_groups, wish_list
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.training import course, one_thread, train
 
 SITE = "mid_block"

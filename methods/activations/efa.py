@@ -38,9 +38,9 @@ from evenhand.methods.activations._attention_slot import Slots, attend, fresh_co
 from evenhand.methods.activations._masked_images import MaskedPictures, share_outside
 from evenhand.methods.activations._mid_block import lesson_cells
 from evenhand.methods.base import Budget, Cell, EditableModel, Intervention, Method, MethodInfo, Task
+from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.group_assignment import group_words, wanted_groups, wish_list
 from evenhand.methods.shared.prompt_text import fill
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.training import course, one_thread, train
 
 

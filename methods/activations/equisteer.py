@@ -36,10 +36,10 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.group_assignment import group_words, wanted_groups, wish_list
 from evenhand.methods.shared.observation import Reduce, observe
 from evenhand.methods.shared.prompt_text import fill
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
 
 GATE = {"sd1": 4, "sd2": 4, "sdxl": 17}
 """Index of the released gate among the cross-attention modules of the down path, by model family."""

@@ -33,8 +33,8 @@ from torch import Tensor
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.activations._labelled import observe_cells
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.group_assignment import Stated, group_words, wanted_groups, wish_list
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
 
 Template = Annotated[str, StringConstraints(pattern=r"\{adjective\}")]
 

@@ -24,8 +24,8 @@ from torch.nn.functional import linear
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Intervention, TextStates
+from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.randomness import drawn_cell
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,9 +34,9 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.cells import single_groups
 from evenhand.methods.shared.prompt_text import fill, first_phrase
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
 
 
 def decouple(c: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,10 +30,10 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.hooks import Batch, Steering, Step
 from evenhand.methods.shared.cells import opposites, single_groups
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.randomness import drawn_cell
-from evenhand.methods.shared.sampling_hooks import Batch, Steering, Step
 
 Edit = tuple[str, int]
 """A prompt and its sign."""

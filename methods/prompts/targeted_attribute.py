@@ -21,33 +21,24 @@ FairT2I lets a language model propose the attributes; here they are those of the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from evenhand.methods.base import Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.shared.prompt_text import before, first_phrase
-
-SYNONYMS = {
-    "woman": ("woman", "female", "lady", "girl", "mother", "she", "her", "hers", "herself"),
-    "man": ("man", "male", "gentleman", "boy", "guy", "father", "he", "him", "his", "himself"),
-    "light": ("light-skinned", "fair-skinned", "light skin", "fair skin"),
-    "medium": ("medium-skinned", "brown-skinned", "medium skin", "brown skin"),
-    "dark": ("dark-skinned", "dark skin"),
-    "adult": ("adult", "young", "middle-aged"),
-    "older": ("older", "old", "elderly", "aged", "senior"),
-}
-"""Words that state a group besides those of the cells, by the group's name."""
+from evenhand.methods.shared.stated_groups import (
+    SYNONYMS,
+    Words,
+    conditional,
+    stated_groups,
+    stating_phrases,
+)
 
 _DETERMINERS = {"her", "his"}
 """They state a group, but no adjective may stand before them."""
-
-_Words = Mapping[str, Mapping[str, Sequence[str]]]
-"""Attribute to group to phrases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,46 +102,13 @@ class TargetedAttributePrompt(Method):
         )
 
 
-def conditional(
-    target: Sequence[float], groups: Sequence[Mapping[str, str]], stated: Mapping[str, set[str]]
-) -> NDArray[np.float64]:
-    """``p*(z | s)``, ``(K,)``; ``p*`` itself where it gives no weight to the groups ``s``."""
-    agrees = [all(cell[attribute] in allowed for attribute, allowed in stated.items()) for cell in groups]
-    weights = np.where(agrees, target, 0.0)
-    return weights / weights.sum() if weights.any() else np.asarray(target, np.float64)
-
-
-def stated_groups(text: str, stating: _Words) -> dict[str, set[str]]:
-    """Attribute to the groups that the text names, without the attributes that it leaves open."""
-    found = {
-        attribute: {group for group, phrases in groups.items() if first_phrase(text, phrases, any_case=True)}
-        for attribute, groups in stating.items()
-    }
-    return {attribute: groups for attribute, groups in found.items() if groups}
-
-
-def stating_phrases(cells: Sequence[Cell], synonyms: Mapping[str, Sequence[str]]) -> _Words:
-    """The phrases that state each group: its adjective, the noun that is its own, and its synonyms."""
-    stating: dict[str, dict[str, list[str]]] = {}
-    for attribute in cells[0].groups:
-        for cell in cells:
-            group = cell.groups[attribute]
-            inside = [set(c.noun.split()) for c in cells if c.groups[attribute] == group]
-            outside = [set(c.noun.split()) for c in cells if c.groups[attribute] != group]
-            adjective = cell.adjectives[attribute]
-            nouns = set.intersection(*inside).difference(*outside, adjective.split())
-            phrases = {adjective, *nouns, *synonyms.get(group, ())}
-            stating.setdefault(attribute, {})[group] = sorted(phrases)
-    return stating
-
-
 def _in_order(cell: Cell) -> dict[str, str]:
     """Attribute to adjective, in the order in which the cell's own phrase has them."""
     place = {name: cell.adjective.split().index(words.split()[0]) for name, words in cell.adjectives.items()}
     return {name: cell.adjectives[name] for name in sorted(place, key=place.__getitem__)}
 
 
-def _adjectives_before(text: str, noun: int, stating: _Words) -> tuple[int, list[tuple[str, str]]]:
+def _adjectives_before(text: str, noun: int, stating: Words) -> tuple[int, list[tuple[str, str]]]:
     """Where the run of stated adjectives right before position ``noun`` starts, and (attribute, phrase)."""
     attribute_of = {
         phrase.lower(): attribute

@@ -15,14 +15,9 @@ import numpy as np
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Cell, Task
-from evenhand.methods.prompts.targeted_attribute import (
-    SYNONYMS,
-    conditional,
-    stated_groups,
-    stating_phrases,
-)
+from evenhand.methods.hooks import Batch
 from evenhand.methods.shared.prompt_text import first_phrase
-from evenhand.methods.shared.sampling_hooks import Batch
+from evenhand.methods.shared.stated_groups import SYNONYMS, conditional, stated_groups, stating_phrases
 
 Stated = Literal["draw", "leave", "follow"]
 """What is wanted of an attribute that a prompt states: a drawn group, nothing, or the stated group."""

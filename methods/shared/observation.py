@@ -16,7 +16,7 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Images, Intervention, Task
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Steering, Step
+from evenhand.methods.hooks import Batch, Site, Steering, Step
 
 Reduce = Callable[[Step, Site, Tensor], Tensor]
 """Makes ``(n, ...)`` of a module's outputs ``(n, ...)`` or ``(n, 2, ...)``, picture by picture."""

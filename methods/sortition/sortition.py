@@ -52,12 +52,12 @@ from evenhand.methods.base import (
     Task,
     TextStates,
 )
-from evenhand.methods.prompts.targeted_attribute import SYNONYMS, stated_groups, stating_phrases
 from evenhand.methods.shared.closed_form import ClosedForm
 from evenhand.methods.shared.group_assignment import group_words
 from evenhand.methods.shared.prompt_text import described, statements
 from evenhand.methods.shared.randomness import drawn_cell
 from evenhand.methods.shared.ratio_loop import Template, encode
+from evenhand.methods.shared.stated_groups import SYNONYMS, stated_groups, stating_phrases
 from evenhand.methods.sortition._weight_search import Lottery
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.annotation.answers import PEOPLE, labels_of
 from evenhand.metrics.annotation.checks import codes_of
-from evenhand.metrics.correction.anchors import HUMAN
-from evenhand.metrics.estimation.table import DECISION_THRESHOLD, LABEL_COLUMNS, label_rows
-from evenhand.metrics.fairness.representation import FloatArray, shares_of
+from evenhand.metrics.estimation.anchors import HUMAN
 from evenhand.metrics.judge_quality.latent_class import MISSING, dawid_skene
+from evenhand.metrics.representation import FloatArray, shares_of
+from evenhand.metrics.table import DECISION_THRESHOLD, LABEL_COLUMNS, label_rows
 
 Rule = Literal["dawid-skene", "majority"]
 RULES = ("dawid-skene", "majority")
@@ -127,7 +127,7 @@ def anchors_of(rows: pd.DataFrame, probabilities: Mapping[str, float]) -> pd.Dat
     """The aggregate as anchors, for pictures that were drawn with a known probability.
 
     Columns ``key``, ``attribute``, ``label`` (empty where people cannot tell) and ``probability``; see
-    :func:`evenhand.metrics.correction.anchors.confusion_from_anchors`. Pictures picked by hand (gold) are no sample.
+    :func:`evenhand.metrics.estimation.anchors.confusion_from_anchors`. Pictures picked by hand (gold) are no sample.
     """
     own = rows[(rows["judge"] == AGGREGATE) & rows["key"].isin(list(probabilities))]
     table = own[["key", "attribute", "label"]].reset_index(drop=True)

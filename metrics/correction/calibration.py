@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.correction.correction import Inverse, inverse_of
-from evenhand.metrics.fairness.representation import FloatArray, ratio
+from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import stream
 
 CONFUSION_COLUMNS = ("judge", "attributes", "truth", "label", "count")

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
 
-from evenhand.metrics.fairness.representation import FloatArray, by_group, ratio, shares_of
+from evenhand.metrics.representation import FloatArray, by_group, ratio, shares_of
 
 SINGULAR = 1e6
 """Condition number from which a resampled matrix is taken as singular."""

@@ -16,7 +16,7 @@ from scipy.special import log_softmax, softmax
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.correction.correction import SINGULAR, least_squares_shares
-from evenhand.metrics.fairness.representation import FloatArray
+from evenhand.metrics.representation import FloatArray
 
 SMALLEST_POSTERIOR = 1e-6
 """Posteriors are kept this far from 0 and 1, so that one sure mistake cannot rule out a group."""

@@ -17,7 +17,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.correction.calibration import confusion_matrix
 from evenhand.metrics.correction.correction import corrected_shares, inverse_of
 from evenhand.metrics.correction.prediction_powered import powered_mean
-from evenhand.metrics.fairness.representation import FloatArray, ratio
+from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import wilson
 
 SMALL_EXPECTED = 5.0

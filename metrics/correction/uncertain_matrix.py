@@ -12,7 +12,7 @@ import numpy as np
 
 from evenhand.metrics.correction.calibration import SMOOTHING, confusion_matrix
 from evenhand.metrics.correction.correction import EM_STEPS, EM_TOLERANCE, em_shares
-from evenhand.metrics.fairness.representation import FloatArray, shares_of
+from evenhand.metrics.representation import FloatArray, shares_of
 from evenhand.metrics.statistics.uncertainty import ALPHA
 
 DRAW_TOLERANCE = 1e-8

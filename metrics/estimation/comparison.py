@@ -13,11 +13,11 @@ from evenhand.metrics.estimation.encode import Study
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.estimation.rows import Agreement, Difference, Rank
 from evenhand.metrics.estimation.score import STILL, Series
-from evenhand.metrics.estimation.table import Estimate
-from evenhand.metrics.fairness.representation import FloatArray, mean_over
 from evenhand.metrics.judge_quality.agreement import cohen_kappa, krippendorff_alpha
+from evenhand.metrics.representation import FloatArray, mean_over
 from evenhand.metrics.statistics.ranking import marginal_ranks
 from evenhand.metrics.statistics.uncertainty import holm, interval, rank_sets, recentred, sign_flip, stream
+from evenhand.metrics.table import Estimate
 
 Pair = tuple[str, str]
 """Two methods; a difference is the first minus the second."""

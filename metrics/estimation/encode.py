@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics.estimation.rows import Coverage, LabelCoverage
-from evenhand.metrics.estimation.table import KINDS, LABEL_COLUMNS, PERSON_KINDS, PICTURE_COLUMNS, STATUSES
-from evenhand.metrics.fairness.representation import FloatArray
+from evenhand.metrics.representation import FloatArray
+from evenhand.metrics.table import KINDS, LABEL_COLUMNS, PERSON_KINDS, PICTURE_COLUMNS, STATUSES
 
 PROMPT_COLUMNS = ["kind", "concept", "template", "prompt_id", "cell", "prompt"]
 

@@ -16,10 +16,12 @@ from evenhand.metrics.base import LabelMetric, Metric, PictureMetric
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
 from evenhand.metrics.estimation.comparison import HEADLINE, against_base, agreement_of, differences, ranks
 from evenhand.metrics.estimation.encode import Study, check_tables, coverage, encode
+from evenhand.metrics.estimation.judge_errors import judge_errors
+from evenhand.metrics.estimation.judge_spread import judge_spreads, steering_gaps
 from evenhand.metrics.estimation.panel import PANEL, vote
+from evenhand.metrics.estimation.preservation import preservation_distance
 from evenhand.metrics.estimation.rows import Difference, Measurement, Rank
 from evenhand.metrics.estimation.score import Counted, Series, score_labels, score_pictures
-from evenhand.metrics.estimation.table import ANSWER_COLUMNS, DECISION_THRESHOLD, LABEL_COLUMNS
 from evenhand.metrics.estimation.tallies import Reading
 from evenhand.metrics.estimation.views import (
     PLAIN,
@@ -32,11 +34,9 @@ from evenhand.metrics.estimation.views import (
     plain_layout,
     plain_resamples,
 )
-from evenhand.metrics.fairness.preservation import preservation_distance
-from evenhand.metrics.judge_quality.errors import judge_errors
-from evenhand.metrics.judge_quality.spread import judge_spreads, steering_gaps
 from evenhand.metrics.statistics.resampling import Layout, Resamples
 from evenhand.metrics.statistics.threads import in_threads
+from evenhand.metrics.table import ANSWER_COLUMNS, DECISION_THRESHOLD, LABEL_COLUMNS
 
 Embeddings = Mapping[str, NDArray[np.floating]]
 """Picture key to unit vector."""
@@ -110,10 +110,10 @@ def measure(
     numbers to the last bit.
 
     Args:
-        pictures: :data:`evenhand.metrics.estimation.table.PICTURE_COLUMNS`, and any numeric column that a
+        pictures: :data:`evenhand.metrics.table.PICTURE_COLUMNS`, and any numeric column that a
             :class:`PictureMetric` names.
-        labels: :data:`evenhand.metrics.estimation.table.LABEL_COLUMNS`, or with the vote
-            :data:`evenhand.metrics.estimation.table.ANSWER_COLUMNS`.
+        labels: :data:`evenhand.metrics.table.LABEL_COLUMNS`, or with the vote
+            :data:`evenhand.metrics.table.ANSWER_COLUMNS`.
         plan: What is measured, and how.
         embeddings: Key to unit vector of the pictures of unrelated prompts; without them, or without a
             base, there is no preservation distance.

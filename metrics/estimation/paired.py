@@ -28,12 +28,12 @@ from evenhand.metrics.estimation.measure import (
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.estimation.rows import Difference, Measurement
 from evenhand.metrics.estimation.score import Series
-from evenhand.metrics.estimation.table import Estimate
 from evenhand.metrics.estimation.tallies import Reading
 from evenhand.metrics.estimation.views import View, make_views
-from evenhand.metrics.fairness.representation import FloatArray
+from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.statistics.significance import Flips, benjamini_hochberg, label_flips
 from evenhand.metrics.statistics.uncertainty import holm
+from evenhand.metrics.table import Estimate
 
 BY_CONCEPT = (catalog.delta_tv, catalog.share)
 """What is compared concept by concept: the distance, and of single attributes the share of every group."""

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evenhand.metrics.estimation.table import DECISION_THRESHOLD, LABEL_COLUMNS, STATUSES, decide, matrix_of
-from evenhand.metrics.fairness.representation import FloatArray, ratio
+from evenhand.metrics.representation import FloatArray, ratio
+from evenhand.metrics.table import DECISION_THRESHOLD, LABEL_COLUMNS, STATUSES, decide, matrix_of
 
 PANEL = "panel"
 """Name of the vote in every table, and of its family."""

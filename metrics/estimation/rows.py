@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evenhand.metrics.estimation.table import Estimate
+from evenhand.metrics.table import Estimate
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from itertools import pairwise
 import numpy as np
 
 from evenhand.metrics.base import LabelMetric, Metric, Tally
-from evenhand.metrics.estimation.table import Estimate
 from evenhand.metrics.estimation.tallies import Reading
 from evenhand.metrics.fairness.intersectional import unseen_bound
-from evenhand.metrics.fairness.representation import FloatArray, mean_over, ratio, shares_of
+from evenhand.metrics.representation import FloatArray, mean_over, ratio, shares_of
 from evenhand.metrics.statistics.resampling import Layout, Resamples
 from evenhand.metrics.statistics.uncertainty import interval, recentred
+from evenhand.metrics.table import Estimate
 
 STEPS = 8
 """Points at which a metric is looked at between what was seen and what could have been."""

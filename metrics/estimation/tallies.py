@@ -18,7 +18,7 @@ from evenhand.metrics.correction.correction import (
     seen_by_judge,
 )
 from evenhand.metrics.estimation.views import View
-from evenhand.metrics.fairness.representation import (
+from evenhand.metrics.representation import (
     FloatArray,
     by_group,
     mean_over,

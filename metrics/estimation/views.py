@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.correction.calibration import cell_names
 from evenhand.metrics.estimation.encode import Study
-from evenhand.metrics.fairness.representation import FloatArray, uniform
+from evenhand.metrics.representation import FloatArray, uniform
 from evenhand.metrics.statistics.resampling import Layout, Resamples, Units, arrange
 from evenhand.metrics.statistics.threads import in_threads
 from evenhand.metrics.statistics.uncertainty import stream

@@ -13,7 +13,7 @@ from scipy.special import rel_entr
 from scipy.stats import chi2_contingency, linregress, random_table, spearmanr
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness.representation import FloatArray, mean_over, shares_of, uniform
+from evenhand.metrics.representation import FloatArray, mean_over, shares_of, uniform
 
 NULL_DRAWS = 1000
 """Tables of a permutation null."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from evenhand.bench.errors import EvenhandError, unknown
-from evenhand.metrics.fairness.representation import FloatArray, normalised_entropy, shares_of
+from evenhand.metrics.representation import FloatArray, normalised_entropy, shares_of
 
 CLUSTERS = (12, 24, 48)
 """Numbers of clusters that Stable Bias looks at."""

@@ -15,7 +15,7 @@ from scipy.ndimage import convolve1d
 from scipy.special import entr
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness.representation import FloatArray
+from evenhand.metrics.representation import FloatArray
 
 REPEATS = 20
 """Subsamples at equal n over which a Vendi score is averaged."""

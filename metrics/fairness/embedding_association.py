@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import permutation_test
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness.representation import FloatArray
+from evenhand.metrics.representation import FloatArray
 
 PERMUTATIONS = 10_000
 """Partitions of the targets that are tried; all of them if there are no more."""

@@ -1,7 +1,7 @@
 """Joint attributes: cells such as woman x dark x older, how they are filled and how they are entangled.
 
 A joint table has shape ``(..., K_1, K_2, ...)``; flattened in that order its cells are the groups of one
-joint attribute, to which everything in :mod:`evenhand.metrics.fairness.representation` applies.
+joint attribute, to which everything in :mod:`evenhand.metrics.representation` applies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.special import entr
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness.representation import FloatArray, by_group, kl_divergence, uniform
+from evenhand.metrics.representation import FloatArray, by_group, kl_divergence, uniform
 from evenhand.metrics.statistics.uncertainty import fair_tables
 
 POSTERIOR_DRAWS = 5000

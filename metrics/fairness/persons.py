@@ -1,6 +1,6 @@
 """Pictures of several people: the bias over all people of a prompt, and within single pictures.
 
-Both are :func:`~evenhand.metrics.fairness.representation.shen_bias`, the mean of ``|p_i - p_j|`` over pairs of groups:
+Both are :func:`~evenhand.metrics.representation.shen_bias`, the mean of ``|p_i - p_j|`` over pairs of groups:
 Bias-W over the people of all pictures of a prompt, Bias-P over the people of one picture, averaged over the
 pictures with at least two. Two people of two groups are alike half of the time, so a fair model's Bias-P is
 0.5 there: it means nothing without :func:`fair_bias_p` of the same numbers of people. Other papers reuse the
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import multinomial
 
-from evenhand.metrics.fairness.representation import FloatArray, mean_over, shares_of, shen_bias
+from evenhand.metrics.representation import FloatArray, mean_over, shares_of, shen_bias
 
 FEWEST = 2
 """People of a picture that Bias-P looks at."""

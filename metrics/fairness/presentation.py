@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evenhand.metrics.fairness.representation import FloatArray, mean_over, ratio
+from evenhand.metrics.representation import FloatArray, mean_over, ratio
 
 CLOTHING = (
     "boots",

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import laplace
 
 from evenhand.bench.errors import EvenhandError, unknown
-from evenhand.metrics.fairness.representation import FloatArray, mean_over, ratio
+from evenhand.metrics.representation import FloatArray, mean_over, ratio
 from evenhand.metrics.statistics.resampling import Resamples, arrange
 from evenhand.metrics.statistics.uncertainty import interval, recentred
 

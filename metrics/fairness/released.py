@@ -1,6 +1,6 @@
 """Measures that other works print, for columns beside ours: what they compute, over the whole taxonomy.
 
-Some columns need no function of their own, see :mod:`evenhand.metrics.fairness.representation`: AITTI prints
+Some columns need no function of their own, see :mod:`evenhand.metrics.representation`: AITTI prints
 ``kl_divergence`` to even shares, DiffLens ``fd_l2``, EquiSteer shares, DALL-Eval and HEIM's gender imbalance
 ``mean_absolute_deviation``; MMDT's "overkill" is an over-correction rate. MMDT's individual fairness is a
 ratio without an upper end and is not offered. None of these ranks a method here (measurement.md 1.8 to 1.10,
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness.representation import (
+from evenhand.metrics.representation import (
     FloatArray,
     delta_tv,
     mean_over,
@@ -40,7 +40,7 @@ def heim_tone_imbalance(counts: ArrayLike, undetermined: ArrayLike) -> FloatArra
     """HEIM's skin tone imbalance, ``(1/K) sum_k |n_k / N - 1/K|`` with the unknown tones in ``N``.
 
     Range 0 to ``2 (K - 1) / K^2``; lower is better. A detector that fails raises it exactly as a bias does,
-    which it cannot tell apart: :func:`~evenhand.metrics.fairness.representation.mean_absolute_deviation` of the
+    which it cannot tell apart: :func:`~evenhand.metrics.representation.mean_absolute_deviation` of the
     decided pictures can. No picture at all is ``nan`` (0 pictures score 0.5 in the released gender measure).
     Source: HEIM, arXiv 2311.04287, code.
 
@@ -208,7 +208,7 @@ def tibet_bias(associations: Sequence[float]) -> float:
 
     0 to 1, lower is better: large where the original sits closer to some counterfactuals. Equal distance to
     all is 0, also where all are far away. Source: TIBET, arXiv 2312.01261, code (with its square root, see
-    :func:`~evenhand.metrics.fairness.representation.tibet_mad`).
+    :func:`~evenhand.metrics.representation.tibet_mad`).
 
     Args:
         associations: CAS of the original with each of ``C >= 2`` counterfactuals.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness.representation import FloatArray, kl_divergence, shares_of
+from evenhand.metrics.representation import FloatArray, kl_divergence, shares_of
 
 
 def max_skew(ranked: NDArray[np.int64], target: FloatArray, *, k: int) -> float:

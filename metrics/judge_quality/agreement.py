@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from evenhand.metrics.fairness.representation import FloatArray, ratio
+from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import interval, wilson
 
 Codes = NDArray[np.int64]

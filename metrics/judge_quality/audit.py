@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.correction.calibration import effective_counts
-from evenhand.metrics.fairness.representation import FloatArray
+from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.statistics.uncertainty import interval, recentred, stream, wilson
 
 CLAIM = 30

@@ -15,8 +15,8 @@ from scipy.special import rel_entr
 from scipy.stats import chi2
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness.representation import FloatArray, ratio
 from evenhand.metrics.judge_quality.latent_class import MISSING
+from evenhand.metrics.representation import FloatArray, ratio
 
 TABLES = 999
 """Simulated tables of a p-value."""

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness.representation import FloatArray
+from evenhand.metrics.representation import FloatArray
 
 MISSING = -1
 """Code of an answer that was not given."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.metrics.fairness.representation import FloatArray, ratio
 from evenhand.metrics.judge_quality.audit import AuditRow, Seen
 from evenhand.metrics.judges.base import Aspect, Variants
+from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import interval, recentred, stream
 
 NO_CHOICE: Mapping[Aspect, str] = {

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from evenhand.metrics.estimation.table import decide
+from evenhand.metrics.table import decide
 
 Images = NDArray[np.uint8]
 """Pictures as ``(n, height, width, 3)`` sRGB bytes."""

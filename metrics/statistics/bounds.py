@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evenhand.metrics.fairness.representation import FloatArray, ratio
+from evenhand.metrics.representation import FloatArray, ratio
 
 
 def share_bounds(counts: ArrayLike, undetermined: ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness.representation import FloatArray
+from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.statistics.uncertainty import ALPHA, wilson
 
 FEW_CLUSTERS = 15

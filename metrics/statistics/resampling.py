@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from evenhand.metrics.fairness.representation import FloatArray, by_group
+from evenhand.metrics.representation import FloatArray, by_group
 from evenhand.metrics.statistics.uncertainty import cluster_weights, resample_rows, whole_cluster_weights
 
 TOGETHER = 4

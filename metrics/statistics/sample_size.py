@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm, ttest_1samp
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness.representation import FloatArray
+from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.statistics.uncertainty import ALPHA
 
 SEEN = 0.95

@@ -15,7 +15,7 @@ from scipy.stats import binomtest, chisquare
 from statsmodels.stats.contingency_tables import SquareTable, mcnemar
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness.representation import FloatArray
+from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.statistics.uncertainty import ALPHA, wilson
 
 EXACT_DISCORDANT = 25

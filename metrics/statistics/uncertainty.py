@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 from statsmodels.stats.proportion import multinomial_proportions_confint, proportion_confint
 
-from evenhand.metrics.fairness.representation import FloatArray, by_group, ratio
+from evenhand.metrics.representation import FloatArray, by_group, ratio
 
 ALPHA = 0.05
 """Every interval is a 95 % interval."""

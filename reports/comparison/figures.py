@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evenhand.bench.comparison.result import Comparison, DifferenceRow, Pair
-from evenhand.bench.storage.lookup import PRIMARY_METRIC, Reading
+from evenhand.bench.results.comparison import Comparison, DifferenceRow, Pair
+from evenhand.bench.results.lookup import PRIMARY_METRIC, Reading
+from evenhand.bench.results.text import SHARE, attribute, count, interval, number, plural, sentence, slug
 from evenhand.reports.comparison.tables import sides_of, signed
 from evenhand.reports.components.charts import Dot, Look, draw
 from evenhand.reports.components.tables import Cell, Row, Table, estimated, missing, text
-from evenhand.reports.components.wording import (
-    SHARE,
-    attribute,
-    count,
-    interval,
-    measure,
-    number,
-    plural,
-    sentence,
-    slug,
-)
+from evenhand.reports.components.wording import measure
 from evenhand.reports.run.figures import MAX_PANELS, Figure, Panel
 
 BY_CONCEPT = "delta_tv"

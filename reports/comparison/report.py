@@ -7,13 +7,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from evenhand.bench.comparison.result import Comparison
-from evenhand.bench.storage.lookup import Reading
-from evenhand.bench.storage.result import Run
+from evenhand.bench.results.comparison import Comparison
+from evenhand.bench.results.lookup import Reading
+from evenhand.bench.results.result import Run
+from evenhand.bench.results.text import attribute, count, plural
 from evenhand.reports.comparison import tables
 from evenhand.reports.comparison.figures import by_concept, distances
 from evenhand.reports.comparison.verdict import compare_verdict
-from evenhand.reports.components.wording import attribute, count, plural
 from evenhand.reports.run import sections
 from evenhand.reports.run.figures import Figure
 from evenhand.reports.run.image_strips import strips

@@ -8,20 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evenhand.bench.comparison.result import Comparison, DifferenceRow, FlipRow, Side
-from evenhand.bench.storage.lookup import PRIMARY_METRIC, Key, Reading
-from evenhand.bench.storage.result import EstimateRow
+from evenhand.bench.results.comparison import Comparison, DifferenceRow, FlipRow, Side
+from evenhand.bench.results.lookup import PRIMARY_METRIC, Key, Reading
+from evenhand.bench.results.result import EstimateRow
+from evenhand.bench.results.text import KINDS, attribute, interval, number, plural, sentence
 from evenhand.reports.components.downloads import Download, Raw, write_csv
 from evenhand.reports.components.tables import Cell, Row, Table, counted, estimated, missing, p_value, text
-from evenhand.reports.components.wording import (
-    KINDS,
-    attribute,
-    interval,
-    measure,
-    number,
-    plural,
-    sentence,
-)
+from evenhand.reports.components.wording import measure
 from evenhand.reports.run.method_table import (
     BIAS,
     PRIMARY_SET_ONLY,

@@ -5,20 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from evenhand.bench.comparison.result import Comparison, DifferenceRow, FlipRow, Pair
-from evenhand.bench.storage.lookup import PRIMARY_METRIC, Reading
+from evenhand.bench.results.comparison import Comparison, DifferenceRow, FlipRow, Pair
+from evenhand.bench.results.lookup import PRIMARY_METRIC, Reading
+from evenhand.bench.results.text import KINDS, attribute, interval, listing, number, plural
 from evenhand.reports.comparison.tables import direction, lines_of, moves_of, setup_names, shown, sides_of
 from evenhand.reports.components.tables import p_value
-from evenhand.reports.components.wording import (
-    KINDS,
-    attribute,
-    interval,
-    listing,
-    measure,
-    number,
-    plural,
-    with_interval,
-)
+from evenhand.reports.components.wording import measure, with_interval
 from evenhand.reports.run.method_table import SIDE_EFFECTS
 from evenhand.reports.run.verdict import Verdict
 

@@ -16,7 +16,7 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup
 
-from evenhand.bench.leaderboard.pareto_front import Span
+from evenhand.bench.policy.pareto import Span
 from evenhand.reports.components.charts import ACCENT, GREY, INK, WIDTH, inline, themed
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 8, 38
@@ -98,7 +98,7 @@ def scatter(
     marks: Sequence[Mark],
     *,
     axes: Frame,
-    front: Sequence[At] = (),
+    front: Sequence[tuple[float, float]] = (),
     curve: Sequence[At] = (),
     name: str,
     label: str,
@@ -218,9 +218,9 @@ def _row(mark: Mark) -> dict[str, Any]:
     return known | {"look": mark.look, "shape": mark.shape}
 
 
-def _steps(front: Sequence[At], axes: Frame) -> list[At]:
+def _steps(front: Sequence[tuple[float, float]], axes: Frame) -> list[At]:
     """The front from the upper edge to the right one: nothing was reached below and left of its steps."""
-    corners = sorted(front)
+    corners = [At(*place) for place in sorted(front)]
     if not corners:
         return []
     return [At(corners[0].x, axes.up[1]), *corners, At(axes.right[1], corners[-1].y)]

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 from typing import Literal, TypeVar
 
-from evenhand.bench.storage.result import ComparisonRow, EstimateRow
+from evenhand.bench.results.result import ComparisonRow, EstimateRow
+from evenhand.bench.results.text import NOT_MEASURED, count, interval, number
 from evenhand.reports.components.downloads import Download, Raw, write_csv
-from evenhand.reports.components.wording import NOT_MEASURED, count, interval, measure, number
+from evenhand.reports.components.wording import measure
 
 T = TypeVar("T", int, float)
 

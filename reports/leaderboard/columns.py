@@ -8,10 +8,11 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evenhand.bench.storage.lookup import Key, Reading, comparable, measured_attributes
-from evenhand.bench.storage.result import EstimateRow
+from evenhand.bench.results.lookup import Key, Reading, comparable, measured_attributes
+from evenhand.bench.results.result import EstimateRow
+from evenhand.bench.results.text import NOT_MEASURED, attribute, interval, number
 from evenhand.reports.components.tables import pictures_and_chance
-from evenhand.reports.components.wording import NOT_MEASURED, attribute, interval, measure, number
+from evenhand.reports.components.wording import measure
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&#])")
 _INVISIBLE = ("Cc", "Zl", "Zp")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evenhand.bench.leaderboard.entry import TOLERATED, Answers, Evidence, Verification
-from evenhand.reports.components.wording import listing, number, plural
+from evenhand.bench.results.entry import TOLERATED, Answers, Evidence, Verification
+from evenhand.bench.results.text import listing, number, plural
 
 EVIDENCE: dict[Evidence, str] = {
     "verified": "a sample of its pictures was made again from the intervention and agreed",

@@ -14,8 +14,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
+from evenhand.bench.results.text import attribute, sentence
 from evenhand.reports.components.tables import Cell, Row, Table, text
-from evenhand.reports.components.wording import MEASURES, attribute, sentence
+from evenhand.reports.components.wording import MEASURES
 
 NUMBERS = "reports/data/literature.csv"
 """Where the numbers lie in the repository."""

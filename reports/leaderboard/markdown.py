@@ -5,23 +5,17 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
-from evenhand.bench.leaderboard.entries import panel
-from evenhand.bench.leaderboard.entry import BoardRow
-from evenhand.bench.leaderboard.pareto_front import PRICES, standings
-from evenhand.bench.leaderboard.ranking import Ranking, layer_words, rank_words, rankings, title_of
-from evenhand.bench.storage.lookup import BASE, Reading
+from evenhand.bench.policy.pareto import PRICES, Plane, standings
+from evenhand.bench.policy.ranking import Ranking, layer_words, rank_words, rankings, title_of
+from evenhand.bench.results.entry import BoardRow, panel
+from evenhand.bench.results.lookup import Reading
+from evenhand.bench.results.result import BASE
+from evenhand.bench.results.text import NOT_MEASURED, count, listing, plural, slug
 from evenhand.reports.components.charts import standalone
-from evenhand.reports.components.wording import (
-    NOT_MEASURED,
-    count,
-    listing,
-    plural,
-    slug,
-)
 from evenhand.reports.leaderboard.columns import Column, cell, escape, further_columns, ranking_columns
 from evenhand.reports.leaderboard.evidence import EVIDENCE
 from evenhand.reports.leaderboard.literature import NOT_RANKED, NUMBERS, protocols, summary_table
-from evenhand.reports.run.pareto import Plane, plane_picture, spoken
+from evenhand.reports.run.pareto import plane_picture, spoken
 
 INTRODUCTION = """\
 # Leaderboard

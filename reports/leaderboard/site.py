@@ -18,10 +18,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entries import version_key
-from evenhand.bench.leaderboard.entry import BoardRow
-from evenhand.bench.leaderboard.ranking import Ranking, rankings
-from evenhand.bench.storage.result import Run
+from evenhand.bench.policy.ranking import Ranking, rankings
+from evenhand.bench.results.entry import BoardRow, version_key
+from evenhand.bench.results.result import Run
 from evenhand.reports.leaderboard import literature
 from evenhand.reports.leaderboard.site_index import index_content
 from evenhand.reports.leaderboard.site_judge import Errors, judge_content, judge_seats

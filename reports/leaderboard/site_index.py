@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evenhand.bench.leaderboard.entries import panel
-from evenhand.bench.leaderboard.entry import BoardRow
-from evenhand.bench.leaderboard.pareto_front import layers
-from evenhand.bench.leaderboard.ranking import Ranking, layer_words, rank_words, title_of
-from evenhand.bench.storage.lookup import BASE
+from evenhand.bench.policy.pareto import Plane, layers
+from evenhand.bench.policy.ranking import Ranking, layer_words, rank_words, title_of
+from evenhand.bench.results.entry import BoardRow, panel
+from evenhand.bench.results.result import BASE
+from evenhand.bench.results.text import listing, plural
 from evenhand.reports.components.downloads import Download
 from evenhand.reports.components.tables import Cell, Row, Table, alert, counted, estimated, text
-from evenhand.reports.components.wording import listing, plural
 from evenhand.reports.leaderboard.columns import Column, further_columns, ranking_columns
 from evenhand.reports.leaderboard.evidence import EVIDENCE
 from evenhand.reports.leaderboard.site_map import SiteMap
 from evenhand.reports.run.figures import Figure
-from evenhand.reports.run.pareto import Plane, price_of_fairness
+from evenhand.reports.run.pareto import price_of_fairness
 from evenhand.reports.run.sections import LIMITS
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evenhand.bench.leaderboard.ranking import Ranking, title_of
-from evenhand.bench.storage.lookup import Reading
-from evenhand.bench.storage.result import ErrorRow, JudgeCard, Result
+from evenhand.bench.policy.ranking import Ranking, title_of
+from evenhand.bench.results.lookup import Reading
+from evenhand.bench.results.result import ErrorRow, JudgeCard, Result
+from evenhand.bench.results.text import attribute, count, listing, sentence
 from evenhand.reports.components.tables import Table
-from evenhand.reports.components.wording import attribute, count, listing, sentence
 from evenhand.reports.leaderboard.site_map import SiteMap
 from evenhand.reports.run.judge_errors import PANEL, errors_tables
 from evenhand.reports.run.judges import agreement_table

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from evenhand.bench.leaderboard.entries import ENTRY_FILE
-from evenhand.bench.leaderboard.entry import BoardRow
-from evenhand.bench.leaderboard.ranking import Ranking
-from evenhand.bench.storage.result import JudgeCard
-from evenhand.reports.components.wording import slug
+from evenhand.bench.policy.ranking import Ranking
+from evenhand.bench.results.entry import ENTRY_FILE, BoardRow
+from evenhand.bench.results.result import JudgeCard
+from evenhand.bench.results.text import slug
 
 LONGEST = 80
 """Letters of a file name, without its ending."""

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entries import entry_name, version_key
-from evenhand.bench.leaderboard.entry import BoardRow
-from evenhand.bench.leaderboard.ranking import Ranking, layer_words, rank_words, title_of
-from evenhand.bench.storage.lookup import BASE, Reading, attribute_names
-from evenhand.bench.storage.result import Run
+from evenhand.bench.policy.ranking import Ranking, layer_words, rank_words, title_of
+from evenhand.bench.results.entry import BoardRow, entry_name, version_key
+from evenhand.bench.results.lookup import Reading, attribute_names
+from evenhand.bench.results.result import BASE, Run
+from evenhand.bench.results.text import attribute, listing, sentence
 from evenhand.reports.components.tables import Table
-from evenhand.reports.components.wording import attribute, listing, sentence, with_interval
+from evenhand.reports.components.wording import with_interval
 from evenhand.reports.leaderboard.evidence import EVIDENCE, in_words
 from evenhand.reports.leaderboard.site_index import version_terms
 from evenhand.reports.leaderboard.site_judge import ROLES

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from evenhand.bench.leaderboard.pareto_front import STANDINGS, Point, beaten_by, layers, standings
-from evenhand.bench.leaderboard.ranking import Ranking
-from evenhand.bench.storage.lookup import Key, Reading
+from evenhand.bench.policy.pareto import STANDINGS, Plane, Point, beaten_by, layers, standings
+from evenhand.bench.policy.ranking import Ranking
+from evenhand.bench.results.lookup import Key, Reading
+from evenhand.bench.results.text import listing, number, ordinal
 from evenhand.reports.components.scatter import Mark, scatter
 from evenhand.reports.components.tables import Row, Table, text
-from evenhand.reports.components.wording import listing, number, ordinal
 from evenhand.reports.run.figures import Figure, Panel, pictures_behind
-from evenhand.reports.run.pareto import DISTANCE, MEANINGS, Plane, plane_frame, shape_of
+from evenhand.reports.run.pareto import DISTANCE, MEANINGS, plane_frame, shape_of
 
 LEGEND = [
     ("front", "this method, if on the 1st front"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from evenhand.bench.storage.lookup import (
+from evenhand.bench.results.lookup import (
     Key,
     Reading,
     base_of,
@@ -17,20 +17,11 @@ from evenhand.bench.storage.lookup import (
     concept_names,
     measured_attributes,
 )
-from evenhand.bench.storage.result import EstimateRow, Spec
+from evenhand.bench.results.result import EstimateRow, Spec
+from evenhand.bench.results.text import SHARE, attribute, cell, count, number, plural, sentence, slug
 from evenhand.reports.components.charts import Dot, Look, draw
 from evenhand.reports.components.tables import Row, Table, estimated, pictures_and_chance, text
-from evenhand.reports.components.wording import (
-    SHARE,
-    attribute,
-    cell,
-    count,
-    measure,
-    number,
-    plural,
-    sentence,
-    slug,
-)
+from evenhand.reports.components.wording import measure
 from evenhand.reports.run.findings import (
     UNEVEN,
     UNEVEN_SHARE,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from evenhand.bench.storage.lookup import Reading, base_of
-from evenhand.bench.storage.result import EstimateRow
-from evenhand.reports.components.wording import NOT_ESTIMABLE, attribute, number, plural, sentence
+from evenhand.bench.results.lookup import Reading, base_of
+from evenhand.bench.results.result import EstimateRow
+from evenhand.bench.results.text import NOT_ESTIMABLE, attribute, number, plural, sentence
 
 Numbers = Mapping[str, Sequence[EstimateRow | None]]
 """A chart's lines, each with its row in every reading."""

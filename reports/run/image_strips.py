@@ -10,10 +10,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from evenhand.bench.storage.lookup import Reading, attribute_names, base_of
-from evenhand.bench.storage.result import PictureRow, Run
+from evenhand.bench.results.lookup import Reading, attribute_names, base_of
+from evenhand.bench.results.result import PictureRow, Run
+from evenhand.bench.results.text import KINDS, attribute
 from evenhand.reports.components.image_file import read_picture
-from evenhand.reports.components.wording import KINDS, attribute, with_interval
+from evenhand.reports.components.wording import with_interval
 from evenhand.reports.run.report_text import voice_of
 
 SIDE = 96

@@ -5,20 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from evenhand.bench.storage.lookup import Reading, attribute_names
-from evenhand.bench.storage.result import ErrorRow
+from evenhand.bench.results.lookup import Reading, attribute_names
+from evenhand.bench.results.result import ErrorRow
+from evenhand.bench.results.text import attribute, count, interval, listing, number, sentence, slug
 from evenhand.reports.components.charts import Dot, draw
 from evenhand.reports.components.tables import Cell, Row, Table, counted, missing, text
-from evenhand.reports.components.wording import (
-    attribute,
-    count,
-    interval,
-    listing,
-    measure,
-    number,
-    sentence,
-    slug,
-)
+from evenhand.reports.components.wording import measure
 from evenhand.reports.run.figures import Figure, Panel
 from evenhand.reports.run.judges import judge_names
 from evenhand.reports.run.method_table import PUBLISHED_FORM

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evenhand.bench.storage.lookup import Key, Reading
-from evenhand.bench.storage.result import AgreementRow, CoverageRow, JudgeCard, Result, SpreadRow, SteeringRow
+from evenhand.bench.results.lookup import Key, Reading
+from evenhand.bench.results.result import AgreementRow, CoverageRow, JudgeCard, Result, SpreadRow, SteeringRow
+from evenhand.bench.results.text import attribute, count, interval, listing, number
 from evenhand.reports.components.tables import Cell, Row, Table, estimated, missing, text
-from evenhand.reports.components.wording import attribute, count, interval, listing, measure, number
+from evenhand.reports.components.wording import measure
 
 STATISTICS = {
     "krippendorff_alpha": "Krippendorff’s alpha",

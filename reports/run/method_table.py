@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from evenhand.bench.leaderboard.gates import Gate
-from evenhand.bench.storage.lookup import Key, Reading, base_of, comparable, measured_attributes
-from evenhand.bench.storage.result import EstimateRow, Timing
+from evenhand.bench.policy.gates import Gate
+from evenhand.bench.results.lookup import Key, Reading, base_of, comparable, measured_attributes
+from evenhand.bench.results.result import EstimateRow, Timing
+from evenhand.bench.results.text import KINDS, attribute, seconds, sentence, size
 from evenhand.reports.components.tables import (
     Cell,
     Row,
@@ -21,7 +22,7 @@ from evenhand.reports.components.tables import (
     pictures_and_chance,
     text,
 )
-from evenhand.reports.components.wording import KINDS, attribute, measure, seconds, sentence, size
+from evenhand.reports.components.wording import measure
 from evenhand.reports.run.report_text import voice_of
 
 BIAS = ("rms_delta", "deviation_ratio", "worst_cell", "total_correlation")

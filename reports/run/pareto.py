@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from evenhand.bench.leaderboard.pareto_front import (
+from evenhand.bench.policy.pareto import (
     PRICES,
     STANDINGS,
+    Plane,
     Point,
     Price,
     Span,
     beaten_by,
+    planes,
     points,
     standings,
 )
-from evenhand.bench.leaderboard.strength import Curve
-from evenhand.bench.storage.lookup import Key, Reading
+from evenhand.bench.policy.strength import Curve
+from evenhand.bench.results.lookup import Key, Reading
+from evenhand.bench.results.text import attribute, interval, listing, number, plural
 from evenhand.reports.components.scatter import HIGH, LOW, At, Frame, Look, Mark, Shape, frame, scatter
 from evenhand.reports.components.tables import Cell, Row, Table, alert, estimated, missing, text
-from evenhand.reports.components.wording import attribute, interval, listing, number, plural
 from evenhand.reports.run.figures import Figure, Panel, pictures_behind
 
 Failures = Mapping[str, Sequence[str]]
@@ -31,35 +32,6 @@ ENOUGH = 5
 """Settings from which a strength curve shows a course rather than its ends."""
 
 DISTANCE = "distance from the target shares"
-
-
-@dataclass(frozen=True)
-class Plane:
-    """The methods held against one price, with their numbers in the figure."""
-
-    price: Price
-    points: list[Point]
-    numbers: Mapping[str, int]
-
-    @property
-    def front(self) -> list[str]:
-        """Labels of the methods on the front, cheapest first."""
-        found = standings(self.points)
-        ranked = sorted(self.points, key=lambda point: (point.cost.value, point.distance.value, point.label))
-        return [point.label for point in ranked if found[point.label] == "front"]
-
-    @property
-    def steps(self) -> list[At]:
-        """The points of the front."""
-        on = set(self.front)
-        return [At(p.cost.value, p.distance.value) for p in self.points if p.label in on]
-
-
-def planes(readings: Sequence[Reading], key: Key) -> list[Plane]:
-    """The methods against every price that was measured for two of them at least."""
-    numbers = {reading.label: place + 1 for place, reading in enumerate(readings)}
-    found = [Plane(price, points(readings, key, price), numbers) for price in PRICES]
-    return [plane for plane in found if len(plane.points) > 1]
 
 
 def price_of_fairness(
@@ -120,7 +92,11 @@ def plane_picture(plane: Plane, failures: Failures, base: str | None, *, name: s
         for point in order
     ]
     return scatter(
-        marks, axes=plane_frame(plane.price, marks), front=plane.steps, name=name, label=spoken(plane)
+        marks,
+        axes=plane_frame(plane.price, marks),
+        front=plane.steps,
+        name=name,
+        label=spoken(plane),
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evenhand.bench.storage.lookup import Reading
-from evenhand.bench.storage.result import ComparisonRow, EstimateRow, Model
+from evenhand.bench.results.lookup import Reading
+from evenhand.bench.results.result import ComparisonRow, EstimateRow, Model
 from evenhand.reports.components.downloads import Download, Raw, write_csv
 
 MOST_ROWS = 65_000

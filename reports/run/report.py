@@ -6,32 +6,29 @@ what they are given, and escape it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard import strength
-from evenhand.bench.leaderboard.gates import Gate, gate_outcomes
-from evenhand.bench.storage.lookup import (
+from evenhand.bench.policy.outcomes import Outcomes
+from evenhand.bench.results.lookup import (
     Key,
     Reading,
     attribute_names,
-    base_of,
     ordered,
     primary_key,
     widest_set,
 )
-from evenhand.bench.storage.result import Run
+from evenhand.bench.results.result import Run
 from evenhand.reports.run import sections
 from evenhand.reports.run.figures import Figure, by_judge, cells, occupations, overview
 from evenhand.reports.run.image_strips import UNRELATED, before_and_after, strips
 from evenhand.reports.run.judge_errors import corrections, errors_figure, errors_tables
 from evenhand.reports.run.judges import agreement_table, dependence_table, judges_table
 from evenhand.reports.run.method_table import cost_table, method_table
-from evenhand.reports.run.pareto import Failures, price_of_fairness, strengths
+from evenhand.reports.run.pareto import price_of_fairness, strengths
 from evenhand.reports.run.records import comparisons_download, estimates_download
 from evenhand.reports.run.report_text import voice_of
 from evenhand.reports.run.share_figures import cell_map, group_shares
@@ -39,21 +36,12 @@ from evenhand.reports.run.verdict import verdict
 from evenhand.reports.run.worst import worst_table
 
 
-def write_audit(run: Run, path: Path) -> None:
-    """Write the report of ``run`` to ``path``.
-
-    Raises:
-        EvenhandError: As ``render_audit``, or the file cannot be written.
-    """
-    page = render_audit(run)
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as fault:
-        raise EvenhandError(f"report {path} cannot be written ({fault}); choose another place") from fault
-
-
-def render_audit(run: Run) -> str:
+def render_audit(run: Run, outcomes: Outcomes) -> str:
     """The report of ``run`` as one HTML page; the same run gives the same bytes.
+
+    Args:
+        run: The run.
+        outcomes: What was decided on its methods.
 
     Raises:
         EvenhandError: The run has no result, or one of its pictures cannot be read.
@@ -67,32 +55,30 @@ def render_audit(run: Run) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("audit.html.j2").render(_content(run))
+    return environment.get_template("audit.html.j2").render(_content(run, outcomes))
 
 
-def _content(run: Run) -> dict[str, Any]:
+def _content(run: Run, outcomes: Outcomes) -> dict[str, Any]:
     """Everything the template places."""
     unordered = [Reading.of(result) for result in run.results]
     key = primary_key(unordered)
-    outcomes = _outcomes(unordered)
-    failures = {name: [g.reason for g in gates if g.status != "passed"] for name, gates in outcomes.items()}
+    failures = outcomes.failures
     every = sorted(ordered(unordered, key), key=lambda reading: bool(failures.get(reading.label)))
     # One setting stands for a method; its other strengths are in the figure of strengths alone.
-    ranked = set(strength.ranked([reading.result.spec.method for reading in every]))
-    readings = [reading for reading in every if reading.label in ranked]
+    readings = [reading for reading in every if reading.label in outcomes.ranked]
     results, measured = [reading.result for reading in readings], [reading.result for reading in every]
     elsewhere = results[0].spec.made_elsewhere
     timings = {timing.method: timing for timing in run.timings}
     return {
         "spec": results[0].spec,
-        "verdict": verdict(readings, key, failures, spoiling=_spoiling(outcomes)),
+        "verdict": verdict(readings, key, failures, spoiling=outcomes.harmful),
         "facts": sections.facts(measured, methods=len(readings)),
         "tested": sections.tested(results),
-        "methods": method_table(readings, key, outcomes, timings),
+        "methods": method_table(readings, key, outcomes.gates, timings),
         "differences": sections.differences_table(every, key) if key else None,
         "worst": worst_table(readings, key.attributes if key else widest_set(readings)),
         "figures": _figures(readings, key),
-        "tradeoffs": _tradeoffs(every, readings, key, failures),
+        "tradeoffs": _tradeoffs(every, readings, key, outcomes),
         "changed": before_and_after(run, readings),
         "strips": strips(run, [reading.label for reading in readings], leave_out=[UNRELATED]),
         "judges": judges_table(results),
@@ -119,16 +105,6 @@ def _content(run: Run) -> dict[str, Any]:
     }
 
 
-def _outcomes(readings: Sequence[Reading]) -> dict[str, list[Gate]]:
-    base = base_of(readings)
-    return {r.label: gate_outcomes(r.result, base.result) for r in readings} if base else {}
-
-
-def _spoiling(outcomes: Mapping[str, list[Gate]]) -> set[str]:
-    """Methods that are known to fail a gate, not only short of pictures to prove that they pass it."""
-    return {name for name, gates in outcomes.items() if any(gate.status == "failed" for gate in gates)}
-
-
 def _figures(readings: Sequence[Reading], key: Key | None) -> list[Figure]:
     """Overview, then concepts, groups of each attribute, and joint cells."""
     names = attribute_names([reading.result for reading in readings])
@@ -141,14 +117,13 @@ def _figures(readings: Sequence[Reading], key: Key | None) -> list[Figure]:
 
 
 def _tradeoffs(
-    every: Sequence[Reading], readings: Sequence[Reading], key: Key | None, failures: Failures
+    every: Sequence[Reading], readings: Sequence[Reading], key: Key | None, outcomes: Outcomes
 ) -> list[Figure]:
     """Fairness against its price, then what more or less strength does."""
     if key is None or readings[0].result.spec.made_elsewhere:
         return []
-    curves = strength.curves([reading.result.spec.method for reading in every])
     found = [
-        price_of_fairness(readings, key, failures),
-        strengths(every, key, failures, curves=curves, ranked=readings),
+        price_of_fairness(readings, key, outcomes.failures),
+        strengths(every, key, outcomes.failures, curves=outcomes.curves, ranked=readings),
     ]
     return [figure for figure in found if figure]

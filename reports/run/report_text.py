@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evenhand.bench.storage.result import Spec
-from evenhand.reports.components.wording import plural
+from evenhand.bench.results.result import Spec
+from evenhand.bench.results.text import plural
 
 
 @dataclass(frozen=True)

@@ -8,30 +8,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evenhand.bench.storage.lookup import Key, Reading, attribute_names, concept_names
-from evenhand.bench.storage.result import (
+from evenhand.bench.results.lookup import Key, Reading, attribute_names, concept_names
+from evenhand.bench.results.result import (
     CoverageRow,
     MethodCard,
     Result,
     Run,
     Spec,
 )
-from evenhand.reports.components.tables import Cell, Row, Table, code, compared, counted, text
-from evenhand.reports.components.wording import (
+from evenhand.bench.results.text import (
     KINDS,
     NOT_MEASURED,
-    STATUSES,
-    TARGETS,
-    UNUSABLE,
     attribute,
     cell,
     count,
     listing,
-    measure,
     number,
     plural,
     sentence,
 )
+from evenhand.reports.components.tables import Cell, Row, Table, code, compared, counted, text
+from evenhand.reports.components.wording import STATUSES, TARGETS, UNUSABLE, measure
 from evenhand.reports.run.report_text import LIMIT_ELSEWHERE, voice_of
 
 LIMITS = (

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from evenhand.bench.storage.lookup import Reading, cell_shares
-from evenhand.bench.storage.result import EstimateRow
+from evenhand.bench.results.lookup import Reading, cell_shares
+from evenhand.bench.results.result import EstimateRow
+from evenhand.bench.results.text import attribute, cell, interval, number, sentence, slug
 from evenhand.reports.components.charts import draw
 from evenhand.reports.components.heat_map import COLOURS, STEPS, Side, Tile, heat
 from evenhand.reports.components.tables import Cell, Row, Table, missing, text
-from evenhand.reports.components.wording import attribute, cell, interval, number, sentence, slug
 from evenhand.reports.run.figures import (
     Figure,
     Panel,

@@ -6,19 +6,10 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from evenhand.bench.storage.lookup import Key, Reading, base_of, widest_set
-from evenhand.bench.storage.result import EstimateRow, RankRow
-from evenhand.reports.components.wording import (
-    attribute,
-    cell,
-    count,
-    interval,
-    listing,
-    number,
-    plural,
-    sentence,
-    with_interval,
-)
+from evenhand.bench.results.lookup import Key, Reading, base_of, widest_set
+from evenhand.bench.results.result import EstimateRow, RankRow
+from evenhand.bench.results.text import attribute, cell, count, interval, listing, number, plural, sentence
+from evenhand.reports.components.wording import with_interval
 from evenhand.reports.run.report_text import Voice, voice_of
 from evenhand.reports.run.worst import least_shown
 

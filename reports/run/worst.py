@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from evenhand.bench.storage.lookup import Reading, cell_shares, widest_set
-from evenhand.bench.storage.result import EstimateRow
+from evenhand.bench.results.lookup import Reading, cell_shares, widest_set
+from evenhand.bench.results.result import EstimateRow
+from evenhand.bench.results.text import attribute, cell, interval, number, sentence
 from evenhand.reports.components.downloads import Raw
 from evenhand.reports.components.tables import Cell, Row, Table, missing, text
-from evenhand.reports.components.wording import attribute, cell, interval, measure, number, sentence
+from evenhand.reports.components.wording import measure
 from evenhand.reports.run.figures import concept_numbers, target_share
 from evenhand.reports.run.report_text import voice_of
 

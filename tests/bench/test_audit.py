@@ -15,15 +15,15 @@ from evenhand.bench import evaluate
 from evenhand.bench.audit import audit
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.bench.results.result import Result
 from evenhand.bench.stages.label import alignment
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.storage.result import Result
 from evenhand.bench.storage.run_folder import Workspace
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics import catalog
-from evenhand.metrics.correction.anchors import confusion_from_anchors
+from evenhand.metrics.estimation.anchors import confusion_from_anchors
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
-from evenhand.metrics.estimation.table import label_rows
+from evenhand.metrics.table import label_rows
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from evenhand.bench.suites.evaluation_config import Yardstick
 from evenhand.bench.suites.suite import Suite, load_suite, read_suite, to_toml
 from evenhand.bench.suites.targets import labour_table
 from evenhand.methods.weights.mist import Mist
+from evenhand.metrics import representation as r
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
-from evenhand.metrics.fairness import representation as r
 from evenhand.metrics.fairness.intersectional import worst_cell_share
 
 HEADER = "concept,attribute,group,share\n"

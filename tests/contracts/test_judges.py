@@ -8,7 +8,7 @@ from helpers.photo import astronaut, nobody
 
 from evenhand.bench.registry.entry_points import JUDGES
 from evenhand.bench.registry.judge_spec import judge_recipe, load_judge
-from evenhand.metrics.estimation.table import STATUSES
+from evenhand.metrics.table import STATUSES
 
 DRAWN = labelled_people()[0][:5]
 PHOTOGRAPHS = np.stack([astronaut(), *nobody()])

@@ -13,9 +13,9 @@ from helpers.page_checks import DESKTOP, PHONE, assert_accessible, assert_no_req
 from helpers.paths import ROOT
 
 from evenhand import bench
-from evenhand.bench.registry import catalog
+from evenhand.bench import catalog
 from evenhand.bench.registry.entry_points import JUDGES, METHODS
-from evenhand.bench.storage.result import Result
+from evenhand.bench.results.result import Result
 
 KINDS_OF_PAGES = (
     "index.html",

@@ -28,10 +28,10 @@ MAY_IMPORT = {
     "metrics": {"evenhand.metrics", "evenhand.bench.errors"},
     "reports": {
         "evenhand.reports",
-        "evenhand.bench.leaderboard.entry",
+        "evenhand.bench.results.entry",
         "evenhand.bench.errors",
-        "evenhand.bench.storage.result",
-        "evenhand.bench.comparison.result",
+        "evenhand.bench.results.result",
+        "evenhand.bench.results.comparison",
     },
 }
 
@@ -88,7 +88,7 @@ def test_a_function_fits_on_a_screen(path):
     "code",
     [
         "import evenhand.bench",
-        "import evenhand.bench.registry.entry_points, evenhand.bench.suites.suite, evenhand.bench.storage.result",
+        "import evenhand.bench.registry.entry_points, evenhand.bench.suites.suite, evenhand.bench.results.result",
         "from evenhand.bench.registry.entry_points import METHODS; METHODS.names()",
         "import evenhand.reports.run.report",
         "from evenhand.bench.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass",

@@ -2,7 +2,7 @@
 
 from helpers.report import a_comparison, a_rank, a_run
 
-from evenhand.bench.storage.result import Cost
+from evenhand.bench.results.result import Cost
 
 NOTHING = Cost(fit_pictures=0, fit_judgements=0, pictures=0, intervention_bytes=0)
 

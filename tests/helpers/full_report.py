@@ -10,7 +10,7 @@ import numpy as np
 from helpers.report import ATTRIBUTES, CONCEPTS, JUDGES, NAN, a_comparison, a_result, an_estimate
 from PIL import Image
 
-from evenhand.bench.storage.result import ErrorRow, EstimateRow, PictureRow, Result, Run, Timing
+from evenhand.bench.results.result import ErrorRow, EstimateRow, PictureRow, Result, Run, Timing
 
 METHODS = ["base", *(f"method-{number}" for number in range(1, 24))]
 """The untreated model and 23 methods."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from helpers.paths import DATA
 
-from evenhand.metrics.estimation.table import label_rows
+from evenhand.metrics.table import label_rows
 
 TAXONOMY = {"gender": ("woman", "man"), "tone": ("light", "medium", "dark")}
 SHAPE = (2, 3)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from helpers.report import JOINT, a_result, a_spec, an_estimate
 
-from evenhand.bench.storage.result import ComparisonRow, EstimateRow, Result
+from evenhand.bench.results.result import ComparisonRow, EstimateRow, Result
 
 CONCEPTS = ["nurse", "cook", "CEO", "teacher"]
 

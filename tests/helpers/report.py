@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from evenhand.bench.leaderboard.entries import ENTRY_FILE, entry_name
-from evenhand.bench.leaderboard.entry import Entry
-from evenhand.bench.storage.result import (
+from evenhand.bench.results.entry import ENTRY_FILE, Entry, entry_name
+from evenhand.bench.results.result import (
     AgreementRow,
     ComparisonRow,
     Cost,

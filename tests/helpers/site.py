@@ -8,10 +8,9 @@ from pathlib import Path
 from helpers.price import CONCEPTS, placed, swept
 from helpers.report import a_run, some_pictures
 
-from evenhand.bench.leaderboard.entries import entry_name
-from evenhand.bench.leaderboard.entry import BoardRow, Entry
-from evenhand.bench.leaderboard.gates import gates
-from evenhand.bench.storage.result import ErrorRow, Result, Run
+from evenhand.bench.policy.gates import gates
+from evenhand.bench.results.entry import BoardRow, Entry, entry_name
+from evenhand.bench.results.result import ErrorRow, Result, Run
 from evenhand.reports.leaderboard.site import render_site
 
 SETTINGS = [0.25, 0.5, 1.0]

@@ -11,9 +11,9 @@ from helpers.paths import ROOT
 
 from evenhand.metrics import catalog
 from evenhand.metrics.base import LabelMetric, Metric, Tally, lowest
-from evenhand.metrics.estimation.table import KINDS
 from evenhand.metrics.fairness.intersectional import marginal_shares
-from evenhand.metrics.fairness.representation import mean_over, multinomial_noise, shares_of, uniform
+from evenhand.metrics.representation import mean_over, multinomial_noise, shares_of, uniform
+from evenhand.metrics.table import KINDS
 
 BUILT_IN = {metric.name: metric for metric in vars(catalog).values() if isinstance(metric, Metric)}
 OF_LABELS = [metric for metric in BUILT_IN.values() if isinstance(metric, LabelMetric)]

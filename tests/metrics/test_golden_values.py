@@ -6,9 +6,9 @@ from helpers.metrics import read
 from scipy.stats import linregress, spearmanr
 from sklearn.metrics import mutual_info_score
 
+from evenhand.metrics import representation as r
 from evenhand.metrics.fairness import association as a
 from evenhand.metrics.fairness import intersectional as i
-from evenhand.metrics.fairness import representation as r
 
 TOYS = {"A": (66, 184), "B": (110, 20, 12, 8), "C": (0, 50)}
 

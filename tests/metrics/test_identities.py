@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evenhand.metrics import representation as r
 from evenhand.metrics.correction.correction import inverse_of, invert, project_simplex
 from evenhand.metrics.correction.rogan_gladen import cleam_point, rogan_gladen
 from evenhand.metrics.fairness import intersectional as i
 from evenhand.metrics.fairness import released
-from evenhand.metrics.fairness import representation as r
 from evenhand.metrics.fairness.persons import bias_w
 from evenhand.metrics.statistics.bounds import delta_bounds
 

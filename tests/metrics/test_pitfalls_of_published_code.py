@@ -12,14 +12,14 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.prompt_set import list_prompt_sets, load_prompt_set
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics import catalog, taxonomies
+from evenhand.metrics import representation as r
 from evenhand.metrics.correction import rogan_gladen
 from evenhand.metrics.estimation.encode import parse_cell
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
-from evenhand.metrics.estimation.table import decide, hard_labels, label_rows
 from evenhand.metrics.fairness import quality, released
-from evenhand.metrics.fairness import representation as r
 from evenhand.metrics.fairness.diversity import vendi_of_kernel
 from evenhand.metrics.judges._zero_shot_texts import published
+from evenhand.metrics.table import decide, hard_labels, label_rows
 from evenhand.metrics.vision.colour import ita, lab
 from evenhand.metrics.vision.faces import Face, picture_status
 

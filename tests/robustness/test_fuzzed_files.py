@@ -7,14 +7,14 @@ from helpers.fuzz import json_mutants, mutants, value_or_one_line
 from helpers.paths import ROOT, TINY
 
 from evenhand.bench import mini
-from evenhand.bench.annotation.anchor_file import read_anchors
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.external_images.anchor_file import read_anchors
+from evenhand.bench.external_images.image_list import read_list
 from evenhand.bench.leaderboard.entries import load_entry
-from evenhand.bench.parsing.image_list import read_list
 from evenhand.bench.prompts.prompt_set import load_prompt_set
+from evenhand.bench.results.result import Result
 from evenhand.bench.run import plan
 from evenhand.bench.stages.resources import load_confusion
-from evenhand.bench.storage.result import Result
 from evenhand.bench.suites.audit_config import read_audit
 from evenhand.bench.suites.suite import read_suite, to_toml
 from evenhand.bench.suites.targets import check_table, read_table

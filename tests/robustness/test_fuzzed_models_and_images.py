@@ -15,8 +15,8 @@ from helpers.fuzz import json_mutants, mutants, value_or_one_line
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.external_images.image_files import UnusablePictureError, decode
 from evenhand.bench.models.loading import load_model
-from evenhand.bench.parsing.image_files import UnusablePictureError, decode
 
 PARTS = (
     *("model_index.json", "unet/config.json", "vae/config.json", "text_encoder/config.json"),
@@ -108,7 +108,7 @@ def test_a_damaged_picture_is_read_or_has_a_status(name, data):
 
 BOMBS = """
 import resource, struct, sys, zlib
-from evenhand.bench.parsing.image_files import UnusablePictureError, decode
+from evenhand.bench.external_images.image_files import UnusablePictureError, decode
 
 def chunk(kind, data):
     body = kind + data

@@ -7,7 +7,7 @@ from helpers.paths import TINY
 from helpers.report import parsed
 
 from evenhand.bench.models.sampler import Sampler
-from evenhand.bench.storage.result import Result
+from evenhand.bench.results.result import Result
 from evenhand.bench.storage.run_folder import Workspace
 from evenhand.methods.base import Intervention
 from evenhand.methods.weights.uce import Uce

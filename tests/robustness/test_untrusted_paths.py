@@ -10,13 +10,13 @@ from helpers.report import a_result
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.report import render_report
 from evenhand.bench.storage.run_folder import Workspace, load_run
 from evenhand.bench.storage.store import PictureStore, write_atomically
 from evenhand.metrics.annotation.answers import check_answers
 from evenhand.metrics.annotation.readers import read_answers
 from evenhand.reports.components.downloads import write_csv
 from evenhand.reports.components.image_file import read_picture
-from evenhand.reports.run.report import render_audit
 
 
 def cells(table_text):
@@ -81,7 +81,7 @@ def test_a_run_whose_table_names_a_picture_elsewhere_has_no_report(tmp_path, sec
     publish_results(work)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(EvenhandError, match=r"lies outside of|cannot be read"):
-        render_audit(load_run(work.root))
+        render_report(load_run(work.root))
 
 
 def publish_results(work):

@@ -10,8 +10,8 @@ from helpers.audit import people
 from helpers.humans import an_annotator
 
 from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.bench.results.result import Result
 from evenhand.bench.stages.resources import load_confusion
-from evenhand.bench.storage.result import Result
 from evenhand.bench.storage.run_folder import Workspace
 
 JUDGES = ("--judge", "clip-s", "--judge", "clip-xs", "--judge", "vit")

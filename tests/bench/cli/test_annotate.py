@@ -15,9 +15,9 @@ from statsmodels.stats import inter_rater
 
 from evenhand.bench.storage.run_folder import Workspace
 from evenhand.bench.suites.suite import load_suite
-from evenhand.metrics.correction.anchors import confusion_from_anchors
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS
-from evenhand.metrics.estimation.table import LABEL_COLUMNS
+from evenhand.metrics.estimation.anchors import confusion_from_anchors
+from evenhand.metrics.table import LABEL_COLUMNS
 
 EXPORT = ("--n", 90, "--explicit", 20, "--least", 3)
 

@@ -11,9 +11,9 @@ from helpers.metrics import rows_of
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.run_folder import Workspace
 from evenhand.bench.suites.suite import load_suite
-from evenhand.metrics.correction.anchors import confusion_from_anchors
 from evenhand.metrics.correction.calibration import Calibration
 from evenhand.metrics.correction.calibration import calibrate as matrix_of
+from evenhand.metrics.estimation.anchors import confusion_from_anchors
 
 SUITE = load_suite("mini")
 LEANING = "vit"

@@ -206,8 +206,8 @@ def test_what_was_made_before_a_stop_is_kept_and_the_same_command_goes_on(
 
 
 def test_a_fault_of_the_program_itself_keeps_its_traceback(monkeypatch):
+    from evenhand.bench import catalog
     from evenhand.bench.cli import main as cli
-    from evenhand.bench.registry import catalog
 
     def broken(name: str):
         raise RuntimeError("a bug")

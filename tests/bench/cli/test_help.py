@@ -11,8 +11,8 @@ import pytest
 import typer
 from helpers.paths import ROOT
 
+from evenhand.bench import catalog
 from evenhand.bench.cli.main import app
-from evenhand.bench.registry import catalog
 from evenhand.bench.registry.entry_points import METHODS
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])

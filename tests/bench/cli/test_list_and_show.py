@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from evenhand.bench.registry.catalog import SHELVES
+from evenhand.bench.catalog import SHELVES
 from evenhand.bench.registry.entry_points import METHODS
 
 

@@ -11,7 +11,7 @@ from helpers.report import a_run, publish
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
 from evenhand.bench.leaderboard.check import sound_entries
-from evenhand.bench.storage.result import EstimateRow, Result
+from evenhand.bench.results.result import EstimateRow, Result
 
 DEVIATION = {"base": 0.50, "mist": 0.10, "uce": 0.11, "random-attribute-prompt": 0.02}
 

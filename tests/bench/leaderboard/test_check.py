@@ -14,7 +14,7 @@ from evenhand.bench.leaderboard.entries import load_entry
 from evenhand.bench.leaderboard.measure import published
 from evenhand.bench.leaderboard.submit import submit
 from evenhand.bench.leaderboard.tables import Tables
-from evenhand.bench.storage.result import Result
+from evenhand.bench.results.result import Result
 from evenhand.bench.storage.store import PictureStore
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 

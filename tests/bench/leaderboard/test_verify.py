@@ -10,10 +10,10 @@ from helpers.entry import METHODS, change, rewrite, small_entries, small_run
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
 from evenhand.bench.leaderboard.check import check_entries
-from evenhand.bench.leaderboard.entry import TOLERATED, Answers, Verification
 from evenhand.bench.leaderboard.site import build_site
 from evenhand.bench.leaderboard.tables import Tables
 from evenhand.bench.leaderboard.verify import verify
+from evenhand.bench.results.entry import TOLERATED, Answers, Verification
 from evenhand.reports.leaderboard.evidence import in_words
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 

@@ -16,7 +16,7 @@ from evenhand.bench.models.unet import UNetModel
 from evenhand.bench.prompts.plan import picture_key
 from evenhand.bench.suites.suite import Protocol, load_suite
 from evenhand.methods.base import Intervention
-from evenhand.methods.shared.sampling_hooks import Steering
+from evenhand.methods.hooks import Steering
 
 COMPILED = PROTOCOL.model_copy(update={"kernels": "compiled"})
 PROMPTS, SEEDS = ["a photo of a nurse", "a CEO", "a cat"], [1, 2, 3]

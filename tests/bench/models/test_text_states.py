@@ -11,7 +11,7 @@ from evenhand.bench.models.loading import MINI, load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Intervention
-from evenhand.methods.shared.sampling_hooks import Batch, Steering
+from evenhand.methods.hooks import Batch, Steering
 
 TEXTS = ["a photo of a nurse", "a construction worker", ""]
 

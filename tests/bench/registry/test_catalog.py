@@ -48,7 +48,7 @@ def test_the_card_has_the_sections_of_the_template(card):
 
 
 def test_every_parameter_says_what_it_means(method):
-    from evenhand.bench.registry.catalog import find
+    from evenhand.bench.catalog import find
 
     (facts,) = [fact for fact in find(method.info.name) if fact["kind"] == "method"]
     assert [p["name"] for p in facts["parameters"]] == list(method.model_fields)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from evenhand.bench.catalog import find
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.registry.catalog import find
 from evenhand.bench.registry.entry_points import JUDGES, METHODS, METRICS, SUITES, Registry
 from evenhand.bench.registry.judge_spec import judge_recipe
 

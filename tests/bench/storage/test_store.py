@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.storage.store import PictureStore, Table, locked, stacked
-from evenhand.metrics.estimation.table import matrix_of
+from evenhand.metrics.table import matrix_of
 
 IMAGE = np.random.default_rng(0).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
 KEY = "ab" * 32

@@ -20,9 +20,9 @@ from evenhand.methods.activations.balancing_act import (
     linear_classifier,
 )
 from evenhand.methods.base import Cell, Task
+from evenhand.methods.hooks import Batch, Site, Step
 from evenhand.methods.shared.group_assignment import group_words, wanted_groups, wish_list
 from evenhand.methods.shared.observation import observe
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Step
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
 TONES = tuple(

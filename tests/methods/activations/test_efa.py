@@ -16,7 +16,7 @@ from evenhand.methods.activations._attention_slot import Slots, attend, fresh_co
 from evenhand.methods.activations._masked_images import MaskedPictures, share_outside
 from evenhand.methods.activations.efa import Efa, EfaIntervention
 from evenhand.methods.base import Cell, Task
-from evenhand.methods.shared.sampling_hooks import Site
+from evenhand.methods.hooks import Site
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a photo of a construction worker", "a nurse"]

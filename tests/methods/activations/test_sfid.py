@@ -11,8 +11,8 @@ from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.activations.sfid import Sfid, SfidIntervention, forest
 from evenhand.methods.base import Task
+from evenhand.methods.hooks import Batch, Site, Step
 from evenhand.methods.shared.group_assignment import wish_list
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Step
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a portrait of a nurse"]

@@ -12,7 +12,7 @@ from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.embeddings.cbc import Cbc, ContextControl, decouple
-from evenhand.methods.shared.sampling_hooks import Batch, Site, Step
+from evenhand.methods.hooks import Batch, Site, Step
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
 

@@ -16,7 +16,7 @@ from evenhand.methods.base import Task
 from evenhand.methods.embeddings._learned_tokens import LearnedTokens, contribution, insert
 from evenhand.methods.embeddings.fairqueue import FairQueue
 from evenhand.methods.embeddings.iti_gen import ItiGen, Learner
-from evenhand.methods.shared.sampling_hooks import Site
+from evenhand.methods.hooks import Site
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=4, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS, SEEDS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a photo of a dog"], [1, 2, 3, 4]

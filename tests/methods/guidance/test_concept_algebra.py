@@ -13,7 +13,7 @@ from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.guidance.concept_algebra import ConceptAlgebra, ConceptProjection, subspace
-from evenhand.methods.shared.sampling_hooks import Batch, Steering, Step
+from evenhand.methods.hooks import Batch, Steering, Step
 
 SHAPE = (3, 4, 5, 7)
 """Three pictures; latents that are not square."""

@@ -17,9 +17,9 @@ from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Cell, Intervention
 from evenhand.methods.guidance.fair_diffusion import FairDiffusion, SemanticGuidance, strongest
+from evenhand.methods.hooks import Batch, Steering, Step
 from evenhand.methods.shared.cells import opposites, single_groups
 from evenhand.methods.shared.randomness import drawn_cell
-from evenhand.methods.shared.sampling_hooks import Batch, Steering, Step
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=6, guidance=7.0, width=32, height=32, batch=2)
 PROMPTS = ["a photo of a nurse", "a portrait of a mechanic"]

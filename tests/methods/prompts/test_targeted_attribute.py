@@ -8,7 +8,8 @@ from helpers.methods import GENDER, JOINT, Studio, make_task
 from scipy.stats import chisquare
 
 from evenhand.bench.suites.suite import load_suite
-from evenhand.methods.prompts.targeted_attribute import TargetedAttributePrompt, stating_phrases
+from evenhand.methods.prompts.targeted_attribute import TargetedAttributePrompt
+from evenhand.methods.shared.stated_groups import stating_phrases
 
 CONCEPTS = ("nurse", "construction worker", "CEO")
 ALL = load_suite("mini").cells()

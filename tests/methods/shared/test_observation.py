@@ -9,8 +9,8 @@ from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Intervention
+from evenhand.methods.hooks import Steering
 from evenhand.methods.shared.observation import observe
-from evenhand.methods.shared.sampling_hooks import Steering
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a CEO", "a portrait of a man", "a photo of a nurse"]

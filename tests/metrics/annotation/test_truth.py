@@ -14,9 +14,9 @@ from evenhand.metrics.annotation.answers import ANSWER_COLUMNS
 from evenhand.metrics.annotation.checks import alpha_against_others, answers_needed, check_annotators
 from evenhand.metrics.annotation.sampling import allocate, draw_sample
 from evenhand.metrics.annotation.truth import AGGREGATE, anchors_of, human_rows
-from evenhand.metrics.correction.anchors import check_anchors
-from evenhand.metrics.estimation.table import LABEL_COLUMNS
+from evenhand.metrics.estimation.anchors import check_anchors
 from evenhand.metrics.judge_quality.latent_class import dawid_skene
+from evenhand.metrics.table import LABEL_COLUMNS
 
 TAXONOMY = {"gender": ("woman", "man"), "age": ("adult", "older")}
 NO_GOLD = pd.DataFrame(columns=["key", "attribute", "label"])

@@ -7,10 +7,10 @@ from helpers.metrics import TAXONOMY, World, read, rows_of
 from scipy.optimize import minimize
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics import representation as r
 from evenhand.metrics.correction import calibration as cal
 from evenhand.metrics.correction import correction as c
 from evenhand.metrics.correction.rogan_gladen import cleam_point, rogan_gladen
-from evenhand.metrics.fairness import representation as r
 
 M3 = np.array([[0.90, 0.06, 0.04, 0.0], [0.10, 0.80, 0.10, 0.0], [0.05, 0.15, 0.80, 0.0]])
 

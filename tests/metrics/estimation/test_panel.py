@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenhand.metrics.estimation.panel import PANEL, vote
-from evenhand.metrics.estimation.table import LABEL_COLUMNS, hard_labels, label_rows
+from evenhand.metrics.table import LABEL_COLUMNS, hard_labels, label_rows
 
 GROUPS = ("woman", "man")
 

@@ -9,8 +9,8 @@ from scipy.stats import chi2_contingency
 from sklearn.metrics import mutual_info_score
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics import representation as r
 from evenhand.metrics.fairness import association as a
-from evenhand.metrics.fairness import representation as r
 
 THREE = np.array([[120, 30], [75, 75], [20, 130]])
 

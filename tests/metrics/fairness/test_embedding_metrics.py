@@ -13,11 +13,11 @@ from torchmetrics.functional.image import (
 )
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.estimation.preservation import seed_distance
 from evenhand.metrics.fairness import clusters as c
 from evenhand.metrics.fairness import diversity as d
 from evenhand.metrics.fairness.association import relation
 from evenhand.metrics.fairness.embedding_association import association_test, differential_association
-from evenhand.metrics.fairness.preservation import seed_distance
 
 
 def rng(seed=0):

@@ -6,8 +6,8 @@ from helpers.metrics import read
 from scipy.stats import beta
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics import representation as r
 from evenhand.metrics.fairness import intersectional as i
-from evenhand.metrics.fairness import representation as r
 
 
 def rng(seed=0):

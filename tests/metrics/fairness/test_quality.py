@@ -10,9 +10,9 @@ from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.estimation.preservation import leakage, preserved
 from evenhand.metrics.fairness import quality as q
 from evenhand.metrics.fairness.fidelity import fidelity, override_index
-from evenhand.metrics.fairness.preservation import leakage, preserved
 
 
 def rng(seed=0):

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenhand.metrics import catalog
+from evenhand.metrics import representation as r
 from evenhand.metrics.base import Metric, spread
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
 from evenhand.metrics.fairness import association as a
-from evenhand.metrics.fairness import representation as r
 from evenhand.metrics.fairness.fidelity import fidelity, override_index
 from evenhand.metrics.fairness.intersectional import marginal_shares, total_correlation
 from evenhand.metrics.statistics.resampling import Resamples, arrange

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics import representation as r
 from evenhand.metrics.fairness import persons as p
 from evenhand.metrics.fairness import presentation as g
 from evenhand.metrics.fairness import released as o
-from evenhand.metrics.fairness import representation as r
 from evenhand.metrics.fairness import retrieval as q
 
 TOYS = ((66, 184), (110, 20, 12, 8), (0, 50))

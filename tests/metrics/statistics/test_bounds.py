@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenhand.metrics.fairness import representation as r
+from evenhand.metrics import representation as r
 from evenhand.metrics.statistics import bounds as b
 
 

@@ -10,7 +10,7 @@ from scipy.stats import beta, bootstrap, ttest_1samp
 from statsmodels.formula.api import ols
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness import representation as r
+from evenhand.metrics import representation as r
 from evenhand.metrics.fairness.intersectional import worst_cell_share
 from evenhand.metrics.statistics import intervals as i
 from evenhand.metrics.statistics.uncertainty import stream, wilson

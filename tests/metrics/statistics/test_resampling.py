@@ -5,8 +5,8 @@ import pytest
 from helpers.metrics import CELLS, TAXONOMY, World, one
 
 from evenhand.bench.suites.suite import load_suite
+from evenhand.metrics import representation as r
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
-from evenhand.metrics.fairness import representation as r
 from evenhand.metrics.statistics.resampling import Resamples, arrange
 from evenhand.metrics.statistics.uncertainty import interval, recentred, stream
 

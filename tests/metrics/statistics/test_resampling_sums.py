@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from evenhand.metrics import representation as r
 from evenhand.metrics.correction.correction import project_simplex
-from evenhand.metrics.fairness import representation as r
 from evenhand.metrics.statistics.resampling import Resamples, arrange
 from evenhand.metrics.statistics.uncertainty import cluster_weights, recentred, stream, whole_cluster_weights
 

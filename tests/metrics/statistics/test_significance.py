@@ -10,7 +10,7 @@ from statsmodels.stats.contingency_tables import SquareTable, mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.fairness import representation as r
+from evenhand.metrics import representation as r
 from evenhand.metrics.statistics import significance as s
 from evenhand.metrics.statistics.uncertainty import stream
 

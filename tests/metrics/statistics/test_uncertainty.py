@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta, permutation_test
 from statsmodels.stats.multitest import multipletests
 
-from evenhand.metrics.fairness import representation as r
+from evenhand.metrics import representation as r
 from evenhand.metrics.fairness.intersectional import unseen_bound, worst_cell_share
 from evenhand.metrics.statistics import uncertainty as u
 from evenhand.metrics.statistics.resampling import Resamples, arrange

@@ -12,6 +12,7 @@ from helpers.site import a_board, write_site
 
 from evenhand.bench import compare
 from evenhand.bench.annotation.batch import export_pictures
+from evenhand.reports.comparison.report import render_comparison
 
 TEMPLATES = sorted((ROOT / "reports" / "templates").glob("*.j2"))
 WHOLE = [path for path in TEMPLATES if "<head>" in path.read_text()]
@@ -68,7 +69,7 @@ def pages(tmp_path_factory):
     site = write_site(folder / "site", a_board())
     return {
         "report": (run / "report.html").read_text(),
-        "comparison": compare(f"{run}@base", f"{run}@random-attribute-prompt").to_html(),
+        "comparison": render_comparison(compare(f"{run}@base", f"{run}@random-attribute-prompt")),
         "annotation": (folder / "out" / "annotate.html").read_text(),
         **{name: text for name, text in site.items() if name.endswith(".html")},
     }

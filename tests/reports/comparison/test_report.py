@@ -25,6 +25,7 @@ from helpers.report import parsed
 from evenhand.bench import compare
 from evenhand.bench.comparison.runs import MAX_PAIRS
 from evenhand.bench.errors import EvenhandError
+from evenhand.reports.comparison.report import render_comparison
 
 METHOD = "random-attribute-prompt"
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -50,7 +51,7 @@ def several(one):
 @pytest.fixture(scope="module", params=["single", "several"])
 def page(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "comparison.html"
-    path.write_text(request.getfixturevalue(request.param).to_html())
+    path.write_text(render_comparison(request.getfixturevalue(request.param)))
     return path
 
 
@@ -75,20 +76,20 @@ def test_the_html_is_valid_whatever_the_names(single, several):
         result = side.result.model_copy(update={"spec": spec})
         sides.append(side.model_copy(update={"run": HOSTILE, "result": result}))
     hostile = several.model_copy(update={"sides": sides, "caveats": [HOSTILE]})
-    pages = [each.to_html() for each in (single, several, hostile)]
+    pages = [render_comparison(each) for each in (single, several, hostile)]
     assert "<script" not in pages[-1]
     assert_valid_html(*pages)
 
 
 def test_nothing_but_inline_style_and_embedded_pictures_is_allowed(single):
-    (policy,) = [e for e in parsed(single.to_html()).all("meta") if "http-equiv" in e.attributes]
+    (policy,) = [e for e in parsed(render_comparison(single)).all("meta") if "http-equiv" in e.attributes]
     assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def test_a_page_with_as_many_pairs_as_it_may_have_is_small(one):
     comparison = compare(*[one] * 4)
     assert len(comparison.pairs) == MAX_PAIRS
-    assert_within(REPORT, comparison.to_html())
+    assert_within(REPORT, render_comparison(comparison))
 
 
 def test_more_pairs_than_a_page_holds_are_refused(evenhand, one, tmp_path):
@@ -100,7 +101,7 @@ def test_more_pairs_than_a_page_holds_are_refused(evenhand, one, tmp_path):
 
 
 def test_every_difference_and_every_changed_label_can_be_saved(several):
-    files = downloads(several.to_html())
+    files = downloads(render_comparison(several))
     differences = files["every-difference.csv"]
     assert len(differences) == len(several.differences)
     assert {row["label"] for row in differences} == {pair.label for pair in several.pairs}
@@ -110,7 +111,9 @@ def test_every_difference_and_every_changed_label_can_be_saved(several):
 
 def test_the_verdict_does_not_say_closer_where_the_interval_holds_zero(single):
     (headline,) = single.headline
-    said = next(e for e in parsed(single.to_html()).all("p") if e.attributes.get("class") == "headline").text
+    said = next(
+        e for e in parsed(render_comparison(single)).all("p") if e.attributes.get("class") == "headline"
+    ).text
     assert headline.low <= 0 <= headline.high
     assert "cannot be told apart" in said
     narrow = [
@@ -118,11 +121,13 @@ def test_the_verdict_does_not_say_closer_where_the_interval_holds_zero(single):
         for row in single.differences
     ]
     surely = single.model_copy(update={"differences": narrow})
-    assert f"{METHOD} is closer to the target shares than base" in surely.to_html()
+    assert f"{METHOD} is closer to the target shares than base" in render_comparison(surely)
 
 
 def test_pictures_of_both_sides_stand_one_above_the_other(several, one):
-    strips = [e for e in parsed(several.to_html()).all("table") if e.attributes.get("class") == "pictures"]
+    strips = [
+        e for e in parsed(render_comparison(several)).all("table") if e.attributes.get("class") == "pictures"
+    ]
     assert strips
     labels = [e.text for e in strips[0].all("th") if e.attributes.get("scope") == "row"]
     assert labels == [side.label for side in several.sides]
@@ -133,7 +138,7 @@ def test_a_picture_outside_of_its_run_is_not_shown(several, tmp_path):
     secret.write_bytes(next((a_run("one", "base", METHOD) / "pictures").rglob("*.png")).read_bytes())
     rows = [row.model_copy(update={"path": str(secret)}) for row in several.pictures]
     with pytest.raises(EvenhandError, match="lies outside of"):
-        several.model_copy(update={"pictures": rows}).to_html()
+        render_comparison(several.model_copy(update={"pictures": rows}))
 
 
 def downloads(page):

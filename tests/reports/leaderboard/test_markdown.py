@@ -7,10 +7,10 @@ import pytest
 from helpers.report import BIAS, NAN, a_judge, a_result, a_spec, an_estimate
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entries import ENTRY_FILE, entry_name, read_entries, version_key
-from evenhand.bench.leaderboard.entry import BoardRow, Entry
-from evenhand.bench.leaderboard.gates import gates
-from evenhand.bench.storage.result import Timing
+from evenhand.bench.leaderboard.entries import read_entries
+from evenhand.bench.policy.gates import gates
+from evenhand.bench.results.entry import ENTRY_FILE, BoardRow, Entry, entry_name, version_key
+from evenhand.bench.results.result import Timing
 from evenhand.reports.leaderboard.columns import escape
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 

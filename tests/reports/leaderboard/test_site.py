@@ -20,7 +20,7 @@ from helpers.site import (
 )
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.ranking import rankings
+from evenhand.bench.policy.ranking import rankings
 from evenhand.reports.leaderboard import literature
 from evenhand.reports.leaderboard.site import render_index, render_site
 from evenhand.reports.leaderboard.site_map import SiteMap

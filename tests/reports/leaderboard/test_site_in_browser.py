@@ -13,7 +13,7 @@ from helpers.page_checks import (
 )
 from helpers.site import a_board, a_hostile_board, a_run_of, write_site
 
-from evenhand.bench.leaderboard.entry import Entry
+from evenhand.bench.results.entry import Entry
 
 KINDS = ["index.html", "mini-quick-v1/mist.html", "judges/clip-s-1.html", "literature.html"]
 

@@ -4,7 +4,7 @@ import math
 
 from helpers.report import JOINT, NAN, a_result, an_estimate
 
-from evenhand.bench.storage.lookup import Reading
+from evenhand.bench.results.lookup import Reading
 from evenhand.reports.run.figures import cells, occupations
 from evenhand.reports.run.findings import before_and_after, distance, unevenness
 

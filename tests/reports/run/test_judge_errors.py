@@ -6,10 +6,10 @@ import pytest
 from helpers.full_report import a_full_run, error_rows, group_rows
 from helpers.report import ATTRIBUTES, CELLS, CONCEPTS, JOINT, JUDGES, NAN, a_result, an_estimate, parsed
 
-from evenhand.bench.storage.lookup import Reading
+from evenhand.bench.report import render_report
+from evenhand.bench.results.lookup import Reading
 from evenhand.reports.components.heat_map import COLOURS, colour
 from evenhand.reports.run.judge_errors import corrections, errors_figure, errors_tables
-from evenhand.reports.run.report import render_audit
 from evenhand.reports.run.share_figures import cell_map, group_shares, side
 from evenhand.reports.run.worst import worst_table
 
@@ -18,7 +18,7 @@ METHODS = ["base", "mist", "uce"]
 
 @pytest.fixture(scope="module")
 def tree():
-    return parsed(render_audit(a_full_run(methods=METHODS, concepts=CONCEPTS[:3])))
+    return parsed(render_report(a_full_run(methods=METHODS, concepts=CONCEPTS[:3])))
 
 
 def a_reading(label="base", **parts):

@@ -3,10 +3,10 @@
 from helpers.report import CONCEPTS, a_run, parsed
 
 from evenhand.bench.leaderboard.measure import published
-from evenhand.bench.storage.lookup import Reading, primary_key
-from evenhand.bench.storage.result import SpreadRow, SteeringRow
+from evenhand.bench.report import render_report
+from evenhand.bench.results.lookup import Reading, primary_key
+from evenhand.bench.results.result import SpreadRow, SteeringRow
 from evenhand.reports.run.judges import dependence_table
-from evenhand.reports.run.report import render_audit
 
 ABOUT = {"metric": "rms_delta", "kind": "neutral", "unit": "1"}
 
@@ -69,7 +69,7 @@ def test_the_untreated_model_is_compared_with_nothing():
 
 
 def test_the_page_shows_the_table_and_offers_it_as_csv():
-    page = parsed(render_audit(a_judged_run(dependent=True)))
+    page = parsed(render_report(a_judged_run(dependent=True)))
     assert "depends on the judge" in page.text
     assert [e for e in page.all() if e.attributes.get("download") == "dependence.csv"]
 

@@ -8,15 +8,15 @@ import pytest
 from helpers.price import placed, swept
 from helpers.report import JOINT, NAN, an_estimate, parsed
 
-from evenhand.bench.leaderboard.gates import fidelity_loss
-from evenhand.bench.leaderboard.pareto_front import PRICES, Point, Span, beaten_by, points, standings
-from evenhand.bench.leaderboard.strength import curves, ranked
-from evenhand.bench.storage.lookup import Key, Reading
-from evenhand.bench.storage.result import Run
+from evenhand.bench.policy.gates import fidelity_loss
+from evenhand.bench.policy.pareto import PRICES, Point, Span, beaten_by, points, standings
+from evenhand.bench.policy.strength import curves, ranked
+from evenhand.bench.report import render_report
+from evenhand.bench.results.lookup import Key, Reading
+from evenhand.bench.results.result import Run
 from evenhand.reports.components.charts import ACCENT
 from evenhand.reports.components.scatter import At, Mark, frame, scatter
 from evenhand.reports.run.pareto import planes, price_of_fairness
-from evenhand.reports.run.report import render_audit
 
 KEY = Key("rms_delta", JOINT, "panel", True)
 FIDELITY, UNRELATED = PRICES
@@ -198,7 +198,7 @@ def page():
         *swept("uce", own=0.5, settings=settings, distance=0.1, price=0.1),
         *swept("time", own=0.5, settings=settings, distance=0.2, price=-0.02),
     ]
-    return parsed(render_audit(Run(folder="run", results=results, timings=[], pictures=[])))
+    return parsed(render_report(Run(folder="run", results=results, timings=[], pictures=[])))
 
 
 def test_only_one_setting_of_a_method_is_a_column_and_a_point(page):
@@ -228,7 +228,7 @@ def test_a_curve_of_few_settings_says_that_it_has_few():
         placed("base", distance=0.6),
         *swept("uce", own=0.5, settings=[0.5, 1.0], distance=0.1, price=0.1),
     ]
-    tree = parsed(render_audit(Run(folder="run", results=results, timings=[], pictures=[])))
+    tree = parsed(render_report(Run(folder="run", results=results, timings=[], pictures=[])))
     assert "Fewer than 5 settings: uce." in tree.by_id("strengths").text
 
 
@@ -242,14 +242,16 @@ def test_strengths_whose_price_was_not_measured_are_still_in_the_table():
         result.model_copy(update={"estimates": [r for r in result.estimates if r.metric not in prices]})
         for result in results
     ]
-    figure = parsed(render_audit(Run(folder="run", results=bare, timings=[], pictures=[]))).by_id("strengths")
+    figure = parsed(render_report(Run(folder="run", results=bare, timings=[], pictures=[]))).by_id(
+        "strengths"
+    )
     assert figure.all("h3")[0].text == "Strengths of uce: too little was measured to draw them"
     assert "scale = 1" in figure.text and "not measured" in figure.text
 
 
 def test_a_run_without_strengths_has_no_figure_of_them():
     results = [placed("base", distance=0.6), placed("mist", distance=0.2, lost=0.1)]
-    page = render_audit(Run(folder="run", results=results, timings=[], pictures=[]))
+    page = render_report(Run(folder="run", results=results, timings=[], pictures=[]))
     assert 'id="pareto"' in page and 'id="strengths"' not in page
 
 

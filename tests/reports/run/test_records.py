@@ -6,7 +6,7 @@ import io
 import pytest
 from helpers.report import a_result
 
-from evenhand.bench.storage.lookup import Reading
+from evenhand.bench.results.lookup import Reading
 from evenhand.reports.run import records
 from evenhand.reports.run.records import estimates_download
 

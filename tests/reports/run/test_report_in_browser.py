@@ -17,7 +17,7 @@ from helpers.page_checks import (
 )
 from helpers.report import BIAS, CONCEPTS, a_run, some_pictures
 
-from evenhand.reports.run.report import render_audit, write_audit
+from evenhand.bench.report import render_report
 
 LONG = "mist:templates=a-photo-of-a-concept-with-a-very-long-name,step=0.6,tolerance=0.1"
 
@@ -28,7 +28,8 @@ def report(tmp_path_factory):
     methods = [*BIAS, LONG]
     concepts = [*CONCEPTS[:5], "a concept with a name that is much longer than the space for it"]
     pictures = some_pictures(folder, methods, concepts)
-    write_audit(a_run(folder, methods=methods, concepts=concepts, pictures=pictures), folder / "report.html")
+    run = a_run(folder, methods=methods, concepts=concepts, pictures=pictures)
+    (folder / "report.html").write_text(render_report(run))
     return folder / "report.html"
 
 
@@ -56,8 +57,8 @@ def test_the_page_keeps_the_rules_of_accessibility(browser, report):
 
 
 def test_the_html_is_valid_with_and_without_a_run_behind_it(report, tmp_path):
-    of_pictures = render_audit(an_audit(tmp_path, "one", "two"))
-    alone = render_audit(a_run(methods=["base"], concepts=CONCEPTS[:2]))
+    of_pictures = render_report(an_audit(tmp_path, "one", "two"))
+    alone = render_report(a_run(methods=["base"], concepts=CONCEPTS[:2]))
     assert_valid_html(report.read_text(), of_pictures, alone)
 
 
@@ -130,7 +131,7 @@ def test_on_paper_wide_tables_come_in_pieces_and_nothing_is_cut(browser, report)
 
 def test_24_methods_print_every_column_and_stay_within_the_size_of_a_report(browser, tmp_path):
     run = a_full_run(tmp_path, pictures=pictures_of_every_kind(tmp_path, METHODS))
-    page, path = render_audit(run), tmp_path / "report.html"
+    page, path = render_report(run), tmp_path / "report.html"
     path.write_text(page, encoding="utf-8")
     assert_within(REPORT, page)
     assert f'alt="{CONCEPTS[0]}, {METHODS[-1]}, seed 0' in page

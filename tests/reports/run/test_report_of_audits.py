@@ -4,12 +4,12 @@ import pytest
 from helpers.audit_report import an_audit
 from helpers.report import JOINT, an_estimate, parsed
 
-from evenhand.reports.run.report import render_audit
+from evenhand.bench.report import render_report
 
 
 @pytest.mark.parametrize("labels", [("one",), ("one", "two"), ("base", "two")], ids="+".join)
 def test_nothing_is_said_of_how_the_pictures_were_made(tmp_path, labels):
-    page = parsed(render_audit(an_audit(tmp_path, *labels)))
+    page = parsed(render_report(an_audit(tmp_path, *labels)))
     for words in ("same noise", "seeds;", "drawn to fit", "intervention of", "method is", "Method cards"):
         assert words not in page.text
     ids = {element.attributes.get("id") for element in page.all()}
@@ -22,14 +22,14 @@ def test_nothing_is_said_of_how_the_pictures_were_made(tmp_path, labels):
 
 
 def test_the_contents_name_the_sections_that_are_there(tmp_path):
-    page = parsed(render_audit(an_audit(tmp_path, "one", "two")))
+    page = parsed(render_report(an_audit(tmp_path, "one", "two")))
     (nav,) = page.all("nav")
     ids = {element.attributes.get("id") for element in page.all()}
     assert {link.attributes["href"].removeprefix("#") for link in nav.all("a")} <= ids
 
 
 def test_models_without_an_untreated_one_stand_side_by_side(tmp_path):
-    page = parsed(render_audit(an_audit(tmp_path, "one", "two")))
+    page = parsed(render_report(an_audit(tmp_path, "one", "two")))
     assert "untreated" not in page.by_id("verdict").text
     assert (
         "one comes closest to the target shares: 0.40 (95% interval 0.37 to 0.44)."
@@ -41,9 +41,9 @@ def test_models_without_an_untreated_one_stand_side_by_side(tmp_path):
 
 
 def test_the_difference_to_the_model_that_was_named_is_told_with_its_interval(tmp_path):
-    verdict = parsed(render_audit(an_audit(tmp_path, "one", "two", against="one"))).by_id("verdict").text
+    verdict = parsed(render_report(an_audit(tmp_path, "one", "two", against="one"))).by_id("verdict").text
     assert "The distance of two differs from that of one by 0.21 (0.18 to 0.24)." in verdict
-    verdict = parsed(render_audit(an_audit(tmp_path, "two", "one", against="one"))).by_id("verdict").text
+    verdict = parsed(render_report(an_audit(tmp_path, "two", "one", against="one"))).by_id("verdict").text
     assert "by 0.01 (−0.02 to 0.04), which is not clearly different from none." in verdict
 
 
@@ -58,5 +58,5 @@ def test_one_model_is_called_by_its_name(tmp_path):
         ([even], "At this number of pictures one cannot be told apart from an even one: its distance"),
     ):
         result = run.results[0].model_copy(update={"estimates": rows})
-        page = parsed(render_audit(run.model_copy(update={"results": [result]})))
+        page = parsed(render_report(run.model_copy(update={"results": [result]})))
         assert words in page.by_id("verdict").text

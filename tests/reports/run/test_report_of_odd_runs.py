@@ -15,8 +15,8 @@ from helpers.page_checks import (
 )
 from helpers.report import CONCEPTS, a_coverage, parsed
 
-from evenhand.bench.storage.result import Coverage
-from evenhand.reports.run.report import render_audit
+from evenhand.bench.report import render_report
+from evenhand.bench.results.result import Coverage
 
 FEW = CONCEPTS[:3]
 RIGHT_TO_LEFT = "مهندسة معمارية تعمل في موقع بناء كبير جدا"
@@ -72,7 +72,7 @@ RUNS = {
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    return {name: render_audit(run(folder)) for name, run in RUNS.items()}
+    return {name: render_report(run(folder)) for name, run in RUNS.items()}
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from helpers.report import JOINT, a_comparison, a_rank, a_result, a_spec, an_estimate
 
-from evenhand.bench.storage.lookup import Reading, ordered, primary_key
+from evenhand.bench.results.lookup import Reading, ordered, primary_key
 from evenhand.reports.run.verdict import verdict
 
 RANKS = {"base": (3, 3), "mist": (1, 1), "uce": (2, 2)}

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from evenhand.bench.parsing.image_files import (
+from evenhand.bench.external_images.image_files import (
     MAX_ASPECT,
     MAX_PIXELS,
     MIN_SIDE,

@@ -9,7 +9,7 @@ from evenhand.bench.mini import ROOT
 from evenhand.bench.mini.judges import scorer
 from evenhand.bench.mini.law import occupations
 from evenhand.bench.mini.world import render
-from evenhand.metrics.vision.clip_scorer import ClipScorer
+from evenhand.metrics.judges.clip_scorer import ClipScorer
 
 PEOPLE = render(np.array([[0, index, index % 2, index % 5, 0, index % 3] for index in range(40)]), seed=0)
 PROMPTS = [f"a photo of a {name}" for name in occupations()]

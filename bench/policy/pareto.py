@@ -7,13 +7,13 @@ method is better beyond the intervals on both axes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evenhand.bench.leaderboard.gates import fidelity_loss
-from evenhand.bench.storage.lookup import Key, Reading, base_of, comparable
-from evenhand.reports.components.wording import NOT_MEASURED, interval, number
+from evenhand.bench.policy.gates import fidelity_loss
+from evenhand.bench.results.lookup import Key, Reading, base_of, comparable
+from evenhand.bench.results.text import NOT_MEASURED, interval, number
 
 Standing = Literal["front", "near", "behind"]
 
@@ -174,3 +174,32 @@ def _beats_clearly(other: Point, point: Point) -> bool:
 
 def _values(point: Point) -> tuple[float, float]:
     return point.cost.value, point.distance.value
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The methods held against one price, with their numbers in the figure."""
+
+    price: Price
+    points: list[Point]
+    numbers: Mapping[str, int]
+
+    @property
+    def front(self) -> list[str]:
+        """Labels of the methods on the front, cheapest first."""
+        found = standings(self.points)
+        ranked = sorted(self.points, key=lambda point: (point.cost.value, point.distance.value, point.label))
+        return [point.label for point in ranked if found[point.label] == "front"]
+
+    @property
+    def steps(self) -> list[tuple[float, float]]:
+        """Cost and distance of the points on the front."""
+        on = set(self.front)
+        return [(p.cost.value, p.distance.value) for p in self.points if p.label in on]
+
+
+def planes(readings: Sequence[Reading], key: Key) -> list[Plane]:
+    """The methods against every price that was measured for two of them at least."""
+    numbers = {reading.label: place + 1 for place, reading in enumerate(readings)}
+    found = [Plane(price, points(readings, key, price), numbers) for price in PRICES]
+    return [plane for plane in found if len(plane.points) > 1]

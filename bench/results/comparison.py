@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from evenhand.bench.storage.result import Model, PictureRow, Real, Result
+from evenhand.bench.results.result import Model, PictureRow, Real, Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,12 +146,6 @@ class Comparison(Model):
     def to_json(self) -> str:
         """Stable JSON: the same runs give the same bytes."""
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-    def to_html(self) -> str:
-        """The comparison as one self-contained HTML page."""
-        from evenhand.reports.comparison.report import render_comparison
-
-        return render_comparison(self)
 
     def __str__(self) -> str:
         lines = [

@@ -6,8 +6,8 @@ import pytest
 from helpers.metrics import TAXONOMY, World
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.correction.anchors import confusion_from_anchors
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS, Calibration, calibrate, confusion_table
+from evenhand.metrics.estimation.anchors import confusion_from_anchors
 from evenhand.metrics.estimation.panel import vote
 
 MEMBERS = ("a", "b")

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-from evenhand.bench.storage.result import ComparisonRow, EstimateRow, RankRow, Result
-from evenhand.reports.components.wording import KINDS, SHARE
+from evenhand.bench.results.result import BASE, ComparisonRow, EstimateRow, RankRow, Result
+from evenhand.bench.results.text import KINDS, SHARE
 
 PRIMARY_METRIC = "rms_delta"
-BASE = "base"
 
 
 class Key(NamedTuple):

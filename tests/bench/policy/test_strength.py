@@ -14,9 +14,8 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
 from evenhand.bench.leaderboard import submit as entry_submit
 from evenhand.bench.leaderboard.check import sound_entries
-from evenhand.bench.leaderboard.entries import ENTRY_FILE, entry_name
-from evenhand.bench.leaderboard.entry import Entry
-from evenhand.bench.storage.result import Result, Run
+from evenhand.bench.results.entry import ENTRY_FILE, Entry, entry_name
+from evenhand.bench.results.result import Result, Run
 from evenhand.reports.leaderboard.markdown import front_pictures, render_leaderboard
 
 SETTINGS = [0.25, 0.5, 1.0]

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from evenhand.bench.storage.lookup import Key, Reading
-from evenhand.bench.storage.result import Result
-from evenhand.reports.components.wording import attribute
+from evenhand.bench.results.lookup import Key, Reading
+from evenhand.bench.results.result import Result
+from evenhand.bench.results.text import attribute
 
 MARGIN = 0.05
 """What a method may lose against the untreated model, as a share of the pictures."""

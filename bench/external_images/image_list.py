@@ -14,7 +14,7 @@ import pandas as pd
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.parsing.strict_csv import CsvFile, show
 from evenhand.bench.prompts.prompt_set import Prompt, format_cell, make_prompt
-from evenhand.bench.storage.result import PromptSetCard
+from evenhand.bench.results.result import PromptSetCard
 
 REQUIRED = ("file", "prompt", "concept")
 OPTIONAL = ("template", "kind", "cell", "seed", "model")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from evenhand.bench.annotation.anchor_file import read_anchors
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.parsing.image_list import read_list
+from evenhand.bench.external_images.anchor_file import read_anchors
+from evenhand.bench.external_images.image_list import read_list
 
 TAXONOMY = {"gender": ("woman", "man"), "tone": ("light", "medium", "dark")}
 HEADER = "file,prompt,concept\n"

@@ -7,7 +7,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from evenhand.bench.storage.result import Model, Real, Result, Timing
+from evenhand.bench.results.result import JudgeCard, Model, Real, Result, Timing
+from evenhand.bench.results.text import slug
+
+ENTRY_FILE = "entry.json"
+"""The file that every entry has: the result, and the hashes of its tables."""
 
 EntryFile = Literal["pictures.parquet", "labels.parquet"]
 """The tables that an entry may have beside ``entry.json``, to recompute its estimates from."""
@@ -108,3 +112,23 @@ class BoardRow(Model):
     rank_high: int | None = None
     tie_group: str = ""
     failed_gates: list[str] = Field(description="reasons why the row is listed below the line")
+
+
+def entry_name(result: Result) -> str:
+    """Folder name of a result's entry: ``<method label>@<suite>-v<version>`` in plain letters."""
+    spec = result.spec
+    return f"{slug(spec.method.label)}@{slug(spec.suite)}-v{slug(spec.suite_version)}"
+
+
+def version_key(result: Result) -> str:
+    """What two results must share to stand in one ranking: suite, model, prompts, settings, panel."""
+    spec = result.spec
+    own = spec.model_dump(mode="json", exclude={"method", "judges"})
+    voters = [(judge.name, judge.version) for judge in panel(result)]
+    return json.dumps([own, voters], sort_keys=True)
+
+
+def panel(result: Result) -> list[JudgeCard]:
+    """The judges that vote, by name."""
+    voters = [judge for judge in result.spec.judges if judge.role == "panel"]
+    return sorted(voters, key=lambda judge: (judge.name, judge.version))

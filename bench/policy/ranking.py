@@ -6,14 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evenhand.bench.leaderboard.entries import version_key
-from evenhand.bench.leaderboard.entry import BoardRow
-from evenhand.bench.leaderboard.pareto_front import layers, standings
-from evenhand.bench.leaderboard.strength import Curve, curves, ranked
-from evenhand.bench.storage.lookup import BASE, Key, Reading, primary_key
-from evenhand.bench.storage.result import Result
-from evenhand.reports.components.wording import NOT_MEASURED, ordinal, slug
-from evenhand.reports.run.pareto import Plane, planes
+from evenhand.bench.policy.pareto import Plane, layers, planes, standings
+from evenhand.bench.policy.strength import Curve, curves, ranked
+from evenhand.bench.results.entry import BoardRow, version_key
+from evenhand.bench.results.lookup import Key, Reading, primary_key
+from evenhand.bench.results.result import BASE, Result
+from evenhand.bench.results.text import NOT_MEASURED, ordinal, slug
 
 
 def title_of(result: Result) -> str:

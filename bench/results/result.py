@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
+BASE = "base"
+"""The method that every other one is compared with; it takes part in every run."""
+
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -166,7 +169,7 @@ class Coverage(Model):
 
 
 class EstimateRow(Model):
-    """A number with its interval; see ``evenhand.metrics.estimation.table.Estimate`` for the fields."""
+    """A number with its interval; see ``evenhand.metrics.table.Estimate`` for the fields."""
 
     metric: str
     attributes: str
@@ -406,10 +409,10 @@ class Run(Model):
         return pd.concat([result.to_dataframe() for result in self.results], ignore_index=True)
 
     def __str__(self) -> str:
-        from evenhand.bench.cli.console import plain_table
-        from evenhand.bench.cli.summary import summary
+        from evenhand.bench.results.summary import summary
+        from evenhand.bench.results.text import aligned
 
-        return "\n".join([f"run {self.folder}", *plain_table(*summary(self.results))])
+        return "\n".join([f"run {self.folder}", *aligned(*summary(self.results))])
 
     __repr__ = __str__
 

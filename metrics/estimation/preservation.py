@@ -11,7 +11,7 @@ from scipy.stats import t
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.estimation.encode import Study
-from evenhand.metrics.fairness.representation import FloatArray, ratio, shares_of, total_variation
+from evenhand.metrics.representation import FloatArray, ratio, shares_of, total_variation
 from evenhand.metrics.statistics.uncertainty import ALPHA, FLOOR_DRAWS, fair_tables
 
 DROP_MARGIN = 0.3

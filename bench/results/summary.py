@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evenhand.bench.storage.lookup import Key, Reading, measured_attributes, ordered, primary_key
-from evenhand.bench.storage.result import EstimateRow, Result
-from evenhand.reports.components.wording import NOT_MEASURED, attribute, interval, measure, number
+from evenhand.bench.results.lookup import Key, Reading, measured_attributes, ordered, primary_key
+from evenhand.bench.results.result import EstimateRow, Result
+from evenhand.bench.results.text import NOT_MEASURED, attribute, interval, number
 
 BESIDE = {
     "deviation_ratio": "deviation ratio",
@@ -14,6 +14,9 @@ BESIDE = {
     "undetermined": "undetermined",
 }
 """Metrics shown beside the primary one, as the judges see them, with their headings."""
+
+PERCENT = ("explicit_fidelity", "undetermined")
+"""Those of them that are shares of the images."""
 
 
 def summary(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
@@ -37,7 +40,7 @@ def summary(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
 def _estimate(row: EstimateRow | None) -> str:
     if row is None:
         return NOT_MEASURED
-    percent = measure(row.metric).percent
+    percent = row.metric in PERCENT
     ends = interval(row.low, row.high, percent=percent)
     return number(row.value, percent=percent) + (f" ({ends})" if ends else "")
 

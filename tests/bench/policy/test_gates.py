@@ -5,8 +5,8 @@ import math
 import pytest
 from helpers.report import NAN, a_result, an_estimate
 
-from evenhand.bench.leaderboard.gates import gate_outcomes, gates
-from evenhand.bench.storage.result import ComparisonRow
+from evenhand.bench.policy.gates import gate_outcomes, gates
+from evenhand.bench.results.result import ComparisonRow
 
 
 def a_method(label="mist", **values):

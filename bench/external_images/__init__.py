@@ -1,0 +1,1 @@
+"""Images made outside Evenhand: their list, the files, and labels given to them."""

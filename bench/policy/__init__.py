@@ -1,0 +1,1 @@
+"""What decides: gates, ranking, Pareto fronts and which setting stands for a method. Pure functions of results."""

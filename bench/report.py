@@ -1,0 +1,40 @@
+"""From the results of a run to its report: decide, then render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.policy.outcomes import Outcomes
+from evenhand.bench.results.result import Run
+from evenhand.bench.storage.run_folder import load_run
+from evenhand.bench.storage.store import write_atomically
+from evenhand.reports.run.report import render_audit
+
+REPORT_FILE = "report.html"
+
+
+def render_report(run: Run) -> str:
+    """The report of ``run`` as one self-contained HTML page; the same run gives the same bytes.
+
+    Raises:
+        EvenhandError: The run has no result, or one of its images cannot be read.
+    """
+    return render_audit(run, Outcomes.of(run.results))
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` into the folder of a run, from the results in it.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        EvenhandError: As :func:`render_report`, or the file cannot be written.
+    """
+    page, path = render_report(load_run(folder)), folder / REPORT_FILE
+    try:
+        write_atomically(path, page.encode())
+    except OSError as fault:
+        raise EvenhandError(f"report {path} cannot be written ({fault}); choose another place") from fault
+    return path
