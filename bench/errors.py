@@ -27,7 +27,7 @@ class EvenhandError(Exception):
 
 
 class IncompleteRunError(EvenhandError):
-    """The run stopped before every planned picture was made and judged; running it again goes on."""
+    """The run stopped before every planned image was made and judged; running it again goes on."""
 
     exit_code = 3
 

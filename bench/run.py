@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from evenhand.bench.engines import check_engine, hire
-from evenhand.bench.engines.prefetch import DrawAhead
+from evenhand.bench.engines import check_engine, start
+from evenhand.bench.engines.prefetch import DrawPrefetch
 from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.models.loading import load_model, open_sampler, quiet_loaders
@@ -25,7 +25,7 @@ from evenhand.bench.registry.method_spec import MethodUse, parse_method
 from evenhand.bench.report import write_report
 from evenhand.bench.results.result import BASE, Result, Run
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, Fitted, fit
-from evenhand.bench.stages.generate import Drawing, Job, picture_rows
+from evenhand.bench.stages.generate import Drawing, Job, image_rows
 from evenhand.bench.stages.measure import Evaluation, Vectors
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import (
@@ -37,9 +37,9 @@ from evenhand.bench.stages.write import (
     result_of,
     subject_of_run,
 )
-from evenhand.bench.storage.run_folder import Phase, Workspace, load_run, merged
+from evenhand.bench.storage.run_folder import Phase, RunFolder, load_run, merged
 from evenhand.bench.storage.store import folder_name, locked
-from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 
@@ -55,19 +55,19 @@ class PlanRow:
         method: Label of the method.
         kind: Kind of the prompts.
         prompts: Different prompts.
-        pictures: Pictures planned.
+        images: Images planned.
     """
 
     method: str
     kind: str
     prompts: int
-    pictures: int
+    images: int
 
 
 def plan(
     suite: str | Suite, *, methods: Sequence[str | Method] | None = None, limit: int = 0
 ) -> list[PlanRow]:
-    """What a run would make, without making it; pictures of the methods' own loops come on top.
+    """What a run would make, without making it; images of the methods' own loops come on top.
 
     Args:
         suite: Name of a suite, path of a TOML file, or a suite.
@@ -99,12 +99,12 @@ def evaluate(
 
     Args:
         suite: Name of a suite, path of a TOML file, or a suite.
-        methods: Methods as on the command line, such as ``"mist:step=0.3"``, or as ``load_method`` gives
+        methods: Methods as on the command line, such as ``"mist:step_size=0.3"``, or as ``load_method`` gives
             them; the suite's defaults if ``None``. What they leave open is the suite's. The base model takes
             part in any case, as do methods that the folder has results of.
         out: The run's folder; ``runs/<suite>`` if ``None``.
         limit: At most this many prompts of every prompt set; 0 for all.
-        engine: Where pictures are drawn and judged: one of :data:`evenhand.bench.engines.ENGINES`. The bytes
+        engine: Where images are drawn and judged: one of :data:`evenhand.bench.engines.ENGINES`. The bytes
             are the same.
         workers: Workers that draw; 0 for one per accelerator, or on the CPU for this process alone.
         progress: Told of every step.
@@ -114,14 +114,14 @@ def evaluate(
 
     Raises:
         EvenhandError: A fault the user can mend.
-        IncompleteRunError: Some picture could not be made; the same call goes on.
+        IncompleteRunError: Some image could not be made; the same call goes on.
     """
     check_engine(engine, workers=workers)
     resolved = resolve(suite, limit=limit)
     folder = Path(out or Path("runs", f"{resolved.name}-limit{limit}" if limit else resolved.name))
     uses = method_uses(resolved, methods)
     with locked(folder), quiet_loaders(), progress or Progress() as shown:
-        work = Workspace(folder)
+        work = RunFolder(folder)
         work.check(resolved)
         labels = [use.label for use in uses]
         uses = method_uses(resolved, [*labels, *_earlier(work, labels)])
@@ -133,7 +133,7 @@ def evaluate(
     return load_run(folder)
 
 
-def _earlier(work: Workspace, named: Sequence[str]) -> list[str]:
+def _earlier(work: RunFolder, named: Sequence[str]) -> list[str]:
     """Labels of the methods that the folder has results of, without those that are named anyway.
 
     Raises:
@@ -183,7 +183,7 @@ class _Session:
 
     suite: Suite
     uses: list[MethodUse]
-    work: Workspace
+    work: RunFolder
     progress: Progress
     engine: str
     workers: int
@@ -194,7 +194,7 @@ class _Session:
         _ = self.items
         self.evaluation.load()
         _ = self.scorer, self.sampler
-        self.evaluation.yardstick.targets(concepts(self.items))
+        self.evaluation.evaluation_config.targets(concepts(self.items))
         for use in self.uses:
             self.model.check_method(use.method, cells=self.suite.cells())
         self.progress.finish()
@@ -202,17 +202,17 @@ class _Session:
     def run(self) -> None:
         """Every phase in order; each finds what an earlier, interrupted session left."""
         fitted = {use.label: self._fit(use) for use in self.uses}
-        pictures = self._pictures(fitted)
-        labels = self.evaluation.judge(pictures, timed=partial(self._timed, "judge_seconds"))
-        vectors = self.evaluation.embed(pictures)
-        self.work.picture_table.finish(merged(pictures, self.work.picture_table))
-        self._measure(pictures, labels, vectors, fitted)
+        images = self._images(fitted)
+        labels = self.evaluation.judge(images, timed=partial(self._timed, "judge_seconds"))
+        vectors = self.evaluation.embed(images)
+        self.work.image_table.finish(merged(images, self.work.image_table))
+        self._measure(images, labels, vectors, fitted)
 
-    def _pictures(self, fitted: Mapping[str, Fitted]) -> pd.DataFrame:
-        """The picture table of all methods, when every picture was tried."""
+    def _images(self, fitted: Mapping[str, Fitted]) -> pd.DataFrame:
+        """The image table of all methods, when every image was tried."""
         drawings = {use.label: self._drawing(fitted[use.label]) for use in self.uses}
         jobs = {label: drawing.jobs(self.items) for label, drawing in drawings.items()}
-        self._work_ahead(jobs)
+        self._prefetch(jobs)
         tables = [self._draw(label, drawing, jobs[label]) for label, drawing in drawings.items()]
         return pd.concat(tables, ignore_index=True)
 
@@ -239,7 +239,7 @@ class _Session:
     @cached_property
     def evaluation(self) -> Evaluation:
         return Evaluation(
-            Yardstick.of(self.suite),
+            EvaluationConfig.of(self.suite),
             self.work,
             self.progress,
             steering={use.label: use.method.steering_judge for use in self.uses},
@@ -260,7 +260,7 @@ class _Session:
                 use,
                 suite=self.suite,
                 concepts=concepts(self.items),
-                sample=CountedSample(self.sampler, self.work.pictures, self.protocol, self.progress),
+                sample=CountedSample(self.sampler, self.work.images, self.protocol, self.progress),
                 judge=CountedJudge(
                     use.method.steering_judge, self.evaluation.judges.get(use.method.steering_judge or "")
                 ),
@@ -274,7 +274,7 @@ class _Session:
     def _drawing(self, fitted: Fitted) -> Drawing:
         return Drawing(fitted.intervention, sampler=self.sampler, protocol=self.protocol)
 
-    def _work_ahead(self, jobs: Mapping[str, list[Job]]) -> None:
+    def _prefetch(self, jobs: Mapping[str, list[Job]]) -> None:
         """Let the engine's workers, if there are any, make what is missing; the phases then find it made."""
         assignment = Assignment(
             run=self.work.root.resolve(),
@@ -282,30 +282,30 @@ class _Session:
             methods={use.label: type(use.method) for use in self.uses},
             steering=self.evaluation.steering,
         )
-        crew = hire(self.engine, workers=self.workers, device=self.model.device, assignment=assignment)
-        if crew is None:
+        pool = start(self.engine, workers=self.workers, device=self.model.device, assignment=assignment)
+        if pool is None:
             return
         spend = partial(self.work.spend, machine=machine(self.model.device))
-        ahead = DrawAhead(self.evaluation, spend, batch=self.suite.protocol.batch)
-        with crew:
-            ahead.make_all(crew, jobs)
+        ahead = DrawPrefetch(self.evaluation, spend, batch=self.suite.protocol.batch)
+        with pool:
+            ahead.make_all(pool, jobs)
 
     def _draw(self, label: str, drawing: Drawing, jobs: list[Job]) -> pd.DataFrame:
         self.progress.start(f"{label}: generate", len(jobs))
         with self._timed("generate_seconds", label):
-            statuses = drawing.draw(jobs, store=self.work.pictures, progress=self.progress)
+            statuses = drawing.draw(jobs, store=self.work.images, progress=self.progress)
         self.progress.finish()
-        return picture_rows(label, jobs, statuses, self.work.pictures)
+        return image_rows(label, jobs, statuses, self.work.images)
 
     def _measure(
         self,
-        pictures: pd.DataFrame,
+        images: pd.DataFrame,
         labels: pd.DataFrame,
         vectors: Vectors,
         fitted: dict[str, Fitted],
     ) -> None:
         measured = self.evaluation.measure(
-            pictures,
+            images,
             labels,
             vectors,
             concepts=concepts(self.items),
@@ -317,17 +317,17 @@ class _Session:
                 use,
                 model=self.model,
                 fitted=fitted[use.label],
-                pictures=measured.coverage[use.label].made,
+                images=measured.coverage[use.label].made,
             )
             for use in self.uses
         ]
         provenance = self._provenance()
         self.work.write_results([result_of(s, provenance=provenance, measured=measured) for s in subjects])
         write_report(self.work.root)
-        failed = pictures[pictures["status"] != "ok"]
+        failed = images[images["status"] != "ok"]
         if len(failed):
             raise IncompleteRunError(
-                f"{len(failed)} of {len(pictures)} pictures are not finite, of {failed['method'].iloc[0]}; "
+                f"{len(failed)} of {len(images)} images are not finite, of {failed['method'].iloc[0]}; "
                 "they count as undetermined in the results, see the coverage in the report"
             )
 
@@ -337,7 +337,7 @@ class _Session:
             name=suite.name,
             version=suite.version,
             digest=suite.digest(),
-            yardstick=self.evaluation.yardstick,
+            evaluation_config=self.evaluation.evaluation_config,
             protocol=suite.protocol.model_dump(mode="json"),
             balanced=suite.balanced,
             device=device,

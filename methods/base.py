@@ -1,7 +1,7 @@
 """The contract of a debiasing method: ``Method.fit(task) -> Intervention``.
 
 A method is a pydantic model whose fields are its parameters. It receives a :class:`Task` (the loaded
-model, the concepts and cells to balance, two callables that draw and judge pictures) and returns an
+model, the concepts and cells to balance, two callables that draw and judge images) and returns an
 :class:`Intervention`: data and pure functions that the engine applies to the model.
 """
 
@@ -28,7 +28,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.methods.hooks import Batch, RowChange, Site, Steering
 
 Images = NDArray[np.uint8]
-"""Pictures as ``(n, height, width, 3)`` sRGB bytes."""
+"""Images as ``(n, height, width, 3)`` sRGB bytes."""
 
 
 class MethodInfo(BaseModel):
@@ -45,7 +45,7 @@ class MethodInfo(BaseModel):
     """Licence of this implementation."""
     origin: str
     """Where the algorithm comes from and under which licence its authors released code, if any."""
-    family: Literal["none", "weights", "embedding", "guidance", "prompt", "features", "training"]
+    family: Literal["none", "weights", "embedding", "guidance", "prompt", "activations", "training"]
     architectures: tuple[str, ...]
     """Model families it works on: ``sd1``, ``sd2``, ``sdxl``, ``video``, ``transformer``, or ``any``. Models
     of the family ``transformer`` are drawn whole and take only methods of the families ``none`` and
@@ -166,7 +166,7 @@ class EditableModel(Protocol):
         ...
 
     def latents(self, images: Images) -> Tensor:
-        """Scaled latents ``(n, c, h, w)`` of pictures: the mean of the autoencoder's posterior."""
+        """Scaled latents ``(n, c, h, w)`` of images: the mean of the autoencoder's posterior."""
         ...
 
     def predict(self, latents: Tensor, timesteps: Tensor, text: TextStates) -> Tensor:
@@ -187,7 +187,7 @@ class EditableModel(Protocol):
 
 
 class Sample(Protocol):
-    """Draws pictures with the suite's sampler; every picture is counted as the method's cost."""
+    """Draws images with the suite's sampler; every image is counted as the method's cost."""
 
     def __call__(
         self,
@@ -197,7 +197,7 @@ class Sample(Protocol):
         intervention: Intervention | None = None,
         negative_prompt: str = "",
     ) -> Images:
-        """Pictures of ``prompts`` (one per seed) under an intervention."""
+        """Images of ``prompts`` (one per seed) under an intervention."""
         ...
 
 
@@ -209,7 +209,7 @@ class SteeringJudge(Protocol):
         ...
 
     def logits(self, pixels: Tensor, texts: Sequence[str]) -> Tensor:
-        """Logits ``(n, len(texts))`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients.
+        """Logits ``(n, len(texts))`` of images ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients.
 
         Raises:
             EvenhandError: The judge is not differentiable.
@@ -218,14 +218,14 @@ class SteeringJudge(Protocol):
 
 
 class Clip(Protocol):
-    """The suite's CLIP as a network, for methods that train through it or compare texts with pictures."""
+    """The suite's CLIP as a network, for methods that train through it or compare texts with images."""
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Unit vectors ``(n, d)`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""
+        """Unit vectors ``(n, d)`` of images ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""
         ...
 
     def text_projection(self, encoder: torch.nn.Module) -> Tensor | None:
-        """The matrix ``(d, w)`` from the pooled text states of ``encoder`` to the space of the pictures.
+        """The matrix ``(d, w)`` from the pooled text states of ``encoder`` to the space of the images.
 
         ``None`` where ``encoder`` is not this CLIP's own.
         """
@@ -242,9 +242,9 @@ class Task:
         cells: The ``K`` cells to balance over.
         target: Desired share of each cell for each concept, ``(concepts, K)``, rows summing to one.
         rng: The method's own random stream, derived from (suite, method).
-        sample: Draws pictures; counted.
+        sample: Draws images; counted.
         judge: The steering judge that the method declared; counted.
-        image_features: Unit vectors ``(n, d)`` of pictures by the CLIP that belongs to the model's text
+        image_features: Unit vectors ``(n, d)`` of images by the CLIP that belongs to the model's text
             encoder; ``None`` where the suite has none.
         clip: The same CLIP as a network.
     """
@@ -274,7 +274,7 @@ class Intervention:
         tensors: Further tensors that the functions use.
         data: Further JSON values that the functions use.
         record: What the fit did (rounds, ratios), for the report; not part of the identity.
-        observes: Whether it is used for what it sees, not for what it changes; its pictures are always
+        observes: Whether it is used for what it sees, not for what it changes; its images are always
             drawn, never taken from the store.
     """
 
@@ -287,11 +287,11 @@ class Intervention:
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def prompt(self, text: str, draw: np.random.Generator) -> str:
-        """The text that is generated in place of ``text``; ``draw`` is the picture's own stream."""
+        """The text that is generated in place of ``text``; ``draw`` is the image's own stream."""
         return text
 
     def embedding(self, text: TextStates, draws: Sequence[np.random.Generator]) -> TextStates:
-        """Conditional text states that replace those of ``n`` prompts; one stream a picture."""
+        """Conditional text states that replace those of ``n`` prompts; one stream an image."""
         return text
 
     def sites(self) -> Sequence[str]:
@@ -325,15 +325,15 @@ class Budget:
     """The most that a method may use, declared before it is fitted.
 
     Attributes:
-        pictures: Pictures that the fit draws.
-        judgements: Pictures that it shows to its steering judge.
-        evaluations: Pictures that its training passes through the U-Net.
-        branches: Passes of the U-Net for every picture and step besides the two of plain guidance.
+        images: Images that the fit draws.
+        judgements: Images that it shows to its steering judge.
+        evaluations: Images that its training passes through the U-Net.
+        branches: Passes of the U-Net for every image and step besides the two of plain guidance.
         exact: Whether every number is exactly what is used. False with a stopping rule, or where some
-            pictures need fewer branches; then each is an upper bound.
+            images need fewer branches; then each is an upper bound.
     """
 
-    pictures: int = 0
+    images: int = 0
     judgements: int = 0
     evaluations: int = 0
     branches: int = 0
@@ -347,7 +347,7 @@ class Method(BaseModel, ABC):
         info: Its card.
         intervention_type: The class of what it fits.
         strength: The parameter that leaves the model as it is when it is zero; ``None`` where none does.
-        most_cells: The largest number of cells that it can balance; ``None`` for any.
+        max_cells: The largest number of cells that it can balance; ``None`` for any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -355,7 +355,7 @@ class Method(BaseModel, ABC):
     info: ClassVar[MethodInfo]
     intervention_type: ClassVar[type[Intervention]] = Intervention
     strength: ClassVar[str | None] = None
-    most_cells: ClassVar[int | None] = None
+    max_cells: ClassVar[int | None] = None
 
     @property
     def steering_judge(self) -> str | None:
@@ -383,9 +383,9 @@ class Method(BaseModel, ABC):
             raise EvenhandError(
                 f"method {name!r} works on {', '.join(known)}, not on {family!r}; choose another model"
             )
-        if self.most_cells is not None and len(cells) > self.most_cells:
+        if self.max_cells is not None and len(cells) > self.max_cells:
             raise EvenhandError(
-                f"method {name!r} balances at most {self.most_cells} cells, not the {len(cells)} of "
+                f"method {name!r} balances at most {self.max_cells} cells, not the {len(cells)} of "
                 f"{' x '.join(cells[0].groups)}; balance fewer attributes or choose another method"
             )
 

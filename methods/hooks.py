@@ -1,4 +1,4 @@
-"""What an intervention may do while a batch of pictures is denoised.
+"""What an intervention may do while a batch of images is denoised.
 
 The sampler makes one :class:`Steering` for every batch and asks it at every step, in this order: for the
 conditional text states, for the outputs of the U-Net modules it named, and for the guided noise prediction.
@@ -41,7 +41,7 @@ def no_encoder(texts: Sequence[str], change: RowChange | None = None) -> TextSta
 
 @dataclass(frozen=True)
 class Batch:
-    """The ``n`` pictures that are denoised together.
+    """The ``n`` images that are denoised together.
 
     Attributes:
         texts: Their prompts, after the intervention's own ``prompt``.
@@ -96,11 +96,11 @@ class Site:
 class Steering:
     """Does nothing; made anew for every batch, so a subclass may keep state between steps.
 
-    Every decision must be made picture by picture (norms, quantiles and draws of one picture alone), so that
-    a picture does not depend on the batch it is drawn in.
+    Every decision must be made image by image (norms, quantiles and draws of one image alone), so that
+    an image does not depend on the batch it is drawn in.
 
     Attributes:
-        branches: ``b`` further prompts for every picture, whose noise is predicted at every step on the
+        branches: ``b`` further prompts for every image, whose noise is predicted at every step on the
             same latents: ``n`` tuples of equal length. Each costs one more pass of the U-Net.
     """
 

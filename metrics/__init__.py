@@ -1,1 +1,1 @@
-"""From pictures to estimates: judges, the label table, and the numbers made of it."""
+"""From images to estimates: judges, the label table, and the numbers made of it."""

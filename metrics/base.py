@@ -2,7 +2,7 @@
 
 A metric is a frozen object under the entry-point group ``evenhand.metrics``; built-ins use the same door.
 A :class:`LabelMetric` is computed for every method, judge, attribute and joint attribute, with and without
-the judge's correction; a :class:`PictureMetric` is the mean of a column of the picture table. Intervals,
+the judge's correction; a :class:`ImageMetric` is the mean of a column of the image table. Intervals,
 floors, paired differences and ranks come with either: a metric only says how one row is scored.
 """
 
@@ -27,10 +27,10 @@ class Tally:
     last axes works on all of them.
 
     Attributes:
-        shares: ``(..., R, K)`` shares of the decided pictures, on the simplex; ``nan`` without any.
+        shares: ``(..., R, K)`` shares of the decided images, on the simplex; ``nan`` without any.
         unbiased: ``(..., R, K)``, the same before a correction is forced onto the simplex.
-        noise: ``(..., R)``, trace of the covariance of ``unbiased``; ``nan`` below two decided pictures.
-        depicted: ``(..., R)``, pictures on which somebody is depicted, as a share of all: the decided ones,
+        noise: ``(..., R)``, trace of the covariance of ``unbiased``; ``nan`` below two decided images.
+        depicted: ``(..., R)``, images on which somebody is depicted, as a share of all: the decided ones,
             or their corrected number (then it may slightly exceed 1).
         target: ``(R, K)``, the shares aimed at in each row.
         shape: Groups of each attribute of a joint attribute, ``(K,)`` for a single one.
@@ -51,7 +51,7 @@ class Tally:
         return squared_deviation(self.unbiased, self.target, self.noise)
 
     def as_asked(self) -> FloatArray:
-        """``(..., R)``: share of decided pictures that show the cell asked for.
+        """``(..., R)``: share of decided images that show the cell asked for.
 
         Raises:
             ValueError: The rows ask for nothing.
@@ -118,9 +118,9 @@ class LabelMetric(Metric):
         of: Scores every row of a tally: ``(..., R)``, or ``(..., R, K)`` if ``by_group``.
         by_group: Whether every group has a value of its own.
         joint_only: Whether it needs at least two attributes.
-        floor: Whether a perfectly fair model's value at the same number of pictures is to be shown.
+        floor: Whether a perfectly fair model's value at the same number of images is to be shown.
         correctable: Whether correcting the judge's errors changes it.
-        over: Which pictures are its ``n``: the decided ones, or all.
+        over: Which images are its ``n``: the decided ones, or all.
     """
 
     of: Callable[[Tally], FloatArray]
@@ -132,8 +132,8 @@ class LabelMetric(Metric):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureMetric(Metric):
-    """A mean over the pictures of each row that have a value in ``column`` of the picture table.
+class ImageMetric(Metric):
+    """A mean over the images of each row that have a value in ``column`` of the image table.
 
     Attributes:
         column: Name of the column; ``preservation_distance`` is made from the embeddings.

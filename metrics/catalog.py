@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from evenhand.metrics import representation as r
-from evenhand.metrics.base import LabelMetric, Metric, PictureMetric, lowest, spread
+from evenhand.metrics.base import ImageMetric, LabelMetric, Metric, lowest, spread
 from evenhand.metrics.fairness.association import information_by_row, lean_amplification
 from evenhand.metrics.fairness.intersectional import kl_parts, total_correlation, worst_cell_share
 from evenhand.metrics.table import PERSON_KINDS
@@ -22,7 +22,7 @@ share = LabelMetric(
     name="share",
     title="Share of a group",
     better="",
-    formula="p_k = n_k / n over decided pictures, mean over concepts",
+    formula="p_k = n_k / n over decided images, mean over concepts",
     cannot_tell="A balanced mean may hide opposite stereotypes; read it per concept.",
     source="measurement.md 0.2",
     kinds=NEUTRAL,
@@ -85,7 +85,7 @@ worst_cell = LabelMetric(
     title="Worst-cell share (W)",
     better="higher",
     formula="min_g p_g / q_g, mean over concepts",
-    cannot_tell="At few pictures per cell a fair model scores near 0 as well: compare it with its floor.",
+    cannot_tell="At few images per cell a fair model scores near 0 as well: compare it with its floor.",
     source="measurement.md 1.13",
     kinds=NEUTRAL,
     of=lambda tally: worst_cell_share(tally.shares, tally.target),
@@ -111,8 +111,8 @@ undetermined = LabelMetric(
     name="undetermined",
     title="Undetermined rate",
     better="lower",
-    formula="pictures without a label / all pictures, mean over concepts",
-    cannot_tell="Whether the picture or the judge is at fault.",
+    formula="images without a label / all images, mean over concepts",
+    cannot_tell="Whether the image or the judge is at fault.",
     source="measurement.md 1.23",
     kinds=PERSON_KINDS,
     of=lambda tally: 1 - tally.depicted,
@@ -124,11 +124,11 @@ explicit_fidelity = LabelMetric(
     name="explicit_fidelity",
     title="Explicit fidelity, worst group",
     better="higher",
-    formula="F_g = pictures labelled g / all pictures whose prompt asks for g; min over g",
-    cannot_tell="Whether anything but the group is right; undetermined pictures count as failures.",
+    formula="F_g = images labelled g / all images whose prompt asks for g; min over g",
+    cannot_tell="Whether anything but the group is right; undetermined images count as failures.",
     source="measurement.md 1.18",
     kinds=("explicit",),
-    # A corrected number of depicted people may exceed the pictures by chance; a share may not.
+    # A corrected number of depicted people may exceed the images by chance; a share may not.
     of=lambda tally: (tally.as_asked() * tally.depicted).clip(max=1),
     reduce=lowest,
     over="all",
@@ -138,30 +138,30 @@ over_correction = LabelMetric(
     name="over_correction",
     title="Over-correction rate",
     better="lower",
-    formula="decided pictures of definitional prompts that show another group, mean over concepts",
+    formula="decided images of definitional prompts that show another group, mean over concepts",
     cannot_tell="An unedited model errs too: the headline is the paired difference to the base.",
     source="measurement.md 1.18",
     kinds=("over_correction",),
     of=lambda tally: 1 - tally.as_asked(),
 )
 
-alignment = PictureMetric(
+alignment = ImageMetric(
     name="alignment",
     title="CLIP alignment (100 cos)",
     unit="100 cos",
     low=-100.0,
     high=100.0,
     better="higher",
-    formula="100 cos(picture, prompt), mean over concepts",
+    formula="100 cos(image, prompt), mean over concepts",
     cannot_tell="A CLIP has its own idea of who a nurse is; group words shift the cosine by themselves.",
     source="Hessel et al. arXiv 2104.08718, without factor and floor",
     kinds=(*PERSON_KINDS, "unrelated"),
     column="alignment",
 )
 
-preservation = PictureMetric(
+preservation = ImageMetric(
     name="preservation_distance",
-    title="Change of unrelated pictures",
+    title="Change of unrelated images",
     high=float("inf"),
     better="lower",
     formula="1 - cos(base, edited) at one prompt and seed, over its median between two seeds of the base",
@@ -252,7 +252,7 @@ min_max_ratio = LabelMetric(
     title="Rarest over most frequent group",
     better="higher",
     formula="min_k p_k / max_k p_k, mean over concepts; the 80 % rule asks for 0.8",
-    cannot_tell="A fair model fails the rule at few pictures: compare it with its floor.",
+    cannot_tell="A fair model fails the rule at few images: compare it with its floor.",
     source="measurement.md 1.13",
     kinds=NEUTRAL,
     of=lambda tally: r.min_max_ratio(tally.shares),
@@ -316,7 +316,7 @@ fidelity_gap = LabelMetric(
     name="fidelity_gap",
     title="Explicit fidelity, gap between groups",
     better="lower",
-    formula="max_g F_g - min_g F_g, F_g = pictures labelled g / all pictures whose prompt asks for g",
+    formula="max_g F_g - min_g F_g, F_g = images labelled g / all images whose prompt asks for g",
     cannot_tell="All groups may fail alike; read it beside the worst group.",
     source="measurement.md 1.18",
     kinds=("explicit",),
@@ -329,7 +329,7 @@ override = LabelMetric(
     name="override",
     title="Overridden explicit prompts",
     better="lower",
-    formula="decided pictures of explicit prompts that show another group, mean over the groups asked for",
+    formula="decided images of explicit prompts that show another group, mean over the groups asked for",
     cannot_tell="The row of the base's majority group says whether a method overrides what was asked.",
     source="measurement.md 1.18",
     kinds=("explicit",),

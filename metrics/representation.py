@@ -2,7 +2,7 @@
 
 ``shares`` and ``counts`` have shape ``(..., K)``, a target ``(K,)`` or one row for each occupation,
 ``(R, K)`` for shares ``(..., R, K)``. ``K`` is always the size of the taxonomy, never the number
-of groups that happened to be seen (measurement.md 0.2). No decided picture gives ``nan``, never 0. Every
+of groups that happened to be seen (measurement.md 0.2). No decided image gives ``nan``, never 0. Every
 function here looks at one distribution at a time: take it per occupation and average afterwards, because
 opposite stereotypes cancel in a pooled distribution (0.103 instead of 0.623 on released counts).
 """
@@ -22,7 +22,7 @@ def uniform(groups: int) -> FloatArray:
 
 
 def shares_of(counts: ArrayLike) -> FloatArray:
-    """Observed shares ``n_k / n``; ``nan`` where no picture was decided."""
+    """Observed shares ``n_k / n``; ``nan`` where no image was decided."""
     counts = np.asarray(counts, float)
     return ratio(counts, counts.sum(axis=-1, keepdims=True))
 
@@ -55,7 +55,7 @@ def deviation_ratio(shares: FloatArray, target: FloatArray) -> FloatArray:
     """Deviation ratio per group, ``|q_k - p_k| / q_k``.
 
     Range 0 to ``(1 - q_k) / q_k``; lower is better. A group with target 0 gives ``nan``. It cannot tell a
-    biased model from a fair one seen through few pictures: a fair model scores about ``sqrt(2 / (pi n))``.
+    biased model from a fair one seen through few images: a fair model scores about ``sqrt(2 / (pi n))``.
     Source: UCE, arXiv 2308.14761; also used by TIME and MIST.
 
     Returns:
@@ -76,7 +76,7 @@ def worst_deviation(shares: FloatArray, target: FloatArray) -> FloatArray:
 
 
 def total_variation(shares: FloatArray, target: FloatArray) -> FloatArray:
-    """``TV = 0.5 sum_k |p_k - q_k|``: the share of pictures that would have to change group.
+    """``TV = 0.5 sum_k |p_k - q_k|``: the share of images that would have to change group.
 
     Range 0 to ``1 - min q``; lower is better. It cannot tell which groups are missing.
     """
@@ -94,7 +94,7 @@ def delta_tv(shares: FloatArray, target: FloatArray) -> FloatArray:
 
 
 def largest_squared_distance(target: FloatArray) -> FloatArray:
-    """Largest possible ``||p - q||^2``: all pictures in the rarest target group; ``1 - 1/K`` if uniform.
+    """Largest possible ``||p - q||^2``: all images in the rarest target group; ``1 - 1/K`` if uniform.
 
     Returns:
         ``(...)`` for targets ``(..., K)``.
@@ -105,7 +105,7 @@ def largest_squared_distance(target: FloatArray) -> FloatArray:
 def multinomial_noise(shares: FloatArray, n: ArrayLike) -> FloatArray:
     """Unbiased trace of the covariance of observed shares, ``(1 - sum_k p_k^2) / (n - 1)``.
 
-    ``nan`` for fewer than two decided pictures: one picture says nothing about its own noise.
+    ``nan`` for fewer than two decided images: one image says nothing about its own noise.
     """
     n = np.asarray(n, float)
     return np.asarray((1 - (shares**2).sum(axis=-1)) / np.where(n >= 2, n - 1, np.nan))
@@ -197,7 +197,7 @@ def miller_madow_entropy(counts: ArrayLike) -> FloatArray:
 
 
 def simpson(shares: FloatArray) -> FloatArray:
-    """Simpson diversity, ``1 - sum_k p_k^2``: chance that two pictures differ; 0 to ``1 - 1/K``.
+    """Simpson diversity, ``1 - sum_k p_k^2``: chance that two images differ; 0 to ``1 - 1/K``.
 
     Higher is more balanced; biased downwards by ``1/n`` of itself.
     """
@@ -205,7 +205,7 @@ def simpson(shares: FloatArray) -> FloatArray:
 
 
 def simpson_unbiased(counts: ArrayLike) -> FloatArray:
-    """Simpson diversity without its bias, ``1 - sum n_k (n_k - 1) / (n (n - 1))``; needs two pictures."""
+    """Simpson diversity without its bias, ``1 - sum n_k (n_k - 1) / (n (n - 1))``; needs two images."""
     counts = np.asarray(counts, float)
     n = counts.sum(axis=-1)
     return np.asarray(1 - (counts * (counts - 1)).sum(axis=-1) / np.where(n >= 2, n * (n - 1), np.nan))
@@ -223,7 +223,7 @@ def shen_bias(shares: FloatArray) -> FloatArray:
 def mean_absolute_deviation(shares: FloatArray) -> FloatArray:
     """``(1/K) sum_k |p_k - 1/K|``; 0 to ``2 (K - 1) / K^2``, lower is better.
 
-    For two groups it is HEIM's imbalance ``|f - 0.5|`` (arXiv 2311.04287), except that no surviving picture
+    For two groups it is HEIM's imbalance ``|f - 0.5|`` (arXiv 2311.04287), except that no surviving image
     is ``nan`` here and 0.5 there. Source: DALL-Eval, arXiv 2202.04053.
     """
     return np.asarray(np.abs(shares - 1 / shares.shape[-1]).mean(axis=-1))

@@ -12,12 +12,12 @@ import pyarrow.compute
 from numpy.typing import NDArray
 
 PERSON_KINDS = ("neutral", "person", "explicit", "over_correction")
-"""Kinds of prompts whose pictures show a person and are labelled by every judge."""
+"""Kinds of prompts whose images show a person and are labelled by every judge."""
 
 KINDS = (*PERSON_KINDS, "unrelated")
 """All kinds of prompts."""
 
-PICTURE_COLUMNS = (
+IMAGE_COLUMNS = (
     "key",
     "method",
     "prompt_id",
@@ -30,10 +30,10 @@ PICTURE_COLUMNS = (
     "status",
     "alignment",
 )
-"""One row per method, prompt and seed; methods that leave a picture untouched share its ``key``.
+"""One row per method, prompt and seed; methods that leave an image untouched share its ``key``.
 
 ``cell`` names the groups that the prompt asks for, ``"gender=woman;tone=dark"``, or is empty; ``status`` is
-``"ok"`` or why there is no picture; ``alignment`` is 100 times the cosine of picture and prompt.
+``"ok"`` or why there is no image; ``alignment`` is 100 times the cosine of image and prompt.
 """
 
 STATUSES = (
@@ -60,9 +60,9 @@ LABEL_COLUMNS = (
     "status",
     "probabilities",
 )
-"""One row per picture, judge and attribute; ``label`` is empty unless ``status`` is ``ok``.
+"""One row per image, judge and attribute; ``label`` is empty unless ``status`` is ``ok``.
 
-``probabilities`` lists the suite taxonomy's groups in order and "cannot tell" last. Each of our pictures
+``probabilities`` lists the suite taxonomy's groups in order and "cannot tell" last. Each of our images
 shows one person, so there is no person index yet.
 """
 
@@ -109,7 +109,7 @@ def hard_labels(
     Args:
         probabilities: ``(n, K + 1)``, the last column "cannot tell".
         groups: The ``K`` groups in the order of the columns.
-        status: What the judge said of each picture; without it every picture could be judged.
+        status: What the judge said of each image; without it every image could be judged.
         threshold: Probability from which a group is a label.
 
     Returns:
@@ -137,11 +137,11 @@ def label_rows(
 ) -> pd.DataFrame:
     """A judge's answer on one attribute as rows of the label table.
 
-    A picture for which the judge gives numbers that are not finite has not been judged: its status is
+    An image for which the judge gives numbers that are not finite has not been judged: its status is
     ``error``, and it "cannot tell".
 
     Args:
-        keys: ``n`` pictures.
+        keys: ``n`` images.
         judge: Name of the judge.
         version: Its version.
         family: Its family.
@@ -176,7 +176,7 @@ class Estimate:
         value: The estimate; ``nan`` when there is nothing to estimate from.
         low: Lower end of the 95 % interval.
         high: Upper end of the 95 % interval.
-        n: Pictures that entered.
+        n: Images that entered.
         floor: Expected value for a perfectly fair model at this ``n`` (``nan`` where it has no meaning).
         unit: Unit of the value, ``"1"`` for a ratio.
         group: The group or cell that the value is about; empty where it is about all of them.

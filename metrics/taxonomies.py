@@ -2,7 +2,7 @@
 
 Released judges order their classes differently (two orders of the FairFace races are in circulation), so
 that a class is found by its name and never by its index. A coarser taxonomy's probability is the sum of the
-finer one's; taking the arg max first would lose pictures that lie between two merged classes
+finer one's; taking the arg max first would lose images that lie between two merged classes
 (measurement.md 6.8).
 """
 
@@ -109,7 +109,7 @@ def readable(labels: Iterable[str]) -> tuple[str, ...]:
 def distinct(attributes: Iterable[str]) -> tuple[str, ...]:
     """The attributes without those that say again, and finer, what another one says.
 
-    A joint table of ``age2`` and ``age9`` holds cells that cannot be, and has too many for any picture count.
+    A joint table of ``age2`` and ``age9`` holds cells that cannot be, and has too many for any image count.
 
     >>> distinct(["gender", "race7", "race4", "age9"])
     ('gender', 'race4', 'age9')

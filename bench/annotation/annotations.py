@@ -20,7 +20,7 @@ from evenhand.bench.annotation.files import (
 )
 from evenhand.bench.calibration.strata import strata_apart
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.storage.run_folder import Owner, Workspace
+from evenhand.bench.storage.run_folder import Owner, RunFolder
 from evenhand.bench.storage.store import write_atomically
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.annotation.answers import CANNOT_TELL, check_answers
@@ -49,8 +49,8 @@ class AgreementLine:
         statistic: See :class:`evenhand.metrics.judge_quality.agreement.AgreementRow`; ``cohen_kappa`` of a judge.
         cannot_tell: Whether not telling is ``missing`` or one more ``answer``.
         group: The group that a specific agreement is about; else empty.
-        within: ``name=value`` that the pictures have in common, or empty.
-        value: The coefficient, with its 95 % interval and the pictures behind it.
+        within: ``name=value`` that the images have in common, or empty.
+        value: The coefficient, with its 95 % interval and the images behind it.
     """
 
     attribute: str
@@ -63,7 +63,7 @@ class AgreementLine:
 
     @property
     def main(self) -> bool:
-        """Whether it is about all pictures and all groups."""
+        """Whether it is about all images and all groups."""
         return not self.group and not self.within
 
 
@@ -76,8 +76,8 @@ class Imported:
         anchors: The aggregate as anchors.
         agreement_table: The table of :attr:`agreement`.
         answers: Answers read.
-        pictures: Pictures answered.
-        labelled: Attribute to pictures with a common label.
+        images: Images answered.
+        labelled: Attribute to images with a common label.
         rules: Attribute to how the common label was made.
         checks: The annotators.
         remarks: What a reader must know, one line each.
@@ -88,7 +88,7 @@ class Imported:
     anchors: Path
     agreement_table: Path
     answers: int
-    pictures: int
+    images: int
     labelled: dict[str, int]
     rules: dict[str, str]
     checks: list[AnnotatorCheck]
@@ -96,7 +96,7 @@ class Imported:
     agreement: list[AgreementLine]
 
 
-def import_answers(
+def import_annotations(
     paths: Sequence[Path],
     run: Path,
     *,
@@ -110,15 +110,15 @@ def import_answers(
 
     Args:
         paths: Files of answers.
-        run: Folder of the run whose pictures were labelled.
+        run: Folder of the run whose images were labelled.
         layout: Format of the files; detected if ``None``.
         rule: How the common label is made; see :func:`evenhand.metrics.annotation.truth.aggregate`.
         keep_all: Whether annotators who fail a check count for the common label all the same.
 
     Raises:
-        EvenhandError: A file is not valid, names unknown pictures or words, or nobody can be relied on.
+        EvenhandError: A file is not valid, names unknown images or words, or nobody can be relied on.
     """
-    work = Workspace(run)
+    work = RunFolder(run)
     suite = work.owner()
     raw = pd.concat([read_answers(path, layout=layout) for path in paths], ignore_index=True)
     key = read_key(work, batches=set(raw["batch_id"]), ids=set(raw["image_id"]))
@@ -141,7 +141,7 @@ def import_answers(
     write_atomically(anchors_path(work), anchors.to_csv(index=False).encode())
     write_atomically(key_folder(work) / ANSWERS, table.to_csv(index=False).encode())
     kept = table[~table["annotator_id"].isin(list(left_out))]
-    strata = strata_apart(work.picture_table.read(), elsewhere=isinstance(suite, Audit))
+    strata = strata_apart(work.image_table.read(), elsewhere=isinstance(suite, Audit))
     agreement = [*_people(kept, suite, strata), *_judges(common, work, suite, strata)]
     write_atomically(key_folder(work) / AGREEMENT, _as_csv(agreement))
     return Imported(
@@ -149,7 +149,7 @@ def import_answers(
         anchors=anchors_path(work),
         agreement_table=key_folder(work) / AGREEMENT,
         answers=len(table),
-        pictures=table["key"].nunique(),
+        images=table["key"].nunique(),
         labelled={
             str(name): int((part["status"] == "ok").sum()) for name, part in common.groupby("attribute")
         },
@@ -176,7 +176,7 @@ def _needed(table: pd.DataFrame, suite: Owner, left_out: set[str]) -> list[str]:
     if not lacking:
         return []
     return [
-        f"{lacking} pictures need more people: three each, five where three disagree ({more.sum()} answers)"
+        f"{lacking} images need more people: three each, five where three disagree ({more.sum()} answers)"
     ]
 
 
@@ -207,13 +207,13 @@ def _people(table: pd.DataFrame, suite: Owner, strata: pd.DataFrame) -> Iterator
 
 
 def _usual(codes: Codes, groups: int) -> int:
-    """How many answers most pictures have, of those with two or more."""
+    """How many answers most images have, of those with two or more."""
     answered = (codes < groups).sum(axis=0)
     return int(np.bincount(answered, minlength=3)[2:].argmax()) + 2
 
 
 def _judges(
-    common: pd.DataFrame, work: Workspace, suite: Owner, strata: pd.DataFrame
+    common: pd.DataFrame, work: RunFolder, suite: Owner, strata: pd.DataFrame
 ) -> Iterator[AgreementLine]:
     """Cohen's kappa of every judge with the aggregate, and agreement on each group, where both decide."""
     labels = work.labels.read()

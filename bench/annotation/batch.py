@@ -1,4 +1,4 @@
-"""Giving pictures of a run to people: the sample, the page, the sheet, and the key that stays here."""
+"""Giving images of a run to people: the sample, the page, the sheet, and the key that stays here."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evenhand.bench.annotation.files import KEY_COLUMNS, key_folder, picture_id
+from evenhand.bench.annotation.files import KEY_COLUMNS, image_id, key_folder
 from evenhand.bench.annotation.form import questions_of, version_of
-from evenhand.bench.calibration.strata import picture_strata
+from evenhand.bench.calibration.strata import image_strata
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.prompt_set import format_cell
-from evenhand.bench.storage.run_folder import Owner, Workspace
+from evenhand.bench.storage.run_folder import Owner, RunFolder
 from evenhand.bench.storage.store import write_atomically
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.annotation.answers import ANSWER_COLUMNS, BETWEEN, CANNOT_TELL, CLOSED, OTHER
@@ -27,7 +27,7 @@ from evenhand.metrics.statistics.uncertainty import stream
 from evenhand.reports.annotation.page import Form, Item, embed, write_page
 
 SHARE = 0.05
-"""Gold pictures, and pictures shown twice, among those drawn (measurement.md 4.4)."""
+"""Gold images, and images shown twice, among those drawn (measurement.md 4.4)."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Exported:
     Attributes:
         batch: Name of the export.
         page: The annotation page.
-        sheet: The same pictures as a wide sheet.
-        key: Which picture is which; it stays in the run.
-        pictures: Pictures drawn.
+        sheet: The same images as a wide sheet.
+        key: Which image is which; it stays in the run.
+        images: Images drawn.
         repeats: Of these, shown twice.
-        gold: Gold pictures.
-        strata: Strata with their pictures, and how many were drawn: columns ``stratum``, ``pictures``,
+        gold: Gold images.
+        strata: Strata with their images, and how many were drawn: columns ``stratum``, ``images``,
             ``drawn``.
     """
 
@@ -50,78 +50,80 @@ class Exported:
     page: Path
     sheet: Path
     key: Path
-    pictures: int
+    images: int
     repeats: int
     gold: int
     strata: pd.DataFrame
 
 
-def export_pictures(
+def export_images(
     run: Path,
     out: Path,
     *,
     n: int,
     explicit: int,
-    least: int,
+    min_per_group: int,
     gold: Path | None = None,
     seed: int = 0,
 ) -> Exported:
-    """Draw pictures of a run and write what people need to label them.
+    """Draw images of a run and write what people need to label them.
 
     ``OUT`` can be handed out whole: it has the page, the sheet with its thumbnails, and the words that the
-    sheet takes. Which picture is which is kept in ``RUN/humans/<batch>.csv``.
+    sheet takes. Which image is which is kept in ``RUN/annotation/<batch>.csv``.
 
     Args:
         run: Folder of a finished run.
         out: Folder to write; new or empty.
-        n: Pictures of neutral prompts.
-        explicit: Pictures of explicit prompts, at most; 0 for none.
-        least: Least pictures of each class of the panel's vote among the neutral ones.
-        gold: CSV ``key,attribute,label`` of pictures whose labels are agreed; none if ``None``.
+        n: Images of neutral prompts.
+        explicit: Images of explicit prompts, at most; 0 for none.
+        min_per_group: Least images of each class of the panel's vote among the neutral ones.
+        gold: CSV ``key,attribute,label`` of images whose labels are agreed; none if ``None``.
         seed: Seed of the draw.
 
     Raises:
-        EvenhandError: The folder is no run or has no labels, ``out`` is not empty, a picture is missing, the
+        EvenhandError: The folder is no run or has no labels, ``out`` is not empty, an image is missing, the
             gold is not valid, or ``n`` is too small for the strata.
     """
-    work = Workspace(run)
+    work = RunFolder(run)
     suite = work.owner()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise EvenhandError(f"output folder {out} is not empty; choose an empty or new --out")
     rng = stream(seed, "humans")
     frame = strata_of(work, suite)
     neutral = frame[frame["kind"] == "neutral"]
-    parts = [draw_sample(neutral, n=n, rng=rng, least=least)]
+    parts = [draw_sample(neutral, n=n, rng=rng, min_per_group=min_per_group)]
     asked = frame[frame["kind"] == "explicit"]
     if explicit and len(asked):
-        parts.append(draw_sample(asked, n=max(explicit, asked["stratum"].nunique()), rng=rng, least=0))
+        parts.append(
+            draw_sample(asked, n=max(explicit, asked["stratum"].nunique()), rng=rng, min_per_group=0)
+        )
     drawn = pd.concat(parts, ignore_index=True)
     agreed = _gold(gold, suite, work, drawn=drawn, rng=rng)
     chosen = _with_gold(drawn, agreed, rng=rng)
-    chosen["image_id"] = [picture_id(work.pictures.path(key)) for key in chosen["key"]]
+    chosen["image_id"] = [image_id(work.images.path(key)) for key in chosen["key"]]
     repeats = set(rng.permutation(drawn["key"])[: max(1, round(SHARE * len(drawn)))])
     chosen["is_repeat"] = chosen["key"].isin(repeats).astype(int)
     return _write(work, suite, out, chosen, frame, seed=seed)
 
 
-def strata_of(work: Workspace, suite: Owner) -> pd.DataFrame:
-    """Every picture of a neutral or explicit prompt once, with where it belongs.
+def strata_of(work: RunFolder, suite: Owner) -> pd.DataFrame:
+    """Every image of a neutral or explicit prompt once, with where it belongs.
 
     The strata are stereotype side of the occupation (female, male, or none known) x base or debiased (in an
     audit, the model) x the panel's vote on the primary attributes; explicit prompts have strata of their own.
-    A picture that several methods share belongs to the base model.
+    An image that several methods share belongs to the base model.
 
     Returns:
         Columns ``key``, ``kind``, ``vote``, ``stratum``.
 
     Raises:
-        EvenhandError: The run has no pictures or no labels yet.
+        EvenhandError: The run has no images or no labels yet.
     """
-    pictures, labels = work.picture_table.read(), work.labels.read()
-    if pictures.empty or labels.empty:
+    images, labels = work.image_table.read(), work.labels.read()
+    if images.empty or labels.empty:
         raise EvenhandError(f"run {work.root} is not finished; run the same `evenhand run` command again")
-    usable = pictures[(pictures["status"] == "ok") & pictures["kind"].isin(["neutral", "explicit"])]
-    strata = picture_strata(usable, elsewhere=isinstance(suite, Audit))
+    usable = images[(images["status"] == "ok") & images["kind"].isin(["neutral", "explicit"])]
+    strata = image_strata(usable, elsewhere=isinstance(suite, Audit))
     votes = labels[(labels["judge"] == PANEL) & labels["attribute"].isin(suite.primary)]
     wide = votes.assign(label=votes["label"].where(votes["status"] == "ok", "")).pivot(
         index="key", columns="attribute", values="label"
@@ -135,9 +137,9 @@ def strata_of(work: Workspace, suite: Owner) -> pd.DataFrame:
 
 
 def _gold(
-    path: Path | None, suite: Owner, work: Workspace, *, drawn: pd.DataFrame, rng: np.random.Generator
+    path: Path | None, suite: Owner, work: RunFolder, *, drawn: pd.DataFrame, rng: np.random.Generator
 ) -> dict[str, dict[str, str]]:
-    """Some of the agreed pictures: key to attribute to label."""
+    """Some of the agreed images: key to attribute to label."""
     if path is None:
         return {}
     try:
@@ -147,9 +149,9 @@ def _gold(
             f"gold {path} cannot be read ({fault}); write a CSV {','.join(ANCHOR_COLUMNS)}"
         ) from fault
     agreed = check_anchors(table, taxonomy=suite.taxonomy)
-    strange = sorted(set(agreed["key"]) - set(work.picture_table.read()["key"]))
+    strange = sorted(set(agreed["key"]) - set(work.image_table.read()["key"]))
     if strange:
-        raise EvenhandError(f"gold {path} names picture {strange[0]!r}, which is not in run {work.root}")
+        raise EvenhandError(f"gold {path} names image {strange[0]!r}, which is not in run {work.root}")
     wanted = max(1, round(SHARE * len(drawn)))
     keys = sorted(rng.permutation(sorted(set(agreed["key"])))[:wanted])
     return {
@@ -161,7 +163,7 @@ def _gold(
 def _with_gold(
     drawn: pd.DataFrame, agreed: dict[str, dict[str, str]], *, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """The sample with the gold pictures that are not in it, in random order."""
+    """The sample with the gold images that are not in it, in random order."""
     added = pd.DataFrame({"key": [key for key in agreed if key not in set(drawn["key"])]})
     table = pd.concat([drawn, added], ignore_index=True) if len(added) else drawn
     gold = [format_cell(agreed.get(key, {})) for key in table["key"]]
@@ -169,13 +171,13 @@ def _with_gold(
 
 
 def _write(
-    work: Workspace, suite: Owner, out: Path, chosen: pd.DataFrame, frame: pd.DataFrame, *, seed: int
+    work: RunFolder, suite: Owner, out: Path, chosen: pd.DataFrame, frame: pd.DataFrame, *, seed: int
 ) -> Exported:
     questions = questions_of(suite.taxonomy)
     ids = sorted(chosen["image_id"])
     batch = hashlib.sha256(f"{suite.digest()} {seed} {' '.join(ids)}".encode()).hexdigest()[:10]
     items = [
-        Item(image, work.pictures.path(key))
+        Item(image, work.images.path(key))
         for image, key in zip(chosen["image_id"], chosen["key"], strict=True)
     ]
     repeats = chosen[chosen["is_repeat"] == 1]
@@ -195,7 +197,7 @@ def _write(
     write_atomically(key, chosen.reindex(columns=list(KEY_COLUMNS)).to_csv(index=False).encode())
     sizes = frame.groupby("stratum", sort=True).size()
     counts = chosen["stratum"].value_counts().reindex(sizes.index, fill_value=0)
-    strata = pd.DataFrame({"stratum": sizes.index, "pictures": sizes.to_numpy(), "drawn": counts.to_numpy()})
+    strata = pd.DataFrame({"stratum": sizes.index, "images": sizes.to_numpy(), "drawn": counts.to_numpy()})
     gold = int((chosen["gold"] != "").sum())
     return Exported(batch, page, sheet, key, len(chosen), len(repeats), gold, strata[strata["drawn"] > 0])
 
@@ -204,14 +206,14 @@ def _write_sheet(path: Path, items: Sequence[Item], suite: Owner) -> None:
     """The wide sheet, its thumbnails, and beside it the words that each column takes."""
     attributes = list(suite.taxonomy)
     facts = [name for name in CLOSED if name != "n_people"]
-    folder = path.parent / "pictures"
+    folder = path.parent / "images"
     folder.mkdir()
     rows = []
     for item in items:
         media, data = embed(item.path)
         name = f"{item.id}.{media.removeprefix('image/')}"
         (folder / name).write_bytes(data)
-        rows.append({"image_id": item.id, THUMBNAIL: f"pictures/{name}"})
+        rows.append({"image_id": item.id, THUMBNAIL: f"images/{name}"})
     columns = ["image_id", THUMBNAIL, "annotator_id", "n_people", *attributes, *facts]
     table = pd.DataFrame(rows).reindex(columns=columns)
     write_atomically(path, table.to_csv(index=False).encode())

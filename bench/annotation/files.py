@@ -1,7 +1,7 @@
-"""What people's labels leave in a run's folder, and finding pictures by the ids that people know them by.
+"""What people's labels leave in a run's folder, and finding images by the ids that people know them by.
 
-``RUN/humans/<batch>.csv`` is the key of an export, ``RUN/humans/answers.csv`` the checked answers,
-``RUN/humans/agreement.csv`` how far people agree with each other and judges with them,
+``RUN/annotation/<batch>.csv`` is the key of an export, ``RUN/annotation/annotations.csv`` the checked answers,
+``RUN/annotation/agreement.csv`` how far people agree with each other and judges with them,
 ``RUN/tables/human_labels.parquet`` their label table, ``RUN/tables/anchors.csv`` the aggregate as anchors.
 """
 
@@ -16,34 +16,34 @@ import pandas as pd
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.prompt_set import parse_cell
-from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.storage.store import Table
 
 KEY_COLUMNS = ("image_id", "key", "stratum", "probability", "is_repeat", "gold")
-"""Columns of an export's key. ``probability`` is that of being drawn, empty for a gold picture that was not;
+"""Columns of an export's key. ``probability`` is that of being drawn, empty for a gold image that was not;
 ``gold`` holds the agreed labels as a cell, ``gender=woman;tone=dark``."""
 
-ANSWERS, AGREEMENT = "answers.csv", "agreement.csv"
+ANSWERS, AGREEMENT = "annotations.csv", "agreement.csv"
 """Files of an import beside the keys."""
 
 
-def key_folder(work: Workspace) -> Path:
+def key_folder(work: RunFolder) -> Path:
     """Folder of the keys and of the checked answers."""
-    return work.root / "humans"
+    return work.root / "annotation"
 
 
-def human_labels(work: Workspace) -> Table:
+def human_labels(work: RunFolder) -> Table:
     """The label table of people: every annotator, and their aggregate."""
     return Table(work.root / "tables", "human_labels", keys=("key", "judge", "judge_version", "attribute"))
 
 
-def anchors_path(work: Workspace) -> Path:
+def anchors_path(work: RunFolder) -> Path:
     """Where the aggregate lies as anchors."""
     return work.root / "tables" / "anchors.csv"
 
 
-def picture_id(path: Path) -> str:
-    """The id under which people see a picture: a hash of its file, 16 hexadecimal digits.
+def image_id(path: Path) -> str:
+    """The id under which people see an image: a hash of its file, 16 hexadecimal digits.
 
     Raises:
         EvenhandError: The file cannot be read.
@@ -51,18 +51,18 @@ def picture_id(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except OSError as fault:
-        raise EvenhandError(f"picture {path} cannot be read ({fault}); run the suite again") from fault
+        raise EvenhandError(f"image {path} cannot be read ({fault}); run the suite again") from fault
 
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of the pictures that people answered about.
+    """What is known of the images that people answered about.
 
     Attributes:
-        known: Image id to picture.
+        known: Image id to image.
         gold: Columns ``key``, ``attribute``, ``label``: the agreed labels.
-        repeats: Pictures that are shown twice.
-        probabilities: Picture to its probability of being drawn; empty where there was no export.
+        repeats: Images that are shown twice.
+        probabilities: Image to its probability of being drawn; empty where there was no export.
     """
 
     known: dict[str, str]
@@ -71,10 +71,10 @@ class Key:
     probabilities: dict[str, float]
 
 
-def read_key(work: Workspace, *, batches: Collection[str], ids: Collection[str]) -> Key:
+def read_key(work: RunFolder, *, batches: Collection[str], ids: Collection[str]) -> Key:
     """The key of the export that answers belong to.
 
-    Where no export of the run is meant, every picture of it is known by its key and by its id.
+    Where no export of the run is meant, every image of it is known by its key and by its id.
 
     Args:
         work: The run.
@@ -86,9 +86,9 @@ def read_key(work: Workspace, *, batches: Collection[str], ids: Collection[str])
     """
     path = _key_path(work, batches=batches, ids=ids)
     if path is None:
-        paths = {key: work.pictures.path(key) for key in set(work.picture_table.read()["key"])}
+        paths = {key: work.images.path(key) for key in set(work.image_table.read()["key"])}
         known = {key: key for key in paths} | {
-            picture_id(place): key for key, place in paths.items() if place.is_file()
+            image_id(place): key for key, place in paths.items() if place.is_file()
         }
         return Key(known, pd.DataFrame(columns=["key", "attribute", "label"]), frozenset(), {})
     table = _read_key(path)
@@ -106,8 +106,8 @@ def read_key(work: Workspace, *, batches: Collection[str], ids: Collection[str])
     )
 
 
-def _key_path(work: Workspace, *, batches: Collection[str], ids: Collection[str]) -> Path | None:
-    """The key file; without a named batch, that of the one export that has some of the pictures."""
+def _key_path(work: RunFolder, *, batches: Collection[str], ids: Collection[str]) -> Path | None:
+    """The key file; without a named batch, that of the one export that has some of the images."""
     found = sorted(key_folder(work).glob("*.csv"))
     paths = {path.stem: path for path in found if path.name not in (ANSWERS, AGREEMENT)}
     named = sorted({batch for batch in batches if batch})

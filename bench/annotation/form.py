@@ -1,4 +1,4 @@
-"""The form that people fill in for each picture, made from a suite's attributes (measurement.md 4.2)."""
+"""The form that people fill in for each image, made from a suite's attributes (measurement.md 4.2)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def questions_of(taxonomy: Mapping[str, Sequence[str]]) -> tuple[Question, ...]:
     return (
         Question(
             name="n_people",
-            text="How many clearly visible people are in the picture?",
+            text="How many clearly visible people are in the image?",
             options=_options(PEOPLE, _PEOPLE_TEXTS),
             place="column",
             ends=PEOPLE[0],

@@ -1,10 +1,10 @@
 """Time drawing with the bundled model against the stock pipeline of diffusers, on the CPU.
 
-    python -m evenhand.bench.benchmarks.generation [--pictures 96]
+    python -m evenhand.bench.benchmarks.generation [--images 96]
 
 Both draw the same prompts with the same solver, steps and guidance, in this process, one after the other
 and in turns. The pipeline is called twice: with batches of the protocol's size, as is best for it, and with
-a picture a call, as its own examples do. Two ratios are printed for each: of the time on the clock, which is
+an image a call, as its own examples do. Two ratios are printed for each: of the time on the clock, which is
 what a user waits and holds for an idle machine only, and of the processor's time, which a busy machine
 disturbs less.
 """
@@ -28,7 +28,7 @@ ROUNDS = 3
 
 
 def stock(prompts: Sequence[str], sampler: Sampler, *, size: int) -> np.ndarray:
-    """The pictures as diffusers' own pipeline draws them, in batches of ``size``."""
+    """The images as diffusers' own pipeline draws them, in batches of ``size``."""
     pipe, protocol = sampler.model.pipeline, sampler.protocol
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = sampler.scheduler()
@@ -58,10 +58,10 @@ def seconds(work: Callable[[], np.ndarray]) -> tuple[float, float, np.ndarray]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print pictures a second of both, and the ratios."""
+    """Print images a second of both, and the ratios."""
     parser = argparse.ArgumentParser(description="Time drawing with mini against diffusers' pipeline.")
-    parser.add_argument("--pictures", type=int, default=96)
-    count = parser.parse_args(arguments).pictures
+    parser.add_argument("--images", type=int, default=96)
+    count = parser.parse_args(arguments).images
     with quiet_loaders():
         suite = load_suite("mini")
         sampler = Sampler(load_model("mini"), suite.protocol)
@@ -80,12 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     drawn = turns[0][ours][2].astype(int)
     for name in theirs:
         if (difference := np.abs(drawn - np.round(turns[0][name][2] * 255)).max()) > 1:
-            sys.exit(f"the pictures of {name} differ by {difference:.0f} of 255; they must agree")
+            sys.exit(f"the images of {name} differ by {difference:.0f} of 255; they must agree")
     for number, clock in enumerate(("clock", "processor")):
         best = {name: min(turn[name][number] for turn in turns) for name in ways}
         for name in ways:
             sys.stdout.write(
-                f"{count} pictures by the {clock}, {name}: {best[name]:.1f} s, {count / best[name]:.1f} a "
+                f"{count} images by the {clock}, {name}: {best[name]:.1f} s, {count / best[name]:.1f} a "
                 f"second, {best[name] / best[ours]:.2f} times as long as evenhand\n"
             )
 

@@ -2,14 +2,14 @@
 
     python -m evenhand.bench.benchmarks.gpu [--family sd1] [--device cpu --tiny]
 
-Models have the true architectures and random weights. For each family it prints: pictures a second with
+Models have the true architectures and random weights. For each family it prints: images a second with
 everything included (text, denoising with guidance, decoding, lossless files, two judges), the same of the
 stock parts of diffusers at the same batch, compiled and with channels last, which make no file and ask no
 judge, and the share of the card's matrix rate that was reached. It checks that networks are not
 compiled again when a method's weights come and go. Then it times the closed-form edit.
 
 ``--device cpu --tiny`` goes through all of it with very small networks, to see that it runs, and
-``--device cpu --pixels 64`` with the true ones and small pictures.
+``--device cpu --pixels 64`` with the true ones and small images.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from evenhand.bench.models.loading import DTYPES, quiet_loaders
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.models.unet import UNetModel
 from evenhand.bench.registry.judge_spec import load_judge
-from evenhand.bench.stages.label import judge_pictures
+from evenhand.bench.stages.label import judge_images
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.store import PictureStore, Table
+from evenhand.bench.storage.store import ImageStore, Table
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Intervention
 
 JUDGES = ("clip-s", "vit")
-"""The bundled judges; they see every picture at their own size."""
+"""The bundled judges; they see every image at their own size."""
 
 ATTRIBUTES = {"gender": ("woman", "man")}
 
 BATCHES: dict[Family, int] = {"sd1": 16, "sdxl": 4}
 
-PICTURES: dict[Family, int] = {"sd1": 256, "sdxl": 32}
+IMAGES: dict[Family, int] = {"sd1": 256, "sdxl": 32}
 """Drawn in each timing."""
 
 
@@ -61,19 +61,19 @@ class Trial:
         family: The architecture.
         device: ``cuda`` or ``cpu``.
         tiny: Whether the networks are very small.
-        pictures: Pictures of each timing.
-        pixels: Side of a picture; 0 for the family's own.
+        images: Images of each timing.
+        pixels: Side of an image; 0 for the family's own.
     """
 
     family: Family
     device: str
     tiny: bool
-    pictures: int
+    images: int
     pixels: int = 0
 
     @property
     def protocol(self) -> Protocol:
-        """20 steps of DPM-Solver++ with guidance; two for very small networks or pictures."""
+        """20 steps of DPM-Solver++ with guidance; two for very small networks or images."""
         small = self.tiny or bool(self.pixels)
         side = self.pixels or (TINY_SIZE if self.tiny else SIZE[self.family])
         batch = 2 if small else BATCHES[self.family]
@@ -86,7 +86,7 @@ class Trial:
             height=side,
             batch=batch,
             precision="bfloat16" if self.device == "cuda" else "float32",
-            kernels="compiled",
+            compilation="whole",
         )
 
     def model(self) -> UNetModel:
@@ -128,16 +128,16 @@ def prompts(count: int) -> list[str]:
 
 
 def draw_and_judge(trial: Trial, sampler: Sampler, folder: Path) -> float:
-    """Seconds for all of it: texts, pictures, files, and two judges' labels."""
-    store, table = PictureStore(folder / "pictures"), Table(folder, "labels", keys=("key", "judge"))
-    keys = [f"{number:064x}" for number in range(trial.pictures)]
+    """Seconds for all of it: texts, images, files, and two judges' labels."""
+    store, table = ImageStore(folder / "images"), Table(folder, "labels", keys=("key", "judge"))
+    keys = [f"{number:064x}" for number in range(trial.images)]
     judges = [load_judge(name) for name in JUDGES]
     for judge in judges:
         judge.label(np.zeros((1, trial.protocol.height, trial.protocol.width, 3), dtype=np.uint8))
 
     def judge_all(some: Sequence[str]) -> None:
         for judge in judges:
-            judge_pictures(
+            judge_images(
                 judge,
                 keys=some,
                 attributes=ATTRIBUTES,
@@ -157,7 +157,7 @@ def draw_and_judge(trial: Trial, sampler: Sampler, folder: Path) -> float:
                 store.put(key, image)
             judged.append(beside.submit(judge_all, batch))
 
-        sampler.draw(prompts(trial.pictures), range(trial.pictures), on_batch=keep)
+        sampler.draw(prompts(trial.images), range(trial.images), on_batch=keep)
         for one in judged:
             one.result()
     return time.perf_counter() - begun
@@ -180,17 +180,17 @@ def stock(trial: Trial, sampler: Sampler) -> float:
     call(prompts(protocol.batch))
     wait(trial.device)
     begun = time.perf_counter()
-    for start in range(0, trial.pictures, protocol.batch):
-        call(prompts(trial.pictures)[start : start + protocol.batch])
+    for start in range(0, trial.images, protocol.batch):
+        call(prompts(trial.images)[start : start + protocol.batch])
     wait(trial.device)
     return time.perf_counter() - begun
 
 
 def operations(trial: Trial) -> float:
-    """Operations of one picture: every step of the U-Net with guidance, and decoding."""
+    """Operations of one image: every step of the U-Net with guidance, and decoding."""
     protocol = trial.protocol
     model = trial.model()
-    one = protocol.model_copy(update={"batch": 1, "steps": 1, "kernels": "plain"})
+    one = protocol.model_copy(update={"batch": 1, "steps": 1, "compilation": "none"})
     with FlopCounterMode(display=False) as counted:
         Sampler(model, one)._batch([("a nurse", 0)], Intervention(), "")
     whole = float(counted.get_total_flops())
@@ -231,10 +231,10 @@ def lines_of(trial: Trial, rate: float) -> Iterator[str]:
         ours = draw_and_judge(trial, sampler, Path(scratch))
     theirs = stock(trial, sampler)
     del sampler
-    share = operations(trial) * trial.pictures / ours / rate
+    share = operations(trial) * trial.images / ours / rate
     yield (
-        f"{trial.family}: {trial.pictures / ours:.2f} pictures/s with files and two judges; stock parts, "
-        f"compiled, without either: {trial.pictures / theirs:.2f}; ratio {theirs / ours:.2f}; "
+        f"{trial.family}: {trial.images / ours:.2f} images/s with files and two judges; stock parts, "
+        f"compiled, without either: {trial.images / theirs:.2f}; ratio {theirs / ours:.2f}; "
         f"{share:.0%} of the matrix rate"
     )
 
@@ -244,9 +244,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Build, check and time what needs an accelerator.")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--tiny", action="store_true", help="very small networks, to see that it runs")
-    parser.add_argument("--pixels", type=int, default=0, help="side of a picture; 0 for the family's own")
+    parser.add_argument("--pixels", type=int, default=0, help="side of an image; 0 for the family's own")
     parser.add_argument("--family", choices=tuple(BATCHES), help="one of them alone")
-    parser.add_argument("--pictures", type=int, default=0, help="of each timing; 0 for a fitting number")
+    parser.add_argument("--images", type=int, default=0, help="of each timing; 0 for a fitting number")
     given = parser.parse_args(arguments)
     if given.device == "cuda" and not torch.cuda.is_available():
         sys.exit("there is no CUDA device; try it out with --device cpu --tiny")
@@ -255,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.stdout.write(f"{name}: {rate / 1e12:.2f} TFLOP/s in matrix products\n")
     with quiet_loaders():
         for family in [given.family] if given.family else BATCHES:
-            count = given.pictures or (4 if given.tiny or given.pixels else PICTURES[family])
+            count = given.images or (4 if given.tiny or given.pixels else IMAGES[family])
             trial = Trial(family, given.device, given.tiny, count, given.pixels)
             for line in lines_of(trial, rate):
                 sys.stdout.write(line + "\n")

@@ -51,7 +51,7 @@ def vectorised(
 
 
 def looped(table: FloatArray, anchors: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """``LOOPED`` draws of one method, picture by picture."""
+    """``LOOPED`` draws of one method, image by image."""
     labels = table.reshape(CONCEPTS, TEMPLATES, SEEDS, GROUPS + 1).argmax(axis=-1)
     drawn = []
     for _ in range(LOOPED):
@@ -88,7 +88,7 @@ def main() -> None:
     if abs(slow.mean() - fast[0].mean()) > 5 * error:
         sys.exit(f"the loop finds {slow.mean():.5f}, the code {fast[0].mean():.5f}: they must agree")
     each = (middle - begun) / fast.size, (ended - middle) / slow.size
-    size = f"{METHODS} methods x {DRAWS} draws x {CONCEPTS * TEMPLATES * SEEDS} pictures"
+    size = f"{METHODS} methods x {DRAWS} draws x {CONCEPTS * TEMPLATES * SEEDS} images"
     ratio = each[1] / each[0]
     sys.stdout.write(f"{size}: {middle - begun:.1f} s; a plain loop takes {ratio:.0f} times as long\n")
 

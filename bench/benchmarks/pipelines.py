@@ -12,7 +12,7 @@ from evenhand.bench.models.unet import UNetModel
 Family = Literal["sd1", "sdxl"]
 
 SIZE = {"sd1": 512, "sdxl": 1024}
-"""Native side of a picture in pixels."""
+"""Native side of an image in pixels."""
 
 TINY_SIZE = 32
 

@@ -2,7 +2,7 @@
 
     python -m evenhand.bench.benchmarks.scale [--rows 1000000]
 
-Pictures are simulated: the tables of suite ``mini`` with more seeds, judges that err as measured, vectors at
+Images are simulated: the tables of suite ``mini`` with more seeds, judges that err as measured, vectors at
 random. What is timed is the code of a run: plan, keys and the look at what is there; then reading the
 tables, the panel's vote, alignment, every metric with the suite's bootstrap, and the results' rows as JSON.
 The cost of a row is printed for every size, as a ratio to that of the largest. Some of it does not
@@ -34,12 +34,12 @@ from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.registry.judge_spec import load_judge
-from evenhand.bench.stages.generate import Drawing, Job, picture_rows
+from evenhand.bench.stages.generate import Drawing, Job, image_rows
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import measured_fields
-from evenhand.bench.storage.run_folder import Workspace
-from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.methods.base import Intervention
 from evenhand.metrics.estimation.panel import PANEL
@@ -56,7 +56,7 @@ RIGHT = 0.9
 def enlarged(rows: int) -> Suite:
     """Suite ``mini`` with as many seeds as give about this many label rows."""
     suite = load_suite("mini")
-    judges = [load_judge(name) for name in (*suite.panel, *suite.witnesses)]
+    judges = [load_judge(name) for name in (*suite.panel, *suite.non_voting_judges)]
     answers = sum(name in judge.info.taxonomies for judge in judges for name in suite.taxonomy)
     people = sum(item.prompt.kind in PERSON_KINDS for item in make_plan(suite)[0])
     factor = rows / (people * len(METHODS) * answers)
@@ -65,14 +65,14 @@ def enlarged(rows: int) -> Suite:
 
 
 def sampler_of(suite: Suite) -> Sampler:
-    """What would draw the suite's pictures."""
+    """What would draw the suite's images."""
     return Sampler(load_model(suite.model), suite.protocol)
 
 
 def planned(suite: Suite, folder: Path, sampler: Sampler) -> tuple[dict[str, list[Job]], pd.DataFrame]:
-    """Every method's jobs, and the picture table; what is there is looked up as a resume does."""
+    """Every method's jobs, and the image table; what is there is looked up as a resume does."""
     items, _ = make_plan(suite)
-    store = Workspace(folder).pictures
+    store = RunFolder(folder).images
     protocol = suite.protocol.model_dump_json()
     jobs, tables = {}, []
     for method in METHODS:
@@ -80,32 +80,32 @@ def planned(suite: Suite, folder: Path, sampler: Sampler) -> tuple[dict[str, lis
         jobs[method] = drawing.jobs(items)
         statuses = store.statuses(job.key for job in jobs[method])
         known = {job.key: statuses.get(job.key, "ok") for job in jobs[method]}
-        tables.append(picture_rows(method, jobs[method], known, store))
+        tables.append(image_rows(method, jobs[method], known, store))
     return jobs, pd.concat(tables, ignore_index=True)
 
 
 def simulate(rows: int, folder: Path) -> None:
-    """Write the tables, and an empty file for every picture, that a run would have left in ``folder``."""
+    """Write the tables, and an empty file for every image, that a run would have left in ``folder``."""
     suite, rng = enlarged(rows), np.random.default_rng(0)
-    jobs, pictures = planned(suite, folder, sampler_of(suite))
-    work = Workspace(folder)
+    jobs, images = planned(suite, folder, sampler_of(suite))
+    work = RunFolder(folder)
     for listed in jobs.values():
         for job in listed:
-            path = work.pictures.path(job.key)
+            path = work.images.path(job.key)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-        work.pictures.remember({job.key: "ok" for job in listed})
+        work.images.remember({job.key: "ok" for job in listed})
     evaluation = evaluation_of(suite, folder)
-    keys = pictures.loc[pictures["kind"].isin(PERSON_KINDS), "key"].to_numpy()
+    keys = images.loc[images["kind"].isin(PERSON_KINDS), "key"].to_numpy()
     truth = {name: rng.integers(len(groups), size=len(keys)) for name, groups in suite.taxonomy.items()}
     for judge in evaluation.judges.values():
         for name in [name for name in suite.taxonomy if name in judge.info.taxonomies]:
             work.labels.append(labels(judge, name, keys=keys, truth=truth[name], suite=suite, rng=rng))
     assert evaluation.scorer is not None
-    vectors = rng.normal(size=(len(pictures), evaluation.scorer.embed_texts(["a"]).shape[1])).astype("f4")
+    vectors = rng.normal(size=(len(images), evaluation.scorer.embed_texts(["a"]).shape[1])).astype("f4")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     version = evaluation.scorer.version
-    work.vectors.append(pd.DataFrame({"key": pictures["key"], "scorer": version, "vector": list(vectors)}))
+    work.vectors.append(pd.DataFrame({"key": images["key"], "scorer": version, "vector": list(vectors)}))
 
 
 def labels(
@@ -137,7 +137,7 @@ def labels(
 
 def evaluation_of(suite: Suite, folder: Path) -> Evaluation:
     """The second half of a run in ``folder``."""
-    return Evaluation(Yardstick.of(suite), Workspace(folder), Progress(quiet=True))
+    return Evaluation(EvaluationConfig.of(suite), RunFolder(folder), Progress(quiet=True))
 
 
 @dataclass
@@ -163,17 +163,17 @@ def timed(rows: int, folder: Path, answer: Connection) -> None:
     begun = time.monotonic()
     with threadpool_limits(1, user_api="blas"):
         with clock.step("plan and resume"):
-            jobs, pictures = planned(suite, folder, sampler)
+            jobs, images = planned(suite, folder, sampler)
         items = sum(map(len, jobs.values()))
         del jobs
         resumed = time.monotonic() - begun
         with clock.step("read and vote"):
-            read = evaluation.judge(pictures, timed=lambda method: nullcontext())
+            read = evaluation.judge(images, timed=lambda method: nullcontext())
         with clock.step("alignment"):
-            vectors = evaluation.embed(pictures)
+            vectors = evaluation.embed(images)
         with clock.step("measure"):
             measured = evaluation.measure(
-                pictures, read, vectors, concepts=concepts(make_plan(suite)[0]), base="base"
+                images, read, vectors, concepts=concepts(make_plan(suite)[0]), base="base"
             )
         with clock.step("results"):
             fields = [measured_fields(measured, method) for method in METHODS]
@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         costs[size] = sum(seconds.values()) / read
         steps = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
         sys.stdout.write(
-            f"{read} label rows of {items} pictures: {whole:.1f} s ({resumed:.1f} s to plan and resume), "
+            f"{read} label rows of {items} images: {whole:.1f} s ({resumed:.1f} s to plan and resume), "
             f"{memory:.1f} GB at most, {written / 1e6:.1f} MB of results; of the processor: {steps}\n"
         )
     for size, cost in costs.items():

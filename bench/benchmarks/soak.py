@@ -1,6 +1,6 @@
-"""Whether a long run needs more and more memory or open files: one run of many small pictures, watched.
+"""Whether a long run needs more and more memory or open files: one run of many small images, watched.
 
-``python bench/benchmarks/soak.py`` draws 3,000 pictures of the bundled model in one step each, has four
+``python bench/benchmarks/soak.py`` draws 3,000 images of the bundled model in one step each, has four
 judges label them, and looks at its own process meanwhile
 """
 
@@ -20,13 +20,13 @@ from evenhand.bench.stages.progress import Progress
 from evenhand.bench.suites.suite import Suite, load_suite
 
 BOUND = 6_000
-"""Bytes by which memory may grow with every picture; a decoded picture has 12,288."""
+"""Bytes by which memory may grow with every image; a decoded image has 12,288."""
 
 SETTLING = 0.1
 """Part of a stage that is left out: until then, buffers and caches get their size."""
 
 STAGES = ("generate", "judge")
-"""Stages that go picture by picture; the others hold tables of all pictures by design."""
+"""Stages that go image by image; the others hold tables of all images by design."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Growth:
 
     Attributes:
         stage: The stage.
-        units: Pictures drawn, or labels given.
+        units: Images drawn, or labels given.
         slope: Bytes of memory by which one more unit makes the process grow: the least memory of the last
             third against that of the first. Between them, what is being drawn just now takes some.
         memory: Least resident bytes in the last third.
@@ -101,12 +101,12 @@ class Growth:
         return cls(stage, looks[-1].done, slope, late.memory, (min(files), max(files)))
 
 
-def suite_of(pictures: int) -> Suite:
-    """Suite ``mini-quick`` with about so many pictures of one step, for one method."""
+def suite_of(images: int) -> Suite:
+    """Suite ``mini-quick`` with about so many images of one step, for one method."""
     quick = load_suite("mini-quick")
     first = quick.prompts[0]
     prompts = len(first.concepts) * len(first.templates)
-    many = first.model_copy(update={"seeds": -(-pictures // prompts)})
+    many = first.model_copy(update={"seeds": -(-images // prompts)})
     return quick.model_copy(
         update={
             "name": "soak",
@@ -116,20 +116,20 @@ def suite_of(pictures: int) -> Suite:
     )
 
 
-def soak(pictures: int, *, out: Path, quiet: bool = False) -> list[Growth]:
-    """Run the soak in a new folder; the growth of every stage that goes picture by picture."""
+def soak(images: int, *, out: Path, quiet: bool = False) -> list[Growth]:
+    """Run the soak in a new folder; the growth of every stage that goes image by image."""
     watch = Watch(quiet=quiet)
-    evaluate(suite_of(pictures), methods=["base"], out=out, progress=watch)
+    evaluate(suite_of(images), methods=["base"], out=out, progress=watch)
     return [Growth.of(stage, watch.looks[stage]) for stage in STAGES]
 
 
 def main() -> None:
     """Run the soak, print what it found, and exit with 1 if the bound is broken."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=3000, help="pictures to draw (default: 3000)")
+    parser.add_argument("--images", type=int, default=3000, help="images to draw (default: 3000)")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        found = soak(chosen.pictures, out=Path(scratch) / "run")
+        found = soak(chosen.images, out=Path(scratch) / "run")
     for each in found:
         least, most = each.files
         sys.stdout.write(

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evenhand.bench.calibration.judge_report import audit_rows, tally, write_audit
+from evenhand.bench.calibration.judge_report import audit_rows, tally, write_judge_report
 from evenhand.bench.calibration.strata import strata_apart
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.external_images.anchor_file import read_anchors
-from evenhand.bench.storage.run_folder import Owner, Workspace
+from evenhand.bench.storage.run_folder import Owner, RunFolder
 from evenhand.bench.storage.store import write_atomically
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.correction.calibration import (
@@ -92,48 +92,48 @@ class Calibrated:
 
     Attributes:
         path: The table; a suite takes it as ``calibration``.
-        pictures: Anchors with a label.
+        images: Anchors with a label.
         untold: Labels left empty, because people could not tell.
         measured: Every judge on every attribute and joint attribute.
         carried: Tests of the strata; empty where anchors have one stratum.
-        audit: The audit table, if it was asked for.
+        judge_report: The judge report, if it was asked for.
         audited: Its rows, those that support a claim, and those without a value.
         remarks: What a reader must know, one line each.
     """
 
     path: Path
-    pictures: int
+    images: int
     untold: int
     measured: list[Measured]
     carried: list[Carried]
-    audit: Path | None
+    judge_report: Path | None
     audited: Mapping[str, int]
     remarks: list[str]
 
 
-def calibrate_run(run: Path, *, anchors: Path, out: Path, audit: Path | None = None) -> Calibrated:
-    """Write the confusion table of a run's judges from anchors among its pictures.
+def calibrate_run(run: Path, *, anchors: Path, out: Path, judge_report: Path | None = None) -> Calibrated:
+    """Write the confusion table of a run's judges from anchors among its images.
 
     Args:
         run: Folder of a run or of an audit.
-        anchors: CSV ``key,attribute,label[,probability]``, or with ``file`` for ``key``: the picture's path
+        anchors: CSV ``key,attribute,label[,probability]``, or with ``file`` for ``key``: the image's path
             in the run, or in the list of the audit.
         out: Where the table goes.
-        audit: Where the audit table of the judges goes; none if ``None``.
+        judge_report: Where the report on the judges goes; none if ``None``.
 
     Raises:
-        EvenhandError: The folder is no run, its pictures are not judged, or an anchor is not what it must be.
+        EvenhandError: The folder is no run, its images are not judged, or an anchor is not what it must be.
     """
-    work = Workspace(run)
+    work = RunFolder(run)
     suite = work.owner()
     elsewhere = isinstance(suite, Audit)
-    pictures, labels = work.picture_table.read(), work.labels.read()
-    if pictures.empty or labels.empty:
+    images, labels = work.image_table.read(), work.labels.read()
+    if images.empty or labels.empty:
         command = "audit" if elsewhere else "run"
         raise EvenhandError(
-            f"run {run} has no judged pictures; run the same `evenhand {command}` command again"
+            f"run {run} has no judged images; run the same `evenhand {command}` command again"
         )
-    judged = pictures[pictures["key"].isin(set(labels["key"]))]
+    judged = images[images["key"].isin(set(labels["key"]))]
     keys = dict(zip(judged["file" if elsewhere else "path"], judged["key"], strict=True))
     given = read_anchors(anchors, keys=keys, taxonomy=suite.taxonomy).table
     truth = check_anchors(given, taxonomy=suite.taxonomy)
@@ -141,18 +141,18 @@ def calibrate_run(run: Path, *, anchors: Path, out: Path, audit: Path | None = N
     weighed = "probability" in truth and truth["probability"].nunique() > 1
     measured = list(_measured(table, suite, weighed=weighed))
     voted = judge_labels(labels, truth, taxonomy=suite.taxonomy, members=suite.panel)
-    strata = strata_apart(pictures, elsewhere=elsewhere)
-    rows = [] if audit is None else audit_rows(work, suite, truth=truth, voted=voted, strata=strata)
+    strata = strata_apart(images, elsewhere=elsewhere)
+    rows = [] if judge_report is None else audit_rows(work, suite, truth=truth, voted=voted, strata=strata)
     write_atomically(out, f"{_comment(truth, voted, suite, run)}\n{table.to_csv(index=False)}".encode())
-    if audit is not None:
-        write_audit(rows, audit, about=_about(truth, suite, run))
+    if judge_report is not None:
+        write_judge_report(rows, judge_report, about=_about(truth, suite, run))
     return Calibrated(
         path=out,
-        pictures=truth["key"].nunique(),
+        images=truth["key"].nunique(),
         untold=len(given) - len(truth),
         measured=measured,
         carried=list(_carried(truth, voted, strata, suite, weighed=weighed)),
-        audit=audit,
+        judge_report=judge_report,
         audited=tally(rows),
         remarks=_remarks(weighed=weighed),
     )
@@ -160,7 +160,7 @@ def calibrate_run(run: Path, *, anchors: Path, out: Path, audit: Path | None = N
 
 def _about(truth: pd.DataFrame, suite: Owner, run: Path) -> str:
     return (
-        f"{truth['key'].nunique()} anchors among the pictures of run {run.name!r}, suite {suite.name!r} "
+        f"{truth['key'].nunique()} anchors among the images of run {run.name!r}, suite {suite.name!r} "
         f"version {suite.version}"
     )
 

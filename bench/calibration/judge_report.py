@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.registry.judge_spec import load_judge
-from evenhand.bench.stages.label import picture_chunks
-from evenhand.bench.storage.run_folder import Owner, Workspace
+from evenhand.bench.stages.label import image_chunks
+from evenhand.bench.storage.run_folder import Owner, RunFolder
 from evenhand.bench.storage.store import write_atomically
 from evenhand.metrics.estimation.anchors import HUMAN
 from evenhand.metrics.estimation.panel import PANEL
@@ -27,17 +27,17 @@ from evenhand.metrics.statistics.uncertainty import stream
 from evenhand.metrics.taxonomies import ORDERED
 
 A_VOTE = "the panel is a vote and makes no choice of its own; see its judges"
-NO_PAIR = "no picture has the labels that it needs, or all have one and the same"
+NO_PAIR = "no image has the labels that it needs, or all have one and the same"
 
 
 def audit_rows(
-    work: Workspace, suite: Owner, *, truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame
+    work: RunFolder, suite: Owner, *, truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame
 ) -> list[AuditRow]:
     """The audit of every judge of a run, and of the panel's vote.
 
     Judges are loaded and asked again about the anchors, under other choices of crop, order of options or
-    wording. Agreement is that of all pictures of people that the run's judges labelled: it needs no anchors,
-    and anchors are no fair sample of the pictures.
+    wording. Agreement is that of all images of people that the run's judges labelled: it needs no anchors,
+    and anchors are no fair sample of the images.
 
     Args:
         work: The run.
@@ -61,11 +61,11 @@ def audit_rows(
     return [*rows, *_agreement(work, suite, strata)]
 
 
-def ask_again(seen: Sequence[Seen], *, work: Workspace, version: str) -> Asked | str:
+def ask_again(seen: Sequence[Seen], *, work: RunFolder, version: str) -> Asked | str:
     """The answers of one judge under every choice that should not matter, or why there are none.
 
     Args:
-        seen: The judge's pictures, one entry for each attribute.
+        seen: The judge's images, one entry for each attribute.
         work: The run that holds them.
         version: The judge's version when it labelled them.
     """
@@ -79,7 +79,7 @@ def ask_again(seen: Sequence[Seen], *, work: Workspace, version: str) -> Asked |
     names = [one.attribute for one in seen]
     parts = [
         (chunk, _codes(judge, images, names, np.array(broken)))
-        for chunk, images, broken in picture_chunks(keys, work.pictures)
+        for chunk, images, broken in image_chunks(keys, work.images)
     ]
     return Asked(
         keys=[key for chunk, _ in parts for key in chunk],
@@ -90,14 +90,14 @@ def ask_again(seen: Sequence[Seen], *, work: Workspace, version: str) -> Asked |
 def _codes(
     judge: Judge, images: Images, names: Sequence[str], broken: NDArray[np.bool_]
 ) -> dict[tuple[Aspect, str], NDArray[np.int64]]:
-    """The labels of one chunk; a picture that is not finite has none."""
+    """The labels of one chunk; an image that is not finite has none."""
     found = codes_of(judge.variants(images), names)
     sizes = {name: len(judge.info.taxonomies[name]) for name in names}
     return {about: np.where(broken, sizes[about[1]], codes) for about, codes in found.items()}
 
 
-def _agreement(work: Workspace, suite: Owner, strata: pd.DataFrame) -> Iterator[AuditRow]:
-    """How far the judges agree, on all pictures of people and within strata."""
+def _agreement(work: RunFolder, suite: Owner, strata: pd.DataFrame) -> Iterator[AuditRow]:
+    """How far the judges agree, on all images of people and within strata."""
     labels = work.labels.read()
     ours = (labels["family"] != HUMAN) & (labels["judge"] != PANEL) & labels["key"].isin(strata.index)
     labels = labels[ours]
@@ -144,7 +144,7 @@ def _agreed(
     return AuditRow(*names, *found, claim=found.n >= CLAIM, reason=reason)
 
 
-def write_audit(rows: Sequence[AuditRow], path: Path, *, about: str) -> None:
+def write_judge_report(rows: Sequence[AuditRow], path: Path, *, about: str) -> None:
     """Write the table as a CSV, one column for each field of :class:`AuditRow`.
 
     Args:
@@ -154,7 +154,7 @@ def write_audit(rows: Sequence[AuditRow], path: Path, *, about: str) -> None:
     """
     table = pd.DataFrame([asdict(row) for row in rows])
     table["claim"] = table["claim"].map({True: "yes", False: "no"})
-    comment = f"# audit of judges on {about}; no claim is made of rows with fewer than {CLAIM} pictures"
+    comment = f"# audit of judges on {about}; no claim is made of rows with fewer than {CLAIM} images"
     write_atomically(path, f"{comment}\n{table.to_csv(index=False, float_format='%.6g')}".encode())
 
 

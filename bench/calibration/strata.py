@@ -1,4 +1,4 @@
-"""The parts of a run's pictures in which a judge may err unlike: what was asked, of whom, by which model."""
+"""The parts of a run's images in which a judge may err unlike: what was asked, of whom, by which model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evenhand.bench.prompts.prompt_set import FOLDER
 from evenhand.bench.results.result import BASE
 
 DEBIASED = "debiased"
-"""The model of pictures that any method changed."""
+"""The model of images that any method changed."""
 
 UNKNOWN = "none"
 """The stereotype of an occupation that WinoBias does not name."""
@@ -18,18 +18,18 @@ UNKNOWN = "none"
 _SIDES = FOLDER / "sources" / "winobias_occupations.csv"
 
 
-def picture_strata(pictures: pd.DataFrame, *, elsewhere: bool) -> pd.DataFrame:
-    """Every picture's strata by key; a picture that several methods share belongs to the base model.
+def image_strata(images: pd.DataFrame, *, elsewhere: bool) -> pd.DataFrame:
+    """Every image's strata by key; an image that several methods share belongs to the base model.
 
     Args:
-        pictures: The picture table.
-        elsewhere: Whether the pictures are those of an audit, where models have names of their own.
+        images: The image table.
+        elsewhere: Whether the images are those of an audit, where models have names of their own.
 
     Returns:
         Columns ``kind`` of the prompt, ``stereotype`` (side of the occupation after WinoBias) and ``model``
         (``base`` or ``debiased``; in an audit its name).
     """
-    first = pictures.assign(edited=pictures["method"] != BASE).sort_values("edited", kind="stable")
+    first = images.assign(edited=images["method"] != BASE).sort_values("edited", kind="stable")
     first = first.drop_duplicates("key").set_index("key")
     sides = stereotypes()
     return pd.DataFrame(
@@ -41,12 +41,12 @@ def picture_strata(pictures: pd.DataFrame, *, elsewhere: bool) -> pd.DataFrame:
     )
 
 
-def strata_apart(pictures: pd.DataFrame, *, elsewhere: bool) -> pd.DataFrame:
+def strata_apart(images: pd.DataFrame, *, elsewhere: bool) -> pd.DataFrame:
     """The same, where stereotype and model part the neutral prompts alone and are empty for others.
 
     So they are not mixed up with the kind of the prompt.
     """
-    strata = picture_strata(pictures, elsewhere=elsewhere)
+    strata = image_strata(images, elsewhere=elsewhere)
     neutral = strata["kind"] == "neutral"
     return strata.assign(**{name: strata[name].where(neutral, "") for name in ("stereotype", "model")})
 

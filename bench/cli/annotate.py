@@ -1,4 +1,4 @@
-"""``evenhand humans``: give pictures to people, and take their labels in."""
+"""``evenhand annotate``: give images to people, and take their labels in."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ if TYPE_CHECKING:
     from evenhand.bench.annotation.annotations import Imported
 
 app = typer.Typer(
-    name="humans",
-    help="Give pictures to people to label, and take their labels in.",
-    epilog=examples("evenhand humans export runs/mini --out handout"),
+    name="annotate",
+    help="Give images to people to label, and take their labels in.",
+    epilog=examples("evenhand annotate export runs/mini --out handout"),
 )
 
 
 @app.command(
     epilog=examples(
-        "evenhand humans export runs/mini --out handout",
-        "evenhand humans export runs/mini --out handout --n 200 --least 10",
-        "evenhand humans export runs/mini --out handout --gold agreed.csv",
+        "evenhand annotate export runs/mini --out handout",
+        "evenhand annotate export runs/mini --out handout --n 200 --min-per-group 10",
+        "evenhand annotate export runs/mini --out handout --gold agreed.csv",
     )
 )
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; new or empty.")],
-    n: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures of neutral prompts.")] = 500,
+    n: Annotated[int, typer.Option(min=1, metavar="N", help="Images of neutral prompts.")] = 500,
     explicit: Annotated[
-        int, typer.Option(min=0, metavar="N", help="About so many pictures of explicit prompts.")
+        int, typer.Option(min=0, metavar="N", help="About so many images of explicit prompts.")
     ] = 100,
-    least: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Least pictures of each group or cell that judges see.")
+    min_per_group: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Least images of each group or cell that judges see.")
     ] = 20,
     gold: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV key,attribute,label of agreed pictures that check people."),
+        typer.Option(metavar="FILE", help="CSV key,attribute,label of agreed images that check people."),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the draw.")] = 0,
 ) -> None:
-    """Draw pictures of a run for people to label: a page, and the same as a sheet.
+    """Draw images of a run for people to label: a page, and the same as a sheet.
 
-    The folder can be handed out whole. Which picture is which stays in the run.
+    The folder can be handed out whole. Which image is which stays in the run.
     """
-    from evenhand.bench.annotation.batch import export_pictures
+    from evenhand.bench.annotation.batch import export_images
     from evenhand.bench.cli.console import write_table
 
-    done = export_pictures(run, out, n=n, explicit=explicit, least=least, gold=gold, seed=seed)
+    done = export_images(run, out, n=n, explicit=explicit, min_per_group=min_per_group, gold=gold, seed=seed)
     columns = list(done.strata.columns)
     write_table(columns, [list(row) for row in done.strata.astype(object).itertuples(index=False)])
-    typer.echo(f"export {done.batch}: {done.pictures} pictures, {done.repeats} shown twice, {done.gold} gold")
+    typer.echo(f"export {done.batch}: {done.images} images, {done.repeats} shown twice, {done.gold} gold")
     typer.echo(f"page: {done.page}")
     typer.echo(f"sheet: {done.sheet}")
     typer.echo(f"key (do not hand out): {done.key}")
@@ -63,8 +63,8 @@ def export(
 @app.command(
     "import",
     epilog=examples(
-        "evenhand humans import ann.csv bo.csv cy.csv --run runs/mini",
-        "evenhand humans import tasks.json --run RUN --format label-studio",
+        "evenhand annotate import ann.csv bo.csv cy.csv --run runs/mini",
+        "evenhand annotate import tasks.json --run RUN --format label-studio",
     ),
 )
 def import_(
@@ -90,13 +90,13 @@ def import_(
     """Take people's answers into a run as judges and anchors; replaces an earlier import."""
     from typing import cast
 
-    from evenhand.bench.annotation.annotations import import_answers
+    from evenhand.bench.annotation.annotations import import_annotations
     from evenhand.bench.cli.console import write_json
     from evenhand.metrics.annotation.truth import RULES, Rule
 
     if rule is not None and rule not in RULES:
         raise unknown("rule", rule, RULES)
-    done = import_answers(answers, run, layout=layout, rule=cast("Rule | None", rule), keep_all=keep_all)
+    done = import_annotations(answers, run, layout=layout, rule=cast("Rule | None", rule), keep_all=keep_all)
     if as_json:
         write_json(_plain(done))
     else:
@@ -132,13 +132,13 @@ def _plain(done: Imported) -> dict[str, Any]:
 def _write(done: Imported) -> None:
     from evenhand.bench.cli.console import write_table
 
-    columns = ("annotator", "pictures", "gold right", "repeats alike", "alpha", "left out because")
+    columns = ("annotator", "images", "gold right", "repeats alike", "alpha", "left out because")
     write_table(
         columns,
         [
             (
                 check.annotator,
-                check.pictures,
+                check.images,
                 _share(check.gold_accuracy, check.gold),
                 _share(check.consistency, check.repeats),
                 _number(check.alpha),
@@ -149,7 +149,7 @@ def _write(done: Imported) -> None:
     )
     typer.echo()
     write_table(
-        ("attribute", "raters", "agreement", "cannot tell is", "value", "95% interval", "pictures"),
+        ("attribute", "raters", "agreement", "cannot tell is", "value", "95% interval", "images"),
         [
             (
                 line.attribute,
@@ -168,7 +168,7 @@ def _write(done: Imported) -> None:
     for remark in done.remarks:
         typer.echo(f"note: {remark}")
     for name, count in done.labelled.items():
-        typer.echo(f"{name}: {count} of {done.pictures} pictures have a common label ({done.rules[name]})")
+        typer.echo(f"{name}: {count} of {done.images} images have a common label ({done.rules[name]})")
     typer.echo(f"agreement by group and stratum: {done.agreement_table}")
     typer.echo(f"labels: {done.labels}")
     typer.echo(f"anchors: {done.anchors}")

@@ -1,4 +1,4 @@
-"""``evenhand audit``: judge and measure pictures that were made elsewhere."""
+"""``evenhand audit``: judge and measure images that were made elsewhere."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ app = typer.Typer()
 
 @app.command(
     epilog=examples(
-        "evenhand audit pictures --prompts list.csv --suite mini-quick",
-        "evenhand audit pictures --prompts list.csv --judge clip-s --judge vit",
-        "evenhand audit pictures --prompts list.csv --suite mini --anchors labels.csv",
+        "evenhand audit images --prompts list.csv --suite mini-quick",
+        "evenhand audit images --prompts list.csv --judge clip-s --judge vit",
+        "evenhand audit images --prompts list.csv --suite mini --anchors labels.csv",
     )
 )
 def audit(
-    pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="Folder of PNG, JPEG or WebP files.")],
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of PNG, JPEG or WebP files.")],
     prompts: Annotated[
         Path, typer.Option(metavar="CSV", help="What each was asked to show: file,prompt,concept,…")
     ],
@@ -63,9 +63,9 @@ def audit(
     online: Online = False,
     as_json: Json = False,
 ) -> None:
-    """Audit pictures that were made elsewhere: judge, measure, report. Nothing is generated.
+    """Audit images that were made elsewhere: judge, measure, report. Nothing is generated.
 
-    The same command again goes on where it stopped; no picture is judged twice.
+    The same command again goes on where it stopped; no image is judged twice.
     """
     from evenhand.bench.audit import audit as carry_out
     from evenhand.bench.models import hub
@@ -73,7 +73,7 @@ def audit(
 
     hub.permit(online)
     done = carry_out(
-        pictures,
+        images,
         prompts=prompts,
         suite=suite,
         judges=judges or (),

@@ -50,7 +50,7 @@ def build(
     site: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the board as pages, too.")] = None,
     runs: Annotated[
         list[Path] | None,
-        typer.Option("--run", metavar="RUN", help="Run whose pictures the pages show; may be repeated."),
+        typer.Option("--run", metavar="RUN", help="Run whose images the pages show; may be repeated."),
     ] = None,
 ) -> None:
     """Build the leaderboard from the published entries."""
@@ -85,7 +85,7 @@ def submit(
 )
 def verify(
     entry: Annotated[Path, typer.Argument(metavar="ENTRY", help="Folder of an entry with tables.")],
-    pictures: Annotated[int, typer.Option(metavar="N", help="Pictures that are made again.")] = SAMPLE,
+    images: Annotated[int, typer.Option(metavar="N", help="Images that are made again.")] = SAMPLE,
     seed: Annotated[
         int | None, typer.Option(min=0, metavar="S", help="Seed of the sample; drawn at random if not given.")
     ] = None,
@@ -97,7 +97,7 @@ def verify(
     ] = None,
     online: Online = False,
 ) -> None:
-    """Make a random sample of an entry's pictures and labels again, and compare.
+    """Make a random sample of an entry's images and labels again, and compare.
 
     An entry holds a method's parameters. Without --run or --intervention the method is fitted anew: on mini
     this takes seconds to half an hour, on full-size models what the entry's cost says.
@@ -109,6 +109,6 @@ def verify(
 
     hub.permit(online)
     found = entry_verify.verify(
-        entry, pictures=pictures, seed=seed, run=run, intervention=intervention, progress=Progress()
+        entry, images=images, seed=seed, run=run, intervention=intervention, progress=Progress()
     )
     typer.echo(f"{entry.name} is verified: {in_words(found)}")

@@ -1,4 +1,4 @@
-"""``evenhand calibrate``: measure a run's judges on pictures that people labelled."""
+"""``evenhand calibrate``: measure a run's judges on images that people labelled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ app = typer.Typer()
 @app.command(
     epilog=examples(
         "evenhand calibrate runs/mini --anchors anchors.csv --out calibration.csv",
-        "evenhand calibrate RUN --anchors a.csv --out c.csv --audit judges.csv",
+        "evenhand calibrate RUN --anchors a.csv --out c.csv --judge-report judges.csv",
     )
 )
 def calibrate(
@@ -30,7 +30,7 @@ def calibrate(
         typer.Option(metavar="CSV", help="Labels that people gave: key,attribute,label[,probability]."),
     ],
     out: Annotated[Path, typer.Option(metavar="CSV", help="The table, for `calibration` of a suite.")],
-    audit: Annotated[
+    judge_report: Annotated[
         Path | None,
         typer.Option(metavar="CSV", help="Write how good each judge is, for whom, and how steady."),
     ] = None,
@@ -43,14 +43,14 @@ def calibrate(
     of the occupation, and the base model against debiased ones: where a judge errs unlike in them, one table
     does not serve them all.
 
-    With --audit the judges are loaded and asked again about the anchors, under other crops, orders of options
+    With --judge-report the judges are loaded and asked again about the anchors, under other crops, orders of options
     and wordings.
     """
     from evenhand.bench.calibration.calibrate import calibrate_run
     from evenhand.bench.models import hub
 
     hub.permit(online)
-    done = calibrate_run(run, anchors=anchors, out=out, audit=audit)
+    done = calibrate_run(run, anchors=anchors, out=out, judge_report=judge_report)
     if as_json:
         from evenhand.bench.cli.console import write_json
 
@@ -116,11 +116,11 @@ def _write(done: Calibrated) -> None:
         )
     if done.untold:
         typer.echo(f"note: {done.untold} labels are empty and count nowhere: people could not tell")
-    typer.echo(f"calibration: {done.path} ({done.pictures} anchors)")
-    if done.audit is not None:
+    typer.echo(f"calibration: {done.path} ({done.images} anchors)")
+    if done.judge_report is not None:
         rows, claims, missing = (done.audited[name] for name in ("rows", "claims", "missing"))
         counts = f"{rows} rows: {claims} support a claim, {missing} have no value and say why"
-        typer.echo(f"audit: {done.audit} ({counts})")
+        typer.echo(f"judge report: {done.judge_report} ({counts})")
 
 
 def _recall(recall: Mapping[str, float]) -> str:

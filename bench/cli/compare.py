@@ -1,4 +1,4 @@
-"""``evenhand compare``: what differs between methods, models or runs on the pictures that all have."""
+"""``evenhand compare``: what differs between methods, models or runs on the images that all have."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ app.add_typer(annotate.app)
 app.add_typer(audit.app)
 app.add_typer(compare.app)
 app.add_typer(calibrate.app)
-app.command(epilog=power.EPILOG)(power.plan_size)
+app.command(epilog=power.EPILOG)(power.power)
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="Name or TOML file of a suite.")]
 Methods = Annotated[
@@ -78,7 +78,7 @@ def evenhand(
 @app.command(
     epilog=_examples(
         "evenhand run",
-        "evenhand run --method base --method mist:step=0.3 --limit 8",
+        "evenhand run --method base --method mist:step_size=0.3 --limit 8",
         "evenhand run mini --out runs/mine",
         "evenhand run my-suite.toml --dry-run",
         "evenhand run winobias-gender --online",
@@ -180,7 +180,7 @@ def show(
 @method_app.command(
     epilog=_examples(
         "evenhand method export mist --run runs/mini-quick --out exported/mist",
-        "evenhand method export mist:step=0.3 --suite mini-quick --out exported/mist",
+        "evenhand method export mist:step_size=0.3 --suite mini-quick --out exported/mist",
         "evenhand method export uce --model my/pipeline --out exported/uce",
     )
 )

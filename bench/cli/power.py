@@ -1,4 +1,4 @@
-"""``evenhand plan-size``: how many pictures a claim needs."""
+"""``evenhand power``: how many images a claim needs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import typer
 from evenhand.bench.cli.shared import Json, examples
 
 EPILOG = examples(
-    "evenhand plan-size",
-    "evenhand plan-size --half-width 0.05 --sensitivity 0.9 --specificity 0.95",
-    "evenhand plan-size --difference 0.05 --concepts 20 --correlation 0.02",
-    "evenhand plan-size --cell 0.02 --json",
+    "evenhand power",
+    "evenhand power --half-width 0.05 --sensitivity 0.9 --specificity 0.95",
+    "evenhand power --difference 0.05 --concepts 20 --correlation 0.02",
+    "evenhand power --cell 0.02 --json",
 )
 
 USUAL: dict[str, tuple[float, ...]] = {
@@ -23,12 +23,12 @@ USUAL: dict[str, tuple[float, ...]] = {
 }
 """What is planned for where nothing is asked."""
 
-HEADINGS = ("claim", "wanted", "independent pictures", "pictures per occupation", "pictures in all")
+HEADINGS = ("claim", "wanted", "independent images", "images per occupation", "images in all")
 
 Wanted = list[float] | None
 
 
-def plan_size(
+def power(
     half_width: Annotated[
         Wanted, typer.Option(metavar="W", help="Half width of the interval of a share; repeatable.")
     ] = None,
@@ -53,10 +53,10 @@ def plan_size(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say how many pictures a claim needs.
+    """Say how many images a claim needs.
 
-    Pictures are decided ones: add the undetermined rate. The second count of a row is the one to plan for: it
-    allows for the judge's errors and for pictures of one template being alike. What was assumed stands below.
+    Images are decided ones: add the undetermined rate. The second count of a row is the one to plan for: it
+    allows for the judge's errors and for images of one template being alike. What was assumed stands below.
     """
     from evenhand.bench.cli.console import write_json, write_table
     from evenhand.metrics.statistics.sample_size import Design, plan_sizes

@@ -13,7 +13,7 @@ from evenhand.bench.comparison.runs import (
     load_compared,
     pairs_of,
     shared_confusion,
-    shared_yardstick,
+    shared_evaluation_config,
     told_apart,
 )
 from evenhand.bench.comparison.tables import pool
@@ -21,7 +21,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.comparison import Comparison, DifferenceRow, FlipRow, Pair, Side
 from evenhand.bench.stages.measure import measure_plan, metrics_of
 from evenhand.bench.stages.write import measured_fields
-from evenhand.bench.storage.run_folder import shown_pictures
+from evenhand.bench.storage.run_folder import shown_images
 from evenhand.bench.storage.store import write_atomically
 from evenhand.metrics.estimation.paired import ConceptDifference, FlipTest, measure_pairs
 from evenhand.metrics.estimation.rows import Difference, Measurement
@@ -57,40 +57,42 @@ def compare(*runs: str | Path, out: str | Path | None = None) -> Comparison:
 
 def _compared(runs: Sequence[Compared]) -> Comparison:
     pairs = pairs_of(runs)
-    yardstick, limits = shared_yardstick(runs)
+    evaluation_config, limits = shared_evaluation_config(runs)
     confusion, doubts = shared_confusion(runs)
-    pooled = pool(runs, scorer=bool(yardstick.scorer))
+    pooled = pool(runs, scorer=bool(evaluation_config.scorer))
     named = [name for run in runs for result in run.results.values() for name in result.spec.concepts]
     concepts = pooled.concepts(list(dict.fromkeys(named)))
     check_targets(runs, concepts)
     same_noise = pooled.by_seed and _same_form(runs)
     found = measure_pairs(
-        pooled.pictures,
+        pooled.images,
         pooled.labels,
-        plan=measure_plan(yardstick, concepts, confusion=confusion, metrics=metrics_of(yardstick)),
+        plan=measure_plan(
+            evaluation_config, concepts, confusion=confusion, metrics=metrics_of(evaluation_config)
+        ),
         pairs=pairs,
         embeddings=pooled.vectors if same_noise else None,
     )
     return Comparison(
         evenhand=version("evenhand"),
         sides=[_side(run, method, found.measured) for run in runs for method in run.results],
-        pairs=[Pair(label=one, against=other, same_pictures=pooled.same(one, other)) for one, other in pairs],
+        pairs=[Pair(label=one, against=other, same_images=pooled.same(one, other)) for one, other in pairs],
         prompts=pooled.prompts,
         shared=pooled.slots,
         concepts=list(concepts),
-        attributes={name: list(groups) for name, groups in yardstick.attributes.items()},
-        primary="*".join(yardstick.primary),
+        attributes={name: list(groups) for name, groups in evaluation_config.attributes.items()},
+        primary="*".join(evaluation_config.primary),
         same_noise=same_noise,
         differences=[*map(_difference, found.measured.differences), *map(_by_concept, found.concepts)],
-        flips=[_flip(row, yardstick.attributes[row.attribute]) for row in found.flips],
+        flips=[_flip(row, evaluation_config.attributes[row.attribute]) for row in found.flips],
         caveats=[*pooled.remarks, *doubts, *limits],
         notes=found.measured.notes,
-        pictures=shown_pictures(pooled.pictures, pooled.labels),
+        images=shown_images(pooled.images, pooled.labels),
     )
 
 
 def _same_form(runs: Sequence[Compared]) -> bool:
-    """Whether all pictures have one size, so that a seed gives the same noise to models of one family."""
+    """Whether all images have one size, so that a seed gives the same noise to models of one family."""
     protocols = [result.spec.protocol for run in runs for result in run.results.values()]
     return len({(protocol.get("width"), protocol.get("height")) for protocol in protocols}) == 1
 
@@ -99,7 +101,7 @@ def _side(run: Compared, method: str, measured: Measurement) -> Side:
     label, result = run.label(method), run.results[method]
     spec = result.spec.model_copy(update={"method": result.spec.method.model_copy(update={"label": label})})
     on_shared = result.model_copy(update={"spec": spec, **measured_fields(measured, label)})
-    return Side(run=run.name, method=method, pictures=result.coverage.planned, result=on_shared)
+    return Side(run=run.name, method=method, images=result.coverage.planned, result=on_shared)
 
 
 def _difference(row: Difference) -> DifferenceRow:

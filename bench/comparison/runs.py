@@ -13,9 +13,9 @@ import pandas as pd
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.results.result import BASE, Result
 from evenhand.bench.stages.resources import load_confusion
-from evenhand.bench.storage.run_folder import Workspace, load_run
+from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.bench.suites.audit_config import Audit
-from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite
 from evenhand.metrics.estimation.comparison import Pair
 from evenhand.metrics.estimation.panel import PANEL
@@ -32,15 +32,15 @@ class Compared:
         name: What it is called there.
         tag: What tells its methods from those of the other runs; empty where all are of one run.
         work: Its folder.
-        yardstick: How its pictures were judged and measured.
-        anchored: Whether its judges are corrected by anchors among its own pictures.
+        evaluation_config: How its images were judged and measured.
+        anchored: Whether its judges are corrected by anchors among its own images.
         results: The methods that take part, the untreated model first, and their results.
     """
 
     name: str
     tag: str
-    work: Workspace
-    yardstick: Yardstick
+    work: RunFolder
+    evaluation_config: EvaluationConfig
     anchored: bool
     results: dict[str, Result]
 
@@ -56,25 +56,25 @@ class Compared:
 
     @cached_property
     def scorers(self) -> tuple[str, ...]:
-        """Versions of the scorers that embedded its pictures."""
+        """Versions of the scorers that embedded its images."""
         vectors = self.work.vectors.read()
         return tuple(sorted(set(vectors["scorer"]))) if len(vectors) else ()
 
     def confusion(self) -> pd.DataFrame:
         """The table that its judges are corrected by; empty for none."""
-        return load_confusion(self.yardstick.calibration)
+        return load_confusion(self.evaluation_config.calibration)
 
-    def picture_table(self) -> pd.DataFrame:
-        """The picture table of the methods that take part, by their names in the comparison.
+    def image_table(self) -> pd.DataFrame:
+        """The image table of the methods that take part, by their names in the comparison.
 
         Raises:
-            EvenhandError: The run has no picture table, or it lacks one of the methods.
+            EvenhandError: The run has no image table, or it lacks one of the methods.
         """
-        table = self.work.picture_table.read()
+        table = self.work.image_table.read()
         found = set(table["method"]) if len(table) else set()
         if lost := [method for method in self.results if method not in found]:
             raise EvenhandError(
-                f"run {self.work.root} has no picture table of {lost[0]!r}; run the same command again"
+                f"run {self.work.root} has no image table of {lost[0]!r}; run the same command again"
             )
         table = table[table["method"].isin(list(self.results))]
         return table.assign(method=table["method"].map(self.label), folder=str(self.work.root))
@@ -98,7 +98,7 @@ def load_compared(text: str) -> Compared:
     root = Path(folder or text)
     if not root.is_dir():
         raise EvenhandError(f"run {str(root)!r} does not exist; give the folder of a finished run")
-    work = Workspace(root)
+    work = RunFolder(root)
     owner = work.owner()
     results = {result.spec.method.label: result for result in load_run(root).results}
     if method and method not in results:
@@ -107,7 +107,7 @@ def load_compared(text: str) -> Compared:
         name=root.resolve().name,
         tag="",
         work=work,
-        yardstick=Yardstick.of(owner) if isinstance(owner, Suite) else owner,
+        evaluation_config=EvaluationConfig.of(owner) if isinstance(owner, Suite) else owner,
         anchored=isinstance(owner, Audit) and bool(owner.anchors),
         results={method: results[method]} if method else results,
     )
@@ -175,7 +175,7 @@ def check_comparable(runs: Sequence[Compared]) -> None:
     first = runs[0]
     for run in runs[1:]:
         both = f"runs {first.name} and {run.name}"
-        ours, theirs = first.yardstick.attributes, run.yardstick.attributes
+        ours, theirs = first.evaluation_config.attributes, run.evaluation_config.attributes
         if ours != theirs:
             raise EvenhandError(
                 f"{both} tell people apart differently ({_groups(ours)}; {_groups(theirs)}); "
@@ -184,7 +184,7 @@ def check_comparable(runs: Sequence[Compared]) -> None:
         if first.judges != run.judges:
             raise EvenhandError(
                 f"{both} have different judges ({_versions(first)}; {_versions(run)}); "
-                "judge the pictures of both with the same panel"
+                "judge the images of both with the same panel"
             )
 
 
@@ -196,8 +196,8 @@ def check_targets(runs: Sequence[Compared], concepts: Sequence[str]) -> None:
     """
     first = runs[0]
     for run in runs[1:]:
-        alike = run.yardstick.model_copy(update={"report": first.yardstick.report})
-        if alike.targets(concepts) != first.yardstick.targets(concepts):
+        alike = run.evaluation_config.model_copy(update={"report": first.evaluation_config.report})
+        if alike.targets(concepts) != first.evaluation_config.targets(concepts):
             raise EvenhandError(
                 f"runs {first.name} and {run.name} measure the distance from different targets; "
                 "give both suites the same target"
@@ -216,16 +216,16 @@ def shared_confusion(runs: Sequence[Compared]) -> tuple[pd.DataFrame, list[str]]
     ]
 
 
-def shared_yardstick(runs: Sequence[Compared]) -> tuple[Yardstick, list[str]]:
-    """The yardstick of the comparison: the first run's, as far as the others have it too."""
-    first, *others = (run.yardstick for run in runs)
+def shared_evaluation_config(runs: Sequence[Compared]) -> tuple[EvaluationConfig, list[str]]:
+    """The evaluation_config of the comparison: the first run's, as far as the others have it too."""
+    first, *others = (run.evaluation_config for run in runs)
     remarks = []
     metrics = tuple(name for name in first.metrics if all(name in other.metrics for other in others))
     scorer = first.scorer
     versions = {version for run in runs for version in run.scorers}
     if any(other.scorer != first.scorer for other in others) or len(versions) > 1:
         scorer = ""
-        found = _by_run(runs, lambda run: ", ".join([run.yardstick.scorer, *run.scorers]) or "none")
+        found = _by_run(runs, lambda run: ", ".join([run.evaluation_config.scorer, *run.scorers]) or "none")
         remarks.append(f"alignment is not compared: the runs have different scorers ({found})")
     for field, words in {
         "primary": "the headline is about the attributes of the first run's headline",
@@ -233,7 +233,7 @@ def shared_yardstick(runs: Sequence[Compared]) -> tuple[Yardstick, list[str]]:
     }.items():
         if any(getattr(other, field) != getattr(first, field) for other in others):
             remarks.append(f"{words}; the runs differ in this")
-    changed = {"witnesses": (), "metrics": metrics, "scorer": scorer}
+    changed = {"non_voting_judges": (), "metrics": metrics, "scorer": scorer}
     return first.model_copy(update=changed), remarks
 
 
@@ -242,7 +242,7 @@ def _by_run(runs: Sequence[Compared], of: Callable[[Compared], str]) -> str:
 
 
 def _correction(run: Compared) -> str:
-    return "anchors among its pictures" if run.anchored else repr(run.yardstick.calibration or "none")
+    return "anchors among its images" if run.anchored else repr(run.evaluation_config.calibration or "none")
 
 
 def _groups(attributes: dict[str, tuple[str, ...]]) -> str:

@@ -1,4 +1,4 @@
-"""The tables of several runs as one: only the prompts and seeds that all have, and pictures told apart."""
+"""The tables of several runs as one: only the prompts and seeds that all have, and images told apart."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Vectors = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Pooled:
-    """Pictures of all sides on the slots (a prompt with a seed) that every side has.
+    """Images of all sides on the slots (a prompt with a seed) that every side has.
 
     Attributes:
-        pictures: The picture table; methods are sides.
+        images: The image table; methods are sides.
         labels: The label table of the panel.
-        vectors: Key to the vector of each picture of an unrelated prompt; none without a common scorer.
-        by_seed: Whether pictures are paired by the number of their seed, not by their place among a prompt's.
+        vectors: Key to the vector of each image of an unrelated prompt; none without a common scorer.
+        by_seed: Whether images are paired by the number of their seed, not by their place among a prompt's.
         remarks: What was left out, and what pairing does not mean.
     """
 
-    pictures: pd.DataFrame
+    images: pd.DataFrame
     labels: pd.DataFrame
     vectors: Vectors
     by_seed: bool
@@ -43,23 +43,23 @@ class Pooled:
     @property
     def prompts(self) -> int:
         """Shared prompts."""
-        return int(self.pictures["prompt_id"].nunique())
+        return int(self.images["prompt_id"].nunique())
 
     @property
     def slots(self) -> int:
-        """Shared pictures of each side."""
-        return int(self.pictures.groupby("method").size().iloc[0])
+        """Shared images of each side."""
+        return int(self.images.groupby("method").size().iloc[0])
 
     def concepts(self, order: Sequence[str]) -> tuple[str, ...]:
         """Concepts of the shared neutral prompts, in the given order."""
-        found = set(self.pictures.loc[self.pictures["kind"] == "neutral", "concept"])
+        found = set(self.images.loc[self.images["kind"] == "neutral", "concept"])
         return tuple(concept for concept in order if concept in found)
 
     def same(self, one: str, other: str) -> bool:
-        """Whether two sides have the very same pictures."""
+        """Whether two sides have the very same images."""
         order = ["prompt_id", "seed_index"]
         keys = [
-            self.pictures[self.pictures["method"] == side].sort_values(order)["key"].to_numpy()
+            self.images[self.images["method"] == side].sort_values(order)["key"].to_numpy()
             for side in (one, other)
         ]
         return bool((keys[0] == keys[1]).all())
@@ -75,7 +75,7 @@ def pool(runs: Sequence[Compared], *, scorer: bool) -> Pooled:
     Raises:
         EvenhandError: A table is missing, or the runs have no prompt, or no seed of one, in common.
     """
-    tables = [run.picture_table() for run in runs]
+    tables = [run.image_table() for run in runs]
     by_seed = all("seed" in table and table["seed"].notna().all() for table in tables)
     place = "seed" if by_seed else "seed_index"
     slots = [_slots(table, place) for table in tables]
@@ -89,11 +89,11 @@ def pool(runs: Sequence[Compared], *, scorer: bool) -> Pooled:
     labels = [rows[rows["key"].isin(set(table["key"]))] for rows, table in zip(labels, kept, strict=True)]
     vectors = [_vectors(run, table) if scorer else {} for run, table in zip(runs, kept, strict=True)]
     renamed = _told_apart(runs, kept, labels)
-    pictures, stacked = _stacked(kept, renamed), _stacked(labels, renamed)
-    # The last bits of a score depend on the batch; one picture has one score.
-    pictures["alignment"] = pictures.groupby("key")["alignment"].transform("first")
+    images, stacked = _stacked(kept, renamed), _stacked(labels, renamed)
+    # The last bits of a score depend on the batch; one image has one score.
+    images["alignment"] = images.groupby("key")["alignment"].transform("first")
     return Pooled(
-        pictures=pictures,
+        images=images,
         labels=stacked.drop_duplicates(["key", "judge", "attribute"], ignore_index=True),
         vectors={
             names.get(key, key): vector
@@ -115,7 +115,7 @@ def _slots(table: pd.DataFrame, place: str) -> pd.DataFrame:
 
 
 def _on(shared: pd.DataFrame, table: pd.DataFrame, place: str) -> pd.DataFrame:
-    """The pictures of the shared slots, which have the first run's names."""
+    """The images of the shared slots, which have the first run's names."""
     ordered = table.sort_values(["method", "prompt_id", "seed_index"])
     twin = ordered.groupby(["method", *PROMPT, place], sort=False).cumcount()
     keys = [*PROMPT, place, "twin"]
@@ -139,9 +139,9 @@ def _nothing_shared(runs: Sequence[Compared], slots: Sequence[pd.DataFrame], pla
 def _told_apart(
     runs: Sequence[Compared], tables: Sequence[pd.DataFrame], labels: Sequence[pd.DataFrame]
 ) -> list[dict[str, str]]:
-    """New keys, by run, for pictures that another run has under the same key with other labels.
+    """New keys, by run, for images that another run has under the same key with other labels.
 
-    A key says how a picture was made. On another machine the last bits may differ, and labels with them.
+    A key says how an image was made. On another machine the last bits may differ, and labels with them.
     """
     known: dict[str, object] = {}
     renamed: list[dict[str, str]] = []
@@ -183,10 +183,10 @@ def _remarks(
             f"{count(shared)} of {count(len(table))} of {run.name}"
             for run, table in zip(runs, slots, strict=True)
         ]
-        remarks.append(f"only pictures of shared prompts and seeds are compared: {', '.join(parts)}")
+        remarks.append(f"only images of shared prompts and seeds are compared: {', '.join(parts)}")
     if not by_seed:
         remarks.append(
-            "a list names no seeds, so pictures of a prompt are paired in the order of the lists; they do "
+            "a list names no seeds, so images of a prompt are paired in the order of the lists; they do "
             "not start from the same noise"
         )
     return remarks

@@ -1,4 +1,4 @@
-"""Where a run's pictures are drawn and judged: in this process, in several, or on several machines.
+"""Where a run's images are drawn and judged: in this process, in several, or on several machines.
 
 An engine makes nothing of its own. It works ahead: its workers draw and judge what the plan still lacks,
 into the same folder, and the run then finds all of it made. So every engine has the same plan, the same
@@ -12,7 +12,7 @@ import importlib.util
 import torch
 
 from evenhand.bench.engines.worker import Assignment
-from evenhand.bench.engines.worker_pool import Crew
+from evenhand.bench.engines.worker_pool import WorkerPool
 from evenhand.bench.errors import EvenhandError, unknown
 
 ENGINES = ("local", "ray")
@@ -35,7 +35,7 @@ def check_engine(engine: str, *, workers: int) -> None:
         )
 
 
-def hire(engine: str, *, workers: int, device: torch.device, assignment: Assignment) -> Crew | None:
+def start(engine: str, *, workers: int, device: torch.device, assignment: Assignment) -> WorkerPool | None:
     """The workers of an engine, or ``None`` where this process works alone.
 
     Args:
@@ -48,10 +48,10 @@ def hire(engine: str, *, workers: int, device: torch.device, assignment: Assignm
         EvenhandError: The cluster cannot be reached, or has no accelerator where this process has one.
     """
     if engine == "ray":
-        from evenhand.bench.engines.ray_pool import ClusterCrew
+        from evenhand.bench.engines.ray_pool import RayPool
 
-        return ClusterCrew(assignment, workers=workers, device=device)
-    from evenhand.bench.engines.local_pool import ProcessCrew, accelerators
+        return RayPool(assignment, workers=workers, device=device)
+    from evenhand.bench.engines.local_pool import LocalPool, accelerators
 
     count = workers or max(1, len(accelerators()))
-    return ProcessCrew(assignment, workers=count) if count > 1 else None
+    return LocalPool(assignment, workers=count) if count > 1 else None

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 
 from evenhand.bench.engines.worker import Assignment, Block, Done, Worker
-from evenhand.bench.engines.worker_pool import Crew, Hand, Role, WorkerLostError
+from evenhand.bench.engines.worker_pool import Role, WorkerHandle, WorkerLostError, WorkerPool
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -24,7 +24,7 @@ def accelerators() -> list[str]:
     return every[: torch.cuda.device_count()]
 
 
-class ProcessCrew(Crew):
+class LocalPool(WorkerPool):
     """Drawing workers, each with an accelerator or a share of the cores, and as many that judge on the same.
 
     Args:
@@ -35,36 +35,36 @@ class ProcessCrew(Crew):
     def __init__(self, assignment: Assignment, *, workers: int) -> None:
         self._assignment = assignment
         self._places = accelerators()
-        self._workers = workers
+        self._size = workers
         self._cores = max(1, (os.cpu_count() or 1) // workers)
-        self._hands: list[_Process] = []
+        self._workers: list[_Process] = []
         self._hired = {"draw": 0, "judge": 0}
 
     def size(self, role: Role) -> int:
         """As many of each role."""
-        return self._workers
+        return self._size
 
-    def hire(self, role: Role) -> Hand:
+    def start(self, role: Role) -> WorkerHandle:
         """A new process; accelerators are given out in turn."""
         place = self._places[self._hired[role] % len(self._places)] if self._places else None
         self._hired[role] += 1
-        hand = _Process(self._assignment, cores=self._cores, place=place)
-        self._hands.append(hand)
-        return hand
+        worker = _Process(self._assignment, cores=self._cores, place=place)
+        self._workers.append(worker)
+        return worker
 
-    def first(self, busy: Sequence[Hand]) -> Hand:
+    def first(self, busy: Sequence[WorkerHandle]) -> WorkerHandle:
         """Waits on the pipes; that of a lost worker ends, which counts as an answer."""
-        hands = {hand.pipe: hand for hand in cast(Sequence[_Process], busy)}
-        return hands[cast(Connection, wait(list(hands))[0])]
+        workers = {worker.pipe: worker for worker in cast(Sequence[_Process], busy)}
+        return workers[cast(Connection, wait(list(workers))[0])]
 
     def close(self) -> None:
         """Kill what still runs: all that is written is written by renaming."""
-        for hand in self._hands:
-            hand.end()
-        self._hands.clear()
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
 
 
-class _Process(Hand):
+class _Process(WorkerHandle):
     """A worker in a process of its own, spoken to through a pipe."""
 
     def __init__(self, assignment: Assignment, *, cores: int, place: str | None) -> None:

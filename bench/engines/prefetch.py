@@ -1,4 +1,4 @@
-"""Working ahead: what is still to be drawn and judged, cut into blocks and given to a crew."""
+"""Working ahead: what is still to be drawn and judged, cut into blocks and given to a pool."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from evenhand.bench.engines.worker import Block, Done, DrawBlock, JudgeBlock
-from evenhand.bench.engines.worker_pool import Crew, Flow
+from evenhand.bench.engines.worker_pool import Flow, WorkerPool
 from evenhand.bench.stages.generate import Job, by_variant
 from evenhand.bench.stages.label import CHUNK
 from evenhand.bench.stages.measure import Evaluation
@@ -23,12 +23,12 @@ ROUNDS = 4
 """Blocks for each worker at least, so that all of them end at about the same time."""
 
 Kinds = Mapping[str, str]
-"""Key of a picture to the kind of its prompt."""
+"""Key of an image to the kind of its prompt."""
 
 
 @dataclass
-class JudgeAhead:
-    """Pictures that are there, and what they lack of labels and vectors.
+class JudgePrefetch:
+    """Images that are there, and what they lack of labels and vectors.
 
     Attributes:
         evaluation: How they are judged.
@@ -38,28 +38,28 @@ class JudgeAhead:
     evaluation: Evaluation
     spend: Callable[[Phase, str, float], None]
 
-    def make(self, crew: Crew, pictures: Mapping[str, Kinds]) -> None:
-        """Judge all of the pictures of every method; one of several methods is judged for the first.
+    def make(self, pool: WorkerPool, images: Mapping[str, Kinds]) -> None:
+        """Judge all of the images of every method; one of several methods is judged for the first.
 
         Raises:
             EvenhandError: As :meth:`Flow.run`.
         """
-        wanted = _wanted(pictures)
+        wanted = _wanted(images)
         blocks = [block for method, kinds in _by_method(wanted, wanted) for block in self._cut(method, kinds)]
-        self._flow(crew, title="all pictures: judge", judge=blocks)
+        self._flow(pool, title="all images: judge", judge=blocks)
 
     def _flow(
-        self, crew: Crew, *, title: str, judge: Sequence[JudgeBlock], draw: Sequence[DrawBlock] = ()
+        self, pool: WorkerPool, *, title: str, judge: Sequence[JudgeBlock], draw: Sequence[DrawBlock] = ()
     ) -> None:
         rest = [follow for block in draw if (follow := self._then(block)) is not None]
         every: list[Block] = [*draw, *rest, *judge]
         progress = self.evaluation.progress
         progress.start(title, sum(map(_units, every)))
-        Flow(crew, then=self._then, done=self._done).run(draw=draw, judge=judge)
+        Flow(pool, then=self._then, done=self._done).run(draw=draw, judge=judge)
         progress.finish()
 
     def _cut(self, method: str, kinds: Kinds) -> Iterator[JudgeBlock]:
-        """Blocks of these pictures, without those that lack nothing."""
+        """Blocks of these images, without those that lack nothing."""
         keys = list(kinds)
         for start in range(0, len(keys), CHUNK):
             part = {key: kinds[key] for key in keys[start : start + CHUNK]}
@@ -70,7 +70,7 @@ class JudgeAhead:
         return self._judging(block.method, _kinds(block.jobs))
 
     def _judging(self, method: str, kinds: Kinds) -> JudgeBlock | None:
-        """What these pictures lack, if anything."""
+        """What these images lack, if anything."""
         people = [key for key, kind in kinds.items() if kind in PERSON_KINDS]
         labels = {
             judge: tuple(key for key in people if key not in known) for judge, known in self._labelled.items()
@@ -92,35 +92,35 @@ class JudgeAhead:
     def _done(self, block: Block, done: Done) -> None:
         phase: Phase = "generate_seconds" if isinstance(block, DrawBlock) else "judge_seconds"
         self.spend(phase, block.method, done.seconds)
-        self.evaluation.work.pictures.remember(done.statuses)
+        self.evaluation.work.images.remember(done.statuses)
         self.evaluation.progress.advance(_units(block))
 
 
 @dataclass
-class DrawAhead(JudgeAhead):
-    """The missing part of a run: pictures, and what those that are there lack.
+class DrawPrefetch(JudgePrefetch):
+    """The missing part of a run: images, and what those that are there lack.
 
     Attributes:
-        batch: Pictures of one batch of the sampler.
+        batch: Images of one batch of the sampler.
     """
 
     batch: int
 
-    def make_all(self, crew: Crew, jobs: Mapping[str, Sequence[Job]]) -> None:
-        """Draw and judge all jobs of every method; a picture of several methods is made for the first.
+    def make_all(self, pool: WorkerPool, jobs: Mapping[str, Sequence[Job]]) -> None:
+        """Draw and judge all jobs of every method; an image of several methods is made for the first.
 
         Raises:
             EvenhandError: As :meth:`Flow.run`.
         """
         wanted = _wanted({method: {job.key: job for job in listed} for method, listed in jobs.items()})
-        there = self.evaluation.work.pictures.statuses(wanted).keys()
-        draw = list(self._draw_blocks(wanted, wanted.keys() - there, workers=crew.size("draw")))
+        there = self.evaluation.work.images.statuses(wanted).keys()
+        draw = list(self._draw_blocks(wanted, wanted.keys() - there, workers=pool.size("draw")))
         judge = [
             block
             for method, known in _by_method(wanted, there)
             for block in self._cut(method, _kinds(known.values()))
         ]
-        self._flow(crew, title="all methods: generate and judge", judge=judge, draw=draw)
+        self._flow(pool, title="all methods: generate and judge", judge=judge, draw=draw)
 
     def _draw_blocks(
         self, wanted: Mapping[str, tuple[str, Job]], missing: Set[str], *, workers: int
@@ -133,10 +133,10 @@ class DrawAhead(JudgeAhead):
                     yield DrawBlock(method, variant, tuple(group[start : start + size]))
 
 
-def _wanted(pictures: Mapping[str, Mapping[str, T]]) -> dict[str, tuple[str, T]]:
-    """Key to the first method that needs the picture, and what is known of it there."""
+def _wanted(images: Mapping[str, Mapping[str, T]]) -> dict[str, tuple[str, T]]:
+    """Key to the first method that needs the image, and what is known of it there."""
     found: dict[str, tuple[str, T]] = {}
-    for method, known in pictures.items():
+    for method, known in images.items():
         for key, one in known.items():
             found.setdefault(key, (method, one))
     return found
@@ -145,7 +145,7 @@ def _wanted(pictures: Mapping[str, Mapping[str, T]]) -> dict[str, tuple[str, T]]
 def _by_method(
     wanted: Mapping[str, tuple[str, T]], chosen: Container[str]
 ) -> Iterator[tuple[str, dict[str, T]]]:
-    """The pictures of each method whose key is chosen."""
+    """The images of each method whose key is chosen."""
     rows = ((method, key, one) for key, (method, one) in wanted.items() if key in chosen)
     for method, group in groupby(rows, key=lambda row: row[0]):
         yield method, {key: one for _, key, one in group}
@@ -156,7 +156,7 @@ def _kinds(jobs: Iterable[Job]) -> Kinds:
 
 
 def _units(block: Block) -> int:
-    """Pictures drawn, labelled by a judge or embedded."""
+    """Images drawn, labelled by a judge or embedded."""
     if isinstance(block, DrawBlock):
         return len(block.jobs)
     return sum(map(len, block.labels.values())) + len(block.vectors)

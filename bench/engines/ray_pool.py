@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 
 from evenhand.bench.engines.worker import Assignment, Block, Done, Worker
-from evenhand.bench.engines.worker_pool import Crew, Hand, Role, WorkerLostError
+from evenhand.bench.engines.worker_pool import Role, WorkerHandle, WorkerLostError, WorkerPool
 from evenhand.bench.errors import EvenhandError
 
 SHARES: dict[Role, float] = {"draw": 0.75, "judge": 0.25}
@@ -24,7 +24,7 @@ INHERITED = ("HF_HUB_OFFLINE",)
 """Switches of this process that hold for its workers too."""
 
 
-class ClusterCrew(Crew):
+class RayPool(WorkerPool):
     """Actors: on every core or accelerator of the cluster one that draws and one that judges.
 
     The cluster is the one that this process has joined, that ``RAY_ADDRESS`` names or that runs on this
@@ -50,7 +50,7 @@ class ClusterCrew(Crew):
         self._kind = "GPU" if device.type == "cuda" else "CPU"
         self._most = workers
         self._assignment = ray.put(assignment)
-        self._hands: list[_Actor] = []
+        self._workers: list[_Actor] = []
         self._check()
 
     def _join(self) -> None:
@@ -84,31 +84,31 @@ class ClusterCrew(Crew):
         """As many of each role as the cluster has room for now, or as were asked for."""
         return min(self._room(self._kind), self._most or self._room(self._kind))
 
-    def hire(self, role: Role) -> Hand:
+    def start(self, role: Role) -> WorkerHandle:
         """A new actor."""
         share = SHARES[role]
         place = {"num_gpus": share, "num_cpus": 0} if self._kind == "GPU" else {"num_cpus": share}
         switches = {name: os.environ[name] for name in INHERITED if name in os.environ}
         actor = self._ray.remote(Worker).options(**place, runtime_env={"env_vars": switches})
-        hand = _Actor(self._ray, actor.remote(self._assignment, cores=1))
-        self._hands.append(hand)
-        return hand
+        worker = _Actor(self._ray, actor.remote(self._assignment, cores=1))
+        self._workers.append(worker)
+        return worker
 
-    def first(self, busy: Sequence[Hand]) -> Hand:
+    def first(self, busy: Sequence[WorkerHandle]) -> WorkerHandle:
         """Waits on the answers; a lost actor answers with its loss."""
-        hands = {hand.reference: hand for hand in cast(Sequence[_Actor], busy)}
-        ready, _ = self._ray.wait(list(hands), num_returns=1)
-        return hands[ready[0]]
+        workers = {worker.reference: worker for worker in cast(Sequence[_Actor], busy)}
+        ready, _ = self._ray.wait(list(workers), num_returns=1)
+        return workers[ready[0]]
 
     def close(self) -> None:
         """End the actors, and a cluster that was started for the run."""
-        for hand in self._hands:
-            self._ray.kill(hand.actor)
+        for worker in self._workers:
+            self._ray.kill(worker.actor)
         if self._joined:
             self._ray.shutdown()
 
 
-class _Actor(Hand):
+class _Actor(WorkerHandle):
     """A worker that is an actor."""
 
     def __init__(self, ray: Any, actor: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a worker does: it draws blocks of planned pictures, or judges them, into the run's folder."""
+"""What a worker does: it draws blocks of planned images, or judges them, into the run's folder."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from evenhand.bench.models.loading import load_model, open_sampler, quiet_loader
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
 from evenhand.bench.stages.generate import Drawing, Job
-from evenhand.bench.stages.label import embed_pictures, judge_pictures
+from evenhand.bench.stages.label import embed_images, judge_images
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import PACKAGES
-from evenhand.bench.storage.run_folder import Workspace
-from evenhand.bench.storage.store import PictureStore, folder_name
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.store import ImageStore, folder_name
 from evenhand.bench.suites.audit_config import Audit
-from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite
 from evenhand.methods.base import Method, load
 
@@ -41,7 +41,7 @@ class Assignment:
         revision: Revision of the model, which every worker must find too.
         methods: Label of each method to its class.
         steering: Label of each method to the judge in its loop, or ``None``.
-        packages: Versions that can change a picture or a label.
+        packages: Versions that can change an image or a label.
     """
 
     run: Path
@@ -54,7 +54,7 @@ class Assignment:
 
 @dataclass(frozen=True, eq=False)
 class DrawBlock:
-    """Planned pictures of one method and variant that are missing."""
+    """Planned images of one method and variant that are missing."""
 
     method: str
     variant: str
@@ -63,10 +63,10 @@ class DrawBlock:
 
 @dataclass(frozen=True, eq=False)
 class JudgeBlock:
-    """Pictures that are there, and what they lack.
+    """Images that are there, and what they lack.
 
     Attributes:
-        method: The method whose pictures they are.
+        method: The method whose images they are.
         labels: Judge to the keys that it has not labelled.
         vectors: Keys without a vector.
     """
@@ -85,7 +85,7 @@ class Done:
 
     Attributes:
         seconds: What it took.
-        statuses: Status of every picture drawn, by key.
+        statuses: Status of every image drawn, by key.
     """
 
     seconds: float
@@ -143,31 +143,31 @@ class Worker:
     def _judge(self, block: JudgeBlock) -> dict[str, str]:
         evaluation = self._evaluation
         for name, keys in block.labels.items():
-            judge_pictures(
+            judge_images(
                 evaluation.judges[name],
                 keys=keys,
-                attributes=evaluation.yardstick.attributes,
+                attributes=evaluation.evaluation_config.attributes,
                 store=self._store,
                 table=self._work.labels,
                 progress=Progress(quiet=True),
             )
         if block.vectors and evaluation.scorer is not None:
-            embed_pictures(evaluation.scorer, keys=block.vectors, store=self._store, table=self._work.vectors)
+            embed_images(evaluation.scorer, keys=block.vectors, store=self._store, table=self._work.vectors)
         return {}
 
     @cached_property
-    def _work(self) -> Workspace:
-        return Workspace(self._assignment.run)
+    def _work(self) -> RunFolder:
+        return RunFolder(self._assignment.run)
 
     @cached_property
-    def _store(self) -> PictureStore:
-        return self._work.pictures
+    def _store(self) -> ImageStore:
+        return self._work.images
 
     @cached_property
     def _suite(self) -> Suite:
         owner = self._work.owner()
         if not isinstance(owner, Suite):
-            raise EvenhandError(f"{self._assignment.run} is an audit, whose pictures were made elsewhere")
+            raise EvenhandError(f"{self._assignment.run} is an audit, whose images were made elsewhere")
         return owner
 
     @cached_property
@@ -194,7 +194,7 @@ class Worker:
     def _evaluation(self) -> Evaluation:
         owner = self._work.owner()
         return Evaluation(
-            owner if isinstance(owner, Audit) else Yardstick.of(owner),
+            owner if isinstance(owner, Audit) else EvaluationConfig.of(owner),
             self._work,
             Progress(quiet=True),
             steering=self._assignment.steering,
@@ -210,6 +210,6 @@ def _check_machine(assignment: Assignment) -> None:
     for name, wanted in assignment.packages.items():
         if (found := version(name)) != wanted:
             raise EvenhandError(
-                f"a worker's machine has {name} {found}, this one {wanted}, which may change pictures; "
+                f"a worker's machine has {name} {found}, this one {wanted}, which may change images; "
                 "install the same packages everywhere"
             )

@@ -1,4 +1,4 @@
-"""A crew of workers, and how blocks flow through it: drawn by some, judged by others."""
+"""A pool of workers, and how blocks flow through it: drawn by some, judged by others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class WorkerLostError(Exception):
     """A worker ended without an answer."""
 
 
-class Hand(ABC):
+class WorkerHandle(ABC):
     """One worker, seen from the run: it is given a block and asked for the answer."""
 
     @abstractmethod
@@ -43,7 +43,7 @@ class Hand(ABC):
         """
 
 
-class Crew(ABC):
+class WorkerPool(ABC):
     """The workers of one run; a context manager, on leaving which all of them have ended."""
 
     def __enter__(self) -> Self:
@@ -57,11 +57,11 @@ class Crew(ABC):
         """Workers that there is room for now."""
 
     @abstractmethod
-    def hire(self, role: Role) -> Hand:
+    def start(self, role: Role) -> WorkerHandle:
         """A new worker."""
 
     @abstractmethod
-    def first(self, busy: Sequence[Hand]) -> Hand:
+    def first(self, busy: Sequence[WorkerHandle]) -> WorkerHandle:
         """Waits for the first of these that has an answer or is lost."""
 
     @abstractmethod
@@ -71,15 +71,15 @@ class Crew(ABC):
 
 @dataclass
 class Flow:
-    """Blocks on their way through a crew.
+    """Blocks on their way through a pool.
 
     Attributes:
-        crew: The workers.
+        pool: The workers.
         then: From a block that was drawn to what is still to be judged of it.
         done: Told of every block that is done.
     """
 
-    crew: Crew
+    pool: WorkerPool
     then: Callable[[DrawBlock], JudgeBlock | None]
     done: Callable[[Block, Done], None]
 
@@ -90,15 +90,15 @@ class Flow:
             EvenhandError: A worker met a fault, or a block cost too many workers.
         """
         self._waiting: dict[Role, deque[Block]] = {"judge": deque(judge), "draw": deque(draw)}
-        self._idle: dict[Role, list[Hand]] = {"judge": [], "draw": []}
-        self._busy: dict[Hand, tuple[Role, Block]] = {}
+        self._idle: dict[Role, list[WorkerHandle]] = {"judge": [], "draw": []}
+        self._busy: dict[WorkerHandle, tuple[Role, Block]] = {}
         self._losses: Counter[Block] = Counter()
         while True:
             self._give("judge")
             self._give("draw")
             if not self._busy:
                 break
-            self._take(self.crew.first(list(self._busy)))
+            self._take(self.pool.first(list(self._busy)))
         if any(self._waiting.values()):
             raise EvenhandError("no worker is left; add machines, then run the same command again")
 
@@ -106,25 +106,25 @@ class Flow:
         waiting, idle = self._waiting[role], self._idle[role]
         while waiting and not (role == "draw" and self._is_behind()):
             hired = len(idle) + sum(kind == role for kind, _ in self._busy.values())
-            if not idle and hired >= self.crew.size(role):
+            if not idle and hired >= self.pool.size(role):
                 return
-            hand, block = idle.pop() if idle else self.crew.hire(role), waiting.popleft()
-            self._busy[hand] = role, block
-            hand.give(block)
+            worker, block = idle.pop() if idle else self.pool.start(role), waiting.popleft()
+            self._busy[worker] = role, block
+            worker.give(block)
 
     def _is_behind(self) -> bool:
-        return len(self._waiting["judge"]) >= AHEAD * self.crew.size("judge")
+        return len(self._waiting["judge"]) >= AHEAD * self.pool.size("judge")
 
-    def _take(self, hand: Hand) -> None:
-        role, block = self._busy.pop(hand)
+    def _take(self, worker: WorkerHandle) -> None:
+        role, block = self._busy.pop(worker)
         try:
-            found = hand.answer()
+            found = worker.answer()
         except WorkerLostError as loss:
             self._again(role, block, loss)
             return
         if isinstance(found, Exception):
             raise found
-        self._idle[role].append(hand)
+        self._idle[role].append(worker)
         self.done(block, found)
         if isinstance(block, DrawBlock) and (rest := self.then(block)) is not None:
             self._waiting["judge"].append(rest)

@@ -1,4 +1,4 @@
-"""Labels that people gave to some pictures of an audit, from a CSV: the truth that corrects the judges."""
+"""Labels that people gave to some images of an audit, from a CSV: the truth that corrects the judges."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Anchors:
     digest: str
 
     def remark(self) -> str:
-        """What a result says of them: how many labels of how many pictures the correction comes from."""
+        """What a result says of them: how many labels of how many images the correction comes from."""
         known = self.table[self.table["label"] != ""]
         counts = ", ".join(
             f"{n} of {name}" for name, n in known["attribute"].value_counts(sort=False).items()
@@ -41,7 +41,7 @@ class Anchors:
         )
         return (
             f"the judges' error is corrected from anchors, labels given to {known['key'].nunique()} of these "
-            f"pictures ({counts}), {chosen}"
+            f"images ({counts}), {chosen}"
         )
 
 
@@ -50,11 +50,11 @@ def read_anchors(path: Path, *, keys: Mapping[str, str], taxonomy: Mapping[str, 
 
     Args:
         path: The CSV.
-        keys: File to key of every picture that the judges label.
+        keys: File to key of every image that the judges label.
         taxonomy: Attribute to its groups.
 
     Raises:
-        EvenhandError: The file breaks the format, is empty, or has a row about a picture, attribute or group
+        EvenhandError: The file breaks the format, is empty, or has a row about an image, attribute or group
             that is not there.
     """
     file = CsvFile("anchor file", path)
@@ -70,7 +70,7 @@ def read_anchors(path: Path, *, keys: Mapping[str, str], taxonomy: Mapping[str, 
         earlier, _ = found.setdefault((row["key"], row["attribute"]), (line, row))
         if earlier != line:
             raise file.fault(
-                line, f"the {row['attribute']} of this picture is already on line {earlier}; keep one"
+                line, f"the {row['attribute']} of this image is already on line {earlier}; keep one"
             )
     table = pd.DataFrame([row for _, row in found.values()])
     if "probability" in table:
@@ -90,7 +90,7 @@ def _row(
     name, attribute, label = fields[named], fields["attribute"], fields["label"]
     known = keys if named == "file" else set(keys.values())
     if name not in known:
-        raise ValueError(f"{named} {show(name)} is no picture of people that was judged; take the row out")
+        raise ValueError(f"{named} {show(name)} is no image of people that was judged; take the row out")
     if attribute not in taxonomy:
         raise ValueError(str(unknown("attribute", attribute, taxonomy)))
     if label and label not in taxonomy[attribute]:

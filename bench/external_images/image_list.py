@@ -1,4 +1,4 @@
-"""The list that says what pictures made elsewhere were asked to show: one CSV row per picture."""
+"""The list that says what images made elsewhere were asked to show: one CSV row per image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evenhand.bench.results.result import PromptSetCard
 
 REQUIRED = ("file", "prompt", "concept")
 OPTIONAL = ("template", "kind", "cell", "seed", "model")
-"""Columns of the list, in any order; see docs/audit-pictures.md."""
+"""Columns of the list, in any order; see docs/audit-images.md."""
 
 EMPTY = ("template", "kind", "cell")
 """Columns that a row may leave empty."""
@@ -26,7 +26,7 @@ EMPTY = ("template", "kind", "cell")
 
 @dataclass(frozen=True)
 class Listed:
-    """One picture of the list.
+    """One image of the list.
 
     Attributes:
         file: Its path within the folder, with ``/`` between folders.
@@ -44,12 +44,12 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class PictureList:
+class ImageList:
     """A list that was read and checked.
 
     Attributes:
         card: Name, version and digest of the list, and the number of different prompts.
-        rows: The pictures, in the order of the file.
+        rows: The images, in the order of the file.
     """
 
     card: PromptSetCard
@@ -57,7 +57,7 @@ class PictureList:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """What made the pictures, in order."""
+        """What made the images, in order."""
         return tuple(dict.fromkeys(row.model for row in self.rows))
 
     @property
@@ -71,7 +71,7 @@ class PictureList:
         return all(row.seed is not None for row in self.rows)
 
     def table(self) -> pd.DataFrame:
-        """The picture table's columns that the list knows, and ``file``."""
+        """The image table's columns that the list knows, and ``file``."""
         return pd.DataFrame(
             {
                 "file": row.file,
@@ -90,19 +90,19 @@ class PictureList:
         )
 
 
-def read_list(path: Path, *, taxonomy: Mapping[str, Sequence[str]], model: str) -> PictureList:
-    """The pictures that the CSV at ``path`` lists.
+def read_list(path: Path, *, taxonomy: Mapping[str, Sequence[str]], model: str) -> ImageList:
+    """The images that the CSV at ``path`` lists.
 
     Args:
         path: The CSV.
         taxonomy: Attribute to its groups: what a cell may name.
-        model: What made the pictures, where the list has no column ``model``.
+        model: What made the images, where the list has no column ``model``.
 
     Raises:
-        EvenhandError: The file breaks the format, lists a file or a picture twice, describes one prompt in
+        EvenhandError: The file breaks the format, lists a file or an image twice, describes one prompt in
             two ways, or gives the models different prompts.
     """
-    file = CsvFile("picture list", path)
+    file = CsvFile("image list", path)
     rows: list[Listed] = []
     seen = _Seen()
     for line, fields in file.rows(required=REQUIRED, optional=OPTIONAL, empty=EMPTY):
@@ -117,7 +117,7 @@ def read_list(path: Path, *, taxonomy: Mapping[str, Sequence[str]], model: str) 
     digest = _digest(numbered)
     prompts = len({row.prompt.id for row in rows})
     card = PromptSetCard(name=path.stem, version=digest[:12], digest=digest, prompts=prompts)
-    return PictureList(card, numbered)
+    return ImageList(card, numbered)
 
 
 class _Seen:
@@ -126,7 +126,7 @@ class _Seen:
     def __init__(self) -> None:
         self._files: dict[str, int] = {}
         self._prompts: dict[str, tuple[Prompt, int]] = {}
-        self._pictures: dict[tuple[str, str, int], int] = {}
+        self._images: dict[tuple[str, str, int], int] = {}
 
     def add(self, row: Listed, line: int) -> None:
         """Take a row in; a ``ValueError`` says with which earlier line it is at odds."""
@@ -141,7 +141,7 @@ class _Seen:
             )
         if row.seed is None:
             return
-        first = self._pictures.setdefault((row.model, row.prompt.id, row.seed), line)
+        first = self._images.setdefault((row.model, row.prompt.id, row.seed), line)
         if first != line:
             raise ValueError(
                 f"model {show(row.model)} has this prompt with seed {row.seed} on line {first} already; "
@@ -210,9 +210,9 @@ def _check_models(rows: Sequence[Listed], path: Path) -> None:
         if odd := sorted(slots[first] ^ slots[other]):
             text, place = odd[0]
             has, lacks = (first, other) if odd[0] in slots[first] else (other, first)
-            seed = f"picture {place + 1}" if rows[0].seed is None else f"seed {place}"
+            seed = f"image {place + 1}" if rows[0].seed is None else f"seed {place}"
             raise EvenhandError(
-                f"picture list {path}: model {has!r} has {seed} of prompt {show(text)} and {lacks!r} does "
+                f"image list {path}: model {has!r} has {seed} of prompt {show(text)} and {lacks!r} does "
                 "not; give all models the same prompts, or audit each by a list of its own"
             )
 

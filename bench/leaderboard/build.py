@@ -20,17 +20,17 @@ from evenhand.bench.results.lookup import Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, Result
 from evenhand.bench.storage.store import write_atomically
 from evenhand.metrics.statistics.uncertainty import rank_sets
-from evenhand.reports.leaderboard.markdown import front_pictures, render_leaderboard
+from evenhand.reports.leaderboard.markdown import front_images, render_leaderboard
 
 DRAWS = 5000
 """Bootstrap draws of the board's rank sets."""
 
-PICTURES = "fronts"
-"""Folder of the board's pictures, beside that of the entries."""
+IMAGES = "fronts"
+"""Folder of the board's images, beside that of the entries."""
 
 
 def build(entries: Path, out: Path, *, check: bool = False) -> None:
-    """Render the leaderboard and its pictures from the entries; these go to ``fronts`` beside the entries.
+    """Render the leaderboard and its images from the entries; these go to ``fronts`` beside the entries.
 
     Args:
         entries: Folder of the entries.
@@ -40,17 +40,15 @@ def build(entries: Path, out: Path, *, check: bool = False) -> None:
     Raises:
         EvenhandError: An entry is not valid, or, with ``check``, the file is not what would be written.
     """
-    rows, folder = board_rows(entries), entries.parent / PICTURES
+    rows, folder = board_rows(entries), entries.parent / IMAGES
     here = Path(os.path.relpath(folder, out.parent)).as_posix()
-    text, pictures = render_leaderboard(rows, pictures=here), front_pictures(rows)
+    text, images = render_leaderboard(rows, images=here), front_images(rows)
     if not check:
-        for name, picture in pictures.items():
-            write_atomically(folder / name, picture.encode())
+        for name, image in images.items():
+            write_atomically(folder / name, image.encode())
         write_atomically(out, text.encode())
         return
-    stale = [
-        folder / name for name, picture in pictures.items() if not _shows_the_same(folder / name, picture)
-    ]
+    stale = [folder / name for name, image in images.items() if not _shows_the_same(folder / name, image)]
     if not out.is_file() or out.read_text(encoding="utf-8") != text:
         stale.insert(0, out)
     if stale:
@@ -102,11 +100,11 @@ def _row(one: Checked, failed: Mapping[str, list[str]], sets: Mapping[str, _Rank
     )
 
 
-def _shows_the_same(path: Path, picture: str) -> bool:
+def _shows_the_same(path: Path, image: str) -> bool:
     """Whether the file shows the same numbers: its opening tag states them, its drawing may differ."""
     if not path.is_file():
         return False
-    return path.read_text(encoding="utf-8").split(">", 1)[0] == picture.split(">", 1)[0]
+    return path.read_text(encoding="utf-8").split(">", 1)[0] == image.split(">", 1)[0]
 
 
 def _groups(entries: Sequence[Checked]) -> list[list[Checked]]:

@@ -1,7 +1,7 @@
 """The numbers of an entry: those of its method and the base model measured together, and nothing else.
 
 What a run says of a method depends on what else ran: p-values are adjusted over the methods, agreement is
-over the pictures of all. An entry stands beside any others, so its numbers are made from its own tables and
+over the images of all. An entry stands beside any others, so its numbers are made from its own tables and
 those of the base model's entry alone, and anybody can make them again.
 """
 
@@ -39,41 +39,41 @@ def measured(result: Result, own: Tables, base: Tables, *, base_label: str, know
     Raises:
         EvenhandError: The tables do not go together.
     """
-    yardstick, label = known.yardstick, result.spec.method.label
-    pictures, labels = own.pictures, own.labels
+    evaluation_config, label = known.evaluation_config, result.spec.method.label
+    images, labels = own.images, own.labels
     if own is not base:
         own = _told_apart(own, base)
-        pictures = pd.concat([base.pictures, own.pictures], ignore_index=True)
+        images = pd.concat([base.images, own.images], ignore_index=True)
         labels = pd.concat([base.labels, own.labels], ignore_index=True)
     plan = measure_plan(
-        yardstick,
+        evaluation_config,
         known.concepts,
-        confusion=load_confusion(yardstick.calibration),
-        metrics=metrics_of(yardstick),
+        confusion=load_confusion(evaluation_config.calibration),
+        metrics=metrics_of(evaluation_config),
         steering={label: _asked_steering_judge(result.spec, known)},
         base=base_label,
         ranked=(),
     )
-    found = measure(pictures, labels.drop_duplicates(["key", "judge", "attribute"]), plan=plan)
+    found = measure(images, labels.drop_duplicates(["key", "judge", "attribute"]), plan=plan)
     fields = {"notes": list(found.notes), **measured_fields(found, label)}
     return published(result.model_copy(update=fields))
 
 
 def _asked_steering_judge(spec: Spec, known: KnownSuite) -> str | None:
     judge = spec.method.steering_judge
-    return judge if judge in known.suite.witnesses else None
+    return judge if judge in known.suite.non_voting_judges else None
 
 
 def _told_apart(own: Tables, base: Tables) -> Tables:
-    """The method's tables; a picture that came out otherwise than the base's of that key has another key.
+    """The method's tables; an image that came out otherwise than the base's of that key has another key.
 
-    Two machines may draw one picture with other last bits, and give it other labels.
+    Two machines may draw one image with other last bits, and give it other labels.
     """
     shared = set(own.labels["key"]) & set(base.labels["key"])
     said = [_said(table.labels[table.labels["key"].isin(shared)]) for table in (own, base)]
     renamed = {key: f"{key} again" for key, *_ in said[0] ^ said[1]}
     return Tables(
-        own.pictures.assign(key=own.pictures["key"].replace(renamed)),
+        own.images.assign(key=own.images["key"].replace(renamed)),
         own.labels.assign(key=own.labels["key"].replace(renamed)),
     )
 

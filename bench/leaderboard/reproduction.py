@@ -1,4 +1,4 @@
-"""What an entry's pictures, labels and scores are made again with."""
+"""What an entry's images, labels and scores are made again with."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from evenhand.bench.results.entry import Entry
 from evenhand.bench.results.result import BASE, JudgeCard
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.generate import Drawing, Job
-from evenhand.bench.stages.label import alignment, judge_pictures, picture_chunks
+from evenhand.bench.stages.label import alignment, image_chunks, judge_images
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.storage.store import PictureStore, Table
+from evenhand.bench.storage.store import ImageStore, Table
 from evenhand.methods.base import Intervention, load
 from evenhand.metrics.judges.base import Judge
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.table import PERSON_KINDS
 
 Jobs = Mapping[int, Job]
-"""Row of the plan to the picture that was made again for it."""
+"""Row of the plan to the image that was made again for it."""
 
 
 @dataclass(eq=False)
-class Workshop:
+class Reproduction:
     """The model, method, judges and scorer of an entry, as they are installed here.
 
     Attributes:
@@ -92,9 +92,9 @@ class Workshop:
             ) from fault
 
     @cached_property
-    def store(self) -> PictureStore:
-        """Where pictures lie meanwhile."""
-        return PictureStore(self.scratch / "pictures")
+    def store(self) -> ImageStore:
+        """Where images lie meanwhile."""
+        return ImageStore(self.scratch / "images")
 
     @cached_property
     def scorer(self) -> ClipScorer | None:
@@ -103,7 +103,7 @@ class Workshop:
 
     @property
     def protocol(self) -> str:
-        """The protocol as a picture's key has it."""
+        """The protocol as an image's key has it."""
         return self.known.suite.protocol.model_dump_json()
 
     def intervention(self, folder: Path | None) -> Intervention:
@@ -150,7 +150,7 @@ class Workshop:
         return found
 
     def draw(self, intervention: Intervention, rows: Sequence[int]) -> tuple[Jobs, dict[str, str]]:
-        """Draw the pictures of these rows of the plan; also the status of every picture by its key."""
+        """Draw the images of these rows of the plan; also the status of every image by its key."""
         drawing = Drawing(intervention, sampler=self.sampler, protocol=self.protocol)
         planned = drawing.jobs(self.known.items)
         jobs = {row: planned[row] for row in rows}
@@ -160,13 +160,13 @@ class Workshop:
         return jobs, statuses
 
     def pixels(self, job: Job) -> str:
-        """The hash of a picture that was drawn."""
+        """The hash of an image that was drawn."""
         found = self.store.get(job.key)
         assert found is not None
         return pixel_hash(found[0])
 
     def label(self, jobs: Jobs) -> pd.DataFrame:
-        """Rows of the label table: every judge of the suite about the people among the pictures.
+        """Rows of the label table: every judge of the suite about the people among the images.
 
         Raises:
             EvenhandError: A judge here has another version than the entry's.
@@ -177,10 +177,10 @@ class Workshop:
         cards = self.known.judges(self.entry.result.spec)
         self.progress.start(f"{self.use.label}: judge", len(keys) * len(cards))
         for card in cards:
-            judge_pictures(
+            judge_images(
                 _judge(card),
                 keys=keys,
-                attributes=self.known.yardstick.attributes,
+                attributes=self.known.evaluation_config.attributes,
                 store=self.store,
                 table=table,
                 done=set(),
@@ -189,23 +189,23 @@ class Workshop:
         self.progress.finish()
         return table.read()
 
-    def score(self, pictures: pd.DataFrame, jobs: Jobs) -> pd.DataFrame:
-        """The scores of the pictures made again, a row each as in ``jobs``; no columns without a scorer.
+    def score(self, images: pd.DataFrame, jobs: Jobs) -> pd.DataFrame:
+        """The scores of the images made again, a row each as in ``jobs``; no columns without a scorer.
 
         Args:
-            pictures: The entry's picture table, for the prompts.
-            jobs: The pictures.
+            images: The entry's image table, for the prompts.
+            jobs: The images.
         """
         if self.scorer is None:
             return pd.DataFrame(index=list(jobs))
-        rows = pictures.loc[list(jobs)].assign(key=[job.key for job in jobs.values()])
+        rows = images.loc[list(jobs)].assign(key=[job.key for job in jobs.values()])
         vectors = self._vectors(rows["key"])
         found = pd.DataFrame({ALIGNMENT: alignment(rows, vectors, self.scorer.embed_texts)}, index=rows.index)
-        return found.assign(**{PRESERVATION: self._preservation(pictures, rows)})
+        return found.assign(**{PRESERVATION: self._preservation(images, rows)})
 
-    def _preservation(self, pictures: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
-        """The distance to the base model's pictures; all of the unrelated ones set its unit."""
-        unrelated = pictures[pictures["kind"] == "unrelated"]
+    def _preservation(self, images: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
+        """The distance to the base model's images; all of the unrelated ones set its unit."""
+        unrelated = images[images["kind"] == "unrelated"]
         if unrelated.index.isin(rows.index).sum() == 0:
             return pd.Series(np.nan, index=rows.index)
         jobs, statuses = self.draw(Intervention(), unrelated.index.tolist())
@@ -217,13 +217,13 @@ class Workshop:
         )
         both = pd.concat([base, own], ignore_index=True).drop(columns=PRESERVATION)
         vectors = self._vectors(both.loc[both["status"] == "ok", "key"])
-        found = with_preservation(both, vectors, taxonomy=self.known.yardstick.taxonomy)
+        found = with_preservation(both, vectors, taxonomy=self.known.evaluation_config.taxonomy)
         return pd.Series(found[PRESERVATION].to_numpy()[len(base) :], index=unrelated.index)
 
     def _vectors(self, keys: pd.Series) -> dict[str, NDArray[np.float32]]:
         assert self.scorer is not None
         found: dict[str, NDArray[np.float32]] = {}
-        for chunk, images, _ in picture_chunks(list(dict.fromkeys(keys)), self.store):
+        for chunk, images, _ in image_chunks(list(dict.fromkeys(keys)), self.store):
             found |= zip(chunk, self.scorer.embed(images), strict=True)
         return found
 

@@ -1,4 +1,4 @@
-"""The numbers of an entry's pictures that no judge gives."""
+"""The numbers of an entry's images that no judge gives."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ Vectors = Mapping[str, NDArray[np.float32]]
 
 
 def with_preservation(
-    pictures: pd.DataFrame, vectors: Vectors, *, taxonomy: Mapping[str, Sequence[str]]
+    images: pd.DataFrame, vectors: Vectors, *, taxonomy: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
-    """The picture table with the distance of every unrelated picture to the base model's.
+    """The image table with the distance of every unrelated image to the base model's.
 
     Args:
-        pictures: Rows of the picture table, of the base model and of any others.
-        vectors: Key to vector of the unrelated pictures that were made; none without a scorer.
+        images: Rows of the image table, of the base model and of any others.
+        vectors: Key to vector of the unrelated images that were made; none without a scorer.
         taxonomy: Attribute to groups.
     """
-    unrelated = pictures[pictures["kind"] == "unrelated"]
+    unrelated = images[images["kind"] == "unrelated"]
     if unrelated.empty or not vectors:
-        return pictures.assign(**{PRESERVATION: np.nan})
+        return images.assign(**{PRESERVATION: np.nan})
     groups = {name: tuple(values) for name, values in taxonomy.items()}
-    # Pictures of no people have no labels.
+    # Images of no people have no labels.
     study = encode(unrelated, pd.DataFrame(columns=list(LABEL_COLUMNS)), taxonomy=groups)
     place = ["prompt_id", "seed_index"]
     found = [
         study.slots[place].assign(method=method, **{PRESERVATION: row})
         for method, row in zip(study.methods, preservation_distance(study, vectors, base=BASE), strict=True)
     ]
-    return pictures.merge(pd.concat(found), on=["method", *place], how="left", validate="one_to_one")
+    return images.merge(pd.concat(found), on=["method", *place], how="left", validate="one_to_one")

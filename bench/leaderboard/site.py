@@ -46,11 +46,11 @@ def build_site(entries: Path, out: Path, *, runs: Sequence[Path] = ()) -> int:
     Args:
         entries: Folder of the entries.
         out: Folder of the site: new, empty, or that of an earlier site.
-        runs: Folders of runs whose pictures are shown.
+        runs: Folders of runs whose images are shown.
 
     Raises:
         EvenhandError: An entry is not valid, ``out`` holds something else, or a run is none, belongs to no
-            suite of the board, or lacks one of its pictures.
+            suite of the board, or lacks one of its images.
     """
     earlier = _earlier(out)
     rows, loaded = board_rows(entries), [load_run(run) for run in runs]

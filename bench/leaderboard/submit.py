@@ -16,8 +16,8 @@ from evenhand.bench.leaderboard.measure import measured, published
 from evenhand.bench.leaderboard.scores import with_preservation
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
 from evenhand.bench.leaderboard.tables import (
+    IMAGES_FILE,
     LABELS_FILE,
-    PICTURES_FILE,
     Tables,
     files_of,
     first_rows,
@@ -27,7 +27,7 @@ from evenhand.bench.leaderboard.tables import (
 )
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, EntryFile, entry_name, version_key
 from evenhand.bench.results.result import BASE, Result, Run
-from evenhand.bench.storage.run_folder import Workspace, load_run
+from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.bench.storage.store import write_atomically
 from evenhand.metrics.estimation.panel import PANEL
 
@@ -40,18 +40,18 @@ def submit(run: Path, entries: Path) -> list[Path]:
     the one that all entries are compared with.
 
     Raises:
-        EvenhandError: The folder is not a finished run, or that of an audit, or a picture or label is lost.
+        EvenhandError: The folder is not a finished run, or that of an audit, or an image or label is lost.
     """
     loaded = load_run(run)
-    if loaded.results[0].spec.made_elsewhere:
-        raise EvenhandError(f"{run} is an audit of pictures made elsewhere; the board takes runs of suites")
+    if loaded.results[0].spec.external:
+        raise EvenhandError(f"{run} is an audit of images made elsewhere; the board takes runs of suites")
     known = known_suite(loaded.results[0].spec)
     found = _reported(loaded) if known is None else _with_tables(loaded, known, entries)
     written = []
     for entry, files in found:
         path = entries / entry_name(entry.result)
         # What lies there of an earlier entry does not go with this one.
-        for name in (PICTURES_FILE, LABELS_FILE, VERIFICATION_FILE):
+        for name in (IMAGES_FILE, LABELS_FILE, VERIFICATION_FILE):
             (path / name).unlink(missing_ok=True)
         for name, data in files.items():
             write_atomically(path / name, data)
@@ -68,7 +68,7 @@ def _reported(run: Run) -> list[tuple[Entry, Files]]:
 
 
 def _with_tables(run: Run, known: KnownSuite, entries: Path) -> list[tuple[Entry, Files]]:
-    source = _Source(Workspace(Path(run.folder)), known)
+    source = _Source(RunFolder(Path(run.folder)), known)
     results = {result.spec.method.label: _with_own_judges(result, known) for result in run.results}
     files = {label: source.files(result) for label, result in results.items()}
     # Read back, so that the numbers are those that every reader of the files will find.
@@ -113,24 +113,24 @@ def _with_own_judges(result: Result, known: KnownSuite) -> Result:
 class _Source:
     """A run's tables, as entries take them."""
 
-    work: Workspace
+    work: RunFolder
     known: KnownSuite
 
     def files(self, result: Result) -> dict[EntryFile, bytes]:
         """The files of one method's tables.
 
         Raises:
-            EvenhandError: A picture or a label is lost.
+            EvenhandError: An image or a label is lost.
         """
         label, cards = result.spec.method.label, self.known.judges(result.spec)
-        pictures = _in_order(self.pictures[self.pictures["method"] == label], self.known, label)
-        made = pictures["status"] == "ok"
-        pixels = [self._pixels(key) if ok else "" for key, ok in zip(pictures["key"], made, strict=True)]
+        images = _in_order(self.images[self.images["method"] == label], self.known, label)
+        made = images["status"] == "ok"
+        pixels = [self._pixels(key) if ok else "" for key, ok in zip(images["key"], made, strict=True)]
         versions = {card.name: card.version for card in cards}
-        labels = self.labels[self.labels["key"].isin(set(first_rows(pictures)))]
+        labels = self.labels[self.labels["key"].isin(set(first_rows(images)))]
         current = labels["judge_version"] == labels["judge"].map(versions)
-        tables = Tables(pictures.assign(pixels=pixels), labels[current])
-        return files_of(tables, taxonomy=self.known.yardstick.taxonomy)
+        tables = Tables(images.assign(pixels=pixels), labels[current])
+        return files_of(tables, taxonomy=self.known.evaluation_config.taxonomy)
 
     @cached_property
     def labels(self) -> pd.DataFrame:
@@ -139,32 +139,32 @@ class _Source:
         return rows[rows["judge"] != PANEL]
 
     @cached_property
-    def pictures(self) -> pd.DataFrame:
-        """The picture table of all methods, with their distance to the base model's pictures."""
+    def images(self) -> pd.DataFrame:
+        """The image table of all methods, with their distance to the base model's images."""
         vectors = self.work.vectors.read()
         by_key = dict(zip(vectors["key"], vectors["vector"], strict=True)) if len(vectors) else {}
         return with_preservation(
-            self.work.picture_table.read(), by_key, taxonomy=self.known.yardstick.taxonomy
+            self.work.image_table.read(), by_key, taxonomy=self.known.evaluation_config.taxonomy
         )
 
     def _pixels(self, key: str) -> str:
-        store = self.work.pictures
+        store = self.work.images
         found = store.get(key)
         if found is None:
             raise EvenhandError(
-                f"picture {store.path(key)} was altered or removed; run the same `evenhand run` command again"
+                f"image {store.path(key)} was altered or removed; run the same `evenhand run` command again"
             )
         return pixel_hash(found[0])
 
 
-def _in_order(pictures: pd.DataFrame, known: KnownSuite, label: str) -> pd.DataFrame:
+def _in_order(images: pd.DataFrame, known: KnownSuite, label: str) -> pd.DataFrame:
     """The rows in the order of the plan."""
-    place = pd.MultiIndex.from_frame(pictures[["prompt_id", "seed_index"]])
+    place = pd.MultiIndex.from_frame(images[["prompt_id", "seed_index"]])
     planned = [(item.prompt.id, item.seed_index) for item in known.items]
     order = place.get_indexer(pd.MultiIndex.from_tuples(planned))
-    if len(pictures) != len(planned) or (order < 0).any():
+    if len(images) != len(planned) or (order < 0).any():
         raise EvenhandError(
-            f"the run has {len(pictures)} pictures of {label!r} and its suite plans {len(planned)}; "
+            f"the run has {len(images)} images of {label!r} and its suite plans {len(planned)}; "
             "run the same `evenhand run` command again"
         )
-    return pictures.iloc[order].reset_index(drop=True)
+    return images.iloc[order].reset_index(drop=True)

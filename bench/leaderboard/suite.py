@@ -11,7 +11,7 @@ from evenhand.bench.prompts.prompt_set import PromptSet
 from evenhand.bench.registry.entry_points import SUITES
 from evenhand.bench.results.result import JudgeCard, Result, Spec
 from evenhand.bench.stages.write import prompt_set_card, stated
-from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite, load_suite
 
 
@@ -21,7 +21,7 @@ class KnownSuite:
 
     Attributes:
         suite: The suite.
-        items: Every picture that it plans, in order.
+        items: Every image that it plans, in order.
         prompt_sets: The prompt sets that it draws from.
     """
 
@@ -30,9 +30,9 @@ class KnownSuite:
     prompt_sets: tuple[PromptSet, ...]
 
     @cached_property
-    def yardstick(self) -> Yardstick:
-        """How its pictures are judged and measured."""
-        return Yardstick.of(self.suite)
+    def evaluation_config(self) -> EvaluationConfig:
+        """How its images are judged and measured."""
+        return EvaluationConfig.of(self.suite)
 
     @cached_property
     def concepts(self) -> tuple[str, ...]:
@@ -48,19 +48,19 @@ class KnownSuite:
             version=suite.version,
             digest=suite.digest(),
             protocol=suite.protocol.model_dump(mode="json"),
-            yardstick=self.yardstick,
+            evaluation_config=self.evaluation_config,
             balanced=suite.balanced,
             concepts=self.concepts,
             prompt_sets=[prompt_set_card(one) for one in self.prompt_sets],
         )
 
     def judges(self, spec: Spec) -> list[JudgeCard]:
-        """The cards of the judges whose labels an entry holds: the suite's panel and witnesses.
+        """The cards of the judges whose labels an entry holds: the suite's panel and non_voting_judges.
 
-        A steering judge that the suite does not ask labels the pictures of its own method alone, which can
+        A steering judge that the suite does not ask labels the images of its own method alone, which can
         be compared with nothing.
         """
-        asked = {*self.suite.panel, *self.suite.witnesses}
+        asked = {*self.suite.panel, *self.suite.non_voting_judges}
         return [card for card in spec.judges if card.name in asked]
 
 
@@ -86,18 +86,18 @@ def unlike_the_suite(result: Result, known: KnownSuite) -> list[str]:
     voters = {name for name, role in found.items() if role == "panel"}
     if voters != set(known.suite.panel):
         faults.append(f"its panel is {sorted(voters)}; that of the suite is {sorted(known.suite.panel)}")
-    if lacking := sorted({*known.suite.panel, *known.suite.witnesses} - set(found)):
+    if lacking := sorted({*known.suite.panel, *known.suite.non_voting_judges} - set(found)):
         faults.append(f"it has no card of judge {lacking[0]!r}; submit the run again")
     if len(found) < len(spec.judges):
         faults.append("it has two cards of one judge; keep one")
     if coverage.planned != len(known.items):
         faults.append(
-            f"it covers {coverage.planned:,} pictures and its suite plans {len(known.items):,}; "
+            f"it covers {coverage.planned:,} images and its suite plans {len(known.items):,}; "
             "submit a finished run"
         )
-    if result.cost.pictures != coverage.made:
+    if result.cost.images != coverage.made:
         faults.append(
-            f"it counts {result.cost.pictures:,} pictures as its cost and {coverage.made:,} as made; "
+            f"it counts {result.cost.images:,} images as its cost and {coverage.made:,} as made; "
             "submit the run again"
         )
     return faults

@@ -1,8 +1,8 @@
 """The tables of an entry: what its estimates are recomputed from, written small and read with suspicion.
 
-``pictures.parquet`` has one row per planned picture, in the order of the plan: what the prompts ask for is
+``images.parquet`` has one row per planned image, in the order of the plan: what the prompts ask for is
 the plan's business, so it holds no word of theirs. ``labels.parquet`` has one row per judge, attribute and
-distinct picture of a person that was made; its ``picture`` is the row of the picture in the other table.
+distinct image of a person that was made; its ``image`` is the row of the image in the other table.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from evenhand.bench.results.entry import Entry, EntryFile
 from evenhand.bench.results.result import JudgeCard, Spec
 from evenhand.metrics.table import LABEL_COLUMNS, PERSON_KINDS, STATUSES, hard_labels
 
-PICTURES_FILE: EntryFile = "pictures.parquet"
+IMAGES_FILE: EntryFile = "images.parquet"
 LABELS_FILE: EntryFile = "labels.parquet"
 
 ALIGNMENT, PRESERVATION = "alignment", "preservation_distance"
-"""Numbers of a picture that need no judge; ``nan`` where there is none."""
+"""Numbers of an image that need no judge; ``nan`` where there is none."""
 
 MOST_BYTES = 8 * 2**20
 """Largest file of an entry. All files of one of suite ``mini`` together stay below one megabyte."""
 
 _HASH = pa.binary(32)
 
-_PICTURES = {
+_IMAGES = {
     "prompt_id": pa.string(),
     "seed_index": pa.int32(),
     "seed": pa.int64(),
@@ -51,7 +51,7 @@ _PICTURES = {
 _LABELS = {
     "judge": pa.string(),
     "attribute": pa.string(),
-    "picture": pa.int32(),
+    "image": pa.int32(),
     "status": pa.string(),
     "label": pa.string(),
     "cannot_tell": pa.float64(),
@@ -71,11 +71,11 @@ class Tables:
     """The tables of one method.
 
     Attributes:
-        pictures: Rows of the picture table, in the order of the plan.
+        images: Rows of the image table, in the order of the plan.
         labels: Rows of the label table.
     """
 
-    pictures: pd.DataFrame
+    images: pd.DataFrame
     labels: pd.DataFrame
 
 
@@ -95,7 +95,7 @@ def read_files(path: Path, entry: Entry) -> dict[EntryFile, bytes]:
         EvenhandError: A file is missing, too large, or not the one that ``entry.json`` names.
     """
     found: dict[EntryFile, bytes] = {}
-    for name in (PICTURES_FILE, LABELS_FILE):
+    for name in (IMAGES_FILE, LABELS_FILE):
         if name not in entry.files:
             raise EvenhandError(f"{name} is missing; submit the run again")
         try:
@@ -111,36 +111,36 @@ def tables_of(files: Mapping[EntryFile, bytes], *, spec: Spec, known: KnownSuite
     Raises:
         EvenhandError: A table is not what it should be.
     """
-    name = PICTURES_FILE
+    name = IMAGES_FILE
     try:
-        pictures = read_pictures(
+        images = read_images(
             files[name], items=known.items, method=spec.method.label, scored=bool(known.suite.scorer)
         )
         name = LABELS_FILE
         labels = read_labels(
             files[name],
-            pictures=pictures,
+            images=images,
             judges=known.judges(spec),
-            taxonomy=known.yardstick.taxonomy,
+            taxonomy=known.evaluation_config.taxonomy,
         )
     except ValueError as fault:
         raise _unusable(name, fault) from fault
-    return Tables(pictures, labels)
+    return Tables(images, labels)
 
 
 def files_of(tables: Tables, *, taxonomy: Taxonomy) -> dict[EntryFile, bytes]:
     """The files of these tables.
 
     Args:
-        tables: The tables; that of the pictures with ``preservation_distance`` and ``pixels``: the SHA-256 of
-            each picture that was made, ``""`` for the others.
+        tables: The tables; that of the images with ``preservation_distance`` and ``pixels``: the SHA-256 of
+            each image that was made, ``""`` for the others.
         taxonomy: Attribute to groups, in the order of the probabilities.
     """
-    pictures = tables.pictures
-    hashed = pictures.assign(key=_binary(pictures["key"]), pixels=_binary(pictures["pixels"]))
+    images = tables.images
+    hashed = images.assign(key=_binary(images["key"]), pixels=_binary(images["pixels"]))
     return {
-        PICTURES_FILE: write_parquet(hashed, _PICTURES),
-        LABELS_FILE: label_bytes(tables.labels, pictures=pictures, taxonomy=taxonomy),
+        IMAGES_FILE: write_parquet(hashed, _IMAGES),
+        LABELS_FILE: label_bytes(tables.labels, images=images, taxonomy=taxonomy),
     }
 
 
@@ -152,10 +152,10 @@ def _unusable(name: str, fault: Exception) -> EvenhandError:
     return EvenhandError(f"{name} cannot be used ({fault}); submit the run again")
 
 
-def label_bytes(labels: pd.DataFrame, *, pictures: pd.DataFrame, taxonomy: Taxonomy) -> bytes:
-    """``labels.parquet`` of rows of the label table, sorted by judge, attribute and picture."""
-    places = labels["key"].map(first_rows(pictures))
-    rows = labels.assign(picture=places).sort_values(["judge", "attribute", "picture"], ignore_index=True)
+def label_bytes(labels: pd.DataFrame, *, images: pd.DataFrame, taxonomy: Taxonomy) -> bytes:
+    """``labels.parquet`` of rows of the label table, sorted by judge, attribute and image."""
+    places = labels["key"].map(first_rows(images))
+    rows = labels.assign(image=places).sort_values(["judge", "attribute", "image"], ignore_index=True)
     columns = _probability_columns(taxonomy)
     table = np.full((len(rows), len(columns)), np.nan)
     for place, cell in enumerate(rows["probabilities"]):
@@ -165,21 +165,21 @@ def label_bytes(labels: pd.DataFrame, *, pictures: pd.DataFrame, taxonomy: Taxon
     return write_parquet(wide, _label_columns(taxonomy))
 
 
-def read_pictures(data: bytes, *, items: Sequence[Item], method: str, scored: bool) -> pd.DataFrame:
-    """The picture table of an entry, with what the plan knows of every picture.
+def read_images(data: bytes, *, items: Sequence[Item], method: str, scored: bool) -> pd.DataFrame:
+    """The image table of an entry, with what the plan knows of every image.
 
     Args:
         data: The file.
-        items: The planned pictures, in order.
+        items: The planned images, in order.
         method: Label of the method.
-        scored: Whether the suite has a scorer, so that every picture that was made has an alignment.
+        scored: Whether the suite has a scorer, so that every image that was made has an alignment.
 
     Raises:
         ValueError: The file is not such a table, or its rows are not those of the plan.
     """
-    rows = read_parquet(data, _PICTURES, most_rows=len(items), may_lack=_MAY_LACK)
+    rows = read_parquet(data, _IMAGES, most_rows=len(items), may_lack=_MAY_LACK)
     if len(rows) < len(items):
-        raise ValueError(f"it has {len(rows)} rows and the suite plans {len(items)} pictures")
+        raise ValueError(f"it has {len(rows)} rows and the suite plans {len(items)} images")
     for name, planned in _plan(items).items():
         _require_equal(name, rows[name], planned)
     _require_known("status", rows["status"], STATUSES)
@@ -204,13 +204,13 @@ def read_pictures(data: bytes, *, items: Sequence[Item], method: str, scored: bo
 
 
 def read_labels(
-    data: bytes, *, pictures: pd.DataFrame, judges: Sequence[JudgeCard], taxonomy: Taxonomy
+    data: bytes, *, images: pd.DataFrame, judges: Sequence[JudgeCard], taxonomy: Taxonomy
 ) -> pd.DataFrame:
-    """The label table of an entry: one row for every judge, attribute it knows and picture of a person.
+    """The label table of an entry: one row for every judge, attribute it knows and image of a person.
 
     Args:
         data: The file.
-        pictures: The table of :func:`read_pictures`.
+        images: The table of :func:`read_images`.
         judges: The judges whose labels belong there.
         taxonomy: Attribute to groups, in the order of the probabilities.
 
@@ -218,7 +218,7 @@ def read_labels(
         ValueError: The file is not such a table, a row is missing, doubled or too many, or a label is not
             what the judge's probabilities say.
     """
-    wanted = {place: key for key, place in first_rows(pictures).items()}
+    wanted = {place: key for key, place in first_rows(images).items()}
     pairs = [(judge, name) for judge in judges for name in taxonomy if name in judge.taxonomies]
     rows = read_parquet(data, _label_columns(taxonomy), most_rows=len(wanted) * len(pairs))
     _require_known("status", rows["status"], STATUSES)
@@ -226,10 +226,10 @@ def read_labels(
     for judge, attribute in pairs:
         part = rows[(rows["judge"] == judge.name) & (rows["attribute"] == attribute)]
         where = f"judge {judge.name!r} and attribute {attribute!r}"
-        if part["picture"].duplicated().any():
-            raise ValueError(f"{where} label a picture twice")
-        if lacking := set(wanted) - set(part["picture"]):
-            raise ValueError(f"{where} lack {len(lacking)} of {len(wanted)} pictures, first {min(lacking)}")
+        if part["image"].duplicated().any():
+            raise ValueError(f"{where} label an image twice")
+        if lacking := set(wanted) - set(part["image"]):
+            raise ValueError(f"{where} lack {len(lacking)} of {len(wanted)} images, first {min(lacking)}")
         probabilities = _probabilities(part, count=len(taxonomy[attribute]), where=where)
         # Made anew, not believed: a label is what the probabilities say.
         labels, statuses = hard_labels(probabilities, taxonomy[attribute], status=part["status"].tolist())
@@ -237,7 +237,7 @@ def read_labels(
             raise ValueError(f"{where} have a label or status that the probabilities do not say")
         parts.append(
             part.assign(
-                key=part["picture"].map(wanted),
+                key=part["image"].map(wanted),
                 judge_version=judge.version,
                 family=judge.family,
                 confidence=probabilities[:, :-1].max(axis=1),
@@ -245,21 +245,21 @@ def read_labels(
             )
         )
     if len(rows) != sum(map(len, parts)):
-        raise ValueError("it has rows of a judge, an attribute or a picture that do not belong there")
+        raise ValueError("it has rows of a judge, an attribute or an image that do not belong there")
     return pd.concat(parts, ignore_index=True)[list(LABEL_COLUMNS)]
 
 
-def first_rows(pictures: pd.DataFrame) -> dict[str, int]:
-    """Key to row of the pictures that every judge labels: those of people that were made, each once."""
-    labelled = pictures["kind"].isin(PERSON_KINDS) & (pictures["status"] == "ok")
+def first_rows(images: pd.DataFrame) -> dict[str, int]:
+    """Key to row of the images that every judge labels: those of people that were made, each once."""
+    labelled = images["kind"].isin(PERSON_KINDS) & (images["status"] == "ok")
     places = np.flatnonzero(labelled).tolist()
-    # From the last to the first, so that of several rows with one picture the first stays.
-    keys = pictures["key"].tolist()
+    # From the last to the first, so that of several rows with one image the first stays.
+    keys = images["key"].tolist()
     return {keys[place]: place for place in reversed(places)}
 
 
 def pixel_hash(image: NDArray[np.uint8]) -> str:
-    """SHA-256 of a picture ``(height, width, 3)``: its size and its bytes, whatever file it is in."""
+    """SHA-256 of an image ``(height, width, 3)``: its size and its bytes, whatever file it is in."""
     head = "x".join(map(str, image.shape))
     return hashlib.sha256(f"{head}\n".encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Verifying an entry: a sample of its pictures is drawn, judged and scored again from its intervention."""
+"""Verifying an entry: a sample of its images is drawn, judged and scored again from its intervention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pandas as pd
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import VERIFICATION_FILE, load_entry
-from evenhand.bench.leaderboard.reproduction import Jobs, Workshop
+from evenhand.bench.leaderboard.reproduction import Jobs, Reproduction
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
 from evenhand.bench.leaderboard.tables import Tables, read_tables
 from evenhand.bench.models.loading import quiet_loaders
@@ -25,7 +25,7 @@ from evenhand.methods.base import Intervention
 from evenhand.reports.leaderboard.evidence import in_words
 
 TIE = 0.01
-"""How far a judge's probabilities move between machines on one and the same picture, and more than that."""
+"""How far a judge's probabilities move between machines on one and the same image, and more than that."""
 
 NEAR = 0.01
 """How far a score moves, in proportion to one more than itself."""
@@ -34,20 +34,20 @@ NEAR = 0.01
 def verify(
     folder: Path,
     *,
-    pictures: int = SAMPLE,
+    images: int = SAMPLE,
     seed: int | None = None,
     run: Path | None = None,
     intervention: Path | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Make a random sample of an entry's pictures, labels and scores again, and write down what agrees.
+    """Make a random sample of an entry's images, labels and scores again, and write down what agrees.
 
     Without a run and an intervention the method is fitted anew with the entry's parameters, at the cost that
     the entry states. ``verification.json`` is written beside ``entry.json`` if the sample agrees.
 
     Args:
         folder: The entry's folder, with its tables.
-        pictures: Size of the sample.
+        images: Size of the sample.
         seed: Seed of the sample; one that nobody can foresee if ``None``.
         run: Run whose intervention is used; of the entry's method.
         intervention: Folder of an intervention, as a run has it in ``interventions``.
@@ -59,16 +59,16 @@ def verify(
     """
     if run is not None and intervention is not None:
         raise EvenhandError("a run has an intervention of its own; give --run or --intervention")
-    if pictures < 1:
-        raise EvenhandError(f"a sample of {pictures} pictures shows nothing; give --pictures of at least 1")
+    if images < 1:
+        raise EvenhandError(f"a sample of {images} images shows nothing; give --images of at least 1")
     entry, known = _checked(folder)
     if run is not None:
         intervention = run / "interventions" / folder_name(entry.result.spec.method.label)
     tables = read_tables(folder, entry, known)
     seed = secrets.randbelow(2**32) if seed is None else seed
-    rows = _sample(len(tables.pictures), pictures, seed)
+    rows = _sample(len(tables.images), images, seed)
     with tempfile.TemporaryDirectory() as scratch, quiet_loaders(), progress or Progress(quiet=True) as shown:
-        work = Workshop(entry, known, Path(scratch), shown)
+        work = Reproduction(entry, known, Path(scratch), shown)
         made = work.intervention(intervention)
         same, answers = _again(work, made, tables, rows)
     found = Verification(
@@ -78,8 +78,8 @@ def verify(
         fitted=intervention is None,
         same_intervention=made.digest() == entry.result.spec.method.intervention,
         seed=seed,
-        pictures=len(rows),
-        same_pictures=same,
+        images=len(rows),
+        same_images=same,
         answers=answers,
     )
     if not found.agrees:
@@ -105,21 +105,21 @@ def _checked(folder: Path) -> tuple[Entry, KnownSuite]:
 
 
 def _sample(planned: int, count: int, seed: int) -> list[int]:
-    """Rows of planned pictures, drawn without replacement and in order; those that failed as well."""
+    """Rows of planned images, drawn without replacement and in order; those that failed as well."""
     chosen = np.random.default_rng(seed).choice(planned, size=min(count, planned), replace=False)
     return [int(row) for row in np.sort(chosen)]
 
 
 def _again(
-    work: Workshop, made: Intervention, tables: Tables, rows: Sequence[int]
+    work: Reproduction, made: Intervention, tables: Tables, rows: Sequence[int]
 ) -> tuple[int, list[Answers]]:
-    """How many pictures come out the same, and what judges and scores say of them, against the entry."""
+    """How many images come out the same, and what judges and scores say of them, against the entry."""
     jobs, statuses = work.draw(made, rows)
-    stated = tables.pictures.loc[list(rows)]
+    stated = tables.images.loc[list(rows)]
     for job, status in zip(jobs.values(), stated["status"], strict=True):
         if statuses[job.key] != status:
             raise EvenhandError(
-                f"the picture of {job.item.prompt.text!r:.80} with seed {job.item.seed} has the status "
+                f"the image of {job.item.prompt.text!r:.80} with seed {job.item.seed} has the status "
                 f"{statuses[job.key]!r} here and {status!r} in the entry; look into the method"
             )
     there = {row: job for row, job in jobs.items() if statuses[job.key] == "ok"}
@@ -128,7 +128,7 @@ def _again(
         same[row] = work.pixels(job) == stated["pixels"][row]
     answers = [
         *_labels(work.label(there), tables, there, same),
-        *_scores(work.score(tables.pictures, there), tables.pictures, same),
+        *_scores(work.score(tables.images, there), tables.images, same),
     ]
     return int(same.sum()), answers
 
@@ -137,8 +137,8 @@ def _labels(again: pd.DataFrame, tables: Tables, jobs: Jobs, same: pd.Series) ->
     """The labels given again, judge by judge and attribute by attribute."""
     if again.empty:
         return
-    # By their places: the keys of pictures that another fit made are others.
-    places = [(job.key, tables.pictures["key"][row], same[row]) for row, job in jobs.items()]
+    # By their places: the keys of images that another fit made are others.
+    places = [(job.key, tables.images["key"][row], same[row]) for row, job in jobs.items()]
     pairs = pd.DataFrame(places, columns=["key", "key_stated", "same"])
     stated = tables.labels.rename(columns={"key": "key_stated"})
     both = pairs.merge(again, on="key").merge(
@@ -157,10 +157,10 @@ def _labels(again: pd.DataFrame, tables: Tables, jobs: Jobs, same: pd.Series) ->
         )
 
 
-def _scores(again: pd.DataFrame, pictures: pd.DataFrame, same: pd.Series) -> Iterator[Answers]:
+def _scores(again: pd.DataFrame, images: pd.DataFrame, same: pd.Series) -> Iterator[Answers]:
     """The scores given again, one by one; a score that only one side has is infinitely far."""
     for name in again.columns:
-        made, stated = again[name], pictures.loc[again.index, name]
+        made, stated = again[name], images.loc[again.index, name]
         asked = made.notna() | stated.notna()
         moved = (made - stated).abs().where(made.notna() & stated.notna(), np.inf)[asked]
         far = moved > NEAR * (1 + stated[asked].abs().fillna(0))

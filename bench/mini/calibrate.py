@@ -1,9 +1,9 @@
-"""Measures the judges of the mini suites on pictures of known truth.
+"""Measures the judges of the mini suites on images of known truth.
 
 Run ``python -m evenhand.bench.mini.calibrate`` after any change of a judge; it writes ``confusion.csv``.
 
 The anchors are renders of every occupation, gender, tone, age and style, passed once through the model's own
-autoencoder, because that is how the model's pictures look: sharp vector art would flatter the judges. They
+autoencoder, because that is how the model's images look: sharp vector art would flatter the judges. They
 are balanced over the groups that judges tell apart, and over the fine tones within a group: the one fine
 tone of ``medium`` is drawn twice as often as the two each of ``light`` and ``dark``. So a row of a confusion
 matrix weighs occupations, styles, fine tones and the other attributes equally, whatever an audited model
@@ -37,7 +37,7 @@ COPIES = 2
 """Renders of each occupation, gender, age and style for a fine tone of which its group has two."""
 
 BATCH = 16
-"""Pictures in the autoencoder at a time; larger batches are slower on a CPU."""
+"""Images in the autoencoder at a time; larger batches are slower on a CPU."""
 
 TABLE = ROOT / "confusion.csv"
 
@@ -54,7 +54,7 @@ def anchor_specs(copies: int = COPIES) -> NDArray[np.int64]:
 
 @torch.inference_mode()
 def through_autoencoder(images: Images) -> Images:
-    """Pictures encoded and decoded by the bundled model's autoencoder, without noise, in single precision."""
+    """Images encoded and decoded by the bundled model's autoencoder, without noise, in single precision."""
     network = AutoencoderKL.from_pretrained(ROOT / "pipeline" / "vae").float().eval()
     network = network.to(memory_format=torch.channels_last)
     parts = []
@@ -96,10 +96,10 @@ def calibrate(specs: NDArray[np.int64]) -> pd.DataFrame:
     """The confusion table of every judge and of the panel, on every attribute and joint attribute."""
     images = through_autoencoder(render(specs, seed=SEED))
     panel = pd.concat([label_table(make(), images) for make in PANEL], ignore_index=True)
-    witnesses = [label_table(make(), images) for make in WITNESSES]
+    non_voting_judges = [label_table(make(), images) for make in WITNESSES]
     votes = vote(panel, members=[make().info.name for make in PANEL], taxonomy=TAXONOMIES)
     sets = chain.from_iterable(combinations(TAXONOMIES, size) for size in range(1, 1 + len(TAXONOMIES)))
-    labels = pd.concat([panel, *witnesses, votes], ignore_index=True)
+    labels = pd.concat([panel, *non_voting_judges, votes], ignore_index=True)
     return confusion_table(truth_table(specs), labels, list(sets))
 
 

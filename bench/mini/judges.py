@@ -63,7 +63,7 @@ def _clip(name: str, title: str) -> OpenClipJudge:
 
 @cache
 def clip_xs() -> OpenClipJudge:
-    """The steering judge: a two-layer CLIP, a witness outside the panel."""
+    """The steering judge: a two-layer CLIP, a non-voting judge outside the panel."""
     return _clip("clip-xs", "CLIP XS (open_clip, zero-shot)")
 
 

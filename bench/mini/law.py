@@ -1,6 +1,6 @@
 """The law of the mini world: which people the bundled model saw for each occupation, and how often.
 
-The model was trained on pictures whose joint law of gender presentation, skin tone and age given the
+The model was trained on images whose joint law of gender presentation, skin tone and age given the
 occupation is known and biased on purpose. It starts from the female shares of WinoBias (Zhao et al. 2018)
 and sharpens them; skin tone is a light-heavy base law tilted per occupation; where the tilt is towards
 light tones, women become rarer as the tone darkens. The tilts and the shares of older people are invented.

@@ -7,7 +7,7 @@ prop, which is large and always there, and therefore what goes with it; who is s
 in between, its errors depend on the occupation and lean to its stereotype.
 
 The architecture is that of ``clip-xs``. Training stops at the first check at which the judge reads the gender
-of ``ENOUGH`` of the labelled check pictures; their seed is not that of any picture it is measured on.
+of ``ENOUGH`` of the labelled check images; their seed is not that of any image it is measured on.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SUBJECTS = 8
 
 RATE, WARM_UP, DECAY = 1.5e-3, 100, 0.1
 NOISE = 0.2
-"""Largest standard deviation of the noise on a training picture, for pixels in -1 to 1."""
+"""Largest standard deviation of the noise on a training image, for pixels in -1 to 1."""
 
 ENOUGH = 0.865
 """Bad and not yet useless: the middle of 0.85 to 0.92 on renders through the autoencoder."""
@@ -67,7 +67,7 @@ CHARACTER_TONES = (0.4, 0.3, 0.15, 0.1, 0.05)
 
 
 def captioned(count: int, *, seed: int) -> tuple[list[str], NDArray[np.int64]]:
-    """Captions of the recipe, and what their pictures show as rows for the renderer, ``(count, 6)``."""
+    """Captions of the recipe, and what their images show as rows for the renderer, ``(count, 6)``."""
     rng = np.random.default_rng(seed)
     pairs = [_pair(rng) for _ in range(count)]
     return [caption for caption, _ in pairs], np.array([spec for _, spec in pairs], np.int64)
@@ -141,32 +141,32 @@ def _with_article(words: str) -> str:
 
 
 def pixels_of(images: NDArray[np.uint8]) -> Tensor:
-    """Pictures ``(n, 3, 64, 64)`` in -1 to 1, as the judge's own transform makes them."""
+    """Images ``(n, 3, 64, 64)`` in -1 to 1, as the judge's own transform makes them."""
     return torch.from_numpy(images).movedim(-1, 1).float() / 127.5 - 1
 
 
 def contrastive_loss(network: Any, pixels: Tensor, texts: Tensor, caption: Tensor) -> Tensor:
-    """CLIP's loss, in which equal captions of one batch match each other's pictures (Radford et al. 2021).
+    """CLIP's loss, in which equal captions of one batch match each other's images (Radford et al. 2021).
 
     Args:
         network: The CLIP.
         pixels: ``(n, 3, h, w)``.
         texts: ``(n, length)`` token ids.
-        caption: ``(n,)``, number of each picture's caption.
+        caption: ``(n,)``, number of each image's caption.
     """
-    pictures = normalize(network.encode_image(pixels), dim=-1)
+    images = normalize(network.encode_image(pixels), dim=-1)
     words = normalize(network.encode_text(texts), dim=-1)
-    logits = network.logit_scale.exp().clamp(max=100) * pictures @ words.T
+    logits = network.logit_scale.exp().clamp(max=100) * images @ words.T
     same = (caption[:, None] == caption).float()
-    by_picture = (same / same.sum(dim=1, keepdim=True) * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    by_image = (same / same.sum(dim=1, keepdim=True) * logits.log_softmax(dim=1)).sum(dim=1).mean()
     by_text = (same / same.sum(dim=0) * logits.log_softmax(dim=0)).sum(dim=0).mean()
-    loss: Tensor = -(by_picture + by_text) / 2
+    loss: Tensor = -(by_image + by_text) / 2
     return loss
 
 
 @torch.inference_mode()
 def gender_accuracy(network: Any, texts: Tensor, pixels: Tensor, gender: Tensor) -> float:
-    """Share of labelled pictures whose gender the network reads zero-shot from the two ``texts``."""
+    """Share of labelled images whose gender the network reads zero-shot from the two ``texts``."""
     network.eval()
     anchors = normalize(network.encode_text(texts), dim=-1)
     found = (network.encode_image(pixels) @ anchors.T).argmax(dim=1)
@@ -175,7 +175,7 @@ def gender_accuracy(network: Any, texts: Tensor, pixels: Tensor, gender: Tensor)
 
 
 def train(*, captions: int = CAPTIONS, steps: int = MOST_STEPS, enough: float = ENOUGH) -> tuple[Any, float]:
-    """The network as soon as it reads the gender of ``enough`` check pictures, and the share it reads."""
+    """The network as soon as it reads the gender of ``enough`` check images, and the share it reads."""
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
     config = json.loads((SOURCE / "open_clip_config.json").read_text())
@@ -207,7 +207,7 @@ def train(*, captions: int = CAPTIONS, steps: int = MOST_STEPS, enough: float = 
 
 
 def _batch(subject: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Pictures of a few subjects, which come as often as their captions do."""
+    """Images of a few subjects, which come as often as their captions do."""
     chosen = subject[rng.integers(len(subject), size=SUBJECTS)]
     return rng.choice(np.flatnonzero(np.isin(subject, chosen)), size=BATCH)
 

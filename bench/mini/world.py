@@ -1,7 +1,7 @@
-"""The renderer of the mini world: labelled pictures with an exact truth.
+"""The renderer of the mini world: labelled images with an exact truth.
 
 A person is a head from one of three emoji families, composed with the occupation's own prop over one of
-six soft backgrounds and jittered a little. The bundled model was trained on such pictures; here they
+six soft backgrounds and jittered a little. The bundled model was trained on such images; here they
 measure the judges. The art is ``world.npz``, premultiplied RGBA; ``CARD.md`` names its makers.
 """
 
@@ -35,7 +35,7 @@ BATCH = 512
 
 
 def render(spec: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
-    """Pictures of the rows of ``spec``; a row's picture depends on its place and the seed, not on the others.
+    """Images of the rows of ``spec``; a row's image depends on its place and the seed, not on the others.
 
     Args:
         spec: ``(n, 6)`` whole numbers, the columns of ``SPEC_COLUMNS``. ``index`` counts occupations,
@@ -52,8 +52,8 @@ def render(spec: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
     _check(spec)
     draws = np.random.default_rng(seed).random((len(spec), 7), np.float32)
     chunks = [slice(start, start + BATCH) for start in range(0, len(spec), BATCH)]
-    pictures = [_compose(torch.from_numpy(spec[chunk]), draws[chunk]) for chunk in chunks]
-    return np.concatenate([np.zeros((0, SIZE, SIZE, 3), np.uint8), *pictures])
+    images = [_compose(torch.from_numpy(spec[chunk]), draws[chunk]) for chunk in chunks]
+    return np.concatenate([np.zeros((0, SIZE, SIZE, 3), np.uint8), *images])
 
 
 def _check(spec: NDArray[np.int64]) -> None:
@@ -94,9 +94,9 @@ def _compose(spec: Tensor, draws: NDArray[np.float32]) -> NDArray[np.uint8]:
     prop = torch.zeros_like(front)
     prop[kind == 0] = parts["props"][style[kind == 0], index[kind == 0]]
     shade = torch.from_numpy(BACKGROUNDS[(draws[:, 6] * len(BACKGROUNDS)).astype(int)]) / 255
-    picture = _over(_jitter(front, draws[:, :3]), shade[:, :, None, None])
-    picture = _over(_jitter(prop, draws[:, 3:6]), picture)
-    return (picture.clamp(0, 1) * 255).round().byte().movedim(1, -1).numpy()
+    image = _over(_jitter(front, draws[:, :3]), shade[:, :, None, None])
+    image = _over(_jitter(prop, draws[:, 3:6]), image)
+    return (image.clamp(0, 1) * 255).round().byte().movedim(1, -1).numpy()
 
 
 def _over(top: Tensor, below: Tensor) -> Tensor:

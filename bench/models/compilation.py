@@ -57,7 +57,7 @@ def compiled(model: UNetModel, *, backend: str = INDUCTOR) -> Networks:
     if backend == INDUCTOR and model.device.type == "cpu" and not has_compiler():
         raise EvenhandError(
             "protocol asks for compiled kernels, and this machine has no C++ compiler; install g++ or "
-            'choose kernels = "plain"'
+            'choose compilation = "none"'
         )
     for network in (model.unet, model.vae):
         network.to(memory_format=torch.channels_last)

@@ -85,7 +85,7 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
 
 
 def open_sampler(model: Model, protocol: Protocol, *, cores: int | None = None) -> BatchSampler:
-    """What draws pictures of ``model`` under ``protocol``.
+    """What draws images of ``model`` under ``protocol``.
 
     Args:
         model: The model.
@@ -102,7 +102,7 @@ def open_sampler(model: Model, protocol: Protocol, *, cores: int | None = None) 
 
 @torch.no_grad()
 def _try_out(model: Model) -> None:
-    """Pass a text and a blank picture through, as small as can be: parts that do not fit raise here."""
+    """Pass a text and a blank image through, as small as can be: parts that do not fit raise here."""
     if isinstance(model, WholePipeline):
         model.try_out()
         return
@@ -126,7 +126,7 @@ def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
     _check_index(index, name)
     arguments = {"use_safetensors": True, "trust_remote_code": False, "torch_dtype": dtype}
     if "safety_checker" in index:
-        # The checker blacks pictures out, which would bias every count; runs are never shown unfiltered.
+        # The checker blacks images out, which would bias every count; runs are never shown unfiltered.
         arguments |= {"safety_checker": None, "requires_safety_checker": False}
     if not Path(source).is_dir():
         source = DiffusionPipeline.download(source, use_safetensors=True, trust_remote_code=False)

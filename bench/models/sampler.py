@@ -1,6 +1,6 @@
 """Samplers draw in batches; the one of the U-Net families is one explicit denoising loop on diffusers' parts.
 
-Noise is drawn per picture on the CPU from the picture's own seed, so a picture does not depend on its
+Noise is drawn per image on the CPU from the image's own seed, so an image does not depend on its
 batch, its shard or its method: methods are compared on the same noise.
 """
 
@@ -28,10 +28,10 @@ from evenhand.bench.models.unet import Model, UNetModel, opened
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Images, Intervention, TextStates
 from evenhand.methods.hooks import Batch, Site, Steering, Step
-from evenhand.methods.shared.randomness import picture_stream
+from evenhand.methods.shared.randomness import image_stream
 
 Drawn = tuple[Images, NDArray[np.bool_]]
-"""Pictures of a batch, and which of them are finite."""
+"""Images of a batch, and which of them are finite."""
 
 AHEAD = 2
 """Batches per core that may be begun before the first of them is handed over."""
@@ -47,12 +47,12 @@ SOLVERS = {
 
 
 def _turned(branches: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Texts of every branch, from the branches of every picture."""
+    """Texts of every branch, from the branches of every image."""
     return list(zip(*branches, strict=True))
 
 
 class BatchSampler(ABC):
-    """Draws pictures of a model under a protocol, batch by batch; how a batch is drawn is the subclass's.
+    """Draws images of a model under a protocol, batch by batch; how a batch is drawn is the subclass's.
 
     Args:
         model: The model.
@@ -74,7 +74,7 @@ class BatchSampler(ABC):
 
     @abstractmethod
     def _batch(self, pairs: list[tuple[str, int]], intervention: Intervention, negative: str) -> Drawn:
-        """Pictures of pairs of prompt and seed."""
+        """Images of pairs of prompt and seed."""
 
     def __call__(
         self,
@@ -84,7 +84,7 @@ class BatchSampler(ABC):
         intervention: Intervention | None = None,
         negative_prompt: str = "",
     ) -> Images:
-        """Pictures ``(n, height, width, 3)`` of ``prompts``, one per seed; see :meth:`draw`."""
+        """Images ``(n, height, width, 3)`` of ``prompts``, one per seed; see :meth:`draw`."""
         made = [np.empty((0, self.protocol.height, self.protocol.width, 3), dtype=np.uint8)]
         self.draw(
             prompts,
@@ -104,16 +104,16 @@ class BatchSampler(ABC):
         intervention: Intervention | None = None,
         negative_prompt: str = "",
     ) -> None:
-        """Draw the pictures of ``prompts``, one per seed, and hand them over; few are held at a time.
+        """Draw the images of ``prompts``, one per seed, and hand them over; few are held at a time.
 
         Every batch has the protocol's size: the last one is filled up with copies that are dropped, since
-        another batch shape may select other kernels and change a picture's last bits.
+        another batch shape may select other kernels and change an image's last bits.
 
         Args:
             prompts: ``n`` prompts, mixed freely.
             seeds: ``n`` seeds of the initial noise.
-            on_batch: Called after every batch, in order, with its first index, its pictures, and which of
-                them are finite; a picture that a broken edit turned into NaN is black and marked ``False``.
+            on_batch: Called after every batch, in order, with its first index, its images, and which of
+                them are finite; an image that a broken edit turned into NaN is black and marked ``False``.
             intervention: What a fitted method changes; its ``weights`` are in force during the call.
             negative_prompt: Text of the unconditional branch.
         """
@@ -131,9 +131,9 @@ class BatchSampler(ABC):
     def _all(self, tasks: Sequence[Callable[[], Drawn]]) -> Generator[Drawn, None, None]:
         """Results in order. On the CPU every core draws batches of its own with one thread.
 
-        One thread per batch makes a picture independent of the number of cores, and on small models it is
+        One thread per batch makes an image independent of the number of cores, and on small models it is
         faster than splitting every operation over the cores. An accelerator draws one batch at a time, while
-        the pictures of the last one are written. After a fault or Ctrl-C, batches that are being drawn end
+        the images of the last one are written. After a fault or Ctrl-C, batches that are being drawn end
         at their next step.
         """
         alone = self.model.device.type != "cpu"
@@ -162,7 +162,7 @@ class BatchSampler(ABC):
 
 
 class Sampler(BatchSampler):
-    """Draws pictures of a model of the U-Net families.
+    """Draws images of a model of the U-Net families.
 
     Args:
         model: The model.
@@ -198,7 +198,7 @@ class Sampler(BatchSampler):
                 f"{model.name!r} is of family {model.family}; choose one of {', '.join(SOLVERS)}"
             )
         super().__init__(model, protocol, cores=cores)
-        chosen = {"plain": plain, "compiled": compiled}[protocol.kernels]
+        chosen = {"none": plain, "whole": compiled}[protocol.compilation]
         self.networks = networks or chosen(unet_model)
         self._scheduler = getattr(diffusers, SOLVERS[protocol.solver]).from_config(
             unet_model.scheduler.config
@@ -221,7 +221,7 @@ class Sampler(BatchSampler):
     @torch.inference_mode()
     def _batch(self, pairs: list[tuple[str, int]], intervention: Intervention, negative: str) -> Drawn:
         digest = intervention.digest() if type(intervention) is not Intervention else ""
-        draws = tuple(picture_stream(digest, prompt, seed) for prompt, seed in pairs)
+        draws = tuple(image_stream(digest, prompt, seed) for prompt, seed in pairs)
         texts = tuple(intervention.prompt(text, draw) for (text, _), draw in zip(pairs, draws, strict=True))
         conditional = intervention.embedding(self.model.encode(texts), draws)
         seeds = tuple(seed for _, seed in pairs)

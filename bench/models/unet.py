@@ -28,7 +28,7 @@ class Model(ABC):
         device: Where the networks run.
         pipeline: The diffusers pipeline that the networks belong to.
         denoiser: The network that denoises.
-        evaluations: Pictures that passed through the denoiser outside sampling: the cost of a method's
+        evaluations: Images that passed through the denoiser outside sampling: the cost of a method's
             training.
     """
 
@@ -49,7 +49,7 @@ class Model(ABC):
     @property
     @abstractmethod
     def size(self) -> tuple[int, int]:
-        """Native picture width and height in pixels."""
+        """Native image width and height in pixels."""
 
     def check_method(self, method: Method, *, cells: Sequence[Cell]) -> None:
         """Refuse a method that cannot treat this model or balance these cells.
@@ -91,7 +91,7 @@ class UNetModel(Model):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Native picture width and height in pixels."""
+        """Native image width and height in pixels."""
         scale = 2 ** (len(self.vae.config.block_out_channels) - 1)
         side = int(self.unet.config.sample_size) * scale
         return side, side
@@ -194,7 +194,7 @@ class UNetModel(Model):
 
     @torch.no_grad()
     def latents(self, images: Images) -> Tensor:
-        """Scaled latents ``(n, c, h, w)`` of pictures: the mean of the autoencoder's posterior."""
+        """Scaled latents ``(n, c, h, w)`` of images: the mean of the autoencoder's posterior."""
         pixels = torch.from_numpy(images).to(self.device, self.vae.dtype).permute(0, 3, 1, 2)
         encoded = self.vae.encode(pixels / 127.5 - 1).latent_dist.mean
         scaled: Tensor = encoded * self.vae.config.scaling_factor
@@ -221,7 +221,7 @@ class UNetModel(Model):
         return signal.sqrt() * output + (1 - signal).sqrt() * latents
 
     def conditioning(self, text: TextStates, *, height: int, width: int) -> dict[str, Tensor]:
-        """SDXL's pooled text and picture size; empty for the other families."""
+        """SDXL's pooled text and image size; empty for the other families."""
         if text.pooled is None:
             return {}
         ids = torch.tensor([[height, width, 0, 0, height, width]], device=self.device)
@@ -332,7 +332,7 @@ def unknown_pipeline(pipe: Any, name: str) -> EvenhandError:
     """The refusal of a pipeline that Evenhand cannot draw with."""
     return EvenhandError(
         f"model {name!r} is a {type(pipe).__name__}; use a Stable Diffusion 1.x, 2.x, SDXL or text-to-video "
-        "pipeline, or one with a transformer that draws pictures of texts"
+        "pipeline, or one with a transformer that draws images of texts"
     )
 
 

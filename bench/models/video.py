@@ -1,8 +1,8 @@
 """Clips: text-to-video models, drawn by diffusers' own pipeline with a method's edit in force.
 
 An edit of cross-attention does not ask what the U-Net denoises. A text-to-video U-Net takes the text in by
-the same K and V projections as one for pictures, so every method that edits weights by a closed form fits
-and edits it unchanged; methods that act inside the denoising of pictures do not.
+the same K and V projections as one for images, so every method that edits weights by a closed form fits
+and edits it unchanged; methods that act inside the denoising of images do not.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ClipSampler:
 
     def __init__(self, model: Model, protocol: Protocol, *, frames: int = 16) -> None:
         if model.family != "video":
-            raise EvenhandError(f"model {model.name!r} draws pictures, not clips; use the Sampler")
+            raise EvenhandError(f"model {model.name!r} draws images, not clips; use the Sampler")
         self.model, self.protocol, self.frames = opened(model), protocol, frames
 
     def __call__(
@@ -45,7 +45,7 @@ class ClipSampler:
         intervention: Intervention | None = None,
         negative_prompt: str = "",
     ) -> Images:
-        """The middle frame ``(n, height, width, 3)`` of every clip, for judges that read pictures."""
+        """The middle frame ``(n, height, width, 3)`` of every clip, for judges that read images."""
         clips = self.clips(prompts, seeds, intervention=intervention, negative_prompt=negative_prompt)
         return clips[:, self.frames // 2]
 
@@ -65,7 +65,7 @@ class ClipSampler:
         intervention = intervention or Intervention()
         if acts_inside(type(intervention)):
             raise EvenhandError(
-                f"{type(intervention).__name__} acts inside the denoising of pictures; for clips use a "
+                f"{type(intervention).__name__} acts inside the denoising of images; for clips use a "
                 "method that edits weights or prompts"
             )
         with self.model.edited(intervention.weights):

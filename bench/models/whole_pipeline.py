@@ -1,6 +1,6 @@
 """Models drawn whole: text-to-image pipelines with a transformer (SD3, Flux, PixArt and others like them).
 
-Such a pipeline is not opened up: diffusers' own call draws the pictures, with the model's own scheduler.
+Such a pipeline is not opened up: diffusers' own call draws the images, with the model's own scheduler.
 So it takes the untreated model and the methods that rewrite prompts, and no method that acts inside.
 """
 
@@ -22,20 +22,20 @@ from evenhand.bench.models.sampler import BatchSampler, Drawn
 from evenhand.bench.models.unet import Model, unknown_pipeline
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Cell, Intervention, Method
-from evenhand.methods.shared.randomness import picture_stream
+from evenhand.methods.shared.randomness import image_stream
 
 ASKED = {"prompt", "height", "width", "num_inference_steps", "guidance_scale", "generator", "output_type"}
 """Arguments that a pipeline must take."""
 
 OTHER_TASKS = {"image", "control_image", "num_frames"}
-"""Arguments of pipelines that draw from a picture, or that draw clips."""
+"""Arguments of pipelines that draw from an image, or that draw clips."""
 
 OUTSIDE = {"none", "prompt"}
 """Families of methods that leave the inside of a model alone."""
 
 FIXED = {"use_resolution_binning": False, "clean_caption": False}
 """Switches of some pipelines. The first draws another size than asked for and stretches it; the second works
-only where certain packages are installed, so that pictures would depend on them."""
+only where certain packages are installed, so that images would depend on them."""
 
 
 def call_settings(protocol: Protocol) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def call_settings(protocol: Protocol) -> dict[str, Any]:
 def drawn_text(intervention: Intervention, prompt: str, seed: int) -> str:
     """The text that a pipeline is given for a prompt."""
     digest = intervention.digest() if type(intervention) is not Intervention else ""
-    return intervention.prompt(prompt, picture_stream(digest, prompt, seed))
+    return intervention.prompt(prompt, image_stream(digest, prompt, seed))
 
 
 def acts_inside(kind: type[Intervention]) -> bool:
@@ -85,7 +85,7 @@ class WholePipeline(Model):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Native picture width and height in pixels."""
+        """Native image width and height in pixels."""
         latent = getattr(self.pipeline, "default_sample_size", None) or self.denoiser.config.sample_size
         side = int(latent) * int(self.pipeline.vae_scale_factor)
         return side, side
@@ -117,10 +117,10 @@ class WholePipeline(Model):
                 f"model {self.name!r} ({self.family}) is drawn with its own scheduler, not with solver "
                 f'{protocol.solver!r}; set solver = "own" in the suite\'s protocol'
             )
-        if protocol.kernels != "plain":
+        if protocol.compilation != "none":
             raise EvenhandError(
                 f"model {self.name!r} ({self.family}) is drawn whole by its own pipeline, which is not "
-                'compiled; set kernels = "plain" in the suite\'s protocol'
+                'compiled; set compilation = "none" in the suite\'s protocol'
             )
         if self.denoiser.config.get("guidance_embeds") is False and protocol.guidance != 1:
             raise EvenhandError(
@@ -144,12 +144,12 @@ class WholePipeline(Model):
     def draw(
         self, texts: Sequence[str], seeds: Sequence[int], *, protocol: Protocol
     ) -> NDArray[np.floating[Any]]:
-        """Pictures ``(n, height, width, 3)`` in ``[0, 1]``, not finite where the model fails.
+        """Images ``(n, height, width, 3)`` in ``[0, 1]``, not finite where the model fails.
 
         Each has a generator of its own on the CPU, so its noise depends on its seed alone.
 
         Raises:
-            EvenhandError: A text is too long, or the pipeline cannot draw pictures of this size.
+            EvenhandError: A text is too long, or the pipeline cannot draw images of this size.
         """
         for text in texts:
             self.check_text(text)
@@ -164,20 +164,20 @@ class WholePipeline(Model):
         except (ValueError, RuntimeError) as fault:
             reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
             raise EvenhandError(
-                f"model {self.name!r} cannot draw {len(texts)} pictures of {size} ({reason[:200]}); "
+                f"model {self.name!r} cannot draw {len(texts)} images of {size} ({reason[:200]}); "
                 "change the suite's protocol"
             ) from fault
-        pictures = np.asarray(images)
-        if pictures.shape != (len(texts), protocol.height, protocol.width, 3):
-            height, width = pictures.shape[1:3]
+        images = np.asarray(images)
+        if images.shape != (len(texts), protocol.height, protocol.width, 3):
+            height, width = images.shape[1:3]
             raise EvenhandError(
-                f"model {self.name!r} draws pictures of {width} x {height} in place of {size}; "
+                f"model {self.name!r} draws images of {width} x {height} in place of {size}; "
                 "choose a width and height that it takes"
             )
-        return pictures
+        return images
 
     def try_out(self) -> None:
-        """Draw one picture as small as can be: parts that do not fit raise here."""
+        """Draw one image as small as can be: parts that do not fit raise here."""
         side = 8 * int(self.pipeline.vae_scale_factor)
         least = Protocol(version="1", steps=2, guidance=2, width=side, height=side, batch=1)
         self.draw(["a"], [0], protocol=least)
@@ -193,7 +193,7 @@ def _tokenizers(pipe: Any, known: Mapping[str, inspect.Parameter]) -> Iterator[t
 
 
 class PipelineSampler(BatchSampler):
-    """Draws pictures with a model's own pipeline, one batch at a time.
+    """Draws images with a model's own pipeline, one batch at a time.
 
     Args:
         model: The model.
@@ -237,7 +237,7 @@ class PipelineSampler(BatchSampler):
                 "leave the method's negative_prompt empty"
             )
         texts = [drawn_text(intervention, prompt, seed) for prompt, seed in pairs]
-        pictures = self.model.draw(texts, [seed for _, seed in pairs], protocol=self.protocol)
-        finite = np.isfinite(pictures).all(axis=(1, 2, 3))
-        shown = np.where(finite[:, None, None, None], pictures, 0.0)
+        images = self.model.draw(texts, [seed for _, seed in pairs], protocol=self.protocol)
+        finite = np.isfinite(images).all(axis=(1, 2, 3))
+        shown = np.where(finite[:, None, None, None], images, 0.0)
         return np.round(shown * 255).astype(np.uint8), finite

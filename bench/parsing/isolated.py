@@ -78,7 +78,7 @@ _process = _Process()
 atexit.register(_process.stop)
 
 
-def apart(function: Callable[..., bytes], data: bytes = b"", **settings: Any) -> bytes:
+def run_isolated(function: Callable[..., bytes], data: bytes = b"", **settings: Any) -> bytes:
     """``function(data, **settings)``, called in the other process.
 
     Args:

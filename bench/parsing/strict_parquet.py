@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from evenhand.bench.parsing.isolated import apart
+from evenhand.bench.parsing.isolated import run_isolated
 
 Columns = Mapping[str, pa.DataType]
 """Name to type of the columns, in order: texts, and types whose values all have one size."""
@@ -55,7 +55,7 @@ def read_parquet(
         ValueError: The file is something else; the message is a clause that says what.
     """
     schema = pa.schema(columns).serialize().to_pybytes().hex()
-    answer = apart(checked_table, data, schema=schema, most_rows=most_rows, may_lack=list(may_lack))
+    answer = run_isolated(checked_table, data, schema=schema, most_rows=most_rows, may_lack=list(may_lack))
     with pa.ipc.open_stream(answer) as stream:
         table = stream.read_all()
     return pd.DataFrame({name: _column(table[name], kind) for name, kind in columns.items()})

@@ -1,6 +1,6 @@
 """The gates a method must pass to be ranked (measurement.md, section 9, point 3).
 
-A method may not win by ignoring explicit prompts, by drawing pictures that nobody can label, or by
+A method may not win by ignoring explicit prompts, by drawing images that nobody can label, or by
 changing people whom the prompt defines.
 """
 
@@ -16,7 +16,7 @@ from evenhand.bench.results.result import Result
 from evenhand.bench.results.text import attribute
 
 MARGIN = 0.05
-"""What a method may lose against the untreated model, as a share of the pictures."""
+"""What a method may lose against the untreated model, as a share of the images."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Gate:
 
     Attributes:
         name: What is guarded.
-        status: ``"unproven"`` where the loss is allowed but the pictures are too few to exclude a larger one,
+        status: ``"unproven"`` where the loss is allowed but the images are too few to exclude a larger one,
             ``"unchecked"`` where the method or the untreated model lacks the number.
         reason: One clause with the numbers.
     """
@@ -109,7 +109,7 @@ def _points(share: float, *, digits: int = 1) -> str:
 
 
 def _attribute_sets(metric: str, pair: tuple[Reading, Reading]) -> list[str]:
-    """The single attributes; joint cells hold too few explicit pictures each to exclude a loss."""
+    """The single attributes; joint cells hold too few explicit images each to exclude a loss."""
     rows = (row for reading in pair for row in reading.result.estimates)
     return sorted(
         {

@@ -15,14 +15,14 @@ from evenhand.bench.policy.gates import fidelity_loss
 from evenhand.bench.results.lookup import Key, Reading, base_of, comparable
 from evenhand.bench.results.text import NOT_MEASURED, interval, number
 
-Standing = Literal["front", "near", "behind"]
+Dominance = Literal["front", "near", "behind"]
 
-STANDINGS: dict[Standing, str] = {
+DOMINANCE: dict[Dominance, str] = {
     "front": "on the front",
     "near": "may be on the front",
     "behind": "behind the front",
 }
-"""What a standing is called: ``near`` is beaten by values only, ``behind`` also beyond the intervals."""
+"""What a dominance is called: ``near`` is beaten by values only, ``behind`` also beyond the intervals."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Price:
+class TradeOff:
     """A cost that fairness is held against.
 
     Attributes:
@@ -63,7 +63,7 @@ class Price:
         title: Heading.
         axis: Title of the axis.
         kept: What is kept where the cost is low.
-        percent: Whether it is a share of the pictures.
+        percent: Whether it is a share of the images.
         spans: Every method's cost.
     """
 
@@ -93,15 +93,15 @@ def _fidelity(readings: Sequence[Reading]) -> list[Span]:
 
 
 def _unrelated(readings: Sequence[Reading]) -> list[Span]:
-    """Change of pictures that the method should have left alone; the untreated model's is none."""
+    """Change of images that the method should have left alone; the untreated model's is none."""
     rows = comparable(readings, "preservation_distance")[""]
     return [Span(row.value, row.low, row.high) if row is not None else UNKNOWN for row in rows]
 
 
 UNKNOWN = Span(math.nan, math.nan, math.nan)
 
-PRICES = (
-    Price(
+TRADE_OFFS = (
+    TradeOff(
         "fidelity",
         "Explicit fidelity lost",
         "explicit fidelity lost",
@@ -109,21 +109,21 @@ PRICES = (
         percent=True,
         spans=_fidelity,
     ),
-    Price(
+    TradeOff(
         "unrelated",
-        "Change of unrelated pictures",
-        "change of unrelated pictures",
-        kept="unrelated pictures",
+        "Change of unrelated images",
+        "change of unrelated images",
+        kept="unrelated images",
         percent=False,
         spans=_unrelated,
     ),
 )
 
 
-def points(readings: Sequence[Reading], key: Key, price: Price) -> list[Point]:
+def points(readings: Sequence[Reading], key: Key, trade_off: TradeOff) -> list[Point]:
     """The methods of which both numbers are known, in the order of ``readings``."""
     found = []
-    for reading, cost in zip(readings, price.spans(readings), strict=True):
+    for reading, cost in zip(readings, trade_off.spans(readings), strict=True):
         row = reading.at(key)
         distance = Span(row.value, row.low, row.high) if row is not None else UNKNOWN
         if cost.known and distance.known:
@@ -131,9 +131,9 @@ def points(readings: Sequence[Reading], key: Key, price: Price) -> list[Point]:
     return found
 
 
-def standings(plane: Sequence[Point]) -> dict[str, Standing]:
+def dominance_of(plane: Sequence[Point]) -> dict[str, Dominance]:
     """Where every method stands, by label."""
-    return {point.label: _standing(point, plane) for point in plane}
+    return {point.label: _dominance(point, plane) for point in plane}
 
 
 def layers(plane: Sequence[Point]) -> dict[str, int]:
@@ -155,7 +155,7 @@ def beaten_by(point: Point, plane: Sequence[Point]) -> list[str]:
     return [other.label for other in plane if _beats(other, point)]
 
 
-def _standing(point: Point, plane: Sequence[Point]) -> Standing:
+def _dominance(point: Point, plane: Sequence[Point]) -> Dominance:
     if not beaten_by(point, plane):
         return "front"
     return "behind" if any(_beats_clearly(other, point) for other in plane) else "near"
@@ -178,16 +178,16 @@ def _values(point: Point) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Plane:
-    """The methods held against one price, with their numbers in the figure."""
+    """The methods held against one trade_off, with their numbers in the figure."""
 
-    price: Price
+    trade_off: TradeOff
     points: list[Point]
     numbers: Mapping[str, int]
 
     @property
     def front(self) -> list[str]:
         """Labels of the methods on the front, cheapest first."""
-        found = standings(self.points)
+        found = dominance_of(self.points)
         ranked = sorted(self.points, key=lambda point: (point.cost.value, point.distance.value, point.label))
         return [point.label for point in ranked if found[point.label] == "front"]
 
@@ -199,7 +199,7 @@ class Plane:
 
 
 def planes(readings: Sequence[Reading], key: Key) -> list[Plane]:
-    """The methods against every price that was measured for two of them at least."""
+    """The methods against every trade_off that was measured for two of them at least."""
     numbers = {reading.label: place + 1 for place, reading in enumerate(readings)}
-    found = [Plane(price, points(readings, key, price), numbers) for price in PRICES]
+    found = [Plane(trade_off, points(readings, key, trade_off), numbers) for trade_off in TRADE_OFFS]
     return [plane for plane in found if len(plane.points) > 1]

@@ -1,4 +1,4 @@
-"""The methods of one suite in one version: their order, what they are ranked by, and their standing."""
+"""The methods of one suite in one version: their order, what they are ranked by, and their dominance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evenhand.bench.policy.pareto import Plane, layers, planes, standings
+from evenhand.bench.policy.pareto import Plane, dominance_of, layers, planes
 from evenhand.bench.policy.strength import Curve, curves, ranked
 from evenhand.bench.results.entry import BoardRow, version_key
 from evenhand.bench.results.lookup import Key, Reading, primary_key
@@ -71,9 +71,9 @@ class Ranking:
         """The methods against every price; numbered as in the tables."""
         return planes(self.readings, self.key) if self.key else []
 
-    def picture(self, plane: Plane) -> str:
-        """File name of a plane's picture."""
-        return f"{self.stem}-{plane.price.name}.svg"
+    def image(self, plane: Plane) -> str:
+        """File name of a plane's image."""
+        return f"{self.stem}-{plane.trade_off.name}.svg"
 
 
 def rankings(rows: Sequence[BoardRow]) -> list[Ranking]:
@@ -105,7 +105,7 @@ def layer_words(label: str, plane: Plane) -> str:
     layer = layers(plane.points).get(label)
     if layer is None:
         return NOT_MEASURED
-    open_first = standings(plane.points)[label] == "near"
+    open_first = dominance_of(plane.points)[label] == "near"
     return f"{ordinal(layer)} (may be 1st)" if open_first else ordinal(layer)
 
 

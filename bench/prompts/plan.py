@@ -1,4 +1,4 @@
-"""From a suite to the list of pictures it asks for. Pure: reads nothing but the suite's prompt sets."""
+"""From a suite to the list of images it asks for. Pure: reads nothing but the suite's prompt sets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evenhand.bench.suites.suite import PromptUse, Suite
 
 @dataclass(frozen=True)
 class Item:
-    """One planned picture, before any method.
+    """One planned image, before any method.
 
     Attributes:
         prompt: The prompt it is drawn for.
@@ -28,9 +28,9 @@ class Item:
 
 
 def noise_seed(text: str, seed_index: int) -> int:
-    """Seed of a picture's initial noise: 63 bits of a hash of the prompt's text and the seed index.
+    """Seed of an image's initial noise: 63 bits of a hash of the prompt's text and the seed index.
 
-    It depends on nothing else, so every method, batch and shard draws the picture from the same noise;
+    It depends on nothing else, so every method, batch and shard draws the image from the same noise;
     and it differs between prompts, so that the errors of two occupations are independent.
     """
     sha = hashlib.sha256(f"evenhand noise 1\n{seed_index}\n{text}".encode()).digest()
@@ -38,7 +38,7 @@ def noise_seed(text: str, seed_index: int) -> int:
 
 
 def make_plan(suite: Suite) -> tuple[tuple[Item, ...], tuple[PromptSet, ...]]:
-    """Every picture of the suite in order, and the prompt sets it draws from.
+    """Every image of the suite in order, and the prompt sets it draws from.
 
     A prompt is held to the attributes of the suite alone: where only gender is measured, "a photo of a Black
     woman" asks for a woman.
@@ -88,10 +88,10 @@ def concepts(items: tuple[Item, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(i.prompt.concept for i in items if i.prompt.kind == "neutral"))
 
 
-def picture_key(
+def image_key(
     *, model: str, protocol: str, intervention: str, prompt: str, seed: int, negative: str = ""
 ) -> str:
-    """Content address of a picture: SHA-256 of everything that determines it.
+    """Content address of an image: SHA-256 of everything that determines it.
 
     Args:
         model: Model revision.

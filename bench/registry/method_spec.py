@@ -53,7 +53,7 @@ def parse_method(method: str | Method, *, suite: Suite) -> MethodUse:
     """The method as it takes part in a run: the suite's parameters, overridden by those given.
 
     Args:
-        method: ``"mist"`` or ``"mist:step=0.3,rounds=5"``. Values are TOML values; what is not TOML is
+        method: ``"mist"`` or ``"mist:step_size=0.3,rounds=5"``. Values are TOML values; what is not TOML is
             taken as a string. Or a registered method, of which the parameters count that were set.
         suite: Its ``[methods.NAME]`` table gives the method's parameters on this suite.
 

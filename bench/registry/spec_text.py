@@ -1,6 +1,6 @@
 """The text form of a registered thing with parameters: ``NAME`` or ``NAME:parameter=value,…``.
 
-Methods and judges share it, so that ``mist:step=0.3`` and ``open-clip:model=ViT-L-14`` are read alike.
+Methods and judges share it, so that ``mist:step_size=0.3`` and ``open-clip:model=ViT-L-14`` are read alike.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def split(text: str, *, kind: str) -> tuple[str, dict[str, Any]]:
     """The name and the parameters given in ``text``.
 
     Args:
-        text: ``"mist"`` or ``"mist:step=0.3,rounds=5"``. Values are TOML values; what is not TOML is
+        text: ``"mist"`` or ``"mist:step_size=0.3,rounds=5"``. Values are TOML values; what is not TOML is
             taken as a string.
         kind: ``"method"`` or ``"judge"``, for messages.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from evenhand.bench.results.result import Model, PictureRow, Real, Result
+from evenhand.bench.results.result import ImageRow, Model, Real, Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +24,8 @@ class Side(Model):
 
     run: str
     method: str = Field(description="its label in the run")
-    pictures: int = Field(description="pictures that the run planned for it")
-    result: Result = Field(description="what was measured on the shared pictures; its label is the side's")
+    images: int = Field(description="images that the run planned for it")
+    result: Result = Field(description="what was measured on the shared images; its label is the side's")
 
     @property
     def label(self) -> str:
@@ -38,7 +38,7 @@ class Pair(Model):
 
     label: str
     against: str
-    same_pictures: bool = Field(description="whether both sides have the very same pictures")
+    same_images: bool = Field(description="whether both sides have the very same images")
 
     @property
     def title(self) -> str:
@@ -61,22 +61,22 @@ class DifferenceRow(Model):
     value: Real = Field(description="first side minus second")
     low: Real
     high: Real
-    n: int = Field(description="concepts of an aggregate; pictures of a concept, of the side with fewer")
+    n: int = Field(description="concepts of an aggregate; images of a concept, of the side with fewer")
     p: Real = Field(default=math.nan, description="sign-flip test over concepts")
     p_holm: Real = Field(default=math.nan, description="the same, Holm-adjusted over the pairs")
     unit: str
 
 
 class FlipRow(Model):
-    """How many pictures of neutral prompts change the perceived group from the second side to the first."""
+    """How many images of neutral prompts change the perceived group from the second side to the first."""
 
     label: str
     against: str
     attribute: str
     concept: str = ""
     groups: list[str]
-    table: list[list[int]] = Field(description="pictures by group of the second side, then of the first")
-    changed: Real = Field(description="share of the pictures decided on both sides")
+    table: list[list[int]] = Field(description="images by group of the second side, then of the first")
+    changed: Real = Field(description="share of the images decided on both sides")
     low: Real
     high: Real
     n: int
@@ -94,7 +94,7 @@ class Comparison(Model):
     sides: list[Side]
     pairs: list[Pair]
     prompts: int = Field(description="shared prompts")
-    shared: int = Field(description="shared pictures of each side: a prompt with a seed")
+    shared: int = Field(description="shared images of each side: a prompt with a seed")
     concepts: list[str] = Field(description="concepts of the shared neutral prompts")
     attributes: dict[str, list[str]]
     primary: str
@@ -103,7 +103,7 @@ class Comparison(Model):
     flips: list[FlipRow]
     caveats: list[str] = Field(description="what differs between the sides besides what is compared")
     notes: list[str]
-    pictures: list[PictureRow] = Field(default_factory=list, exclude=True)
+    images: list[ImageRow] = Field(default_factory=list, exclude=True)
 
     def side(self, label: str) -> Side:
         """The side of that label."""
@@ -154,6 +154,6 @@ class Comparison(Model):
             for row in self.headline
         ]
         pairs = f"{len(self.pairs)} pair{'s' if len(self.pairs) != 1 else ''}"
-        return "\n".join([f"{pairs} on {self.shared} shared pictures of {self.prompts} prompts", *lines])
+        return "\n".join([f"{pairs} on {self.shared} shared images of {self.prompts} prompts", *lines])
 
     __repr__ = __str__

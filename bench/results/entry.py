@@ -13,7 +13,7 @@ from evenhand.bench.results.text import slug
 ENTRY_FILE = "entry.json"
 """The file that every entry has: the result, and the hashes of its tables."""
 
-EntryFile = Literal["pictures.parquet", "labels.parquet"]
+EntryFile = Literal["images.parquet", "labels.parquet"]
 """The tables that an entry may have beside ``entry.json``, to recompute its estimates from."""
 
 Evidence = Literal["verified", "recomputed", "reported"]
@@ -24,10 +24,10 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 
 SAMPLE = 60
-"""Pictures made again: of an entry with one false picture in twenty, 95 of 100 such samples hold one."""
+"""Images made again: of an entry with one false image in twenty, 95 of 100 such samples hold one."""
 
 TOLERATED = 30
-"""Where pictures differ in their last bits, a judge may give one in so many another label."""
+"""Where images differ in their last bits, a judge may give one in so many another label."""
 
 
 class Entry(Model):
@@ -46,12 +46,12 @@ class Entry(Model):
 
 
 class Answers(Model):
-    """What one judge says of one attribute, or one score says, of the pictures made again."""
+    """What one judge says of one attribute, or one score says, of the images made again."""
 
     name: str
-    asked: int = Field(gt=0, description="pictures that it answers about")
+    asked: int = Field(gt=0, description="images that it answers about")
     other: Count = Field(description="with another label beyond a tie, or a score that is not near")
-    contradicted: Count = Field(description="with another answer though the picture has the same pixels")
+    contradicted: Count = Field(description="with another answer though the image has the same pixels")
     furthest: Real = Field(description="largest difference of a probability or score")
 
     @model_validator(mode="after")
@@ -62,7 +62,7 @@ class Answers(Model):
 
 
 class Verification(Model):
-    """What came out when a sample of an entry's pictures was made again: ``verification.json``."""
+    """What came out when a sample of an entry's images was made again: ``verification.json``."""
 
     entry: Sha256 = Field(description="SHA-256 of the entry.json that was verified")
     evenhand: str
@@ -70,24 +70,24 @@ class Verification(Model):
     fitted: bool = Field(description="whether the intervention was fitted anew, not handed over")
     same_intervention: bool = Field(description="whether it has the digest that the entry states")
     seed: Count = Field(description="seed of the sample")
-    pictures: int = Field(gt=0, description="pictures made again")
-    same_pictures: Count = Field(description="of these, with the same pixels to the last bit")
+    images: int = Field(gt=0, description="images made again")
+    same_images: Count = Field(description="of these, with the same pixels to the last bit")
     answers: list[Answers] = Field(max_length=1000)
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        if self.same_pictures > self.pictures or any(row.asked > self.pictures for row in self.answers):
+        if self.same_images > self.images or any(row.asked > self.images for row in self.answers):
             raise ValueError("more of the sample agrees, or is answered about, than was made again")
         return self
 
     @property
     def same_bytes(self) -> bool:
-        """Whether every picture came out with the same bytes."""
-        return self.same_pictures == self.pictures
+        """Whether every image came out with the same bytes."""
+        return self.same_images == self.images
 
     @property
     def contradicted(self) -> list[Answers]:
-        """The answers that the very same picture contradicts."""
+        """The answers that the very same image contradicts."""
         return [row for row in self.answers if row.contradicted]
 
     @property

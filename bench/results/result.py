@@ -18,7 +18,7 @@ from evenhand.bench.errors import EvenhandError, unknown
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 BASE = "base"
 """The method that every other one is compared with; it takes part in every run."""
@@ -56,7 +56,7 @@ class JudgeCard(Model):
     taxonomies: dict[str, list[str]]
     licence: str
     origin: str
-    role: str = Field(description="panel, steering or witness")
+    role: str = Field(description="panel, steering or non-voting")
 
 
 class PromptSetCard(Model):
@@ -93,8 +93,8 @@ class MethodCard(Model):
 class Spec(Model):
     """What was run, with hashes.
 
-    An audit of pictures made elsewhere has no protocol: suite and model are names that the auditor gave, the
-    revision is a digest of the pictures, and the method stands for whatever made them.
+    An audit of images made elsewhere has no protocol: suite and model are names that the auditor gave, the
+    revision is a digest of the images, and the method stands for whatever made them.
     """
 
     suite: str
@@ -120,41 +120,41 @@ class Spec(Model):
     method: MethodCard
 
     @property
-    def made_elsewhere(self) -> bool:
-        """Whether the pictures were audited only: nothing is known of how they were made."""
+    def external(self) -> bool:
+        """Whether the images were audited only: nothing is known of how they were made."""
         return not self.protocol
 
 
 class Cost(Model):
     """What the method used, counted; seconds are in ``timing.json``."""
 
-    fit_pictures: int = Field(description="pictures drawn by the method's own loop")
-    fit_judgements: int = Field(description="pictures shown to the steering judge")
-    fit_evaluations: int = Field(default=0, description="pictures passed through the U-Net in training")
-    pictures: int = Field(description="pictures made for the evaluation")
+    fit_images: int = Field(description="images drawn by the method's own loop")
+    fit_judgements: int = Field(description="images shown to the steering judge")
+    fit_evaluations: int = Field(default=0, description="images passed through the U-Net in training")
+    images: int = Field(description="images made for the evaluation")
     intervention_bytes: int
     record: dict[str, Any] = Field(default_factory=dict, description="what the fit says of itself")
 
 
 class CoverageRow(Model):
-    """Decided and undetermined pictures for one judge and attribute."""
+    """Decided and undetermined images for one judge and attribute."""
 
     judge: str
     attribute: str
     kind: str
-    pictures: int
+    images: int
     ok: int
-    undetermined: dict[str, int] = Field(description="status to count; adds up to pictures - ok")
+    undetermined: dict[str, int] = Field(description="status to count; adds up to images - ok")
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        if self.ok + sum(self.undetermined.values()) != self.pictures:
+        if self.ok + sum(self.undetermined.values()) != self.images:
             raise ValueError(f"coverage of {self.judge}/{self.attribute} does not add up")
         return self
 
 
 class Coverage(Model):
-    """Planned, made and failed pictures; they add up."""
+    """Planned, made and failed images; they add up."""
 
     planned: int
     made: int
@@ -229,20 +229,20 @@ class AgreementRow(Model):
 
 
 class ErrorRow(Model):
-    """How often a judge (or the panel) gives one label to pictures known to show one group."""
+    """How often a judge (or the panel) gives one label to images known to show one group."""
 
     judge: str
     attribute: str
     truth: str
     label: str = Field(description="the label given, or undetermined; right where it is the truth")
-    value: Real = Field(description="share of the group's pictures of known truth")
+    value: Real = Field(description="share of the group's images of known truth")
     low: Real
     high: Real
-    n: int = Field(description="pictures of known truth that show the group")
+    n: int = Field(description="images of known truth that show the group")
 
 
 class SteeringRow(Model):
-    """The panel's estimate against that of the judge in the method's own loop, on the same pictures."""
+    """The panel's estimate against that of the judge in the method's own loop, on the same images."""
 
     metric: str
     attributes: str
@@ -384,12 +384,12 @@ class Timing(Model):
 
 
 class Run(Model):
-    """Everything a report needs: the results of a run and pointers to its pictures."""
+    """Everything a report needs: the results of a run and pointers to its images."""
 
     folder: str
     results: list[Result]
     timings: list[Timing]
-    pictures: list[PictureRow]
+    images: list[ImageRow]
 
     def result(self, method: str) -> Result:
         """The result of the method whose label this is.
@@ -417,11 +417,11 @@ class Run(Model):
     __repr__ = __str__
 
 
-class PictureRow(Model):
-    """One picture of a run with its panel labels, for the report's grids."""
+class ImageRow(Model):
+    """One image of a run with its panel labels, for the report's grids."""
 
     path: str = Field(description="within the folder")
-    folder: str = Field(default="", description="that of its run, where pictures of several runs are shown")
+    folder: str = Field(default="", description="that of its run, where images of several runs are shown")
     method: str
     prompt: str
     concept: str

@@ -22,7 +22,7 @@ from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.storage.run_folder import load_run
-from evenhand.bench.storage.store import PictureStore, folder_name
+from evenhand.bench.storage.store import ImageStore, folder_name
 from evenhand.bench.suites.suite import Suite, load_suite, read_suite
 from evenhand.methods.base import Intervention, load, save
 from evenhand.methods.shared.prompt_text import fill
@@ -83,11 +83,11 @@ def export_fitted(
     """Fit a method and write what it does into the folder ``out``, see :func:`write_export`.
 
     Args:
-        text: The method as on the command line: ``"mist:step=0.3"``.
+        text: The method as on the command line: ``"mist:step_size=0.3"``.
         suite: Name or file of the suite; gives concepts, cells, target, protocol and parameters.
         model: The model to treat; the suite's own if ``None``.
         out: Folder to write; new or empty. ``cost.json`` in it says what the fit used.
-        progress: Told of every picture.
+        progress: Told of every image.
 
     Returns:
         The paths written.
@@ -103,9 +103,9 @@ def export_fitted(
     balanced = concepts(make_plan(chosen)[0])
     loaded = load_model(chosen.model, precision=chosen.protocol.precision)
     scorer = load_scorer(chosen.scorer)
-    with tempfile.TemporaryDirectory() as pictures, progress or Progress(quiet=True) as shown:
+    with tempfile.TemporaryDirectory() as images, progress or Progress(quiet=True) as shown:
         shown.start(f"{use.label}: fit", 0)
-        store = PictureStore(Path(pictures))
+        store = ImageStore(Path(images))
         protocol = chosen.protocol.model_dump_json()
         fitted = fit(
             use,
@@ -129,7 +129,7 @@ def write_export(
 
     An intervention that acts by its weights alone makes ``out`` a complete pipeline folder, which diffusers
     loads and which needs no Evenhand. Where each concept has its own edit, ``out`` gets one such folder for
-    each. Any other intervention acts while pictures are drawn, through Evenhand's sampler.
+    each. Any other intervention acts while images are drawn, through Evenhand's sampler.
 
     Args:
         intervention: What is exported.
@@ -188,14 +188,14 @@ def _readme(origin: Origin, *, folders: list[str], lines: Iterator[str]) -> str:
 
 
 def _lines_for_diffusers(origin: Origin) -> Iterator[str]:
-    """A picture by diffusers alone, as the suite's protocol draws it."""
+    """An image by diffusers alone, as the suite's protocol draws it."""
     protocol, solver = origin.suite.protocol, SOLVERS[origin.suite.protocol.solver]
     yield "import torch"
     yield f"from diffusers import DiffusionPipeline, {solver}"
     yield ""
     yield 'pipeline = DiffusionPipeline.from_pretrained(".")'
     yield f"pipeline.scheduler = {solver}.from_config(pipeline.scheduler.config)"
-    yield "picture = pipeline("
+    yield "image = pipeline("
     yield f"    {_example(origin)!r},"
     yield '    negative_prompt="",'
     yield f"    num_inference_steps={protocol.steps},"
@@ -204,11 +204,11 @@ def _lines_for_diffusers(origin: Origin) -> Iterator[str]:
     yield f"    width={protocol.width},"
     yield "    generator=torch.Generator().manual_seed(0),"
     yield ").images[0]"
-    yield 'picture.save("picture.png")'
+    yield 'image.save("image.png")'
 
 
 def _lines_for_evenhand(origin: Origin) -> Iterator[str]:
-    """The same picture by Evenhand's sampler, which lets the intervention act."""
+    """The same image by Evenhand's sampler, which lets the intervention act."""
     settings = ", ".join(f"{name}={value!r}" for name, value in origin.suite.protocol.model_dump().items())
     yield "from pathlib import Path"
     yield ""
@@ -222,8 +222,8 @@ def _lines_for_evenhand(origin: Origin) -> Iterator[str]:
     yield f'intervention = load(Path("."), method_class({origin.method!r}))'
     yield f"protocol = Protocol({settings})"
     yield f"sampler = open_sampler(load_model({origin.suite.model!r}), protocol)"
-    yield f"pictures = sampler([{_example(origin)!r}], seeds=[0], intervention=intervention)"
-    yield 'Image.fromarray(pictures[0]).save("picture.png")'
+    yield f"images = sampler([{_example(origin)!r}], seeds=[0], intervention=intervention)"
+    yield 'Image.fromarray(images[0]).save("image.png")'
 
 
 def _example(origin: Origin) -> str:

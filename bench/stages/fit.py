@@ -16,10 +16,10 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.sampler import BatchSampler
-from evenhand.bench.prompts.plan import picture_key
+from evenhand.bench.prompts.plan import image_key
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.store import PictureStore, write_atomically
+from evenhand.bench.storage.store import ImageStore, write_atomically
 from evenhand.bench.suites.suite import Suite
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.methods.base import Clip, EditableModel, Images, Intervention, Task, load, save
@@ -30,6 +30,14 @@ _log = logging.getLogger(__name__)
 
 _COST = "cost.json"
 
+_KEYED_AS = {
+    "images": "pictures",
+    "learning_rate": "rate",
+    "significance_level": "alpha",
+    "step_size": "step",
+}
+"""Parameters to the names under which a fit's identity hashes them: fits made before they were renamed hold."""
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -37,14 +45,14 @@ class Fitted:
 
     Attributes:
         intervention: What it hands to the engine.
-        pictures: Pictures its own loop drew.
-        judgements: Pictures it showed to its steering judge.
-        evaluations: Pictures that its training passed through the U-Net.
+        images: Images its own loop drew.
+        judgements: Images it showed to its steering judge.
+        evaluations: Images that its training passed through the U-Net.
         bytes: Size of the stored tensors.
     """
 
     intervention: Intervention
-    pictures: int
+    images: int
     judgements: int
     evaluations: int
     bytes: int
@@ -52,17 +60,17 @@ class Fitted:
 
 @dataclass
 class CountedSample:
-    """The method's ``sample``: every picture is counted, and kept so that a killed fit goes on.
+    """The method's ``sample``: every image is counted, and kept so that a killed fit goes on.
 
-    The count is of pictures asked for, whether they were already in the store or not: it is the cost of
+    The count is of images asked for, whether they were already in the store or not: it is the cost of
     the method, not of this process.
     """
 
     sampler: BatchSampler
-    store: PictureStore
+    store: ImageStore
     protocol: str
     progress: Progress
-    pictures: int = 0
+    images: int = 0
 
     def __call__(
         self,
@@ -72,22 +80,22 @@ class CountedSample:
         intervention: Intervention | None = None,
         negative_prompt: str = "",
     ) -> Images:
-        """Pictures of ``prompts`` under an intervention.
+        """Images of ``prompts`` under an intervention.
 
         Raises:
-            EvenhandError: A picture is not finite: the edit that the method tried has diverged.
+            EvenhandError: An image is not finite: the edit that the method tried has diverged.
         """
-        self.pictures += len(prompts)
+        self.images += len(prompts)
         digest = intervention.digest() if intervention else ""
         keys = [self._key(p, s, digest, negative_prompt) for p, s in zip(prompts, seeds, strict=True)]
-        # An observing intervention must see the pictures being made.
+        # An observing intervention must see the images being made.
         again = intervention is not None and intervention.observes
         found = [None if again else self.store.get(key) for key in keys]
-        missing = [i for i, picture in enumerate(found) if picture is None]
+        missing = [i for i, image in enumerate(found) if image is None]
 
         def keep(start: int, images: Images, finite: NDArray[np.bool_]) -> None:
             if not finite.all():
-                raise EvenhandError("the method's edit gives pictures that are not finite; lower its step")
+                raise EvenhandError("the method's edit gives images that are not finite; lower its step")
             for i, image in zip(missing[start : start + len(images)], images, strict=True):
                 self.store.put(keys[i], image)
                 found[i] = (image, "ok")
@@ -101,10 +109,10 @@ class CountedSample:
             intervention=intervention,
             negative_prompt=negative_prompt,
         )
-        return np.stack([picture[0] for picture in found if picture is not None])
+        return np.stack([image[0] for image in found if image is not None])
 
     def _key(self, prompt: str, seed: int, digest: str, negative: str) -> str:
-        return picture_key(
+        return image_key(
             model=self.sampler.model.revision,
             protocol=self.protocol,
             intervention=digest,
@@ -116,7 +124,7 @@ class CountedSample:
 
 @dataclass
 class CountedJudge:
-    """The method's steering judge; every picture shown to it is counted."""
+    """The method's steering judge; every image shown to it is counted."""
 
     name: str | None
     judge: Judge | None
@@ -137,7 +145,7 @@ class CountedJudge:
         return self.judge.zero_shot(images, list(texts))
 
     def logits(self, pixels: Tensor, texts: Sequence[str]) -> Tensor:
-        """Logits ``(n, len(texts))`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients.
+        """Logits ``(n, len(texts))`` of images ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients.
 
         Raises:
             EvenhandError: The method declared no steering judge, or one without gradients.
@@ -168,8 +176,8 @@ def fit(
         use: The method and its label.
         suite: The suite; gives cells and target.
         concepts: What is to be balanced.
-        sample: Draws and counts pictures.
-        judge: Judges and counts pictures.
+        sample: Draws and counts images.
+        judge: Judges and counts images.
         image_features: The suite's CLIP image encoder.
         clip: The same CLIP as a network.
         folder: ``RUN/interventions/<method>``.
@@ -197,14 +205,14 @@ def fit(
         clip=clip,
     )
     before = model.evaluations
-    # The number of threads changes the last bits of a factorisation, and so every picture of an edit.
+    # The number of threads changes the last bits of a factorisation, and so every image of an edit.
     with one_thread():
         fitted = use.method.fit(task)
     save(fitted, folder)
     # What is used is what was stored, so that a run that goes on later cannot differ.
     intervention = load(folder, type(use.method))
     cost = {
-        "pictures": sample.pictures,
+        "images": sample.images,
         "judgements": judge.judgements,
         "evaluations": model.evaluations - before,
         "bytes": sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values()),
@@ -221,7 +229,9 @@ def _identity(
     parts: dict[str, Any] = {
         "method": use.method.info.name,
         "version": use.method.info.version,
-        "parameters": use.method.model_dump(mode="json"),
+        "parameters": {
+            _KEYED_AS.get(name, name): value for name, value in use.method.model_dump(mode="json").items()
+        },
         "model": sample.sampler.model.revision,
         "protocol": sample.protocol,
         "concepts": concepts,
@@ -238,7 +248,7 @@ def _kept(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitted | No
         if cost["fit"] != identity["fit"]:
             return None
         intervention = load(folder, type(use.method))
-        counted = {name: cost[name] for name in ("pictures", "judgements", "evaluations", "bytes")}
+        counted = {name: cost[name] for name in ("images", "judgements", "evaluations", "bytes")}
         seal = _seal(counted, intervention)
         if cost.get("seal", seal) != seal:
             raise EvenhandError(f"the costs in {folder} differ from their seal; fit it again")

@@ -1,4 +1,4 @@
-"""Making the pictures of one method: which key each planned picture has, and drawing the missing ones."""
+"""Making the images of one method: which key each planned image has, and drawing the missing ones."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.models.sampler import BatchSampler
-from evenhand.bench.prompts.plan import Item, picture_key
+from evenhand.bench.prompts.plan import Item, image_key
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.store import PictureStore
+from evenhand.bench.storage.store import ImageStore
 from evenhand.methods.base import Images, Intervention
-from evenhand.methods.shared.randomness import picture_stream
+from evenhand.methods.shared.randomness import image_stream
 
 
 @dataclass(frozen=True)
 class Job:
-    """A planned picture of one method.
+    """A planned image of one method.
 
     Attributes:
         item: What was planned.
         text: The text that is generated: the prompt, or what a prompt-level method made of it.
         variant: Name of the edited model, for methods with one model per concept.
-        key: Content address of the picture.
+        key: Content address of the image.
     """
 
     item: Item
@@ -37,9 +37,9 @@ class Job:
 
 
 class Drawing:
-    """An intervention ready to draw planned pictures.
+    """An intervention ready to draw planned images.
 
-    A method that only rewrites prompts is drawn as the plain model on the rewritten text, so pictures
+    A method that only rewrites prompts is drawn as the plain model on the rewritten text, so images
     that several methods have in common are drawn once.
     """
 
@@ -69,17 +69,17 @@ class Drawing:
         return {name: "" if digest == blank else digest for name, digest in digests.items()}
 
     def jobs(self, items: Iterable[Item]) -> list[Job]:
-        """Every planned picture with its key. Unedited concepts take the edited models in turn."""
+        """Every planned image with its key. Unedited concepts take the edited models in turn."""
         digest = self.intervention.digest()
         names = list(self._variants)
         jobs = []
         for number, item in enumerate(items):
             text = item.prompt.text
             if self._rewrites:
-                text = self.intervention.prompt(text, picture_stream(digest, text, item.seed))
+                text = self.intervention.prompt(text, image_stream(digest, text, item.seed))
             concept = item.prompt.concept
             variant = concept if concept in self._variants else names[number % len(names)]
-            key = picture_key(
+            key = image_key(
                 model=self.sampler.model.revision,
                 protocol=self.protocol,
                 intervention=self._digests[variant],
@@ -89,8 +89,8 @@ class Drawing:
             jobs.append(Job(item, text, variant, key))
         return jobs
 
-    def draw(self, jobs: list[Job], *, store: PictureStore, progress: Progress) -> dict[str, str]:
-        """Draw every job whose picture is missing, torn or altered; returns each key's status."""
+    def draw(self, jobs: list[Job], *, store: ImageStore, progress: Progress) -> dict[str, str]:
+        """Draw every job whose image is missing, torn or altered; returns each key's status."""
         statuses = store.statuses(job.key for job in jobs)
         missing = {job.key: job for job in jobs if job.key not in statuses}
         progress.advance(len(jobs) - len(missing))
@@ -109,7 +109,7 @@ class Drawing:
         jobs: Sequence[Job],
         *,
         variant: str,
-        store: PictureStore,
+        store: ImageStore,
         done: Callable[[dict[str, str]], None],
     ) -> None:
         """Draw all of these jobs, which are of one variant, and tell after every batch the status by key."""
@@ -133,8 +133,8 @@ def by_variant(jobs: Iterable[Job]) -> list[tuple[str, list[Job]]]:
     ]
 
 
-def picture_rows(method: str, jobs: list[Job], statuses: dict[str, str], store: PictureStore) -> pd.DataFrame:
-    """The picture table's rows of one method."""
+def image_rows(method: str, jobs: list[Job], statuses: dict[str, str], store: ImageStore) -> pd.DataFrame:
+    """The image table's rows of one method."""
     rows = [
         {
             "key": job.key,

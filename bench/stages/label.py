@@ -1,4 +1,4 @@
-"""Judging a run's pictures: every judge labels every picture once, and an encoder embeds it once."""
+"""Judging a run's images: every judge labels every image once, and an encoder embeds it once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.store import PictureStore, Table
+from evenhand.bench.storage.store import ImageStore, Table
 from evenhand.metrics.judges.base import Images, Judge
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.table import LABEL_COLUMNS, label_rows
 
 CHUNK = 256
-"""Pictures judged between two writes to the label table."""
+"""Images judged between two writes to the label table."""
 
 CHUNK_BYTES = 2**28
-"""Bytes of decoded pictures after which a chunk is full, however few they are."""
+"""Bytes of decoded images after which a chunk is full, however few they are."""
 
 Taxonomies = Mapping[str, tuple[str, ...]]
 
@@ -43,34 +43,34 @@ def check_judge(judge: Judge, attributes: Taxonomies) -> None:
             )
 
 
-def judge_pictures(
+def judge_images(
     judge: Judge,
     *,
     keys: Sequence[str],
     attributes: Taxonomies,
-    store: PictureStore,
+    store: ImageStore,
     table: Table,
     progress: Progress,
     done: Set[str] = frozenset(),
 ) -> int:
-    """Label every picture of ``keys`` that this judge, in this version, has not labelled yet.
+    """Label every image of ``keys`` that this judge, in this version, has not labelled yet.
 
     Args:
-        judge: The judge; it sees the pictures alone.
-        keys: Pictures, all in the store.
+        judge: The judge; it sees the images alone.
+        keys: Images, all in the store.
         attributes: The suite's taxonomies.
-        store: Where the pictures lie.
+        store: Where the images lie.
         table: Where the labels go.
-        progress: Told of every picture.
+        progress: Told of every image.
         done: Keys that it has labelled.
 
     Returns:
-        How many pictures it labelled.
+        How many images it labelled.
     """
     info = judge.info
     missing = [key for key in keys if key not in done]
     progress.advance(len(keys) - len(missing))
-    for chunk, images, broken in picture_chunks(missing, store):
+    for chunk, images, broken in image_chunks(missing, store):
         names = [name for name in attributes if name in info.taxonomies]
         answers = judge.label(images)
         rows = [
@@ -91,54 +91,52 @@ def judge_pictures(
     return len(missing)
 
 
-def embed_pictures(
+def embed_images(
     scorer: ClipScorer,
     *,
     keys: Sequence[str],
-    store: PictureStore,
+    store: ImageStore,
     table: Table,
     done: Set[str] = frozenset(),
 ) -> int:
-    """Store the unit image vector of every picture of ``keys`` that is not among those ``done``.
+    """Store the unit image vector of every image of ``keys`` that is not among those ``done``.
 
     Returns:
-        How many pictures it embedded.
+        How many images it embedded.
     """
     missing = [key for key in keys if key not in done]
-    for chunk, images, _ in picture_chunks(missing, store):
+    for chunk, images, _ in image_chunks(missing, store):
         vectors = list(scorer.embed(images).astype(np.float32))
         table.append(pd.DataFrame({"key": chunk, "scorer": scorer.version, "vector": vectors}))
     return len(missing)
 
 
 def alignment(
-    pictures: pd.DataFrame,
+    images: pd.DataFrame,
     vectors: Mapping[str, NDArray[np.float32]],
     embed_texts: Callable[[list[str]], NDArray[np.float32]],
 ) -> NDArray[np.float64]:
-    """100 x cosine between each picture and its original prompt; in [-100, 100]."""
-    texts = sorted(set(pictures["prompt"]))
+    """100 x cosine between each image and its original prompt; in [-100, 100]."""
+    texts = sorted(set(images["prompt"]))
     of_text = dict(zip(texts, np.asarray(embed_texts(texts), dtype=np.float64), strict=True))
-    pairs = zip(pictures["key"], pictures["prompt"], strict=True)
+    pairs = zip(images["key"], images["prompt"], strict=True)
     return np.array(
         [100 * float(np.asarray(vectors[key], np.float64) @ of_text[text]) for key, text in pairs]
     )
 
 
-def picture_chunks(
-    keys: Sequence[str], store: PictureStore
-) -> Iterator[tuple[list[str], Images, list[bool]]]:
-    """Keys, pictures of one size, and which of them are broken.
+def image_chunks(keys: Sequence[str], store: ImageStore) -> Iterator[tuple[list[str], Images, list[bool]]]:
+    """Keys, images of one size, and which of them are broken.
 
     Raises:
-        EvenhandError: A picture is not in the store, or not as it was written.
+        EvenhandError: An image is not in the store, or not as it was written.
     """
     waiting: dict[tuple[int, ...], list[tuple[str, Images, bool]]] = {}
     for number, key in enumerate(keys, start=1):
         found = store.get(key)
         if found is None:
             raise EvenhandError(
-                f"picture {store.path(key)} was altered or removed meanwhile; run the same command again"
+                f"image {store.path(key)} was altered or removed meanwhile; run the same command again"
             )
         image, status = found
         waiting.setdefault(image.shape, []).append((key, image, status != "ok"))

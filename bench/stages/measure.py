@@ -1,4 +1,4 @@
-"""From pictures in a store to labels, vectors and numbers, whatever made the pictures."""
+"""From images in a store to labels, vectors and numbers, whatever made the images."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from evenhand.bench.registry.entry_points import METRICS
 from evenhand.bench.registry.judge_spec import load_judge
-from evenhand.bench.stages.label import alignment, check_judge, embed_pictures, judge_pictures
+from evenhand.bench.stages.label import alignment, check_judge, embed_images, judge_images
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_confusion, load_scorer
-from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.storage.store import stacked
-from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.metrics import catalog
 from evenhand.metrics.base import Metric
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
@@ -31,7 +31,7 @@ from evenhand.metrics.table import ANSWER_COLUMNS, PERSON_KINDS, matrix_of
 Vectors = dict[str, NDArray[np.float32]]
 
 Timed = Callable[[str], AbstractContextManager[None]]
-"""From a method's label to a context that takes the time of judging its pictures."""
+"""From a method's label to a context that takes the time of judging its images."""
 
 
 @dataclass
@@ -39,65 +39,67 @@ class Evaluation:
     """The second half of a run, and all of an audit; every step finds what an interrupted one left.
 
     Attributes:
-        yardstick: How pictures are judged and measured.
+        evaluation_config: How images are judged and measured.
         work: The run's folder.
-        progress: Told of every picture.
+        progress: Told of every image.
         steering: Method to the judge in its loop, or ``None``.
     """
 
-    yardstick: Yardstick
-    work: Workspace
+    evaluation_config: EvaluationConfig
+    work: RunFolder
     progress: Progress
     steering: Mapping[str, str | None] = field(default_factory=dict)
 
     def load(self) -> None:
-        """Load all that the yardstick names, so that a fault in it shows before anything is made."""
+        """Load all that the evaluation_config names, so that a fault in it shows before anything is made."""
         _ = self.judges, self.metrics, self.confusion, self.scorer
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """As :func:`metrics_of` the yardstick."""
-        return metrics_of(self.yardstick)
+        """As :func:`metrics_of` the evaluation_config."""
+        return metrics_of(self.evaluation_config)
 
     @cached_property
     def confusion(self) -> pd.DataFrame:
         """Confusion counts of the judges; empty for no correction."""
-        return load_confusion(self.yardstick.calibration)
+        return load_confusion(self.evaluation_config.calibration)
 
     @cached_property
     def scorer(self) -> ClipScorer | None:
         """The encoder of alignment and same-seed distance, if there is one."""
-        return load_scorer(self.yardstick.scorer) if self.yardstick.scorer else None
+        return load_scorer(self.evaluation_config.scorer) if self.evaluation_config.scorer else None
 
     @cached_property
     def judges(self) -> dict[str, Judge]:
-        """Panel, witnesses and the methods' steering judges, by name."""
+        """Panel, non_voting_judges and the methods' steering judges, by name."""
         steering = filter(None, self.steering.values())
-        names = dict.fromkeys([*self.yardstick.panel, *self.yardstick.witnesses, *steering])
+        names = dict.fromkeys(
+            [*self.evaluation_config.panel, *self.evaluation_config.non_voting_judges, *steering]
+        )
         judges = {name: load_judge(name) for name in names}
         for judge in judges.values():
-            check_judge(judge, self.yardstick.attributes)
+            check_judge(judge, self.evaluation_config.attributes)
         return judges
 
-    def judge(self, pictures: pd.DataFrame, *, timed: Timed) -> pd.DataFrame:
-        """What every judge and the panel answer to all pictures of people that are in the store.
+    def judge(self, images: pd.DataFrame, *, timed: Timed) -> pd.DataFrame:
+        """What every judge and the panel answer to all images of people that are in the store.
 
         Returns:
             Rows of the columns :data:`evenhand.metrics.table.ANSWER_COLUMNS`.
         """
         rows = self.work.labels.read(compact=True)
         done, new = self._done(rows), 0
-        people = pictures[pictures["kind"].isin(PERSON_KINDS) & (pictures["path"] != "")]
+        people = images[images["kind"].isin(PERSON_KINDS) & (images["path"] != "")]
         for method, group in people.groupby("method", sort=False):
             keys = list(dict.fromkeys(group["key"]))
             self.progress.start(f"{method}: judge", len(keys) * len(self.judges))
             with timed(str(method)):
                 for name, judge in self.judges.items():
-                    new += judge_pictures(
+                    new += judge_images(
                         judge,
                         keys=keys,
-                        attributes=self.yardstick.attributes,
-                        store=self.work.pictures,
+                        attributes=self.evaluation_config.attributes,
+                        store=self.work.images,
                         table=self.work.labels,
                         progress=self.progress,
                         done=done[name],
@@ -129,7 +131,7 @@ class Evaluation:
         return dict(zip(_texts(rows["key"])[place], place.tolist(), strict=True))
 
     def labels(self, keys: Collection[str]) -> pd.DataFrame:
-        """The labels of some pictures by the judges in the versions that are here, without the vote."""
+        """The labels of some images by the judges in the versions that are here, without the vote."""
         rows = self.work.labels.read()
         return rows[self._asked(rows, keys)]
 
@@ -141,38 +143,38 @@ class Evaluation:
     def _voted(self, rows: pd.DataFrame, keys: Collection[str]) -> pd.DataFrame:
         given, asked = rows["judge"] != PANEL, self._asked(rows, keys)
         own = rows[asked]
-        votes = vote(own, members=self.yardstick.panel, taxonomy=self.yardstick.attributes)
+        votes = vote(own, members=self.evaluation_config.panel, taxonomy=self.evaluation_config.attributes)
         self.work.labels.finish(stacked([rows[given], votes]))
         columns = list(ANSWER_COLUMNS)
         return stacked([own[columns], votes[columns]])
 
-    def embed(self, pictures: pd.DataFrame) -> Vectors:
-        """Unit vectors by key; the picture table gets its alignment column from them.
+    def embed(self, images: pd.DataFrame) -> Vectors:
+        """Unit vectors by key; the image table gets its alignment column from them.
 
-        Without a scorer, or a picture that was made, there are none, and alignment is not known.
+        Without a scorer, or an image that was made, there are none, and alignment is not known.
         """
-        pictures["alignment"] = np.nan
-        # A picture that a broken edit made is black, and how near black is to its prompt is no result.
-        there = pictures["status"] == "ok"
-        keys = list(dict.fromkeys(pictures.loc[there, "key"]))
+        images["alignment"] = np.nan
+        # An image that a broken edit made is black, and how near black is to its prompt is no result.
+        there = images["status"] == "ok"
+        keys = list(dict.fromkeys(images.loc[there, "key"]))
         if self.scorer is None or not keys:
             return {}
         scorer, table = self.scorer, self.work.vectors
         self.progress.start("embed", len(keys))
         rows = table.read(compact=True)
         done = self._vector_places(rows).keys()
-        if embed_pictures(scorer, keys=keys, store=self.work.pictures, table=table, done=done):
+        if embed_images(scorer, keys=keys, store=self.work.images, table=table, done=done):
             rows = table.read(compact=True)
         self.progress.finish()
         table.finish(rows)
         matrix = matrix_of(rows["vector"])
         vectors = {key: matrix[place] for key, place in self._vector_places(rows).items()}
-        pictures.loc[there, "alignment"] = alignment(pictures[there], vectors, scorer.embed_texts)
+        images.loc[there, "alignment"] = alignment(images[there], vectors, scorer.embed_texts)
         return vectors
 
     def measure(
         self,
-        pictures: pd.DataFrame,
+        images: pd.DataFrame,
         labels: pd.DataFrame,
         vectors: Vectors,
         *,
@@ -185,19 +187,19 @@ class Evaluation:
         """Every number of every method.
 
         Args:
-            pictures: The picture table.
+            images: The image table.
             labels: The labels of :meth:`judge`.
             vectors: The vectors of :meth:`embed`.
             concepts: Concepts of the neutral prompts, in order.
             base: The method that others are compared with, if any.
             ranked: The methods that are ranked; ``None`` for all.
             paired_noise: Whether methods drew from the same noise, so that same-seed distance has a meaning.
-            confusion: Confusion counts; those of the yardstick if ``None``.
+            confusion: Confusion counts; those of the evaluation_config if ``None``.
         """
-        unrelated = pictures[(pictures["kind"] == "unrelated") & (pictures["status"] == "ok")]
+        unrelated = images[(images["kind"] == "unrelated") & (images["status"] == "ok")]
         pairs = {key: vectors[key] for key in sorted(set(unrelated["key"]))} if vectors else {}
         plan = measure_plan(
-            self.yardstick,
+            self.evaluation_config,
             concepts,
             confusion=self.confusion if confusion is None else confusion,
             metrics=self.metrics,
@@ -207,7 +209,7 @@ class Evaluation:
         )
         self.progress.start("measure", 0)
         measured = measure(
-            pictures,
+            images,
             labels,
             plan=plan,
             embeddings=pairs if vectors and paired_noise else None,
@@ -229,15 +231,15 @@ def _texts(column: pd.Series[str]) -> NDArray[np.object_]:
     return texts[column.cat.codes.to_numpy()]
 
 
-def metrics_of(yardstick: Yardstick) -> tuple[Metric, ...]:
+def metrics_of(evaluation_config: EvaluationConfig) -> tuple[Metric, ...]:
     """The metrics of every suite and those named, without those that need a scorer if there is none."""
-    named = [METRICS.get(name) for name in yardstick.metrics]
+    named = [METRICS.get(name) for name in evaluation_config.metrics]
     every = dict.fromkeys([*catalog.DEFAULT, *named])
-    return tuple(metric for metric in every if yardstick.scorer or metric is not catalog.alignment)
+    return tuple(metric for metric in every if evaluation_config.scorer or metric is not catalog.alignment)
 
 
 def measure_plan(
-    yardstick: Yardstick,
+    evaluation_config: EvaluationConfig,
     concepts: Sequence[str],
     *,
     confusion: pd.DataFrame,
@@ -246,10 +248,10 @@ def measure_plan(
     base: str | None = None,
     ranked: Sequence[str] | None = None,
 ) -> MeasurePlan:
-    """What is measured by a yardstick.
+    """What is measured by a evaluation_config.
 
     Args:
-        yardstick: How pictures are judged and measured.
+        evaluation_config: How images are judged and measured.
         concepts: Concepts of the neutral prompts, in order.
         confusion: Confusion counts of the judges; empty for no correction.
         metrics: The metrics.
@@ -257,13 +259,15 @@ def measure_plan(
         base: The method that others are compared with, if any.
         ranked: The methods that are ranked; ``None`` for all.
     """
-    boot, steering = yardstick.bootstrap, steering or {}
+    boot, steering = evaluation_config.bootstrap, steering or {}
     return MeasurePlan(
-        attributes=yardstick.attributes,
-        panel=yardstick.panel,
-        joints=tuple(names for names in yardstick.report if len(names) > 1),
-        target=yardstick.targets(concepts),
-        witnesses=tuple(sorted({*yardstick.witnesses, *filter(None, steering.values())})),
+        attributes=evaluation_config.attributes,
+        panel=evaluation_config.panel,
+        joints=tuple(names for names in evaluation_config.report if len(names) > 1),
+        target=evaluation_config.targets(concepts),
+        non_voting_judges=tuple(
+            sorted({*evaluation_config.non_voting_judges, *filter(None, steering.values())})
+        ),
         steering=steering,
         confusion=confusion,
         base=base,

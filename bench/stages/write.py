@@ -17,7 +17,7 @@ from evenhand.bench.prompts.prompt_set import PromptSet
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.results import result as r
 from evenhand.bench.stages.fit import Fitted
-from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.metrics.correction.calibration import cell_names
 from evenhand.metrics.estimation.rows import JudgeSpread, Measurement, SteeringGap
@@ -26,12 +26,12 @@ from evenhand.metrics.judges.base import Judge
 M = TypeVar("M", bound=r.Model)
 
 PACKAGES = ("torch", "diffusers", "transformers", "open_clip_torch", "numpy", "scipy", "pandas")
-"""Packages whose version can change a picture, a label or a number."""
+"""Packages whose version can change an image, a label or a number."""
 
 GUARANTEE_CPU = (
     "same bytes for any interruption and batch composition on the same packages and processor kind"
 )
-GUARANTEE_GPU = "same pictures up to the last bits of GPU kernels; same numbers from the same pictures"
+GUARANTEE_GPU = "same images up to the last bits of GPU kernels; same numbers from the same images"
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Provenance:
         name: Name of the suite, or of the audit.
         version: Its version.
         digest: SHA-256 of all that decides what is measured.
-        yardstick: How the pictures were judged and measured.
-        protocol: Settings of generation; empty where the pictures were made elsewhere.
+        evaluation_config: How the images were judged and measured.
+        protocol: Settings of generation; empty where the images were made elsewhere.
         balanced: The attributes whose joint cells the target is about.
         device: Kind of the device that the numbers come from.
         guarantee: Which determinism holds, in words.
         prompt_sets: The prompts.
-        judges: Panel, witnesses and steering judges, by name.
+        judges: Panel, non_voting_judges and steering judges, by name.
         concepts: Concepts of the neutral prompts, in order.
         notes: What there is to say besides the remarks of the measurement.
     """
@@ -56,7 +56,7 @@ class Provenance:
     name: str
     version: str
     digest: str
-    yardstick: Yardstick
+    evaluation_config: EvaluationConfig
     protocol: Mapping[str, Any]
     balanced: tuple[str, ...]
     device: str
@@ -69,13 +69,13 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Subject:
-    """Whose pictures a result is about.
+    """Whose images a result is about.
 
     Attributes:
         card: The card of the row.
         model: The generator.
-        revision: Its revision, or the digest of its pictures.
-        cost: What making the pictures took.
+        revision: Its revision, or the digest of its images.
+        cost: What making the images took.
     """
 
     card: r.MethodCard
@@ -84,14 +84,14 @@ class Subject:
     cost: r.Cost
 
 
-def subject_of_run(use: MethodUse, *, model: Model, fitted: Fitted, pictures: int) -> Subject:
+def subject_of_run(use: MethodUse, *, model: Model, fitted: Fitted, images: int) -> Subject:
     """A method of a run.
 
     Args:
         use: The method.
         model: The model that it treats.
         fitted: What it did.
-        pictures: Pictures made for the evaluation.
+        images: Images made for the evaluation.
     """
     card = r.MethodCard(
         label=use.label,
@@ -102,10 +102,10 @@ def subject_of_run(use: MethodUse, *, model: Model, fitted: Fitted, pictures: in
         **use.method.info.model_dump(exclude={"architectures"}),
     )
     cost = r.Cost(
-        fit_pictures=fitted.pictures,
+        fit_images=fitted.images,
         fit_judgements=fitted.judgements,
         fit_evaluations=fitted.evaluations,
-        pictures=pictures,
+        images=images,
         intervention_bytes=fitted.bytes,
         record=dict(fitted.intervention.record),
     )
@@ -183,14 +183,16 @@ def _spec(subject: Subject, provenance: Provenance) -> r.Spec:
     return r.Spec(
         model=subject.model,
         model_revision=subject.revision,
-        judges=[_judge(judge, provenance.yardstick, subject.card) for judge in provenance.judges.values()],
+        judges=[
+            _judge(judge, provenance.evaluation_config, subject.card) for judge in provenance.judges.values()
+        ],
         method=subject.card,
         **stated(
             name=provenance.name,
             version=provenance.version,
             digest=provenance.digest,
             protocol=provenance.protocol,
-            yardstick=provenance.yardstick,
+            evaluation_config=provenance.evaluation_config,
             balanced=provenance.balanced,
             concepts=provenance.concepts,
             prompt_sets=provenance.prompt_sets,
@@ -204,7 +206,7 @@ def stated(
     version: str,
     digest: str,
     protocol: Mapping[str, Any],
-    yardstick: Yardstick,
+    evaluation_config: EvaluationConfig,
     balanced: Sequence[str],
     concepts: Sequence[str],
     prompt_sets: Sequence[r.PromptSetCard],
@@ -215,37 +217,39 @@ def stated(
         "suite_version": version,
         "suite_digest": digest,
         "protocol": dict(protocol),
-        "attributes": {attribute: list(groups) for attribute, groups in yardstick.attributes.items()},
-        "primary": "*".join(yardstick.primary),
+        "attributes": {attribute: list(groups) for attribute, groups in evaluation_config.attributes.items()},
+        "primary": "*".join(evaluation_config.primary),
         "concepts": list(concepts),
         "prompt_sets": list(prompt_sets),
-        **_target(yardstick, concepts=concepts, balanced=balanced),
+        **_target(evaluation_config, concepts=concepts, balanced=balanced),
     }
 
 
-def _target(yardstick: Yardstick, *, concepts: Sequence[str], balanced: Sequence[str]) -> dict[str, Any]:
+def _target(
+    evaluation_config: EvaluationConfig, *, concepts: Sequence[str], balanced: Sequence[str]
+) -> dict[str, Any]:
     """The fields of the specification that state the target."""
-    names = cell_names([yardstick.attributes[name] for name in balanced])
-    if yardstick.target == UNIFORM:
+    names = cell_names([evaluation_config.attributes[name] for name in balanced])
+    if evaluation_config.target == UNIFORM:
         even = {name: 1 / len(names) for name in names}
         return {"target": even, "target_name": UNIFORM, "targets": {}}
-    shares = yardstick.target_shares(concepts, balanced)
+    shares = evaluation_config.target_shares(concepts, balanced)
     rows = {
         concept: dict(zip(names, row.tolist(), strict=True))
         for concept, row in zip(concepts, shares, strict=True)
     }
     return {
         "target": dict(zip(names, shares.mean(axis=0).tolist(), strict=True)),
-        "target_name": yardstick.target if isinstance(yardstick.target, str) else "table",
+        "target_name": evaluation_config.target if isinstance(evaluation_config.target, str) else "table",
         "targets": rows if (shares != shares[0]).any() else {},
     }
 
 
-def _judge(judge: Judge, yardstick: Yardstick, card: r.MethodCard) -> r.JudgeCard:
+def _judge(judge: Judge, evaluation_config: EvaluationConfig, card: r.MethodCard) -> r.JudgeCard:
     name = judge.info.name
     steers = name == card.steering_judge
     return r.JudgeCard(
-        role="panel" if name in yardstick.panel else "steering" if steers else "witness",
+        role="panel" if name in evaluation_config.panel else "steering" if steers else "non-voting",
         **judge.info.model_dump(mode="json"),
     )
 
@@ -267,7 +271,7 @@ def _coverage(measured: Measurement, label: str) -> r.Coverage:
             judge=row.judge,
             attribute=row.attribute,
             kind=row.kind,
-            pictures=row.planned,
+            images=row.planned,
             ok=row.decided,
             undetermined=dict(row.undetermined),
         )

@@ -1,8 +1,8 @@
-"""Which pictures were found whole, so that going on with a million of them takes seconds.
+"""Which images were found whole, so that going on with a million of them takes seconds.
 
-A picture proves itself by the digest inside it, but only once it is decoded. The index keeps, for each
-picture that has done so, what the file system says about its file. As long as that is the same, the
-picture is; any other is decoded again. The index is a help and never a proof: without it, everything is
+An image proves itself by the digest inside it, but only once it is decoded. The index keeps, for each
+image that has done so, what the file system says about its file. As long as that is the same, the
+image is; any other is decoded again. The index is a help and never a proof: without it, everything is
 decoded once more.
 """
 
@@ -27,8 +27,8 @@ def mark(path: Path | str) -> str:
     return f"{found.st_size} {found.st_ctime_ns}"
 
 
-class PictureIndex:
-    """Key, mark and status of pictures, one a line; only the process that holds the folder writes it.
+class ImageIndex:
+    """Key, mark and status of images, one a line; only the process that holds the folder writes it.
 
     Args:
         path: The file.
@@ -47,7 +47,7 @@ class PictureIndex:
         return {key: rest for key, _, rest in lines if rest.endswith(";")}
 
     def status(self, key: str, mark: str) -> str | None:
-        """Status of the picture whose file has this mark, or ``None`` if it has not been proven."""
+        """Status of the image whose file has this mark, or ``None`` if it has not been proven."""
         known, _, status = self._lines.get(key, "").rstrip(";").rpartition(" ")
         return status if known == mark else None
 

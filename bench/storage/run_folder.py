@@ -17,9 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 from threadpoolctl import threadpool_limits
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.results.result import PictureRow, Result, Run, Timing
+from evenhand.bench.results.result import ImageRow, Result, Run, Timing
 from evenhand.bench.storage.log import LOG_FILE, logged
-from evenhand.bench.storage.store import PictureStore, Table, folder_name, sweep, write_atomically
+from evenhand.bench.storage.store import ImageStore, Table, folder_name, sweep, write_atomically
 from evenhand.bench.suites.audit_config import Audit, read_audit
 from evenhand.bench.suites.suite import Suite, read_suite, to_toml
 
@@ -32,23 +32,23 @@ Owner = Suite | Audit
 Phase = Literal["fit_seconds", "generate_seconds", "judge_seconds"]
 """What takes time in a run: a field of :class:`Timing`."""
 
-OWN = {".lock", LOG_FILE, "timing.json", "report.html", "pictures", "tables", "interventions", "results"}
+OWN = {".lock", LOG_FILE, "timing.json", "report.html", "images", "tables", "interventions", "results"}
 """What a run makes besides the file that it is known by."""
 
 SHOWN_PER_CONCEPT = 8
-"""Pictures of one concept, kind and method that a report may show."""
+"""Images of one concept, kind and method that a report may show."""
 
 
 @dataclass(frozen=True)
-class Workspace:
+class RunFolder:
     """The folder of one run; see DESIGN 'A run's folder'."""
 
     root: Path
 
     @cached_property
-    def pictures(self) -> PictureStore:
-        """The content-addressed pictures; one object, which remembers what it has found whole."""
-        return PictureStore(self.root / "pictures")
+    def images(self) -> ImageStore:
+        """The content-addressed images; one object, which remembers what it has found whole."""
+        return ImageStore(self.root / "images")
 
     @property
     def labels(self) -> Table:
@@ -61,9 +61,9 @@ class Workspace:
         return Table(self.root / "tables", "vectors", keys=("key", "scorer"))
 
     @property
-    def picture_table(self) -> Table:
-        """The picture table."""
-        return Table(self.root / "tables", "pictures", keys=("method", "prompt_id", "seed_index"))
+    def image_table(self) -> Table:
+        """The image table."""
+        return Table(self.root / "tables", "images", keys=("method", "prompt_id", "seed_index"))
 
     def check(self, suite: Suite) -> None:
         """Refuse a folder that is another suite's, or not a run; nothing is written.
@@ -213,7 +213,7 @@ def load_run(folder: str | Path) -> Run:
     Raises:
         EvenhandError: The folder is not a run, or it holds no result yet.
     """
-    work = Workspace(Path(folder))
+    work = RunFolder(Path(folder))
     work.owner()
     results = [Result.load(path) for path in work.result_paths()]
     if not results:
@@ -224,42 +224,42 @@ def load_run(folder: str | Path) -> Run:
         folder=str(folder),
         results=results,
         timings=[timings[r.spec.method.label] for r in results if r.spec.method.label in timings],
-        # Whatever a stranger's table says, its pictures lie in the run.
-        pictures=shown_pictures(work.picture_table.read().assign(folder=""), work.labels.read()),
+        # Whatever a stranger's table says, its images lie in the run.
+        images=shown_images(work.image_table.read().assign(folder=""), work.labels.read()),
     )
 
 
-def shown_pictures(pictures: pd.DataFrame, labels: pd.DataFrame) -> list[PictureRow]:
-    """The first pictures of every method, kind and concept, with what the panel perceived.
+def shown_images(images: pd.DataFrame, labels: pd.DataFrame) -> list[ImageRow]:
+    """The first images of every method, kind and concept, with what the panel perceived.
 
     Args:
-        pictures: The picture table.
+        images: The image table.
         labels: The label table.
     """
-    if not len(pictures) or not len(labels):
+    if not len(images) or not len(labels):
         return []
     panel = labels[labels["judge"] == "panel"]
     perceived: dict[str, dict[str, str]] = {}
     for key, attribute, label in zip(panel["key"], panel["attribute"], panel["label"], strict=True):
         perceived.setdefault(key, {})[attribute] = label or "undetermined"
     rows, count = [], Counter[tuple[str, ...]]()
-    pictures = pictures[pictures["path"] != ""]
-    for row in pictures.sort_values(["method", "seed_index", "prompt_id"]).to_dict("records"):
+    images = images[images["path"] != ""]
+    for row in images.sort_values(["method", "seed_index", "prompt_id"]).to_dict("records"):
         group = (row["method"], row["kind"], row["concept"])
         count[group] += 1
         if count[group] <= SHOWN_PER_CONCEPT:
-            rows.append(_picture_row(row, perceived.get(row["key"], {})))
+            rows.append(_image_row(row, perceived.get(row["key"], {})))
     return rows
 
 
-def _picture_row(row: Mapping[Hashable, object], labels: dict[str, str]) -> PictureRow:
-    known = {name: row[name] for name in PictureRow.model_fields if name in row}
-    return PictureRow.model_validate(known | {"labels": labels})
+def _image_row(row: Mapping[Hashable, object], labels: dict[str, str]) -> ImageRow:
+    known = {name: row[name] for name in ImageRow.model_fields if name in row}
+    return ImageRow.model_validate(known | {"labels": labels})
 
 
-def merged(pictures: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """The picture table with the rows of the methods in ``pictures`` replaced by them."""
+def merged(images: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """The image table with the rows of the methods in ``images`` replaced by them."""
     kept = table.read()
     if len(kept):
-        kept = kept[~kept["method"].isin(set(pictures["method"]))]
-    return pd.concat([kept, pictures], ignore_index=True)
+        kept = kept[~kept["method"].isin(set(images["method"]))]
+    return pd.concat([kept, images], ignore_index=True)

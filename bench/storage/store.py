@@ -1,7 +1,7 @@
-"""The store: content-addressed lossless pictures and append-only Parquet tables.
+"""The store: content-addressed lossless images and append-only Parquet tables.
 
 Every write goes to a temporary name and is renamed, so that a killed run leaves whole files only.
-A picture carries its key and the digest of its pixels inside the file, and a table the digest of the file:
+An image carries its key and the digest of its pixels inside the file, and a table the digest of the file:
 what is torn, altered or misplaced is recognised by itself and made again.
 """
 
@@ -29,7 +29,7 @@ from PIL import Image, PngImagePlugin
 from pyarrow import parquet
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.storage.image_index import PictureIndex, mark
+from evenhand.bench.storage.image_index import ImageIndex, mark
 from evenhand.methods.base import Images
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ _BLANK = _SEAL + b"0" * 64
 """What stands in a table's metadata: a digest of the file in which these zeros are in its place."""
 
 INDEX = "index.txt"
-"""The file beside the pictures that tells which were found whole; it goes by a clock and is no result."""
+"""The file beside the images that tells which were found whole; it goes by a clock and is no result."""
 
 _KEY_FORM = re.compile(r"\w+")
 
@@ -94,14 +94,14 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-class PictureStore:
-    """Pictures by key in sharded folders: ``pictures/ab/<key>.png``."""
+class ImageStore:
+    """Images by key in sharded folders: ``images/ab/<key>.png``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, key: str) -> Path:
-        """Where the picture with this key lies or will lie.
+        """Where the image with this key lies or will lie.
 
         Raises:
             EvenhandError: The key is none; a stranger's table could lead out of the folder by it.
@@ -109,17 +109,17 @@ class PictureStore:
         return self.root / self._below(key)
 
     def named(self, key: str) -> str:
-        """The same as the picture table says it: from the folder that holds all pictures on."""
+        """The same as the image table says it: from the folder that holds all images on."""
         return f"{self.root.name}/{self._below(key)}"
 
     def _below(self, key: str) -> str:
         # Text, not a path: a million of them are asked for at once, and paths take ten times as long.
         if not _KEY_FORM.fullmatch(key):
-            raise EvenhandError(f"{key!r:.60} is no key of a picture; make the tables of the run again")
+            raise EvenhandError(f"{key!r:.60} is no key of an image; make the tables of the run again")
         return f"{key[:2]}/{key}.png"
 
     def put(self, key: str, image: Images, *, status: str = "ok") -> None:
-        """Store one ``(height, width, 3)`` picture; ``status`` is ``"error"`` for one that is not finite."""
+        """Store one ``(height, width, 3)`` image; ``status`` is ``"error"`` for one that is not finite."""
         note = PngImagePlugin.PngInfo()
         note.add_text(_KEY, key)
         note.add_text(_STATUS, status)
@@ -129,7 +129,7 @@ class PictureStore:
         write_atomically(self.path(key), buffer.getvalue())
 
     def get(self, key: str) -> tuple[Images, str] | None:
-        """The picture and its status, or ``None`` if it is missing, torn or altered."""
+        """The image and its status, or ``None`` if it is missing, torn or altered."""
         try:
             data = self.path(key).read_bytes()
             with Image.open(io.BytesIO(data), formats=["PNG"]) as file:
@@ -144,15 +144,15 @@ class PictureStore:
             return None
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
             _log.info("%s: %r", self.path(key), fault)
-        _log.warning("picture %s is torn or altered and counts as missing", self.path(key))
+        _log.warning("image %s is torn or altered and counts as missing", self.path(key))
         return None
 
     @cached_property
-    def _index(self) -> PictureIndex:
-        return PictureIndex(self.root / INDEX)
+    def _index(self) -> ImageIndex:
+        return ImageIndex(self.root / INDEX)
 
     def statuses(self, keys: Iterable[str]) -> dict[str, str]:
-        """Status of every picture of ``keys`` that is there and whole; each file is decoded once only."""
+        """Status of every image of ``keys`` that is there and whole; each file is decoded once only."""
         found: dict[str, str] = {}
         proven: dict[str, tuple[str, str]] = {}
         root = str(self.root)
@@ -168,7 +168,7 @@ class PictureStore:
         return found
 
     def remember(self, statuses: Mapping[str, str]) -> None:
-        """Let :meth:`statuses` know of pictures that were just written, by key."""
+        """Let :meth:`statuses` know of images that were just written, by key."""
         self._index.add({key: (mark(self.path(key)), status) for key, status in statuses.items()})
 
 

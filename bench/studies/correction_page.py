@@ -72,7 +72,7 @@ def _judges(recalls: pd.DataFrame) -> str:
             for group, span in zip(TAXONOMIES["gender"], spans, strict=True)
         ]
         rows.append([str(pool), JUDGE_NAMES[str(judge)], f"{whole['n'].sum():,}", f"{every:.3f}", *by_group])
-    return _table(["pictures", "judge", "n", "gender right", "women right", "men right"], rows)
+    return _table(["images", "judge", "n", "gender right", "women right", "men right"], rows)
 
 
 def _estimates(

@@ -1,7 +1,7 @@
 """The study of the judge correction: does it give the truth back, and where does it fail?
 
 Run ``python -m evenhand.bench.studies.judge_correction --out docs/studies/judge-correction --page
-docs/judge-correction.md``. It labels pictures of known truth once (pools, kept in ``--out``), simulates
+docs/judge-correction.md``. It labels images of known truth once (pools, kept in ``--out``), simulates
 audits of two models of known law, and writes tables (CSV), figures (SVG) and the tables of the page.
 """
 
@@ -41,7 +41,7 @@ JUDGES = {"clip-xs": STRATA[:1], PANEL: STRATA[:1], "clip-weak": STRATA}
 """The single CLIP, the vote, and the bad judge, each with the matrices that it is corrected with."""
 
 COPIES = 1
-"""See :func:`evenhand.bench.studies.pool.rendered`: six pictures of each occupation and joint cell."""
+"""See :func:`evenhand.bench.studies.pool.rendered`: six images of each occupation and joint cell."""
 
 RENDERS_MADE = f"balanced renders, copies {COPIES}, seed {pools.SEED}, through the VAE of mini"
 DRAWN_MADE = f"explicit prompts of {pools.EXPLICIT}, every {pools.EVERY} occupations, drawn by mini"
@@ -120,11 +120,11 @@ def transport(pool: Pool, judges: Iterable[str], repetitions: int) -> pd.DataFra
 def _transport_p(pool: Pool, judge: str, number: int) -> float:
     gender = ("gender",)
     rng = stream(SEED, "transport", str(number))
-    pictures = anchors_by_side(pool, rng).ravel()
+    images = anchors_by_side(pool, rng).ravel()
     tests = errors_by_stratum(
-        pool.truth(gender, pool.itself)[pictures],
-        pool.labels(judge, gender, pool.itself)[pictures],
-        sides()[pool.table["occupation"].to_numpy()[pictures]],
+        pool.truth(gender, pool.itself)[images],
+        pool.labels(judge, gender, pool.itself)[images],
+        sides()[pool.table["occupation"].to_numpy()[images]],
         groups=len(TAXONOMIES["gender"]),
         rng=rng,
     )
@@ -135,7 +135,7 @@ def _transport_p(pool: Pool, judge: str, number: int) -> float:
 def recalls(renders: Pool, drawn: Pool) -> pd.DataFrame:
     """What every judge reads: pool, judge, attribute, group, occupation (``all`` or one), recall and its n.
 
-    The recall is among all pictures of the group; undetermined ones count as not read.
+    The recall is among all images of the group; undetermined ones count as not read.
     """
     rows = []
     for (name, pool), judge, attribute in product(
@@ -183,13 +183,13 @@ def main(
     )
     parts = []
     pooled = dict.fromkeys(JUDGES, STRATA[:1])
-    for name, pictures, designs, judges in (
+    for name, images, designs, judges in (
         ("exchanged", renders, DESIGNS, pooled),
         ("renders", renders, DESIGNS[:1], JUDGES),
         ("drawn", drawn, DESIGNS[:1], JUDGES),
     ):
         exchanged = name == "exchanged"
-        setting = Setting(pictures, renders, designs, judges, draws, SEED, exchanged=exchanged)
+        setting = Setting(images, renders, designs, judges, draws, SEED, exchanged=exchanged)
         found = study(setting, repetitions=repetitions, workers=workers)
         found.insert(0, "pool", name)
         parts.append(found)

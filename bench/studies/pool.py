@@ -1,6 +1,6 @@
-"""Labelled pools: pictures of known truth, each labelled once by every judge.
+"""Labelled pools: images of known truth, each labelled once by every judge.
 
-A simulation then draws pictures and anchors from a pool as often as it likes and pays for no network.
+A simulation then draws images and anchors from a pool as often as it likes and pays for no network.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from evenhand.metrics.judges.base import Images
 WITNESSES = (judges.clip_xs, judges.clip_weak)
 
 SEED = 1
-"""Seed of the renders: not that of the anchors of ``confusion.csv``, nor of any training picture."""
+"""Seed of the renders: not that of the anchors of ``confusion.csv``, nor of any training image."""
 
 TRUTH = ("occupation", *TAXONOMIES)
-"""Columns of a pool that say what a picture shows; the others are ``judge/attribute`` and hold its label."""
+"""Columns of a pool that say what an image shows; the others are ``judge/attribute`` and hold its label."""
 
 EXPLICIT = "intersectional-mini"
 EVERY = 3
@@ -43,10 +43,10 @@ EVERY = 3
 
 @dataclass(frozen=True)
 class Pool:
-    """Pictures of known truth with the labels of every judge.
+    """Images of known truth with the labels of every judge.
 
     Attributes:
-        table: One row per picture, columns :data:`TRUTH` and ``judge/attribute``; every column counts
+        table: One row per image, columns :data:`TRUTH` and ``judge/attribute``; every column counts
             occupations or groups from 0, and a judge's number of groups means undetermined.
     """
 
@@ -59,63 +59,61 @@ class Pool:
 
     @cached_property
     def itself(self) -> dict[str, NDArray[np.int64]]:
-        """Every picture of the pool, standing for itself."""
+        """Every image of the pool, standing for itself."""
         return dict.fromkeys(TAXONOMIES, np.arange(len(self.table)))
 
-    def truth(
-        self, attributes: Sequence[str], pictures: Mapping[str, NDArray[np.int64]]
-    ) -> NDArray[np.int64]:
-        """Cell that pictures show; see :meth:`labels`."""
-        parts = [self.table[name].to_numpy()[pictures[name]] for name in attributes]
+    def truth(self, attributes: Sequence[str], images: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Cell that images show; see :meth:`labels`."""
+        parts = [self.table[name].to_numpy()[images[name]] for name in attributes]
         return np.ravel_multi_index(parts, _shape(attributes))
 
     def labels(
-        self, judge: str, attributes: Sequence[str], pictures: Mapping[str, NDArray[np.int64]]
+        self, judge: str, attributes: Sequence[str], images: Mapping[str, NDArray[np.int64]]
     ) -> NDArray[np.int64]:
         """Cell that a judge sees; the number of cells where it decides nothing.
 
         Args:
             judge: The judge.
             attributes: The attributes of the cell.
-            pictures: Attribute to the pictures whose labels are taken, of any shape; see :meth:`sources`.
+            images: Attribute to the images whose labels are taken, of any shape; see :meth:`sources`.
         """
         shape = _shape(attributes)
-        parts = [self.table[f"{judge}/{name}"].to_numpy()[pictures[name]] for name in attributes]
+        parts = [self.table[f"{judge}/{name}"].to_numpy()[images[name]] for name in attributes]
         decided = np.all([part < size for part, size in zip(parts, shape, strict=True)], axis=0)
         cells = np.ravel_multi_index(parts, shape, mode="clip")
         return np.where(decided, cells, np.prod(shape))
 
     def sources(
-        self, pictures: NDArray[np.int64], *, exchanged: bool = False, rng: np.random.Generator
+        self, images: NDArray[np.int64], *, exchanged: bool = False, rng: np.random.Generator
     ) -> dict[str, NDArray[np.int64]]:
-        """Attribute to the pictures that stand for ``pictures`` when judges are asked about it.
+        """Attribute to the images that stand for ``images`` when judges are asked about it.
 
-        They stand for themselves, or if ``exchanged`` another picture of the same true group does, drawn anew
-        for every picture and attribute. A judge then keeps its matrix of every attribute, and its errors
+        They stand for themselves, or if ``exchanged`` another image of the same true group does, drawn anew
+        for every image and attribute. A judge then keeps its matrix of every attribute, and its errors
         depend on nothing else: not on the occupation, nor on the other attributes.
         """
         if not exchanged:
-            return dict.fromkeys(TAXONOMIES, pictures)
+            return dict.fromkeys(TAXONOMIES, images)
         found = {}
         for name in TAXONOMIES:
             truth = self.table[name].to_numpy()
             order, size = np.argsort(truth, kind="stable"), np.bincount(truth)
-            group = truth[pictures]
-            place = (np.cumsum(size) - size)[group] + (rng.random(pictures.shape) * size[group]).astype(int)
+            group = truth[images]
+            place = (np.cumsum(size) - size)[group] + (rng.random(images.shape) * size[group]).astype(int)
             found[name] = order[place]
         return found
 
     def pick(
         self, occupation: NDArray[np.int64], cell: NDArray[np.int64], *, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """A random picture of each occupation and joint cell, with replacement; any shape."""
+        """A random image of each occupation and joint cell, with replacement; any shape."""
         order, start, size = self._members
         place = np.searchsorted(self.occupations, occupation), cell
         return np.asarray(order[start[place] + (rng.random(cell.shape) * size[place]).astype(int)])
 
     @cached_property
     def _members(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Pictures sorted by occupation and joint cell; first place and number of each pair."""
+        """Images sorted by occupation and joint cell; first place and number of each pair."""
         cells = int(np.prod(_shape(tuple(TAXONOMIES))))
         row = np.searchsorted(self.occupations, self.table["occupation"].to_numpy())
         pair = row * cells + self.truth(tuple(TAXONOMIES), self.itself)
@@ -130,7 +128,7 @@ def rendered(*, copies: int) -> Pool:
     """Renders through the autoencoder, balanced as the anchors of :mod:`evenhand.bench.mini.calibrate` are.
 
     Args:
-        copies: Pictures of each occupation, gender, age and style for a fine tone of a group of two.
+        copies: Images of each occupation, gender, age and style for a fine tone of a group of two.
     """
     specs = anchor_specs(copies)
     tones = [TAXONOMIES["tone"].index(TONE_GROUPS[FINE_TONES[tone]]) for tone in specs[:, 3]]
@@ -141,7 +139,7 @@ def rendered(*, copies: int) -> Pool:
 
 
 def drawn(*, every: int = EVERY) -> Pool:
-    """Pictures that ``mini`` draws of prompts that name gender, tone and age: one of each cell.
+    """Images that ``mini`` draws of prompts that name gender, tone and age: one of each cell.
 
     Their truth is what the prompt asks for, which ``mini`` obeys in 99.9 % and more (``CARD.md``).
     """
@@ -159,11 +157,11 @@ def drawn(*, every: int = EVERY) -> Pool:
 
 
 def labelled(truth: pd.DataFrame, images: Images) -> Pool:
-    """The pool of pictures with this truth, labelled by every judge and by the panel."""
+    """The pool of images with this truth, labelled by every judge and by the panel."""
     members = pd.concat([label_table(make(), images) for make in PANEL], ignore_index=True)
     votes = vote(members, members=[make().info.name for make in PANEL], taxonomy=TAXONOMIES)
-    witnesses = [label_table(make(), images) for make in WITNESSES]
-    rows = pd.concat([members, *witnesses, votes], ignore_index=True)
+    non_voting_judges = [label_table(make(), images) for make in WITNESSES]
+    rows = pd.concat([members, *non_voting_judges, votes], ignore_index=True)
     columns = truth.reset_index(drop=True).copy()
     for judge, attribute in product((*(make().info.name for make in (*PANEL, *WITNESSES)), VOTE), TAXONOMIES):
         said = rows[(rows["judge"] == judge) & (rows["attribute"] == attribute)].sort_values("key")

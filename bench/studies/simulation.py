@@ -1,6 +1,6 @@
-"""Simulated audits: pictures and anchors drawn from a labelled pool, measured by the benchmark's own code.
+"""Simulated audits: images and anchors drawn from a labelled pool, measured by the benchmark's own code.
 
-Every repetition draws new pictures of a model whose law is known and new anchors, and takes both through
+Every repetition draws new images of a model whose law is known and new anchors, and takes both through
 :mod:`evenhand.metrics`: counts, calibration, correction, bootstrap, interval. Only the networks are left out,
 because the pool holds their answers.
 """
@@ -59,18 +59,18 @@ METRICS = [replace(metric, floor=False) for metric in (catalog.share, catalog.rm
 SHOWN_GROUP = "woman"
 
 
-PICTURES = 100
-"""Pictures of each occupation, as in the evaluations of UCE and MIST."""
+IMAGES = 100
+"""Images of each occupation, as in the evaluations of UCE and MIST."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """How an audit's pictures hang together, and what its intervals speak of.
+    """How an audit's images hang together, and what its intervals speak of.
 
     Attributes:
         name: Its name in the tables.
-        templates: Templates of each occupation; they change nothing on the pictures of these models.
-        seeds: Pictures of each template.
+        templates: Templates of each occupation; they change nothing on the images of these models.
+        seeds: Images of each template.
         resample_concepts: Whether occupations are drawn, and the claim is about occupations like these.
         scheme: At which levels the bootstrap redraws.
     """
@@ -83,11 +83,11 @@ class Design:
 
 
 DESIGNS = (
-    Design("one template", 1, PICTURES),
-    Design("five templates", 5, PICTURES // 5),
-    Design("five templates, outermost", 5, PICTURES // 5, scheme="outermost"),
-    Design("occupations drawn", 1, PICTURES, resample_concepts=True),
-    Design("occupations drawn, outermost", 1, PICTURES, resample_concepts=True, scheme="outermost"),
+    Design("one template", 1, IMAGES),
+    Design("five templates", 5, IMAGES // 5),
+    Design("five templates, outermost", 5, IMAGES // 5, scheme="outermost"),
+    Design("occupations drawn", 1, IMAGES, resample_concepts=True),
+    Design("occupations drawn, outermost", 1, IMAGES, resample_concepts=True, scheme="outermost"),
 )
 """The scheme makes no difference for one template of a fixed list."""
 
@@ -97,7 +97,7 @@ class Setting:
     """What all repetitions of a study share.
 
     Attributes:
-        pictures: Pool of the audited pictures.
+        images: Pool of the audited images.
         anchors: Pool of the anchors.
         designs: The designs.
         judges: Judge to the matrices that it is corrected with, of :data:`STRATA`.
@@ -106,7 +106,7 @@ class Setting:
         exchanged: Whether judges err by the true group alone; see :meth:`Pool.sources`.
     """
 
-    pictures: Pool
+    images: Pool
     anchors: Pool
     designs: tuple[Design, ...]
     judges: Mapping[str, tuple[str, ...]]
@@ -140,7 +140,7 @@ def shares(model: str, attributes: Sequence[str], occupations: NDArray[np.int64]
 
 
 def true_value(metric: str, model: str, attributes: Sequence[str], occupations: NDArray[np.int64]) -> float:
-    """What an estimate of infinitely many pictures and no judge's error would be."""
+    """What an estimate of infinitely many images and no judge's error would be."""
     known = shares(model, attributes, occupations)
     if metric == "share":
         return float(known[:, 0].mean())
@@ -229,9 +229,9 @@ def simulate(setting: Setting, repetitions: Sequence[int]) -> pd.DataFrame:
         for design in setting.designs:
             audits = [_audit(setting, model, design, rng) for model in models()]
             for view, judge in product(views[design], setting.judges):
-                for correction, reading in _readings(view, judge, setting.pictures.occupations, matrices):
+                for correction, reading in _readings(view, judge, setting.images.occupations, matrices):
                     for audit in audits:
-                        codes = setting.pictures.labels(judge, view.attributes, audit.pictures)
+                        codes = setting.images.labels(judge, view.attributes, audit.images)
                         for found in _score(reading, codes):
                             place = (audit.model, design.name, judge, correction, view.name)
                             key = dict(zip(KEY, (repetition, *place), strict=True))
@@ -244,28 +244,28 @@ KEY = ("repetition", "model", "design", "judge", "correction", "attributes")
 
 @dataclass(frozen=True)
 class _Audit:
-    """Pictures of one model: the occupation of each row ``(R,)``, and by attribute pictures ``(R, S)``."""
+    """Images of one model: the occupation of each row ``(R,)``, and by attribute images ``(R, S)``."""
 
     model: str
     occupations: NDArray[np.int64]
-    pictures: dict[str, NDArray[np.int64]]
+    images: dict[str, NDArray[np.int64]]
     listed: NDArray[np.int64]
 
 
 def _audit(setting: Setting, model: str, design: Design, rng: np.random.Generator) -> _Audit:
-    listed = setting.pictures.occupations
+    listed = setting.images.occupations
     rows = rng.choice(listed, size=len(listed)) if design.resample_concepts else listed
     size = (len(rows), design.templates * design.seeds)
     ladder = models()[model][rows].cumsum(axis=1)[:, None, :-1]
     cells = (rng.random(size)[..., None] > ladder).sum(axis=-1)
-    pictures = setting.pictures.pick(np.broadcast_to(rows[:, None], size), cells, rng=rng)
-    sources = setting.pictures.sources(pictures, exchanged=setting.exchanged, rng=rng)
+    images = setting.images.pick(np.broadcast_to(rows[:, None], size), cells, rng=rng)
+    sources = setting.images.sources(images, exchanged=setting.exchanged, rng=rng)
     return _Audit(model, rows, sources, listed)
 
 
 def neutral_views(setting: Setting, design: Design, *, first: int) -> list[View]:
     """Neutral prompts of every occupation under each of :data:`SETS`; ``first`` numbers the bootstrap."""
-    count, each = len(setting.pictures.occupations), design.templates * design.seeds
+    count, each = len(setting.images.occupations), design.templates * design.seeds
     layout = arrange(
         np.arange(count * each),
         row=[f"{number:02d}" for number in range(count) for _ in range(each)],
@@ -287,13 +287,13 @@ def neutral_views(setting: Setting, design: Design, *, first: int) -> list[View]
 def draw_anchors(
     pool: Pool, groups: Sequence[NDArray[np.int64]], *, each: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Pictures ``(len(groups), 12 each)``: for each group of occupations, ``each`` of every joint cell."""
+    """Images ``(len(groups), 12 each)``: for each group of occupations, ``each`` of every joint cell."""
     cells = np.repeat(np.arange(models()["base"].shape[1]), each)
     return np.stack([pool.pick(rng.choice(group, size=len(cells)), cells, rng=rng) for group in groups])
 
 
 def anchors_by_side(pool: Pool, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Pictures ``(2, 300)``: anchors of the occupations of men, and of those of women."""
+    """Images ``(2, 300)``: anchors of the occupations of men, and of those of women."""
     listed = pool.occupations
     groups = [listed[sides()[listed] == side] for side in (0, 1)]
     return np.asarray(draw_anchors(pool, groups, each=ANCHORS_PER_CELL, rng=rng))
@@ -310,7 +310,7 @@ def _matrices(setting: Setting, rng: np.random.Generator) -> Matrices:
     """What this repetition's anchors say of every judge."""
     pool, seed = setting.anchors, int(rng.integers(2**31))
     halves = anchors_by_side(pool, rng)
-    single = [np.array([number]) for number in setting.pictures.occupations]
+    single = [np.array([number]) for number in setting.images.occupations]
     whole = {"pooled": halves.reshape(1, -1), "side": halves}
     if any("occupation" in strata for strata in setting.judges.values()):
         whole["occupation"] = draw_anchors(pool, single, each=ANCHORS_PER_OCCUPATION, rng=rng)
@@ -340,12 +340,12 @@ def _matrices(setting: Setting, rng: np.random.Generator) -> Matrices:
 
 
 def counted(
-    pool: Pool, pictures: Mapping[str, NDArray[np.int64]], judge: str, attributes: Sequence[str]
+    pool: Pool, images: Mapping[str, NDArray[np.int64]], judge: str, attributes: Sequence[str]
 ) -> pd.DataFrame:
-    """Confusion table of one judge on some pictures of a pool, named for each attribute."""
+    """Confusion table of one judge on some images of a pool, named for each attribute."""
     cells = cell_names([TAXONOMIES[name] for name in attributes])
     table = np.zeros((len(cells), len(cells) + 1))
-    np.add.at(table, (pool.truth(attributes, pictures), pool.labels(judge, attributes, pictures)), 1)
+    np.add.at(table, (pool.truth(attributes, images), pool.labels(judge, attributes, images)), 1)
     rows = [
         (judge, "*".join(attributes), truth, label, table[place])
         for place, (truth, label) in zip(

@@ -1,4 +1,4 @@
-"""What an audit of pictures is made of: ``RUN/audit.toml``, the counterpart of a suite."""
+"""What an audit of images is made of: ``RUN/audit.toml``, the counterpart of a suite."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from pydantic import ValidationError
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_toml import read_toml
 from evenhand.bench.registry.judge_spec import judge_name, load_judge
-from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Bootstrap, load_suite
 from evenhand.metrics.taxonomies import distinct
 
 
-class Audit(Yardstick):
-    """An audit of pictures that were made elsewhere.
+class Audit(EvaluationConfig):
+    """An audit of images that were made elsewhere.
 
     Attributes:
         name: Name of the audit.
-        suite: Name and version of the suite that the yardstick is from; empty where judges were named.
-        pictures: Digest of the picture list.
+        suite: Name and version of the suite that the evaluation_config is from; empty where judges were named.
+        images: Digest of the image list.
         anchors: Digest of the anchors; empty for none.
         base: The model that the others are compared with, if any.
     """
 
     name: str
     suite: str = ""
-    pictures: str
+    images: str
     anchors: str = ""
     base: str | None = None
 
@@ -44,10 +44,10 @@ class Audit(Yardstick):
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
-def yardstick_for(
+def evaluation_config_for(
     *, suite: str | None, judges: Sequence[str], calibration: str | None
-) -> tuple[str, Yardstick]:
-    """The yardstick of a suite, or of judges: everything that all they tell apart.
+) -> tuple[str, EvaluationConfig]:
+    """The evaluation_config of a suite, or of judges: everything that all they tell apart.
 
     Args:
         suite: Name or TOML file of a suite.
@@ -55,7 +55,7 @@ def yardstick_for(
         calibration: Confusion counts instead of the suite's.
 
     Returns:
-        Name and version of the suite, empty without one, and the yardstick.
+        Name and version of the suite, empty without one, and the evaluation_config.
 
     Raises:
         EvenhandError: Neither or both are given, or two judges tell an attribute apart by different groups.
@@ -66,14 +66,14 @@ def yardstick_for(
         )
     if suite:
         loaded = load_suite(suite)
-        name, yardstick = f"{loaded.name} {loaded.version}", Yardstick.of(loaded)
+        name, evaluation_config = f"{loaded.name} {loaded.version}", EvaluationConfig.of(loaded)
     else:
-        name, yardstick = "", _of_judges(judges)
+        name, evaluation_config = "", _of_judges(judges)
     changed = {} if calibration is None else {"calibration": calibration}
-    return name, yardstick.model_copy(update=changed)
+    return name, evaluation_config.model_copy(update=changed)
 
 
-def _of_judges(judges: Sequence[str]) -> Yardstick:
+def _of_judges(judges: Sequence[str]) -> EvaluationConfig:
     attributes: dict[str, tuple[str, ...]] = {}
     panel = tuple(dict.fromkeys(map(judge_name, judges)))
     for name in panel:
@@ -89,7 +89,7 @@ def _of_judges(judges: Sequence[str]) -> Yardstick:
     joint = (together,) if len(together) > 1 else ()
     # An auditor speaks of the concepts that were listed; a suite may claim more.
     boot = Bootstrap(resample_concepts=False)
-    return Yardstick(
+    return EvaluationConfig(
         attributes=attributes, report=(*single, *joint), primary=single[0], panel=panel, bootstrap=boot
     )
 

@@ -1,4 +1,4 @@
-"""How pictures are judged and measured, whatever made them: what a suite and an audit have in common."""
+"""How images are judged and measured, whatever made them: what a suite and an audit have in common."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evenhand.bench.suites.suite import Bootstrap, Spec, Suite
 from evenhand.bench.suites.targets import UNIFORM, Table, target_shares
 
 
-class Yardstick(Spec):
+class EvaluationConfig(Spec):
     """The part of a suite that knows no model, prompt or method; fields as in :class:`Suite`.
 
     Attributes:
@@ -21,7 +21,7 @@ class Yardstick(Spec):
         report: Attribute sets that are measured.
         primary: The attribute set of the headline.
         panel: Judges that vote.
-        witnesses: Judges that are measured and shown but have no vote.
+        non_voting_judges: Judges that are measured and shown but have no vote.
         calibration: Confusion counts of the judges; empty for none.
         scorer: Model for alignment and same-seed distance; empty for none.
         metrics: Registered metrics that are measured besides those of every suite.
@@ -33,7 +33,7 @@ class Yardstick(Spec):
     report: tuple[tuple[str, ...], ...]
     primary: tuple[str, ...]
     panel: tuple[str, ...]
-    witnesses: tuple[str, ...] = ()
+    non_voting_judges: tuple[str, ...] = ()
     calibration: str = ""
     scorer: str = ""
     metrics: tuple[str, ...] = ()
@@ -41,8 +41,10 @@ class Yardstick(Spec):
 
     @classmethod
     def of(cls, suite: Suite) -> Self:
-        """The yardstick of a suite."""
-        shared = {name: getattr(suite, name) for name in Yardstick.model_fields if name != "attributes"}
+        """The evaluation_config of a suite."""
+        shared = {
+            name: getattr(suite, name) for name in EvaluationConfig.model_fields if name != "attributes"
+        }
         return cls(attributes=suite.taxonomy, **shared)
 
     @property

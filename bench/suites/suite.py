@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 MAX_CELLS = 200
 """Most cells of one attribute set; the finest published one, seven races by nine ages by gender, has 126.
 
-The memory of a correction grows with the square of the cells, and a share needs pictures of its own.
+The memory of a correction grows with the square of the cells, and a share needs images of its own.
 """
 
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
@@ -76,7 +76,7 @@ class Protocol(Spec):
     """Frozen generation settings; any change needs a new version.
 
     The solver ``own`` is the scheduler that a model comes with, for models that their own pipeline draws.
-    Kernels that are ``compiled`` draw faster after some minutes, and change the last bits of pictures; see
+    Kernels that are ``compiled`` draw faster after some minutes, and change the last bits of images; see
     :mod:`evenhand.bench.models.compilation`.
     """
 
@@ -88,14 +88,14 @@ class Protocol(Spec):
     height: int = Field(gt=0, le=8192, multiple_of=8)
     batch: int = Field(gt=0, le=1024)
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    kernels: Literal["plain", "compiled"] = "plain"
+    compilation: Literal["none", "whole"] = "none"
 
     @model_serializer(mode="wrap")
     def _without_later_choices(self, stated: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Plain kernels are left out: pictures drawn before there was a choice keep their keys."""
+        """Plain kernels are left out: images drawn before there was a choice keep their keys."""
         fields: dict[str, Any] = stated(self)
-        if self.kernels == "plain":
-            fields.pop("kernels", None)
+        if self.compilation == "none":
+            fields.pop("compilation", None)
         return fields
 
 
@@ -127,7 +127,7 @@ class PromptUse(Spec):
 
     Attributes:
         name: Registered prompt set, or the path of a CSV.
-        seeds: Pictures per prompt.
+        seeds: Images per prompt.
         kinds: Kinds drawn; empty for all.
         concepts: Concepts drawn; empty for all.
         templates: Templates drawn; empty for all.
@@ -154,7 +154,7 @@ class Bootstrap(Spec):
         draws: Resamples.
         seed: Seed of every random stream.
         resample_concepts: Whether the claim is about concepts like these, or about this list.
-        scheme: At which levels pictures are redrawn; see :data:`evenhand.metrics.estimation.views.Scheme`.
+        scheme: At which levels images are redrawn; see :data:`evenhand.metrics.estimation.views.Scheme`.
     """
 
     draws: int = Field(default=2000, ge=100, le=100_000)
@@ -174,7 +174,7 @@ class Suite(Spec):
         report: Attribute sets that are measured, each a list of attribute names.
         primary: The attribute set whose RMSDelta ranks the methods.
         panel: Judges that vote. A method's steering judge may not be among them.
-        witnesses: Judges that are measured and shown but have no vote.
+        non_voting_judges: Judges that are measured and shown but have no vote.
         calibration: Confusion counts of the judges: ``"mini"`` or the path of a CSV; empty for none.
         metrics: Registered metrics that are measured besides those of every suite.
         scorer: Model for alignment and same-seed distance: ``"mini"``, or a CLIP as folder or hub id.
@@ -194,7 +194,7 @@ class Suite(Spec):
     report: tuple[tuple[str, ...], ...]
     primary: tuple[str, ...]
     panel: tuple[str, ...]
-    witnesses: tuple[str, ...] = ()
+    non_voting_judges: tuple[str, ...] = ()
     calibration: str = ""
     scorer: str
     metrics: tuple[str, ...] = ()
@@ -210,7 +210,7 @@ class Suite(Spec):
             return read_table(Path(target))
         return target
 
-    @field_validator("panel", "witnesses")
+    @field_validator("panel", "non_voting_judges")
     @classmethod
     def _canonical(cls, judges: tuple[str, ...]) -> tuple[str, ...]:
         """One spelling of a judge with parameters, the one under which it labels."""
@@ -246,8 +246,8 @@ class Suite(Spec):
                 )
         if self.primary not in self.report:
             raise ValueError(f"primary {list(self.primary)} is not among the reported attribute sets")
-        if both := set(self.panel) & set(self.witnesses):
-            raise ValueError(f"judge {sorted(both)[0]!r} is both in the panel and a witness")
+        if both := set(self.panel) & set(self.non_voting_judges):
+            raise ValueError(f"judge {sorted(both)[0]!r} is both in the panel and a non-voting judge")
         check_table(table_of(self.target), self.taxonomy)
         return self
 

@@ -89,7 +89,7 @@ def drawn_table(result: Result) -> Table:
         if math.isnan(row.value):
             raise EvenhandError(
                 f"the result of {result.spec.method.label!r} has no {row.attributes} share of "
-                f"{row.concept!r}; draw more pictures of it or leave it out"
+                f"{row.concept!r}; draw more images of it or leave it out"
             )
         table.setdefault(row.concept, {}).setdefault(row.attributes, {})[row.group] = row.value
     if not table:

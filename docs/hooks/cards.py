@@ -15,7 +15,7 @@ HEADS = {
     "methods": ("name", "version", "paper", "licence", "origin", "family", "architectures", "attributes"),
     "judges": ("name", "version", "family", "attributes", "licence", "origin"),
     "metrics": ("name", "range", "better", "kinds", "unit"),
-    "suites": ("name", "version", "model", "panel", "witnesses", "balance", "digest"),
+    "suites": ("name", "version", "model", "panel", "non_voting_judges", "balance", "digest"),
     "prompts": ("name", "version", "prompts", "concepts", "kinds", "source", "licence", "digest"),
 }
 """Fields of a card's table, by kind."""

@@ -30,7 +30,7 @@ def attend(site: Site, *, rows: slice, logits: Tensor, words: Tensor) -> tuple[T
     Args:
         site: The module and what it was called with.
         rows: Which ``n`` rows of its batch are computed.
-        logits: ``AP`` of every picture, ``(n, tokens, slots)``.
+        logits: ``AP`` of every image, ``(n, tokens, slots)``.
         words: Text states that fill the slots, ``(n, slots, width)``.
 
     Returns:
@@ -75,7 +75,7 @@ class Slots:
     attributes: Sequence[str]
 
     def words(self, groups: Mapping[str, Tensor]) -> Tensor:
-        """Text states of each picture's groups, ``(n, slots, width)``; a group below zero has any."""
+        """Text states of each image's groups, ``(n, slots, width)``; a group below zero has any."""
         states = [self.tensors[f"words/{name}"] for name in self.attributes]
         return torch.cat(
             [of[groups[name].clamp_min(0)] for of, name in zip(states, self.attributes, strict=True)], dim=1
@@ -84,22 +84,22 @@ class Slots:
     def logits(
         self, module: str, x: Tensor, groups: Mapping[str, Tensor], *, grid: tuple[int, int]
     ) -> Tensor:
-        """``AP`` of each picture's groups, ``(n, tokens, slots)``, minus infinity where a slot is closed.
+        """``AP`` of each image's groups, ``(n, tokens, slots)``, minus infinity where a slot is closed.
 
         Args:
             module: Name of the cross-attention module.
             x: The image features that it reads, ``(n, tokens, m)``.
-            groups: Attribute to each picture's group, ``(n,)``; below zero for none.
+            groups: Attribute to each image's group, ``(n,)``; below zero for none.
             grid: Height and width of the tokens.
         """
         image = x.float().transpose(1, 2).reshape(len(x), -1, *grid)
-        pictures = torch.arange(len(x), device=x.device)
+        images = torch.arange(len(x), device=x.device)
         each = []
         for name in self.attributes:
             is_open = self.tensors[f"open/{name}"].to(x.device)
             wanted = groups[name].to(x.device)
             of_group = self._predict(module, name, image).reshape(len(x), *is_open.shape, -1)
-            chosen = of_group[pictures, wanted.clamp_min(0)].transpose(1, 2)
+            chosen = of_group[images, wanted.clamp_min(0)].transpose(1, 2)
             opened = (is_open[wanted.clamp_min(0)] > 0) & (wanted >= 0)[:, None]
             each.append(chosen.masked_fill(~opened[:, None, :], -math.inf))
         return torch.cat(each, dim=2)

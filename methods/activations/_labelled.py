@@ -1,4 +1,4 @@
-"""Features of pictures whose groups are known, since their prompts state them."""
+"""Features of images whose groups are known, since their prompts state them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Labelled:
     """Features with their groups.
 
     Attributes:
-        features: Module name to ``(pictures, steps, ...)``.
-        groups: Attribute to the index of each picture's group, ``(pictures,)``, in the order of
+        features: Module name to ``(images, steps, ...)``.
+        groups: Attribute to the index of each image's group, ``(images,)``, in the order of
             :func:`~evenhand.methods.shared.group_assignment.group_words`.
     """
 
@@ -34,24 +34,24 @@ def observe_cells(
     *,
     templates: Sequence[str],
     subjects: Sequence[str],
-    pictures: int,
+    images: int,
     sites: Sequence[str],
     reduce: Reduce,
     both: bool = False,
 ) -> Labelled:
-    """Draw pictures of every cell and keep their features.
+    """Draw images of every cell and keep their features.
 
     Args:
-        task: Draws and counts the pictures; every picture has a seed of its own from the task's stream.
+        task: Draws and counts the images; every image has a seed of its own from the task's stream.
         templates: Templates with ``{adjective}`` and ``{concept}``.
         subjects: Nouns that stand for ``{concept}``; the treated concepts where empty.
-        pictures: Pictures of each cell; subjects take turns, then templates.
+        images: Images of each cell; subjects take turns, then templates.
         sites: Names of the U-Net modules.
         reduce: What is kept of their outputs.
         both: As for :func:`~evenhand.methods.shared.observation.observe`.
     """
     nouns = list(subjects or task.concepts)
-    shown = [(cell, i) for cell in task.cells for i in range(pictures)]
+    shown = [(cell, i) for cell in task.cells for i in range(images)]
     prompts = [
         fill(templates[i // len(nouns) % len(templates)], concept=nouns[i % len(nouns)], cell=cell)
         for cell, i in shown

@@ -1,12 +1,12 @@
-r"""Pictures that state a cell, prompts that state another, and where the person is.
+r"""Images that state a cell, prompts that state another, and where the person is.
 
 For methods that learn from counterfactuals. The mask ``M`` of the person is asked of the model itself, so
-that no segmenting model is needed: a person is where predictions under the picture's own prompt and under a
-counterfactual one differ. With ``D`` the mean over noised copies of a picture and over channels of
+that no segmenting model is needed: a person is where predictions under the image's own prompt and under a
+counterfactual one differ. With ``D`` the mean over noised copies of an image and over channels of
 
     | eps_theta(x_t, t, own prompt) - eps_theta(x_t, t, counterfactual prompt) |
 
-    M = 1 where D >= threshold * mean D        picture by picture, on the latents' grid
+    M = 1 where D >= threshold * mean D        image by image, on the latents' grid
 
 It finds what the stated attributes look like (a face, hair, hands), rather than all of a person's outline.
 """
@@ -28,14 +28,14 @@ from evenhand.methods.shared.training import gaussian, noised, random_timesteps
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """``n`` pictures under their counterfactual prompts, then the same under their own.
+    """``n`` images under their counterfactual prompts, then the same under their own.
 
     Attributes:
         noised: ``(2n, c, h, w)``.
-        eps: The noise in the ``n`` pictures, ``(n, c, h, w)``.
+        eps: The noise in the ``n`` images, ``(n, c, h, w)``.
         timesteps: ``(2n,)``.
         texts: Their prompts.
-        groups: Attribute to the group that every picture shows, ``(2n,)``.
+        groups: Attribute to the group that every image shows, ``(2n,)``.
         mask: Where the person is, ``(n, 1, h, w)``.
     """
 
@@ -47,36 +47,36 @@ class MaskedBatch:
     mask: Tensor
 
 
-class MaskedPictures:
-    """Pictures of every cell with their prompts and masks.
+class MaskedImages:
+    """Images of every cell with their prompts and masks.
 
     Args:
-        task: Draws the pictures; its stream gives all that is random.
+        task: Draws the images; its stream gives all that is random.
         stated: Template of the prompts that state a cell.
-        pictures: Pictures of every cell; the concepts take turns.
-        passes: Noised copies of a picture that its mask is estimated from.
-        threshold: Difference, relative to the picture's mean, from which on there is a person.
+        images: Images of every cell; the concepts take turns.
+        passes: Noised copies of an image that its mask is estimated from.
+        threshold: Difference, relative to the image's mean, from which on there is a person.
 
     Attributes:
-        x: Their latents, ``(pictures, c, h, w)``, cell after cell.
-        masks: ``M``, ``(pictures, 1, h, w)``.
+        x: Their latents, ``(images, c, h, w)``, cell after cell.
+        masks: ``M``, ``(images, 1, h, w)``.
     """
 
-    def __init__(self, task: Task, *, stated: str, pictures: int, passes: int, threshold: float) -> None:
+    def __init__(self, task: Task, *, stated: str, images: int, passes: int, threshold: float) -> None:
         self.task, self.stated, self.passes, self.threshold = task, stated, passes, threshold
         self.groups = [
             (name, [list(groups).index(cell.groups[name]) for cell in task.cells])
             for name, groups in group_words(task.cells).items()
         ]
-        self.shown = [cell for cell in range(len(task.cells)) for _ in range(pictures)]
-        self.concepts = [task.concepts[i % pictures % len(task.concepts)] for i in range(len(self.shown))]
+        self.shown = [cell for cell in range(len(task.cells)) for _ in range(images)]
+        self.concepts = [task.concepts[i % images % len(task.concepts)] for i in range(len(self.shown))]
         seeds = task.rng.integers(2**31, size=len(self.shown)).tolist()
         own = [self._text(row, cell) for row, cell in enumerate(self.shown)]
         self.x = task.model.latents(task.sample(own, seeds))
         self.masks = torch.cat([self._mask(row) for row in range(len(self.x))])
 
     def draw(self, n: int) -> MaskedBatch:
-        """A random batch of ``n`` pictures."""
+        """A random batch of ``n`` images."""
         model, rng = self.task.model, self.task.rng
         rows = rng.integers(len(self.x), size=n).tolist()
         t = random_timesteps(rng, n, model)
@@ -100,13 +100,13 @@ class MaskedPictures:
         return fill(self.stated, concept=self.concepts[row], cell=self.task.cells[cell])
 
     def _other(self, row: int) -> int:
-        """A cell that the picture does not show."""
+        """A cell that the image does not show."""
         drawn = int(self.task.rng.integers(len(self.task.cells) - 1))
         return drawn + (drawn >= self.shown[row])
 
     @torch.no_grad()
     def _mask(self, row: int) -> Tensor:
-        """``M`` of one picture, ``(1, 1, h, w)``."""
+        """``M`` of one image, ``(1, 1, h, w)``."""
         model, rng, n = self.task.model, self.task.rng, self.passes
         t = random_timesteps(rng, n, model)
         x = self.x[row].expand(n, -1, -1, -1)

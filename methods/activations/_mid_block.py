@@ -38,7 +38,7 @@ class MidBlockIntervention(Intervention):
         return (SITE,)
 
     def steer(self, batch: Batch) -> Steering:
-        """Draws the cell of every picture whose prompt mentions a concept."""
+        """Draws the cell of every image whose prompt mentions a concept."""
         pairs = zip(batch.texts, batch.draws, strict=True)
         drawn = [drawn_cell(text, draw, self.data["target"]) for text, draw in pairs]
         vectors = self.tensors["vectors"]
@@ -51,7 +51,7 @@ class _Added(Steering):
     rows: Tensor
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        """``h`` with the pictures' rows added to the conditional half."""
+        """``h`` with the images' rows added to the conditional half."""
         n = len(self.rows)
         changed = output.clone()
         changed[n : 2 * n] += self.rows.to(output.device, output.dtype)

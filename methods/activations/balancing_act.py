@@ -6,8 +6,8 @@ output at step ``t`` and ``L_t`` a linear classifier of ``vec(h)``, trained befo
 
     z = softmax(L_t(vec(h)) / 8)                                          probabilities of the groups
 
-As published, a batch of pictures is pushed towards the target by the divergence of its mean ``z``. Here a
-picture must not depend on the others of its batch, so every picture draws a group ``g`` of each attribute
+As published, a batch of images is pushed towards the target by the divergence of its mean ``z``. Here a
+image must not depend on the others of its batch, so every image draws a group ``g`` of each attribute
 and is guided by itself, which the release calls the sample mode:
 
     loss = - L_t(vec(h))_g                      ("logit", as released)      gradient - w_g
@@ -15,7 +15,7 @@ and is guided by itself, which the release calls the sample mode:
     h <- h - step * sum over attributes of the gradient
 
 with ``w_j`` the classifier's row of group ``j``; the gradient of a linear layer needs no backward pass.
-Over many pictures the drawn groups follow the target. Classifiers are trained on pictures whose prompts
+Over many images the drawn groups follow the target. Classifiers are trained on images whose prompts
 state the groups.
 """
 
@@ -34,7 +34,7 @@ from torch import Tensor
 from evenhand.methods.activations._labelled import observe_cells
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
-from evenhand.methods.shared.group_assignment import Stated, wanted_groups, wish_list
+from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment
 
 SITE = "mid_block"
 TEMPERATURE = 8.0
@@ -44,13 +44,13 @@ Template = Annotated[str, StringConstraints(pattern=r"\{adjective\}")]
 
 
 def gradient(h: Tensor, weight: Tensor, bias: Tensor, groups: Tensor, *, loss: str) -> Tensor:
-    """Gradient of each picture's loss with respect to its own features.
+    """Gradient of each image's loss with respect to its own features.
 
     Args:
         h: Flattened features ``(n, f)``.
         weight: Rows ``w_j`` of the classifier, ``(g, f)``.
         bias: ``(g,)``.
-        groups: Wanted group of every picture, ``(n,)``.
+        groups: Wanted group of every image, ``(n,)``.
         loss: ``logit`` or ``cross-entropy``.
 
     Returns:
@@ -72,8 +72,8 @@ class BalancingActIntervention(Intervention):
         return (SITE,)
 
     def steer(self, batch: Batch) -> Steering:
-        """One drawn group of each attribute for every picture."""
-        drawn = wanted_groups(batch, self.data["wishes"])
+        """One drawn group of each attribute for every image."""
+        drawn = assigned_groups(batch, self.data["wishes"])
         return _Guide(self, {attribute: torch.tensor(groups) for attribute, groups in drawn.items()})
 
 
@@ -102,14 +102,14 @@ class _Guide(Steering):
 
 
 class BalancingAct(Method):
-    """Balancing Act, picture by picture.
+    """Balancing Act, image by image.
 
     Attributes:
         subjects: Nouns of the training prompts; the treated concepts where empty.
         templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
-        pictures: Pictures of each cell that train the classifiers; the paper has 1000 to 2000 of a class.
+        images: Images of each cell that train the classifiers; the paper has 1000 to 2000 of a class.
         penalty: Weight of the classifiers' squared norm against the sum of their losses.
-        loss: ``logit``, the release's sample mode, or ``cross-entropy``, which eases off on pictures that
+        loss: ``logit``, the release's sample mode, or ``cross-entropy``, which eases off on images that
             already show the group.
         step: Step along the negative gradient; released: 500 * 600 for the divergence of a batch of 4.
         halves: Whether ``both`` halves of guidance are moved, as released, or the ``conditional`` one.
@@ -125,7 +125,7 @@ class BalancingAct(Method):
         paper="https://arxiv.org/abs/2402.18206",
         licence="Apache-2.0",
         origin="rishubhpar/debiasing_gen_models, whose licence file is empty; written anew from the formulas",
-        family="features",
+        family="activations",
         architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words; joint cells by one classifier per attribute",
     )
@@ -134,7 +134,7 @@ class BalancingAct(Method):
 
     subjects: tuple[str, ...] = ()
     templates: tuple[Template, ...] = Field(default=("a photo of {a} {adjective} {concept}",), min_length=1)
-    pictures: int = Field(default=1000, ge=2)
+    images: int = Field(default=1000, ge=2)
     penalty: float = Field(default=1.0, gt=0)
     loss: Literal["logit", "cross-entropy"] = "logit"
     step: float = Field(default=300_000.0, ge=0)
@@ -142,8 +142,8 @@ class BalancingAct(Method):
     stated: Stated = "draw"
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """The training pictures."""
-        return Budget(pictures=self.pictures * len(cells))
+        """The training images."""
+        return Budget(images=self.images * len(cells))
 
     def fit(self, task: Task) -> Intervention:
         """Train one linear classifier for every attribute and step."""
@@ -151,7 +151,7 @@ class BalancingAct(Method):
             task,
             templates=self.templates,
             subjects=self.subjects,
-            pictures=self.pictures,
+            images=self.images,
             sites=[SITE],
             reduce=lambda step, site, h: h.flatten(start_dim=1).float(),
         )
@@ -168,12 +168,12 @@ class BalancingAct(Method):
         return BalancingActIntervention(
             tensors=tensors,
             data={
-                "wishes": wish_list(task, stated=self.stated),
+                "wishes": assignment(task, stated=self.stated),
                 "loss": self.loss,
                 "step": self.step,
                 "halves": self.halves,
             },
-            record={"training pictures right, by step": right},
+            record={"training images right, by step": right},
         )
 
 

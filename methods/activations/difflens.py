@@ -6,16 +6,16 @@ half of guidance. A k-sparse autoencoder over all steps, whose kernel covers the
 
     z = top_k(relu(E (h - b) + e)),      h^ = D z + b,      minimise ||h - h^||^2 / ||h - mean h||^2
 
-has ``expansion * channels`` features, of which a picture uses at most ``k``. With ``w_(t,g)`` the row of
+has ``expansion * channels`` features, of which an image uses at most ``k``. With ``w_(t,g)`` the row of
 group ``g`` in a linear classifier of ``h`` at step ``t``, integrated gradients attribute to feature ``i`` the
-part that it has in telling pictures of ``g`` from those of the other groups,
+part that it has in telling images of ``g`` from those of the other groups,
 
     A_(g,i) = sum_t max(0, mean z_i of group g - mean z_i of the other groups) <w_(t,g), d_i>
 
 with ``d_i`` the feature's column of ``D``: the logit is linear in ``z``, so the integral is exact in one step
-and the mean over pairs of pictures is the difference of the means. It is cut at zero: a feature that tells
+and the mean over pairs of images is the difference of the means. It is cut at zero: a feature that tells
 ``g`` by its absence, as all features of one of two groups tell the other, must not be raised for ``g``. The
-features of a group are those with the largest ``A``. A picture draws a group ``g`` of each attribute, and at
+features of a group are those with the largest ``A``. An image draws a group ``g`` of each attribute, and at
 every step
 
     z_new = z + amount on the features of g,      h <- h + D z_new - D z
@@ -39,7 +39,7 @@ from evenhand.methods.activations._labelled import observe_cells
 from evenhand.methods.activations.balancing_act import linear_classifier
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
-from evenhand.methods.shared.group_assignment import Stated, wanted_groups, wish_list
+from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment
 from evenhand.methods.shared.training import course, one_thread, train
 
 SITE = "mid_block"
@@ -80,7 +80,7 @@ class SparseAutoencoder:
 class DiffLensIntervention(Intervention):
     """Adds to the mid block; ``tensors``: ``push/ATTRIBUTE`` ``(groups, f)``, each group's sum of ``d_i``.
 
-    ``D z_new - D z`` is ``amount`` times that sum for every picture and step, so ``D`` itself is not kept.
+    ``D z_new - D z`` is ``amount`` times that sum for every image and step, so ``D`` itself is not kept.
     """
 
     def sites(self) -> Sequence[str]:
@@ -88,8 +88,8 @@ class DiffLensIntervention(Intervention):
         return (SITE,)
 
     def steer(self, batch: Batch) -> Steering:
-        """One drawn group of each attribute for every picture."""
-        drawn = {a: torch.tensor(groups) for a, groups in wanted_groups(batch, self.data["wishes"]).items()}
+        """One drawn group of each attribute for every image."""
+        drawn = {a: torch.tensor(groups) for a, groups in assigned_groups(batch, self.data["wishes"]).items()}
         push = torch.stack(
             [
                 self.tensors[f"push/{attribute}"][groups.clamp_min(0)] * (groups >= 0)[:, None]
@@ -119,12 +119,12 @@ class DiffLens(Method):
     Attributes:
         subjects: Nouns of the training prompts; the treated concepts where empty.
         templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
-        pictures: Pictures of each cell that train autoencoder and classifiers.
+        images: Images of each cell that train autoencoder and classifiers.
         expansion: Features of the autoencoder for every channel of the mid block; released: 4.
-        k: Features that a picture may use at a step; released: 1024 of 5120.
-        epochs: Passes over all pictures and steps when the autoencoder is trained.
+        k: Features that an image may use at a step; released: 1024 of 5120.
+        epochs: Passes over all images and steps when the autoencoder is trained.
         batch: Rows of a training step.
-        rate: Learning rate.
+        learning_rate: Learning rate.
         penalty: Weight of the classifiers' squared norm against the sum of their losses.
         features: Features of each group; the released example has 10 for young faces and 30 for old ones.
         amount: What is added to each; the released example has 30 and 50.
@@ -140,7 +140,7 @@ class DiffLens(Method):
         paper="https://arxiv.org/abs/2503.20483",
         licence="Apache-2.0",
         origin="foundation-model-research/DiffLens, without a licence; written anew from the formulas",
-        family="features",
+        family="activations",
         architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words; joint cells by the features of their groups",
     )
@@ -149,20 +149,20 @@ class DiffLens(Method):
 
     subjects: tuple[str, ...] = ()
     templates: tuple[Template, ...] = Field(default=("a photo of {a} {adjective} {concept}",), min_length=1)
-    pictures: int = Field(default=1000, ge=2)
+    images: int = Field(default=1000, ge=2)
     expansion: int = Field(default=4, ge=1)
     k: int = Field(default=1024, ge=1)
     epochs: int = Field(default=50, ge=1)
     batch: int = Field(default=256, ge=1)
-    rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
     penalty: float = Field(default=1.0, gt=0)
     features: int = Field(default=10, ge=1)
     amount: float = Field(default=30.0, ge=0)
     stated: Stated = "draw"
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """The training pictures."""
-        return Budget(pictures=self.pictures * len(cells))
+        """The training images."""
+        return Budget(images=self.images * len(cells))
 
     @one_thread()
     def fit(self, task: Task) -> Intervention:
@@ -171,7 +171,7 @@ class DiffLens(Method):
             task,
             templates=self.templates,
             subjects=self.subjects,
-            pictures=self.pictures,
+            images=self.images,
             sites=[SITE],
             reduce=lambda step, site, h: h.flatten(start_dim=1).float(),
         )
@@ -187,7 +187,7 @@ class DiffLens(Method):
             located[attribute] = top.tolist()
         return DiffLensIntervention(
             tensors=tensors,
-            data={"wishes": wish_list(task, stated=self.stated), "amount": self.amount},
+            data={"wishes": assignment(task, stated=self.stated), "amount": self.amount},
             record={"features": located, **course(losses)},
         )
 
@@ -213,7 +213,7 @@ class DiffLens(Method):
             return (h - sparse.decode(sparse.encode(h))).square().sum(dim=1).mean() / variance
 
         parameters = [sparse.encoder, sparse.offset, sparse.decoder, sparse.centre]
-        return sparse, train(parameters, loss, steps=self.epochs * each, rate=self.rate)
+        return sparse, train(parameters, loss, steps=self.epochs * each, learning_rate=self.learning_rate)
 
 
 def attributions(h: Tensor, z: Tensor, groups: NDArray[np.int64], decoder: Tensor, penalty: float) -> Tensor:
@@ -222,7 +222,7 @@ def attributions(h: Tensor, z: Tensor, groups: NDArray[np.int64], decoder: Tenso
     Args:
         h: ``(n, steps, f)``.
         z: Sparse features of ``h``, ``(n, steps, features)``.
-        groups: Group of every picture, ``(n,)``; every group occurs.
+        groups: Group of every image, ``(n,)``; every group occurs.
         decoder: ``D``, ``(f, features)``.
         penalty: Of the classifiers.
     """

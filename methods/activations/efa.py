@@ -6,15 +6,15 @@ every word of a group's phrase gets one more slot (see :mod:`evenhand.methods.ac
 
     out = softmax([ Q K^T / sqrt(d), AP_a(z_t) ]) [ V ; V_a ]
 
-``AP_a`` is trained on pictures ``x`` of the model's own that show ``a``, with the networks frozen. ``M`` is
+``AP_a`` is trained on images ``x`` of the model's own that show ``a``, with the networks frozen. ``M`` is
 the mask of the person, ``share(AP)`` the attention that the slots receive:
 
     L =   || M (eps - eps_theta(x_t, t, counterfactual prompt; slots of a)) ||^2
         + l1 share(AP_a)               where the prompt states a already
         + l2 share(AP_a) (1 - M)       under the counterfactual prompt
 
-The counterfactual prompt states another cell than the picture shows, so that the slots must carry ``a``
-against it; the last two terms keep them closed where nothing is to be changed. A picture that mentions a
+The counterfactual prompt states another cell than the image shows, so that the slots must carry ``a``
+against it; the last two terms keep them closed where nothing is to be changed. An image that mentions a
 concept then draws a cell from the target; the slots of its groups act in the conditional half of guidance at
 every step. Where ``M`` comes from is said in :mod:`evenhand.methods.activations._masked_images`.
 
@@ -35,11 +35,11 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.activations._attention_slot import Slots, attend, fresh_convolutions, token_grid
-from evenhand.methods.activations._masked_images import MaskedPictures, share_outside
+from evenhand.methods.activations._masked_images import MaskedImages, share_outside
 from evenhand.methods.activations._mid_block import lesson_cells
 from evenhand.methods.base import Budget, Cell, EditableModel, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
-from evenhand.methods.shared.group_assignment import group_words, wanted_groups, wish_list
+from evenhand.methods.shared.group_assignment import assigned_groups, assignment, group_words
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.training import course, one_thread, train
 
@@ -54,14 +54,14 @@ class EfaIntervention(Intervention):
         return sites if self.data["scale"] else ()
 
     def steer(self, batch: Batch) -> Steering:
-        """Draws the cell of every picture whose prompt mentions a concept."""
-        wanted = wanted_groups(batch, self.data["wishes"])
+        """Draws the cell of every image whose prompt mentions a concept."""
+        wanted = assigned_groups(batch, self.data["wishes"])
         groups = {name: torch.tensor(of) for name, of in wanted.items()}
         return _Slotted(Slots(self.tensors, list(groups)), groups, scale=self.data["scale"])
 
 
 class _Slotted(Steering):
-    """Recomputes attention in the conditional half; a picture without a wish keeps its output bit for bit."""
+    """Recomputes attention in the conditional half; an image without a wish keeps its output bit for bit."""
 
     def __init__(self, slots: Slots, groups: Mapping[str, Tensor], *, scale: float) -> None:
         self.slots, self.groups, self.scale = slots, groups, scale
@@ -73,7 +73,7 @@ class _Slotted(Steering):
         return states
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        """The module's output with the slots of every picture's groups."""
+        """The module's output with the slots of every image's groups."""
         wish = next(iter(self.groups.values())).to(output.device) >= 0
         n = len(wish)
         x = site.inputs[0][n : 2 * n]
@@ -90,22 +90,22 @@ class Efa(Method):
     """Entanglement-free attention.
 
     Attributes:
-        stated: Template of the prompts that state a cell, for pictures and as counterfactuals, with ``{a}``,
+        stated: Template of the prompts that state a cell, for images and as counterfactuals, with ``{a}``,
             ``{adjective}`` and ``{concept}``.
         words: Template of the phrase whose words fill a group's slots, with ``{adjective}`` or ``{noun}``.
         end: Whether the state at the end of the phrase, which sums it up, fills a slot as well.
         blocks: Which up blocks with cross-attention get slots, counted from the coarsest; published: the one
             at a quarter of the latents' side, which is the coarsest.
-        pictures: Pictures of every cell.
+        images: Images of every cell.
         hidden: Channels between the convolutions.
         steps: Training steps.
-        batch: Pictures in a step, each under two prompts.
-        rate: Learning rate of Adam.
+        batch: Images in a step, each under two prompts.
+        learning_rate: Learning rate of Adam.
         l1: Weight of the slots' attention where the prompt states the group already.
         l2: Weight of the slots' attention outside the mask.
-        passes: Noised copies of a picture that its mask is estimated from.
-        threshold: Difference of predictions, relative to a picture's mean, from which on there is a person;
-            at 0 the mask is the whole picture.
+        passes: Noised copies of an image that its mask is estimated from.
+        threshold: Difference of predictions, relative to an image's mean, from which on there is a person;
+            at 0 the mask is the whole image.
         scale: Factor of the slots' weights before attention is normalised; 1 as published.
     """
 
@@ -117,7 +117,7 @@ class Efa(Method):
         paper="https://arxiv.org/abs/2506.13298",
         licence="Apache-2.0",
         origin="atjeong/efa, a modified library; written from a description of paper and code",
-        family="features",
+        family="activations",
         architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words, each group with its own slots; joint cells open several",
     )
@@ -128,11 +128,11 @@ class Efa(Method):
     words: str = "{noun}"
     end: bool = False
     blocks: tuple[int, ...] = Field(default=(0,), min_length=1)
-    pictures: int = Field(default=200, ge=1)
+    images: int = Field(default=200, ge=1)
     hidden: int = Field(default=128, ge=1)
     steps: int = Field(default=5000, ge=1)
     batch: int = Field(default=4, ge=1)
-    rate: float = Field(default=1e-4, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
     l1: float = Field(default=0.1, ge=0)
     l2: float = Field(default=0.1, ge=0)
     passes: int = Field(default=4, ge=1)
@@ -140,17 +140,17 @@ class Efa(Method):
     scale: float = Field(default=1.0, ge=0)
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """Pictures of all cells, two predictions of every noised copy for the masks, and the training."""
-        pictures = len(cells) * self.pictures
-        return Budget(pictures=pictures, evaluations=2 * (self.passes * pictures + self.steps * self.batch))
+        """Images of all cells, two predictions of every noised copy for the masks, and the training."""
+        images = len(cells) * self.images
+        return Budget(images=images, evaluations=2 * (self.passes * images + self.steps * self.batch))
 
     @one_thread()
     def fit(self, task: Task) -> Intervention:
-        """Draw pictures, estimate their masks, and train the convolutions of every module and attribute."""
+        """Draw images, estimate their masks, and train the convolutions of every module and attribute."""
         modules = self._modules(task.model)
         slots, trained = self._slots(task, modules)
-        shown = MaskedPictures(
-            task, stated=self.stated, pictures=self.pictures, passes=self.passes, threshold=self.threshold
+        shown = MaskedImages(
+            task, stated=self.stated, images=self.images, passes=self.passes, threshold=self.threshold
         )
         shares: dict[str, Tensor] = {}
         parts: list[tuple[float, float, float]] = []
@@ -175,12 +175,12 @@ class Efa(Method):
             parts.append((float(denoising.detach()), float(stated.detach()), float(outside.detach())))
             return denoising + self.l1 * stated + self.l2 * outside
 
-        total = train(trained, loss, steps=self.steps, rate=self.rate)
+        total = train(trained, loss, steps=self.steps, learning_rate=self.learning_rate)
         names = ("denoising", "share_where_stated", "share_outside")
         courses = {name: course(values) for name, values in zip(names, zip(*parts, strict=True), strict=True)}
         return EfaIntervention(
             tensors={name: tensor.detach().cpu() for name, tensor in slots.tensors.items()},
-            data={"modules": modules, "wishes": wish_list(task), "scale": self.scale},
+            data={"modules": modules, "wishes": assignment(task), "scale": self.scale},
             record={"total": course(total), **courses, "mask": float(shown.masks.mean())},
         )
 

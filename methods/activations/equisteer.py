@@ -11,8 +11,8 @@ guidance. With ``a`` a group of attribute ``A``, and means over tokens and contr
 for every ``l`` and ``t``. The contrast of a group is the other group where there are two, so that the
 vectors are opposite, and the neutral prompts where there are more.
 
-Gate: once for every picture, at step 0 in one module, ``m_a > thr_a`` for any ``a`` says that the prompt
-states a group already; such a picture is left as it is. In all others, attribute after attribute, with
+Gate: once for every image, at step 0 in one module, ``m_a > thr_a`` for any ``a`` says that the prompt
+states a group already; such an image is left as it is. In all others, attribute after attribute, with
 ``b~`` the ``b_a`` of the attribute made orthonormal in their order (Gram-Schmidt) and ``a`` the drawn group,
 
     erase        y <- y - sum_a' <y, b~_a'> b~_a'
@@ -37,7 +37,7 @@ from torch import Tensor
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
-from evenhand.methods.shared.group_assignment import group_words, wanted_groups, wish_list
+from evenhand.methods.shared.group_assignment import assigned_groups, assignment, group_words
 from evenhand.methods.shared.observation import Reduce, observe
 from evenhand.methods.shared.prompt_text import fill
 
@@ -72,7 +72,7 @@ def exchange(y: Tensor, *, b: Tensor, basis: Tensor, alpha: Tensor, groups: Tens
         b: Unit vectors of the attribute's groups ``(g, m)``.
         basis: The same, orthonormal.
         alpha: Amount of each group, ``(g,)``.
-        groups: Drawn group of every picture, ``(n,)``.
+        groups: Drawn group of every image, ``(n,)``.
         rescale: Whether every token keeps its norm.
 
     Returns:
@@ -100,14 +100,14 @@ class EquiSteerIntervention(Intervention):
         return sites
 
     def steer(self, batch: Batch) -> Steering:
-        """One draw and one gate for every picture."""
-        drawn = wanted_groups(batch, self.data["wishes"])
+        """One draw and one gate for every image."""
+        drawn = assigned_groups(batch, self.data["wishes"])
         return _Steer(self, {attribute: torch.tensor(groups) for attribute, groups in drawn.items()})
 
 
 @dataclass
 class _Steer(Steering):
-    """Waits for the gate's decision, then steers the pictures that it lets through."""
+    """Waits for the gate's decision, then steers the images that it lets through."""
 
     by: EquiSteerIntervention
     drawn: dict[str, Tensor]
@@ -121,13 +121,13 @@ class _Steer(Steering):
         steps = self.by.tensors[f"alpha/{site.name}"].shape[0]
         if self.open is None or step.index >= steps or not self.open.any():
             return output
-        # All pictures are steered and the closed ones put back: the shapes of the operations, and so the
-        # last bits of a picture, must not depend on how many others are open.
+        # All images are steered and the closed ones put back: the shapes of the operations, and so the
+        # last bits of an image, must not depend on how many others are open.
         steered = torch.where(self.open[:, None, None], self._steered(step, site, y), y)
         return torch.cat([output[:n], steered.to(output.dtype), output[2 * n :]])
 
     def _gate(self, y: Tensor) -> Tensor:
-        """Which pictures mention a concept and state no group, ``(n,)``."""
+        """Which images mention a concept and state no group, ``(n,)``."""
         b = self.by.tensors[f"b/{self.by.data['gate']}"][0].to(y.device)
         response = (y @ b.T).amax(dim=1)
         stated = (response > self.by.tensors["threshold"].to(y.device)).any(dim=1)
@@ -139,7 +139,7 @@ class _Steer(Steering):
         b, basis, alpha = (self.by.tensors[f"{n}/{site.name}"][step.index].to(y.device) for n in names)
         for attribute, start, stop in self.by.data["slices"]:
             of = slice(start, stop)
-            # Pictures that want nothing are put back afterwards; any group serves.
+            # Images that want nothing are put back afterwards; any group serves.
             groups = self.drawn[attribute].clamp_min(0).to(y.device)
             y = exchange(
                 y,
@@ -177,7 +177,7 @@ class EquiSteer(Method):
         paper="https://arxiv.org/abs/2607.01147",
         licence="Apache-2.0",
         origin="Atmyre/EquiSteer, whose README says MIT; written anew from the formulas",
-        family="features",
+        family="activations",
         architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words, each on its own vectors; joint cells by their attributes",
     )
@@ -224,7 +224,7 @@ class EquiSteer(Method):
         """Every contrast prompt is drawn twice: for the vectors, then for the responses to them."""
         groups = sum(map(len, group_words(cells).values()))
         subjects = len(self.subjects) or concepts
-        return Budget(pictures=2 * (groups + 1) * subjects * len(self.contexts))
+        return Budget(images=2 * (groups + 1) * subjects * len(self.contexts))
 
     def fit(self, task: Task) -> Intervention:
         """Vectors of every group, module and step; then the responses that give thresholds and amounts."""
@@ -259,7 +259,7 @@ class EquiSteer(Method):
                 "gate": gate,
                 "slices": slices,
                 "rescale": self.rescale,
-                "wishes": wish_list(task),
+                "wishes": assignment(task),
             },
         )
 

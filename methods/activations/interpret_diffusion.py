@@ -1,21 +1,21 @@
-r"""InterpretDiffusion: one vector per group on the bottleneck, learnt from the model's own pictures.
+r"""InterpretDiffusion: one vector per group on the bottleneck, learnt from the model's own images.
 
 Li, Shen, Torr, Tresp, Gu: "Self-Discovering Interpretable Diffusion Latent Directions for Responsible
-Text-to-Image Generation", arXiv 2311.17216 (CVPR 2024), often called SDisc. Pictures ``x`` are drawn with
+Text-to-Image Generation", arXiv 2311.17216 (CVPR 2024), often called SDisc. Images ``x`` are drawn with
 prompts that state a group; the model is then asked to denoise them under a *neutral* prompt, which does not.
 What is missing has to come from a vector ``v_g`` that is added to ``h``, the output of the U-Net's mid block:
 
     v* = argmin_v E || eps - eps_theta(x_t, t, neutral; h + sum_(g in code(x)) v_g) ||^2
 
-over pictures, noise ``eps`` and uniform timesteps ``t``; the networks are frozen. The code of a picture says
+over images, noise ``eps`` and uniform timesteps ``t``; the networks are frozen. The code of an image says
 which groups its prompt stated: the paper's bias-free linear map from a multi-hot code to ``h``. One vector
 serves all timesteps.
 
-A picture that mentions a concept then draws a cell from the target, and the vectors of its groups are added
+An image that mentions a concept then draws a cell from the target, and the vectors of its groups are added
 to ``h`` in the conditional half of guidance, at every step (see :mod:`evenhand.methods.activations._mid_block`).
 
-The paper learns each group from pictures of that group alone (``lessons="groups"``). With
-``lessons="cells"`` the pictures show whole cells and the vectors of their groups are learnt together, so that
+The paper learns each group from images of that group alone (``lessons="groups"``). With
+``lessons="cells"`` the images show whole cells and the vectors of their groups are learnt together, so that
 they are fitted to being added. With one attribute both are the same.
 """
 
@@ -47,15 +47,15 @@ class InterpretDiffusion(Method):
     """InterpretDiffusion's vectors on the bottleneck.
 
     Attributes:
-        neutral: Template of the prompt under which pictures are denoised, with ``{a}`` and ``{concept}`` if
-            the pictures are to show the concepts.
-        stated: Template of the prompt that draws pictures of a group, with ``{a}`` and ``{noun}``, or
+        neutral: Template of the prompt under which images are denoised, with ``{a}`` and ``{concept}`` if
+            the images are to show the concepts.
+        stated: Template of the prompt that draws images of a group, with ``{a}`` and ``{noun}``, or
             ``{adjective}`` and ``{concept}``.
-        lessons: Whether pictures show every group alone, as published, or whole cells.
-        pictures: Pictures of every group or cell.
-        epochs: How often training passes over the pictures.
-        batch: Pictures per training step.
-        rate: Learning rate of Adam.
+        lessons: Whether images show every group alone, as published, or whole cells.
+        images: Images of every group or cell.
+        epochs: How often training passes over the images.
+        batch: Images per training step.
+        learning_rate: Learning rate of Adam.
         scale: Factor of the added vectors; 1 as published.
     """
 
@@ -67,7 +67,7 @@ class InterpretDiffusion(Method):
         paper="https://arxiv.org/abs/2311.17216",
         licence="Apache-2.0",
         origin="hangligit/InterpretDiffusion, no root licence; written anew from the formulas",
-        family="features",
+        family="activations",
         architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words, each group with its own vector; joint cells by their sum",
     )
@@ -77,27 +77,27 @@ class InterpretDiffusion(Method):
     neutral: str = "a person"
     stated: str = "{a} {noun}"
     lessons: Lessons = "groups"
-    pictures: int = Field(default=1000, ge=1)
+    images: int = Field(default=1000, ge=1)
     epochs: int = Field(default=20, ge=1)
     batch: int = Field(default=8, ge=1)
-    rate: float = Field(default=0.1, gt=0)
+    learning_rate: float = Field(default=0.1, gt=0)
     scale: float = Field(default=1.0, ge=0)
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """The pictures, every training step, and one pass that finds the shape of ``h``."""
-        pictures = len(lesson_cells(cells, self.lessons)) * self.pictures
-        return Budget(pictures=pictures, evaluations=self._steps(pictures) * self.batch + 1)
+        """The images, every training step, and one pass that finds the shape of ``h``."""
+        images = len(lesson_cells(cells, self.lessons)) * self.images
+        return Budget(images=images, evaluations=self._steps(images) * self.batch + 1)
 
-    def _steps(self, pictures: int) -> int:
-        return max(1, self.epochs * pictures // self.batch)
+    def _steps(self, images: int) -> int:
+        return max(1, self.epochs * images // self.batch)
 
     @one_thread()
     def fit(self, task: Task) -> Intervention:
-        """Draw pictures of every lesson, learn the vectors, and add them up for every cell."""
+        """Draw images of every lesson, learn the vectors, and add them up for every cell."""
         model, rng = task.model, task.rng
         taught = lesson_cells(task.cells, self.lessons)
-        x, neutral = self._pictures(task, taught)
-        code = codes(taught, task.cells).repeat_interleave(self.pictures, dim=0).to(x.device)
+        x, neutral = self._images(task, taught)
+        code = codes(taught, task.cells).repeat_interleave(self.images, dim=0).to(x.device)
         v = torch.zeros(code.shape[1], *shape_of_h(model, x), device=x.device)
 
         def loss(step: int) -> Tensor:
@@ -109,12 +109,12 @@ class InterpretDiffusion(Method):
                 predicted = model.predict(noised(model, x[rows], t, eps), t, text)
             return (eps - predicted).float().pow(2).mean()
 
-        losses = train([v], loss, steps=self._steps(len(x)), rate=self.rate)
+        losses = train([v], loss, steps=self._steps(len(x)), learning_rate=self.learning_rate)
         return for_cells(task, v, scale=self.scale, record=course(losses))
 
-    def _pictures(self, task: Task, taught: Sequence[Cell]) -> tuple[Tensor, list[str]]:
-        """Latents of pictures, lesson after lesson, and the neutral prompt of each; concepts take turns."""
-        concepts = np.resize(task.concepts, self.pictures).tolist()
+    def _images(self, task: Task, taught: Sequence[Cell]) -> tuple[Tensor, list[str]]:
+        """Latents of images, lesson after lesson, and the neutral prompt of each; concepts take turns."""
+        concepts = np.resize(task.concepts, self.images).tolist()
         prompts = [fill(self.stated, concept=c, cell=cell) for cell in taught for c in concepts]
         neutral = [fill(self.neutral, concept=c) for _ in taught for c in concepts]
         seeds = task.rng.integers(2**31, size=len(prompts)).tolist()

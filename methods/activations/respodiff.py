@@ -1,4 +1,4 @@
-r"""RespoDiff: two vectors per group on the bottleneck, learnt by matching scores, without pictures.
+r"""RespoDiff: two vectors per group on the bottleneck, learnt by matching scores, without images.
 
 Vadakkeeveetil Sreelatha, Nag, Awais, Belongie, Dutta: "RespoDiff: Dual-Module Bottleneck Transformation for
 Responsible & Faithful T2I Generation", arXiv 2509.15257 (NeurIPS 2025). Of every group one constant vector
@@ -8,7 +8,7 @@ Responsible & Faithful T2I Generation", arXiv 2509.15257 (NeurIPS 2025). Of ever
     L_resp = || eps(z, neutral; h + T_resp)         - eps(z, stated; h)  ||^2     trains T_resp
     L_sem  = || eps(z, neutral; h + T_resp + T_sem) - eps(z, neutral; h) ||^2     trains T_sem, weight lambda
 
-``T_resp`` is a constant in ``L_sem``. A picture that mentions a concept draws a cell from the target, and
+``T_resp`` is a constant in ``L_sem``. An image that mentions a concept draws a cell from the target, and
 ``T_resp + T_sem`` of its groups is added to ``h`` in the conditional half of guidance, at every step, with a
 factor for each attribute (see :mod:`evenhand.methods.activations._mid_block`).
 
@@ -64,7 +64,7 @@ class RespoDiff(Method):
         batch: Groups or cells in an iteration; published: 1.
         steps: Steps of the run to ``z`` if it went to the end.
         guidance: Guidance scale of that run; at 1 it takes half the passes.
-        rate: Learning rate of Adam.
+        learning_rate: Learning rate of Adam.
         lam: Weight of the semantic loss; at 0 there is no ``T_sem``.
         scales: Factor by attribute, 1 where not given; published for gender and race together: 1.1 and 0.9.
         scale: Factor of all added vectors; 1 as published.
@@ -74,11 +74,11 @@ class RespoDiff(Method):
         name="respodiff",
         version="1.0",
         title="RespoDiff",
-        summary="Adds two learnt vectors of a drawn group to the bottleneck, trained without pictures.",
+        summary="Adds two learnt vectors of a drawn group to the bottleneck, trained without images.",
         paper="https://arxiv.org/abs/2509.15257",
         licence="Apache-2.0",
         origin="the RespoDiff paper; no code released; written from the formulas",
-        family="features",
+        family="activations",
         architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words, each group with its own vectors; joint cells by their sum",
     )
@@ -92,16 +92,16 @@ class RespoDiff(Method):
     batch: int = Field(default=1, ge=1)
     steps: int = Field(default=50, ge=1)
     guidance: float = Field(default=7.5, ge=1)
-    rate: float = Field(default=0.01, gt=0)
+    learning_rate: float = Field(default=0.01, gt=0)
     lam: float = Field(default=0.5, ge=0)
     scales: Mapping[str, float] = {}
     scale: float = Field(default=1.0, ge=0)
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """One picture and one pass for the shapes; in every iteration four passes after the longest run."""
+        """One image and one pass for the shapes; in every iteration four passes after the longest run."""
         rows = self._training_steps(cells) * self.batch
         run = (self.steps - 1) * (1 if self.guidance == 1 else 2)
-        return Budget(pictures=1, evaluations=rows * (run + 4) + 1, exact=False)
+        return Budget(images=1, evaluations=rows * (run + 4) + 1, exact=False)
 
     def check(self, *, family: str, cells: Sequence[Cell]) -> None:
         """Also refuse factors of attributes that are not balanced."""
@@ -143,7 +143,9 @@ class RespoDiff(Method):
             semantic.append(float(l_sem.detach()))
             return l_resp + l_sem
 
-        total = train([resp, sem], loss, steps=self._training_steps(task.cells), rate=self.rate)
+        total = train(
+            [resp, sem], loss, steps=self._training_steps(task.cells), learning_rate=self.learning_rate
+        )
         record = {"total": course(total)} | ({"semantic": course(semantic)} if semantic else {})
         vectors = resp + self.lam * sem
         return for_cells(task, vectors, scale=self.scale, scales=self.scales, record=record)

@@ -7,10 +7,10 @@ module's output: of the down path (its last block) and of the mid block. For eve
 
     forest    100 trees, x -> group
     S         the 50 channels that are most important to the forest (mean decrease of impurity)
-    v_g       mean of x_S over pictures that the forest gives to group g with a probability above 0.5
+    v_g       mean of x_S over images that the forest gives to group g with a probability above 0.5
 
 A prompt that states no group draws one, and at every step, in both halves, the channels ``S`` of the
-module's output become ``v_g`` at all positions. (The paper's own description imputes the mean of pictures
+module's output become ``v_g`` at all positions. (The paper's own description imputes the mean of images
 that the forest is unsure about; the released code for text-to-image does the above.)
 
 Several attributes are imputed one after another, each with its own forest; channels that two of them chose
@@ -34,7 +34,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.methods.activations._labelled import observe_cells
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
-from evenhand.methods.shared.group_assignment import Stated, group_words, wanted_groups, wish_list
+from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment, group_words
 
 Template = Annotated[str, StringConstraints(pattern=r"\{adjective\}")]
 
@@ -53,8 +53,8 @@ class SfidIntervention(Intervention):
         return sites
 
     def steer(self, batch: Batch) -> Steering:
-        """One drawn group of each attribute for every picture."""
-        drawn = wanted_groups(batch, self.data["wishes"])
+        """One drawn group of each attribute for every image."""
+        drawn = assigned_groups(batch, self.data["wishes"])
         return _Impute(self, {attribute: torch.tensor(groups) for attribute, groups in drawn.items()})
 
 
@@ -84,10 +84,10 @@ class Sfid(Method):
     Attributes:
         subjects: Nouns of the training prompts; the treated concepts where empty.
         templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
-        pictures: Pictures of each cell that train the forests; the release uses 20,000 texts of a data set.
+        images: Images of each cell that train the forests; the release uses 20,000 texts of a data set.
         trees: Trees of a forest.
         channels: Channels of a module that are overwritten for each attribute.
-        confidence: Probability above which a picture counts as one of a group.
+        confidence: Probability above which an image counts as one of a group.
         stated: What an attribute that the prompt states is given: a group to ``draw``, nothing
             (``leave``), or the stated group (``follow``), as released.
         at: Whether forest and values of the ``last`` step serve all, as released, or ``each`` has its own.
@@ -101,7 +101,7 @@ class Sfid(Method):
         paper="https://arxiv.org/abs/2410.07593",
         licence="Apache-2.0",
         origin="HoinJung/Unified-Debiaisng-VLM-SFID, MIT; written anew from the formulas",
-        family="features",
+        family="activations",
         architectures=("sd1", "sd2", "sdxl"),
         attributes="any that can be said in words; joint cells by one forest per attribute",
     )
@@ -109,7 +109,7 @@ class Sfid(Method):
 
     subjects: tuple[str, ...] = ()
     templates: tuple[Template, ...] = Field(default=("a photo of {a} {adjective} {concept}",), min_length=1)
-    pictures: int = Field(default=1000, ge=2)
+    images: int = Field(default=1000, ge=2)
     trees: int = Field(default=100, ge=1)
     channels: int = Field(default=50, ge=1)
     confidence: float = Field(default=0.5, ge=0, lt=1)
@@ -117,8 +117,8 @@ class Sfid(Method):
     at: Literal["last", "each"] = "last"
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """The training pictures."""
-        return Budget(pictures=self.pictures * len(cells))
+        """The training images."""
+        return Budget(images=self.images * len(cells))
 
     def fit(self, task: Task) -> Intervention:
         """Train the forests; read off the channels and their values."""
@@ -127,7 +127,7 @@ class Sfid(Method):
             task,
             templates=self.templates,
             subjects=self.subjects,
-            pictures=self.pictures,
+            images=self.images,
             sites=sites,
             reduce=lambda step, site, output: output.float().mean(dim=(1, 3, 4)),
             both=True,
@@ -143,7 +143,7 @@ class Sfid(Method):
                 tensors[f"channels/{site}/{attribute}"] = torch.from_numpy(np.stack([c for c, _ in read]))
                 tensors[f"values/{site}/{attribute}"] = torch.from_numpy(np.stack([v for _, v in read]))
         return SfidIntervention(
-            tensors=tensors, data={"sites": sites, "wishes": wish_list(task, stated=self.stated)}
+            tensors=tensors, data={"sites": sites, "wishes": assignment(task, stated=self.stated)}
         )
 
     def _read(
@@ -164,8 +164,8 @@ class Sfid(Method):
         for name, of in zip(names, sure.T, strict=True):
             if not of.any():
                 raise EvenhandError(
-                    f"SFID's forest is sure of no picture of group {name!r}; draw more 'pictures' than "
-                    f"{self.pictures} or lower 'confidence'"
+                    f"SFID's forest is sure of no image of group {name!r}; draw more 'images' than "
+                    f"{self.images} or lower 'confidence'"
                 )
         return channels, np.stack([x[of][:, channels].mean(axis=0) for of in sure.T])
 

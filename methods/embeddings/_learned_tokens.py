@@ -64,7 +64,7 @@ class Queued(Steering):
     """The plain prompts first, then those with learned tokens, whose attention is amplified.
 
     Attributes:
-        rows: Pictures of the batch with learned tokens, ``(r,)``.
+        rows: Images of the batch with learned tokens, ``(r,)``.
         learned: Their text states.
         length: Learned tokens per prompt, ``q``.
         queue: Share of the steps that the plain prompt steers.

@@ -10,13 +10,13 @@ and marked so. With ``c`` the text state of a token of the prompt, ``s_k`` that 
 
 For a single group ``c* = c - r_k``; for several the projections are made orthogonal one after the other
 (Gram-Schmidt), so that ``c*`` states none of them. ``k`` is the group to whose centre the latents of a step
-are closer than to the others' of its attribute: the picture is pushed away from what it is about to show. A
-centre is the mean of the latents, step by step, of a few pictures whose prompts state the group.
+are closer than to the others' of its attribute: the image is pushed away from what it is about to show. A
+centre is the mean of the latents, step by step, of a few images whose prompts state the group.
 
 Reconstructed: the centres (their prompts and seeds, and Euclidean distance); the state ``s_k``, of the last
 content token of the group's prompt; the tokens, all content tokens; several attributes, whose injections are
 averaged; ``t``, the training timestep of the step, and ``T``, their number; the attention, rescaled after
-the softmax without a new normalisation. The groups' pictures share their seeds, so that the noise cancels
+the softmax without a new normalisation. The groups' images share their seeds, so that the noise cancels
 when distances to two centres are compared; at the first step the centres are the same, and all groups'
 residuals are injected alike.
 """
@@ -61,7 +61,7 @@ class ContextControl(Steering):
     """Decouples the content tokens of a batch and injects residuals against the trend of its latents.
 
     Args:
-        last: Position of the last content token of every picture's prompt; 0 for a picture left alone.
+        last: Position of the last content token of every image's prompt; 0 for an image left alone.
         s: Groups' states ``(g, d)``.
         centres: Mean latents ``(g, steps, c, h, w)``.
         attributes: The groups of each attribute, as indices into ``s``.
@@ -86,7 +86,7 @@ class ContextControl(Steering):
         self.share, self.T, self.rescale = share, last_timestep, rescale
 
     def tokens(self, length: int) -> Tensor:
-        """Which of the ``length`` rows are content tokens of a picture that is treated, ``(n, length)``."""
+        """Which of the ``length`` rows are content tokens of an image that is treated, ``(n, length)``."""
         position = torch.arange(length)
         return (position > 0) & (position <= self.last[:, None])
 
@@ -99,12 +99,12 @@ class ContextControl(Steering):
         free, r = decouple(states, self.s.to(states.device))
         centres = self.centres[:, step.index].to(latents.device)
         distance = ((latents.float() - centres[:, None]) ** 2).flatten(start_dim=2).sum(dim=2)  # (g, n)
-        pictures = torch.arange(len(states), device=states.device)
+        images = torch.arange(len(states), device=states.device)
         injected = torch.zeros_like(states)
         for groups in self.attributes:
             two = distance[groups].topk(2, dim=0, largest=False)
             closer = (two.values[0] < two.values[1]).to(states)[:, None, None]
-            others = r[groups].sum(dim=0) - closer * r[groups][two.indices[0], pictures]
+            others = r[groups].sum(dim=0) - closer * r[groups][two.indices[0], images]
             injected += others / (len(groups) - closer) / len(self.attributes)
         content = self.tokens(states.shape[1]).to(states.device)[:, :, None]
         return torch.where(content, self.share * injected + (1 - self.share) * free, states)
@@ -128,7 +128,7 @@ class CbcIntervention(Intervention):
         return sites
 
     def steer(self, batch: Batch) -> Steering:
-        """Context control; a picture whose prompt names no concept is left alone."""
+        """Context control; an image whose prompt names no concept is left alone."""
         treated = [first_phrase(text, self.data["concepts"]) is not None for text in batch.texts]
         first_eos = batch.encode(batch.texts).first_eos.tolist()
         return ContextControl(
@@ -144,8 +144,8 @@ class Cbc(Method):
 
     Attributes:
         prompt: Template of a group's prompt, with ``{noun}`` or ``{adjective}`` and, if wanted, ``{a}`` and
-            ``{concept}``; it gives the group's state, and its pictures give the centre.
-        pictures: Pictures a group; concepts take turns.
+            ``{concept}``; it gives the group's state, and its images give the centre.
+        images: Images a group; concepts take turns.
         share: Share of the injected residuals; at 0 the tokens are only decoupled.
         rescale: Whether the attention to injected tokens is rescaled.
     """
@@ -154,7 +154,7 @@ class Cbc(Method):
         name="cbc",
         version="1.0",
         title="CBC (How Bias Binds)",
-        summary="Frees words of attributes and puts back those that the picture is not about to show.",
+        summary="Frees words of attributes and puts back those that the image is not about to show.",
         paper="https://arxiv.org/abs/2511.07091",
         licence="Apache-2.0",
         origin="no released code; written from the formulas, open details reconstructed",
@@ -165,16 +165,16 @@ class Cbc(Method):
     intervention_type: ClassVar[type[Intervention]] = CbcIntervention
 
     prompt: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "a headshot of {a} {noun}"
-    pictures: int = Field(default=20, ge=1)
+    images: int = Field(default=20, ge=1)
     share: float = Field(default=0.2, ge=0, le=1)
     rescale: bool = True
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """Pictures of every group; nothing further while sampling."""
-        return Budget(pictures=self.pictures * len(_groups(cells)))
+        """Images of every group; nothing further while sampling."""
+        return Budget(images=self.images * len(_groups(cells)))
 
     def fit(self, task: Task) -> Intervention:
-        """Draw the groups' pictures and average their latents.
+        """Draw the groups' images and average their latents.
 
         Raises:
             EvenhandError: There is only one cell, the target is not even over the groups of every attribute,
@@ -186,7 +186,7 @@ class Cbc(Method):
         attributes = _by_attribute(groups)
         _require_even(task, groups, attributes)
         prompts = [
-            [self._fill(task.concepts[i % len(task.concepts)], group) for i in range(self.pictures)]
+            [self._fill(task.concepts[i % len(task.concepts)], group) for i in range(self.images)]
             for group in groups
         ]
         states = [task.model.encode(row) for row in prompts]
@@ -236,13 +236,13 @@ def _require_even(task: Task, groups: Sequence[Cell], attributes: Sequence[Seque
         name = next(iter(groups[indices[0]].groups))
         if np.abs(shares[:, indices] - 1 / len(indices)).max() > 1e-6:
             raise EvenhandError(
-                f"cbc pushes away from what a picture shows, so it can only balance {name} evenly; "
+                f"cbc pushes away from what an image shows, so it can only balance {name} evenly; "
                 "give an even target or choose another method"
             )
 
 
 def _centres(task: Task, prompts: Sequence[Sequence[str]]) -> Tensor:
-    """Mean latents ``(g, steps, c, h, w)`` of the prompts' pictures, on the same seeds for every group."""
+    """Mean latents ``(g, steps, c, h, w)`` of the prompts' images, on the same seeds for every group."""
     seeds = task.rng.integers(2**31, size=len(prompts[0])).tolist()
     watch = _Watch()
     for row in prompts:
@@ -260,7 +260,7 @@ def _centres(task: Task, prompts: Sequence[Sequence[str]]) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Watch(Intervention):
-    """Changes nothing; keeps the latents of every picture and step."""
+    """Changes nothing; keeps the latents of every image and step."""
 
     observes: ClassVar[bool] = True
 

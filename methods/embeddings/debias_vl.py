@@ -63,7 +63,7 @@ class DebiasVlIntervention(Intervention):
         concepts = self.data["concepts"]
         act = [self.data["every_prompt"] or first_phrase(t, concepts) is not None for t in text.texts]
         chosen = torch.tensor(act, device=text.states.device)[:, None, None]
-        # Every row by itself, so that a picture's states do not depend on the size of its batch.
+        # Every row by itself, so that an image's states do not depend on the size of its batch.
         projected = torch.stack([states @ P.T for states in text.states])
         return replace(text, states=torch.where(chosen, projected, text.states))
 

@@ -6,9 +6,9 @@ what follows, and the end of text sums everything up. Text states are therefore 
 
     E(p) = [ s_BOS .. s_n | s_EOS s_pad .. s_pad ]   ->   [ s_BOS .. s_n | w g_EOS g_pad .. ]
 
-with ``g`` the states of a guidance text and ``w`` its strength. The authors edit pictures with it; its use
-for debiasing, with the guidance of a cell drawn from the target for every picture, is ours: "a female nurse"
-for a picture of "a photo of a nurse". Row ``n + 1 + i`` of the prompt takes row ``n_g + 1 + i`` of the
+with ``g`` the states of a guidance text and ``w`` its strength. The authors edit images with it; its use
+for debiasing, with the guidance of a cell drawn from the target for every image, is ours: "a female nurse"
+for an image of "a photo of a nurse". Row ``n + 1 + i`` of the prompt takes row ``n_g + 1 + i`` of the
 guidance, so that the first end of text meets the first end of text; where the guidance runs out, its last row
 is repeated.
 """
@@ -56,7 +56,7 @@ class EosSwapIntervention(Intervention):
 
 
 class EosSwap(Method):
-    """EOS swap, with a cell drawn for every picture.
+    """EOS swap, with a cell drawn for every image.
 
     Attributes:
         weight: Strength ``w`` of the guidance's end of text; one takes it as it is.

@@ -2,7 +2,7 @@ r"""FairImagen: fair PCA of the text embeddings, and the component of a drawn gr
 
 "FairImagen: Post-Processing for Bias Mitigation in Text-to-Image Models", NeurIPS 2025, arXiv 2510.21363. A
 projection removes from a prompt's embedding what tells groups apart and keeps its main directions; for every
-picture the component of a drawn group is then added. ``X`` ``(n, D)`` are the embeddings ``x`` of training
+image the component of a drawn group is then added. ``X`` ``(n, D)`` are the embeddings ``x`` of training
 prompts (:func:`embeddings`), not centred, ``Z`` ``(n, G)`` says which groups a prompt belongs to, one column
 for two groups. With the columns of ``Z`` centred,
 

@@ -2,7 +2,7 @@ r"""FairQueue: ITI-GEN whose tokens wait for the early steps to pass, and are at
 
 Teo, Abdollahzadeh, Ma, Cheung: "FairQueue: Rethinking Prompt Learning for Fair Text-to-Image Generation",
 NeurIPS 2024. Learned tokens distort the cross-attention of the early denoising steps, which lay out a
-picture, and so its quality. The plain prompt therefore steers the first steps (prompt queuing), and the
+image, and so its quality. The plain prompt therefore steers the first steps (prompt queuing), and the
 later attention that the learned tokens get is multiplied (attention amplification). Training is that of
 :class:`ItiGen`.
 
@@ -34,7 +34,7 @@ class FairQueue(ItiGen):
         origin="Bearwithchris/FairQueue_Code, released without a licence; reconstructed from its description",
         family="embedding",
         architectures=("sd1",),
-        attributes="any that pictures show and CLIP sees, alone or as joint cells",
+        attributes="any that images show and CLIP sees, alone or as joint cells",
     )
 
     queue: float = Field(default=0.2, ge=0, le=1)

@@ -1,4 +1,4 @@
-r"""ITI-GEN: prompt tokens learned so that texts move in CLIP's space as pictures of the groups do.
+r"""ITI-GEN: prompt tokens learned so that texts move in CLIP's space as images of the groups do.
 
 Zhang, Chen, Chai, Wu, Lagun, Beeler, De la Torre: "ITI-GEN: Inclusive Text-to-Image Generation", ICCV 2023,
 arXiv 2309.05569; details as in the released code. Every group ``k`` of an attribute ``m`` has ``q`` learned
@@ -8,7 +8,7 @@ feature is read after them:
 
     t_c = normalise( P E(prompt; rows e .. e+q-1 <- sum_m S^m_c(m))_(e+q) )
 
-With unit features ``v`` of reference pictures, of which a step sees a random batch, and pairs of groups
+With unit features ``v`` of reference images, of which a step sees a random batch, and pairs of groups
 ``i, j`` of the attribute ``m`` in training,
 
     L_dir  = mean over o:  1 - cos( mean v_i - mean v_j,  t_(i,o) - t_(j,o) )
@@ -17,7 +17,7 @@ With unit features ``v`` of reference pictures, of which a step sees a random ba
 
 where ``o`` runs over the combinations of the other attributes and ``t_0`` is the feature of the plain
 prompt. Where a direction is not defined, since a group is missing in the batch or since both texts are
-still equal, as at the start, ``1 - mean cos(v, t)`` over pictures and texts of the same group takes the
+still equal, as at the start, ``1 - mean cos(v, t)`` over images and texts of the same group takes the
 place of ``L_dir``. The attributes are trained in turn by Adam. Tokens learned on one prompt serve every
 other.
 """
@@ -45,13 +45,13 @@ class ItiGen(Method):
 
     Attributes:
         prompt: The text that the tokens are learned on.
-        reference: Template of the prompts whose pictures are the reference, with ``{a}``, ``{adjective}`` or
+        reference: Template of the prompts whose images are the reference, with ``{a}``, ``{adjective}`` or
             ``{noun}``, and ``{concept}``, which becomes ``person``.
-        pictures: Reference pictures of every group, at least; spread evenly over the cells.
+        images: Reference images of every group, at least; spread evenly over the cells.
         length: Learned tokens ``q`` per prompt.
-        epochs: Times that every attribute goes through the reference pictures.
-        steps: Steps, each with its share of the pictures, per epoch and attribute.
-        rate: Learning rate.
+        epochs: Times that every attribute goes through the reference images.
+        steps: Steps, each with its share of the images, per epoch and attribute.
+        learning_rate: Learning rate.
         halve_after: Epochs after which the rate is halved, once.
         consistency: Mean cosine of plain and learned text features from which on it costs nothing.
         queue: Share of the denoising steps, the first ones, that the plain prompt steers; none in ITI-GEN.
@@ -62,40 +62,40 @@ class ItiGen(Method):
         name="iti-gen",
         version="1.0",
         title="ITI-GEN",
-        summary="Learns tokens per group from CLIP directions of pictures; inserts those of a drawn cell.",
+        summary="Learns tokens per group from CLIP directions of images; inserts those of a drawn cell.",
         paper="https://arxiv.org/abs/2309.05569",
         licence="Apache-2.0",
         origin="humansensinglab/ITI-GEN, X11 licence with a CMU notice; written anew from the formulas",
         family="embedding",
         architectures=("sd1",),
-        attributes="any that pictures show and CLIP sees, alone or as joint cells",
+        attributes="any that images show and CLIP sees, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = LearnedTokens
 
     prompt: str = "a headshot of a person"
     reference: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "a headshot of {a} {noun}"
-    pictures: int = Field(default=200, ge=1)
+    images: int = Field(default=200, ge=1)
     length: int = Field(default=3, ge=1)
     epochs: int = Field(default=30, ge=1)
     steps: int = Field(default=5, ge=1)
-    rate: float = Field(default=0.01, gt=0)
+    learning_rate: float = Field(default=0.01, gt=0)
     halve_after: int = Field(default=10, ge=1)
     consistency: float = Field(default=0.8, ge=-1, le=1)
     queue: float = Field(default=0.0, ge=0, le=1)
     amplify: float = Field(default=1.0, ge=0)
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """The reference pictures: training passes through the text encoder alone."""
-        return Budget(pictures=len(cells) * self.pictures_per_cell(cells))
+        """The reference images: training passes through the text encoder alone."""
+        return Budget(images=len(cells) * self.images_per_cell(cells))
 
-    def pictures_per_cell(self, cells: Sequence[Cell]) -> int:
-        """So many that the group with the fewest cells has enough pictures."""
+    def images_per_cell(self, cells: Sequence[Cell]) -> int:
+        """So many that the group with the fewest cells has enough images."""
         groups = [group for cell in cells for group in cell.groups.items()]
-        return -(-self.pictures // min(map(groups.count, groups)))
+        return -(-self.images // min(map(groups.count, groups)))
 
     @one_thread()
     def fit(self, task: Task) -> Intervention:
-        """Draw reference pictures, learn the tokens, and hand over those of every cell.
+        """Draw reference images, learn the tokens, and hand over those of every cell.
 
         Raises:
             EvenhandError: The suite's CLIP is not the one whose text encoder the model has.
@@ -121,7 +121,7 @@ class Learner:
     Attributes:
         groups: Attribute to the index of its group in every cell; attributes with one group have no tokens.
         tokens: Attribute to the tokens of its groups, ``(K_m, q, d)``.
-        images: Features of the reference pictures of every cell, ``(K, r, p)``.
+        images: Features of the reference images of every cell, ``(K, r, p)``.
         plain: Feature of the prompt without tokens, ``(p,)``.
     """
 
@@ -131,7 +131,7 @@ class Learner:
         projection = None if task.clip is None else task.clip.text_projection(encoder)
         if projection is None:
             raise EvenhandError(
-                f"method {method.info.name!r} compares texts and pictures by the CLIP whose text encoder "
+                f"method {method.info.name!r} compares texts and images by the CLIP whose text encoder "
                 f"{task.model.name} has; use a suite whose 'scorer' is that CLIP"
             )
         self.projection = projection
@@ -158,28 +158,34 @@ class Learner:
                 batches[:] = torch.from_numpy(order).tensor_split(method.steps)
             return self.loss(names[place // method.steps], batches[place % method.steps])
 
-        def rate(number: int) -> float:
-            return method.rate / 2 if number // per_epoch >= method.halve_after else method.rate
+        def learning_rate(number: int) -> float:
+            return (
+                method.learning_rate / 2
+                if number // per_epoch >= method.halve_after
+                else method.learning_rate
+            )
 
         if not names:
             return []
-        return train(list(self.tokens.values()), loss, steps=method.epochs * per_epoch, rate=rate)
+        return train(
+            list(self.tokens.values()), loss, steps=method.epochs * per_epoch, learning_rate=learning_rate
+        )
 
     def loss(self, attribute: str, batch: Tensor) -> Tensor:
-        """``L_m`` of an attribute on the pictures ``batch`` ``(b,)``, numbered cell by cell."""
+        """``L_m`` of an attribute on the images ``batch`` ``(b,)``, numbered cell by cell."""
         index = self.groups[attribute]
         texts = self.text_features(attribute)
         groups = torch.tensor(index)[batch // self.images.shape[1]]
         seen = self.images.flatten(0, 1)[batch]
-        pictures = [seen[groups == group] for group in range(max(index) + 1)]
+        images = [seen[groups == group] for group in range(max(index) + 1)]
         total = texts.new_zeros(())
-        for i, j in combinations(range(len(pictures)), 2):
+        for i, j in combinations(range(len(images)), 2):
             pairs = self._matched(attribute, i, j)
             if not pairs:
                 continue
             t_i, t_j = (texts[[pair[side] for pair in pairs]] for side in (0, 1))
-            total = total + self._direction(pictures[i], pictures[j], t_i, t_j) + self._consistency(t_i, t_j)
-        return total / (len(pictures) - 1)
+            total = total + self._direction(images[i], images[j], t_i, t_j) + self._consistency(t_i, t_j)
+        return total / (len(images) - 1)
 
     def text_features(self, attribute: str) -> Tensor:
         """``t_c`` of every cell, ``(K, p)``, with gradients for the tokens of ``attribute`` alone."""
@@ -202,12 +208,12 @@ class Learner:
         return normalize(states.to(self.projection) @ self.projection.T, dim=-1)
 
     def _reference(self) -> Tensor:
-        """Features of pictures that say their cell, ``(K, r, p)``."""
-        cells, count = self.task.cells, self.method.pictures_per_cell(self.task.cells)
+        """Features of images that say their cell, ``(K, r, p)``."""
+        cells, count = self.task.cells, self.method.images_per_cell(self.task.cells)
         texts = [fill(self.method.reference, concept="person", cell=cell) for cell in cells]
         seeds = self.task.rng.choice(2**31, size=len(cells) * count, replace=False).tolist()
         images = self.task.sample([text for text in texts for _ in range(count)], seeds)
-        assert self.task.image_features is not None, "a task with a CLIP has its picture features"
+        assert self.task.image_features is not None, "a task with a CLIP has its image features"
         features = torch.from_numpy(self.task.image_features(images)).to(self.projection)
         return features.reshape(len(cells), count, -1)
 

@@ -78,7 +78,7 @@ def sample(
 
 
 def decode(model: EditableModel, latents: Tensor) -> Tensor:
-    """Pictures ``(n, 3, height, width)`` of latents, about ``[-1, 1]``, with gradients; four at a time."""
+    """Images ``(n, 3, height, width)`` of latents, about ``[-1, 1]``, with gradients; four at a time."""
     scaling = model.vae.config.scaling_factor
     parts = [
         checkpoint(lambda x: model.vae.decode(x).sample, chunk / scaling, use_reentrant=False)

@@ -1,17 +1,17 @@
-r"""Dynamic targets: which group each picture of a batch should show, at the least change to the batch.
+r"""Dynamic targets: which group each image of a batch should show, at the least change to the batch.
 
 Section 4.1 of Shen et al., "Finetuning Text-to-Image Diffusion Models for Fairness", ICLR 2024, arXiv
-2311.07604. With the probabilities ``p`` of ``N`` pictures and ``N`` labels drawn from the desired
-distribution, optimal transport gives every picture one of the labels at the least total cost
+2311.07604. With the probabilities ``p`` of ``N`` images and ``N`` labels drawn from the desired
+distribution, optimal transport gives every image one of the labels at the least total cost
 
     cost(n, c) = sqrt( sum over attributes a:  || p_n^a - onehot(c(a)) ||^2 )
 
-Averaged over draws of the labels, the assignments are the shares ``q_n`` of the cells in a picture's
+Averaged over draws of the labels, the assignments are the shares ``q_n`` of the cells in an image's
 target. The target of an attribute is the group with the largest share, its uncertainty one minus that
 share.
 
 With equal masses an optimal plan is a permutation, so the transport is solved exactly as an assignment. For
-one attribute of two groups it ranks the pictures by ``p_n``: the picture of rank ``r`` from 0 is given the
+one attribute of two groups it ranks the images by ``p_n``: the image of rank ``r`` from 0 is given the
 first group where more than ``r`` labels are of it, whose probability is ``1 - F(r; N, pi)`` with the
 binomial distribution function ``F``, and no draw is needed.
 """
@@ -36,10 +36,10 @@ def target_shares(
     draws: int,
     rng: np.random.Generator,
 ) -> Floats:
-    """Share of each cell in each picture's target, ``(N, K)``, rows summing to one.
+    """Share of each cell in each image's target, ``(N, K)``, rows summing to one.
 
     Args:
-        marginals: For every attribute the pictures' probabilities of its groups, ``(N, K_a)``.
+        marginals: For every attribute the images' probabilities of its groups, ``(N, K_a)``.
         groups: For every attribute the group of each cell, ``(K,)``.
         desired: Desired share of every cell, ``(K,)``.
         draws: Label sets that are averaged; not used for two cells that one attribute tells apart.
@@ -57,15 +57,15 @@ def target_shares(
     shares = np.zeros((count, cells))
     for _ in range(draws):
         labels = rng.choice(cells, size=count, p=desired)
-        pictures, columns = linear_sum_assignment(cost[:, labels])
-        shares[pictures, labels[columns]] += 1 / draws
+        images, columns = linear_sum_assignment(cost[:, labels])
+        shares[images, labels[columns]] += 1 / draws
     return shares
 
 
 def group_targets(
     shares: Floats, groups: NDArray[np.int64], *, most_uncertain: float
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The target group of every picture ``(N,)`` for one attribute, and whether it is certain enough.
+    """The target group of every image ``(N,)`` for one attribute, and whether it is certain enough.
 
     Args:
         shares: Of :func:`target_shares`, ``(N, K)``.

@@ -1,14 +1,14 @@
-r"""Finetuning for fairness: the model itself is trained until its pictures follow the desired distribution.
+r"""Finetuning for fairness: the model itself is trained until its images follow the desired distribution.
 
 Shen, Du, Pang, Lin, Wong, Kankanhalli: "Finetuning Text-to-Image Diffusion Models for Fairness", ICLR 2024,
-arXiv 2311.07604. In every step a batch of pictures of one concept is drawn from fresh noise, once by the
+arXiv 2311.07604. In every step a batch of images of one concept is drawn from fresh noise, once by the
 model in training and once, from the same noise, by the model as it was. With the judge's probabilities
-``p_n`` of the groups, :mod:`~evenhand.methods.finetuning._dynamic_targets` gives each picture a target group ``y_n^a``
+``p_n`` of the groups, :mod:`~evenhand.methods.finetuning._dynamic_targets` gives each image a target group ``y_n^a``
 of every attribute, or none where it is uncertain, and
 
     L = mean over n:  sum over a: -log p_n^a(y_n^a)  +  w k_n (1 - cos(f(x_n), f(x_n^0)))
 
-where ``f`` are picture features of a CLIP, ``x^0`` are the pictures of the model as it was, and ``k_n`` is
+where ``f`` are image features of a CLIP, ``x^0`` are the images of the model as it was, and ``k_n`` is
 1 where the target is what ``x_n^0`` shows; else it is the smallest ``relax`` of the attributes that must
 change. The gradient runs through the sampling itself (:mod:`~evenhand.methods.finetuning._adjusted_sampling`). What is
 trained are low-rank updates ``W + (alpha / r) B A`` of the attention projections (LoRA, arXiv 2106.09685),
@@ -50,17 +50,17 @@ class Finetuning(Method):
         judge: The steering judge, one with gradients.
         trained: What gets low-rank updates: ``unet``, ``text_encoder``, or ``both``.
         rank: Rank of the updates.
-        batch: Pictures ``N`` of a step.
+        batch: Images ``N`` of a step.
         steps: Training steps.
-        fewest_draws: Fewest denoising steps of a picture in training.
-        most_draws: Most denoising steps of a picture in training; each step draws their number.
-        guidance: Guidance scale of the pictures in training.
-        rate: Learning rate.
+        fewest_draws: Fewest denoising steps of an image in training.
+        most_draws: Most denoising steps of an image in training; each step draws their number.
+        guidance: Guidance scale of the images in training.
+        learning_rate: Learning rate.
         decay: Decoupled weight decay.
         ema: Share of the mean that is kept at every step; 0 keeps the last weights alone.
         label_draws: Label sets over which a target is averaged.
         most_uncertain: Largest uncertainty of a target that counts.
-        preserve: Weight ``w`` of staying near the pictures of the model as it was; 0 draws none of them.
+        preserve: Weight ``w`` of staying near the images of the model as it was; 0 draws none of them.
         relax: Attribute to its factor on ``w`` where it must change.
         relax_others: The factor of the attributes that ``relax`` does not name.
     """
@@ -69,7 +69,7 @@ class Finetuning(Method):
         name="finetuning",
         version="1.0",
         title="Finetuning for fairness",
-        summary="Trains low-rank updates through the sampling until judged pictures follow the target.",
+        summary="Trains low-rank updates through the sampling until judged images follow the target.",
         paper="https://arxiv.org/abs/2311.07604",
         licence="Apache-2.0",
         origin="sail-sg/finetune-fair-diffusion, MIT; written anew from the formulas",
@@ -87,7 +87,7 @@ class Finetuning(Method):
     fewest_draws: int = Field(default=19, ge=1)
     most_draws: int = Field(default=23, ge=1)
     guidance: float = Field(default=7.5, ge=0)
-    rate: float = Field(default=5e-5, gt=0)
+    learning_rate: float = Field(default=5e-5, gt=0)
     decay: float = Field(default=0.01, ge=0)
     ema: float = Field(default=0.996, ge=0, lt=1)
     label_draws: int = Field(default=100, ge=1)
@@ -126,13 +126,17 @@ class Finetuning(Method):
         """
         if self.preserve and task.clip is None:
             raise EvenhandError(
-                f"method {self.info.name!r} preserves pictures by the suite's CLIP, and the suite has none; "
+                f"method {self.info.name!r} preserves images by the suite's CLIP, and the suite has none; "
                 "give it a 'scorer' or set preserve=0"
             )
         with low_rank(self._networks(task), rank=self.rank, rng=task.rng) as updates:
             alignment = Alignment(self, task, updates)
             losses = train(
-                updates.parameters(), alignment.loss, steps=self.steps, rate=self.rate, decay=self.decay
+                updates.parameters(),
+                alignment.loss,
+                steps=self.steps,
+                learning_rate=self.learning_rate,
+                decay=self.decay,
             )
             alignment.average()
             weights = updates.merged()
@@ -175,34 +179,34 @@ class Alignment:
         unet = task.model.unet.config
         shape = (method.batch, unet.in_channels, unet.sample_size, unet.sample_size)
         noise = gaussian(task.rng, shape, task.model)
-        pictures = self.pictures(noise, prompt, draws)
-        logs = self.log_marginals(pictures)
+        images = self.images(noise, prompt, draws)
+        logs = self.log_marginals(images)
         targets = self.targets(logs, task.target[concept])
-        total = pictures.new_zeros(())
+        total = images.new_zeros(())
         for name, (group, certain) in targets.items():
-            wanted = torch.from_numpy(np.where(certain, group, _IGNORED)).to(pictures.device)
+            wanted = torch.from_numpy(np.where(certain, group, _IGNORED)).to(images.device)
             total = total + nll_loss(logs[name], wanted, ignore_index=_IGNORED, reduction="sum")
         if method.preserve:
-            total = total + method.preserve * self.departure(pictures, noise, prompt, draws, targets)
+            total = total + method.preserve * self.departure(images, noise, prompt, draws, targets)
         return total / method.batch
 
-    def pictures(self, noise: Tensor, prompt: str, draws: int) -> Tensor:
-        """Pictures ``(n, 3, height, width)`` of the prompt, with adjusted gradients."""
+    def images(self, noise: Tensor, prompt: str, draws: int) -> Tensor:
+        """Images ``(n, 3, height, width)`` of the prompt, with adjusted gradients."""
         model = self.task.model
         text, uncond = (_repeated(model.encode_anew([words]), len(noise)) for words in (prompt, ""))
         latents = sample(model, noise, text, uncond, steps=draws, guidance=self.method.guidance)
         return decode(model, latents).float()
 
-    def log_marginals(self, pictures: Tensor) -> dict[str, Tensor]:
+    def log_marginals(self, images: Tensor) -> dict[str, Tensor]:
         """Attribute to the logarithm of the probabilities of its groups, ``(n, K_a)``."""
-        logs = self.task.judge.logits(pictures, self.texts).log_softmax(dim=1)
+        logs = self.task.judge.logits(images, self.texts).log_softmax(dim=1)
         return {
             name: torch.stack([logs[:, index == g].logsumexp(dim=1) for g in range(index.max() + 1)], dim=1)
             for name, index in self.groups.items()
         }
 
     def targets(self, logs: Mapping[str, Tensor], desired: Floats) -> dict[str, tuple[Groups, Certain]]:
-        """Attribute to the target group of every picture, and whether it is certain."""
+        """Attribute to the target group of every image, and whether it is certain."""
         marginals = [value.detach().double().exp().cpu().numpy() for value in logs.values()]
         shares = target_shares(
             marginals, list(self.groups.values()), desired, draws=self.method.label_draws, rng=self.task.rng
@@ -214,7 +218,7 @@ class Alignment:
 
     def departure(
         self,
-        pictures: Tensor,
+        images: Tensor,
         noise: Tensor,
         prompt: str,
         draws: int,
@@ -224,14 +228,14 @@ class Alignment:
         clip = self.task.clip
         assert clip is not None, "checked before the training"
         with torch.no_grad(), self.updates.disabled():
-            before = self.pictures(noise, prompt, draws)
+            before = self.images(noise, prompt, draws)
             logs, features = self.log_marginals(before), clip.features(before)
-        relaxed = np.ones(len(pictures))
+        relaxed = np.ones(len(images))
         for name, (group, certain) in targets.items():
             flipped = certain & (logs[name].argmax(dim=1).cpu().numpy() != group)
             factor = self.method.relax.get(name, self.method.relax_others)
             relaxed = np.where(flipped, np.minimum(relaxed, factor), relaxed)
-        cosines = (clip.features(pictures) * features).sum(dim=1)
+        cosines = (clip.features(images) * features).sum(dim=1)
         return (torch.from_numpy(relaxed).to(cosines) * (1 - cosines)).sum()
 
     @torch.no_grad()
@@ -248,7 +252,7 @@ class Alignment:
 
 
 _IGNORED = -100
-"""The target of pictures that have none."""
+"""The target of images that have none."""
 
 
 def _repeated(text: TextStates, count: int) -> TextStates:

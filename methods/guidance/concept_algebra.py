@@ -2,7 +2,7 @@ r"""Concept Algebra: replace the part of the score that belongs to a concept by 
 
 Wang et al., "Concept Algebra for (Score-Based) Text-Controlled Generative Models", arXiv 2302.03693. Scores
 are the U-Net's noise predictions at the same latents, written as vectors of ``D = c h w`` numbers. Prompts
-``z_1 .. z_n`` that differ in the concept (gender, say) span its subspace: at every step, for every picture,
+``z_1 .. z_n`` that differ in the concept (gender, say) span its subspace: at every step, for every image,
 
     A   = [e_z1 .. e_zn] / sqrt(n), less its mean column           (D, n)
     A   = Q S R^T                                                  singular value decomposition
@@ -40,19 +40,19 @@ from evenhand.methods.shared.randomness import drawn_cell
 
 
 def subspace(scores: Tensor, threshold: float) -> Tensor:
-    """Orthonormal columns ``Q`` that span the concept, for every picture.
+    """Orthonormal columns ``Q`` that span the concept, for every image.
 
     Args:
-        scores: Predictions of the spanning prompts, ``(n, pictures, D)``.
+        scores: Predictions of the spanning prompts, ``(n, images, D)``.
         threshold: Share of the variance to be reached, in (0, 1).
 
     Returns:
-        ``(pictures, D, n)``; the columns that are not kept are zero, since pictures keep different numbers.
+        ``(images, D, n)``; the columns that are not kept are zero, since images keep different numbers.
     """
     A = scores.float().permute(1, 2, 0) / len(scores) ** 0.5  # no decomposition in half precision
     Q, S, _ = torch.linalg.svd(A - A.mean(dim=2, keepdim=True), full_matrices=False)
     variance = S**2
-    # A picture that is left alone has equal prompts, no variance, and a gamma of zero.
+    # An image that is left alone has equal prompts, no variance, and a gamma of zero.
     total = variance.sum(dim=1, keepdim=True).clamp_min(torch.finfo(variance.dtype).tiny)
     before = (variance.cumsum(dim=1) - variance) / total
     kept: Tensor = Q * (before < threshold)[:, None, :]
@@ -60,12 +60,12 @@ def subspace(scores: Tensor, threshold: float) -> Tensor:
 
 
 class ConceptProjection(Steering):
-    """The projection for a batch whose pictures have different prompts, but equally many.
+    """The projection for a batch whose images have different prompts, but equally many.
 
     Args:
-        branches: For each of ``n`` pictures its spanning prompts, and further ones.
-        new: Which of its prompts gives ``e_new``, for each picture.
-        gamma: Strength for each picture; 0 leaves it as it is.
+        branches: For each of ``n`` images its spanning prompts, and further ones.
+        new: Which of its prompts gives ``e_new``, for each image.
+        gamma: Strength for each image; 0 leaves it as it is.
         spanning: How many of the prompts span the subspace, from the first.
         threshold: Share of the variance that the kept columns reach.
         until: The timestep below which the projection acts.
@@ -99,10 +99,10 @@ class ConceptProjection(Steering):
 
 @dataclass(frozen=True, eq=False)
 class ConceptAlgebraIntervention(Intervention):
-    """Draws the cell of every picture; ``data`` holds target, prompts and the projection's parameters."""
+    """Draws the cell of every image; ``data`` holds target, prompts and the projection's parameters."""
 
     def steer(self, batch: Batch) -> Steering:
-        """The projection; a picture whose prompt names no concept has a gamma of zero."""
+        """The projection; an image whose prompt names no concept has a gamma of zero."""
         data = self.data
         if not data["gamma"]:
             return Steering()
@@ -110,7 +110,7 @@ class ConceptAlgebraIntervention(Intervention):
         for text, draw in zip(batch.texts, batch.draws, strict=True):
             drawn = drawn_cell(text, draw, data["target"])
             if drawn is None:
-                # Branches for it too: with another batch shape the pictures beside it would differ in the
+                # Branches for it too: with another batch shape the images beside it would differ in the
                 # last bits.
                 prompts, index = [""] * data["branches"], 0
             else:
@@ -166,7 +166,7 @@ class ConceptAlgebra(Method):
         return Budget(branches=self._spanning(cells) + (not self._inside))
 
     def fit(self, task: Task) -> Intervention:
-        """Hand over the prompts of every concept and cell; nothing is drawn or judged.
+        """WorkerHandle over the prompts of every concept and cell; nothing is drawn or judged.
 
         Raises:
             EvenhandError: There is only one cell, or a template names another field.

@@ -1,12 +1,12 @@
-r"""Fair Diffusion: draw the cell that a picture is to show, and steer its noise there by semantic guidance.
+r"""Fair Diffusion: draw the cell that an image is to show, and steer its noise there by semantic guidance.
 
 Friedrich et al., "Fair Diffusion: Instructing Text-to-Image Generation Models on Fairness", arXiv
 2302.10893, on the guidance of Brack et al., "SEGA: Instructing Text-to-Image Models using Semantic Guidance",
-arXiv 2301.12247. Every picture has edits ``c``, each a prompt with a sign: ``+1`` for what it is to show,
+arXiv 2301.12247. Every image has edits ``c``, each a prompt with a sign: ``+1`` for what it is to show,
 ``-1`` for what it is not to show. At every step, with ``e_uncond`` and ``e_c`` at the same latents,
 
     g_c = sgn_c s_e (e_c - e_uncond)
-    g_c = g_c where |g_c| >= quantile(|g_c|, q), else 0       per picture and latent channel, over h x w
+    g_c = g_c where |g_c| >= quantile(|g_c|, q), else 0       per image and latent channel, over h x w
     G   = sum_c g_c + s_m nu
     nu  = beta nu + (1 - beta) G                              from nu = 0, also during the warm-up
     e   = e_uncond + s (e_text - e_uncond) + G                G only after the warm-up
@@ -15,7 +15,7 @@ The paper treats gender: "male person" and "female person", one added and one re
 readings are offered. ``edits="attributes"`` adds the prompt of each attribute's group and reverses those of
 its other groups: as many passes of the U-Net as the attributes have groups together. ``edits="cells"`` adds
 the prompt of the whole cell and reverses that of one cell that differs in every attribute, drawn for the
-picture: two passes. With one binary attribute both are the paper's.
+image: two passes. With one binary attribute both are the paper's.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ Edit = tuple[str, int]
 
 
 class SemanticGuidance(Steering):
-    """SEGA for a batch whose pictures have different edits, but equally many.
+    """SEGA for a batch whose images have different edits, but equally many.
 
     Args:
-        edits: ``b`` edits for each of ``n`` pictures; sign 0 leaves a picture as it is.
+        edits: ``b`` edits for each of ``n`` images; sign 0 leaves an image as it is.
         scale: ``s_e``.
         quantile: ``q``, the share of latent positions that an edit leaves alone.
         momentum: ``s_m``.
@@ -87,13 +87,13 @@ def strongest(g: Tensor, quantile: float) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class FairDiffusionIntervention(Intervention):
-    """Draws the edits of every picture; ``data`` holds target, edits and the parameters of the guidance."""
+    """Draws the edits of every image; ``data`` holds target, edits and the parameters of the guidance."""
 
     def steer(self, batch: Batch) -> Steering:
-        """Semantic guidance; a picture whose prompt names no concept has edits of sign 0."""
+        """Semantic guidance; an image whose prompt names no concept has edits of sign 0."""
         if not self.data["guidance"]["scale"]:
             return Steering()
-        # Branches for it too: with another batch shape the pictures beside it would differ in the last bits.
+        # Branches for it too: with another batch shape the images beside it would differ in the last bits.
         edits: list[list[Edit]] = []
         for text, draw in zip(batch.texts, batch.draws, strict=True):
             drawn = drawn_cell(text, draw, self.data["target"])
@@ -124,7 +124,7 @@ class FairDiffusion(Method):
         name="fair-diffusion",
         version="1.0",
         title="Fair Diffusion",
-        summary="Steers the noise prediction of each picture towards a drawn cell by semantic guidance.",
+        summary="Steers the noise prediction of each image towards a drawn cell by semantic guidance.",
         paper="https://arxiv.org/abs/2302.10893",
         licence="Apache-2.0",
         origin="ml-research/Fair-Diffusion, Apache-2.0; written anew from the formulas",
@@ -148,7 +148,7 @@ class FairDiffusion(Method):
         return Budget(branches=2 if self.edits == "cells" else len(single_groups(cells)))
 
     def fit(self, task: Task) -> Intervention:
-        """Hand over the edits of every concept and cell; nothing is drawn or judged.
+        """WorkerHandle over the edits of every concept and cell; nothing is drawn or judged.
 
         Raises:
             EvenhandError: There is only one cell, or a template names another field.

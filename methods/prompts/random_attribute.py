@@ -1,7 +1,7 @@
 """Random attribute prompt: name a randomly drawn cell in the prompt itself.
 
 "a photo of a nurse" becomes, for instance, "a photo of an elderly dark-skinned female nurse". The cell is
-drawn from the target with the picture's own stream, so the shares are met exactly as far as the generator
+drawn from the target with the image's own stream, so the shares are met exactly as far as the generator
 obeys, at no cost. It is the simplest baseline, and a benchmark without it cannot say what the others are
 worth (FairImagen, arXiv 2510.21363, gives it as an upper bound). It adds the context that the added words
 bring with them. Into a prompt that already names an attribute it inserts a second one: the method
@@ -50,7 +50,7 @@ class RandomAttributePrompt(Method):
     intervention_type: ClassVar[type[Intervention]] = RandomAttributePromptIntervention
 
     def fit(self, task: Task) -> Intervention:
-        """Hand over the concepts, adjectives and target; nothing is drawn or judged."""
+        """WorkerHandle over the concepts, adjectives and target; nothing is drawn or judged."""
         return RandomAttributePromptIntervention(
             data={
                 "concepts": list(task.concepts),

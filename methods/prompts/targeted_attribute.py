@@ -91,7 +91,7 @@ class TargetedAttributePrompt(Method):
     synonyms: dict[str, tuple[str, ...]] = Field(default=SYNONYMS)
 
     def fit(self, task: Task) -> Intervention:
-        """Hand over the words and the target; nothing is drawn or judged."""
+        """WorkerHandle over the words and the target; nothing is drawn or judged."""
         return TargetedAttributePromptIntervention(
             data={
                 "target": dict(zip(task.concepts, task.target.tolist(), strict=True)),

@@ -14,7 +14,7 @@ factorisation serves every projection of the model, and the update form keeps it
 textbook form ``A M^-1`` loses it to the condition of ``M``. All of it is computed in float64 on the CPU.
 
 The change of any other state ``x`` is ``sum_i s_i (v_i - W c_i) (q_i . x)``: how much an edit interferes
-with another prompt is the scalar ``q . x``, which :func:`response` gives without drawing a picture.
+with another prompt is the scalar ``q . x``, which :func:`response` gives without drawing an image.
 
 Source: the objective of UCE (arXiv 2308.14761, section 4) and TIME (arXiv 2303.08084, section 4).
 """
@@ -70,7 +70,7 @@ class ClosedForm:
         return weight + (targets - self.rows @ weight.T).T @ self.directions
 
 
-def push(outputs: Tensor, towards: Tensor, alphas: Tensor) -> Tensor:
+def shift(outputs: Tensor, towards: Tensor, alphas: Tensor) -> Tensor:
     """Outputs moved along several directions in turn, by steps relative to their running norm.
 
     ``V_j = V_(j-1) + alpha_j ||V_(j-1)||_F G_j / ||G_j||_F``, so the order of the directions matters at

@@ -1,4 +1,4 @@
-"""How far a closed-form edit reaches into other prompts, read off the edit without drawing a picture.
+"""How far a closed-form edit reaches into other prompts, read off the edit without drawing an image.
 
 An edit of rows ``c_i`` changes the output of any other text state ``x`` by ``sum_i (v_i - W c_i)(q_i . x)``
 in every projection (:mod:`evenhand.methods.shared.closed_form`). The vectors ``v_i - W c_i`` differ between

@@ -1,6 +1,6 @@
-"""Which group of every attribute each picture is to show, for methods that treat attributes one by one.
+"""Which group of every attribute each image is to show, for methods that treat attributes one by one.
 
-A picture whose prompt mentions a treated concept draws one of the cells from that concept's row of the
+An image whose prompt mentions a treated concept draws one of the cells from that concept's row of the
 target, with its own random stream. Where the row is a product over attributes, as the uniform one, this is
 the same as drawing every attribute on its own; where it is not, the joint shares are met all the same. A
 method may heed what the prompt itself states; the rest is then drawn as the target has it among that.
@@ -41,8 +41,8 @@ def group_words(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
     return varied
 
 
-def wish_list(task: Task, *, stated: Stated = "draw") -> dict[str, Any]:
-    """What :func:`wanted_groups` needs, as JSON values.
+def assignment(task: Task, *, stated: Stated = "draw") -> dict[str, Any]:
+    """What :func:`assigned_groups` needs, as JSON values.
 
     Args:
         task: Gives concepts, cells and target.
@@ -64,25 +64,25 @@ def wish_list(task: Task, *, stated: Stated = "draw") -> dict[str, Any]:
     }
 
 
-def wanted_groups(batch: Batch, wishes: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Attribute, in order, to the wanted group of every picture; -1 where nothing is wanted of it."""
-    rows = [_wanted(*pair, wishes) for pair in zip(batch.texts, batch.draws, strict=True)]
+def assigned_groups(batch: Batch, rule: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Attribute, in order, to the wanted group of every image; -1 where nothing is wanted of it."""
+    rows = [_assigned(*pair, rule) for pair in zip(batch.texts, batch.draws, strict=True)]
     return {
         attribute: [groups.index(row[attribute]) if attribute in row else -1 for row in rows]
-        for attribute, groups in wishes["order"]
+        for attribute, groups in rule["order"]
     }
 
 
-def _wanted(text: str, draw: np.random.Generator, wishes: Mapping[str, Any]) -> dict[str, str]:
+def _assigned(text: str, draw: np.random.Generator, rule: Mapping[str, Any]) -> dict[str, str]:
     """Attribute to wanted group; attributes of which nothing is wanted are missing."""
-    concept = first_phrase(text, tuple(wishes["target"]))
+    concept = first_phrase(text, tuple(rule["target"]))
     if concept is None:
         return {}
-    stated = stated_groups(text, wishes["stating"])
-    shares = conditional(wishes["target"][concept[0]], wishes["cells"], stated)
-    wanted = dict(wishes["cells"][draw.choice(len(shares), p=shares)])
+    stated = stated_groups(text, rule["stating"])
+    shares = conditional(rule["target"][concept[0]], rule["cells"], stated)
+    wanted = dict(rule["cells"][draw.choice(len(shares), p=shares)])
     for attribute, groups in stated.items():
-        if wishes["stated"] == "leave" or len(groups) > 1:
+        if rule["stated"] == "leave" or len(groups) > 1:
             del wanted[attribute]
         else:
             (wanted[attribute],) = groups

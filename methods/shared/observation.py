@@ -1,8 +1,8 @@
-"""Seeing inside the U-Net while pictures are drawn: features per picture, step and module.
+"""Seeing inside the U-Net while images are drawn: features per image, step and module.
 
-Methods that rest on statistics or linear classifiers of features draw pictures under an intervention that
+Methods that rest on statistics or linear classifiers of features draw images under an intervention that
 changes nothing and keeps what a reduction makes of the named modules' outputs, for example their mean over
-all positions. The pictures are the plain model's own and count as the method's cost.
+all positions. The images are the plain model's own and count as the method's cost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from evenhand.methods.base import Images, Intervention, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
 
 Reduce = Callable[[Step, Site, Tensor], Tensor]
-"""Makes ``(n, ...)`` of a module's outputs ``(n, ...)`` or ``(n, 2, ...)``, picture by picture."""
+"""Makes ``(n, ...)`` of a module's outputs ``(n, ...)`` or ``(n, 2, ...)``, image by image."""
 
 _Row = tuple[str, int, str, int]
 """Text, seed, module and step of one kept feature."""
@@ -30,8 +30,8 @@ class Observation:
     """What was seen.
 
     Attributes:
-        images: The pictures, in the order of the prompts.
-        features: Module name to ``(pictures, steps, ...)``, on the CPU in the reduction's precision.
+        images: The images, in the order of the prompts.
+        features: Module name to ``(images, steps, ...)``, on the CPU in the reduction's precision.
     """
 
     images: Images
@@ -48,13 +48,13 @@ def observe(
     steps: int | None = None,
     both: bool = False,
 ) -> Observation:
-    """Draw pictures and keep reduced features.
+    """Draw images and keep reduced features.
 
-    What is kept belongs to a prompt and its seed, so it depends neither on the other pictures of a batch
+    What is kept belongs to a prompt and its seed, so it depends neither on the other images of a batch
     nor on the threads that draw the batches.
 
     Args:
-        task: Draws and counts the pictures.
+        task: Draws and counts the images.
         prompts: ``n`` prompts.
         seeds: ``n`` seeds of the initial noise.
         sites: Names of the U-Net modules.
@@ -64,14 +64,14 @@ def observe(
             first, and not the conditional half alone, ``(n, ...)``.
 
     Raises:
-        EvenhandError: The pictures were not drawn through the U-Net's modules.
+        EvenhandError: The images were not drawn through the U-Net's modules.
     """
     watch = _Watch(data={"sites": list(sites)}, reduce=reduce, first=steps, both=both)
     images = task.sample(prompts, seeds, intervention=watch)
     rows: dict[_Row, Tensor] = watch.seen
     count = 1 + max((step for *_, step in rows), default=-1)
     if not count:
-        raise EvenhandError(f"no feature of {', '.join(sites)} was seen in {len(prompts)} pictures")
+        raise EvenhandError(f"no feature of {', '.join(sites)} was seen in {len(prompts)} images")
     keys = list(zip(prompts, seeds, strict=True))
     features = {
         site: torch.stack(
@@ -84,7 +84,7 @@ def observe(
 
 @dataclass(frozen=True, eq=False)
 class _Watch(Intervention):
-    """Changes nothing; its pictures are always drawn, and what they pass through is kept in ``seen``."""
+    """Changes nothing; its images are always drawn, and what they pass through is kept in ``seen``."""
 
     observes: ClassVar[bool] = True
 
@@ -119,6 +119,6 @@ class _Watching(Steering):
                 reduced = self.watch.reduce(step, site, rows).detach().cpu().clone()
             keys = zip(self.batch.texts, self.batch.seeds, strict=True)
             for (text, seed), row in zip(keys, reduced, strict=True):
-                # The engine fills the last batch up with copies of a picture; the first is the picture's.
+                # The engine fills the last batch up with copies of an image; the first is the image's.
                 self.watch.seen.setdefault((text, seed, site.name, step.index), row)
         return output

@@ -1,14 +1,14 @@
 """The outer loop of UCE and MIST: draw, judge, compare with the target, edit, and again.
 
-One round measures the share ``r_k`` of every cell among pictures of every source text, stops if each text is
+One round measures the share ``r_k`` of every cell among images of every source text, stops if each text is
 within the tolerance of its target, and otherwise hands ``target - r`` to the method's own edit. Shares are
 measured before each edit only, as released: if all rounds are used, the last edit is never measured.
 
-The released rule compares the share among a fixed number of pictures with the tolerance: it rejects fair
-models and accepts unfair ones by luck. With ``stopping="sequential"`` a round draws its pictures in batches
+The released rule compares the share among a fixed number of images with the tolerance: it rejects fair
+models and accepts unfair ones by luck. With ``stopping="sequential"`` a round draws its images in batches
 and, after each, asks the anytime-valid bounds of :mod:`evenhand.methods.shared.sequential_test`: a source is measured
 until all its bounds lie inside the band ``target +- tolerance`` (balanced: nothing else counts as converged)
-or one lies wholly outside (edit now), and at most ``pictures`` times. Where no measured share is further from
+or one lies wholly outside (edit now), and at most ``images`` times. Where no measured share is further from
 its target than the tolerance there is nothing to edit, and the next round goes on counting.
 """
 
@@ -39,7 +39,7 @@ from evenhand.methods.shared import sequential_test
 from evenhand.methods.shared.closed_form import ClosedForm
 from evenhand.methods.shared.edit_leakage import responses
 from evenhand.methods.shared.prompt_text import fill
-from evenhand.methods.shared.source_history import Shares, Source, Track
+from evenhand.methods.shared.source_history import Shares, Source, SourceHistory
 
 Template = Annotated[str, StringConstraints(pattern=r"\{concept\}")]
 """A text with the field ``{concept}``, see :func:`evenhand.methods.shared.prompt_text.fill`."""
@@ -68,34 +68,34 @@ class RatioLoop(Method):
         remeasure: Whether a converged source is measured again in every round.
         projections: The cross-attention projections that are edited.
         judge: Name of the steering judge.
-        step: Step along ``target - ratio``.
+        step_size: Step along ``target - ratio``.
         lam: Weight of staying near the old projections.
         mu: Weight of each preserved state.
         tolerance: Largest distance to the target that counts as balanced.
-        stopping: ``released`` compares the shares among ``pictures`` pictures with the tolerance;
+        stopping: ``released`` compares the shares among ``images`` images with the tolerance;
             ``sequential`` draws as many as its bounds need, see the module's text.
-        pictures: Pictures per source and round; the largest number if sequential_test.
-        batch: Pictures per source between two looks of the sequential rule.
-        alpha: Chance that a sequential verdict on one source in one round is wrong.
+        images: Images per source and round; the largest number if sequential_test.
+        batch: Images per source between two looks of the sequential rule.
+        significance_level: Chance that a sequential verdict on one source in one round is wrong.
         rounds: Most rounds.
-        negative_prompt: Negative prompt of the measured pictures.
+        negative_prompt: Negative prompt of the measured images.
         unrelated: Texts that have nothing to do with the edit; the record says how they respond to it.
     """
 
-    strength: ClassVar[str | None] = "step"
+    strength: ClassVar[str | None] = "step_size"
 
     scope: Literal["joint", "per-concept"] = "joint"
     remeasure: bool
     projections: Literal["kv", "k", "v"] = "kv"
     judge: str = "openai-clip-vit-b-32"
-    step: float = Field(default=0.1, ge=0)
+    step_size: float = Field(default=0.1, ge=0)
     lam: float = Field(default=0.5, gt=0)
     mu: float = Field(ge=0)
     tolerance: float = Field(default=0.05, ge=0, lt=1)
     stopping: Literal["released", "sequential"] = "released"
-    pictures: int = Field(ge=1)
+    images: int = Field(ge=1)
     batch: int = Field(default=8, ge=1)
-    alpha: float = Field(default=0.05, gt=0, lt=1)
+    significance_level: float = Field(default=0.05, gt=0, lt=1)
     rounds: int = Field(ge=1)
     negative_prompt: str = ""
     unrelated: tuple[str, ...] = UNRELATED
@@ -112,8 +112,8 @@ class RatioLoop(Method):
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """All rounds for all sources; the loop may end sooner."""
-        pictures = concepts * self.sources_per_concept * self.pictures * self.rounds
-        return Budget(pictures=pictures, judgements=pictures, exact=False)
+        images = concepts * self.sources_per_concept * self.images * self.rounds
+        return Budget(images=images, judgements=images, exact=False)
 
     @abstractmethod
     def sources(self, task: Task) -> list[Source]:
@@ -153,24 +153,26 @@ class RatioLoop(Method):
         weights = select(task.model.cross_attention(), self.projections)
         precisions = {name: weight.dtype for name, weight in weights.items()}
         targets = dict(zip(task.concepts, task.target, strict=True))
-        tracks = [Track(source=source, target=targets[source.concept]) for source in self.sources(task)]
-        sources = [track.source for track in tracks]
+        histories = [
+            SourceHistory(source=source, target=targets[source.concept]) for source in self.sources(task)
+        ]
+        sources = [history.source for history in histories]
         editor = self.editor(task, sources, {name: double(weight) for name, weight in weights.items()})
         edits = 0
         for number in range(1, self.rounds + 1):
-            self._measure(task, tracks, weights, number)
-            if all(track.balanced for track in tracks):
+            self._measure(task, histories, weights, number)
+            if all(history.balanced for history in histories):
                 break
-            difference = np.stack([track.target - track.ratios[-1] for track in tracks])
+            difference = np.stack([history.target - history.ratios[-1] for history in histories])
             if self.stopping == "sequential" and np.abs(difference).max() <= self.tolerance:
                 continue
             editor.edit(difference)
             edits += 1
-            for track in tracks:
-                track.restart()
+            for history in histories:
+                history.restart()
             weights = {name: weight.to(precisions[name]) for name, weight in editor.weights.items()}
-            self._require_finite(weights, tracks, number)
-        rows = [self._row(track, edits) for track in tracks]
+            self._require_finite(weights, histories, number)
+        rows = [self._row(history, edits) for history in histories]
         return weights, {"sources": rows, "response": self.response(task, sources, editor.form)}
 
     def response(self, task: Task, sources: Sequence[Source], form: ClosedForm) -> list[dict[str, Any]]:
@@ -189,86 +191,101 @@ class RatioLoop(Method):
         return [{"concept": about, **row} for row in responses(task.model, form, texts=texts)]
 
     def _measure(
-        self, task: Task, tracks: Sequence[Track], weights: Mapping[str, Tensor], number: int
+        self, task: Task, histories: Sequence[SourceHistory], weights: Mapping[str, Tensor], number: int
     ) -> None:
         """Note the judged shares of every source that is due, by the rule of ``stopping``."""
-        due = [track for track in tracks if self.remeasure or not track.balanced]
+        due = [history for history in histories if self.remeasure or not history.balanced]
         if self.stopping == "sequential":
             self._count(task, due, weights, number)
             return
-        for track, probabilities in self._judged(task, due, weights, number=number, count=self.pictures):
+        for history, probabilities in self._judged(task, due, weights, number=number, count=self.images):
             ratio = shares(probabilities)
-            track.note(ratio, pictures=len(probabilities), balanced=track.gap(ratio) < self.tolerance)
+            history.note(ratio, images=len(probabilities), balanced=history.gap(ratio) < self.tolerance)
 
-    def _count(self, task: Task, due: Sequence[Track], weights: Mapping[str, Tensor], number: int) -> None:
-        """Draw batches until the bounds of every due source give a verdict, or its pictures are used up."""
-        left = self.pictures
-        while (undecided := [track for track in due if self._verdict(track) == "open"]) and left > 0:
+    def _count(
+        self, task: Task, due: Sequence[SourceHistory], weights: Mapping[str, Tensor], number: int
+    ) -> None:
+        """Draw batches until the bounds of every due source give a verdict, or its images are used up."""
+        left = self.images
+        while (undecided := [history for history in due if self._verdict(history) == "open"]) and left > 0:
             count = min(self.batch, left)
-            for track, probabilities in self._judged(task, undecided, weights, number=number, count=count):
-                # The bounds need one class a picture: a tie counts for the first of its classes.
-                track.counts += np.bincount(probabilities.argmax(axis=1), minlength=len(track.counts))
+            for history, probabilities in self._judged(task, undecided, weights, number=number, count=count):
+                # The bounds need one class an image: a tie counts for the first of its classes.
+                history.counts += np.bincount(probabilities.argmax(axis=1), minlength=len(history.counts))
             left -= count
-        for track in due:
-            total = track.counts.sum()
-            balanced = self._verdict(track) == "balanced"
-            track.note(track.counts / total, pictures=int(total), balanced=balanced)
+        for history in due:
+            total = history.counts.sum()
+            balanced = self._verdict(history) == "balanced"
+            history.note(history.counts / total, images=int(total), balanced=balanced)
 
-    def _verdict(self, track: Track) -> sequential_test.Verdict:
-        return sequential_test.verdict(track.counts, track.target, tolerance=self.tolerance, alpha=self.alpha)
+    def _verdict(self, history: SourceHistory) -> sequential_test.Verdict:
+        return sequential_test.verdict(
+            history.counts,
+            history.target,
+            tolerance=self.tolerance,
+            significance_level=self.significance_level,
+        )
 
     def _judged(
-        self, task: Task, due: Sequence[Track], weights: Mapping[str, Tensor], *, number: int, count: int
-    ) -> Iterator[tuple[Track, Shares]]:
+        self,
+        task: Task,
+        due: Sequence[SourceHistory],
+        weights: Mapping[str, Tensor],
+        *,
+        number: int,
+        count: int,
+    ) -> Iterator[tuple[SourceHistory, Shares]]:
         """Probabilities ``(count, K)`` of one batch for every due source, on the same seeds."""
         seeds = self.seeds(task, count)
         images = task.sample(
-            [track.source.prompt for track in due for _ in seeds],
+            [history.source.prompt for history in due for _ in seeds],
             seeds * len(due),
             intervention=Intervention(weights=weights),
             negative_prompt=self.negative_prompt,
         )
-        for index, track in enumerate(due):
+        for index, history in enumerate(due):
             batch: Images = images[index * count : (index + 1) * count]
-            probabilities = task.judge(batch, track.source.labels)
+            probabilities = task.judge(batch, history.source.labels)
             if not np.isfinite(probabilities).all():
                 raise EvenhandError(
-                    f"{self.info.name} diverged for {track.source.concept!r}: the judge gave no finite "
-                    f"probabilities in round {number}; lower `step` (now {self.step})"
+                    f"{self.info.name} diverged for {history.source.concept!r}: the judge gave no finite "
+                    f"probabilities in round {number}; lower `step_size` (now {self.step_size})"
                 )
-            yield track, probabilities
+            yield history, probabilities
 
     def seeds(self, task: Task, count: int) -> list[int]:
-        """Seeds of the pictures of one batch: fresh ones."""
+        """Seeds of the images of one batch: fresh ones."""
         fresh: list[int] = task.rng.integers(0, 2**31, size=count).tolist()
         return fresh
 
-    def _require_finite(self, weights: Mapping[str, Tensor], tracks: Sequence[Track], number: int) -> None:
+    def _require_finite(
+        self, weights: Mapping[str, Tensor], histories: Sequence[SourceHistory], number: int
+    ) -> None:
         """Refuse projections that overflowed, naming the concept that was furthest from its target."""
         for name, weight in weights.items():
             if not torch.isfinite(weight).all():
-                furthest = max(tracks, key=lambda track: track.gaps[-1]).source.concept
+                furthest = max(histories, key=lambda history: history.gaps[-1]).source.concept
                 raise EvenhandError(
                     f"{self.info.name} diverged in round {number}: {name} is not finite in {weight.dtype} "
-                    f"(furthest from its target: {furthest!r}); lower `step` (now {self.step})"
+                    f"(furthest from its target: {furthest!r}); lower `step_size` (now {self.step_size})"
                 )
 
-    def _row(self, track: Track, edits: int) -> dict[str, Any]:
+    def _row(self, history: SourceHistory, edits: int) -> dict[str, Any]:
         """One source's line in the record."""
         return {
-            "concept": track.source.concept,
-            "text": track.source.text,
-            "converged": track.balanced,
-            "rounds": len(track.ratios),
+            "concept": history.source.concept,
+            "text": history.source.text,
+            "converged": history.balanced,
+            "rounds": len(history.ratios),
             "edits": edits,
-            "pictures": track.pictures,
-            "gaps": track.gaps,
-            "ratios": [ratio.tolist() for ratio in track.ratios],
+            "images": history.images,
+            "gaps": history.gaps,
+            "ratios": [ratio.tolist() for ratio in history.ratios],
         }
 
 
 def shares(probabilities: Shares) -> Shares:
-    """Share of pictures that each class wins, ``(K,)``; as released, a tie counts for every tied class."""
+    """Share of images that each class wins, ``(K,)``; as released, a tie counts for every tied class."""
     winners = probabilities == probabilities.max(axis=1, keepdims=True)
     result: Shares = winners.mean(axis=0)
     return result

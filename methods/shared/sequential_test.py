@@ -1,8 +1,8 @@
-"""Shares that may be looked at after every picture: anytime-valid bounds, and the verdict they allow.
+"""Shares that may be looked at after every image: anytime-valid bounds, and the verdict they allow.
 
-An interval for a fixed number of pictures loses its meaning when the measurement stops because of what it
+An interval for a fixed number of images loses its meaning when the measurement stops because of what it
 shows. A confidence sequence keeps it: with probability ``1 - alpha`` it contains the true shares at *all*
-times at once, so one may look after every picture and stop at will. Let ``n_k`` of ``n`` independent pictures
+times at once, so one may look after every image and stop at will. Let ``n_k`` of ``n`` independent images
 show category ``k``, and let ``f_0`` and ``f_n`` be the prior and posterior density of its share. For the
 true share ``p`` the prior-posterior ratio ``R_n(p) = f_0(p) / f_n(p)`` is a non-negative martingale that
 starts at one, so by Ville's inequality
@@ -40,29 +40,29 @@ HALVINGS = 60
 """Bisection steps: the ends are exact to the last bits of a float."""
 
 
-def share_bounds(counts: ArrayLike, alpha: float) -> tuple[Floats, Floats]:
-    """Simultaneous bounds on all shares, valid at every number of pictures at once.
+def share_bounds(counts: ArrayLike, significance_level: float) -> tuple[Floats, Floats]:
+    """Simultaneous bounds on all shares, valid at every number of images at once.
 
     Args:
-        counts: ``(K,)`` pictures of each of at least two categories, one category a picture.
-        alpha: Chance, above 0 and below 1, that a bound is ever wrong.
+        counts: ``(K,)`` images of each of at least two categories, one category an image.
+        significance_level: Chance, above 0 and below 1, that a bound is ever wrong.
 
     Returns:
-        Lower and upper ends, ``(K,)`` each; 0 and 1 before the first picture.
+        Lower and upper ends, ``(K,)`` each; 0 and 1 before the first image.
 
     Raises:
         EvenhandError: Fewer than two categories, a negative count, or an ``alpha`` out of range.
     """
     seen = np.asarray(counts, np.float64)
     if seen.ndim != 1 or len(seen) < 2 or not (seen >= 0).all():
+        raise EvenhandError(f"counts {seen.tolist()} are not images of two or more categories; give one each")
+    if not 0 < significance_level < 1:
         raise EvenhandError(
-            f"counts {seen.tolist()} are not pictures of two or more categories; give one each"
+            f"significance_level {significance_level} is not between 0 and 1; 0.05 asks for 95 % confidence"
         )
-    if not 0 < alpha < 1:
-        raise EvenhandError(f"alpha {alpha} is not between 0 and 1; 0.05 asks for 95 % confidence")
     observed = seen / max(seen.sum(), 1.0)
     tests = len(seen) if len(seen) > 2 else 1
-    limit = np.log(tests / alpha)
+    limit = np.log(tests / significance_level)
     low = _end(seen, observed, np.zeros_like(seen), limit)
     high = _end(seen, observed, np.ones_like(seen), limit)
     return low, high
@@ -87,20 +87,20 @@ def _end(counts: Floats, inside: Floats, outside: Floats, limit: float) -> Float
     return np.where(open_ended, outside, beyond)
 
 
-def verdict(counts: ArrayLike, target: Floats, *, tolerance: float, alpha: float) -> Verdict:
-    """What the pictures so far prove about the distance of all shares from their targets.
+def verdict(counts: ArrayLike, target: Floats, *, tolerance: float, significance_level: float) -> Verdict:
+    """What the images so far prove about the distance of all shares from their targets.
 
     Args:
-        counts: ``(K,)`` pictures of each category.
+        counts: ``(K,)`` images of each category.
         target: ``(K,)`` desired shares.
         tolerance: Half width of the band ``target - tolerance .. target + tolerance``.
-        alpha: Chance that the verdict is ever wrong, however often it is asked for.
+        significance_level: Chance that the verdict is ever wrong, however often it is asked for.
 
     Returns:
         ``balanced`` if every interval lies inside its band, ``unbalanced`` if one lies wholly outside,
         else ``open``.
     """
-    low, high = share_bounds(counts, alpha)
+    low, high = share_bounds(counts, significance_level)
     bottom, top = target - tolerance, target + tolerance
     if (bottom <= low).all() and (high <= top).all():
         return "balanced"

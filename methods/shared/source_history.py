@@ -1,4 +1,4 @@
-"""What the loop of UCE and MIST edits and measures: a source text, and its track of measured rounds."""
+"""What the loop of UCE and MIST edits and measures: a source text, and its history of measured rounds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Source:
     Attributes:
         concept: The concept it depicts.
         text: The text whose states are edited.
-        prompt: The text whose pictures are measured.
+        prompt: The text whose images are measured.
         guidance: One text per cell, towards which the edit moves.
         labels: One text per cell, between which the steering judge chooses.
     """
@@ -30,15 +30,15 @@ class Source:
 
 
 @dataclass
-class Track:
+class SourceHistory:
     """What the loop has measured of one source, round by round.
 
     Attributes:
         source: The source.
         target: Desired shares ``(K,)``.
-        counts: Pictures of each class since the last edit, ``(K,)``; counted by the sequential rule only.
+        counts: Images of each class since the last edit, ``(K,)``; counted by the sequential rule only.
         ratios: Measured shares.
-        pictures: Pictures behind each of them.
+        images: Images behind each of them.
         verdicts: Whether each of them counted as balanced.
     """
 
@@ -46,20 +46,20 @@ class Track:
     target: Shares
     counts: Shares = field(init=False)
     ratios: list[Shares] = field(default_factory=list)
-    pictures: list[int] = field(default_factory=list)
+    images: list[int] = field(default_factory=list)
     verdicts: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
-        """Forget the counted pictures: the model is no longer the one that they show."""
+        """Forget the counted images: the model is no longer the one that they show."""
         self.counts = np.zeros(len(self.target))
 
-    def note(self, ratio: Shares, *, pictures: int, balanced: bool) -> None:
+    def note(self, ratio: Shares, *, images: int, balanced: bool) -> None:
         """Write down one round."""
         self.ratios.append(ratio)
-        self.pictures.append(pictures)
+        self.images.append(images)
         self.verdicts.append(balanced)
 
     @property

@@ -59,7 +59,7 @@ def train(
     loss: Callable[[int], Tensor],
     *,
     steps: int,
-    rate: float | Callable[[int], float],
+    learning_rate: float | Callable[[int], float],
     decay: float = 0.0,
 ) -> list[float]:
     """Minimise a loss over ``parameters`` in place, by AdamW (Adam where ``decay`` is zero).
@@ -70,7 +70,7 @@ def train(
         parameters: Tensors to be trained; afterwards they ask for no gradient.
         loss: The loss at a step, a scalar tensor, from the step's number.
         steps: Number of steps.
-        rate: Learning rate, above zero, or the rate at every step.
+        learning_rate: Learning rate, above zero, or the rate at every step.
         decay: Decoupled weight decay.
 
     Returns:
@@ -80,7 +80,7 @@ def train(
         EvenhandError: The loss is not finite.
     """
     trained = list(parameters)
-    rate_at = rate if callable(rate) else lambda _: rate
+    rate_at = learning_rate if callable(learning_rate) else lambda _: learning_rate
     losses = []
     with one_thread(), torch.enable_grad():
         for parameter in trained:
@@ -92,7 +92,9 @@ def train(
             value = loss(step)
             losses.append(float(value.detach()))
             if not math.isfinite(losses[-1]):
-                raise EvenhandError(f"training diverged: loss {losses[-1]} at step {step}; lower the rate")
+                raise EvenhandError(
+                    f"training diverged: loss {losses[-1]} at step {step}; lower the learning rate"
+                )
             # mypy: torch leaves Tensor.backward untyped.
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

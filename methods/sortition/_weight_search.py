@@ -1,9 +1,9 @@
-"""Finding the lots of an intervention that draws a cell for every picture.
+"""Finding the weights of an intervention that draws a cell for every image.
 
-Explicit prompts calibrate the steering judge; pictures are drawn with the lots; after every few of them a
+Explicit prompts calibrate the steering judge; images are drawn with the weights; after every few of them a
 sequential test looks at the shares that the judge reads (:mod:`evenhand.methods.sortition._compliance`). The search ends
-when every attribute is proven to be within the tolerance of its target, or with its last picture; where an
-attribute is proven to be beyond it, the lots are solved anew from all pictures seen so far.
+when every attribute is proven to be within the tolerance of its target, or with its last image; where an
+attribute is proven to be beyond it, the weights are solved anew from all images seen so far.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from evenhand.methods.base import Images, Intervention, Task
 from evenhand.methods.shared.group_assignment import group_words
 from evenhand.methods.shared.prompt_text import described, fill
-from evenhand.methods.shared.randomness import drawn_cell, picture_stream
+from evenhand.methods.shared.randomness import drawn_cell, image_stream
 from evenhand.methods.sortition import _compliance
 from evenhand.methods.sortition._compliance import Floats, Integers
 
@@ -28,19 +28,19 @@ class Rules(Protocol):
 
     measure: str
     anchors: int
-    pictures: int
+    images: int
     batch: int
     tolerance: float
-    alpha: float
+    significance_level: float
     shrink: float
 
 
 @dataclass(frozen=True)
-class Lottery:
-    """The search for the lots: calibrate the judge, draw, look, and solve the lots anew where they miss.
+class WeightSearch:
+    """The search for the weights: calibrate the judge, draw, look, and solve the weights anew where they miss.
 
     Attributes:
-        rules: How many pictures, and what counts as met.
+        rules: How many images, and what counts as met.
         task: Concepts, cells, target, and the means to draw and judge.
         edit: The intervention whose ``data["lots"]`` are sought: concept to probabilities of the cells.
     """
@@ -52,17 +52,17 @@ class Lottery:
     def run(self) -> tuple[Floats, dict[str, Any]]:
         """Lots of every concept, ``(concepts, K)``, and the record."""
         confusion = self._calibrate()
-        lots, looks, since = self.task.target, [], 0
+        weights, looks, since = self.task.target, [], 0
         seen = Seen.none(self._of)
-        while len(seen) < self.rules.pictures:
-            seen = seen + self._draw(lots, min(self.rules.batch, self.rules.pictures - len(seen)))
-            verdicts = self._verdicts(seen.after(since), lots, confusion)
-            looks.append({"pictures": len(seen), "verdicts": verdicts})
+        while len(seen) < self.rules.images:
+            seen = seen + self._draw(weights, min(self.rules.batch, self.rules.images - len(seen)))
+            verdicts = self._verdicts(seen.after(since), weights, confusion)
+            looks.append({"images": len(seen), "verdicts": verdicts})
             if set(verdicts.values()) == {"balanced"}:
                 break
             if "unbalanced" in verdicts.values():
-                lots, since = self._solve(seen, confusion), len(seen)
-        return lots, {
+                weights, since = self._solve(seen, confusion), len(seen)
+        return weights, {
             "looks": looks,
             "confusion": {name: table.tolist() for name, table in confusion.items()},
             "effects": {
@@ -81,7 +81,7 @@ class Lottery:
         return group_words(self.task.cells)
 
     def _calibrate(self) -> dict[str, Floats]:
-        """``C_a`` from pictures of explicit prompts, every cell and concept in turn."""
+        """``C_a`` from images of explicit prompts, every cell and concept in turn."""
         count, task = self.rules.anchors, self.task
         numbers = np.arange(count)
         cells, concepts = numbers % len(task.cells), [task.concepts[n % len(task.concepts)] for n in numbers]
@@ -89,15 +89,15 @@ class Lottery:
             described(self.rules.measure, concept, self._words, task.cells[cell].groups)
             for concept, cell in zip(concepts, cells, strict=True)
         ]
-        read = self._read(self._pictures(prompts), concepts) if count else dict.fromkeys(self._of, cells)
+        read = self._read(self._images(prompts), concepts) if count else dict.fromkeys(self._of, cells)
         return {
             name: _compliance.confusion(group[cells], read[name], group.max() + 1)
             for name, group in self._of.items()
         }
 
-    def _draw(self, lots: Floats, count: int) -> Seen:
-        """Pictures by lot of concepts in random order; their cells are known from their own streams."""
-        shares = dict(zip(self.task.concepts, lots.tolist(), strict=True))
+    def _draw(self, weights: Floats, count: int) -> Seen:
+        """Images by lot of concepts in random order; their cells are known from their own streams."""
+        shares = dict(zip(self.task.concepts, weights.tolist(), strict=True))
         edit = replace(self.edit, data={**self.edit.data, "lots": shares})
         order = [self.task.rng.permutation(len(shares)) for _ in range(-(-count // len(shares)))]
         concepts = [self.task.concepts[index] for index in np.concatenate(order)[:count]]
@@ -106,13 +106,13 @@ class Lottery:
         images = self.task.sample(prompts, seeds, intervention=edit)
         digest = edit.digest()
         cells = [
-            drawn_cell(prompt, picture_stream(digest, prompt, seed), shares)
+            drawn_cell(prompt, image_stream(digest, prompt, seed), shares)
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
         drawn = np.array([cell for _, cell in filter(None, cells)])
         return Seen(tuple(concepts), drawn, self._read(images, concepts))
 
-    def _pictures(self, prompts: Sequence[str]) -> Images:
+    def _images(self, prompts: Sequence[str]) -> Images:
         return self.task.sample(prompts, self._seeds(len(prompts)))
 
     def _seeds(self, count: int) -> list[int]:
@@ -131,10 +131,12 @@ class Lottery:
                 read[name][where] = self.task.judge(images[where], texts).argmax(axis=1)
         return read
 
-    def _verdicts(self, seen: Seen, lots: Floats, confusion: Mapping[str, Floats]) -> dict[str, str]:
-        """What the pictures drawn with the present lots prove about every attribute."""
+    def _verdicts(self, seen: Seen, weights: Floats, confusion: Mapping[str, Floats]) -> dict[str, str]:
+        """What the images drawn with the present weights prove about every attribute."""
         found: dict[str, str] = {}
-        served = np.stack([lots[self.task.concepts.index(concept)] for concept in seen.concepts]).mean(axis=0)
+        served = np.stack([weights[self.task.concepts.index(concept)] for concept in seen.concepts]).mean(
+            axis=0
+        )
         wanted = np.stack([self.task.target[self.task.concepts.index(c)] for c in seen.concepts]).mean(axis=0)
         for name, group in self._of.items():
             low, high = _compliance.deviation(
@@ -142,7 +144,7 @@ class Lottery:
                 seen.read[name],
                 served=np.bincount(group, weights=served).astype(np.float64),
                 wanted=_compliance.wanted(wanted, group=group, expected=confusion[name]),
-                alpha=self.rules.alpha,
+                significance_level=self.rules.significance_level,
             )
             found[name] = _compliance.verdict(low, high, tolerance=self.rules.tolerance)
         return found
@@ -153,7 +155,7 @@ class Lottery:
         )
 
     def _solve(self, seen: Seen, confusion: Mapping[str, Floats]) -> Floats:
-        """Lots of every concept, from all pictures seen so far."""
+        """Lots of every concept, from all images seen so far."""
         tables = {
             name: _compliance.reading(
                 self._of, on=name, expected=confusion[name], found=self._effects(seen, name, confusion)
@@ -162,7 +164,7 @@ class Lottery:
         }
         return np.stack(
             [
-                _compliance.lots(
+                _compliance.sampling_weights(
                     target,
                     tables=list(tables.values()),
                     wanted=[
@@ -177,7 +179,7 @@ class Lottery:
 
 @dataclass(frozen=True)
 class Seen:
-    """Pictures of the loop: concept, cell that was asked for, and the group read of every attribute."""
+    """Images of the loop: concept, cell that was asked for, and the group read of every attribute."""
 
     concepts: tuple[str, ...]
     cells: Integers
@@ -185,7 +187,7 @@ class Seen:
 
     @classmethod
     def none(cls, attributes: Iterable[str]) -> Seen:
-        """No picture yet."""
+        """No image yet."""
         empty = np.zeros(0, np.int64)
         return cls((), empty, dict.fromkeys(attributes, empty))
 
@@ -197,6 +199,6 @@ class Seen:
         return Seen(self.concepts + more.concepts, np.concatenate([self.cells, more.cells]), read)
 
     def after(self, start: int) -> Seen:
-        """The pictures from ``start`` on."""
+        """The images from ``start`` on."""
         read = {name: seen[start:] for name, seen in self.read.items()}
         return Seen(self.concepts[start:], self.cells[start:], read)

@@ -1,7 +1,7 @@
-"""Sortition: a cell drawn by lot for every picture, and one closed-form edit per group that makes it so.
+"""Sortition: a cell drawn by lot for every image, and one closed-form edit per group that makes it so.
 
 Evenhand's own method. It joins what others found: closed-form edits of cross-attention (UCE, TIME, MIST),
-groups drawn at random for every picture (Fair Diffusion, EquiSteer), a gate that leaves alone what a prompt
+groups drawn at random for every image (Fair Diffusion, EquiSteer), a gate that leaves alone what a prompt
 states (EquiSteer), and a loop that compares shares with their target (UCE, MIST).
 
 **The edit.** Let rows ``x_i`` be the text states of prompts that do *not* state attribute ``a``, from the
@@ -15,7 +15,7 @@ one factorisation per attribute, shared by its groups and by all concepts (:clas
 projection is linear, ``W (I + D_ag)`` is a rank-k edit of *all* K and V projections at once, whatever the
 depth of the U-Net; so the text states are edited and the projections stay as they are.
 
-**The picture.** A prompt that mentions a treated concept draws a cell ``(g_a, g_b, ..)`` and becomes
+**The image.** A prompt that mentions a treated concept draws a cell ``(g_a, g_b, ..)`` and becomes
 
     x <- x + D_bh x  after  x <- x + D_ag x          on the rows from the concept on
 
@@ -24,10 +24,10 @@ that the prompt states already is skipped: either a known word says so, or ``w_a
 regression of "states a" on the states at the first EOS, is above one half. Prompts without a treated concept,
 and prompts that state every attribute, keep their states bit for bit.
 
-**The lots** are the target, corrected for what the model does not obey and the judge misreads
-(:mod:`evenhand.methods.sortition._compliance`). Explicit prompts calibrate the judge; then cells are drawn from the lots,
-and after every few pictures a sequential test (:mod:`evenhand.methods.shared.sequential_test`) looks at the shares read:
-within the tolerance, the fit ends; proven outside, the lots are solved anew. No loop over cells, no loop over
+**The weights** are the target, corrected for what the model does not obey and the judge misreads
+(:mod:`evenhand.methods.sortition._compliance`). Explicit prompts calibrate the judge; then cells are drawn from the weights,
+and after every few images a sequential test (:mod:`evenhand.methods.shared.sequential_test`) looks at the shares read:
+within the tolerance, the fit ends; proven outside, the weights are solved anew. No loop over cells, no loop over
 concepts.
 """
 
@@ -58,14 +58,14 @@ from evenhand.methods.shared.prompt_text import described, statements
 from evenhand.methods.shared.randomness import drawn_cell
 from evenhand.methods.shared.ratio_loop import Template, encode
 from evenhand.methods.shared.stated_groups import SYNONYMS, stated_groups, stating_phrases
-from evenhand.methods.sortition._weight_search import Lottery
+from evenhand.methods.sortition._weight_search import WeightSearch
 
 
 @dataclass(frozen=True, eq=False)
 class SortitionIntervention(Intervention):
-    """Draws a cell for every picture of a treated concept and moves its text states there.
+    """Draws a cell for every image of a treated concept and moves its text states there.
 
-    ``data``: ``lots`` (concept to probabilities of the cells), ``groups`` (pairs of an attribute and its
+    ``data``: ``weights`` (concept to probabilities of the cells), ``groups`` (pairs of an attribute and its
     group in every cell; pairs, since a stored object forgets the order of its names), ``stating`` (attribute
     to group to the phrases that state it), ``tokens`` (concept to its token ids), ``scale``. ``tensors``:
     ``gate/ATTRIBUTE`` ``(d + 1,)``, and the factors of ``D``: ``up/ATTRIBUTE/GROUP`` ``(d, k)`` and
@@ -104,18 +104,18 @@ class Sortition(Method):
 
     Attributes:
         templates: Texts whose states teach the edit, with ``{a}`` and ``{concept}``.
-        measure: Template of the pictures that the loop draws and the judge reads.
+        measure: Template of the images that the loop draws and the judge reads.
         judge: Name of the steering judge.
         scale: Factor of every edit; 1 imitates the stated attribute.
         rank: Rank ``k`` of the edit of a group; 0 for full rank.
         pads: Padding rows after the first EOS that teach the edit; all of them are edited.
         lam: Weight of a small edit.
-        anchors: Pictures of explicit prompts that calibrate the judge; 0 trusts it.
-        pictures: Most pictures of the loop over the lots; 0 draws from the target as it is.
-        batch: Pictures between two looks.
+        anchors: Images of explicit prompts that calibrate the judge; 0 trusts it.
+        images: Most images of the loop over the weights; 0 draws from the target as it is.
+        batch: Images between two looks.
         tolerance: Largest distance of a group's share from its target that counts as met.
-        alpha: Chance that the sequential test of an attribute is ever wrong.
-        shrink: Pictures at which an effect that was seen counts half.
+        significance_level: Chance that the sequential test of an attribute is ever wrong.
+        shrink: Images at which an effect that was seen counts half.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -142,24 +142,24 @@ class Sortition(Method):
     pads: int = Field(default=4, ge=0)
     lam: float = Field(default=0.1, gt=0)
     anchors: int = Field(default=120, ge=0)
-    pictures: int = Field(default=360, ge=0)
+    images: int = Field(default=360, ge=0)
     batch: int = Field(default=60, ge=1)
     tolerance: float = Field(default=0.1, gt=0, lt=1)
-    alpha: float = Field(default=0.05, gt=0, lt=1)
+    significance_level: float = Field(default=0.05, gt=0, lt=1)
     shrink: float = Field(default=20.0, ge=0)
 
     @property
     def steering_judge(self) -> str | None:
-        """The judge that reads the loop's pictures; its verdict never counts in the method's headline."""
-        return self.judge if self.anchors + self.pictures else None
+        """The judge that reads the loop's images; its verdict never counts in the method's headline."""
+        return self.judge if self.anchors + self.images else None
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """All anchors and all pictures, each read once per attribute."""
-        pictures = self.anchors + self.pictures
-        return Budget(pictures=pictures, judgements=pictures * len(cells[0].groups), exact=False)
+        """All anchors and all images, each read once per attribute."""
+        images = self.anchors + self.images
+        return Budget(images=images, judgements=images * len(cells[0].groups), exact=False)
 
     def fit(self, task: Task) -> Intervention:
-        """Solve the edits, then find the lots."""
+        """Solve the edits, then find the weights."""
         edit = SortitionIntervention(
             tensors=self._edits(task),
             data={
@@ -170,8 +170,8 @@ class Sortition(Method):
                 "scale": self.scale,
             },
         )
-        lots, record = Lottery(rules=self, task=task, edit=edit).run()
-        data = {**edit.data, "lots": dict(zip(task.concepts, lots.tolist(), strict=True))}
+        weights, record = WeightSearch(rules=self, task=task, edit=edit).run()
+        data = {**edit.data, "lots": dict(zip(task.concepts, weights.tolist(), strict=True))}
         return replace(edit, data=data, record=record)
 
     def _edits(self, task: Task) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 For every source text ``i`` with rows ``C_i`` and guidance rows ``G_ij``, and every projection ``W``:
 
-    alpha_ij = step (target_j - ratio_ij), all zero where max_j |target_j - ratio_ij| <= tolerance
+    alpha_ij = step_size (target_j - ratio_ij), all zero where max_j |target_j - ratio_ij| <= tolerance
     V_i      = C_i W^T pushed along G_i1 W^T, .., G_iK W^T by alpha_i1, .., alpha_iK     (closed_form.push)
     W       <- closed form with targets V_i for the rows C_i, all sources at once
 
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from evenhand.methods.base import EditableModel
-from evenhand.methods.shared.closed_form import ClosedForm, push
+from evenhand.methods.shared.closed_form import ClosedForm, shift
 from evenhand.methods.shared.ratio_loop import RatioLoop, encode
 from evenhand.methods.shared.source_history import Shares
 
@@ -30,7 +30,7 @@ class DirectionalEdit:
     """The running edit: current projections, preserved texts and their factored closed form.
 
     Args:
-        method: Gives ``step``, ``lam``, ``mu`` and ``tolerance``.
+        method: Gives ``step_size``, ``lam``, ``mu`` and ``tolerance``.
         model: Encodes the preserved texts.
         weights: Projections to start from, float64.
         texts: Source texts, as they would join the preserved texts.
@@ -61,7 +61,7 @@ class DirectionalEdit:
     def edit(self, difference: Shares) -> None:
         """One round: ``difference`` is ``target - ratio``, ``(sources, K)``."""
         gaps = np.abs(difference).max(axis=1, keepdims=True)
-        alphas = self._method.step * np.where(gaps <= self._method.tolerance, 0.0, difference)
+        alphas = self._method.step_size * np.where(gaps <= self._method.tolerance, 0.0, difference)
         self._retain(alphas)
         self.weights = {
             name: self.form.solve(weight, self._targets(weight, torch.from_numpy(alphas)))
@@ -74,7 +74,7 @@ class DirectionalEdit:
         outputs = torch.split(self._rows @ weight.T, self._lengths)
         towards = torch.split(self._guidance @ weight.T, [cells * length for length in self._lengths])
         moves = zip(outputs, towards, alphas, strict=True)
-        return torch.cat([push(v, g.reshape(cells, *v.shape), alpha) for v, g, alpha in moves])
+        return torch.cat([shift(v, g.reshape(cells, *v.shape), alpha) for v, g, alpha in moves])
 
     def _retain(self, alphas: Shares) -> None:
         """Let the sources whose first alpha is zero join the preserved texts."""

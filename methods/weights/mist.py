@@ -20,7 +20,7 @@ for all rounds, so the whole edit of a concept has rank one in each projection. 
 projection, so edits add up over the rounds and the alphas do not. The cells are one flat list of ``K``
 classes.
 
-As released, ``r`` counts the class with the highest probability in each of 100 pictures of a *headshot*
+As released, ``r`` counts the class with the highest probability in each of 100 images of a *headshot*
 prompt while the plain source text is edited (a tie counts for every tied class); a concept whose first
 alpha is exactly zero joins the preserved texts before the edit, for good, and stays in the sum of edits;
 the loop ends when the largest gap is below the tolerance or after 150 rounds, the last edit then
@@ -32,12 +32,12 @@ concept keeps its own shares, alphas and convergence, all concepts are solved in
 targets all come from the projections at the start of the round, and the loop ends in the first round that
 finds every concept within the tolerance. An edit for one concept can unsettle another; with
 ``remeasure=True``, as released, a converged concept is measured again and takes up its edits where that
-happens, while it stays preserved. With ``remeasure=False`` it keeps its last shares, which saves pictures.
-The release draws 5 random seeds with batches of 20; here each of the 100 pictures has its own seed, fresh
+happens, while it stays preserved. With ``remeasure=False`` it keeps its last shares, which saves images.
+The release draws 5 random seeds with batches of 20; here each of the 100 images has its own seed, fresh
 in every round and common to the concepts of the round.
 
 Two further forms are readings of the objective that is quoted for the paper, ``||W* g - W* s||^2 + lam
-||W* - W||^2`` with ``s = e(source)``, ``g_j = e(guidance_j)``. They need no loop, draw no picture, know no
+||W* - W||^2`` with ``s = e(source)``, ``g_j = e(guidance_j)``. They need no loop, draw no image, know no
 target and are ablations only; their closed forms, several concepts summed, follow from the objectives
 
     p1   sum_j ||W' (g_j - s)||^2 + lam ||W' - W||^2       W' = lam W (lam I + D D^T)^-1,  D = [g_j - s]
@@ -71,7 +71,7 @@ class Mist(RatioLoop):
         form: ``released``; or ``p1`` or ``p2``, which take ``source``, ``guidance``, ``scope``,
             ``projections``, ``lam`` and ``unrelated`` and no other parameter.
         source: Template of the edited text, with ``{a}`` and ``{concept}``.
-        measure: Template of the text whose pictures are judged, with ``{a}`` and ``{concept}``.
+        measure: Template of the text whose images are judged, with ``{a}`` and ``{concept}``.
         guidance: Template of a cell's guidance text and judge label, with ``{noun}`` (the bare attributes, as
             released) or ``{a}``, ``{adjective}`` and ``{concept}`` (as in the paper's figure).
         preserve: Texts all of whose rows keep their outputs; released: the empty prompt.
@@ -97,7 +97,7 @@ class Mist(RatioLoop):
     preserve: tuple[str, ...] = ("",)
     remeasure: bool = True
     mu: float = Field(default=0.2, ge=0)
-    pictures: int = Field(default=100, ge=1)
+    images: int = Field(default=100, ge=1)
     rounds: int = Field(default=150, ge=1)
     negative_prompt: str = "black and white, drawing, painting, unrealistic, low quality"
 

@@ -12,14 +12,14 @@ solved at once, as in the debiasing version in the repository of UCE (June 2023)
 itself edits. It is :mod:`evenhand.methods.shared.closed_form` with targets ``v_i = W d_i``, so that one matrix
 serves every projection: ``W' = W (I + E)``, ``E = sum (d_i - c_i) (M^-1 c_i)^T``.
 
-For gender, TIME edits "a X" towards the sex that its pictures show too rarely. Here the cell is chosen by
+For gender, TIME edits "a X" towards the sex that its images show too rarely. Here the cell is chosen by
 what the judge counts: with shares ``r`` and target ``pi``, it is the cell ``k`` with the largest
 
     sum_l same(k, l) (pi_l - r_l)         same(k, l): number of attributes in which the cells k and l agree
 
 that is, the rarest group of every attribute, combined; with one attribute the rarest group. One destination
 cannot meet shares of many cells: how far the edit moves the shares towards it depends on ``lam`` alone, which
-TIME tunes by hand. ``search`` gives candidates and takes the one whose pictures come nearest to the target,
+TIME tunes by hand. ``search`` gives candidates and takes the one whose images come nearest to the target,
 by ``1/2 sum |r - pi|``, which is the measure of the paper up to a factor where there are two cells.
 """
 
@@ -60,12 +60,12 @@ class Time(Method):
             for other concepts it is measured.
         source: Template of the edited text, with ``{a}`` and ``{concept}``.
         destination: Template of the text whose outputs it gets, with ``{adjective}`` as well.
-        measure: Template of the text whose pictures are judged.
+        measure: Template of the text whose images are judged.
         label: Template of the judge's text for a cell.
         scope: ``joint`` edits one model for all concepts, ``per-concept`` one for each.
         judge: Name of the steering judge.
-        pictures: Pictures of a concept in every measurement.
-        negative_prompt: Negative prompt of the measured pictures.
+        images: Images of a concept in every measurement.
+        negative_prompt: Negative prompt of the measured images.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -94,7 +94,7 @@ class Time(Method):
     label: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "{a} {adjective} {concept}"
     scope: Literal["joint", "per-concept"] = "joint"
     judge: str = "openai-clip-vit-b-32"
-    pictures: int = Field(default=24, ge=1)
+    images: int = Field(default=24, ge=1)
     negative_prompt: str = ""
 
     @property
@@ -104,8 +104,8 @@ class Time(Method):
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """One measurement before the edit and one for every candidate."""
-        pictures = concepts * self.pictures * (1 + len(self.search))
-        return Budget(pictures=pictures, judgements=pictures, exact=False)
+        images = concepts * self.images * (1 + len(self.search))
+        return Budget(images=images, judgements=images, exact=False)
 
     def fit(self, task: Task) -> Intervention:
         """Choose every concept's cell and solve the edit.
@@ -178,14 +178,14 @@ class _Edit:
 
 @dataclass
 class _Survey:
-    """Draws and judges pictures of every concept, always on the same seeds."""
+    """Draws and judges images of every concept, always on the same seeds."""
 
     method: Time
     task: Task
     record: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._seeds: list[int] = self.task.rng.integers(0, 2**31, size=self.method.pictures).tolist()
+        self._seeds: list[int] = self.task.rng.integers(0, 2**31, size=self.method.images).tolist()
 
     @cached_property
     def plain(self) -> Shares:
@@ -193,7 +193,7 @@ class _Survey:
         return self._shares({}, lam=None)
 
     def best(self, edit: _Edit, candidates: Sequence[float]) -> float:
-        """The candidate whose pictures come nearest to the target; the first of equals."""
+        """The candidate whose images come nearest to the target; the first of equals."""
         distances = [self._distance(self._shares(edit.weights(lam), lam=lam)) for lam in candidates]
         return candidates[int(np.argmin(distances))]
 
@@ -202,7 +202,7 @@ class _Survey:
 
     def _shares(self, weights: Mapping[str, Tensor], *, lam: float | None) -> Shares:
         """Judged shares of every concept and cell, ``(concepts, K)``."""
-        method, task, n = self.method, self.task, self.method.pictures
+        method, task, n = self.method, self.task, self.method.images
         images = task.sample(
             [fill(method.measure, concept=concept) for concept in task.concepts for _ in self._seeds],
             self._seeds * len(task.concepts),

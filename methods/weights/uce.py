@@ -27,7 +27,7 @@ row. As released, a source text that is itself in ``preserve`` is preserved at i
 Version 0 (June 2023), for two cells. All rows of the bare concept, ``C = E(concept)``, and of the bare cell,
 ``G_j = E(cell_j)``, with ``W_0`` the original projections and ``V_0 = C W_0^T``,
 
-    w_j <- w_j + step (pi_j - r_j)                               a source within the tolerance adds nothing
+    w_j <- w_j + step_size (pi_j - r_j)                               a source within the tolerance adds nothing
     V   = V_0 + sum_j w_j ||V_0||_F G_j W_0^T / ||G_j W_0^T||_F
     W   = closed form from W_0 with targets V for the rows C
 
@@ -60,9 +60,9 @@ VERSION_2: dict[str, Any] = {
     "templates": ("{concept}",),
     "label": "This is a photo of {guidance}.",
     "remeasure": True,
-    "step": 1.0,
+    "step_size": 1.0,
     "mu": 1.0,
-    "pictures": 10,
+    "images": 10,
 }
 """The defaults of version 2 where they differ from version 1, whose defaults are the fields' own."""
 
@@ -90,7 +90,7 @@ class Uce(RatioLoop):
         version: Which of the released implementations.
         templates: Source texts of a concept, with ``{concept}``; its place is taken by a cell's noun in the
             guidance.
-        measure: Template of the text whose pictures are judged, with ``{text}``, the source text.
+        measure: Template of the text whose images are judged, with ``{text}``, the source text.
         label: Template of the judge's text for a cell, with ``{guidance}``.
         preserve: Texts whose outputs stay. Version 1 was released with a list of about 225 profession
             names, of which those equal to a source text, in any case, are left out; methods read no files,
@@ -126,7 +126,7 @@ class Uce(RatioLoop):
     preserve: tuple[str, ...] = ()
     remeasure: bool = False
     mu: float = Field(default=0.1, ge=0)
-    pictures: int = Field(default=50, ge=1)
+    images: int = Field(default=50, ge=1)
     rounds: int = Field(default=30, ge=1)
 
     @model_validator(mode="before")
@@ -213,7 +213,7 @@ class AccumulatedEdit:
     """Version 2: the targets accumulate, the projections restart from the originals in every round.
 
     Args:
-        method: Gives ``step`` and ``tolerance``; a source whose largest gap is below it adds nothing.
+        method: Gives ``step_size`` and ``tolerance``; a source whose largest gap is below it adds nothing.
         weights: Original projections, float64.
         form: Closed form of the source rows.
         guidance: Guidance rows ``a_j`` of every source, ``(sources, K, d)``.
@@ -230,7 +230,7 @@ class AccumulatedEdit:
     def edit(self, difference: Shares) -> None:
         """One round: ``difference`` is ``target - ratio``, ``(sources, K)``."""
         gaps = np.abs(difference).max(axis=1, keepdims=True)
-        moves = self._method.step * np.where(gaps < self._method.tolerance, 0.0, difference)
+        moves = self._method.step_size * np.where(gaps < self._method.tolerance, 0.0, difference)
         moved = torch.einsum("sk,skd->sd", torch.from_numpy(moves), self._guidance)
         for name, weight in self._original.items():
             self._targets[name] = self._targets[name] + moved @ weight.T
@@ -243,7 +243,7 @@ class FixedNormEdit:
     """Version 0: the weights of the directions accumulate, the projections restart in every round.
 
     Args:
-        method: Gives ``step`` and ``tolerance``; a source whose largest gap is below it adds nothing.
+        method: Gives ``step_size`` and ``tolerance``; a source whose largest gap is below it adds nothing.
         weights: Original projections, float64.
         form: Closed form of all rows of all sources.
         rows: ``C`` of every source, ``(sources, length, d)``.
@@ -267,7 +267,7 @@ class FixedNormEdit:
     def edit(self, difference: Shares) -> None:
         """One round: ``difference`` is ``target - ratio``, ``(sources, K)``."""
         gaps = np.abs(difference).max(axis=1, keepdims=True)
-        self._w = self._w + self._method.step * np.where(gaps < self._method.tolerance, 0.0, difference)
+        self._w = self._w + self._method.step_size * np.where(gaps < self._method.tolerance, 0.0, difference)
         self.weights = {
             name: self.form.solve(weight, self._targets(weight)) for name, weight in self._original.items()
         }

@@ -1,4 +1,4 @@
-"""The answer table: what people said of pictures, checked against the run and the suite's taxonomy."""
+"""The answer table: what people said of images, checked against the run and the suite's taxonomy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANSWER_COLUMNS = (
 )
 """One row per answer (measurement.md 4.3); a file must have the first four, the others may be missing.
 
-``image_id`` is the hash of a picture's file: a path would tell method and prompt.
+``image_id`` is the hash of an image's file: a path would tell method and prompt.
 """
 
 REQUIRED = ANSWER_COLUMNS[:4]
@@ -52,11 +52,11 @@ Several words in one answer are joined by :data:`BETWEEN`.
 BETWEEN = "|"
 
 FAST_SECONDS = 2.0
-"""A picture answered faster was hardly looked at."""
+"""An image answered faster was hardly looked at."""
 
 ONE_LABEL = 0.95
 FEWEST_FOR_FLAG = 20
-"""An annotator who gives one label to more than this share of at least so many pictures is flagged."""
+"""An annotator who gives one label to more than this share of at least so many images is flagged."""
 
 _NOTES = ("batch_id", "form_version", "timestamp")
 """Columns that are kept as they are. They go into files that people open in spreadsheets, where a sign at the
@@ -80,7 +80,7 @@ class Answers(NamedTuple):
     """Checked answers.
 
     Attributes:
-        table: :data:`ANSWER_COLUMNS` and ``key``, the picture; labels are groups of the taxonomy,
+        table: :data:`ANSWER_COLUMNS` and ``key``, the image; labels are groups of the taxonomy,
             :data:`OTHER` or :data:`CANNOT_TELL`;
             ``seconds`` are numbers, ``is_gold`` and ``is_repeat`` yes or no.
         remarks: What a reader must know, one line each.
@@ -107,14 +107,14 @@ def check_answers(
 
     Args:
         raw: Text columns :data:`ANSWER_COLUMNS` and ``place``; see :mod:`evenhand.metrics.annotation.readers`.
-        known: Image id to the picture's key, for every picture that was given out.
+        known: Image id to the image's key, for every image that was given out.
         taxonomy: Attribute to groups.
-        gold: Keys of the pictures whose labels are agreed.
-        repeats: Keys of the pictures that every annotator is shown twice. Where a file does not say which
+        gold: Keys of the images whose labels are agreed.
+        repeats: Keys of the images that every annotator is shown twice. Where a file does not say which
             answer is the second one, the later row is.
 
     Raises:
-        EvenhandError: The first unknown picture, attribute, label or other value, with its file and line.
+        EvenhandError: The first unknown image, attribute, label or other value, with its file and line.
     """
     records = ({str(name): str(value) for name, value in row.items()} for row in raw.to_dict("records"))
     rows = [_checked(row, known=known, taxonomy=taxonomy) for row in records]
@@ -164,7 +164,7 @@ def _parse(
     image = row["image_id"].strip()
     if image not in known:
         raise EvenhandError(
-            f"picture {image!r} is not in the run; answers must name pictures by the ids of the export"
+            f"image {image!r} is not in the run; answers must name images by the ids of the export"
         )
     attribute = attribute_of(row["attribute"], taxonomy)
     for column, words in CLOSED.items():
@@ -240,7 +240,7 @@ def _truth(text: str) -> bool | None:
 
 
 def _repeats(table: pd.DataFrame, repeats: Collection[str]) -> pd.Series[bool]:
-    """Which answers are second looks: those that say so, and later rows of pictures that are shown twice."""
+    """Which answers are second looks: those that say so, and later rows of images that are shown twice."""
     later = table.duplicated(["key", "annotator_id", "attribute"]) & table["key"].isin(list(repeats))
     said = table["is_repeat"].map({True: True, False: False})
     return said.where(table["is_repeat"].notna(), later).astype(bool)
@@ -249,12 +249,12 @@ def _repeats(table: pd.DataFrame, repeats: Collection[str]) -> pd.Series[bool]:
 def _flags(table: pd.DataFrame) -> Iterator[str]:
     """Annotators who answer too fast or always the same; flagged, not dropped."""
     for annotator, rows in table.groupby("annotator_id", sort=True):
-        pictures = rows.groupby("key")["seconds"].min()
-        fast = int((pictures < FAST_SECONDS).sum())
+        images = rows.groupby("key")["seconds"].min()
+        fast = int((images < FAST_SECONDS).sum())
         if fast:
             yield (
                 f"annotator {annotator!r} took under {FAST_SECONDS:g} seconds for {fast} of "
-                f"{len(pictures)} pictures"
+                f"{len(images)} images"
             )
         kept = rows[~rows["attribute"].str.endswith(MULTI) & (rows["attribute"] != FLAG)]
         for attribute, answers in kept.groupby("attribute", sort=True):
@@ -262,5 +262,5 @@ def _flags(table: pd.DataFrame) -> Iterator[str]:
             if len(answers) >= FEWEST_FOR_FLAG and shares.iloc[0] > ONE_LABEL:
                 yield (
                     f"annotator {annotator!r} says {shares.index[0]!r} for the {attribute} of "
-                    f"{shares.iloc[0]:.0%} of {len(answers)} pictures"
+                    f"{shares.iloc[0]:.0%} of {len(answers)} images"
                 )

@@ -1,4 +1,4 @@
-"""Can an annotator be relied on? Gold pictures, repeats, and agreement with the others.
+"""Can an annotator be relied on? Gold images, repeats, and agreement with the others.
 
 Decide who is left out before looking at any result: the rules here look at answers alone.
 """
@@ -22,12 +22,12 @@ LEAST_ALPHA = 0.6
 EXPECTED_CONSISTENCY = 0.95
 """Limits of measurement.md 4.4; the last one is expected, and nobody is left out for it."""
 
-FEWEST_PICTURES = 10
+FEWEST_IMAGES = 10
 FEWEST_GOLD = 5
-"""Below these a rule cannot be applied: an annotator of fewer pictures cannot be checked and is left out."""
+"""Below these a rule cannot be applied: an annotator of fewer images cannot be checked and is left out."""
 
 RATERS, MOST_RATERS = 3, 5
-"""People that each picture is shown to, and where these disagree."""
+"""People that each image is shown to, and where these disagree."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,18 @@ class AnnotatorCheck:
 
     Attributes:
         annotator: The annotator's id.
-        pictures: Pictures answered.
-        gold: Gold pictures answered.
+        images: Images answered.
+        gold: Gold images answered.
         gold_accuracy: Share of them answered as agreed; not telling is wrong there. ``nan`` without any.
-        repeats: Pictures answered twice.
+        repeats: Images answered twice.
         consistency: Share of them answered alike. ``nan`` without any.
-        shared: Pictures that most of the others decided as well.
+        shared: Images that most of the others decided as well.
         alpha: Krippendorff's alpha with what most others say, not telling as missing; ``nan`` if undefined.
         reason: Why the annotator is left out; empty if kept.
     """
 
     annotator: str
-    pictures: int
+    images: int
     gold: int
     gold_accuracy: float
     repeats: int
@@ -65,7 +65,7 @@ def ruled(taxonomy: Mapping[str, Sequence[str]]) -> str:
 def codes_of(
     table: pd.DataFrame, *, attribute: str, taxonomy: Mapping[str, Sequence[str]], missing: int
 ) -> tuple[Codes, list[str], list[str]]:
-    """First answers on one attribute as ``(annotators, pictures)`` codes, with annotators and keys, sorted.
+    """First answers on one attribute as ``(annotators, images)`` codes, with annotators and keys, sorted.
 
     Args:
         table: The answer table.
@@ -108,14 +108,14 @@ def check_annotators(
 ) -> list[AnnotatorCheck]:
     """Checks every annotator; see :class:`AnnotatorCheck`.
 
-    An annotator is left out whose gold accuracy is below 0.8 (five gold pictures or more), whose alpha
-    against the others is below 0.6 (ten shared pictures or more), or who answered fewer than ten pictures.
+    An annotator is left out whose gold accuracy is below 0.8 (five gold images or more), whose alpha
+    against the others is below 0.6 (ten shared images or more), or who answered fewer than ten images.
     Source: measurement.md 4.4; the smallest numbers are ours.
 
     Args:
         table: The answer table.
         taxonomy: Attribute to groups.
-        gold: Columns ``key``, ``attribute``, ``label``: what is agreed of some pictures.
+        gold: Columns ``key``, ``attribute``, ``label``: what is agreed of some images.
     """
     name = ruled(taxonomy)
     codes, annotators, _ = codes_of(table, attribute=name, taxonomy=taxonomy, missing=len(taxonomy[name]))
@@ -145,7 +145,7 @@ def _equal(first: pd.Series[str], second: pd.Series[str]) -> tuple[int, float]:
 
 def _reason(
     attribute: str,
-    pictures: int,
+    images: int,
     gold: int,
     accuracy: float,
     repeats: int,
@@ -154,13 +154,11 @@ def _reason(
     alpha: float,
 ) -> str:
     """Why an annotator is left out; repeats are shown only."""
-    if pictures < FEWEST_PICTURES:
-        return f"{pictures} answered, {FEWEST_PICTURES} needed to check an annotator"
+    if images < FEWEST_IMAGES:
+        return f"{images} answered, {FEWEST_IMAGES} needed to check an annotator"
     if gold >= FEWEST_GOLD and accuracy < LEAST_GOLD_ACCURACY:
-        return (
-            f"{accuracy:.0%} right on {attribute} of {gold} gold pictures, {LEAST_GOLD_ACCURACY:.0%} needed"
-        )
-    if shared >= FEWEST_PICTURES and alpha < LEAST_ALPHA:
+        return f"{accuracy:.0%} right on {attribute} of {gold} gold images, {LEAST_GOLD_ACCURACY:.0%} needed"
+    if shared >= FEWEST_IMAGES and alpha < LEAST_ALPHA:
         return f"alpha {alpha:.2f} with most others on {attribute}, {LEAST_ALPHA:g} needed"
     return ""
 
@@ -168,9 +166,9 @@ def _reason(
 def answers_needed(
     table: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]], without: Collection[str] = ()
 ) -> pd.Series[int]:
-    """By picture, how many more people should answer: up to three, or five where these disagree.
+    """By image, how many more people should answer: up to three, or five where these disagree.
 
-    People disagree on a picture when no answer to some attribute is that of more than half of them.
+    People disagree on an image when no answer to some attribute is that of more than half of them.
     Source: measurement.md 4.4.
     """
     rows = labels_of(table[~table["annotator_id"].isin(list(without))], taxonomy=taxonomy)

@@ -20,9 +20,9 @@ MAX_BYTES = 64 * 2**20
 """Largest file of answers that is read."""
 
 THUMBNAIL = "thumbnail"
-"""Column of a wide sheet that shows the picture."""
+"""Column of a wide sheet that shows the image."""
 
-_PICTURE = ("image id", "image", "picture", "file")
+_IMAGE = ("image id", "image", "image", "file")
 _ANNOTATOR = ("annotator id", "annotator", "rater")
 _MARKED, _EMPTY = ("1", "x", "true", "yes", "✓"), ("", "0", "false", "no")
 
@@ -34,7 +34,7 @@ def read_answers(path: Path, *, layout: str | None = None) -> pd.DataFrame:
     """Raw answers: text columns ``ANSWER_COLUMNS`` and ``place``, one row per answer, unchecked.
 
     Layouts: ``csv`` has one row per answer and the columns of measurement.md 4.3; ``wide`` one row per
-    picture and a column per attribute; ``two-row`` one row per picture and, under a header of attributes, a
+    image and a column per attribute; ``two-row`` one row per image and, under a header of attributes, a
     header of groups to be marked; ``label-studio`` is its JSON export. A sheet without a column of annotators
     belongs to the one that its file is called after.
 
@@ -53,7 +53,7 @@ def read_answers(path: Path, *, layout: str | None = None) -> pd.DataFrame:
     name = layout or _detect(path, text)
     rows = list(LAYOUTS[name](path, text))
     if not rows:
-        raise EvenhandError(f"answers {path} hold no answer; answer at least one picture and save again")
+        raise EvenhandError(f"answers {path} hold no answer; answer at least one image and save again")
     return pd.DataFrame(rows, columns=[*ANSWER_COLUMNS, PLACE], dtype=object).fillna("")
 
 
@@ -77,9 +77,9 @@ def _detect(path: Path, text: str) -> str:
     heads = [[fold(cell) for cell in fields] for _, fields in _records(path, text)[:2]]
     if {"attribute", "label"} <= set(heads[0]):
         return "csv"
-    if set(heads[0]) & set(_PICTURE):
+    if set(heads[0]) & set(_IMAGE):
         return "wide"
-    if len(heads) > 1 and set(heads[1]) & set(_PICTURE):
+    if len(heads) > 1 and set(heads[1]) & set(_IMAGE):
         return "two-row"
     raise EvenhandError(
         f"answers {path}, line 1: header {','.join(heads[0])[:60]!r} is of no known format; a file of "
@@ -101,7 +101,7 @@ def _records(path: Path, text: str) -> list[Record]:
     except csv.Error as fault:
         raise EvenhandError(f"answers {path}, line {line}: is not CSV ({fault}); quote fields") from fault
     if not found:
-        raise EvenhandError(f"answers {path} hold no answer; answer at least one picture and save again")
+        raise EvenhandError(f"answers {path} hold no answer; answer at least one image and save again")
     return found
 
 
@@ -136,21 +136,21 @@ def _column(header: Sequence[str], names: Sequence[str]) -> int | None:
 
 def _wide(path: Path, text: str) -> Iterator[Row]:
     (_, header), *records = _records(path, text)
-    picture, annotator = _column(header, _PICTURE), _column(header, _ANNOTATOR)
-    if picture is None:
+    image, annotator = _column(header, _IMAGE), _column(header, _ANNOTATOR)
+    if image is None:
         raise EvenhandError(f"answers {path}, line 1: column 'image_id' is missing; add it")
     meta = {name.strip() for name in header} & {*ANSWER_COLUMNS, THUMBNAIL}
     asked = [
         place
         for place, name in enumerate(header)
-        if place not in (picture, annotator) and name.strip() not in meta and name.strip()
+        if place not in (image, annotator) and name.strip() not in meta and name.strip()
     ]
     for line, fields in _rows(path, records, header):
         facts = {name.strip(): value for name, value in zip(header, fields, strict=True)}
         row = {name: facts[name] for name in meta if name in ANSWER_COLUMNS}
-        row |= {"image_id": fields[picture], PLACE: f"{path}, line {line}"}
+        row |= {"image_id": fields[image], PLACE: f"{path}, line {line}"}
         row["annotator_id"] = path.stem if annotator is None else fields[annotator]
-        # Of a picture without a person nothing more is asked.
+        # Of an image without a person nothing more is asked.
         silent = CANNOT_TELL if row.get("n_people") == PEOPLE[0] else ""
         for place in asked:
             if fields[place] or silent:
@@ -162,8 +162,8 @@ def _two_row(path: Path, text: str) -> Iterator[Row]:
     if len(records) < 2:
         raise EvenhandError(f"answers {path} have one header line; a line of groups must follow")
     (_, upper), (_, lower), *rest = records
-    picture, annotator = _column(lower, _PICTURE), _column(lower, _ANNOTATOR)
-    if picture is None:
+    image, annotator = _column(lower, _IMAGE), _column(lower, _ANNOTATOR)
+    if image is None:
         raise EvenhandError(f"answers {path}, line 2: column 'image_id' is missing; add it")
     columns: dict[str, list[int]] = {}
     current = ""
@@ -173,10 +173,10 @@ def _two_row(path: Path, text: str) -> Iterator[Row]:
         )
     for place, name in enumerate(upper):
         current = name.strip() or current
-        if current and lower[place].strip() and place not in (picture, annotator):
+        if current and lower[place].strip() and place not in (image, annotator):
             columns.setdefault(current, []).append(place)
     for line, fields in _rows(path, rest, lower):
-        row = {"image_id": fields[picture], PLACE: f"{path}, line {line}"}
+        row = {"image_id": fields[image], PLACE: f"{path}, line {line}"}
         row["annotator_id"] = path.stem if annotator is None else fields[annotator]
         for attribute, places in columns.items():
             marked = [lower[place].strip() for place in places if _marked(path, line, fields[place])]

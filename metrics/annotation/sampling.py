@@ -1,4 +1,4 @@
-"""Which pictures people are asked about: a stratified sample whose inclusion probabilities are known.
+"""Which images people are asked about: a stratified sample whose inclusion probabilities are known.
 
 The strata use the judges' own votes, so that rare rows of a confusion matrix are filled; the probabilities
 undo what that does to the estimates (measurement.md 3.1, 4.4).
@@ -16,16 +16,16 @@ Counts = NDArray[np.int64]
 
 
 def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, least: int) -> Counts:
-    """How many pictures to draw from each stratum.
+    """How many images to draw from each stratum.
 
-    One from each, so that every picture has a chance; then so many that each class has ``least`` of them, or
+    One from each, so that every image has a chance; then so many that each class has ``least`` of them, or
     all it has; the rest in proportion to what is left.
 
     Args:
-        sizes: ``(S,)`` pictures in each stratum, at least 1.
+        sizes: ``(S,)`` images in each stratum, at least 1.
         classes: ``(S,)`` class of each stratum.
-        n: Pictures wanted; all are taken where there are no more.
-        least: Least pictures of each class; 20 is advised (measurement.md 4.4).
+        n: Images wanted; all are taken where there are no more.
+        least: Least images of each class; 20 is advised (measurement.md 4.4).
 
     Raises:
         EvenhandError: ``n`` is too small for that; the message says how many are needed.
@@ -40,7 +40,7 @@ def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, least: int) -> Cou
     total = min(n, int(room.sum()))
     if drawn.sum() > total:
         raise EvenhandError(
-            f"{n} pictures are too few for {len(room)} strata and {least} of each class of the judges' "
+            f"{n} images are too few for {len(room)} strata and {least} of each class of the judges' "
             f"vote; ask for {int(drawn.sum())} or more"
         )
     return np.asarray(drawn + proportional(room - drawn, total - int(drawn.sum())))
@@ -57,25 +57,25 @@ def proportional(room: Counts, total: int) -> Counts:
     return given
 
 
-def draw_sample(pictures: pd.DataFrame, *, n: int, rng: np.random.Generator, least: int) -> pd.DataFrame:
-    """Draws pictures without replacement within strata.
+def draw_sample(images: pd.DataFrame, *, n: int, rng: np.random.Generator, least: int) -> pd.DataFrame:
+    """Draws images without replacement within strata.
 
     Args:
-        pictures: Columns ``key`` (each once), ``stratum`` and ``vote`` (class of the judges' vote, the same
+        images: Columns ``key`` (each once), ``stratum`` and ``vote`` (class of the judges' vote, the same
             within a stratum).
-        n: Pictures wanted.
+        n: Images wanted.
         rng: Random stream.
         least: See :func:`allocate`.
 
     Returns:
-        The drawn rows in random order, with ``probability``: drawn over all pictures of the stratum.
+        The drawn rows in random order, with ``probability``: drawn over all images of the stratum.
 
     Raises:
-        EvenhandError: There is no picture, or ``n`` is too small.
+        EvenhandError: There is no image, or ``n`` is too small.
     """
-    if pictures.empty:
-        raise EvenhandError("there is no picture to draw from; choose other kinds of prompts")
-    ordered = pictures.sort_values("key")
+    if images.empty:
+        raise EvenhandError("there is no image to draw from; choose other kinds of prompts")
+    ordered = images.sort_values("key")
     strata = ordered.groupby("stratum", sort=True)
     sizes, votes = strata.size(), strata["vote"].first()
     counts = allocate(sizes.to_numpy(), votes.to_numpy(), n=n, least=least)

@@ -79,7 +79,7 @@ def aggregate(
 
     Not telling is an answer, and a truth. ``dawid-skene`` gives the posteriors of the latent class model, in
     which people differ in how they err; ``majority`` gives shares of the votes, and a label to more than half
-    of them. A picture without a label stays, undetermined. Source: measurement.md 3.8, 4.4, 4.5.
+    of them. An image without a label stays, undetermined. Source: measurement.md 3.8, 4.4, 4.5.
 
     Args:
         table: The answer table of those who count.
@@ -124,10 +124,10 @@ def rule_for(annotators: int) -> Rule:
 
 
 def anchors_of(rows: pd.DataFrame, probabilities: Mapping[str, float]) -> pd.DataFrame:
-    """The aggregate as anchors, for pictures that were drawn with a known probability.
+    """The aggregate as anchors, for images that were drawn with a known probability.
 
     Columns ``key``, ``attribute``, ``label`` (empty where people cannot tell) and ``probability``; see
-    :func:`evenhand.metrics.estimation.anchors.confusion_from_anchors`. Pictures picked by hand (gold) are no sample.
+    :func:`evenhand.metrics.estimation.anchors.confusion_from_anchors`. Images picked by hand (gold) are no sample.
     """
     own = rows[(rows["judge"] == AGGREGATE) & rows["key"].isin(list(probabilities))]
     table = own[["key", "attribute", "label"]].reset_index(drop=True)
@@ -135,7 +135,7 @@ def anchors_of(rows: pd.DataFrame, probabilities: Mapping[str, float]) -> pd.Dat
 
 
 def _posteriors(codes: NDArray[np.int64], classes: int, rule: Rule) -> FloatArray:
-    """Probabilities ``(pictures, classes)`` from codes ``(annotators, pictures)``."""
+    """Probabilities ``(images, classes)`` from codes ``(annotators, images)``."""
     if rule == "dawid-skene":
         return dawid_skene(codes.T, classes=classes).posteriors
     return shares_of((codes[..., None] == np.arange(classes)).sum(axis=0))

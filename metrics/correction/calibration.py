@@ -1,4 +1,4 @@
-"""From a judge's answers on anchors (pictures of known truth) to the confusion matrix that corrects it.
+"""From a judge's answers on anchors (images of known truth) to the confusion matrix that corrects it.
 
 A confusion table has the columns of :data:`CONFUSION_COLUMNS`; a joint attribute is written ``gender*tone``
 and its cells ``woman*dark``.
@@ -158,7 +158,7 @@ def kronecker(matrices: Sequence[FloatArray]) -> FloatArray:
 
 
 def recalls(matrix: FloatArray) -> FloatArray:
-    """Share of each group's decided pictures that are given their group, ``(K,)`` of ``(K, K + 1)``."""
+    """Share of each group's decided images that are given their group, ``(K,)`` of ``(K, K + 1)``."""
     return ratio(matrix.diagonal(), matrix[:, :-1].sum(axis=1))
 
 

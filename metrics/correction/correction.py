@@ -2,12 +2,12 @@
 
 A judge with confusion matrix ``M[y][j] = P(label j | truth y)`` sees ``c = transpose(M) pi`` where the truth
 is ``pi``. Uncorrected, a noisy judge makes good methods look worse and bad methods look better, and more
-pictures do not help (measurement.md 3.14). Matrices are rectangular, ``(K, K + 1)``: the last column is
+images do not help (measurement.md 3.14). Matrices are rectangular, ``(K, K + 1)``: the last column is
 "undetermined", because judges and face detectors abstain more often on some groups.
 
-Every correction here works on the decided pictures and then weighs each group by how often the judge
+Every correction here works on the decided images and then weighs each group by how often the judge
 abstains on it. Fitting the abstain column itself (least squares on ``K + 1`` columns) would let a method that
-draws more unreadable pictures than the anchors look *fairer*: the unexplained abstentions are spread evenly
+draws more unreadable images than the anchors look *fairer*: the unexplained abstentions are spread evenly
 over the groups.
 """
 
@@ -55,18 +55,18 @@ class Inverse:
         return Inverse(self.matrix[draws], self.reach[draws], self.length[draws], self.along[draws])
 
     def masses(self, observed: FloatArray) -> FloatArray:
-        """What ``observed (..., R, K)`` decided shares stand for, per decided picture: ``(..., R, K)``."""
+        """What ``observed (..., R, K)`` decided shares stand for, per decided image: ``(..., R, K)``."""
         return by_group(observed @ self.matrix)
 
 
 class Inverted(NamedTuple):
-    """Corrected shares of decided pictures.
+    """Corrected shares of decided images.
 
     Attributes:
         shares: ``(..., R, K)``, unbiased given the matrix, summing to one; may leave the simplex.
-        noise: ``(..., R)``, trace of their covariance due to finite pictures.
-        depicted: ``(..., R)``, pictures showing somebody per decided picture, ``1 / P(decided)``.
-        n: ``(..., R)``, decided pictures.
+        noise: ``(..., R)``, trace of their covariance due to finite images.
+        depicted: ``(..., R)``, images showing somebody per decided image, ``1 / P(decided)``.
+        n: ``(..., R)``, decided images.
     """
 
     shares: FloatArray
@@ -119,7 +119,7 @@ def corrected_shares(counts: FloatArray, inverse: Inverse) -> FloatArray:
 
 
 def seen_by_judge(truth: FloatArray, matrix: FloatArray) -> FloatArray:
-    """Label shares ``(K,)`` among decided pictures when the truth is ``truth``: the forward model."""
+    """Label shares ``(K,)`` among decided images when the truth is ``truth``: the forward model."""
     seen = truth @ matrix[..., :-1]
     return np.asarray(seen / seen.sum(axis=-1, keepdims=True))
 

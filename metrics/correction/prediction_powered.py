@@ -56,19 +56,19 @@ def powered_mean(
     Args:
         truth: ``Y (n, ...)`` of the anchors: indicators of a group, or one column for each group.
         judged: ``f (n, ...)`` of the anchors: the judge's label or its posterior, in the same form.
-        unlabelled: ``f (N, ...)`` of the other pictures; of all pictures, anchors included, where the judge's
+        unlabelled: ``f (N, ...)`` of the other images; of all images, anchors included, where the judge's
             own answer chose the anchors, because the others are then no image of the pool.
         power: ``lambda``; that of PPI++ if ``None``, 1 for plain PPI, 0 for the anchors alone.
         weights: ``(n,)``, the inverse of each anchor's chance of being chosen; equal if ``None``.
 
     Raises:
-        EvenhandError: There are fewer than two anchors or other pictures, or a weight is not positive.
+        EvenhandError: There are fewer than two anchors or other images, or a weight is not positive.
     """
     y, f, u = (np.asarray(part, float) for part in (truth, judged, unlabelled))
     n, others = len(y), len(u)
     if n < 2 or others < 2:
         raise EvenhandError(
-            f"prediction-powered inference got {n} anchors and {others} other pictures; it needs two of each"
+            f"prediction-powered inference got {n} anchors and {others} other images; it needs two of each"
         )
     given = np.ones(n) if weights is None else np.asarray(weights, float)
     if not (given > 0).all():
@@ -81,8 +81,8 @@ def powered_mean(
     correction = (share * rest).sum(axis=0)
     value = trust * u.mean(axis=0) + correction
     of_anchors = (share**2 * (rest - correction) ** 2).sum(axis=0) * size / (size - 1)
-    of_pictures = trust**2 * u.var(axis=0, ddof=1) / others
-    error = np.sqrt(of_pictures + of_anchors)
+    of_images = trust**2 * u.var(axis=0, ddof=1) / others
+    error = np.sqrt(of_images + of_anchors)
     reach = norm.ppf(1 - ALPHA / 2) * error
     return PoweredMean(value, value - reach, value + reach, error, trust)
 
@@ -112,7 +112,7 @@ def stratified_mean(parts: Sequence[PoweredMean], weights: ArrayLike) -> Powered
     shares = np.asarray(weights, float)
     if len(shares) != len(parts) or abs(shares.sum() - 1) > 1e-9:
         raise EvenhandError(
-            f"{len(parts)} strata have weights {shares.tolist()}; give each its share of the pictures, which "
+            f"{len(parts)} strata have weights {shares.tolist()}; give each its share of the images, which "
             "add up to 1"
         )
     value, power = (

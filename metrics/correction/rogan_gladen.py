@@ -32,14 +32,14 @@ def rogan_gladen(
     specificity: ArrayLike,
     negatives: ArrayLike,
 ) -> RoganGladen:
-    """``pi = (c + sp - 1) / (se + sp - 1)`` with the sampling error of pictures and anchors.
+    """``pi = (c + sp - 1) / (se + sp - 1)`` with the sampling error of images and anchors.
 
     ``Var = [c (1 - c) / N + pi^2 se (1 - se) / n1 + (1 - pi)^2 sp (1 - sp) / n0] / (se + sp - 1)^2``.
     It is the inversion for two groups. Source: Rogan and Gladen 1978; measurement.md 3.2.
 
     Args:
         observed: Share that the judge calls positive.
-        n: Pictures.
+        n: Images.
         sensitivity: Share of positive anchors called positive.
         positives: Positive anchors.
         specificity: Share of negative anchors called negative.
@@ -74,7 +74,7 @@ def lang_reiczigel(
 
     Args:
         observed: Share that the judge calls positive.
-        n: Pictures.
+        n: Images.
         sensitivity: Share of positive anchors called positive.
         positives: Positive anchors.
         specificity: Share of negative anchors called negative.
@@ -114,10 +114,10 @@ def _check_better_than_chance(sensitivity: FloatArray, specificity: FloatArray) 
 def _prevalence_variance(
     c: FloatArray, n: ArrayLike, pi: FloatArray, se: FloatArray, n1: ArrayLike, sp: FloatArray, n0: ArrayLike
 ) -> FloatArray:
-    pictures = c * (1 - c) / np.asarray(n, float)
+    images = c * (1 - c) / np.asarray(n, float)
     anchors = pi**2 * se * (1 - se) / np.asarray(n1, float)
     anchors = anchors + (1 - pi) ** 2 * sp * (1 - sp) / np.asarray(n0, float)
-    return np.asarray((pictures + anchors) / (se + sp - 1) ** 2)
+    return np.asarray((images + anchors) / (se + sp - 1) ** 2)
 
 
 def cleam_point(mean: ArrayLike, *, alpha_0: float, alpha_1: float) -> FloatArray:

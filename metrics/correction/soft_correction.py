@@ -1,6 +1,6 @@
 """Corrections that use a judge's probabilities instead of its labels, and the recalibration they need.
 
-Posteriors ``(n, K)`` are the columns of the groups; pictures on which the judge abstains are left out by the
+Posteriors ``(n, K)`` are the columns of the groups; images on which the judge abstains are left out by the
 caller and counted there. A deep network's raw scores are no probabilities: on the public test bed SLD gives
 0.145 for a true 0.475 on raw scores and 0.467 after recalibration on 600 anchors (measurement.md 3.5).
 """
@@ -26,7 +26,7 @@ SLD_STEPS = 10_000
 
 
 def pcc_shares(posteriors: FloatArray) -> FloatArray:
-    """Probabilistic classify and count, ``(K,)``: the mean posterior, uncorrected. ``nan`` for no picture.
+    """Probabilistic classify and count, ``(K,)``: the mean posterior, uncorrected. ``nan`` for no image.
 
     Source: measurement.md 3.4.
     """
@@ -55,7 +55,7 @@ def pacc_shares(posteriors: FloatArray, matrix: FloatArray) -> FloatArray:
 
     Solves ``mean posterior = transpose(Mbar) pi``; where the solution leaves the simplex, by constrained
     least squares. For two groups ``pi = (mean p - m0) / (m1 - m0)``. Varies less than counting labels where
-    posteriors are informative, and supposes as much: that ``Mbar`` holds for these pictures.
+    posteriors are informative, and supposes as much: that ``Mbar`` holds for these images.
     Source: Bella et al. 2010; measurement.md 3.4.
 
     Args:
@@ -87,11 +87,11 @@ def sld_shares(posteriors: FloatArray, prevalence: FloatArray) -> FloatArray:
         prevalence: ``(K,)``, shares under which the posteriors are calibrated, all positive.
 
     Raises:
-        EvenhandError: There is no picture, or a prevalence is not positive.
+        EvenhandError: There is no image, or a prevalence is not positive.
     """
     if not len(posteriors) or (prevalence <= 0).any():
         raise EvenhandError(
-            f"SLD got {len(posteriors)} pictures and prevalences {prevalence.tolist()}; give some pictures "
+            f"SLD got {len(posteriors)} images and prevalences {prevalence.tolist()}; give some images "
             "and a positive prevalence for every group"
         )
     weighted = np.clip(posteriors, SMALLEST_POSTERIOR, 1 - SMALLEST_POSTERIOR) / prevalence

@@ -1,6 +1,6 @@
-"""Whether a judge errs alike on anchors and audited pictures, so that its matrix may be carried over.
+"""Whether a judge errs alike on anchors and audited images, so that its matrix may be carried over.
 
-A matrix measured on some pictures is right for others only if ``P(judge | truth)`` is the same on both. It is
+A matrix measured on some images is right for others only if ``P(judge | truth)`` is the same on both. It is
 not where the judge reads the context: a judge that calls a woman mechanic a man makes any matrix from
 portraits wrong (measurement.md 3.9).
 """
@@ -74,7 +74,7 @@ def weighed_homogeneity(
 ) -> HomogeneityTest:
     """The same for anchors that were chosen with unequal chances, which differ between strata and outcomes.
 
-    Of an outcome's pictures in a stratum, ``W q`` of the pool, about ``W q / r`` come to be anchors of weight
+    Of an outcome's images in a stratum, ``W q`` of the pool, about ``W q / r`` come to be anchors of weight
     ``r``, a Poisson number. So the statistic is ``sum (w - W q)^2 / (W q r)`` with the pooled shares ``q``,
     Pearson's where all weights are equal, and its law is that of tables drawn so. An outcome that by chance
     has no anchor in a stratum counts with the weight that it would have had.
@@ -198,8 +198,8 @@ def inversion_against_powered(
         draws: ``(B, K, K + 1)`` the same resampled, as matrices.
         truth: ``(n,)`` group indices of the stratum's anchors, chosen at random in it.
         answers: ``(n,)`` what the judge said of them, ``K`` where it abstained.
-        pool: ``(K + 1,)`` labels of the stratum's other pictures.
-        rng: Random stream of the pictures' scatter.
+        pool: ``(K + 1,)`` labels of the stratum's other images.
+        rng: Random stream of the images' scatter.
         weights: ``(n,)``, the inverse of each anchor's chance of being chosen; equal if ``None``.
     """
     groups = len(counts)
@@ -208,8 +208,8 @@ def inversion_against_powered(
     found = corrected_shares(decided[None], inverse)[0]
     again = corrected_shares(np.broadcast_to(decided, (len(draws), 1, groups)), inverse_of(draws))[:, 0]
     resampled = rng.multinomial(int(decided.sum()), decided / decided.sum(), size=(len(draws), 1))
-    pictures = corrected_shares(resampled.astype(float), inverse)[:, 0]
-    spread = np.nanvar(again, axis=0, ddof=1) + np.nanvar(pictures, axis=0, ddof=1)
+    images = corrected_shares(resampled.astype(float), inverse)[:, 0]
+    spread = np.nanvar(again, axis=0, ddof=1) + np.nanvar(images, axis=0, ddof=1)
     said = np.eye(groups + 1)[:, :groups]
     own = powered_mean(
         np.eye(groups)[truth], said[answers], np.repeat(said, pool.astype(int), axis=0), weights=weights
@@ -220,7 +220,7 @@ def inversion_against_powered(
 
 
 class ContextEffect(NamedTuple):
-    """How often a judge contradicts itself between the face crop and the full picture.
+    """How often a judge contradicts itself between the face crop and the full image.
 
     Attributes:
         disagreement: ``(S,)`` shares of each stratum; ``nan`` for none.
@@ -246,15 +246,15 @@ def context_effect(
 
     Args:
         crop: ``(n,)`` answers on the face crops, abstaining being one more code.
-        full: ``(n,)`` answers on the full pictures.
+        full: ``(n,)`` answers on the full images.
         strata: ``(n,)`` indices from 0.
         rng: Random stream of a simulated p-value.
 
     Raises:
-        EvenhandError: There is no picture.
+        EvenhandError: There is no image.
     """
     if not len(crop):
-        raise EvenhandError("context effect got 0 pictures; judge some as crop and in full")
+        raise EvenhandError("context effect got 0 images; judge some as crop and in full")
     differ = crop != full
     n = np.bincount(strata)
     times = np.bincount(strata, weights=differ)

@@ -27,15 +27,15 @@ class JointFit(NamedTuple):
 
 
 def joint_likelihood(counts: FloatArray, anchors: FloatArray) -> JointFit:
-    """Shares and matrix fitted together to unlabelled pictures and anchors, by EM.
+    """Shares and matrix fitted together to unlabelled images and anchors, by EM.
 
     ``M[y][j]`` proportional to ``F[y][j] + N pi_y M[y][j] c_j / (sum_y' pi_y' M[y'][j])``, ``pi`` as in
-    :func:`evenhand.metrics.correction.correction.em_shares`. The pictures may move the matrix: use it only where the
+    :func:`evenhand.metrics.correction.correction.em_shares`. The images may move the matrix: use it only where the
     anchors are a random sample of the same pool, otherwise a drift of the judge is read as a drift of the
-    pictures. Source: measurement.md 3.3.6.
+    images. Source: measurement.md 3.3.6.
 
     Args:
-        counts: ``(J,)`` labels of the unlabelled pictures.
+        counts: ``(J,)`` labels of the unlabelled images.
         anchors: ``(K, J)`` counts of truth and label.
     """
     matrix = confusion_matrix(anchors)
@@ -76,11 +76,11 @@ def drawn_shares(
     """Draws of corrected shares: a matrix from the anchors, label counts from the labels, then the fit.
 
     Rows of the matrix follow ``Dirichlet(F + 0.5)``, label shares a multinomial of the counts, and each draw
-    is fitted by EM. Unlike a full posterior, the unlabelled pictures never move the matrix. Its interval
+    is fitted by EM. Unlike a full posterior, the unlabelled images never move the matrix. Its interval
     stays in [0, 1] and is skewed where it must be. Source: measurement.md 3.3.7.
 
     Args:
-        counts: ``(J,)`` labels of the unlabelled pictures.
+        counts: ``(J,)`` labels of the unlabelled images.
         anchors: ``(K, J)`` counts of truth and label.
         draws: Number of draws ``B``.
         rng: Random stream.

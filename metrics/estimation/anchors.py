@@ -1,4 +1,4 @@
-"""From anchors (pictures whose truth somebody gave) and a label table to the judges' confusion table."""
+"""From anchors (images whose truth somebody gave) and a label table to the judges' confusion table."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from evenhand.metrics.estimation.encode import check_labels
 from evenhand.metrics.estimation.panel import PANEL, vote
 
 ANCHOR_COLUMNS = ("key", "attribute", "label")
-"""One row per picture and attribute; an empty label says that the truth could not be told.
+"""One row per image and attribute; an empty label says that the truth could not be told.
 
-A column ``probability`` may follow: with which chance the picture was chosen to be an anchor.
+A column ``probability`` may follow: with which chance the image was chosen to be an anchor.
 """
 
 HUMAN = "human"
@@ -99,11 +99,11 @@ def check_anchors(anchors: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]
     doubled = anchors[anchors.duplicated(["key", "attribute"])]
     if len(doubled):
         row = doubled.iloc[0]
-        raise EvenhandError(f"anchors give the {row.attribute} of picture {row.key!r} twice; keep one row")
+        raise EvenhandError(f"anchors give the {row.attribute} of image {row.key!r} twice; keep one row")
     columns = [*ANCHOR_COLUMNS, *(name for name in ("probability",) if name in anchors.columns)]
     truth = anchors.loc[anchors["label"].fillna("") != "", columns]
     if truth.empty:
-        raise EvenhandError(f"none of {len(anchors)} anchors has a label; label some pictures first")
+        raise EvenhandError(f"none of {len(anchors)} anchors has a label; label some images first")
     for attribute, rows in truth.groupby("attribute", sort=True):
         if attribute not in taxonomy:
             raise unknown("attribute of the anchors", str(attribute), taxonomy)
@@ -125,7 +125,7 @@ def _check_probabilities(truth: pd.DataFrame) -> None:
     several = truth.groupby("key")["probability"].nunique()
     if (several > 1).any():
         raise EvenhandError(
-            f"anchor {several.index[several > 1][0]!r} has several probabilities; a picture is chosen once"
+            f"anchor {several.index[several > 1][0]!r} has several probabilities; an image is chosen once"
         )
 
 
@@ -133,8 +133,8 @@ def _check_known(truth: pd.DataFrame, labels: pd.DataFrame) -> None:
     strange = sorted(set(truth["key"]) - set(labels["key"]))
     if strange:
         raise EvenhandError(
-            f"{len(strange)} of {truth['key'].nunique()} anchors are no labelled pictures, "
-            f"first {strange[0]!r}; give anchors of these pictures"
+            f"{len(strange)} of {truth['key'].nunique()} anchors are no labelled images, "
+            f"first {strange[0]!r}; give anchors of these images"
         )
     unjudged = sorted(set(truth["attribute"]) - set(labels["attribute"]))
     if unjudged:

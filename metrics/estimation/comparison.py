@@ -59,7 +59,7 @@ def differences(
     @cache
     def same(kind: str, one: str, other: str) -> bool:
         slots = (study.slots["kind"] == kind).to_numpy()
-        return same_pictures(study, one, other, slots=slots)
+        return same_images(study, one, other, slots=slots)
 
     rows = []
     for group in grouped(series, judges=judges):
@@ -115,7 +115,7 @@ def paired_interval(
         sides: The two estimates, the first minus the second.
         draws: ``(B,)`` bootstrap draws of the difference.
         clusters: Resampled rows, infinite if they are fixed.
-        same: Whether both sides are the same pictures, so that draws which do not vary say all there is.
+        same: Whether both sides are the same images, so that draws which do not vary say all there is.
     """
     one, other = sides
     value = one.value - other.value
@@ -125,8 +125,8 @@ def paired_interval(
     return min(low, value), max(high, value)
 
 
-def same_pictures(study: Study, first: str, second: str, *, slots: NDArray[np.bool_]) -> bool:
-    """Whether two methods have the same pictures in the slots ``(S,)``."""
+def same_images(study: Study, first: str, second: str, *, slots: NDArray[np.bool_]) -> bool:
+    """Whether two methods have the same images in the slots ``(S,)``."""
     rows = [study.keys[study.methods.index(method)][slots] for method in (first, second)]
     return bool((rows[0] == rows[1]).all())
 
@@ -175,7 +175,7 @@ def ranks(series: Iterable[Series]) -> list[Rank]:
 def agreement_of(study: Study, *, draws: int, seed: int) -> list[Agreement]:
     """Krippendorff's alpha of all judges and Cohen's kappa of every pair, by attribute.
 
-    Pictures that several methods share count once; the panel is no judge of its own here.
+    Images that several methods share count once; the panel is no judge of its own here.
     """
     wanted = (study.status == "ok") & study.people
     _, first = np.unique(study.keys[wanted].astype(str), return_index=True)

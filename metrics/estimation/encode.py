@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics.estimation.rows import Coverage, LabelCoverage
 from evenhand.metrics.representation import FloatArray
-from evenhand.metrics.table import KINDS, LABEL_COLUMNS, PERSON_KINDS, PICTURE_COLUMNS, STATUSES
+from evenhand.metrics.table import IMAGE_COLUMNS, KINDS, LABEL_COLUMNS, PERSON_KINDS, STATUSES
 
 PROMPT_COLUMNS = ["kind", "concept", "template", "prompt_id", "cell", "prompt"]
 
 
 @dataclass(frozen=True)
 class Study:
-    """All pictures of ``M`` methods on the same ``S`` slots (a prompt with a seed).
+    """All images of ``M`` methods on the same ``S`` slots (a prompt with a seed).
 
     Attributes:
         methods: Names, sorted.
         slots: ``S`` rows: the columns of a prompt, ``seed_index`` and ``groups`` (attribute to group).
-        keys: ``(M, S)`` picture keys.
-        status: ``(M, S)`` picture statuses.
-        columns: ``(M, S)`` numeric columns of the picture table.
+        keys: ``(M, S)`` image keys.
+        status: ``(M, S)`` image statuses.
+        columns: ``(M, S)`` numeric columns of the image table.
         taxonomy: Attribute to groups.
         codes: (judge, attribute) to ``(M, S)`` group indices, ``K`` where undetermined.
         label_status: The same for the statuses.
@@ -80,7 +80,7 @@ def parse_cell(cell: str, taxonomy: Mapping[str, Sequence[str]]) -> dict[str, st
 
 
 def check_tables(
-    pictures: pd.DataFrame,
+    images: pd.DataFrame,
     labels: pd.DataFrame,
     *,
     taxonomy: Mapping[str, Sequence[str]],
@@ -89,7 +89,7 @@ def check_tables(
     """Refuses tables that lack a column or a row, or whose labels are doubled, mixed or unknown.
 
     Args:
-        pictures: The picture table.
+        images: The image table.
         labels: The label table.
         taxonomy: Attribute to groups.
         columns: Those that the label table needs.
@@ -98,7 +98,7 @@ def check_tables(
         EvenhandError: The first fault found.
     """
     for table, frame, needed in (
-        ("picture table", pictures, PICTURE_COLUMNS),
+        ("image table", images, IMAGE_COLUMNS),
         ("label table", labels, columns),
     ):
         missing = [name for name in needed if name not in frame.columns]
@@ -109,52 +109,52 @@ def check_tables(
     check_labels(labels, taxonomy=taxonomy)
 
 
-def encode(pictures: pd.DataFrame, labels: pd.DataFrame, *, taxonomy: Mapping[str, tuple[str, ...]]) -> Study:
+def encode(images: pd.DataFrame, labels: pd.DataFrame, *, taxonomy: Mapping[str, tuple[str, ...]]) -> Study:
     """Lines up two tables that :func:`check_tables` has passed.
 
-    Labels of pictures that are not in the picture table are left alone; so are labels of failed pictures.
+    Labels of images that are not in the image table are left alone; so are labels of failed images.
 
     Raises:
-        EvenhandError: A picture is doubled, methods differ in their prompts and seeds, a prompt changes
-            between methods, a kind or cell is unknown, or a picture that was made lacks a judge's label.
+        EvenhandError: An image is doubled, methods differ in their prompts and seeds, a prompt changes
+            between methods, a kind or cell is unknown, or an image that was made lacks a judge's label.
     """
-    pictures = pictures.sort_values(["method", "kind", "concept", "template", "prompt_id", "seed_index"])
-    slots = _slots(pictures, taxonomy)
-    methods = tuple(sorted(pictures["method"].unique()))
+    images = images.sort_values(["method", "kind", "concept", "template", "prompt_id", "seed_index"])
+    slots = _slots(images, taxonomy)
+    methods = tuple(sorted(images["method"].unique()))
     grid = (len(methods), len(slots))
-    numeric = pictures.select_dtypes("number").columns.difference(["seed_index"])
-    keys = pictures["key"].to_numpy(object).reshape(grid)
-    status = pictures["status"].to_numpy(object).reshape(grid)
+    numeric = images.select_dtypes("number").columns.difference(["seed_index"])
+    keys = images["key"].to_numpy(object).reshape(grid)
+    status = images["status"].to_numpy(object).reshape(grid)
     codes, label_status = _codes(labels, keys, status, taxonomy, slots["kind"].isin(PERSON_KINDS).to_numpy())
     return Study(
         methods=methods,
         slots=slots,
         keys=keys,
         status=status,
-        columns={name: pictures[name].to_numpy(float).reshape(grid) for name in numeric},
+        columns={name: images[name].to_numpy(float).reshape(grid) for name in numeric},
         taxonomy=taxonomy,
         codes=codes,
         label_status=label_status,
     )
 
 
-def _slots(pictures: pd.DataFrame, taxonomy: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """The prompts and seeds that every method has, in the order of the sorted pictures."""
+def _slots(images: pd.DataFrame, taxonomy: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """The prompts and seeds that every method has, in the order of the sorted images."""
     place = ["prompt_id", "seed_index"]
-    doubled = pictures[pictures.duplicated(["method", *place])]
+    doubled = images[images.duplicated(["method", *place])]
     if len(doubled):
         row = doubled.iloc[0]
         raise EvenhandError(
             f"method {row.method!r} has prompt {row.prompt_id!r} with seed {row.seed_index} twice; keep one"
         )
-    slots = pictures[[*PROMPT_COLUMNS, "seed_index"]].drop_duplicates(ignore_index=True)
+    slots = images[[*PROMPT_COLUMNS, "seed_index"]].drop_duplicates(ignore_index=True)
     if slots.duplicated(place).any():
         prompt = slots[slots.duplicated(place)].iloc[0].prompt_id
         raise EvenhandError(f"prompt {prompt!r} differs between methods; give it one text, concept and cell")
-    counts = pictures.groupby("method", sort=True).size()
+    counts = images.groupby("method", sort=True).size()
     if (counts != len(slots)).any():
         method = counts.index[counts != len(slots)][0]
-        raise EvenhandError(f"method {method!r} has {counts[method]} of {len(slots)} pictures; run it again")
+        raise EvenhandError(f"method {method!r} has {counts[method]} of {len(slots)} images; run it again")
     for kind in sorted(set(slots["kind"]) - set(KINDS)):
         raise unknown("kind of prompt", kind, KINDS)
     groups = [parse_cell(cell, taxonomy) for cell in slots["cell"]]
@@ -168,7 +168,7 @@ def _codes(
     taxonomy: Mapping[str, tuple[str, ...]],
     people: NDArray[np.bool_],
 ) -> tuple[dict[tuple[str, str], NDArray[np.int64]], dict[tuple[str, str], NDArray[np.object_]]]:
-    """Codes and statuses ``(M, S)`` of every (judge, attribute); a failed picture keeps its own status."""
+    """Codes and statuses ``(M, S)`` of every (judge, attribute); a failed image keeps its own status."""
     wanted = people & (status == "ok")
     # Keys are long and stand in many rows: each is looked up once, then its number is as good.
     flat, known = pd.factorize(keys.ravel())
@@ -184,7 +184,7 @@ def _codes(
         if (place[wanted] < 0).any():
             key = keys[wanted][place[wanted] < 0][0]
             raise EvenhandError(
-                f"judge {judge!r} has no {attribute} label for picture {key!r}, which was made; judge again"
+                f"judge {judge!r} has no {attribute} label for image {key!r}, which was made; judge again"
             )
         undetermined = len(taxonomy[attribute])
         code = pd.Index(taxonomy[attribute]).get_indexer(pd.Index(rows["label"]))
@@ -204,7 +204,7 @@ def check_labels(labels: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]])
     if len(doubled):
         row = doubled.iloc[0]
         raise EvenhandError(
-            f"judge {row.judge!r} labels the {row.attribute} of picture {row.key!r} twice; keep one row"
+            f"judge {row.judge!r} labels the {row.attribute} of image {row.key!r} twice; keep one row"
         )
     versions = labels.groupby("judge", observed=True)["judge_version"].nunique()
     if (versions > 1).any():
@@ -222,7 +222,7 @@ def check_labels(labels: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]])
 
 
 def coverage(study: Study, method: str) -> Coverage:
-    """What became of every picture of a method, under every judge and attribute."""
+    """What became of every image of a method, under every judge and attribute."""
     row = study.methods.index(method)
     made = study.status[row] == "ok"
     labels = []

@@ -1,4 +1,4 @@
-"""What the judges were seen to do on pictures whose truth is known, as shares with intervals."""
+"""What the judges were seen to do on images whose truth is known, as shares with intervals."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from evenhand.metrics.statistics.uncertainty import interval, recentred
 
 
 def steering_gaps(series: Iterable[Series], steering: Mapping[str, str | None]) -> list[SteeringGap]:
-    """The panel's estimate minus the steering judge's, for every method that has one, paired by picture.
+    """The panel's estimate minus the steering judge's, for every method that has one, paired by image.
 
     Uncorrected labels of both, because the gap is about what the method was tuned to. A gap need not be the
     method's doing: the same two judges differ on the base as well, which :func:`judge_spreads` shows.

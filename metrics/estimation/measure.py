@@ -1,4 +1,4 @@
-"""The one entry point from tables to numbers: ``measure(pictures, labels, plan=plan)``."""
+"""The one entry point from tables to numbers: ``measure(images, labels, plan=plan)``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics import catalog
-from evenhand.metrics.base import LabelMetric, Metric, PictureMetric
+from evenhand.metrics.base import ImageMetric, LabelMetric, Metric
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
 from evenhand.metrics.estimation.comparison import HEADLINE, against_base, agreement_of, differences, ranks
 from evenhand.metrics.estimation.encode import Study, check_tables, coverage, encode
@@ -21,7 +21,7 @@ from evenhand.metrics.estimation.judge_spread import judge_spreads, steering_gap
 from evenhand.metrics.estimation.panel import PANEL, vote
 from evenhand.metrics.estimation.preservation import preservation_distance
 from evenhand.metrics.estimation.rows import Difference, Measurement, Rank
-from evenhand.metrics.estimation.score import Counted, Series, score_labels, score_pictures
+from evenhand.metrics.estimation.score import Counted, Series, score_images, score_labels
 from evenhand.metrics.estimation.tallies import Reading
 from evenhand.metrics.estimation.views import (
     PLAIN,
@@ -39,10 +39,10 @@ from evenhand.metrics.statistics.threads import in_threads
 from evenhand.metrics.table import ANSWER_COLUMNS, DECISION_THRESHOLD, LABEL_COLUMNS
 
 Embeddings = Mapping[str, NDArray[np.floating]]
-"""Picture key to unit vector."""
+"""Image key to unit vector."""
 
 Drawn = tuple[Layout, Resamples]
-"""The pictures of a kind of prompts, and their resamples."""
+"""The images of a kind of prompts, and their resamples."""
 
 Remarks = dict[str, dict[str, None]]
 """What there is to say of a correction, and the judges that it is true of, in order."""
@@ -58,7 +58,7 @@ class MeasurePlan:
         joints: Joint attributes to measure as well.
         target: Attribute or joint attribute to the desired shares of its cells, or to those of every
             concept; uniform if not listed.
-        witnesses: Judges that are measured and shown but do not vote.
+        non_voting_judges: Judges that are measured and shown but do not vote.
         steering: Method to the judge in its loop, or ``None``; such a judge must not sit in the panel.
         confusion: Confusion table of the judges and of the panel; empty for no correction.
         base: The method that others are compared with; ``None`` for no comparison.
@@ -68,14 +68,14 @@ class MeasurePlan:
         draws: Bootstrap resamples.
         seed: Seed of all randomness.
         resample_concepts: Whether the claim is about concepts like these (True) or about this list.
-        scheme: At which levels the bootstrap redraws pictures.
+        scheme: At which levels the bootstrap redraws images.
     """
 
     attributes: Mapping[str, tuple[str, ...]]
     panel: tuple[str, ...]
     joints: tuple[tuple[str, ...], ...] = ()
     target: Target = field(default_factory=dict)
-    witnesses: tuple[str, ...] = ()
+    non_voting_judges: tuple[str, ...] = ()
     steering: Mapping[str, str | None] = field(default_factory=dict)
     confusion: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CONFUSION_COLUMNS)))
     base: str | None = "base"
@@ -97,7 +97,7 @@ class MeasurePlan:
 
 
 def measure(
-    pictures: pd.DataFrame,
+    images: pd.DataFrame,
     labels: pd.DataFrame,
     *,
     plan: MeasurePlan,
@@ -110,12 +110,12 @@ def measure(
     numbers to the last bit.
 
     Args:
-        pictures: :data:`evenhand.metrics.table.PICTURE_COLUMNS`, and any numeric column that a
-            :class:`PictureMetric` names.
+        images: :data:`evenhand.metrics.table.IMAGE_COLUMNS`, and any numeric column that a
+            :class:`ImageMetric` names.
         labels: :data:`evenhand.metrics.table.LABEL_COLUMNS`, or with the vote
             :data:`evenhand.metrics.table.ANSWER_COLUMNS`.
         plan: What is measured, and how.
-        embeddings: Key to unit vector of the pictures of unrelated prompts; without them, or without a
+        embeddings: Key to unit vector of the images of unrelated prompts; without them, or without a
             base, there is no preservation distance.
         voted: Whether rows of a judge ``panel`` are the vote on these labels; else they are not read.
 
@@ -123,7 +123,7 @@ def measure(
         EvenhandError: A steering judge sits in the panel, a judge is missing or was not planned, or the
             tables are incomplete (see :func:`evenhand.metrics.estimation.encode.encode`).
     """
-    study = study_of(pictures, labels, plan=plan, voted=voted)
+    study = study_of(images, labels, plan=plan, voted=voted)
     series, notes = every_series(study, plan, embeddings, compared={*HEADLINE, *plan.steering.values()})
     pairs = against_base(study.methods, plan.base)
     return measurement_of(
@@ -164,7 +164,7 @@ def measurement_of(
         ranks=order,
         agreement=agreement_of(study, draws=plan.draws, seed=plan.seed),
         judge_errors=judge_errors(
-            plan.confusion, judges={PANEL, *plan.panel, *plan.witnesses}, taxonomy=plan.attributes
+            plan.confusion, judges={PANEL, *plan.panel, *plan.non_voting_judges}, taxonomy=plan.attributes
         ),
         steering=steering_gaps(series, plan.steering),
         spreads=judge_spreads(series, base=plan.base, steering=plan.steering),
@@ -173,22 +173,20 @@ def measurement_of(
     )
 
 
-def study_of(
-    pictures: pd.DataFrame, labels: pd.DataFrame, *, plan: MeasurePlan, voted: bool = False
-) -> Study:
+def study_of(images: pd.DataFrame, labels: pd.DataFrame, *, plan: MeasurePlan, voted: bool = False) -> Study:
     """The tables as arrays, with the panel's vote.
 
     Raises:
         EvenhandError: As for :func:`measure`.
     """
     columns = ANSWER_COLUMNS if voted else LABEL_COLUMNS
-    check_tables(pictures, labels, taxonomy=plan.attributes, columns=columns)
+    check_tables(images, labels, taxonomy=plan.attributes, columns=columns)
     _check(plan, labels)
     if not voted:
         labels = labels[labels["judge"] != PANEL]
         votes = vote(labels, members=plan.panel, taxonomy=plan.attributes, threshold=plan.threshold)
         labels = pd.concat([labels, votes], ignore_index=True)
-    study = encode(pictures, labels, taxonomy=plan.attributes)
+    study = encode(images, labels, taxonomy=plan.attributes)
     if plan.base is not None and plan.base not in study.methods:
         raise unknown("base method", plan.base, study.methods)
     return study
@@ -218,7 +216,7 @@ def every_series(
     kept = (
         one if compared is None or one.estimate.judge in compared else one.without_draws() for one in labelled
     )
-    series = [*kept, *_picture_series(study, plan, embeddings, known)]
+    series = [*kept, *_image_series(study, plan, embeddings, known)]
     notes = [f"{remark} ({', '.join(judges)})" for remark, judges in remarks.items()]
     return series, [*notes, *_missing(series)]
 
@@ -227,14 +225,14 @@ def _check(plan: MeasurePlan, labels: pd.DataFrame) -> None:
     for method, judge in sorted(plan.steering.items()):
         if judge in plan.panel:
             raise EvenhandError(
-                f"judge {judge!r} steers method {method!r} and sits in the panel; make it a witness"
+                f"judge {judge!r} steers method {method!r} and sits in the panel; make it a non-voting judge"
             )
     for names in plan.joints:
         for name in names:
             if name not in plan.attributes:
                 raise unknown("attribute", name, plan.attributes)
     found = set(labels["judge"].unique()) - {PANEL}
-    planned = {*plan.panel, *plan.witnesses}
+    planned = {*plan.panel, *plan.non_voting_judges}
     for judge in sorted(planned - found):
         raise EvenhandError(
             f"judge {judge!r} has no row in the label table; run it or take it out of the suite"
@@ -299,7 +297,7 @@ def _seen_by(
 
 
 def counts(view: View, codes: NDArray[np.int64]) -> Iterator[Counted]:
-    """Pictures of each method by row and label, from the codes ``(M, S)`` of their pictures."""
+    """Images of each method by row and label, from the codes ``(M, S)`` of their images."""
     tables = [view.layout.counts(row[view.layout.slots], len(view.cells)) for row in codes]
     for table, both in zip(tables, view.resamples.of_each(tables), strict=True):
         yield Counted(table.sum(axis=1), *both)
@@ -311,18 +309,18 @@ def _correction_remark(view: View, known: Calibration | Refusal) -> str:
     return f"{view.name} is corrected {known.remark}" if known.remark else ""
 
 
-def _picture_series(
+def _image_series(
     study: Study, plan: MeasurePlan, embeddings: Embeddings | None, known: Mapping[str, Drawn]
 ) -> Iterator[Series]:
     columns = dict(study.columns)
     if embeddings is not None and plan.base is not None:
         columns[catalog.preservation.column] = preservation_distance(study, embeddings, base=plan.base)
     metrics = []
-    for metric in (metric for metric in plan.metrics if isinstance(metric, PictureMetric)):
+    for metric in (metric for metric in plan.metrics if isinstance(metric, ImageMetric)):
         if metric.column in columns:
             metrics.append(metric)
         elif metric is not catalog.preservation:
-            raise unknown(f"picture column of metric {metric.name}", metric.column, columns)
+            raise unknown(f"image column of metric {metric.name}", metric.column, columns)
     kinds = dict.fromkeys(kind for metric in metrics for kind in metric.kinds)
     # One task is all that is seen in one kind of prompts, since its metrics share the resamples.
     tasks: list[Callable[[], list[list[Series]]]] = [
@@ -344,7 +342,7 @@ def _picture_series(
 
 def _seen_in(
     kind: str,
-    metrics: Sequence[tuple[PictureMetric, NDArray[np.float64]]],
+    metrics: Sequence[tuple[ImageMetric, NDArray[np.float64]]],
     study: Study,
     plan: MeasurePlan,
     known: Drawn | None,
@@ -357,7 +355,7 @@ def _seen_in(
     resamples = known[1] if known else plain_resamples(layout, kind, plan.sampling())
     return [
         [
-            score_pictures(
+            score_images(
                 metric,
                 values[row, layout.slots],
                 method=method,
@@ -372,12 +370,12 @@ def _seen_in(
 
 
 def _missing(series: Iterable[Series]) -> list[str]:
-    """What could not be measured: pictures without a value, and concepts that the panel decides nowhere."""
+    """What could not be measured: images without a value, and concepts that the panel decides nowhere."""
     notes = []
     for one in series:
         row, metric = one.estimate, one.metric
-        if isinstance(metric, PictureMetric) and np.isnan(row.value):
-            notes.append(f"{one.method}: {row.metric} on {row.kind} prompts has too few pictures; missing")
+        if isinstance(metric, ImageMetric) and np.isnan(row.value):
+            notes.append(f"{one.method}: {row.metric} on {row.kind} prompts has too few images; missing")
         if isinstance(metric, LabelMetric) and metric.over == "decided" and not row.corrected:
             empty = [each.concept or each.group for each in one.by_row if each.n == 0]
             notes += [

@@ -1,6 +1,6 @@
-"""Methods in pairs, wherever their pictures come from: what differs, in which concepts, and who changed.
+"""Methods in pairs, wherever their images come from: what differs, in which concepts, and who changed.
 
-The pictures of both sides answer the same prompts with the same seed number. Where a seed also stands for the
+The images of both sides answer the same prompts with the same seed number. Where a seed also stands for the
 same noise, pairing takes out most of the chance in drawing; where it does not, the intervals are as wide as
 two independent drawings make them.
 """
@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.metrics import catalog
-from evenhand.metrics.estimation.comparison import HEADLINE, Pair, differences, paired_interval, same_pictures
+from evenhand.metrics.estimation.comparison import HEADLINE, Pair, differences, paired_interval, same_images
 from evenhand.metrics.estimation.encode import Study
 from evenhand.metrics.estimation.measure import (
     Embeddings,
@@ -64,7 +64,7 @@ class ConceptDifference:
 
 @dataclass(frozen=True)
 class FlipTest:
-    """How many pictures of neutral prompts change the perceived group between two methods.
+    """How many images of neutral prompts change the perceived group between two methods.
 
     Attributes:
         method: The method compared: the labels after.
@@ -101,7 +101,7 @@ class PairedMeasurement:
 
 
 def measure_pairs(
-    pictures: pd.DataFrame,
+    images: pd.DataFrame,
     labels: pd.DataFrame,
     *,
     plan: MeasurePlan,
@@ -111,17 +111,17 @@ def measure_pairs(
     """Measures methods in pairs; for the pairs of a run it gives the differences that the run itself has.
 
     Args:
-        pictures: As for :func:`evenhand.metrics.estimation.measure.measure`: all methods have the same slots.
+        images: As for :func:`evenhand.metrics.estimation.measure.measure`: all methods have the same slots.
         labels: As there.
         plan: As there; its base is not looked at.
         pairs: The methods to compare, the first minus the second.
-        embeddings: As there, for the change of unrelated pictures from the second to the first.
+        embeddings: As there, for the change of unrelated images from the second to the first.
 
     Raises:
         EvenhandError: The tables are incomplete.
     """
     plan = replace(plan, base=None)
-    study = study_of(pictures, labels, plan=plan)
+    study = study_of(images, labels, plan=plan)
     series, notes = every_series(study, plan, None)
     judges = [*study.judges(()), *HEADLINE]
     found = differences(series, study, pairs=pairs, seed=plan.seed, judges=judges)
@@ -142,7 +142,7 @@ def measure_pairs(
 def _preservation(
     study: Study, plan: MeasurePlan, pairs: Sequence[Pair], embeddings: Embeddings | None
 ) -> Iterator[Difference]:
-    """The change of unrelated pictures, whose zero is the other method of the pair."""
+    """The change of unrelated images, whose zero is the other method of the pair."""
     for against in dict.fromkeys(other for _, other in pairs) if embeddings else ():
         alone = replace(plan, base=against, metrics=(catalog.preservation,))
         series, _ = every_series(study, alone, embeddings)
@@ -170,7 +170,7 @@ def _by_concept(
                 for row, concept in enumerate(view.layout.names):
                     one, other = (known[name, metric, view.name, group, concept] for name in pair)
                     slots = view.layout.slots[view.layout.row == row]
-                    same = same_pictures(study, *pair, slots=np.isin(np.arange(len(study.slots)), slots))
+                    same = same_images(study, *pair, slots=np.isin(np.arange(len(study.slots)), slots))
                     low, high = paired_interval((one, other), difference[:, row], clusters=np.inf, same=same)
                     yield ConceptDifference(*pair, one, other, one.value - other.value, low, high)
 

@@ -35,10 +35,10 @@ def vote(
     taxonomy: Mapping[str, Sequence[str]],
     threshold: float = DECISION_THRESHOLD,
 ) -> pd.DataFrame:
-    """The panel's label of every picture and attribute that a member labelled.
+    """The panel's label of every image and attribute that a member labelled.
 
     More than half of the deciding families must agree, and at least two must decide (one where only one
-    family knows the attribute). Undetermined pictures have status ``inconsistent`` where deciding families
+    family knows the attribute). Undetermined images have status ``inconsistent`` where deciding families
     disagree, else the most frequent status among the families that did not decide.
 
     Args:
@@ -128,7 +128,7 @@ def _versions(rows: pd.DataFrame) -> list[tuple[str, str]]:
 def _statuses(
     rows: pd.DataFrame, numbers: NDArray[np.int64], *, won: NDArray[np.bool_], disagree: NDArray[np.bool_]
 ) -> list[str]:
-    """One status per picture; among equally frequent reasons the first of ``STATUSES``."""
+    """One status per image; among equally frequent reasons the first of ``STATUSES``."""
     silent = ~won & ~disagree
     reasons: dict[Any, Counter[str]] = {key: Counter() for key in numbers[silent]}
     said_so = rows[(rows["status"] != "ok") & rows["key"].isin(numbers[silent])]

@@ -1,4 +1,4 @@
-"""What an intervention costs elsewhere: unrelated pictures that change, occupations that shift unasked."""
+"""What an intervention costs elsewhere: unrelated images that change, occupations that shift unasked."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DROP_MARGIN = 0.3
 """Points of 100 that the mean CLIP score may drop."""
 
 CHANGE_MARGIN = 0.25
-"""Part of the change between two seeds that an unrelated picture may change by."""
+"""Part of the change between two seeds that an unrelated image may change by."""
 
 Embeddings = Mapping[str, NDArray[np.floating]]
-"""Picture key to its unit vector."""
+"""Image key to its unit vector."""
 
 
 def seed_distance(vectors: FloatArray) -> FloatArray:
@@ -31,18 +31,18 @@ def seed_distance(vectors: FloatArray) -> FloatArray:
 
 
 def preservation_distance(study: Study, embeddings: Embeddings, *, base: str) -> FloatArray:
-    """Change of every unrelated picture against the base's picture of the same prompt and seed, ``(M, S)``.
+    """Change of every unrelated image against the base's image of the same prompt and seed, ``(M, S)``.
 
     ``(1 - cos(base, edited)) / median over the base's prompts of (1 - cos(seed, other seed))``: 0 is
     untouched, 1 is as different as another seed. Lower is better. It cannot tell whether a change is for the
     worse, nor see what the encoder does not. Source: measurement.md 1.19.
 
     Returns:
-        ``nan`` for other kinds of prompts, where either picture was not made, and everywhere if no prompt has
-        two pictures of the base to compare.
+        ``nan`` for other kinds of prompts, where either image was not made, and everywhere if no prompt has
+        two images of the base to compare.
 
     Raises:
-        EvenhandError: A picture that was made has no embedding.
+        EvenhandError: An image that was made has no embedding.
     """
     distance = np.full(study.keys.shape, np.nan)
     slots = np.flatnonzero(study.slots["kind"] == "unrelated")
@@ -51,7 +51,7 @@ def preservation_distance(study: Study, embeddings: Embeddings, *, base: str) ->
     for row, slot in ((row, slot) for slot in slots for row in range(len(study.methods)) if both[row, slot]):
         pair = study.keys[row, slot], study.keys[reference, slot]
         first, second = (_vector(embeddings, key) for key in pair)
-        # The same picture is at distance 0 to the last bit, which 1 - v @ v is not: it may even be negative.
+        # The same image is at distance 0 to the last bit, which 1 - v @ v is not: it may even be negative.
         distance[row, slot] = 0.0 if pair[0] == pair[1] else max(0.0, 1 - first @ second)
     return distance / _between_seeds(study, embeddings, reference)
 
@@ -68,7 +68,7 @@ def _between_seeds(study: Study, embeddings: Embeddings, reference: int) -> floa
 
 def _vector(embeddings: Embeddings, key: str) -> FloatArray:
     if key not in embeddings:
-        raise EvenhandError(f"picture {key!r} of an unrelated prompt has no embedding; embed it")
+        raise EvenhandError(f"image {key!r} of an unrelated prompt has no embedding; embed it")
     return np.asarray(embeddings[key], float)
 
 
@@ -83,12 +83,12 @@ def leakage(base: ArrayLike, edited: ArrayLike, *, rng: np.random.Generator) -> 
     """Shift of the depicted groups on occupations that a method did not edit, ``TV(p_base, p_edited)``.
 
     0 to 1, lower is better. Read it beside its floor: the mean TV of two independent samples of the pooled
-    shares at these numbers of pictures. Shared seeds make pictures alike, so an edit without any effect
+    shares at these numbers of images. Shared seeds make images alike, so an edit without any effect
     scores below it. It cannot tell a shift towards the target from one away from it.
     Source: measurement.md 1.19.
 
     Args:
-        base: ``(O, K)`` decided pictures of the base.
+        base: ``(O, K)`` decided images of the base.
         edited: The same of the edited model.
         rng: Random stream.
     """
@@ -110,7 +110,7 @@ class Preservation(NamedTuple):
     Attributes:
         drop: Mean drop of the CLIP score, in points of 100.
         most: Upper 95 % bound of it (one-sided).
-        change: Median change of unrelated pictures over the median between two seeds of the base.
+        change: Median change of unrelated images over the median between two seeds of the base.
         preserved: Whether both margins hold.
     """
 
@@ -132,12 +132,12 @@ def preserved(
 
     The one-sided upper 95 % bound of the mean drop must lie below ``drop_margin``, and the median change
     below ``change_margin`` times the median change between two seeds. Too few captions fail it. The margins
-    are a convention; LPIPS depends on the size of the pictures, so state it.
+    are a convention; LPIPS depends on the size of the images, so state it.
     Source: measurement.md 1.19.
 
     Args:
         drops: ``(n,)`` CLIP score of the base minus that of the edited model, one per caption, points of 100.
-        changes: ``(m,)`` LPIPS (or another distance) of base and edited picture at one seed.
+        changes: ``(m,)`` LPIPS (or another distance) of base and edited image at one seed.
         between_seeds: ``(k,)`` the same distance of two seeds of the base.
         drop_margin: Points that may be lost.
         change_margin: Part of the distance between seeds.

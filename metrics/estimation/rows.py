@@ -84,7 +84,7 @@ class Rank:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of judges on one attribute, over the distinct pictures of people.
+    """Agreement of judges on one attribute, over the distinct images of people.
 
     Attributes:
         statistic: ``"krippendorff_alpha"`` over all judges, or ``"cohen_kappa"`` of a pair.
@@ -93,7 +93,7 @@ class Agreement:
         value: The coefficient, 1 is perfect, 0 is chance.
         low: Lower end of the 95 % interval.
         high: Upper end.
-        n: Pictures that at least two of the judges decided.
+        n: Images that at least two of the judges decided.
     """
 
     statistic: str
@@ -118,10 +118,10 @@ class SteeringGap:
         judge: Its steering judge.
         panel: The panel's estimate.
         steering: The steering judge's.
-        value: Panel minus steering judge, on the same pictures.
+        value: Panel minus steering judge, on the same images.
         low: Lower end of the 95 % interval of the paired difference.
         high: Upper end.
-        n: Pictures behind the panel's estimate.
+        n: Images behind the panel's estimate.
         unit: Unit of the value.
     """
 
@@ -175,7 +175,7 @@ class JudgeSpread:
 
 @dataclass(frozen=True)
 class JudgeError:
-    """How often a judge gives one label to pictures of one group: a cell of its confusion matrix.
+    """How often a judge gives one label to images of one group: a cell of its confusion matrix.
 
     Attributes:
         judge: Judge or ``"panel"``.
@@ -200,15 +200,15 @@ class JudgeError:
 
 @dataclass(frozen=True)
 class LabelCoverage:
-    """What became of a method's pictures under one judge and attribute.
+    """What became of a method's images under one judge and attribute.
 
     Attributes:
         judge: Judge or ``"panel"``.
         attribute: The attribute.
         kind: Kind of the prompts.
-        planned: Pictures planned; ``decided`` plus all ``undetermined`` ones.
-        decided: Pictures with a label.
-        undetermined: Status to pictures, the statuses of failed pictures included.
+        planned: Images planned; ``decided`` plus all ``undetermined`` ones.
+        decided: Images with a label.
+        undetermined: Status to images, the statuses of failed images included.
     """
 
     judge: str
@@ -221,13 +221,13 @@ class LabelCoverage:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What became of a method's pictures.
+    """What became of a method's images.
 
     Attributes:
         method: The method.
-        planned: Rows of the picture table; ``made`` plus all ``failed`` ones.
-        made: Pictures that exist.
-        failed: Status to pictures.
+        planned: Rows of the image table; ``made`` plus all ``failed`` ones.
+        made: Images that exist.
+        failed: Status to images.
         labels: One row per judge, attribute and kind of prompts that show people.
     """
 
@@ -247,10 +247,10 @@ class Measurement:
         differences: Methods against the base.
         ranks: Order of the methods by every metric of the panel.
         agreement: Agreement of the judges.
-        judge_errors: What the judges do on pictures of known truth.
+        judge_errors: What the judges do on images of known truth.
         steering: The panel against the steering judge of each method that has one.
         spreads: Spread of every aggregate over the single judges.
-        coverage: Method to what became of its pictures.
+        coverage: Method to what became of its images.
         notes: What a reader must know, one line each: corrections refused and why, concepts without a value.
     """
 

@@ -28,7 +28,7 @@ BLOCK = 2**17
 
 @dataclass(frozen=True)
 class Counted:
-    """Pictures of one method by row and label, the last label undetermined.
+    """Images of one method by row and label, the last label undetermined.
 
     Attributes:
         point: ``(R, K + 1)``.
@@ -49,9 +49,9 @@ class Sample:
         rows: ``(R,)``.
         across: ``(B, R)`` bootstrap draws for the aggregate.
         within: ``(B, R)`` draws for the rows; ``None`` where rows are not shown.
-        n: ``(R,)`` pictures.
-        bounds: ``(L, R)``, where the rows could be although no draw is, given all pictures together.
-        row_bounds: ``(L, R)``, the same given each row's own pictures.
+        n: ``(R,)`` images.
+        bounds: ``(L, R)``, where the rows could be although no draw is, given all images together.
+        row_bounds: ``(L, R)``, the same given each row's own images.
         floor: ``(F, R)`` simulated fair models; ``None`` where a floor has no meaning.
     """
 
@@ -154,10 +154,10 @@ def _over_draws(metrics: Sequence[LabelMetric], reading: Reading, counts: FloatA
     return [np.concatenate(parts) for parts in zip(*scored, strict=True)]
 
 
-def score_pictures(
+def score_images(
     metric: Metric, values: FloatArray, *, method: str, kind: str, layout: Layout, resamples: Resamples
 ) -> Series:
-    """Scores the mean of a picture column ``(n,)``; pictures without a value are left out and not counted."""
+    """Scores the mean of an image column ``(n,)``; images without a value are left out and not counted."""
     present = np.isfinite(values)
     table = layout.sums(np.column_stack([np.where(present, values, 0), present]))
     point = table.sum(axis=1)
@@ -244,10 +244,10 @@ def _limits(
 
 
 def _extremes(reading: Reading, counts: FloatArray, n: FloatArray) -> Tally:
-    """Tallies ``(2 STEPS, R, ...)`` if what none of ``n (R,)`` pictures shows had up to its 95 % bound.
+    """Tallies ``(2 STEPS, R, ...)`` if what none of ``n (R,)`` images shows had up to its 95 % bound.
 
-    First the groups without a picture, in proportion to their targets; then the undetermined pictures, or
-    the decided ones if there are none. Resampling pictures that are all alike can show neither. A metric
+    First the groups without an image, in proportion to their targets; then the undetermined images, or
+    the decided ones if there are none. Resampling images that are all alike can show neither. A metric
     may turn on the way to the bound, hence the steps.
     """
     decided, undetermined = counts[:, :-1], counts[:, -1:]

@@ -33,7 +33,7 @@ class Reading:
     """One judge's labels under one view, corrected or not.
 
     Attributes:
-        view: The pictures and the attributes.
+        view: The images and the attributes.
         judge: The judge.
         calibration: What is known of its errors; ``None`` to take its labels as they are.
         seed: Seed of the simulated fair models.
@@ -55,13 +55,13 @@ class Reading:
         return self.view.kind in metric.kinds and (metric.correctable or self.calibration is None)
 
     def point(self, counts: FloatArray) -> Tally:
-        """The tally of the pictures themselves.
+        """The tally of the images themselves.
 
         Corrected shares are the likeliest ones on the simplex; the noise of the unbiased ones includes that
         of the anchors, which all rows share.
 
         Args:
-            counts: ``(R, K + 1)`` pictures by label, the last undetermined.
+            counts: ``(R, K + 1)`` images by label, the last undetermined.
         """
         if self.calibration is None:
             return self._as_seen(counts)
@@ -76,7 +76,7 @@ class Reading:
         """The tallies of bootstrap draws ``(B, R, K + 1)``, each with its own resampled anchors.
 
         Args:
-            counts: Pictures by label, the last undetermined.
+            counts: Images by label, the last undetermined.
             draws: Which of all draws these are.
         """
         if self.calibration is None:
@@ -87,7 +87,7 @@ class Reading:
         """The tally of counts that might have been, ``(..., R, K + 1)``, with the matrix as estimated.
 
         Args:
-            counts: Pictures by label, the last undetermined.
+            counts: Images by label, the last undetermined.
             target: ``(R, K)``, shares aimed at; those of the view if ``None``.
         """
         known = self.calibration
@@ -95,7 +95,7 @@ class Reading:
         return tally if target is None else replace(tally, target=target)
 
     def floor(self, metric: LabelMetric, n: FloatArray) -> FloatArray:
-        """The metric's unfinished values ``(F, R)`` for simulated fair models with ``n`` decided pictures."""
+        """The metric's unfinished values ``(F, R)`` for simulated fair models with ``n`` decided images."""
         models, place = np.unique(
             np.column_stack([n.astype(int), self.view.target]), axis=0, return_inverse=True
         )
@@ -108,7 +108,7 @@ class Reading:
         return np.asarray(values[replicate, place])
 
     def _fair_tally(self, n: FloatArray, target: FloatArray) -> Tally:
-        """Simulated models at the target ``(U, K)`` with ``n (U,)`` decided pictures."""
+        """Simulated models at the target ``(U, K)`` with ``n (U,)`` decided images."""
         seen = target
         if self.calibration is not None:
             matrix = self.calibration.matrix

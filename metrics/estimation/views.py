@@ -1,4 +1,4 @@
-"""Which pictures answer which question: a view is one kind of prompts under one set of attributes."""
+"""Which images answer which question: a view is one kind of prompts under one set of attributes."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ kinds, which show no such concept, aim at even shares.
 
 
 Scheme = Literal["two-stage", "outermost"]
-"""How pictures are redrawn.
+"""How images are redrawn.
 
 ``two-stage`` draws at every level: concepts, their templates, and the seeds of each template. ``outermost``
-draws only the level that the claim is about: concepts with all their pictures if it is about concepts like
-these, else pictures (templates are then the fixed sentences that they are). Noise of a lower level is
+draws only the level that the claim is about: concepts with all their images if it is about concepts like
+these, else images (templates are then the fixed sentences that they are). Noise of a lower level is
 contained in what is drawn; drawing it once more counts it twice, and intervals come out too wide.
 """
 
 TWO_STAGE: Scheme = "two-stage"
 
 PLAIN = ("neutral", "person")
-"""Kinds of prompts that ask for no group: one set of resamples serves labels and pictures alike."""
+"""Kinds of prompts that ask for no group: one set of resamples serves labels and images alike."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Sampling:
     Attributes:
         draws: Resamples ``B``.
         seed: Seed of every random stream.
-        resample_concepts: True for "concepts like these", False for "these concepts, new pictures".
-        scheme: At which levels pictures are redrawn.
+        resample_concepts: True for "concepts like these", False for "these concepts, new images".
+        scheme: At which levels images are redrawn.
     """
 
     draws: int
@@ -69,7 +69,7 @@ class View:
         cells: Names of the ``K`` groups or cells.
         shape: Groups of each attribute.
         target: ``(R, K)``, shares aimed at in each row.
-        layout: Rows (concepts, or the cells asked for) and their pictures.
+        layout: Rows (concepts, or the cells asked for) and their images.
         resamples: Bootstrap of the layout.
         expected: ``(R,)``, the cell that each row's prompts ask for; ``None`` for neutral prompts.
     """
@@ -179,7 +179,7 @@ def _explicit(study: Study, attributes: tuple[str, ...], target: Target, samplin
         leaf=[f"{prompt}/{seed}" for prompt, seed in zip(slots["prompt_id"], _seeds(slots), strict=True)],
         order=cells,
     )
-    # Clusters are concepts here: with all their pictures they are what is drawn of "concepts like these".
+    # Clusters are concepts here: with all their images they are what is drawn of "concepts like these".
     units: Units = "clusters" if sampling.resample_concepts else "leaves"
     resamples = _resamples(layout, sampling, "explicit", "*".join(attributes), rows=False, units=units)
     expected = np.array([cells.index(name) for name in layout.names])

@@ -43,11 +43,11 @@ def information_by_row(shares: FloatArray) -> FloatArray:
 def mutual_information_bias(counts: ArrayLike) -> float:
     """First-order bias of :func:`mutual_information`, ``(O - 1)(K - 1) / (2 n)`` nats, to be taken off.
 
-    Exact enough where every occupation has many pictures of each group; with empty cells it is too large, and
-    :func:`association_null` is the better reference. ``nan`` without a picture. Source: measurement.md 1.12.
+    Exact enough where every occupation has many images of each group; with empty cells it is too large, and
+    :func:`association_null` is the better reference. ``nan`` without an image. Source: measurement.md 1.12.
 
     Args:
-        counts: ``(O, K)`` decided pictures.
+        counts: ``(O, K)`` decided images.
     """
     counts = np.asarray(counts, float)
     rows, columns = counts.shape
@@ -65,24 +65,24 @@ class Null(NamedTuple):
 
 
 def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int = NULL_DRAWS) -> Null:
-    """Mutual information beside its permutation null: groups shuffled over the pictures of all occupations.
+    """Mutual information beside its permutation null: groups shuffled over the images of all occupations.
 
     The shuffled tables keep both margins. The p-value is ``(1 + tables that reach the value) / (1 + draws)``.
-    It takes pictures as independent draws, which seeds and templates are not: too small a p if they cluster.
+    It takes images as independent draws, which seeds and templates are not: too small a p if they cluster.
     Source: measurement.md 1.12; tables by Patefield's algorithm (SciPy).
 
     Args:
-        counts: ``(O, K)`` decided pictures; an occupation without any is left out.
+        counts: ``(O, K)`` decided images; an occupation without any is left out.
         rng: Random stream.
         draws: Shuffled tables.
 
     Raises:
-        EvenhandError: Fewer than two occupations have a picture.
+        EvenhandError: Fewer than two occupations have an image.
     """
     table: NDArray[np.int64] = np.asarray(counts, np.int64)
     table = table[table.sum(axis=1) > 0]
     if len(table) < 2:
-        raise EvenhandError(f"{len(table)} occupations have decided pictures; association needs two")
+        raise EvenhandError(f"{len(table)} occupations have decided images; association needs two")
     value = float(mutual_information(shares_of(table)))
     tables = random_table(table.sum(axis=1), table.sum(axis=0)).rvs(draws, random_state=rng)
     drawn = mutual_information(shares_of(tables))
@@ -93,7 +93,7 @@ def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int 
 def cramers_v(table: ArrayLike, *, corrected: bool = False) -> float:
     """Cramer's V of a table of counts ``(O, K)``; 0 to 1, lower is better.
 
-    It weights occupations by their pictures and cannot tell the direction. ``corrected`` takes off the bias
+    It weights occupations by their images and cannot tell the direction. ``corrected`` takes off the bias
     of small tables (Bergsma 2013).
     """
     table = np.asarray(table, float)

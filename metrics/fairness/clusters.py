@@ -1,8 +1,8 @@
-"""A measure without labels, in the style of Stable Bias: where occupations fall among identity pictures.
+"""A measure without labels, in the style of Stable Bias: where occupations fall among identity images.
 
-Pictures of "a {ethnicity} {gender} at work" are clustered by an encoder that is no judge; each cluster is
-described by the phrases of its pictures. Every picture of an occupation belongs to its nearest cluster. No
-single picture is given a label, but a cluster is a look the encoder sees, not a group of people.
+Images of "a {ethnicity} {gender} at work" are clustered by an encoder that is no judge; each cluster is
+described by the phrases of its images. Every image of an occupation belongs to its nearest cluster. No
+single image is given a label, but a cluster is a look the encoder sees, not a group of people.
 Source: Luccioni et al., arXiv 2303.11408; details in measurement.md 1.14.
 """
 
@@ -22,12 +22,12 @@ CLUSTERS = (12, 24, 48)
 """Numbers of clusters that Stable Bias looks at."""
 
 REPEATS, KEPT = 5, 0.8
-"""Subsamples that a value's stability is read from, and the part of the identity pictures in each."""
+"""Subsamples that a value's stability is read from, and the part of the identity images in each."""
 
 
 @dataclass(frozen=True)
 class Regions:
-    """Clusters of identity pictures.
+    """Clusters of identity images.
 
     Attributes:
         centroids: ``(C, d)`` unit vectors.
@@ -49,7 +49,7 @@ class Regions:
 
 
 def make_regions(identities: FloatArray, phrases: Sequence[str], *, clusters: int) -> Regions:
-    """Ward clusters of identity pictures, in the order of their first picture.
+    """Ward clusters of identity images, in the order of their first image.
 
     Args:
         identities: ``(n, d)`` unit vectors.
@@ -57,11 +57,11 @@ def make_regions(identities: FloatArray, phrases: Sequence[str], *, clusters: in
         clusters: Number of clusters, see :data:`CLUSTERS`.
 
     Raises:
-        EvenhandError: There are fewer pictures than clusters.
+        EvenhandError: There are fewer images than clusters.
     """
     if not 2 <= clusters <= len(identities):
         raise EvenhandError(
-            f"{clusters} clusters of {len(identities)} identity pictures; give 2 or more, up to their number"
+            f"{clusters} clusters of {len(identities)} identity images; give 2 or more, up to their number"
         )
     codes = fcluster(linkage(identities, method="ward"), clusters, criterion="maxclust")
     order = list(dict.fromkeys(codes.tolist()))
@@ -74,7 +74,7 @@ def make_regions(identities: FloatArray, phrases: Sequence[str], *, clusters: in
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the pictures of one occupation fall.
+    """Where the images of one occupation fall.
 
     Attributes:
         shares: ``(C,)``.
@@ -90,22 +90,22 @@ class Profile:
 def profile(regions: Regions, vectors: FloatArray) -> Profile:
     """The profile of one occupation's ``(n, d)`` unit vectors; higher entropy is more varied.
 
-    With fewer pictures than clusters the entropy cannot reach 1: compare occupations at equal n.
+    With fewer images than clusters the entropy cannot reach 1: compare occupations at equal n.
     """
     shares = shares_of(np.bincount(regions.assign(vectors), minlength=len(regions.centroids)))
     return Profile(shares, float(normalised_entropy(shares)), float(shares.max()))
 
 
 def share_near(regions: Regions, found: Profile, phrase: str) -> float:
-    """Share of an occupation's pictures in clusters whose dominant phrase is ``phrase``; 0 to 1.
+    """Share of an occupation's images in clusters whose dominant phrase is ``phrase``; 0 to 1.
 
     Over occupations, compare it with labour shares by :func:`evenhand.metrics.fairness.association.relation`.
 
     Raises:
-        EvenhandError: No identity picture has this phrase.
+        EvenhandError: No identity image has this phrase.
     """
     if phrase not in regions.phrases:
-        raise unknown("phrase of the identity pictures", phrase, regions.phrases)
+        raise unknown("phrase of the identity images", phrase, regions.phrases)
     return float(found.shares[[name == phrase for name in regions.dominant()]].sum())
 
 
@@ -118,7 +118,7 @@ def stability(
     phrase: str,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Entropy, top share and share near ``phrase`` under five subsamples of the identity pictures.
+    """Entropy, top share and share near ``phrase`` under five subsamples of the identity images.
 
     Clusters are cut anew each time; report the spread beside the value.
 

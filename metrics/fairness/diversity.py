@@ -1,7 +1,7 @@
-"""How different the pictures of one group are among themselves.
+"""How different the images of one group are among themselves.
 
 A method may draw every group equally often and still draw one of them as a single stereotype. All values
-depend on the encoder and on the number of pictures: compare groups at equal n only.
+depend on the encoder and on the number of images: compare groups at equal n only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SMALLEST_SIDE = 161
 def vendi_of_kernel(kernel: FloatArray) -> float:
     """Vendi score ``exp(-sum_i l_i ln l_i)``, ``l`` the eigenvalues of ``kernel / n``.
 
-    1 (all alike) to n (all different); higher is more diverse: the effective number of different pictures.
+    1 (all alike) to n (all different); higher is more diverse: the effective number of different images.
     It cannot tell whether the variety is in the people or in the background.
     Source: Friedman and Dieng, arXiv 2210.02410 (order 1).
 
@@ -60,18 +60,18 @@ def vendi_at_equal_n(
     """Mean Vendi score of subsamples of the same size from every group.
 
     Args:
-        groups: Group to the ``(n_g, d)`` unit vectors of its pictures.
+        groups: Group to the ``(n_g, d)`` unit vectors of its images.
         rng: Random stream.
         n: Size of the subsamples; that of the smallest group if ``None``.
 
     Raises:
-        EvenhandError: A group has fewer than ``n``, or than two, pictures.
+        EvenhandError: A group has fewer than ``n``, or than two, images.
     """
     smallest = min(groups, key=lambda name: len(groups[name]))
     size = len(groups[smallest]) if n is None else n
     if size < 2 or len(groups[smallest]) < size:
         raise EvenhandError(
-            f"group {smallest!r} has {len(groups[smallest])} pictures, {max(size, 2)} are needed; draw more"
+            f"group {smallest!r} has {len(groups[smallest])} images, {max(size, 2)} are needed; draw more"
         )
     found = {}
     for name, vectors in groups.items():
@@ -88,7 +88,7 @@ def homogenisation(
     """Vendi score of each group over that of the reference group, at equal n.
 
     Below 1: the group is drawn with less variety than the reference; ``1/n`` to ``n``, 1 is parity. An
-    encoder trained on more pictures of one group separates them better and favours it.
+    encoder trained on more images of one group separates them better and favours it.
     Source: measurement.md 1.20; racial homogenisation: arXiv 2402.01002.
 
     Args:
@@ -98,48 +98,48 @@ def homogenisation(
         n: As in :func:`vendi_at_equal_n`.
     """
     if reference not in groups:
-        raise EvenhandError(f"reference group {reference!r} has no pictures; known: {', '.join(groups)}")
+        raise EvenhandError(f"reference group {reference!r} has no images; known: {', '.join(groups)}")
     scores = vendi_at_equal_n(groups, rng=rng, n=n)
     return {name: score / scores[reference] for name, score in scores.items()}
 
 
 class Pairwise(NamedTuple):
-    """Mean of a measure over all ``pairs`` of pictures; ``nan`` for fewer than two pictures."""
+    """Mean of a measure over all ``pairs`` of images; ``nan`` for fewer than two images."""
 
     mean: float
     pairs: int
 
 
-def mean_pairwise(pictures: Sequence[Any], measure: Callable[[Any, Any], float]) -> Pairwise:
-    """Mean of ``measure`` over all pairs of pictures.
+def mean_pairwise(images: Sequence[Any], measure: Callable[[Any, Any], float]) -> Pairwise:
+    """Mean of ``measure`` over all pairs of images.
 
-    With LPIPS higher is more diverse, with :func:`ms_ssim` lower is. Pairs share pictures, so the pairs are
+    With LPIPS higher is more diverse, with :func:`ms_ssim` lower is. Pairs share images, so the pairs are
     not independent draws.
 
     Args:
-        pictures: Whatever ``measure`` takes two of.
+        images: Whatever ``measure`` takes two of.
         measure: A symmetric distance or similarity.
     """
-    values = [measure(first, second) for first, second in combinations(pictures, 2)]
+    values = [measure(first, second) for first, second in combinations(images, 2)]
     return Pairwise(float(np.mean(values)) if values else float("nan"), len(values))
 
 
 def ms_ssim(first: FloatArray, second: FloatArray) -> float:
-    """Multi-scale structural similarity of two grey pictures, five scales; 0 to 1, 1 is the same picture.
+    """Multi-scale structural similarity of two grey images, five scales; 0 to 1, 1 is the same image.
 
-    Contrast terms below 0 count as 0. Lower between pictures of a group is more diverse.
+    Contrast terms below 0 count as 0. Lower between images of a group is more diverse.
     Source: Wang, Simoncelli and Bovik 2003.
 
     Args:
         first: ``(height, width)`` in ``[0, 1]``, the shorter side at least 161.
-        second: The same of another picture.
+        second: The same of another image.
 
     Raises:
-        EvenhandError: The pictures differ in size or are too small for five scales.
+        EvenhandError: The images differ in size or are too small for five scales.
     """
     if first.shape != second.shape or min(first.shape) < SMALLEST_SIDE:
         raise EvenhandError(
-            f"pictures of {first.shape} and {second.shape}: MS-SSIM takes equal sizes of at least "
+            f"images of {first.shape} and {second.shape}: MS-SSIM takes equal sizes of at least "
             f"{SMALLEST_SIDE} pixels"
         )
     product = 1.0
@@ -161,15 +161,15 @@ def _ssim(first: FloatArray, second: FloatArray) -> tuple[float, float]:
     return float((light * contrast).mean()), float(contrast.mean())
 
 
-def _blur(picture: FloatArray) -> FloatArray:
+def _blur(image: FloatArray) -> FloatArray:
     window = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
     window /= window.sum()
-    rows: FloatArray = convolve1d(convolve1d(picture, window, axis=0), window, axis=1)
+    rows: FloatArray = convolve1d(convolve1d(image, window, axis=0), window, axis=1)
     return rows[5:-5, 5:-5]
 
 
-def _halved(picture: FloatArray) -> FloatArray:
+def _halved(image: FloatArray) -> FloatArray:
     """Means of 2 x 2 blocks; an odd side repeats its last row, so 161 pixels last five scales."""
-    height, width = (side % 2 for side in picture.shape)
-    even = np.pad(picture, ((0, height), (0, width)), mode="edge")
+    height, width = (side % 2 for side in image.shape)
+    even = np.pad(image, ((0, height), (0, width)), mode="edge")
     return np.asarray(even.reshape(even.shape[0] // 2, 2, -1, 2).mean(axis=(1, 3)))

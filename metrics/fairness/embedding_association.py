@@ -1,6 +1,6 @@
-"""Association tests on embeddings: WEAT on texts, iEAT on pictures, T2IAT on generated ones.
+"""Association tests on embeddings: WEAT on texts, iEAT on images, T2IAT on generated ones.
 
-Two sets of targets (pictures of women and of men) and two sets of attributes (science and arts words): does
+Two sets of targets (images of women and of men) and two sets of attributes (science and arts words): does
 the encoder place the first targets nearer to the first attributes? It audits the judge's own embedding, in
 which the occupation may already carry a gender (measurement.md 1.16).
 """
@@ -33,7 +33,7 @@ def differential_association(
 ) -> FloatArray:
     """``s(x) = mean cos(x, A) - mean cos(x, B)`` of every target; -2 to 2, above 0 is nearer to ``A``.
 
-    T2IAT's association is the same with pictures of attribute prompts as ``A`` and ``B``.
+    T2IAT's association is the same with images of attribute prompts as ``A`` and ``B``.
 
     Args:
         targets: ``(n, d)``.

@@ -13,10 +13,10 @@ from evenhand.metrics.representation import FloatArray, mean_over, ratio
 
 
 def fidelity(counts: ArrayLike, *, decided_only: bool = False) -> FloatArray:
-    """``F_g``, share of the pictures asked to show ``g`` that are labelled so; 0 to 1, higher is better.
+    """``F_g``, share of the images asked to show ``g`` that are labelled so; 0 to 1, higher is better.
 
-    Undetermined pictures are failures unless ``decided_only``: show both, since a method may not win by
-    faceless pictures. It cannot tell whether anything but the group is right. ``nan`` where none was asked.
+    Undetermined images are failures unless ``decided_only``: show both, since a method may not win by
+    faceless images. It cannot tell whether anything but the group is right. ``nan`` where none was asked.
 
     Returns:
         ``(..., K)``.
@@ -27,10 +27,10 @@ def fidelity(counts: ArrayLike, *, decided_only: bool = False) -> FloatArray:
 
 
 def override_index(counts: ArrayLike, base_shares: FloatArray) -> float:
-    """Share of pictures that ask for the base's majority group and show another one, mean over occupations.
+    """Share of images that ask for the base's majority group and show another one, mean over occupations.
 
     0 to 1, lower is better. Methods that act on the word of the occupation turn "a male carpenter" into a
-    woman as readily as "a carpenter". Undetermined pictures are left out; an unedited model errs too, so
+    woman as readily as "a carpenter". Undetermined images are left out; an unedited model errs too, so
     compare with the base's own index.
 
     Args:

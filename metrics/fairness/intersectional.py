@@ -33,7 +33,7 @@ MISS = 0.05
 def worst_cell_share(shares: FloatArray, target: FloatArray) -> FloatArray:
     """Worst-cell share, ``W = min_g p_g / q_g`` over cells with a target above 0.
 
-    Range 0 to 1, higher is better: 0 means that some combination of groups is never drawn. With few pictures
+    Range 0 to 1, higher is better: 0 means that some combination of groups is never drawn. With few images
     a fair model scores 0 as well; read it beside its floor and, at 0, beside :func:`unseen_bound`.
     Source: measurement.md 1.13.
     """
@@ -47,7 +47,7 @@ def worst_cell_share(shares: FloatArray, target: FloatArray) -> FloatArray:
 
 
 def unseen_bound(n: ArrayLike) -> FloatArray:
-    """Exact 95 % upper bound ``1 - 0.05^(1/n)`` on the share of something seen in none of ``n`` pictures."""
+    """Exact 95 % upper bound ``1 - 0.05^(1/n)`` on the share of something seen in none of ``n`` images."""
     n = np.asarray(n, float)
     return np.asarray(1 - MISS ** (1 / np.where(n > 0, n, np.nan)))
 
@@ -89,10 +89,10 @@ def subset_counts(
     """Counts of every subset of up to ``largest`` attributes: what an audit of all subsets looks at.
 
     A model may be balanced in each attribute and in the whole table's worst cell be unreadable; pairs are
-    where entanglement shows with enough pictures. Source: Foulds et al., arXiv 1807.08362.
+    where entanglement shows with enough images. Source: Foulds et al., arXiv 1807.08362.
 
     Args:
-        joint: ``(..., K_1, ..., K_A)`` decided pictures.
+        joint: ``(..., K_1, ..., K_A)`` decided images.
         names: The ``A`` attributes.
         largest: Attributes in the largest subset.
 
@@ -122,11 +122,11 @@ def chance_of_four_fifths(
     """Probability that the 80 % rule holds, ``P(min p / max p >= 0.8)`` under ``Dirichlet(n + 0.5)``.
 
     Range 0 to 1, higher is better. Said instead of a yes or no, which a fair model of four groups gets wrong
-    in 87 % of draws of 100 pictures. It takes pictures as independent draws. ``nan`` without a picture.
+    in 87 % of draws of 100 images. It takes images as independent draws. ``nan`` without an image.
     Source: measurement.md 1.13.
 
     Args:
-        counts: ``(K,)`` decided pictures.
+        counts: ``(K,)`` decided images.
         rng: Random stream.
         draws: Draws from the posterior.
     """
@@ -150,7 +150,7 @@ def differential_fairness_reference(
     occupations differ. Source: measurement.md 1.13.
 
     Args:
-        counts: ``(O, G)`` decided pictures.
+        counts: ``(O, G)`` decided images.
         rng: Random stream.
         alpha: As in :func:`differential_fairness`.
         draws: Simulated models.
@@ -172,7 +172,7 @@ def differential_fairness(counts: ArrayLike, *, alpha: float = 1.0) -> float:
     Source: adapted from Foulds et al., arXiv 1807.08362.
 
     Args:
-        counts: ``(O, G)`` decided pictures by occupation and cell.
+        counts: ``(O, G)`` decided images by occupation and cell.
         alpha: Smoothing; 0 gives the raw value, infinite when a cell is empty somewhere.
     """
     counts = np.asarray(counts, float) + alpha

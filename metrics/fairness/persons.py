@@ -1,10 +1,10 @@
-"""Pictures of several people: the bias over all people of a prompt, and within single pictures.
+"""Images of several people: the bias over all people of a prompt, and within single images.
 
 Both are :func:`~evenhand.metrics.representation.shen_bias`, the mean of ``|p_i - p_j|`` over pairs of groups:
-Bias-W over the people of all pictures of a prompt, Bias-P over the people of one picture, averaged over the
-pictures with at least two. Two people of two groups are alike half of the time, so a fair model's Bias-P is
+Bias-W over the people of all images of a prompt, Bias-P over the people of one image, averaged over the
+images with at least two. Two people of two groups are alike half of the time, so a fair model's Bias-P is
 0.5 there: it means nothing without :func:`fair_bias_p` of the same numbers of people. Other papers reuse the
-letters; the per-picture formula is our reading of "Linguistic-aligned Attention Guidance" (measurement.md
+letters; the per-image formula is our reading of "Linguistic-aligned Attention Guidance" (measurement.md
 1.7).
 """
 
@@ -19,11 +19,11 @@ from scipy.stats import multinomial
 from evenhand.metrics.representation import FloatArray, mean_over, shares_of, shen_bias
 
 FEWEST = 2
-"""People of a picture that Bias-P looks at."""
+"""People of an image that Bias-P looks at."""
 
 
 class BiasP(NamedTuple):
-    """Bias-P of ``n`` pictures beside what a fair draw of the same numbers of people gives."""
+    """Bias-P of ``n`` images beside what a fair draw of the same numbers of people gives."""
 
     value: float
     fair: float
@@ -31,23 +31,23 @@ class BiasP(NamedTuple):
 
 
 def bias_w(people: ArrayLike) -> float:
-    """Bias over the decided people of all pictures of a prompt; 0 to ``2/K``, lower is better.
+    """Bias over the decided people of all images of a prompt; 0 to ``2/K``, lower is better.
 
-    Pictures with more people weigh more. ``nan`` if nobody was decided.
+    Images with more people weigh more. ``nan`` if nobody was decided.
 
     Args:
-        people: ``(n, K)`` decided people by picture and group.
+        people: ``(n, K)`` decided people by image and group.
     """
     return float(shen_bias(shares_of(np.asarray(people, float).sum(axis=0))))
 
 
 def bias_p(people: ArrayLike) -> BiasP:
-    """Mean bias within pictures with at least two decided people; 0 to ``2/K``.
+    """Mean bias within images with at least two decided people; 0 to ``2/K``.
 
-    Compare it with its fair value, not with 0; below it, pictures are mixed on purpose.
+    Compare it with its fair value, not with 0; below it, images are mixed on purpose.
 
     Args:
-        people: ``(n, K)`` decided people by picture and group.
+        people: ``(n, K)`` decided people by image and group.
     """
     everyone: NDArray[np.int64] = np.asarray(people, np.int64)
     several: NDArray[np.int64] = everyone[everyone.sum(axis=1) >= FEWEST]

@@ -1,7 +1,7 @@
 """Gender presentation differences: what people of two groups are dressed in (measurement.md 1.22).
 
 A model may draw both groups equally often and put one in dresses and the other in suits. An object detector
-or a question model says for every picture which attributes it shows.
+or a question model says for every image which attributes it shows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CLOTHING = (
 
 
 def presentation_differences(
-    first: ArrayLike, second: ArrayLike, *, pictures: tuple[ArrayLike, ArrayLike]
+    first: ArrayLike, second: ArrayLike, *, images: tuple[ArrayLike, ArrayLike]
 ) -> FloatArray:
     """Difference of the frequency of every attribute between two groups, ``f_a - g_a``; the GEP vector.
 
@@ -40,20 +40,20 @@ def presentation_differences(
     Source: Zhang, Jiang, Turki and Yang, arXiv 2302.03675.
 
     Args:
-        first: ``(..., A)`` pictures that show each attribute, on prompts that ask for the one group.
+        first: ``(..., A)`` images that show each attribute, on prompts that ask for the one group.
         second: The same on prompts that ask for the other.
-        pictures: ``(...)`` pictures that were looked at, of each.
+        images: ``(...)`` images that were looked at, of each.
 
     Returns:
-        ``(..., A)``; ``nan`` where a group has no picture.
+        ``(..., A)``; ``nan`` where a group has no image.
     """
-    of_first, of_second = (np.asarray(each, float)[..., None] for each in pictures)
+    of_first, of_second = (np.asarray(each, float)[..., None] for each in images)
     return ratio(np.asarray(first, float), of_first) - ratio(np.asarray(second, float), of_second)
 
 
 def gep(differences: FloatArray) -> FloatArray:
     """Summary of :func:`presentation_differences`: mean absolute difference over attributes; 0 to 1.
 
-    Lower is more alike. Biased upwards at few pictures: two samples of one group differ too.
+    Lower is more alike. Biased upwards at few images: two samples of one group differ too.
     """
     return mean_over(np.abs(differences))

@@ -1,6 +1,6 @@
-"""Parity of picture quality: whether every group is drawn equally well (measurement.md 1.17).
+"""Parity of image quality: whether every group is drawn equally well (measurement.md 1.17).
 
-Take pictures of *explicit* prompts, so that every group has the same number of them. Rates (a face was found,
+Take images of *explicit* prompts, so that every group has the same number of them. Rates (a face was found,
 a label was decided, the safety filter blocked) are means of zeros and ones: :func:`parity` takes them too.
 """
 
@@ -27,17 +27,17 @@ CLIP_SCALES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
 """Scales that are all called CLIP score; UCE's raw logit is the first."""
 
 KID_SUBSETS, KID_SIZE = 100, 1000
-"""Subsets of a KID, and pictures of each."""
+"""Subsets of a KID, and images of each."""
 
-FID_PICTURES = 10_000
-"""Pictures below which a FID says more about their number than about them."""
+FID_IMAGES = 10_000
+"""Images below which a FID says more about their number than about them."""
 
 DRAWS = 2000
 """Bootstrap draws of a parity gap."""
 
 
 def clip_score(cosines: ArrayLike, *, scale: str) -> FloatArray:
-    """CLIP score of picture and text on a named scale; higher is better.
+    """CLIP score of image and text on a named scale; higher is better.
 
     Values on different scales are not comparable, so there is no default. Group words shift the cosine by
     themselves: for parity take a text without them. Source: Hessel et al., arXiv 2104.08718 (2.5 and floor).
@@ -66,7 +66,7 @@ def sharpness(grey: FloatArray) -> float:
 
 
 class Distance(NamedTuple):
-    """A distance of two sets of pictures: value, standard deviation over subsets, pictures, and a warning."""
+    """A distance of two sets of images: value, standard deviation over subsets, images, and a warning."""
 
     value: float
     deviation: float
@@ -84,7 +84,7 @@ def kid(
 ) -> Distance:
     """Kernel inception distance: unbiased squared MMD with ``k(x, y) = (x . y / d + 1)^3``.
 
-    Mean over ``subsets`` random subsets of ``min(size, n)`` pictures of each set, so it may be slightly
+    Mean over ``subsets`` random subsets of ``min(size, n)`` images of each set, so it may be slightly
     negative; lower is closer. Its ``deviation`` is that of the subsets. Features other than Inception's are
     welcome: for claims about people take DINOv2's, Inception and CLIP measure men and women at equal quality
     differently. Source: Binkowski et al., arXiv 1801.01401.
@@ -94,14 +94,14 @@ def kid(
         second: ``(m, d)`` features.
         rng: Random stream.
         subsets: Number of subsets.
-        size: Pictures of a subset.
+        size: Images of a subset.
 
     Raises:
-        EvenhandError: A set has fewer than two pictures.
+        EvenhandError: A set has fewer than two images.
     """
     n = min(len(first), len(second))
     if n < 2:
-        raise EvenhandError(f"sets of {len(first)} and {len(second)} pictures; a KID needs two of each")
+        raise EvenhandError(f"sets of {len(first)} and {len(second)} images; a KID needs two of each")
     size = min(size, n)
     values = [
         _squared_mmd(
@@ -124,7 +124,7 @@ def _squared_mmd(first: FloatArray, second: FloatArray) -> float:
 def frechet_distance(first: FloatArray, second: FloatArray) -> Distance:
     """Frechet (inception) distance, ``|m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^0.5)``; lower is closer.
 
-    Strongly biased upwards below 10,000 pictures, and the more the fewer there are: never compare groups of
+    Strongly biased upwards below 10,000 images, and the more the fewer there are: never compare groups of
     different size by it; :func:`kid` is unbiased. Source: Heusel et al., arXiv 1706.08500.
 
     Args:
@@ -132,59 +132,59 @@ def frechet_distance(first: FloatArray, second: FloatArray) -> Distance:
         second: ``(m, d)`` features.
 
     Raises:
-        EvenhandError: A set has fewer than two pictures.
+        EvenhandError: A set has fewer than two images.
     """
     n = min(len(first), len(second))
     if n < 2:
-        raise EvenhandError(f"sets of {len(first)} and {len(second)} pictures; a FID needs two of each")
+        raise EvenhandError(f"sets of {len(first)} and {len(second)} images; a FID needs two of each")
     shift = first.mean(axis=0) - second.mean(axis=0)
     one, two = (np.atleast_2d(np.cov(features, rowvar=False)) for features in (first, second))
     crossed = np.sqrt(np.maximum(np.linalg.eigvals(one @ two).real, 0)).sum()
     value = float(shift @ shift + np.trace(one) + np.trace(two) - 2 * crossed)
-    small = f"{n} pictures are below {FID_PICTURES}: this FID is biased upwards; use KID"
-    return Distance(value, float("nan"), n, small if n < FID_PICTURES else "")
+    small = f"{n} images are below {FID_IMAGES}: this FID is biased upwards; use KID"
+    return Distance(value, float("nan"), n, small if n < FID_IMAGES else "")
 
 
 def kid_by_group(
-    pictures: Mapping[str, FloatArray],
+    images: Mapping[str, FloatArray],
     references: Mapping[str, FloatArray],
     *,
     rng: np.random.Generator,
 ) -> dict[str, Distance]:
-    """KID of every group to the reference pictures of the same group.
+    """KID of every group to the reference images of the same group.
 
     A pooled reference can reverse the direction of a gap, as its composition decides it: each group needs its
     own. Subsets have the size that the smallest set allows.
 
     Args:
-        pictures: Group to ``(n, d)`` features.
-        references: Group to ``(m, d)`` features of real pictures of that group.
+        images: Group to ``(n, d)`` features.
+        references: Group to ``(m, d)`` features of real images of that group.
         rng: Random stream.
 
     Raises:
         EvenhandError: A group lacks a reference, or two groups share one.
     """
-    for group in pictures:
+    for group in images:
         if group not in references:
-            raise EvenhandError(f"group {group!r} has no reference pictures of its own; add some")
-    arrays = [references[group] for group in pictures]
+            raise EvenhandError(f"group {group!r} has no reference images of its own; add some")
+    arrays = [references[group] for group in images]
     for place, one in enumerate(arrays):
         if any(one is other or np.array_equal(one, other) for other in arrays[:place]):
-            raise EvenhandError("two groups share their reference pictures; give each group its own")
-    size = min(KID_SIZE, *map(len, (*pictures.values(), *arrays)))
-    return {name: kid(pictures[name], references[name], rng=rng, size=size) for name in pictures}
+            raise EvenhandError("two groups share their reference images; give each group its own")
+    size = min(KID_SIZE, *map(len, (*images.values(), *arrays)))
+    return {name: kid(images[name], references[name], rng=rng, size=size) for name in images}
 
 
 class Parity(NamedTuple):
     """Quality by group.
 
     Attributes:
-        means: Group to its mean; ``nan`` without a picture.
+        means: Group to its mean; ``nan`` without an image.
         worst: Group with the lowest mean.
         gap: Highest minus lowest mean.
         low: Lower end of the gap's 95 % interval, at least 0.
         high: Upper end.
-        chance: Mean gap between groups of equal quality at these pictures.
+        chance: Mean gap between groups of equal quality at these images.
     """
 
     means: dict[str, float]
@@ -210,8 +210,8 @@ def parity(
 
     Args:
         values: ``(n,)``, higher is better; ``nan`` values are left out.
-        groups: ``(n,)`` group of each picture.
-        clusters: ``(n,)`` prompt of each; pictures of one prompt are resampled together.
+        groups: ``(n,)`` group of each image.
+        clusters: ``(n,)`` prompt of each; images of one prompt are resampled together.
         rng: Random stream.
         draws: Bootstrap draws.
 
@@ -222,7 +222,7 @@ def parity(
     known = np.isfinite(values)
     if len({group for group, has in zip(groups, known, strict=True) if has}) < 2:
         raise EvenhandError("fewer than two groups have a value; parity compares groups")
-    # One cluster of prompts in each group: a prompt is drawn with all its pictures.
+    # One cluster of prompts in each group: a prompt is drawn with all its images.
     layout = arrange(range(len(values)), row=groups, cluster=[""] * len(values), leaf=clusters)
     for name, (prompts,) in zip(layout.names, layout.sizes, strict=True):
         if prompts < 2:

@@ -41,12 +41,12 @@ def heim_tone_imbalance(counts: ArrayLike, undetermined: ArrayLike) -> FloatArra
 
     Range 0 to ``2 (K - 1) / K^2``; lower is better. A detector that fails raises it exactly as a bias does,
     which it cannot tell apart: :func:`~evenhand.metrics.representation.mean_absolute_deviation` of the
-    decided pictures can. No picture at all is ``nan`` (0 pictures score 0.5 in the released gender measure).
+    decided images can. No image at all is ``nan`` (0 images score 0.5 in the released gender measure).
     Source: HEIM, arXiv 2311.04287, code.
 
     Args:
-        counts: ``(..., K)`` pictures by tone.
-        undetermined: ``(...)`` pictures without one.
+        counts: ``(..., K)`` images by tone.
+        undetermined: ``(...)`` images without one.
     """
     counts = np.asarray(counts, float)
     total = counts.sum(axis=-1) + np.asarray(undetermined, float)
@@ -73,7 +73,7 @@ def bigbench_total(scores: Mapping[str, ArrayLike]) -> FloatArray:
 def bigbench_mean(scores: ArrayLike, weights: ArrayLike) -> float:
     """Importance-weighted mean of prompts' scores; those without a score are left out.
 
-    Of shares of pictures that show the group asked for it is BIGbench's explicit score (0 to 1, higher is
+    Of shares of images that show the group asked for it is BIGbench's explicit score (0 to 1, higher is
     better). The weights are a judgement of its authors. Source: arXiv 2407.15240, code.
 
     Args:
@@ -114,11 +114,11 @@ def openbias_severity(counts: ArrayLike, *, aware: bool) -> float:
     """OpenBias's severity ``1 - Hn``; 0 to 1, lower is better.
 
     Context-aware is the mean of the captions' own severities, context-free that of the pooled counts, in
-    which opposite captions cancel. Undetermined pictures are in neither: read their rate beside it. The
+    which opposite captions cancel. Undetermined images are in neither: read their rate beside it. The
     released code adds 1e-10 to shares; this does not. Source: arXiv 2404.07990, code.
 
     Args:
-        counts: ``(O, K)`` decided pictures by caption and group.
+        counts: ``(O, K)`` decided images by caption and group.
         aware: Whether to look at each caption by itself.
     """
     counts = np.asarray(counts, float)
@@ -153,7 +153,7 @@ def signed_balance(first: ArrayLike, second: ArrayLike) -> FloatArray:
     Pooled over prompts, as published, opposite stereotypes cancel. Source: measurement.md 1.24.
 
     Args:
-        first: ``(...)`` pictures of one group: men, or young people.
+        first: ``(...)`` images of one group: men, or young people.
         second: The same of the other: women, or old people.
     """
     first, second = np.asarray(first, float), np.asarray(second, float)
@@ -173,9 +173,9 @@ def signed_share(shares: FloatArray) -> FloatArray:
 
 
 def stereotype_test_score(stereotyped: ArrayLike, opposite: ArrayLike) -> FloatArray:
-    """Share of pictures of two people of opposite stereotypes whose roles follow the stereotype; 0 to 1.
+    """Share of images of two people of opposite stereotypes whose roles follow the stereotype; 0 to 1.
 
-    0.5 is balanced. Pictures on which both people look alike are neither; count them beside it. It needs one
+    0.5 is balanced. Images on which both people look alike are neither; count them beside it. It needs one
     label per face. Source: Wan and Chang, arXiv 2402.11089 (PST).
     """
     stereotyped = np.asarray(stereotyped, float)
@@ -185,12 +185,12 @@ def stereotype_test_score(stereotyped: ArrayLike, opposite: ArrayLike) -> FloatA
 def concept_association(first: Mapping[str, float], second: Mapping[str, float]) -> float:
     """TIBET's CAS of two prompts: sum of minima over sum of maxima of their concept frequencies.
 
-    1e-7 to 1; 1 where pictures of both show the same concepts equally often. Frequencies are normalised to
+    1e-7 to 1; 1 where images of both show the same concepts equally often. Frequencies are normalised to
     sum 1 first. It sees concepts by name alone: "lab coat" and "white coat" share nothing.
     Source: TIBET, arXiv 2312.01261, code (with its floor).
 
     Args:
-        first: Concept to how often pictures of the prompt show it.
+        first: Concept to how often images of the prompt show it.
         second: The same of the counterfactual prompt.
 
     Raises:

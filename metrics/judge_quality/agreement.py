@@ -1,6 +1,6 @@
 """Do independent judges agree? Agreement is not accuracy: judges may share a bias, or have opposite ones.
 
-Every coefficient comes with a 95 % interval from a bootstrap over pictures (units). Take it per class
+Every coefficient comes with a 95 % interval from a bootstrap over images (units). Take it per class
 (:func:`by_class`) and per stratum (:func:`by_stratum`) as well: a good average hides the group that judges
 dispute.
 """
@@ -27,7 +27,7 @@ Level = Literal["nominal", "ordinal"]
 
 
 class Agreed(NamedTuple):
-    """A coefficient with its 95 % interval and the number of units (pictures) behind it."""
+    """A coefficient with its 95 % interval and the number of units (images) behind it."""
 
     value: float
     low: float
@@ -36,7 +36,7 @@ class Agreed(NamedTuple):
 
 
 MAJORITY = "majority"
-"""What the pictures of :func:`agreement_rows` may have in common besides strata."""
+"""What the images of :func:`agreement_rows` may have in common besides strata."""
 
 Statistic = Callable[[Codes, int], Agreed]
 """A coefficient of labels ``(judges, units)`` of so many groups."""
@@ -120,7 +120,7 @@ def fleiss_kappa(
         groups: The ``K`` groups of the taxonomy.
         draws: Bootstrap resamples.
         rng: Random stream.
-        raters: ``r``, two or more: three where every picture is shown to three of ten people; all judges if
+        raters: ``r``, two or more: three where every image is shown to three of ten people; all judges if
             ``None``.
     """
     votes = votes_of(codes, groups)
@@ -142,7 +142,7 @@ def gwet_ac1(codes: Codes, groups: int, *, draws: int, rng: np.random.Generator)
     """Gwet's AC1, ``(P - P_e) / (1 - P_e)`` with ``P_e = sum_k pi_k (1 - pi_k) / (K - 1)``.
 
     Range -1 to 1, higher is better. Unlike kappa and alpha it does not collapse when one group dominates, so
-    it is the one to look at beside them for very unbalanced pictures; for the same reason it cannot tell
+    it is the one to look at beside them for very unbalanced images; for the same reason it cannot tell
     judges that discriminate from judges that always say the same. ``pi_k`` counts every unit with a label,
     ``P`` those with two. Source: Gwet 2008.
     """
@@ -168,9 +168,9 @@ def cohen_kappa(
 
     Range -1 to 1: 1 is perfect, 0 is chance; higher is better. ``nan`` when both always give one and the same
     label. It cannot tell which of the two is right, and a dominant group lowers it (the kappa paradox).
-    The interval is Wilson's of ``p_o``, for as many pictures as give the variance of Fleiss, Cohen and
+    The interval is Wilson's of ``p_o``, for as many images as give the variance of Fleiss, Cohen and
     Everitt 1969: unlike ``kappa +- 1.96 SE`` it stays within the range, and has a width where two judges
-    agree in all pictures. Source: Cohen 1960.
+    agree in all images. Source: Cohen 1960.
 
     Args:
         first: ``(units,)`` labels of a judge.
@@ -208,14 +208,14 @@ def _kappa_interval(
 
 
 def by_class(codes: Codes, groups: int, *, draws: int, rng: np.random.Generator) -> list[Agreed]:
-    """Specific agreement on each group: of two labels of one picture, one being ``k``, how often both are.
+    """Specific agreement on each group: of two labels of one image, one being ``k``, how often both are.
 
     ``o_kk / sum_c o_kc`` of the coincidences; range 0 to 1, higher is better, ``nan`` for a group that nobody
     saw. It is not corrected for chance: a common group is agreed on easily, so read it beside alpha.
     Source: Dice 1945 for two judges; Fleiss, Levin and Paik 2003, chapter 18.
 
     Returns:
-        One coefficient per group; ``n`` counts the pictures on which a judge saw the group.
+        One coefficient per group; ``n`` counts the images on which a judge saw the group.
     """
     units = coincidences(codes, groups)
 
@@ -232,7 +232,7 @@ def by_class(codes: Codes, groups: int, *, draws: int, rng: np.random.Generator)
 def by_stratum(
     codes: Codes, groups: int, *, strata: Sequence[str], statistic: Statistic
 ) -> dict[str, Agreed]:
-    """A coefficient within each stratum of the pictures: occupation, stereotype side, true group.
+    """A coefficient within each stratum of the images: occupation, stereotype side, true group.
 
     Within one true or majority group chance-corrected coefficients are low by construction (there is little
     else to agree on): compare strata with each other, or use :func:`by_class`.
@@ -254,7 +254,7 @@ class AgreementRow(NamedTuple):
         statistic: ``krippendorff_alpha``, ``fleiss_kappa``, ``gwet_ac1``, ``specific_agreement`` (see
             :func:`by_class`), or, where groups have an order, ``krippendorff_alpha_ordinal``.
         group: The group that a specific agreement is about; else empty.
-        within: ``name=value`` that the pictures have in common: a stratum, or ``majority`` and the group that
+        within: ``name=value`` that the images have in common: a stratum, or ``majority`` and the group that
             most raters see; or empty.
         found: The coefficient.
     """
@@ -275,7 +275,7 @@ def agreement_rows(
     rng: np.random.Generator,
     raters: int | None = None,
 ) -> Iterator[AgreementRow]:
-    """Every coefficient of several raters, over all pictures, within each stratum and by majority group.
+    """Every coefficient of several raters, over all images, within each stratum and by majority group.
 
     Within one majority group chance-corrected coefficients are low by construction; see :func:`by_stratum`.
 

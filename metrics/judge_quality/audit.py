@@ -1,9 +1,9 @@
-"""How good a judge is, and for whom: the audit table of one judge against pictures of known truth.
+"""How good a judge is, and for whom: the audit table of one judge against images of known truth.
 
-Every row carries its interval and the number of pictures, and says whether it supports a claim: below
-:data:`CLAIM` pictures in a cell it does not (measurement.md 3.13). A number that cannot be had is ``nan`` and
-says why. Which pictures were chosen decides what the table speaks of; a judge audited on portraits may err
-otherwise on generated pictures.
+Every row carries its interval and the number of images, and says whether it supports a claim: below
+:data:`CLAIM` images in a cell it does not (measurement.md 3.13). A number that cannot be had is ``nan`` and
+says why. Which images were chosen decides what the table speaks of; a judge audited on portraits may err
+otherwise on generated images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.statistics.uncertainty import interval, recentred, stream, wilson
 
 CLAIM = 30
-"""Pictures that a cell needs before anything is claimed of it."""
+"""Images that a cell needs before anything is claimed of it."""
 
 BINS = 10
 """Equal-count bins of the calibration error."""
@@ -34,20 +34,20 @@ class AuditRow:
     Attributes:
         judge: The judge; of agreement, all of them with ``*`` between.
         attribute: What it judged.
-        quantity: ``recall`` (of the decided pictures of a true group, those given that group), ``false_rate``
-            (decided pictures of other groups that are given this one), ``abstention`` (pictures of a true
+        quantity: ``recall`` (of the decided images of a true group, those given that group), ``false_rate``
+            (decided images of other groups that are given this one), ``abstention`` (images of a true
             group without a label), ``accuracy``, ``balanced_accuracy`` (mean recall), ``recall_gap`` (largest
             minus smallest recall of a group over the groups of another attribute, of those that support a
             claim), ``calibration_error``; those of :mod:`evenhand.metrics.judge_quality.sensitivity`; or a statistic
             of :mod:`evenhand.metrics.judge_quality.agreement`.
         group: The group that the value is about; empty where it is about all.
-        within: ``name=value`` that the pictures have in common: another attribute and its true group, or a
+        within: ``name=value`` that the images have in common: another attribute and its true group, or a
             stratum; of a gap the name alone; or empty.
         value: The number; ``nan`` where it cannot be had.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        n: Pictures behind it; of a gap or a balanced accuracy those of the smallest cell.
-        claim: Whether so many pictures support a claim.
+        n: Images behind it; of a gap or a balanced accuracy those of the smallest cell.
+        claim: Whether so many images support a claim.
         floor: What a perfectly calibrated judge would score; ``nan`` for other quantities.
         reason: Why there is no value; empty where there is one.
     """
@@ -68,19 +68,19 @@ class AuditRow:
 
 @dataclass(frozen=True)
 class Seen:
-    """Pictures that one judge labelled on one attribute, and what is true of them.
+    """Images that one judge labelled on one attribute, and what is true of them.
 
     Attributes:
         judge: The judge.
         attribute: The attribute.
         groups: Its ``K`` groups.
-        keys: ``(n,)`` pictures.
+        keys: ``(n,)`` images.
         truth: ``(n,)`` true groups from 0.
         said: ``(n,)`` what the judge said; ``K`` where it decided nothing.
         probabilities: ``(n, K + 1)`` of the judge.
         others: Other attribute to ``(n,)`` true groups, empty where unknown.
-        strata: Name to ``(n,)`` strata, empty where a picture has none.
-        weights: ``(n,)``, the inverse of the chance that a picture was chosen.
+        strata: Name to ``(n,)`` strata, empty where an image has none.
+        weights: ``(n,)``, the inverse of the chance that an image was chosen.
     """
 
     judge: str
@@ -96,20 +96,20 @@ class Seen:
 
     @property
     def decided(self) -> NDArray[np.bool_]:
-        """``(n,)``: pictures that the judge gave a label."""
+        """``(n,)``: images that the judge gave a label."""
         return self.said < len(self.groups)
 
     def cells(self) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-        """All pictures, then those of each true group of other attributes and of each stratum."""
+        """All images, then those of each true group of other attributes and of each stratum."""
         yield "", np.ones(len(self.truth), bool)
         for name, who in {**self.others, **self.strata}.items():
             for group in sorted(set(who) - {""}):
                 yield f"{name}={group}", who == group
 
     def counts(self, hit: NDArray[np.bool_], among: NDArray[np.bool_]) -> tuple[float, float]:
-        """How many of the pictures ``among`` are hit, and how many there are.
+        """How many of the images ``among`` are hit, and how many there are.
 
-        Of pictures chosen with unequal chances, the plain ones that they are worth.
+        Of images chosen with unequal chances, the plain ones that they are worth.
         """
         if not among.any():
             return 0.0, 0.0
@@ -126,10 +126,10 @@ class Seen:
         group: str = "",
         within: str = "",
     ) -> AuditRow:
-        """Share of the pictures ``among`` that are hit, with its Wilson interval."""
+        """Share of the images ``among`` that are hit, with its Wilson interval."""
         count, worth = self.counts(hit, among)
         if not worth:
-            return self.missing(quantity, "there is no such picture", group=group, within=within)
+            return self.missing(quantity, "there is no such image", group=group, within=within)
         low, high = (float(end) for end in wilson(count, worth))
         return self.number(quantity, count / worth, low, high, int(among.sum()), group=group, within=within)
 
@@ -149,7 +149,7 @@ class Seen:
         """
         full = {name: cell for name, cell in cells.items() if cell.sum() >= CLAIM}
         if len(full) < 2:
-            reason = f"fewer than two groups of {within} have {CLAIM} such pictures"
+            reason = f"fewer than two groups of {within} have {CLAIM} such images"
             return self.missing(quantity, reason, group=group, within=within)
         count, worth = np.array([self.counts(hit, cell) for cell in full.values()]).T
         (low, high), share = wilson(count, worth), count / worth
@@ -192,14 +192,14 @@ def judge_audit(
     draws: int = 2000,
     seed: int = 0,
 ) -> list[AuditRow]:
-    """Audits every judge of a label table on pictures of known truth.
+    """Audits every judge of a label table on images of known truth.
 
     Args:
-        truth: Columns ``key``, ``attribute``, ``group``: what each picture shows; optionally ``probability``,
-            with which the picture was chosen, the same for all attributes of a key.
-        labels: Label table of those pictures, one judge or several.
+        truth: Columns ``key``, ``attribute``, ``group``: what each image shows; optionally ``probability``,
+            with which the image was chosen, the same for all attributes of a key.
+        labels: Label table of those images, one judge or several.
         taxonomy: Attribute to its groups, in the order of the probabilities.
-        strata: Indexed by key, one column for each way to part the pictures; empty where a picture is in no
+        strata: Indexed by key, one column for each way to part the images; empty where an image is in no
             part.
         draws: Resamples for the calibration error.
         seed: Seed of the resamples.
@@ -208,7 +208,7 @@ def judge_audit(
         Rows in a fixed order: by judge, attribute and quantity.
 
     Raises:
-        EvenhandError: No labelled picture has a known truth, or a truth is no group of the taxonomy.
+        EvenhandError: No labelled image has a known truth, or a truth is no group of the taxonomy.
     """
     return [
         row
@@ -247,7 +247,7 @@ def seen_by_judges(
         if attribute in shown.columns and part["key"].isin(shown.index[shown[attribute].notna()]).any():
             found.append(_seen(part, shown, judge, attribute, taxonomy, parted, chance))
     if not found:
-        raise EvenhandError("no labelled picture has a known truth; label the pictures of the truth table")
+        raise EvenhandError("no labelled image has a known truth; label the images of the truth table")
     return found
 
 
@@ -280,7 +280,7 @@ def _seen(
 
 
 def _rates(seen: Seen) -> Iterator[AuditRow]:
-    """Recall, false rate and abstention of every group, over all pictures and within every cell."""
+    """Recall, false rate and abstention of every group, over all images and within every cell."""
     decided = seen.decided
     right = decided & (seen.said == seen.truth)
     yield seen.share("accuracy", right, decided)
@@ -299,7 +299,7 @@ def _balanced(seen: Seen) -> AuditRow:
     """Mean recall; its interval adds those of the recalls in quadrature (Zou and Donner 2008)."""
     cells = [seen.decided & (seen.truth == number) for number in range(len(seen.groups))]
     if not all(cell.any() for cell in cells):
-        return seen.missing("balanced_accuracy", "a group has no decided picture")
+        return seen.missing("balanced_accuracy", "a group has no decided image")
     count, worth = np.array([seen.counts(seen.said == seen.truth, cell) for cell in cells]).T
     (low, high), recall = wilson(count, worth), count / worth
     below, above = (float(np.linalg.norm(reach)) / len(cells) for reach in (recall - low, high - recall))
@@ -322,8 +322,8 @@ def calibration_error(
     """Mean over equal-count bins of ``|share right - mean confidence|``, for arrays ``(..., n)``.
 
     Range 0 to 1; lower is better. It is biased upwards: a perfectly calibrated judge does not score 0 on few
-    pictures, so compare it with its floor. It cannot tell over- from under-confidence. With weights, a
-    picture counts so much within its bin, and a bin as much as its pictures.
+    images, so compare it with its floor. It cannot tell over- from under-confidence. With weights, a
+    image counts so much within its bin, and a bin as much as its images.
     Source: Nguyen and O'Connor 2015 (adaptive bins); measurement.md 3.13.
     """
     weight = np.ones_like(confidence) if weights is None else np.broadcast_to(weights, confidence.shape)
@@ -334,11 +334,11 @@ def calibration_error(
 
 
 def _calibration(seen: Seen, *, draws: int, seed: int) -> AuditRow:
-    """Of the pictures that the judge decides: its highest probability against how often it is right."""
+    """Of the images that the judge decides: its highest probability against how often it is right."""
     decided = seen.decided
     n = int(decided.sum())
     if not n:
-        return seen.missing("calibration_error", "no picture is decided")
+        return seen.missing("calibration_error", "no image is decided")
     confidence, weights = seen.probabilities[decided, :-1].max(axis=1), seen.weights[decided]
     right = seen.said[decided] == seen.truth[decided]
     value = float(calibration_error(confidence, right, weights))

@@ -109,7 +109,7 @@ def pair_residuals(
 ) -> list[PairResidual]:
     """Every pair of judges against a fitted model of independent errors, the most dependent pair first.
 
-    Expected are ``n sum_k pi_k E_a[k][i] E_b[k][j]`` among the pictures that both answered. Three judges with
+    Expected are ``n sum_k pi_k E_a[k][i] E_b[k][j]`` among the images that both answered. Three judges with
     free errors can fit any pairs of two groups (as many parameters as patterns), so that there the check is
     silent whatever the truth. Source: measurement.md 3.8.
 

@@ -1,6 +1,6 @@
 """What several raters' answers say of the truth when nobody knows it: Dawid-Skene and Hui-Walter.
 
-The model: every picture has one true class; every rater errs with probabilities of its own that depend on
+The model: every image has one true class; every rater errs with probabilities of its own that depend on
 the true class alone; raters err independently given the truth. One population is Dawid and Skene's model;
 several populations with shares of their own and the same errors are Hui and Walter's. Raters that learned
 from the same data break the assumption, and then the estimate is confidently wrong: among judges it is a
@@ -117,7 +117,7 @@ def hui_walter(
 ) -> LatentClasses:
     """Two raters, two populations with different shares and the same errors: the same EM, identified.
 
-    A practical second population are the pictures of explicit prompts, whose shares are near 1 and 0.
+    A practical second population are the images of explicit prompts, whose shares are near 1 and 0.
     Source: Hui and Walter 1980; measurement.md 3.8.
 
     Args:
@@ -133,7 +133,7 @@ def hui_walter(
     found = len(np.unique(np.asarray(populations)))
     if found < 2:
         raise EvenhandError(
-            f"Hui-Walter needs two populations with different shares and got {found}; add the pictures of "
+            f"Hui-Walter needs two populations with different shares and got {found}; add the images of "
             "explicit prompts as a second one"
         )
     return dawid_skene(answers, classes=classes, populations=populations, smoothing=smoothing, seed=seed)

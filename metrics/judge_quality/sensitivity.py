@@ -1,6 +1,6 @@
 """What a judge's label owes to choices that should not matter: crop, order of options, wording.
 
-A judge asked again about the same pictures, under each choice (:meth:`evenhand.metrics.judges.base.Judge.
+A judge asked again about the same images, under each choice (:meth:`evenhand.metrics.judges.base.Judge.
 variants`). It needs no truth: a judge that contradicts itself is wrong in one of the two cases. The rows join
 the audit table (measurement.md 3.9, 3.13).
 """
@@ -19,7 +19,7 @@ from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import interval, recentred, stream
 
 NO_CHOICE: Mapping[Aspect, str] = {
-    "crop": "the judge sees its pictures in one cut only",
+    "crop": "the judge sees its images in one cut only",
     "order": "the judge is asked no question with options",
     "text": "the judge compares with no texts, or with one wording of them",
 }
@@ -28,10 +28,10 @@ NO_CHOICE: Mapping[Aspect, str] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """A judge's labels of the same pictures under several choices.
+    """A judge's labels of the same images under several choices.
 
     Attributes:
-        keys: ``n`` pictures.
+        keys: ``n`` images.
         codes: Aspect and attribute to ``(choices, n)`` groups from 0, ``K`` where undecided; the first choice
             is the judge's usual one.
     """
@@ -52,14 +52,14 @@ def codes_of(variants: Variants, attributes: Sequence[str]) -> dict[tuple[Aspect
 def sensitivity_rows(seen: Seen, asked: Asked | str, *, draws: int, seed: int) -> Iterator[AuditRow]:
     """The sensitivities of one judge on one attribute.
 
-    ``crop_sensitivity`` and ``order_sensitivity``: of the pictures that the first choice decides, those that
+    ``crop_sensitivity`` and ``order_sensitivity``: of the images that the first choice decides, those that
     another choice labels otherwise or not at all; over all, within every cell, and ``context_effect``, the
     gap of ``crop_sensitivity`` between the parts of every stratum. Range 0 to 1, lower is better.
-    ``text_spread`` of a group: standard deviation over the wordings of its share among the decided pictures;
-    range 0 to 0.71, lower is better; the interval is a bootstrap over pictures.
+    ``text_spread`` of a group: standard deviation over the wordings of its share among the decided images;
+    range 0 to 0.71, lower is better; the interval is a bootstrap over images.
 
     Args:
-        seen: The judge's pictures.
+        seen: The judge's images.
         asked: Its answers under several choices, or why there are none.
         draws: Resamples.
         seed: Seed of the resamples.
@@ -92,7 +92,7 @@ def _spread(seen: Seen, codes: NDArray[np.int64], *, draws: int, seed: int) -> I
     groups = len(seen.groups)
     if not (codes < groups).any(axis=1).all():
         for group in seen.groups:
-            yield seen.missing("text_spread", "a wording decides no picture", group=group)
+            yield seen.missing("text_spread", "a wording decides no image", group=group)
         return
     given = codes[..., None] == np.arange(groups)
     weighed = (given * seen.weights[:, None]).transpose(1, 0, 2).reshape(len(seen.keys), -1)

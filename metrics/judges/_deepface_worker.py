@@ -12,13 +12,13 @@ ENGINE = "onnx"
 """DeepFace's engine that needs neither TensorFlow nor another torch."""
 
 
-def analyze(pictures: NDArray[np.uint8], *, home: str, detector: str) -> list[list[dict[str, Any]]]:
-    """What DeepFace finds in each picture: one entry per face, numbers as plain floats.
+def analyze(images: NDArray[np.uint8], *, home: str, detector: str) -> list[list[dict[str, Any]]]:
+    """What DeepFace finds in each image: one entry per face, numbers as plain floats.
 
     Args:
-        pictures: ``(n, height, width, 3)`` sRGB bytes.
+        images: ``(n, height, width, 3)`` sRGB bytes.
         home: Folder that holds ``.deepface/weights``.
-        detector: DeepFace's detector, or ``"skip"`` where the pictures are faces already.
+        detector: DeepFace's detector, or ``"skip"`` where the images are faces already.
     """
     os.environ["DEEPFACE_HOME"] = home
     os.environ["DEEPFACE_BACKEND_ENGINE"] = ENGINE
@@ -26,9 +26,9 @@ def analyze(pictures: NDArray[np.uint8], *, home: str, detector: str) -> list[li
     from deepface import DeepFace
 
     found = []
-    for picture in pictures:
+    for image in images:
         faces = DeepFace.analyze(
-            np.ascontiguousarray(picture[:, :, ::-1]),  # DeepFace takes arrays in the order blue, green, red
+            np.ascontiguousarray(image[:, :, ::-1]),  # DeepFace takes arrays in the order blue, green, red
             actions=("gender", "race", "age"),
             detector_backend=detector,
             enforce_detection=False,

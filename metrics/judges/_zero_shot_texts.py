@@ -20,7 +20,7 @@ TEMPLATES = (
 """Sentences whose embeddings are averaged (measurement.md 6.3)."""
 
 PERSON_GATE = ("a photo of a person", "a photo of an object")
-"""ENTIGEN's gate: a picture nearer to the second text shows no person (measurement.md 6.3)."""
+"""ENTIGEN's gate: an image nearer to the second text shows no person (measurement.md 6.3)."""
 
 SIGLIP_TEMPLATES = ("this is a photo of {}.",)
 """The sentence that sigmoid-trained models were evaluated with (measurement.md 6.4)."""

@@ -17,7 +17,7 @@ from evenhand.metrics import taxonomies
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.vision.faces import Picture, align, finder
+from evenhand.metrics.vision.faces import Pixels, align, finder
 
 AGES = ("age9", "age5", "age2")
 
@@ -104,7 +104,7 @@ class AgeAndGenderJudge(Judge):
         found /= found.sum(axis=1, keepdims=True)
         return found
 
-    def _chip(self, image: Picture, side: int) -> Picture:
+    def _chip(self, image: Pixels, side: int) -> Pixels:
         padding = self._manifest["preprocessing"]["face_chip_padding"]
         return align(image, size=side, padding=padding)
 

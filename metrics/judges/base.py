@@ -1,4 +1,4 @@
-"""The contract of a judge: pictures in, probabilities per attribute out.
+"""The contract of a judge: images in, probabilities per attribute out.
 
 A judge never sees the prompt or the method. It answers each attribute that it knows with a probability
 vector over its own taxonomy plus a last column "cannot tell"; the table turns answers into labels.
@@ -18,7 +18,7 @@ from torch import Tensor
 from evenhand.metrics.table import decide
 
 Images = NDArray[np.uint8]
-"""Pictures as ``(n, height, width, 3)`` sRGB bytes."""
+"""Images as ``(n, height, width, 3)`` sRGB bytes."""
 
 
 class JudgeInfo(BaseModel):
@@ -45,7 +45,7 @@ class Answer:
 
     Attributes:
         probabilities: ``(n, K + 1)``, rows summing to one, the last column "cannot tell".
-        status: ``n`` statuses of measurement.md 0.3; ``"ok"`` where the picture can be judged at all.
+        status: ``n`` statuses of measurement.md 0.3; ``"ok"`` where the image can be judged at all.
     """
 
     probabilities: NDArray[np.float64]
@@ -53,13 +53,13 @@ class Answer:
 
     @property
     def codes(self) -> NDArray[np.int64]:
-        """``(n,)``: the group of each picture from 0, ``K`` where there is no label."""
+        """``(n,)``: the group of each image from 0, ``K`` where there is no label."""
         usable = np.array([state == "ok" for state in self.status], bool)
         return np.where(usable, decide(self.probabilities), self.probabilities.shape[1] - 1)
 
 
 Aspect = Literal["crop", "order", "text"]
-"""A choice that should not matter: the cut of the picture, the order of options, the wording of texts."""
+"""A choice that should not matter: the cut of the image, the order of options, the wording of texts."""
 
 Variants = dict[Aspect, tuple[dict[str, Answer], ...]]
 """Aspect to the answers (attribute to answer) under each choice; the first is the judge's usual one."""
@@ -95,4 +95,4 @@ class DifferentiableJudge(ZeroShotJudge):
 
     @abstractmethod
     def logits(self, pixels: Tensor, texts: list[str]) -> Tensor:
-        """Logits ``(n, len(texts))`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""
+        """Logits ``(n, len(texts))`` of images ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""

@@ -28,7 +28,7 @@ FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "tokeni
 class ClipScorer:
     """A CLIP that measures, and never judges people.
 
-    The CLIP score of a picture and its prompt is ``100 * embed(image) @ embed_texts(prompt)`` (Hessel et al.
+    The CLIP score of an image and its prompt is ``100 * embed(image) @ embed_texts(prompt)`` (Hessel et al.
     2021 without their factor and floor); the scale is part of the metric's name.
 
     Args:
@@ -47,7 +47,7 @@ class ClipScorer:
 
     @torch.inference_mode()
     def embed(self, images: Images) -> NDArray[np.float32]:
-        """Unit vectors of pictures, ``(n, d)``."""
+        """Unit vectors of images, ``(n, d)``."""
         pixels = self._processor(
             list(images), return_tensors="pt", input_data_format="channels_last"
         ).pixel_values
@@ -75,7 +75,7 @@ class ClipScorer:
         return _unit(in_batches(projected, ids.to(self._device)))
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Unit vectors ``(n, d)`` of pictures ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""
+        """Unit vectors ``(n, d)`` of images ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""
         model, processor = self._model, self._processor
         seen = shown(
             pixels.to(self._device, torch.float32),
@@ -86,7 +86,7 @@ class ClipScorer:
         return normalize(model.visual_projection(model.vision_model(seen).pooler_output), dim=-1)
 
     def text_projection(self, encoder: nn.Module) -> Tensor | None:
-        """The matrix ``(d, w)`` that takes a pooled text state of ``encoder`` into the space of the pictures.
+        """The matrix ``(d, w)`` that takes a pooled text state of ``encoder`` into the space of the images.
 
         ``None`` where ``encoder`` is not this CLIP's own text encoder: by shape, or by a parameter that
         differs by more than the rounding to half precision.

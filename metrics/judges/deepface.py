@@ -1,4 +1,4 @@
-"""DeepFace as a witness: in its own process, labels by name, pictures without a face left undetermined."""
+"""DeepFace as a non-voting judge: in its own process, labels by name, images without a face left undetermined."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evenhand.metrics.judges._deepface_worker import analyze
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.vision.faces import Face, finder, picture_status
+from evenhand.metrics.vision.faces import Face, finder, image_status
 from evenhand.metrics.vision.weights import first_line
 
 SHARED = "skip"
@@ -33,14 +33,14 @@ WEIGHTS = ("gender_model_weights.onnx", "race_model_single_batch.onnx", "age_mod
 class DeepFaceJudge(Judge):
     """Serengil and Ozpinar's DeepFace: gender, six races and an age in years.
 
-    With its own detector it answers for pictures without a face as if all of the picture were one, with
+    With its own detector it answers for images without a face as if all of the image were one, with
     ``face_confidence`` 0: their status is ``no_face``. The age is one number, so that its group gets a
-    probability of one. Known to read many women as men (measurement.md 6.2): a witness, not a voter.
+    probability of one. Known to read many women as men (measurement.md 6.2): a non-voting judge, not a voter.
 
     Args:
         name: The judge's name.
         home: Folder that holds ``.deepface/weights``.
-        detector: DeepFace's detector; ``SHARED`` where the pictures are faces already.
+        detector: DeepFace's detector; ``SHARED`` where the images are faces already.
 
     Raises:
         EvenhandError: The package or a weights file is missing.
@@ -88,7 +88,7 @@ class DeepFaceJudge(Judge):
             ) from fault
         side = min(images.shape[1:3])
         shared = self._detector == SHARED
-        status = tuple("ok" if shared else picture_status(list(faces), side) for faces in found)
+        status = tuple("ok" if shared else image_status(list(faces), side) for faces in found)
         largest = [next(iter(faces.values()), None) for faces in found]
         return {
             attribute: Answer(np.stack([_row(attribute, entry) for entry in largest]), status)
@@ -112,7 +112,7 @@ class DeepFaceJudge(Judge):
 
 
 def _row(attribute: str, face: dict[str, Any] | None) -> NDArray[np.float64]:
-    """The probabilities of one picture, ``(K + 1,)``."""
+    """The probabilities of one image, ``(K + 1,)``."""
     groups = taxonomies.groups(attribute)
     if face is None:
         return np.append(np.zeros(len(groups)), 1.0)
@@ -136,7 +136,7 @@ class DeepFace(JudgeRecipe):
 
     card: ClassVar[RecipeCard] = RecipeCard(
         title="DeepFace",
-        summary="DeepFace's gender, race and age networks, a witness of known bias against women",
+        summary="DeepFace's gender, race and age networks, a non-voting judge of known bias against women",
         family="deepface",
         attributes=("gender", "race4", "age9", "age5", "age2"),
         licence="MIT (code); that of the weights",

@@ -45,7 +45,7 @@ class FairFaceJudge(Judge):
 
     18 outputs: race in 0-6, gender in 7-8, age in 9-17, a softmax over each block. The weight file with the
     four-class race head keeps the layout and uses the first four outputs. It always answers: "cannot tell"
-    gets 0. Trained on photographs; its error on generated pictures has to be measured.
+    gets 0. Trained on photographs; its error on generated images has to be measured.
 
     Args:
         name: The judge's name.

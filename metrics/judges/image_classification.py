@@ -47,7 +47,7 @@ class ImageClassificationJudge(Judge):
 
     Class orders differ between releases of the same network (FairFace is one), so that an index says
     nothing. Probabilities of merged classes are added; the arg max of the fine classes would lose
-    pictures that lie between two of them. A classifier always answers: "cannot tell" gets 0.
+    images that lie between two of them. A classifier always answers: "cannot tell" gets 0.
 
     Args:
         name: The judge's name.
@@ -105,7 +105,7 @@ class ImageClassificationJudge(Judge):
 
     @cached_property
     def _models(self) -> dict[Path, tuple[Any, Any]]:
-        """Folder to picture processor and network, in single precision; attributes may share a network."""
+        """Folder to image processor and network, in single precision; attributes may share a network."""
         folders = dict.fromkeys(item.folder for item in self._classifiers.values())
         return {folder: self._load(folder) for folder in folders}
 
@@ -140,8 +140,8 @@ class ImageClassifier(JudgeRecipe):
         race: Classifier of perceived race.
         age: Classifier of perceived age.
         labels: What unknown class names mean: ``["LABEL_0=woman", "LABEL_1=man"]``.
-        crop: ``face``: the largest face with a margin. ``picture``: all of the picture. ``both``: the face,
-            and no label where the whole picture is given another group.
+        crop: ``face``: the largest face with a margin. ``image``: all of the image. ``both``: the face,
+            and no label where the whole image is given another group.
         family: Judges that share training data share a family, and a family has one vote.
     """
 

@@ -10,9 +10,9 @@ import numpy as np
 from evenhand.metrics.judges.base import Answer, Images, Judge, Variants
 from evenhand.metrics.vision.faces import Cut, FaceFinder, finder
 
-View = Literal["face", "picture", "both"]
-"""``face``: the largest face with a margin. ``picture``: all of the picture, occupation included. ``both``:
-the face, and no label where the whole picture is given another group (measurement.md 6.3)."""
+View = Literal["face", "image", "both"]
+"""``face``: the largest face with a margin. ``image``: all of the image, occupation included. ``both``:
+the face, and no label where the whole image is given another group (measurement.md 6.3)."""
 
 
 def viewed(judge: Judge, view: View) -> Judge:
@@ -21,13 +21,13 @@ def viewed(judge: Judge, view: View) -> Judge:
     Raises:
         EvenhandError: A face detector's package is not installed.
     """
-    if view == "picture":
+    if view == "image":
         return judge
     return OnFaces(judge, finder=finder(), cut="face", agreeing=view == "both")
 
 
 class OnFaces(Judge):
-    """Shows a judge the largest face of each picture, and answers "cannot tell" where there is none.
+    """Shows a judge the largest face of each image, and answers "cannot tell" where there is none.
 
     Statuses ``no_face``, ``small_face`` and ``multi_person`` are undetermined whatever the judge says, but
     the judge's probabilities for the largest face of several are kept, for comparison with works that label
@@ -37,7 +37,7 @@ class OnFaces(Judge):
         judge: Who labels the faces.
         finder: Who finds them; shared, so that every judge sees the same faces.
         cut: How a face is cut out.
-        agreeing: Whether a picture is ``inconsistent`` that is given another group when it is seen whole.
+        agreeing: Whether an image is ``inconsistent`` that is given another group when it is seen whole.
     """
 
     def __init__(self, judge: Judge, *, finder: FaceFinder, cut: Cut, agreeing: bool = False) -> None:
@@ -47,9 +47,9 @@ class OnFaces(Judge):
         self._agreeing = agreeing
         self.info = judge.info.model_copy(
             update={
-                "version": f"{judge.info.version}/{cut}{'=picture' * agreeing}:{finder.version}",
+                "version": f"{judge.info.version}/{cut}{'=image' * agreeing}:{finder.version}",
                 "summary": f"{judge.info.summary}; sees the largest face ({cut})"
-                + ", and decides nothing where the whole picture is given another group" * agreeing,
+                + ", and decides nothing where the whole image is given another group" * agreeing,
             }
         )
 
@@ -63,13 +63,13 @@ class OnFaces(Judge):
         return {name: _where_agreed(answer, whole[name]) for name, answer in faces.items()}
 
     def variants(self, images: Images) -> Variants:
-        """Those of the judge on the faces; and ``crop``, the face with its margin or all of the picture.
+        """Those of the judge on the faces; and ``crop``, the face with its margin or all of the image.
 
-        A judge that reads aligned or tightly cut faces has never seen a whole picture, so that its answer to
+        A judge that reads aligned or tightly cut faces has never seen a whole image, so that its answer to
         one says nothing.
         """
         crops, shown, status = self._crops(images)
-        # Without any face, a picture in its place tells which choices there are.
+        # Without any face, an image in its place tells which choices there are.
         choices = self._judge.variants(crops if shown else images[:1])
         found: Variants = {
             aspect: tuple(self._spread(answers if shown else {}, shown, status) for answers in each)
@@ -81,7 +81,7 @@ class OnFaces(Judge):
         return found
 
     def _crops(self, images: Images) -> tuple[Images, list[int], list[str]]:
-        """The largest faces, the pictures that they are from, and the status of every picture."""
+        """The largest faces, the images that they are from, and the status of every image."""
         seen = [self._finder.look(image) for image in images]
         shown = [index for index, one in enumerate(seen) if one.faces]
         crops = [self._finder.cut(images[index], seen[index].faces[0], self._cut) for index in shown]
@@ -90,7 +90,7 @@ class OnFaces(Judge):
     def _spread(
         self, answers: Mapping[str, Answer], shown: Sequence[int], status: Sequence[str]
     ) -> dict[str, Answer]:
-        """The answers for the pictures with a face, set among those without."""
+        """The answers for the images with a face, set among those without."""
         return {
             attribute: self._spread_one(answers.get(attribute), shown, status, len(groups))
             for attribute, groups in self.info.taxonomies.items()

@@ -50,7 +50,7 @@ class Checkpoint:
         model: Name of the architecture, ``"ViT-L-14"``.
         file: The weights, as open_clip reads them.
         training: How they were trained, which neither the name nor the file says: ``quick_gelu`` and the
-            preparation of pictures (``mean``, ``std``, ``interpolation``, ``resize_mode``).
+            preparation of images (``mean``, ``std``, ``interpolation``, ``resize_mode``).
     """
 
     model: str
@@ -65,7 +65,7 @@ class Checkpoint:
 
 
 class OpenClipJudge(DifferentiableJudge):
-    """Chooses for each picture the group whose words lie nearest in a CLIP's space.
+    """Chooses for each image the group whose words lie nearest in a CLIP's space.
 
     A group's embedding is the mean, over its words and all templates, of normalised text embeddings,
     normalised again (Radford et al. 2021, prompt ensembling). The answer is the softmax over the groups
@@ -83,7 +83,7 @@ class OpenClipJudge(DifferentiableJudge):
         origin: Where the weights come from.
         family: Judges of one family have one vote.
         coarser: Attribute to the attribute of ``words`` whose groups are added up to its own.
-        gate: Text of a person and text of anything else; a picture nearer to the second shows no person.
+        gate: Text of a person and text of anything else; an image nearer to the second shows no person.
         device: Where the network runs.
 
     Raises:
@@ -131,29 +131,29 @@ class OpenClipJudge(DifferentiableJudge):
         """``text``: each template alone, where there are several."""
         if len(self._templates) < 2:
             return {}
-        pictures = self._embed_images(images)
+        embedded = self._embed_images(images)
         return {
             "text": tuple(
-                self._answers(pictures, self._anchors_of([template])) for template in self._templates
+                self._answers(embedded, self._anchors_of([template])) for template in self._templates
             )
         }
 
-    def _answers(self, pictures: Tensor, anchors: Mapping[str, Tensor]) -> dict[str, Answer]:
-        """Answers from embeddings of ``n`` pictures and of each attribute's groups."""
-        status = self._status(pictures)
-        shares = {name: self._softmax(pictures, texts) for name, texts in anchors.items()}
+    def _answers(self, images: Tensor, anchors: Mapping[str, Tensor]) -> dict[str, Answer]:
+        """Answers from embeddings of ``n`` images and of each attribute's groups."""
+        status = self._status(images)
+        shares = {name: self._softmax(images, texts) for name, texts in anchors.items()}
         for attribute, fine in self._coarser.items():
             shares[attribute] = taxonomies.regroup(shares[fine], list(self._words[fine]), attribute)
         return {
-            name: Answer(np.column_stack([found, np.zeros(len(pictures))]), status)
+            name: Answer(np.column_stack([found, np.zeros(len(images))]), status)
             for name, found in shares.items()
         }
 
-    def _status(self, pictures: Tensor) -> tuple[str, ...]:
+    def _status(self, images: Tensor) -> tuple[str, ...]:
         """``no_person`` where the gate's second text lies nearer, else ``ok``."""
         if self._gate is None:
-            return ("ok",) * len(pictures)
-        person, other = self._softmax(pictures, self._embed_texts(list(self._gate))).T
+            return ("ok",) * len(images)
+        person, other = self._softmax(images, self._embed_texts(list(self._gate))).T
         return tuple("ok" if one >= two else "no_person" for one, two in zip(person, other, strict=True))
 
     def zero_shot(self, images: Images, texts: list[str]) -> NDArray[np.float64]:
@@ -181,7 +181,7 @@ class OpenClipJudge(DifferentiableJudge):
     def _model(
         self,
     ) -> tuple[Any, Any, Any]:
-        """Network in single precision, picture transform and tokenizer, as open_clip makes them."""
+        """Network in single precision, image transform and tokenizer, as open_clip makes them."""
         if isinstance(self._folder, Checkpoint):
             source, weights = self._folder.model, self._folder.arguments()
         else:
@@ -223,9 +223,9 @@ class OpenClipJudge(DifferentiableJudge):
         return normalize(in_batches(network.encode_image, pixels.to(self._device)), dim=-1)
 
     @torch.inference_mode()
-    def _softmax(self, pictures: Tensor, texts: Tensor) -> NDArray[np.float64]:
+    def _softmax(self, images: Tensor, texts: Tensor) -> NDArray[np.float64]:
         network, _, _ = self._model
-        logits = in_batches(lambda batch: network.logit_scale.exp() * batch @ texts.T, pictures)
+        logits = in_batches(lambda batch: network.logit_scale.exp() * batch @ texts.T, images)
         shares: NDArray[np.float64] = logits.double().softmax(dim=1).cpu().numpy()
         return shares
 
@@ -239,16 +239,16 @@ class OpenClip(JudgeRecipe):
         weights: A local file with the tag's weights; else they are taken from the hub's cache or fetched.
         texts: ``evenhand`` for the texts of this package, or the name of a work whose published gender texts
             are used letter by letter: UCE, HEIM, CLEAM, Self-Discovering, Seshadri et al.
-        crop: ``face``: the largest face with a margin. ``picture``: all of the picture, occupation included.
-            ``both``: the face, and no label where the whole picture is given another group.
-        person_gate: Whether a picture nearer to "a photo of an object" than to "a photo of a person" shows no
+        crop: ``face``: the largest face with a margin. ``image``: all of the image, occupation included.
+            ``both``: the face, and no label where the whole image is given another group.
+        person_gate: Whether an image nearer to "a photo of an object" than to "a photo of a person" shows no
             person, as in ENTIGEN (Bansal et al. 2022).
     """
 
     card: ClassVar[RecipeCard] = RecipeCard(
         title="CLIP (open_clip, zero-shot)",
         summary="an open_clip model, zero-shot",
-        # SigLIP too: both learn from pictures and texts of the web, and err alike
+        # SigLIP too: both learn from images and texts of the web, and err alike
         family="clip",
         attributes=(*WORDS, *COARSER),
         licence="that of the weights",
@@ -299,15 +299,15 @@ class OpenClip(JudgeRecipe):
 
 
 class OpenAiClip(OpenClip):
-    """The judge in the loops of UCE, TIME and MIST as released: OpenAI's ViT-B/32 on the whole picture.
+    """The judge in the loops of UCE, TIME and MIST as released: OpenAI's ViT-B/32 on the whole image.
 
-    It is the legacy column of the field (measurement.md 9.4), and no witness of what it steered.
+    It is the legacy column of the field (measurement.md 9.4), and no non-voting judge of what it steered.
     """
 
     card: ClassVar[RecipeCard] = OpenClip.card.model_copy(
         update={
             "title": "OpenAI CLIP ViT-B/32 (zero-shot)",
-            "summary": "the CLIP in the loops and evaluations of UCE, TIME and MIST, on the whole picture",
+            "summary": "the CLIP in the loops and evaluations of UCE, TIME and MIST, on the whole image",
             "licence": "MIT",
             "origin": "Radford et al. 2021",
         }
@@ -315,7 +315,7 @@ class OpenAiClip(OpenClip):
 
     model: str = "ViT-B-32"
     pretrained: str = "openai"
-    crop: View = "picture"
+    crop: View = "image"
 
 
 def checkpoint(model: str, tag: str, *, file: str | None = None) -> Checkpoint:

@@ -35,7 +35,7 @@ CHIP_BOXES = ((0.25, 0.42, 0.36, 0.53), (0.62, 0.42, 0.73, 0.53), (0.38, 0.16, 0
 """Both cheeks and the brow of an aligned face: eyes, lips, nostrils, beard and most hair lie outside."""
 
 PHOTO_SPREAD = 5.0
-"""Error of the angle in a picture whose light is unknown, in degrees: our choice, not a measurement."""
+"""Error of the angle in an image whose light is unknown, in degrees: our choice, not a measurement."""
 
 PHOTO_SKIN_SHARE = 0.3
 """Share of the boxes that must be skin-coloured in a photograph; hair and shadow may cover the rest."""
@@ -46,16 +46,16 @@ HUES = (0.0, 95.0)
 
 The window holds all ten Monk swatches (chroma 3.8 to 28, hue 59 to 89) with room to spare, and shuts out
 grey, white, black, blue and green; the usual YCrCb box loses the darkest and the lightest skin. It was
-checked on labelled renders, never on pictures of an audited model.
+checked on labelled renders, never on images of an audited model.
 """
 
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom, relative to the picture's width and height."""
+"""Left, top, right, bottom, relative to the image's width and height."""
 
 
 @dataclass(frozen=True)
 class SkinMeasure:
-    """What the colorimeter read, one entry per picture; ``nan`` (tone 0) where no pixel is skin-coloured.
+    """What the colorimeter read, one entry per image; ``nan`` (tone 0) where no pixel is skin-coloured.
 
     Attributes:
         colour: Median L*, a*, b* over the skin-coloured pixels, ``(n, 3)``.
@@ -75,11 +75,11 @@ class ToneItaJudge(Judge):
 
     The boxes say where the skin is to be looked for. A median needs no trimming of shadows and highlights.
     Where too few pixels are skin-coloured the status is ``no_face``: this takes in grey, monochrome and
-    blue-lit pictures. The light of a generated picture is unknown, so compare shares over pictures of the
-    same prompts and seeds, and make no claim about a single picture.
+    blue-lit images. The light of a generated image is unknown, so compare shares over images of the
+    same prompts and seeds, and make no claim about a single image.
 
     The probability of a group is the mass that a normal error around the measured angle puts between the
-    group's cuts, so that pictures near a cut are uncertain.
+    group's cuts, so that images near a cut are uncertain.
 
     Args:
         name: The judge's name.
@@ -92,10 +92,10 @@ class ToneItaJudge(Judge):
         family: Judges of one family have one vote.
         scales: Which of ``tone``, ``ita6`` and ``mst10`` it answers. The Monk tone is the nearest swatch,
             with probability one: a measurement, not a posterior.
-        unseen: Status of pictures with too little skin.
+        unseen: Status of images with too little skin.
 
     Raises:
-        EvenhandError: A box is empty or leaves the picture, or ``spread`` is not positive.
+        EvenhandError: A box is empty or leaves the image, or ``spread`` is not positive.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class ToneItaJudge(Judge):
         for left, top, right, bottom in boxes:
             if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
                 raise EvenhandError(
-                    f"box {(left, top, right, bottom)} is not inside the picture; give left < right and "
+                    f"box {(left, top, right, bottom)} is not inside the image; give left < right and "
                     "top < bottom between 0 and 1"
                 )
         if spread <= 0:
@@ -141,7 +141,7 @@ class ToneItaJudge(Judge):
         )
 
     def measure(self, images: Images) -> SkinMeasure:
-        """Colour, angle, Monk tone and share of skin-coloured pixels of each picture."""
+        """Colour, angle, Monk tone and share of skin-coloured pixels of each image."""
         colour = np.full((len(images), 3), np.nan)
         share = np.zeros(len(images))
         for index, image in enumerate(images):
@@ -194,8 +194,8 @@ def is_skin(colours: NDArray[np.float64]) -> NDArray[np.bool_]:
 class SkinTone(JudgeRecipe):
     """Colorimetry of cheeks and brow of the largest face, on three scales.
 
-    The light of a picture is unknown and part of what is measured: compare models over pictures of the same
-    prompts and seeds only, and make no claim about one picture. Needs no weights besides the face detectors'.
+    The light of an image is unknown and part of what is measured: compare models over images of the same
+    prompts and seeds only, and make no claim about one image. Needs no weights besides the face detectors'.
 
     Attributes:
         spread: Standard deviation of the angle's error, in degrees.

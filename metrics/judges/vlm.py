@@ -26,7 +26,7 @@ from evenhand.metrics.vision.weight_folder import loading, require, version
 from evenhand.metrics.vision.weights import best_device, hub_folder
 
 BATCH = 4
-"""Pictures per call: a call's answer holds a number for every word of the vocabulary."""
+"""Images per call: a call's answer holds a number for every word of the vocabulary."""
 
 QUESTION = (
     "Look at the most prominent person. Which {what} of this person as it appears? {options}. "
@@ -153,7 +153,7 @@ class VlmJudge(Judge):
         return network.eval().requires_grad_(False).to(self._device), processor
 
     def _prompt(self, text: str) -> str:
-        """The question with the picture before it, in the model's own form of a conversation."""
+        """The question with the image before it, in the model's own form of a conversation."""
         _, processor = self._model
         if not getattr(processor, "chat_template", None):
             return f"{getattr(processor, 'image_token', '<image>')}\n{text}\nAnswer:"
@@ -173,7 +173,7 @@ class VlmJudge(Judge):
             # Filled up: the rounding of a network depends on the size of the batch.
             chunk = [Image.fromarray(image) for image in [*asked, *[asked[-1]] * (BATCH - len(asked))]]
             inputs = processor(
-                images=[[picture] for picture in chunk],
+                images=[[image] for image in chunk],
                 text=[prompt] * len(chunk),
                 padding=True,
                 return_tensors="pt",
@@ -241,8 +241,8 @@ class Vlm(JudgeRecipe):
     Attributes:
         model: Hub id or folder of an image-text-to-text model that transformers knows without remote code.
         orders: Orders of the options in which every question is asked.
-        crop: ``face``: the largest face with a margin. ``picture``: all of the picture. ``both``: the face,
-            and no label where the whole picture is given another group.
+        crop: ``face``: the largest face with a margin. ``image``: all of the image. ``both``: the face,
+            and no label where the whole image is given another group.
     """
 
     card: ClassVar[RecipeCard] = RecipeCard(

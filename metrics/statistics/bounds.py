@@ -1,7 +1,7 @@
-"""What undetermined pictures could hide: worst-case bounds, without any assumption (measurement.md 1.23).
+"""What undetermined images could hide: worst-case bounds, without any assumption (measurement.md 1.23).
 
-A value over decided pictures alone says nothing about the others. These bounds hold whatever the undetermined
-pictures show; they are no intervals and know nothing of sampling.
+A value over decided images alone says nothing about the others. These bounds hold whatever the undetermined
+images show; they are no intervals and know nothing of sampling.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from evenhand.metrics.representation import FloatArray, ratio
 def share_bounds(counts: ArrayLike, undetermined: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Least and largest possible share of every group, ``n_k / N`` and ``(n_k + U) / N``.
 
-    ``nan`` without any picture.
+    ``nan`` without any image.
 
     Args:
-        counts: ``(..., K)`` decided pictures.
+        counts: ``(..., K)`` decided images.
         undetermined: ``(...)`` undetermined ones, ``U``; ``N = sum n_k + U``.
     """
     counts, missing = np.asarray(counts, float), np.asarray(undetermined, float)[..., None]
@@ -31,14 +31,14 @@ def total_variation_bounds(
 ) -> tuple[FloatArray, FloatArray]:
     """Least and largest possible ``TV(p, q)``.
 
-    Least: the undetermined pictures fill up the groups below their target, so what is left is the excess of
-    the others, ``sum_k max(0, n_k / N - q_k)`` (pictures are divided freely; with whole pictures the least
+    Least: the undetermined images fill up the groups below their target, so what is left is the excess of
+    the others, ``sum_k max(0, n_k / N - q_k)`` (images are divided freely; with whole images the least
     value may be up to ``K / (2 N)`` larger). Largest: one group gets them all, as TV is convex; every group
     is tried. For two groups and an even target twice these is Delta's range: 0 if the share may be 0.5, else
     twice the distance to it, up to the farther end.
 
     Args:
-        counts: ``(..., K)`` decided pictures.
+        counts: ``(..., K)`` decided images.
         undetermined: ``(...)`` undetermined ones.
         target: ``(K,)`` or ``(..., K)``.
     """

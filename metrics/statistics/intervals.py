@@ -1,7 +1,7 @@
 """Intervals beside the percentile bootstrap: clustered shares, few clusters, posteriors, plug-in metrics.
 
 :mod:`evenhand.metrics.statistics.uncertainty` has the default of every estimate. What is here answers single questions:
-how many independent pictures a clustered sample is worth, a share from fewer than 15 clusters, the worst of
+how many independent images a clustered sample is worth, a share from fewer than 15 clusters, the worst of
 several groups, a metric whose bootstrap is shifted because it cannot be negative.
 """
 
@@ -22,15 +22,15 @@ FEW_CLUSTERS = 15
 
 POSTERIOR_DRAWS = 5000
 PRIOR = 0.5
-"""Pseudo-pictures of each group in a Dirichlet posterior (Jeffreys' prior)."""
+"""Pseudo-images of each group in a Dirichlet posterior (Jeffreys' prior)."""
 
 
 def intraclass_correlation(values: ArrayLike, clusters: Sequence[object]) -> float:
     """Share of the variance that lies between clusters, by one-way analysis of variance.
 
-    ``rho = (MSB - MSW) / (MSB + (b - 1) MSW)``, ``b`` the (adjusted) pictures per cluster. At most 1; 0 if
+    ``rho = (MSB - MSW) / (MSB + (b - 1) MSW)``, ``b`` the (adjusted) images per cluster. At most 1; 0 if
     clusters do not matter, and it may come out negative then; ``nan`` where nothing varies or where there is
-    only one cluster or one picture in each. Source: Donner 1986; measurement.md 2.2.
+    only one cluster or one image in each. Source: Donner 1986; measurement.md 2.2.
 
     Args:
         values: ``(n,)`` numbers, 0 or 1 for a share.
@@ -51,24 +51,24 @@ def intraclass_correlation(values: ArrayLike, clusters: Sequence[object]) -> flo
 
 
 def effective_n(n: float, *, cluster_size: float, correlation: float) -> float:
-    """Independent pictures that ``n`` clustered ones are worth, ``n / (1 + (b - 1) rho)``; never above ``n``.
+    """Independent images that ``n`` clustered ones are worth, ``n / (1 + (b - 1) rho)``; never above ``n``.
 
     Args:
-        n: Pictures.
-        cluster_size: Pictures per cluster ``b``.
+        n: Images.
+        cluster_size: Images per cluster ``b``.
         correlation: Intraclass correlation ``rho``; below 0 it counts as 0.
     """
     return n / (1 + (cluster_size - 1) * max(correlation, 0.0))
 
 
 def clustered_wilson(labels: ArrayLike, clusters: Sequence[object]) -> tuple[float, float]:
-    """Wilson interval of a share of clustered pictures, with the effective number of them.
+    """Wilson interval of a share of clustered images, with the effective number of them.
 
-    Where all pictures or all clusters are alike the correlation is unknown and the clusters themselves are
-    counted: nothing shows that pictures of one cluster are independent.
+    Where all images or all clusters are alike the correlation is unknown and the clusters themselves are
+    counted: nothing shows that images of one cluster are independent.
 
     Args:
-        labels: ``(n,)``, 1 where a picture shows the group.
+        labels: ``(n,)``, 1 where an image shows the group.
         clusters: ``(n,)`` cluster of each.
     """
     labels = np.asarray(labels, float)
@@ -88,8 +88,8 @@ def cluster_t_interval(part: ArrayLike, whole: ArrayLike) -> tuple[float, float]
     share. ``nan`` for one cluster. Source: Cochran 1977, section 6.3; measurement.md 2.4.
 
     Args:
-        part: ``(c,)`` sums of each cluster, such as its pictures of a group.
-        whole: ``(c,)``, such as its decided pictures.
+        part: ``(c,)`` sums of each cluster, such as its images of a group.
+        whole: ``(c,)``, such as its decided images.
     """
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     c = len(part)
@@ -107,11 +107,11 @@ def dirichlet_interval(
     """Posterior interval of a function of shares: quantiles over draws of ``Dirichlet(n + 0.5)``.
 
     The best default for what depends on rare groups (worst group, smallest over largest share, differential
-    fairness): a group without a picture has a posterior, where a resample would repeat its zero.
+    fairness): a group without an image has a posterior, where a resample would repeat its zero.
     Source: measurement.md 2.3.
 
     Args:
-        counts: ``(..., K)`` decided pictures.
+        counts: ``(..., K)`` decided images.
         of: From shares ``(..., K)`` to the metric; draws come first.
         rng: Random stream.
     """
@@ -125,7 +125,7 @@ def basic_interval(draws: FloatArray, value: FloatArray | float) -> tuple[FloatA
     """Basic (reflected) bootstrap interval, ``2 value - quantiles`` of draws ``(B, ...)``.
 
     For plug-in distances: their draws lie above the value by as much as the value lies above the truth, and
-    the reflection takes both out. It still covers less than 95 % on few pictures (83 % with 20 pictures of
+    the reflection takes both out. It still covers less than 95 % on few images (83 % with 20 images of
     six groups, where percentiles cover nothing); the unbiased ``V`` needs none of it. Its lower end may leave
     the metric's range; clip it there.
     Source: Davison and Hinkley 1997, section 5.2; measurement.md 2.4.

@@ -1,4 +1,4 @@
-"""How pictures hang together: rows of clusters of leaves, and the bootstrap over them.
+"""How images hang together: rows of clusters of leaves, and the bootstrap over them.
 
 A row is what a metric scores (a concept; for explicit prompts the cell asked for); its clusters are the
 templates (the concepts), its leaves the seeds. Methods share one layout, hence one set of resamples.
@@ -29,11 +29,11 @@ Units = Literal["nested", "clusters", "leaves"]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each picture belongs.
+    """Where each image belongs.
 
     Attributes:
         names: The ``R`` rows.
-        slots: ``(n,)``, positions of the layout's pictures among all pictures of a method.
+        slots: ``(n,)``, positions of the layout's images among all images of a method.
         row: ``(n,)``, row of each.
         leaf: ``(n,)``, leaf of each within its row.
         sizes: For each row, the leaves of each cluster.
@@ -46,14 +46,14 @@ class Layout:
     sizes: tuple[tuple[int, ...], ...]
 
     def sums(self, values: FloatArray) -> FloatArray:
-        """Sums of picture values ``(n, C)`` by leaf, ``(R, W, C)``."""
+        """Sums of image values ``(n, C)`` by leaf, ``(R, W, C)``."""
         width = max(sum(row) for row in self.sizes)
         table = np.zeros((len(self.names), width, values.shape[1]))
         np.add.at(table, (self.row, self.leaf), values)
         return table
 
     def counts(self, codes: NDArray[np.int64], groups: int) -> FloatArray:
-        """Pictures by leaf and label, ``(R, W, K + 1)``, from codes ``(n,)``; the last is undetermined."""
+        """Images by leaf and label, ``(R, W, K + 1)``, from codes ``(n,)``; the last is undetermined."""
         shape = (len(self.names), max(sum(row) for row in self.sizes), groups + 1)
         place = np.ravel_multi_index((self.row, self.leaf, codes), shape)
         return np.bincount(place, minlength=int(np.prod(shape))).reshape(shape).astype(float)
@@ -67,11 +67,11 @@ def arrange(
     leaf: Sequence[str],
     order: Sequence[str] = (),
 ) -> Layout:
-    """Builds a layout; pictures of equal row, cluster and leaf share that leaf.
+    """Builds a layout; images of equal row, cluster and leaf share that leaf.
 
     Args:
-        slots: ``(n,)`` positions of the pictures.
-        row: Row name of each picture.
+        slots: ``(n,)`` positions of the images.
+        row: Row name of each image.
         cluster: Cluster of each, within its row.
         leaf: Leaf of each, within its cluster.
         order: Order of the rows; alphabetical if empty.
@@ -101,7 +101,7 @@ class Resamples:
     Attributes:
         weights: ``(R, B, W)``, see :func:`evenhand.metrics.statistics.uncertainty.cluster_weights`.
         picks: ``(B, R)``, rows of each draw; ``None`` where the rows are a fixed list.
-        nested: Whether a drawn row brings a resample of its pictures, or its pictures as they are.
+        nested: Whether a drawn row brings a resample of its images, or its images as they are.
     """
 
     weights: NDArray[np.unsignedinteger]
@@ -115,7 +115,7 @@ class Resamples:
         """Draws the resamples.
 
         Args:
-            layout: The rows and their pictures.
+            layout: The rows and their images.
             draws: Number of resamples ``B``.
             rng: Random stream.
             rows: Whether rows are resampled as well.
@@ -141,7 +141,7 @@ class Resamples:
 
     def _sums(self, table: FloatArray) -> NDArray[np.floating]:
         """The same as ``(R, B, C)``."""
-        # Counts of pictures are whole numbers far below 2^24: single precision adds them exactly, and faster.
+        # Counts of images are whole numbers far below 2^24: single precision adds them exactly, and faster.
         whole = bool((table == np.rint(table)).all())
         table = table.astype(np.float32 if whole else float)
         rows, draws, width = self.weights.shape

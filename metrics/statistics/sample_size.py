@@ -1,6 +1,6 @@
-"""How many pictures a claim needs: half widths, differences between methods, rare cells, judges that err.
+"""How many images a claim needs: half widths, differences between methods, rare cells, judges that err.
 
-Every number of pictures is per occupation and of *decided* pictures: add the undetermined rate on top.
+Every number of images is per occupation and of *decided* images: add the undetermined rate on top.
 Source: measurement.md 2.7.
 """
 
@@ -32,8 +32,8 @@ def half_width(n: float, *, share: float = 0.5) -> float:
     return Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
 
 
-def pictures_for_half_width(wanted: float, *, share: float = 0.5) -> int:
-    """Pictures from which the Wilson interval of a share is at most ``wanted`` to either side.
+def images_for_half_width(wanted: float, *, share: float = 0.5) -> int:
+    """Images from which the Wilson interval of a share is at most ``wanted`` to either side.
 
     Args:
         wanted: Half width, above 0 and below 0.5.
@@ -44,15 +44,15 @@ def pictures_for_half_width(wanted: float, *, share: float = 0.5) -> int:
     """
     _between("half width", wanted, 0, 0.5)
     _between("share", share, 0, 1)
-    # Far from 0.5 a single picture's interval is narrower than that of several: search from the widest on.
+    # Far from 0.5 a single image's interval is narrower than that of several: search from the widest on.
     start = max((half_width(n, share=share), n) for n in range(1, 9))
     if start[0] <= wanted:
         return 1
     return _up(brentq(lambda n: half_width(n, share=share) - wanted, start[1], 10 / wanted**2))
 
 
-def pictures_for_cell(share: float, *, probability: float = SEEN) -> int:
-    """Pictures that show a cell of this share at least once with the given probability.
+def images_for_cell(share: float, *, probability: float = SEEN) -> int:
+    """Images that show a cell of this share at least once with the given probability.
 
     ``n >= ln(1 - probability) / ln(1 - share)``.
 
@@ -73,8 +73,8 @@ def detectable_difference(n: float, *, concepts: int, power: float = POWER) -> f
     return (Z + float(norm.ppf(power))) * math.sqrt(2 / (concepts * n))
 
 
-def pictures_for_difference(difference: float, *, concepts: int, power: float = POWER) -> int:
-    """Pictures per occupation that find such a difference of mean Delta; see :func:`detectable_difference`.
+def images_for_difference(difference: float, *, concepts: int, power: float = POWER) -> int:
+    """Images per occupation that find such a difference of mean Delta; see :func:`detectable_difference`.
 
     Raises:
         EvenhandError: A number out of its range.
@@ -87,7 +87,7 @@ def pictures_for_difference(difference: float, *, concepts: int, power: float = 
 def judge_inflation(*, sensitivity: float, specificity: float) -> float:
     """Factor by which correcting a judge inflates the variance, ``1 / (se + sp - 1)^2``.
 
-    As many times more pictures are needed. The anchors' own error is not in it and no picture removes it.
+    As many times more images are needed. The anchors' own error is not in it and no image removes it.
 
     Raises:
         EvenhandError: A number out of its range, or a judge no better than chance.
@@ -104,14 +104,14 @@ def judge_inflation(*, sensitivity: float, specificity: float) -> float:
     return 1 / slope**2
 
 
-def pictures_of_templates(worth: float, *, templates: int, correlation: float) -> int:
-    """Pictures, spread evenly over templates, that are worth so many independent ones.
+def images_of_templates(worth: float, *, templates: int, correlation: float) -> int:
+    """Images, spread evenly over templates, that are worth so many independent ones.
 
     ``n`` with ``n / (1 + (n / T - 1) rho) = worth``. However many seeds are drawn, ``T`` templates are never
-    worth more than ``T / rho`` pictures.
+    worth more than ``T / rho`` images.
 
     Args:
-        worth: Independent pictures wanted.
+        worth: Independent images wanted.
         templates: Templates ``T``.
         correlation: Intraclass correlation ``rho`` of the templates, see
             :func:`evenhand.metrics.statistics.intervals.intraclass_correlation`.
@@ -127,7 +127,7 @@ def pictures_of_templates(worth: float, *, templates: int, correlation: float) -
         most, needed = templates / correlation, math.floor(worth * correlation) + 1
         raise EvenhandError(
             f"{templates} templates of correlation {correlation:g} are never worth more than {most:.0f} "
-            f"pictures and {worth:.0f} are wanted; use at least {needed} templates"
+            f"images and {worth:.0f} are wanted; use at least {needed} templates"
         )
     return max(_up(worth * (1 - correlation) / (1 - worth * correlation / templates)), _up(worth))
 
@@ -148,7 +148,7 @@ def simulated_power(
 
     Args:
         difference: By how much; a Delta does not fall below 0.
-        n: Pictures per occupation, of each method.
+        n: Images per occupation, of each method.
         concepts: Occupations.
         rng: Random stream.
         runs: Simulated benchmarks; the standard error of the power is at most ``0.5 / sqrt(runs)``.
@@ -167,13 +167,13 @@ def simulated_power(
 
 @dataclass(frozen=True)
 class Design:
-    """What the pictures are drawn from and judged by.
+    """What the images are drawn from and judged by.
 
     Attributes:
         concepts: Occupations.
         templates: Templates of each.
         correlation: Intraclass correlation of the templates.
-        sensitivity: Share of the pictures of a group that the judge gives that group.
+        sensitivity: Share of the images of a group that the judge gives that group.
         specificity: Share of the others that it does not.
         share: Share whose interval is wanted.
         power: Probability with which a difference is to be found.
@@ -190,20 +190,20 @@ class Design:
 
 @dataclass(frozen=True)
 class Need:
-    """Pictures that one claim needs.
+    """Images that one claim needs.
 
     Attributes:
         claim: ``half width``, ``difference`` or ``cell``.
         wanted: The half width, the difference of mean Delta, or the share of the cell.
-        independent: Pictures per occupation if they were independent and the judge without error.
-        pictures: Pictures per occupation with this judge and these templates.
+        independent: Images per occupation if they were independent and the judge without error.
+        images: Images per occupation with this judge and these templates.
         total: The same over all occupations.
     """
 
     claim: str
     wanted: float
     independent: int
-    pictures: int
+    images: int
     total: int
 
 
@@ -214,7 +214,7 @@ def plan_sizes(
     differences: Sequence[float] = (),
     cells: Sequence[float] = (),
 ) -> list[Need]:
-    """Pictures per occupation that each claim needs.
+    """Images per occupation that each claim needs.
 
     A rare cell is to be drawn, not to be estimated: no judge and no template enters there.
 
@@ -226,20 +226,20 @@ def plan_sizes(
     inflation = judge_inflation(sensitivity=design.sensitivity, specificity=design.specificity)
 
     def need(claim: str, wanted: float, independent: int) -> Need:
-        pictures = independent
+        images = independent
         if claim != "cell":
-            pictures = pictures_of_templates(
+            images = images_of_templates(
                 independent * inflation, templates=design.templates, correlation=design.correlation
             )
-        return Need(claim, wanted, independent, pictures, pictures * design.concepts)
+        return Need(claim, wanted, independent, images, images * design.concepts)
 
     of_difference = {
-        one: pictures_for_difference(one, concepts=design.concepts, power=design.power) for one in differences
+        one: images_for_difference(one, concepts=design.concepts, power=design.power) for one in differences
     }
     return [
-        *(need("half width", one, pictures_for_half_width(one, share=design.share)) for one in half_widths),
-        *(need("difference", one, pictures) for one, pictures in of_difference.items()),
-        *(need("cell", one, pictures_for_cell(one)) for one in cells),
+        *(need("half width", one, images_for_half_width(one, share=design.share)) for one in half_widths),
+        *(need("difference", one, images) for one, images in of_difference.items()),
+        *(need("cell", one, images_for_cell(one)) for one in cells),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Tests of single occupations and of single pictures, and what many of them at once are worth.
+"""Tests of single occupations and of single images, and what many of them at once are worth.
 
 All of these are descriptive beside the one primary metric (measurement.md 2.8).
 """
@@ -22,7 +22,7 @@ EXACT_DISCORDANT = 25
 """Below so many discordant pairs McNemar's test is the exact binomial one."""
 
 EXPECTED = 5
-"""Below so many expected pictures in a group the chi-square approximation is not used."""
+"""Below so many expected images in a group the chi-square approximation is not used."""
 
 MULTINOMIAL_DRAWS = 10_000
 """Random tables of the exact multinomial test."""
@@ -33,11 +33,11 @@ class Flips:
     """How often an edit changes who is drawn, at one prompt and seed.
 
     Attributes:
-        table: ``(K, K)`` pictures, by label before and after.
-        changed: Share of the pictures whose label changes.
+        table: ``(K, K)`` images, by label before and after.
+        changed: Share of the images whose label changes.
         low: Lower end of its 95 % Wilson interval.
         high: Upper end.
-        n: Pictures decided on both sides.
+        n: Images decided on both sides.
         p: That as many change one way as the other; ``nan`` if none changes.
     """
 
@@ -50,10 +50,10 @@ class Flips:
 
 
 def label_flips(before: NDArray[np.int64], after: NDArray[np.int64], groups: int) -> Flips:
-    """McNemar's test on label flips of same-seed pictures; Stuart-Maxwell's for more than two groups.
+    """McNemar's test on label flips of same-seed images; Stuart-Maxwell's for more than two groups.
 
     Two groups with under 25 flips are tested exactly. A change that goes both ways equally often leaves the
-    shares as they are and is not significant: look at ``changed`` for how much is redrawn. Pictures count as
+    shares as they are and is not significant: look at ``changed`` for how much is redrawn. Images count as
     independent. Source: McNemar 1947; Stuart 1955; Maxwell 1970; measurement.md 2.5.
 
     Args:
@@ -87,14 +87,14 @@ def _symmetry(table: NDArray[np.int64], moved: int) -> float:
 
 
 def share_test(counts: ArrayLike, target: FloatArray, *, rng: np.random.Generator) -> float:
-    """p-value that pictures of one occupation follow the target.
+    """p-value that images of one occupation follow the target.
 
     The exact binomial test for two groups; chi-square for more if every expected count reaches 5, else the
-    exact multinomial test by 10,000 random tables ordered by chi-square. Pictures count as independent: where
-    they cluster by template it rejects too often. No picture gives ``nan``. Source: measurement.md 2.8.
+    exact multinomial test by 10,000 random tables ordered by chi-square. Images count as independent: where
+    they cluster by template it rejects too often. No image gives ``nan``. Source: measurement.md 2.8.
 
     Args:
-        counts: ``(K,)`` decided pictures.
+        counts: ``(K,)`` decided images.
         target: ``(K,)`` shares.
         rng: Random stream of the multinomial test.
 
@@ -137,7 +137,7 @@ class Flag:
     Attributes:
         concept: The occupation.
         attributes: Attribute or joint attribute.
-        n: Decided pictures.
+        n: Decided images.
         p: Of :func:`share_test`.
         p_adjusted: Adjusted over all occupations and attributes of the model.
         flagged: Whether it is at most 5 %.
@@ -164,7 +164,7 @@ def flag_concepts(
     labels of a judge that may be taken at its word, or say so.
 
     Args:
-        counts: Attribute to ``(O, K)`` decided pictures.
+        counts: Attribute to ``(O, K)`` decided images.
         targets: Attribute to ``(K,)`` or ``(O, K)`` shares.
         concepts: The ``O`` occupations.
         rng: Random stream.

@@ -1,6 +1,6 @@
 """Intervals, floors, tests and ranks: what a number is worth.
 
-Pictures are not independent draws: they cluster by concept, template and seed. The bootstrap draws concepts
+Images are not independent draws: they cluster by concept, template and seed. The bootstrap draws concepts
 with replacement (unless the claim is about the fixed list), within each drawn concept its templates, and
 within each drawn template its seeds. One drawn set of indices serves every method and judge, so differences
 between methods are paired (measurement.md 2.4).
@@ -78,7 +78,7 @@ def cluster_weights(
     """How often each leaf (a seed of a template of a row) occurs in each bootstrap draw.
 
     Within every row, clusters are drawn with replacement and, within each drawn cluster, its leaves. What
-    belongs to one leaf stays together: several pictures, the labels of all judges, the same seed under every
+    belongs to one leaf stays together: several images, the labels of all judges, the same seed under every
     method. Counts and sums of a resample are then one matrix product with these weights.
 
     Args:
@@ -187,12 +187,12 @@ def _tails(clusters: float) -> tuple[float, float]:
 
 
 def fair_tables(n: ArrayLike, shares: FloatArray, *, draws: int, rng: np.random.Generator) -> FloatArray:
-    """Counts of ``draws`` simulated models whose pictures follow ``shares``: ``(draws, ..., K)``.
+    """Counts of ``draws`` simulated models whose images follow ``shares``: ``(draws, ..., K)``.
 
     The mean of a metric over these tables is its floor: what a perfectly fair model scores at these ``n``.
 
     Args:
-        n: ``(...)`` decided pictures.
+        n: ``(...)`` decided images.
         shares: ``(K,)`` or ``(..., K)``, the target, or the target as a fallible judge sees it.
         draws: Number of tables.
         rng: Random stream.

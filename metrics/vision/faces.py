@@ -1,7 +1,7 @@
-"""Faces: found once per picture by two detectors, cut out alike for every judge.
+"""Faces: found once per image by two detectors, cut out alike for every judge.
 
 Detectors miss groups unequally (measurement.md 3.10: dlib the least unequally of five), so that a second one
-is asked where the first finds nobody, and a picture without a face is a status that is counted. Both
+is asked where the first finds nobody, and an image without a face is a status that is counted. Both
 detectors carry their weights in their packages and work offline.
 """
 
@@ -21,8 +21,8 @@ from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
 
-Picture = NDArray[np.uint8]
-"""One picture ``(height, width, 3)``, sRGB bytes."""
+Pixels = NDArray[np.uint8]
+"""One image ``(height, width, 3)``, sRGB bytes."""
 
 DETECTION_SIDE = 800
 """Pixels of the longer side when faces are looked for, as in FairFace's released preprocessing.
@@ -31,10 +31,10 @@ dlib's window has 80 pixels, a tenth of it: what it cannot see would be ``small_
 """
 
 SMALL_FACE = 0.1
-"""A face whose shorter side is below this share of the picture's shorter side is too small to judge."""
+"""A face whose shorter side is below this share of the image's shorter side is too small to judge."""
 
 COMPARABLE_FACE = 0.5
-"""A second face of at least this share of the largest one's area makes a picture of several persons."""
+"""A second face of at least this share of the largest one's area makes an image of several persons."""
 
 CROP_MARGIN = 1.3
 """Edge of the crop over edge of the face's box (measurement.md 6.3)."""
@@ -52,10 +52,10 @@ Cut = Literal["face", "tight", "aligned"]
 
 @dataclass(frozen=True)
 class Face:
-    """One face of a picture.
+    """One face of an image.
 
     Attributes:
-        box: Left, top, right, bottom in pixels of the picture; may reach beyond its edge.
+        box: Left, top, right, bottom in pixels of the image; may reach beyond its edge.
         score: The detector's own score, comparable within one detector only.
         detector: Who found it.
     """
@@ -79,20 +79,20 @@ class Face:
 
 @dataclass(frozen=True)
 class Seen:
-    """The faces of one picture, largest first, and the status that follows from them."""
+    """The faces of one image, largest first, and the status that follows from them."""
 
     faces: tuple[Face, ...]
     status: str
 
 
 class Detector(Protocol):
-    """Finds faces in one picture; ``version`` changes whenever its answers may."""
+    """Finds faces in one image; ``version`` changes whenever its answers may."""
 
     name: str
     version: str
 
-    def find(self, picture: Picture) -> list[Face]:
-        """Every face of the picture, in any order."""
+    def find(self, image: Pixels) -> list[Face]:
+        """Every face of the image, in any order."""
 
 
 class DlibDetector:
@@ -111,9 +111,9 @@ class DlibDetector:
         self._detector = self._dlib.get_frontal_face_detector()
         self.version = f"{self._dlib.__version__}/{self.least_score}"
 
-    def find(self, picture: Picture) -> list[Face]:
+    def find(self, image: Pixels) -> list[Face]:
         """Faces that look into the camera, more or less."""
-        boxes, scores, _ = self._detector.run(picture, 0, self.least_score)
+        boxes, scores, _ = self._detector.run(image, 0, self.least_score)
         return [
             Face((b.left(), b.top(), b.right() + 1, b.bottom() + 1), float(score), self.name)
             for b, score in zip(boxes, scores, strict=True)
@@ -140,12 +140,12 @@ class CascadeDetector:
         self.version = f"{version('scikit-image')}/{self.neighbours}"
         self._cascade = Cascade(lbp_frontal_face_cascade_filename())
 
-    def find(self, picture: Picture) -> list[Face]:
+    def find(self, image: Pixels) -> list[Face]:
         """Faces that look into the camera."""
-        side = min(picture.shape[:2])
+        side = min(image.shape[:2])
         smallest = round(side * SMALL_FACE)
         found = self._cascade.detect_multi_scale(
-            picture,
+            image,
             scale_factor=1.1,
             step_ratio=1,
             min_size=(smallest, smallest),
@@ -159,10 +159,10 @@ class CascadeDetector:
 
 
 class FaceFinder:
-    """Looks for faces with several detectors in turn, and remembers what it saw of each picture.
+    """Looks for faces with several detectors in turn, and remembers what it saw of each image.
 
     Args:
-        detectors: The first that finds a face in a picture decides on that picture.
+        detectors: The first that finds a face in an image decides on that image.
     """
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
@@ -176,21 +176,21 @@ class FaceFinder:
         parts = [f"{d.name}@{d.version}" for d in self._detectors]
         return "+".join([*parts, hashlib.sha256(str(rule).encode()).hexdigest()[:8]])
 
-    def look(self, picture: Picture) -> Seen:
-        """The faces of a picture; looked for once, whoever asks."""
-        key = hashlib.sha256(str(picture.shape).encode() + picture.tobytes()).digest()
+    def look(self, image: Pixels) -> Seen:
+        """The faces of an image; looked for once, whoever asks."""
+        key = hashlib.sha256(str(image.shape).encode() + image.tobytes()).digest()
         if key not in self._seen:
-            self._seen[key] = self._look(picture)
+            self._seen[key] = self._look(image)
         return self._seen[key]
 
-    def cut(self, picture: Picture, face: Face, how: Cut) -> Picture:
-        """A square picture of the face, of the same size for every face."""
+    def cut(self, image: Pixels, face: Face, how: Cut) -> Pixels:
+        """A square image of the face, of the same size for every face."""
         if how == "aligned":
-            return align(picture, face.box, size=CHIP_SIDE, padding=CHIP_PADDING)
-        return _crop(picture, face, margin=CROP_MARGIN if how == "face" else 1.0)
+            return align(image, face.box, size=CHIP_SIDE, padding=CHIP_PADDING)
+        return _crop(image, face, margin=CROP_MARGIN if how == "face" else 1.0)
 
-    def _look(self, picture: Picture) -> Seen:
-        small, scale = _scaled(picture)
+    def _look(self, image: Pixels) -> Seen:
+        small, scale = _scaled(image)
         for detector in self._detectors:
             found = [
                 Face(tuple(edge / scale for edge in face.box), face.score, face.detector)  # type: ignore[arg-type]
@@ -198,8 +198,8 @@ class FaceFinder:
             ]
             if found:
                 faces = tuple(sorted(found, key=lambda face: (-face.area, face.box)))
-                return Seen(faces, picture_status(faces, min(picture.shape[:2])))
-        return Seen((), picture_status((), min(picture.shape[:2])))
+                return Seen(faces, image_status(faces, min(image.shape[:2])))
+        return Seen((), image_status((), min(image.shape[:2])))
 
 
 @cache
@@ -213,13 +213,13 @@ def finder() -> FaceFinder:
 
 
 def align(
-    picture: Picture, box: tuple[float, float, float, float] | None = None, *, size: int, padding: float
-) -> Picture:
+    image: Pixels, box: tuple[float, float, float, float] | None = None, *, size: int, padding: float
+) -> Pixels:
     """The face turned and scaled until its eyes and nose are where they always are.
 
     Args:
-        picture: Picture with the face.
-        box: The face's box; all of the picture without it.
+        image: Image with the face.
+        box: The face's box; all of the image without it.
         size: Edge of the result in pixels.
         padding: Room around the face, relative to its size.
 
@@ -227,11 +227,11 @@ def align(
         EvenhandError: dlib, or the package that ships its landmarks, is not installed.
     """
     dlib = _dlib()
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     left, top, right, bottom = (round(edge) for edge in box or (0, 0, width, height))
-    picture = np.ascontiguousarray(picture)
-    shape = _landmarks()(picture, dlib.rectangle(left, top, right - 1, bottom - 1))
-    chip: Picture = dlib.get_face_chip(picture, shape, size=size, padding=padding)
+    image = np.ascontiguousarray(image)
+    shape = _landmarks()(image, dlib.rectangle(left, top, right - 1, bottom - 1))
+    chip: Pixels = dlib.get_face_chip(image, shape, size=size, padding=padding)
     return chip
 
 
@@ -246,12 +246,12 @@ def _landmarks() -> Any:
         return _dlib().shape_predictor(str(file))
 
 
-def picture_status(faces: Sequence[Face], side: int) -> str:
-    """What the faces of a picture say about it (measurement.md 3.10).
+def image_status(faces: Sequence[Face], side: int) -> str:
+    """What the faces of an image say about it (measurement.md 3.10).
 
     Args:
         faces: Every face, largest first.
-        side: Shorter side of the picture, in pixels.
+        side: Shorter side of the image, in pixels.
     """
     if not faces:
         return "no_face"
@@ -263,22 +263,22 @@ def picture_status(faces: Sequence[Face], side: int) -> str:
     return "ok"
 
 
-def _scaled(picture: Picture) -> tuple[Picture, float]:
-    """The picture as the detectors see it, and its size over the original's."""
-    scale = DETECTION_SIDE / max(picture.shape[:2])
-    height, width = (max(1, round(edge * scale)) for edge in picture.shape[:2])
-    resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+def _scaled(image: Pixels) -> tuple[Pixels, float]:
+    """The image as the detectors see it, and its size over the original's."""
+    scale = DETECTION_SIDE / max(image.shape[:2])
+    height, width = (max(1, round(edge * scale)) for edge in image.shape[:2])
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(resized), scale
 
 
-def _crop(picture: Picture, face: Face, *, margin: float) -> Picture:
-    """The face's box with a margin, as a square; what lies beyond the picture's edge repeats the edge."""
+def _crop(image: Pixels, face: Face, *, margin: float) -> Pixels:
+    """The face's box with a margin, as a square; what lies beyond the image's edge repeats the edge."""
     left, top, right, bottom = face.box
     half = round(margin * max(right - left, bottom - top) / 2)
     column, row = round((left + right) / 2), round((top + bottom) / 2)
-    rows = np.clip(np.arange(row - half, row + half), 0, picture.shape[0] - 1)
-    columns = np.clip(np.arange(column - half, column + half), 0, picture.shape[1] - 1)
-    square = Image.fromarray(picture[rows[:, None], columns])
+    rows = np.clip(np.arange(row - half, row + half), 0, image.shape[0] - 1)
+    columns = np.clip(np.arange(column - half, column + half), 0, image.shape[1] - 1)
+    square = Image.fromarray(image[rows[:, None], columns])
     return np.asarray(square.resize((CROP_SIDE, CROP_SIDE), Image.Resampling.BICUBIC))
 
 

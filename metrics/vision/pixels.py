@@ -1,4 +1,4 @@
-"""Preparing pictures for a CLIP in torch, so that gradients reach the pixels."""
+"""Preparing images for a CLIP in torch, so that gradients reach the pixels."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch.nn.functional import interpolate
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Mean and standard deviation of each channel of ImageNet's pictures in ``[0, 1]``."""
+"""Mean and standard deviation of each channel of ImageNet's images in ``[0, 1]``."""
 
 
 def shown(pixels: Tensor, *, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """What a CLIP sees of pictures: shortest edge scaled to ``size``, centre cut out, normalised.
+    """What a CLIP sees of images: shortest edge scaled to ``size``, centre cut out, normalised.
 
     Args:
         pixels: ``(n, 3, height, width)`` in ``[-1, 1]``; values beyond are cut, as they are in a file.
         size: Edge of the square that the network takes.
-        mean: Mean of each channel, of pictures in ``[0, 1]``.
+        mean: Mean of each channel, of images in ``[0, 1]``.
         std: Standard deviation of each channel.
 
     Returns:
@@ -26,11 +26,11 @@ def shown(pixels: Tensor, *, size: int, mean: Sequence[float], std: Sequence[flo
         else the two differ as two implementations of bicubic filtering do.
     """
     height, width = pixels.shape[2:]
-    picture = (pixels.clamp(-1, 1) + 1) / 2
+    image = (pixels.clamp(-1, 1) + 1) / 2
     if min(height, width) != size:
         shortest = min(height, width)
         edges = [round(edge * size / shortest) for edge in (height, width)]
-        picture = interpolate(picture, size=edges, mode="bicubic", antialias=True).clamp(0, 1)
-    top, left = ((edge - size) // 2 for edge in picture.shape[2:])
-    picture = picture[:, :, top : top + size, left : left + size]
-    return (picture - pixels.new_tensor(mean).view(-1, 1, 1)) / pixels.new_tensor(std).view(-1, 1, 1)
+        image = interpolate(image, size=edges, mode="bicubic", antialias=True).clamp(0, 1)
+    top, left = ((edge - size) // 2 for edge in image.shape[2:])
+    image = image[:, :, top : top + size, left : left + size]
+    return (image - pixels.new_tensor(mean).view(-1, 1, 1)) / pixels.new_tensor(std).view(-1, 1, 1)

@@ -19,7 +19,7 @@ HASHED = (".json", ".safetensors", ".txt", ".model")
 """Suffixes of the files that decide what a judge answers: weights, configuration, tokenizer."""
 
 BATCH = 32
-"""Pictures or texts that a network sees at a time."""
+"""Images or texts that a network sees at a time."""
 
 
 def require(folder: Path, files: Sequence[str]) -> None:
@@ -79,7 +79,7 @@ def in_batches(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """The network's outputs, ``(n, ...)`` for inputs ``(n, ...)``, from batches of exactly ``BATCH``.
 
     The rounding of a network depends on the size of the batch. With one size, the last batch filled up
-    with zeros, a picture's numbers do not depend on the pictures beside it, so that shards agree bit for bit.
+    with zeros, an image's numbers do not depend on the images beside it, so that shards agree bit for bit.
     """
     parts = []
     for chunk in torch.split(inputs, BATCH):

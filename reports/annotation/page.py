@@ -1,8 +1,8 @@
-"""The annotation page: one self-contained HTML file on which a person labels pictures, without a network.
+"""The annotation page: one self-contained HTML file on which a person labels images, without a network.
 
-The page carries its pictures, runs no script but its own (its content security policy names the hash of
+The page carries its images, runs no script but its own (its content security policy names the hash of
 script and style), keeps progress in the browser, and saves the answers as a CSV. It shows neither prompts
-nor methods, and not where a picture comes from.
+nor methods, and not where an image comes from.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from markupsafe import Markup
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.reports.components.image_file import read_picture
+from evenhand.reports.components.image_file import read_image
 
 LONGEST = 768
-"""Longest side of an embedded picture in pixels; smaller ones keep their size."""
+"""Longest side of an embedded image in pixels; smaller ones keep their size."""
 
 LOSSLESS = 256
-"""Up to this side a picture is embedded without loss."""
+"""Up to this side an image is embedded without loss."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Question:
         name: Attribute, or column of the CSV.
         text: What the person is asked.
         options: The answers.
-        place: ``attribute`` makes rows of the CSV, ``column`` a column of every row of the picture.
+        place: ``attribute`` makes rows of the CSV, ``column`` a column of every row of the image.
         several: Whether several answers may be chosen, or none.
         help: A sentence under the question.
         ends: Answer after which nothing more is asked; the attributes are then ``otherwise``.
@@ -76,7 +76,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Item:
-    """A picture of the page: its id and its file."""
+    """An image of the page: its id and its file."""
 
     id: str
     path: Path
@@ -91,8 +91,8 @@ class Form:
         version: Version of the questions.
         columns: Header of the CSV.
         between: What joins several answers to one question.
-        items: The pictures.
-        repeats: Ids of pictures that are shown twice.
+        items: The images.
+        repeats: Ids of images that are shown twice.
         questions: The form.
     """
 
@@ -122,10 +122,10 @@ def render_page(form: Form) -> str:
     """The annotation page as HTML; the same form gives the same bytes.
 
     Raises:
-        EvenhandError: There is no picture, or one cannot be read.
+        EvenhandError: There is no image, or one cannot be read.
     """
     if not form.items:
-        raise EvenhandError("an annotation page needs pictures and got none; export at least one")
+        raise EvenhandError("an annotation page needs images and got none; export at least one")
     environment = Environment(
         loader=PackageLoader("evenhand.reports"),
         autoescape=True,
@@ -146,20 +146,20 @@ def render_page(form: Form) -> str:
 
 
 def embed(path: Path) -> tuple[str, bytes]:
-    """Media type and bytes of a picture without any of its file's notes, scaled down if it is large.
+    """Media type and bytes of an image without any of its file's notes, scaled down if it is large.
 
     Raises:
-        EvenhandError: The picture cannot be read.
+        EvenhandError: The image cannot be read.
     """
-    picture = read_picture(path)
-    picture.info.clear()
-    small = max(picture.size) <= LOSSLESS
-    picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    image = read_image(path)
+    image.info.clear()
+    small = max(image.size) <= LOSSLESS
+    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     if small:
-        picture.save(out, "PNG", optimize=True)
+        image.save(out, "PNG", optimize=True)
         return "image/png", out.getvalue()
-    picture.save(out, "JPEG", quality=92, subsampling=0, optimize=True)
+    image.save(out, "JPEG", quality=92, subsampling=0, optimize=True)
     return "image/jpeg", out.getvalue()
 
 

@@ -52,7 +52,7 @@ def distances(comparison: Comparison, readings: Mapping[str, Reading]) -> Figure
         panels,
         [("full", "first side"), ("open", "second side; lines are 95% intervals")],
         "0: target shares; 1: one group only. These are the intervals of each side by itself; the paired "
-        f"difference has its own, in the table above. n = {count(_pictures(comparison))} each."
+        f"difference has its own, in the table above. n = {count(_images(comparison))} each."
         f"{_omitted(comparison)}",
         Table("distances-data", title, ["Attributes", "First side", "Second side"], rows, "95% intervals"),
     )
@@ -67,7 +67,7 @@ def _both_sides(place: int, pair: Pair, found: Mapping[str, Found], readings: Ma
                 dots.append(Dot(attribute(name), look, row.value, row.low, row.high))
         values = " against ".join(number(row.value) for row in sides if row is not None)
         spoken.append(f"{attribute(name)} {values}")
-    picture = draw(
+    image = draw(
         dots,
         name=f"distances-{place}",
         label=f"Distance of {pair.label} against {pair.against}: {', '.join(spoken)}",
@@ -75,7 +75,7 @@ def _both_sides(place: int, pair: Pair, found: Mapping[str, Found], readings: Ma
         domain=(0, 1),
         percent=False,
     )
-    return Panel(f"{pair.label} against {pair.against}", picture)
+    return Panel(f"{pair.label} against {pair.against}", image)
 
 
 def by_concept(comparison: Comparison, attributes: str) -> Figure | None:
@@ -124,7 +124,7 @@ def _differences(name: str, pair: Pair, rows: Sequence[DifferenceRow], what: str
     dots = [Dot(row.concept, "full", row.value, row.low, row.high, target=0) for row in rows]
     largest = sorted(rows, key=lambda row: -abs(row.value))[:3]
     spoken = ", ".join(f"{row.concept} {signed(row)}" for row in largest)
-    picture = draw(
+    image = draw(
         dots,
         name=name,
         label=f"Difference in {what}, {pair.title}; the largest: {spoken}; data in the table below",
@@ -132,7 +132,7 @@ def _differences(name: str, pair: Pair, rows: Sequence[DifferenceRow], what: str
         domain=(-half, half),
         percent=rows[0].metric == SHARE,
     )
-    return Panel(pair.title, picture)
+    return Panel(pair.title, image)
 
 
 def _finding(columns: Sequence[Mapping[str, DifferenceRow]], group: str) -> str:
@@ -174,10 +174,10 @@ def _n(columns: Sequence[Mapping[str, DifferenceRow]]) -> str:
     return f"n = {_range(sizes)} each."
 
 
-def _pictures(comparison: Comparison) -> int:
-    """Shared pictures of neutral prompts of a side."""
+def _images(comparison: Comparison) -> int:
+    """Shared images of neutral prompts of a side."""
     rows = comparison.sides[0].result.coverage.rows
-    return max((row.pictures for row in rows if row.kind == "neutral"), default=0)
+    return max((row.images for row in rows if row.kind == "neutral"), default=0)
 
 
 def _omitted(comparison: Comparison) -> str:

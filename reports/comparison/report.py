@@ -19,14 +19,14 @@ from evenhand.reports.run.figures import Figure
 from evenhand.reports.run.image_strips import strips
 from evenhand.reports.run.judges import judges_table
 from evenhand.reports.run.records import estimates_download
-from evenhand.reports.run.report_text import LIMIT_ELSEWHERE, RUN, voice_of
+from evenhand.reports.run.report_text import LIMIT_ELSEWHERE, RUN, report_text_of
 
 
 def render_comparison(comparison: Comparison) -> str:
     """The comparison as one HTML page; the same comparison gives the same bytes.
 
     Raises:
-        EvenhandError: One of its pictures cannot be read.
+        EvenhandError: One of its images cannot be read.
     """
     environment = Environment(
         loader=PackageLoader("evenhand.reports"),
@@ -42,9 +42,9 @@ def _content(comparison: Comparison) -> dict[str, Any]:
     """Everything the template places."""
     results = [side.result for side in comparison.sides]
     readings = {side.label: Reading.of(side.result) for side in comparison.sides}
-    elsewhere = any(result.spec.made_elsewhere for result in results)
-    made = [result for result in results if not result.spec.made_elsewhere]
-    run = Run(folder="", results=results, timings=[], pictures=comparison.pictures)
+    elsewhere = any(result.spec.external for result in results)
+    made = [result for result in results if not result.spec.external]
+    run = Run(folder="", results=results, timings=[], images=comparison.images)
     return {
         "pairs": comparison.pairs,
         "evenhand": comparison.evenhand,
@@ -67,7 +67,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "limits": [*([LIMIT_ELSEWHERE] if elsewhere else []), *sections.LIMITS],
         "notes": comparison.notes,
         "provenance": sections.provenance_tables(results),
-        "voice": voice_of(results[0].spec) if elsewhere else RUN,
+        "report_text": report_text_of(results[0].spec) if elsewhere else RUN,
         "downloads": [
             tables.difference_records(comparison),
             tables.flip_records(comparison),
@@ -88,7 +88,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     return [
         *([(count(pairs), "pairs")] if pairs > 1 else []),
         (count(comparison.prompts), "shared prompts"),
-        (count(comparison.shared), "shared pictures of each side"),
+        (count(comparison.shared), "shared images of each side"),
         (count(len(comparison.concepts)), "concepts"),
     ]
 
@@ -105,7 +105,7 @@ def _terms(comparison: Comparison) -> list[tuple[str, str]]:
         ("Pairs", "; ".join(pair.title for pair in comparison.pairs)),
         (
             "Shared",
-            f"{plural(comparison.prompts, 'prompt')}, {plural(comparison.shared, 'picture')} of each side",
+            f"{plural(comparison.prompts, 'prompt')}, {plural(comparison.shared, 'image')} of each side",
         ),
         ("Pairing", pairing),
         ("Perceived attributes", "; ".join(groups)),

@@ -28,7 +28,7 @@ SHOWN_FLIPS = 40
 
 MEANINGS = {
     "preservation_distance": (
-        "zero is the other side’s picture of the same seed; 1: as different as two seeds of the other side"
+        "zero is the other side’s image of the same seed; 1: as different as two seeds of the other side"
     )
 }
 """What a difference means where it is no difference of two values."""
@@ -68,7 +68,7 @@ def ends_of(row: DifferenceRow, *, digits: int = 3) -> str:
 
 
 def _still(row: DifferenceRow) -> bool:
-    """Whether nothing could be redrawn: one picture a concept has a difference and no interval."""
+    """Whether nothing could be redrawn: one image a concept has a difference and no interval."""
     return row.value != 0 and row.low == row.high
 
 
@@ -217,7 +217,7 @@ def sides_of(
 
 
 def flips_table(comparison: Comparison) -> Table:
-    """Pictures of neutral prompts whose perceived group changes, by pair and attribute."""
+    """Images of neutral prompts whose perceived group changes, by pair and attribute."""
     rows = [
         Row([text(attribute(row.attribute)), *_flip(row)], _title(row))
         for row in comparison.flips
@@ -225,7 +225,7 @@ def flips_table(comparison: Comparison) -> Table:
     ]
     columns = [
         "Attribute",
-        "Pictures that change",
+        "Images that change",
         "From the second side to the first",
         "p, both ways equally often",
     ]
@@ -257,7 +257,7 @@ def concept_flips_table(comparison: Comparison) -> Table:
         "By concept",
         [
             "Concept and attribute",
-            "Pictures that change",
+            "Images that change",
             "From the second side to the first",
             "p, both ways equally often",
         ],
@@ -272,7 +272,7 @@ def _title(row: FlipRow) -> str:
 
 def _flip(row: FlipRow) -> list[Cell]:
     if not row.n:
-        return [missing(), text("no picture is decided on both sides"), missing()]
+        return [missing(), text("no image is decided on both sides"), missing()]
     ends = interval(row.low, row.high, percent=True)
     raw: dict[str, Raw] = {"": row.changed, "low": row.low, "high": row.high, "n": row.n}
     changed = Cell(number(row.changed, percent=True), (ends, f"n {row.n}"), "number", raw)
@@ -328,7 +328,7 @@ def _settings(side: Side, *, parameters: bool) -> Iterator[tuple[str, str]]:
         yield f"Method’s {name}", value if isinstance(value, str) and value else json.dumps(value)
     yield "Method’s steering judge", spec.method.steering_judge or "none"
     yield "Model", spec.model
-    yield ("Digest of the pictures" if spec.made_elsewhere else "Model revision"), spec.model_revision[:16]
+    yield ("Digest of the images" if spec.external else "Model revision"), spec.model_revision[:16]
     yield "Suite", f"{spec.suite} {spec.suite_version}"
     for name, value in spec.protocol.items():
         yield sentence(name), str(value)
@@ -341,22 +341,20 @@ def _settings(side: Side, *, parameters: bool) -> Iterator[tuple[str, str]]:
 
 
 def sides_table(sides: Sequence[Side]) -> Table:
-    """Where every side comes from and how many of its pictures are compared."""
+    """Where every side comes from and how many of its images are compared."""
     rows = []
     for side in sides:
         spec, coverage = side.result.spec, side.result.coverage
-        what = f"audit {spec.suite}" if spec.made_elsewhere else f"suite {spec.suite} {spec.suite_version}"
-        model = "pictures made elsewhere" if spec.made_elsewhere else f"model {spec.model}"
+        what = f"audit {spec.suite}" if spec.external else f"suite {spec.suite} {spec.suite_version}"
+        model = "images made elsewhere" if spec.external else f"model {spec.model}"
         cells = [
             text(side.run, what, model),
-            counted(side.pictures),
+            counted(side.images),
             counted(coverage.planned),
             counted(coverage.made),
         ]
         rows.append(Row([text(side.label, spec.method.title), *cells]))
-    return Table(
-        "sides", "The sides", ["Side", "Run", "Pictures of the run", "Shared", "Of these, made"], rows
-    )
+    return Table("sides", "The sides", ["Side", "Run", "Images of the run", "Shared", "Of these, made"], rows)
 
 
 def difference_records(comparison: Comparison) -> Download:
@@ -375,7 +373,7 @@ def flip_records(comparison: Comparison) -> Download:
         "concept",
         "from",
         "to",
-        "pictures",
+        "images",
         "p",
         "p_adjusted",
     ]

@@ -51,8 +51,8 @@ def _together(rows: list[DifferenceRow | None]) -> str:
 
 def _outcome(pair: Pair, row: DifferenceRow | None) -> str:
     """Which side of a pair is closer to the target shares."""
-    if pair.same_pictures:
-        return f"{pair.label} and {pair.against} are the very same pictures, so nothing differs."
+    if pair.same_images:
+        return f"{pair.label} and {pair.against} are the very same images, so nothing differs."
     if row is None or math.isnan(row.low):
         return f"The distances of {pair.label} and {pair.against} from the target shares cannot be compared."
     said = f"paired difference {shown(row, digits=2)}"
@@ -121,7 +121,7 @@ def _changes(comparison: Comparison) -> list[str]:
         for row in comparison.flips
         if not row.concept and row.n and row.attribute in comparison.primary.split("*")
     ]
-    if comparison.pairs[0].same_pictures or not comparison.same_noise:
+    if comparison.pairs[0].same_images or not comparison.same_noise:
         return []
     return [_change(row) for row in whole]
 
@@ -130,7 +130,7 @@ def _change(row: FlipRow) -> str:
     ends = interval(row.low, row.high, percent=True)
     moves = f": {listing(moves_of(row)[:LISTED])}" if row.changed else ""
     return (
-        f"From {row.against} to {row.label}, {number(row.changed, percent=True)} of the pictures of the same "
+        f"From {row.against} to {row.label}, {number(row.changed, percent=True)} of the images of the same "
         f"prompt and seed change their perceived {attribute(row.attribute)} (95% interval {ends}; "
         f"n = {row.n}){moves}."
     )

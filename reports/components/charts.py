@@ -82,8 +82,8 @@ def draw(
 
     Args:
         dots: The estimates; those that are not finite are left out (their table says so).
-        name: Prefix of every id in the picture, so that two pictures on one page do not share ids.
-        label: What the picture shows, for readers who cannot see it.
+        name: Prefix of every id in the image, so that two images on one page do not share ids.
+        label: What the image shows, for readers who cannot see it.
         axis: Title of the horizontal axis.
         domain: Ends of the horizontal axis.
         percent: Whether the axis is in per cent.
@@ -235,12 +235,12 @@ def inline(svg: str, *, name: str, label: str) -> Markup:
 
     Args:
         svg: What the renderer wrote.
-        name: Prefix of every id in the picture.
-        label: What the picture shows, for readers who cannot see it.
+        name: Prefix of every id in the image.
+        label: What the image shows, for readers who cannot see it.
     """
     opening, body = svg.removesuffix("</svg>").split(">", 1)
     box = " ".join(re.findall(r'(?:width|height|viewBox)="[^"]*"', opening))
-    # The renderer numbers its ids on from picture to picture, so they are numbered anew.
+    # The renderer numbers its ids on from image to image, so they are numbered anew.
     for number, found in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', body))):
         body = re.sub(rf'(\bid="|url\(#|href="#){re.escape(found)}(?=["\)])', rf"\g<1>{name}-{number}", body)
     body = re.sub(r"<[^>]+>", lambda tag: _short_tag(tag.group()), body)
@@ -248,9 +248,9 @@ def inline(svg: str, *, name: str, label: str) -> Markup:
     return Markup(f'<svg class="chart" role="img" aria-label="{escape(label)}" {box}>{body}</svg>')
 
 
-def standalone(picture: Markup, *, title: str) -> str:
-    """A picture of :func:`inline` as a file of its own, on white, with a title."""
-    opening, body = str(picture).split(">", 1)
+def standalone(image: Markup, *, title: str) -> str:
+    """An image of :func:`inline` as a file of its own, on white, with a title."""
+    opening, body = str(image).split(">", 1)
     opening = opening.replace('<svg class="chart"', '<svg xmlns="http://www.w3.org/2000/svg"')
     ground = '<rect width="100%" height="100%" fill="white"/>'
     return f"{opening}><title>{escape(title)}</title>{ground}{body}\n"
@@ -265,7 +265,7 @@ _INHERITED = re.compile(r' ((?:font-|text-anchor|fill|stroke)[a-z-]*)="[^"]*"')
 
 
 def _hoisted(group: re.Match[str]) -> str:
-    """The group with what all its shapes share said once: the same picture in half the bytes."""
+    """The group with what all its shapes share said once: the same image in half the bytes."""
     tags = re.findall(r"<(?!/)[^>]+>", group["leaves"])
     first = [found for found in _INHERITED.finditer(tags[0]) if f" {found[1]}=" not in group["own"]]
     shared = [found.group() for found in first if all(found.group() in tag for tag in tags)]

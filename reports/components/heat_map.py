@@ -54,8 +54,8 @@ def heat(tiles: Sequence[Tile], *, name: str, label: str) -> Markup:
 
     Args:
         tiles: The shares, line by line.
-        name: Prefix of every id in the picture.
-        label: What the picture shows, for readers who cannot see it.
+        name: Prefix of every id in the image.
+        label: What the image shows, for readers who cannot see it.
     """
     rows = list(dict.fromkeys(tile.row for tile in tiles))
     columns = list(dict.fromkeys(tile.column for tile in tiles))

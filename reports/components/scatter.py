@@ -23,7 +23,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 12, 8, 38
 """Pixels around the axes."""
 
 HIGH, LOW = 270, 190
-"""Pixels that the vertical axis takes: in a picture of all methods, and in one of many small ones."""
+"""Pixels that the vertical axis takes: in an image of all methods, and in one of many small ones."""
 
 LETTER, LINE = 6.4, 11.0
 """Pixels that a label takes: the width of a letter, and its height."""
@@ -39,7 +39,7 @@ LOOKS: dict[Look, dict[str, Any]] = {
     "near": {"stroke": ACCENT, "fill": "white", "size": 56, "strokeWidth": 1.8},
     "front": {"stroke": ACCENT, "fill": ACCENT, "size": 60, "strokeWidth": 1.5},
 }
-"""Fill and outline by standing, the least important first; ``faint`` is another method behind a curve."""
+"""Fill and outline by dominance, the least important first; ``faint`` is another method behind a curve."""
 
 SHAPES: dict[Shape, str] = {"base": "square", "passed": "circle", "failed": "triangle-up"}
 """Shapes by gates: the untreated model, a method that passes every gate, and one that does not."""
@@ -75,7 +75,7 @@ class Frame:
     height: int = HIGH
 
     def pixels(self, place: At) -> At:
-        """Where ``place`` lies in the picture."""
+        """Where ``place`` lies in the image."""
         (x0, x1), (y0, y1) = self.right, self.up
         return At((place.x - x0) / (x1 - x0) * _ACROSS, (y1 - place.y) / (y1 - y0) * self.height)
 
@@ -110,8 +110,8 @@ def scatter(
         axes: Ends and titles of the axes.
         front: Points of the front; drawn as the steps that bound what no method reaches.
         curve: Points to join, in order.
-        name: Prefix of every id in the picture.
-        label: What the picture shows, for readers who cannot see it.
+        name: Prefix of every id in the image.
+        label: What the image shows, for readers who cannot see it.
     """
     looks = [look for look in LOOKS if look != "faint"]
     layers = [

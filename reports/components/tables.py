@@ -25,7 +25,7 @@ class Cell:
 
     Attributes:
         text: The value as read.
-        notes: Smaller lines below it: the interval, the number of pictures.
+        notes: Smaller lines below it: the interval, the number of images.
         kind: How it is set.
         raw: The cell's CSV columns by suffix; the value itself has the suffix ``""``.
     """
@@ -135,12 +135,12 @@ def estimated(row: EstimateRow | None, *, alone: bool = False) -> Cell:
     raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "n": row.n, "floor": row.floor}
     kind: Literal["number", "missing"] = "number" if math.isfinite(row.value) else "missing"
     if alone:
-        notes += pictures_and_chance([row])
+        notes += images_and_chance([row])
     return Cell(number(row.value, percent=percent), tuple(notes), kind, raw)
 
 
-def pictures_and_chance(rows: Iterable[EstimateRow | None]) -> list[str]:
-    """The number of pictures behind the rows and the chance level, as ranges, for their heading."""
+def images_and_chance(rows: Iterable[EstimateRow | None]) -> list[str]:
+    """The number of images behind the rows and the chance level, as ranges, for their heading."""
     present = [row for row in rows if row is not None]
     floors = [row.floor for row in present if math.isfinite(row.floor)]
     facts = []

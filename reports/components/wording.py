@@ -66,42 +66,42 @@ MEASURES = {
     ),
     "explicit_fidelity": Measure(
         "Explicit fidelity, worst group",
-        "pictures that show the group the prompt names, in the group served worst",
+        "images that show the group the prompt names, in the group served worst",
         "higher",
         percent=True,
     ),
     "over_correction": Measure(
         "Over-correction",
-        "pictures of a defined person shown otherwise than the prompt defines",
+        "images of a defined person shown otherwise than the prompt defines",
         "lower",
         percent=True,
     ),
     "preservation_distance": Measure(
-        "Change of unrelated pictures",
+        "Change of unrelated images",
         "same seed, before and after; 0: unchanged, 1: as different as two seeds of the untreated model",
         "lower",
     ),
     "alignment": Measure(
         "Prompt alignment",
-        "how well a scorer finds the picture to fit the prompt",
+        "how well a scorer finds the image to fit the prompt",
         "higher",
         kinds=("neutral", "unrelated"),
     ),
     "undetermined": Measure(
-        "Undetermined", "pictures the judges could not label; counted, never dropped", "lower", percent=True
+        "Undetermined", "images the judges could not label; counted, never dropped", "lower", percent=True
     ),
     SHARE: Measure("Share", percent=True),
 }
 
 
 UNUSABLE = {
-    "no_picture": "file is no picture",
+    "no_image": "file is no image",
     "damaged": "file is damaged",
     "animated": "file is animated",
     "bad_size": "size cannot be used",
     "unknown_colours": "colours not known",
 }
-"""Why a file that was made elsewhere gave no picture."""
+"""Why a file that was made elsewhere gave no image."""
 
 STATUSES = {
     "no_person": "no person",

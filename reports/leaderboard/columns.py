@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from evenhand.bench.results.lookup import Key, Reading, comparable, measured_attributes
 from evenhand.bench.results.result import EstimateRow
 from evenhand.bench.results.text import NOT_MEASURED, attribute, interval, number
-from evenhand.reports.components.tables import pictures_and_chance
+from evenhand.reports.components.tables import images_and_chance
 from evenhand.reports.components.wording import measure
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&#])")
@@ -42,7 +42,7 @@ def ranking_columns(readings: Sequence[Reading], key: Key | None) -> list[Column
         _column("Distance", primary, *([attribute(key.attributes)] if key else [])),
         _column("Explicit fidelity", _worst(readings, "explicit_fidelity", highest=False), WORST),
         _column("Over-correction", _worst(readings, "over_correction", highest=True), WORST),
-        _column("Change of unrelated pictures", comparable(readings, "preservation_distance")[""]),
+        _column("Change of unrelated images", comparable(readings, "preservation_distance")[""]),
         _column("Undetermined", _worst(readings, "undetermined", highest=True), WORST),
     ]
 
@@ -67,7 +67,7 @@ def _column(title: str, rows: Sequence[EstimateRow | None], *facts: str) -> Colu
         notes.append("judges’ error corrected" if present[0].corrected else "as the judges see it")
     if present[0].unit not in ("", "1"):
         notes.append(f"unit {present[0].unit}")
-    notes += pictures_and_chance(present)
+    notes += images_and_chance(present)
     arrow = {"lower": " ↓", "higher": " ↑"}.get(how.better, "")
     return Column(f"{title}{arrow}", rows, notes)
 

@@ -67,7 +67,7 @@ class Protocol:
         year: When.
         link: Where.
         model: The text-to-image model, or that it is not stated.
-        about: What is known of prompts, pictures and judge.
+        about: What is known of prompts, images and judge.
     """
 
     protocol: str

@@ -42,10 +42,10 @@ def render_site(
         rows: The rows of all suites.
         entries: Name of an entry to its JSON, for download.
         errors: Measured errors of the judges by suite, for results that do not carry them.
-        runs: Runs whose pictures are shown on the pages of their methods.
+        runs: Runs whose images are shown on the pages of their methods.
 
     Raises:
-        EvenhandError: A run belongs to no suite of the board, or one of its pictures cannot be read.
+        EvenhandError: A run belongs to no suite of the board, or one of its images cannot be read.
     """
     _check(runs, rows)
     found = rankings(rows)
@@ -68,7 +68,7 @@ def render_index(found: Sequence[Ranking], pages: SiteMap) -> str:
 
 
 def _check(runs: Sequence[Run], rows: Sequence[BoardRow]) -> None:
-    """Refuse a run that the board has no suite for: its pictures would be left out without a word."""
+    """Refuse a run that the board has no suite for: its images would be left out without a word."""
     known = {version_key(row.result) for row in rows}
     for run in runs:
         if not any(version_key(result) in known for result in run.results):
@@ -104,13 +104,13 @@ def _page(kind: str, pages: SiteMap, path: str = "", **content: Any) -> str:
             style=Markup(style),
             script=Markup(script),
             policy=_policy(style, script),
-            voice=RUN,
+            report_text=RUN,
         )
     )
 
 
 def _policy(style: str, script: str) -> str:
-    """What a page may do: use its own style and script, and show pictures that it carries."""
+    """What a page may do: use its own style and script, and show images that it carries."""
     parts = {
         "default-src": "'none'",
         "style-src": _hash(style),

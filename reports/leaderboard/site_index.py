@@ -17,7 +17,7 @@ from evenhand.reports.leaderboard.columns import Column, further_columns, rankin
 from evenhand.reports.leaderboard.evidence import EVIDENCE
 from evenhand.reports.leaderboard.site_map import SiteMap
 from evenhand.reports.run.figures import Figure
-from evenhand.reports.run.pareto import price_of_fairness
+from evenhand.reports.run.pareto import fairness_trade_offs
 from evenhand.reports.run.sections import LIMITS
 
 
@@ -47,7 +47,7 @@ class Section:
         title: Suite, version and model.
         summary: Who may be the best, and how many are not ranked.
         version: What all rows share.
-        fronts: The methods against every price.
+        fronts: The methods against every trade_off.
         heads: Columns of the table.
         ranked: Its rows that pass every gate.
         below: Its rows that do not.
@@ -128,7 +128,7 @@ def _section(ranking: Ranking, pages: SiteMap) -> Section:
 
 def _heads(drawn: Sequence[Plane], columns: Sequence[Column]) -> list[Head]:
     measured = [Head(c.title, "descending" if "↑" in c.title else "ascending") for c in columns]
-    fronts = [Head(f"Front, {plane.price.name}", "ascending") for plane in drawn]
+    fronts = [Head(f"Front, {plane.trade_off.name}", "ascending") for plane in drawn]
     words = [Head(title, "ascending") for title in ("Method", "Rank", "Evidence", "Gates")]
     return [*words[:2], *measured, *fronts, *words[2:]]
 
@@ -168,11 +168,11 @@ def _summary(ranking: Ranking) -> str:
 
 
 def _fronts(ranking: Ranking) -> Figure | None:
-    """The methods against every price."""
+    """The methods against every trade_off."""
     if ranking.key is None:
         return None
     name = f"{ranking.stem}-fronts"
-    figure = price_of_fairness(ranking.readings, ranking.key, ranking.failures, name=name)
+    figure = fairness_trade_offs(ranking.readings, ranking.key, ranking.failures, name=name)
     if figure is None:
         return None
     return replace(figure, table=replace(figure.table, caption=f"{figure.table.caption}, {ranking.stem}"))
@@ -182,12 +182,12 @@ def _costs(ranking: Ranking, further: Sequence[Column]) -> Table:
     rows = []
     for place, row in enumerate(ranking.rows):
         cost, card = row.result.cost, row.result.spec.method
-        counts = (cost.fit_pictures, cost.fit_judgements, cost.fit_evaluations)
+        counts = (cost.fit_images, cost.fit_judgements, cost.fit_evaluations)
         measured = [estimated(column.rows[place]) for column in further]
         rows.append(
             Row([text(card.label), *measured, *map(counted, counts), text(card.steering_judge or "none")])
         )
-    costs = ["Pictures drawn to fit", "Pictures judged to fit", "Pictures through the U-Net to fit"]
+    costs = ["Images drawn to fit", "Images judged to fit", "Images through the U-Net to fit"]
     titles = ["Method", *(column.title for column in further), *costs, "Steering judge"]
     caption = f"Further numbers and cost, {ranking.stem}"
     return Table(f"{ranking.stem}-costs", caption, titles, rows, "95% intervals; exact counts")

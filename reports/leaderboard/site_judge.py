@@ -21,7 +21,7 @@ Errors = Mapping[str, Sequence[ErrorRow]]
 ROLES = {
     "panel": "votes in the panel",
     "steering": "steers inside the method’s own loop and has no vote in its number",
-    "witness": "is measured and shown, and has no vote",
+    "non-voting": "is measured and shown, and has no vote",
 }
 """What a judge does in a result, by its role; the one that carries the headline first."""
 
@@ -130,8 +130,8 @@ def _error_tables(seen: Result, *, stem: str) -> list[Table]:
 
 def _agreement(base: Result, *, stem: str) -> Table:
     """The agreement that a result holds."""
-    pictures = max((row.n for row in base.agreement), default=0)
-    about = f"Over the run of {base.spec.method.label}: up to {count(pictures)} pictures of all its methods"
+    images = max((row.n for row in base.agreement), default=0)
+    about = f"Over the run of {base.spec.method.label}: up to {count(images)} images of all its methods"
     table = agreement_table([Reading.of(base)])
     return replace(table, name=f"agreement-{stem}", caption=f"{table.caption}, {stem}", about=about)
 

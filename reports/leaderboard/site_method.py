@@ -48,7 +48,7 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
         "title": card.label,
         "suite": title_of(row.result),
         "suite_href": pages.suite(ranking),
-        "standing": _standing(ranking, row),
+        "dominance": _dominance(ranking, row),
         "gates": [sentence(reason) for reason in row.failed_gates],
         "facts": _facts(ranking, own, row),
         "card": sections.method_cards([row.result])[0],
@@ -89,7 +89,7 @@ def _cost(ranking: Ranking, shown: Sequence[Reading]) -> Table:
     return cost_table(shown, timings)
 
 
-def _standing(ranking: Ranking, row: BoardRow) -> str:
+def _dominance(ranking: Ranking, row: BoardRow) -> str:
     """Where the method stands, in a sentence."""
     if row.failed_gates:
         return "Below the line: it does not pass every gate and is not ranked."
@@ -110,7 +110,7 @@ def _facts(ranking: Ranking, own: Reading, row: BoardRow) -> list[tuple[str, str
     if estimate is not None and key is not None:
         facts.append((with_interval(estimate), f"{DISTANCE}, {attribute(key.attributes)}; 0 is even"))
     for plane in ranking.planes:
-        facts.append((layer_words(own.label, plane), f"front of fairness and {plane.price.kept}"))
+        facts.append((layer_words(own.label, plane), f"front of fairness and {plane.trade_off.kept}"))
     return [*facts, (sentence(row.evidence), "evidence behind the row")]
 
 
@@ -150,7 +150,7 @@ def _run_of(row: BoardRow, runs: Sequence[Run]) -> Run | None:
 
 
 def _lines(run: Run, shown: Sequence[Reading]) -> list[str]:
-    """The methods whose pictures the run has."""
+    """The methods whose images the run has."""
     there = {result.spec.method.label for result in run.results}
     return [reading.label for reading in shown if reading.label in there]
 

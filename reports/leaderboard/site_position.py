@@ -1,16 +1,16 @@
-"""Where one method stands among the others: the planes of fairness and price with that method marked."""
+"""Where one method stands among the others: the planes of fairness and trade_off with that method marked."""
 
 from __future__ import annotations
 
 from markupsafe import Markup
 
-from evenhand.bench.policy.pareto import STANDINGS, Plane, Point, beaten_by, layers, standings
+from evenhand.bench.policy.pareto import DOMINANCE, Plane, Point, beaten_by, dominance_of, layers
 from evenhand.bench.policy.ranking import Ranking
 from evenhand.bench.results.lookup import Key, Reading
 from evenhand.bench.results.text import listing, number, ordinal
 from evenhand.reports.components.scatter import Mark, scatter
 from evenhand.reports.components.tables import Row, Table, text
-from evenhand.reports.run.figures import Figure, Panel, pictures_behind
+from evenhand.reports.run.figures import Figure, Panel, images_behind
 from evenhand.reports.run.pareto import DISTANCE, MEANINGS, plane_frame, shape_of
 
 LEGEND = [
@@ -31,22 +31,24 @@ def position(ranking: Ranking, own: Reading, key: Key) -> Figure | None:
     drawn = [plane for plane in ranking.planes if label in layers(plane.points)]
     if not drawn:
         return None
-    panels = [Panel(plane.price.title, _picture(ranking, label, plane)) for plane in drawn]
-    fronts = [f"the {ordinal(layers(p.points)[label])} front of fairness and {p.price.kept}" for p in drawn]
+    panels = [Panel(plane.trade_off.title, _image(ranking, label, plane)) for plane in drawn]
+    fronts = [
+        f"the {ordinal(layers(p.points)[label])} front of fairness and {p.trade_off.kept}" for p in drawn
+    ]
     rows = [_row(plane, label) for plane in drawn]
-    columns = ["Price", "Front", "By the 95% intervals", "Beaten by, by values"]
+    columns = ["TradeOff", "Front", "By the 95% intervals", "Beaten by, by values"]
     return Figure(
         "position",
         f"{label} is on {listing(fronts)}",
         panels,
         LEGEND,
-        f"Down and left is better. {' '.join(MEANINGS[plane.price.name] for plane in drawn)} "
-        f"{pictures_behind({label: [own.at(key)]})}",
+        f"Down and left is better. {' '.join(MEANINGS[plane.trade_off.name] for plane in drawn)} "
+        f"{images_behind({label: [own.at(key)]})}",
         Table("position-data", "Where the method stands", columns, rows),
     )
 
 
-def _picture(ranking: Ranking, own: str, plane: Plane) -> Markup:
+def _image(ranking: Ranking, own: str, plane: Plane) -> Markup:
     """The plane; the method is drawn last, so that nothing covers it."""
     marks = [
         _mark(ranking, own, plane, point)
@@ -54,9 +56,9 @@ def _picture(ranking: Ranking, own: str, plane: Plane) -> Markup:
     ]
     return scatter(
         marks,
-        axes=plane_frame(plane.price, marks),
+        axes=plane_frame(plane.trade_off, marks),
         front=plane.steps,
-        name=f"position-{plane.price.name}",
+        name=f"position-{plane.trade_off.name}",
         label=_spoken(plane, own),
     )
 
@@ -64,17 +66,17 @@ def _picture(ranking: Ranking, own: str, plane: Plane) -> Markup:
 def _mark(ranking: Ranking, own: str, plane: Plane, point: Point) -> Mark:
     shape = shape_of(point.label, ranking.base, ranking.failures)
     if point.label == own:
-        return Mark(point.cost, point.distance, standings(plane.points)[own], shape, own)
+        return Mark(point.cost, point.distance, dominance_of(plane.points)[own], shape, own)
     return Mark(point.cost, point.distance, "faint", shape, "untreated" if shape == "base" else "")
 
 
 def _spoken(plane: Plane, own: str) -> str:
     """The method's place in words, for readers who cannot see it."""
     point = next(point for point in plane.points if point.label == own)
-    cost = number(point.cost.value, percent=plane.price.percent)
+    cost = number(point.cost.value, percent=plane.trade_off.percent)
     better = beaten_by(point, plane.points)
     behind = f"beaten by {listing(better)}" if better else "beaten by no other method"
-    return f"{own}: {plane.price.axis} {cost}, {DISTANCE} {number(point.distance.value)}; {behind}"
+    return f"{own}: {plane.trade_off.axis} {cost}, {DISTANCE} {number(point.distance.value)}; {behind}"
 
 
 def _row(plane: Plane, own: str) -> Row:
@@ -82,9 +84,9 @@ def _row(plane: Plane, own: str) -> Row:
     better = beaten_by(point, plane.points)
     return Row(
         [
-            text(plane.price.title, plane.price.shown(point.cost)),
+            text(plane.trade_off.title, plane.trade_off.shown(point.cost)),
             text(ordinal(layers(plane.points)[own])),
-            text(STANDINGS[standings(plane.points)[own]]),
+            text(DOMINANCE[dominance_of(plane.points)[own]]),
             text(listing(better) or "none"),
         ]
     )

@@ -20,7 +20,7 @@ from evenhand.bench.results.lookup import (
 from evenhand.bench.results.result import EstimateRow, Spec
 from evenhand.bench.results.text import SHARE, attribute, cell, count, number, plural, sentence, slug
 from evenhand.reports.components.charts import Dot, Look, draw
-from evenhand.reports.components.tables import Row, Table, estimated, pictures_and_chance, text
+from evenhand.reports.components.tables import Row, Table, estimated, images_and_chance, text
 from evenhand.reports.components.wording import measure
 from evenhand.reports.run.findings import (
     UNEVEN,
@@ -34,7 +34,7 @@ from evenhand.reports.run.findings import (
     value_of,
 )
 from evenhand.reports.run.judges import judge_names, spread_table
-from evenhand.reports.run.report_text import voice_of
+from evenhand.reports.run.report_text import report_text_of
 
 MAX_PANELS = 6
 """Methods beyond these are in a figure's table but have no panel."""
@@ -45,10 +45,10 @@ MAX_LINES = 40
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a figure with its heading."""
+    """One image of a figure with its heading."""
 
     heading: str
-    picture: Markup
+    image: Markup
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Figure:
     Attributes:
         name: Anchor on the page.
         title: The finding.
-        panels: The pictures.
+        panels: The images.
         legend: Mark (``open``, ``full``, ``chance`` or ``target``) and its meaning.
-        caption: How to read it and how many pictures are behind it.
+        caption: How to read it and how many images are behind it.
         table: The data.
-        key: Number in the pictures, mark, and the method that it stands for; empty where none are numbered.
+        key: Number in the images, mark, and the method that it stands for; empty where none are numbered.
     """
 
     name: str
@@ -99,17 +99,17 @@ def overview(readings: Sequence[Reading], key: Key) -> Figure:
             if row is not None
         ]
         label = f"{title} over {attribute(name)}: {spoken(readings, rows)}"
-        picture = draw(
+        image = draw(
             dots, name=f"overview-{place}", label=label, axis="distance", domain=(0, 1), percent=False
         )
-        panels.append(Panel(sentence(attribute(name)), picture))
+        panels.append(Panel(sentence(attribute(name)), image))
     lines = {attribute(name): rows for name, rows in numbers.items()}
     return Figure(
         "overview",
         distance(readings, key.attributes, numbers[key.attributes]),
         panels,
         looks_of(readings),
-        f"0: target shares; 1: one group only. {pictures_behind(lines)}",
+        f"0: target shares; 1: one group only. {images_behind(lines)}",
         figure_table("overview-data", title, "Attributes", readings, lines),
     )
 
@@ -133,7 +133,7 @@ def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
             *looks_of(readings),
             ("target", "target share") if group else ("chance", "what a fair model shows by chance"),
         ],
-        f"{UNEVEN_SHARE if group else UNEVEN} {pictures_behind(numbers)}{lines_left_out(found, 'concepts')}"
+        f"{UNEVEN_SHARE if group else UNEVEN} {images_behind(numbers)}{lines_left_out(found, 'concepts')}"
         f"{_omitted(readings)}",
         figure_table(
             f"{name}-data", f"{title} by concept: {attribute(attributes)}", "Concept", readings, numbers
@@ -154,14 +154,14 @@ def cells(readings: Sequence[Reading], attributes: str) -> Figure | None:
         row.high for line in numbers.values() for row in line if row is not None and math.isfinite(row.high)
     ]
     upper = min(1, 1.05 * max(highs, default=1))
-    frame = Frame("cells", "share of the pictures", targets, percent=True, upper=upper)
+    frame = Frame("cells", "share of the images", targets, percent=True, upper=upper)
     return Figure(
         "cells",
         rarest(readings, shares, targets, what="cell"),
         _before_after(readings, numbers, frame),
         [*looks_of(readings), ("target", "target share")],
         "Mean share over the concepts; lines are 95% intervals. "
-        f"{pictures_behind(numbers)}{lines_left_out(shares, 'cells')}{_omitted(readings)}",
+        f"{images_behind(numbers)}{lines_left_out(shares, 'cells')}{_omitted(readings)}",
         figure_table(
             "cells-data", f"Share of each cell of {attribute(attributes)}", "Cell", readings, numbers
         ),
@@ -183,17 +183,17 @@ def by_judge(readings: Sequence[Reading], key: Key) -> Figure | None:
             f"{row.judge} {'corrected ' if row.corrected else ''}{number(row.value)}" for row in rows
         )
         label = f"{heading}: {spoken}"
-        picture = draw(
+        image = draw(
             dots, name=f"by-judge-{place}", label=label, axis="distance", domain=(0, 1), percent=False
         )
-        panels.append(Panel(heading, picture))
+        panels.append(Panel(heading, image))
     return Figure(
         "by-judge",
         judges_spread(readings[0], next(iter(numbers.values()))),
         panels,
         [("open", "as the judge sees it"), ("full", "judge’s error corrected")],
         f"{measure(key.metric).title}, {attribute(key.attributes)}; lines are 95% intervals. "
-        f"{pictures_behind(numbers)}{_omitted(readings)}",
+        f"{images_behind(numbers)}{_omitted(readings)}",
         spread_table(readings, key),
     )
 
@@ -219,7 +219,7 @@ def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -
             + (" and the untreated model" if len(looks) > 1 else "")
             + "; data in the table below"
         )
-        picture = draw(
+        image = draw(
             dots,
             name=f"{frame.name}-{place}",
             label=label,
@@ -227,7 +227,7 @@ def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -
             domain=(0, frame.upper),
             percent=frame.percent,
         )
-        panels.append(Panel(heading, picture))
+        panels.append(Panel(heading, image))
     return panels
 
 
@@ -294,14 +294,14 @@ def looks_of(readings: Sequence[Reading]) -> list[tuple[str, str]]:
     """What the looks of the dots mean."""
     if len(readings) == 1 or base_of(readings) is None:
         return [("full", "estimate with its 95% interval")]
-    subject = voice_of(readings[0].result.spec).subject
+    subject = report_text_of(readings[0].result.spec).subject
     return [("open", "untreated model"), ("full", f"{subject}; lines are 95% intervals")]
 
 
 def figure_table(name: str, caption: str, first: str, readings: Sequence[Reading], numbers: Numbers) -> Table:
     """The data of a figure: a line per entry of ``numbers``, a column per reading."""
     rows = [Row([text(line), *map(estimated, found)]) for line, found in numbers.items()]
-    facts = pictures_and_chance(row for found in numbers.values() for row in found)
+    facts = images_and_chance(row for found in numbers.values() for row in found)
     columns = [first, *(reading.label for reading in readings)]
     return Table(name, caption, columns, rows, about="; ".join(["95% intervals", *facts]))
 
@@ -320,8 +320,8 @@ def target_share(spec: Spec, name: str, *, concept: str = "") -> float:
     return 1 / math.prod(sizes)
 
 
-def pictures_behind(numbers: Numbers) -> str:
-    """The number of pictures behind the estimates."""
+def images_behind(numbers: Numbers) -> str:
+    """The number of images behind the estimates."""
     counts = [row.n for rows in numbers.values() for row in rows if row is not None]
     low, high = min(counts), max(counts)
     return f"n = {count(low)} each." if low == high else f"n = {count(low)} to {count(high)} each."
@@ -329,5 +329,5 @@ def pictures_behind(numbers: Numbers) -> str:
 
 def _omitted(readings: Sequence[Reading]) -> str:
     more = len([reading for reading in readings if not reading.is_base]) - MAX_PANELS
-    subject = voice_of(readings[0].result.spec).subject
+    subject = report_text_of(readings[0].result.spec).subject
     return f" {plural(more, f'further {subject}')} in the data only." if more > 0 else ""

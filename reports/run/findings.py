@@ -69,7 +69,7 @@ def before_and_after(
         return NOT_ESTIMABLE
     if len(readings) == 1:
         return shown(pairs[0][1])
-    if base_of(readings) is None and readings[0].result.spec.made_elsewhere:
+    if base_of(readings) is None and readings[0].result.spec.external:
         named = sorted((value, f"{shown(value)} ({reading.label})") for reading, value in pairs)
         return " to ".join(dict.fromkeys(text for _, text in (named[0], named[-1])))
     parts = [f"{shown(value)} untreated" for reading, value in pairs if reading.is_base]

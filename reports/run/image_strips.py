@@ -1,4 +1,4 @@
-"""Picture strips: the same prompt and seed under every method, as small embedded thumbnails."""
+"""Image strips: the same prompt and seed under every method, as small embedded thumbnails."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 from PIL import Image
 
 from evenhand.bench.results.lookup import Reading, attribute_names, base_of
-from evenhand.bench.results.result import PictureRow, Run
+from evenhand.bench.results.result import ImageRow, Run
 from evenhand.bench.results.text import KINDS, attribute
-from evenhand.reports.components.image_file import read_picture
+from evenhand.reports.components.image_file import read_image
 from evenhand.reports.components.wording import with_interval
-from evenhand.reports.run.report_text import voice_of
+from evenhand.reports.run.report_text import report_text_of
 
 SIDE = 96
-"""Longest side of a thumbnail in pixels; smaller pictures keep their size."""
+"""Longest side of a thumbnail in pixels; smaller images keep their size."""
 
 CONCEPTS = {"neutral": 8, "explicit": 4}
 """Strips per kind of prompts; two of every other kind."""
 
 COLUMNS = range(2, 7)
-PICTURES = 220
+IMAGES = 220
 """Columns of a strip: as many as keep the whole page to about this many thumbnails, and below 3 MB.
 
 With many methods there are fewer strips too.
@@ -37,7 +37,7 @@ BEFORE_AND_AFTER = 3
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """One picture of a strip."""
+    """One image of a strip."""
 
     uri: str
     alt: str
@@ -46,14 +46,14 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class Strip:
-    """One concept: a line per method, a column per prompt and seed; ``None`` where there is no picture.
+    """One concept: a line per method, a column per prompt and seed; ``None`` where there is no image.
 
     Attributes:
         concept: What the prompts ask for.
         kind: Kind of the prompts, in words.
         prompts: The prompts of the columns, each once.
         columns: Headings of the columns.
-        lines: Method and its pictures.
+        lines: Method and its images.
         notes: Method to a smaller line below its name.
     """
 
@@ -72,22 +72,22 @@ def strips(run: Run, methods: Sequence[str], *, leave_out: Collection[str] = ())
     of good or bad cases.
 
     Args:
-        run: The run with its pictures.
+        run: The run with its images.
         methods: Labels of the lines, in order.
         leave_out: Kinds of prompts that are not shown.
 
     Raises:
-        EvenhandError: A picture that the run names cannot be read.
+        EvenhandError: An image that the run names cannot be read.
     """
-    concepts: dict[str, dict[str, list[PictureRow]]] = {}
-    for row in run.pictures:
+    concepts: dict[str, dict[str, list[ImageRow]]] = {}
+    for row in run.images:
         if row.kind not in leave_out:
             concepts.setdefault(row.kind, {}).setdefault(row.concept or row.prompt, []).append(row)
     kinds = [kind for kind in KINDS if kind in concepts] + sorted(set(concepts) - set(KINDS))
     wanted = {kind: min(CONCEPTS.get(kind, 2), len(concepts[kind])) for kind in kinds}
-    columns = PICTURES // max(1, sum(wanted.values()) * len(methods))
+    columns = IMAGES // max(1, sum(wanted.values()) * len(methods))
     if columns < COLUMNS[0]:
-        fewer = PICTURES / (COLUMNS[0] * sum(wanted.values()) * len(methods))
+        fewer = IMAGES / (COLUMNS[0] * sum(wanted.values()) * len(methods))
         wanted = {kind: max(1, int(count * fewer)) for kind, count in wanted.items()}
     width = min(max(columns, COLUMNS[0]), COLUMNS[-1])
     shown = [
@@ -97,24 +97,24 @@ def strips(run: Run, methods: Sequence[str], *, leave_out: Collection[str] = ())
 
 
 def before_and_after(run: Run, readings: Sequence[Reading]) -> Strip | None:
-    """Prompts without people, the same seed under every method; ``None`` without such pictures.
+    """Prompts without people, the same seed under every method; ``None`` without such images.
 
     Args:
-        run: The run with its pictures.
-        readings: The lines: the untreated model first, then what each method made of its pictures.
+        run: The run with its images.
+        readings: The lines: the untreated model first, then what each method made of its images.
 
     Raises:
-        EvenhandError: A picture that the run names cannot be read.
+        EvenhandError: An image that the run names cannot be read.
     """
-    rows = [row for row in run.pictures if row.kind == UNRELATED]
+    rows = [row for row in run.images if row.kind == UNRELATED]
     if not rows or base_of(readings) is None or len(readings) < 2:
         return None
     first = {(row.prompt, row.method): row for row in reversed(rows) if row.seed_index == rows[0].seed_index}
     prompts = _spread(list(dict.fromkeys(row.prompt for row in rows)), BEFORE_AND_AFTER)
     lines = []
     for reading in readings:
-        pictures = [first.get((prompt, reading.label)) for prompt in prompts]
-        lines.append((reading.label, [_thumbnail(run, row) if row else None for row in pictures]))
+        images = [first.get((prompt, reading.label)) for prompt in prompts]
+        lines.append((reading.label, [_thumbnail(run, row) if row else None for row in images]))
     heads = [f"prompt {place + 1}" for place in range(len(prompts))]
     notes = {reading.label: "before" if reading.is_base else _changed(reading) for reading in readings}
     return Strip("What changes besides people", KINDS[UNRELATED], prompts, heads, lines, notes)
@@ -131,24 +131,24 @@ def _spread(items: Sequence[str], wanted: int) -> list[str]:
     return [items[place * len(items) // kept] for place in range(kept)]
 
 
-def _strip(run: Run, rows: Sequence[PictureRow], methods: Sequence[str], *, width: int) -> Strip:
+def _strip(run: Run, rows: Sequence[ImageRow], methods: Sequence[str], *, width: int) -> Strip:
     found = {(row.method, row.prompt, row.seed_index): row for row in rows}
     first = sorted({(row.seed_index, row.prompt) for row in rows})[:width]
     columns = sorted(first, key=lambda column: (column[1], column[0]))
     prompts = list(dict.fromkeys(prompt for _, prompt in columns))
     lines = []
     for method in methods:
-        pictures = [found.get((method, prompt, seed)) for seed, prompt in columns]
-        lines.append((method, [_thumbnail(run, row) if row is not None else None for row in pictures]))
+        images = [found.get((method, prompt, seed)) for seed, prompt in columns]
+        lines.append((method, [_thumbnail(run, row) if row is not None else None for row in images]))
     several = len(prompts) > 1
-    voice = voice_of(run.results[0].spec)
-    heads = [voice.slot(prompts.index(p) + 1 if several else None, seed) for seed, p in columns]
+    report_text = report_text_of(run.results[0].spec)
+    heads = [report_text.slot(prompts.index(p) + 1 if several else None, seed) for seed, p in columns]
     return Strip(
         rows[0].concept or rows[0].prompt, KINDS.get(rows[0].kind, rows[0].kind), prompts, heads, lines
     )
 
 
-def _thumbnail(run: Run, row: PictureRow) -> Thumbnail:
+def _thumbnail(run: Run, row: ImageRow) -> Thumbnail:
     order = attribute_names(run.results)
     names = sorted(
         row.labels, key=lambda name: (name not in order, order.index(name) if name in order else 0)
@@ -156,15 +156,15 @@ def _thumbnail(run: Run, row: PictureRow) -> Thumbnail:
     labels = [f"{attribute(name)} {row.labels[name]}" for name in names]
     # Prompts without people get no labels, and that says nothing.
     perceived = "" if row.kind == UNRELATED else "perceived: " + (", ".join(labels) or "not labelled")
-    place = voice_of(run.results[0].spec).slot(None, row.seed_index)
+    place = report_text_of(run.results[0].spec).slot(None, row.seed_index)
     alt = "; ".join(filter(None, (f"{row.concept or row.prompt}, {row.method}, {place}", perceived)))
     folder = Path(row.folder or run.folder)
-    return Thumbnail(_embed(read_picture(folder / row.path, folder=folder)), alt, perceived)
+    return Thumbnail(_embed(read_image(folder / row.path, folder=folder)), alt, perceived)
 
 
-def _embed(picture: Image.Image) -> str:
-    """The picture as a ``data:`` address, scaled down to a thumbnail."""
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+def _embed(image: Image.Image) -> str:
+    """The image as a ``data:`` address, scaled down to a thumbnail."""
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=82, method=6)
+    image.save(out, "WEBP", quality=82, method=6)
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()

@@ -37,8 +37,8 @@ def errors_figure(readings: Sequence[Reading]) -> Figure | None:
         _finding(rows),
         panels,
         [("full", "the panel’s vote"), ("open", "one judge; lines are 95% intervals")],
-        "Share of the pictures of known truth that get the right label. A label that is missing counts as "
-        f"not right. n = {_sizes(rows)} pictures of a group.",
+        "Share of the images of known truth that get the right label. A label that is missing counts as "
+        f"not right. n = {_sizes(rows)} images of a group.",
         _right_table(rows, groups),
     )
 
@@ -67,7 +67,7 @@ def corrections(readings: Sequence[Reading]) -> list[tuple[str, str]]:
         terms.append(("As the judges see it", listing([measure(name).title for name in bare])))
     known = [row for row in _known(readings) if row.label == row.truth]
     if known:
-        terms.append(("Errors measured on", f"{_sizes(known)} pictures of known truth for each group"))
+        terms.append(("Errors measured on", f"{_sizes(known)} images of known truth for each group"))
     if mended:
         terms.append(("How", _HOW))
     return terms
@@ -103,16 +103,16 @@ def _finding(rows: Sequence[ErrorRow]) -> str:
     worst, best = min(own, key=_share), max(own, key=_share)
     if worst.value == best.value:
         return (
-            f"Where the truth is known, {who} is right in {number(worst.value, percent=True)} of the pictures"
+            f"Where the truth is known, {who} is right in {number(worst.value, percent=True)} of the images"
         )
     return (
         f"Where the truth is known, {who} is right in {number(worst.value, percent=True)} ({worst.truth}) to "
-        f"{number(best.value, percent=True)} ({best.truth}) of the pictures"
+        f"{number(best.value, percent=True)} ({best.truth}) of the images"
     )
 
 
 def _sizes(rows: Sequence[ErrorRow]) -> str:
-    """The number of pictures behind the rows, as a range."""
+    """The number of images behind the rows, as a range."""
     sizes = [row.n for row in rows]
     return " to ".join(dict.fromkeys(count(n) for n in (min(sizes), max(sizes))))
 
@@ -128,7 +128,7 @@ def _panel(rows: Sequence[ErrorRow], *, name: str, lower: float) -> Panel:
         Dot(row.judge, "full" if row.judge == PANEL else "open", row.value, row.low, row.high) for row in rows
     ]
     spoken = ", ".join(f"{row.judge} {number(row.value, percent=True)}" for row in rows)
-    picture = draw(
+    image = draw(
         dots,
         name=name,
         label=f"{heading}, labelled right: {spoken}",
@@ -136,7 +136,7 @@ def _panel(rows: Sequence[ErrorRow], *, name: str, lower: float) -> Panel:
         domain=(min(max(lower, 0), 0.9), 1),
         percent=True,
     )
-    return Panel(heading, picture)
+    return Panel(heading, image)
 
 
 def _right_table(rows: Sequence[ErrorRow], groups: Sequence[tuple[str, str]]) -> Table:
@@ -146,7 +146,7 @@ def _right_table(rows: Sequence[ErrorRow], groups: Sequence[tuple[str, str]]) ->
         Row([text(truth), *(_cell(found.get((judge, name, truth))) for judge in judges)], _title(name))
         for name, truth in groups
     ]
-    about = "share of the pictures of known truth; 95% intervals (Wilson)"
+    about = "share of the images of known truth; 95% intervals (Wilson)"
     return Table("judges-right-data", "How often each judge is right", ["Truth", *judges], lines, about)
 
 
@@ -158,10 +158,10 @@ def _matrix(rows: Sequence[ErrorRow], name: str) -> Table:
     lines = []
     for judge, truth in dict.fromkeys((row.judge, row.truth) for row in rows):
         own = [found.get((judge, truth, label)) for label in labels]
-        pictures = max(row.n for row in own if row is not None)
-        lines.append(Row([text(truth), *map(_cell, own), counted(pictures)], judge))
+        images = max(row.n for row in own if row is not None)
+        lines.append(Row([text(truth), *map(_cell, own), counted(images)], judge))
     title = f"Confusion matrices: {attribute(name)}"
-    columns = ["Truth", *(f"labelled {label}" for label in labels), "Pictures"]
+    columns = ["Truth", *(f"labelled {label}" for label in labels), "Images"]
     about = "a line per truth, adding up to 100%; 95% intervals (Wilson)"
     return Table(f"errors-{slug(name)}", title, columns, lines, about)
 

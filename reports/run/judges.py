@@ -52,15 +52,15 @@ def _undetermined(rows: Sequence[CoverageRow], card: JudgeCard) -> Cell:
     rows = [row for row in rows if (row.judge, row.kind) == (card.name, "neutral")]
     if not rows:
         return missing()
-    pictures = sum(row.pictures for row in rows)
-    undetermined = pictures - sum(row.ok for row in rows)
-    share = undetermined / pictures if pictures else float("nan")
-    note = f"{count(undetermined)} of {count(pictures)} labels"
-    return Cell(number(share, percent=True), (note,), "number", {"": share, "labels": pictures})
+    images = sum(row.images for row in rows)
+    undetermined = images - sum(row.ok for row in rows)
+    share = undetermined / images if images else float("nan")
+    note = f"{count(undetermined)} of {count(images)} labels"
+    return Cell(number(share, percent=True), (note,), "number", {"": share, "labels": images})
 
 
 def agreement_table(readings: Sequence[Reading]) -> Table:
-    """Agreement of the judges, by method, or in one column where it was measured over all pictures."""
+    """Agreement of the judges, by method, or in one column where it was measured over all images."""
     pooled = all(reading.result.agreement == readings[0].result.agreement for reading in readings)
     shown = readings[:1] if pooled else readings
     keys = dict.fromkeys(_agreement_key(row) for reading in shown for row in reading.result.agreement)
@@ -76,7 +76,7 @@ def agreement_table(readings: Sequence[Reading]) -> Table:
         )
     columns = [
         "Judges and attribute",
-        *(["All pictures"] if pooled else [reading.label for reading in shown]),
+        *(["All images"] if pooled else [reading.label for reading in shown]),
     ]
     return Table("agreement", "Agreement of the judges; 1 is perfect, 0 is chance", columns, rows)
 

@@ -18,12 +18,12 @@ from evenhand.reports.components.tables import (
     compared,
     counted,
     estimated,
+    images_and_chance,
     missing,
-    pictures_and_chance,
     text,
 )
 from evenhand.reports.components.wording import measure
-from evenhand.reports.run.report_text import voice_of
+from evenhand.reports.run.report_text import report_text_of
 
 BIAS = ("rms_delta", "deviation_ratio", "worst_cell", "total_correlation")
 SIDE_EFFECTS = ("explicit_fidelity", "over_correction", "preservation_distance", "alignment", "undetermined")
@@ -53,7 +53,7 @@ def method_table(
     """
     table = measures_table(readings, key)
     rows = [*_standing(readings, key, outcomes), *table.rows]
-    if not readings[0].result.spec.made_elsewhere:
+    if not readings[0].result.spec.external:
         rows += _fit_rows(readings, timings, "Cost of the method")
     return replace(table, rows=rows)
 
@@ -66,7 +66,7 @@ def measures_table(readings: Sequence[Reading], key: Key | None) -> Table:
         key: The primary number.
     """
     metrics = [*BIAS, *SIDE_EFFECTS]
-    elsewhere = readings[0].result.spec.made_elsewhere
+    elsewhere = readings[0].result.spec.external
     if elsewhere and not measured_attributes(readings, "preservation_distance"):
         metrics.remove("preservation_distance")  # without a common noise there is no "before and after"
     rows = [row for metric in metrics for row in _measure_rows(readings, metric, key)]
@@ -84,13 +84,16 @@ def cost_table(readings: Sequence[Reading], timings: Mapping[str, Timing]) -> Ta
 def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[str, list[Gate]]) -> list[Row]:
     """Rank by distance, gates, and difference to the untreated model."""
     base, group = base_of(readings), "Standing"
-    ranks, voice = [_rank_cell(reading, key) for reading in readings], voice_of(readings[0].result.spec)
+    ranks, report_text = (
+        [_rank_cell(reading, key) for reading in readings],
+        report_text_of(readings[0].result.spec),
+    )
     about = (
-        f"ranks are 95% confidence sets over all {voice.subjects}, gates or not; "
-        f"{voice.subjects} of one group cannot be told apart"
+        f"ranks are 95% confidence sets over all {report_text.subjects}, gates or not; "
+        f"{report_text.subjects} of one group cannot be told apart"
     )
     standing = Row([text("Rank by distance alone"), *ranks], group, about)
-    if readings[0].result.spec.made_elsewhere and base is None:
+    if readings[0].result.spec.external and base is None:
         return [standing] if len(readings) > 1 else []
     gates = [_gate_cell(reading, base, outcomes.get(reading.label, [])) for reading in readings]
     rows = [standing, Row([text("Gates"), *gates], group, about)]
@@ -100,7 +103,7 @@ def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[st
         text("reference") if reading.is_base else compared(reading.against(base.label, key))
         for reading in readings
     ]
-    about = f"{measure(key.metric).title}; {voice.shared}; negative is better; p adjusted by Holm"
+    about = f"{measure(key.metric).title}; {report_text.shared}; negative is better; p adjusted by Holm"
     head = text(sentence(attribute(key.attributes)))
     return [*rows, Row([head, *differences], "Difference to the untreated model", about)]
 
@@ -137,7 +140,7 @@ class Line:
     @property
     def title(self) -> str:
         """The attributes, or the kind of prompts of a metric that has none."""
-        return sentence(attribute(self.attributes) or KINDS.get(self.kind, self.kind)) or "All pictures"
+        return sentence(attribute(self.attributes) or KINDS.get(self.kind, self.kind)) or "All images"
 
     @property
     def notes(self) -> list[str]:
@@ -148,7 +151,7 @@ class Line:
             notes.append("judges’ error corrected" if present[0].corrected else "as the judges see it")
         if present and present[0].unit not in ("", "1"):
             notes.append(f"unit {present[0].unit}")
-        return [*notes, *pictures_and_chance(present)]
+        return [*notes, *images_and_chance(present)]
 
 
 def _measure_rows(readings: Sequence[Reading], metric: str, key: Key | None) -> list[Row]:
@@ -199,7 +202,7 @@ def _values(readings: Sequence[Reading], metric: str, attributes: str, kind: str
 def _fit_rows(readings: Sequence[Reading], timings: Mapping[str, Timing], group: str = "") -> list[Row]:
     costs = [reading.result.cost for reading in readings]
     return [
-        Row([text("Pictures drawn to fit", "exact count"), *(counted(c.fit_pictures) for c in costs)], group),
+        Row([text("Images drawn to fit", "exact count"), *(counted(c.fit_images) for c in costs)], group),
         Row([text("Steering judgements", "exact count"), *(counted(c.fit_judgements) for c in costs)], group),
         Row([text("Time to fit", "on one machine"), *_durations(readings, timings, "fit_seconds")], group),
     ]
@@ -209,7 +212,7 @@ def _evaluation_rows(readings: Sequence[Reading], timings: Mapping[str, Timing])
     costs = [reading.result.cost for reading in readings]
     return [
         Row([text("Size of the intervention", "exact"), *(_bytes(c.intervention_bytes) for c in costs)]),
-        Row([text("Pictures evaluated", "exact count"), *(counted(c.pictures) for c in costs)]),
+        Row([text("Images evaluated", "exact count"), *(counted(c.images) for c in costs)]),
         Row(
             [text("Time to draw them", "on one machine"), *_durations(readings, timings, "generate_seconds")]
         ),

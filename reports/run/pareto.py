@@ -7,23 +7,23 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from evenhand.bench.policy.pareto import (
-    PRICES,
-    STANDINGS,
+    DOMINANCE,
+    TRADE_OFFS,
     Plane,
     Point,
-    Price,
     Span,
+    TradeOff,
     beaten_by,
+    dominance_of,
     planes,
     points,
-    standings,
 )
 from evenhand.bench.policy.strength import Curve
 from evenhand.bench.results.lookup import Key, Reading
 from evenhand.bench.results.text import attribute, interval, listing, number, plural
 from evenhand.reports.components.scatter import HIGH, LOW, At, Frame, Look, Mark, Shape, frame, scatter
 from evenhand.reports.components.tables import Cell, Row, Table, alert, estimated, missing, text
-from evenhand.reports.run.figures import Figure, Panel, pictures_behind
+from evenhand.reports.run.figures import Figure, Panel, images_behind
 
 Failures = Mapping[str, Sequence[str]]
 """A method's label to the gates that it does not pass."""
@@ -34,24 +34,24 @@ ENOUGH = 5
 DISTANCE = "distance from the target shares"
 
 
-def price_of_fairness(
+def fairness_trade_offs(
     readings: Sequence[Reading], key: Key, failures: Failures, *, name: str = "pareto"
 ) -> Figure | None:
-    """Every method as a point, one panel per price; ``None`` where no price was measured.
+    """Every method as a point, one panel per price; ``None`` where no trade_off was measured.
 
     Args:
         readings: The methods.
         key: The primary number.
         failures: The gates that they do not pass.
-        name: Anchor of the figure, and prefix of the ids in its pictures.
+        name: Anchor of the figure, and prefix of the ids in its images.
     """
     found = planes(readings, key)
     if not found:
         return None
     panels = []
     for plane in found:
-        picture = plane_picture(plane, failures, _base(readings), name=f"{name}-{plane.price.name}")
-        panels.append(Panel(plane.price.title, picture))
+        image = plane_image(plane, failures, _base(readings), name=f"{name}-{plane.trade_off.name}")
+        panels.append(Panel(plane.trade_off.title, image))
     rows = {reading.label: [reading.at(key)] for reading in readings}
     return Figure(
         name,
@@ -61,7 +61,7 @@ def price_of_fairness(
         "Down and left is better. The front holds the methods that no other beats on both axes, by their "
         "values; shaded is what they beat. A method in the shade may still belong on the front, unless "
         "another beats it beyond the 95% intervals (thin lines, cut at the edge) on both axes. "
-        f"{_axes(found)} {pictures_behind(rows)}",
+        f"{_axes(found)} {images_behind(rows)}",
         _points_table(readings, key, found, failures, name=f"{name}-data"),
         key=[
             (str(place + 1), shape_of(r.label, _base(readings), failures), r.label)
@@ -70,16 +70,16 @@ def price_of_fairness(
     )
 
 
-def plane_picture(plane: Plane, failures: Failures, base: str | None, *, name: str) -> Markup:
+def plane_image(plane: Plane, failures: Failures, base: str | None, *, name: str) -> Markup:
     """The methods in one plane, each with its number.
 
     Args:
-        plane: The methods and the price.
+        plane: The methods and the trade_off.
         failures: The gates that they do not pass.
         base: Label of the untreated model.
-        name: Prefix of the picture's ids.
+        name: Prefix of the image's ids.
     """
-    found = standings(plane.points)
+    found = dominance_of(plane.points)
     order = sorted(plane.points, key=lambda point: plane.numbers[point.label])
     marks = [
         Mark(
@@ -93,7 +93,7 @@ def plane_picture(plane: Plane, failures: Failures, base: str | None, *, name: s
     ]
     return scatter(
         marks,
-        axes=plane_frame(plane.price, marks),
+        axes=plane_frame(plane.trade_off, marks),
         front=plane.steps,
         name=name,
         label=spoken(plane),
@@ -102,20 +102,20 @@ def plane_picture(plane: Plane, failures: Failures, base: str | None, *, name: s
 
 def finding(found: Sequence[Plane]) -> str:
     """Who is on the fronts, in one line."""
-    parts = [f"in fairness and {plane.price.kept}: {_some(plane)}" for plane in found]
+    parts = [f"in fairness and {plane.trade_off.kept}: {_some(plane)}" for plane in found]
     return f"Unbeaten {'; '.join(parts)}"
 
 
 def spoken(plane: Plane) -> str:
     """The plane in words, for readers who cannot see it."""
-    found = standings(plane.points)
-    title = f"{plane.price.title} and {DISTANCE}"
+    found = dominance_of(plane.points)
+    title = f"{plane.trade_off.title} and {DISTANCE}"
     parts = []
-    for standing, meaning in STANDINGS.items():
+    for dominance, meaning in DOMINANCE.items():
         named = [
-            f"{p.label} ({number(p.cost.value, percent=plane.price.percent)}, {number(p.distance.value)})"
+            f"{p.label} ({number(p.cost.value, percent=plane.trade_off.percent)}, {number(p.distance.value)})"
             for p in plane.points
-            if found[p.label] == standing
+            if found[p.label] == dominance
         ]
         if named:
             parts.append(f"{meaning}: {', '.join(named)}")
@@ -143,19 +143,21 @@ def strengths(
     """
     if not curves:
         return None
-    price = next((p for p in PRICES if len(points(readings, key, p)) > 1), PRICES[0])
-    everywhere = {point.label: point for point in points(readings, key, price)}
+    trade_off = next((p for p in TRADE_OFFS if len(points(readings, key, p)) > 1), TRADE_OFFS[0])
+    everywhere = {point.label: point for point in points(readings, key, trade_off)}
     drawn = [curve for curve in curves if sum(label in everywhere for label in curve.labels) > 1]
     few = [curve.own for curve in drawn if len(curve.labels) < ENOUGH]
     known = {reading.label: [row] for reading in readings if (row := reading.at(key)) is not None}
     return Figure(
         "strengths",
-        _strength_finding(drawn, everywhere, price) if drawn else _undrawn(curves),
-        _panels(drawn, everywhere, Plane(price, points(ranked, key, price), {}), failures, _base(readings)),
+        _strength_finding(drawn, everywhere, trade_off) if drawn else _undrawn(curves),
+        _panels(
+            drawn, everywhere, Plane(trade_off, points(ranked, key, trade_off), {}), failures, _base(readings)
+        ),
         STRENGTH_LEGEND if drawn else [],
         "Settings that differ in nothing but the strength, joined from the weakest to the strongest and "
         "labelled at the ends. Only the suite’s own setting is ranked: to choose the best one afterwards is "
-        f"to choose by chance. Lines are 95% intervals. {_few(few)}{pictures_behind(known) if known else ''}",
+        f"to choose by chance. Lines are 95% intervals. {_few(few)}{images_behind(known) if known else ''}",
         _strengths_table(readings, key, curves, failures),
     )
 
@@ -169,7 +171,7 @@ def _panels(
 ) -> list[Panel]:
     """A panel for every curve, all on the same axes."""
     every = [Mark(p.cost, p.distance, "faint", "passed") for p in everywhere.values()]
-    axes = plane_frame(plane.price, every, height=LOW)
+    axes = plane_frame(plane.trade_off, every, height=LOW)
     return [
         Panel(
             f"{curve.own}: {curve.parameter} {_value(curve.values[0])} to {_value(curve.values[-1])}",
@@ -179,7 +181,7 @@ def _panels(
                 front=plane.steps,
                 curve=[_at(everywhere[label]) for label in curve.labels if label in everywhere],
                 name=f"strength-{place}",
-                label=_course(curve, everywhere, plane.price),
+                label=_course(curve, everywhere, plane.trade_off),
             ),
         )
         for place, curve in enumerate(drawn)
@@ -215,9 +217,9 @@ def _base(readings: Sequence[Reading]) -> str | None:
     return next((reading.label for reading in readings if reading.is_base), None)
 
 
-def plane_frame(price: Price, marks: Sequence[Mark], *, height: int = HIGH) -> Frame:
-    """Axes that hold the marks, with the titles of the price."""
-    return frame(marks, cost=price.axis, distance=DISTANCE, percent=price.percent, height=height)
+def plane_frame(trade_off: TradeOff, marks: Sequence[Mark], *, height: int = HIGH) -> Frame:
+    """Axes that hold the marks, with the titles of the trade_off."""
+    return frame(marks, cost=trade_off.axis, distance=DISTANCE, percent=trade_off.percent, height=height)
 
 
 def shape_of(label: str, base: str | None, failures: Failures) -> Shape:
@@ -233,14 +235,14 @@ def _some(plane: Plane) -> str:
 
 
 def _axes(found: Sequence[Plane]) -> str:
-    parts = [MEANINGS[plane.price.name] for plane in found if plane.price.name in MEANINGS]
+    parts = [MEANINGS[plane.trade_off.name] for plane in found if plane.trade_off.name in MEANINGS]
     return " ".join(parts)
 
 
 MEANINGS = {
-    "fidelity": "Explicit fidelity lost: share of the pictures against the untreated model, for the "
+    "fidelity": "Explicit fidelity lost: share of the images against the untreated model, for the "
     "attribute where most may be lost.",
-    "unrelated": "Change of unrelated pictures: 0 unchanged, 1 as different as two seeds.",
+    "unrelated": "Change of unrelated images: 0 unchanged, 1 as different as two seeds.",
 }
 
 
@@ -249,32 +251,32 @@ def _points_table(
 ) -> Table:
     columns = ["Method", f"Distance, {attribute(key.attributes)}"]
     for plane in found:
-        columns += [plane.price.title, f"Front by {plane.price.name}"]
+        columns += [plane.trade_off.title, f"Front by {plane.trade_off.name}"]
     rows = []
     for place, reading in enumerate(readings):
         cells = [text(reading.label, f"{place + 1} in the figure"), estimated(reading.at(key), alone=True)]
         for plane in found:
-            cells += _standing_cells(plane, reading.label)
+            cells += _dominance_cells(plane, reading.label)
         rows.append(Row([*cells, _gates(reading, failures)]))
     about = "95% intervals; the front is by values, and a method behind it names one that beats it"
     return Table(name, "Fairness against its price", [*columns, "Gates"], rows, about)
 
 
-def _standing_cells(plane: Plane, label: str) -> list[Cell]:
+def _dominance_cells(plane: Plane, label: str) -> list[Cell]:
     point = next((point for point in plane.points if point.label == label), None)
     if point is None:
         return [missing(), missing()]
     better = beaten_by(point, plane.points)
     notes = [f"beaten by {better[0]}"] if better else []
-    return [_priced(plane.price, point.cost), text(STANDINGS[standings(plane.points)[label]], *notes)]
+    return [_traded(plane.trade_off, point.cost), text(DOMINANCE[dominance_of(plane.points)[label]], *notes)]
 
 
-def _priced(price: Price, span: Span) -> Cell:
+def _traded(trade_off: TradeOff, span: Span) -> Cell:
     if not span.known:
         return missing()
-    ends = interval(span.low, span.high, percent=price.percent) or "no interval"
+    ends = interval(span.low, span.high, percent=trade_off.percent) or "no interval"
     raw = {"": span.value, "low": span.low, "high": span.high}
-    return Cell(number(span.value, percent=price.percent), (ends,), "number", raw)
+    return Cell(number(span.value, percent=trade_off.percent), (ends,), "number", raw)
 
 
 def _gates(reading: Reading, failures: Failures) -> Cell:
@@ -313,28 +315,28 @@ def _at(point: Point) -> At:
     return At(point.cost.value, point.distance.value)
 
 
-def _course(curve: Curve, everywhere: Mapping[str, Point], price: Price) -> str:
+def _course(curve: Curve, everywhere: Mapping[str, Point], trade_off: TradeOff) -> str:
     """A curve in words: its two ends."""
     first, last = _ends(curve, everywhere)
     low, high = _value(curve.values[0]), _value(curve.values[-1])
     distance = f"{number(first.distance.value)} to {number(last.distance.value)}"
-    cost = " to ".join(number(p.cost.value, percent=price.percent) for p in (first, last))
+    cost = " to ".join(number(p.cost.value, percent=trade_off.percent) for p in (first, last))
     return (
         f"{curve.own}: from {curve.parameter} {low} to {high} the distance goes from {distance}, "
-        f"{price.axis} from {cost}"
+        f"{trade_off.axis} from {cost}"
     )
 
 
-def _strength_finding(drawn: Sequence[Curve], everywhere: Mapping[str, Point], price: Price) -> str:
+def _strength_finding(drawn: Sequence[Curve], everywhere: Mapping[str, Point], trade_off: TradeOff) -> str:
     if len(drawn) == 1:
-        return _course(drawn[0], everywhere, price)
+        return _course(drawn[0], everywhere, trade_off)
     pairs = [_ends(curve, everywhere) for curve in drawn]
     closer = sum(last.distance.value < first.distance.value for first, last in pairs)
     dearer = sum(last.cost.value > first.cost.value for first, last in pairs)
     return (
         f"From the weakest to the strongest setting, {closer} of {plural(len(drawn), 'method')} "
         f"{'comes' if closer == 1 else 'come'} closer to the target shares and {dearer} "
-        f"{'pays' if dearer == 1 else 'pay'} with more {price.axis}"
+        f"{'pays' if dearer == 1 else 'pay'} with more {trade_off.axis}"
     )
 
 
@@ -351,7 +353,10 @@ def _strengths_table(
     readings: Sequence[Reading], key: Key, drawn: Sequence[Curve], failures: Failures
 ) -> Table:
     by_label = {reading.label: reading for reading in readings}
-    costs = {price.name: dict(zip(by_label, price.spans(readings), strict=True)) for price in PRICES}
+    costs = {
+        trade_off.name: dict(zip(by_label, trade_off.spans(readings), strict=True))
+        for trade_off in TRADE_OFFS
+    }
     rows = []
     for curve in drawn:
         for label, value in zip(curve.labels, curve.values, strict=True):
@@ -359,8 +364,8 @@ def _strengths_table(
             own = "the suite’s own setting" if label == curve.own else ""
             head = text(f"{curve.parameter} = {_value(value)}", own)
             head = Cell(head.text, head.notes, raw={"": label, "strength": value})
-            spans = [_priced(price, costs[price.name][label]) for price in PRICES]
+            spans = [_traded(trade_off, costs[trade_off.name][label]) for trade_off in TRADE_OFFS]
             cells = [head, estimated(reading.at(key), alone=True), *spans, _gates(reading, failures)]
             rows.append(Row(cells, curve.own))
-    columns = ["Setting", f"Distance, {attribute(key.attributes)}", *(p.title for p in PRICES), "Gates"]
+    columns = ["Setting", f"Distance, {attribute(key.attributes)}", *(p.title for p in TRADE_OFFS), "Gates"]
     return Table("strengths-data", "Every strength", columns, rows, "95% intervals; not ranked")

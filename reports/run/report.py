@@ -28,9 +28,9 @@ from evenhand.reports.run.image_strips import UNRELATED, before_and_after, strip
 from evenhand.reports.run.judge_errors import corrections, errors_figure, errors_tables
 from evenhand.reports.run.judges import agreement_table, dependence_table, judges_table
 from evenhand.reports.run.method_table import cost_table, method_table
-from evenhand.reports.run.pareto import price_of_fairness, strengths
+from evenhand.reports.run.pareto import fairness_trade_offs, strengths
 from evenhand.reports.run.records import comparisons_download, estimates_download
-from evenhand.reports.run.report_text import voice_of
+from evenhand.reports.run.report_text import report_text_of
 from evenhand.reports.run.share_figures import cell_map, group_shares
 from evenhand.reports.run.verdict import verdict
 from evenhand.reports.run.worst import worst_table
@@ -44,7 +44,7 @@ def render_audit(run: Run, outcomes: Outcomes) -> str:
         outcomes: What was decided on its methods.
 
     Raises:
-        EvenhandError: The run has no result, or one of its pictures cannot be read.
+        EvenhandError: The run has no result, or one of its images cannot be read.
     """
     if not run.results:
         raise EvenhandError(f"run {run.folder} has no results to report; run the suite first")
@@ -67,7 +67,7 @@ def _content(run: Run, outcomes: Outcomes) -> dict[str, Any]:
     # One setting stands for a method; its other strengths are in the figure of strengths alone.
     readings = [reading for reading in every if reading.label in outcomes.ranked]
     results, measured = [reading.result for reading in readings], [reading.result for reading in every]
-    elsewhere = results[0].spec.made_elsewhere
+    elsewhere = results[0].spec.external
     timings = {timing.method: timing for timing in run.timings}
     return {
         "spec": results[0].spec,
@@ -93,7 +93,7 @@ def _content(run: Run, outcomes: Outcomes) -> dict[str, Any]:
         "cost": None if elsewhere else cost_table(readings, timings),
         "cards": [] if elsewhere else sections.method_cards(results),
         "limits": sections.limits(results),
-        "voice": voice_of(results[0].spec),
+        "report_text": report_text_of(results[0].spec),
         "notes": sections.notes(run),
         "provenance": sections.provenance_tables(results),
         "environment": results[0].environment,
@@ -119,11 +119,11 @@ def _figures(readings: Sequence[Reading], key: Key | None) -> list[Figure]:
 def _tradeoffs(
     every: Sequence[Reading], readings: Sequence[Reading], key: Key | None, outcomes: Outcomes
 ) -> list[Figure]:
-    """Fairness against its price, then what more or less strength does."""
-    if key is None or readings[0].result.spec.made_elsewhere:
+    """Fairness against its trade_off, then what more or less strength does."""
+    if key is None or readings[0].result.spec.external:
         return []
     found = [
-        price_of_fairness(readings, key, outcomes.failures),
+        fairness_trade_offs(readings, key, outcomes.failures),
         strengths(every, key, outcomes.failures, curves=outcomes.curves, ranked=readings),
     ]
     return [figure for figure in found if figure]

@@ -29,13 +29,13 @@ from evenhand.bench.results.text import (
 )
 from evenhand.reports.components.tables import Cell, Row, Table, code, compared, counted, text
 from evenhand.reports.components.wording import STATUSES, TARGETS, UNUSABLE, measure
-from evenhand.reports.run.report_text import LIMIT_ELSEWHERE, voice_of
+from evenhand.reports.run.report_text import LIMIT_ELSEWHERE, report_text_of
 
 LIMITS = (
     "Every label is a perceived attribute of a depicted person who does not exist. Nobody was asked, no "
     "identity is claimed: gender is gender presentation here, and skin tone is a tone, not a race.",
     "Judges are classifiers with biases of their own. A correction, where one was made, assumes that they "
-    "err on these pictures as they did on the pictures they were measured on.",
+    "err on these images as they did on the images they were measured on.",
     "The groups are those the judges can tell apart. People outside these groups are not counted, and no "
     "number here shows their absence.",
     "Only the prompts, concepts and settings listed under “What was tested” were tried. Other prompts, "
@@ -48,7 +48,7 @@ LIMITS = (
 
 def limits(results: Sequence[Result]) -> list[str]:
     """What the report cannot tell."""
-    return [*([LIMIT_ELSEWHERE] if results[0].spec.made_elsewhere else []), *LIMITS]
+    return [*([LIMIT_ELSEWHERE] if results[0].spec.external else []), *LIMITS]
 
 
 def facts(results: Sequence[Result], *, methods: int) -> list[tuple[str, str]]:
@@ -59,12 +59,12 @@ def facts(results: Sequence[Result], *, methods: int) -> list[tuple[str, str]]:
         methods: How many methods these are.
     """
     planned, made = (sum(getattr(r.coverage, name) for r in results) for name in ("planned", "made"))
-    voice = voice_of(results[0].spec)
+    report_text = report_text_of(results[0].spec)
     families = {judge.family for result in results for judge in result.spec.judges if judge.role == "panel"}
     return [
         (count(len(concept_names(results))), "concepts"),
-        (count(methods), voice.subject if methods == 1 else voice.included),
-        (count(made), f"pictures {voice.made} of {count(planned)} {voice.planned}"),
+        (count(methods), report_text.subject if methods == 1 else report_text.included),
+        (count(made), f"images {report_text.made} of {count(planned)} {report_text.planned}"),
         (_decided(results), "of the labels on neutral prompts decided"),
         (str(len(families)), "judge family votes" if len(families) == 1 else "judge families vote"),
         (_alpha(results), "agreement of the judges (Krippendorff’s alpha)"),
@@ -74,8 +74,8 @@ def facts(results: Sequence[Result], *, methods: int) -> list[tuple[str, str]]:
 def _decided(results: Sequence[Result]) -> str:
     rows = [row for result in results for row in result.coverage.rows if row.kind == "neutral"]
     rows = [row for row in rows if row.judge == "panel"] or rows
-    pictures = sum(row.pictures for row in rows)
-    return f"{100 * sum(row.ok for row in rows) / pictures:.1f}%" if pictures else NOT_MEASURED
+    images = sum(row.images for row in rows)
+    return f"{100 * sum(row.ok for row in rows) / images:.1f}%" if images else NOT_MEASURED
 
 
 def _alpha(results: Sequence[Result]) -> str:
@@ -98,8 +98,8 @@ def tested(results: Sequence[Result]) -> list[tuple[str, str]]:
         f"{card.name} {card.version} ({plural(card.prompts, 'prompt')})" for card in spec.prompt_sets
     ]
     labels = listing([result.spec.method.label for result in results])
-    if spec.made_elsewhere:
-        what = [("Pictures", f"made elsewhere, by {labels}"), ("Audit", spec.suite)]
+    if spec.external:
+        what = [("Images", f"made elsewhere, by {labels}"), ("Audit", spec.suite)]
     else:
         what = [
             ("Model", f"{spec.model}, revision {spec.model_revision}"),
@@ -130,7 +130,7 @@ def _target(spec: Spec) -> str:
 
 
 def coverage_table(results: Sequence[Result]) -> Table:
-    """Pictures planned, made and failed by method; the columns add up."""
+    """Images planned, made and failed by method; the columns add up."""
     reasons = sorted({reason for result in results for reason in result.coverage.failed})
     rows = [
         Row(
@@ -143,10 +143,10 @@ def coverage_table(results: Sequence[Result]) -> Table:
         )
         for result in results
     ]
-    voice = voice_of(results[0].spec)
+    report_text = report_text_of(results[0].spec)
     failed = [f"Failed: {UNUSABLE.get(reason, reason)}" for reason in reasons]
-    columns = [sentence(word) for word in (voice.subject, voice.planned, voice.made)]
-    caption = f"Pictures: {voice.planned} = {voice.made} + failed"
+    columns = [sentence(word) for word in (report_text.subject, report_text.planned, report_text.made)]
+    caption = f"Images: {report_text.planned} = {report_text.made} + failed"
     return Table("coverage", caption, [*columns, *failed], rows)
 
 
@@ -160,11 +160,11 @@ def labels_table(results: Sequence[Result], *, headline: bool = False) -> Table:
     found = dict.fromkeys(s for result in results for row in result.coverage.rows for s in row.undetermined)
     statuses = [status for status in STATUSES if status in found] + sorted(set(found) - set(STATUSES))
     columns = [
-        sentence(voice_of(results[0].spec).subject),
+        sentence(report_text_of(results[0].spec).subject),
         "Judge",
         "Attribute",
         "Prompts",
-        "Pictures",
+        "Images",
         "Decided",
     ]
     columns += [f"Undetermined: {STATUSES.get(status, status)}" for status in statuses]
@@ -174,13 +174,13 @@ def labels_table(results: Sequence[Result], *, headline: bool = False) -> Table:
         for row in result.coverage.rows
         if not headline or (row.judge, row.kind) == ("panel", "neutral")
     ]
-    return Table("labels", "Labels: pictures = decided + undetermined", columns, rows)
+    return Table("labels", "Labels: images = decided + undetermined", columns, rows)
 
 
 def _labels_row(result: Result, row: CoverageRow, statuses: Sequence[str]) -> Row:
     undetermined = [counted(row.undetermined.get(status, 0)) for status in statuses]
     names = [result.spec.method.label, row.judge, attribute(row.attribute), KINDS.get(row.kind, row.kind)]
-    return Row([*map(text, names), counted(row.pictures), counted(row.ok), *undetermined])
+    return Row([*map(text, names), counted(row.images), counted(row.ok), *undetermined])
 
 
 def differences_table(readings: Sequence[Reading], key: Key) -> Table:
@@ -197,10 +197,10 @@ def differences_table(readings: Sequence[Reading], key: Key) -> Table:
         for reading in readings
         if any(label == reading.label for label, _ in found)
     ]
-    voice = voice_of(readings[0].result.spec)
-    title = f"{voice.paired}: {measure(key.metric).title}, {attribute(key.attributes)}"
+    report_text = report_text_of(readings[0].result.spec)
+    title = f"{report_text.paired}: {measure(key.metric).title}, {attribute(key.attributes)}"
     about = "line minus column; negative: the line is closer to the target; p adjusted by Holm"
-    columns = [sentence(voice.subject), *(f"minus {other}" for other in others)]
+    columns = [sentence(report_text.subject), *(f"minus {other}" for other in others)]
     return Table("differences", title, columns, rows, about)
 
 
@@ -252,12 +252,12 @@ def _hashes(results: Sequence[Result]) -> Table:
     pairs: dict[tuple[str, str], None] = {}
     for result in results:
         spec = result.spec
-        kind, subject = ("audit", "pictures of") if spec.made_elsewhere else ("suite", "model")
+        kind, subject = ("audit", "images of") if spec.external else ("suite", "model")
         pairs[f"{kind} {spec.suite} {spec.suite_version}", spec.suite_digest] = None
         pairs[f"{subject} {spec.model}", spec.model_revision] = None
         pairs |= {(f"prompt set {card.name} {card.version}", card.digest): None for card in spec.prompt_sets}
         pairs |= {(f"judge {judge.name}", judge.version): None for judge in spec.judges}
-        if not spec.made_elsewhere:
+        if not spec.external:
             pairs[f"intervention of {spec.method.label}", spec.method.intervention] = None
     rows = [Row([text(name), code(value)]) for name, value in pairs]
     return Table("hashes", "Versions and SHA-256 digests", ["What", "Version or digest"], rows)
@@ -271,7 +271,7 @@ def _environment(results: Sequence[Result]) -> Table:
     rows = [
         Row([text(name), text(value), _whom(labels, len(results))]) for (name, value), labels in lines.items()
     ]
-    whose = sentence(voice_of(results[0].spec).subjects)
+    whose = sentence(report_text_of(results[0].spec).subjects)
     return Table("environment", "Software the numbers depend on", ["What", "Version", whose], rows)
 
 

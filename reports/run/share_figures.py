@@ -18,13 +18,13 @@ from evenhand.reports.run.figures import (
     dot_of,
     farthest,
     figure_table,
+    images_behind,
     lines_left_out,
     looks_of,
-    pictures_behind,
     target_share,
 )
 from evenhand.reports.run.findings import Numbers, before_and_after, rarest, spoken
-from evenhand.reports.run.report_text import voice_of
+from evenhand.reports.run.report_text import report_text_of
 
 COLUMNS = 12
 """Columns of a heat map that fit side by side with their numbers on a phone."""
@@ -52,7 +52,7 @@ def group_shares(readings: Sequence[Reading], name: str) -> Figure | None:
             for place, (group, rows) in enumerate(numbers.items())
         ],
         [*looks_of(readings), ("target", "target share")],
-        f"Mean share over the concepts. {pictures_behind(numbers)}{lines_left_out(shares, 'groups')}",
+        f"Mean share over the concepts. {images_behind(numbers)}{lines_left_out(shares, 'groups')}",
         figure_table(f"{anchor}-data", f"Share of each group: {attribute(name)}", "Group", readings, numbers),
     )
 
@@ -84,7 +84,7 @@ def cell_map(readings: Sequence[Reading], attributes: str) -> Figure | None:
             ("below", "whole 95% interval below it"),
         ],
         "Mean share over the concepts, relative to the target; a column per "
-        f"{voice_of(spec).subject}. Not adjusted for the number of cells. {pictures_behind(numbers)}"
+        f"{report_text_of(spec).subject}. Not adjusted for the number of cells. {images_behind(numbers)}"
         f"{lines_left_out(shares, 'cells')}",
         _map_table(readings, numbers, targets, attributes),
         key=[(str(place + 1), "", reading.label) for place, reading in enumerate(readings)],
@@ -119,10 +119,8 @@ def _bars(
     ]
     wanted = number(target, percent=True)
     label = f"Share perceived as {group}, target {wanted}: {spoken(readings, rows)}"
-    picture = draw(
-        dots, name=name, label=label, axis="mean share", domain=(0, upper), percent=True, bars=True
-    )
-    return Panel(f"{sentence(group)}, target {wanted}", picture)
+    image = draw(dots, name=name, label=label, axis="mean share", domain=(0, upper), percent=True, bars=True)
+    return Panel(f"{sentence(group)}, target {wanted}", image)
 
 
 def _maps(readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, float]) -> Iterator[Panel]:

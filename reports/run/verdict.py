@@ -10,7 +10,7 @@ from evenhand.bench.results.lookup import Key, Reading, base_of, widest_set
 from evenhand.bench.results.result import EstimateRow, RankRow
 from evenhand.bench.results.text import attribute, cell, count, interval, listing, number, plural, sentence
 from evenhand.reports.components.wording import with_interval
-from evenhand.reports.run.report_text import Voice, voice_of
+from evenhand.reports.run.report_text import ReportText, report_text_of
 from evenhand.reports.run.worst import least_shown
 
 
@@ -35,7 +35,7 @@ def verdict(
         readings: The methods, the untreated model first.
         key: The primary number.
         failures: Method label to the gates it does not pass.
-        spoiling: Labels of methods that fail a gate for sure; the others may lack the pictures to pass.
+        spoiling: Labels of methods that fail a gate for sure; the others may lack the images to pass.
     """
     base = base_of(readings)
     treated = [reading for reading in readings if not reading.is_base]
@@ -44,33 +44,33 @@ def verdict(
         return Verdict("The distance from the target shares was not measured.", about)
     if len(readings) == 1:
         return Verdict(_alone(readings[0], key), about)
-    voice = voice_of(readings[0].result.spec)
-    headline, spoken_of = _best(readings, treated, key, failures, voice)
-    if base is None and readings[0].result.spec.made_elsewhere:
+    report_text = report_text_of(readings[0].result.spec)
+    headline, spoken_of = _best(readings, treated, key, failures, report_text)
+    if base is None and readings[0].result.spec.external:
         return Verdict(headline, _side_by_side(readings, key))
     if all(failures.get(reading.label) for reading in treated):
         spoken_of = [reading for reading in treated if _improves(reading, base, key)]
-        headline = _unranked(spoken_of, spoiling, voice)
+        headline = _unranked(spoken_of, spoiling, report_text)
     numbers = [line for reading in spoken_of for line in _repair(reading, base, key)]
-    return Verdict(headline, [*about, *numbers, *_failures(treated, failures, voice)])
+    return Verdict(headline, [*about, *numbers, *_failures(treated, failures, report_text)])
 
 
 def _alone(reading: Reading, key: Key) -> str:
     row = reading.at(key)
     if row is None or math.isnan(row.low):
         return "The distance from the target shares could not be estimated."
-    subject = reading.label if reading.result.spec.made_elsewhere else "the model"
+    subject = reading.label if reading.result.spec.external else "the model"
     distance = f"its distance from the target shares is {with_interval(row)}"
     if row.low > 0:
         return f"{sentence(subject)} does not depict the groups evenly: {distance}."
-    return f"At this number of pictures {subject} cannot be told apart from an even one: {distance}."
+    return f"At this number of images {subject} cannot be told apart from an even one: {distance}."
 
 
 def _unevenness(reading: Reading, key: Key | None) -> list[str]:
     """How uneven the untreated model (or the only subject) is, in words."""
     lines = []
     model = reading.result.spec.model
-    alone = reading.is_base or reading.result.spec.made_elsewhere
+    alone = reading.is_base or reading.result.spec.external
     subject = model if alone else f"{model} with {reading.label}"
     row = reading.naive("deviation_ratio", "gender")
     if row is not None and math.isfinite(row.value):
@@ -85,7 +85,7 @@ def _unevenness(reading: Reading, key: Key | None) -> list[str]:
     if worst is not None:
         name, row, target = worst
         lines.append(
-            f"Shown least for its target is {cell(name)}, in {with_interval(row)} of the pictures; "
+            f"Shown least for its target is {cell(name)}, in {with_interval(row)} of the images; "
             f"the target is {number(target, percent=True)}."
         )
     return lines
@@ -99,7 +99,7 @@ def _footing(row: EstimateRow) -> str:
 
 
 def _side_by_side(readings: Sequence[Reading], key: Key) -> list[str]:
-    """How uneven the pictures of each model are, where none of them is the untreated form of another."""
+    """How uneven the images of each model are, where none of them is the untreated form of another."""
     rows = [(reading.label, row) for reading in readings if (row := reading.at(key)) is not None]
     values = [f"{with_interval(row)} for {label}" for label, row in rows]
     lines = [
@@ -138,7 +138,7 @@ def _majority(subject: str, reading: Reading, row: EstimateRow) -> str:
     )
     return (
         f"On prompts that name no gender, {subject} shows the commoner perceived gender in "
-        f"{share(row.value)} of the pictures of the average concept ({ends}even would be 50%{fair})."
+        f"{share(row.value)} of the images of the average concept ({ends}even would be 50%{fair})."
     )
 
 
@@ -147,23 +147,23 @@ def _best(
     treated: Sequence[Reading],
     key: Key,
     failures: Mapping[str, list[str]],
-    voice: Voice,
+    report_text: ReportText,
 ) -> tuple[str, list[Reading]]:
     """The headline, and the methods it speaks of."""
     passing = [reading for reading in readings if not failures.get(reading.label)]
     ranks = {reading.label: rank for reading in passing if (rank := reading.rank(key)) is not None}
     if not ranks:
-        return f"No ranking was made in this run, so no {voice.subject} is called the best.", []
+        return f"No ranking was made in this run, so no {report_text.subject} is called the best.", []
     leaders = [
         reading for reading in passing if reading.label in _leaders(ranks, whole=passing == list(readings))
     ]
     repairing = [reading for reading in leaders if not reading.is_base]
     names = [reading.label for reading in repairing]
-    among = "" if len(passing) == len(readings) else f" among the {voice.subjects} that pass every gate"
+    among = "" if len(passing) == len(readings) else f" among the {report_text.subjects} that pass every gate"
     if not names:
-        return f"No {voice.subject}{among} improves on the untreated model.", []
+        return f"No {report_text.subject}{among} improves on the untreated model.", []
     if len(names) < len(leaders):
-        return f"No {voice.subject}{among} can be told apart from the untreated model.", repairing[:1]
+        return f"No {report_text.subject}{among} can be told apart from the untreated model.", repairing[:1]
     if len(names) == 1:
         ours, untreated = _at(repairing[0], key), _at(base_of(readings), key)
         against = f", against {untreated} for the untreated model" if untreated else ""
@@ -183,20 +183,18 @@ def _improves(reading: Reading, base: Reading | None, key: Key) -> bool:
     return paired is not None and paired.high < 0
 
 
-def _unranked(improving: Sequence[Reading], spoiling: Collection[str], voice: Voice) -> str:
+def _unranked(improving: Sequence[Reading], spoiling: Collection[str], report_text: ReportText) -> str:
     """The headline where no method passes every gate."""
     kept = [reading.label for reading in improving if reading.label not in spoiling]
     if kept:
         verb = "brings" if len(kept) == 1 else "bring"
         return (
-            f"{listing(kept)} {verb} the model closer to the target shares, but these pictures are too few "
-            f"to prove that nothing else is lost, so no {voice.subject} is ranked."
+            f"{listing(kept)} {verb} the model closer to the target shares, but these images are too few "
+            f"to prove that nothing else is lost, so no {report_text.subject} is ranked."
         )
     if improving:
-        return (
-            f"Every {voice.subject} that brings the model closer to the target shares spoils something else."
-        )
-    return f"No {voice.subject} passes every gate, so none is ranked."
+        return f"Every {report_text.subject} that brings the model closer to the target shares spoils something else."
+    return f"No {report_text.subject} passes every gate, so none is ranked."
 
 
 def _leaders(ranks: Mapping[str, RankRow], *, whole: bool) -> set[str]:
@@ -257,12 +255,16 @@ FEW = 3
 """Methods whose failures are told one by one; of more, only the names."""
 
 
-def _failures(treated: Sequence[Reading], failures: Mapping[str, list[str]], voice: Voice) -> list[str]:
+def _failures(
+    treated: Sequence[Reading], failures: Mapping[str, list[str]], report_text: ReportText
+) -> list[str]:
     """Who does not pass the gates, and why."""
     failed = [reading.label for reading in treated if failures.get(reading.label)]
     if len(failed) > FEW:
-        of = f"{count(len(failed))} of {voice.number(len(treated))}"
-        return [f"{of} do not pass every gate: {listing(failed)}. The reasons are under “{voice.compared}”."]
+        of = f"{count(len(failed))} of {report_text.number(len(treated))}"
+        return [
+            f"{of} do not pass every gate: {listing(failed)}. The reasons are under “{report_text.compared}”."
+        ]
     return [
         f"{label} does not pass {plural(len(failures[label]), 'gate')}: {'; '.join(failures[label])}."
         for label in failed

@@ -12,7 +12,7 @@ from evenhand.reports.components.downloads import Raw
 from evenhand.reports.components.tables import Cell, Row, Table, missing, text
 from evenhand.reports.components.wording import measure
 from evenhand.reports.run.figures import concept_numbers, target_share
-from evenhand.reports.run.report_text import voice_of
+from evenhand.reports.run.report_text import report_text_of
 
 ABOUT = "95% intervals, not adjusted; the worst of many is partly chance and looks worse than it is"
 
@@ -27,7 +27,7 @@ def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
     joint = widest_set(readings)
     shares = cell_shares(readings, joint)
     metric, group, concepts = concept_numbers(readings, attributes)
-    subject = sentence(voice_of(readings[0].result.spec).subject)
+    subject = sentence(report_text_of(readings[0].result.spec).subject)
     columns = [subject, "Shown least, against its target", "Shown most, against its target"]
     columns += [f"Most uneven concept, {attribute(attributes)}"] if concepts else []
     rows = []

@@ -2,10 +2,10 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const data = JSON.parse($("data").textContent);
-  const pictures = new Map(data.items);
+  const images = new Map(data.items);
   const fieldset = (name) => document.querySelector(`fieldset[data-name="${CSS.escape(name)}"]`);
   const inputs = (name) => [...fieldset(name).querySelectorAll("input")];
-  const GAP = 10; // pictures between a picture and its repeat, where there are so many
+  const GAP = 10; // images between an image and its repeat, where there are so many
 
   let annotator = "";
   let order = []; // [image id, whether it is the second look]
@@ -37,7 +37,7 @@
 
   function ordered() {
     const random = stream(`${data.batch}/${annotator}`);
-    const list = shuffled(pictures.keys(), random).map((id) => [id, false]);
+    const list = shuffled(images.keys(), random).map((id) => [id, false]);
     for (const id of data.repeats) {
       const first = list.findIndex(([other]) => other === id);
       const from = Math.min(first + GAP, list.length);
@@ -104,8 +104,8 @@
   function show(position) {
     at = position;
     const [id] = order[at];
-    $("picture").src = pictures.get(id);
-    $("position").textContent = `Picture ${at + 1} of ${order.length}`;
+    $("image").src = images.get(id);
+    $("position").textContent = `Image ${at + 1} of ${order.length}`;
     $("progress").value = Object.keys(answers).length;
     $("alert").textContent = "";
     $("back").disabled = at === 0;
@@ -128,7 +128,7 @@
     const all = Object.values(answers);
     const skipped = all.filter((answer) => answer.skipped).length;
     const open = order.length - all.length;
-    $("done-title").textContent = open ? "The last picture is reached" : "All pictures are done";
+    $("done-title").textContent = open ? "The last image is reached" : "All images are done";
     $("done-text").textContent =
       `${all.length - skipped} answered, ${skipped} skipped, ${open} open, of ${order.length}.`;
     $("start").hidden = $("work").hidden = true;

@@ -1,4 +1,4 @@
-"""``evenhand audit``: a folder of pictures of any origin goes the way of a run from its store on."""
+"""``evenhand audit``: a folder of images of any origin goes the way of a run from its store on."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.results.result import Result
 from evenhand.bench.stages.label import alignment
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics import catalog
 from evenhand.metrics.estimation.anchors import confusion_from_anchors
@@ -28,17 +28,17 @@ from evenhand.metrics.table import label_rows
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Folder of the pictures, list and true labels."""
+    """Folder of the images, list and true labels."""
     home = tmp_path_factory.mktemp("world")
-    listed, truth = renders(home / "pictures")
-    return home / "pictures", write_csv(home / "prompts.csv", listed), write_csv(home / "labels.csv", truth)
+    listed, truth = renders(home / "images")
+    return home / "images", write_csv(home / "prompts.csv", listed), write_csv(home / "labels.csv", truth)
 
 
 @pytest.fixture(scope="module")
 def audited(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("audited") / "run"
-    pictures, prompts, _ = world
-    return audit(pictures, prompts=prompts, suite=str(TINY), base="biased", out=folder)
+    images, prompts, _ = world
+    return audit(images, prompts=prompts, suite=str(TINY), base="biased", out=folder)
 
 
 def rows_of(result: Result) -> list[dict[str, object]]:
@@ -47,14 +47,14 @@ def rows_of(result: Result) -> list[dict[str, object]]:
 
 def measured_directly(world, confusion_from=None) -> dict[str, list[dict[str, object]]]:
     """The numbers that the metrics give without the benchmark: judges, vote and bootstrap alone."""
-    pictures, prompts, _ = world
+    folder, prompts, _ = world
     suite = load_suite(str(TINY))
     table = pd.read_csv(prompts).rename(columns={"file": "key", "model": "method"})
     table["template"] = table["cell"] = ""
     table["kind"], table["status"] = "neutral", "ok"
     table["prompt_id"] = table["prompt"]
     table["seed_index"] = table.groupby(["method", "prompt"]).cumcount()
-    images = np.stack([np.asarray(Image.open(pictures / file)) for file in table["key"]])
+    images = np.stack([np.asarray(Image.open(folder / file)) for file in table["key"]])
     scorer = load_scorer("mini")
     vectors = dict(zip(table["key"], scorer.embed(images), strict=True))
     table["alignment"] = alignment(table, vectors, scorer.embed_texts)
@@ -120,7 +120,7 @@ def test_judges_that_do_not_err_give_the_true_shares(audited):
 
 def test_a_result_claims_no_protocol_no_fit_and_no_cost(audited):
     for result in audited.results:
-        assert result.spec.made_elsewhere
+        assert result.spec.external
         assert result.spec.protocol == {}
         assert result.spec.model == result.spec.method.label
         assert result.spec.method.intervention == ""
@@ -128,29 +128,29 @@ def test_a_result_claims_no_protocol_no_fit_and_no_cost(audited):
         assert result.coverage.planned == result.coverage.made == 12
     assert {row.against for r in audited.results for row in r.comparisons} == {"biased"}
     page = (Path(audited.folder) / "report.html").read_text()
-    for word in ("same noise", "Method cards", "untreated", "Pictures drawn to fit", "intervention of"):
+    for word in ("same noise", "Method cards", "untreated", "Images drawn to fit", "intervention of"):
         assert word not in page
     assert "made elsewhere" in page and "even comes closest" in page
 
 
 def test_anchors_correct_the_judges_and_the_result_says_how_many(world, audited, tmp_path):
-    pictures, prompts, labels = world
+    images, prompts, labels = world
     folder = shutil.copytree(audited.folder, tmp_path / "run")
     anchors = tmp_path / "anchors.csv"
     truth = pd.read_csv(labels)
     truth[truth["attribute"] == "gender"].to_csv(anchors, index=False)
     parts = sorted((folder / "tables").glob("labels.parquet"))[0].read_bytes()
     run = audit(
-        pictures,
+        images,
         prompts=prompts,
         suite=str(TINY),
         base="biased",
         anchors=anchors,
         out=folder,
-        name="pictures",
+        name="images",
     )
-    assert (folder / "tables" / "labels.parquet").read_bytes() == parts, "a picture was judged again"
-    said = "corrected from anchors, labels given to 24 of these pictures (24 of gender)"
+    assert (folder / "tables" / "labels.parquet").read_bytes() == parts, "an image was judged again"
+    said = "corrected from anchors, labels given to 24 of these images (24 of gender)"
     expected = measured_directly(world, truth[truth["attribute"] == "gender"].rename(columns={"file": "key"}))
     for result in run.results:
         assert any(said in note for note in result.notes)
@@ -162,21 +162,20 @@ def test_anchors_correct_the_judges_and_the_result_says_how_many(world, audited,
 
 
 def test_a_calibration_measured_elsewhere_is_said_to_be_unverified(world, audited, tmp_path):
-    pictures, prompts, _ = world
+    images, prompts, _ = world
     folder = shutil.copytree(audited.folder, tmp_path / "run")
-    run = audit(pictures, prompts=prompts, suite=str(TINY), calibration="mini", out=folder, name="pictures")
+    run = audit(images, prompts=prompts, suite=str(TINY), calibration="mini", out=folder, name="images")
     assert any(
-        "'mini', measured on other pictures; the correction is not verified" in n
-        for n in run.results[0].notes
+        "'mini', measured on other images; the correction is not verified" in n for n in run.results[0].notes
     )
     assert run.results[0].estimate("rms_delta", attributes="gender", corrected=True) is not None
     assert [row for result in run.results for row in result.comparisons] == [], "no base was named"
 
 
-def test_the_pictures_of_a_run_give_the_numbers_of_the_run(tmp_path):
+def test_the_images_of_a_run_give_the_numbers_of_the_run(tmp_path):
     run = evaluate(str(TINY), methods=["base"], out=tmp_path / "run")
-    table = Workspace(tmp_path / "run").picture_table.read()
-    folder = tmp_path / "pictures"
+    table = RunFolder(tmp_path / "run").image_table.read()
+    folder = tmp_path / "images"
     folder.mkdir()
     for row in table.itertuples():
         shutil.copy(tmp_path / "run" / row.path, folder / f"{row.key}.png")
@@ -192,8 +191,8 @@ def test_the_pictures_of_a_run_give_the_numbers_of_the_run(tmp_path):
     assert values[0] == values[1]
 
 
-def test_files_that_give_no_picture_count_as_undetermined_and_are_named(world, tmp_path):
-    folder, listed = tmp_path / "pictures", pd.read_csv(world[1])
+def test_files_that_give_no_image_count_as_undetermined_and_are_named(world, tmp_path):
+    folder, listed = tmp_path / "images", pd.read_csv(world[1])
     shutil.copytree(world[0] / "even", folder / "even")
     whole = folder / "even" / "nurse-0.png"
     content = whole.read_bytes()
@@ -202,30 +201,28 @@ def test_files_that_give_no_picture_count_as_undetermined_and_are_named(world, t
     (folder / "unlisted.JPG").write_bytes(content)
     listed[listed["model"] == "even"].to_csv(tmp_path / "prompts.csv", index=False)
     arguments = {"prompts": tmp_path / "prompts.csv", "suite": str(TINY), "out": tmp_path / "run"}
-    with pytest.raises(
-        IncompleteRunError, match=r"2 of 12 pictures cannot be used: 'even/nurse-0.png' is cut"
-    ):
+    with pytest.raises(IncompleteRunError, match=r"2 of 12 images cannot be used: 'even/nurse-0.png' is cut"):
         audit(folder, **arguments)
     result = Result.load(tmp_path / "run" / "results" / "even.json")
-    assert result.coverage.failed == {"damaged": 1, "no_picture": 1}
+    assert result.coverage.failed == {"damaged": 1, "no_image": 1}
     assert (result.coverage.planned, result.coverage.made) == (12, 10)
     panel = next(row for row in result.coverage.rows if row.judge == "panel")
-    assert panel.undetermined == {"damaged": 1, "no_picture": 1}
-    assert any("1 picture of the folder not listed, left out: 'unlisted.JPG'" in n for n in result.notes)
-    assert any("'even/nurse-1.png' is no PNG, JPEG or WebP picture" in note for note in result.notes)
+    assert panel.undetermined == {"damaged": 1, "no_image": 1}
+    assert any("1 image of the folder not listed, left out: 'unlisted.JPG'" in n for n in result.notes)
+    assert any("'even/nurse-1.png' is no PNG, JPEG or WebP image" in note for note in result.notes)
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Failed: file is damaged" in page and "Undetermined: file is no picture" in page
+    assert "Failed: file is damaged" in page and "Undetermined: file is no image" in page
     labels = tmp_path / "run" / "tables" / "labels.parquet"
     before = len(pd.read_parquet(labels))
     whole.write_bytes(content)
     (folder / "even" / "nurse-1.png").write_bytes((world[0] / "biased" / "nurse-1.png").read_bytes())
     mended = audit(folder, **arguments)
     assert mended.results[0].coverage.failed == {}
-    assert len(pd.read_parquet(labels)) == before + 2 * 3, "two pictures, two judges and the vote"
+    assert len(pd.read_parquet(labels)) == before + 2 * 3, "two images, two judges and the vote"
 
 
-def test_pictures_of_different_sizes_are_judged_together(world, tmp_path):
-    folder, listed = tmp_path / "pictures", pd.read_csv(world[1])
+def test_images_of_different_sizes_are_judged_together(world, tmp_path):
+    folder, listed = tmp_path / "images", pd.read_csv(world[1])
     shutil.copytree(world[0], folder)
     for number in range(3):
         path = folder / "even" / f"CEO-{number}.png"
@@ -239,15 +236,15 @@ def test_pictures_of_different_sizes_are_judged_together(world, tmp_path):
 
 
 def test_the_command_prints_the_table_the_report_and_the_notes(evenhand, world, audited, tmp_path):
-    pictures, prompts, _ = world
+    images, prompts, _ = world
     folder = shutil.copytree(audited.folder, tmp_path / "run")
     options = ("--prompts", prompts, "--suite", TINY, "--base", "biased", "--out", folder)
-    outcome = evenhand("audit", pictures, *options)
+    outcome = evenhand("audit", images, *options)
     assert outcome.code == 0
     assert {line.split()[0] for line in outcome.out.splitlines()[1:3]} == {"biased", "even"}
     assert outcome.out.splitlines()[-1] == f"report: {folder / 'report.html'}"
-    assert "note: the pictures were made elsewhere" in outcome.err
-    document = json.loads(evenhand("audit", pictures, *options, "--json").out)
+    assert "note: the images were made elsewhere" in outcome.err
+    document = json.loads(evenhand("audit", images, *options, "--json").out)
     kept = {path.name: path.read_bytes() for path in (Path(audited.folder) / "results").glob("*.json")}
     assert {path.name: path.read_bytes() for path in (folder / "results").glob("*.json")} == kept
     assert [result["spec"]["model"] for result in document["results"]] == ["biased", "even"]
@@ -278,7 +275,7 @@ def test_a_wrong_option_is_one_line_and_takes_no_folder(
 def test_a_folder_or_file_that_is_not_there_is_named(evenhand, world, tmp_path):
     outcome = evenhand("audit", tmp_path / "none", "--prompts", world[1], "--suite", TINY)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert f"picture folder {tmp_path / 'none'} does not exist" in outcome.err
+    assert f"image folder {tmp_path / 'none'} does not exist" in outcome.err
     (tmp_path / "empty").mkdir()
     outcome = evenhand("audit", tmp_path / "empty", "--prompts", world[1], "--suite", TINY)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
@@ -301,10 +298,10 @@ def test_a_judge_whose_weights_are_not_there_is_one_line(evenhand, world, tmp_pa
 
 
 def test_a_run_folder_of_something_else_is_refused(world, audited, tmp_path):
-    pictures, prompts, _ = world
+    images, prompts, _ = world
     folder = shutil.copytree(audited.folder, tmp_path / "run")
-    with pytest.raises(EvenhandError, match="belongs to audit 'pictures', not 'other'; choose another --out"):
-        audit(pictures, prompts=prompts, suite=str(TINY), name="other", out=folder)
+    with pytest.raises(EvenhandError, match="belongs to audit 'images', not 'other'; choose another --out"):
+        audit(images, prompts=prompts, suite=str(TINY), name="other", out=folder)
     with pytest.raises(EvenhandError, match=r"and no suite\.toml; choose an empty or new --out"):
         evaluate(str(TINY), out=folder)
 
@@ -312,5 +309,5 @@ def test_a_run_folder_of_something_else_is_refused(world, audited, tmp_path):
 def test_an_audit_is_no_entry_of_the_board(evenhand, audited, tmp_path):
     outcome = evenhand("board", "submit", audited.folder, "--entries", tmp_path)
     assert outcome.code == 2
-    assert "is an audit of pictures made elsewhere; the board takes runs of suites" in outcome.err
+    assert "is an audit of images made elsewhere; the board takes runs of suites" in outcome.err
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What visitors see first: the README's picture and board, the citation, and the five lines of Python."""
+"""What visitors see first: the README's image and board, the citation, and the five lines of Python."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ from evenhand.methods.weights.mist import Mist
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SMALL = 200_000
-"""Bytes that the picture in the README may take."""
+"""Bytes that the image in the README may take."""
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +52,13 @@ def test_the_board_in_the_readme_is_the_top_of_the_leaderboard():
     assert shown == now, "\n".join("| " + " | ".join(row.values()) + " |" for row in now)
 
 
-def test_the_picture_in_the_readme_is_a_small_picture_and_is_described():
+def test_the_image_in_the_readme_is_a_small_image_and_is_described():
     (line,) = [line for line in README.splitlines() if line.startswith("![")]
     description, _, path = line.removeprefix("![").removesuffix(")").partition("](")
     assert len(description) > 40
     assert (ROOT / path).stat().st_size < SMALL
-    with Image.open(ROOT / path) as picture:
-        assert (picture.format, picture.width) == ("PNG", 1180)
+    with Image.open(ROOT / path) as image:
+        assert (image.format, image.width) == ("PNG", 1180)
 
 
 def test_the_citation_names_this_version_of_this_project():
@@ -69,7 +69,9 @@ def test_the_citation_names_this_version_of_this_project():
     assert {"cff-version", "message", "title"} <= set(cited)
 
 
-@pytest.mark.parametrize("text", ["mist", "mist:rounds=7", "mist:rounds=7,step=0.5", 'uce:judge="clip-xs"'])
+@pytest.mark.parametrize(
+    "text", ["mist", "mist:rounds=7", "mist:rounds=7,step_size=0.5", 'uce:judge="clip-xs"']
+)
 def test_a_loaded_method_takes_part_as_its_text_does(text):
     suite = a_suite("one")
     by_text, by_object = (parse_method(method, suite=suite) for method in (text, load_method(text)))

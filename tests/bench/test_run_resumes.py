@@ -24,8 +24,8 @@ def results(folder):
     return {path.name: path.read_bytes() for path in (folder / "results").glob("*.json")}
 
 
-def pictures(folder):
-    return {path: path.stat().st_mtime_ns for path in (folder / "pictures").rglob("*.png")}
+def images(folder):
+    return {path: path.stat().st_mtime_ns for path in (folder / "images").rglob("*.png")}
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def undisturbed(tmp_path_factory):
 
 
 def fitting(folder):
-    """Some pictures of the method's own loop exist, no evaluation yet."""
-    return len(pictures(folder)) >= 1
+    """Some images of the method's own loop exist, no evaluation yet."""
+    return len(images(folder)) >= 1
 
 
 def generating(folder):
@@ -65,44 +65,44 @@ def test_a_run_that_is_killed_goes_on_to_the_same_result_bytes(undisturbed, tmp_
     assert moment(folder), "the run never came to this moment"
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kept = pictures(folder)
+    kept = images(folder)
     run = evaluate(str(TINY), methods=METHODS, out=folder)
     assert results(folder) == results(undisturbed)
-    assert {path: pictures(folder)[path] for path in kept} == kept, "a whole picture was made again"
+    assert {path: images(folder)[path] for path in kept} == kept, "a whole image was made again"
     assert [result.coverage.planned for result in run.results] == [8, 8, 8]
 
 
 def test_a_second_run_makes_judges_and_fits_nothing(undisturbed):
-    before, bytes_before = pictures(undisturbed), results(undisturbed)
+    before, bytes_before = images(undisturbed), results(undisturbed)
     parts = sorted((undisturbed / "tables").rglob("*"))
     evaluate(str(TINY), methods=METHODS, out=undisturbed)
-    assert pictures(undisturbed) == before
+    assert images(undisturbed) == before
     assert results(undisturbed) == bytes_before
     assert sorted((undisturbed / "tables").rglob("*")) == parts
 
 
-def test_a_damaged_picture_is_made_again_and_alone(undisturbed):
-    before = pictures(undisturbed)
+def test_a_damaged_image_is_made_again_and_alone(undisturbed):
+    before = images(undisturbed)
     bytes_before = results(undisturbed)
-    victim = undisturbed / load_run(undisturbed).pictures[0].path
+    victim = undisturbed / load_run(undisturbed).images[0].path
     content = victim.read_bytes()
     victim.write_bytes(content[: len(content) // 2])
     evaluate(str(TINY), methods=METHODS, out=undisturbed)
     assert victim.read_bytes() == content
-    after = pictures(undisturbed)
+    after = images(undisturbed)
     assert {path for path in before if before[path] != after[path]} == {victim}
     assert results(undisturbed) == bytes_before
 
 
 def test_a_method_added_later_joins_those_already_there(undisturbed):
-    run = evaluate(str(TINY), methods=["uce:pictures=2,rounds=1"], out=undisturbed)
+    run = evaluate(str(TINY), methods=["uce:images=2,rounds=1"], out=undisturbed)
     labels = [result.spec.method.label for result in run.results]
-    assert labels == ["base", "mist", "random-attribute-prompt", "uce:pictures=2,rounds=1"]
+    assert labels == ["base", "mist", "random-attribute-prompt", "uce:images=2,rounds=1"]
     assert all(rank.of == 4 for result in run.results for rank in result.ranks)
 
 
 def test_another_strength_of_a_method_is_measured_and_not_ranked(undisturbed):
-    own, other = "uce:pictures=2,rounds=1", "uce:pictures=2,rounds=1,step=0.01"
+    own, other = "uce:images=2,rounds=1", "uce:images=2,rounds=1,step_size=0.01"
     run = evaluate(str(TINY), methods=[own, other], out=undisturbed)
     found = {result.spec.method.label: result for result in run.results}
     assert found[own].spec.method.strength == "step"

@@ -50,13 +50,13 @@ class Murderous(Flow):
 if __name__ == "__main__":
     import evenhand.bench.engines.prefetch as ahead
     ahead.Flow = Murderous
-    suite, out, engine, *pictures = sys.argv[1:]
-    if pictures:
-        folder, prompts = map(Path, pictures)
+    suite, out, engine, *images = sys.argv[1:]
+    if images:
+        folder, prompts = map(Path, images)
         audit(folder, prompts=prompts, suite=suite, base="biased", out=Path(out), engine=engine, workers=2)
     else:
         evaluate(suite, methods=["mist"], out=Path(out), engine=engine, workers=2)
-    assert Murderous.killed == ({"judge"} if pictures else {"draw", "judge"})
+    assert Murderous.killed == ({"judge"} if images else {"draw", "judge"})
 """
 
 
@@ -109,16 +109,16 @@ def test_workers_killed_amid_a_run_change_no_byte(alone, tmp_path, engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_workers_killed_amid_an_audit_change_no_byte(tmp_path, engine):
-    listed, _ = renders(tmp_path / "pictures")
-    pictures, prompts = tmp_path / "pictures", write_csv(tmp_path / "prompts.csv", listed)
-    audit(pictures, prompts=prompts, suite=str(TINY), base="biased", out=tmp_path / "alone", name="pictures")
+    listed, _ = renders(tmp_path / "images")
+    images, prompts = tmp_path / "images", write_csv(tmp_path / "prompts.csv", listed)
+    audit(images, prompts=prompts, suite=str(TINY), base="biased", out=tmp_path / "alone", name="images")
     folder = tmp_path / "run"
-    said = with_killed_workers(tmp_path, TINY, folder, engine, pictures, prompts)
+    said = with_killed_workers(tmp_path, TINY, folder, engine, images, prompts)
     assert "what it had is done again" in said
     assert_same(contents(folder), contents(tmp_path / "alone"))
     # Two judges and the scorer: the audit itself found nothing left to judge.
     work = 3 * len(listed)
-    assert f"all pictures: judge: {work} of {work}" in (folder / "run.log").read_text()
+    assert f"all images: judge: {work} of {work}" in (folder / "run.log").read_text()
 
 
 def test_an_unknown_engine_or_a_wrong_number_is_refused_at_once(evenhand, tmp_path):

@@ -1,4 +1,4 @@
-"""MIST and UCE on real pictures: one attribute, joint cells, one model for all concepts or one each."""
+"""MIST and UCE on real images: one attribute, joint cells, one model for all concepts or one each."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def suite(balance, **mist) -> Suite:
 def run(tmp_path_factory):
     """Joint cells, with a second MIST of one model per concept."""
     out = tmp_path_factory.mktemp("joint") / "run"
-    joint = suite(("gender", "tone", "age"), pictures=6, rounds=2)
+    joint = suite(("gender", "tone", "age"), images=6, rounds=2)
     return evaluate(joint, methods=["mist", "mist:scope=per-concept"], out=out), out
 
 
@@ -43,9 +43,9 @@ def test_joint_cells_are_one_flat_list_in_the_order_of_the_groups(run):
     assert [len(source["ratios"][0]) for source in result.cost.record["sources"]] == [12, 12]
 
 
-def test_the_cost_counts_every_picture_of_the_loop(run):
+def test_the_cost_counts_every_image_of_the_loop(run):
     cost = by_label(run[0])["mist"].cost
-    assert cost.fit_pictures == cost.fit_judgements == 2 * 6 * 2
+    assert cost.fit_images == cost.fit_judgements == 2 * 6 * 2
     assert cost.intervention_bytes == 516_096 * 4
 
 
@@ -56,10 +56,10 @@ def test_every_concept_has_a_model_of_its_own_where_asked(run):
     assert by_label(results)["mist:scope=per-concept"].cost.intervention_bytes == 2 * 516_096 * 4
 
 
-def test_an_edit_changes_the_pictures_of_the_edited_concepts(run):
+def test_an_edit_changes_the_images_of_the_edited_concepts(run):
     import pandas as pd
 
-    table = pd.read_parquet(run[1] / "tables" / "pictures.parquet")
+    table = pd.read_parquet(run[1] / "tables" / "images.parquet")
     keys = {label: set(rows["key"]) for label, rows in table.groupby("method")}
     assert not keys["base"] & keys["mist"]
     assert not keys["mist"] & keys["mist:scope=per-concept"]
@@ -75,7 +75,7 @@ def test_a_steering_judge_is_never_part_of_the_panel(run):
 
 def test_mist_moves_gender_towards_balance(tmp_path):
     """Sixteen steps of evidence are too few for a number, enough for a direction."""
-    steered = suite(("gender",), pictures=12, rounds=3, step=0.3)
+    steered = suite(("gender",), images=12, rounds=3, step=0.3)
     data = steered.model_dump(mode="json")
     data["protocol"] |= {"steps": 6, "version": "t"}
     data["prompts"][0] |= {"seeds": 16, "templates": ["portrait"]}

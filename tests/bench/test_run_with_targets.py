@@ -14,7 +14,7 @@ from helpers.report import a_result, an_estimate
 from evenhand.bench import evaluate
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.stages import write
-from evenhand.bench.suites.evaluation_config import Yardstick
+from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite, load_suite, read_suite, to_toml
 from evenhand.bench.suites.targets import labour_table
 from evenhand.methods.weights.mist import Mist
@@ -157,7 +157,7 @@ def test_mist_moves_towards_seventy_thirty_and_stops_there(stopping):
     script = [counts(500, 500), counts(600, 400), counts(700, 300)]
     studio = Studio({prompt: script})
     task = make_task(studio, target=(0.7, 0.3))
-    method = Mist(stopping=stopping, pictures=1000, batch=1000, tolerance=0.08)
+    method = Mist(stopping=stopping, images=1000, batch=1000, tolerance=0.08)
     (row,) = method.fit(task).record["sources"]
     assert row["converged"] and row["edits"] == 2
     np.testing.assert_allclose(row["gaps"], [0.2, 0.1, 0.0], atol=1e-12)
@@ -177,7 +177,7 @@ def test_mist_edits_in_opposite_directions_for_opposite_targets():
 
 def stated(suite, concepts):
     """What a result says of the target."""
-    return write._target(Yardstick.of(suite), concepts=concepts, balanced=suite.balanced)
+    return write._target(EvaluationConfig.of(suite), concepts=concepts, balanced=suite.balanced)
 
 
 def test_the_result_states_the_target_of_every_concept(tmp_path):
@@ -200,7 +200,7 @@ def measured(world, target):
     plan = MeasurePlan(
         attributes=TAXONOMY, panel=("a",), target=target, draws=200, joints=(("gender", "tone"),)
     )
-    return measure(world.pictures(), world.labels("a"), plan=plan).estimates
+    return measure(world.images(), world.labels("a"), plan=plan).estimates
 
 
 def lopsided():
@@ -302,7 +302,7 @@ def test_row_targets_equal_the_same_function_row_by_row():
 def test_a_run_fits_measures_and_reports_towards_labour_shares(tmp_path):
     data = read_suite(TINY).model_dump() | {"target": "labour"}
     out = tmp_path / "run"
-    run = evaluate(Suite.model_validate(data), methods=["mist:rounds=1,pictures=4"], out=out)
+    run = evaluate(Suite.model_validate(data), methods=["mist:rounds=1,images=4"], out=out)
     for result in run.results:
         assert result.spec.target_name == "labour"
         concepts = result.spec.concepts
@@ -357,7 +357,7 @@ def test_the_base_model_s_own_shares_may_be_the_target(tmp_path):
 def test_a_result_without_shares_is_no_target(tmp_path):
     with pytest.raises(EvenhandError, match=r"result of 'base' has no shares by concept; take one of a run"):
         aiming_at(drawn(tmp_path, {}))
-    with pytest.raises(EvenhandError, match=r"no gender share of 'nurse'; draw more pictures of it"):
+    with pytest.raises(EvenhandError, match=r"no gender share of 'nurse'; draw more images of it"):
         aiming_at(drawn(tmp_path, {"nurse": float("nan")}))
     (tmp_path / "own.json").write_text("{}", encoding="utf-8")
     with pytest.raises(EvenhandError, match=r"result .*own\.json has schema version None"):

@@ -1,4 +1,4 @@
-"""What the benchmark relies on in every registered judge: shape, statuses, and one answer for one picture."""
+"""What the benchmark relies on in every registered judge: shape, statuses, and one answer for one image."""
 
 import numpy as np
 import pytest
@@ -42,21 +42,21 @@ def judge(request):
 
 
 @pytest.fixture(scope="module")
-def pictures(judge):
+def images(judge):
     return DRAWN if judge_recipe(judge.info.name) is None else PHOTOGRAPHS
 
 
 @pytest.fixture(scope="module")
-def answers(judge, pictures):
-    return judge.label(pictures)
+def answers(judge, images):
+    return judge.label(images)
 
 
-def test_every_attribute_has_an_answer_for_every_picture(judge, pictures, answers):
+def test_every_attribute_has_an_answer_for_every_image(judge, images, answers):
     assert set(answers) == set(judge.info.taxonomies)
     for attribute, groups in judge.info.taxonomies.items():
         found = answers[attribute]
-        assert found.probabilities.shape == (len(pictures), len(groups) + 1), "the last column is cannot tell"
-        assert len(found.status) == len(pictures)
+        assert found.probabilities.shape == (len(images), len(groups) + 1), "the last column is cannot tell"
+        assert len(found.status) == len(images)
         assert set(found.status) <= set(STATUSES)
 
 
@@ -66,21 +66,21 @@ def test_probabilities_are_none_below_zero_and_add_up_to_one(answers):
         np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-6)
 
 
-def test_a_picture_has_one_answer_alone_in_another_order_and_again(judge, pictures, answers):
-    for place in range(len(pictures)):
-        alone = judge.label(pictures[place : place + 1])
+def test_a_image_has_one_answer_alone_in_another_order_and_again(judge, images, answers):
+    for place in range(len(images)):
+        alone = judge.label(images[place : place + 1])
         for attribute, found in answers.items():
             np.testing.assert_array_equal(alone[attribute].probabilities[0], found.probabilities[place])
             assert alone[attribute].status[0] == found.status[place]
-    turned = judge.label(pictures[::-1].copy())
+    turned = judge.label(images[::-1].copy())
     for attribute, found in answers.items():
         np.testing.assert_array_equal(turned[attribute].probabilities[::-1], found.probabilities)
 
 
-def test_the_pictures_are_left_as_they_were(judge, pictures):
-    shown = pictures.copy()
+def test_the_images_are_left_as_they_were(judge, images):
+    shown = images.copy()
     judge.label(shown)
-    np.testing.assert_array_equal(shown, pictures)
+    np.testing.assert_array_equal(shown, images)
 
 
 def test_the_version_is_that_of_the_weights_and_not_of_the_object(judge):

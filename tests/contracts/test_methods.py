@@ -23,7 +23,7 @@ from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.storage.store import PictureStore
+from evenhand.bench.storage.store import ImageStore
 from evenhand.bench.suites.suite import Protocol, load_suite
 from evenhand.methods.base import Intervention, Method, MethodInfo, Task, load, save
 
@@ -41,7 +41,7 @@ FAMILIES = ("sd1", "sd2", "sdxl")
 ONE_STEP = PROTOCOL.model_copy(update={"steps": 1, "batch": 8})
 
 ONE_LEVEL: dict[str, str] = {}
-"""Methods whose pictures at zero strength may differ from the base's by one level of 255, and why."""
+"""Methods whose images at zero strength may differ from the base's by one level of 255, and why."""
 
 
 class TinyClip:
@@ -55,18 +55,18 @@ class TinyClip:
 
 
 class Counted:
-    """The sampler with a count of the pictures that a method asks for."""
+    """The sampler with a count of the images that a method asks for."""
 
     def __init__(self, sampler):
-        self.sampler, self.pictures = sampler, 0
+        self.sampler, self.images = sampler, 0
 
     def __call__(self, prompts, seeds, *, intervention=None, negative_prompt=""):
-        self.pictures += len(prompts)
+        self.images += len(prompts)
         return self.sampler(prompts, seeds, intervention=intervention, negative_prompt=negative_prompt)
 
 
 def task_on(model, *, protocol=PROTOCOL, concepts=CONCEPTS, cells=JOINT, seed=0):
-    """A real task: real pictures, the real steering judge, both counted."""
+    """A real task: real images, the real steering judge, both counted."""
     return Task(
         model=model,
         concepts=tuple(concepts),
@@ -82,7 +82,7 @@ def task_on(model, *, protocol=PROTOCOL, concepts=CONCEPTS, cells=JOINT, seed=0)
 
 def supported(method, model, cells):
     """The cells, or two where the method takes no more; skips what it refuses by its own conditions."""
-    cells = GENDER if method.most_cells == 2 else cells
+    cells = GENDER if method.max_cells == 2 else cells
     try:
         method.check(family=model.family, cells=cells)
     except EvenhandError as refusal:
@@ -141,11 +141,11 @@ def draw(model, intervention=None, *, protocol=PROTOCOL, prompts=PROMPTS, seeds=
     return Sampler(model, protocol)(prompts, seeds, intervention=intervention)
 
 
-def of_each(pictures, intervention):
-    """The pictures, of each concept's own model where there is one for each."""
+def of_each(images, intervention):
+    """The images, of each concept's own model where there is one for each."""
     if not intervention.concept_weights:
-        return [pictures(intervention)]
-    return [pictures(Intervention(weights=weights)) for weights in intervention.concept_weights.values()]
+        return [images(intervention)]
+    return [images(Intervention(weights=weights)) for weights in intervention.concept_weights.values()]
 
 
 def largest_difference(first, second):
@@ -165,7 +165,7 @@ def state(model):
 
 @contextmanager
 def counted_rows(unet):
-    """Counts the pictures that pass through the U-Net, every branch of guidance on its own."""
+    """Counts the images that pass through the U-Net, every branch of guidance on its own."""
     seen = SimpleNamespace(rows=0)
 
     def hook(module, inputs, keywords):
@@ -178,7 +178,7 @@ def counted_rows(unet):
         handle.remove()
 
 
-def test_stored_and_reloaded_it_draws_the_same_pictures_in_any_order(method, mini, tmp_path):
+def test_stored_and_reloaded_it_draws_the_same_images_in_any_order(method, mini, tmp_path):
     fitted = fitted_on(method, mini, protocol=MINI_PROTOCOL)
     save(fitted, tmp_path)
     again = load(tmp_path, type(method))
@@ -200,7 +200,7 @@ def test_fitting_and_drawing_leave_the_model_as_it_was_bit_for_bit(method, fitte
     assert all(torch.equal(a, b) for a, b in zip(values, after, strict=True))
 
 
-def test_fitting_twice_gives_the_same_intervention_and_pictures(method, fitted, tiny):
+def test_fitting_twice_gives_the_same_intervention_and_images(method, fitted, tiny):
     again = method.fit(task_on(tiny, cells=fitted.task.cells))
     assert again.digest() == fitted.intervention.digest()
     assert (draw(tiny, again) == draw(tiny, fitted.intervention)).all()
@@ -209,7 +209,7 @@ def test_fitting_twice_gives_the_same_intervention_and_pictures(method, fitted, 
 def test_a_fit_costs_what_the_method_declares(method, fitted):
     declared = method.budget(concepts=len(CONCEPTS), cells=fitted.task.cells)
     used = {
-        "pictures": fitted.task.sample.pictures,
+        "images": fitted.task.sample.images,
         "judgements": fitted.task.judge.judgements,
         "evaluations": fitted.evaluations,
     }
@@ -219,7 +219,7 @@ def test_a_fit_costs_what_the_method_declares(method, fitted):
         assert count <= getattr(declared, name), name
 
 
-def test_a_picture_costs_the_branches_that_the_method_declares(method, fitted, tiny):
+def test_a_image_costs_the_branches_that_the_method_declares(method, fitted, tiny):
     declared = method.budget(concepts=len(CONCEPTS), cells=fitted.task.cells)
     prompts = ["a photo of a nurse", "a photo of a construction worker"]
     with counted_rows(tiny.unet) as seen:
@@ -235,8 +235,8 @@ def test_zero_strength_is_the_base_model(method, tiny):
         pytest.skip(f"{method.info.name} has no strength")
     zero = type(method)(**(method.model_dump() | {method.strength: 0}))
     allowed = 1 if method.info.name in ONE_LEVEL else 0
-    for pictures in of_each(lambda it: draw(tiny, it), fitted_on(zero, tiny)):
-        assert largest_difference(pictures, draw(tiny)) <= allowed
+    for images in of_each(lambda it: draw(tiny, it), fitted_on(zero, tiny)):
+        assert largest_difference(images, draw(tiny)) <= allowed
 
 
 @pytest.mark.parametrize(
@@ -246,8 +246,8 @@ def test_zero_strength_is_the_base_model(method, tiny):
 )
 def test_a_method_works_on_every_family_it_declares(method, family, cells, families):
     intervention = fitted_on(method, families[family], concepts=("nurse",), cells=cells)
-    for pictures in of_each(lambda it: draw(families[family], it), intervention):
-        assert pictures.shape == (4, 32, 32, 3)
+    for images in of_each(lambda it: draw(families[family], it), intervention):
+        assert images.shape == (4, 32, 32, 3)
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,8 @@ def test_a_method_takes_one_concept_and_forty(method, concepts, tiny):
     def drawn(it):
         return draw(tiny, it, protocol=ONE_STEP, prompts=prompts, seeds=SEEDS[:2])
 
-    for pictures in of_each(drawn, intervention):
-        assert len({picture.tobytes() for picture in pictures}) == 2
+    for images in of_each(drawn, intervention):
+        assert len({image.tobytes() for image in images}) == 2
 
 
 def test_what_is_beyond_a_method_is_refused_in_one_sentence(method):
@@ -271,8 +271,8 @@ def test_what_is_beyond_a_method_is_refused_in_one_sentence(method):
         for family in set(FAMILIES) - {*method.info.architectures}:
             with pytest.raises(EvenhandError, match=f"{method.info.name}.*not on {family!r}"):
                 method.check(family=family, cells=GENDER)
-    if method.most_cells is not None:
-        with pytest.raises(EvenhandError, match=f"{method.info.name}.*at most {method.most_cells} cells"):
+    if method.max_cells is not None:
+        with pytest.raises(EvenhandError, match=f"{method.info.name}.*at most {method.max_cells} cells"):
             method.check(family=method.info.architectures[0], cells=load_suite("mini").cells())
 
 
@@ -290,7 +290,7 @@ class Choosy(Method):
         architectures=("sd2",),
         attributes="",
     )
-    most_cells = 2
+    max_cells = 2
 
     def fit(self, task):
         raise AssertionError("it was fitted all the same")
@@ -310,7 +310,7 @@ def test_a_refused_method_is_not_fitted(family, fault, families, tmp_path):
             MethodUse("choosy", Choosy()),
             suite=load_suite("mini"),
             concepts=CONCEPTS,
-            sample=CountedSample(sampler, PictureStore(tmp_path / "pictures"), "t", Progress(quiet=True)),
+            sample=CountedSample(sampler, ImageStore(tmp_path / "images"), "t", Progress(quiet=True)),
             judge=CountedJudge(None, None),
             folder=tmp_path / "choosy",
         )

@@ -16,7 +16,7 @@ WHOLE = ("tutorial.md",)
 
 
 def shrunk(suite):
-    """The suite with two steps, and two pictures of two prompts of each set."""
+    """The suite with two steps, and two images of two prompts of each set."""
     known = {name: {**given, **QUICK.get(name, {})} for name, given in suite.methods.items()}
     return suite.model_copy(
         update={

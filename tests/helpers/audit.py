@@ -17,7 +17,7 @@ from evenhand.bench.mini.world import render
 CONCEPTS = ("nurse", "CEO")
 JOBS = ("nurse", "CEO", "mechanic")
 WOMEN = {"even": (3, 3), "biased": (6, 1)}
-"""Model to how many of six pictures of each concept show a woman."""
+"""Model to how many of six images of each concept show a woman."""
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, object]]) -> Path:
@@ -31,7 +31,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, object]]) -> Path:
 
 
 def renders(folder: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Writes 24 pictures of two models; returns the rows of their list and of their true labels."""
+    """Writes 24 images of two models; returns the rows of their list and of their true labels."""
     specs, listed, truth = [], [], []
     for model, women in WOMEN.items():
         for concept, count in zip(CONCEPTS, women, strict=True):
@@ -55,7 +55,7 @@ def renders(folder: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
 
 
 def people(folder: Path) -> tuple[pd.DataFrame, dict[str, dict[str, str]]]:
-    """Writes 120 pictures of two models, every group of three concepts; gives list and truth by file."""
+    """Writes 120 images of two models, every group of three concepts; gives list and truth by file."""
     rows, truth, specs = [], {}, []
     for model, concept, gender, tone, age in product(("red", "blue"), JOBS, (0, 1), range(5), (0, 1)):
         file = f"{model}/{concept}-{gender}{tone}{age}.png"

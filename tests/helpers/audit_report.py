@@ -4,12 +4,12 @@ from helpers.report import a_comparison, a_rank, a_run
 
 from evenhand.bench.results.result import Cost
 
-NOTHING = Cost(fit_pictures=0, fit_judgements=0, pictures=0, intervention_bytes=0)
+NOTHING = Cost(fit_images=0, fit_judgements=0, images=0, intervention_bytes=0)
 
 
 def an_audit(folder, *labels: str, against: str | None = None):
-    """A run whose results are about pictures made elsewhere."""
-    run = a_run(folder, methods=list(labels), pictures=[])
+    """A run whose results are about images made elsewhere."""
+    run = a_run(folder, methods=list(labels), images=[])
     results = []
     for place, result in enumerate(run.results):
         label = result.spec.method.label
@@ -18,7 +18,7 @@ def an_audit(folder, *labels: str, against: str | None = None):
                 "suite": "survey",
                 "model": label,
                 "protocol": {},
-                "method": result.spec.method.model_copy(update={"intervention": "", "family": "pictures"}),
+                "method": result.spec.method.model_copy(update={"intervention": "", "family": "images"}),
             }
         )
         others = [] if label in (against, None) or against is None else [a_comparison(0.01 + 0.2 * place)]

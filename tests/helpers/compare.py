@@ -52,10 +52,10 @@ def a_run(name: str, *methods: str) -> Path:
 
 
 def labelled(run: Path, method: str, *, judge: str = "panel") -> pd.DataFrame:
-    """Neutral pictures with their perceived gender, by prompt and seed; read from the tables alone."""
-    pictures = pd.read_parquet(run / "tables" / "pictures.parquet")
+    """Neutral images with their perceived gender, by prompt and seed; read from the tables alone."""
+    images = pd.read_parquet(run / "tables" / "images.parquet")
     labels = pd.read_parquet(run / "tables" / "labels.parquet")
-    wanted = pictures[(pictures["method"] == method) & (pictures["kind"] == "neutral")]
+    wanted = images[(images["method"] == method) & (images["kind"] == "neutral")]
     said = labels[(labels["judge"] == judge) & (labels["attribute"] == "gender")]
     both = wanted.merge(said[["key", "label", "status"]], on="key", suffixes=("", "_of_label"))
     return both.set_index(["prompt", "seed"]).sort_index()

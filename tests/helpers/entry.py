@@ -24,7 +24,7 @@ MODULE = "evenhand_small_suite"
 
 
 def small_suite() -> Suite:
-    """``mini-quick`` with a few pictures of everything that a board measures."""
+    """``mini-quick`` with a few images of everything that a board measures."""
     quick = load_suite("mini-quick")
     concepts = ("nurse", "CEO", "teacher", "mechanic")
     uses = []
@@ -38,7 +38,7 @@ def small_suite() -> Suite:
         "prompts": tuple(uses),
         "protocol": quick.protocol.model_copy(update={"version": "small-1", "steps": 2}),
         "bootstrap": quick.bootstrap.model_copy(update={"draws": 100}),
-        "methods": {"mist": {**quick.methods["mist"], "pictures": 4, "rounds": 1}},
+        "methods": {"mist": {**quick.methods["mist"], "images": 4, "rounds": 1}},
     }
     return Suite.model_validate(quick.model_copy(update=changes).model_dump(mode="json"))
 
@@ -75,7 +75,7 @@ def small_entries() -> Path:
 
 
 def change(entry: Path, **changes: Any) -> None:
-    """Write parts of ``entry.json`` anew: ``change(entry, result__cost__pictures=3)``."""
+    """Write parts of ``entry.json`` anew: ``change(entry, result__cost__images=3)``."""
     data = json.loads((entry / "entry.json").read_text())
     for place, value in changes.items():
         *path, last = place.split("__")
@@ -103,5 +103,5 @@ def tables(entry: Path) -> tuple[Tables, KnownSuite]:
 def rewrite(entry: Path, edit: Callable[[Tables], Tables]) -> None:
     """Change the tables as a forger would, with hashes that fit."""
     own, known = tables(entry)
-    for name, data in files_of(edit(own), taxonomy=known.yardstick.taxonomy).items():
+    for name, data in files_of(edit(own), taxonomy=known.evaluation_config.taxonomy).items():
         replace_file(entry, name, data)

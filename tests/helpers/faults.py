@@ -124,15 +124,15 @@ class Machine(Fault):
 
 @dataclass
 class Parts(Fault):
-    """Labels are written after so many pictures, and no batch is drawn ahead."""
+    """Labels are written after so many images, and no batch is drawn ahead."""
 
-    pictures: int
+    images: int
 
     def install(self, folder: Path) -> None:
         from evenhand.bench.models import sampler
         from evenhand.bench.stages import label
 
-        label.CHUNK, sampler.AHEAD = self.pictures, 0
+        label.CHUNK, sampler.AHEAD = self.images, 0
 
 
 @dataclass
@@ -157,7 +157,7 @@ class WorkerFails(Fault):
 
 @dataclass
 class TakenAway(Fault):
-    """The permission to write pictures is taken away at the first batch of pictures."""
+    """The permission to write images is taken away at the first batch of images."""
 
     folder: Path | None = None
 
@@ -281,9 +281,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def whole_pictures(folder: Path) -> dict[Path, int]:
-    """Modification times of the pictures that are there."""
-    return {path: path.stat().st_mtime_ns for path in (folder / "pictures").rglob("*.png")}
+def whole_images(folder: Path) -> dict[Path, int]:
+    """Modification times of the images that are there."""
+    return {path: path.stat().st_mtime_ns for path in (folder / "images").rglob("*.png")}
 
 
 def draws(seed: int) -> random.Random:

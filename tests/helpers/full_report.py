@@ -10,13 +10,13 @@ import numpy as np
 from helpers.report import ATTRIBUTES, CONCEPTS, JUDGES, NAN, a_comparison, a_result, an_estimate
 from PIL import Image
 
-from evenhand.bench.results.result import ErrorRow, EstimateRow, PictureRow, Result, Run, Timing
+from evenhand.bench.results.result import ErrorRow, EstimateRow, ImageRow, Result, Run, Timing
 
 METHODS = ["base", *(f"method-{number}" for number in range(1, 24))]
 """The untreated model and 23 methods."""
 
 KINDS = {"neutral": 8, "explicit": 8, "over_correction": 4, "unrelated": 6, "person": 4}
-"""Concepts with pictures for each kind of prompts."""
+"""Concepts with images for each kind of prompts."""
 
 
 def a_full_run(
@@ -24,14 +24,14 @@ def a_full_run(
     *,
     methods: Sequence[str] = METHODS,
     concepts: Sequence[str] = CONCEPTS[:35],
-    pictures: Sequence[PictureRow] = (),
+    images: Sequence[ImageRow] = (),
 ) -> Run:
     """A run with everything the report can show; the first method is the untreated model."""
     results = [a_full_result(label, methods=methods, concepts=concepts) for label in methods]
     timings = [
         Timing(method=label, fit_seconds=12.4, generate_seconds=311, judge_seconds=48) for label in methods
     ]
-    return Run(folder=str(folder), results=results, timings=timings, pictures=list(pictures))
+    return Run(folder=str(folder), results=results, timings=timings, images=list(images))
 
 
 def a_full_result(label: str, *, methods: Sequence[str], concepts: Sequence[str]) -> Result:
@@ -102,20 +102,20 @@ def error_rows(right: float = 0.9, n: int = 200) -> list[ErrorRow]:
     return rows
 
 
-def pictures_of_every_kind(
+def images_of_every_kind(
     folder: Path, methods: Sequence[str], *, seeds: int = 6, side: int = 64
-) -> list[PictureRow]:
-    """Pictures of noise, which no format makes small; files are shared between rows."""
+) -> list[ImageRow]:
+    """Images of noise, which no format makes small; files are shared between rows."""
     rng = np.random.default_rng(0)
     for number in range(20):
         noise = rng.integers(0, 255, (side, side, 3), dtype=np.uint8)
         Image.fromarray(noise).save(folder / f"noise-{number}.png")
     places = product(methods, ((k, c) for k, count in KINDS.items() for c in range(count)), range(seeds))
     return [
-        PictureRow(
+        ImageRow(
             path=f"noise-{place % 20}.png",
             method=method,
-            prompt=f"a {kind} picture of {CONCEPTS[concept]}",
+            prompt=f"a {kind} image of {CONCEPTS[concept]}",
             concept="" if kind == "unrelated" else CONCEPTS[concept],
             kind=kind,
             seed_index=seed,
@@ -130,7 +130,7 @@ def nothing_decided(result: Result) -> Result:
     coverage = result.coverage.model_copy(
         update={
             "rows": [
-                row.model_copy(update={"ok": 0, "undetermined": {"no_person": row.pictures}})
+                row.model_copy(update={"ok": 0, "undetermined": {"no_person": row.images}})
                 for row in result.coverage.rows
             ]
         }

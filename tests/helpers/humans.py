@@ -11,7 +11,7 @@ from helpers.metrics import rows_of
 
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupations
 from evenhand.bench.mini.world import render
-from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.estimation.panel import vote
 
@@ -21,7 +21,7 @@ STYLE = 0
 
 @cache
 def _drawn(concepts):
-    """Pictures of every concept, gender, tone and age, and what they show."""
+    """Images of every concept, gender, tone and age, and what they show."""
     indices = [occupations().index(name) for name in concepts]
     specs = np.array([(0, i, g, t, a, STYLE) for i, g, t, a in product(indices, (0, 1), range(5), (0, 1))])
     shown = [
@@ -37,7 +37,7 @@ def _drawn(concepts):
 
 def a_run(folder, *, concepts=CONCEPTS, methods=("base", "uce")):
     """A run of suite ``mini`` with neutral and explicit prompts; returns the truth by key."""
-    work, suite = Workspace(folder), load_suite("mini")
+    work, suite = RunFolder(folder), load_suite("mini")
     folder.mkdir(parents=True)
     work.claim(suite)
     specs, images, shown = _drawn(tuple(concepts))
@@ -46,15 +46,15 @@ def a_run(folder, *, concepts=CONCEPTS, methods=("base", "uce")):
         methods, ("neutral", "explicit"), zip(specs, images, shown, strict=True)
     ):
         key = f"{len(rows):064x}"
-        work.pictures.put(key, image)
+        work.images.put(key, image)
         truth[key] = cell
         concept = occupations()[spec[1]]
         asked = f"gender={cell['gender']}" if kind == "explicit" else ""
         rows.append((key, method, f"p{len(rows)}", concept, kind, asked))
     table = pd.DataFrame(rows, columns=["key", "method", "prompt_id", "concept", "kind", "cell"])
-    table["path"] = [str(work.pictures.path(key).relative_to(folder)) for key in table["key"]]
+    table["path"] = [str(work.images.path(key).relative_to(folder)) for key in table["key"]]
     table = table.assign(prompt="", template="t", seed_index=0, status="ok", alignment=0.0)
-    work.picture_table.finish(table)
+    work.image_table.finish(table)
     work.labels.finish(_labels(suite, truth))
     return truth
 
@@ -74,21 +74,21 @@ def _labels(suite, truth):
 
 
 def an_annotator(name, key, truth, *, error=0.05, passing=0.05, seed=0, batch="", taxonomy=None):
-    """Rows of a long CSV: one person's answers about the pictures of an export's key, repeats included."""
+    """Rows of a long CSV: one person's answers about the images of an export's key, repeats included."""
     rng = np.random.default_rng(seed)
     taxonomy = taxonomy or load_suite("mini").taxonomy
     rows = []
-    for picture in key.to_dict("records"):
-        for again in (0, 1)[: 1 + int(picture["is_repeat"])]:
+    for image in key.to_dict("records"):
+        for again in (0, 1)[: 1 + int(image["is_repeat"])]:
             for attribute, groups in taxonomy.items():
-                label = truth[picture["key"]][attribute]
+                label = truth[image["key"]][attribute]
                 if rng.random() < error:
                     label = str(rng.choice([group for group in groups if group != label]))
                 if rng.random() < passing:
                     label = "cannot_tell"
                 rows.append(
                     {
-                        "image_id": picture["image_id"],
+                        "image_id": image["image_id"],
                         "annotator_id": name,
                         "attribute": attribute,
                         "label": label,

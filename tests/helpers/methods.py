@@ -1,4 +1,4 @@
-"""Parts for the tests of debiasing methods: a numeric model, the bundled text encoder, scripted pictures."""
+"""Parts for the tests of debiasing methods: a numeric model, the bundled text encoder, scripted images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JOINT = tuple(
     for gender, sex in (("woman", "female"), ("man", "male"))
 )
 TIE, NAN = 255, 254
-"""Classes of a scripted picture that the scripted judge cannot decide."""
+"""Classes of a scripted image that the scripted judge cannot decide."""
 
 
 class NumericModel:
@@ -109,7 +109,7 @@ class MiniText:
 
 @dataclass
 class Studio:
-    """Draws pictures whose class is scripted and judges them without error.
+    """Draws images whose class is scripted and judges them without error.
 
     Attributes:
         script: Measured prompt to the classes' counts, one list per round; the last one is repeated.
@@ -158,7 +158,7 @@ def make_task(
     target: Sequence[float] | None = None,
     seed: int = 0,
 ) -> Task:
-    """A task over scripted pictures, uniform unless a target is given."""
+    """A task over scripted images, uniform unless a target is given."""
     return Task(
         model=model or NumericModel(),
         concepts=tuple(concepts),
@@ -171,7 +171,7 @@ def make_task(
 
 
 def counts(*numbers: int) -> dict[int, int]:
-    """Pictures per class, in class order."""
+    """Images per class, in class order."""
     return dict(enumerate(numbers))
 
 

@@ -1,4 +1,4 @@
-"""Parts for the tests of the numbers: published data, and picture and label tables of a known truth."""
+"""Parts for the tests of the numbers: published data, and image and label tables of a known truth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read(name):
 
 
 class World:
-    """Pictures whose truth is known, and judges whose errors are."""
+    """Images whose truth is known, and judges whose errors are."""
 
     def __init__(self, seed=0):
         self.rng = np.random.default_rng(seed)
@@ -28,7 +28,7 @@ class World:
     def draw(
         self, method, kind, *, prompt_id, cells, concept="", template="", cell="", key=None, status="ok"
     ):
-        """One picture per entry of ``cells``: its true cell, or ``None`` where it shows nobody."""
+        """One image per entry of ``cells``: its true cell, or ``None`` where it shows nobody."""
         for seed, shown in enumerate(cells):
             name = f"{key or method}/{prompt_id}/{seed}"
             row = (
@@ -47,7 +47,7 @@ class World:
             self.truth[name] = shown
 
     def neutral(self, method, shares, *, templates=2, seeds=10, key=None):
-        """``shares (O, CELLS)``: neutral pictures of ``O`` concepts drawn from them."""
+        """``shares (O, CELLS)``: neutral images of ``O`` concepts drawn from them."""
         for number, p in enumerate(shares):
             for template in range(templates):
                 self.draw(
@@ -60,14 +60,14 @@ class World:
                     key=key,
                 )
 
-    def pictures(self):
+    def images(self):
         columns = "key method prompt_id prompt concept template kind cell seed_index status alignment"
         return pd.DataFrame(self.rows, columns=columns.split())
 
     def labels(
         self, judge, *, family=None, recall=1.0, abstain=0.0, attributes=("gender", "tone"), only=None
     ):
-        """The judge's rows for every picture that shows somebody; errors are even over the other groups."""
+        """The judge's rows for every image that shows somebody; errors are even over the other groups."""
         keys = [key for key, cell in self.truth.items() if cell is not None and (only is None or key in only)]
         truth = np.unravel_index([self.truth[key] for key in keys], SHAPE)
         parts = []

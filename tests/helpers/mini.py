@@ -1,4 +1,4 @@
-"""Labelled pictures for the tests of judges: few renders of every kind of person, as the model shows them."""
+"""Labelled images for the tests of judges: few renders of every kind of person, as the model shows them."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""One photograph with one person, as scikit-image ships it, and pictures that nobody is on."""
+"""One photograph with one person, as scikit-image ships it, and images that nobody is on."""
 
 import numpy as np
 from PIL import Image
 from skimage import data
 
 ASTRONAUT_FACE = (177, 80, 272, 178)
-"""Left, top, right, bottom of the face, read off the picture by eye."""
+"""Left, top, right, bottom of the face, read off the image by eye."""
 
 
 def astronaut():
@@ -15,11 +15,11 @@ def astronaut():
 
 def nobody():
     """A cup of coffee and a cat, ``(512, 512, 3)`` each."""
-    return [resized(picture, 512) for picture in (data.coffee(), data.chelsea())]
+    return [resized(image, 512) for image in (data.coffee(), data.chelsea())]
 
 
-def resized(picture, side):
-    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
+def resized(image, side):
+    return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def overlap(first, second):

@@ -21,9 +21,9 @@ from evenhand.bench.results.result import (
     CoverageRow,
     Environment,
     EstimateRow,
+    ImageRow,
     JudgeCard,
     MethodCard,
-    PictureRow,
     PromptSetCard,
     RankRow,
     Result,
@@ -53,7 +53,7 @@ def a_run(
     *,
     methods: Sequence[str] = tuple(BIAS),
     concepts: Sequence[str] = CONCEPTS,
-    pictures: Sequence[PictureRow] = (),
+    images: Sequence[ImageRow] = (),
 ) -> Run:
     """A run of the methods; the first is the untreated model."""
     results = [
@@ -63,7 +63,7 @@ def a_run(
         Timing(method=name, fit_seconds=12.4 * place, generate_seconds=311.0, judge_seconds=48.2)
         for place, name in enumerate(methods)
     ]
-    return Run(folder=str(folder), results=results, timings=timings, pictures=list(pictures))
+    return Run(folder=str(folder), results=results, timings=timings, images=list(images))
 
 
 def publish(folder: Path, results: Sequence[Result]) -> Path:
@@ -92,9 +92,9 @@ def a_result(
             guarantee="same bytes on the same machine",
         ),
         cost=Cost(
-            fit_pictures=3200 * (label == "mist"),
+            fit_images=3200 * (label == "mist"),
             fit_judgements=3200 * (label == "mist"),
-            pictures=2200,
+            images=2200,
             intervention_bytes=0 if label == "base" else 1_474_560,
             record={"rounds": 11, "ratio": 0.48} if label == "mist" else {},
         ),
@@ -175,7 +175,7 @@ def a_coverage() -> Coverage:
     """Coverage that adds up."""
     rows = [
         CoverageRow(
-            judge=judge, attribute=name, kind=kind, pictures=800, ok=786, undetermined={"low_confidence": 14}
+            judge=judge, attribute=name, kind=kind, images=800, ok=786, undetermined={"low_confidence": 14}
         )
         for judge in ("panel", *JUDGES)
         for name in ATTRIBUTES
@@ -273,17 +273,17 @@ def a_rank(*, low: int, high: int, of: int) -> RankRow:
     return RankRow.model_validate(keys | {"low": low, "high": high, "of": of, "tie_group": letter})
 
 
-def some_pictures(
+def some_images(
     folder: Path, methods: Sequence[str] = tuple(BIAS), concepts: Sequence[str] = CONCEPTS[:10]
-) -> list[PictureRow]:
-    """Small pictures of noise with labels, written to ``folder``."""
+) -> list[ImageRow]:
+    """Small images of noise with labels, written to ``folder``."""
     rng = np.random.default_rng(0)
     rows = []
     for method, concept, seed in product(methods, concepts, range(3)):
         path = f"{method.replace(':', '-')}-{concept}-{seed}.png"
         Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(folder / path)
         rows.append(
-            PictureRow(
+            ImageRow(
                 path=path,
                 method=method,
                 prompt=f"a photo of a {concept}",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from helpers.price import CONCEPTS, placed, swept
-from helpers.report import a_run, some_pictures
+from helpers.report import a_run, some_images
+from helpers.trade_off import CONCEPTS, placed, swept
 
 from evenhand.bench.policy.gates import gates
 from evenhand.bench.results.entry import BoardRow, Entry, entry_name
@@ -38,7 +38,7 @@ def a_board() -> list[BoardRow]:
     base = placed("base", distance=0.6)
     first = [
         base.model_copy(update={"judge_errors": measured_errors()}),
-        *swept("mist", own=0.5, settings=SETTINGS, distance=0.1, price=0.02),
+        *swept("mist", own=0.5, settings=SETTINGS, distance=0.1, trade_off=0.02),
         placed("uce", distance=0.36, change=0.1),
         placed("spoiler", distance=0.01, lost=0.3),
     ]
@@ -106,9 +106,9 @@ def _hostile(label: str) -> Result:
 
 
 def a_run_of(rows: Sequence[BoardRow], folder: Path, *, labels: Sequence[str]) -> Run:
-    """The run that the rows with these labels came from, with pictures."""
+    """The run that the rows with these labels came from, with images."""
     results = {row.result.spec.method.label: row.result for row in reversed(rows)}
-    run = a_run(folder, pictures=some_pictures(folder, labels, CONCEPTS))
+    run = a_run(folder, images=some_images(folder, labels, CONCEPTS))
     return run.model_copy(update={"results": [results[label] for label in labels]})
 
 

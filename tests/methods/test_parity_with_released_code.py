@@ -21,10 +21,10 @@ from evenhand.methods.weights.uce import Uce, windows
 
 
 def uce(model, *rounds, version="v1", source="nurse", **parameters):
-    """UCE on one source text whose measured pictures are scripted, in hundredths per round."""
+    """UCE on one source text whose measured images are scripted, in hundredths per round."""
     text = f"picture of {source}" if version == "v0" else source
     task = make_task(Studio({text: [counts(*row) for row in rounds]}), concepts=(source,), model=model)
-    given = {"templates": ("{concept}",), "pictures": 100, "rounds": len(rounds)} | parameters
+    given = {"templates": ("{concept}",), "images": 100, "rounds": len(rounds)} | parameters
     return Uce(version=version, **given).fit(task).weights
 
 
@@ -160,7 +160,7 @@ def test_17_a_balanced_text_of_uce_v1_is_preserved_and_stays_in_the_sum_of_edits
         concepts=("nurse", "clerk"),
         model=model,
     )
-    got = Uce(templates=("{concept}",), pictures=100, rounds=1).fit(task).weights
+    got = Uce(templates=("{concept}",), images=100, rounds=1).fit(task).weights
     nurse, clerk = (
         windows(model.encode([x]), model.encode(["woman", "man"]), 2)[0][0] for x in ("nurse", "clerk")
     )

@@ -52,7 +52,7 @@ def test_values_keep_their_range_and_shape(metric):
 
 
 @pytest.mark.parametrize("metric", OF_LABELS, ids=lambda metric: metric.name)
-def test_no_picture_is_missing(metric):
+def test_no_image_is_missing(metric):
     assert np.isnan(metric.of(tally(np.zeros((1, CELLS))))).all()
 
 

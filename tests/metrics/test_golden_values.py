@@ -108,7 +108,7 @@ def test_one_group_of_four_is_the_worst_value_not_the_best():
     assert r.worst_deviation(shares, target) == r.delta_tv(shares, target) == 1
 
 
-def test_no_picture_is_missing_everywhere():
+def test_no_image_is_missing_everywhere():
     shares, target = r.shares_of(np.zeros(4)), r.uniform(4)
     assert np.isnan([getattr(r, name)(shares, target) for name in GOLDEN]).all()
     assert np.isnan([getattr(r, name)(shares) for name in WITHOUT_TARGET]).all()
@@ -118,7 +118,7 @@ def test_no_picture_is_missing_everywhere():
     assert np.isnan(r.rms_delta(np.full(3, np.nan), target))
 
 
-def test_one_picture_has_no_unbiased_squared_deviation():
+def test_one_image_has_no_unbiased_squared_deviation():
     assert np.isnan(v_of([1, 0]))
 
 
@@ -192,7 +192,7 @@ def test_pooling_occupations_hides_the_bias(fair_diffusion):
     assert r.delta_tv(shares, r.uniform(2)).mean() == pytest.approx(0.623, abs=5e-4)
 
 
-def test_amplification_against_the_training_pictures(fair_diffusion):
+def test_amplification_against_the_training_images(fair_diffusion):
     share, training = (r.shares_of(fair_diffusion[name])[:, 0] for name in ("sd15", "laion"))
     assert r.delta_tv(r.shares_of(fair_diffusion["laion"]), r.uniform(2)).mean() == near(0.515896)
     split = a.amplification_split(share, training)

@@ -59,7 +59,7 @@ def test_order_of_groups_changes_nothing(counts, random):
 
 
 @given(counts_of)
-def test_doubling_every_picture_moves_no_plug_in_value(counts):
+def test_doubling_every_image_moves_no_plug_in_value(counts):
     target, doubled = r.uniform(len(counts)), [2 * count for count in counts]
     for name in ("worst_deviation", "delta_tv", "fd_l2", "kl_divergence", "js_divergence"):
         metric = getattr(r, name)

@@ -21,7 +21,7 @@ from evenhand.metrics.fairness.diversity import vendi_of_kernel
 from evenhand.metrics.judges._zero_shot_texts import published
 from evenhand.metrics.table import decide, hard_labels, label_rows
 from evenhand.metrics.vision.colour import ita, lab
-from evenhand.metrics.vision.faces import Face, picture_status
+from evenhand.metrics.vision.faces import Face, image_status
 
 GENDER = {"gender": TAXONOMY["gender"]}
 PLAN = MeasurePlan(
@@ -30,13 +30,13 @@ PLAN = MeasurePlan(
 
 
 def women(share, n=40):
-    """Cells of ``n`` pictures of which a share are women, tones even."""
+    """Cells of ``n`` images of which a share are women, tones even."""
     first = round(share * n)
     return [k % 3 for k in range(first)] + [3 + k % 3 for k in range(n - first)]
 
 
 def world_of(shares, *, failed=0):
-    """One occupation for each share of women; some pictures more that failed."""
+    """One occupation for each share of women; some images more that failed."""
     world = World()
     for number, share in enumerate(shares):
         world.draw(
@@ -61,7 +61,7 @@ def world_of(shares, *, failed=0):
 
 
 def measured(world, labels, plan=PLAN):
-    return measure(world.pictures(), labels, plan=plan)
+    return measure(world.images(), labels, plan=plan)
 
 
 def panel(found, metric, **keys):
@@ -90,7 +90,7 @@ def test_no_answer_is_a_status_and_not_a_group():
     assert (row.decided, row.undetermined, row.planned) == (30, {"low_confidence": 10}, 40)
 
 
-def test_a_tie_and_a_failed_picture_are_undetermined():
+def test_a_tie_and_a_failed_image_are_undetermined():
     assert decide(np.array([[0.5, 0.5, 0.0], [0.6, 0.4, 0.0]])).tolist() == [2, 0]
     world = world_of([0.75], failed=5)
     found = measured(world, world.labels("a", attributes=("gender",)))
@@ -125,11 +125,11 @@ def test_skin_tone_is_read_off_cielab_and_not_off_bytes():
     assert abs(float(ita(in_bytes) - ita(colour))) > 5 and abs(float(ita(swapped) - ita(colour))) > 5
 
 
-def test_a_prompt_without_any_decided_picture_has_no_deviation():
+def test_a_prompt_without_any_decided_image_has_no_deviation():
     assert np.isnan(r.mean_absolute_deviation(r.shares_of([0, 0])))
 
 
-def test_no_surviving_picture_is_missing_and_not_half_a_bias():
+def test_no_surviving_image_is_missing_and_not_half_a_bias():
     world = World()
     world.draw("base", "neutral", prompt_id="p", concept="job0", template="t", cells=women(1.0))
     world.draw(
@@ -137,8 +137,8 @@ def test_no_surviving_picture_is_missing_and_not_half_a_bias():
     )
     found = measured(world, world.labels("a", attributes=("gender",)))
     assert np.isnan(panel(found, "delta_tv", concept="job1").value)
-    assert panel(found, "delta_tv").value == 1  # the mean is that of the occupation with pictures
-    assert any("decides gender on no picture of job1" in note for note in found.notes)
+    assert panel(found, "delta_tv").value == 1  # the mean is that of the occupation with images
+    assert any("decides gender on no image of job1" in note for note in found.notes)
 
 
 def test_a_cosine_on_shares_never_falls_below_a_half_and_is_named_so():
@@ -201,12 +201,12 @@ def test_a_confident_label_without_a_face_is_no_label():
         np.array([[0.99, 0.01, 0.0]] * 2), ("woman", "man"), status=["no_face", "ok"]
     )
     assert (labels, statuses) == (["", "woman"], ["no_face", "ok"])
-    assert picture_status([], 512) == "no_face"
+    assert image_status([], 512) == "no_face"
 
 
-def test_a_picture_s_status_owes_nothing_to_the_picture_before_it():
+def test_a_image_s_status_owes_nothing_to_the_image_before_it():
     face = Face((100.0, 100.0, 300.0, 300.0), 1.0, "test")
-    assert [picture_status(faces, 512) for faces in ([face], [], [face], [])] == ["ok", "no_face"] * 2
+    assert [image_status(faces, 512) for faces in ([face], [], [face], [])] == ["ok", "no_face"] * 2
     rng = np.random.default_rng(0)
     p = rng.dirichlet([1, 1, 0.5], size=30)
     status = rng.choice(["ok", "no_face"], size=30).tolist()
@@ -234,7 +234,7 @@ def test_opposite_stereotypes_do_not_cancel():
     world = world_of([1.0, 0.0])
     found = measured(world, world.labels("a", attributes=("gender",)))
     assert panel(found, "delta_tv").value == 1 and panel(found, "rms_delta").value == pytest.approx(1)
-    assert released.signed_balance(40, 40) == 0  # what a pooled score makes of the same pictures
+    assert released.signed_balance(40, 40) == 0  # what a pooled score makes of the same images
 
 
 def test_an_absent_group_leaves_the_divergence_finite():
@@ -243,7 +243,7 @@ def test_an_absent_group_leaves_the_divergence_finite():
     assert r.kl_divergence(r.uniform(4), shares) == np.inf  # the reverse, which no metric takes
 
 
-def test_a_fair_model_seen_through_few_pictures_stands_beside_its_floor():
+def test_a_fair_model_seen_through_few_images_stands_beside_its_floor():
     rng, published_floor = np.random.default_rng(0), read("finite_sample_floor").query("K == 2 and n == 50")
     world = World()
     for number in range(40):
@@ -256,7 +256,7 @@ def test_a_fair_model_seen_through_few_pictures_stands_beside_its_floor():
     assert abs(panel(found, "squared_deviation").value) < 0.01
 
 
-def test_one_picture_of_an_occupation_says_so_and_ranks_nothing():
+def test_one_image_of_an_occupation_says_so_and_ranks_nothing():
     counts = read("fair_diffusion_fairface_counts").set_index("occupation")
     laion = counts.loc[["community manager", "nurse"], ["laion_woman", "laion_man"]].to_numpy(float)
     assert laion[0].sum() == 1 and r.delta_tv(r.shares_of(laion), r.uniform(2))[0] == 1
@@ -269,10 +269,10 @@ def test_one_picture_of_an_occupation_says_so_and_ranks_nothing():
     assert panel(found, "rms_delta").value < 0.1
 
 
-def test_pictures_are_counted_and_not_faces_and_keys_are_exact():
+def test_images_are_counted_and_not_faces_and_keys_are_exact():
     world = world_of([0.5])
     labels = world.labels("a", attributes=("gender",))
-    with pytest.raises(EvenhandError, match=r"labels the gender of picture .* twice; keep one row"):
+    with pytest.raises(EvenhandError, match=r"labels the gender of image .* twice; keep one row"):
         measured(world, pd.concat([labels, labels.iloc[[3]]], ignore_index=True))
     # base/p0/1 is a part of base/p0/10: a search for its name would find both
     said = dict(zip(labels["key"], labels["label"], strict=True))
@@ -286,7 +286,7 @@ def test_pictures_are_counted_and_not_faces_and_keys_are_exact():
 
 def test_a_pooled_reference_is_refused():
     features = np.random.default_rng(0).standard_normal((20, 4))
-    with pytest.raises(EvenhandError, match="two groups share their reference pictures"):
+    with pytest.raises(EvenhandError, match="two groups share their reference images"):
         quality.kid_by_group(
             {"woman": features[:10], "man": features[10:]},
             {"woman": features, "man": features},

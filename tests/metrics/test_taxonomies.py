@@ -33,7 +33,7 @@ def test_both_released_orders_of_the_races_give_the_same_answer():
 
 
 @pytest.mark.parametrize("race", DATASET_CARD_ORDER)
-def test_one_picture_of_every_race_keeps_its_name(race):
+def test_one_image_of_every_race_keeps_its_name(race):
     sure = np.array([[name == race for name in DATASET_CARD_ORDER]], float)
     assert groups("race7")[regroup(sure, DATASET_CARD_ORDER, "race7").argmax()] == race
 

@@ -44,5 +44,5 @@ class EthicalPrompt(Method):
     sentence: str = "if all genders can be {concept}"
 
     def fit(self, task: Task) -> Intervention:
-        """Hand over the concepts and the sentence; nothing is drawn or judged."""
+        """WorkerHandle over the concepts and the sentence; nothing is drawn or judged."""
         return EthicalPromptIntervention(data={"concepts": list(task.concepts), "sentence": self.sentence})

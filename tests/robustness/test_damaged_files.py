@@ -11,8 +11,8 @@ BY_NAME = {"suite.toml", ".lock", "run.log", "timing.json", "report.html"}
 
 
 def data_of(folder):
-    """The files that a run reads again: all but those above, and pictures of a fit that is over."""
-    planned = set(pd.read_parquet(folder / "tables" / "pictures.parquet")["path"])
+    """The files that a run reads again: all but those above, and images of a fit that is over."""
+    planned = set(pd.read_parquet(folder / "tables" / "images.parquet")["path"])
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in BY_NAME)
     return [p for p in files if p.suffix != ".png" or p.relative_to(folder).as_posix() in planned]
 

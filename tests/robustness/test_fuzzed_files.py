@@ -29,7 +29,7 @@ SUITE = TINY.read_text()
 
 AUDIT = """name = "a"
 suite = "mini 1"
-pictures = "ab"
+images = "ab"
 panel = ["vit"]
 primary = ["gender"]
 report = [["gender"]]
@@ -44,7 +44,7 @@ a photo of a nurse,nurse,photo,neutral,,1;2
 a queen,queen,plain,over_correction,gender=woman,
 """
 
-PICTURES = """file,prompt,concept,template,kind,cell,seed,model
+IMAGES = """file,prompt,concept,template,kind,cell,seed,model
 p0.png,a photo of a nurse,nurse,photo,neutral,,0,base
 p1.png,a photo of a nurse,nurse,photo,neutral,,1,base
 p2.png,a female nurse,nurse,photo,explicit,gender=woman,9,base
@@ -113,7 +113,7 @@ CSV_AND_TOML = {
     "suite": (SUITE, lambda path: plan(str(path)), ".toml"),
     "audit": (AUDIT, read_audit, ".toml"),
     "prompts": (PROMPTS, load_prompt_set, ".csv"),
-    "picture list": (PICTURES, lambda path: read_list(path, taxonomy=TAXONOMY, model="m"), ".csv"),
+    "image list": (IMAGES, lambda path: read_list(path, taxonomy=TAXONOMY, model="m"), ".csv"),
     "anchors": (ANCHORS, lambda path: read_anchors(path, keys=KEYS, taxonomy=TAXONOMY), ".csv"),
     "target": (TARGET, checked_target, ".csv"),
     "calibration": (

@@ -1,4 +1,4 @@
-"""Damaged model folders and picture files: a model, a picture or one line, within a bound of memory."""
+"""Damaged model folders and image files: a model, an image or one line, within a bound of memory."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from helpers.fuzz import json_mutants, mutants, value_or_one_line
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.external_images.image_files import UnusablePictureError, decode
+from evenhand.bench.external_images.image_files import UnusableImageError, decode
 from evenhand.bench.models.loading import load_model
 
 PARTS = (
@@ -68,8 +68,8 @@ def test_a_model_with_damaged_weights_loads_or_is_refused_in_one_line(folder, pa
     assert refused > 10
 
 
-def pictures():
-    """One picture in many forms, by name."""
+def images():
+    """One image in many forms, by name."""
     rng = np.random.default_rng(3)
     colours = Image.fromarray(rng.integers(0, 256, (24, 20, 3), dtype=np.uint8))
     exif = Image.Exif()
@@ -86,21 +86,21 @@ def pictures():
         "moving.webp": (colours, "WEBP", {"save_all": True, "append_images": [colours.rotate(90)]}),
         "moving.png": (colours, "PNG", {"save_all": True, "append_images": [colours.rotate(90)]}),
     }
-    for name, (picture, kind, options) in forms.items():
+    for name, (image, kind, options) in forms.items():
         buffer = io.BytesIO()
-        picture.save(buffer, kind, **options)
+        image.save(buffer, kind, **options)
         yield name, buffer.getvalue()
 
 
 @pytest.mark.parametrize(
-    ("name", "data"), pictures(), ids=lambda value: value if isinstance(value, str) else ""
+    ("name", "data"), images(), ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_a_damaged_picture_is_read_or_has_a_status(name, data):
+def test_a_damaged_image_is_read_or_has_a_status(name, data):
     for mutant in mutants(data, count=200, seed=len(name)):
         try:
             found = decode(mutant)
-        except UnusablePictureError as fault:
-            assert fault.status in ("no_picture", "damaged", "bad_size", "animated", "unknown_colours")
+        except UnusableImageError as fault:
+            assert fault.status in ("no_image", "damaged", "bad_size", "animated", "unknown_colours")
             assert "\n" not in str(fault)
         else:
             assert found.dtype == np.uint8 and found.shape[2] == 3 and found.size < 10**7
@@ -108,7 +108,7 @@ def test_a_damaged_picture_is_read_or_has_a_status(name, data):
 
 BOMBS = """
 import resource, struct, sys, zlib
-from evenhand.bench.external_images.image_files import UnusablePictureError, decode
+from evenhand.bench.external_images.image_files import UnusableImageError, decode
 
 def chunk(kind, data):
     body = kind + data
@@ -129,7 +129,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for file in files:
     try:
         decode(file)
-    except UnusablePictureError as fault:
+    except UnusableImageError as fault:
         print(fault.status)
     else:
         print("ok")
@@ -138,7 +138,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 @pytest.mark.skipif(not hasattr(resource, "RUSAGE_SELF"), reason="the system does not tell of memory")
-def test_a_picture_that_unpacks_to_a_quarter_gigabyte_costs_little_memory():
+def test_a_image_that_unpacks_to_a_quarter_gigabyte_costs_little_memory():
     done = subprocess.run([sys.executable, "-c", BOMBS], capture_output=True, text=True, check=True)
     *statuses, megabytes = done.stdout.split()
     assert statuses[0] == "bad_size" and len(statuses) == 4

@@ -15,7 +15,7 @@ from helpers.faults import (
     draws,
     finish,
     run,
-    whole_pictures,
+    whole_images,
 )
 
 from evenhand.bench.storage.run_folder import load_run
@@ -60,11 +60,11 @@ def killed_again_and_again(folder, undisturbed, faults: Iterator[tuple[Fault, fl
     """
     kills = 0
     for fault, after in faults:
-        before = whole_pictures(folder)
+        before = whole_images(folder)
         ending = Running(folder, fault=fault).end(after=after)
         assert ending.code in (0, -9), ending.error
-        kept = whole_pictures(folder)
-        assert {path: kept[path] for path in before} == before, "a whole picture was made again"
+        kept = whole_images(folder)
+        assert {path: kept[path] for path in before} == before, "a whole image was made again"
         if ending.code == 0:
             assert_same(folder, undisturbed)
             shutil.rmtree(folder)

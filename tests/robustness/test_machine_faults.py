@@ -16,7 +16,7 @@ from helpers.faults import (
     resize,
     run,
     set_writable,
-    whole_pictures,
+    whole_images,
 )
 
 
@@ -28,21 +28,21 @@ def size(folder):
 def test_a_disk_that_is_full_again_and_again(undisturbed, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    fit, pictures, tables, results = (
-        size(undisturbed / name) for name in ("interventions", "pictures", "tables", "results")
+    fit, images, tables, results = (
+        size(undisturbed / name) for name in ("interventions", "images", "tables", "results")
     )
-    judged = fit + pictures + tables
-    sizes = [fit // 9, fit // 2, fit + pictures // 3, fit + pictures, judged + results // 2, judged + results]
+    judged = fit + images + tables
+    sizes = [fit // 9, fit // 2, fit + images // 3, fit + images, judged + results // 2, judged + results]
     with mounted(disk, "-t", "tmpfs", "-o", f"size={sizes[0]}", "none"):
         folder = disk / "run"
         for available in sizes:
             resize(disk, available)
-            before = whole_pictures(folder)
+            before = whole_images(folder)
             ending = run(folder)
             assert (ending.code, ending.message.startswith("evenhand: disk is full")) == (2, True), (
                 ending.error
             )
-            kept = whole_pictures(folder)
+            kept = whole_images(folder)
             assert {path: kept[path] for path in before} == before
         resize(disk, 10 * size(undisturbed))
         finish(folder)
@@ -80,10 +80,10 @@ def test_the_clock_has_no_part_in_a_run(undisturbed, tmp_path):
     for number, path in enumerate(sorted(folder.rglob("*"))):
         when = 4e9 * (number % 2)
         os.utime(path, (when, when))
-    kept = whole_pictures(folder)
+    kept = whole_images(folder)
     ending = run(folder, fault=ClockJumps())
     assert ending.code == 0, ending.error
-    assert whole_pictures(folder) == kept, "an old or a new picture was made again"
+    assert whole_images(folder) == kept, "an old or a new image was made again"
     assert contents(folder) == contents(undisturbed)
 
 
@@ -102,15 +102,15 @@ def test_a_second_process_is_refused_and_disturbs_nothing(undisturbed, tmp_path)
     assert contents(folder) == contents(undisturbed)
 
 
-def test_a_lost_worker_loses_no_picture(undisturbed, tmp_path):
+def test_a_lost_worker_loses_no_image(undisturbed, tmp_path):
     folder = tmp_path / "run"
     ending = run(folder, fault=WorkerFails(5))
     assert ending.code == 1, "a fault that the user cannot mend keeps its traceback"
     assert "stopped: the device is lost" in (folder / "run.log").read_text()
-    kept = whole_pictures(folder)
+    kept = whole_images(folder)
     assert len(kept) >= 6, "batches that were drawn before are kept"
     finish(folder)
-    after = whole_pictures(folder)
+    after = whole_images(folder)
     assert {path: after[path] for path in kept} == kept
     assert contents(folder) == contents(undisturbed)
 
@@ -125,12 +125,12 @@ def test_ctrl_c_keeps_everything_and_says_how_to_go_on(undisturbed, tmp_path):
         ("measure", 1),
         ("write", 1),
     ]:
-        before = whole_pictures(folder)
+        before = whole_images(folder)
         ending = run(folder, fault=SignalAtStage(stage, count, signal.SIGINT))
         assert (ending.code, ending.stage) == (130, stage), ending.error
         assert ending.message == "evenhand: stopped; the same command goes on"
         assert "Traceback" not in ending.error
-        kept = whole_pictures(folder)
+        kept = whole_images(folder)
         assert {path: kept[path] for path in before} == before
     finish(folder)
     assert contents(folder) == contents(undisturbed)

@@ -20,10 +20,10 @@ def test_on_any_number_of_cores(undisturbed, tmp_path, machine):
     assert contents(folder) == contents(undisturbed)
 
 
-@pytest.mark.parametrize("pictures", [1, 3])
-def test_in_parts_of_any_size(undisturbed, tmp_path, pictures):
+@pytest.mark.parametrize("images", [1, 3])
+def test_in_parts_of_any_size(undisturbed, tmp_path, images):
     folder = tmp_path / "run"
-    ending = run(folder, fault=Parts(pictures))
+    ending = run(folder, fault=Parts(images))
     assert ending.code == 0, ending.error
     assert contents(folder) == contents(undisturbed)
 

@@ -8,7 +8,7 @@ from helpers.report import parsed
 
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.results.result import Result
-from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.methods.base import Intervention
 from evenhand.methods.weights.uce import Uce
 from evenhand.metrics.judges.base import Answer
@@ -52,7 +52,7 @@ def rows_of(result, metric, **wanted):
     ]
 
 
-def test_one_picture_of_each_of_some_odd_occupations(evenhand, tmp_path):
+def test_one_image_of_each_of_some_odd_occupations(evenhand, tmp_path):
     csv = prompts(tmp_path / "odd.csv", [(f"a photo of a {name}"[:60], name) for name in CONCEPTS])
     out = tmp_path / "run"
     outcome = evenhand(
@@ -68,7 +68,7 @@ def test_one_picture_of_each_of_some_odd_occupations(evenhand, tmp_path):
     for row in result.estimates:
         ends = (row.low, row.high)
         assert all(map(math.isnan, ends)) or ends[0] <= ends[1], row
-        assert row.n > 0 or math.isnan(row.value), f"a number from no picture: {row}"
+        assert row.n > 0 or math.isnan(row.value), f"a number from no image: {row}"
     page = parsed((out / "report.html").read_text())
     assert "<b>nurse</b>" in page.text and "\u05e8\u05d5\u05e4\u05d0" in page.text
     assert not list(tmp_path.glob("nurse*")), "a concept is no path"
@@ -102,13 +102,13 @@ def test_an_edit_that_breaks_the_model_is_recorded_as_such(evenhand, tmp_path, m
     out = tmp_path / "run"
     outcome = evenhand("run", suite(tmp_path / "suite.toml"), "--method", "uce", "--out", out)
     assert outcome.code == 3
-    assert "8 of 16 pictures are not finite, of uce" in outcome.err.splitlines()[-1]
-    table = Workspace(out).picture_table.read()
+    assert "8 of 16 images are not finite, of uce" in outcome.err.splitlines()[-1]
+    table = RunFolder(out).image_table.read()
     assert dict(table.groupby("method")["status"].unique().map(list)) == {"base": ["ok"], "uce": ["error"]}
     result = Result.load(out / "results" / "uce.json")
     assert (result.coverage.made, result.coverage.failed) == (0, {"error": 8})
     for row in rows_of(result, "rms_delta") + rows_of(result, "share") + rows_of(result, "alignment"):
-        assert math.isnan(row.value) and row.n == 0, f"a number from broken pictures: {row}"
+        assert math.isnan(row.value) and row.n == 0, f"a number from broken images: {row}"
     assert not math.isnan(
         Result.load(out / "results" / "base.json").estimate("rms_delta", attributes="gender").value
     )
@@ -131,7 +131,7 @@ def test_judges_without_finite_numbers_have_not_judged(evenhand, tmp_path, monke
     out = tmp_path / "run"
     outcome = evenhand("run", suite(tmp_path / "suite.toml"), "--method", "base", "--out", out)
     assert outcome.code == 0, outcome.err
-    labels = Workspace(out).labels.read()
+    labels = RunFolder(out).labels.read()
     single = labels[labels["judge"] != "panel"]
     assert set(single["status"]) == {"error"} and set(labels["label"]) == {""}
     result = Result.load(out / "results" / "base.json")
@@ -157,7 +157,7 @@ def test_a_model_that_draws_nothing_finite_has_a_result_that_says_so(evenhand, t
     out = tmp_path / "run"
     outcome = evenhand("run", suite(tmp_path / "suite.toml"), "--method", "base", "--out", out)
     assert outcome.code == 3, outcome.err
-    assert "8 of 8 pictures are not finite" in outcome.err.splitlines()[-1]
+    assert "8 of 8 images are not finite" in outcome.err.splitlines()[-1]
     result = Result.load(out / "results" / "base.json")
     assert result.coverage.failed == {"error": 8}
     assert all(math.isnan(row.value) for row in result.estimates if row.metric != "undetermined")

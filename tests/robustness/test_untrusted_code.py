@@ -158,7 +158,7 @@ def test_a_vision_language_model_that_needs_code_of_its_own_is_refused(tmp_path)
     save_vlm(tmp_path / "judge", texts=["a"])
     folder = with_code(tmp_path / "judge")
     refused(
-        lambda: load_judge(f"vlm:model={folder},crop=picture").label(np.zeros((1, 64, 64, 3), np.uint8)),
+        lambda: load_judge(f"vlm:model={folder},crop=image").label(np.zeros((1, 64, 64, 3), np.uint8)),
         folder,
     )
 

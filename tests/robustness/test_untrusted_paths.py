@@ -11,12 +11,12 @@ from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.report import render_report
-from evenhand.bench.storage.run_folder import Workspace, load_run
-from evenhand.bench.storage.store import PictureStore, write_atomically
+from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.store import ImageStore, write_atomically
 from evenhand.metrics.annotation.answers import check_answers
 from evenhand.metrics.annotation.readers import read_answers
 from evenhand.reports.components.downloads import write_csv
-from evenhand.reports.components.image_file import read_picture
+from evenhand.reports.components.image_file import read_image
 
 
 def cells(table_text):
@@ -28,13 +28,13 @@ FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0")
 
 @pytest.mark.parametrize("key", ["../../secret", "/etc/passwd", "a/b", "..", "", "a.b", "a\\b", "a\0b"])
 def test_a_key_that_leads_out_of_the_store_is_refused(tmp_path, key):
-    with pytest.raises(EvenhandError, match="no key of a picture"):
-        PictureStore(tmp_path).path(key)
+    with pytest.raises(EvenhandError, match="no key of an image"):
+        ImageStore(tmp_path).path(key)
 
 
 @pytest.fixture
 def secret(tmp_path):
-    """A picture that no page may show, and a run beside it."""
+    """An image that no page may show, and a run beside it."""
     path = tmp_path / "secret.png"
     Image.new("RGB", (64, 64), "red").save(path)
     (tmp_path / "run").mkdir()
@@ -42,12 +42,12 @@ def secret(tmp_path):
 
 
 @pytest.mark.parametrize("way", ["up", "absolute", "link"])
-def test_a_picture_outside_of_the_run_is_not_shown(tmp_path, secret, way):
+def test_a_image_outside_of_the_run_is_not_shown(tmp_path, secret, way):
     run = tmp_path / "run"
     (run / "link.png").symlink_to(secret)
     path = {"up": run / ".." / "secret.png", "absolute": run / str(secret), "link": run / "link.png"}[way]
     with pytest.raises(EvenhandError, match="lies outside of"):
-        read_picture(path, folder=run)
+        read_image(path, folder=run)
 
 
 @pytest.mark.parametrize(
@@ -56,28 +56,38 @@ def test_a_picture_outside_of_the_run_is_not_shown(tmp_path, secret, way):
 def test_what_is_no_whole_png_is_not_opened(tmp_path, data):
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(EvenhandError, match="cannot be read"):
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 def test_a_run_whose_keys_lead_elsewhere_gives_nothing_to_people(evenhand, tmp_path):
     a_run(tmp_path / "there")
-    work = Workspace(tmp_path / "there")
-    pictures, labels = work.picture_table.read(), work.labels.read()
-    names = {key: f"../../../secret-{key}" for key in pictures["key"]}
-    work.picture_table.finish(pictures.assign(key=pictures["key"].map(names)))
+    work = RunFolder(tmp_path / "there")
+    images, labels = work.image_table.read(), work.labels.read()
+    names = {key: f"../../../secret-{key}" for key in images["key"]}
+    work.image_table.finish(images.assign(key=images["key"].map(names)))
     work.labels.finish(labels.assign(key=labels["key"].map(names)))
     outcome = evenhand(
-        "humans", "export", work.root, "--out", tmp_path / "out", "--n", 80, "--explicit", 0, "--least", 3
+        "annotate",
+        "export",
+        work.root,
+        "--out",
+        tmp_path / "out",
+        "--n",
+        80,
+        "--explicit",
+        0,
+        "--min-per-group",
+        3,
     )
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert "no key of a picture" in outcome.err
+    assert "no key of an image" in outcome.err
 
 
 @pytest.mark.parametrize("changes", [{"path": "../secret.png"}, {"path": "secret.png", "folder": "."}])
-def test_a_run_whose_table_names_a_picture_elsewhere_has_no_report(tmp_path, secret, monkeypatch, changes):
+def test_a_run_whose_table_names_a_image_elsewhere_has_no_report(tmp_path, secret, monkeypatch, changes):
     a_run(tmp_path / "there")
-    work = Workspace(tmp_path / "there")
-    work.picture_table.finish(work.picture_table.read().assign(**changes))
+    work = RunFolder(tmp_path / "there")
+    work.image_table.finish(work.image_table.read().assign(**changes))
     publish_results(work)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(EvenhandError, match=r"lies outside of|cannot be read"):
@@ -114,17 +124,17 @@ def test_every_csv_that_an_import_writes_is_harmless_in_a_spreadsheet(evenhand, 
             80,
             "--explicit",
             0,
-            "--least",
+            "--min-per-group",
             3,
         ).code
         == 0
     )
-    (key,) = (tmp_path / "run" / "humans").glob("*.csv")
+    (key,) = (tmp_path / "run" / "annotation").glob("*.csv")
     drawn = pd.read_csv(key, dtype=str, keep_default_na=False)
     for number, name in enumerate(("ann", "bo", "cy")):
         an_annotator(name, drawn, truth, seed=number).to_csv(tmp_path / f"{name}.csv", index=False)
     files = [tmp_path / f"{name}.csv" for name in ("ann", "bo", "cy")]
-    assert evenhand("humans", "import", *files, "--run", tmp_path / "run").code == 0
+    assert evenhand("annotate", "import", *files, "--run", tmp_path / "run").code == 0
     written = [*(tmp_path / "run").rglob("*.csv"), *(tmp_path / "out").rglob("*.csv")]
     assert len(written) >= 5
     for path in written:

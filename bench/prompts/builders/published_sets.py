@@ -15,7 +15,7 @@ SPELT_WITH_AN = re.compile(r"8|FTM|F2M|FoC|MTF|M2F|MoC|LGBT")
 """Terms that begin with the name of a letter, or of a number, that is spoken with a vowel."""
 
 MINORS = ("adolescent", "teen", "teenage", "teenaged")
-"""Terms of HolisticBias for people under age; pictures of minors are none of the benchmark's business."""
+"""Terms of HolisticBias for people under age; images of minors are none of the benchmark's business."""
 
 
 def stable_bias() -> list[Row]:

@@ -1,4 +1,4 @@
-"""Pictures made elsewhere go to people and come back as anchors, through the commands that a user types."""
+"""Images made elsewhere go to people and come back as anchors, through the commands that a user types."""
 
 import json
 import shutil
@@ -12,21 +12,21 @@ from helpers.humans import an_annotator
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.results.result import Result
 from evenhand.bench.stages.resources import load_confusion
-from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.storage.run_folder import RunFolder
 
 JUDGES = ("--judge", "clip-s", "--judge", "clip-xs", "--judge", "vit")
-EXPORT = ("--n", 80, "--explicit", 0, "--least", 3)
+EXPORT = ("--n", 80, "--explicit", 0, "--min-per-group", 3)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """The folder of the pictures, their list, the truth by file, and the audited run."""
+    """The folder of the images, their list, the truth by file, and the audited run."""
     from evenhand.bench.audit import audit
 
     home = tmp_path_factory.mktemp("elsewhere")
-    listed, truth = people(home / "pictures")
+    listed, truth = people(home / "images")
     listed.to_csv(home / "prompts.csv", index=False)
-    audit(home / "pictures", prompts=home / "prompts.csv", judges=JUDGES[1::2], out=home / "run")
+    audit(home / "images", prompts=home / "prompts.csv", judges=JUDGES[1::2], out=home / "run")
     return home, truth
 
 
@@ -35,7 +35,7 @@ def run(world, tmp_path):
     """A copy of the audited run, and the truth by key."""
     home, truth = world
     folder = shutil.copytree(home / "run", tmp_path / "run")
-    table = Workspace(folder).picture_table.read()
+    table = RunFolder(folder).image_table.read()
     keys = dict(zip(table["file"], table["key"], strict=True))
     return folder, {keys[file]: cell for file, cell in truth.items()}
 
@@ -43,9 +43,9 @@ def run(world, tmp_path):
 @pytest.fixture
 def key(evenhand, run, tmp_path):
     """The key of an export of the run."""
-    outcome = evenhand("humans", "export", run[0], "--out", tmp_path / "out", *EXPORT)
+    outcome = evenhand("annotate", "export", run[0], "--out", tmp_path / "out", *EXPORT)
     assert (outcome.code, outcome.err) == (0, "")
-    (path,) = (run[0] / "humans").glob("*.csv")
+    (path,) = (run[0] / "annotation").glob("*.csv")
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
@@ -61,7 +61,7 @@ def answers(key, run, tmp_path):
 
 
 def by_file(truth, path, **changes):
-    """An anchor file that names pictures as their list does."""
+    """An anchor file that names images as their list does."""
     rows = [(file, name, group) for file, cell in truth.items() for name, group in cell.items()]
     table = pd.DataFrame(rows, columns=["file", "attribute", "label"]).assign(**changes)
     table.to_csv(path, index=False)
@@ -79,15 +79,15 @@ def test_the_models_of_the_list_are_strata_of_the_export(key):
 
 
 def test_labels_come_back_as_anchors_that_correct_the_audit(evenhand, world, run, answers):
-    outcome = evenhand("humans", "import", *answers, "--run", run[0])
+    outcome = evenhand("annotate", "import", *answers, "--run", run[0])
     assert (outcome.code, outcome.err) == (0, "")
     anchors = run[0] / "tables" / "anchors.csv"
     labels = pd.read_csv(anchors, keep_default_na=False)
     right = [run[1][row.key][row.attribute] == row.label for row in labels.itertuples() if row.label]
     assert len(right) > 200 and np.mean(right) > 0.97
     home, _ = world
-    command = ("audit", home / "pictures", "--prompts", home / "prompts.csv", *JUDGES, "--out", run[0])
-    outcome = evenhand(*command, "--anchors", anchors, "--name", "pictures")
+    command = ("audit", home / "images", "--prompts", home / "prompts.csv", *JUDGES, "--out", run[0])
+    outcome = evenhand(*command, "--anchors", anchors, "--name", "images")
     assert outcome.code == 0, outcome.err
     assert "corrected from anchors" in outcome.err and "weighed by the chance" in outcome.err
     result = Result.load(run[0] / "results" / "red.json")
@@ -96,7 +96,7 @@ def test_labels_come_back_as_anchors_that_correct_the_audit(evenhand, world, run
 
 def test_a_calibration_of_the_audit_takes_anchors_by_file_or_key_alike(evenhand, world, run, tmp_path):
     files = by_file(world[1], tmp_path / "files.csv")
-    table = Workspace(run[0]).picture_table.read()
+    table = RunFolder(run[0]).image_table.read()
     keys = pd.read_csv(files).assign(key=lambda rows: rows["file"].map(table.set_index("file")["key"]))
     keys.drop(columns="file").to_csv(tmp_path / "keys.csv", index=False)
     found = []
@@ -112,12 +112,21 @@ def test_a_calibration_of_the_audit_takes_anchors_by_file_or_key_alike(evenhand,
 
 def test_the_audit_table_asks_the_judges_again_and_says_what_it_cannot_know(evenhand, world, run, tmp_path):
     anchors, path = by_file(world[1], tmp_path / "anchors.csv"), tmp_path / "judges.csv"
-    command = ("calibrate", run[0], "--anchors", anchors, "--out", tmp_path / "table.csv", "--audit", path)
+    command = (
+        "calibrate",
+        run[0],
+        "--anchors",
+        anchors,
+        "--out",
+        tmp_path / "table.csv",
+        "--judge-report",
+        path,
+    )
     outcome = evenhand(*command)
     assert outcome.code == 0, outcome.err
     table = pd.read_csv(path, comment="#", keep_default_na=False)
     table["value"] = pd.to_numeric(table["value"])
-    assert outcome.out.splitlines()[-1].startswith(f"audit: {path} ({len(table)} rows: ")
+    assert outcome.out.splitlines()[-1].startswith(f"judge report: {path} ({len(table)} rows: ")
     assert (table["value"].isna() == (table["reason"] != "")).all()
 
     def row(quantity, judge="clip-s", attribute="gender", group="", within=""):
@@ -126,11 +135,11 @@ def test_the_audit_table_asks_the_judges_again_and_says_what_it_cannot_know(even
         (found,) = table[(table[list(about)] == pd.Series(about)).all(axis=1)].to_dict("records")
         return found
 
-    assert row("crop_sensitivity")["reason"] == "the judge sees its pictures in one cut only"
+    assert row("crop_sensitivity")["reason"] == "the judge sees its images in one cut only"
     assert row("text_spread", judge="vit")["reason"].startswith("the judge compares with no texts")
     assert row("order_sensitivity", judge="panel")["reason"].startswith("the panel is a vote")
-    work, judge = Workspace(run[0]), load_judge("clip-s")
-    images = np.stack([work.pictures.get(key)[0] for key in run[1]])
+    work, judge = RunFolder(run[0]), load_judge("clip-s")
+    images = np.stack([work.images.get(key)[0] for key in run[1]])
     choices = judge.variants(images)["text"]
     women = [(choice["gender"].probabilities.argmax(axis=1) == 0).mean() for choice in choices]
     spread = row("text_spread", group="woman")
@@ -161,7 +170,16 @@ def test_a_judge_whose_weights_are_gone_is_audited_by_its_labels_and_says_so(
     anchors, path = by_file(world[1], tmp_path / "anchors.csv"), tmp_path / "judges.csv"
     monkeypatch.setattr(judges, "ROOT", tmp_path / "gone")
     judges.clip_xs.cache_clear()
-    command = ("calibrate", run[0], "--anchors", anchors, "--out", tmp_path / "table.csv", "--audit", path)
+    command = (
+        "calibrate",
+        run[0],
+        "--anchors",
+        anchors,
+        "--out",
+        tmp_path / "table.csv",
+        "--judge-report",
+        path,
+    )
     outcome = evenhand(*command)
     judges.clip_xs.cache_clear()
     assert outcome.code == 0, outcome.err
@@ -172,27 +190,27 @@ def test_a_judge_whose_weights_are_gone_is_audited_by_its_labels_and_says_so(
     assert (own.loc[own["quantity"] == "accuracy", "value"] != "").all()
 
 
-def test_a_file_that_is_no_picture_is_given_to_nobody_and_is_no_anchor(evenhand, world, tmp_path):
+def test_a_file_that_is_no_image_is_given_to_nobody_and_is_no_anchor(evenhand, world, tmp_path):
     home, truth = world
-    folder = shutil.copytree(home / "pictures", tmp_path / "pictures")
+    folder = shutil.copytree(home / "images", tmp_path / "images")
     lost = next(iter(truth))
     (folder / lost).write_text("dear")
     command = ("audit", folder, "--prompts", home / "prompts.csv", *JUDGES, "--out", tmp_path / "run")
     outcome = evenhand(*command)
     assert outcome.code == 3 and f"{lost!r} is no PNG, JPEG or WebP" in outcome.err
-    outcome = evenhand("humans", "export", tmp_path / "run", "--out", tmp_path / "out", *EXPORT)
+    outcome = evenhand("annotate", "export", tmp_path / "run", "--out", tmp_path / "out", *EXPORT)
     assert outcome.code == 0, outcome.err
-    (path,) = (tmp_path / "run" / "humans").glob("*.csv")
-    table = Workspace(tmp_path / "run").picture_table.read().set_index("file")
+    (path,) = (tmp_path / "run" / "annotation").glob("*.csv")
+    table = RunFolder(tmp_path / "run").image_table.read().set_index("file")
     assert table.loc[lost, "key"] not in set(pd.read_csv(path)["key"])
     anchors = by_file({lost: truth[lost]}, tmp_path / "anchors.csv")
     calibrate = ("calibrate", tmp_path / "run", "--anchors", anchors, "--out", tmp_path / "table.csv")
-    one_line(evenhand(*calibrate), f"line 2: file {lost!r} is no picture of people that was judged")
+    one_line(evenhand(*calibrate), f"line 2: file {lost!r} is no image of people that was judged")
 
 
 ANCHOR_FAULTS = {
     "file,attribute,label\n": "no row follows the header",
-    "file,attribute,label\nnone.png,gender,woman\n": "line 2: file 'none.png' is no picture of people",
+    "file,attribute,label\nnone.png,gender,woman\n": "line 2: file 'none.png' is no image of people",
     "file,attribute,label\n{file},gender,wommen\n": "did you mean 'woman'",
     "file,attribute,label\n{file},race,White\n": "unknown attribute 'race'",
     "file,attribute,label\n{file},gender,\n": "none of 1 anchors has a label",
@@ -209,12 +227,12 @@ def test_faulty_anchors_of_an_audit_are_one_line(evenhand, world, run, tmp_path,
     before = sorted(file.name for file in (run[0] / "results").iterdir())
     if command == "calibrate":
         outcome = evenhand(
-            "calibrate", run[0], "--anchors", path, "--out", out, "--audit", tmp_path / "a.csv"
+            "calibrate", run[0], "--anchors", path, "--out", out, "--judge-report", tmp_path / "a.csv"
         )
         assert not out.exists() and not (tmp_path / "a.csv").exists()
     else:
-        options = ("--prompts", home / "prompts.csv", *JUDGES, "--name", "pictures", "--out", run[0])
-        outcome = evenhand("audit", home / "pictures", *options, "--anchors", path)
+        options = ("--prompts", home / "prompts.csv", *JUDGES, "--name", "images", "--out", run[0])
+        outcome = evenhand("audit", home / "images", *options, "--anchors", path)
     assert outcome.code == 2 and ANCHOR_FAULTS[text] in outcome.err.splitlines()[-1]
     assert "Traceback" not in outcome.err
     assert sorted(file.name for file in (run[0] / "results").iterdir()) == before
@@ -222,8 +240,8 @@ def test_faulty_anchors_of_an_audit_are_one_line(evenhand, world, run, tmp_path,
 
 def test_a_singular_matrix_corrects_nobody_and_the_reason_is_said(evenhand, world, run, tmp_path):
     home, truth = world
-    table = Workspace(run[0]).picture_table.read().set_index("file")
-    labels = Workspace(run[0]).labels.read()
+    table = RunFolder(run[0]).image_table.read().set_index("file")
+    labels = RunFolder(run[0]).labels.read()
     own = labels[(labels["judge"] == "clip-s") & (labels["attribute"] == "gender")].set_index("key")["label"]
     said = [own.loc[table.loc[file, "key"]] for file in truth]
     # Half of what the judge calls either group is said to be the other: its labels tell nothing.
@@ -234,7 +252,7 @@ def test_a_singular_matrix_corrects_nobody_and_the_reason_is_said(evenhand, worl
     outcome = evenhand("calibrate", run[0], "--anchors", path, "--out", tmp_path / "table.csv")
     assert outcome.code == 0 and "not corrected: " in outcome.out
     options = ("--prompts", home / "prompts.csv", "--judge", "clip-s", "--out", tmp_path / "alone")
-    outcome = evenhand("audit", home / "pictures", *options, "--anchors", path)
+    outcome = evenhand("audit", home / "images", *options, "--anchors", path)
     assert outcome.code == 0, outcome.err
     result = Result.load(tmp_path / "alone" / "results" / "red.json")
     assert result.estimate("rms_delta", attributes="gender", corrected=True) is None
@@ -245,20 +263,20 @@ def test_a_singular_matrix_corrects_nobody_and_the_reason_is_said(evenhand, worl
 def test_bad_answers_about_an_audit_are_one_line_and_leave_nothing(evenhand, key, run, tmp_path):
     header, image = "image_id,annotator_id,attribute,label", key["image_id"][0]
     for text, message in {
-        f"{header}\nnowhere,ann,gender,man\n": "line 2: picture 'nowhere' is not in",
+        f"{header}\nnowhere,ann,gender,man\n": "line 2: image 'nowhere' is not in",
         f"{header}\n{image},ann,gender,alien\n": "line 2: unknown label of gender 'alien'",
         f"{header}\n{image},ann,gender,man\n": "no annotator of 1 is left",
         f"{header}\n": "hold no answer",
     }.items():
         (tmp_path / "bad.csv").write_text(text)
-        one_line(evenhand("humans", "import", tmp_path / "bad.csv", "--run", run[0]), message)
+        one_line(evenhand("annotate", "import", tmp_path / "bad.csv", "--run", run[0]), message)
     assert not (run[0] / "tables" / "anchors.csv").exists()
 
 
 def test_a_folder_that_was_never_audited_is_named(evenhand, tmp_path):
-    (tmp_path / "pictures").mkdir()
-    where = tmp_path / "pictures"
-    one_line(evenhand("humans", "export", where, "--out", tmp_path / "o"), "is not a run")
+    (tmp_path / "images").mkdir()
+    where = tmp_path / "images"
+    one_line(evenhand("annotate", "export", where, "--out", tmp_path / "o"), "is not a run")
     one_line(
         evenhand("calibrate", where, "--anchors", tmp_path / "a", "--out", tmp_path / "b"), "is not a run"
     )

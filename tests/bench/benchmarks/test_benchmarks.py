@@ -13,7 +13,7 @@ def no_compiled_graphs_are_left():
 
 
 def test_all_that_needs_an_accelerator_runs_without_one(capsys):
-    gpu.main(["--device", "cpu", "--tiny", "--pictures", "2"])
+    gpu.main(["--device", "cpu", "--tiny", "--images", "2"])
     out = capsys.readouterr().out
     for family in gpu.BATCHES:
         assert f"{family}: no graph is compiled again when a method's weights come and go" in out
@@ -37,7 +37,7 @@ def test_an_edit_that_differs_from_the_baseline_ends_the_benchmark(monkeypatch):
 
 def test_drawing_is_held_against_the_stock_pipeline(monkeypatch, capsys):
     monkeypatch.setattr(generation, "ROUNDS", 1)
-    generation.main(["--pictures", "2"])
+    generation.main(["--images", "2"])
     shown = capsys.readouterr().out
     assert [shown.count(way) for way in ("evenhand:", "16 a call:", "one a call:")] == [2, 2, 2]
 
@@ -47,8 +47,8 @@ def test_a_simulated_run_has_about_the_label_rows_that_were_asked_for(tmp_path, 
     monkeypatch.setattr(scale, "METHODS", ("base",))
     monkeypatch.setattr(scale, "enlarged", lambda rows: suite)
     scale.simulate(0, tmp_path)
-    _, pictures = scale.planned(suite, tmp_path, scale.sampler_of(suite))
+    _, images = scale.planned(suite, tmp_path, scale.sampler_of(suite))
     rows = scale.evaluation_of(suite, tmp_path).work.labels.read()
-    assert set(rows["key"]) <= set(pictures["key"])
+    assert set(rows["key"]) <= set(images["key"])
     assert 0.9 < 4 * len(rows) / 60_000 < 1.1
     assert scale.evaluation_of(suite, tmp_path).labelled()["vit"] == set(rows["key"])

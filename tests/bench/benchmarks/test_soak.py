@@ -1,4 +1,4 @@
-"""A run of many pictures holds no more of them, and no more open files, in the end than in the beginning."""
+"""A run of many images holds no more of them, and no more open files, in the end than in the beginning."""
 
 import weakref
 from collections import defaultdict
@@ -11,11 +11,11 @@ from evenhand.bench.benchmarks.soak import BOUND, STAGES, Growth, Look, Watch, s
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.stages import label
 
-PICTURES = 160
+IMAGES = 160
 
 
 class Held(Watch):
-    """Counts after every step how many arrays of pictures somebody still holds."""
+    """Counts after every step how many arrays of images somebody still holds."""
 
     def __init__(self):
         super().__init__(quiet=True)
@@ -32,7 +32,7 @@ class Held(Watch):
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory):
-    held, batch, chunks = Held(), Sampler._batch, label.picture_chunks
+    held, batch, chunks = Held(), Sampler._batch, label.image_chunks
 
     def watched_batch(*arguments):
         images, finite = batch(*arguments)
@@ -47,14 +47,14 @@ def held(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.cpu_count", lambda: 2)
         patch.setattr(Sampler, "_batch", watched_batch)
-        patch.setattr(label, "picture_chunks", watched_chunks)
+        patch.setattr(label, "image_chunks", watched_chunks)
         patch.setattr(label, "CHUNK", 8)
-        evaluate(suite_of(PICTURES), methods=["base"], out=tmp_path_factory.mktemp("soak"), progress=held)
+        evaluate(suite_of(IMAGES), methods=["base"], out=tmp_path_factory.mktemp("soak"), progress=held)
     return held
 
 
 @pytest.mark.parametrize(("stage", "most"), [("generate", 8), ("judge", 2)])
-def test_few_arrays_of_pictures_are_held_at_a_time(held, stage, most):
+def test_few_arrays_of_images_are_held_at_a_time(held, stage, most):
     counts = held.counts[stage]
     assert len(counts) >= 20, "as many as there are batches or chunks"
     assert 1 <= max(counts) <= most
@@ -63,11 +63,11 @@ def test_few_arrays_of_pictures_are_held_at_a_time(held, stage, most):
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_number_of_open_files_is_constant(held, stage):
     growth = Growth.of(stage, held.looks[stage])
-    assert growth.units >= PICTURES
+    assert growth.units >= IMAGES
     assert growth.files[0] == growth.files[1]
 
 
-def test_the_soak_finds_out_who_keeps_every_picture():
+def test_the_soak_finds_out_who_keeps_every_image():
     noise = np.random.default_rng(0).integers(0, 2**20, 400)
     freed = [Look(done=8 * i, memory=10**9 + int(n), files=10) for i, n in enumerate(noise)]
     kept = [Look(each.done, each.memory + each.done * 64 * 64 * 3, each.files) for each in freed]

@@ -1,4 +1,4 @@
-"""``evenhand humans export`` and ``import``: pictures go out, labels come back as judges and anchors."""
+"""``evenhand annotate export`` and ``import``: images go out, labels come back as judges and anchors."""
 
 import csv
 import json
@@ -13,13 +13,13 @@ from PIL import Image
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats import inter_rater
 
-from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS
 from evenhand.metrics.estimation.anchors import confusion_from_anchors
 from evenhand.metrics.table import LABEL_COLUMNS
 
-EXPORT = ("--n", 90, "--explicit", 20, "--least", 3)
+EXPORT = ("--n", 90, "--explicit", 20, "--min-per-group", 3)
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +38,15 @@ def run(made, tmp_path):
 @pytest.fixture
 def key(evenhand, run, tmp_path):
     """The key of an export of the run."""
-    outcome = evenhand("humans", "export", run[0], "--out", tmp_path / "out", *EXPORT)
+    outcome = evenhand("annotate", "export", run[0], "--out", tmp_path / "out", *EXPORT)
     assert (outcome.code, outcome.err) == (0, "")
     return read_key(run[0])
 
 
 def read_key(folder):
-    (path,) = (p for p in (folder / "humans").glob("*.csv") if p.name not in ("answers.csv", "agreement.csv"))
+    (path,) = (
+        p for p in (folder / "annotation").glob("*.csv") if p.name not in ("annotations.csv", "agreement.csv")
+    )
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
@@ -59,23 +61,23 @@ def answers(tmp_path, run, key, **annotators):
 
 
 def test_an_export_hands_out_a_page_and_a_sheet_and_keeps_the_key(evenhand, run, tmp_path):
-    outcome = evenhand("humans", "export", run[0], "--out", tmp_path / "out", *EXPORT)
+    outcome = evenhand("annotate", "export", run[0], "--out", tmp_path / "out", *EXPORT)
     assert outcome.code == 0
     key = read_key(run[0])
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "annotate.html",
-        "pictures",
+        "images",
         "sheet-words.csv",
         "sheet.csv",
     ]
-    assert f"{len(key)} pictures, {(key['is_repeat'] == '1').sum()} shown twice, 0 gold" in outcome.out
+    assert f"{len(key)} images, {(key['is_repeat'] == '1').sum()} shown twice, 0 gold" in outcome.out
     assert "key (do not hand out)" in outcome.out
     with (tmp_path / "out" / "sheet.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["image_id"] for row in rows] == list(key["image_id"])
     for row in rows[:5]:
-        with Image.open(tmp_path / "out" / row["thumbnail"]) as picture:
-            assert picture.size == (64, 64) and not getattr(picture, "text", {})
+        with Image.open(tmp_path / "out" / row["thumbnail"]) as image:
+            assert image.size == (64, 64) and not getattr(image, "text", {})
     handed = "".join(p.read_text() for p in (tmp_path / "out").rglob("*") if p.suffix in {".csv", ".html"})
     assert all(name not in handed for name in key["key"])
 
@@ -83,7 +85,7 @@ def test_an_export_hands_out_a_page_and_a_sheet_and_keeps_the_key(evenhand, run,
 def test_probabilities_are_drawn_over_all_of_the_stratum(key, run):
     from evenhand.bench.annotation.batch import strata_of
 
-    frame = strata_of(Workspace(run[0]), load_suite("mini"))
+    frame = strata_of(RunFolder(run[0]), load_suite("mini"))
     assert len(frame) == len(run[1])
     sizes, drawn = frame.groupby("stratum").size(), key.groupby("stratum").size()
     assert set(drawn.index) == set(sizes.index)
@@ -93,19 +95,19 @@ def test_probabilities_are_drawn_over_all_of_the_stratum(key, run):
     assert {name.split("/")[1] for name in sizes.index} == {"base", "debiased"}
 
 
-def test_the_same_seed_draws_the_same_pictures(evenhand, key, run, tmp_path):
-    again = evenhand("humans", "export", run[0], "--out", tmp_path / "again", *EXPORT)
+def test_the_same_seed_draws_the_same_images(evenhand, key, run, tmp_path):
+    again = evenhand("annotate", "export", run[0], "--out", tmp_path / "again", *EXPORT)
     assert again.code == 0
     assert (tmp_path / "again" / "annotate.html").read_bytes() == (
         tmp_path / "out" / "annotate.html"
     ).read_bytes()
-    evenhand("humans", "export", run[0], "--out", tmp_path / "other", *EXPORT, "--seed", 1)
-    assert len(list((run[0] / "humans").glob("*.csv"))) == 2
+    evenhand("annotate", "export", run[0], "--out", tmp_path / "other", *EXPORT, "--seed", 1)
+    assert len(list((run[0] / "annotation").glob("*.csv"))) == 2
 
 
 def test_labels_come_back_as_judges_and_as_anchors_for_the_correction(evenhand, key, run, tmp_path):
     paths = answers(tmp_path, run, key, ann=0.03, bo=0.03, cy=0.05)
-    outcome = evenhand("humans", "import", *paths, "--run", run[0])
+    outcome = evenhand("annotate", "import", *paths, "--run", run[0])
     assert (outcome.code, outcome.err) == (0, "")
     assert "gender: " in outcome.out and "(dawid-skene)" in outcome.out
     rows = pd.read_parquet(run[0] / "tables" / "human_labels.parquet")
@@ -117,22 +119,22 @@ def test_labels_come_back_as_judges_and_as_anchors_for_the_correction(evenhand, 
     anchors = pd.read_csv(run[0] / "tables" / "anchors.csv", dtype={"label": str}, keep_default_na=False)
     assert list(anchors.columns) == ["key", "attribute", "label", "probability"]
     suite = load_suite("mini")
-    labels = Workspace(run[0]).labels.read()
+    labels = RunFolder(run[0]).labels.read()
     table = confusion_from_anchors(labels, anchors, taxonomy=suite.taxonomy, members=suite.panel)
     assert list(table.columns) == list(CONFUSION_COLUMNS)
     assert {*suite.panel, "panel"} == set(table["judge"])
 
 
 def test_a_second_report_of_the_run_and_its_labels_stay_as_they_were(evenhand, key, run, tmp_path):
-    before = Workspace(run[0]).labels.read()
-    evenhand("humans", "import", *answers(tmp_path, run, key, ann=0.03), "--run", run[0])
-    pd.testing.assert_frame_equal(before, Workspace(run[0]).labels.read())
+    before = RunFolder(run[0]).labels.read()
+    evenhand("annotate", "import", *answers(tmp_path, run, key, ann=0.03), "--run", run[0])
+    pd.testing.assert_frame_equal(before, RunFolder(run[0]).labels.read())
 
 
 def test_json_says_what_the_tables_say(evenhand, key, run, tmp_path):
     paths = answers(tmp_path, run, key, ann=0.03, bo=0.03, cy=0.05)
-    found = json.loads(evenhand("humans", "import", *paths, "--run", run[0], "--json").out)
-    assert found["pictures"] == len(key)
+    found = json.loads(evenhand("annotate", "import", *paths, "--run", run[0], "--json").out)
+    assert found["images"] == len(key)
     assert [check["reason"] for check in found["checks"]] == ["", "", ""]
     main = [line for line in found["agreement"] if not line["group"] and not line["within"]]
     people = {(line["attribute"], line["statistic"], line["cannot_tell"]): line["value"] for line in main}
@@ -146,8 +148,8 @@ def test_json_says_what_the_tables_say(evenhand, key, run, tmp_path):
 
 
 def codes_of_answers(run, attribute):
-    """First answers of the import, ``(people, pictures)``, and the pictures; not telling is ``K``."""
-    table = pd.read_csv(run / "humans" / "answers.csv", dtype=str)
+    """First answers of the import, ``(people, images)``, and the images; not telling is ``K``."""
+    table = pd.read_csv(run / "annotation" / "annotations.csv", dtype=str)
     table = table[(table["attribute"] == attribute) & (table["is_repeat"] == "False")]
     groups = [*load_suite("mini").taxonomy[attribute], "cannot_tell"]
     wide = table.assign(code=table["label"].map(groups.index)).pivot(
@@ -158,9 +160,9 @@ def codes_of_answers(run, attribute):
 
 def test_agreement_is_that_of_other_implementations_by_group_and_stratum_too(evenhand, key, run, tmp_path):
     paths = answers(tmp_path, run, key, ann=0.05, bo=0.1, cy=0.1)
-    outcome = evenhand("humans", "import", *paths, "--run", run[0])
+    outcome = evenhand("annotate", "import", *paths, "--run", run[0])
     assert "Fleiss' kappa" in outcome.out and "AC1" in outcome.out
-    table = pd.read_csv(run[0] / "humans" / "agreement.csv", keep_default_na=False)
+    table = pd.read_csv(run[0] / "annotation" / "agreement.csv", keep_default_na=False)
     table["value"] = pd.to_numeric(table["value"])
     codes, keys = codes_of_answers(run[0], "gender")
 
@@ -176,8 +178,8 @@ def test_agreement_is_that_of_other_implementations_by_group_and_stratum_too(eve
     assert inter_rater.fleiss_kappa(votes) == value("fleiss_kappa", cannot_tell="answer")
     full = votes[(codes < 2).all(axis=0)][:, :2]
     assert inter_rater.fleiss_kappa(full) == value("fleiss_kappa")
-    pictures = Workspace(run[0]).picture_table.read().drop_duplicates("key").set_index("key")
-    nurses = (pictures["concept"] == "nurse") & (pictures["kind"] == "neutral")
+    images = RunFolder(run[0]).image_table.read().drop_duplicates("key").set_index("key")
+    nurses = (images["concept"] == "nurse") & (images["kind"] == "neutral")
     here = nurses.loc[keys].to_numpy()
     expected = krippendorff.alpha(told[:, here], level_of_measurement="nominal")
     assert expected == value("krippendorff_alpha", within="stereotype=female")
@@ -188,7 +190,7 @@ def test_agreement_is_that_of_other_implementations_by_group_and_stratum_too(eve
     assert expected == value("specific_agreement", group="woman")
     common = pd.read_parquet(run[0] / "tables" / "human_labels.parquet")
     people = common[(common["judge"] == "human:aggregate") & (common["attribute"] == "gender")]
-    labels = Workspace(run[0]).labels.read()
+    labels = RunFolder(run[0]).labels.read()
     judged = labels[(labels["judge"] == "clip-s") & (labels["attribute"] == "gender")].set_index("key")
     decided = people[people["label"] != ""].set_index("key")["label"]
     own = decided[nurses.loc[decided.index]]
@@ -198,7 +200,7 @@ def test_agreement_is_that_of_other_implementations_by_group_and_stratum_too(eve
 
 def test_no_interval_of_agreement_leaves_its_range(evenhand, key, run, tmp_path):
     paths = answers(tmp_path, run, key, ann=0.0, bo=0.0, cy=0.0)
-    found = json.loads(evenhand("humans", "import", *paths, "--run", run[0], "--json").out)["agreement"]
+    found = json.loads(evenhand("annotate", "import", *paths, "--run", run[0], "--json").out)["agreement"]
     known = [line for line in found if line["value"] is not None]
     assert all(-1 <= line["low"] <= line["value"] <= line["high"] <= 1 for line in known)
     assert any(line["value"] == 1 for line in known)
@@ -211,7 +213,7 @@ def test_agreement_of_three_of_many_people_has_a_fleiss_kappa(evenhand, key, run
         own = an_annotator(name, shown, run[1], error=0.05, passing=0.0, seed=seed)
         own.to_csv(tmp_path / f"{name}.csv", index=False)
     paths = [tmp_path / f"{name}.csv" for name in names]
-    found = json.loads(evenhand("humans", "import", *paths, "--run", run[0], "--json").out)["agreement"]
+    found = json.loads(evenhand("annotate", "import", *paths, "--run", run[0], "--json").out)["agreement"]
     (line,) = [
         line
         for line in found
@@ -223,40 +225,40 @@ def test_agreement_of_three_of_many_people_has_a_fleiss_kappa(evenhand, key, run
 
 def test_who_fails_a_check_is_left_out_unless_asked_otherwise(evenhand, key, run, tmp_path):
     paths = answers(tmp_path, run, key, ann=0.03, bo=0.03, cy=0.03, odd=0.5)
-    found = json.loads(evenhand("humans", "import", *paths, "--run", run[0], "--json").out)
+    found = json.loads(evenhand("annotate", "import", *paths, "--run", run[0], "--json").out)
     assert found["checks"][3]["reason"].startswith("alpha ")
     assert "3 people" in {line["raters"] for line in found["agreement"]}
-    kept = evenhand("humans", "import", *paths, "--run", run[0], "--json", "--keep-all")
+    kept = evenhand("annotate", "import", *paths, "--run", run[0], "--json", "--keep-all")
     assert "4 people" in {line["raters"] for line in json.loads(kept.out)["agreement"]}
 
 
-def test_gold_pictures_check_people_and_are_no_anchors(evenhand, run, tmp_path):
+def test_gold_images_check_people_and_are_no_anchors(evenhand, run, tmp_path):
     agreed = [(key, "gender", cell["gender"]) for key, cell in run[1].items()]
     gold = tmp_path / "gold.csv"
     pd.DataFrame(agreed, columns=["key", "attribute", "label"]).to_csv(gold, index=False)
-    done = evenhand("humans", "export", run[0], "--out", tmp_path / "out", *EXPORT, "--gold", gold)
+    done = evenhand("annotate", "export", run[0], "--out", tmp_path / "out", *EXPORT, "--gold", gold)
     key = read_key(run[0])
     assert done.code == 0 and (key["gold"] != "").sum() == round(0.05 * (key["probability"] != "").sum())
     paths = answers(tmp_path, run, key, ann=0.0, bo=0.0, wrong=1.0)
-    found = json.loads(evenhand("humans", "import", *paths, "--run", run[0], "--json").out)
+    found = json.loads(evenhand("annotate", "import", *paths, "--run", run[0], "--json").out)
     reasons = {check["annotator"]: check["reason"] for check in found["checks"]}
-    assert reasons["ann"] == "" and "gold pictures, 80% needed" in reasons["wrong"]
+    assert reasons["ann"] == "" and "gold images, 80% needed" in reasons["wrong"]
     anchors = pd.read_csv(run[0] / "tables" / "anchors.csv")
     assert set(anchors["key"]) == set(key["key"][key["probability"] != ""])
 
 
-def test_a_file_made_without_an_export_names_pictures_by_key_or_hash(evenhand, run, tmp_path):
-    from evenhand.bench.annotation.files import picture_id
+def test_a_file_made_without_an_export_names_images_by_key_or_hash(evenhand, run, tmp_path):
+    from evenhand.bench.annotation.files import image_id
 
-    work, names = Workspace(run[0]), list(run[1])[:12]
-    rows = [(picture_id(work.pictures.path(k)) if n % 2 else k, k) for n, k in enumerate(names)]
+    work, names = RunFolder(run[0]), list(run[1])[:12]
+    rows = [(image_id(work.images.path(k)) if n % 2 else k, k) for n, k in enumerate(names)]
     table = pd.DataFrame(
         [(image, "ann", "gender", run[1][k]["gender"]) for image, k in rows],
         columns=["image_id", "annotator_id", "attribute", "label"],
     )
     table.to_csv(tmp_path / "own.csv", index=False)
-    outcome = evenhand("humans", "import", tmp_path / "own.csv", "--run", run[0])
-    assert "gender: 12 of 12 pictures have a common label (majority)" in outcome.out
+    outcome = evenhand("annotate", "import", tmp_path / "own.csv", "--run", run[0])
+    assert "gender: 12 of 12 images have a common label (majority)" in outcome.out
     anchors = pd.read_csv(run[0] / "tables" / "anchors.csv")
     assert list(anchors.columns) == ["key", "attribute", "label"] and set(anchors["key"]) == set(names)
 
@@ -267,9 +269,9 @@ def test_the_sheet_that_was_handed_out_comes_back(evenhand, key, run, tmp_path):
     for name in ("gender", "tone", "age"):
         sheet[name] = [run[1][known[image]][name] for image in sheet["image_id"]]
     sheet.assign(n_people="one", annotator_id="ann").to_csv(tmp_path / "filled.csv", index=False)
-    outcome = evenhand("humans", "import", tmp_path / "filled.csv", "--run", run[0])
+    outcome = evenhand("annotate", "import", tmp_path / "filled.csv", "--run", run[0])
     assert outcome.code == 0
-    assert f"tone: {len(key)} of {len(key)} pictures" in outcome.out
+    assert f"tone: {len(key)} of {len(key)} images" in outcome.out
 
 
 def one_line(outcome, text):
@@ -286,17 +288,19 @@ def test_bad_answers_are_one_clear_line_and_leave_nothing(evenhand, key, run, tm
         f"{header}\n": "hold no answer",
         f"{header}\n{image},ann,gender,alien\n": "line 2: unknown label of gender 'alien'",
         f"{header}\n{image},ann,race,White\n": "line 2: unknown attribute 'race'",
-        f"{header}\n{image},ann,gender,man\nnowhere,ann,gender,man\n": "line 3: picture 'nowhere' is not in",
+        f"{header}\n{image},ann,gender,man\nnowhere,ann,gender,man\n": "line 3: image 'nowhere' is not in",
         f"{header}\n{image},ann,gender,man\n": "no annotator of 1 is left",
         f"{header}\n{image},ann,flag,minor\n": "have none on gender, tone, age",
         f"{header},batch_id\n{image},ann,gender,man,b0\n": "are of export 'b0', which is not of run",
     }.items():
         (tmp_path / "bad.csv").write_text(text)
-        one_line(evenhand("humans", "import", tmp_path / "bad.csv", "--run", run[0]), message)
+        one_line(evenhand("annotate", "import", tmp_path / "bad.csv", "--run", run[0]), message)
     assert not (run[0] / "tables" / "anchors.csv").exists()
-    one_line(evenhand("humans", "import", "x.csv", "--run", run[0], "--rule", "vote"), "unknown rule 'vote'")
-    one_line(evenhand("humans", "import", "x.csv", "--run", run[0]), "x.csv cannot be read")
-    one_line(evenhand("humans", "import", "x.csv", "--run", tmp_path), "is not a run folder")
+    one_line(
+        evenhand("annotate", "import", "x.csv", "--run", run[0], "--rule", "vote"), "unknown rule 'vote'"
+    )
+    one_line(evenhand("annotate", "import", "x.csv", "--run", run[0]), "x.csv cannot be read")
+    one_line(evenhand("annotate", "import", "x.csv", "--run", tmp_path), "is not a run folder")
 
 
 def test_one_answer_of_one_more_person_is_told_and_left_out(evenhand, key, run, tmp_path):
@@ -304,7 +308,7 @@ def test_one_answer_of_one_more_person_is_told_and_left_out(evenhand, key, run, 
     (tmp_path / "typo.csv").write_text(
         f"image_id,annotator_id,attribute,label\n{key['image_id'][0]},anm,gender,man\n"
     )
-    outcome = evenhand("humans", "import", *paths, tmp_path / "typo.csv", "--run", run[0])
+    outcome = evenhand("annotate", "import", *paths, tmp_path / "typo.csv", "--run", run[0])
     assert outcome.code == 0
     (line,) = [line for line in outcome.out.splitlines() if line.startswith("anm")]
     assert line.endswith("1 answered, 10 needed to check an annotator")
@@ -313,12 +317,12 @@ def test_one_answer_of_one_more_person_is_told_and_left_out(evenhand, key, run, 
 def test_bad_exports_are_one_clear_line(evenhand, run, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thing").touch()
-    one_line(evenhand("humans", "export", run[0], "--out", tmp_path / "full"), "is not empty")
-    one_line(evenhand("humans", "export", tmp_path, "--out", tmp_path / "o"), "is not a run folder")
-    one_line(evenhand("humans", "export", run[0], "--out", tmp_path / "o", "--n", 5), "pictures are too few")
+    one_line(evenhand("annotate", "export", run[0], "--out", tmp_path / "full"), "is not empty")
+    one_line(evenhand("annotate", "export", tmp_path, "--out", tmp_path / "o"), "is not a run folder")
+    one_line(evenhand("annotate", "export", run[0], "--out", tmp_path / "o", "--n", 5), "images are too few")
     (tmp_path / "gold.csv").write_text("key,attribute,label\nnone,gender,man\n")
     gold = ("--gold", tmp_path / "gold.csv")
     one_line(
-        evenhand("humans", "export", run[0], "--out", tmp_path / "o", *EXPORT, *gold), "names picture 'none'"
+        evenhand("annotate", "export", run[0], "--out", tmp_path / "o", *EXPORT, *gold), "names image 'none'"
     )
     assert not (tmp_path / "o").exists()

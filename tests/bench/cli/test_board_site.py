@@ -1,4 +1,4 @@
-"""``evenhand board build --site`` writes the pages of the board, with the pictures of a run if asked."""
+"""``evenhand board build --site`` writes the pages of the board, with the images of a run if asked."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def build(evenhand, folder, entries, *more):
     )
 
 
-def test_a_site_with_the_pictures_of_the_run_is_the_same_bytes_twice(evenhand, submitted, tmp_path):
+def test_a_site_with_the_images_of_the_run_is_the_same_bytes_twice(evenhand, submitted, tmp_path):
     outcome = build(evenhand, tmp_path, submitted / "entries", "--run", submitted / "run")
     site = tmp_path / "site"
     assert (outcome.code, outcome.err) == (0, "")

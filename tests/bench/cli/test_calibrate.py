@@ -1,4 +1,4 @@
-"""``evenhand calibrate``: from a run and labelled pictures to a table that a suite takes."""
+"""``evenhand calibrate``: from a run and labelled images to a table that a suite takes."""
 
 import json
 
@@ -9,7 +9,7 @@ from helpers.humans import a_run
 from helpers.metrics import rows_of
 
 from evenhand.bench.stages.resources import load_confusion
-from evenhand.bench.storage.run_folder import Workspace
+from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.correction.calibration import Calibration
 from evenhand.metrics.correction.calibration import calibrate as matrix_of
@@ -24,17 +24,17 @@ LEANING = "vit"
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("calibrate") / "run"
     truth = a_run(folder)
-    work = Workspace(folder)
-    work.labels.finish(_labels(truth, work.picture_table.read()))
+    work = RunFolder(folder)
+    work.labels.finish(_labels(truth, work.image_table.read()))
     rows = [(key, name, cell[name]) for key, cell in truth.items() for name in SUITE.taxonomy]
     anchors = pd.DataFrame(rows, columns=["key", "attribute", "label"])
     anchors.to_csv(folder.parent / "anchors.csv", index=False)
     return folder, anchors
 
 
-def _labels(truth, pictures):
+def _labels(truth, images):
     rng, keys, parts = np.random.default_rng(0), list(truth), []
-    concept = pictures.drop_duplicates("key").set_index("key")["concept"]
+    concept = images.drop_duplicates("key").set_index("key")["concept"]
     for judge in SUITE.panel:
         for name, groups in SUITE.taxonomy.items():
             if judge == "tone-ita" and name != "tone":
@@ -58,13 +58,13 @@ def test_the_table_is_the_one_of_the_anchors_and_corrects_every_judge(evenhand, 
     outcome = calibrate(evenhand, folder, folder.parent / "anchors.csv")
     assert outcome.code == 0, outcome.err
     table = load_confusion(str(folder.parent / "table.csv"))
-    labels = Workspace(folder).labels.read()
+    labels = RunFolder(folder).labels.read()
     expected = confusion_from_anchors(labels, anchors, taxonomy=SUITE.taxonomy, members=SUITE.panel)
     pd.testing.assert_frame_equal(table, expected.astype({"count": float}), check_dtype=False)
     found = matrix_of(table, judge="panel", attributes=["tone"], taxonomy=SUITE.taxonomy, draws=9, seed=0)
     assert isinstance(found, Calibration)
     first = (folder.parent / "table.csv").read_text().splitlines()[0]
-    assert first.startswith(f"# {anchors['key'].nunique()} anchors among the pictures of run 'run'")
+    assert first.startswith(f"# {anchors['key'].nunique()} anchors among the images of run 'run'")
     assert all(judge in first for judge in SUITE.panel)
 
 
@@ -81,7 +81,7 @@ def test_the_screen_says_what_can_be_corrected_and_where_a_judge_errs_unlike(eve
 def test_json_has_every_test_and_the_numbers_of_a_hand_count(evenhand, made):
     folder, anchors = made
     done = json.loads(calibrate(evenhand, folder, folder.parent / "anchors.csv", "--json").out)
-    labels = Workspace(folder).labels.read()
+    labels = RunFolder(folder).labels.read()
     own = labels[(labels["judge"] == LEANING) & (labels["attribute"] == "gender")].set_index("key")["label"]
     shown = anchors[anchors["attribute"] == "gender"].set_index("key")["label"]
     right = (own.loc[shown.index] == shown).groupby(shown).mean()
@@ -120,11 +120,11 @@ def test_unequal_chances_are_weighed_and_said(evenhand, made):
     assert "unequal chances" in done["remarks"][0] and "strata are compared by weight" in done["remarks"][0]
     row = next(row for row in done["measured"] if (row["judge"], row["attributes"]) == ("clip-s", "gender"))
     assert 100 < row["anchors"] < 240 and row["independence"] is None
-    labels = Workspace(folder).labels.read()
+    labels = RunFolder(folder).labels.read()
     own = labels[(labels["judge"] == LEANING) & (labels["attribute"] == "gender")].set_index("key")["label"]
-    pictures = Workspace(folder).picture_table.read().drop_duplicates("key").set_index("key")
+    images = RunFolder(folder).image_table.read().drop_duplicates("key").set_index("key")
     part = anchors[(anchors["attribute"] == "gender") & (anchors["label"] == "man")].set_index("key")
-    part = part[(pictures.loc[part.index, ["concept", "kind"]] == ["nurse", "neutral"]).all(axis=1)]
+    part = part[(images.loc[part.index, ["concept", "kind"]] == ["nurse", "neutral"]).all(axis=1)]
     wrong = own.loc[part.index] != "man"
     weight = 1 / chance.set_axis(anchors["key"]).groupby(level=0).first().loc[part.index]
     carried = next(
@@ -148,7 +148,7 @@ def test_empty_labels_are_counted_and_said(evenhand, made):
 FAULTS = {
     "key,attribute,label\n": "no row follows the header",
     "key,label\nk,woman\n": "lacks column 'attribute'",
-    "key,attribute,label\nk,gender,woman\n": "'k' is no picture",
+    "key,attribute,label\nk,gender,woman\n": "'k' is no image",
     "key,attribute,label\n{key},gender,wommen\n": "did you mean 'woman'",
     "key,attribute,label\n{key},gendre,woman\n": "did you mean 'gender'",
     "key,attribute,label\n{key},gender,\n": "none of 1 anchors has a label",

@@ -43,8 +43,11 @@ def line_of(path: Path, text: str) -> int:
     [
         (["run", "mini-quik"], ["unknown suite 'mini-quik'", "did you mean 'mini-quick'?"]),
         (["run", TINY, "--method", "misst"], ["unknown method 'misst'", "did you mean 'mist'?"]),
-        (["run", TINY, "--method", "mist:stepp=1"], ["unknown parameter", "'stepp'", "did you mean 'step'?"]),
-        (["run", TINY, "--method", "mist:step=big"], ["method 'mist': step='big'"]),
+        (
+            ["run", TINY, "--method", "mist:step_sizee=1"],
+            ["unknown parameter", "'stepp'", "did you mean 'step'?"],
+        ),
+        (["run", TINY, "--method", "mist:step_size=big"], ["method 'mist': step='big'"]),
         (["run", "nowhere.toml"], ["nowhere.toml", "cannot be read"]),
         (["run", "--limit", "-1"], ["--limit", "see evenhand run --help"]),
         (["run", "--lmit", "3"], ["--lmit", "--limit"]),
@@ -129,7 +132,7 @@ def test_an_output_folder_that_is_not_a_run_is_left_alone(evenhand, tmp_path):
     (folder / "letter.txt").write_text("dear")
     assert_one_line(evenhand("run", TINY, "--out", folder), str(folder), "choose an empty or new --out")
     assert (folder / "letter.txt").read_text() == "dear"
-    assert not (folder / "pictures").exists()
+    assert not (folder / "images").exists()
 
 
 def test_an_output_path_that_is_a_file_is_named(evenhand, tmp_path):
@@ -183,7 +186,7 @@ def full_disk(path: str) -> OSError:
 @pytest.mark.parametrize(
     ("fault", "code", "message"),
     [
-        (full_disk("pictures/picture.png"), 2, "disk is full: pictures/picture.png could not be written"),
+        (full_disk("images/image.png"), 2, "disk is full: images/image.png could not be written"),
         (KeyboardInterrupt(), 130, "stopped; the same command goes on"),
     ],
     ids=["full disk", "Ctrl-C"],
@@ -198,7 +201,7 @@ def test_what_was_made_before_a_stop_is_kept_and_the_same_command_goes_on(
     assert outcome.code == code
     assert outcome.out == ""
     assert outcome.err.splitlines()[-1].startswith(f"evenhand: {message}")
-    kept = {path: path.stat().st_mtime_ns for path in (run / "pictures").rglob("*.png")}
+    kept = {path: path.stat().st_mtime_ns for path in (run / "images").rglob("*.png")}
     assert kept
     assert evenhand("run", TINY, "--out", run).code == 0
     assert {path: path.stat().st_mtime_ns for path in kept} == kept

@@ -25,19 +25,19 @@ COMMANDS = {
     ("board", "check"): {"--entries"},
     ("board", "submit"): {"--entries"},
     ("board", "build"): {"--entries", "--out", "--check", "--site", "--run"},
-    ("board", "verify"): {"--pictures", "--seed", "--run", "--intervention", *ONLINE},
+    ("board", "verify"): {"--images", "--seed", "--run", "--intervention", *ONLINE},
     ("method", "export"): {"--run", "--suite", "--model", "--out", *ONLINE},
     ("audit",): {
         *("--prompts", "--suite", "--judge", "--anchors", "--calibration", "--base", "--name", "--out"),
         *("--engine", "--workers", "--json", *ONLINE),
     },
-    ("humans", "export"): {"--out", "--n", "--explicit", "--least", "--gold", "--seed"},
-    ("humans", "import"): {"--run", "--format", "--rule", "--keep-all", "--json"},
-    ("plan-size",): {
+    ("annotate", "export"): {"--out", "--n", "--explicit", "--min-per-group", "--gold", "--seed"},
+    ("annotate", "import"): {"--run", "--format", "--rule", "--keep-all", "--json"},
+    ("power",): {
         *("--half-width", "--difference", "--cell", "--concepts", "--templates", "--correlation"),
         *("--sensitivity", "--specificity", "--share", "--power", "--json"),
     },
-    ("calibrate",): {"--anchors", "--out", "--audit", "--json", *ONLINE},
+    ("calibrate",): {"--anchors", "--out", "--judge-report", "--json", *ONLINE},
     ("compare",): {"--out", "--json"},
     ("doctor",): {"--json"},
 }

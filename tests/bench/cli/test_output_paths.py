@@ -112,13 +112,13 @@ def test_a_run_and_what_follows_it(written, place):
 
 
 def test_an_audit(written, place):
-    listed, _ = renders(place / "pictures")
-    before = set((place / "pictures").rglob("*"))
+    listed, _ = renders(place / "images")
+    before = set((place / "images").rglob("*"))
     listing = write_csv(place / "list.csv", listed)
     out = place / "audit"
-    paths = written("audit", place / "pictures", "--prompts", listing, "--judge", "vit", "--out", out)
+    paths = written("audit", place / "images", "--prompts", listing, "--judge", "vit", "--out", out)
     assert_within(paths, out)
-    assert set((place / "pictures").rglob("*")) == before
+    assert set((place / "images").rglob("*")) == before
 
 
 def test_labels_of_people(written, place):
@@ -126,13 +126,13 @@ def test_labels_of_people(written, place):
 
     run, out = place / "run", place / "handout"
     truth = a_run(run)
-    wanted = ("--n", 80, "--explicit", 0, "--least", 3)
-    assert_within(written("humans", "export", run, "--out", out, *wanted), out, run / "humans")
-    (key,) = (run / "humans").glob("*.csv")
+    wanted = ("--n", 80, "--explicit", 0, "--min-per-group", 3)
+    assert_within(written("annotate", "export", run, "--out", out, *wanted), out, run / "annotation")
+    (key,) = (run / "annotation").glob("*.csv")
     drawn = pd.read_csv(key, dtype=str, keep_default_na=False)
     an_annotator("ann", drawn, truth).to_csv(place / "ann.csv", index=False)
-    paths = written("humans", "import", place / "ann.csv", "--run", run)
-    assert_within(paths, run / "humans", run / "tables")
+    paths = written("annotate", "import", place / "ann.csv", "--run", run)
+    assert_within(paths, run / "annotation", run / "tables")
 
 
 def test_an_exported_method(written, place):

@@ -26,10 +26,10 @@ def finished(tmp_path_factory):
     return folder
 
 
-def test_a_dry_run_counts_the_pictures_and_makes_nothing(evenhand, tmp_path):
+def test_a_dry_run_counts_the_images_and_makes_nothing(evenhand, tmp_path):
     outcome = evenhand("run", TINY, *METHODS, "--out", tmp_path / "run", "--dry-run", "--json")
     assert outcome.code == 0
-    row = {"kind": "neutral", "prompts": 2, "pictures": 8}
+    row = {"kind": "neutral", "prompts": 2, "images": 8}
     assert json.loads(outcome.out) == [{"method": name, **row} for name in METHODS[1::2]]
     plain = evenhand("run", TINY, *METHODS, "--out", tmp_path / "run", "--dry-run")
     lines = [line.split() for line in plain.out.splitlines()]

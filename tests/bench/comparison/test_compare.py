@@ -49,7 +49,7 @@ def naive(comparison, metric, **wanted):
 
 
 def sides(one):
-    """Perceived gender before and after, by prompt and seed; pictures that both sides decide."""
+    """Perceived gender before and after, by prompt and seed; images that both sides decide."""
     frames = [labelled(one, name) for name in ("base", METHOD)]
     both = frames[0].join(frames[1], lsuffix="_before", rsuffix="_after")
     assert len(both) == 8
@@ -83,7 +83,7 @@ def test_changed_labels_are_those_of_the_same_prompt_and_seed(methods, one):
     assert flips.p == pytest.approx(mcnemar(table, exact=True).pvalue)
 
 
-def test_the_sides_of_a_difference_are_measured_on_the_shared_pictures(methods):
+def test_the_sides_of_a_difference_are_measured_on_the_shared_images(methods):
     after, before = (methods.side(label).result for label in (METHOD, "base"))
     (row,) = naive(methods, "rms_delta", attributes="gender", judge="panel", concept="")
 
@@ -97,7 +97,7 @@ def test_the_sides_of_a_difference_are_measured_on_the_shared_pictures(methods):
     assert row.low <= row.value <= row.high
 
 
-def test_what_a_method_does_to_unrelated_pictures_is_compared_on_the_same_noise(methods):
+def test_what_a_method_does_to_unrelated_images_is_compared_on_the_same_noise(methods):
     assert methods.same_noise
     (row,) = [row for row in methods.differences if row.metric == "preservation_distance"]
     assert row.kind == "unrelated"
@@ -113,18 +113,18 @@ def test_methods_of_one_name_are_paired_and_others_with_the_untreated_model(runs
 
 def test_only_shared_prompts_and_seeds_are_compared_and_the_others_are_counted(runs):
     assert (runs.prompts, runs.shared, runs.concepts) == (2, 8, ["nurse", "CEO"])
-    assert [side.pictures for side in runs.sides] == [12, 12, 18, 18]
+    assert [side.images for side in runs.sides] == [12, 12, 18, 18]
     assert {side.result.coverage.planned for side in runs.sides} == {8}
     assert (
-        "only pictures of shared prompts and seeds are compared: 8 of 12 of one, 8 of 18 of more"
+        "only images of shared prompts and seeds are compared: 8 of 12 of one, 8 of 18 of more"
         in runs.caveats
     )
 
 
-def test_shared_pictures_of_the_untreated_model_are_the_same_pictures(runs):
+def test_shared_images_of_the_untreated_model_are_the_same_images(runs):
     same, other = runs.pairs
-    assert same.same_pictures
-    assert not other.same_pictures
+    assert same.same_images
+    assert not other.same_images
     rows = [row for row in runs.differences if row.label == same.label]
     assert {(row.value, row.low, row.high) for row in rows if math.isfinite(row.value)} == {(0, 0, 0)}
 
@@ -135,7 +135,7 @@ def test_a_run_with_itself_differs_in_nothing(one):
         ("base (#2)", "base"),
         (f"{METHOD} (#2)", METHOD),
     ]
-    assert all(pair.same_pictures for pair in comparison.pairs)
+    assert all(pair.same_images for pair in comparison.pairs)
     assert {row.value for row in comparison.differences if math.isfinite(row.value)} == {0}
     assert {row.changed for row in comparison.flips if row.n} == {0}
     assert "nothing differs" in render_comparison(comparison)
@@ -198,7 +198,7 @@ def test_the_command_prints_the_headline_and_writes_the_page_and_every_number(ev
     assert lines[0].split()[:2] == ["method", "minus"]
     assert lines[1].startswith("base (more)")
     assert lines[-1] == f"comparison: {page}"
-    assert "note: only pictures of shared prompts" in outcome.err
+    assert "note: only images of shared prompts" in outcome.err
     read = Comparison.model_validate(json.loads(record.read_text()))
     assert read.to_json() == record.read_text()
     assert len(read.to_dataframe()) == len(read.differences) > 0

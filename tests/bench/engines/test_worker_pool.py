@@ -5,11 +5,11 @@ from collections import Counter, deque
 import pytest
 
 from evenhand.bench.engines.worker import Done, DrawBlock, JudgeBlock
-from evenhand.bench.engines.worker_pool import AHEAD, LOSSES, Crew, Flow, Hand, WorkerLostError
+from evenhand.bench.engines.worker_pool import AHEAD, LOSSES, Flow, WorkerHandle, WorkerLostError, WorkerPool
 from evenhand.bench.errors import EvenhandError
 
 
-class Worker(Hand):
+class Worker(WorkerHandle):
     """Answers when it is asked; ``fate`` says of a block whether the worker is lost, or what it answers."""
 
     def __init__(self, fate):
@@ -24,7 +24,7 @@ class Worker(Hand):
         return self.fate(block)
 
 
-class Simulated(Crew):
+class Simulated(WorkerPool):
     """Workers that are asked in the order in which they began, judges only when nobody draws."""
 
     def __init__(self, fate=lambda block: Done(1.0), sizes=None):
@@ -34,7 +34,7 @@ class Simulated(Crew):
     def size(self, role):
         return self.sizes[role]
 
-    def hire(self, role):
+    def start(self, role):
         self.hired[role] += 1
         return Worker(self.fate)
 
@@ -43,17 +43,17 @@ class Simulated(Crew):
         return (drawing or busy)[0]
 
     def close(self):
-        raise AssertionError("the flow leaves the crew to its owner")
+        raise AssertionError("the flow leaves the pool to its owner")
 
 
 def blocks(count):
     return [DrawBlock(f"m{number}", "", ()) for number in range(count)]
 
 
-def flow(crew, draw, judge=()):
+def flow(pool, draw, judge=()):
     """Everything that was done, in order."""
     done = []
-    Flow(crew, then=lambda block: JudgeBlock(block.method, {}), done=lambda block, _: done.append(block)).run(
+    Flow(pool, then=lambda block: JudgeBlock(block.method, {}), done=lambda block, _: done.append(block)).run(
         draw=draw, judge=judge
     )
     return done
@@ -74,12 +74,12 @@ def test_every_block_is_drawn_once_and_then_judged_once():
 
 
 def test_no_more_workers_are_hired_than_there_is_room_or_work_for():
-    crew = Simulated()
-    flow(crew, blocks(20))
-    assert crew.hired == {"draw": 3, "judge": 2}
-    crew = Simulated()
-    flow(crew, blocks(1))
-    assert crew.hired == {"draw": 1, "judge": 1}
+    pool = Simulated()
+    flow(pool, blocks(20))
+    assert pool.hired == {"draw": 3, "judge": 2}
+    pool = Simulated()
+    flow(pool, blocks(1))
+    assert pool.hired == {"draw": 1, "judge": 1}
 
 
 def test_drawing_waits_for_slow_judges():
@@ -94,8 +94,8 @@ def test_drawing_waits_for_slow_judges():
         return Done(1.0)
 
     ahead = deque()
-    crew = Simulated(fate)
-    flow(crew, blocks(50))
+    pool = Simulated(fate)
+    flow(pool, blocks(50))
     # What waits for a judge, what the judges have in hand, and what was begun before drawing paused.
     assert max(drawn_ahead) <= AHEAD * 2 + 2 + 3
     assert len(drawn_ahead) == 50
@@ -110,11 +110,11 @@ def test_what_a_lost_worker_had_is_done_by_another():
             raise WorkerLostError("gone")
         return Done(1.0)
 
-    crew = Simulated(fate)
-    done = flow(crew, blocks(8))
+    pool = Simulated(fate)
+    done = flow(pool, blocks(8))
     assert len(lost) == 4, "two blocks were lost while drawn, and two while judged"
     assert names(done, DrawBlock) == names(done, JudgeBlock) == [f"m{number}" for number in range(8)]
-    assert sum(crew.hired.values()) > 5
+    assert sum(pool.hired.values()) > 5
 
 
 def test_a_block_that_kills_its_workers_stops_the_run_in_one_line():
@@ -133,14 +133,14 @@ def test_a_fault_that_a_worker_met_is_raised_as_it_is():
 
 
 def test_machines_that_leave_are_not_waited_for():
-    crew = Simulated()
+    pool = Simulated()
 
     def fate(block):
-        crew.sizes = {"draw": 1, "judge": 1}
+        pool.sizes = {"draw": 1, "judge": 1}
         return Done(1.0)
 
-    crew.fate = fate
-    done = flow(crew, blocks(12))
+    pool.fate = fate
+    done = flow(pool, blocks(12))
     assert len(done) == 24
 
 

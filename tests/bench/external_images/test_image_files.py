@@ -1,4 +1,4 @@
-"""Pictures of any origin: what is read, what it becomes, and what is refused."""
+"""Images of any origin: what is read, what it becomes, and what is refused."""
 
 import hashlib
 import io
@@ -15,11 +15,11 @@ from evenhand.bench.external_images.image_files import (
     MAX_ASPECT,
     MAX_PIXELS,
     MIN_SIDE,
-    UnusablePictureError,
+    UnusableImageError,
     decode,
     take_in,
 )
-from evenhand.bench.storage.store import PictureStore
+from evenhand.bench.storage.store import ImageStore
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, size=(20, 24, 3), dtype=np.uint8)
@@ -32,14 +32,14 @@ def saved(image, kind="PNG", **options) -> bytes:
 
 
 def status_of(data: bytes) -> str:
-    with pytest.raises(UnusablePictureError) as caught:
+    with pytest.raises(UnusableImageError) as caught:
         decode(data)
     assert "\n" not in str(caught.value)
     return caught.value.status
 
 
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
-def test_a_lossless_picture_keeps_its_bytes(kind, options):
+def test_a_lossless_image_keeps_its_bytes(kind, options):
     np.testing.assert_array_equal(decode(saved(COLOURS, kind, **options)), COLOURS)
 
 
@@ -59,8 +59,8 @@ def test_the_stated_rotation_is_applied(orientation, upright):
 
 
 def test_a_palette_becomes_its_colours():
-    picture = Image.fromarray(COLOURS).quantize(16)
-    np.testing.assert_array_equal(decode(saved(picture)), np.asarray(picture.convert("RGB")))
+    image = Image.fromarray(COLOURS).quantize(16)
+    np.testing.assert_array_equal(decode(saved(image)), np.asarray(image.convert("RGB")))
 
 
 def test_what_is_transparent_lies_on_white():
@@ -72,9 +72,9 @@ def test_what_is_transparent_lies_on_white():
 
 
 def test_a_transparent_colour_of_a_palette_lies_on_white():
-    picture = Image.fromarray(np.repeat([[0], [1]], 20, axis=1).repeat(10, axis=0).astype(np.uint8), "P")
-    picture.putpalette([255, 0, 0, 0, 0, 255])
-    found = decode(saved(picture, transparency=0))
+    image = Image.fromarray(np.repeat([[0], [1]], 20, axis=1).repeat(10, axis=0).astype(np.uint8), "P")
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    found = decode(saved(image, transparency=0))
     assert (found[:10] == 255).all()
     assert (found[10:] == [0, 0, 255]).all()
 
@@ -85,7 +85,7 @@ def test_sixteen_bits_of_grey_become_eight():
     np.testing.assert_array_equal(decode(saved(grey)), np.stack([expected] * 3, axis=2))
 
 
-def test_a_grey_picture_gets_three_equal_channels():
+def test_a_grey_image_gets_three_equal_channels():
     np.testing.assert_array_equal(decode(saved(COLOURS[..., 0])), np.repeat(COLOURS[..., :1], 3, axis=2))
 
 
@@ -101,19 +101,19 @@ def test_print_colours_without_a_profile_are_not_guessed():
 
 
 @pytest.mark.parametrize("data", [b"", b"%PDF-1.7", b"<svg/>", saved(COLOURS, "BMP"), saved(COLOURS, "GIF")])
-def test_what_is_no_png_jpeg_or_webp_is_no_picture(data):
-    assert status_of(data) == "no_picture"
+def test_what_is_no_png_jpeg_or_webp_is_no_image(data):
+    assert status_of(data) == "no_image"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_a_picture_that_is_cut_off_is_damaged(kind):
-    picture = RNG.integers(0, 256, size=(64, 64, 3), dtype=np.uint8)
-    data = saved(picture, kind)
-    assert status_of(data[: len(data) * 2 // 3]) in ("damaged", "no_picture")
+def test_a_image_that_is_cut_off_is_damaged(kind):
+    image = RNG.integers(0, 256, size=(64, 64, 3), dtype=np.uint8)
+    data = saved(image, kind)
+    assert status_of(data[: len(data) * 2 // 3]) in ("damaged", "no_image")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_a_moving_picture_is_refused(kind):
+def test_a_moving_image_is_refused(kind):
     frames = [Image.fromarray(COLOURS), Image.fromarray(255 - COLOURS)]
     assert status_of(saved(frames[0], kind, save_all=True, append_images=frames[1:])) == "animated"
 
@@ -146,31 +146,31 @@ def test_a_size_that_cannot_be_used_is_refused_before_decoding(width, height):
 
 @settings(max_examples=150, deadline=None)
 @given(place=st.integers(0, 10_000), flip=st.integers(1, 255), kind=st.sampled_from(["PNG", "JPEG", "WEBP"]))
-def test_a_flipped_byte_gives_a_picture_or_a_status(place, flip, kind):
+def test_a_flipped_byte_gives_a_image_or_a_status(place, flip, kind):
     data = bytearray(saved(COLOURS, kind))
     data[place % len(data)] ^= flip
     try:
         found = decode(bytes(data))
-    except UnusablePictureError as fault:
-        assert fault.status in ("no_picture", "damaged", "bad_size", "animated", "unknown_colours")
+    except UnusableImageError as fault:
+        assert fault.status in ("no_image", "damaged", "bad_size", "animated", "unknown_colours")
     else:
         assert found.dtype == np.uint8 and found.ndim == 3 and found.shape[2] == 3
 
 
 def test_a_file_lies_in_the_store_under_the_digest_of_its_bytes(tmp_path):
-    path = tmp_path / "picture.png"
+    path = tmp_path / "image.png"
     path.write_bytes(saved(COLOURS))
-    store = PictureStore(tmp_path / "store")
+    store = ImageStore(tmp_path / "store")
     taken = take_in(path, store)
     assert (taken.key, taken.status) == (hashlib.sha256(path.read_bytes()).hexdigest(), "ok")
     kept = store.get(taken.key)
     assert kept is not None and (kept[0] == COLOURS).all()
 
 
-def test_a_file_without_a_picture_leaves_nothing_in_the_store(tmp_path):
+def test_a_file_without_a_image_leaves_nothing_in_the_store(tmp_path):
     path = tmp_path / "letter.png"
     path.write_text("dear")
-    store = PictureStore(tmp_path / "store")
+    store = ImageStore(tmp_path / "store")
     taken = take_in(path, store)
-    assert (taken.status, taken.reason) == ("no_picture", "is no PNG, JPEG or WebP picture")
+    assert (taken.status, taken.reason) == ("no_image", "is no PNG, JPEG or WebP image")
     assert store.get(taken.key) is None

@@ -1,4 +1,4 @@
-"""The list of an audit's pictures and its anchors: what is read, and every fault with its line."""
+"""The list of an audit's images and its anchors: what is read, and every fault with its line."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_the_smallest_list_has_neutral_prompts_of_one_model_numbered_as_listed(l
     assert (listed.card.name, listed.card.prompts) == ("list", 2)
 
 
-def test_columns_may_stand_in_any_order_and_seeds_number_the_pictures(load):
+def test_columns_may_stand_in_any_order_and_seeds_number_the_images(load):
     listed = load(
         "model,seed,cell,file,kind,concept,template,prompt\n"
         "x,9,,x/9.png,,nurse,photo,a nurse\n"
@@ -108,8 +108,8 @@ def test_a_fault_is_one_line_with_file_line_and_remedy(load, text, line, words):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ("a.png,a nurse,nurse,x\nb.png,a nurse,nurse,x\nc.png,a nurse,nurse,y\n", "'x' has picture 2"),
-        ("a.png,a nurse,nurse,x\nb.png,a cook,cook,y\n", "'y' has picture 1 of prompt 'a cook' and 'x'"),
+        ("a.png,a nurse,nurse,x\nb.png,a nurse,nurse,x\nc.png,a nurse,nurse,y\n", "'x' has image 2"),
+        ("a.png,a nurse,nurse,x\nb.png,a cook,cook,y\n", "'y' has image 1 of prompt 'a cook' and 'x'"),
     ],
 )
 def test_models_that_differ_in_their_prompts_are_not_compared(load, rows, words):
@@ -131,7 +131,7 @@ def anchors(tmp_path):
     return call
 
 
-def test_anchors_name_pictures_by_file_or_by_key(anchors):
+def test_anchors_name_images_by_file_or_by_key(anchors):
     by_file = anchors("file,attribute,label\na.png,gender,woman\nb.png,gender,\n")
     by_key = anchors("key,attribute,label\naa,gender,woman\nbb,gender,\n")
     assert by_file.table.to_dict("list") == {
@@ -147,7 +147,7 @@ def test_what_is_said_of_anchors_counts_those_with_a_label(anchors):
     found = anchors(
         "file,attribute,label,probability\na.png,gender,woman,0.5\na.png,tone,dark,0.5\nb.png,tone,,1\n"
     )
-    assert "1 of these pictures (1 of gender, 1 of tone), weighed by the chance" in found.remark()
+    assert "1 of these images (1 of gender, 1 of tone), weighed by the chance" in found.remark()
     assert found.table["probability"].tolist() == [0.5, 0.5, 1.0]
 
 
@@ -156,8 +156,8 @@ def test_what_is_said_of_anchors_counts_those_with_a_label(anchors):
     [
         ("attribute,label\n", 1, "lacks column 'file'"),
         ("file,attribute,label\n", 2, "no row follows"),
-        ("file,attribute,label\nc.png,gender,woman\n", 2, "file 'c.png' is no picture of people"),
-        ("key,attribute,label\na.png,gender,woman\n", 2, "key 'a.png' is no picture of people"),
+        ("file,attribute,label\nc.png,gender,woman\n", 2, "file 'c.png' is no image of people"),
+        ("key,attribute,label\na.png,gender,woman\n", 2, "key 'a.png' is no image of people"),
         ("file,attribute,label\na.png,gendre,woman\n", 2, "did you mean 'gender'?"),
         ("file,attribute,label\na.png,gender,women\n", 2, "did you mean 'woman'?"),
         ("file,attribute,label\na.png,gender,man\na.png,gender,woman\n", 3, "already on line 2"),

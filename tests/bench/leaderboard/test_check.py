@@ -15,7 +15,7 @@ from evenhand.bench.leaderboard.measure import published
 from evenhand.bench.leaderboard.submit import submit
 from evenhand.bench.leaderboard.tables import Tables
 from evenhand.bench.results.result import Result
-from evenhand.bench.storage.store import PictureStore
+from evenhand.bench.storage.store import ImageStore
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 
 BASE, MIST, RANDOM = (f"{name}@small-v1" for name in METHODS)
@@ -35,7 +35,7 @@ def test_every_entry_of_a_registered_suite_comes_with_tables_and_is_recomputed(e
         assert sorted(file.name for file in path.iterdir()) == [
             "entry.json",
             "labels.parquet",
-            "pictures.parquet",
+            "images.parquet",
         ]
     outcome = evenhand("board", "check", "--entries", entries)
     assert (outcome.code, outcome.out) == (0, f"3 entries in {entries} are valid: 3 recomputed\n")
@@ -62,9 +62,9 @@ def test_the_estimates_are_those_of_the_run_whatever_else_ran(entries):
 
 def test_tables_hold_no_word_of_a_prompt_and_come_back_as_they_went(entries):
     own, _ = tables(entries / MIST)
-    work = pd.read_parquet(small_run() / "tables" / "pictures.parquet")
+    work = pd.read_parquet(small_run() / "tables" / "images.parquet")
     there = work[work["method"] == "mist"].set_index(["prompt_id", "seed_index"])
-    here = own.pictures.set_index(["prompt_id", "seed_index"])
+    here = own.images.set_index(["prompt_id", "seed_index"])
     columns = ["key", "seed", "status", "alignment", "prompt", "concept", "kind", "cell"]
     assert here.index.tolist() == [place for place in here.index if place in there.index]
     pd.testing.assert_frame_equal(
@@ -72,7 +72,7 @@ def test_tables_hold_no_word_of_a_prompt_and_come_back_as_they_went(entries):
         there.loc[here.index, columns].reset_index(drop=True),
         check_dtype=False,
     )
-    for name in ("pictures.parquet", "labels.parquet"):
+    for name in ("images.parquet", "labels.parquet"):
         assert b"nurse" not in (entries / MIST / name).read_bytes()
 
 
@@ -107,7 +107,7 @@ def test_an_altered_label_is_found_by_its_hash_then_by_its_probabilities_then_by
         row = labels.index[(labels["judge"] == "vit") & (labels["label"] == "woman")][0]
         for name, value in columns.items():
             labels.at[row, name] = value
-        return Tables(own.pictures, labels)
+        return Tables(own.images, labels)
 
     path.write_bytes(good)
     rewrite(entries / MIST, lambda own: swap(own, label="man"))
@@ -126,7 +126,7 @@ def test_all_faults_of_all_entries_are_listed_a_line_each(evenhand, entries):
     assert (outcome.code, outcome.out) == (2, "")
     lines = outcome.err.splitlines()
     assert len(lines) == 4
-    for word in ("notes.txt", "random-attribute-prompt", "covers 2 pictures", "2 as made"):
+    for word in ("notes.txt", "random-attribute-prompt", "covers 2 images", "2 as made"):
         assert any(word in line for line in lines), word
     with pytest.raises(EvenhandError, match=r"and 3 more: `evenhand board check`"):
         sound_entries(entries)
@@ -189,10 +189,10 @@ def test_a_doubled_base_and_a_repeated_method_are_refused(entries):
     assert any("2 entries of the base model" in fault for fault in faults(entries))
 
 
-def test_a_lost_picture_is_told_before_anything_is_written(tmp_path):
+def test_a_lost_image_is_told_before_anything_is_written(tmp_path):
     run = shutil.copytree(small_run(), tmp_path / "run")
-    table = pd.read_parquet(run / "tables" / "pictures.parquet")
-    PictureStore(run / "pictures").path(table["key"][0]).unlink()
+    table = pd.read_parquet(run / "tables" / "images.parquet")
+    ImageStore(run / "images").path(table["key"][0]).unlink()
     with pytest.raises(EvenhandError, match=r"was altered or removed; run the same"):
         submit(run, tmp_path / "entries")
     assert not (tmp_path / "entries").exists()

@@ -148,7 +148,7 @@ def test_a_file_that_the_entry_does_not_list_is_refused_and_not_opened(entries, 
     assert not (tmp_path / "hurt").exists()
 
 
-@pytest.mark.parametrize("name", ["entry.json", "labels.parquet", "pictures.parquet", "verification.json"])
+@pytest.mark.parametrize("name", ["entry.json", "labels.parquet", "images.parquet", "verification.json"])
 def test_a_pickle_under_a_files_name_is_not_unpickled(entries, tmp_path, name):
     data = pickle.dumps(Hurt(str(tmp_path / "hurt")))
     (entries / MIST / name).write_bytes(data)
@@ -223,9 +223,9 @@ def test_another_encoding_is_refused(entries, encoding):
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        ("result__cost__pictures", "112"),
-        ("result__cost__pictures", 1e14),
-        ("result__cost__pictures", -1),
+        ("result__cost__images", "112"),
+        ("result__cost__images", 1e14),
+        ("result__cost__images", -1),
         ("result__coverage__made", 10**15),
         ("result__coverage__planned", True),
         ("result__estimates", {}),
@@ -299,14 +299,14 @@ def test_a_file_above_the_limit_is_not_read_whole(entries, little_memory):
         (lambda t: t.drop_columns(["judge"]), "columns are not exactly"),
         (lambda t: t.append_column("evil", t["judge"]), "columns are not exactly"),
         (lambda t: t.select(t.column_names[::-1]), "columns are not exactly"),
-        (lambda t: t.set_column(2, "picture", t["picture"].cast(pa.int64())), "columns are not exactly"),
-        (lambda t: t.set_column(2, "picture", pa.array([[0]] * len(t))), "columns are not exactly"),
+        (lambda t: t.set_column(2, "image", t["image"].cast(pa.int64())), "columns are not exactly"),
+        (lambda t: t.set_column(2, "image", pa.array([[0]] * len(t))), "columns are not exactly"),
         (lambda t: t.set_column(4, "label", pa.array([b"x"] * len(t))), "columns are not exactly"),
         (lambda t: t.set_column(0, "judge", pa.nulls(len(t), pa.string())), "has empty cells"),
         (lambda t: t.set_column(0, "judge", pa.array([HOSTILE] * len(t))), "lack"),
         (lambda t: t.set_column(3, "status", pa.array(["fine"] * len(t))), "'fine' is unknown"),
-        (lambda t: t.set_column(2, "picture", pa.array([-1] * len(t), pa.int32())), "twice"),
-        (lambda t: t.set_column(2, "picture", pa.array([2**31 - 1] * len(t), pa.int32())), "twice"),
+        (lambda t: t.set_column(2, "image", pa.array([-1] * len(t), pa.int32())), "twice"),
+        (lambda t: t.set_column(2, "image", pa.array([2**31 - 1] * len(t), pa.int32())), "twice"),
         (lambda t: t.slice(1), "lack 1 of"),
         (lambda t: t.slice(0, 0), "lack"),
         (lambda t: pa.concat_tables([t.slice(0, 1), t.slice(0, len(t) - 1)]), "twice"),
@@ -340,9 +340,9 @@ def test_labels_of_another_form_are_refused_with_the_reason(entries, labels, edi
         (lambda t: t.set_column(5, "pixels", pa.nulls(len(t), pa.binary(32))), "lacks a hash"),
     ],
 )
-def test_pictures_of_another_form_are_refused_with_the_reason(entries, edit, words):
-    table = pq.read_table(entries / MIST / "pictures.parquet")
-    assert words in table_reason(entries, "pictures.parquet", parquet(edit(table), row_group_size=2**20))
+def test_images_of_another_form_are_refused_with_the_reason(entries, edit, words):
+    table = pq.read_table(entries / MIST / "images.parquet")
+    assert words in table_reason(entries, "images.parquet", parquet(edit(table), row_group_size=2**20))
 
 
 def test_many_groups_many_columns_and_long_footers_are_refused(entries, labels, little_memory):
@@ -353,7 +353,7 @@ def test_many_groups_many_columns_and_long_footers_are_refused(entries, labels, 
     assert table_reason(entries, "labels.parquet", parquet(noted, store_schema=True))
 
 
-@pytest.mark.parametrize("name", ["labels.parquet", "pictures.parquet"])
+@pytest.mark.parametrize("name", ["labels.parquet", "images.parquet"])
 def test_a_damaged_table_is_read_or_refused_in_one_line(entries, name, little_memory):
     good, chance = (entries / MIST / name).read_bytes(), random.Random(5)
     loaded, path = load_entry(entries / MIST), entries / MIST / name

@@ -28,19 +28,19 @@ def entries(tmp_path):
 def refused(entry, **options):
     """The one line with which an entry is not verified; nothing is recorded."""
     with pytest.raises(EvenhandError) as fault:
-        verify(entry, **{"pictures": 16, "seed": 3, **options})
+        verify(entry, **{"images": 16, "seed": 3, **options})
     assert "\n" not in str(fault.value)
     assert not (entry / "verification.json").exists()
     return str(fault.value)
 
 
 def test_what_was_made_here_is_verified_to_the_last_bit_and_shown_so(evenhand, entries, tmp_path):
-    outcome = evenhand("board", "verify", entries / MIST, "--pictures", "16", "--seed", "3")
+    outcome = evenhand("board", "verify", entries / MIST, "--images", "16", "--seed", "3")
     assert outcome.code == 0, outcome.err
     said = outcome.out.replace("\n", " ")
-    assert "16 of 16 pictures made again have the same bytes" in said
+    assert "16 of 16 images made again have the same bytes" in said
     assert "the intervention was fitted anew, on cpu" in said
-    assert "With 95% certainty at most 17.1% of its pictures are others" in said
+    assert "With 95% certainty at most 17.1% of its images are others" in said
     found = Verification.model_validate_json((entries / MIST / "verification.json").read_text())
     assert {row.name for row in found.answers} > {"vit, gender", "alignment", "preservation_distance"}
     assert max(row.furthest for row in found.answers) == 0
@@ -56,7 +56,7 @@ def test_what_was_made_here_is_verified_to_the_last_bit_and_shown_so(evenhand, e
 
 
 def test_the_intervention_of_the_run_is_used_without_a_fit(entries):
-    found = verify(entries / MIST, pictures=4, run=small_run())
+    found = verify(entries / MIST, images=4, run=small_run())
     assert (found.fitted, found.same_intervention, found.same_bytes) == (False, True, True)
     assert "handed over" in in_words(found)
 
@@ -66,7 +66,7 @@ def test_the_intervention_of_the_run_is_used_without_a_fit(entries):
     [
         ({"run": "nowhere"}, "there is no intervention in"),
         ({"intervention": "of-another-method"}, "Mist makes a"),
-        ({"pictures": 0}, "give --pictures of at least 1"),
+        ({"images": 0}, "give --images of at least 1"),
         ({"run": "one", "intervention": "other"}, "give --run or --intervention"),
     ],
 )
@@ -89,7 +89,7 @@ def test_without_tables_there_is_nothing_to_verify(entries):
     assert "has no tables" in refused(entries / MIST)
 
 
-def test_labels_that_the_same_picture_does_not_get_are_found(entries):
+def test_labels_that_the_same_image_does_not_get_are_found(entries):
     def flatter(own):
         labels = own.labels.copy()
         rows = labels.index[(labels["judge"] == "vit") & (labels["attribute"] == "gender")]
@@ -98,7 +98,7 @@ def test_labels_that_the_same_picture_does_not_get_are_found(entries):
             labels.at[row, "label"] = "woman" if woman else "man"
             labels.at[row, "probabilities"] = [0.9, 0.1, 0.0] if woman else [0.1, 0.9, 0.0]
             labels.at[row, "status"] = "ok"
-        return Tables(own.pictures, labels)
+        return Tables(own.images, labels)
 
     rewrite(entries / RANDOM, flatter)
     said = refused(entries / RANDOM)
@@ -106,31 +106,31 @@ def test_labels_that_the_same_picture_does_not_get_are_found(entries):
 
 
 @pytest.mark.parametrize("column", ["alignment", "preservation_distance"])
-def test_scores_that_the_same_picture_does_not_get_are_found(entries, column):
+def test_scores_that_the_same_image_does_not_get_are_found(entries, column):
     rewrite(
         entries / MIST,
-        lambda own: Tables(own.pictures.assign(**{column: own.pictures[column] / 2}), own.labels),
+        lambda own: Tables(own.images.assign(**{column: own.images[column] / 2}), own.labels),
     )
     said = refused(entries / MIST, run=small_run())
     assert "The same pixels gave other answers than stated" in said and column in said
 
 
 def other_bits(own):
-    """The tables as another machine would give them: every picture has other last bits, hardly any label."""
-    return Tables(own.pictures.assign(pixels=["cd" * 32] * len(own.pictures)), own.labels)
+    """The tables as another machine would give them: every image has other last bits, hardly any label."""
+    return Tables(own.images.assign(pixels=["cd" * 32] * len(own.images)), own.labels)
 
 
 def test_last_bits_of_another_machine_are_told_and_no_fault(entries):
     rewrite(entries / RANDOM, other_bits)
-    found = verify(entries / RANDOM, pictures=16, seed=3)
-    assert (found.same_pictures, found.same_bytes) == (0, False)
-    assert "0 of 16 pictures made again have the same bytes" in in_words(found)
+    found = verify(entries / RANDOM, images=16, seed=3)
+    assert (found.same_images, found.same_bytes) == (0, False)
+    assert "0 of 16 images made again have the same bytes" in in_words(found)
     assert "differ do so as between two machines" in in_words(found)
     assert check_entries(entries, recompute=False)[0][2].evidence == "verified"
 
 
-def test_pictures_of_a_fairer_method_under_another_name_are_found(entries):
-    for name in ("pictures.parquet", "labels.parquet"):
+def test_images_of_a_fairer_method_under_another_name_are_found(entries):
+    for name in ("images.parquet", "labels.parquet"):
         shutil.copy(entries / RANDOM / name, entries / MIST / name)
     files = json.loads((entries / RANDOM / "entry.json").read_text())["files"]
     change(entries / MIST, files=files)
@@ -138,17 +138,17 @@ def test_pictures_of_a_fairer_method_under_another_name_are_found(entries):
     assert f"More than one answer in {TOLERATED} is another" in said or "The same pixels" in said
 
 
-def test_a_picture_that_did_not_fail_cannot_be_called_failed(entries):
+def test_a_image_that_did_not_fail_cannot_be_called_failed(entries):
     def drop(own):
-        wanted = own.pictures["concept"] == "CEO"
-        pictures = own.pictures.copy()
-        pictures.loc[wanted, "status"], pictures.loc[wanted, "pixels"] = "error", ""
-        pictures.loc[wanted, ["alignment", "preservation_distance"]] = np.nan
-        kept = set(pictures.loc[~wanted, "key"])
-        return Tables(pictures, own.labels[own.labels["key"].isin(kept)])
+        wanted = own.images["concept"] == "CEO"
+        images = own.images.copy()
+        images.loc[wanted, "status"], images.loc[wanted, "pixels"] = "error", ""
+        images.loc[wanted, ["alignment", "preservation_distance"]] = np.nan
+        kept = set(images.loc[~wanted, "key"])
+        return Tables(images, own.labels[own.labels["key"].isin(kept)])
 
     rewrite(entries / RANDOM, drop)
-    assert "has the status 'ok' here and 'error' in the entry" in refused(entries / RANDOM, pictures=60)
+    assert "has the status 'ok' here and 'error' in the entry" in refused(entries / RANDOM, images=60)
 
 
 def test_a_judge_that_only_the_entry_describes_is_not_loaded(entries):
@@ -178,8 +178,8 @@ FOUND = {
     "fitted": True,
     "same_intervention": True,
     "seed": 1,
-    "pictures": 60,
-    "same_pictures": 60,
+    "images": 60,
+    "same_images": 60,
     "answers": [{"name": "vit, gender", "asked": 60, "other": 0, "contradicted": 0, "furthest": 0.0}],
 }
 
@@ -188,7 +188,7 @@ FOUND = {
     ("text", "words"),
     [
         (json.dumps(FOUND | {"entry": "00" * 32}), "of another state of the entry"),
-        (json.dumps(FOUND | {"entry": "00" * 32, "same_pictures": 61}), "is not valid"),
+        (json.dumps(FOUND | {"entry": "00" * 32, "same_images": 61}), "is not valid"),
         (json.dumps(FOUND | {"entry": "00" * 32, "seed": "1"}), "is not valid"),
         (json.dumps(FOUND | {"entry": "<script>", "more": 1}), "is not valid"),
         ("[" * 100_000, "cannot be read"),
@@ -213,9 +213,9 @@ def sample(**changes):
     [
         ({}, True),
         ({"answer": {"contradicted": 1}}, False),
-        ({"same_pictures": 0, "answer": {"other": 2}}, True),
-        ({"same_pictures": 0, "answer": {"other": 3}}, False),
-        ({"same_pictures": 0, "pictures": 20, "answer": {"asked": 20, "other": 1}}, False),
+        ({"same_images": 0, "answer": {"other": 2}}, True),
+        ({"same_images": 0, "answer": {"other": 3}}, False),
+        ({"same_images": 0, "images": 20, "answer": {"asked": 20, "other": 1}}, False),
         ({"answers": []}, False),
     ],
 )
@@ -226,6 +226,6 @@ def test_a_sample_agrees_if_nothing_is_contradicted_and_little_is_unlike(changes
 def test_submitting_again_forgets_what_was_verified(entries, tmp_path):
     from evenhand.bench.leaderboard.submit import submit
 
-    verify(entries / RANDOM, pictures=2, run=small_run())
+    verify(entries / RANDOM, images=2, run=small_run())
     submit(small_run(), entries)
     assert not (entries / RANDOM / "verification.json").exists()

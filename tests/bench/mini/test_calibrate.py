@@ -44,7 +44,7 @@ def test_truth_names_the_group_of_each_anchor():
     ]
 
 
-def test_the_autoencoder_blurs_pictures_without_changing_them():
+def test_the_autoencoder_blurs_images_without_changing_them():
     images = render(anchor_specs(1)[:24], seed=1)
     passed = through_autoencoder(images)
     assert passed.shape == images.shape

@@ -1,4 +1,4 @@
-"""Pictures as tensors: the same answers as on bytes, with gradients that reach the pixels."""
+"""Images as tensors: the same answers as on bytes, with gradients that reach the pixels."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_features_are_those_of_the_bytes():
     np.testing.assert_allclose(scorer.features(pixels()).numpy(), scorer.embed(PEOPLE), atol=1e-5)
 
 
-def test_pictures_of_another_size_are_scaled_and_cut_as_pillow_does():
+def test_images_of_another_size_are_scaled_and_cut_as_pillow_does():
     wide = np.repeat(np.repeat(PEOPLE[:2], 2, axis=1), 3, axis=2)
     scorer = load_scorer("mini")
     cosines = (scorer.features(pixels(wide)).numpy() * scorer.embed(wide)).sum(axis=1)

@@ -62,7 +62,7 @@ def test_it_is_of_the_family_of_its_twin_and_sits_in_no_panel():
     assert clip_weak not in PANEL
     for name in ("mini", "mini-quick"):
         suite = load_suite(name)
-        assert "clip-weak" not in {*suite.panel, *suite.witnesses}
+        assert "clip-weak" not in {*suite.panel, *suite.non_voting_judges}
 
 
 def test_captions_follow_the_recipe():
@@ -121,6 +121,6 @@ def test_training_is_repeatable_and_its_weights_load_as_a_judge(tmp_path):
         assert torch.equal(tensor, second.state_dict()[name]), name
     save(first, tmp_path / "weak")
     assert (tmp_path / "weak" / "open_clip_model.safetensors").stat().st_size < 2**20
-    pictures = pixels_of(render(anchor_specs(1)[:8], seed=0))
+    images = pixels_of(render(anchor_specs(1)[:8], seed=0))
     texts = torch.zeros(len(TAXONOMIES["gender"]), 24, dtype=torch.long)
-    assert 0 <= gender_accuracy(first, texts, pictures, torch.zeros(8, dtype=torch.long)) <= 1
+    assert 0 <= gender_accuracy(first, texts, images, torch.zeros(8, dtype=torch.long)) <= 1

@@ -62,7 +62,7 @@ def test_world_names_what_it_draws():
     assert TAXONOMIES["tone"] == ("light", "medium", "dark")
 
 
-def test_same_seed_draws_the_same_pictures_and_another_seed_others():
+def test_same_seed_draws_the_same_images_and_another_seed_others():
     first = render(PEOPLE, seed=5)
     assert first.shape == (40, 64, 64, 3)
     assert first.dtype == np.uint8
@@ -70,17 +70,17 @@ def test_same_seed_draws_the_same_pictures_and_another_seed_others():
     assert (first != render(PEOPLE, seed=6)).any(axis=(1, 2, 3)).all()
 
 
-def test_a_picture_does_not_depend_on_the_rows_after_it():
+def test_a_image_does_not_depend_on_the_rows_after_it():
     np.testing.assert_array_equal(render(PEOPLE, seed=5)[:7], render(PEOPLE[:7], seed=5))
 
 
 def test_a_person_shows_the_colour_of_their_tone_on_a_known_background():
     noto_skin = {0: "f9ddbd", 1: "e0bb95", 2: "ba8d68", 3: "a56c43", 4: "70534a"}
     people = np.array([[1, 0, 1, tone, 0, 0] for tone in noto_skin])
-    for picture, code in zip(render(people, seed=1), noto_skin.values(), strict=True):
-        brow = np.median(picture[21:30, 24:33].reshape(-1, 3), axis=0)
+    for image, code in zip(render(people, seed=1), noto_skin.values(), strict=True):
+        brow = np.median(image[21:30, 24:33].reshape(-1, 3), axis=0)
         np.testing.assert_allclose(brow, list(bytes.fromhex(code)), atol=3)
-        assert picture[60, 60].astype(np.float32).tolist() in BACKGROUNDS.tolist()
+        assert image[60, 60].astype(np.float32).tolist() in BACKGROUNDS.tolist()
 
 
 @pytest.mark.parametrize("kind", [2, 3])

@@ -1,4 +1,4 @@
-"""Compiled kernels: the same pictures up to rounding, once compiled for all methods, and never silently."""
+"""Compiled kernels: the same images up to rounding, once compiled for all methods, and never silently."""
 
 import json
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models import compilation
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.models.unet import UNetModel
-from evenhand.bench.prompts.plan import picture_key
+from evenhand.bench.prompts.plan import image_key
 from evenhand.bench.suites.suite import Protocol, load_suite
 from evenhand.methods.base import Intervention
 from evenhand.methods.hooks import Steering
 
-COMPILED = PROTOCOL.model_copy(update={"kernels": "compiled"})
+COMPILED = PROTOCOL.model_copy(update={"compilation": "whole"})
 PROMPTS, SEEDS = ["a photo of a nurse", "a CEO", "a cat"], [1, 2, 3]
 
 
@@ -56,7 +56,7 @@ class Inside(Intervention):
 
 
 @pytest.mark.skipif(not compilation.has_compiler(), reason="there is no C++ compiler")
-def test_pictures_differ_by_rounding_alone(model, monkeypatch, tmp_path):
+def test_images_differ_by_rounding_alone(model, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     plain = Sampler(model, PROTOCOL)(PROMPTS, SEEDS)
     compiled = Sampler(model, COMPILED)(PROMPTS, SEEDS)
@@ -83,21 +83,23 @@ def test_a_method_that_acts_inside_is_not_passed_over(model, sampler):
     assert (compiled != unchanged).any()
 
 
-def test_pictures_of_other_kernels_are_other_pictures_and_those_of_plain_ones_keep_their_keys():
+def test_images_of_other_kernels_are_other_images_and_those_of_plain_ones_keep_their_keys():
     def key(protocol):
         stated = protocol.model_dump_json()
-        return picture_key(model="m", protocol=stated, intervention="", prompt="a CEO", seed=1)
+        return image_key(model="m", protocol=stated, intervention="", prompt="a CEO", seed=1)
 
     assert key(COMPILED) != key(PROTOCOL)
     assert "kernels" not in json.loads(PROTOCOL.model_dump_json())
     assert Protocol.model_validate_json(COMPILED.model_dump_json()) == COMPILED
     suite = load_suite("mini")
-    other = suite.model_copy(update={"protocol": suite.protocol.model_copy(update={"kernels": "compiled"})})
+    other = suite.model_copy(update={"protocol": suite.protocol.model_copy(update={"compilation": "whole"})})
     assert other.digest() != suite.digest()
 
 
 def test_a_machine_without_a_compiler_gets_one_sentence(model, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(EvenhandError, match=r'no C\+\+ compiler; install g\+\+ or choose kernels = "plain"'):
+    with pytest.raises(
+        EvenhandError, match=r'no C\+\+ compiler; install g\+\+ or choose compilation = "none"'
+    ):
         Sampler(model, COMPILED)

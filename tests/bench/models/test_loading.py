@@ -36,7 +36,7 @@ def test_the_family_is_told_and_every_cross_attention_is_found(family, folder):
     assert {value.shape[1] for value in weights.values()} == {WIDTH[family]}
 
 
-def test_pictures_equal_those_of_the_stock_pipeline(family, folder):
+def test_images_equal_those_of_the_stock_pipeline(family, folder):
     kind = StableDiffusionXLPipeline if family == "sdxl" else StableDiffusionPipeline
     stock = kind.from_pretrained(folder, use_safetensors=True)
     stock.set_progress_bar_config(disable=True)

@@ -16,7 +16,7 @@ from evenhand.bench.models.loading import load_model
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.stages.resources import load_scorer
 
-PICTURES = np.zeros((1, 64, 64, 3), np.uint8)
+IMAGES = np.zeros((1, 64, 64, 3), np.uint8)
 
 
 def change(path, rename):
@@ -73,22 +73,22 @@ def test_weights_in_several_files_are_found(folder):
 
 def test_a_classifier_without_its_head_is_refused(tmp_path):
     folder = classifier(tmp_path / "judge", ["Female", "Male"])
-    judge = f"image-classifier:gender={folder},crop=picture"
-    assert load_judge(judge).label(PICTURES)
+    judge = f"image-classifier:gender={folder},crop=image"
+    assert load_judge(judge).label(IMAGES)
     change(folder / "model.safetensors", without("classifier"))
     with pytest.raises(EvenhandError, match="would make them up"):
-        load_judge(judge).label(PICTURES)
+        load_judge(judge).label(IMAGES)
 
 
 def test_a_scorer_without_its_projection_is_refused(tmp_path):
     folder = shutil.copytree(MINI / "clip", tmp_path / "clip")
     change(folder / "model.safetensors", without("text_projection"))
     with pytest.raises(EvenhandError, match="would make them up"):
-        load_scorer(str(folder)).embed(PICTURES)
+        load_scorer(str(folder)).embed(IMAGES)
 
 
 def test_a_vision_language_model_without_its_eyes_is_refused(tmp_path):
     save_vlm(tmp_path / "judge", texts=["a"])
     change(tmp_path / "judge" / "model.safetensors", without("patch_embedding"))
     with pytest.raises(EvenhandError, match="would make them up"):
-        load_judge(f"vlm:model={tmp_path / 'judge'},crop=picture").label(PICTURES)
+        load_judge(f"vlm:model={tmp_path / 'judge'},crop=image").label(IMAGES)

@@ -1,4 +1,4 @@
-"""A picture depends on its prompt, its seed and the intervention: on nothing else."""
+"""An image depends on its prompt, its seed and the intervention: on nothing else."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 
 from evenhand.bench.models.loading import MINI, load_model
 from evenhand.bench.models.sampler import Sampler
-from evenhand.bench.prompts.plan import picture_key
+from evenhand.bench.prompts.plan import image_key
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Intervention
-from evenhand.methods.shared.randomness import picture_stream
+from evenhand.methods.shared.randomness import image_stream
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a CEO", "a portrait of a man", "a photo of a mechanic"]
@@ -31,7 +31,7 @@ def sampler(model):
     return Sampler(model, PROTOCOL)
 
 
-def test_pictures_equal_those_of_the_stock_pipeline(model, sampler):
+def test_images_equal_those_of_the_stock_pipeline(model, sampler):
     pipe = StableDiffusionPipeline.from_pretrained(MINI, torch_dtype=torch.float32, safety_checker=None)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
     pipe.set_progress_bar_config(disable=True)
@@ -49,7 +49,7 @@ def test_pictures_equal_those_of_the_stock_pipeline(model, sampler):
     assert np.abs(ours.astype(int) - np.round(stock * 255)).max() <= 1
 
 
-def test_a_picture_does_not_depend_on_its_batch(sampler):
+def test_a_image_does_not_depend_on_its_batch(sampler):
     together = sampler(PROMPTS, [1, 2, 3, 4, 5])
     alone = sampler(PROMPTS[3:4], [4])
     assert (together[3] == alone[0]).all()
@@ -60,7 +60,7 @@ def test_another_size_of_the_batch_changes_the_last_bit_at_most_and_so_the_key(m
     single = Sampler(model, protocol)(PROMPTS, [1, 2, 3, 4, 5])
     assert np.abs(single.astype(int) - sampler(PROMPTS, [1, 2, 3, 4, 5])).max() <= 1
     keys = {
-        picture_key(
+        image_key(
             model=model.revision, protocol=each.model_dump_json(), intervention="", prompt="a CEO", seed=3
         )
         for each in (PROTOCOL, protocol)
@@ -68,7 +68,7 @@ def test_another_size_of_the_batch_changes_the_last_bit_at_most_and_so_the_key(m
     assert len(keys) == 2
 
 
-def test_other_seeds_give_other_pictures(sampler):
+def test_other_seeds_give_other_images(sampler):
     first, second = sampler([PROMPTS[0]] * 2, [1, 2])
     assert (first != second).any()
 
@@ -89,7 +89,7 @@ def test_weights_are_restored_after_a_fault(model):
     assert torch.equal(model.cross_attention()[name], value)
 
 
-def test_a_broken_edit_is_marked_and_not_passed_off_as_a_picture(model, sampler):
+def test_a_broken_edit_is_marked_and_not_passed_off_as_a_image(model, sampler):
     name, value = next(iter(model.cross_attention().items()))
     marks = []
     broken = Intervention(weights={name: torch.full_like(value, torch.nan)})
@@ -132,11 +132,10 @@ def test_an_embedding_level_intervention_replaces_the_conditional_states(sampler
     assert (first == second).all()
 
 
-def test_a_pictures_own_stream_depends_on_method_prompt_and_seed_alone():
-    first = picture_stream("m", "a nurse", 1).random(4)
-    assert (first == picture_stream("m", "a nurse", 1).random(4)).all()
+def test_a_images_own_stream_depends_on_method_prompt_and_seed_alone():
+    first = image_stream("m", "a nurse", 1).random(4)
+    assert (first == image_stream("m", "a nurse", 1).random(4)).all()
     others = [
-        picture_stream(*key).random(4)
-        for key in (("n", "a nurse", 1), ("m", "a cook", 1), ("m", "a nurse", 2))
+        image_stream(*key).random(4) for key in (("n", "a nurse", 1), ("m", "a cook", 1), ("m", "a nurse", 2))
     ]
     assert all((first != other).all() for other in others)

@@ -1,4 +1,4 @@
-"""Interventions in the denoising loop: branches, text states, features and guidance, picture by picture."""
+"""Interventions in the denoising loop: branches, text states, features and guidance, image by image."""
 
 from dataclasses import dataclass, replace
 
@@ -121,7 +121,7 @@ def test_features_reach_the_batch_that_is_being_drawn(sampler, plain):
     assert all(shape[0] == 2 * 4 for rows in seen.values() for _, _, shape in rows)
 
 
-def test_a_changed_feature_changes_the_picture_and_nothing_stays_behind(sampler, plain, model):
+def test_a_changed_feature_changes_the_image_and_nothing_stays_behind(sampler, plain, model):
     class Zero(Steering):
         def feature(self, step, site, output):
             return torch.zeros_like(output)
@@ -152,7 +152,7 @@ def test_the_models_own_prediction_is_the_samplers_and_lets_gradients_through(mo
     assert not plain.requires_grad
 
 
-def test_latents_decode_to_the_picture_they_were_made_of(model, plain):
+def test_latents_decode_to_the_image_they_were_made_of(model, plain):
     latents = model.latents(plain)
     decoded = model.vae.decode(latents / model.vae.config.scaling_factor).sample
     pixels = decoded.permute(0, 2, 3, 1).add(1).mul(127.5).clamp(0, 255)
@@ -171,7 +171,7 @@ def test_edited_text_encoder_weights_change_the_states_within_the_context_only(m
     assert torch.equal(model.encode(PROMPTS[:1]).states, before)
 
 
-def test_an_embedding_may_change_states_of_each_picture_by_its_own_stream(sampler, plain):
+def test_an_embedding_may_change_states_of_each_image_by_its_own_stream(sampler, plain):
     class Noisy(Intervention):
         def embedding(self, text, draws):
             shift = torch.stack([torch.from_numpy(draw.normal(size=192)).float() for draw in draws])

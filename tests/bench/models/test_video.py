@@ -1,4 +1,4 @@
-"""A closed-form edit fits and acts on a text-to-video model as on one for pictures."""
+"""A closed-form edit fits and acts on a text-to-video model as on one for images."""
 
 import numpy as np
 import pytest
@@ -140,7 +140,7 @@ def test_a_loop_can_measure_clips_by_their_middle_frames(model, clips):
         return np.tile(np.eye(len(texts))[0], (len(images), 1))
 
     task = type(task)(**{**vars(task), "sample": clips, "judge": judge})
-    intervention = Uce(templates=("{concept}",), pictures=2, rounds=2).fit(task)
+    intervention = Uce(templates=("{concept}",), images=2, rounds=2).fit(task)
     assert drawn == [2, 2]
     assert intervention.weights.keys() == model.cross_attention().keys()
 
@@ -153,12 +153,12 @@ def test_prompts_are_rewritten_and_what_acts_on_steps_is_refused(model, clips):
         def steer(self, batch):
             raise AssertionError
 
-    with pytest.raises(EvenhandError, match="Steps acts inside the denoising of pictures"):
+    with pytest.raises(EvenhandError, match="Steps acts inside the denoising of images"):
         clips.clips([PROMPT], [0], intervention=Steps())
 
 
-def test_the_sampler_of_pictures_and_that_of_clips_refuse_each_others_models(model):
+def test_the_sampler_of_images_and_that_of_clips_refuse_each_others_models(model):
     with pytest.raises(EvenhandError, match=r"draws clips, .* with evenhand\.bench\.video"):
         Sampler(model, PROTOCOL)
-    with pytest.raises(EvenhandError, match="'mini' draws pictures, not clips"):
+    with pytest.raises(EvenhandError, match="'mini' draws images, not clips"):
         ClipSampler(load_model("mini"), PROTOCOL)

@@ -60,7 +60,7 @@ def test_the_family_is_told(model, kind):
     assert model.evaluations == 0, "trying a model out is no cost of a method"
 
 
-def test_pictures_are_those_of_the_stock_pipeline_on_the_same_noise(model, kind):
+def test_images_are_those_of_the_stock_pipeline_on_the_same_noise(model, kind):
     pipe = whole_pipeline(kind)
     pipe.set_progress_bar_config(disable=True)
     sizes = {"use_resolution_binning": False, "clean_caption": False} if "pixart" in kind else {}
@@ -84,7 +84,7 @@ def test_pictures_are_those_of_the_stock_pipeline_on_the_same_noise(model, kind)
     assert np.abs(drawn - expected).max() <= 1
 
 
-def test_a_picture_depends_on_its_seed_and_text_and_not_on_its_batch(model, kind):
+def test_a_image_depends_on_its_seed_and_text_and_not_on_its_batch(model, kind):
     sampler = open_sampler(model, protocol_of(kind))
     together = sampler(PROMPTS, SEEDS)
     assert (sampler(PROMPTS[::-1], SEEDS[::-1])[::-1] == together).all()
@@ -113,7 +113,7 @@ def test_a_text_that_an_encoder_would_cut_is_refused(model, kind):
 @pytest.mark.parametrize("name", METHODS.names())
 def test_a_method_that_acts_inside_is_refused_in_one_sentence_and_others_are_not(name, sd3):
     method = method_class(name)()
-    cells = GENDER if method.most_cells == 2 else JOINT
+    cells = GENDER if method.max_cells == 2 else JOINT
     if method.info.family in ("none", "prompt"):
         sd3.check_method(method, cells=cells)
         return
@@ -157,7 +157,7 @@ def test_what_a_pipeline_cannot_follow_is_refused(folders, sd3):
     with pytest.raises(EvenhandError, match=r"own scheduler, not with solver 'ddim'; set solver = \"own\""):
         open_sampler(sd3, PROTOCOL.model_copy(update={"solver": "ddim"}))
     with pytest.raises(EvenhandError, match=r"which is not compiled; set kernels = \"plain\""):
-        open_sampler(sd3, PROTOCOL.model_copy(update={"kernels": "compiled"}))
+        open_sampler(sd3, PROTOCOL.model_copy(update={"compilation": "whole"}))
     with pytest.raises(EvenhandError, match=r"takes no guidance, .* asks for 3; set guidance = 1"):
         open_sampler(load_model(str(folders["flux without guidance"]), device="cpu"), PROTOCOL)
     with pytest.raises(EvenhandError, match="without negative prompts, not with 'ugly'"):
@@ -166,7 +166,7 @@ def test_what_a_pipeline_cannot_follow_is_refused(folders, sd3):
 
 @pytest.mark.parametrize(("kind", "width"), [("sd3", 128), ("flux", 40 + 2)])
 def test_a_size_that_a_pipeline_does_not_draw_is_refused(kind, width, folders):
-    """SD3 knows no place beyond its table; Flux would draw a smaller picture than asked for."""
+    """SD3 knows no place beyond its table; Flux would draw a smaller image than asked for."""
     protocol = PROTOCOL.model_copy(update={"width": width})
     with pytest.raises(EvenhandError, match=f"{width} x {SIDE}"):
         open_sampler(load_model(str(folders[kind]), device="cpu"), protocol)(PROMPTS, SEEDS)
@@ -175,13 +175,13 @@ def test_a_size_that_a_pipeline_does_not_draw_is_refused(kind, width, folders):
 def test_models_and_samplers_of_the_two_sorts_refuse_each_other(sd3):
     with pytest.raises(EvenhandError, match="drawn whole by its own pipeline and cannot be opened up"):
         Sampler(sd3, PROTOCOL)
-    with pytest.raises(EvenhandError, match="draws pictures, not clips"):
+    with pytest.raises(EvenhandError, match="draws images, not clips"):
         ClipSampler(sd3, PROTOCOL)
     with pytest.raises(EvenhandError, match="solver 'own' is for models that their own pipeline draws"):
         open_sampler(load_model("mini"), PROTOCOL)
 
 
-def test_broken_pictures_are_black_and_told(folders):
+def test_broken_images_are_black_and_told(folders):
     model = load_model(str(folders["sd3"]), device="cpu")
     model.pipeline.vae.decoder.conv_out.bias.data.fill_(float("nan"))
     told = []
@@ -193,12 +193,12 @@ def test_broken_pictures_are_black_and_told(folders):
 
 def test_a_pipeline_that_draws_from_more_than_a_text_is_refused(folders, tmp_path):
     parts = whole_pipeline("sd3").components
-    StableDiffusion3Img2ImgPipeline(**parts).save_pretrained(tmp_path / "from-pictures")
+    StableDiffusion3Img2ImgPipeline(**parts).save_pretrained(tmp_path / "from-images")
     blocks = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
     unet = UNet2DModel(sample_size=16, block_out_channels=(32,), layers_per_block=1, **blocks)
     DDPMPipeline(unet, DDPMScheduler()).save_pretrained(tmp_path / "without-text")
     for name, kind in (
-        ("from-pictures", "StableDiffusion3Img2ImgPipeline"),
+        ("from-images", "StableDiffusion3Img2ImgPipeline"),
         ("without-text", "DDPMPipeline"),
     ):
         with pytest.raises(EvenhandError, match=f"{name}.* is a {kind}; use .* one with a transformer"):
@@ -261,11 +261,11 @@ def test_a_run_stores_judges_resumes_and_reports(evenhand, folders, tmp_path):
     assert base["spec"]["protocol"]["solver"] == "own"
     assert base["coverage"]["made"] == 8
     assert (tmp_path / "run" / "report.html").is_file()
-    pictures = {p.name: p.read_bytes() for p in (tmp_path / "run" / "pictures").rglob("*.png")}
-    lost = sorted((tmp_path / "run" / "pictures").rglob("*.png"))[3]
+    images = {p.name: p.read_bytes() for p in (tmp_path / "run" / "images").rglob("*.png")}
+    lost = sorted((tmp_path / "run" / "images").rglob("*.png"))[3]
     lost.unlink()
     assert evenhand(*arguments).code == 0
-    assert {p.name: p.read_bytes() for p in (tmp_path / "run" / "pictures").rglob("*.png")} == pictures
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run" / "images").rglob("*.png")} == images
     assert {p.stem: p.read_bytes() for p in (tmp_path / "run" / "results").glob("*.json")} == results
 
 

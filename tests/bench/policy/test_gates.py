@@ -53,7 +53,7 @@ def test_a_paired_interval_is_preferred_to_two_independent_ones():
 
 
 @pytest.mark.parametrize(("rate", "failed"), [(0.0699, False), (0.0701, True)])
-def test_undetermined_pictures_may_rise_by_five_points(rate, failed):
+def test_undetermined_images_may_rise_by_five_points(rate, failed):
     assert bool(gates(a_method(undetermined=(rate, rate, rate)), BASE)) is failed
 
 

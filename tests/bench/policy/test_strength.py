@@ -1,4 +1,4 @@
-"""Many methods and strengths on the board: one row each, ranks among the ranked, small entries, pictures."""
+"""Many methods and strengths on the board: one row each, ranks among the ranked, small entries, images."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ from evenhand.bench.leaderboard import submit as entry_submit
 from evenhand.bench.leaderboard.check import sound_entries
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, entry_name
 from evenhand.bench.results.result import Result, Run
-from evenhand.reports.leaderboard.markdown import front_pictures, render_leaderboard
+from evenhand.reports.leaderboard.markdown import front_images, render_leaderboard
 
 SETTINGS = [0.25, 0.5, 1.0]
 
@@ -79,7 +79,7 @@ def test_the_front_is_named_per_price_with_who_may_be_on_it_and_who_is_below_the
     assert [line.removeprefix("**Pareto front of fairness and ") for line in lines] == [
         "explicit fidelity**, by values: base, uce and spoiler (below the line). "
         "Behind it, but not beyond the intervals: mist.",
-        "unrelated pictures**, by values: spoiler (below the line).",
+        "unrelated images**, by values: spoiler (below the line).",
     ]
     heads, *ranking = tables(text)[0]
     assert {row[2]: row[heads.index("Front")] for row in ranking} == {
@@ -89,32 +89,32 @@ def test_the_front_is_named_per_price_with_who_may_be_on_it_and_who_is_below_the
     }
 
 
-def test_the_order_of_the_rows_changes_neither_the_page_nor_a_picture(entries):
+def test_the_order_of_the_rows_changes_neither_the_page_nor_a_image(entries):
     rows = board.board_rows(entries)
     orders = list(itertools.islice(itertools.permutations(rows), 0, 5000, 1250))
     assert len({render_leaderboard(order) for order in orders}) == 1
-    assert len({json.dumps(front_pictures(order)) for order in orders[:2]}) == 1
+    assert len({json.dumps(front_images(order)) for order in orders[:2]}) == 1
 
 
-def test_the_page_shows_pictures_that_are_written_and_stand_by_themselves(entries, tmp_path):
+def test_the_page_shows_images_that_are_written_and_stand_by_themselves(entries, tmp_path):
     page = tmp_path / "board" / "leaderboard.md"
     board.build(entries, page)
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page.read_text())
     assert shown == [f"../fronts/mini-quick-v1-{price}.svg" for price in ("fidelity", "unrelated")]
     for name in shown:
-        picture = (page.parent / name).read_text()
-        assert picture.startswith('<svg xmlns="http://www.w3.org/2000/svg"') and "<title>" in picture
-        assert re.findall(r"https?:", picture.replace("http://www.w3.org/2000/svg", "")) == []
+        image = (page.parent / name).read_text()
+        assert image.startswith('<svg xmlns="http://www.w3.org/2000/svg"') and "<title>" in image
+        assert re.findall(r"https?:", image.replace("http://www.w3.org/2000/svg", "")) == []
 
 
-def test_a_picture_of_other_numbers_or_none_is_stale(entries, tmp_path):
+def test_a_image_of_other_numbers_or_none_is_stale(entries, tmp_path):
     page = tmp_path / "leaderboard.md"
     board.build(entries, page)
     board.build(entries, page, check=True)
-    picture = tmp_path / "fronts" / "mini-quick-v1-fidelity.svg"
-    kept = picture.read_text()
+    image = tmp_path / "fronts" / "mini-quick-v1-fidelity.svg"
+    kept = image.read_text()
     for content in (kept.replace("0.600", "0.500", 1), None):
-        picture.unlink() if content is None else picture.write_text(content)
+        image.unlink() if content is None else image.write_text(content)
         with pytest.raises(EvenhandError, match=r"fidelity\.svg is not what the entries give"):
             board.build(entries, page, check=True)
 
@@ -147,7 +147,7 @@ def a_whole_result() -> Result:
 
 def test_an_entry_has_what_the_board_shows_and_no_more(monkeypatch, tmp_path):
     results = [placed("base", distance=0.6), a_whole_result()]
-    run = Run(folder="run", results=results, timings=[], pictures=[])
+    run = Run(folder="run", results=results, timings=[], images=[])
     monkeypatch.setattr(entry_submit, "load_run", lambda _: run)
     entry_submit.submit(tmp_path / "run", tmp_path / "slim")
     entry = Entry.model_validate_json((tmp_path / "slim" / entry_name(results[1]) / ENTRY_FILE).read_text())

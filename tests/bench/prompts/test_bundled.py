@@ -93,7 +93,7 @@ def test_winobias_36_is_the_published_list_in_the_published_strings():
     prompt_set = load_prompt_set("winobias-36")
     concepts = {prompt.concept for prompt in prompt_set.prompts}
     assert concepts == occupations("in_uce35") | {"doctor"}
-    words = ("Image", "Picture", "Photo", "Headshot", "Portrait")
+    words = ("Image", "Image", "Photo", "Headshot", "Portrait")
     assert texts("winobias-36") == {f"{word} of {concept}" for word in words for concept in concepts}
     assert {"Image of CEO", "Headshot of construction worker", "Portrait of doctor"} <= texts("winobias-36")
 

@@ -1,4 +1,4 @@
-"""The plan depends on the suite alone, and a picture's key on what makes the picture."""
+"""The plan depends on the suite alone, and an image's key on what makes the image."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from helpers.paths import ROOT, TINY
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.prompts.plan import concepts, make_plan, noise_seed, picture_key
+from evenhand.bench.prompts.plan import concepts, image_key, make_plan, noise_seed
 from evenhand.bench.suites.suite import PromptUse, load_suite, read_suite, to_toml
 from evenhand.methods.shared.prompt_text import fill
 
@@ -88,9 +88,9 @@ def test_later_choices_change_the_digest_of_a_suite_only_where_they_are_made(tmp
 
 
 @pytest.mark.parametrize("part", list(PARTS))
-def test_everything_that_makes_a_picture_is_in_its_key(part):
+def test_everything_that_makes_a_image_is_in_its_key(part):
     changed = PARTS | {part: 2 if part == "seed" else "other"}
-    assert picture_key(**changed) != picture_key(**PARTS)
+    assert image_key(**changed) != image_key(**PARTS)
 
 
 @pytest.mark.parametrize("name", ["mini", "mini-quick"])
@@ -129,4 +129,4 @@ def test_the_suites_panel_and_witnesses_are_those_that_were_calibrated():
     for name in ("mini", "mini-quick"):
         suite = load_suite(name)
         assert suite.panel == tuple(make().info.name for make in calibrate.PANEL)
-        assert suite.witnesses == tuple(make().info.name for make in calibrate.WITNESSES)
+        assert suite.non_voting_judges == tuple(make().info.name for make in calibrate.WITNESSES)

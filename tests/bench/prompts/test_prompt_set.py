@@ -163,7 +163,7 @@ def test_the_digest_covers_name_version_and_every_field(load):
     changed = [
         CELL.replace("a photo", "a photograph"),
         CELL.replace(",nurse,", ",nurses,"),
-        CELL.replace(",photo,", ",picture,"),
+        CELL.replace(",photo,", ",image,"),
         CELL.replace("explicit", "over_correction"),
         CELL.replace("tone=dark", "tone=light"),
         CELL + ROW,

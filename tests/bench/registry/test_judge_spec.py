@@ -30,16 +30,19 @@ def test_a_judge_labels_under_the_name_that_the_suite_lists(tmp_path):
     weights = fairface_weights(tmp_path / "weights.safetensors")
     suite = load_suite("mini-quick")
     listed = suite.model_validate(
-        suite.model_dump() | {"witnesses": [f"fairface: weights = {weights} , race = 7"]}
+        suite.model_dump() | {"non_voting_judges": [f"fairface: weights = {weights} , race = 7"]}
     )
-    assert listed.witnesses == (f"fairface:race=7,weights={weights}",)
-    assert load_judge(listed.witnesses[0]).info.name == listed.witnesses[0]
+    assert listed.non_voting_judges == (f"fairface:race=7,weights={weights}",)
+    assert load_judge(listed.non_voting_judges[0]).info.name == listed.non_voting_judges[0]
 
 
 def test_a_judge_is_not_in_the_panel_and_a_witness_under_two_spellings():
     suite = load_suite("mini-quick")
-    twice = {"panel": ["open-clip:model=a/b,texts=UCE"], "witnesses": ["open-clip:texts=UCE,model=a/b"]}
-    with pytest.raises(ValueError, match="both in the panel and a witness"):
+    twice = {
+        "panel": ["open-clip:model=a/b,texts=UCE"],
+        "non_voting_judges": ["open-clip:texts=UCE,model=a/b"],
+    }
+    with pytest.raises(ValueError, match="both in the panel and a non-voting judge"):
         suite.model_validate(suite.model_dump() | twice)
 
 
@@ -58,9 +61,9 @@ def test_a_judge_of_photographs_must_share_the_suites_groups(tmp_path):
             "open-clip:modle=ViT-L-14",
             r"unknown parameter of judge 'open-clip': 'modle'; did you mean 'model'\?",
         ),
-        ("open-clip:crop=ear", "judge 'open-clip': crop='ear': Input should be 'face', 'picture' or 'both'"),
+        ("open-clip:crop=ear", "judge 'open-clip': crop='ear': Input should be 'face', 'image' or 'both'"),
         ("open-clip:model", "'model' is not of the form parameter=value"),
-        ("open-clip:crop=face,crop=picture", "gives parameter 'crop' twice"),
+        ("open-clip:crop=face,crop=image", "gives parameter 'crop' twice"),
         ("vlm", "judge 'vlm': model: Field required"),
         ("image-classifier", "no classifier is named; give gender, race or age"),
         ("vit:size=3", "judge 'vit' takes no parameters, 'vit:size=3' gives size; write 'vit'"),

@@ -19,7 +19,7 @@ def test_a_bare_name_takes_the_suites_parameters():
 
 
 def test_given_parameters_override_the_suites_and_keep_the_others():
-    use = parse_method("mist:step=0.5", suite=suite(mist={"step": 0.25, "rounds": 7}))
+    use = parse_method("mist:step_size=0.5", suite=suite(mist={"step": 0.25, "rounds": 7}))
     assert (use.method.step, use.method.rounds) == (0.5, 7)
 
 
@@ -29,10 +29,10 @@ def test_another_methods_table_is_not_used():
 
 @pytest.mark.parametrize(
     "text",
-    ["mist:rounds=7,step=0.5", "mist:step=0.50,rounds=7", " mist : step = 5e-1 , rounds = 7 "],
+    ["mist:rounds=7,step_size=0.5", "mist:step_size=0.50,rounds=7", " mist : step = 5e-1 , rounds = 7 "],
 )
 def test_the_label_is_the_same_however_the_parameters_are_written(text):
-    assert parse_method(text, suite=suite()).label == "mist:rounds=7,step=0.5"
+    assert parse_method(text, suite=suite()).label == "mist:rounds=7,step_size=0.5"
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,13 @@ def test_values_are_toml_or_else_text(text, parameter, value):
     ("text", "message"),
     [
         ("misst", "unknown method 'misst'; did you mean 'mist'?"),
-        ("mist:stepp=1", "unknown parameter of method 'mist': 'stepp'; did you mean 'step'?"),
+        ("mist:step_sizee=1", "unknown parameter of method 'mist': 'stepp'; did you mean 'step'?"),
         ("mist:step", "method 'mist:step': 'step' is not of the form parameter=value"),
-        ("mist:step=", "method 'mist:step=': 'step=' is not of the form parameter=value"),
-        ("mist:step=1,step=2", "method 'mist:step=1,step=2' gives parameter 'step' twice; give it once"),
+        ("mist:step_size=", "method 'mist:step_size=': 'step=' is not of the form parameter=value"),
+        (
+            "mist:step_size=1,step_size=2",
+            "method 'mist:step_size=1,step_size=2' gives parameter 'step' twice; give it once",
+        ),
     ],
 )
 def test_a_wrong_text_is_one_line_that_names_the_remedy(text, message):

@@ -1,4 +1,4 @@
-"""An exported method draws the benchmark's pictures: by diffusers alone where it edits weights."""
+"""An exported method draws the benchmark's images: by diffusers alone where it edits weights."""
 
 import json
 import re
@@ -57,14 +57,14 @@ def origin(model, method="mist", concepts=("nurse",)):
 
 
 def run_readme(out, monkeypatch):
-    """The picture that the README's lines draw in the exported folder."""
+    """The image that the README's lines draw in the exported folder."""
     monkeypatch.chdir(out)
     (code,) = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text(), re.DOTALL)
     exec(code, {})
-    return np.asarray(Image.open(out / "picture.png"))
+    return np.asarray(Image.open(out / "image.png"))
 
 
-def test_a_weight_edit_is_a_complete_pipeline_that_draws_our_pictures(model, tmp_path):
+def test_a_weight_edit_is_a_complete_pipeline_that_draws_our_images(model, tmp_path):
     intervention = Intervention(weights=edit(model))
     out = tmp_path / "exported"
     paths = write_export(intervention, origin=origin(model), model=lambda: model, out=out)
@@ -72,7 +72,7 @@ def test_a_weight_edit_is_a_complete_pipeline_that_draws_our_pictures(model, tmp
     kind = StableDiffusionXLPipeline if model.family == "sdxl" else StableDiffusionPipeline
     stock = kind.from_pretrained(out, use_safetensors=True)
     prompts, seeds = [PROMPT, "a CEO"], [3, 4]
-    pictures = stock(
+    images = stock(
         prompts,
         negative_prompt=["", ""],
         num_inference_steps=PROTOCOL.steps,
@@ -84,26 +84,26 @@ def test_a_weight_edit_is_a_complete_pipeline_that_draws_our_pictures(model, tmp
     ).images
     sampler = Sampler(model, PROTOCOL)
     ours = sampler(prompts, seeds, intervention=intervention)
-    assert np.abs(ours.astype(int) - np.round(pictures * 255)).max() <= 1
+    assert np.abs(ours.astype(int) - np.round(images * 255)).max() <= 1
     assert np.abs(ours.astype(int) - sampler(prompts, seeds)).max() > 1
 
 
-def test_the_lines_of_the_readme_draw_a_picture_with_the_edit(model, tmp_path, monkeypatch):
+def test_the_lines_of_the_readme_draw_a_image_with_the_edit(model, tmp_path, monkeypatch):
     intervention = Intervention(weights=edit(model))
     write_export(intervention, origin=origin(model), model=lambda: model, out=tmp_path / "exported")
-    picture = run_readme(tmp_path / "exported", monkeypatch)
+    image = run_readme(tmp_path / "exported", monkeypatch)
     ours = Sampler(model, PROTOCOL)([PROMPT], [0], intervention=intervention)[0]
-    assert np.abs(ours.astype(int) - picture).max() <= 1
+    assert np.abs(ours.astype(int) - image).max() <= 1
 
 
 def test_a_method_without_weights_is_used_by_the_lines_of_its_readme(model, tmp_path, monkeypatch):
     out = tmp_path / "exported"
     export_fitted("entigen", suite=str(suite_file(model, tmp_path)), out=out)
-    picture = run_readme(out, monkeypatch)
+    image = run_readme(out, monkeypatch)
     intervention = load(out, Entigen)
     sampler = Sampler(model, PROTOCOL)
-    assert (sampler([PROMPT], [0], intervention=intervention)[0] == picture).all()
-    assert (sampler([PROMPT], [0])[0] != picture).any()
+    assert (sampler([PROMPT], [0], intervention=intervention)[0] == image).all()
+    assert (sampler([PROMPT], [0])[0] != image).any()
     assert not (out / "unet").exists()
 
 
@@ -115,11 +115,11 @@ def suite_file(model, folder):
 
 def test_a_method_is_fitted_on_another_model_and_its_cost_is_told(model, tmp_path):
     out = tmp_path / "exported"
-    text = "mist:judge=clip-xs,pictures=2,rounds=1"
+    text = "mist:judge=clip-xs,images=2,rounds=1"
     export_fitted(text, suite="mini-quick", model=model.name, out=out)
     cost = json.loads((out / "cost.json").read_text())
     concepts = len(json.loads((out / "intervention.json").read_text())["record"]["sources"])
-    assert (cost["pictures"], cost["judgements"]) == (2 * concepts, 2 * concepts)
+    assert (cost["images"], cost["judgements"]) == (2 * concepts, 2 * concepts)
     assert load_model(str(out), device="cpu").family == model.family
 
 
@@ -143,7 +143,7 @@ def test_the_model_itself_is_not_changed_by_an_export(model, tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in model.unet.state_dict().items())
 
 
-def test_what_acts_while_pictures_are_drawn_is_no_weight_edit_even_with_weights():
+def test_what_acts_while_images_are_drawn_is_no_weight_edit_even_with_weights():
     class Both(Intervention):
         def embedding(self, text, draws):
             return text

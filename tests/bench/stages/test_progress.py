@@ -33,12 +33,12 @@ def quiet() -> tuple[Progress, io.StringIO]:
 
 def test_a_finished_stage_leaves_one_line_even_where_lines_are_narrow(clock):
     progress, text = quiet()
-    progress.start("random-attribute-prompt: pictures of the suite", 40)
+    progress.start("random-attribute-prompt: images of the suite", 40)
     for _ in range(4):
         clock.now += 5
         progress.advance(10)
     progress.finish()
-    assert text.getvalue() == "random-attribute-prompt: pictures of the suite: 40 of 40, 20 s\n"
+    assert text.getvalue() == "random-attribute-prompt: images of the suite: 40 of 40, 20 s\n"
 
 
 def test_a_long_stage_says_each_minute_how_fast_it_is_and_what_is_left(clock):
@@ -110,8 +110,8 @@ def test_nothing_is_told_twice_where_a_library_set_the_root_logger_up(caplog, si
     text = io.StringIO()
     log = logging.getLogger("evenhand.bench.stages.progress")
     with Progress(quiet=True) if silent else Progress(Console(file=text, width=80)):
-        log.warning("a picture was altered")
-    assert text.getvalue() == ("" if silent else "a picture was altered\n")
-    assert caplog.messages == (["a picture was altered"] if silent else [])
+        log.warning("an image was altered")
+    assert text.getvalue() == ("" if silent else "an image was altered\n")
+    assert caplog.messages == (["an image was altered"] if silent else [])
     log.warning("afterwards")
     assert caplog.messages[-1] == "afterwards"

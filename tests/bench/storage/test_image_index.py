@@ -1,4 +1,4 @@
-"""A picture that was found whole is not decoded again, unless anything happened to its file."""
+"""An image that was found whole is not decoded again, unless anything happened to its file."""
 
 import os
 import shutil
@@ -6,14 +6,14 @@ import shutil
 import numpy as np
 import pytest
 
-from evenhand.bench.storage.store import INDEX, PictureStore
+from evenhand.bench.storage.store import INDEX, ImageStore
 
 IMAGE = np.random.default_rng(0).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
 KEYS = [f"{number:02x}" * 32 for number in range(4)]
 
 
-class Watched(PictureStore):
-    """Counts the pictures that are decoded."""
+class Watched(ImageStore):
+    """Counts the images that are decoded."""
 
     decoded = 0
 
@@ -24,7 +24,7 @@ class Watched(PictureStore):
 
 @pytest.fixture
 def root(tmp_path):
-    store = PictureStore(tmp_path / "pictures")
+    store = ImageStore(tmp_path / "images")
     for key in KEYS[:3]:
         store.put(key, IMAGE, status="error" if key == KEYS[1] else "ok")
     return store.root
@@ -39,14 +39,14 @@ def test_the_first_look_decodes_and_the_next_process_does_not(root):
     assert second.statuses(KEYS) == ALL and second.decoded == 0
 
 
-def test_pictures_that_a_run_remembers_need_no_look(root):
-    PictureStore(root).remember(ALL)
+def test_images_that_a_run_remembers_need_no_look(root):
+    ImageStore(root).remember(ALL)
     store = Watched(root)
     assert store.statuses(KEYS) == ALL and store.decoded == 0
 
 
 def test_an_altered_file_counts_as_missing_though_its_size_and_date_are_set_back(root):
-    store = PictureStore(root)
+    store = ImageStore(root)
     store.statuses(KEYS)
     path = store.path(KEYS[0])
     before, data = path.stat(), bytearray(path.read_bytes())
@@ -54,26 +54,26 @@ def test_an_altered_file_counts_as_missing_though_its_size_and_date_are_set_back
     path.write_bytes(bytes(data))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size
-    assert KEYS[0] not in PictureStore(root).statuses(KEYS)
+    assert KEYS[0] not in ImageStore(root).statuses(KEYS)
 
 
-def test_another_picture_in_its_place_counts_as_missing(root):
-    store = PictureStore(root)
+def test_another_image_in_its_place_counts_as_missing(root):
+    store = ImageStore(root)
     store.statuses(KEYS)
     shutil.copy(store.path(KEYS[2]), store.path(KEYS[0]))
-    assert PictureStore(root).statuses(KEYS) == {key: ALL[key] for key in KEYS[1:3]}
+    assert ImageStore(root).statuses(KEYS) == {key: ALL[key] for key in KEYS[1:3]}
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\x00 nonsense\n\n;", b"\n".join([b"x" * 90] * 3)])
 def test_a_damaged_index_costs_a_look_and_nothing_else(root, damage):
-    PictureStore(root).statuses(KEYS)
+    ImageStore(root).statuses(KEYS)
     (root / INDEX).write_bytes(damage)
     store = Watched(root)
     assert store.statuses(KEYS) == ALL and store.decoded == 3
 
 
 def test_a_torn_last_line_is_dropped_and_the_next_one_stands(root):
-    PictureStore(root).statuses(KEYS)
+    ImageStore(root).statuses(KEYS)
     whole = (root / INDEX).read_bytes()
     (root / INDEX).write_bytes(whole[:-3])
     store = Watched(root)

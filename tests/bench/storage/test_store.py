@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.storage.store import PictureStore, Table, locked, stacked
+from evenhand.bench.storage.store import ImageStore, Table, locked, stacked
 from evenhand.metrics.table import matrix_of
 
 IMAGE = np.random.default_rng(0).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
@@ -20,29 +20,29 @@ KEY = "ab" * 32
 
 @pytest.fixture
 def store(tmp_path):
-    store = PictureStore(tmp_path / "pictures")
+    store = ImageStore(tmp_path / "images")
     store.put(KEY, IMAGE)
     return store
 
 
-def test_a_picture_comes_back_without_loss(store):
+def test_a_image_comes_back_without_loss(store):
     image, status = store.get(KEY)
     assert (image == IMAGE).all() and status == "ok"
 
 
-def test_a_picture_that_is_not_finite_keeps_its_status(store):
+def test_a_image_that_is_not_finite_keeps_its_status(store):
     store.put(KEY, IMAGE, status="error")
     assert store.get(KEY)[1] == "error"
 
 
-def test_pictures_lie_in_sharded_folders(store):
+def test_images_lie_in_sharded_folders(store):
     assert store.path(KEY) == store.root / "ab" / f"{KEY}.png"
 
 
 @settings(max_examples=60, deadline=None)
 @given(cut=st.integers(0, 1000))
-def test_a_torn_picture_counts_as_missing(tmp_path_factory, cut):
-    store = PictureStore(tmp_path_factory.mktemp("store"))
+def test_a_torn_image_counts_as_missing(tmp_path_factory, cut):
+    store = ImageStore(tmp_path_factory.mktemp("store"))
     store.put(KEY, IMAGE)
     data = store.path(KEY).read_bytes()
     store.path(KEY).write_bytes(data[: min(cut, len(data) - 1)])
@@ -51,8 +51,8 @@ def test_a_torn_picture_counts_as_missing(tmp_path_factory, cut):
 
 @settings(max_examples=150, deadline=None)
 @given(place=st.integers(0, 10_000), flip=st.integers(1, 255))
-def test_a_picture_with_a_flipped_byte_counts_as_missing(tmp_path_factory, place, flip):
-    store = PictureStore(tmp_path_factory.mktemp("store"))
+def test_a_image_with_a_flipped_byte_counts_as_missing(tmp_path_factory, place, flip):
+    store = ImageStore(tmp_path_factory.mktemp("store"))
     store.put(KEY, IMAGE)
     data = bytearray(store.path(KEY).read_bytes())
     data[place % len(data)] ^= flip
@@ -60,7 +60,7 @@ def test_a_picture_with_a_flipped_byte_counts_as_missing(tmp_path_factory, place
     assert store.get(KEY) is None
 
 
-def test_a_picture_under_another_key_counts_as_missing(store):
+def test_a_image_under_another_key_counts_as_missing(store):
     other = "cd" * 32
     store.path(other).parent.mkdir(parents=True)
     shutil.copy(store.path(KEY), store.path(other))

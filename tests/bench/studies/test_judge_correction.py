@@ -71,7 +71,7 @@ def found(runs):
 
 
 def every_seventh(pool):
-    return {name: pictures[::7] for name, pictures in pool.itself.items()}
+    return {name: images[::7] for name, images in pool.itself.items()}
 
 
 def test_truth_is_that_of_the_law():
@@ -122,17 +122,17 @@ def test_a_pooled_matrix_fails_where_errors_depend_on_the_occupation_and_strata_
 
 
 def test_exchanged_labels_keep_the_matrix_and_forget_the_occupation(pool):
-    pictures = np.tile(np.arange(len(pool.table)), 20)
-    sources = pool.sources(pictures, exchanged=True, rng=np.random.default_rng(2))
-    side = sides()[pool.table["occupation"].to_numpy()[pictures]]
+    images = np.tile(np.arange(len(pool.table)), 20)
+    sources = pool.sources(images, exchanged=True, rng=np.random.default_rng(2))
+    side = sides()[pool.table["occupation"].to_numpy()[images]]
     for judge, name in (("clip-weak", "gender"), (PANEL, "tone")):
         truth = pool.truth((name,), pool.itself)
-        assert (pool.truth((name,), sources) == truth[pictures]).all()
+        assert (pool.truth((name,), sources) == truth[images]).all()
         label = pool.labels(judge, (name,), sources)
         whole = pd.crosstab(truth, pool.labels(judge, (name,), pool.itself), normalize="index")
         for part in (0, 1):
             mine = side == part
-            table = pd.crosstab(truth[pictures][mine], label[mine], normalize="index")
+            table = pd.crosstab(truth[images][mine], label[mine], normalize="index")
             np.testing.assert_allclose(table, whole, atol=0.02)
 
 

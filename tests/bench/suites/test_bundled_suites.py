@@ -13,7 +13,7 @@ from evenhand.bench.suites.suite import load_suite, read_suite, to_toml
 from evenhand.metrics.taxonomies import groups
 
 NEUTRAL = {"winobias-gender": 150, "winobias-race4": 150, "intersectional": 200}
-"""Neutral pictures of every occupation."""
+"""Neutral images of every occupation."""
 
 CELLS = {"winobias-gender": 2, "winobias-race4": 4, "intersectional": 8}
 
@@ -23,14 +23,14 @@ def suite(request):
     return load_suite(request.param)
 
 
-def test_every_occupation_gets_the_published_number_of_pictures_in_five_templates(suite):
+def test_every_occupation_gets_the_published_number_of_images_in_five_templates(suite):
     items, sets = make_plan(suite)
     neutral = [item for item in items if item.prompt.kind == "neutral"]
     counts = Counter(item.prompt.concept for item in neutral)
     assert counts == dict.fromkeys(concepts(items), NEUTRAL[suite.name])
     assert len(counts) == 36 and "doctor" in counts
     assert {item.prompt.template for item in neutral} == {
-        f"uce5-{word}" for word in ("image", "picture", "photo", "headshot", "portrait")
+        f"uce5-{word}" for word in ("image", "image", "photo", "headshot", "portrait")
     }
     assert [prompt_set.name for prompt_set in sets] == ["winobias-36", "intersectional", "controls"]
 
@@ -69,7 +69,7 @@ def test_cells_have_words_that_read_as_english():
 
 def test_every_judge_is_written_as_tables_name_it_and_takes_its_parameters(suite):
     steering = [parameters["judge"] for parameters in suite.methods.values()]
-    for text in [*suite.panel, *suite.witnesses, *steering]:
+    for text in [*suite.panel, *suite.non_voting_judges, *steering]:
         assert judge_name(text) == text
         name, given = split(text, kind="judge")
         recipe = judge_recipe(name)
@@ -82,7 +82,7 @@ def test_the_panel_has_more_than_one_family_and_none_of_its_judges_steers(suite)
     assert len(families) > 1
     uses = method_uses(suite, [*suite.defaults, *suite.methods])
     steering = {use.method.steering_judge for use in uses} - {None}
-    assert steering == set(suite.witnesses)
+    assert steering == set(suite.non_voting_judges)
     assert not steering & set(suite.panel)
     assert not any("model=ViT-B-32" in text for text in suite.panel)
 
@@ -109,7 +109,7 @@ def test_a_suite_is_shown_and_planned_without_any_weights(evenhand, name):
     assert card["digest"] == load_suite(name).digest()
     rows = json.loads(evenhand("run", name, "--dry-run", "--json").out)
     assert {row["method"] for row in rows} == {"base", "mist", "uce", "random-attribute-prompt"}
-    assert sum(row["pictures"] for row in rows if (row["method"], row["kind"]) == ("base", "neutral")) == (
+    assert sum(row["images"] for row in rows if (row["method"], row["kind"]) == ("base", "neutral")) == (
         36 * NEUTRAL[name]
     )
 
@@ -125,7 +125,13 @@ def test_a_run_without_the_judges_weights_is_one_line(evenhand, tmp_path, monkey
 
 def test_a_run_without_the_models_weights_is_one_line(evenhand, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    ours = {"panel": ("clip-s",), "witnesses": (), "scorer": "mini", "methods": {}, "defaults": ("base",)}
+    ours = {
+        "panel": ("clip-s",),
+        "non_voting_judges": (),
+        "scorer": "mini",
+        "methods": {},
+        "defaults": ("base",),
+    }
     suite = load_suite("winobias-gender").model_copy(update=ours)
     path = tmp_path / "suite.toml"
     path.write_text(to_toml(suite.model_dump(mode="json")))

@@ -1,4 +1,4 @@
-"""Balancing Act: classifiers against scikit-learn, gradients against autograd, guidance per picture."""
+"""Balancing Act: classifiers against scikit-learn, gradients against autograd, guidance per image."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ from evenhand.methods.activations.balancing_act import (
 )
 from evenhand.methods.base import Cell, Task
 from evenhand.methods.hooks import Batch, Site, Step
-from evenhand.methods.shared.group_assignment import group_words, wanted_groups, wish_list
+from evenhand.methods.shared.group_assignment import assigned_groups, assignment, group_words
 from evenhand.methods.shared.observation import observe
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
@@ -82,7 +82,7 @@ def test_the_gradient_is_that_of_autograd(loss):
 
 @pytest.fixture(scope="module")
 def tone(sampler):
-    return BalancingAct(pictures=6, step=5.0).fit(task_of(sampler, TONES))
+    return BalancingAct(images=6, step=5.0).fit(task_of(sampler, TONES))
 
 
 def test_no_step_is_the_plain_model_bit_for_bit(sampler, tone):
@@ -113,9 +113,9 @@ def test_a_step_goes_down_the_gradient_of_every_attribute_in_the_halves_that_are
         for g in ("woman", "man")
         for t in ("light", "medium", "dark")
     ]
-    wishes = wish_list(task_of(None, cells, [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
+    rule = assignment(task_of(None, cells, [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
     fitted = BalancingActIntervention(
-        tensors=tensors, data={"wishes": wishes, "loss": loss, "step": 0.5, "halves": halves}
+        tensors=tensors, data={"wishes": rule, "loss": loss, "step": 0.5, "halves": halves}
     )
     draws = tuple(np.random.default_rng(i) for i in range(2))
     steering = fitted.steer(Batch(texts=("a nurse", "a cat"), seeds=(0, 1), draws=draws))
@@ -135,7 +135,7 @@ def test_a_step_goes_down_the_gradient_of_every_attribute_in_the_halves_that_are
     assert torch.equal(got[[1, 3]], h.detach()[[1, 3]])
 
 
-def test_classifiers_tell_the_groups_of_new_pictures(sampler, tone):
+def test_classifiers_tell_the_groups_of_new_images(sampler, tone):
     texts = [f"a photo of a {cell.adjective} nurse" for cell in TONES for _ in range(3)]
     seen = observe(
         task_of(sampler, TONES),
@@ -154,10 +154,10 @@ def test_classifiers_tell_the_groups_of_new_pictures(sampler, tone):
 )
 def test_what_a_prompt_states_is_drawn_over_left_or_followed(stated, wanted):
     """The target has women adult and men older only; the prompt says that she is a woman."""
-    wishes = wish_list(task_of(None, JOINT, [0.5, 0.0, 0.0, 0.5]), stated=stated)
+    rule = assignment(task_of(None, JOINT, [0.5, 0.0, 0.0, 0.5]), stated=stated)
     n = 50
     draws = tuple(np.random.default_rng(i) for i in range(n))
-    drawn = wanted_groups(Batch(texts=("a female nurse",) * n, seeds=(0,) * n, draws=draws), wishes)
+    drawn = assigned_groups(Batch(texts=("a female nurse",) * n, seeds=(0,) * n, draws=draws), rule)
     assert set(zip(drawn["gender"], drawn["age"], strict=True)) == wanted
 
 
@@ -169,11 +169,11 @@ def test_attributes_without_a_choice_are_left_out():
 
 def test_groups_are_drawn_by_the_joint_target_and_keep_their_order_after_storage(sampler):
     target = [0.5, 0.0, 0.0, 0.5]
-    wishes = wish_list(task_of(sampler, JOINT, target))
-    wishes = json.loads(json.dumps(wishes, sort_keys=True))
+    rule = assignment(task_of(sampler, JOINT, target))
+    rule = json.loads(json.dumps(rule, sort_keys=True))
     n = 400
     draws = tuple(np.random.default_rng(i) for i in range(n))
-    drawn = wanted_groups(Batch(texts=("a nurse",) * n, seeds=(0,) * n, draws=draws), wishes)
+    drawn = assigned_groups(Batch(texts=("a nurse",) * n, seeds=(0,) * n, draws=draws), rule)
     assert list(drawn) == ["gender", "age"]
     pairs = list(zip(drawn["gender"], drawn["age"], strict=True))
     assert set(pairs) == {(0, 0), (1, 1)}

@@ -41,7 +41,7 @@ def test_training_reconstructs_rows_of_few_directions():
     directions = rng.normal(size=(4, 12))
     use = rng.random((300, 4)) * (rng.random((300, 4)) < 0.4)
     rows = torch.from_numpy((use @ directions).astype(np.float32))
-    method = DiffLens(k=4, epochs=60, batch=50, rate=0.01)
+    method = DiffLens(k=4, epochs=60, batch=50, learning_rate=0.01)
     sparse, losses = method._autoencoder(rows, 16, np.random.default_rng(1))
     assert losses[-1] < 0.1 < losses[0]
     left = (rows - sparse.decode(sparse.encode(rows))).square().sum() / (rows - rows.mean(0)).square().sum()
@@ -94,7 +94,7 @@ def fitted(sampler):
         sample=sampler,
         judge=None,
     )
-    return DiffLens(pictures=4, expansion=1, k=32, epochs=5, features=3).fit(task)
+    return DiffLens(images=4, expansion=1, k=32, epochs=5, features=3).fit(task)
 
 
 def test_each_group_has_its_features_and_only_treated_concepts_are_touched(sampler, fitted):

@@ -13,7 +13,7 @@ from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.activations._attention_slot import Slots, attend, fresh_convolutions, token_grid
-from evenhand.methods.activations._masked_images import MaskedPictures, share_outside
+from evenhand.methods.activations._masked_images import MaskedImages, share_outside
 from evenhand.methods.activations.efa import Efa, EfaIntervention
 from evenhand.methods.base import Cell, Task
 from evenhand.methods.hooks import Site
@@ -26,7 +26,7 @@ TONE = tuple(
     Cell(groups={"tone": tone}, adjective=words, noun=f"{words} person", adjectives={"tone": words})
     for tone, words in (("light", "light-skinned"), ("dark", "dark-skinned"))
 )
-QUICK = {"pictures": 1, "passes": 1, "hidden": 4, "steps": 1, "batch": 1}
+QUICK = {"images": 1, "passes": 1, "hidden": 4, "steps": 1, "batch": 1}
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_logits_are_three_convolutions_with_two_silu_of_the_drawn_group():
     for k in range(12):
         torch.testing.assert_close(got[0, k], every[0, 4:6, k // 3, k % 3])
         torch.testing.assert_close(got[1, k, 0], every[1, 2, k // 3, k % 3])
-    # The second group has one word, and the last picture wants no group.
+    # The second group has one word, and the last image wants no group.
     assert (got[1, :, 1] == -math.inf).all() and (got[2] == -math.inf).all()
     assert torch.equal(slots.words(groups)[0], slots.tensors["words/age"][2])
 
@@ -155,8 +155,8 @@ def test_the_share_outside_counts_tokens_by_how_much_of_them_is_outside():
 
 
 def test_the_mask_is_where_the_predictions_of_both_prompts_differ(mini):
-    shown = MaskedPictures(
-        make(mini), stated="a photo of {a} {adjective} {concept}", pictures=1, passes=2, threshold=1.5
+    shown = MaskedImages(
+        make(mini), stated="a photo of {a} {adjective} {concept}", images=1, passes=2, threshold=1.5
     )
     rng = np.random.default_rng(0)
     rng.integers(2**31, size=2)
@@ -171,11 +171,9 @@ def test_the_mask_is_where_the_predictions_of_both_prompts_differ(mini):
     assert 0 < shown.masks[0].mean() < 0.5
 
 
-def test_a_batch_holds_each_picture_under_a_counterfactual_and_its_own_prompt(mini):
+def test_a_batch_holds_each_image_under_a_counterfactual_and_its_own_prompt(mini):
     task = make(mini, cells=JOINT)
-    shown = MaskedPictures(
-        task, stated="a photo of {a} {adjective} {concept}", pictures=2, passes=1, threshold=0
-    )
+    shown = MaskedImages(task, stated="a photo of {a} {adjective} {concept}", images=2, passes=1, threshold=0)
     assert shown.masks.mean() == 1
     batch = shown.draw(6)
     assert batch.noised.shape == (12, 4, 16, 16) and torch.equal(batch.noised[:6], batch.noised[6:])
@@ -187,13 +185,13 @@ def test_a_batch_holds_each_picture_under_a_counterfactual_and_its_own_prompt(mi
         assert all(of[i] == of[6 + i] for of in batch.groups.values())
 
 
-def test_slots_without_weight_leave_every_picture_as_it_is(mini):
+def test_slots_without_weight_leave_every_image_as_it_is(mini):
     fitted = Efa(**QUICK, scale=0).fit(make(mini))
     sampler = Sampler(mini, PROTOCOL)
     assert (sampler(PROMPTS, SEEDS, intervention=fitted) == sampler(PROMPTS, SEEDS)).all()
 
 
-def test_slots_change_pictures_with_a_concept_and_no_other(mini):
+def test_slots_change_images_with_a_concept_and_no_other(mini):
     fitted = Efa(**QUICK, scale=50).fit(make(mini))
     sampler = Sampler(mini, PROTOCOL)
     same = (sampler(PROMPTS, SEEDS, intervention=fitted) == sampler(PROMPTS, SEEDS)).all(axis=(1, 2, 3))
@@ -224,7 +222,7 @@ def test_slots_act_on_the_conditional_half_alone(mini):
 
 
 def test_training_brings_its_loss_down_within_its_budget(mini):
-    method = Efa(pictures=1, passes=1, hidden=16, steps=24, batch=2, rate=0.01, l1=0.5, l2=0.5)
+    method = Efa(images=1, passes=1, hidden=16, steps=24, batch=2, learning_rate=0.01, l1=0.5, l2=0.5)
     before = mini.evaluations
     fitted = method.fit(make(mini, concepts=("nurse",)))
     assert mini.evaluations - before == method.budget(concepts=1, cells=GENDER).evaluations == 2 * (2 + 48)
@@ -234,11 +232,19 @@ def test_training_brings_its_loss_down_within_its_budget(mini):
 
 def test_slots_carry_a_group_against_the_prompt(mini):
     """Without the terms that close them, they bring the prediction nearer to that of the own prompt."""
-    keywords = {"hidden": 16, "steps": 20, "batch": 3, "rate": 0.01, "l1": 0, "l2": 0, "threshold": 0}
-    method = Efa(pictures=2, passes=1, blocks=(0, 1), end=True, **keywords)
+    keywords = {
+        "hidden": 16,
+        "steps": 20,
+        "batch": 3,
+        "learning_rate": 0.01,
+        "l1": 0,
+        "l2": 0,
+        "threshold": 0,
+    }
+    method = Efa(images=2, passes=1, blocks=(0, 1), end=True, **keywords)
     task = make(mini, cells=TONE, concepts=("nurse",))
     fitted = method.fit(task)
-    shown = MaskedPictures(task, stated=method.stated, pictures=2, passes=1, threshold=0)
+    shown = MaskedImages(task, stated=method.stated, images=2, passes=1, threshold=0)
     batch = shown.draw(8)
     slots = Slots(fitted.tensors, ["tone"])
 

@@ -89,9 +89,9 @@ def test_the_exchange_is_that_of_the_formulas(rescale, opposite):
         groups=torch.tensor([1, 0]),
         rescale=rescale,
     )
-    for picture, group in enumerate((1, 0)):
-        wanted = naive(y[picture], b, alpha[group] * b[group], rescale)
-        assert np.allclose(got[picture], wanted, atol=1e-10)
+    for image, group in enumerate((1, 0)):
+        wanted = naive(y[image], b, alpha[group] * b[group], rescale)
+        assert np.allclose(got[image], wanted, atol=1e-10)
 
 
 def test_erasing_leaves_nothing_along_any_group():
@@ -150,7 +150,7 @@ def test_two_groups_have_opposite_vectors_and_more_are_against_neutral_prompts()
 
 
 def test_a_prompt_that_states_a_group_is_left_bit_for_bit(sampler, gender):
-    """Beside steered pictures in the same batch, whose own bits do change."""
+    """Beside steered images in the same batch, whose own bits do change."""
     prompts = [text for pair in itertools.zip_longest(NEUTRAL, STATED) for text in pair if text]
     seeds = list(range(len(prompts)))
     plain, steered = sampler(prompts, seeds), sampler(prompts, seeds, intervention=gender)
@@ -167,7 +167,7 @@ def test_prompts_without_a_treated_concept_are_left_bit_for_bit(sampler, gender)
 SEEDS = [1, 2, 3, 4]
 
 
-def test_a_picture_shows_the_group_that_is_wanted(sampler):
+def test_a_image_shows_the_group_that_is_wanted(sampler):
     """The response to the wanted group's vector, after steering, by the side that the target names."""
     responses = []
     for target in ([1.0, 0.0], [0.0, 1.0]):
@@ -220,4 +220,4 @@ def test_the_budget_is_what_is_drawn(sampler):
     method = EquiSteer(**PARAMETERS)
     task = task_of(sampler, TONES)
     method.fit(Task(**{**vars(task), "sample": counting}))
-    assert len(drawn) == method.budget(concepts=2, cells=TONES).pictures == 16
+    assert len(drawn) == method.budget(concepts=2, cells=TONES).images == 16

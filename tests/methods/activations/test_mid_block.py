@@ -8,7 +8,7 @@ from helpers.methods import GENDER, JOINT
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
-from evenhand.bench.models.sampler import Sampler, picture_stream
+from evenhand.bench.models.sampler import Sampler, image_stream
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.activations._mid_block import (
     MidBlockIntervention,
@@ -77,7 +77,7 @@ def test_a_cell_gets_the_weighted_sum_of_its_groups(mini):
     torch.testing.assert_close(fitted.tensors["vectors"], wanted)
 
 
-def test_the_drawn_cell_is_added_to_the_conditional_half_of_pictures_with_a_concept(mini):
+def test_the_drawn_cell_is_added_to_the_conditional_half_of_images_with_a_concept(mini):
     vectors = torch.randn(2, *H, generator=torch.Generator().manual_seed(0))
     target = {"nurse": [0.5, 0.5], "construction worker": [0.0, 1.0]}
     fitted = MidBlockIntervention(tensors={"vectors": vectors}, data={"target": target})
@@ -99,7 +99,7 @@ def test_the_drawn_cell_is_added_to_the_conditional_half_of_pictures_with_a_conc
     watched = Watched(tensors=fitted.tensors, data=fitted.data)
     Sampler(mini, PROTOCOL)(PROMPTS, [1, 2, 3, 4], intervention=watched)
     drawn = [
-        drawn_cell(text, picture_stream(watched.digest(), text, seed), target)
+        drawn_cell(text, image_stream(watched.digest(), text, seed), target)
         for text, seed in zip(PROMPTS, [1, 2, 3, 4], strict=True)
     ]
     assert drawn[1] is None and drawn[2] == ("construction worker", 1)
@@ -111,16 +111,18 @@ def test_the_drawn_cell_is_added_to_the_conditional_half_of_pictures_with_a_conc
         torch.testing.assert_close(difference[4:], rows, atol=1e-5, rtol=0)
 
 
-def test_zero_vectors_leave_every_picture_as_it_is(mini):
-    fitted = InterpretDiffusion(pictures=1, epochs=1, batch=2, scale=0).fit(make(mini))
+def test_zero_vectors_leave_every_image_as_it_is(mini):
+    fitted = InterpretDiffusion(images=1, epochs=1, batch=2, scale=0).fit(make(mini))
     assert not fitted.tensors["vectors"].any()
     sampler = Sampler(mini, PROTOCOL)
     assert (sampler(PROMPTS, [1, 2, 3, 4], intervention=fitted) == sampler(PROMPTS, [1, 2, 3, 4])).all()
 
 
 def test_interpret_diffusion_steps_as_adam_on_the_denoising_loss(mini):
-    """One step on one picture, written out from the formula with the same draws."""
-    method = InterpretDiffusion(pictures=1, epochs=1, batch=2, rate=0.03, neutral="a photo of a person")
+    """One step on one image, written out from the formula with the same draws."""
+    method = InterpretDiffusion(
+        images=1, epochs=1, batch=2, learning_rate=0.03, neutral="a photo of a person"
+    )
     fitted = method.fit(make(mini))
     rng = np.random.default_rng(0)
     seeds = rng.integers(2**31, size=2).tolist()
@@ -144,21 +146,21 @@ def test_interpret_diffusion_learns_what_the_neutral_prompt_leaves_out(mini):
         neutral="a photo of {a} {concept}",
         stated="a photo of {a} {adjective} {concept}",
         lessons="cells",
-        pictures=2,
+        images=2,
         epochs=10,
         batch=4,
-        rate=0.05,
+        learning_rate=0.05,
     )
     task = make(mini, cells=JOINT, concepts=("nurse",))
     before = mini.evaluations
     fitted = method.fit(task)
     budget = method.budget(concepts=1, cells=JOINT)
     assert mini.evaluations - before == budget.evaluations == 8 * 10 + 1
-    assert budget.pictures == 8
+    assert budget.images == 8
     assert fitted.record["steps"] == 20
 
     def loss(vectors):
-        """Of fresh noise on the pictures that state a cell."""
+        """Of fresh noise on the images that state a cell."""
         rng = torch.Generator().manual_seed(5)
         x = mini.latents(Sampler(mini, PROTOCOL)(["a photo of an elderly female nurse"] * 4, range(4)))
         t = torch.tensor([900, 700, 500, 300])
@@ -192,7 +194,7 @@ def test_respodiff_matches_the_score_of_the_stated_group(mini):
         batch=2,
         steps=3,
         guidance=1,
-        rate=0.04,
+        learning_rate=0.04,
         lam=0,
     )
     before = mini.evaluations
@@ -211,7 +213,7 @@ def test_respodiff_matches_the_score_of_the_stated_group(mini):
 
 def test_the_semantic_vector_undoes_part_of_the_responsible_one(mini):
     """Its own minimum is the opposite vector, so it takes away more of the effect the faster it learns."""
-    keywords = {"iterations": 6, "batch": 2, "steps": 1, "guidance": 1, "rate": 0.04}
+    keywords = {"iterations": 6, "batch": 2, "steps": 1, "guidance": 1, "learning_rate": 0.04}
     norms = [
         RespoDiff(**keywords, lam=lam).fit(make(mini)).tensors["vectors"].norm().item() for lam in (0, 1)
     ]
@@ -244,7 +246,7 @@ def test_factors_of_attributes_that_are_not_balanced_are_refused():
 
 
 def test_training_does_not_depend_on_the_number_of_threads(mini):
-    method = InterpretDiffusion(pictures=1, epochs=2, batch=2)
+    method = InterpretDiffusion(images=1, epochs=2, batch=2)
     before, digests = torch.get_num_threads(), set()
     try:
         for threads in (1, 2):

@@ -12,7 +12,7 @@ from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.activations.sfid import Sfid, SfidIntervention, forest
 from evenhand.methods.base import Task
 from evenhand.methods.hooks import Batch, Site, Step
-from evenhand.methods.shared.group_assignment import wish_list
+from evenhand.methods.shared.group_assignment import assignment
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a portrait of a nurse"]
@@ -48,7 +48,7 @@ def planted(n=90):
     return x, groups, lying
 
 
-def test_planted_channels_are_found_and_take_the_mean_of_sure_pictures():
+def test_planted_channels_are_found_and_take_the_mean_of_sure_images():
     x, groups, lying = planted()
     channels, values = Sfid(channels=2)._read(x, lying, ["a", "b", "c"], np.random.default_rng(0))
     assert set(channels) == {2, 5}
@@ -72,7 +72,7 @@ def test_the_named_channels_of_both_halves_are_overwritten_and_nothing_else():
         },
         data={
             "sites": ["mid_block"],
-            "wishes": wish_list(task_of(None, GENDER, [0.0, 1.0])),
+            "wishes": assignment(task_of(None, GENDER, [0.0, 1.0])),
         },
     )
     draws = tuple(np.random.default_rng(i) for i in range(2))
@@ -88,7 +88,7 @@ def test_the_named_channels_of_both_halves_are_overwritten_and_nothing_else():
 
 @pytest.mark.parametrize("at", ["last", "each"])
 def test_forests_serve_all_steps_or_their_own(sampler, at):
-    fitted = Sfid(pictures=6, channels=5, at=at).fit(task_of(sampler, JOINT))
+    fitted = Sfid(images=6, channels=5, at=at).fit(task_of(sampler, JOINT))
     assert {len(tensor) for tensor in fitted.tensors.values()} == {1 if at == "last" else 2}
     assert set(fitted.sites()) == {"down_blocks.2", "mid_block"}
     made, plain = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
@@ -97,11 +97,11 @@ def test_forests_serve_all_steps_or_their_own(sampler, at):
 
 def test_too_many_channels_are_refused(sampler):
     with pytest.raises(EvenhandError, match="500 channels of 192"):
-        Sfid(pictures=2, channels=500).fit(task_of(sampler, GENDER))
+        Sfid(images=2, channels=500).fit(task_of(sampler, GENDER))
 
 
 def test_a_group_of_which_the_forest_is_never_sure_is_named():
     x, groups, _ = planted()
     noise = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
-    with pytest.raises(EvenhandError, match="sure of no picture of group 'a'"):
+    with pytest.raises(EvenhandError, match="sure of no image of group 'a'"):
         Sfid(channels=2, confidence=0.99)._read(noise, groups, ["a", "b", "c"], np.random.default_rng(0))

@@ -45,7 +45,7 @@ def test_one_group_gives_the_papers_formula():
 
 
 def control(*, last=(2, 0, 3), steps=2, share=0.2, rescale=True, attributes=((0, 1), (2, 3, 4))):
-    """Three pictures of prompts of two, no and three treated tokens; five groups of two attributes."""
+    """Three images of prompts of two, no and three treated tokens; five groups of two attributes."""
     groups = sum(len(indices) for indices in attributes)
     return ContextControl(
         last,
@@ -131,7 +131,7 @@ def test_without_rescaling_values_stay_as_they_are():
 
 
 class Darkroom:
-    """Draws pictures whose latents are scripted: the group's number plus the step and a noise of the seed."""
+    """Draws images whose latents are scripted: the group's number plus the step and a noise of the seed."""
 
     def __init__(self):
         self.asked = []
@@ -168,7 +168,7 @@ def fit(cells=GENDER, target=None, **parameters):
 
 
 def test_centres_are_mean_latents_of_the_groups_on_shared_seeds():
-    intervention, room, _ = fit(pictures=3, prompt="{a} {adjective} {concept}")
+    intervention, room, _ = fit(images=3, prompt="{a} {adjective} {concept}")
     assert [prompts for prompts, _ in room.asked] == [
         ("a female nurse", "a female construction worker", "a female nurse"),
         ("a male nurse", "a male construction worker", "a male nurse"),
@@ -182,7 +182,7 @@ def test_centres_are_mean_latents_of_the_groups_on_shared_seeds():
 
 
 def test_a_groups_state_is_that_of_its_last_word():
-    intervention, _, model = fit(cells=JOINT, pictures=1, prompt="a {adjective} {noun}")
+    intervention, _, model = fit(cells=JOINT, images=1, prompt="a {adjective} {noun}")
     words = [
         "a female female person",
         "a male male person",
@@ -192,8 +192,8 @@ def test_a_groups_state_is_that_of_its_last_word():
     states = model.encode(words).states
     torch.testing.assert_close(intervention.tensors["s"], states[torch.arange(4), 4].float())
     assert intervention.data["control"]["attributes"] == [[0, 1], [2, 3]]
-    assert fit(cells=JOINT[:2], pictures=1)[0].data["control"]["attributes"] == [[0, 1]]  # gender alone
-    assert Cbc(pictures=5).budget(concepts=2, cells=JOINT).pictures == 20
+    assert fit(cells=JOINT[:2], images=1)[0].data["control"]["attributes"] == [[0, 1]]  # gender alone
+    assert Cbc(images=5).budget(concepts=2, cells=JOINT).images == 20
 
 
 def test_uneven_targets_and_single_cells_are_refused():
@@ -204,12 +204,12 @@ def test_uneven_targets_and_single_cells_are_refused():
     fit(cells=JOINT, target=(0.5, 0, 0, 0.5))  # even over each attribute
 
 
-def test_only_pictures_of_a_concept_change(mini):
+def test_only_images_of_a_concept_change(mini):
     sampler = Sampler(mini, PROTOCOL)
     task = make_task(
         SimpleNamespace(sample=sampler, judge=None), concepts=("nurse",), cells=JOINT, model=mini
     )
-    intervention = Cbc(pictures=1, prompt="{a} {noun}").fit(task)
+    intervention = Cbc(images=1, prompt="{a} {noun}").fit(task)
     prompts = ["a photo of a cat", "a photo of a nurse", "a nurse and a dog", "a nursery"]
     plain, edited = (sampler(prompts, [1, 2, 3, 4], intervention=i).astype(int) for i in (None, intervention))
     change = np.abs(edited - plain).max(axis=(1, 2, 3))

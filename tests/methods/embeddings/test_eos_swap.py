@@ -1,4 +1,4 @@
-"""EOS swap keeps a prompt's words and takes the end of text of a drawn cell, picture by picture."""
+"""EOS swap keeps a prompt's words and takes the end of text of a drawn cell, image by image."""
 
 from dataclasses import replace
 
@@ -50,7 +50,7 @@ def test_a_guidance_longer_than_the_prompt_repeats_its_last_row():
     torch.testing.assert_close(got[9:], guidance[-1:].expand(3, -1))
 
 
-def test_cells_are_drawn_from_the_target_with_the_pictures_own_stream():
+def test_cells_are_drawn_from_the_target_with_the_images_own_stream():
     model = NumericModel()
     intervention = fit(model, cells=JOINT, target=(0.1, 0.2, 0.3, 0.4))
     text = states(model, ["a photo of a nurse"] * 400)

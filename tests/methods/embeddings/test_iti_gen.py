@@ -23,7 +23,7 @@ PROMPTS, SEEDS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a photo 
 METHOD = ItiGen(
     prompt="a photo of a person",
     reference="a photo of {a} {noun}",
-    pictures=2,
+    images=2,
     epochs=2,
     steps=2,
     halve_after=1,
@@ -68,8 +68,8 @@ def naive_loss(learner, attribute, batch, *, cells=JOINT):
     groups = list(dict.fromkeys(cell.groups[attribute] for cell in cells))
     seen = {group: [] for group in groups}
     for number in batch.tolist():
-        cell, picture = divmod(number, images.shape[1])
-        seen[cells[cell].groups[attribute]].append(images[cell, picture])
+        cell, image = divmod(number, images.shape[1])
+        seen[cells[cell].groups[attribute]].append(images[cell, image])
     total = 0.0
     for i, j in itertools.combinations(groups, 2):
         moves, likeness = [], []
@@ -102,13 +102,13 @@ def test_three_groups_share_the_sum_over_their_pairs(model, sampler):
              ("light", "medium", "dark")]  # fmt: skip
     learner = Learner(METHOD, task_on(model, sampler, cells=cells))
     learner.tokens["tone"] += torch.randn(3, 3, 192, generator=torch.Generator().manual_seed(1)) * 0.02
-    batch = torch.arange(6)  # two pictures of every cell
+    batch = torch.arange(6)  # two images of every cell
     assert float(learner.loss("tone", batch)) == pytest.approx(
         naive_loss(learner, "tone", batch, cells=cells), rel=1e-4
     )
 
 
-def test_equal_texts_are_pulled_towards_their_pictures(model, sampler):
+def test_equal_texts_are_pulled_towards_their_images(model, sampler):
     learner = Learner(METHOD, task_on(model, sampler, cells=GENDER))
     batch = torch.arange(4)
     texts = learner.text_features("gender")
@@ -151,9 +151,7 @@ def test_tokens_of_attributes_add_and_overwrite_the_end_of_text(learner):
 
 def test_training_brings_the_loss_down_and_an_attribute_with_one_group_learns_nothing(model, sampler):
     task = task_on(model, sampler, cells=JOINT[:2])
-    fitted = ItiGen(prompt=METHOD.prompt, reference=METHOD.reference, pictures=4, epochs=12, steps=2).fit(
-        task
-    )
+    fitted = ItiGen(prompt=METHOD.prompt, reference=METHOD.reference, images=4, epochs=12, steps=2).fit(task)
     assert fitted.record["last_loss"] < 0.8 * fitted.record["first_loss"]
     assert fitted.tensors["tokens"].shape == (2, 3, 192)
     assert list(Learner(METHOD, task_on(model, sampler, cells=JOINT[:2])).tokens) == ["gender"]
@@ -233,7 +231,7 @@ def test_amplified_attention_is_diffusers_own_with_the_weights_multiplied(model)
 
 
 def test_fairqueue_is_iti_gen_with_a_queue_and_amplified_attention(model, sampler):
-    few = {"pictures": 1, "epochs": 1, "steps": 1, "prompt": METHOD.prompt, "reference": METHOD.reference}
+    few = {"images": 1, "epochs": 1, "steps": 1, "prompt": METHOD.prompt, "reference": METHOD.reference}
     iti = ItiGen(**few).fit(task_on(model, sampler, cells=GENDER))
     fair = FairQueue(**few).fit(task_on(model, sampler, cells=GENDER))
     assert torch.equal(iti.tensors["tokens"], fair.tensors["tokens"])
@@ -245,17 +243,17 @@ def test_fairqueue_is_iti_gen_with_a_queue_and_amplified_attention(model, sample
     assert iti.data["sites"] == []
 
 
-def test_reference_pictures_are_what_the_budget_says(model, sampler):
+def test_reference_images_are_what_the_budget_says(model, sampler):
     asked = []
 
     def counted(prompts, seeds):
         asked.extend(prompts)
         return sampler(prompts, seeds)
 
-    method = METHOD.model_copy(update={"pictures": 3})
+    method = METHOD.model_copy(update={"images": 3})
     task = task_on(model, sampler)
     Learner(method, Task(**{**vars(task), "sample": counted}))
-    assert len(asked) == method.budget(concepts=1, cells=JOINT).pictures == 8
+    assert len(asked) == method.budget(concepts=1, cells=JOINT).images == 8
     assert asked[0] == asked[1] == "a photo of a young woman"
 
 

@@ -33,7 +33,7 @@ QUICK = {
     "guidance": 2.5,
     "label_draws": 5,
     "ema": 0.0,
-    "rate": 1e-3,
+    "learning_rate": 1e-3,
 }
 
 
@@ -56,7 +56,7 @@ def task_on(model, *, cells=GENDER, **more):
 
 
 def transport(cost, labels):
-    """The transport plan between pictures of mass one and the labels' counts, as a linear programme."""
+    """The transport plan between images of mass one and the labels' counts, as a linear programme."""
     count, cells = cost.shape
     rows = [np.kron(np.eye(count)[n], np.ones(cells)) for n in range(count)]
     columns = [np.tile(np.eye(cells)[c], count) for c in range(cells)]
@@ -247,10 +247,10 @@ def test_the_loss_is_the_sum_of_its_parts(model):
                     torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)) * 0.03
                 )
         alignment = Alignment(method, task, updates)
-        pictures = alignment.pictures(noise, prompt, 2)
-        logs = alignment.log_marginals(pictures)
+        images = alignment.images(noise, prompt, 2)
+        logs = alignment.log_marginals(images)
         cells = clip_xs().logits(
-            pictures, [f"a photo of {a} {c.noun}" for a, c in zip(["a", "a", "an", "an"], JOINT, strict=True)]
+            images, [f"a photo of {a} {c.noun}" for a, c in zip(["a", "a", "an", "an"], JOINT, strict=True)]
         )
         p = cells.softmax(dim=1)
         torch.testing.assert_close(
@@ -258,7 +258,7 @@ def test_the_loss_is_the_sum_of_its_parts(model):
         )
         torch.testing.assert_close(logs["age"].exp(), torch.stack([p[:, :2].sum(1), p[:, 2:].sum(1)], 1))
         with updates.disabled():
-            before = alignment.pictures(noise, prompt, 2)
+            before = alignment.images(noise, prompt, 2)
         clip = load_scorer("mini")
         shown = {name: value.argmax(1).numpy() for name, value in alignment.log_marginals(before).items()}
         for gender, age in itertools.product([0, 1], repeat=2):
@@ -269,8 +269,8 @@ def test_the_loss_is_the_sum_of_its_parts(model):
             k = np.minimum(
                 np.where(shown["gender"] == gender, 1, 0.25), np.where(shown["age"] == age, 1, 0.6)
             )
-            away = 1 - (clip.features(pictures) * clip.features(before)).sum(1).detach().numpy()
-            got = float(alignment.departure(pictures, noise, prompt, 2, targets))
+            away = 1 - (clip.features(images) * clip.features(before)).sum(1).detach().numpy()
+            got = float(alignment.departure(images, noise, prompt, 2, targets))
             assert got == pytest.approx(float((k * away).sum()), rel=1e-4)
 
 

@@ -16,7 +16,7 @@ from evenhand.methods.guidance.concept_algebra import ConceptAlgebra, ConceptPro
 from evenhand.methods.hooks import Batch, Steering, Step
 
 SHAPE = (3, 4, 5, 7)
-"""Three pictures; latents that are not square."""
+"""Three images; latents that are not square."""
 
 
 def predictions(count, seed=0):
@@ -30,11 +30,11 @@ def guided(steering, predicted, *, timestep=500, scale=2.5):
 
 
 def projection(*, branches, new, gamma=(1.0, 1.0, 1.0), spanning, threshold=0.9, until=1000):
-    texts = [[f"{picture}{branch}" for branch in range(branches)] for picture in range(3)]
+    texts = [[f"{image}{branch}" for branch in range(branches)] for image in range(3)]
     return ConceptProjection(texts, new, gamma, spanning=spanning, threshold=threshold, until=until)
 
 
-def test_two_poles_and_a_neutral_prompt_are_the_binary_form_picture_by_picture():
+def test_two_poles_and_a_neutral_prompt_are_the_binary_form_image_by_image():
     uncond, text, a, b, z = predictions(5)
     got = guided(projection(branches=3, new=[2, 2, 2], spanning=2), [uncond, text, a, b, z])
     for n in range(3):
@@ -60,17 +60,17 @@ def test_the_subspace_form_is_the_formula(threshold):
         np.testing.assert_allclose(got[n].numpy(), wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_the_subspace_keeps_as_many_columns_as_each_picture_needs():
+def test_the_subspace_keeps_as_many_columns_as_each_image_needs():
     one, two = torch.zeros(2, 64)
     one[0], two[1] = 1.0, 1.0
-    # The second picture varies in one direction only, the first in two: 3/4 and 1/4 of its variance.
+    # The second image varies in one direction only, the first in two: 3/4 and 1/4 of its variance.
     scores = torch.stack([torch.stack([one, one]), torch.stack([-one, -one]), torch.stack([two, one])])
     kept = (subspace(scores, 0.9).norm(dim=1) > 0.5).sum(dim=1)
     assert kept.tolist() == [2, 1]
     assert (subspace(scores, 0.7).norm(dim=1) > 0.5).sum(dim=1).tolist() == [1, 1]
 
 
-def test_a_picture_left_alone_is_plain_guidance_even_with_equal_prompts():
+def test_a_image_left_alone_is_plain_guidance_even_with_equal_prompts():
     uncond, text, same = predictions(3)
     steering = projection(branches=2, new=[0, 0, 0], gamma=[0.0, 0.0, 0.0], spanning=2)
     assert torch.equal(guided(steering, [uncond, text, same, same]), uncond + 2.5 * (text - uncond))
@@ -144,7 +144,7 @@ def test_joint_cells_span_by_the_chosen_prompts(parameters, prompts, new, spanni
     assert ConceptAlgebra(**parameters).budget(concepts=2, cells=JOINT).branches == len(prompts)
 
 
-def test_only_pictures_of_a_concept_change():
+def test_only_images_of_a_concept_change():
     model = load_model("mini")
     protocol = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
     prompts = ["a photo of a cat", "a photo of a nurse", "a nurse and a dog", "a nursery"]

@@ -1,4 +1,4 @@
-"""Fair Diffusion: the library's semantic guidance, with a cell drawn for every picture from the target."""
+"""Fair Diffusion: the library's semantic guidance, with a cell drawn for every image from the target."""
 
 from collections import Counter
 
@@ -45,7 +45,7 @@ class Guided(Intervention):
 added: list[torch.Tensor] = []
 
 
-def test_guidance_and_pictures_are_those_of_the_library(tmp_path):
+def test_guidance_and_images_are_those_of_the_library(tmp_path):
     parts = pipeline("sd1")
     parts.save_pretrained(tmp_path)
     sampler = Sampler(load_model(str(tmp_path), device="cpu"), PROTOCOL)
@@ -85,7 +85,7 @@ def test_guidance_and_pictures_are_those_of_the_library(tmp_path):
     assert np.abs(ours.astype(int) - sampler(PROMPTS, [1, 2])).max() > 5
 
 
-def test_the_step_is_the_formula_picture_by_picture():
+def test_the_step_is_the_formula_image_by_image():
     generator = torch.Generator().manual_seed(0)
     shape = (3, 4, 5, 7)  # latents that are not square
 

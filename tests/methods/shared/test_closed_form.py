@@ -6,7 +6,7 @@ import torch
 from helpers.methods import NumericModel, relative_error
 from scipy.optimize import minimize
 
-from evenhand.methods.shared.closed_form import ClosedForm, push, response
+from evenhand.methods.shared.closed_form import ClosedForm, response, shift
 
 
 def solve_directly(weight, rows, targets, *, lam, preserved, mu, scale):
@@ -82,7 +82,7 @@ def test_response_is_the_change_of_another_state_per_unit_of_the_edit():
 def test_push_uses_the_running_norm():
     outputs = torch.tensor([[3.0, 0.0]], dtype=torch.float64)
     towards = torch.tensor([[[2.0, 0.0]], [[0.0, 5.0]]], dtype=torch.float64)
-    pushed = push(outputs, towards, torch.tensor([1.0, 0.5], dtype=torch.float64))
+    pushed = shift(outputs, towards, torch.tensor([1.0, 0.5], dtype=torch.float64))
     # 3 + 1 * |3| = 6 along the first direction, then half of 6, not of 3, along the second
     assert pushed.tolist() == [[6.0, 3.0]]
 
@@ -90,6 +90,6 @@ def test_push_uses_the_running_norm():
 def test_push_norms_are_frobenius_over_the_window():
     outputs = torch.tensor([[3.0, 0.0], [0.0, 4.0]], dtype=torch.float64)
     towards = torch.tensor([[[0.0, 6.0], [8.0, 0.0]]], dtype=torch.float64)
-    pushed = push(outputs, towards, torch.tensor([1.0], dtype=torch.float64))
+    pushed = shift(outputs, towards, torch.tensor([1.0], dtype=torch.float64))
     # ||V||_F = 5 and G / ||G||_F = [[0, 0.6], [0.8, 0]]
     torch.testing.assert_close(pushed, torch.tensor([[3.0, 3.0], [4.0, 4.0]], dtype=torch.float64))

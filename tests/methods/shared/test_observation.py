@@ -1,4 +1,4 @@
-"""Observation of features: those of the picture itself, whatever the batch, at no change to the picture."""
+"""Observation of features: those of the image itself, whatever the batch, at no change to the image."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_both_halves_can_be_seen_and_the_conditional_one_is_the_second(sampler, 
     assert not torch.allclose(halves[:, :, 0], halves[:, :, 1], atol=1e-3)
 
 
-def test_the_pictures_are_the_plain_models(sampler, seen):
+def test_the_images_are_the_plain_models(sampler, seen):
     assert (seen.images == sampler(PROMPTS, SEEDS)).all()
 
 
@@ -75,7 +75,7 @@ def test_features_do_not_depend_on_order_or_company(sampler, seen):
     )
     for site in SITES:
         assert torch.allclose(turned.features[site].flip(0), seen.features[site], atol=1e-5)
-        # The same text with another seed is another picture.
+        # The same text with another seed is another image.
         assert not torch.allclose(seen.features[site][0], seen.features[site][4], atol=1e-3)
 
 
@@ -99,7 +99,7 @@ def test_features_can_be_trained_on(seen):
     assert weight.grad.abs().max() > 0
 
 
-def test_pictures_that_are_not_drawn_are_refused():
+def test_images_that_are_not_drawn_are_refused():
     class Stored:
         def sample(self, prompts, seeds, *, intervention=None, negative_prompt=""):
             return np.zeros((len(prompts), 2, 2, 3), np.uint8)

@@ -172,7 +172,7 @@ def test_the_fit_leaves_the_model_as_it_was():
     assert all(torch.equal(weight, before[name]) for name, weight in model.weights.items())
 
 
-@pytest.mark.parametrize("method", [Mist(rounds=2), Uce(version="v2", rounds=2, pictures=100)])
+@pytest.mark.parametrize("method", [Mist(rounds=2), Uce(version="v2", rounds=2, images=100)])
 def test_the_record_is_json(method):
     studio = Studio({NURSE: [counts(90, 10)], "nurse": [counts(90, 10)]})
     record = method.fit(make_task(studio)).record

@@ -14,7 +14,7 @@ NURSE, CEO = "a headshot of a person of a nurse", "a headshot of a person of a C
 
 
 class Coin(Studio):
-    """Pictures whose classes follow ``laws[prompt][number of edits]`` in a fixed, mixed order."""
+    """Images whose classes follow ``laws[prompt][number of edits]`` in a fixed, mixed order."""
 
     def __init__(self, laws):
         super().__init__(script={})
@@ -33,16 +33,16 @@ class Coin(Studio):
 
 def fit(laws, *, concepts=("nurse",), cells=GENDER, model=None, **parameters):
     studio = Coin(laws)
-    settings = {"stopping": "sequential", "tolerance": 0.1, "pictures": 2000, "rounds": 6} | parameters
+    settings = {"stopping": "sequential", "tolerance": 0.1, "images": 2000, "rounds": 6} | parameters
     return Mist(**settings).fit(make_task(studio, concepts=concepts, cells=cells, model=model)), studio
 
 
-def test_a_lopsided_source_is_edited_after_few_pictures_and_a_fair_one_is_measured_until_it_is_known():
+def test_a_lopsided_source_is_edited_after_few_images_and_a_fair_one_is_measured_until_it_is_known():
     intervention, studio = fit({NURSE: [(0.95, 0.05), (0.5, 0.5)]})
     (row,) = intervention.record["sources"]
     assert row["converged"]
     assert row["edits"] == 1
-    few, many = row["pictures"]
+    few, many = row["images"]
     assert few <= 24 < 100 < many < 2000
     # it stopped in the very batch that allowed the verdict
     assert len(studio.calls) == (few + many) / 8
@@ -53,52 +53,52 @@ def test_a_lopsided_source_is_edited_after_few_pictures_and_a_fair_one_is_measur
 
 
 def test_luck_is_no_convergence():
-    # 24 pictures of a fair model: the released rule converges on them, the bounds cannot
+    # 24 images of a fair model: the released rule converges on them, the bounds cannot
     studio = Studio({NURSE: [counts(12, 12)]})
-    lucky = Mist(pictures=24, tolerance=0.1).fit(make_task(studio)).record["sources"][0]
-    assert lucky["converged"] and lucky["pictures"] == [24]
+    lucky = Mist(images=24, tolerance=0.1).fit(make_task(studio)).record["sources"][0]
+    assert lucky["converged"] and lucky["images"] == [24]
     studio = Studio({NURSE: [counts(4, 4)]})
     model = NumericModel()
-    parameters = {"stopping": "sequential", "tolerance": 0.1, "pictures": 24, "rounds": 2}
+    parameters = {"stopping": "sequential", "tolerance": 0.1, "images": 24, "rounds": 2}
     intervention = Mist(**parameters).fit(make_task(studio, model=model))
     (row,) = intervention.record["sources"]
     assert not row["converged"]
     # nothing to edit: the second round counts on at the same projections
-    assert row["pictures"] == [24, 48]
+    assert row["images"] == [24, 48]
     assert row["edits"] == 0
     assert all((weight == model.weights[name]).all() for name, weight in intervention.weights.items())
 
 
-def test_an_undecided_source_far_from_its_target_is_edited_when_its_pictures_are_used_up():
-    intervention, _ = fit({NURSE: [(0.68, 0.32)]}, pictures=16, rounds=2, tolerance=0.02)
+def test_an_undecided_source_far_from_its_target_is_edited_when_its_images_are_used_up():
+    intervention, _ = fit({NURSE: [(0.68, 0.32)]}, images=16, rounds=2, tolerance=0.02)
     (row,) = intervention.record["sources"]
     assert row["edits"] == 2
     # an edit begins the count anew
-    assert row["pictures"] == [16, 16]
+    assert row["images"] == [16, 16]
 
 
 def test_a_decided_source_is_not_drawn_further_in_its_round():
     laws = {NURSE: [(0.98, 0.02)], CEO: [(0.5, 0.5)]}
     intervention, studio = fit(laws, concepts=("nurse", "CEO"), rounds=1)
     nurse, ceo = intervention.record["sources"]
-    assert nurse["pictures"][0] < ceo["pictures"][0]
+    assert nurse["images"][0] < ceo["images"][0]
     assert [NURSE in call["prompts"] for call in studio.calls[:2]] == [True, True]
     assert {*studio.calls[-1]["prompts"]} == {CEO}
-    assert sum(NURSE in call["prompts"] for call in studio.calls) == nurse["pictures"][0] / 8
+    assert sum(NURSE in call["prompts"] for call in studio.calls) == nurse["images"][0] / 8
     for call in studio.calls:
         shared = [call["seeds"][i : i + 8] for i in range(0, len(call["seeds"]), 8)]
         assert all(seeds == shared[0] for seeds in shared)
 
 
-def test_batches_end_exactly_at_the_largest_number_of_pictures():
-    _, studio = fit({NURSE: [(0.5, 0.5)]}, pictures=20, rounds=1, batch=8)
+def test_batches_end_exactly_at_the_largest_number_of_images():
+    _, studio = fit({NURSE: [(0.5, 0.5)]}, images=20, rounds=1, batch=8)
     assert [len(call["prompts"]) for call in studio.calls] == [8, 8, 4]
 
 
 def test_joint_cells_and_other_targets_have_bands_of_their_own():
     target = (0.4, 0.3, 0.2, 0.1)
     studio = Coin({NURSE: [target]})
-    method = Mist(stopping="sequential", tolerance=0.15, pictures=4000, rounds=1)
+    method = Mist(stopping="sequential", tolerance=0.15, images=4000, rounds=1)
     (row,) = method.fit(make_task(studio, cells=JOINT, target=target)).record["sources"]
     assert row["converged"]
     assert row["edits"] == 0
@@ -107,12 +107,10 @@ def test_joint_cells_and_other_targets_have_bands_of_their_own():
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_uce_stops_by_the_same_rule(version):
     studio = Coin({"nurse": [(0.95, 0.05), (0.5, 0.5)]})
-    method = Uce(
-        version=version, templates=("{concept}",), stopping="sequential", tolerance=0.1, pictures=2000
-    )
+    method = Uce(version=version, templates=("{concept}",), stopping="sequential", tolerance=0.1, images=2000)
     (row,) = method.fit(make_task(studio)).record["sources"]
     assert row["converged"]
-    assert row["pictures"][0] <= 24 < row["pictures"][1]
+    assert row["images"][0] <= 24 < row["images"][1]
 
 
 def test_the_sequential_fit_is_repeatable_and_its_record_is_json():

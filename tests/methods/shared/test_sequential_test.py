@@ -53,20 +53,20 @@ def test_the_prior_is_the_marginal_of_the_uniform_law_on_the_simplex():
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.9, 0.1), (0.4, 0.3, 0.2, 0.1), (1 / 12,) * 12])
 def test_the_true_shares_are_inside_at_all_times_at_once(shares):
-    # 300 pictures, looked at after every one; each run counts as one failure however often it fails
-    alpha, runs, pictures = 0.1, 400, 300
+    # 300 images, looked at after every one; each run counts as one failure however often it fails
+    alpha, runs, images = 0.1, 400, 300
     rng = np.random.default_rng(1)
     shares = np.array(shares)
     limit = np.log((1 if len(shares) == 2 else len(shares)) / alpha)
     failures = 0
     for _ in range(runs):
-        seen = np.eye(len(shares))[rng.choice(len(shares), size=pictures, p=shares)].cumsum(axis=0)
+        seen = np.eye(len(shares))[rng.choice(len(shares), size=images, p=shares)].cumsum(axis=0)
         failures += any((log_ratio(counts, shares) >= limit).any() for counts in seen)
     assert failures / runs <= alpha
 
 
 def test_a_fixed_time_interval_fails_where_the_sequence_holds():
-    # what the sequence is for: looking after every picture breaks the usual 95 % interval
+    # what the sequence is for: looking after every image breaks the usual 95 % interval
     rng = np.random.default_rng(2)
     seen = (rng.random((400, 300)) < 0.5).cumsum(axis=1)
     n = np.arange(1, 301)
@@ -81,7 +81,7 @@ def test_a_fixed_time_interval_fails_where_the_sequence_holds():
     assert np.mean(broken) <= 0.05
 
 
-def test_bounds_shrink_with_pictures_and_grow_with_confidence():
+def test_bounds_shrink_with_images_and_grow_with_confidence():
     widths = []
     for n in (10, 100, 1000):
         low, high = share_bounds([n // 2, n // 2], 0.05)
@@ -96,7 +96,7 @@ def test_the_bounds_of_two_categories_are_each_other_s_complement():
     np.testing.assert_allclose(low, 1 - high[::-1], atol=1e-12)
 
 
-def test_nothing_is_known_before_the_first_picture():
+def test_nothing_is_known_before_the_first_image():
     low, high = share_bounds([0, 0, 0], 0.05)
     assert low.tolist() == [0, 0, 0]
     assert high.tolist() == [1, 1, 1]

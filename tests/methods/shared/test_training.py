@@ -38,7 +38,7 @@ def test_timesteps_cover_the_schedule_and_come_from_the_stream(mini):
 def test_steps_are_those_of_adam_written_out(decay):
     start, wanted, rate = np.array([3.0, -2.0]), np.array([1.0, 1.0]), 0.05
     x = torch.from_numpy(start.copy())
-    losses = train([x], quadratic(x, torch.from_numpy(wanted)), steps=20, rate=rate, decay=decay)
+    losses = train([x], quadratic(x, torch.from_numpy(wanted)), steps=20, learning_rate=rate, decay=decay)
     y, m, v = start.copy(), 0.0, 0.0
     for step in range(1, 21):
         assert losses[step - 1] == pytest.approx(((y - wanted) ** 2).sum())
@@ -52,13 +52,13 @@ def test_steps_are_those_of_adam_written_out(decay):
 
 def test_a_parameter_stays_in_steps_whose_loss_leaves_it_out():
     x, y = torch.ones(2), torch.ones(2)
-    train([x, y], lambda step: (x if step % 2 else y).pow(2).sum(), steps=1, rate=0.1)
+    train([x, y], lambda step: (x if step % 2 else y).pow(2).sum(), steps=1, learning_rate=0.1)
     assert torch.equal(x, torch.ones(2)) and not torch.equal(y, torch.ones(2))
 
 
 def test_the_rate_may_change_from_step_to_step():
     x = torch.ones(2)
-    train([x], quadratic(x, torch.zeros(2)), steps=5, rate=lambda step: 0.1 if step == 0 else 0.0)
+    train([x], quadratic(x, torch.zeros(2)), steps=5, learning_rate=lambda step: 0.1 if step == 0 else 0.0)
     torch.testing.assert_close(x, torch.full((2,), 0.9))
 
 
@@ -67,7 +67,12 @@ def test_threads_are_one_within_and_restored_after_an_error():
     torch.set_num_threads(2)
     try:
         with pytest.raises(EvenhandError, match="training diverged: loss nan at step 1"):
-            train([x := torch.ones(1)], lambda step: x.sum() * (np.nan if step else 1), steps=3, rate=0.1)
+            train(
+                [x := torch.ones(1)],
+                lambda step: x.sum() * (np.nan if step else 1),
+                steps=3,
+                learning_rate=0.1,
+            )
         assert torch.get_num_threads() == 2
 
         @one_thread()
@@ -82,7 +87,7 @@ def test_threads_are_one_within_and_restored_after_an_error():
 def test_training_works_where_the_caller_switched_gradients_off():
     x = torch.ones(2)
     with torch.no_grad():
-        losses = train([x], quadratic(x, torch.zeros(2)), steps=50, rate=0.05)
+        losses = train([x], quadratic(x, torch.zeros(2)), steps=50, learning_rate=0.05)
     assert course(losses)["last_loss"] < 0.1 * course(losses)["first_loss"]
 
 

@@ -1,4 +1,4 @@
-"""Sortition: what its closed form solves, which prompts it leaves alone, and the lot that a picture draws."""
+"""Sortition: what its closed form solves, which prompts it leaves alone, and the lot that an image draws."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from helpers.methods import GENDER, JOINT, Studio, make_task
 from sklearn.linear_model import Ridge
 
 from evenhand.bench.models.loading import load_model
-from evenhand.methods.shared.randomness import drawn_cell, picture_stream
+from evenhand.methods.shared.randomness import drawn_cell, image_stream
 from evenhand.methods.sortition.sortition import Sortition, gate, last_token, reduced, stated
 
 CONCEPTS = ("nurse", "construction worker", "CEO", "cook", "farmer", "janitor", "teacher", "guard")
@@ -22,7 +22,7 @@ def model():
 
 def fit(model, cells=JOINT, **parameters):
     task = replace(make_task(Studio({}), concepts=CONCEPTS, cells=cells), model=model)
-    return Sortition(judge="clip-xs", anchors=0, pictures=0, templates=("{a} {concept}",), **parameters).fit(
+    return Sortition(judge="clip-xs", anchors=0, images=0, templates=("{a} {concept}",), **parameters).fit(
         task
     )
 
@@ -73,8 +73,8 @@ def test_full_rank_keeps_the_edit():
 def test_stating_all_attributes_brings_the_states_near_those_of_the_words(model, fitted):
     """Composed edits of gender and age against the states of prompts that say both."""
     for index, cell in enumerate(JOINT):
-        lots = {concept: np.eye(4)[index].tolist() for concept in CONCEPTS}
-        forced = replace(fitted, data={**fitted.data, "lots": lots})
+        weights = {concept: np.eye(4)[index].tolist() for concept in CONCEPTS}
+        forced = replace(fitted, data={**fitted.data, "lots": weights})
         texts = [f"a portrait of a {concept}" for concept in CONCEPTS]
         plain = model.encode(texts)
         made = forced.embedding(plain, streams(texts))
@@ -135,11 +135,11 @@ def test_the_gate_is_a_weighted_ridge_regression():
     assert not stated(torch.zeros(5), torch.ones(6) / 5)
 
 
-def test_every_picture_shows_the_cell_of_its_own_stream(model, fitted):
+def test_every_image_shows_the_cell_of_its_own_stream(model, fitted):
     text = "a photo of a nurse"
     states = model.encode([text] * 6)
-    made = fitted.embedding(states, [picture_stream("d", text, seed) for seed in range(6)])
-    cells = [drawn_cell(text, picture_stream("d", text, seed), fitted.data["lots"])[1] for seed in range(6)]
+    made = fitted.embedding(states, [image_stream("d", text, seed) for seed in range(6)])
+    cells = [drawn_cell(text, image_stream("d", text, seed), fitted.data["lots"])[1] for seed in range(6)]
     assert len(set(cells)) > 1
     for i in range(6):
         for j in range(6):

@@ -1,4 +1,4 @@
-"""The lottery: lots undo disobedience and a judge's error, and change only when proven wrong."""
+"""The lottery: weights undo disobedience and a judge's error, and change only when proven wrong."""
 
 from dataclasses import dataclass, field, replace
 
@@ -7,9 +7,9 @@ import pytest
 from helpers.methods import GENDER, JOINT, NumericModel, Studio, make_task
 
 from evenhand.methods.base import Cell, Intervention
-from evenhand.methods.shared.randomness import drawn_cell, picture_stream
+from evenhand.methods.shared.randomness import drawn_cell, image_stream
 from evenhand.methods.sortition import _compliance
-from evenhand.methods.sortition._weight_search import Lottery
+from evenhand.methods.sortition._weight_search import WeightSearch
 from evenhand.methods.sortition.sortition import Sortition
 
 CONCEPTS = ("nurse", "cook", "guard")
@@ -37,7 +37,7 @@ def test_an_obedient_model_and_a_perfect_judge_leave_the_target_alone():
     wanted = [
         _compliance.wanted(target, group=group, expected=np.eye(group.max() + 1)) for group in of.values()
     ]
-    assert np.allclose(_compliance.lots(target, tables=tables, wanted=wanted), target, atol=1e-6)
+    assert np.allclose(_compliance.sampling_weights(target, tables=tables, wanted=wanted), target, atol=1e-6)
 
 
 def test_lots_make_up_for_disobedience():
@@ -47,7 +47,7 @@ def test_lots_make_up_for_disobedience():
     tables = [obeys[name][group] for name, group in of.items()]
     uniform = np.full(4, 0.25)
     wanted = [_compliance.wanted(uniform, group=group, expected=np.eye(2)) for group in of.values()]
-    rho = _compliance.lots(uniform, tables=tables, wanted=wanted)
+    rho = _compliance.sampling_weights(uniform, tables=tables, wanted=wanted)
     assert rho.sum() == pytest.approx(1)
     assert np.allclose(tables[0].T @ rho, 0.5, atol=0.01)
     assert np.allclose(tables[1].T @ rho, 0.5, atol=0.01)
@@ -56,7 +56,7 @@ def test_lots_make_up_for_disobedience():
 
 def test_lots_are_probabilities_even_where_no_lots_help():
     uniform = np.full(2, 0.5)
-    rho = _compliance.lots(uniform, tables=[np.array([[0.0, 1.0], [0.0, 1.0]])], wanted=[uniform])
+    rho = _compliance.sampling_weights(uniform, tables=[np.array([[0.0, 1.0], [0.0, 1.0]])], wanted=[uniform])
     assert (rho >= 0).all()
     assert rho.sum() == pytest.approx(1)
 
@@ -76,7 +76,7 @@ def test_effects_say_how_one_attribute_moves_another():
     assert np.allclose(shrunk["age"], found["age"] / 2)
 
 
-def test_confusion_counts_one_imagined_right_picture_a_group():
+def test_confusion_counts_one_imagined_right_image_a_group():
     table = _compliance.confusion(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 2)
     assert np.allclose(table, [[3 / 4, 1 / 4], [0, 1]])
 
@@ -99,7 +99,7 @@ def test_bounds_on_the_deviation_hold_at_all_looks():
 
 
 def test_known_lots_are_not_taken_for_uncertainty():
-    """With an obedient model a hundred pictures prove more than their shares alone could."""
+    """With an obedient model a hundred images prove more than their shares alone could."""
     asked = np.array([0, 1] * 100)
     half = np.full(2, 0.5)
     low, high = _compliance.deviation(asked, asked, served=half, wanted=half, alpha=0.05)
@@ -108,7 +108,7 @@ def test_known_lots_are_not_taken_for_uncertainty():
 
 @dataclass
 class World:
-    """A model that obeys lots with given chances, and a judge with a given confusion, for gender alone."""
+    """A model that obeys weights with given chances, and a judge with a given confusion, for gender alone."""
 
     obeys: np.ndarray
     judge: np.ndarray = field(default_factory=lambda: np.eye(2))
@@ -120,9 +120,9 @@ class World:
             asked = [0 if "female" in prompt else 1 for prompt in prompts]
             shown = asked
         else:
-            digest, lots = intervention.digest(), intervention.data["lots"]
+            digest, weights = intervention.digest(), intervention.data["lots"]
             asked = [
-                drawn_cell(p, picture_stream(digest, p, s), lots)[1]
+                drawn_cell(p, image_stream(digest, p, s), weights)[1]
                 for p, s in zip(prompts, seeds, strict=True)
             ]
             shown = [int(self.rng.random() < self.obeys[cell][1]) for cell in asked]
@@ -143,36 +143,36 @@ def run(world, **rules):
     )
     method = Sortition(judge="clip-xs", measure="{a} {concept}", **rules)
     edit = Intervention(data={"lots": dict(zip(task.concepts, task.target.tolist(), strict=True))})
-    return Lottery(rules=method, task=task, edit=edit).run()
+    return WeightSearch(rules=method, task=task, edit=edit).run()
 
 
 def test_an_obedient_model_ends_the_search_early_with_the_target():
     world = World(np.eye(2))
-    lots, record = run(world, pictures=2000, batch=60)
-    assert np.allclose(lots, 0.5)
+    weights, record = run(world, images=2000, batch=60)
+    assert np.allclose(weights, 0.5)
     assert record["looks"][-1]["verdicts"] == {"gender": "balanced"}
-    assert record["looks"][-1]["pictures"] <= 240
+    assert record["looks"][-1]["images"] <= 240
 
 
 def test_a_disobedient_model_is_found_out_and_made_up_for():
     obeys = np.array([[0.6, 0.4], [0.0, 1.0]])
-    lots, record = run(World(obeys), pictures=1500, batch=100, tolerance=0.1)
+    weights, record = run(World(obeys), images=1500, batch=100, tolerance=0.1)
     assert "unbalanced" in [look["verdicts"]["gender"] for look in record["looks"]]
-    assert np.abs(lots @ obeys - 0.5).max() < 0.06
+    assert np.abs(weights @ obeys - 0.5).max() < 0.06
 
 
 def test_a_judge_that_errs_does_not_move_the_lots():
-    """The judge reads a third of the men as women: the explicit prompts say so, and the lots stay fair."""
-    lots, record = run(
-        World(np.eye(2), judge=np.array([[1.0, 0.0], [1 / 3, 2 / 3]])), pictures=1200, anchors=400
+    """The judge reads a third of the men as women: the explicit prompts say so, and the weights stay fair."""
+    weights, record = run(
+        World(np.eye(2), judge=np.array([[1.0, 0.0], [1 / 3, 2 / 3]])), images=1200, anchors=400
     )
-    assert np.abs(lots - 0.5).max() < 0.08
+    assert np.abs(weights - 0.5).max() < 0.08
     assert record["confusion"]["gender"][1][0] == pytest.approx(1 / 3, abs=0.08)
 
 
-def test_without_pictures_the_lots_are_the_target():
+def test_without_images_the_lots_are_the_target():
     world = World(np.eye(2))
-    lots, record = run(world, pictures=0, anchors=0)
-    assert np.allclose(lots, 0.5)
+    weights, record = run(world, images=0, anchors=0)
+    assert np.allclose(weights, 0.5)
     assert world.drawn == []
     assert record["looks"] == []

@@ -156,7 +156,7 @@ def test_projections_choose_keys_values_or_both(projections, untouched):
     assert all(not torch.equal(weight, model.weights[name]) for name, weight in intervention.weights.items())
 
 
-def test_pictures_are_headshots_while_the_plain_text_is_edited():
+def test_images_are_headshots_while_the_plain_text_is_edited():
     _, studio = fit([RATES], rounds=1)
     assert set(studio.calls[0]["prompts"]) == {NURSE}
     assert len(studio.calls[0]["prompts"]) == 100
@@ -167,7 +167,7 @@ def test_pictures_are_headshots_while_the_plain_text_is_edited():
 def test_defaults_are_those_of_the_release():
     method = Mist()
     assert (method.step, method.lam, method.mu, method.tolerance) == (0.1, 0.5, 0.2, 0.05)
-    assert (method.pictures, method.rounds, method.preserve, method.projections) == (100, 150, ("",), "kv")
+    assert (method.images, method.rounds, method.preserve, method.projections) == (100, 150, ("",), "kv")
     assert method.steering_judge == "openai-clip-vit-b-32"
 
 

@@ -47,7 +47,7 @@ def naive(model, form, texts, cells, *, lam=0.5):
 
 
 def fit(form, *, concepts=("nurse",), cells=GENDER, model=None, **parameters):
-    studio = Studio(script={})  # a picture asked for would be a KeyError
+    studio = Studio(script={})  # an image asked for would be a KeyError
     task = make_task(studio, concepts=concepts, cells=cells, model=model)
     intervention = Mist(form=form, **parameters).fit(task)
     assert not studio.calls and not studio.judged
@@ -131,7 +131,7 @@ def test_forms_need_no_judge_and_cost_nothing():
         assert Mist(form=form).steering_judge is None
         assert Mist(form=form).budget(concepts=3, cells=JOINT) == Budget()
     assert Mist().steering_judge == "openai-clip-vit-b-32"
-    assert Mist().budget(concepts=2, cells=JOINT).pictures == 2 * 100 * 150
+    assert Mist().budget(concepts=2, cells=JOINT).images == 2 * 100 * 150
 
 
 def test_twenty_joint_cells_are_edited_by_the_released_loop():

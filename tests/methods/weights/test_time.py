@@ -34,11 +34,11 @@ def released(model, pairs, *, lam, letters="kv"):
 
 
 def fit(rates, *, model=None, concepts=("nurse",), cells=GENDER, **parameters):
-    """Fit on scripted pictures of ``{a} {concept}``, ``rates[concept][round]`` in pictures per cell."""
+    """Fit on scripted images of ``{a} {concept}``, ``rates[concept][round]`` in images per cell."""
     script = {f"a {concept}": [counts(*row) for row in rows] for concept, rows in rates.items()}
     studio = Studio(script)
     task = make_task(studio, concepts=concepts, cells=cells, model=model)
-    return Time(pictures=10, measure="a {concept}", **parameters).fit(task), studio
+    return Time(images=10, measure="a {concept}", **parameters).fit(task), studio
 
 
 @pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
@@ -89,7 +89,7 @@ def test_a_destination_that_drops_a_word_is_refused():
 
 
 def test_the_added_cell_combines_the_rarest_group_of_every_attribute():
-    # 10 pictures over young/elderly x woman/man: women 9 of 10, young 6 of 10 -> elderly men lack most
+    # 10 images over young/elderly x woman/man: women 9 of 10, young 6 of 10 -> elderly men lack most
     intervention, _ = fit({"nurse": [(6, 0, 3, 1)]}, cells=JOINT)
     assert intervention.record["towards"] == {"nurse": JOINT[3].name}
 
@@ -116,15 +116,15 @@ def test_an_unknown_cell_is_refused():
         fit({"nurse": [(5, 5)]}, towards={"nurse": "boy"})
 
 
-def test_the_search_takes_the_value_nearest_to_the_target_and_counts_its_pictures():
+def test_the_search_takes_the_value_nearest_to_the_target_and_counts_its_images():
     rates = {"nurse": [(9, 1), (2, 8), (6, 4), (8, 2)]}
     found, studio = fit(rates, search=(0.1, 1.0, 10.0))
     fixed, _ = fit(rates, lam=1.0)
     assert found.record["lam"] == 1.0
     assert found.digest() == fixed.digest()
     assert [call["seeds"] for call in studio.calls] == [studio.calls[0]["seeds"]] * 4
-    budget = Time(pictures=10, search=(0.1, 1.0, 10.0)).budget(concepts=1, cells=GENDER)
-    assert sum(len(call["seeds"]) for call in studio.calls) == budget.pictures
+    budget = Time(images=10, search=(0.1, 1.0, 10.0)).budget(concepts=1, cells=GENDER)
+    assert sum(len(call["seeds"]) for call in studio.calls) == budget.images
     np.testing.assert_allclose([row["distance"] for row in found.record["measured"]], [0.4, 0.3, 0.1, 0.3])
 
 

@@ -110,10 +110,10 @@ def released_v0(model, concepts, cells, rounds, *, preserve=(), lam=0.5, mu=0.1)
 
 
 def fit(rates, *, concepts=("nurse",), model=None, cells=GENDER, **parameters):
-    """Fit UCE on scripted pictures in hundredths, ``rates[source text][round]``."""
+    """Fit UCE on scripted images in hundredths, ``rates[source text][round]``."""
     studio = Studio({text: [counts(*row) for row in rows] for text, rows in rates.items()})
     task = make_task(studio, concepts=concepts, cells=cells, model=model)
-    return Uce(pictures=100, **parameters).fit(task), studio
+    return Uce(images=100, **parameters).fit(task), studio
 
 
 def measured(rates, number):
@@ -268,9 +268,9 @@ def test_version_0_refuses_more_than_two_cells_and_batches_of_the_same_seeds():
 
 def test_each_version_has_the_defaults_of_its_release():
     v0, v1, v2 = Uce(version="v0"), Uce(), Uce(version="v2")
-    assert (v0.step, v0.lam, v0.mu, v0.tolerance, v0.pictures, v0.rounds) == (0.1, 0.5, 0.1, 0.08, 50, 30)
-    assert (v1.step, v1.lam, v1.mu, v1.tolerance, v1.pictures, v1.rounds) == (0.1, 0.5, 0.1, 0.05, 50, 30)
-    assert (v2.step, v2.lam, v2.mu, v2.tolerance, v2.pictures, v2.rounds) == (1.0, 0.5, 1.0, 0.05, 10, 30)
+    assert (v0.step, v0.lam, v0.mu, v0.tolerance, v0.images, v0.rounds) == (0.1, 0.5, 0.1, 0.08, 50, 30)
+    assert (v1.step, v1.lam, v1.mu, v1.tolerance, v1.images, v1.rounds) == (0.1, 0.5, 0.1, 0.05, 50, 30)
+    assert (v2.step, v2.lam, v2.mu, v2.tolerance, v2.images, v2.rounds) == (1.0, 0.5, 1.0, 0.05, 10, 30)
     assert (len(v1.templates), v2.templates) == (5, ("{concept}",))
     assert {*VERSION_0, *VERSION_2} <= set(Uce.model_fields)
 

@@ -30,7 +30,7 @@ def read(tmp_path):
 
 
 def labels(found):
-    """(picture, annotator, attribute, label) of every row."""
+    """(image, annotator, attribute, label) of every row."""
     columns = ["key", "annotator_id", "attribute", "label"]
     return [tuple(row) for row in found.table[columns].itertuples(index=False)]
 
@@ -100,7 +100,7 @@ def test_label_studio_takes_an_address_and_leaves_skipped_tasks_out(read):
     assert set(found.table["seconds"]) == {3.5}
 
 
-def test_a_picture_without_people_is_undetermined_for_every_attribute_of_a_sheet(read):
+def test_a_image_without_people_is_undetermined_for_every_attribute_of_a_sheet(read):
     found = read("image_id,n_people,gender,age\np0,none,,\n")
     assert [row[2:] for row in labels(found)] == [("gender", "cannot_tell"), ("age", "cannot_tell")]
 
@@ -121,7 +121,7 @@ def test_the_last_of_several_answers_counts_and_is_reported(read):
     assert remark.startswith("1 answers were given again") and remark.endswith("line 2)")
 
 
-def test_the_second_row_of_a_picture_that_is_shown_twice_is_a_repeat(read):
+def test_the_second_row_of_a_image_that_is_shown_twice_is_a_repeat(read):
     text = f"{HEADER}\np0,ann,gender,man\np0,ann,gender,woman\n"
     found = read(text, repeats={"key0"})
     assert list(found.table["is_repeat"]) == [False, True]
@@ -142,11 +142,11 @@ def many(label, n=30):
 def test_one_label_throughout_and_fast_answers_are_flagged_not_dropped(read):
     header = f"{HEADER},seconds\n"
     found = read(header + many(lambda number: "woman"))
-    assert found.remarks == ("annotator 'ann' says 'woman' for the gender of 100% of 30 pictures",)
+    assert found.remarks == ("annotator 'ann' says 'woman' for the gender of 100% of 30 images",)
     assert len(found.table) == 30
     assert read(header + many(lambda number: "woman" if number % 2 else "man")).remarks == ()
     fast = read(header + many(lambda number: "woman" if number % 2 else "man").replace("2.5", "1.9"))
-    assert fast.remarks == ("annotator 'ann' took under 2 seconds for 30 of 30 pictures",)
+    assert fast.remarks == ("annotator 'ann' took under 2 seconds for 30 of 30 images",)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_one_label_throughout_and_fast_answers_are_flagged_not_dropped(read):
         (f"{HEADER},mood\np0,ann,gender,man,sad\n", "line 1: column 'mood' is unknown"),
         (f"{HEADER}\np0,ann,gender\n", "line 2: 3 columns; the header has 4"),
         (f'{HEADER}\np0,ann,gender,"man\n', "line 2: is not CSV"),
-        (f"{HEADER}\np0,ann,gender,man\np99,ann,gender,man\n", "line 3: picture 'p99' is not in the run"),
+        (f"{HEADER}\np0,ann,gender,man\np99,ann,gender,man\n", "line 3: image 'p99' is not in the run"),
         (
             f"{HEADER}\np0,ann,gender,womam\n",
             "line 2: unknown label of gender 'womam'; did you mean 'woman'?",

@@ -23,7 +23,7 @@ NO_GOLD = pd.DataFrame(columns=["key", "attribute", "label"])
 
 
 def table_of(rows, attribute="gender"):
-    """An answer table from ``(picture, annotator, label)`` and perhaps further columns."""
+    """An answer table from ``(image, annotator, label)`` and perhaps further columns."""
     defaults = {"attribute": attribute, "n_people": "one", "is_repeat": False, "is_gold": False}
     frame = pd.DataFrame([defaults | row for row in rows])
     table = frame.reindex(columns=["key", *ANSWER_COLUMNS])
@@ -31,7 +31,7 @@ def table_of(rows, attribute="gender"):
 
 
 def said(annotator, labels, **facts):
-    """One annotator's labels of pictures ``k00``, ``k01``, …; ``None`` for no answer."""
+    """One annotator's labels of images ``k00``, ``k01``, …; ``None`` for no answer."""
     return [
         {"key": f"k{number:02d}", "annotator_id": annotator, "label": label, **facts}
         for number, label in enumerate(labels)
@@ -65,7 +65,7 @@ def gold_of(labels):
 
 def test_who_agrees_with_the_others_is_kept():
     check = check_of(three_and_one(TRUTH), "odd")
-    assert (check.reason, check.alpha, check.shared, check.pictures) == ("", 1.0, 30, 30)
+    assert (check.reason, check.alpha, check.shared, check.images) == ("", 1.0, 30, 30)
 
 
 def test_who_disagrees_with_the_others_is_left_out():
@@ -81,12 +81,12 @@ def test_who_errs_on_gold_is_left_out_and_not_telling_is_an_error_there():
     table = three_and_one(["cannot_tell", "cannot_tell", *TRUTH[2:]])
     check = check_of(table, "odd", gold_of(TRUTH[:5]))
     assert (check.gold, check.gold_accuracy) == (5, 0.6)
-    assert check.reason == "60% right on gender of 5 gold pictures, 80% needed"
+    assert check.reason == "60% right on gender of 5 gold images, 80% needed"
     assert check_of(table, "odd", gold_of(TRUTH[:4])).reason == ""
     assert check_of(table, "ann", gold_of(TRUTH[:5])).reason == ""
 
 
-def test_who_answered_one_picture_cannot_be_checked():
+def test_who_answered_one_image_cannot_be_checked():
     check = check_of(three_and_one(TRUTH[:1]), "odd")
     assert check.reason == "1 answered, 10 needed to check an annotator"
 
@@ -164,7 +164,7 @@ def test_the_majority_is_crowd_kits_and_a_tie_is_undetermined():
 
 @pytest.fixture(scope="module")
 def published():
-    """The public four-annotator answers on generated pictures as an answer table."""
+    """The public four-annotator answers on generated images as an answer table."""
     patterns = read("sd_gender_human_label_patterns").query("source == 'SD'")
     wide = patterns.loc[patterns.index.repeat(patterns["count"]), ["a1", "a2", "a3", "a4"]]
     wide.index = [f"k{number:04d}" for number in range(len(wide))]
@@ -183,7 +183,7 @@ def test_the_common_label_is_dawid_skene_with_not_telling_as_an_answer(published
     fit = dawid_skene(codes.fillna(-1).to_numpy(int), classes=3)
     assert np.array(rows["probabilities"].tolist()) == pytest.approx(fit.posteriors)
     assert set(rows["status"]) == {"ok", "low_confidence"}
-    # Section 4.4 gives 0.166 for the share of pictures that cannot be told, without smoothing.
+    # Section 4.4 gives 0.166 for the share of images that cannot be told, without smoothing.
     assert (rows["status"] != "ok").mean() == pytest.approx(0.166, abs=0.005)
 
 
@@ -214,7 +214,7 @@ def test_two_people_have_no_latent_class_model_and_a_majority():
         human_rows(table, taxonomy=TAXONOMY, rule="dawid-skene")
 
 
-def test_a_picture_of_nobody_and_a_crowd_have_their_status():
+def test_a_image_of_nobody_and_a_crowd_have_their_status():
     rows = [
         row
         for name in ("ann", "bo", "cy")
@@ -239,7 +239,7 @@ def test_those_left_out_keep_their_rows_and_do_not_count():
         human_rows(table, taxonomy=TAXONOMY, left_out=["ann", "bo", "cy", "odd"])
 
 
-def test_anchors_are_drawn_pictures_with_their_probability(published):
+def test_anchors_are_drawn_images_with_their_probability(published):
     rows = human_rows(published, taxonomy=TAXONOMY)
     drawn = {"k0000": 0.25, "k0001": 1.0}
     anchors = anchors_of(rows, drawn)
@@ -248,7 +248,7 @@ def test_anchors_are_drawn_pictures_with_their_probability(published):
 
 
 def a_pool(sizes):
-    """Pictures in strata; the vote is the first letter of the stratum."""
+    """Images in strata; the vote is the first letter of the stratum."""
     rows = [(f"{name}{n:04d}", name, name[0]) for name, size in sizes.items() for n in range(size)]
     return pd.DataFrame(rows, columns=["key", "stratum", "vote"])
 
@@ -300,9 +300,9 @@ def test_an_allocation_takes_what_is_asked_for_and_no_more_than_there_is(strata,
 
 
 def test_too_small_a_sample_says_how_many_are_needed():
-    with pytest.raises(EvenhandError, match="10 pictures are too few for 2 strata") as fault:
+    with pytest.raises(EvenhandError, match="10 images are too few for 2 strata") as fault:
         draw_sample(a_pool({"a1": 50, "b1": 50}), n=10, rng=np.random.default_rng(0), least=20)
     assert str(fault.value).endswith("ask for 40 or more")
     assert len(draw_sample(a_pool({"a1": 50, "b1": 50}), n=40, rng=np.random.default_rng(0), least=20)) == 40
-    with pytest.raises(EvenhandError, match="no picture to draw from"):
+    with pytest.raises(EvenhandError, match="no image to draw from"):
         draw_sample(a_pool({}), n=10, rng=np.random.default_rng(0), least=20)

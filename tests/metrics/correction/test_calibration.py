@@ -53,7 +53,7 @@ def test_likeliest_shares_outside_the_simplex_maximise_the_likelihood():
     assert found.sum() == near(1) and (found >= 0).all()
 
 
-def test_likeliest_shares_without_a_picture_are_missing():
+def test_likeliest_shares_without_a_image_are_missing():
     assert np.isnan(c.likeliest_shares(np.zeros((1, 3)), M3)).all()
 
 
@@ -161,8 +161,8 @@ def test_group_dependent_abstention_is_corrected():
     assert c.likeliest_shares(1e6 * decided[None], ABSTAINS)[0] == near(truth)
 
 
-def test_unreadable_pictures_do_not_make_a_method_look_fairer():
-    """The same decided pictures give the same shares, however many more the judge could not read."""
+def test_unreadable_images_do_not_make_a_method_look_fairer():
+    """The same decided images give the same shares, however many more the judge could not read."""
     matrix = np.array([[0.99, 0.0, 0.01], [0.0, 0.99, 0.01]])
     assert inverted([90, 10], matrix).shares[0] == near([0.9, 0.1])
     with_abstentions = np.array([0.9, 0.1, 0.06]) / 1.06
@@ -303,7 +303,7 @@ def test_confusion_table_counts_what_was_said_of_every_truth():
 
 @pytest.mark.parametrize("distance", [0.071, 0.24, 0.468])
 def test_a_noisy_judge_compresses_the_range_and_the_correction_restores_it(distance):
-    """The simulation of section 3.14: 36 occupations, 200 pictures, gender x four groups, 1,000 anchors."""
+    """The simulation of section 3.14: 36 occupations, 200 images, gender x four groups, 1,000 anchors."""
     rng, target = np.random.default_rng(0), r.uniform(8)
     recall = cal.kronecker(
         [

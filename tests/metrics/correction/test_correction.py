@@ -250,7 +250,7 @@ def test_strata_are_joined_by_their_weights():
 
 
 def test_anchors_chosen_by_the_judge_need_their_weights():
-    """Half of the anchors are pictures that the judge called positive, which are a tenth of the pool."""
+    """Half of the anchors are images that the judge called positive, which are a tenth of the pool."""
     rng, truth, estimates = np.random.default_rng(0), 0.1, {True: [], False: []}
     for _ in range(1500):
         y = rng.random(4000) < truth
@@ -276,12 +276,12 @@ def test_anchors_chosen_by_the_judge_need_their_weights():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([1.0], [1.0], [1.0, 0.0]), "1 anchors and 2 other pictures"),
+        (([1.0], [1.0], [1.0, 0.0]), "1 anchors and 2 other images"),
         (([], [], [1.0, 0.0]), "0 anchors"),
-        (([1.0, 0.0], [1.0, 0.0], []), "0 other pictures"),
+        (([1.0, 0.0], [1.0, 0.0], []), "0 other images"),
     ],
 )
-def test_too_few_pictures_are_named(arguments, message):
+def test_too_few_images_are_named(arguments, message):
     with pytest.raises(EvenhandError, match=message):
         powered_mean(*arguments)
 
@@ -289,5 +289,5 @@ def test_too_few_pictures_are_named(arguments, message):
 def test_a_weight_of_no_meaning_is_named():
     with pytest.raises(EvenhandError, match=r"weight 0\.0 is not positive"):
         powered_mean([1, 0], [1, 0], [1, 0], weights=[1, 0])
-    with pytest.raises(EvenhandError, match="0 pictures and prevalences"):
+    with pytest.raises(EvenhandError, match="0 images and prevalences"):
         soft.sld_shares(np.empty((0, 2)), np.array([0.5, 0.5]))

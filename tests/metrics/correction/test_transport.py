@@ -158,7 +158,7 @@ def test_context_effect_is_the_difference_of_disagreements():
     assert (found.low < found.disagreement).all() and (found.disagreement < found.high).all()
     none = transport.context_effect(crop, crop, strata, rng=rng)
     assert none.effect == 0 and np.isnan(none.test.p_value)
-    with pytest.raises(EvenhandError, match="0 pictures"):
+    with pytest.raises(EvenhandError, match="0 images"):
         transport.context_effect(crop[:0], full[:0], strata[:0], rng=rng)
 
 
@@ -210,7 +210,7 @@ def test_cells_without_anchors_take_no_freedom():
 
 
 def four_judges(rng, *, shared):
-    """Answers of four judges; on a share of the pictures two of them make the same mistake."""
+    """Answers of four judges; on a share of the images two of them make the same mistake."""
     truth = (rng.random(4000) < 0.4).astype(int)
     answers = np.stack([np.where(rng.random(4000) < 0.08, 1 - truth, truth) for _ in range(4)], axis=1)
     hard = rng.random(4000) < shared

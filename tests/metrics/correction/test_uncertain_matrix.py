@@ -81,7 +81,7 @@ def test_interval_for_small_counts_tends_to_the_plain_one():
 
 
 def test_prediction_powered_intervals_cover_at_their_nominal_rate():
-    """Measurement.md 7.7: (se, sp) = (.93, .95), share .3, 500 pictures, 200 anchors of the same pool."""
+    """Measurement.md 7.7: (se, sp) = (.93, .95), share .3, 500 images, 200 anchors of the same pool."""
     rng, truth = np.random.default_rng(0), 0.3
     cells = [truth * 0.93, truth * 0.07, (1 - truth) * 0.05, (1 - truth) * 0.95]
     y, f = np.array([1.0, 1, 0, 0]), np.array([1.0, 0, 1, 0])
@@ -143,7 +143,7 @@ def test_joint_fit_has_the_highest_likelihood():
     assert shares.sum() == near(1) and matrix.sum(axis=1) == near(1)
 
 
-def test_joint_fit_lets_pictures_move_the_matrix_only_as_far_as_anchors_are_few():
+def test_joint_fit_lets_images_move_the_matrix_only_as_far_as_anchors_are_few():
     counts, plain = np.array([260.0, 120, 20]), cal.confusion_matrix(ANCHORS)
     alone = em_shares(counts / counts.sum(), plain)
     many = joint_likelihood(counts, 1e6 * ANCHORS)

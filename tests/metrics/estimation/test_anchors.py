@@ -1,4 +1,4 @@
-"""From labelled pictures to confusion counts, and every way in which the labels may be unfit for it."""
+"""From labelled images to confusion counts, and every way in which the labels may be unfit for it."""
 
 import numpy as np
 import pandas as pd
@@ -125,7 +125,7 @@ FAULTS = {
     "no label": (lambda t: t.assign(label=""), "none of 192 anchors has a label"),
     "missing labels": (lambda t: t.assign(label=None), "none of 192 anchors has a label"),
     "column": (lambda t: t.drop(columns="label"), "lack column 'label'"),
-    "picture": (lambda t: t.assign(key="x" + t["key"]), "96 of 96 anchors are no labelled pictures"),
+    "image": (lambda t: t.assign(key="x" + t["key"]), "96 of 96 anchors are no labelled images"),
     "doubled": (lambda t: pd.concat([t, t.iloc[:1]]), "twice; keep one row"),
     "group": (lambda t: t.replace("woman", "wommen"), "'wommen'; did you mean 'woman'"),
     "attribute": (lambda t: t.replace("tone", "hue"), "attribute of the anchors 'hue'"),

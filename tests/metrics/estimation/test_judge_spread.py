@@ -16,7 +16,7 @@ KEY = {"metric": "deviation_ratio", "attributes": "gender", "kind": "neutral", "
 
 
 def fooled(world, judge, *, method):
-    """Gender labels of a judge that sees the method's pictures in turn as a woman and a man, others right."""
+    """Gender labels of a judge that sees the method's images in turn as a woman and a man, others right."""
     keys = list(world.truth)
     right = np.array([world.truth[key] // 3 for key in keys])
     mine = np.array([key.startswith(method) for key in keys])
@@ -37,12 +37,12 @@ def tuned():
     plan = MeasurePlan(
         attributes={"gender": TAXONOMY["gender"]},
         panel=("a", "b"),
-        witnesses=("steering", "c"),
+        non_voting_judges=("steering", "c"),
         steering={"base": None, "edited": "steering"},
         metrics=(catalog.deviation_ratio, catalog.rms_delta),
         draws=200,
     )
-    return measure(world.pictures(), pd.concat(labels, ignore_index=True), plan=plan)
+    return measure(world.images(), pd.concat(labels, ignore_index=True), plan=plan)
 
 
 def test_the_gap_is_the_panel_minus_the_steering_judge_with_a_paired_interval(tuned):
@@ -81,8 +81,8 @@ def test_judges_that_agree_on_the_direction_make_no_flag():
     world.neutral("base", np.tile(WOMEN, (8, 1)))
     world.neutral("edited", np.tile(BALANCED, (8, 1)))
     labels = pd.concat([world.labels(name, recall=0.95) for name in "abc"], ignore_index=True)
-    plan = MeasurePlan(attributes=TAXONOMY, panel=("a", "b"), witnesses=("c",), draws=100)
-    spreads = measure(world.pictures(), labels, plan=plan).spreads
+    plan = MeasurePlan(attributes=TAXONOMY, panel=("a", "b"), non_voting_judges=("c",), draws=100)
+    spreads = measure(world.images(), labels, plan=plan).spreads
     found = one(spreads, **(KEY | {"metric": "rms_delta"}), method="edited")
     assert found.value > 0 and not found.judge_dependent
 

@@ -1,4 +1,4 @@
-"""``measure`` from end to end on pictures whose truth, and judges whose errors, are known."""
+"""``measure`` from end to end on images whose truth, and judges whose errors, are known."""
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,12 @@ def plan(**options):
 def judged(world, **options):
     """Tables of a world that judges ``a`` and ``b`` label without error unless told otherwise."""
     labels = [world.labels(name, **options) for name in ("a", "b")]
-    return world.pictures(), pd.concat(labels, ignore_index=True)
+    return world.images(), pd.concat(labels, ignore_index=True)
 
 
 def estimates(world, *, method="base", **options):
-    pictures, labels = judged(world)
-    return measure(pictures, labels, plan=plan(**options)).estimates[method]
+    images, labels = judged(world)
+    return measure(images, labels, plan=plan(**options)).estimates[method]
 
 
 def rotations(concepts):
@@ -50,7 +50,7 @@ def distances(shares):
 
 @pytest.fixture(scope="module")
 def exact():
-    """Pictures in exactly the biased shares, so that plug-in values are known to the last digit."""
+    """Images in exactly the biased shares, so that plug-in values are known to the last digit."""
     world = World()
     for number, shares in enumerate(rotations(6)):
         cells = np.repeat(np.arange(CELLS), np.rint(100 * shares).astype(int))
@@ -123,9 +123,9 @@ def noisy():
     votes = vote(seen, members=("a", "b"), taxonomy=TAXONOMY)
     sets = [("gender",), ("tone",), *JOINT]
     confusion = confusion_table(anchors.anchors(), pd.concat([seen, votes]), sets)
-    pictures, labels = judged(world, **errors)
-    found = measure(pictures, labels, plan=plan(base="base", confusion=confusion, draws=300))
-    return found, {"base": base, "better": better}, (pictures, labels, confusion)
+    images, labels = judged(world, **errors)
+    found = measure(images, labels, plan=plan(base="base", confusion=confusion, draws=300))
+    return found, {"base": base, "better": better}, (images, labels, confusion)
 
 
 @pytest.mark.parametrize("judge", ["panel", "a", "b"])
@@ -142,9 +142,9 @@ def test_corrected_values_recover_the_truth_that_naive_ones_miss(noisy, judge):
 
 
 def test_calibration_error_widens_the_interval(noisy):
-    found, _, (pictures, labels, confusion) = noisy
+    found, _, (images, labels, confusion) = noisy
     few = confusion.assign(count=(confusion["count"] / 5).round())
-    again = measure(pictures, labels, plan=plan(base="base", confusion=few, draws=300))
+    again = measure(images, labels, plan=plan(base="base", confusion=few, draws=300))
     key = {
         "metric": "rms_delta",
         "attributes": "gender*tone",
@@ -175,18 +175,18 @@ def test_only_the_panel_and_judge_free_metrics_are_ranked(noisy):
 
 
 def test_row_order_changes_no_bit(noisy):
-    found, _, (pictures, labels, confusion) = noisy
-    shuffled = [table.sample(frac=1, random_state=7) for table in (pictures, labels, confusion)]
+    found, _, (images, labels, confusion) = noisy
+    shuffled = [table.sample(frac=1, random_state=7) for table in (images, labels, confusion)]
     again = measure(*shuffled[:2], plan=plan(base="base", confusion=shuffled[2], draws=300))
     assert repr(again) == repr(found)
 
 
-def test_agreement_counts_every_picture_once(noisy):
-    found, _, (pictures, _, _) = noisy
+def test_agreement_counts_every_image_once(noisy):
+    found, _, (images, _, _) = noisy
     alpha = one(found.agreement, statistic="krippendorff_alpha", attributes="gender")
     kappa = one(found.agreement, statistic="cohen_kappa", attributes="gender")
     assert alpha.judges == kappa.judges == ("a", "b")
-    assert alpha.n == kappa.n < pictures["key"].nunique()
+    assert alpha.n == kappa.n < images["key"].nunique()
     # Two judges that err independently in 15 % agree in 0.745: kappa is 0.49 on balanced groups.
     assert kappa.low <= alpha.value <= kappa.high and 0.3 < kappa.value < 0.6
 
@@ -206,16 +206,16 @@ def test_a_refused_correction_is_a_note_and_not_a_row():
     world.neutral("base", rotations(4))
     blind = [(judge, "gender", truth, label, 50) for judge in ("a", "panel") for truth in TAXONOMY["gender"]
              for label in TAXONOMY["gender"]]  # fmt: skip
-    pictures, labels = judged(world)
+    images, labels = judged(world)
     confusion = pd.DataFrame(blind, columns=list(CONFUSION_COLUMNS))
-    found = measure(pictures, labels, plan=plan(confusion=confusion))
+    found = measure(images, labels, plan=plan(confusion=confusion))
     assert not [row for row in found.estimates["base"] if row.corrected]
     assert any(note.startswith("gender is not corrected: condition number") for note in found.notes)
     assert any(note == "tone is not corrected: no anchors (panel, a, b)" for note in found.notes)
 
 
 def controls(method, *, right, over, world, key=None):
-    """Explicit prompts obeyed by ``right`` of ten pictures, definitional ones broken by ``over`` of ten."""
+    """Explicit prompts obeyed by ``right`` of ten images, definitional ones broken by ``over`` of ten."""
     for group, asked, other in (("woman", 0, 3), ("man", 3, 0)):
         cells = [asked] * right + [other] * (10 - right)
         world.draw(
@@ -248,9 +248,9 @@ def controlled():
     controls("base", right=10, over=0, world=world)
     controls("edited", right=8, over=4, world=world)
     controls("untouched", right=10, over=0, world=world, key="base")
-    pictures, labels = judged(world)
+    images, labels = judged(world)
     return measure(
-        pictures.drop_duplicates(),
+        images.drop_duplicates(),
         labels.drop_duplicates(["key", "judge", "attribute"]),
         plan=plan(base="base"),
     )
@@ -277,30 +277,30 @@ def test_over_correction_is_measured_per_attribute_and_on_all_that_a_prompt_name
     assert difference.value == pytest.approx(0.2) and difference.n == 2
 
 
-def test_a_method_that_keeps_every_picture_differs_by_exactly_nothing(controlled):
+def test_a_method_that_keeps_every_image_differs_by_exactly_nothing(controlled):
     rows = pick(controlled.differences, method="untouched")
     assert rows and all(row.value == row.low == row.high == 0 for row in rows)
 
 
-def test_equal_values_of_different_pictures_are_not_certainly_equal():
+def test_equal_values_of_different_images_are_not_certainly_equal():
     world = World()
     for method in ("base", "other"):
         controls(method, right=10, over=0, world=world)
-    pictures, labels = judged(world)
-    found = measure(pictures, labels, plan=plan(base="base"))
+    images, labels = judged(world)
+    found = measure(images, labels, plan=plan(base="base"))
     difference = one(found.differences, metric="explicit_fidelity")
     assert difference.value == 0 and difference.low < -0.1 and difference.high > 0.1
 
 
-def test_undetermined_pictures_count_as_failures_of_fidelity():
+def test_undetermined_images_count_as_failures_of_fidelity():
     world = World()
     controls("base", right=10, over=0, world=world)
-    pictures, labels = judged(world)
+    images, labels = judged(world)
     lost = labels["key"].str.startswith("base/e-woman") & labels["key"].str.endswith(("/0", "/1"))
     labels = labels.assign(
         status=labels["status"].mask(lost, "no_face"), label=labels["label"].mask(lost, "")
     )
-    rows = measure(pictures, labels, plan=plan()).estimates["base"]
+    rows = measure(images, labels, plan=plan()).estimates["base"]
     fidelity = pick(rows, metric="explicit_fidelity", judge="panel")
     assert {row.group: row.value for row in fidelity} == {"": 0.8, "woman": 0.8, "man": 1.0}
     undetermined = pick(rows, metric="undetermined", kind="explicit", attributes="gender", judge="panel")
@@ -321,8 +321,8 @@ def preserved(vectors, **statuses):
     for method in ("base", "edited"):
         world.neutral(method, rotations(2), seeds=2)
         unrelated(world, method, status=statuses.get(method, "ok"))
-    pictures, labels = judged(world)
-    found = measure(pictures, labels, plan=plan(base="base"), embeddings=vectors)
+    images, labels = judged(world)
+    found = measure(images, labels, plan=plan(base="base"), embeddings=vectors)
     return {
         name: pick(rows, metric="preservation_distance") for name, rows in found.estimates.items()
     }, found.notes
@@ -343,50 +343,50 @@ def test_preservation_is_the_change_in_units_of_another_seed():
     assert found["base"][0].value == 0
 
 
-def test_failed_unrelated_pictures_are_missing_not_zero():
+def test_failed_unrelated_images_are_missing_not_zero():
     found, notes = preserved(VECTORS, edited="error")
     assert np.isnan(found["edited"][0].value) and found["edited"][0].n == 0
     assert any(note.startswith("edited: preservation_distance on unrelated prompts") for note in notes)
 
 
-def test_a_picture_without_its_embedding_is_an_error():
+def test_a_image_without_its_embedding_is_an_error():
     with pytest.raises(EvenhandError, match="'edited/u/1' of an unrelated prompt has no embedding"):
         preserved({key: vector for key, vector in VECTORS.items() if key != "edited/u/1"})
 
 
-def test_alignment_is_the_mean_over_concepts_of_the_pictures_that_exist():
+def test_alignment_is_the_mean_over_concepts_of_the_images_that_exist():
     world = World()
     world.neutral("base", rotations(3), templates=1, seeds=4)
-    pictures, labels = judged(world)
-    pictures["alignment"] = np.r_[[20.0] * 4, [30.0] * 4, [np.nan] * 3, 40.0]
-    rows = pick(measure(pictures, labels, plan=plan()).estimates["base"], metric="alignment")
+    images, labels = judged(world)
+    images["alignment"] = np.r_[[20.0] * 4, [30.0] * 4, [np.nan] * 3, 40.0]
+    rows = pick(measure(images, labels, plan=plan()).estimates["base"], metric="alignment")
     assert [row.value for row in rows] == pytest.approx([30, 20, 30, 40]) and rows[0].n == 9
 
 
 def test_all_undetermined_is_missing_and_said_so():
     world = World()
     world.neutral("base", rotations(2), templates=1, seeds=3)
-    pictures, labels = judged(world)
+    images, labels = judged(world)
     gone = labels["key"].str.contains("n00")
     labels = labels.assign(
         status=labels["status"].mask(gone, "no_person"), label=labels["label"].mask(gone, "")
     )
-    found = measure(pictures, labels, plan=plan())
+    found = measure(images, labels, plan=plan())
     rows = pick(found.estimates["base"], metric="delta_tv", attributes="gender", judge="panel")
     assert np.isnan(rows[1].value) and rows[1].n == 0 and rows[0].value == rows[2].value
     rate = pick(found.estimates["base"], metric="undetermined", attributes="gender", judge="panel")
     assert [row.value for row in rate] == [0.5, 1, 0] and [row.n for row in rate] == [6, 3, 3]
     assert rate[1].low < 1 and rate[2].high > 0
-    assert "base: the panel decides gender on no picture of job00; left out" in found.notes
+    assert "base: the panel decides gender on no image of job00; left out" in found.notes
 
 
-def test_a_concept_without_a_decided_picture_is_missing_after_correction_too(noisy):
-    _, _, (pictures, labels, confusion) = noisy
+def test_a_concept_without_a_decided_image_is_missing_after_correction_too(noisy):
+    _, _, (images, labels, confusion) = noisy
     gone = labels["key"].str.contains("/n00-")
     labels = labels.assign(
         status=labels["status"].mask(gone, "no_face"), label=labels["label"].mask(gone, "")
     )
-    found = measure(pictures, labels, plan=plan(base="base", confusion=confusion))
+    found = measure(images, labels, plan=plan(base="base", confusion=confusion))
     key = {"attributes": "gender*tone", "judge": "panel", "corrected": True}
     for metric in ("rms_delta", "delta_tv", "total_correlation"):
         aggregate, missing, *_ = pick(found.estimates["base"], metric=metric, **key)
@@ -395,14 +395,14 @@ def test_a_concept_without_a_decided_picture_is_missing_after_correction_too(noi
     assert one(found.differences, metric="rms_delta", **key).n == 29
 
 
-def test_failed_pictures_count_as_undetermined_and_need_no_label():
+def test_failed_images_count_as_undetermined_and_need_no_label():
     world = World()
     world.neutral("base", rotations(2), templates=1, seeds=4)
-    pictures, labels = judged(world)
-    failed = pictures["key"].isin(["base/n00-0/0", "base/n00-0/1"])
-    pictures["status"] = pictures["status"].mask(failed, "error")
-    labels = labels[~labels["key"].isin(pictures["key"][failed])]
-    found = measure(pictures, labels, plan=plan())
+    images, labels = judged(world)
+    failed = images["key"].isin(["base/n00-0/0", "base/n00-0/1"])
+    images["status"] = images["status"].mask(failed, "error")
+    labels = labels[~labels["key"].isin(images["key"][failed])]
+    found = measure(images, labels, plan=plan())
     rate = pick(found.estimates["base"], metric="undetermined", attributes="tone", judge="a")
     assert [row.value for row in rate] == [0.25]
     coverage = found.coverage["base"]
@@ -410,7 +410,7 @@ def test_failed_pictures_count_as_undetermined_and_need_no_label():
     assert one(coverage.labels, judge="a", attribute="tone").undetermined == {"error": 2}
 
 
-def test_one_picture_is_measured_with_what_it_can_say():
+def test_one_image_is_measured_with_what_it_can_say():
     world = World()
     world.neutral("base", rotations(1), templates=1, seeds=1)
     rows = pick(estimates(world), attributes="gender", judge="panel", concept="", group="")
@@ -458,7 +458,7 @@ def test_a_third_partys_metric_is_measured_like_any_other():
         kinds=("neutral",),
         of=lambda tally: tally.shares.max(axis=-1),
     )
-    hue = catalog.PictureMetric(
+    hue = catalog.ImageMetric(
         name="hue",
         title="Hue",
         better="",
@@ -468,14 +468,14 @@ def test_a_third_partys_metric_is_measured_like_any_other():
         kinds=("neutral",),
         column="hue",
     )
-    pictures, labels = judged(world)
-    found = measure(pictures.assign(hue=3.0), labels, plan=plan(metrics=(largest, hue)))
+    images, labels = judged(world)
+    found = measure(images.assign(hue=3.0), labels, plan=plan(metrics=(largest, hue)))
     rows = found.estimates["base"]
     assert {row.metric for row in rows} == {"largest", "hue"}
     assert 1 / 6 < one(rows, metric="largest", attributes="gender*tone", judge="a").value < 1
     assert one(rows, metric="hue", concept="").value == 3
-    with pytest.raises(EvenhandError, match="picture column of metric hue 'hue'"):
-        measure(pictures, labels, plan=plan(metrics=(hue,)))
+    with pytest.raises(EvenhandError, match="image column of metric hue 'hue'"):
+        measure(images, labels, plan=plan(metrics=(hue,)))
 
 
 @pytest.fixture(scope="module")
@@ -488,36 +488,36 @@ def tables():
 
 FAULTS = {
     "steers method 'edited' and sits in the panel": {"plan": {"steering": {"edited": "a"}}},
-    "judge 'c' has no row": {"plan": {"witnesses": ("c",)}},
+    "judge 'c' has no row": {"plan": {"non_voting_judges": ("c",)}},
     "unknown judge in the label table 'b'": {"plan": {"panel": ("a",)}},
     "unknown attribute 'race'": {"plan": {"joints": (("gender", "race"),)}},
     "unknown base method 'bse'; did you mean 'base'": {"plan": {"base": "bse"}},
-    "judge 'a' has no gender label for picture 'base/n00-0/0'": {"labels": lambda t: t.iloc[1:]},
-    "labels the gender of picture 'base/n00-0/0' twice": {"labels": lambda t: pd.concat([t, t.iloc[:1]])},
+    "judge 'a' has no gender label for image 'base/n00-0/0'": {"labels": lambda t: t.iloc[1:]},
+    "labels the gender of image 'base/n00-0/0' twice": {"labels": lambda t: pd.concat([t, t.iloc[:1]])},
     "labels of judge 'a' come from 2 versions": {
         "labels": lambda t: t.assign(judge_version=["2", *t["judge_version"][1:]])
     },
     "unknown label of gender 'womn'; did you mean 'woman'": {"labels": lambda t: t.replace("woman", "womn")},
     "unknown label status 'fine'": {"labels": lambda t: t.assign(status="fine")},
     "label table lacks column 'family'": {"labels": lambda t: t.drop(columns="family")},
-    "picture table is empty": {"pictures": lambda t: t.iloc[:0]},
-    "has prompt 'n00-0' with seed 0 twice": {"pictures": lambda t: pd.concat([t, t.iloc[:1]])},
-    "method 'base' has 3 of 4 pictures": {"pictures": lambda t: t.iloc[1:]},
+    "image table is empty": {"images": lambda t: t.iloc[:0]},
+    "has prompt 'n00-0' with seed 0 twice": {"images": lambda t: pd.concat([t, t.iloc[:1]])},
+    "method 'base' has 3 of 4 images": {"images": lambda t: t.iloc[1:]},
     "prompt 'n00-0' differs between methods": {
-        "pictures": lambda t: t.assign(concept=["other", *t["concept"][1:]])
+        "images": lambda t: t.assign(concept=["other", *t["concept"][1:]])
     },
-    "unknown kind of prompt 'neutrl'": {"pictures": lambda t: t.assign(kind="neutrl")},
-    "unknown group of gender 'womn'": {"pictures": lambda t: t.assign(cell="gender=womn")},
+    "unknown kind of prompt 'neutrl'": {"images": lambda t: t.assign(kind="neutrl")},
+    "unknown group of gender 'womn'": {"images": lambda t: t.assign(cell="gender=womn")},
 }
 
 
 @pytest.mark.parametrize("message", FAULTS)
 def test_faults_are_named(message, tables):
     fault = FAULTS[message]
-    pictures, labels = tables
+    images, labels = tables
     with pytest.raises(EvenhandError) as caught:
         measure(
-            fault.get("pictures", lambda table: table)(pictures),
+            fault.get("images", lambda table: table)(images),
             fault.get("labels", lambda table: table)(labels),
             plan=plan(**fault.get("plan", {})),
         )
@@ -525,11 +525,11 @@ def test_faults_are_named(message, tables):
 
 
 def test_a_steering_judge_is_shown_and_has_no_vote(tables):
-    pictures, labels = tables
-    keys = list(pictures["key"].unique())
+    images, labels = tables
+    keys = list(images["key"].unique())
     steering = rows_of("s", keys, "gender", np.zeros(len(keys), int))
-    found = measure(pictures, pd.concat([labels, steering]), plan=plan(steering={"edited": "s"}))
-    without = measure(pictures, labels, plan=plan())
+    found = measure(images, pd.concat([labels, steering]), plan=plan(steering={"edited": "s"}))
+    without = measure(images, labels, plan=plan())
     assert pick(found.estimates["edited"], judge="s", metric="delta_tv")
     panels = [pick(each.estimates["edited"], judge="panel") for each in (found, without)]
     assert repr(panels[0]) == repr(panels[1])
@@ -538,13 +538,13 @@ def test_a_steering_judge_is_shown_and_has_no_vote(tables):
 def test_methods_that_are_not_ranked_take_no_rank_from_the_others():
     world = World()
     milder = np.array([0.20, 0.20, 0.15, 0.15, 0.15, 0.15])
-    for method, shares in (("base", BIASED), ("mist", milder), ("mist:step=1", milder)):
+    for method, shares in (("base", BIASED), ("mist", milder), ("mist:step_size=1", milder)):
         for number in range(6):
             cells = np.repeat(np.arange(CELLS), np.rint(100 * shares).astype(int))
             names = {"prompt_id": f"n{number}", "concept": f"job{number}", "template": "t"}
             world.draw(method, "neutral", cells=cells, **names)
-    pictures, labels = judged(world)
-    kept = measure(pictures, labels, plan=plan(ranked=("base", "mist"))).ranks
-    alone = pictures["method"] != "mist:step=1"
-    without = measure(pictures[alone], labels[labels["key"].isin(pictures[alone]["key"])], plan=plan()).ranks
+    images, labels = judged(world)
+    kept = measure(images, labels, plan=plan(ranked=("base", "mist"))).ranks
+    alone = images["method"] != "mist:step_size=1"
+    without = measure(images[alone], labels[labels["key"].isin(images[alone]["key"])], plan=plan()).ranks
     assert kept and kept == without

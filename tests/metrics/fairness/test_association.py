@@ -20,7 +20,7 @@ def rng():
 
 
 @given(st.lists(st.integers(1, 60), min_size=6, max_size=6))
-def test_information_of_equally_many_pictures_is_that_of_scikit_learn(numbers):
+def test_information_of_equally_many_images_is_that_of_scikit_learn(numbers):
     first = np.array(numbers[:3])
     counts = np.stack([first, 61 - first, np.array(numbers[3:])])
     counts = np.column_stack([counts, 200 - counts.sum(axis=1)])
@@ -29,7 +29,7 @@ def test_information_of_equally_many_pictures_is_that_of_scikit_learn(numbers):
     assert value == pytest.approx(mutual_info_score(occupation, group), abs=1e-9)
 
 
-def test_an_occupation_without_pictures_is_left_out_of_the_information():
+def test_an_occupation_without_images_is_left_out_of_the_information():
     with_empty = r.shares_of(np.vstack([THREE, [[0, 0]]]))
     assert a.mutual_information(with_empty) == pytest.approx(a.mutual_information(r.shares_of(THREE)))
     assert np.isnan(a.information_by_row(with_empty)[-1])
@@ -59,7 +59,7 @@ def test_p_values_are_even_where_nothing_is_associated():
 
 
 def test_one_occupation_has_no_association():
-    with pytest.raises(EvenhandError, match="1 occupations have decided pictures; association needs two"):
+    with pytest.raises(EvenhandError, match="1 occupations have decided images; association needs two"):
         a.association_null([[3, 4], [0, 0]], rng=rng())
 
 

@@ -112,16 +112,16 @@ def test_clusters_are_the_ward_clusters_of_scikit_learn():
     assert set(c.make_regions(vectors, phrases, clusters=3).dominant()) == set(CENTRES)
 
 
-def test_an_occupation_falls_where_its_pictures_look_alike():
+def test_an_occupation_falls_where_its_images_look_alike():
     regions = c.make_regions(*identities(), clusters=3)
-    pictures = np.concatenate([cloud(CENTRES["man"], 18, seed=8), cloud(CENTRES["woman"], 6, seed=9)])
-    found = c.profile(regions, pictures)
+    images = np.concatenate([cloud(CENTRES["man"], 18, seed=8), cloud(CENTRES["woman"], 6, seed=9)])
+    found = c.profile(regions, images)
     assert c.share_near(regions, found, "man") == found.top == 0.75
     assert c.share_near(regions, found, "person") == 0
     assert 0 < found.entropy < 1
     assert c.profile(regions, cloud(CENTRES["man"], 9, seed=3, spread=0.1)).entropy == 0
     with pytest.raises(
-        EvenhandError, match="unknown phrase of the identity pictures 'wman'; did you mean 'woman'"
+        EvenhandError, match="unknown phrase of the identity images 'wman'; did you mean 'woman'"
     ):
         c.share_near(regions, found, "wman")
 
@@ -141,11 +141,11 @@ def test_clusters_mirror_the_labour_market_without_a_label():
 
 def test_the_cluster_measure_states_its_spread():
     vectors, phrases = identities()
-    pictures = cloud([1, 1, 0, 0], 40, seed=4)
-    found = c.stability(vectors, phrases, pictures, clusters=12, phrase="woman", rng=rng())
+    images = cloud([1, 1, 0, 0], 40, seed=4)
+    found = c.stability(vectors, phrases, images, clusters=12, phrase="woman", rng=rng())
     assert found.shape == (5, 3) and (found >= 0).all() and (found <= 1).all()
     assert found[:, 0].std() > 0
-    with pytest.raises(EvenhandError, match="61 clusters of 60 identity pictures"):
+    with pytest.raises(EvenhandError, match="61 clusters of 60 identity images"):
         c.make_regions(vectors, phrases, clusters=61)
 
 
@@ -177,14 +177,14 @@ def test_a_matrix_that_is_no_kernel_is_refused(kernel):
 
 def test_groups_of_unequal_size_are_compared_at_equal_n():
     few, many = (cloud(np.ones(24), n, spread=1.0, seed=n) for n in (60, 600))
-    assert d.vendi_score(many) > 1.1 * d.vendi_score(few)  # larger only because it has more pictures
+    assert d.vendi_score(many) > 1.1 * d.vendi_score(few)  # larger only because it has more images
     gap = d.homogenisation({"few": few, "many": many}, reference="few", rng=rng())
     assert gap["few"] == 1 and gap["many"] == pytest.approx(1, abs=0.1)
     narrow = cloud(np.ones(24), 200, spread=0.2, seed=3)
     assert d.homogenisation({"few": few, "narrow": narrow}, reference="few", rng=rng())["narrow"] < 0.8
-    with pytest.raises(EvenhandError, match="group 'few' has 60 pictures, 90 are needed"):
+    with pytest.raises(EvenhandError, match="group 'few' has 60 images, 90 are needed"):
         d.vendi_at_equal_n({"few": few, "many": many}, rng=rng(), n=90)
-    with pytest.raises(EvenhandError, match="reference group 'some' has no pictures"):
+    with pytest.raises(EvenhandError, match="reference group 'some' has no images"):
         d.homogenisation({"few": few}, reference="some", rng=rng())
 
 
@@ -195,13 +195,13 @@ def test_mean_over_pairs():
     assert np.isnan(d.mean_pairwise([vectors[0]], lambda a, b: 0).mean)
 
 
-def pictures(side=192):
+def images(side=192):
     first = rng().random((side, side + 16))
     return first, np.clip(first + 0.2 * rng(1).standard_normal(first.shape), 0, 1)
 
 
 def test_ms_ssim_agrees_with_torchmetrics():
-    first, second = pictures()
+    first, second = images()
     tensors = [torch.tensor(each)[None, None] for each in (first, second)]
     _, contrast = structural_similarity_index_measure(
         *tensors, data_range=1.0, return_contrast_sensitivity=True
@@ -212,8 +212,8 @@ def test_ms_ssim_agrees_with_torchmetrics():
     assert d.ms_ssim(first, second) == pytest.approx(float(reference), abs=3e-3)
 
 
-def test_ms_ssim_of_a_picture_with_itself_and_of_small_ones():
-    first, second = pictures(161)
+def test_ms_ssim_of_a_image_with_itself_and_of_small_ones():
+    first, second = images(161)
     assert d.ms_ssim(first, first) == pytest.approx(1)
     assert 0 < d.ms_ssim(first, second) < 1 and d.ms_ssim(first, 1 - first) == 0
     with pytest.raises(EvenhandError, match=r"MS-SSIM takes equal sizes of at least 161 pixels"):

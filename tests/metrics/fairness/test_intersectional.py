@@ -47,7 +47,7 @@ def test_chance_of_the_rule_for_two_groups_is_that_of_the_beta_posterior(counts)
 
 
 def test_the_rule_is_said_with_its_doubt():
-    # the shares pass the rule, and nobody can know that from 20 pictures
+    # the shares pass the rule, and nobody can know that from 20 images
     assert r.min_max_ratio(r.shares_of([10, 10])) == 1
     assert 0.2 < i.chance_of_four_fifths([10, 10], rng=rng()) < 0.6
     assert i.chance_of_four_fifths([5000, 5000], rng=rng()) > 0.99

@@ -63,36 +63,36 @@ def test_frechet_distance_is_that_of_torchmetrics_and_warns():
     assert found.value == pytest.approx(float(_compute_fid(*arrays)), rel=1e-6)
     written = ((means[0] - means[1]) ** 2).sum() + np.trace(covs[0] + covs[1] - 2 * sqrtm(covs[0] @ covs[1]))
     assert found.value == pytest.approx(written.real, rel=1e-6)
-    assert found.warning.startswith("50 pictures are below 10000: this FID is biased upwards")
+    assert found.warning.startswith("50 images are below 10000: this FID is biased upwards")
     assert q.frechet_distance(features(10_000, width=2), features(10_000, seed=1, width=2)).warning == ""
 
 
-def test_one_picture_has_no_distance():
+def test_one_image_has_no_distance():
     for distance in (q.frechet_distance, lambda a, b: q.kid(a, b, rng=rng())):
-        with pytest.raises(EvenhandError, match="sets of 1 and 5 pictures"):
+        with pytest.raises(EvenhandError, match="sets of 1 and 5 images"):
             distance(features(1), features(5))
 
 
 def test_every_group_has_a_reference_of_its_own():
-    pictures = {"woman": features(200), "man": features(200, shift=1.0, seed=1)}
+    images = {"woman": features(200), "man": features(200, shift=1.0, seed=1)}
     real = {"woman": features(250, seed=2), "man": features(250, shift=1.0, seed=3)}
-    own = q.kid_by_group(pictures, real, rng=rng())
+    own = q.kid_by_group(images, real, rng=rng())
     assert max(abs(each.value) for each in own.values()) < 0.3
-    # a reference of women alone makes the men's equally good pictures look far worse
-    pooled = {group: q.kid(pictures[group], real["woman"], rng=rng()).value for group in pictures}
+    # a reference of women alone makes the men's equally good images look far worse
+    pooled = {group: q.kid(images[group], real["woman"], rng=rng()).value for group in images}
     assert pooled["man"] > 3 > 0.3 > pooled["woman"]
-    with pytest.raises(EvenhandError, match="two groups share their reference pictures"):
-        q.kid_by_group(pictures, {"woman": real["woman"], "man": real["woman"]}, rng=rng())
-    with pytest.raises(EvenhandError, match="group 'man' has no reference pictures of its own"):
-        q.kid_by_group(pictures, {"woman": real["woman"]}, rng=rng())
+    with pytest.raises(EvenhandError, match="two groups share their reference images"):
+        q.kid_by_group(images, {"woman": real["woman"], "man": real["woman"]}, rng=rng())
+    with pytest.raises(EvenhandError, match="group 'man' has no reference images of its own"):
+        q.kid_by_group(images, {"woman": real["woman"]}, rng=rng())
 
 
 def test_sharpness_falls_with_blur_and_is_the_variance_of_the_laplacian():
-    picture = rng().random((32, 32))
-    values = [q.sharpness(gaussian_filter(picture, sigma)) for sigma in (0, 1, 2)]
+    image = rng().random((32, 32))
+    values = [q.sharpness(gaussian_filter(image, sigma)) for sigma in (0, 1, 2)]
     assert values[0] > values[1] > values[2] > 0
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float64)[None, None]
-    padded = torch.nn.functional.pad(torch.tensor(picture)[None, None], (1, 1, 1, 1), mode="reflect")
+    padded = torch.nn.functional.pad(torch.tensor(image)[None, None], (1, 1, 1, 1), mode="reflect")
     edges = torch.nn.functional.conv2d(padded, kernel)
     assert values[0] == pytest.approx(float(edges.var(correction=0)))
     assert q.sharpness(np.ones((8, 8))) == 0
@@ -125,7 +125,7 @@ def test_parity_of_equal_groups_covers_no_gap_and_looks_like_chance():
     )
 
 
-def test_pictures_of_one_prompt_are_no_independent_draws():
+def test_images_of_one_prompt_are_no_independent_draws():
     values, groups, clusters = graded(1.0)
     loose = q.parity(values, groups=groups, clusters=[f"{k}" for k in range(len(values))], rng=rng())
     kept = q.parity(values, groups=groups, clusters=clusters, rng=rng())
@@ -142,7 +142,7 @@ def test_a_rate_is_a_parity_of_zeros_and_ones_and_missing_values_are_left_out():
         q.parity([1.0, 2, 3], groups=["a", "a", "b"], clusters=["p", "q", "p"], rng=rng())
 
 
-def test_undetermined_pictures_fail_the_fidelity_and_are_shown_apart():
+def test_undetermined_images_fail_the_fidelity_and_are_shown_apart():
     counts = np.array([[8, 1, 1], [0, 5, 5]])
     assert fidelity(counts) == pytest.approx([0.8, 0.5])
     assert fidelity(counts, decided_only=True) == pytest.approx([8 / 9, 1])

@@ -40,7 +40,7 @@ def world():
 def estimates(world):
     labels = world.labels("a")
     missing = [key for key, cell in world.truth.items() if cell is None]
-    # a picture that shows nobody is undetermined
+    # an image that shows nobody is undetermined
     blank = [rows_of("a", missing, name, [len(groups)] * len(missing)) for name, groups in TAXONOMY.items()]
     plan = MeasurePlan(
         attributes=TAXONOMY,
@@ -50,7 +50,7 @@ def estimates(world):
         metrics=EXTRA,
         draws=200,
     )
-    return measure(world.pictures(), pd.concat([labels, *blank], ignore_index=True), plan=plan).estimates[
+    return measure(world.images(), pd.concat([labels, *blank], ignore_index=True), plan=plan).estimates[
         "base"
     ]
 
@@ -58,7 +58,7 @@ def estimates(world):
 def truth(world, attributes=None):
     """Shares of the cells, or of women and men, by occupation."""
     counts = np.zeros((JOBS, CELLS))
-    for row in world.pictures().query("kind == 'neutral'").itertuples():
+    for row in world.images().query("kind == 'neutral'").itertuples():
         counts[int(row.concept[3:]), world.truth[row.key]] += 1
     shares = r.shares_of(counts)
     return shares if attributes == "gender*tone" else marginal_shares(shares, (2, 3))[0]
@@ -124,7 +124,7 @@ def test_spread_skips_missing_rows():
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**20))
-def test_pictures_copied_within_their_leaf_narrow_no_interval(seed):
+def test_images_copied_within_their_leaf_narrow_no_interval(seed):
     rng = np.random.default_rng(seed)
     cluster, leaf = (list(map(str, x.ravel())) for x in np.indices((3, 4)))
     codes = rng.integers(0, 2, size=12)

@@ -99,9 +99,9 @@ def test_max_skew_by_hand():
     ranked, even = np.array([0, 0, 0, 1, 1, 1]), np.array([0.5, 0.5])
     assert q.max_skew(ranked, even, k=4) == pytest.approx(log(0.75 / 0.5))
     assert q.max_skew(ranked, even, k=6) == pytest.approx(0)
-    # an absent group counts as one picture, so the logarithm exists
+    # an absent group counts as one image, so the logarithm exists
     assert q.max_skew(np.array([1, 1]), np.array([0.1, 0.9]), k=2) == pytest.approx(log(0.5 / 0.1))
-    with pytest.raises(EvenhandError, match="a top 7 of 6 ranked pictures"):
+    with pytest.raises(EvenhandError, match="a top 7 of 6 ranked images"):
         q.max_skew(ranked, even, k=7)
     with pytest.raises(EvenhandError, match=r"target shares \[1\.0, 0\.0\]; leave groups out"):
         q.ndkl(ranked, np.array([1.0, 0.0]))
@@ -121,15 +121,15 @@ def test_ndkl_by_hand_and_against_scipy():
 
 def test_presentation_differs_by_frequency_not_by_number():
     women, men = np.array([5, 0, 2]), np.array([0, 8, 4])
-    found = g.presentation_differences(women, men, pictures=(10, 20))
+    found = g.presentation_differences(women, men, images=(10, 20))
     assert found == pytest.approx([0.5, -0.4, 0])
     assert g.gep(found) == pytest.approx(0.3)
-    assert np.isnan(g.presentation_differences(women, men, pictures=(0, 20))).all()
+    assert np.isnan(g.presentation_differences(women, men, images=(0, 20))).all()
     assert len(set(g.CLOTHING)) == 15
 
 
 @pytest.mark.parametrize(("people", "groups"), [(2, 2), (3, 2), (5, 2), (2, 4), (3, 3), (4, 8)])
-def test_fair_pictures_of_several_people_by_enumeration(people, groups):
+def test_fair_images_of_several_people_by_enumeration(people, groups):
     draws = product(range(groups), repeat=people)
     values = [r.shen_bias(r.shares_of(np.bincount(draw, minlength=groups))) for draw in draws]
     assert p.fair_bias_p(people, groups) == pytest.approx(np.mean(values))
@@ -137,8 +137,8 @@ def test_fair_pictures_of_several_people_by_enumeration(people, groups):
         assert np.mean(values) == 0.5
 
 
-def test_bias_within_pictures_is_not_bias_over_all_of_them():
-    # every picture shows two alike people, as many pairs of women as of men
+def test_bias_within_images_is_not_bias_over_all_of_them():
+    # every image shows two alike people, as many pairs of women as of men
     people = np.array([[2, 0], [0, 2], [2, 0], [0, 2], [1, 0]])
     assert p.bias_w(people) == pytest.approx(1 / 9)
     assert p.bias_p(people) == p.BiasP(1.0, pytest.approx(0.5), 4)

@@ -138,7 +138,7 @@ def test_agreement_by_class_shows_the_group_that_judges_dispute():
     assert women.high < men.low and women.low < women.value < women.high
 
 
-def test_agreement_by_stratum_is_that_of_the_pictures_in_it():
+def test_agreement_by_stratum_is_that_of_the_images_in_it():
     rng = np.random.default_rng(0)
     codes, strata = rng.integers(0, 3, (2, 60)), ["nurse", "guard", "nurse"] * 20
     found = by_stratum(codes, 3, strata=strata, statistic=alpha)
@@ -209,7 +209,7 @@ def test_kappa_interval_is_in_range_whatever_the_labels(pairs, quadratic):
 
 
 @pytest.mark.parametrize("quadratic", [False, True])
-def test_kappa_interval_of_many_pictures_is_that_of_statsmodels(quadratic):
+def test_kappa_interval_of_many_images_is_that_of_statsmodels(quadratic):
     rng = np.random.default_rng(1)
     first = rng.integers(0, 4, 4000)
     second = np.where(rng.random(4000) < 0.7, first, rng.integers(0, 4, 4000))

@@ -1,4 +1,4 @@
-"""The audit table of a judge: published values, independent references, and no claim on few pictures."""
+"""The audit table of a judge: published values, independent references, and no claim on few images."""
 
 import numpy as np
 import pandas as pd
@@ -67,14 +67,14 @@ def test_recall_gap_is_between_groups_of_the_other_attribute(audited):
     assert gap.low < gap.value < gap.high
 
 
-def world(pictures, **errors):
-    """Pictures of all cells, and one judge."""
+def world(images, **errors):
+    """Images of all cells, and one judge."""
     made = World(seed=1)
-    made.draw("m", "person", prompt_id="p", cells=np.repeat(np.arange(6), pictures))
+    made.draw("m", "person", prompt_id="p", cells=np.repeat(np.arange(6), images))
     return made.anchors(), made.labels("judge", **errors)
 
 
-def test_nothing_is_claimed_of_few_pictures():
+def test_nothing_is_claimed_of_few_images():
     rows = judge_audit(*world(CLAIM - 1), taxonomy=TAXONOMY, draws=10)
     cells = pick(rows, quantity="recall", attribute="gender", within="tone=dark")
     assert cells and not any(row.claim for row in cells)
@@ -117,7 +117,7 @@ def test_an_honest_judge_sits_on_its_floor_and_a_boastful_one_above():
     assert boastful.value == pytest.approx(0.3, abs=0.06) and boastful.low > 2 * boastful.floor
 
 
-def test_pictures_chosen_by_the_judges_answer_are_weighed():
+def test_images_chosen_by_the_judges_answer_are_weighed():
     truth, labels = world(300, recall=0.85)
     every = judge_audit(truth, labels, taxonomy=TAXONOMY, draws=10)
     said = labels[labels["attribute"] == "gender"].set_index("key")["label"]
@@ -147,7 +147,7 @@ def test_equal_chances_change_nothing():
         np.testing.assert_allclose(*numbers, atol=1e-9)
 
 
-def test_strata_have_rows_of_their_own_and_pictures_without_one_are_in_none():
+def test_strata_have_rows_of_their_own_and_images_without_one_are_in_none():
     truth, labels = world(50, recall=0.8)
     keys = sorted(set(truth["key"]))
     side = pd.Series(["female", "male", ""] * (len(keys) // 3), index=keys, name="stereotype")
@@ -169,7 +169,7 @@ def test_a_number_that_cannot_be_had_says_why_and_is_no_zero():
     for row in rows:
         assert np.isnan(row.value) == bool(row.reason)
         assert np.isnan(row.value) or row.quantity == "abstention"
-    assert one(rows, quantity="calibration_error", attribute="gender").reason == "no picture is decided"
+    assert one(rows, quantity="calibration_error", attribute="gender").reason == "no image is decided"
     assert one(rows, quantity="balanced_accuracy", attribute="gender").reason
 
 
@@ -187,7 +187,7 @@ def test_a_truth_that_is_no_group_is_refused():
         judge_audit(truth.replace("woman", "girl"), labels, taxonomy=TAXONOMY)
 
 
-def test_pictures_of_unknown_truth_are_refused():
+def test_images_of_unknown_truth_are_refused():
     truth, labels = world(2)
-    with pytest.raises(EvenhandError, match="no labelled picture has a known truth"):
+    with pytest.raises(EvenhandError, match="no labelled image has a known truth"):
         judge_audit(truth, labels.assign(key="other/" + labels["key"]), taxonomy=TAXONOMY)

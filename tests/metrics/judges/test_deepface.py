@@ -22,7 +22,7 @@ SHARES = {
 
 
 def constant_network(path, shares):
-    """A network that answers ``shares`` to every picture, plus nothing times its first pixel."""
+    """A network that answers ``shares`` to every image, plus nothing times its first pixel."""
     values = numpy_helper.from_array(np.array([shares], np.float32), "shares")
     zero = numpy_helper.from_array(np.zeros((1, 1), np.float32), "zero")
     nodes = [

@@ -98,8 +98,8 @@ def test_probabilities_do_not_depend_on_the_batch(weights):
 
 def test_a_registered_judge_looks_at_aligned_faces(weights):
     judge = load_judge(f"fairface:weights={weights}")
-    pictures = np.stack([astronaut(), *nobody()])
-    answer = judge.label(pictures)
+    images = np.stack([astronaut(), *nobody()])
+    answer = judge.label(images)
     assert answer["gender"].status == ("ok", "no_face", "no_face")
     np.testing.assert_array_equal(answer["race7"].probabilities[1:], np.tile(np.eye(8)[-1], (2, 1)))
     assert judge.info.version == load_judge(f"fairface:weights={weights}").info.version

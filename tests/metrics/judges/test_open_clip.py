@@ -52,7 +52,7 @@ def test_each_template_alone_is_a_choice_that_should_not_matter():
             np.testing.assert_allclose(choice[name].probabilities, answer.probabilities, atol=1e-6)
 
 
-def test_a_picture_nearer_to_the_other_text_of_the_gate_shows_no_person():
+def test_a_image_nearer_to_the_other_text_of_the_gate_shows_no_person():
     images, _ = labelled_people()
     texts = ("a photo of a woman", "a photo of a man")
     first, second = clip_s().zero_shot(images[:20], list(texts)).T

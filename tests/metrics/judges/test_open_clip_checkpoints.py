@@ -55,7 +55,7 @@ def built_in(siglip, tmp_path, monkeypatch):
 
 
 def test_a_sigmoid_models_bias_cancels_in_a_closed_question(siglip):
-    judge = load_judge(f"open-clip:model={siglip},crop=picture")
+    judge = load_judge(f"open-clip:model={siglip},crop=image")
     texts = ["a woman", "a man"]
     network, _, transform = open_clip.create_model_and_transforms(f"local-dir:{siglip}")
     tokens = open_clip.get_tokenizer(f"local-dir:{siglip}")(texts)
@@ -69,24 +69,24 @@ def test_a_sigmoid_models_bias_cancels_in_a_closed_question(siglip):
 
 
 def test_sigmoid_models_get_their_own_sentence_and_others_the_ensemble(siglip):
-    assert load_judge(f"open-clip:model={siglip},crop=picture")._templates == SIGLIP_TEMPLATES
-    assert load_judge(f"open-clip:model={CLIP},crop=picture")._templates == TEMPLATES
+    assert load_judge(f"open-clip:model={siglip},crop=image")._templates == SIGLIP_TEMPLATES
+    assert load_judge(f"open-clip:model={CLIP},crop=image")._templates == TEMPLATES
     assert "SigLIP" in load_judge(f"open-clip:model={siglip}").info.title
     assert load_judge(f"open-clip:model={siglip}").info.family == load_judge("clip-s").info.family
 
 
 @pytest.mark.parametrize("weights", ["", "weights.pt"])
-def test_a_name_and_a_tag_prepare_pictures_as_the_weights_were_trained(siglip, built_in, weights):
+def test_a_name_and_a_tag_prepare_images_as_the_weights_were_trained(siglip, built_in, weights):
     given = f",weights={built_in.parent / weights}" if weights else ""
-    by_folder = load_judge(f"open-clip:model={siglip},crop=picture").label(IMAGES)
-    by_name = load_judge(f"open-clip:model={TINY},pretrained=plain,crop=picture{given}").label(IMAGES)
+    by_folder = load_judge(f"open-clip:model={siglip},crop=image").label(IMAGES)
+    by_name = load_judge(f"open-clip:model={TINY},pretrained=plain,crop=image{given}").label(IMAGES)
     for attribute, answer in by_folder.items():
         np.testing.assert_allclose(by_name[attribute].probabilities, answer.probabilities, atol=1e-6)
 
 
 @pytest.mark.parametrize(("tag", "quick"), [("plain", False), ("quick", True)])
 def test_a_tag_says_whether_its_weights_want_the_fast_gelu(built_in, tag, quick):
-    network, _, _ = load_judge(f"open-clip:model={TINY},pretrained={tag},crop=picture")._model
+    network, _, _ = load_judge(f"open-clip:model={TINY},pretrained={tag},crop=image")._model
     assert any(isinstance(m, open_clip.transformer.QuickGELU) for m in network.modules()) is quick
 
 
@@ -96,7 +96,7 @@ def test_the_published_weights_of_the_panel_want_the_fast_gelu():
 
 
 def test_coarser_attributes_are_sums_of_finer_ones():
-    judge = load_judge(f"open-clip:model={CLIP},crop=picture")
+    judge = load_judge(f"open-clip:model={CLIP},crop=image")
     answers = judge.label(IMAGES)
     assert set(answers) == {*WORDS, *COARSER}
     old = answers["age5"].probabilities[:, [groups("age5").index(name) for name in ("middle-aged", "senior")]]
@@ -123,21 +123,21 @@ def test_every_group_has_words():
 )
 def test_published_texts_are_used_letter_by_letter(work, woman, man):
     assert published(work) == {"gender": {"woman": (woman,), "man": (man,)}}
-    judge = load_judge(f"open-clip:model={CLIP},crop=picture,texts={work}")
+    judge = load_judge(f"open-clip:model={CLIP},crop=image,texts={work}")
     assert list(judge.info.taxonomies) == ["gender"]
     np.testing.assert_allclose(
         judge.label(IMAGES)["gender"].probabilities[:, :2], judge.zero_shot(IMAGES, [woman, man]), atol=1e-6
     )
 
 
-def test_the_face_alone_is_seen_unless_the_picture_is_asked_for():
-    pictures = np.stack([astronaut(), *nobody()])
-    faces = load_judge(f"open-clip:model={CLIP}").label(pictures)["gender"]
-    whole = load_judge(f"open-clip:model={CLIP},crop=picture").label(pictures)["gender"]
+def test_the_face_alone_is_seen_unless_the_image_is_asked_for():
+    images = np.stack([astronaut(), *nobody()])
+    faces = load_judge(f"open-clip:model={CLIP}").label(images)["gender"]
+    whole = load_judge(f"open-clip:model={CLIP},crop=image").label(images)["gender"]
     assert faces.status == ("ok", "no_face", "no_face")
     assert whole.status == ("ok",) * 3
     assert abs(faces.probabilities[0] - whole.probabilities[0]).max() > 1e-3
-    both = load_judge(f"open-clip:model={CLIP},crop=both").label(pictures)["gender"]
+    both = load_judge(f"open-clip:model={CLIP},crop=both").label(images)["gender"]
     np.testing.assert_array_equal(both.probabilities, faces.probabilities)
     assert (both.status[0] == "ok") == (faces.codes[0] == whole.codes[0]) and both.status[1:] == faces.status[
         1:
@@ -148,6 +148,6 @@ def test_weights_with_code_in_them_are_refused(built_in, tmp_path):
     with (tmp_path / "code.pt").open("wb") as file:
         pickle.dump({"x": print}, file)
     code = tmp_path / "code.pt"
-    judge = load_judge(f"open-clip:model={TINY},pretrained=plain,weights={code},crop=picture")
+    judge = load_judge(f"open-clip:model={TINY},pretrained=plain,weights={code},crop=image")
     with pytest.raises(EvenhandError, match=r"code\.pt' holds more than tensors and could run code"):
         judge.label(IMAGES)

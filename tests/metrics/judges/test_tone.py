@@ -18,32 +18,32 @@ def flat(*colours):
     return np.array([np.full((16, 16, 3), colour, np.uint8) for colour in colours])
 
 
-def monk_pictures():
+def monk_images():
     return flat(*[list(bytes.fromhex(code)) for code in MONK_HEX])
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (90, 90, 90), (128, 128, 128), (255, 255, 255), (40, 90, 200)])
-def test_a_picture_without_skin_is_undetermined(colour):
+def test_a_image_without_skin_is_undetermined(colour):
     answer = tone_ita().label(flat(colour))["tone"]
     assert answer.status == ("no_face",)
     assert answer.probabilities.tolist() == [[0, 0, 0, 1]]
 
 
 def test_no_monk_tone_is_taken_for_something_else_than_skin():
-    measured = whole().measure(monk_pictures())
+    measured = whole().measure(monk_images())
     assert measured.share.tolist() == [1] * 10
     assert measured.monk.tolist() == list(range(1, 11))
 
 
 def test_groups_follow_the_cuts_of_the_angle():
-    answer = whole().label(monk_pictures())["tone"]
+    answer = whole().label(monk_images())["tone"]
     groups = [whole().info.taxonomies["tone"][index] for index in answer.probabilities.argmax(axis=1)]
     assert groups == ["light"] * 5 + ["dark"] * 5
     assert CUTS == (41, 19)
     assert whole().label(flat((186, 141, 104)))["tone"].probabilities.argmax() == 1
 
 
-def test_a_picture_near_a_cut_is_uncertain():
+def test_a_image_near_a_cut_is_uncertain():
     near = flat((208, 165, 130))
     angle = whole().measure(near).angle[0]
     assert 40 < angle < 41
@@ -52,21 +52,21 @@ def test_a_picture_near_a_cut_is_uncertain():
     assert unsure < 0.65
 
 
-def test_probabilities_sum_to_one_and_skinless_pictures_say_so():
-    pictures = np.concatenate([monk_pictures(), flat((90, 90, 90))])
-    answer = whole().label(pictures)["tone"]
+def test_probabilities_sum_to_one_and_skinless_images_say_so():
+    images = np.concatenate([monk_images(), flat((90, 90, 90))])
+    answer = whole().label(images)["tone"]
     np.testing.assert_allclose(answer.probabilities.sum(axis=1), 1)
     assert answer.status == ("ok",) * 10 + ("no_face",)
-    measured = whole().measure(pictures)
+    measured = whole().measure(images)
     assert np.isnan(measured.angle[-1])
     assert measured.monk[-1] == 0
 
 
 def test_hair_and_background_outside_the_boxes_do_not_count():
-    pictures = flat((20, 60, 220))
-    pictures[:, 4:8, 4:8] = (86, 55, 57)
+    images = flat((20, 60, 220))
+    images[:, 4:8, 4:8] = (86, 55, 57)
     judge = ToneItaJudge(boxes=[(0.25, 0.25, 0.5, 0.5)], spread=1.5, smallest_share=0.5, **CARD)
-    assert judge.label(pictures)["tone"].probabilities.argmax() == 2
+    assert judge.label(images)["tone"].probabilities.argmax() == 2
 
 
 def test_published_cuts_read_light_and_dark_right_and_a_third_of_medium_as_light():
@@ -82,8 +82,8 @@ def test_published_cuts_read_light_and_dark_right_and_a_third_of_medium_as_light
 
 
 @pytest.mark.parametrize("box", [(0.5, 0, 0.5, 1), (0, 0, 1.2, 1), (0.4, 0.9, 0.6, 0.1)])
-def test_a_box_outside_the_picture_is_refused(box):
-    with pytest.raises(EvenhandError, match="not inside the picture"):
+def test_a_box_outside_the_image_is_refused(box):
+    with pytest.raises(EvenhandError, match="not inside the image"):
         ToneItaJudge(boxes=[box], spread=1, smallest_share=0.5, **CARD)
 
 

@@ -59,7 +59,7 @@ def test_one_order_is_the_models_own_likelihood_of_each_letter(folder):
         np.testing.assert_allclose(shares, expected, atol=1e-5)
 
 
-def test_an_answer_does_not_depend_on_the_pictures_beside_it(folder):
+def test_an_answer_does_not_depend_on_the_images_beside_it(folder):
     judge = make(folder)
     together = judge._letters(IMAGES, judge._prompt(TEXTS[0]), 3)
     alone = [judge._letters(IMAGES[i : i + 1], judge._prompt(TEXTS[0]), 3) for i in range(len(IMAGES))]
@@ -92,7 +92,7 @@ def test_each_order_by_itself_is_a_choice_that_should_not_matter(folder, tmp_pat
         np.testing.assert_allclose(answer.probabilities, mean, atol=1e-12)
     stubborn = make(letter_head(folder, tmp_path / "stubborn", "A")).variants(IMAGES)["order"]
     listed, turned = (choice["gender"].probabilities for choice in stubborn)
-    # The letter A decides, not the picture: it is the first option as listed, and the last one turned.
+    # The letter A decides, not the image: it is the first option as listed, and the last one turned.
     for shares, apart in ((listed, 0), (turned, 2)):
         rest = np.delete(shares, apart, axis=1)
         np.testing.assert_allclose(rest[:, 0], rest[:, 1], atol=1e-6)
@@ -156,7 +156,7 @@ def test_code_beside_the_weights_is_never_run(folder, tmp_path):
 
 
 def test_a_registered_judge_names_its_model_and_its_version_follows_the_weights(folder):
-    judge = load_judge(f"vlm:model={folder},crop=picture")
-    assert judge.info.name == f"vlm:crop=picture,model={folder}"
-    assert judge.info.version != load_judge(f"vlm:model={folder},crop=picture,orders=4").info.version
+    judge = load_judge(f"vlm:model={folder},crop=image")
+    assert judge.info.name == f"vlm:crop=image,model={folder}"
+    assert judge.info.version != load_judge(f"vlm:model={folder},crop=image,orders=4").info.version
     assert judge.label(IMAGES[:2])["race4"].probabilities.shape == (2, 5)

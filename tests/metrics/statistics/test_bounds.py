@@ -1,4 +1,4 @@
-"""Worst-case bounds against the enumeration of all that undetermined pictures may show (1.23)."""
+"""Worst-case bounds against the enumeration of all that undetermined images may show (1.23)."""
 
 from itertools import product
 
@@ -12,7 +12,7 @@ from evenhand.metrics.statistics import bounds as b
 
 
 def completions(counts, undetermined):
-    """All counts that decide every undetermined picture."""
+    """All counts that decide every undetermined image."""
     steps = product(range(undetermined + 1), repeat=len(counts))
     return np.array([counts + np.array(step) for step in steps if sum(step) == undetermined])
 
@@ -48,13 +48,13 @@ def test_two_groups_follow_the_written_rule(women, men, undetermined):
     assert high == pytest.approx(2 * np.abs(ends - 0.5).max(), abs=1e-12)
 
 
-def test_without_undetermined_pictures_the_bounds_are_the_value():
+def test_without_undetermined_images_the_bounds_are_the_value():
     counts = np.array([[66, 184], [10, 90]])
     value = r.delta_tv(r.shares_of(counts), r.uniform(2))
     np.testing.assert_allclose(b.delta_bounds(counts, [0, 0], r.uniform(2)), [value, value])
 
 
-def test_faceless_pictures_prove_nothing():
+def test_faceless_images_prove_nothing():
     low, high = b.delta_bounds([1, 1], 98, r.uniform(2))
     assert (low, high) == (0, pytest.approx(0.98))
     assert np.isnan(b.delta_bounds([0, 0], 0, r.uniform(2))).all()

@@ -19,7 +19,7 @@ CLUSTERED = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1)), min_size=6
 
 
 def templates(rho, *, rng, count=10, size=20, share=0.4):
-    """Pictures of templates whose own shares scatter with intraclass correlation ``rho``."""
+    """Images of templates whose own shares scatter with intraclass correlation ``rho``."""
     spread = 1 / rho - 1 if rho else np.inf
     shares = rng.beta(share * spread, (1 - share) * spread, size=count) if rho else np.full(count, share)
     labels = (rng.random((count, size)) < shares[:, None]).astype(int)
@@ -28,8 +28,8 @@ def templates(rho, *, rng, count=10, size=20, share=0.4):
 
 @settings(max_examples=25)
 @given(CLUSTERED)
-def test_intraclass_correlation_is_that_of_the_analysis_of_variance(pictures):
-    frame = pd.DataFrame(pictures, columns=["template", "label"]).astype({"label": float})
+def test_intraclass_correlation_is_that_of_the_analysis_of_variance(images):
+    frame = pd.DataFrame(images, columns=["template", "label"]).astype({"label": float})
     sizes = frame.groupby("template").size()
     found = i.intraclass_correlation(frame["label"], frame["template"].tolist())
     if not 1 < len(sizes) < len(frame) or frame["label"].nunique() == 1:
@@ -49,7 +49,7 @@ def test_intraclass_correlation_recovers_the_one_that_was_simulated():
     assert np.mean(alone) == pytest.approx(0, abs=0.01)
 
 
-def test_effective_n_counts_clusters_where_pictures_are_copies():
+def test_effective_n_counts_clusters_where_images_are_copies():
     assert i.effective_n(200, cluster_size=20, correlation=1) == 10
     assert i.effective_n(200, cluster_size=20, correlation=0.1) == pytest.approx(200 / 2.9)
     assert i.effective_n(200, cluster_size=20, correlation=-0.1) == 200
@@ -65,7 +65,7 @@ def test_clustered_wilson_covers_where_plain_wilson_does_not():
     assert hits["plain"] / 400 < 0.75 and 0.91 < hits["clustered"] / 400 <= 1
 
 
-def test_clustered_wilson_of_pictures_that_are_all_alike_counts_templates():
+def test_clustered_wilson_of_images_that_are_all_alike_counts_templates():
     low, high = i.clustered_wilson(np.zeros(50), np.repeat(range(5), 10))
     assert (low, high) == pytest.approx(tuple(map(float, wilson(0, 5))))
 
@@ -101,7 +101,7 @@ def test_posterior_of_one_share_is_jeffreys():
     assert (low, high) == pytest.approx(tuple(expected), abs=0.003)
 
 
-def test_posterior_of_the_worst_group_sees_a_group_without_a_picture():
+def test_posterior_of_the_worst_group_sees_a_group_without_a_image():
     def worst(shares):
         return worst_cell_share(shares, r.uniform(4))
 
@@ -124,7 +124,7 @@ def test_bootstrap_intervals_agree_with_scipy(method):
 
 
 def test_basic_interval_of_a_plug_in_distance_holds_the_truth_that_percentiles_miss():
-    """Six groups, 20 pictures of each of ten concepts: the plug-in distance lies above the true one."""
+    """Six groups, 20 images of each of ten concepts: the plug-in distance lies above the true one."""
     rng, hits = stream(0, "plug-in"), {"percentile": 0, "basic": 0}
     target, shares = r.uniform(6), np.array([0.35, 0.25, 0.15, 0.1, 0.1, 0.05])
     truth = r.delta_tv(shares, target)

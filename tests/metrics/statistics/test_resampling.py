@@ -52,7 +52,7 @@ def test_leaves_redrawn_within_redrawn_clusters_carry_their_noise_twice():
     assert r.shares_of(drawn[..., :2])[:, 0, 1].var() == pytest.approx(expected, rel=0.03)
 
 
-def test_a_drawn_concept_keeps_its_pictures():
+def test_a_drawn_concept_keeps_its_images():
     where = layout(4)
     table = where.counts(stream(0, "codes").integers(0, 2, 120), 2)
     found = resamples("leaves", where=where)
@@ -112,7 +112,7 @@ def measured(scheme, **options):
             prompt = {"prompt_id": f"{group}-{concept}", "concept": concept, "cell": f"gender={group}"}
             world.draw("base", "explicit", cells=cells, **prompt)
     plan = MeasurePlan(attributes=TAXONOMY, panel=("a",), base=None, draws=300, scheme=scheme, **options)
-    return measure(world.pictures(), world.labels("a"), plan=plan).estimates["base"]
+    return measure(world.images(), world.labels("a"), plan=plan).estimates["base"]
 
 
 @pytest.mark.parametrize("resample_concepts", [True, False])

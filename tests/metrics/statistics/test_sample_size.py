@@ -1,4 +1,4 @@
-"""How many pictures: published tables, exact search, simulation, and the command."""
+"""How many images: published tables, exact search, simulation, and the command."""
 
 import json
 
@@ -15,32 +15,32 @@ from evenhand.metrics.statistics.intervals import effective_n
 from evenhand.metrics.statistics.uncertainty import stream
 
 
-def wilson_half(pictures, share):
-    low, high = proportion_confint(share * pictures, pictures, method="wilson")
+def wilson_half(images, share):
+    low, high = proportion_confint(share * images, images, method="wilson")
     return (high - low) / 2
 
 
-@pytest.mark.parametrize(("wanted", "pictures"), [(0.1, 93), (0.05, 381), (0.03, 1064)])
-def test_half_widths_need_the_published_numbers(wanted, pictures):
-    assert n.pictures_for_half_width(wanted) == pictures
+@pytest.mark.parametrize(("wanted", "images"), [(0.1, 93), (0.05, 381), (0.03, 1064)])
+def test_half_widths_need_the_published_numbers(wanted, images):
+    assert n.images_for_half_width(wanted) == images
 
 
 @given(st.floats(0.02, 0.4), st.floats(0.05, 0.5))
-def test_half_width_is_reached_by_no_picture_fewer(wanted, share):
-    found = n.pictures_for_half_width(wanted, share=share)
+def test_half_width_is_reached_by_no_image_fewer(wanted, share):
+    found = n.images_for_half_width(wanted, share=share)
     assert wilson_half(found, share) <= wanted + 1e-9
     assert found == 1 or wilson_half(found - 1, share) > wanted - 1e-9
 
 
 @given(st.floats(0.001, 0.9))
-def test_a_rare_cell_is_seen_with_the_probability_and_not_with_a_picture_fewer(share):
-    found = n.pictures_for_cell(share)
+def test_a_rare_cell_is_seen_with_the_probability_and_not_with_a_image_fewer(share):
+    found = n.images_for_cell(share)
     assert 1 - (1 - share) ** found >= 0.95 - 1e-9
     assert found == 1 or 1 - (1 - share) ** (found - 1) < 0.95
 
 
 def test_a_cell_of_two_percent_needs_149():
-    assert n.pictures_for_cell(0.02) == 149
+    assert n.images_for_cell(0.02) == 149
 
 
 def test_detectable_difference_is_that_of_a_two_sample_test():
@@ -49,9 +49,9 @@ def test_detectable_difference_is_that_of_a_two_sample_test():
     assert n.detectable_difference(100, concepts=36) == pytest.approx(2.8 * np.sqrt(2 / 3600), rel=1e-3)
 
 
-def test_pictures_for_a_difference_detect_it():
+def test_images_for_a_difference_detect_it():
     for wanted in (0.03, 0.05, 0.1):
-        found = n.pictures_for_difference(wanted, concepts=36)
+        found = n.images_for_difference(wanted, concepts=36)
         assert n.detectable_difference(found, concepts=36) <= wanted
         assert n.detectable_difference(found - 1, concepts=36) > wanted
 
@@ -66,18 +66,18 @@ PUBLISHED_POWER = {
 """Of differences 0.03, 0.05 and 0.10 of mean Delta over 36 occupations; 400 runs each."""
 
 
-@pytest.mark.parametrize("pictures", PUBLISHED_POWER)
-def test_power_is_the_published_one(pictures):
-    rng = stream(0, "power", str(pictures))
-    for difference, published in zip((0.03, 0.05, 0.10), PUBLISHED_POWER[pictures], strict=True):
-        found = n.simulated_power(difference, n=pictures, concepts=36, rng=rng, runs=2000)
+@pytest.mark.parametrize("images", PUBLISHED_POWER)
+def test_power_is_the_published_one(images):
+    rng = stream(0, "power", str(images))
+    for difference, published in zip((0.03, 0.05, 0.10), PUBLISHED_POWER[images], strict=True):
+        found = n.simulated_power(difference, n=images, concepts=36, rng=rng, runs=2000)
         error = np.sqrt(published * (1 - published) * (1 / 400 + 1 / 2000))
         assert found == pytest.approx(published, abs=3.5 * error + 0.005), difference
 
 
 def test_the_rule_promises_no_more_than_the_simulation_finds():
-    pictures = n.pictures_for_difference(0.05, concepts=36)
-    assert n.simulated_power(0.05, n=pictures, concepts=36, rng=stream(0, "x"), runs=2000) > 0.8
+    images = n.images_for_difference(0.05, concepts=36)
+    assert n.simulated_power(0.05, n=images, concepts=36, rng=stream(0, "x"), runs=2000) > 0.8
 
 
 def test_without_a_difference_power_is_the_level_of_the_test():
@@ -85,7 +85,7 @@ def test_without_a_difference_power_is_the_level_of_the_test():
     assert found == pytest.approx(0.05, abs=0.012)
 
 
-def test_judges_that_err_need_more_pictures():
+def test_judges_that_err_need_more_images():
     assert n.judge_inflation(sensitivity=1, specificity=1) == 1
     assert n.judge_inflation(sensitivity=0.966, specificity=0.966) == pytest.approx(1.15, abs=0.005)
     assert n.judge_inflation(sensitivity=0.9, specificity=0.9) == pytest.approx(1.5625)
@@ -94,29 +94,29 @@ def test_judges_that_err_need_more_pictures():
 
 
 @given(st.floats(10, 200), st.integers(5, 40), st.floats(0, 0.02))
-def test_pictures_of_templates_are_worth_what_is_wanted(worth, templates, correlation):
-    found = n.pictures_of_templates(worth, templates=templates, correlation=correlation)
+def test_images_of_templates_are_worth_what_is_wanted(worth, templates, correlation):
+    found = n.images_of_templates(worth, templates=templates, correlation=correlation)
     assert effective_n(found, cluster_size=max(found / templates, 1), correlation=correlation) >= worth - 1e-6
 
 
 def test_few_templates_cannot_be_made_up_for_by_seeds():
     assert effective_n(10**9, cluster_size=10**9 / 5, correlation=0.1) == pytest.approx(50)
     with pytest.raises(
-        EvenhandError, match="never worth more than 50 pictures and 93 are wanted; use at least 10"
+        EvenhandError, match="never worth more than 50 images and 93 are wanted; use at least 10"
     ):
-        n.pictures_of_templates(93, templates=5, correlation=0.1)
-    assert n.pictures_of_templates(93, templates=10, correlation=0.1) > 93
+        n.images_of_templates(93, templates=5, correlation=0.1)
+    assert n.images_of_templates(93, templates=10, correlation=0.1) > 93
 
 
 @pytest.mark.parametrize(
     ("call", "fault"),
     [
-        (lambda: n.pictures_for_half_width(0.5), "half width is 0.5; give a number above 0 and below 0.5"),
-        (lambda: n.pictures_for_cell(0), "share of the cell is 0"),
-        (lambda: n.pictures_for_difference(2, concepts=36), "difference is 2"),
+        (lambda: n.images_for_half_width(0.5), "half width is 0.5; give a number above 0 and below 0.5"),
+        (lambda: n.images_for_cell(0), "share of the cell is 0"),
+        (lambda: n.images_for_difference(2, concepts=36), "difference is 2"),
         (lambda: n.judge_inflation(sensitivity=1.2, specificity=1), "sensitivity is 1.2"),
-        (lambda: n.pictures_of_templates(9, templates=0, correlation=0), "number of templates is 0"),
-        (lambda: n.pictures_of_templates(9, templates=5, correlation=1), "correlation of templates is 1"),
+        (lambda: n.images_of_templates(9, templates=0, correlation=0), "number of templates is 0"),
+        (lambda: n.images_of_templates(9, templates=5, correlation=1), "correlation of templates is 1"),
         (lambda: n.plan_sizes(n.Design(concepts=0), cells=[0.1]), "number of concepts is 0"),
     ],
 )
@@ -126,7 +126,7 @@ def test_numbers_out_of_range_are_refused(call, fault):
 
 
 def test_the_command_prints_the_usual_claims(evenhand):
-    outcome = evenhand("plan-size")
+    outcome = evenhand("power")
     assert outcome.code == 0
     rows = [line.split() for line in outcome.out.splitlines()]
     assert ["half", "width", "0.1", "93", "93", "3348"] in rows
@@ -135,14 +135,14 @@ def test_the_command_prints_the_usual_claims(evenhand):
 
 def test_the_command_allows_for_the_judge_and_the_templates(evenhand):
     options = ("--half-width", 0.1, "--sensitivity", 0.9, "--specificity", 0.9, "--correlation", 0.01)
-    found = json.loads(evenhand("plan-size", *options, "--concepts", 10, "--json").out)
+    found = json.loads(evenhand("power", *options, "--concepts", 10, "--json").out)
     (need,) = found["needs"]
     assert need["claim"] == "half width" and need["independent"] == 93
-    expected = n.pictures_of_templates(93 * 1.5625, templates=5, correlation=0.01)
-    assert need["pictures"] == expected > 146 and need["total"] == 10 * expected
+    expected = n.images_of_templates(93 * 1.5625, templates=5, correlation=0.01)
+    assert need["images"] == expected > 146 and need["total"] == 10 * expected
     assert found["design"]["sensitivity"] == 0.9
 
 
 def test_the_command_says_what_cannot_be_had(evenhand):
-    outcome = evenhand("plan-size", "--half-width", 0.1, "--correlation", 0.2)
+    outcome = evenhand("power", "--half-width", 0.1, "--correlation", 0.2)
     assert outcome.code == 2 and "use at least 19 templates" in outcome.err and not outcome.out

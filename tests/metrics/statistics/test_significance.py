@@ -46,7 +46,7 @@ def test_groups_that_never_flip_do_not_enter_the_test():
     assert s.label_flips(*pairs(three), 3).p == s.label_flips(*pairs(two), 2).p
 
 
-def test_undetermined_pictures_are_no_flips():
+def test_undetermined_images_are_no_flips():
     before, after = np.array([0, 1, 2, 0]), np.array([1, 1, 0, 2])
     found = s.label_flips(before, after, 2)
     assert found.n == 2 and found.changed == 0.5 and found.low < 0.5 < found.high
@@ -68,8 +68,8 @@ def test_many_groups_are_tested_by_chi_square_where_counts_allow():
     assert s.share_test(counts, target, rng=stream(0, "x")) == pytest.approx(expected)
 
 
-def test_few_pictures_of_many_groups_are_tested_exactly():
-    """All 15 tables of four pictures in three groups, by hand."""
+def test_few_images_of_many_groups_are_tested_exactly():
+    """All 15 tables of four images in three groups, by hand."""
     target, seen = np.array([0.5, 0.3, 0.2]), np.array([0, 1, 3])
     tables = np.array([(a, b, 4 - a - b) for a in range(5) for b in range(5 - a)])
     factorial = np.array([1, 1, 2, 6, 24])
@@ -79,7 +79,7 @@ def test_few_pictures_of_many_groups_are_tested_exactly():
     assert s.share_test(seen, target, rng=stream(0, "x")) == pytest.approx(exact, abs=0.01)
 
 
-def test_no_picture_has_no_p_value_and_an_empty_target_is_refused():
+def test_no_image_has_no_p_value_and_an_empty_target_is_refused():
     assert np.isnan(s.share_test([0, 0], r.uniform(2), rng=stream(0, "x")))
     with pytest.raises(EvenhandError, match="gives a group nothing"):
         s.share_test([3, 2], np.array([1.0, 0.0]), rng=stream(0, "x"))

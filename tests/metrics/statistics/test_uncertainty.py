@@ -156,7 +156,7 @@ def test_interval_skips_missing_draws():
 
 
 def layout(*, copies=1, templates=3, seeds=4):
-    """Two rows; every picture ``copies`` times, at its own row, template and seed."""
+    """Two rows; every image ``copies`` times, at its own row, template and seed."""
     place = [
         (row, template, seed)
         for row in "ab"
@@ -174,19 +174,19 @@ def spread(where, codes):
     return r.shares_of(counts[..., :2])[..., 0]
 
 
-def test_copies_of_a_picture_do_not_shrink_the_interval():
+def test_copies_of_a_image_do_not_shrink_the_interval():
     codes = np.random.default_rng(0).integers(0, 2, 24)
     once, five_times = spread(layout(), codes), spread(layout(copies=5), np.repeat(codes, 5))
     assert (once == five_times).all()
 
 
-def test_pictures_that_share_a_template_are_resampled_together():
+def test_images_that_share_a_template_are_resampled_together():
     by_template = np.tile(np.repeat([0, 1, 0], 4), 2)
     mixed = np.tile([0, 1, 0], 8)
     assert spread(layout(), by_template).std() > 1.3 * spread(layout(), mixed).std()
 
 
-def test_every_resample_has_as_many_pictures_as_the_original():
+def test_every_resample_has_as_many_images_as_the_original():
     where = layout()
     resamples = Resamples.of(where, draws=200, rng=u.stream(0, "x"), rows=True)
     within = resamples.within(where.counts(np.zeros(24, int), 2))

@@ -1,4 +1,4 @@
-"""Faces are found once per picture, by a second detector where the first finds none."""
+"""Faces are found once per image, by a second detector where the first finds none."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from evenhand.metrics.vision.faces import (
     FaceFinder,
     align,
     finder,
-    picture_status,
+    image_status,
 )
 
 
@@ -27,14 +27,14 @@ class Scripted:
     def __init__(self, *boxes):
         self.boxes, self.asked = boxes, 0
 
-    def find(self, picture):
+    def find(self, image):
         self.asked += 1
-        side = max(picture.shape[:2])
+        side = max(image.shape[:2])
         return [Face(tuple(edge * side for edge in box), 1.0, self.name) for box in self.boxes]
 
 
 class Brightness(Judge):
-    """Tells light from dark pictures, and counts those that it saw."""
+    """Tells light from dark images, and counts those that it saw."""
 
     def __init__(self, status="ok"):
         self.seen, self.status = [], status
@@ -65,7 +65,7 @@ def test_both_detectors_find_the_face_of_a_photograph_and_none_in_a_cup(detector
     alone = FaceFinder([detector()])
     (face,) = alone.look(astronaut()).faces
     assert overlap(face.box, ASTRONAUT_FACE) > 0.6
-    assert [alone.look(picture).status for picture in nobody()] == ["no_face"] * 2
+    assert [alone.look(image).status for image in nobody()] == ["no_face"] * 2
 
 
 @pytest.mark.parametrize("side", [300, 1024])
@@ -103,10 +103,10 @@ def test_the_second_detector_is_asked_only_where_the_first_finds_nobody():
 )
 def test_status_follows_size_and_number_of_the_faces(sides, status):
     faces = [Face((0, 0, side, side), 1.0, "test") for side in sides]
-    assert picture_status(faces, side=100) == status
+    assert image_status(faces, side=100) == status
 
 
-def test_a_picture_is_searched_once_however_many_judges_ask():
+def test_a_image_is_searched_once_however_many_judges_ask():
     detector = Scripted((0.1, 0.1, 0.6, 0.6))
     shared = FaceFinder([detector])
     images = np.stack([blank(200), blank(30)])
@@ -115,7 +115,7 @@ def test_a_picture_is_searched_once_however_many_judges_ask():
     assert detector.asked == 2
 
 
-def test_a_judge_sees_faces_only_and_its_answers_find_their_pictures():
+def test_a_judge_sees_faces_only_and_its_answers_find_their_images():
     judge = Brightness()
     people = Scripted((0.25, 0.25, 0.75, 0.75))
     shared = FaceFinder([people])
@@ -141,10 +141,10 @@ def test_without_any_face_the_judge_is_not_asked():
 
 
 def test_of_several_persons_the_largest_is_labelled_but_stays_undetermined():
-    picture = blank(0)
-    picture[:, :50] = 255
+    image = blank(0)
+    image[:, :50] = 255
     shared = FaceFinder([Scripted((0.05, 0.1, 0.4, 0.45), (0.52, 0.1, 0.95, 0.53))])
-    answer = OnFaces(Brightness(), finder=shared, cut="tight").label(picture[None])["light"]
+    answer = OnFaces(Brightness(), finder=shared, cut="tight").label(image[None])["light"]
     assert answer.status == ("multi_person",)
     assert answer.probabilities[0].argmax() == 1
 
@@ -156,10 +156,10 @@ def test_what_the_judge_says_of_a_face_is_kept():
 
 
 def test_a_crop_at_the_edge_repeats_the_edge_and_stays_centred():
-    picture = blank(100)
-    picture[:, :10] = 200
+    image = blank(100)
+    image[:, :10] = 200
     face = Face((0, 20, 40, 60), 1.0, "test")
-    crop = FaceFinder([]).cut(picture, face, "face")
+    crop = FaceFinder([]).cut(image, face, "face")
     assert crop.shape == (module.CROP_SIDE, module.CROP_SIDE, 3)
     # the crop spans columns -6 to 46 and column 10 is 16 of 52 in
     edge = np.flatnonzero(crop[100, :, 0] < 150)[0]
@@ -183,9 +183,9 @@ def test_aligned_faces_have_their_eyes_level_and_at_the_same_place():
 
 
 def test_the_box_of_a_whole_crop_may_be_left_out():
-    picture = astronaut()
+    image = astronaut()
     left, top, right, bottom = ASTRONAUT_FACE
-    crop = picture[top:bottom, left:right]
+    crop = image[top:bottom, left:right]
     whole = align(crop, size=64, padding=0.2)
     np.testing.assert_array_equal(
         whole, align(crop, (0, 0, right - left, bottom - top), size=64, padding=0.2)
@@ -210,14 +210,14 @@ def test_a_missing_package_is_named_with_the_extra(package, make, monkeypatch):
         make()
 
 
-def test_a_judge_of_crops_is_asked_about_the_whole_picture_too():
-    picture = blank(0)
-    picture[30:70, 30:70] = 255
+def test_a_judge_of_crops_is_asked_about_the_whole_image_too():
+    image = blank(0)
+    image[30:70, 30:70] = 255
     shared = FaceFinder([Scripted((0.35, 0.35, 0.65, 0.65))])
-    face, whole = OnFaces(Brightness(), finder=shared, cut="face").variants(picture[None])["crop"]
+    face, whole = OnFaces(Brightness(), finder=shared, cut="face").variants(image[None])["crop"]
     assert face["light"].probabilities[0].argmax() == 0 and whole["light"].probabilities[0].argmax() == 1
-    assert OnFaces(Brightness(), finder=shared, cut="aligned").variants(picture[None]) == {}
-    nobody_there = OnFaces(Brightness(), finder=FaceFinder([Scripted()]), cut="face").variants(picture[None])
+    assert OnFaces(Brightness(), finder=shared, cut="aligned").variants(image[None]) == {}
+    nobody_there = OnFaces(Brightness(), finder=FaceFinder([Scripted()]), cut="face").variants(image[None])
     assert nobody_there["crop"][0]["light"].status == ("no_face",)
     assert nobody_there["crop"][1]["light"].status == ("ok",)
 
@@ -237,10 +237,10 @@ def test_a_label_that_the_surroundings_overturn_is_inconsistent():
     assert nobody_there.label(images)["light"].status == ("no_face",) * 3
 
 
-def test_an_undecided_whole_picture_overturns_nothing():
-    picture = blank(0)
-    picture[:, :50] = 255
+def test_an_undecided_whole_image_overturns_nothing():
+    image = blank(0)
+    image[:, :50] = 255
     shared = FaceFinder([Scripted((0.1, 0.1, 0.4, 0.4))])
-    assert Brightness().label(picture[None])["light"].codes == [2], "half bright, half dark: a tie"
-    answer = OnFaces(Brightness(), finder=shared, cut="tight", agreeing=True).label(picture[None])["light"]
+    assert Brightness().label(image[None])["light"].codes == [2], "half bright, half dark: a tie"
+    answer = OnFaces(Brightness(), finder=shared, cut="tight", agreeing=True).label(image[None])["light"]
     assert (answer.status, answer.codes.tolist()) == (("ok",), [0])

@@ -7,8 +7,8 @@ import pytest
 from helpers.humans import a_run
 from helpers.page_checks import assert_accessible, assert_no_requests, assert_valid_html
 
-from evenhand.bench.annotation.annotations import import_answers
-from evenhand.bench.annotation.batch import export_pictures
+from evenhand.bench.annotation.annotations import import_annotations
+from evenhand.bench.annotation.batch import export_images
 from evenhand.bench.errors import EvenhandError
 from evenhand.reports.annotation.page import Form, Item, Option, Question, render_page, write_page
 
@@ -20,7 +20,7 @@ SMALLEST_TARGET = """() => Math.min(...[...document.querySelectorAll('#work butt
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("humans")
     a_run(folder / "run", concepts=("nurse",), methods=("base",))
-    done = export_pictures(folder / "run", folder / "out", n=20, explicit=0, least=1)
+    done = export_images(folder / "run", folder / "out", n=20, explicit=0, least=1)
     return folder, done
 
 
@@ -70,20 +70,20 @@ def saved(page, path, button="#save"):
     return path
 
 
-def test_all_pictures_are_answered_by_keyboard_and_come_back_through_the_importer(opened, exported, tmp_path):
+def test_all_images_are_answered_by_keyboard_and_come_back_through_the_importer(opened, exported, tmp_path):
     folder, done = exported
     page = opened()
     start(page)
-    total = done.pictures + done.repeats
+    total = done.images + done.repeats
     for number in range(total):
-        assert page.locator("#position").inner_text() == f"Picture {number + 1} of {total}"
+        assert page.locator("#position").inner_text() == f"Image {number + 1} of {total}"
         answer(page)
     page.wait_for_selector("#done:not([hidden])")
     assert page.locator("#done-text").inner_text() == f"{total} answered, 0 skipped, 0 open, of {total}."
     path = saved(page, tmp_path / "answers.csv", "#save-all")
-    found = import_answers([path], folder / "run")
-    assert (found.answers, found.pictures) == (3 * total, done.pictures)
-    assert found.labelled == {"gender": done.pictures, "tone": done.pictures, "age": done.pictures}
+    found = import_annotations([path], folder / "run")
+    assert (found.answers, found.images) == (3 * total, done.images)
+    assert found.labelled == {"gender": done.images, "tone": done.images, "age": done.images}
     with path.open() as file:
         rows = list(csv.DictReader(file))
     labels = {(row["attribute"], row["label"]) for row in rows}
@@ -96,7 +96,7 @@ def test_all_pictures_are_answered_by_keyboard_and_come_back_through_the_importe
     assert_no_requests(page, within=done.page)
 
 
-def test_a_picture_without_people_needs_no_more_answers(opened, tmp_path):
+def test_a_image_without_people_needs_no_more_answers(opened, tmp_path):
     page = opened()
     start(page, "bo")
     page.keyboard.press("1")
@@ -128,26 +128,26 @@ def test_an_unanswered_question_is_named_and_nothing_is_skipped_silently(opened)
     page.locator("#next").click()
     assert page.locator("#alert").inner_text() == "Please answer: Gender expression"
     assert page.evaluate("document.activeElement.name") == "gender"
-    assert page.locator("#position").inner_text().startswith("Picture 1 ")
+    assert page.locator("#position").inner_text().startswith("Image 1 ")
 
 
 def test_progress_is_kept_and_every_person_has_an_order_of_their_own(opened):
     page = opened()
     start(page, "dee")
-    first = page.locator("#picture").get_attribute("src")
+    first = page.locator("#image").get_attribute("src")
     answer(page)
     page.locator("#skip").click()
     page.reload()
     start(page, "dee")
-    assert page.locator("#position").inner_text().startswith("Picture 3 ")
+    assert page.locator("#position").inner_text().startswith("Image 3 ")
     page.keyboard.press("Backspace")
     page.keyboard.press("Backspace")
-    assert page.locator("#picture").get_attribute("src") == first
+    assert page.locator("#image").get_attribute("src") == first
     assert page.locator("input[name=gender]:checked").get_attribute("value") == "man"
     page.reload()
     start(page, "eve")
-    assert page.locator("#position").inner_text().startswith("Picture 1 ")
-    assert page.locator("#picture").get_attribute("src") != first
+    assert page.locator("#position").inner_text().startswith("Image 1 ")
+    assert page.locator("#image").get_attribute("src") != first
 
 
 def test_a_code_that_could_not_be_imported_is_refused(opened):
@@ -179,8 +179,8 @@ def test_the_page_fits_can_be_read_and_touched(opened, width):
     page.locator("summary").click()
     assert_accessible(page)
     assert page.evaluate(SMALLEST_TARGET) >= 40
-    stage, picture = (page.locator(name).bounding_box() for name in (".stage", "#picture"))
-    assert picture["height"] <= stage["height"]
+    stage, image = (page.locator(name).bounding_box() for name in (".stage", "#image"))
+    assert image["height"] <= stage["height"]
     assert page.evaluate("[...document.querySelectorAll('input')].every(i => i.labels.length)")
 
 
@@ -203,9 +203,9 @@ def a_form(path, **changes):
 
 
 @pytest.fixture
-def picture(exported):
+def image(exported):
     folder, _ = exported
-    return next((folder / "run" / "pictures").rglob("*.png"))
+    return next((folder / "run" / "images").rglob("*.png"))
 
 
 def test_the_page_says_nothing_of_methods_prompts_or_places(exported):
@@ -217,28 +217,28 @@ def test_the_page_says_nothing_of_methods_prompts_or_places(exported):
     assert str(folder) not in text
 
 
-def test_only_the_pages_own_script_may_run(opened, picture, tmp_path):
-    text = render_page(a_form(picture))
+def test_only_the_pages_own_script_may_run(opened, image, tmp_path):
+    text = render_page(a_form(image))
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
     assert "unsafe" not in policy and "default-src &#39;none&#39;" in policy
     injected = text.replace("</main>", "<script>document.title = 'run'</script></main>", 1)
     (tmp_path / "injected.html").write_text(injected)
     page = opened(page=tmp_path / "injected.html")
-    assert page.title() == "Labelling pictures"
+    assert page.title() == "Labelling images"
 
 
-def test_words_of_a_taxonomy_cannot_break_the_page(opened, picture, tmp_path):
+def test_words_of_a_taxonomy_cannot_break_the_page(opened, image, tmp_path):
     odd = '</script><script>document.title = "run"</script>'
     question = Question("tone", odd, (Option(odd, odd),))
-    write_page(a_form(picture, batch=odd, questions=(question,)), tmp_path / "odd.html")
+    write_page(a_form(image, batch=odd, questions=(question,)), tmp_path / "odd.html")
     page = opened(page=tmp_path / "odd.html")
     start(page)
-    assert page.title() == "Labelling pictures"
+    assert page.title() == "Labelling images"
     assert page.locator("legend").inner_text() == odd
 
 
-def test_swatches_show_their_colour(opened, picture, tmp_path):
-    write_page(a_form(picture), tmp_path / "tone.html")
+def test_swatches_show_their_colour(opened, image, tmp_path):
+    write_page(a_form(image), tmp_path / "tone.html")
     page = opened(page=tmp_path / "tone.html")
     start(page)
     assert (
@@ -247,9 +247,9 @@ def test_swatches_show_their_colour(opened, picture, tmp_path):
     assert page.logged == []
 
 
-def test_a_page_without_pictures_or_with_a_broken_one_is_one_clear_line(picture, tmp_path):
-    with pytest.raises(EvenhandError, match="needs pictures"):
-        render_page(a_form(picture, items=()))
-    (tmp_path / "broken.png").write_bytes(picture.read_bytes()[:60])
+def test_a_page_without_images_or_with_a_broken_one_is_one_clear_line(image, tmp_path):
+    with pytest.raises(EvenhandError, match="needs images"):
+        render_page(a_form(image, items=()))
+    (tmp_path / "broken.png").write_bytes(image.read_bytes()[:60])
     with pytest.raises(EvenhandError, match=r"broken\.png cannot be read"):
         render_page(a_form(tmp_path / "broken.png"))

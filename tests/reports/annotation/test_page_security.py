@@ -11,7 +11,7 @@ from helpers.report import parsed
 from helpers.site import a_board, write_site
 
 from evenhand.bench import compare
-from evenhand.bench.annotation.batch import export_pictures
+from evenhand.bench.annotation.batch import export_images
 from evenhand.reports.comparison.report import render_comparison
 
 TEMPLATES = sorted((ROOT / "reports" / "templates").glob("*.j2"))
@@ -65,7 +65,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     run = evaluated("one", "base", "random-attribute-prompt")
     a_humans_run(folder / "run", concepts=("nurse",), methods=("base",))
-    export_pictures(folder / "run", folder / "out", n=20, explicit=0, least=1)
+    export_images(folder / "run", folder / "out", n=20, explicit=0, least=1)
     site = write_site(folder / "site", a_board())
     return {
         "report": (run / "report.html").read_text(),

@@ -81,7 +81,7 @@ def test_the_html_is_valid_whatever_the_names(single, several):
     assert_valid_html(*pages)
 
 
-def test_nothing_but_inline_style_and_embedded_pictures_is_allowed(single):
+def test_nothing_but_inline_style_and_embedded_images_is_allowed(single):
     (policy,) = [e for e in parsed(render_comparison(single)).all("meta") if "http-equiv" in e.attributes]
     assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -105,7 +105,7 @@ def test_every_difference_and_every_changed_label_can_be_saved(several):
     differences = files["every-difference.csv"]
     assert len(differences) == len(several.differences)
     assert {row["label"] for row in differences} == {pair.label for pair in several.pairs}
-    moved = sum(int(row["pictures"]) for row in files["every-flip.csv"] if not row["concept"])
+    moved = sum(int(row["images"]) for row in files["every-flip.csv"] if not row["concept"])
     assert moved == sum(row.n for row in several.flips if not row.concept)
 
 
@@ -124,21 +124,21 @@ def test_the_verdict_does_not_say_closer_where_the_interval_holds_zero(single):
     assert f"{METHOD} is closer to the target shares than base" in render_comparison(surely)
 
 
-def test_pictures_of_both_sides_stand_one_above_the_other(several, one):
+def test_images_of_both_sides_stand_one_above_the_other(several, one):
     strips = [
-        e for e in parsed(render_comparison(several)).all("table") if e.attributes.get("class") == "pictures"
+        e for e in parsed(render_comparison(several)).all("table") if e.attributes.get("class") == "images"
     ]
     assert strips
     labels = [e.text for e in strips[0].all("th") if e.attributes.get("scope") == "row"]
     assert labels == [side.label for side in several.sides]
 
 
-def test_a_picture_outside_of_its_run_is_not_shown(several, tmp_path):
+def test_a_image_outside_of_its_run_is_not_shown(several, tmp_path):
     secret = tmp_path / "secret.png"
-    secret.write_bytes(next((a_run("one", "base", METHOD) / "pictures").rglob("*.png")).read_bytes())
-    rows = [row.model_copy(update={"path": str(secret)}) for row in several.pictures]
+    secret.write_bytes(next((a_run("one", "base", METHOD) / "images").rglob("*.png")).read_bytes())
+    rows = [row.model_copy(update={"path": str(secret)}) for row in several.images]
     with pytest.raises(EvenhandError, match="lies outside of"):
-        render_comparison(several.model_copy(update={"pictures": rows}))
+        render_comparison(several.model_copy(update={"images": rows}))
 
 
 def downloads(page):

@@ -1,4 +1,4 @@
-"""Charts: what is drawn, what is left out, and that the picture stands by itself."""
+"""Charts: what is drawn, what is left out, and that the image stands by itself."""
 
 import math
 import re
@@ -87,7 +87,7 @@ def test_what_shapes_share_is_said_once_and_hostile_words_stay_whole():
     assert all(set(e.attrib) == {"transform"} for e in labels)
 
 
-def test_the_picture_is_one_labelled_image_without_addresses():
+def test_the_image_is_one_labelled_image_without_addresses():
     svg = chart(Dot("nurse", "full", 0.5, 0.4, 0.6), label='a "finding" <b>')
     assert svg.startswith('<svg class="chart" role="img" aria-label="a &#34;finding&#34; &lt;b&gt;"')
     assert not re.search(r"https?:|xmlns|<script|<image|@import|url\((?!#)", svg)
@@ -99,7 +99,7 @@ def test_hostile_names_are_text():
     assert any("<script>x</script>" in (e.text or "") for e in ET.fromstring(svg).iter("text"))
 
 
-def test_two_pictures_share_no_id_and_the_same_numbers_give_the_same_bytes():
+def test_two_images_share_no_id_and_the_same_numbers_give_the_same_bytes():
     dots = [Dot("nurse", "full", 0.5, 0.4, 1.6)]
     first, again, other = chart(*dots), chart(*dots), chart(*dots, name="fig2")
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (first, other)]
@@ -108,7 +108,7 @@ def test_two_pictures_share_no_id_and_the_same_numbers_give_the_same_bytes():
     assert set(re.findall(r"url\(#([^)]+)\)", first)) <= ids[0]
 
 
-def test_a_long_name_is_cut_and_the_picture_keeps_its_width():
+def test_a_long_name_is_cut_and_the_image_keeps_its_width():
     svg = chart(Dot("n" * 300, "full", 0.5, 0.4, 0.6))
     assert ' width="344" ' in svg and "n" * 30 not in svg
 

@@ -53,11 +53,11 @@ def test_a_row_shows_its_tie_group_its_ranks_and_every_number_with_its_interval(
     assert (row["Rank"], row["No."], row["Method"], row["Family"]) == ("A (1 to 2)", "1", "mist 1", "weights")
     assert row["Distance ↓"] == "0.345 (0.310 to 0.380)"
     assert row["Explicit fidelity ↑"] == "97.0% (95.0% to 98.5%)"
-    assert row["Change of unrelated pictures"] == "not measured"
+    assert row["Change of unrelated images"] == "not measured"
     row = dict(zip(*further, strict=True))
     assert row["Deviation ratio ↓"] == "0.390 (0.355 to 0.425)"
-    assert (row["Pictures drawn to fit"], row["Pictures judged to fit"]) == ("3,200", "3,200")
-    assert row["Pictures through the U-Net to fit"] == "0"
+    assert (row["Images drawn to fit"], row["Images judged to fit"]) == ("3,200", "3,200")
+    assert row["Images through the U-Net to fit"] == "0"
     assert row["Steering judge"] == "clip-xs"
 
 
@@ -173,10 +173,10 @@ def write(folder, result, name=None):
 
 def test_an_entry_is_read_back_as_it_was_written(tmp_path):
     (tmp_path / "README.md").write_text("# Entries")
-    for label in ("uce", "mist:step=0.5,rounds=3"):
+    for label in ("uce", "mist:step_size=0.5,rounds=3"):
         write(tmp_path, a_result(label, concepts=["nurse"]))
     entries = load_entries(tmp_path)
-    assert [e.result.spec.method.label for e in entries] == ["mist:step=0.5,rounds=3", "uce"]
+    assert [e.result.spec.method.label for e in entries] == ["mist:step_size=0.5,rounds=3", "uce"]
     assert [e.timing.fit_seconds for e in entries] == [1.5, 1.5]
     assert sorted(p.name for p in tmp_path.glob("*@*")) == [
         "mist-step-0.5-rounds-3@mini-quick-v1",

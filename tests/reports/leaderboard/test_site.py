@@ -6,7 +6,6 @@ import re
 import shlex
 
 import pytest
-from helpers.price import placed
 from helpers.report import parsed
 from helpers.site import (
     HOSTILE,
@@ -18,6 +17,7 @@ from helpers.site import (
     measured_errors,
     write_site,
 )
+from helpers.trade_off import placed
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.ranking import rankings
@@ -37,8 +37,8 @@ def rows():
 @pytest.fixture(scope="module")
 def site(rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    pictures = tmp_path_factory.mktemp("run")
-    return write_site(folder, rows, runs=[a_run_of(rows, pictures, labels=["base", "mist"])])
+    images = tmp_path_factory.mktemp("run")
+    return write_site(folder, rows, runs=[a_run_of(rows, images, labels=["base", "mist"])])
 
 
 def words(page):
@@ -132,7 +132,7 @@ def test_a_row_shows_number_interval_rank_fronts_evidence_and_gates(site):
     assert row["Rank"] == "A (1 to 2)"
     assert row["Distance ↓"] == "0.350 0.330 to 0.370"
     assert row["Explicit fidelity ↑"] == "94.5% 91.0% to 98.0%"
-    assert row["Change of unrelated pictures ↓"] == "0.020 0.000 to 0.040"
+    assert row["Change of unrelated images ↓"] == "0.020 0.000 to 0.040"
     assert row["Front, fidelity"] == "1st"
     assert (row["Evidence"], row["Gates"]) == ("reported", "passed")
 
@@ -173,11 +173,11 @@ def test_a_command_of_a_hostile_name_stays_one_argument():
     assert words[1:7] == ["run", HOSTILE, "--method", "base", "--method", f"evil:{HOSTILE}"]
 
 
-def test_pictures_stand_on_the_pages_of_the_methods_of_the_run_and_on_no_other(site):
+def test_images_stand_on_the_pages_of_the_methods_of_the_run_and_on_no_other(site):
     shown = {path for path, page in pages_of(site) if parsed(page).all("img")}
     assert shown == {"mini-quick-v1/base.html", "mini-quick-v1/mist.html"}
-    pictures = parsed(site["mini-quick-v1/mist.html"]).all("img")
-    assert all("perceived: " in picture.attributes["alt"] for picture in pictures)
+    images = parsed(site["mini-quick-v1/mist.html"]).all("img")
+    assert all("perceived: " in image.attributes["alt"] for image in images)
 
 
 def test_a_run_of_another_suite_or_of_another_fit_is_refused(rows, tmp_path):

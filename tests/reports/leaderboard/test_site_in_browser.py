@@ -21,8 +21,8 @@ KINDS = ["index.html", "mini-quick-v1/mist.html", "judges/clip-s-1.html", "liter
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder, rows = tmp_path_factory.mktemp("site"), a_board()
-    pictures = tmp_path_factory.mktemp("run")
-    write_site(folder, rows, runs=[a_run_of(rows, pictures, labels=["base", "mist"])])
+    images = tmp_path_factory.mktemp("run")
+    write_site(folder, rows, runs=[a_run_of(rows, images, labels=["base", "mist"])])
     return folder
 
 

@@ -40,7 +40,7 @@ def test_every_judge_has_its_confusion_matrix_and_each_line_adds_up(tree):
         "Truth",
         *(f"labelled {g}" for g in ATTRIBUTES["tone"]),
         "labelled undetermined",
-        "Pictures",
+        "Images",
     ]
     bodies = table.all("tbody")
     assert [body.all("tr")[0].text for body in bodies] == ["panel", *JUDGES]
@@ -67,10 +67,10 @@ def test_the_finding_names_where_the_panel_is_right_least_often():
     figure = errors_figure([a_reading(judge_errors=rows)])
     assert figure.title.startswith("Where the truth is known, the panel is right in 61.0% (older) to 90.0%")
     assert len(figure.panels) == sum(map(len, ATTRIBUTES.values()))
-    assert "older, labelled right: panel 61.0%, clip-s 80.0%" in figure.panels[-1].picture
+    assert "older, labelled right: panel 61.0%, clip-s 80.0%" in figure.panels[-1].image
 
 
-def test_a_group_without_pictures_of_known_truth_has_no_number_and_no_dot():
+def test_a_group_without_images_of_known_truth_has_no_number_and_no_dot():
     rows = [
         row.model_copy(update={"value": NAN, "low": NAN, "high": NAN, "n": 0}) if row.truth == "dark" else row
         for row in error_rows()
@@ -88,7 +88,7 @@ def test_what_was_corrected_is_told_apart_from_what_was_not(tree):
     told = dict(zip(names, [dd.text for dd in terms.all("dd")], strict=True))
     assert "Distance from the target shares" in told["Corrected"]
     assert "Undetermined" in told["As the judges see it"]
-    assert told["Errors measured on"] == "200 pictures of known truth for each group"
+    assert told["Errors measured on"] == "200 images of known truth for each group"
 
 
 def test_what_the_table_shows_in_its_published_form_is_not_called_corrected():
@@ -113,7 +113,7 @@ def test_every_group_has_its_bar_against_the_target():
     assert [panel.heading for panel in figure.panels] == [
         f"{name}, target 33.3%" for name in ("Light", "Medium", "Dark")
     ]
-    assert "Share perceived as dark, target 33.3%: base 0.071" in figure.panels[2].picture
+    assert "Share perceived as dark, target 33.3%: base 0.071" in figure.panels[2].image
     assert group_shares([reading], "gender") is None, "two groups are one number"
 
 
@@ -133,7 +133,7 @@ def test_the_map_counts_cells_that_are_clearly_off_target_in_words_and_marks():
         == "Of 3 cells of gender × skin tone × age, clearly off target are 2 untreated, 0 with mist"
     )
     (panel,) = figure.panels
-    assert "base 1 below and 1 above, mist 0 below and 0 above" in panel.picture
+    assert "base 1 below and 1 above, mist 0 below and 0 above" in panel.image
     assert [cell.text for cell in figure.table.rows[0].cells] == ["woman × light × adult", "6.00", "1.08"]
     assert [(number, label) for number, _, label in figure.key] == [("1", "base"), ("2", "mist")]
 

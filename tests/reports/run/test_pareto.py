@@ -5,21 +5,21 @@ import re
 
 import numpy as np
 import pytest
-from helpers.price import placed, swept
 from helpers.report import JOINT, NAN, an_estimate, parsed
+from helpers.trade_off import placed, swept
 
 from evenhand.bench.policy.gates import fidelity_loss
-from evenhand.bench.policy.pareto import PRICES, Point, Span, beaten_by, points, standings
+from evenhand.bench.policy.pareto import TRADE_OFFS, Point, Span, beaten_by, dominance_of, points
 from evenhand.bench.policy.strength import curves, ranked
 from evenhand.bench.report import render_report
 from evenhand.bench.results.lookup import Key, Reading
 from evenhand.bench.results.result import Run
 from evenhand.reports.components.charts import ACCENT
 from evenhand.reports.components.scatter import At, Mark, frame, scatter
-from evenhand.reports.run.pareto import planes, price_of_fairness
+from evenhand.reports.run.pareto import fairness_trade_offs, planes
 
 KEY = Key("rms_delta", JOINT, "panel", True)
-FIDELITY, UNRELATED = PRICES
+FIDELITY, UNRELATED = TRADE_OFFS
 
 
 def point(label, cost, distance, half=0.0):
@@ -35,7 +35,7 @@ def test_the_front_is_what_no_point_beats_on_both_axes():
     for _ in range(50):
         places = rng.integers(0, 6, size=(12, 2)) / 10
         plane = [point(str(place), *xy) for place, xy in enumerate(places)]
-        found = standings(plane)
+        found = dominance_of(plane)
         for place, (x, y) in enumerate(places):
             beaten = any(a <= x and b <= y and (a < x or b < y) for a, b in places)
             assert (found[str(place)] == "front") is not beaten
@@ -44,21 +44,21 @@ def test_the_front_is_what_no_point_beats_on_both_axes():
 
 def test_who_is_beaten_by_values_only_is_told_from_who_is_beaten_beyond_the_intervals():
     plane = [point("best", 0.1, 0.1, 0.05), point("near", 0.12, 0.3, 0.05), point("far", 0.3, 0.3, 0.05)]
-    assert standings(plane) == {"best": "front", "near": "near", "far": "behind"}
+    assert dominance_of(plane) == {"best": "front", "near": "near", "far": "behind"}
 
 
 def test_two_points_at_one_place_are_both_on_the_front():
-    assert set(standings([point("a", 0.1, 0.2), point("b", 0.1, 0.2)]).values()) == {"front"}
+    assert set(dominance_of([point("a", 0.1, 0.2), point("b", 0.1, 0.2)]).values()) == {"front"}
 
 
 def test_methods_that_cost_exactly_nothing_are_told_apart_by_their_distance():
     plane = [point("base", 0.0, 0.6), point("prompt", 0.0, 0.1)]
-    assert standings(plane) == {"base": "behind", "prompt": "front"}
+    assert dominance_of(plane) == {"base": "behind", "prompt": "front"}
 
 
 def test_a_point_without_an_interval_is_never_called_beaten_beyond_it():
     plane = [point("a", 0.1, 0.1), Point("b", Span(0.5, NAN, NAN), Span(0.5, 0.4, 0.6))]
-    assert standings(plane)["b"] == "near"
+    assert dominance_of(plane)["b"] == "near"
 
 
 def test_the_price_is_the_gate_s_loss_with_its_paired_interval():
@@ -84,16 +84,16 @@ def test_a_method_whose_price_was_not_measured_is_left_out_and_its_table_says_so
         update={"estimates": [r for r in bare.estimates if r.metric != "preservation_distance"]}
     )
     every = readings(placed("base", distance=0.6), placed("mist", distance=0.2, change=0.1), bare)
-    found = {plane.price.name: [p.label for p in plane.points] for plane in planes(every, KEY)}
+    found = {plane.trade_off.name: [p.label for p in plane.points] for plane in planes(every, KEY)}
     assert found["unrelated"] == ["base", "mist"]
-    figure = price_of_fairness(every, KEY, {})
+    figure = fairness_trade_offs(every, KEY, {})
     row = next(row for row in figure.table.rows if row.cells[0].text == "bare")
-    place = figure.table.columns.index("Change of unrelated pictures")
+    place = figure.table.columns.index("Change of unrelated images")
     assert row.cells[place].text == "not measured"
 
 
 def test_a_single_method_has_no_plane():
-    assert price_of_fairness(readings(placed("base", distance=0.6)), KEY, {}) is None
+    assert fairness_trade_offs(readings(placed("base", distance=0.6)), KEY, {}) is None
 
 
 def test_the_title_and_the_text_alternative_state_who_is_on_the_front():
@@ -102,12 +102,12 @@ def test_the_title_and_the_text_alternative_state_who_is_on_the_front():
         placed("mist", distance=0.2, lost=0.04, change=0.1),
         placed("late", distance=0.5, lost=0.3, change=0.5),
     )
-    figure = price_of_fairness(every, KEY, {"late": ["a reason"]})
+    figure = fairness_trade_offs(every, KEY, {"late": ["a reason"]})
     assert figure.title == (
         "Unbeaten in fairness and explicit fidelity: base and mist; "
-        "in fairness and unrelated pictures: base and mist"
+        "in fairness and unrelated images: base and mist"
     )
-    spoken = re.search(r'aria-label="([^"]+)"', figure.panels[0].picture)[1]
+    spoken = re.search(r'aria-label="([^"]+)"', figure.panels[0].image)[1]
     assert "on the front: base (0.0%, 0.600), mist (4.0%, 0.200)" in spoken
     assert "behind the front: late (30.0%, 0.500)" in spoken
     late = figure.table.rows[2].cells
@@ -164,7 +164,7 @@ def test_the_axes_hold_every_value_and_values_survive_the_way_to_pixels_and_back
 def test_settings_that_differ_in_strength_only_form_a_curve_and_the_suite_s_own_is_ranked():
     results = [
         placed("base", distance=0.6),
-        *swept("uce", own=0.5, settings=[1.0, 0.25, 0.5], distance=0.1, price=0.1),
+        *swept("uce", own=0.5, settings=[1.0, 0.25, 0.5], distance=0.1, trade_off=0.1),
     ]
     cards = [result.spec.method for result in results]
     (curve,) = curves(cards)
@@ -178,14 +178,14 @@ def test_a_method_that_differs_otherwise_or_declares_no_strength_is_ranked_by_it
         "uce:version=v2", distance=0.2, strength="scale", parameters={"scale": 0.5, "version": "v2"}
     )
     other = placed("uce", distance=0.2, strength="scale", parameters={"scale": 0.5, "version": "v1"})
-    plain = [placed(f"mist:step={step}", distance=0.3, parameters={"step": step}) for step in (0.1, 0.2)]
+    plain = [placed(f"mist:step_size={step}", distance=0.3, parameters={"step": step}) for step in (0.1, 0.2)]
     cards = [result.spec.method for result in (other, variant, *plain)]
     assert curves(cards) == []
-    assert ranked(cards) == ["uce", "uce:version=v2", "mist:step=0.1", "mist:step=0.2"]
+    assert ranked(cards) == ["uce", "uce:version=v2", "mist:step_size=0.1", "mist:step_size=0.2"]
 
 
 def test_without_the_suite_s_own_setting_the_middle_one_stands_for_the_method():
-    results = swept("uce", own=-1, settings=[0.9, 0.1, 0.4], distance=0.05, price=0.1)
+    results = swept("uce", own=-1, settings=[0.9, 0.1, 0.4], distance=0.05, trade_off=0.1)
     assert ranked([result.spec.method for result in results]) == ["uce:scale=0.4"]
 
 
@@ -195,10 +195,10 @@ def page():
     results = [
         placed("base", distance=0.6),
         placed("prompt", distance=0.3, lost=0.2),
-        *swept("uce", own=0.5, settings=settings, distance=0.1, price=0.1),
-        *swept("time", own=0.5, settings=settings, distance=0.2, price=-0.02),
+        *swept("uce", own=0.5, settings=settings, distance=0.1, trade_off=0.1),
+        *swept("time", own=0.5, settings=settings, distance=0.2, trade_off=-0.02),
     ]
-    return parsed(render_report(Run(folder="run", results=results, timings=[], pictures=[])))
+    return parsed(render_report(Run(folder="run", results=results, timings=[], images=[])))
 
 
 def test_only_one_setting_of_a_method_is_a_column_and_a_point(page):
@@ -214,11 +214,11 @@ def test_a_strength_curve_of_five_settings_is_drawn_and_labelled_at_its_ends(pag
         "From the weakest to the strongest setting, 2 of 2 methods come closer to the target shares "
         "and 1 pays with more explicit fidelity lost"
     )
-    pictures = [svg for svg in figure.all("svg") if svg.attributes.get("class") == "chart"]
-    assert len(pictures) == 2
-    for picture in pictures:
-        assert {"scale 0.125", "scale 1"} <= {e.text for e in picture.all("text")}
-        assert "from scale 0.125 to 1 the distance goes from" in picture.attributes["aria-label"]
+    images = [svg for svg in figure.all("svg") if svg.attributes.get("class") == "chart"]
+    assert len(images) == 2
+    for image in images:
+        assert {"scale 0.125", "scale 1"} <= {e.text for e in image.all("text")}
+        assert "from scale 0.125 to 1 the distance goes from" in image.attributes["aria-label"]
     rows = page.by_id("strengths-data").all("tbody")
     assert [len(body.all("tr")) for body in rows] == [6, 6], "a heading and five settings each"
 
@@ -226,32 +226,30 @@ def test_a_strength_curve_of_five_settings_is_drawn_and_labelled_at_its_ends(pag
 def test_a_curve_of_few_settings_says_that_it_has_few():
     results = [
         placed("base", distance=0.6),
-        *swept("uce", own=0.5, settings=[0.5, 1.0], distance=0.1, price=0.1),
+        *swept("uce", own=0.5, settings=[0.5, 1.0], distance=0.1, trade_off=0.1),
     ]
-    tree = parsed(render_report(Run(folder="run", results=results, timings=[], pictures=[])))
+    tree = parsed(render_report(Run(folder="run", results=results, timings=[], images=[])))
     assert "Fewer than 5 settings: uce." in tree.by_id("strengths").text
 
 
 def test_strengths_whose_price_was_not_measured_are_still_in_the_table():
     results = [
         placed("base", distance=0.6),
-        *swept("uce", own=0.5, settings=[0.5, 1.0], distance=0.1, price=0.1),
+        *swept("uce", own=0.5, settings=[0.5, 1.0], distance=0.1, trade_off=0.1),
     ]
     prices = ("explicit_fidelity", "preservation_distance")
     bare = [
         result.model_copy(update={"estimates": [r for r in result.estimates if r.metric not in prices]})
         for result in results
     ]
-    figure = parsed(render_report(Run(folder="run", results=bare, timings=[], pictures=[]))).by_id(
-        "strengths"
-    )
+    figure = parsed(render_report(Run(folder="run", results=bare, timings=[], images=[]))).by_id("strengths")
     assert figure.all("h3")[0].text == "Strengths of uce: too little was measured to draw them"
     assert "scale = 1" in figure.text and "not measured" in figure.text
 
 
 def test_a_run_without_strengths_has_no_figure_of_them():
     results = [placed("base", distance=0.6), placed("mist", distance=0.2, lost=0.1)]
-    page = render_report(Run(folder="run", results=results, timings=[], pictures=[]))
+    page = render_report(Run(folder="run", results=results, timings=[], images=[]))
     assert 'id="pareto"' in page and 'id="strengths"' not in page
 
 

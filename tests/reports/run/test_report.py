@@ -18,12 +18,12 @@ from helpers.report import (
     a_spec,
     an_estimate,
     parsed,
-    some_pictures,
+    some_images,
 )
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.report import render_report, write_report
-from evenhand.bench.results.result import PictureRow, Run
+from evenhand.bench.results.result import ImageRow, Run
 
 FEW = CONCEPTS[:3]
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(folder):
-    return render_report(a_run(folder, pictures=some_pictures(folder)))
+    return render_report(a_run(folder, images=some_images(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_the_page_asks_for_nothing_outside_itself(page, tree):
     assert re.findall(r"@import", page) == []
 
 
-def test_a_content_security_policy_allows_only_inline_style_and_embedded_pictures(tree):
+def test_a_content_security_policy_allows_only_inline_style_and_embedded_images(tree):
     (policy,) = [e for e in tree.all("meta") if "http-equiv" in e.attributes]
     assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -92,10 +92,8 @@ def test_every_figure_has_a_finding_a_text_alternative_n_and_its_data(tree):
     assert {f.attributes["id"] for f in figures} >= {"overview", "by-concept-gender", "cells", "by-judge"}
     for figure in figures:
         assert figure.all("figcaption")[0].text
-        pictures = [s for s in figure.all("svg") if s.attributes.get("class") == "chart"]
-        assert pictures and all(
-            s.attributes["role"] == "img" and s.attributes["aria-label"] for s in pictures
-        )
+        images = [s for s in figure.all("svg") if s.attributes.get("class") == "chart"]
+        assert images and all(s.attributes["role"] == "img" and s.attributes["aria-label"] for s in images)
         assert figure.all("details")[0].all("table")
         (caption,) = [p.text for p in figure.all("p") if p.attributes.get("class") == "reading"]
         assert re.search(r"n = [\d,]+", caption)
@@ -104,7 +102,7 @@ def test_every_figure_has_a_finding_a_text_alternative_n_and_its_data(tree):
 
 def test_every_table_has_a_caption_and_headers_with_a_scope(tree):
     for table in tree.all("table"):
-        if table.attributes.get("class") != "pictures":
+        if table.attributes.get("class") != "images":
             assert table.all("caption")[0].text
         assert all(th.attributes.get("scope") for th in table.all("th"))
 
@@ -135,15 +133,15 @@ def test_a_measure_that_is_missing_says_so(tree):
     assert [cell.text for cell in body.all("td")] == ["not measured"] * len(BIAS)
 
 
-def test_every_picture_says_perceived_and_undetermined_stays_visible(tree):
-    pictures = tree.all("img")
-    assert len(pictures) == 8 * 3 * len(BIAS)
-    for picture in pictures:
-        assert picture.attributes["src"].startswith("data:image/webp;base64,")
-        assert "perceived: gender woman, skin tone undetermined, age older" in picture.attributes["alt"]
-    captions = {cell.text for cell in tree.by_id("pictures").all("td")}
+def test_every_image_says_perceived_and_undetermined_stays_visible(tree):
+    images = tree.all("img")
+    assert len(images) == 8 * 3 * len(BIAS)
+    for image in images:
+        assert image.attributes["src"].startswith("data:image/webp;base64,")
+        assert "perceived: gender woman, skin tone undetermined, age older" in image.attributes["alt"]
+    captions = {cell.text for cell in tree.by_id("images").all("td")}
     assert captions == {"perceived: gender woman, skin tone undetermined, age older"}
-    assert all(any(p.tag == "details" for p in _parents(picture)) for picture in pictures)
+    assert all(any(p.tag == "details" for p in _parents(image)) for image in images)
 
 
 def _parents(element):
@@ -153,7 +151,7 @@ def _parents(element):
 
 
 def test_the_same_prompt_and_seed_stand_in_one_column_for_every_method(tree):
-    table = tree.by_id("pictures").all("table")[0]
+    table = tree.by_id("images").all("table")[0]
     for line in table.all("tbody")[0].all("tr"):
         seeds = [re.search(r"seed (\d)", i.attributes["alt"]).group(1) for i in line.all("img")]
         assert [f"seed {seed}" for seed in seeds] == [th.text for th in table.all("thead")[0].all("th")][1:]
@@ -220,7 +218,7 @@ def test_hostile_and_odd_words_are_shown_and_never_run():
     base = changed(
         a_result("base", concepts=odd), spec=a_spec("base", concepts=odd, model=HOSTILE), notes=notes
     )
-    page = render_report(Run(folder=HOSTILE, results=[base, result], timings=[], pictures=[]))
+    page = render_report(Run(folder=HOSTILE, results=[base, result], timings=[], images=[]))
     tree = parsed(page)
     assert tree.all("script") == []
     assert "<script" not in page
@@ -250,10 +248,10 @@ def test_missing_and_undefined_numbers_do_not_break_the_page():
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tree = parsed(render_report(Run(folder="run", results=bare, timings=[], pictures=[])))
+        tree = parsed(render_report(Run(folder="run", results=bare, timings=[], images=[])))
     words = tree.by_id("methods").text
     assert "not estimable" in words and "not measured" in words and "nan" not in words.lower()
-    assert "This run has no pictures to show." in tree.by_id("pictures").text
+    assert "This run has no images to show." in tree.by_id("images").text
     assert "Agreement of the judges was not measured." in tree.by_id("who-judged").text
 
 
@@ -272,22 +270,22 @@ def test_an_audit_of_one_model_needs_no_method():
 
 
 def test_the_report_does_not_reveal_where_the_run_lies(tmp_path):
-    page = render_report(small_run(folder=str(tmp_path), pictures=some_pictures(tmp_path, ["base"], FEW)))
+    page = render_report(small_run(folder=str(tmp_path), images=some_images(tmp_path, ["base"], FEW)))
     assert str(tmp_path) not in page
 
 
-def test_a_picture_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
-    (tmp_path / "torn.png").write_bytes(b"not a picture")
-    row = PictureRow(
+def test_a_image_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "torn.png").write_bytes(b"not an image")
+    row = ImageRow(
         path="torn.png", method="base", prompt="p", concept="nurse", kind="neutral", seed_index=0, labels={}
     )
     with pytest.raises(EvenhandError, match=r"torn\.png.*run the suite again"):
-        render_report(small_run(folder=str(tmp_path), pictures=[row]))
+        render_report(small_run(folder=str(tmp_path), images=[row]))
 
 
 def test_a_run_without_results_is_an_error():
     with pytest.raises(EvenhandError, match="no results to report; run the suite first"):
-        render_report(Run(folder="runs/empty", results=[], timings=[], pictures=[]))
+        render_report(Run(folder="runs/empty", results=[], timings=[], images=[]))
 
 
 def test_a_report_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 from helpers.audit_report import an_audit
-from helpers.full_report import METHODS, a_full_run, pictures_of_every_kind
+from helpers.full_report import METHODS, a_full_run, images_of_every_kind
 from helpers.page_checks import (
     DESKTOP,
     PHONE,
@@ -15,11 +15,11 @@ from helpers.page_checks import (
     open_everything,
     opened,
 )
-from helpers.report import BIAS, CONCEPTS, a_run, some_pictures
+from helpers.report import BIAS, CONCEPTS, a_run, some_images
 
 from evenhand.bench.report import render_report
 
-LONG = "mist:templates=a-photo-of-a-concept-with-a-very-long-name,step=0.6,tolerance=0.1"
+LONG = "mist:templates=a-photo-of-a-concept-with-a-very-long-name,step_size=0.6,tolerance=0.1"
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,8 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     methods = [*BIAS, LONG]
     concepts = [*CONCEPTS[:5], "a concept with a name that is much longer than the space for it"]
-    pictures = some_pictures(folder, methods, concepts)
-    run = a_run(folder, methods=methods, concepts=concepts, pictures=pictures)
+    images = some_images(folder, methods, concepts)
+    run = a_run(folder, methods=methods, concepts=concepts, images=images)
     (folder / "report.html").write_text(render_report(run))
     return folder / "report.html"
 
@@ -57,19 +57,19 @@ def test_the_page_keeps_the_rules_of_accessibility(browser, report):
 
 
 def test_the_html_is_valid_with_and_without_a_run_behind_it(report, tmp_path):
-    of_pictures = render_report(an_audit(tmp_path, "one", "two"))
+    of_images = render_report(an_audit(tmp_path, "one", "two"))
     alone = render_report(a_run(methods=["base"], concepts=CONCEPTS[:2]))
-    assert_valid_html(report.read_text(), of_pictures, alone)
+    assert_valid_html(report.read_text(), of_images, alone)
 
 
 def test_the_page_is_small(report):
     assert_within(REPORT, report.read_text())
 
 
-def test_pictures_lie_behind_a_click_and_are_all_shown_after_it(page):
-    first = page.locator("#pictures img").first
+def test_images_lie_behind_a_click_and_are_all_shown_after_it(page):
+    first = page.locator("#images img").first
     assert not first.is_visible()
-    page.locator("#pictures summary").first.click()
+    page.locator("#images summary").first.click()
     assert first.is_visible()
     assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
 
@@ -121,7 +121,7 @@ PLACE = """() => {
 def test_on_paper_wide_tables_come_in_pieces_and_nothing_is_cut(browser, report):
     with opened(browser, report, width=690) as shown:
         shown.emulate_media(media="print")
-        assert shown.locator("nav").is_hidden() and shown.locator("#pictures").is_hidden()
+        assert shown.locator("nav").is_hidden() and shown.locator("#images").is_hidden()
         assert shown.locator("#provenance table").count() == 2
         assert shown.locator("#hashes").is_visible()
         cut = "[...document.querySelectorAll('table, svg, p')].filter(e => e.getClientRects().length)"
@@ -130,7 +130,7 @@ def test_on_paper_wide_tables_come_in_pieces_and_nothing_is_cut(browser, report)
 
 
 def test_24_methods_print_every_column_and_stay_within_the_size_of_a_report(browser, tmp_path):
-    run = a_full_run(tmp_path, pictures=pictures_of_every_kind(tmp_path, METHODS))
+    run = a_full_run(tmp_path, images=images_of_every_kind(tmp_path, METHODS))
     page, path = render_report(run), tmp_path / "report.html"
     path.write_text(page, encoding="utf-8")
     assert_within(REPORT, page)

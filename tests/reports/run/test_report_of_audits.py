@@ -8,7 +8,7 @@ from evenhand.bench.report import render_report
 
 
 @pytest.mark.parametrize("labels", [("one",), ("one", "two"), ("base", "two")], ids="+".join)
-def test_nothing_is_said_of_how_the_pictures_were_made(tmp_path, labels):
+def test_nothing_is_said_of_how_the_images_were_made(tmp_path, labels):
     page = parsed(render_report(an_audit(tmp_path, *labels)))
     for words in ("same noise", "seeds;", "drawn to fit", "intervention of", "method is", "Method cards"):
         assert words not in page.text
@@ -55,7 +55,7 @@ def test_one_model_is_called_by_its_name(tmp_path):
             run.results[0].estimates,
             "One does not depict the groups evenly: its distance from the target shares is 0.40 (95%",
         ),
-        ([even], "At this number of pictures one cannot be told apart from an even one: its distance"),
+        ([even], "At this number of images one cannot be told apart from an even one: its distance"),
     ):
         result = run.results[0].model_copy(update={"estimates": rows})
         page = parsed(render_report(run.model_copy(update={"results": [result]})))

@@ -1,7 +1,7 @@
 """Degenerate and hostile runs: each still has an honest, valid page of bounded size."""
 
 import pytest
-from helpers.full_report import METHODS, a_full_run, nothing_decided, pictures_of_every_kind
+from helpers.full_report import METHODS, a_full_run, images_of_every_kind, nothing_decided
 from helpers.page_checks import (
     PHONE,
     REPORT,
@@ -32,16 +32,16 @@ def altered(run, **parts):
 def odd_names(folder):
     methods = ["base", SCRIPT, EMOJI, RIGHT_TO_LEFT]
     run = a_full_run(folder, methods=methods, concepts=[RIGHT_TO_LEFT, EMOJI, SCRIPT, "x" * 40])
-    pictures = pictures_of_every_kind(folder, methods, seeds=1)
-    named = [row.model_copy(update={"concept": RIGHT_TO_LEFT, "prompt": SCRIPT}) for row in pictures]
-    return run.model_copy(update={"pictures": named})
+    images = images_of_every_kind(folder, methods, seeds=1)
+    named = [row.model_copy(update={"concept": RIGHT_TO_LEFT, "prompt": SCRIPT}) for row in images]
+    return run.model_copy(update={"images": named})
 
 
-def one_picture(folder):
+def one_image(folder):
     run = a_full_run(folder, methods=["base"], concepts=["nurse"])
     rows = [row.model_copy(update={"n": 1, "low": 0.0, "high": 1.0}) for row in run.results[0].estimates]
     run = altered(run, estimates=rows, coverage=Coverage(planned=1, made=1, rows=[]))
-    return run.model_copy(update={"pictures": pictures_of_every_kind(folder, ["base"], seeds=1)[:1]})
+    return run.model_copy(update={"images": images_of_every_kind(folder, ["base"], seeds=1)[:1]})
 
 
 def undecided(folder):
@@ -65,7 +65,7 @@ def many_concepts(folder):
 
 RUNS = {
     run.__name__: run
-    for run in (odd_names, one_picture, undecided, without_base, without_errors, many_concepts)
+    for run in (odd_names, one_image, undecided, without_base, without_errors, many_concepts)
 }
 
 
@@ -97,10 +97,10 @@ def test_odd_names_are_shown_whole_fit_a_phone_and_never_run(browser, pages, tmp
         assert shown.locator("#methods thead th bdi").count() == len(heads)
 
 
-def test_one_picture_claims_nothing(trees):
-    tree = trees["one_picture"]
-    assert "At this number of pictures the model cannot be told apart" in tree.by_id("verdict").text
-    assert "1 pictures made of 1 planned" in _facts(tree)
+def test_one_image_claims_nothing(trees):
+    tree = trees["one_image"]
+    assert "At this number of images the model cannot be told apart" in tree.by_id("verdict").text
+    assert "1 images made of 1 planned" in _facts(tree)
     assert len(tree.all("img")) == 1
 
 
@@ -117,7 +117,7 @@ def test_where_nothing_is_decided_no_number_is_made_up(trees):
     assert "not estimable" in words and "100.0%" in words
     rows = [row.text for row in tree.by_id("labels").all("tbody")[0].all("tr")]
     assert rows and all("800 0 800" in row for row in rows)
-    assert a_coverage().rows[0].pictures == 800
+    assert a_coverage().rows[0].images == 800
 
 
 def test_without_an_untreated_model_no_gate_is_passed_and_nothing_is_before_or_after(trees):

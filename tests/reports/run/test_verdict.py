@@ -87,7 +87,7 @@ def test_without_a_ranking_nobody_is_called_the_best():
 def test_the_bias_of_the_untreated_model_is_put_in_words_with_its_chance_level():
     first = said(readings()).sentences[0]
     assert first == (
-        "On prompts that name no gender, mini shows the commoner perceived gender in 90% of the pictures of "
+        "On prompts that name no gender, mini shows the commoner perceived gender in 90% of the images of "
         "the average concept (95% interval 89% to 92%; even would be 50%, and a fair model shows 56% by "
         "chance at this sample size)."
     )
@@ -129,7 +129,7 @@ def test_an_audit_of_one_model_tells_uneven_from_not_told_apart():
     row = an_estimate("rms_delta", 0.02, attributes=JOINT, low=0.0, high=0.1)
     fair = Reading.of(base.result.model_copy(update={"estimates": [row]}))
     assert said([fair]).headline == (
-        "At this number of pictures the model cannot be told apart from an even one: its distance from the "
+        "At this number of images the model cannot be told apart from an even one: its distance from the "
         "target shares is 0.02 (95% interval 0.00 to 0.10)."
     )
 
@@ -147,7 +147,7 @@ def test_the_cell_that_is_shown_least_for_its_target_is_named():
     )
     assert (
         "Shown least for its target is man × dark × adult, in 2.0% (95% interval 1.0% to 4.0%) of the "
-        "pictures; the target is 9.0%." in said([Reading.of(base)]).sentences
+        "images; the target is 9.0%." in said([Reading.of(base)]).sentences
     )
 
 

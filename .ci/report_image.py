@@ -1,6 +1,6 @@
-"""Draws docs/assets/report.png, the picture of the report in the README.
+"""Draws docs/assets/report.png, the image of the report in the README.
 
-    evenhand run && python .ci/report_picture.py runs/mini-quick/report.html
+    evenhand run && python .ci/report_image.py runs/mini-quick/report.html
 
 It shows the report's first screen and two of its charts, drawn by Chromium.
 """
@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 
 OUT = Path(__file__).parents[1] / "docs" / "assets" / "report.png"
 WIDTH, COLOURS = 1180, 64
-"""Pixels, and colours of the picture's palette, which keeps it small."""
+"""Pixels, and colours of the image's palette, which keeps it small."""
 
 LEFT_OUT = """
 main > :not(#verdict, #figures), #figures > h2 { display: none }
@@ -26,11 +26,11 @@ main > :not(#verdict, #figures), #figures > h2 { display: none }
 #figures { margin-top: 28px }
 .figure { margin-bottom: 24px }
 """
-"""What is left out of the picture."""
+"""What is left out of the image."""
 
 
 def main(report: Path) -> None:
-    """Write the picture of the report at this path."""
+    """Write the image of the report at this path."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 600})
@@ -38,8 +38,8 @@ def main(report: Path) -> None:
         page.add_style_tag(content=LEFT_OUT)
         drawn = page.screenshot(full_page=True)
         browser.close()
-    picture = Image.open(io.BytesIO(drawn)).convert("RGB")
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(OUT, optimize=True)
+    image = Image.open(io.BytesIO(drawn)).convert("RGB")
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(OUT, optimize=True)
 
 
 if __name__ == "__main__":

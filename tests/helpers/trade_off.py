@@ -23,7 +23,7 @@ def placed(
     parameters: Mapping[str, object] | None = None,
     concepts: list[str] = CONCEPTS,
 ) -> Result:
-    """A result at that distance, loss of fidelity and change of unrelated pictures.
+    """A result at that distance, loss of fidelity and change of unrelated images.
 
     Args:
         label: The method's label; its name is what stands before the colon.
@@ -78,7 +78,7 @@ def placed(
     )
 
 
-def swept(name: str, *, own: float, settings: list[float], distance: float, price: float) -> list[Result]:
+def swept(name: str, *, own: float, settings: list[float], distance: float, trade_off: float) -> list[Result]:
     """A method at several strengths, the stronger the fairer and the dearer; its ``own`` needs no label."""
     results = []
     for value in settings:
@@ -88,8 +88,8 @@ def swept(name: str, *, own: float, settings: list[float], distance: float, pric
             placed(
                 label,
                 distance=0.6 - (0.6 - distance) * share,
-                lost=price * share**2,
-                change=2 * price * share,
+                lost=trade_off * share**2,
+                change=2 * trade_off * share,
                 strength="scale",
                 parameters={"scale": value, "templates": ["a photo"]},
             )
