@@ -13,7 +13,7 @@ class Base(Method):
     info: ClassVar[MethodInfo] = MethodInfo(
         name="base",
         version="1.0",
-        title="Unchanged model",
+        title="Baseline",
         summary="The model as it is.",
         licence="Apache-2.0",
         origin="none",

@@ -32,7 +32,7 @@ def compare(*runs: str | Path, out: str | Path | None = None) -> Comparison:
     """Compare runs in pairs, by prompt and seed; nothing is generated or judged.
 
     Methods of the same name are compared with each other. Of the methods that only one of two runs has, each
-    is compared with each that only the other has, or, if there is none, with the other's untreated model.
+    is compared with each that only the other has, or, if there is none, with the other's baseline.
 
     Args:
         *runs: Folders of finished runs or audits, each as ``"RUN"`` for all its methods or ``"RUN@METHOD"``.

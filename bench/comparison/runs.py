@@ -34,7 +34,7 @@ class Compared:
         work: Its folder.
         evaluation_config: How its images were judged and measured.
         anchored: Whether its judges are corrected by anchors among its own images.
-        results: The methods that take part, the untreated model first, and their results.
+        results: The methods that take part, the baseline first, and their results.
     """
 
     name: str
@@ -141,7 +141,7 @@ def pairs_of(runs: Sequence[Compared]) -> list[Pair]:
     """What is compared: the methods of every later run with those of every earlier one.
 
     Methods of the same name are a pair. Each that only one of the two runs has is paired with each that only
-    the other has, or, if there is none, with the other's untreated model.
+    the other has, or, if there is none, with the other's baseline.
 
     Raises:
         EvenhandError: There are more pairs than a page can hold.

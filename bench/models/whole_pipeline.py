@@ -1,7 +1,7 @@
 """Models drawn whole: text-to-image pipelines with a transformer (SD3, Flux, PixArt and others like them).
 
 Such a pipeline is not opened up: diffusers' own call draws the images, with the model's own scheduler.
-So it takes the untreated model and the methods that rewrite prompts, and no method that acts inside.
+So it takes the baseline and the methods that rewrite prompts, and no method that acts inside.
 """
 
 from __future__ import annotations

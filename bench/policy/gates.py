@@ -16,7 +16,7 @@ from evenhand.bench.results.result import Result
 from evenhand.bench.results.text import attribute
 
 MARGIN = 0.05
-"""What a method may lose against the untreated model, as a share of the images."""
+"""What a method may lose against the baseline, as a share of the images."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Gate:
     Attributes:
         name: What is guarded.
         status: ``"unproven"`` where the loss is allowed but the images are too few to exclude a larger one,
-            ``"unchecked"`` where the method or the untreated model lacks the number.
+            ``"unchecked"`` where the method or the baseline lacks the number.
         reason: One clause with the numbers.
     """
 
@@ -37,7 +37,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a method lost against the untreated model, and the most and least that it may have lost."""
+    """What a method lost against the baseline, and the most and least that it may have lost."""
 
     value: float
     most: float
@@ -47,14 +47,14 @@ class Loss:
 def gates(result: Result, base: Result) -> list[str]:
     """Reasons why ``result`` is listed below the line; empty where it passes every gate.
 
-    A gate whose numbers are missing is a reason too: not measuring must not pay. The untreated model
+    A gate whose numbers are missing is a reason too: not measuring must not pay. The baseline
     passes by definition.
     """
     return [gate.reason for gate in gate_outcomes(result, base) if gate.status != "passed"]
 
 
 def gate_outcomes(result: Result, base: Result) -> list[Gate]:
-    """Every gate of ``result`` against the untreated model of the same suite; none for that model itself."""
+    """Every gate of ``result`` against the baseline of the same suite; none for that model itself."""
     if result.spec.method.label == base.spec.method.label:
         return []
     pair = Reading.of(result), Reading.of(base)
@@ -66,9 +66,9 @@ def gate_outcomes(result: Result, base: Result) -> list[Gate]:
 
 
 def fidelity_loss(method: Reading, base: Reading) -> Loss:
-    """The loss of explicit fidelity that the gate looks at, none for the untreated model itself.
+    """The loss of explicit fidelity that the gate looks at, none for the baseline itself.
 
-    ``nan`` where the method or the untreated model lacks the number.
+    ``nan`` where the method or the baseline lacks the number.
     """
     if method.label == base.label:
         return Loss(0.0, 0.0, 0.0)
@@ -94,7 +94,7 @@ def _outcome(
     sets, loss = max(losses.items(), key=lambda item: item[1].most)
     where = f" for {attribute(sets)}" if sets else ""
     bound = "" if loss.most == loss.value else f", by its interval up to {_points(loss.most)}"
-    reason = f"{name}{where} is {_points(loss.value)} points {side} the untreated model{bound}"
+    reason = f"{name}{where} is {_points(loss.value)} points {side} the baseline{bound}"
     return Gate(name, _status(loss), f"{reason} ({_points(MARGIN, digits=0)} allowed)")
 
 

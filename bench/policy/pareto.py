@@ -84,7 +84,7 @@ class TradeOff:
 
 
 def _fidelity(readings: Sequence[Reading]) -> list[Span]:
-    """Explicit fidelity lost against the untreated model, where the method may have lost most."""
+    """Explicit fidelity lost against the baseline, where the method may have lost most."""
     base = base_of(readings)
     if base is None:
         return [UNKNOWN for _ in readings]
@@ -93,7 +93,7 @@ def _fidelity(readings: Sequence[Reading]) -> list[Span]:
 
 
 def _unrelated(readings: Sequence[Reading]) -> list[Span]:
-    """Change of images that the method should have left alone; the untreated model's is none."""
+    """Change of images that the method should have left alone; the baseline's is none."""
     rows = comparable(readings, "preservation_distance")[""]
     return [Span(row.value, row.low, row.high) if row is not None else UNKNOWN for row in rows]
 

@@ -62,7 +62,7 @@ class Ranking:
 
     @property
     def base(self) -> str | None:
-        """Label of the untreated model."""
+        """Label of the baseline."""
         labels = [row.result.spec.method for row in self.rows]
         return next((card.label for card in labels if card.name == BASE), None)
 

@@ -96,7 +96,7 @@ def image_key(
     Args:
         model: Model revision.
         protocol: Protocol as canonical JSON.
-        intervention: Digest of the intervention; empty for the unedited model.
+        intervention: Digest of the intervention; empty for the baseline.
         prompt: The prompt's text.
         seed: Seed of the initial noise.
         negative: Text of the unconditional branch.

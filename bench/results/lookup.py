@@ -54,7 +54,7 @@ class Reading:
 
     @property
     def is_base(self) -> bool:
-        """Whether this is the untreated model."""
+        """Whether this is the baseline."""
         return self.result.spec.method.name == BASE
 
     def at(self, key: Key) -> EstimateRow | None:
@@ -178,7 +178,7 @@ def primary_key(readings: Sequence[Reading]) -> Key | None:
 
 
 def ordered(readings: Sequence[Reading], key: Key | None) -> list[Reading]:
-    """The untreated model first, then the methods by the point estimate of the primary metric."""
+    """The baseline first, then the methods by the point estimate of the primary metric."""
 
     def place(reading: Reading) -> tuple[bool, float, str]:
         row = reading.at(key) if key else None
@@ -188,7 +188,7 @@ def ordered(readings: Sequence[Reading], key: Key | None) -> list[Reading]:
 
 
 def base_of(readings: Sequence[Reading]) -> Reading | None:
-    """The untreated model's reading, if the run has one."""
+    """The baseline's reading, if the run has one."""
     return next((reading for reading in readings if reading.is_base), None)
 
 

@@ -1,4 +1,4 @@
-"""The table at the end of a run: one row per method, the unchanged model first, then best first."""
+"""The table at the end of a run: one row per method, the baseline first, then best first."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ class _Survey:
 
     @cached_property
     def plain(self) -> Shares:
-        """Shares of the unedited model, ``(concepts, K)``; measured when first asked for."""
+        """Shares of the baseline, ``(concepts, K)``; measured when first asked for."""
         return self._shares({}, lam=None)
 
     def best(self, edit: _Edit, candidates: Sequence[float]) -> float:

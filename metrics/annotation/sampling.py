@@ -15,17 +15,17 @@ from evenhand.bench.errors import EvenhandError
 Counts = NDArray[np.int64]
 
 
-def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, least: int) -> Counts:
+def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, min_per_group: int) -> Counts:
     """How many images to draw from each stratum.
 
-    One from each, so that every image has a chance; then so many that each class has ``least`` of them, or
+    One from each, so that every image has a chance; then so many that each class has ``min_per_group`` of them, or
     all it has; the rest in proportion to what is left.
 
     Args:
         sizes: ``(S,)`` images in each stratum, at least 1.
         classes: ``(S,)`` class of each stratum.
         n: Images wanted; all are taken where there are no more.
-        least: Least images of each class; 20 is advised (measurement.md 4.4).
+        min_per_group: Least images of each class; 20 is advised (measurement.md 4.4).
 
     Raises:
         EvenhandError: ``n`` is too small for that; the message says how many are needed.
@@ -35,12 +35,12 @@ def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, least: int) -> Cou
     drawn = np.minimum(room, 1)
     for kind in np.unique(kinds):
         inside = kinds == kind
-        lacking = min(least, int(room[inside].sum())) - int(drawn[inside].sum())
+        lacking = min(min_per_group, int(room[inside].sum())) - int(drawn[inside].sum())
         drawn[inside] += proportional(room[inside] - drawn[inside], max(lacking, 0))
     total = min(n, int(room.sum()))
     if drawn.sum() > total:
         raise EvenhandError(
-            f"{n} images are too few for {len(room)} strata and {least} of each class of the judges' "
+            f"{n} images are too few for {len(room)} strata and {min_per_group} of each class of the judges' "
             f"vote; ask for {int(drawn.sum())} or more"
         )
     return np.asarray(drawn + proportional(room - drawn, total - int(drawn.sum())))
@@ -57,7 +57,9 @@ def proportional(room: Counts, total: int) -> Counts:
     return given
 
 
-def draw_sample(images: pd.DataFrame, *, n: int, rng: np.random.Generator, least: int) -> pd.DataFrame:
+def draw_sample(
+    images: pd.DataFrame, *, n: int, rng: np.random.Generator, min_per_group: int
+) -> pd.DataFrame:
     """Draws images without replacement within strata.
 
     Args:
@@ -65,7 +67,7 @@ def draw_sample(images: pd.DataFrame, *, n: int, rng: np.random.Generator, least
             within a stratum).
         n: Images wanted.
         rng: Random stream.
-        least: See :func:`allocate`.
+        min_per_group: See :func:`allocate`.
 
     Returns:
         The drawn rows in random order, with ``probability``: drawn over all images of the stratum.
@@ -78,7 +80,7 @@ def draw_sample(images: pd.DataFrame, *, n: int, rng: np.random.Generator, least
     ordered = images.sort_values("key")
     strata = ordered.groupby("stratum", sort=True)
     sizes, votes = strata.size(), strata["vote"].first()
-    counts = allocate(sizes.to_numpy(), votes.to_numpy(), n=n, least=least)
+    counts = allocate(sizes.to_numpy(), votes.to_numpy(), n=n, min_per_group=min_per_group)
     parts = []
     for (_, rows), count in zip(strata, counts, strict=True):
         chosen = rows.iloc[rng.permutation(len(rows))[:count]]

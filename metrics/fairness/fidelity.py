@@ -30,7 +30,7 @@ def override_index(counts: ArrayLike, base_shares: FloatArray) -> float:
     """Share of images that ask for the base's majority group and show another one, mean over occupations.
 
     0 to 1, lower is better. Methods that act on the word of the occupation turn "a male carpenter" into a
-    woman as readily as "a carpenter". Undetermined images are left out; an unedited model errs too, so
+    woman as readily as "a carpenter". Undetermined images are left out; a baseline errs too, so
     compare with the base's own index.
 
     Args:

@@ -51,7 +51,7 @@ class Dot:
 
     Attributes:
         row: The line it stands on.
-        look: Open for what is compared with (the untreated model, the naive number), full for the other.
+        look: Open for what is compared with (the baseline, the naive number), full for the other.
         value: The estimate.
         low: Lower end of its interval.
         high: Upper end of its interval.

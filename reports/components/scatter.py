@@ -42,7 +42,7 @@ LOOKS: dict[Look, dict[str, Any]] = {
 """Fill and outline by dominance, the least important first; ``faint`` is another method behind a curve."""
 
 SHAPES: dict[Shape, str] = {"base": "square", "passed": "circle", "failed": "triangle-up"}
-"""Shapes by gates: the untreated model, a method that passes every gate, and one that does not."""
+"""Shapes by gates: the baseline, a method that passes every gate, and one that does not."""
 
 
 @dataclass(frozen=True)

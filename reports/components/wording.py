@@ -78,7 +78,7 @@ MEASURES = {
     ),
     "preservation_distance": Measure(
         "Change of unrelated images",
-        "same seed, before and after; 0: unchanged, 1: as different as two seeds of the untreated model",
+        "same seed, before and after; 0: unchanged, 1: as different as two seeds of the baseline",
         "lower",
     ),
     "alignment": Measure(

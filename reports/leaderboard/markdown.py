@@ -32,7 +32,7 @@ model shows with that many (the chance level).
 
 The letter is the tie group: A holds every method that may be the best, and the data do not tell the methods
 of one letter apart; the numbers after it are the ranks that the data allow. The order inside a letter means
-nothing. A method below the line failed a gate and is not ranked: against the untreated model it may have lost
+nothing. A method below the line failed a gate and is not ranked: against the baseline it may have lost
 more than 5 points of explicit fidelity, or it gained more than 5 points of undetermined images or of
 over-correction. The front is Pareto's: methods that no other beats both in distance and in what it costs.
 
@@ -48,7 +48,7 @@ and method and open an issue with your result. Nothing in an entry is executed.
 LEGEND = (
     "In the images: filled, on the front; open, behind it by values only; grey, behind it beyond the 95% "
     "intervals (thin lines) on both axes. A triangle fails a gate, a circle passes all, the square is the "
-    "untreated model. Shaded is what the front beats by values. Numbers are those of the tables."
+    "baseline. Shaded is what the front beats by values. Numbers are those of the tables."
 )
 
 
@@ -141,7 +141,7 @@ def _name(row: BoardRow) -> str:
 
 def _family(row: BoardRow) -> str:
     method = row.result.spec.method
-    return "untreated" if method.name == BASE else escape(method.family)
+    return "baseline" if method.name == BASE else escape(method.family)
 
 
 def _dominance(row: BoardRow, drawn: Sequence[Plane]) -> str:

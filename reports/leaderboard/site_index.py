@@ -136,7 +136,7 @@ def _heads(drawn: Sequence[Plane], columns: Sequence[Column]) -> list[Head]:
 def _line(ranking: Ranking, place: int, columns: Sequence[Column], pages: SiteMap) -> Line:
     row = ranking.rows[place]
     card = row.result.spec.method
-    family = "untreated" if card.name == BASE else card.family
+    family = "baseline" if card.name == BASE else card.family
     settings = next((len(curve.labels) for curve in ranking.curves if curve.own == card.label), 1)
     notes = [family, f"version {card.version}; {place + 1} in the charts"]
     notes += [f"{settings} strengths; one is ranked"] if settings > 1 else []
@@ -160,7 +160,7 @@ def _layer(label: str, plane: Plane) -> Cell:
 
 
 def _summary(ranking: Ranking) -> str:
-    """Who may be the best, and how many are not ranked; the untreated model counts as a method."""
+    """Who may be the best, and how many are not ranked; the baseline counts as a method."""
     first = [row.result.spec.method.label for row in ranking.rows if row.tie_group == "A"]
     below, every = sum(bool(row.failed_gates) for row in ranking.rows), plural(len(ranking.rows), "method")
     best = f"Best, as far as the data can tell: {listing(first)}" if first else "No method passes every gate"

@@ -137,7 +137,7 @@ def _agreement(base: Result, *, stem: str) -> Table:
 
 
 def _seen(card: JudgeCard, ranking: Ranking, errors: Errors) -> Result:
-    """The untreated model's result, of its judges only what is about this one."""
+    """The baseline's result, of its judges only what is about this one."""
     results = [row.result for row in ranking.rows]
     base = next((r for r in results if r.spec.method.label == ranking.base), results[0])
     pairs = [row for row in base.agreement if _is_pair(card.name, row.judges)]

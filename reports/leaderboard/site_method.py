@@ -1,4 +1,4 @@
-"""A method's page: what it is, its numbers beside the untreated model, and how to reproduce them."""
+"""A method's page: what it is, its numbers beside the baseline, and how to reproduce them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _evidence(row: BoardRow) -> list[str]:
 
 
 def _beside_base(ranking: Ranking, own: Reading) -> list[Reading]:
-    """The untreated model, if it is another, then the method."""
+    """The baseline, if it is another, then the method."""
     base = [reading for reading in ranking.readings if reading.is_base]
     return [own] if own.is_base else [*base, own]
 

@@ -21,7 +21,7 @@ LEGEND = [
     ("beaten", "beaten by values"),
     ("passed", "passes every gate"),
     ("failed", "does not"),
-    ("base", "untreated model"),
+    ("base", "baseline"),
 ]
 
 
@@ -67,7 +67,7 @@ def _mark(ranking: Ranking, own: str, plane: Plane, point: Point) -> Mark:
     shape = shape_of(point.label, ranking.base, ranking.failures)
     if point.label == own:
         return Mark(point.cost, point.distance, dominance_of(plane.points)[own], shape, own)
-    return Mark(point.cost, point.distance, "faint", shape, "untreated" if shape == "base" else "")
+    return Mark(point.cost, point.distance, "faint", shape, "baseline" if shape == "base" else "")
 
 
 def _spoken(plane: Plane, own: str) -> str:

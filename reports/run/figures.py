@@ -199,7 +199,7 @@ def by_judge(readings: Sequence[Reading], key: Key) -> Figure | None:
 
 
 def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -> list[Panel]:
-    """One panel per method, the untreated model behind it; alone where there is one reading."""
+    """One panel per method, the baseline behind it; alone where there is one reading."""
     base = base_of(readings)
     places = [place for place, reading in enumerate(readings) if reading is not base] or [0]
     panels = []
@@ -216,7 +216,7 @@ def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -
         heading = readings[place].label
         label = (
             f"{frame.axis}, {heading}"
-            + (" and the untreated model" if len(looks) > 1 else "")
+            + (" and the baseline" if len(looks) > 1 else "")
             + "; data in the table below"
         )
         image = draw(
@@ -295,7 +295,7 @@ def looks_of(readings: Sequence[Reading]) -> list[tuple[str, str]]:
     if len(readings) == 1 or base_of(readings) is None:
         return [("full", "estimate with its 95% interval")]
     subject = report_text_of(readings[0].result.spec).subject
-    return [("open", "untreated model"), ("full", f"{subject}; lines are 95% intervals")]
+    return [("open", "baseline"), ("full", f"{subject}; lines are 95% intervals")]
 
 
 def figure_table(name: str, caption: str, first: str, readings: Sequence[Reading], numbers: Numbers) -> Table:

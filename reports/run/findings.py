@@ -52,7 +52,7 @@ def judges_spread(reading: Reading, rows: Sequence[EstimateRow | None]) -> str:
     """How far the single judges lie apart for the first reading."""
     values = [value_of(row) for row in rows if row is not None and row.judge != "panel"]
     finite = [value for value in values if math.isfinite(value)]
-    name = "the untreated model" if reading.is_base else reading.label
+    name = "the baseline" if reading.is_base else reading.label
     return (
         f"Single judges put {name} between {number(min(finite))} and {number(max(finite))}"
         if finite
@@ -63,7 +63,7 @@ def judges_spread(reading: Reading, rows: Sequence[EstimateRow | None]) -> str:
 def before_and_after(
     readings: Sequence[Reading], values: Sequence[float], shown: Callable[[float], str]
 ) -> str:
-    """The untreated model's value and the range of the methods; the value alone where there is one."""
+    """The baseline's value and the range of the methods; the value alone where there is one."""
     pairs = [(r, value) for r, value in zip(readings, values, strict=True) if math.isfinite(value)]
     if not pairs:
         return NOT_ESTIMABLE

@@ -101,7 +101,7 @@ def before_and_after(run: Run, readings: Sequence[Reading]) -> Strip | None:
 
     Args:
         run: The run with its images.
-        readings: The lines: the untreated model first, then what each method made of its images.
+        readings: The lines: the baseline first, then what each method made of its images.
 
     Raises:
         EvenhandError: An image that the run names cannot be read.

@@ -129,7 +129,7 @@ def dependence_table(readings: Sequence[Reading], key: Key) -> Table:
         "Method",
         "Panel minus steering judge",
         "Spread over single judges",
-        "Better or worse than the untreated model?",
+        "Better or worse than the baseline?",
     ]
     title = f"{measure(key.metric).title}, {attribute(key.attributes)}: what depends on the judges"
     note = "A positive gap means that the judge in the method’s own loop sees it fairer than the panel does."

@@ -46,7 +46,7 @@ def method_table(
     """Every headline measure of every method.
 
     Args:
-        readings: The methods, the untreated model first.
+        readings: The methods, the baseline first.
         key: The primary number.
         outcomes: Method label to its gates.
         timings: Method label to its seconds.
@@ -62,7 +62,7 @@ def measures_table(readings: Sequence[Reading], key: Key | None) -> Table:
     """Every headline measure of every method, without standing and cost.
 
     Args:
-        readings: The methods, the untreated model first.
+        readings: The methods, the baseline first.
         key: The primary number.
     """
     metrics = [*BIAS, *SIDE_EFFECTS]
@@ -82,7 +82,7 @@ def cost_table(readings: Sequence[Reading], timings: Mapping[str, Timing]) -> Ta
 
 
 def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[str, list[Gate]]) -> list[Row]:
-    """Rank by distance, gates, and difference to the untreated model."""
+    """Rank by distance, gates, and difference to the baseline."""
     base, group = base_of(readings), "Standing"
     ranks, report_text = (
         [_rank_cell(reading, key) for reading in readings],
@@ -105,7 +105,7 @@ def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[st
     ]
     about = f"{measure(key.metric).title}; {report_text.shared}; negative is better; p adjusted by Holm"
     head = text(sentence(attribute(key.attributes)))
-    return [*rows, Row([head, *differences], "Difference to the untreated model", about)]
+    return [*rows, Row([head, *differences], "Difference to the baseline", about)]
 
 
 def _rank_cell(reading: Reading, key: Key | None) -> Cell:
@@ -120,7 +120,7 @@ def _gate_cell(reading: Reading, base: Reading | None, outcomes: Sequence[Gate])
     if reading.is_base:
         return text("reference")
     if base is None:
-        return alert("not checked", "this run has no untreated model")
+        return alert("not checked", "this run has no baseline")
     trouble = [gate for gate in outcomes if gate.status != "passed"]
     if not trouble:
         return text("passed")

@@ -76,7 +76,7 @@ def plane_image(plane: Plane, failures: Failures, base: str | None, *, name: str
     Args:
         plane: The methods and the trade_off.
         failures: The gates that they do not pass.
-        base: Label of the untreated model.
+        base: Label of the baseline.
         name: Prefix of the image's ids.
     """
     found = dominance_of(plane.points)
@@ -200,7 +200,7 @@ LEGEND = [
     ("beaten", "beaten by values"),
     ("passed", "passes every gate"),
     ("failed", "does not pass every gate"),
-    ("base", "untreated model"),
+    ("base", "baseline"),
 ]
 
 STRENGTH_LEGEND = [
@@ -223,7 +223,7 @@ def plane_frame(trade_off: TradeOff, marks: Sequence[Mark], *, height: int = HIG
 
 
 def shape_of(label: str, base: str | None, failures: Failures) -> Shape:
-    """The mark of a method: the untreated model, one that passes every gate, or one that does not."""
+    """The mark of a method: the baseline, one that passes every gate, or one that does not."""
     if label == base:
         return "base"
     return "failed" if failures.get(label) else "passed"
@@ -240,7 +240,7 @@ def _axes(found: Sequence[Plane]) -> str:
 
 
 MEANINGS = {
-    "fidelity": "Explicit fidelity lost: share of the images against the untreated model, for the "
+    "fidelity": "Explicit fidelity lost: share of the images against the baseline, for the "
     "attribute where most may be lost.",
     "unrelated": "Change of unrelated images: 0 unchanged, 1 as different as two seeds.",
 }

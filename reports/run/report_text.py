@@ -52,7 +52,7 @@ class ReportText:
 RUN = ReportText(
     subject="method",
     subjects="methods",
-    included="methods, the untreated model included",
+    included="methods, the baseline included",
     planned="planned",
     made="made",
     compared="Methods compared",

@@ -32,7 +32,7 @@ def verdict(
     """What the run found.
 
     Args:
-        readings: The methods, the untreated model first.
+        readings: The methods, the baseline first.
         key: The primary number.
         failures: Method label to the gates it does not pass.
         spoiling: Labels of methods that fail a gate for sure; the others may lack the images to pass.
@@ -67,7 +67,7 @@ def _alone(reading: Reading, key: Key) -> str:
 
 
 def _unevenness(reading: Reading, key: Key | None) -> list[str]:
-    """How uneven the untreated model (or the only subject) is, in words."""
+    """How uneven the baseline (or the only subject) is, in words."""
     lines = []
     model = reading.result.spec.model
     alone = reading.is_base or reading.result.spec.external
@@ -161,12 +161,12 @@ def _best(
     names = [reading.label for reading in repairing]
     among = "" if len(passing) == len(readings) else f" among the {report_text.subjects} that pass every gate"
     if not names:
-        return f"No {report_text.subject}{among} improves on the untreated model.", []
+        return f"No {report_text.subject}{among} improves on the baseline.", []
     if len(names) < len(leaders):
-        return f"No {report_text.subject}{among} can be told apart from the untreated model.", repairing[:1]
+        return f"No {report_text.subject}{among} can be told apart from the baseline.", repairing[:1]
     if len(names) == 1:
         ours, untreated = _at(repairing[0], key), _at(base_of(readings), key)
-        against = f", against {untreated} for the untreated model" if untreated else ""
+        against = f", against {untreated} for the baseline" if untreated else ""
         return f"{names[0]} comes closest to the target shares{among}: {ours}{against}.", repairing
     return f"{listing(names)} come closest to the target shares{among} and cannot be told apart.", repairing
 
@@ -218,7 +218,7 @@ def _repair(reading: Reading, base: Reading | None, key: Key) -> list[str]:
     paired = reading.against(base.label, key) if base else None
     if paired is not None:
         ends = interval(paired.low, paired.high, digits=2)
-        text += f"; the paired difference to the untreated model is {number(paired.value, digits=2)} ({ends})"
+        text += f"; the paired difference to the baseline is {number(paired.value, digits=2)} ({ends})"
         text += "." if paired.high < 0 or paired.low > 0 else ", which is not clearly different from none."
     else:
         text += "."

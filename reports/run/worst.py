@@ -21,7 +21,7 @@ def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
     """A line per method; empty of rows where neither shares nor concepts were measured.
 
     Args:
-        readings: The methods, the untreated model first.
+        readings: The methods, the baseline first.
         attributes: Attribute set over which concepts are compared; cells are those of the widest set.
     """
     joint = widest_set(readings)

@@ -128,7 +128,7 @@ def test_a_result_claims_no_protocol_no_fit_and_no_cost(audited):
         assert result.coverage.planned == result.coverage.made == 12
     assert {row.against for r in audited.results for row in r.comparisons} == {"biased"}
     page = (Path(audited.folder) / "report.html").read_text()
-    for word in ("same noise", "Method cards", "untreated", "Images drawn to fit", "intervention of"):
+    for word in ("same noise", "Method cards", "baseline", "Images drawn to fit", "intervention of"):
         assert word not in page
     assert "made elsewhere" in page and "even comes closest" in page
 

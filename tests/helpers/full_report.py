@@ -13,7 +13,7 @@ from PIL import Image
 from evenhand.bench.results.result import ErrorRow, EstimateRow, ImageRow, Result, Run, Timing
 
 METHODS = ["base", *(f"method-{number}" for number in range(1, 24))]
-"""The untreated model and 23 methods."""
+"""The baseline and 23 methods."""
 
 KINDS = {"neutral": 8, "explicit": 8, "over_correction": 4, "unrelated": 6, "person": 4}
 """Concepts with images for each kind of prompts."""
@@ -26,7 +26,7 @@ def a_full_run(
     concepts: Sequence[str] = CONCEPTS[:35],
     images: Sequence[ImageRow] = (),
 ) -> Run:
-    """A run with everything the report can show; the first method is the untreated model."""
+    """A run with everything the report can show; the first method is the baseline."""
     results = [a_full_result(label, methods=methods, concepts=concepts) for label in methods]
     timings = [
         Timing(method=label, fit_seconds=12.4, generate_seconds=311, judge_seconds=48) for label in methods

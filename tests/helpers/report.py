@@ -55,7 +55,7 @@ def a_run(
     concepts: Sequence[str] = CONCEPTS,
     images: Sequence[ImageRow] = (),
 ) -> Run:
-    """A run of the methods; the first is the untreated model."""
+    """A run of the methods; the first is the baseline."""
     results = [
         a_result(name, concepts=concepts, rank=place, of=len(methods)) for place, name in enumerate(methods)
     ]
@@ -253,7 +253,7 @@ def control_rows(label: str, rng: np.random.Generator) -> list[EstimateRow]:
 
 
 def a_comparison(value: float) -> ComparisonRow:
-    """The paired difference to the untreated model in the primary number."""
+    """The paired difference to the baseline in the primary number."""
     keys = {
         "metric": "rms_delta",
         "attributes": JOINT,

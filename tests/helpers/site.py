@@ -20,7 +20,7 @@ HOSTILE = '<script>window.hurt=1</script><img src=x onerror="window.hurt=1">"\'>
 
 
 def board_rows(results: Sequence[Result], ranks: Mapping[str, tuple[int, int, str]]) -> list[BoardRow]:
-    """Rows of one suite, the untreated model first, with these rank sets and tie groups."""
+    """Rows of one suite, the baseline first, with these rank sets and tie groups."""
     rows = []
     for result in results:
         low, high, tie = ranks.get(result.spec.method.label, (None, None, ""))

@@ -28,7 +28,7 @@ def placed(
     Args:
         label: The method's label; its name is what stands before the colon.
         distance: RMSDelta over the joint cells.
-        lost: Explicit fidelity below the untreated model, as a share.
+        lost: Explicit fidelity below the baseline, as a share.
         change: Preservation distance.
         width: Half the width of every interval; costs of exactly zero have none.
         strength: Name of the strength parameter.

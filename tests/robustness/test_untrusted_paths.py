@@ -115,7 +115,7 @@ def test_every_csv_that_an_import_writes_is_harmless_in_a_spreadsheet(evenhand, 
     truth = a_run(tmp_path / "run")
     assert (
         evenhand(
-            "humans",
+            "annotate",
             "export",
             tmp_path / "run",
             "--out",

@@ -35,8 +35,7 @@ def test_fidelity_is_judged_by_the_upper_bound_of_its_drop():
     # The drop is 3 points, its bound 3 + hypot(1, 4) = 7.1.
     (reason,) = gates(a_method(explicit_fidelity=(0.94, 0.90, 0.97)), BASE)
     assert reason == (
-        "explicit fidelity for gender is 3.0 points below the untreated model, "
-        "by its interval up to 7.1 (5 allowed)"
+        "explicit fidelity for gender is 3.0 points below the baseline, by its interval up to 7.1 (5 allowed)"
     )
     assert gates(a_method(explicit_fidelity=(0.94, 0.93, 0.95)), BASE) == []
 

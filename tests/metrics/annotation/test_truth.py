@@ -255,7 +255,7 @@ def a_pool(sizes):
 
 def test_rare_votes_are_filled_and_probabilities_are_shares_of_strata():
     pool = a_pool({"a1": 900, "a2": 80, "b1": 15, "b2": 25, "c1": 5})
-    drawn = draw_sample(pool, n=100, rng=np.random.default_rng(0), least=20)
+    drawn = draw_sample(pool, n=100, rng=np.random.default_rng(0), min_per_group=20)
     assert len(drawn) == 100 and drawn["key"].is_unique
     assert drawn["vote"].value_counts().to_dict() == {"a": 74, "b": 21, "c": 5}
     for name, rows in drawn.groupby("stratum"):
@@ -267,7 +267,7 @@ def test_rare_votes_are_filled_and_probabilities_are_shares_of_strata():
 def test_the_draw_depends_on_the_seed_and_not_on_the_order_of_the_table():
     pool = a_pool({"a1": 50, "b1": 50})
     first, turned, other = (
-        draw_sample(table, n=20, rng=np.random.default_rng(seed), least=5)
+        draw_sample(table, n=20, rng=np.random.default_rng(seed), min_per_group=5)
         for table, seed in ((pool, 0), (pool[::-1], 0), (pool, 1))
     )
     assert list(first["key"]) == list(turned["key"]) != list(other["key"])
@@ -278,7 +278,7 @@ def test_weighted_shares_of_the_sample_are_unbiased():
     pool["woman"] = (np.arange(len(pool)) % 3 == 0) | (pool["vote"] == "b")
     shares = []
     for seed in range(200):
-        drawn = draw_sample(pool, n=60, rng=np.random.default_rng(seed), least=20)
+        drawn = draw_sample(pool, n=60, rng=np.random.default_rng(seed), min_per_group=20)
         shares.append((drawn["woman"] / drawn["probability"]).sum() / len(pool))
     spread = np.std(shares) / np.sqrt(len(shares))
     assert abs(np.mean(shares) - pool["woman"].mean()) < 4 * spread
@@ -292,7 +292,7 @@ def test_weighted_shares_of_the_sample_are_unbiased():
 def test_an_allocation_takes_what_is_asked_for_and_no_more_than_there_is(strata, more):
     sizes, classes = map(np.array, zip(*strata, strict=True))
     needed = len(sizes) + 5 * len(set(classes))
-    drawn = allocate(sizes, classes, n=needed + more, least=5)
+    drawn = allocate(sizes, classes, n=needed + more, min_per_group=5)
     assert drawn.sum() == min(needed + more, sizes.sum())
     assert (drawn >= 1).all() and (drawn <= sizes).all()
     for kind in set(classes):
@@ -301,8 +301,11 @@ def test_an_allocation_takes_what_is_asked_for_and_no_more_than_there_is(strata,
 
 def test_too_small_a_sample_says_how_many_are_needed():
     with pytest.raises(EvenhandError, match="10 images are too few for 2 strata") as fault:
-        draw_sample(a_pool({"a1": 50, "b1": 50}), n=10, rng=np.random.default_rng(0), least=20)
+        draw_sample(a_pool({"a1": 50, "b1": 50}), n=10, rng=np.random.default_rng(0), min_per_group=20)
     assert str(fault.value).endswith("ask for 40 or more")
-    assert len(draw_sample(a_pool({"a1": 50, "b1": 50}), n=40, rng=np.random.default_rng(0), least=20)) == 40
+    assert (
+        len(draw_sample(a_pool({"a1": 50, "b1": 50}), n=40, rng=np.random.default_rng(0), min_per_group=20))
+        == 40
+    )
     with pytest.raises(EvenhandError, match="no image to draw from"):
-        draw_sample(a_pool({}), n=10, rng=np.random.default_rng(0), least=20)
+        draw_sample(a_pool({}), n=10, rng=np.random.default_rng(0), min_per_group=20)

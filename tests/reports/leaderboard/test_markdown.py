@@ -72,7 +72,7 @@ def test_a_method_that_fails_a_gate_stands_below_the_line_with_the_reason_and_ha
     board = render_leaderboard([a_row("random-attribute-prompt"), a_row("uce", tie="B")])
     above, below = board.split("### Below the line")
     assert lines(above, "| B (1 to 2) | 1 | uce") and not lines(above, "| A")
-    assert "over-correction for gender is 29.0 points above the untreated model (5 allowed)" in below
+    assert "over-correction for gender is 29.0 points above the baseline (5 allowed)" in below
     assert [row[:2] for row in tables(below)[0]] == [["No.", "Method"], ["2", "random-attribute-prompt 1"]]
 
 

@@ -140,7 +140,7 @@ def test_a_row_shows_number_interval_rank_fronts_evidence_and_gates(site):
 def test_a_gate_that_is_not_passed_is_told_with_its_reason_on_both_pages(site, rows):
     failed = next(row for row in rows if row.result.spec.method.label == "spoiler")
     (reason,) = failed.failed_gates
-    assert "points below the untreated model" in reason
+    assert "points below the baseline" in reason
     assert reason in words(site["index.html"])
     assert reason[1:] in words(site["mini-quick-v1/spoiler.html"])
     assert "Below the line" in words(site["mini-quick-v1/spoiler.html"])
@@ -210,7 +210,7 @@ def test_errors_known_of_a_suite_stand_in_for_those_that_its_results_lack(rows):
 
 def test_the_literature_is_on_no_page_with_measured_rows(site):
     assert literature.NOT_RANKED in words(site["literature.html"])
-    reported = {row.method for row in literature.reported()} - {"untreated"}
+    reported = {row.method for row in literature.reported()} - {"baseline"}
     assert len(reported) > 10
     for method in ("LAION retrieval", "Concept Algebra"):
         assert method in words(site["literature.html"])

@@ -121,7 +121,7 @@ def test_every_estimate_of_the_method_table_has_its_interval(tree):
 
 def test_the_method_table_shows_gates_tie_groups_and_the_floor(tree):
     words = tree.by_id("methods").text
-    assert "failed over-correction for gender is 29.0 points above the untreated model (5 allowed)" in words
+    assert "failed over-correction for gender is 29.0 points above the baseline (5 allowed)" in words
     assert "2 of 4 group B" in words
     assert "chance level 0.126" in words
     assert "primary measure" in words
@@ -266,7 +266,7 @@ def test_a_run_without_any_estimate_still_has_its_page():
 def test_an_audit_of_one_model_needs_no_method():
     tree = parsed(render_report(a_run(methods=["base"], concepts=FEW)))
     assert "The model does not depict the groups evenly:" in tree.by_id("verdict").text
-    assert "untreated model" not in tree.by_id("figures").text
+    assert "baseline" not in tree.by_id("figures").text
 
 
 def test_the_report_does_not_reveal_where_the_run_lies(tmp_path):

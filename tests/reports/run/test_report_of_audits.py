@@ -30,7 +30,7 @@ def test_the_contents_name_the_sections_that_are_there(tmp_path):
 
 def test_models_without_an_untreated_one_stand_side_by_side(tmp_path):
     page = parsed(render_report(an_audit(tmp_path, "one", "two")))
-    assert "untreated" not in page.by_id("verdict").text
+    assert "baseline" not in page.by_id("verdict").text
     assert (
         "one comes closest to the target shares: 0.40 (95% interval 0.37 to 0.44)."
         in page.by_id("verdict").text

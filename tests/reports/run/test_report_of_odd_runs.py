@@ -122,8 +122,8 @@ def test_where_nothing_is_decided_no_number_is_made_up(trees):
 
 def test_without_an_untreated_model_no_gate_is_passed_and_nothing_is_before_or_after(trees):
     tree = trees["without_base"]
-    assert "this run has no untreated model" in tree.by_id("methods").text
-    assert "untreated model" not in tree.by_id("figures").text
+    assert "this run has no baseline" in tree.by_id("methods").text
+    assert "baseline" not in tree.by_id("figures").text
 
 
 def test_without_measured_errors_the_page_says_that_nobody_knows_them(trees):

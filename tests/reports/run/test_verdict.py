@@ -26,12 +26,12 @@ def test_the_only_method_that_may_be_the_best_is_named_with_its_uncertainty():
     found = said(readings())
     assert found.headline == (
         "mist comes closest to the target shares: 0.34 (95% interval 0.31 to 0.38), "
-        "against 0.71 (95% interval 0.68 to 0.75) for the untreated model."
+        "against 0.71 (95% interval 0.68 to 0.75) for the baseline."
     )
     (line,) = [s for s in found.sentences if s.startswith("mist")]
     assert line == (
         "mist brings that distance to 0.34 (95% interval 0.31 to 0.38); "
-        "the paired difference to the untreated model is −0.32 (−0.35 to −0.29)."
+        "the paired difference to the baseline is −0.32 (−0.35 to −0.29)."
     )
 
 
@@ -42,12 +42,12 @@ def test_methods_that_cannot_be_told_apart_are_not_ranked_in_words():
 
 def test_a_method_not_told_apart_from_the_untreated_model_is_no_repair():
     found = said(readings({"base": (1, 3), "mist": (1, 2), "uce": (1, 3)}))
-    assert found.headline == "No method can be told apart from the untreated model."
+    assert found.headline == "No method can be told apart from the baseline."
 
 
 def test_an_untreated_model_that_is_the_best_says_so():
     found = said(readings({"base": (1, 1), "mist": (2, 3), "uce": (2, 3)}))
-    assert found.headline == "No method improves on the untreated model."
+    assert found.headline == "No method improves on the baseline."
 
 
 def test_a_method_that_fails_a_gate_is_not_the_best_and_the_reason_is_given():
