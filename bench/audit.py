@@ -1,7 +1,7 @@
-"""Auditing images that were made elsewhere: take in, judge, measure, write. Nothing is generated.
+"""Audits of external images: import, judge, measure, write. Nothing is generated.
 
-From the store on, the way is that of a run. What made the images is known from their list alone, so the
-results name no protocol, no fit and no cost of making them.
+After the import, an audit works like a run. Only the image list says which model generated the images, so
+the results have no protocol, no fit and no generation cost.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from evenhand.bench.engines.prefetch import JudgePrefetch
 from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError, unknown
 from evenhand.bench.external_images.anchor_file import Anchors, read_anchors
-from evenhand.bench.external_images.image_files import SUFFIXES, take_in
+from evenhand.bench.external_images.image_files import SUFFIXES, import_image
 from evenhand.bench.external_images.image_list import ImageList, read_list
 from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.report import write_report
@@ -30,19 +30,19 @@ from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import Provenance, Subject, machine, result_of
 from evenhand.bench.storage.run_folder import RunFolder, load_run
-from evenhand.bench.storage.store import locked
+from evenhand.bench.storage.files import locked
 from evenhand.bench.suites.audit_config import Audit, evaluation_config_for
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.metrics.estimation.anchors import confusion_from_anchors
 from evenhand.metrics.table import PERSON_KINDS
 
 FAMILY = "images"
-"""Family of what made images elsewhere, in the results."""
+"""Family of the models of external images, in the results."""
 
 GUARANTEE = "same numbers from the same images on the same packages and processor kind"
 
 NAMED = 3
-"""Files that a message names before it counts the rest."""
+"""Number of files that a message names before it only counts the others."""
 
 
 def audit(
@@ -60,35 +60,35 @@ def audit(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Run:
-    """Judge and measure a folder of images; a second call judges nothing again.
+    """Judge and measure a folder of images. A second call reuses all labels.
 
     Args:
-        folder: The images: PNG, JPEG or WebP, in subfolders or not.
-        prompts: The CSV that says what each image was asked to show.
-        suite: Suite whose judges, attributes and target are used; its model and prompts are not.
-        judges: Judges that vote, instead of a suite.
-        anchors: CSV of labels that people gave to some of the images, from which judges are corrected.
-        calibration: Confusion counts instead of the suite's; see :func:`load_confusion`.
-        base: The model that others are compared with; the one called ``base`` if ``None``, if there is one.
-        name: Name of the audit; the folder's if ``None``.
-        out: The run's folder; ``runs/<name>`` if ``None``.
-        engine: Where images are judged: one of :data:`evenhand.bench.engines.ENGINES`; the bytes are the
-            same.
-        workers: Workers that judge; 0 for one per accelerator, or on the CPU for this process alone.
-        progress: Told of every step.
+        folder: Folder of PNG, JPEG or WebP images; may have subfolders.
+        prompts: CSV with the prompt of each image.
+        suite: Suite whose judges, attributes and target are used; its model and prompts are ignored.
+        judges: Voting judges to use instead of a suite.
+        anchors: CSV of human labels of some of the images, to correct the judges.
+        calibration: Confusion counts to use instead of the suite's; see :func:`load_confusion`.
+        base: The model to compare the others with; if ``None``, the model called ``base``, if there is one.
+        name: Name of the audit; the name of the folder if ``None``.
+        out: Folder of the run; ``runs/<name>`` if ``None``.
+        engine: Where images are judged: one of :data:`evenhand.bench.engines.ENGINES`. The results do not
+            depend on it.
+        workers: Number of judging workers; 0 for one per accelerator, or on a CPU no worker processes.
+        progress: Reports progress.
 
     Returns:
-        The run as :func:`load_run` reads it.
+        The run as read by :func:`load_run`.
 
     Raises:
-        EvenhandError: A fault the user can mend.
-        IncompleteRunError: Some files gave no image; everything is written and counts them.
+        EvenhandError: An error that the user can fix.
+        IncompleteRunError: Some files are not usable images; results are written and count them.
     """
     check_engine(engine, workers=workers)
     if anchors is not None and calibration is not None:
-        raise EvenhandError("anchors and a calibration are two corrections; give --anchors or --calibration")
+        raise EvenhandError("--anchors and --calibration cannot be combined; give one of them")
     if not folder.is_dir():
-        raise EvenhandError(f"image folder {folder} does not exist; give the folder of the images")
+        raise EvenhandError(f"{folder}: image folder does not exist; check the path")
     named = name or folder.resolve().name
     origin, evaluation_config = evaluation_config_for(suite=suite, judges=judges, calibration=calibration)
     if anchors is not None:
@@ -121,8 +121,7 @@ def _check_files(folder: Path, listed: ImageList, prompts: Path) -> None:
     missing = [row.file for row in listed.rows if not (folder / row.file).is_file()]
     if missing:
         raise EvenhandError(
-            f"image list {prompts} names {_named(missing)}, which {folder} does not hold; "
-            "mend the list or the folder"
+            f"{prompts}: {_named(missing)} not found in {folder}; correct the list or add the files"
         )
 
 
@@ -145,15 +144,15 @@ class _Session:
     workers: int
 
     def run(self) -> None:
-        """Load, take the folder, and carry the audit out."""
+        """Load everything, initialize the folder and run all phases."""
         self._load()
-        self.work.claim_audit(self.audit)
-        with self.work.at_work(f"audit {self.audit.name}"):
-            self._carry_out()
+        self.work.initialize_audit(self.audit)
+        with self.work.session(f"audit {self.audit.name}"):
+            self._run_phases()
 
-    def _carry_out(self) -> None:
-        """Every phase in order; each finds what an earlier, interrupted session left."""
-        images = self._take_in()
+    def _run_phases(self) -> None:
+        """Run all phases in order; each one reuses what an interrupted audit has finished."""
+        images = self._import_images()
         anchors = self._read_anchors(images)
         self._prefetch(images)
         timed = partial(self.work.timed, "judge_seconds", machine=machine(_device()))
@@ -182,35 +181,36 @@ class _Session:
         return Evaluation(self.audit, self.work, self.progress)
 
     def _load(self) -> None:
-        """Load all that the audit names, so that a fault in it shows before the folder is taken."""
+        """Load everything that the audit names, so that errors show before the folder is written."""
         self.progress.start("load", 0)
         self.evaluation.load()
         if self.audit.target != UNIFORM and not self.listed.concepts:
             raise EvenhandError(
-                "the suite's target is about neutral prompts, and the list has none; add some or use --judge"
+                "the suite's target applies to neutral prompts, and the image list has none; add some, or use "
+                "--judge instead of --suite"
             )
         self.audit.targets(self.listed.concepts)
         self.progress.finish()
 
-    def _take_in(self) -> pd.DataFrame:
-        """The image table, with every readable image in the store."""
+    def _import_images(self) -> pd.DataFrame:
+        """Copy every readable image into the store and return the image table."""
         images, store = self.listed.table(), self.work.images
         self.progress.start("read", len(images))
-        taken = []
+        imported = []
         for file in images["file"]:
-            taken.append(take_in(self.folder / file, store))
+            imported.append(import_image(self.folder / file, store))
             self.progress.advance()
         self.progress.finish()
-        images["key"] = [one.key for one in taken]
-        images["status"] = [one.status for one in taken]
-        images["reason"] = [one.reason for one in taken]
+        images["key"] = [one.key for one in imported]
+        images["status"] = [one.status for one in imported]
+        images["reason"] = [one.reason for one in imported]
         images["path"] = [
             store.path(one.key).relative_to(store.root.parent).as_posix() if one.status == "ok" else ""
-            for one in taken
+            for one in imported
         ]
         if not (images["status"] == "ok").any():
             first = images.iloc[0]
-            raise EvenhandError(f"no listed image can be used; {first['file']!r} {first['reason']}")
+            raise EvenhandError(f"no image of the list is usable: {first['file']!r} {first['reason']}")
         return images
 
     def _read_anchors(self, images: pd.DataFrame) -> Anchors | None:
@@ -220,19 +220,19 @@ class _Session:
         keys = dict(zip(people["file"], people["key"], strict=True))
         anchors = read_anchors(self.anchors, keys=keys, taxonomy=self.audit.attributes)
         self.audit = self.audit.model_copy(update={"anchors": anchors.digest})
-        self.work.claim_audit(self.audit)
+        self.work.initialize_audit(self.audit)
         return anchors
 
     def _prefetch(self, images: pd.DataFrame) -> None:
-        """Let the engine's workers, if there are any, judge what is missing; the phase then finds it done."""
+        """Let the engine's workers, if any, judge what is missing; the later phase reuses it."""
         assignment = Assignment(run=self.work.root.resolve())
         pool = start(self.engine, workers=self.workers, device=_device(), assignment=assignment)
         if pool is None:
             return
-        ahead = JudgePrefetch(self.evaluation, partial(self.work.spend, machine=machine(_device())))
+        prefetch = JudgePrefetch(self.evaluation, partial(self.work.spend, machine=machine(_device())))
         there = images[images["status"] == "ok"]
         with pool:
-            ahead.make(
+            prefetch.make(
                 pool,
                 {
                     str(model): dict(zip(rows["key"], rows["kind"], strict=True))
@@ -264,24 +264,24 @@ class _Session:
         )
 
     def _notes(self, images: pd.DataFrame, anchors: Anchors | None) -> list[str]:
-        """What a reader must know besides the measurement's own remarks."""
-        judged = f"those of suite {self.audit.suite}" if self.audit.suite else "named for this audit"
+        """Notes for the reader, besides those of the measurement."""
+        source = f"come from suite {self.audit.suite}" if self.audit.suite else "were chosen for this audit"
         notes = [
-            "the images were made elsewhere; what made them, and from which prompt, is as their list says",
-            f"judges, attributes and target are {judged}",
+            "the images are external; their models and prompts are taken from the image list, unverified",
+            f"judges, attributes and target {source}",
         ]
         if anchors is not None:
             notes.append(anchors.remark())
         elif not self.evaluation.confusion.empty:
             notes.append(
-                f"the judges' error is corrected by the table {self.audit.calibration!r}, measured on other "
-                "images; the correction is not verified on these"
+                f"judge errors are corrected with the table {self.audit.calibration!r}, measured on other images; "
+                "the correction is not verified on these images"
             )
         if self.evaluation.scorer is None:
-            notes.append("alignment is not measured: no scorer was named")
+            notes.append("alignment is not measured, because there is no scorer")
         if unlisted := self._unlisted():
             notes.append(
-                f"{plural(len(unlisted), 'image')} of the folder not listed, left out: {_named(unlisted)}"
+                f"{plural(len(unlisted), 'image')} in the folder but not in the list, ignored: {_named(unlisted)}"
             )
         lost = images[images["status"] != "ok"].groupby(["method", "reason"], sort=False)["file"]
         return notes + [
@@ -289,7 +289,7 @@ class _Session:
         ]
 
     def _unlisted(self) -> list[str]:
-        """Images in the folder that the list does not name; those of a run inside it are none."""
+        """Images in the folder that are not in the list, except those of a run inside the folder."""
         listed, own = {row.file for row in self.listed.rows}, self.work.root.resolve()
         found = sorted(
             path.relative_to(self.folder).as_posix()
@@ -303,21 +303,21 @@ class _Session:
         if len(lost):
             first = lost.iloc[0]
             raise IncompleteRunError(
-                f"{len(lost)} of {len(images)} images cannot be used: {first['file']!r} "
+                f"{len(lost)} of {len(images)} images are not usable: {first['file']!r} "
                 f"{first['reason']}; "
-                f"they count as undetermined in {self.work.root / 'report.html'}; replace them, or take them "
-                "out of the list, and run the same command again"
+                f"they count as undetermined in {self.work.root / 'report.html'}; replace them or remove them "
+                "from the list, and run the same command again"
             )
 
 
 def _subject(model: str, rows: pd.DataFrame) -> Subject:
-    """What made some of the images; its revision is a digest of them."""
+    """The model of some of the images; its revision is a digest of their keys."""
     card = MethodCard(
         label=model,
         name=model,
         version="",
         title=f"Images of {model}",
-        summary="Images that were made elsewhere; how is not known here.",
+        summary="External images; how they were generated is unknown.",
         paper="",
         licence="",
         origin="",

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from evenhand.bench.errors import unknown
-from evenhand.bench.registry.entry_points import JUDGES, METHODS, METRICS, SUITES, Registry
+from evenhand.bench.registry.entry_points import JUDGES, METHODS, METRICS, PROMPTS, SUITES, Registry
 
 Card = dict[str, Any]
 
@@ -150,6 +150,7 @@ def _prompt_set(name: str) -> Card:
         "templates": sorted({prompt.template for prompt in prompts.prompts}),
         "kinds": {kind: sum(prompt.kind == kind for prompt in prompts.prompts) for kind in kinds},
         "digest": prompts.digest,
+        **_origin(PROMPTS, name),
     }
 
 
@@ -175,12 +176,6 @@ def _model(name: str) -> Card:
     }
 
 
-def _prompt_sets() -> list[str]:
-    from evenhand.bench.prompts.prompt_set import list_prompt_sets
-
-    return list_prompt_sets()
-
-
 def _origin(registry: Registry, name: str) -> Card:
     entry = registry.entries()[name]
     package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
@@ -192,6 +187,8 @@ SHELVES = {
     "judges": Shelf("judge", JUDGES.names, _judge, ("name", "family", "attributes", "title", "package")),
     "metrics": Shelf("metric", METRICS.names, _metric, ("name", "title", "better", "kinds", "package")),
     "suites": Shelf("suite", SUITES.names, _suite, ("name", "version", "title", "package")),
-    "prompts": Shelf("prompt set", _prompt_sets, _prompt_set, ("name", "version", "prompts", "title")),
+    "prompts": Shelf(
+        "prompt set", PROMPTS.names, _prompt_set, ("name", "version", "prompts", "title", "package")
+    ),
     "models": Shelf("model", _models, _model, ("name", "family", "width", "height", "parameters")),
 }

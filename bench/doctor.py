@@ -1,4 +1,4 @@
-"""Checks of the installation: versions, device, disk, plug-ins, and whether the bundled model draws."""
+"""Checks of the installation: versions, device, disk space, plug-ins, and whether the bundled model loads."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.registry.entry_points import JUDGES, METHODS, METRICS, PROMPTS, SUITES
 
 PACKAGES = ("torch", "diffusers", "transformers", "open_clip_torch", "pandas", "pyarrow", "pydantic")
-"""Packages whose versions the numbers depend on most."""
+"""Packages whose versions affect the results most."""
 
 LOW_DISK_GB = 2.0
-"""Less free space than this is reported as a fault."""
+"""Less free space than this fails the check."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the doctor's findings.
+    """The result of one check.
 
     Attributes:
-        name: What was looked at.
-        ok: Whether it is as it should be.
-        detail: What was found, with the remedy where it is not.
+        name: What was checked.
+        ok: Whether the check passed.
+        detail: What was found and, if the check failed, what to do.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Check:
 
 
 def examine() -> Iterator[Check]:
-    """Every check, one after the other."""
+    """Run all checks, one after the other."""
     yield Check(
         "evenhand", True, f"{version('evenhand')} on Python {platform.python_version()}, {platform.machine()}"
     )
@@ -61,7 +61,7 @@ def _device() -> str:
 
 def _disk(folder: Path) -> Check:
     free = shutil.disk_usage(folder).free / 1e9
-    remedy = "" if free >= LOW_DISK_GB else "; free some before a run"
+    remedy = "" if free >= LOW_DISK_GB else "; free some space before a run"
     return Check("disk", free >= LOW_DISK_GB, f"{free:.1f} GB free in {folder}{remedy}")
 
 

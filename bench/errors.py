@@ -1,4 +1,4 @@
-"""The one exception base of Evenhand. It imports nothing, so every room may use it."""
+"""The base class of all errors for users. This module imports nothing, so every package may use it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import difflib
 from collections.abc import Iterable
 
 LONGEST = 1000
-"""Longest message, in letters."""
+"""Maximum length of a message, in characters."""
 
 
 class EvenhandError(Exception):
-    """A fault the user can mend; the message names the thing, its value and the remedy in one line.
+    """An error that the user can fix; the message says in one line where, what is wrong and what to do.
 
-    The CLI prints the message alone and exits with ``exit_code``. Messages quote files of strangers, so what
-    would break the line, move a terminal's cursor or turn the text around is written as its escape, and of a
-    message that is too long the middle is left out.
+    The CLI prints only the message and exits with ``exit_code``. Messages may quote untrusted files, so
+    line breaks, terminal controls and direction marks are escaped, and the middle of an overlong message is
+    left out.
 
     Args:
         message: The message.
@@ -27,24 +27,24 @@ class EvenhandError(Exception):
 
 
 class IncompleteRunError(EvenhandError):
-    """The run stopped before every planned image was made and judged; running it again goes on."""
+    """Some planned images could not be generated, read or judged; repeating the run resumes it."""
 
     exit_code = 3
 
 
 def one_line(text: str) -> str:
-    """The text as one printable line of bounded length: other signs are written as escapes."""
+    """The text as one printable line of bounded length; other characters are escaped."""
     if not text.isprintable():
         text = " ".join(text.splitlines())
         text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     if len(text) <= LONGEST:
         return text
-    # The remedy is at the end.
+    # Keep the end: it says what to do.
     return f"{text[: LONGEST * 2 // 3]} … {text[-LONGEST // 4 :]}"
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> EvenhandError:
-    """The error for a name that is not registered, with the nearest known name as the remedy.
+    """The error for an unknown name; suggests the closest known name.
 
     Args:
         kind: What was looked up, for example ``"method"``.

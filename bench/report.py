@@ -1,4 +1,4 @@
-"""From the results of a run to its report: decide, then render."""
+"""Writes the report of a run: makes the decisions, then renders them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.outcomes import Outcomes
 from evenhand.bench.results.result import Run
 from evenhand.bench.storage.run_folder import load_run
-from evenhand.bench.storage.store import write_atomically
+from evenhand.bench.storage.files import write_atomically
 from evenhand.reports.run.report import render_audit
 
 REPORT_FILE = "report.html"
@@ -30,11 +30,11 @@ def write_report(folder: Path) -> Path:
         The path of the report.
 
     Raises:
-        EvenhandError: As :func:`render_report`, or the file cannot be written.
+        EvenhandError: See :func:`render_report`; or the file cannot be written.
     """
     page, path = render_report(load_run(folder)), folder / REPORT_FILE
     try:
         write_atomically(path, page.encode())
     except OSError as fault:
-        raise EvenhandError(f"report {path} cannot be written ({fault}); choose another place") from fault
+        raise EvenhandError(f"{path}: cannot write the report ({fault}); choose another folder") from fault
     return path

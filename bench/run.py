@@ -1,4 +1,4 @@
-"""From a suite to results: plan, fit, generate, judge, measure, write. Running it again is the resume."""
+"""From a suite to results: plan, fit, generate, judge, measure, write. Repeating a run resumes it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from evenhand.bench.stages.write import (
     subject_of_run,
 )
 from evenhand.bench.storage.run_folder import Phase, RunFolder, load_run, merged
-from evenhand.bench.storage.store import folder_name, locked
+from evenhand.bench.storage.files import folder_name, locked
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.metrics.judges.clip_scorer import ClipScorer
@@ -49,13 +49,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlanRow:
-    """What a run would make for one method and kind of prompts.
+    """The images of a run for one method and one kind of prompts.
 
     Attributes:
         method: Label of the method.
         kind: Kind of the prompts.
-        prompts: Different prompts.
-        images: Images planned.
+        prompts: Number of distinct prompts.
+        images: Number of planned images.
     """
 
     method: str
@@ -67,12 +67,14 @@ class PlanRow:
 def plan(
     suite: str | Suite, *, methods: Sequence[str | Method] | None = None, limit: int = 0
 ) -> list[PlanRow]:
-    """What a run would make, without making it; images of the methods' own loops come on top.
+    """The images that a run would generate, without generating them.
+
+    Images that methods generate while they are fitted are not included.
 
     Args:
         suite: Name of a suite, path of a TOML file, or a suite.
-        methods: Methods as for :func:`evaluate`; the suite's defaults if ``None``.
-        limit: As for :func:`evaluate`.
+        methods: See :func:`evaluate`.
+        limit: See :func:`evaluate`.
     """
     resolved = resolve(suite, limit=limit)
     items, _ = make_plan(resolved)
@@ -95,26 +97,26 @@ def evaluate(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Run:
-    """Run methods on a suite and write results and report; a second call makes nothing again.
+    """Run methods on a suite, and write results and report. A second call reuses all finished work.
 
     Args:
         suite: Name of a suite, path of a TOML file, or a suite.
-        methods: Methods as on the command line, such as ``"mist:step_size=0.3"``, or as ``load_method`` gives
-            them; the suite's defaults if ``None``. What they leave open is the suite's. The base model takes
-            part in any case, as do methods that the folder has results of.
+        methods: Methods as on the command line, such as ``"mist:step_size=0.3"``, or as returned by
+            ``load_method``; the suite's defaults if ``None``. Parameters that are not given come from the
+            suite. The baseline and methods that the folder has results for are always included.
         out: The run's folder; ``runs/<suite>`` if ``None``.
-        limit: At most this many prompts of every prompt set; 0 for all.
-        engine: Where images are drawn and judged: one of :data:`evenhand.bench.engines.ENGINES`. The bytes
-            are the same.
-        workers: Workers that draw; 0 for one per accelerator, or on the CPU for this process alone.
-        progress: Told of every step.
+        limit: Maximum number of prompts of every prompt set; 0 for all.
+        engine: Where images are generated and judged: one of :data:`evenhand.bench.engines.ENGINES`. The
+            results do not depend on it.
+        workers: Number of generating workers; 0 for one per accelerator, or on a CPU no worker processes.
+        progress: Reports progress.
 
     Returns:
-        The run as :func:`load_run` reads it.
+        The run as read by :func:`load_run`.
 
     Raises:
-        EvenhandError: A fault the user can mend.
-        IncompleteRunError: Some image could not be made; the same call goes on.
+        EvenhandError: An error that the user can fix.
+        IncompleteRunError: Some images could not be generated; the same call resumes.
     """
     check_engine(engine, workers=workers)
     resolved = resolve(suite, limit=limit)
@@ -124,35 +126,35 @@ def evaluate(
         work = RunFolder(folder)
         work.check(resolved)
         labels = [use.label for use in uses]
-        uses = method_uses(resolved, [*labels, *_earlier(work, labels)])
+        uses = method_uses(resolved, [*labels, *_previous_methods(work, labels)])
         session = _Session(resolved, uses, work, shown, engine, workers)
         session.load()
-        work.claim(resolved)
-        with work.at_work(f"run of suite {resolved.name} with {', '.join(use.label for use in uses)}"):
+        work.initialize(resolved)
+        with work.session(f"run of suite {resolved.name} with {', '.join(use.label for use in uses)}"):
             session.run()
     return load_run(folder)
 
 
-def _earlier(work: RunFolder, named: Sequence[str]) -> list[str]:
-    """Labels of the methods that the folder has results of, without those that are named anyway.
+def _previous_methods(work: RunFolder, named: Sequence[str]) -> list[str]:
+    """Labels of the methods that the folder has results for, except those in ``named``.
 
     Raises:
-        EvenhandError: A result is damaged, so that nobody knows whose it is.
+        EvenhandError: A result file is damaged, so that its method is unknown.
     """
     known = {f"{folder_name(label)}.json" for label in named}
     try:
         paths = [path for path in work.result_paths() if path.name not in known]
         return [Result.load(path).spec.method.label for path in paths]
     except EvenhandError as fault:
-        raise EvenhandError(f"{fault} with --method for the method it was of, or remove the file") from fault
+        raise EvenhandError(f"{fault} with --method for the method of this result, or remove the file") from fault
 
 
 def resolve(suite: str | Suite, *, limit: int) -> Suite:
-    """The suite with a limit on its prompts written into it."""
+    """The suite with at most ``limit`` prompts of every prompt set."""
     resolved = suite if isinstance(suite, Suite) else load_suite(suite)
     if limit < 0:
         raise EvenhandError(
-            f"limit {limit} is negative; give the largest number of prompts of a set, or 0 for all"
+            f"limit must be a non-negative integer, got {limit}; use 0 for all prompts"
         )
     if not limit:
         return resolved
@@ -161,18 +163,18 @@ def resolve(suite: str | Suite, *, limit: int) -> Suite:
 
 
 def method_uses(suite: Suite, methods: Sequence[str | Method] | None) -> list[MethodUse]:
-    """The methods of a run, each once, the base model first.
+    """The methods of a run without duplicates, the baseline first.
 
     Raises:
-        EvenhandError: Unknown method or parameter, or a steering judge that sits in the panel.
+        EvenhandError: A method or parameter is unknown, or a steering judge is in the panel.
     """
     names = [BASE, *(suite.defaults if methods is None else methods)]
     uses = {use.label: use for use in (parse_method(name, suite=suite) for name in names)}
     for use in uses.values():
         if use.method.steering_judge in suite.panel:
             raise EvenhandError(
-                f"method {use.label!r} steers by judge {use.method.steering_judge!r}, which is in the panel "
-                f"of suite {suite.name!r}; choose another with {use.method.info.name}:judge=…"
+                f"method {use.label!r}: steering judge {use.method.steering_judge!r} is in the panel of suite "
+                f"{suite.name!r}; choose another one with {use.method.info.name}:judge=…"
             )
     return list(uses.values())
 
@@ -189,7 +191,7 @@ class _Session:
     workers: int
 
     def load(self) -> None:
-        """Load all that the suite names, so that a fault in it shows before the folder is taken."""
+        """Load everything that the suite names, so that errors show before the folder is written."""
         self.progress.start("load", 0)
         _ = self.items
         self.evaluation.load()
@@ -200,7 +202,7 @@ class _Session:
         self.progress.finish()
 
     def run(self) -> None:
-        """Every phase in order; each finds what an earlier, interrupted session left."""
+        """Run all phases in order; each one reuses what an interrupted run has finished."""
         fitted = {use.label: self._fit(use) for use in self.uses}
         images = self._images(fitted)
         labels = self.evaluation.judge(images, timed=partial(self._timed, "judge_seconds"))
@@ -209,7 +211,7 @@ class _Session:
         self._measure(images, labels, vectors, fitted)
 
     def _images(self, fitted: Mapping[str, Fitted]) -> pd.DataFrame:
-        """The image table of all methods, when every image was tried."""
+        """The image table of all methods, after all images were generated."""
         drawings = {use.label: self._drawing(fitted[use.label]) for use in self.uses}
         jobs = {label: drawing.jobs(self.items) for label, drawing in drawings.items()}
         self._prefetch(jobs)
@@ -249,7 +251,7 @@ class _Session:
     def scorer(self) -> ClipScorer:
         if self.evaluation.scorer is None:
             raise EvenhandError(
-                f"suite {self.suite.name!r} names no scorer; methods may need one: give a CLIP folder"
+                f"suite {self.suite.name!r} has no scorer, which methods may need; set scorer to a CLIP folder"
             )
         return self.evaluation.scorer
 
@@ -275,7 +277,7 @@ class _Session:
         return Drawing(fitted.intervention, sampler=self.sampler, protocol=self.protocol)
 
     def _prefetch(self, jobs: Mapping[str, list[Job]]) -> None:
-        """Let the engine's workers, if there are any, make what is missing; the phases then find it made."""
+        """Let the engine's workers, if any, generate and judge what is missing; later phases reuse it."""
         assignment = Assignment(
             run=self.work.root.resolve(),
             revision=self.model.revision,
@@ -286,9 +288,9 @@ class _Session:
         if pool is None:
             return
         spend = partial(self.work.spend, machine=machine(self.model.device))
-        ahead = DrawPrefetch(self.evaluation, spend, batch=self.suite.protocol.batch)
+        prefetch = DrawPrefetch(self.evaluation, spend, batch=self.suite.protocol.batch)
         with pool:
-            ahead.make_all(pool, jobs)
+            prefetch.make_all(pool, jobs)
 
     def _draw(self, label: str, drawing: Drawing, jobs: list[Job]) -> pd.DataFrame:
         self.progress.start(f"{label}: generate", len(jobs))
@@ -327,8 +329,8 @@ class _Session:
         failed = images[images["status"] != "ok"]
         if len(failed):
             raise IncompleteRunError(
-                f"{len(failed)} of {len(images)} images are not finite, of {failed['method'].iloc[0]}; "
-                "they count as undetermined in the results, see the coverage in the report"
+                f"{len(failed)} of {len(images)} images have non-finite pixels (first method: "
+                f"{failed['method'].iloc[0]}); they count as undetermined, see the coverage in the report"
             )
 
     def _provenance(self) -> Provenance:

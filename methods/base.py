@@ -1,7 +1,7 @@
-"""The contract of a debiasing method: ``Method.fit(task) -> Intervention``.
+"""The interface of a debiasing method: ``Method.fit(task) -> Intervention``.
 
-A method is a pydantic model whose fields are its parameters. It receives a :class:`Task` (the loaded
-model, the concepts and cells to balance, two callables that draw and judge images) and returns an
+A method is a pydantic model whose fields are its parameters. It receives a :class:`Task`: the loaded model,
+the concepts and cells to balance, and two callables that generate and judge images. It returns an
 :class:`Intervention`: data and pure functions that the engine applies to the model.
 """
 
@@ -32,7 +32,7 @@ Images = NDArray[np.uint8]
 
 
 class MethodInfo(BaseModel):
-    """The card of a method: who made it, what it edits, what it needs."""
+    """The card of a method: who published it, what it edits, what it needs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,14 +44,16 @@ class MethodInfo(BaseModel):
     licence: str
     """Licence of this implementation."""
     origin: str
-    """Where the algorithm comes from and under which licence its authors released code, if any."""
+    """Where the algorithm comes from, and the licence of its authors' code if they released any."""
     family: Literal["none", "weights", "embedding", "guidance", "prompt", "activations", "training"]
     architectures: tuple[str, ...]
-    """Model families it works on: ``sd1``, ``sd2``, ``sdxl``, ``video``, ``transformer``, or ``any``. Models
-    of the family ``transformer`` are drawn whole and take only methods of the families ``none`` and
-    ``prompt``."""
+    """Model families it supports: ``sd1``, ``sd2``, ``sdxl``, ``video``, ``transformer``, or ``any``.
+
+    A ``transformer`` model runs as a whole pipeline, so it supports methods of the families ``none`` and
+    ``prompt``.
+    """
     attributes: str
-    """Which attributes it can treat, in words."""
+    """Which attributes it can balance, as a phrase."""
     needs_training_data: bool = False
 
 
@@ -62,7 +64,7 @@ class Cell:
     Attributes:
         groups: Attribute to group, for example ``{"gender": "woman", "tone": "dark"}``.
         adjective: Words placed before an occupation: ``"elderly dark-skinned female"``.
-        noun: Words that stand alone: ``"elderly dark-skinned woman"``.
+        noun: Words used without an occupation: ``"elderly dark-skinned woman"``.
         adjectives: Attribute to the words that name its group alone: ``{"gender": "female", ...}``.
     """
 
@@ -85,7 +87,7 @@ class TextStates:
         states: ``(n, length, d)``, ``last_hidden_state`` from padded ids without an attention mask.
         first_eos: ``(n,)``, position of the first end-of-text token, ``sum(mask) - 1``.
         pooled: ``(n, p)``, SDXL's pooled text vectors; ``None`` for the other families.
-        texts: The prompts themselves, so that an intervention can tell which of them concern it.
+        texts: The prompts themselves, so that an intervention can select the ones it applies to.
         ids: Their token ids with begin and end of text, without padding: token ``i`` gives row ``i``.
     """
 
@@ -102,10 +104,10 @@ class TextStates:
 
 
 class EditableModel(Protocol):
-    """What a method may know of the loaded model and do with it.
+    """What a method can read from the loaded model and do with it.
 
-    Closed-form methods need text states and projections; trained ones also the networks themselves, whose
-    parameters are frozen: gradients flow through them to whatever the method trains.
+    Closed-form methods need text states and projections. Methods that train also need the networks, whose
+    parameters are frozen: gradients flow through them to the parameters that the method trains.
     """
 
     @property
@@ -135,25 +137,25 @@ class EditableModel(Protocol):
 
     @property
     def scheduler(self) -> Any:
-        """The model's own scheduler of diffusers, for the configuration of its noise schedule."""
+        """The model's own diffusers scheduler, which holds the configuration of its noise schedule."""
         ...
 
     @property
     def alphas_cumprod(self) -> Tensor:
-        """The noise schedule: share of signal left at every training timestep, ``(T,)``."""
+        """The noise schedule ``abar_t`` at every training timestep, ``(T,)``."""
         ...
 
     def encode(self, texts: Sequence[str]) -> TextStates:
         """Text states of the prompts, as the U-Net receives them."""
         ...
 
-    def encode_anew(self, texts: Sequence[str], change: RowChange | None = None) -> TextStates:
-        """As :meth:`encode`, but encoded together, with gradients, and not kept.
+    def encode_uncached(self, texts: Sequence[str], change: RowChange | None = None) -> TextStates:
+        """Like :meth:`encode`, but encodes the prompts in one batch, with gradients and without the cache.
 
         Args:
             texts: Prompts.
-            change: Makes the text encoder's input rows ``(n, length, d)``, token plus position embedding,
-                from those of the prompts and the places ``(n,)`` of their first end-of-text tokens.
+            change: Maps the text encoder's input rows ``(n, length, d)``, token plus position embedding, and
+                the positions ``(n,)`` of the first end-of-text tokens to changed rows.
         """
         ...
 
@@ -170,7 +172,7 @@ class EditableModel(Protocol):
         ...
 
     def predict(self, latents: Tensor, timesteps: Tensor, text: TextStates) -> Tensor:
-        """The U-Net's noise prediction ``(n, c, h, w)``, with gradients; every row is counted as cost.
+        """The U-Net's noise prediction ``(n, c, h, w)``, with gradients; every row counts as cost.
 
         Args:
             latents: Noised latents ``(n, c, h, w)``.
@@ -182,12 +184,12 @@ class EditableModel(Protocol):
     def features(
         self, sites: Sequence[str], function: Callable[[Site, Tensor], Tensor]
     ) -> AbstractContextManager[None]:
-        """Within the context the outputs of the named U-Net modules pass through ``function``."""
+        """Within the context, the outputs of the named U-Net modules are replaced by ``function`` of them."""
         ...
 
 
 class Sample(Protocol):
-    """Draws images with the suite's sampler; every image is counted as the method's cost."""
+    """Generates images with the suite's sampler; every image counts towards the method's cost."""
 
     def __call__(
         self,
@@ -225,27 +227,27 @@ class Clip(Protocol):
         ...
 
     def text_projection(self, encoder: torch.nn.Module) -> Tensor | None:
-        """The matrix ``(d, w)`` from the pooled text states of ``encoder`` to the space of the images.
+        """The matrix ``(d, w)`` from the pooled text states of ``encoder`` to the image features' space.
 
-        ``None`` where ``encoder`` is not this CLIP's own.
+        ``None`` if ``encoder`` is not the text encoder of this CLIP.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a method is asked to do.
+    """The input of a method's fit.
 
     Attributes:
         model: The loaded model.
         concepts: Nouns whose depiction is to be balanced, for example ``("nurse", "CEO")``.
         cells: The ``K`` cells to balance over.
         target: Desired share of each cell for each concept, ``(concepts, K)``, rows summing to one.
-        rng: The method's own random stream, derived from (suite, method).
-        sample: Draws images; counted.
+        rng: The method's own random stream, derived from suite and method.
+        sample: Generates images; counted.
         judge: The steering judge that the method declared; counted.
         image_features: Unit vectors ``(n, d)`` of images by the CLIP that belongs to the model's text
-            encoder; ``None`` where the suite has none.
+            encoder; ``None`` if the suite has none.
         clip: The same CLIP as a network.
     """
 
@@ -262,20 +264,20 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Intervention:
-    """What a fitted method hands to the engine. The base class does nothing.
+    """What a fitted method returns to the engine. The base class changes nothing.
 
-    A method that acts on prompts, text states or the denoising itself subclasses it in its own file and
-    overrides :meth:`prompt`, :meth:`embedding` or :meth:`steer`; all state they use lives in ``tensors``
-    and ``data``, so that the intervention can be stored as safetensors and JSON and hashed.
+    A method that acts on prompts, text states or the denoising subclasses it in its own module and overrides
+    :meth:`prompt`, :meth:`embedding` or :meth:`steer`. All state that these use lives in ``tensors`` and
+    ``data``, so that the intervention can be stored as safetensors and JSON, and hashed.
 
     Attributes:
-        weights: Parameter name to new value; the engine copies them in place and restores them.
-        concept_weights: As ``weights``, one edited model per concept, where a method edits that way.
+        weights: Parameter name to new value; the engine copies them in place and restores them afterwards.
+        concept_weights: Concept to ``weights``, for methods that edit one model per concept.
         tensors: Further tensors that the functions use.
         data: Further JSON values that the functions use.
         record: What the fit did (rounds, ratios), for the report; not part of the identity.
-        observes: Whether it is used for what it sees, not for what it changes; its images are always
-            drawn, never taken from the store.
+        observes: Whether it only records activations. Its images are always generated, never taken from the
+            store.
     """
 
     observes: ClassVar[bool] = False
@@ -287,19 +289,19 @@ class Intervention:
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def prompt(self, text: str, draw: np.random.Generator) -> str:
-        """The text that is generated in place of ``text``; ``draw`` is the image's own stream."""
+        """The prompt that replaces ``text``; ``draw`` is the random stream of the image."""
         return text
 
     def embedding(self, text: TextStates, draws: Sequence[np.random.Generator]) -> TextStates:
-        """Conditional text states that replace those of ``n`` prompts; one stream an image."""
+        """Conditional text states that replace those of ``n`` prompts, with one random stream per image."""
         return text
 
     def sites(self) -> Sequence[str]:
-        """Names of the U-Net modules whose outputs :meth:`Steering.feature` sees."""
+        """Names of the U-Net modules whose outputs :meth:`Steering.feature` receives."""
         return ()
 
     def steer(self, batch: Batch) -> Steering:
-        """What is done while this batch is denoised."""
+        """The steering of one batch during denoising."""
         return Steering()
 
     def flat_tensors(self) -> dict[str, Tensor]:
@@ -310,7 +312,7 @@ class Intervention:
         return flat | {f"tensors/{name}": value for name, value in self.tensors.items()}
 
     def digest(self) -> str:
-        """SHA-256 of class name, data and tensors: the intervention's identity (``record`` is left out)."""
+        """SHA-256 of class name, data and tensors: the intervention's identity. ``record`` is excluded."""
         data = json.dumps(dict(self.data), sort_keys=True)
         sha = hashlib.sha256(f"{type(self).__qualname__}\n{data}".encode())
         for name, tensor in sorted(self.flat_tensors().items()):
@@ -322,15 +324,15 @@ class Intervention:
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that a method may use, declared before it is fitted.
+    """Upper bounds on the cost of a method, known before it is fitted.
 
     Attributes:
-        images: Images that the fit draws.
-        judgements: Images that it shows to its steering judge.
+        images: Images that the fit generates.
+        judgements: Images that it passes to its steering judge.
         evaluations: Images that its training passes through the U-Net.
-        branches: Passes of the U-Net for every image and step besides the two of plain guidance.
-        exact: Whether every number is exactly what is used. False with a stopping rule, or where some
-            images need fewer branches; then each is an upper bound.
+        branches: Further U-Net passes per image and step, beyond the two of classifier-free guidance.
+        exact: Whether every number is exact. False with a stopping rule, or if some images need fewer
+            branches.
     """
 
     images: int = 0
@@ -341,13 +343,13 @@ class Budget:
 
 
 class Method(BaseModel, ABC):
-    """A debiasing method; its pydantic fields are its parameters, with their only defaults.
+    """A debiasing method; its pydantic fields are its parameters and hold their defaults.
 
     Attributes:
         info: Its card.
-        intervention_type: The class of what it fits.
-        strength: The parameter that leaves the model as it is when it is zero; ``None`` where none does.
-        max_cells: The largest number of cells that it can balance; ``None`` for any.
+        intervention_type: The class of the intervention it fits.
+        strength: The parameter whose value 0 leaves the model unchanged; ``None`` if there is none.
+        max_cells: The largest number of cells it can balance; ``None`` for any number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -359,24 +361,24 @@ class Method(BaseModel, ABC):
 
     @property
     def steering_judge(self) -> str | None:
-        """Name of the judge inside the method's own loop, if it has one; never part of its headline."""
+        """Name of the judge inside the method's loop, if any; its labels never count as a result."""
         return None
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """What fitting ``concepts`` concepts to ``cells`` may use at most, known without a model."""
+        """Upper bounds on the cost of fitting ``concepts`` concepts to ``cells``, known without a model."""
         return Budget()
 
     def check(self, *, family: str, cells: Sequence[Cell]) -> None:
-        """Refuse what the method cannot do, before anything is drawn; called before every fit.
+        """Raise an error if the method cannot solve the task; called before every fit.
 
-        A method with further conditions extends it.
+        Methods with further conditions extend it.
 
         Args:
             family: Family of the model, one of those that ``info.architectures`` may name.
             cells: The cells to balance.
 
         Raises:
-            EvenhandError: The model's family or the number of cells is beyond the method.
+            EvenhandError: The method does not support the model's family or this number of cells.
         """
         name, known = self.info.name, self.info.architectures
         if "any" not in known and family not in known:
@@ -391,13 +393,13 @@ class Method(BaseModel, ABC):
 
     @abstractmethod
     def fit(self, task: Task) -> Intervention:
-        """Solve the task and return the intervention; reads no file and sees no benchmark prompt."""
+        """Solve the task and return the intervention; reads no file and no benchmark prompt."""
 
 
 def save(intervention: Intervention, folder: Path) -> None:
-    """Write ``intervention.safetensors`` (every tensor) and ``intervention.json`` (the rest, and the digest).
+    """Write ``intervention.safetensors`` (the tensors) and ``intervention.json`` (the rest, and the digest).
 
-    The JSON is written last, so that a folder torn by an interruption does not load.
+    The JSON is written last, so a folder left incomplete by an interruption does not load.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().cpu().clone() for name, value in intervention.flat_tensors().items()}
@@ -437,7 +439,7 @@ _DOCUMENT = "intervention.json"
 
 
 def _nested(flat: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The inverse of :meth:`Intervention.flat_tensors`; parameter names hold no slash, concepts may."""
+    """The inverse of :meth:`Intervention.flat_tensors`. Parameter names contain no slash; concepts may."""
     nested: dict[str, Any] = {"weights": {}, "concept_weights": {}, "tensors": {}}
     for path, value in flat.items():
         kind, _, name = path.partition("/")

@@ -1,4 +1,4 @@
-"""``base``: the model as it is, which every other method is compared with."""
+"""``base``: the unchanged model, with which every method is compared."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from evenhand.methods.base import Intervention, Method, MethodInfo, Task
 
 
 class Base(Method):
-    """Does nothing."""
+    """Changes nothing."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="base",
         version="1.0",
         title="Baseline",
-        summary="The model as it is.",
+        summary="The model without any method.",
         licence="Apache-2.0",
         origin="none",
         family="none",
@@ -23,5 +23,5 @@ class Base(Method):
     )
 
     def fit(self, task: Task) -> Intervention:
-        """The intervention that changes nothing."""
+        """An intervention that changes nothing."""
         return Intervention()

@@ -1,8 +1,8 @@
 """What an intervention may do while a batch of images is denoised.
 
-The sampler makes one :class:`Steering` for every batch and asks it at every step, in this order: for the
-conditional text states, for the outputs of the U-Net modules it named, and for the guided noise prediction.
-The base class answers with what it is given, which is plain classifier-free guidance.
+The sampler creates one :class:`Steering` per batch and calls it at every step, in this order: for the
+conditional text states, for the outputs of the U-Net modules that the intervention named, and for the guided
+noise prediction. The base class returns its input, which is classifier-free guidance.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from evenhand.methods.base import TextStates
 
 RowChange = Callable[[Tensor, Tensor], Tensor]
-"""From input rows ``(n, length, d)`` and places ``(n,)`` of the first end-of-text tokens to changed rows."""
+"""Maps input rows ``(n, length, d)`` and first end-of-text positions ``(n,)`` to changed rows."""
 
 
 class Encode(Protocol):
-    """Encodes prompts with changed input rows of the text encoder."""
+    """Encodes prompts, optionally with changed input rows of the text encoder."""
 
     def __call__(self, texts: Sequence[str], change: RowChange | None = None) -> TextStates:
         """Text states of the prompts."""
@@ -31,23 +31,23 @@ class Encode(Protocol):
 
 
 def no_encoder(texts: Sequence[str], change: RowChange | None = None) -> TextStates:
-    """What a batch without a model answers.
+    """The ``encode`` of a batch that was created without a model.
 
     Raises:
         ValueError: Always.
     """
-    raise ValueError("this batch was made without a text encoder; give it one as `encode`")
+    raise ValueError("this batch was created without a text encoder; pass one as `encode`")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The ``n`` images that are denoised together.
+    """``n`` images that are denoised together.
 
     Attributes:
-        texts: Their prompts, after the intervention's own ``prompt``.
-        seeds: Seeds of their noise.
-        draws: Their own random streams.
-        encode: The model's :meth:`~evenhand.methods.base.EditableModel.encode_anew`.
+        texts: Their prompts, after the intervention's :meth:`~evenhand.methods.base.Intervention.prompt`.
+        seeds: Seeds of their initial noise.
+        draws: Their random streams.
+        encode: The model's :meth:`~evenhand.methods.base.EditableModel.encode_uncached`.
     """
 
     texts: tuple[str, ...]
@@ -64,9 +64,9 @@ class Step:
     """One denoising step.
 
     Attributes:
-        index: From 0.
-        count: Steps in all.
-        timestep: The solver's timestep, a scalar tensor; large at first.
+        index: Number of the step, from 0.
+        count: Total number of steps.
+        timestep: The solver's timestep, a scalar tensor; decreases over the steps.
         scale: Guidance scale of the protocol.
     """
 
@@ -78,13 +78,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Site:
-    """A U-Net module whose output an intervention sees and may replace.
+    """A U-Net module whose output an intervention reads and may replace.
 
     Attributes:
         name: Its name in the U-Net, for example ``"mid_block"``.
-        module: The module itself.
-        inputs: What it was called with.
-        keywords: The same, by name.
+        module: The module.
+        inputs: Positional arguments of the call.
+        keywords: Keyword arguments of the call.
     """
 
     name: str
@@ -94,29 +94,30 @@ class Site:
 
 
 class Steering:
-    """Does nothing; made anew for every batch, so a subclass may keep state between steps.
+    """Steering of one batch; the base class changes nothing.
 
-    Every decision must be made image by image (norms, quantiles and draws of one image alone), so that
-    an image does not depend on the batch it is drawn in.
+    An instance serves one batch only, so a subclass may keep state between steps. Every decision must be made
+    image by image (norms, quantiles and draws of a single image), so that an image does not depend on its
+    batch.
 
     Attributes:
-        branches: ``b`` further prompts for every image, whose noise is predicted at every step on the
-            same latents: ``n`` tuples of equal length. Each costs one more pass of the U-Net.
+        branches: ``b`` further prompts per image, ``n`` tuples of equal length. Their noise is predicted at
+            every step on the same latents; each costs one more pass of the U-Net.
     """
 
     branches: Sequence[Sequence[str]] = ()
 
     def text(self, step: Step, states: Tensor, latents: Tensor) -> Tensor:
-        """Conditional text states ``(n, length, d)`` used in this step; ``latents`` is what is denoised."""
+        """Conditional text states ``(n, length, d)`` for this step; ``latents`` are the current latents."""
         return states
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        """The module's output that the U-Net goes on with.
+        """The module output that the U-Net continues with.
 
-        Rows ``0 .. n-1`` are unconditional, ``n .. 2n-1`` conditional, then ``n`` for every branch.
+        Rows ``0 .. n-1`` are unconditional, ``n .. 2n-1`` conditional, followed by ``n`` rows per branch.
         """
         return output
 
     def noise(self, step: Step, uncond: Tensor, text: Tensor, branches: Sequence[Tensor]) -> Tensor:
-        """The guided prediction ``(n, c, h, w)``; without steering ``uncond + s (text - uncond)``."""
+        """The guided prediction ``(n, c, h, w)``; by default ``uncond + s (text - uncond)``."""
         return uncond + step.scale * (text - uncond)

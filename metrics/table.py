@@ -1,9 +1,8 @@
-"""Words shared by all metrics: kinds, statuses, the tables, the label rule, and the estimate."""
+"""What all metrics share: kinds of prompts, statuses, the columns of the tables, and the label rule."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,7 @@ STATUSES = (
     "refused",
     "error",
 )
-"""Every status but ``ok`` is "undetermined": counted, never dropped (measurement.md 0.3)."""
+"""Every status but ``ok`` is "undetermined": counted, never dropped."""
 
 LABEL_COLUMNS = (
     "key",
@@ -160,38 +159,3 @@ def label_rows(
     table["probabilities"] = probabilities.tolist()
     cells = {"judge": judge, "judge_version": version, "family": family, "attribute": attribute}
     return table.assign(**cells)[list(LABEL_COLUMNS)]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its uncertainty: no bare numbers anywhere.
-
-    Attributes:
-        metric: Name of the metric, for example ``"rms_delta"``.
-        attributes: Attribute or joint attribute, ``"gender"`` or ``"gender*tone"``; empty where none.
-        concept: Occupation, or empty for the aggregate.
-        kind: Kind of the prompts it was measured on.
-        judge: A judge's name, or ``"panel"``; empty where no judge is involved.
-        corrected: Whether the judge's error was corrected.
-        value: The estimate; ``nan`` when there is nothing to estimate from.
-        low: Lower end of the 95 % interval.
-        high: Upper end of the 95 % interval.
-        n: Images that entered.
-        floor: Expected value for a perfectly fair model at this ``n`` (``nan`` where it has no meaning).
-        unit: Unit of the value, ``"1"`` for a ratio.
-        group: The group or cell that the value is about; empty where it is about all of them.
-    """
-
-    metric: str
-    attributes: str
-    concept: str
-    kind: str
-    judge: str
-    corrected: bool
-    value: float
-    low: float
-    high: float
-    n: int
-    floor: float
-    unit: str
-    group: str = ""

@@ -20,8 +20,8 @@ from evenhand.bench.annotation.files import (
 )
 from evenhand.bench.calibration.strata import strata_apart
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.storage.run_folder import Owner, RunFolder
-from evenhand.bench.storage.store import write_atomically
+from evenhand.bench.storage.run_folder import RunSpec, RunFolder
+from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.annotation.answers import CANNOT_TELL, check_answers
 from evenhand.metrics.annotation.checks import AnnotatorCheck, answers_needed, check_annotators, codes_of
@@ -119,7 +119,7 @@ def import_annotations(
         EvenhandError: A file is not valid, names unknown images or words, or nobody can be relied on.
     """
     work = RunFolder(run)
-    suite = work.owner()
+    suite = work.spec()
     raw = pd.concat([read_answers(path, layout=layout) for path in paths], ignore_index=True)
     key = read_key(work, batches=set(raw["batch_id"]), ids=set(raw["image_id"]))
     table, remarks = check_answers(
@@ -170,7 +170,7 @@ def _as_csv(lines: Sequence[AgreementLine]) -> bytes:
     return pd.DataFrame(rows, columns=columns).to_csv(index=False, float_format="%.6g").encode()
 
 
-def _needed(table: pd.DataFrame, suite: Owner, left_out: set[str]) -> list[str]:
+def _needed(table: pd.DataFrame, suite: RunSpec, left_out: set[str]) -> list[str]:
     more = answers_needed(table, taxonomy=suite.taxonomy, without=left_out)
     lacking = int((more > 0).sum())
     if not lacking:
@@ -180,7 +180,7 @@ def _needed(table: pd.DataFrame, suite: Owner, left_out: set[str]) -> list[str]:
     ]
 
 
-def _people(table: pd.DataFrame, suite: Owner, strata: pd.DataFrame) -> Iterator[AgreementLine]:
+def _people(table: pd.DataFrame, suite: RunSpec, strata: pd.DataFrame) -> Iterator[AgreementLine]:
     """How far people agree, with not telling as no answer and as one more."""
     for name, groups in suite.taxonomy.items():
         if name not in set(table["attribute"]):
@@ -213,7 +213,7 @@ def _usual(codes: Codes, groups: int) -> int:
 
 
 def _judges(
-    common: pd.DataFrame, work: RunFolder, suite: Owner, strata: pd.DataFrame
+    common: pd.DataFrame, work: RunFolder, suite: RunSpec, strata: pd.DataFrame
 ) -> Iterator[AgreementLine]:
     """Cohen's kappa of every judge with the aggregate, and agreement on each group, where both decide."""
     labels = work.labels.read()

@@ -15,8 +15,8 @@ from evenhand.bench.annotation.form import questions_of, version_of
 from evenhand.bench.calibration.strata import image_strata
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.prompt_set import format_cell
-from evenhand.bench.storage.run_folder import Owner, RunFolder
-from evenhand.bench.storage.store import write_atomically
+from evenhand.bench.storage.run_folder import RunSpec, RunFolder
+from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.annotation.answers import ANSWER_COLUMNS, BETWEEN, CANNOT_TELL, CLOSED, OTHER
 from evenhand.metrics.annotation.readers import THUMBNAIL
@@ -85,7 +85,7 @@ def export_images(
             gold is not valid, or ``n`` is too small for the strata.
     """
     work = RunFolder(run)
-    suite = work.owner()
+    suite = work.spec()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise EvenhandError(f"output folder {out} is not empty; choose an empty or new --out")
     rng = stream(seed, "humans")
@@ -106,7 +106,7 @@ def export_images(
     return _write(work, suite, out, chosen, frame, seed=seed)
 
 
-def strata_of(work: RunFolder, suite: Owner) -> pd.DataFrame:
+def strata_of(work: RunFolder, suite: RunSpec) -> pd.DataFrame:
     """Every image of a neutral or explicit prompt once, with where it belongs.
 
     The strata are stereotype side of the occupation (female, male, or none known) x base or debiased (in an
@@ -137,7 +137,7 @@ def strata_of(work: RunFolder, suite: Owner) -> pd.DataFrame:
 
 
 def _gold(
-    path: Path | None, suite: Owner, work: RunFolder, *, drawn: pd.DataFrame, rng: np.random.Generator
+    path: Path | None, suite: RunSpec, work: RunFolder, *, drawn: pd.DataFrame, rng: np.random.Generator
 ) -> dict[str, dict[str, str]]:
     """Some of the agreed images: key to attribute to label."""
     if path is None:
@@ -171,7 +171,7 @@ def _with_gold(
 
 
 def _write(
-    work: RunFolder, suite: Owner, out: Path, chosen: pd.DataFrame, frame: pd.DataFrame, *, seed: int
+    work: RunFolder, suite: RunSpec, out: Path, chosen: pd.DataFrame, frame: pd.DataFrame, *, seed: int
 ) -> Exported:
     questions = questions_of(suite.taxonomy)
     ids = sorted(chosen["image_id"])
@@ -202,7 +202,7 @@ def _write(
     return Exported(batch, page, sheet, key, len(chosen), len(repeats), gold, strata[strata["drawn"] > 0])
 
 
-def _write_sheet(path: Path, items: Sequence[Item], suite: Owner) -> None:
+def _write_sheet(path: Path, items: Sequence[Item], suite: RunSpec) -> None:
     """The wide sheet, its thumbnails, and beside it the words that each column takes."""
     attributes = list(suite.taxonomy)
     facts = [name for name in CLOSED if name != "n_people"]

@@ -17,7 +17,7 @@ import pandas as pd
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.prompt_set import parse_cell
 from evenhand.bench.storage.run_folder import RunFolder
-from evenhand.bench.storage.store import Table
+from evenhand.bench.storage.tables import Table
 
 KEY_COLUMNS = ("image_id", "key", "stratum", "probability", "is_repeat", "gold")
 """Columns of an export's key. ``probability`` is that of being drawn, empty for a gold image that was not;

@@ -38,7 +38,8 @@ from evenhand.bench.models.unet import UNetModel
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.stages.label import judge_images
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.store import ImageStore, Table
+from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.tables import Table
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Intervention
 

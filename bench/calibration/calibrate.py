@@ -15,8 +15,8 @@ from evenhand.bench.calibration.judge_report import audit_rows, tally, write_jud
 from evenhand.bench.calibration.strata import strata_apart
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.external_images.anchor_file import read_anchors
-from evenhand.bench.storage.run_folder import Owner, RunFolder
-from evenhand.bench.storage.store import write_atomically
+from evenhand.bench.storage.run_folder import RunSpec, RunFolder
+from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.correction.calibration import (
     Calibration,
@@ -125,7 +125,7 @@ def calibrate_run(run: Path, *, anchors: Path, out: Path, judge_report: Path | N
         EvenhandError: The folder is no run, its images are not judged, or an anchor is not what it must be.
     """
     work = RunFolder(run)
-    suite = work.owner()
+    suite = work.spec()
     elsewhere = isinstance(suite, Audit)
     images, labels = work.image_table.read(), work.labels.read()
     if images.empty or labels.empty:
@@ -158,14 +158,14 @@ def calibrate_run(run: Path, *, anchors: Path, out: Path, judge_report: Path | N
     )
 
 
-def _about(truth: pd.DataFrame, suite: Owner, run: Path) -> str:
+def _about(truth: pd.DataFrame, suite: RunSpec, run: Path) -> str:
     return (
         f"{truth['key'].nunique()} anchors among the images of run {run.name!r}, suite {suite.name!r} "
         f"version {suite.version}"
     )
 
 
-def _comment(truth: pd.DataFrame, voted: pd.DataFrame, suite: Owner, run: Path) -> str:
+def _comment(truth: pd.DataFrame, voted: pd.DataFrame, suite: RunSpec, run: Path) -> str:
     versions = voted[["judge", "judge_version"]].drop_duplicates().sort_values("judge")
     judged = ", ".join(f"{judge} {version}" for judge, version in versions.itertuples(index=False, name=None))
     return (
@@ -183,7 +183,7 @@ def _remarks(*, weighed: bool) -> list[str]:
     ]
 
 
-def _measured(table: pd.DataFrame, suite: Owner, *, weighed: bool) -> Iterator[Measured]:
+def _measured(table: pd.DataFrame, suite: RunSpec, *, weighed: bool) -> Iterator[Measured]:
     seed = suite.bootstrap.seed
     for judge, attributes in table[["judge", "attributes"]].drop_duplicates().itertuples(index=False):
         names = attributes.split("*")
@@ -218,7 +218,7 @@ def _verdict(found: Calibration | Refusal) -> str:
 
 
 def _carried(
-    truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame, suite: Owner, *, weighed: bool
+    truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame, suite: RunSpec, *, weighed: bool
 ) -> Iterator[Carried]:
     """Every judge, attribute and way to part the anchors that has at least two parts."""
     for (judge, attribute), rows in voted.groupby(["judge", "attribute"], sort=True):

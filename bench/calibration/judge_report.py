@@ -15,8 +15,8 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.stages.label import image_chunks
-from evenhand.bench.storage.run_folder import Owner, RunFolder
-from evenhand.bench.storage.store import write_atomically
+from evenhand.bench.storage.run_folder import RunSpec, RunFolder
+from evenhand.bench.storage.files import write_atomically
 from evenhand.metrics.estimation.anchors import HUMAN
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.judge_quality.agreement import Agreed, agreement_rows, cohen_kappa
@@ -31,7 +31,7 @@ NO_PAIR = "no image has the labels that it needs, or all have one and the same"
 
 
 def audit_rows(
-    work: RunFolder, suite: Owner, *, truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame
+    work: RunFolder, suite: RunSpec, *, truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame
 ) -> list[AuditRow]:
     """The audit of every judge of a run, and of the panel's vote.
 
@@ -96,7 +96,7 @@ def _codes(
     return {about: np.where(broken, sizes[about[1]], codes) for about, codes in found.items()}
 
 
-def _agreement(work: RunFolder, suite: Owner, strata: pd.DataFrame) -> Iterator[AuditRow]:
+def _agreement(work: RunFolder, suite: RunSpec, strata: pd.DataFrame) -> Iterator[AuditRow]:
     """How far the judges agree, on all images of people and within strata."""
     labels = work.labels.read()
     ours = (labels["family"] != HUMAN) & (labels["judge"] != PANEL) & labels["key"].isin(strata.index)
@@ -116,7 +116,7 @@ def _agreement(work: RunFolder, suite: Owner, strata: pd.DataFrame) -> Iterator[
 
 
 def _agreement_on(
-    attribute: str, groups: Sequence[str], wide: pd.DataFrame, parts: pd.DataFrame, suite: Owner
+    attribute: str, groups: Sequence[str], wide: pd.DataFrame, parts: pd.DataFrame, suite: RunSpec
 ) -> Iterator[AuditRow]:
     judges, codes = [str(judge) for judge in wide.index], wide.to_numpy()
     boot = suite.bootstrap

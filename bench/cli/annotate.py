@@ -1,4 +1,4 @@
-"""``evenhand annotate``: give images to people, and take their labels in."""
+"""``evenhand annotate``: export images for people to label, and import their labels."""
 
 from __future__ import annotations
 
@@ -16,48 +16,59 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="annotate",
-    help="Give images to people to label, and take their labels in.",
-    epilog=examples("evenhand annotate export runs/mini --out handout"),
+    help="Export images for people to label, and import their labels.",
+    epilog=examples("evenhand annotate export runs/mini --out batch"),
 )
 
 
 @app.command(
     epilog=examples(
-        "evenhand annotate export runs/mini --out handout",
-        "evenhand annotate export runs/mini --out handout --n 200 --min-per-group 10",
-        "evenhand annotate export runs/mini --out handout --gold agreed.csv",
+        "evenhand annotate export runs/mini --out batch",
+        "evenhand annotate export runs/mini --out batch --n 200 --min-per-group 10",
+        "evenhand annotate export runs/mini --out batch --gold agreed.csv",
     )
 )
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; new or empty.")],
-    n: Annotated[int, typer.Option(min=1, metavar="N", help="Images of neutral prompts.")] = 500,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; must be new or empty.")],
+    n: Annotated[int, typer.Option(min=1, metavar="N", help="Number of images of neutral prompts.")] = 500,
     explicit: Annotated[
-        int, typer.Option(min=0, metavar="N", help="About so many images of explicit prompts.")
+        int, typer.Option(min=0, metavar="N", help="Approximate number of images of explicit prompts.")
     ] = 100,
     min_per_group: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Least images of each group or cell that judges see.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Minimum number of images of each group or cell that the judges perceive.",
+        ),
     ] = 20,
     gold: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV key,attribute,label of agreed images that check people."),
+        typer.Option(
+            metavar="FILE", help="CSV key,attribute,label of images with agreed labels, to check annotators."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the sample.")] = 0,
 ) -> None:
-    """Draw images of a run for people to label: a page, and the same as a sheet.
+    """Sample images of a run for people to label: as a web page, and as a spreadsheet.
 
-    The folder can be handed out whole. Which image is which stays in the run.
+    The folder can be given to annotators as it is. The key, which identifies
+    the images, stays in the run.
     """
     from evenhand.bench.annotation.batch import export_images
     from evenhand.bench.cli.console import write_table
 
-    done = export_images(run, out, n=n, explicit=explicit, min_per_group=min_per_group, gold=gold, seed=seed)
-    columns = list(done.strata.columns)
-    write_table(columns, [list(row) for row in done.strata.astype(object).itertuples(index=False)])
-    typer.echo(f"export {done.batch}: {done.images} images, {done.repeats} shown twice, {done.gold} gold")
-    typer.echo(f"page: {done.page}")
-    typer.echo(f"sheet: {done.sheet}")
-    typer.echo(f"key (do not hand out): {done.key}")
+    exported = export_images(
+        run, out, n=n, explicit=explicit, min_per_group=min_per_group, gold=gold, seed=seed
+    )
+    columns = list(exported.strata.columns)
+    write_table(columns, [list(row) for row in exported.strata.astype(object).itertuples(index=False)])
+    counts = f"{exported.images} images, {exported.repeats} shown twice, {exported.gold} gold"
+    typer.echo(f"batch {exported.batch}: {counts}")
+    typer.echo(f"page: {exported.page}")
+    typer.echo(f"sheet: {exported.sheet}")
+    typer.echo(f"key (keep it from annotators): {exported.key}")
 
 
 @app.command(
@@ -68,26 +79,30 @@ def export(
     ),
 )
 def import_(
-    answers: Annotated[list[Path], typer.Argument(metavar="ANSWERS…", help="Files of all annotators.")],
-    run: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run that was labelled.")],
+    annotations: Annotated[
+        list[Path], typer.Argument(metavar="ANNOTATIONS…", help="The files of all annotators.")
+    ],
+    run: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run whose images were labelled.")],
     layout: Annotated[
         str | None,
-        typer.Option("--format", help="csv, wide, two-row or label-studio.", show_default="detected"),
+        typer.Option(
+            "--format",
+            help="Format of the files: csv, wide, two-row or label-studio.",
+            show_default="detected",
+        ),
     ] = None,
     rule: Annotated[
         str | None,
         typer.Option(
             metavar="RULE",
-            help="Common label by dawid-skene or majority.",
-            show_default="dawid-skene from three annotators on",
+            help="How to aggregate labels: dawid-skene or majority.",
+            show_default="dawid-skene with three or more annotators, else majority",
         ),
     ] = None,
-    keep_all: Annotated[
-        bool, typer.Option("--keep-all", help="Count annotators who fail a check all the same.")
-    ] = False,
+    keep_all: Annotated[bool, typer.Option("--keep-all", help="Keep annotators who fail a check.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Take people's answers into a run as judges and anchors; replaces an earlier import."""
+    """Import human labels into a run, as judges and as anchors. Replaces any earlier import."""
     from typing import cast
 
     from evenhand.bench.annotation.annotations import import_annotations
@@ -96,11 +111,13 @@ def import_(
 
     if rule is not None and rule not in RULES:
         raise unknown("rule", rule, RULES)
-    done = import_annotations(answers, run, layout=layout, rule=cast("Rule | None", rule), keep_all=keep_all)
+    imported = import_annotations(
+        annotations, run, layout=layout, rule=cast("Rule | None", rule), keep_all=keep_all
+    )
     if as_json:
-        write_json(_plain(done))
+        write_json(_plain(imported))
     else:
-        _write(done)
+        _write(imported)
 
 
 STATISTICS = {
@@ -110,29 +127,29 @@ STATISTICS = {
     "gwet_ac1": "AC1",
     "cohen_kappa": "Cohen's kappa",
 }
-"""Names of the coefficients on the screen."""
+"""Agreement coefficients as shown in the terminal."""
 
 
-def _plain(done: Imported) -> dict[str, Any]:
-    """The import as JSON takes it: no number that is not finite."""
-    value = asdict(done)
+def _plain(imported: Imported) -> dict[str, Any]:
+    """The import as JSON values; NaN becomes null."""
+    value = asdict(imported)
     value |= {name: str(value[name]) for name in ("labels", "anchors", "agreement_table")}
     value["checks"] = [
         {name: None if cell != cell else cell for name, cell in asdict(check).items()}
-        for check in done.checks
+        for check in imported.checks
     ]
     value["agreement"] = [
         {name: cell for name, cell in asdict(line).items() if name != "value"}
         | {name: None if cell != cell else cell for name, cell in line.value._asdict().items()}
-        for line in done.agreement
+        for line in imported.agreement
     ]
     return value
 
 
-def _write(done: Imported) -> None:
+def _write(imported: Imported) -> None:
     from evenhand.bench.cli.console import write_table
 
-    columns = ("annotator", "images", "gold right", "repeats alike", "alpha", "left out because")
+    columns = ("annotator", "images", "gold accuracy", "consistency", "alpha", "excluded because")
     write_table(
         columns,
         [
@@ -144,12 +161,12 @@ def _write(done: Imported) -> None:
                 _number(check.alpha),
                 check.reason,
             )
-            for check in done.checks
+            for check in imported.checks
         ],
     )
     typer.echo()
     write_table(
-        ("attribute", "raters", "agreement", "cannot tell is", "value", "95% interval", "images"),
+        ("attribute", "raters", "agreement", "cannot tell as", "value", "95% interval", "images"),
         [
             (
                 line.attribute,
@@ -160,18 +177,20 @@ def _write(done: Imported) -> None:
                 f"{_number(line.value.low)} to {_number(line.value.high)}",
                 line.value.n,
             )
-            for line in done.agreement
+            for line in imported.agreement
             if line.main
         ],
     )
     typer.echo()
-    for remark in done.remarks:
+    for remark in imported.remarks:
         typer.echo(f"note: {remark}")
-    for name, count in done.labelled.items():
-        typer.echo(f"{name}: {count} of {done.images} images have a common label ({done.rules[name]})")
-    typer.echo(f"agreement by group and stratum: {done.agreement_table}")
-    typer.echo(f"labels: {done.labels}")
-    typer.echo(f"anchors: {done.anchors}")
+    for name, count in imported.labelled.items():
+        typer.echo(
+            f"{name}: {count} of {imported.images} images have an aggregated label ({imported.rules[name]})"
+        )
+    typer.echo(f"agreement by group and stratum: {imported.agreement_table}")
+    typer.echo(f"labels: {imported.labels}")
+    typer.echo(f"anchors: {imported.anchors}")
 
 
 def _number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""``evenhand audit``: judge and measure images that were made elsewhere."""
+"""``evenhand audit``: judge and measure external images."""
 
 from __future__ import annotations
 
@@ -22,38 +22,40 @@ app = typer.Typer()
 def audit(
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of PNG, JPEG or WebP files.")],
     prompts: Annotated[
-        Path, typer.Option(metavar="CSV", help="What each was asked to show: file,prompt,concept,…")
+        Path, typer.Option(metavar="CSV", help="The prompt of each image: file,prompt,concept,…")
     ],
     suite: Annotated[
         str | None,
-        typer.Option(metavar="SUITE", help="Take judges, attributes, target and correction of this suite."),
+        typer.Option(
+            metavar="SUITE", help="Use the judges, attributes, target and correction of this suite."
+        ),
     ] = None,
     judges: Annotated[
         list[str] | None,
-        typer.Option("--judge", metavar="NAME[:k=v,…]", help="A judge, instead of a suite; repeatable."),
+        typer.Option(
+            "--judge", metavar="NAME[:k=v,…]", help="A judge to use instead of a suite's; repeatable."
+        ),
     ] = None,
     anchors: Annotated[
         Path | None,
-        typer.Option(
-            metavar="CSV", help="Correct the judges by labels that people gave: file,attribute,label."
-        ),
+        typer.Option(metavar="CSV", help="Correct the judges with human labels: file,attribute,label."),
     ] = None,
     calibration: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Correct the judges by this confusion table.", show_default="the suite's"
+            metavar="FILE", help="Correct the judges with this confusion table.", show_default="the suite's"
         ),
     ] = None,
     base: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Of several models of the list, the one to compare with.",
-            show_default="base, if there is one",
+            help="If the list has several models: the one to compare the others with.",
+            show_default="base, if the list has it",
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the audit.", show_default="the folder's")
+        str | None, typer.Option(metavar="NAME", help="Name of the audit.", show_default="the folder's name")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the run.", show_default="runs/NAME")
@@ -63,16 +65,16 @@ def audit(
     online: Online = False,
     as_json: Json = False,
 ) -> None:
-    """Audit images that were made elsewhere: judge, measure, report. Nothing is generated.
+    """Audit external images: judge, measure, report. Nothing is generated.
 
-    The same command again goes on where it stopped; no image is judged twice.
+    To resume an interrupted audit, repeat the command. No image is judged twice.
     """
-    from evenhand.bench.audit import audit as carry_out
+    from evenhand.bench.audit import audit as run_audit
     from evenhand.bench.models import hub
     from evenhand.bench.stages.progress import Progress
 
     hub.permit(online)
-    done = carry_out(
+    finished = run_audit(
         images,
         prompts=prompts,
         suite=suite,
@@ -86,6 +88,6 @@ def audit(
         workers=workers,
         progress=Progress(quiet=as_json),
     )
-    write_run(done, as_json=as_json)
-    for note in () if as_json else done.results[0].notes:
+    write_run(finished, as_json=as_json)
+    for note in () if as_json else finished.results[0].notes:
         typer.echo(f"note: {note}", err=True)

@@ -1,4 +1,4 @@
-"""``evenhand board``: the published entries and the leaderboard made from them."""
+"""``evenhand board``: check published entries and build the leaderboard from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Entries = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the publis
 
 @app.command(epilog=examples("evenhand board check", "evenhand board check --entries my-entries"))
 def check(entries: Entries = Path("reports/entries")) -> None:
-    """Check every published entry and recompute its numbers from its labels; all faults are listed."""
+    """Check every published entry and recompute its numbers from its labels. Lists all errors."""
     from evenhand.bench.leaderboard.check import check_entries
 
     sound, faults = check_entries(entries)
@@ -31,9 +31,9 @@ def check(entries: Entries = Path("reports/entries")) -> None:
         typer.echo(f"evenhand: {fault}", err=True)
     if faults:
         raise typer.Exit(EvenhandError.exit_code)
-    found = Counter(one.evidence for one in sound)
-    kinds = ", ".join(f"{count} {evidence}" for evidence, count in sorted(found.items()))
-    typer.echo(f"{found.total()} entries in {entries} are valid: {kinds}")
+    found = Counter(entry.evidence for entry in sound)
+    counts = ", ".join(f"{count} {evidence}" for evidence, count in sorted(found.items()))
+    typer.echo(f"{found.total()} entries in {entries} are valid: {counts}")
 
 
 @app.command(
@@ -45,12 +45,18 @@ def check(entries: Entries = Path("reports/entries")) -> None:
 )
 def build(
     entries: Entries = Path("reports/entries"),
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The board.")] = Path("leaderboard.md"),
-    only_check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if out of date.")] = False,
-    site: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the board as pages, too.")] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The leaderboard file to write.")] = Path(
+        "leaderboard.md"
+    ),
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail if the file is out of date.")
+    ] = False,
+    site: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write the leaderboard as a website.")
+    ] = None,
     runs: Annotated[
         list[Path] | None,
-        typer.Option("--run", metavar="RUN", help="Run whose images the pages show; may be repeated."),
+        typer.Option("--run", metavar="RUN", help="Run whose images the website shows; repeatable."),
     ] = None,
 ) -> None:
     """Build the leaderboard from the published entries."""
@@ -70,10 +76,10 @@ def submit(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     entries: Entries = Path("reports/entries"),
 ) -> None:
-    """Write the results of a run as entries of the board."""
-    from evenhand.bench.leaderboard.submit import submit as write
+    """Write the results of a run as leaderboard entries."""
+    from evenhand.bench.leaderboard.submit import submit as submit_run
 
-    for path in write(run, entries):
+    for path in submit_run(run, entries):
         typer.echo(f"entry: {path}")
 
 
@@ -84,23 +90,24 @@ def submit(
     )
 )
 def verify(
-    entry: Annotated[Path, typer.Argument(metavar="ENTRY", help="Folder of an entry with tables.")],
-    images: Annotated[int, typer.Option(metavar="N", help="Images that are made again.")] = SAMPLE,
+    entry: Annotated[Path, typer.Argument(metavar="ENTRY", help="Folder of an entry that has tables.")],
+    images: Annotated[int, typer.Option(metavar="N", help="Number of images to regenerate.")] = SAMPLE,
     seed: Annotated[
-        int | None, typer.Option(min=0, metavar="S", help="Seed of the sample; drawn at random if not given.")
+        int | None, typer.Option(min=0, metavar="S", help="Seed of the sample; random by default.")
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Run whose intervention is used; nothing is fitted.")
+        Path | None, typer.Option(metavar="RUN", help="Use the fitted intervention of this run.")
     ] = None,
     intervention: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the intervention; nothing is fitted.")
+        Path | None, typer.Option(metavar="DIR", help="Use the fitted intervention in this folder.")
     ] = None,
     online: Online = False,
 ) -> None:
-    """Make a random sample of an entry's images and labels again, and compare.
+    """Regenerate a random sample of an entry's images and labels, and compare them with the entry.
 
-    An entry holds a method's parameters. Without --run or --intervention the method is fitted anew: on mini
-    this takes seconds to half an hour, on full-size models what the entry's cost says.
+    Without --run or --intervention, the method is first fitted again with the
+    entry's parameters. On mini this takes seconds to half an hour; on
+    full-size models, see the cost stated in the entry.
     """
     from evenhand.bench.leaderboard import verify as entry_verify
     from evenhand.bench.models import hub

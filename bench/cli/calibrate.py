@@ -1,4 +1,4 @@
-"""``evenhand calibrate``: measure a run's judges on images that people labelled."""
+"""``evenhand calibrate``: measure the errors of a run's judges on images that people labelled."""
 
 from __future__ import annotations
 
@@ -27,40 +27,45 @@ def calibrate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run or audit.")],
     anchors: Annotated[
         Path,
-        typer.Option(metavar="CSV", help="Labels that people gave: key,attribute,label[,probability]."),
+        typer.Option(metavar="CSV", help="Human labels: key,attribute,label[,probability]."),
     ],
-    out: Annotated[Path, typer.Option(metavar="CSV", help="The table, for `calibration` of a suite.")],
+    out: Annotated[
+        Path, typer.Option(metavar="CSV", help="Confusion table to write, for `calibration` in a suite.")
+    ],
     judge_report: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Write how good each judge is, for whom, and how steady."),
+        typer.Option(
+            metavar="CSV", help="Also write a report of each judge's accuracy, by group, and stability."
+        ),
     ] = None,
     online: Online = False,
     as_json: Json = False,
 ) -> None:
-    """Measure the judges of a run on anchors, and say which of them may be corrected by that.
+    """Measure the errors of a run's judges on anchors: images that people labelled.
 
-    A judge is refused where the correction would do harm. Strata are the kind of the prompt, the stereotype
-    of the occupation, and the base model against debiased ones: where a judge errs unlike in them, one table
-    does not serve them all.
+    The output says which judges can be corrected, and why others cannot.
+    It also tests whether error rates differ between strata: kinds of prompts,
+    stereotypes of occupations, baseline and debiased images. Where they
+    differ, one confusion table does not fit all images.
 
-    With --judge-report the judges are loaded and asked again about the anchors, under other crops, orders of options
-    and wordings.
+    With --judge-report, each judge also labels the anchors again under
+    different crops, option orders and wordings.
     """
     from evenhand.bench.calibration.calibrate import calibrate_run
     from evenhand.bench.models import hub
 
     hub.permit(online)
-    done = calibrate_run(run, anchors=anchors, out=out, judge_report=judge_report)
+    calibrated = calibrate_run(run, anchors=anchors, out=out, judge_report=judge_report)
     if as_json:
         from evenhand.bench.cli.console import write_json
 
-        write_json(_plain(asdict(done)))
+        write_json(_plain(asdict(calibrated)))
     else:
-        _write(done)
+        _write(calibrated)
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it: missing numbers as null, paths as text."""
+    """The value as JSON values; NaN becomes null and paths become strings."""
     if isinstance(value, dict):
         return {name: _plain(cell) for name, cell in value.items()}
     if isinstance(value, list):
@@ -70,11 +75,20 @@ def _plain(value: Any) -> Any:
     return None if value != value else value
 
 
-def _write(done: Calibrated) -> None:
+def _write(calibrated: Calibrated) -> None:
     from evenhand.bench.cli.console import write_table
 
     write_table(
-        ("judge", "attributes", "anchors", "smallest row", "condition", "recall", "independent", "verdict"),
+        (
+            "judge",
+            "attributes",
+            "anchors",
+            "smallest group",
+            "condition",
+            "recall",
+            "independence p",
+            "verdict",
+        ),
         [
             (
                 row.judge,
@@ -86,14 +100,14 @@ def _write(done: Calibrated) -> None:
                 _p_value(row.independence),
                 row.verdict,
             )
-            for row in done.measured
+            for row in calibrated.measured
         ],
     )
-    unlike = [row for row in done.carried if not row.alike]
-    if unlike:
+    differing = [row for row in calibrated.carried if not row.alike]
+    if differing:
         typer.echo()
         write_table(
-            ("judge", "attribute", "group", "strata", "wrong of decided", "undetermined", "p"),
+            ("judge", "attribute", "group", "strata", "error rate", "undetermined", "p"),
             [
                 (
                     row.judge,
@@ -104,27 +118,30 @@ def _write(done: Calibrated) -> None:
                     _shares(row.abstained),
                     _p_value(row.p_value),
                 )
-                for row in unlike
+                for row in differing
             ],
         )
     typer.echo()
-    for remark in done.remarks:
+    for remark in calibrated.remarks:
         typer.echo(f"note: {remark}")
-    if done.carried:
+    if calibrated.carried:
         typer.echo(
-            f"strata: {len(unlike)} of {len(done.carried)} tests find a judge that errs unlike in them"
+            f"strata: {len(differing)} of {len(calibrated.carried)} tests find error rates that differ "
+            "between strata"
         )
-    if done.untold:
-        typer.echo(f"note: {done.untold} labels are empty and count nowhere: people could not tell")
-    typer.echo(f"calibration: {done.path} ({done.images} anchors)")
-    if done.judge_report is not None:
-        rows, claims, missing = (done.audited[name] for name in ("rows", "claims", "missing"))
-        counts = f"{rows} rows: {claims} support a claim, {missing} have no value and say why"
-        typer.echo(f"judge report: {done.judge_report} ({counts})")
+    if calibrated.untold:
+        typer.echo(f"note: {calibrated.untold} empty labels are ignored (the annotators could not tell)")
+    typer.echo(f"calibration: {calibrated.path} ({calibrated.images} anchors)")
+    if calibrated.judge_report is not None:
+        rows, claims, missing = (calibrated.audited[name] for name in ("rows", "claims", "missing"))
+        counts = (
+            f"{rows} rows: {claims} have enough images for a claim, {missing} have no value, with the reason"
+        )
+        typer.echo(f"judge report: {calibrated.judge_report} ({counts})")
 
 
 def _recall(recall: Mapping[str, float]) -> str:
-    """Every group's, or of a joint attribute the smallest."""
+    """Recall of every group; for joint attributes, only the smallest."""
     known = {group: share for group, share in recall.items() if share == share}
     if known and any("*" in group for group in known):
         least = min(known, key=lambda group: known[group])

@@ -1,4 +1,4 @@
-"""``evenhand compare``: what differs between methods, models or runs on the images that all have."""
+"""``evenhand compare``: paired differences between methods, models or runs on their shared images."""
 
 from __future__ import annotations
 
@@ -23,27 +23,29 @@ def compare(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN…", help="Two or more finished runs or audits; RUN@METHOD for one method."
+            metavar="RUN…", help="Two or more finished runs or audits; RUN@METHOD selects one method."
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("comparison.html"),
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The HTML page to write.")] = Path(
+        "comparison.html"
+    ),
     record: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write every number as JSON, too.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write all numbers as JSON.")
     ] = None,
 ) -> None:
-    """Compare runs in pairs, by prompt and seed. Nothing is generated or judged.
+    """Compare finished runs in pairs, matched by prompt and seed. Nothing is generated or judged.
 
-    A difference is that of a later run minus an earlier one.
+    Each difference is a run listed later minus a run listed earlier.
     """
     from evenhand.bench.cli.console import write_table
-    from evenhand.bench.comparison.compare import compare as carry_out
-    from evenhand.bench.storage.store import write_atomically
+    from evenhand.bench.comparison.compare import compare as compare_runs
+    from evenhand.bench.storage.files import write_atomically
     from evenhand.reports.comparison.tables import summary
 
-    done = carry_out(*runs, out=out)
+    comparison = compare_runs(*runs, out=out)
     if record is not None:
-        write_atomically(record, done.to_json().encode())
-    write_table(*summary(done))
-    for caveat in done.caveats:
+        write_atomically(record, comparison.to_json().encode())
+    write_table(*summary(comparison))
+    for caveat in comparison.caveats:
         typer.echo(f"note: {caveat}", err=True)
     typer.echo(f"comparison: {out}")

@@ -1,4 +1,4 @@
-"""Tables on standard output: drawn by rich on a terminal, plain aligned text elsewhere."""
+"""Tables on standard output: drawn by rich on a terminal, otherwise plain aligned text."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 UNWRAPPED = 10_000
-"""Width of a line that is not on a terminal: programs read it, so nothing is wrapped."""
+"""Line width where there is no terminal: programs read the output, so lines are not wrapped."""
 
 
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Write a table; columns of whole numbers are aligned to the right.
+    """Write a table; integer columns are right-aligned.
 
     Args:
-        columns: Headings; all empty for a table without a head.
-        rows: Cells; lists and mappings are written in one line, nothing as "-".
+        columns: Headings; all empty for a table without a header.
+        rows: Cells; lists and mappings are written on one line, empty values as "-".
     """
     console = Console()
     if console.is_terminal:
@@ -32,7 +32,7 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """The lines of a table as aligned text, unwrapped; arguments as for :func:`write_table`."""
+    """Lines of a table as aligned, unwrapped text; arguments as for :func:`write_table`."""
     plain = Console(width=UNWRAPPED)
     with plain.capture() as captured:
         plain.print(_table(columns, rows, box=None))
@@ -50,7 +50,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, box: Box
 
 
 def write_card(card: Mapping[str, Any]) -> None:
-    """Write a card: its fields, one a line, then a table for every list of records in it."""
+    """Write a card: one field per line, then a table for every list of records."""
     tables = {name: value for name, value in card.items() if _is_records(value)}
     fields = [pair for name, value in card.items() if name not in tables for pair in _flat(name, value)]
     write_table(["", ""], [(name.replace("_", " "), value) for name, value in fields])
@@ -69,7 +69,7 @@ def _is_records(value: Any) -> bool:
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The value, or, of a mapping, its values under dotted names."""
+    """Yield the value, or the values of a mapping under dotted names."""
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
             yield from _flat(f"{name}.{key}", item)

@@ -1,4 +1,4 @@
-"""What several commands have in common."""
+"""Options and output that several commands share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import typer
 if TYPE_CHECKING:
     from evenhand.bench.results.result import Run
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 
 Online = Annotated[
     bool,
-    typer.Option("--online/--offline", help="Fetch models and weights that are not on this machine."),
+    typer.Option("--online/--offline", help="Allow downloading models and weights from the hub."),
 ]
 
 Engine = Annotated[
     str,
-    typer.Option(metavar="local|ray", help="Work on this machine, or on a Ray cluster."),
+    typer.Option(metavar="local|ray", help="Work on this machine or on a Ray cluster."),
 ]
 
 Workers = Annotated[
@@ -27,26 +27,26 @@ Workers = Annotated[
     typer.Option(
         min=0,
         metavar="N",
-        help="Workers that draw, and as many that judge.",
-        show_default="one per accelerator; of a CPU, all cores",
+        help="Number of workers that generate images, and of workers that judge them.",
+        show_default="one per accelerator; on a CPU, one process on all cores",
     ),
 ]
 
 
-def write_run(done: Run, *, as_json: bool) -> None:
-    """Write the results of a finished run: JSON, or a table and the place of the report."""
+def write_run(run: Run, *, as_json: bool) -> None:
+    """Write the results of a finished run: as JSON, or as a table and the path of the report."""
     from evenhand.bench.cli.console import write_json, write_table
     from evenhand.bench.results.summary import summary
 
-    path = str(Path(done.folder) / "report.html")
+    path = str(Path(run.folder) / "report.html")
     if as_json:
-        results = [result.model_dump(mode="json") for result in done.results]
-        write_json({"run": done.folder, "report": path, "results": results})
+        results = [result.model_dump(mode="json") for result in run.results]
+        write_json({"run": run.folder, "report": path, "results": results})
         return
-    write_table(*summary(done.results))
+    write_table(*summary(run.results))
     typer.echo(f"report: {path}")
 
 
 def examples(*commands: str) -> str:
-    """The end of a command's help: commands that can be typed as they are."""
+    """The epilog of a command's help: example commands, one per line."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

@@ -18,13 +18,13 @@ from evenhand.bench.comparison.runs import (
 )
 from evenhand.bench.comparison.tables import pool
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.results.comparison import Comparison, DifferenceRow, FlipRow, Pair, Side
+from evenhand.bench.results.comparison import Comparison, Pair, Side
 from evenhand.bench.stages.measure import measure_plan, metrics_of
 from evenhand.bench.stages.write import measured_fields
 from evenhand.bench.storage.run_folder import shown_images
-from evenhand.bench.storage.store import write_atomically
-from evenhand.metrics.estimation.paired import ConceptDifference, FlipTest, measure_pairs
-from evenhand.metrics.estimation.rows import Difference, Measurement
+from evenhand.bench.storage.files import write_atomically
+from evenhand.metrics.estimation.paired import measure_pairs
+from evenhand.metrics.rows import Measurement
 from evenhand.reports.comparison.report import render_comparison
 
 
@@ -83,8 +83,8 @@ def _compared(runs: Sequence[Compared]) -> Comparison:
         attributes={name: list(groups) for name, groups in evaluation_config.attributes.items()},
         primary="*".join(evaluation_config.primary),
         same_noise=same_noise,
-        differences=[*map(_difference, found.measured.differences), *map(_by_concept, found.concepts)],
-        flips=[_flip(row, evaluation_config.attributes[row.attribute]) for row in found.flips],
+        differences=[*found.measured.differences, *found.concepts],
+        flips=found.flips,
         caveats=[*pooled.remarks, *doubts, *limits],
         notes=found.measured.notes,
         images=shown_images(pooled.images, pooled.labels),
@@ -102,46 +102,3 @@ def _side(run: Compared, method: str, measured: Measurement) -> Side:
     spec = result.spec.model_copy(update={"method": result.spec.method.model_copy(update={"label": label})})
     on_shared = result.model_copy(update={"spec": spec, **measured_fields(measured, label)})
     return Side(run=run.name, method=method, images=result.coverage.planned, result=on_shared)
-
-
-def _difference(row: Difference) -> DifferenceRow:
-    fields = {name: value for name, value in vars(row).items() if name != "method"}
-    return DifferenceRow.model_validate(fields | {"label": row.method})
-
-
-def _by_concept(row: ConceptDifference) -> DifferenceRow:
-    about = row.estimate
-    return DifferenceRow(
-        label=row.method,
-        against=row.against,
-        metric=about.metric,
-        attributes=about.attributes,
-        kind=about.kind,
-        judge=about.judge,
-        corrected=about.corrected,
-        concept=about.concept,
-        group=about.group,
-        value=row.value,
-        low=row.low,
-        high=row.high,
-        n=min(about.n, row.other.n),
-        unit=about.unit,
-    )
-
-
-def _flip(row: FlipTest, groups: Sequence[str]) -> FlipRow:
-    flips = row.flips
-    return FlipRow(
-        label=row.method,
-        against=row.against,
-        attribute=row.attribute,
-        concept=row.concept,
-        groups=list(groups),
-        table=flips.table.tolist(),
-        changed=flips.changed,
-        low=flips.low,
-        high=flips.high,
-        n=flips.n,
-        p=flips.p,
-        p_adjusted=row.p_adjusted,
-    )

@@ -99,7 +99,7 @@ def load_compared(text: str) -> Compared:
     if not root.is_dir():
         raise EvenhandError(f"run {str(root)!r} does not exist; give the folder of a finished run")
     work = RunFolder(root)
-    owner = work.owner()
+    owner = work.spec()
     results = {result.spec.method.label: result for result in load_run(root).results}
     if method and method not in results:
         raise unknown(f"method of run {root}:", method, results)

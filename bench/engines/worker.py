@@ -24,7 +24,8 @@ from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import PACKAGES
 from evenhand.bench.storage.run_folder import RunFolder
-from evenhand.bench.storage.store import ImageStore, folder_name
+from evenhand.bench.storage.files import folder_name
+from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite
@@ -165,7 +166,7 @@ class Worker:
 
     @cached_property
     def _suite(self) -> Suite:
-        owner = self._work.owner()
+        owner = self._work.spec()
         if not isinstance(owner, Suite):
             raise EvenhandError(f"{self._assignment.run} is an audit, whose images were made elsewhere")
         return owner
@@ -192,7 +193,7 @@ class Worker:
 
     @cached_property
     def _evaluation(self) -> Evaluation:
-        owner = self._work.owner()
+        owner = self._work.spec()
         return Evaluation(
             owner if isinstance(owner, Audit) else EvaluationConfig.of(owner),
             self._work,

@@ -1,4 +1,4 @@
-"""Labels that people gave to some images of an audit, from a CSV: the truth that corrects the judges."""
+"""Reads human labels of some images of an audit (anchors), with which the judges are corrected."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from evenhand.bench.errors import unknown
 from evenhand.bench.parsing.strict_csv import CsvFile, show
 
 EMPTY = ("label",)
-"""An empty label says that the truth could not be told."""
+"""Columns that may be empty; an empty label means that people could not tell."""
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """Anchors that were read and checked.
+    """Validated anchors.
 
     Attributes:
-        table: Columns ``key``, ``attribute``, ``label``, and ``probability`` where the file gives it.
+        table: Columns ``key``, ``attribute``, ``label``, and ``probability`` if the file has it.
         digest: SHA-256 of the rows.
     """
 
@@ -29,33 +29,32 @@ class Anchors:
     digest: str
 
     def remark(self) -> str:
-        """What a result says of them: how many labels of how many images the correction comes from."""
+        """A note for the result: the number of labels and images that the correction is based on."""
         known = self.table[self.table["label"] != ""]
         counts = ", ".join(
             f"{n} of {name}" for name, n in known["attribute"].value_counts(sort=False).items()
         )
-        chosen = (
-            "weighed by the chance of being chosen"
+        sampled = (
+            "weighted by the probability of being sampled"
             if "probability" in self.table
-            else "taken as chosen without regard to the judges' answers"
+            else "assumed to be sampled independently of the judges' labels"
         )
         return (
-            f"the judges' error is corrected from anchors, labels given to {known['key'].nunique()} of these "
-            f"images ({counts}), {chosen}"
+            f"judge errors are corrected with anchors, human labels of {known['key'].nunique()} of these "
+            f"images ({counts}), {sampled}"
         )
 
 
 def read_anchors(path: Path, *, keys: Mapping[str, str], taxonomy: Mapping[str, Sequence[str]]) -> Anchors:
-    """The anchors in the CSV at ``path``: ``file`` or ``key``, ``attribute``, ``label``, ``probability``.
+    """Read anchors from a CSV with the columns ``file`` or ``key``, ``attribute``, ``label``, ``probability``.
 
     Args:
         path: The CSV.
-        keys: File to key of every image that the judges label.
+        keys: Files to keys of all images that the judges label.
         taxonomy: Attribute to its groups.
 
     Raises:
-        EvenhandError: The file breaks the format, is empty, or has a row about an image, attribute or group
-            that is not there.
+        EvenhandError: The file is malformed or empty, or a row has an unknown image, attribute or group.
     """
     file = CsvFile("anchor file", path)
     first = file.text().split("\n", 1)[0].split(",")
@@ -70,7 +69,7 @@ def read_anchors(path: Path, *, keys: Mapping[str, str], taxonomy: Mapping[str, 
         earlier, _ = found.setdefault((row["key"], row["attribute"]), (line, row))
         if earlier != line:
             raise file.fault(
-                line, f"the {row['attribute']} of this image is already on line {earlier}; keep one"
+                line, f"duplicate label for {row['attribute']} of this image, already on line {earlier}; keep one"
             )
     table = pd.DataFrame([row for _, row in found.values()])
     if "probability" in table:
@@ -86,11 +85,11 @@ def _row(
     keys: Mapping[str, str],
     taxonomy: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    """One row with its key; a ``ValueError`` says what is wrong with it and what to do."""
+    """One row with the key of its image; raises ``ValueError`` if the row is not valid."""
     name, attribute, label = fields[named], fields["attribute"], fields["label"]
     known = keys if named == "file" else set(keys.values())
     if name not in known:
-        raise ValueError(f"{named} {show(name)} is no image of people that was judged; take the row out")
+        raise ValueError(f"{named} {show(name)} is not an image of people that was judged; remove the row")
     if attribute not in taxonomy:
         raise ValueError(str(unknown("attribute", attribute, taxonomy)))
     if label and label not in taxonomy[attribute]:
@@ -108,4 +107,4 @@ def _check_probability(text: str) -> None:
     except ValueError:
         value = 0.0
     if not 0 < value <= 1:
-        raise ValueError(f"probability {show(text)} is no number above 0 and at most 1; mend it")
+        raise ValueError(f"probability must be above 0 and at most 1, got {show(text)}; correct it")

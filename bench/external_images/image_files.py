@@ -1,7 +1,7 @@
-"""Reading images that somebody else made: safely, as sRGB bytes, and nothing guessed.
+"""Reads external images safely, as sRGB bytes.
 
-A file that is no still image of a usable size keeps a status of its own, which is counted like every
-other reason why an image has no label.
+A file that is not a still image of a usable size gets a status that says why. It counts in the results like
+any other image without a label.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from evenhand.bench.storage.store import ImageStore
+from evenhand.bench.storage.images import ImageStore
 from evenhand.methods.base import Images
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-"""Formats that are read; a file's format is found from its bytes and never from its name."""
+"""Supported formats; the format is detected from the content of a file, never from its name."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-"""Names by which an image that nobody listed is noticed."""
+"""Suffixes by which images are found that are not in the image list."""
 
 MAX_BYTES = 128 * 2**20
 MAX_PIXELS = 50_000_000
-"""Larger files and images are not decoded: a few bytes can claim to be gigabytes of pixels."""
+"""Larger files and images are not decoded: a file of a few bytes may declare gigabytes of pixels."""
 
 MIN_SIDE = 16
 MAX_ASPECT = 8
-"""A thinner image shows nobody, and judges that scale the shorter side would make it enormous."""
+"""Maximum aspect ratio: judges that scale the shorter side would enlarge a thinner image enormously."""
 
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
-"""What Pillow's readers raise on damaged files."""
+"""Exceptions of Pillow for damaged files."""
 
 
 class UnusableImageError(ValueError):
-    """A file that gives no image.
+    """A file that is not a usable image.
 
     Attributes:
-        status: Why, in one word of the image table.
+        status: The reason, as a status of the image table.
     """
 
     def __init__(self, status: str, reason: str) -> None:
@@ -51,13 +51,13 @@ class UnusableImageError(ValueError):
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What became of a file.
+class ImportedImage:
+    """The outcome of importing a file.
 
     Attributes:
-        key: SHA-256 of its bytes, which is the key of the image in the store.
-        status: ``"ok"``, or why there is no image.
-        reason: The same in words.
+        key: SHA-256 of the file, which is the key of the image in the store.
+        status: ``"ok"``, or why the image is not usable.
+        reason: The status in words.
     """
 
     key: str
@@ -65,29 +65,29 @@ class Taken:
     reason: str = ""
 
 
-def take_in(path: Path, store: ImageStore) -> Taken:
-    """Put the image of a file into the store, unless it is there already."""
+def import_image(path: Path, store: ImageStore) -> ImportedImage:
+    """Copy the image of a file into the store unless it is already there."""
     with path.open("rb") as file:
         key = hashlib.file_digest(file, "sha256").hexdigest()
     if store.get(key) is not None:
-        return Taken(key)
+        return ImportedImage(key)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UnusableImageError("bad_size", f"is larger than {MAX_BYTES // 2**20} MiB")
         store.put(key, decode(path.read_bytes()))
     except UnusableImageError as fault:
-        return Taken(key, fault.status, str(fault))
-    return Taken(key)
+        return ImportedImage(key, fault.status, str(fault))
+    return ImportedImage(key)
 
 
 def decode(data: bytes) -> Images:
-    """The image in a file's bytes as ``(height, width, 3)`` sRGB bytes.
+    """Decode an image file to ``(height, width, 3)`` sRGB bytes.
 
-    The rotation that the file states is applied, colours with another profile are converted to sRGB, 16 bits
-    a channel become 8, and what is transparent is laid on white, as a page would show it.
+    Applies the EXIF rotation, converts color profiles to sRGB and 16 bits per channel to 8, and puts
+    transparent images on a white background.
 
     Raises:
-        UnusableImageError: It is no still PNG, JPEG or WebP of a usable size and known colours.
+        UnusableImageError: The file is not a still PNG, JPEG or WebP image of a usable size and known colors.
     """
     try:
         with warnings.catch_warnings():
@@ -99,13 +99,13 @@ def decode(data: bytes) -> Images:
     except UnusableImageError:
         raise
     except UnidentifiedImageError as fault:
-        raise UnusableImageError("no_image", "is no PNG, JPEG or WebP image") from fault
+        raise UnusableImageError("no_image", "is not a PNG, JPEG or WebP image") from fault
     except Image.DecompressionBombError as fault:
         raise UnusableImageError("bad_size", _too_many_pixels()) from fault
     except ImageCms.PyCMSError as fault:
         raise UnusableImageError("unknown_colours", f"has an unusable colour profile ({fault})") from fault
     except _BROKEN as fault:
-        raise UnusableImageError("damaged", f"is cut off or damaged ({fault})") from fault
+        raise UnusableImageError("damaged", f"is truncated or damaged ({fault})") from fault
 
 
 def _check(file: Image.Image) -> None:
@@ -116,11 +116,12 @@ def _check(file: Image.Image) -> None:
         size = f"{file.width} x {file.height} pixels"
         raise UnusableImageError(
             "bad_size",
-            f"has {size}; sides need {MIN_SIDE} pixels, the longer at most {MAX_ASPECT} times the shorter",
+            f"has {size}; sides must be at least {MIN_SIDE} pixels, the longer at most {MAX_ASPECT} times the "
+            "shorter",
         )
     frames = getattr(file, "n_frames", 1)
     if frames > 1:
-        raise UnusableImageError("animated", f"holds {frames} frames; give one still image")
+        raise UnusableImageError("animated", f"has {frames} frames; use a still image")
 
 
 def _too_many_pixels() -> str:
@@ -140,14 +141,14 @@ def _srgb(image: Image.Image) -> Image.Image:
     elif "transparency" in image.info:
         image = image.convert("RGBA")
     if profile:
-        image = _through(profile, image)
+        image = _to_srgb(profile, image)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
 
 
-def _through(profile: bytes, image: Image.Image) -> Image.Image:
-    """The image in sRGB; untouched where its profile says that it is sRGB already."""
+def _to_srgb(profile: bytes, image: Image.Image) -> Image.Image:
+    """Convert the image to sRGB; unchanged if its profile is already sRGB."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     if "srgb" in ImageCms.getProfileDescription(source).lower():
         return image

@@ -1,4 +1,4 @@
-"""The list that says what images made elsewhere were asked to show: one CSV row per image."""
+"""The image list of an audit: a CSV with the prompt of every external image."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from evenhand.bench.results.result import PromptSetCard
 
 REQUIRED = ("file", "prompt", "concept")
 OPTIONAL = ("template", "kind", "cell", "seed", "model")
-"""Columns of the list, in any order; see docs/audit-images.md."""
+"""Optional columns. Columns may be in any order; see docs/audit-images.md."""
 
 EMPTY = ("template", "kind", "cell")
-"""Columns that a row may leave empty."""
+"""Columns that may have empty values."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Listed:
     """One image of the list.
 
     Attributes:
-        file: Its path within the folder, with ``/`` between folders.
-        model: What made it.
-        prompt: What it was asked to show.
-        seed: Seed of its noise, if the list gives seeds.
-        seed_index: 0, 1, … within its model and prompt; by seed, or else as listed.
+        file: Path relative to the image folder, with ``/`` as separator.
+        model: The model that generated the image.
+        prompt: The prompt of the image.
+        seed: Seed of the noise, if the list has seeds.
+        seed_index: 0, 1, … within the model and prompt; ordered by seed, else as listed.
     """
 
     file: str
@@ -45,10 +45,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class ImageList:
-    """A list that was read and checked.
+    """A validated image list.
 
     Attributes:
-        card: Name, version and digest of the list, and the number of different prompts.
+        card: Name, version and digest of the list, and the number of distinct prompts.
         rows: The images, in the order of the file.
     """
 
@@ -57,21 +57,21 @@ class ImageList:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """What made the images, in order."""
+        """The models of the images, in order."""
         return tuple(dict.fromkeys(row.model for row in self.rows))
 
     @property
     def concepts(self) -> tuple[str, ...]:
-        """Concepts of the neutral prompts, in order."""
+        """The concepts of the neutral prompts, in order."""
         return tuple(dict.fromkeys(r.prompt.concept for r in self.rows if r.prompt.kind == "neutral"))
 
     @property
     def has_seeds(self) -> bool:
-        """Whether the list gives the seeds of the noise."""
+        """Whether the list has the seeds of all images."""
         return all(row.seed is not None for row in self.rows)
 
     def table(self) -> pd.DataFrame:
-        """The image table's columns that the list knows, and ``file``."""
+        """The columns of the image table that the list provides, and ``file``."""
         return pd.DataFrame(
             {
                 "file": row.file,
@@ -91,16 +91,16 @@ class ImageList:
 
 
 def read_list(path: Path, *, taxonomy: Mapping[str, Sequence[str]], model: str) -> ImageList:
-    """The images that the CSV at ``path`` lists.
+    """Read an image list from a CSV.
 
     Args:
         path: The CSV.
-        taxonomy: Attribute to its groups: what a cell may name.
-        model: What made the images, where the list has no column ``model``.
+        taxonomy: Attributes to groups, which cells may name.
+        model: The model of the images if the list has no column ``model``.
 
     Raises:
-        EvenhandError: The file breaks the format, lists a file or an image twice, describes one prompt in
-            two ways, or gives the models different prompts.
+        EvenhandError: The file is malformed, has duplicate files or images or conflicting descriptions of a
+            prompt, or the models have different prompts.
     """
     file = CsvFile("image list", path)
     rows: list[Listed] = []
@@ -121,7 +121,7 @@ def read_list(path: Path, *, taxonomy: Mapping[str, Sequence[str]], model: str) 
 
 
 class _Seen:
-    """The rows read so far, for what must not stand in a list twice."""
+    """The rows read so far, to detect duplicates and conflicts."""
 
     def __init__(self) -> None:
         self._files: dict[str, int] = {}
@@ -129,22 +129,22 @@ class _Seen:
         self._images: dict[tuple[str, str, int], int] = {}
 
     def add(self, row: Listed, line: int) -> None:
-        """Take a row in; a ``ValueError`` says with which earlier line it is at odds."""
+        """Add a row; raises ``ValueError`` if it conflicts with an earlier line."""
         first = self._files.setdefault(row.file, line)
         if first != line:
             raise ValueError(f"file {show(row.file)} is already on line {first}; keep one of the two")
         prompt, first = self._prompts.setdefault(row.prompt.id, (row.prompt, line))
         if _description(prompt) != _description(row.prompt):
             raise ValueError(
-                f"prompt {show(row.prompt.text)} has another concept, template, kind or cell than on line "
-                f"{first}; describe it alike"
+                f"prompt {show(row.prompt.text)} has a different concept, template, kind or cell on line "
+                f"{first}; use the same values"
             )
         if row.seed is None:
             return
         first = self._images.setdefault((row.model, row.prompt.id, row.seed), line)
         if first != line:
             raise ValueError(
-                f"model {show(row.model)} has this prompt with seed {row.seed} on line {first} already; "
+                f"model {show(row.model)} already has this prompt with seed {row.seed} on line {first}; "
                 "keep one of the two"
             )
 
@@ -156,7 +156,7 @@ def _description(prompt: Prompt) -> tuple[object, ...]:
 def _listed(
     fields: Mapping[str, str], *, name: str, taxonomy: Mapping[str, Sequence[str]], model: str
 ) -> Listed:
-    """One row; a ``ValueError`` says what is wrong with it and what to do."""
+    """Parse one row; raises ``ValueError`` if it is not valid."""
     prompt = make_prompt(
         fields["prompt"],
         name=name,
@@ -177,18 +177,18 @@ def _listed(
 def _file(text: str) -> str:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or "\\" in text:
-        raise ValueError(f"file {show(text)} must lie in the folder; write its path from there, with '/'")
+        raise ValueError(f"file must be a path inside the image folder with '/' as separator, got {show(text)}; correct it")
     return str(path)
 
 
 def _seed(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**63):
-        raise ValueError(f"seed {show(text)} is no whole number from 0 to below 2^63; mend it")
+        raise ValueError(f"seed must be an integer from 0 to 2^63 - 1, got {show(text)}; correct it")
     return int(text)
 
 
 def _numbered(rows: Sequence[Listed]) -> tuple[Listed, ...]:
-    """The rows with their seed indices."""
+    """Set the seed index of every row."""
     groups: dict[tuple[str, str], list[Listed]] = defaultdict(list)
     for row in rows:
         groups[row.model, row.prompt.id].append(row)
@@ -200,7 +200,7 @@ def _numbered(rows: Sequence[Listed]) -> tuple[Listed, ...]:
 
 
 def _check_models(rows: Sequence[Listed], path: Path) -> None:
-    """Models are compared prompt by prompt, so all must have the same."""
+    """Check that all models have the same prompts and seeds, since they are compared in pairs."""
     slots: dict[str, set[tuple[str, int]]] = {}
     for row in rows:
         place = row.seed_index if row.seed is None else row.seed
@@ -212,8 +212,8 @@ def _check_models(rows: Sequence[Listed], path: Path) -> None:
             has, lacks = (first, other) if odd[0] in slots[first] else (other, first)
             seed = f"image {place + 1}" if rows[0].seed is None else f"seed {place}"
             raise EvenhandError(
-                f"image list {path}: model {has!r} has {seed} of prompt {show(text)} and {lacks!r} does "
-                "not; give all models the same prompts, or audit each by a list of its own"
+                f"{path}: model {has!r} has {seed} of prompt {show(text)}, but {lacks!r} does not; give all "
+                "models the same prompts, or audit each model with a separate list"
             )
 
 

@@ -18,7 +18,7 @@ from evenhand.bench.policy.strength import ranked
 from evenhand.bench.results.entry import BoardRow, entry_name, version_key
 from evenhand.bench.results.lookup import Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, Result
-from evenhand.bench.storage.store import write_atomically
+from evenhand.bench.storage.files import write_atomically
 from evenhand.metrics.statistics.uncertainty import rank_sets
 from evenhand.reports.leaderboard.markdown import front_images, render_leaderboard
 

@@ -23,7 +23,7 @@ from evenhand.bench.registry.method_spec import method_class
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, Evidence, Verification, panel, version_key
 from evenhand.bench.results.result import BASE, MethodCard
 
-MOST_VERIFICATION_BYTES = 2**16
+MAX_VERIFICATION_BYTES = 2**16
 """Largest ``verification.json``: one of a suite with a dozen judges has some thousand."""
 
 
@@ -205,7 +205,7 @@ def _verification(path: Path) -> Verification | None:
     file = path / VERIFICATION_FILE
     if not file.exists():
         return None
-    data = read_json(file, most_bytes=MOST_VERIFICATION_BYTES)
+    data = read_json(file, max_bytes=MAX_VERIFICATION_BYTES)
     try:
         found = Verification.model_validate(data, strict=True)
     except ValueError as fault:

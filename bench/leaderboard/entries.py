@@ -17,7 +17,7 @@ from evenhand.bench.results.result import SCHEMA_VERSION
 VERIFICATION_FILE = "verification.json"
 """What `evenhand board verify` leaves beside it."""
 
-MOST_ENTRY_BYTES = 2**20
+MAX_ENTRY_BYTES = 2**20
 """Largest ``entry.json``: a published result has a fifth of it."""
 
 
@@ -54,7 +54,7 @@ def load_entry(path: Path) -> Entry:
         EvenhandError: The folder is no entry, or its ``entry.json`` is not what the schema says.
     """
     _check_files(path)
-    data = read_json(path / ENTRY_FILE, most_bytes=MOST_ENTRY_BYTES)
+    data = read_json(path / ENTRY_FILE, max_bytes=MAX_ENTRY_BYTES)
     result = data.get("result") if isinstance(data, dict) else None
     version = result.get("schema_version") if isinstance(result, dict) else None
     if version != SCHEMA_VERSION:

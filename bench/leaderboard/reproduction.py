@@ -27,7 +27,8 @@ from evenhand.bench.stages.generate import Drawing, Job
 from evenhand.bench.stages.label import alignment, image_chunks, judge_images
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.storage.store import ImageStore, Table
+from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.tables import Table
 from evenhand.methods.base import Intervention, load
 from evenhand.metrics.judges.base import Judge
 from evenhand.metrics.judges.clip_scorer import ClipScorer

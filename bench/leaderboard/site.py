@@ -14,7 +14,7 @@ from evenhand.bench.results.entry import ENTRY_FILE, BoardRow, entry_name
 from evenhand.bench.results.result import ErrorRow
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.run_folder import load_run
-from evenhand.bench.storage.store import write_atomically
+from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.estimation.judge_errors import judge_errors
 from evenhand.metrics.estimation.panel import PANEL
@@ -87,6 +87,5 @@ def _errors(rows: Sequence[BoardRow]) -> Mapping[str, Sequence[ErrorRow]]:
         if (digest := suite.digest()) in wanted and suite.calibration:
             table = load_confusion(suite.calibration)
             judges = {*table["judge"], PANEL}
-            measured = judge_errors(table, judges=judges, taxonomy=suite.taxonomy)
-            found[digest] = [ErrorRow(**vars(row)) for row in measured]
+            found[digest] = judge_errors(table, judges=judges, taxonomy=suite.taxonomy)
     return found

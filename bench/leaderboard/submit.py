@@ -28,7 +28,7 @@ from evenhand.bench.leaderboard.tables import (
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, EntryFile, entry_name, version_key
 from evenhand.bench.results.result import BASE, Result, Run
 from evenhand.bench.storage.run_folder import RunFolder, load_run
-from evenhand.bench.storage.store import write_atomically
+from evenhand.bench.storage.files import write_atomically
 from evenhand.metrics.estimation.panel import PANEL
 
 

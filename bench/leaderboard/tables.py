@@ -33,7 +33,7 @@ LABELS_FILE: EntryFile = "labels.parquet"
 ALIGNMENT, PRESERVATION = "alignment", "preservation_distance"
 """Numbers of an image that need no judge; ``nan`` where there is none."""
 
-MOST_BYTES = 8 * 2**20
+MAX_BYTES = 8 * 2**20
 """Largest file of an entry. All files of one of suite ``mini`` together stay below one megabyte."""
 
 _HASH = pa.binary(32)
@@ -56,7 +56,7 @@ _LABELS = {
     "label": pa.string(),
     "cannot_tell": pa.float64(),
 }
-_MAY_LACK = ("pixels",)
+_NULLABLE = ("pixels",)
 
 _PROBABILITY = "p{}"
 """Columns of the groups' probabilities, in the order of the taxonomy; ``nan`` beyond the attribute's."""
@@ -177,7 +177,7 @@ def read_images(data: bytes, *, items: Sequence[Item], method: str, scored: bool
     Raises:
         ValueError: The file is not such a table, or its rows are not those of the plan.
     """
-    rows = read_parquet(data, _IMAGES, most_rows=len(items), may_lack=_MAY_LACK)
+    rows = read_parquet(data, _IMAGES, max_rows=len(items), nullable=_NULLABLE)
     if len(rows) < len(items):
         raise ValueError(f"it has {len(rows)} rows and the suite plans {len(items)} images")
     for name, planned in _plan(items).items():
@@ -220,7 +220,7 @@ def read_labels(
     """
     wanted = {place: key for key, place in first_rows(images).items()}
     pairs = [(judge, name) for judge in judges for name in taxonomy if name in judge.taxonomies]
-    rows = read_parquet(data, _label_columns(taxonomy), most_rows=len(wanted) * len(pairs))
+    rows = read_parquet(data, _label_columns(taxonomy), max_rows=len(wanted) * len(pairs))
     _require_known("status", rows["status"], STATUSES)
     parts = []
     for judge, attribute in pairs:
@@ -271,9 +271,9 @@ def read_file(path: Path, *, digest: str) -> bytes:
         ValueError: It is too large, or not the file that ``entry.json`` names.
     """
     with path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
     if hashlib.sha256(data).hexdigest() != digest:
         raise ValueError("its SHA-256 is not the one that entry.json states")
     return data

@@ -20,7 +20,7 @@ from evenhand.bench.leaderboard.tables import Tables, read_tables
 from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.results.entry import ENTRY_FILE, SAMPLE, Answers, Entry, Verification
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.store import folder_name, write_atomically
+from evenhand.bench.storage.files import folder_name, write_atomically
 from evenhand.methods.base import Intervention
 from evenhand.reports.leaderboard.evidence import in_words
 

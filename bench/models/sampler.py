@@ -225,7 +225,7 @@ class Sampler(BatchSampler):
         texts = tuple(intervention.prompt(text, draw) for (text, _), draw in zip(pairs, draws, strict=True))
         conditional = intervention.embedding(self.model.encode(texts), draws)
         seeds = tuple(seed for _, seed in pairs)
-        batch = Batch(texts=texts, seeds=seeds, draws=draws, encode=self.model.encode_anew)
+        batch = Batch(texts=texts, seeds=seeds, draws=draws, encode=self.model.encode_uncached)
         steering = intervention.steer(batch)
         others = [
             self.model.encode([negative] * len(batch)),

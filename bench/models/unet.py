@@ -147,7 +147,7 @@ class UNetModel(Model):
                 parts.append(output.last_hidden_state)
         return torch.cat(parts, dim=-1), pooled
 
-    def encode_anew(self, texts: Sequence[str], change: RowChange | None = None) -> TextStates:
+    def encode_uncached(self, texts: Sequence[str], change: RowChange | None = None) -> TextStates:
         """As :meth:`encode`, but encoded together, with gradients, and not kept.
 
         Args:

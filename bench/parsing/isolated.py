@@ -1,7 +1,7 @@
-"""Reading strangers' files in a process of its own: what they do to a parser stays there.
+"""Reads untrusted files in a separate process, so that a malicious file can only break that process.
 
-A parser written in C may be brought to abort, to take all memory, or not to end. Then the file is refused,
-and the next one is read by another process.
+A file may make a parser written in C abort, use all memory or never return. Such a file is rejected, and the
+next file is read in a new process.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 from threading import Lock, Timer
 from typing import IO, Any
 
-ROOM = 2**29
-"""Bytes of memory that a file may cost; its own are at most a sixtieth of that."""
+MAX_MEMORY = 2**29
+"""Memory that reading a file may take, in bytes; the largest files have a sixtieth of that."""
 
-SECONDS = 60.0
-"""Longest time that a file may cost."""
+MAX_SECONDS = 60.0
+"""Time that reading a file may take."""
 
 _LENGTH = 8
 _END = b"\n"
@@ -28,21 +28,21 @@ _FINE, _FAULT = b"+", b"-"
 
 
 class _Process:
-    """The other process, started when first needed and again when a file has stopped it."""
+    """The separate process; started when first needed, and restarted after a file has broken it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._running: subprocess.Popen[bytes] | None = None
 
     def ask(self, request: bytes) -> bytes:
-        """The answer to a request.
+        """Send a request and return the answer.
 
         Raises:
-            ValueError: There is none; the message is a clause.
+            ValueError: There is no answer; the message says why.
         """
         with self._lock:
             running = self._running or self._start()
-            stopper = Timer(SECONDS, running.kill)
+            stopper = Timer(MAX_SECONDS, running.kill)
             stopper.start()
             try:
                 assert running.stdin is not None and running.stdout is not None
@@ -50,16 +50,16 @@ class _Process:
                 return _receive(running.stdout)
             except (OSError, EOFError) as fault:
                 self.stop()
-                late = stopper.finished.is_set()
+                timed_out = stopper.finished.is_set()
                 reason = (
-                    f"reading it takes more than {SECONDS:.0f} seconds" if late else "it breaks the reader"
+                    f"reading it takes more than {MAX_SECONDS:.0f} seconds" if timed_out else "it crashes the reader"
                 )
                 raise ValueError(reason) from fault
             finally:
                 stopper.cancel()
 
     def stop(self) -> None:
-        """End the process, if there is one."""
+        """End the process if it runs."""
         if self._running is not None:
             self._running.kill()
             self._running.communicate()
@@ -68,7 +68,7 @@ class _Process:
     def _start(self) -> subprocess.Popen[bytes]:
         code = f"from {__name__} import serve; serve()"
         pipe = subprocess.PIPE
-        # Its own complaints say nothing to the user.
+        # Messages of the reader process are of no use to the user.
         quiet = subprocess.DEVNULL
         self._running = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=quiet)
         return self._running
@@ -79,25 +79,25 @@ atexit.register(_process.stop)
 
 
 def run_isolated(function: Callable[..., bytes], data: bytes = b"", **settings: Any) -> bytes:
-    """``function(data, **settings)``, called in the other process.
+    """Return ``function(data, **settings)``, called in the separate process.
 
     Args:
-        function: A function of a module. It may raise ``ValueError`` with a clause.
-        data: A stranger's file.
-        settings: What else the function is given; all of it can be written as JSON.
+        function: A module-level function. It may raise ``ValueError``.
+        data: The content of an untrusted file.
+        settings: Further arguments; must be serializable as JSON.
 
     Raises:
-        ValueError: What the function raised, or that the file breaks the reader, or needs too much.
+        ValueError: The function raised it, or the file crashes the reader or needs too much time or memory.
     """
-    asked = {"module": function.__module__, "function": function.__name__, "settings": settings}
-    answer = _process.ask(json.dumps(asked).encode() + _END + data)
+    request = {"module": function.__module__, "function": function.__name__, "settings": settings}
+    answer = _process.ask(json.dumps(request).encode() + _END + data)
     if answer[:1] != _FINE:
         raise ValueError(answer[1:].decode())
     return answer[1:]
 
 
 def serve() -> None:
-    """Answer requests until there are no more: what the other process does."""
+    """Answer requests until the pipe is closed; runs in the separate process."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     limited = False
     while True:
@@ -105,18 +105,18 @@ def serve() -> None:
             header, _, data = _receive(requests).partition(_END)
         except EOFError:
             return
-        asked = json.loads(header)
-        function = getattr(import_module(asked["module"]), asked["function"])
+        request = json.loads(header)
+        function = getattr(import_module(request["module"]), request["function"])
         if not limited:
-            # After the imports, which need room too.
+            # After the imports, which need memory too.
             _limit_memory()
             limited = True
         try:
-            answer = _FINE + function(data, **asked["settings"])
+            answer = _FINE + function(data, **request["settings"])
         except ValueError as fault:
             answer = _FAULT + str(fault).encode()
         except MemoryError:
-            answer = _FAULT + f"reading it takes more than {ROOM / 2**20:.0f} MiB of memory".encode()
+            answer = _FAULT + f"reading it takes more than {MAX_MEMORY / 2**20:.0f} MiB of memory".encode()
         _send(answers, answer)
 
 
@@ -126,8 +126,8 @@ def _limit_memory() -> None:
     import resource
 
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    most = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, most))
+    hard_limit = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (used + MAX_MEMORY, hard_limit))
 
 
 def _send(pipe: IO[bytes], message: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Reading CSV files that people write: every fault is one line with the file, the line and the remedy."""
+"""Reads CSV files written by users; every error names the file, the line and what to do."""
 
 from __future__ import annotations
 
@@ -12,53 +12,53 @@ from pathlib import Path
 from evenhand.bench.errors import EvenhandError, unknown
 
 MAX_BYTES = 16 * 2**20
-"""Largest CSV that is read."""
+"""Maximum size of a CSV file."""
 
 MAX_LENGTH = 1000
-"""Longest field, in characters; longer ones are as a rule an unclosed quote."""
+"""Maximum length of a field, in characters; a longer field is usually an unclosed quote."""
 
 
 @dataclass(frozen=True)
 class CsvFile:
-    """A CSV of a user.
+    """A CSV file of a user.
 
     Attributes:
-        what: What the file is to messages, such as ``"prompt file"``.
-        path: Where it lies.
+        what: Kind of the file for messages, such as ``"prompt file"``.
+        path: Path of the file.
     """
 
     what: str
     path: Path
 
     def text(self) -> str:
-        """The file's text with line feeds as line ends and without a byte-order mark.
+        """The text of the file, with normalized line ends and without a byte-order mark.
 
         Raises:
-            EvenhandError: It cannot be read, is too large or is not UTF-8.
+            EvenhandError: The file cannot be read, is too large or is not UTF-8.
         """
         try:
             with self.path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
         except (OSError, ValueError) as fault:
-            raise EvenhandError(f"{self.what} {self.path} cannot be read: {fault}; check the path") from fault
+            raise EvenhandError(f"{self.path}: {self.what} cannot be read ({fault}); check the path") from fault
         if len(data) > MAX_BYTES:
-            raise EvenhandError(f"{self.what} {self.path} is larger than {MAX_BYTES // 2**20} MiB; split it")
+            raise EvenhandError(f"{self.path}: {self.what} must be at most {MAX_BYTES // 2**20} MiB; split it")
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if b"\0" in data:
             line = data[: data.index(b"\0")].count(b"\n") + 1
-            raise self.fault(line, "holds a NUL byte; save the file as CSV text in UTF-8")
+            raise self.fault(line, "NUL byte found; save the file as CSV text in UTF-8")
         try:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError as fault:
             line = fault.object[: fault.start].count(b"\n") + 1
-            raise self.fault(line, f"is not UTF-8 ({fault.reason}); save the file in UTF-8") from fault
+            raise self.fault(line, f"not valid UTF-8 ({fault.reason}); save the file in UTF-8") from fault
 
     def records(self, text: str, *, lines_before: int = 0) -> Iterator[tuple[int, list[str]]]:
-        """The records of ``text``, each with the line on which it starts.
+        """Yield the records of ``text``, each with the line on which it starts.
 
         Args:
-            text: The file's text, or what follows its first lines.
-            lines_before: How many lines those are.
+            text: The text of the file, without ``lines_before`` first lines.
+            lines_before: Number of lines before ``text``.
         """
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         while True:
@@ -68,23 +68,23 @@ class CsvFile:
             except StopIteration:
                 return
             except csv.Error as fault:
-                raise self.fault(line, f"is not CSV ({fault}); quote fields as in RFC 4180") from fault
+                raise self.fault(line, f"not valid CSV ({fault}); quote fields as in RFC 4180") from fault
             yield line, fields
 
     def rows(
         self, *, required: Sequence[str], optional: Sequence[str] = (), empty: Collection[str] = ()
     ) -> list[tuple[int, dict[str, str]]]:
-        """Every row as column to value, with its line; the header names the columns in any order.
+        """All rows with their line numbers, each row as a mapping of columns to values.
 
-        A first line that begins with ``#`` is a comment.
+        Columns may be in any order. A first line that begins with ``#`` is a comment.
 
         Args:
-            required: Columns that must be there.
-            optional: Columns that may be there; the others are refused.
-            empty: Columns that may be empty.
+            required: Columns that must exist.
+            optional: Columns that may exist; any others are errors.
+            empty: Columns that may have empty values.
 
         Raises:
-            EvenhandError: The first fault of the file.
+            EvenhandError: The file has an error; the first one is reported.
         """
         text, skipped = self.text(), 0
         if text.startswith("#"):
@@ -93,12 +93,12 @@ class CsvFile:
         line, header = next(records, (skipped + 1, []))
         for column in required:
             if column not in header:
-                raise self.fault(line, f"the header lacks column {column!r}; it needs {','.join(required)}")
+                raise self.fault(line, f"column {column!r} is missing in the header; it needs {','.join(required)}")
         for column in header:
             if column not in (*required, *optional):
                 raise self.fault(line, str(unknown("column", column, [*required, *optional])))
             if header.count(column) > 1:
-                raise self.fault(line, f"the header names column {column!r} twice; keep one")
+                raise self.fault(line, f"column {column!r} appears twice in the header; keep one")
         found = []
         for line, fields in records:
             try:
@@ -109,42 +109,43 @@ class CsvFile:
                 raise self.fault(line, str(fault)) from fault
             found.append((line, dict(zip(header, fields, strict=True))))
         if not found:
-            raise self.fault(skipped + 2, "no row follows the header; add one a line")
+            raise self.fault(skipped + 2, "no rows after the header; add one row per line")
         return found
 
     def fault(self, line: int, text: str) -> EvenhandError:
-        """The error about one line of the file."""
-        return EvenhandError(f"{self.what} {self.path}, line {line}: {text}")
+        """The error for one line of the file."""
+        return EvenhandError(f"{self.path}:{line}: {text}")
 
 
 def check_width(fields: Sequence[str], header: Sequence[str]) -> None:
-    """Refuse a row with more or fewer fields than the header, by a ``ValueError``."""
+    """Raise ``ValueError`` if a row has more or fewer fields than the header."""
     if len(fields) != len(header):
         raise ValueError(
-            f"{len(fields)} columns; write the {len(header)} of the header, quoting any comma inside one"
+            f"expected {len(header)} columns as in the header, got {len(fields)}; quote fields with commas"
         )
 
 
 def check_field(column: str, value: str, *, empty: Collection[str]) -> None:
-    """Refuse a field by a ``ValueError`` that says what is wrong with it and what to do.
+    """Raise ``ValueError`` if a field is not valid.
 
     Args:
-        column: Name of its column.
-        value: The field.
-        empty: Columns that may be empty.
+        column: Name of the column.
+        value: The value.
+        empty: Columns that may have empty values.
     """
     if not value and column not in empty:
-        raise ValueError(f"column {column} is empty; fill it in")
+        raise ValueError(f"column {column} must not be empty; fill it in")
     if len(value) > MAX_LENGTH:
         raise ValueError(
-            f"column {column} holds {show(value)}, over {MAX_LENGTH} characters; look for an open quote"
+            f"column {column} must have at most {MAX_LENGTH} characters, got {show(value)}; "
+            "look for an unclosed quote"
         )
     if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in value):
-        raise ValueError(f"column {column} holds {show(value)}; take the line break or control character out")
+        raise ValueError(f"column {column} has a line break or control character: {show(value)}; remove it")
     if value != value.strip():
-        raise ValueError(f"column {column} holds {show(value)}; take the spaces at its ends away")
+        raise ValueError(f"column {column} has leading or trailing spaces: {show(value)}; remove them")
 
 
 def show(value: str) -> str:
-    """A value in a message: quoted, and cut where it is long."""
+    """A value for a message: quoted, and truncated if it is long."""
     return repr(value if len(value) <= 60 else f"{value[:60]}…")

@@ -1,7 +1,8 @@
-"""Reading TOML files that somebody else may have written: bounded in size and time."""
+"""Reads untrusted TOML files with limits on size and time."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,34 +10,36 @@ from typing import Any
 from evenhand.bench.errors import EvenhandError
 
 MAX_BYTES = 2**20
-"""Largest TOML file that is read; the largest of ours has a hundredth of it."""
+"""Maximum size of a TOML file; the bundled suites have at most a hundredth of it."""
 
 MAX_DOTS = 250
-"""Most dots of a line: the time that the parser takes for a dotted key grows with the square of its parts."""
+"""Maximum number of dots in a line: parsing a dotted key takes time quadratic in the number of its parts."""
 
 
 def read_toml(path: Path, *, what: str) -> tuple[str, dict[str, Any]]:
-    """The text of a TOML file and its value.
+    """The text of a TOML file and its parsed value.
 
     Args:
         path: The file.
-        what: What the file is to messages, such as ``"suite file"``.
+        what: Kind of the file for messages, such as ``"suite file"``.
 
     Raises:
-        EvenhandError: It cannot be read, is too large, is not UTF-8 or not TOML.
+        EvenhandError: The file cannot be read, is too large, or is not valid UTF-8 or TOML.
     """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         text = data.decode("utf-8")
     except (OSError, ValueError) as fault:
-        raise EvenhandError(f"{what} {path} cannot be read: {fault}; check path and encoding") from fault
+        raise EvenhandError(f"{path}: {what} cannot be read ({fault}); check path and encoding") from fault
     if len(data) > MAX_BYTES:
-        raise EvenhandError(f"{what} {path} is larger than {MAX_BYTES // 2**20} MiB; shorten it")
+        raise EvenhandError(f"{path}: {what} must be at most {MAX_BYTES // 2**20} MiB; shorten it")
     for number, line in enumerate(text.splitlines(), start=1):
         if line.count(".") > MAX_DOTS:
-            raise EvenhandError(f"{what} {path}, line {number}: more than {MAX_DOTS} dots; break the line")
+            raise EvenhandError(f"{path}:{number}: more than {MAX_DOTS} dots in a line; split the line")
     try:
         return text, tomllib.loads(text)
-    except (ValueError, RecursionError) as fault:  # besides its own error: numbers too long, nesting too deep
-        raise EvenhandError(f"{what} {path} is not TOML: {fault}; mend it") from fault
+    except (ValueError, RecursionError) as fault:  # also overlong numbers and deep nesting
+        found = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", str(fault), re.DOTALL)
+        reason, place = (found[1], f"{path}:{found[2]}") if found else (str(fault), str(path))
+        raise EvenhandError(f"{place}: not valid TOML ({reason}); correct the {what}") from fault

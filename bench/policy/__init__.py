@@ -1,1 +1,4 @@
-"""What decides: gates, ranking, Pareto fronts and which setting stands for a method. Pure functions of results."""
+"""The decisions on results: gates, ranking, Pareto fronts, and which setting of a method is ranked.
+
+All are pure functions of results.
+"""

@@ -1,6 +1,6 @@
-"""The gates a method must pass to be ranked (measurement.md, section 9, point 3).
+"""The gates that a method must pass to be ranked.
 
-A method may not win by ignoring explicit prompts, by drawing images that nobody can label, or by
+A method must not win by ignoring explicit prompts, by generating images that cannot be labelled, or by
 changing people whom the prompt defines.
 """
 
@@ -16,16 +16,16 @@ from evenhand.bench.results.result import Result
 from evenhand.bench.results.text import attribute
 
 MARGIN = 0.05
-"""What a method may lose against the baseline, as a share of the images."""
+"""The largest loss against the baseline that is allowed, as a share of the images."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One gate's outcome.
+    """The outcome of one gate.
 
     Attributes:
-        name: What is guarded.
-        status: ``"unproven"`` where the loss is allowed but the images are too few to exclude a larger one,
+        name: The quantity that the gate protects.
+        status: ``"unproven"`` where the estimated loss is allowed but its interval includes a larger one,
             ``"unchecked"`` where the method or the baseline lacks the number.
         reason: One clause with the numbers.
     """
@@ -37,7 +37,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a method lost against the baseline, and the most and least that it may have lost."""
+    """A loss against the baseline: the estimate and the ends of its interval, all as shares of the images."""
 
     value: float
     most: float
@@ -45,16 +45,16 @@ class Loss:
 
 
 def gates(result: Result, base: Result) -> list[str]:
-    """Reasons why ``result`` is listed below the line; empty where it passes every gate.
+    """The reasons why ``result`` is not ranked; empty where it passes every gate.
 
-    A gate whose numbers are missing is a reason too: not measuring must not pay. The baseline
-    passes by definition.
+    A gate whose numbers are missing is not passed either, so that leaving out a measurement gives no
+    advantage. The baseline passes by definition.
     """
     return [gate.reason for gate in gate_outcomes(result, base) if gate.status != "passed"]
 
 
 def gate_outcomes(result: Result, base: Result) -> list[Gate]:
-    """Every gate of ``result`` against the baseline of the same suite; none for that model itself."""
+    """The outcome of every gate of ``result`` against the baseline of the same suite; empty for the baseline."""
     if result.spec.method.label == base.spec.method.label:
         return []
     pair = Reading.of(result), Reading.of(base)
@@ -66,7 +66,7 @@ def gate_outcomes(result: Result, base: Result) -> list[Gate]:
 
 
 def fidelity_loss(method: Reading, base: Reading) -> Loss:
-    """The loss of explicit fidelity that the gate looks at, none for the baseline itself.
+    """The loss of explicit fidelity that its gate checks: zero for the baseline itself.
 
     ``nan`` where the method or the baseline lacks the number.
     """
@@ -81,11 +81,11 @@ def fidelity_loss(method: Reading, base: Reading) -> Loss:
 def _outcome(
     name: str,
     metric: str,
-    side: str,
+    side: Literal["below", "above"],
     pair: tuple[Reading, Reading],
     lost: Callable[[Reading, Reading, Key], Loss],
 ) -> Gate:
-    """The gate at the attribute set where the method may have lost most."""
+    """The outcome at the attribute set where the method may have lost most."""
     losses = {sets: _loss_at(metric, sets, pair, lost) for sets in _attribute_sets(metric, pair)}
     missing = [attribute(sets) for sets, loss in losses.items() if math.isnan(loss.most)]
     if not losses or missing:
@@ -93,9 +93,9 @@ def _outcome(
         return Gate(name, "unchecked", f"{name} not measured{where}, so its gate cannot be checked")
     sets, loss = max(losses.items(), key=lambda item: item[1].most)
     where = f" for {attribute(sets)}" if sets else ""
-    bound = "" if loss.most == loss.value else f", by its interval up to {_points(loss.most)}"
-    reason = f"{name}{where} is {_points(loss.value)} points {side} the baseline{bound}"
-    return Gate(name, _status(loss), f"{reason} ({_points(MARGIN, digits=0)} allowed)")
+    bound = "" if loss.most == loss.value else f", and its 95% interval reaches {_offset(loss.most, side)}"
+    reason = f"{name}{where} is {_offset(loss.value, side)} the baseline{bound}"
+    return Gate(name, _status(loss), f"{reason} ({100 * MARGIN:.0f} allowed)")
 
 
 def _status(loss: Loss) -> Literal["passed", "failed", "unproven"]:
@@ -104,12 +104,16 @@ def _status(loss: Loss) -> Literal["passed", "failed", "unproven"]:
     return "failed" if loss.value > MARGIN else "unproven"
 
 
-def _points(share: float, *, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f}".replace("-", "−")
+def _offset(loss: float, side: Literal["below", "above"]) -> str:
+    """A loss as its size and its side of the baseline; a gain is on the other side: ``"0.9 points above"``."""
+    points = f"{100 * abs(loss):.1f}"
+    gained = loss < 0 and points != "0.0"
+    other = "above" if side == "below" else "below"
+    return f"{points} points {other if gained else side}"
 
 
 def _attribute_sets(metric: str, pair: tuple[Reading, Reading]) -> list[str]:
-    """The single attributes; joint cells hold too few explicit images each to exclude a loss."""
+    """The single attributes; joint cells have too few explicit images each to exclude a loss."""
     rows = (row for reading in pair for row in reading.result.estimates)
     return sorted(
         {
@@ -123,7 +127,7 @@ def _attribute_sets(metric: str, pair: tuple[Reading, Reading]) -> list[str]:
 def _loss_at(
     metric: str, attributes: str, pair: tuple[Reading, Reading], lost: Callable[[Reading, Reading, Key], Loss]
 ) -> Loss:
-    """The loss on corrected numbers where both sides have them, else on naive ones; ``nan`` if missing."""
+    """The loss on corrected numbers where both have them, else on uncorrected ones; ``nan`` if missing."""
     for judge, corrected in (("panel", True), ("panel", False), ("", False)):
         key = Key(metric, attributes, judge, corrected)
         if all(reading.at(key) is not None for reading in pair):
@@ -132,10 +136,11 @@ def _loss_at(
 
 
 def _drop(method: Reading, base: Reading, key: Key) -> Loss:
-    """How far the method is below; at most and at least, by the 95 % bounds.
+    """How far the method is below the baseline, with the ends of the 95% interval.
 
-    The bounds are those of the paired interval where the run has one, else MOVER (Zou and Donner, Statistics
-    in Medicine 2008): from the two intervals as if independent, which is on the safe side on common seeds.
+    The ends are those of the paired interval where the run has one. Otherwise they are MOVER's (Zou and
+    Donner, Statistics in Medicine 2008), which combines the two intervals as if they were independent. That
+    is conservative for images of common seeds.
     """
     ours, theirs = method.index[key], base.index[key]
     value, paired = theirs.value - ours.value, method.against(base.label, key)
@@ -146,6 +151,6 @@ def _drop(method: Reading, base: Reading, key: Key) -> Loss:
 
 
 def _rise(method: Reading, base: Reading, key: Key) -> Loss:
-    """How far the method is above; this gate has no bound (measurement.md 1.23)."""
+    """How far the method is above the baseline; this gate uses the estimate alone, without an interval."""
     value = method.index[key].value - base.index[key].value
     return Loss(value, value)

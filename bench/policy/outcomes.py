@@ -1,4 +1,4 @@
-"""What a run's report is given besides the numbers: the gates passed, and which setting stands for a method."""
+"""The decisions that a run's report shows: the outcomes of the gates, and which settings are ranked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Outcomes:
 
     Attributes:
         gates: Label to the outcome of every gate; empty where the run has no baseline.
-        ranked: Labels of the settings that stand for their methods.
+        ranked: Labels of the settings that are ranked, one for each method.
         curves: Settings that differ only in strength.
     """
 
@@ -35,7 +35,7 @@ class Outcomes:
 
     @property
     def failures(self) -> dict[str, list[str]]:
-        """Label to the reasons of the gates not passed."""
+        """Label to the reasons of the gates that it does not pass."""
         return {
             label: [gate.reason for gate in gates if gate.status != "passed"]
             for label, gates in self.gates.items()
@@ -43,5 +43,5 @@ class Outcomes:
 
     @property
     def harmful(self) -> set[str]:
-        """Methods that fail a gate, rather than lacking the images to prove that they pass it."""
+        """Labels of the methods that fail a gate, as opposed to having too few images to prove that they pass."""
         return {label for label, gates in self.gates.items() if any(g.status == "failed" for g in gates)}

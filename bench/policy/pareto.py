@@ -1,7 +1,7 @@
-"""The Pareto front: methods that no other beats both in fairness and in what they cost.
+"""The Pareto front: methods that no other method dominates in fairness and in a side effect.
 
-The front is read off the values. A method behind it by its values may still belong to it, unless another
-method is better beyond the intervals on both axes.
+The front is that of the estimates. A method that is dominated by its estimates may still belong to the front,
+unless another method is better beyond the intervals on both axes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Dominance = Literal["front", "near", "behind"]
 
 DOMINANCE: dict[Dominance, str] = {
     "front": "on the front",
-    "near": "may be on the front",
-    "behind": "behind the front",
+    "near": "not distinguishable from the front",
+    "behind": "dominated",
 }
-"""What a dominance is called: ``near`` is beaten by values only, ``behind`` also beyond the intervals."""
+"""Names in the reports: ``near`` is dominated by its estimates only, ``behind`` also beyond the intervals."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,18 @@ class Span:
 
     @property
     def known(self) -> bool:
-        """Whether there is a value to draw."""
+        """Whether the value is finite."""
         return math.isfinite(self.value)
 
 
 @dataclass(frozen=True)
 class Point:
-    """A method in the plane.
+    """A method in the plane of a trade-off.
 
     Attributes:
         label: The method.
-        cost: What it costs, on the horizontal axis.
-        distance: How far it is from the target shares, on the vertical axis.
+        cost: The side effect, on the horizontal axis.
+        distance: The distance from the target shares, on the vertical axis.
     """
 
     label: str
@@ -56,15 +56,15 @@ class Point:
 
 @dataclass(frozen=True)
 class TradeOff:
-    """A cost that fairness is held against.
+    """A side effect that is traded off against fairness.
 
     Attributes:
         name: Short name, for ids and columns.
         title: Heading.
         axis: Title of the axis.
-        kept: What is kept where the cost is low.
+        kept: What is preserved where the side effect is small.
         percent: Whether it is a share of the images.
-        spans: Every method's cost.
+        spans: The side effect of every method.
     """
 
     name: str
@@ -75,7 +75,7 @@ class TradeOff:
     spans: Callable[[Sequence[Reading]], list[Span]]
 
     def shown(self, span: Span) -> str:
-        """The value with its interval, for reading."""
+        """The value with its interval, formatted."""
         if not span.known:
             return NOT_MEASURED
         value = number(span.value, percent=self.percent)
@@ -84,7 +84,7 @@ class TradeOff:
 
 
 def _fidelity(readings: Sequence[Reading]) -> list[Span]:
-    """Explicit fidelity lost against the baseline, where the method may have lost most."""
+    """The loss of explicit fidelity against the baseline, at the attribute where it may be largest."""
     base = base_of(readings)
     if base is None:
         return [UNKNOWN for _ in readings]
@@ -93,7 +93,7 @@ def _fidelity(readings: Sequence[Reading]) -> list[Span]:
 
 
 def _unrelated(readings: Sequence[Reading]) -> list[Span]:
-    """Change of images that the method should have left alone; the baseline's is none."""
+    """The change of images that the method should leave unchanged; zero for the baseline."""
     rows = comparable(readings, "preservation_distance")[""]
     return [Span(row.value, row.low, row.high) if row is not None else UNKNOWN for row in rows]
 
@@ -121,7 +121,7 @@ TRADE_OFFS = (
 
 
 def points(readings: Sequence[Reading], key: Key, trade_off: TradeOff) -> list[Point]:
-    """The methods of which both numbers are known, in the order of ``readings``."""
+    """The methods for which both numbers are known, in the order of ``readings``."""
     found = []
     for reading, cost in zip(readings, trade_off.spans(readings), strict=True):
         row = reading.at(key)
@@ -132,44 +132,46 @@ def points(readings: Sequence[Reading], key: Key, trade_off: TradeOff) -> list[P
 
 
 def dominance_of(plane: Sequence[Point]) -> dict[str, Dominance]:
-    """Where every method stands, by label."""
+    """The dominance of every method, by label."""
     return {point.label: _dominance(point, plane) for point in plane}
 
 
 def layers(plane: Sequence[Point]) -> dict[str, int]:
-    """The front that every method is on, by label and by values: 1, or 2 if only the first were left out.
+    """The number of the front that every method is on, by label and from the estimates.
 
-    Non-dominated sorting, as in Deb et al., IEEE Transactions on Evolutionary Computation 6, 2002.
+    The 1st front holds the methods that no other dominates; the 2nd those that only methods of the 1st
+    dominate, and so on: non-dominated sorting (Deb et al., IEEE Transactions on Evolutionary Computation 6,
+    2002).
     """
     found: dict[str, int] = {}
     left, layer = list(plane), 1
     while left:
-        front = [point for point in left if not beaten_by(point, left)]
+        front = [point for point in left if not dominated_by(point, left)]
         found |= {point.label: layer for point in front}
         left, layer = [point for point in left if point.label not in found], layer + 1
     return found
 
 
-def beaten_by(point: Point, plane: Sequence[Point]) -> list[str]:
-    """Labels of the methods that are at least as good on both axes and better on one, by values."""
-    return [other.label for other in plane if _beats(other, point)]
+def dominated_by(point: Point, plane: Sequence[Point]) -> list[str]:
+    """Labels of the methods whose estimates are at least as good on both axes and better on one."""
+    return [other.label for other in plane if _dominates(other, point)]
 
 
 def _dominance(point: Point, plane: Sequence[Point]) -> Dominance:
-    if not beaten_by(point, plane):
+    if not dominated_by(point, plane):
         return "front"
-    return "behind" if any(_beats_clearly(other, point) for other in plane) else "near"
+    return "behind" if any(_dominates_clearly(other, point) for other in plane) else "near"
 
 
-def _beats(other: Point, point: Point) -> bool:
+def _dominates(other: Point, point: Point) -> bool:
     ours, theirs = _values(point), _values(other)
     return theirs != ours and all(b <= a for a, b in zip(ours, theirs, strict=True))
 
 
-def _beats_clearly(other: Point, point: Point) -> bool:
-    """Better by values and beyond the intervals; costs that are both exactly none do not overlap."""
+def _dominates_clearly(other: Point, point: Point) -> bool:
+    """Better by the estimates and beyond the intervals; two side effects of exactly zero do not overlap."""
     pairs = ((other.cost, point.cost), (other.distance, point.distance))
-    return _beats(other, point) and all(theirs.high <= ours.low for theirs, ours in pairs)
+    return _dominates(other, point) and all(theirs.high <= ours.low for theirs, ours in pairs)
 
 
 def _values(point: Point) -> tuple[float, float]:
@@ -178,7 +180,7 @@ def _values(point: Point) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Plane:
-    """The methods held against one trade_off, with their numbers in the figure."""
+    """The methods in the plane of one trade-off, with their numbers in the figure."""
 
     trade_off: TradeOff
     points: list[Point]
@@ -186,20 +188,20 @@ class Plane:
 
     @property
     def front(self) -> list[str]:
-        """Labels of the methods on the front, cheapest first."""
+        """Labels of the methods on the front, the smallest side effect first."""
         found = dominance_of(self.points)
         ranked = sorted(self.points, key=lambda point: (point.cost.value, point.distance.value, point.label))
         return [point.label for point in ranked if found[point.label] == "front"]
 
     @property
     def steps(self) -> list[tuple[float, float]]:
-        """Cost and distance of the points on the front."""
+        """Side effect and distance of the points on the front."""
         on = set(self.front)
         return [(p.cost.value, p.distance.value) for p in self.points if p.label in on]
 
 
 def planes(readings: Sequence[Reading], key: Key) -> list[Plane]:
-    """The methods against every trade_off that was measured for two of them at least."""
+    """The planes of the trade-offs that were measured for at least two methods."""
     numbers = {reading.label: place + 1 for place, reading in enumerate(readings)}
     found = [Plane(trade_off, points(readings, key, trade_off), numbers) for trade_off in TRADE_OFFS]
     return [plane for plane in found if len(plane.points) > 1]

@@ -1,4 +1,4 @@
-"""The methods of one suite in one version: their order, what they are ranked by, and their dominance."""
+"""The methods of one suite and version: their order, the number that ranks them, and their Pareto fronts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from evenhand.bench.results.text import NOT_MEASURED, ordinal, slug
 
 
 def title_of(result: Result) -> str:
-    """The suite, its version and its model."""
+    """The heading of a suite: its name, version and model."""
     return f"{result.spec.suite}, version {result.spec.suite_version}: {result.spec.model}"
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The methods of one suite in one version.
+    """The methods of one suite and version.
 
     Attributes:
-        rows: One row per method: the ranked ones in their order, then those below the line.
+        rows: One row per method: the ranked ones in their order, then those that are not ranked.
         every: All settings of all methods.
-        curves: The settings that differ in strength only.
+        curves: The settings that differ only in strength.
         key: The primary number.
-        stem: What the names of its files begin with.
+        stem: Prefix of the names of the suite's files.
     """
 
     rows: list[BoardRow]
@@ -57,7 +57,7 @@ class Ranking:
 
     @property
     def failures(self) -> dict[str, list[str]]:
-        """Label to the gates not passed, of every setting."""
+        """Label to the reasons of the gates that it does not pass, for every setting."""
         return {row.result.spec.method.label: row.failed_gates for row in self.every}
 
     @property
@@ -68,16 +68,16 @@ class Ranking:
 
     @property
     def planes(self) -> list[Plane]:
-        """The methods against every price; numbered as in the tables."""
+        """The methods in the plane of every trade-off, numbered as in the tables."""
         return planes(self.readings, self.key) if self.key else []
 
     def image(self, plane: Plane) -> str:
-        """File name of a plane's image."""
+        """File name of the image of a plane."""
         return f"{self.stem}-{plane.trade_off.name}.svg"
 
 
 def rankings(rows: Sequence[BoardRow]) -> list[Ranking]:
-    """The suites in the order of the sections; rows of different versions are never in one."""
+    """One ranking per suite and version, in the order of the sections; versions are never mixed."""
     groups: dict[str, list[BoardRow]] = {}
     for row in sorted(rows, key=BoardRow.model_dump_json):
         groups.setdefault(version_key(row.result), []).append(row)
@@ -92,7 +92,7 @@ def rankings(rows: Sequence[BoardRow]) -> list[Ranking]:
     return found
 
 
-def rank_words(row: BoardRow) -> str:
+def rank_text(row: BoardRow) -> str:
     """Tie group and rank set: ``"A (1 to 2)"``."""
     if row.rank_low is None:
         return "not ranked"
@@ -100,17 +100,17 @@ def rank_words(row: BoardRow) -> str:
     return f"{row.tie_group} ({ranks})"
 
 
-def layer_words(label: str, plane: Plane) -> str:
-    """The front that the method is on, by values, and whether the intervals leave the first open."""
+def front_text(label: str, plane: Plane) -> str:
+    """The front that the method is on by its estimates, and whether its intervals still allow the 1st."""
     layer = layers(plane.points).get(label)
     if layer is None:
         return NOT_MEASURED
-    open_first = dominance_of(plane.points)[label] == "near"
-    return f"{ordinal(layer)} (may be 1st)" if open_first else ordinal(layer)
+    near = dominance_of(plane.points)[label] == "near"
+    return f"{ordinal(layer)} (not distinguishable from 1st)" if near else ordinal(layer)
 
 
 def _place(row: BoardRow, key: Key | None) -> tuple[bool, int, str, float, str]:
-    """Above the line first; then tie group, point estimate and label."""
+    """Sort key: ranked methods first, then tie group, point estimate and label."""
     estimate = Reading.of(row.result).at(key) if key else None
     value = estimate.value if estimate is not None and math.isfinite(estimate.value) else math.inf
     return bool(row.failed_gates), len(row.tie_group), row.tie_group, value, row.result.spec.method.label

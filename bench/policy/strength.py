@@ -1,7 +1,7 @@
-"""Settings of one method that differ only in its strength: which of them is ranked, and their curve.
+"""Settings of one method that differ only in strength: which of them is ranked, and their curve.
 
-A method that may choose its best strength after the fact would win by choice. So one setting stands for the
-method, the one declared beforehand by the suite, and the others only show what more or less of it does.
+Ranking the best of several strengths would reward selection after the fact. So only one setting of a method is
+ranked, the one that the suite declares beforehand; the others show the effect of the strength.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 
 class Configured(Protocol):
-    """What is known of a method's setting: ``MethodCard`` of a result has it."""
+    """What this module reads of a method's setting; ``MethodCard`` of a result provides it."""
 
     @property
     def label(self) -> str:
@@ -38,7 +38,7 @@ class Configured(Protocol):
 
     @property
     def strength(self) -> str | None:
-        """The parameter that leaves the model as it is when it is zero."""
+        """Name of the parameter that gives the baseline when it is zero."""
         ...
 
 
@@ -50,7 +50,7 @@ class Curve:
     """Settings of one method that differ only in its strength.
 
     Attributes:
-        own: Label of the setting that stands for the method.
+        own: Label of the setting that is ranked.
         parameter: Name of the strength parameter.
         labels: Labels of all settings, the weakest first.
         values: Their strengths.
@@ -63,7 +63,7 @@ class Curve:
 
 
 def curves(cards: Sequence[Configured]) -> list[Curve]:
-    """The methods that were run with several strengths, in the order of ``cards``."""
+    """One curve for each method that ran with several strengths, in the order of ``cards``."""
     found = []
     for group in _groups(cards):
         if len(group) > 1:
@@ -75,16 +75,16 @@ def curves(cards: Sequence[Configured]) -> list[Curve]:
 
 
 def ranked(cards: Sequence[Configured]) -> list[str]:
-    """Labels of the settings that stand for their methods: one of each group that differs in strength only.
+    """Labels of the settings that are ranked: one of each group of settings that differ only in strength.
 
-    It is the one whose strength the suite sets (its label gives none), or else the middle one: never one
-    chosen by what came out. Methods that differ otherwise are different methods.
+    It is the one whose strength the suite sets (its label gives none), or else the middle one, and never
+    depends on the results. Settings that differ in another parameter are different methods.
     """
     return [_own(group).label for group in _groups(cards)]
 
 
 def strength_of(card: Configured) -> float:
-    """The value of the strength parameter; ``nan`` where the method has none or it is no number."""
+    """The value of the strength parameter; ``nan`` where the method has none or its value is not a number."""
     value = card.parameters.get(card.strength or "")
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if number and value is not None else float("nan")
@@ -98,7 +98,7 @@ def _groups(cards: Sequence[C]) -> list[list[C]]:
 
 
 def _kind(card: Configured) -> str:
-    """What settings of one curve share; a setting without a strength shares it with no other."""
+    """A key that the settings of one curve share; a setting without a strength has a unique key."""
     if strength_of(card) != strength_of(card):
         return json.dumps(["alone", card.label])
     others = {name: value for name, value in card.parameters.items() if name != card.strength}

@@ -24,9 +24,6 @@ from evenhand.bench.parsing.strict_csv import CsvFile, check_field, check_width,
 from evenhand.bench.registry.entry_points import PROMPTS
 from evenhand.bench.suites.suite import PromptUse, Spec
 
-FOLDER = Path(__file__).with_name("bundled")
-"""Folder of the bundled sets."""
-
 COLUMNS = ("prompt", "concept", "template", "kind", "cell")
 """Header of a prompt CSV."""
 
@@ -108,19 +105,12 @@ class Datasheet(Spec):
 
 
 def list_prompt_sets() -> list[str]:
-    """Names of the bundled sets and of those that other packages register, sorted.
+    """Names of the registered sets, sorted.
 
     Raises:
-        EvenhandError: A package registers the name of a bundled set.
+        EvenhandError: Two packages register the same name.
     """
-    bundled = {path.stem for path in FOLDER.glob("*.toml")}
-    registered = PROMPTS.entries()
-    for name in sorted(bundled & set(registered)):
-        raise EvenhandError(
-            f"prompt set {name!r} is registered as {registered[name].value}, but a bundled set has this "
-            "name; rename the package's set"
-        )
-    return sorted(bundled | set(registered))
+    return PROMPTS.names()
 
 
 def load_prompt_set(name_or_path: str | Path) -> PromptSet:
@@ -155,8 +145,6 @@ def load_datasheet(name: str) -> Datasheet:
     Raises:
         EvenhandError: Unknown name, or a datasheet with a wrong value.
     """
-    if name not in list_prompt_sets():
-        raise unknown("prompt set", name, list_prompt_sets())
     path = _sheet_path(name)
     try:
         sheet = Datasheet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -172,8 +160,7 @@ def load_datasheet(name: str) -> Datasheet:
 
 
 def _sheet_path(name: str) -> Path:
-    bundled = FOLDER / f"{name}.toml"
-    return bundled if bundled.is_file() else Path(str(PROMPTS.get(name)))
+    return Path(str(PROMPTS.get(name)))
 
 
 def select(prompt_set: PromptSet, use: PromptUse) -> tuple[Prompt, ...]:

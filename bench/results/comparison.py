@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from evenhand.bench.results.result import ImageRow, Model, Real, Result
+from evenhand.bench.results.result import ImageRow, Record, Result
+from evenhand.metrics.rows import DifferenceRow, FlipRow
 
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["SCHEMA_VERSION", "Comparison", "DifferenceRow", "FlipRow", "Pair", "Side"]
+
 SCHEMA_VERSION = 1
 
 
-class Side(Model):
+class Side(Record):
     """One method of one run, as it takes part in a comparison."""
 
     run: str
@@ -33,7 +36,7 @@ class Side(Model):
         return self.result.spec.method.label
 
 
-class Pair(Model):
+class Pair(Record):
     """Two sides; a difference is the first minus the second."""
 
     label: str
@@ -46,47 +49,7 @@ class Pair(Model):
         return f"{self.label} minus {self.against}"
 
 
-class DifferenceRow(Model):
-    """A paired difference; with ``concept`` that of one concept, else of the aggregate."""
-
-    label: str
-    against: str
-    metric: str
-    attributes: str
-    kind: str
-    judge: str
-    corrected: bool
-    concept: str = ""
-    group: str = ""
-    value: Real = Field(description="first side minus second")
-    low: Real
-    high: Real
-    n: int = Field(description="concepts of an aggregate; images of a concept, of the side with fewer")
-    p: Real = Field(default=math.nan, description="sign-flip test over concepts")
-    p_holm: Real = Field(default=math.nan, description="the same, Holm-adjusted over the pairs")
-    unit: str
-
-
-class FlipRow(Model):
-    """How many images of neutral prompts change the perceived group from the second side to the first."""
-
-    label: str
-    against: str
-    attribute: str
-    concept: str = ""
-    groups: list[str]
-    table: list[list[int]] = Field(description="images by group of the second side, then of the first")
-    changed: Real = Field(description="share of the images decided on both sides")
-    low: Real
-    high: Real
-    n: int
-    p: Real = Field(description="McNemar's test, Stuart-Maxwell's for more than two groups")
-    p_adjusted: Real = Field(
-        description="by Holm over pairs and attributes; with a concept by Benjamini and Hochberg"
-    )
-
-
-class Comparison(Model):
+class Comparison(Record):
     """Several runs or models, compared in pairs on the prompts and seeds that all of them have."""
 
     schema_version: int = SCHEMA_VERSION

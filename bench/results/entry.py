@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from evenhand.bench.results.result import JudgeCard, Model, Real, Result, Timing
+from evenhand.bench.results.result import JudgeCard, Real, Record, Result, Timing
 from evenhand.bench.results.text import slug
 
 ENTRY_FILE = "entry.json"
@@ -30,7 +30,7 @@ TOLERATED = 30
 """Where images differ in their last bits, a judge may give one in so many another label."""
 
 
-class Entry(Model):
+class Entry(Record):
     """A published row of the board: ``entry.json`` of a folder in ``reports/entries``."""
 
     result: Result
@@ -45,7 +45,7 @@ class Entry(Model):
         return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
 
 
-class Answers(Model):
+class Answers(Record):
     """What one judge says of one attribute, or one score says, of the images made again."""
 
     name: str
@@ -61,7 +61,7 @@ class Answers(Model):
         return self
 
 
-class Verification(Model):
+class Verification(Record):
     """What came out when a sample of an entry's images was made again: ``verification.json``."""
 
     entry: Sha256 = Field(description="SHA-256 of the entry.json that was verified")
@@ -101,7 +101,7 @@ class Verification(Model):
         return bool(self.answers) and not self.contradicted and not self.unlike
 
 
-class BoardRow(Model):
+class BoardRow(Record):
     """One row of the public board, made from an entry by ``evenhand.bench.leaderboard.build``."""
 
     result: Result

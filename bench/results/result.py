@@ -7,45 +7,62 @@ beside the results. This module imports no torch; ``reports`` reads results thro
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import Field
 
 from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.metrics.rows import (
+    AgreementRow,
+    ComparisonRow,
+    Coverage,
+    CoverageRow,
+    ErrorRow,
+    EstimateRow,
+    RankRow,
+    Real,
+    Record,
+    SpreadRow,
+    SteeringRow,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = [
+    "BASE",
+    "SCHEMA_VERSION",
+    "AgreementRow",
+    "ComparisonRow",
+    "Cost",
+    "Coverage",
+    "CoverageRow",
+    "Environment",
+    "ErrorRow",
+    "EstimateRow",
+    "ImageRow",
+    "JudgeCard",
+    "MethodCard",
+    "PromptSetCard",
+    "RankRow",
+    "Real",
+    "Record",
+    "Result",
+    "Run",
+    "Spec",
+    "SpreadRow",
+    "SteeringRow",
+    "Timing",
+]
 
 SCHEMA_VERSION = 2
 
 BASE = "base"
 """The method that every other one is compared with; it takes part in every run."""
 
-_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
-
-def _parse(value: Any) -> Any:
-    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
-
-
-def _dump(value: float) -> float | str:
-    # Nine digits: far below any interval's width, and free of the last bit's noise.
-    return float(f"{value:.9g}") if math.isfinite(value) else str(value)
-
-
-Real = Annotated[float, BeforeValidator(_parse), PlainSerializer(_dump)]
-"""A float written with nine significant digits; non-finite values as ``"nan"``, ``"inf"``, ``"-inf"``."""
-
-
-class Model(BaseModel):
-    """Base of all result models: frozen, unknown fields refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class JudgeCard(Model):
+class JudgeCard(Record):
     """A judge as it took part in the run."""
 
     name: str
@@ -59,7 +76,7 @@ class JudgeCard(Model):
     role: str = Field(description="panel, steering or non-voting")
 
 
-class PromptSetCard(Model):
+class PromptSetCard(Record):
     """A prompt set as it took part in the run."""
 
     name: str
@@ -68,7 +85,7 @@ class PromptSetCard(Model):
     prompts: int
 
 
-class MethodCard(Model):
+class MethodCard(Record):
     """A method as it took part in the run: its card and every parameter resolved."""
 
     label: str = Field(description="name of the row: the method's name and the parameters given")
@@ -90,7 +107,7 @@ class MethodCard(Model):
     )
 
 
-class Spec(Model):
+class Spec(Record):
     """What was run, with hashes.
 
     An audit of images made elsewhere has no protocol: suite and model are names that the auditor gave, the
@@ -125,7 +142,7 @@ class Spec(Model):
         return not self.protocol
 
 
-class Cost(Model):
+class Cost(Record):
     """What the method used, counted; seconds are in ``timing.json``."""
 
     fit_images: int = Field(description="images drawn by the method's own loop")
@@ -136,147 +153,7 @@ class Cost(Model):
     record: dict[str, Any] = Field(default_factory=dict, description="what the fit says of itself")
 
 
-class CoverageRow(Model):
-    """Decided and undetermined images for one judge and attribute."""
-
-    judge: str
-    attribute: str
-    kind: str
-    images: int
-    ok: int
-    undetermined: dict[str, int] = Field(description="status to count; adds up to images - ok")
-
-    @model_validator(mode="after")
-    def _adds_up(self) -> Self:
-        if self.ok + sum(self.undetermined.values()) != self.images:
-            raise ValueError(f"coverage of {self.judge}/{self.attribute} does not add up")
-        return self
-
-
-class Coverage(Model):
-    """Planned, made and failed images; they add up."""
-
-    planned: int
-    made: int
-    failed: dict[str, int] = Field(default_factory=dict)
-    rows: list[CoverageRow]
-
-    @model_validator(mode="after")
-    def _adds_up(self) -> Self:
-        if self.made + sum(self.failed.values()) != self.planned:
-            raise ValueError("coverage does not add up: planned != made + failed")
-        return self
-
-
-class EstimateRow(Model):
-    """A number with its interval; see ``evenhand.metrics.table.Estimate`` for the fields."""
-
-    metric: str
-    attributes: str
-    concept: str
-    kind: str
-    judge: str
-    corrected: bool
-    value: Real
-    low: Real
-    high: Real
-    n: int
-    floor: Real
-    unit: str
-    group: str = ""
-
-
-class ComparisonRow(Model):
-    """Paired difference of this method to another on common prompts and seeds."""
-
-    metric: str
-    attributes: str
-    kind: str = "neutral"
-    judge: str
-    corrected: bool
-    group: str = ""
-    against: str
-    value: Real = Field(description="this method minus the other")
-    low: Real
-    high: Real
-    p: Real = Field(description="sign-flip test over concepts, Holm-adjusted over methods")
-
-
-class RankRow(Model):
-    """Rank confidence set of the method among the methods of the run."""
-
-    metric: str
-    attributes: str
-    kind: str = "neutral"
-    judge: str
-    corrected: bool
-    low: int
-    high: int
-    of: int
-    tie_group: str
-
-
-class AgreementRow(Model):
-    """Agreement between two judges, or of all of them (``judges`` joined by ``*``)."""
-
-    judges: str
-    attribute: str
-    statistic: str
-    value: Real
-    low: Real = math.nan
-    high: Real = math.nan
-    n: int
-
-
-class ErrorRow(Model):
-    """How often a judge (or the panel) gives one label to images known to show one group."""
-
-    judge: str
-    attribute: str
-    truth: str
-    label: str = Field(description="the label given, or undetermined; right where it is the truth")
-    value: Real = Field(description="share of the group's images of known truth")
-    low: Real
-    high: Real
-    n: int = Field(description="images of known truth that show the group")
-
-
-class SteeringRow(Model):
-    """The panel's estimate against that of the judge in the method's own loop, on the same images."""
-
-    metric: str
-    attributes: str
-    kind: str
-    group: str = ""
-    judge: str
-    panel: Real
-    steering: Real
-    value: Real = Field(description="panel minus steering judge")
-    low: Real
-    high: Real
-    n: int
-    unit: str
-
-
-class SpreadRow(Model):
-    """How far single judges lie apart on an estimate; the method's steering judge is not among them."""
-
-    metric: str
-    attributes: str
-    kind: str
-    corrected: bool
-    group: str = ""
-    value: Real = Field(description="largest minus smallest estimate")
-    lowest: str
-    highest: str
-    judges: int
-    judge_dependent: bool = Field(
-        description="whether some judge sees the method above the base and another below"
-    )
-    unit: str
-
-
-class Environment(Model):
+class Environment(Record):
     """Software the numbers depend on."""
 
     evenhand: str
@@ -286,7 +163,7 @@ class Environment(Model):
     guarantee: str = Field(description="which determinism holds, in words")
 
 
-class Result(Model):
+class Result(Record):
     """One method's result on one suite."""
 
     schema_version: int = SCHEMA_VERSION
@@ -373,7 +250,7 @@ class Result(Model):
     __repr__ = __str__
 
 
-class Timing(Model):
+class Timing(Record):
     """Seconds a method took on this machine; kept out of the result, which has no clock."""
 
     method: str
@@ -383,7 +260,7 @@ class Timing(Model):
     machine: str = ""
 
 
-class Run(Model):
+class Run(Record):
     """Everything a report needs: the results of a run and pointers to its images."""
 
     folder: str
@@ -417,7 +294,7 @@ class Run(Model):
     __repr__ = __str__
 
 
-class ImageRow(Model):
+class ImageRow(Record):
     """One image of a run with its panel labels, for the report's grids."""
 
     path: str = Field(description="within the folder")

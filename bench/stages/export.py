@@ -22,7 +22,8 @@ from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.storage.run_folder import load_run
-from evenhand.bench.storage.store import ImageStore, folder_name
+from evenhand.bench.storage.files import folder_name
+from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.suites.suite import Suite, load_suite, read_suite
 from evenhand.methods.base import Intervention, load, save
 from evenhand.methods.shared.prompt_text import fill

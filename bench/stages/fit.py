@@ -19,7 +19,8 @@ from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.prompts.plan import image_key
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.store import ImageStore, write_atomically
+from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.suites.suite import Suite
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.methods.base import Clip, EditableModel, Images, Intervention, Task, load, save

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.prompts.plan import Item, image_key
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.store import ImageStore
+from evenhand.bench.storage.images import ImageStore
 from evenhand.methods.base import Images, Intervention
 from evenhand.methods.shared.randomness import image_stream
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.store import ImageStore, Table
+from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.tables import Table
 from evenhand.metrics.judges.base import Images, Judge
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.table import LABEL_COLUMNS, label_rows

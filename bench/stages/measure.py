@@ -17,15 +17,15 @@ from evenhand.bench.stages.label import alignment, check_judge, embed_images, ju
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_confusion, load_scorer
 from evenhand.bench.storage.run_folder import RunFolder
-from evenhand.bench.storage.store import stacked
+from evenhand.bench.storage.tables import stacked
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.metrics import catalog
 from evenhand.metrics.base import Metric
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
 from evenhand.metrics.estimation.panel import PANEL, vote
-from evenhand.metrics.estimation.rows import Measurement
 from evenhand.metrics.judges.base import Judge
 from evenhand.metrics.judges.clip_scorer import ClipScorer
+from evenhand.metrics.rows import Measurement
 from evenhand.metrics.table import ANSWER_COLUMNS, PERSON_KINDS, matrix_of
 
 Vectors = dict[str, NDArray[np.float32]]
@@ -232,10 +232,15 @@ def _texts(column: pd.Series[str]) -> NDArray[np.object_]:
 
 
 def metrics_of(evaluation_config: EvaluationConfig) -> tuple[Metric, ...]:
-    """The metrics of every suite and those named, without those that need a scorer if there is none."""
-    named = [METRICS.get(name) for name in evaluation_config.metrics]
-    every = dict.fromkeys([*catalog.DEFAULT, *named])
-    return tuple(metric for metric in every if evaluation_config.scorer or metric is not catalog.alignment)
+    """The metrics of every suite and those named, without alignment if there is no scorer.
+
+    Raises:
+        EvenhandError: A metric is unknown, or its package fails to load.
+    """
+    names = dict.fromkeys([*(metric.name for metric in catalog.DEFAULT), *evaluation_config.metrics])
+    if not evaluation_config.scorer:
+        del names[catalog.alignment.name]
+    return tuple(METRICS.get(name) for name in names)
 
 
 def measure_plan(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
@@ -20,10 +19,8 @@ from evenhand.bench.stages.fit import Fitted
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.metrics.correction.calibration import cell_names
-from evenhand.metrics.estimation.rows import JudgeSpread, Measurement, SteeringGap
 from evenhand.metrics.judges.base import Judge
-
-M = TypeVar("M", bound=r.Model)
+from evenhand.metrics.rows import Measurement
 
 PACKAGES = ("torch", "diffusers", "transformers", "open_clip_torch", "numpy", "scipy", "pandas")
 """Packages whose version can change an image, a label or a number."""
@@ -138,25 +135,14 @@ def measured_fields(measured: Measurement, label: str) -> dict[str, Any]:
         label: The method.
     """
     return {
-        "coverage": _coverage(measured, label),
-        "estimates": [_estimate(e.__dict__) for e in measured.estimates[label]],
-        "comparisons": _comparisons(measured, label),
-        "ranks": _ranks(measured, label),
-        "agreement": [
-            r.AgreementRow(
-                judges="*".join(a.judges),
-                attribute=a.attributes,
-                statistic=a.statistic,
-                value=a.value,
-                low=a.low,
-                high=a.high,
-                n=a.n,
-            )
-            for a in measured.agreement
-        ],
-        "judge_errors": [r.ErrorRow(**vars(error)) for error in measured.judge_errors],
-        "steering": [_row_of(r.SteeringRow, gap) for gap in measured.steering if gap.method == label],
-        "spreads": [_row_of(r.SpreadRow, spread) for spread in measured.spreads if spread.method == label],
+        "coverage": measured.coverage[label],
+        "estimates": measured.estimates[label],
+        "comparisons": [r.ComparisonRow.of(row) for row in measured.differences if row.label == label],
+        "ranks": measured.ranks.get(label, []),
+        "agreement": measured.agreement,
+        "judge_errors": measured.judge_errors,
+        "steering": measured.steering.get(label, []),
+        "spreads": measured.spreads.get(label, []),
     }
 
 
@@ -168,15 +154,6 @@ def prompt_set_card(prompt_set: PromptSet) -> r.PromptSetCard:
         digest=prompt_set.digest,
         prompts=len(prompt_set.prompts),
     )
-
-
-def _row_of(model: type[M], row: SteeringGap | JudgeSpread) -> M:
-    """A measured row as the result has it: without the method, whose result it is."""
-    return model.model_validate({name: value for name, value in vars(row).items() if name != "method"})
-
-
-def _estimate(row: Mapping[str, object]) -> r.EstimateRow:
-    return r.EstimateRow.model_validate(dict(row))
 
 
 def _spec(subject: Subject, provenance: Provenance) -> r.Spec:
@@ -262,58 +239,3 @@ def _environment(provenance: Provenance) -> r.Environment:
         device=provenance.device,
         guarantee=provenance.guarantee,
     )
-
-
-def _coverage(measured: Measurement, label: str) -> r.Coverage:
-    found = measured.coverage[label]
-    rows = [
-        r.CoverageRow(
-            judge=row.judge,
-            attribute=row.attribute,
-            kind=row.kind,
-            images=row.planned,
-            ok=row.decided,
-            undetermined=dict(row.undetermined),
-        )
-        for row in found.labels
-    ]
-    return r.Coverage(planned=found.planned, made=found.made, failed=dict(found.failed), rows=rows)
-
-
-def _comparisons(measured: Measurement, label: str) -> list[r.ComparisonRow]:
-    return [
-        r.ComparisonRow(
-            metric=d.metric,
-            attributes=d.attributes,
-            kind=d.kind,
-            judge=d.judge,
-            corrected=d.corrected,
-            group=d.group,
-            against=d.against,
-            value=d.value,
-            low=d.low,
-            high=d.high,
-            p=d.p_holm,
-        )
-        for d in measured.differences
-        if d.method == label
-    ]
-
-
-def _ranks(measured: Measurement, label: str) -> list[r.RankRow]:
-    ranked = {rank.method for rank in measured.ranks}
-    return [
-        r.RankRow(
-            metric=rank.metric,
-            attributes=rank.attributes,
-            kind=rank.kind,
-            judge=rank.judge,
-            corrected=rank.corrected,
-            low=rank.rank_low,
-            high=rank.rank_high,
-            of=len(ranked),
-            tie_group=rank.tie,
-        )
-        for rank in measured.ranks
-        if rank.method == label and not math.isnan(rank.value)
-    ]

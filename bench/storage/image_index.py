@@ -1,9 +1,8 @@
-"""Which images were found whole, so that going on with a million of them takes seconds.
+"""An index of verified images, so that resuming a run with a million images takes seconds.
 
-An image proves itself by the digest inside it, but only once it is decoded. The index keeps, for each
-image that has done so, what the file system says about its file. As long as that is the same, the
-image is; any other is decoded again. The index is a help and never a proof: without it, everything is
-decoded once more.
+Checking the digest inside an image requires decoding it. The index keeps, for every verified image, size and
+change time of its file. As long as these are the same, the image is not decoded again. The index is only a
+cache: without it, all images are decoded once more.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from functools import cached_property
 from pathlib import Path
 
 
-def mark(path: Path | str) -> str:
-    """Size of a file and time of its last change of any kind; empty if there is none.
+def file_stamp(path: Path | str) -> str:
+    """Size and inode change time of a file; empty if it does not exist.
 
-    The time is that of the inode, which no program can set back.
+    Unlike the modification time, the inode change time cannot be set by programs.
     """
     try:
-        # A path object for each of a million files would take ten times as long.
+        # Path objects for a million files would take ten times as long.
         found = os.stat(path)  # noqa: PTH116
     except FileNotFoundError:
         return ""
@@ -28,7 +27,7 @@ def mark(path: Path | str) -> str:
 
 
 class ImageIndex:
-    """Key, mark and status of images, one a line; only the process that holds the folder writes it.
+    """Keys, file stamps and statuses of images, one per line; only the process with the lock writes it.
 
     Args:
         path: The file.
@@ -39,25 +38,25 @@ class ImageIndex:
 
     @cached_property
     def _lines(self) -> dict[str, str]:
-        """Mark and status by key; of two lines about one key the last counts, and a torn one is dropped."""
+        """Stamp and status by key; the last line for a key counts, and incomplete lines are ignored."""
         if not self._path.is_file():
             return {}
         text = self._path.read_text(encoding="ascii", errors="replace")
         lines = (line.partition(" ") for line in text.splitlines())
         return {key: rest for key, _, rest in lines if rest.endswith(";")}
 
-    def status(self, key: str, mark: str) -> str | None:
-        """Status of the image whose file has this mark, or ``None`` if it has not been proven."""
+    def status(self, key: str, stamp: str) -> str | None:
+        """Status of the image if it was verified and its file has this stamp, else ``None``."""
         known, _, status = self._lines.get(key, "").rstrip(";").rpartition(" ")
-        return status if known == mark else None
+        return status if known == stamp else None
 
-    def add(self, proven: Mapping[str, tuple[str, str]]) -> None:
-        """Keep mark and status of each of these keys."""
-        if not proven:
+    def add(self, verified: Mapping[str, tuple[str, str]]) -> None:
+        """Add stamps and statuses of images by key."""
+        if not verified:
             return
-        lines = {key: f"{mark} {status};" for key, (mark, status) in proven.items()}
+        lines = {key: f"{stamp} {status};" for key, (stamp, status) in verified.items()}
         self._lines.update(lines)
-        # The line break comes first: a killed process may have left a torn line.
+        # Start with the line break: a killed process may have left an incomplete line.
         text = "".join(f"\n{key} {line}" for key, line in lines.items())
         with self._path.open("a", encoding="ascii") as file:
             file.write(text)

@@ -1,6 +1,6 @@
-"""The log of a run's folder: ``run.log`` tells, with times in UTC, what every command did and found damaged.
+"""The log of a run folder: ``run.log`` has, with UTC times, what every command did and which files were damaged.
 
-Modules log with the standard library; what they warn of is also shown by :class:`Progress`.
+Modules use the standard library for logging; :class:`Progress` also shows warnings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROOT = logging.getLogger("evenhand")
 
 
 class _File(logging.FileHandler):
-    """Appends lines; a fault of the disk stops the run like every other fault of the disk."""
+    """Appends lines; unlike other handlers, raises disk errors so that they stop the run."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
         raise
@@ -26,7 +26,7 @@ class _File(logging.FileHandler):
 
 @contextmanager
 def logged(folder: Path, task: str) -> Iterator[None]:
-    """Append to the log of ``folder`` that ``task`` began, what happens, and how it ended."""
+    """Log to ``folder`` that ``task`` starts, all messages, and how it ends."""
     handler = _File(folder / LOG_FILE, encoding="utf-8")
     handler.formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     handler.formatter.converter = time.gmtime
@@ -34,11 +34,11 @@ def logged(folder: Path, task: str) -> Iterator[None]:
     ROOT.setLevel(logging.INFO)
     ROOT.addHandler(handler)
     try:
-        ROOT.info("%s begins", task)
+        ROOT.info("%s started", task)
         yield
-        ROOT.info("%s is finished", task)
+        ROOT.info("%s finished", task)
     except BaseException as fault:
-        # The disk may be the fault, and that is what is to be told.
+        # If the disk is full, keep the original exception.
         with suppress(OSError):
             ROOT.info("%s stopped: %s", task, str(fault) or type(fault).__name__)
         raise

@@ -1,4 +1,4 @@
-"""A run's folder: whose it is, what lies where, and reading it back."""
+"""The folder of a run: its suite or audit, its layout, and reading it back."""
 
 from __future__ import annotations
 
@@ -19,35 +19,37 @@ from threadpoolctl import threadpool_limits
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.result import ImageRow, Result, Run, Timing
 from evenhand.bench.storage.log import LOG_FILE, logged
-from evenhand.bench.storage.store import ImageStore, Table, folder_name, sweep, write_atomically
+from evenhand.bench.storage.files import folder_name, remove_temporary_files, write_atomically
+from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.tables import Table
 from evenhand.bench.suites.audit_config import Audit, read_audit
 from evenhand.bench.suites.suite import Suite, read_suite, to_toml
 
 SUITE_FILE, AUDIT_FILE = "suite.toml", "audit.toml"
-"""What the folder of a run and that of an audit are known by."""
+"""The files that identify the folder of a run and of an audit."""
 
-Owner = Suite | Audit
+RunSpec = Suite | Audit
 """What a folder belongs to."""
 
 Phase = Literal["fit_seconds", "generate_seconds", "judge_seconds"]
-"""What takes time in a run: a field of :class:`Timing`."""
+"""Timed phases of a run: fields of :class:`Timing`."""
 
-OWN = {".lock", LOG_FILE, "timing.json", "report.html", "images", "tables", "interventions", "results"}
-"""What a run makes besides the file that it is known by."""
+RUN_FILES = {".lock", LOG_FILE, "timing.json", "report.html", "images", "tables", "interventions", "results"}
+"""Files and folders of a run besides the one that identifies it."""
 
 SHOWN_PER_CONCEPT = 8
-"""Images of one concept, kind and method that a report may show."""
+"""Maximum number of images that a report shows per concept, kind and method."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run; see DESIGN 'A run's folder'."""
+    """The folder of a run; docs/architecture.md describes its layout."""
 
     root: Path
 
     @cached_property
     def images(self) -> ImageStore:
-        """The content-addressed images; one object, which remembers what it has found whole."""
+        """The image store; cached, because it remembers which images were verified."""
         return ImageStore(self.root / "images")
 
     @property
@@ -57,7 +59,7 @@ class RunFolder:
 
     @property
     def vectors(self) -> Table:
-        """The image vectors of the scorer."""
+        """The table of the scorer's image embeddings."""
         return Table(self.root / "tables", "vectors", keys=("key", "scorer"))
 
     @property
@@ -66,81 +68,80 @@ class RunFolder:
         return Table(self.root / "tables", "images", keys=("method", "prompt_id", "seed_index"))
 
     def check(self, suite: Suite) -> None:
-        """Refuse a folder that is another suite's, or not a run; nothing is written.
+        """Check that the folder is new or belongs to ``suite``; nothing is written.
 
         Raises:
-            EvenhandError: The folder belongs to another suite or version, holds something else, or what it
-                is known by is damaged.
+            EvenhandError: The folder belongs to another suite or version, is not a run folder, or is damaged.
         """
         path = self.root / SUITE_FILE
         if not path.is_file():
-            self._refuse_strangers(SUITE_FILE)
+            self._check_no_other_files(SUITE_FILE)
             return
         self.timings()
         try:
             kept = read_suite(path)
         except EvenhandError as fault:
-            raise EvenhandError(f"{fault}; remove the file, and the same command goes on") from fault
+            raise EvenhandError(f"{fault}; remove the file and run the same command again to resume") from fault
         if kept.digest() != suite.digest():
             raise EvenhandError(
-                f"output folder {self.root} belongs to suite {kept.name!r} version {kept.version} "
+                f"{self.root}: output folder belongs to suite {kept.name!r} version {kept.version} "
                 f"({kept.digest()[:8]}), not {suite.name!r} version {suite.version} ({suite.digest()[:8]}); "
                 "choose another --out"
             )
 
-    def claim(self, suite: Suite) -> None:
-        """Take the folder for ``suite``.
+    def initialize(self, suite: Suite) -> None:
+        """Make this the folder of a run of ``suite``.
 
         Raises:
-            EvenhandError: As for :meth:`check`.
+            EvenhandError: See :meth:`check`.
         """
         self.check(suite)
         path = self.root / SUITE_FILE
         if not path.is_file():
             write_atomically(path, to_toml(suite.model_dump(mode="json")).encode())
 
-    def claim_audit(self, audit: Audit) -> None:
-        """Take the folder for ``audit``, which may have been another version of it until now.
+    def initialize_audit(self, audit: Audit) -> None:
+        """Make this the folder of ``audit``; it may be the folder of another version of the same audit.
 
-        All numbers of an audit are made anew from labels that do not depend on it, so a mended list or
-        anchors that came later need no new folder.
+        All results of an audit are recomputed from labels that do not depend on its version, so changes of
+        the image list or anchors do not need a new folder.
 
         Raises:
-            EvenhandError: The folder belongs to an audit of another name, or holds something else.
+            EvenhandError: The folder belongs to an audit of another name, or is not a run folder.
         """
         path = self.root / AUDIT_FILE
         if not path.is_file():
-            self._refuse_strangers(AUDIT_FILE)
+            self._check_no_other_files(AUDIT_FILE)
         elif (kept := read_audit(path).name) != audit.name:
             raise EvenhandError(
-                f"output folder {self.root} belongs to audit {kept!r}, not {audit.name!r}; "
+                f"{self.root}: output folder belongs to audit {kept!r}, not {audit.name!r}; "
                 "choose another --out"
             )
         write_atomically(path, to_toml(audit.model_dump(mode="json")).encode())
 
-    def _refuse_strangers(self, expected: str) -> None:
-        others = sorted(p.name for p in self.root.iterdir() if p.name not in OWN)
+    def _check_no_other_files(self, expected: str) -> None:
+        others = sorted(p.name for p in self.root.iterdir() if p.name not in RUN_FILES)
         if others:
             raise EvenhandError(
-                f"output folder {self.root} is not a run: it holds {others[0]!r} and no {expected}; "
+                f"{self.root}: output folder is not a run: it has {others[0]!r} but no {expected}; "
                 "choose an empty or new --out"
             )
 
     @contextmanager
-    def at_work(self, task: str) -> Iterator[None]:
-        """The claimed folder in use: what killed processes left is swept, and the log tells of ``task``.
+    def session(self, task: str) -> Iterator[None]:
+        """Use the folder for ``task``: remove temporary files of killed processes, and log what happens.
 
-        Linear algebra has one thread, since their number changes the last bits of its results.
+        Linear algebra uses one thread, because the number of threads changes the last bits of results.
         """
-        sweep(self.root)
+        remove_temporary_files(self.root)
         with logged(self.root, task), threadpool_limits(1, user_api="blas"):
             yield
 
-    def owner(self) -> Owner:
-        """The suite or the audit that the folder belongs to.
+    def spec(self) -> RunSpec:
+        """The suite or audit that the folder belongs to.
 
         Raises:
-            EvenhandError: The folder is no run.
+            EvenhandError: The folder is not a run folder.
         """
         suite, audit = self.root / SUITE_FILE, self.root / AUDIT_FILE
         if suite.is_file():
@@ -148,7 +149,7 @@ class RunFolder:
         if audit.is_file():
             return read_audit(audit)
         raise EvenhandError(
-            f"{self.root} is not a run folder: it has no {SUITE_FILE}; give the --out of `evenhand run`"
+            f"{self.root} is not a run folder: it has no {SUITE_FILE}; use the --out of `evenhand run`"
         )
 
     def result_paths(self) -> list[Path]:
@@ -156,7 +157,7 @@ class RunFolder:
         return sorted((self.root / "results").glob("*.json"))
 
     def timings(self) -> dict[str, Timing]:
-        """Seconds by method, added up over interruptions.
+        """Timings by method, including those of interrupted sessions.
 
         Raises:
             EvenhandError: The file is damaged.
@@ -167,7 +168,7 @@ class RunFolder:
         try:
             rows = TypeAdapter(list[Timing]).validate_json(path.read_bytes())
         except ValidationError as fault:
-            raise EvenhandError(f"{path} is damaged; remove it, only the seconds in it are lost") from fault
+            raise EvenhandError(f"{path}: file is damaged; remove it, only timings are lost") from fault
         return {row.method: row for row in rows}
 
     def write_results(self, results: Sequence[Result], *, alone: bool = False) -> None:
@@ -175,7 +176,7 @@ class RunFolder:
 
         Args:
             results: The results.
-            alone: Whether earlier results that are not among these go.
+            alone: Whether to remove all other results.
         """
         written = {self.root / "results" / f"{folder_name(r.spec.method.label)}.json": r for r in results}
         for path, result in written.items():
@@ -186,12 +187,12 @@ class RunFolder:
 
     @contextmanager
     def timed(self, phase: Phase, label: str, *, machine: str) -> Iterator[None]:
-        """Add the seconds of a phase to ``timing.json``, also when it is interrupted."""
-        begun = time.monotonic()
+        """Add the duration of a phase to ``timing.json``, even if it is interrupted."""
+        started = time.monotonic()
         try:
             yield
         finally:
-            self.spend(phase, label, time.monotonic() - begun, machine=machine)
+            self.spend(phase, label, time.monotonic() - started, machine=machine)
 
     def spend(self, phase: Phase, label: str, seconds: float, *, machine: str) -> None:
         """Add seconds of a phase to ``timing.json``."""
@@ -208,29 +209,29 @@ class RunFolder:
 
 
 def load_run(folder: str | Path) -> Run:
-    """Everything a report needs of a finished run.
+    """Load a finished run, with everything that its report shows.
 
     Raises:
-        EvenhandError: The folder is not a run, or it holds no result yet.
+        EvenhandError: The folder is not a run, or has no results yet.
     """
-    work = RunFolder(Path(folder))
-    work.owner()
-    results = [Result.load(path) for path in work.result_paths()]
+    run_folder = RunFolder(Path(folder))
+    run_folder.spec()
+    results = [Result.load(path) for path in run_folder.result_paths()]
     if not results:
-        raise EvenhandError(f"run {folder} has no result yet; run the same `evenhand run` command again")
+        raise EvenhandError(f"{folder}: run has no results yet; run the same `evenhand run` command again")
     results.sort(key=lambda r: (r.spec.method.label != "base", r.spec.method.label))
-    timings = work.timings()
+    timings = run_folder.timings()
     return Run(
         folder=str(folder),
         results=results,
         timings=[timings[r.spec.method.label] for r in results if r.spec.method.label in timings],
-        # Whatever a stranger's table says, its images lie in the run.
-        images=shown_images(work.image_table.read().assign(folder=""), work.labels.read()),
+        # Do not trust folders in the table: images are always inside the run folder.
+        images=shown_images(run_folder.image_table.read().assign(folder=""), run_folder.labels.read()),
     )
 
 
 def shown_images(images: pd.DataFrame, labels: pd.DataFrame) -> list[ImageRow]:
-    """The first images of every method, kind and concept, with what the panel perceived.
+    """The first images of every method, kind and concept, with the labels of the panel.
 
     Args:
         images: The image table.
@@ -258,7 +259,7 @@ def _image_row(row: Mapping[Hashable, object], labels: dict[str, str]) -> ImageR
 
 
 def merged(images: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """The image table with the rows of the methods in ``images`` replaced by them."""
+    """The image table, with all rows of the methods in ``images`` replaced by ``images``."""
     kept = table.read()
     if len(kept):
         kept = kept[~kept["method"].isin(set(images["method"]))]

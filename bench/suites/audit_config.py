@@ -1,4 +1,4 @@
-"""What an audit of images is made of: ``RUN/audit.toml``, the counterpart of a suite."""
+"""The settings of an audit: ``RUN/audit.toml``, the counterpart of a suite."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from evenhand.metrics.taxonomies import distinct
 
 
 class Audit(EvaluationConfig):
-    """An audit of images that were made elsewhere.
+    """An audit of external images.
 
     Attributes:
         name: Name of the audit.
-        suite: Name and version of the suite that the evaluation_config is from; empty where judges were named.
+        suite: Name and version of the suite that the settings come from; empty if judges were given.
         images: Digest of the image list.
         anchors: Digest of the anchors; empty for none.
-        base: The model that the others are compared with, if any.
+        base: The model to compare the others with, if any.
     """
 
     name: str
@@ -36,29 +36,29 @@ class Audit(EvaluationConfig):
 
     @property
     def version(self) -> str:
-        """What tells audits of one name apart."""
+        """A version that distinguishes audits of the same name."""
         return self.digest()[:12]
 
     def digest(self) -> str:
-        """SHA-256 of all that decides what is measured and how."""
+        """SHA-256 of all settings that affect what is measured and how."""
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
 def evaluation_config_for(
     *, suite: str | None, judges: Sequence[str], calibration: str | None
 ) -> tuple[str, EvaluationConfig]:
-    """The evaluation_config of a suite, or of judges: everything that all they tell apart.
+    """The evaluation settings of a suite, or of judges with all of their attributes.
 
     Args:
         suite: Name or TOML file of a suite.
-        judges: Judges that vote, where there is no suite.
-        calibration: Confusion counts instead of the suite's.
+        judges: Voting judges, if there is no suite.
+        calibration: Confusion counts to use instead of the suite's.
 
     Returns:
-        Name and version of the suite, empty without one, and the evaluation_config.
+        Name and version of the suite (empty without one), and the settings.
 
     Raises:
-        EvenhandError: Neither or both are given, or two judges tell an attribute apart by different groups.
+        EvenhandError: Neither or both are given, or two judges have different groups for an attribute.
     """
     if bool(suite) == bool(judges):
         raise EvenhandError(
@@ -81,13 +81,13 @@ def _of_judges(judges: Sequence[str]) -> EvaluationConfig:
             known = attributes.setdefault(attribute, tuple(groups))
             if known != tuple(groups):
                 raise EvenhandError(
-                    f"judge {name!r} tells {attribute} apart as {list(groups)}, an earlier judge as "
-                    f"{list(known)}; name judges with the same groups, or audit with each alone"
+                    f"judge {name!r} has the groups {list(groups)} for {attribute}, another judge has "
+                    f"{list(known)}; use judges with the same groups, or audit with each one separately"
                 )
     single = tuple((name,) for name in attributes)
     together = distinct(attributes)
     joint = (together,) if len(together) > 1 else ()
-    # An auditor speaks of the concepts that were listed; a suite may claim more.
+    # An audit makes claims about the listed concepts only; a suite may claim more.
     boot = Bootstrap(resample_concepts=False)
     return EvaluationConfig(
         attributes=attributes, report=(*single, *joint), primary=single[0], panel=panel, bootstrap=boot
@@ -98,10 +98,10 @@ def read_audit(path: Path) -> Audit:
     """The audit in a run's folder.
 
     Raises:
-        EvenhandError: The file was damaged or changed by hand.
+        EvenhandError: The file is damaged or was changed by hand.
     """
     try:
         return Audit.model_validate(read_toml(path, what="audit file")[1])
     except ValidationError as fault:
         reason = str(fault).splitlines()[0]
-        raise EvenhandError(f"audit file {path} cannot be read ({reason}); choose another --out") from fault
+        raise EvenhandError(f"{path}: audit file cannot be read ({reason}); choose another --out") from fault

@@ -1,4 +1,4 @@
-"""How images are judged and measured, whatever made them: what a suite and an audit have in common."""
+"""How images are judged and measured: the settings that a suite and an audit have in common."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from evenhand.bench.suites.targets import UNIFORM, Table, target_shares
 
 
 class EvaluationConfig(Spec):
-    """The part of a suite that knows no model, prompt or method; fields as in :class:`Suite`.
+    """The part of a suite without model, prompts and methods; see :class:`Suite`.
 
     Attributes:
-        attributes: Attribute to its groups, in order.
+        attributes: Attributes to groups, in order.
         target: The shares that deviations are measured from.
-        report: Attribute sets that are measured.
-        primary: The attribute set of the headline.
-        panel: Judges that vote.
-        non_voting_judges: Judges that are measured and shown but have no vote.
+        report: Attribute sets to measure.
+        primary: The attribute set of the primary metric.
+        panel: Voting judges.
+        non_voting_judges: Judges that are measured and shown but do not vote.
         calibration: Confusion counts of the judges; empty for none.
         scorer: Model for alignment and same-seed distance; empty for none.
-        metrics: Registered metrics that are measured besides those of every suite.
+        metrics: Registered metrics to measure besides those of every suite.
         bootstrap: Settings of the bootstrap.
     """
 
@@ -41,7 +41,7 @@ class EvaluationConfig(Spec):
 
     @classmethod
     def of(cls, suite: Suite) -> Self:
-        """The evaluation_config of a suite."""
+        """The evaluation settings of a suite."""
         shared = {
             name: getattr(suite, name) for name in EvaluationConfig.model_fields if name != "attributes"
         }
@@ -49,19 +49,19 @@ class EvaluationConfig(Spec):
 
     @property
     def taxonomy(self) -> dict[str, tuple[str, ...]]:
-        """Every attribute with its groups, in order, as a suite has it."""
+        """Attributes to groups, in order; the same as ``attributes``, as in :class:`Suite`."""
         return self.attributes
 
     def target_shares(self, concepts: Sequence[str], attributes: Sequence[str]) -> NDArray[np.float64]:
-        """Desired shares ``(concepts, K)`` of the joint cells of ``attributes``.
+        """Target shares ``(concepts, K)`` of the joint cells of ``attributes``.
 
         Raises:
-            EvenhandError: The target names an attribute but not a concept.
+            EvenhandError: The target has shares of an attribute, but not for one of the concepts.
         """
         return target_shares(self.target, concepts=concepts, attributes=attributes, taxonomy=self.attributes)
 
     def targets(self, concepts: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-        """Desired shares of every attribute set and concept; nothing where they are even."""
+        """Target shares by attribute set and concept; empty for the uniform target."""
         if self.target == UNIFORM:
             return {}
         sets = dict.fromkeys([*((name,) for name in self.attributes), *self.report])

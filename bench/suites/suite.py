@@ -40,34 +40,37 @@ from evenhand.bench.suites.targets import (
 )
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from evenhand.methods.base import Cell
 
 
 MAX_CELLS = 200
-"""Most cells of one attribute set; the finest published one, seven races by nine ages by gender, has 126.
+"""Maximum number of cells of an attribute set.
 
-The memory of a correction grows with the square of the cells, and a share needs images of its own.
+The largest published set, seven races by nine ages by gender, has 126. The memory of a correction grows with
+the square of the number of cells, and every cell needs images.
 """
 
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
-"""Names of suites, which name folders too."""
+"""Pattern for names of suites, which are also folder names."""
 
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 _GROUP = re.compile(r"[^\s=*;|+@-][^\s=*;|]*(?: [^\s=*;|]+)*")
-"""Groups. They are written as ``gender=woman;tone=dark``, ``woman*dark`` and ``woman|man``, and stand in
-spreadsheets, where a sign begins a formula."""
+"""Pattern for groups. Groups are written as ``gender=woman;tone=dark``, ``woman*dark`` and ``woman|man``, and
+appear in spreadsheets, where a leading sign starts a formula."""
 
 _NOT_MEASUREMENT = {"title", "description", "defaults", "methods"}
-"""Fields of a suite that change no number of a given method."""
+"""Fields of a suite that do not change the results of a given method."""
 
 
 _LATER_CHOICES = ("asks", "noise")
-"""Fields of a prompt use that the digest leaves out where they have their defaults."""
+"""Fields of a prompt use that the digest omits if they have their default values."""
 
 
 class Spec(BaseModel):
-    """Base of all suite models: frozen, unknown keys and numbers that are not finite refused."""
+    """Base of all suite models: frozen, without unknown keys or non-finite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
@@ -75,9 +78,9 @@ class Spec(BaseModel):
 class Protocol(Spec):
     """Frozen generation settings; any change needs a new version.
 
-    The solver ``own`` is the scheduler that a model comes with, for models that their own pipeline draws.
-    Kernels that are ``compiled`` draw faster after some minutes, and change the last bits of images; see
-    :mod:`evenhand.bench.models.compilation`.
+    The solver ``own`` is the scheduler of the model, for models that are run through their diffusers
+    pipeline. With compilation ``whole``, generation is faster after some minutes, and the last bits of
+    images change; see :mod:`evenhand.bench.models.compilation`.
     """
 
     version: str
@@ -92,7 +95,7 @@ class Protocol(Spec):
 
     @model_serializer(mode="wrap")
     def _without_later_choices(self, stated: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Plain kernels are left out: images drawn before there was a choice keep their keys."""
+        """Omit ``compilation = "none"``, so that keys of images from before this field existed stay valid."""
         fields: dict[str, Any] = stated(self)
         if self.compilation == "none":
             fields.pop("compilation", None)
@@ -100,7 +103,7 @@ class Protocol(Spec):
 
 
 class GroupWords(Spec):
-    """The words that name a group in a prompt: before an occupation, and alone."""
+    """The words for a group in a prompt: before an occupation, and alone."""
 
     adjective: str
     noun: str | None = None
@@ -117,24 +120,25 @@ class Attribute(Spec):
         for name in groups:
             if not (_GROUP.fullmatch(name) and name.isprintable()):
                 raise ValueError(
-                    f"group {name[:40]!r} is no name; use words without = * ; | or a sign before them"
+                    f"group names must be words without = * ; | or a leading sign, got {name[:40]!r}"
                 )
         return groups
 
 
 class PromptUse(Spec):
-    """A prompt set and how much of it the suite draws.
+    """A prompt set and the part of it that the suite uses.
 
     Attributes:
         name: Registered prompt set, or the path of a CSV.
         seeds: Images per prompt.
-        kinds: Kinds drawn; empty for all.
-        concepts: Concepts drawn; empty for all.
-        templates: Templates drawn; empty for all.
-        asks: Of the prompts that name groups, those that name one of each of these attributes; empty for all.
-        limit: At most this many prompts, evenly spaced over the set; 0 for all.
-        noise: ``hashed``: seeds that differ between prompts (:func:`evenhand.bench.prompts.plan.noise_seed`);
-            ``listed``: those that the set lists for the prompt.
+        kinds: Kinds of prompts used; empty for all.
+        concepts: Concepts used; empty for all.
+        templates: Templates used; empty for all.
+        asks: Of the prompts that name groups, use those that name a group of each of these attributes; empty
+            for all.
+        limit: Maximum number of prompts, evenly spaced over the set; 0 for all.
+        noise: ``hashed`` for seeds that differ between prompts
+            (:func:`evenhand.bench.prompts.plan.noise_seed`), ``listed`` for the seeds in the prompt set.
     """
 
     name: str
@@ -148,13 +152,13 @@ class PromptUse(Spec):
 
 
 class Bootstrap(Spec):
-    """Settings of the paired cluster bootstrap (measurement.md 2.4).
+    """Settings of the paired cluster bootstrap; see :mod:`evenhand.metrics.statistics.resampling`.
 
     Attributes:
-        draws: Resamples.
-        seed: Seed of every random stream.
-        resample_concepts: Whether the claim is about concepts like these, or about this list.
-        scheme: At which levels images are redrawn; see :data:`evenhand.metrics.estimation.views.Scheme`.
+        draws: Number of resamples.
+        seed: Seed of all random streams.
+        resample_concepts: Whether concepts are resampled too, for claims about concepts beyond the suite's.
+        scheme: The levels at which images are resampled; see :data:`evenhand.metrics.estimation.views.Scheme`.
     """
 
     draws: int = Field(default=2000, ge=100, le=100_000)
@@ -164,22 +168,22 @@ class Bootstrap(Spec):
 
 
 class Suite(Spec):
-    """One benchmark, fully stated; ``RUN/suite.toml`` is this with everything resolved.
+    """The full specification of a benchmark; ``RUN/suite.toml`` has it with everything resolved.
 
     Attributes:
         balance: Attributes whose joint cells the methods balance.
-        target: The shares that methods aim at and that deviations are measured from: ``"uniform"``,
-            ``"labour"`` (share of women by occupation, United States 2022), or a table of
-            :mod:`evenhand.bench.suites.targets`; the path of a CSV or of a result is replaced by its table.
-        report: Attribute sets that are measured, each a list of attribute names.
+        target: Target shares of methods and metrics: ``"uniform"``, ``"labour"`` (share of women by
+            occupation, United States 2022), or a table of :mod:`evenhand.bench.suites.targets`. The path of
+            a CSV or of a result is replaced by its table.
+        report: Attribute sets to measure, each a list of attribute names.
         primary: The attribute set whose RMSDelta ranks the methods.
-        panel: Judges that vote. A method's steering judge may not be among them.
-        non_voting_judges: Judges that are measured and shown but have no vote.
+        panel: Voting judges. The steering judge of a method must not be among them.
+        non_voting_judges: Judges that are measured and shown but do not vote.
         calibration: Confusion counts of the judges: ``"mini"`` or the path of a CSV; empty for none.
-        metrics: Registered metrics that are measured besides those of every suite.
-        scorer: Model for alignment and same-seed distance: ``"mini"``, or a CLIP as folder or hub id.
-        defaults: Methods that run when none is named.
-        methods: Parameters of methods on this suite.
+        metrics: Registered metrics to measure besides those of every suite.
+        scorer: Model for alignment and same-seed distance: ``"mini"``, or a folder or hub id of a CLIP.
+        defaults: Methods to run if none is given.
+        methods: Parameters of methods for this suite.
     """
 
     name: str
@@ -213,14 +217,14 @@ class Suite(Spec):
     @field_validator("panel", "non_voting_judges")
     @classmethod
     def _canonical(cls, judges: tuple[str, ...]) -> tuple[str, ...]:
-        """One spelling of a judge with parameters, the one under which it labels."""
+        """Normalize the spelling of judges with parameters, as in the label table."""
         return tuple(judge_name(text) for text in judges)
 
     @field_validator("name")
     @classmethod
     def _folder(cls, name: str) -> str:
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{name[:40]!r} names no folder; use letters, digits, spaces and . + - _")
+            raise ValueError(f"name must consist of letters, digits, spaces and . + - _, got {name[:40]!r}")
         return name
 
     @field_validator("attributes")
@@ -228,7 +232,7 @@ class Suite(Spec):
     def _named(cls, attributes: dict[str, Attribute]) -> dict[str, Attribute]:
         for name in attributes:
             if not _ATTRIBUTE.fullmatch(name):
-                raise ValueError(f"attribute {name[:40]!r} is no name; use small letters, digits and _")
+                raise ValueError(f"attribute names must consist of lowercase letters, digits and _, got {name[:40]!r}")
         return attributes
 
     @model_validator(mode="after")
@@ -238,16 +242,17 @@ class Suite(Spec):
                 if name not in self.attributes:
                     raise ValueError(f"attribute {name!r} is not in [attributes]")
             if len(set(attributes)) < len(attributes) or not attributes:
-                raise ValueError(f"attribute set {list(attributes)} is empty or names one twice")
+                raise ValueError(f"attribute set must have distinct attributes and not be empty, got {list(attributes)}")
             cells = math.prod(len(self.attributes[name].groups) for name in attributes)
             if cells > MAX_CELLS:
                 raise ValueError(
-                    f"attribute set {list(attributes)[:4]} has {cells} cells; merge to at most {MAX_CELLS}"
+                    f"attribute set {list(attributes)[:4]} must have at most {MAX_CELLS} cells, got {cells}; "
+                    "merge groups"
                 )
         if self.primary not in self.report:
-            raise ValueError(f"primary {list(self.primary)} is not among the reported attribute sets")
+            raise ValueError(f"primary must be one of the attribute sets in report, got {list(self.primary)}")
         if both := set(self.panel) & set(self.non_voting_judges):
-            raise ValueError(f"judge {sorted(both)[0]!r} is both in the panel and a non-voting judge")
+            raise ValueError(f"judge {sorted(both)[0]!r} is both in panel and in non_voting_judges; remove one")
         check_table(table_of(self.target), self.taxonomy)
         return self
 
@@ -257,22 +262,22 @@ class Suite(Spec):
         return {name: tuple(attribute.groups) for name, attribute in self.attributes.items()}
 
     def target_shares(self, concepts: Sequence[str], attributes: Sequence[str]) -> NDArray[np.float64]:
-        """Desired shares of the joint cells of ``attributes``, in the order of their groups.
+        """Target shares of the joint cells of ``attributes``, in the order of their groups.
 
         Returns:
             ``(concepts, K)``.
 
         Raises:
-            EvenhandError: The suite's target names an attribute but not a concept.
+            EvenhandError: The target has shares of an attribute, but not for one of the concepts.
         """
         return target_shares(self.target, concepts=concepts, attributes=attributes, taxonomy=self.taxonomy)
 
     def digest(self) -> str:
-        """SHA-256 of all that decides what is measured and how.
+        """SHA-256 of all settings that affect what is measured and how.
 
-        Methods are left out: a suite gains methods and stays the same suite. The parameters of a method
-        stand in its result. What was so before there was a choice is left out too: even shares, hashed noise,
-        prompts whatever they ask for and the two-stage bootstrap.
+        Methods are excluded: adding methods does not change a suite, and results have the parameters of their
+        method. Defaults of fields that were added later are excluded too, so that digests stay stable: uniform
+        target, hashed noise, no selection by ``asks`` and the two-stage bootstrap.
         """
         parts = self.model_dump(mode="json", exclude={*_NOT_MEASUREMENT, "target"})
         for use, stated in zip(self.prompts, parts["prompts"], strict=True):
@@ -287,7 +292,7 @@ class Suite(Spec):
 
     @property
     def balanced(self) -> tuple[str, ...]:
-        """The attributes to balance, in the order in which the suite states its attributes."""
+        """The attributes to balance, in the order of ``attributes``."""
         return tuple(name for name in self.attributes if name in self.balance)
 
     def cells(self) -> tuple[Cell, ...]:
@@ -310,7 +315,7 @@ class Suite(Spec):
 
 
 def _adjective(words: list[GroupWords]) -> str:
-    # English puts age before skin before gender; suites list attributes the other way round.
+    # English order is age, skin, gender; suites list attributes in reverse.
     return " ".join(word.adjective for word in reversed(words))
 
 
@@ -320,10 +325,10 @@ def _noun(words: list[GroupWords]) -> str:
 
 
 def load_suite(name: str) -> Suite:
-    """The suite registered under ``name``, or the suite in the TOML file at that path.
+    """Load the suite registered under ``name``, or from the TOML file at this path.
 
     Raises:
-        EvenhandError: Unknown name, unreadable file, malformed TOML or a wrong value.
+        EvenhandError: The name is unknown, the file is unreadable or malformed, or a value is not valid.
     """
     if name.endswith(".toml") or "/" in name:
         return read_suite(Path(name))
@@ -331,21 +336,29 @@ def load_suite(name: str) -> Suite:
 
 
 def read_suite(path: Path) -> Suite:
-    """Read a suite file; every fault is one line that names the file and the place."""
+    """Read a suite file; errors name the file, line and field."""
     text, data = read_toml(path, what="suite file")
     try:
         return Suite.model_validate(data)
     except EvenhandError as fault:
-        raise EvenhandError(f"suite file {path}: {fault}") from fault
+        raise EvenhandError(f"{path}: {fault}") from fault
     except ValidationError as fault:
         error = fault.errors()[0]
-        place = ".".join(str(part) for part in error["loc"]) or "the suite"
+        field = ".".join(str(part) for part in error["loc"]) or "suite"
         line = _line_of(text, [str(part) for part in error["loc"]])
-        raise EvenhandError(f"suite file {path}, line {line}: {place}: {error['msg']}") from fault
+        message = error["msg"].removeprefix("Value error, ")
+        raise EvenhandError(f"{path}:{line}: {field}: {message[:1].lower()}{message[1:]}{_got(error)}") from fault
+
+
+def _got(error: ErrorDetails) -> str:
+    """The wrong value, for a message of pydantic that does not show it."""
+    value = error["input"]
+    plain = isinstance(value, str | int | float) and error["type"] not in ("value_error", "extra_forbidden")
+    return f", got {value!r:.60}" if plain else ""
 
 
 def _line_of(text: str, keys: list[str]) -> int:
-    """Line of the last of ``keys`` found as a key or table name, from 1; 1 where none is."""
+    """Line number of the last of ``keys`` that is a key or table name in ``text``; 1 if there is none."""
     for key in reversed(keys):
         for number, line in enumerate(text.splitlines(), start=1):
             head = line.split("=")[0].strip().strip("[]").strip('"')
@@ -355,7 +368,7 @@ def _line_of(text: str, keys: list[str]) -> int:
 
 
 def to_toml(value: Mapping[str, Any]) -> str:
-    """The mapping as TOML: plain keys first, then tables; ``None`` is left out."""
+    """The mapping as TOML: plain keys first, then tables; ``None`` is omitted."""
     lines = [f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None and not _is_table(v)]
     for key, table in value.items():
         if _is_table(table):
@@ -381,7 +394,7 @@ def _key(key: str) -> str:
 
 
 def _plain(value: bool | float | str) -> str:
-    # As JSON, but TOML knows no halves of a pair, and allows no DEL as it is.
+    # JSON strings are valid TOML, except for surrogates and an unescaped DEL.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -1,8 +1,8 @@
-"""Desired shares other than even ones: labour statistics, a model's own shares, or a user's own table.
+"""Target shares other than uniform ones: labour statistics, shares of a result, or a table by the user.
 
-A table gives, for a concept and an attribute, the share of every group; the concept ``*`` stands for every
-concept without shares of its own. Attributes that a table does not name aim at even shares, and attributes
-are independent: the share of a joint cell is the product of the shares of its groups.
+A table has the share of every group for a concept and an attribute; the concept ``*`` stands for all concepts
+that the table does not name. Attributes that are not in the table have uniform targets. Attributes are
+independent: the share of a joint cell is the product of the shares of its groups.
 """
 
 from __future__ import annotations
@@ -25,54 +25,54 @@ from evenhand.bench.results.result import Result
 UNIFORM, LABOUR = "uniform", "labour"
 
 ANY = "*"
-"""The concept that stands for all that a table does not name."""
+"""The concept that stands for all concepts that a table does not name."""
 
 Table = dict[str, dict[str, dict[str, float]]]
-"""Concept to attribute to group to share."""
+"""Concepts to attributes to groups to shares."""
 
 COLUMNS = ("concept", "attribute", "group", "share")
 
 TOLERANCE = 1e-6
-"""How far the shares of one concept and attribute may be from one in sum."""
+"""Tolerance for the sum of the shares of a concept and attribute, which must be 1."""
 
 _OCCUPATIONS = Path(__file__).parents[1] / "prompts" / "sources" / "winobias_occupations.csv"
 
 
 def read_table(path: Path) -> Table:
-    """The table of a CSV ``concept,attribute,group,share``; it may begin with a ``#`` line.
+    """Read a table from a CSV ``concept,attribute,group,share``, which may begin with a ``#`` line.
 
-    A path that ends in ``.json`` is a result: see :func:`drawn_table`.
+    A path that ends in ``.json`` is a result; see :func:`table_of_result`.
 
     Raises:
-        EvenhandError: The file cannot be read, or a line is not what it should be.
+        EvenhandError: The file cannot be read or is malformed.
     """
     if path.suffix == ".json":
-        return drawn_table(Result.load(path))
+        return table_of_result(Result.load(path))
     if not path.is_file():
         raise EvenhandError(
-            f"target {str(path)!r} is neither {UNIFORM!r} nor {LABOUR!r} nor a file; give one of them"
+            f"target must be {UNIFORM!r}, {LABOUR!r} or an existing file, got {str(path)!r}"
         )
     file = CsvFile("target", path)
     table: Table = {}
     for line, row in file.rows(required=COLUMNS):
         groups = table.setdefault(row["concept"], {}).setdefault(row["attribute"], {})
         if row["group"] in groups:
-            raise file.fault(line, f"{row['concept']!r} has {row['group']!r} twice; keep one")
+            raise file.fault(line, f"duplicate share of {row['group']!r} for {row['concept']!r}; keep one")
         try:
             groups[row["group"]] = float(row["share"])
         except ValueError as fault:
-            raise file.fault(line, f"share {row['share']!r} is not a number; write 0.25 for 25 %") from fault
+            raise file.fault(line, f"share must be a number, got {row['share']!r}; write 0.25 for 25%") from fault
     return table
 
 
-def drawn_table(result: Result) -> Table:
-    """Shares that a result's method drew on neutral prompts, by the panel: those of the base model, mostly.
+def table_of_result(result: Result) -> Table:
+    """The shares that a method produced on neutral prompts according to the panel; usually of the baseline.
 
-    Distances from them say how far a method moved the model, wanted or not. They are estimates: the sampling
-    error of this target is in no interval and no floor. Corrected shares are taken where the result has them.
+    The distance from these shares says how far a method changed the model. They are estimates: intervals and
+    noise floors do not include the sampling error of this target. Uses corrected shares if the result has them.
 
     Raises:
-        EvenhandError: The result has no shares by concept, or none for one of its concepts.
+        EvenhandError: The result has no shares by concept, or lacks those of one concept.
     """
     rows = [
         row
@@ -89,26 +89,26 @@ def drawn_table(result: Result) -> Table:
         if math.isnan(row.value):
             raise EvenhandError(
                 f"the result of {result.spec.method.label!r} has no {row.attributes} share of "
-                f"{row.concept!r}; draw more images of it or leave it out"
+                f"{row.concept!r}; use more images of this concept or remove it"
             )
         table.setdefault(row.concept, {}).setdefault(row.attributes, {})[row.group] = row.value
     if not table:
         raise EvenhandError(
-            f"the result of {result.spec.method.label!r} has no shares by concept; take one of a run"
+            f"the result of {result.spec.method.label!r} has no shares by concept; use the result of a run"
         )
     return table
 
 
 @cache
 def labour_table() -> Table:
-    """Share of women among the employed of each WinoBias occupation, United States, annual average 2022.
+    """Share of women among employed people of each WinoBias occupation, United States, annual average 2022.
 
-    Source: Bureau of Labor Statistics, Current Population Survey, table 11. The title that belongs to an
-    occupation is our own judgement; where it matches loosely (attendant, assistant, supervisor) the share is
-    the one that WinoBias prints for the word itself.
+    Source: Bureau of Labor Statistics, Current Population Survey, table 11. Occupations were matched to job
+    titles by hand; where the match is loose (attendant, assistant, supervisor), the share is the one published
+    with WinoBias (Zhao et al. 2018).
     """
     with _OCCUPATIONS.open(encoding="utf-8", newline="") as file:
-        next(file)  # names source and licence
+        next(file)  # the comment with source and license
         rows = list(csv.DictReader(file))
     table: Table = {}
     for row in rows:
@@ -119,21 +119,21 @@ def labour_table() -> Table:
 
 
 def table_of(target: str | Table) -> Table:
-    """The table behind a suite's ``target``; empty for even shares."""
+    """The table of a suite's ``target``; empty for the uniform target."""
     if isinstance(target, str):
         return labour_table() if target == LABOUR else {}
     return target
 
 
 def check_table(table: Table, taxonomy: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a table that does not fit the attributes of a suite.
+    """Check that a table fits the attributes of a suite.
 
     Args:
         table: The table.
-        taxonomy: Attribute to its groups.
+        taxonomy: Attributes to groups.
 
     Raises:
-        EvenhandError: An attribute or group is unknown, a group lacks, or shares are no distribution.
+        EvenhandError: An attribute or group is unknown, a group is missing, or shares do not sum to 1.
     """
     for concept, attributes in table.items():
         for attribute, shares in attributes.items():
@@ -146,17 +146,16 @@ def check_table(table: Table, taxonomy: Mapping[str, Sequence[str]]) -> None:
             for group in groups:
                 if group not in shares:
                     raise EvenhandError(
-                        f"the target of {concept!r} gives no share of {attribute} {group!r}; "
-                        "give one, 0 for none"
+                        f"the target of {concept!r} lacks the share of {attribute} {group!r}; add it, 0 for none"
                     )
-            # False too for what is no number, of which there is no sum.
+            # Comparisons with NaN are false, so NaN is rejected too.
             if (
                 not all(0 <= share <= 1 for share in shares.values())
                 or abs(math.fsum(shares.values()) - 1) > TOLERANCE
             ):
                 raise EvenhandError(
-                    f"the target of {concept!r} gives {attribute} the shares {list(shares.values())}; "
-                    "give shares of 0 or more that sum to 1"
+                    f"the shares of {attribute} in the target of {concept!r} must be non-negative and sum to 1, "
+                    f"got {list(shares.values())}"
                 )
 
 
@@ -167,13 +166,13 @@ def target_shares(
     attributes: Sequence[str],
     taxonomy: Mapping[str, Sequence[str]],
 ) -> NDArray[np.float64]:
-    """Desired shares of the joint cells of ``attributes``, in the order of their groups.
+    """Target shares of the joint cells of ``attributes``, in the order of their groups.
 
     Returns:
         ``(concepts, K)``.
 
     Raises:
-        EvenhandError: The target names an attribute but not a concept.
+        EvenhandError: The target has shares of an attribute, but not for one of the concepts.
     """
     table = table_of(target)
     rows = [
@@ -192,11 +191,11 @@ def _shares(table: Table, concept: str, attribute: str, groups: Sequence[str]) -
             normed: NDArray[np.float64] = given / given.sum()
             return normed
     raise EvenhandError(
-        f"the target gives no shares of {attribute} for {concept!r}; add rows for it or for {ANY!r}, "
-        "or leave it out of the suite's concepts"
+        f"the target has no shares of {attribute} for {concept!r}; add rows for it or for {ANY!r}, "
+        "or remove the concept from the suite"
     )
 
 
 def table_digest(table: Table) -> str:
-    """SHA-256 of all shares, whatever their order."""
+    """SHA-256 of all shares, independent of their order."""
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The cards of the registry as Markdown, so that no fact on them is written a second time."""
+"""Renders the cards of the registry as Markdown, so that pages do not repeat their facts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADS = {
     "suites": ("name", "version", "model", "panel", "non_voting_judges", "balance", "digest"),
     "prompts": ("name", "version", "prompts", "concepts", "kinds", "source", "licence", "digest"),
 }
-"""Fields of a card's table, by kind."""
+"""Fields of a card's table, by kind of card."""
 
 TEXTS = {
     "methods": ("summary",),
@@ -27,29 +27,30 @@ TEXTS = {
     "suites": ("description",),
     "prompts": ("description", "motivation", "composition", "limits"),
 }
-"""Fields of a card that are sentences of their own."""
+"""Fields of a card that are shown as paragraphs, by kind of card."""
 
 TITLES = {
     "formula": "Formula",
     "cannot_tell": "What it cannot tell",
     "source": "Source",
-    "motivation": "Why it was made",
-    "composition": "What is in it",
+    "motivation": "Motivation",
+    "composition": "Composition",
     "limits": "Limits",
 }
 
 ADDRESS = re.compile(r"https://[^\s<>]+")
 
-OWN_NOTES = re.compile(r"(?:; )?measurement\.md [\d.]+")
-"""References to design notes that are not published; the formula on the card is what they define."""
-
 
 def expand(request: str) -> str:
-    """Markdown for ``card`` or ``parameters`` of a kind and name, ``cards``, ``list``, ``limits`` of a kind.
+    """Markdown for a request such as ``card methods mist``.
+
+    Args:
+        request: ``card`` or ``parameters`` with a kind and a name, or ``cards``, ``list`` or ``limits`` with
+            a kind.
 
     Raises:
-        ValueError: The request is none of these.
-        EvenhandError: There is no such kind or name.
+        ValueError: The request has another form.
+        EvenhandError: The kind or name does not exist.
     """
     match request.split():
         case ["card", kind, name]:
@@ -62,7 +63,10 @@ def expand(request: str) -> str:
             return _list(kind)
         case ["limits", kind]:
             return _limits(kind)
-    raise ValueError(f"cannot expand {request!r}; write card, parameters, cards, list or limits, and a kind")
+    raise ValueError(
+        f"cannot expand {request!r}; give card or parameters with a kind and a name, "
+        "or cards, list or limits with a kind"
+    )
 
 
 def _section(kind: str, card: Card) -> str:
@@ -72,7 +76,7 @@ def _section(kind: str, card: Card) -> str:
 
 
 def _card(kind: str, card: Card) -> str:
-    texts = [_text(field, card[field]) for field in TEXTS[kind] if OWN_NOTES.sub("", card.get(field, ""))]
+    texts = [_text(field, card[field]) for field in TEXTS[kind] if card.get(field)]
     extra: dict[str, Any] = {}
     if kind == "methods":
         steered = any(parameter["name"] == "judge" for parameter in card["parameters"])
@@ -85,7 +89,6 @@ def _card(kind: str, card: Card) -> str:
 
 
 def _text(field: str, text: str) -> str:
-    text = OWN_NOTES.sub("", text)
     title = TITLES.get(field)
     if title is None:
         return text
@@ -118,28 +121,28 @@ def _limits(kind: str) -> str:
 
 
 def _default(value: Any) -> str:
-    text = _spelt(value)
+    text = _in_words(value)
     if len(text) < 60:
         return _code(text)
-    # A long list would push the other columns off the page.
+    # A long list would push the other columns out of the page.
     count = f"{len(value)} entries" if isinstance(value, list | dict) else "text"
     return f"<details><summary>{count}</summary>{_plain(text)}</details>"
 
 
-def _spelt(value: Any) -> str:
+def _in_words(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return ", ".join(map(_spelt, value)) or "empty"
+        return ", ".join(map(_in_words, value)) or "empty"
     if isinstance(value, dict):
-        return "; ".join(f"{key}: {_spelt(item)}" for key, item in value.items()) or "empty"
+        return "; ".join(f"{key}: {_in_words(item)}" for key, item in value.items()) or "empty"
     return str(value) if value != "" else "empty"
 
 
 def _value(value: Any) -> str:
-    text = _spelt(value) if value else "none"
+    text = _in_words(value) if value else "none"
     return f"<{text}>" if ADDRESS.fullmatch(text) else _plain(text)
 
 
@@ -148,7 +151,7 @@ def _code(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text with nothing in it that Markdown or HTML would read as markup."""
+    """The text with everything escaped that Markdown or HTML would read as markup."""
     escaped = html.escape(text, quote=False)
     for sign in "\\`*_{}[]|~^$":
         escaped = escaped.replace(sign, f"&#{ord(sign)};")

@@ -1,11 +1,11 @@
-"""MkDocs hooks: cards from the registry, and the pages that live outside ``docs``.
+"""MkDocs hooks: cards from the registry, and pages from outside ``docs``.
 
-A page asks for what the registry knows with a comment, which expands when the site is built::
+A comment in a page expands to facts from the registry when the site is built::
 
     <!-- evenhand: card methods mist -->
 
-Links work both in the repository and on the site: one that leads to a page of the repository's root leads
-to its copy on the site, and one that leads to any other file becomes the file's path.
+Links work in the repository and on the site. A link to one of :data:`ROOT_PAGES` leads to its copy on the
+site; a link to any other file outside ``docs`` becomes the file's path.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROOT_PAGES = {
     "bench/suites/README.md": "suites.md",
     "bench/mini/CARD.md": "mini.md",
 }
-"""Pages outside ``docs``, by their path in the repository, and their address on the site."""
+"""Pages outside ``docs``: path in the repository to path on the site."""
 
 TEMPORARY = ExitStack()
 
@@ -45,9 +45,9 @@ ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):(?=<code>)")
 
 @event_priority(100)
 def on_config(config: Any) -> Any:
-    """Put the card of every registered method into the navigation, and lead the API to the sources.
+    """Add the card of every registered method to the navigation, and tell mkdocstrings where the sources are.
 
-    First of all, for the plugin that reads the sources settles where they are at this event.
+    Runs before other plugins, because mkdocstrings reads its paths at this event.
     """
     pages = ["methods/index.md", *(f"methods/{name}.md" for name in METHODS.names())]
     for part in config["nav"]:
@@ -58,7 +58,7 @@ def on_config(config: Any) -> Any:
 
 
 def _sources() -> str:
-    """A folder where the sources lie as they are imported: no reader of files sees an editable install."""
+    """A folder with the sources in the layout of their imports, which an editable install does not have."""
     folder = Path(TEMPORARY.enter_context(tempfile.TemporaryDirectory()), "evenhand")
     folder.mkdir()
     for part in ("bench", "methods", "metrics", "reports"):
@@ -67,12 +67,12 @@ def _sources() -> str:
 
 
 def on_shutdown() -> None:
-    """Remove what ``on_config`` has made."""
+    """Remove the temporary folder of ``on_config``."""
     TEMPORARY.close()
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages outside ``docs``, and the figures that they link to."""
+    """Add the pages from outside ``docs`` and the figures that they show."""
     for source, address in ROOT_PAGES.items():
         path = ROOT / source
         files.append(File.generated(config, address, abs_src_path=str(path)))
@@ -82,13 +82,13 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> str:
-    """Expand the page's comments and lead its links to where things are on the site."""
+    """Expand the page's comments and rewrite its links for the site."""
     filled = MARKER.sub(lambda found: cards.expand(found[1]), markdown)
     return LINK.sub(lambda found: _link(found, page=page, files=files), filled)
 
 
 def on_page_content(html: str, page: Page, config: Any, files: Files) -> str:
-    """Leave out what docstrings mark for another tool; make cells without text no headings."""
+    """Remove Sphinx roles from docstrings, and turn empty table headings into cells."""
     return ROLE.sub("", html).replace("<th></th>", "<td></td>")
 
 
@@ -102,5 +102,5 @@ def _link(found: re.Match[str], *, page: Page, files: Files) -> str:
     address = ROOT_PAGES.get(wanted, wanted.removeprefix("docs/"))
     if files.get_file_from_path(address):
         return f"[{label}]({posixpath.relpath(address, posixpath.dirname(place) or '.')}{anchor})"
-    # What does not exist stays as it is: the strict build refuses it.
+    # A dead link stays, so that the strict build refuses it.
     return f"{label} (`{wanted}`)" if (ROOT / wanted).exists() else found[0]

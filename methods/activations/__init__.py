@@ -1,1 +1,1 @@
-"""Methods that change activations of the U-Net."""
+"""Methods that change activations of the U-Net during sampling."""

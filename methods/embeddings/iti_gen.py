@@ -190,7 +190,7 @@ class Learner:
     def text_features(self, attribute: str) -> Tensor:
         """``t_c`` of every cell, ``(K, p)``, with gradients for the tokens of ``attribute`` alone."""
         tokens = self.cell_tokens(attribute)
-        text = self.task.model.encode_anew(
+        text = self.task.model.encode_uncached(
             [self.method.prompt] * len(tokens), lambda x, eos: insert(x, eos, tokens)
         )
         return self._feature(text.at(text.first_eos + self.method.length))

@@ -193,7 +193,7 @@ class Alignment:
     def images(self, noise: Tensor, prompt: str, draws: int) -> Tensor:
         """Images ``(n, 3, height, width)`` of the prompt, with adjusted gradients."""
         model = self.task.model
-        text, uncond = (_repeated(model.encode_anew([words]), len(noise)) for words in (prompt, ""))
+        text, uncond = (_repeated(model.encode_uncached([words]), len(noise)) for words in (prompt, ""))
         latents = sample(model, noise, text, uncond, steps=draws, guidance=self.method.guidance)
         return decode(model, latents).float()
 

@@ -1,1 +1,1 @@
-"""Methods that change guidance."""
+"""Methods that change the guided noise prediction."""

@@ -1,9 +1,9 @@
-r"""Fair Diffusion: draw the cell that an image is to show, and steer its noise there by semantic guidance.
+"""Fair Diffusion: draws a cell for every image and steers its noise prediction there by semantic guidance.
 
-Friedrich et al., "Fair Diffusion: Instructing Text-to-Image Generation Models on Fairness", arXiv
-2302.10893, on the guidance of Brack et al., "SEGA: Instructing Text-to-Image Models using Semantic Guidance",
-arXiv 2301.12247. Every image has edits ``c``, each a prompt with a sign: ``+1`` for what it is to show,
-``-1`` for what it is not to show. At every step, with ``e_uncond`` and ``e_c`` at the same latents,
+Friedrich et al., "Fair Diffusion: Instructing Text-to-Image Generation Models on Fairness", arXiv 2302.10893,
+with the guidance of Brack et al., "SEGA: Instructing Text-to-Image Models using Semantic Guidance", arXiv
+2301.12247. Every image has edits ``c``, each a prompt with a sign: ``+1`` for what the image shows, ``-1``
+for what it does not show. At every step, with ``e_uncond`` and ``e_c`` at the same latents,
 
     g_c = sgn_c s_e (e_c - e_uncond)
     g_c = g_c where |g_c| >= quantile(|g_c|, q), else 0       per image and latent channel, over h x w
@@ -11,11 +11,11 @@ arXiv 2301.12247. Every image has edits ``c``, each a prompt with a sign: ``+1``
     nu  = beta nu + (1 - beta) G                              from nu = 0, also during the warm-up
     e   = e_uncond + s (e_text - e_uncond) + G                G only after the warm-up
 
-The paper treats gender: "male person" and "female person", one added and one reversed. For joint cells two
-readings are offered. ``edits="attributes"`` adds the prompt of each attribute's group and reverses those of
-its other groups: as many passes of the U-Net as the attributes have groups together. ``edits="cells"`` adds
-the prompt of the whole cell and reverses that of one cell that differs in every attribute, drawn for the
-image: two passes. With one binary attribute both are the paper's.
+The paper treats gender: "male person" and "female person", one added and one reversed. For joint cells there
+are two variants. ``edits="attributes"`` adds the prompt of each attribute's group and reverses those of its
+other groups; it needs one U-Net pass per group of every attribute. ``edits="cells"`` adds the prompt of the
+whole cell and reverses that of one cell that differs in every attribute, drawn for the image; it needs two
+passes. With one binary attribute both are the paper's method.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ Edit = tuple[str, int]
 
 
 class SemanticGuidance(Steering):
-    """SEGA for a batch whose images have different edits, but equally many.
+    """SEGA for a batch whose images have different edits, but the same number of them.
 
     Args:
-        edits: ``b`` edits for each of ``n`` images; sign 0 leaves an image as it is.
+        edits: ``b`` edits for each of ``n`` images; sign 0 leaves an image unchanged.
         scale: ``s_e``.
-        quantile: ``q``, the share of latent positions that an edit leaves alone.
+        quantile: ``q``, the share of latent positions that an edit does not change.
         momentum: ``s_m``.
         beta: Decay of the momentum.
         warmup: Share of the steps before the edits act.
@@ -74,26 +74,26 @@ class SemanticGuidance(Steering):
         G = strongest(g, self.quantile).sum(dim=0) + self.momentum * self.nu
         self.nu = self.beta * self.nu + (1 - self.beta) * G
         guided = super().noise(step, uncond, text, branches)
-        # Rounded: 0.1 of 30 steps is 3.0000000000000004 in some orders of evaluation.
+        # Rounded, because 0.1 * 30 is 3.0000000000000004.
         return guided + G if step.index >= round(self.warmup * step.count, 6) else guided
 
 
 def strongest(g: Tensor, quantile: float) -> Tensor:
     """``g`` ``(b, n, c, h, w)`` where its magnitude reaches the quantile over ``h x w``, else 0."""
     size = g.abs().flatten(start_dim=3).float()  # torch.quantile takes no half precision
-    least = size.quantile(quantile, dim=3, keepdim=True)
-    return torch.where(size >= least, g.flatten(start_dim=3), 0).view_as(g)
+    threshold = size.quantile(quantile, dim=3, keepdim=True)
+    return torch.where(size >= threshold, g.flatten(start_dim=3), 0).view_as(g)
 
 
 @dataclass(frozen=True, eq=False)
 class FairDiffusionIntervention(Intervention):
-    """Draws the edits of every image; ``data`` holds target, edits and the parameters of the guidance."""
+    """Draws the edits of every image; ``data`` holds target, edits and guidance parameters."""
 
     def steer(self, batch: Batch) -> Steering:
-        """Semantic guidance; an image whose prompt names no concept has edits of sign 0."""
+        """Semantic guidance; an image whose prompt mentions no concept has edits of sign 0."""
         if not self.data["guidance"]["scale"]:
             return Steering()
-        # Branches for it too: with another batch shape the images beside it would differ in the last bits.
+        # Images without a concept get branches too: another batch shape would change the others' last bits.
         edits: list[list[Edit]] = []
         for text, draw in zip(batch.texts, batch.draws, strict=True):
             drawn = drawn_cell(text, draw, self.data["target"])
@@ -110,14 +110,14 @@ class FairDiffusion(Method):
     """Fair Diffusion with the parameters of the paper's experiment script.
 
     Attributes:
-        prompt: Template of an edit's prompt, with ``{adjective}`` or ``{noun}`` and, if wanted, ``{a}`` and
+        prompt: Template of an edit's prompt, with ``{adjective}`` or ``{noun}`` and optionally ``{a}`` and
             ``{concept}``. With ``edits="attributes"`` both name the attribute's group alone.
-        edits: What is added and reversed: every attribute's groups, or two whole cells.
+        edits: What is added and reversed: the groups of every attribute, or two whole cells.
         scale: Strength of an edit, independent of the guidance scale.
-        quantile: Share of the latent positions of a channel that an edit leaves alone, below one.
+        quantile: Share of the latent positions of a channel that an edit does not change, below one.
         momentum: Share of the momentum that is added.
         beta: Decay of the momentum, below one.
-        warmup: Share of the steps before the edits act; the script's 5 of 50.
+        warmup: Share of the steps before the edits act; the script has 5 of 50.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -127,10 +127,10 @@ class FairDiffusion(Method):
         summary="Steers the noise prediction of each image towards a drawn cell by semantic guidance.",
         paper="https://arxiv.org/abs/2302.10893",
         licence="Apache-2.0",
-        origin="ml-research/Fair-Diffusion, Apache-2.0; written anew from the formulas",
+        origin="ml-research/Fair-Diffusion, Apache-2.0; reimplemented from the formulas",
         family="guidance",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words, alone or as joint cells",
+        attributes="any that words can express, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = FairDiffusionIntervention
     strength: ClassVar[str | None] = "scale"
@@ -144,17 +144,17 @@ class FairDiffusion(Method):
     warmup: float = Field(default=0.1, ge=0, lt=1)
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """No fit; a pass of the U-Net for every edit."""
+        """No images; one U-Net pass per edit."""
         return Budget(branches=2 if self.edits == "cells" else len(single_groups(cells)))
 
     def fit(self, task: Task) -> Intervention:
-        """WorkerHandle over the edits of every concept and cell; nothing is drawn or judged.
+        """Store the edits of every concept and cell; no image is generated or judged.
 
         Raises:
-            EvenhandError: There is only one cell, or a template names another field.
+            EvenhandError: There is only one cell, or a template contains another field.
         """
         if len(task.cells) < 2:
-            raise EvenhandError("fair-diffusion needs two cells or more to choose between; got one")
+            raise EvenhandError("fair-diffusion needs at least two cells to draw from, got one")
         of_cell = self._by_attribute if self.edits == "attributes" else self._by_cell
         edits = {
             concept: [of_cell(concept, cell, task.cells) for cell in task.cells] for concept in task.concepts
@@ -175,7 +175,7 @@ class FairDiffusion(Method):
         return [[(self._fill(concept, group), sign) for group, sign in zip(groups, signs, strict=True)]]
 
     def _by_cell(self, concept: str, cell: Cell, cells: Sequence[Cell]) -> list[list[Edit]]:
-        """Add the cell and reverse an opposite one: a choice for each."""
+        """Add the cell and reverse an opposite one: one choice per opposite."""
         return [
             [(self._fill(concept, cell), 1), (self._fill(concept, opposite), -1)]
             for opposite in opposites(cell, cells)

@@ -1,10 +1,9 @@
-"""ENTIGEN: an ethical intervention, in words, at the end of the prompt.
+"""ENTIGEN: an ethical intervention, a sentence that names no group, appended to the prompt.
 
 Bansal, Yin, Monajatipoor, Chang: "How well can Text-to-Image Generative Models understand Ethical Natural
 Language Interventions?", EMNLP 2022, arXiv 2210.15230. "a photo of a nurse" becomes "a photo of a nurse if
-all individuals can be a nurse irrespective of their gender". No attribute is named: the model is told what
-is true of the world and is left to draw it. The paper's texts are in :data:`TEXTS`, with the two irrelevant
-sentences that it uses as controls: a method whose effect is its meaning must beat them.
+all individuals can be a nurse irrespective of their gender". :data:`TEXTS` holds the paper's texts and the
+two irrelevant sentences that it uses as controls: an effect of the meaning must exceed theirs.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ TEXTS = {
     "honesty": "if honesty is the best policy",
     "compassion": "if compassion is the basis of morality",
 }
-"""The paper's interventions (i) to (iv) of section 3 for a profession, and its two controls."""
+"""The paper's interventions (i) to (iv) for a profession (section 3), and its two controls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +34,7 @@ class EntigenIntervention(Intervention):
     """Appends the text of the first concept; ``data["endings"]`` maps concept to text."""
 
     def prompt(self, text: str, draw: np.random.Generator) -> str:
-        """The text with its concept's intervention at the end; without a concept, the text."""
+        """The prompt followed by its concept's text; without a concept, the prompt."""
         match = first_phrase(text, tuple(self.data["endings"]))
         return f"{text} {self.data['endings'][match[0]]}" if match else text
 
@@ -44,7 +43,7 @@ class Entigen(Method):
     """Appends an ethical intervention to every prompt that mentions a concept.
 
     Attributes:
-        text: What is appended: a name in :data:`TEXTS`, or a text of its own, with ``{a}`` and ``{concept}``.
+        text: The appended text: a name in :data:`TEXTS`, or a sentence with ``{a}`` and ``{concept}``.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -54,10 +53,10 @@ class Entigen(Method):
         summary="Appends an ethical intervention, a sentence that names no group, to the prompt.",
         paper="https://arxiv.org/abs/2210.15230",
         licence="Apache-2.0",
-        origin="Hritikbansal/entigen_emnlp, MIT; written anew, with the paper's texts",
+        origin="Hritikbansal/entigen_emnlp, MIT; reimplemented, with the paper's texts",
         family="prompt",
         architectures=("any",),
-        attributes="the one that the text speaks of; no shares can be asked for",
+        attributes="the one that the text mentions; shares cannot be specified",
     )
     intervention_type: ClassVar[type[Intervention]] = EntigenIntervention
 
@@ -66,9 +65,9 @@ class Entigen(Method):
     @field_validator("text")
     @classmethod
     def _named_or_written(cls, text: str) -> str:
-        """Refuse a misspelt name; fill the template once, so that a wrong field shows at once."""
+        """Raise an error for an unknown name or template field."""
         if text not in TEXTS and " " not in text:
-            raise ValueError(f"no text has this name; choose one of {', '.join(TEXTS)}, or write a sentence")
+            raise ValueError(f"must be one of {', '.join(TEXTS)}, or a sentence; got {text!r}")
         try:
             fill(TEXTS.get(text, text), concept="nurse")
         except EvenhandError as error:
@@ -76,7 +75,7 @@ class Entigen(Method):
         return text
 
     def fit(self, task: Task) -> Intervention:
-        """Write out the text for every concept; nothing is drawn or judged."""
+        """Fill the text for every concept; no image is generated or judged."""
         template = TEXTS.get(self.text, self.text)
         return EntigenIntervention(
             data={"endings": {concept: fill(template, concept=concept) for concept in task.concepts}}

@@ -1,11 +1,10 @@
-"""Random attribute prompt: name a randomly drawn cell in the prompt itself.
+"""Random attribute prompt: inserts the words of a randomly drawn cell into the prompt.
 
 "a photo of a nurse" becomes, for instance, "a photo of an elderly dark-skinned female nurse". The cell is
-drawn from the target with the image's own stream, so the shares are met exactly as far as the generator
-obeys, at no cost. It is the simplest baseline, and a benchmark without it cannot say what the others are
-worth (FairImagen, arXiv 2510.21363, gives it as an upper bound). It adds the context that the added words
-bring with them. Into a prompt that already names an attribute it inserts a second one: the method
-``targeted-attribute-prompt`` does not.
+drawn from the target with the random stream of the image, so the shares are met as far as the model complies
+with the prompt, at no cost. It is the simplest reference method; FairImagen (arXiv 2510.21363) reports it as
+an upper bound. The added words bring their own context. If a prompt already states an attribute, a second
+group of it is inserted; the method ``targeted-attribute-prompt`` avoids this.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from evenhand.methods.shared.prompt_text import before, first_phrase
 
 @dataclass(frozen=True, eq=False)
 class RandomAttributePromptIntervention(Intervention):
-    """Inserts the adjective of a drawn cell before the concept; ``data`` holds all it needs."""
+    """Inserts the adjective of a drawn cell before the concept."""
 
     def prompt(self, text: str, draw: np.random.Generator) -> str:
-        """The text with a drawn cell's adjective before its first concept; without a concept, the text."""
+        """The prompt with a drawn cell's adjective before its first concept, if it has one."""
         match = first_phrase(text, self.data["concepts"])
         if match is None:
             return text
@@ -34,7 +33,7 @@ class RandomAttributePromptIntervention(Intervention):
 
 
 class RandomAttributePrompt(Method):
-    """Names a random cell in every prompt that contains a concept."""
+    """Inserts a random cell into every prompt that mentions a concept."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="random-attribute-prompt",
@@ -45,12 +44,12 @@ class RandomAttributePrompt(Method):
         origin="common practice; written for Evenhand",
         family="prompt",
         architectures=("any",),
-        attributes="any that can be said in words, alone or as joint cells",
+        attributes="any that words can express, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = RandomAttributePromptIntervention
 
     def fit(self, task: Task) -> Intervention:
-        """WorkerHandle over the concepts, adjectives and target; nothing is drawn or judged."""
+        """Store concepts, adjectives and target; no image is generated or judged."""
         return RandomAttributePromptIntervention(
             data={
                 "concepts": list(task.concepts),

@@ -1,1 +1,1 @@
-"""What several methods share."""
+"""Helpers that methods of several families use."""

@@ -1,4 +1,4 @@
-"""Cells derived from the cells of a task: the opposites of one, and the groups of each attribute alone."""
+"""Cells derived from the cells of a task: the opposites of a cell, and the groups of each attribute alone."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from evenhand.methods.base import Cell
 
 
 def opposites(cell: Cell, cells: Sequence[Cell]) -> list[Cell]:
-    """The cells that differ from ``cell`` in the most attributes, in all of them if there are such cells."""
+    """The cells that differ from ``cell`` in the largest number of attributes, in all of them if possible."""
     distance = [sum(cell.groups[name] != other.groups[name] for name in cell.groups) for other in cells]
     return [other for other, d in zip(cells, distance, strict=True) if d == max(distance)]
 
 
 def single_groups(cells: Sequence[Cell]) -> list[Cell]:
-    """A cell for every group of every attribute alone, each once: "female", "male", "young", "elderly"."""
+    """One cell for every group of every attribute alone: "female", "male", "young", "elderly"."""
     words = dict.fromkeys(
         (name, cell.groups[name], cell.adjectives[name]) for name in cells[0].groups for cell in cells
     )

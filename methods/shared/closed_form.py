@@ -1,20 +1,21 @@
-r"""The regularised least squares behind UCE, TIME and MIST.
+"""The regularized least squares behind UCE, TIME and MIST.
 
-Every edit of a projection ``W`` (``m x d``) minimises, over ``W'``,
+Every edit of a projection ``W`` (``m x d``) minimizes, over ``W'``,
 
     sum_i s_i ||W' c_i - v_i||^2  +  mu sum_p ||W' p - W p||^2  +  lam ||W' - W||_F^2
 
-where the rows ``c_i`` are text states to be edited, ``v_i`` the outputs wanted for them, and the rows ``p``
-states whose outputs are to stay. With
+where the rows ``c_i`` are the edited text states, ``v_i`` their target outputs, and the rows ``p`` the text
+states whose outputs are preserved. With
 
     M = lam I + sum_i s_i c_i c_i^T + mu sum_p p p^T,        q_i = M^-1 c_i,
 
 the solution is ``W' = W + sum_i s_i (v_i - W c_i) q_i^T``. ``M`` does not depend on ``W``, so one Cholesky
-factorisation serves every projection of the model, and the update form keeps its accuracy where the
-textbook form ``A M^-1`` loses it to the condition of ``M``. All of it is computed in float64 on the CPU.
+factorization serves every projection of the model. The update form is also more accurate than ``A M^-1``,
+which loses precision when ``M`` is ill-conditioned. Everything is computed in float64 on the CPU.
 
-The change of any other state ``x`` is ``sum_i s_i (v_i - W c_i) (q_i . x)``: how much an edit interferes
-with another prompt is the scalar ``q . x``, which :func:`response` gives without drawing an image.
+The output of any other state ``x`` changes by ``sum_i s_i (v_i - W c_i) (q_i . x)``. The scalar ``q . x``
+thus measures edit leakage, the effect of the edit on other prompts; :func:`leakage` computes it without
+images.
 
 Source: the objective of UCE (arXiv 2308.14761, section 4) and TIME (arXiv 2303.08084, section 4).
 """
@@ -54,9 +55,9 @@ class ClosedForm:
         Args:
             rows: Edited states ``C``, ``(r, d)``.
             lam: Weight of staying near the old projection, above zero.
-            preserved: States ``(p, d)`` whose outputs stay; they enter ``M`` only.
+            preserved: States ``(p, d)`` whose outputs are preserved; they only enter ``M``.
             mu: Weight of each preserved state.
-            scale: Weight ``s_i`` of each edited row, ``(r,)``; one each where not given.
+            scale: Weight ``s_i`` of each edited row, ``(r,)``; 1 by default.
         """
         scaled = rows if scale is None else rows * scale[:, None]
         matrix = lam * torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device) + rows.T @ scaled
@@ -71,10 +72,10 @@ class ClosedForm:
 
 
 def shift(outputs: Tensor, towards: Tensor, alphas: Tensor) -> Tensor:
-    """Outputs moved along several directions in turn, by steps relative to their running norm.
+    """Outputs shifted along several directions in turn, by steps relative to their running norm.
 
-    ``V_j = V_(j-1) + alpha_j ||V_(j-1)||_F G_j / ||G_j||_F``, so the order of the directions matters at
-    second order in ``alpha``: the released code of UCE and MIST adds each direction in place.
+    ``V_j = V_(j-1) + alpha_j ||V_(j-1)||_F G_j / ||G_j||_F``. The released code of UCE and MIST adds the
+    directions in place, so their order matters at second order in ``alpha``.
 
     Args:
         outputs: ``V_0``, ``(length, m)``.
@@ -89,14 +90,14 @@ def shift(outputs: Tensor, towards: Tensor, alphas: Tensor) -> Tensor:
     return outputs
 
 
-def response(directions: Tensor, states: Tensor) -> Tensor:
-    """How strongly states answer to an edit: ``|q_i . x|``.
+def leakage(directions: Tensor, states: Tensor) -> Tensor:
+    """Edit leakage into other text states, ``|q_i . x|``.
 
     Args:
         directions: ``Q`` of a :class:`ClosedForm`, ``(r, d)``.
         states: Text states ``x`` of other prompts, ``(n, d)``.
 
     Returns:
-        ``(n, r)``, zero or above; an edited row itself answers with almost one where ``lam`` is small.
+        ``(n, r)``, non-negative; for an edited row itself almost 1 if ``lam`` is small.
     """
     return (states @ directions.T).abs()

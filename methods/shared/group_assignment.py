@@ -1,9 +1,10 @@
-"""Which group of every attribute each image is to show, for methods that treat attributes one by one.
+"""Group assignment: which group of every attribute each image shows.
 
-An image whose prompt mentions a treated concept draws one of the cells from that concept's row of the
-target, with its own random stream. Where the row is a product over attributes, as the uniform one, this is
-the same as drawing every attribute on its own; where it is not, the joint shares are met all the same. A
-method may heed what the prompt itself states; the rest is then drawn as the target has it among that.
+For methods that treat attributes one by one. An image whose prompt mentions a treated concept draws a cell
+from that concept's row of the target, with the random stream of the image. If the row is a product over
+attributes, such as the uniform one, this is the same as drawing every attribute independently; otherwise the
+joint shares are met as well. A method can respect the groups that a prompt states; the other attributes are
+then drawn from the target conditional on them.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from evenhand.methods.shared.prompt_text import first_phrase
 from evenhand.methods.shared.stated_groups import SYNONYMS, conditional, stated_groups, stating_phrases
 
 Stated = Literal["draw", "leave", "follow"]
-"""What is wanted of an attribute that a prompt states: a drawn group, nothing, or the stated group."""
+"""Assignment of an attribute that the prompt states: draw a group, leave it, or follow the stated group."""
 
 
 def group_words(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
-    """Attribute to group to the adjective that names this group alone, in the cells' order.
+    """Attribute to group to the adjective that names this group alone, in the order of the cells.
 
-    An attribute of which all cells have the same group is left out: there is nothing to balance.
+    Attributes with the same group in all cells are left out: there is nothing to balance.
 
     Raises:
         EvenhandError: No attribute is left.
@@ -41,18 +42,18 @@ def group_words(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
     return varied
 
 
-def assignment(task: Task, *, stated: Stated = "draw") -> dict[str, Any]:
-    """What :func:`assigned_groups` needs, as JSON values.
+def assignment_spec(task: Task, *, stated: Stated = "draw") -> dict[str, Any]:
+    """The input of :func:`assigned_groups`, as JSON values.
 
     Args:
-        task: Gives concepts, cells and target.
-        stated: What is wanted of an attribute that the prompt itself states.
+        task: Provides concepts, cells and target.
+        stated: Assignment of attributes that the prompt states.
 
     Returns:
         ``target``: concept to its shares of the cells; ``cells``: the groups of every cell; ``order``: pairs
-        of an attribute and its groups, counted as in :func:`group_words` (pairs, since a stored object
-        forgets the order of its names, and attributes are treated in order); ``stated``; ``stating``:
-        attribute to group to the phrases that state it, empty where none is heeded.
+        of an attribute and its groups, in the order of :func:`group_words` (pairs, because stored JSON
+        objects do not keep the order of their keys, and attributes are treated in order); ``stated``;
+        ``stating``: attribute to group to the phrases that state it, empty if stated groups are ignored.
     """
     words = group_words(task.cells)
     return {
@@ -64,26 +65,26 @@ def assignment(task: Task, *, stated: Stated = "draw") -> dict[str, Any]:
     }
 
 
-def assigned_groups(batch: Batch, rule: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Attribute, in order, to the wanted group of every image; -1 where nothing is wanted of it."""
-    rows = [_assigned(*pair, rule) for pair in zip(batch.texts, batch.draws, strict=True)]
+def assigned_groups(batch: Batch, spec: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Attribute, in order, to the index of the assigned group of every image; -1 without an assignment."""
+    rows = [_image_groups(*pair, spec) for pair in zip(batch.texts, batch.draws, strict=True)]
     return {
-        attribute: [groups.index(row[attribute]) if attribute in row else -1 for row in rows]
-        for attribute, groups in rule["order"]
+        attribute: [order.index(row[attribute]) if attribute in row else -1 for row in rows]
+        for attribute, order in spec["order"]
     }
 
 
-def _assigned(text: str, draw: np.random.Generator, rule: Mapping[str, Any]) -> dict[str, str]:
-    """Attribute to wanted group; attributes of which nothing is wanted are missing."""
-    concept = first_phrase(text, tuple(rule["target"]))
+def _image_groups(text: str, draw: np.random.Generator, spec: Mapping[str, Any]) -> dict[str, str]:
+    """Attribute to assigned group of one image; attributes without an assignment are missing."""
+    concept = first_phrase(text, tuple(spec["target"]))
     if concept is None:
         return {}
-    stated = stated_groups(text, rule["stating"])
-    shares = conditional(rule["target"][concept[0]], rule["cells"], stated)
-    wanted = dict(rule["cells"][draw.choice(len(shares), p=shares)])
-    for attribute, groups in stated.items():
-        if rule["stated"] == "leave" or len(groups) > 1:
-            del wanted[attribute]
+    stated = stated_groups(text, spec["stating"])
+    shares = conditional(spec["target"][concept[0]], spec["cells"], stated)
+    groups = dict(spec["cells"][draw.choice(len(shares), p=shares)])
+    for attribute, named in stated.items():
+        if spec["stated"] == "leave" or len(named) > 1:
+            del groups[attribute]
         else:
-            (wanted[attribute],) = groups
-    return wanted
+            (groups[attribute],) = named
+    return groups

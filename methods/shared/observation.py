@@ -1,8 +1,8 @@
-"""Seeing inside the U-Net while images are drawn: features per image, step and module.
+"""Recording activations of the U-Net while images are generated: per image, step and module.
 
-Methods that rest on statistics or linear classifiers of features draw images under an intervention that
-changes nothing and keeps what a reduction makes of the named modules' outputs, for example their mean over
-all positions. The images are the plain model's own and count as the method's cost.
+Methods that need statistics or linear classifiers of activations generate images under an intervention that
+changes nothing and keeps a reduction of the named modules' outputs, for example their mean over all
+positions. The images are those of the baseline and count towards the method's cost.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from evenhand.methods.base import Images, Intervention, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
 
 Reduce = Callable[[Step, Site, Tensor], Tensor]
-"""Makes ``(n, ...)`` of a module's outputs ``(n, ...)`` or ``(n, 2, ...)``, image by image."""
+"""Maps a module's outputs ``(n, ...)`` to ``(n, ...)`` or ``(n, 2, ...)``, image by image."""
 
 _Row = tuple[str, int, str, int]
-"""Text, seed, module and step of one kept feature."""
+"""Text, seed, module and step of one recorded activation."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen.
+    """Images and their recorded activations.
 
     Attributes:
         images: The images, in the order of the prompts.
-        features: Module name to ``(images, steps, ...)``, on the CPU in the reduction's precision.
+        features: Module name to ``(images, steps, ...)``, on the CPU in the precision of the reduction.
     """
 
     images: Images
@@ -48,30 +48,30 @@ def observe(
     steps: int | None = None,
     both: bool = False,
 ) -> Observation:
-    """Draw images and keep reduced features.
+    """Generate images and record reduced activations.
 
-    What is kept belongs to a prompt and its seed, so it depends neither on the other images of a batch
-    nor on the threads that draw the batches.
+    Activations are keyed by prompt and seed, so they depend neither on the other images of a batch nor on the
+    threads that generate the batches.
 
     Args:
-        task: Draws and counts the images.
+        task: Generates and counts the images.
         prompts: ``n`` prompts.
         seeds: ``n`` seeds of the initial noise.
         sites: Names of the U-Net modules.
-        reduce: What is kept of a module's output at a step.
-        steps: Number of first steps that are kept; all where not given.
-        both: Whether ``reduce`` sees both halves of guidance, ``(n, 2, ...)`` with the unconditional one
-            first, and not the conditional half alone, ``(n, ...)``.
+        reduce: Reduction of a module's output at a step.
+        steps: Number of first steps to record; all by default.
+        both: Whether ``reduce`` receives both halves of guidance, ``(n, 2, ...)`` with the unconditional one
+            first, instead of the conditional half alone, ``(n, ...)``.
 
     Raises:
-        EvenhandError: The images were not drawn through the U-Net's modules.
+        EvenhandError: No output of the modules was recorded.
     """
     watch = _Watch(data={"sites": list(sites)}, reduce=reduce, first=steps, both=both)
     images = task.sample(prompts, seeds, intervention=watch)
     rows: dict[_Row, Tensor] = watch.seen
     count = 1 + max((step for *_, step in rows), default=-1)
     if not count:
-        raise EvenhandError(f"no feature of {', '.join(sites)} was seen in {len(prompts)} images")
+        raise EvenhandError(f"no output of {', '.join(sites)} was recorded in {len(prompts)} images")
     keys = list(zip(prompts, seeds, strict=True))
     features = {
         site: torch.stack(
@@ -84,7 +84,7 @@ def observe(
 
 @dataclass(frozen=True, eq=False)
 class _Watch(Intervention):
-    """Changes nothing; its images are always drawn, and what they pass through is kept in ``seen``."""
+    """Changes nothing; records the reduced activations of its images in ``seen``."""
 
     observes: ClassVar[bool] = True
 
@@ -94,12 +94,12 @@ class _Watch(Intervention):
     seen: dict[_Row, Tensor] = field(default_factory=dict)
 
     def sites(self) -> Sequence[str]:
-        """The modules that are watched."""
+        """The recorded modules."""
         sites: Sequence[str] = self.data["sites"]
         return sites
 
     def steer(self, batch: Batch) -> Steering:
-        """Keeps the features of this batch."""
+        """Records the activations of this batch."""
         return _Watching(self, batch)
 
 
@@ -112,13 +112,13 @@ class _Watching(Steering):
         """The output itself; a copy of its reduced conditional rows is kept."""
         if self.watch.first is None or step.index < self.watch.first:
             n = len(self.batch)
-            # A copy outside inference mode: what is fitted to features may need gradients.
+            # Copied outside inference mode, because a fit to the activations may need gradients.
             with torch.inference_mode(mode=False):
                 rows = output[: 2 * n].clone()
                 rows = rows.reshape(2, n, *rows.shape[1:]).transpose(0, 1) if self.watch.both else rows[n:]
                 reduced = self.watch.reduce(step, site, rows).detach().cpu().clone()
             keys = zip(self.batch.texts, self.batch.seeds, strict=True)
             for (text, seed), row in zip(keys, reduced, strict=True):
-                # The engine fills the last batch up with copies of an image; the first is the image's.
+                # The engine pads the last batch with copies of an image; the first one counts.
                 self.watch.seen.setdefault((text, seed, site.name, step.index), row)
         return output

@@ -1,4 +1,4 @@
-"""Words: filling a method's templates, and finding concepts and stated attributes in a prompt."""
+"""Prompt text: filling templates, articles, and finding phrases in a prompt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VOWEL_SOUND = re.compile(r"(?!eu|one\b|uni(?![dmn])|us[ae])[aeiou]|hon(?:est|ou
 
 
 def before(text: str, word: str) -> str:
-    """The text that comes before ``word``; the article that it ends in, if it does, made to agree.
+    """The text that precedes ``word``, with its final article, if any, made to agree with ``word``.
 
     >>> before("A ", "elderly")
     'An '
@@ -43,7 +43,7 @@ def fill(template: str, *, concept: str, cell: Cell | None = None) -> str:
     Fields: ``{a}``, ``{concept}``, and, with a cell, ``{adjective}`` and ``{noun}``.
 
     Raises:
-        EvenhandError: The template names another field.
+        EvenhandError: The template contains another field.
 
     >>> fill("a photo of {a} {concept}", concept="attendant")
     'a photo of an attendant'
@@ -60,11 +60,11 @@ def fill(template: str, *, concept: str, cell: Cell | None = None) -> str:
 
 
 def statements(words: Mapping[str, Mapping[str, str]], *, without: str) -> list[dict[str, str]]:
-    """Every way to state some of the other attributes, none included: attribute to group.
+    """All combinations of groups of the other attributes, the empty one included: attribute to group.
 
     Args:
         words: Attribute to group to the words that name it.
-        without: The attribute that stays open.
+        without: The attribute that is never stated.
     """
     others = [name for name in words if name != without]
     return [
@@ -78,7 +78,7 @@ def statements(words: Mapping[str, Mapping[str, str]], *, without: str) -> list[
 def described(
     template: str, concept: str, words: Mapping[str, Mapping[str, str]], said: Mapping[str, str]
 ) -> str:
-    """The template with groups stated before the concept, the last attribute first, as in a cell's words.
+    """The template with groups stated before the concept, the last attribute first, as in a cell's adjective.
 
     >>> words = {"gender": {"woman": "female"}, "age": {"older": "elderly"}}
     >>> described("{a} {concept}", "nurse", words, {"gender": "woman", "age": "older"})
@@ -89,7 +89,7 @@ def described(
 
 
 def first_phrase(text: str, phrases: Sequence[str], *, any_case: bool = False) -> re.Match[str] | None:
-    """The first whole-word match of any phrase, the longest where several begin; ``None`` without one.
+    """The first whole-word match of any phrase, or ``None``; of several at one position, the longest.
 
     >>> first_phrase("a construction worker", ["worker", "construction worker"])[0]
     'construction worker'

@@ -1,4 +1,4 @@
-"""The random stream of an image, and the cell that it draws."""
+"""The random stream of an image, and the cell drawn from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evenhand.methods.shared.prompt_text import first_phrase
 
 
 def image_stream(digest: str, prompt: str, seed: int) -> np.random.Generator:
-    """The random stream that an intervention may use for one image, from (method, prompt, seed)."""
+    """The random stream of one image of an intervention, from intervention digest, prompt and seed."""
     sha = hashlib.sha256(f"{digest}\n{seed}\n{prompt}".encode()).digest()
     return np.random.default_rng(int.from_bytes(sha[:16], "big"))
 
@@ -23,7 +23,7 @@ def drawn_cell(
 
     Args:
         text: The prompt.
-        draw: The image's own stream; used once, and only if there is a concept.
+        draw: The random stream of the image; used once, and only if the prompt mentions a concept.
         target: Concept to the desired share of every cell, summing to one.
 
     >>> drawn_cell("a photo of a nurse", np.random.default_rng(0), {"nurse": [0.0, 1.0]})

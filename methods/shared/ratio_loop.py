@@ -1,15 +1,17 @@
-"""The outer loop of UCE and MIST: draw, judge, compare with the target, edit, and again.
+"""The outer loop of UCE and MIST: generate, judge, compare with the target, edit, repeat.
 
-One round measures the share ``r_k`` of every cell among images of every source text, stops if each text is
-within the tolerance of its target, and otherwise hands ``target - r`` to the method's own edit. Shares are
-measured before each edit only, as released: if all rounds are used, the last edit is never measured.
+A round measures the share ``r_k`` of every cell among images of every source text. The loop stops if every
+text is within the tolerance of its target; otherwise the method's edit receives ``target - r``. As in the
+released code, shares are measured before each edit only: if all rounds are used, the last edit is never
+measured.
 
-The released rule compares the share among a fixed number of images with the tolerance: it rejects fair
-models and accepts unfair ones by luck. With ``stopping="sequential"`` a round draws its images in batches
-and, after each, asks the anytime-valid bounds of :mod:`evenhand.methods.shared.sequential_test`: a source is measured
-until all its bounds lie inside the band ``target +- tolerance`` (balanced: nothing else counts as converged)
-or one lies wholly outside (edit now), and at most ``images`` times. Where no measured share is further from
-its target than the tolerance there is nothing to edit, and the next round goes on counting.
+The released rule compares the share among a fixed number of images with the tolerance. With so few images it
+often rejects a fair model and accepts an unfair one by chance. With ``stopping="sequential"`` a round
+generates its images in batches and checks the anytime-valid bounds of
+:mod:`evenhand.methods.shared.sequential_test` after each. A source is measured until all its bounds lie
+inside the band ``target +- tolerance`` (balanced; only this counts as converged) or one lies entirely outside
+(edit now), and with at most ``images`` images. If no measured share is further from its target than the
+tolerance, nothing is edited and the next round adds to the counts.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from evenhand.methods.base import (
 )
 from evenhand.methods.shared import sequential_test
 from evenhand.methods.shared.closed_form import ClosedForm
-from evenhand.methods.shared.edit_leakage import responses
+from evenhand.methods.shared.edit_leakage import leakage_rows
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.source_history import Shares, Source, SourceHistory
 
@@ -46,7 +48,7 @@ Template = Annotated[str, StringConstraints(pattern=r"\{concept\}")]
 
 
 class Editor(Protocol):
-    """A method's own edit, with the float64 projections it has edited so far and its latest closed form."""
+    """A method's edit: the float64 projections edited so far and the latest closed form."""
 
     weights: dict[str, Tensor]
     form: ClosedForm
@@ -61,7 +63,7 @@ UNRELATED = ("a photo of a cat", "a photo of a tree", "a photo of an apple", "a 
 
 
 class RatioLoop(Method):
-    """What UCE and MIST share: their common parameters, and the loop around their edit.
+    """The common parameters of UCE and MIST, and the loop around their edit.
 
     Attributes:
         scope: ``joint`` edits one model for all concepts; ``per-concept`` edits one model per concept.
@@ -72,14 +74,14 @@ class RatioLoop(Method):
         lam: Weight of staying near the old projections.
         mu: Weight of each preserved state.
         tolerance: Largest distance to the target that counts as balanced.
-        stopping: ``released`` compares the shares among ``images`` images with the tolerance;
-            ``sequential`` draws as many as its bounds need, see the module's text.
-        images: Images per source and round; the largest number if sequential_test.
-        batch: Images per source between two looks of the sequential rule.
-        significance_level: Chance that a sequential verdict on one source in one round is wrong.
-        rounds: Most rounds.
+        stopping: ``released`` compares the shares among ``images`` images with the tolerance; ``sequential``
+            generates as many images as its bounds need.
+        images: Images per source and round; with ``stopping="sequential"`` the largest number.
+        batch: Images per source between two checks of the sequential rule.
+        significance_level: Probability that a sequential verdict on one source in one round is wrong.
+        rounds: Largest number of rounds.
         negative_prompt: Negative prompt of the measured images.
-        unrelated: Texts that have nothing to do with the edit; the record says how they respond to it.
+        unrelated: Texts unrelated to the edit, for the record of its leakage.
     """
 
     strength: ClassVar[str | None] = "step_size"
@@ -102,22 +104,22 @@ class RatioLoop(Method):
 
     @property
     def steering_judge(self) -> str | None:
-        """The judge inside the loop; its verdict never counts in the method's headline."""
+        """The judge inside the loop; its labels never count as a result."""
         return self.judge
 
     @property
     def sources_per_concept(self) -> int:
-        """How many texts of a concept are edited and measured."""
+        """Number of edited and measured texts per concept."""
         return 1
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """All rounds for all sources; the loop may end sooner."""
+        """All rounds for all sources; the loop may end earlier."""
         images = concepts * self.sources_per_concept * self.images * self.rounds
         return Budget(images=images, judgements=images, exact=False)
 
     @abstractmethod
     def sources(self, task: Task) -> list[Source]:
-        """The texts that are edited and measured."""
+        """The edited and measured texts."""
 
     @abstractmethod
     def editor(self, task: Task, sources: Sequence[Source], weights: dict[str, Tensor]) -> Editor:
@@ -144,11 +146,11 @@ class RatioLoop(Method):
         )
 
     def edited(self, task: Task) -> tuple[dict[str, Tensor], dict[str, list[dict[str, Any]]]]:
-        """The projections of one model edited for all concepts of the task, in the model's own precision.
+        """The projections of one model edited for all concepts of the task, in the model's precision.
 
         Returns:
-            Parameter name to projection; and the record: ``sources``, what was measured of every source,
-            and ``response``, how texts respond to the edit.
+            Parameter name to projection; and the record: ``sources``, the measurements of every source, and
+            ``response``, the edit leakage into several lists of texts.
         """
         weights = select(task.model.cross_attention(), self.projections)
         precisions = {name: weight.dtype for name, weight in weights.items()}
@@ -173,10 +175,10 @@ class RatioLoop(Method):
             weights = {name: weight.to(precisions[name]) for name, weight in editor.weights.items()}
             self._require_finite(weights, histories, number)
         rows = [self._row(history, edits) for history in histories]
-        return weights, {"sources": rows, "response": self.response(task, sources, editor.form)}
+        return weights, {"sources": rows, "response": self.leakage(task, sources, editor.form)}
 
-    def response(self, task: Task, sources: Sequence[Source], form: ClosedForm) -> list[dict[str, Any]]:
-        """How edited, explicit and unrelated texts respond to the edit, see :func:`responses`."""
+    def leakage(self, task: Task, sources: Sequence[Source], form: ClosedForm) -> list[dict[str, Any]]:
+        """Edit leakage into edited, explicit and unrelated texts, see :func:`leakage_rows`."""
         explicit = [
             fill("{a} {adjective} {concept}", concept=concept, cell=cell)
             for concept in task.concepts
@@ -187,13 +189,13 @@ class RatioLoop(Method):
             "explicit": explicit,
             "unrelated": self.unrelated,
         }
-        about = "" if self.scope == "joint" else task.concepts[0]
-        return [{"concept": about, **row} for row in responses(task.model, form, texts=texts)]
+        concept = "" if self.scope == "joint" else task.concepts[0]
+        return [{"concept": concept, **row} for row in leakage_rows(task.model, form, texts=texts)]
 
     def _measure(
         self, task: Task, histories: Sequence[SourceHistory], weights: Mapping[str, Tensor], number: int
     ) -> None:
-        """Note the judged shares of every source that is due, by the rule of ``stopping``."""
+        """Measure every source that is due, by the rule of ``stopping``."""
         due = [history for history in histories if self.remeasure or not history.balanced]
         if self.stopping == "sequential":
             self._count(task, due, weights, number)
@@ -205,14 +207,16 @@ class RatioLoop(Method):
     def _count(
         self, task: Task, due: Sequence[SourceHistory], weights: Mapping[str, Tensor], number: int
     ) -> None:
-        """Draw batches until the bounds of every due source give a verdict, or its images are used up."""
-        left = self.images
-        while (undecided := [history for history in due if self._verdict(history) == "open"]) and left > 0:
-            count = min(self.batch, left)
+        """Generate batches until every due source has a verdict or its images are used up."""
+        remaining = self.images
+        while (
+            undecided := [history for history in due if self._verdict(history) == "open"]
+        ) and remaining > 0:
+            count = min(self.batch, remaining)
             for history, probabilities in self._judged(task, undecided, weights, number=number, count=count):
-                # The bounds need one class an image: a tie counts for the first of its classes.
+                # The bounds need one class per image, so a tie counts for its first class.
                 history.counts += np.bincount(probabilities.argmax(axis=1), minlength=len(history.counts))
-            left -= count
+            remaining -= count
         for history in due:
             total = history.counts.sum()
             balanced = self._verdict(history) == "balanced"
@@ -248,20 +252,20 @@ class RatioLoop(Method):
             probabilities = task.judge(batch, history.source.labels)
             if not np.isfinite(probabilities).all():
                 raise EvenhandError(
-                    f"{self.info.name} diverged for {history.source.concept!r}: the judge gave no finite "
+                    f"{self.info.name} diverged for {history.source.concept!r}: the judge returned no finite "
                     f"probabilities in round {number}; lower `step_size` (now {self.step_size})"
                 )
             yield history, probabilities
 
     def seeds(self, task: Task, count: int) -> list[int]:
-        """Seeds of the images of one batch: fresh ones."""
-        fresh: list[int] = task.rng.integers(0, 2**31, size=count).tolist()
-        return fresh
+        """Seeds of the images of one batch: new ones."""
+        seeds: list[int] = task.rng.integers(0, 2**31, size=count).tolist()
+        return seeds
 
     def _require_finite(
         self, weights: Mapping[str, Tensor], histories: Sequence[SourceHistory], number: int
     ) -> None:
-        """Refuse projections that overflowed, naming the concept that was furthest from its target."""
+        """Raise an error if a projection overflowed, naming the concept furthest from its target."""
         for name, weight in weights.items():
             if not torch.isfinite(weight).all():
                 furthest = max(histories, key=lambda history: history.gaps[-1]).source.concept
@@ -271,7 +275,7 @@ class RatioLoop(Method):
                 )
 
     def _row(self, history: SourceHistory, edits: int) -> dict[str, Any]:
-        """One source's line in the record."""
+        """The record of one source."""
         return {
             "concept": history.source.concept,
             "text": history.source.text,

@@ -1,25 +1,25 @@
-"""Shares that may be looked at after every image: anytime-valid bounds, and the verdict they allow.
+"""Anytime-valid bounds on shares, and the verdict they allow.
 
-An interval for a fixed number of images loses its meaning when the measurement stops because of what it
-shows. A confidence sequence keeps it: with probability ``1 - alpha`` it contains the true shares at *all*
-times at once, so one may look after every image and stop at will. Let ``n_k`` of ``n`` independent images
-show category ``k``, and let ``f_0`` and ``f_n`` be the prior and posterior density of its share. For the
-true share ``p`` the prior-posterior ratio ``R_n(p) = f_0(p) / f_n(p)`` is a non-negative martingale that
-starts at one, so by Ville's inequality
+An interval for a fixed number of images is not valid if the measurement stops depending on what it shows. A
+confidence sequence is: with probability ``1 - alpha`` it contains the true shares at *all* times at once, so
+one can check after every image and stop at any time. Let ``n_k`` of ``n`` independent images show category
+``k``, and let ``f_0`` and ``f_n`` be the prior and posterior density of its share. For the true share ``p``
+the prior-posterior ratio ``R_n(p) = f_0(p) / f_n(p)`` is a non-negative martingale that starts at one, so by
+Ville's inequality
 
     P(exists n: R_n(p) >= 1 / alpha) <= alpha,        C_n = {p : R_n(p) < 1 / alpha}
 
-for *any* prior; it only decides where the sequence is narrow. The prior here is uniform over the simplex of
-all ``K`` shares, whose marginals are ``Beta(1, K - 1)``:
+for *any* prior, which only decides where the sequence is narrow. The prior here is uniform over the simplex
+of all ``K`` shares, whose marginals are ``Beta(1, K - 1)``:
 
     ln R_n(p) = ln B(1 + n_k, K - 1 + n - n_k) - ln B(1, K - 1) - n_k ln p - (n - n_k) ln(1 - p)
 
-It is convex in ``p`` and below zero at ``p = n_k / n``, so ``C_n`` is an interval around the observed share.
-A union bound over the categories (``alpha / K`` each) makes it hold for all of them. Two categories need
-none: their shares add up to one, and so do their bounds.
+It is convex in ``p`` and negative at ``p = n_k / n``, so ``C_n`` is an interval around the observed share. A
+union bound over the categories (``alpha / K`` each) covers all of them. Two categories need none: their
+shares sum to one, and so do their bounds.
 
-Source: Waudby-Smith and Ramdas, "Confidence sequences for sampling without replacement", NeurIPS 2020,
-arXiv 2006.04347: the prior-posterior-ratio martingale, here for draws with replacement (beta-binomial).
+Source: Waudby-Smith and Ramdas, "Confidence sequences for sampling without replacement", NeurIPS 2020, arXiv
+2006.04347: the prior-posterior-ratio martingale, here for draws with replacement (beta-binomial).
 """
 
 from __future__ import annotations
@@ -37,28 +37,31 @@ Floats = NDArray[np.float64]
 Verdict = Literal["balanced", "unbalanced", "open"]
 
 HALVINGS = 60
-"""Bisection steps: the ends are exact to the last bits of a float."""
+"""Bisection steps; the ends are exact to the last bits of a float."""
 
 
 def share_bounds(counts: ArrayLike, significance_level: float) -> tuple[Floats, Floats]:
     """Simultaneous bounds on all shares, valid at every number of images at once.
 
     Args:
-        counts: ``(K,)`` images of each of at least two categories, one category an image.
-        significance_level: Chance, above 0 and below 1, that a bound is ever wrong.
+        counts: ``(K,)`` images of each category, ``K >= 2``; every image has one category.
+        significance_level: Probability that a bound is ever wrong, in (0, 1).
 
     Returns:
         Lower and upper ends, ``(K,)`` each; 0 and 1 before the first image.
 
     Raises:
-        EvenhandError: Fewer than two categories, a negative count, or an ``alpha`` out of range.
+        EvenhandError: Fewer than two categories, a negative count, or a ``significance_level`` outside (0,
+            1).
     """
     seen = np.asarray(counts, np.float64)
     if seen.ndim != 1 or len(seen) < 2 or not (seen >= 0).all():
-        raise EvenhandError(f"counts {seen.tolist()} are not images of two or more categories; give one each")
+        raise EvenhandError(
+            f"counts must be non-negative numbers for at least two categories, got {seen.tolist()}"
+        )
     if not 0 < significance_level < 1:
         raise EvenhandError(
-            f"significance_level {significance_level} is not between 0 and 1; 0.05 asks for 95 % confidence"
+            f"significance_level must be between 0 and 1, got {significance_level}; 0.05 gives 95 % confidence"
         )
     observed = seen / max(seen.sum(), 1.0)
     tests = len(seen) if len(seen) > 2 else 1
@@ -69,7 +72,7 @@ def share_bounds(counts: ArrayLike, significance_level: float) -> tuple[Floats, 
 
 
 def log_ratio(counts: Floats, shares: Floats) -> Floats:
-    """``ln R_n(p_k)`` of supposed shares ``(K,)``; infinite where they exclude what was seen."""
+    """``ln R_n(p_k)`` of hypothetical shares ``(K,)``; infinite where the counts exclude them."""
     n, groups = counts.sum(), len(counts)
     evidence = betaln(1 + counts, groups - 1 + n - counts) - betaln(1, groups - 1)
     result: Floats = evidence - xlogy(counts, shares) - xlog1py(n - counts, -shares)
@@ -77,7 +80,7 @@ def log_ratio(counts: Floats, shares: Floats) -> Floats:
 
 
 def _end(counts: Floats, inside: Floats, outside: Floats, limit: float) -> Floats:
-    """The ends of the intervals between shares inside and the ends of the range, ``(K,)``."""
+    """The ends of the intervals, ``(K,)``, by bisection between shares inside and the ends of the range."""
     open_ended = log_ratio(counts, outside) < limit
     within, beyond = inside, outside
     for _ in range(HALVINGS):
@@ -88,17 +91,17 @@ def _end(counts: Floats, inside: Floats, outside: Floats, limit: float) -> Float
 
 
 def verdict(counts: ArrayLike, target: Floats, *, tolerance: float, significance_level: float) -> Verdict:
-    """What the images so far prove about the distance of all shares from their targets.
+    """What the counts so far prove about the distance of all shares from their targets.
 
     Args:
         counts: ``(K,)`` images of each category.
         target: ``(K,)`` desired shares.
         tolerance: Half width of the band ``target - tolerance .. target + tolerance``.
-        significance_level: Chance that the verdict is ever wrong, however often it is asked for.
+        significance_level: Probability that the verdict is ever wrong, however often it is computed.
 
     Returns:
-        ``balanced`` if every interval lies inside its band, ``unbalanced`` if one lies wholly outside,
-        else ``open``.
+        ``balanced`` if every interval lies inside its band, ``unbalanced`` if one lies entirely outside,
+        otherwise ``open``.
     """
     low, high = share_bounds(counts, significance_level)
     bottom, top = target - tolerance, target + tolerance

@@ -1,4 +1,4 @@
-"""What the loop of UCE and MIST edits and measures: a source text, and its history of measured rounds."""
+"""The source texts that UCE and MIST edit, and the history of their measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Source:
-    """A text that is edited, and how its bias is measured.
+    """An edited text, and how its bias is measured.
 
     Attributes:
         concept: The concept it depicts.
@@ -31,15 +31,15 @@ class Source:
 
 @dataclass
 class SourceHistory:
-    """What the loop has measured of one source, round by round.
+    """The measurements of one source, round by round.
 
     Attributes:
         source: The source.
         target: Desired shares ``(K,)``.
-        counts: Images of each class since the last edit, ``(K,)``; counted by the sequential rule only.
-        ratios: Measured shares.
-        images: Images behind each of them.
-        verdicts: Whether each of them counted as balanced.
+        counts: Images of each class since the last edit, ``(K,)``; used by the sequential rule only.
+        ratios: Measured shares of every round.
+        images: Number of images behind each of them.
+        verdicts: Whether each of them counts as balanced.
     """
 
     source: Source
@@ -53,18 +53,18 @@ class SourceHistory:
         self.restart()
 
     def restart(self) -> None:
-        """Forget the counted images: the model is no longer the one that they show."""
+        """Reset the counts: the images before an edit do not describe the edited model."""
         self.counts = np.zeros(len(self.target))
 
     def note(self, ratio: Shares, *, images: int, balanced: bool) -> None:
-        """Write down one round."""
+        """Record one round."""
         self.ratios.append(ratio)
         self.images.append(images)
         self.verdicts.append(balanced)
 
     @property
     def gaps(self) -> list[float]:
-        """Largest distance to the target of every measured round."""
+        """Largest distance to the target in every round."""
         return [self.gap(ratio) for ratio in self.ratios]
 
     def gap(self, ratio: Shares) -> float:
@@ -73,5 +73,5 @@ class SourceHistory:
 
     @property
     def balanced(self) -> bool:
-        """The verdict of the last measured round."""
+        """Whether the last round was balanced."""
         return bool(self.verdicts) and self.verdicts[-1]

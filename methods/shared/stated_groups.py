@@ -1,4 +1,4 @@
-"""The groups that a prompt already states, and the target given them."""
+"""Groups that a prompt states in words, and the target conditional on them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SYNONYMS = {
     "adult": ("adult", "young", "middle-aged"),
     "older": ("older", "old", "elderly", "aged", "senior"),
 }
-"""Words that state a group besides those of the cells, by the group's name."""
+"""Words that state a group in addition to the words of the cells, by the group's name."""
 
 Words = Mapping[str, Mapping[str, Sequence[str]]]
 """Attribute to group to phrases."""
@@ -28,14 +28,14 @@ Words = Mapping[str, Mapping[str, Sequence[str]]]
 def conditional(
     target: Sequence[float], groups: Sequence[Mapping[str, str]], stated: Mapping[str, set[str]]
 ) -> NDArray[np.float64]:
-    """``p*(z | s)``, ``(K,)``; ``p*`` itself where it gives no weight to the groups ``s``."""
+    """``p*(z | s)``, ``(K,)``: the target given the stated groups ``s``; ``p*`` if it gives them no weight."""
     agrees = [all(cell[attribute] in allowed for attribute, allowed in stated.items()) for cell in groups]
     weights = np.where(agrees, target, 0.0)
     return weights / weights.sum() if weights.any() else np.asarray(target, np.float64)
 
 
 def stated_groups(text: str, stating: Words) -> dict[str, set[str]]:
-    """Attribute to the groups that the text names, without the attributes that it leaves open."""
+    """Attribute to the groups that the text names; attributes it leaves open are missing."""
     found = {
         attribute: {group for group, phrases in groups.items() if first_phrase(text, phrases, any_case=True)}
         for attribute, groups in stating.items()
@@ -44,7 +44,7 @@ def stated_groups(text: str, stating: Words) -> dict[str, set[str]]:
 
 
 def stating_phrases(cells: Sequence[Cell], synonyms: Mapping[str, Sequence[str]]) -> Words:
-    """The phrases that state each group: its adjective, the noun that is its own, and its synonyms."""
+    """The phrases that state each group: its adjective, the nouns of this group only, and its synonyms."""
     stating: dict[str, dict[str, list[str]]] = {}
     for attribute in cells[0].groups:
         for cell in cells:

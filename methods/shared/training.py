@@ -1,14 +1,14 @@
-"""What methods that train need: noised latents, draws from the task's stream, and one optimiser loop.
+"""Helpers for training: noised latents, draws from the task's stream, and one optimizer loop.
 
-The denoising loss, on which most of them rest, compares the model's prediction with the noise it was given:
+The denoising loss, on which most training rests, compares the model's prediction with the added noise:
 
     x_t = sqrt(abar_t) x + sqrt(1 - abar_t) eps        t uniform, eps ~ N(0, I)
     L   = mean || eps - eps_theta(x_t, t, text) ||^2
 
 Source: Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models", arXiv 2006.11239, equations 4 and 14.
 
-Training is repeatable: every draw comes from the task's numpy stream, and on the CPU it uses one thread,
-since the number of threads changes the order of sums and so the last bits of every gradient.
+Training is repeatable: every draw comes from the task's numpy stream. On the CPU it uses one thread, because
+the number of threads changes the order of sums and so the last bits of every gradient.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from evenhand.methods.base import EditableModel
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One CPU thread within the context or the decorated function; the old number is restored."""
+    """One CPU thread within the context or the decorated function; the number is restored afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -62,15 +62,15 @@ def train(
     learning_rate: float | Callable[[int], float],
     decay: float = 0.0,
 ) -> list[float]:
-    """Minimise a loss over ``parameters`` in place, by AdamW (Adam where ``decay`` is zero).
+    """Minimize a loss over ``parameters`` in place, with AdamW (Adam if ``decay`` is zero).
 
-    A parameter on which a step's loss does not depend stays as it is in that step.
+    A parameter on which the loss of a step does not depend is not changed in that step.
 
     Args:
-        parameters: Tensors to be trained; afterwards they ask for no gradient.
-        loss: The loss at a step, a scalar tensor, from the step's number.
+        parameters: Tensors to train; they require gradients during training only.
+        loss: Maps the number of a step to its loss, a scalar tensor.
         steps: Number of steps.
-        learning_rate: Learning rate, above zero, or the rate at every step.
+        learning_rate: Learning rate, above zero, or a function from the number of a step to it.
         decay: Decoupled weight decay.
 
     Returns:
@@ -105,7 +105,7 @@ def train(
 
 
 def course(losses: Sequence[float]) -> dict[str, float]:
-    """How the loss went, for a method's record: its mean over the first and the last tenth of the steps."""
+    """Summary of the losses for a method's record: means over the first and the last tenth of the steps."""
     tenth = max(1, len(losses) // 10)
     return {
         "steps": len(losses),

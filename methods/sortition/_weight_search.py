@@ -1,9 +1,10 @@
-"""Finding the weights of an intervention that draws a cell for every image.
+"""Search for the sampling weights of an intervention that draws a cell for every image.
 
-Explicit prompts calibrate the steering judge; images are drawn with the weights; after every few of them a
-sequential test looks at the shares that the judge reads (:mod:`evenhand.methods.sortition._compliance`). The search ends
-when every attribute is proven to be within the tolerance of its target, or with its last image; where an
-attribute is proven to be beyond it, the weights are solved anew from all images seen so far.
+Explicit prompts calibrate the steering judge. Then images are generated with the current weights, and after
+every batch a sequential test checks the shares that the judge reads
+(:mod:`evenhand.methods.sortition._compliance`). The search ends when every attribute is proven to be within the
+tolerance of its target, or with its last image. If an attribute is proven to be beyond the tolerance, the weights
+are solved again from all images so far.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from evenhand.methods.sortition import _compliance
 from evenhand.methods.sortition._compliance import Floats, Integers
 
 
-class Rules(Protocol):
+class SearchParameters(Protocol):
     """The parameters of the search, see :class:`evenhand.methods.sortition.sortition.Sortition`."""
 
     measure: str
@@ -37,44 +38,44 @@ class Rules(Protocol):
 
 @dataclass(frozen=True)
 class WeightSearch:
-    """The search for the weights: calibrate the judge, draw, look, and solve the weights anew where they miss.
+    """Calibrates the judge, generates and checks images, and solves the weights again if they miss the target.
 
     Attributes:
-        rules: How many images, and what counts as met.
-        task: Concepts, cells, target, and the means to draw and judge.
-        edit: The intervention whose ``data["lots"]`` are sought: concept to probabilities of the cells.
+        parameters: Numbers of images, and what counts as balanced.
+        task: Concepts, cells, target, sampler and judge.
+        intervention: The intervention whose ``data["lots"]`` are searched: concept to sampling weights.
     """
 
-    rules: Rules
+    parameters: SearchParameters
     task: Task
-    edit: Intervention
+    intervention: Intervention
 
     def run(self) -> tuple[Floats, dict[str, Any]]:
-        """Lots of every concept, ``(concepts, K)``, and the record."""
+        """Sampling weights of every concept, ``(concepts, K)``, and the record."""
         confusion = self._calibrate()
         weights, looks, since = self.task.target, [], 0
-        seen = Seen.none(self._of)
-        while len(seen) < self.rules.images:
-            seen = seen + self._draw(weights, min(self.rules.batch, self.rules.images - len(seen)))
-            verdicts = self._verdicts(seen.after(since), weights, confusion)
-            looks.append({"images": len(seen), "verdicts": verdicts})
+        read = ReadImages.none(self._groups)
+        while len(read) < self.parameters.images:
+            read = read + self._draw(weights, min(self.parameters.batch, self.parameters.images - len(read)))
+            verdicts = self._verdicts(read.after(since), weights, confusion)
+            looks.append({"images": len(read), "verdicts": verdicts})
             if set(verdicts.values()) == {"balanced"}:
                 break
             if "unbalanced" in verdicts.values():
-                weights, since = self._solve(seen, confusion), len(seen)
+                weights, since = self._solve(read, confusion), len(read)
         return weights, {
             "looks": looks,
             "confusion": {name: table.tolist() for name, table in confusion.items()},
             "effects": {
                 f"{cause} on {name}": effect.tolist()
-                for name in self._of
-                for cause, effect in self._effects(seen, name, confusion).items()
+                for name in self._groups
+                for cause, effect in self._effects(read, name, confusion).items()
             },
         }
 
     @cached_property
-    def _of(self) -> dict[str, Integers]:
-        return _compliance.groups_of(self.task.cells)
+    def _groups(self) -> dict[str, Integers]:
+        return _compliance.group_indices(self.task.cells)
 
     @cached_property
     def _words(self) -> dict[str, dict[str, str]]:
@@ -82,35 +83,35 @@ class WeightSearch:
 
     def _calibrate(self) -> dict[str, Floats]:
         """``C_a`` from images of explicit prompts, every cell and concept in turn."""
-        count, task = self.rules.anchors, self.task
+        count, task = self.parameters.anchors, self.task
         numbers = np.arange(count)
         cells, concepts = numbers % len(task.cells), [task.concepts[n % len(task.concepts)] for n in numbers]
         prompts = [
-            described(self.rules.measure, concept, self._words, task.cells[cell].groups)
+            described(self.parameters.measure, concept, self._words, task.cells[cell].groups)
             for concept, cell in zip(concepts, cells, strict=True)
         ]
-        read = self._read(self._images(prompts), concepts) if count else dict.fromkeys(self._of, cells)
+        read = self._read(self._images(prompts), concepts) if count else dict.fromkeys(self._groups, cells)
         return {
-            name: _compliance.confusion(group[cells], read[name], group.max() + 1)
-            for name, group in self._of.items()
+            name: _compliance.confusion_matrix(group[cells], read[name], group.max() + 1)
+            for name, group in self._groups.items()
         }
 
-    def _draw(self, weights: Floats, count: int) -> Seen:
-        """Images by lot of concepts in random order; their cells are known from their own streams."""
+    def _draw(self, weights: Floats, count: int) -> ReadImages:
+        """Images of concepts in random order; the cell of each follows from its own random stream."""
         shares = dict(zip(self.task.concepts, weights.tolist(), strict=True))
-        edit = replace(self.edit, data={**self.edit.data, "lots": shares})
+        intervention = replace(self.intervention, data={**self.intervention.data, "lots": shares})
         order = [self.task.rng.permutation(len(shares)) for _ in range(-(-count // len(shares)))]
         concepts = [self.task.concepts[index] for index in np.concatenate(order)[:count]]
-        prompts = [fill(self.rules.measure, concept=concept) for concept in concepts]
+        prompts = [fill(self.parameters.measure, concept=concept) for concept in concepts]
         seeds = self._seeds(count)
-        images = self.task.sample(prompts, seeds, intervention=edit)
-        digest = edit.digest()
-        cells = [
+        images = self.task.sample(prompts, seeds, intervention=intervention)
+        digest = intervention.digest()
+        drawn = [
             drawn_cell(prompt, image_stream(digest, prompt, seed), shares)
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
-        drawn = np.array([cell for _, cell in filter(None, cells)])
-        return Seen(tuple(concepts), drawn, self._read(images, concepts))
+        cells = np.array([cell for _, cell in filter(None, drawn)])
+        return ReadImages(tuple(concepts), cells, self._read(images, concepts))
 
     def _images(self, prompts: Sequence[str]) -> Images:
         return self.task.sample(prompts, self._seeds(len(prompts)))
@@ -120,85 +121,95 @@ class WeightSearch:
         return seeds
 
     def _read(self, images: Images, concepts: Sequence[str]) -> dict[str, Integers]:
-        """Group that the judge reads for every attribute, ``(n,)`` each."""
-        read = {name: np.zeros(len(images), np.int64) for name in self._of}
+        """Attribute to the group that the judge reads in each image, ``(n,)``."""
+        read = {name: np.zeros(len(images), np.int64) for name in self._groups}
         for concept in dict.fromkeys(concepts):
             where = np.array([other == concept for other in concepts])
             for name, groups in self._words.items():
                 texts = [
-                    described(self.rules.measure, concept, self._words, {name: group}) for group in groups
+                    described(self.parameters.measure, concept, self._words, {name: group})
+                    for group in groups
                 ]
                 read[name][where] = self.task.judge(images[where], texts).argmax(axis=1)
         return read
 
-    def _verdicts(self, seen: Seen, weights: Floats, confusion: Mapping[str, Floats]) -> dict[str, str]:
-        """What the images drawn with the present weights prove about every attribute."""
-        found: dict[str, str] = {}
-        served = np.stack([weights[self.task.concepts.index(concept)] for concept in seen.concepts]).mean(
-            axis=0
-        )
-        wanted = np.stack([self.task.target[self.task.concepts.index(c)] for c in seen.concepts]).mean(axis=0)
-        for name, group in self._of.items():
-            low, high = _compliance.deviation(
-                group[seen.cells],
-                seen.read[name],
-                served=np.bincount(group, weights=served).astype(np.float64),
-                wanted=_compliance.wanted(wanted, group=group, expected=confusion[name]),
-                significance_level=self.rules.significance_level,
+    def _verdicts(self, read: ReadImages, weights: Floats, confusion: Mapping[str, Floats]) -> dict[str, str]:
+        """Attribute to what the images generated with the current weights prove about it."""
+        indices = [self.task.concepts.index(concept) for concept in read.concepts]
+        drawn, target = (rows[indices].mean(axis=0) for rows in (weights, self.task.target))
+        verdicts: dict[str, str] = {}
+        for name, group in self._groups.items():
+            low, high = _compliance.deviation_bounds(
+                group[read.cells],
+                read.groups[name],
+                drawn=np.bincount(group, weights=drawn).astype(np.float64),
+                compliant=_compliance.compliant_reading(target, group=group, confusion=confusion[name]),
+                significance_level=self.parameters.significance_level,
             )
-            found[name] = _compliance.verdict(low, high, tolerance=self.rules.tolerance)
-        return found
+            verdicts[name] = _compliance.verdict(low, high, tolerance=self.parameters.tolerance)
+        return verdicts
 
-    def _effects(self, seen: Seen, name: str, confusion: Mapping[str, Floats]) -> dict[str, Floats]:
-        return _compliance.effects(
-            seen.cells, seen.read[name], of=self._of, on=name, expected=confusion[name], m=self.rules.shrink
+    def _effects(self, read: ReadImages, name: str, confusion: Mapping[str, Floats]) -> dict[str, Floats]:
+        return _compliance.estimate_effects(
+            read.cells,
+            read.groups[name],
+            groups=self._groups,
+            attribute=name,
+            confusion=confusion[name],
+            m=self.parameters.shrink,
         )
 
-    def _solve(self, seen: Seen, confusion: Mapping[str, Floats]) -> Floats:
-        """Lots of every concept, from all images seen so far."""
-        tables = {
-            name: _compliance.reading(
-                self._of, on=name, expected=confusion[name], found=self._effects(seen, name, confusion)
+    def _solve(self, read: ReadImages, confusion: Mapping[str, Floats]) -> Floats:
+        """Sampling weights of every concept, from all images so far."""
+        tables = [
+            _compliance.readings(
+                self._groups,
+                attribute=name,
+                confusion=confusion[name],
+                effects=self._effects(read, name, confusion),
             )
-            for name in self._of
-        }
-        return np.stack(
-            [
-                _compliance.sampling_weights(
-                    target,
-                    tables=list(tables.values()),
-                    wanted=[
-                        _compliance.wanted(target, group=group, expected=confusion[name])
-                        for name, group in self._of.items()
-                    ],
-                )
-                for target in self.task.target
-            ]
-        )
+            for name in self._groups
+        ]
+        return np.stack([self._concept_weights(target, tables, confusion) for target in self.task.target])
+
+    def _concept_weights(
+        self, target: Floats, tables: Sequence[Floats], confusion: Mapping[str, Floats]
+    ) -> Floats:
+        compliant = [
+            _compliance.compliant_reading(target, group=group, confusion=confusion[name])
+            for name, group in self._groups.items()
+        ]
+        return _compliance.sampling_weights(target, tables=tables, compliant=compliant)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Images of the loop: concept, cell that was asked for, and the group read of every attribute."""
+class ReadImages:
+    """Images of the search and what the judge read.
+
+    Attributes:
+        concepts: Concept of every image.
+        cells: Assigned cell of every image, ``(n,)``.
+        groups: Attribute to the group that the judge read in every image, ``(n,)``.
+    """
 
     concepts: tuple[str, ...]
     cells: Integers
-    read: Mapping[str, Integers]
+    groups: Mapping[str, Integers]
 
     @classmethod
-    def none(cls, attributes: Iterable[str]) -> Seen:
-        """No image yet."""
+    def none(cls, attributes: Iterable[str]) -> ReadImages:
+        """No images."""
         empty = np.zeros(0, np.int64)
         return cls((), empty, dict.fromkeys(attributes, empty))
 
     def __len__(self) -> int:
         return len(self.cells)
 
-    def __add__(self, more: Seen) -> Seen:
-        read = {name: np.concatenate([seen, more.read[name]]) for name, seen in self.read.items()}
-        return Seen(self.concepts + more.concepts, np.concatenate([self.cells, more.cells]), read)
+    def __add__(self, more: ReadImages) -> ReadImages:
+        groups = {name: np.concatenate([read, more.groups[name]]) for name, read in self.groups.items()}
+        return ReadImages(self.concepts + more.concepts, np.concatenate([self.cells, more.cells]), groups)
 
-    def after(self, start: int) -> Seen:
+    def after(self, start: int) -> ReadImages:
         """The images from ``start`` on."""
-        read = {name: seen[start:] for name, seen in self.read.items()}
-        return Seen(self.concepts[start:], self.cells[start:], read)
+        groups = {name: read[start:] for name, read in self.groups.items()}
+        return ReadImages(self.concepts[start:], self.cells[start:], groups)

@@ -1,34 +1,34 @@
-"""Sortition: a cell drawn by lot for every image, and one closed-form edit per group that makes it so.
+"""Sortition: a cell drawn for every image, and one closed-form edit per group that makes the image show it.
 
-Evenhand's own method. It joins what others found: closed-form edits of cross-attention (UCE, TIME, MIST),
-groups drawn at random for every image (Fair Diffusion, EquiSteer), a gate that leaves alone what a prompt
-states (EquiSteer), and a loop that compares shares with their target (UCE, MIST).
+Evenhand's own method. It combines closed-form edits of cross-attention (UCE, TIME, MIST), groups drawn at
+random for every image (Fair Diffusion, EquiSteer), a gate that respects what a prompt states (EquiSteer), and
+a loop that compares shares with their target (UCE, MIST).
 
-**The edit.** Let rows ``x_i`` be the text states of prompts that do *not* state attribute ``a``, from the
-last token of the concept on, and ``x_i^g`` the same rows with group ``g`` stated ("a nurse", "a female
-nurse"; the other attributes may be stated in both). For every attribute and group
+**Edit.** Let rows ``x_i`` be the text states of prompts that do *not* state attribute ``a``, from the last
+token of the concept on, and ``x_i^g`` the same rows with group ``g`` stated ("a nurse", "a female nurse"; the
+other attributes may be stated in both). For every attribute and group
 
     D_ag = argmin_D  sum_i || D x_i - (x_i^g - x_i) ||^2 + lam || D ||_F^2
 
-one factorisation per attribute, shared by its groups and by all concepts (:class:`ClosedForm` with
-``W = I``). ``D_ag`` is reduced to rank ``k``, the directions along which it moves the rows most. Since every
-projection is linear, ``W (I + D_ag)`` is a rank-k edit of *all* K and V projections at once, whatever the
-depth of the U-Net; so the text states are edited and the projections stay as they are.
+with one factorization per attribute, shared by its groups and all concepts (:class:`ClosedForm` with ``W =
+I``). ``D_ag`` is reduced to rank ``k``, the directions along which it moves the rows most. Every projection
+is linear, so ``W (I + D_ag)`` is a rank-k edit of *all* K and V projections at once. The text states are
+therefore edited and the projections stay unchanged.
 
-**The image.** A prompt that mentions a treated concept draws a cell ``(g_a, g_b, ..)`` and becomes
+**Image.** A prompt that mentions a treated concept draws a cell ``(g_a, g_b, ..)`` and becomes
 
     x <- x + D_bh x  after  x <- x + D_ag x          on the rows from the concept on
 
-Composing the attributes takes a sum of groups where a flat list of cells takes their product. An attribute
-that the prompt states already is skipped: either a known word says so, or ``w_a . [x_EOS, 1]``, a ridge
-regression of "states a" on the states at the first EOS, is above one half. Prompts without a treated concept,
-and prompts that state every attribute, keep their states bit for bit.
+Composing attributes needs one edit per group, where a flat list of cells needs one per combination. An
+attribute that the prompt already states is skipped: either a known word states it, or ``w_a . [x_EOS, 1]``, a
+ridge regression of "states a" on the states at the first EOS, exceeds one half. Prompts without a treated
+concept, and prompts that state every attribute, keep their states bit for bit.
 
-**The weights** are the target, corrected for what the model does not obey and the judge misreads
-(:mod:`evenhand.methods.sortition._compliance`). Explicit prompts calibrate the judge; then cells are drawn from the weights,
-and after every few images a sequential test (:mod:`evenhand.methods.shared.sequential_test`) looks at the shares read:
-within the tolerance, the fit ends; proven outside, the weights are solved anew. No loop over cells, no loop over
-concepts.
+**Sampling weights** are the target, corrected for non-compliance of the model and errors of the judge
+(:mod:`evenhand.methods.sortition._compliance`). Explicit prompts calibrate the judge. Then cells are drawn
+with the weights, and after every batch a sequential test (:mod:`evenhand.methods.shared.sequential_test`)
+checks the shares that are read: if they are within the tolerance, the fit ends; if they are proven to be
+outside, the weights are solved again. There is no loop over cells or concepts.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ from evenhand.methods.sortition._weight_search import WeightSearch
 class SortitionIntervention(Intervention):
     """Draws a cell for every image of a treated concept and moves its text states there.
 
-    ``data``: ``weights`` (concept to probabilities of the cells), ``groups`` (pairs of an attribute and its
-    group in every cell; pairs, since a stored object forgets the order of its names), ``stating`` (attribute
-    to group to the phrases that state it), ``tokens`` (concept to its token ids), ``scale``. ``tensors``:
-    ``gate/ATTRIBUTE`` ``(d + 1,)``, and the factors of ``D``: ``up/ATTRIBUTE/GROUP`` ``(d, k)`` and
-    ``down/ATTRIBUTE/GROUP`` ``(k, d)``.
+    ``data``: ``lots`` (concept to sampling weights of the cells), ``groups`` (pairs of an attribute and its
+    group in every cell; pairs, because stored JSON objects do not keep the order of their keys), ``stating``
+    (attribute to group to the phrases that state it), ``tokens`` (concept to its token ids), ``scale``.
+    ``tensors``: ``gate/ATTRIBUTE`` ``(d + 1,)``, and the factors of ``D``: ``up/ATTRIBUTE/GROUP`` ``(d, k)``
+    and ``down/ATTRIBUTE/GROUP`` ``(k, d)``.
     """
 
     def embedding(self, text: TextStates, draws: Sequence[np.random.Generator]) -> TextStates:
-        """The states with every attribute that a prompt leaves open moved to its lot."""
+        """The states with every attribute that a prompt leaves open moved to its drawn group."""
         states = text.states.clone()
         for n, (prompt, draw) in enumerate(zip(text.texts, draws, strict=True)):
             drawn = drawn_cell(prompt, draw, self.data["lots"])
@@ -86,7 +86,7 @@ class SortitionIntervention(Intervention):
         return replace(text, states=states)
 
     def _open(self, prompt: str, eos: Tensor) -> list[str]:
-        """Attributes that the prompt states neither in known words nor by the gate's reading."""
+        """Attributes that the prompt states neither in known words nor according to the gate."""
         said = stated_groups(prompt, self.data["stating"])
         names = [name for name, _ in self.data["groups"] if name not in said]
         return [name for name in names if not stated(eos, self.tensors[f"gate/{name}"].to(eos))]
@@ -103,31 +103,31 @@ class Sortition(Method):
     """Evenhand's own method.
 
     Attributes:
-        templates: Texts whose states teach the edit, with ``{a}`` and ``{concept}``.
-        measure: Template of the images that the loop draws and the judge reads.
+        templates: Texts from whose states the edit is fitted, with ``{a}`` and ``{concept}``.
+        measure: Template of the prompts of the search's images.
         judge: Name of the steering judge.
         scale: Factor of every edit; 1 imitates the stated attribute.
         rank: Rank ``k`` of the edit of a group; 0 for full rank.
-        pads: Padding rows after the first EOS that teach the edit; all of them are edited.
+        pads: Padding rows after the first EOS to which the edit is fitted; all of them are edited.
         lam: Weight of a small edit.
-        anchors: Images of explicit prompts that calibrate the judge; 0 trusts it.
-        images: Most images of the loop over the weights; 0 draws from the target as it is.
-        batch: Images between two looks.
-        tolerance: Largest distance of a group's share from its target that counts as met.
-        significance_level: Chance that the sequential test of an attribute is ever wrong.
-        shrink: Images at which an effect that was seen counts half.
+        anchors: Images of explicit prompts that calibrate the judge; 0 assumes an error-free judge.
+        images: Largest number of images of the search for the sampling weights; 0 uses the target.
+        batch: Images between two checks.
+        tolerance: Largest distance of a group's share from its target that counts as balanced.
+        significance_level: Probability that the sequential test of an attribute is ever wrong.
+        shrink: Number of images at which a measured effect counts half.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="sortition",
         version="1.0",
         title="Sortition",
-        summary="Draws a cell by lot and moves the text states there with one closed-form edit per group.",
+        summary="Draws a cell and moves the text states there with one closed-form edit per group.",
         licence="Apache-2.0",
         origin="written for Evenhand",
         family="embedding",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words, alone or as joint cells",
+        attributes="any that words can express, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = SortitionIntervention
     strength: ClassVar[str | None] = "scale"
@@ -150,16 +150,16 @@ class Sortition(Method):
 
     @property
     def steering_judge(self) -> str | None:
-        """The judge that reads the loop's images; its verdict never counts in the method's headline."""
+        """The judge that reads the search's images; its labels never count as a result."""
         return self.judge if self.anchors + self.images else None
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """All anchors and all images, each read once per attribute."""
+        """All anchors and all images, each judged once per attribute."""
         images = self.anchors + self.images
         return Budget(images=images, judgements=images * len(cells[0].groups), exact=False)
 
     def fit(self, task: Task) -> Intervention:
-        """Solve the edits, then find the weights."""
+        """Solve the edits, then search the sampling weights."""
         edit = SortitionIntervention(
             tensors=self._edits(task),
             data={
@@ -170,12 +170,12 @@ class Sortition(Method):
                 "scale": self.scale,
             },
         )
-        weights, record = WeightSearch(rules=self, task=task, edit=edit).run()
+        weights, record = WeightSearch(parameters=self, task=task, intervention=edit).run()
         data = {**edit.data, "lots": dict(zip(task.concepts, weights.tolist(), strict=True))}
         return replace(edit, data=data, record=record)
 
     def _edits(self, task: Task) -> dict[str, Tensor]:
-        """Gate and factors of ``D`` of every attribute and group."""
+        """Gate and factors of ``D`` for every attribute and group."""
         tensors: dict[str, Tensor] = {}
         words = group_words(task.cells)
         for attribute, groups in words.items():
@@ -221,13 +221,13 @@ class Sortition(Method):
 
 
 def reduced(edit: Tensor, rows: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """Factors ``(d, k)`` and ``(k, d)`` of the edit's part along which the rows move most.
+    """Factors ``(d, k)`` and ``(k, d)`` of the part of the edit along which the rows move most.
 
     Reduced-rank regression: the leading eigenvectors of the moves' second moment ``D X^T X D^T``.
     """
     moved = rows @ edit.T
     _, vectors = torch.linalg.eigh(moved.T @ moved)
-    up = vectors[:, -rank:]  # eigenvalues ascend; the last 0 are all
+    up = vectors[:, -rank:]  # eigenvalues ascend; [:, -0:] keeps all
     return up.float(), (up.T @ edit).float()
 
 
@@ -236,16 +236,16 @@ def gate(open_states: Tensor, closed_states: Tensor, lam: float) -> Tensor:
 
     Args:
         open_states: States ``(n, d)`` of texts that leave the attribute open.
-        closed_states: States of texts that state it; they weigh as much as the others in all.
-        lam: Ridge; the constant is ridged too.
+        closed_states: States of texts that state it, weighted to have the same total weight.
+        lam: Ridge penalty, also on the constant.
     """
     ratio = len(open_states) / len(closed_states)
     states = torch.cat([open_states, closed_states])
     weight = torch.cat([states.new_ones(len(open_states)), states.new_full((len(closed_states),), ratio)])
     rows = torch.cat([states, states.new_ones(len(states), 1)], dim=1)
-    truth = torch.cat([states.new_zeros(len(open_states)), states.new_ones(len(closed_states))])
+    labels = torch.cat([states.new_zeros(len(open_states)), states.new_ones(len(closed_states))])
     form = ClosedForm.factor(rows, lam=lam, scale=weight)
-    return form.solve(rows.new_zeros(1, rows.shape[1]), truth[:, None])[0].float()
+    return form.solve(rows.new_zeros(1, rows.shape[1]), labels[:, None])[0].float()
 
 
 def stated(state: Tensor, weights: Tensor) -> bool:
@@ -254,7 +254,7 @@ def stated(state: Tensor, weights: Tensor) -> bool:
 
 
 def last_token(ids: Sequence[int], concept: Sequence[int]) -> int:
-    """Position of the last token of the concept's last mention; of the last content token if not found."""
+    """Position of the last token of the concept's last mention; without one, of the last content token."""
     size = len(concept)
     starts = [i for i in range(len(ids) - size + 1) if tuple(ids[i : i + size]) == tuple(concept)]
     return starts[-1] + size - 1 if starts else len(ids) - 2

@@ -1,1 +1,1 @@
-"""Methods that edit cross-attention weights."""
+"""Methods that edit the cross-attention projections."""

@@ -1,15 +1,17 @@
-"""The edit that UCE (version 1) introduced and MIST narrowed to one token.
+"""The edit that UCE (version 1) introduced and MIST restricted to one token.
 
 For every source text ``i`` with rows ``C_i`` and guidance rows ``G_ij``, and every projection ``W``:
 
-    alpha_ij = step_size (target_j - ratio_ij), all zero where max_j |target_j - ratio_ij| <= tolerance
-    V_i      = C_i W^T pushed along G_i1 W^T, .., G_iK W^T by alpha_i1, .., alpha_iK     (closed_form.push)
+    alpha_ij = step_size (target_j - ratio_ij), all zero if max_j |target_j - ratio_ij| <= tolerance
+    V_i      = C_i W^T shifted along G_i1 W^T, .., G_iK W^T by alpha_i1, .., alpha_iK    (closed_form.shift)
     W       <- closed form with targets V_i for the rows C_i, all sources at once
 
-``W`` is always the current projection, so edits add up over rounds while the alphas do not. A source whose
-first alpha is exactly zero joins the preserved texts before the edit of the same round, for good, with all
-its rows; it stays in the sum of edits as well, where zero alphas ask for its own current output with weight
-one. The rule fires when a source has converged, and also when its first ratio happens to equal its target.
+``W`` is always the current projection, so edits accumulate over rounds while the alphas do not. A source
+whose first alpha is exactly zero joins the preserved texts before the edit of the same round, permanently and
+with all its rows. It also stays in the sum of edits, where zero alphas ask for its current output with weight
+one. This happens when a source has converged, and also when its first ratio happens to equal its target.
+
+Source: the released code of UCE (rohitgandikota/unified-concept-editing, July 2023 to April 2025) and MIST.
 """
 
 from __future__ import annotations
@@ -30,10 +32,10 @@ class DirectionalEdit:
     """The running edit: current projections, preserved texts and their factored closed form.
 
     Args:
-        method: Gives ``step_size``, ``lam``, ``mu`` and ``tolerance``.
+        method: Provides ``step_size``, ``lam``, ``mu`` and ``tolerance``.
         model: Encodes the preserved texts.
         weights: Projections to start from, float64.
-        texts: Source texts, as they would join the preserved texts.
+        texts: Source texts, in the form in which they join the preserved texts.
         rows: Edited rows ``C_i`` of every source, ``(length_i, d)``.
         guidance: Guidance rows ``G_i`` of every source, ``(K, length_i, d)``.
         preserve: Texts preserved from the start.
@@ -69,7 +71,7 @@ class DirectionalEdit:
         }
 
     def _targets(self, weight: Tensor, alphas: Tensor) -> Tensor:
-        """The outputs wanted for every edited row, ``(rows, m)``."""
+        """Target outputs of every edited row, ``(rows, m)``."""
         cells = alphas.shape[1]
         outputs = torch.split(self._rows @ weight.T, self._lengths)
         towards = torch.split(self._guidance @ weight.T, [cells * length for length in self._lengths])
@@ -77,7 +79,7 @@ class DirectionalEdit:
         return torch.cat([shift(v, g.reshape(cells, *v.shape), alpha) for v, g, alpha in moves])
 
     def _retain(self, alphas: Shares) -> None:
-        """Let the sources whose first alpha is zero join the preserved texts."""
+        """Add the sources whose first alpha is zero to the preserved texts."""
         joining = {text for text, row in zip(self._texts, alphas, strict=True) if row[0] == 0}
         if not joining <= self.preserved:
             self.preserved |= joining

@@ -1,13 +1,13 @@
-"""MIST: intersectional bias removed by editing cross-attention at the end-of-text token alone.
+"""MIST: intersectional bias is reduced by editing cross-attention at the end-of-text token alone.
 
-Yesiltepe, Akdemir, Yanardag: "MIST: Mitigating Intersectional Bias with Disentangled Cross-Attention
-Editing in Text-to-Image Diffusion Models", arXiv 2403.19738. This is the algorithm of the released code,
-written from its description. The text encoder is causal, so the end-of-text (EOS) state sums up a whole
-prompt while the states before it keep their own meaning. Let ``e(p)`` be the state at the *first* EOS of
-prompt ``p``. In every round, with the measured share ``r_j`` of each of the ``K`` cells and its target
-``pi_j`` (released: ``1/K``),
+Yesiltepe, Akdemir, Yanardag: "MIST: Mitigating Intersectional Bias with Disentangled Cross-Attention Editing
+in Text-to-Image Diffusion Models", arXiv 2403.19738. The text encoder is causal, so the end-of-text (EOS)
+state summarizes the whole prompt while the states before it keep their own meaning. This module implements
+the released code (yesiltepe-hidir/mist). Let ``e(p)`` be the state at the *first* EOS of prompt ``p``. In
+every round, with the measured share ``r_j`` of each of the ``K`` cells and its target ``pi_j`` (released:
+``1/K``),
 
-    alpha_j = 0.1 (pi_j - r_j)                    all zero where max_j |pi_j - r_j| <= tolerance
+    alpha_j = step_size (pi_j - r_j)              all zero if max_j |pi_j - r_j| <= tolerance
 
 and for every K and V projection ``W`` of the U-Net's cross-attention, with ``c = e(source)``,
 
@@ -15,36 +15,33 @@ and for every K and V projection ``W`` of the U-Net's cross-attention, with ``c 
     M   = lam I + c c^T + mu sum_p p p^T          over all rows p of the preserved texts
     W  <- W + (v_K - W c) (M^-1 c)^T
 
-A rank-one update: ``M^-1 c`` is the same for all projections and, while the preserved texts do not grow,
-for all rounds, so the whole edit of a concept has rank one in each projection. ``W`` is the current
-projection, so edits add up over the rounds and the alphas do not. The cells are one flat list of ``K``
-classes.
+This is a rank-one update. ``M^-1 c`` is the same for all projections and, while the preserved texts do not
+change, for all rounds, so the whole edit of a concept has rank one in each projection. ``W`` is the current
+projection: edits accumulate over the rounds, the alphas do not. The cells are one flat list of ``K`` classes.
 
-As released, ``r`` counts the class with the highest probability in each of 100 images of a *headshot*
-prompt while the plain source text is edited (a tie counts for every tied class); a concept whose first
-alpha is exactly zero joins the preserved texts before the edit, for good, and stays in the sum of edits;
-the loop ends when the largest gap is below the tolerance or after 150 rounds, the last edit then
-unmeasured.
+As in the release, ``r`` counts the class with the highest probability in each of 100 images of a *headshot*
+prompt while the source text itself is edited (a tie counts for every tied class). A concept whose first alpha
+is exactly zero joins the preserved texts before the edit, permanently, and stays in the sum of edits. The
+loop ends when the largest gap is below the tolerance or after 150 rounds; the last edit is then not measured.
 
-The release edits one model per concept (``scope="per-concept"``; its own handling of several concepts is
-faulty). With ``scope="joint"`` one model holds all concepts, which the release leaves open. Then each
-concept keeps its own shares, alphas and convergence, all concepts are solved in one closed form, whose
-targets all come from the projections at the start of the round, and the loop ends in the first round that
-finds every concept within the tolerance. An edit for one concept can unsettle another; with
-``remeasure=True``, as released, a converged concept is measured again and takes up its edits where that
-happens, while it stays preserved. With ``remeasure=False`` it keeps its last shares, which saves images.
-The release draws 5 random seeds with batches of 20; here each of the 100 images has its own seed, fresh
-in every round and common to the concepts of the round.
+The release edits one model per concept (``scope="per-concept"``; it handles only the first of several
+concepts correctly). With ``scope="joint"`` one model holds all concepts. Each concept then keeps its own
+shares, alphas and convergence; all concepts are solved in one closed form, with targets from the projections
+at the start of the round; and the loop ends in the first round in which every concept is within the
+tolerance. An edit for one concept can move another one. With ``remeasure=True``, as released, a converged
+concept is measured again and edited again if it moved, while it stays preserved; with ``remeasure=False`` it
+keeps its last shares, which saves images. The release draws 5 random seeds with batches of 20; here each of
+the 100 images has its own seed, new in every round and common to the concepts of the round.
 
-Two further forms are readings of the objective that is quoted for the paper, ``||W* g - W* s||^2 + lam
-||W* - W||^2`` with ``s = e(source)``, ``g_j = e(guidance_j)``. They need no loop, draw no image, know no
-target and are ablations only; their closed forms, several concepts summed, follow from the objectives
+Two further forms are readings of the paper's objective, ``||W* g - W* s||^2 + lam ||W* - W||^2`` with
+``s = e(source)``, ``g_j = e(guidance_j)``. They need no loop, images or target and serve as ablations. Their
+closed forms, summed over several concepts, follow from the objectives
 
     p1   sum_j ||W' (g_j - s)||^2 + lam ||W' - W||^2       W' = lam W (lam I + D D^T)^-1,  D = [g_j - s]
     p2   sum_j ||W' s - W g_j||^2 + lam ||W' - W||^2       W' = (lam W + sum_j W g_j s^T) (lam I + K s s^T)^-1
 
-The literal ``p1`` takes the directions that separate the texts out of the projections, so that "nurse" and
-all its guidance texts give one output; ``p2`` sends the source to the mean output of its guidance texts.
+``p1`` removes the directions that separate the texts from the projections, so that "nurse" and all its
+guidance texts have the same output; ``p2`` maps the source to the mean output of its guidance texts.
 """
 
 from __future__ import annotations
@@ -65,15 +62,15 @@ from evenhand.methods.weights._directional import DirectionalEdit
 
 
 class Mist(RatioLoop):
-    """MIST as released; the parameters it shares with UCE are those of :class:`RatioLoop`.
+    """MIST as released; the parameters shared with UCE are those of :class:`RatioLoop`.
 
     Attributes:
-        form: ``released``; or ``p1`` or ``p2``, which take ``source``, ``guidance``, ``scope``,
-            ``projections``, ``lam`` and ``unrelated`` and no other parameter.
+        form: ``released``; or ``p1`` or ``p2``, which only use ``source``, ``guidance``, ``scope``,
+            ``projections``, ``lam`` and ``unrelated``.
         source: Template of the edited text, with ``{a}`` and ``{concept}``.
         measure: Template of the text whose images are judged, with ``{a}`` and ``{concept}``.
-        guidance: Template of a cell's guidance text and judge label, with ``{noun}`` (the bare attributes, as
-            released) or ``{a}``, ``{adjective}`` and ``{concept}`` (as in the paper's figure).
+        guidance: Template of a cell's guidance text and judge label, with ``{noun}`` (the attributes alone,
+            as released) or ``{a}``, ``{adjective}`` and ``{concept}`` (as in the paper's figure).
         preserve: Texts all of whose rows keep their outputs; released: the empty prompt.
     """
 
@@ -81,13 +78,13 @@ class Mist(RatioLoop):
         name="mist",
         version="1.0",
         title="MIST",
-        summary="Moves a concept's end-of-text output towards under-represented cells until shares are met.",
+        summary="Shifts a concept's end-of-text output towards rare cells until the shares meet the target.",
         paper="https://arxiv.org/abs/2403.19738",
         licence="Apache-2.0",
-        origin="yesiltepe-hidir/mist, released without a licence; written anew from the formulas",
+        origin="yesiltepe-hidir/mist, released without a licence; reimplemented from the formulas",
         family="weights",
         architectures=("sd1", "sd2", "sdxl", "video"),
-        attributes="any, alone or as joint cells, that the steering judge can tell apart by words",
+        attributes="any, alone or as joint cells, that the steering judge can distinguish by words",
     )
 
     form: Literal["released", "p1", "p2"] = "released"
@@ -122,7 +119,7 @@ class Mist(RatioLoop):
             weight = double(original)
             weights[name] = form.solve(weight, towards @ weight.T).to(original.dtype)
         rows = [{"concept": source.concept, "text": source.text} for source in sources]
-        return weights, {"sources": rows, "response": self.response(task, sources, form)}
+        return weights, {"sources": rows, "response": self.leakage(task, sources, form)}
 
     def sources(self, task: Task) -> list[Source]:
         """One source text per concept; the judge chooses between the guidance texts themselves."""
@@ -163,7 +160,7 @@ class Mist(RatioLoop):
 
 
 def minimise_p1(s: Tensor, g: Tensor, *, lam: float) -> tuple[ClosedForm, Tensor]:
-    """The literal objective as a closed form: the differences ``g_j - s`` are to have no output.
+    """The paper's objective, read literally, as a closed form: the differences ``g_j - s`` get output zero.
 
     Args:
         s: Source states ``(n, d)``.
@@ -171,16 +168,16 @@ def minimise_p1(s: Tensor, g: Tensor, *, lam: float) -> tuple[ClosedForm, Tensor
         lam: Weight of staying near the old projection.
 
     Returns:
-        The form, and the states ``(rows, d)`` whose old outputs its rows are to take: all zero.
+        The form, and the states ``(rows, d)`` whose old outputs are the targets of its rows: all zero.
     """
     differences = (g - s[:, None, :]).flatten(0, 1)
     return ClosedForm.factor(differences, lam=lam), torch.zeros_like(differences)
 
 
 def minimise_p2(s: Tensor, g: Tensor, *, lam: float) -> tuple[ClosedForm, Tensor]:
-    """The old-target reading: ``K`` targets ``W g_j`` for one row are their mean with weight ``K``.
+    """The objective with the guidance at the old projections: ``K`` targets ``W g_j`` for one row.
 
-    Arguments and result are those of :func:`minimise_p1`.
+    They equal their mean with weight ``K``. Arguments and result are those of :func:`minimise_p1`.
     """
     weight = torch.full((len(s),), float(g.shape[1]), dtype=s.dtype)
     return ClosedForm.factor(s, lam=lam, scale=weight), g.mean(dim=1)

@@ -1,26 +1,26 @@
-r"""TIME: what a prompt takes for granted is edited, by giving it the outputs of a prompt that says otherwise.
+"""TIME: gives a prompt the cross-attention outputs of a prompt that states another assumption.
 
 Orgad, Kawar, Belinkov: "Editing Implicit Assumptions in Text-to-Image Diffusion Models", ICCV 2023, arXiv
-2303.08084. Every pair of texts is a source ("a doctor") and a destination ("a female doctor"), which holds
-the tokens of the source in the same order. With the rows ``c_i`` of the source's text states and the rows
-``d_i`` of the destination's, taken at the position of the same token (:func:`token_map`),
+2303.08084, section 4. Every pair of texts is a source ("a doctor") and a destination ("a female doctor"),
+which contains the tokens of the source in the same order. With the rows ``c_i`` of the source's text states
+and the rows ``d_i`` of the destination's, taken at the position of the same token (:func:`token_map`),
 
     W' = (lam W + sum W d_i c_i^T) (lam I + sum c_i c_i^T)^-1        sums over all rows of all pairs
 
-for the V projections of the cross-attention, and with ``with_to_k`` for its K projections. All concepts are
-solved at once, as in the debiasing version in the repository of UCE (June 2023), or one model each, as TIME
-itself edits. It is :mod:`evenhand.methods.shared.closed_form` with targets ``v_i = W d_i``, so that one matrix
-serves every projection: ``W' = W (I + E)``, ``E = sum (d_i - c_i) (M^-1 c_i)^T``.
+for the V projections of the cross-attention and, with ``with_to_k``, for its K projections. All concepts are
+solved at once, as in the debiasing version in UCE's repository (June 2023), or in one model each, as in
+TIME's own code. This is :mod:`evenhand.methods.shared.closed_form` with targets ``v_i = W d_i``, so one
+matrix serves every projection: ``W' = W (I + E)``, ``E = sum (d_i - c_i) (M^-1 c_i)^T``.
 
-For gender, TIME edits "a X" towards the sex that its images show too rarely. Here the cell is chosen by
-what the judge counts: with shares ``r`` and target ``pi``, it is the cell ``k`` with the largest
+For gender, TIME edits "a X" towards the gender that its images rarely show. Here the cell is chosen from the
+judge's counts: with shares ``r`` and target ``pi``, it is the cell ``k`` with the largest
 
     sum_l same(k, l) (pi_l - r_l)         same(k, l): number of attributes in which the cells k and l agree
 
-that is, the rarest group of every attribute, combined; with one attribute the rarest group. One destination
-cannot meet shares of many cells: how far the edit moves the shares towards it depends on ``lam`` alone, which
-TIME tunes by hand. ``search`` gives candidates and takes the one whose images come nearest to the target,
-by ``1/2 sum |r - pi|``, which is the measure of the paper up to a factor where there are two cells.
+that is, the most under-represented group of every attribute, combined. One destination cannot meet the shares
+of many cells: ``lam`` alone decides how far the edit moves the shares, and TIME tunes it by hand. ``search``
+lists candidates and takes the one whose images come closest to the target, by ``1/2 sum |r - pi|``, which for
+two cells is the paper's measure up to a factor.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ from evenhand.methods.shared.ratio_loop import Template, double, encode, select,
 from evenhand.methods.shared.source_history import Shares
 
 AUGMENTATIONS = ("A photo of", "An image of", "A picture of")
-"""What ``with_augs`` puts before both texts of a pair."""
+"""Texts that ``with_augs`` puts before both texts of a pair."""
 
 Lam = Annotated[float, Field(gt=0)]
 
 
 class Time(Method):
-    """TIME with the parameters of its main experiment; in the release both flags are off until asked for.
+    """TIME with the parameters of its main experiment; in the released code both flags are off by default.
 
     Attributes:
         with_to_k: Whether the K projections are edited too.
-        with_augs: Whether every pair is edited within three carrier phrases as well.
-        lam: Weight of staying near the old projection; large values edit less.
-        search: Values of ``lam`` among which the fit chooses; empty: ``lam`` is used as it is.
+        with_augs: Whether every pair is also edited within three carrier phrases.
+        lam: Weight of staying near the old projections; large values edit less.
+        search: Values of ``lam`` among which the fit chooses; if empty, ``lam`` is used.
         towards: Concept to the name of the cell that its edit adds, such as ``"woman"`` or ``"woman*dark"``;
             for other concepts it is measured.
         source: Template of the edited text, with ``{a}`` and ``{concept}``.
@@ -64,7 +64,7 @@ class Time(Method):
         label: Template of the judge's text for a cell.
         scope: ``joint`` edits one model for all concepts, ``per-concept`` one for each.
         judge: Name of the steering judge.
-        images: Images of a concept in every measurement.
+        images: Images per concept in every measurement.
         negative_prompt: Negative prompt of the measured images.
     """
 
@@ -72,13 +72,13 @@ class Time(Method):
         name="time",
         version="1.0",
         title="TIME",
-        summary="Gives a concept's tokens the cross-attention outputs that name its rarest cell.",
+        summary="Gives a concept's tokens the cross-attention outputs of its rarest cell's prompt.",
         paper="https://arxiv.org/abs/2303.08084",
         licence="Apache-2.0",
-        origin="bahjat-kawar/time-diffusion, released without a licence; written anew from the formulas",
+        origin="bahjat-kawar/time-diffusion, released without a licence; reimplemented from the formulas",
         family="weights",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words before a noun; one cell of a concept is added",
+        attributes="any that words before a noun can express; adds one cell per concept",
     )
 
     with_to_k: bool = True
@@ -99,7 +99,7 @@ class Time(Method):
 
     @property
     def steering_judge(self) -> str | None:
-        """The judge that measures the stereotype; its verdict never counts in the method's headline."""
+        """The judge that measures the bias; its labels never count as a result."""
         return self.judge
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
@@ -133,23 +133,23 @@ class Time(Method):
         )
 
     def _edited(self, task: Task) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Edited projections, and what was measured."""
-        survey = _Survey(self, task)
-        chosen = {concept: self._cell(survey, index) for index, concept in enumerate(task.concepts)}
+        """Edited projections, and the record of the measurements."""
+        measurements = _Measurements(self, task)
+        chosen = {concept: self._cell(measurements, index) for index, concept in enumerate(task.concepts)}
         edit = _Edit(self, task, {concept: cell for concept, cell in chosen.items() if cell is not None})
-        lam = survey.best(edit, self.search) if self.search else self.lam
+        lam = measurements.best(edit, self.search) if self.search else self.lam
         return edit.weights(lam), {
             "towards": {concept: cell.name if cell else None for concept, cell in chosen.items()},
             "lam": lam,
-            "measured": survey.record,
+            "measured": measurements.record,
         }
 
-    def _cell(self, survey: _Survey, index: int) -> Cell | None:
-        """The cell that the edit of a concept adds; ``None`` where no group is rarer than it should be."""
-        task = survey.task
+    def _cell(self, measurements: _Measurements, index: int) -> Cell | None:
+        """The cell that the edit of a concept adds; ``None`` if no group is under-represented."""
+        task = measurements.task
         if given := self.towards.get(task.concepts[index]):
             return next(cell for cell in task.cells if cell.name == given)
-        missing = task.target[index] - survey.plain[index]
+        missing = task.target[index] - measurements.baseline[index]
         same = [[sum(k.groups[a] == m.groups[a] for a in k.groups) for m in task.cells] for k in task.cells]
         scores = np.asarray(same) @ missing
         return task.cells[int(scores.argmax())] if scores.max() > 1e-9 else None
@@ -166,7 +166,7 @@ class _Edit:
         self._rows = [torch.cat(side) for side in zip(*rows, strict=True)]
 
     def weights(self, lam: float) -> dict[str, Tensor]:
-        """``W' = W + W E`` in the model's own precision; empty where no concept is treated."""
+        """``W' = W + W E`` in the model's precision; empty if no concept is treated."""
         if not self._rows:
             return {}
         c, d = self._rows
@@ -177,8 +177,8 @@ class _Edit:
 
 
 @dataclass
-class _Survey:
-    """Draws and judges images of every concept, always on the same seeds."""
+class _Measurements:
+    """Generates and judges images of every concept, always on the same seeds."""
 
     method: Time
     task: Task
@@ -188,12 +188,12 @@ class _Survey:
         self._seeds: list[int] = self.task.rng.integers(0, 2**31, size=self.method.images).tolist()
 
     @cached_property
-    def plain(self) -> Shares:
-        """Shares of the baseline, ``(concepts, K)``; measured when first asked for."""
+    def baseline(self) -> Shares:
+        """Shares of the baseline, ``(concepts, K)``; measured on first use."""
         return self._shares({}, lam=None)
 
     def best(self, edit: _Edit, candidates: Sequence[float]) -> float:
-        """The candidate whose images come nearest to the target; the first of equals."""
+        """The candidate whose images come closest to the target; the first of equals."""
         distances = [self._distance(self._shares(edit.weights(lam), lam=lam)) for lam in candidates]
         return candidates[int(np.argmin(distances))]
 
@@ -235,7 +235,7 @@ def _pairs(method: Time, concept: str, cell: Cell) -> list[tuple[str, str]]:
 
 
 def _lowered(text: str) -> str:
-    """The text with a leading capital "A" lowered, as released."""
+    """The text with a leading capital "A" in lower case, as released."""
     return "a" + text[1:] if text.startswith("A") else text
 
 
@@ -256,7 +256,7 @@ def _aligned(task: Task, source: str, destination: str) -> tuple[Tensor, Tensor]
 
 
 def token_map(source: Sequence[int], destination: Sequence[int], *, length: int) -> list[int] | None:
-    """Positions in the destination of the tokens of the source, and after them of its padding.
+    """Positions in the destination of the source's tokens, followed by those of its padding.
 
     Args:
         source: Token ids with begin and end of text, without padding.
@@ -264,8 +264,8 @@ def token_map(source: Sequence[int], destination: Sequence[int], *, length: int)
         length: Number of text states.
 
     Returns:
-        ``length`` positions, the last one repeated as often as needed; ``None`` where the destination does
-        not hold the tokens of the source in their order.
+        ``length`` positions, the last one repeated as often as needed; ``None`` if the destination does not
+        contain the tokens of the source in their order.
 
     >>> token_map([0, 7, 8, 1], [0, 7, 5, 8, 1], length=8)
     [0, 1, 3, 4, 5, 6, 7, 7]

@@ -1,39 +1,43 @@
-"""UCE: debiasing as one closed-form edit of cross-attention, repeated until the shares are met.
+"""UCE: debiasing as one closed-form edit of cross-attention, repeated until the shares meet the target.
 
-Gandikota, Orgad, Belinkov, Materzyńska, Bau: "Unified Concept Editing in Diffusion Models", WACV 2024,
-arXiv 2308.14761. All three debiasing implementations of its repository are given, because they differ in
-everything but the objective (:mod:`evenhand.methods.shared.closed_form`); always say which one is meant. ``E(p)``
-are the text states of prompt ``p``, ``n(p)`` its number of content tokens, so that row ``n(p)`` is its last
-content token; guidance ``j`` is the source text with the concept replaced by the words of cell ``j``.
+Gandikota, Orgad, Belinkov, Materzyńska, Bau: "Unified Concept Editing in Diffusion Models", WACV 2024, arXiv
+2308.14761, section 4. The repository (rohitgandikota/unified-concept-editing) had three debiasing
+implementations, which share little but the objective (:mod:`evenhand.methods.shared.closed_form`); all three
+are implemented, so always state the version. ``E(p)`` are the text states of prompt ``p`` and ``n(p)`` its
+number of content tokens, so that row ``n(p)`` is its last content token; guidance ``j`` is the source text
+with the concept replaced by the words of cell ``j``.
 
-Version 1 (July 2023 to April 2025), the one that MIST inherits. With ``f = max(n(source), n(guidance_1),
+Version 1 (July 2023 to April 2025), from which MIST is derived. With ``f = max(n(source), n(guidance_1),
 ..)`` and ``L = length - f``, where ``length`` is the number of text states (77 for Stable Diffusion),
 
-    C = rows n(source) .. n(source) + L - 1 of E(source)         last content token, EOS and pads
+    C   = rows n(source) .. n(source) + L - 1 of E(source)         last content token, EOS and pads
     G_j = rows n(guidance_j) .. n(guidance_j) + L - 1 of E(guidance_j)
 
 enter the edit of :mod:`evenhand.methods.weights._directional`: the last content tokens are aligned, norms are
-Frobenius norms over the window, edits add up over the rounds. Preserved texts keep all their rows.
+Frobenius norms over the window, edits accumulate over the rounds. Preserved texts keep the outputs of all
+rows.
 
 Version 2 (April 2025 onward). With ``c = E(source)[n]`` and ``a_j = E(guidance_j)[n]``, and the original
 projections ``W_0``,
 
-    t <- t + sum_j (pi_j - r_j) W_0 a_j,  t = W_0 c at first     a source within the tolerance adds nothing
+    t <- t + step_size sum_j (pi_j - r_j) W_0 a_j,  initially t = W_0 c
     W  = closed form from W_0 with target t for the row c
 
-so targets accumulate and every round starts from the originals. Preserved texts keep their last content
-row. As released, a source text that is itself in ``preserve`` is preserved at its *moved* output ``t``.
+A source within the tolerance adds nothing to its target. Targets accumulate and every round starts from the
+original projections. Preserved texts keep the output of their last content row. As released, a source text
+that is itself in ``preserve`` is preserved at its *shifted* output ``t``.
 
-Version 0 (June 2023), for two cells. All rows of the bare concept, ``C = E(concept)``, and of the bare cell,
+Version 0 (June 2023), for two cells. All rows of the concept, ``C = E(concept)``, and of the cell's words,
 ``G_j = E(cell_j)``, with ``W_0`` the original projections and ``V_0 = C W_0^T``,
 
-    w_j <- w_j + step_size (pi_j - r_j)                               a source within the tolerance adds nothing
+    w_j <- w_j + step_size (pi_j - r_j)
     V   = V_0 + sum_j w_j ||V_0||_F G_j W_0^T / ||G_j W_0^T||_F
     W   = closed form from W_0 with targets V for the rows C
 
-so the weights ``w`` of the directions accumulate, both directions are scaled by the fixed norm of ``V_0``,
-and every round starts from the originals. Every round judges "picture of ..." on the same seeds. The release
-was for one concept; that a balanced one adds nothing among several is taken from version 2.
+A source within the tolerance adds nothing to its weights. The weights ``w`` of the directions accumulate,
+both directions are scaled by the fixed norm of ``V_0``, and every round starts from the original projections.
+Every round judges "picture of ..." on the same seeds. The release handled one concept; that a balanced one
+among several adds nothing is taken from version 2.
 
 All concepts are solved together in one model, as released (``scope="joint"``), or in one model each.
 """
@@ -76,38 +80,38 @@ VERSION_0: dict[str, Any] = {
 """The defaults of version 0 where they differ from version 1."""
 
 SEEDS_0 = (8393, 47295, 12321, 0, 902)
-"""The five seeds of version 0, from each of which the release draws a batch of ten."""
+"""The five seeds of version 0; the release generates a batch of ten images from each."""
 
 
 class Uce(RatioLoop):
-    """UCE as released; the parameters it shares with MIST are those of :class:`RatioLoop`.
+    """UCE as released; the parameters shared with MIST are those of :class:`RatioLoop`.
 
-    The fields show the defaults of version 1; :data:`VERSION_0` and :data:`VERSION_2` hold those of the
-    others where they differ. The weight of an edited row is one, as released; only its ratio to ``lam`` and
-    ``mu`` matters.
+    The fields show the defaults of version 1; :data:`VERSION_0` and :data:`VERSION_2` hold the differing
+    defaults of the other versions. The weight of an edited row is one, as released; only its ratio to ``lam``
+    and ``mu`` matters.
 
     Attributes:
-        version: Which of the released implementations.
-        templates: Source texts of a concept, with ``{concept}``; its place is taken by a cell's noun in the
+        version: Which of the released implementations to use.
+        templates: Source texts of a concept, with ``{concept}``, which a cell's noun replaces in the
             guidance.
         measure: Template of the text whose images are judged, with ``{text}``, the source text.
         label: Template of the judge's text for a cell, with ``{guidance}``.
-        preserve: Texts whose outputs stay. Version 1 was released with a list of about 225 profession
-            names, of which those equal to a source text, in any case, are left out; methods read no files,
-            so a suite passes it.
+        preserve: Texts whose outputs are preserved. Version 1 was released with a list of about 225
+            profession names, without those equal to a source text in any case; methods read no files, so a
+            suite passes it.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="uce",
         version="1.0",
         title="UCE",
-        summary="Moves a concept's token outputs towards under-represented cells until shares are met.",
+        summary="Shifts a concept's token outputs towards rare cells until the shares meet the target.",
         paper="https://arxiv.org/abs/2308.14761",
         licence="Apache-2.0",
-        origin="rohitgandikota/unified-concept-editing, MIT; written anew from the formulas",
+        origin="rohitgandikota/unified-concept-editing, MIT; reimplemented from the formulas",
         family="weights",
         architectures=("sd1", "sd2", "sdxl", "video"),
-        attributes="any, alone or as joint cells, that the steering judge can tell apart by words",
+        attributes="any, alone or as joint cells, that the steering judge can distinguish by words",
     )
 
     version: Literal["v0", "v1", "v2"] = "v1"
@@ -141,13 +145,13 @@ class Uce(RatioLoop):
         return self
 
     def check(self, *, family: str, cells: Sequence[Cell]) -> None:
-        """Version 0 has two directions."""
+        """Also require two cells for version 0."""
         super().check(family=family, cells=cells)
         if self.version == "v0" and len(cells) != 2:
             raise EvenhandError(f"uce: version v0 balances exactly two cells, not {len(cells)}; use v1 or v2")
 
     def seeds(self, task: Task, count: int) -> list[int]:
-        """Fresh seeds, or in version 0 the same in every round."""
+        """New seeds; in version 0 the same seeds in every round."""
         if self.version != "v0":
             return super().seeds(task, count)
         fixed: list[int] = np.random.default_rng(SEEDS_0).integers(0, 2**31, size=count).tolist()
@@ -155,11 +159,11 @@ class Uce(RatioLoop):
 
     @property
     def sources_per_concept(self) -> int:
-        """One for every template."""
+        """One per template."""
         return len(self.templates)
 
     def sources(self, task: Task) -> list[Source]:
-        """One source per concept and template; versions 1 and 2 measure the very text that is edited."""
+        """One source per concept and template; versions 1 and 2 measure the edited text itself."""
         return [
             self._source(template, concept, task) for concept in task.concepts for template in self.templates
         ]
@@ -199,7 +203,7 @@ class Uce(RatioLoop):
         )
 
     def _form(self, model: EditableModel, texts: Sequence[str], rows: Tensor) -> ClosedForm:
-        """Version 2's closed form: a source that is also preserved counts with both weights."""
+        """Version 2's closed form: a source that is also preserved has both weights."""
         scale = torch.tensor([1 + self.mu * (text in self.preserve) for text in texts], dtype=rows.dtype)
         kept = sorted({*self.preserve} - {*texts})
         if not kept:
@@ -210,10 +214,10 @@ class Uce(RatioLoop):
 
 
 class AccumulatedEdit:
-    """Version 2: the targets accumulate, the projections restart from the originals in every round.
+    """Version 2: targets accumulate, and the projections restart from the originals in every round.
 
     Args:
-        method: Gives ``step_size`` and ``tolerance``; a source whose largest gap is below it adds nothing.
+        method: Provides ``step_size`` and ``tolerance``; a source whose largest gap is below it adds nothing.
         weights: Original projections, float64.
         form: Closed form of the source rows.
         guidance: Guidance rows ``a_j`` of every source, ``(sources, K, d)``.
@@ -240,10 +244,10 @@ class AccumulatedEdit:
 
 
 class FixedNormEdit:
-    """Version 0: the weights of the directions accumulate, the projections restart in every round.
+    """Version 0: the weights of the directions accumulate, and the projections restart in every round.
 
     Args:
-        method: Gives ``step_size`` and ``tolerance``; a source whose largest gap is below it adds nothing.
+        method: Provides ``step_size`` and ``tolerance``; a source whose largest gap is below it adds nothing.
         weights: Original projections, float64.
         form: Closed form of all rows of all sources.
         rows: ``C`` of every source, ``(sources, length, d)``.
@@ -281,7 +285,7 @@ class FixedNormEdit:
 
 
 def windows(edited: TextStates, guiding: TextStates, cells: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The aligned rows of version 1: from the last content token on, as long as the longest text allows.
+    """The aligned rows of version 1: from the last content token on, as many as the longest text allows.
 
     Args:
         edited: States of the ``n`` source texts.

@@ -1,1 +1,1 @@
-"""Correcting shares for the judges' errors."""
+"""Correction of shares for the judges' classification errors."""

@@ -1,7 +1,7 @@
-"""From a judge's answers on anchors (images of known truth) to the confusion matrix that corrects it.
+"""Confusion matrices of judges, estimated on anchors (images whose true group is known).
 
-A confusion table has the columns of :data:`CONFUSION_COLUMNS`; a joint attribute is written ``gender*tone``
-and its cells ``woman*dark``.
+A confusion table has the columns :data:`CONFUSION_COLUMNS`. A joint attribute is written ``gender*tone`` and
+its cells ``woman*dark``.
 """
 
 from __future__ import annotations
@@ -23,29 +23,33 @@ from evenhand.metrics.statistics.uncertainty import stream
 CONFUSION_COLUMNS = ("judge", "attributes", "truth", "label", "count")
 
 UNDETERMINED = "undetermined"
-"""The label of the abstain column."""
+"""Label of the last column: images without a label."""
 
 SMALL_ROW = 20
-"""Below so many anchors a row is smoothed, and resampled from a Dirichlet."""
+"""A row with fewer anchors is smoothed, and resampled from a Dirichlet distribution."""
 
 SMOOTHING = 0.5
 
 JOINT_ANCHORS = 25
-"""Anchors that each cell needs before a joint table replaces the product of the marginal ones."""
+"""Anchors that each cell needs before a joint table replaces the product of the marginal matrices."""
 
 LARGEST_CONDITION = 5.0
 SMALLEST_RECALL = 0.5
-"""Beyond these two an inversion makes estimates worse than no correction (measurement.md 3.1, 3.15)."""
+"""Limits of condition number and recall. Beyond them an inversion can be worse than no correction.
+
+On 2,398 FairFace images, inverting six-class race matrices with condition numbers 7.4 and 17.9 left errors of
+0.141 and 0.122 (total variation); four classes with condition numbers below 2.1 left 0.043 and 0.022.
+"""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is known of a judge's errors on one attribute or joint attribute.
+    """A judge's confusion matrix on one attribute or joint attribute, with its sampling error.
 
     Attributes:
-        matrix: ``(K, K + 1)``, rows are truths, the last column abstains.
-        draws: ``(B, K, K + 1)``, the same from resampled anchors.
-        remark: What a reader must know of it, or empty.
+        matrix: ``(K, K + 1)``; rows are true groups, the last column is "undetermined".
+        draws: ``(B, K, K + 1)``, matrices of resampled anchors.
+        remark: A remark for the reader of the results, or empty.
     """
 
     matrix: FloatArray
@@ -54,32 +58,33 @@ class Calibration:
 
     @cached_property
     def inverse(self) -> Inverse:
-        """Of the matrix."""
+        """Inverse of the matrix."""
         return inverse_of(self.matrix)
 
     @cached_property
     def inverses(self) -> Inverse:
-        """Of the draws."""
+        """Inverses of the draws."""
         return inverse_of(self.draws)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a judge is not corrected."""
+    """The reason why a judge is not corrected."""
 
     reason: str
 
 
 def cell_names(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Names of all cells of a joint attribute in order, ``("woman*light", "woman*dark", ...)``."""
+    """Names of all cells of a joint attribute, in order: ``("woman*light", "woman*dark", ...)``."""
     return tuple("*".join(cell) for cell in product(*groups))
 
 
 def confusion_matrix(counts: FloatArray) -> FloatArray:
-    """Rows of probabilities from counts ``F (..., K, J)``.
+    """Confusion matrices ``(..., K, J)``, rows summing to 1, from counts ``F (..., K, J)``.
 
-    ``M[y][j] = (F[y][j] + a [j = y]) / (F[y] + a)``, ``a = 0.5`` in rows of under 20 anchors, else 0:
-    spreading the smoothing over all cells of a large table does harm. Source: measurement.md 3.1.
+    ``M[y][j] = (F[y][j] + a [j = y]) / (F[y] + a)`` with ``a = 0.5`` in rows of fewer than 20 anchors, else 0.
+    Only the diagonal is smoothed: smoothing of all 36 cells of a race table raised the error of the corrected
+    shares from 0.055 to 0.123 (total variation, 2,398 FairFace images).
     """
     anchors = counts.sum(axis=-1, keepdims=True)
     added = np.where(anchors < SMALL_ROW, SMOOTHING, 0.0)
@@ -88,9 +93,9 @@ def confusion_matrix(counts: FloatArray) -> FloatArray:
 
 
 def draw_matrices(counts: FloatArray, *, draws: int, rng: np.random.Generator) -> FloatArray:
-    """Matrices ``(draws, K, J)`` of resampled anchors: the sampling error of the calibration itself.
+    """Confusion matrices ``(draws, K, J)`` of resampled anchors: the sampling error of the calibration.
 
-    Each row is redrawn from its multinomial, or from ``Dirichlet(F + 0.5)`` below 20 anchors.
+    Each row is drawn from its multinomial, or from ``Dirichlet(F + 0.5)`` below 20 anchors.
     """
     rows = []
     for row in counts:
@@ -112,16 +117,17 @@ def draw_stratified(
     draws: int,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Matrices ``(draws, K, K + 1)`` of anchors resampled within the strata that they were chosen in.
+    """Confusion matrices ``(draws, K, K + 1)`` of anchors resampled within their sampling strata.
 
-    Where the judge's own answer chose the anchors, resampling all of them would scatter what the design
-    fixed. A row that a resample misses becomes ``nan``. Source: measurement.md 3.1.
+    If the anchors were sampled by the judge's own label, resampling all of them together would vary numbers
+    that the design fixes. A row without an anchor in a resample becomes ``nan``. Source: bootstrap for
+    stratified samples, Davison and Hinkley 1997, section 3.7.
 
     Args:
         truth: ``(n,)`` group indices.
-        answers: ``(n,)`` what the judge said, ``groups`` where it abstained.
-        weights: ``(n,)``, the inverse of each anchor's chance of being chosen.
-        strata: ``(n,)`` selection stratum of each anchor, from 0.
+        answers: ``(n,)`` labels of the judge, ``groups`` where undetermined.
+        weights: ``(n,)`` inverse inclusion probability of each anchor.
+        strata: ``(n,)`` sampling stratum of each anchor, from 0.
         groups: Number of groups ``K``.
         draws: Number of resamples.
         rng: Random stream.
@@ -142,10 +148,11 @@ def draw_stratified(
 
 
 def kronecker(matrices: Sequence[FloatArray]) -> FloatArray:
-    """Joint matrix ``(..., K, K + 1)`` of attributes whose errors are independent given the truth.
+    """Joint confusion matrix ``(..., K, K + 1)`` of attributes whose errors are independent given the truth.
 
-    A joint label is decided when every part is; cells run in the order of :func:`cell_names`. The assumption
-    is doubtful exactly where it matters (a gender judge may err on dark-skinned women).
+    A joint label is decided if every part is. Cells are in the order of :func:`cell_names`. The assumption
+    can fail where it matters: a gender judge may make more errors on dark-skinned women.
+    :func:`evenhand.metrics.judge_quality.error_independence.product_test` tests it.
     """
 
     def pair(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -158,22 +165,22 @@ def kronecker(matrices: Sequence[FloatArray]) -> FloatArray:
 
 
 def recalls(matrix: FloatArray) -> FloatArray:
-    """Share of each group's decided images that are given their group, ``(K,)`` of ``(K, K + 1)``."""
+    """Recall ``(K,)`` of each group among its decided images, from a matrix ``(K, K + 1)``."""
     return ratio(matrix.diagonal(), matrix[:, :-1].sum(axis=1))
 
 
 def condition_number(matrix: FloatArray) -> float:
-    """Condition number of a matrix ``(K, K + 1)`` without its abstain column; ``nan`` if a row is missing."""
+    """Condition number of a matrix ``(K, K + 1)`` without its last column; ``nan`` if a row is missing."""
     return float("nan") if np.isnan(matrix).any() else float(np.linalg.cond(matrix[:, :-1]))
 
 
 def reason_to_refuse(matrix: FloatArray) -> str:
-    """Why a matrix must not be inverted, or empty: condition number above 5, or a recall under 0.5.
+    """The reason not to invert a matrix, or empty: a condition number above 5, or a recall below 0.5.
 
-    Recall is among decided labels: a judge that abstains often is imprecise, but not confused.
+    Recall counts decided labels only: a judge that often abstains is imprecise, but not confused.
     """
     if not matrix[:, :-1].sum(axis=1).all():
-        return "the judge never decides on the anchors of a group"
+        return "the judge decides none of the anchors of a group"
     recall = float(recalls(matrix).min())
     if recall < SMALLEST_RECALL:
         return f"a group is recognised in only {recall:.0%} of its anchors (limit {SMALLEST_RECALL:.0%})"
@@ -192,11 +199,11 @@ def calibrate(
     draws: int,
     seed: int,
 ) -> Calibration | Refusal:
-    """The matrix that corrects one judge on one attribute or joint attribute, or why there is none.
+    """The confusion matrix of one judge on one attribute or joint attribute, or the reason to refuse it.
 
-    A joint attribute uses its own table where every cell has 25 anchors, else the product of its attributes'
-    matrices, else whatever joint table there is. The anchors of an attribute are resampled once per draw,
-    the same for every joint attribute that contains it.
+    A joint attribute uses its own table if every cell has 25 anchors, else the product of its attributes'
+    matrices, else its own table whatever its size. The anchors of an attribute are resampled once per draw,
+    the same way for every joint attribute that contains it.
 
     Raises:
         EvenhandError: The table names a group that the taxonomy lacks.
@@ -235,7 +242,7 @@ def _checked(matrix: FloatArray, draws: FloatArray, remark: str) -> Calibration 
 def counts_of(
     table: pd.DataFrame, *, judge: str, attributes: Sequence[str], taxonomy: Mapping[str, Sequence[str]]
 ) -> FloatArray | None:
-    """Counts ``(K, K + 1)`` of one judge on an attribute or joint attribute, ``None`` without a row.
+    """Counts ``(K, K + 1)`` of one judge on an attribute or joint attribute; ``None`` without rows.
 
     Raises:
         EvenhandError: The table names a group that the taxonomy lacks.
@@ -249,7 +256,7 @@ def counts_of(
     strange = {*counts.index} - {*groups} | {*counts.columns} - {*groups, UNDETERMINED}
     if strange:
         raise EvenhandError(
-            f"confusion table of judge {judge!r} names {min(strange)!r}, which is no group of {name}; "
+            f"confusion table of judge {judge!r}: unknown group {min(strange)!r} of {name}; "
             f"groups: {', '.join(groups)}"
         )
     full = counts.reindex(index=list(groups), columns=[*groups, UNDETERMINED], fill_value=0)
@@ -259,17 +266,18 @@ def counts_of(
 def confusion_table(
     truth: pd.DataFrame, labels: pd.DataFrame, attributes: Sequence[Sequence[str]]
 ) -> pd.DataFrame:
-    """Counts a confusion table from anchors.
+    """The confusion table of every judge, counted on anchors.
 
     Args:
-        truth: Columns ``key``, ``attribute``, ``group``: what each anchor shows; optionally ``probability``,
-            with which the anchor was chosen, the same for all attributes of a key. Then an anchor counts
-            ``1 / probability`` in its row, scaled by :func:`effective_counts`.
-        labels: The label table of the anchors, one judge or several (the panel's vote is one more judge).
+        truth: Columns ``key``, ``attribute`` and ``group``: the true group of each anchor. An optional column
+            ``probability`` holds the inclusion probability of the anchor, equal for all attributes of a key;
+            an anchor then counts ``1 / probability`` in its row, scaled by :func:`effective_counts`.
+        labels: Label table of the anchors, for one judge or several (the panel's vote is one more judge).
         attributes: Attributes and joint attributes to count, as tuples.
 
     Returns:
-        A table with :data:`CONFUSION_COLUMNS`, sorted; empty where no judge labels what the anchors show.
+        A table with the columns :data:`CONFUSION_COLUMNS`, sorted; empty if no judge labels an attribute of
+        the anchors.
     """
     shown = truth.set_index(["key", "attribute"])["group"].unstack()
     said = labels["label"].where(labels["status"] == "ok", UNDETERMINED)
@@ -297,12 +305,12 @@ def confusion_table(
 
 
 def _joined(parts: pd.DataFrame) -> pd.Series[str]:
-    """Each row's groups as the name of their cell."""
+    """The cell name of each row's groups."""
     return reduce(lambda cell, name: cell + "*" + parts[name], parts.columns[1:], parts.iloc[:, 0])
 
 
 def _count(anchors: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """Equal rows of ``anchors``, which are indexed by key, counted or weighed."""
+    """Counts, or sums of weights, of equal rows of ``anchors``, which are indexed by key."""
     if "probability" not in truth:
         return anchors.value_counts(sort=False).reset_index()
     weight = 1 / truth.drop_duplicates("key").set_index("key")["probability"].reindex(anchors.index)
@@ -315,22 +323,22 @@ def _count(anchors: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
 
 
 def effective_counts(weights: FloatArray, squares: FloatArray) -> FloatArray:
-    """Inverse-probability weights of one row of a confusion table as counts worth as many plain anchors.
+    """Effective counts of one row of a confusion table from inverse-probability weights.
 
-    The shares ``M[j] = weights[j] / sum(weights)`` stay; the sum becomes the number of equally weighted
-    anchors whose shares would scatter as much: ``(1 - sum_j M[j]^2) / trace(Cov)``, the trace linearised to
-    ``sum_i w_i^2 |e_label(i) - M|^2 / sum(w)^2``. Kish's ``sum(w)^2 / sum(w^2)`` would ignore that anchors
-    chosen by the judge's own answer weigh alike within an answer; it serves where all anchors have one
-    label. Equal weights give plain counts. Source: measurement.md 3.1.
+    The shares ``M[j] = weights[j] / sum(weights)`` are kept. The sum becomes the number of equally weighted
+    anchors whose shares have the same variance: ``(1 - sum_j M[j]^2) / trace(Cov)``, with the trace linearised
+    to ``sum_i w_i^2 |e_label(i) - M|^2 / sum(w)^2``. Kish's ``sum(w)^2 / sum(w^2)`` would ignore that anchors
+    sampled by the judge's own label have equal weights within a label; it is used if all anchors have the same
+    label. Equal weights give plain counts. Source: Hajek 1971 (ratio estimator); Kish 1965, section 8.2.
 
     Args:
-        weights: ``(J,)``, sums of ``1 / probability`` by label.
-        squares: ``(J,)``, sums of ``1 / probability^2`` by label.
+        weights: ``(J,)`` sums of ``1 / probability`` by label.
+        squares: ``(J,)`` sums of ``1 / probability^2`` by label.
     """
     total = weights.sum()
     shares = weights / total
     spread = 1 - (shares**2).sum()
     trace = (squares * (1 - 2 * shares + (shares**2).sum())).sum() / total**2
     size = total**2 / squares.sum() if (weights > 0).sum() == 1 else spread / trace
-    # Rounded so that 20 equal weights are no fewer than 20 anchors.
+    # Rounded, so that 20 equal weights are not fewer than 20 anchors (SMALL_ROW).
     return np.asarray((shares * size).round(9))

@@ -1,9 +1,10 @@
-"""Prediction-powered inference: totals from a few true labels and many of a judge, whatever the judge is.
+"""Prediction-powered inference (PPI, PPI++): means from a few true labels and many labels of a judge.
 
-It needs anchors drawn at random from the audited pool itself (or weighed by the inverse of their chance), and
-then supposes nothing about the judge. It estimates linear totals: overall shares, fidelity, the undetermined
-rate. One pooled correction must not be added to each occupation's shares: it depends on that occupation's
-truth, and distances computed from such shares stay biased (measurement.md 3.7, 3.14).
+The anchors must be a random sample of the audited images (or be weighted by their inverse inclusion
+probability). The method then makes no assumption on the judge. It estimates linear totals: overall shares,
+fidelity, the undetermined rate. Do not add one pooled correction to the shares of every occupation: the
+correction depends on that occupation's true shares, and distances computed from such shares stay biased (in a
+simulation, 0.428 for a true RMSDelta of 0.468).
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from evenhand.metrics.statistics.uncertainty import ALPHA
 
 
 class PoweredMean(NamedTuple):
-    """A mean and its 95 % interval, ``(...)`` for values of shape ``(n, ...)``.
+    """A mean and its 95 % interval; arrays ``(...)`` for values of shape ``(n, ...)``.
 
     Attributes:
-        value: The estimate; not clipped, as means of several groups must add up.
-        low: Lower end.
-        high: Upper end.
+        value: The estimate; not clipped, so that the means of all groups add up to 1.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
         error: Standard error.
-        power: ``lambda``: 1 trusts the judge as PPI does, 0 ignores it.
+        power: The tuning parameter ``lambda``: 1 is plain PPI, 0 ignores the judge.
     """
 
     value: FloatArray
@@ -46,20 +47,20 @@ def powered_mean(
     power: float | None = None,
     weights: ArrayLike | None = None,
 ) -> PoweredMean:
-    """PPI and PPI++: ``lambda mean_u(f) + mean_l(Y - lambda f)``.
+    """The PPI or PPI++ estimate of a mean, ``lambda mean_u(f) + mean_l(Y - lambda f)``.
 
-    ``SE^2 = lambda^2 Var_u(f) / N + Var_l(Y - lambda f) / n``. PPI++ takes the ``lambda`` of least variance,
-    ``Cov_l(Y, f) / ((1 + n / N) Var(f))`` in [0, 1], and so is never worse than the anchors alone for large
-    ``n``. Weighted means are Hajek's, with their linearised variance.
-    Source: Angelopoulos et al. 2023, Angelopoulos, Duchi and Zrnic 2023; measurement.md 3.7.
+    ``SE^2 = lambda^2 Var_u(f) / N + Var_l(Y - lambda f) / n``. PPI++ uses the ``lambda`` of smallest variance,
+    ``Cov_l(Y, f) / ((1 + n / N) Var(f))``, clipped to [0, 1], and is asymptotically never worse than the
+    anchors alone. Weighted means are Hajek estimates with a linearised variance.
+    Source: Angelopoulos et al., arXiv 2301.09633 (PPI); Angelopoulos, Duchi and Zrnic, arXiv 2311.01453 (PPI++).
 
     Args:
-        truth: ``Y (n, ...)`` of the anchors: indicators of a group, or one column for each group.
-        judged: ``f (n, ...)`` of the anchors: the judge's label or its posterior, in the same form.
-        unlabelled: ``f (N, ...)`` of the other images; of all images, anchors included, where the judge's
-            own answer chose the anchors, because the others are then no image of the pool.
-        power: ``lambda``; that of PPI++ if ``None``, 1 for plain PPI, 0 for the anchors alone.
-        weights: ``(n,)``, the inverse of each anchor's chance of being chosen; equal if ``None``.
+        truth: ``Y (n, ...)`` of the anchors: indicators of a group, or one column per group.
+        judged: ``f (n, ...)`` of the anchors: the judge's label or posterior, in the same form.
+        unlabelled: ``f (N, ...)`` of the other images. If the anchors were sampled by the judge's own label,
+            pass all images including the anchors, because the rest is then not representative.
+        power: ``lambda``; ``None`` for PPI++, 1 for plain PPI, 0 for the anchors alone.
+        weights: ``(n,)`` inverse inclusion probability of each anchor; equal if ``None``.
 
     Raises:
         EvenhandError: There are fewer than two anchors or other images, or a weight is not positive.
@@ -68,11 +69,13 @@ def powered_mean(
     n, others = len(y), len(u)
     if n < 2 or others < 2:
         raise EvenhandError(
-            f"prediction-powered inference got {n} anchors and {others} other images; it needs two of each"
+            f"prediction-powered inference needs at least 2 anchors and 2 other images, got {n} and {others}"
         )
     given = np.ones(n) if weights is None else np.asarray(weights, float)
     if not (given > 0).all():
-        raise EvenhandError(f"anchor weight {given.min()} is not positive; give 1 / probability of choosing")
+        raise EvenhandError(
+            f"anchor weights must be positive, got {given.min()}; give 1 / inclusion probability"
+        )
     share = (given / given.sum()).reshape(-1, *[1] * (y.ndim - 1))
     # The divisors n - 1 and N - 1 of unbiased variances; with weights n is their effective number.
     size = 1 / (share**2).sum()
@@ -98,9 +101,9 @@ def _best_power(y: FloatArray, f: FloatArray, u: FloatArray, share: FloatArray) 
 
 
 def stratified_mean(parts: Sequence[PoweredMean], weights: ArrayLike) -> PoweredMean:
-    """One mean from those of strata: ``sum W_s theta_s`` with ``SE^2 = sum W_s^2 SE_s^2``.
+    """The stratified mean ``sum_s W_s theta_s``, with ``SE^2 = sum_s W_s^2 SE_s^2``.
 
-    Anchors need to be random within a stratum only. Source: Fisch et al. 2024; measurement.md 3.7.
+    Anchors need to be a random sample within each stratum only. Source: Fisch et al., arXiv 2406.04291.
 
     Args:
         parts: One mean for each stratum (stereotype side, family of methods).
@@ -112,8 +115,8 @@ def stratified_mean(parts: Sequence[PoweredMean], weights: ArrayLike) -> Powered
     shares = np.asarray(weights, float)
     if len(shares) != len(parts) or abs(shares.sum() - 1) > 1e-9:
         raise EvenhandError(
-            f"{len(parts)} strata have weights {shares.tolist()}; give each its share of the images, which "
-            "add up to 1"
+            f"weights must give each of {len(parts)} strata its share of the images and sum to 1, "
+            f"got {shares.tolist()}"
         )
     value, power = (
         np.tensordot(shares, np.stack([getattr(part, name) for part in parts]), axes=1)

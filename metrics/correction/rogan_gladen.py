@@ -1,4 +1,4 @@
-"""The correction of one share of two groups in closed form, with its interval: Rogan-Gladen and its kin."""
+"""Closed-form correction of a binary share, with intervals: Rogan-Gladen, Lang-Reiczigel, CLEAM."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from evenhand.metrics.statistics.uncertainty import ALPHA
 
 
 class RoganGladen(NamedTuple):
-    """Corrected share of one group: ``value`` and its 95 % interval, clipped to [0, 1]; variance; a flag."""
+    """Corrected share of one of two groups.
+
+    Attributes:
+        value: The share, clipped to [0, 1].
+        low: Lower end of the 95 % interval, clipped to [0, 1].
+        high: Upper end of the 95 % interval, clipped to [0, 1].
+        variance: Variance behind the interval.
+        clipped: Whether the unclipped share lies outside [0, 1].
+    """
 
     value: FloatArray
     low: FloatArray
@@ -32,10 +40,10 @@ def rogan_gladen(
     specificity: ArrayLike,
     negatives: ArrayLike,
 ) -> RoganGladen:
-    """``pi = (c + sp - 1) / (se + sp - 1)`` with the sampling error of images and anchors.
+    """Rogan-Gladen estimate ``pi = (c + sp - 1) / (se + sp - 1)``, with the error of images and anchors.
 
     ``Var = [c (1 - c) / N + pi^2 se (1 - se) / n1 + (1 - pi)^2 sp (1 - sp) / n0] / (se + sp - 1)^2``.
-    It is the inversion for two groups. Source: Rogan and Gladen 1978; measurement.md 3.2.
+    For two groups it equals the inversion of the confusion matrix. Source: Rogan and Gladen 1978.
 
     Args:
         observed: Share that the judge calls positive.
@@ -66,11 +74,11 @@ def lang_reiczigel(
     specificity: ArrayLike,
     negatives: ArrayLike,
 ) -> RoganGladen:
-    """Rogan-Gladen with an interval for small counts, where the plain one collapses or is off centre.
+    """Rogan-Gladen estimate with the interval of Lang and Reiczigel, which is valid for small counts.
 
-    The interval is that of :func:`rogan_gladen` with one success and one failure more for ``se`` and ``sp``,
-    ``z^2 / 2`` of each for ``c``, moved by ``2 z^2 [pi Var(se) - (1 - pi) Var(sp)]``. The value stays
-    Rogan-Gladen's, the variance is that of the interval. Source: Lang and Reiczigel 2014; measurement.md 3.2.
+    The interval is that of :func:`rogan_gladen` with one added success and failure for ``se`` and ``sp`` and
+    ``z^2 / 2`` added successes and failures for ``c``, shifted by ``2 z^2 [pi Var(se) - (1 - pi) Var(sp)]``.
+    The value remains Rogan-Gladen's; ``variance`` belongs to the interval. Source: Lang and Reiczigel 2014.
 
     Args:
         observed: Share that the judge calls positive.
@@ -123,8 +131,8 @@ def _prevalence_variance(
 def cleam_point(mean: ArrayLike, *, alpha_0: float, alpha_1: float) -> FloatArray:
     """CLEAM's point estimate of the share of class 0, ``(mu - (1 - alpha_1)) / (alpha_0 + alpha_1 - 1)``.
 
-    It is Rogan-Gladen under another name, offered for comparability. CLEAM's interval is not: it redraws its
-    batches from one pool and takes the accuracies as known, and covers 20 to 75 % at nominal 95 %.
+    The same as Rogan-Gladen; provided for comparability. CLEAM's interval is left out: it resamples batches
+    from one pool and treats the accuracies as known, so that it covers only 20 to 75 % at nominal 95 %.
     Source: Teo, Abdollahzadeh and Cheung, arXiv 2310.19297.
     """
     return np.asarray((np.asarray(mean, float) - (1 - alpha_1)) / (alpha_0 + alpha_1 - 1))

@@ -1,8 +1,9 @@
-"""Corrections that use a judge's probabilities instead of its labels, and the recalibration they need.
+"""Corrections that use a judge's probabilities instead of its labels, and their recalibration.
 
-Posteriors ``(n, K)`` are the columns of the groups; images on which the judge abstains are left out by the
-caller and counted there. A deep network's raw scores are no probabilities: on the public test bed SLD gives
-0.145 for a true 0.475 on raw scores and 0.467 after recalibration on 600 anchors (measurement.md 3.5).
+Posteriors ``(n, K)`` have one column per group; the caller leaves out (and counts) images on which the judge
+abstains. Raw scores of deep networks are not calibrated probabilities: with DeepFace on 2,398 FairFace images,
+SLD estimates a female share of 0.145 from raw scores and 0.467 after recalibration on 600 anchors; the true
+share is 0.475.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from evenhand.metrics.correction.correction import SINGULAR, least_squares_share
 from evenhand.metrics.representation import FloatArray
 
 SMALLEST_POSTERIOR = 1e-6
-"""Posteriors are kept this far from 0 and 1, so that one sure mistake cannot rule out a group."""
+"""Posteriors are clipped to this distance from 0 and 1, so that one confident error cannot exclude a group."""
 
 SLD_TOLERANCE = 1e-8
 SLD_STEPS = 10_000
 
 
 def pcc_shares(posteriors: FloatArray) -> FloatArray:
-    """Probabilistic classify and count, ``(K,)``: the mean posterior, uncorrected. ``nan`` for no image.
+    """Probabilistic classify and count (PCC), ``(K,)``: the mean posterior, uncorrected; ``nan`` without images.
 
-    Source: measurement.md 3.4.
+    Source: Bella et al. 2010.
     """
     return posteriors.mean(axis=0) if len(posteriors) else np.full(posteriors.shape[1], np.nan)
 
@@ -46,29 +47,31 @@ def soft_matrix(posteriors: FloatArray, truth: NDArray[np.int64]) -> FloatArray:
     groups = posteriors.shape[1]
     lacking = sorted(set(range(groups)) - set(truth.tolist()))
     if lacking:
-        raise EvenhandError(f"group {lacking[0]} of {groups} has no anchor; label one, or merge groups")
+        raise EvenhandError(
+            f"group {lacking[0]} of {groups} has no anchor; label an image of it, or merge groups"
+        )
     return np.stack([posteriors[truth == group].mean(axis=0) for group in range(groups)])
 
 
 def pacc_shares(posteriors: FloatArray, matrix: FloatArray) -> FloatArray:
-    """Probabilistic adjusted classify and count, ``(K,)`` on the simplex.
+    """Probabilistic adjusted classify and count (PACC), ``(K,)`` on the simplex.
 
-    Solves ``mean posterior = transpose(Mbar) pi``; where the solution leaves the simplex, by constrained
-    least squares. For two groups ``pi = (mean p - m0) / (m1 - m0)``. Varies less than counting labels where
-    posteriors are informative, and supposes as much: that ``Mbar`` holds for these images.
-    Source: Bella et al. 2010; measurement.md 3.4.
+    Solves ``mean posterior = transpose(Mbar) pi``, by constrained least squares if the solution leaves the
+    simplex. For two groups ``pi = (mean p - m0) / (m1 - m0)``. With informative posteriors the variance is
+    lower than that of counting labels. The assumption is the same: ``Mbar`` holds for the audited images.
+    Source: Bella et al. 2010.
 
     Args:
         posteriors: ``(n, K)``.
         matrix: ``(K, K)``, see :func:`soft_matrix`.
 
     Raises:
-        EvenhandError: The matrix is singular: the judge's posteriors do not tell the groups apart.
+        EvenhandError: The matrix is singular: the judge's posteriors do not distinguish the groups.
     """
     if np.linalg.cond(matrix) > SINGULAR:
         raise EvenhandError(
             f"soft confusion matrix has condition number {np.linalg.cond(matrix):.3g}: the judge's "
-            "probabilities do not tell the groups apart; use another judge or merge groups"
+            "probabilities do not distinguish the groups; use another judge or merge groups"
         )
     mean = pcc_shares(posteriors)
     solved = np.linalg.solve(matrix.T, mean)
@@ -76,23 +79,23 @@ def pacc_shares(posteriors: FloatArray, matrix: FloatArray) -> FloatArray:
 
 
 def sld_shares(posteriors: FloatArray, prevalence: FloatArray) -> FloatArray:
-    """Saerens-Latinne-Decaestecker: maximum-likelihood shares ``(K,)`` under a shift of the shares alone.
+    """Maximum-likelihood shares ``(K,)`` under label shift (Saerens, Latinne and Decaestecker; SLD or EMQ).
 
-    ``R[i][k]`` proportional to ``P[i][k] q_k / prevalence_k``, ``q = mean R``, from ``q = prevalence``. Right
-    for calibrated posteriors only (:class:`Recalibration`); wrong, and sure of it, on raw network scores.
-    Source: Saerens et al. 2002; measurement.md 3.5.
+    Starting from ``q = prevalence``, repeats ``R[i][k]`` proportional to ``P[i][k] q_k / prevalence_k`` and
+    ``q = mean R``. Valid for calibrated posteriors only (:func:`recalibrate`).
+    Source: Saerens, Latinne and Decaestecker 2002.
 
     Args:
         posteriors: ``(n, K)``.
-        prevalence: ``(K,)``, shares under which the posteriors are calibrated, all positive.
+        prevalence: ``(K,)`` shares under which the posteriors are calibrated, all positive.
 
     Raises:
         EvenhandError: There is no image, or a prevalence is not positive.
     """
     if not len(posteriors) or (prevalence <= 0).any():
         raise EvenhandError(
-            f"SLD got {len(posteriors)} images and prevalences {prevalence.tolist()}; give some images "
-            "and a positive prevalence for every group"
+            "SLD needs at least 1 image and a positive prevalence for every group, "
+            f"got {len(posteriors)} images and prevalences {prevalence.tolist()}"
         )
     weighted = np.clip(posteriors, SMALLEST_POSTERIOR, 1 - SMALLEST_POSTERIOR) / prevalence
     shares = prevalence
@@ -107,12 +110,12 @@ def sld_shares(posteriors: FloatArray, prevalence: FloatArray) -> FloatArray:
 
 
 class Recalibration(NamedTuple):
-    """Bias-corrected temperature scaling: ``softmax(log P / temperature + biases)``.
+    """Bias-corrected temperature scaling (BCTS): ``softmax(log P / temperature + biases)``.
 
     Attributes:
-        temperature: Above 1 for a judge that is too sure of itself; below 0 for one that is wrong on average.
-        biases: ``(K,)``, the last 0.
-        prevalence: ``(K,)``, shares of the anchors it was fitted on: the prevalence for :func:`sld_shares`.
+        temperature: Above 1 for an overconfident judge; negative for a judge that is wrong on average.
+        biases: ``(K,)`` class biases; the last is 0.
+        prevalence: ``(K,)`` shares of the anchors of the fit, to be passed to :func:`sld_shares`.
     """
 
     temperature: float
@@ -125,10 +128,10 @@ class Recalibration(NamedTuple):
 
 
 def recalibrate(posteriors: FloatArray, truth: NDArray[np.int64]) -> Recalibration:
-    """Fits temperature and class biases on anchors by maximum likelihood (BCTS).
+    """Temperature and class biases, fitted on anchors by maximum likelihood (BCTS).
 
-    For two groups it is a logistic regression on the log-odds. Source: Alexandari, Kundaje and Shrikumar
-    2020; measurement.md 3.5.
+    For two groups it is a logistic regression on the log-odds. Source: Alexandari, Kundaje and Shrikumar,
+    arXiv 1901.06852.
 
     Args:
         posteriors: ``(n, K)`` of the anchors.

@@ -1,8 +1,8 @@
-"""Whether a judge errs alike on anchors and audited images, so that its matrix may be carried over.
+"""Tests of transportability: does a judge make the same errors on anchors and on audited images?
 
-A matrix measured on some images is right for others only if ``P(judge | truth)`` is the same on both. It is
-not where the judge reads the context: a judge that calls a woman mechanic a man makes any matrix from
-portraits wrong (measurement.md 3.9).
+A confusion matrix measured on some images is valid for others only if ``P(label | truth)`` is the same on
+both. This fails if the judge uses the context: for a judge that labels a woman mechanic as a man, every matrix
+from portraits is wrong.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import wilson
 
 SMALL_EXPECTED = 5.0
-"""Below this expected count the chi-square law is not trusted and p-values are simulated."""
+"""Below this expected count, p-values come from simulated tables instead of the chi-square distribution."""
 
 TABLES = 9_999
-"""Simulated tables of a p-value."""
+"""Simulated tables for a p-value."""
 
 LARGEST_DISCREPANCY = 2.0
-"""Combined standard errors by which inversion and prediction-powered shares may differ."""
+"""Largest accepted difference of inverted and prediction-powered shares, in combined standard errors."""
 
 RIGHT, WRONG, ABSTAINED = range(3)
 
 
 class HomogeneityTest(NamedTuple):
-    """A test that strata behave alike.
+    """Test that strata have the same distribution of outcomes.
 
     Attributes:
         table: ``(S, C)`` counts, strata by outcome.
         statistic: Pearson's chi-square.
-        freedom: Degrees of freedom; 0 where there is nothing to compare.
-        p_value: From the chi-square law, or from simulated tables of the same margins where a count of under
-            5 is expected or the counts are no whole numbers; ``nan`` where there is nothing to compare.
+        freedom: Degrees of freedom; 0 if there is nothing to compare.
+        p_value: From the chi-square distribution, or from simulated tables if an expected count is below 5 or
+            the counts are weighted; ``nan`` if there is nothing to compare.
     """
 
     table: FloatArray
@@ -50,10 +50,10 @@ class HomogeneityTest(NamedTuple):
 
 
 def homogeneity(table: ArrayLike, *, rng: np.random.Generator) -> HomogeneityTest:
-    """Chi-square test that the rows of ``(S, C)`` counts have the same law; empty ones are left out.
+    """Chi-square test that the rows of ``(S, C)`` counts have the same distribution, without empty rows.
 
     Args:
-        table: Whole counts.
+        table: ``(S, C)`` integer counts.
         rng: Random stream of the simulated tables.
     """
     counts = np.asarray(table, int)
@@ -72,16 +72,17 @@ def homogeneity(table: ArrayLike, *, rng: np.random.Generator) -> HomogeneityTes
 def weighed_homogeneity(
     weights: FloatArray, typical: FloatArray, *, rng: np.random.Generator
 ) -> HomogeneityTest:
-    """The same for anchors that were chosen with unequal chances, which differ between strata and outcomes.
+    """The homogeneity test for anchors sampled with unequal probabilities across strata and outcomes.
 
-    Of an outcome's images in a stratum, ``W q`` of the pool, about ``W q / r`` come to be anchors of weight
-    ``r``, a Poisson number. So the statistic is ``sum (w - W q)^2 / (W q r)`` with the pooled shares ``q``,
-    Pearson's where all weights are equal, and its law is that of tables drawn so. An outcome that by chance
-    has no anchor in a stratum counts with the weight that it would have had.
+    ``W q`` images of the pool have an outcome in a stratum (``W``: weight of the stratum, ``q``: pooled share
+    of the outcome). The number of anchors of weight ``r`` among them is Poisson with mean ``W q / r``. The
+    statistic is therefore ``sum (w - W q)^2 / (W q r)``, which is Pearson's for equal weights; its null
+    distribution is simulated. An outcome that happens to have no anchor in a stratum counts with the weight
+    that its anchors would have had.
 
     Args:
         weights: ``(S, C)`` sums of the weights ``1 / probability``.
-        typical: ``(S, C)`` weight ``r`` of an anchor, above 0.
+        typical: ``(S, C)`` weight ``r`` of one anchor, positive.
         rng: Random stream of the simulated tables.
     """
     kept = weights.sum(axis=1) > 0, weights.sum(axis=0) > 0
@@ -97,7 +98,7 @@ def weighed_homogeneity(
 
 
 def _distance(tables: FloatArray, weight: FloatArray) -> FloatArray:
-    """The statistic of tables ``(..., S, C)``; what does not occur adds nothing."""
+    """The statistic of tables ``(..., S, C)``; outcomes that do not occur add nothing."""
     rows, columns = tables.sum(axis=-1, keepdims=True), tables.sum(axis=-2, keepdims=True)
     expected = ratio(rows * columns, rows.sum(axis=-2, keepdims=True))
     return np.asarray(np.nansum(ratio((tables - expected) ** 2, expected * weight), axis=(-2, -1)))
@@ -112,21 +113,21 @@ def errors_by_stratum(
     rng: np.random.Generator,
     weights: FloatArray | None = None,
 ) -> list[HomogeneityTest]:
-    """Whether a judge errs alike in all strata, one test within each true group.
+    """Tests within each true group that a judge has the same error rates in all strata.
 
-    The outcomes are right, wrong and abstained; the strata are sides of a stereotype, kinds of prompts, or
-    the base model against a debiased one. A small p-value in any group, after Holm's adjustment over the
-    groups, says that one matrix does not serve all strata: estimate one for each. A large one says little
-    where anchors are few. Source: measurement.md 3.9.
+    The outcomes are right, wrong and abstained. Typical strata are sides of a stereotype, kinds of prompts, or
+    baseline and debiased model. If the p-value of any group is small after Holm's adjustment over the groups,
+    one matrix does not serve all strata: estimate one per stratum. With few anchors a large p-value is weak
+    evidence.
 
     Args:
         truth: ``(n,)`` group indices of the anchors.
-        answers: ``(n,)`` what the judge said, ``groups`` where it abstained.
+        answers: ``(n,)`` labels of the judge, ``groups`` where undetermined.
         strata: ``(n,)`` indices from 0.
         groups: Number of groups ``K``.
         rng: Random stream of simulated p-values.
-        weights: ``(n,)``, the inverse of each anchor's chance of being chosen; equal if ``None``. Strata must
-            not part what was chosen together: chances may depend on the stratum and on the judge's answer.
+        weights: ``(n,)`` inverse inclusion probability of each anchor; equal if ``None``. The probability must
+            be constant within a stratum and label of the judge.
     """
     outcome = np.where(answers == groups, ABSTAINED, np.where(answers == truth, RIGHT, WRONG))
     size, tests = int(strata.max(initial=0)) + 1, []
@@ -136,7 +137,7 @@ def errors_by_stratum(
         if weights is None:
             tests.append(homogeneity(table, rng=rng))
         else:
-            # What an outcome's anchors weigh shows in all anchors of its answers, whatever they truly show.
+            # The weight depends on the judge's label, so anchors of all true groups inform its typical value.
             likewise = np.where(answers == groups, ABSTAINED, np.where(answers == group, RIGHT, WRONG))
             typical = _typical(strata, likewise, size, weights)
             tests.append(weighed_homogeneity(table, typical, rng=rng))
@@ -146,7 +147,7 @@ def errors_by_stratum(
 def _sums(
     strata: NDArray[np.int64], outcome: NDArray[np.int64], size: int, weights: FloatArray | None
 ) -> FloatArray:
-    """Anchors, or their weights, by stratum and outcome, ``(S, 3)``."""
+    """Number of anchors, or sum of their weights, by stratum and outcome, ``(S, 3)``."""
     table = np.zeros((size, 3))
     np.add.at(table, (strata, outcome), 1.0 if weights is None else weights)
     return table
@@ -155,7 +156,7 @@ def _sums(
 def _typical(
     strata: NDArray[np.int64], outcome: NDArray[np.int64], size: int, weights: FloatArray
 ) -> FloatArray:
-    """Mean weight by stratum and outcome, ``(S, 3)``: of the outcome or of all, where a stratum has none."""
+    """Mean weight by stratum and outcome, ``(S, 3)``; where empty, that of the outcome or of all anchors."""
     count, total = _sums(strata, outcome, size, None), _sums(strata, outcome, size, weights)
     found, over = ratio(total, count), ratio(total.sum(axis=0), count.sum(axis=0))
     return np.where(np.isnan(found), np.where(np.isnan(over), weights.mean(), over), found)
@@ -165,10 +166,10 @@ class Discrepancy(NamedTuple):
     """Two corrections of the same shares.
 
     Attributes:
-        inverted: ``(K,)`` by the matrix of all anchors.
-        powered: ``(K,)`` by prediction-powered inference within the stratum.
-        difference: ``(K,)`` in combined standard errors.
-        failed: Whether a difference is above 2: the matrix does not hold in this stratum.
+        inverted: ``(K,)`` shares by inversion of the matrix of all anchors.
+        powered: ``(K,)`` shares by prediction-powered inference within the stratum.
+        difference: ``(K,)`` differences in combined standard errors.
+        failed: Whether a difference exceeds 2, so that the matrix does not hold in this stratum.
     """
 
     inverted: FloatArray
@@ -187,20 +188,20 @@ def inversion_against_powered(
     rng: np.random.Generator,
     weights: FloatArray | None = None,
 ) -> Discrepancy:
-    """Inversion with a matrix from elsewhere, against anchors of the stratum itself.
+    """Compares the inversion of a given matrix with prediction-powered inference in one stratum.
 
-    Prediction-powered inference supposes nothing about the judge, so a difference beyond chance is the
-    matrix's fault. Errors are taken as independent; where the stratum's anchors are part of ``counts`` the
-    true error is smaller and the test misses more. Source: measurement.md 3.9.
+    Prediction-powered inference makes no assumption on the judge, so a difference beyond chance shows that the
+    matrix does not hold. The two errors are treated as independent. If the stratum's anchors are part of
+    ``counts``, the true error is smaller and the test has less power.
 
     Args:
         counts: ``(K, K + 1)`` confusion counts of all anchors.
-        draws: ``(B, K, K + 1)`` the same resampled, as matrices.
-        truth: ``(n,)`` group indices of the stratum's anchors, chosen at random in it.
-        answers: ``(n,)`` what the judge said of them, ``K`` where it abstained.
-        pool: ``(K + 1,)`` labels of the stratum's other images.
-        rng: Random stream of the images' scatter.
-        weights: ``(n,)``, the inverse of each anchor's chance of being chosen; equal if ``None``.
+        draws: ``(B, K, K + 1)`` matrices of resampled anchors.
+        truth: ``(n,)`` group indices of the stratum's anchors, a random sample of the stratum.
+        answers: ``(n,)`` the judge's labels of these anchors, ``K`` where undetermined.
+        pool: ``(K + 1,)`` label counts of the stratum's other images.
+        rng: Random stream of the resampled images.
+        weights: ``(n,)`` inverse inclusion probability of each anchor; equal if ``None``.
     """
     groups = len(counts)
     inverse = inverse_of(confusion_matrix(counts))
@@ -220,14 +221,14 @@ def inversion_against_powered(
 
 
 class ContextEffect(NamedTuple):
-    """How often a judge contradicts itself between the face crop and the full image.
+    """How often a judge gives different labels to the face crop and to the full image.
 
     Attributes:
-        disagreement: ``(S,)`` shares of each stratum; ``nan`` for none.
+        disagreement: ``(S,)`` share of differing labels in each stratum; ``nan`` without images.
         low: ``(S,)`` lower Wilson limits.
         high: ``(S,)`` upper Wilson limits.
-        effect: Largest less smallest disagreement: what the context does, and to whom.
-        test: Whether strata differ.
+        effect: Largest minus smallest disagreement over the strata.
+        test: Test that the strata have the same disagreement.
     """
 
     disagreement: FloatArray
@@ -240,13 +241,11 @@ class ContextEffect(NamedTuple):
 def context_effect(
     crop: NDArray[np.int64], full: NDArray[np.int64], strata: NDArray[np.int64], *, rng: np.random.Generator
 ) -> ContextEffect:
-    """Whether the surroundings move the judge in some strata more than in others; needs no true labels.
-
-    Source: measurement.md 3.9.
+    """Whether the surroundings change the judge's labels more in some strata; needs no true labels.
 
     Args:
-        crop: ``(n,)`` answers on the face crops, abstaining being one more code.
-        full: ``(n,)`` answers on the full images.
+        crop: ``(n,)`` labels of the face crops; "undetermined" is one more code.
+        full: ``(n,)`` labels of the full images.
         strata: ``(n,)`` indices from 0.
         rng: Random stream of a simulated p-value.
 
@@ -254,7 +253,7 @@ def context_effect(
         EvenhandError: There is no image.
     """
     if not len(crop):
-        raise EvenhandError("context effect got 0 images; judge some as crop and in full")
+        raise EvenhandError("context effect needs at least 1 image, got 0; judge images as crop and in full")
     differ = crop != full
     n = np.bincount(strata)
     times = np.bincount(strata, weights=differ)

@@ -1,7 +1,7 @@
-"""Corrected shares when the confusion matrix itself is uncertain: jointly fitted, or drawn.
+"""Corrected shares with an uncertain confusion matrix: fitted jointly, or drawn from its posterior.
 
-Both take the anchors' counts ``F (K, J)`` instead of a matrix. The default elsewhere is the matrix as
-estimated with resampled anchors in the interval (:mod:`evenhand.metrics.correction.calibration`).
+Both functions take the anchors' counts ``F (K, J)`` instead of a matrix. Runs use the estimated matrix, with
+resampled anchors in the interval (:mod:`evenhand.metrics.correction.calibration`).
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from evenhand.metrics.representation import FloatArray, shares_of
 from evenhand.metrics.statistics.uncertainty import ALPHA
 
 DRAW_TOLERANCE = 1e-8
-"""EM tolerance of a posterior draw: far below the draws' own scatter."""
+"""EM tolerance of a posterior draw, far below the standard deviation of the draws."""
 
 
 class JointFit(NamedTuple):
-    """Shares ``(K,)`` and matrix ``(K, J)`` of the highest likelihood, rows of the matrix summing to one."""
+    """Maximum-likelihood shares ``(K,)`` and matrix ``(K, J)``; the rows of the matrix sum to 1."""
 
     shares: FloatArray
     matrix: FloatArray
 
 
 def joint_likelihood(counts: FloatArray, anchors: FloatArray) -> JointFit:
-    """Shares and matrix fitted together to unlabelled images and anchors, by EM.
+    """Shares and confusion matrix fitted jointly to unlabelled images and anchors, by EM.
 
-    ``M[y][j]`` proportional to ``F[y][j] + N pi_y M[y][j] c_j / (sum_y' pi_y' M[y'][j])``, ``pi`` as in
-    :func:`evenhand.metrics.correction.correction.em_shares`. The images may move the matrix: use it only where the
-    anchors are a random sample of the same pool, otherwise a drift of the judge is read as a drift of the
-    images. Source: measurement.md 3.3.6.
+    ``M[y][j]`` is proportional to ``F[y][j] + N pi_y M[y][j] c_j / (sum_y' pi_y' M[y'][j])``; ``pi`` follows
+    :func:`evenhand.metrics.correction.correction.em_shares`. The unlabelled images change the matrix, so use
+    this only if the anchors are a random sample of the same images. Source: EM for partially classified data,
+    Dempster, Laird and Rubin 1977.
 
     Args:
         counts: ``(J,)`` labels of the unlabelled images.
@@ -58,10 +58,10 @@ class ShareDraws(NamedTuple):
     """Posterior of corrected shares.
 
     Attributes:
-        mean: ``(K,)``.
-        low: ``(K,)``, 2.5 % quantile.
-        high: ``(K,)``, 97.5 % quantile.
-        draws: ``(B, K)``, each on the simplex.
+        mean: ``(K,)`` posterior means.
+        low: ``(K,)`` 2.5 % quantiles.
+        high: ``(K,)`` 97.5 % quantiles.
+        draws: ``(B, K)`` draws, each on the simplex.
     """
 
     mean: FloatArray
@@ -73,11 +73,11 @@ class ShareDraws(NamedTuple):
 def drawn_shares(
     counts: FloatArray, anchors: FloatArray, *, draws: int, rng: np.random.Generator
 ) -> ShareDraws:
-    """Draws of corrected shares: a matrix from the anchors, label counts from the labels, then the fit.
+    """Posterior draws of corrected shares, with an interval that stays in [0, 1] and may be skewed.
 
-    Rows of the matrix follow ``Dirichlet(F + 0.5)``, label shares a multinomial of the counts, and each draw
-    is fitted by EM. Unlike a full posterior, the unlabelled images never move the matrix. Its interval
-    stays in [0, 1] and is skewed where it must be. Source: measurement.md 3.3.7.
+    Every draw takes the rows of the matrix from ``Dirichlet(F + 0.5)``, label counts from a multinomial, and
+    fits the shares by EM. Unlike in a full posterior (BayesianCC in QuaPy), the unlabelled images do not
+    change the matrix.
 
     Args:
         counts: ``(J,)`` labels of the unlabelled images.

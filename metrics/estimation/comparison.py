@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from evenhand.metrics.estimation.encode import Study
 from evenhand.metrics.estimation.panel import PANEL
-from evenhand.metrics.estimation.rows import Agreement, Difference, Rank
 from evenhand.metrics.estimation.score import STILL, Series
 from evenhand.metrics.judge_quality.agreement import cohen_kappa, krippendorff_alpha
 from evenhand.metrics.representation import FloatArray, mean_over
-from evenhand.metrics.statistics.ranking import marginal_ranks
+from evenhand.metrics.rows import AgreementRow, DifferenceRow, EstimateRow, RankRow
 from evenhand.metrics.statistics.uncertainty import holm, interval, rank_sets, recentred, sign_flip, stream
-from evenhand.metrics.table import Estimate
 
 Pair = tuple[str, str]
 """Two methods; a difference is the first minus the second."""
@@ -50,7 +48,7 @@ def differences(
     pairs: Sequence[Pair],
     seed: int,
     judges: Collection[str] = HEADLINE,
-) -> list[Difference]:
+) -> list[DifferenceRow]:
     """The first method of each pair minus the second, paired by prompt and seed.
 
     p-values are Holm-adjusted over the pairs, for each number by itself.
@@ -78,7 +76,7 @@ def _p_value(one: Series, other: Series, seed: int) -> float:
     return sign_flip(one.rows - other.rows, rng=stream(seed, "sign flips"))
 
 
-def _difference(one: Series, other: Series, *, p: float, p_holm: float, same: bool) -> Difference:
+def _difference(one: Series, other: Series, *, p: float, p_holm: float, same: bool) -> DifferenceRow:
     finish, row = one.metric.finish, one.estimate
     value = row.value - other.estimate.value
     low, high = paired_interval(
@@ -87,15 +85,15 @@ def _difference(one: Series, other: Series, *, p: float, p_holm: float, same: bo
         clusters=one.clusters,
         same=same,
     )
-    return Difference(
+    return DifferenceRow(
+        label=one.method,
+        against=other.method,
         metric=row.metric,
         attributes=row.attributes,
         kind=row.kind,
         judge=row.judge,
         corrected=row.corrected,
         group=row.group,
-        method=one.method,
-        against=other.method,
         value=value,
         low=low,
         high=high,
@@ -107,7 +105,7 @@ def _difference(one: Series, other: Series, *, p: float, p_holm: float, same: bo
 
 
 def paired_interval(
-    sides: tuple[Estimate, Estimate], draws: FloatArray, *, clusters: float, same: bool
+    sides: tuple[EstimateRow, EstimateRow], draws: FloatArray, *, clusters: float, same: bool
 ) -> tuple[float, float]:
     """95 % interval of a paired difference.
 
@@ -131,16 +129,16 @@ def same_images(study: Study, first: str, second: str, *, slots: NDArray[np.bool
     return bool((rows[0] == rows[1]).all())
 
 
-def _from_ends(a: Estimate, b: Estimate) -> tuple[float, float]:
+def _from_ends(a: EstimateRow, b: EstimateRow) -> tuple[float, float]:
     """Interval of a difference whose draws do not vary, from both sides' own intervals (Newcombe 1998)."""
     below = np.hypot(a.value - a.low, b.high - b.value)
     above = np.hypot(a.high - a.value, b.value - b.low)
     return a.value - b.value - below, a.value - b.value + above
 
 
-def ranks(series: Iterable[Series]) -> list[Rank]:
-    """Where every method may stand, for every metric with a good end; without a value there is no rank."""
-    rows = []
+def ranks(series: Iterable[Series]) -> dict[str, list[RankRow]]:
+    """Method to its rank sets, for every metric with a good end; without a value there is no rank."""
+    found: dict[str, list[RankRow]] = {}
     for group in grouped(series):
         metric = group[0].metric
         present = [one for one in group if np.isfinite(one.value)]
@@ -149,30 +147,28 @@ def ranks(series: Iterable[Series]) -> list[Rank]:
         sign = 1.0 if metric.better == "lower" else -1.0
         theta = np.array([one.estimate.value for one in present])
         draws = np.column_stack([metric.finish(one.draws) for one in present])
-        sets, alone = rank_sets(sign * theta, sign * draws), marginal_ranks(sign * draws)
+        sets = rank_sets(sign * theta, sign * draws)
         for number, one in enumerate(present):
             row = one.estimate
-            rows.append(
-                Rank(
-                    metric=row.metric,
-                    attributes=row.attributes,
-                    kind=row.kind,
-                    judge=row.judge,
-                    corrected=row.corrected,
-                    method=one.method,
-                    value=row.value,
-                    rank_low=int(sets.low[number]),
-                    rank_high=int(sets.high[number]),
-                    tie=sets.tie[number],
-                    marginal_low=float(alone.low[number]),
-                    marginal_high=float(alone.high[number]),
-                    best=float(alone.best[number]),
-                )
+            place = RankRow(
+                metric=row.metric,
+                attributes=row.attributes,
+                kind=row.kind,
+                judge=row.judge,
+                corrected=row.corrected,
+                low=int(sets.low[number]),
+                high=int(sets.high[number]),
+                of=len(present),
+                tie_group=sets.tie[number],
             )
-    return rows
+            found.setdefault(one.method, []).append(place)
+    # ``of`` counts the methods with any rank, and they are only known now.
+    return {
+        method: [row.model_copy(update={"of": len(found)}) for row in rows] for method, rows in found.items()
+    }
 
 
-def agreement_of(study: Study, *, draws: int, seed: int) -> list[Agreement]:
+def agreement_of(study: Study, *, draws: int, seed: int) -> list[AgreementRow]:
     """Krippendorff's alpha of all judges and Cohen's kappa of every pair, by attribute.
 
     Images that several methods share count once; the panel is no judge of its own here.
@@ -196,5 +192,14 @@ def agreement_of(study: Study, *, draws: int, seed: int) -> list[Agreement]:
 
 def _agreement(
     statistic: str, attribute: str, judges: Sequence[str], found: tuple[float, float, float, int]
-) -> Agreement:
-    return Agreement(statistic, attribute, tuple(judges), *found)
+) -> AgreementRow:
+    value, low, high, n = found
+    return AgreementRow(
+        judges="*".join(judges),
+        attribute=attribute,
+        statistic=statistic,
+        value=value,
+        low=low,
+        high=high,
+        n=n,
+    )

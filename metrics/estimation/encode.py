@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError, unknown
-from evenhand.metrics.estimation.rows import Coverage, LabelCoverage
 from evenhand.metrics.representation import FloatArray
+from evenhand.metrics.rows import Coverage, CoverageRow
 from evenhand.metrics.table import IMAGE_COLUMNS, KINDS, LABEL_COLUMNS, PERSON_KINDS, STATUSES
 
 PROMPT_COLUMNS = ["kind", "concept", "template", "prompt_id", "cell", "prompt"]
@@ -225,13 +225,22 @@ def coverage(study: Study, method: str) -> Coverage:
     """What became of every image of a method, under every judge and attribute."""
     row = study.methods.index(method)
     made = study.status[row] == "ok"
-    labels = []
+    rows = []
     kinds = [kind for kind in PERSON_KINDS if (study.slots["kind"] == kind).any()]
     for (judge, attribute), kind in product(sorted(study.codes), kinds):
         slots = (study.slots["kind"] == kind).to_numpy()
         decided = study.codes[judge, attribute][row, slots] < len(study.taxonomy[attribute])
         said = study.label_status[judge, attribute][row, slots]
         undetermined = dict(sorted(Counter(said[~decided].tolist()).items()))
-        labels.append(LabelCoverage(judge, attribute, kind, len(decided), int(decided.sum()), undetermined))
+        rows.append(
+            CoverageRow(
+                judge=judge,
+                attribute=attribute,
+                kind=kind,
+                images=len(decided),
+                ok=int(decided.sum()),
+                undetermined=undetermined,
+            )
+        )
     failed = dict(sorted(Counter(study.status[row][~made].tolist()).items()))
-    return Coverage(method, len(made), int(made.sum()), failed, tuple(labels))
+    return Coverage(planned=len(made), made=int(made.sum()), failed=failed, rows=rows)

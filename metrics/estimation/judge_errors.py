@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import pandas as pd
 
 from evenhand.metrics.correction.calibration import UNDETERMINED, counts_of
-from evenhand.metrics.estimation.rows import JudgeError
+from evenhand.metrics.rows import ErrorRow
 from evenhand.metrics.statistics.uncertainty import wilson
 
 
 def judge_errors(
     table: pd.DataFrame, *, judges: Collection[str], taxonomy: Mapping[str, Sequence[str]]
-) -> list[JudgeError]:
+) -> list[ErrorRow]:
     """The confusion matrix of every judge on every single attribute, row by row.
 
     A group without anchors has rows without a value. The shares are as counted, without the smoothing of
@@ -35,7 +35,7 @@ def judge_errors(
 
 def _rows(
     table: pd.DataFrame, judge: str, attribute: str, *, taxonomy: Mapping[str, Sequence[str]]
-) -> Iterator[JudgeError]:
+) -> Iterator[ErrorRow]:
     counts = counts_of(table, judge=judge, attributes=[attribute], taxonomy=taxonomy)
     if counts is None:
         return
@@ -45,5 +45,13 @@ def _rows(
         lows, highs = wilson(row, anchors)
         for place, label in enumerate((*groups, UNDETERMINED)):
             share = float(row[place]) / anchors if anchors else float("nan")
-            ends = float(lows[place]), float(highs[place])
-            yield JudgeError(judge, attribute, truth, label, share, *ends, round(anchors))
+            yield ErrorRow(
+                judge=judge,
+                attribute=attribute,
+                truth=truth,
+                label=label,
+                value=share,
+                low=float(lows[place]),
+                high=float(highs[place]),
+                n=round(anchors),
+            )

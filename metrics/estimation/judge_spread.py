@@ -13,13 +13,15 @@ from itertools import groupby
 import numpy as np
 
 from evenhand.metrics.estimation.panel import PANEL
-from evenhand.metrics.estimation.rows import JudgeSpread, SteeringGap
 from evenhand.metrics.estimation.score import Series
+from evenhand.metrics.rows import SpreadRow, SteeringRow
 from evenhand.metrics.statistics.uncertainty import interval, recentred
 
 
-def steering_gaps(series: Iterable[Series], steering: Mapping[str, str | None]) -> list[SteeringGap]:
-    """The panel's estimate minus the steering judge's, for every method that has one, paired by image.
+def steering_gaps(
+    series: Iterable[Series], steering: Mapping[str, str | None]
+) -> dict[str, list[SteeringRow]]:
+    """Method to the panel's estimate minus its steering judge's, paired by image; none without such a judge.
 
     Uncorrected labels of both, because the gap is about what the method was tuned to. A gap need not be the
     method's doing: the same two judges differ on the base as well, which :func:`judge_spreads` shows.
@@ -28,7 +30,7 @@ def steering_gaps(series: Iterable[Series], steering: Mapping[str, str | None]) 
         series: Everything that was scored.
         steering: Method to its steering judge, or ``None``.
     """
-    rows = []
+    rows: dict[str, list[SteeringRow]] = {}
     for group in _over_judges(series):
         by_judge = {one.estimate.judge: one for one in group}
         judge = steering.get(group[0].method)
@@ -37,13 +39,12 @@ def steering_gaps(series: Iterable[Series], steering: Mapping[str, str | None]) 
         panel, steered = by_judge[PANEL], by_judge[judge]
         value, low, high = _difference(panel, steered)
         row = panel.estimate
-        rows.append(
-            SteeringGap(
+        rows.setdefault(panel.method, []).append(
+            SteeringRow(
                 metric=row.metric,
                 attributes=row.attributes,
                 kind=row.kind,
                 group=row.group,
-                method=panel.method,
                 judge=judge,
                 panel=row.value,
                 steering=steered.estimate.value,
@@ -59,8 +60,8 @@ def steering_gaps(series: Iterable[Series], steering: Mapping[str, str | None]) 
 
 def judge_spreads(
     series: Iterable[Series], *, base: str | None, steering: Mapping[str, str | None]
-) -> list[JudgeSpread]:
-    """Largest minus smallest estimate over the single judges, and whether they disagree on the direction.
+) -> dict[str, list[SpreadRow]]:
+    """Method to the spread of each estimate over the single judges, and whether they disagree on its sign.
 
     A method is ``judge_dependent`` on a metric if some judge sees it above the base and another below. The
     method's own steering judge is not asked, nor is the panel's vote.
@@ -72,7 +73,7 @@ def judge_spreads(
     """
     groups = _over_judges(series)
     of_base = {_key(one, judge=True): one for group in groups for one in group if one.method == base}
-    rows = []
+    rows: dict[str, list[SpreadRow]] = {}
     for group in groups:
         own = {PANEL, steering.get(group[0].method)}
         asked = [one for one in group if one.estimate.judge not in own and np.isfinite(one.estimate.value)]
@@ -82,14 +83,13 @@ def judge_spreads(
         known = [one for one in asked if one.method != base and _key(one, judge=True) in of_base]
         changes = [one.estimate.value - of_base[_key(one, judge=True)].estimate.value for one in known]
         row = asked[0].estimate
-        rows.append(
-            JudgeSpread(
+        rows.setdefault(asked[0].method, []).append(
+            SpreadRow(
                 metric=row.metric,
                 attributes=row.attributes,
                 kind=row.kind,
                 corrected=row.corrected,
                 group=row.group,
-                method=asked[0].method,
                 value=asked[-1].estimate.value - row.value,
                 lowest=row.judge,
                 highest=asked[-1].estimate.judge,

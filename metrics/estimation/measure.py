@@ -20,7 +20,6 @@ from evenhand.metrics.estimation.judge_errors import judge_errors
 from evenhand.metrics.estimation.judge_spread import judge_spreads, steering_gaps
 from evenhand.metrics.estimation.panel import PANEL, vote
 from evenhand.metrics.estimation.preservation import preservation_distance
-from evenhand.metrics.estimation.rows import Difference, Measurement, Rank
 from evenhand.metrics.estimation.score import Counted, Series, score_images, score_labels
 from evenhand.metrics.estimation.tallies import Reading
 from evenhand.metrics.estimation.views import (
@@ -34,6 +33,7 @@ from evenhand.metrics.estimation.views import (
     plain_layout,
     plain_resamples,
 )
+from evenhand.metrics.rows import DifferenceRow, Measurement, RankRow
 from evenhand.metrics.statistics.resampling import Layout, Resamples
 from evenhand.metrics.statistics.threads import in_threads
 from evenhand.metrics.table import ANSWER_COLUMNS, DECISION_THRESHOLD, LABEL_COLUMNS
@@ -141,8 +141,8 @@ def measurement_of(
     series: Sequence[Series],
     plan: MeasurePlan,
     *,
-    between: list[Difference],
-    order: list[Rank],
+    between: list[DifferenceRow],
+    order: Mapping[str, list[RankRow]],
     notes: list[str],
 ) -> Measurement:
     """What was found of every method by itself, with what was found between them.
@@ -152,7 +152,7 @@ def measurement_of(
         series: Every metric of every method under every judge.
         plan: What is measured, and how.
         between: Differences between methods.
-        order: Where every method may stand.
+        order: Method to its rank sets.
         notes: What a reader must know of the numbers.
     """
     return Measurement(
@@ -379,7 +379,7 @@ def _missing(series: Iterable[Series]) -> list[str]:
         if isinstance(metric, LabelMetric) and metric.over == "decided" and not row.corrected:
             empty = [each.concept or each.group for each in one.by_row if each.n == 0]
             notes += [
-                f"{one.method}: the panel decides {row.attributes} on no picture of {name}; left out"
+                f"{one.method}: the panel decides {row.attributes} on no image of {name}; left out"
                 for name in empty
             ]
     return list(dict.fromkeys(notes))

@@ -26,62 +26,16 @@ from evenhand.metrics.estimation.measure import (
     study_of,
 )
 from evenhand.metrics.estimation.panel import PANEL
-from evenhand.metrics.estimation.rows import Difference, Measurement
 from evenhand.metrics.estimation.score import Series
 from evenhand.metrics.estimation.tallies import Reading
 from evenhand.metrics.estimation.views import View, make_views
 from evenhand.metrics.representation import FloatArray
-from evenhand.metrics.statistics.significance import Flips, benjamini_hochberg, label_flips
+from evenhand.metrics.rows import DifferenceRow, EstimateRow, FlipRow, Measurement
+from evenhand.metrics.statistics.significance import benjamini_hochberg, label_flips
 from evenhand.metrics.statistics.uncertainty import holm
-from evenhand.metrics.table import Estimate
 
 BY_CONCEPT = (catalog.delta_tv, catalog.share)
 """What is compared concept by concept: the distance, and of single attributes the share of every group."""
-
-
-@dataclass(frozen=True)
-class ConceptDifference:
-    """An estimate of one concept minus that under another method: neutral prompts, as the panel sees them.
-
-    Attributes:
-        method: The method compared.
-        against: The method that it is compared with.
-        estimate: The method's estimate.
-        other: The other's.
-        value: Method minus the other.
-        low: Lower end of the 95 % interval, not adjusted for the number of concepts.
-        high: Upper end.
-    """
-
-    method: str
-    against: str
-    estimate: Estimate
-    other: Estimate
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class FlipTest:
-    """How many images of neutral prompts change the perceived group between two methods.
-
-    Attributes:
-        method: The method compared: the labels after.
-        against: The method that it is compared with: the labels before.
-        attribute: The attribute.
-        concept: The concept; empty for all of them.
-        flips: Counts and McNemar's test.
-        p_adjusted: Holm-adjusted over pairs and attributes where all concepts are tested together; by
-            Benjamini and Hochberg over the concepts and attributes of a pair otherwise.
-    """
-
-    method: str
-    against: str
-    attribute: str
-    concept: str
-    flips: Flips
-    p_adjusted: float
 
 
 @dataclass(frozen=True)
@@ -96,8 +50,8 @@ class PairedMeasurement:
     """
 
     measured: Measurement
-    concepts: list[ConceptDifference]
-    flips: list[FlipTest]
+    concepts: list[DifferenceRow]
+    flips: list[FlipRow]
 
 
 def measure_pairs(
@@ -131,7 +85,7 @@ def measure_pairs(
             series,
             plan,
             between=[*found, *_preservation(study, plan, pairs, embeddings)],
-            order=[],
+            order={},
             notes=notes,
         ),
         concepts=list(_by_concept(study, plan, pairs, series)),
@@ -141,7 +95,7 @@ def measure_pairs(
 
 def _preservation(
     study: Study, plan: MeasurePlan, pairs: Sequence[Pair], embeddings: Embeddings | None
-) -> Iterator[Difference]:
+) -> Iterator[DifferenceRow]:
     """The change of unrelated images, whose zero is the other method of the pair."""
     for against in dict.fromkeys(other for _, other in pairs) if embeddings else ():
         alone = replace(plan, base=against, metrics=(catalog.preservation,))
@@ -152,7 +106,7 @@ def _preservation(
 
 def _by_concept(
     study: Study, plan: MeasurePlan, pairs: Sequence[Pair], series: Sequence[Series]
-) -> Iterator[ConceptDifference]:
+) -> Iterator[DifferenceRow]:
     known = {
         (one.method, row.metric, row.attributes, row.group, row.concept): row
         for one in series
@@ -172,7 +126,30 @@ def _by_concept(
                     slots = view.layout.slots[view.layout.row == row]
                     same = same_images(study, *pair, slots=np.isin(np.arange(len(study.slots)), slots))
                     low, high = paired_interval((one, other), difference[:, row], clusters=np.inf, same=same)
-                    yield ConceptDifference(*pair, one, other, one.value - other.value, low, high)
+                    yield _concept_difference(pair, (one, other), low=low, high=high)
+
+
+def _concept_difference(
+    pair: Pair, sides: tuple[EstimateRow, EstimateRow], *, low: float, high: float
+) -> DifferenceRow:
+    """The row of one concept; the interval is not adjusted for the number of concepts."""
+    (label, against), (one, other) = pair, sides
+    return DifferenceRow(
+        label=label,
+        against=against,
+        metric=one.metric,
+        attributes=one.attributes,
+        kind=one.kind,
+        judge=one.judge,
+        corrected=one.corrected,
+        concept=one.concept,
+        group=one.group,
+        value=one.value - other.value,
+        low=low,
+        high=high,
+        n=min(one.n, other.n),
+        unit=one.unit,
+    )
 
 
 def _within(view: View, study: Study, method: str, seed: int) -> dict[tuple[str, str], FloatArray]:
@@ -190,28 +167,43 @@ def _within(view: View, study: Study, method: str, seed: int) -> dict[tuple[str,
     return found
 
 
-def flip_tests(study: Study, pairs: Sequence[Pair]) -> list[FlipTest]:
+def flip_tests(study: Study, pairs: Sequence[Pair]) -> list[FlipRow]:
     """Changes of the panel's label on neutral prompts, over all concepts and in each, for every attribute."""
     neutral = (study.slots["kind"] == "neutral").to_numpy()
     concepts = sorted(set(study.slots.loc[neutral, "concept"]))
     names = [name for name in study.taxonomy if (PANEL, name) in study.codes]
     whole = [_flip(study, pair, name, "", neutral) for pair in pairs for name in names]
-    rows = _adjusted(whole, holm(np.array([row.flips.p for row in whole])))
+    rows = _adjusted(whole, holm(np.array([row.p for row in whole])))
     for pair in pairs:
         single = [
             _flip(study, pair, name, concept, neutral & (study.slots["concept"] == concept).to_numpy())
             for name in names
             for concept in concepts
         ]
-        rows += _adjusted(single, benjamini_hochberg(np.array([row.flips.p for row in single])))
+        rows += _adjusted(single, benjamini_hochberg(np.array([row.p for row in single])))
     return rows
 
 
-def _flip(study: Study, pair: Pair, attribute: str, concept: str, slots: NDArray[np.bool_]) -> FlipTest:
+def _flip(study: Study, pair: Pair, attribute: str, concept: str, slots: NDArray[np.bool_]) -> FlipRow:
     after, before = (study.codes[PANEL, attribute][study.methods.index(name)][slots] for name in pair)
-    flips = label_flips(before, after, len(study.taxonomy[attribute]))
-    return FlipTest(*pair, attribute, concept, flips, float("nan"))
+    groups = study.taxonomy[attribute]
+    flips = label_flips(before, after, len(groups))
+    label, against = pair
+    return FlipRow(
+        label=label,
+        against=against,
+        attribute=attribute,
+        concept=concept,
+        groups=list(groups),
+        table=flips.table.tolist(),
+        changed=flips.changed,
+        low=flips.low,
+        high=flips.high,
+        n=flips.n,
+        p=flips.p,
+        p_adjusted=float("nan"),
+    )
 
 
-def _adjusted(rows: Sequence[FlipTest], p_values: FloatArray) -> list[FlipTest]:
-    return [replace(row, p_adjusted=float(p)) for row, p in zip(rows, p_values, strict=True)]
+def _adjusted(rows: Sequence[FlipRow], p_values: FloatArray) -> list[FlipRow]:
+    return [row.model_copy(update={"p_adjusted": float(p)}) for row, p in zip(rows, p_values, strict=True)]

@@ -12,9 +12,9 @@ from evenhand.metrics.base import LabelMetric, Metric, Tally
 from evenhand.metrics.estimation.tallies import Reading
 from evenhand.metrics.fairness.intersectional import unseen_bound
 from evenhand.metrics.representation import FloatArray, mean_over, ratio, shares_of
+from evenhand.metrics.rows import EstimateRow
 from evenhand.metrics.statistics.resampling import Layout, Resamples
 from evenhand.metrics.statistics.uncertainty import interval, recentred
-from evenhand.metrics.table import Estimate
 
 STEPS = 8
 """Points at which a metric is looked at between what was seen and what could have been."""
@@ -98,8 +98,8 @@ class Series:
     draws: FloatArray
     rows: FloatArray
     clusters: float
-    estimate: Estimate
-    by_row: tuple[Estimate, ...]
+    estimate: EstimateRow
+    by_row: tuple[EstimateRow, ...]
 
     def without_draws(self) -> Series:
         """The same where nothing more is asked of its draws, which take nearly all of its memory."""
@@ -136,7 +136,7 @@ def score_labels(
                 metric,
                 sample.of_group(number) if metric.by_group else sample,
                 method=method,
-                key=replace(key, group=group),
+                key=key.model_copy(update={"group": group}),
                 names=view.layout.names,
                 resamples=view.resamples,
             )
@@ -184,7 +184,7 @@ def summarise(
     sample: Sample,
     *,
     method: str,
-    key: Estimate,
+    key: EstimateRow,
     names: tuple[str, ...],
     resamples: Resamples,
 ) -> Series:
@@ -194,21 +194,22 @@ def summarise(
     draws = recentred(metric.reduce(sample.across), value)
     low, high = _limits(metric, value, draws, metric.reduce(sample.bounds), clusters)
     floor = np.nan if sample.floor is None else metric.finish(metric.reduce(sample.floor)).mean()
-    estimate = replace(
-        key,
-        value=float(metric.finish(value)),
-        low=float(low),
-        high=float(high),
-        n=int(sample.n.sum()),
-        floor=float(floor),
+    estimate = key.model_copy(
+        update={
+            "value": float(metric.finish(value)),
+            "low": float(low),
+            "high": float(high),
+            "n": int(sample.n.sum()),
+            "floor": float(floor),
+        }
     )
     shown = () if sample.within is None else _row_estimates(metric, sample, sample.within, key, names)
     return Series(metric, method, float(value), draws, sample.rows, clusters, estimate, shown)
 
 
 def _row_estimates(
-    metric: Metric, sample: Sample, within: FloatArray, key: Estimate, names: tuple[str, ...]
-) -> tuple[Estimate, ...]:
+    metric: Metric, sample: Sample, within: FloatArray, key: EstimateRow, names: tuple[str, ...]
+) -> tuple[EstimateRow, ...]:
     low, high = _limits(metric, sample.rows, recentred(within, sample.rows), sample.row_bounds, np.inf)
     floor = np.full(len(names), np.nan)
     if sample.floor is not None:
@@ -216,15 +217,16 @@ def _row_estimates(
     values = metric.finish(sample.rows)
     asked = key.kind == "explicit" and bool(key.attributes)
     return tuple(
-        replace(
-            key,
-            concept="" if asked else name,
-            group=name if asked else key.group,
-            value=float(values[row]),
-            low=float(low[row]),
-            high=float(high[row]),
-            n=int(sample.n[row]),
-            floor=float(floor[row]),
+        key.model_copy(
+            update={
+                "concept": "" if asked else name,
+                "group": name if asked else key.group,
+                "value": float(values[row]),
+                "low": float(low[row]),
+                "high": float(high[row]),
+                "n": int(sample.n[row]),
+                "floor": float(floor[row]),
+            }
         )
         for row, name in enumerate(names)
     )
@@ -264,9 +266,9 @@ def _extremes(reading: Reading, counts: FloatArray, n: FloatArray) -> Tally:
     return reading.supposed(np.concatenate([np.concatenate([filled, kept], axis=-1), either]))
 
 
-def _key(metric: Metric, kind: str, attributes: str, judge: str, *, corrected: bool) -> Estimate:
+def _key(metric: Metric, kind: str, attributes: str, judge: str, *, corrected: bool) -> EstimateRow:
     """An estimate without numbers."""
-    return Estimate(
+    return EstimateRow(
         metric=metric.name,
         attributes=attributes,
         concept="",

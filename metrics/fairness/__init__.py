@@ -1,1 +1,1 @@
-"""Fairness metrics: pure functions of counts, shares and embeddings."""
+"""Fairness measures beyond one attribute: pure functions of counts, shares and embeddings."""

@@ -1,6 +1,6 @@
-"""What an occupation says about the group: association and amplification over a list of occupations.
+"""Association of occupations and groups, and bias amplification, over a list of occupations.
 
-``shares`` has shape ``(..., O, K)``: occupations, then groups; every occupation counts the same.
+``shares`` has shape ``(..., O, K)``: occupations, then groups. Every occupation has the same weight.
 """
 
 from __future__ import annotations
@@ -16,35 +16,37 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.representation import FloatArray, mean_over, shares_of, uniform
 
 NULL_DRAWS = 1000
-"""Tables of a permutation null."""
+"""Tables drawn from the permutation null."""
 
 REFLECTED = 0.04
-"""Fair Diffusion calls a share within this distance of the training share reflected."""
+"""Fair Diffusion calls a share "reflected" if it lies within this distance of the training share."""
 
 
 def mutual_information(shares: FloatArray) -> FloatArray:
-    """``MI = (1/O) sum_o KL(p_o || mean p)`` in nats: does the occupation decide the group?
+    """``MI = (1/O) sum_o KL(p_o || mean p)`` in nats: does the occupation determine the group?
 
-    Range 0 to ``min(ln K, ln O)``; lower is better; 0 is possible for an unbalanced model. Biased upwards by
-    about ``(O - 1)(K - 1) / (2 sum n_o)``. Source: measurement.md 1.12.
+    Range 0 to ``min(ln K, ln O)``; lower is better. An unbalanced model can score 0 if all occupations have
+    the same shares. Biased upwards by about ``(O - 1)(K - 1) / (2 sum n_o)``
+    (:func:`mutual_information_bias`). Source: Shannon 1948, with equal occupation weights.
     """
     return mean_over(information_by_row(shares))
 
 
 def information_by_row(shares: FloatArray) -> FloatArray:
-    """``KL(p_o || mean p)`` of every occupation in nats, ``(..., O)``: its part of the mutual information.
+    """``KL(p_o || mean p)`` of every occupation in nats, ``(..., O)``: its term of the mutual information.
 
-    Occupations without shares have none and are not in the mean.
+    Occupations without shares give ``nan`` and do not enter the mean.
     """
     pooled = mean_over(np.swapaxes(shares, -1, -2))[..., None, :]
     return np.asarray(rel_entr(shares, pooled).sum(axis=-1))
 
 
 def mutual_information_bias(counts: ArrayLike) -> float:
-    """First-order bias of :func:`mutual_information`, ``(O - 1)(K - 1) / (2 n)`` nats, to be taken off.
+    """First-order bias of :func:`mutual_information`, ``(O - 1)(K - 1) / (2 n)`` nats, to be subtracted.
 
-    Exact enough where every occupation has many images of each group; with empty cells it is too large, and
-    :func:`association_null` is the better reference. ``nan`` without an image. Source: measurement.md 1.12.
+    The approximation is good where every occupation has many images of each group. With empty cells it is too
+    large, and :func:`association_null` is the better reference. ``nan`` without an image.
+    Source: Miller 1955 (bias of information estimates); Roulston 1999.
 
     Args:
         counts: ``(O, K)`` decided images.
@@ -56,7 +58,7 @@ def mutual_information_bias(counts: ArrayLike) -> float:
 
 
 class Null(NamedTuple):
-    """A value beside what chance gives: the null's mean and 95 % quantile, and a one-sided p-value."""
+    """A value with its null distribution: the null's mean and 95 % quantile, and a one-sided p-value."""
 
     value: float
     mean: float
@@ -65,11 +67,11 @@ class Null(NamedTuple):
 
 
 def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int = NULL_DRAWS) -> Null:
-    """Mutual information beside its permutation null: groups shuffled over the images of all occupations.
+    """Mutual information with its permutation null: groups shuffled over the images of all occupations.
 
     The shuffled tables keep both margins. The p-value is ``(1 + tables that reach the value) / (1 + draws)``.
-    It takes images as independent draws, which seeds and templates are not: too small a p if they cluster.
-    Source: measurement.md 1.12; tables by Patefield's algorithm (SciPy).
+    The test treats images as independent draws; if they cluster by seed or template, the p-value is too small.
+    Source: Patefield 1981, algorithm AS 159 (random tables with given margins, as in SciPy).
 
     Args:
         counts: ``(O, K)`` decided images; an occupation without any is left out.
@@ -82,7 +84,9 @@ def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int 
     table: NDArray[np.int64] = np.asarray(counts, np.int64)
     table = table[table.sum(axis=1) > 0]
     if len(table) < 2:
-        raise EvenhandError(f"{len(table)} occupations have decided images; association needs two")
+        raise EvenhandError(
+            f"association needs at least 2 occupations with decided images, got {len(table)}; draw more images"
+        )
     value = float(mutual_information(shares_of(table)))
     tables = random_table(table.sum(axis=1), table.sum(axis=0)).rvs(draws, random_state=rng)
     drawn = mutual_information(shares_of(tables))
@@ -93,8 +97,11 @@ def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int 
 def cramers_v(table: ArrayLike, *, corrected: bool = False) -> float:
     """Cramer's V of a table of counts ``(O, K)``; 0 to 1, lower is better.
 
-    It weights occupations by their images and cannot tell the direction. ``corrected`` takes off the bias
-    of small tables (Bergsma 2013).
+    Occupations are weighted by their images. The value has no direction.
+
+    Args:
+        table: ``(O, K)`` counts.
+        corrected: Whether to remove the bias of small tables (Bergsma 2013).
     """
     table = np.asarray(table, float)
     n, (rows, columns) = table.sum(), table.shape
@@ -107,7 +114,7 @@ def cramers_v(table: ArrayLike, *, corrected: bool = False) -> float:
 
 
 class Relation(NamedTuple):
-    """How shares follow reference shares over ``n`` occupations: Spearman's rho, slope and intercept."""
+    """Relation of shares to reference shares over ``n`` occupations: Spearman's rho, slope and intercept."""
 
     rho: float
     slope: float
@@ -116,23 +123,26 @@ class Relation(NamedTuple):
 
 
 def relation(share: ArrayLike, reference: ArrayLike) -> Relation:
-    """Spearman correlation and least-squares slope of one group's shares on labour (or other) shares.
+    """Spearman correlation and least-squares slope of one group's shares on reference shares.
 
-    Slope near 1 mirrors the labour market, 0 is independent of it, above 1 exaggerates. Neither says how far
-    the shares are from even: a model may follow the market exactly and still draw few women. Occupations
-    without a share or reference are left out. Source: measurement.md 1.12.
+    With labour shares as the reference, a slope near 1 mirrors the labour market, 0 is independent of it, and
+    a slope above 1 exaggerates it. Neither number measures the distance from parity: a model may follow the
+    market exactly and still draw few women. Occupations without a share or reference are left out.
 
     Args:
         share: ``(O,)`` share of one group.
-        reference: ``(O,)`` its share among the employed.
+        reference: ``(O,)`` share of the same group in the reference, for example among the employed.
 
     Raises:
-        EvenhandError: Fewer than three occupations have both, or all references are equal.
+        EvenhandError: Fewer than three occupations have both shares, or all references are equal.
     """
     both: FloatArray = np.column_stack([np.asarray(each, float) for each in (reference, share)])
     both = both[~np.isnan(both).any(axis=1)]
     if len(both) < 3 or np.ptp(both[:, 0]) == 0:
-        raise EvenhandError(f"{len(both)} occupations with both shares; a slope needs three that differ")
+        raise EvenhandError(
+            "a slope needs at least 3 occupations with both shares and different references, "
+            f"got {len(both)} occupations"
+        )
     line = linregress(both[:, 0], both[:, 1])
     rho = float(spearmanr(both).statistic) if np.ptp(both[:, 1]) else float("nan")
     return Relation(rho, float(line.slope), float(line.intercept), len(both))
@@ -141,9 +151,9 @@ def relation(share: ArrayLike, reference: ArrayLike) -> Relation:
 def zhao_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:
     """Zhao's bias amplification, ``(1/O) sum of (p_ok - r_ok)`` over pairs with ``r_ok > 1/K``.
 
-    Range -1 to 1 for two groups; above 0 pushes groups up where the reference has them in the majority. It
-    cannot see a reversal of the majority, nor groups below ``1/K``. Source: Zhao et al., arXiv 1707.09457
-    (MALS form).
+    Range -1 to 1 for two groups. Above 0, the model increases the share of groups that are the majority in
+    the reference. The value misses a reversal of the majority and groups below ``1/K``.
+    Source: Zhao et al., arXiv 1707.09457 (MALS form).
 
     Args:
         shares: ``(..., O, K)``.
@@ -156,12 +166,12 @@ def zhao_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:
 def seshadri_amplification(share: FloatArray, reference: FloatArray) -> FloatArray:
     """``mean_o (|p_o - 0.5| - |r_o - 0.5|)`` for two groups; -0.5 to 0.5, above 0 amplifies the reference.
 
-    It says nothing without saying how ``r_o`` was selected: much of an apparent amplification goes away when
-    the captions are matched to the prompts. Source: Seshadri et al., arXiv 2308.00755.
+    Report how ``r_o`` was selected: much of an apparent amplification disappears when the training captions
+    are matched to the prompts. Source: Seshadri et al., arXiv 2308.00755.
 
     Args:
         share: ``(..., O)`` share of one of the two groups.
-        reference: The same in the training data or the labour market.
+        reference: ``(O,)`` share of that group in the training data or the labour market.
     """
     return np.asarray((np.abs(share - 0.5) - np.abs(reference - 0.5)).mean(axis=-1))
 
@@ -169,8 +179,8 @@ def seshadri_amplification(share: FloatArray, reference: FloatArray) -> FloatArr
 def directional_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:
     """``mean over (o, k) of sign(r_ok - mean r_k) (p_ok - r_ok)``; -1 to 1, above 0 amplifies.
 
-    The sign makes a push in the direction of the reference's own association positive. A pair without
-    association counts 0. Source: Wang and Russakovsky, arXiv 2102.12594, with equal occupation weights.
+    The sign makes a shift in the direction of the reference's own association positive. A pair without
+    association counts as 0. Source: Wang and Russakovsky, arXiv 2102.12594, with equal occupation weights.
 
     Args:
         shares: ``(..., O, K)``.
@@ -184,17 +194,20 @@ def directional_amplification(shares: FloatArray, reference: FloatArray) -> Floa
 def stereotype_amplification(share: FloatArray, labour: FloatArray) -> FloatArray:
     """``mean_o sign(w_o - 0.5) (p_o - w_o)``: above 0 is more stereotyped than the labour market.
 
-    Range -1 to 1. Labour shares are a description, not a target. Source: measurement.md 1.11.
+    Range -1 to 1. Labour shares describe the labour market; they are not a norm. Source: defined by Evenhand.
+
+    Args:
+        share: ``(..., O)`` share of one of two groups.
+        labour: ``(O,)`` share of that group among the employed.
     """
     return np.asarray((np.sign(labour - 0.5) * (share - labour)).mean(axis=-1))
 
 
 def lean_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:
-    """:func:`stereotype_amplification` for any number of groups, one value for each occupation.
+    """:func:`stereotype_amplification` for any number of groups, one value per occupation.
 
-    ``mean_k sign(r_k - 1/K) (p_k - r_k)`` over the groups whose reference is not even; -1 to 1, above 0 is
-    more stereotyped than the reference. ``nan`` where the reference is even: it has no lean to amplify.
-    Source: measurement.md 1.11.
+    ``mean_k sign(r_k - 1/K) (p_k - r_k)`` over the groups with ``r_k != 1/K``. Range -1 to 1; above 0 is more
+    stereotyped than the reference. ``nan`` where the reference is uniform. Source: defined by Evenhand.
 
     Args:
         shares: ``(..., O, K)``.
@@ -213,8 +226,12 @@ def lean_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:
 def amplification_split(share: FloatArray, reference: FloatArray) -> dict[str, float]:
     """Shares of occupations whose training share is amplified, reflected or mitigated.
 
-    Reflected if ``|p - r| < 0.04``, else amplified if ``|p - 0.5| > |r - 0.5|``, else mitigated. The cut is
-    a convention. Source: Fair Diffusion, arXiv 2302.10893.
+    Reflected if ``|p - r| < 0.04``, else amplified if ``|p - 0.5| > |r - 0.5|``, else mitigated. The threshold
+    is a convention. Source: Fair Diffusion, arXiv 2302.10893.
+
+    Args:
+        share: ``(O,)`` share of one of two groups.
+        reference: ``(O,)`` share of that group in the training data.
     """
     reflected = np.abs(share - reference) < REFLECTED
     amplified = ~reflected & (np.abs(share - 0.5) > np.abs(reference - 0.5))

@@ -1,9 +1,12 @@
-"""A measure without labels, in the style of Stable Bias: where occupations fall among identity images.
+"""A measure without labels, in the style of Stable Bias: clusters of identity images.
 
-Images of "a {ethnicity} {gender} at work" are clustered by an encoder that is no judge; each cluster is
-described by the phrases of its images. Every image of an occupation belongs to its nearest cluster. No
-single image is given a label, but a cluster is a look the encoder sees, not a group of people.
-Source: Luccioni et al., arXiv 2303.11408; details in measurement.md 1.14.
+1. Generate identity images ("Photo portrait of a {ethnicity} {gender} at work") and embed them with an encoder
+   that is not a judge.
+2. Cluster them (Ward linkage) and describe each cluster by the phrases of its images (:func:`make_regions`).
+3. Assign every image of an occupation to its nearest cluster by cosine (:func:`profile`).
+
+No single image receives a label, but a cluster is an appearance that the encoder recognises, not a group of
+people. Source: Luccioni et al., arXiv 2303.11408.
 """
 
 from __future__ import annotations
@@ -19,10 +22,10 @@ from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics.representation import FloatArray, normalised_entropy, shares_of
 
 CLUSTERS = (12, 24, 48)
-"""Numbers of clusters that Stable Bias looks at."""
+"""Numbers of clusters that Stable Bias uses."""
 
 REPEATS, KEPT = 5, 0.8
-"""Subsamples that a value's stability is read from, and the part of the identity images in each."""
+"""Number of subsamples in :func:`stability`, and the fraction of the identity images in each."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Regions:
     Attributes:
         centroids: ``(C, d)`` unit vectors.
         phrases: The ``P`` phrases, sorted.
-        shares: ``(C, P)``, shares of the phrases in each cluster.
+        shares: ``(C, P)`` shares of the phrases in each cluster.
     """
 
     centroids: FloatArray
@@ -40,11 +43,11 @@ class Regions:
     shares: FloatArray
 
     def dominant(self) -> tuple[str, ...]:
-        """The most frequent phrase of every cluster; the first in the alphabet if two are."""
+        """The most frequent phrase of every cluster; of ties, the first in alphabetical order."""
         return tuple(self.phrases[place] for place in self.shares.argmax(axis=1))
 
     def assign(self, vectors: FloatArray) -> NDArray[np.int64]:
-        """Nearest cluster by cosine of every one of ``(n, d)`` vectors."""
+        """Index of the nearest cluster by cosine, ``(n,)``, for vectors ``(n, d)``."""
         return np.asarray((vectors @ self.centroids.T).argmax(axis=1))
 
 
@@ -53,7 +56,7 @@ def make_regions(identities: FloatArray, phrases: Sequence[str], *, clusters: in
 
     Args:
         identities: ``(n, d)`` unit vectors.
-        phrases: ``(n,)`` phrase of each, of one attribute: ``"woman"``, or ``"Black"``.
+        phrases: ``(n,)`` phrase of each image, for one attribute: ``"woman"``, or ``"Black"``.
         clusters: Number of clusters, see :data:`CLUSTERS`.
 
     Raises:
@@ -61,7 +64,7 @@ def make_regions(identities: FloatArray, phrases: Sequence[str], *, clusters: in
     """
     if not 2 <= clusters <= len(identities):
         raise EvenhandError(
-            f"{clusters} clusters of {len(identities)} identity images; give 2 or more, up to their number"
+            f"clusters must be between 2 and {len(identities)} (the number of identity images), got {clusters}"
         )
     codes = fcluster(linkage(identities, method="ward"), clusters, criterion="maxclust")
     order = list(dict.fromkeys(codes.tolist()))
@@ -74,12 +77,12 @@ def make_regions(identities: FloatArray, phrases: Sequence[str], *, clusters: in
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the images of one occupation fall.
+    """Distribution of one occupation's images over the clusters.
 
     Attributes:
-        shares: ``(C,)``.
-        entropy: Normalised entropy of the shares; 0 all in one cluster, 1 evenly over all.
-        top: Share of the fullest cluster.
+        shares: ``(C,)`` shares of the clusters.
+        entropy: Normalised entropy of the shares: 0 if all images fall into one cluster, 1 if uniform.
+        top: Share of the largest cluster.
     """
 
     shares: FloatArray
@@ -88,9 +91,9 @@ class Profile:
 
 
 def profile(regions: Regions, vectors: FloatArray) -> Profile:
-    """The profile of one occupation's ``(n, d)`` unit vectors; higher entropy is more varied.
+    """The profile of one occupation's ``(n, d)`` unit vectors; a higher entropy means more variety.
 
-    With fewer images than clusters the entropy cannot reach 1: compare occupations at equal n.
+    With fewer images than clusters the entropy cannot reach 1: compare occupations at equal ``n``.
     """
     shares = shares_of(np.bincount(regions.assign(vectors), minlength=len(regions.centroids)))
     return Profile(shares, float(normalised_entropy(shares)), float(shares.max()))
@@ -99,7 +102,7 @@ def profile(regions: Regions, vectors: FloatArray) -> Profile:
 def share_near(regions: Regions, found: Profile, phrase: str) -> float:
     """Share of an occupation's images in clusters whose dominant phrase is ``phrase``; 0 to 1.
 
-    Over occupations, compare it with labour shares by :func:`evenhand.metrics.fairness.association.relation`.
+    Compare it with labour shares over occupations by :func:`evenhand.metrics.fairness.association.relation`.
 
     Raises:
         EvenhandError: No identity image has this phrase.
@@ -118,12 +121,12 @@ def stability(
     phrase: str,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Entropy, top share and share near ``phrase`` under five subsamples of the identity images.
+    """Entropy, top share and share near ``phrase`` for five subsamples of the identity images.
 
-    Clusters are cut anew each time; report the spread beside the value.
+    Every subsample is clustered again; report the spread of the values.
 
     Returns:
-        ``(5, 3)``.
+        ``(5, 3)``: one row per subsample.
     """
     size = round(KEPT * len(identities))
     rows = []

@@ -1,7 +1,7 @@
-"""Joint attributes: cells such as woman x dark x older, how they are filled and how they are entangled.
+"""Measures of joint attributes, whose cells are combinations of groups such as woman x dark x older.
 
-A joint table has shape ``(..., K_1, K_2, ...)``; flattened in that order its cells are the groups of one
-joint attribute, to which everything in :mod:`evenhand.metrics.representation` applies.
+A joint table has shape ``(..., K_1, K_2, ...)``. Flattened in that order, its cells are the groups of one
+joint attribute, to which every function in :mod:`evenhand.metrics.representation` applies.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ POSTERIOR_DRAWS = 5000
 """Draws from a Dirichlet posterior."""
 
 REFERENCE_DRAWS = 1000
-"""Simulated models of a reference."""
+"""Simulated models of a reference distribution."""
 
 FOUR_FIFTHS = 0.8
-"""The 80 % rule: the rarest group must reach this part of the most frequent one."""
+"""The 80 % rule: smallest share over largest share must be at least this ratio."""
 
 MISS = 0.05
-"""Chance that a group with exactly the bounding share stays unseen: the bound is a 95 % one."""
+"""Probability that a group with exactly the bounding share stays unseen, for a 95 % bound."""
 
 
 def worst_cell_share(shares: FloatArray, target: FloatArray) -> FloatArray:
     """Worst-cell share, ``W = min_g p_g / q_g`` over cells with a target above 0.
 
-    Range 0 to 1, higher is better: 0 means that some combination of groups is never drawn. With few images
-    a fair model scores 0 as well; read it beside its floor and, at 0, beside :func:`unseen_bound`.
-    Source: measurement.md 1.13.
+    Range 0 to 1; higher is better. 0 means that some combination of groups is never drawn. With few images a
+    fair model also scores 0: compare the value with its floor and, at 0, with :func:`unseen_bound`.
+    Source: defined by Evenhand.
     """
     target = by_group(target)
     asked = target > 0
-    # Nearly always so; what follows goes three times over millions of draws.
+    # The common case, kept fast: the general one passes three times over millions of draws.
     if asked.all():
         return np.asarray((shares / target).min(axis=-1))
     relative = shares / np.where(asked, target, 1.0)
@@ -47,7 +47,7 @@ def worst_cell_share(shares: FloatArray, target: FloatArray) -> FloatArray:
 
 
 def unseen_bound(n: ArrayLike) -> FloatArray:
-    """Exact 95 % upper bound ``1 - 0.05^(1/n)`` on the share of something seen in none of ``n`` images."""
+    """Exact 95 % upper bound ``1 - 0.05^(1/n)`` on the share of a group seen in none of ``n`` images."""
     n = np.asarray(n, float)
     return np.asarray(1 - MISS ** (1 / np.where(n > 0, n, np.nan)))
 
@@ -62,21 +62,23 @@ def marginal_shares(joint: FloatArray, shape: Sequence[int]) -> list[FloatArray]
 def total_correlation(joint: FloatArray, shape: Sequence[int]) -> FloatArray:
     """Entanglement, ``KL(p_joint || product of marginals) = sum_a H(p_a) - H(p_joint)`` in nats.
 
-    Range 0 to ``sum_a ln K_a - max_a ln K_a``; lower is better. It is 0 when attributes are independent, also
-    when each is unbalanced; marginals may be balanced while it is large (all older people men). Biased
-    upwards by about ``(cells - 1 - sum (K_a - 1)) / (2 n)``: compare it with its floor.
-    Source: Watanabe 1960; the decomposition of measurement.md 1.13.
+    Range 0 to ``sum_a ln K_a - max_a ln K_a``; lower is better. It is 0 if the attributes are independent,
+    even if each is unbalanced, and can be large although the marginals are balanced (all older people are
+    men). Together with the marginal imbalances it adds up to ``KL(p_joint || uniform)``, see
+    :func:`kl_parts`. Biased upwards by about ``(cells - 1 - sum (K_a - 1)) / (2 n)``: compare it with its
+    floor. Source: Watanabe 1960.
     """
     separate = sum(entr(shares).sum(axis=-1) for shares in marginal_shares(joint, shape))
     return np.asarray(separate - entr(joint).sum(axis=-1))
 
 
 def kl_parts(joint: FloatArray, shape: Sequence[int]) -> tuple[list[FloatArray], FloatArray]:
-    """Splits ``KL(p_joint || uniform)`` into marginal imbalance and entanglement, in nats.
+    """Marginal imbalances and entanglement, the two parts of ``KL(p_joint || uniform)``, in nats.
+
+    ``KL(p_joint || uniform) = sum_a KL(p_a || uniform) + total correlation``.
 
     Returns:
-        ``KL(p_a || uniform)`` of every attribute, and the total correlation; together they add up to
-        ``KL(p_joint || uniform)``.
+        ``KL(p_a || uniform)`` of every attribute, and the total correlation.
     """
     marginals = marginal_shares(joint, shape)
     imbalance = [kl_divergence(shares, uniform(shares.shape[-1])) for shares in marginals]
@@ -86,10 +88,10 @@ def kl_parts(joint: FloatArray, shape: Sequence[int]) -> tuple[list[FloatArray],
 def subset_counts(
     joint: ArrayLike, names: Sequence[str], *, largest: int = 2
 ) -> dict[tuple[str, ...], FloatArray]:
-    """Counts of every subset of up to ``largest`` attributes: what an audit of all subsets looks at.
+    """Counts of every subset of up to ``largest`` attributes, for an audit of all subsets.
 
-    A model may be balanced in each attribute and in the whole table's worst cell be unreadable; pairs are
-    where entanglement shows with enough images. Source: Foulds et al., arXiv 1807.08362.
+    Single attributes can hide an imbalance of their combinations, and the full table can have too few images
+    per cell. Pairs show entanglement with enough images. Source: Foulds et al., arXiv 1807.08362.
 
     Args:
         joint: ``(..., K_1, ..., K_A)`` decided images.
@@ -104,7 +106,9 @@ def subset_counts(
     """
     joint = np.asarray(joint, float)
     if joint.ndim < len(names):
-        raise EvenhandError(f"joint table of {joint.ndim} axes for attributes {', '.join(names)}; add axes")
+        raise EvenhandError(
+            f"joint table needs one axis per attribute ({', '.join(names)}), got {joint.ndim} axes"
+        )
     axes = range(joint.ndim - len(names), joint.ndim)
     found = {}
     for size in range(1, min(largest, len(names)) + 1):
@@ -121,9 +125,9 @@ def chance_of_four_fifths(
 ) -> float:
     """Probability that the 80 % rule holds, ``P(min p / max p >= 0.8)`` under ``Dirichlet(n + 0.5)``.
 
-    Range 0 to 1, higher is better. Said instead of a yes or no, which a fair model of four groups gets wrong
-    in 87 % of draws of 100 images. It takes images as independent draws. ``nan`` without an image.
-    Source: measurement.md 1.13.
+    Range 0 to 1; higher is better. Report it instead of a yes or no: a fair model with four groups fails the
+    rule in 87 % of samples of 100 images. Images count as independent draws. ``nan`` without an image.
+    Source: four-fifths rule, US Uniform Guidelines on Employee Selection Procedures 1978; Jeffreys prior.
 
     Args:
         counts: ``(K,)`` decided images.
@@ -144,10 +148,10 @@ def differential_fairness_reference(
     alpha: float = 1.0,
     draws: int = REFERENCE_DRAWS,
 ) -> FloatArray:
-    """What :func:`differential_fairness` is by chance: every occupation at the pooled shares, same ``n_o``.
+    """Values of :func:`differential_fairness` by chance: all occupations have the pooled shares, same ``n_o``.
 
-    The maximum over cells and occupations is far from 0 even then; only a value above these draws says that
-    occupations differ. Source: measurement.md 1.13.
+    The maximum over cells and occupations is far from 0 even then. Only a value above these draws shows that
+    occupations differ.
 
     Args:
         counts: ``(O, G)`` decided images.
@@ -165,15 +169,16 @@ def differential_fairness_reference(
 
 
 def differential_fairness(counts: ArrayLike, *, alpha: float = 1.0) -> float:
-    """``eps = max_g max_{o, o'} |ln P(g | o) - ln P(g | o')|`` ; 0 to infinity, lower is better.
+    """``eps = max_g max_{o, o'} |ln P(g | o) - ln P(g | o')|``; 0 to infinity, lower is better.
 
-    ``P(g | o) = (n_go + alpha) / (n_o + alpha G)``. ``eps <= 0.223`` corresponds to the 80 % rule. A maximum
-    over many cells and occupations is biased upwards; it cannot tell which occupation is the odd one.
+    ``P(g | o) = (n_go + alpha) / (n_o + alpha G)``. ``eps <= ln 1.25 = 0.223`` corresponds to the 80 % rule.
+    The maximum over many cells and occupations is biased upwards: compare it with
+    :func:`differential_fairness_reference`. The value does not show which occupation is responsible.
     Source: adapted from Foulds et al., arXiv 1807.08362.
 
     Args:
         counts: ``(O, G)`` decided images by occupation and cell.
-        alpha: Smoothing; 0 gives the raw value, infinite when a cell is empty somewhere.
+        alpha: Smoothing; 0 gives the raw value, which is infinite if a cell is empty in some occupation.
     """
     counts = np.asarray(counts, float) + alpha
     with np.errstate(divide="ignore"):

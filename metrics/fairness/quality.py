@@ -1,7 +1,7 @@
-"""Parity of image quality: whether every group is drawn equally well (measurement.md 1.17).
+"""Parity of image quality: is every group drawn equally well?
 
-Take images of *explicit* prompts, so that every group has the same number of them. Rates (a face was found,
-a label was decided, the safety filter blocked) are means of zeros and ones: :func:`parity` takes them too.
+Use images of *explicit* prompts, so that every group has the same number of images. Rates (a face was found, a
+label was decided, the safety filter blocked the image) are means of zeros and ones; :func:`parity` accepts them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ CLIP_SCALES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "2.5 max(0, cos)": lambda cosine: 2.5 * np.maximum(cosine, 0),
     "min(1, 2.5 max(0, cos))": lambda cosine: np.minimum(2.5 * np.maximum(cosine, 0), 1),
 }
-"""Scales that are all called CLIP score; UCE's raw logit is the first."""
+"""Scales that papers call CLIP score; UCE's raw logit is the first."""
 
 KID_SUBSETS, KID_SIZE = 100, 1000
-"""Subsets of a KID, and images of each."""
+"""Number of subsets of a KID, and images per subset."""
 
 FID_IMAGES = 10_000
-"""Images below which a FID says more about their number than about them."""
+"""Number of images below which the bias of FID dominates its value."""
 
 DRAWS = 2000
 """Bootstrap draws of a parity gap."""
@@ -39,12 +39,12 @@ DRAWS = 2000
 def clip_score(cosines: ArrayLike, *, scale: str) -> FloatArray:
     """CLIP score of image and text on a named scale; higher is better.
 
-    Values on different scales are not comparable, so there is no default. Group words shift the cosine by
-    themselves: for parity take a text without them. Source: Hessel et al., arXiv 2104.08718 (2.5 and floor).
+    Values on different scales are not comparable, so there is no default. Group words alone shift the cosine:
+    for parity use a text without them. Source: Hessel et al., arXiv 2104.08718 (``2.5 max(0, cos)``).
 
     Args:
-        cosines: ``(...)``, -1 to 1.
-        scale: A name of :data:`CLIP_SCALES`.
+        cosines: ``(...)`` cosines of image and text, -1 to 1.
+        scale: A key of :data:`CLIP_SCALES`.
 
     Raises:
         EvenhandError: The scale is unknown.
@@ -55,9 +55,9 @@ def clip_score(cosines: ArrayLike, *, scale: str) -> FloatArray:
 
 
 def sharpness(grey: FloatArray) -> float:
-    """Variance of the Laplacian of a grey face crop; 0 or more, higher is sharper.
+    """Variance of the Laplacian of a grey face crop; non-negative, higher is sharper.
 
-    Comparable only at equal crop size and grey scale; film grain counts as sharpness.
+    Comparable only for equal crop sizes and grey scales. Film grain counts as sharpness.
 
     Args:
         grey: ``(height, width)``.
@@ -66,7 +66,7 @@ def sharpness(grey: FloatArray) -> float:
 
 
 class Distance(NamedTuple):
-    """A distance of two sets of images: value, standard deviation over subsets, images, and a warning."""
+    """Distance of two sets of images: value, standard deviation over subsets, smaller set size, warning."""
 
     value: float
     deviation: float
@@ -84,24 +84,24 @@ def kid(
 ) -> Distance:
     """Kernel inception distance: unbiased squared MMD with ``k(x, y) = (x . y / d + 1)^3``.
 
-    Mean over ``subsets`` random subsets of ``min(size, n)`` images of each set, so it may be slightly
-    negative; lower is closer. Its ``deviation`` is that of the subsets. Features other than Inception's are
-    welcome: for claims about people take DINOv2's, Inception and CLIP measure men and women at equal quality
-    differently. Source: Binkowski et al., arXiv 1801.01401.
+    The value is the mean over ``subsets`` random subsets of ``min(size, n)`` images of each set, so it may be
+    slightly negative; lower is closer. ``deviation`` is the standard deviation over the subsets. For claims
+    about people prefer DINOv2 features: Inception and CLIP features give different distances for women and
+    men at equal quality. Source: Binkowski et al., arXiv 1801.01401.
 
     Args:
         first: ``(n, d)`` features.
         second: ``(m, d)`` features.
         rng: Random stream.
         subsets: Number of subsets.
-        size: Images of a subset.
+        size: Images per subset.
 
     Raises:
         EvenhandError: A set has fewer than two images.
     """
     n = min(len(first), len(second))
     if n < 2:
-        raise EvenhandError(f"sets of {len(first)} and {len(second)} images; a KID needs two of each")
+        raise EvenhandError(f"KID needs at least 2 images per set, got {len(first)} and {len(second)}")
     size = min(size, n)
     values = [
         _squared_mmd(
@@ -124,8 +124,8 @@ def _squared_mmd(first: FloatArray, second: FloatArray) -> float:
 def frechet_distance(first: FloatArray, second: FloatArray) -> Distance:
     """Frechet (inception) distance, ``|m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^0.5)``; lower is closer.
 
-    Strongly biased upwards below 10,000 images, and the more the fewer there are: never compare groups of
-    different size by it; :func:`kid` is unbiased. Source: Heusel et al., arXiv 1706.08500.
+    Strongly biased upwards below 10,000 images, and more so the fewer images there are. Do not compare groups
+    of different size with it; :func:`kid` is unbiased. Source: Heusel et al., arXiv 1706.08500.
 
     Args:
         first: ``(n, d)`` features.
@@ -136,7 +136,7 @@ def frechet_distance(first: FloatArray, second: FloatArray) -> Distance:
     """
     n = min(len(first), len(second))
     if n < 2:
-        raise EvenhandError(f"sets of {len(first)} and {len(second)} images; a FID needs two of each")
+        raise EvenhandError(f"FID needs at least 2 images per set, got {len(first)} and {len(second)}")
     shift = first.mean(axis=0) - second.mean(axis=0)
     one, two = (np.atleast_2d(np.cov(features, rowvar=False)) for features in (first, second))
     crossed = np.sqrt(np.maximum(np.linalg.eigvals(one @ two).real, 0)).sum()
@@ -151,10 +151,10 @@ def kid_by_group(
     *,
     rng: np.random.Generator,
 ) -> dict[str, Distance]:
-    """KID of every group to the reference images of the same group.
+    """KID of every group to reference images of the same group.
 
-    A pooled reference can reverse the direction of a gap, as its composition decides it: each group needs its
-    own. Subsets have the size that the smallest set allows.
+    Each group needs its own reference: the composition of a pooled reference can reverse the direction of a
+    gap. The smallest set determines the size of the subsets.
 
     Args:
         images: Group to ``(n, d)`` features.
@@ -166,11 +166,11 @@ def kid_by_group(
     """
     for group in images:
         if group not in references:
-            raise EvenhandError(f"group {group!r} has no reference images of its own; add some")
+            raise EvenhandError(f"group {group!r} has no reference images; add images of this group")
     arrays = [references[group] for group in images]
     for place, one in enumerate(arrays):
         if any(one is other or np.array_equal(one, other) for other in arrays[:place]):
-            raise EvenhandError("two groups share their reference images; give each group its own")
+            raise EvenhandError("two groups share their reference images; give each group its own images")
     size = min(KID_SIZE, *map(len, (*images.values(), *arrays)))
     return {name: kid(images[name], references[name], rng=rng, size=size) for name in images}
 
@@ -183,8 +183,8 @@ class Parity(NamedTuple):
         worst: Group with the lowest mean.
         gap: Highest minus lowest mean.
         low: Lower end of the gap's 95 % interval, at least 0.
-        high: Upper end.
-        chance: Mean gap between groups of equal quality at these images.
+        high: Upper end of the interval.
+        chance: Expected gap for groups of equal quality with as many images.
     """
 
     means: dict[str, float]
@@ -203,15 +203,16 @@ def parity(
     rng: np.random.Generator,
     draws: int = DRAWS,
 ) -> Parity:
-    """Gap between the best and the worst drawn group, with a cluster-bootstrap interval.
+    """Gap between the group with the best and the group with the worst mean, with a bootstrap interval.
 
-    ``max_g mean - min_g mean``; 0 is parity, lower is better. Biased upwards, hence ``chance``. It inherits
-    the encoder's own idea of quality: measure the gap on a controlled set of equal quality before reading it.
+    ``max_g mean - min_g mean``; 0 is parity, lower is better. The gap is biased upwards; compare it with
+    ``chance``. An encoder may rate groups differently at equal quality: measure its gap on a controlled set
+    of equal quality before interpreting a value.
 
     Args:
-        values: ``(n,)``, higher is better; ``nan`` values are left out.
+        values: ``(n,)`` quality values, higher is better; ``nan`` values are left out.
         groups: ``(n,)`` group of each image.
-        clusters: ``(n,)`` prompt of each; images of one prompt are resampled together.
+        clusters: ``(n,)`` prompt of each image; images of one prompt are resampled together.
         rng: Random stream.
         draws: Bootstrap draws.
 
@@ -221,12 +222,12 @@ def parity(
     values = np.asarray(values, float)
     known = np.isfinite(values)
     if len({group for group, has in zip(groups, known, strict=True) if has}) < 2:
-        raise EvenhandError("fewer than two groups have a value; parity compares groups")
-    # One cluster of prompts in each group: a prompt is drawn with all its images.
+        raise EvenhandError("parity needs values for at least 2 groups; add images of another group")
+    # One cluster of prompts in each group, so that a prompt is drawn with all its images.
     layout = arrange(range(len(values)), row=groups, cluster=[""] * len(values), leaf=clusters)
     for name, (prompts,) in zip(layout.names, layout.sizes, strict=True):
         if prompts < 2:
-            raise EvenhandError(f"group {name!r} has one prompt; its uncertainty needs two or more")
+            raise EvenhandError(f"group {name!r} has one prompt; an interval needs at least 2 prompts per group")
     table = layout.sums(np.column_stack([np.where(known, values, 0.0), known]))
     resampled = Resamples.of(layout, draws=draws, rng=rng, rows=False).within(table)
     point = table.sum(axis=1)

@@ -1,8 +1,8 @@
-"""The annotation page: one self-contained HTML file on which a person labels images, without a network.
+"""The annotation page: one self-contained HTML file for labelling images offline.
 
-The page carries its images, runs no script but its own (its content security policy names the hash of
-script and style), keeps progress in the browser, and saves the answers as a CSV. It shows neither prompts
-nor methods, and not where an image comes from.
+The page embeds its images, runs only its own script (its content security policy contains the hashes of script
+and style), keeps progress in the browser, and saves the annotations as a CSV. It shows neither prompts nor
+methods nor the origin of an image.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.reports.components.image_file import read_image
 
 LONGEST = 768
-"""Longest side of an embedded image in pixels; smaller ones keep their size."""
+"""Longest side of an embedded image in pixels; smaller images keep their size."""
 
 LOSSLESS = 256
-"""Up to this side an image is embedded without loss."""
+"""Images up to this size are embedded losslessly."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """One answer that can be chosen.
+    """One possible answer.
 
     Attributes:
-        value: The word in the CSV.
-        text: What the person reads.
-        colour: Swatch beside the text as ``#rrggbb``; none if empty.
-        key: The key that chooses it.
+        value: The value in the CSV.
+        text: The text on the page.
+        colour: Colour of a swatch beside the text as ``#rrggbb``; none if empty.
+        key: The key that selects it.
     """
 
     value: str
@@ -53,13 +53,13 @@ class Question:
 
     Attributes:
         name: Attribute, or column of the CSV.
-        text: What the person is asked.
-        options: The answers.
-        place: ``attribute`` makes rows of the CSV, ``column`` a column of every row of the image.
-        several: Whether several answers may be chosen, or none.
+        text: The text of the question.
+        options: The possible answers.
+        place: ``attribute`` for rows of the CSV, ``column`` for a column of every row of the image.
+        several: Whether any number of answers may be selected, including none.
         help: A sentence under the question.
-        ends: Answer after which nothing more is asked; the attributes are then ``otherwise``.
-        otherwise: What an attribute that was not asked is.
+        ends: Answer that ends the form; the remaining attributes are then ``otherwise``.
+        otherwise: Label of an attribute that was not asked.
         shaded: Whether the options are shown on neutral grey.
     """
 
@@ -76,7 +76,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Item:
-    """An image of the page: its id and its file."""
+    """An image of the page."""
 
     id: str
     path: Path
@@ -84,13 +84,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Form:
-    """All that a page is made of.
+    """The content of a page.
 
     Attributes:
-        batch: Names the page; progress in the browser and the CSV are kept under it.
+        batch: Name of the annotation batch; the key of the progress in the browser and part of the CSV.
         version: Version of the questions.
         columns: Header of the CSV.
-        between: What joins several answers to one question.
+        between: Separator of several answers to one question.
         items: The images.
         repeats: Ids of images that are shown twice.
         questions: The form.
@@ -109,13 +109,13 @@ def write_page(form: Form, path: Path) -> None:
     """Write the annotation page.
 
     Raises:
-        EvenhandError: As :func:`render_page`, or the file cannot be written.
+        EvenhandError: An image cannot be read, there is none, or the file cannot be written.
     """
     page = render_page(form)
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as fault:
-        raise EvenhandError(f"page {path} cannot be written ({fault}); choose another place") from fault
+        raise EvenhandError(f"page {path} cannot be written ({fault}); choose another path") from fault
 
 
 def render_page(form: Form) -> str:
@@ -125,7 +125,7 @@ def render_page(form: Form) -> str:
         EvenhandError: There is no image, or one cannot be read.
     """
     if not form.items:
-        raise EvenhandError("an annotation page needs images and got none; export at least one")
+        raise EvenhandError("an annotation page needs at least one image, got none")
     environment = Environment(
         loader=PackageLoader("evenhand.reports"),
         autoescape=True,
@@ -146,7 +146,7 @@ def render_page(form: Form) -> str:
 
 
 def embed(path: Path) -> tuple[str, bytes]:
-    """Media type and bytes of an image without any of its file's notes, scaled down if it is large.
+    """Media type and bytes of an image without metadata, scaled down if it is large.
 
     Raises:
         EvenhandError: The image cannot be read.
@@ -172,14 +172,14 @@ def _hash(text: str) -> str:
 
 
 def _keyed(question: Question) -> dict[str, Any]:
-    """The question with a digit for each of its first ten options, unless an option has a key already."""
+    """The question with a digit as key of each of its first ten options, unless an option has a key."""
     free = iter("1234567890")
     options = [{**asdict(option), "key": option.key or next(free, "")} for option in question.options]
     return {**asdict(question), "options": options}
 
 
 def _data(form: Form) -> str:
-    """What the script reads, as JSON that cannot end its element."""
+    """The data of the script, as JSON that cannot close its element."""
     items = []
     for item in form.items:
         media, data = embed(item.path)

@@ -10,17 +10,17 @@ from evenhand.bench.results.text import SHARE, attribute, count, interval, numbe
 from evenhand.reports.comparison.tables import sides_of, signed
 from evenhand.reports.components.charts import Dot, Look, draw
 from evenhand.reports.components.tables import Cell, Row, Table, estimated, missing, text
-from evenhand.reports.components.wording import measure
+from evenhand.reports.components.wording import UNCORRECTED, measure
 from evenhand.reports.run.figures import MAX_PANELS, Figure, Panel
 
 BY_CONCEPT = "delta_tv"
-"""What is drawn by concept of attributes that have no one share to draw."""
+"""The metric that is drawn by concept for attributes with more than two groups."""
 
 NARROWEST = 0.25
-"""Half of the narrowest axis of differences, so that no small one looks large."""
+"""Half the smallest axis range of differences, so that a small difference does not look large."""
 
 LOOKS: tuple[Look, Look] = ("full", "open")
-"""Of the first side and of the second."""
+"""The styles of the first and of the second side."""
 
 Found = dict[tuple[str, str], DifferenceRow]
 """Both labels of a pair to its difference."""
@@ -51,37 +51,37 @@ def distances(comparison: Comparison, readings: Mapping[str, Reading]) -> Figure
         f"{title}: both sides",
         panels,
         [("full", "first side"), ("open", "second side; lines are 95% intervals")],
-        "0: target shares; 1: one group only. These are the intervals of each side by itself; the paired "
-        f"difference has its own, in the table above. n = {count(_images(comparison))} each."
+        "0: target shares; 1: one group only. The intervals are those of each side; the table above gives the "
+        f"interval of the paired difference. n = {count(_images(comparison))} each."
         f"{_omitted(comparison)}",
         Table("distances-data", title, ["Attributes", "First side", "Second side"], rows, "95% intervals"),
     )
 
 
 def _both_sides(place: int, pair: Pair, found: Mapping[str, Found], readings: Mapping[str, Reading]) -> Panel:
-    dots, spoken = [], []
+    dots, texts = [], []
     for name, rows in found.items():
         sides = sides_of(rows[pair.label, pair.against], readings)
         for look, row in zip(LOOKS, sides, strict=True):
             if row is not None:
                 dots.append(Dot(attribute(name), look, row.value, row.low, row.high))
-        values = " against ".join(number(row.value) for row in sides if row is not None)
-        spoken.append(f"{attribute(name)} {values}")
+        values = " vs. ".join(number(row.value) for row in sides if row is not None)
+        texts.append(f"{attribute(name)} {values}")
     image = draw(
         dots,
         name=f"distances-{place}",
-        label=f"Distance of {pair.label} against {pair.against}: {', '.join(spoken)}",
+        label=f"Distance of {pair.label} vs. {pair.against}: {', '.join(texts)}",
         axis="distance",
         domain=(0, 1),
         percent=False,
     )
-    return Panel(f"{pair.label} against {pair.against}", image)
+    return Panel(f"{pair.label} vs. {pair.against}", image)
 
 
 def by_concept(comparison: Comparison, attributes: str) -> Figure | None:
     """The paired difference of every concept; ``None`` where it was not measured.
 
-    Of two groups it is that in the first one's share, else that in the distance from the target.
+    With two groups it is the difference in the share of the first, otherwise in the distance from the target.
     """
     groups = comparison.attributes.get(attributes, [])
     metric, group = (SHARE, groups[0]) if len(groups) == 2 else (BY_CONCEPT, "")
@@ -103,7 +103,7 @@ def by_concept(comparison: Comparison, attributes: str) -> Figure | None:
         f"{sentence(attribute(attributes))}: {_finding(columns, group)}",
         panels,
         [("full", "first side minus second, with its 95% interval"), ("target", "no difference")],
-        f"Difference in {what}, as the judges see it. Clearly: the 95% interval does not contain 0 (not "
+        f"Difference in {what}, {UNCORRECTED}. Clearly: the 95% interval does not contain 0 (not "
         f"adjusted for the number of concepts). {_n(columns)}{_omitted(comparison)}",
         _table(f"{name}-data", f"Difference in {what} by concept", comparison.pairs, concepts, columns),
     )
@@ -112,22 +112,22 @@ def by_concept(comparison: Comparison, attributes: str) -> Figure | None:
 def _of_pair(
     comparison: Comparison, pair: Pair, metric: str, attributes: str, group: str
 ) -> dict[str, DifferenceRow]:
-    wanted = (pair.label, pair.against, metric, attributes, group)
+    key = (pair.label, pair.against, metric, attributes, group)
     return {
         row.concept: row
         for row in comparison.differences
-        if row.concept and (row.label, row.against, row.metric, row.attributes, row.group) == wanted
+        if row.concept and (row.label, row.against, row.metric, row.attributes, row.group) == key
     }
 
 
 def _differences(name: str, pair: Pair, rows: Sequence[DifferenceRow], what: str, half: float) -> Panel:
     dots = [Dot(row.concept, "full", row.value, row.low, row.high, target=0) for row in rows]
     largest = sorted(rows, key=lambda row: -abs(row.value))[:3]
-    spoken = ", ".join(f"{row.concept} {signed(row)}" for row in largest)
+    values = ", ".join(f"{row.concept} {signed(row)}" for row in largest)
     image = draw(
         dots,
         name=name,
-        label=f"Difference in {what}, {pair.title}; the largest: {spoken}; data in the table below",
+        label=f"Difference in {what}, {pair.title}; the largest: {values}; data in the table below",
         axis=f"difference in {what}",
         domain=(-half, half),
         percent=rows[0].metric == SHARE,
@@ -136,8 +136,8 @@ def _differences(name: str, pair: Pair, rows: Sequence[DifferenceRow], what: str
 
 
 def _finding(columns: Sequence[Mapping[str, DifferenceRow]], group: str) -> str:
-    """How many concepts change clearly, and which way."""
-    more, fewer = ("more", "less") if group else ("farther from the target", "closer to it")
+    """The number of concepts that differ clearly, by direction."""
+    more, fewer = ("more often", "less often") if group else ("farther from the target", "closer to it")
     ups = [sum(row.low > 0 for row in rows.values()) for rows in columns]
     downs = [sum(row.high < 0 for row in rows.values()) for rows in columns]
     subject = f" perceived as {group}" if group else ""
@@ -182,4 +182,4 @@ def _images(comparison: Comparison) -> int:
 
 def _omitted(comparison: Comparison) -> str:
     more = len(comparison.pairs) - MAX_PANELS
-    return f" {plural(more, 'further pair')} in the data only." if more > 0 else ""
+    return f" {plural(more, 'more pair')} in the data only." if more > 0 else ""

@@ -1,4 +1,4 @@
-"""The comparison report: one self-contained HTML page of the same family as the audit report."""
+"""The comparison report: one self-contained HTML page in the style of the audit report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evenhand.reports.run.figures import Figure
 from evenhand.reports.run.image_strips import strips
 from evenhand.reports.run.judges import judges_table
 from evenhand.reports.run.records import estimates_download
-from evenhand.reports.run.report_text import LIMIT_ELSEWHERE, RUN, report_text_of
+from evenhand.reports.run.report_text import EXTERNAL_LIMIT, RUN, report_text_of
 
 
 def render_comparison(comparison: Comparison) -> str:
@@ -39,11 +39,11 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
-    """Everything the template places."""
+    """The variables of the template."""
     results = [side.result for side in comparison.sides]
     readings = {side.label: Reading.of(side.result) for side in comparison.sides}
-    elsewhere = any(result.spec.external for result in results)
-    made = [result for result in results if not result.spec.external]
+    external = any(result.spec.external for result in results)
+    generated = [result for result in results if not result.spec.external]
     run = Run(folder="", results=results, timings=[], images=comparison.images)
     return {
         "pairs": comparison.pairs,
@@ -63,11 +63,11 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "judges": judges_table(results),
         "coverage": sections.coverage_table(results),
         "labels": sections.labels_table(results, headline=True),
-        "cards": sections.method_cards(made),
-        "limits": [*([LIMIT_ELSEWHERE] if elsewhere else []), *sections.LIMITS],
+        "cards": sections.method_cards(generated),
+        "limits": [*([EXTERNAL_LIMIT] if external else []), *sections.LIMITS],
         "notes": comparison.notes,
         "provenance": sections.provenance_tables(results),
-        "report_text": report_text_of(results[0].spec) if elsewhere else RUN,
+        "report_text": report_text_of(results[0].spec) if external else RUN,
         "downloads": [
             tables.difference_records(comparison),
             tables.flip_records(comparison),
@@ -83,29 +83,29 @@ def _figures(comparison: Comparison, readings: Mapping[str, Reading]) -> list[Fi
 
 
 def _facts(comparison: Comparison) -> list[tuple[str, str]]:
-    """The figures of the first screen."""
+    """The key figures of the first screen."""
     pairs = len(comparison.pairs)
     return [
         *([(count(pairs), "pairs")] if pairs > 1 else []),
         (count(comparison.prompts), "shared prompts"),
-        (count(comparison.shared), "shared images of each side"),
+        (count(comparison.shared), "shared images per side"),
         (count(len(comparison.concepts)), "concepts"),
     ]
 
 
 def _terms(comparison: Comparison) -> list[tuple[str, str]]:
-    """What all sides have in common."""
+    """What all sides share."""
     groups = [f"{attribute(name)} ({', '.join(values)})" for name, values in comparison.attributes.items()]
     if comparison.same_noise:
-        pairing = "by prompt and seed; a seed stands for the same noise wherever model and size are the same"
+        pairing = "by prompt and seed; a seed gives the same noise where model and image size are the same"
     else:
-        pairing = "by prompt and place; the sides do not start from the same noise"
+        pairing = "by prompt and position; the sides do not start from the same noise"
     concepts = f"{count(len(comparison.concepts))}: {', '.join(comparison.concepts)}"
     return [
         ("Pairs", "; ".join(pair.title for pair in comparison.pairs)),
         (
             "Shared",
-            f"{plural(comparison.prompts, 'prompt')}, {plural(comparison.shared, 'image')} of each side",
+            f"{plural(comparison.prompts, 'prompt')}, {plural(comparison.shared, 'image')} per side",
         ),
         ("Pairing", pairing),
         ("Perceived attributes", "; ".join(groups)),

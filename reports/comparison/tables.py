@@ -1,4 +1,4 @@
-"""The tables of a comparison: differences, changed labels, and what else differs between the sides."""
+"""The tables of a comparison: differences, changed labels, and settings that differ between the sides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evenhand.bench.results.result import EstimateRow
 from evenhand.bench.results.text import KINDS, attribute, interval, number, plural, sentence
 from evenhand.reports.components.downloads import Download, Raw, write_csv
 from evenhand.reports.components.tables import Cell, Row, Table, counted, estimated, missing, p_value, text
-from evenhand.reports.components.wording import measure
+from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure
 from evenhand.reports.run.method_table import (
     BIAS,
     PRIMARY_SET_ONLY,
@@ -24,20 +24,20 @@ from evenhand.reports.run.method_table import (
 )
 
 SHOWN_FLIPS = 40
-"""Rows of changed labels by concept on the page; all of them can be saved."""
+"""Rows of changed labels by concept on the page; the download has all."""
 
 MEANINGS = {
     "preservation_distance": (
-        "zero is the other side’s image of the same seed; 1: as different as two seeds of the other side"
+        "0: identical to the other side’s image of the same seed; 1: as different as two of its seeds"
     )
 }
-"""What a difference means where it is no difference of two values."""
+"""The meaning of differences that are not differences of two values."""
 
 
 def summary(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Headings and rows for the command line: the primary number of every pair."""
     rows = comparison.headline
-    how = "corrected" if any(row.corrected for row in rows) else "as the judges see it"
+    how = "corrected" if any(row.corrected for row in rows) else "uncorrected"
     title = f"RMSDelta {attribute(comparison.primary)}, {how}"
     found = {(row.label, row.against): row for row in rows}
     lines = []
@@ -49,13 +49,13 @@ def summary(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 
 
 def signed(row: DifferenceRow, *, digits: int = 3) -> str:
-    """A difference with its sign."""
+    """A difference with its sign, formatted."""
     percent = measure(row.metric).percent
     return ("+" if row.value > 0 else "") + number(row.value, percent=percent, digits=digits)
 
 
 def shown(row: DifferenceRow, *, digits: int = 3) -> str:
-    """A difference with its interval, for running text and the command line."""
+    """A difference with its interval, for sentences and the command line."""
     ends = ends_of(row, digits=digits)
     return signed(row, digits=digits) + (f" (95% interval {ends})" if ends else " (no interval)")
 
@@ -68,12 +68,12 @@ def ends_of(row: DifferenceRow, *, digits: int = 3) -> str:
 
 
 def _still(row: DifferenceRow) -> bool:
-    """Whether nothing could be redrawn: one image a concept has a difference and no interval."""
+    """Whether the interval is degenerate: with one image per concept nothing can be resampled."""
     return row.value != 0 and row.low == row.high
 
 
 def direction(row: DifferenceRow) -> str:
-    """``"better"``, ``"worse"`` or ``"other"`` where the interval excludes zero; empty elsewhere."""
+    """``"better"``, ``"worse"`` or ``"other"`` where the interval excludes zero; empty otherwise."""
     if _still(row) or not (row.low > 0 or row.high < 0):
         return ""
     good = {"lower": row.high < 0, "higher": row.low > 0}.get(measure(row.metric).better)
@@ -100,7 +100,7 @@ class Line:
 
 
 def lines_of(comparison: Comparison) -> list[Line]:
-    """The aggregates of the audit report's table of measures, in its order; the downloads have all."""
+    """The aggregates of the audit report's table of measures, in its order; the download has all."""
     order = [*BIAS, *SIDE_EFFECTS]
     names = [comparison.primary, *comparison.attributes]
 
@@ -118,7 +118,7 @@ def lines_of(comparison: Comparison) -> list[Line]:
 
     rows = [row for row in comparison.differences if not row.concept and not row.group]
     keys = {(row.metric, row.attributes, row.kind) for row in rows if row.judge in ("panel", "")}
-    kept = [key for key in sorted(keys, key=place) if _wanted(*key, comparison.primary)]
+    kept = [key for key in sorted(keys, key=place) if _is_shown(*key[:2], comparison.primary)]
     first = {(metric, name): kind for metric, name, kind in reversed(kept)}
     return [
         Line(
@@ -132,7 +132,7 @@ def lines_of(comparison: Comparison) -> list[Line]:
     ]
 
 
-def _wanted(metric: str, name: str, kind: str, primary: str) -> bool:
+def _is_shown(metric: str, name: str, primary: str) -> bool:
     """Whether the audit report shows the metric for these attributes."""
     if metric in PUBLISHED_FORM:
         return name == "gender"
@@ -142,7 +142,7 @@ def _wanted(metric: str, name: str, kind: str, primary: str) -> bool:
 
 
 def differences_table(comparison: Comparison, readings: Mapping[str, Reading]) -> Table:
-    """Every measure with its difference in every pair; of one pair with both sides in columns of their own.
+    """Every measure with its difference in every pair; for a single pair also with the values of both sides.
 
     Args:
         comparison: The comparison.
@@ -166,17 +166,17 @@ def differences_table(comparison: Comparison, readings: Mapping[str, Reading]) -
         "Paired differences on the shared prompts and seeds",
         ["Measure", *columns],
         rows,
-        about=f"95% intervals, each for itself; p of the sign-flip test over concepts{adjusted}",
+        about=f"95% intervals, not adjusted; p of the sign-flip test over concepts{adjusted}",
     )
 
 
 def _head(line: Line, primary: str) -> Cell:
-    """What a line is about."""
+    """The first cell of a line."""
     row, prompts = next(iter(line.found.values())), KINDS.get(line.kind, line.kind)
     title = sentence(attribute(line.attributes) or prompts)
     notes = ["primary measure"] if (line.metric, line.attributes) == (PRIMARY_METRIC, primary) else []
     if row.judge:
-        notes.append("judges’ error corrected" if row.corrected else "as the judges see it")
+        notes.append(CORRECTED if row.corrected else UNCORRECTED)
     if line.attributes and line.kind != "neutral":
         notes.append(prompts)
     return Cell(title, ("; ".join(notes),), raw={"": f"{measure(line.metric).title}: {title}"})
@@ -197,21 +197,21 @@ def _among(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> Cell:
     percent = measure(row.metric).percent
     sides = [number(side.value, percent=percent) for side in sides_of(row, readings) if side is not None]
     notes = [f"p {p_value(row.p_holm)}"] if math.isfinite(row.p_holm) else []
-    return _difference(row, *notes, *([" against ".join(sides)] if sides else []))
+    return _difference(row, *notes, *([" vs. ".join(sides)] if sides else []))
 
 
 def _difference(row: DifferenceRow, *notes: str) -> Cell:
     verdict = direction(row)
-    said = [f"clearly {verdict}"] if verdict in ("better", "worse") else []
+    judgement = [f"clearly {verdict}"] if verdict in ("better", "worse") else []
     raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "p": row.p, "p Holm": row.p_holm}
     kind: Literal["alert", "number"] = "alert" if verdict == "worse" else "number"
-    return Cell(signed(row), (ends_of(row) or "no interval", *notes, *said), kind, raw)
+    return Cell(signed(row), (ends_of(row) or "no interval", *notes, *judgement), kind, raw)
 
 
 def sides_of(
     row: DifferenceRow, readings: Mapping[str, Reading]
 ) -> tuple[EstimateRow | None, EstimateRow | None]:
-    """The two estimates that a difference is of, the first minus the second."""
+    """The two estimates of a difference: the first minus the second."""
     key = Key(row.metric, row.attributes, row.judge, row.corrected, group=row.group, kind=row.kind)
     return readings[row.label].at(key), readings[row.against].at(key)
 
@@ -225,13 +225,13 @@ def flips_table(comparison: Comparison) -> Table:
     ]
     columns = [
         "Attribute",
-        "Images that change",
+        "Images that differ",
         "From the second side to the first",
-        "p, both ways equally often",
+        "p, equal in both directions",
     ]
     return Table(
         "flips",
-        "Same prompt and seed, another perceived group",
+        "Same prompt and seed, different perceived group",
         columns,
         rows,
         about="Neutral prompts, the panel’s labels; McNemar’s test (Stuart and Maxwell’s for more than two "
@@ -240,7 +240,7 @@ def flips_table(comparison: Comparison) -> Table:
 
 
 def concept_flips_table(comparison: Comparison) -> Table:
-    """The same by concept, those that change most first."""
+    """The same by concept, the largest changes first."""
     rows = sorted(
         (row for row in comparison.flips if row.concept and row.n),
         key=lambda row: (-row.changed, row.p_adjusted),
@@ -249,7 +249,7 @@ def concept_flips_table(comparison: Comparison) -> Table:
         Row([text(f"{row.concept}: {attribute(row.attribute)}", _title(row)), *_flip(row)])
         for row in rows[:SHOWN_FLIPS]
     ]
-    more = f" The {SHOWN_FLIPS} that change most of {len(rows)}; the file below has all." * (
+    more = f" The {SHOWN_FLIPS} largest changes of {len(rows)}; the download has all." * (
         len(rows) > SHOWN_FLIPS
     )
     return Table(
@@ -257,9 +257,9 @@ def concept_flips_table(comparison: Comparison) -> Table:
         "By concept",
         [
             "Concept and attribute",
-            "Images that change",
+            "Images that differ",
             "From the second side to the first",
-            "p, both ways equally often",
+            "p, equal in both directions",
         ],
         shown_rows,
         about=f"p adjusted by Benjamini and Hochberg over the concepts and attributes of a pair.{more}",
@@ -267,12 +267,12 @@ def concept_flips_table(comparison: Comparison) -> Table:
 
 
 def _title(row: FlipRow) -> str:
-    return f"{row.label} against {row.against}"
+    return f"{row.label} vs. {row.against}"
 
 
 def _flip(row: FlipRow) -> list[Cell]:
     if not row.n:
-        return [missing(), text("no image is decided on both sides"), missing()]
+        return [missing(), text("no image has labels on both sides"), missing()]
     ends = interval(row.low, row.high, percent=True)
     raw: dict[str, Raw] = {"": row.changed, "low": row.low, "high": row.high, "n": row.n}
     changed = Cell(number(row.changed, percent=True), (ends, f"n {row.n}"), "number", raw)
@@ -286,7 +286,7 @@ def _flip(row: FlipRow) -> list[Cell]:
 
 
 def moves_of(row: FlipRow) -> list[str]:
-    """The changes in words, the commonest first: ``"man to woman 12"``."""
+    """The changes, the most frequent first: ``"man to woman 12"``."""
     found = [
         (count, before, after)
         for before, line in zip(row.groups, row.table, strict=True)
@@ -299,7 +299,7 @@ def moves_of(row: FlipRow) -> list[str]:
 
 
 def setup_table(sides: Sequence[Side]) -> Table:
-    """What differs between the sides, one line per setting; what all have in common is left out."""
+    """The settings that differ between the sides, one per row."""
     same_method = len({side.result.spec.method.name for side in sides}) == 1
     settings = [dict(_settings(side, parameters=same_method)) for side in sides]
     names = dict.fromkeys(name for found in settings for name in found)
@@ -320,7 +320,7 @@ def setup_names(sides: Sequence[Side]) -> list[str]:
 
 
 def _settings(side: Side, *, parameters: bool) -> Iterator[tuple[str, str]]:
-    """Everything about a side that may explain a difference; parameters are those of one method or none."""
+    """Every setting of a side that may explain a difference; ``parameters``: include those of the method."""
     spec, environment = side.result.spec, side.result.environment
     yield "Run", side.run
     yield "Method", f"{spec.method.name} {spec.method.version}"
@@ -341,12 +341,12 @@ def _settings(side: Side, *, parameters: bool) -> Iterator[tuple[str, str]]:
 
 
 def sides_table(sides: Sequence[Side]) -> Table:
-    """Where every side comes from and how many of its images are compared."""
+    """The origin of every side and the number of its images that are compared."""
     rows = []
     for side in sides:
         spec, coverage = side.result.spec, side.result.coverage
         what = f"audit {spec.suite}" if spec.external else f"suite {spec.suite} {spec.suite_version}"
-        model = "images made elsewhere" if spec.external else f"model {spec.model}"
+        model = "external images" if spec.external else f"model {spec.model}"
         cells = [
             text(side.run, what, model),
             counted(side.images),
@@ -354,7 +354,7 @@ def sides_table(sides: Sequence[Side]) -> Table:
             counted(coverage.made),
         ]
         rows.append(Row([text(side.label, spec.method.title), *cells]))
-    return Table("sides", "The sides", ["Side", "Run", "Images of the run", "Shared", "Of these, made"], rows)
+    return Table("sides", "The sides", ["Side", "Run", "Images of the run", "Shared", "Of these, available"], rows)
 
 
 def difference_records(comparison: Comparison) -> Download:
@@ -365,7 +365,7 @@ def difference_records(comparison: Comparison) -> Download:
 
 
 def flip_records(comparison: Comparison) -> Download:
-    """Every table of changed labels, one line per pair of groups."""
+    """Every table of changed labels, one row per pair of groups."""
     head: list[Raw] = [
         "label",
         "against",

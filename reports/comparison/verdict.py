@@ -10,17 +10,17 @@ from evenhand.bench.results.lookup import PRIMARY_METRIC, Reading
 from evenhand.bench.results.text import KINDS, attribute, interval, listing, number, plural
 from evenhand.reports.comparison.tables import direction, lines_of, moves_of, setup_names, shown, sides_of
 from evenhand.reports.components.tables import p_value
-from evenhand.reports.components.wording import measure, with_interval
+from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure, with_interval
 from evenhand.reports.run.method_table import SIDE_EFFECTS
-from evenhand.reports.run.verdict import Verdict
+from evenhand.reports.run.verdict import SCALE, Verdict
 
 SIGNIFICANT = 0.05
 LISTED = 3
-"""Of what a sentence lists; the tables have the others."""
+"""Largest number of items that a sentence lists; the tables have all."""
 
 
 def compare_verdict(comparison: Comparison, readings: Mapping[str, Reading]) -> Verdict:
-    """What the comparison found.
+    """The findings of the comparison.
 
     Args:
         comparison: The comparison.
@@ -33,11 +33,11 @@ def compare_verdict(comparison: Comparison, readings: Mapping[str, Reading]) -> 
         each = [f"{_outcome(pair, row)} {_effects(comparison, pair)}".strip() for pair, row in rows]
         return Verdict(_together([row for _, row in rows]), [*each, _ADJUSTED, *about])
     pair, row = rows[0]
-    sentences = [*_distances(comparison, row, readings), _effects(comparison, pair), *_changes(comparison)]
+    sentences = [*_distances(row, readings), _effects(comparison, pair), *_changes(comparison)]
     return Verdict(_outcome(pair, row), [*filter(None, sentences), *about])
 
 
-_ADJUSTED = "Each interval is for itself; only the p-values are adjusted for the number of pairs."
+_ADJUSTED = "The intervals are not adjusted for the number of pairs; the p-values are."
 
 
 def _together(rows: list[DifferenceRow | None]) -> str:
@@ -50,51 +50,47 @@ def _together(rows: list[DifferenceRow | None]) -> str:
 
 
 def _outcome(pair: Pair, row: DifferenceRow | None) -> str:
-    """Which side of a pair is closer to the target shares."""
+    """The sentence on which side of a pair is closer to the target shares."""
     if pair.same_images:
-        return f"{pair.label} and {pair.against} are the very same images, so nothing differs."
+        return f"{pair.label} and {pair.against} are identical images, so nothing differs."
     if row is None or math.isnan(row.low):
         return f"The distances of {pair.label} and {pair.against} from the target shares cannot be compared."
-    said = f"paired difference {shown(row, digits=2)}"
+    evidence = f"paired difference {shown(row, digits=2)}"
     if row.high < 0:
-        return f"{pair.label} is closer to the target shares than {pair.against}: {said}."
+        return f"{pair.label} is closer to the target shares than {pair.against}: {evidence}."
     if row.low > 0:
-        return f"{pair.label} is farther from the target shares than {pair.against}: {said}."
+        return f"{pair.label} is farther from the target shares than {pair.against}: {evidence}."
     both = f"{pair.label} and {pair.against}"
-    return f"{both} cannot be told apart in their distance from the target shares: {said}."
+    return f"{both} are not distinguishable in their distance from the target shares: {evidence}."
 
 
-def _distances(
-    comparison: Comparison, row: DifferenceRow | None, readings: Mapping[str, Reading]
-) -> list[str]:
+def _distances(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> list[str]:
     """The distances themselves, and the test over concepts."""
     if row is None or math.isnan(row.value):
         return []
     ends = zip((row.label, row.against), sides_of(row, readings), strict=True)
     values = [f"{with_interval(side)} for {label}" for label, side in ends if side is not None]
-    how = "the judges’ error corrected" if row.corrected else "as the judges see it"
+    how = CORRECTED if row.corrected else UNCORRECTED
     lines = [
-        f"Over {attribute(row.attributes)} the distance is {listing(values)}, {how}; 0 means that every "
-        "group has its target share and 1 that one group has everything."
+        f"Over {attribute(row.attributes)} the distance is {listing(values)}, {how}; {SCALE}"
     ]
     return lines + ([] if math.isnan(row.p) else [_test(row)])
 
 
 def _test(row: DifferenceRow) -> str:
-    """The sign-flip test, which cannot reach every p-value over few concepts."""
+    """The result of the sign-flip test, whose smallest p-value depends on the number of concepts."""
     smallest = 2.0 ** (1 - row.n)
     if smallest > SIGNIFICANT:
         return (
             f"Over {plural(row.n, 'concept')} the sign-flip test cannot give less than "
-            f"p = {p_value(smallest)}; it gives {p_value(row.p)}. The finding is about these concepts, not "
-            "about others."
+            f"p = {p_value(smallest)}; it gives {p_value(row.p)}. The finding holds for these concepts only."
         )
     word = "differ" if row.p <= SIGNIFICANT else "do not differ clearly"
     return f"Over {plural(row.n, 'concept')} the sides {word} (sign-flip test, p {p_value(row.p)})."
 
 
 def _effects(comparison: Comparison, pair: Pair) -> str:
-    """What the first side does clearly better or worse besides."""
+    """The side effects in which the first side is clearly better or worse."""
     rows = [
         row
         for line in lines_of(comparison)
@@ -115,7 +111,7 @@ def _named(row: DifferenceRow) -> str:
 
 
 def _changes(comparison: Comparison) -> list[str]:
-    """Which labels change between the two sides."""
+    """The labels that differ between the two sides."""
     whole = [
         row
         for row in comparison.flips
@@ -130,25 +126,24 @@ def _change(row: FlipRow) -> str:
     ends = interval(row.low, row.high, percent=True)
     moves = f": {listing(moves_of(row)[:LISTED])}" if row.changed else ""
     return (
-        f"From {row.against} to {row.label}, {number(row.changed, percent=True)} of the images of the same "
-        f"prompt and seed change their perceived {attribute(row.attribute)} (95% interval {ends}; "
+        f"From {row.against} to {row.label}, the perceived {attribute(row.attribute)} changes in "
+        f"{number(row.changed, percent=True)} of the images of the same prompt and seed (95% interval {ends}; "
         f"n = {row.n}){moves}."
     )
 
 
 def _setup(comparison: Comparison) -> list[str]:
-    """What else differs, and what pairing means."""
+    """What else differs between the sides, and whether they share their noise."""
     names = [name[:1].lower() + name[1:] for name in setup_names(comparison.sides)]
     more = [f"{len(names) - LISTED} more settings"] if len(names) > LISTED else []
     lines = []
     if names:
         lines.append(
-            f"Besides the method the sides differ in {listing([*names[:LISTED], *more])}; a difference is "
-            "that of everything that differs."
+            f"Besides the method, the sides differ in {listing([*names[:LISTED], *more])}; a difference may be "
+            "due to any of these."
         )
     if not comparison.same_noise:
         lines.append(
-            "The sides do not start from the same noise, so the intervals are as wide as those of separate "
-            "drawings."
+            "The sides do not start from the same noise, so the intervals are as wide as for independent samples."
         )
     return lines

@@ -1,7 +1,7 @@
 """Charts as inline SVG: dots with intervals, drawn at build time from Vega-Lite specifications.
 
-Every panel is as wide as a phone, so that its letters keep their size; a wide screen sets several side by
-side. Series differ by fill and shape as well as by colour, so that a grey print says the same.
+Every panel is as wide as a phone, so that its text keeps its size; a wide screen shows several side by side.
+Series differ by fill and shape as well as by colour, so that a grey print carries the same information.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ import vl_convert
 from markupsafe import Markup, escape
 
 WIDTH, RIGHT, LABEL, ROW_HEIGHT = 344, 18, 172, 16
-"""Pixels: a panel, the margin right of the axis, the widest space for labels, and one line."""
+"""Pixels: a panel, the margin right of the axis, the most space for labels, and one line."""
 
 LETTER, BESIDE = 11, 13
-"""Pixels: the size of letters, and what lies on both sides of a name."""
+"""Pixels: the font size, and the padding around a name."""
 
 NARROW, WIDE = frozenset(" .,:;'|!()[]-/fijlrtI"), frozenset("mwMW@%&—…×")
 """Letters that are much narrower, or wider, than others."""
 
 JOINER = "\u200d"
-"""Makes one sign of two, as in most emoji of people."""
+"""Joins two characters into one glyph, as in most emoji of people."""
 
 INK, GREY, ACCENT, CHANCE, GRID = "#1f2933", "#5b6470", "#0b5a9d", "#e6e8eb", "#eef0f2"
 SERIES: dict[str, dict[str, Any]] = {
     "open": {"shape": "circle", "stroke": GREY, "fill": "white", "size": 42, "strokeWidth": 1.5},
     "full": {"shape": "diamond", "stroke": ACCENT, "fill": ACCENT, "size": 52, "strokeWidth": 1.5},
 }
-"""The two looks of a dot: an open grey circle and a full blue diamond."""
+"""The two styles of a dot: an open grey circle and a full blue diamond."""
 
 BARS = {"open": "#dfe3e7", "full": "#c4dcf0"}
-"""Fills of the bars behind dots of each look."""
+"""Fills of the bars behind dots of each style."""
 
 
 Look = Literal["open", "full"]
@@ -50,12 +50,12 @@ class Dot:
     """One estimate in a panel.
 
     Attributes:
-        row: The line it stands on.
-        look: Open for what is compared with (the baseline, the naive number), full for the other.
+        row: The line it is drawn on.
+        look: Open for the reference (the baseline, the uncorrected number), full for the other.
         value: The estimate.
         low: Lower end of its interval.
         high: Upper end of its interval.
-        floor: What a fair model would show by chance; ``nan`` for none.
+        floor: The chance level of a fair model; ``nan`` for none.
         target: The desired value; ``nan`` for none.
     """
 
@@ -81,13 +81,13 @@ def draw(
     """A panel of dots with intervals as an inline SVG image.
 
     Args:
-        dots: The estimates; those that are not finite are left out (their table says so).
+        dots: The estimates; those that are not finite are left out and only in the table.
         name: Prefix of every id in the image, so that two images on one page do not share ids.
-        label: What the image shows, for readers who cannot see it.
+        label: Text alternative.
         axis: Title of the horizontal axis.
         domain: Ends of the horizontal axis.
         percent: Whether the axis is in per cent.
-        bars: Whether a bar leads from zero to each dot, as for shares of a whole.
+        bars: Whether to draw a bar from zero to each dot, as for shares of a whole.
     """
     rows = list(dict.fromkeys(dot.row for dot in dots))
     left = label_space(rows)
@@ -118,10 +118,10 @@ def _lines(rows: Sequence[str]) -> alt.Y:
 
 
 def named_axis(rows: Sequence[str], *, grid: bool = True) -> alt.Axis:
-    """The axis of lines that are numbered from zero, with their names.
+    """The axis of lines that are numbered from zero, labelled with their names.
 
-    The renderer cannot measure letters and would cut a sign that is made of several in the middle. So the
-    space for names is set here, and long ones are cut here.
+    The renderer cannot measure text and would cut a glyph of several characters in the middle. So this module
+    reserves the space for names and shortens long ones.
     """
     names = json.dumps([shortened(row) for row in rows])
     return alt.Axis(
@@ -136,7 +136,7 @@ def named_axis(rows: Sequence[str], *, grid: bool = True) -> alt.Axis:
 
 
 def shortened(name: str) -> str:
-    """The name as far as there is space for it."""
+    """The name, cut to the space for labels."""
     space = LABEL - BESIDE
     if width_of(name) <= space:
         return name
@@ -147,12 +147,12 @@ def shortened(name: str) -> str:
 
 
 def label_space(rows: Sequence[str]) -> int:
-    """Pixels left of the axis that the names of the lines take."""
+    """Width in pixels of the names of the lines, left of the axis."""
     return min(LABEL, BESIDE + math.ceil(max(map(width_of, rows), default=0)))
 
 
 def width_of(name: str) -> float:
-    """Pixels that a name takes, about, in DejaVu Sans: the widest of the fonts that pages fall back on."""
+    """Approximate width of a name in pixels, in DejaVu Sans: the widest of the fallback fonts of the pages."""
     return LETTER * sum(map(_width, name))
 
 
@@ -166,7 +166,7 @@ def _width(letter: str) -> float:
 
 
 def _joined(letter: str) -> bool:
-    """Whether a letter is part of the sign before it: an accent, a skin tone of an emoji, a joiner."""
+    """Whether a character belongs to the glyph before it: an accent, a skin tone of an emoji, a joiner."""
     return letter == JOINER or unicodedata.category(letter) in ("Mn", "Mc", "Me", "Sk")
 
 
@@ -184,7 +184,7 @@ def _values(dots: Sequence[Dot]) -> list[dict[str, Any]]:
 
 
 def _series(look: str, shift: int) -> list[alt.Chart]:
-    """Intervals and dots of one look, half a line above or below the middle where a line has two."""
+    """Intervals and dots of one style, shifted from the middle where a line has two."""
     style, mine = SERIES[look], f"datum.look === '{look}'"
     spans = alt.Chart().mark_rule(yOffset=shift, clip=True, color=style["stroke"], strokeWidth=1.5)
     spans = spans.encode(x="low:Q", x2="high:Q").transform_filter(
@@ -200,7 +200,7 @@ def _bar(look: str, shift: int) -> alt.Chart:
 
 
 def _chance() -> alt.Chart:
-    """The range that a fair model shows by chance, as a band from zero."""
+    """The range of a fair model by chance, as a band from zero."""
     bars = alt.Chart().mark_bar(color=CHANCE, clip=True, height=alt.RelativeBandSize(1))
     return bars.encode(x="floor:Q").transform_filter("isValid(datum.floor)")
 
@@ -211,7 +211,7 @@ def _target() -> alt.Chart:
 
 
 def themed(chart: alt.LayerChart) -> alt.LayerChart:
-    """The chart in the look of all charts."""
+    """The chart in the common style."""
     return (
         chart.configure(font="Arial, Helvetica, sans-serif", background="transparent", aria=False)
         .configure_view(stroke=None)
@@ -231,16 +231,16 @@ def themed(chart: alt.LayerChart) -> alt.LayerChart:
 
 
 def inline(svg: str, *, name: str, label: str) -> Markup:
-    """The SVG for placing inside HTML: a labelled image with ids of its own and without addresses.
+    """The SVG for embedding in HTML: a labelled image with unique ids and without URLs.
 
     Args:
-        svg: What the renderer wrote.
+        svg: The output of the renderer.
         name: Prefix of every id in the image.
-        label: What the image shows, for readers who cannot see it.
+        label: Text alternative.
     """
     opening, body = svg.removesuffix("</svg>").split(">", 1)
     box = " ".join(re.findall(r'(?:width|height|viewBox)="[^"]*"', opening))
-    # The renderer numbers its ids on from image to image, so they are numbered anew.
+    # The renderer's ids depend on the images that it drew before, so they are renumbered.
     for number, found in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', body))):
         body = re.sub(rf'(\bid="|url\(#|href="#){re.escape(found)}(?=["\)])', rf"\g<1>{name}-{number}", body)
     body = re.sub(r"<[^>]+>", lambda tag: _short_tag(tag.group()), body)
@@ -249,7 +249,7 @@ def inline(svg: str, *, name: str, label: str) -> Markup:
 
 
 def standalone(image: Markup, *, title: str) -> str:
-    """An image of :func:`inline` as a file of its own, on white, with a title."""
+    """An image of :func:`inline` as a standalone SVG file, on white, with a title."""
     opening, body = str(image).split(">", 1)
     opening = opening.replace('<svg class="chart"', '<svg xmlns="http://www.w3.org/2000/svg"')
     ground = '<rect width="100%" height="100%" fill="white"/>'
@@ -259,13 +259,13 @@ def standalone(image: Markup, *, title: str) -> str:
 _LEAVES = re.compile(
     r"<g(?P<own>[^>]*)>(?P<leaves>(?:<(?:path|line|rect)\b[^>]*/>|<text\b[^>]*>[^<]*</text>){2,})</g>"
 )
-"""A group of nothing but shapes and letters."""
+"""A group that holds only shapes and text."""
 
 _INHERITED = re.compile(r' ((?:font-|text-anchor|fill|stroke)[a-z-]*)="[^"]*"')
 
 
 def _hoisted(group: re.Match[str]) -> str:
-    """The group with what all its shapes share said once: the same image in half the bytes."""
+    """The group with the attributes that all its shapes share moved to the group: half the bytes."""
     tags = re.findall(r"<(?!/)[^>]+>", group["leaves"])
     first = [found for found in _INHERITED.finditer(tags[0]) if f" {found[1]}=" not in group["own"]]
     shared = [found.group() for found in first if all(found.group() in tag for tag in tags)]

@@ -1,4 +1,4 @@
-"""Files that a reader saves from a page: CSV as it is, or inside a ZIP where it is long."""
+"""Files that a reader saves from a page: a CSV, inside a ZIP where it is long."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 Raw = str | int | float | None
 
 LONG = 16_000
-"""Bytes from which a CSV goes into a ZIP, so that the page stays small; every system opens one."""
+"""Bytes from which a CSV goes into a ZIP, so that the page stays small."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Download:
 
     Attributes:
         name: Its file name without the ending.
-        title: What it holds.
+        title: Its content, in words.
         csv: Its text.
     """
 
@@ -32,7 +32,7 @@ class Download:
 
     @property
     def zipped(self) -> bool:
-        """Whether it is saved as a ZIP."""
+        """Whether the file is a ZIP."""
         return len(self.csv) >= LONG
 
     @property
@@ -54,10 +54,10 @@ class Download:
 
 
 def write_csv(rows: Sequence[Sequence[Raw]]) -> str:
-    """CSV text whose cells a spreadsheet shows as they are and never runs.
+    """CSV text whose cells a spreadsheet never evaluates as formulas.
 
-    A text that starts like a formula gets an apostrophe in front (OWASP, CSV injection); numbers are
-    written as numbers, so a minus sign stays.
+    A text that starts like a formula gets an apostrophe in front (OWASP, CSV injection). Numbers are written
+    as numbers, so they keep their minus sign.
     """
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerows([[_plain(value) for value in row] for row in rows])
@@ -75,7 +75,7 @@ def _plain(value: Raw) -> str:
 
 
 def _zip(name: str, content: bytes) -> bytes:
-    """An archive of one file, without a date of its own, so that the same content gives the same bytes."""
+    """An archive of one file with a fixed date, so that the same content gives the same bytes."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         file = zipfile.ZipInfo(name)

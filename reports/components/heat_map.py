@@ -1,7 +1,7 @@
-"""A heat map as inline SVG: how far each share lies from its target, and whether that is beyond doubt.
+"""A heat map as inline SVG: the distance of each share from its target, and whether it is clear.
 
-Colour says how far, in steps that colour-blind readers tell apart; a triangle says that the whole 95%
-interval lies on one side of the target, so a grey print says that much too.
+Colour shows the ratio to the target, in steps that colour-blind readers can distinguish. A triangle shows that
+the whole 95% interval is on one side of the target, also in a grey print.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ TILE = 17
 """Height of a tile in pixels."""
 
 WIDEST = 34
-"""Pixels that a tile is wide at most."""
+"""Largest width of a tile in pixels."""
 
 STEPS = (0.25, 0.5, 0.8, 1.25, 2.0, 4.0)
 """Ratios to the target at which the colour changes; the middle ones are those of the four-fifths rule."""
 
 COLOURS = ("#b35806", "#f1a340", "#fee0b6", "#f4f5f6", "#d1e5f0", "#67a9cf", "#2166ac")
-"""Far below the target to far above it."""
+"""From far below the target to far above it."""
 
 Side = Literal["below", "above", ""]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A share of one cell in one column.
+    """The share of one cell in one column.
 
     Attributes:
         row: The cell.
         column: The column's short name.
         ratio: Share divided by target; ``nan`` where it was not measured.
-        side: Where the whole interval lies, seen from the target; empty where it holds the target.
+        side: The side of the target that holds the whole interval; empty where it contains the target.
     """
 
     row: str
@@ -55,7 +55,7 @@ def heat(tiles: Sequence[Tile], *, name: str, label: str) -> Markup:
     Args:
         tiles: The shares, line by line.
         name: Prefix of every id in the image.
-        label: What the image shows, for readers who cannot see it.
+        label: Text alternative.
     """
     rows = list(dict.fromkeys(tile.row for tile in tiles))
     columns = list(dict.fromkeys(tile.column for tile in tiles))

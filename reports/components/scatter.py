@@ -1,7 +1,7 @@
-"""The plane of fairness against cost as inline SVG: points with intervals on both axes, a front, a curve.
+"""The plane of a trade-off as inline SVG: points with intervals on both axes, a front, a curve.
 
-A point's fill says where it stands and its shape whether it passes the gates, so a grey print says the same.
-Labels are placed here, because the renderer cannot keep them from covering one another.
+A point's fill shows its dominance and its shape whether it passes the gates, so a grey print carries the same
+information. This module places the labels, because the renderer cannot keep them from overlapping.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 12, 8, 38
 """Pixels around the axes."""
 
 HIGH, LOW = 270, 190
-"""Pixels that the vertical axis takes: in an image of all methods, and in one of many small ones."""
+"""Height of the vertical axis in pixels: in an image of all methods, and in one of many small ones."""
 
 LETTER, LINE = 6.4, 11.0
-"""Pixels that a label takes: the width of a letter, and its height."""
+"""Size of a label in pixels: the width of a letter, and the height."""
 
 PALE, SHADE = "#c9ced4", "#f1f3f5"
 
@@ -39,10 +39,10 @@ LOOKS: dict[Look, dict[str, Any]] = {
     "near": {"stroke": ACCENT, "fill": "white", "size": 56, "strokeWidth": 1.8},
     "front": {"stroke": ACCENT, "fill": ACCENT, "size": 60, "strokeWidth": 1.5},
 }
-"""Fill and outline by dominance, the least important first; ``faint`` is another method behind a curve."""
+"""Fill and outline by dominance, the least important first; ``faint`` is for other methods in the background."""
 
 SHAPES: dict[Shape, str] = {"base": "square", "passed": "circle", "failed": "triangle-up"}
-"""Shapes by gates: the baseline, a method that passes every gate, and one that does not."""
+"""Shapes by gates: the baseline, a method that passes every gate, one that does not."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Mark:
 
 
 class At(NamedTuple):
-    """A place, in the units of the axes or in pixels from the upper left corner."""
+    """A position, in the units of the axes or in pixels from the upper left corner."""
 
     x: float
     y: float
@@ -65,7 +65,7 @@ class At(NamedTuple):
 
 @dataclass(frozen=True)
 class Frame:
-    """The plane's axes: their ends and titles, whether costs are in per cent, and the height in pixels."""
+    """The axes: their ends and titles, whether the horizontal one is in per cent, and the height in pixels."""
 
     right: tuple[float, float]
     up: tuple[float, float]
@@ -75,7 +75,7 @@ class Frame:
     height: int = HIGH
 
     def pixels(self, place: At) -> At:
-        """Where ``place`` lies in the image."""
+        """The position of ``place`` in the image."""
         (x0, x1), (y0, y1) = self.right, self.up
         return At((place.x - x0) / (x1 - x0) * _ACROSS, (y1 - place.y) / (y1 - y0) * self.height)
 
@@ -89,7 +89,7 @@ _ACROSS = WIDTH - LEFT - RIGHT
 
 
 def frame(marks: Sequence[Mark], *, cost: str, distance: str, percent: bool, height: int = HIGH) -> Frame:
-    """Axes that hold every point, and its intervals as far as they do not press the points together."""
+    """Axes that contain every point, and the intervals as long as these do not crowd the points."""
     right, up = _ends([mark.cost for mark in marks]), _ends([mark.distance for mark in marks])
     return Frame(right, up, cost, distance, percent, height)
 
@@ -108,19 +108,19 @@ def scatter(
     Args:
         marks: The points.
         axes: Ends and titles of the axes.
-        front: Points of the front; drawn as the steps that bound what no method reaches.
+        front: Points of the front; drawn as the steps that bound the dominated region.
         curve: Points to join, in order.
         name: Prefix of every id in the image.
-        label: What the image shows, for readers who cannot see it.
+        label: Text alternative.
     """
     looks = [look for look in LOOKS if look != "faint"]
     layers = [
-        *_beaten(axes),
+        *_dominated(axes),
         *_points("faint"),
         _curve(),
         *(layer for look in looks for layer in _spans(look)),
         *(layer for look in looks for layer in _points(look)),
-        *_words(),
+        *_labels(),
     ]
     x = alt.X("x:Q", scale=_scale(axes.right), axis=_axis(axes.cost, percent=axes.percent))
     y = alt.Y("y:Q", scale=_scale(axes.up), axis=_axis(axes.distance, percent=False))
@@ -138,7 +138,7 @@ def scatter(
         "marks": [_row(mark) for mark in marks],
         "front": _ordered(_steps(front, axes)),
         "curve": _ordered(curve),
-        "words": _placed(marks, axes, [axes.pixels(place) for place in curve]),
+        "labels": _placed(marks, axes, [axes.pixels(place) for place in curve]),
     }
     specification = themed(chart).to_dict(validate=False) | {"datasets": data}
     return inline(vl_convert.vegalite_to_svg(specification), name=name, label=label)
@@ -163,8 +163,8 @@ def _axis(title: str, *, percent: bool) -> alt.Axis:
     return alt.Axis(title=title, format=".1~%" if percent else ".2~f", tickCount=5, grid=True)
 
 
-def _beaten(axes: Frame) -> list[alt.Chart]:
-    """What a method on the front beats: all that is above and right of the steps."""
+def _dominated(axes: Frame) -> list[alt.Chart]:
+    """The region that the front dominates: everything above and right of its steps."""
     steps = alt.Chart(alt.NamedData("front"))
     area = steps.mark_area(color=SHADE, opacity=1, clip=True, interpolate="step-after").encode(y2="top:Q")
     edge = steps.mark_line(color=PALE, strokeWidth=1, clip=True, interpolate="step-after")
@@ -192,16 +192,16 @@ def _points(look: Look) -> Iterator[alt.Chart]:
         yield points.transform_filter(f"datum.look === '{look}' && datum.shape === '{shape}'")
 
 
-def _words() -> list[alt.Chart]:
-    """Labels with a white edge, so that a line behind them does not cut them, and a line to far ones."""
-    words = alt.Chart(alt.NamedData("words"))
-    leader = words.mark_rule(color=GREY, strokeWidth=0.6).encode(x2="to_x:Q", y2="to_y:Q")
+def _labels() -> list[alt.Chart]:
+    """Labels with a white outline, readable over lines, and leader lines to those far from their point."""
+    labels = alt.Chart(alt.NamedData("labels"))
+    leader = labels.mark_rule(color=GREY, strokeWidth=0.6).encode(x2="to_x:Q", y2="to_y:Q")
     style = {"fontSize": 11, "fontWeight": "bold", "baseline": "middle", "align": "center"}
-    edge = words.mark_text(stroke="white", strokeWidth=3, strokeJoin="round", **style).encode(text="text:N")
+    edge = labels.mark_text(stroke="white", strokeWidth=3, strokeJoin="round", **style).encode(text="text:N")
     return [
         leader.transform_filter("datum.far"),
         edge,
-        words.mark_text(color=INK, **style).encode(text="text:N"),
+        labels.mark_text(color=INK, **style).encode(text="text:N"),
     ]
 
 
@@ -219,7 +219,7 @@ def _row(mark: Mark) -> dict[str, Any]:
 
 
 def _steps(front: Sequence[tuple[float, float]], axes: Frame) -> list[At]:
-    """The front from the upper edge to the right one: nothing was reached below and left of its steps."""
+    """The front as steps from the upper edge to the right edge; no method is below and left of them."""
     corners = [At(*place) for place in sorted(front)]
     if not corners:
         return []
@@ -239,14 +239,14 @@ class Box(NamedTuple):
     bottom: float
 
     def overlap(self, other: Box) -> float:
-        """The area that both cover."""
+        """The area of the intersection."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(width, 0) * max(height, 0)
 
 
 def _placed(marks: Sequence[Mark], axes: Frame, curve: Sequence[At]) -> list[dict[str, Any]]:
-    """A place for every label, one after the other: the nearest that covers least."""
+    """A position for every label, chosen one after the other: the nearest with the least overlap."""
     whole = Box(0, 0, _ACROSS, axes.height)
     spots = [axes.pixels(At(mark.cost.value, mark.distance.value)) for mark in marks]
     taken = [_box(spot, 10, 10) for spot in spots] + [_box(spot, 4, 4) for spot in _along(curve)]
@@ -265,19 +265,19 @@ def _placed(marks: Sequence[Mark], axes: Frame, curve: Sequence[At]) -> list[dic
 
 
 def _clearest(spot: At, width: float, taken: Sequence[Box], whole: Box) -> tuple[float, At]:
-    """The place that harms least, with its distance from the point; of equal ones the first."""
+    """The candidate with the least overlap, with its distance from the point; the first of equal ones."""
 
-    def harm(candidate: tuple[float, At]) -> float:
+    def penalty(candidate: tuple[float, At]) -> float:
         gap, middle = candidate
         box = _box(middle, width, LINE)
         covered = sum(box.overlap(other) for other in taken)
         return 10 * (width * LINE - box.overlap(whole) + covered) + gap
 
-    return min(_candidates(spot, width), key=harm)
+    return min(_candidates(spot, width), key=penalty)
 
 
 def _candidates(spot: At, width: float) -> Iterator[tuple[float, At]]:
-    """Places around the point with their distance from it; beside its intervals before on them."""
+    """Positions around the point with their distance from it; those beside its intervals come first."""
     for gap, angle in product((2, 7, 14, 22, 32), (45, 135, 315, 225, 20, 160, 340, 200, 70, 110, 250, 290)):
         right, up = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         across = (5 + gap + width / 2) * right
@@ -285,7 +285,7 @@ def _candidates(spot: At, width: float) -> Iterator[tuple[float, At]]:
 
 
 def _crossing(mark: Mark, axes: Frame) -> Iterator[Box]:
-    """The lines of a point's intervals, as far as they have ends."""
+    """The lines of a point's intervals, where both ends are known."""
     first = axes.pixels(At(mark.cost.low, mark.distance.high))
     last = axes.pixels(At(mark.cost.high, mark.distance.low))
     x, y = axes.pixels(At(mark.cost.value, mark.distance.value))
@@ -294,7 +294,7 @@ def _crossing(mark: Mark, axes: Frame) -> Iterator[Box]:
 
 
 def _along(curve: Sequence[At]) -> Iterator[At]:
-    """Places every few pixels along a curve."""
+    """Positions every few pixels along a curve."""
     for start, end in pairwise(curve):
         steps = 1 + int(math.dist(start, end) / 4)
         for step in range(steps):

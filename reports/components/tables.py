@@ -1,4 +1,4 @@
-"""Tables: one object that the page shows, that prints, and that downloads as CSV."""
+"""Tables: one object for the page, for printing and for the CSV download."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from evenhand.reports.components.wording import measure
 T = TypeVar("T", int, float)
 
 ACROSS = 8
-"""Columns of values that fit on a sheet of paper."""
+"""Columns of values that fit on a printed page."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what is read, and what is downloaded.
+    """One cell: the text on the page and the values in the download.
 
     Attributes:
-        text: The value as read.
+        text: The value as displayed.
         notes: Smaller lines below it: the interval, the number of images.
-        kind: How it is set.
+        kind: How it is typeset.
         raw: The cell's CSV columns by suffix; the value itself has the suffix ``""``.
     """
 
@@ -38,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One row, named by its first cell; neighbours of the same ``group`` stand under one heading.
+    """One row, named by its first cell; consecutive rows of one ``group`` share a heading.
 
     ``about`` is a smaller line under that heading.
     """
@@ -50,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; ``name`` is its anchor and its file name, ``about`` a smaller line under the caption."""
+    """A table; ``name`` is its anchor and file name, ``about`` a smaller line under the caption."""
 
     name: str
     caption: str
@@ -66,12 +66,12 @@ class Table:
 
     @property
     def download(self) -> Download:
-        """The table to save."""
+        """The table as a CSV download."""
         return Download(self.name, self.caption, self.to_csv())
 
     @property
     def sheets(self) -> list[Table]:
-        """The table in pieces that are narrow enough for paper, each with the first column."""
+        """The table split into pieces that fit a printed page, each with the first column."""
         width = len(self.columns) - 1
         count = math.ceil(width / ACROSS)
         ends = [1 + width * place // count for place in range(count + 1)] if count > 1 else []
@@ -97,12 +97,12 @@ class Table:
 
 
 def text(value: str, *notes: str) -> Cell:
-    """A cell of words."""
+    """A cell of text."""
     return Cell(value, notes, raw={"": value})
 
 
 def code(value: str) -> Cell:
-    """A cell that holds a hash or another value to copy."""
+    """A cell with a hash or another value to copy."""
     return Cell(value, kind="code", raw={"": value})
 
 
@@ -112,12 +112,12 @@ def counted(value: int) -> Cell:
 
 
 def alert(value: str, *notes: str) -> Cell:
-    """Words that warn."""
+    """A warning."""
     return Cell(value, notes, kind="alert", raw={"": "; ".join((value, *notes))})
 
 
 def missing() -> Cell:
-    """A number that was not measured."""
+    """The cell of a number that was not measured."""
     return Cell(NOT_MEASURED, kind="missing", raw={"": None})
 
 
@@ -126,7 +126,7 @@ def estimated(row: EstimateRow | None, *, alone: bool = False) -> Cell:
 
     Args:
         row: The estimate, ``None`` where it was not measured.
-        alone: Whether the cell also says n and the chance level, because no heading does.
+        alone: Whether the cell also shows n and the chance level, because no heading does.
     """
     if row is None:
         return missing()
@@ -140,7 +140,7 @@ def estimated(row: EstimateRow | None, *, alone: bool = False) -> Cell:
 
 
 def images_and_chance(rows: Iterable[EstimateRow | None]) -> list[str]:
-    """The number of images behind the rows and the chance level, as ranges, for their heading."""
+    """The number of images of the rows and their chance level, as ranges, for a heading."""
     present = [row for row in rows if row is not None]
     floors = [row.floor for row in present if math.isfinite(row.floor)]
     facts = []
@@ -168,5 +168,5 @@ def compared(row: ComparisonRow | None) -> Cell:
 
 
 def p_value(value: float) -> str:
-    """A p-value for reading: ``"0.012"`` or ``"< 0.001"``."""
+    """A p-value, formatted: ``"0.012"`` or ``"< 0.001"``."""
     return "< 0.001" if value < 0.001 else number(value)

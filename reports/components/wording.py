@@ -1,6 +1,6 @@
-"""The words of the reports: titles, meanings and number formats, each said once.
+"""Titles, meanings and number formats of the metrics, and texts that all reports share.
 
-A metric or attribute that is not listed keeps its raw name, so a third party's metric needs no edit here.
+A metric or attribute that is not listed keeps its raw name, so a third-party metric needs no entry here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TARGETS = {
     "labour": "the share of women in each occupation in the United States, 2022; other attributes even",
     "table": "a table of shares by concept",
 }
-"""What a target that differs between concepts is, by its name in the result."""
+"""Descriptions of targets that differ between concepts, by their name in the result."""
 
 
 MEASURES = {
@@ -94,22 +94,25 @@ MEASURES = {
 }
 
 
+CORRECTED, UNCORRECTED = "corrected for judge error", "not corrected for judge error"
+"""The footing of a number that judges' labels give."""
+
 UNUSABLE = {
-    "no_image": "file is no image",
-    "damaged": "file is damaged",
-    "animated": "file is animated",
-    "bad_size": "size cannot be used",
-    "unknown_colours": "colours not known",
+    "no_image": "not an image file",
+    "damaged": "damaged file",
+    "animated": "animated image",
+    "bad_size": "unsupported size",
+    "unknown_colours": "no usable colour profile",
 }
-"""Why a file that was made elsewhere gave no image."""
+"""Why an external file could not be used."""
 
 STATUSES = {
     "no_person": "no person",
     "no_face": "no face",
-    "multi_person": "several persons",
+    "multi_person": "several people",
     "small_face": "face too small",
-    "low_confidence": "judge not sure",
-    "inconsistent": "judge contradicts itself",
+    "low_confidence": "low confidence",
+    "inconsistent": "inconsistent answers",
     "refused": "judge refused",
     "error": "judge failed",
     **UNUSABLE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from evenhand.bench.policy.pareto import DOMINANCE, Plane, Point, beaten_by, dominance_of, layers
+from evenhand.bench.policy.pareto import DOMINANCE, Plane, Point, dominance_of, dominated_by, layers
 from evenhand.bench.policy.ranking import Ranking
 from evenhand.bench.results.lookup import Key, Reading
 from evenhand.bench.results.text import listing, number, ordinal
@@ -74,14 +74,14 @@ def _spoken(plane: Plane, own: str) -> str:
     """The method's place in words, for readers who cannot see it."""
     point = next(point for point in plane.points if point.label == own)
     cost = number(point.cost.value, percent=plane.trade_off.percent)
-    better = beaten_by(point, plane.points)
+    better = dominated_by(point, plane.points)
     behind = f"beaten by {listing(better)}" if better else "beaten by no other method"
     return f"{own}: {plane.trade_off.axis} {cost}, {DISTANCE} {number(point.distance.value)}; {behind}"
 
 
 def _row(plane: Plane, own: str) -> Row:
     point = next(point for point in plane.points if point.label == own)
-    better = beaten_by(point, plane.points)
+    better = dominated_by(point, plane.points)
     return Row(
         [
             text(plane.trade_off.title, plane.trade_off.shown(point.cost)),

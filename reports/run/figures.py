@@ -1,4 +1,4 @@
-"""The figures of the audit report: which numbers stand in which panel, and what they show in one line."""
+"""The figures of the audit report: the numbers of each panel, and the finding in one line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evenhand.bench.results.result import EstimateRow, Spec
 from evenhand.bench.results.text import SHARE, attribute, cell, count, number, plural, sentence, slug
 from evenhand.reports.components.charts import Dot, Look, draw
 from evenhand.reports.components.tables import Row, Table, estimated, images_and_chance, text
-from evenhand.reports.components.wording import measure
+from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure
 from evenhand.reports.run.findings import (
     UNEVEN,
     UNEVEN_SHARE,
@@ -29,18 +29,18 @@ from evenhand.reports.run.findings import (
     distance,
     judges_spread,
     rarest,
-    spoken,
     unevenness,
     value_of,
+    values_text,
 )
 from evenhand.reports.run.judges import judge_names, spread_table
 from evenhand.reports.run.report_text import report_text_of
 
 MAX_PANELS = 6
-"""Methods beyond these are in a figure's table but have no panel."""
+"""Methods beyond this number are in a figure's table but have no panel."""
 
 MAX_LINES = 40
-"""Concepts or cells beyond these are in the downloads of every estimate only."""
+"""Concepts or cells beyond this number are only in the download of every estimate."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Figure:
         name: Anchor on the page.
         title: The finding.
         panels: The images.
-        legend: Mark (``open``, ``full``, ``chance`` or ``target``) and its meaning.
-        caption: How to read it and how many images are behind it.
+        legend: Name of a mark of the template and its meaning.
+        caption: How to read it, and the number of images.
         table: The data.
-        key: Number in the images, mark, and the method that it stands for; empty where none are numbered.
+        key: Number in the images, mark and method label; empty where the images have no numbers.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the panels of a before-and-after figure share; ``targets`` gives each line's desired value."""
+    """What the panels of a figure share; ``targets`` gives the target of each line."""
 
     name: str
     axis: str
@@ -98,7 +98,7 @@ def overview(readings: Sequence[Reading], key: Key) -> Figure:
             for reading, row in zip(readings, rows, strict=True)
             if row is not None
         ]
-        label = f"{title} over {attribute(name)}: {spoken(readings, rows)}"
+        label = f"{title} over {attribute(name)}: {values_text(readings, rows)}"
         image = draw(
             dots, name=f"overview-{place}", label=label, axis="distance", domain=(0, 1), percent=False
         )
@@ -108,14 +108,14 @@ def overview(readings: Sequence[Reading], key: Key) -> Figure:
         "overview",
         distance(readings, key.attributes, numbers[key.attributes]),
         panels,
-        looks_of(readings),
+        dot_legend(readings),
         f"0: target shares; 1: one group only. {images_behind(lines)}",
         figure_table("overview-data", title, "Attributes", readings, lines),
     )
 
 
 def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
-    """Every concept before and after, one panel per method; ``None`` where it was not measured."""
+    """Every concept for the baseline and each method, one panel per method; ``None`` where not measured."""
     metric, group, found = concept_numbers(readings, attributes)
     if not found:
         return None
@@ -130,8 +130,8 @@ def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
         unevenness(readings, attributes, found, targets),
         _before_after(readings, numbers, frame),
         [
-            *looks_of(readings),
-            ("target", "target share") if group else ("chance", "what a fair model shows by chance"),
+            *dot_legend(readings),
+            ("target", "target share") if group else ("chance", "chance level of a fair model"),
         ],
         f"{UNEVEN_SHARE if group else UNEVEN} {images_behind(numbers)}{lines_left_out(found, 'concepts')}"
         f"{_omitted(readings)}",
@@ -159,7 +159,7 @@ def cells(readings: Sequence[Reading], attributes: str) -> Figure | None:
         "cells",
         rarest(readings, shares, targets, what="cell"),
         _before_after(readings, numbers, frame),
-        [*looks_of(readings), ("target", "target share")],
+        [*dot_legend(readings), ("target", "target share")],
         "Mean share over the concepts; lines are 95% intervals. "
         f"{images_behind(numbers)}{lines_left_out(shares, 'cells')}{_omitted(readings)}",
         figure_table(
@@ -179,10 +179,10 @@ def by_judge(readings: Sequence[Reading], key: Key) -> Figure | None:
     panels = []
     for place, (heading, rows) in enumerate(list(numbers.items())[:MAX_PANELS]):
         dots = [dot_of(row.judge, "full" if row.corrected else "open", row) for row in rows]
-        spoken = ", ".join(
+        values = ", ".join(
             f"{row.judge} {'corrected ' if row.corrected else ''}{number(row.value)}" for row in rows
         )
-        label = f"{heading}: {spoken}"
+        label = f"{heading}: {values}"
         image = draw(
             dots, name=f"by-judge-{place}", label=label, axis="distance", domain=(0, 1), percent=False
         )
@@ -191,7 +191,7 @@ def by_judge(readings: Sequence[Reading], key: Key) -> Figure | None:
         "by-judge",
         judges_spread(readings[0], next(iter(numbers.values()))),
         panels,
-        [("open", "as the judge sees it"), ("full", "judge’s error corrected")],
+        [("open", UNCORRECTED), ("full", CORRECTED)],
         f"{measure(key.metric).title}, {attribute(key.attributes)}; lines are 95% intervals. "
         f"{images_behind(numbers)}{_omitted(readings)}",
         spread_table(readings, key),
@@ -199,7 +199,7 @@ def by_judge(readings: Sequence[Reading], key: Key) -> Figure | None:
 
 
 def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -> list[Panel]:
-    """One panel per method, the baseline behind it; alone where there is one reading."""
+    """One panel per method together with the baseline; a single panel where there is one reading."""
     base = base_of(readings)
     places = [place for place, reading in enumerate(readings) if reading is not base] or [0]
     panels = []
@@ -234,7 +234,7 @@ def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -
 def concept_numbers(readings: Sequence[Reading], attributes: str) -> tuple[str, str, Numbers]:
     """Metric, group and rows per concept: the share of the first of two groups, or else a distance.
 
-    The distances are shown as the judges see them, because their chance level is known in that form.
+    The distances are uncorrected, because the chance level is only known for those.
     """
     concepts = concept_names([reading.result for reading in readings])
     groups = readings[0].result.spec.attributes.get(attributes, [])
@@ -256,7 +256,7 @@ def _measured(numbers: Numbers) -> Numbers:
 
 
 def farthest(numbers: Numbers, targets: Mapping[str, float]) -> Numbers:
-    """The lines that fit, those farthest from their target in the first reading, in their old order."""
+    """The lines that fit: those farthest from their target in the first reading, in the given order."""
 
     def away(line: str) -> float:
         value = value_of(numbers[line][0])
@@ -271,12 +271,12 @@ def _sorted(numbers: Numbers) -> Numbers:
 
 
 def lines_left_out(numbers: Numbers, what: str) -> str:
-    """Says that not every line is drawn, where that is so."""
+    """A sentence where not every line is drawn."""
     if len(numbers) <= MAX_LINES:
         return ""
     return (
-        f" Shown are the {MAX_LINES} {what}, of {count(len(numbers))}, that lie farthest from the target in "
-        "the first column of the data; all are in the download of every estimate."
+        f" The figure shows the {MAX_LINES} of {count(len(numbers))} {what} that are farthest from the target in "
+        "the first column of the data; the download of every estimate has all."
     )
 
 
@@ -290,8 +290,8 @@ def dot_of(line: str, look: Look, row: EstimateRow, target: float = math.nan) ->
     return Dot(line, look, row.value, row.low, row.high, row.floor, target)
 
 
-def looks_of(readings: Sequence[Reading]) -> list[tuple[str, str]]:
-    """What the looks of the dots mean."""
+def dot_legend(readings: Sequence[Reading]) -> list[tuple[str, str]]:
+    """The legend of the two styles of dots."""
     if len(readings) == 1 or base_of(readings) is None:
         return [("full", "estimate with its 95% interval")]
     subject = report_text_of(readings[0].result.spec).subject
@@ -299,7 +299,7 @@ def looks_of(readings: Sequence[Reading]) -> list[tuple[str, str]]:
 
 
 def figure_table(name: str, caption: str, first: str, readings: Sequence[Reading], numbers: Numbers) -> Table:
-    """The data of a figure: a line per entry of ``numbers``, a column per reading."""
+    """The data of a figure: a row per entry of ``numbers``, a column per reading."""
     rows = [Row([text(line), *map(estimated, found)]) for line, found in numbers.items()]
     facts = images_and_chance(row for found in numbers.values() for row in found)
     columns = [first, *(reading.label for reading in readings)]
@@ -321,7 +321,7 @@ def target_share(spec: Spec, name: str, *, concept: str = "") -> float:
 
 
 def images_behind(numbers: Numbers) -> str:
-    """The number of images behind the estimates."""
+    """The number of images of the estimates, as a sentence."""
     counts = [row.n for rows in numbers.values() for row in rows if row is not None]
     low, high = min(counts), max(counts)
     return f"n = {count(low)} each." if low == high else f"n = {count(low)} to {count(high)} each."
@@ -330,4 +330,4 @@ def images_behind(numbers: Numbers) -> str:
 def _omitted(readings: Sequence[Reading]) -> str:
     more = len([reading for reading in readings if not reading.is_base]) - MAX_PANELS
     subject = report_text_of(readings[0].result.spec).subject
-    return f" {plural(more, f'further {subject}')} in the data only." if more > 0 else ""
+    return f" {plural(more, f'more {subject}')} in the data only." if more > 0 else ""

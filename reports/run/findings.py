@@ -1,4 +1,4 @@
-"""What a figure shows, in the one line above it."""
+"""The titles of figures: the finding in one line."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from evenhand.bench.results.lookup import Reading, base_of
 from evenhand.bench.results.result import EstimateRow
-from evenhand.bench.results.text import NOT_ESTIMABLE, attribute, number, plural, sentence
+from evenhand.bench.results.text import NOT_ESTIMABLE, attribute, count, number
 
 Numbers = Mapping[str, Sequence[EstimateRow | None]]
-"""A chart's lines, each with its row in every reading."""
+"""The lines of a chart, each with its row in every reading."""
 
 UNEVEN = (
-    "Uneven: the 95% interval lies wholly above what a fair model shows by chance "
+    "Uneven: the whole 95% interval is above the chance level of a fair model "
     "(not adjusted for the number of concepts)."
 )
 UNEVEN_SHARE = (
@@ -22,7 +22,7 @@ UNEVEN_SHARE = (
 
 
 def distance(readings: Sequence[Reading], attributes: str, rows: Sequence[EstimateRow | None]) -> str:
-    """The distance before and after."""
+    """The distance of the baseline and of the methods."""
     values = [value_of(row) for row in rows]
     found = before_and_after(readings, values, lambda value: number(value, digits=2))
     return f"Distance over {attribute(attributes)}: {found}"
@@ -31,17 +31,17 @@ def distance(readings: Sequence[Reading], attributes: str, rows: Sequence[Estima
 def unevenness(
     readings: Sequence[Reading], attributes: str, numbers: Numbers, targets: Mapping[str, float]
 ) -> str:
-    """How many concepts are uneven before and after; a concept's target is ``nan`` for a distance."""
+    """The number of uneven concepts; a concept's target is ``nan`` for a distance."""
     counts = [
         sum(_uneven(rows[place], targets[line]) for line, rows in numbers.items())
         for place in range(len(readings))
     ]
     found = before_and_after(readings, counts, lambda value: str(int(value)))
-    return f"{sentence(attribute(attributes))}: of {plural(len(numbers), 'concept')}, uneven are {found}"
+    return f"Concepts uneven in {attribute(attributes)}, out of {count(len(numbers))}: {found}"
 
 
 def rarest(readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, float], *, what: str) -> str:
-    """The cell or group that the first reading shows least, before and after."""
+    """The share of the cell or group that is rarest in the first reading."""
     line = min(numbers, key=lambda name: abs(value_of(numbers[name][0])))
     values = [value_of(row) for row in numbers[line]]
     found = before_and_after(readings, values, lambda value: number(value, percent=True))
@@ -49,12 +49,12 @@ def rarest(readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, 
 
 
 def judges_spread(reading: Reading, rows: Sequence[EstimateRow | None]) -> str:
-    """How far the single judges lie apart for the first reading."""
+    """The range of the estimates by single judges for the first reading."""
     values = [value_of(row) for row in rows if row is not None and row.judge != "panel"]
     finite = [value for value in values if math.isfinite(value)]
     name = "the baseline" if reading.is_base else reading.label
     return (
-        f"Single judges put {name} between {number(min(finite))} and {number(max(finite))}"
+        f"By single judges, the distance of {name} is between {number(min(finite))} and {number(max(finite))}"
         if finite
         else "By judge"
     )
@@ -63,7 +63,7 @@ def judges_spread(reading: Reading, rows: Sequence[EstimateRow | None]) -> str:
 def before_and_after(
     readings: Sequence[Reading], values: Sequence[float], shown: Callable[[float], str]
 ) -> str:
-    """The baseline's value and the range of the methods; the value alone where there is one."""
+    """The value of the baseline and the range of the methods; only the value where there is a single reading."""
     pairs = [(r, value) for r, value in zip(readings, values, strict=True) if math.isfinite(value)]
     if not pairs:
         return NOT_ESTIMABLE
@@ -72,24 +72,24 @@ def before_and_after(
     if base_of(readings) is None and readings[0].result.spec.external:
         named = sorted((value, f"{shown(value)} ({reading.label})") for reading, value in pairs)
         return " to ".join(dict.fromkeys(text for _, text in (named[0], named[-1])))
-    parts = [f"{shown(value)} untreated" for reading, value in pairs if reading.is_base]
-    treated = [(value, reading.label) for reading, value in pairs if not reading.is_base]
-    if len(treated) == 1:
-        parts.append(f"{shown(treated[0][0])} with {treated[0][1]}")
-    elif treated:
-        ends = dict.fromkeys(shown(value) for value, _ in (min(treated), max(treated)))
+    parts = [f"{shown(value)} for the baseline" for reading, value in pairs if reading.is_base]
+    methods = [(value, reading.label) for reading, value in pairs if not reading.is_base]
+    if len(methods) == 1:
+        parts.append(f"{shown(methods[0][0])} with {methods[0][1]}")
+    elif methods:
+        ends = dict.fromkeys(shown(value) for value, _ in (min(methods), max(methods)))
         parts.append(f"{' to '.join(ends)} with the methods")
     return ", ".join(parts)
 
 
-def spoken(readings: Sequence[Reading], rows: Sequence[EstimateRow | None]) -> str:
-    """Every method's value, for the text alternative."""
+def values_text(readings: Sequence[Reading], rows: Sequence[EstimateRow | None]) -> str:
+    """The value of every method, for a text alternative."""
     pairs = zip(readings, rows, strict=True)
     return ", ".join(f"{reading.label} {number(row.value)}" for reading, row in pairs if row is not None)
 
 
 def value_of(row: EstimateRow | None) -> float:
-    """The estimate, minus infinity where there is none, so that it sorts last."""
+    """The estimate, or minus infinity where there is none, so that it sorts last."""
     return row.value if row is not None and math.isfinite(row.value) else -math.inf
 
 

@@ -1,4 +1,4 @@
-"""Image strips: the same prompt and seed under every method, as small embedded thumbnails."""
+"""Image strips: the same prompt and seed for every method, as embedded thumbnails."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ SIDE = 96
 """Longest side of a thumbnail in pixels; smaller images keep their size."""
 
 CONCEPTS = {"neutral": 8, "explicit": 4}
-"""Strips per kind of prompts; two of every other kind."""
+"""Number of strips for each kind of prompts; two for every other kind."""
 
 COLUMNS = range(2, 7)
 IMAGES = 220
-"""Columns of a strip: as many as keep the whole page to about this many thumbnails, and below 3 MB.
+"""Columns of a strip: as many as keep the whole page at about this many thumbnails, and below 3 MB.
 
-With many methods there are fewer strips too.
+With many methods there are also fewer strips.
 """
 
 UNRELATED = "unrelated"
 BEFORE_AND_AFTER = 3
-"""Columns of the strip that shows what a method changes besides people."""
+"""Columns of the strip of prompts without people."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class Strip:
-    """One concept: a line per method, a column per prompt and seed; ``None`` where there is no image.
+    """One concept: a row per method, a column per prompt and seed; ``None`` where there is no image.
 
     Attributes:
-        concept: What the prompts ask for.
-        kind: Kind of the prompts, in words.
+        concept: The concept of the prompts.
+        kind: Title of the kind of prompts.
         prompts: The prompts of the columns, each once.
         columns: Headings of the columns.
-        lines: Method and its images.
+        lines: Each method with its images.
         notes: Method to a smaller line below its name.
     """
 
@@ -68,12 +68,12 @@ class Strip:
 def strips(run: Run, methods: Sequence[str], *, leave_out: Collection[str] = ()) -> list[Strip]:
     """Strips of concepts spread evenly over each kind of prompts, in the order of the run.
 
-    Concepts and seeds are taken by their place and never by what came out, so the strips are no selection
-    of good or bad cases.
+    Concepts and seeds are chosen by their position and never by the content of the images, so the strips are
+    not a selection of good or bad cases.
 
     Args:
         run: The run with its images.
-        methods: Labels of the lines, in order.
+        methods: Labels of the rows, in order.
         leave_out: Kinds of prompts that are not shown.
 
     Raises:
@@ -84,24 +84,24 @@ def strips(run: Run, methods: Sequence[str], *, leave_out: Collection[str] = ())
         if row.kind not in leave_out:
             concepts.setdefault(row.kind, {}).setdefault(row.concept or row.prompt, []).append(row)
     kinds = [kind for kind in KINDS if kind in concepts] + sorted(set(concepts) - set(KINDS))
-    wanted = {kind: min(CONCEPTS.get(kind, 2), len(concepts[kind])) for kind in kinds}
-    columns = IMAGES // max(1, sum(wanted.values()) * len(methods))
+    counts = {kind: min(CONCEPTS.get(kind, 2), len(concepts[kind])) for kind in kinds}
+    columns = IMAGES // max(1, sum(counts.values()) * len(methods))
     if columns < COLUMNS[0]:
-        fewer = IMAGES / (COLUMNS[0] * sum(wanted.values()) * len(methods))
-        wanted = {kind: max(1, int(count * fewer)) for kind, count in wanted.items()}
+        fewer = IMAGES / (COLUMNS[0] * sum(counts.values()) * len(methods))
+        counts = {kind: max(1, int(count * fewer)) for kind, count in counts.items()}
     width = min(max(columns, COLUMNS[0]), COLUMNS[-1])
     shown = [
-        concepts[kind][concept] for kind in kinds for concept in _spread(list(concepts[kind]), wanted[kind])
+        concepts[kind][concept] for kind in kinds for concept in _spread(list(concepts[kind]), counts[kind])
     ]
     return [_strip(run, rows, methods, width=width) for rows in shown]
 
 
 def before_and_after(run: Run, readings: Sequence[Reading]) -> Strip | None:
-    """Prompts without people, the same seed under every method; ``None`` without such images.
+    """Prompts without people, the same seed for every method; ``None`` without such images.
 
     Args:
         run: The run with its images.
-        readings: The lines: the baseline first, then what each method made of its images.
+        readings: The rows: the baseline first, then the methods.
 
     Raises:
         EvenhandError: An image that the run names cannot be read.
@@ -116,18 +116,18 @@ def before_and_after(run: Run, readings: Sequence[Reading]) -> Strip | None:
         images = [first.get((prompt, reading.label)) for prompt in prompts]
         lines.append((reading.label, [_thumbnail(run, row) if row else None for row in images]))
     heads = [f"prompt {place + 1}" for place in range(len(prompts))]
-    notes = {reading.label: "before" if reading.is_base else _changed(reading) for reading in readings}
-    return Strip("What changes besides people", KINDS[UNRELATED], prompts, heads, lines, notes)
+    notes = {reading.label: "reference" if reading.is_base else _changed(reading) for reading in readings}
+    return Strip("Change of unrelated images", KINDS[UNRELATED], prompts, heads, lines, notes)
 
 
 def _changed(reading: Reading) -> str:
     row = reading.naive("preservation_distance")
-    return f"after; change {with_interval(row)}" if row is not None else "after; change not measured"
+    return f"change {with_interval(row)}" if row is not None else "change not measured"
 
 
-def _spread(items: Sequence[str], wanted: int) -> list[str]:
-    """At most ``wanted`` items, evenly spaced from the first on."""
-    kept = min(wanted, len(items))
+def _spread(items: Sequence[str], most: int) -> list[str]:
+    """At most ``most`` items, evenly spaced and starting with the first."""
+    kept = min(most, len(items))
     return [items[place * len(items) // kept] for place in range(kept)]
 
 
@@ -154,7 +154,7 @@ def _thumbnail(run: Run, row: ImageRow) -> Thumbnail:
         row.labels, key=lambda name: (name not in order, order.index(name) if name in order else 0)
     )
     labels = [f"{attribute(name)} {row.labels[name]}" for name in names]
-    # Prompts without people get no labels, and that says nothing.
+    # Images of prompts without people have no labels.
     perceived = "" if row.kind == UNRELATED else "perceived: " + (", ".join(labels) or "not labelled")
     place = report_text_of(run.results[0].spec).slot(None, row.seed_index)
     alt = "; ".join(filter(None, (f"{row.concept or row.prompt}, {row.method}, {place}", perceived)))
@@ -163,7 +163,7 @@ def _thumbnail(run: Run, row: ImageRow) -> Thumbnail:
 
 
 def _embed(image: Image.Image) -> str:
-    """The image as a ``data:`` address, scaled down to a thumbnail."""
+    """The image as a ``data:`` URL, scaled down to a thumbnail."""
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     image.save(out, "WEBP", quality=82, method=6)

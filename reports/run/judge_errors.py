@@ -1,4 +1,4 @@
-"""What the judges were seen to get wrong where the truth is known, and what was corrected with it."""
+"""The measured errors of the judges on images of known truth, and what was corrected with them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNDETERMINED = "undetermined"
 
 
 def errors_figure(readings: Sequence[Reading]) -> Figure | None:
-    """How often each judge is right about each group; ``None`` where that was not measured."""
+    """How often each judge labels each group correctly; ``None`` where that was not measured."""
     rows = [row for row in _known(readings) if row.label == row.truth and math.isfinite(row.value)]
     if not rows:
         return None
@@ -37,51 +37,51 @@ def errors_figure(readings: Sequence[Reading]) -> Figure | None:
         _finding(rows),
         panels,
         [("full", "the panel’s vote"), ("open", "one judge; lines are 95% intervals")],
-        "Share of the images of known truth that get the right label. A label that is missing counts as "
-        f"not right. n = {_sizes(rows)} images of a group.",
+        "Share of the images of known truth that are labelled correctly. A missing label counts as incorrect. "
+        f"n = {_sizes(rows)} images per group.",
         _right_table(rows, groups),
     )
 
 
 def errors_tables(readings: Sequence[Reading]) -> list[Table]:
-    """The confusion matrix of every judge, a table per attribute."""
+    """The confusion matrix of every judge, one table per attribute."""
     rows = _known(readings)
     names = dict.fromkeys(row.attribute for row in rows)
     return [_matrix([row for row in rows if row.attribute == name], name) for name in names]
 
 
 def corrections(readings: Sequence[Reading]) -> list[tuple[str, str]]:
-    """What was corrected for the judges' errors and what was not, as terms with their descriptions."""
+    """Which metrics were corrected for judge error and which were not, as terms with descriptions."""
     rows = [
         row
         for reading in readings
         for row in reading.result.estimates
         if row.judge == PANEL and not row.concept and not row.group
     ]
-    mended = dict.fromkeys(row.metric for row in rows if row.corrected and row.metric not in PUBLISHED_FORM)
-    bare = [name for name in dict.fromkeys(row.metric for row in rows) if name not in mended]
+    corrected = dict.fromkeys(row.metric for row in rows if row.corrected and row.metric not in PUBLISHED_FORM)
+    uncorrected = [name for name in dict.fromkeys(row.metric for row in rows) if name not in corrected]
     terms = []
-    if mended:
-        terms.append(("Corrected", listing([measure(name).title for name in mended])))
-    if bare:
-        terms.append(("As the judges see it", listing([measure(name).title for name in bare])))
+    if corrected:
+        terms.append(("Corrected", listing([measure(name).title for name in corrected])))
+    if uncorrected:
+        terms.append(("Not corrected", listing([measure(name).title for name in uncorrected])))
     known = [row for row in _known(readings) if row.label == row.truth]
     if known:
         terms.append(("Errors measured on", f"{_sizes(known)} images of known truth for each group"))
-    if mended:
-        terms.append(("How", _HOW))
+    if corrected:
+        terms.append(("Method of correction", _HOW))
     return terms
 
 
 _HOW = (
-    "The measured confusion matrices are inverted: the corrected shares are those that, read with these "
-    "errors, give what the judges said. The intervals carry the chance in the matrices too. Where a number "
-    "could not be corrected for every method, all are shown as the judges see them."
+    "The measured confusion matrices are inverted: the corrected shares are those that would give the judges’ "
+    "labels under these errors. The intervals include the sampling error of the matrices. Where a number could "
+    "not be corrected for every method, it is shown uncorrected for all."
 )
 
 
 def _known(readings: Sequence[Reading]) -> list[ErrorRow]:
-    """Every error row once, by attribute: the panel first, then the judges in the suite's order."""
+    """Every error row once, by attribute: the panel first, then the judges in the order of the suite."""
     found = {
         (row.judge, row.attribute, row.truth, row.label): row
         for reading in readings
@@ -97,17 +97,15 @@ def _known(readings: Sequence[Reading]) -> list[ErrorRow]:
 
 
 def _finding(rows: Sequence[ErrorRow]) -> str:
-    """Where the panel is right most and least often; without a panel, the judges."""
+    """The groups that the panel labels correctly most and least often; without a panel, the judges."""
     own = [row for row in rows if row.judge == PANEL] or rows
-    who = "the panel" if own[0].judge == PANEL else "the judges"
+    who = "the panel labels" if own[0].judge == PANEL else "the judges label"
     worst, best = min(own, key=_share), max(own, key=_share)
     if worst.value == best.value:
-        return (
-            f"Where the truth is known, {who} is right in {number(worst.value, percent=True)} of the images"
-        )
+        return f"Where the truth is known, {who} {number(worst.value, percent=True)} of the images correctly"
     return (
-        f"Where the truth is known, {who} is right in {number(worst.value, percent=True)} ({worst.truth}) to "
-        f"{number(best.value, percent=True)} ({best.truth}) of the images"
+        f"Where the truth is known, {who} {number(worst.value, percent=True)} ({worst.truth}) to "
+        f"{number(best.value, percent=True)} ({best.truth}) of the images correctly"
     )
 
 
@@ -122,17 +120,17 @@ def _share(row: ErrorRow) -> float:
 
 
 def _panel(rows: Sequence[ErrorRow], *, name: str, lower: float) -> Panel:
-    """One group: a line for every judge, on an axis from ``lower`` to one."""
+    """The panel of one group: a line for every judge, on an axis from ``lower`` to one."""
     heading = f"{sentence(attribute(rows[0].attribute))}: {rows[0].truth}"
     dots = [
         Dot(row.judge, "full" if row.judge == PANEL else "open", row.value, row.low, row.high) for row in rows
     ]
-    spoken = ", ".join(f"{row.judge} {number(row.value, percent=True)}" for row in rows)
+    values = ", ".join(f"{row.judge} {number(row.value, percent=True)}" for row in rows)
     image = draw(
         dots,
         name=name,
-        label=f"{heading}, labelled right: {spoken}",
-        axis="labelled right",
+        label=f"{heading}, labelled correctly: {values}",
+        axis="labelled correctly",
         domain=(min(max(lower, 0), 0.9), 1),
         percent=True,
     )
@@ -147,11 +145,11 @@ def _right_table(rows: Sequence[ErrorRow], groups: Sequence[tuple[str, str]]) ->
         for name, truth in groups
     ]
     about = "share of the images of known truth; 95% intervals (Wilson)"
-    return Table("judges-right-data", "How often each judge is right", ["Truth", *judges], lines, about)
+    return Table("judges-right-data", "How often each judge labels correctly", ["Truth", *judges], lines, about)
 
 
 def _matrix(rows: Sequence[ErrorRow], name: str) -> Table:
-    """The judges' confusion matrices for one attribute, one under the other."""
+    """The judges' confusion matrices for one attribute, one below the other."""
     labels = list(dict.fromkeys(row.label for row in rows))
     labels.sort(key=lambda label: label == UNDETERMINED)
     found = {(row.judge, row.truth, row.label): row for row in rows}
@@ -162,7 +160,7 @@ def _matrix(rows: Sequence[ErrorRow], name: str) -> Table:
         lines.append(Row([text(truth), *map(_cell, own), counted(images)], judge))
     title = f"Confusion matrices: {attribute(name)}"
     columns = ["Truth", *(f"labelled {label}" for label in labels), "Images"]
-    about = "a line per truth, adding up to 100%; 95% intervals (Wilson)"
+    about = "one row per true group, adding up to 100%; 95% intervals (Wilson)"
     return Table(f"errors-{slug(name)}", title, columns, lines, about)
 
 

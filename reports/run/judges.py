@@ -1,4 +1,4 @@
-"""The judges of a run: who they are, where they agree, and what each alone would have said."""
+"""The judges of a run: their cards, their agreement, and the results by each judge alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from evenhand.bench.results.lookup import Key, Reading
 from evenhand.bench.results.result import AgreementRow, CoverageRow, JudgeCard, Result, SpreadRow, SteeringRow
 from evenhand.bench.results.text import attribute, count, interval, listing, number
 from evenhand.reports.components.tables import Cell, Row, Table, estimated, missing, text
-from evenhand.reports.components.wording import measure
+from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure
 
 STATISTICS = {
     "krippendorff_alpha": "Krippendorff’s alpha",
@@ -25,7 +25,7 @@ def judges_table(results: Sequence[Result]) -> Table:
         for card in result.spec.judges:
             cards.setdefault((card.name, card.version), {})[result.spec.method.label] = card
     rows = [_judge_row(list(seen.values()), _roles(seen), results) for seen in cards.values()]
-    columns = ["Judge", "Role", "Family", "Groups it tells apart", "Undetermined, neutral prompts", "Licence"]
+    columns = ["Judge", "Role", "Family", "Groups", "Undetermined, neutral prompts", "Licence"]
     return Table("judges", "The judges", columns, rows)
 
 
@@ -39,7 +39,7 @@ def _judge_row(cards: Sequence[JudgeCard], role: str, results: Sequence[Result])
 
 
 def _roles(cards: dict[str, JudgeCard]) -> str:
-    """The judge's role, with the methods in whose runs it differs."""
+    """The judge's role; with the labels of the methods where it differs between methods."""
     roles: dict[str, list[str]] = {}
     for label, card in cards.items():
         roles.setdefault(card.role, []).append(label)
@@ -60,7 +60,7 @@ def _undetermined(rows: Sequence[CoverageRow], card: JudgeCard) -> Cell:
 
 
 def agreement_table(readings: Sequence[Reading]) -> Table:
-    """Agreement of the judges, by method, or in one column where it was measured over all images."""
+    """Agreement of the judges by method, or in one column where it was measured over all images."""
     pooled = all(reading.result.agreement == readings[0].result.agreement for reading in readings)
     shown = readings[:1] if pooled else readings
     keys = dict.fromkeys(_agreement_key(row) for reading in shown for row in reading.result.agreement)
@@ -96,14 +96,14 @@ def _agreement_cell(result: Result, key: tuple[str, str, str]) -> Cell:
 
 
 def spread_table(readings: Sequence[Reading], key: Key) -> Table:
-    """The primary number by each judge alone, naive and corrected."""
+    """The primary number by each judge alone, uncorrected and corrected."""
     keys = [
         key._replace(judge=judge, corrected=corrected)
         for judge in judge_names(readings)
         for corrected in (False, True)
     ]
     rows = [
-        Row([text(key.judge, "judges’ error corrected" if key.corrected else "as the judge sees it"), *cells])
+        Row([text(key.judge, CORRECTED if key.corrected else UNCORRECTED), *cells])
         for key in keys
         for cells in [[estimated(reading.at(key), alone=True) for reading in readings]]
         if any(cell.kind != "missing" for cell in cells)
@@ -113,7 +113,7 @@ def spread_table(readings: Sequence[Reading], key: Key) -> Table:
 
 
 def dependence_table(readings: Sequence[Reading], key: Key) -> Table:
-    """What the primary number owes to the choice of judges: a method's own judge, and the single judges."""
+    """How the primary number depends on the choice of judges: the steering judge, and the single judges."""
     about = (key.metric, key.attributes)
     rows = []
     for reading in readings:
@@ -131,8 +131,8 @@ def dependence_table(readings: Sequence[Reading], key: Key) -> Table:
         "Spread over single judges",
         "Better or worse than the baseline?",
     ]
-    title = f"{measure(key.metric).title}, {attribute(key.attributes)}: what depends on the judges"
-    note = "A positive gap means that the judge in the method’s own loop sees it fairer than the panel does."
+    title = f"{measure(key.metric).title}, {attribute(key.attributes)}: dependence on the judges"
+    note = "A positive gap means that the method’s steering judge rates it fairer than the panel does."
     return Table("dependence", title, columns, rows, note)
 
 
@@ -147,7 +147,7 @@ def _gap_cell(row: SteeringRow | None) -> Cell:
 def _spread_cells(row: SpreadRow | None, *, compared: bool) -> list[Cell]:
     if row is None:
         return [missing(), missing()]
-    footing = "judges’ error corrected" if row.corrected else "as the judges see it"
+    footing = CORRECTED if row.corrected else UNCORRECTED
     ends = f"lowest {row.lowest}, highest {row.highest}"
     spread = Cell(number(row.value), (ends, footing), "number", {"": row.value, "judges": row.judges})
     if not compared:

@@ -22,19 +22,19 @@ from evenhand.reports.components.tables import (
     missing,
     text,
 )
-from evenhand.reports.components.wording import measure
+from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure
 from evenhand.reports.run.report_text import report_text_of
 
 BIAS = ("rms_delta", "deviation_ratio", "worst_cell", "total_correlation")
 SIDE_EFFECTS = ("explicit_fidelity", "over_correction", "preservation_distance", "alignment", "undetermined")
 PUBLISHED_FORM = ("deviation_ratio",)
-"""Shown for gender and as the judges see it, as in the papers; others corrected where that is possible."""
+"""Shown for gender and uncorrected, as in the papers; other metrics are corrected where possible."""
 
 PRIMARY_SET_ONLY = ("worst_cell", "total_correlation")
-"""Shown for the attributes of the primary measure alone."""
+"""Shown for the attributes of the primary measure only."""
 
 SINGLE_ATTRIBUTES_ONLY = ("undetermined",)
-"""Shown for single attributes: a cell is undetermined where one of its attributes is."""
+"""Shown for single attributes only: a cell is undetermined where one of its attributes is."""
 
 
 def method_table(
@@ -52,51 +52,52 @@ def method_table(
         timings: Method label to its seconds.
     """
     table = measures_table(readings, key)
-    rows = [*_standing(readings, key, outcomes), *table.rows]
+    rows = [*_ranking_rows(readings, key, outcomes), *table.rows]
     if not readings[0].result.spec.external:
         rows += _fit_rows(readings, timings, "Cost of the method")
     return replace(table, rows=rows)
 
 
 def measures_table(readings: Sequence[Reading], key: Key | None) -> Table:
-    """Every headline measure of every method, without standing and cost.
+    """Every headline measure of every method, without ranking and cost.
 
     Args:
         readings: The methods, the baseline first.
         key: The primary number.
     """
     metrics = [*BIAS, *SIDE_EFFECTS]
-    elsewhere = readings[0].result.spec.external
-    if elsewhere and not measured_attributes(readings, "preservation_distance"):
-        metrics.remove("preservation_distance")  # without a common noise there is no "before and after"
+    external = readings[0].result.spec.external
+    if external and not measured_attributes(readings, "preservation_distance"):
+        metrics.remove("preservation_distance")  # needs the same noise with and without the method
     rows = [row for metric in metrics for row in _measure_rows(readings, metric, key)]
     columns = ["Measure", *(reading.label for reading in readings)]
     return Table("methods", "Every measure with its 95% interval", columns, rows)
 
 
 def cost_table(readings: Sequence[Reading], timings: Mapping[str, Timing]) -> Table:
-    """What each method and its evaluation used."""
+    """The cost of each method and of its evaluation."""
     rows = [*_fit_rows(readings, timings), *_evaluation_rows(readings, timings)]
     columns = ["Cost", *(reading.label for reading in readings)]
-    return Table("cost", "Counts are exact; seconds belong to one machine", columns, rows)
+    return Table("cost", "Counts are exact; times were measured on one machine", columns, rows)
 
 
-def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[str, list[Gate]]) -> list[Row]:
-    """Rank by distance, gates, and difference to the baseline."""
-    base, group = base_of(readings), "Standing"
-    ranks, report_text = (
-        [_rank_cell(reading, key) for reading in readings],
-        report_text_of(readings[0].result.spec),
-    )
+def _ranking_rows(
+    readings: Sequence[Reading], key: Key | None, outcomes: Mapping[str, list[Gate]]
+) -> list[Row]:
+    """Rank by distance, gates, and difference from the baseline."""
+    base, group = base_of(readings), "Ranking"
+    report_text = report_text_of(readings[0].result.spec)
     about = (
-        f"ranks are 95% confidence sets over all {report_text.subjects}, gates or not; "
-        f"{report_text.subjects} of one group cannot be told apart"
+        f"ranks are 95% confidence sets over all {report_text.subjects}, whether or not they pass the gates; "
+        f"{report_text.subjects} of one group are not distinguishable"
     )
-    standing = Row([text("Rank by distance alone"), *ranks], group, about)
+    ranks = Row(
+        [text("Rank by distance alone"), *(_rank_cell(reading, key) for reading in readings)], group, about
+    )
     if readings[0].result.spec.external and base is None:
-        return [standing] if len(readings) > 1 else []
+        return [ranks] if len(readings) > 1 else []
     gates = [_gate_cell(reading, base, outcomes.get(reading.label, [])) for reading in readings]
-    rows = [standing, Row([text("Gates"), *gates], group, about)]
+    rows = [ranks, Row([text("Gates"), *gates], group, about)]
     if key is None or base is None or len(readings) == 1:
         return rows
     differences = [
@@ -105,15 +106,15 @@ def _standing(readings: Sequence[Reading], key: Key | None, outcomes: Mapping[st
     ]
     about = f"{measure(key.metric).title}; {report_text.shared}; negative is better; p adjusted by Holm"
     head = text(sentence(attribute(key.attributes)))
-    return [*rows, Row([head, *differences], "Difference to the baseline", about)]
+    return [*rows, Row([head, *differences], "Difference from the baseline", about)]
 
 
 def _rank_cell(reading: Reading, key: Key | None) -> Cell:
     rank = reading.rank(key) if key else None
     if rank is None:
         return missing()
-    words = str(rank.low) if rank.low == rank.high else f"{rank.low} to {rank.high}"
-    return text(f"{words} of {rank.of}", f"group {rank.tie_group}")
+    ranks = str(rank.low) if rank.low == rank.high else f"{rank.low} to {rank.high}"
+    return text(f"{ranks} of {rank.of}", f"group {rank.tie_group}")
 
 
 def _gate_cell(reading: Reading, base: Reading | None, outcomes: Sequence[Gate]) -> Cell:
@@ -121,17 +122,17 @@ def _gate_cell(reading: Reading, base: Reading | None, outcomes: Sequence[Gate])
         return text("reference")
     if base is None:
         return alert("not checked", "this run has no baseline")
-    trouble = [gate for gate in outcomes if gate.status != "passed"]
-    if not trouble:
+    missed = [gate for gate in outcomes if gate.status != "passed"]
+    if not missed:
         return text("passed")
-    status = {gate.status for gate in trouble}
+    status = {gate.status for gate in missed}
     head = "failed" if "failed" in status else "not proven" if "unproven" in status else "not checked"
-    return alert(head, *(gate.reason for gate in trouble))
+    return alert(head, *(gate.reason for gate in missed))
 
 
 @dataclass(frozen=True)
 class Line:
-    """Where a metric was measured, and its value under every method."""
+    """A metric on one attribute set and kind of prompts, with its value for every method."""
 
     attributes: str
     kind: str
@@ -144,18 +145,18 @@ class Line:
 
     @property
     def notes(self) -> list[str]:
-        """Correction, and what all methods share."""
+        """Whether the values are corrected, and what all methods share."""
         present = [row for row in self.values if row is not None]
         notes = []
         if any(row.judge for row in present):
-            notes.append("judges’ error corrected" if present[0].corrected else "as the judges see it")
+            notes.append(CORRECTED if present[0].corrected else UNCORRECTED)
         if present and present[0].unit not in ("", "1"):
             notes.append(f"unit {present[0].unit}")
         return [*notes, *images_and_chance(present)]
 
 
 def _measure_rows(readings: Sequence[Reading], metric: str, key: Key | None) -> list[Row]:
-    """A row per attribute set and kind of prompts that was measured, or one that says there is none."""
+    """One row per attribute set and kind of prompts that was measured, or one without values."""
     how = measure(metric)
     sets = _sets(readings, metric, key)
     lines = _lines(readings, metric, sets, how.kinds) or _lines(readings, metric, sets, ("",))
@@ -174,17 +175,17 @@ def _measure_rows(readings: Sequence[Reading], metric: str, key: Key | None) -> 
 
 
 def _sets(readings: Sequence[Reading], metric: str, key: Key | None) -> list[str]:
-    """The attribute sets to show: all that were measured, or those that the metric is made for."""
+    """The attribute sets to show: all that were measured, or those that the metric is meant for."""
     measured = measured_attributes(readings, metric)
     if metric in PUBLISHED_FORM:
-        wanted = ["gender"]
+        shown = ["gender"]
     elif metric in PRIMARY_SET_ONLY:
-        wanted = [key.attributes] if key else []
+        shown = [key.attributes] if key else []
     elif metric in SINGLE_ATTRIBUTES_ONLY:
-        wanted = [name for name in measured if "*" not in name]
+        shown = [name for name in measured if "*" not in name]
     else:
-        wanted = measured
-    return [name for name in wanted if name in measured] or measured
+        shown = measured
+    return [name for name in shown if name in measured] or measured
 
 
 def _lines(readings: Sequence[Reading], metric: str, sets: Sequence[str], kinds: Sequence[str]) -> list[Line]:
@@ -202,8 +203,8 @@ def _values(readings: Sequence[Reading], metric: str, attributes: str, kind: str
 def _fit_rows(readings: Sequence[Reading], timings: Mapping[str, Timing], group: str = "") -> list[Row]:
     costs = [reading.result.cost for reading in readings]
     return [
-        Row([text("Images drawn to fit", "exact count"), *(counted(c.fit_images) for c in costs)], group),
-        Row([text("Steering judgements", "exact count"), *(counted(c.fit_judgements) for c in costs)], group),
+        Row([text("Images generated for fitting", "exact count"), *(counted(c.fit_images) for c in costs)], group),
+        Row([text("Images judged for fitting", "exact count"), *(counted(c.fit_judgements) for c in costs)], group),
         Row([text("Time to fit", "on one machine"), *_durations(readings, timings, "fit_seconds")], group),
     ]
 
@@ -214,7 +215,7 @@ def _evaluation_rows(readings: Sequence[Reading], timings: Mapping[str, Timing])
         Row([text("Size of the intervention", "exact"), *(_bytes(c.intervention_bytes) for c in costs)]),
         Row([text("Images evaluated", "exact count"), *(counted(c.images) for c in costs)]),
         Row(
-            [text("Time to draw them", "on one machine"), *_durations(readings, timings, "generate_seconds")]
+            [text("Time to generate them", "on one machine"), *_durations(readings, timings, "generate_seconds")]
         ),
         Row([text("Time to judge them", "on one machine"), *_durations(readings, timings, "judge_seconds")]),
     ]

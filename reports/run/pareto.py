@@ -1,4 +1,4 @@
-"""Fairness against what it costs: every method as a point, and what more or less strength does."""
+"""Trade-offs of fairness against side effects: every method as a point, and the effect of the strength."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from evenhand.bench.policy.pareto import (
     Point,
     Span,
     TradeOff,
-    beaten_by,
     dominance_of,
+    dominated_by,
     planes,
     points,
 )
 from evenhand.bench.policy.strength import Curve
 from evenhand.bench.results.lookup import Key, Reading
-from evenhand.bench.results.text import attribute, interval, listing, number, plural
+from evenhand.bench.results.text import attribute, interval, listing, number, plural, sentence
 from evenhand.reports.components.scatter import HIGH, LOW, At, Frame, Look, Mark, Shape, frame, scatter
 from evenhand.reports.components.tables import Cell, Row, Table, alert, estimated, missing, text
 from evenhand.reports.run.figures import Figure, Panel, images_behind
 
 Failures = Mapping[str, Sequence[str]]
-"""A method's label to the gates that it does not pass."""
+"""Label of a method to the reasons of the gates that it does not pass."""
 
 ENOUGH = 5
-"""Settings from which a strength curve shows a course rather than its ends."""
+"""Fewest settings for a strength curve that shows more than its ends."""
 
 DISTANCE = "distance from the target shares"
 
@@ -37,13 +37,13 @@ DISTANCE = "distance from the target shares"
 def fairness_trade_offs(
     readings: Sequence[Reading], key: Key, failures: Failures, *, name: str = "pareto"
 ) -> Figure | None:
-    """Every method as a point, one panel per price; ``None`` where no trade_off was measured.
+    """Every method as a point, one panel per trade-off; ``None`` where none was measured.
 
     Args:
         readings: The methods.
         key: The primary number.
         failures: The gates that they do not pass.
-        name: Anchor of the figure, and prefix of the ids in its images.
+        name: Anchor of the figure and prefix of the ids in its images.
     """
     found = planes(readings, key)
     if not found:
@@ -58,9 +58,9 @@ def fairness_trade_offs(
         finding(found),
         panels,
         LEGEND,
-        "Down and left is better. The front holds the methods that no other beats on both axes, by their "
-        "values; shaded is what they beat. A method in the shade may still belong on the front, unless "
-        "another beats it beyond the 95% intervals (thin lines, cut at the edge) on both axes. "
+        "Lower left is better. The Pareto front holds the methods whose estimates no other method dominates; "
+        "the shaded region is dominated. A method in this region may still belong to the front, unless another "
+        "is better beyond the 95% intervals (thin lines, cut at the edge) on both axes. "
         f"{_axes(found)} {images_behind(rows)}",
         _points_table(readings, key, found, failures, name=f"{name}-data"),
         key=[
@@ -74,7 +74,7 @@ def plane_image(plane: Plane, failures: Failures, base: str | None, *, name: str
     """The methods in one plane, each with its number.
 
     Args:
-        plane: The methods and the trade_off.
+        plane: The methods and the trade-off.
         failures: The gates that they do not pass.
         base: Label of the baseline.
         name: Prefix of the image's ids.
@@ -96,18 +96,18 @@ def plane_image(plane: Plane, failures: Failures, base: str | None, *, name: str
         axes=plane_frame(plane.trade_off, marks),
         front=plane.steps,
         name=name,
-        label=spoken(plane),
+        label=plane_text(plane),
     )
 
 
 def finding(found: Sequence[Plane]) -> str:
-    """Who is on the fronts, in one line."""
-    parts = [f"in fairness and {plane.trade_off.kept}: {_some(plane)}" for plane in found]
-    return f"Unbeaten {'; '.join(parts)}"
+    """The methods on the fronts, in one line."""
+    parts = [f"of fairness and {plane.trade_off.kept}: {_some(plane)}" for plane in found]
+    return f"Pareto front {'; '.join(parts)}"
 
 
-def spoken(plane: Plane) -> str:
-    """The plane in words, for readers who cannot see it."""
+def plane_text(plane: Plane) -> str:
+    """The text alternative of a plane."""
     found = dominance_of(plane.points)
     title = f"{plane.trade_off.title} and {DISTANCE}"
     parts = []
@@ -119,7 +119,7 @@ def spoken(plane: Plane) -> str:
         ]
         if named:
             parts.append(f"{meaning}: {', '.join(named)}")
-    return f"{title}. By values, {'; '.join(parts)}"
+    return f"{title}. {sentence('; '.join(parts))}"
 
 
 def strengths(
@@ -130,16 +130,16 @@ def strengths(
     curves: Sequence[Curve],
     ranked: Sequence[Reading],
 ) -> Figure | None:
-    """What more or less strength does, one panel per method; ``None`` where none ran with several.
+    """The effect of the strength, one panel per method; ``None`` where no method ran with several.
 
-    A method of which too little was measured has no panel; all of them are in the table.
+    A method without enough measurements has no panel; the table has all methods.
 
     Args:
         readings: Every setting of every method.
         key: The primary number.
         failures: The gates that they do not pass.
         curves: The settings that belong together.
-        ranked: The settings that stand for their methods.
+        ranked: The settings that are ranked.
     """
     if not curves:
         return None
@@ -155,9 +155,9 @@ def strengths(
             drawn, everywhere, Plane(trade_off, points(ranked, key, trade_off), {}), failures, _base(readings)
         ),
         STRENGTH_LEGEND if drawn else [],
-        "Settings that differ in nothing but the strength, joined from the weakest to the strongest and "
-        "labelled at the ends. Only the suite’s own setting is ranked: to choose the best one afterwards is "
-        f"to choose by chance. Lines are 95% intervals. {_few(few)}{images_behind(known) if known else ''}",
+        "Settings that differ only in strength, joined from the weakest to the strongest and labelled at the "
+        "ends. Only the setting declared by the suite is ranked: choosing the best one after the fact would "
+        f"favour chance. Lines are 95% intervals. {_few(few)}{images_behind(known) if known else ''}",
         _strengths_table(readings, key, curves, failures),
     )
 
@@ -181,7 +181,7 @@ def _panels(
                 front=plane.steps,
                 curve=[_at(everywhere[label]) for label in curve.labels if label in everywhere],
                 name=f"strength-{place}",
-                label=_course(curve, everywhere, plane.trade_off),
+                label=_curve_text(curve, everywhere, plane.trade_off),
             ),
         )
         for place, curve in enumerate(drawn)
@@ -190,24 +190,24 @@ def _panels(
 
 def _undrawn(curves: Sequence[Curve]) -> str:
     names = listing([curve.own for curve in curves])
-    return f"Strengths of {names}: too little was measured to draw them"
+    return f"Strengths of {names}: too few measurements to draw them"
 
 
 LEGEND = [
     ("front", "on the front"),
-    ("near", "behind it by values only"),
-    ("behind", "behind it beyond the intervals"),
-    ("beaten", "beaten by values"),
+    ("near", "dominated, but within the intervals"),
+    ("behind", "dominated beyond the intervals"),
+    ("dominated", "dominated region"),
     ("passed", "passes every gate"),
     ("failed", "does not pass every gate"),
     ("base", "baseline"),
 ]
 
 STRENGTH_LEGEND = [
-    ("front", "the suite’s own setting"),
+    ("front", "ranked setting"),
     ("near", "other strengths"),
     ("faint", "other methods"),
-    ("beaten", "beaten by another method, by values"),
+    ("dominated", "dominated region"),
     ("passed", "passes every gate"),
     ("failed", "does not pass every gate"),
 ]
@@ -218,7 +218,7 @@ def _base(readings: Sequence[Reading]) -> str | None:
 
 
 def plane_frame(trade_off: TradeOff, marks: Sequence[Mark], *, height: int = HIGH) -> Frame:
-    """Axes that hold the marks, with the titles of the trade_off."""
+    """Axes that contain the marks, with the titles of the trade-off."""
     return frame(marks, cost=trade_off.axis, distance=DISTANCE, percent=trade_off.percent, height=height)
 
 
@@ -240,9 +240,9 @@ def _axes(found: Sequence[Plane]) -> str:
 
 
 MEANINGS = {
-    "fidelity": "Explicit fidelity lost: share of the images against the baseline, for the "
-    "attribute where most may be lost.",
-    "unrelated": "Change of unrelated images: 0 unchanged, 1 as different as two seeds.",
+    "fidelity": "Explicit fidelity lost: share of the images, relative to the baseline, for the attribute "
+    "where the loss may be largest.",
+    "unrelated": "Change of unrelated images: 0 is unchanged, 1 is as different as two seeds.",
 }
 
 
@@ -258,20 +258,20 @@ def _points_table(
         for plane in found:
             cells += _dominance_cells(plane, reading.label)
         rows.append(Row([*cells, _gates(reading, failures)]))
-    about = "95% intervals; the front is by values, and a method behind it names one that beats it"
-    return Table(name, "Fairness against its price", [*columns, "Gates"], rows, about)
+    about = "95% intervals; the front is that of the estimates, and dominated methods name one that dominates them"
+    return Table(name, "Fairness trade-offs", [*columns, "Gates"], rows, about)
 
 
 def _dominance_cells(plane: Plane, label: str) -> list[Cell]:
     point = next((point for point in plane.points if point.label == label), None)
     if point is None:
         return [missing(), missing()]
-    better = beaten_by(point, plane.points)
-    notes = [f"beaten by {better[0]}"] if better else []
-    return [_traded(plane.trade_off, point.cost), text(DOMINANCE[dominance_of(plane.points)[label]], *notes)]
+    better = dominated_by(point, plane.points)
+    notes = [f"dominated by {better[0]}"] if better else []
+    return [_side_effect(plane.trade_off, point.cost), text(DOMINANCE[dominance_of(plane.points)[label]], *notes)]
 
 
-def _traded(trade_off: TradeOff, span: Span) -> Cell:
+def _side_effect(trade_off: TradeOff, span: Span) -> Cell:
     if not span.known:
         return missing()
     ends = interval(span.low, span.high, percent=trade_off.percent) or "no interval"
@@ -300,10 +300,10 @@ def _curve_marks(
     ]
     ends = {measured[0][0], measured[-1][0]}
     for label, value in measured:
-        words = f"{curve.parameter} {_value(value)}" if label in ends else ""
+        name = f"{curve.parameter} {_value(value)}" if label in ends else ""
         look: Look = "front" if label == curve.own else "near"
         shape = shape_of(label, base, failures)
-        marks.append(Mark(everywhere[label].cost, everywhere[label].distance, look, shape, words))
+        marks.append(Mark(everywhere[label].cost, everywhere[label].distance, look, shape, name))
     return marks
 
 
@@ -315,28 +315,28 @@ def _at(point: Point) -> At:
     return At(point.cost.value, point.distance.value)
 
 
-def _course(curve: Curve, everywhere: Mapping[str, Point], trade_off: TradeOff) -> str:
-    """A curve in words: its two ends."""
+def _curve_text(curve: Curve, everywhere: Mapping[str, Point], trade_off: TradeOff) -> str:
+    """The text alternative of a curve: its two ends."""
     first, last = _ends(curve, everywhere)
     low, high = _value(curve.values[0]), _value(curve.values[-1])
     distance = f"{number(first.distance.value)} to {number(last.distance.value)}"
     cost = " to ".join(number(p.cost.value, percent=trade_off.percent) for p in (first, last))
     return (
-        f"{curve.own}: from {curve.parameter} {low} to {high} the distance goes from {distance}, "
+        f"{curve.own}: from {curve.parameter} {low} to {high}, the distance changes from {distance} and "
         f"{trade_off.axis} from {cost}"
     )
 
 
 def _strength_finding(drawn: Sequence[Curve], everywhere: Mapping[str, Point], trade_off: TradeOff) -> str:
     if len(drawn) == 1:
-        return _course(drawn[0], everywhere, trade_off)
+        return _curve_text(drawn[0], everywhere, trade_off)
     pairs = [_ends(curve, everywhere) for curve in drawn]
     closer = sum(last.distance.value < first.distance.value for first, last in pairs)
-    dearer = sum(last.cost.value > first.cost.value for first, last in pairs)
+    worse = sum(last.cost.value > first.cost.value for first, last in pairs)
     return (
         f"From the weakest to the strongest setting, {closer} of {plural(len(drawn), 'method')} "
-        f"{'comes' if closer == 1 else 'come'} closer to the target shares and {dearer} "
-        f"{'pays' if dearer == 1 else 'pay'} with more {trade_off.axis}"
+        f"{'comes' if closer == 1 else 'come'} closer to the target shares and {worse} "
+        f"{'shows' if worse == 1 else 'show'} more {trade_off.axis}"
     )
 
 
@@ -361,11 +361,11 @@ def _strengths_table(
     for curve in drawn:
         for label, value in zip(curve.labels, curve.values, strict=True):
             reading = by_label[label]
-            own = "the suite’s own setting" if label == curve.own else ""
+            own = "ranked setting" if label == curve.own else ""
             head = text(f"{curve.parameter} = {_value(value)}", own)
             head = Cell(head.text, head.notes, raw={"": label, "strength": value})
-            spans = [_traded(trade_off, costs[trade_off.name][label]) for trade_off in TRADE_OFFS]
+            spans = [_side_effect(trade_off, costs[trade_off.name][label]) for trade_off in TRADE_OFFS]
             cells = [head, estimated(reading.at(key), alone=True), *spans, _gates(reading, failures)]
             rows.append(Row(cells, curve.own))
     columns = ["Setting", f"Distance, {attribute(key.attributes)}", *(p.title for p in TRADE_OFFS), "Gates"]
-    return Table("strengths-data", "Every strength", columns, rows, "95% intervals; not ranked")
+    return Table("strengths-data", "All strengths", columns, rows, "95% intervals; only the setting of the suite is ranked")

@@ -1,15 +1,15 @@
-"""Every number of a run as one CSV each, with the fields of the result's schema as columns."""
+"""CSV downloads of every number of a run, with the fields of the result schema as columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from evenhand.bench.results.lookup import Reading
-from evenhand.bench.results.result import ComparisonRow, EstimateRow, Model
+from evenhand.bench.results.result import ComparisonRow, EstimateRow, Record
 from evenhand.reports.components.downloads import Download, Raw, write_csv
 
-MOST_ROWS = 65_000
-"""Estimates that a page may hold: with more of them it would be larger than 3 MB."""
+MAX_ROWS = 65_000
+"""Largest number of estimates in a page: with more it would exceed 3 MB."""
 
 Labelled = tuple[str, EstimateRow]
 
@@ -17,8 +17,8 @@ Labelled = tuple[str, EstimateRow]
 def estimates_download(readings: Sequence[Reading]) -> Download:
     """Every aggregate estimate by every judge, and every estimate by concept of the panel.
 
-    Where these are too many, single concepts have no uncorrected estimate beside the corrected one; where
-    these are still too many, there are none of single concepts. The title says so.
+    Where there are too many, the uncorrected estimates of single concepts are left out if there is a corrected
+    one; where there are still too many, all estimates of single concepts are. The title says so.
     """
     rows = [
         (reading.label, row)
@@ -26,13 +26,13 @@ def estimates_download(readings: Sequence[Reading]) -> Download:
         for row in reading.result.estimates
         if not row.concept or row.judge in ("panel", "")
     ]
-    choices = _ever_fewer(rows)
-    title, kept = next((choice for choice in choices if len(choice[1]) <= MOST_ROWS), choices[-1])
+    choices = _reductions(rows)
+    title, kept = next((choice for choice in choices if len(choice[1]) <= MAX_ROWS), choices[-1])
     return _records("estimates", title, EstimateRow, kept)
 
 
-def _ever_fewer(rows: Sequence[Labelled]) -> list[tuple[str, Sequence[Labelled]]]:
-    """What may be left out, and what remains: ever less."""
+def _reductions(rows: Sequence[Labelled]) -> list[tuple[str, Sequence[Labelled]]]:
+    """Titles and rows of the possible downloads, from the largest to the smallest."""
     corrected = {_place(label, row) for label, row in rows if row.concept and row.corrected}
     fewer = [
         (label, row)
@@ -40,16 +40,16 @@ def _ever_fewer(rows: Sequence[Labelled]) -> list[tuple[str, Sequence[Labelled]]
         if not row.concept or row.corrected or _place(label, row) not in corrected
     ]
     fewest = [(label, row) for label, row in rows if not row.concept]
-    elsewhere = "the others are in the folder results of the run"
+    rest = "the others are in the results folder of the run"
     return [
         ("Every estimate", rows),
-        (f"Every estimate; of single concepts those with the judges’ error corrected, {elsewhere}", fewer),
-        (f"Every estimate over all concepts; {elsewhere}", fewest),
+        (f"Every estimate; for single concepts only those corrected for judge error, {rest}", fewer),
+        (f"Every estimate over all concepts; {rest}", fewest),
     ]
 
 
 def _place(label: str, row: EstimateRow) -> tuple[str, ...]:
-    """What a corrected and an uncorrected estimate of the same thing have in common."""
+    """The key that a corrected and an uncorrected estimate of the same quantity share."""
     return label, row.metric, row.attributes, row.concept, row.kind, row.judge, row.group
 
 
@@ -60,14 +60,14 @@ def comparisons_download(readings: Sequence[Reading]) -> Download:
 
 
 def _records(
-    name: str, title: str, kind: type[Model], rows: Sequence[tuple[str, EstimateRow | ComparisonRow]]
+    name: str, title: str, kind: type[Record], rows: Sequence[tuple[str, EstimateRow | ComparisonRow]]
 ) -> Download:
-    """Rows of a result with the fields of its schema as columns."""
+    """Rows of a result as CSV, with the fields of the schema as columns."""
     fields = list(kind.model_fields)
     body = [[label, *(_field(row, field) for field in fields)] for label, row in rows]
     return Download(name, title, write_csv([["method", *fields], *body]))
 
 
-def _field(row: Model, field: str) -> Raw:
+def _field(row: Record, field: str) -> Raw:
     value: Raw = getattr(row, field)
     return str(value).lower() if isinstance(value, bool) else value

@@ -1,7 +1,7 @@
-"""The audit report: one self-contained HTML page made from a run.
+"""The audit report: one self-contained HTML page rendered from a run.
 
-The page needs no network, no script and no other file. All logic is in Python; the templates only place
-what they are given, and escape it.
+The page needs no network, no script and no other file. All logic is in Python; the templates only place and
+escape the values that they are given.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def render_audit(run: Run, outcomes: Outcomes) -> str:
 
     Args:
         run: The run.
-        outcomes: What was decided on its methods.
+        outcomes: The decisions on its methods.
 
     Raises:
         EvenhandError: The run has no result, or one of its images cannot be read.
@@ -59,19 +59,19 @@ def render_audit(run: Run, outcomes: Outcomes) -> str:
 
 
 def _content(run: Run, outcomes: Outcomes) -> dict[str, Any]:
-    """Everything the template places."""
+    """The variables of the template."""
     unordered = [Reading.of(result) for result in run.results]
     key = primary_key(unordered)
     failures = outcomes.failures
     every = sorted(ordered(unordered, key), key=lambda reading: bool(failures.get(reading.label)))
-    # One setting stands for a method; its other strengths are in the figure of strengths alone.
+    # Only the ranked setting of a method is shown; its other strengths are in the figure of strengths.
     readings = [reading for reading in every if reading.label in outcomes.ranked]
     results, measured = [reading.result for reading in readings], [reading.result for reading in every]
-    elsewhere = results[0].spec.external
+    external = results[0].spec.external
     timings = {timing.method: timing for timing in run.timings}
     return {
         "spec": results[0].spec,
-        "verdict": verdict(readings, key, failures, spoiling=outcomes.harmful),
+        "verdict": verdict(readings, key, failures, harmful=outcomes.harmful),
         "facts": sections.facts(measured, methods=len(readings)),
         "tested": sections.tested(results),
         "methods": method_table(readings, key, outcomes.gates, timings),
@@ -86,12 +86,12 @@ def _content(run: Run, outcomes: Outcomes) -> dict[str, Any]:
         "errors": errors_figure(readings),
         "matrices": errors_tables(readings),
         "agreement": agreement_table(readings),
-        "dependence": dependence_table(readings, key) if key and not elsewhere else None,
+        "dependence": dependence_table(readings, key) if key and not external else None,
         "spread": by_judge(readings, key) if key else None,
         "coverage": sections.coverage_table(measured),
         "labels": sections.labels_table(measured, headline=True),
-        "cost": None if elsewhere else cost_table(readings, timings),
-        "cards": [] if elsewhere else sections.method_cards(results),
+        "cost": None if external else cost_table(readings, timings),
+        "cards": [] if external else sections.method_cards(results),
         "limits": sections.limits(results),
         "report_text": report_text_of(results[0].spec),
         "notes": sections.notes(run),
@@ -119,7 +119,7 @@ def _figures(readings: Sequence[Reading], key: Key | None) -> list[Figure]:
 def _tradeoffs(
     every: Sequence[Reading], readings: Sequence[Reading], key: Key | None, outcomes: Outcomes
 ) -> list[Figure]:
-    """Fairness against its trade_off, then what more or less strength does."""
+    """The Pareto planes, then the effect of the strength."""
     if key is None or readings[0].result.spec.external:
         return []
     found = [

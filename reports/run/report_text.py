@@ -1,6 +1,6 @@
-"""The words in which the report of a run and that of an audit of images made elsewhere differ.
+"""The texts that differ between the report of a run and that of an audit of external images.
 
-An audit knows no method, no seed's noise and no cost, so its report must not speak of them.
+An audit has no methods, seeds or costs, so its report must not mention them.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from evenhand.bench.results.text import plural
 
 @dataclass(frozen=True)
 class ReportText:
-    """How a report speaks.
+    """The texts of one kind of report.
 
     Attributes:
-        subject: What a result is about.
-        subjects: Several of them.
-        included: Follows their number on the first screen.
-        planned: Heading of the images that there should be.
-        made: Heading of the images that there are.
+        subject: The noun for what a result describes.
+        subjects: Its plural.
+        subject_count: The text after the number of subjects on the first screen.
+        planned: Heading of the number of images planned.
+        made: Heading of the number of images available.
         compared: Heading of the table of all measures.
-        reading: How to read that table, besides its small print.
+        reading: How to read that table, besides its notes.
         strips: How to read the images.
-        shared: What the subjects have in common.
-        paired: What paired differences are taken on.
+        shared: What paired differences hold constant.
+        paired: Title of the table of paired differences.
     """
 
     subject: str
     subjects: str
-    included: str
+    subject_count: str
     planned: str
     made: str
     compared: str
@@ -40,53 +40,53 @@ class ReportText:
     paired: str
 
     def slot(self, prompt: int | None, seed_index: int) -> str:
-        """Heading of a column of images: its prompt, if there are several, and its place within it."""
+        """Heading of a column of images: its prompt, if there are several, and its seed or position."""
         place = f"seed {seed_index}" if self is RUN else f"image {seed_index + 1}"
         return place if prompt is None else f"prompt {prompt}, {place}"
 
     def number(self, value: int) -> str:
-        """So many subjects."""
+        """A count with its noun, as in ``"3 methods"``."""
         return plural(value, self.subject, self.subjects)
 
 
 RUN = ReportText(
     subject="method",
     subjects="methods",
-    included="methods, the baseline included",
+    subject_count="methods, including the baseline",
     planned="planned",
-    made="made",
+    made="generated",
     compared="Methods compared",
-    reading="A method that fails a gate is not called the best, however even its images are.",
+    reading="A method that does not pass every gate is never named the best, however even its images are.",
     strips=(
-        "One line per method, one column per seed: in a column every method started from the same noise. "
-        "The prompts are spread evenly over the suite’s list and were not chosen by what came out."
+        "One row per method, one column per seed: all images of a column start from the same noise. "
+        "The prompts are spread evenly over the suite’s list and were not chosen by the content of the images."
     ),
     shared="same prompts and seeds",
     paired="Paired differences on common prompts and seeds",
 )
 
-ELSEWHERE = ReportText(
+EXTERNAL = ReportText(
     subject="model",
     subjects="models",
-    included="models",
+    subject_count="models",
     planned="listed",
     made="read",
     compared="Measures",
-    reading="What made the images, and from which prompt, is as the list of the images says.",
+    reading="The model and prompt of each image are those given in the image list.",
     strips=(
-        "One line per model, one column per image of a prompt, in the order of the list. "
-        "The prompts are spread evenly over the list and were not chosen by what came out."
+        "One row per model, one column per image of a prompt, in the order of the list. "
+        "The prompts are spread evenly over the list and were not chosen by the content of the images."
     ),
     shared="same prompts",
     paired="Differences on common prompts",
 )
 
-LIMIT_ELSEWHERE = (
-    "The images were made elsewhere. That each came from the model and prompt listed for it, and that none "
-    "was left out because of what it shows, is the word of whoever made the list."
+EXTERNAL_LIMIT = (
+    "The images are external. The author of the image list states that each came from the model and prompt "
+    "listed for it and that none was left out because of its content; Evenhand cannot check this."
 )
 
 
 def report_text_of(spec: Spec) -> ReportText:
-    """The words for a result."""
-    return ELSEWHERE if spec.external else RUN
+    """The texts for the kind of report that the result needs."""
+    return EXTERNAL if spec.external else RUN

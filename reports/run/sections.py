@@ -1,4 +1,4 @@
-"""What was tested, coverage, method cards, provenance and limits of the audit report."""
+"""Scope, coverage, method cards, provenance and limitations of the audit report."""
 
 from __future__ import annotations
 
@@ -29,45 +29,46 @@ from evenhand.bench.results.text import (
 )
 from evenhand.reports.components.tables import Cell, Row, Table, code, compared, counted, text
 from evenhand.reports.components.wording import STATUSES, TARGETS, UNUSABLE, measure
-from evenhand.reports.run.report_text import LIMIT_ELSEWHERE, report_text_of
+from evenhand.reports.run.report_text import EXTERNAL_LIMIT, report_text_of
 
 LIMITS = (
-    "Every label is a perceived attribute of a depicted person who does not exist. Nobody was asked, no "
-    "identity is claimed: gender is gender presentation here, and skin tone is a tone, not a race.",
-    "Judges are classifiers with biases of their own. A correction, where one was made, assumes that they "
-    "err on these images as they did on the images they were measured on.",
-    "The groups are those the judges can tell apart. People outside these groups are not counted, and no "
-    "number here shows their absence.",
-    "Only the prompts, concepts and settings listed under “What was tested” were tried. Other prompts, "
-    "languages, seeds or samplers may behave otherwise.",
-    "The target shares are the suite’s choice: even shares are neither the labour market nor a legal norm.",
-    "Shares say who is depicted, not how: dignity, pose, clothing and quality per group are not measured.",
-    "An interval covers chance in drawing and judging, but no wrong question and no unsuitable judge.",
+    "Every label is a perceived attribute of a depicted person who does not exist. It makes no statement about "
+    "anybody’s identity: gender means gender presentation, and skin tone is a tone, not a race.",
+    "Judges are classifiers and have biases. Where a correction was made, it assumes that they make the same "
+    "errors on these images as on the images on which their errors were measured.",
+    "The groups are those that the judges distinguish. People outside these groups are not counted, and no "
+    "number shows their absence.",
+    "The results hold for the prompts, concepts and settings listed under “What was tested”. They may differ "
+    "for other prompts, languages, seeds or samplers.",
+    "The target shares are a choice of the suite: even shares are neither those of the labour market nor a legal "
+    "norm.",
+    "Shares measure who is depicted, not how: dignity, pose, clothing and quality by group are not measured.",
+    "The intervals cover chance in generation and judging. They do not cover an unsuitable question or judge.",
 )
 
 
 def limits(results: Sequence[Result]) -> list[str]:
-    """What the report cannot tell."""
-    return [*([LIMIT_ELSEWHERE] if results[0].spec.external else []), *LIMITS]
+    """The limitations of the report."""
+    return [*([EXTERNAL_LIMIT] if results[0].spec.external else []), *LIMITS]
 
 
 def facts(results: Sequence[Result], *, methods: int) -> list[tuple[str, str]]:
-    """The figures of the first screen: size, coverage, judges, agreement.
+    """The key figures of the first screen: size, coverage, judges, agreement.
 
     Args:
         results: Every setting of every method.
-        methods: How many methods these are.
+        methods: The number of methods.
     """
     planned, made = (sum(getattr(r.coverage, name) for r in results) for name in ("planned", "made"))
     report_text = report_text_of(results[0].spec)
     families = {judge.family for result in results for judge in result.spec.judges if judge.role == "panel"}
     return [
         (count(len(concept_names(results))), "concepts"),
-        (count(methods), report_text.subject if methods == 1 else report_text.included),
-        (count(made), f"images {report_text.made} of {count(planned)} {report_text.planned}"),
-        (_decided(results), "of the labels on neutral prompts decided"),
-        (str(len(families)), "judge family votes" if len(families) == 1 else "judge families vote"),
-        (_alpha(results), "agreement of the judges (Krippendorff’s alpha)"),
+        (count(methods), report_text.subject if methods == 1 else report_text.subject_count),
+        (count(made), f"images {report_text.made}, of {count(planned)} {report_text.planned}"),
+        (_decided(results), "of labels on neutral prompts determined"),
+        (str(len(families)), "judge family in the panel" if len(families) == 1 else "judge families in the panel"),
+        (_alpha(results), "agreement between judges (Krippendorff’s alpha)"),
     ]
 
 
@@ -99,7 +100,7 @@ def tested(results: Sequence[Result]) -> list[tuple[str, str]]:
     ]
     labels = listing([result.spec.method.label for result in results])
     if spec.external:
-        what = [("Images", f"made elsewhere, by {labels}"), ("Audit", spec.suite)]
+        what = [("Images", f"external images of {labels}"), ("Audit", spec.suite)]
     else:
         what = [
             ("Model", f"{spec.model}, revision {spec.model_revision}"),
@@ -113,7 +114,7 @@ def tested(results: Sequence[Result]) -> list[tuple[str, str]]:
         ("Target", _target(spec)),
         ("Concepts", f"{count(len(concepts))}: {', '.join(concepts)}"),
         ("Prompt sets", "; ".join(dict.fromkeys(prompt_sets))),
-        ("Settings", settings or "not known"),
+        ("Settings", settings or "unknown"),
     ]
 
 
@@ -130,7 +131,7 @@ def _target(spec: Spec) -> str:
 
 
 def coverage_table(results: Sequence[Result]) -> Table:
-    """Images planned, made and failed by method; the columns add up."""
+    """Images planned, generated and failed by method; the columns add up."""
     reasons = sorted({reason for result in results for reason in result.coverage.failed})
     rows = [
         Row(
@@ -151,11 +152,11 @@ def coverage_table(results: Sequence[Result]) -> Table:
 
 
 def labels_table(results: Sequence[Result], *, headline: bool = False) -> Table:
-    """Labels by method, judge, attribute and kind of prompt; decided and undetermined add up.
+    """Labels by method, judge, attribute and kind of prompt; determined and undetermined add up.
 
     Args:
         results: The methods.
-        headline: Whether to keep to the panel's labels on neutral prompts.
+        headline: Whether to show only the panel's labels on neutral prompts.
     """
     found = dict.fromkeys(s for result in results for row in result.coverage.rows for s in row.undetermined)
     statuses = [status for status in STATUSES if status in found] + sorted(set(found) - set(STATUSES))
@@ -165,7 +166,7 @@ def labels_table(results: Sequence[Result], *, headline: bool = False) -> Table:
         "Attribute",
         "Prompts",
         "Images",
-        "Decided",
+        "Determined",
     ]
     columns += [f"Undetermined: {STATUSES.get(status, status)}" for status in statuses]
     rows = [
@@ -174,7 +175,7 @@ def labels_table(results: Sequence[Result], *, headline: bool = False) -> Table:
         for row in result.coverage.rows
         if not headline or (row.judge, row.kind) == ("panel", "neutral")
     ]
-    return Table("labels", "Labels: images = decided + undetermined", columns, rows)
+    return Table("labels", "Labels: images = determined + undetermined", columns, rows)
 
 
 def _labels_row(result: Result, row: CoverageRow, statuses: Sequence[str]) -> Row:
@@ -184,7 +185,7 @@ def _labels_row(result: Result, row: CoverageRow, statuses: Sequence[str]) -> Ro
 
 
 def differences_table(readings: Sequence[Reading], key: Key) -> Table:
-    """The paired differences in the primary number: each line's method minus each column's."""
+    """The paired differences in the primary number: the method of the row minus that of the column."""
     found = {
         (reading.label, other): row
         for reading in readings
@@ -199,14 +200,14 @@ def differences_table(readings: Sequence[Reading], key: Key) -> Table:
     ]
     report_text = report_text_of(readings[0].result.spec)
     title = f"{report_text.paired}: {measure(key.metric).title}, {attribute(key.attributes)}"
-    about = "line minus column; negative: the line is closer to the target; p adjusted by Holm"
+    about = "row minus column; negative: the row is closer to the target; p adjusted by Holm"
     columns = [sentence(report_text.subject), *(f"minus {other}" for other in others)]
     return Table("differences", title, columns, rows, about)
 
 
 @dataclass(frozen=True)
 class Card:
-    """A method's card, ready to be placed."""
+    """A method's card, formatted."""
 
     title: str
     label: str
@@ -225,9 +226,9 @@ def _card(card: MethodCard, record: dict[str, Any]) -> Card:
     details = [
         ("Name and version", f"{card.name} {card.version}"),
         ("Family", card.family),
-        ("Treats", card.attributes),
+        ("Attributes", card.attributes),
         ("Steering judge", card.steering_judge or "none"),
-        ("Training data", "needed" if card.needs_training_data else "none needed"),
+        ("Training data", "required" if card.needs_training_data else "not required"),
         ("Paper", card.paper or "none"),
         ("Origin of the algorithm", card.origin),
         ("Licence of this implementation", card.licence),
@@ -244,7 +245,7 @@ def _values(values: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def provenance_tables(results: Sequence[Result]) -> list[Table]:
-    """Hashes of everything that went in, and the software the numbers depend on."""
+    """Digests of all inputs, and the software that the numbers depend on."""
     return [_hashes(results), _environment(results)]
 
 
@@ -272,7 +273,7 @@ def _environment(results: Sequence[Result]) -> Table:
         Row([text(name), text(value), _whom(labels, len(results))]) for (name, value), labels in lines.items()
     ]
     whose = sentence(report_text_of(results[0].spec).subjects)
-    return Table("environment", "Software the numbers depend on", ["What", "Version", whose], rows)
+    return Table("environment", "Software that the numbers depend on", ["What", "Version", whose], rows)
 
 
 def _software(result: Result) -> Iterable[tuple[str, str]]:
@@ -289,5 +290,5 @@ def _whom(labels: Sequence[str], methods: int) -> Cell:
 
 
 def notes(run: Run) -> list[str]:
-    """What the run says of itself, each note once."""
+    """The notes of the run, each once."""
     return list(dict.fromkeys(note for result in run.results for note in result.notes))

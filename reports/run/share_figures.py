@@ -1,4 +1,4 @@
-"""Shares against their targets: bars for the groups of one attribute, a heat map for joint cells."""
+"""Shares relative to their targets: bars for the groups of one attribute, a heat map for joint cells."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from evenhand.reports.components.tables import Cell, Row, Table, missing, text
 from evenhand.reports.run.figures import (
     Figure,
     Panel,
+    dot_legend,
     dot_of,
     farthest,
     figure_table,
     images_behind,
     lines_left_out,
-    looks_of,
     target_share,
 )
-from evenhand.reports.run.findings import Numbers, before_and_after, rarest, spoken
+from evenhand.reports.run.findings import Numbers, before_and_after, rarest, values_text
 from evenhand.reports.run.report_text import report_text_of
 
 COLUMNS = 12
-"""Columns of a heat map that fit side by side with their numbers on a phone."""
+"""Columns of a heat map that fit on a phone with their numbers."""
 
 
 def group_shares(readings: Sequence[Reading], name: str) -> Figure | None:
-    """The share of every group of an attribute under every method, one panel per group.
+    """The share of every group of an attribute for every method, one panel per group.
 
-    ``None`` where shares were not measured, or where two groups make one number say it all.
+    ``None`` where shares were not measured, or where there are only two groups, whose shares are one number.
     """
     spec = readings[0].result.spec
     groups = spec.attributes.get(name, [])
@@ -51,14 +51,14 @@ def group_shares(readings: Sequence[Reading], name: str) -> Figure | None:
             _bars(readings, group, rows, targets[group], name=f"{anchor}-{place}", upper=upper)
             for place, (group, rows) in enumerate(numbers.items())
         ],
-        [*looks_of(readings), ("target", "target share")],
+        [*dot_legend(readings), ("target", "target share")],
         f"Mean share over the concepts. {images_behind(numbers)}{lines_left_out(shares, 'groups')}",
         figure_table(f"{anchor}-data", f"Share of each group: {attribute(name)}", "Group", readings, numbers),
     )
 
 
 def cell_map(readings: Sequence[Reading], attributes: str) -> Figure | None:
-    """Every joint cell under every method, coloured by its share relative to the target.
+    """Every joint cell for every method, coloured by its share relative to the target.
 
     ``None`` where shares were not measured, or where there is one attribute only.
     """
@@ -76,14 +76,14 @@ def cell_map(readings: Sequence[Reading], attributes: str) -> Figure | None:
     found = before_and_after(readings, clear, lambda value: str(int(value)))
     return Figure(
         "cell-map",
-        f"Of {len(shares)} cells of {attribute(attributes)}, clearly off target are {found}",
+        f"Cells of {attribute(attributes)} clearly off target, out of {len(shares)}: {found}",
         list(_maps(readings, numbers, targets)),
         [
             *((shade, meaning) for shade, meaning in zip(COLOURS, _meanings(), strict=True)),
             ("above", "whole 95% interval above the target"),
-            ("below", "whole 95% interval below it"),
+            ("below", "whole 95% interval below the target"),
         ],
-        "Mean share over the concepts, relative to the target; a column per "
+        "Mean share over the concepts, relative to the target; one column per "
         f"{report_text_of(spec).subject}. Not adjusted for the number of cells. {images_behind(numbers)}"
         f"{lines_left_out(shares, 'cells')}",
         _map_table(readings, numbers, targets, attributes),
@@ -92,7 +92,7 @@ def cell_map(readings: Sequence[Reading], attributes: str) -> Figure | None:
 
 
 def side(row: EstimateRow | None, target: float) -> Side:
-    """On which side of the target the whole interval lies; empty where it holds the target."""
+    """The side of the target that holds the whole interval; empty where it contains the target."""
     if row is None or math.isnan(row.low) or math.isnan(row.high):
         return ""
     return "below" if row.high < target else "above" if row.low > target else ""
@@ -117,14 +117,14 @@ def _bars(
         for reading, row in zip(readings, rows, strict=True)
         if row is not None
     ]
-    wanted = number(target, percent=True)
-    label = f"Share perceived as {group}, target {wanted}: {spoken(readings, rows)}"
+    goal = number(target, percent=True)
+    label = f"Share perceived as {group}, target {goal}: {values_text(readings, rows)}"
     image = draw(dots, name=name, label=label, axis="mean share", domain=(0, upper), percent=True, bars=True)
-    return Panel(f"{sentence(group)}, target {wanted}", image)
+    return Panel(f"{sentence(group)}, target {goal}", image)
 
 
 def _maps(readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, float]) -> Iterator[Panel]:
-    """A panel for every dozen of methods, of about the same width each."""
+    """A panel for up to a dozen methods, all of about the same width."""
     count = math.ceil(len(readings) / COLUMNS)
     ends = [len(readings) * place // count for place in range(count + 1)]
     for place, (first, last) in enumerate(pairwise(ends)):
@@ -135,16 +135,16 @@ def _maps(readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, f
         ]
         shown = readings[first:last]
         heading = shown[0].label if len(shown) == 1 else f"{first + 1} to {last}"
-        yield Panel(heading, heat(tiles, name=f"cell-map-{place}", label=_spoken_map(shown, tiles, first)))
+        yield Panel(heading, heat(tiles, name=f"cell-map-{place}", label=_map_text(shown, tiles, first)))
 
 
-def _spoken_map(readings: Sequence[Reading], tiles: Sequence[Tile], first: int) -> str:
-    """How many cells each method shows clearly too seldom and too often."""
+def _map_text(readings: Sequence[Reading], tiles: Sequence[Tile], first: int) -> str:
+    """The text alternative: how many cells of each method are clearly below and above their target."""
     parts = []
     for place, reading in enumerate(readings, start=first + 1):
         own = [tile.side for tile in tiles if tile.column == str(place)]
         parts.append(f"{reading.label} {own.count('below')} below and {own.count('above')} above")
-    return f"Cells clearly off their target: {', '.join(parts)}"
+    return f"Cells clearly off target: {', '.join(parts)}"
 
 
 def _ratio(row: EstimateRow | None, target: float) -> float:
@@ -152,10 +152,10 @@ def _ratio(row: EstimateRow | None, target: float) -> float:
 
 
 def _meanings() -> list[str]:
-    """The steps of the colours, in words."""
+    """The meaning of the colours."""
     steps = [f"{step:g}" for step in STEPS]
     between = [f"{low} to {high}" for low, high in pairwise(steps)]
-    return [f"below {steps[0]} of the target", *between, f"{steps[-1]} and more"]
+    return [f"below {steps[0]} × target", *(f"{step} ×" for step in between), f"{steps[-1]} × or more"]
 
 
 def _map_table(

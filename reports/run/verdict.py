@@ -1,4 +1,4 @@
-"""The verdict: a few sentences for a reader who reads nothing else, none stronger than the numbers."""
+"""The verdict: a few sentences that stand alone, none stronger than the numbers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from evenhand.bench.results.lookup import Key, Reading, base_of, widest_set
 from evenhand.bench.results.result import EstimateRow, RankRow
 from evenhand.bench.results.text import attribute, cell, count, interval, listing, number, plural, sentence
-from evenhand.reports.components.wording import with_interval
+from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, with_interval
 from evenhand.reports.run.report_text import ReportText, report_text_of
-from evenhand.reports.run.worst import least_shown
+from evenhand.reports.run.worst import most_underrepresented
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The finding in one line, and the sentences that carry it."""
+    """The finding in one line, and the sentences that support it."""
 
     headline: str
     sentences: list[str]
@@ -27,32 +27,32 @@ def verdict(
     key: Key | None,
     failures: Mapping[str, list[str]],
     *,
-    spoiling: Collection[str] = (),
+    harmful: Collection[str] = (),
 ) -> Verdict:
-    """What the run found.
+    """The findings of the run.
 
     Args:
         readings: The methods, the baseline first.
         key: The primary number.
-        failures: Method label to the gates it does not pass.
-        spoiling: Labels of methods that fail a gate for sure; the others may lack the images to pass.
+        failures: Method label to the gates that it does not pass.
+        harmful: Labels of methods that fail a gate; the others may only have too few images to pass.
     """
     base = base_of(readings)
-    treated = [reading for reading in readings if not reading.is_base]
+    methods = [reading for reading in readings if not reading.is_base]
     about = _unevenness(base or readings[0], key)
     if key is None:
         return Verdict("The distance from the target shares was not measured.", about)
     if len(readings) == 1:
         return Verdict(_alone(readings[0], key), about)
     report_text = report_text_of(readings[0].result.spec)
-    headline, spoken_of = _best(readings, treated, key, failures, report_text)
+    headline, described = _best(readings, key, failures, report_text)
     if base is None and readings[0].result.spec.external:
         return Verdict(headline, _side_by_side(readings, key))
-    if all(failures.get(reading.label) for reading in treated):
-        spoken_of = [reading for reading in treated if _improves(reading, base, key)]
-        headline = _unranked(spoken_of, spoiling, report_text)
-    numbers = [line for reading in spoken_of for line in _repair(reading, base, key)]
-    return Verdict(headline, [*about, *numbers, *_failures(treated, failures, report_text)])
+    if all(failures.get(reading.label) for reading in methods):
+        described = [reading for reading in methods if _improves(reading, base, key)]
+        headline = _unranked(described, harmful, report_text)
+    numbers = [line for reading in described for line in _effect(reading, base, key)]
+    return Verdict(headline, [*about, *numbers, *_failures(methods, failures, report_text)])
 
 
 def _alone(reading: Reading, key: Key) -> str:
@@ -63,11 +63,11 @@ def _alone(reading: Reading, key: Key) -> str:
     distance = f"its distance from the target shares is {with_interval(row)}"
     if row.low > 0:
         return f"{sentence(subject)} does not depict the groups evenly: {distance}."
-    return f"At this number of images {subject} cannot be told apart from an even one: {distance}."
+    return f"With this many images, {subject} is not distinguishable from an even one: {distance}."
 
 
 def _unevenness(reading: Reading, key: Key | None) -> list[str]:
-    """How uneven the baseline (or the only subject) is, in words."""
+    """How uneven the baseline (or the only subject) is."""
     lines = []
     model = reading.result.spec.model
     alone = reading.is_base or reading.result.spec.external
@@ -79,32 +79,32 @@ def _unevenness(reading: Reading, key: Key | None) -> list[str]:
     if joint is not None and math.isfinite(joint.value):
         lines.append(
             f"Over {attribute(joint.attributes)} its distance from the target shares is "
-            f"{with_interval(joint)}, {_footing(joint)}; {_SCALE}"
+            f"{with_interval(joint)}, {_footing(joint)}; {SCALE}"
         )
-    worst = least_shown(reading, widest_set([reading]))
+    worst = most_underrepresented(reading, widest_set([reading]))
     if worst is not None:
         name, row, target = worst
         lines.append(
-            f"Shown least for its target is {cell(name)}, in {with_interval(row)} of the images; "
-            f"the target is {number(target, percent=True)}."
+            f"Most under-represented relative to its target: {cell(name)}, in {with_interval(row)} of the "
+            f"images; the target is {number(target, percent=True)}."
         )
     return lines
 
 
-_SCALE = "0 means that every group has its target share and 1 that one group has everything."
+SCALE = "0 means that every group has its target share, 1 that all images show a single group."
 
 
 def _footing(row: EstimateRow) -> str:
-    return "the judges’ error corrected" if row.corrected else "as the judges see it"
+    return CORRECTED if row.corrected else UNCORRECTED
 
 
 def _side_by_side(readings: Sequence[Reading], key: Key) -> list[str]:
-    """How uneven the images of each model are, where none of them is the untreated form of another."""
+    """How uneven the images of each model are, where none of them is the baseline."""
     rows = [(reading.label, row) for reading in readings if (row := reading.at(key)) is not None]
     values = [f"{with_interval(row)} for {label}" for label, row in rows]
     lines = [
         f"Over {attribute(key.attributes)} the distance from the target shares is {listing(values)}, "
-        f"{_footing(rows[0][1])}; {_SCALE}"
+        f"{_footing(rows[0][1])}; {SCALE}"
     ]
     for reading in readings:
         for other in dict.fromkeys(row.against for row in reading.result.comparisons):
@@ -114,13 +114,13 @@ def _side_by_side(readings: Sequence[Reading], key: Key) -> list[str]:
                 lines.append(
                     f"The distance of {reading.label} differs from that of {other} by "
                     f"{number(paired.value, digits=2)} ({ends})"
-                    + ("." if clear else ", which is not clearly different from none.")
+                    + ("." if clear else ", which is not clearly different from zero.")
                 )
     return lines
 
 
 def _majority(subject: str, reading: Reading, row: EstimateRow) -> str:
-    """With two groups and an even target the larger one's mean share is exactly (1 + ratio) / 2."""
+    """The deviation ratio as a share: with two groups and an even target it is exactly (1 + ratio) / 2."""
     spec = reading.result.spec
     shares = spec.target.values()
     even = not spec.targets and max(shares, default=0) - min(shares, default=0) < 1e-6
@@ -134,41 +134,38 @@ def _majority(subject: str, reading: Reading, row: EstimateRow) -> str:
         f"95% interval {share(row.low)} to {share(row.high)}; " if math.isfinite(row.low + row.high) else ""
     )
     fair = (
-        f", and a fair model shows {share(row.floor)} by chance at this sample size" if row.floor > 0 else ""
+        f", and the chance level of a fair model at this sample size is {share(row.floor)}" if row.floor > 0 else ""
     )
     return (
-        f"On prompts that name no gender, {subject} shows the commoner perceived gender in "
+        f"On prompts that name no gender, {subject} shows the more frequent perceived gender in "
         f"{share(row.value)} of the images of the average concept ({ends}even would be 50%{fair})."
     )
 
 
 def _best(
-    readings: Sequence[Reading],
-    treated: Sequence[Reading],
-    key: Key,
-    failures: Mapping[str, list[str]],
-    report_text: ReportText,
+    readings: Sequence[Reading], key: Key, failures: Mapping[str, list[str]], report_text: ReportText
 ) -> tuple[str, list[Reading]]:
-    """The headline, and the methods it speaks of."""
+    """The headline, and the methods that it names."""
     passing = [reading for reading in readings if not failures.get(reading.label)]
     ranks = {reading.label: rank for reading in passing if (rank := reading.rank(key)) is not None}
     if not ranks:
-        return f"No ranking was made in this run, so no {report_text.subject} is called the best.", []
+        return f"This run has no ranking, so no {report_text.subject} is named the best.", []
     leaders = [
         reading for reading in passing if reading.label in _leaders(ranks, whole=passing == list(readings))
     ]
-    repairing = [reading for reading in leaders if not reading.is_base]
-    names = [reading.label for reading in repairing]
+    best = [reading for reading in leaders if not reading.is_base]
+    names = [reading.label for reading in best]
     among = "" if len(passing) == len(readings) else f" among the {report_text.subjects} that pass every gate"
     if not names:
         return f"No {report_text.subject}{among} improves on the baseline.", []
     if len(names) < len(leaders):
-        return f"No {report_text.subject}{among} can be told apart from the baseline.", repairing[:1]
+        return f"No {report_text.subject}{among} is distinguishable from the baseline.", best[:1]
     if len(names) == 1:
-        ours, untreated = _at(repairing[0], key), _at(base_of(readings), key)
-        against = f", against {untreated} for the baseline" if untreated else ""
-        return f"{names[0]} comes closest to the target shares{among}: {ours}{against}.", repairing
-    return f"{listing(names)} come closest to the target shares{among} and cannot be told apart.", repairing
+        ours, theirs = _at(best[0], key), _at(base_of(readings), key)
+        against = f", compared with {theirs} for the baseline" if theirs else ""
+        return f"{names[0]} comes closest to the target shares{among}: {ours}{against}.", best
+    tied = "are not distinguishable from one another"
+    return f"{listing(names)} come closest to the target shares{among} and {tied}.", best
 
 
 def _at(reading: Reading | None, key: Key) -> str:
@@ -178,22 +175,22 @@ def _at(reading: Reading | None, key: Key) -> str:
 
 
 def _improves(reading: Reading, base: Reading | None, key: Key) -> bool:
-    """Whether the paired interval excludes that the method leaves the distance as it is, or adds to it."""
+    """Whether the paired interval shows a smaller distance than the baseline's."""
     paired = reading.against(base.label, key) if base else None
     return paired is not None and paired.high < 0
 
 
-def _unranked(improving: Sequence[Reading], spoiling: Collection[str], report_text: ReportText) -> str:
+def _unranked(improving: Sequence[Reading], harmful: Collection[str], report_text: ReportText) -> str:
     """The headline where no method passes every gate."""
-    kept = [reading.label for reading in improving if reading.label not in spoiling]
+    kept = [reading.label for reading in improving if reading.label not in harmful]
     if kept:
         verb = "brings" if len(kept) == 1 else "bring"
         return (
-            f"{listing(kept)} {verb} the model closer to the target shares, but these images are too few "
-            f"to prove that nothing else is lost, so no {report_text.subject} is ranked."
+            f"{listing(kept)} {verb} the model closer to the target shares, but there are too few images "
+            f"to show that nothing else gets worse, so no {report_text.subject} is ranked."
         )
     if improving:
-        return f"Every {report_text.subject} that brings the model closer to the target shares spoils something else."
+        return f"Every {report_text.subject} that brings the model closer to the target shares fails a gate."
     return f"No {report_text.subject} passes every gate, so none is ranked."
 
 
@@ -209,24 +206,24 @@ def _leaders(ranks: Mapping[str, RankRow], *, whole: bool) -> set[str]:
     return {label for label, rank in ranks.items() if rank.low <= bound}
 
 
-def _repair(reading: Reading, base: Reading | None, key: Key) -> list[str]:
-    """One method's effect, and the doubts about it."""
+def _effect(reading: Reading, base: Reading | None, key: Key) -> list[str]:
+    """The effect of one method, and whether it depends on the judge."""
     row = reading.at(key)
     if row is None or reading.is_base:
         return []
-    text = f"{reading.label} brings that distance to {with_interval(row)}"
+    text = f"With {reading.label}, that distance is {with_interval(row)}"
     paired = reading.against(base.label, key) if base else None
     if paired is not None:
         ends = interval(paired.low, paired.high, digits=2)
-        text += f"; the paired difference to the baseline is {number(paired.value, digits=2)} ({ends})"
-        text += "." if paired.high < 0 or paired.low > 0 else ", which is not clearly different from none."
+        text += f"; the paired difference from the baseline is {number(paired.value, digits=2)} ({ends})"
+        text += "." if paired.high < 0 or paired.low > 0 else ", which is not clearly different from zero."
     else:
         text += "."
-    return [text, *_doubts(reading, base, key)]
+    return [text, *_judge_dependence(reading, base, key)]
 
 
-def _doubts(reading: Reading, base: Reading | None, key: Key) -> list[str]:
-    """Whether single judges see the opposite change (measurement.md 3.11)."""
+def _judge_dependence(reading: Reading, base: Reading | None, key: Key) -> list[str]:
+    """A sentence where a single judge finds a change in the opposite direction."""
     change = (
         {judge: _change(reading, base, key._replace(judge=judge)) for judge in judges_of(reading)}
         if base
@@ -237,7 +234,7 @@ def _doubts(reading: Reading, base: Reading | None, key: Key) -> list[str]:
     if not contrary:
         return []
     verb = "sees" if len(contrary) == 1 else "see"
-    return [f"This is judge dependent: {listing(contrary)} {verb} a change in the other direction."]
+    return [f"This result depends on the judge: {listing(contrary)} {verb} a change in the opposite direction."]
 
 
 def _change(reading: Reading, base: Reading, key: Key) -> float:
@@ -246,22 +243,22 @@ def _change(reading: Reading, base: Reading, key: Key) -> float:
 
 
 def judges_of(reading: Reading) -> list[str]:
-    """The judges that took part, apart from the method's own steering judge."""
+    """The judges of the run except the method's steering judge."""
     steering = reading.result.spec.method.steering_judge
     return [judge.name for judge in reading.result.spec.judges if judge.name != steering]
 
 
 FEW = 3
-"""Methods whose failures are told one by one; of more, only the names."""
+"""Up to this many methods, the verdict gives the reasons of their failures; of more, only the names."""
 
 
 def _failures(
-    treated: Sequence[Reading], failures: Mapping[str, list[str]], report_text: ReportText
+    methods: Sequence[Reading], failures: Mapping[str, list[str]], report_text: ReportText
 ) -> list[str]:
-    """Who does not pass the gates, and why."""
-    failed = [reading.label for reading in treated if failures.get(reading.label)]
+    """The methods that do not pass every gate, and why."""
+    failed = [reading.label for reading in methods if failures.get(reading.label)]
     if len(failed) > FEW:
-        of = f"{count(len(failed))} of {report_text.number(len(treated))}"
+        of = f"{count(len(failed))} of {report_text.number(len(methods))}"
         return [
             f"{of} do not pass every gate: {listing(failed)}. The reasons are under “{report_text.compared}”."
         ]

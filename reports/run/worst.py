@@ -1,4 +1,4 @@
-"""Where each method does worst: the joint cells shown least and most, and the most uneven concept."""
+"""Where each method does worst: the most under- and over-represented cells, and the most uneven concept."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from evenhand.reports.components.wording import measure
 from evenhand.reports.run.figures import concept_numbers, target_share
 from evenhand.reports.run.report_text import report_text_of
 
-ABOUT = "95% intervals, not adjusted; the worst of many is partly chance and looks worse than it is"
+ABOUT = (
+    "95% intervals, not adjusted for the selection: the worst of many is partly chance and looks worse than it is"
+)
 
 
 def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
-    """A line per method; empty of rows where neither shares nor concepts were measured.
+    """One row per method; no rows where neither shares nor concepts were measured.
 
     Args:
         readings: The methods, the baseline first.
-        attributes: Attribute set over which concepts are compared; cells are those of the widest set.
+        attributes: Attribute set for comparing concepts; the cells are those of the widest set.
     """
     joint = widest_set(readings)
     shares = cell_shares(readings, joint)
     metric, group, concepts = concept_numbers(readings, attributes)
     subject = sentence(report_text_of(readings[0].result.spec).subject)
-    columns = [subject, "Shown least, against its target", "Shown most, against its target"]
+    columns = [subject, "Most under-represented cell", "Most over-represented cell"]
     columns += [f"Most uneven concept, {attribute(attributes)}"] if concepts else []
     rows = []
     for place, reading in enumerate(readings):
@@ -39,12 +41,12 @@ def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
             own = {name: row for name, found in concepts.items() if (row := found[place]) is not None}
             cells.append(_concept(reading, own, metric, group))
         rows.append(Row(cells))
-    caption = f"Cells of {attribute(joint)}, mean over the concepts"
+    caption = f"Cells of {attribute(joint)}: mean share over the concepts, relative to the target"
     return Table("worst", caption, columns, rows if shares or concepts else [], ABOUT)
 
 
-def least_shown(reading: Reading, attributes: str) -> tuple[str, EstimateRow, float] | None:
-    """The cell with the smallest share of its target, its row and its target; ``None`` without shares."""
+def most_underrepresented(reading: Reading, attributes: str) -> tuple[str, EstimateRow, float] | None:
+    """The cell with the smallest share relative to its target, its row and its target; ``None`` without shares."""
     shares = {name: rows[0] for name, rows in cell_shares([reading], attributes).items()}
     return min(_ratios(reading, shares), key=_ratio_of, default=None)
 
@@ -68,14 +70,13 @@ def _cell(found: Found | None) -> Cell:
         return missing()
     name, row, target = found
     ends = interval(row.low, row.high, percent=True) or "no interval"
-    wanted = number(target, percent=True)
-    note = f"{number(row.value, percent=True)} ({ends}), target {wanted}"
+    note = f"{number(row.value, percent=True)} ({ends}), target {number(target, percent=True)}"
     raw: dict[str, Raw] = {"": name, "share": row.value, "low": row.low, "high": row.high, "target": target}
     return Cell(cell(name), (note,), raw=raw)
 
 
 def _concept(reading: Reading, rows: Mapping[str, EstimateRow], metric: str, group: str) -> Cell:
-    """The concept farthest from its target share, or of the largest distance where no share was measured."""
+    """The concept farthest from its target share, or with the largest distance where no share was measured."""
     spec = reading.result.spec
 
     def away(name: str) -> float:

@@ -258,7 +258,7 @@ def test_the_command_prints_the_table_the_report_and_the_notes(evenhand, world, 
         (("--judge", "vitt"), "unknown judge 'vitt'; did you mean 'vit'?"),
         (("--suite", "mini-quik"), "did you mean 'mini-quick'?"),
         (("--suite", TINY, "--base", "bias"), "unknown model of the list for --base: 'bias'"),
-        (("--suite", TINY, "--calibration", "none.csv"), "calibration none.csv cannot be read"),
+        (("--suite", TINY, "--calibration", "none.csv"), "none.csv: calibration cannot be read"),
         (("--suite", TINY, "--anchors", "a.csv", "--calibration", "mini"), "give --anchors or --calibration"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What visitors see first: the README's image and board, the citation, and the five lines of Python."""
+"""What visitors see first: the README's image, the citation, and the five lines of Python."""
 
 import json
 import subprocess
@@ -28,28 +28,6 @@ SMALL = 200_000
 @pytest.fixture(scope="module")
 def run():
     return load_run(str(a_run("one", "base", "random-attribute-prompt")))
-
-
-def tables(text):
-    """Rows of every Markdown table of a text, as dictionaries."""
-    found, rows = [], []
-    for line in [*text.splitlines(), ""]:
-        if line.startswith("|"):
-            rows.append([cell.strip() for cell in line.strip("|").split("|")])
-        elif rows:
-            head, _, *body = rows
-            found.append([dict(zip(head, cells, strict=True)) for cells in body])
-            rows = []
-    return found
-
-
-def test_the_board_in_the_readme_is_the_top_of_the_leaderboard():
-    (shown,) = [rows for rows in tables(README) if "Rank" in rows[0]]
-    top = next(
-        rows for rows in tables((ROOT / "leaderboard.md").read_text(encoding="utf-8")) if "Rank" in rows[0]
-    )
-    now = [{name: row[name] for name in shown[0]} for row in top]
-    assert shown == now, "\n".join("| " + " | ".join(row.values()) + " |" for row in now)
 
 
 def test_the_image_in_the_readme_is_a_small_image_and_is_described():

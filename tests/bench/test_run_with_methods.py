@@ -75,7 +75,7 @@ def test_a_steering_judge_is_never_part_of_the_panel(run):
 
 def test_mist_moves_gender_towards_balance(tmp_path):
     """Sixteen steps of evidence are too few for a number, enough for a direction."""
-    steered = suite(("gender",), images=12, rounds=3, step=0.3)
+    steered = suite(("gender",), images=12, rounds=3, step_size=0.3)
     data = steered.model_dump(mode="json")
     data["protocol"] |= {"steps": 6, "version": "t"}
     data["prompts"][0] |= {"seeds": 16, "templates": ["portrait"]}

@@ -108,7 +108,7 @@ def test_a_user_table_names_concepts_or_all_others(tmp_path):
             "concept,group,share\n",
             r"line 1: the header lacks column 'attribute'; it needs concept,attribute,group,share",
         ),
-        (HEADER, r"line 2: no row follows the header; add one"),
+        (HEADER, r"line 2: no rows after the header; add one"),
         (HEADER + "nurse,gender,woman\n", r"line 2: 3 columns; write the 4 of the header"),
         (HEADER + "nurse,gender,woman,most\n", r"line 2: share 'most' is not a number; write 0\.25"),
         (NURSES + "nurse,gender,man,0.3\n", r"line 6: 'nurse' has 'man' twice"),

@@ -23,7 +23,7 @@ from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.storage.store import ImageStore
+from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.suites.suite import Protocol, load_suite
 from evenhand.methods.base import Intervention, Method, MethodInfo, Task, load, save
 

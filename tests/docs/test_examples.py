@@ -1,4 +1,4 @@
-"""The code of README and docs does what the pages say."""
+"""The code blocks of README and docs run and print what the pages show."""
 
 import sys
 import tomllib
@@ -11,12 +11,12 @@ from evenhand.bench.suites import suite as suites
 
 QUICK = tomllib.loads((DATA / "quick_parameters.toml").read_text())
 CODE = ("python", "sh")
-WHOLE = ("tutorial.md",)
-"""Pages whose runs are small by themselves; what they print is compared."""
+UNCHANGED = ("tutorial.md",)
+"""Pages whose runs are small enough to run unchanged, so that their output can be compared."""
 
 
 def shrunk(suite):
-    """The suite with two steps, and two images of two prompts of each set."""
+    """The suite with two steps, and two images for two prompts of each set."""
     known = {name: {**given, **QUICK.get(name, {})} for name, given in suite.methods.items()}
     return suite.model_copy(
         update={
@@ -30,7 +30,7 @@ def shrunk(suite):
 
 @pytest.fixture
 def reader(tmp_path, monkeypatch):
-    """A reader whose packages are forgotten afterwards."""
+    """A reader whose installed packages are removed from this process afterwards."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
     yield Reader(tmp_path)
@@ -48,15 +48,15 @@ def runs(page):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if runs(page)], ids=name_of)
-def test_a_reader_can_do_what_the_page_says(page, reader, monkeypatch):
-    if page.name not in WHOLE:
+def test_code_blocks_run_and_print_what_the_page_shows(page, reader, monkeypatch):
+    if page.name not in UNCHANGED:
         read = suites.read_suite
         monkeypatch.setattr(suites, "read_suite", lambda path: shrunk(read(path)))
     reader.read(page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_a_block_that_is_not_run_says_why(page):
+def test_skipped_blocks_give_a_reason(page):
     for block in blocks(page):
         if block.why_not:
             assert block.language in CODE, block.place
@@ -64,6 +64,6 @@ def test_a_block_that_is_not_run_says_why(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_a_block_says_what_it_is(page):
+def test_blocks_have_a_known_language(page):
     known = {*CODE, "text", "toml", "yaml", "csv", "json", "tree"}
     assert [block.place for block in blocks(page) if block.language not in known] == []

@@ -1,4 +1,4 @@
-"""The documentation site builds without a warning, asks for nothing, and everybody can read it."""
+"""The documentation site builds without warnings, is accessible, and loads nothing from a network."""
 
 import html
 import posixpath
@@ -17,7 +17,7 @@ from evenhand.bench import catalog
 from evenhand.bench.registry.entry_points import JUDGES, METHODS
 from evenhand.bench.results.result import Result
 
-KINDS_OF_PAGES = (
+SAMPLE_PAGES = (
     "index.html",
     "tutorial.html",
     "measurement.html",
@@ -26,17 +26,18 @@ KINDS_OF_PAGES = (
     "cards/metrics.html",
     "methods/index.html",
     "methods/mist.html",
+    "architecture.html",
 )
 WRAPPED = "[...document.querySelectorAll('.md-content table')].every(t => t.closest('[tabindex]'))"
-"""Whether the theme and ``site.js`` have done their work on what may be wider than the page."""
+"""Whether the theme and ``site.js`` have wrapped everything that may be wider than the page."""
 
 NO_NUMBERS = {"schema_version", "spec", "environment", "notes"}
-"""Fields of a result that say what was run, and measure nothing."""
+"""Fields of a result that describe the run and are not measurements."""
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The folder of the built site. The build is strict: a dead link or an unlisted page ends it."""
+    """The folder of the built site. The build is strict: a dead link or an unlisted page fails."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -45,23 +46,23 @@ def site(tmp_path_factory):
 
 
 def words_of(page):
-    """The text of a page as a reader sees it, white space evened out."""
+    """The visible text of a page, with white space normalised."""
     return " ".join(html.unescape(re.sub("<[^>]+>", "", page.read_text(encoding="utf-8"))).split())
 
 
-@pytest.mark.parametrize("name", KINDS_OF_PAGES)
-def test_a_page_is_accessible_and_asks_for_nothing_but_the_site(site, browser, name):
+@pytest.mark.parametrize("name", SAMPLE_PAGES)
+def test_pages_are_accessible_and_load_only_files_of_the_site(site, browser, name):
     for width in (PHONE, DESKTOP):
         with opened(browser, site / name, width=width) as page:
             page.wait_for_function(WRAPPED)
-            # First of all, since axe-core asks for the style sheets once more.
+            # First, since axe-core requests the style sheets again.
             assert_no_requests(page, within=site)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert_accessible(page)
 
 
 @pytest.mark.parametrize("name", ["api.html", "methods/index.html", "tutorial.html"])
-def test_the_dark_page_is_accessible_too(site, browser, name):
+def test_pages_are_accessible_in_dark_mode(site, browser, name):
     with opened(browser, site / name) as page:
         page.wait_for_function(WRAPPED)
         page.get_by_title("Switch to the dark page").click()
@@ -70,7 +71,7 @@ def test_the_dark_page_is_accessible_too(site, browser, name):
 
 
 class Page(HTMLParser):
-    """The places that a page links to, and those that can be linked to on it."""
+    """The links and the anchors of a page."""
 
     def __init__(self, path):
         super().__init__()
@@ -85,7 +86,7 @@ class Page(HTMLParser):
 
 
 def target(path, *, on):
-    """The address that a link's path leads to; the page for none."""
+    """The address that a link leads to; the page itself for an empty path."""
     return posixpath.normpath(posixpath.join("/", posixpath.dirname(on), path)).lstrip("/") if path else on
 
 
@@ -99,7 +100,7 @@ def pages(site):
     return found
 
 
-def test_every_page_can_be_reached_from_the_first_one(pages):
+def test_every_page_is_reachable_from_the_index(pages):
     reached, waiting = set(), {"index.html"}
     while waiting:
         address = waiting.pop()
@@ -108,7 +109,7 @@ def test_every_page_can_be_reached_from_the_first_one(pages):
     assert set(pages) - reached == {"404.html"}
 
 
-def test_every_link_leads_somewhere(site, pages):
+def test_every_link_has_a_target(site, pages):
     dead = {
         (address, to, anchor)
         for address, page in pages.items()
@@ -119,7 +120,7 @@ def test_every_link_leads_somewhere(site, pages):
 
 
 @pytest.mark.parametrize("name", METHODS.names())
-def test_every_method_has_a_card_made_from_what_it_says_of_itself(site, pages, name):
+def test_every_method_has_a_page_with_its_card(site, pages, name):
     card = next(card for card in catalog.find(name) if card["kind"] == "method")
     words = words_of(site / "methods" / f"{name}.html")
     assert card["title"] in words
@@ -129,12 +130,12 @@ def test_every_method_has_a_card_made_from_what_it_says_of_itself(site, pages, n
 
 
 @pytest.mark.parametrize("name", JUDGES.names())
-def test_every_judge_has_a_card_with_an_address(pages, name):
+def test_every_judge_has_a_card_with_an_anchor(pages, name):
     assert name in pages["cards/judges.html"].anchors
 
 
 @pytest.mark.parametrize("name", bench.__all__)
-def test_every_function_that_the_package_offers_is_on_the_page_of_the_api(pages, name):
+def test_every_public_function_is_on_the_api_page(pages, name):
     offered = getattr(bench, name)
     assert f"{offered.__module__}.{offered.__qualname__}" in pages["api.html"].anchors
 
@@ -146,13 +147,13 @@ def test_the_cards_of_a_kind_are_complete(site, kind):
         assert " ".join(card["title"].split()) in words
 
 
-def test_the_guide_says_of_every_metric_what_it_cannot_tell(site):
+def test_the_guide_states_the_limits_of_every_metric(site):
     words = words_of(site / "measurement.html")
     for card in catalog.cards("metrics"):
         assert f"{card['name']} {card['title']}" in words
         assert " ".join(card["cannot_tell"].split()) in words
 
 
-def test_the_guide_says_of_every_other_number_what_it_cannot_tell():
+def test_the_guide_covers_every_other_field_of_a_result():
     guide = (ROOT / "docs" / "measurement.md").read_text(encoding="utf-8")
     assert {field for field in Result.model_fields if f"`{field}`" not in guide} == NO_NUMBERS

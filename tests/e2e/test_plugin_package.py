@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.paths import TESTS
+from helpers.paths import TESTS, TINY
 
 METHOD = "ethical-prompt"
 
@@ -44,7 +44,7 @@ def test_it_is_listed_with_its_package_and_shown_with_its_parameters(installed, 
 
 def test_it_is_run_and_reported(installed, tmp_path):
     methods = ["--method", "base", "--method", METHOD]
-    suite = TESTS / "tiny_suite.toml"
+    suite = TINY
     out = evenhand("run", suite, *methods, "--out", "run", "--json", site=installed, cwd=tmp_path)
     results = {result["spec"]["method"]["label"]: result for result in json.loads(out)["results"]}
     assert set(results) == {"base", METHOD}

@@ -1,14 +1,14 @@
-"""Runs the code of a document as its reader would: block after block, in one folder.
+"""Runs the code blocks of a page in order, in one folder, as a reader would.
 
-- A block with a title, as in `` ```python title="my_judge.py" ``, is a file.
-- `python` runs, `sh` runs line by line. `evenhand` runs in this process; `pip install .` installs the
-  package that the document has written into an environment of the reader's own, where `evenhand show` then
-  must find it; any other `pip install` must name what Evenhand's metadata knows.
-- `text` after either is what it printed. Words must agree and numbers nearly, for processors differ; a line
-  `...` stands for any number of lines.
-- `<!-- not run: why -->` before a block leaves it out.
+- A block with a title, as in `` ```python title="my_judge.py" ``, is written to that file.
+- `python` blocks run; `sh` blocks run line by line. `evenhand` runs in this process. `pip install .` installs
+  the package that the page has written into a separate environment, in which `evenhand show` must then find
+  it. Any other `pip install` must name Evenhand, with extras that its metadata lists.
+- A `text` block after either is the expected output. Words must be equal and numbers close, since processors
+  differ; a line `...` stands for any number of lines.
+- `<!-- not run: reason -->` before a block skips it.
 
-`python tests/documents_kit.py PAGE…` writes what is printed now into the pages.
+`PYTHONPATH=tests python -m helpers.documents PAGE…` writes the current output into the pages.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TITLE = re.compile(r'title="([^"]+)"')
 NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)")
 SHOW = "import sys; from evenhand.bench.cli.main import main; main(['show', *sys.argv[1:]])"
 NEAR = 0.15
-"""How far a number may be off, absolutely or relatively; whole numbers must be equal."""
+"""Largest absolute or relative difference of a number; whole numbers must be equal."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Block:
 
     Attributes:
         page: The page.
-        line: Line of its first fence, from 1.
+        line: Line of its opening fence, from 1.
         language: First word after the fence.
-        title: The file that it is; empty for none.
-        text: What is in it.
-        why_not: Why it is not run; empty where it is.
+        title: Name of the file that the block is; empty if it is not a file.
+        text: Its content.
+        why_not: Why it is not run; empty if it is run.
     """
 
     page: Path
@@ -95,12 +95,12 @@ def blocks(page: Path) -> list[Block]:
 
 @dataclass
 class Reader:
-    """Somebody who does what a page says.
+    """Follows the instructions of a page.
 
     Attributes:
-        folder: Where the files lie; a folder of its own.
-        printed: What the last code block printed.
-        names: What the Python blocks have defined.
+        folder: Working folder; files are written here.
+        printed: Output of the last code block.
+        names: Names that the Python blocks have defined.
     """
 
     folder: Path
@@ -108,10 +108,10 @@ class Reader:
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
 
     def read(self, page: Path) -> None:
-        """Do everything that the page says.
+        """Run all blocks of the page.
 
         Raises:
-            AssertionError: Something on the page is not so; the message begins with the place.
+            AssertionError: A block fails or prints something else; the message begins with its place.
         """
         for block in blocks(page):
             if not block.why_not:
@@ -124,7 +124,7 @@ class Reader:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
         elif block.language == "python":
-            with self._at_home() as printed:
+            with self._in_folder() as printed:
                 exec(compile(block.text, block.place, "exec"), self.names)
             self.printed = printed.getvalue()
         elif block.language == "sh":
@@ -154,7 +154,7 @@ class Reader:
         from evenhand.bench.cli.main import main
 
         said = io.StringIO()
-        with self._at_home() as printed, contextlib.redirect_stderr(said):
+        with self._in_folder() as printed, contextlib.redirect_stderr(said):
             try:
                 main(arguments)
             except SystemExit as stop:
@@ -163,7 +163,7 @@ class Reader:
 
     @property
     def python(self) -> Path:
-        """The interpreter of the reader's own environment; there is none before something is installed."""
+        """The interpreter of the separate environment, which exists once something was installed."""
         return self.folder / "venv" / "bin" / "python"
 
     def _install(self) -> str:
@@ -180,36 +180,36 @@ class Reader:
         return ""
 
     @contextlib.contextmanager
-    def _at_home(self) -> Iterator[io.StringIO]:
+    def _in_folder(self) -> Iterator[io.StringIO]:
         with contextlib.chdir(self.folder), contextlib.redirect_stdout(io.StringIO()) as printed:
             yield printed
 
 
 def lines_of(script: str) -> list[str]:
-    """The commands of a shell block, one each."""
+    """The commands of a shell block."""
     joined = script.replace("\\\n", " ")
     return [part.strip() for line in joined.splitlines() for part in line.split(" && ")]
 
 
 def check_requirements(wanted: list[str], place: str) -> None:
-    """Every requirement is Evenhand, with extras that it has.
+    """Check that every requirement is Evenhand, with extras that exist.
 
     Raises:
-        AssertionError: One is not.
+        AssertionError: A requirement is something else.
     """
     extras = set(metadata("evenhand").get_all("Provides-Extra") or ())
     for word in (word for word in wanted if not word.startswith("-")):
         found = re.fullmatch(r"(?:evenhand|\.)(?:\[([\w,-]+)\])?", word)
-        assert found, f"{place}: pip installs {word!r}, which is not Evenhand"
+        assert found, f"{place}: pip installs {word!r}; only Evenhand may be installed"
         asked = set(found[1].split(",")) if found[1] else set()
-        assert asked <= extras, f"{place}: there is no extra {asked - extras}"
+        assert asked <= extras, f"{place}: unknown extras {asked - extras}"
 
 
 def check_output(shown: str, printed: str, *, place: str) -> None:
-    """What the page shows is what was printed.
+    """Check the output that the page shows against what was printed.
 
     Raises:
-        AssertionError: Words differ, or numbers by more than ``NEAR``.
+        AssertionError: Words differ, or numbers differ by more than ``NEAR``.
     """
     left = printed.strip().splitlines()
     chunks = [chunk.splitlines() for chunk in re.split(r"^\.\.\.\n", shown, flags=re.MULTILINE)]
@@ -221,12 +221,12 @@ def check_output(shown: str, printed: str, *, place: str) -> None:
             starts = [start for start in starts if start + len(chunk) == len(left)]
         start = next((s for s in starts if same_lines(chunk, left[s : s + len(chunk)])), None)
         wanted = "\n".join(chunk)
-        assert start is not None, f"{place}: the page shows\n{wanted}\nand this was printed\n{printed}"
+        assert start is not None, f"{place}: the page shows\n{wanted}\nbut the output is\n{printed}"
         left = left[start + len(chunk) :]
 
 
 def same_lines(shown: list[str], printed: list[str]) -> bool:
-    """Whether the words are equal, and the numbers are as near as ``NEAR`` says."""
+    """Whether the words are equal and the numbers within ``NEAR``."""
     said, now = (re.split(NUMBER, " ".join(" ".join(lines).split())) for lines in (shown, printed))
     if said[::2] != now[::2]:
         return False
@@ -238,7 +238,7 @@ def same_lines(shown: list[str], printed: list[str]) -> bool:
 
 
 def update(page: Path) -> None:
-    """Write what the page's commands print now into the page, where it shows something else."""
+    """Replace outdated output on the page by the current output of its commands."""
     lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
     with tempfile.TemporaryDirectory() as folder:
         reader, grown = Reader(Path(folder)), 0

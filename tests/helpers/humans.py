@@ -39,7 +39,7 @@ def a_run(folder, *, concepts=CONCEPTS, methods=("base", "uce")):
     """A run of suite ``mini`` with neutral and explicit prompts; returns the truth by key."""
     work, suite = RunFolder(folder), load_suite("mini")
     folder.mkdir(parents=True)
-    work.claim(suite)
+    work.initialize(suite)
     specs, images, shown = _drawn(tuple(concepts))
     rows, truth = [], {}
     for method, kind, (spec, image, cell) in product(

@@ -4,7 +4,7 @@ import ctypes
 import os
 import time
 
-from evenhand.bench.parsing.isolated import ROOM
+from evenhand.bench.parsing.isolated import MAX_MEMORY
 
 
 def number(data=b""):
@@ -17,7 +17,7 @@ def abort(data=b""):
 
 
 def take_memory(data=b""):
-    return bytes(2 * ROOM)
+    return bytes(2 * MAX_MEMORY)
 
 
 def turned(data, by):

@@ -86,8 +86,8 @@ def test_no_answer_is_a_status_and_not_a_group():
     value = panel(found, "kl_divergence")
     assert value.value <= np.log(2) and value.n == 30
     assert panel(found, "undetermined").value == pytest.approx(0.25)
-    (row,) = [each for each in found.coverage["base"].labels if each.judge == "panel"]
-    assert (row.decided, row.undetermined, row.planned) == (30, {"low_confidence": 10}, 40)
+    (row,) = [each for each in found.coverage["base"].rows if each.judge == "panel"]
+    assert (row.ok, row.undetermined, row.images) == (30, {"low_confidence": 10}, 40)
 
 
 def test_a_tie_and_a_failed_image_are_undetermined():

@@ -128,7 +128,7 @@ def test_ctrl_c_keeps_everything_and_says_how_to_go_on(undisturbed, tmp_path):
         before = whole_images(folder)
         ending = run(folder, fault=SignalAtStage(stage, count, signal.SIGINT))
         assert (ending.code, ending.stage) == (130, stage), ending.error
-        assert ending.message == "evenhand: stopped; the same command goes on"
+        assert ending.message == "evenhand: interrupted; run the same command again to resume"
         assert "Traceback" not in ending.error
         kept = whole_images(folder)
         assert {path: kept[path] for path in before} == before

@@ -12,7 +12,8 @@ from PIL import Image
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.report import render_report
 from evenhand.bench.storage.run_folder import RunFolder, load_run
-from evenhand.bench.storage.store import ImageStore, write_atomically
+from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.images import ImageStore
 from evenhand.metrics.annotation.answers import check_answers
 from evenhand.metrics.annotation.readers import read_answers
 from evenhand.reports.components.downloads import write_csv

@@ -12,14 +12,8 @@ import csv
 import io
 
 from evenhand.bench.prompts.builders import control_sets, mini_sets, published_sets, winobias_sets
-from evenhand.bench.prompts.prompt_set import (
-    COLUMNS,
-    FOLDER,
-    SEEDS,
-    format_cell,
-    format_seeds,
-    load_datasheet,
-)
+from evenhand.bench.prompts.bundled import FOLDER
+from evenhand.bench.prompts.prompt_set import COLUMNS, SEEDS, format_cell, format_seeds, load_datasheet
 
 SETS = {
     "winobias-36": winobias_sets.winobias_36,

@@ -6,12 +6,14 @@ import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from evenhand.bench.prompts.prompt_set import FOLDER
 from evenhand.metrics.taxonomies import group_of
 
 T = TypeVar("T")
+
+SOURCES = Path(__file__).parents[1] / "sources"
 
 
 class Row(NamedTuple):
@@ -32,7 +34,7 @@ def neutral(prompt: str, *, concept: str, template: str) -> Row:
 
 def source(name: str) -> list[dict[str, str]]:
     """The rows of ``sources/<name>.csv``."""
-    with (FOLDER / "sources" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+    with (SOURCES / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         file.readline()  # the comment that names source and licence
         return list(csv.DictReader(file))
 

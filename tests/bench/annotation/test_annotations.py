@@ -209,7 +209,7 @@ def test_a_file_that_is_no_image_is_given_to_nobody_and_is_no_anchor(evenhand, w
 
 
 ANCHOR_FAULTS = {
-    "file,attribute,label\n": "no row follows the header",
+    "file,attribute,label\n": "no rows after the header",
     "file,attribute,label\nnone.png,gender,woman\n": "line 2: file 'none.png' is no image of people",
     "file,attribute,label\n{file},gender,wommen\n": "did you mean 'woman'",
     "file,attribute,label\n{file},race,White\n": "unknown attribute 'race'",

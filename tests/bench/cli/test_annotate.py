@@ -71,7 +71,7 @@ def test_an_export_hands_out_a_page_and_a_sheet_and_keeps_the_key(evenhand, run,
         "sheet.csv",
     ]
     assert f"{len(key)} images, {(key['is_repeat'] == '1').sum()} shown twice, 0 gold" in outcome.out
-    assert "key (do not hand out)" in outcome.out
+    assert "key (keep it from annotators)" in outcome.out
     with (tmp_path / "out" / "sheet.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["image_id"] for row in rows] == list(key["image_id"])

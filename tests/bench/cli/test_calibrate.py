@@ -142,12 +142,12 @@ def test_empty_labels_are_counted_and_said(evenhand, made):
     untold = anchors.assign(label=anchors["label"].where(anchors.index % 10 > 0, ""))
     untold.to_csv(folder.parent / "untold.csv", index=False)
     out = calibrate(evenhand, folder, folder.parent / "untold.csv").out
-    assert "note: 72 labels are empty and count nowhere" in out
+    assert "note: 72 empty labels are ignored" in out
 
 
 FAULTS = {
-    "key,attribute,label\n": "no row follows the header",
-    "key,label\nk,woman\n": "lacks column 'attribute'",
+    "key,attribute,label\n": "no rows after the header",
+    "key,label\nk,woman\n": "column 'attribute' is missing",
     "key,attribute,label\nk,gender,woman\n": "'k' is no image",
     "key,attribute,label\n{key},gender,wommen\n": "did you mean 'woman'",
     "key,attribute,label\n{key},gendre,woman\n": "did you mean 'gender'",

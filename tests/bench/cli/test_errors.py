@@ -45,9 +45,9 @@ def line_of(path: Path, text: str) -> int:
         (["run", TINY, "--method", "misst"], ["unknown method 'misst'", "did you mean 'mist'?"]),
         (
             ["run", TINY, "--method", "mist:step_sizee=1"],
-            ["unknown parameter", "'stepp'", "did you mean 'step'?"],
+            ["unknown parameter", "'step_sizee'", "did you mean 'step_size'?"],
         ),
-        (["run", TINY, "--method", "mist:step_size=big"], ["method 'mist': step='big'"]),
+        (["run", TINY, "--method", "mist:step_size=big"], ["method 'mist': step_size='big'"]),
         (["run", "nowhere.toml"], ["nowhere.toml", "cannot be read"]),
         (["run", "--limit", "-1"], ["--limit", "see evenhand run --help"]),
         (["run", "--lmit", "3"], ["--lmit", "--limit"]),
@@ -74,7 +74,7 @@ def test_a_wrong_word_is_one_line_with_the_remedy(evenhand, tmp_path, monkeypatc
         ('name = "winobias-40"', 'name = "winobias-4"', ["winobias-4'", "did you mean 'winobias-40'?"]),
         ('concepts = ["nurse"', 'concepts = ["nurze"', ["'nurze'", "did you mean 'nurse'?"]),
         ("[methods.uce]", "[methods.mits]", ["'mits'", "did you mean 'mist'?"]),
-        ("step = 0.6", "stepp = 0.6", ["'stepp'", "did you mean 'step'?"]),
+        ("step_size = 0.6", "step_sizee = 0.6", ["'step_sizee'", "did you mean 'step_size'?"]),
     ],
 )
 def test_a_wrong_name_in_a_suite_is_one_line_with_the_nearest(evenhand, tmp_path, suite, old, new, parts):
@@ -186,8 +186,8 @@ def full_disk(path: str) -> OSError:
 @pytest.mark.parametrize(
     ("fault", "code", "message"),
     [
-        (full_disk("images/image.png"), 2, "disk is full: images/image.png could not be written"),
-        (KeyboardInterrupt(), 130, "stopped; the same command goes on"),
+        (full_disk("images/image.png"), 2, "disk is full: cannot write images/image.png"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to resume"),
     ],
     ids=["full disk", "Ctrl-C"],
 )

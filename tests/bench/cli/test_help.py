@@ -57,8 +57,8 @@ def shown_commands(page: Path) -> list[list[str]]:
 
 
 def is_command(words: list[str]) -> bool:
-    if words[0] == "COMMAND":
-        return words[1:] == ["--help"]
+    if words[0] in ("COMMAND", "--help"):
+        return words[-1] == "--help"
     path = next((path for path in COMMANDS if tuple(words[: len(path)]) == path), None)
     options = {word for word in words if word.startswith("--")}
     return path is not None and options <= COMMANDS[path] | {"--help"}

@@ -30,8 +30,8 @@ def test_a_method_is_shown_with_every_parameter_its_default_and_its_meaning(even
     (card,) = json.loads(evenhand("show", "mist", "--json").out)
     fields = METHODS.get("mist").model_fields
     assert [parameter["name"] for parameter in card["parameters"]] == list(fields)
-    step = next(parameter for parameter in card["parameters"] if parameter["name"] == "step")
-    assert step["default"] == fields["step"].default
+    step = next(parameter for parameter in card["parameters"] if parameter["name"] == "step_size")
+    assert step["default"] == fields["step_size"].default
     assert all(parameter["meaning"] for parameter in card["parameters"])
     text = evenhand("show", "mist").out
     assert all(name in text for name in fields)

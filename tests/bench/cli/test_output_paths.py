@@ -124,7 +124,7 @@ def test_an_audit(written, place):
 def test_labels_of_people(written, place):
     import pandas as pd
 
-    run, out = place / "run", place / "handout"
+    run, out = place / "run", place / "batch"
     truth = a_run(run)
     wanted = ("--n", 80, "--explicit", 0, "--min-per-group", 3)
     assert_within(written("annotate", "export", run, "--out", out, *wanted), out, run / "annotation")

@@ -19,7 +19,7 @@ from evenhand.bench.external_images.image_files import (
     decode,
     take_in,
 )
-from evenhand.bench.storage.store import ImageStore
+from evenhand.bench.storage.images import ImageStore
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, size=(20, 24, 3), dtype=np.uint8)

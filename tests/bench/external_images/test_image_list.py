@@ -70,11 +70,11 @@ def test_the_digest_changes_with_every_column(load):
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("", 1, "lacks column 'file'"),
-        ("file,prompt\na.png,a nurse\n", 1, "lacks column 'concept'"),
+        ("", 1, "column 'file' is missing"),
+        ("file,prompt\na.png,a nurse\n", 1, "column 'concept' is missing"),
         ("file,prompt,concept,sed\n", 1, "unknown column 'sed'; did you mean 'seed'?"),
         ("file,prompt,concept,file\n", 1, "column 'file' twice"),
-        (HEADER, 2, "no row follows"),
+        (HEADER, 2, "no rows after"),
         (HEADER + "a.png,a nurse\n", 2, "2 columns"),
         (HEADER + ",a nurse,nurse\n", 2, "column file is empty"),
         (HEADER + "a.png,,nurse\n", 2, "column prompt is empty"),
@@ -154,8 +154,8 @@ def test_what_is_said_of_anchors_counts_those_with_a_label(anchors):
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("attribute,label\n", 1, "lacks column 'file'"),
-        ("file,attribute,label\n", 2, "no row follows"),
+        ("attribute,label\n", 1, "column 'file' is missing"),
+        ("file,attribute,label\n", 2, "no rows after"),
         ("file,attribute,label\nc.png,gender,woman\n", 2, "file 'c.png' is no image of people"),
         ("key,attribute,label\na.png,gender,woman\n", 2, "key 'a.png' is no image of people"),
         ("file,attribute,label\na.png,gendre,woman\n", 2, "did you mean 'gender'?"),

@@ -15,7 +15,7 @@ from evenhand.bench.leaderboard.measure import published
 from evenhand.bench.leaderboard.submit import submit
 from evenhand.bench.leaderboard.tables import Tables
 from evenhand.bench.results.result import Result
-from evenhand.bench.storage.store import ImageStore
+from evenhand.bench.storage.images import ImageStore
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 
 BASE, MIST, RANDOM = (f"{name}@small-v1" for name in METHODS)

@@ -63,7 +63,7 @@ def test_a_verification_that_the_board_does_not_have_is_refused(checkouts):
     record = "reports/entries/uce@mini-quick-v1/verification.json"
     (checkouts / "submitted" / record).write_text("{}")
     refused = run(guard, checkouts)
-    assert refused.returncode == 1 and "take it out" in refused.stdout
+    assert refused.returncode == 1 and "remove it" in refused.stdout
     (checkouts / "board" / record).write_text("{}")
     assert run(guard, checkouts).returncode == 0
 

@@ -25,7 +25,7 @@ def model():
 def test_without_a_change_it_is_what_encode_gives(family, tmp_path):
     pipeline(family).save_pretrained(tmp_path)
     model = load_model(str(tmp_path), device="cpu")
-    anew, kept = model.encode_anew(TEXTS), model.encode(TEXTS)
+    anew, kept = model.encode_uncached(TEXTS), model.encode(TEXTS)
     torch.testing.assert_close(anew.states, kept.states, atol=1e-5, rtol=1e-5)
     assert torch.equal(anew.first_eos, kept.first_eos) and anew.ids == kept.ids
     if family == "sdxl":
@@ -42,7 +42,7 @@ def test_rows_swapped_for_another_prompts_give_its_states(model):
         wanted = reference(ids).last_hidden_state
         embeddings = next(m for m in reference.modules() if type(m).__name__ == "CLIPTextEmbeddings")
         cat = embeddings(ids)
-        got = model.encode_anew(["a photo of a nurse"], lambda rows, eos: cat).states
+        got = model.encode_uncached(["a photo of a nurse"], lambda rows, eos: cat).states
     torch.testing.assert_close(got, wanted, atol=1e-6, rtol=1e-6)
 
 
@@ -54,9 +54,9 @@ def test_rows_before_a_changed_one_keep_their_states_and_gradients_reach_it(mode
         place = torch.zeros(1, rows.shape[1], 1).index_fill(1, eos, 1.0)
         return rows + place * (added + 0.1)
 
-    states = model.encode_anew(["a photo of a nurse"], change).states
+    states = model.encode_uncached(["a photo of a nurse"], change).states
     with torch.no_grad():
-        plain = model.encode_anew(["a photo of a nurse"]).states
+        plain = model.encode_uncached(["a photo of a nurse"]).states
     assert torch.equal(states[:, :6], plain[:, :6])
     assert not torch.allclose(states[:, 6:], plain[:, 6:])
     states[:, :6].sum().backward(retain_graph=True)
@@ -66,11 +66,11 @@ def test_rows_before_a_changed_one_keep_their_states_and_gradients_reach_it(mode
 
 
 def test_a_change_is_seen_by_its_own_thread_alone(model):
-    plain = model.encode_anew(TEXTS[:1]).states
+    plain = model.encode_uncached(TEXTS[:1]).states
 
     def encoded(number):
         change = (lambda rows, eos: rows + number) if number % 2 else None
-        return model.encode_anew(TEXTS[:1], change).states
+        return model.encode_uncached(TEXTS[:1], change).states
 
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(encoded, range(12)))
@@ -99,9 +99,9 @@ def test_a_batch_can_encode_for_its_intervention(model):
 
 def test_refusals_say_what_to_do(model, tmp_path):
     with pytest.raises(EvenhandError, match="shorten it"):
-        model.encode_anew(["a nurse " * 20])
+        model.encode_uncached(["a nurse " * 20])
     pipeline("sdxl").save_pretrained(tmp_path)
     with pytest.raises(EvenhandError, match="two text encoders"):
-        load_model(str(tmp_path), device="cpu").encode_anew(["a"], lambda rows, eos: rows)
+        load_model(str(tmp_path), device="cpu").encode_uncached(["a"], lambda rows, eos: rows)
     with pytest.raises(ValueError, match="without a text encoder"):
         Batch(texts=("a",), seeds=(1,), draws=()).encode(["a"])

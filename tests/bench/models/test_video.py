@@ -41,7 +41,7 @@ def clips(model):
 def fitted(model):
     """One round of MIST, at a step that shows, after 90 women and 10 men."""
     studio = Studio({MEASURED: [counts(90, 10)]})
-    return Mist(rounds=1, step=1.0).fit(make_task(studio, model=model, cells=GENDER))
+    return Mist(rounds=1, step_size=1.0).fit(make_task(studio, model=model, cells=GENDER))
 
 
 def rows(model, text):

@@ -28,7 +28,7 @@ def test_a_file_with_any_bytes_and_its_settings_arrive():
 
 @pytest.mark.parametrize(
     ("function", "words"),
-    [(abort, "breaks the reader"), (take_memory, "of memory"), (find_fault, "^it is torn$")],
+    [(abort, "crashes the reader"), (take_memory, "of memory"), (find_fault, "^it is torn$")],
 )
 def test_what_goes_wrong_there_is_a_clause_and_the_next_file_is_read(function, words):
     with pytest.raises(ValueError, match=words):

@@ -10,7 +10,9 @@ from helpers.paths import DATA
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.mini.law import TAXONOMIES
 from evenhand.bench.prompts.builders.build import SETS, build
-from evenhand.bench.prompts.prompt_set import FOLDER, KINDS, list_prompt_sets, load_datasheet, load_prompt_set
+from evenhand.bench.prompts.builders.rows import SOURCES
+from evenhand.bench.prompts.bundled import FOLDER
+from evenhand.bench.prompts.prompt_set import KINDS, list_prompt_sets, load_datasheet, load_prompt_set
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.metrics.taxonomies import group_of, groups
 
@@ -36,7 +38,7 @@ COUNTS = {
 
 
 def source(name):
-    with (FOLDER / "sources" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+    with (SOURCES / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         next(file)
         return list(csv.DictReader(file))
 

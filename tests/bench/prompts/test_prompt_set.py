@@ -99,13 +99,13 @@ def test_quoted_commas_quotes_and_other_scripts_are_kept(load):
         (HEADER + "a nurse,nurse,photo,explicit,\n", 2, "cell of an explicit prompt is empty"),
         (HEADER + "a nurse,nurse,photo,neutral,gender=woman\n", 2, "leave it empty"),
         (HEADER + ROW + ROW, 3, "is already on line 2"),
-        (HEADER + ROW + '"a nurse,nurse,photo,neutral,\n', 3, "is not CSV"),
-        (HEADER + '"a" nurse,nurse,photo,neutral,\n', 2, "is not CSV"),
-        ((HEADER + ROW).encode() + b"a n\xfcrse,nurse,photo,neutral,\n", 3, "is not UTF-8"),
-        (b"\xef\xbb\xbf" + HEADER.encode() + b"\xff,nurse,photo,neutral,\n", 2, "is not UTF-8"),
+        (HEADER + ROW + '"a nurse,nurse,photo,neutral,\n', 3, "not valid CSV"),
+        (HEADER + '"a" nurse,nurse,photo,neutral,\n', 2, "not valid CSV"),
+        ((HEADER + ROW).encode() + b"a n\xfcrse,nurse,photo,neutral,\n", 3, "not valid UTF-8"),
+        (b"\xef\xbb\xbf" + HEADER.encode() + b"\xff,nurse,photo,neutral,\n", 2, "not valid UTF-8"),
         (HEADER + ROW + "a\0nurse,nurse,photo,neutral,\n", 3, "NUL"),
         (HEADER + "a" * (MAX_LENGTH + 1) + ",nurse,photo,neutral,\n", 2, "characters"),
-        (HEADER + "a" * 200_000 + ",nurse,photo,neutral,\n", 2, "is not CSV"),
+        (HEADER + "a" * 200_000 + ",nurse,photo,neutral,\n", 2, "not valid CSV"),
     ],
 )
 def test_a_fault_names_file_line_and_remedy_in_one_short_line(load, content, line, what):

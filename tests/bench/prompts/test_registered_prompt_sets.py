@@ -62,8 +62,8 @@ def test_the_name_of_a_bundled_set_is_refused(install, evenhand):
     install("controls")
     refused = evenhand("show", "controls")
     assert refused.code == 2
-    assert "care_prompts:CARE" in refused.err
-    assert "rename the package's set" in refused.err
+    assert "registered twice, as care_prompts:CARE and evenhand.bench.prompts.bundled:CONTROLS" in refused.err
+    assert "uninstall one of the two packages" in refused.err
 
 
 def test_a_set_registered_under_another_name_than_its_own_is_refused(install):

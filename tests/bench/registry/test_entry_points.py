@@ -6,7 +6,7 @@ import pytest
 
 from evenhand.bench.catalog import find
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.registry.entry_points import JUDGES, METHODS, METRICS, SUITES, Registry
+from evenhand.bench.registry.entry_points import JUDGES, METHODS, METRICS, PROMPTS, SUITES, Registry
 from evenhand.bench.registry.judge_spec import judge_recipe
 
 GROUP = "evenhand.test_things"
@@ -78,7 +78,9 @@ def test_the_same_registration_found_twice_is_no_conflict(install):
     assert THINGS.names() == ["thing"]
 
 
-@pytest.mark.parametrize("registry", [METHODS, JUDGES, METRICS, SUITES], ids=lambda registry: registry.kind)
+@pytest.mark.parametrize(
+    "registry", [METHODS, JUDGES, METRICS, SUITES, PROMPTS], ids=lambda registry: registry.kind
+)
 def test_every_built_in_loads(registry):
     assert registry.names()
     for name in registry.names():
@@ -101,3 +103,8 @@ def test_a_judge_with_parameters_describes_itself_without_its_weights(name):
     assert card["kind"] == "judge"
     assert card["attributes"]
     assert all(parameter["meaning"] for parameter in card["parameters"])
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_a_metric_is_registered_under_its_own_name(name):
+    assert METRICS.get(name).name == name

@@ -14,13 +14,13 @@ def suite(**methods):
 
 
 def test_a_bare_name_takes_the_suites_parameters():
-    use = parse_method("mist", suite=suite(mist={"step": 0.25}))
-    assert (use.label, use.method.step) == ("mist", 0.25)
+    use = parse_method("mist", suite=suite(mist={"step_size": 0.25}))
+    assert (use.label, use.method.step_size) == ("mist", 0.25)
 
 
 def test_given_parameters_override_the_suites_and_keep_the_others():
-    use = parse_method("mist:step_size=0.5", suite=suite(mist={"step": 0.25, "rounds": 7}))
-    assert (use.method.step, use.method.rounds) == (0.5, 7)
+    use = parse_method("mist:step_size=0.5", suite=suite(mist={"step_size": 0.25, "rounds": 7}))
+    assert (use.method.step_size, use.method.rounds) == (0.5, 7)
 
 
 def test_another_methods_table_is_not_used():
@@ -29,7 +29,7 @@ def test_another_methods_table_is_not_used():
 
 @pytest.mark.parametrize(
     "text",
-    ["mist:rounds=7,step_size=0.5", "mist:step_size=0.50,rounds=7", " mist : step = 5e-1 , rounds = 7 "],
+    ["mist:rounds=7,step_size=0.5", "mist:step_size=0.50,rounds=7", " mist : step_size = 5e-1 , rounds = 7 "],
 )
 def test_the_label_is_the_same_however_the_parameters_are_written(text):
     assert parse_method(text, suite=suite()).label == "mist:rounds=7,step_size=0.5"
@@ -52,12 +52,12 @@ def test_values_are_toml_or_else_text(text, parameter, value):
     ("text", "message"),
     [
         ("misst", "unknown method 'misst'; did you mean 'mist'?"),
-        ("mist:step_sizee=1", "unknown parameter of method 'mist': 'stepp'; did you mean 'step'?"),
-        ("mist:step", "method 'mist:step': 'step' is not of the form parameter=value"),
-        ("mist:step_size=", "method 'mist:step_size=': 'step=' is not of the form parameter=value"),
+        ("mist:step_sizee=1", "unknown parameter of method 'mist': 'step_sizee'; did you mean 'step_size'?"),
+        ("mist:step_size", "method 'mist:step_size': 'step_size' is not of the form parameter=value"),
+        ("mist:step_size=", "method 'mist:step_size=': 'step_size=' is not of the form parameter=value"),
         (
             "mist:step_size=1,step_size=2",
-            "method 'mist:step_size=1,step_size=2' gives parameter 'step' twice; give it once",
+            "method 'mist:step_size=1,step_size=2' gives parameter 'step_size' twice; give it once",
         ),
     ],
 )
@@ -80,9 +80,9 @@ def test_a_wrong_value_is_one_line_that_names_method_parameter_and_value(text):
 
 def test_a_table_of_a_method_that_does_not_exist_is_told():
     with pytest.raises(EvenhandError, match=r"\[methods\] table: 'mits'; did you mean 'mist'"):
-        parse_method("base", suite=suite(mits={"step": 1}))
+        parse_method("base", suite=suite(mits={"step_size": 1}))
 
 
 def test_a_wrong_parameter_in_the_suites_table_is_told_too():
-    with pytest.raises(EvenhandError, match=r"'stepp'; did you mean 'step'"):
-        parse_method("mist", suite=suite(mist={"stepp": 1}))
+    with pytest.raises(EvenhandError, match=r"'step_sizee'; did you mean 'step_size'"):
+        parse_method("mist", suite=suite(mist={"step_sizee": 1}))

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from evenhand.bench.storage.store import INDEX, ImageStore
+from evenhand.bench.storage.images import INDEX, ImageStore
 
 IMAGE = np.random.default_rng(0).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
 KEYS = [f"{number:02x}" * 32 for number in range(4)]

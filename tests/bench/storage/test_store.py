@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.storage.store import ImageStore, Table, locked, stacked
+from evenhand.bench.storage.files import locked
+from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.tables import Table, stacked
 from evenhand.metrics.table import matrix_of
 
 IMAGE = np.random.default_rng(0).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)

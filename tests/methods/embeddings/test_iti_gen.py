@@ -130,7 +130,7 @@ def test_only_the_tokens_of_the_attribute_in_turn_get_gradients(learner):
 def test_the_features_are_clips_own_where_the_rows_stay(learner, model):
     """Overwriting the rows from the end of text on by themselves is transformers' own text feature."""
     text = METHOD.prompt
-    same = model.encode_anew([text], lambda x, eos: insert(x, eos, x[:, int(eos) : int(eos) + 3]))
+    same = model.encode_uncached([text], lambda x, eos: insert(x, eos, x[:, int(eos) : int(eos) + 3]))
     torch.testing.assert_close(same.states, model.encode([text]).states, atol=1e-6, rtol=1e-5)
     np.testing.assert_allclose(learner.plain.numpy(), load_scorer("mini").embed_texts([text])[0], atol=1e-5)
 

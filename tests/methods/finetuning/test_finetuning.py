@@ -190,7 +190,7 @@ def test_updates_merge_as_peft_merges_them_and_leave_nothing_behind(model):
     networks = {"unet": model.unet, "text_encoder": model.text_encoders[0][1]}
     before = {part: dict(network.state_dict()) for part, network in networks.items()}
     kinds = [type(module) for network in networks.values() for module in network.modules()]
-    plain = model.encode_anew(["a nurse"]).states
+    plain = model.encode_uncached(["a nurse"]).states
     with low_rank(networks, rank=3, rng=np.random.default_rng(0)) as updates:
         same = updates.merged()
         assert all(torch.equal(value, before[name.partition(".")[0]][name.partition(".")[2]])
@@ -201,9 +201,9 @@ def test_updates_merge_as_peft_merges_them_and_leave_nothing_behind(model):
                     torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)) * 0.02
                 )
         merged = updates.merged()
-        with_updates = model.encode_anew(["a nurse"]).states
+        with_updates = model.encode_uncached(["a nurse"]).states
         with updates.disabled():
-            assert torch.equal(model.encode_anew(["a nurse"]).states, plain)
+            assert torch.equal(model.encode_uncached(["a nurse"]).states, plain)
         for part, tuner in updates._tuners.items():
             layer = next(module for module in tuner.modules() if hasattr(module, "lora_A"))
             name = next(n for n, m in tuner.model.named_modules() if m is layer)
@@ -218,7 +218,7 @@ def test_updates_merge_as_peft_merges_them_and_leave_nothing_behind(model):
         assert all(torch.equal(value, before[part][name]) for name, value in network.state_dict().items())
         assert not any(parameter.requires_grad for parameter in network.parameters())
     with model.edited(merged):
-        torch.testing.assert_close(model.encode_anew(["a nurse"]).states, with_updates, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(model.encode_uncached(["a nurse"]).states, with_updates, atol=1e-5, rtol=1e-4)
     assert any(".attn1." in name for name in merged) and any("mlp.fc1" in name for name in merged)
 
 

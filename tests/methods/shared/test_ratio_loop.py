@@ -154,7 +154,7 @@ def test_projections_that_overflow_name_concept_round_and_precision():
     model = NumericModel(dtype=torch.float16)
     studio = Studio({NURSE: [counts(100, 0)]})
     with pytest.raises(EvenhandError, match=r"mist diverged in round \d+: .*float16 .*'nurse'.*lower `step`"):
-        Mist(step=1e4, rounds=9).fit(make_task(studio, model=model))
+        Mist(step_size=1e4, rounds=9).fit(make_task(studio, model=model))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])

@@ -166,7 +166,7 @@ def test_images_are_headshots_while_the_plain_text_is_edited():
 
 def test_defaults_are_those_of_the_release():
     method = Mist()
-    assert (method.step, method.lam, method.mu, method.tolerance) == (0.1, 0.5, 0.2, 0.05)
+    assert (method.step_size, method.lam, method.mu, method.tolerance) == (0.1, 0.5, 0.2, 0.05)
     assert (method.images, method.rounds, method.preserve, method.projections) == (100, 150, ("",), "kv")
     assert method.steering_judge == "openai-clip-vit-b-32"
 

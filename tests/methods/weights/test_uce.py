@@ -268,15 +268,15 @@ def test_version_0_refuses_more_than_two_cells_and_batches_of_the_same_seeds():
 
 def test_each_version_has_the_defaults_of_its_release():
     v0, v1, v2 = Uce(version="v0"), Uce(), Uce(version="v2")
-    assert (v0.step, v0.lam, v0.mu, v0.tolerance, v0.images, v0.rounds) == (0.1, 0.5, 0.1, 0.08, 50, 30)
-    assert (v1.step, v1.lam, v1.mu, v1.tolerance, v1.images, v1.rounds) == (0.1, 0.5, 0.1, 0.05, 50, 30)
-    assert (v2.step, v2.lam, v2.mu, v2.tolerance, v2.images, v2.rounds) == (1.0, 0.5, 1.0, 0.05, 10, 30)
+    assert (v0.step_size, v0.lam, v0.mu, v0.tolerance, v0.images, v0.rounds) == (0.1, 0.5, 0.1, 0.08, 50, 30)
+    assert (v1.step_size, v1.lam, v1.mu, v1.tolerance, v1.images, v1.rounds) == (0.1, 0.5, 0.1, 0.05, 50, 30)
+    assert (v2.step_size, v2.lam, v2.mu, v2.tolerance, v2.images, v2.rounds) == (1.0, 0.5, 1.0, 0.05, 10, 30)
     assert (len(v1.templates), v2.templates) == (5, ("{concept}",))
     assert {*VERSION_0, *VERSION_2} <= set(Uce.model_fields)
 
 
 def test_given_parameters_win_over_the_defaults_of_a_version():
-    assert Uce(version="v2", step=0.3).step == 0.3
+    assert Uce(version="v2", step_size=0.3).step_size == 0.3
     assert Uce.model_validate(Uce(version="v2", mu=0.2).model_dump()) == Uce(version="v2", mu=0.2)
 
 

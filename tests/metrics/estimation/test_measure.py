@@ -161,17 +161,20 @@ def test_methods_are_compared_in_pairs(noisy):
     key = {"metric": "rms_delta", "attributes": "gender*tone", "judge": "panel", "corrected": True}
     difference = one(found.differences, **key, kind="neutral")
     true = distances(truth["better"])["rms_delta"] - distances(truth["base"])["rms_delta"]
-    assert difference.method == "better" and difference.high < 0 and difference.n == 30
+    assert difference.label == "better" and difference.high < 0 and difference.n == 30
     assert difference.value == pytest.approx(true, abs=0.08)
     assert difference.p == difference.p_holm < 0.001
-    ranks = {row.method: (row.rank_low, row.rank_high, row.tie) for row in pick(found.ranks, **key)}
+    rows = {method: one(rows, **key) for method, rows in found.ranks.items()}
+    ranks = {method: (row.low, row.high, row.tie_group) for method, row in rows.items()}
+    assert {row.of for row in rows.values()} == {2}
     assert ranks == {"better": (1, 1, "A"), "base": (2, 2, "B")}
 
 
 def test_only_the_panel_and_judge_free_metrics_are_ranked(noisy):
     found, _, _ = noisy
-    assert {row.judge for row in found.ranks} == {row.judge for row in found.differences} == {"", "panel"}
-    assert "share" not in {row.metric for row in found.ranks}
+    ranks = [row for rows in found.ranks.values() for row in rows]
+    assert {row.judge for row in ranks} == {row.judge for row in found.differences} == {"", "panel"}
+    assert "share" not in {row.metric for row in ranks}
 
 
 def test_row_order_changes_no_bit(noisy):
@@ -183,9 +186,9 @@ def test_row_order_changes_no_bit(noisy):
 
 def test_agreement_counts_every_image_once(noisy):
     found, _, (images, _, _) = noisy
-    alpha = one(found.agreement, statistic="krippendorff_alpha", attributes="gender")
-    kappa = one(found.agreement, statistic="cohen_kappa", attributes="gender")
-    assert alpha.judges == kappa.judges == ("a", "b")
+    alpha = one(found.agreement, statistic="krippendorff_alpha", attribute="gender")
+    kappa = one(found.agreement, statistic="cohen_kappa", attribute="gender")
+    assert alpha.judges == kappa.judges == "a*b"
     assert alpha.n == kappa.n < images["key"].nunique()
     # Two judges that err independently in 15 % agree in 0.745: kappa is 0.49 on balanced groups.
     assert kappa.low <= alpha.value <= kappa.high and 0.3 < kappa.value < 0.6
@@ -195,9 +198,9 @@ def test_coverage_adds_up(noisy):
     found, _, _ = noisy
     for coverage in found.coverage.values():
         assert coverage.planned == coverage.made == 1200 and coverage.failed == {}
-        for row in coverage.labels:
-            assert row.decided + sum(row.undetermined.values()) == row.planned == 1200
-        panel = one(coverage.labels, judge="panel", attribute="gender")
+        for row in coverage.rows:
+            assert row.ok + sum(row.undetermined.values()) == row.images == 1200
+        panel = one(coverage.rows, judge="panel", attribute="gender")
         assert set(panel.undetermined) == {"inconsistent", "low_confidence"}
 
 
@@ -259,7 +262,7 @@ def controlled():
 def test_explicit_fidelity_is_that_of_the_worst_group(controlled):
     rows = pick(controlled.estimates["edited"], metric="explicit_fidelity", judge="panel")
     assert {row.group: row.value for row in rows} == {"": 0.8, "woman": 0.8, "man": 0.8}
-    difference = one(controlled.differences, metric="explicit_fidelity", method="edited")
+    difference = one(controlled.differences, metric="explicit_fidelity", label="edited")
     assert difference.value == pytest.approx(-0.2) and np.isnan(difference.p)
 
 
@@ -273,12 +276,12 @@ def test_perfect_shares_have_the_exact_bound_for_an_interval(controlled):
 def test_over_correction_is_measured_per_attribute_and_on_all_that_a_prompt_names(controlled):
     rows = pick(controlled.estimates["edited"], metric="over_correction", judge="panel", concept="")
     assert {row.attributes: row.value for row in rows} == {"gender": 0.2, "tone": 0, "gender*tone": 0.4}
-    difference = one(controlled.differences, metric="over_correction", attributes="gender", method="edited")
+    difference = one(controlled.differences, metric="over_correction", attributes="gender", label="edited")
     assert difference.value == pytest.approx(0.2) and difference.n == 2
 
 
 def test_a_method_that_keeps_every_image_differs_by_exactly_nothing(controlled):
-    rows = pick(controlled.differences, method="untouched")
+    rows = pick(controlled.differences, label="untouched")
     assert rows and all(row.value == row.low == row.high == 0 for row in rows)
 
 
@@ -407,7 +410,7 @@ def test_failed_images_count_as_undetermined_and_need_no_label():
     assert [row.value for row in rate] == [0.25]
     coverage = found.coverage["base"]
     assert (coverage.planned, coverage.made, coverage.failed) == (8, 6, {"error": 2})
-    assert one(coverage.labels, judge="a", attribute="tone").undetermined == {"error": 2}
+    assert one(coverage.rows, judge="a", attribute="tone").undetermined == {"error": 2}
 
 
 def test_one_image_is_measured_with_what_it_can_say():

@@ -20,7 +20,7 @@ SMALLEST_TARGET = """() => Math.min(...[...document.querySelectorAll('#work butt
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("humans")
     a_run(folder / "run", concepts=("nurse",), methods=("base",))
-    done = export_images(folder / "run", folder / "out", n=20, explicit=0, least=1)
+    done = export_images(folder / "run", folder / "out", n=20, explicit=0, min_per_group=1)
     return folder, done
 
 

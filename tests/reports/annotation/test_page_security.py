@@ -65,7 +65,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     run = evaluated("one", "base", "random-attribute-prompt")
     a_humans_run(folder / "run", concepts=("nurse",), methods=("base",))
-    export_images(folder / "run", folder / "out", n=20, explicit=0, least=1)
+    export_images(folder / "run", folder / "out", n=20, explicit=0, min_per_group=1)
     site = write_site(folder / "site", a_board())
     return {
         "report": (run / "report.html").read_text(),

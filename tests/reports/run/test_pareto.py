@@ -178,7 +178,7 @@ def test_a_method_that_differs_otherwise_or_declares_no_strength_is_ranked_by_it
         "uce:version=v2", distance=0.2, strength="scale", parameters={"scale": 0.5, "version": "v2"}
     )
     other = placed("uce", distance=0.2, strength="scale", parameters={"scale": 0.5, "version": "v1"})
-    plain = [placed(f"mist:step_size={step}", distance=0.3, parameters={"step": step}) for step in (0.1, 0.2)]
+    plain = [placed(f"mist:step_size={step}", distance=0.3, parameters={"step_size": step}) for step in (0.1, 0.2)]
     cards = [result.spec.method for result in (other, variant, *plain)]
     assert curves(cards) == []
     assert ranked(cards) == ["uce", "uce:version=v2", "mist:step_size=0.1", "mist:step_size=0.2"]

@@ -1,0 +1,51 @@
+"""``evenhand list`` and ``evenhand show``: what is registered."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from evenhand.bench.cli.shared import Json, examples
+
+KINDS = "methods, judges, metrics, suites, prompts or models"
+
+app = typer.Typer()
+
+
+@app.command("list", epilog=examples("evenhand list methods", "evenhand list suites --json"))
+def list_(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {KINDS}.")],
+    as_json: Json = False,
+) -> None:
+    """List all methods, judges, metrics, suites, prompt sets or models, built in or from packages."""
+    from evenhand.bench.catalog import cards, shelf
+    from evenhand.bench.cli.console import write_json, write_table
+
+    columns = shelf(kind).columns
+    found = cards(kind)
+    if as_json:
+        write_json(found)
+    else:
+        write_table(columns, [[card[column] for column in columns] for card in found])
+
+
+@app.command(epilog=examples("evenhand show mist", "evenhand show mini-quick --json"))
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"Any name in the lists of {KINDS}.")],
+    as_json: Json = False,
+) -> None:
+    """Show the card of NAME: what it is, its parameters, source and license.
+
+    If several kinds have an entry of this name, all of their cards are shown.
+    """
+    from evenhand.bench.catalog import find
+    from evenhand.bench.cli.console import write_card, write_json
+
+    found = find(name)
+    if as_json:
+        write_json(found)
+        return
+    for card in found:
+        write_card(card)
+        typer.echo()

@@ -1,0 +1,86 @@
+"""``evenhand run``: run methods on a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evenhand.bench.cli.shared import Engine, Json, Online, Workers, examples, write_run
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog=examples(
+        "evenhand run",
+        "evenhand run --method base --method mist:step_size=0.3 --limit 8",
+        "evenhand run mini --out runs/mine",
+        "evenhand run my-suite.toml --dry-run",
+        "evenhand run winobias-gender --online",
+    )
+)
+def run(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite, or a TOML file.")] = (
+        "mini-quick"
+    ),
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            metavar="NAME[:k=v,…]",
+            help="A method to run, with parameters; repeatable.",
+            show_default="the suite's methods",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the run.", show_default="runs/SUITE")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Use at most N prompts of each prompt set; 0 for all.")
+    ] = 0,
+    engine: Engine = "local",
+    workers: Workers = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print how many images the run needs, and stop.")
+    ] = False,
+    online: Online = False,
+    as_json: Json = False,
+) -> None:
+    """Run methods on a suite: fit, generate, judge, measure, report.
+
+    To resume an interrupted run, repeat the command. Finished work is reused.
+    """
+    if dry_run:
+        _dry_run(suite, methods=methods, limit=limit, as_json=as_json)
+        return
+    from evenhand.bench.models import hub
+    from evenhand.bench.run import evaluate
+    from evenhand.bench.stages.progress import Progress
+
+    hub.permit(online)
+    finished = evaluate(
+        suite,
+        methods=methods,
+        out=out,
+        limit=limit,
+        engine=engine,
+        workers=workers,
+        progress=Progress(quiet=as_json),
+    )
+    write_run(finished, as_json=as_json)
+
+
+def _dry_run(suite: str, *, methods: Sequence[str] | None, limit: int, as_json: bool) -> None:
+    from evenhand.bench.cli.console import write_json, write_table
+    from evenhand.bench.run import plan
+
+    rows = [asdict(row) for row in plan(suite, methods=methods, limit=limit)]
+    if as_json:
+        write_json(rows)
+        return
+    columns = [name.replace("_", " ") for name in rows[0]]
+    write_table(columns, [list(row.values()) for row in rows])

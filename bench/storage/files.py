@@ -1,0 +1,64 @@
+"""Atomic writes, temporary files, file names and the lock of a run folder.
+
+Every write goes to a temporary name and is then renamed, so a killed process leaves only complete files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from evenhand.bench.errors import EvenhandError
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` to a temporary file in the same folder, then rename it to ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove temporary files of killed processes; the caller must hold the lock of the folder."""
+    for path in folder.rglob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink()
+
+
+def folder_name(label: str) -> str:
+    """The label as a file name: special characters become ``_``, and a short hash keeps names distinct."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", label)
+    return plain if plain == label else f"{plain}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock the run folder for this process.
+
+    Raises:
+        EvenhandError: Another process has locked it, or its file system does not support locks.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as fault:
+            raise EvenhandError(
+                f"{folder}: run folder is in use by another process; wait for it, or choose another --out"
+            ) from fault
+        except OSError as fault:
+            raise EvenhandError(
+                f"{folder}: run folder cannot be locked ({fault.strerror}); choose an --out on a local disk"
+            ) from fault
+        yield

@@ -1,0 +1,129 @@
+"""The image store: content-addressed, lossless images.
+
+Every image file has the key of the image and a digest of its pixels. Damaged, altered or misplaced images are
+therefore detected, and regenerated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import re
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.image_index import ImageIndex, file_stamp
+from evenhand.methods.base import Images
+
+_log = logging.getLogger(__name__)
+
+_KEY, _DIGEST, _STATUS = "evenhand-key", "evenhand-digest", "evenhand-status"
+
+INDEX = "index.txt"
+"""The file beside the images that lists which of them were verified. It depends on file times and is not a result."""
+
+_KEY_FORM = re.compile(r"\w+")
+
+
+class ImageStore:
+    """Images by key in sharded folders: ``images/ab/<key>.png``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, key: str) -> Path:
+        """Path of the image with this key, whether it exists or not.
+
+        Raises:
+            EvenhandError: The key is not valid; an untrusted key could point outside the folder.
+        """
+        return self.root / self._below(key)
+
+    def named(self, key: str) -> str:
+        """The path for the image table: relative to the run folder."""
+        return f"{self.root.name}/{self._below(key)}"
+
+    def _below(self, key: str) -> str:
+        # Strings, not paths: there may be a million of them, and path objects take ten times as long.
+        if not _KEY_FORM.fullmatch(key):
+            raise EvenhandError(f"image keys must be letters and digits, got {key!r:.60}; recreate the tables of the run")
+        return f"{key[:2]}/{key}.png"
+
+    def put(self, key: str, image: Images, *, status: str = "ok") -> None:
+        """Store a ``(height, width, 3)`` image; ``status`` is ``"error"`` for an image with non-finite pixels."""
+        note = PngImagePlugin.PngInfo()
+        note.add_text(_KEY, key)
+        note.add_text(_STATUS, status)
+        note.add_text(_DIGEST, _digest(key, status, image))
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG", pnginfo=note, compress_level=1)
+        write_atomically(self.path(key), buffer.getvalue())
+
+    def get(self, key: str) -> tuple[Images, str] | None:
+        """The image and its status, or ``None`` if it is missing, truncated or altered."""
+        try:
+            data = self.path(key).read_bytes()
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as file:
+                file.load()
+                note = getattr(file, "text", {})
+                image = np.asarray(file)
+            status = note.get(_STATUS, "")
+            valid = note.get(_KEY) == key and note.get(_DIGEST) == _digest(key, status, image)
+            if valid and _is_whole_png(data):
+                return image, status
+        except FileNotFoundError:
+            return None
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
+            _log.info("%s: %r", self.path(key), fault)
+        _log.warning("%s: image is truncated or altered, treated as missing", self.path(key))
+        return None
+
+    @cached_property
+    def _index(self) -> ImageIndex:
+        return ImageIndex(self.root / INDEX)
+
+    def statuses(self, keys: Iterable[str]) -> dict[str, str]:
+        """Status of every image of ``keys`` that exists and is valid; every file is decoded only once."""
+        found: dict[str, str] = {}
+        verified: dict[str, tuple[str, str]] = {}
+        root = str(self.root)
+        for key in keys:
+            stamp = file_stamp(f"{root}/{self._below(key)}")
+            status = self._index.status(key, stamp) if stamp else None
+            if stamp and status is None and (stored := self.get(key)) is not None:
+                status = stored[1]
+                verified[key] = stamp, status
+            if status is not None:
+                found[key] = status
+        self._index.add(verified)
+        return found
+
+    def remember(self, statuses: Mapping[str, str]) -> None:
+        """Add images that were just written, as keys to statuses, to the index of :meth:`statuses`."""
+        self._index.add({key: (file_stamp(self.path(key)), status) for key, status in statuses.items()})
+
+
+def _is_whole_png(data: bytes) -> bool:
+    """Whether all chunk checksums are right and nothing follows the last chunk; Pillow does not check this."""
+    place, kind = len(b"\x89PNG\r\n\x1a\n"), b""
+    while place + 12 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, place)
+        end = place + 12 + size
+        if zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            return False
+        place = end
+    return kind == b"IEND" and place == len(data)
+
+
+def _digest(key: str, status: str, image: Images) -> str:
+    head = f"{key}\n{status}\n{image.shape}\n".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).hexdigest()

@@ -1,0 +1,150 @@
+"""Append-only Parquet tables.
+
+Every file has a digest of its content. Damaged or altered files are therefore detected, and their rows
+regenerated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow
+from pandas.api.types import union_categoricals
+from pyarrow import parquet
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.storage.files import write_atomically
+
+_log = logging.getLogger(__name__)
+
+_SEAL = b"evenhand-seal:"
+_BLANK = _SEAL + b"0" * 64
+"""Placeholder in the metadata of a table; the zeros are replaced by the digest of the file with the placeholder."""
+
+
+class Table:
+    """A Parquet table written in parts: ``tables/<name>/part-*.parquet``, then one ``<name>.parquet``.
+
+    Rows are unique in ``keys``. Of duplicates, the row in the finished table is kept.
+    """
+
+    def __init__(self, folder: Path, name: str, *, keys: tuple[str, ...]) -> None:
+        self.path = folder / f"{name}.parquet"
+        self.parts = folder / name
+        self.keys = list(keys)
+
+    def append(self, rows: pd.DataFrame) -> None:
+        """Write ``rows`` as a new part."""
+        if len(rows):
+            write_atomically(self.parts / f"part-{uuid.uuid4().hex}.parquet", _parquet(rows))
+
+    def read(self, *, keys_only: bool = False, compact: bool = False) -> pd.DataFrame:
+        """All rows, the finished table first. Truncated or altered parts are skipped; the run regenerates them.
+
+        Args:
+            keys_only: Whether to read only the columns of the keys.
+            compact: Whether strings become categories and lists stay in Arrow memory (see :func:`stacked`).
+
+        Raises:
+            EvenhandError: Parts have incompatible types, so one was not written by Evenhand.
+        """
+        paths = (self.path, *sorted(self.parts.glob("part-*.parquet")))
+        tables = [_read(path, self.keys if keys_only else None) for path in paths]
+        whole = [table for table in tables if table is not None and len(table)]
+        if not whole:
+            return pd.DataFrame()
+        try:
+            table = pyarrow.concat_tables(whole, promote_options="permissive")
+        except pyarrow.ArrowException as fault:
+            raise EvenhandError(
+                f"{self.parts}: parts of the table are incompatible ({str(fault)[:100]}); remove files that "
+                "evenhand did not write, and run the same command again"
+            ) from fault
+        rows = _compact(table) if compact else table.to_pandas()
+        return rows.drop_duplicates(self.keys, ignore_index=True)
+
+    def finish(self, rows: pd.DataFrame) -> None:
+        """Write the finished table, sorted by keys, and remove the parts it replaces."""
+        parts = list(self.parts.glob("part-*.parquet"))
+        ordered = rows.sort_values(self.keys, ignore_index=True) if len(rows) else rows
+        write_atomically(self.path, _parquet(ordered))
+        for part in parts:
+            part.unlink()
+        if self.parts.is_dir():
+            self.parts.rmdir()
+
+
+def _parquet(rows: pd.DataFrame) -> bytes:
+    """The rows as a Parquet file with a digest."""
+    table = pyarrow.Table.from_pandas(rows, preserve_index=False)
+    buffer = io.BytesIO()
+    # Without the Arrow schema: categories in memory are plain strings in the file.
+    with parquet.ParquetWriter(buffer, table.schema, store_schema=False) as file:
+        file.write_table(table)
+        file.add_key_value_metadata({"evenhand": _BLANK})
+    data = buffer.getvalue()
+    head, _, tail = data.rpartition(_BLANK)
+    return head + _seal_of(data) + tail
+
+
+def _seal_of(blank: bytes) -> bytes:
+    return _SEAL + hashlib.sha256(blank).hexdigest().encode()
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether the digest is right; a file without one was written by other software and is accepted."""
+    head, seal, tail = data.rpartition(_SEAL)
+    if not seal:
+        return True
+    digits = len(_BLANK) - len(_SEAL)
+    return seal + tail[:digits] == _seal_of(head + _BLANK + tail[digits:])
+
+
+def _read(path: Path, columns: list[str] | None) -> pyarrow.Table | None:
+    try:
+        data = path.read_bytes()
+        if _is_whole(data):
+            table = parquet.read_table(io.BytesIO(data), columns=columns)
+            table.validate(full=True)
+            return table
+    except FileNotFoundError:
+        return None
+    except (pyarrow.ArrowException, OSError) as fault:
+        _log.info("%s: %r", path, fault)
+    _log.warning("%s: table is truncated or altered; its rows are regenerated", path)
+    return None
+
+
+def _compact(table: pyarrow.Table) -> pd.DataFrame:
+    """The table with strings as sorted categories, and lists in Arrow memory."""
+
+    def in_arrow(kind: pyarrow.DataType) -> pd.ArrowDtype | None:
+        return pd.ArrowDtype(kind) if pyarrow.types.is_list(kind) else None
+
+    rows: pd.DataFrame = table.to_pandas(strings_to_categorical=True, types_mapper=in_arrow)
+    for name in rows.select_dtypes("category"):
+        rows[name] = rows[name].cat.reorder_categories(rows[name].cat.categories.sort_values())
+    return rows
+
+
+def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Concatenate tables, with the columns and types of the first one; categories are sorted.
+
+    Categories make large tables with few distinct strings much faster and smaller; so do lists in Arrow memory.
+    """
+    columns: dict[str, Any] = {}
+    for name, dtype in frames[0].dtypes.items():
+        parts = [frame[name] for frame in frames]
+        if isinstance(dtype, pd.CategoricalDtype):
+            texts = [part.astype("category") for part in parts]
+            columns[str(name)] = union_categoricals(texts, sort_categories=True)
+        else:
+            columns[str(name)] = pd.concat([part.astype(dtype) for part in parts], ignore_index=True)
+    return pd.DataFrame(columns)

@@ -1,0 +1,251 @@
+"""The rows of a measurement: one declaration each, for the measurement and for the JSON of a result.
+
+:mod:`evenhand.bench.results` writes these classes as they are, so the order of the fields is the order of the
+keys in a result. The module imports no numpy: whoever reads results does not pay for measuring.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def _parse(value: Any) -> Any:
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def _dump(value: float) -> float | str:
+    # Nine digits: far below any interval's width, and free of the last bit's noise.
+    return float(f"{value:.9g}") if math.isfinite(value) else str(value)
+
+
+Real = Annotated[float, BeforeValidator(_parse), PlainSerializer(_dump)]
+"""A float written with nine significant digits; non-finite values as ``"nan"``, ``"inf"``, ``"-inf"``."""
+
+
+class Record(BaseModel):
+    """Base of all rows and results: frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class EstimateRow(Record):
+    """A number with its 95 % interval."""
+
+    metric: str = Field(description="name of the metric, for example rms_delta")
+    attributes: str = Field(description="attribute, or attributes joined by *; empty where there is none")
+    concept: str = Field(description="occupation; empty for the aggregate")
+    kind: str = Field(description="kind of the prompts that it was measured on")
+    judge: str = Field(description="judge or panel; empty where no judge is involved")
+    corrected: bool = Field(description="whether the judge's error was corrected")
+    value: Real = Field(description="nan where there is nothing to estimate from")
+    low: Real
+    high: Real
+    n: int = Field(description="images that entered")
+    floor: Real = Field(description="expected value of a perfectly fair model at this n; nan if meaningless")
+    unit: str = Field(description="unit of the value, 1 for a ratio")
+    group: str = Field(default="", description="group or cell; empty where the value is about all of them")
+
+
+class DifferenceRow(Record):
+    """A difference of two methods, paired by prompt and seed: of the aggregate, or of one concept.
+
+    Keys that :class:`EstimateRow` has as well mean the same here.
+    """
+
+    label: str = Field(description="label of the method compared")
+    against: str = Field(description="label of the method that it is compared with")
+    metric: str
+    attributes: str
+    kind: str
+    judge: str
+    corrected: bool = Field(description="whether both sides are corrected")
+    concept: str = ""
+    group: str = ""
+    value: Real = Field(description="first side minus second")
+    low: Real
+    high: Real
+    n: int = Field(description="concepts of an aggregate; images of a concept, of the side with fewer")
+    p: Real = Field(default=math.nan, description="sign-flip test over concepts")
+    p_holm: Real = Field(default=math.nan, description="the same, Holm-adjusted over the pairs")
+    unit: str
+
+
+class ComparisonRow(Record):
+    """What a method's result keeps of a :class:`DifferenceRow` between the method and another of its run."""
+
+    metric: str
+    attributes: str
+    kind: str = "neutral"
+    judge: str
+    corrected: bool
+    group: str = ""
+    against: str
+    value: Real = Field(description="this method minus the other")
+    low: Real
+    high: Real
+    p: Real = Field(description="sign-flip test over concepts, Holm-adjusted over methods")
+
+    @classmethod
+    def of(cls, row: DifferenceRow) -> Self:
+        """The row as the result of its method states it; its ``p`` is the adjusted one."""
+        kept = {name: getattr(row, name) for name in cls.model_fields}
+        return cls(**kept | {"p": row.p_holm})
+
+
+class FlipRow(Record):
+    """How many images of neutral prompts change the perceived group from the second side to the first."""
+
+    label: str
+    against: str
+    attribute: str
+    concept: str = Field(default="", description="concept; empty for all of them")
+    groups: list[str]
+    table: list[list[int]] = Field(description="images by group of the second side, then of the first")
+    changed: Real = Field(description="share of the images decided on both sides")
+    low: Real
+    high: Real
+    n: int
+    p: Real = Field(description="McNemar's test, Stuart-Maxwell's for more than two groups")
+    p_adjusted: Real = Field(
+        description="by Holm over pairs and attributes; with a concept by Benjamini and Hochberg"
+    )
+
+
+class RankRow(Record):
+    """Simultaneous 95 % rank confidence set of a method for one metric; rank 1 is best."""
+
+    metric: str
+    attributes: str
+    kind: str = "neutral"
+    judge: str
+    corrected: bool
+    low: int = Field(description="best rank that the data allow")
+    high: int = Field(description="worst rank that the data allow")
+    of: int = Field(description="methods that are ranked")
+    tie_group: str = Field(description="letter of the tie group; A is the top one")
+
+
+class AgreementRow(Record):
+    """Agreement of judges on one attribute, over the distinct images of people."""
+
+    judges: str = Field(description="the judges compared, joined by *")
+    attribute: str
+    statistic: str = Field(description="krippendorff_alpha over all judges, or cohen_kappa of a pair")
+    value: Real = Field(description="1 is perfect agreement, 0 is chance")
+    low: Real = math.nan
+    high: Real = math.nan
+    n: int = Field(description="images that at least two of the judges decided")
+
+
+class ErrorRow(Record):
+    """How often a judge (or the panel) gives one label to images known to show one group."""
+
+    judge: str
+    attribute: str
+    truth: str
+    label: str = Field(description="the label given, or undetermined; right where it is the truth")
+    value: Real = Field(description="share of the group's images of known truth")
+    low: Real = Field(description="lower end of the 95 % interval (Wilson)")
+    high: Real
+    n: int = Field(description="images of known truth that show the group")
+
+
+class SteeringRow(Record):
+    """The panel's estimate against that of the judge in the method's own loop, on the same images."""
+
+    metric: str
+    attributes: str
+    kind: str
+    group: str = ""
+    judge: str = Field(description="the steering judge")
+    panel: Real
+    steering: Real
+    value: Real = Field(description="panel minus steering judge")
+    low: Real
+    high: Real
+    n: int
+    unit: str
+
+
+class SpreadRow(Record):
+    """How far single judges lie apart on an estimate; the method's steering judge is not among them."""
+
+    metric: str
+    attributes: str
+    kind: str
+    corrected: bool
+    group: str = ""
+    value: Real = Field(description="largest minus smallest estimate")
+    lowest: str
+    highest: str
+    judges: int
+    judge_dependent: bool = Field(
+        description="whether some judge sees the method above the base and another below"
+    )
+    unit: str
+
+
+class CoverageRow(Record):
+    """Decided and undetermined images for one judge, attribute and kind of prompts."""
+
+    judge: str
+    attribute: str
+    kind: str
+    images: int
+    ok: int
+    undetermined: dict[str, int] = Field(description="status to count; adds up to images - ok")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.ok + sum(self.undetermined.values()) != self.images:
+            raise ValueError(f"coverage of {self.judge}/{self.attribute} does not add up")
+        return self
+
+
+class Coverage(Record):
+    """Planned, made and failed images; they add up."""
+
+    planned: int
+    made: int
+    failed: dict[str, int] = Field(default_factory=dict, description="status to count")
+    rows: list[CoverageRow]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.made + sum(self.failed.values()) != self.planned:
+            raise ValueError("coverage does not add up: planned != made + failed")
+        return self
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything that :func:`evenhand.metrics.estimation.measure.measure` found.
+
+    Attributes:
+        estimates: Method to its rows: aggregates, concepts, groups; panel and single judges.
+        differences: Methods against the base.
+        ranks: Method to its rank sets, one for every metric of the panel that it can be ranked on.
+        agreement: Agreement of the judges.
+        judge_errors: Confusion matrices of the judges on images of known truth.
+        steering: Method to the gaps between the panel and its steering judge; none without such a judge.
+        spreads: Method to the spread of every aggregate over the single judges.
+        coverage: Method to what became of its images.
+        notes: What a reader must know, one line each: corrections refused and why, concepts without a value.
+    """
+
+    estimates: Mapping[str, list[EstimateRow]]
+    differences: list[DifferenceRow]
+    ranks: Mapping[str, list[RankRow]]
+    agreement: list[AgreementRow]
+    judge_errors: list[ErrorRow]
+    steering: Mapping[str, list[SteeringRow]]
+    spreads: Mapping[str, list[SpreadRow]]
+    coverage: Mapping[str, Coverage]
+    notes: list[str]
