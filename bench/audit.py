@@ -29,8 +29,8 @@ from evenhand.bench.results.text import plural
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import Provenance, Subject, machine, result_of
-from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.bench.storage.files import locked
+from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.bench.suites.audit_config import Audit, evaluation_config_for
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.metrics.estimation.anchors import confusion_from_anchors
@@ -138,7 +138,7 @@ class _Session:
     folder: Path
     listed: ImageList
     anchors: Path | None
-    work: RunFolder
+    run_folder: RunFolder
     progress: Progress
     engine: str
     workers: int
@@ -146,8 +146,8 @@ class _Session:
     def run(self) -> None:
         """Load everything, initialize the folder and run all phases."""
         self._load()
-        self.work.initialize_audit(self.audit)
-        with self.work.session(f"audit {self.audit.name}"):
+        self.run_folder.initialize_audit(self.audit)
+        with self.run_folder.session(f"audit {self.audit.name}"):
             self._run_phases()
 
     def _run_phases(self) -> None:
@@ -155,7 +155,7 @@ class _Session:
         images = self._import_images()
         anchors = self._read_anchors(images)
         self._prefetch(images)
-        timed = partial(self.work.timed, "judge_seconds", machine=machine(_device()))
+        timed = partial(self.run_folder.timed, "judge_seconds", machine=machine(_device()))
         labels = self.evaluation.judge(images, timed=timed)
         vectors = self.evaluation.embed(images)
         measured = self.evaluation.measure(
@@ -167,18 +167,18 @@ class _Session:
             paired_noise=self.listed.has_seeds,
             confusion=None if anchors is None else self._confusion(images, anchors),
         )
-        self.work.image_table.finish(images)
+        self.run_folder.image_table.finish(images)
         provenance = self._provenance(self._notes(images, anchors))
         subjects = [_subject(str(model), rows) for model, rows in images.groupby("method", sort=False)]
-        self.work.write_results(
+        self.run_folder.write_results(
             [result_of(s, provenance=provenance, measured=measured) for s in subjects], alone=True
         )
-        write_report(self.work.root)
+        write_report(self.run_folder.root)
         self._check_complete(images)
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        return Evaluation(self.audit, self.work, self.progress)
+        return Evaluation(self.audit, self.run_folder, self.progress)
 
     def _load(self) -> None:
         """Load everything that the audit names, so that errors show before the folder is written."""
@@ -186,7 +186,8 @@ class _Session:
         self.evaluation.load()
         if self.audit.target != UNIFORM and not self.listed.concepts:
             raise EvenhandError(
-                "the suite's target applies to neutral prompts, and the image list has none; add some, or use "
+                "the suite's target applies to neutral prompts, and the image list has none; "
+                "add some, or use "
                 "--judge instead of --suite"
             )
         self.audit.targets(self.listed.concepts)
@@ -194,7 +195,7 @@ class _Session:
 
     def _import_images(self) -> pd.DataFrame:
         """Copy every readable image into the store and return the image table."""
-        images, store = self.listed.table(), self.work.images
+        images, store = self.listed.table(), self.run_folder.images
         self.progress.start("read", len(images))
         imported = []
         for file in images["file"]:
@@ -220,16 +221,16 @@ class _Session:
         keys = dict(zip(people["file"], people["key"], strict=True))
         anchors = read_anchors(self.anchors, keys=keys, taxonomy=self.audit.attributes)
         self.audit = self.audit.model_copy(update={"anchors": anchors.digest})
-        self.work.initialize_audit(self.audit)
+        self.run_folder.initialize_audit(self.audit)
         return anchors
 
     def _prefetch(self, images: pd.DataFrame) -> None:
         """Let the engine's workers, if any, judge what is missing; the later phase reuses it."""
-        assignment = Assignment(run=self.work.root.resolve())
+        assignment = Assignment(run=self.run_folder.root.resolve())
         pool = start(self.engine, workers=self.workers, device=_device(), assignment=assignment)
         if pool is None:
             return
-        prefetch = JudgePrefetch(self.evaluation, partial(self.work.spend, machine=machine(_device())))
+        prefetch = JudgePrefetch(self.evaluation, partial(self.run_folder.spend, machine=machine(_device())))
         there = images[images["status"] == "ok"]
         with pool:
             prefetch.make(
@@ -274,14 +275,16 @@ class _Session:
             notes.append(anchors.remark())
         elif not self.evaluation.confusion.empty:
             notes.append(
-                f"judge errors are corrected with the table {self.audit.calibration!r}, measured on other images; "
+                f"judge errors are corrected with the table {self.audit.calibration!r}, measured "
+                "on other images; "
                 "the correction is not verified on these images"
             )
         if self.evaluation.scorer is None:
             notes.append("alignment is not measured, because there is no scorer")
         if unlisted := self._unlisted():
             notes.append(
-                f"{plural(len(unlisted), 'image')} in the folder but not in the list, ignored: {_named(unlisted)}"
+                f"{plural(len(unlisted), 'image')} in the folder but not in the list, ignored: "
+                f"{_named(unlisted)}"
             )
         lost = images[images["status"] != "ok"].groupby(["method", "reason"], sort=False)["file"]
         return notes + [
@@ -290,7 +293,7 @@ class _Session:
 
     def _unlisted(self) -> list[str]:
         """Images in the folder that are not in the list, except those of a run inside the folder."""
-        listed, own = {row.file for row in self.listed.rows}, self.work.root.resolve()
+        listed, own = {row.file for row in self.listed.rows}, self.run_folder.root.resolve()
         found = sorted(
             path.relative_to(self.folder).as_posix()
             for path in self.folder.rglob("*")
@@ -305,7 +308,8 @@ class _Session:
             raise IncompleteRunError(
                 f"{len(lost)} of {len(images)} images are not usable: {first['file']!r} "
                 f"{first['reason']}; "
-                f"they count as undetermined in {self.work.root / 'report.html'}; replace them or remove them "
+                f"they count as undetermined in {self.run_folder.root / 'report.html'}; replace "
+                "them or remove them "
                 "from the list, and run the same command again"
             )
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.outcomes import Outcomes
 from evenhand.bench.results.result import Run
-from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.run_folder import load_run
 from evenhand.reports.run.report import render_audit
 
 REPORT_FILE = "report.html"

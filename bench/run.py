@@ -37,8 +37,8 @@ from evenhand.bench.stages.write import (
     result_of,
     subject_of_run,
 )
-from evenhand.bench.storage.run_folder import Phase, RunFolder, load_run, merged
 from evenhand.bench.storage.files import folder_name, locked
+from evenhand.bench.storage.run_folder import Phase, RunFolder, load_run, merged
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.metrics.judges.clip_scorer import ClipScorer
@@ -97,7 +97,7 @@ def evaluate(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Run:
-    """Run methods on a suite, and write results and report. A second call reuses all finished work.
+    """Run methods on a suite, and write results and report. A second call reuses all finished run_folder.
 
     Args:
         suite: Name of a suite, path of a TOML file, or a suite.
@@ -123,19 +123,19 @@ def evaluate(
     folder = Path(out or Path("runs", f"{resolved.name}-limit{limit}" if limit else resolved.name))
     uses = method_uses(resolved, methods)
     with locked(folder), quiet_loaders(), progress or Progress() as shown:
-        work = RunFolder(folder)
-        work.check(resolved)
+        run_folder = RunFolder(folder)
+        run_folder.check(resolved)
         labels = [use.label for use in uses]
-        uses = method_uses(resolved, [*labels, *_previous_methods(work, labels)])
-        session = _Session(resolved, uses, work, shown, engine, workers)
+        uses = method_uses(resolved, [*labels, *_previous_methods(run_folder, labels)])
+        session = _Session(resolved, uses, run_folder, shown, engine, workers)
         session.load()
-        work.initialize(resolved)
-        with work.session(f"run of suite {resolved.name} with {', '.join(use.label for use in uses)}"):
+        run_folder.initialize(resolved)
+        with run_folder.session(f"run of suite {resolved.name} with {', '.join(use.label for use in uses)}"):
             session.run()
     return load_run(folder)
 
 
-def _previous_methods(work: RunFolder, named: Sequence[str]) -> list[str]:
+def _previous_methods(run_folder: RunFolder, named: Sequence[str]) -> list[str]:
     """Labels of the methods that the folder has results for, except those in ``named``.
 
     Raises:
@@ -143,19 +143,19 @@ def _previous_methods(work: RunFolder, named: Sequence[str]) -> list[str]:
     """
     known = {f"{folder_name(label)}.json" for label in named}
     try:
-        paths = [path for path in work.result_paths() if path.name not in known]
+        paths = [path for path in run_folder.result_paths() if path.name not in known]
         return [Result.load(path).spec.method.label for path in paths]
     except EvenhandError as fault:
-        raise EvenhandError(f"{fault} with --method for the method of this result, or remove the file") from fault
+        raise EvenhandError(
+            f"{fault} with --method for the method of this result, or remove the file"
+        ) from fault
 
 
 def resolve(suite: str | Suite, *, limit: int) -> Suite:
     """The suite with at most ``limit`` prompts of every prompt set."""
     resolved = suite if isinstance(suite, Suite) else load_suite(suite)
     if limit < 0:
-        raise EvenhandError(
-            f"limit must be a non-negative integer, got {limit}; use 0 for all prompts"
-        )
+        raise EvenhandError(f"limit must be a non-negative integer, got {limit}; use 0 for all prompts")
     if not limit:
         return resolved
     uses = tuple(use.model_copy(update={"limit": min(limit, use.limit or limit)}) for use in resolved.prompts)
@@ -173,7 +173,8 @@ def method_uses(suite: Suite, methods: Sequence[str | Method] | None) -> list[Me
     for use in uses.values():
         if use.method.steering_judge in suite.panel:
             raise EvenhandError(
-                f"method {use.label!r}: steering judge {use.method.steering_judge!r} is in the panel of suite "
+                f"method {use.label!r}: steering judge {use.method.steering_judge!r} is in the "
+                "panel of suite "
                 f"{suite.name!r}; choose another one with {use.method.info.name}:judge=…"
             )
     return list(uses.values())
@@ -185,7 +186,7 @@ class _Session:
 
     suite: Suite
     uses: list[MethodUse]
-    work: RunFolder
+    run_folder: RunFolder
     progress: Progress
     engine: str
     workers: int
@@ -207,7 +208,7 @@ class _Session:
         images = self._images(fitted)
         labels = self.evaluation.judge(images, timed=partial(self._timed, "judge_seconds"))
         vectors = self.evaluation.embed(images)
-        self.work.image_table.finish(merged(images, self.work.image_table))
+        self.run_folder.image_table.finish(merged(images, self.run_folder.image_table))
         self._measure(images, labels, vectors, fitted)
 
     def _images(self, fitted: Mapping[str, Fitted]) -> pd.DataFrame:
@@ -242,7 +243,7 @@ class _Session:
     def evaluation(self) -> Evaluation:
         return Evaluation(
             EvaluationConfig.of(self.suite),
-            self.work,
+            self.run_folder,
             self.progress,
             steering={use.label: use.method.steering_judge for use in self.uses},
         )
@@ -251,7 +252,8 @@ class _Session:
     def scorer(self) -> ClipScorer:
         if self.evaluation.scorer is None:
             raise EvenhandError(
-                f"suite {self.suite.name!r} has no scorer, which methods may need; set scorer to a CLIP folder"
+                f"suite {self.suite.name!r} has no scorer, which methods may need; set scorer to "
+                "a CLIP folder"
             )
         return self.evaluation.scorer
 
@@ -262,13 +264,13 @@ class _Session:
                 use,
                 suite=self.suite,
                 concepts=concepts(self.items),
-                sample=CountedSample(self.sampler, self.work.images, self.protocol, self.progress),
+                sample=CountedSample(self.sampler, self.run_folder.images, self.protocol, self.progress),
                 judge=CountedJudge(
                     use.method.steering_judge, self.evaluation.judges.get(use.method.steering_judge or "")
                 ),
                 image_features=self.scorer.embed,
                 clip=self.scorer,
-                folder=self.work.root / "interventions" / folder_name(use.label),
+                folder=self.run_folder.root / "interventions" / folder_name(use.label),
             )
         self.progress.finish()
         return fitted
@@ -279,7 +281,7 @@ class _Session:
     def _prefetch(self, jobs: Mapping[str, list[Job]]) -> None:
         """Let the engine's workers, if any, generate and judge what is missing; later phases reuse it."""
         assignment = Assignment(
-            run=self.work.root.resolve(),
+            run=self.run_folder.root.resolve(),
             revision=self.model.revision,
             methods={use.label: type(use.method) for use in self.uses},
             steering=self.evaluation.steering,
@@ -287,7 +289,7 @@ class _Session:
         pool = start(self.engine, workers=self.workers, device=self.model.device, assignment=assignment)
         if pool is None:
             return
-        spend = partial(self.work.spend, machine=machine(self.model.device))
+        spend = partial(self.run_folder.spend, machine=machine(self.model.device))
         prefetch = DrawPrefetch(self.evaluation, spend, batch=self.suite.protocol.batch)
         with pool:
             prefetch.make_all(pool, jobs)
@@ -295,9 +297,9 @@ class _Session:
     def _draw(self, label: str, drawing: Drawing, jobs: list[Job]) -> pd.DataFrame:
         self.progress.start(f"{label}: generate", len(jobs))
         with self._timed("generate_seconds", label):
-            statuses = drawing.draw(jobs, store=self.work.images, progress=self.progress)
+            statuses = drawing.draw(jobs, store=self.run_folder.images, progress=self.progress)
         self.progress.finish()
-        return image_rows(label, jobs, statuses, self.work.images)
+        return image_rows(label, jobs, statuses, self.run_folder.images)
 
     def _measure(
         self,
@@ -324,8 +326,10 @@ class _Session:
             for use in self.uses
         ]
         provenance = self._provenance()
-        self.work.write_results([result_of(s, provenance=provenance, measured=measured) for s in subjects])
-        write_report(self.work.root)
+        self.run_folder.write_results(
+            [result_of(s, provenance=provenance, measured=measured) for s in subjects]
+        )
+        write_report(self.run_folder.root)
         failed = images[images["status"] != "ok"]
         if len(failed):
             raise IncompleteRunError(
@@ -350,4 +354,4 @@ class _Session:
         )
 
     def _timed(self, phase: Phase, label: str) -> AbstractContextManager[None]:
-        return self.work.timed(phase, label, machine=machine(self.model.device))
+        return self.run_folder.timed(phase, label, machine=machine(self.model.device))

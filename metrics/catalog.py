@@ -5,6 +5,8 @@ The group ``evenhand.metrics`` of entry points points at these objects, and at a
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from evenhand.metrics import representation as r
@@ -12,16 +14,22 @@ from evenhand.metrics.base import ImageMetric, LabelMetric, Metric, lowest, spre
 from evenhand.metrics.fairness.association import information_by_row, lean_amplification
 from evenhand.metrics.fairness.intersectional import kl_parts, total_correlation, worst_cell_share
 from evenhand.metrics.table import PERSON_KINDS
+from evenhand.metrics.terms import METRIC_TERMS
 
 NEUTRAL = ("neutral", "person")
 """Kinds of prompts that name no group, so that any group may be drawn."""
 
 FLOOR = "A fair model does not score 0 at finite n: compare it with its floor."
 
+
+def _named(name: str) -> dict[str, Any]:
+    """The fields of a card that reports show as well."""
+    terms = METRIC_TERMS[name]
+    return {"name": name, "title": terms.title, "better": terms.better}
+
+
 share = LabelMetric(
-    name="share",
-    title="Share of a group",
-    better="",
+    **_named("share"),
     formula="p_k = n_k / n over decided images, mean over concepts",
     cannot_tell="A balanced mean may hide opposite stereotypes; read it per concept.",
     source="Evenhand, docs/metrics.md",
@@ -31,9 +39,7 @@ share = LabelMetric(
 )
 
 deviation_ratio = LabelMetric(
-    name="deviation_ratio",
-    title="Deviation ratio (Delta)",
-    better="lower",
+    **_named("deviation_ratio"),
     formula="max_k |p_k - q_k| / (1 - min_k q_k), mean over concepts; |2p - 1| for two groups",
     cannot_tell=f"It sees the worst group alone, and not the direction. {FLOOR}",
     source="UCE arXiv 2308.14761 (two groups); Self-Discovering arXiv 2311.17216 (more)",
@@ -43,9 +49,7 @@ deviation_ratio = LabelMetric(
 )
 
 delta_tv = LabelMetric(
-    name="delta_tv",
-    title="Normalised total variation",
-    better="lower",
+    **_named("delta_tv"),
     formula="0.5 sum_k |p_k - q_k| / (1 - min_k q_k), mean over concepts",
     cannot_tell=f"Which groups are missing, and in which direction a model leans. {FLOOR}",
     source="Evenhand, docs/metrics.md",
@@ -55,10 +59,8 @@ delta_tv = LabelMetric(
 )
 
 squared_deviation = LabelMetric(
-    name="squared_deviation",
-    title="Unbiased squared deviation (V)",
+    **_named("squared_deviation"),
     low=-1.0,
-    better="lower",
     formula="sum_k (p_k - q_k)^2 - trace Cov(p), mean over concepts",
     cannot_tell="One concept's value is noisy and may be negative; it is made for means over concepts.",
     source="Evenhand, docs/metrics.md",
@@ -68,9 +70,7 @@ squared_deviation = LabelMetric(
 )
 
 rms_delta = LabelMetric(
-    name="rms_delta",
-    title="RMSDelta",
-    better="lower",
+    **_named("rms_delta"),
     formula="sqrt(clip(mean over concepts of V / max ||p - q||^2, 0, 1))",
     cannot_tell="In which direction a model leans, and which concept is the worst.",
     source="Evenhand, docs/metrics.md",
@@ -81,9 +81,7 @@ rms_delta = LabelMetric(
 )
 
 worst_cell = LabelMetric(
-    name="worst_cell",
-    title="Worst-cell share (W)",
-    better="higher",
+    **_named("worst_cell"),
     formula="min_g p_g / q_g, mean over concepts",
     cannot_tell="At few images per cell a fair model scores near 0 as well: compare it with its floor.",
     source="Evenhand, docs/metrics.md",
@@ -93,11 +91,9 @@ worst_cell = LabelMetric(
 )
 
 entanglement = LabelMetric(
-    name="total_correlation",
-    title="Entanglement (total correlation)",
+    **_named("total_correlation"),
     unit="nats",
     high=float("inf"),
-    better="lower",
     formula="KL(p_joint || product of marginals), mean over concepts",
     cannot_tell=f"Independent attributes score 0 even where each is unbalanced. {FLOOR}",
     source="Watanabe 1960",
@@ -108,9 +104,7 @@ entanglement = LabelMetric(
 )
 
 undetermined = LabelMetric(
-    name="undetermined",
-    title="Undetermined rate",
-    better="lower",
+    **_named("undetermined"),
     formula="images without a label / all images, mean over concepts",
     cannot_tell="Whether the image or the judge is at fault.",
     source="Evenhand, docs/metrics.md",
@@ -121,9 +115,7 @@ undetermined = LabelMetric(
 )
 
 explicit_fidelity = LabelMetric(
-    name="explicit_fidelity",
-    title="Explicit fidelity, worst group",
-    better="higher",
+    **_named("explicit_fidelity"),
     formula="F_g = images labelled g / all images whose prompt asks for g; min over g",
     cannot_tell="Whether anything but the group is right; undetermined images count as failures.",
     source="BIGbench arXiv 2407.15240 (explicit score); worst group: Evenhand, docs/metrics.md",
@@ -135,9 +127,7 @@ explicit_fidelity = LabelMetric(
 )
 
 over_correction = LabelMetric(
-    name="over_correction",
-    title="Over-correction rate",
-    better="lower",
+    **_named("over_correction"),
     formula="decided images of definitional prompts that show another group, mean over concepts",
     cannot_tell="A baseline errs too: the headline is the paired difference to the base.",
     source="Evenhand, docs/metrics.md; compare MMDT arXiv 2503.14827 (overkill)",
@@ -146,12 +136,10 @@ over_correction = LabelMetric(
 )
 
 alignment = ImageMetric(
-    name="alignment",
-    title="CLIP alignment (100 cos)",
+    **_named("alignment"),
     unit="100 cos",
     low=-100.0,
     high=100.0,
-    better="higher",
     formula="100 cos(image, prompt), mean over concepts",
     cannot_tell="A CLIP has its own idea of who a nurse is; group words shift the cosine by themselves.",
     source="Hessel et al. arXiv 2104.08718, without factor and floor",
@@ -160,10 +148,8 @@ alignment = ImageMetric(
 )
 
 preservation = ImageMetric(
-    name="preservation_distance",
-    title="Change of unrelated images",
+    **_named("preservation_distance"),
     high=float("inf"),
-    better="lower",
     formula="1 - cos(base, edited) at one prompt and seed, over its median between two seeds of the base",
     cannot_tell="Whether a change is for the worse; details that the encoder does not see.",
     source="Evenhand, docs/metrics.md",
@@ -172,9 +158,7 @@ preservation = ImageMetric(
 )
 
 normalised_entropy = LabelMetric(
-    name="normalised_entropy",
-    title="Normalised entropy",
-    better="higher",
+    **_named("normalised_entropy"),
     formula="-sum_k p_k ln p_k / ln K, mean over concepts",
     cannot_tell="It is flat near balance (0.97 at 0.40 / 0.60): for display, not for ranking.",
     source="OpenBias arXiv 2404.07990 (1 - Hn)",
@@ -184,11 +168,9 @@ normalised_entropy = LabelMetric(
 )
 
 kl_divergence = LabelMetric(
-    name="kl_divergence",
-    title="KL divergence from the target",
+    **_named("kl_divergence"),
     unit="nats",
     high=float("inf"),
-    better="lower",
     formula="sum_k p_k ln(p_k / q_k), mean over concepts",
     cannot_tell=f"It is infinite where a group outside the target occurs. {FLOOR}",
     source="ITI-GEN arXiv 2309.05569",
@@ -198,9 +180,7 @@ kl_divergence = LabelMetric(
 )
 
 shen_bias = LabelMetric(
-    name="shen_bias",
-    title="Mean pairwise difference (Shen et al.)",
-    better="lower",
+    **_named("shen_bias"),
     formula="mean over pairs |p_i - p_j|, mean over concepts",
     cannot_tell=f"Its maximum is 2 / K, so taxonomies of different size are not comparable. {FLOOR}",
     source="Shen et al. arXiv 2311.07604",
@@ -210,10 +190,8 @@ shen_bias = LabelMetric(
 )
 
 fd_l2 = LabelMetric(
-    name="fd_l2",
-    title="Fairness discrepancy (L2)",
+    **_named("fd_l2"),
     high=2**0.5,
-    better="lower",
     formula="||p - q||_2, mean over concepts",
     cannot_tell=f"Its maximum depends on the number of groups and the target. {FLOOR}",
     source="CLEAM arXiv 2310.19297; DiffLens",
@@ -223,10 +201,8 @@ fd_l2 = LabelMetric(
 )
 
 js_divergence = LabelMetric(
-    name="js_divergence",
-    title="Jensen-Shannon divergence from the target",
+    **_named("js_divergence"),
     unit="bits",
-    better="lower",
     formula="(KL(p || m) + KL(q || m)) / (2 ln 2), m = (p + q) / 2, mean over concepts",
     cannot_tell=f"It is flat near the target. {FLOOR}",
     source="Lin 1991",
@@ -236,9 +212,7 @@ js_divergence = LabelMetric(
 )
 
 mean_absolute_deviation = LabelMetric(
-    name="mean_absolute_deviation",
-    title="Mean absolute deviation (DALL-Eval, HEIM)",
-    better="lower",
+    **_named("mean_absolute_deviation"),
     formula="(1/K) sum_k |p_k - 1/K|, mean over concepts; to even shares, whatever the target",
     cannot_tell=f"Its maximum is 2 (K - 1) / K^2, so taxonomies are not comparable. {FLOOR}",
     source="DALL-Eval arXiv 2202.04053; HEIM arXiv 2311.04287",
@@ -248,9 +222,7 @@ mean_absolute_deviation = LabelMetric(
 )
 
 min_max_ratio = LabelMetric(
-    name="min_max_ratio",
-    title="Rarest over most frequent group",
-    better="higher",
+    **_named("min_max_ratio"),
     formula="min_k p_k / max_k p_k, mean over concepts; the 80 % rule asks for 0.8",
     cannot_tell="A fair model fails the rule at few images: compare it with its floor.",
     source="four-fifths rule, US Uniform Guidelines on Employee Selection Procedures 1978",
@@ -260,10 +232,8 @@ min_max_ratio = LabelMetric(
 )
 
 bigbench_implicit = LabelMetric(
-    name="bigbench_implicit",
-    title="BIGbench implicit score",
+    **_named("bigbench_implicit"),
     low=0.5,
-    better="higher",
     formula="(1 + cos(p, q)) / 2, mean over concepts",
     cannot_tell="It never falls below 0.5 and hardly moves: 0.95 at shares 0.26 / 0.74.",
     source="BIGbench arXiv 2407.15240, code; our target in place of its reference",
@@ -273,11 +243,9 @@ bigbench_implicit = LabelMetric(
 )
 
 marginal_imbalance = LabelMetric(
-    name="marginal_imbalance",
-    title="Marginal imbalance",
+    **_named("marginal_imbalance"),
     unit="nats",
     high=float("inf"),
-    better="lower",
     formula="sum over attributes of KL(p_a || uniform), mean over concepts",
     cannot_tell=f"It sees no joint: with the entanglement it is KL(p_joint || uniform). {FLOOR}",
     source="Evenhand, docs/metrics.md",
@@ -288,11 +256,9 @@ marginal_imbalance = LabelMetric(
 )
 
 mutual_information = LabelMetric(
-    name="mutual_information",
-    title="Mutual information of concept and group",
+    **_named("mutual_information"),
     unit="nats",
     high=float("inf"),
-    better="lower",
     formula="mean over concepts of KL(p_o || mean p)",
     cannot_tell="An unbalanced model may score 0. Biased upwards by about (O - 1)(K - 1) / (2 n).",
     source="Shannon 1948",
@@ -301,10 +267,8 @@ mutual_information = LabelMetric(
 )
 
 stereotype_amplification = LabelMetric(
-    name="stereotype_amplification",
-    title="Amplification of the target's lean",
+    **_named("stereotype_amplification"),
     low=-1.0,
-    better="lower",
     formula="mean_k sign(q_k - 1/K) (p_k - q_k), mean over concepts; above 0 is more stereotyped than q",
     cannot_tell="Missing where the target is even; with a labour target it says nothing of parity.",
     source="Evenhand, docs/metrics.md",
@@ -313,9 +277,7 @@ stereotype_amplification = LabelMetric(
 )
 
 fidelity_gap = LabelMetric(
-    name="fidelity_gap",
-    title="Explicit fidelity, gap between groups",
-    better="lower",
+    **_named("fidelity_gap"),
     formula="max_g F_g - min_g F_g, F_g = images labelled g / all images whose prompt asks for g",
     cannot_tell="All groups may fail alike; read it beside the worst group.",
     source="BIGbench arXiv 2407.15240 (explicit score); gap: Evenhand, docs/metrics.md",
@@ -326,9 +288,7 @@ fidelity_gap = LabelMetric(
 )
 
 override = LabelMetric(
-    name="override",
-    title="Overridden explicit prompts",
-    better="lower",
+    **_named("override"),
     formula="decided images of explicit prompts that show another group, mean over the groups asked for",
     cannot_tell="The row of the base's majority group says whether a method overrides what was asked.",
     source="Evenhand, docs/metrics.md",

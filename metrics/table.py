@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 PERSON_KINDS = ("neutral", "person", "explicit", "over_correction")
 """Kinds of prompts whose images show a person and are labelled by every judge."""
 
-KINDS = (*PERSON_KINDS, "unrelated")
-"""All kinds of prompts."""
-
 IMAGE_COLUMNS = (
     "key",
     "method",

@@ -1,9 +1,8 @@
-"""The taxonomies of perceived attributes, and how one is read as another: by name, by adding up.
+"""Taxonomies of perceived attributes, and the mapping of classes to groups by name.
 
 Released judges order their classes differently (two orders of the FairFace races are in circulation), so
-that a class is found by its name and never by its index. A coarser taxonomy's probability is the sum of the
-finer one's; taking the arg max first would lose images that lie between two merged classes
-(measurement.md 6.8).
+classes are matched by name, never by index. The probability of a coarse group is the sum over its fine
+classes. Deciding a fine class first would lose images that lie between two classes of one group.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError
 
 DATA = Path(__file__).parent / "data"
-"""Published tables that the judges read; the first line of each names its source."""
+"""Published tables used by the judges; the first line of each names its source."""
 
 GENDER = {"woman": "woman", "female": "woman", "man": "man", "male": "man"}
-"""A label of gender presentation to its group; no third visual class is invented by a judge."""
+"""Label of gender presentation to its group. No judge has a third class."""
 
 RACE4 = ("WMELH", "Black", "Indian", "Asian")
-"""Shen et al. 2024: White, Middle Eastern and Latino or Hispanic merged; Black; Indian; Asian."""
+"""Groups of Shen et al., arXiv 2311.07604; WMELH is White, Middle Eastern and Latino or Hispanic."""
 
 TONE_ITA = ("very light", "light", "intermediate", "tan", "brown", "dark")
 """Classes of the individual typology angle (Chardon et al. 1991; Del Bino and Bernerd 2013)."""
@@ -34,20 +33,20 @@ MONK = tuple(f"monk {number}" for number in range(1, 11))
 """Monk skin tones, lightest first."""
 
 COARSER = {"race4": "race7", "age2": "age5"}
-"""Attributes that a judge of texts answers by adding up the groups of a finer one."""
+"""Attributes that a zero-shot judge answers by summing the groups of a finer one."""
 
 SCALES = (("race4", "race7"), ("age2", "age5", "age9"), ("tone", "ita6", "mst10"))
-"""Attributes that are one thing in several taxonomies, coarsest first."""
+"""Attributes that are the same concept in several taxonomies, coarsest first."""
 
 ORDERED = frozenset({"age", *SCALES[1], *SCALES[2]})
-"""Attributes whose groups have an order: neighbours are confused more lightly than others."""
+"""Attributes whose groups have an order."""
 
 SYNONYMS = {"more than 70": "70+", "latino": "latino hispanic", "hispanic": "latino hispanic"}
-"""Names of one class in different releases, as ``_plain`` writes them."""
+"""Names of one class in different releases, normalised by ``_plain``."""
 
 
 def table(name: str) -> list[dict[str, str]]:
-    """The rows of a bundled table, without its first line, which states the source."""
+    """The rows of a bundled table, without the first line, which names the source."""
     with (DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         file.readline()
         return list(csv.DictReader(file))
@@ -55,7 +54,7 @@ def table(name: str) -> list[dict[str, str]]:
 
 @cache
 def maps() -> Mapping[str, Mapping[str, str]]:
-    """Attribute to label (as ``_plain`` writes it) to group.
+    """Attribute to label (normalised by ``_plain``) to group.
 
     Attributes are ``gender``, ``race7`` (FairFace), ``race4`` (Shen et al.), ``age9`` (FairFace bins),
     ``age5`` (child below 20, young adult, adult, middle-aged from 40, senior from 60) and ``age2`` (old from
@@ -89,14 +88,14 @@ def groups(attribute: str) -> tuple[str, ...]:
     ('WMELH', 'Black', 'Indian', 'Asian')
 
     Raises:
-        KeyError: No taxonomy has this name.
+        KeyError: There is no taxonomy of this name.
     """
     fixed = {"race4": RACE4, "ita6": TONE_ITA, "mst10": MONK}
     return fixed[attribute] if attribute in fixed else tuple(dict.fromkeys(maps()[attribute].values()))
 
 
 def readable(labels: Iterable[str]) -> tuple[str, ...]:
-    """The attributes that classes with these labels can be added up to: all labels known, all groups met."""
+    """The attributes that classes with these labels cover: all labels are known and every group occurs."""
     plain = [_plain(label) for label in labels]
     return tuple(
         attribute
@@ -107,9 +106,9 @@ def readable(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def distinct(attributes: Iterable[str]) -> tuple[str, ...]:
-    """The attributes without those that say again, and finer, what another one says.
+    """The attributes without finer versions of other attributes in the list.
 
-    A joint table of ``age2`` and ``age9`` holds cells that cannot be, and has too many for any image count.
+    A joint table of ``age2`` and ``age9`` would have impossible cells and too many of them.
 
     >>> distinct(["gender", "race7", "race4", "age9"])
     ('gender', 'race4', 'age9')
@@ -129,13 +128,13 @@ def group_of(label: str, attribute: str) -> str:
     if _plain(label) not in entries:
         raise EvenhandError(
             f"label {label!r} belongs to no group of {attribute} ({', '.join(groups(attribute))}); "
-            "name its group"
+            "give its group"
         )
     return entries[_plain(label)]
 
 
 def regroup(shares: NDArray[np.float64], labels: Sequence[str], attribute: str) -> NDArray[np.float64]:
-    """Probabilities of a judge's classes ``(n, len(labels))`` added up to groups ``(n, K)``.
+    """Probabilities ``(n, K)`` of the groups, summed from those of a judge's classes ``(n, len(labels))``.
 
     Raises:
         EvenhandError: A label is not known.
@@ -154,6 +153,6 @@ def age_bin(years: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _plain(label: str) -> str:
-    """One spelling of a label: lower case, words separated by single blanks."""
+    """A normalised label: lower case, words separated by single spaces."""
     words = " ".join(label.lower().replace("_", " ").replace("/", " ").split())
     return SYNONYMS.get(words, words)

@@ -1,4 +1,4 @@
-"""Taking people's answers into a run: as judges of the label table, and as anchors for the correction."""
+"""Imports human labels into a run: as judges of the label table, and as anchors for the correction."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from evenhand.bench.annotation.files import (
     key_folder,
     read_key,
 )
-from evenhand.bench.calibration.strata import strata_apart
+from evenhand.bench.calibration.strata import separate_strata
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.storage.run_folder import RunSpec, RunFolder
 from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.annotation.answers import CANNOT_TELL, check_answers
 from evenhand.metrics.annotation.checks import AnnotatorCheck, answers_needed, check_annotators, codes_of
@@ -41,16 +41,17 @@ from evenhand.metrics.taxonomies import ORDERED
 
 @dataclass(frozen=True)
 class AgreementLine:
-    """How well raters agree on one attribute.
+    """Agreement of raters on one attribute.
 
     Attributes:
         attribute: The attribute.
-        raters: Who is compared: ``3 people``, or a judge with the people's aggregate.
-        statistic: See :class:`evenhand.metrics.judge_quality.agreement.AgreementRow`; ``cohen_kappa`` of a judge.
-        cannot_tell: Whether not telling is ``missing`` or one more ``answer``.
-        group: The group that a specific agreement is about; else empty.
-        within: ``name=value`` that the images have in common, or empty.
-        value: The coefficient, with its 95 % interval and the images behind it.
+        raters: The raters: ``3 people``, or a judge, compared with the aggregated human labels.
+        statistic: See :class:`evenhand.metrics.judge_quality.agreement.AgreementRow`; ``cohen_kappa`` for a
+            judge.
+        cannot_tell: Whether "cannot tell" is treated as ``missing`` or as an ``answer``.
+        group: The group of a specific agreement; else empty.
+        within: The stratum of the images as ``name=value``; empty for all.
+        value: The coefficient with its 95% interval and number of images.
     """
 
     attribute: str
@@ -63,25 +64,25 @@ class AgreementLine:
 
     @property
     def main(self) -> bool:
-        """Whether it is about all images and all groups."""
+        """Whether it covers all images and all groups."""
         return not self.group and not self.within
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import found and wrote.
+    """The result of an import.
 
     Attributes:
-        labels: The label table of people.
-        anchors: The aggregate as anchors.
-        agreement_table: The table of :attr:`agreement`.
-        answers: Answers read.
-        images: Images answered.
-        labelled: Attribute to images with a common label.
-        rules: Attribute to how the common label was made.
-        checks: The annotators.
-        remarks: What a reader must know, one line each.
-        agreement: Of people with each other, and of every judge with the aggregate.
+        labels: Path of the label table of people.
+        anchors: Path of the aggregated labels as anchors.
+        agreement_table: Path of the table of :attr:`agreement`.
+        answers: Number of annotations read.
+        images: Number of annotated images.
+        labelled: Attributes to numbers of images with an aggregated label.
+        rules: Attributes to aggregation rules.
+        checks: The checks of the annotators.
+        remarks: Notes for the reader, one line each.
+        agreement: Agreement between people, and of every judge with the aggregated labels.
     """
 
     labels: Path
@@ -104,30 +105,30 @@ def import_annotations(
     rule: Rule | None = None,
     keep_all: bool = False,
 ) -> Imported:
-    """Read answers of all annotators and write their label rows and the anchors into the run.
+    """Read the annotations of all annotators, and write their labels and the anchors into the run.
 
-    An import takes the place of an earlier one, so give all files at once.
+    An import replaces any earlier one, so pass all files at once.
 
     Args:
-        paths: Files of answers.
+        paths: Files with annotations.
         run: Folder of the run whose images were labelled.
         layout: Format of the files; detected if ``None``.
-        rule: How the common label is made; see :func:`evenhand.metrics.annotation.truth.aggregate`.
-        keep_all: Whether annotators who fail a check count for the common label all the same.
+        rule: Aggregation rule; see :func:`evenhand.metrics.annotation.truth.aggregate`.
+        keep_all: Whether to include annotators who fail a check in the aggregated labels.
 
     Raises:
-        EvenhandError: A file is not valid, names unknown images or words, or nobody can be relied on.
+        EvenhandError: A file is not valid, has unknown images or labels, or all annotators fail the checks.
     """
-    work = RunFolder(run)
-    suite = work.spec()
+    run_folder = RunFolder(run)
+    suite = run_folder.spec()
     raw = pd.concat([read_answers(path, layout=layout) for path in paths], ignore_index=True)
-    key = read_key(work, batches=set(raw["batch_id"]), ids=set(raw["image_id"]))
+    key = read_key(run_folder, batches=set(raw["batch_id"]), ids=set(raw["image_id"]))
     table, remarks = check_answers(
         raw, known=key.known, taxonomy=suite.taxonomy, gold=set(key.gold["key"]), repeats=key.repeats
     )
     if not table["attribute"].isin(list(suite.taxonomy)).any():
         raise EvenhandError(
-            f"answers {paths[0]} have none on {', '.join(suite.taxonomy)}; ask for one of them"
+            f"{paths[0]}: no annotations of {', '.join(suite.taxonomy)}; annotate one of these attributes"
         )
     checks = check_annotators(table, taxonomy=suite.taxonomy, gold=key.gold)
     left_out = set() if keep_all else {check.annotator for check in checks if check.reason}
@@ -137,17 +138,17 @@ def import_annotations(
     anchors = anchors_of(rows, drawn)
     if not key.probabilities:
         anchors = anchors.drop(columns="probability")
-    human_labels(work).finish(rows)
-    write_atomically(anchors_path(work), anchors.to_csv(index=False).encode())
-    write_atomically(key_folder(work) / ANSWERS, table.to_csv(index=False).encode())
+    human_labels(run_folder).finish(rows)
+    write_atomically(anchors_path(run_folder), anchors.to_csv(index=False).encode())
+    write_atomically(key_folder(run_folder) / ANSWERS, table.to_csv(index=False).encode())
     kept = table[~table["annotator_id"].isin(list(left_out))]
-    strata = strata_apart(work.image_table.read(), elsewhere=isinstance(suite, Audit))
-    agreement = [*_people(kept, suite, strata), *_judges(common, work, suite, strata)]
-    write_atomically(key_folder(work) / AGREEMENT, _as_csv(agreement))
+    strata = separate_strata(run_folder.image_table.read(), external=isinstance(suite, Audit))
+    agreement = [*_people(kept, suite, strata), *_judges(common, run_folder, suite, strata)]
+    write_atomically(key_folder(run_folder) / AGREEMENT, _as_csv(agreement))
     return Imported(
-        labels=human_labels(work).path,
-        anchors=anchors_path(work),
-        agreement_table=key_folder(work) / AGREEMENT,
+        labels=human_labels(run_folder).path,
+        anchors=anchors_path(run_folder),
+        agreement_table=key_folder(run_folder) / AGREEMENT,
         answers=len(table),
         images=table["key"].nunique(),
         labelled={
@@ -176,12 +177,13 @@ def _needed(table: pd.DataFrame, suite: RunSpec, left_out: set[str]) -> list[str
     if not lacking:
         return []
     return [
-        f"{lacking} images need more people: three each, five where three disagree ({more.sum()} answers)"
+        f"{lacking} images need more annotators: three each, five where three disagree "
+        f"({more.sum()} annotations)"
     ]
 
 
 def _people(table: pd.DataFrame, suite: RunSpec, strata: pd.DataFrame) -> Iterator[AgreementLine]:
-    """How far people agree, with not telling as no answer and as one more."""
+    """Agreement between people, with "cannot tell" as missing and as an answer."""
     for name, groups in suite.taxonomy.items():
         if name not in set(table["attribute"]):
             continue
@@ -199,24 +201,24 @@ def _people(table: pd.DataFrame, suite: RunSpec, strata: pd.DataFrame) -> Iterat
                 ordered=name in ORDERED and treated == "missing",
                 draws=suite.bootstrap.draws,
                 rng=stream(suite.bootstrap.seed, "humans", name, treated),
-                raters=_usual(codes, len(counted)),
+                raters=_most_common_raters(codes, len(counted)),
             )
             who = f"{len(annotators)} people"
             for row in rows:
                 yield AgreementLine(name, who, row.statistic, treated, row.group, row.within, row.found)
 
 
-def _usual(codes: Codes, groups: int) -> int:
-    """How many answers most images have, of those with two or more."""
+def _most_common_raters(codes: Codes, groups: int) -> int:
+    """The most common number of annotations per image, among images with at least two."""
     answered = (codes < groups).sum(axis=0)
     return int(np.bincount(answered, minlength=3)[2:].argmax()) + 2
 
 
 def _judges(
-    common: pd.DataFrame, work: RunFolder, suite: RunSpec, strata: pd.DataFrame
+    common: pd.DataFrame, run_folder: RunFolder, suite: RunSpec, strata: pd.DataFrame
 ) -> Iterator[AgreementLine]:
-    """Cohen's kappa of every judge with the aggregate, and agreement on each group, where both decide."""
-    labels = work.labels.read()
+    """Cohen's kappa and specific agreement of every judge with aggregated labels, where both decide."""
+    labels = run_folder.labels.read()
     for name, groups in suite.taxonomy.items():
         people = common[common["attribute"] == name].set_index("key")["label"]
         said = labels[(labels["attribute"] == name) & labels["key"].isin(list(people.index))]

@@ -1,4 +1,4 @@
-"""Giving images of a run to people: the sample, the page, the sheet, and the key that stays here."""
+"""Exports images of a run as an annotation batch: the sample, the web page, the spreadsheet and the key."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from evenhand.bench.annotation.files import KEY_COLUMNS, image_id, key_folder
 from evenhand.bench.annotation.form import questions_of, version_of
 from evenhand.bench.calibration.strata import image_strata
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.prompts.prompt_set import format_cell
-from evenhand.bench.storage.run_folder import RunSpec, RunFolder
 from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.annotation.answers import ANSWER_COLUMNS, BETWEEN, CANNOT_TELL, CLOSED, OTHER
 from evenhand.metrics.annotation.readers import THUMBNAIL
@@ -24,26 +23,26 @@ from evenhand.metrics.annotation.sampling import draw_sample, shuffled
 from evenhand.metrics.estimation.anchors import ANCHOR_COLUMNS, check_anchors
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.statistics.uncertainty import stream
+from evenhand.metrics.terms import format_cell
 from evenhand.reports.annotation.page import Form, Item, embed, write_page
 
 SHARE = 0.05
-"""Gold images, and images shown twice, among those drawn (measurement.md 4.4)."""
+"""Share of gold images, and of images that are shown twice, in a sample."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote.
+    """The result of an export.
 
     Attributes:
-        batch: Name of the export.
-        page: The annotation page.
-        sheet: The same images as a wide sheet.
-        key: Which image is which; it stays in the run.
-        images: Images drawn.
-        repeats: Of these, shown twice.
-        gold: Gold images.
-        strata: Strata with their images, and how many were drawn: columns ``stratum``, ``images``,
-            ``drawn``.
+        batch: Name of the batch.
+        page: Path of the annotation page.
+        sheet: Path of the spreadsheet with the same images.
+        key: Path of the key, which identifies the images and stays in the run.
+        images: Number of sampled images.
+        repeats: Number of images that are shown twice.
+        gold: Number of gold images.
+        strata: Size and sample size of the strata: columns ``stratum``, ``images``, ``drawn``.
     """
 
     batch: str
@@ -66,30 +65,30 @@ def export_images(
     gold: Path | None = None,
     seed: int = 0,
 ) -> Exported:
-    """Draw images of a run and write what people need to label them.
+    """Sample images of a run and write an annotation batch for people.
 
-    ``OUT`` can be handed out whole: it has the page, the sheet with its thumbnails, and the words that the
-    sheet takes. Which image is which is kept in ``RUN/annotation/<batch>.csv``.
+    ``out`` can be given to annotators as it is: it has the web page, the spreadsheet with thumbnails, and the
+    allowed labels. The key that identifies the images is ``RUN/annotation/<batch>.csv``.
 
     Args:
         run: Folder of a finished run.
-        out: Folder to write; new or empty.
-        n: Images of neutral prompts.
-        explicit: Images of explicit prompts, at most; 0 for none.
-        min_per_group: Least images of each class of the panel's vote among the neutral ones.
-        gold: CSV ``key,attribute,label`` of images whose labels are agreed; none if ``None``.
-        seed: Seed of the draw.
+        out: Folder to write; must be new or empty.
+        n: Number of images of neutral prompts.
+        explicit: Approximate number of images of explicit prompts; 0 for none.
+        min_per_group: Minimum number of images of each group of the panel vote among neutral prompts.
+        gold: CSV ``key,attribute,label`` of images with agreed labels; none if ``None``.
+        seed: Seed of the sample.
 
     Raises:
-        EvenhandError: The folder is no run or has no labels, ``out`` is not empty, an image is missing, the
-            gold is not valid, or ``n`` is too small for the strata.
+        EvenhandError: The folder is not a run or has no labels, ``out`` is not empty, an image is missing,
+            the gold labels are not valid, or ``n`` is too small for the strata.
     """
-    work = RunFolder(run)
-    suite = work.spec()
+    run_folder = RunFolder(run)
+    suite = run_folder.spec()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise EvenhandError(f"output folder {out} is not empty; choose an empty or new --out")
+        raise EvenhandError(f"{out}: output folder is not empty; choose an empty or new --out")
     rng = stream(seed, "humans")
-    frame = strata_of(work, suite)
+    frame = strata_of(run_folder, suite)
     neutral = frame[frame["kind"] == "neutral"]
     parts = [draw_sample(neutral, n=n, rng=rng, min_per_group=min_per_group)]
     asked = frame[frame["kind"] == "explicit"]
@@ -98,20 +97,20 @@ def export_images(
             draw_sample(asked, n=max(explicit, asked["stratum"].nunique()), rng=rng, min_per_group=0)
         )
     drawn = pd.concat(parts, ignore_index=True)
-    agreed = _gold(gold, suite, work, drawn=drawn, rng=rng)
+    agreed = _gold(gold, suite, run_folder, drawn=drawn, rng=rng)
     chosen = _with_gold(drawn, agreed, rng=rng)
-    chosen["image_id"] = [image_id(work.images.path(key)) for key in chosen["key"]]
+    chosen["image_id"] = [image_id(run_folder.images.path(key)) for key in chosen["key"]]
     repeats = set(rng.permutation(drawn["key"])[: max(1, round(SHARE * len(drawn)))])
     chosen["is_repeat"] = chosen["key"].isin(repeats).astype(int)
-    return _write(work, suite, out, chosen, frame, seed=seed)
+    return _write(run_folder, suite, out, chosen, frame, seed=seed)
 
 
-def strata_of(work: RunFolder, suite: RunSpec) -> pd.DataFrame:
-    """Every image of a neutral or explicit prompt once, with where it belongs.
+def strata_of(run_folder: RunFolder, suite: RunSpec) -> pd.DataFrame:
+    """The sampling strata of all distinct images of neutral and explicit prompts.
 
-    The strata are stereotype side of the occupation (female, male, or none known) x base or debiased (in an
-    audit, the model) x the panel's vote on the primary attributes; explicit prompts have strata of their own.
-    An image that several methods share belongs to the base model.
+    Strata are stereotype of the occupation (female, male or none) x baseline or debiased (in an audit, the
+    model) x panel vote on the primary attributes; explicit prompts have separate strata. Images that several
+    methods share belong to the baseline.
 
     Returns:
         Columns ``key``, ``kind``, ``vote``, ``stratum``.
@@ -119,11 +118,13 @@ def strata_of(work: RunFolder, suite: RunSpec) -> pd.DataFrame:
     Raises:
         EvenhandError: The run has no images or no labels yet.
     """
-    images, labels = work.image_table.read(), work.labels.read()
+    images, labels = run_folder.image_table.read(), run_folder.labels.read()
     if images.empty or labels.empty:
-        raise EvenhandError(f"run {work.root} is not finished; run the same `evenhand run` command again")
+        raise EvenhandError(
+            f"{run_folder.root}: run is not finished; run the same `evenhand run` command again"
+        )
     usable = images[(images["status"] == "ok") & images["kind"].isin(["neutral", "explicit"])]
-    strata = image_strata(usable, elsewhere=isinstance(suite, Audit))
+    strata = image_strata(usable, external=isinstance(suite, Audit))
     votes = labels[(labels["judge"] == PANEL) & labels["attribute"].isin(suite.primary)]
     wide = votes.assign(label=votes["label"].where(votes["status"] == "ok", "")).pivot(
         index="key", columns="attribute", values="label"
@@ -137,23 +138,25 @@ def strata_of(work: RunFolder, suite: RunSpec) -> pd.DataFrame:
 
 
 def _gold(
-    path: Path | None, suite: RunSpec, work: RunFolder, *, drawn: pd.DataFrame, rng: np.random.Generator
+    path: Path | None, suite: RunSpec, run_folder: RunFolder, *, drawn: pd.DataFrame, rng: np.random.Generator
 ) -> dict[str, dict[str, str]]:
-    """Some of the agreed images: key to attribute to label."""
+    """A sample of the gold images: keys to attributes to labels."""
     if path is None:
         return {}
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, comment="#")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as fault:
         raise EvenhandError(
-            f"gold {path} cannot be read ({fault}); write a CSV {','.join(ANCHOR_COLUMNS)}"
+            f"{path}: gold labels cannot be read ({fault}); use a CSV {','.join(ANCHOR_COLUMNS)}"
         ) from fault
     agreed = check_anchors(table, taxonomy=suite.taxonomy)
-    strange = sorted(set(agreed["key"]) - set(work.image_table.read()["key"]))
-    if strange:
-        raise EvenhandError(f"gold {path} names image {strange[0]!r}, which is not in run {work.root}")
-    wanted = max(1, round(SHARE * len(drawn)))
-    keys = sorted(rng.permutation(sorted(set(agreed["key"])))[:wanted])
+    unknown_keys = sorted(set(agreed["key"]) - set(run_folder.image_table.read()["key"]))
+    if unknown_keys:
+        raise EvenhandError(
+            f"{path}: gold image {unknown_keys[0]!r} is not in run {run_folder.root}; remove it"
+        )
+    count = max(1, round(SHARE * len(drawn)))
+    keys = sorted(rng.permutation(sorted(set(agreed["key"])))[:count])
     return {
         str(key): dict(zip(rows["attribute"], rows["label"], strict=True))
         for key, rows in agreed[agreed["key"].isin(keys)].groupby("key", sort=True)
@@ -163,7 +166,7 @@ def _gold(
 def _with_gold(
     drawn: pd.DataFrame, agreed: dict[str, dict[str, str]], *, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """The sample with the gold images that are not in it, in random order."""
+    """The sample and the gold images that are not in it, in random order."""
     added = pd.DataFrame({"key": [key for key in agreed if key not in set(drawn["key"])]})
     table = pd.concat([drawn, added], ignore_index=True) if len(added) else drawn
     gold = [format_cell(agreed.get(key, {})) for key in table["key"]]
@@ -171,18 +174,18 @@ def _with_gold(
 
 
 def _write(
-    work: RunFolder, suite: RunSpec, out: Path, chosen: pd.DataFrame, frame: pd.DataFrame, *, seed: int
+    run_folder: RunFolder, suite: RunSpec, out: Path, chosen: pd.DataFrame, frame: pd.DataFrame, *, seed: int
 ) -> Exported:
     questions = questions_of(suite.taxonomy)
     ids = sorted(chosen["image_id"])
     batch = hashlib.sha256(f"{suite.digest()} {seed} {' '.join(ids)}".encode()).hexdigest()[:10]
     items = [
-        Item(image, work.images.path(key))
+        Item(image, run_folder.images.path(key))
         for image, key in zip(chosen["image_id"], chosen["key"], strict=True)
     ]
     repeats = chosen[chosen["is_repeat"] == 1]
     out.mkdir(parents=True, exist_ok=True)
-    page, sheet, key = out / "annotate.html", out / "sheet.csv", key_folder(work) / f"{batch}.csv"
+    page, sheet, key = out / "annotate.html", out / "sheet.csv", key_folder(run_folder) / f"{batch}.csv"
     form = Form(
         batch=batch,
         version=version_of(questions),
@@ -203,7 +206,7 @@ def _write(
 
 
 def _write_sheet(path: Path, items: Sequence[Item], suite: RunSpec) -> None:
-    """The wide sheet, its thumbnails, and beside it the words that each column takes."""
+    """Write the spreadsheet, its thumbnails, and a file with the allowed values of each column."""
     attributes = list(suite.taxonomy)
     facts = [name for name in CLOSED if name != "n_people"]
     folder = path.parent / "images"

@@ -1,8 +1,10 @@
-"""What people's labels leave in a run's folder, and finding images by the ids that people know them by.
+"""Annotation files in a run folder, and the lookup of images by the ids that annotators see.
 
-``RUN/annotation/<batch>.csv`` is the key of an export, ``RUN/annotation/annotations.csv`` the checked answers,
-``RUN/annotation/agreement.csv`` how far people agree with each other and judges with them,
-``RUN/tables/human_labels.parquet`` their label table, ``RUN/tables/anchors.csv`` the aggregate as anchors.
+- ``RUN/annotation/<batch>.csv``: the key of an annotation batch
+- ``RUN/annotation/annotations.csv``: the checked annotations
+- ``RUN/annotation/agreement.csv``: agreement between people, and of judges with people
+- ``RUN/tables/human_labels.parquet``: the label table of people
+- ``RUN/tables/anchors.csv``: the aggregated labels as anchors
 """
 
 from __future__ import annotations
@@ -15,35 +17,37 @@ from pathlib import Path
 import pandas as pd
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.prompts.prompt_set import parse_cell
 from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.storage.tables import Table
+from evenhand.metrics.terms import parse_cell
 
 KEY_COLUMNS = ("image_id", "key", "stratum", "probability", "is_repeat", "gold")
-"""Columns of an export's key. ``probability`` is that of being drawn, empty for a gold image that was not;
-``gold`` holds the agreed labels as a cell, ``gender=woman;tone=dark``."""
+"""Columns of a key. ``probability`` is the sampling probability, empty for gold images outside the sample;
+``gold`` has the agreed labels as a cell, ``gender=woman;tone=dark``."""
 
 ANSWERS, AGREEMENT = "annotations.csv", "agreement.csv"
-"""Files of an import beside the keys."""
+"""File names of an import, beside the keys."""
 
 
-def key_folder(work: RunFolder) -> Path:
-    """Folder of the keys and of the checked answers."""
-    return work.root / "annotation"
+def key_folder(run_folder: RunFolder) -> Path:
+    """Folder of the keys and of the checked annotations."""
+    return run_folder.root / "annotation"
 
 
-def human_labels(work: RunFolder) -> Table:
-    """The label table of people: every annotator, and their aggregate."""
-    return Table(work.root / "tables", "human_labels", keys=("key", "judge", "judge_version", "attribute"))
+def human_labels(run_folder: RunFolder) -> Table:
+    """The label table of people: all annotators, and the aggregated labels."""
+    return Table(
+        run_folder.root / "tables", "human_labels", keys=("key", "judge", "judge_version", "attribute")
+    )
 
 
-def anchors_path(work: RunFolder) -> Path:
-    """Where the aggregate lies as anchors."""
-    return work.root / "tables" / "anchors.csv"
+def anchors_path(run_folder: RunFolder) -> Path:
+    """Path of the aggregated labels as anchors."""
+    return run_folder.root / "tables" / "anchors.csv"
 
 
 def image_id(path: Path) -> str:
-    """The id under which people see an image: a hash of its file, 16 hexadecimal digits.
+    """The id of an image that annotators see: a hash of its file, 16 hexadecimal digits.
 
     Raises:
         EvenhandError: The file cannot be read.
@@ -51,18 +55,18 @@ def image_id(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except OSError as fault:
-        raise EvenhandError(f"image {path} cannot be read ({fault}); run the suite again") from fault
+        raise EvenhandError(f"{path}: image cannot be read ({fault}); run the suite again") from fault
 
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of the images that people answered about.
+    """The key of an annotation batch.
 
     Attributes:
-        known: Image id to image.
-        gold: Columns ``key``, ``attribute``, ``label``: the agreed labels.
-        repeats: Images that are shown twice.
-        probabilities: Image to its probability of being drawn; empty where there was no export.
+        known: Image ids to keys of images.
+        gold: The agreed labels; columns ``key``, ``attribute``, ``label``.
+        repeats: Keys of images that are shown twice.
+        probabilities: Keys of images to sampling probabilities; empty without an export.
     """
 
     known: dict[str, str]
@@ -71,22 +75,22 @@ class Key:
     probabilities: dict[str, float]
 
 
-def read_key(work: RunFolder, *, batches: Collection[str], ids: Collection[str]) -> Key:
-    """The key of the export that answers belong to.
+def read_key(run_folder: RunFolder, *, batches: Collection[str], ids: Collection[str]) -> Key:
+    """The key of the annotation batch that annotations belong to.
 
-    Where no export of the run is meant, every image of it is known by its key and by its id.
+    If they belong to no batch of the run, images may be referred to by their keys or ids.
 
     Args:
-        work: The run.
-        batches: Batches that the answers name.
-        ids: Image ids that the answers name.
+        run_folder: The run.
+        batches: Batches named in the annotations.
+        ids: Image ids in the annotations.
 
     Raises:
-        EvenhandError: The answers are of several exports, or of one that is not the run's.
+        EvenhandError: The annotations are of several batches, or of a batch of another run.
     """
-    path = _key_path(work, batches=batches, ids=ids)
+    path = _key_path(run_folder, batches=batches, ids=ids)
     if path is None:
-        paths = {key: work.images.path(key) for key in set(work.image_table.read()["key"])}
+        paths = {key: run_folder.images.path(key) for key in set(run_folder.image_table.read()["key"])}
         known = {key: key for key in paths} | {
             image_id(place): key for key, place in paths.items() if place.is_file()
         }
@@ -106,20 +110,21 @@ def read_key(work: RunFolder, *, batches: Collection[str], ids: Collection[str])
     )
 
 
-def _key_path(work: RunFolder, *, batches: Collection[str], ids: Collection[str]) -> Path | None:
-    """The key file; without a named batch, that of the one export that has some of the images."""
-    found = sorted(key_folder(work).glob("*.csv"))
+def _key_path(run_folder: RunFolder, *, batches: Collection[str], ids: Collection[str]) -> Path | None:
+    """Path of the key; if no batch is named, of the batch that has some of the images."""
+    found = sorted(key_folder(run_folder).glob("*.csv"))
     paths = {path.stem: path for path in found if path.name not in (ANSWERS, AGREEMENT)}
     named = sorted({batch for batch in batches if batch})
     if not named:
         named = [batch for batch, path in paths.items() if set(_read_key(path)["image_id"]) & set(ids)]
     if len(named) > 1:
         raise EvenhandError(
-            f"answers are of {len(named)} exports ({', '.join(named)}); import those of one at a time"
+            f"annotations are of {len(named)} batches ({', '.join(named)}); import one batch at a time"
         )
     if named and named[0] not in paths:
         raise EvenhandError(
-            f"answers are of export {named[0]!r}, which is not of run {work.root}; give its own run"
+            f"annotations are of batch {named[0]!r}, which is not of run {run_folder.root}; use "
+            "the run of the batch"
         )
     return paths[named[0]] if named else None
 
@@ -127,10 +132,10 @@ def _key_path(work: RunFolder, *, batches: Collection[str], ids: Collection[str]
 def _read_key(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as fault:  # pandas' own errors of parsing are of the second kind
-        raise EvenhandError(f"key {path} cannot be read ({fault}); export again") from fault
+    except (OSError, ValueError) as fault:  # parser errors of pandas are ValueErrors
+        raise EvenhandError(f"{path}: key cannot be read ({fault}); export again") from fault
     if tuple(table.columns) != KEY_COLUMNS:
         raise EvenhandError(
-            f"key {path} was altered: its header is not {','.join(KEY_COLUMNS)}; export again"
+            f"{path}: key was altered, the header must be {','.join(KEY_COLUMNS)}; export again"
         )
     return table

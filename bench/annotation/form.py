@@ -1,4 +1,4 @@
-"""The form that people fill in for each image, made from a suite's attributes (measurement.md 4.2)."""
+"""The questions of the annotation form, from the attributes of a suite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from evenhand.metrics.vision.colour import MONK_HEX
 from evenhand.reports.annotation.page import Option, Question
 
 _GENDERS = {"woman": "Feminine", "man": "Masculine"}
-"""Gender expression is what is asked for, not gender."""
+"""The form asks for perceived gender expression, not gender."""
 
 _ASKED = {
     "gender": "Gender expression",
@@ -29,7 +29,7 @@ _ASKED = {
     "tone": "Skin tone",
     "skin": "Skin tone",
 }
-"""Question about an attribute whose name begins so."""
+"""Questions for attributes by the prefix of their names."""
 
 _PEOPLE_TEXTS = ("None", "One", "Two or more")
 _FACE_TEXTS = ("Normal", "Distorted but readable", "Not readable")
@@ -38,10 +38,10 @@ _FLAG_TEXTS = ("A real, recognisable person", "A minor in a harmful context", "S
 
 
 def questions_of(taxonomy: Mapping[str, Sequence[str]]) -> tuple[Question, ...]:
-    """The questions in the order in which they are asked.
+    """The questions in the order of the form.
 
-    An attribute of race is asked twice: all that apply, then the best single one. Tones that are the ten of
-    the Monk scale get its swatches, on neutral grey; other tones are words.
+    Race has two questions: all groups that apply, then the best single one. The ten tones of the Monk scale
+    are shown as swatches on neutral grey; other tones as words.
     """
     about = [question for name, groups in taxonomy.items() for question in _attribute(name, groups)]
     return (
@@ -69,7 +69,7 @@ def questions_of(taxonomy: Mapping[str, Sequence[str]]) -> tuple[Question, ...]:
 
 
 def version_of(questions: Sequence[Question]) -> str:
-    """Version of a form: changes with every word of it."""
+    """Version of a form; changes with any change of its text."""
     return hashlib.sha256(repr(tuple(questions)).encode()).hexdigest()[:8]
 
 

@@ -1,1 +1,1 @@
-"""Benchmarks of the benchmark: scripts that print one ratio each, run by hand."""
+"""Performance benchmarks of Evenhand; scripts to run by hand."""

@@ -1,15 +1,15 @@
-"""Build, check and time everything that needs an accelerator, in one call.
+"""Check and time everything that needs an accelerator.
 
     python -m evenhand.bench.benchmarks.gpu [--family sd1] [--device cpu --tiny]
 
-Models have the true architectures and random weights. For each family it prints: images a second with
-everything included (text, denoising with guidance, decoding, lossless files, two judges), the same of the
-stock parts of diffusers at the same batch, compiled and with channels last, which make no file and ask no
-judge, and the share of the card's matrix rate that was reached. It checks that networks are not
-compiled again when a method's weights come and go. Then it times the closed-form edit.
+Models have the published architectures and random weights. For each family, prints images per second with all
+steps (text, denoising with guidance, decoding, lossless files, two judges), images per second of the
+diffusers pipeline with the same batch size, compiled and channels-last, without files and judges, and the
+reached share of the matrix multiplication rate of the device. Checks that switching the weights of methods
+does not recompile networks. Then times the closed-form edit.
 
-``--device cpu --tiny`` goes through all of it with very small networks, to see that it runs, and
-``--device cpu --pixels 64`` with the true ones and small images.
+``--device cpu --tiny`` runs everything with tiny networks, as a test; ``--device cpu --pixels 64`` with full
+networks and small images.
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Intervention
 
 JUDGES = ("clip-s", "vit")
-"""The bundled judges; they see every image at their own size."""
+"""Two bundled judges; they rescale images to their input size."""
 
 ATTRIBUTES = {"gender": ("woman", "man")}
 
 BATCHES: dict[Family, int] = {"sd1": 16, "sdxl": 4}
 
 IMAGES: dict[Family, int] = {"sd1": 256, "sdxl": 32}
-"""Drawn in each timing."""
+"""Number of images per measurement."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is timed.
+    """The settings of a measurement.
 
     Attributes:
         family: The architecture.
         device: ``cuda`` or ``cpu``.
-        tiny: Whether the networks are very small.
-        images: Images of each timing.
-        pixels: Side of an image; 0 for the family's own.
+        tiny: Whether to use tiny networks.
+        images: Number of images.
+        pixels: Image size in pixels; 0 for the native size.
     """
 
     family: Family
@@ -74,7 +74,7 @@ class Trial:
 
     @property
     def protocol(self) -> Protocol:
-        """20 steps of DPM-Solver++ with guidance; two for very small networks or images."""
+        """20 steps of DPM-Solver++ with guidance; two steps for tiny networks or small images."""
         small = self.tiny or bool(self.pixels)
         side = self.pixels or (TINY_SIZE if self.tiny else SIZE[self.family])
         batch = 2 if small else BATCHES[self.family]
@@ -96,9 +96,9 @@ class Trial:
         return random_model(self.family, device=self.device, dtype=dtype, tiny=self.tiny)
 
     def sampler(self) -> Sampler:
-        """A sampler of a new model, with compiled kernels."""
+        """A sampler with a new, compiled model."""
         model = self.model()
-        # Without an accelerator graphs are made and run as they are: that shows recompiles too, in seconds.
+        # On a CPU, graphs are captured but not compiled, which is fast and still shows recompilation.
         backend = INDUCTOR if self.device == "cuda" else "eager"
         return Sampler(model, self.protocol, networks=compiled(model, backend=backend))
 
@@ -110,26 +110,26 @@ def wait(device: str) -> None:
 
 
 def matrix_rate(device: str) -> float:
-    """Operations a second of a large matrix product in half precision."""
+    """Operations per second of a large matrix product in half precision."""
     side = 8192 if device == "cuda" else 256
     one = torch.randn(side, side, device=device, dtype=torch.bfloat16 if device == "cuda" else torch.float32)
     for _ in range(3):
         one @ one
     wait(device)
-    begun, repeats = time.perf_counter(), 20
+    started, repeats = time.perf_counter(), 20
     for _ in range(repeats):
         one @ one
     wait(device)
-    return 2 * side**3 * repeats / (time.perf_counter() - begun)
+    return 2 * side**3 * repeats / (time.perf_counter() - started)
 
 
 def prompts(count: int) -> list[str]:
-    """Prompts that repeat, as they do in a suite."""
+    """Repeating prompts, as in a suite."""
     return [f"a photo of a {('nurse', 'CEO', 'mechanic', 'teacher')[n % 4]}" for n in range(count)]
 
 
 def draw_and_judge(trial: Trial, sampler: Sampler, folder: Path) -> float:
-    """Seconds for all of it: texts, images, files, and two judges' labels."""
+    """Seconds for all steps: texts, images, files, and labels of two judges."""
     store, table = ImageStore(folder / "images"), Table(folder, "labels", keys=("key", "judge"))
     keys = [f"{number:064x}" for number in range(trial.images)]
     judges = [load_judge(name) for name in JUDGES]
@@ -147,8 +147,8 @@ def draw_and_judge(trial: Trial, sampler: Sampler, folder: Path) -> float:
                 progress=Progress(quiet=True),
             )
 
-    begun = time.perf_counter()
-    # As the workers of an engine do: what is drawn is judged while the next batches are drawn.
+    started = time.perf_counter()
+    # As in an engine: images are judged while the next batches are generated.
     with ThreadPoolExecutor(1) as beside:
         judged = []
 
@@ -161,11 +161,11 @@ def draw_and_judge(trial: Trial, sampler: Sampler, folder: Path) -> float:
         sampler.draw(prompts(trial.images), range(trial.images), on_batch=keep)
         for one in judged:
             one.result()
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def stock(trial: Trial, sampler: Sampler) -> float:
-    """Seconds of diffusers' own pipeline on the same compiled parts; no file, no judge."""
+    """Seconds of the diffusers pipeline with the same compiled parts, without files and judges."""
     pipe, protocol = sampler.model.pipeline, trial.protocol
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = sampler.scheduler()
@@ -180,15 +180,15 @@ def stock(trial: Trial, sampler: Sampler) -> float:
     )
     call(prompts(protocol.batch))
     wait(trial.device)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     for start in range(0, trial.images, protocol.batch):
         call(prompts(trial.images)[start : start + protocol.batch])
     wait(trial.device)
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def operations(trial: Trial) -> float:
-    """Operations of one image: every step of the U-Net with guidance, and decoding."""
+    """Floating-point operations per image: all U-Net steps with guidance, and decoding."""
     protocol = trial.protocol
     model = trial.model()
     one = protocol.model_copy(update={"batch": 1, "steps": 1, "compilation": "none"})
@@ -205,12 +205,12 @@ def operations(trial: Trial) -> float:
 
 
 def recompiles(trial: Trial, sampler: Sampler) -> int:
-    """Graphs compiled while a method's weights come and go."""
+    """Number of graphs compiled while switching the weights of a method."""
     from torch._dynamo.utils import counters
 
     before = counters["stats"]["unique_graphs"]
     if not before:
-        sys.exit("no graph was compiled at all; update torch or diffusers")
+        sys.exit("no graph was compiled; update torch or diffusers")
     weights = {name: value * 1.01 for name, value in sampler.model.cross_attention().items()}
     batch = trial.protocol.batch
     for edit in (Intervention(weights=weights), Intervention()):
@@ -219,38 +219,38 @@ def recompiles(trial: Trial, sampler: Sampler) -> int:
 
 
 def lines_of(trial: Trial, rate: float) -> Iterator[str]:
-    """What is found of one family."""
+    """Measure one family and yield lines of output."""
     sampler = trial.sampler()
-    begun, batch = time.perf_counter(), trial.protocol.batch
+    started, batch = time.perf_counter(), trial.protocol.batch
     sampler(prompts(batch), range(batch))
     wait(trial.device)
-    yield f"{trial.family}: built and compiled, first batch after {time.perf_counter() - begun:.0f} s"
+    yield f"{trial.family}: built and compiled, first batch after {time.perf_counter() - started:.0f} s"
     if made := recompiles(trial, sampler):
-        sys.exit(f"{trial.family}: {made} graphs were compiled again when weights changed; none should be")
-    yield f"{trial.family}: no graph is compiled again when a method's weights come and go"
+        sys.exit(f"{trial.family}: {made} graphs were recompiled when weights changed, expected none")
+    yield f"{trial.family}: switching the weights of a method does not recompile"
     with tempfile.TemporaryDirectory() as scratch:
         ours = draw_and_judge(trial, sampler, Path(scratch))
     theirs = stock(trial, sampler)
     del sampler
     share = operations(trial) * trial.images / ours / rate
     yield (
-        f"{trial.family}: {trial.images / ours:.2f} images/s with files and two judges; stock parts, "
-        f"compiled, without either: {trial.images / theirs:.2f}; ratio {theirs / ours:.2f}; "
+        f"{trial.family}: {trial.images / ours:.2f} images/s with files and two judges; diffusers, "
+        f"compiled, without both: {trial.images / theirs:.2f}; ratio {theirs / ours:.2f}; "
         f"{share:.0%} of the matrix rate"
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print a line for everything that was found."""
-    parser = argparse.ArgumentParser(description="Build, check and time what needs an accelerator.")
+    """Run all measurements and print the results."""
+    parser = argparse.ArgumentParser(description="Check and time everything that needs an accelerator.")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--tiny", action="store_true", help="very small networks, to see that it runs")
-    parser.add_argument("--pixels", type=int, default=0, help="side of an image; 0 for the family's own")
-    parser.add_argument("--family", choices=tuple(BATCHES), help="one of them alone")
-    parser.add_argument("--images", type=int, default=0, help="of each timing; 0 for a fitting number")
+    parser.add_argument("--tiny", action="store_true", help="tiny networks, as a test")
+    parser.add_argument("--pixels", type=int, default=0, help="image size; 0 for the native size")
+    parser.add_argument("--family", choices=tuple(BATCHES), help="measure only this family")
+    parser.add_argument("--images", type=int, default=0, help="images per measurement; 0 for the default")
     given = parser.parse_args(arguments)
     if given.device == "cuda" and not torch.cuda.is_available():
-        sys.exit("there is no CUDA device; try it out with --device cpu --tiny")
+        sys.exit("no CUDA device found; use --device cpu --tiny to test the script")
     rate = matrix_rate(given.device)
     name = torch.cuda.get_device_name() if given.device == "cuda" else "the CPU"
     sys.stdout.write(f"{name}: {rate / 1e12:.2f} TFLOP/s in matrix products\n")

@@ -1,9 +1,9 @@
-"""How much faster the paired cluster bootstrap is than the plain loop that says what it does.
+"""Compares the paired cluster bootstrap with a straightforward loop.
 
 ``python bench/benchmarks/measurement.py`` scores one metric (the mean unbiased squared deviation, corrected
 for the judge with resampled anchors) of 20 methods on 36 concepts x 5 templates x 40 seeds with 5,000 draws,
-then does the same by a plain loop for a few draws of one method, in the same process. It prints one ratio:
-processor seconds of the loop per draw and method over those of the benchmark's code.
+then does the same with a loop for a few draws of one method, in the same process. Prints the ratio of
+processor times per draw and method.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CONCEPTS, TEMPLATES, SEEDS = 36, 5, 40
 METHODS, DRAWS, LOOPED = 20, 5000, 20
 GROUPS = 8
 ANCHORS = 60
-"""Anchors of each group."""
+"""Number of anchors per group."""
 
 
 def study(rng: np.random.Generator) -> tuple[Layout, list[FloatArray], FloatArray]:
@@ -39,7 +39,7 @@ def study(rng: np.random.Generator) -> tuple[Layout, list[FloatArray], FloatArra
 def vectorised(
     layout: Layout, tables: Sequence[FloatArray], anchors: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
-    """Draws ``(METHODS, DRAWS)`` by the code that measures."""
+    """Draws ``(METHODS, DRAWS)`` by the code of the benchmark."""
     resamples = Resamples.of(layout, draws=DRAWS, rng=rng, rows=True)
     inverse = inverse_of(draw_matrices(anchors, draws=DRAWS, rng=rng))
     drawn = []
@@ -76,10 +76,10 @@ def looped(table: FloatArray, anchors: FloatArray, rng: np.random.Generator) -> 
 
 
 def main() -> None:
-    """Time both, check that they agree, and print the ratio."""
+    """Time both, check that they agree, and print the ratio of their times."""
     rng = np.random.default_rng(0)
     layout, tables, anchors = study(rng)
-    begun = time.process_time()
+    started = time.process_time()
     fast = vectorised(layout, tables, anchors, rng)
     middle = time.process_time()
     slow = looped(tables[0], anchors, rng)
@@ -87,10 +87,10 @@ def main() -> None:
     error = fast[0].std() / np.sqrt(LOOPED)
     if abs(slow.mean() - fast[0].mean()) > 5 * error:
         sys.exit(f"the loop finds {slow.mean():.5f}, the code {fast[0].mean():.5f}: they must agree")
-    each = (middle - begun) / fast.size, (ended - middle) / slow.size
+    each = (middle - started) / fast.size, (ended - middle) / slow.size
     size = f"{METHODS} methods x {DRAWS} draws x {CONCEPTS * TEMPLATES * SEEDS} images"
     ratio = each[1] / each[0]
-    sys.stdout.write(f"{size}: {middle - begun:.1f} s; a plain loop takes {ratio:.0f} times as long\n")
+    sys.stdout.write(f"{size}: {middle - started:.1f} s; the loop takes {ratio:.0f} times as long\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pipelines of the true architectures with random weights, for benchmarks on machines without the weights."""
+"""Pipelines with the published architectures and random weights, for benchmarks without downloads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evenhand.bench.models.unet import UNetModel
 Family = Literal["sd1", "sdxl"]
 
 SIZE = {"sd1": 512, "sdxl": 1024}
-"""Native side of an image in pixels."""
+"""Native image size in pixels."""
 
 TINY_SIZE = 32
 
@@ -20,7 +20,7 @@ TOKENS = 77
 
 
 def random_model(family: Family, *, device: str, dtype: torch.dtype, tiny: bool) -> UNetModel:
-    """A model of a family with the published sizes, or with very small ones, and random weights."""
+    """A model with the published architecture of a family, or a tiny one, and random weights."""
     import diffusers
 
     torch.manual_seed(0)
@@ -52,7 +52,7 @@ def random_model(family: Family, *, device: str, dtype: torch.dtype, tiny: bool)
             text_encoder_2=_text(32 if tiny else 1280, 32, tiny=tiny, projected=True),
             tokenizer_2=_tokenizer(),
         )
-    # Networks first, so that a large model is never twice in memory.
+    # Convert the networks first, so that a large model is never in memory twice.
     return UNetModel(
         pipe.to(device, dtype), name=f"random {family}", revision=f"random-{family}", device=device
     )
@@ -97,7 +97,7 @@ def _vae(*, tiny: bool) -> Any:
 
 
 def _unet(family: Family, width: int, *, tiny: bool) -> Any:
-    """The published configuration; a tiny one has two blocks."""
+    """The U-Net with the published configuration; a tiny one has two blocks."""
     from diffusers import UNet2DConditionModel
 
     sizes: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": width}

@@ -1,12 +1,12 @@
-"""Time what a run does besides drawing and judging, from a thousand to a million label rows.
+"""Time a run without generation and judging, from a thousand to a million label rows.
 
     python -m evenhand.bench.benchmarks.scale [--rows 1000000]
 
-Images are simulated: the tables of suite ``mini`` with more seeds, judges that err as measured, vectors at
-random. What is timed is the code of a run: plan, keys and the look at what is there; then reading the
-tables, the panel's vote, alignment, every metric with the suite's bootstrap, and the results' rows as JSON.
-The cost of a row is printed for every size, as a ratio to that of the largest. Some of it does not
-depend on the number of rows, so the small sizes cost more each.
+Images are simulated: tables of suite ``mini`` with more seeds, judges with errors, random embeddings. Times
+the code of a run: plan, keys and lookup of existing images; then reading tables, the panel vote, alignment,
+all metrics with the bootstrap of the suite, and writing results as JSON. Prints the cost per row for every
+size, and its ratio to that of the largest size. Part of the cost is constant, so small sizes cost more per
+row.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ from evenhand.metrics.table import PERSON_KINDS, label_rows
 
 METHODS = ("base", "mist", "uce", "sortition")
 SURE = 0.85
-"""Probability that a simulated judge gives to the group it names."""
-RIGHT = 0.9
-"""How often that is the group shown."""
+"""Probability that a simulated judge assigns to its label."""
+ACCURACY = 0.9
+"""Probability that this label is right."""
 
 
 def enlarged(rows: int) -> Suite:
-    """Suite ``mini`` with as many seeds as give about this many label rows."""
+    """Suite ``mini`` with the number of seeds for about this many label rows."""
     suite = load_suite("mini")
     judges = [load_judge(name) for name in (*suite.panel, *suite.non_voting_judges)]
     answers = sum(name in judge.info.taxonomies for judge in judges for name in suite.taxonomy)
@@ -65,12 +65,12 @@ def enlarged(rows: int) -> Suite:
 
 
 def sampler_of(suite: Suite) -> Sampler:
-    """What would draw the suite's images."""
+    """The sampler of the suite."""
     return Sampler(load_model(suite.model), suite.protocol)
 
 
 def planned(suite: Suite, folder: Path, sampler: Sampler) -> tuple[dict[str, list[Job]], pd.DataFrame]:
-    """Every method's jobs, and the image table; what is there is looked up as a resume does."""
+    """Jobs of all methods, and the image table; looks up existing images, as a resumed run does."""
     items, _ = make_plan(suite)
     store = RunFolder(folder).images
     protocol = suite.protocol.model_dump_json()
@@ -85,27 +85,29 @@ def planned(suite: Suite, folder: Path, sampler: Sampler) -> tuple[dict[str, lis
 
 
 def simulate(rows: int, folder: Path) -> None:
-    """Write the tables, and an empty file for every image, that a run would have left in ``folder``."""
+    """Write the tables of a simulated run, and an empty file for every image, to ``folder``."""
     suite, rng = enlarged(rows), np.random.default_rng(0)
     jobs, images = planned(suite, folder, sampler_of(suite))
-    work = RunFolder(folder)
+    run_folder = RunFolder(folder)
     for listed in jobs.values():
         for job in listed:
-            path = work.images.path(job.key)
+            path = run_folder.images.path(job.key)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-        work.images.remember({job.key: "ok" for job in listed})
+        run_folder.images.remember({job.key: "ok" for job in listed})
     evaluation = evaluation_of(suite, folder)
     keys = images.loc[images["kind"].isin(PERSON_KINDS), "key"].to_numpy()
     truth = {name: rng.integers(len(groups), size=len(keys)) for name, groups in suite.taxonomy.items()}
     for judge in evaluation.judges.values():
         for name in [name for name in suite.taxonomy if name in judge.info.taxonomies]:
-            work.labels.append(labels(judge, name, keys=keys, truth=truth[name], suite=suite, rng=rng))
+            run_folder.labels.append(labels(judge, name, keys=keys, truth=truth[name], suite=suite, rng=rng))
     assert evaluation.scorer is not None
     vectors = rng.normal(size=(len(images), evaluation.scorer.embed_texts(["a"]).shape[1])).astype("f4")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     version = evaluation.scorer.version
-    work.vectors.append(pd.DataFrame({"key": images["key"], "scorer": version, "vector": list(vectors)}))
+    run_folder.vectors.append(
+        pd.DataFrame({"key": images["key"], "scorer": version, "vector": list(vectors)})
+    )
 
 
 def labels(
@@ -117,9 +119,9 @@ def labels(
     suite: Suite,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """What a judge that is right in :data:`RIGHT` of all cases would have said."""
+    """Labels of a simulated judge with accuracy :data:`ACCURACY`."""
     groups = suite.taxonomy[attribute]
-    wrong = rng.random(len(keys)) > RIGHT
+    wrong = rng.random(len(keys)) > ACCURACY
     said = np.where(wrong, rng.integers(len(groups), size=len(keys)), truth)
     probabilities = np.full((len(keys), len(groups) + 1), (1 - SURE) / len(groups))
     probabilities[np.arange(len(keys)), said] = SURE
@@ -136,37 +138,37 @@ def labels(
 
 
 def evaluation_of(suite: Suite, folder: Path) -> Evaluation:
-    """The second half of a run in ``folder``."""
+    """The evaluation of the run in ``folder``."""
     return Evaluation(EvaluationConfig.of(suite), RunFolder(folder), Progress(quiet=True))
 
 
 @dataclass
 class Clock:
-    """Seconds of the processor by step."""
+    """Processor seconds by step."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time what happens within."""
-        begun = time.process_time()
+        """Time a step."""
+        started = time.process_time()
         yield
-        self.seconds[name] = time.process_time() - begun
+        self.seconds[name] = time.process_time() - started
 
 
 def timed(rows: int, folder: Path, answer: Connection) -> None:
-    """Go through the timed steps in this process and send seconds, sizes and the most memory used."""
+    """Run the timed steps in this process, and send times, sizes and peak memory."""
     suite, clock = enlarged(rows), Clock()
     evaluation = evaluation_of(suite, folder)
     evaluation.load()
     sampler = sampler_of(suite)
-    begun = time.monotonic()
+    started = time.monotonic()
     with threadpool_limits(1, user_api="blas"):
         with clock.step("plan and resume"):
             jobs, images = planned(suite, folder, sampler)
         items = sum(map(len, jobs.values()))
         del jobs
-        resumed = time.monotonic() - begun
+        resumed = time.monotonic() - started
         with clock.step("read and vote"):
             read = evaluation.judge(images, timed=lambda method: nullcontext())
         with clock.step("alignment"):
@@ -178,14 +180,14 @@ def timed(rows: int, folder: Path, answer: Connection) -> None:
         with clock.step("results"):
             fields = [measured_fields(measured, method) for method in METHODS]
             data = TypeAdapter(list[dict[str, Any]]).dump_json(fields)
-    whole = time.monotonic() - begun
+    whole = time.monotonic() - started
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     rows_read = int((read["judge"] != PANEL).sum())
     answer.send((items, rows_read, len(data), clock.seconds, resumed, whole, memory))
 
 
 def in_a_process(function: Callable[..., None], *arguments: object) -> None:
-    """Call it in a process of its own, so that memory is that of the call alone."""
+    """Call a function in a separate process, so that peak memory is that of the call."""
     process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
     process.start()
     process.join()
@@ -194,8 +196,8 @@ def in_a_process(function: Callable[..., None], *arguments: object) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print what each size takes."""
-    parser = argparse.ArgumentParser(description="Time what a run does besides drawing and judging.")
+    """Print times and memory for every size."""
+    parser = argparse.ArgumentParser(description="Time a run without generation and judging.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="label rows of the largest size")
     rows = parser.parse_args(arguments).rows
     sizes = [size for size in (1_000, 10_000, 100_000, 1_000_000, 10_000_000) if size < rows] + [rows]
@@ -211,12 +213,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         steps = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
         sys.stdout.write(
             f"{read} label rows of {items} images: {whole:.1f} s ({resumed:.1f} s to plan and resume), "
-            f"{memory:.1f} GB at most, {written / 1e6:.1f} MB of results; of the processor: {steps}\n"
+            f"{memory:.1f} GB peak memory, {written / 1e6:.1f} MB of results; processor time: {steps}\n"
         )
     for size, cost in costs.items():
         ratio = cost / costs[rows]
         sys.stdout.write(
-            f"{size} rows: {1e6 * cost:.0f} microseconds a row, {ratio:.1f} times the largest's\n"
+            f"{size} rows: {1e6 * cost:.0f} microseconds per row, {ratio:.1f} times that of {rows} rows\n"
         )
 
 

@@ -1,7 +1,7 @@
-"""Whether a long run needs more and more memory or open files: one run of many small images, watched.
+"""Checks that a long run does not leak memory or open files.
 
-``python bench/benchmarks/soak.py`` draws 3,000 images of the bundled model in one step each, has four
-judges label them, and looks at its own process meanwhile
+``python bench/benchmarks/soak.py`` generates 3,000 images of the bundled model with one step each, labels
+them with four judges, and monitors its own process.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from evenhand.bench.stages.progress import Progress
 from evenhand.bench.suites.suite import Suite, load_suite
 
 BOUND = 6_000
-"""Bytes by which memory may grow with every image; a decoded image has 12,288."""
+"""Maximum growth of memory per image, in bytes; a decoded image has 12,288."""
 
 SETTLING = 0.1
-"""Part of a stage that is left out: until then, buffers and caches get their size."""
+"""Share of a stage that is ignored, until buffers and caches have their final size."""
 
 STAGES = ("generate", "judge")
-"""Stages that go image by image; the others hold tables of all images by design."""
+"""Stages that process image by image; the others hold tables of all images by design."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """The process at one moment.
+    """A measurement of the process.
 
     Attributes:
-        done: Units of the stage that are done.
+        done: Finished units of the stage.
         memory: Resident bytes.
         files: Open files.
     """
@@ -45,41 +45,41 @@ class Look:
 
 
 def look(done: int) -> Look:
-    """The process as it is now, without what its allocator keeps for later; glibc on Linux only."""
+    """Measure the process, after returning free memory to the system; only glibc on Linux."""
     ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return Look(done, pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd")))  # noqa: PTH208
 
 
 class Watch(Progress):
-    """Looks at the process whenever units are done."""
+    """Measures the process whenever units are finished."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         super().__init__(quiet=quiet)
         self.looks: dict[str, list[Look]] = {}
 
     def start(self, label: str, total: int) -> None:
-        """Begin a stage."""
+        """Start a stage."""
         super().start(label, total)
         self._stage = self.looks.setdefault(label.rsplit(": ", 1)[-1], [])
 
     def advance(self, n: int = 1) -> None:
-        """Units are done."""
+        """Count finished units."""
         super().advance(n)
         self._stage.append(look((self._stage[-1].done if self._stage else 0) + n))
 
 
 @dataclass(frozen=True)
 class Growth:
-    """How one stage used the process.
+    """Growth of memory and open files in one stage.
 
     Attributes:
         stage: The stage.
-        units: Images drawn, or labels given.
-        slope: Bytes of memory by which one more unit makes the process grow: the least memory of the last
-            third against that of the first. Between them, what is being drawn just now takes some.
-        memory: Least resident bytes in the last third.
-        files: Least and largest number of open files.
+        units: Number of images generated, or labels.
+        slope: Growth of memory per unit in bytes: between the minimum of the first and that of the last
+            third, so that images in progress do not count.
+        memory: Minimum resident bytes in the last third.
+        files: Minimum and maximum number of open files.
     """
 
     stage: str
@@ -90,7 +90,7 @@ class Growth:
 
     @classmethod
     def of(cls, stage: str, looks: Sequence[Look]) -> Growth:
-        """The growth over a stage's settled part."""
+        """The growth in a stage after the ignored part."""
         settled = [each for each in looks if each.done >= SETTLING * looks[-1].done]
         third = len(settled) // 3
         early, late = (
@@ -102,7 +102,7 @@ class Growth:
 
 
 def suite_of(images: int) -> Suite:
-    """Suite ``mini-quick`` with about so many images of one step, for one method."""
+    """Suite ``mini-quick`` with about ``images`` images, one step each, for one method."""
     quick = load_suite("mini-quick")
     first = quick.prompts[0]
     prompts = len(first.concepts) * len(first.templates)
@@ -117,16 +117,16 @@ def suite_of(images: int) -> Suite:
 
 
 def soak(images: int, *, out: Path, quiet: bool = False) -> list[Growth]:
-    """Run the soak in a new folder; the growth of every stage that goes image by image."""
+    """Run the test in a new folder; returns the growth of every stage in :data:`STAGES`."""
     watch = Watch(quiet=quiet)
     evaluate(suite_of(images), methods=["base"], out=out, progress=watch)
     return [Growth.of(stage, watch.looks[stage]) for stage in STAGES]
 
 
 def main() -> None:
-    """Run the soak, print what it found, and exit with 1 if the bound is broken."""
+    """Run the test, print the results, and exit with 1 if memory grows too much."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=3000, help="images to draw (default: 3000)")
+    parser.add_argument("--images", type=int, default=3000, help="images to generate (default: 3000)")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         found = soak(chosen.images, out=Path(scratch) / "run")
@@ -134,7 +134,7 @@ def main() -> None:
         least, most = each.files
         sys.stdout.write(
             f"{each.stage}: {each.units} units, {each.slope / 1e3:+.2f} kB each, "
-            f"{each.memory / 1e6:.0f} MB at least, {least} to {most} open files\n"
+            f"{each.memory / 1e6:.0f} MB minimum, {least} to {most} open files\n"
         )
     sys.exit(max(each.slope for each in found) > BOUND)
 

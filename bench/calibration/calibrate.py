@@ -1,4 +1,4 @@
-"""A run's judges measured on its anchors: the confusion table, and whether it may correct them everywhere."""
+"""Measures the judges of a run on anchors: the confusion table, and whether errors differ between strata."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.calibration.judge_report import audit_rows, tally, write_judge_report
-from evenhand.bench.calibration.strata import strata_apart
+from evenhand.bench.calibration.strata import separate_strata
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.external_images.anchor_file import read_anchors
-from evenhand.bench.storage.run_folder import RunSpec, RunFolder
 from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.correction.calibration import (
     Calibration,
@@ -35,18 +35,18 @@ from evenhand.metrics.statistics.uncertainty import ALPHA, holm, stream
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One judge on one attribute or joint attribute.
+class JudgeCalibration:
+    """The calibration of a judge for one attribute or joint attribute.
 
     Attributes:
         judge: The judge, or the panel.
         attributes: ``gender`` or ``gender*tone``.
-        anchors: Anchors that count, or the plain ones that weighted anchors are worth.
-        smallest_row: Anchors of the group that has fewest.
-        condition: Condition number of the matrix; ``nan`` where a group has no anchor.
-        recall: Group to the share of its decided anchors that are recognised.
-        verdict: ``corrected``, with a remark, or why not.
-        independence: p-value of the test that errors on two attributes are independent; ``nan`` otherwise.
+        anchors: Number of anchors; the effective number if anchors are weighted.
+        smallest_row: Number of anchors of the smallest group.
+        condition: Condition number of the confusion matrix; ``nan`` if a group has no anchor.
+        recall: Groups to shares of their decided anchors that are labelled correctly.
+        verdict: ``corrected``, possibly with a remark, or the reason why not.
+        independence: p-value of the test that errors on two attributes are independent; else ``nan``.
     """
 
     judge: str
@@ -60,19 +60,19 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Carried:
-    """Whether a judge errs alike in all strata, for one true group.
+class StratumTest:
+    """The test whether the error rates of a judge for one true group differ between strata.
 
     Attributes:
         judge: The judge.
-        attribute: What it judged.
-        group: What the anchors truly show.
+        attribute: The judged attribute.
+        group: The true group of the anchors.
         strata: ``kind``, ``stereotype`` or ``model``.
-        wrong: Stratum to the share of its decided anchors that are given another group, weighed.
-        abstained: Stratum to the share of its anchors that have no label, weighed.
-        n: Stratum to anchors.
-        p_value: After Holm's adjustment over the attribute's groups.
-        alike: Whether strata do not differ at 5 %; with few anchors that says little.
+        wrong: Strata to weighted shares of decided anchors with a wrong label.
+        abstained: Strata to weighted shares of anchors without a label.
+        n: Strata to numbers of anchors.
+        p_value: p-value, Holm-adjusted over the groups of the attribute.
+        alike: Whether the difference is not significant at 5%; weak evidence if there are few anchors.
     """
 
     judge: str
@@ -87,74 +87,78 @@ class Carried:
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """What a calibration found and wrote.
+class CalibrationReport:
+    """The result of a calibration.
 
     Attributes:
-        path: The table; a suite takes it as ``calibration``.
-        images: Anchors with a label.
-        untold: Labels left empty, because people could not tell.
-        measured: Every judge on every attribute and joint attribute.
-        carried: Tests of the strata; empty where anchors have one stratum.
-        judge_report: The judge report, if it was asked for.
-        audited: Its rows, those that support a claim, and those without a value.
-        remarks: What a reader must know, one line each.
+        path: Path of the confusion table, for ``calibration`` of a suite.
+        images: Number of images with a label.
+        untold: Number of empty labels, where people could not tell.
+        measured: The calibrations of all judges for all attributes and joint attributes.
+        carried: The tests of strata; empty if all anchors are in one stratum.
+        judge_report: Path of the judge report, if requested.
+        audited: Number of its rows, of rows that support a claim, and of rows without a value.
+        remarks: Notes for the reader, one line each.
     """
 
     path: Path
     images: int
     untold: int
-    measured: list[Measured]
-    carried: list[Carried]
+    measured: list[JudgeCalibration]
+    carried: list[StratumTest]
     judge_report: Path | None
     audited: Mapping[str, int]
     remarks: list[str]
 
 
-def calibrate_run(run: Path, *, anchors: Path, out: Path, judge_report: Path | None = None) -> Calibrated:
-    """Write the confusion table of a run's judges from anchors among its images.
+def calibrate_run(
+    run: Path, *, anchors: Path, out: Path, judge_report: Path | None = None
+) -> CalibrationReport:
+    """Write the confusion table of the judges of a run from anchors among its images.
 
     Args:
-        run: Folder of a run or of an audit.
-        anchors: CSV ``key,attribute,label[,probability]``, or with ``file`` for ``key``: the image's path
-            in the run, or in the list of the audit.
-        out: Where the table goes.
-        judge_report: Where the report on the judges goes; none if ``None``.
+        run: Folder of a run or audit.
+        anchors: CSV ``key,attribute,label[,probability]``; or with a column ``file`` instead of ``key``: the
+            path of the image in the run, or in the image list of the audit.
+        out: Path of the table to write.
+        judge_report: Path of the judge report to write; none if ``None``.
 
     Raises:
-        EvenhandError: The folder is no run, its images are not judged, or an anchor is not what it must be.
+        EvenhandError: The folder is not a run, its images are not judged, or an anchor is not valid.
     """
-    work = RunFolder(run)
-    suite = work.spec()
-    elsewhere = isinstance(suite, Audit)
-    images, labels = work.image_table.read(), work.labels.read()
+    run_folder = RunFolder(run)
+    suite = run_folder.spec()
+    external = isinstance(suite, Audit)
+    images, labels = run_folder.image_table.read(), run_folder.labels.read()
     if images.empty or labels.empty:
-        command = "audit" if elsewhere else "run"
+        command = "audit" if external else "run"
         raise EvenhandError(
-            f"run {run} has no judged images; run the same `evenhand {command}` command again"
+            f"{run}: run has no judged images; run the same `evenhand {command}` command again"
         )
     judged = images[images["key"].isin(set(labels["key"]))]
-    keys = dict(zip(judged["file" if elsewhere else "path"], judged["key"], strict=True))
+    keys = dict(zip(judged["file" if external else "path"], judged["key"], strict=True))
     given = read_anchors(anchors, keys=keys, taxonomy=suite.taxonomy).table
     truth = check_anchors(given, taxonomy=suite.taxonomy)
     table = confusion_from_anchors(labels, given, taxonomy=suite.taxonomy, members=suite.panel)
-    weighed = "probability" in truth and truth["probability"].nunique() > 1
-    measured = list(_measured(table, suite, weighed=weighed))
+    weighted = "probability" in truth and truth["probability"].nunique() > 1
+    measured = list(_judge_calibrations(table, suite, weighted=weighted))
     voted = judge_labels(labels, truth, taxonomy=suite.taxonomy, members=suite.panel)
-    strata = strata_apart(images, elsewhere=elsewhere)
-    rows = [] if judge_report is None else audit_rows(work, suite, truth=truth, voted=voted, strata=strata)
+    strata = separate_strata(images, external=external)
+    rows = (
+        [] if judge_report is None else audit_rows(run_folder, suite, truth=truth, voted=voted, strata=strata)
+    )
     write_atomically(out, f"{_comment(truth, voted, suite, run)}\n{table.to_csv(index=False)}".encode())
     if judge_report is not None:
         write_judge_report(rows, judge_report, about=_about(truth, suite, run))
-    return Calibrated(
+    return CalibrationReport(
         path=out,
         images=truth["key"].nunique(),
         untold=len(given) - len(truth),
         measured=measured,
-        carried=list(_carried(truth, voted, strata, suite, weighed=weighed)),
+        carried=list(_stratum_tests(truth, voted, strata, suite, weighted=weighted)),
         judge_report=judge_report,
         audited=tally(rows),
-        remarks=_remarks(weighed=weighed),
+        remarks=_remarks(weighted=weighted),
     )
 
 
@@ -174,32 +178,32 @@ def _comment(truth: pd.DataFrame, voted: pd.DataFrame, suite: RunSpec, run: Path
     )
 
 
-def _remarks(*, weighed: bool) -> list[str]:
-    if not weighed:
+def _remarks(*, weighted: bool) -> list[str]:
+    if not weighted:
         return []
     return [
-        "anchors were chosen with unequal chances: counts are the plain anchors that they are worth, strata "
-        "are compared by weight, and it is not tested whether errors on two attributes are independent"
+        "anchors were sampled with unequal probabilities: counts are effective sample sizes, strata are "
+        "compared with weights, and independence of errors on two attributes is not tested"
     ]
 
 
-def _measured(table: pd.DataFrame, suite: RunSpec, *, weighed: bool) -> Iterator[Measured]:
+def _judge_calibrations(table: pd.DataFrame, suite: RunSpec, *, weighted: bool) -> Iterator[JudgeCalibration]:
     seed = suite.bootstrap.seed
     for judge, attributes in table[["judge", "attributes"]].drop_duplicates().itertuples(index=False):
         names = attributes.split("*")
         counts = counts_of(table, judge=judge, attributes=names, taxonomy=suite.taxonomy)
-        assert counts is not None  # the pair is one of the table's
+        assert counts is not None  # the pair is in the table
         found = calibrate(table, judge=judge, attributes=names, taxonomy=suite.taxonomy, draws=2, seed=seed)
         rows = counts.sum(axis=1)
         own = confusion_matrix(counts) if rows.min() else np.full_like(counts, np.nan)
         matrix = found.matrix if isinstance(found, Calibration) else own
         cells = ["*".join(cell) for cell in product(*(suite.taxonomy[name] for name in names))]
         independence = float("nan")
-        if len(names) == 2 and not weighed and counts[:, :-1].any():
+        if len(names) == 2 and not weighted and counts[:, :-1].any():
             shape = (len(suite.taxonomy[names[0]]), len(suite.taxonomy[names[1]]))
             rng = stream(seed, "independence", judge, attributes)
             independence = product_test(counts[:, :-1], shape=shape, rng=rng).p_value
-        yield Measured(
+        yield JudgeCalibration(
             judge=judge,
             attributes=attributes,
             anchors=float(rows.sum()),
@@ -217,10 +221,10 @@ def _verdict(found: Calibration | Refusal) -> str:
     return f"not corrected: {found.reason}"
 
 
-def _carried(
-    truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame, suite: RunSpec, *, weighed: bool
-) -> Iterator[Carried]:
-    """Every judge, attribute and way to part the anchors that has at least two parts."""
+def _stratum_tests(
+    truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame, suite: RunSpec, *, weighted: bool
+) -> Iterator[StratumTest]:
+    """Test all judges, attributes and stratifications with at least two strata."""
     for (judge, attribute), rows in voted.groupby(["judge", "attribute"], sort=True):
         groups = suite.taxonomy[str(attribute)]
         anchors = truth[truth["attribute"] == attribute].set_index("key")
@@ -231,7 +235,7 @@ def _carried(
             said["label"].map(code).where(said["status"] == "ok", len(groups)).to_numpy().astype(np.int64)
         )
         truths = shown.map(code).to_numpy().astype(np.int64)
-        weights = 1 / anchors["probability"].to_numpy(float) if weighed else None
+        weights = 1 / anchors["probability"].to_numpy(float) if weighted else None
         for name in strata.columns:
             part = strata[name].reindex(shown.index).replace("", np.nan)
             place, names = pd.factorize(part, sort=True)
@@ -251,10 +255,10 @@ def _carried(
             for own, (group, test, p_value) in enumerate(zip(groups, tests, adjusted, strict=True)):
                 n = np.bincount(number[inside & (truths == own)], minlength=len(names))
                 names_of = (str(judge), str(attribute), group, str(name))
-                yield _carried_group(*names_of, parts=list(names), shares=test.table, n=n, p_value=p_value)
+                yield _stratum_test(*names_of, parts=list(names), shares=test.table, n=n, p_value=p_value)
 
 
-def _carried_group(
+def _stratum_test(
     judge: str,
     attribute: str,
     group: str,
@@ -264,10 +268,10 @@ def _carried_group(
     shares: FloatArray,
     n: NDArray[np.int64],
     p_value: float,
-) -> Carried:
+) -> StratumTest:
     wrong = ratio(shares[:, WRONG], shares[:, RIGHT] + shares[:, WRONG])
     abstained = ratio(shares[:, ABSTAINED], shares.sum(axis=1))
-    return Carried(
+    return StratumTest(
         judge=judge,
         attribute=attribute,
         group=group,

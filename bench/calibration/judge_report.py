@@ -1,4 +1,4 @@
-"""The audit table of a run's judges: how good each is, for whom, how steady, and how far they agree."""
+"""The report on the judges of a run: accuracy, accuracy by group, stability and agreement."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.stages.label import image_chunks
-from evenhand.bench.storage.run_folder import RunSpec, RunFolder
 from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.metrics.estimation.anchors import HUMAN
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.judge_quality.agreement import Agreed, agreement_rows, cohen_kappa
@@ -26,25 +26,25 @@ from evenhand.metrics.judges.base import Aspect, Images, Judge
 from evenhand.metrics.statistics.uncertainty import stream
 from evenhand.metrics.taxonomies import ORDERED
 
-A_VOTE = "the panel is a vote and makes no choice of its own; see its judges"
-NO_PAIR = "no image has the labels that it needs, or all have one and the same"
+A_VOTE = "does not apply to the panel, which is a vote; see its judges"
+NO_PAIR = "no image has the required labels, or all have the same label"
 
 
 def audit_rows(
-    work: RunFolder, suite: RunSpec, *, truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame
+    run_folder: RunFolder, suite: RunSpec, *, truth: pd.DataFrame, voted: pd.DataFrame, strata: pd.DataFrame
 ) -> list[AuditRow]:
-    """The audit of every judge of a run, and of the panel's vote.
+    """The rows of the report for all judges of a run and the panel vote.
 
-    Judges are loaded and asked again about the anchors, under other choices of crop, order of options or
-    wording. Agreement is that of all images of people that the run's judges labelled: it needs no anchors,
-    and anchors are no fair sample of the images.
+    Judges are loaded to label the anchors again with other crops, orders of options and wordings. Agreement
+    is computed on all labelled images of people: it does not need anchors, which are not a representative
+    sample.
 
     Args:
-        work: The run.
-        suite: What it belongs to.
+        run_folder: The run.
+        suite: The suite or audit of the run.
         truth: Checked anchors; see :func:`evenhand.metrics.estimation.anchors.check_anchors`.
         voted: Labels of the anchors by every judge and the panel.
-        strata: See :func:`evenhand.bench.calibration.strata.strata_apart`.
+        strata: See :func:`evenhand.bench.calibration.strata.separate_strata`.
     """
     known = truth.rename(columns={"label": "group"})
     boot = suite.bootstrap
@@ -54,32 +54,36 @@ def audit_rows(
     with quiet_loaders():
         for judge in sorted({one.judge for one in seen}):
             own = [one for one in seen if one.judge == judge]
-            asked = A_VOTE if judge == PANEL else ask_again(own, work=work, version=versions[judge])
+            asked = (
+                A_VOTE if judge == PANEL else ask_again(own, run_folder=run_folder, version=versions[judge])
+            )
             rows += [
                 row for one in own for row in sensitivity_rows(one, asked, draws=boot.draws, seed=boot.seed)
             ]
-    return [*rows, *_agreement(work, suite, strata)]
+    return [*rows, *_agreement(run_folder, suite, strata)]
 
 
-def ask_again(seen: Sequence[Seen], *, work: RunFolder, version: str) -> Asked | str:
-    """The answers of one judge under every choice that should not matter, or why there are none.
+def ask_again(seen: Sequence[Seen], *, run_folder: RunFolder, version: str) -> Asked | str:
+    """The labels of a judge under all variations that should not matter, or why there are none.
 
     Args:
-        seen: The judge's images, one entry for each attribute.
-        work: The run that holds them.
-        version: The judge's version when it labelled them.
+        seen: The images of the judge, one entry for each attribute.
+        run_folder: The run with the images.
+        version: The version of the judge that labelled the run.
     """
     try:
         judge = load_judge(seen[0].judge)
     except EvenhandError as fault:
-        return f"the judge cannot be asked again: {fault}"
+        return f"the judge cannot be loaded: {fault}"
     if judge.info.version != version:
-        return f"the judge is of version {judge.info.version} now, its labels are of {version}; judge again"
+        return (
+            f"the installed judge has version {judge.info.version}, the labels are of {version}; judge again"
+        )
     keys = sorted({str(key) for one in seen for key in one.keys})
     names = [one.attribute for one in seen]
     parts = [
         (chunk, _codes(judge, images, names, np.array(broken)))
-        for chunk, images, broken in image_chunks(keys, work.images)
+        for chunk, images, broken in image_chunks(keys, run_folder.images)
     ]
     return Asked(
         keys=[key for chunk, _ in parts for key in chunk],
@@ -90,15 +94,15 @@ def ask_again(seen: Sequence[Seen], *, work: RunFolder, version: str) -> Asked |
 def _codes(
     judge: Judge, images: Images, names: Sequence[str], broken: NDArray[np.bool_]
 ) -> dict[tuple[Aspect, str], NDArray[np.int64]]:
-    """The labels of one chunk; an image that is not finite has none."""
+    """The labels of one chunk; images with non-finite pixels have none."""
     found = codes_of(judge.variants(images), names)
     sizes = {name: len(judge.info.taxonomies[name]) for name in names}
     return {about: np.where(broken, sizes[about[1]], codes) for about, codes in found.items()}
 
 
-def _agreement(work: RunFolder, suite: RunSpec, strata: pd.DataFrame) -> Iterator[AuditRow]:
-    """How far the judges agree, on all images of people and within strata."""
-    labels = work.labels.read()
+def _agreement(run_folder: RunFolder, suite: RunSpec, strata: pd.DataFrame) -> Iterator[AuditRow]:
+    """Agreement between the judges on all images of people, and within strata."""
+    labels = run_folder.labels.read()
     ours = (labels["family"] != HUMAN) & (labels["judge"] != PANEL) & labels["key"].isin(strata.index)
     labels = labels[ours]
     for name, groups in suite.taxonomy.items():
@@ -145,12 +149,12 @@ def _agreed(
 
 
 def write_judge_report(rows: Sequence[AuditRow], path: Path, *, about: str) -> None:
-    """Write the table as a CSV, one column for each field of :class:`AuditRow`.
+    """Write the report as a CSV with one column for each field of :class:`AuditRow`.
 
     Args:
         rows: The rows.
-        path: Where it goes.
-        about: What the anchors are, for the first line.
+        path: Path of the CSV.
+        about: Description of the anchors for the first line.
     """
     table = pd.DataFrame([asdict(row) for row in rows])
     table["claim"] = table["claim"].map({True: "yes", False: "no"})
@@ -159,7 +163,7 @@ def write_judge_report(rows: Sequence[AuditRow], path: Path, *, about: str) -> N
 
 
 def tally(rows: Sequence[AuditRow]) -> Mapping[str, int]:
-    """Rows in all, rows that support a claim, and rows without a value."""
+    """Number of rows, of rows that support a claim, and of rows without a value."""
     return {
         "rows": len(rows),
         "claims": sum(row.claim for row in rows),

@@ -112,10 +112,10 @@ def verify(
     from evenhand.bench.leaderboard import verify as entry_verify
     from evenhand.bench.models import hub
     from evenhand.bench.stages.progress import Progress
-    from evenhand.reports.leaderboard.evidence import in_words
+    from evenhand.reports.leaderboard.evidence import verification_text
 
     hub.permit(online)
     found = entry_verify.verify(
         entry, images=images, seed=seed, run=run, intervention=intervention, progress=Progress()
     )
-    typer.echo(f"{entry.name} is verified: {in_words(found)}")
+    typer.echo(f"{entry.name} is verified: {verification_text(found)}")

@@ -12,7 +12,7 @@ import typer
 from evenhand.bench.cli.shared import Json, Online, examples
 
 if TYPE_CHECKING:
-    from evenhand.bench.calibration.calibrate import Calibrated
+    from evenhand.bench.calibration.calibrate import CalibrationReport
 
 app = typer.Typer()
 
@@ -75,7 +75,7 @@ def _plain(value: Any) -> Any:
     return None if value != value else value
 
 
-def _write(calibrated: Calibrated) -> None:
+def _write(calibrated: CalibrationReport) -> None:
     from evenhand.bench.cli.console import write_table
 
     write_table(

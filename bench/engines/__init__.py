@@ -1,8 +1,8 @@
-"""Where a run's images are drawn and judged: in this process, in several, or on several machines.
+"""Engines: generate and judge images in this process, in several processes, or on several machines.
 
-An engine makes nothing of its own. It works ahead: its workers draw and judge what the plan still lacks,
-into the same folder, and the run then finds all of it made. So every engine has the same plan, the same
-store and the same bytes, and what it does not make, the run makes itself.
+An engine prefetches: its workers generate and judge missing images into the run folder, where the run then
+finds them. Therefore all engines give the same bytes, and the run itself does whatever an engine has not
+done.
 """
 
 from __future__ import annotations
@@ -16,36 +16,35 @@ from evenhand.bench.engines.worker_pool import WorkerPool
 from evenhand.bench.errors import EvenhandError, unknown
 
 ENGINES = ("local", "ray")
-"""``local``: this machine, with a process for each accelerator if it has several. ``ray``: a Ray cluster."""
+"""``local``: this machine, with one process per accelerator if it has several. ``ray``: a Ray cluster."""
 
 
 def check_engine(engine: str, *, workers: int) -> None:
-    """Refuse an engine that is unknown or not installed, before anything is loaded.
+    """Check that an engine is known and installed, before anything is loaded.
 
     Raises:
-        EvenhandError: It is, or the number of workers is negative.
+        EvenhandError: The engine is unknown or not installed, or the number of workers is negative.
     """
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
     if engine == "ray" and importlib.util.find_spec("ray") is None:
-        raise EvenhandError("engine 'ray' needs the package ray; install it with pip install 'evenhand[ray]'")
+        raise EvenhandError("engine 'ray' needs the package ray; run pip install 'evenhand[ray]'")
     if workers < 0:
-        raise EvenhandError(
-            f"workers {workers} is negative; give how many draw, or 0 for the engine's choice"
-        )
+        raise EvenhandError(f"workers must be a non-negative integer, got {workers}; use 0 for the default")
 
 
 def start(engine: str, *, workers: int, device: torch.device, assignment: Assignment) -> WorkerPool | None:
-    """The workers of an engine, or ``None`` where this process works alone.
+    """Start the worker pool of an engine; ``None`` if this process works alone.
 
     Args:
         engine: One of :data:`ENGINES`.
-        workers: Workers that draw; 0 for one per accelerator, or on the CPU the engine's own choice.
-        device: Where this process has the model; the workers have theirs on the same kind.
-        assignment: The run that they work for.
+        workers: Number of generating workers; 0 for one per accelerator, or on a CPU the default of the
+            engine.
+        device: Device of the model in this process; workers use the same kind of device.
+        assignment: The run.
 
     Raises:
-        EvenhandError: The cluster cannot be reached, or has no accelerator where this process has one.
+        EvenhandError: The cluster cannot be reached, or lacks the kind of device.
     """
     if engine == "ray":
         from evenhand.bench.engines.ray_pool import RayPool

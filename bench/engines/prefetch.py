@@ -1,4 +1,4 @@
-"""Working ahead: what is still to be drawn and judged, cut into blocks and given to a pool."""
+"""Prefetching: splits missing images and labels into blocks and gives them to a worker pool."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from evenhand.bench.engines.worker import Block, Done, DrawBlock, JudgeBlock
-from evenhand.bench.engines.worker_pool import Flow, WorkerPool
+from evenhand.bench.engines.worker_pool import Scheduler, WorkerPool
 from evenhand.bench.stages.generate import Job, by_variant
 from evenhand.bench.stages.label import CHUNK
 from evenhand.bench.stages.measure import Evaluation
@@ -19,58 +19,58 @@ from evenhand.metrics.table import PERSON_KINDS
 
 T = TypeVar("T")
 
-ROUNDS = 4
-"""Blocks for each worker at least, so that all of them end at about the same time."""
+BLOCKS_PER_WORKER = 4
+"""Minimum number of blocks per worker, so that all workers finish at about the same time."""
 
 Kinds = Mapping[str, str]
-"""Key of an image to the kind of its prompt."""
+"""Keys of images to the kinds of their prompts."""
 
 
 @dataclass
 class JudgePrefetch:
-    """Images that are there, and what they lack of labels and vectors.
+    """Prefetches missing labels and embeddings of existing images.
 
     Attributes:
-        evaluation: How they are judged.
-        spend: Told of a phase, a method and the seconds that a worker spent on it.
+        evaluation: The evaluation of the run.
+        spend: Called with a phase, a method and the seconds that a worker spent on it.
     """
 
     evaluation: Evaluation
     spend: Callable[[Phase, str, float], None]
 
     def make(self, pool: WorkerPool, images: Mapping[str, Kinds]) -> None:
-        """Judge all of the images of every method; one of several methods is judged for the first.
+        """Judge all images of all methods; shared images count for the first method.
 
         Raises:
-            EvenhandError: As :meth:`Flow.run`.
+            EvenhandError: See :meth:`Scheduler.run`.
         """
-        wanted = _wanted(images)
-        blocks = [block for method, kinds in _by_method(wanted, wanted) for block in self._cut(method, kinds)]
-        self._flow(pool, title="all images: judge", judge=blocks)
+        first = _first_methods(images)
+        blocks = [block for method, kinds in _by_method(first, first) for block in self._split(method, kinds)]
+        self._run(pool, title="all images: judge", judge=blocks)
 
-    def _flow(
+    def _run(
         self, pool: WorkerPool, *, title: str, judge: Sequence[JudgeBlock], draw: Sequence[DrawBlock] = ()
     ) -> None:
-        rest = [follow for block in draw if (follow := self._then(block)) is not None]
-        every: list[Block] = [*draw, *rest, *judge]
+        following = [following for block in draw if (following := self._following(block)) is not None]
+        every: list[Block] = [*draw, *following, *judge]
         progress = self.evaluation.progress
         progress.start(title, sum(map(_units, every)))
-        Flow(pool, then=self._then, done=self._done).run(draw=draw, judge=judge)
+        Scheduler(pool, following=self._following, done=self._done).run(draw=draw, judge=judge)
         progress.finish()
 
-    def _cut(self, method: str, kinds: Kinds) -> Iterator[JudgeBlock]:
-        """Blocks of these images, without those that lack nothing."""
+    def _split(self, method: str, kinds: Kinds) -> Iterator[JudgeBlock]:
+        """Split images into judging blocks; images that lack nothing are skipped."""
         keys = list(kinds)
         for start in range(0, len(keys), CHUNK):
             part = {key: kinds[key] for key in keys[start : start + CHUNK]}
-            if (block := self._judging(method, part)) is not None:
+            if (block := self._judge_block(method, part)) is not None:
                 yield block
 
-    def _then(self, block: DrawBlock) -> JudgeBlock | None:
-        return self._judging(block.method, _kinds(block.jobs))
+    def _following(self, block: DrawBlock) -> JudgeBlock | None:
+        return self._judge_block(block.method, _kinds(block.jobs))
 
-    def _judging(self, method: str, kinds: Kinds) -> JudgeBlock | None:
-        """What these images lack, if anything."""
+    def _judge_block(self, method: str, kinds: Kinds) -> JudgeBlock | None:
+        """The block of the missing labels and embeddings of these images, if any."""
         people = [key for key, kind in kinds.items() if kind in PERSON_KINDS]
         labels = {
             judge: tuple(key for key in people if key not in known) for judge, known in self._labelled.items()
@@ -92,63 +92,63 @@ class JudgePrefetch:
     def _done(self, block: Block, done: Done) -> None:
         phase: Phase = "generate_seconds" if isinstance(block, DrawBlock) else "judge_seconds"
         self.spend(phase, block.method, done.seconds)
-        self.evaluation.work.images.remember(done.statuses)
+        self.evaluation.run_folder.images.remember(done.statuses)
         self.evaluation.progress.advance(_units(block))
 
 
 @dataclass
 class DrawPrefetch(JudgePrefetch):
-    """The missing part of a run: images, and what those that are there lack.
+    """Prefetches missing images of a run, and missing labels and embeddings.
 
     Attributes:
-        batch: Images of one batch of the sampler.
+        batch: Batch size of the sampler.
     """
 
     batch: int
 
     def make_all(self, pool: WorkerPool, jobs: Mapping[str, Sequence[Job]]) -> None:
-        """Draw and judge all jobs of every method; an image of several methods is made for the first.
+        """Generate and judge the images of all methods; shared images count for the first method.
 
         Raises:
-            EvenhandError: As :meth:`Flow.run`.
+            EvenhandError: See :meth:`Scheduler.run`.
         """
-        wanted = _wanted({method: {job.key: job for job in listed} for method, listed in jobs.items()})
-        there = self.evaluation.work.images.statuses(wanted).keys()
-        draw = list(self._draw_blocks(wanted, wanted.keys() - there, workers=pool.size("draw")))
+        first = _first_methods({method: {job.key: job for job in listed} for method, listed in jobs.items()})
+        existing = self.evaluation.run_folder.images.statuses(first).keys()
+        draw = list(self._draw_blocks(first, first.keys() - existing, workers=pool.size("draw")))
         judge = [
             block
-            for method, known in _by_method(wanted, there)
-            for block in self._cut(method, _kinds(known.values()))
+            for method, known in _by_method(first, existing)
+            for block in self._split(method, _kinds(known.values()))
         ]
-        self._flow(pool, title="all methods: generate and judge", judge=judge, draw=draw)
+        self._run(pool, title="all methods: generate and judge", judge=judge, draw=draw)
 
     def _draw_blocks(
-        self, wanted: Mapping[str, tuple[str, Job]], missing: Set[str], *, workers: int
+        self, first: Mapping[str, tuple[str, Job]], missing: Set[str], *, workers: int
     ) -> Iterator[DrawBlock]:
-        batches = math.ceil(len(missing) / (workers * ROUNDS * self.batch))
+        batches = math.ceil(len(missing) / (workers * BLOCKS_PER_WORKER * self.batch))
         size = self.batch * max(1, min(batches, CHUNK // self.batch))
-        for method, jobs in _by_method(wanted, missing):
+        for method, jobs in _by_method(first, missing):
             for variant, group in by_variant(jobs.values()):
                 for start in range(0, len(group), size):
                     yield DrawBlock(method, variant, tuple(group[start : start + size]))
 
 
-def _wanted(images: Mapping[str, Mapping[str, T]]) -> dict[str, tuple[str, T]]:
-    """Key to the first method that needs the image, and what is known of it there."""
+def _first_methods(images: Mapping[str, Mapping[str, T]]) -> dict[str, tuple[str, T]]:
+    """Keys to the first method with this image, and the value of the image for this method."""
     found: dict[str, tuple[str, T]] = {}
-    for method, known in images.items():
-        for key, one in known.items():
-            found.setdefault(key, (method, one))
+    for method, values in images.items():
+        for key, value in values.items():
+            found.setdefault(key, (method, value))
     return found
 
 
 def _by_method(
-    wanted: Mapping[str, tuple[str, T]], chosen: Container[str]
+    first: Mapping[str, tuple[str, T]], chosen: Container[str]
 ) -> Iterator[tuple[str, dict[str, T]]]:
-    """The images of each method whose key is chosen."""
-    rows = ((method, key, one) for key, (method, one) in wanted.items() if key in chosen)
+    """The chosen images, grouped by method."""
+    rows = ((method, key, value) for key, (method, value) in first.items() if key in chosen)
     for method, group in groupby(rows, key=lambda row: row[0]):
-        yield method, {key: one for _, key, one in group}
+        yield method, {key: value for _, key, value in group}
 
 
 def _kinds(jobs: Iterable[Job]) -> Kinds:
@@ -156,7 +156,7 @@ def _kinds(jobs: Iterable[Job]) -> Kinds:
 
 
 def _units(block: Block) -> int:
-    """Images drawn, labelled by a judge or embedded."""
+    """Number of images generated, labelled by a judge or embedded."""
     if isinstance(block, DrawBlock):
         return len(block.jobs)
     return sum(map(len, block.labels.values())) + len(block.vectors)

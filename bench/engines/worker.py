@@ -1,4 +1,4 @@
-"""What a worker does: it draws blocks of planned images, or judges them, into the run's folder."""
+"""Workers: generate or judge blocks of images into the run folder."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from evenhand.bench.stages.label import embed_images, judge_images
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import PACKAGES
-from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.storage.files import folder_name
 from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite
@@ -34,19 +34,19 @@ from evenhand.methods.base import Method, load
 
 @dataclass(frozen=True)
 class Assignment:
-    """The run that workers work for; all else they read in its folder.
+    """The run of a worker; workers read everything else from the run folder.
 
     Attributes:
-        run: The run's folder, absolute; every worker must see it there.
-        place: The working folder that relative paths of the suite start from.
-        revision: Revision of the model, which every worker must find too.
-        methods: Label of each method to its class.
-        steering: Label of each method to the judge in its loop, or ``None``.
-        packages: Versions that can change an image or a label.
+        run: Absolute path of the run folder; must be the same on all machines.
+        working_folder: The folder that relative paths in the suite refer to.
+        revision: Revision of the model; must be the same on all machines.
+        methods: Labels of methods to their classes.
+        steering: Labels of methods to their steering judges, or ``None``.
+        packages: Versions of packages that can change images or labels.
     """
 
     run: Path
-    place: Path = field(default_factory=Path.cwd)
+    working_folder: Path = field(default_factory=Path.cwd)
     revision: str = ""
     methods: Mapping[str, type[Method]] = field(default_factory=dict)
     steering: Mapping[str, str | None] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Assignment:
 
 @dataclass(frozen=True, eq=False)
 class DrawBlock:
-    """Planned images of one method and variant that are missing."""
+    """Missing images of one method and variant."""
 
     method: str
     variant: str
@@ -64,12 +64,12 @@ class DrawBlock:
 
 @dataclass(frozen=True, eq=False)
 class JudgeBlock:
-    """Images that are there, and what they lack.
+    """Existing images with missing labels or embeddings.
 
     Attributes:
-        method: The method whose images they are.
-        labels: Judge to the keys that it has not labelled.
-        vectors: Keys without a vector.
+        method: The method of the images.
+        labels: Judges to the keys of images that they have not labelled.
+        vectors: Keys of images without an embedding.
     """
 
     method: str
@@ -82,11 +82,11 @@ Block = DrawBlock | JudgeBlock
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a block.
+    """The result of a block.
 
     Attributes:
-        seconds: What it took.
-        statuses: Status of every image drawn, by key.
+        seconds: Duration.
+        statuses: Statuses of the generated images by key.
     """
 
     seconds: float
@@ -94,15 +94,15 @@ class Done:
 
 
 class WorkerFaultError(RuntimeError):
-    """A fault of the code in a worker; its message is the worker's traceback."""
+    """An unexpected exception in a worker; the message is its traceback."""
 
 
 class Worker:
-    """Does blocks, one after the other; model and judges are loaded when first needed.
+    """Processes blocks, one after the other; loads model and judges when first needed.
 
     Args:
         assignment: The run.
-        cores: Cores that this worker may use.
+        cores: Number of cores that the worker may use.
     """
 
     def __init__(self, assignment: Assignment, *, cores: int) -> None:
@@ -111,27 +111,27 @@ class Worker:
         self._drawing = cache(self._load_drawing)
 
     def answer(self, block: Block) -> Done | Exception:
-        """Draw or judge a block; a fault is returned, since not every exception survives the way."""
+        """Process a block. Exceptions are returned, not raised, since not all of them can be pickled."""
         try:
-            return self._do(block)
+            return self._process(block)
         except EvenhandError as fault:
             return fault
         except Exception:
             return WorkerFaultError(traceback.format_exc())
 
-    def _do(self, block: Block) -> Done:
-        """Done twice, as after a loss, a block leaves the same bytes."""
-        begun = time.monotonic()
-        self._settle()
-        # As in the run's own process: the number of threads changes the last bits of linear algebra.
+    def _process(self, block: Block) -> Done:
+        """Process a block; repeating it, as after a loss, gives the same bytes."""
+        started = time.monotonic()
+        self._prepare()
+        # As in the run process: the number of threads changes the last bits of linear algebra.
         with quiet_loaders(), threadpool_limits(1, user_api="blas"):
             statuses = self._draw(block) if isinstance(block, DrawBlock) else self._judge(block)
-        return Done(time.monotonic() - begun, statuses)
+        return Done(time.monotonic() - started, statuses)
 
-    def _settle(self) -> None:
-        """See that this machine can do the work, and stand where the run does."""
+    def _prepare(self) -> None:
+        """Check this machine, and change to the working folder of the run."""
         _check_machine(self._assignment)
-        os.chdir(self._assignment.place)
+        os.chdir(self._assignment.working_folder)
         torch.set_num_threads(self._cores)
 
     def _draw(self, block: DrawBlock) -> dict[str, str]:
@@ -149,35 +149,39 @@ class Worker:
                 keys=keys,
                 attributes=evaluation.evaluation_config.attributes,
                 store=self._store,
-                table=self._work.labels,
+                table=self._run_folder.labels,
                 progress=Progress(quiet=True),
             )
         if block.vectors and evaluation.scorer is not None:
-            embed_images(evaluation.scorer, keys=block.vectors, store=self._store, table=self._work.vectors)
+            embed_images(
+                evaluation.scorer, keys=block.vectors, store=self._store, table=self._run_folder.vectors
+            )
         return {}
 
     @cached_property
-    def _work(self) -> RunFolder:
+    def _run_folder(self) -> RunFolder:
         return RunFolder(self._assignment.run)
 
     @cached_property
     def _store(self) -> ImageStore:
-        return self._work.images
+        return self._run_folder.images
 
     @cached_property
     def _suite(self) -> Suite:
-        owner = self._work.spec()
-        if not isinstance(owner, Suite):
-            raise EvenhandError(f"{self._assignment.run} is an audit, whose images were made elsewhere")
-        return owner
+        spec = self._run_folder.spec()
+        if not isinstance(spec, Suite):
+            raise EvenhandError(
+                f"{self._assignment.run} is an audit of external images; nothing can be generated"
+            )
+        return spec
 
     @cached_property
     def _model(self) -> Model:
         model = load_model(self._suite.model, precision=self._suite.protocol.precision)
         if model.revision != self._assignment.revision:
             raise EvenhandError(
-                f"model {model.name!r} is another one on a worker's machine ({model.revision[:8]}, not "
-                f"{self._assignment.revision[:8]}); give all machines the same files"
+                f"model {model.name!r} has revision {model.revision[:8]} on the machine of a worker, not "
+                f"{self._assignment.revision[:8]}; use the same files on all machines"
             )
         return model
 
@@ -187,30 +191,31 @@ class Worker:
 
     def _load_drawing(self, label: str) -> Drawing:
         sampler = self._sampler
-        folder = self._work.root / "interventions" / folder_name(label)
+        folder = self._run_folder.root / "interventions" / folder_name(label)
         fitted = load(folder, self._assignment.methods[label])
         return Drawing(fitted, sampler=sampler, protocol=self._suite.protocol.model_dump_json())
 
     @cached_property
     def _evaluation(self) -> Evaluation:
-        owner = self._work.spec()
+        spec = self._run_folder.spec()
         return Evaluation(
-            owner if isinstance(owner, Audit) else EvaluationConfig.of(owner),
-            self._work,
+            spec if isinstance(spec, Audit) else EvaluationConfig.of(spec),
+            self._run_folder,
             Progress(quiet=True),
             steering=self._assignment.steering,
         )
 
 
 def _check_machine(assignment: Assignment) -> None:
-    for folder in (assignment.run, assignment.place):
+    for folder in (assignment.run, assignment.working_folder):
         if not folder.is_dir():
             raise EvenhandError(
-                f"a worker's machine has no folder {folder}; run where all machines share the same folders"
+                f"the machine of a worker has no folder {folder}; use folders that all machines share"
             )
-    for name, wanted in assignment.packages.items():
-        if (found := version(name)) != wanted:
+    for name, expected in assignment.packages.items():
+        if (found := version(name)) != expected:
             raise EvenhandError(
-                f"a worker's machine has {name} {found}, this one {wanted}, which may change images; "
-                "install the same packages everywhere"
+                f"the machine of a worker has {name} {found}, this one {expected}; versions may "
+                "change images, "
+                "so install the same packages on all machines"
             )

@@ -1,4 +1,4 @@
-"""A pool of workers, and how blocks flow through it: drawn by some, judged by others."""
+"""The interface of worker pools, and the scheduler that gives them blocks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _log = logging.getLogger(__name__)
 
 Role = Literal["draw", "judge"]
 
-LOSSES = 3
-"""Workers that one block may cost before the run stops: then the block is what kills them."""
+MAX_LOSSES = 3
+"""The run stops after so many workers were lost on the same block, since the block must be the cause."""
 
-AHEAD = 2
-"""Blocks per judging worker that may wait for it; until then drawing pauses, so that a slow judge shows."""
+MAX_QUEUED = 2
+"""Maximum number of queued blocks per judging worker; generation pauses beyond it."""
 
 
 class WorkerLostError(Exception):
@@ -28,23 +28,23 @@ class WorkerLostError(Exception):
 
 
 class WorkerHandle(ABC):
-    """One worker, seen from the run: it is given a block and asked for the answer."""
+    """A worker as seen by the run: takes a block and returns the answer."""
 
     @abstractmethod
-    def give(self, block: Block) -> None:
-        """Begin with ``block``."""
+    def submit(self, block: Block) -> None:
+        """Start ``block``."""
 
     @abstractmethod
     def answer(self) -> Done | Exception:
-        """What came of the block, or the fault that the worker met; waits for it.
+        """Wait for the result of the block, or the exception that the worker raised.
 
         Raises:
-            WorkerLostError: The worker ended meanwhile.
+            WorkerLostError: The worker has ended.
         """
 
 
 class WorkerPool(ABC):
-    """The workers of one run; a context manager, on leaving which all of them have ended."""
+    """The workers of a run; as a context manager, it ends all of them on exit."""
 
     def __enter__(self) -> Self:
         return self
@@ -54,15 +54,15 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def size(self, role: Role) -> int:
-        """Workers that there is room for now."""
+        """Maximum number of workers of this role at the moment."""
 
     @abstractmethod
     def start(self, role: Role) -> WorkerHandle:
-        """A new worker."""
+        """Start a worker."""
 
     @abstractmethod
     def first(self, busy: Sequence[WorkerHandle]) -> WorkerHandle:
-        """Waits for the first of these that has an answer or is lost."""
+        """Wait for the first of these workers that has an answer or is lost."""
 
     @abstractmethod
     def close(self) -> None:
@@ -70,71 +70,72 @@ class WorkerPool(ABC):
 
 
 @dataclass
-class Flow:
-    """Blocks on their way through a pool.
+class Scheduler:
+    """Distributes blocks to the workers of a pool.
 
     Attributes:
         pool: The workers.
-        then: From a block that was drawn to what is still to be judged of it.
-        done: Told of every block that is done.
+        following: Returns the judging block that follows a generated block, if any.
+        done: Called for every finished block.
     """
 
     pool: WorkerPool
-    then: Callable[[DrawBlock], JudgeBlock | None]
+    following: Callable[[DrawBlock], JudgeBlock | None]
     done: Callable[[Block, Done], None]
 
     def run(self, *, draw: Iterable[DrawBlock], judge: Iterable[JudgeBlock]) -> None:
-        """Do all blocks.
+        """Run all blocks.
 
         Raises:
-            EvenhandError: A worker met a fault, or a block cost too many workers.
+            EvenhandError: A worker failed, or too many workers were lost on a block.
         """
         self._waiting: dict[Role, deque[Block]] = {"judge": deque(judge), "draw": deque(draw)}
         self._idle: dict[Role, list[WorkerHandle]] = {"judge": [], "draw": []}
         self._busy: dict[WorkerHandle, tuple[Role, Block]] = {}
         self._losses: Counter[Block] = Counter()
         while True:
-            self._give("judge")
-            self._give("draw")
+            self._assign("judge")
+            self._assign("draw")
             if not self._busy:
                 break
-            self._take(self.pool.first(list(self._busy)))
+            self._collect(self.pool.first(list(self._busy)))
         if any(self._waiting.values()):
-            raise EvenhandError("no worker is left; add machines, then run the same command again")
+            raise EvenhandError("no worker is left; add machines and run the same command again")
 
-    def _give(self, role: Role) -> None:
+    def _assign(self, role: Role) -> None:
         waiting, idle = self._waiting[role], self._idle[role]
-        while waiting and not (role == "draw" and self._is_behind()):
-            hired = len(idle) + sum(kind == role for kind, _ in self._busy.values())
-            if not idle and hired >= self.pool.size(role):
+        while waiting and not (role == "draw" and self._judging_is_behind()):
+            started = len(idle) + sum(kind == role for kind, _ in self._busy.values())
+            if not idle and started >= self.pool.size(role):
                 return
             worker, block = idle.pop() if idle else self.pool.start(role), waiting.popleft()
             self._busy[worker] = role, block
-            worker.give(block)
+            worker.submit(block)
 
-    def _is_behind(self) -> bool:
-        return len(self._waiting["judge"]) >= AHEAD * self.pool.size("judge")
+    def _judging_is_behind(self) -> bool:
+        return len(self._waiting["judge"]) >= MAX_QUEUED * self.pool.size("judge")
 
-    def _take(self, worker: WorkerHandle) -> None:
+    def _collect(self, worker: WorkerHandle) -> None:
         role, block = self._busy.pop(worker)
         try:
             found = worker.answer()
         except WorkerLostError as loss:
-            self._again(role, block, loss)
+            self._retry(role, block, loss)
             return
         if isinstance(found, Exception):
             raise found
         self._idle[role].append(worker)
         self.done(block, found)
-        if isinstance(block, DrawBlock) and (rest := self.then(block)) is not None:
-            self._waiting["judge"].append(rest)
+        if isinstance(block, DrawBlock) and (following := self.following(block)) is not None:
+            self._waiting["judge"].append(following)
 
-    def _again(self, role: Role, block: Block, loss: WorkerLostError) -> None:
+    def _retry(self, role: Role, block: Block, loss: WorkerLostError) -> None:
         self._losses[block] += 1
-        if self._losses[block] == LOSSES:
+        if self._losses[block] == MAX_LOSSES:
             raise EvenhandError(
-                f"{LOSSES} workers ended while they did the same block of {block.method} ({loss}); they may "
-                "have run out of memory: give fewer --workers, then run the same command again"
+                f"{MAX_LOSSES} workers ended on the same block of {block.method} ({loss}), "
+                "possibly out of memory; "
+                "use fewer --workers and run the same command again"
             ) from loss
-        _log.warning("a worker ended (%s); what it had is done again", loss)
+        _log.warning("a worker ended (%s); its block is repeated", loss)
         self._waiting[role].appendleft(block)

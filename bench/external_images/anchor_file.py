@@ -46,7 +46,7 @@ class Anchors:
 
 
 def read_anchors(path: Path, *, keys: Mapping[str, str], taxonomy: Mapping[str, Sequence[str]]) -> Anchors:
-    """Read anchors from a CSV with the columns ``file`` or ``key``, ``attribute``, ``label``, ``probability``.
+    """Read anchors from a CSV with ``file`` or ``key``, ``attribute``, ``label``, optional ``probability``.
 
     Args:
         path: The CSV.
@@ -69,7 +69,8 @@ def read_anchors(path: Path, *, keys: Mapping[str, str], taxonomy: Mapping[str, 
         earlier, _ = found.setdefault((row["key"], row["attribute"]), (line, row))
         if earlier != line:
             raise file.fault(
-                line, f"duplicate label for {row['attribute']} of this image, already on line {earlier}; keep one"
+                line,
+                f"duplicate label for {row['attribute']} of this image, already on line {earlier}; keep one",
             )
     table = pd.DataFrame([row for _, row in found.values()])
     if "probability" in table:

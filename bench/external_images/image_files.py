@@ -116,7 +116,8 @@ def _check(file: Image.Image) -> None:
         size = f"{file.width} x {file.height} pixels"
         raise UnusableImageError(
             "bad_size",
-            f"has {size}; sides must be at least {MIN_SIDE} pixels, the longer at most {MAX_ASPECT} times the "
+            f"has {size}; sides must be at least {MIN_SIDE} pixels, the longer at most "
+            f"{MAX_ASPECT} times the "
             "shorter",
         )
     frames = getattr(file, "n_frames", 1)

@@ -13,8 +13,9 @@ import pandas as pd
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.parsing.strict_csv import CsvFile, show
-from evenhand.bench.prompts.prompt_set import Prompt, format_cell, make_prompt
+from evenhand.bench.prompts.prompt_set import Prompt, make_prompt
 from evenhand.bench.results.result import PromptSetCard
+from evenhand.metrics.terms import format_cell
 
 REQUIRED = ("file", "prompt", "concept")
 OPTIONAL = ("template", "kind", "cell", "seed", "model")
@@ -177,7 +178,9 @@ def _listed(
 def _file(text: str) -> str:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or "\\" in text:
-        raise ValueError(f"file must be a path inside the image folder with '/' as separator, got {show(text)}; correct it")
+        raise ValueError(
+            f"file must be a path inside the image folder with '/' as separator, got {show(text)}; correct it"
+        )
     return str(path)
 
 

@@ -1,4 +1,4 @@
-"""The public board: entries in, ``leaderboard.md`` out. Ranks are made anew from the entries' own rows."""
+"""Builds ``leaderboard.md`` from the entries. Ranks are recomputed from the results in the entries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.check import Checked, sound_entries
+from evenhand.bench.leaderboard.check import Checked, valid_entries
 from evenhand.bench.policy.gates import gates
 from evenhand.bench.policy.strength import ranked
 from evenhand.bench.results.entry import BoardRow, entry_name, version_key
@@ -23,22 +23,22 @@ from evenhand.metrics.statistics.uncertainty import rank_sets
 from evenhand.reports.leaderboard.markdown import front_images, render_leaderboard
 
 DRAWS = 5000
-"""Bootstrap draws of the board's rank sets."""
+"""Number of bootstrap draws for rank sets."""
 
 IMAGES = "fronts"
-"""Folder of the board's images, beside that of the entries."""
+"""Folder of the images of the leaderboard, beside the folder of the entries."""
 
 
 def build(entries: Path, out: Path, *, check: bool = False) -> None:
-    """Render the leaderboard and its images from the entries; these go to ``fronts`` beside the entries.
+    """Render the leaderboard from the entries; its images go to ``fronts`` beside the entries.
 
     Args:
         entries: Folder of the entries.
         out: The Markdown file.
-        check: Compare with the file instead of writing it.
+        check: Whether to compare with the existing file instead of writing it.
 
     Raises:
-        EvenhandError: An entry is not valid, or, with ``check``, the file is not what would be written.
+        EvenhandError: An entry is not valid, or with ``check`` a file is out of date.
     """
     rows, folder = board_rows(entries), entries.parent / IMAGES
     here = Path(os.path.relpath(folder, out.parent)).as_posix()
@@ -52,33 +52,32 @@ def build(entries: Path, out: Path, *, check: bool = False) -> None:
     if not out.is_file() or out.read_text(encoding="utf-8") != text:
         stale.insert(0, out)
     if stale:
-        raise EvenhandError(
-            f"{stale[0]} is not what the entries give; run `evenhand board build` and commit it"
-        )
+        raise EvenhandError(f"{stale[0]} is out of date; run `evenhand board build` and commit it")
 
 
 def board_rows(entries: Path) -> list[BoardRow]:
-    """Every entry with the gates it fails and, if it is ranked, its rank set, suite by suite.
+    """All entries with the gates that they fail and, if they are ranked, their rank sets, grouped by suite.
 
-    Ranked is one setting of each method, and only where it passes every gate; the ranks are those among
-    the ranked.
+    One setting of each method is ranked if it passes all gates; ranks are among ranked entries only.
     """
     rows = []
-    for group in _groups(sound_entries(entries)):
+    for group in _groups(valid_entries(entries)):
         results = [one.entry.result for one in group]
         base = next(result for result in results if result.spec.method.name == BASE)
         failed = {result.spec.method.label: gates(result, base) for result in results}
-        own = set(ranked([result.spec.method for result in results]))
-        standing = [
-            result for result in results if (label := result.spec.method.label) in own and not failed[label]
+        representatives = set(ranked([result.spec.method for result in results]))
+        eligible = [
+            result
+            for result in results
+            if (label := result.spec.method.label) in representatives and not failed[label]
         ]
-        sets = _ranks(results, standing)
+        sets = _ranks(results, eligible)
         rows += [_row(one, failed, sets) for one in group]
     return rows
 
 
 class _RankSet(NamedTuple):
-    """Where a method may stand among the ranked."""
+    """The ranks that a method may have among the ranked ones, and its tie group."""
 
     low: int
     high: int
@@ -101,14 +100,14 @@ def _row(one: Checked, failed: Mapping[str, list[str]], sets: Mapping[str, _Rank
 
 
 def _shows_the_same(path: Path, image: str) -> bool:
-    """Whether the file shows the same numbers: its opening tag states them, its drawing may differ."""
+    """Whether the file shows the same numbers, which are in its opening tag; the drawing may differ."""
     if not path.is_file():
         return False
     return path.read_text(encoding="utf-8").split(">", 1)[0] == image.split(">", 1)[0]
 
 
 def _groups(entries: Sequence[Checked]) -> list[list[Checked]]:
-    """Entries that may stand in one ranking."""
+    """The entries, grouped by ranking."""
 
     def key(one: Checked) -> str:
         return version_key(one.entry.result)
@@ -116,35 +115,35 @@ def _groups(entries: Sequence[Checked]) -> list[list[Checked]]:
     return [list(group) for _, group in groupby(sorted(entries, key=key), key=key)]
 
 
-def _ranks(every: Sequence[Result], standing: Sequence[Result]) -> dict[str, _RankSet]:
-    """Rank sets of ``standing`` by the primary metric, from draws over concepts that all methods share.
+def _ranks(every: Sequence[Result], eligible: Sequence[Result]) -> dict[str, _RankSet]:
+    """Rank sets of ``eligible`` by the primary metric, from a paired bootstrap over concepts.
 
-    The metric is one that ``every`` result has, so that a row's number is the one it is ranked by. RMSDelta
-    orders methods as the mean over concepts of its squared deviation does, and that mean's bootstrap over
-    concepts is paired, since the rows of all methods are of the same prompts and noise.
+    The metric is one that ``every`` result has, so that methods are ranked by the number that is shown.
+    RMSDelta orders methods like the mean squared deviation over concepts. The bootstrap over concepts is
+    paired, since all methods have the same prompts and noise.
     """
     key = primary_key([Reading.of(result) for result in every])
     if key is None:
         raise EvenhandError(
-            f"no entry of suite {every[0].spec.suite!r} has its primary metric; submit it again"
+            f"no entry of suite {every[0].spec.suite!r} has the primary metric; submit the run again"
         )
-    table = np.array([_by_concept(Reading.of(result), key) for result in standing])
+    table = np.array([_by_concept(Reading.of(result), key) for result in eligible])
     picks = np.random.default_rng(0).integers(table.shape[1], size=(DRAWS, table.shape[1]))
     sets = rank_sets(table.mean(axis=1), table[:, picks].mean(axis=2).T)
     return {
         result.spec.method.label: _RankSet(int(sets.low[place]), int(sets.high[place]), sets.tie[place])
-        for place, result in enumerate(standing)
+        for place, result in enumerate(eligible)
     }
 
 
 def _by_concept(reading: Reading, key: Key) -> NDArray[np.float64]:
-    """The squared deviation of every concept, on the footing of ``key``."""
-    wanted = key._replace(metric="squared_deviation")
-    rows = {name: reading.at(wanted._replace(concept=name)) for name in reading.result.spec.concepts}
+    """The squared deviation of every concept, with the judge and correction of ``key``."""
+    by_concept = key._replace(metric="squared_deviation")
+    rows = {name: reading.at(by_concept._replace(concept=name)) for name in reading.result.spec.concepts}
     missing = [name for name, row in rows.items() if row is None or not np.isfinite(row.value)]
     if missing:
         raise EvenhandError(
             f"entry {entry_name(reading.result)} has no squared deviation of {missing[0]!r}; "
-            "submit the whole run"
+            "submit the complete run"
         )
     return np.array([row.value for row in rows.values() if row is not None])

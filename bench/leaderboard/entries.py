@@ -1,7 +1,7 @@
-"""The published entries: folders that are checked before use, and what may stand in one ranking.
+"""Reads the published entries.
 
-Entries are data: JSON and Parquet, of which no code is ever loaded. No name or path in an entry decides which
-file is read.
+Entries are untrusted data: JSON and Parquet, never code. Names and paths in an entry never decide which file
+is read.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from evenhand.bench.results.entry import ENTRY_FILE, Entry, entry_name, version_
 from evenhand.bench.results.result import SCHEMA_VERSION
 
 VERIFICATION_FILE = "verification.json"
-"""What `evenhand board verify` leaves beside it."""
+"""The file that `evenhand board verify` writes beside an entry."""
 
 MAX_ENTRY_BYTES = 2**20
-"""Largest ``entry.json``: a published result has a fifth of it."""
+"""Maximum size of ``entry.json``; published results have a fifth of it."""
 
 
 def read_entries(folder: Path) -> tuple[dict[Path, Entry], list[EvenhandError]]:
-    """The sound entries by their folders, in order, and what is wrong with the others.
+    """The well-formed entries by folder, in order, and the errors of the others.
 
     Raises:
         EvenhandError: The folder is missing.
     """
     if not folder.is_dir():
-        raise EvenhandError(f"entries folder {folder} does not exist; name the folder of the entries")
+        raise EvenhandError(f"{folder}: entries folder does not exist; check the path")
     places: dict[tuple[str, str], Path] = {}
     loaded: dict[Path, Entry] = {}
     faults = []
@@ -48,10 +48,10 @@ def read_entries(folder: Path) -> tuple[dict[Path, Entry], list[EvenhandError]]:
 
 
 def load_entry(path: Path) -> Entry:
-    """The entry in the folder ``path``; its tables are not looked at.
+    """Load the entry in the folder ``path``, without its tables.
 
     Raises:
-        EvenhandError: The folder is no entry, or its ``entry.json`` is not what the schema says.
+        EvenhandError: The folder is not an entry, or its ``entry.json`` does not match the schema.
     """
     _check_files(path)
     data = read_json(path / ENTRY_FILE, max_bytes=MAX_ENTRY_BYTES)
@@ -59,10 +59,10 @@ def load_entry(path: Path) -> Entry:
     version = result.get("schema_version") if isinstance(result, dict) else None
     if version != SCHEMA_VERSION:
         raise EvenhandError(
-            f"entry {path} has schema version {version!r:.40}; this is {SCHEMA_VERSION}, run the suite again"
+            f"entry {path}: schema version must be {SCHEMA_VERSION}, got {version!r:.40}; run the suite again"
         )
     try:
-        # Strict: a count is a number, not a text that can be read as one.
+        # Strict: numbers must be numbers, not strings that can be converted.
         entry = Entry.model_validate(data, strict=True)
     except ValueError as fault:
         reason = " ".join(str(fault).split())
@@ -73,19 +73,23 @@ def load_entry(path: Path) -> Entry:
     for name in sorted(found ^ {ENTRY_FILE, *entry.files}):
         if name in entry.files:
             raise EvenhandError(f"entry {path} lacks its file {name}; submit the run again")
-        raise EvenhandError(f"entry {path} holds {name!r}, which its {ENTRY_FILE} does not list; remove it")
+        raise EvenhandError(
+            f"entry {path} contains {name!r}, which its {ENTRY_FILE} does not list; remove it"
+        )
     return entry
 
 
 def _check_files(path: Path) -> None:
-    """Refuse what is no folder of plain files: links lead elsewhere, and a pipe never ends."""
+    """Check that this is a folder of regular files: links may point anywhere, and a pipe may never end."""
     if path.is_symlink() or not path.is_dir():
-        raise EvenhandError(f"{path} is no entry; an entry is a folder, as `evenhand board submit` writes it")
-    for file in _strange(path):
-        raise EvenhandError(f"entry {path} holds {file.name!r}, which is no plain file; remove it")
+        raise EvenhandError(
+            f"{path} is not an entry; an entry is a folder written by `evenhand board submit`"
+        )
+    for file in _irregular_files(path):
+        raise EvenhandError(f"entry {path} contains {file.name!r}, which is not a regular file; remove it")
     if not (path / ENTRY_FILE).is_file():
         raise EvenhandError(f"entry {path} has no {ENTRY_FILE}; submit the run again")
 
 
-def _strange(path: Path) -> Iterator[Path]:
+def _irregular_files(path: Path) -> Iterator[Path]:
     return (file for file in sorted(path.iterdir()) if file.is_symlink() or not file.is_file())

@@ -1,4 +1,4 @@
-"""What an entry's images, labels and scores are made again with."""
+"""Regenerates images, labels and scores of an entry with the installed model, method and judges."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.table import PERSON_KINDS
 
 Jobs = Mapping[int, Job]
-"""Row of the plan to the image that was made again for it."""
+"""Rows of the plan to regenerated images."""
 
 
 @dataclass(eq=False)
 class Reproduction:
-    """The model, method, judges and scorer of an entry, as they are installed here.
+    """The model, method, judges and scorer of an entry, as installed here.
 
     Attributes:
         entry: The entry.
-        known: Its suite.
-        scratch: Folder for what is made.
-        progress: Told of every step.
+        known: The suite of the entry.
+        scratch: Folder for temporary files.
+        progress: Reports progress.
     """
 
     entry: Entry
@@ -56,32 +56,32 @@ class Reproduction:
 
     @cached_property
     def sampler(self) -> BatchSampler:
-        """The suite's model and protocol.
+        """The sampler for the model and protocol of the suite.
 
         Raises:
-            EvenhandError: The model here is another than the entry's.
+            EvenhandError: The installed model has another revision than that of the entry.
         """
         suite, spec = self.known.suite, self.entry.result.spec
         model = load_model(suite.model, precision=suite.protocol.precision)
         if model.revision != spec.model_revision:
             raise EvenhandError(
-                f"model {suite.model!r} is revision {model.revision[:12]} here, the entry used "
-                f"{spec.model_revision[:12]}; verify where the entry's model is installed"
+                f"model {suite.model!r} has revision {model.revision[:12]} here, but the entry used "
+                f"{spec.model_revision[:12]}; verify where this revision is installed"
             )
         return open_sampler(model, suite.protocol)
 
     @cached_property
     def use(self) -> MethodUse:
-        """The method with the entry's parameters.
+        """The method with the parameters of the entry.
 
         Raises:
-            EvenhandError: The method here has another version, or does not know the parameters.
+            EvenhandError: The installed method has another version, or rejects the parameters.
         """
         card = self.entry.result.spec.method
         method = method_class(card.name)
         if method.info.version != card.version:
             raise EvenhandError(
-                f"method {card.name!r} has version {method.info.version} here, the entry used "
+                f"method {card.name!r} has version {method.info.version} here, but the entry used "
                 f"{card.version}; verify with that version"
             )
         try:
@@ -89,38 +89,39 @@ class Reproduction:
         except ValueError as fault:
             reason = " ".join(str(fault).split())
             raise EvenhandError(
-                f"method {card.name!r} refuses the entry's parameters ({reason:.200}); submit the run again"
+                f"method {card.name!r} rejects the parameters of the entry ({reason:.200}); "
+                "submit the run again"
             ) from fault
 
     @cached_property
     def store(self) -> ImageStore:
-        """Where images lie meanwhile."""
+        """The temporary image store."""
         return ImageStore(self.scratch / "images")
 
     @cached_property
     def scorer(self) -> ClipScorer | None:
-        """The suite's scorer, if it has one."""
+        """The scorer of the suite, if it has one."""
         return load_scorer(self.known.suite.scorer) if self.known.suite.scorer else None
 
     @property
     def protocol(self) -> str:
-        """The protocol as an image's key has it."""
+        """The protocol as in the keys of images."""
         return self.known.suite.protocol.model_dump_json()
 
     def intervention(self, folder: Path | None) -> Intervention:
-        """The intervention in ``folder``, which must be the entry's, or the method's, fitted anew.
+        """The intervention in ``folder``, which must be that of the entry; if ``None``, fit the method again.
 
         Raises:
-            EvenhandError: The folder has another intervention, or to fit would load a judge that only the
-                entry describes.
+            EvenhandError: The folder has another intervention, or fitting needs a judge that is not
+                registered.
         """
         if folder is not None:
-            return self._handed_over(folder)
+            return self._load_intervention(folder)
         judge = self.use.method.steering_judge
         if judge is not None and judge not in JUDGES.names():
             raise EvenhandError(
-                f"to fit {self.use.label!r} anew would load the judge {judge!r:.80}, whose parameters are a "
-                "stranger's; give the intervention with --run or --intervention"
+                f"fitting {self.use.label!r} needs the judge {judge!r:.80}, whose parameters come from the "
+                "untrusted entry; give the intervention with --run or --intervention"
             )
         self.progress.start(f"{self.use.label}: fit", 0)
         fitted = fit(
@@ -136,22 +137,23 @@ class Reproduction:
         self.progress.finish()
         return fitted.intervention
 
-    def _handed_over(self, folder: Path) -> Intervention:
+    def _load_intervention(self, folder: Path) -> Intervention:
         if not folder.is_dir():
             raise EvenhandError(
-                f"there is no intervention in {folder}; give that of the submitted run, or fit anew by "
-                "leaving --run and --intervention out"
+                f"{folder}: no intervention found; give that of the submitted run, or drop --run and "
+                "--intervention to fit the method again"
             )
         found, stated = load(folder, type(self.use.method)), self.entry.result.spec.method.intervention
         if found.digest() != stated:
             raise EvenhandError(
-                f"the intervention in {folder} is {found.digest()[:12]}, the entry's is {stated[:12]}; give "
-                "that of the submitted run, or fit anew by leaving --run and --intervention out"
+                f"{folder}: intervention is {found.digest()[:12]}, but that of the entry is "
+                f"{stated[:12]}; give "
+                "that of the submitted run, or drop --run and --intervention to fit the method again"
             )
         return found
 
     def draw(self, intervention: Intervention, rows: Sequence[int]) -> tuple[Jobs, dict[str, str]]:
-        """Draw the images of these rows of the plan; also the status of every image by its key."""
+        """Generate the images of these rows of the plan; also returns the status of every image by key."""
         drawing = Drawing(intervention, sampler=self.sampler, protocol=self.protocol)
         planned = drawing.jobs(self.known.items)
         jobs = {row: planned[row] for row in rows}
@@ -161,16 +163,16 @@ class Reproduction:
         return jobs, statuses
 
     def pixels(self, job: Job) -> str:
-        """The hash of an image that was drawn."""
+        """The pixel hash of a generated image."""
         found = self.store.get(job.key)
         assert found is not None
         return pixel_hash(found[0])
 
     def label(self, jobs: Jobs) -> pd.DataFrame:
-        """Rows of the label table: every judge of the suite about the people among the images.
+        """Label the images of people with all judges of the suite; returns rows of the label table.
 
         Raises:
-            EvenhandError: A judge here has another version than the entry's.
+            EvenhandError: An installed judge has another version than that of the entry.
         """
         people = [job.key for job in jobs.values() if job.item.prompt.kind in PERSON_KINDS]
         keys = list(dict.fromkeys(people))
@@ -191,11 +193,11 @@ class Reproduction:
         return table.read()
 
     def score(self, images: pd.DataFrame, jobs: Jobs) -> pd.DataFrame:
-        """The scores of the images made again, a row each as in ``jobs``; no columns without a scorer.
+        """The scores of regenerated images, with the rows of ``jobs``; no columns without a scorer.
 
         Args:
-            images: The entry's image table, for the prompts.
-            jobs: The images.
+            images: The image table of the entry, for the prompts.
+            jobs: The regenerated images.
         """
         if self.scorer is None:
             return pd.DataFrame(index=list(jobs))
@@ -205,7 +207,7 @@ class Reproduction:
         return found.assign(**{PRESERVATION: self._preservation(images, rows)})
 
     def _preservation(self, images: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
-        """The distance to the base model's images; all of the unrelated ones set its unit."""
+        """The distance to the images of the baseline; its unit depends on all unrelated images."""
         unrelated = images[images["kind"] == "unrelated"]
         if unrelated.index.isin(rows.index).sum() == 0:
             return pd.Series(np.nan, index=rows.index)
@@ -233,7 +235,7 @@ def _judge(card: JudgeCard) -> Judge:
     judge = load_judge(card.name)
     if judge.info.version != card.version:
         raise EvenhandError(
-            f"judge {card.name!r} has version {judge.info.version} here, the entry used {card.version}; "
-            "verify where the entry's judge is installed"
+            f"judge {card.name!r} has version {judge.info.version} here, but the entry used {card.version}; "
+            "verify where that version is installed"
         )
     return judge

@@ -1,4 +1,4 @@
-"""The numbers of an entry's images that no judge gives."""
+"""The scores of the images of an entry that do not come from judges."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Vectors = Mapping[str, NDArray[np.float32]]
 def with_preservation(
     images: pd.DataFrame, vectors: Vectors, *, taxonomy: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
-    """The image table with the distance of every unrelated image to the base model's.
+    """The image table with the distance of every unrelated image to that of the baseline.
 
     Args:
-        images: Rows of the image table, of the base model and of any others.
-        vectors: Key to vector of the unrelated images that were made; none without a scorer.
-        taxonomy: Attribute to groups.
+        images: Rows of the image table, of the baseline and other methods.
+        vectors: Keys to embeddings of the generated unrelated images; empty without a scorer.
+        taxonomy: Attributes to groups.
     """
     unrelated = images[images["kind"] == "unrelated"]
     if unrelated.empty or not vectors:
         return images.assign(**{PRESERVATION: np.nan})
     groups = {name: tuple(values) for name, values in taxonomy.items()}
-    # Images of no people have no labels.
+    # Images without people have no labels.
     study = encode(unrelated, pd.DataFrame(columns=list(LABEL_COLUMNS)), taxonomy=groups)
     place = ["prompt_id", "seed_index"]
     found = [

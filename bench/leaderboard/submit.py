@@ -1,4 +1,4 @@
-"""Writing the results of a run as entries of the board, with the tables that they are recomputed from."""
+"""Writes the results of a run as leaderboard entries, with the tables from which they can be recomputed."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ from evenhand.bench.leaderboard.tables import (
 )
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, EntryFile, entry_name, version_key
 from evenhand.bench.results.result import BASE, Result, Run
-from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.metrics.estimation.panel import PANEL
 
 
 def submit(run: Path, entries: Path) -> list[Path]:
-    """Write every result of a finished run as an entry of the board; returns the folders written.
+    """Write all results of a finished run as leaderboard entries; returns the folders written.
 
-    The entries of a registered suite get their tables. Of another suite nobody else knows the plan, so its
-    entries are only reported. A base model whose entry is there already, with tables, stays as it is: it is
-    the one that all entries are compared with.
+    Entries of registered suites include tables. For other suites the plan is not public, so their entries are
+    only reported. An existing entry of the baseline with tables is kept, since all entries are compared with
+    it.
 
     Raises:
-        EvenhandError: The folder is not a finished run, or that of an audit, or an image or label is lost.
+        EvenhandError: The folder is not a finished run, is an audit, or lacks an image or label.
     """
     loaded = load_run(run)
     if loaded.results[0].spec.external:
-        raise EvenhandError(f"{run} is an audit of images made elsewhere; the board takes runs of suites")
+        raise EvenhandError(f"{run} is an audit of external images; only runs of suites can be submitted")
     known = known_suite(loaded.results[0].spec)
     found = _reported(loaded) if known is None else _with_tables(loaded, known, entries)
     written = []
     for entry, files in found:
         path = entries / entry_name(entry.result)
-        # What lies there of an earlier entry does not go with this one.
+        # Remove files of an earlier entry.
         for name in (IMAGES_FILE, LABELS_FILE, VERIFICATION_FILE):
             (path / name).unlink(missing_ok=True)
         for name, data in files.items():
@@ -71,13 +71,13 @@ def _with_tables(run: Run, known: KnownSuite, entries: Path) -> list[tuple[Entry
     source = _Source(RunFolder(Path(run.folder)), known)
     results = {result.spec.method.label: _with_own_judges(result, known) for result in run.results}
     files = {label: source.files(result) for label, result in results.items()}
-    # Read back, so that the numbers are those that every reader of the files will find.
+    # Read the files back, so that the numbers are those that readers will compute.
     tables = {label: tables_of(files[label], spec=one.spec, known=known) for label, one in results.items()}
-    standing = _standing_base(results[BASE], known, entries)
-    base = standing or tables[BASE]
+    existing = _existing_base(results[BASE], known, entries)
+    base = existing or tables[BASE]
     found: list[tuple[Entry, Files]] = []
     for label in results:
-        if label == BASE and standing is not None:
+        if label == BASE and existing is not None:
             continue
         own = base if label == BASE else tables[label]
         result = measured(results[label], own, base, base_label=BASE, known=known)
@@ -91,8 +91,8 @@ def _entry(result: Result, run: Run, files: Files) -> Entry:
     return Entry(result=result, timing=timings.get(result.spec.method.label), files=digests)
 
 
-def _standing_base(result: Result, known: KnownSuite, entries: Path) -> Tables | None:
-    """The tables of the base model's entry that is there already, if it has any and is of this version."""
+def _existing_base(result: Result, known: KnownSuite, entries: Path) -> Tables | None:
+    """The tables of the existing entry of the baseline, if it has tables and is of this version."""
     path = entries / entry_name(result)
     if not path.exists():
         return None
@@ -103,7 +103,7 @@ def _standing_base(result: Result, known: KnownSuite, entries: Path) -> Tables |
 
 
 def _with_own_judges(result: Result, known: KnownSuite) -> Result:
-    """The result without the judges that only other methods of the run asked."""
+    """The result without judges that only other methods of the run used."""
     own = {card.name for card in known.judges(result.spec)} | {result.spec.method.steering_judge}
     judges = [card for card in result.spec.judges if card.name in own]
     return result.model_copy(update={"spec": result.spec.model_copy(update={"judges": judges})})
@@ -113,7 +113,7 @@ def _with_own_judges(result: Result, known: KnownSuite) -> Result:
 class _Source:
     """A run's tables, as entries take them."""
 
-    work: RunFolder
+    run_folder: RunFolder
     known: KnownSuite
 
     def files(self, result: Result) -> dict[EntryFile, bytes]:
@@ -135,24 +135,24 @@ class _Source:
     @cached_property
     def labels(self) -> pd.DataFrame:
         """The label table, without the panel's vote."""
-        rows = self.work.labels.read()
+        rows = self.run_folder.labels.read()
         return rows[rows["judge"] != PANEL]
 
     @cached_property
     def images(self) -> pd.DataFrame:
-        """The image table of all methods, with their distance to the base model's images."""
-        vectors = self.work.vectors.read()
+        """The image table of all methods, with distances to the images of the baseline."""
+        vectors = self.run_folder.vectors.read()
         by_key = dict(zip(vectors["key"], vectors["vector"], strict=True)) if len(vectors) else {}
         return with_preservation(
-            self.work.image_table.read(), by_key, taxonomy=self.known.evaluation_config.taxonomy
+            self.run_folder.image_table.read(), by_key, taxonomy=self.known.evaluation_config.taxonomy
         )
 
     def _pixels(self, key: str) -> str:
-        store = self.work.images
+        store = self.run_folder.images
         found = store.get(key)
         if found is None:
             raise EvenhandError(
-                f"image {store.path(key)} was altered or removed; run the same `evenhand run` command again"
+                f"{store.path(key)}: image was altered or removed; run the same `evenhand run` command again"
             )
         return pixel_hash(found[0])
 
@@ -164,7 +164,7 @@ def _in_order(images: pd.DataFrame, known: KnownSuite, label: str) -> pd.DataFra
     order = place.get_indexer(pd.MultiIndex.from_tuples(planned))
     if len(images) != len(planned) or (order < 0).any():
         raise EvenhandError(
-            f"the run has {len(images)} images of {label!r} and its suite plans {len(planned)}; "
+            f"the run has {len(images)} images of {label!r}, but its suite plans {len(planned)}; "
             "run the same `evenhand run` command again"
         )
     return images.iloc[order].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""The suite of an entry: never what the entry says, but the registered suite that it says it ran."""
+"""The suite of an entry: the registered suite of this name, never what the entry itself says."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from evenhand.bench.suites.suite import Suite, load_suite
 
 @dataclass(frozen=True, eq=False)
 class KnownSuite:
-    """A registered suite and what it plans.
+    """A registered suite and its plan.
 
     Attributes:
         suite: The suite.
-        items: Every image that it plans, in order.
-        prompt_sets: The prompt sets that it draws from.
+        items: All planned images, in order.
+        prompt_sets: The prompt sets of the suite.
     """
 
     suite: Suite
@@ -31,17 +31,17 @@ class KnownSuite:
 
     @cached_property
     def evaluation_config(self) -> EvaluationConfig:
-        """How its images are judged and measured."""
+        """The evaluation settings of the suite."""
         return EvaluationConfig.of(self.suite)
 
     @cached_property
     def concepts(self) -> tuple[str, ...]:
-        """Concepts of its neutral prompts, in order."""
+        """The concepts of its neutral prompts, in order."""
         return concepts(self.items)
 
     @cached_property
     def stated(self) -> dict[str, Any]:
-        """The fields of a result's specification that are the suite's, by name."""
+        """The fields of the specification of a result that come from the suite, by name."""
         suite = self.suite
         return {"model": suite.model} | stated(
             name=suite.name,
@@ -55,18 +55,17 @@ class KnownSuite:
         )
 
     def judges(self, spec: Spec) -> list[JudgeCard]:
-        """The cards of the judges whose labels an entry holds: the suite's panel and non_voting_judges.
+        """The cards of the judges whose labels are in an entry: panel and non-voting judges of the suite.
 
-        A steering judge that the suite does not ask labels the images of its own method alone, which can
-        be compared with nothing.
+        Other steering judges only label the images of their method, so their labels cannot be compared.
         """
         asked = {*self.suite.panel, *self.suite.non_voting_judges}
         return [card for card in spec.judges if card.name in asked]
 
 
 def known_suite(spec: Spec) -> KnownSuite | None:
-    """The registered suite that ``spec`` is about, or ``None``: it must have the same version and digest."""
-    # Looked up among the names first: another name would be taken for a path.
+    """The registered suite of ``spec`` if version and digest are the same, else ``None``."""
+    # Check the name first: an unknown name would be loaded as a path.
     if spec.suite not in SUITES.names():
         return None
     found = _load(spec.suite)
@@ -74,30 +73,32 @@ def known_suite(spec: Spec) -> KnownSuite | None:
     return found if same else None
 
 
-def unlike_the_suite(result: Result, known: KnownSuite) -> list[str]:
-    """What a result says otherwise than its suite does, each as a clause."""
+def suite_differences(result: Result, known: KnownSuite) -> list[str]:
+    """All differences between a result and its suite, with what to do."""
     spec, coverage = result.spec, result.coverage
     faults = [
-        f"its {name} is not that of suite {spec.suite!r}; submit the run again"
+        f"its {name} differs from that of suite {spec.suite!r}; submit the run again"
         for name, value in known.stated.items()
         if getattr(spec, name) != value
     ]
     found = {card.name: card.role for card in spec.judges}
     voters = {name for name, role in found.items() if role == "panel"}
     if voters != set(known.suite.panel):
-        faults.append(f"its panel is {sorted(voters)}; that of the suite is {sorted(known.suite.panel)}")
-    if lacking := sorted({*known.suite.panel, *known.suite.non_voting_judges} - set(found)):
-        faults.append(f"it has no card of judge {lacking[0]!r}; submit the run again")
+        faults.append(
+            f"its panel must be {sorted(known.suite.panel)}, got {sorted(voters)}; submit the run again"
+        )
+    if missing := sorted({*known.suite.panel, *known.suite.non_voting_judges} - set(found)):
+        faults.append(f"it has no card of judge {missing[0]!r}; submit the run again")
     if len(found) < len(spec.judges):
         faults.append("it has two cards of one judge; keep one")
     if coverage.planned != len(known.items):
         faults.append(
-            f"it covers {coverage.planned:,} images and its suite plans {len(known.items):,}; "
+            f"it covers {coverage.planned:,} images, but its suite plans {len(known.items):,}; "
             "submit a finished run"
         )
     if result.cost.images != coverage.made:
         faults.append(
-            f"it counts {result.cost.images:,} images as its cost and {coverage.made:,} as made; "
+            f"its cost counts {result.cost.images:,} images, but {coverage.made:,} were generated; "
             "submit the run again"
         )
     return faults

@@ -1,8 +1,8 @@
-"""The tables of an entry: what its estimates are recomputed from, written small and read with suspicion.
+"""The tables of an entry, from which its estimates are recomputed; compact, and read as untrusted input.
 
-``images.parquet`` has one row per planned image, in the order of the plan: what the prompts ask for is
-the plan's business, so it holds no word of theirs. ``labels.parquet`` has one row per judge, attribute and
-distinct image of a person that was made; its ``image`` is the row of the image in the other table.
+``images.parquet`` has one row per planned image, in the order of the plan, without prompts, which come from
+the suite. ``labels.parquet`` has one row per judge, attribute and distinct generated image of people; its
+column ``image`` is the row number in ``images.parquet``.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.suite import KnownSuite
 from evenhand.bench.parsing.strict_parquet import read_parquet, write_parquet
 from evenhand.bench.prompts.plan import Item
-from evenhand.bench.prompts.prompt_set import format_cell
 from evenhand.bench.results.entry import Entry, EntryFile
 from evenhand.bench.results.result import JudgeCard, Spec
 from evenhand.metrics.table import LABEL_COLUMNS, PERSON_KINDS, STATUSES, hard_labels
+from evenhand.metrics.terms import format_cell
 
 IMAGES_FILE: EntryFile = "images.parquet"
 LABELS_FILE: EntryFile = "labels.parquet"
 
 ALIGNMENT, PRESERVATION = "alignment", "preservation_distance"
-"""Numbers of an image that need no judge; ``nan`` where there is none."""
+"""Scores of an image that do not come from judges; ``nan`` if missing."""
 
 MAX_BYTES = 8 * 2**20
-"""Largest file of an entry. All files of one of suite ``mini`` together stay below one megabyte."""
+"""Maximum size of a file of an entry; all files of an entry of suite ``mini`` are below one megabyte."""
 
 _HASH = pa.binary(32)
 
@@ -59,7 +59,8 @@ _LABELS = {
 _NULLABLE = ("pixels",)
 
 _PROBABILITY = "p{}"
-"""Columns of the groups' probabilities, in the order of the taxonomy; ``nan`` beyond the attribute's."""
+"""Columns of group probabilities, in the order of the taxonomy; ``nan`` beyond the groups of the
+attribute."""
 
 _RANGES = {ALIGNMENT: (-100.0, 100.0), PRESERVATION: (0.0, 1e6)}
 
@@ -80,19 +81,19 @@ class Tables:
 
 
 def read_tables(path: Path, entry: Entry, known: KnownSuite) -> Tables:
-    """The tables of the entry in the folder ``path``, held against their hashes and its suite.
+    """Read the tables of the entry in the folder ``path``; checks them against their hashes and the suite.
 
     Raises:
-        EvenhandError: A table is missing, or is not what it should be.
+        EvenhandError: A table is missing or not valid.
     """
     return tables_of(read_files(path, entry), spec=entry.result.spec, known=known)
 
 
 def read_files(path: Path, entry: Entry) -> dict[EntryFile, bytes]:
-    """The files of the tables, held against their hashes.
+    """Read the files of the tables; checks them against their hashes.
 
     Raises:
-        EvenhandError: A file is missing, too large, or not the one that ``entry.json`` names.
+        EvenhandError: A file is missing, too large, or differs from its hash in ``entry.json``.
     """
     found: dict[EntryFile, bytes] = {}
     for name in (IMAGES_FILE, LABELS_FILE):
@@ -106,10 +107,10 @@ def read_files(path: Path, entry: Entry) -> dict[EntryFile, bytes]:
 
 
 def tables_of(files: Mapping[EntryFile, bytes], *, spec: Spec, known: KnownSuite) -> Tables:
-    """The tables in these files.
+    """Parse the tables in these files.
 
     Raises:
-        EvenhandError: A table is not what it should be.
+        EvenhandError: A table is not valid.
     """
     name = IMAGES_FILE
     try:
@@ -129,12 +130,12 @@ def tables_of(files: Mapping[EntryFile, bytes], *, spec: Spec, known: KnownSuite
 
 
 def files_of(tables: Tables, *, taxonomy: Taxonomy) -> dict[EntryFile, bytes]:
-    """The files of these tables.
+    """Serialize tables to files.
 
     Args:
-        tables: The tables; that of the images with ``preservation_distance`` and ``pixels``: the SHA-256 of
-            each image that was made, ``""`` for the others.
-        taxonomy: Attribute to groups, in the order of the probabilities.
+        tables: The tables; the image table must have ``preservation_distance`` and ``pixels``, the SHA-256 of
+            each generated image, ``""`` for the others.
+        taxonomy: Attributes to groups, in the order of the probabilities.
     """
     images = tables.images
     hashed = images.assign(key=_binary(images["key"]), pixels=_binary(images["pixels"]))
@@ -149,11 +150,11 @@ def _binary(hashes: pd.Series) -> pd.Series:
 
 
 def _unusable(name: str, fault: Exception) -> EvenhandError:
-    return EvenhandError(f"{name} cannot be used ({fault}); submit the run again")
+    return EvenhandError(f"{name} is not valid ({fault}); submit the run again")
 
 
 def label_bytes(labels: pd.DataFrame, *, images: pd.DataFrame, taxonomy: Taxonomy) -> bytes:
-    """``labels.parquet`` of rows of the label table, sorted by judge, attribute and image."""
+    """Serialize the label table to ``labels.parquet``, sorted by judge, attribute and image."""
     places = labels["key"].map(first_rows(images))
     rows = labels.assign(image=places).sort_values(["judge", "attribute", "image"], ignore_index=True)
     columns = _probability_columns(taxonomy)
@@ -166,20 +167,20 @@ def label_bytes(labels: pd.DataFrame, *, images: pd.DataFrame, taxonomy: Taxonom
 
 
 def read_images(data: bytes, *, items: Sequence[Item], method: str, scored: bool) -> pd.DataFrame:
-    """The image table of an entry, with what the plan knows of every image.
+    """Parse the image table of an entry, and add the columns that the plan provides.
 
     Args:
-        data: The file.
+        data: The content of the file.
         items: The planned images, in order.
         method: Label of the method.
-        scored: Whether the suite has a scorer, so that every image that was made has an alignment.
+        scored: Whether the suite has a scorer, so that every generated image has an alignment.
 
     Raises:
-        ValueError: The file is not such a table, or its rows are not those of the plan.
+        ValueError: The file is malformed, or its rows differ from the plan.
     """
     rows = read_parquet(data, _IMAGES, max_rows=len(items), nullable=_NULLABLE)
     if len(rows) < len(items):
-        raise ValueError(f"it has {len(rows)} rows and the suite plans {len(items)} images")
+        raise ValueError(f"it has {len(rows)} rows, but the suite plans {len(items)} images")
     for name, planned in _plan(items).items():
         _require_equal(name, rows[name], planned)
     _require_known("status", rows["status"], STATUSES)
@@ -189,7 +190,9 @@ def read_images(data: bytes, *, items: Sequence[Item], method: str, scored: bool
     for name, (low, high) in _RANGES.items():
         if (wrong := (rows[name] < low) | (rows[name] > high)).any():
             row = int(wrong.argmax())
-            raise ValueError(f"row {row} has {name} {rows[name][row]:g}, beyond {low:g} to {high:g}")
+            raise ValueError(
+                f"{name} must be between {low:g} and {high:g}, got {rows[name][row]:g} in row {row}"
+            )
     prompts = [item.prompt for item in items]
     return rows.assign(
         key=[key.hex() for key in rows["key"]],
@@ -206,38 +209,40 @@ def read_images(data: bytes, *, items: Sequence[Item], method: str, scored: bool
 def read_labels(
     data: bytes, *, images: pd.DataFrame, judges: Sequence[JudgeCard], taxonomy: Taxonomy
 ) -> pd.DataFrame:
-    """The label table of an entry: one row for every judge, attribute it knows and image of a person.
+    """Parse the label table of an entry: one row for every judge, attribute of the judge and image of people.
 
     Args:
-        data: The file.
+        data: The content of the file.
         images: The table of :func:`read_images`.
-        judges: The judges whose labels belong there.
-        taxonomy: Attribute to groups, in the order of the probabilities.
+        judges: The judges that must have labels.
+        taxonomy: Attributes to groups, in the order of the probabilities.
 
     Raises:
-        ValueError: The file is not such a table, a row is missing, doubled or too many, or a label is not
-            what the judge's probabilities say.
+        ValueError: The file is malformed, rows are missing, duplicate or superfluous, or a label does not
+            match its probabilities.
     """
-    wanted = {place: key for key, place in first_rows(images).items()}
+    expected = {place: key for key, place in first_rows(images).items()}
     pairs = [(judge, name) for judge in judges for name in taxonomy if name in judge.taxonomies]
-    rows = read_parquet(data, _label_columns(taxonomy), max_rows=len(wanted) * len(pairs))
+    rows = read_parquet(data, _label_columns(taxonomy), max_rows=len(expected) * len(pairs))
     _require_known("status", rows["status"], STATUSES)
     parts = []
     for judge, attribute in pairs:
         part = rows[(rows["judge"] == judge.name) & (rows["attribute"] == attribute)]
         where = f"judge {judge.name!r} and attribute {attribute!r}"
         if part["image"].duplicated().any():
-            raise ValueError(f"{where} label an image twice")
-        if lacking := set(wanted) - set(part["image"]):
-            raise ValueError(f"{where} lack {len(lacking)} of {len(wanted)} images, first {min(lacking)}")
+            raise ValueError(f"{where} have duplicate labels")
+        if missing := set(expected) - set(part["image"]):
+            raise ValueError(
+                f"{where} have no label for {len(missing)} of {len(expected)} images, first {min(missing)}"
+            )
         probabilities = _probabilities(part, count=len(taxonomy[attribute]), where=where)
-        # Made anew, not believed: a label is what the probabilities say.
+        # Recompute labels from probabilities instead of trusting the file.
         labels, statuses = hard_labels(probabilities, taxonomy[attribute], status=part["status"].tolist())
         if labels != part["label"].tolist() or statuses != part["status"].tolist():
-            raise ValueError(f"{where} have a label or status that the probabilities do not say")
+            raise ValueError(f"{where} have a label or status that does not match its probabilities")
         parts.append(
             part.assign(
-                key=part["image"].map(wanted),
+                key=part["image"].map(expected),
                 judge_version=judge.version,
                 family=judge.family,
                 confidence=probabilities[:, :-1].max(axis=1),
@@ -245,37 +250,37 @@ def read_labels(
             )
         )
     if len(rows) != sum(map(len, parts)):
-        raise ValueError("it has rows of a judge, an attribute or an image that do not belong there")
+        raise ValueError("it has rows of unexpected judges, attributes or images")
     return pd.concat(parts, ignore_index=True)[list(LABEL_COLUMNS)]
 
 
 def first_rows(images: pd.DataFrame) -> dict[str, int]:
-    """Key to row of the images that every judge labels: those of people that were made, each once."""
+    """Keys to first rows of the distinct images that every judge labels: generated images of people."""
     labelled = images["kind"].isin(PERSON_KINDS) & (images["status"] == "ok")
     places = np.flatnonzero(labelled).tolist()
-    # From the last to the first, so that of several rows with one image the first stays.
+    # In reverse, so that the first row of duplicate images is kept.
     keys = images["key"].tolist()
     return {keys[place]: place for place in reversed(places)}
 
 
 def pixel_hash(image: NDArray[np.uint8]) -> str:
-    """SHA-256 of an image ``(height, width, 3)``: its size and its bytes, whatever file it is in."""
+    """SHA-256 of the size and pixels of an image ``(height, width, 3)``, independent of its file format."""
     head = "x".join(map(str, image.shape))
     return hashlib.sha256(f"{head}\n".encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
 def read_file(path: Path, *, digest: str) -> bytes:
-    """The file of an entry, whole.
+    """Read a file of an entry.
 
     Raises:
-        ValueError: It is too large, or not the file that ``entry.json`` names.
+        ValueError: The file is too large, or differs from its hash in ``entry.json``.
     """
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
     if hashlib.sha256(data).hexdigest() != digest:
-        raise ValueError("its SHA-256 is not the one that entry.json states")
+        raise ValueError("its SHA-256 differs from that in entry.json")
     return data
 
 
@@ -296,17 +301,19 @@ def _label_columns(taxonomy: Taxonomy) -> dict[str, pa.DataType]:
 
 
 def _require_equal(name: str, column: pd.Series, planned: Sequence[Any]) -> None:
-    unlike = np.flatnonzero(column.to_numpy(object) != np.array(planned, dtype=object))
-    if len(unlike):
-        row = int(unlike[0])
-        raise ValueError(f"row {row} has {name} {column.iloc[row]!r:.40}; the suite plans {planned[row]!r}")
+    different = np.flatnonzero(column.to_numpy(object) != np.array(planned, dtype=object))
+    if len(different):
+        row = int(different[0])
+        raise ValueError(
+            f"{name} must be {planned[row]!r} as in the suite, got {column.iloc[row]!r:.40} in row {row}"
+        )
 
 
-def _require_where(what: str, there: pd.Series, wanted: pd.Series, statuses: pd.Series) -> None:
-    if (wrong := there != wanted).any():
+def _require_where(what: str, present: pd.Series, expected: pd.Series, statuses: pd.Series) -> None:
+    if (wrong := present != expected).any():
         row = int(wrong.argmax())
-        verb = "has" if there[row] else "lacks"
-        raise ValueError(f"row {row} {verb} {what} and its status is {statuses[row]!r:.40}")
+        verb = "has" if present[row] else "lacks"
+        raise ValueError(f"row {row} {verb} {what}, but its status is {statuses[row]!r:.40}")
 
 
 def _require_known(name: str, column: pd.Series, known: Sequence[str]) -> None:
@@ -318,7 +325,7 @@ def _probabilities(part: pd.DataFrame, *, count: int, where: str) -> NDArray[np.
     """Probabilities ``(n, K + 1)``, "cannot tell" last."""
     columns = [name for name in part.columns if name[0] == "p" and name[1:].isdecimal()]
     inside = part[[*columns[:count], "cannot_tell"]].to_numpy(float)
-    fine = np.isfinite(inside) & (inside >= 0) & (inside <= 1 + 1e-6)
-    if not fine.all() or part[columns[count:]].notna().to_numpy().any():
-        raise ValueError(f"{where} have a probability that is none")
+    valid = np.isfinite(inside) & (inside >= 0) & (inside <= 1 + 1e-6)
+    if not valid.all() or part[columns[count:]].notna().to_numpy().any():
+        raise ValueError(f"{where} have probabilities outside 0 to 1")
     return inside

@@ -1,4 +1,4 @@
-"""Verifying an entry: a sample of its images is drawn, judged and scored again from its intervention."""
+"""Verifies an entry: regenerates, judges and scores a sample of its images with its intervention."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from evenhand.bench.results.entry import ENTRY_FILE, SAMPLE, Answers, Entry, Ver
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.files import folder_name, write_atomically
 from evenhand.methods.base import Intervention
-from evenhand.reports.leaderboard.evidence import in_words
+from evenhand.reports.leaderboard.evidence import verification_text
 
-TIE = 0.01
-"""How far a judge's probabilities move between machines on one and the same image, and more than that."""
+PROBABILITY_TOLERANCE = 0.01
+"""Tolerance for probabilities of judges, above the differences between machines on the same image."""
 
-NEAR = 0.01
-"""How far a score moves, in proportion to one more than itself."""
+SCORE_TOLERANCE = 0.01
+"""Tolerance for scores ``s``, relative to ``1 + |s|``."""
 
 
 def verify(
@@ -40,27 +40,27 @@ def verify(
     intervention: Path | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Make a random sample of an entry's images, labels and scores again, and write down what agrees.
+    """Regenerate a random sample of the images, labels and scores of an entry, and compare them.
 
-    Without a run and an intervention the method is fitted anew with the entry's parameters, at the cost that
-    the entry states. ``verification.json`` is written beside ``entry.json`` if the sample agrees.
+    Without a run or intervention, the method is fitted again with the parameters of the entry, at the cost
+    stated there. If the sample agrees, writes ``verification.json`` beside ``entry.json``.
 
     Args:
-        folder: The entry's folder, with its tables.
+        folder: Folder of the entry, with its tables.
         images: Size of the sample.
-        seed: Seed of the sample; one that nobody can foresee if ``None``.
-        run: Run whose intervention is used; of the entry's method.
-        intervention: Folder of an intervention, as a run has it in ``interventions``.
-        progress: Told of every step.
+        seed: Seed of the sample; unpredictable if ``None``.
+        run: Run with the fitted method of the entry, whose intervention is used.
+        intervention: Folder of an intervention, as in ``interventions`` of a run.
+        progress: Reports progress.
 
     Raises:
-        EvenhandError: The entry has no tables or is not valid, what it was made with is not installed here,
-            or the sample does not agree; what was found is in the message.
+        EvenhandError: The entry has no tables or is not valid, its model, method or judges are not installed
+            in the same version, or the sample does not agree; the message has the details.
     """
     if run is not None and intervention is not None:
-        raise EvenhandError("a run has an intervention of its own; give --run or --intervention")
+        raise EvenhandError("--run and --intervention cannot be combined; give one of them")
     if images < 1:
-        raise EvenhandError(f"a sample of {images} images shows nothing; give --images of at least 1")
+        raise EvenhandError(f"--images must be a positive integer, got {images}")
     entry, known = _checked(folder)
     if run is not None:
         intervention = run / "interventions" / folder_name(entry.result.spec.method.label)
@@ -68,22 +68,22 @@ def verify(
     seed = secrets.randbelow(2**32) if seed is None else seed
     rows = _sample(len(tables.images), images, seed)
     with tempfile.TemporaryDirectory() as scratch, quiet_loaders(), progress or Progress(quiet=True) as shown:
-        work = Reproduction(entry, known, Path(scratch), shown)
-        made = work.intervention(intervention)
-        same, answers = _again(work, made, tables, rows)
+        reproduction = Reproduction(entry, known, Path(scratch), shown)
+        fitted = reproduction.intervention(intervention)
+        same, answers = _compare(reproduction, fitted, tables, rows)
     found = Verification(
         entry=hashlib.sha256((folder / ENTRY_FILE).read_bytes()).hexdigest(),
         evenhand=version("evenhand"),
-        device=work.sampler.model.device.type,
+        device=reproduction.sampler.model.device.type,
         fitted=intervention is None,
-        same_intervention=made.digest() == entry.result.spec.method.intervention,
+        same_intervention=fitted.digest() == entry.result.spec.method.intervention,
         seed=seed,
         images=len(rows),
         same_images=same,
         answers=answers,
     )
     if not found.agrees:
-        raise EvenhandError(f"entry {folder.name!r} is not verified: {in_words(found)}")
+        raise EvenhandError(f"entry {folder.name!r} is not verified: {verification_text(found)}")
     write_atomically(folder / VERIFICATION_FILE, (found.model_dump_json(indent=1) + "\n").encode())
     return found
 
@@ -93,9 +93,7 @@ def _checked(folder: Path) -> tuple[Entry, KnownSuite]:
     spec = entry.result.spec
     known = known_suite(spec)
     if not entry.files:
-        raise EvenhandError(
-            f"entry {folder.name!r} has no tables, so there is nothing to compare with; submit the run again"
-        )
+        raise EvenhandError(f"entry {folder.name!r} has no tables to compare with; submit the run again")
     if known is None:
         raise EvenhandError(
             f"suite {spec.suite!r} version {spec.suite_version} ({spec.suite_digest[:8]}) of entry "
@@ -105,43 +103,43 @@ def _checked(folder: Path) -> tuple[Entry, KnownSuite]:
 
 
 def _sample(planned: int, count: int, seed: int) -> list[int]:
-    """Rows of planned images, drawn without replacement and in order; those that failed as well."""
+    """A sorted random sample of rows of planned images, including those that failed."""
     chosen = np.random.default_rng(seed).choice(planned, size=min(count, planned), replace=False)
     return [int(row) for row in np.sort(chosen)]
 
 
-def _again(
-    work: Reproduction, made: Intervention, tables: Tables, rows: Sequence[int]
+def _compare(
+    reproduction: Reproduction, fitted: Intervention, tables: Tables, rows: Sequence[int]
 ) -> tuple[int, list[Answers]]:
-    """How many images come out the same, and what judges and scores say of them, against the entry."""
-    jobs, statuses = work.draw(made, rows)
+    """Regenerate the rows; returns how many images are the same, and the comparison of labels and scores."""
+    jobs, statuses = reproduction.draw(fitted, rows)
     stated = tables.images.loc[list(rows)]
     for job, status in zip(jobs.values(), stated["status"], strict=True):
         if statuses[job.key] != status:
             raise EvenhandError(
                 f"the image of {job.item.prompt.text!r:.80} with seed {job.item.seed} has the status "
-                f"{statuses[job.key]!r} here and {status!r} in the entry; look into the method"
+                f"{statuses[job.key]!r} here, but {status!r} in the entry; check the method"
             )
-    there = {row: job for row, job in jobs.items() if statuses[job.key] == "ok"}
+    made = {row: job for row, job in jobs.items() if statuses[job.key] == "ok"}
     same = pd.Series(True, index=list(rows))
-    for row, job in there.items():
-        same[row] = work.pixels(job) == stated["pixels"][row]
+    for row, job in made.items():
+        same[row] = reproduction.pixels(job) == stated["pixels"][row]
     answers = [
-        *_labels(work.label(there), tables, there, same),
-        *_scores(work.score(tables.images, there), tables.images, same),
+        *_labels(reproduction.label(made), tables, made, same),
+        *_scores(reproduction.score(tables.images, made), tables.images, same),
     ]
     return int(same.sum()), answers
 
 
-def _labels(again: pd.DataFrame, tables: Tables, jobs: Jobs, same: pd.Series) -> Iterator[Answers]:
-    """The labels given again, judge by judge and attribute by attribute."""
-    if again.empty:
+def _labels(repeated: pd.DataFrame, tables: Tables, jobs: Jobs, same: pd.Series) -> Iterator[Answers]:
+    """Compare the repeated labels with those of the entry, for every judge and attribute."""
+    if repeated.empty:
         return
-    # By their places: the keys of images that another fit made are others.
+    # Match by row: keys of images differ if the fit differs.
     places = [(job.key, tables.images["key"][row], same[row]) for row, job in jobs.items()]
     pairs = pd.DataFrame(places, columns=["key", "key_stated", "same"])
     stated = tables.labels.rename(columns={"key": "key_stated"})
-    both = pairs.merge(again, on="key").merge(
+    both = pairs.merge(repeated, on="key").merge(
         stated, on=["key_stated", "judge", "attribute"], suffixes=("", "_stated")
     )
     for (judge, attribute), rows in both.groupby(["judge", "attribute"]):
@@ -151,19 +149,19 @@ def _labels(again: pd.DataFrame, tables: Tables, jobs: Jobs, same: pd.Series) ->
         yield Answers(
             name=f"{judge}, {attribute}",
             asked=len(rows),
-            other=int((differs & (moved > TIE)).sum()),
-            contradicted=int((rows["same"] & (moved > TIE)).sum()),
+            other=int((differs & (moved > PROBABILITY_TOLERANCE)).sum()),
+            contradicted=int((rows["same"] & (moved > PROBABILITY_TOLERANCE)).sum()),
             furthest=float(moved.max()),
         )
 
 
-def _scores(again: pd.DataFrame, images: pd.DataFrame, same: pd.Series) -> Iterator[Answers]:
-    """The scores given again, one by one; a score that only one side has is infinitely far."""
-    for name in again.columns:
-        made, stated = again[name], images.loc[again.index, name]
+def _scores(repeated: pd.DataFrame, images: pd.DataFrame, same: pd.Series) -> Iterator[Answers]:
+    """Compare the repeated scores with those of the entry; a score that one side lacks differs infinitely."""
+    for name in repeated.columns:
+        made, stated = repeated[name], images.loc[repeated.index, name]
         asked = made.notna() | stated.notna()
         moved = (made - stated).abs().where(made.notna() & stated.notna(), np.inf)[asked]
-        far = moved > NEAR * (1 + stated[asked].abs().fillna(0))
+        far = moved > SCORE_TOLERANCE * (1 + stated[asked].abs().fillna(0))
         if len(moved):
             yield Answers(
                 name=name,

@@ -1,4 +1,4 @@
-"""The bundled model ``mini``, its judges, and the known law of the world it was trained on."""
+"""The bundled model ``mini``, its judges, and the known distribution of its training data."""
 
 from __future__ import annotations
 

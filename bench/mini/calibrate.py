@@ -1,13 +1,13 @@
-"""Measures the judges of the mini suites on images of known truth.
+"""Measures the judges of the mini suites on images with known labels.
 
 Run ``python -m evenhand.bench.mini.calibrate`` after any change of a judge; it writes ``confusion.csv``.
 
-The anchors are renders of every occupation, gender, tone, age and style, passed once through the model's own
-autoencoder, because that is how the model's images look: sharp vector art would flatter the judges. They
-are balanced over the groups that judges tell apart, and over the fine tones within a group: the one fine
-tone of ``medium`` is drawn twice as often as the two each of ``light`` and ``dark``. So a row of a confusion
-matrix weighs occupations, styles, fine tones and the other attributes equally, whatever an audited model
-draws most.
+The anchors are renders of every occupation, gender, tone, age and style, passed once through the autoencoder
+of the model, so that they look like its images: judges would be more accurate on sharp vector art. Anchors
+are balanced over the groups of the judges, and over fine tones within a group: the single fine tone of
+``medium`` is used twice as often as the two of ``light`` and of ``dark``. Thus a row of a confusion matrix
+weights occupations, styles, fine tones and other attributes equally, independent of what an audited model
+generates.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
-from evenhand.bench.mini import ROOT, judges
+from evenhand.bench.mini import ROOT
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupations
 from evenhand.bench.mini.world import SPEC_COLUMNS, STYLES, render
+from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.correction.calibration import confusion_table
 from evenhand.metrics.estimation.panel import vote
 from evenhand.metrics.judges.base import Images, Judge
 from evenhand.metrics.table import label_rows
 
-PANEL = (judges.clip_s, judges.vit, judges.tone_ita)
-WITNESSES = (judges.clip_xs,)
-
 SEED = 0
 COPIES = 2
-"""Renders of each occupation, gender, age and style for a fine tone of which its group has two."""
+"""Number of renders of each occupation, gender, age and style per fine tone, in groups with two fine
+tones."""
 
 BATCH = 16
-"""Images in the autoencoder at a time; larger batches are slower on a CPU."""
+"""Batch size of the autoencoder; larger batches are slower on a CPU."""
 
 TABLE = ROOT / "confusion.csv"
 
@@ -54,7 +54,7 @@ def anchor_specs(copies: int = COPIES) -> NDArray[np.int64]:
 
 @torch.inference_mode()
 def through_autoencoder(images: Images) -> Images:
-    """Images encoded and decoded by the bundled model's autoencoder, without noise, in single precision."""
+    """Encode and decode images with the autoencoder of the bundled model, without noise, in float32."""
     network = AutoencoderKL.from_pretrained(ROOT / "pipeline" / "vae").float().eval()
     network = network.to(memory_format=torch.channels_last)
     parts = []
@@ -66,7 +66,7 @@ def through_autoencoder(images: Images) -> Images:
 
 
 def truth_table(specs: NDArray[np.int64]) -> pd.DataFrame:
-    """What each anchor shows: columns ``key``, ``attribute``, ``group``."""
+    """The true groups of the anchors: columns ``key``, ``attribute``, ``group``."""
     columns = dict(zip(SPEC_COLUMNS, specs.T, strict=True))
     shown = pd.DataFrame({name: np.array(TAXONOMIES[name])[columns[name]] for name in ("gender", "age")})
     shown["tone"] = [TONE_GROUPS[FINE_TONES[tone]] for tone in columns["tone"]]
@@ -75,7 +75,7 @@ def truth_table(specs: NDArray[np.int64]) -> pd.DataFrame:
 
 
 def label_table(judge: Judge, images: Images) -> pd.DataFrame:
-    """The judge's rows of the label table for the anchors."""
+    """The label table of the anchors by one judge."""
     rows = [
         label_rows(
             keys=_keys(len(images)),
@@ -93,19 +93,22 @@ def label_table(judge: Judge, images: Images) -> pd.DataFrame:
 
 
 def calibrate(specs: NDArray[np.int64]) -> pd.DataFrame:
-    """The confusion table of every judge and of the panel, on every attribute and joint attribute."""
+    """The confusion table of all judges and the panel, for all attributes and joint attributes."""
     images = through_autoencoder(render(specs, seed=SEED))
-    panel = pd.concat([label_table(make(), images) for make in PANEL], ignore_index=True)
-    non_voting_judges = [label_table(make(), images) for make in WITNESSES]
-    votes = vote(panel, members=[make().info.name for make in PANEL], taxonomy=TAXONOMIES)
+    suite = load_suite("mini")
+    panel = pd.concat([label_table(load_judge(name), images) for name in suite.panel], ignore_index=True)
+    non_voting_judges = [label_table(load_judge(name), images) for name in suite.non_voting_judges]
+    votes = vote(panel, members=suite.panel, taxonomy=TAXONOMIES)
     sets = chain.from_iterable(combinations(TAXONOMIES, size) for size in range(1, 1 + len(TAXONOMIES)))
     labels = pd.concat([panel, *non_voting_judges, votes], ignore_index=True)
     return confusion_table(truth_table(specs), labels, list(sets))
 
 
 def comment(specs: NDArray[np.int64]) -> str:
-    """The table's first line: how it was made and by which versions of the judges."""
-    versions = ", ".join(f"{make().info.name} {make().info.version}" for make in (*PANEL, *WITNESSES))
+    """The first line of the table: its origin and the versions of the judges."""
+    suite = load_suite("mini")
+    judges = [load_judge(name).info for name in (*suite.panel, *suite.non_voting_judges)]
+    versions = ", ".join(f"{judge.name} {judge.version}" for judge in judges)
     return (
         f"# {len(specs)} balanced renders (seed {SEED}) through the VAE of mini, judged by {versions}; "
         "pairs of truth and label that are not listed did not occur; made by evenhand.bench.mini.calibrate"
@@ -113,7 +116,7 @@ def comment(specs: NDArray[np.int64]) -> str:
 
 
 def main(path: Path = TABLE) -> None:
-    """Write the table that corrects the judges of the mini suites."""
+    """Write the confusion table of the judges of the mini suites."""
     specs = anchor_specs()
     path.write_text(f"{comment(specs)}\n{calibrate(specs).to_csv(index=False)}", encoding="utf-8")
 

@@ -1,8 +1,9 @@
-"""The judges of the mini suites, as the registry's entry points make them.
+"""The judges of the mini suites, as created by the entry points.
 
-``clip-s``, ``vit`` and ``tone-ita`` are the panel: three families that err differently. ``clip-xs`` is the
-weaker twin of ``clip-s`` that methods steer by. ``clip-weak`` is bad on purpose: studies show with it what a
-bad judge does, and it belongs in no panel. ``CARD.md`` says how they were trained and measured.
+``clip-s``, ``vit`` and ``tone-ita`` are the panel: three families of judges with different errors.
+``clip-xs`` is a weaker version of ``clip-s`` and the steering judge of methods. ``clip-weak`` is deliberately
+inaccurate, for studies of the effect of such a judge; do not use it in a panel. ``CARD.md`` says how the
+judges were trained and measured.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ WORDS = {
     },
     "age": {"adult": ("a young person",), "older": ("an elderly person",)},
 }
-"""The words of the captions that the CLIP judges were trained on: other words are unknown to them."""
+"""The words of the training captions of the CLIP judges; they do not know other words."""
 
 TEMPLATES = (
     "a photo of {}",
@@ -40,13 +41,13 @@ TEMPLATES = (
 )
 
 SKIN_BOXES = ((13 / 64, 34 / 64, 25 / 64, 41 / 64), (24 / 64, 21 / 64, 33 / 64, 30 / 64))
-"""Cheek and brow: the two places that are skin on all 60 heads and that no occupation's prop covers."""
+"""Cheek and brow: the two regions that are skin on all 60 heads and never covered by a prop."""
 
 TONE_SPREAD = 1.5
 """Largest standard deviation of the angle within one style and tone of the labelled renders, in degrees."""
 
 SMALLEST_SKIN_SHARE = 0.5
-"""On labelled renders at least 0.7 of the boxes is skin-coloured."""
+"""Minimum share of skin-coloured pixels; at least 0.7 of the boxes on labelled renders."""
 
 
 def _clip(name: str, title: str) -> OpenClipJudge:
@@ -69,19 +70,19 @@ def clip_xs() -> OpenClipJudge:
 
 @cache
 def clip_weak() -> OpenClipJudge:
-    """A judge that is bad on purpose: ``clip-xs`` stopped far too early, so that it sees the occupation."""
-    return _clip("clip-weak", "CLIP weak (open_clip, zero-shot, bad on purpose)")
+    """A deliberately inaccurate judge: ``clip-xs``, stopped so early that it mainly sees the occupation."""
+    return _clip("clip-weak", "CLIP weak (open_clip, zero-shot, deliberately inaccurate)")
 
 
 @cache
 def clip_s() -> OpenClipJudge:
-    """The panel's CLIP: three layers, patches of eight pixels."""
+    """The CLIP of the panel: three layers, patches of eight pixels."""
     return _clip("clip-s", "CLIP S (open_clip, zero-shot)")
 
 
 @cache
 def vit() -> ImageClassificationJudge:
-    """The panel's supervised judge: one small vision transformer per attribute, on balanced labels."""
+    """The supervised judge of the panel: a small vision transformer per attribute."""
     return ImageClassificationJudge(
         name="vit",
         classifiers={
@@ -100,7 +101,7 @@ def vit() -> ImageClassificationJudge:
 
 @cache
 def tone_ita() -> ToneItaJudge:
-    """The panel's colorimeter of skin tone."""
+    """The skin tone colorimeter of the panel."""
     return ToneItaJudge(
         name="tone-ita",
         boxes=SKIN_BOXES,
@@ -114,5 +115,5 @@ def tone_ita() -> ToneItaJudge:
 
 @cache
 def scorer() -> ClipScorer:
-    """The bundled CLIP for text-image alignment; it is never a judge."""
+    """The bundled CLIP for text-image alignment; never used as a judge."""
     return ClipScorer(folder=ROOT / "clip")

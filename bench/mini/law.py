@@ -1,9 +1,9 @@
-"""The law of the mini world: which people the bundled model saw for each occupation, and how often.
+"""The distribution of people per occupation in the training data of the bundled model.
 
-The model was trained on images whose joint law of gender presentation, skin tone and age given the
-occupation is known and biased on purpose. It starts from the female shares of WinoBias (Zhao et al. 2018)
-and sharpens them; skin tone is a light-heavy base law tilted per occupation; where the tilt is towards
-light tones, women become rarer as the tone darkens. The tilts and the shares of older people are invented.
+The joint distribution of gender presentation, skin tone and age given the occupation is known, and biased on
+purpose. It amplifies the female shares of WinoBias (Zhao et al. 2018). Skin tone has a base distribution with
+mostly light tones, tilted per occupation; where the tilt is towards light tones, the share of women decreases
+with darker tones. The tilts and the shares of older people are invented.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from evenhand.bench.errors import unknown
 from evenhand.bench.mini import ROOT
 
 FINE_TONES = ("light", "medium-light", "medium", "medium-dark", "dark")
-"""The five skin tones of the Unicode emoji standard, in the order of the law's axis."""
+"""The five skin tones of the Unicode emoji standard, in the order of the axis of the distribution."""
 
 TONE_GROUPS = {
     "light": "light",
@@ -28,22 +28,22 @@ TONE_GROUPS = {
     "medium-dark": "dark",
     "dark": "dark",
 }
-"""Fine tone to the group that judges tell apart."""
+"""Fine tones to the groups of the judges."""
 
 TAXONOMIES = {"gender": ("woman", "man"), "tone": ("light", "medium", "dark"), "age": ("adult", "older")}
-"""Attribute to its groups; ``gender`` is gender presentation, ``tone`` is skin tone and never race."""
+"""Attributes to groups; ``gender`` is gender presentation, ``tone`` is skin tone, not race."""
 
 BASE_TONES = np.array([0.36, 0.27, 0.18, 0.12, 0.07])
 GENDER_SHARPENING = 1.6
 TONE_TILT = 1.3
 TONE_GENDER_INTERACTION = 0.9
 OLDER_SHIFT = np.array([-0.6, 0.2])
-"""Log odds added to an occupation's share of older people, for women and for men."""
+"""Added to the log odds of older people of an occupation, for women and for men."""
 
 
 @cache
 def _table() -> dict[str, NDArray[Any]]:
-    """The small arrays of ``world.npz``: names, and the parameters of the law per occupation."""
+    """The small arrays of ``world.npz``: names, and the parameters of the distribution per occupation."""
     with np.load(ROOT / "world.npz") as archive:
         return {key: archive[key] for key in ("occ", "pf", "tilt", "old", "objnames", "chnames")}
 
@@ -53,17 +53,17 @@ def _names(key: str) -> tuple[str, ...]:
 
 
 def occupations() -> tuple[str, ...]:
-    """The 40 occupations of WinoBias, in the order of the law."""
+    """The 40 occupations of WinoBias, in the order of the distribution."""
     return _names("occ")
 
 
 def objects() -> tuple[str, ...]:
-    """The 60 things and animals that the model draws."""
+    """The 60 objects and animals of the training data."""
     return _names("objnames")
 
 
 def characters() -> tuple[str, ...]:
-    """The four characters whose gender their name fixes: controls for over-correction."""
+    """The four characters of known gender: controls for over-correction."""
     return _names("chnames")
 
 
@@ -91,13 +91,13 @@ def law(attributes: Sequence[str]) -> NDArray[np.float64]:
     """P(groups | occupation) of one attribute or of a joint attribute, over the groups of ``TAXONOMIES``.
 
     Args:
-        attributes: Distinct attributes, in the order of the axes wanted.
+        attributes: Distinct attributes, in the order of the axes of the result.
 
     Returns:
         ``(40, K_1, ...)``; each occupation sums to one.
 
     Raises:
-        EvenhandError: An attribute is not one of the mini world's.
+        EvenhandError: An attribute is unknown.
     """
     for attribute in attributes:
         if attribute not in TAXONOMIES:

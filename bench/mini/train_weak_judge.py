@@ -1,13 +1,13 @@
-"""Trains ``clip-weak``, the judge that is bad on purpose: a CLIP stopped far too early on biased captions.
+"""Trains ``clip-weak``, the deliberately inaccurate judge: a CLIP stopped early on biased captions.
 
 Run ``python -m evenhand.bench.mini.train_weak_judge``; on one CPU core it takes a few minutes. It writes
 ``weights/clip-weak``. The captions are those of the recipe of ``mini`` (``CARD.md``): half of the captions of
-people name no attribute, and who is shown then follows the biased law. A CLIP first learns the occupation's
-prop, which is large and always there, and therefore what goes with it; who is shown it learns later. Stopped
-in between, its errors depend on the occupation and lean to its stereotype.
+people name no attribute, and their images follow the biased distribution. A CLIP first learns the prop of the
+occupation, which is large and always visible, and learns the attributes of the person later. If training
+stops in between, errors depend on the occupation and follow its stereotype.
 
-The architecture is that of ``clip-xs``. Training stops at the first check at which the judge reads the gender
-of ``ENOUGH`` of the labelled check images; their seed is not that of any image it is measured on.
+The architecture is that of ``clip-xs``. Training stops at the first check at which the gender accuracy on
+check images is ``ENOUGH``; their seed differs from those of all images that the judge is measured on.
 """
 
 from __future__ import annotations
@@ -39,35 +39,36 @@ SEED = 0
 CAPTIONS = 16_384
 BATCH = 128
 SUBJECTS = 8
-"""Occupations, things and characters in one batch: people are told apart where they do the same."""
+"""Number of occupations, objects and characters per batch: small, so that people differ within an
+occupation."""
 
 RATE, WARM_UP, DECAY = 1.5e-3, 100, 0.1
 NOISE = 0.2
 """Largest standard deviation of the noise on a training image, for pixels in -1 to 1."""
 
 ENOUGH = 0.865
-"""Bad and not yet useless: the middle of 0.85 to 0.92 on renders through the autoencoder."""
+"""Accuracy at which training stops; gives 0.85 to 0.92 on renders through the autoencoder."""
 
 CHECK_EVERY = 50
-MOST_STEPS = 3_000
+MAX_STEPS = 3_000
 
 KIND_SHARES = (0.80, 0.08, 0.09, 0.03)
-"""Shares of the captions about occupations, people without one, things, and characters."""
+"""Shares of captions about occupations, people without occupation, objects, and characters."""
 
 NAMED = {"gender": 0.6, "tone": 0.6, "age": 0.45}
-"""How often a caption that names attributes names each one; at least one is named."""
+"""Probabilities that a caption with attributes names each of them; at least one is named."""
 
 NOUNS, ADJECTIVES = ("woman", "man"), ("female", "male")
 TONE_WORDS = ("light-skinned", "light-skinned", "medium-skinned", "dark-skinned", "dark-skinned")
 AGE_WORDS = (("young", "adult"), ("elderly", "old"))
 EVEN_TONES = np.array([1, 1, 2, 1, 1]) / 6
-"""Fine tones where a caption names the tone: even over its three groups."""
+"""Distribution of fine tones for captions that name the tone: uniform over the three groups."""
 
 CHARACTER_TONES = (0.4, 0.3, 0.15, 0.1, 0.05)
 
 
 def captioned(count: int, *, seed: int) -> tuple[list[str], NDArray[np.int64]]:
-    """Captions of the recipe, and what their images show as rows for the renderer, ``(count, 6)``."""
+    """Training captions, and the rows ``(count, 6)`` for the renderer that fit them."""
     rng = np.random.default_rng(seed)
     pairs = [_pair(rng) for _ in range(count)]
     return [caption for caption, _ in pairs], np.array([spec for _, spec in pairs], np.int64)
@@ -105,7 +106,7 @@ def _character(rng: np.random.Generator, kind: int, style: int) -> tuple[str, tu
 def _described(
     rng: np.random.Generator, noun: str, law: NDArray[np.float64]
 ) -> tuple[str, tuple[int, int, int]]:
-    """Words that name one to three attributes; the others follow the law given those."""
+    """A description that names one to three attributes; the others are sampled given these."""
     named = rng.random(len(NAMED)) < np.array(list(NAMED.values()))
     if not named.any():
         named[rng.integers(len(NAMED))] = True
@@ -141,18 +142,18 @@ def _with_article(words: str) -> str:
 
 
 def pixels_of(images: NDArray[np.uint8]) -> Tensor:
-    """Images ``(n, 3, 64, 64)`` in -1 to 1, as the judge's own transform makes them."""
+    """Images as a tensor ``(n, 3, 64, 64)`` in -1 to 1, like the transform of the judge."""
     return torch.from_numpy(images).movedim(-1, 1).float() / 127.5 - 1
 
 
 def contrastive_loss(network: Any, pixels: Tensor, texts: Tensor, caption: Tensor) -> Tensor:
-    """CLIP's loss, in which equal captions of one batch match each other's images (Radford et al. 2021).
+    """The CLIP loss (Radford et al. 2021), where equal captions in a batch match all of their images.
 
     Args:
         network: The CLIP.
         pixels: ``(n, 3, h, w)``.
         texts: ``(n, length)`` token ids.
-        caption: ``(n,)``, number of each image's caption.
+        caption: Index of the caption of each image ``(n,)``.
     """
     images = normalize(network.encode_image(pixels), dim=-1)
     words = normalize(network.encode_text(texts), dim=-1)
@@ -166,7 +167,7 @@ def contrastive_loss(network: Any, pixels: Tensor, texts: Tensor, caption: Tenso
 
 @torch.inference_mode()
 def gender_accuracy(network: Any, texts: Tensor, pixels: Tensor, gender: Tensor) -> float:
-    """Share of labelled images whose gender the network reads zero-shot from the two ``texts``."""
+    """Zero-shot accuracy for gender on labelled images, with the two ``texts``."""
     network.eval()
     anchors = normalize(network.encode_text(texts), dim=-1)
     found = (network.encode_image(pixels) @ anchors.T).argmax(dim=1)
@@ -174,8 +175,8 @@ def gender_accuracy(network: Any, texts: Tensor, pixels: Tensor, gender: Tensor)
     return float((found == gender).float().mean())
 
 
-def train(*, captions: int = CAPTIONS, steps: int = MOST_STEPS, enough: float = ENOUGH) -> tuple[Any, float]:
-    """The network as soon as it reads the gender of ``enough`` check images, and the share it reads."""
+def train(*, captions: int = CAPTIONS, steps: int = MAX_STEPS, enough: float = ENOUGH) -> tuple[Any, float]:
+    """Train until the gender accuracy on check images is ``enough``; returns the network and the accuracy."""
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
     config = json.loads((SOURCE / "open_clip_config.json").read_text())
@@ -207,7 +208,7 @@ def train(*, captions: int = CAPTIONS, steps: int = MOST_STEPS, enough: float = 
 
 
 def _batch(subject: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Images of a few subjects, which come as often as their captions do."""
+    """Indices of images of a few subjects, sampled in proportion to their captions."""
     chosen = subject[rng.integers(len(subject), size=SUBJECTS)]
     return rng.choice(np.flatnonzero(np.isin(subject, chosen)), size=BATCH)
 

@@ -1,8 +1,8 @@
-"""The renderer of the mini world: labelled images with an exact truth.
+"""Renders images with known labels, like the training data of the bundled model.
 
-A person is a head from one of three emoji families, composed with the occupation's own prop over one of
-six soft backgrounds and jittered a little. The bundled model was trained on such images; here they
-measure the judges. The art is ``world.npz``, premultiplied RGBA; ``CARD.md`` names its makers.
+A person is a head from one of three emoji families with the prop of the occupation, on one of six plain
+backgrounds, with a small jitter. The bundled model was trained on such images; here they measure the judges.
+The art is in ``world.npz`` as premultiplied RGBA; ``CARD.md`` names its authors.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ BATCH = 512
 
 
 def render(spec: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
-    """Images of the rows of ``spec``; a row's image depends on its place and the seed, not on the others.
+    """Render the rows of ``spec``; an image depends on its row number and the seed, not on other rows.
 
     Args:
-        spec: ``(n, 6)`` whole numbers, the columns of ``SPEC_COLUMNS``. ``index`` counts occupations,
-            objects or characters after ``kind``; ``tone`` counts the five ``FINE_TONES``.
+        spec: ``(n, 6)`` integers, the columns of ``SPEC_COLUMNS``. ``index`` is the index of the occupation,
+            object or character, depending on ``kind``; ``tone`` is the index in ``FINE_TONES``.
         seed: Seed of the jitter and of the choice of background.
 
     Returns:
         ``(n, 64, 64, 3)`` sRGB bytes.
 
     Raises:
-        EvenhandError: A value of ``spec`` lies outside its column's range.
+        EvenhandError: A value of ``spec`` is out of range.
     """
     spec = np.asarray(spec, np.int64).reshape(-1, len(SPEC_COLUMNS))
     _check(spec)
@@ -59,21 +59,21 @@ def render(spec: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
 def _check(spec: NDArray[np.int64]) -> None:
     counts = np.array([len(occupations()), 1, len(objects()), len(characters())])
     if not np.isin(spec[:, 0], range(len(KINDS))).all():
-        raise EvenhandError(f"spec column 'kind' has values outside 0 to {len(KINDS) - 1}; kinds: {KINDS}")
+        raise EvenhandError(f"spec column 'kind' must be between 0 and {len(KINDS) - 1}; kinds: {KINDS}")
     limits = np.array([len(TAXONOMIES["gender"]), len(FINE_TONES), len(TAXONOMIES["age"]), len(STYLES)])
     upper = np.column_stack([counts[spec[:, 0]], np.tile(limits, (len(spec), 1))])
     wrong = ((spec[:, 1:] < 0) | (spec[:, 1:] >= upper)).any(axis=0)
     if wrong.any():
         column = int(wrong.argmax())
         raise EvenhandError(
-            f"spec column {SPEC_COLUMNS[1 + column]!r} has values outside 0 to {upper[:, column].max() - 1}; "
-            "count from 0 in the order of evenhand.bench.mini.law"
+            f"spec column {SPEC_COLUMNS[1 + column]!r} must be between 0 and {upper[:, column].max() - 1}; "
+            "see evenhand.bench.mini.law"
         )
 
 
 @cache
 def _parts() -> dict[str, Tensor]:
-    """Heads, props, objects and characters on the canvas: ``(..., 4, 64, 64)`` in [0, 1]."""
+    """Heads, props, objects and characters on a full canvas: ``(..., 4, 64, 64)`` in [0, 1]."""
     places = {"heads": (2, 1), "props": (30, 30), "objs": (5, 5), "chars": (5, 5)}
     with np.load(ROOT / "world.npz") as archive:
         return {key: _place(torch.from_numpy(archive[key]), *place) for key, place in places.items()}
@@ -105,7 +105,7 @@ def _over(top: Tensor, below: Tensor) -> Tensor:
 
 
 def _jitter(art: Tensor, draws: NDArray[np.float32]) -> Tensor:
-    """Each part moved and scaled by its own three draws in [0, 1)."""
+    """Shift and scale each part by its three random numbers in [0, 1)."""
     unit = 2 * torch.from_numpy(draws) - 1
     theta = torch.zeros(len(art), 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / (1 + SCALE * unit[:, 0])

@@ -1,4 +1,4 @@
-"""The two networks that take the time of drawing, as they are or compiled."""
+"""The two networks that dominate generation time, uncompiled or compiled with ``torch.compile``."""
 
 from __future__ import annotations
 
@@ -15,56 +15,56 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.unet import UNetModel
 
 INDUCTOR = "inductor"
-"""The backend of ``torch.compile`` that turns a graph into kernels."""
+"""The default backend of ``torch.compile``."""
 
 COMPILERS = ("g++", "c++", "clang++")
-"""What it calls on a machine without an accelerator; ``CXX`` names another one."""
+"""Compilers that the backend uses on a CPU; ``CXX`` sets another one."""
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What the denoising loop calls.
+    """The networks that the denoising loop calls.
 
     Attributes:
         denoise: The U-Net.
-        decode: The autoencoder's decoder.
+        decode: The decoder of the autoencoder.
     """
 
     denoise: Callable[..., Any]
     decode: Callable[[Tensor], Any]
 
 
-def plain(model: UNetModel) -> Networks:
-    """The networks as they are, each operation by itself."""
+def uncompiled(model: UNetModel) -> Networks:
+    """The networks without compilation."""
     return Networks(model.unet, model.vae.decode)
 
 
 def compiled(model: UNetModel, *, backend: str = INDUCTOR) -> Networks:
-    """The networks compiled, and their weights laid out with the channels last.
+    """The compiled networks, with weights in channels-last memory format.
 
-    A graph is compiled for every shape when it is first met: one for a whole run if all methods have the same
-    number of guidance branches, since all batches have one size. Weights are inputs of the graph, so nothing
-    is compiled again when a method's weights come and go. The model's own modules can still be called as they
-    are, by methods that are trained or that act on modules inside.
+    A graph is compiled once for every input shape: once per run if all methods have the same number of
+    guidance branches, since all batches have the same size. Weights are inputs of the graph, so switching the
+    weights of methods does not recompile. Methods that train, or that hook modules, still call the uncompiled
+    modules.
 
     Args:
         model: The model.
-        backend: What turns a graph into kernels; ``eager`` runs it operation by operation.
+        backend: Backend of ``torch.compile``; ``eager`` runs the graph without code generation.
 
     Raises:
         EvenhandError: The machine has no compiler.
     """
     if backend == INDUCTOR and model.device.type == "cpu" and not has_compiler():
         raise EvenhandError(
-            "protocol asks for compiled kernels, and this machine has no C++ compiler; install g++ or "
-            'choose compilation = "none"'
+            "the protocol needs compilation, but this machine has no C++ compiler; install g++ or set "
+            'compilation = "none"'
         )
     for network in (model.unet, model.vae):
         network.to(memory_format=torch.channels_last)
-    as_they_are = plain(model)
+    networks = uncompiled(model)
     return Networks(
-        denoise=torch.compile(as_they_are.denoise, dynamic=False, backend=backend),
-        decode=torch.compile(as_they_are.decode, dynamic=False, backend=backend),
+        denoise=torch.compile(networks.denoise, dynamic=False, backend=backend),
+        decode=torch.compile(networks.decode, dynamic=False, backend=backend),
     )
 
 

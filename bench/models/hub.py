@@ -1,4 +1,4 @@
-"""Whether models and weights that are not on this machine may be fetched: only where a user asks for it."""
+"""Controls whether models and weights may be downloaded; only if the user asks for it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from huggingface_hub import constants
 
 _VARIABLE = "HF_HUB_OFFLINE"
-"""The hub's own switch; it is set in the environment too, for libraries and processes that start later."""
+"""The variable of the hub library; set in the environment too, for libraries and processes that start
+later."""
 
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Within the context nothing is fetched, unless :func:`permit` allows it there."""
+    """Disable downloads within the context, unless :func:`permit` enables them."""
     switch, variable = constants.HF_HUB_OFFLINE, os.environ.get(_VARIABLE)
     _set(True)
     try:
@@ -27,13 +28,13 @@ def offline() -> Iterator[None]:
             os.environ[_VARIABLE] = variable
 
 
-def permit(asked: bool) -> None:
-    """Until the end of :func:`offline`, let the hub be reached if the user asked for it."""
-    if asked:
+def permit(online: bool) -> None:
+    """Enable downloads until the end of :func:`offline` if ``online``."""
+    if online:
         _set(False)
 
 
-def _set(shut: bool) -> None:
-    # A session of the hub is made at its first use, and the libraries read the switch when they are imported.
-    constants.HF_HUB_OFFLINE = shut
-    os.environ[_VARIABLE] = str(int(shut))
+def _set(is_offline: bool) -> None:
+    # Set both: the hub library reads the constant, libraries imported later read the variable.
+    constants.HF_HUB_OFFLINE = is_offline
+    os.environ[_VARIABLE] = str(int(is_offline))

@@ -16,7 +16,7 @@ import torch
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.sampler import BatchSampler, Sampler
-from evenhand.bench.models.unet import Model, UNetModel, opened
+from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.models.whole_pipeline import PipelineSampler, WholePipeline
 from evenhand.bench.suites.suite import Protocol
 from evenhand.metrics.vision.loaded_weights import require_loaded
@@ -24,8 +24,8 @@ from evenhand.metrics.vision.loaded_weights import require_loaded
 MINI = Path(str(files("evenhand.bench.mini"))) / "pipeline"
 
 LIBRARIES = ("diffusers", "transformers", "stable_diffusion", None)
-"""Where the classes of a pipeline's parts may come from, by the words of its index; the third is a folder of
-diffusers, that of the safety checker."""
+"""Allowed sources of the classes of a pipeline, as named in its index; ``stable_diffusion`` is the module of
+the safety checker in diffusers."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -36,33 +36,33 @@ def list_models() -> list[str]:
 
 
 def load_model(name: str, *, precision: str = "float32", device: str | None = None) -> Model:
-    """Load a model by name, local folder or hub id; safetensors only.
+    """Load a model by name, local folder or hub id; only safetensors weights.
 
     Args:
         name: ``"mini"``, the path of a diffusers pipeline folder, or a hub id such as ``"org/model"``.
         precision: ``float32``, ``bfloat16`` or ``float16``.
-        device: Torch device; a CUDA device if there is one, else the CPU.
+        device: Torch device; by default CUDA if available, else the CPU.
 
     Raises:
-        EvenhandError: The folder is not a pipeline, holds code, or its files do not fit together; or the hub
+        EvenhandError: The folder is not a pipeline, contains code, or its files are inconsistent; or the hub
             id is neither cached nor reachable.
     """
     folder = MINI if name == "mini" else Path(name)
     if folder.is_dir():
         if not (folder / "model_index.json").is_file():
             raise EvenhandError(
-                f"model folder {name} is not a diffusers pipeline: it has no model_index.json"
+                f"{name}: model folder is not a diffusers pipeline, it has no model_index.json"
             )
         if code := next(folder.rglob("*.py"), None):
             raise EvenhandError(
-                f"model folder {name} holds code ({code.name}), which is never run; take it out of the folder"
+                f"{name}: model folder contains code ({code.name}), which is never run; remove it"
             )
         source, revision = str(folder), folder_digest(folder)
     elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
         source, revision = name, ""
     else:
         raise EvenhandError(
-            f"model {name!r} is neither {list_models()[0]!r}, a folder, nor a hub id 'org/name'"
+            f"model must be {list_models()[0]!r}, a folder or a hub id 'org/name', got {name!r}"
         )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -70,30 +70,30 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
             pipe = _from_pretrained(source, name=name, dtype=DTYPES[precision])
         kind = WholePipeline if getattr(pipe, "unet", None) is None else UNetModel
         model = kind(pipe, name=name, revision=revision or _weights_digest(pipe), device=device)
-        _try_out(model)
+        _check_parts(model)
         return model
     except EvenhandError:
         raise
-    # The libraries check a stranger's files little: what is wrong in them raises whatever its first use does.
+    # The libraries hardly validate files, so damaged ones may raise any exception.
     except Exception as fault:
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
-        what = "cannot be loaded" if Path(source).is_dir() else "is not on this machine and cannot be fetched"
+        problem = "cannot be loaded" if Path(source).is_dir() else "is not cached and cannot be downloaded"
         raise EvenhandError(
-            f"model {name!r} {what} ({reason[:200]}); give a complete diffusers folder with "
-            "safetensors weights, or a hub id and --online where there is a network"
+            f"model {name!r} {problem} ({reason[:200]}); use a complete diffusers folder with safetensors "
+            "weights, or a hub id with --online"
         ) from fault
 
 
 def open_sampler(model: Model, protocol: Protocol, *, cores: int | None = None) -> BatchSampler:
-    """What draws images of ``model`` under ``protocol``.
+    """A sampler for ``model`` with ``protocol``.
 
     Args:
         model: The model.
         protocol: The protocol.
-        cores: Batches that are drawn at a time on the CPU, where several can be; all cores if ``None``.
+        cores: Maximum number of batches generated in parallel on a CPU; all cores if ``None``.
 
     Raises:
-        EvenhandError: The model cannot follow the protocol, or draws clips.
+        EvenhandError: The model does not support the protocol, or generates videos.
     """
     if isinstance(model, WholePipeline):
         return PipelineSampler(model, protocol)
@@ -101,12 +101,12 @@ def open_sampler(model: Model, protocol: Protocol, *, cores: int | None = None) 
 
 
 @torch.no_grad()
-def _try_out(model: Model) -> None:
-    """Pass a text and a blank image through, as small as can be: parts that do not fit raise here."""
+def _check_parts(model: Model) -> None:
+    """Run all parts once on a minimal input, so that inconsistent parts raise here."""
     if isinstance(model, WholePipeline):
-        model.try_out()
+        model.check_parts()
         return
-    model = opened(model)
+    model = as_unet_model(model)
     copy.deepcopy(model.scheduler).set_timesteps(2)
     text = model.encode(["a"])
     if model.family == "video":
@@ -126,7 +126,7 @@ def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
     _check_index(index, name)
     arguments = {"use_safetensors": True, "trust_remote_code": False, "torch_dtype": dtype}
     if "safety_checker" in index:
-        # The checker blacks images out, which would bias every count; runs are never shown unfiltered.
+        # The safety checker blacks out images, which would bias all counts.
         arguments |= {"safety_checker": None, "requires_safety_checker": False}
     if not Path(source).is_dir():
         source = DiffusionPipeline.download(source, use_safetensors=True, trust_remote_code=False)
@@ -139,29 +139,29 @@ def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
 
 
 def _check_index(index: Mapping[str, Any], name: str) -> None:
-    """Refuse classes from elsewhere: a pair names a module and a class, and loading imports the module."""
+    """Reject classes of other libraries, since loading would import the module that the index names."""
     parts = {part: entry for part, entry in index.items() if isinstance(entry, list | tuple)}
     for part, entry in parts.items():
         if part == "_class_name" or not entry or entry[0] not in LIBRARIES:
             raise EvenhandError(
-                f"model {name!r} wants {part} from {str(entry)[:60]}, and only classes of diffusers and "
-                "transformers are loaded; give a model that needs no code of its own"
+                f"model {name!r} needs {part} from {str(entry)[:60]}, but only classes of diffusers and "
+                "transformers are loaded; use a model without custom code"
             )
 
 
 def _check_tokenizers(folder: Path, name: str) -> None:
-    """Name the package that some tokenizers of T5 need; the library names another one."""
+    """Name the package that some T5 tokenizers need; the message of the library is misleading."""
     for path in folder.glob("tokenizer*/spiece.model"):
         if not path.with_name("tokenizer.json").is_file() and find_spec("sentencepiece") is None:
             raise EvenhandError(
-                f"model {name!r} keeps the words of its {path.parent.name} in {path.name}, which only the "
-                "package sentencepiece reads; pip install sentencepiece"
+                f"model {name!r} has a {path.parent.name} in the format {path.name}, which needs the package "
+                "sentencepiece; run pip install sentencepiece"
             )
 
 
 @contextlib.contextmanager
 def quiet_loaders() -> Iterator[None]:
-    """Silence the loaders' own bars and notices; our progress tells the user what happens."""
+    """Silence progress bars and notices of the model libraries; :class:`Progress` replaces them."""
     import diffusers
     import transformers
 
@@ -172,7 +172,7 @@ def quiet_loaders() -> Iterator[None]:
             library.disable_progress_bar()
             library.set_verbosity_error()
         with warnings.catch_warnings():
-            # diffusers renames an argument whose old name is the only one that all supported releases know.
+            # diffusers deprecates the only argument name that all supported versions accept.
             warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
             yield
     finally:
@@ -186,7 +186,7 @@ def folder_digest(folder: Path) -> str:
     """SHA-256 over the names and bytes of every file of a model folder."""
     sha = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
-        # A tokenizer of T5 may come as a `.model` of sentencepiece alone.
+        # A T5 tokenizer may consist only of a sentencepiece `.model` file.
         if path.suffix in (".json", ".model", ".safetensors", ".txt"):
             sha.update(f"{path.relative_to(folder).as_posix()}\n".encode())
             with path.open("rb") as file:
@@ -195,7 +195,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def _weights_digest(pipe: Any) -> str:
-    """SHA-256 over the parameters of a pipeline that came from the hub's cache."""
+    """SHA-256 over the parameters of a pipeline from the hub cache."""
     sha = hashlib.sha256()
     for part, module in sorted(pipe.components.items()):
         if isinstance(module, torch.nn.Module):

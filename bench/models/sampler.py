@@ -1,7 +1,8 @@
-"""Samplers draw in batches; the one of the U-Net families is one explicit denoising loop on diffusers' parts.
+"""Samplers generate images in batches; for U-Net models, an explicit denoising loop with diffusers parts.
 
-Noise is drawn per image on the CPU from the image's own seed, so an image does not depend on its
-batch, its shard or its method: methods are compared on the same noise.
+The noise of each image is drawn on the CPU from its seed, so it does not depend on the batch, the worker or
+the
+method: methods are compared on the same noise.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models.compilation import Networks, compiled, plain
-from evenhand.bench.models.unet import Model, UNetModel, opened
+from evenhand.bench.models.compilation import Networks, compiled, uncompiled
+from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Images, Intervention, TextStates
 from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.randomness import image_stream
 
 Drawn = tuple[Images, NDArray[np.bool_]]
-"""Images of a batch, and which of them are finite."""
+"""Images of a batch, and whether each has only finite pixels."""
 
-AHEAD = 2
-"""Batches per core that may be begun before the first of them is handed over."""
+MAX_QUEUED = 2
+"""Maximum number of batches per core that are started before the first one is returned."""
 
 SOLVERS = {
     "dpmsolver++": "DPMSolverMultistepScheduler",
@@ -46,18 +47,18 @@ SOLVERS = {
 }
 
 
-def _turned(branches: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Texts of every branch, from the branches of every image."""
+def _transposed(branches: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The texts of every branch, from the branches of every image."""
     return list(zip(*branches, strict=True))
 
 
 class BatchSampler(ABC):
-    """Draws images of a model under a protocol, batch by batch; how a batch is drawn is the subclass's.
+    """Generates images of a model in batches; subclasses define how to generate a batch.
 
     Args:
         model: The model.
         protocol: The protocol.
-        cores: Batches that are drawn at a time on the CPU; all of the machine's cores if ``None``.
+        cores: Number of batches generated in parallel on a CPU; all cores if ``None``.
     """
 
     model: Model
@@ -69,12 +70,12 @@ class BatchSampler(ABC):
         self._stopped = threading.Event()
 
     @abstractmethod
-    def _in_force(self, intervention: Intervention) -> AbstractContextManager[None]:
-        """The model as the intervention has it."""
+    def _applied(self, intervention: Intervention) -> AbstractContextManager[None]:
+        """A context in which the intervention is applied to the model."""
 
     @abstractmethod
     def _batch(self, pairs: list[tuple[str, int]], intervention: Intervention, negative: str) -> Drawn:
-        """Images of pairs of prompt and seed."""
+        """Generate images for pairs of prompt and seed."""
 
     def __call__(
         self,
@@ -84,7 +85,7 @@ class BatchSampler(ABC):
         intervention: Intervention | None = None,
         negative_prompt: str = "",
     ) -> Images:
-        """Images ``(n, height, width, 3)`` of ``prompts``, one per seed; see :meth:`draw`."""
+        """Generate images ``(n, height, width, 3)`` of ``prompts``, one per seed; see :meth:`draw`."""
         made = [np.empty((0, self.protocol.height, self.protocol.width, 3), dtype=np.uint8)]
         self.draw(
             prompts,
@@ -104,37 +105,36 @@ class BatchSampler(ABC):
         intervention: Intervention | None = None,
         negative_prompt: str = "",
     ) -> None:
-        """Draw the images of ``prompts``, one per seed, and hand them over; few are held at a time.
+        """Generate images of ``prompts``, one per seed, and pass them to ``on_batch``; memory use is bounded.
 
-        Every batch has the protocol's size: the last one is filled up with copies that are dropped, since
-        another batch shape may select other kernels and change an image's last bits.
+        All batches have the batch size of the protocol: the last one is padded with copies, because another
+        batch shape may select other kernels and change the last bits of images.
 
         Args:
-            prompts: ``n`` prompts, mixed freely.
+            prompts: ``n`` prompts.
             seeds: ``n`` seeds of the initial noise.
-            on_batch: Called after every batch, in order, with its first index, its images, and which of
-                them are finite; an image that a broken edit turned into NaN is black and marked ``False``.
-            intervention: What a fitted method changes; its ``weights`` are in force during the call.
+            on_batch: Called after every batch, in order, with the index of its first image, the images, and
+                whether each has only finite pixels. Images with NaN are black and marked ``False``.
+            intervention: The fitted intervention; its ``weights`` are applied during the call.
             negative_prompt: Text of the unconditional branch.
         """
         intervention = intervention or Intervention()
         size = self.protocol.batch
         pairs = list(zip(prompts, seeds, strict=True))
         batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
-        filled = [batch + [batch[-1]] * (size - len(batch)) for batch in batches]
-        tasks = [partial(self._batch, batch, intervention, negative_prompt) for batch in filled]
-        with self._in_force(intervention), closing(self._all(tasks)) as drawn:
+        padded = [batch + [batch[-1]] * (size - len(batch)) for batch in batches]
+        tasks = [partial(self._batch, batch, intervention, negative_prompt) for batch in padded]
+        with self._applied(intervention), closing(self._all(tasks)) as drawn:
             for number, (images, finite) in enumerate(drawn):
                 kept = len(batches[number])
                 on_batch(number * size, images[:kept], finite[:kept])
 
     def _all(self, tasks: Sequence[Callable[[], Drawn]]) -> Generator[Drawn, None, None]:
-        """Results in order. On the CPU every core draws batches of its own with one thread.
+        """Yield results in order. On a CPU, every core generates separate batches with one thread each.
 
-        One thread per batch makes an image independent of the number of cores, and on small models it is
-        faster than splitting every operation over the cores. An accelerator draws one batch at a time, while
-        the images of the last one are written. After a fault or Ctrl-C, batches that are being drawn end
-        at their next step.
+        With one thread per batch, images do not depend on the number of cores, and small models are faster
+        than with all cores per operation. An accelerator generates one batch while the previous one is
+        written. After an exception or Ctrl-C, running batches stop at their next denoising step.
         """
         alone = self.model.device.type != "cpu"
         cores = 1 if alone else self._cores
@@ -144,12 +144,12 @@ class BatchSampler(ABC):
             with ThreadPoolExecutor(
                 cores, initializer=torch.set_num_threads, initargs=(threads if alone else 1,)
             ) as pool:
-                # Not all at once: results that wait for their turn fill the memory.
+                # Bounded, because waiting results take memory.
                 waiting: deque[Future[Drawn]] = deque()
                 try:
                     for task in tasks:
                         waiting.append(pool.submit(task))
-                        if len(waiting) > AHEAD * cores:
+                        if len(waiting) > MAX_QUEUED * cores:
                             yield waiting.popleft().result()
                     while waiting:
                         yield waiting.popleft().result()
@@ -162,16 +162,17 @@ class BatchSampler(ABC):
 
 
 class Sampler(BatchSampler):
-    """Draws images of a model of the U-Net families.
+    """Generates images of a U-Net model.
 
     Args:
         model: The model.
         protocol: The protocol.
-        cores: As for every sampler.
-        networks: What the denoising loop calls; what the protocol asks for if ``None``.
+        cores: See :class:`BatchSampler`.
+        networks: The networks for the denoising loop; those of the protocol if ``None``.
 
     Raises:
-        EvenhandError: The model draws clips or is not opened up, or the solver is not one of :data:`SOLVERS`.
+        EvenhandError: The model generates videos or is not a U-Net model, or the solver is not one of
+            :data:`SOLVERS`.
     """
 
     model: UNetModel
@@ -186,19 +187,19 @@ class Sampler(BatchSampler):
     ) -> None:
         import diffusers
 
-        unet_model = opened(model)
+        unet_model = as_unet_model(model)
         if model.family == "video":
             raise EvenhandError(
-                f"model {model.name!r} draws clips, which the benchmark does not measure; draw them in "
-                "Python with evenhand.bench.models.video"
+                f"model {model.name!r} generates videos, which the benchmark does not measure; use "
+                "evenhand.bench.models.video in Python"
             )
         if protocol.solver not in SOLVERS:
             raise EvenhandError(
-                f"solver {protocol.solver!r} is for models that their own pipeline draws, and "
-                f"{model.name!r} is of family {model.family}; choose one of {', '.join(SOLVERS)}"
+                f"solver {protocol.solver!r} is only for models that are run as whole pipelines, and "
+                f"{model.name!r} has family {model.family}; use one of {', '.join(SOLVERS)}"
             )
         super().__init__(model, protocol, cores=cores)
-        chosen = {"none": plain, "whole": compiled}[protocol.compilation]
+        chosen = {"none": uncompiled, "whole": compiled}[protocol.compilation]
         self.networks = networks or chosen(unet_model)
         self._scheduler = getattr(diffusers, SOLVERS[protocol.solver]).from_config(
             unet_model.scheduler.config
@@ -209,11 +210,11 @@ class Sampler(BatchSampler):
         self._latent_shape = (channels, protocol.height // scale, protocol.width // scale)
 
     def scheduler(self) -> Any:
-        """A solver of the protocol's kind for one batch; solvers keep a history."""
+        """A new solver for one batch; solvers have state."""
         return copy.deepcopy(self._scheduler)
 
     @contextmanager
-    def _in_force(self, intervention: Intervention) -> Iterator[None]:
+    def _applied(self, intervention: Intervention) -> Iterator[None]:
         hooked = self.model.features(intervention.sites(), self._feature)
         with self.model.edited(intervention.weights), hooked:
             yield
@@ -229,11 +230,11 @@ class Sampler(BatchSampler):
         steering = intervention.steer(batch)
         others = [
             self.model.encode([negative] * len(batch)),
-            *map(self.model.encode, _turned(steering.branches)),
+            *map(self.model.encode, _transposed(steering.branches)),
         ]
         noise = torch.stack([self._noise(seed) for seed in batch.seeds])
-        # A compiled graph knows nothing of hooks.
-        networks = plain(self.model) if intervention.sites() else self.networks
+        # Compiled graphs ignore hooks.
+        networks = uncompiled(self.model) if intervention.sites() else self.networks
         latents = self._denoise(networks, noise, [others[0], conditional, *others[1:]], steering)
         return self._decode(networks, latents)
 
@@ -243,7 +244,7 @@ class Sampler(BatchSampler):
     def _denoise(
         self, networks: Networks, noise: Tensor, texts: list[TextStates], steering: Steering
     ) -> Tensor:
-        """Latents without noise; ``texts``: unconditional, conditional, further branches."""
+        """Denoise the latents; ``texts`` are the unconditional, conditional and further branches."""
         scheduler, dtype = self.scheduler(), self.model.unet.dtype
         scheduler.set_timesteps(self.protocol.steps, device=self.model.device)
         latents = noise.to(self.model.device, dtype) * scheduler.init_noise_sigma
@@ -251,7 +252,7 @@ class Sampler(BatchSampler):
         extra = self._conditioning(texts)
         for index, t in enumerate(scheduler.timesteps):
             if self._stopped.is_set():
-                raise CancelledError("drawing was stopped")
+                raise CancelledError("generation was stopped")
             step = Step(index, self.protocol.steps, t, self.protocol.guidance)
             states = torch.cat([uncond, steering.text(step, conditional, latents), *branches])
             stacked = scheduler.scale_model_input(torch.cat([latents] * len(texts)), t)
@@ -264,7 +265,7 @@ class Sampler(BatchSampler):
         return result
 
     def _feature(self, site: Site, output: Tensor) -> Tensor:
-        """Hands a module's output to the steering of the batch that this thread denoises."""
+        """Pass the output of a module to the steering of the current batch of this thread."""
         changed: Tensor = self._now.asked(site, output)
         return changed
 

@@ -1,8 +1,8 @@
-"""Changing what enters a text encoder: its input rows, the sums of token and position embedding.
+"""Changes the input rows of a text encoder, which are the sums of token and position embeddings.
 
-A CLIP text encoder of transformers takes token ids only. A hook on its embeddings, set once, lets one call
-see other rows while the encoder itself, causal mask and all, runs as it is. Batches are encoded in parallel
-threads, so the change is a context variable, which every thread has for itself.
+A CLIP text encoder of transformers only accepts token ids. A hook on its embedding layer replaces the input
+rows for a call; the encoder itself, including the causal mask, is unchanged. Batches are encoded in parallel
+threads, so the change is a context variable, which is local to each thread.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from torch import Tensor, nn
 from evenhand.bench.errors import EvenhandError
 
 Rows = Callable[[Tensor], Tensor]
-"""From the input rows ``(n, length, d)`` of one encoder to those that it goes on with."""
+"""A function from input rows ``(n, length, d)`` of an encoder to the rows to use instead."""
 
 _CHANGE: ContextVar[Rows | None] = ContextVar("change of a text encoder's input rows", default=None)
 
 
 def prepare(encoder: nn.Module) -> None:
-    """Make the encoder heed :func:`changed_rows`; its embeddings are found by their class in transformers."""
+    """Install the hook for :func:`changed_rows` on a CLIP text encoder of transformers."""
     for module in encoder.modules():
         if type(module).__name__ == "CLIPTextEmbeddings":
             module.register_forward_hook(_through)
             return
     raise EvenhandError(
-        f"text encoder {type(encoder).__name__} is not a CLIP; use a Stable Diffusion 1.x, 2.x or SDXL model"
+        f"text encoder {type(encoder).__name__} is not a CLIP encoder; use a Stable Diffusion "
+        "1.x, 2.x or SDXL model"
     )
 
 
 @contextmanager
 def changed_rows(change: Rows | None) -> Iterator[None]:
-    """Within the context, and in this thread alone, input rows pass through ``change``."""
+    """Apply ``change`` to input rows within the context, in this thread only."""
     token = _CHANGE.set(change)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Loaded text-to-image models, and those of the U-Net families, opened up for sampling and editing."""
+"""Loaded text-to-image models; U-Net models have access to their parts for sampling and editing."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from evenhand.methods.hooks import RowChange, Site
 
 
 class Model(ABC):
-    """A loaded text-to-image model: what all of them have in common.
+    """Base class of loaded text-to-image models.
 
     Attributes:
-        name: The name it was loaded by.
+        name: The name that it was loaded with.
         family: ``sd1``, ``sd2``, ``sdxl``, ``video`` or ``transformer``.
-        revision: SHA-256 over the weight files and configs (a hash of the pipeline's content).
-        device: Where the networks run.
-        pipeline: The diffusers pipeline that the networks belong to.
-        denoiser: The network that denoises.
-        evaluations: Images that passed through the denoiser outside sampling: the cost of a method's
-            training.
+        revision: SHA-256 over weights and configuration files.
+        device: Device of the networks.
+        pipeline: The diffusers pipeline of the networks.
+        denoiser: The denoising network.
+        evaluations: Number of images passed through the denoiser outside sampling: the training cost of a
+            method.
     """
 
     def __init__(
@@ -52,18 +52,19 @@ class Model(ABC):
         """Native image width and height in pixels."""
 
     def check_method(self, method: Method, *, cells: Sequence[Cell]) -> None:
-        """Refuse a method that cannot treat this model or balance these cells.
+        """Check that a method supports this model and can balance these cells.
 
         Raises:
-            EvenhandError: It cannot.
+            EvenhandError: It does not.
         """
         method.check(family=self.family, cells=cells)
 
 
 class UNetModel(Model):
-    """A Stable-Diffusion-format pipeline, opened up for sampling and editing.
+    """A pipeline in Stable Diffusion format, with access to its parts for sampling and editing.
 
-    Its family is ``sd1``, ``sd2``, ``sdxl``, or ``video`` for clips (drawn by :mod:`evenhand.bench.models.video`).
+    Its family is ``sd1``, ``sd2``, ``sdxl``, or ``video`` (see
+    :mod:`evenhand.bench.models.video`).
 
     Attributes:
         unet: The U-Net.
@@ -84,7 +85,7 @@ class UNetModel(Model):
         ]
         self._spare: dict[str, Tensor] = {}
         self._cache: dict[str, tuple[Tensor, Tensor, tuple[int, ...]]] = {}
-        # A tokenizer keeps the padding of its last call, so threads that draw batches must take turns.
+        # Tokenizers keep padding state between calls, so threads must take turns.
         self._reading = threading.Lock()
         for _, encoder in self.text_encoders:
             prepare(encoder)
@@ -97,7 +98,7 @@ class UNetModel(Model):
         return side, side
 
     def encode(self, texts: Sequence[str]) -> TextStates:
-        """Text states of the prompts; each text is encoded once and kept."""
+        """Text states of the prompts; each text is encoded once and cached."""
         rows = [self._encoded(text) for text in texts]
         return TextStates(
             states=torch.stack([states for states, _, _ in rows]),
@@ -113,11 +114,11 @@ class UNetModel(Model):
         return self._cache[text]
 
     def token_ids(self, text: str) -> list[int]:
-        """Ids of the prompt with begin and end of text, without padding, by the first tokenizer."""
+        """Token ids of the prompt by the first tokenizer, with begin and end tokens, without padding."""
         with self._reading:
             return list(self.text_encoders[0][0](text).input_ids)
 
-    # Not in inference mode, whatever the caller's: a method may train on kept states.
+    # Never in inference mode: methods may train on cached states.
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     def _encode_one(self, text: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
@@ -135,10 +136,10 @@ class UNetModel(Model):
                     if needed > length:
                         raise EvenhandError(
                             f"prompt {text[:60]!r} has {needed} tokens, "
-                            f"{self.name} reads {length}; shorten it"
+                            f"{self.name} accepts {length}; shorten it"
                         )
                 batch = tokenizer(texts, padding="max_length", max_length=length, return_tensors="pt")
-            # No attention mask: the released pipelines encode the padding too (methods.md 1.1).
+            # No attention mask: the released pipelines encode the padding too.
             output = encoder(batch.input_ids.to(self.device), output_hidden_states=self.family == "sdxl")
             if self.family == "sdxl":
                 parts.append(output.hidden_states[-2])
@@ -148,20 +149,21 @@ class UNetModel(Model):
         return torch.cat(parts, dim=-1), pooled
 
     def encode_uncached(self, texts: Sequence[str], change: RowChange | None = None) -> TextStates:
-        """As :meth:`encode`, but encoded together, with gradients, and not kept.
+        """As :meth:`encode`, but in one batch, with gradients, and without the cache.
 
         Args:
             texts: Prompts.
-            change: Makes the text encoder's input rows ``(n, length, d)``, token plus position embedding,
-                from those of the prompts and the places ``(n,)`` of their first end-of-text tokens.
+            change: Computes the input rows ``(n, length, d)`` of the text encoder, token plus position
+                embeddings, from those of the prompts and the positions ``(n,)`` of the first end-of-text
+                tokens.
 
         Raises:
-            EvenhandError: A prompt is too long, or rows are changed of a model with two text encoders.
+            EvenhandError: A prompt is too long, or ``change`` is given for a model with two text encoders.
         """
         if change is not None and len(self.text_encoders) > 1:
             raise EvenhandError(
-                f"{self.name} has two text encoders, whose input rows cannot be changed together; "
-                "choose a Stable Diffusion 1.x or 2.x model"
+                f"{self.name} has two text encoders, whose input rows cannot be changed; "
+                "use a Stable Diffusion 1.x or 2.x model"
             )
         ids = tuple(tuple(self.token_ids(text)) for text in texts)
         first_eos = torch.tensor([len(row) - 1 for row in ids])
@@ -177,8 +179,8 @@ class UNetModel(Model):
         )
 
     def cross_attention(self) -> dict[str, Tensor]:
-        """Current K and V projections of every ``attn2``: parameter name to an ``(m, d)`` copy."""
-        # A video model's temporal layers have an `attn2` too, which attends to frames and not to the text.
+        """Copies ``(m, d)`` of the current K and V projections of every ``attn2``, by parameter name."""
+        # The `attn2` of temporal layers of video models attends to frames, not to the text.
         return {
             f"unet.{name}.to_{letter}.weight": getattr(module, f"to_{letter}").weight.detach().clone()
             for name, module in self.unet.named_modules()
@@ -188,23 +190,23 @@ class UNetModel(Model):
 
     @property
     def alphas_cumprod(self) -> Tensor:
-        """The noise schedule: share of signal left at every training timestep, ``(T,)``."""
+        """The noise schedule: cumulative product of alphas at every training timestep, ``(T,)``."""
         alphas: Tensor = self.scheduler.alphas_cumprod.to(self.device)
         return alphas
 
     @torch.no_grad()
     def latents(self, images: Images) -> Tensor:
-        """Scaled latents ``(n, c, h, w)`` of images: the mean of the autoencoder's posterior."""
+        """Scaled latents ``(n, c, h, w)`` of images: the posterior means of the autoencoder."""
         pixels = torch.from_numpy(images).to(self.device, self.vae.dtype).permute(0, 3, 1, 2)
         encoded = self.vae.encode(pixels / 127.5 - 1).latent_dist.mean
         scaled: Tensor = encoded * self.vae.config.scaling_factor
         return scaled
 
     def predict(self, latents: Tensor, timesteps: Tensor, text: TextStates) -> Tensor:
-        """The U-Net's noise prediction ``(n, c, h, w)``, with gradients; every row is counted.
+        """The noise prediction ``(n, c, h, w)`` of the U-Net, with gradients; counts every row.
 
         Args:
-            latents: Noised latents ``(n, c, h, w)``.
+            latents: Noisy latents ``(n, c, h, w)``.
             timesteps: Training timesteps ``(n,)``.
             text: Text states of ``n`` prompts.
         """
@@ -221,7 +223,7 @@ class UNetModel(Model):
         return signal.sqrt() * output + (1 - signal).sqrt() * latents
 
     def conditioning(self, text: TextStates, *, height: int, width: int) -> dict[str, Tensor]:
-        """SDXL's pooled text and image size; empty for the other families."""
+        """Pooled text embedding and image size for SDXL; empty for the other families."""
         if text.pooled is None:
             return {}
         ids = torch.tensor([[height, width, 0, 0, height, width]], device=self.device)
@@ -232,19 +234,21 @@ class UNetModel(Model):
 
     @contextlib.contextmanager
     def features(self, sites: Sequence[str], function: Callable[[Site, Tensor], Tensor]) -> Iterator[None]:
-        """Within the context the outputs of the named U-Net modules pass through ``function``.
+        """Apply ``function`` to the outputs of the named U-Net modules within the context.
 
-        Of a module that returns a tuple, its first member passes.
+        If a module returns a tuple, applies to its first element.
 
         Raises:
-            EvenhandError: The U-Net has no module of that name.
+            EvenhandError: The U-Net has no module of this name.
         """
         modules = dict(self.unet.named_modules())
         handles = []
         try:
             for name in sites:
                 if name not in modules:
-                    raise EvenhandError(f"intervention acts on module {name!r}, which {self.name} lacks")
+                    raise EvenhandError(
+                        f"intervention acts on module {name!r}, which {self.name} does not have"
+                    )
                 hook = partial(_through, name, function)
                 handles.append(modules[name].register_forward_hook(hook, with_kwargs=True))
             yield
@@ -254,10 +258,10 @@ class UNetModel(Model):
 
     @contextlib.contextmanager
     def edited(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
-        """Copy ``weights`` into the model in place; restore the old values bit for bit on leaving.
+        """Copy ``weights`` into the model in place; restores the old values exactly on exit.
 
         Args:
-            weights: ``unet.NAME`` or ``text_encoder.NAME`` (``text_encoder_2.NAME``) to new value.
+            weights: ``unet.NAME`` or ``text_encoder.NAME`` (``text_encoder_2.NAME``) to new values.
 
         Raises:
             EvenhandError: A name is not a parameter of the model, or a shape differs.
@@ -266,7 +270,7 @@ class UNetModel(Model):
         for name, value in weights.items():
             if name not in parameters or parameters[name].shape != value.shape:
                 raise EvenhandError(
-                    f"intervention edits {name} {tuple(value.shape)}, which {self.name} lacks"
+                    f"intervention edits {name} {tuple(value.shape)}, which {self.name} does not have"
                 )
         edited = {name: parameters[name] for name in weights}
         kept = {name: self._buffer(name, value) for name, value in edited.items()}
@@ -284,7 +288,7 @@ class UNetModel(Model):
 
     @torch.inference_mode(mode=False)
     def _buffer(self, name: str, value: Tensor) -> Tensor:
-        """Room for a value, used again: fresh memory would take longer than the copy."""
+        """A reusable buffer for a value; allocating memory would take longer than the copy."""
         return self._spare.pop(name) if name in self._spare else torch.empty_like(value)
 
     def _parameters(self) -> dict[str, Tensor]:
@@ -305,7 +309,7 @@ def _through(
     keywords: dict[str, Any],
     output: Any,
 ) -> Any:
-    """A forward hook that replaces the output, or the first member of an output tuple."""
+    """A forward hook that replaces the output, or the first element of an output tuple."""
     site = Site(name=name, module=module, inputs=inputs, keywords=keywords)
     if isinstance(output, Tensor):
         return function(site, output)
@@ -329,22 +333,22 @@ def _family(pipe: Any, name: str) -> Literal["sd1", "sd2", "sdxl", "video"]:
 
 
 def unknown_pipeline(pipe: Any, name: str) -> EvenhandError:
-    """The refusal of a pipeline that Evenhand cannot draw with."""
+    """The error for a pipeline that is not supported."""
     return EvenhandError(
         f"model {name!r} is a {type(pipe).__name__}; use a Stable Diffusion 1.x, 2.x, SDXL or text-to-video "
-        "pipeline, or one with a transformer that draws images of texts"
+        "pipeline, or a text-to-image pipeline with a transformer"
     )
 
 
-def opened(model: Model) -> UNetModel:
-    """The model as one that is opened up.
+def as_unet_model(model: Model) -> UNetModel:
+    """``model``, checked to be a U-Net model.
 
     Raises:
-        EvenhandError: It is drawn whole, by :mod:`evenhand.bench.models.whole_pipeline`.
+        EvenhandError: It is run as a whole pipeline, see :mod:`evenhand.bench.models.whole_pipeline`.
     """
     if isinstance(model, UNetModel):
         return model
     raise EvenhandError(
-        f"model {model.name!r} ({model.family}) is drawn whole by its own pipeline and cannot be opened up; "
+        f"model {model.name!r} ({model.family}) is run as a whole pipeline, without access to its parts; "
         "use a Stable Diffusion 1.x, 2.x or SDXL model"
     )

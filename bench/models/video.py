@@ -1,8 +1,8 @@
-"""Clips: text-to-video models, drawn by diffusers' own pipeline with a method's edit in force.
+"""Text-to-video models, run through their diffusers pipeline with the weight edit of a method.
 
-An edit of cross-attention does not ask what the U-Net denoises. A text-to-video U-Net takes the text in by
-the same K and V projections as one for images, so every method that edits weights by a closed form fits
-and edits it unchanged; methods that act inside the denoising of images do not.
+Text-to-video U-Nets read the text through the same K and V projections as those for images. Therefore all
+methods that edit cross-attention weights in closed form work unchanged; methods that act during denoising do
+not.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ import torch
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models.unet import Model, opened
-from evenhand.bench.models.whole_pipeline import acts_inside, call_settings, drawn_text
+from evenhand.bench.models.unet import Model, as_unet_model
+from evenhand.bench.models.whole_pipeline import acts_inside, call_settings, rewritten_prompt
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Images, Intervention
 
 Clips = NDArray[np.uint8]
-"""Clips as ``(n, frames, height, width, 3)`` sRGB bytes."""
+"""Videos as ``(n, frames, height, width, 3)`` sRGB bytes."""
 
 
 class ClipSampler:
-    """Draws clips of a text-to-video model; as a task's ``sample`` it shows the middle frame of each.
+    """Generates videos with a text-to-video model; called as a ``sample`` function, returns middle frames.
 
     Args:
         model: A model of the family ``video``.
-        protocol: Steps, guidance and size; the solver is the model's own.
-        frames: Frames of a clip.
+        protocol: Steps, guidance and size; the solver is the scheduler of the model.
+        frames: Number of frames of a video.
     """
 
     def __init__(self, model: Model, protocol: Protocol, *, frames: int = 16) -> None:
         if model.family != "video":
-            raise EvenhandError(f"model {model.name!r} draws images, not clips; use the Sampler")
-        self.model, self.protocol, self.frames = opened(model), protocol, frames
+            raise EvenhandError(f"model {model.name!r} generates images, not videos; use Sampler")
+        self.model, self.protocol, self.frames = as_unet_model(model), protocol, frames
 
     def __call__(
         self,
@@ -45,7 +45,7 @@ class ClipSampler:
         intervention: Intervention | None = None,
         negative_prompt: str = "",
     ) -> Images:
-        """The middle frame ``(n, height, width, 3)`` of every clip, for judges that read images."""
+        """The middle frame ``(n, height, width, 3)`` of every video, for image judges."""
         clips = self.clips(prompts, seeds, intervention=intervention, negative_prompt=negative_prompt)
         return clips[:, self.frames // 2]
 
@@ -57,20 +57,20 @@ class ClipSampler:
         intervention: Intervention | None = None,
         negative_prompt: str = "",
     ) -> Clips:
-        """Clips of ``prompts``, one per seed, each drawn alone.
+        """Generate videos of ``prompts``, one per seed, one at a time.
 
         Raises:
-            EvenhandError: The intervention acts on text states or single steps, which this pipeline hides.
+            EvenhandError: The intervention acts on text states or denoising steps.
         """
         intervention = intervention or Intervention()
         if acts_inside(type(intervention)):
             raise EvenhandError(
-                f"{type(intervention).__name__} acts inside the denoising of images; for clips use a "
+                f"{type(intervention).__name__} acts during denoising, which videos do not support; use a "
                 "method that edits weights or prompts"
             )
         with self.model.edited(intervention.weights):
             drawn = [
-                self._clip(drawn_text(intervention, prompt, seed), seed, negative_prompt)
+                self._clip(rewritten_prompt(intervention, prompt, seed), seed, negative_prompt)
                 for prompt, seed in zip(prompts, seeds, strict=True)
             ]
         return np.stack(drawn)

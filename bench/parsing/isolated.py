@@ -52,7 +52,9 @@ class _Process:
                 self.stop()
                 timed_out = stopper.finished.is_set()
                 reason = (
-                    f"reading it takes more than {MAX_SECONDS:.0f} seconds" if timed_out else "it crashes the reader"
+                    f"reading it takes more than {MAX_SECONDS:.0f} seconds"
+                    if timed_out
+                    else "it crashes the reader"
                 )
                 raise ValueError(reason) from fault
             finally:

@@ -40,9 +40,13 @@ class CsvFile:
             with self.path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
         except (OSError, ValueError) as fault:
-            raise EvenhandError(f"{self.path}: {self.what} cannot be read ({fault}); check the path") from fault
+            raise EvenhandError(
+                f"{self.path}: {self.what} cannot be read ({fault}); check the path"
+            ) from fault
         if len(data) > MAX_BYTES:
-            raise EvenhandError(f"{self.path}: {self.what} must be at most {MAX_BYTES // 2**20} MiB; split it")
+            raise EvenhandError(
+                f"{self.path}: {self.what} must be at most {MAX_BYTES // 2**20} MiB; split it"
+            )
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if b"\0" in data:
             line = data[: data.index(b"\0")].count(b"\n") + 1
@@ -93,7 +97,9 @@ class CsvFile:
         line, header = next(records, (skipped + 1, []))
         for column in required:
             if column not in header:
-                raise self.fault(line, f"column {column!r} is missing in the header; it needs {','.join(required)}")
+                raise self.fault(
+                    line, f"column {column!r} is missing in the header; it needs {','.join(required)}"
+                )
         for column in header:
             if column not in (*required, *optional):
                 raise self.fault(line, str(unknown("column", column, [*required, *optional])))

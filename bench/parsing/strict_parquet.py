@@ -1,4 +1,4 @@
-"""Reads untrusted Parquet files: one row group of flat columns, strictly checked, or rejected with the reason."""
+"""Reads untrusted Parquet files: one row group of flat columns, strictly checked."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ def _check_texts(name: str, column: pa.ChunkedArray) -> None:
     for chunk in column.chunks:
         longest = pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0
         if longest > MAX_CHARACTERS:
-            raise ValueError(f"column {name!r} has a text of {longest:,} characters; at most {MAX_CHARACTERS} are allowed")
+            raise ValueError(
+                f"column {name!r} has a text of {longest:,} characters; at most {MAX_CHARACTERS} are allowed"
+            )
 
 
 def _column(column: pa.ChunkedArray, kind: pa.DataType) -> pd.Series:

@@ -54,7 +54,7 @@ def gates(result: Result, base: Result) -> list[str]:
 
 
 def gate_outcomes(result: Result, base: Result) -> list[Gate]:
-    """The outcome of every gate of ``result`` against the baseline of the same suite; empty for the baseline."""
+    """The outcome of every gate of ``result`` against the suite's baseline; empty for the baseline itself."""
     if result.spec.method.label == base.spec.method.label:
         return []
     pair = Reading.of(result), Reading.of(base)
@@ -105,7 +105,7 @@ def _status(loss: Loss) -> Literal["passed", "failed", "unproven"]:
 
 
 def _offset(loss: float, side: Literal["below", "above"]) -> str:
-    """A loss as its size and its side of the baseline; a gain is on the other side: ``"0.9 points above"``."""
+    """A loss in points with its side of the baseline; a gain is on the other side: ``"0.9 points above"``."""
     points = f"{100 * abs(loss):.1f}"
     gained = loss < 0 and points != "0.0"
     other = "above" if side == "below" else "below"

@@ -43,5 +43,5 @@ class Outcomes:
 
     @property
     def harmful(self) -> set[str]:
-        """Labels of the methods that fail a gate, as opposed to having too few images to prove that they pass."""
+        """Labels of methods that fail a gate, without those that only have too few images to pass."""
         return {label for label, gates in self.gates.items() if any(g.status == "failed" for g in gates)}

@@ -1,7 +1,7 @@
 """Settings of one method that differ only in strength: which of them is ranked, and their curve.
 
-Ranking the best of several strengths would reward selection after the fact. So only one setting of a method is
-ranked, the one that the suite declares beforehand; the others show the effect of the strength.
+Ranking the best of several strengths would reward selection after the fact. So only one setting of a method
+is ranked, the one that the suite declares beforehand; the others show the effect of the strength.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The bundled prompt sets: one CSV and one TOML datasheet each; ``bench.prompt_sets`` reads them."""
+"""Prompt sets, the bundled ones among them, and the plan of a suite's images."""

@@ -1,4 +1,4 @@
-"""From a suite to the list of images it asks for. Pure: reads nothing but the suite's prompt sets."""
+"""From a suite to the list of its images; reads only the prompt sets of the suite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Item:
     """One planned image, before any method.
 
     Attributes:
-        prompt: The prompt it is drawn for.
+        prompt: The prompt.
         seed_index: 0, 1, … within the prompt.
         seed: Seed of the initial noise.
     """
@@ -30,22 +30,22 @@ class Item:
 def noise_seed(text: str, seed_index: int) -> int:
     """Seed of an image's initial noise: 63 bits of a hash of the prompt's text and the seed index.
 
-    It depends on nothing else, so every method, batch and shard draws the image from the same noise;
-    and it differs between prompts, so that the errors of two occupations are independent.
+    It depends on nothing else, so that all methods, batches and workers draw an image from the same noise. It
+    differs between prompts, so that the sampling errors of two occupations are independent.
     """
     sha = hashlib.sha256(f"evenhand noise 1\n{seed_index}\n{text}".encode()).digest()
     return int.from_bytes(sha[:8], "big") >> 1
 
 
 def make_plan(suite: Suite) -> tuple[tuple[Item, ...], tuple[PromptSet, ...]]:
-    """Every image of the suite in order, and the prompt sets it draws from.
+    """All images of the suite in order, and its prompt sets.
 
-    A prompt is held to the attributes of the suite alone: where only gender is measured, "a photo of a Black
-    woman" asks for a woman.
+    The cells of the prompts keep only attributes of the suite: where only gender is measured, "a photo of a
+    Black woman" asks for a woman.
 
     Raises:
-        EvenhandError: Unknown prompt set, a filter that leaves nothing, a prompt that asks for a group that
-            the suite does not know or for none that it measures, or one that lists too few seeds.
+        EvenhandError: Unknown prompt set, a selection without prompts, or a prompt that asks for an unknown
+            group, asks only for attributes that the suite lacks, or lists too few seeds.
     """
     items, sets = [], []
     for use in suite.prompts:
@@ -64,7 +64,7 @@ def _measured(prompt: Prompt, taxonomy: Mapping[str, Sequence[str]], name: str) 
     if prompt.cell and not cell:
         raise EvenhandError(
             f"prompt {prompt.text[:60]!r} of set {name!r} asks for {', '.join(prompt.cell)}, which the suite "
-            f"does not measure; leave it out, as with asks = {json.dumps([next(iter(taxonomy))])}"
+            f"does not measure; exclude it, for example with asks = {json.dumps([next(iter(taxonomy))])}"
         )
     for attribute, group in cell.items():
         if group not in taxonomy[attribute]:
@@ -77,21 +77,21 @@ def _seeds(prompt: Prompt, use: PromptUse) -> Sequence[int]:
         return [noise_seed(prompt.text, index) for index in range(use.seeds)]
     if len(prompt.seeds) < use.seeds:
         raise EvenhandError(
-            f"prompt {prompt.text[:60]!r} of set {use.name!r} lists {len(prompt.seeds)} seeds, and the suite "
-            f'draws {use.seeds}; lower seeds, or set noise = "hashed"'
+            f"prompt {prompt.text[:60]!r} of set {use.name!r} must list at least {use.seeds} seeds, got "
+            f'{len(prompt.seeds)}; lower seeds, or set noise = "hashed"'
         )
     return prompt.seeds[: use.seeds]
 
 
 def concepts(items: tuple[Item, ...]) -> tuple[str, ...]:
-    """The concepts of the neutral prompts, in order: what the methods are asked to balance."""
+    """The concepts of the neutral prompts, in order; methods balance the groups within each."""
     return tuple(dict.fromkeys(i.prompt.concept for i in items if i.prompt.kind == "neutral"))
 
 
 def image_key(
     *, model: str, protocol: str, intervention: str, prompt: str, seed: int, negative: str = ""
 ) -> str:
-    """Content address of an image: SHA-256 of everything that determines it.
+    """Content address of an image: SHA-256 of all inputs that determine it.
 
     Args:
         model: Model revision.

@@ -1,7 +1,7 @@
-"""Prompt sets: versioned, hashed lists of prompts, with a name or read from a user's CSV.
+"""Prompt sets: versioned, hashed lists of prompts, registered or read from a user's CSV.
 
-A set is fixed: its digest covers its name, its version and every row, so two results on equal digests
-were made from the same prompts. A set with a name is ``<name>.csv`` beside its datasheet ``<name>.toml``, in
+The digest of a set covers its name, its version and all rows, so results with equal digests have the same
+prompts. A registered set is ``<name>.csv`` beside its datasheet ``<name>.toml``, in
 ``prompts/`` or in a package that registers the datasheet's path in ``evenhand.prompts``; a user's set is one
 CSV with the columns of ``COLUMNS``.
 """
@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,15 @@ from pydantic import ValidationError, field_validator
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.parsing.strict_csv import CsvFile, check_field, check_width, show
 from evenhand.bench.registry.entry_points import PROMPTS
-from evenhand.bench.suites.suite import PromptUse, Spec
+from evenhand.bench.suites.evaluation_config import Spec
+from evenhand.bench.suites.suite import PromptUse
+from evenhand.metrics.terms import KINDS, parse_cell
 
 COLUMNS = ("prompt", "concept", "template", "kind", "cell")
 """Header of a prompt CSV."""
 
 SEEDS = "seeds"
-"""Column after these in a set that lists the seeds of its prompts, as ``4442`` or ``4442;4848``."""
-
-KINDS = ("neutral", "explicit", "over_correction", "unrelated", "person")
-"""What a prompt is for. ``explicit`` prompts name their cell, ``over_correction`` prompts have one where
-the subject implies it; ``neutral``, ``unrelated`` (no person) and ``person`` (no occupation) have none."""
+"""Optional last column: the seeds of the prompt, as ``4442`` or ``4442;4848``."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +38,12 @@ class Prompt:
 
     Attributes:
         id: Hash of the set's name and the text, 16 hexadecimal digits.
-        text: The exact string.
+        text: The prompt.
         concept: What is to be depicted: an occupation, an object, a character.
-        template: Short name of the wording around the concept.
-        kind: One of ``KINDS``.
-        cell: Attribute to the group that the prompt asks for, or that its subject implies.
-        seeds: Seeds of the noise that were published with the prompt, each below 2^63; as a rule none.
+        template: Short name of the template that the concept is put into.
+        kind: One of :data:`evenhand.metrics.terms.KINDS`.
+        cell: Attribute to the group that the prompt names, or that its subject implies.
+        seeds: Noise seeds published with the prompt, each below 2^63; empty for most sets.
     """
 
     id: str
@@ -60,15 +57,15 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PromptSet:
-    """A fixed list of prompts.
+    """A versioned list of prompts.
 
     Attributes:
         name: Registered name, or the stem of the user's file.
-        version: The datasheet's version; for a user's file, a hash of its rows.
+        version: Version of the datasheet; for a user's file, a hash of its rows.
         title: One line.
         description: What the set is for.
         source: Where the prompts come from.
-        licence: Licence of the texts; empty where the file does not say.
+        licence: Licence of the texts; empty for a user's file.
         prompts: The prompts in file order.
         digest: SHA-256 over name, version and all rows.
     """
@@ -84,7 +81,7 @@ class PromptSet:
 
 
 class Datasheet(Spec):
-    """The card of a set with a name, after Gebru et al., "Datasheets for Datasets" (2021)."""
+    """The datasheet of a registered set, after Gebru et al., "Datasheets for Datasets" (2021)."""
 
     name: str
     version: str
@@ -105,7 +102,7 @@ class Datasheet(Spec):
 
 
 def list_prompt_sets() -> list[str]:
-    """Names of the registered sets, sorted.
+    """Names of the registered sets, sorted; loads no package.
 
     Raises:
         EvenhandError: Two packages register the same name.
@@ -114,13 +111,13 @@ def list_prompt_sets() -> list[str]:
 
 
 def load_prompt_set(name_or_path: str | Path) -> PromptSet:
-    """The set of that name, or the set in the user's CSV at that path.
+    """The registered set of that name, or the set in the CSV at that path.
 
     A string is a path if it ends in ``.csv`` or contains a slash.
 
     Raises:
-        EvenhandError: Unknown name (the nearest is suggested), or a file that cannot be read or breaks
-            the format; the message names the file, the line and the remedy.
+        EvenhandError: Unknown name (the nearest is suggested), or a file that cannot be read or has an
+            error; the message names file, line and remedy.
     """
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith(".csv") or "/" in name:
@@ -140,22 +137,23 @@ def load_prompt_set(name_or_path: str | Path) -> PromptSet:
 
 
 def load_datasheet(name: str) -> Datasheet:
-    """The datasheet of a set with a name.
+    """The datasheet of a registered set.
 
     Raises:
-        EvenhandError: Unknown name, or a datasheet with a wrong value.
+        EvenhandError: Unknown name, or an invalid datasheet.
     """
     path = _sheet_path(name)
     try:
         sheet = Datasheet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise EvenhandError(f"datasheet {path} cannot be read: {fault}; reinstall its package") from fault
+        raise EvenhandError(f"{path}: datasheet cannot be read ({fault}); reinstall its package") from fault
     except ValidationError as fault:
         error = fault.errors()[0]
         place = ".".join(str(part) for part in error["loc"])
-        raise EvenhandError(f"datasheet {path}: {place}: {error['msg']}") from fault
+        message = error["msg"].removeprefix("Value error, ")
+        raise EvenhandError(f"{path}: {place}: {message}") from fault
     if sheet.name != name:
-        raise EvenhandError(f"datasheet {path}: name is {sheet.name!r}; it must be the file's own, {name!r}")
+        raise EvenhandError(f"{path}: name must be {name!r} as registered, got {sheet.name!r}")
     return sheet
 
 
@@ -166,12 +164,12 @@ def _sheet_path(name: str) -> Path:
 def select(prompt_set: PromptSet, use: PromptUse) -> tuple[Prompt, ...]:
     """The prompts that a suite draws from a set, in file order.
 
-    The filters ``kinds``, ``concepts``, ``templates`` and ``asks`` hold together; empty ones keep everything,
-    and ``asks`` keeps what names no group. ``limit`` then takes evenly spaced prompts, the first included:
-    row ``i * n // limit`` for each ``i``.
+    A prompt must pass all of the filters ``kinds``, ``concepts``, ``templates`` and ``asks``. An empty filter
+    passes everything; ``asks`` passes prompts without a cell. Of the ``n`` prompts left, ``limit`` takes
+    prompts ``i * n // limit`` for ``i`` from 0.
 
     Raises:
-        EvenhandError: A filter names a value that the set does not have, or nothing is left.
+        EvenhandError: A filter has a value that the set lacks, or no prompt is left.
     """
     chosen = prompt_set.prompts
     filters = {"kind": use.kinds, "concept": use.concepts, "template": use.templates}
@@ -197,50 +195,25 @@ def select(prompt_set: PromptSet, use: PromptUse) -> tuple[Prompt, ...]:
     return tuple(chosen[i * count // limit] for i in range(limit))
 
 
-def format_cell(cell: Mapping[str, str]) -> str:
-    """The cell as in the CSV: ``"gender=woman;tone=dark"``."""
-    return ";".join(f"{attribute}={group}" for attribute, group in cell.items())
-
-
-def parse_cell(text: str) -> dict[str, str]:
-    """The reverse of :func:`format_cell`; the empty text is the empty cell.
-
-    Raises:
-        ValueError: The text is not of that form, or names an attribute twice.
-    """
-    cell: dict[str, str] = {}
-    for part in text.split(";") if text else []:
-        # A group may be several words ("East Asian"); "*" joins the groups of a cell's name.
-        match = re.fullmatch(r"([a-z][a-z0-9_]*)=([^\s=*]+(?: [^\s=*]+)*)", part)
-        if match is None:
-            raise ValueError(
-                f"cell {show(text)} cannot be read; write attribute=group, with ';' between several"
-            )
-        if match[1] in cell:
-            raise ValueError(f"cell {show(text)} names attribute {match[1]!r} twice; keep one")
-        cell[match[1]] = match[2]
-    return cell
-
-
 def format_seeds(seeds: Sequence[int]) -> str:
     """The seeds as in the CSV: ``"4442;4848"``."""
     return ";".join(map(str, seeds))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """The reverse of :func:`format_seeds`; the empty text lists none.
+    """The seeds in ``text``; the reverse of :func:`format_seeds`.
 
     Raises:
-        ValueError: The text is not of that form, a seed is too large, or stands there twice.
+        ValueError: The text is not of that form, or a seed is too large or repeated.
     """
     parts = text.split(";") if text else []
     if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
-        raise ValueError(f"seeds {show(text)} cannot be read; write whole numbers with ';' between several")
+        raise ValueError(f"seeds must be non-negative integers separated by ';', got {show(text)}")
     seeds = tuple(map(int, parts))
     if any(seed >= 2**63 for seed in seeds):
-        raise ValueError(f"seeds {show(text)} has a number too large; keep below 2^63")
+        raise ValueError(f"seeds must be below 2^63, got {show(text)}")
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds {show(text)} lists a seed twice; keep one")
+        raise ValueError(f"seeds must be distinct, got {show(text)}")
     return seeds
 
 
@@ -261,7 +234,7 @@ def _load_file(path: Path) -> PromptSet:
 
 
 def _digest(name: str, version: str, prompts: Sequence[Prompt]) -> str:
-    # Seeds enter only where there are any: most sets have none, and the digests of those are published.
+    # Leave out empty seeds: the published digests of sets without seeds have none.
     rows = [
         [p.text, p.concept, p.template, p.kind, sorted(p.cell.items()), *([p.seeds] if p.seeds else [])]
         for p in prompts
@@ -274,7 +247,7 @@ def _sha256(value: Any) -> str:
 
 
 def _read_csv(path: Path, *, name: str) -> tuple[str, tuple[Prompt, ...]]:
-    """The leading comment without its ``#``, empty if there is none, and the prompts of a CSV."""
+    """The first line without its ``#`` if it is a comment, else an empty text, and the prompts of a CSV."""
     file = CsvFile("prompt file", path)
     text = file.text()
     comment = ""
@@ -308,7 +281,11 @@ def _read_csv(path: Path, *, name: str) -> tuple[str, tuple[Prompt, ...]]:
 
 
 def _parse_row(fields: list[str], *, columns: Sequence[str], name: str) -> Prompt:
-    """The prompt of one row; a ``ValueError`` says what is wrong with it and what to do."""
+    """The prompt of one row.
+
+    Raises:
+        ValueError: The row has an error; the message has the remedy.
+    """
     check_width(fields, columns)
     for column, value in zip(columns, fields, strict=True):
         check_field(column, value, empty=("cell", SEEDS))
@@ -318,21 +295,22 @@ def _parse_row(fields: list[str], *, columns: Sequence[str], name: str) -> Promp
 
 
 def make_prompt(text: str, *, name: str, concept: str, template: str, kind: str, cell: str) -> Prompt:
-    """The prompt with these fields, its cell as in the CSV, as one of the set ``name``.
+    """The prompt with these fields in the set ``name``; ``cell`` as in the CSV.
 
     Raises:
-        ValueError: The kind is unknown, or the cell cannot be read or does not go with the kind.
+        ValueError: The kind is unknown, or the cell is invalid or does not fit the kind.
     """
     if kind not in KINDS:
         raise ValueError(str(unknown("kind", kind[:40], KINDS)))
     groups = parse_cell(cell)
     if kind == "explicit" and not groups:
         raise ValueError(
-            "the cell of an explicit prompt is empty; write the groups it names, as in gender=woman"
+            "an explicit prompt must have a cell; write the groups that it names, as in gender=woman"
         )
     if groups and kind not in ("explicit", "over_correction"):
         raise ValueError(
-            f"a prompt of kind {kind!r} has cell {show(cell)}; leave it empty, or make the kind explicit"
+            f"a prompt of kind {kind!r} must have an empty cell, got {show(cell)}; "
+            "clear it, or use kind explicit"
         )
     return Prompt(
         id=_sha256([name, text])[:16], text=text, concept=concept, template=template, kind=kind, cell=groups

@@ -1,1 +1,1 @@
-"""Names: entry points, and methods and judges by name with parameters."""
+"""Registered names: entry points, and methods and judges by name with parameters."""

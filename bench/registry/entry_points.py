@@ -1,7 +1,7 @@
-"""One registry of methods, judges, metrics, suites and prompt sets: entry points, loaded when asked for.
+"""The registry of methods, judges, metrics, suites and prompt sets: entry points, loaded on demand.
 
-Built-ins use the same door as third parties: a package that declares an entry point in one of the
-groups below is listed and run without a change to Evenhand.
+Built-ins and third-party packages register in the same way: a package that declares an entry point in one
+of the groups below needs no change to Evenhand.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Registry:
     """The entry points of one group.
 
     Attributes:
-        kind: What the group holds, in the singular, for messages.
+        kind: What is registered, in the singular, for messages.
         group: Name of the entry-point group.
     """
 
@@ -29,7 +29,7 @@ class Registry:
         """Name to entry point, sorted by name.
 
         Raises:
-            EvenhandError: Two packages claim the same name.
+            EvenhandError: Two packages register the same name.
         """
         found: dict[str, EntryPoint] = {}
         for entry in sorted(entry_points(group=self.group), key=lambda e: (e.name, e.value)):
@@ -42,11 +42,11 @@ class Registry:
         return found
 
     def names(self) -> list[str]:
-        """Every registered name, sorted; loads nothing."""
+        """All registered names, sorted; loads no package."""
         return list(self.entries())
 
     def get(self, name: str) -> Any:
-        """Load what is registered under ``name``.
+        """The object registered under ``name``, loaded from its package.
 
         Raises:
             EvenhandError: The name is unknown (the nearest one is suggested) or its package fails to load.
@@ -57,7 +57,7 @@ class Registry:
         entry = entries[name]
         try:
             return entry.load()
-        except Exception as fault:  # a plug-in may fail in any way; the user must learn which one
+        except Exception as fault:  # a plug-in may fail in any way; name the package
             package = entry.dist.name if entry.dist else "an unknown package"
             raise EvenhandError(
                 f"{self.kind} {name!r} of package {package} fails to load from {entry.value}: "

@@ -1,4 +1,4 @@
-"""Judges by text: ``NAME`` or ``NAME:parameter=value,…`` becomes a judge, its parameters checked first."""
+"""Judges from text: ``NAME`` or ``NAME:parameter=value,…`` becomes a judge with validated parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def judge_name(text: str) -> str:
-    """The name under which the judge of ``text`` stands in every table; loads nothing.
+    """The name of the judge in all tables; loads no package.
 
     >>> judge_name("open-clip: pretrained=dfn2b, model=ViT-L-14")
     'open-clip:model=ViT-L-14,pretrained=dfn2b'
@@ -27,13 +27,13 @@ def judge_name(text: str) -> str:
 
 
 def load_judge(text: str) -> Judge:
-    """The judge that ``text`` names, ready to label; its weights are checked but not yet loaded.
+    """The judge that ``text`` names; its weights are found, but loaded only when it labels.
 
     Args:
         text: ``"vit"`` or ``"open-clip:model=ViT-L-14,pretrained=dfn2b"``.
 
     Raises:
-        EvenhandError: Unknown judge or parameter (the nearest is suggested), a wrong value, or missing
+        EvenhandError: Unknown judge or parameter (the nearest is suggested), invalid value, or missing
             weights.
     """
     name, given = spec_text.split(text, kind="judge")
@@ -49,7 +49,7 @@ def load_judge(text: str) -> Judge:
 
 
 def judge_recipe(name: str) -> type[JudgeRecipe] | None:
-    """The recipe registered as judge ``name``, or ``None`` where a plain function makes the judge.
+    """The recipe registered as judge ``name``, or ``None`` if a function without parameters is registered.
 
     Raises:
         EvenhandError: The name is unknown, or its package fails to load.
@@ -65,7 +65,7 @@ def _checked(name: str, made: Any) -> Judge:
 
     if not isinstance(made, Judge):
         raise EvenhandError(
-            f"judge {name!r} is registered as {JUDGES.entries()[name].value}, which makes no "
-            "evenhand.metrics.judges.base.Judge; mend the package's entry point"
+            f"judge {name!r} is registered as {JUDGES.entries()[name].value}, which must "
+            f"return an evenhand.metrics.judges.base.Judge, got {type(made).__name__}; fix its entry point"
         )
     return made

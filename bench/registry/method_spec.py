@@ -1,4 +1,4 @@
-"""Methods by text: ``NAME`` or ``NAME:parameter=value,…`` becomes a method with checked parameters."""
+"""Methods from text: ``NAME`` or ``NAME:parameter=value,…`` becomes a method with validated parameters."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class MethodUse:
     """A method as it takes part in a run.
 
     Attributes:
-        label: Name of its row: the method's name and, sorted, the parameters given.
-        method: The method with every parameter resolved.
+        label: Name of its row: the name of the method and the given parameters, sorted.
+        method: The method with all parameters.
     """
 
     label: str
@@ -40,26 +40,26 @@ class MethodUse:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Every parameter resolved."""
+        """All parameters, with defaults."""
         return self.method.model_dump(mode="json")
 
     @property
     def strength(self) -> str | None:
-        """The parameter that leaves the model as it is when it is zero."""
+        """The parameter that leaves the model unchanged when it is zero, if there is one."""
         return self.method.strength
 
 
 def parse_method(method: str | Method, *, suite: Suite) -> MethodUse:
-    """The method as it takes part in a run: the suite's parameters, overridden by those given.
+    """The method as it takes part in a run: the parameters of the suite, overridden by those given.
 
     Args:
-        method: ``"mist"`` or ``"mist:step_size=0.3,rounds=5"``. Values are TOML values; what is not TOML is
-            taken as a string. Or a registered method, of which the parameters count that were set.
-        suite: Its ``[methods.NAME]`` table gives the method's parameters on this suite.
+        method: ``"mist"`` or ``"mist:step_size=0.3,rounds=5"``; values are TOML, a value that is not valid
+            TOML is a string. Or an instance of a registered method; only parameters that were set count.
+        suite: Its ``[methods.NAME]`` table has the parameters of the method for this suite.
 
     Raises:
-        EvenhandError: Unknown method or parameter, here or in the suite (the nearest is suggested), or a
-            wrong value.
+        EvenhandError: Unknown method or parameter, here or in the suite (the nearest is suggested), or
+            invalid value.
     """
     known = METHODS.names()
     for table in suite.methods:
@@ -71,20 +71,20 @@ def parse_method(method: str | Method, *, suite: Suite) -> MethodUse:
 
 
 def _named(method: str | Method) -> tuple[str, dict[str, Any]]:
-    """The name of a method and the parameters given."""
+    """The name of a method and the given parameters."""
     if isinstance(method, str):
         return spec_text.split(method, kind="method")
     name = method.info.name
     if type(method) is not method_class(name):
         raise EvenhandError(
-            f"method {name!r} is registered as another class than {type(method).__qualname__}; "
-            "register yours under a name of its own"
+            f"method {name!r} is registered for a class other than {type(method).__qualname__}; "
+            "register this class under another name"
         )
     return name, method.model_dump(mode="json", exclude_unset=True)
 
 
 def load_method(text: str) -> Method:
-    """The method that ``text`` names (as on the command line), without any suite's parameters.
+    """The method that ``text`` names, without the parameters of any suite.
 
     >>> load_method("base").info.name
     'base'
@@ -106,8 +106,8 @@ def method_class(name: str) -> type[Method]:
     found = METHODS.get(name)
     if not (inspect.isclass(found) and issubclass(found, Method)):
         raise EvenhandError(
-            f"method {name!r} is registered as {METHODS.entries()[name].value}, which is not a class derived "
-            "from evenhand.methods.base.Method; mend the package's entry point"
+            f"method {name!r} is registered as {METHODS.entries()[name].value}, which must be a subclass "
+            "of evenhand.methods.base.Method; fix the entry point of its package"
         )
     return found
 

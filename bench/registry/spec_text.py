@@ -1,6 +1,6 @@
-"""The text form of a registered thing with parameters: ``NAME`` or ``NAME:parameter=value,…``.
+"""The text form of a method or judge with parameters: ``NAME`` or ``NAME:parameter=value,…``.
 
-Methods and judges share it, so that ``mist:step_size=0.3`` and ``open-clip:model=ViT-L-14`` are read alike.
+Methods and judges share the syntax: ``mist:step_size=0.3``, ``open-clip:model=ViT-L-14``.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ def split(text: str, *, kind: str) -> tuple[str, dict[str, Any]]:
     """The name and the parameters given in ``text``.
 
     Args:
-        text: ``"mist"`` or ``"mist:step_size=0.3,rounds=5"``. Values are TOML values; what is not TOML is
-            taken as a string.
+        text: ``"mist"`` or ``"mist:step_size=0.3,rounds=5"``. Values are TOML; a value that is not valid
+            TOML is a string.
         kind: ``"method"`` or ``"judge"``, for messages.
 
     Raises:
-        EvenhandError: A part is not ``parameter=value``, or a parameter is given twice.
+        EvenhandError: A part is not of the form ``parameter=value``, or a parameter is given twice.
     """
     name, _, rest = text.strip().partition(":")
     given: dict[str, Any] = {}
     for part in _PART.findall(rest):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not (key and equals and value):
-            raise EvenhandError(f"{kind} {text!r}: {part.strip()!r} is not of the form parameter=value")
+            raise EvenhandError(f"{kind} {text!r}: expected parameter=value, got {part.strip()!r}")
         if key in given:
             raise EvenhandError(f"{kind} {text!r} gives parameter {key!r} twice; give it once")
         given[key] = _value(value)
@@ -45,7 +45,7 @@ def split(text: str, *, kind: str) -> tuple[str, dict[str, Any]]:
 
 
 def label(name: str, given: Mapping[str, Any]) -> str:
-    """The canonical text of a name with parameters: sorted, without blanks."""
+    """The canonical text of a name with parameters: sorted, without spaces."""
     pairs = (f"{key}={_text(value)}" for key, value in sorted(given.items()))
     return f"{name}:{','.join(pairs)}" if given else name
 
@@ -64,13 +64,16 @@ def build(cls: type[Parametrised], name: str, parameters: Mapping[str, Any], *, 
         if error["type"] == "extra_forbidden":
             raise unknown(f"parameter of {kind} {name!r}:", key, cls.model_fields) from fault
         given = "" if error["type"] == "missing" else f"={error['input']!r}"
-        raise EvenhandError(f"{kind} {name!r}: {key}{given}: {error['msg']}") from fault
+        place = f"{key}{given}: " if key else ""
+        raise EvenhandError(
+            f"{kind} {name!r}: {place}{error['msg'].removeprefix('Value error, ')}"
+        ) from fault
 
 
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):  # no TOML, a number too long, or nested too deeply
+    except (ValueError, RecursionError):  # not TOML, an integer that is too long, or deep nesting
         return text
 
 

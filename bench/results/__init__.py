@@ -1,1 +1,1 @@
-"""What a run leaves to be read: result models, look-up of their rows, and formatting."""
+"""Result models, look-up of their rows, and the formatting of numbers."""

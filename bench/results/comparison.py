@@ -23,12 +23,12 @@ SCHEMA_VERSION = 1
 
 
 class Side(Record):
-    """One method of one run, as it takes part in a comparison."""
+    """A method of a run as a side of a comparison."""
 
     run: str
     method: str = Field(description="its label in the run")
-    images: int = Field(description="images that the run planned for it")
-    result: Result = Field(description="what was measured on the shared images; its label is the side's")
+    images: int = Field(description="images that its run planned")
+    result: Result = Field(description="measured on the shared images; its label is that of the side")
 
     @property
     def label(self) -> str:
@@ -41,16 +41,16 @@ class Pair(Record):
 
     label: str
     against: str
-    same_images: bool = Field(description="whether both sides have the very same images")
+    same_images: bool = Field(description="whether both sides have identical images")
 
     @property
     def title(self) -> str:
-        """What a difference of the two is."""
+        """Title of the difference."""
         return f"{self.label} minus {self.against}"
 
 
 class Comparison(Record):
-    """Several runs or models, compared in pairs on the prompts and seeds that all of them have."""
+    """Runs or models compared in pairs on their shared prompts and seeds."""
 
     schema_version: int = SCHEMA_VERSION
     evenhand: str
@@ -61,10 +61,10 @@ class Comparison(Record):
     concepts: list[str] = Field(description="concepts of the shared neutral prompts")
     attributes: dict[str, list[str]]
     primary: str
-    same_noise: bool = Field(description="whether a shared seed stands for the same noise on all sides")
+    same_noise: bool = Field(description="whether equal seeds give equal noise on all sides")
     differences: list[DifferenceRow]
     flips: list[FlipRow]
-    caveats: list[str] = Field(description="what differs between the sides besides what is compared")
+    caveats: list[str] = Field(description="differences between the sides other than the compared one")
     notes: list[str]
     images: list[ImageRow] = Field(default_factory=list, exclude=True)
 
@@ -74,17 +74,16 @@ class Comparison(Record):
 
     @property
     def headline(self) -> list[DifferenceRow]:
-        """The difference in the primary number of each pair, corrected where every pair is."""
+        """The difference of each pair in the primary metric; see :meth:`differences_in`."""
         found = self.differences_in("rms_delta", self.primary)
         return [row for pair in self.pairs if (row := found.get((pair.label, pair.against)))]
 
     def differences_in(
         self, metric: str, attributes: str, *, kind: str = "neutral", naive: bool = False
     ) -> dict[tuple[str, str], DifferenceRow]:
-        """The panel's differences of an aggregate, by both labels, all on one footing.
+        """The panel's differences of an aggregate, by both labels, all corrected or all uncorrected.
 
-        All are corrected for the judges' error where every pair has a corrected value and ``naive`` is not
-        asked for; otherwise all are as the judges see them.
+        They are corrected for judge error if every pair has a corrected value and ``naive`` is false.
         """
         rows = [
             row
@@ -94,8 +93,8 @@ class Comparison(Record):
             and row.judge in ("panel", "")
         ]
         seen, corrected = (
-            {(row.label, row.against): row for row in rows if row.corrected is footing}
-            for footing in (False, True)
+            {(row.label, row.against): row for row in rows if row.corrected is wanted}
+            for wanted in (False, True)
         )
         finite = [pair for pair, row in corrected.items() if math.isfinite(row.value)]
         return corrected if not naive and set(finite) == set(seen) | set(corrected) else seen
@@ -107,7 +106,7 @@ class Comparison(Record):
         return pd.DataFrame([row.model_dump() for row in self.differences])
 
     def to_json(self) -> str:
-        """Stable JSON: the same runs give the same bytes."""
+        """JSON; the same runs give the same bytes."""
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Reading results: quick look-up of rows, the primary metric, and the order of the methods."""
+"""Look-up of rows in results, the primary metric, and the order of the methods."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PRIMARY_METRIC = "rms_delta"
 
 
 class Key(NamedTuple):
-    """What identifies a number of a result.
+    """The key of a number in a result.
 
-    An empty concept or group stands for all of them, an empty kind for the first kind of prompts that the
-    number was measured on, neutral prompts before others.
+    An empty concept or group stands for the aggregate over all, an empty kind for the first kind of prompts that
+    has the number, in the order of ``KINDS``.
     """
 
     metric: str
@@ -39,7 +39,7 @@ class Reading:
 
     @classmethod
     def of(cls, result: Result) -> Reading:
-        """Index the result; where a key occurs twice the first row holds, as in ``Result.estimate``."""
+        """Index the result; of several rows with one key the first counts, as in ``Result.estimate``."""
         index: dict[Key, EstimateRow] = {}
         for row in sorted(result.estimates, key=lambda row: _headline_first(row.kind)):
             key = Key(row.metric, row.attributes, row.judge, row.corrected, row.concept, row.group, row.kind)
@@ -62,7 +62,7 @@ class Reading:
         return self.index.get(key)
 
     def naive(self, metric: str, attributes: str = "", **where: str) -> EstimateRow | None:
-        """The panel's row as the judges see it, or the row of a metric that needs no judge.
+        """The panel's row without correction, or the row of a metric that needs no judge.
 
         Args:
             metric: The metric.
@@ -123,7 +123,7 @@ def measured_attributes(readings: Sequence[Reading], metric: str) -> list[str]:
 
 
 def widest_set(readings: Sequence[Reading]) -> str:
-    """The joint attribute set that was measured with the most attributes; all of them where none was."""
+    """The measured attribute set with the most attributes; all attributes if none was measured."""
     measured = measured_attributes(readings, PRIMARY_METRIC)
     return measured[0] if measured else "*".join(attribute_names([reading.result for reading in readings]))
 
@@ -137,10 +137,9 @@ def comparable(
     group: str = "",
     kind: str = "",
 ) -> dict[str, list[EstimateRow | None]]:
-    """The panel's rows of every method by concept, all on one footing.
+    """The panel's rows of every method by concept, all corrected or all uncorrected.
 
-    All are corrected for the judges' error where every row that exists has a corrected twin; otherwise
-    all are as the judges see them.
+    The rows are corrected for judge error if every row has a corrected counterpart.
     """
     naive = {
         name: [
@@ -153,7 +152,7 @@ def comparable(
     pairs = [
         pair for name in concepts for pair in zip(naive[name], corrected[name], strict=True) if any(pair)
     ]
-    return corrected if pairs and all(_finite(mended) for _, mended in pairs) else naive
+    return corrected if pairs and all(_finite(fixed) for _, fixed in pairs) else naive
 
 
 def cell_shares(readings: Sequence[Reading], attributes: str) -> dict[str, list[EstimateRow | None]]:
@@ -165,10 +164,10 @@ def cell_shares(readings: Sequence[Reading], attributes: str) -> dict[str, list[
 
 
 def primary_key(readings: Sequence[Reading]) -> Key | None:
-    """The number that ranks the methods, or ``None`` where none of its kind was measured.
+    """The number that ranks the methods, or ``None`` if it was not measured.
 
-    It is RMSDelta on the suite's primary attribute set, or else on the largest set measured; corrected
-    for the judges' error before naive, provided that every method has the corrected number.
+    It is RMSDelta on the suite's primary attribute set, or else on the largest set measured; corrected for
+    judge error if every method has the corrected number.
     """
     declared = {reading.result.spec.primary for reading in readings}
     sets = sorted(measured_attributes(readings, PRIMARY_METRIC), key=lambda name: name not in declared)

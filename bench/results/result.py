@@ -1,7 +1,7 @@
 """The result of one method on one suite: pydantic models whose JSON is the record of a run.
 
-Nothing here depends on a clock: the same run gives the same bytes. Seconds live in ``timing.json``
-beside the results. This module imports no torch; ``reports`` reads results through it.
+The same run gives the same bytes, so durations are in ``timing.json`` beside the results. The rows are those of
+:mod:`evenhand.metrics.rows`. The module imports no torch; ``reports`` reads results through it.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ __all__ = [
 SCHEMA_VERSION = 2
 
 BASE = "base"
-"""The method that every other one is compared with; it takes part in every run."""
+"""The name of the baseline, the method that all others are compared with."""
 
 
 class JudgeCard(Record):
-    """A judge as it took part in the run."""
+    """A judge of the run."""
 
     name: str
     version: str
@@ -77,7 +77,7 @@ class JudgeCard(Record):
 
 
 class PromptSetCard(Record):
-    """A prompt set as it took part in the run."""
+    """A prompt set of the run."""
 
     name: str
     version: str
@@ -86,9 +86,9 @@ class PromptSetCard(Record):
 
 
 class MethodCard(Record):
-    """A method as it took part in the run: its card and every parameter resolved."""
+    """A method of the run: its card and all parameters."""
 
-    label: str = Field(description="name of the row: the method's name and the parameters given")
+    label: str = Field(description="name of the row: the name of the method and the given parameters")
     name: str
     version: str
     title: str
@@ -103,15 +103,15 @@ class MethodCard(Record):
     steering_judge: str | None
     intervention: str = Field(description="SHA-256 of the fitted intervention")
     strength: str | None = Field(
-        default=None, description="the parameter that leaves the model as it is when it is zero"
+        default=None, description="the parameter that leaves the model unchanged when it is zero"
     )
 
 
 class Spec(Record):
     """What was run, with hashes.
 
-    An audit of images made elsewhere has no protocol: suite and model are names that the auditor gave, the
-    revision is a digest of the images, and the method stands for whatever made them.
+    An audit of external images has no protocol: suite and model are names given by the auditor, the revision is
+    a digest of the images, and the method is the source of the images.
     """
 
     suite: str
@@ -138,29 +138,29 @@ class Spec(Record):
 
     @property
     def external(self) -> bool:
-        """Whether the images were audited only: nothing is known of how they were made."""
+        """Whether the result is an audit of external images."""
         return not self.protocol
 
 
 class Cost(Record):
-    """What the method used, counted; seconds are in ``timing.json``."""
+    """Counts of what the method used; seconds are in ``timing.json``."""
 
     fit_images: int = Field(description="images drawn by the method's own loop")
     fit_judgements: int = Field(description="images shown to the steering judge")
     fit_evaluations: int = Field(default=0, description="images passed through the U-Net in training")
-    images: int = Field(description="images made for the evaluation")
+    images: int = Field(description="images generated for the evaluation")
     intervention_bytes: int
-    record: dict[str, Any] = Field(default_factory=dict, description="what the fit says of itself")
+    record: dict[str, Any] = Field(default_factory=dict, description="record of the fit, such as its steps")
 
 
 class Environment(Record):
-    """Software the numbers depend on."""
+    """The software that the numbers depend on."""
 
     evenhand: str
     python: str
     packages: dict[str, str]
     device: str
-    guarantee: str = Field(description="which determinism holds, in words")
+    guarantee: str = Field(description="the determinism that holds")
 
 
 class Result(Record):
@@ -193,9 +193,9 @@ class Result(Record):
         group: str = "",
         kind: str | None = None,
     ) -> EstimateRow | None:
-        """The estimate row with these keys, or ``None`` where it was not measured.
+        """The estimate row with these keys, or ``None`` if it was not measured.
 
-        Where ``kind`` is not given and several kinds of prompts were measured, that of neutral prompts.
+        If ``kind`` is ``None`` and several kinds of prompts have the row, that of neutral prompts.
         """
         wanted = (metric, attributes, judge, corrected, concept, group)
         rows = [
@@ -215,7 +215,7 @@ class Result(Record):
         return frame
 
     def to_json(self) -> str:
-        """Stable JSON: the same run gives the same bytes."""
+        """JSON; the same run gives the same bytes."""
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -228,14 +228,17 @@ class Result(Record):
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as fault:
-            raise EvenhandError(f"result {path} cannot be read ({fault}); run the suite again") from fault
+            raise EvenhandError(f"{path}: result cannot be read ({fault}); run the suite again") from fault
         version = data.get("schema_version") if isinstance(data, dict) else None
         if version != SCHEMA_VERSION:
-            raise EvenhandError(f"result {path} has schema version {version}, this is {SCHEMA_VERSION}")
+            raise EvenhandError(
+                f"{path}: schema version of the result must be {SCHEMA_VERSION}, got {version}; run the suite again"
+            )
         try:
             return cls.model_validate(data)
         except ValueError as fault:
-            raise EvenhandError(f"result {path} is not valid: {fault}".splitlines()[0]) from fault
+            reason = str(fault).splitlines()[0]
+            raise EvenhandError(f"{path}: result is invalid ({reason}); run the suite again") from fault
 
     def __str__(self) -> str:
         head = f"{self.spec.method.label} on {self.spec.suite} ({self.spec.model})"
@@ -261,7 +264,7 @@ class Timing(Record):
 
 
 class Run(Record):
-    """Everything a report needs: the results of a run and pointers to its images."""
+    """The results of a run and references to its images, as reports need them."""
 
     folder: str
     results: list[Result]

@@ -5,14 +5,9 @@ from __future__ import annotations
 import math
 import re
 
-KINDS = {
-    "neutral": "neutral prompts",
-    "explicit": "explicit prompts",
-    "over_correction": "over-correction prompts",
-    "unrelated": "unrelated prompts",
-    "person": "prompts without an occupation",
-}
-"""Kinds of prompts, the one that carries the headline first."""
+from evenhand.metrics.terms import KINDS as KINDS
+from evenhand.metrics.terms import METRIC_TERMS as METRIC_TERMS
+from evenhand.metrics.terms import MetricTerms as MetricTerms
 
 ATTRIBUTES = {"tone": "skin tone", "skin": "skin tone"}
 

@@ -1,4 +1,4 @@
-"""Taking a fitted method out: as a model for diffusers, or with the few lines that use it."""
+"""Exports a fitted method: as a model for diffusers, or as data with the code that uses it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.models.loading import load_model, open_sampler
 from evenhand.bench.models.sampler import SOLVERS
-from evenhand.bench.models.unet import Model, opened
+from evenhand.bench.models.unet import Model, as_unet_model
 from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.registry.method_spec import method_class, parse_method
@@ -21,9 +21,9 @@ from evenhand.bench.results.result import Result, Run
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.storage.files import folder_name
 from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.suites.suite import Suite, load_suite, read_suite
 from evenhand.methods.base import Intervention, load, save
 from evenhand.methods.shared.prompt_text import fill
@@ -31,13 +31,13 @@ from evenhand.methods.shared.prompt_text import fill
 
 @dataclass(frozen=True)
 class Origin:
-    """What an exported intervention was fitted as.
+    """How an exported intervention was fitted.
 
     Attributes:
         method: Registered name of the method.
         parameters: All its parameters.
-        suite: The suite; its model is the one that was treated.
-        concepts: What was balanced.
+        suite: The suite; its model is the one that the method was fitted to.
+        concepts: The balanced concepts.
     """
 
     method: str
@@ -47,18 +47,18 @@ class Origin:
 
 
 def export_from_run(label: str, *, run: Path, out: Path) -> list[Path]:
-    """Write what a method of a run does to its model into the folder ``out``, see :func:`write_export`.
+    """Export a fitted method of a run; see :func:`write_export`.
 
     Args:
-        label: Label of the method in the run, or its name if the run has one method of that name.
+        label: Label of the method in the run, or its name if the run has only one method of this name.
         run: Folder of the run.
-        out: Folder to write; new or empty.
+        out: Folder to write; must be new or empty.
 
     Returns:
         The paths written.
 
     Raises:
-        EvenhandError: No such method in the run, ``out`` is not empty, or the model differs from the run's.
+        EvenhandError: The run has no such method, ``out`` is not empty, or the installed model differs.
     """
     _require_new(out)
     spec = _result(load_run(run), label).spec
@@ -69,8 +69,8 @@ def export_from_run(label: str, *, run: Path, out: Path) -> list[Path]:
         loaded = load_model(suite.model, precision=suite.protocol.precision)
         if loaded.revision != spec.model_revision:
             raise EvenhandError(
-                f"model {suite.model!r} is revision {loaded.revision[:12]}, the run used "
-                f"{spec.model_revision[:12]}; export where the run's model is installed"
+                f"model {suite.model!r} has revision {loaded.revision[:12]}, but the run used "
+                f"{spec.model_revision[:12]}; export where this revision is installed"
             )
         return loaded
 
@@ -81,20 +81,20 @@ def export_from_run(label: str, *, run: Path, out: Path) -> list[Path]:
 def export_fitted(
     text: str, *, suite: str, model: str | None = None, out: Path, progress: Progress | None = None
 ) -> list[Path]:
-    """Fit a method and write what it does into the folder ``out``, see :func:`write_export`.
+    """Fit a method and export it; see :func:`write_export`.
 
     Args:
         text: The method as on the command line: ``"mist:step_size=0.3"``.
-        suite: Name or file of the suite; gives concepts, cells, target, protocol and parameters.
-        model: The model to treat; the suite's own if ``None``.
-        out: Folder to write; new or empty. ``cost.json`` in it says what the fit used.
-        progress: Told of every image.
+        suite: Name or file of the suite; provides concepts, cells, target, protocol and parameters.
+        model: The model to edit; the suite's model if ``None``.
+        out: Folder to write; must be new or empty. ``cost.json`` in it has the cost of the fit.
+        progress: Reports progress.
 
     Returns:
         The paths written.
 
     Raises:
-        EvenhandError: ``out`` is not empty, the method refuses the model, or its fit fails.
+        EvenhandError: ``out`` is not empty, the method does not support the model, or its fit fails.
     """
     _require_new(out)
     chosen = load_suite(suite)
@@ -126,16 +126,16 @@ def export_fitted(
 def write_export(
     intervention: Intervention, *, origin: Origin, model: Callable[[], Model], out: Path
 ) -> list[Path]:
-    """Write an intervention, a README with the lines that use it, and, of a weight edit, the edited model.
+    """Write an intervention, a README with code that uses it and, for weight edits, the edited model.
 
-    An intervention that acts by its weights alone makes ``out`` a complete pipeline folder, which diffusers
-    loads and which needs no Evenhand. Where each concept has its own edit, ``out`` gets one such folder for
-    each. Any other intervention acts while images are drawn, through Evenhand's sampler.
+    For a pure weight edit, ``out`` is a complete pipeline folder that diffusers loads without Evenhand. If
+    each concept has a separate edit, ``out`` has one such folder per concept. Any other intervention acts
+    during generation and needs the sampler of Evenhand.
 
     Args:
-        intervention: What is exported.
-        origin: What it was fitted as.
-        model: Gives the model that it was fitted on; called for a weight edit only.
+        intervention: The intervention to export.
+        origin: How it was fitted.
+        model: Returns the model that it was fitted to; only called for weight edits.
         out: Folder to write.
 
     Returns:
@@ -152,14 +152,14 @@ def write_export(
 
 
 def acts_by_weights(intervention: Intervention) -> bool:
-    """Whether an edited model is all there is to it: it edits weights and overrides nothing else."""
+    """Whether the intervention only edits weights, so that the edited model is sufficient."""
     acts = ("prompt", "embedding", "steer", "sites")
     plain = all(getattr(type(intervention), name) is getattr(Intervention, name) for name in acts)
     return plain and bool(intervention.weights or intervention.concept_weights)
 
 
 def _edits(intervention: Intervention) -> dict[str, Mapping[str, Tensor]]:
-    """Folder name, ``.`` for the export itself, to the weights of the model to be written there."""
+    """Folder names (``.`` for the export folder) to the edited weights of the model to write there."""
     if not acts_by_weights(intervention):
         return {}
     shared = {".": intervention.weights} if intervention.weights else {}
@@ -168,20 +168,21 @@ def _edits(intervention: Intervention) -> dict[str, Mapping[str, Tensor]]:
 
 def _save_pipelines(edits: Mapping[str, Mapping[str, Tensor]], model: Model, out: Path) -> None:
     for name, weights in edits.items():
-        with opened(model).edited(weights):
+        with as_unet_model(model).edited(weights):
             model.pipeline.save_pretrained(out / name)
 
 
 def _readme(origin: Origin, *, folders: list[str], lines: Iterator[str]) -> str:
-    what = "The complete model, with the edit in its weights" if folders else "The fitted intervention"
+    content = "The complete model with edited weights" if folders else "The fitted intervention"
     several = [f"- `{name}`" for name in folders if name != "."]
     parts = [
         f"# {origin.method} on {origin.suite.model}",
-        f"{what}, as fitted by Evenhand on the suite `{origin.suite.name}`, version {origin.suite.version}, "
-        f"for {len(origin.concepts)} concepts: {', '.join(origin.concepts)}. Run these lines in this folder:",
+        f"{content}, as fitted by Evenhand on the suite `{origin.suite.name}`, version "
+        f"{origin.suite.version}, "
+        f"for {len(origin.concepts)} concepts: {', '.join(origin.concepts)}. Run this code in this folder:",
         "\n".join(["```python", *lines, "```"]),
-        "\n".join(["Each concept has a model of its own:", "", *several]) if several else "",
-        "It was not measured by being exported; a run of Evenhand says what it achieves and what it costs. "
+        "\n".join(["Each concept has a separate model:", "", *several]) if several else "",
+        "An export measures nothing; run Evenhand to measure the effect and the cost of the method. "
         "Groups are perceived attributes of depicted people who do not exist.",
         f"Parameters: `{json.dumps(dict(origin.parameters), sort_keys=True, default=str)}`",
     ]
@@ -189,7 +190,7 @@ def _readme(origin: Origin, *, folders: list[str], lines: Iterator[str]) -> str:
 
 
 def _lines_for_diffusers(origin: Origin) -> Iterator[str]:
-    """An image by diffusers alone, as the suite's protocol draws it."""
+    """Code that generates an image with diffusers alone, with the protocol of the suite."""
     protocol, solver = origin.suite.protocol, SOLVERS[origin.suite.protocol.solver]
     yield "import torch"
     yield f"from diffusers import DiffusionPipeline, {solver}"
@@ -209,7 +210,7 @@ def _lines_for_diffusers(origin: Origin) -> Iterator[str]:
 
 
 def _lines_for_evenhand(origin: Origin) -> Iterator[str]:
-    """The same image by Evenhand's sampler, which lets the intervention act."""
+    """Code that generates the same image with the sampler of Evenhand, which applies the intervention."""
     settings = ", ".join(f"{name}={value!r}" for name, value in origin.suite.protocol.model_dump().items())
     yield "from pathlib import Path"
     yield ""
@@ -233,7 +234,7 @@ def _example(origin: Origin) -> str:
 
 def _require_new(out: Path) -> None:
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise EvenhandError(f"output folder {out} is not empty; choose an empty or new --out")
+        raise EvenhandError(f"{out}: output folder is not empty; choose an empty or new --out")
 
 
 def _result(run: Run, label: str) -> Result:
@@ -243,7 +244,7 @@ def _result(run: Run, label: str) -> Result:
     named = [result for result in run.results if result.spec.method.name == label]
     if len(named) > 1:
         labels = ", ".join(result.spec.method.label for result in named)
-        raise EvenhandError(f"run {run.folder} has several methods called {label!r}; give one of {labels}")
+        raise EvenhandError(f"{run.folder}: run has several methods called {label!r}; use one of {labels}")
     if not named:
         raise unknown(f"method of run {run.folder}:", label, by_label)
     return named[0]

@@ -1,4 +1,4 @@
-"""Fitting a method: the task it gets, the cost it causes, and where its intervention is kept."""
+"""Fits a method: gives it its task, counts its cost, and stores its intervention."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ _KEYED_AS = {
     "significance_level": "alpha",
     "step_size": "step",
 }
-"""Parameters to the names under which a fit's identity hashes them: fits made before they were renamed hold."""
+"""Renamed parameters to their former names, which the identity of a fit hashes, so that old fits stay
+valid."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,10 @@ class Fitted:
     """A fitted method.
 
     Attributes:
-        intervention: What it hands to the engine.
-        images: Images its own loop drew.
-        judgements: Images it showed to its steering judge.
-        evaluations: Images that its training passed through the U-Net.
+        intervention: The fitted intervention.
+        images: Number of images generated while fitting.
+        judgements: Number of images labelled by the steering judge.
+        evaluations: Number of images passed through the U-Net in training.
         bytes: Size of the stored tensors.
     """
 
@@ -61,10 +62,9 @@ class Fitted:
 
 @dataclass
 class CountedSample:
-    """The method's ``sample``: every image is counted, and kept so that a killed fit goes on.
+    """The ``sample`` of a task: counts images, and stores them so that an interrupted fit resumes.
 
-    The count is of images asked for, whether they were already in the store or not: it is the cost of
-    the method, not of this process.
+    Images that are already in the store count too: the count is the cost of the method, not of this process.
     """
 
     sampler: BatchSampler
@@ -81,22 +81,24 @@ class CountedSample:
         intervention: Intervention | None = None,
         negative_prompt: str = "",
     ) -> Images:
-        """Images of ``prompts`` under an intervention.
+        """Generate images of ``prompts`` with an intervention.
 
         Raises:
-            EvenhandError: An image is not finite: the edit that the method tried has diverged.
+            EvenhandError: An image has non-finite pixels, because the edit has diverged.
         """
         self.images += len(prompts)
         digest = intervention.digest() if intervention else ""
         keys = [self._key(p, s, digest, negative_prompt) for p, s in zip(prompts, seeds, strict=True)]
-        # An observing intervention must see the images being made.
-        again = intervention is not None and intervention.observes
-        found = [None if again else self.store.get(key) for key in keys]
+        # An observing intervention must observe the generation of every image.
+        observing = intervention is not None and intervention.observes
+        found = [None if observing else self.store.get(key) for key in keys]
         missing = [i for i, image in enumerate(found) if image is None]
 
         def keep(start: int, images: Images, finite: NDArray[np.bool_]) -> None:
             if not finite.all():
-                raise EvenhandError("the method's edit gives images that are not finite; lower its step")
+                raise EvenhandError(
+                    "the edit of the method produces images with non-finite pixels; lower its step size"
+                )
             for i, image in zip(missing[start : start + len(images)], images, strict=True):
                 self.store.put(keys[i], image)
                 found[i] = (image, "ok")
@@ -125,7 +127,7 @@ class CountedSample:
 
 @dataclass
 class CountedJudge:
-    """The method's steering judge; every image shown to it is counted."""
+    """The steering judge of a method; counts the images that it labels."""
 
     name: str | None
     judge: Judge | None
@@ -135,12 +137,13 @@ class CountedJudge:
         """Probabilities ``(n, len(texts))``.
 
         Raises:
-            EvenhandError: The method declared no steering judge, or one that cannot read free texts.
+            EvenhandError: The method declares no steering judge, or one that is not a zero-shot judge.
         """
         if not isinstance(self.judge, ZeroShotJudge):
             raise EvenhandError(
-                f"the method steers by judge {self.name!r}, which cannot choose between texts; "
-                "set its parameter 'judge' to a zero-shot judge of `evenhand list judges`"
+                f"steering judge {self.name!r} is not a zero-shot judge; set the method's "
+                "parameter 'judge' to a "
+                "zero-shot judge of `evenhand list judges`"
             )
         self.judgements += len(images)
         return self.judge.zero_shot(images, list(texts))
@@ -149,12 +152,13 @@ class CountedJudge:
         """Logits ``(n, len(texts))`` of images ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients.
 
         Raises:
-            EvenhandError: The method declared no steering judge, or one without gradients.
+            EvenhandError: The method declares no steering judge, or one without gradients.
         """
         if not isinstance(self.judge, DifferentiableJudge):
             raise EvenhandError(
-                f"the method trains through judge {self.name!r}, which gives no gradients; "
-                "set its parameter 'judge' to an open_clip judge of `evenhand list judges`"
+                f"steering judge {self.name!r} provides no gradients, which the method needs; "
+                "set its parameter "
+                "'judge' to an open_clip judge of `evenhand list judges`"
             )
         self.judgements += len(pixels)
         return self.judge.logits(pixels, list(texts))
@@ -171,30 +175,30 @@ def fit(
     clip: Clip | None = None,
     folder: Path,
 ) -> Fitted:
-    """The method's intervention: read from ``folder`` if this very fit is kept there, else made.
+    """Fit a method, or load its intervention from ``folder`` if the same fit is stored there.
 
     Args:
         use: The method and its label.
-        suite: The suite; gives cells and target.
-        concepts: What is to be balanced.
-        sample: Draws and counts images.
+        suite: The suite; provides cells and target.
+        concepts: The concepts to balance.
+        sample: Generates and counts images.
         judge: Judges and counts images.
-        image_features: The suite's CLIP image encoder.
+        image_features: The CLIP image encoder of the suite.
         clip: The same CLIP as a network.
         folder: ``RUN/interventions/<method>``.
 
     Raises:
-        EvenhandError: The method refuses the model or the cells, or its fit fails.
+        EvenhandError: The method does not support the model or the cells, or its fit fails.
     """
     cells = suite.cells()
     model = sample.sampler.model
     model.check_method(use.method, cells=cells)
     identity = _identity(use, suite=suite, concepts=concepts, sample=sample)
-    kept = _kept(folder, use, identity)
-    if kept is not None:
-        return kept
+    stored = _load_stored(folder, use, identity)
+    if stored is not None:
+        return stored
     task = Task(
-        # A model that is not opened up takes only methods that ask nothing of it.
+        # A model that is run as a whole pipeline accepts only methods that do not use it.
         model=cast(EditableModel, model),
         concepts=concepts,
         cells=cells,
@@ -206,11 +210,11 @@ def fit(
         clip=clip,
     )
     before = model.evaluations
-    # The number of threads changes the last bits of a factorisation, and so every image of an edit.
+    # The number of threads changes the last bits of a factorization, and so all images of an edit.
     with one_thread():
         fitted = use.method.fit(task)
     save(fitted, folder)
-    # What is used is what was stored, so that a run that goes on later cannot differ.
+    # Use what was stored, so that a resumed run gives the same results.
     intervention = load(folder, type(use.method))
     cost = {
         "images": sample.images,
@@ -226,7 +230,7 @@ def fit(
 def _identity(
     use: MethodUse, *, suite: Suite, concepts: tuple[str, ...], sample: CountedSample
 ) -> dict[str, str]:
-    """Hash of everything the fit depends on; also the seed of the method's random stream."""
+    """Hash of everything that the fit depends on; also the seed of the random stream of the method."""
     parts: dict[str, Any] = {
         "method": use.method.info.name,
         "version": use.method.info.version,
@@ -243,7 +247,7 @@ def _identity(
     return {"fit": hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}
 
 
-def _kept(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitted | None:
+def _load_stored(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitted | None:
     try:
         cost = json.loads((folder / _COST).read_text(encoding="utf-8"))
         if cost["fit"] != identity["fit"]:
@@ -252,16 +256,16 @@ def _kept(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitted | No
         counted = {name: cost[name] for name in ("images", "judgements", "evaluations", "bytes")}
         seal = _seal(counted, intervention)
         if cost.get("seal", seal) != seal:
-            raise EvenhandError(f"the costs in {folder} differ from their seal; fit it again")
+            raise EvenhandError(f"{folder}: costs do not match their checksum")
         return Fitted(intervention=intervention, **counted)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, EvenhandError) as fault:
-        _log.warning("%s is fitted again: %s", use.label, fault)
+        _log.warning("%s: the stored fit cannot be used, fitting again (%s)", use.label, fault)
         return None
 
 
 def _seal(cost: Mapping[str, int], intervention: Intervention) -> str:
-    """Digest of what an intervention's own digest leaves out: what it cost and what it recorded."""
+    """Digest of the cost and record of an intervention, which its own digest does not include."""
     text = json.dumps([cost, dict(intervention.record)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Making the images of one method: which key each planned image has, and drawing the missing ones."""
+"""Generates the images of one method: computes the key of each planned image, and draws missing ones."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Job:
     """A planned image of one method.
 
     Attributes:
-        item: What was planned.
-        text: The text that is generated: the prompt, or what a prompt-level method made of it.
+        item: The planned image.
+        text: The text given to the model: the prompt, possibly rewritten by the method.
         variant: Name of the edited model, for methods with one model per concept.
         key: Content address of the image.
     """
@@ -37,10 +37,10 @@ class Job:
 
 
 class Drawing:
-    """An intervention ready to draw planned images.
+    """Generates planned images with an intervention.
 
-    A method that only rewrites prompts is drawn as the plain model on the rewritten text, so images
-    that several methods have in common are drawn once.
+    For methods that only rewrite prompts, images are keyed as baseline images of the rewritten text, so
+    images that several methods share are generated only once.
     """
 
     def __init__(self, intervention: Intervention, *, sampler: BatchSampler, protocol: str) -> None:
@@ -50,13 +50,13 @@ class Drawing:
 
     @cached_property
     def _rewrites(self) -> bool:
-        kind, plain = type(self.intervention), Intervention
-        draws_plainly = kind.embedding is plain.embedding and kind.steer is plain.steer
-        return kind.prompt is not plain.prompt and draws_plainly and not self.intervention.weights
+        kind, baseline = type(self.intervention), Intervention
+        acts_inside = kind.embedding is not baseline.embedding or kind.steer is not baseline.steer
+        return kind.prompt is not baseline.prompt and not acts_inside and not self.intervention.weights
 
     @cached_property
     def _variants(self) -> dict[str, Intervention]:
-        """Edited model by name; the name is empty where one model serves all concepts."""
+        """Edited models by name; the name is empty if there is one model for all concepts."""
         if self.intervention.concept_weights:
             edits = self.intervention.concept_weights
             return {concept: Intervention(weights=edits[concept]) for concept in sorted(edits)}
@@ -64,12 +64,12 @@ class Drawing:
 
     @cached_property
     def _digests(self) -> dict[str, str]:
-        blank = Intervention().digest()
+        baseline = Intervention().digest()
         digests = {name: variant.digest() for name, variant in self._variants.items()}
-        return {name: "" if digest == blank else digest for name, digest in digests.items()}
+        return {name: "" if digest == baseline else digest for name, digest in digests.items()}
 
     def jobs(self, items: Iterable[Item]) -> list[Job]:
-        """Every planned image with its key. Unedited concepts take the edited models in turn."""
+        """All planned images with keys. Concepts without an edited model use those of the others in turn."""
         digest = self.intervention.digest()
         names = list(self._variants)
         jobs = []
@@ -90,7 +90,7 @@ class Drawing:
         return jobs
 
     def draw(self, jobs: list[Job], *, store: ImageStore, progress: Progress) -> dict[str, str]:
-        """Draw every job whose image is missing, torn or altered; returns each key's status."""
+        """Generate all images that are missing or damaged; returns the status of every key."""
         statuses = store.statuses(job.key for job in jobs)
         missing = {job.key: job for job in jobs if job.key not in statuses}
         progress.advance(len(jobs) - len(missing))
@@ -112,7 +112,7 @@ class Drawing:
         store: ImageStore,
         done: Callable[[dict[str, str]], None],
     ) -> None:
-        """Draw all of these jobs, which are of one variant, and tell after every batch the status by key."""
+        """Generate images of ``jobs``, all of one variant; call ``done`` with statuses after every batch."""
 
         def keep(start: int, images: Images, finite: NDArray[np.bool_]) -> None:
             batch = jobs[start : start + len(images)]
@@ -126,7 +126,7 @@ class Drawing:
 
 
 def by_variant(jobs: Iterable[Job]) -> list[tuple[str, list[Job]]]:
-    """The jobs of each variant, in the order of the variants' names."""
+    """The jobs grouped by variant, sorted by its name."""
     ordered = sorted(jobs, key=lambda job: job.variant)
     return [
         (variant, list(group)) for variant, group in itertools.groupby(ordered, key=lambda job: job.variant)
@@ -134,11 +134,11 @@ def by_variant(jobs: Iterable[Job]) -> list[tuple[str, list[Job]]]:
 
 
 def image_rows(method: str, jobs: list[Job], statuses: dict[str, str], store: ImageStore) -> pd.DataFrame:
-    """The image table's rows of one method."""
+    """The rows of the image table for one method."""
     rows = [
         {
             "key": job.key,
-            "path": store.named(job.key),
+            "path": store.relative_path(job.key),
             "method": method,
             "prompt_id": job.item.prompt.id,
             "prompt": job.item.prompt.text,

@@ -1,4 +1,4 @@
-"""Judging a run's images: every judge labels every image once, and an encoder embeds it once."""
+"""Labels the images of a run with every judge, and embeds them with the scorer."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.table import LABEL_COLUMNS, label_rows
 
 CHUNK = 256
-"""Images judged between two writes to the label table."""
+"""Number of images that are judged between two writes to the label table."""
 
 CHUNK_BYTES = 2**28
-"""Bytes of decoded images after which a chunk is full, however few they are."""
+"""Maximum size of the decoded images of a chunk, in bytes."""
 
 Taxonomies = Mapping[str, tuple[str, ...]]
 
 
 def check_judge(judge: Judge, attributes: Taxonomies) -> None:
-    """Refuse a judge whose groups for an attribute are not the suite's.
+    """Check that a judge has the groups of the suite for the attributes that both have.
 
     Raises:
-        EvenhandError: The judge knows an attribute of the suite by other groups, or none of them.
+        EvenhandError: The judge has other groups for an attribute, or none of the attributes.
     """
     shared = [name for name in attributes if name in judge.info.taxonomies]
     if not shared:
         raise EvenhandError(
-            f"judge {judge.info.name!r} knows none of the suite's attributes {list(attributes)}"
+            f"judge {judge.info.name!r} has none of the attributes of the suite: {list(attributes)}"
         )
     for name in shared:
         if tuple(judge.info.taxonomies[name]) != tuple(attributes[name]):
             raise EvenhandError(
-                f"judge {judge.info.name!r} tells {name} apart as {list(judge.info.taxonomies[name])}, "
-                f"the suite as {list(attributes[name])}; use the same groups in the same order"
+                f"judge {judge.info.name!r} has the groups {list(judge.info.taxonomies[name])} "
+                f"for {name}, the "
+                f"suite has {list(attributes[name])}; use the same groups in the same order"
             )
 
 
@@ -54,19 +55,19 @@ def judge_images(
     progress: Progress,
     done: Set[str] = frozenset(),
 ) -> int:
-    """Label every image of ``keys`` that this judge, in this version, has not labelled yet.
+    """Label all images of ``keys`` that are not in ``done``.
 
     Args:
-        judge: The judge; it sees the images alone.
-        keys: Images, all in the store.
-        attributes: The suite's taxonomies.
-        store: Where the images lie.
-        table: Where the labels go.
-        progress: Told of every image.
-        done: Keys that it has labelled.
+        judge: The judge; it only gets the images.
+        keys: Keys of images, all in the store.
+        attributes: The attributes and groups of the suite.
+        store: The image store.
+        table: The label table to write to.
+        progress: Reports progress.
+        done: Keys of images that are already labelled.
 
     Returns:
-        How many images it labelled.
+        The number of images labelled.
     """
     info = judge.info
     missing = [key for key in keys if key not in done]
@@ -100,10 +101,10 @@ def embed_images(
     table: Table,
     done: Set[str] = frozenset(),
 ) -> int:
-    """Store the unit image vector of every image of ``keys`` that is not among those ``done``.
+    """Store the normalized embedding of every image of ``keys`` that is not in ``done``.
 
     Returns:
-        How many images it embedded.
+        The number of images embedded.
     """
     missing = [key for key in keys if key not in done]
     for chunk, images, _ in image_chunks(missing, store):
@@ -117,7 +118,7 @@ def alignment(
     vectors: Mapping[str, NDArray[np.float32]],
     embed_texts: Callable[[list[str]], NDArray[np.float32]],
 ) -> NDArray[np.float64]:
-    """100 x cosine between each image and its original prompt; in [-100, 100]."""
+    """CLIP score of each image with its original prompt: 100 x cosine similarity, in [-100, 100]."""
     texts = sorted(set(images["prompt"]))
     of_text = dict(zip(texts, np.asarray(embed_texts(texts), dtype=np.float64), strict=True))
     pairs = zip(images["key"], images["prompt"], strict=True)
@@ -127,23 +128,23 @@ def alignment(
 
 
 def image_chunks(keys: Sequence[str], store: ImageStore) -> Iterator[tuple[list[str], Images, list[bool]]]:
-    """Keys, images of one size, and which of them are broken.
+    """Yield chunks of images of one size: their keys, the images, and whether each has non-finite pixels.
 
     Raises:
-        EvenhandError: An image is not in the store, or not as it was written.
+        EvenhandError: An image is missing or was altered.
     """
-    waiting: dict[tuple[int, ...], list[tuple[str, Images, bool]]] = {}
+    pending: dict[tuple[int, ...], list[tuple[str, Images, bool]]] = {}
     for number, key in enumerate(keys, start=1):
         found = store.get(key)
         if found is None:
             raise EvenhandError(
-                f"image {store.path(key)} was altered or removed meanwhile; run the same command again"
+                f"{store.path(key)}: image was altered or removed during the run; run the same command again"
             )
         image, status = found
-        waiting.setdefault(image.shape, []).append((key, image, status != "ok"))
-        held = sum(len(rows) * rows[0][1].nbytes for rows in waiting.values())
-        if number % CHUNK == 0 or number == len(keys) or held >= CHUNK_BYTES:
-            for rows in waiting.values():
+        pending.setdefault(image.shape, []).append((key, image, status != "ok"))
+        size = sum(len(rows) * rows[0][1].nbytes for rows in pending.values())
+        if number % CHUNK == 0 or number == len(keys) or size >= CHUNK_BYTES:
+            for rows in pending.values():
                 names, images, broken = zip(*rows, strict=True)
                 yield list(names), np.stack(images), list(broken)
-            waiting = {}
+            pending = {}

@@ -40,13 +40,13 @@ class Evaluation:
 
     Attributes:
         evaluation_config: How images are judged and measured.
-        work: The run's folder.
+        run_folder: The folder of the run.
         progress: Told of every image.
         steering: Method to the judge in its loop, or ``None``.
     """
 
     evaluation_config: EvaluationConfig
-    work: RunFolder
+    run_folder: RunFolder
     progress: Progress
     steering: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -87,7 +87,7 @@ class Evaluation:
         Returns:
             Rows of the columns :data:`evenhand.metrics.table.ANSWER_COLUMNS`.
         """
-        rows = self.work.labels.read(compact=True)
+        rows = self.run_folder.labels.read(compact=True)
         done, new = self._done(rows), 0
         people = images[images["kind"].isin(PERSON_KINDS) & (images["path"] != "")]
         for method, group in people.groupby("method", sort=False):
@@ -99,19 +99,19 @@ class Evaluation:
                         judge,
                         keys=keys,
                         attributes=self.evaluation_config.attributes,
-                        store=self.work.images,
-                        table=self.work.labels,
+                        store=self.run_folder.images,
+                        table=self.run_folder.labels,
                         progress=self.progress,
                         done=done[name],
                     )
                     done[name].update(keys)
             self.progress.finish()
         # It takes a second for a million rows to read them again.
-        return self._voted(self.work.labels.read(compact=True) if new else rows, set(people["key"]))
+        return self._voted(self.run_folder.labels.read(compact=True) if new else rows, set(people["key"]))
 
     def labelled(self) -> dict[str, set[str]]:
         """The keys that every judge, in the version that is here, has labelled."""
-        return self._done(self.work.labels.read(keys_only=True, compact=True))
+        return self._done(self.run_folder.labels.read(keys_only=True, compact=True))
 
     def _done(self, rows: pd.DataFrame) -> dict[str, set[str]]:
         if not len(rows):
@@ -121,7 +121,7 @@ class Evaluation:
 
     def embedded(self) -> set[str]:
         """The keys that the scorer, in the version that is here, has embedded."""
-        return set(self._vector_places(self.work.vectors.read(keys_only=True, compact=True)))
+        return set(self._vector_places(self.run_folder.vectors.read(keys_only=True, compact=True)))
 
     def _vector_places(self, rows: pd.DataFrame) -> dict[str, int]:
         """Key to the row of the vector of the scorer in the version that is here."""
@@ -132,7 +132,7 @@ class Evaluation:
 
     def labels(self, keys: Collection[str]) -> pd.DataFrame:
         """The labels of some images by the judges in the versions that are here, without the vote."""
-        rows = self.work.labels.read()
+        rows = self.run_folder.labels.read()
         return rows[self._asked(rows, keys)]
 
     def _asked(self, rows: pd.DataFrame, keys: Collection[str]) -> pd.Series[bool]:
@@ -144,7 +144,7 @@ class Evaluation:
         given, asked = rows["judge"] != PANEL, self._asked(rows, keys)
         own = rows[asked]
         votes = vote(own, members=self.evaluation_config.panel, taxonomy=self.evaluation_config.attributes)
-        self.work.labels.finish(stacked([rows[given], votes]))
+        self.run_folder.labels.finish(stacked([rows[given], votes]))
         columns = list(ANSWER_COLUMNS)
         return stacked([own[columns], votes[columns]])
 
@@ -159,11 +159,11 @@ class Evaluation:
         keys = list(dict.fromkeys(images.loc[there, "key"]))
         if self.scorer is None or not keys:
             return {}
-        scorer, table = self.scorer, self.work.vectors
+        scorer, table = self.scorer, self.run_folder.vectors
         self.progress.start("embed", len(keys))
         rows = table.read(compact=True)
         done = self._vector_places(rows).keys()
-        if embed_images(scorer, keys=keys, store=self.work.images, table=table, done=done):
+        if embed_images(scorer, keys=keys, store=self.run_folder.images, table=table, done=done):
             rows = table.read(compact=True)
         self.progress.finish()
         table.finish(rows)

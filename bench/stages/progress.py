@@ -1,6 +1,6 @@
-"""Progress of a long task: a bar with rate and time left on a terminal, quiet lines elsewhere.
+"""Progress of long tasks: a progress bar on a terminal, otherwise a few lines.
 
-What was done also goes to the log, and what the log warns of is told here.
+Finished stages are also logged, and warnings of the log are shown here.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from evenhand.bench.storage.log import ROOT
 _log = logging.getLogger(__name__)
 
 LINE_SECONDS = 60.0
-"""Where there is no terminal, a stage that takes longer says how far it is this often."""
+"""Interval of progress lines if there is no terminal."""
 
-WORTH_A_LINE = 1.0
-"""Where there is no terminal, a stage without units is told of from this many seconds on."""
+MIN_SECONDS = 1.0
+"""Stages without units that take less time are not reported if there is no terminal."""
 
 
 class _Rate(ProgressColumn):
-    """Units done per second."""
+    """Finished units per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -35,7 +35,7 @@ class _Rate(ProgressColumn):
 
 
 class _Warnings(logging.Handler):
-    """Shows warnings on a console, beside a bar if there is one."""
+    """Shows warnings on a console, above the progress bar if there is one."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)
@@ -46,13 +46,13 @@ class _Warnings(logging.Handler):
 
 
 class Progress:
-    """Tells how far the stages of a task are, one stage at a time.
+    """Reports the progress of a task, one stage at a time.
 
-    Used as a context manager, it leaves the terminal in order even when the task fails.
+    As a context manager, it restores the terminal even if the task fails.
 
     Args:
-        console: Where to tell; standard error by default, so that standard output stays clean.
-        quiet: Whether to tell nothing.
+        console: Where to write; standard error by default, so that standard output stays clean.
+        quiet: Whether to write nothing.
     """
 
     def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
@@ -61,11 +61,11 @@ class Progress:
         self._bar: Bar | None = None
         self._label = ""
         self._total = self._done = 0
-        self._started = self._told = 0.0
+        self._started = self._last_line = 0.0
 
     def __enter__(self) -> Self:
         ROOT.addHandler(self._warnings)
-        # A library may give the root logger a handler of its own, which would tell all of it once more.
+        # A library may add a handler to the root logger, which would show all messages twice.
         ROOT.propagate = self._console.quiet
         return self
 
@@ -75,10 +75,10 @@ class Progress:
         self._close()
 
     def start(self, label: str, total: int) -> None:
-        """Begin the stage ``label``, which consists of ``total`` units; 0 where that is not known."""
+        """Start the stage ``label``, which has ``total`` units; 0 if unknown."""
         self._close()
         self._label, self._total, self._done = label, total, 0
-        self._started = self._told = time.monotonic()
+        self._started = self._last_line = time.monotonic()
         if self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
             self._bar = Bar(*columns, TimeRemainingColumn(), console=self._console)
@@ -86,22 +86,22 @@ class Progress:
             self._bar.start()
 
     def advance(self, n: int = 1) -> None:
-        """``n`` more units are done."""
+        """Count ``n`` more finished units."""
         self._done += n
         if self._bar is not None:
             self._bar.advance(self._bar.task_ids[0], n)
             return
         now = time.monotonic()
-        if self._done and now - self._told >= LINE_SECONDS:
-            self._told = now
+        if self._done and now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
             rate = self._done / (now - self._started)
             left = max(self._total - self._done, 0) / rate
             self._show(self._line(f"{rate:.1f}/s" + (f", about {left:.0f} s left" if left else "")))
 
     def finish(self) -> None:
-        """The stage is over; where there is no terminal, one line says how long it took."""
+        """End the stage; if there is no terminal, one line says how long it took."""
         seconds = time.monotonic() - self._started
-        if self._total or self._done or seconds >= WORTH_A_LINE:
+        if self._total or self._done or seconds >= MIN_SECONDS:
             line = self._line(f"{seconds:.0f} s")
             _log.info(line)
             if self._bar is None:

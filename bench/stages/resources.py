@@ -1,4 +1,4 @@
-"""What a suite names besides the model and the judges: the scorer and the calibration table."""
+"""Loads the scorer and the calibration table of a suite."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from evenhand.metrics.vision.weights import best_device, hub_folder
 
 
 def load_scorer(name: str) -> ClipScorer:
-    """The encoder of alignment and same-seed distance: ``"mini"``, or a CLIP's transformers folder or hub id.
+    """Load the encoder for alignment and same-seed distance: ``"mini"``, or a CLIP as folder or hub id.
 
     Raises:
-        EvenhandError: It is no CLIP, or neither on this machine nor reachable.
+        EvenhandError: It is not a CLIP, or is neither on this machine nor reachable.
     """
     if name == "mini":
         return ClipScorer(folder=mini.ROOT / "clip")
@@ -30,7 +30,7 @@ def load_confusion(name: str) -> pd.DataFrame:
     The CSV has the columns ``judge,attributes,truth,label,count`` and may begin with a ``#`` line.
 
     Raises:
-        EvenhandError: The file cannot be read, lacks a column, or holds a count that is not a number >= 0.
+        EvenhandError: The file cannot be read, lacks a column, or has a negative or invalid count.
     """
     if not name:
         return pd.DataFrame(columns=list(CONFUSION_COLUMNS))
@@ -39,7 +39,9 @@ def load_confusion(name: str) -> pd.DataFrame:
     rows = file.rows(required=CONFUSION_COLUMNS)
     for line, row in rows:
         if not _is_count(row["count"]):
-            raise file.fault(line, f"count {show(row['count'])} is no number of 0 or more; mend it")
+            raise file.fault(
+                line, f"count must be a non-negative number, got {show(row['count'])}; correct it"
+            )
     table = pd.DataFrame([row for _, row in rows], columns=list(CONFUSION_COLUMNS))
     return table.astype({"count": float})
 

@@ -29,7 +29,8 @@ _log = logging.getLogger(__name__)
 _KEY, _DIGEST, _STATUS = "evenhand-key", "evenhand-digest", "evenhand-status"
 
 INDEX = "index.txt"
-"""The file beside the images that lists which of them were verified. It depends on file times and is not a result."""
+"""The file beside the images that lists which of them were verified. It depends on file times and is not a
+result."""
 
 _KEY_FORM = re.compile(r"\w+")
 
@@ -48,18 +49,20 @@ class ImageStore:
         """
         return self.root / self._below(key)
 
-    def named(self, key: str) -> str:
+    def relative_path(self, key: str) -> str:
         """The path for the image table: relative to the run folder."""
         return f"{self.root.name}/{self._below(key)}"
 
     def _below(self, key: str) -> str:
         # Strings, not paths: there may be a million of them, and path objects take ten times as long.
         if not _KEY_FORM.fullmatch(key):
-            raise EvenhandError(f"image keys must be letters and digits, got {key!r:.60}; recreate the tables of the run")
+            raise EvenhandError(
+                f"image keys must be letters and digits, got {key!r:.60}; recreate the tables of the run"
+            )
         return f"{key[:2]}/{key}.png"
 
     def put(self, key: str, image: Images, *, status: str = "ok") -> None:
-        """Store a ``(height, width, 3)`` image; ``status`` is ``"error"`` for an image with non-finite pixels."""
+        """Store a ``(height, width, 3)`` image; ``status`` is ``"error"`` if it had non-finite pixels."""
         note = PngImagePlugin.PngInfo()
         note.add_text(_KEY, key)
         note.add_text(_STATUS, status)
@@ -113,7 +116,7 @@ class ImageStore:
 
 
 def _is_whole_png(data: bytes) -> bool:
-    """Whether all chunk checksums are right and nothing follows the last chunk; Pillow does not check this."""
+    """Whether all chunk checksums are right and nothing follows the last chunk; Pillow checks neither."""
     place, kind = len(b"\x89PNG\r\n\x1a\n"), b""
     while place + 12 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, place)

@@ -1,4 +1,4 @@
-"""The log of a run folder: ``run.log`` has, with UTC times, what every command did and which files were damaged.
+"""The log of a run folder: ``run.log`` lists what every command did and which files were damaged.
 
 Modules use the standard library for logging; :class:`Progress` also shows warnings.
 """

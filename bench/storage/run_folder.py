@@ -17,10 +17,10 @@ from pydantic import TypeAdapter, ValidationError
 from threadpoolctl import threadpool_limits
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.results.result import ImageRow, Result, Run, Timing
-from evenhand.bench.storage.log import LOG_FILE, logged
+from evenhand.bench.results.result import BASE, ImageRow, Result, Run, Timing
 from evenhand.bench.storage.files import folder_name, remove_temporary_files, write_atomically
 from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.log import LOG_FILE, logged
 from evenhand.bench.storage.tables import Table
 from evenhand.bench.suites.audit_config import Audit, read_audit
 from evenhand.bench.suites.suite import Suite, read_suite, to_toml
@@ -81,7 +81,9 @@ class RunFolder:
         try:
             kept = read_suite(path)
         except EvenhandError as fault:
-            raise EvenhandError(f"{fault}; remove the file and run the same command again to resume") from fault
+            raise EvenhandError(
+                f"{fault}; remove the file and run the same command again to resume"
+            ) from fault
         if kept.digest() != suite.digest():
             raise EvenhandError(
                 f"{self.root}: output folder belongs to suite {kept.name!r} version {kept.version} "
@@ -219,7 +221,7 @@ def load_run(folder: str | Path) -> Run:
     results = [Result.load(path) for path in run_folder.result_paths()]
     if not results:
         raise EvenhandError(f"{folder}: run has no results yet; run the same `evenhand run` command again")
-    results.sort(key=lambda r: (r.spec.method.label != "base", r.spec.method.label))
+    results.sort(key=lambda r: (r.spec.method.label != BASE, r.spec.method.label))
     timings = run_folder.timings()
     return Run(
         folder=str(folder),

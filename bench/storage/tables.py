@@ -26,7 +26,8 @@ _log = logging.getLogger(__name__)
 
 _SEAL = b"evenhand-seal:"
 _BLANK = _SEAL + b"0" * 64
-"""Placeholder in the metadata of a table; the zeros are replaced by the digest of the file with the placeholder."""
+"""Placeholder in the metadata of a table; the zeros are replaced by the digest of the file with the
+placeholder."""
 
 
 class Table:
@@ -46,7 +47,7 @@ class Table:
             write_atomically(self.parts / f"part-{uuid.uuid4().hex}.parquet", _parquet(rows))
 
     def read(self, *, keys_only: bool = False, compact: bool = False) -> pd.DataFrame:
-        """All rows, the finished table first. Truncated or altered parts are skipped; the run regenerates them.
+        """All rows, the finished table first; damaged parts are skipped, and the run regenerates them.
 
         Args:
             keys_only: Whether to read only the columns of the keys.
@@ -137,7 +138,8 @@ def _compact(table: pyarrow.Table) -> pd.DataFrame:
 def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Concatenate tables, with the columns and types of the first one; categories are sorted.
 
-    Categories make large tables with few distinct strings much faster and smaller; so do lists in Arrow memory.
+    Categories make large tables with few distinct strings much faster and smaller; so do lists in Arrow
+    memory.
     """
     columns: dict[str, Any] = {}
     for name, dtype in frames[0].dtypes.items():

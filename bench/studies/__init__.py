@@ -1,1 +1,1 @@
-"""Studies of the benchmark itself, each one a command that writes what a page of ``docs`` shows."""
+"""Simulation studies of the benchmark; each is a command that writes the results for a page of ``docs``."""

@@ -1,4 +1,4 @@
-"""Tables and figures of the page on the judge correction, from the study's tables alone."""
+"""Tables and figures for the page on the judge correction, from the tables of the study."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from evenhand.reports.components.charts import ACCENT, CHANCE, GREY, INK, themed
 Tables = Mapping[str, pd.DataFrame]
 
 NOMINAL = (0.93, 0.97)
-"""Coverage that is taken for 95 % of 200 repetitions."""
+"""Range of the coverage in 200 repetitions that is compatible with 95 %."""
 
 JUDGE_NAMES = {
     "clip-xs": "clip-xs, single CLIP",
     PANEL: "panel vote",
-    "clip-weak": "clip-weak, bad on purpose",
+    "clip-weak": "clip-weak, deliberately inaccurate",
 }
 CORRECTIONS = {
     "none": "as labelled",
@@ -36,11 +36,11 @@ SET_NAMES = {"gender": "gender", JOINT: "gender x tone x age"}
 METRIC_NAMES = {"share": "share of women", "rms_delta": "RMSDelta"}
 
 NORMAL = 1.96
-"""Standard errors of a 95 % interval."""
+"""Half-width of a 95% interval in standard errors."""
 
 
 def fill(page: str, tables: Tables) -> str:
-    """The page with every part between ``<!-- NAME -->`` and ``<!-- end -->`` made from the tables."""
+    """Fill all parts of the page between ``<!-- NAME -->`` and ``<!-- end -->`` from the tables."""
     made = {
         "judges": _judges(tables["recalls"]),
         "exchanged": _estimates(tables["estimates"], "exchanged", "rms_delta"),
@@ -72,13 +72,13 @@ def _judges(recalls: pd.DataFrame) -> str:
             for group, span in zip(TAXONOMIES["gender"], spans, strict=True)
         ]
         rows.append([str(pool), JUDGE_NAMES[str(judge)], f"{whole['n'].sum():,}", f"{every:.3f}", *by_group])
-    return _table(["images", "judge", "n", "gender right", "women right", "men right"], rows)
+    return _table(["images", "judge", "n", "gender accuracy", "recall of women", "recall of men"], rows)
 
 
 def _estimates(
     estimates: pd.DataFrame, pool: str, metric: str, *, sets: Sequence[str] = tuple(SET_NAMES)
 ) -> str:
-    """One metric of one pool under some sets of attributes."""
+    """The table of one metric of one pool for some attribute sets."""
     audits = int(estimates["repetitions"].max())
     mine = estimates.query("pool == @pool and metric == @metric and design == @DEFAULT_DESIGN")
     mine = mine[mine["attributes"].isin(list(sets))]
@@ -87,7 +87,7 @@ def _estimates(
             SET_NAMES[row.attributes],
             row.model,
             JUDGE_NAMES[row.judge],
-            _told(row, audits),
+            _correction(row, audits),
             f"{row.truth:.3f}",
             f"{row.mean:.3f}",
             f"{row.bias:+.3f} ({row.bias_low:+.3f} to {row.bias_high:+.3f})",
@@ -101,7 +101,7 @@ def _estimates(
 
 
 def _coverage(estimates: pd.DataFrame) -> str:
-    """Coverage by design and judge where the assumption holds: base and debiased model."""
+    """Coverage by design and judge if the assumption of the correction holds: base and debiased model."""
     mine = estimates[(estimates["pool"] == "exchanged") & (estimates["correction"] == "pooled")]
     measured = list(dict.fromkeys(zip(mine["attributes"], mine["metric"], strict=True)))
     measured = [pair for pair in measured if pair != (JOINT, "share")]
@@ -121,24 +121,24 @@ def _transport(transport: pd.DataFrame) -> str:
         [
             JUDGE_NAMES[row.judge],
             f"{row.anchors:,}",
-            f"{row.share:.1%} ({row.low:.1%} to {row.high:.1%})" if row.tested else "no error to test",
+            f"{row.share:.1%} ({row.low:.1%} to {row.high:.1%})" if row.tested else "no errors to test",
             f"{row.median_p:.2g}" if row.tested else "",
         ]
         for row in _rows(transport)
     ]
-    return _table(["judge", "anchors", "found at the 5 % level", "median p"], rows)
+    return _table(["judge", "anchors", "significant at 5 %", "median p"], rows)
 
 
-def _told(row: Any, audits: int) -> str:
-    """How the labels were corrected, and of how much where a matrix was refused."""
-    told = CORRECTIONS[row.correction]
+def _correction(row: Any, audits: int) -> str:
+    """The kind of correction, and the number of audits if a matrix could not be used in all of them."""
+    text = CORRECTIONS[row.correction]
     if row.correction == "occupation":
-        told += f" ({row.occupations:.1f} of them on average)"
-    return told if row.repetitions == audits else f"{told} ({row.repetitions} of {audits} audits)"
+        text += f" ({row.occupations:.1f} of them on average)"
+    return text if row.repetitions == audits else f"{text} ({row.repetitions} of {audits} audits)"
 
 
 def _rows(table: pd.DataFrame) -> list[Any]:
-    """The rows, whose columns the types of pandas do not know."""
+    """The rows, untyped, since pandas does not know the types of their columns."""
     return list(table.itertuples())
 
 
@@ -164,7 +164,7 @@ def write_figures(tables: Tables, folder: Path) -> None:
 
 
 def _errors(recalls: pd.DataFrame) -> alt.FacetChart:
-    """Where a bad judge errs: recall of women and men by the occupation's share of women."""
+    """Recall of women and men by the share of women in the occupation."""
     women = dict(zip(occupations(), law(("gender",))[:, 0], strict=True))
     mine = recalls.query("pool == 'renders' and attribute == 'gender' and occupation != 'all'")
     mine = mine[mine["judge"] != PANEL].assign(
@@ -175,7 +175,7 @@ def _errors(recalls: pd.DataFrame) -> alt.FacetChart:
         .mark_point(filled=True, size=40, opacity=0.9)
         .encode(
             x=alt.X("women:Q", title="share of women in the occupation", axis=alt.Axis(format="%")),
-            y=alt.Y("recall:Q", title="read right", scale=alt.Scale(zero=False), axis=alt.Axis(format="%")),
+            y=alt.Y("recall:Q", title="recall", scale=alt.Scale(zero=False), axis=alt.Axis(format="%")),
             color=alt.Color("group:N", title="depicted", scale=alt.Scale(range=[ACCENT, GREY])),
             shape=alt.Shape("group:N", title="depicted"),
         )
@@ -184,7 +184,7 @@ def _errors(recalls: pd.DataFrame) -> alt.FacetChart:
 
 
 def _distances(estimates: pd.DataFrame) -> alt.FacetChart:
-    """RMSDelta of every judge: mean and the middle 95 % of the estimates, and the truth."""
+    """RMSDelta by judge: mean and 95% range of the estimates, and the true value."""
     mine = _named(
         estimates.query("pool == 'renders' and metric == 'rms_delta' and design == @DEFAULT_DESIGN")
     )
@@ -203,7 +203,7 @@ def _distances(estimates: pd.DataFrame) -> alt.FacetChart:
 
 
 def _coverages(estimates: pd.DataFrame) -> alt.FacetChart:
-    """Coverage of corrected intervals by design where the assumption holds, against the nominal band."""
+    """Coverage of corrected intervals by design if the assumption holds, with the nominal range."""
     mine = estimates[(estimates["pool"] == "exchanged") & (estimates["correction"] == "pooled")]
     mine = _named(mine[mine["metric"] == "rms_delta"])
     mine = mine.assign(line=mine["design"] + ": " + mine["judge"], floor=NOMINAL[0], top=NOMINAL[1])

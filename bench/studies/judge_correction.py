@@ -1,8 +1,9 @@
-"""The study of the judge correction: does it give the truth back, and where does it fail?
+"""The study of the judge correction: does it recover the true values, and when does it fail?
 
 Run ``python -m evenhand.bench.studies.judge_correction --out docs/studies/judge-correction --page
-docs/judge-correction.md``. It labels images of known truth once (pools, kept in ``--out``), simulates
-audits of two models of known law, and writes tables (CSV), figures (SVG) and the tables of the page.
+docs/judge-correction.md``. It labels images with known labels once (pools, stored in ``--out``), simulates
+audits of two models with known distributions, and writes tables (CSV), figures (SVG) and the tables of the
+page.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.statistics.uncertainty import ALPHA, holm, stream, wilson
 
 JUDGES = {"clip-xs": STRATA[:1], PANEL: STRATA[:1], "clip-weak": STRATA}
-"""The single CLIP, the vote, and the bad judge, each with the matrices that it is corrected with."""
+"""The single CLIP, the panel and the inaccurate judge, with the kinds of matrices that correct them."""
 
 COPIES = 1
 """See :func:`evenhand.bench.studies.pool.rendered`: six images of each occupation and joint cell."""
@@ -51,19 +52,19 @@ TRANSPORT_REPETITIONS = 100
 DRAWS = 500
 SEED = 0
 BLOCK = 10
-"""Repetitions that share the bootstrap's indices, and the unit of work of a process."""
+"""Number of repetitions that share bootstrap indices; the unit of work of a process."""
 
 
 def summary(runs: pd.DataFrame) -> pd.DataFrame:
-    """Bias, error and coverage of every estimate over the repetitions.
+    """Bias, error and coverage of all estimates over the repetitions.
 
     Returns:
-        One row per :data:`KEY` (without the repetition) and metric: ``occupations`` (mean number that has a
+        One row per :data:`KEY` (without the repetition) and metric: ``occupations`` (mean number with a
         value), ``truth``, ``mean``, ``bias`` with ``bias_low`` and ``bias_high`` (95 %), ``rmse``,
         ``spread`` (standard deviation of the estimates), ``coverage`` with ``coverage_low`` and
         ``coverage_high`` (Wilson), ``width`` (mean of the intervals), ``relative_width`` (over that of a
-        normal interval from the spread), ``concept_coverage`` and ``concept_rmse`` of the single
-        occupations' shares, and ``repetitions``.
+        normal interval from the spread), ``concept_coverage`` and ``concept_rmse`` of the shares
+        of single occupations, and ``repetitions``.
     """
     runs = runs.assign(
         error=runs["value"] - runs["truth"],
@@ -96,9 +97,9 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def transport(pool: Pool, judges: Iterable[str], repetitions: int) -> pd.DataFrame:
-    """How often the test finds that a judge's errors on gender differ between the stereotype sides.
+    """How often the test finds a difference of gender errors between female and male stereotypes.
 
-    The p-value of a judge is the smaller of its two groups', adjusted by Holm.
+    The p-value of a judge is the smaller of the Holm-adjusted p-values of its two groups.
 
     Returns:
         One row per judge: ``anchors``, ``repetitions``, ``tested`` (those with any error to compare),
@@ -133,9 +134,9 @@ def _transport_p(pool: Pool, judge: str, number: int) -> float:
 
 
 def recalls(renders: Pool, drawn: Pool) -> pd.DataFrame:
-    """What every judge reads: pool, judge, attribute, group, occupation (``all`` or one), recall and its n.
+    """Recall of all judges: columns pool, judge, attribute, group, occupation (``all`` or one), recall and n.
 
-    The recall is among all images of the group; undetermined ones count as not read.
+    Undetermined images count as errors.
     """
     rows = []
     for (name, pool), judge, attribute in product(

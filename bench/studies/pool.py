@@ -1,6 +1,6 @@
-"""Labelled pools: images of known truth, each labelled once by every judge.
+"""Labelled pools: images with known labels, each labelled once by every judge.
 
-A simulation then draws images and anchors from a pool as often as it likes and pays for no network.
+Simulations sample images and anchors from a pool without running any network.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.mini import judges
-from evenhand.bench.mini.calibrate import PANEL, anchor_specs, label_table, through_autoencoder
+from evenhand.bench.mini.calibrate import anchor_specs, label_table, through_autoencoder
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupations
 from evenhand.bench.mini.world import render
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.prompts.prompt_set import load_prompt_set
 from evenhand.bench.suites.suite import load_suite
-from evenhand.metrics.estimation.panel import PANEL as VOTE
-from evenhand.metrics.estimation.panel import vote
+from evenhand.metrics.estimation.panel import PANEL, vote
 from evenhand.metrics.judges.base import Images
 
-WITNESSES = (judges.clip_xs, judges.clip_weak)
+VOTING = (judges.clip_s, judges.vit, judges.tone_ita)
+NON_VOTING = (judges.clip_xs, judges.clip_weak)
 
 SEED = 1
-"""Seed of the renders: not that of the anchors of ``confusion.csv``, nor of any training image."""
+"""Seed of the renders; differs from the seeds of the anchors of ``confusion.csv`` and of training images."""
 
 TRUTH = ("occupation", *TAXONOMIES)
-"""Columns of a pool that say what an image shows; the others are ``judge/attribute`` and hold its label."""
+"""Columns of a pool with the true groups; the columns ``judge/attribute`` have the labels."""
 
 EXPLICIT = "intersectional-mini"
 EVERY = 3
-"""Of the occupations of the explicit prompts every third one is drawn."""
+"""Every third occupation of the explicit prompts is used."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Images of known truth with the labels of every judge.
+    """Images with known labels and the labels of all judges.
 
     Attributes:
-        table: One row per image, columns :data:`TRUTH` and ``judge/attribute``; every column counts
-            occupations or groups from 0, and a judge's number of groups means undetermined.
+        table: One row per image, columns :data:`TRUTH` and ``judge/attribute``. Values are indices of
+            occupations and groups from 0; for judges, the number of groups means undetermined.
     """
 
     table: pd.DataFrame
@@ -59,23 +59,23 @@ class Pool:
 
     @cached_property
     def itself(self) -> dict[str, NDArray[np.int64]]:
-        """Every image of the pool, standing for itself."""
+        """For all attributes, the images of the pool in order."""
         return dict.fromkeys(TAXONOMIES, np.arange(len(self.table)))
 
     def truth(self, attributes: Sequence[str], images: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
-        """Cell that images show; see :meth:`labels`."""
+        """Index of the true cell of images; see :meth:`labels`."""
         parts = [self.table[name].to_numpy()[images[name]] for name in attributes]
         return np.ravel_multi_index(parts, _shape(attributes))
 
     def labels(
         self, judge: str, attributes: Sequence[str], images: Mapping[str, NDArray[np.int64]]
     ) -> NDArray[np.int64]:
-        """Cell that a judge sees; the number of cells where it decides nothing.
+        """Index of the cell according to a judge; the number of cells if it is undetermined.
 
         Args:
             judge: The judge.
             attributes: The attributes of the cell.
-            images: Attribute to the images whose labels are taken, of any shape; see :meth:`sources`.
+            images: Attributes to the images whose labels are used, of any shape; see :meth:`sources`.
         """
         shape = _shape(attributes)
         parts = [self.table[f"{judge}/{name}"].to_numpy()[images[name]] for name in attributes]
@@ -86,11 +86,11 @@ class Pool:
     def sources(
         self, images: NDArray[np.int64], *, exchanged: bool = False, rng: np.random.Generator
     ) -> dict[str, NDArray[np.int64]]:
-        """Attribute to the images that stand for ``images`` when judges are asked about it.
+        """Attributes to the images whose labels are used for ``images``.
 
-        They stand for themselves, or if ``exchanged`` another image of the same true group does, drawn anew
-        for every image and attribute. A judge then keeps its matrix of every attribute, and its errors
-        depend on nothing else: not on the occupation, nor on the other attributes.
+        By default these are the images themselves. If ``exchanged``, they are random other images of the same
+        true group, separately for every image and attribute. Then judges have the same confusion matrices,
+        but their errors do not depend on the occupation or on other attributes.
         """
         if not exchanged:
             return dict.fromkeys(TAXONOMIES, images)
@@ -106,29 +106,32 @@ class Pool:
     def pick(
         self, occupation: NDArray[np.int64], cell: NDArray[np.int64], *, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """A random image of each occupation and joint cell, with replacement; any shape."""
+        """Sample an image for each occupation and joint cell, with replacement; any shape."""
         order, start, size = self._members
         place = np.searchsorted(self.occupations, occupation), cell
         return np.asarray(order[start[place] + (rng.random(cell.shape) * size[place]).astype(int)])
 
     @cached_property
     def _members(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Images sorted by occupation and joint cell; first place and number of each pair."""
+        """Images sorted by occupation and joint cell; start and number of each pair."""
         cells = int(np.prod(_shape(tuple(TAXONOMIES))))
         row = np.searchsorted(self.occupations, self.table["occupation"].to_numpy())
         pair = row * cells + self.truth(tuple(TAXONOMIES), self.itself)
         size = np.bincount(pair, minlength=len(self.occupations) * cells)
         if not size.all():
-            raise EvenhandError(f"pool lacks {(size == 0).sum()} pairs of occupation and cell; make it anew")
+            raise EvenhandError(
+                f"pool has no images of {(size == 0).sum()} pairs of occupation and cell; recreate it"
+            )
         start = np.cumsum(size) - size
         return np.argsort(pair, kind="stable"), start.reshape(-1, cells), size.reshape(-1, cells)
 
 
 def rendered(*, copies: int) -> Pool:
-    """Renders through the autoencoder, balanced as the anchors of :mod:`evenhand.bench.mini.calibrate` are.
+    """Renders through the autoencoder, balanced like the anchors of :mod:`evenhand.bench.mini.calibrate`.
 
     Args:
-        copies: Images of each occupation, gender, age and style for a fine tone of a group of two.
+        copies: Number of images of each occupation, gender, age and style per fine tone, in groups with two
+            fine tones.
     """
     specs = anchor_specs(copies)
     tones = [TAXONOMIES["tone"].index(TONE_GROUPS[FINE_TONES[tone]]) for tone in specs[:, 3]]
@@ -139,9 +142,9 @@ def rendered(*, copies: int) -> Pool:
 
 
 def drawn(*, every: int = EVERY) -> Pool:
-    """Images that ``mini`` draws of prompts that name gender, tone and age: one of each cell.
+    """Images of ``mini`` for prompts that name gender, tone and age: one for each cell.
 
-    Their truth is what the prompt asks for, which ``mini`` obeys in 99.9 % and more (``CARD.md``).
+    The true groups are those of the prompts, which at least 99.9 % of the images show (``CARD.md``).
     """
     prompts = [prompt for prompt in load_prompt_set(EXPLICIT).prompts if len(prompt.cell) == len(TAXONOMIES)]
     kept = sorted({prompt.concept for prompt in prompts})[::every]
@@ -157,13 +160,15 @@ def drawn(*, every: int = EVERY) -> Pool:
 
 
 def labelled(truth: pd.DataFrame, images: Images) -> Pool:
-    """The pool of images with this truth, labelled by every judge and by the panel."""
-    members = pd.concat([label_table(make(), images) for make in PANEL], ignore_index=True)
-    votes = vote(members, members=[make().info.name for make in PANEL], taxonomy=TAXONOMIES)
-    non_voting_judges = [label_table(make(), images) for make in WITNESSES]
-    rows = pd.concat([members, *non_voting_judges, votes], ignore_index=True)
+    """Label images with known groups with all judges and the panel."""
+    members = pd.concat([label_table(make(), images) for make in VOTING], ignore_index=True)
+    votes = vote(members, members=[make().info.name for make in VOTING], taxonomy=TAXONOMIES)
+    non_voting = [label_table(make(), images) for make in NON_VOTING]
+    rows = pd.concat([members, *non_voting, votes], ignore_index=True)
     columns = truth.reset_index(drop=True).copy()
-    for judge, attribute in product((*(make().info.name for make in (*PANEL, *WITNESSES)), VOTE), TAXONOMIES):
+    for judge, attribute in product(
+        (*(make().info.name for make in (*VOTING, *NON_VOTING)), PANEL), TAXONOMIES
+    ):
         said = rows[(rows["judge"] == judge) & (rows["attribute"] == attribute)].sort_values("key")
         if len(said):
             groups = TAXONOMIES[attribute]
@@ -173,8 +178,8 @@ def labelled(truth: pd.DataFrame, images: Images) -> Pool:
 
 
 def cached(path: Path, make: Callable[[], Pool], *, made: str) -> Pool:
-    """The pool of a CSV whose first line says that it was ``made`` so by the present judges, or a new one."""
-    versions = ", ".join(f"{each().info.name} {each().info.version}" for each in (*PANEL, *WITNESSES))
+    """Load a pool from a CSV if its first line has ``made`` and the judge versions, else create it."""
+    versions = ", ".join(f"{each().info.name} {each().info.version}" for each in (*VOTING, *NON_VOTING))
     comment = f"# {made}; labelled by {versions}"
     if path.is_file() and path.read_text(encoding="utf-8").partition("\n")[0] == comment:
         return Pool(pd.read_csv(path, comment="#"))

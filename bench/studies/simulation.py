@@ -1,8 +1,8 @@
-"""Simulated audits: images and anchors drawn from a labelled pool, measured by the benchmark's own code.
+"""Simulated audits: images and anchors sampled from a labelled pool, measured with the code of the benchmark.
 
-Every repetition draws new images of a model whose law is known and new anchors, and takes both through
-:mod:`evenhand.metrics`: counts, calibration, correction, bootstrap, interval. Only the networks are left out,
-because the pool holds their answers.
+Every repetition samples images of a model with a known distribution, and anchors, and processes both with
+:mod:`evenhand.metrics`: counts, calibration, correction, bootstrap, interval. No networks are run, because
+the pool has their labels.
 """
 
 from __future__ import annotations
@@ -39,40 +39,40 @@ from evenhand.metrics.statistics.uncertainty import stream
 
 ALL = tuple(TAXONOMIES)
 SETS = (("gender",), ALL)
-"""What is measured: gender, and the primary joint attribute of the mini suites."""
+"""The measured attribute sets: gender, and the primary joint attribute of the mini suites."""
 
 MILDNESS = 0.75
-"""How far the debiased model's law is pulled from the base model's to even cells."""
+"""Weight of the uniform distribution in the mixture that is the debiased model."""
 
 ANCHORS_PER_CELL = 25
-"""Anchors of each joint cell and stereotype side."""
+"""Number of anchors per joint cell and stereotype."""
 
 ANCHORS = 2 * ANCHORS_PER_CELL * math.prod(len(groups) for groups in TAXONOMIES.values())
-"""Anchors of one audit: 600."""
+"""Number of anchors of an audit: 600."""
 
 ANCHORS_PER_OCCUPATION = 4
-"""Anchors of each joint cell and occupation where every occupation has a matrix: 1,920 in all."""
+"""Number of anchors per joint cell and occupation for matrices per occupation: 1,920 in total."""
 
 METRICS = [replace(metric, floor=False) for metric in (catalog.share, catalog.rms_delta)]
-"""Floors are left out: they say nothing of truth, and take most of the time."""
+"""The metrics, without noise floors, which are not compared with true values and take most of the time."""
 
 SHOWN_GROUP = "woman"
 
 
 IMAGES = 100
-"""Images of each occupation, as in the evaluations of UCE and MIST."""
+"""Number of images per occupation, as in the evaluations of UCE and MIST."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """How an audit's images hang together, and what its intervals speak of.
+    """The sampling design of an audit.
 
     Attributes:
-        name: Its name in the tables.
-        templates: Templates of each occupation; they change nothing on the images of these models.
-        seeds: Images of each template.
-        resample_concepts: Whether occupations are drawn, and the claim is about occupations like these.
-        scheme: At which levels the bootstrap redraws.
+        name: Name in the tables.
+        templates: Number of templates per occupation; they have no effect on the images of these models.
+        seeds: Number of images per template.
+        resample_concepts: Whether occupations are sampled too, for claims about a population of occupations.
+        scheme: The levels at which the bootstrap resamples.
     """
 
     name: str
@@ -89,21 +89,21 @@ DESIGNS = (
     Design("occupations drawn", 1, IMAGES, resample_concepts=True),
     Design("occupations drawn, outermost", 1, IMAGES, resample_concepts=True, scheme="outermost"),
 )
-"""The scheme makes no difference for one template of a fixed list."""
+"""For one template and a fixed list of occupations, both schemes are the same."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all repetitions of a study share.
+    """The settings that all repetitions of a study share.
 
     Attributes:
         images: Pool of the audited images.
         anchors: Pool of the anchors.
         designs: The designs.
-        judges: Judge to the matrices that it is corrected with, of :data:`STRATA`.
-        draws: Bootstrap resamples.
-        seed: Seed of all randomness.
-        exchanged: Whether judges err by the true group alone; see :meth:`Pool.sources`.
+        judges: Judges to the kinds of matrices that correct them; see :data:`STRATA`.
+        draws: Number of bootstrap resamples.
+        seed: Seed of all random streams.
+        exchanged: Whether errors of judges depend only on the true group; see :meth:`Pool.sources`.
     """
 
     images: Pool
@@ -116,31 +116,31 @@ class Setting:
 
 
 STRATA = ("pooled", "side", "occupation")
-"""Whose errors a matrix describes: everybody's, one stereotype side's, one occupation's."""
+"""What a confusion matrix covers: all images, one stereotype, or one occupation."""
 
 
 @cache
 def models() -> dict[str, FloatArray]:
-    """Name to P(joint cell | occupation), ``(40, 12)``: the biased law, and the same pulled to even cells."""
+    """Models to P(joint cell | occupation), ``(40, 12)``: biased, and mixed with the uniform distribution."""
     base = law(ALL).reshape(len(law(ALL)), -1)
     return {"base": base, "debiased": (1 - MILDNESS) * base + MILDNESS / base.shape[1]}
 
 
 @cache
 def sides() -> NDArray[np.int64]:
-    """Stereotype side of each occupation, ``(40,)``: 1 where the base model draws more women than men."""
+    """Stereotype of each occupation, ``(40,)``: 1 if the base model generates more women than men, else 0."""
     return (law(("gender",))[:, 0] > 0.5).astype(np.int64)
 
 
 def shares(model: str, attributes: Sequence[str], occupations: NDArray[np.int64]) -> FloatArray:
-    """True shares ``(R, K)`` of a model's occupations."""
+    """True shares ``(R, K)`` of the occupations of a model."""
     joint = models()[model][occupations].reshape(-1, *(len(groups) for groups in TAXONOMIES.values()))
     out = tuple(1 + place for place, name in enumerate(ALL) if name not in attributes)
     return np.asarray(joint.sum(axis=out).reshape(len(joint), -1))
 
 
 def true_value(metric: str, model: str, attributes: Sequence[str], occupations: NDArray[np.int64]) -> float:
-    """What an estimate of infinitely many images and no judge's error would be."""
+    """The value of a metric for infinitely many images and judges without errors."""
     known = shares(model, attributes, occupations)
     if metric == "share":
         return float(known[:, 0].mean())
@@ -151,11 +151,11 @@ def true_value(metric: str, model: str, attributes: Sequence[str], occupations: 
 
 @dataclass(frozen=True)
 class Stratified(Reading):
-    """A reading whose rows are corrected by the matrix of their own stratum.
+    """A reading that corrects each row with the matrix of its stratum.
 
     Attributes:
-        parts: For each stratum that has a matrix its rows and a reading of them alone. The other rows have no
-            value and are left out of every mean.
+        parts: Rows and reading of each stratum with a matrix. Other rows have no value and are excluded from
+            means.
     """
 
     parts: tuple[tuple[NDArray[np.int64], Reading], ...] = ()
@@ -164,7 +164,7 @@ class Stratified(Reading):
     def of(
         cls, view: View, judge: str, known: Sequence[Calibration | Refusal], stratum: NDArray[np.int64]
     ) -> Stratified:
-        """The reading of ``known`` matrices, ``stratum (R,)`` being the number of each row's own."""
+        """The reading with matrices ``known``; ``stratum (R,)`` has the index of the matrix of each row."""
         parts = []
         for number, each in enumerate(known):
             if isinstance(each, Calibration):
@@ -174,19 +174,19 @@ class Stratified(Reading):
 
     @property
     def corrected(self) -> NDArray[np.int64]:
-        """The rows that have a value, sorted."""
+        """The rows with a value, sorted."""
         return np.sort(np.concatenate([rows for rows, _ in self.parts]))
 
     def point(self, counts: FloatArray) -> Tally:
-        """As of a reading, each row by its own matrix."""
+        """As the base class, with the matrix of each row."""
         return self._joined([part.point(counts[rows]) for rows, part in self.parts])
 
     def resampled(self, counts: FloatArray, *, draws: slice = slice(None)) -> Tally:
-        """As of a reading, each row by its own matrix."""
+        """As the base class, with the matrix of each row."""
         return self._joined([part.resampled(counts[:, rows], draws=draws) for rows, part in self.parts])
 
     def supposed(self, counts: FloatArray, *, target: FloatArray | None = None) -> Tally:
-        """As of a reading, each row by its own matrix; the target is always the view's."""
+        """As the base class, with the matrix of each row; always uses the target of the view."""
         return self._joined([part.supposed(counts[:, rows]) for rows, part in self.parts])
 
     def _joined(self, tallies: Sequence[Tally]) -> Tally:
@@ -211,15 +211,15 @@ class Stratified(Reading):
 
 
 def simulate(setting: Setting, repetitions: Sequence[int]) -> pd.DataFrame:
-    """One row per repetition, model, design, judge, correction and estimate.
+    """Simulate audits; returns one row per repetition, model, design, judge, correction and estimate.
 
-    The bootstrap's indices are drawn once for all ``repetitions`` of a call; nothing else is shared.
+    All ``repetitions`` of a call share the bootstrap indices and nothing else.
 
     Returns:
         Columns ``repetition``, ``model``, ``design``, ``judge``, ``correction``, ``attributes``, ``metric``,
-        ``occupations`` (those that have a value), ``truth`` (theirs), ``value``, ``low``, ``high``; where
-        occupations have shares of their own also ``row_hits``, the share of occupations whose interval holds
-        the truth, and ``row_error``, their mean squared error.
+        ``occupations`` (number with a value), ``truth`` (of these), ``value``, ``low``, ``high``; for shares
+        by occupation also ``row_hits``, the share of occupations whose interval covers the true value, and
+        ``row_error``, their mean squared error.
     """
     views = {design: neutral_views(setting, design, first=repetitions[0]) for design in setting.designs}
     rows = []
@@ -244,7 +244,7 @@ KEY = ("repetition", "model", "design", "judge", "correction", "attributes")
 
 @dataclass(frozen=True)
 class _Audit:
-    """Images of one model: the occupation of each row ``(R,)``, and by attribute images ``(R, S)``."""
+    """Images of one model: the occupation of each row ``(R,)``, and images ``(R, S)`` by attribute."""
 
     model: str
     occupations: NDArray[np.int64]
@@ -264,7 +264,7 @@ def _audit(setting: Setting, model: str, design: Design, rng: np.random.Generato
 
 
 def neutral_views(setting: Setting, design: Design, *, first: int) -> list[View]:
-    """Neutral prompts of every occupation under each of :data:`SETS`; ``first`` numbers the bootstrap."""
+    """Views of the neutral prompts for each of :data:`SETS`; ``first`` selects the bootstrap stream."""
     count, each = len(setting.images.occupations), design.templates * design.seeds
     layout = arrange(
         np.arange(count * each),
@@ -287,27 +287,27 @@ def neutral_views(setting: Setting, design: Design, *, first: int) -> list[View]
 def draw_anchors(
     pool: Pool, groups: Sequence[NDArray[np.int64]], *, each: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Images ``(len(groups), 12 each)``: for each group of occupations, ``each`` of every joint cell."""
+    """Anchors ``(len(groups), 12 each)``: ``each`` per joint cell and group of occupations."""
     cells = np.repeat(np.arange(models()["base"].shape[1]), each)
     return np.stack([pool.pick(rng.choice(group, size=len(cells)), cells, rng=rng) for group in groups])
 
 
 def anchors_by_side(pool: Pool, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Images ``(2, 300)``: anchors of the occupations of men, and of those of women."""
+    """Anchors ``(2, 300)``: of occupations with a male, and with a female stereotype."""
     listed = pool.occupations
     groups = [listed[sides()[listed] == side] for side in (0, 1)]
     return np.asarray(draw_anchors(pool, groups, each=ANCHORS_PER_CELL, rng=rng))
 
 
 Matrices = dict[tuple[str, tuple[str, ...], str], tuple[Calibration | Refusal, ...]]
-"""Judge, attributes and kind of strata to what the anchors of each stratum give.
+"""Judges, attributes and kinds of strata to the calibrations of all strata.
 
-No entry where one is refused; of the many single occupations some may be.
+No entry if one of them is refused, except for occupations, where only some are needed.
 """
 
 
 def _matrices(setting: Setting, rng: np.random.Generator) -> Matrices:
-    """What this repetition's anchors say of every judge."""
+    """The matrices of all judges from the anchors of this repetition."""
     pool, seed = setting.anchors, int(rng.integers(2**31))
     halves = anchors_by_side(pool, rng)
     single = [np.array([number]) for number in setting.images.occupations]
@@ -320,7 +320,7 @@ def _matrices(setting: Setting, rng: np.random.Generator) -> Matrices:
         for kind, parts in whole.items()
     }
     for (judge, strata), names in product(setting.judges.items(), SETS):
-        # Four anchors of a joint cell say nothing of its errors; a gender has 24 in every occupation.
+        # Four anchors per joint cell are too few; a gender has 24 in every occupation.
         for kind in strata if len(names) == 1 else [kind for kind in strata if kind != "occupation"]:
             parts = [
                 calibrate(
@@ -342,7 +342,7 @@ def _matrices(setting: Setting, rng: np.random.Generator) -> Matrices:
 def counted(
     pool: Pool, images: Mapping[str, NDArray[np.int64]], judge: str, attributes: Sequence[str]
 ) -> pd.DataFrame:
-    """Confusion table of one judge on some images of a pool, named for each attribute."""
+    """The confusion table of one judge on images of a pool, given for each attribute."""
     cells = cell_names([TAXONOMIES[name] for name in attributes])
     table = np.zeros((len(cells), len(cells) + 1))
     np.add.at(table, (pool.truth(attributes, images), pool.labels(judge, attributes, images)), 1)
@@ -360,9 +360,9 @@ def counted(
 def _readings(
     view: View, judge: str, listed: NDArray[np.int64], matrices: Matrices
 ) -> Iterator[tuple[str, Reading]]:
-    """The labels as they are, and corrected in every way that the anchors allow.
+    """The uncorrected reading, and readings with all corrections that the anchors allow.
 
-    The bootstrap draws occupations without saying which, so their own matrices need a fixed list.
+    Matrices per stratum need a fixed list of occupations, since the bootstrap does not track resampled ones.
     """
     yield "none", Reading(view, judge, None, 0)
     strata = {"side": sides()[listed], "occupation": np.arange(len(listed))}

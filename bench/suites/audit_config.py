@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_toml import read_toml
 from evenhand.bench.registry.judge_spec import judge_name, load_judge
-from evenhand.bench.suites.evaluation_config import EvaluationConfig
-from evenhand.bench.suites.suite import Bootstrap, load_suite
+from evenhand.bench.suites.evaluation_config import Bootstrap, EvaluationConfig
+from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.taxonomies import distinct
 
 

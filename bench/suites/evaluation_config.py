@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
-from evenhand.bench.suites.suite import Bootstrap, Spec, Suite
 from evenhand.bench.suites.targets import UNIFORM, Table, target_shares
 
 
-class EvaluationConfig(Spec):
-    """The part of a suite without model, prompts and methods; see :class:`Suite`.
+class Spec(BaseModel):
+    """Base of all suite models: frozen, without unknown keys or non-finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+
+class Bootstrap(Spec):
+    """Settings of the paired cluster bootstrap; see :mod:`evenhand.metrics.statistics.resampling`.
 
     Attributes:
-        attributes: Attributes to groups, in order.
-        target: The shares that deviations are measured from.
-        report: Attribute sets to measure.
-        primary: The attribute set of the primary metric.
-        panel: Voting judges.
+        draws: Number of resamples.
+        seed: Seed of all random streams.
+        resample_concepts: Whether concepts are resampled too, for claims about concepts beyond the suite's.
+        scheme: The levels at which images are resampled; see
+            :data:`evenhand.metrics.estimation.views.Scheme`.
+    """
+
+    draws: int = Field(default=2000, ge=100, le=100_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    resample_concepts: bool = True
+    scheme: Literal["two-stage", "outermost"] = "two-stage"
+
+
+class EvaluationSettings(Spec):
+    """The settings that decide how images are judged and measured; attributes are declared by the subclass.
+
+    Attributes:
+        target: Target shares of methods and metrics: ``"uniform"``, ``"labour"`` (share of women by
+            occupation, United States 2022), or a table of :mod:`evenhand.bench.suites.targets`.
+        report: Attribute sets to measure, each a list of attribute names.
+        primary: The attribute set whose RMSDelta ranks the methods.
+        panel: Voting judges. The steering judge of a method must not be among them.
         non_voting_judges: Judges that are measured and shown but do not vote.
-        calibration: Confusion counts of the judges; empty for none.
+        calibration: Confusion counts of the judges: ``"mini"`` or the path of a CSV; empty for none.
         scorer: Model for alignment and same-seed distance; empty for none.
         metrics: Registered metrics to measure besides those of every suite.
         bootstrap: Settings of the bootstrap.
     """
 
-    attributes: dict[str, tuple[str, ...]]
     target: str | Table = UNIFORM
     report: tuple[tuple[str, ...], ...]
     primary: tuple[str, ...]
@@ -39,18 +62,10 @@ class EvaluationConfig(Spec):
     metrics: tuple[str, ...] = ()
     bootstrap: Bootstrap = Bootstrap()
 
-    @classmethod
-    def of(cls, suite: Suite) -> Self:
-        """The evaluation settings of a suite."""
-        shared = {
-            name: getattr(suite, name) for name in EvaluationConfig.model_fields if name != "attributes"
-        }
-        return cls(attributes=suite.taxonomy, **shared)
-
     @property
+    @abstractmethod
     def taxonomy(self) -> dict[str, tuple[str, ...]]:
-        """Attributes to groups, in order; the same as ``attributes``, as in :class:`Suite`."""
-        return self.attributes
+        """Attributes to groups, in order."""
 
     def target_shares(self, concepts: Sequence[str], attributes: Sequence[str]) -> NDArray[np.float64]:
         """Target shares ``(concepts, K)`` of the joint cells of ``attributes``.
@@ -58,14 +73,35 @@ class EvaluationConfig(Spec):
         Raises:
             EvenhandError: The target has shares of an attribute, but not for one of the concepts.
         """
-        return target_shares(self.target, concepts=concepts, attributes=attributes, taxonomy=self.attributes)
+        return target_shares(self.target, concepts=concepts, attributes=attributes, taxonomy=self.taxonomy)
 
     def targets(self, concepts: Sequence[str]) -> dict[str, dict[str, list[float]]]:
         """Target shares by attribute set and concept; empty for the uniform target."""
         if self.target == UNIFORM:
             return {}
-        sets = dict.fromkeys([*((name,) for name in self.attributes), *self.report])
+        sets = dict.fromkeys([*((name,) for name in self.taxonomy), *self.report])
         return {
             "*".join(names): dict(zip(concepts, self.target_shares(concepts, names).tolist(), strict=True))
             for names in sets
         }
+
+
+class EvaluationConfig(EvaluationSettings):
+    """The part of a suite without model, prompts and methods.
+
+    Attributes:
+        attributes: Attributes to groups, in order.
+    """
+
+    attributes: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, suite: EvaluationSettings) -> Self:
+        """The evaluation settings of a suite."""
+        shared = {name: getattr(suite, name) for name in EvaluationSettings.model_fields}
+        return cls(attributes=suite.taxonomy, **shared)
+
+    @property
+    def taxonomy(self) -> dict[str, tuple[str, ...]]:
+        """Attributes to groups, in order."""
+        return self.attributes

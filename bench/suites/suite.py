@@ -7,15 +7,11 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -28,6 +24,8 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_toml import read_toml
 from evenhand.bench.registry.entry_points import SUITES
 from evenhand.bench.registry.judge_spec import judge_name
+from evenhand.bench.results.result import BASE
+from evenhand.bench.suites.evaluation_config import Bootstrap, EvaluationSettings, Spec
 from evenhand.bench.suites.targets import (
     LABOUR,
     UNIFORM,
@@ -36,7 +34,6 @@ from evenhand.bench.suites.targets import (
     read_table,
     table_digest,
     table_of,
-    target_shares,
 )
 
 if TYPE_CHECKING:
@@ -67,12 +64,6 @@ _NOT_MEASUREMENT = {"title", "description", "defaults", "methods"}
 
 _LATER_CHOICES = ("asks", "noise")
 """Fields of a prompt use that the digest omits if they have their default values."""
-
-
-class Spec(BaseModel):
-    """Base of all suite models: frozen, without unknown keys or non-finite numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class Protocol(Spec):
@@ -151,37 +142,11 @@ class PromptUse(Spec):
     noise: Literal["hashed", "listed"] = "hashed"
 
 
-class Bootstrap(Spec):
-    """Settings of the paired cluster bootstrap; see :mod:`evenhand.metrics.statistics.resampling`.
-
-    Attributes:
-        draws: Number of resamples.
-        seed: Seed of all random streams.
-        resample_concepts: Whether concepts are resampled too, for claims about concepts beyond the suite's.
-        scheme: The levels at which images are resampled; see :data:`evenhand.metrics.estimation.views.Scheme`.
-    """
-
-    draws: int = Field(default=2000, ge=100, le=100_000)
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    resample_concepts: bool = True
-    scheme: Literal["two-stage", "outermost"] = "two-stage"
-
-
-class Suite(Spec):
-    """The full specification of a benchmark; ``RUN/suite.toml`` has it with everything resolved.
+class Generation(Spec):
+    """What a suite draws, and with which methods.
 
     Attributes:
         balance: Attributes whose joint cells the methods balance.
-        target: Target shares of methods and metrics: ``"uniform"``, ``"labour"`` (share of women by
-            occupation, United States 2022), or a table of :mod:`evenhand.bench.suites.targets`. The path of
-            a CSV or of a result is replaced by its table.
-        report: Attribute sets to measure, each a list of attribute names.
-        primary: The attribute set whose RMSDelta ranks the methods.
-        panel: Voting judges. The steering judge of a method must not be among them.
-        non_voting_judges: Judges that are measured and shown but do not vote.
-        calibration: Confusion counts of the judges: ``"mini"`` or the path of a CSV; empty for none.
-        metrics: Registered metrics to measure besides those of every suite.
-        scorer: Model for alignment and same-seed distance: ``"mini"``, or a folder or hub id of a CLIP.
         defaults: Methods to run if none is given.
         methods: Parameters of methods for this suite.
     """
@@ -192,20 +157,30 @@ class Suite(Spec):
     description: str = ""
     model: str
     protocol: Protocol
-    attributes: dict[str, Attribute]
     balance: tuple[str, ...]
-    target: str | Table = UNIFORM
-    report: tuple[tuple[str, ...], ...]
-    primary: tuple[str, ...]
-    panel: tuple[str, ...]
-    non_voting_judges: tuple[str, ...] = ()
-    calibration: str = ""
-    scorer: str
-    metrics: tuple[str, ...] = ()
     prompts: tuple[PromptUse, ...] = Field(min_length=1)
-    bootstrap: Bootstrap = Bootstrap()
-    defaults: tuple[str, ...] = ("base",)
+    defaults: tuple[str, ...] = (BASE,)
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _folder(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"name must consist of letters, digits, spaces and . + - _, got {name[:40]!r}")
+        return name
+
+
+class Suite(EvaluationSettings, Generation):
+    """The full specification of a benchmark; ``RUN/suite.toml`` has it with everything resolved.
+
+    Attributes:
+        attributes: Attributes, with the words for their groups.
+        target: As in :class:`EvaluationSettings`; the path of a CSV or of a result is replaced by its table.
+        scorer: As in :class:`EvaluationSettings`; ``"mini"``, or a folder or hub id of a CLIP.
+    """
+
+    attributes: dict[str, Attribute]
+    scorer: str
 
     @field_validator("target")
     @classmethod
@@ -220,19 +195,14 @@ class Suite(Spec):
         """Normalize the spelling of judges with parameters, as in the label table."""
         return tuple(judge_name(text) for text in judges)
 
-    @field_validator("name")
-    @classmethod
-    def _folder(cls, name: str) -> str:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"name must consist of letters, digits, spaces and . + - _, got {name[:40]!r}")
-        return name
-
     @field_validator("attributes")
     @classmethod
     def _named(cls, attributes: dict[str, Attribute]) -> dict[str, Attribute]:
         for name in attributes:
             if not _ATTRIBUTE.fullmatch(name):
-                raise ValueError(f"attribute names must consist of lowercase letters, digits and _, got {name[:40]!r}")
+                raise ValueError(
+                    f"attribute names must consist of lowercase letters, digits and _, got {name[:40]!r}"
+                )
         return attributes
 
     @model_validator(mode="after")
@@ -242,7 +212,9 @@ class Suite(Spec):
                 if name not in self.attributes:
                     raise ValueError(f"attribute {name!r} is not in [attributes]")
             if len(set(attributes)) < len(attributes) or not attributes:
-                raise ValueError(f"attribute set must have distinct attributes and not be empty, got {list(attributes)}")
+                raise ValueError(
+                    f"attribute set must have distinct attributes and not be empty, got {list(attributes)}"
+                )
             cells = math.prod(len(self.attributes[name].groups) for name in attributes)
             if cells > MAX_CELLS:
                 raise ValueError(
@@ -252,7 +224,9 @@ class Suite(Spec):
         if self.primary not in self.report:
             raise ValueError(f"primary must be one of the attribute sets in report, got {list(self.primary)}")
         if both := set(self.panel) & set(self.non_voting_judges):
-            raise ValueError(f"judge {sorted(both)[0]!r} is both in panel and in non_voting_judges; remove one")
+            raise ValueError(
+                f"judge {sorted(both)[0]!r} is both in panel and in non_voting_judges; remove one"
+            )
         check_table(table_of(self.target), self.taxonomy)
         return self
 
@@ -261,23 +235,12 @@ class Suite(Spec):
         """Every attribute with its groups, in order."""
         return {name: tuple(attribute.groups) for name, attribute in self.attributes.items()}
 
-    def target_shares(self, concepts: Sequence[str], attributes: Sequence[str]) -> NDArray[np.float64]:
-        """Target shares of the joint cells of ``attributes``, in the order of their groups.
-
-        Returns:
-            ``(concepts, K)``.
-
-        Raises:
-            EvenhandError: The target has shares of an attribute, but not for one of the concepts.
-        """
-        return target_shares(self.target, concepts=concepts, attributes=attributes, taxonomy=self.taxonomy)
-
     def digest(self) -> str:
         """SHA-256 of all settings that affect what is measured and how.
 
         Methods are excluded: adding methods does not change a suite, and results have the parameters of their
-        method. Defaults of fields that were added later are excluded too, so that digests stay stable: uniform
-        target, hashed noise, no selection by ``asks`` and the two-stage bootstrap.
+        method. Defaults of fields that were added later are excluded too, so that digests stay stable:
+        uniform target, hashed noise, no selection by ``asks`` and the two-stage bootstrap.
         """
         parts = self.model_dump(mode="json", exclude={*_NOT_MEASUREMENT, "target"})
         for use, stated in zip(self.prompts, parts["prompts"], strict=True):
@@ -347,7 +310,9 @@ def read_suite(path: Path) -> Suite:
         field = ".".join(str(part) for part in error["loc"]) or "suite"
         line = _line_of(text, [str(part) for part in error["loc"]])
         message = error["msg"].removeprefix("Value error, ")
-        raise EvenhandError(f"{path}:{line}: {field}: {message[:1].lower()}{message[1:]}{_got(error)}") from fault
+        raise EvenhandError(
+            f"{path}:{line}: {field}: {message[:1].lower()}{message[1:]}{_got(error)}"
+        ) from fault
 
 
 def _got(error: ErrorDetails) -> str:

@@ -35,7 +35,7 @@ COLUMNS = ("concept", "attribute", "group", "share")
 TOLERANCE = 1e-6
 """Tolerance for the sum of the shares of a concept and attribute, which must be 1."""
 
-_OCCUPATIONS = Path(__file__).parents[1] / "prompts" / "sources" / "winobias_occupations.csv"
+OCCUPATIONS_FILE = Path(__file__).parents[1] / "prompts" / "sources" / "winobias_occupations.csv"
 
 
 def read_table(path: Path) -> Table:
@@ -49,9 +49,7 @@ def read_table(path: Path) -> Table:
     if path.suffix == ".json":
         return table_of_result(Result.load(path))
     if not path.is_file():
-        raise EvenhandError(
-            f"target must be {UNIFORM!r}, {LABOUR!r} or an existing file, got {str(path)!r}"
-        )
+        raise EvenhandError(f"target must be {UNIFORM!r}, {LABOUR!r} or an existing file, got {str(path)!r}")
     file = CsvFile("target", path)
     table: Table = {}
     for line, row in file.rows(required=COLUMNS):
@@ -61,7 +59,9 @@ def read_table(path: Path) -> Table:
         try:
             groups[row["group"]] = float(row["share"])
         except ValueError as fault:
-            raise file.fault(line, f"share must be a number, got {row['share']!r}; write 0.25 for 25%") from fault
+            raise file.fault(
+                line, f"share must be a number, got {row['share']!r}; write 0.25 for 25%"
+            ) from fault
     return table
 
 
@@ -69,7 +69,8 @@ def table_of_result(result: Result) -> Table:
     """The shares that a method produced on neutral prompts according to the panel; usually of the baseline.
 
     The distance from these shares says how far a method changed the model. They are estimates: intervals and
-    noise floors do not include the sampling error of this target. Uses corrected shares if the result has them.
+    noise floors do not include the sampling error of this target. Uses corrected shares if the result has
+    them.
 
     Raises:
         EvenhandError: The result has no shares by concept, or lacks those of one concept.
@@ -104,10 +105,10 @@ def labour_table() -> Table:
     """Share of women among employed people of each WinoBias occupation, United States, annual average 2022.
 
     Source: Bureau of Labor Statistics, Current Population Survey, table 11. Occupations were matched to job
-    titles by hand; where the match is loose (attendant, assistant, supervisor), the share is the one published
-    with WinoBias (Zhao et al. 2018).
+    titles by hand; where the match is loose (attendant, assistant, supervisor), the share is the one
+    published with WinoBias (Zhao et al. 2018).
     """
-    with _OCCUPATIONS.open(encoding="utf-8", newline="") as file:
+    with OCCUPATIONS_FILE.open(encoding="utf-8", newline="") as file:
         next(file)  # the comment with source and license
         rows = list(csv.DictReader(file))
     table: Table = {}
@@ -146,7 +147,8 @@ def check_table(table: Table, taxonomy: Mapping[str, Sequence[str]]) -> None:
             for group in groups:
                 if group not in shares:
                     raise EvenhandError(
-                        f"the target of {concept!r} lacks the share of {attribute} {group!r}; add it, 0 for none"
+                        f"the target of {concept!r} lacks the share of {attribute} {group!r}; "
+                        "add it, 0 for none"
                     )
             # Comparisons with NaN are false, so NaN is rejected too.
             if (
@@ -154,7 +156,8 @@ def check_table(table: Table, taxonomy: Mapping[str, Sequence[str]]) -> None:
                 or abs(math.fsum(shares.values()) - 1) > TOLERANCE
             ):
                 raise EvenhandError(
-                    f"the shares of {attribute} in the target of {concept!r} must be non-negative and sum to 1, "
+                    f"the shares of {attribute} in the target of {concept!r} must be "
+                    "non-negative and sum to 1, "
                     f"got {list(shares.values())}"
                 )
 

@@ -1,11 +1,11 @@
-r"""Further slots in cross-attention, whose logits are predicted and not computed from keys.
+"""Additional slots in cross-attention, whose logits are predicted instead of computed from keys.
 
 With queries ``Q`` of the image tokens, keys ``K`` and values ``V`` of the prompt, per head of width ``d``,
 
     out = softmax([ Q K^T / sqrt(d), AP ]) [ V ; V_a ],        V_a = E(words) W_v
 
-``AP`` ``(tokens, slots)`` is the same for all heads and comes from the features that the layer reads: three
-convolutions with two SiLU between them. A slot whose logit is minus infinity is closed. Source: EFA
+``AP`` ``(tokens, slots)`` is the same for all heads and is predicted from the features that the layer reads,
+by three convolutions with two SiLU between them. A slot whose logit is minus infinity is closed. Source: EFA
 (arXiv 2506.13298).
 """
 
@@ -25,19 +25,19 @@ from evenhand.methods.hooks import Site
 
 
 def attend(site: Site, *, rows: slice, logits: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-    """The output of a cross-attention module with further slots.
+    """The output of a cross-attention module with additional slots.
 
     Args:
-        site: The module and what it was called with.
+        site: The module and the arguments of its call.
         rows: Which ``n`` rows of its batch are computed.
         logits: ``AP`` of every image, ``(n, tokens, slots)``.
         words: Text states that fill the slots, ``(n, slots, width)``.
 
     Returns:
-        The output ``(n, tokens, m)``, and what share of its attention each image token gives to the slots,
-        the mean over heads, ``(n, tokens)``.
+        The output ``(n, tokens, m)``, and the share of its attention that each image token gives to the
+        slots, averaged over heads, ``(n, tokens)``.
     """
-    # Any, since torch types a module's parts as tensors.
+    # Any, because torch types the submodules of a module as tensors.
     module: Any = site.module
     x, text = site.inputs[0][rows], site.keywords["encoder_hidden_states"][rows]
 
@@ -66,7 +66,7 @@ class Slots:
 
     Attributes:
         tensors: ``words/ATTRIBUTE`` ``(groups, slots, width)``, text states of every group;
-            ``open/ATTRIBUTE`` ``(groups, slots)``, one where a group has a word and zero where it has none;
+            ``open/ATTRIBUTE`` ``(groups, slots)``, 1 where a group has a word and 0 elsewhere;
             ``MODULE/ATTRIBUTE/I.weight`` and ``.bias``, the three convolutions of ``AP``.
         attributes: Their names, in the order of the slots.
     """
@@ -75,7 +75,7 @@ class Slots:
     attributes: Sequence[str]
 
     def words(self, groups: Mapping[str, Tensor]) -> Tensor:
-        """Text states of each image's groups, ``(n, slots, width)``; a group below zero has any."""
+        """Text states of each image's groups, ``(n, slots, width)``; arbitrary for a negative group."""
         states = [self.tensors[f"words/{name}"] for name in self.attributes]
         return torch.cat(
             [of[groups[name].clamp_min(0)] for of, name in zip(states, self.attributes, strict=True)], dim=1
@@ -84,12 +84,12 @@ class Slots:
     def logits(
         self, module: str, x: Tensor, groups: Mapping[str, Tensor], *, grid: tuple[int, int]
     ) -> Tensor:
-        """``AP`` of each image's groups, ``(n, tokens, slots)``, minus infinity where a slot is closed.
+        """``AP`` of each image's groups, ``(n, tokens, slots)``, minus infinity for closed slots.
 
         Args:
             module: Name of the cross-attention module.
             x: The image features that it reads, ``(n, tokens, m)``.
-            groups: Attribute to each image's group, ``(n,)``; below zero for none.
+            groups: Attribute to each image's group, ``(n,)``; negative without an assignment.
             grid: Height and width of the tokens.
         """
         image = x.float().transpose(1, 2).reshape(len(x), -1, *grid)
@@ -97,15 +97,15 @@ class Slots:
         each = []
         for name in self.attributes:
             is_open = self.tensors[f"open/{name}"].to(x.device)
-            wanted = groups[name].to(x.device)
+            group = groups[name].to(x.device)
             of_group = self._predict(module, name, image).reshape(len(x), *is_open.shape, -1)
-            chosen = of_group[images, wanted.clamp_min(0)].transpose(1, 2)
-            opened = (is_open[wanted.clamp_min(0)] > 0) & (wanted >= 0)[:, None]
+            chosen = of_group[images, group.clamp_min(0)].transpose(1, 2)
+            opened = (is_open[group.clamp_min(0)] > 0) & (group >= 0)[:, None]
             each.append(chosen.masked_fill(~opened[:, None, :], -math.inf))
         return torch.cat(each, dim=2)
 
     def _predict(self, module: str, attribute: str, image: Tensor) -> Tensor:
-        """The three convolutions; two SiLU between them."""
+        """The three convolutions, with two SiLU between them."""
         for layer in range(3):
             name = f"{module}/{attribute}/{layer}"
             weight, bias = (self.tensors[f"{name}.{part}"].to(image.device) for part in ("weight", "bias"))
@@ -116,7 +116,7 @@ class Slots:
 def fresh_convolutions(
     name: str, *, inputs: int, hidden: int, outputs: int, rng: np.random.Generator
 ) -> dict[str, Tensor]:
-    """Untrained 3 x 3 convolutions of ``AP``: normal weights of He's variance; the last ones zero.
+    """Untrained 3 x 3 convolutions of ``AP``: normal weights with He's variance, the last layer zero.
 
     Args:
         name: ``MODULE/ATTRIBUTE``.

@@ -1,4 +1,4 @@
-"""Features of images whose groups are known, since their prompts state them."""
+"""Activations of images whose groups are known because their prompts state them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evenhand.methods.shared.prompt_text import fill
 
 @dataclass(frozen=True)
 class Labelled:
-    """Features with their groups.
+    """Activations with their groups.
 
     Attributes:
         features: Module name to ``(images, steps, ...)``.
@@ -39,15 +39,15 @@ def observe_cells(
     reduce: Reduce,
     both: bool = False,
 ) -> Labelled:
-    """Draw images of every cell and keep their features.
+    """Generate images of every cell and record their activations.
 
     Args:
-        task: Draws and counts the images; every image has a seed of its own from the task's stream.
+        task: Generates and counts the images; every image has its own seed from the task's stream.
         templates: Templates with ``{adjective}`` and ``{concept}``.
-        subjects: Nouns that stand for ``{concept}``; the treated concepts where empty.
+        subjects: Nouns that fill ``{concept}``; the treated concepts if empty.
         images: Images of each cell; subjects take turns, then templates.
         sites: Names of the U-Net modules.
-        reduce: What is kept of their outputs.
+        reduce: Reduction of their outputs.
         both: As for :func:`~evenhand.methods.shared.observation.observe`.
     """
     nouns = list(subjects or task.concepts)

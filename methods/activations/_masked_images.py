@@ -1,14 +1,15 @@
-r"""Images that state a cell, prompts that state another, and where the person is.
+"""Images of known cells with counterfactual prompts, and a mask of the person in each image.
 
-For methods that learn from counterfactuals. The mask ``M`` of the person is asked of the model itself, so
-that no segmenting model is needed: a person is where predictions under the image's own prompt and under a
-counterfactual one differ. With ``D`` the mean over noised copies of an image and over channels of
+For methods that learn from counterfactuals. The model itself gives the mask ``M`` of the person, so no
+segmentation model is needed: a person is where the predictions for the image's own prompt and for a
+counterfactual prompt differ. With ``D`` the mean, over noised copies of an image and over channels, of
 
     | eps_theta(x_t, t, own prompt) - eps_theta(x_t, t, counterfactual prompt) |
 
     M = 1 where D >= threshold * mean D        image by image, on the latents' grid
 
-It finds what the stated attributes look like (a face, hair, hands), rather than all of a person's outline.
+The mask covers what the stated attributes look like (face, hair, hands), not the whole outline of a person.
+It replaces the segmentation masks of EFA (arXiv 2506.13298).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from evenhand.methods.shared.training import gaussian, noised, random_timesteps
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """``n`` images under their counterfactual prompts, then the same under their own.
+    """``n`` images with their counterfactual prompts, followed by the same images with their own prompts.
 
     Attributes:
         noised: ``(2n, c, h, w)``.
@@ -51,11 +52,11 @@ class MaskedImages:
     """Images of every cell with their prompts and masks.
 
     Args:
-        task: Draws the images; its stream gives all that is random.
+        task: Generates the images; all randomness comes from its stream.
         stated: Template of the prompts that state a cell.
         images: Images of every cell; the concepts take turns.
-        passes: Noised copies of an image that its mask is estimated from.
-        threshold: Difference, relative to the image's mean, from which on there is a person.
+        passes: Noised copies of an image from which its mask is estimated.
+        threshold: Difference, relative to the image's mean, above which a position belongs to a person.
 
     Attributes:
         x: Their latents, ``(images, c, h, w)``, cell after cell.
@@ -118,6 +119,6 @@ class MaskedImages:
 
 
 def share_outside(share: Tensor, mask: Tensor) -> Tensor:
-    """Mean over tokens of the share ``(n, tokens)`` that lies outside the mask ``(n, 1, h, w)``."""
+    """Mean over tokens of the part of the share ``(n, tokens)`` outside the mask ``(n, 1, h, w)``."""
     inside = adaptive_avg_pool2d(mask, token_grid(share.shape[1], mask.shape[2:])).flatten(1)
     return (share * (1 - inside)).mean()

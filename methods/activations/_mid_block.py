@@ -5,7 +5,7 @@ Several methods learn one vector per group and add those of a cell's groups: wit
 
     h <- h + sum_(g in cell) w_g v_g        conditional half of guidance, every step
 
-They differ in what the vectors are trained for.
+They differ in the training of the vectors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from evenhand.methods.shared.randomness import drawn_cell
 SITE = "mid_block"
 
 Lessons = Literal["groups", "cells"]
-"""What vectors are trained on: every group alone, or whole cells, whose groups' vectors add."""
+"""What vectors are trained on: every group alone, or whole cells, whose groups' vectors add up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ class MidBlockIntervention(Intervention):
         pairs = zip(batch.texts, batch.draws, strict=True)
         drawn = [drawn_cell(text, draw, self.data["target"]) for text, draw in pairs]
         vectors = self.tensors["vectors"]
-        nothing = torch.zeros_like(vectors[0])
-        return _Added(torch.stack([nothing if cell is None else vectors[cell[1]] for cell in drawn]))
+        zero = torch.zeros_like(vectors[0])
+        return _Added(torch.stack([zero if cell is None else vectors[cell[1]] for cell in drawn]))
 
 
 @dataclass
@@ -51,7 +51,7 @@ class _Added(Steering):
     rows: Tensor
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        """``h`` with the images' rows added to the conditional half."""
+        """``h`` with the images' vectors added to the conditional half."""
         n = len(self.rows)
         changed = output.clone()
         changed[n : 2 * n] += self.rows.to(output.device, output.dtype)
@@ -65,7 +65,7 @@ def added(model: EditableModel, rows: Tensor) -> AbstractContextManager[None]:
 
 @torch.no_grad()
 def shape_of_h(model: EditableModel, latents: Tensor) -> tuple[int, int, int]:
-    """Channels, height and width of ``h`` for latents of this size; costs one pass of the network."""
+    """Channels, height and width of ``h`` for latents of this size; costs one pass of the U-Net."""
     seen = []
 
     def look(site: Site, h: Tensor) -> Tensor:
@@ -79,8 +79,8 @@ def shape_of_h(model: EditableModel, latents: Tensor) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def lesson_cells(cells: Sequence[Cell], kind: Lessons) -> list[Cell]:
-    """What is learnt from: the cells themselves, or one cell for every group alone, attribute by attribute.
+def training_cells(cells: Sequence[Cell], kind: Lessons) -> list[Cell]:
+    """The cells to train on: the cells themselves, or one cell for every group alone, attribute by attribute.
 
     With a single attribute both are the same.
     """
@@ -90,9 +90,9 @@ def lesson_cells(cells: Sequence[Cell], kind: Lessons) -> list[Cell]:
 
 
 def codes(of: Sequence[Cell], cells: Sequence[Cell]) -> Tensor:
-    """Which groups stand in each of the cells ``of``: ``(of, groups)`` of zeros and ones.
+    """Multi-hot codes of the groups of the cells ``of``, ``(of, groups)``.
 
-    Groups are counted as in :func:`~evenhand.methods.shared.cells.single_groups` of ``cells``.
+    Groups are in the order of :func:`~evenhand.methods.shared.cells.single_groups` of ``cells``.
     """
     groups = [pair for single in single_groups(cells) for pair in single.groups.items()]
     return torch.tensor([[float(pair in cell.groups.items()) for pair in groups] for cell in of])
@@ -112,7 +112,7 @@ def for_cells(
         task: Its cells and target.
         v: One vector per group, ``(groups, c, height, width)``.
         scale: Factor of all vectors.
-        scales: Further factor by attribute, 1 where not given.
+        scales: Further factor by attribute, 1 by default.
         record: What the fit did.
     """
     factors = [

@@ -1,22 +1,22 @@
-r"""Balancing Act: guide the bottleneck features of the U-Net by linear attribute classifiers.
+"""Balancing Act: guides the bottleneck features of the U-Net with linear attribute classifiers.
 
-Parihar, Bhat, Mallick, Basu, Babu: "Balancing Act: Distribution-Guided Debiasing in Diffusion Models",
-arXiv 2402.18206 (CVPR 2024); written from the formulas of the released code. Let ``h`` be the mid block's
-output at step ``t`` and ``L_t`` a linear classifier of ``vec(h)``, trained beforehand, with
+Parihar, Bhat, Mallick, Basu, Babu: "Balancing Act: Distribution-Guided Debiasing in Diffusion Models", arXiv
+2402.18206 (CVPR 2024); from the formulas of the released code (rishubhpar/debiasing_gen_models). Let ``h`` be
+the mid block's output at step ``t`` and ``L_t`` a linear classifier of ``vec(h)``, trained beforehand, with
 
     z = softmax(L_t(vec(h)) / 8)                                          probabilities of the groups
 
-As published, a batch of images is pushed towards the target by the divergence of its mean ``z``. Here a
-image must not depend on the others of its batch, so every image draws a group ``g`` of each attribute
-and is guided by itself, which the release calls the sample mode:
+As published, a batch of images is pushed towards the target by the divergence of its mean ``z``. Here an
+image must not depend on the others of its batch, so every image draws a group ``g`` of each attribute and is
+guided on its own, which the released code calls the sample mode:
 
     loss = - L_t(vec(h))_g                      ("logit", as released)      gradient - w_g
     loss = - log z_g                            ("cross-entropy")           gradient (sum_j z_j w_j - w_g) / 8
     h <- h - step * sum over attributes of the gradient
 
-with ``w_j`` the classifier's row of group ``j``; the gradient of a linear layer needs no backward pass.
-Over many images the drawn groups follow the target. Classifiers are trained on images whose prompts
-state the groups.
+with ``w_j`` the classifier's row of group ``j``; the gradient of a linear layer needs no backward pass. Over
+many images the drawn groups follow the target. The classifiers are trained on images whose prompts state the
+groups.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ from torch import Tensor
 from evenhand.methods.activations._labelled import observe_cells
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
-from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment
+from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment_spec
 
 SITE = "mid_block"
 TEMPERATURE = 8.0
-"""What the logits are divided by before the softmax, as released."""
+"""Divisor of the logits before the softmax, as released."""
 
 Template = Annotated[str, StringConstraints(pattern=r"\{adjective\}")]
 
 
 def gradient(h: Tensor, weight: Tensor, bias: Tensor, groups: Tensor, *, loss: str) -> Tensor:
-    """Gradient of each image's loss with respect to its own features.
+    """Gradient of each image's loss with respect to its features.
 
     Args:
         h: Flattened features ``(n, f)``.
         weight: Rows ``w_j`` of the classifier, ``(g, f)``.
         bias: ``(g,)``.
-        groups: Wanted group of every image, ``(n,)``.
+        groups: Assigned group of every image, ``(n,)``.
         loss: ``logit`` or ``cross-entropy``.
 
     Returns:
         ``(n, f)``.
     """
-    wanted = torch.nn.functional.one_hot(groups, len(weight)).to(h.dtype)
+    assigned = torch.nn.functional.one_hot(groups, len(weight)).to(h.dtype)
     if loss == "logit":
-        return -wanted @ weight
+        return -assigned @ weight
     z = torch.softmax((h @ weight.T + bias) / TEMPERATURE, dim=1)
-    return (z - wanted) @ weight / TEMPERATURE
+    return (z - assigned) @ weight / TEMPERATURE
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,32 +72,33 @@ class BalancingActIntervention(Intervention):
         return (SITE,)
 
     def steer(self, batch: Batch) -> Steering:
-        """One drawn group of each attribute for every image."""
+        """Draws one group of each attribute for every image."""
         drawn = assigned_groups(batch, self.data["wishes"])
         return _Guide(self, {attribute: torch.tensor(groups) for attribute, groups in drawn.items()})
 
 
 @dataclass
 class _Guide(Steering):
-    by: BalancingActIntervention
-    drawn: dict[str, Tensor]
+    intervention: BalancingActIntervention
+    groups: dict[str, Tensor]
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        n = len(next(iter(self.drawn.values())))
-        guided = [True, True] if self.by.data["halves"] == "both" else [False, True]
+        data, tensors = self.intervention.data, self.intervention.tensors
+        n = len(next(iter(self.groups.values())))
+        guided = [True, True] if data["halves"] == "both" else [False, True]
         h = output[: 2 * n].float().flatten(start_dim=1)
-        push, touched = torch.zeros_like(h), torch.zeros(2 * n, dtype=torch.bool, device=h.device)
-        for attribute, groups in self.drawn.items():
-            weights, biases = (self.by.tensors[f"{name}/{attribute}"] for name in ("weight", "bias"))
-            # Under another number of steps, the classifier of the same part of the way.
+        total, moved = torch.zeros_like(h), torch.zeros(2 * n, dtype=torch.bool, device=h.device)
+        for attribute, groups in self.groups.items():
+            weights, biases = tensors[f"weight/{attribute}"], tensors[f"bias/{attribute}"]
+            # With another number of steps, use the classifier at the same fraction of them.
             at = step.index * len(weights) // step.count
             weight, bias = weights[at].to(h), biases[at].to(h)
             both = groups.repeat(2).to(h.device)
-            wanted = (both >= 0) & torch.tensor(guided, device=h.device).repeat_interleave(n)
-            slope = gradient(h, weight, bias, both.clamp_min(0), loss=self.by.data["loss"])
-            push, touched = push + slope * wanted[:, None], touched | wanted
-        moved = (h - self.by.data["step"] * push).reshape(output[: 2 * n].shape).to(output.dtype)
-        kept = torch.where(touched[:, None, None, None], moved, output[: 2 * n])
+            assigned = (both >= 0) & torch.tensor(guided, device=h.device).repeat_interleave(n)
+            slope = gradient(h, weight, bias, both.clamp_min(0), loss=data["loss"])
+            total, moved = total + slope * assigned[:, None], moved | assigned
+        stepped = (h - data["step"] * total).reshape(output[: 2 * n].shape).to(output.dtype)
+        kept = torch.where(moved[:, None, None, None], stepped, output[: 2 * n])
         return torch.cat([kept, output[2 * n :]])
 
 
@@ -105,16 +106,17 @@ class BalancingAct(Method):
     """Balancing Act, image by image.
 
     Attributes:
-        subjects: Nouns of the training prompts; the treated concepts where empty.
+        subjects: Nouns of the training prompts; the treated concepts if empty.
         templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
-        images: Images of each cell that train the classifiers; the paper has 1000 to 2000 of a class.
-        penalty: Weight of the classifiers' squared norm against the sum of their losses.
-        loss: ``logit``, the release's sample mode, or ``cross-entropy``, which eases off on images that
-            already show the group.
+        images: Images of each cell on which the classifiers are trained; the paper has 1000 to 2000 per
+            class.
+        penalty: Weight of the classifiers' squared norm relative to the sum of their losses.
+        loss: ``logit``, the released sample mode, or ``cross-entropy``, which has a smaller effect on images
+            that already show the group.
         step: Step along the negative gradient; released: 500 * 600 for the divergence of a batch of 4.
         halves: Whether ``both`` halves of guidance are moved, as released, or the ``conditional`` one.
-        stated: What an attribute that the prompt states is given: a group to ``draw``, as released, nothing
-            (``leave``), or the stated group (``follow``).
+        stated: Assignment of an attribute that the prompt states: ``draw`` a group, as released, ``leave`` it
+            unchanged, or ``follow`` the stated group.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -124,10 +126,10 @@ class BalancingAct(Method):
         summary="Moves the mid block's output along linear classifiers towards a drawn group.",
         paper="https://arxiv.org/abs/2402.18206",
         licence="Apache-2.0",
-        origin="rishubhpar/debiasing_gen_models, whose licence file is empty; written anew from the formulas",
+        origin="rishubhpar/debiasing_gen_models, empty licence file; reimplemented from the formulas",
         family="activations",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words; joint cells by one classifier per attribute",
+        attributes="any that words can express; joint cells with one classifier per attribute",
     )
     intervention_type: ClassVar[type[Intervention]] = BalancingActIntervention
     strength: ClassVar[str | None] = "step"
@@ -156,31 +158,31 @@ class BalancingAct(Method):
             reduce=lambda step, site, h: h.flatten(start_dim=1).float(),
         )
         h = seen.features[SITE].numpy()
-        tensors, right = {}, {}
+        tensors, accuracy = {}, {}
         for attribute, groups in seen.groups.items():
             fits = [linear_classifier(of_step, groups, self.penalty) for of_step in h.swapaxes(0, 1)]
             tensors[f"weight/{attribute}"] = torch.from_numpy(np.stack([weight for weight, _ in fits]))
             tensors[f"bias/{attribute}"] = torch.from_numpy(np.stack([bias for _, bias in fits]))
-            right[attribute] = [
+            accuracy[attribute] = [
                 float(((x @ w.T + c).argmax(axis=1) == groups).mean())
                 for x, (w, c) in zip(h.swapaxes(0, 1), fits, strict=True)
             ]
         return BalancingActIntervention(
             tensors=tensors,
             data={
-                "wishes": assignment(task, stated=self.stated),
+                "wishes": assignment_spec(task, stated=self.stated),
                 "loss": self.loss,
                 "step": self.step,
                 "halves": self.halves,
             },
-            record={"training images right, by step": right},
+            record={"training images right, by step": accuracy},
         )
 
 
 def linear_classifier(
     h: NDArray[np.float32], groups: NDArray[np.int64], penalty: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Softmax regression: minimises the sum of cross-entropies plus ``penalty / 2 ||W||^2``.
+    """Softmax regression: minimizes the sum of cross-entropies plus ``penalty / 2 ||W||^2``.
 
     Args:
         h: Features ``(n, f)``.
@@ -188,13 +190,13 @@ def linear_classifier(
         penalty: Above zero.
 
     Returns:
-        Rows ``(g, f)`` and biases ``(g,)``. Two groups have opposite rows, whose difference is penalised.
+        Rows ``(g, f)`` and biases ``(g,)``. Two groups have opposite rows, whose difference is penalized.
     """
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=1 / penalty, max_iter=1000).fit(h, groups)
     weight, bias = fitted.coef_, fitted.intercept_
     if len(weight) == 1:
-        # scikit-learn keeps the difference of two groups; halves of it are the softmax's two rows.
+        # For two groups scikit-learn fits the difference of the softmax's two rows.
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     return weight.astype(np.float32), bias.astype(np.float32)

@@ -1,26 +1,25 @@
-r"""DiffLens: find the sparse features of the bottleneck that carry a group, and raise those of a drawn one.
+"""DiffLens: finds sparse bottleneck features that encode groups, and increases those of a drawn group.
 
-"Dissecting and Mitigating Diffusion Bias via Mechanistic Interpretability" (DiffLens), arXiv 2503.20483
-(CVPR 2025); written from the formulas. Let ``h`` be the mid block's output, flattened, in the conditional
-half of guidance. A k-sparse autoencoder over all steps, whose kernel covers the whole map,
+"Dissecting and Mitigating Diffusion Bias via Mechanistic Interpretability" (DiffLens), arXiv 2503.20483 (CVPR
+2025), implemented from the formulas. Let ``h`` be the mid block's output, flattened, in the conditional half
+of guidance. A k-sparse autoencoder over all steps, whose kernel covers the whole map,
 
     z = top_k(relu(E (h - b) + e)),      h^ = D z + b,      minimise ||h - h^||^2 / ||h - mean h||^2
 
-has ``expansion * channels`` features, of which an image uses at most ``k``. With ``w_(t,g)`` the row of
-group ``g`` in a linear classifier of ``h`` at step ``t``, integrated gradients attribute to feature ``i`` the
-part that it has in telling images of ``g`` from those of the other groups,
+has ``expansion * channels`` features, of which an image uses at most ``k``. With ``w_(t,g)`` the row of group
+``g`` in a linear classifier of ``h`` at step ``t``, integrated gradients attribute to feature ``i`` its
+contribution to distinguishing images of ``g`` from those of the other groups,
 
     A_(g,i) = sum_t max(0, mean z_i of group g - mean z_i of the other groups) <w_(t,g), d_i>
 
 with ``d_i`` the feature's column of ``D``: the logit is linear in ``z``, so the integral is exact in one step
-and the mean over pairs of images is the difference of the means. It is cut at zero: a feature that tells
-``g`` by its absence, as all features of one of two groups tell the other, must not be raised for ``g``. The
-features of a group are those with the largest ``A``. An image draws a group ``g`` of each attribute, and at
-every step
+and the mean over pairs of images is the difference of the means. It is cut at zero, because a feature that
+indicates ``g`` by its absence must not be increased for ``g``. The features of a group are those with the
+largest ``A``. An image draws a group ``g`` of each attribute, and at every step
 
     z_new = z + amount on the features of g,      h <- h + D z_new - D z
 
-so that only the difference is decoded, and what the autoencoder cannot reconstruct stays.
+so that only the difference is decoded, and what the autoencoder cannot reconstruct is unchanged.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from evenhand.methods.activations._labelled import observe_cells
 from evenhand.methods.activations.balancing_act import linear_classifier
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
-from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment
+from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment_spec
 from evenhand.methods.shared.training import course, one_thread, train
 
 SITE = "mid_block"
@@ -56,7 +55,7 @@ class SparseAutoencoder:
         offset: ``e``, ``(features,)``.
         decoder: ``D``, ``(f, features)``.
         centre: ``b``, ``(f,)``.
-        k: Features that a row may use.
+        k: Largest number of features per row.
     """
 
     encoder: Tensor
@@ -66,7 +65,7 @@ class SparseAutoencoder:
     k: int
 
     def encode(self, h: Tensor) -> Tensor:
-        """Sparse features ``(n, features)`` of rows ``(n, f)``: the ``k`` largest, none below zero."""
+        """Sparse features ``(n, features)`` of rows ``(n, f)``: the ``k`` largest, none negative."""
         z = torch.relu((h - self.centre) @ self.encoder.T + self.offset)
         largest, where = z.topk(min(self.k, z.shape[1]), dim=1)
         return torch.zeros_like(z).scatter(1, where, largest)
@@ -80,7 +79,7 @@ class SparseAutoencoder:
 class DiffLensIntervention(Intervention):
     """Adds to the mid block; ``tensors``: ``push/ATTRIBUTE`` ``(groups, f)``, each group's sum of ``d_i``.
 
-    ``D z_new - D z`` is ``amount`` times that sum for every image and step, so ``D`` itself is not kept.
+    ``D z_new - D z`` is ``amount`` times that sum for every image and step, so ``D`` itself is not stored.
     """
 
     def sites(self) -> Sequence[str]:
@@ -88,28 +87,31 @@ class DiffLensIntervention(Intervention):
         return (SITE,)
 
     def steer(self, batch: Batch) -> Steering:
-        """One drawn group of each attribute for every image."""
-        drawn = {a: torch.tensor(groups) for a, groups in assigned_groups(batch, self.data["wishes"]).items()}
-        push = torch.stack(
+        """Draws one group of each attribute for every image."""
+        assigned = {
+            attribute: torch.tensor(groups)
+            for attribute, groups in assigned_groups(batch, self.data["wishes"]).items()
+        }
+        shift = torch.stack(
             [
                 self.tensors[f"push/{attribute}"][groups.clamp_min(0)] * (groups >= 0)[:, None]
-                for attribute, groups in drawn.items()
+                for attribute, groups in assigned.items()
             ]
         )
-        wanted = torch.stack([groups >= 0 for groups in drawn.values()]).any(dim=0)
-        return _Add(push=self.data["amount"] * push.sum(dim=0), wanted=wanted)
+        treated = torch.stack([groups >= 0 for groups in assigned.values()]).any(dim=0)
+        return _Add(shift=self.data["amount"] * shift.sum(dim=0), treated=treated)
 
 
 @dataclass
 class _Add(Steering):
-    push: Tensor
-    wanted: Tensor
+    shift: Tensor
+    treated: Tensor
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        n = len(self.wanted)
+        n = len(self.treated)
         h = output[n : 2 * n]
-        moved = h + self.push.to(h).reshape(h.shape)
-        rows = self.wanted.to(h.device)[:, None, None, None]
+        moved = h + self.shift.to(h).reshape(h.shape)
+        rows = self.treated.to(h.device)[:, None, None, None]
         return torch.cat([output[:n], torch.where(rows, moved, h), output[2 * n :]])
 
 
@@ -117,32 +119,32 @@ class DiffLens(Method):
     """DiffLens on the mid block.
 
     Attributes:
-        subjects: Nouns of the training prompts; the treated concepts where empty.
+        subjects: Nouns of the training prompts; the treated concepts if empty.
         templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
-        images: Images of each cell that train autoencoder and classifiers.
-        expansion: Features of the autoencoder for every channel of the mid block; released: 4.
-        k: Features that an image may use at a step; released: 1024 of 5120.
+        images: Images of each cell on which autoencoder and classifiers are trained.
+        expansion: Features of the autoencoder per channel of the mid block; released: 4.
+        k: Largest number of features per image and step; released: 1024 of 5120.
         epochs: Passes over all images and steps when the autoencoder is trained.
-        batch: Rows of a training step.
+        batch: Rows per training step.
         learning_rate: Learning rate.
-        penalty: Weight of the classifiers' squared norm against the sum of their losses.
-        features: Features of each group; the released example has 10 for young faces and 30 for old ones.
-        amount: What is added to each; the released example has 30 and 50.
-        stated: What an attribute that the prompt states is given: a group to ``draw``, as released, nothing
-            (``leave``), or the stated group (``follow``).
+        penalty: Weight of the classifiers' squared norm relative to the sum of their losses.
+        features: Features per group; the released example has 10 for young faces and 30 for old ones.
+        amount: Amount added to each feature; the released example has 30 and 50.
+        stated: Assignment of an attribute that the prompt states: ``draw`` a group, as released, ``leave`` it
+            unchanged, or ``follow`` the stated group.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="difflens",
         version="1.0",
         title="DiffLens",
-        summary="Raises the sparse bottleneck features that carry a drawn group.",
+        summary="Increases the sparse bottleneck features that encode a drawn group.",
         paper="https://arxiv.org/abs/2503.20483",
         licence="Apache-2.0",
-        origin="foundation-model-research/DiffLens, without a licence; written anew from the formulas",
+        origin="foundation-model-research/DiffLens, no licence; reimplemented from the formulas",
         family="activations",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words; joint cells by the features of their groups",
+        attributes="any that words can express; joint cells with the features of their groups",
     )
     intervention_type: ClassVar[type[Intervention]] = DiffLensIntervention
     strength: ClassVar[str | None] = "amount"
@@ -166,7 +168,7 @@ class DiffLens(Method):
 
     @one_thread()
     def fit(self, task: Task) -> Intervention:
-        """Train the autoencoder and the classifiers; locate the features of every group."""
+        """Train the autoencoder and the classifiers, and locate the features of every group."""
         seen = observe_cells(
             task,
             templates=self.templates,
@@ -187,7 +189,7 @@ class DiffLens(Method):
             located[attribute] = top.tolist()
         return DiffLensIntervention(
             tensors=tensors,
-            data={"wishes": assignment(task, stated=self.stated), "amount": self.amount},
+            data={"wishes": assignment_spec(task, stated=self.stated), "amount": self.amount},
             record={"features": located, **course(losses)},
         )
 
@@ -196,7 +198,7 @@ class DiffLens(Method):
     ) -> tuple[SparseAutoencoder, list[float]]:
         """The autoencoder of rows ``(n, f)``, and its losses: the share of variance not reconstructed."""
         width = rows.shape[1]
-        # Columns of unit norm, and the encoder their transpose: a usual start that leaves few features dead.
+        # Unit-norm columns and a tied encoder: a common initialization that leaves few features dead.
         start = torch.from_numpy(rng.standard_normal((width, features), dtype=np.float32))
         decoder = torch.nn.functional.normalize(start, dim=0)
         centre = rows.mean(dim=0)
@@ -217,14 +219,14 @@ class DiffLens(Method):
 
 
 def attributions(h: Tensor, z: Tensor, groups: NDArray[np.int64], decoder: Tensor, penalty: float) -> Tensor:
-    """``A``: what every feature does to tell each group from the others, ``(groups, features)``.
+    """``A``: contribution of every feature to distinguishing each group, ``(groups, features)``.
 
     Args:
         h: ``(n, steps, f)``.
         z: Sparse features of ``h``, ``(n, steps, features)``.
         groups: Group of every image, ``(n,)``; every group occurs.
         decoder: ``D``, ``(f, features)``.
-        penalty: Of the classifiers.
+        penalty: Penalty of the classifiers.
     """
     of = torch.from_numpy(groups)
     total = torch.zeros(int(of.max()) + 1, decoder.shape[1])

@@ -1,23 +1,24 @@
-r"""EquiSteer: erase a group from the outputs of cross-attention and put a drawn one in its place.
+"""EquiSteer: erases a group from the outputs of cross-attention and re-injects a drawn one.
 
-"EquiSteer", arXiv 2607.01147 (ECCV 2026); written from the formulas of paper and code. Let ``y_k`` be the
-output of a cross-attention module ``l`` at image token ``k`` and step ``t``, in the conditional half of
-guidance. With ``a`` a group of attribute ``A``, and means over tokens and contrast prompts,
+"EquiSteer", arXiv 2607.01147 (ECCV 2026), implemented from the formulas of paper and code (Atmyre/EquiSteer).
+Let ``y_k`` be the output of a cross-attention module ``l`` at image token ``k`` and step ``t``, in the
+conditional half of guidance. With ``a`` a group of attribute ``A``, and means over tokens and contrast
+prompts,
 
     s_a   = mean y(prompts that state a) - mean y(contrast prompts),          b_a = s_a / ||s_a||
     m_a   = max_k <y_k, b_a>
     thr_a = (mean m_a(prompts that state a) + mean m_a(neutral prompts)) / 2
 
-for every ``l`` and ``t``. The contrast of a group is the other group where there are two, so that the
-vectors are opposite, and the neutral prompts where there are more.
+for every ``l`` and ``t``. The contrast of a group is the other group if there are two, so that the vectors
+are opposite, and the neutral prompts if there are more.
 
-Gate: once for every image, at step 0 in one module, ``m_a > thr_a`` for any ``a`` says that the prompt
-states a group already; such an image is left as it is. In all others, attribute after attribute, with
-``b~`` the ``b_a`` of the attribute made orthonormal in their order (Gram-Schmidt) and ``a`` the drawn group,
+Gate: once for every image, at step 0 in one module, ``m_a > thr_a`` for any ``a`` means that the prompt
+already states a group; such an image stays unchanged. In all others, attribute after attribute, with ``b~``
+the ``b_a`` of the attribute orthonormalized in order (Gram-Schmidt) and ``a`` the drawn group,
 
     erase        y <- y - sum_a' <y, b~_a'> b~_a'
     re-inject    y <- y + alpha_a b_a
-    rescale      every token to the norm it had before
+    rescale      every token to its previous norm
 
 ``alpha_a`` is the mean of ``m_a`` over prompts that state ``a`` (``amount="response"``, the paper's) or
 ``thr_a`` (``amount="threshold"``, the code's default), both of that ``l`` and ``t``.
@@ -37,15 +38,15 @@ from torch import Tensor
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
-from evenhand.methods.shared.group_assignment import assigned_groups, assignment, group_words
+from evenhand.methods.shared.group_assignment import assigned_groups, assignment_spec, group_words
 from evenhand.methods.shared.observation import Reduce, observe
 from evenhand.methods.shared.prompt_text import fill
 
 GATE = {"sd1": 4, "sd2": 4, "sdxl": 17}
 """Index of the released gate among the cross-attention modules of the down path, by model family."""
 
-_LEAST = 1e-3
-"""A unit vector of which no more than this is left by Gram-Schmidt depends on those before it."""
+_MIN_REMAINDER = 1e-3
+"""Norm of a unit vector's remainder after Gram-Schmidt below which it depends on the earlier ones."""
 
 Context = Annotated[str, StringConstraints(pattern=r"\{concept\}")]
 
@@ -55,17 +56,17 @@ def orthonormal(b: Tensor) -> Tensor:
     basis: list[Tensor] = []
     for row in b.double().unbind(dim=-2):
         rest = row
-        # Twice, since one pass loses orthogonality where little is left of a row.
+        # Twice, because one pass is not orthogonal enough when little remains of a row.
         for _ in range(2):
             for earlier in basis:
                 rest = rest - (rest * earlier).sum(dim=-1, keepdim=True) * earlier
         norm = rest.norm(dim=-1, keepdim=True)
-        basis.append(torch.where(norm > _LEAST, rest / norm.clamp_min(_LEAST), 0.0))
+        basis.append(torch.where(norm > _MIN_REMAINDER, rest / norm.clamp_min(_MIN_REMAINDER), 0.0))
     return torch.stack(basis, dim=-2).to(b.dtype)
 
 
 def exchange(y: Tensor, *, b: Tensor, basis: Tensor, alpha: Tensor, groups: Tensor, rescale: bool) -> Tensor:
-    """Erase an attribute and re-inject a group of it.
+    """Erase an attribute and re-inject one of its groups.
 
     Args:
         y: Outputs of cross-attention ``(n, k, m)``.
@@ -100,54 +101,56 @@ class EquiSteerIntervention(Intervention):
         return sites
 
     def steer(self, batch: Batch) -> Steering:
-        """One draw and one gate for every image."""
+        """One draw and one gate decision per image."""
         drawn = assigned_groups(batch, self.data["wishes"])
         return _Steer(self, {attribute: torch.tensor(groups) for attribute, groups in drawn.items()})
 
 
 @dataclass
 class _Steer(Steering):
-    """Waits for the gate's decision, then steers the images that it lets through."""
+    """Waits for the gate's decision, then steers the images that pass it."""
 
-    by: EquiSteerIntervention
-    drawn: dict[str, Tensor]
+    intervention: EquiSteerIntervention
+    groups: dict[str, Tensor]
     open: Tensor | None = None
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        n = len(next(iter(self.drawn.values())))
+        n = len(next(iter(self.groups.values())))
         y = output[n : 2 * n].float()
-        if step.index == 0 and site.name == self.by.data["gate"]:
+        if step.index == 0 and site.name == self.intervention.data["gate"]:
             self.open = self._gate(y)
-        steps = self.by.tensors[f"alpha/{site.name}"].shape[0]
+        steps = self.intervention.tensors[f"alpha/{site.name}"].shape[0]
         if self.open is None or step.index >= steps or not self.open.any():
             return output
-        # All images are steered and the closed ones put back: the shapes of the operations, and so the
-        # last bits of an image, must not depend on how many others are open.
+        # All images are steered and the unchanged ones restored: the shapes of the operations, and so the
+        # last bits of an image, must not depend on how many images pass the gate.
         steered = torch.where(self.open[:, None, None], self._steered(step, site, y), y)
         return torch.cat([output[:n], steered.to(output.dtype), output[2 * n :]])
 
     def _gate(self, y: Tensor) -> Tensor:
         """Which images mention a concept and state no group, ``(n,)``."""
-        b = self.by.tensors[f"b/{self.by.data['gate']}"][0].to(y.device)
+        b = self.intervention.tensors[f"b/{self.intervention.data['gate']}"][0].to(y.device)
         response = (y @ b.T).amax(dim=1)
-        stated = (response > self.by.tensors["threshold"].to(y.device)).any(dim=1)
-        wanted = next(iter(self.drawn.values())).to(y.device) >= 0
-        return wanted & ~stated
+        stated = (response > self.intervention.tensors["threshold"].to(y.device)).any(dim=1)
+        assigned = next(iter(self.groups.values())).to(y.device) >= 0
+        return assigned & ~stated
 
     def _steered(self, step: Step, site: Site, y: Tensor) -> Tensor:
         names = ("b", "basis", "alpha")
-        b, basis, alpha = (self.by.tensors[f"{n}/{site.name}"][step.index].to(y.device) for n in names)
-        for attribute, start, stop in self.by.data["slices"]:
+        b, basis, alpha = (
+            self.intervention.tensors[f"{n}/{site.name}"][step.index].to(y.device) for n in names
+        )
+        for attribute, start, stop in self.intervention.data["slices"]:
             of = slice(start, stop)
-            # Images that want nothing are put back afterwards; any group serves.
-            groups = self.drawn[attribute].clamp_min(0).to(y.device)
+            # Unassigned images are restored afterwards, so their group does not matter.
+            groups = self.groups[attribute].clamp_min(0).to(y.device)
             y = exchange(
                 y,
                 b=b[of],
                 basis=basis[of],
                 alpha=alpha[of],
                 groups=groups,
-                rescale=self.by.data["rescale"],
+                rescale=self.intervention.data["rescale"],
             )
         return y
 
@@ -156,13 +159,13 @@ class EquiSteer(Method):
     """EquiSteer on the U-Net's cross-attention.
 
     Attributes:
-        subjects: Nouns of the contrast prompts, the paper has 9 for gender and 15 for race; where empty, the
-            treated concepts themselves.
-        contexts: Templates of the contrast prompts, with ``{a}`` and ``{concept}``, which is a subject with
-            or without a group's adjective; the paper has 14.
+        subjects: Nouns of the contrast prompts (the paper has 9 for gender and 15 for race); if empty, the
+            treated concepts.
+        contexts: Templates of the contrast prompts, with ``{a}`` and ``{concept}``, a subject with or without
+            a group's adjective; the paper has 14.
         seed: Seed of the noise of all contrast prompts.
-        gate: Index of the gate among the cross-attention modules of the down path, from 0; where not
-            given, 4 for SD 1.x and 2.x and 17 for SDXL, as released.
+        gate: Index of the gate among the cross-attention modules of the down path, from 0; by default 4 for
+            SD 1.x and 2.x and 17 for SDXL, as released.
         steps: Number of first steps that are steered; released: 20 of 50 for SD 1.x and 2.x.
         amount: What ``alpha`` is: ``response`` (paper) or ``threshold`` (the code's default).
         scale: Factor of ``alpha``; 1 as published.
@@ -173,13 +176,13 @@ class EquiSteer(Method):
         name="equisteer",
         version="1.0",
         title="EquiSteer",
-        summary="Replaces the group in every cross-attention output by a drawn one, behind a gate.",
+        summary="Replaces the group in every cross-attention output, unless the prompt states one.",
         paper="https://arxiv.org/abs/2607.01147",
         licence="Apache-2.0",
-        origin="Atmyre/EquiSteer, whose README says MIT; written anew from the formulas",
+        origin="Atmyre/EquiSteer, MIT by its README; reimplemented from the formulas",
         family="activations",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words, each on its own vectors; joint cells by their attributes",
+        attributes="any that words can express; joint cells one attribute at a time",
     )
     intervention_type: ClassVar[type[Intervention]] = EquiSteerIntervention
 
@@ -221,7 +224,7 @@ class EquiSteer(Method):
     rescale: bool = True
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """Every contrast prompt is drawn twice: for the vectors, then for the responses to them."""
+        """Every contrast prompt is generated twice: for the vectors, then for the responses to them."""
         groups = sum(map(len, group_words(cells).values()))
         subjects = len(self.subjects) or concepts
         return Budget(images=2 * (groups + 1) * subjects * len(self.contexts))
@@ -259,7 +262,7 @@ class EquiSteer(Method):
                 "gate": gate,
                 "slices": slices,
                 "rescale": self.rescale,
-                "wishes": assignment(task),
+                "wishes": assignment_spec(task),
             },
         )
 
@@ -296,9 +299,9 @@ def steering_vectors(means: Tensor, sizes: Sequence[int]) -> Tensor:
     """Unit vectors ``b_a``.
 
     Args:
-        means: Mean outputs over the prompts of every group, and of the neutral ones last,
-            ``(groups + 1, steps, m)``.
-        sizes: Number of groups of every attribute; the groups stand attribute after attribute.
+        means: Mean outputs over the prompts of every group, and over the neutral ones last, ``(groups + 1,
+            steps, m)``.
+        sizes: Number of groups of every attribute; the groups are ordered by attribute.
 
     Returns:
         ``(steps, groups, m)``.
@@ -311,6 +314,6 @@ def steering_vectors(means: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def _slices(sizes: Mapping[str, int]) -> list[tuple[str, int, int]]:
-    """Every attribute with the first index of its groups and the one after the last."""
+    """Every attribute with the index of its first group and the index after its last group."""
     stops = list(itertools.accumulate(sizes.values()))
     return [(name, stop - size, stop) for (name, size), stop in zip(sizes.items(), stops, strict=True)]

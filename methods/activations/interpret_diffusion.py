@@ -1,9 +1,9 @@
-r"""InterpretDiffusion: one vector per group on the bottleneck, learnt from the model's own images.
+"""InterpretDiffusion: one vector per group on the bottleneck, learned from images that the model generates.
 
 Li, Shen, Torr, Tresp, Gu: "Self-Discovering Interpretable Diffusion Latent Directions for Responsible
-Text-to-Image Generation", arXiv 2311.17216 (CVPR 2024), often called SDisc. Images ``x`` are drawn with
-prompts that state a group; the model is then asked to denoise them under a *neutral* prompt, which does not.
-What is missing has to come from a vector ``v_g`` that is added to ``h``, the output of the U-Net's mid block:
+Text-to-Image Generation", arXiv 2311.17216 (CVPR 2024), often called SDisc. Images ``x`` are generated with
+prompts that state a group; the model then denoises them with a *neutral* prompt, which does not. A vector
+``v_g``, added to ``h``, the output of the U-Net's mid block, learns to supply what is missing:
 
     v* = argmin_v E || eps - eps_theta(x_t, t, neutral; h + sum_(g in code(x)) v_g) ||^2
 
@@ -11,12 +11,12 @@ over images, noise ``eps`` and uniform timesteps ``t``; the networks are frozen.
 which groups its prompt stated: the paper's bias-free linear map from a multi-hot code to ``h``. One vector
 serves all timesteps.
 
-An image that mentions a concept then draws a cell from the target, and the vectors of its groups are added
-to ``h`` in the conditional half of guidance, at every step (see :mod:`evenhand.methods.activations._mid_block`).
+An image that mentions a concept then draws a cell from the target, and the vectors of its groups are added to
+``h`` in the conditional half of guidance, at every step (see :mod:`evenhand.methods.activations._mid_block`).
 
-The paper learns each group from images of that group alone (``lessons="groups"``). With
-``lessons="cells"`` the images show whole cells and the vectors of their groups are learnt together, so that
-they are fitted to being added. With one attribute both are the same.
+The paper learns each group from images of that group alone (``lessons="groups"``). With ``lessons="cells"``
+the images show whole cells and the vectors of their groups are learned together, so that they fit their sum.
+With one attribute both are the same.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from evenhand.methods.activations._mid_block import (
     added,
     codes,
     for_cells,
-    lesson_cells,
     shape_of_h,
+    training_cells,
 )
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.shared.prompt_text import fill
@@ -47,13 +47,13 @@ class InterpretDiffusion(Method):
     """InterpretDiffusion's vectors on the bottleneck.
 
     Attributes:
-        neutral: Template of the prompt under which images are denoised, with ``{a}`` and ``{concept}`` if
-            the images are to show the concepts.
-        stated: Template of the prompt that draws images of a group, with ``{a}`` and ``{noun}``, or
+        neutral: Template of the prompt with which images are denoised, with ``{a}`` and ``{concept}`` if the
+            images show the concepts.
+        stated: Template of the prompt that generates images of a group, with ``{a}`` and ``{noun}``, or
             ``{adjective}`` and ``{concept}``.
-        lessons: Whether images show every group alone, as published, or whole cells.
+        lessons: Whether training images show ``groups`` alone, as published, or whole ``cells``.
         images: Images of every group or cell.
-        epochs: How often training passes over the images.
+        epochs: Passes over the images in training.
         batch: Images per training step.
         learning_rate: Learning rate of Adam.
         scale: Factor of the added vectors; 1 as published.
@@ -63,13 +63,13 @@ class InterpretDiffusion(Method):
         name="interpret-diffusion",
         version="1.0",
         title="InterpretDiffusion",
-        summary="Adds a learnt vector of a drawn group to the bottleneck of the U-Net.",
+        summary="Adds a learned vector of a drawn group to the bottleneck of the U-Net.",
         paper="https://arxiv.org/abs/2311.17216",
         licence="Apache-2.0",
-        origin="hangligit/InterpretDiffusion, no root licence; written anew from the formulas",
+        origin="hangligit/InterpretDiffusion, no licence at its root; reimplemented from the formulas",
         family="activations",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words, each group with its own vector; joint cells by their sum",
+        attributes="any that words can express, each group with its own vector; joint cells with their sum",
     )
     intervention_type: ClassVar[type[Intervention]] = MidBlockIntervention
     strength: ClassVar[str | None] = "scale"
@@ -84,8 +84,8 @@ class InterpretDiffusion(Method):
     scale: float = Field(default=1.0, ge=0)
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """The images, every training step, and one pass that finds the shape of ``h``."""
-        images = len(lesson_cells(cells, self.lessons)) * self.images
+        """The images, every training step, and one pass to find the shape of ``h``."""
+        images = len(training_cells(cells, self.lessons)) * self.images
         return Budget(images=images, evaluations=self._steps(images) * self.batch + 1)
 
     def _steps(self, images: int) -> int:
@@ -93,11 +93,11 @@ class InterpretDiffusion(Method):
 
     @one_thread()
     def fit(self, task: Task) -> Intervention:
-        """Draw images of every lesson, learn the vectors, and add them up for every cell."""
+        """Generate images of every group or cell, learn the vectors, and add them up for every cell."""
         model, rng = task.model, task.rng
-        taught = lesson_cells(task.cells, self.lessons)
-        x, neutral = self._images(task, taught)
-        code = codes(taught, task.cells).repeat_interleave(self.images, dim=0).to(x.device)
+        trained = training_cells(task.cells, self.lessons)
+        x, neutral = self._images(task, trained)
+        code = codes(trained, task.cells).repeat_interleave(self.images, dim=0).to(x.device)
         v = torch.zeros(code.shape[1], *shape_of_h(model, x), device=x.device)
 
         def loss(step: int) -> Tensor:
@@ -112,10 +112,10 @@ class InterpretDiffusion(Method):
         losses = train([v], loss, steps=self._steps(len(x)), learning_rate=self.learning_rate)
         return for_cells(task, v, scale=self.scale, record=course(losses))
 
-    def _images(self, task: Task, taught: Sequence[Cell]) -> tuple[Tensor, list[str]]:
-        """Latents of images, lesson after lesson, and the neutral prompt of each; concepts take turns."""
+    def _images(self, task: Task, trained: Sequence[Cell]) -> tuple[Tensor, list[str]]:
+        """Latents of images, group after group, and the neutral prompt of each; concepts take turns."""
         concepts = np.resize(task.concepts, self.images).tolist()
-        prompts = [fill(self.stated, concept=c, cell=cell) for cell in taught for c in concepts]
-        neutral = [fill(self.neutral, concept=c) for _ in taught for c in concepts]
+        prompts = [fill(self.stated, concept=c, cell=cell) for cell in trained for c in concepts]
+        neutral = [fill(self.neutral, concept=c) for _ in trained for c in concepts]
         seeds = task.rng.integers(2**31, size=len(prompts)).tolist()
         return task.model.latents(task.sample(prompts, seeds)), neutral

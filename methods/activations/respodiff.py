@@ -1,8 +1,9 @@
-r"""RespoDiff: two vectors per group on the bottleneck, learnt by matching scores, without images.
+"""RespoDiff: two vectors per group on the bottleneck, learned by score matching without images.
 
 Vadakkeeveetil Sreelatha, Nag, Awais, Belongie, Dutta: "RespoDiff: Dual-Module Bottleneck Transformation for
 Responsible & Faithful T2I Generation", arXiv 2509.15257 (NeurIPS 2025). Of every group one constant vector
-``T_resp`` turns the bottleneck ``h`` towards it, and one, ``T_sem``, keeps what the neutral prompt means:
+``T_resp`` moves the bottleneck ``h`` towards it, and one, ``T_sem``, preserves the meaning of the neutral
+prompt:
 
     z      from noise to a random step with the neutral prompt and h + T_resp + T_sem; no gradient
     L_resp = || eps(z, neutral; h + T_resp)         - eps(z, stated; h)  ||^2     trains T_resp
@@ -12,11 +13,11 @@ Responsible & Faithful T2I Generation", arXiv 2509.15257 (NeurIPS 2025). Of ever
 ``T_resp + T_sem`` of its groups is added to ``h`` in the conditional half of guidance, at every step, with a
 factor for each attribute (see :mod:`evenhand.methods.activations._mid_block`).
 
-``L_sem`` alone is least at ``T_sem = -T_resp``: what stays of a group is decided by how far ``T_sem`` lags
-behind. Adam takes no notice of a constant factor of a loss, so ``lambda`` is applied to the steps of T_sem
-instead, which for plain gradient descent is the same.
+``L_sem`` alone is minimal at ``T_sem = -T_resp``: how far ``T_sem`` lags behind decides what remains of a
+group. Adam is invariant to a constant factor of a loss, so ``lambda`` multiplies the steps of ``T_sem``
+instead, which is equivalent for plain gradient descent.
 
-The way to ``z`` is a deterministic DDIM run (arXiv 2010.02502, equation 12) with guidance:
+``z`` comes from a deterministic DDIM run (arXiv 2010.02502, equation 12) with guidance:
 
     x_0 = (z_t - sqrt(1 - abar_t) e) / sqrt(abar_t),      z_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s) e
 """
@@ -38,8 +39,8 @@ from evenhand.methods.activations._mid_block import (
     added,
     codes,
     for_cells,
-    lesson_cells,
     shape_of_h,
+    training_cells,
 )
 from evenhand.methods.base import Budget, Cell, EditableModel, Intervention, Method, MethodInfo, Task
 from evenhand.methods.shared.prompt_text import fill
@@ -56,17 +57,17 @@ class RespoDiff(Method):
     """RespoDiff's two vectors on the bottleneck.
 
     Attributes:
-        neutral: Template of the neutral prompt, with ``{a}`` and ``{concept}`` if concepts are to be named.
+        neutral: Template of the neutral prompt, with ``{a}`` and ``{concept}`` if concepts are named.
         stated: Template of the prompt that states a group, with ``{a}`` and ``{noun}``, or ``{adjective}``
             and ``{concept}``.
-        lessons: Whether vectors are learnt for every group alone, as published, or on whole cells.
+        lessons: Whether vectors are learned on ``groups`` alone, as published, or on whole ``cells``.
         iterations: Training iterations for every group or cell.
-        batch: Groups or cells in an iteration; published: 1.
-        steps: Steps of the run to ``z`` if it went to the end.
-        guidance: Guidance scale of that run; at 1 it takes half the passes.
+        batch: Groups or cells per iteration; published: 1.
+        steps: Number of steps of a full run from noise to image; ``z`` is taken at a random one.
+        guidance: Guidance scale of that run; 1 halves its passes.
         learning_rate: Learning rate of Adam.
         lam: Weight of the semantic loss; at 0 there is no ``T_sem``.
-        scales: Factor by attribute, 1 where not given; published for gender and race together: 1.1 and 0.9.
+        scales: Factor by attribute, 1 by default; published for gender and race together: 1.1 and 0.9.
         scale: Factor of all added vectors; 1 as published.
     """
 
@@ -74,13 +75,13 @@ class RespoDiff(Method):
         name="respodiff",
         version="1.0",
         title="RespoDiff",
-        summary="Adds two learnt vectors of a drawn group to the bottleneck, trained without images.",
+        summary="Adds two learned vectors of a drawn group to the bottleneck, trained without images.",
         paper="https://arxiv.org/abs/2509.15257",
         licence="Apache-2.0",
-        origin="the RespoDiff paper; no code released; written from the formulas",
+        origin="no code released; implemented from the paper's formulas",
         family="activations",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words, each group with its own vectors; joint cells by their sum",
+        attributes="any that words can express, each group with its own vectors; joint cells with their sum",
     )
     intervention_type: ClassVar[type[Intervention]] = MidBlockIntervention
     strength: ClassVar[str | None] = "scale"
@@ -98,13 +99,13 @@ class RespoDiff(Method):
     scale: float = Field(default=1.0, ge=0)
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """One image and one pass for the shapes; in every iteration four passes after the longest run."""
+        """One image and one pass for the shapes; per iteration four passes after the longest run."""
         rows = self._training_steps(cells) * self.batch
         run = (self.steps - 1) * (1 if self.guidance == 1 else 2)
         return Budget(images=1, evaluations=rows * (run + 4) + 1, exact=False)
 
     def check(self, *, family: str, cells: Sequence[Cell]) -> None:
-        """Also refuse factors of attributes that are not balanced."""
+        """Also reject factors of attributes that are not balanced."""
         super().check(family=family, cells=cells)
         unknown = sorted(set(self.scales) - set(cells[0].groups))
         if unknown:
@@ -114,32 +115,34 @@ class RespoDiff(Method):
             )
 
     def _training_steps(self, cells: Sequence[Cell]) -> int:
-        return max(1, self.iterations * len(lesson_cells(cells, self.lessons)) // self.batch)
+        return max(1, self.iterations * len(training_cells(cells, self.lessons)) // self.batch)
 
     @one_thread()
     def fit(self, task: Task) -> Intervention:
         """Learn both vectors of every group, and add them up for every cell."""
         model, rng = task.model, task.rng
-        taught = lesson_cells(task.cells, self.lessons)
+        trained = training_cells(task.cells, self.lessons)
         like = model.latents(task.sample([fill(self.neutral, concept=task.concepts[0])], [0]))
-        code = codes(taught, task.cells).to(like.device)
+        code = codes(trained, task.cells).to(like.device)
         resp, sem = torch.zeros(2, code.shape[1], *shape_of_h(model, like), device=like.device)
         semantic: list[float] = []
 
         def loss(step: int) -> Tensor:
-            rows = rng.integers(len(taught), size=self.batch)
-            neutral, stated = self._prompts(task, [taught[row] for row in rows])
+            rows = rng.integers(len(trained), size=self.batch)
+            neutral, stated = self._prompts(task, [trained[row] for row in rows])
             t_resp, t_sem = (torch.tensordot(code[rows], part, dims=1) for part in (resp, self.lam * sem))
             noise = gaussian(rng, (self.batch, *like.shape[1:]), model)
             z, t = self._run(model, noise, int(rng.integers(self.steps)), neutral, t_resp + t_sem)
             with torch.no_grad():
-                wanted, plain = (model.predict(z, t, model.encode(texts)) for texts in (stated, neutral))
+                stated_eps, neutral_eps = (
+                    model.predict(z, t, model.encode(texts)) for texts in (stated, neutral)
+                )
             with added(model, t_resp):
-                l_resp = _distance(model.predict(z, t, model.encode(neutral)), wanted)
+                l_resp = _distance(model.predict(z, t, model.encode(neutral)), stated_eps)
             if not self.lam:
                 return l_resp
             with added(model, t_resp.detach() + t_sem):
-                l_sem = _distance(model.predict(z, t, model.encode(neutral)), plain)
+                l_sem = _distance(model.predict(z, t, model.encode(neutral)), neutral_eps)
             semantic.append(float(l_sem.detach()))
             return l_resp + l_sem
 
@@ -151,7 +154,7 @@ class RespoDiff(Method):
         return for_cells(task, vectors, scale=self.scale, scales=self.scales, record=record)
 
     def _prompts(self, task: Task, cells: Sequence[Cell]) -> tuple[list[str], list[str]]:
-        """Neutral and stating prompts of a batch; its concepts are drawn."""
+        """Neutral and stating prompts of a batch of cells; the concepts are drawn."""
         concepts = task.rng.choice(task.concepts, len(cells)).tolist()
         neutral = [fill(self.neutral, concept=concept) for concept in concepts]
         return neutral, [

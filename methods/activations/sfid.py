@@ -1,21 +1,22 @@
-r"""SFID: overwrite the channels that tell a group, by their mean for a drawn group.
+"""SFID: overwrites the channels that separate groups with their mean for a drawn group.
 
 Jung, Jang, Wang: "A Unified Debiasing Approach for Vision-Language Models across Modalities and Tasks"
-(selective feature imputation for debiasing), NeurIPS 2024; written from the formulas of the released code for
-Stable Diffusion 1.5. Let ``x`` be the mean over positions and both halves of guidance of every channel of a
-module's output: of the down path (its last block) and of the mid block. For every module and attribute
+(selective feature imputation for debiasing), NeurIPS 2024, arXiv 2410.07593; from the formulas of the
+released code for Stable Diffusion 1.5 (HoinJung/Unified-Debiaisng-VLM-SFID). Let ``x`` be the mean over
+positions and both halves of guidance of every channel of a module's output, for the last block of the down
+path and the mid block. For every module and attribute
 
     forest    100 trees, x -> group
     S         the 50 channels that are most important to the forest (mean decrease of impurity)
-    v_g       mean of x_S over images that the forest gives to group g with a probability above 0.5
+    v_g       mean of x_S over images that the forest assigns to group g with a probability above 0.5
 
-A prompt that states no group draws one, and at every step, in both halves, the channels ``S`` of the
-module's output become ``v_g`` at all positions. (The paper's own description imputes the mean of images
-that the forest is unsure about; the released code for text-to-image does the above.)
+A prompt that states no group draws one, and at every step, in both halves, the channels ``S`` of the module's
+output become ``v_g`` at all positions. (The paper describes imputing the mean of images about which the
+forest is uncertain; the released text-to-image code does the above.)
 
-Several attributes are imputed one after another, each with its own forest; channels that two of them chose
-keep the value of the later. As released, forest and values are of the last denoising step and serve all
-steps; with ``at="each"`` every step has its own.
+Several attributes are imputed one after another, each with its own forest; channels chosen by two of them
+keep the value of the later one. As released, forest and values are those of the last denoising step and serve
+all steps; with ``at="each"`` every step has its own.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.methods.activations._labelled import observe_cells
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
-from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment, group_words
+from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment_spec, group_words
 
 Template = Annotated[str, StringConstraints(pattern=r"\{adjective\}")]
 
@@ -53,27 +54,27 @@ class SfidIntervention(Intervention):
         return sites
 
     def steer(self, batch: Batch) -> Steering:
-        """One drawn group of each attribute for every image."""
+        """Draws one group of each attribute for every image."""
         drawn = assigned_groups(batch, self.data["wishes"])
         return _Impute(self, {attribute: torch.tensor(groups) for attribute, groups in drawn.items()})
 
 
 @dataclass
 class _Impute(Steering):
-    by: SfidIntervention
-    drawn: dict[str, Tensor]
+    intervention: SfidIntervention
+    groups: dict[str, Tensor]
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
         changed = output.clone()
-        for attribute, groups in self.drawn.items():
-            wanted = torch.nonzero(groups >= 0).flatten()
-            channels = self.by.tensors[f"channels/{site.name}/{attribute}"]
-            values = self.by.tensors[f"values/{site.name}/{attribute}"]
-            # One for all, or one for each; under another number of steps, that of the same part of the way.
+        for attribute, groups in self.groups.items():
+            assigned = torch.nonzero(groups >= 0).flatten()
+            channels = self.intervention.tensors[f"channels/{site.name}/{attribute}"]
+            values = self.intervention.tensors[f"values/{site.name}/{attribute}"]
+            # With another number of steps, use the values at the same fraction of them.
             at = step.index * len(channels) // step.count
-            replaced = values[at][groups[wanted]].to(output)
+            replaced = values[at][groups[assigned]].to(output)
             for half in (0, len(groups)):
-                rows = (half + wanted).to(output.device)
+                rows = (half + assigned).to(output.device)
                 changed[rows[:, None], channels[at].to(output.device)] = replaced[:, :, None, None]
         return changed
 
@@ -82,28 +83,30 @@ class Sfid(Method):
     """SFID on the U-Net, as in the released code for Stable Diffusion 1.5.
 
     Attributes:
-        subjects: Nouns of the training prompts; the treated concepts where empty.
+        subjects: Nouns of the training prompts; the treated concepts if empty.
         templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
-        images: Images of each cell that train the forests; the release uses 20,000 texts of a data set.
-        trees: Trees of a forest.
+        images: Images of each cell on which the forests are trained; the release uses 20,000 texts of a data
+            set.
+        trees: Trees per forest.
         channels: Channels of a module that are overwritten for each attribute.
         confidence: Probability above which an image counts as one of a group.
-        stated: What an attribute that the prompt states is given: a group to ``draw``, nothing
-            (``leave``), or the stated group (``follow``), as released.
-        at: Whether forest and values of the ``last`` step serve all, as released, or ``each`` has its own.
+        stated: Assignment of an attribute that the prompt states: ``draw`` a group, ``leave`` it unchanged,
+            or ``follow`` the stated group, as released.
+        at: Whether forest and values of the ``last`` step serve all, as released, or ``each`` step has its
+            own.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="sfid",
         version="1.0",
         title="SFID",
-        summary="Overwrites the U-Net's most telling channels by their mean for a drawn group.",
+        summary="Overwrites the U-Net channels that separate groups with their mean for a drawn group.",
         paper="https://arxiv.org/abs/2410.07593",
         licence="Apache-2.0",
-        origin="HoinJung/Unified-Debiaisng-VLM-SFID, MIT; written anew from the formulas",
+        origin="HoinJung/Unified-Debiaisng-VLM-SFID, MIT; reimplemented from the formulas",
         family="activations",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words; joint cells by one forest per attribute",
+        attributes="any that words can express; joint cells with one forest per attribute",
     )
     intervention_type: ClassVar[type[Intervention]] = SfidIntervention
 
@@ -121,7 +124,7 @@ class Sfid(Method):
         return Budget(images=self.images * len(cells))
 
     def fit(self, task: Task) -> Intervention:
-        """Train the forests; read off the channels and their values."""
+        """Train the forests and store the channels and their values."""
         sites = [f"down_blocks.{len(task.model.unet.down_blocks) - 1}", "mid_block"]
         seen = observe_cells(
             task,
@@ -138,12 +141,12 @@ class Sfid(Method):
             x = features.numpy()
             for attribute, groups in seen.groups.items():
                 steps = range(x.shape[1]) if self.at == "each" else [x.shape[1] - 1]
-                # A seed for every forest, from the task's stream.
+                # Every forest gets a seed from the task's stream.
                 read = [self._read(x[:, step], groups, names[attribute], task.rng) for step in steps]
                 tensors[f"channels/{site}/{attribute}"] = torch.from_numpy(np.stack([c for c, _ in read]))
                 tensors[f"values/{site}/{attribute}"] = torch.from_numpy(np.stack([v for _, v in read]))
         return SfidIntervention(
-            tensors=tensors, data={"sites": sites, "wishes": assignment(task, stated=self.stated)}
+            tensors=tensors, data={"sites": sites, "wishes": assignment_spec(task, stated=self.stated)}
         )
 
     def _read(
@@ -156,34 +159,34 @@ class Sfid(Method):
         """The channels of one forest ``(k,)`` and their values for each group ``(groups, k)``."""
         if self.channels > x.shape[1]:
             raise EvenhandError(
-                f"SFID overwrites {self.channels} channels of {x.shape[1]}; set 'channels' to fewer"
+                f"sfid: 'channels' is {self.channels}, but the module has {x.shape[1]}; set fewer"
             )
         importance, probability = forest(x, groups, trees=self.trees, seed=int(rng.integers(2**31)))
         channels = np.argsort(-importance, kind="stable")[: self.channels]
-        sure = probability > self.confidence
-        for name, of in zip(names, sure.T, strict=True):
+        confident = probability > self.confidence
+        for name, of in zip(names, confident.T, strict=True):
             if not of.any():
                 raise EvenhandError(
-                    f"SFID's forest is sure of no image of group {name!r}; draw more 'images' than "
+                    f"sfid: the forest is confident about no image of group {name!r}; use more 'images' than "
                     f"{self.images} or lower 'confidence'"
                 )
-        return channels, np.stack([x[of][:, channels].mean(axis=0) for of in sure.T])
+        return channels, np.stack([x[of][:, channels].mean(axis=0) for of in confident.T])
 
 
 def forest(
     x: NDArray[np.float32], groups: NDArray[np.int64], *, trees: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A random forest's judgement of features.
+    """A random forest's importances and out-of-bag probabilities.
 
     Args:
         x: Features ``(n, c)``.
         groups: Group of every row ``(n,)``; every group occurs.
         trees: Number of trees.
-        seed: Of the forest.
+        seed: Seed of the forest.
 
     Returns:
-        Importances of the features ``(c,)``, and the probabilities ``(n, groups)`` that the trees which have
-        not seen a row give it; zero where all have.
+        Importances of the features ``(c,)``, and the probabilities ``(n, groups)`` from the trees that were
+        not trained on a row; zero if all were.
     """
     from sklearn.ensemble import RandomForestClassifier
 

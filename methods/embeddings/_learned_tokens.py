@@ -1,15 +1,16 @@
-r"""Learned tokens in a prompt: inserting them, queueing them, and amplifying their attention.
+"""Learned tokens in a prompt: insertion, prompt queuing, and attention amplification.
 
 The tokens ``S`` ``(q, d)`` of a cell overwrite the rows ``e .. e+q-1`` of the text encoder's input, token
-plus position embedding, where ``e`` is the place of the first end-of-text token: the insertion of ITI-GEN
+plus position embedding, where ``e`` is the position of the first end-of-text token: the insertion of ITI-GEN
 (arXiv 2309.05569). FairQueue (Teo, Abdollahzadeh, Ma, Cheung, NeurIPS 2024) adds two changes to the
 denoising:
 
-    queue      the plain prompt steers the first share of the steps, the prompt with tokens the others
-    amplify    in those, attention is softmax(Q K^T / sqrt(d)) diag(a), a = 1 but at the learned tokens
+    queue      the original prompt is used for the first share of the steps, the prompt with tokens afterwards
+    amplify    in the latter steps attention is softmax(Q K^T / sqrt(d)) diag(a), a = 1 except at learned
+    tokens
 
-without a new normalisation. A module's output is linear in its attention, so amplification adds ``a - 1``
-times the contribution of the learned tokens to it.
+The attention is not normalized again. A module's output is linear in its attention, so amplification adds
+``a - 1`` times the contribution of the learned tokens to it.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ from evenhand.methods.shared.randomness import drawn_cell
 class LearnedTokens(Intervention):
     """Inserts the tokens of a drawn cell into prompts that mention a concept.
 
-    ``tensors["tokens"]``: those of every cell, ``(K, q, d)``. ``data``: ``target``, concept to its shares of
-    the cells; ``queue``; ``amplify``; ``sites``, the cross-attentions whose attention is amplified.
+    ``tensors["tokens"]``: the tokens of every cell, ``(K, q, d)``. ``data``: ``target``, concept to its
+    shares of the cells; ``queue``; ``amplify``; ``sites``, the cross-attention modules whose attention is
+    amplified.
     """
 
     def sites(self) -> Sequence[str]:
-        """The cross-attentions, if the attention of the learned tokens is changed."""
+        """The cross-attention modules; empty if attention is not amplified."""
         sites: list[str] = self.data["sites"]
         return sites
 
@@ -61,14 +63,14 @@ class LearnedTokens(Intervention):
 
 @dataclass
 class Queued(Steering):
-    """The plain prompts first, then those with learned tokens, whose attention is amplified.
+    """Uses the original prompts first, then those with learned tokens, whose attention is amplified.
 
     Attributes:
         rows: Images of the batch with learned tokens, ``(r,)``.
         learned: Their text states.
         length: Learned tokens per prompt, ``q``.
-        queue: Share of the steps that the plain prompt steers.
-        amplify: Factor ``a`` on the attention that the learned tokens get.
+        queue: Share of the steps with the original prompt.
+        amplify: Factor ``a`` on the attention to the learned tokens.
     """
 
     rows: Tensor
@@ -78,16 +80,16 @@ class Queued(Steering):
     amplify: float
 
     def text(self, step: Step, states: Tensor, latents: Tensor) -> Tensor:
-        """The states with learned tokens, once the queue has passed."""
+        """The original states during the queue, then the states with learned tokens."""
         if self._queued(step):
             return states
         return states.index_copy(0, self.rows.to(states.device), self.learned.states.to(states))
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        """The output with ``a - 1`` times what the learned tokens contribute to it."""
+        """The output plus ``a - 1`` times the contribution of the learned tokens."""
         if self._queued(step) or self.amplify == 1:
             return output
-        # The conditional rows are the second half: this steering asks for no further branch.
+        # The conditional rows are the second half, because this steering has no further branches.
         rows = output.shape[0] // 2 + self.rows.to(output.device)
         positions = self.learned.first_eos[:, None] + torch.arange(self.length)
         chosen = torch.zeros(len(rows), self.learned.states.shape[1]).scatter(1, positions, 1.0)
@@ -98,15 +100,15 @@ class Queued(Steering):
 
 
 def contribution(site: Site, rows: Tensor, chosen: Tensor) -> Tensor:
-    """What text tokens contribute to a cross-attention: ``W_o softmax(Q K^T / sqrt(d)) diag(chosen) V``.
+    """Contribution of text tokens to a cross-attention: ``W_o softmax(Q K^T / sqrt(d)) diag(chosen) V``.
 
     Args:
-        site: An ``attn2`` of diffusers, as it was called.
+        site: An ``attn2`` of diffusers and the arguments of its call.
         rows: Rows of the batch, ``(r,)``.
         chosen: Weight of every text token in the sum, ``(r, length)``.
 
     Returns:
-        ``(r, pixels, channels)``; where every weight is one, the module's output without its bias.
+        ``(r, pixels, channels)``; if every weight is one, the module's output without its bias.
     """
     attention: Any = site.module
     pixels, states = site.inputs[0][rows], site.keywords["encoder_hidden_states"][rows]
@@ -125,7 +127,7 @@ def insert(embedded: Tensor, first_eos: Tensor, tokens: Tensor) -> Tensor:
     """Input rows ``(n, length, d)`` with ``tokens`` ``(n, q, d)`` in place of the rows ``e .. e+q-1``.
 
     Raises:
-        EvenhandError: A prompt leaves no room for them and for the row after them, which sums them up.
+        EvenhandError: A prompt has no room for them and for the row after them, which summarizes them.
     """
     length, (count, width) = embedded.shape[1], tokens.shape[1:]
     longest = int(first_eos.max())

@@ -1,24 +1,25 @@
-r"""CBC, context-bias control: words are freed of attributes, and attributes put back against the trend.
+"""CBC, context-bias control: removes group directions from words and adds back those of other groups.
 
 Li, Chang, Chen: "How Bias Binds: Measuring Hidden Associations for Bias Control in Text-to-Image
-Compositions", arXiv 2511.07091 (AAAI 2026). Written from the formulas; what they leave open is reconstructed
-and marked so. With ``c`` the text state of a token of the prompt, ``s_k`` that of the words of group ``k``,
+Compositions", arXiv 2511.07091 (AAAI 2026). No code was released: this is an implementation of the formulas,
+with open details reconstructed as stated below. With ``c`` the text state of a token of the prompt and
+``s_k`` that of the words of group ``k``,
 
-    decouple   c* = c less its projection on span{s_k}              r_k = <c, s_k> / <s_k, s_k> s_k
+    decouple   c* = c minus its projection on span{s_k}             r_k = <c, s_k> / <s_k, s_k> s_k
     inject     c <- share mean_(j != k) r_j + (1 - share) c*        at every step
     rescale    attention to injected tokens times 2 (1 - t/T)
 
-For a single group ``c* = c - r_k``; for several the projections are made orthogonal one after the other
-(Gram-Schmidt), so that ``c*`` states none of them. ``k`` is the group to whose centre the latents of a step
-are closer than to the others' of its attribute: the image is pushed away from what it is about to show. A
-centre is the mean of the latents, step by step, of a few images whose prompts state the group.
+For a single group ``c* = c - r_k``; for several the projections are orthogonalized (Gram-Schmidt), so that
+``c*`` states none of them. ``k`` is the group whose centre is closest to the latents of the step: the image
+is pushed away from the group it is about to show. A centre is the mean of the latents, step by step, of
+images whose prompts state the group.
 
-Reconstructed: the centres (their prompts and seeds, and Euclidean distance); the state ``s_k``, of the last
-content token of the group's prompt; the tokens, all content tokens; several attributes, whose injections are
-averaged; ``t``, the training timestep of the step, and ``T``, their number; the attention, rescaled after
-the softmax without a new normalisation. The groups' images share their seeds, so that the noise cancels
-when distances to two centres are compared; at the first step the centres are the same, and all groups'
-residuals are injected alike.
+Reconstructed: the centres (their prompts and seeds, and Euclidean distance); the state ``s_k``, that of the
+last content token of the group's prompt; the treated tokens, all content tokens; several attributes, whose
+injections are averaged; ``t``, the training timestep of the step, and ``T``, their number; the attention,
+rescaled after the softmax without a new normalization. The groups' images share their seeds, so that the
+noise cancels when distances to two centres are compared. At the first step the centres are equal, and the
+residuals of all groups are injected equally.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def decouple(c: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         ``c*`` ``(..., d)``, orthogonal to every ``s_k``, and ``r`` ``(g, ..., d)``.
     """
-    # An orthonormal basis of the span, as Gram-Schmidt gives it; QR is its stable form.
+    # QR gives the orthonormal basis of Gram-Schmidt in a numerically stable way.
     basis = torch.linalg.qr(s.double().T)[0]
     free = c.double() - c.double() @ basis @ basis.T
     along = (c.double() @ s.double().T) / (s.double() ** 2).sum(dim=1)
@@ -58,10 +59,10 @@ def decouple(c: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class ContextControl(Steering):
-    """Decouples the content tokens of a batch and injects residuals against the trend of its latents.
+    """Decouples the content tokens of a batch and injects residuals of groups that the latents do not show.
 
     Args:
-        last: Position of the last content token of every image's prompt; 0 for an image left alone.
+        last: Position of the last content token of every image's prompt; 0 for an untreated image.
         s: Groups' states ``(g, d)``.
         centres: Mean latents ``(g, steps, c, h, w)``.
         attributes: The groups of each attribute, as indices into ``s``.
@@ -86,12 +87,12 @@ class ContextControl(Steering):
         self.share, self.T, self.rescale = share, last_timestep, rescale
 
     def tokens(self, length: int) -> Tensor:
-        """Which of the ``length`` rows are content tokens of an image that is treated, ``(n, length)``."""
+        """Mask of the content tokens of treated images among ``length`` rows, ``(n, length)``."""
         position = torch.arange(length)
         return (position > 0) & (position <= self.last[:, None])
 
     def text(self, step: Step, states: Tensor, latents: Tensor) -> Tensor:
-        """Content tokens decoupled, with the residuals of the groups to which the latents are not closest."""
+        """Content tokens decoupled, plus the residuals of the groups that are not closest to the latents."""
         if self.centres.shape[1] != step.count:
             raise EvenhandError(
                 f"cbc was fitted with {self.centres.shape[1]} steps, not {step.count}; fit it again"
@@ -110,7 +111,7 @@ class ContextControl(Steering):
         return torch.where(content, self.share * injected + (1 - self.share) * free, states)
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        """Values of the injected tokens times ``2 (1 - t/T)``, which scales their attention after softmax."""
+        """Values of the injected tokens times ``2 (1 - t/T)``: scales their attention after the softmax."""
         n = len(self.last)
         content = self.tokens(output.shape[1]).to(output.device)[:, :, None]
         factor = 2 * (1 - float(step.timestep) / self.T) if self.rescale else 1.0
@@ -123,12 +124,12 @@ class CbcIntervention(Intervention):
     """``tensors`` holds the groups' states and centres; ``data`` the concepts and parameters."""
 
     def sites(self) -> Sequence[str]:
-        """The value projections of all cross-attention, where attention is rescaled."""
+        """The value projections of all cross-attention modules."""
         sites: Sequence[str] = self.data["sites"]
         return sites
 
     def steer(self, batch: Batch) -> Steering:
-        """Context control; an image whose prompt names no concept is left alone."""
+        """Context control; an image whose prompt mentions no concept stays unchanged."""
         treated = [first_phrase(text, self.data["concepts"]) is not None for text in batch.texts]
         first_eos = batch.encode(batch.texts).first_eos.tolist()
         return ContextControl(
@@ -143,9 +144,9 @@ class Cbc(Method):
     """CBC with the parameters of the paper.
 
     Attributes:
-        prompt: Template of a group's prompt, with ``{noun}`` or ``{adjective}`` and, if wanted, ``{a}`` and
+        prompt: Template of a group's prompt, with ``{noun}`` or ``{adjective}`` and optionally ``{a}`` and
             ``{concept}``; it gives the group's state, and its images give the centre.
-        images: Images a group; concepts take turns.
+        images: Images per group; concepts take turns.
         share: Share of the injected residuals; at 0 the tokens are only decoupled.
         rescale: Whether the attention to injected tokens is rescaled.
     """
@@ -154,13 +155,13 @@ class Cbc(Method):
         name="cbc",
         version="1.0",
         title="CBC (How Bias Binds)",
-        summary="Frees words of attributes and puts back those that the image is not about to show.",
+        summary="Removes group directions from words and adds back those of groups the image does not show.",
         paper="https://arxiv.org/abs/2511.07091",
         licence="Apache-2.0",
-        origin="no released code; written from the formulas, open details reconstructed",
+        origin="no code released; implemented from the formulas, open details reconstructed",
         family="embedding",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words, each balanced evenly",
+        attributes="any that words can express, each balanced evenly",
     )
     intervention_type: ClassVar[type[Intervention]] = CbcIntervention
 
@@ -170,18 +171,18 @@ class Cbc(Method):
     rescale: bool = True
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """Images of every group; nothing further while sampling."""
+        """Images of every group; no further cost while sampling."""
         return Budget(images=self.images * len(_groups(cells)))
 
     def fit(self, task: Task) -> Intervention:
-        """Draw the groups' images and average their latents.
+        """Generate the groups' images and average their latents.
 
         Raises:
             EvenhandError: There is only one cell, the target is not even over the groups of every attribute,
-                or a template names another field.
+                or a template contains another field.
         """
         if len(task.cells) < 2:
-            raise EvenhandError("cbc needs two cells or more to balance; got one")
+            raise EvenhandError("cbc needs at least two cells to balance, got one")
         groups = _groups(task.cells)
         attributes = _by_attribute(groups)
         _require_even(task, groups, attributes)
@@ -213,9 +214,9 @@ class Cbc(Method):
 
 
 def _groups(cells: Sequence[Cell]) -> list[Cell]:
-    """Every group of the attributes that have a choice, alone."""
+    """Every group alone, of the attributes with more than one group."""
     if len(cells[0].groups) == 1:
-        return list(cells)  # their nouns are better words: "woman", not "female person"
+        return list(cells)  # their nouns read better: "woman" instead of "female person"
     groups = single_groups(cells)
     names = [next(iter(group.groups)) for group in groups]
     return [group for group, name in zip(groups, names, strict=True) if names.count(name) > 1]
@@ -236,7 +237,7 @@ def _require_even(task: Task, groups: Sequence[Cell], attributes: Sequence[Seque
         name = next(iter(groups[indices[0]].groups))
         if np.abs(shares[:, indices] - 1 / len(indices)).max() > 1e-6:
             raise EvenhandError(
-                f"cbc pushes away from what an image shows, so it can only balance {name} evenly; "
+                f"cbc pushes away from the shown group, so it can only balance {name} evenly; "
                 "give an even target or choose another method"
             )
 
@@ -260,14 +261,14 @@ def _centres(task: Task, prompts: Sequence[Sequence[str]]) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Watch(Intervention):
-    """Changes nothing; keeps the latents of every image and step."""
+    """Changes nothing; records the latents of every image and step."""
 
     observes: ClassVar[bool] = True
 
     seen: dict[Any, dict[int, Tensor]] = field(default_factory=dict)
 
     def steer(self, batch: Batch) -> Steering:
-        """Keeps the latents of this batch."""
+        """Records the latents of this batch."""
         return _Watching(self.seen, batch)
 
 
@@ -277,7 +278,7 @@ class _Watching(Steering):
     batch: Batch
 
     def text(self, step: Step, states: Tensor, latents: Tensor) -> Tensor:
-        """The states as they are."""
+        """The unchanged states."""
         for text, seed, x in zip(self.batch.texts, self.batch.seeds, latents, strict=True):
             self.seen.setdefault((text, seed), {}).setdefault(step.index, x.float().cpu().clone())
         return states

@@ -1,20 +1,20 @@
-r"""Debias-VL: directions that tell groups apart are shrunk in the text states, by one matrix.
+"""Debias-VL: a matrix shrinks the directions that separate groups in the text states.
 
 Chuang, Jampani, Li, Torralba, Jegelka: "Debiasing Vision-Language Models via Biased Prompts", arXiv
-2302.00070; the variant for text-to-image models. Prompts that differ in nothing but the group span the
-directions to be removed. With ``z`` the text state of a prompt at its first end of text, at unit length, and
-``S`` all pairs ``(i, j)`` of prompts that name the same profession and different cells,
+2302.00070; the variant for text-to-image models. Prompts that differ only in the group span the directions to
+be removed. With ``z`` the text state of a prompt at its first end of text, at unit length, and ``S`` all
+pairs ``(i, j)`` of prompts that name the same profession and different cells,
 
     M = 1/|S| sum_(i,j) (z_i - z_j)(z_i - z_j)^T                          (d x d)
     P = (I + lam M)^-1
 
-which minimises ``||P - I||_F^2 + lam/|S| sum ||P z_i - P z_j||^2`` (checked by setting its gradient to zero:
-``P - I + lam P M = 0``). It is inverted in double precision and applied to every row of the conditional text
-states, ``E(p) <- E(p) P^T``; the unconditional branch keeps its own. The unit length matters for the weight
-of the pairs alone, since ``P`` is linear.
+``P`` minimizes ``||P - I||_F^2 + lam/|S| sum ||P z_i - P z_j||^2``, whose gradient vanishes at ``P - I + lam
+P M = 0``. It is inverted in double precision and applied to every row of the conditional text states, ``E(p)
+<- E(p) P^T``; the unconditional branch is unchanged. Since ``P`` is linear, the unit length only matters for
+the weight of the pairs.
 
-The paper treats gender, one pair per profession. With more cells all pairs of cells count, so that all
-differences between joint groups are shrunk.
+The paper treats gender, one pair per profession. With more cells all pairs of cells count, so all differences
+between joint groups are shrunk.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ TRAINING_PROFESSIONS = tuple(
     .replace("\n    ", " ")
     .split(", ")
 )
-"""The 80 professions from which the release estimates the directions."""
+"""The 80 professions from which the released code estimates the directions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,34 +61,34 @@ class DebiasVlIntervention(Intervention):
         """``E(p) P^T`` for the prompts that mention a concept, or for all."""
         P = self.tensors["P"].to(text.states)
         concepts = self.data["concepts"]
-        act = [self.data["every_prompt"] or first_phrase(t, concepts) is not None for t in text.texts]
-        chosen = torch.tensor(act, device=text.states.device)[:, None, None]
-        # Every row by itself, so that an image's states do not depend on the size of its batch.
+        treated = [self.data["every_prompt"] or first_phrase(t, concepts) is not None for t in text.texts]
+        chosen = torch.tensor(treated, device=text.states.device)[:, None, None]
+        # One product per prompt, so that an image's states do not depend on the size of its batch.
         projected = torch.stack([states @ P.T for states in text.states])
         return replace(text, states=torch.where(chosen, projected, text.states))
 
 
 class DebiasVl(Method):
-    """Debias-VL with the released parameters of its text-to-image script.
+    """Debias-VL with the parameters of the released text-to-image script.
 
     Attributes:
-        lam: Strength; zero leaves the text states as they are.
-        template: Template of a prompt of the pairs, with ``{adjective}``, ``{concept}`` and ``{a}``.
+        lam: Strength; zero leaves the text states unchanged.
+        template: Template of the prompts of the pairs, with ``{adjective}``, ``{concept}`` and ``{a}``.
         professions: The professions of the pairs; released: 80, none of which the script tests.
-        every_prompt: Whether prompts that mention no treated concept are projected too, as released.
+        every_prompt: Whether prompts without a treated concept are projected too, as released.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="debias-vl",
         version="1.0",
         title="Debias-VL",
-        summary="Shrinks the directions that tell groups apart in the text states, by one matrix.",
+        summary="Shrinks the directions that separate groups in the text states, with one matrix.",
         paper="https://arxiv.org/abs/2302.00070",
         licence="Apache-2.0",
-        origin="chingyaoc/debias_vl, MIT; written anew from the formulas",
+        origin="chingyaoc/debias_vl, MIT; reimplemented from the formulas",
         family="embedding",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words, alone or as joint cells; without control of the shares",
+        attributes="any that words can express, alone or as joint cells; no control of the shares",
     )
     intervention_type: ClassVar[type[Intervention]] = DebiasVlIntervention
     strength: ClassVar[str | None] = "lam"
@@ -101,13 +101,13 @@ class DebiasVl(Method):
     every_prompt: bool = False
 
     def fit(self, task: Task) -> Intervention:
-        """Estimate ``P`` from the text encoder alone; nothing is drawn or judged.
+        """Estimate ``P`` from the text encoder alone; no image is generated or judged.
 
         Raises:
             EvenhandError: There is only one cell.
         """
         if len(task.cells) < 2:
-            raise EvenhandError("debias-vl needs two cells or more to tell apart; got one")
+            raise EvenhandError("debias-vl needs at least two cells to distinguish, got one")
         M = second_moment(self._differences(task.model, task.cells))
         P = torch.linalg.inv(torch.eye(len(M), dtype=M.dtype) + self.lam * M)
         return DebiasVlIntervention(

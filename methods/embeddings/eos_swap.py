@@ -1,16 +1,16 @@
-r"""EOS swap: keep the words of a prompt, and let a drawn cell speak at its end of text.
+"""EOS swap: keeps the words of a prompt and replaces its end of text by that of a drawn cell's prompt.
 
-After "The Curious Case of End Token: A Zero-Shot Disentangled Image Editing using CLIP" (arXiv 2406.00457) by
-the group behind MIST. The text encoder is causal: the states of begin of text and of the words do not see
-what follows, and the end of text sums everything up. Text states are therefore cut there,
+Based on "The Curious Case of End Token: A Zero-Shot Disentangled Image Editing using CLIP" (arXiv
+2406.00457), by the group behind MIST. The text encoder is causal: the states of begin of text and words do
+not depend on what follows, and the end of text summarizes the prompt. Text states are therefore split there,
 
-    E(p) = [ s_BOS .. s_n | s_EOS s_pad .. s_pad ]   ->   [ s_BOS .. s_n | w g_EOS g_pad .. ]
+    E(p) = [ s_BOS .. s_n | s_EOS s_pad .. s_pad ]   ->   [ s_BOS .. s_n | w g_EOS w g_pad .. ]
 
-with ``g`` the states of a guidance text and ``w`` its strength. The authors edit images with it; its use
-for debiasing, with the guidance of a cell drawn from the target for every image, is ours: "a female nurse"
-for an image of "a photo of a nurse". Row ``n + 1 + i`` of the prompt takes row ``n_g + 1 + i`` of the
-guidance, so that the first end of text meets the first end of text; where the guidance runs out, its last row
-is repeated.
+with ``g`` the states of a guidance text and ``w`` its strength. The authors edit images with it. Its use for
+debiasing is ours: every image takes the guidance of a cell drawn from the target, for example "a female
+nurse" for an image of "a photo of a nurse". Row ``n + 1 + i`` of the prompt becomes row ``n_g + 1 + i`` of
+the guidance, so that the first ends of text are aligned; beyond the end of the guidance, its last row is
+repeated.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from evenhand.methods.shared.randomness import drawn_cell
 class EosSwapIntervention(Intervention):
     """Replaces the end of text by that of a drawn cell's guidance.
 
-    ``tensors`` holds, for every guidance text, ``ends`` ``(g, length, d)``, its rows from the first end of
-    text on, filled up with the last one, and for SDXL ``pooled`` ``(g, p)``; ``data`` the target,
-    and the concepts and the number of cells in whose order the guidance texts stand.
+    ``tensors``: for every guidance text ``ends`` ``(g, length, d)``, its rows from the first end of text on,
+    padded with the last one, and for SDXL ``pooled`` ``(g, p)``. ``data``: the target, and the concepts and
+    number of cells that give the order of the guidance texts.
     """
 
     def embedding(self, text: TextStates, draws: Sequence[np.random.Generator]) -> TextStates:
-        """Text states with the end of the guidance, for the prompts that mention a concept."""
+        """Text states with the guidance's end of text, for the prompts that mention a concept."""
         states = text.states.clone()
         pooled = None if text.pooled is None else text.pooled.clone()
         target = self.data["target"]
@@ -59,8 +59,8 @@ class EosSwap(Method):
     """EOS swap, with a cell drawn for every image.
 
     Attributes:
-        weight: Strength ``w`` of the guidance's end of text; one takes it as it is.
-        guidance: Template of the guidance text, with ``{noun}`` (the bare attributes) or ``{a}``,
+        weight: Strength ``w`` of the guidance's end of text; one uses it unscaled.
+        guidance: Template of the guidance text, with ``{noun}`` (the attributes alone) or ``{a}``,
             ``{adjective}`` and ``{concept}``.
     """
 
@@ -74,7 +74,7 @@ class EosSwap(Method):
         origin="the paper's formula as summarised in a review; its use for debiasing is ours",
         family="embedding",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words, alone or as joint cells",
+        attributes="any that words can express, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = EosSwapIntervention
 
@@ -82,7 +82,7 @@ class EosSwap(Method):
     guidance: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "{a} {adjective} {concept}"
 
     def fit(self, task: Task) -> Intervention:
-        """Encode the guidance of every concept and cell; nothing is drawn or judged."""
+        """Encode the guidance of every concept and cell; no image is generated or judged."""
         texts = [
             fill(self.guidance, concept=concept, cell=cell)
             for concept in task.concepts
@@ -103,7 +103,7 @@ class EosSwap(Method):
 
 
 def ends(text: TextStates) -> Tensor:
-    """Rows from the first end of text on, each text filled up with its last row, ``(n, length, d)``."""
+    """Rows from the first end of text on, each text padded with its last row, ``(n, length, d)``."""
     length = text.states.shape[1]
     positions = text.first_eos[:, None] + torch.arange(length, device=text.first_eos.device)
     rows = torch.arange(len(text.states), device=positions.device)[:, None]

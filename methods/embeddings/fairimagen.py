@@ -1,24 +1,25 @@
-r"""FairImagen: fair PCA of the text embeddings, and the component of a drawn group put back.
+"""FairImagen: fair PCA of the text embeddings, plus the component of a drawn group.
 
-"FairImagen: Post-Processing for Bias Mitigation in Text-to-Image Models", NeurIPS 2025, arXiv 2510.21363. A
-projection removes from a prompt's embedding what tells groups apart and keeps its main directions; for every
-image the component of a drawn group is then added. ``X`` ``(n, D)`` are the embeddings ``x`` of training
-prompts (:func:`embeddings`), not centred, ``Z`` ``(n, G)`` says which groups a prompt belongs to, one column
-for two groups. With the columns of ``Z`` centred,
+"FairImagen: Post-Processing for Bias Mitigation in Text-to-Image Models", NeurIPS 2025, arXiv 2510.21363, as
+in the released code (fuzihaofzh/FairImagen). A projection removes the differences between groups from a
+prompt's embedding and keeps its main directions; for every image the component of a drawn group is then
+added. ``X`` ``(n, D)`` are the embeddings ``x`` of training prompts (:func:`embeddings`), not centred, and
+``Z`` ``(n, G)`` indicates the groups of each prompt, with one column for two groups. With the columns of
+``Z`` centred,
 
-    B = Z^T X                                       (G x D)     how the groups' means differ
+    B = Z^T X                                       (G x D)     differences between the groups' means
     N = null space of B                             (D x (D - rank))
     Q = top h eigenvectors of N^T X^T X N
     P = U U^T,  U = N Q                             (D x D)
     x <- x P + eps^2 delta b_g,    b_g = row g of B at unit length
 
 where ``delta`` is ``b_g . x`` of a prompt drawn from those of group ``g``, and ``g`` is drawn from the
-target; the square of ``eps`` is that of the released code. With ``h = D - rank`` it is plain erasure of the
-differences between the groups' means.
+target; the square of ``eps`` is that of the released code. With ``h = D - rank`` the projection only erases
+the differences between the groups' means.
 
-Two or more attributes are treated as their joint cells ("cross"): the group of a cell holds, once for every
-attribute, all prompts that share the cell's value of it. A prompt thus counts several times, and ``B`` spans
-what the attributes change one by one, not their interactions.
+Two or more attributes are treated as their joint cells ("cross"): the group of a cell contains, once per
+attribute, all prompts with the cell's value of it. A prompt thus counts several times, and ``B`` spans the
+effects of the attributes one by one, not their interactions.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ class FairImagenIntervention(Intervention):
     """Projects the embeddings of prompts that mention a concept and adds a drawn group's component.
 
     ``tensors``: ``P`` ``(D, D)``, ``directions`` ``b`` ``(cells, D)``, and ``coefficients`` ``(cells, n)``,
-    of which cell ``k`` has the first ``data["counts"][k]``.
+    of which cell ``k`` uses the first ``data["counts"][k]``.
     """
 
     def embedding(self, text: TextStates, draws: Sequence[np.random.Generator]) -> TextStates:
-        """The last ``D`` columns of every token row, and the pooled vector where there is one."""
+        """Changes the last ``D`` columns of every token row, and the pooled vector if there is one."""
         states = text.states.clone()
         pooled = None if text.pooled is None else text.pooled.clone()
         for row, (prompt, draw) in enumerate(zip(text.texts, draws, strict=True)):
@@ -82,14 +83,14 @@ class FairImagenIntervention(Intervention):
 
 
 class FairImagen(Method):
-    """FairImagen with the released parameters, as shares of the embedding's width.
+    """FairImagen with the released parameters, relative to the width of the embedding.
 
     Attributes:
-        eps: Strength of the group's component; its square acts, as released.
-        kept: ``h / D``, the share of the embedding's directions that stay; as released where not given:
-            0.88 (1800 of 2048) for one attribute, 0.68 (1400 of 2048) for joint cells.
+        eps: Strength of the group's component; enters squared, as released.
+        kept: ``h / D``, the share of the embedding's directions that are kept; by default as released: 0.88
+            (1800 of 2048) for one attribute, 0.68 (1400 of 2048) for joint cells.
         templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
-        contexts: Further words before the cell's, crossed with everything else, such as ages and ethnicities.
+        contexts: Further words before the cell's, crossed with everything else.
         professions: Professions of the training prompts.
     """
 
@@ -100,10 +101,10 @@ class FairImagen(Method):
         summary="Projects group differences out of the text embedding and adds a drawn group's component.",
         paper="https://arxiv.org/abs/2510.21363",
         licence="Apache-2.0",
-        origin="fuzihaofzh/FairImagen, Apache-2.0 by its licence file; written anew from the formulas",
+        origin="fuzihaofzh/FairImagen, Apache-2.0 by its licence file; reimplemented from the formulas",
         family="embedding",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that can be said in words, alone or as joint cells",
+        attributes="any that words can express, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = FairImagenIntervention
 
@@ -119,19 +120,19 @@ class FairImagen(Method):
     professions: tuple[str, ...] = Field(default=TRAINING_PROFESSIONS, min_length=1)
 
     def fit(self, task: Task) -> Intervention:
-        """Fit the projection from the text encoder alone; nothing is drawn or judged.
+        """Fit the projection from the text encoder alone; no image is generated or judged.
 
         Raises:
             EvenhandError: There is only one cell, or the training prompts span too few directions.
         """
         if len(task.cells) < 2:
-            raise EvenhandError("fairimagen needs two cells or more to tell apart; got one")
+            raise EvenhandError("fairimagen needs at least two cells to distinguish, got one")
         texts, of_cell = self._training(task.cells)
         X = double(embeddings(task.model.encode(texts))).numpy()
         members = memberships(task.cells)[:, of_cell]
         P, B = fair_pca(X, members, h=round(self._share(task.cells) * X.shape[1]))
         directions = B / np.linalg.norm(B, axis=1, keepdims=True)
-        # Two groups share one row of B, that of the second.
+        # Two groups share one row of B, that of the second group.
         directions = np.repeat(directions, 2, axis=0) if len(task.cells) == 2 else directions
         drawn = [np.repeat(X @ b, m) for b, m in zip(directions, members, strict=True)]
         coefficients = np.zeros((len(drawn), max(map(len, drawn))))
@@ -151,7 +152,7 @@ class FairImagen(Method):
         )
 
     def _training(self, cells: Sequence[Cell]) -> tuple[list[str], list[int]]:
-        """Training prompts, and the number of the cell of each."""
+        """Training prompts, and the index of the cell of each."""
         pairs = [
             (fill(template, concept=profession, cell=_within(context, cell)), number)
             for template in self.templates

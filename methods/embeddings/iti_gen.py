@@ -1,25 +1,24 @@
-r"""ITI-GEN: prompt tokens learned so that texts move in CLIP's space as images of the groups do.
+"""ITI-GEN: learns prompt tokens that move texts in CLIP's space as images of the groups move.
 
 Zhang, Chen, Chai, Wu, Lagun, Beeler, De la Torre: "ITI-GEN: Inclusive Text-to-Image Generation", ICCV 2023,
-arXiv 2309.05569; details as in the released code. Every group ``k`` of an attribute ``m`` has ``q`` learned
-tokens ``S_k^m`` ``(q, d)``, zero at first. Those of a cell ``c`` are the sum over its attributes; they
-overwrite the rows of the text encoder's input that begin at the first end-of-text token ``e``, and the text
-feature is read after them:
+arXiv 2309.05569; details as in the released code (humansensinglab/ITI-GEN). Every group ``k`` of an attribute
+``m`` has ``q`` learned tokens ``S_k^m`` ``(q, d)``, initially zero. Those of a cell ``c`` are the sum over
+its attributes; they overwrite the rows of the text encoder's input from the first end-of-text token ``e`` on,
+and the text feature is taken after them:
 
     t_c = normalise( P E(prompt; rows e .. e+q-1 <- sum_m S^m_c(m))_(e+q) )
 
-With unit features ``v`` of reference images, of which a step sees a random batch, and pairs of groups
-``i, j`` of the attribute ``m`` in training,
+With unit features ``v`` of reference images, a random batch per step, and pairs of groups ``i, j`` of the
+attribute ``m`` in training,
 
     L_dir  = mean over o:  1 - cos( mean v_i - mean v_j,  t_(i,o) - t_(j,o) )
     L_cons = mean over o:  relu( 0.8 - (cos(t_0, t_(i,o)) + cos(t_0, t_(j,o))) / 2 )
     L_m    = sum over pairs (L_dir + L_cons) / (K_m - 1)
 
-where ``o`` runs over the combinations of the other attributes and ``t_0`` is the feature of the plain
-prompt. Where a direction is not defined, since a group is missing in the batch or since both texts are
-still equal, as at the start, ``1 - mean cos(v, t)`` over images and texts of the same group takes the
-place of ``L_dir``. The attributes are trained in turn by Adam. Tokens learned on one prompt serve every
-other.
+where ``o`` runs over the combinations of the other attributes and ``t_0`` is the feature of the prompt
+without tokens. If a direction is undefined, because a group is missing in the batch or both texts are still
+equal, as at the start, ``1 - mean cos(v, t)`` over images and texts of the same group replaces ``L_dir``. The
+attributes are trained in turn with Adam. Tokens learned on one prompt can be inserted into any other.
 """
 
 from __future__ import annotations
@@ -41,34 +40,34 @@ from evenhand.methods.shared.training import course, one_thread, train
 
 
 class ItiGen(Method):
-    """ITI-GEN, with FairQueue's two changes as options.
+    """ITI-GEN with the released parameters.
 
     Attributes:
-        prompt: The text that the tokens are learned on.
-        reference: Template of the prompts whose images are the reference, with ``{a}``, ``{adjective}`` or
-            ``{noun}``, and ``{concept}``, which becomes ``person``.
-        images: Reference images of every group, at least; spread evenly over the cells.
+        prompt: The text on which the tokens are learned.
+        reference: Template of the reference images' prompts, with ``{a}``, ``{adjective}`` or ``{noun}``, and
+            ``{concept}``, which becomes ``person``.
+        images: Smallest number of reference images per group; spread evenly over the cells.
         length: Learned tokens ``q`` per prompt.
-        epochs: Times that every attribute goes through the reference images.
-        steps: Steps, each with its share of the images, per epoch and attribute.
+        epochs: Passes over the reference images per attribute.
+        steps: Steps per epoch and attribute, each with its share of the images.
         learning_rate: Learning rate.
-        halve_after: Epochs after which the rate is halved, once.
-        consistency: Mean cosine of plain and learned text features from which on it costs nothing.
-        queue: Share of the denoising steps, the first ones, that the plain prompt steers; none in ITI-GEN.
-        amplify: Factor on the attention that the learned tokens get after the queue; one in ITI-GEN.
+        halve_after: Epochs after which the learning rate is halved, once.
+        consistency: Mean cosine of original and learned text features above which ``L_cons`` is zero.
+        queue: Share of the denoising steps, from the first, with the original prompt; 0 in ITI-GEN.
+        amplify: Factor on the attention to the learned tokens after the queue; 1 in ITI-GEN.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="iti-gen",
         version="1.0",
         title="ITI-GEN",
-        summary="Learns tokens per group from CLIP directions of images; inserts those of a drawn cell.",
+        summary="Learns tokens per group from CLIP directions of images and inserts those of a drawn cell.",
         paper="https://arxiv.org/abs/2309.05569",
         licence="Apache-2.0",
-        origin="humansensinglab/ITI-GEN, X11 licence with a CMU notice; written anew from the formulas",
+        origin="humansensinglab/ITI-GEN, X11 licence with a CMU notice; reimplemented from the formulas",
         family="embedding",
         architectures=("sd1",),
-        attributes="any that images show and CLIP sees, alone or as joint cells",
+        attributes="any that images show and CLIP represents, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = LearnedTokens
 
@@ -85,17 +84,17 @@ class ItiGen(Method):
     amplify: float = Field(default=1.0, ge=0)
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """The reference images: training passes through the text encoder alone."""
+        """The reference images; training only passes through the text encoder."""
         return Budget(images=len(cells) * self.images_per_cell(cells))
 
     def images_per_cell(self, cells: Sequence[Cell]) -> int:
-        """So many that the group with the fewest cells has enough images."""
+        """Images per cell such that the group with the fewest cells has enough images."""
         groups = [group for cell in cells for group in cell.groups.items()]
         return -(-self.images // min(map(groups.count, groups)))
 
     @one_thread()
     def fit(self, task: Task) -> Intervention:
-        """Draw reference images, learn the tokens, and hand over those of every cell.
+        """Generate reference images, learn the tokens, and store those of every cell.
 
         Raises:
             EvenhandError: The suite's CLIP is not the one whose text encoder the model has.
@@ -116,13 +115,13 @@ class ItiGen(Method):
 
 
 class Learner:
-    """One fit: the reference features, the tokens, and the losses over both.
+    """One fit: the reference features, the tokens, and the losses.
 
     Attributes:
         groups: Attribute to the index of its group in every cell; attributes with one group have no tokens.
         tokens: Attribute to the tokens of its groups, ``(K_m, q, d)``.
         images: Features of the reference images of every cell, ``(K, r, p)``.
-        plain: Feature of the prompt without tokens, ``(p,)``.
+        original: Feature of the prompt without tokens, ``(p,)``.
     """
 
     def __init__(self, method: ItiGen, task: Task) -> None:
@@ -143,7 +142,7 @@ class Learner:
         }
         self.images = self._reference()
         states = task.model.encode([method.prompt])
-        self.plain = self._feature(states.at(states.first_eos))[0]
+        self.original = self._feature(states.at(states.first_eos))[0]
 
     def learn(self) -> list[float]:
         """Train the attributes in turn, epoch by epoch; the loss of every step."""
@@ -208,7 +207,7 @@ class Learner:
         return normalize(states.to(self.projection) @ self.projection.T, dim=-1)
 
     def _reference(self) -> Tensor:
-        """Features of images that say their cell, ``(K, r, p)``."""
+        """Features of images whose prompts state their cell, ``(K, r, p)``."""
         cells, count = self.task.cells, self.method.images_per_cell(self.task.cells)
         texts = [fill(self.method.reference, concept="person", cell=cell) for cell in cells]
         seeds = self.task.rng.choice(2**31, size=len(cells) * count, replace=False).tolist()
@@ -232,11 +231,11 @@ class Learner:
         return 1 - torch.cat(cosines).mean() if len(v_i) or len(v_j) else moves.sum() * 0
 
     def _consistency(self, t_i: Tensor, t_j: Tensor) -> Tensor:
-        return (self.method.consistency - (t_i @ self.plain + t_j @ self.plain) / 2).relu().mean()
+        return (self.method.consistency - (t_i @ self.original + t_j @ self.original) / 2).relu().mean()
 
 
 def _group_indices(cells: Sequence[Cell]) -> Mapping[str, tuple[int, ...]]:
-    """Attribute to the index of its group in every cell, of attributes with two groups or more."""
+    """Attribute to the index of its group in every cell, for attributes with at least two groups."""
     indices = {}
     for name in cells[0].groups:
         found = list(dict.fromkeys(cell.groups[name] for cell in cells))

@@ -1,18 +1,18 @@
-r"""Sampling that can be trained through: adjusted direct finetuning.
+"""Differentiable sampling: adjusted direct finetuning.
 
 Section 4.2 of Shen et al., "Finetuning Text-to-Image Diffusion Models for Fairness", ICLR 2024, arXiv
-2311.07604. A gradient that runs through the whole chain of denoising steps multiplies their Jacobians and
-explodes. Here the latents are detached before every pass of the U-Net, so it reaches the parameters through
-the noise predictions alone, and the share of each step is evened out: the gradient at the prediction of
+2311.07604. A gradient through the whole chain of denoising steps multiplies their Jacobians and explodes.
+Here the latents are detached before every pass of the U-Net, so the gradient reaches the parameters through
+the noise predictions only, and the contribution of each step is equalized: the gradient at the prediction of
 timestep ``t`` is multiplied by
 
     c_t = sqrt(abar_t) sqrt(1 - abar_t) / (1 - alpha_t),        alpha_t = abar_t / abar_(t-1)
 
-the inverse of the weight that the prediction has in ancestral sampling, scaled so that the geometric mean
-over the steps is one.
+the inverse of the weight of the prediction in ancestral sampling, scaled to a geometric mean of one over the
+steps.
 
-Every pass of the U-Net, and the decoder, are computed again in the backward pass instead of kept, so that
-memory does not grow with the steps; these passes are counted, too.
+Every pass of the U-Net and the decoder are recomputed in the backward pass, so that memory does not grow with
+the steps; these passes are counted, too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def solver(model: EditableModel, steps: int) -> Any:
 
 
 def coefficients(alphas_cumprod: Tensor, timesteps: Sequence[int]) -> list[float]:
-    """``c_t`` of the timesteps, of geometric mean one."""
+    """``c_t`` of the timesteps, with geometric mean one."""
     bars = alphas_cumprod.double().cpu().numpy()
     alphas = bars / np.concatenate([[1.0], bars[:-1]])
     at = list(timesteps)
@@ -51,10 +51,10 @@ def coefficients(alphas_cumprod: Tensor, timesteps: Sequence[int]) -> list[float
 def sample(
     model: EditableModel, noise: Tensor, text: TextStates, uncond: TextStates, *, steps: int, guidance: float
 ) -> Tensor:
-    """Latents ``(n, c, h, w)`` without noise, with adjusted gradients for the networks and the text states.
+    """Noise-free latents ``(n, c, h, w)``, with adjusted gradients for the networks and the text states.
 
     Args:
-        model: Draws.
+        model: Predicts the noise.
         noise: ``(n, c, h, w)``, standard normal.
         text: States of ``n`` prompts.
         uncond: States of ``n`` empty prompts.
@@ -88,7 +88,7 @@ def decode(model: EditableModel, latents: Tensor) -> Tensor:
 
 
 def scaled_gradient(value: Tensor, factor: float) -> Tensor:
-    """``value`` itself, whose gradient is multiplied by ``factor``."""
+    """``value``, with its gradient multiplied by ``factor``."""
     if value.requires_grad:
         # mypy: torch leaves Tensor.register_hook untyped.
         value.register_hook(lambda gradient: factor * gradient)  # type: ignore[no-untyped-call]

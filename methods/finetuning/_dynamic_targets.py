@@ -1,19 +1,18 @@
-r"""Dynamic targets: which group each image of a batch should show, at the least change to the batch.
+"""Dynamic targets: the group that each image of a batch should show, with the smallest change to the batch.
 
 Section 4.1 of Shen et al., "Finetuning Text-to-Image Diffusion Models for Fairness", ICLR 2024, arXiv
-2311.07604. With the probabilities ``p`` of ``N`` images and ``N`` labels drawn from the desired
-distribution, optimal transport gives every image one of the labels at the least total cost
+2311.07604. With the probabilities ``p`` of ``N`` images and ``N`` labels drawn from the desired distribution,
+optimal transport assigns one label to every image at the smallest total cost
 
     cost(n, c) = sqrt( sum over attributes a:  || p_n^a - onehot(c(a)) ||^2 )
 
-Averaged over draws of the labels, the assignments are the shares ``q_n`` of the cells in an image's
-target. The target of an attribute is the group with the largest share, its uncertainty one minus that
-share.
+Averaged over draws of the labels, the assignments are the shares ``q_n`` of the cells in an image's target.
+The target of an attribute is the group with the largest share; its uncertainty is one minus that share.
 
 With equal masses an optimal plan is a permutation, so the transport is solved exactly as an assignment. For
-one attribute of two groups it ranks the images by ``p_n``: the image of rank ``r`` from 0 is given the
-first group where more than ``r`` labels are of it, whose probability is ``1 - F(r; N, pi)`` with the
-binomial distribution function ``F``, and no draw is needed.
+one attribute of two groups it ranks the images by ``p_n``: the image of rank ``r`` from 0 is assigned the
+first group if more than ``r`` labels are of it. The probability of that is ``1 - F(r; N, pi)`` with the
+binomial distribution function ``F``, so no draw is needed.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def target_shares(
         marginals: For every attribute the images' probabilities of its groups, ``(N, K_a)``.
         groups: For every attribute the group of each cell, ``(K,)``.
         desired: Desired share of every cell, ``(K,)``.
-        draws: Label sets that are averaged; not used for two cells that one attribute tells apart.
+        draws: Number of label sets to average; not used for two cells that differ in the only attribute.
         rng: Draws the labels.
     """
     if len(desired) == 2 and len(marginals) == 1 and groups[0][0] != groups[0][1]:
@@ -68,7 +67,7 @@ def group_targets(
     """The target group of every image ``(N,)`` for one attribute, and whether it is certain enough.
 
     Args:
-        shares: Of :func:`target_shares`, ``(N, K)``.
+        shares: Result of :func:`target_shares`, ``(N, K)``.
         groups: The group of each cell, ``(K,)``.
         most_uncertain: Largest uncertainty of a target that counts.
     """

@@ -1,8 +1,8 @@
-r"""Low-rank updates of a network's projections (LoRA), made, averaged and merged with peft.
+"""Low-rank updates of a network's projections (LoRA), created and merged with peft.
 
-``W' = W + B A`` with ``A`` ``(r, d)`` random and ``B`` ``(m, r)`` zero at first, so that nothing changes
-before training. Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685,
-section 4.1; ``alpha / r`` is one here.
+``W' = W + B A`` with ``A`` ``(r, d)`` random and ``B`` ``(m, r)`` initially zero, so nothing changes before
+training. Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685, section
+4.1; ``alpha / r`` is one here.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ PROJECTIONS = {
     "unet": ("to_q", "to_k", "to_v", "to_out.0"),
     "text_encoder": ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"),
 }
-"""Attention projections of a U-Net of diffusers; of a CLIP text encoder of transformers also the MLP's."""
+"""Attention projections of a diffusers U-Net, and attention and MLP projections of a CLIP text encoder."""
 
 
 class LowRank:
     """Updates of several networks; within :func:`low_rank` they are part of the networks."""
 
     def __init__(self, tuners: Mapping[str, Any], rng: np.random.Generator) -> None:
-        """Put ``A`` on the method's own random stream.
+        """Draw ``A`` from the method's own random stream.
 
         Args:
-            tuners: Part of the model to peft's LoRA model of it.
-            rng: Draws ``A``, uniform within ``1 / sqrt(d)`` of zero, as peft does from torch's global stream.
+            tuners: Part of the model to its LoRA model in peft.
+            rng: Draws ``A``, uniform within ``1 / sqrt(d)`` of zero, the distribution that peft uses.
         """
         self._tuners = tuners
         for layer in self._layers().values():
@@ -49,7 +49,7 @@ class LowRank:
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
-        """Within the context the networks are what they were without the updates."""
+        """Within the context the networks run without the updates."""
         with ExitStack() as stack:
             for tuner in self._tuners.values():
                 tuner.disable_adapter_layers()
@@ -58,7 +58,7 @@ class LowRank:
 
     @torch.no_grad()
     def merged(self) -> dict[str, Tensor]:
-        """``W + B A`` of every projection, by the name that the model gives its weight."""
+        """``W + B A`` of every projection, by the name of the model's weight."""
         return {
             f"{name}.weight": (layer.base_layer.weight + layer.get_delta_weight("default")).clone()
             for name, layer in self._layers().items()
@@ -75,12 +75,12 @@ class LowRank:
 
 @contextmanager
 def low_rank(networks: Mapping[str, Any], *, rank: int, rng: np.random.Generator) -> Iterator[LowRank]:
-    """Within the context the networks carry updates; on leaving they are what they were.
+    """Within the context the networks carry updates; afterwards they are unchanged.
 
     Args:
         networks: ``unet``, ``text_encoder`` or ``text_encoder_2`` to the network.
         rank: Rank ``r`` of every update.
-        rng: Draws their start.
+        rng: Draws their initial values.
 
     Raises:
         EvenhandError: peft is not installed.
@@ -96,7 +96,7 @@ def low_rank(networks: Mapping[str, Any], *, rank: int, rng: np.random.Generator
         for part, network in networks.items():
             names: Sequence[str] = PROJECTIONS[part.removesuffix("_2")]
             config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(names))
-            # peft draws a start of its own, which is replaced; torch's stream is left as it was.
+            # The initial values that peft draws are replaced; torch's global stream must not move.
             with torch.random.fork_rng(devices=[]):
                 tuners[part] = LoraModel(network, config, "default")
             stack.callback(tuners[part].unload)

@@ -1,18 +1,18 @@
-r"""Finetuning for fairness: the model itself is trained until its images follow the desired distribution.
+"""Finetuning for fairness: trains the model until its images follow the desired distribution.
 
 Shen, Du, Pang, Lin, Wong, Kankanhalli: "Finetuning Text-to-Image Diffusion Models for Fairness", ICLR 2024,
-arXiv 2311.07604. In every step a batch of images of one concept is drawn from fresh noise, once by the
-model in training and once, from the same noise, by the model as it was. With the judge's probabilities
-``p_n`` of the groups, :mod:`~evenhand.methods.finetuning._dynamic_targets` gives each image a target group ``y_n^a``
-of every attribute, or none where it is uncertain, and
+arXiv 2311.07604, section 4. In every step the model in training generates a batch of images of one concept,
+and the original model generates a batch from the same noise. From the judge's probabilities ``p_n`` of the
+groups, :mod:`~evenhand.methods.finetuning._dynamic_targets` gives each image a target group ``y_n^a`` of
+every attribute, or none if it is uncertain, and
 
     L = mean over n:  sum over a: -log p_n^a(y_n^a)  +  w k_n (1 - cos(f(x_n), f(x_n^0)))
 
-where ``f`` are image features of a CLIP, ``x^0`` are the images of the model as it was, and ``k_n`` is
-1 where the target is what ``x_n^0`` shows; else it is the smallest ``relax`` of the attributes that must
-change. The gradient runs through the sampling itself (:mod:`~evenhand.methods.finetuning._adjusted_sampling`). What is
-trained are low-rank updates ``W + (alpha / r) B A`` of the attention projections (LoRA, arXiv 2106.09685),
-of which an exponential mean over the steps is kept and merged into the weights.
+where ``f`` are image features of a CLIP, ``x^0`` are the images of the original model, and ``k_n`` is 1 if
+the target is what ``x_n^0`` shows; otherwise it is the smallest ``relax`` of the attributes that must change.
+The gradient runs through the sampling (:mod:`~evenhand.methods.finetuning._adjusted_sampling`). The trained
+parameters are low-rank updates ``W + (alpha / r) B A`` of the attention projections (LoRA, arXiv 2106.09685);
+their exponential mean over the steps is merged into the weights.
 
 A cell of several attributes is judged as a whole; the probability of a group is the sum over its cells.
 """
@@ -47,22 +47,22 @@ class Finetuning(Method):
     Attributes:
         prompts: Templates of the training prompts, with ``{a}`` and ``{concept}``; one is drawn per step.
         labels: Template of the judge's text for a cell, with ``{noun}`` or ``{adjective}``.
-        judge: The steering judge, one with gradients.
+        judge: The steering judge; it must provide gradients.
         trained: What gets low-rank updates: ``unet``, ``text_encoder``, or ``both``.
         rank: Rank of the updates.
-        batch: Images ``N`` of a step.
+        batch: Images ``N`` per step.
         steps: Training steps.
-        fewest_draws: Fewest denoising steps of an image in training.
-        most_draws: Most denoising steps of an image in training; each step draws their number.
+        fewest_draws: Smallest number of denoising steps of an image in training.
+        most_draws: Largest number of denoising steps of an image in training; drawn for each step.
         guidance: Guidance scale of the images in training.
         learning_rate: Learning rate.
         decay: Decoupled weight decay.
-        ema: Share of the mean that is kept at every step; 0 keeps the last weights alone.
+        ema: Decay of the exponential mean of the updates; 0 keeps the last weights alone.
         label_draws: Label sets over which a target is averaged.
         most_uncertain: Largest uncertainty of a target that counts.
-        preserve: Weight ``w`` of staying near the images of the model as it was; 0 draws none of them.
-        relax: Attribute to its factor on ``w`` where it must change.
-        relax_others: The factor of the attributes that ``relax`` does not name.
+        preserve: Weight ``w`` of staying near the original model's images; 0 generates none of them.
+        relax: Attribute to its factor on ``w`` if it must change.
+        relax_others: Factor of the attributes that ``relax`` does not name.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -72,10 +72,10 @@ class Finetuning(Method):
         summary="Trains low-rank updates through the sampling until judged images follow the target.",
         paper="https://arxiv.org/abs/2311.07604",
         licence="Apache-2.0",
-        origin="sail-sg/finetune-fair-diffusion, MIT; written anew from the formulas",
+        origin="sail-sg/finetune-fair-diffusion, MIT; reimplemented from the formulas",
         family="training",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any, alone or as joint cells, that a judge with gradients can tell apart by words",
+        attributes="any, alone or as joint cells, that a judge with gradients can distinguish by words",
     )
     prompts: tuple[str, ...] = ("A photo of the face of {a} {concept}, a person",)
     labels: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "a photo of {a} {noun}"
@@ -102,7 +102,7 @@ class Finetuning(Method):
         return self.judge
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """Both halves of guidance, forwards and again in the backward pass, and the model as it was."""
+        """Both halves of guidance, forward and recomputed in the backward pass, and the original model."""
         passes = 3 if self.preserve else 2
         return Budget(
             judgements=self.steps * self.batch * (passes - 1),
@@ -121,12 +121,12 @@ class Finetuning(Method):
         """Train the updates and merge them.
 
         Raises:
-            EvenhandError: peft is missing, the judge gives no gradients, there is no CLIP to preserve by, or
-                the training diverges.
+            EvenhandError: peft is missing, the judge provides no gradients, the suite has no CLIP for the
+                preservation, or the training diverges.
         """
         if self.preserve and task.clip is None:
             raise EvenhandError(
-                f"method {self.info.name!r} preserves images by the suite's CLIP, and the suite has none; "
+                f"method {self.info.name!r} preserves images by the suite's CLIP, but the suite has none; "
                 "give it a 'scorer' or set preserve=0"
             )
         with low_rank(self._networks(task), rank=self.rank, rng=task.rng) as updates:
@@ -168,7 +168,7 @@ class Alignment:
         self.mean = [parameter.detach().clone() for parameter in updates.parameters()]
 
     def loss(self, step: int) -> Tensor:
-        """``L`` on a fresh batch of one concept; every step but the first averages what the last one made."""
+        """``L`` on a new batch of one concept; also updates the mean with the parameters of the last step."""
         method, task = self.method, self.task
         if step:
             self._remember()
@@ -184,10 +184,10 @@ class Alignment:
         targets = self.targets(logs, task.target[concept])
         total = images.new_zeros(())
         for name, (group, certain) in targets.items():
-            wanted = torch.from_numpy(np.where(certain, group, _IGNORED)).to(images.device)
-            total = total + nll_loss(logs[name], wanted, ignore_index=_IGNORED, reduction="sum")
+            labels = torch.from_numpy(np.where(certain, group, _IGNORED)).to(images.device)
+            total = total + nll_loss(logs[name], labels, ignore_index=_IGNORED, reduction="sum")
         if method.preserve:
-            total = total + method.preserve * self.departure(images, noise, prompt, draws, targets)
+            total = total + method.preserve * self.preservation(images, noise, prompt, draws, targets)
         return total / method.batch
 
     def images(self, noise: Tensor, prompt: str, draws: int) -> Tensor:
@@ -216,7 +216,7 @@ class Alignment:
             name: group_targets(shares, index, most_uncertain=most) for name, index in self.groups.items()
         }
 
-    def departure(
+    def preservation(
         self,
         images: Tensor,
         noise: Tensor,
@@ -240,7 +240,7 @@ class Alignment:
 
     @torch.no_grad()
     def average(self) -> None:
-        """Let the mean of the updates take their place."""
+        """Replace the updates by their mean."""
         self._remember()
         for parameter, mean in zip(self.updates.parameters(), self.mean, strict=True):
             parameter.copy_(mean)
@@ -252,7 +252,7 @@ class Alignment:
 
 
 _IGNORED = -100
-"""The target of images that have none."""
+"""Label of images without a target."""
 
 
 def _repeated(text: TextStates, count: int) -> TextStates:

@@ -61,7 +61,7 @@ def share_bounds(counts: ArrayLike, significance_level: float) -> tuple[Floats, 
         )
     if not 0 < significance_level < 1:
         raise EvenhandError(
-            f"significance_level must be between 0 and 1, got {significance_level}; 0.05 gives 95 % confidence"
+            f"significance_level must be between 0 and 1, got {significance_level}; 0.05 is 95 % confidence"
         )
     observed = seen / max(seen.sum(), 1.0)
     tests = len(seen) if len(seen) > 2 else 1

@@ -28,7 +28,7 @@ Words = Mapping[str, Mapping[str, Sequence[str]]]
 def conditional(
     target: Sequence[float], groups: Sequence[Mapping[str, str]], stated: Mapping[str, set[str]]
 ) -> NDArray[np.float64]:
-    """``p*(z | s)``, ``(K,)``: the target given the stated groups ``s``; ``p*`` if it gives them no weight."""
+    """``p*(z | s)``, ``(K,)``: the target given the groups ``s``; ``p*`` if it gives them no weight."""
     agrees = [all(cell[attribute] in allowed for attribute, allowed in stated.items()) for cell in groups]
     weights = np.where(agrees, target, 0.0)
     return weights / weights.sum() if weights.any() else np.asarray(target, np.float64)

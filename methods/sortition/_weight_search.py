@@ -2,9 +2,9 @@
 
 Explicit prompts calibrate the steering judge. Then images are generated with the current weights, and after
 every batch a sequential test checks the shares that the judge reads
-(:mod:`evenhand.methods.sortition._compliance`). The search ends when every attribute is proven to be within the
-tolerance of its target, or with its last image. If an attribute is proven to be beyond the tolerance, the weights
-are solved again from all images so far.
+(:mod:`evenhand.methods.sortition._compliance`). The search ends when every attribute is proven to be within
+the tolerance of its target, or with its last image. If an attribute is proven to be beyond the tolerance, the
+weights are solved again from all images so far.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SearchParameters(Protocol):
 
 @dataclass(frozen=True)
 class WeightSearch:
-    """Calibrates the judge, generates and checks images, and solves the weights again if they miss the target.
+    """Calibrates the judge, generates images, and solves the weights again if they miss the target.
 
     Attributes:
         parameters: Numbers of images, and what counts as balanced.

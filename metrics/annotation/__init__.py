@@ -1,1 +1,1 @@
-"""Human annotators: sampling, reading, checking and aggregating their answers."""
+"""Human annotation: sampling of images; reading, checking and aggregation of annotations."""

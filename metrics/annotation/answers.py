@@ -1,4 +1,4 @@
-"""The answer table: what people said of images, checked against the run and the suite's taxonomy."""
+"""The annotation table: annotations of images, checked against the run and the suite's taxonomy."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ ANSWER_COLUMNS = (
     "is_gold",
     "is_repeat",
 )
-"""One row per answer (measurement.md 4.3); a file must have the first four, the others may be missing.
+"""Columns of the table, one row per annotation. A file needs the first four; the others are optional.
 
-``image_id`` is the hash of an image's file: a path would tell method and prompt.
+``image_id`` is the hash of the image file, because a path would reveal method and prompt.
 """
 
 REQUIRED = ANSWER_COLUMNS[:4]
@@ -40,27 +40,27 @@ FACES = ("normal", "distorted", "unreadable")
 CONFIDENCES = ("1", "2", "3")
 FLAGS = ("real_person", "minor", "sexual_or_violent")
 CLOSED = {"n_people": PEOPLE, "face_quality": FACES, "confidence": CONFIDENCES}
-"""Columns that may be empty or hold one of these words."""
+"""Columns that are empty or hold one of these words."""
 
 FLAG = "flag"
 MULTI = "_multi"
-"""Answers to ``flag``, and to an attribute's question of all groups that apply, are kept but are no labels.
+"""Annotations of ``flag``, and of questions that allow several groups, are kept but do not count as labels.
 
-Several words in one answer are joined by :data:`BETWEEN`.
+Several words in one annotation are joined by :data:`BETWEEN`.
 """
 
 BETWEEN = "|"
 
 FAST_SECONDS = 2.0
-"""An image answered faster was hardly looked at."""
+"""Annotators who take less time for an image are flagged."""
 
 ONE_LABEL = 0.95
 FEWEST_FOR_FLAG = 20
-"""An annotator who gives one label to more than this share of at least so many images is flagged."""
+"""An annotator is flagged who gives one label to more than this share of at least this number of images."""
 
 _NOTES = ("batch_id", "form_version", "timestamp")
-"""Columns that are kept as they are. They go into files that people open in spreadsheets, where a sign at the
-start of a cell begins a formula."""
+"""Columns that are copied unchanged. They must start with a letter or digit, because people open the files in
+spreadsheets, where a sign at the start of a cell begins a formula."""
 
 _SYNONYMS = (
     ("woman", "female", "feminine", "women"),
@@ -68,22 +68,22 @@ _SYNONYMS = (
     (OTHER, "other or mixed", "mixed"),
     ("cannot tell", "can't tell", "pass", "unknown", "unclear", "not sure", "undetermined"),
 )
-"""Words of other forms that mean the same; a suite has at most one of each line."""
+"""Synonyms used by other annotation forms; a suite has at most one word of each line."""
 
 _TRUE, _FALSE = ("1", "true", "yes"), ("", "0", "false", "no")
 
 PLACE = "place"
-"""Column of raw answers that says where in the file an answer stands."""
+"""Column of raw annotations with the place in the file, for error messages."""
 
 
 class Answers(NamedTuple):
-    """Checked answers.
+    """Checked annotations.
 
     Attributes:
-        table: :data:`ANSWER_COLUMNS` and ``key``, the image; labels are groups of the taxonomy,
-            :data:`OTHER` or :data:`CANNOT_TELL`;
-            ``seconds`` are numbers, ``is_gold`` and ``is_repeat`` yes or no.
-        remarks: What a reader must know, one line each.
+        table: Columns ``key`` (the image) and :data:`ANSWER_COLUMNS`. Labels are groups of the taxonomy,
+            :data:`OTHER` or :data:`CANNOT_TELL`; ``seconds`` are numbers, ``is_gold`` and ``is_repeat`` are
+            booleans.
+        remarks: Remarks on the data, one line each.
     """
 
     table: pd.DataFrame
@@ -91,7 +91,7 @@ class Answers(NamedTuple):
 
 
 def fold(text: str) -> str:
-    """A word as it is compared: lower case, one space for any run of spaces, underscores and hyphens."""
+    """A word normalised for comparison: lower case, single spaces for spaces, underscores and hyphens."""
     return " ".join(re.split(r"[\s_-]+", text.strip().casefold()))
 
 
@@ -103,15 +103,19 @@ def check_answers(
     gold: Collection[str] = (),
     repeats: Collection[str] = (),
 ) -> Answers:
-    """The answer table of raw answers, as the rules of measurement.md 4.3 have it.
+    """The annotation table from raw annotations.
+
+    If an annotator labels an attribute of an image several times, the last row counts. Unknown images,
+    attributes and labels are errors; very fast or uniform annotators are reported in the remarks.
 
     Args:
-        raw: Text columns :data:`ANSWER_COLUMNS` and ``place``; see :mod:`evenhand.metrics.annotation.readers`.
-        known: Image id to the image's key, for every image that was given out.
+        raw: Text columns :data:`ANSWER_COLUMNS` and ``place``, see
+            :mod:`evenhand.metrics.annotation.readers`.
+        known: Image id to the image's key, for every image of the annotation batches.
         taxonomy: Attribute to groups.
-        gold: Keys of the images whose labels are agreed.
-        repeats: Keys of the images that every annotator is shown twice. Where a file does not say which
-            answer is the second one, the later row is.
+        gold: Keys of the images with agreed labels.
+        repeats: Keys of the images that every annotator sees twice. If a file does not mark the second
+            annotation, the later row is the second one.
 
     Raises:
         EvenhandError: The first unknown image, attribute, label or other value, with its file and line.
@@ -126,7 +130,7 @@ def check_answers(
     remarks = []
     if doubled.any():
         remarks.append(
-            f"{int(doubled.sum())} answers were given again; the last of each counts (first: "
+            f"{int(doubled.sum())} annotations are duplicates; the last of each counts (first: "
             f"{table.loc[doubled, PLACE].iloc[0]})"
         )
     table = table[~doubled].drop(columns=PLACE).reset_index(drop=True)
@@ -134,7 +138,7 @@ def check_answers(
 
 
 def labels_of(table: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """The first answers on the taxonomy's attributes: what counts as labels."""
+    """The annotations that count as labels: first annotations of the taxonomy's attributes."""
     return table[table["attribute"].isin(list(taxonomy)) & ~table["is_repeat"]]
 
 
@@ -144,7 +148,7 @@ def _checked(
     try:
         return _parse(row, known=known, taxonomy=taxonomy)
     except EvenhandError as fault:
-        raise EvenhandError(f"answers {row[PLACE]}: {fault}") from fault
+        raise EvenhandError(f"annotations {row[PLACE]}: {fault}") from fault
 
 
 def _parse(
@@ -153,19 +157,17 @@ def _parse(
     annotator = row["annotator_id"].strip()
     if not re.fullmatch(r"\w[\w.@+-]{0,63}", annotator) or annotator == "aggregate":
         raise EvenhandError(
-            f"annotator {annotator!r} is no annotator id; use up to 64 letters, digits, '-' and '_', "
-            "no sign first, and not 'aggregate'"
+            f"annotator_id must have up to 64 letters, digits, '-' and '_', start with a letter or digit and "
+            f"differ from 'aggregate', got {annotator!r}"
         )
     for column in _NOTES:
         if not re.fullmatch(r"(?:\w[\w .:+/-]{0,99})?", row[column]):
             raise EvenhandError(
-                f"{column} is {row[column]!r:.60}; leave it empty, or begin with a letter or digit"
+                f"{column} must be empty or start with a letter or digit, got {row[column]!r:.60}"
             )
     image = row["image_id"].strip()
     if image not in known:
-        raise EvenhandError(
-            f"image {image!r} is not in the run; answers must name images by the ids of the export"
-        )
+        raise EvenhandError(f"image {image!r} is not in the run; use the image ids of the annotation batch")
     attribute = attribute_of(row["attribute"], taxonomy)
     for column, words in CLOSED.items():
         if row[column] and row[column] not in words:
@@ -183,9 +185,9 @@ def _parse(
 
 
 def attribute_of(name: str, taxonomy: Mapping[str, Sequence[str]]) -> str:
-    """The taxonomy's attribute of that name, ``flag``, or an attribute with ``_multi`` after it.
+    """The taxonomy's attribute of this name, ``flag``, or an attribute with the suffix ``_multi``.
 
-    ``race`` stands for ``race4`` where that is the only attribute that begins so.
+    A unique prefix suffices: ``race`` stands for ``race4`` if no other attribute starts with it.
 
     Raises:
         EvenhandError: There is no such attribute.
@@ -202,7 +204,7 @@ def attribute_of(name: str, taxonomy: Mapping[str, Sequence[str]]) -> str:
 
 
 def _labels(label: str, attribute: str, taxonomy: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """The words of an answer in the taxonomy's spelling."""
+    """The words of an annotation in the taxonomy's spelling."""
     several = attribute == FLAG or attribute.endswith(MULTI)
     groups = FLAGS if attribute == FLAG else (*taxonomy[attribute.removesuffix(MULTI)], OTHER, CANNOT_TELL)
     for word in label.split(BETWEEN) if several else [label]:
@@ -213,7 +215,7 @@ def _labels(label: str, attribute: str, taxonomy: Mapping[str, Sequence[str]]) -
 
 
 def word_of(word: str, groups: Sequence[str]) -> str:
-    """The group that a word means, by its name or a synonym; empty where there is none."""
+    """The group that a word names, directly or by a synonym; empty if there is none."""
     said = fold(word)
     same = next((line for line in _SYNONYMS if said in line), ())
     return next((g for g in groups if fold(g) == said), "") or next(
@@ -225,29 +227,29 @@ def _seconds(text: str) -> float:
     try:
         value = float(text or "nan")
     except ValueError as fault:
-        raise EvenhandError(f"seconds {text!r} are no number; leave the field empty if unknown") from fault
+        raise EvenhandError(f"seconds must be a number, or empty if unknown, got {text!r}") from fault
     if value < 0 or value == float("inf"):
-        raise EvenhandError(f"seconds {text!r} are no duration; leave the field empty if unknown")
+        raise EvenhandError(f"seconds must be finite and not negative, or empty if unknown, got {text!r}")
     return value
 
 
 def _truth(text: str) -> bool | None:
-    """Yes, no, or ``None`` where the file does not say."""
+    """True, false, or ``None`` if the field is empty."""
     said = fold(text)
     if said not in _TRUE + _FALSE:
-        raise EvenhandError(f"is_repeat is {text!r}; write 1 or 0")
+        raise EvenhandError(f"is_repeat must be 1 or 0, got {text!r}")
     return None if not said else said in _TRUE
 
 
 def _repeats(table: pd.DataFrame, repeats: Collection[str]) -> pd.Series[bool]:
-    """Which answers are second looks: those that say so, and later rows of images that are shown twice."""
+    """Which annotations are repeats: those marked so, and later rows of images that are shown twice."""
     later = table.duplicated(["key", "annotator_id", "attribute"]) & table["key"].isin(list(repeats))
     said = table["is_repeat"].map({True: True, False: False})
     return said.where(table["is_repeat"].notna(), later).astype(bool)
 
 
 def _flags(table: pd.DataFrame) -> Iterator[str]:
-    """Annotators who answer too fast or always the same; flagged, not dropped."""
+    """Remarks on annotators who are very fast or nearly always give one label; they are not excluded."""
     for annotator, rows in table.groupby("annotator_id", sort=True):
         images = rows.groupby("key")["seconds"].min()
         fast = int((images < FAST_SECONDS).sum())
@@ -261,6 +263,6 @@ def _flags(table: pd.DataFrame) -> Iterator[str]:
             shares = answers["label"].value_counts(normalize=True)
             if len(answers) >= FEWEST_FOR_FLAG and shares.iloc[0] > ONE_LABEL:
                 yield (
-                    f"annotator {annotator!r} says {shares.index[0]!r} for the {attribute} of "
+                    f"annotator {annotator!r} gives the {attribute} label {shares.index[0]!r} to "
                     f"{shares.iloc[0]:.0%} of {len(answers)} images"
                 )

@@ -1,6 +1,6 @@
-"""Can an annotator be relied on? Gold images, repeats, and agreement with the others.
+"""Quality checks of annotators: gold images, repeated images, and agreement with the other annotators.
 
-Decide who is left out before looking at any result: the rules here look at answers alone.
+The rules look at annotations only, so that annotators are excluded before anybody sees a result.
 """
 
 from __future__ import annotations
@@ -15,35 +15,36 @@ from evenhand.metrics.annotation.answers import labels_of
 from evenhand.metrics.judge_quality.agreement import Codes, alpha_of, coincidences
 
 RULED = "gender"
-"""The attribute that the rules look at; the taxonomy's first one where it has no gender."""
+"""The attribute that the rules use; the first attribute of a taxonomy without gender."""
 
 LEAST_GOLD_ACCURACY = 0.8
 LEAST_ALPHA = 0.6
 EXPECTED_CONSISTENCY = 0.95
-"""Limits of measurement.md 4.4; the last one is expected, and nobody is left out for it."""
+"""Minimum gold accuracy and alpha, by convention of Evenhand. Consistency is reported but excludes nobody."""
 
 FEWEST_IMAGES = 10
 FEWEST_GOLD = 5
-"""Below these a rule cannot be applied: an annotator of fewer images cannot be checked and is left out."""
+"""Minimum number of images for a check. An annotator with fewer than ten images is excluded unchecked."""
 
 RATERS, MOST_RATERS = 3, 5
-"""People that each image is shown to, and where these disagree."""
+"""Annotators per image, and annotators per image on which the first ones disagree."""
 
 
 @dataclass(frozen=True)
 class AnnotatorCheck:
-    """What is known of one annotator, on the attribute :func:`ruled`.
+    """The checks of one annotator, on the attribute :func:`ruled`.
 
     Attributes:
         annotator: The annotator's id.
-        images: Images answered.
-        gold: Gold images answered.
-        gold_accuracy: Share of them answered as agreed; not telling is wrong there. ``nan`` without any.
-        repeats: Images answered twice.
-        consistency: Share of them answered alike. ``nan`` without any.
+        images: Images annotated.
+        gold: Gold images annotated.
+        gold_accuracy: Share of gold images labelled as agreed; "cannot tell" is wrong. ``nan`` without any.
+        repeats: Images annotated twice.
+        consistency: Share of repeated images with equal labels; ``nan`` without any.
         shared: Images that most of the others decided as well.
-        alpha: Krippendorff's alpha with what most others say, not telling as missing; ``nan`` if undefined.
-        reason: Why the annotator is left out; empty if kept.
+        alpha: Krippendorff's alpha with the majority of the others, "cannot tell" as missing; ``nan`` if
+            undefined.
+        reason: Why the annotator is excluded; empty if kept.
     """
 
     annotator: str
@@ -58,20 +59,20 @@ class AnnotatorCheck:
 
 
 def ruled(taxonomy: Mapping[str, Sequence[str]]) -> str:
-    """The attribute that the rules look at."""
+    """The attribute that the rules use."""
     return RULED if RULED in taxonomy else next(iter(taxonomy))
 
 
 def codes_of(
     table: pd.DataFrame, *, attribute: str, taxonomy: Mapping[str, Sequence[str]], missing: int
 ) -> tuple[Codes, list[str], list[str]]:
-    """First answers on one attribute as ``(annotators, images)`` codes, with annotators and keys, sorted.
+    """First annotations of one attribute as codes ``(annotators, images)``, with sorted annotators and keys.
 
     Args:
-        table: The answer table.
+        table: The annotation table.
         attribute: The attribute.
-        taxonomy: Attribute to groups; any other answer has the number of groups as its code.
-        missing: Code of an answer that was not given.
+        taxonomy: Attribute to groups; any other label has the number of groups as its code.
+        missing: Code of a missing annotation.
     """
     rows = labels_of(table, taxonomy=taxonomy)
     rows = rows[rows["attribute"] == attribute]
@@ -85,10 +86,10 @@ def codes_of(
 
 
 def alpha_against_others(codes: Codes, rater: int, groups: int) -> tuple[float, int]:
-    """Krippendorff's nominal alpha of one rater and what most of the others say, and the units behind it.
+    """Krippendorff's nominal alpha of one rater against the majority of the others, and the units behind it.
 
-    The others' most frequent label stands for them; units where they are split are left out. So a bad rater
-    does not spoil the alpha of good ones, as the pairs with every other would.
+    The most frequent label of the others represents them; units with a tie are left out. Unlike the mean over
+    pairs of raters, this alpha of a good rater is not lowered by a bad one.
 
     Args:
         codes: ``(raters, units)`` group indices; ``groups`` and above is undetermined.
@@ -106,16 +107,16 @@ def alpha_against_others(codes: Codes, rater: int, groups: int) -> tuple[float, 
 def check_annotators(
     table: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]], gold: pd.DataFrame
 ) -> list[AnnotatorCheck]:
-    """Checks every annotator; see :class:`AnnotatorCheck`.
+    """The checks of every annotator.
 
-    An annotator is left out whose gold accuracy is below 0.8 (five gold images or more), whose alpha
-    against the others is below 0.6 (ten shared images or more), or who answered fewer than ten images.
-    Source: measurement.md 4.4; the smallest numbers are ours.
+    Annotators are excluded if their gold accuracy is below 0.8 (with at least five gold images), if their
+    alpha against the others is below 0.6 (with at least ten shared images), or if they annotated fewer than
+    ten images. The limits are a convention of Evenhand.
 
     Args:
-        table: The answer table.
+        table: The annotation table.
         taxonomy: Attribute to groups.
-        gold: Columns ``key``, ``attribute``, ``label``: what is agreed of some images.
+        gold: Columns ``key``, ``attribute``, ``label``: the agreed labels of gold images.
     """
     name = ruled(taxonomy)
     codes, annotators, _ = codes_of(table, attribute=name, taxonomy=taxonomy, missing=len(taxonomy[name]))
@@ -130,46 +131,39 @@ def check_annotators(
         alpha, shared = float("nan"), 0
         if annotator in annotators:
             alpha, shared = alpha_against_others(codes, annotators.index(str(annotator)), len(taxonomy[name]))
-        numbers = (rows["key"].nunique(), *right, *same, shared, alpha)
-        found.append(AnnotatorCheck(str(annotator), *numbers, reason=_reason(name, *numbers)))
+        images = rows["key"].nunique()
+        reason = _reason(name, images, *right, shared, alpha)
+        found.append(AnnotatorCheck(str(annotator), images, *right, *same, shared, alpha, reason=reason))
     return found
 
 
 def _equal(first: pd.Series[str], second: pd.Series[str]) -> tuple[int, float]:
-    """Keys that both have, and the share of equal labels among them."""
+    """Number of common keys, and the share of equal labels among them."""
     common = first.index.intersection(second.index)
     if common.empty:
         return 0, float("nan")
     return len(common), float((first.loc[common] == second.loc[common]).mean())
 
 
-def _reason(
-    attribute: str,
-    images: int,
-    gold: int,
-    accuracy: float,
-    repeats: int,
-    consistency: float,
-    shared: int,
-    alpha: float,
-) -> str:
-    """Why an annotator is left out; repeats are shown only."""
+def _reason(attribute: str, images: int, gold: int, accuracy: float, shared: int, alpha: float) -> str:
+    """Why an annotator is excluded, or empty; repeats exclude nobody."""
     if images < FEWEST_IMAGES:
-        return f"{images} answered, {FEWEST_IMAGES} needed to check an annotator"
+        return f"{images} images annotated, {FEWEST_IMAGES} needed for a check"
     if gold >= FEWEST_GOLD and accuracy < LEAST_GOLD_ACCURACY:
-        return f"{accuracy:.0%} right on {attribute} of {gold} gold images, {LEAST_GOLD_ACCURACY:.0%} needed"
+        return (
+            f"{accuracy:.0%} correct on {attribute} of {gold} gold images, {LEAST_GOLD_ACCURACY:.0%} needed"
+        )
     if shared >= FEWEST_IMAGES and alpha < LEAST_ALPHA:
-        return f"alpha {alpha:.2f} with most others on {attribute}, {LEAST_ALPHA:g} needed"
+        return f"alpha {alpha:.2f} with the other annotators on {attribute}, {LEAST_ALPHA:g} needed"
     return ""
 
 
 def answers_needed(
     table: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]], without: Collection[str] = ()
 ) -> pd.Series[int]:
-    """By image, how many more people should answer: up to three, or five where these disagree.
+    """By image, the number of annotators still needed: up to three in total, or five if they disagree.
 
-    People disagree on an image when no answer to some attribute is that of more than half of them.
-    Source: measurement.md 4.4.
+    Annotators disagree on an image if an attribute has no label that more than half of them give.
     """
     rows = labels_of(table[~table["annotator_id"].isin(list(without))], taxonomy=taxonomy)
     counts = rows.groupby("key")["annotator_id"].nunique()

@@ -1,4 +1,4 @@
-"""Reading answers as people send them: our long CSV, a wide sheet, a two-row-header sheet, Label Studio."""
+"""Readers of annotation files: long CSV, wide sheet, sheet with a two-row header, Label Studio JSON."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics.annotation.answers import ANSWER_COLUMNS, CANNOT_TELL, PEOPLE, PLACE, REQUIRED, fold
 
 MAX_BYTES = 64 * 2**20
-"""Largest file of answers that is read."""
+"""Maximum size of an annotation file."""
 
 THUMBNAIL = "thumbnail"
 """Column of a wide sheet that shows the image."""
 
-_IMAGE = ("image id", "image", "image", "file")
+_IMAGE = ("image id", "image", "picture", "file")
 _ANNOTATOR = ("annotator id", "annotator", "rater")
 _MARKED, _EMPTY = ("1", "x", "true", "yes", "✓"), ("", "0", "false", "no")
 
@@ -31,12 +31,13 @@ Record = tuple[int, list[str]]
 
 
 def read_answers(path: Path, *, layout: str | None = None) -> pd.DataFrame:
-    """Raw answers: text columns ``ANSWER_COLUMNS`` and ``place``, one row per answer, unchecked.
+    """Raw, unchecked annotations: text columns ``ANSWER_COLUMNS`` and ``place``, one row per annotation.
 
-    Layouts: ``csv`` has one row per answer and the columns of measurement.md 4.3; ``wide`` one row per
-    image and a column per attribute; ``two-row`` one row per image and, under a header of attributes, a
-    header of groups to be marked; ``label-studio`` is its JSON export. A sheet without a column of annotators
-    belongs to the one that its file is called after.
+    Layouts: ``csv`` has one row per annotation and the columns
+    :data:`evenhand.metrics.annotation.answers.ANSWER_COLUMNS`; ``wide`` has one row per image and one column
+    per attribute; ``two-row`` has one row per image, a header of attributes and below it a header of groups,
+    whose cells are marked; ``label-studio`` is the JSON export of Label Studio. In a sheet without a column
+    of annotators, the file name is the annotator's id.
 
     Args:
         path: The file.
@@ -47,14 +48,18 @@ def read_answers(path: Path, *, layout: str | None = None) -> pd.DataFrame:
     """
     text = _text(path)
     if layout is not None and layout not in LAYOUTS:
-        raise unknown("format of answers", layout, LAYOUTS)
+        raise unknown("annotation format", layout, LAYOUTS)
     if not text.strip():
-        raise EvenhandError(f"answers {path} are an empty file; save the answers again")
+        raise EvenhandError(f"annotations {path}: the file is empty; save the annotations again")
     name = layout or _detect(path, text)
     rows = list(LAYOUTS[name](path, text))
     if not rows:
-        raise EvenhandError(f"answers {path} hold no answer; answer at least one image and save again")
+        raise _empty(path)
     return pd.DataFrame(rows, columns=[*ANSWER_COLUMNS, PLACE], dtype=object).fillna("")
+
+
+def _empty(path: Path) -> EvenhandError:
+    return EvenhandError(f"annotations {path}: no annotations found; annotate at least 1 image")
 
 
 def _text(path: Path) -> str:
@@ -63,11 +68,15 @@ def _text(path: Path) -> str:
             data = file.read(MAX_BYTES + 1)
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
-        raise EvenhandError(f"answers {path} are not UTF-8 ({fault.reason}); save them in UTF-8") from fault
+        raise EvenhandError(
+            f"annotations {path}: the file is not UTF-8 ({fault.reason}); save it as UTF-8"
+        ) from fault
     except OSError as fault:
-        raise EvenhandError(f"answers {path} cannot be read: {fault}; check the path") from fault
+        raise EvenhandError(f"annotations {path}: cannot read the file ({fault}); check the path") from fault
     if len(data) > MAX_BYTES:
-        raise EvenhandError(f"answers {path} are larger than {MAX_BYTES // 2**20} MiB; split the file")
+        raise EvenhandError(
+            f"annotations {path}: the file is larger than {MAX_BYTES // 2**20} MiB; split the file"
+        )
     return text
 
 
@@ -82,13 +91,13 @@ def _detect(path: Path, text: str) -> str:
     if len(heads) > 1 and set(heads[1]) & set(_IMAGE):
         return "two-row"
     raise EvenhandError(
-        f"answers {path}, line 1: header {','.join(heads[0])[:60]!r} is of no known format; a file of "
-        f"answers begins with {','.join(REQUIRED)},…"
+        f"annotations {path}, line 1: unknown header {','.join(heads[0])[:60]!r}; an annotation file starts "
+        f"with {','.join(REQUIRED)},…"
     )
 
 
 def _records(path: Path, text: str) -> list[Record]:
-    """The records of a CSV with their lines; semicolons separate where the header has more of them."""
+    """The records of a CSV file with their lines; delimiter is the more frequent of comma and semicolon."""
     head = text.split("\n", 1)[0]
     delimiter = ";" if head.count(";") > head.count(",") else ","
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -99,9 +108,11 @@ def _records(path: Path, text: str) -> list[Record]:
                 found.append((line, fields))
             line = reader.line_num + 1
     except csv.Error as fault:
-        raise EvenhandError(f"answers {path}, line {line}: is not CSV ({fault}); quote fields") from fault
+        raise EvenhandError(
+            f"annotations {path}, line {line}: invalid CSV ({fault}); quote fields"
+        ) from fault
     if not found:
-        raise EvenhandError(f"answers {path} hold no answer; answer at least one image and save again")
+        raise _empty(path)
     return found
 
 
@@ -109,7 +120,7 @@ def _rows(path: Path, records: Sequence[Record], header: Sequence[str]) -> Itera
     for line, fields in records:
         if len(fields) != len(header):
             raise EvenhandError(
-                f"answers {path}, line {line}: {len(fields)} columns; the header has {len(header)}"
+                f"annotations {path}, line {line}: {len(fields)} columns; the header has {len(header)}"
             )
         yield line, [field.strip() for field in fields]
 
@@ -119,11 +130,11 @@ def _long(path: Path, text: str) -> Iterator[Row]:
     header = [name.strip() for name in first]
     for name in REQUIRED:
         if name not in header:
-            raise EvenhandError(f"answers {path}, line 1: column {name!r} is missing; add it")
+            raise EvenhandError(f"annotations {path}, line 1: column {name!r} is missing; add it")
     for name in header:
         if name not in ANSWER_COLUMNS or header.count(name) > 1:
             raise EvenhandError(
-                f"answers {path}, line 1: column {name!r} is unknown or there twice; "
+                f"annotations {path}, line 1: column {name!r} is unknown or duplicated; "
                 f"columns: {', '.join(ANSWER_COLUMNS)}"
             )
     for line, fields in _rows(path, records, header):
@@ -138,7 +149,7 @@ def _wide(path: Path, text: str) -> Iterator[Row]:
     (_, header), *records = _records(path, text)
     image, annotator = _column(header, _IMAGE), _column(header, _ANNOTATOR)
     if image is None:
-        raise EvenhandError(f"answers {path}, line 1: column 'image_id' is missing; add it")
+        raise EvenhandError(f"annotations {path}, line 1: column 'image_id' is missing; add it")
     meta = {name.strip() for name in header} & {*ANSWER_COLUMNS, THUMBNAIL}
     asked = [
         place
@@ -150,7 +161,7 @@ def _wide(path: Path, text: str) -> Iterator[Row]:
         row = {name: facts[name] for name in meta if name in ANSWER_COLUMNS}
         row |= {"image_id": fields[image], PLACE: f"{path}, line {line}"}
         row["annotator_id"] = path.stem if annotator is None else fields[annotator]
-        # Of an image without a person nothing more is asked.
+        # The form asks nothing else about an image without a person.
         silent = CANNOT_TELL if row.get("n_people") == PEOPLE[0] else ""
         for place in asked:
             if fields[place] or silent:
@@ -160,16 +171,16 @@ def _wide(path: Path, text: str) -> Iterator[Row]:
 def _two_row(path: Path, text: str) -> Iterator[Row]:
     records = _records(path, text)
     if len(records) < 2:
-        raise EvenhandError(f"answers {path} have one header line; a line of groups must follow")
+        raise EvenhandError(f"annotations {path}, line 2: the header line of groups is missing; add it")
     (_, upper), (_, lower), *rest = records
     image, annotator = _column(lower, _IMAGE), _column(lower, _ANNOTATOR)
     if image is None:
-        raise EvenhandError(f"answers {path}, line 2: column 'image_id' is missing; add it")
+        raise EvenhandError(f"annotations {path}, line 2: column 'image_id' is missing; add it")
     columns: dict[str, list[int]] = {}
     current = ""
     if len(upper) > len(lower):
         raise EvenhandError(
-            f"answers {path}, line 1: {len(upper)} columns; the line of groups has {len(lower)}"
+            f"annotations {path}, line 1: {len(upper)} columns; the line of groups has {len(lower)}"
         )
     for place, name in enumerate(upper):
         current = name.strip() or current
@@ -182,7 +193,7 @@ def _two_row(path: Path, text: str) -> Iterator[Row]:
             marked = [lower[place].strip() for place in places if _marked(path, line, fields[place])]
             if len(marked) > 1:
                 raise EvenhandError(
-                    f"answers {path}, line {line}: {attribute} has {len(marked)} marks; leave one"
+                    f"annotations {path}, line {line}: {attribute} has {len(marked)} marks; keep one"
                 )
             if marked:
                 yield {**row, "attribute": attribute, "label": marked[0]}
@@ -190,7 +201,7 @@ def _two_row(path: Path, text: str) -> Iterator[Row]:
 
 def _marked(path: Path, line: int, cell: str) -> bool:
     if fold(cell) not in _MARKED + _EMPTY:
-        raise EvenhandError(f"answers {path}, line {line}: {cell!r} is no mark; write 1, or nothing")
+        raise EvenhandError(f"annotations {path}, line {line}: a mark must be 1 or empty, got {cell!r}")
     return fold(cell) in _MARKED
 
 
@@ -198,15 +209,17 @@ def _label_studio(path: Path, text: str) -> Iterator[Row]:
     try:
         tasks = json.loads(text)
     except json.JSONDecodeError as fault:
-        raise EvenhandError(f"answers {path}, line {fault.lineno}: are not JSON ({fault.msg})") from fault
-    except (ValueError, RecursionError) as fault:  # a number too long, or lists too deep
-        raise EvenhandError(f"answers {path} cannot be read ({fault}); export them again") from fault
+        raise EvenhandError(
+            f"annotations {path}, line {fault.lineno}: invalid JSON ({fault.msg}); export the file again"
+        ) from fault
+    except (ValueError, RecursionError) as fault:  # a number that is too long, or lists nested too deeply
+        raise EvenhandError(f"annotations {path}: cannot read the file ({fault}); export it again") from fault
     for number, task in enumerate(tasks if isinstance(tasks, list) else [tasks], start=1):
         try:
             yield from _task(task, place=f"{path}, task {number}")
         except (KeyError, TypeError, IndexError, AttributeError, ValueError) as fault:
             raise EvenhandError(
-                f"answers {path}, task {number}: is no Label Studio task ({fault}); export as JSON, not "
+                f"annotations {path}, task {number}: not a Label Studio task ({fault}); export as JSON, not "
                 "JSON-MIN"
             ) from fault
 
@@ -215,7 +228,7 @@ def _task(task: Mapping[str, Any], *, place: str) -> Iterator[Row]:
     image = _image(task.get("file_upload") or task["data"]["image"])
     for annotation in task["annotations"]:
         if annotation.get("was_cancelled"):
-            continue  # skipped by the annotator: there is no answer
+            continue  # skipped by the annotator
         by = annotation["completed_by"]
         said = {part["from_name"]: "|".join(part["value"]["choices"]) for part in annotation["result"]}
         row = {
@@ -231,7 +244,7 @@ def _task(task: Mapping[str, Any], *, place: str) -> Iterator[Row]:
 
 
 def _image(address: str) -> str:
-    """The image id in a file name or address: its stem, without the prefix that an upload puts before it."""
+    """The image id in a file name or address: its stem, without the upload prefix of Label Studio."""
     stem = PurePosixPath(unquote(urlsplit(address).path)).stem
     return re.sub(r"^[0-9a-f]{8}-(?=.)", "", stem)
 
@@ -242,4 +255,4 @@ LAYOUTS: dict[str, Callable[[Path, str], Iterator[Row]]] = {
     "two-row": _two_row,
     "label-studio": _label_studio,
 }
-"""Formats of answers by name."""
+"""Annotation formats by name."""

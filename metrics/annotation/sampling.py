@@ -1,7 +1,7 @@
-"""Which images people are asked about: a stratified sample whose inclusion probabilities are known.
+"""Stratified samples of images for annotation, with known inclusion probabilities.
 
-The strata use the judges' own votes, so that rare rows of a confusion matrix are filled; the probabilities
-undo what that does to the estimates (measurement.md 3.1, 4.4).
+The strata use the judges' votes, so that rare rows of a confusion matrix get enough images. Estimates weight
+each image by its inverse inclusion probability (Horvitz and Thompson 1952) to stay unbiased.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ Counts = NDArray[np.int64]
 
 
 def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, min_per_group: int) -> Counts:
-    """How many images to draw from each stratum.
+    """Number of images to draw from each stratum.
 
-    One from each, so that every image has a chance; then so many that each class has ``min_per_group`` of them, or
-    all it has; the rest in proportion to what is left.
+    First one image per stratum, so that every image can be drawn; then enough for ``min_per_group`` images
+    per class, or all of them; then the rest in proportion to the remaining images.
 
     Args:
         sizes: ``(S,)`` images in each stratum, at least 1.
         classes: ``(S,)`` class of each stratum.
-        n: Images wanted; all are taken where there are no more.
-        min_per_group: Least images of each class; 20 is advised (measurement.md 4.4).
+        n: Number of images to draw; all images if there are fewer.
+        min_per_group: Minimum number of images of each class; 20 is recommended.
 
     Raises:
-        EvenhandError: ``n`` is too small for that; the message says how many are needed.
+        EvenhandError: ``n`` is too small; the message states the number needed.
     """
     room = np.asarray(sizes, np.int64)
     kinds = np.asarray(classes)
@@ -40,14 +40,14 @@ def allocate(sizes: ArrayLike, classes: ArrayLike, *, n: int, min_per_group: int
     total = min(n, int(room.sum()))
     if drawn.sum() > total:
         raise EvenhandError(
-            f"{n} images are too few for {len(room)} strata and {min_per_group} of each class of the judges' "
-            f"vote; ask for {int(drawn.sum())} or more"
+            f"{n} images are too few for {len(room)} strata and {min_per_group} images per class of the "
+            f"judges' vote; request at least {int(drawn.sum())}"
         )
     return np.asarray(drawn + proportional(room - drawn, total - int(drawn.sum())))
 
 
 def proportional(room: Counts, total: int) -> Counts:
-    """``total`` units over places in proportion to their room, by largest remainders; none above its room."""
+    """``total`` units, allocated in proportion to ``room`` by largest remainders; at most ``room`` each."""
     if total == 0:
         return np.zeros_like(room)
     exact = room * min(1.0, total / max(int(room.sum()), 1))
@@ -60,23 +60,24 @@ def proportional(room: Counts, total: int) -> Counts:
 def draw_sample(
     images: pd.DataFrame, *, n: int, rng: np.random.Generator, min_per_group: int
 ) -> pd.DataFrame:
-    """Draws images without replacement within strata.
+    """A sample of images, drawn without replacement within strata.
 
     Args:
-        images: Columns ``key`` (each once), ``stratum`` and ``vote`` (class of the judges' vote, the same
-            within a stratum).
-        n: Images wanted.
+        images: Columns ``key`` (unique), ``stratum`` and ``vote`` (class of the judges' vote, constant within
+            a stratum).
+        n: Number of images to draw.
         rng: Random stream.
         min_per_group: See :func:`allocate`.
 
     Returns:
-        The drawn rows in random order, with ``probability``: drawn over all images of the stratum.
+        The drawn rows in random order, with a column ``probability``: drawn images over all images of the
+        stratum.
 
     Raises:
         EvenhandError: There is no image, or ``n`` is too small.
     """
     if images.empty:
-        raise EvenhandError("there is no image to draw from; choose other kinds of prompts")
+        raise EvenhandError("there are no images to draw from; choose other kinds of prompts")
     ordered = images.sort_values("key")
     strata = ordered.groupby("stratum", sort=True)
     sizes, votes = strata.size(), strata["vote"].first()

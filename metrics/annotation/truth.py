@@ -1,4 +1,4 @@
-"""People as judges of the label table: one for each annotator, and the aggregate that is the truth."""
+"""Annotators as judges of the label table: one judge per annotator, and their aggregate as the truth."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Rule = Literal["dawid-skene", "majority"]
 RULES = ("dawid-skene", "majority")
 
 AGGREGATE = f"{HUMAN}:aggregate"
-"""Judge of the people's common label."""
+"""Judge name of the aggregated annotations."""
 
 FEWEST_RATERS = 3
-"""Dawid and Skene's model of fewer raters is not identified."""
+"""Fewer raters do not identify the Dawid-Skene model."""
 
 MAJORITY = 0.5 + 1e-6
-"""Share of the votes from which there is a majority: more than half."""
+"""Threshold of a majority: more than half of the votes."""
 
 
 def judge_of(annotator: str) -> str:
@@ -43,19 +43,19 @@ def human_rows(
     left_out: Collection[str] = (),
     rule: Rule | None = None,
 ) -> pd.DataFrame:
-    """Rows of the label table for every annotator, and for the aggregate of those who are not left out.
+    """Label-table rows of every annotator, and of the aggregate of the annotators who are kept.
 
-    Repeats do not count. ``other`` and ``cannot_tell`` are undetermined: they are the last of the
-    probabilities. People and models are never averaged into one vote (measurement.md 4.5).
+    Repeated annotations do not count. ``other`` and ``cannot_tell`` are undetermined and fill the last column
+    of the probabilities. People and models are never averaged into one vote.
 
     Args:
-        table: The answer table.
+        table: The annotation table.
         taxonomy: Attribute to groups.
-        left_out: Annotators that the aggregate does without.
-        rule: How the aggregate is made; see :func:`aggregate`.
+        left_out: Annotators excluded from the aggregate.
+        rule: Aggregation rule, see :func:`aggregate`.
 
     Raises:
-        EvenhandError: As :func:`aggregate`.
+        EvenhandError: No annotator is left, or as in :func:`aggregate`.
     """
     labels = labels_of(table, taxonomy=taxonomy)
     parts = [
@@ -65,8 +65,8 @@ def human_rows(
     kept = labels[~labels["annotator_id"].isin(list(left_out))]
     if kept.empty:
         raise EvenhandError(
-            f"no annotator of {labels['annotator_id'].nunique()} is left to make a common label; "
-            "collect more answers, or keep everybody with --keep-all"
+            f"the checks leave out all {labels['annotator_id'].nunique()} annotators; collect more "
+            "annotations, or keep every annotator with --keep-all"
         )
     parts.append(aggregate(kept, taxonomy=taxonomy, rule=rule))
     return pd.concat(parts, ignore_index=True)[list(LABEL_COLUMNS)]
@@ -75,19 +75,21 @@ def human_rows(
 def aggregate(
     table: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]], rule: Rule | None = None
 ) -> pd.DataFrame:
-    """The people's common labels, with what they are worth in the column of probabilities.
+    """The aggregated labels of the annotators, with their probabilities.
 
-    Not telling is an answer, and a truth. ``dawid-skene`` gives the posteriors of the latent class model, in
-    which people differ in how they err; ``majority`` gives shares of the votes, and a label to more than half
-    of them. An image without a label stays, undetermined. Source: measurement.md 3.8, 4.4, 4.5.
+    "Cannot tell" is a possible answer and a possible truth. ``dawid-skene`` gives the posteriors of a latent
+    class model (Dawid and Skene 1979) in which annotators have individual error rates. ``majority`` gives
+    shares of the votes, and a label if more than half of the votes agree. Images without a label remain in
+    the table as undetermined.
 
     Args:
-        table: The answer table of those who count.
+        table: The annotation table of the annotators who are kept.
         taxonomy: Attribute to groups.
-        rule: ``dawid-skene`` or ``majority``; by default the first where an attribute has three annotators.
+        rule: ``dawid-skene`` or ``majority``; by default ``dawid-skene`` for attributes with at least three
+            annotators.
 
     Raises:
-        EvenhandError: ``dawid-skene`` is asked for and an attribute has fewer than three annotators.
+        EvenhandError: ``dawid-skene`` is requested and an attribute has fewer than three annotators.
     """
     labels = labels_of(table, taxonomy=taxonomy)
     parts = []
@@ -99,7 +101,7 @@ def aggregate(
         if used == "dawid-skene" and len(codes) < FEWEST_RATERS:
             raise EvenhandError(
                 f"{attribute} has {len(codes)} annotators and dawid-skene needs {FEWEST_RATERS}; "
-                "take the rule majority, or collect more answers"
+                "use the rule majority, or collect more annotations"
             )
         probabilities = _posteriors(codes, len(groups) + 1, used)
         parts.append(
@@ -119,15 +121,16 @@ def aggregate(
 
 
 def rule_for(annotators: int) -> Rule:
-    """The rule for so many annotators."""
+    """The default rule for this number of annotators."""
     return "dawid-skene" if annotators >= FEWEST_RATERS else "majority"
 
 
 def anchors_of(rows: pd.DataFrame, probabilities: Mapping[str, float]) -> pd.DataFrame:
     """The aggregate as anchors, for images that were drawn with a known probability.
 
-    Columns ``key``, ``attribute``, ``label`` (empty where people cannot tell) and ``probability``; see
-    :func:`evenhand.metrics.estimation.anchors.confusion_from_anchors`. Images picked by hand (gold) are no sample.
+    Columns ``key``, ``attribute``, ``label`` (empty where undetermined) and ``probability``; see
+    :func:`evenhand.metrics.estimation.anchors.confusion_from_anchors`. Images selected by hand (gold images)
+    have no probability and are left out.
     """
     own = rows[(rows["judge"] == AGGREGATE) & rows["key"].isin(list(probabilities))]
     table = own[["key", "attribute", "label"]].reset_index(drop=True)
@@ -157,7 +160,7 @@ def _annotator(rows: pd.DataFrame, *, annotator: str, attribute: str, groups: Se
 
 
 def _status(people: str, *, tells: bool) -> str:
-    """``no_person``, ``multi_person`` where nobody stands out, else ``ok`` and the label decides."""
+    """``no_person``; ``multi_person`` if several people are visible and there is no label; else ``ok``."""
     none, _, several = PEOPLE
     if people == none:
         return "no_person"
@@ -165,7 +168,7 @@ def _status(people: str, *, tells: bool) -> str:
 
 
 def _crowd_status(rows: pd.DataFrame, keys: Sequence[str], probabilities: FloatArray) -> list[str]:
-    """The same of the aggregate: what more than half of the people say of the number of persons."""
+    """:func:`_status` of the aggregate, from the number of people that most annotators see."""
     shares = {n: (rows["n_people"] == n).groupby(rows["key"]).mean() for n in PEOPLE}
     tells = probabilities.argmax(axis=1) < probabilities.shape[1] - 1
     common = [next((n for n in PEOPLE if shares[n][key] > 0.5), "") for key in keys]
@@ -173,7 +176,7 @@ def _crowd_status(rows: pd.DataFrame, keys: Sequence[str], probabilities: FloatA
 
 
 def _version(rows: pd.DataFrame, rule: str) -> str:
-    """Changes with the form, the rule, and any answer."""
+    """A hash that changes with the form, the rule and every annotation."""
     columns = ["key", "annotator_id", "attribute", "label", "n_people", "form_version"]
     said = sorted(rows[columns].astype(str).agg("\t".join, axis=1))
     return hashlib.sha256("\n".join([rule, *said]).encode()).hexdigest()[:12]

@@ -82,9 +82,9 @@ def cell_names(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
 def confusion_matrix(counts: FloatArray) -> FloatArray:
     """Confusion matrices ``(..., K, J)``, rows summing to 1, from counts ``F (..., K, J)``.
 
-    ``M[y][j] = (F[y][j] + a [j = y]) / (F[y] + a)`` with ``a = 0.5`` in rows of fewer than 20 anchors, else 0.
-    Only the diagonal is smoothed: smoothing of all 36 cells of a race table raised the error of the corrected
-    shares from 0.055 to 0.123 (total variation, 2,398 FairFace images).
+    ``M[y][j] = (F[y][j] + a [j = y]) / (F[y] + a)`` with ``a = 0.5`` in rows of fewer than 20 anchors, else
+    0. Only the diagonal is smoothed: smoothing of all 36 cells of a race table raised the error of the
+    corrected shares from 0.055 to 0.123 (total variation, 2,398 FairFace images).
     """
     anchors = counts.sum(axis=-1, keepdims=True)
     added = np.where(anchors < SMALL_ROW, SMOOTHING, 0.0)
@@ -326,10 +326,11 @@ def effective_counts(weights: FloatArray, squares: FloatArray) -> FloatArray:
     """Effective counts of one row of a confusion table from inverse-probability weights.
 
     The shares ``M[j] = weights[j] / sum(weights)`` are kept. The sum becomes the number of equally weighted
-    anchors whose shares have the same variance: ``(1 - sum_j M[j]^2) / trace(Cov)``, with the trace linearised
-    to ``sum_i w_i^2 |e_label(i) - M|^2 / sum(w)^2``. Kish's ``sum(w)^2 / sum(w^2)`` would ignore that anchors
-    sampled by the judge's own label have equal weights within a label; it is used if all anchors have the same
-    label. Equal weights give plain counts. Source: Hajek 1971 (ratio estimator); Kish 1965, section 8.2.
+    anchors whose shares have the same variance: ``(1 - sum_j M[j]^2) / trace(Cov)``, with the trace
+    linearised to ``sum_i w_i^2 |e_label(i) - M|^2 / sum(w)^2``. Kish's ``sum(w)^2 / sum(w^2)`` would ignore
+    that anchors sampled by the judge's own label have equal weights within a label; it is used if all anchors
+    have the same label. Equal weights give plain counts. Source: Hajek 1971 (ratio estimator); Kish 1965
+    (effective sample size).
 
     Args:
         weights: ``(J,)`` sums of ``1 / probability`` by label.

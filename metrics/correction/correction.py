@@ -1,10 +1,10 @@
 """Correction of label shares for a judge's errors, given its confusion matrix.
 
-A judge with the confusion matrix ``M[y][j] = P(label j | truth y)`` reports ``c = transpose(M) pi`` if the true
-shares are ``pi``. Without a correction a noisy judge makes good methods look worse and bad methods look better,
-and more images do not help: in a simulation with 8 cells, true RMSDeltas of 0.071 and 0.468 are measured as
-0.12 and 0.43. Matrices have the shape ``(K, K + 1)``; the last column is "undetermined", because judges and
-face detectors abstain more often on some groups.
+A judge with the confusion matrix ``M[y][j] = P(label j | truth y)`` reports ``c = transpose(M) pi`` if the
+true shares are ``pi``. Without a correction a noisy judge makes good methods look worse and bad methods look
+better, and more images do not help: in a simulation with 8 cells, true RMSDeltas of 0.071 and 0.468 are
+measured as 0.12 and 0.43. Matrices have the shape ``(K, K + 1)``; the last column is "undetermined", because
+judges and face detectors abstain more often on some groups.
 
 Every correction works on the decided images and then weights each group by the rate at which the judge
 abstains on it. Fitting the last column as well (least squares on ``K + 1`` columns) would make a method look
@@ -93,10 +93,10 @@ def invert(counts: FloatArray, inverse: Inverse) -> Inverted:
     """Adjusted classify and count (ACC): ``pi`` proportional to ``c inverse(M)``.
 
     ``M`` is the confusion matrix without its last column. If the judge abstains equally often on every group,
-    the estimate is linear and exactly unbiased given ``M``. Otherwise the division by the sum makes it a ratio
-    of two linear estimates with a bias of order ``1/n``. The noise is ``trace(J Cov(c) transpose(J))`` with
-    the derivative ``J`` of the ratio and ``Cov(c) = (diag(c) - c transpose(c)) / (n - 1)``; as ``J c = 0``,
-    only the first term remains. Source: Forman 2008 (ACC).
+    the estimate is linear and exactly unbiased given ``M``. Otherwise the division by the sum makes it a
+    ratio of two linear estimates with a bias of order ``1/n``. The noise is ``trace(J Cov(c) transpose(J))``
+    with the derivative ``J`` of the ratio and ``Cov(c) = (diag(c) - c transpose(c)) / (n - 1)``; as
+    ``J c = 0``, only the first term remains. Source: Forman 2008 (ACC).
 
     Args:
         counts: ``(..., R, K)`` decided labels.
@@ -146,9 +146,9 @@ def likeliest_shares(counts: FloatArray, matrix: FloatArray) -> FloatArray:
 def em_shares(observed: FloatArray, matrix: FloatArray, *, tolerance: float = EM_TOLERANCE) -> FloatArray:
     """Maximum-likelihood ``pi`` of ``c = transpose(M) pi`` on the simplex (Richardson-Lucy, EM).
 
-    Starting from uniform shares, repeats ``pi_y <- pi_y sum_j M[y][j] c_j / (sum_y' pi_y' M[y'][j])`` until no
-    share changes. Works for any shape ``(K, J)``, for example the paired labels of two judges as one set of
-    columns (:func:`pair_answers`). Observed labels that never occur among the anchors are left out.
+    Starting from uniform shares, repeats ``pi_y <- pi_y sum_j M[y][j] c_j / (sum_y' pi_y' M[y'][j])`` until
+    no share changes. Works for any shape ``(K, J)``, for example the paired labels of two judges as one set
+    of columns (:func:`pair_answers`). Observed labels that never occur among the anchors are left out.
     Source: Richardson 1972; Lucy 1974; EM by Dempster, Laird and Rubin 1977.
 
     Args:
@@ -194,8 +194,8 @@ def pair_answers(first: ArrayLike, second: ArrayLike, *, columns: int) -> NDArra
 def least_squares_shares(observed: FloatArray, matrix: FloatArray) -> FloatArray:
     """``pi`` on the simplex that minimises ``||c - transpose(M) pi||^2``; also for rectangular ``M``.
 
-    All labels have equal weight, whereas the likelihood trusts frequent ones more. Use it for mean posteriors,
-    which have no likelihood. Source: constrained least squares by Lawson and Hanson 1974 (NNLS).
+    All labels have equal weight, whereas the likelihood trusts frequent ones more. Use it for mean
+    posteriors, which have no likelihood. Source: constrained least squares by Lawson and Hanson 1974 (NNLS).
 
     Args:
         observed: ``(J,)`` shares, or mean posteriors.

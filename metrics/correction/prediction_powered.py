@@ -49,10 +49,10 @@ def powered_mean(
 ) -> PoweredMean:
     """The PPI or PPI++ estimate of a mean, ``lambda mean_u(f) + mean_l(Y - lambda f)``.
 
-    ``SE^2 = lambda^2 Var_u(f) / N + Var_l(Y - lambda f) / n``. PPI++ uses the ``lambda`` of smallest variance,
-    ``Cov_l(Y, f) / ((1 + n / N) Var(f))``, clipped to [0, 1], and is asymptotically never worse than the
-    anchors alone. Weighted means are Hajek estimates with a linearised variance.
-    Source: Angelopoulos et al., arXiv 2301.09633 (PPI); Angelopoulos, Duchi and Zrnic, arXiv 2311.01453 (PPI++).
+    ``SE^2 = lambda^2 Var_u(f) / N + Var_l(Y - lambda f) / n``. PPI++ uses the ``lambda`` of smallest
+    variance, ``Cov_l(Y, f) / ((1 + n / N) Var(f))``, clipped to [0, 1], and is asymptotically never worse
+    than the anchors alone. Weighted means are Hajek estimates with a linearised variance. Source:
+    Angelopoulos et al., arXiv 2301.09633 (PPI); Angelopoulos, Duchi and Zrnic, arXiv 2311.01453 (PPI++).
 
     Args:
         truth: ``Y (n, ...)`` of the anchors: indicators of a group, or one column per group.

@@ -1,9 +1,9 @@
 """Corrections that use a judge's probabilities instead of its labels, and their recalibration.
 
 Posteriors ``(n, K)`` have one column per group; the caller leaves out (and counts) images on which the judge
-abstains. Raw scores of deep networks are not calibrated probabilities: with DeepFace on 2,398 FairFace images,
-SLD estimates a female share of 0.145 from raw scores and 0.467 after recalibration on 600 anchors; the true
-share is 0.475.
+abstains. Raw scores of deep networks are not calibrated probabilities: with DeepFace on 2,398 FairFace
+images, SLD estimates a female share of 0.145 from raw scores and 0.467 after recalibration on 600 anchors;
+the true share is 0.475.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from evenhand.metrics.correction.correction import SINGULAR, least_squares_share
 from evenhand.metrics.representation import FloatArray
 
 SMALLEST_POSTERIOR = 1e-6
-"""Posteriors are clipped to this distance from 0 and 1, so that one confident error cannot exclude a group."""
+"""Posteriors are clipped to this distance from 0 and 1, so that one error cannot exclude a group."""
 
 SLD_TOLERANCE = 1e-8
 SLD_STEPS = 10_000
 
 
 def pcc_shares(posteriors: FloatArray) -> FloatArray:
-    """Probabilistic classify and count (PCC), ``(K,)``: the mean posterior, uncorrected; ``nan`` without images.
+    """Probabilistic classify and count (PCC), ``(K,)``: the mean posterior, uncorrected.
 
-    Source: Bella et al. 2010.
+    ``nan`` without images. Source: Bella et al. 2010.
     """
     return posteriors.mean(axis=0) if len(posteriors) else np.full(posteriors.shape[1], np.nan)
 

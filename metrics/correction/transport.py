@@ -1,8 +1,8 @@
 """Tests of transportability: does a judge make the same errors on anchors and on audited images?
 
 A confusion matrix measured on some images is valid for others only if ``P(label | truth)`` is the same on
-both. This fails if the judge uses the context: for a judge that labels a woman mechanic as a man, every matrix
-from portraits is wrong.
+both. This fails if the judge uses the context: for a judge that labels a woman mechanic as a man, every
+matrix from portraits is wrong.
 """
 
 from __future__ import annotations
@@ -115,10 +115,10 @@ def errors_by_stratum(
 ) -> list[HomogeneityTest]:
     """Tests within each true group that a judge has the same error rates in all strata.
 
-    The outcomes are right, wrong and abstained. Typical strata are sides of a stereotype, kinds of prompts, or
-    baseline and debiased model. If the p-value of any group is small after Holm's adjustment over the groups,
-    one matrix does not serve all strata: estimate one per stratum. With few anchors a large p-value is weak
-    evidence.
+    The outcomes are right, wrong and abstained. Typical strata are sides of a stereotype, kinds of prompts,
+    or baseline and debiased model. If the p-value of any group is small after Holm's adjustment over the
+    groups, one matrix does not serve all strata: estimate one per stratum. With few anchors a large p-value
+    is weak evidence.
 
     Args:
         truth: ``(n,)`` group indices of the anchors.
@@ -126,8 +126,8 @@ def errors_by_stratum(
         strata: ``(n,)`` indices from 0.
         groups: Number of groups ``K``.
         rng: Random stream of simulated p-values.
-        weights: ``(n,)`` inverse inclusion probability of each anchor; equal if ``None``. The probability must
-            be constant within a stratum and label of the judge.
+        weights: ``(n,)`` inverse inclusion probability of each anchor; equal if ``None``. The probability
+            must be constant within a stratum and label of the judge.
     """
     outcome = np.where(answers == groups, ABSTAINED, np.where(answers == truth, RIGHT, WRONG))
     size, tests = int(strata.max(initial=0)) + 1, []
@@ -190,8 +190,8 @@ def inversion_against_powered(
 ) -> Discrepancy:
     """Compares the inversion of a given matrix with prediction-powered inference in one stratum.
 
-    Prediction-powered inference makes no assumption on the judge, so a difference beyond chance shows that the
-    matrix does not hold. The two errors are treated as independent. If the stratum's anchors are part of
+    Prediction-powered inference makes no assumption on the judge, so a difference beyond chance shows that
+    the matrix does not hold. The two errors are treated as independent. If the stratum's anchors are part of
     ``counts``, the true error is smaller and the test has less power.
 
     Args:

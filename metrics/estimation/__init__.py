@@ -1,1 +1,1 @@
-"""From label tables to estimates."""
+"""From the image and label tables to the estimates, differences and ranks of a run."""

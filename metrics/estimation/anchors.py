@@ -1,4 +1,4 @@
-"""From anchors (images whose truth somebody gave) and a label table to the judges' confusion table."""
+"""The judges' confusion table from anchors (images with a true label) and a label table."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from evenhand.metrics.estimation.encode import check_labels
 from evenhand.metrics.estimation.panel import PANEL, vote
 
 ANCHOR_COLUMNS = ("key", "attribute", "label")
-"""One row per image and attribute; an empty label says that the truth could not be told.
+"""Columns of an anchor table, one row per image and attribute; the label is empty if undetermined.
 
-A column ``probability`` may follow: with which chance the image was chosen to be an anchor.
+An optional column ``probability`` holds the inclusion probability of the image.
 """
 
 HUMAN = "human"
-"""Family of people's answers: they are the truth here, and are not measured against themselves."""
+"""Family of human labels. They are the truth, so they are not audited against themselves."""
 
 
 def confusion_from_anchors(
@@ -29,25 +29,25 @@ def confusion_from_anchors(
     taxonomy: Mapping[str, Sequence[str]],
     members: Sequence[str],
 ) -> pd.DataFrame:
-    """Confusion counts of every judge, and of the panel's vote, from anchors.
+    """The confusion table of every judge, and of the panel's vote, counted on anchors.
 
-    The vote is cast here. Anchors without a label belong to no row of a matrix and are not counted. Anchors
-    chosen with known unequal probabilities, for instance by a judge's own answer, count by their inverse, in
-    numbers that are worth as many plain anchors (:func:`evenhand.metrics.correction.calibration.effective_counts`).
+    This function computes the panel's vote. Anchors without a label are left out. Anchors with unequal
+    inclusion probabilities (for example sampled by a judge's label) are weighted by the inverse probability,
+    see :func:`evenhand.metrics.correction.calibration.effective_counts`.
 
     Args:
-        labels: The label table; its rows of people's answers are not read.
-        anchors: :data:`ANCHOR_COLUMNS` and perhaps ``probability`` in (0, 1].
+        labels: The label table; rows of human labels are ignored.
+        anchors: Columns :data:`ANCHOR_COLUMNS` and optionally ``probability`` in (0, 1].
         taxonomy: Attribute to groups.
         members: Names of the panel's judges.
 
     Returns:
-        A table with :data:`evenhand.metrics.correction.calibration.CONFUSION_COLUMNS`: every attribute, and every joint
-        attribute of those that the anchors show.
+        A table with the columns :data:`evenhand.metrics.correction.calibration.CONFUSION_COLUMNS`, for every
+        attribute of the anchors and every joint attribute of these.
 
     Raises:
-        EvenhandError: No anchor; an anchor that is doubled or unknown to the label table or the taxonomy; a
-            probability that is none; a judge without a label for an anchor; a member that labels nothing.
+        EvenhandError: There are no anchors; an anchor is duplicated or unknown to the label table or the
+            taxonomy; a probability is invalid; a judge lacks a label for an anchor; a member labels nothing.
     """
     truth = check_anchors(anchors, taxonomy=taxonomy)
     both = judge_labels(labels, truth, taxonomy=taxonomy, members=members)
@@ -63,11 +63,11 @@ def judge_labels(
     taxonomy: Mapping[str, Sequence[str]],
     members: Sequence[str],
 ) -> pd.DataFrame:
-    """The labels of every judge for the anchors, and the panel's vote, checked.
+    """The checked labels of every judge for the anchors, and the panel's vote.
 
     Args:
         labels: The label table.
-        truth: What :func:`check_anchors` gives.
+        truth: The result of :func:`check_anchors`.
         taxonomy: Attribute to groups.
         members: Names of the panel's judges.
 
@@ -88,14 +88,16 @@ def judge_labels(
 
 
 def check_anchors(anchors: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """The anchors that have a label, with the columns that count.
+    """The anchors with a label, checked, with the columns that are used.
 
     Raises:
-        EvenhandError: The first fault found; see :func:`confusion_from_anchors`.
+        EvenhandError: The first error found; see :func:`confusion_from_anchors`.
     """
     missing = [name for name in ANCHOR_COLUMNS if name not in anchors.columns]
     if missing:
-        raise EvenhandError(f"anchors lack column {missing[0]!r}; they need {', '.join(ANCHOR_COLUMNS)}")
+        raise EvenhandError(
+            f"anchors lack column {missing[0]!r}; required columns: {', '.join(ANCHOR_COLUMNS)}"
+        )
     doubled = anchors[anchors.duplicated(["key", "attribute"])]
     if len(doubled):
         row = doubled.iloc[0]
@@ -120,12 +122,12 @@ def _check_probabilities(truth: pd.DataFrame) -> None:
     if len(wrong):
         row = wrong.iloc[0]
         raise EvenhandError(
-            f"anchor {row.key!r} has probability {row.probability}; give a number above 0 and at most 1"
+            f"anchor {row.key!r}: probability must be above 0 and at most 1, got {row.probability}"
         )
     several = truth.groupby("key")["probability"].nunique()
     if (several > 1).any():
         raise EvenhandError(
-            f"anchor {several.index[several > 1][0]!r} has several probabilities; an image is chosen once"
+            f"anchor {several.index[several > 1][0]!r} has several probabilities; give one for all attributes"
         )
 
 
@@ -133,12 +135,12 @@ def _check_known(truth: pd.DataFrame, labels: pd.DataFrame) -> None:
     strange = sorted(set(truth["key"]) - set(labels["key"]))
     if strange:
         raise EvenhandError(
-            f"{len(strange)} of {truth['key'].nunique()} anchors are no labelled images, "
-            f"first {strange[0]!r}; give anchors of these images"
+            f"{len(strange)} of {truth['key'].nunique()} anchors are not in the label table, "
+            f"first {strange[0]!r}; use anchors of the labelled images"
         )
     unjudged = sorted(set(truth["attribute"]) - set(labels["attribute"]))
     if unjudged:
-        raise EvenhandError(f"no judge labels the {unjudged[0]} of the anchors; add a judge that does")
+        raise EvenhandError(f"no judge labels the {unjudged[0]} of the anchors; add a judge for it")
 
 
 def _check_complete(truth: pd.DataFrame, answers: pd.DataFrame) -> None:
@@ -147,5 +149,5 @@ def _check_complete(truth: pd.DataFrame, answers: pd.DataFrame) -> None:
             lacking = sorted(set(rows["key"]) - set(said["key"]))
             if lacking:
                 raise EvenhandError(
-                    f"judge {judge!r} has no {attribute} label for anchor {lacking[0]!r}; judge it first"
+                    f"judge {judge!r} has no {attribute} label for anchor {lacking[0]!r}; label it first"
                 )

@@ -1,4 +1,4 @@
-"""Methods in pairs and in order, and judges against each other: rows for the tables."""
+"""Differences between methods, ranks of methods, and agreement of judges."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from evenhand.metrics.statistics.uncertainty import holm, interval, rank_sets, r
 Pair = tuple[str, str]
 """Two methods; a difference is the first minus the second."""
 
-
 HEADLINE = (PANEL, "")
-"""Judges of the numbers that methods are compared on: the panel, or none where no judge is involved."""
+"""Judges on whose numbers methods are compared: the panel, or none for metrics without a judge."""
 
 
 def grouped(series: Iterable[Series], *, judges: Collection[str] = HEADLINE) -> list[list[Series]]:
-    """What methods are compared on: the aggregates of the judges, grouped over methods."""
+    """The aggregates of the given judges, grouped so that each group differs by method only."""
 
     def key(one: Series) -> tuple[str, str, str, str, bool, str]:
         row = one.estimate
@@ -37,7 +36,7 @@ def grouped(series: Iterable[Series], *, judges: Collection[str] = HEADLINE) -> 
 
 
 def against_base(methods: Sequence[str], base: str | None) -> list[Pair]:
-    """Every other method with the base; no pair without one."""
+    """Pairs of every other method with the baseline; no pairs without a baseline."""
     return [] if base is None else [(method, base) for method in methods if method != base]
 
 
@@ -49,9 +48,9 @@ def differences(
     seed: int,
     judges: Collection[str] = HEADLINE,
 ) -> list[DifferenceRow]:
-    """The first method of each pair minus the second, paired by prompt and seed.
+    """Differences of each pair of methods, first minus second, paired by prompt and seed.
 
-    p-values are Holm-adjusted over the pairs, for each number by itself.
+    p-values are Holm-adjusted over the pairs, separately for each metric, attribute, kind, judge and group.
     """
 
     @cache
@@ -110,10 +109,10 @@ def paired_interval(
     """95 % interval of a paired difference.
 
     Args:
-        sides: The two estimates, the first minus the second.
+        sides: The two estimates; the difference is the first minus the second.
         draws: ``(B,)`` bootstrap draws of the difference.
-        clusters: Resampled rows, infinite if they are fixed.
-        same: Whether both sides are the same images, so that draws which do not vary say all there is.
+        clusters: Number of resampled rows; infinite if the rows are fixed.
+        same: Whether both sides consist of the same images, so that draws without variation are exact.
     """
     one, other = sides
     value = one.value - other.value
@@ -130,14 +129,14 @@ def same_images(study: Study, first: str, second: str, *, slots: NDArray[np.bool
 
 
 def _from_ends(a: EstimateRow, b: EstimateRow) -> tuple[float, float]:
-    """Interval of a difference whose draws do not vary, from both sides' own intervals (Newcombe 1998)."""
+    """Interval of a difference whose draws do not vary, from the two estimates' intervals (Newcombe 1998)."""
     below = np.hypot(a.value - a.low, b.high - b.value)
     above = np.hypot(a.high - a.value, b.value - b.low)
     return a.value - b.value - below, a.value - b.value + above
 
 
 def ranks(series: Iterable[Series]) -> dict[str, list[RankRow]]:
-    """Method to its rank sets, for every metric with a good end; without a value there is no rank."""
+    """Method to its rank sets, for every metric with a direction; methods without a value have no rank."""
     found: dict[str, list[RankRow]] = {}
     for group in grouped(series):
         metric = group[0].metric
@@ -169,9 +168,9 @@ def ranks(series: Iterable[Series]) -> dict[str, list[RankRow]]:
 
 
 def agreement_of(study: Study, *, draws: int, seed: int) -> list[AgreementRow]:
-    """Krippendorff's alpha of all judges and Cohen's kappa of every pair, by attribute.
+    """Krippendorff's alpha of all judges and Cohen's kappa of every pair of judges, by attribute.
 
-    Images that several methods share count once; the panel is no judge of its own here.
+    Images that several methods share count once. The panel does not count as a judge.
     """
     wanted = (study.status == "ok") & study.people
     _, first = np.unique(study.keys[wanted].astype(str), return_index=True)

@@ -1,4 +1,4 @@
-"""Tables to arrays. Incomplete, doubled or unknown rows are refused here, so that nothing is lost later."""
+"""From tables to arrays. Incomplete, duplicated or unknown rows are errors, so that nothing is lost later."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.rows import Coverage, CoverageRow
-from evenhand.metrics.table import IMAGE_COLUMNS, KINDS, LABEL_COLUMNS, PERSON_KINDS, STATUSES
+from evenhand.metrics.table import IMAGE_COLUMNS, LABEL_COLUMNS, PERSON_KINDS, STATUSES
+from evenhand.metrics.terms import KINDS, parse_cell
 
 PROMPT_COLUMNS = ["kind", "concept", "template", "prompt_id", "cell", "prompt"]
 
 
 @dataclass(frozen=True)
 class Study:
-    """All images of ``M`` methods on the same ``S`` slots (a prompt with a seed).
+    """All images of ``M`` methods on the same ``S`` slots; a slot is a prompt with a seed.
 
     Attributes:
-        methods: Names, sorted.
+        methods: Names of the methods, sorted.
         slots: ``S`` rows: the columns of a prompt, ``seed_index`` and ``groups`` (attribute to group).
         keys: ``(M, S)`` image keys.
         status: ``(M, S)`` image statuses.
-        columns: ``(M, S)`` numeric columns of the image table.
+        columns: Name to ``(M, S)`` values of the numeric columns of the image table.
         taxonomy: Attribute to groups.
         codes: (judge, attribute) to ``(M, S)`` group indices, ``K`` where undetermined.
-        label_status: The same for the statuses.
+        label_status: (judge, attribute) to ``(M, S)`` label statuses.
     """
 
     methods: tuple[str, ...]
@@ -45,7 +46,7 @@ class Study:
 
     @property
     def people(self) -> NDArray[np.bool_]:
-        """``(S,)``: slots whose prompts ask for a person."""
+        """``(S,)``: whether the slot's prompt asks for a person."""
         return self.slots["kind"].isin(PERSON_KINDS).to_numpy()
 
     def judges(self, attributes: Sequence[str]) -> list[str]:
@@ -62,20 +63,21 @@ class Study:
         return np.where(decided, cells, int(np.prod(shape)))
 
 
-def parse_cell(cell: str, taxonomy: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """The groups that a prompt asks for, from ``"gender=woman;tone=dark"``.
+def groups_asked(cell: str, taxonomy: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The groups that a prompt asks for, by attribute, from ``"gender=woman;tone=dark"``.
 
     Raises:
-        EvenhandError: The cell names an attribute or group that the taxonomy lacks.
+        EvenhandError: The cell cannot be read, or names an attribute or group that the taxonomy lacks.
     """
-    groups: dict[str, str] = {}
-    for part in filter(None, cell.split(";")):
-        attribute, _, group = part.partition("=")
+    try:
+        groups = parse_cell(cell)
+    except ValueError as fault:
+        raise EvenhandError(f"image table: {fault}") from fault
+    for attribute, group in groups.items():
         if attribute not in taxonomy:
             raise unknown("attribute", attribute, taxonomy)
         if group not in taxonomy[attribute]:
             raise unknown(f"group of {attribute}", group, taxonomy[attribute])
-        groups[attribute] = group
     return groups
 
 
@@ -86,16 +88,16 @@ def check_tables(
     taxonomy: Mapping[str, Sequence[str]],
     columns: Sequence[str] = LABEL_COLUMNS,
 ) -> None:
-    """Refuses tables that lack a column or a row, or whose labels are doubled, mixed or unknown.
+    """Checks that both tables have their columns and rows, and that the labels are valid.
 
     Args:
         images: The image table.
         labels: The label table.
         taxonomy: Attribute to groups.
-        columns: Those that the label table needs.
+        columns: Required columns of the label table.
 
     Raises:
-        EvenhandError: The first fault found.
+        EvenhandError: The first error found.
     """
     for table, frame, needed in (
         ("image table", images, IMAGE_COLUMNS),
@@ -103,20 +105,20 @@ def check_tables(
     ):
         missing = [name for name in needed if name not in frame.columns]
         if missing:
-            raise EvenhandError(f"{table} lacks column {missing[0]!r}; it needs {', '.join(needed)}")
+            raise EvenhandError(f"{table} lacks column {missing[0]!r}; required columns: {', '.join(needed)}")
         if frame.empty:
             raise EvenhandError(f"{table} is empty; run the suite first")
     check_labels(labels, taxonomy=taxonomy)
 
 
 def encode(images: pd.DataFrame, labels: pd.DataFrame, *, taxonomy: Mapping[str, tuple[str, ...]]) -> Study:
-    """Lines up two tables that :func:`check_tables` has passed.
+    """The study of two tables that :func:`check_tables` accepts.
 
-    Labels of images that are not in the image table are left alone; so are labels of failed images.
+    Labels of failed images and of images outside the image table are ignored.
 
     Raises:
-        EvenhandError: An image is doubled, methods differ in their prompts and seeds, a prompt changes
-            between methods, a kind or cell is unknown, or an image that was made lacks a judge's label.
+        EvenhandError: An image is duplicated, methods differ in their prompts and seeds, a prompt differs
+            between methods, a kind or cell is unknown, or a generated image lacks a judge's label.
     """
     images = images.sort_values(["method", "kind", "concept", "template", "prompt_id", "seed_index"])
     slots = _slots(images, taxonomy)
@@ -139,13 +141,14 @@ def encode(images: pd.DataFrame, labels: pd.DataFrame, *, taxonomy: Mapping[str,
 
 
 def _slots(images: pd.DataFrame, taxonomy: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """The prompts and seeds that every method has, in the order of the sorted images."""
+    """The prompts and seeds shared by all methods, in the order of the sorted images."""
     place = ["prompt_id", "seed_index"]
     doubled = images[images.duplicated(["method", *place])]
     if len(doubled):
         row = doubled.iloc[0]
         raise EvenhandError(
-            f"method {row.method!r} has prompt {row.prompt_id!r} with seed {row.seed_index} twice; keep one"
+            f"method {row.method!r} has prompt {row.prompt_id!r} with seed {row.seed_index} twice; "
+            "keep one row"
         )
     slots = images[[*PROMPT_COLUMNS, "seed_index"]].drop_duplicates(ignore_index=True)
     if slots.duplicated(place).any():
@@ -157,7 +160,7 @@ def _slots(images: pd.DataFrame, taxonomy: Mapping[str, Sequence[str]]) -> pd.Da
         raise EvenhandError(f"method {method!r} has {counts[method]} of {len(slots)} images; run it again")
     for kind in sorted(set(slots["kind"]) - set(KINDS)):
         raise unknown("kind of prompt", kind, KINDS)
-    groups = [parse_cell(cell, taxonomy) for cell in slots["cell"]]
+    groups = [groups_asked(cell, taxonomy) for cell in slots["cell"]]
     return slots.assign(groups=pd.Series(groups, index=slots.index, dtype=object))
 
 
@@ -168,9 +171,9 @@ def _codes(
     taxonomy: Mapping[str, tuple[str, ...]],
     people: NDArray[np.bool_],
 ) -> tuple[dict[tuple[str, str], NDArray[np.int64]], dict[tuple[str, str], NDArray[np.object_]]]:
-    """Codes and statuses ``(M, S)`` of every (judge, attribute); a failed image keeps its own status."""
+    """Codes and statuses ``(M, S)`` of every (judge, attribute); failed images keep their image status."""
     wanted = people & (status == "ok")
-    # Keys are long and stand in many rows: each is looked up once, then its number is as good.
+    # Keys are long and occur in many rows: number them once and compare numbers.
     flat, known = pd.factorize(keys.ravel())
     numbers = np.asarray(flat).reshape(keys.shape)
     labelled = pd.Index(known).get_indexer(pd.Index(labels["key"]))
@@ -184,7 +187,7 @@ def _codes(
         if (place[wanted] < 0).any():
             key = keys[wanted][place[wanted] < 0][0]
             raise EvenhandError(
-                f"judge {judge!r} has no {attribute} label for image {key!r}, which was made; judge again"
+                f"judge {judge!r} has no {attribute} label for image {key!r}; label the images again"
             )
         undetermined = len(taxonomy[attribute])
         code = pd.Index(taxonomy[attribute]).get_indexer(pd.Index(rows["label"]))
@@ -195,10 +198,10 @@ def _codes(
 
 
 def check_labels(labels: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]]) -> None:
-    """Refuses labels that are doubled, of several versions of a judge, or unknown to the taxonomy.
+    """Checks that labels are unique, from one version of each judge, and in the taxonomy.
 
     Raises:
-        EvenhandError: The first fault found.
+        EvenhandError: The first error found.
     """
     doubled = labels[labels.duplicated(["key", "judge", "attribute"])]
     if len(doubled):
@@ -209,7 +212,9 @@ def check_labels(labels: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]])
     versions = labels.groupby("judge", observed=True)["judge_version"].nunique()
     if (versions > 1).any():
         judge = versions.index[versions > 1][0]
-        raise EvenhandError(f"labels of judge {judge!r} come from {versions[judge]} versions; judge again")
+        raise EvenhandError(
+            f"labels of judge {judge!r} come from {versions[judge]} versions; label the images again"
+        )
     for attribute in sorted(set(labels["attribute"].unique()) - set(taxonomy)):
         raise unknown("attribute", attribute, taxonomy)
     for status in sorted(set(labels["status"].unique()) - set(STATUSES)):
@@ -222,7 +227,7 @@ def check_labels(labels: pd.DataFrame, *, taxonomy: Mapping[str, Sequence[str]])
 
 
 def coverage(study: Study, method: str) -> Coverage:
-    """What became of every image of a method, under every judge and attribute."""
+    """Coverage of a method: planned, generated, decided and undetermined images by judge and attribute."""
     row = study.methods.index(method)
     made = study.status[row] == "ok"
     rows = []

@@ -1,4 +1,4 @@
-"""What the judges were seen to do on images whose truth is known, as shares with intervals."""
+"""Error rates of the judges on anchors, as shares with intervals."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from evenhand.metrics.statistics.uncertainty import wilson
 def judge_errors(
     table: pd.DataFrame, *, judges: Collection[str], taxonomy: Mapping[str, Sequence[str]]
 ) -> list[ErrorRow]:
-    """The confusion matrix of every judge on every single attribute, row by row.
+    """The rows of every judge's confusion matrix on every single attribute.
 
-    A group without anchors has rows without a value. The shares are as counted, without the smoothing of
-    small rows that :func:`evenhand.metrics.correction.calibration.confusion_matrix` needs for its inverse.
+    A group without anchors has rows without a value. The shares are plain counts, without the smoothing of
+    small rows in :func:`evenhand.metrics.correction.calibration.confusion_matrix`.
 
     Args:
-        table: A confusion table with :data:`evenhand.metrics.correction.calibration.CONFUSION_COLUMNS`.
-        judges: The judges of the study, and the panel; others in the table are left out.
+        table: A confusion table with the columns
+            :data:`evenhand.metrics.correction.calibration.CONFUSION_COLUMNS`.
+        judges: The judges of the study, and the panel; other judges are left out.
         taxonomy: Attribute to its groups, in order.
 
     Raises:

@@ -1,8 +1,8 @@
-"""What a result owes to the judge: the gap to a method's own steering judge, and the spread over judges.
+"""Dependence of a result on the judge: the gap to a method's steering judge, and the spread over judges.
 
-A method that asks a classifier inside its loop is tuned to that classifier. Scoring it with the same one
-measures the training objective, so the steering judge has no vote; how much better it thinks of the method
-than the panel does is a number of its own (measurement.md 3.9, 3.11).
+A method with a classifier in its loop is tuned to that classifier. Evaluating it with the same classifier
+would measure the training objective, so the steering judge has no vote. The gap between its estimate and the
+panel's is reported instead.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from evenhand.metrics.statistics.uncertainty import interval, recentred
 def steering_gaps(
     series: Iterable[Series], steering: Mapping[str, str | None]
 ) -> dict[str, list[SteeringRow]]:
-    """Method to the panel's estimate minus its steering judge's, paired by image; none without such a judge.
+    """Method to the panel's estimates minus those of its steering judge, paired by image.
 
-    Uncorrected labels of both, because the gap is about what the method was tuned to. A gap need not be the
-    method's doing: the same two judges differ on the base as well, which :func:`judge_spreads` shows.
+    Both use uncorrected labels, because the method is tuned to these. Not every gap is due to the method: the
+    two judges differ on the baseline as well, as :func:`judge_spreads` shows. Methods without a steering
+    judge are left out.
 
     Args:
-        series: Everything that was scored.
+        series: All scored series.
         steering: Method to its steering judge, or ``None``.
     """
     rows: dict[str, list[SteeringRow]] = {}
@@ -61,14 +62,14 @@ def steering_gaps(
 def judge_spreads(
     series: Iterable[Series], *, base: str | None, steering: Mapping[str, str | None]
 ) -> dict[str, list[SpreadRow]]:
-    """Method to the spread of each estimate over the single judges, and whether they disagree on its sign.
+    """Method to the largest minus smallest estimate over the single judges, by metric and attribute.
 
-    A method is ``judge_dependent`` on a metric if some judge sees it above the base and another below. The
-    method's own steering judge is not asked, nor is the panel's vote.
+    A method is ``judge_dependent`` on a metric if one judge puts it above the baseline and another below. The
+    method's steering judge and the panel's vote are left out.
 
     Args:
-        series: Everything that was scored.
-        base: The method that others are compared with, or ``None``.
+        series: All scored series.
+        base: The baseline, or ``None``.
         steering: Method to its steering judge, or ``None``.
     """
     groups = _over_judges(series)
@@ -108,7 +109,7 @@ def _key(one: Series, *, judge: bool) -> tuple[str | bool, ...]:
 
 
 def _over_judges(series: Iterable[Series]) -> list[list[Series]]:
-    """Aggregates of one method that differ by their judge alone."""
+    """Aggregates of one method, grouped so that each group differs by judge only."""
 
     def key(one: Series) -> tuple[str, tuple[str | bool, ...]]:
         return one.method, _key(one, judge=False)

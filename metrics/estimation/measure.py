@@ -1,4 +1,4 @@
-"""The one entry point from tables to numbers: ``measure(images, labels, plan=plan)``."""
+"""The entry point from tables to estimates: ``measure(images, labels, plan=plan)``."""
 
 from __future__ import annotations
 
@@ -45,30 +45,30 @@ Drawn = tuple[Layout, Resamples]
 """The images of a kind of prompts, and their resamples."""
 
 Remarks = dict[str, dict[str, None]]
-"""What there is to say of a correction, and the judges that it is true of, in order."""
+"""Remark on a correction to the judges that it applies to, in order."""
 
 
 @dataclass(frozen=True)
 class MeasurePlan:
-    """What is measured, and how.
+    """The settings of a measurement.
 
     Attributes:
-        attributes: Attribute to its groups, in order; each is measured.
+        attributes: Attribute to its groups, in order; every attribute is measured.
         panel: Judges that vote.
         joints: Joint attributes to measure as well.
-        target: Attribute or joint attribute to the desired shares of its cells, or to those of every
-            concept; uniform if not listed.
+        target: Attribute or joint attribute to the target shares of its cells, or to those of every concept;
+            uniform if not listed.
         non_voting_judges: Judges that are measured and shown but do not vote.
-        steering: Method to the judge in its loop, or ``None``; such a judge must not sit in the panel.
+        steering: Method to the judge in its loop, or ``None``; such a judge must not be in the panel.
         confusion: Confusion table of the judges and of the panel; empty for no correction.
-        base: The method that others are compared with; ``None`` for no comparison.
-        ranked: The methods that are ranked; ``None`` for all.
+        base: The baseline; ``None`` for no comparison.
+        ranked: The methods to rank; ``None`` for all.
         metrics: The metrics.
-        threshold: Probability from which the panel's families decide.
+        threshold: Probability from which a family of the panel decides.
         draws: Bootstrap resamples.
-        seed: Seed of all randomness.
-        resample_concepts: Whether the claim is about concepts like these (True) or about this list.
-        scheme: At which levels the bootstrap redraws images.
+        seed: Seed of all random streams.
+        resample_concepts: True for claims about concepts like these, False for claims about this list.
+        scheme: The levels at which the bootstrap resamples images.
     """
 
     attributes: Mapping[str, tuple[str, ...]]
@@ -78,7 +78,7 @@ class MeasurePlan:
     non_voting_judges: tuple[str, ...] = ()
     steering: Mapping[str, str | None] = field(default_factory=dict)
     confusion: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CONFUSION_COLUMNS)))
-    base: str | None = "base"
+    base: str | None = None
     ranked: Collection[str] | None = None
     metrics: tuple[Metric, ...] = catalog.DEFAULT
     threshold: float = DECISION_THRESHOLD
@@ -92,7 +92,7 @@ class MeasurePlan:
         return list(dict.fromkeys([*((name,) for name in self.attributes), *self.joints]))
 
     def sampling(self) -> Sampling:
-        """How the bootstrap is drawn."""
+        """The settings of the bootstrap."""
         return Sampling(self.draws, self.seed, self.resample_concepts, self.scheme)
 
 
@@ -104,24 +104,25 @@ def measure(
     embeddings: Embeddings | None = None,
     voted: bool = False,
 ) -> Measurement:
-    """Measures every method: representation, fidelity, over-correction, alignment, preservation.
+    """The estimates of every method, with differences, ranks, judge errors and coverage.
 
-    The panel's vote is cast here, unless it was already. The same tables in any row order give the same
-    numbers to the last bit.
+    The function computes the panel's vote unless ``voted`` is set. The order of rows does not change any
+    number.
 
     Args:
-        images: :data:`evenhand.metrics.table.IMAGE_COLUMNS`, and any numeric column that a
-            :class:`ImageMetric` names.
-        labels: :data:`evenhand.metrics.table.LABEL_COLUMNS`, or with the vote
+        images: Columns :data:`evenhand.metrics.table.IMAGE_COLUMNS`, and the numeric column of every
+            :class:`ImageMetric`.
+        labels: Columns :data:`evenhand.metrics.table.LABEL_COLUMNS`, or if ``voted``
             :data:`evenhand.metrics.table.ANSWER_COLUMNS`.
-        plan: What is measured, and how.
+        plan: The settings.
         embeddings: Key to unit vector of the images of unrelated prompts; without them, or without a
-            base, there is no preservation distance.
-        voted: Whether rows of a judge ``panel`` are the vote on these labels; else they are not read.
+            baseline, there is no preservation distance.
+        voted: Whether the rows of the judge ``panel`` are the vote on these labels; otherwise they are
+            ignored.
 
     Raises:
-        EvenhandError: A steering judge sits in the panel, a judge is missing or was not planned, or the
-            tables are incomplete (see :func:`evenhand.metrics.estimation.encode.encode`).
+        EvenhandError: A steering judge is in the panel, a judge is missing or not in the plan, or the tables
+            are incomplete (see :func:`evenhand.metrics.estimation.encode.encode`).
     """
     study = study_of(images, labels, plan=plan, voted=voted)
     series, notes = every_series(study, plan, embeddings, compared={*HEADLINE, *plan.steering.values()})
@@ -145,15 +146,15 @@ def measurement_of(
     order: Mapping[str, list[RankRow]],
     notes: list[str],
 ) -> Measurement:
-    """What was found of every method by itself, with what was found between them.
+    """The measurement of a study, assembled from its series, differences and ranks.
 
     Args:
         study: The tables.
         series: Every metric of every method under every judge.
-        plan: What is measured, and how.
+        plan: The settings.
         between: Differences between methods.
         order: Method to its rank sets.
-        notes: What a reader must know of the numbers.
+        notes: Remarks on the numbers.
     """
     return Measurement(
         estimates={
@@ -177,7 +178,7 @@ def study_of(images: pd.DataFrame, labels: pd.DataFrame, *, plan: MeasurePlan, v
     """The tables as arrays, with the panel's vote.
 
     Raises:
-        EvenhandError: As for :func:`measure`.
+        EvenhandError: As in :func:`measure`.
     """
     columns = ANSWER_COLUMNS if voted else LABEL_COLUMNS
     check_tables(images, labels, taxonomy=plan.attributes, columns=columns)
@@ -199,13 +200,13 @@ def every_series(
     *,
     compared: Collection[str | None] | None = None,
 ) -> tuple[list[Series], list[str]]:
-    """Every metric of every method under every judge, and what there is to say of them.
+    """The series of every metric, method and judge, and the remarks on them.
 
     Args:
         study: The tables.
-        plan: What is measured, and how.
-        embeddings: As for :func:`measure`.
-        compared: Judges whose draws are needed afterwards; ``None`` for all.
+        plan: The settings.
+        embeddings: As in :func:`measure`.
+        compared: Judges whose bootstrap draws are kept for comparisons; ``None`` for all.
     """
     remarks: Remarks = {}
     views = make_views(
@@ -225,7 +226,7 @@ def _check(plan: MeasurePlan, labels: pd.DataFrame) -> None:
     for method, judge in sorted(plan.steering.items()):
         if judge in plan.panel:
             raise EvenhandError(
-                f"judge {judge!r} steers method {method!r} and sits in the panel; make it a non-voting judge"
+                f"judge {judge!r} steers method {method!r} and is in the panel; make it a non-voting judge"
             )
     for names in plan.joints:
         for name in names:
@@ -235,7 +236,7 @@ def _check(plan: MeasurePlan, labels: pd.DataFrame) -> None:
     planned = {*plan.panel, *plan.non_voting_judges}
     for judge in sorted(planned - found):
         raise EvenhandError(
-            f"judge {judge!r} has no row in the label table; run it or take it out of the suite"
+            f"judge {judge!r} has no row in the label table; run it or remove it from the suite"
         )
     for judge in sorted(found - planned - set(plan.steering.values())):
         raise unknown("judge in the label table", judge, planned)
@@ -244,7 +245,7 @@ def _check(plan: MeasurePlan, labels: pd.DataFrame) -> None:
 def _label_series(
     study: Study, plan: MeasurePlan, views: Sequence[View], remarks: Remarks
 ) -> Iterator[Series]:
-    """Every view under every judge, as it labels and corrected; the panel first and also by row."""
+    """The series of every view and judge, uncorrected and corrected; the panel first, and also by row."""
     metrics = [metric for metric in plan.metrics if isinstance(metric, LabelMetric)]
 
     @cache
@@ -258,7 +259,7 @@ def _label_series(
             seed=plan.seed,
         )
 
-    # One task is all that one judge sees of one view, since its methods share simulated models.
+    # One task per view and judge, because its methods share simulated fair models.
     tasks: list[Callable[[], list[Series]]] = []
     for view in views:
         for judge in sorted(study.judges(view.attributes), key=lambda name: (name != PANEL, name)):
@@ -279,7 +280,7 @@ def _seen_by(
     metrics: Sequence[LabelMetric],
     seed: int,
 ) -> list[Series]:
-    """The series of every method in one view under one judge, as it labels and corrected."""
+    """The series of every method in one view under one judge, uncorrected and corrected."""
     corrections = [None, known] if isinstance(known, Calibration) else [None]
     readings = [Reading(view, judge, correction, seed) for correction in corrections]
     found: list[Series] = []
@@ -322,7 +323,7 @@ def _image_series(
         elif metric is not catalog.preservation:
             raise unknown(f"image column of metric {metric.name}", metric.column, columns)
     kinds = dict.fromkeys(kind for metric in metrics for kind in metric.kinds)
-    # One task is all that is seen in one kind of prompts, since its metrics share the resamples.
+    # One task per kind of prompts, because its metrics share the resamples.
     tasks: list[Callable[[], list[list[Series]]]] = [
         partial(
             _seen_in,
@@ -370,7 +371,7 @@ def _seen_in(
 
 
 def _missing(series: Iterable[Series]) -> list[str]:
-    """What could not be measured: images without a value, and concepts that the panel decides nowhere."""
+    """Remarks on what could not be measured: too few images, and concepts without decided images."""
     notes = []
     for one in series:
         row, metric = one.estimate, one.metric

@@ -1,8 +1,8 @@
-"""Methods in pairs, wherever their images come from: what differs, in which concepts, and who changed.
+"""Paired comparison of methods: differences of aggregates, of single concepts, and changed labels.
 
-The images of both sides answer the same prompts with the same seed number. Where a seed also stands for the
-same noise, pairing takes out most of the chance in drawing; where it does not, the intervals are as wide as
-two independent drawings make them.
+Both sides have images of the same prompts and seed numbers. If a seed number also stands for the same initial
+noise, pairing removes most of the sampling variation; otherwise the intervals are as wide as for two
+independent samples.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from evenhand.metrics.statistics.significance import benjamini_hochberg, label_f
 from evenhand.metrics.statistics.uncertainty import holm
 
 BY_CONCEPT = (catalog.delta_tv, catalog.share)
-"""What is compared concept by concept: the distance, and of single attributes the share of every group."""
+"""Metrics compared concept by concept: the distance, and for single attributes the share of every group."""
 
 
 @dataclass(frozen=True)
 class PairedMeasurement:
-    """What :func:`measure_pairs` found.
+    """The result of :func:`measure_pairs`.
 
     Attributes:
-        measured: Each method by itself, and the differences of the aggregates of every judge for all pairs;
-            nothing is ranked.
+        measured: Estimates of each method, and differences of the aggregates of every judge for all pairs;
+            without ranks.
         concepts: Differences by concept.
         flips: Changes of the perceived group.
     """
@@ -62,14 +62,15 @@ def measure_pairs(
     pairs: Sequence[Pair],
     embeddings: Embeddings | None = None,
 ) -> PairedMeasurement:
-    """Measures methods in pairs; for the pairs of a run it gives the differences that the run itself has.
+    """The paired measurement of methods; for the pairs of a run, the differences equal those of the run.
 
     Args:
-        images: As for :func:`evenhand.metrics.estimation.measure.measure`: all methods have the same slots.
-        labels: As there.
-        plan: As there; its base is not looked at.
+        images: As in :func:`evenhand.metrics.estimation.measure.measure`; all methods have the same slots.
+        labels: As in :func:`evenhand.metrics.estimation.measure.measure`.
+        plan: The settings; ``base`` is ignored.
         pairs: The methods to compare, the first minus the second.
-        embeddings: As there, for the change of unrelated images from the second to the first.
+        embeddings: Key to unit vector of unrelated images, for the change from the second to the first
+            method.
 
     Raises:
         EvenhandError: The tables are incomplete.
@@ -96,7 +97,7 @@ def measure_pairs(
 def _preservation(
     study: Study, plan: MeasurePlan, pairs: Sequence[Pair], embeddings: Embeddings | None
 ) -> Iterator[DifferenceRow]:
-    """The change of unrelated images, whose zero is the other method of the pair."""
+    """The change of unrelated images, relative to the second method of each pair."""
     for against in dict.fromkeys(other for _, other in pairs) if embeddings else ():
         alone = replace(plan, base=against, metrics=(catalog.preservation,))
         series, _ = every_series(study, alone, embeddings)
@@ -168,7 +169,7 @@ def _within(view: View, study: Study, method: str, seed: int) -> dict[tuple[str,
 
 
 def flip_tests(study: Study, pairs: Sequence[Pair]) -> list[FlipRow]:
-    """Changes of the panel's label on neutral prompts, over all concepts and in each, for every attribute."""
+    """Changes of the panel's labels on neutral prompts by attribute, over all concepts and by concept."""
     neutral = (study.slots["kind"] == "neutral").to_numpy()
     concepts = sorted(set(study.slots.loc[neutral, "concept"]))
     names = [name for name in study.taxonomy if (PANEL, name) in study.codes]

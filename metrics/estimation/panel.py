@@ -1,8 +1,8 @@
-"""From several judges to one vote.
+"""The panel's vote: from several judges to one label.
 
-Judges that share training data share their errors, so a family has one vote: the average of its posteriors,
-turned into a label by the same rule as a single judge's. What the families do not agree on is undetermined,
-which is a status and is counted; nobody's label is taken by default (measurement.md 3.11).
+Judges that share training data share errors, so each family of judges has one vote: the average of its
+probabilities, decided by the same rule as a single judge's. Images on which the families disagree are
+undetermined and counted; no judge's label is used by default.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ PANEL = "panel"
 """Name of the vote in every table, and of its family."""
 
 DECIDING_FAMILIES = 2
-"""Families that must decide before the panel does; one suffices where only one knows the attribute."""
+"""Families that must decide before the panel does; one suffices if only one knows the attribute."""
 
 ANSWERED = ("ok", "low_confidence")
-"""Statuses under which a judge saw a person and its posterior enters its family's average."""
+"""Statuses of judges that saw a person, whose probabilities enter the family's average."""
 
 
 def vote(
@@ -37,22 +37,22 @@ def vote(
 ) -> pd.DataFrame:
     """The panel's label of every image and attribute that a member labelled.
 
-    More than half of the deciding families must agree, and at least two must decide (one where only one
-    family knows the attribute). Undetermined images have status ``inconsistent`` where deciding families
-    disagree, else the most frequent status among the families that did not decide.
+    At least two families must decide (one if only one family knows the attribute), and more than half of the
+    deciding families must agree. Undetermined images have the status ``inconsistent`` if deciding families
+    disagree, else the most frequent status of the judges that did not decide.
 
     Args:
-        labels: The label table; rows of judges outside ``members`` are not looked at.
+        labels: The label table; rows of judges outside ``members`` are ignored.
         members: Names of the panel's judges.
         taxonomy: Attribute to groups, in the order of the probabilities.
-        threshold: See :func:`decide`; applied to each family's average.
+        threshold: See :func:`evenhand.metrics.table.decide`; applied to each family's average.
 
     Returns:
         Label-table rows of judge ``panel``, sorted by attribute and key.
     """
     rows = labels[labels["judge"].isin(list(members))]
     version = "+".join(f"{name}@{number}" for name, number in _versions(rows))
-    # A key is long, stands in many rows and is compared often: its number in the order of keys is as good.
+    # Keys are long and occur in many rows: number them once, in their order, and compare numbers.
     numbers, keys = pd.factorize(rows["key"], sort=True)
     rows = rows.assign(key=numbers).sort_values(["judge", "key"])
     parts = [
@@ -110,7 +110,7 @@ def _vote_attribute(
 
 
 def _family(rows: pd.DataFrame, numbers: NDArray[np.int64], groups: int) -> FloatArray:
-    """Mean posterior ``(n, K + 1)`` of a family's judges that answered; ``nan`` where none did."""
+    """Mean probabilities ``(n, K + 1)`` of a family's judges that answered; ``nan`` where none did."""
     rows = rows[rows["status"].isin(ANSWERED)]
     total, count = np.zeros((len(numbers), groups + 1)), np.zeros((len(numbers), 1))
     if len(rows):
@@ -128,7 +128,7 @@ def _versions(rows: pd.DataFrame) -> list[tuple[str, str]]:
 def _statuses(
     rows: pd.DataFrame, numbers: NDArray[np.int64], *, won: NDArray[np.bool_], disagree: NDArray[np.bool_]
 ) -> list[str]:
-    """One status per image; among equally frequent reasons the first of ``STATUSES``."""
+    """One status per image; of equally frequent statuses, the first in ``STATUSES``."""
     silent = ~won & ~disagree
     reasons: dict[Any, Counter[str]] = {key: Counter() for key in numbers[silent]}
     said_so = rows[(rows["status"] != "ok") & rows["key"].isin(numbers[silent])]

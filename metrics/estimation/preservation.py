@@ -1,4 +1,4 @@
-"""What an intervention costs elsewhere: unrelated images that change, occupations that shift unasked."""
+"""Side effects of an intervention: changes of unrelated images, and shifts of unedited occupations."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from evenhand.metrics.representation import FloatArray, ratio, shares_of, total_
 from evenhand.metrics.statistics.uncertainty import ALPHA, FLOOR_DRAWS, fair_tables
 
 DROP_MARGIN = 0.3
-"""Points of 100 that the mean CLIP score may drop."""
+"""Accepted drop of the mean CLIP score, in points of 100."""
 
 CHANGE_MARGIN = 0.25
-"""Part of the change between two seeds that an unrelated image may change by."""
+"""Accepted change of unrelated images, as a fraction of the change between two seeds."""
 
 Embeddings = Mapping[str, NDArray[np.floating]]
 """Image key to its unit vector."""
@@ -31,18 +31,18 @@ def seed_distance(vectors: FloatArray) -> FloatArray:
 
 
 def preservation_distance(study: Study, embeddings: Embeddings, *, base: str) -> FloatArray:
-    """Change of every unrelated image against the base's image of the same prompt and seed, ``(M, S)``.
+    """Change of every unrelated image relative to the baseline's image of the same prompt and seed.
 
-    ``(1 - cos(base, edited)) / median over the base's prompts of (1 - cos(seed, other seed))``: 0 is
-    untouched, 1 is as different as another seed. Lower is better. It cannot tell whether a change is for the
-    worse, nor see what the encoder does not. Source: measurement.md 1.19.
+    ``(1 - cos(baseline, edited)) / median over pairs of seeds of (1 - cos(seed, other seed))``: 0 means
+    unchanged, 1 means as different as another seed of the baseline. Lower is better. The distance does not
+    show whether a change is for the worse, and misses what the encoder misses. Source: defined by Evenhand.
 
     Returns:
-        ``nan`` for other kinds of prompts, where either image was not made, and everywhere if no prompt has
-        two images of the base to compare.
+        ``(M, S)``; ``nan`` for other kinds of prompts, for slots with a failed image, and everywhere if no
+        prompt has two images of the baseline to compare.
 
     Raises:
-        EvenhandError: An image that was made has no embedding.
+        EvenhandError: A generated image has no embedding.
     """
     distance = np.full(study.keys.shape, np.nan)
     slots = np.flatnonzero(study.slots["kind"] == "unrelated")
@@ -51,7 +51,7 @@ def preservation_distance(study: Study, embeddings: Embeddings, *, base: str) ->
     for row, slot in ((row, slot) for slot in slots for row in range(len(study.methods)) if both[row, slot]):
         pair = study.keys[row, slot], study.keys[reference, slot]
         first, second = (_vector(embeddings, key) for key in pair)
-        # The same image is at distance 0 to the last bit, which 1 - v @ v is not: it may even be negative.
+        # Exactly 0 for the same image; 1 - v @ v would be subject to rounding and could be negative.
         distance[row, slot] = 0.0 if pair[0] == pair[1] else max(0.0, 1 - first @ second)
     return distance / _between_seeds(study, embeddings, reference)
 
@@ -68,12 +68,12 @@ def _between_seeds(study: Study, embeddings: Embeddings, reference: int) -> floa
 
 def _vector(embeddings: Embeddings, key: str) -> FloatArray:
     if key not in embeddings:
-        raise EvenhandError(f"image {key!r} of an unrelated prompt has no embedding; embed it")
+        raise EvenhandError(f"image {key!r} of an unrelated prompt has no embedding; compute its embedding")
     return np.asarray(embeddings[key], float)
 
 
 class Leakage(NamedTuple):
-    """Shift ``(O,)`` of occupations that were not edited, and what two samples of one model differ by."""
+    """Shift ``(O,)`` of occupations that were not edited, and its expected value for an unchanged model."""
 
     shift: FloatArray
     floor: FloatArray
@@ -82,14 +82,14 @@ class Leakage(NamedTuple):
 def leakage(base: ArrayLike, edited: ArrayLike, *, rng: np.random.Generator) -> Leakage:
     """Shift of the depicted groups on occupations that a method did not edit, ``TV(p_base, p_edited)``.
 
-    0 to 1, lower is better. Read it beside its floor: the mean TV of two independent samples of the pooled
-    shares at these numbers of images. Shared seeds make images alike, so an edit without any effect
-    scores below it. It cannot tell a shift towards the target from one away from it.
-    Source: measurement.md 1.19.
+    Range 0 to 1; lower is better. Compare it with its floor, the mean TV of two independent samples of the
+    pooled shares with the same numbers of images. Images of shared seeds are similar, so an edit without any
+    effect scores below the floor. The value does not show whether a shift is towards the target.
+    Source: defined by Evenhand.
 
     Args:
-        base: ``(O, K)`` decided images of the base.
-        edited: The same of the edited model.
+        base: ``(O, K)`` decided images of the baseline.
+        edited: ``(O, K)`` decided images of the edited model.
         rng: Random stream.
     """
     base, edited = np.asarray(base, float), np.asarray(edited, float)
@@ -109,9 +109,9 @@ class Preservation(NamedTuple):
 
     Attributes:
         drop: Mean drop of the CLIP score, in points of 100.
-        most: Upper 95 % bound of it (one-sided).
-        change: Median change of unrelated images over the median between two seeds of the base.
-        preserved: Whether both margins hold.
+        most: One-sided upper 95 % bound of the mean drop.
+        change: Median change of unrelated images divided by the median change between two seeds.
+        preserved: Whether both are below their margins.
     """
 
     drop: float
@@ -128,28 +128,28 @@ def preserved(
     drop_margin: float = DROP_MARGIN,
     change_margin: float = CHANGE_MARGIN,
 ) -> Preservation:
-    """Whether unrelated prompts are preserved: not shown to be worse than the margins.
+    """Non-inferiority test: are unrelated prompts preserved within the margins?
 
-    The one-sided upper 95 % bound of the mean drop must lie below ``drop_margin``, and the median change
-    below ``change_margin`` times the median change between two seeds. Too few captions fail it. The margins
-    are a convention; LPIPS depends on the size of the images, so state it.
-    Source: measurement.md 1.19.
+    The one-sided upper 95 % bound of the mean drop must be below ``drop_margin``, and the median change below
+    ``change_margin`` times the median change between two seeds. With too few captions the test fails. The
+    margins are a convention of Evenhand. LPIPS depends on the image size, so report it.
 
     Args:
-        drops: ``(n,)`` CLIP score of the base minus that of the edited model, one per caption, points of 100.
-        changes: ``(m,)`` LPIPS (or another distance) of base and edited image at one seed.
-        between_seeds: ``(k,)`` the same distance of two seeds of the base.
-        drop_margin: Points that may be lost.
-        change_margin: Part of the distance between seeds.
+        drops: ``(n,)`` CLIP score of the baseline minus that of the edited model, per caption, in points of
+            100.
+        changes: ``(m,)`` LPIPS (or another distance) of baseline and edited image at the same seed.
+        between_seeds: ``(k,)`` the same distance between two seeds of the baseline.
+        drop_margin: Accepted drop, in points.
+        change_margin: Accepted change, as a fraction of the change between seeds.
 
     Raises:
-        EvenhandError: Fewer than two captions, or no change to look at.
+        EvenhandError: There are fewer than two captions, or no distances.
     """
     drops, changes, between = (np.asarray(each, float) for each in (drops, changes, between_seeds))
     if len(drops) < 2 or not len(changes) or not len(between):
         raise EvenhandError(
-            f"{len(drops)} captions, {len(changes)} changes and {len(between)} pairs of seeds; "
-            "preservation needs two captions and one of each"
+            "preservation needs at least 2 captions, 1 change and 1 pair of seeds, "
+            f"got {len(drops)}, {len(changes)} and {len(between)}"
         )
     error = drops.std(ddof=1) / np.sqrt(len(drops))
     most = float(drops.mean() + t.ppf(1 - ALPHA, len(drops) - 1) * error)

@@ -1,4 +1,4 @@
-"""Scores one metric of one method: value, bootstrap draws, interval, floor, and the same by row."""
+"""Estimates of one metric of one method: value, bootstrap draws, interval and floor, overall and by row."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from evenhand.metrics.statistics.resampling import Layout, Resamples
 from evenhand.metrics.statistics.uncertainty import interval, recentred
 
 STEPS = 8
-"""Points at which a metric is looked at between what was seen and what could have been."""
+"""Number of points at which a metric is evaluated between the observed counts and the bound."""
 
 STILL = 1e-12
-"""Draws whose spread is below this do not vary."""
+"""Draws with a smaller range count as constant."""
 
 BLOCK = 2**17
-"""Numbers in a block of resampled counts: arithmetic on what fits a processor's cache is faster."""
+"""Numbers per block of resampled counts, chosen to fit into a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Counted:
     """Images of one method by row and label, the last label undetermined.
 
     Attributes:
-        point: ``(R, K + 1)``.
-        within: ``(B, R, K + 1)``, resampled within rows.
-        across: ``(B, R, K + 1)``, with the rows resampled too.
+        point: ``(R, K + 1)`` counts.
+        within: ``(B, R, K + 1)`` counts resampled within rows.
+        across: ``(B, R, K + 1)`` counts with rows resampled as well.
     """
 
     point: FloatArray
@@ -43,16 +43,16 @@ class Counted:
 
 @dataclass(frozen=True)
 class Sample:
-    """One metric of one method before anything is summarised; all values are unfinished.
+    """One metric of one method before summarising; values precede :attr:`Metric.finish`.
 
     Attributes:
-        rows: ``(R,)``.
+        rows: ``(R,)`` values.
         across: ``(B, R)`` bootstrap draws for the aggregate.
-        within: ``(B, R)`` draws for the rows; ``None`` where rows are not shown.
+        within: ``(B, R)`` draws for the rows; ``None`` if rows are not reported.
         n: ``(R,)`` images.
-        bounds: ``(L, R)``, where the rows could be although no draw is, given all images together.
-        row_bounds: ``(L, R)``, the same given each row's own images.
-        floor: ``(F, R)`` simulated fair models; ``None`` where a floor has no meaning.
+        bounds: ``(L, R)`` values that are possible although no draw shows them, given all images together.
+        row_bounds: ``(L, R)`` the same bounds, given each row's own images.
+        floor: ``(F, R)`` values of simulated fair models; ``None`` if the metric has no floor.
     """
 
     rows: FloatArray
@@ -64,7 +64,7 @@ class Sample:
     floor: FloatArray | None = None
 
     def of_group(self, group: int) -> Sample:
-        """The part of one group, where every array has a last axis of groups."""
+        """The sample of one group, if every array has a last axis of groups."""
         return Sample(
             self.rows[..., group],
             self.across[..., group],
@@ -77,19 +77,20 @@ class Sample:
 
 @dataclass(frozen=True)
 class Series:
-    """One metric of one method under one judge: what estimates, differences and ranks are made of.
+    """One metric of one method under one judge, from which estimates, differences and ranks are computed.
 
-    ``value``, ``draws`` and ``rows`` are unfinished: on the scale that is averaged over rows.
+    ``value``, ``draws`` and ``rows`` precede :attr:`Metric.finish`; they are on the scale that is averaged
+    over rows.
 
     Attributes:
         metric: The metric.
         method: The method.
         value: The aggregate.
-        draws: ``(B,)`` its bootstrap draws, recentred on the value.
-        rows: ``(R,)``.
-        clusters: Resampled rows, infinite if they are fixed.
-        estimate: The aggregate's estimate.
-        by_row: Estimates of the rows; empty where they are not shown.
+        draws: ``(B,)`` bootstrap draws of the aggregate, recentred on the value.
+        rows: ``(R,)`` values of the rows.
+        clusters: Number of resampled rows; infinite if the rows are fixed.
+        estimate: Estimate of the aggregate.
+        by_row: Estimates of the rows; empty if rows are not reported.
     """
 
     metric: Metric
@@ -102,14 +103,14 @@ class Series:
     by_row: tuple[EstimateRow, ...]
 
     def without_draws(self) -> Series:
-        """The same where nothing more is asked of its draws, which take nearly all of its memory."""
+        """The series without its draws, which take nearly all of its memory."""
         return replace(self, draws=np.empty(0))
 
 
 def score_labels(
     metrics: list[LabelMetric], *, reading: Reading, counted: Counted, method: str, by_row: bool
 ) -> Iterator[Series]:
-    """Scores the metrics that apply to the view; ``by_row`` also estimates its rows."""
+    """The series of label metrics under one reading; ``by_row`` adds estimates of the rows."""
     view = reading.view
     point, across = reading.point(counted.point), _over_draws(metrics, reading, counted.across)
     within: Sequence[FloatArray | None] = [None] * len(metrics)
@@ -143,7 +144,7 @@ def score_labels(
 
 
 def _over_draws(metrics: Sequence[LabelMetric], reading: Reading, counts: FloatArray) -> list[FloatArray]:
-    """Each metric's values ``(B, R)``, or ``(B, R, K)``, of resampled counts ``(B, R, K + 1)``."""
+    """Values ``(B, R)`` or ``(B, R, K)`` of each metric, for resampled counts ``(B, R, K + 1)``."""
     blocks = -(-counts.size // BLOCK)
     ends = [len(counts) * block // blocks for block in range(blocks + 1)]
     scored = []
@@ -157,7 +158,7 @@ def _over_draws(metrics: Sequence[LabelMetric], reading: Reading, counts: FloatA
 def score_images(
     metric: Metric, values: FloatArray, *, method: str, kind: str, layout: Layout, resamples: Resamples
 ) -> Series:
-    """Scores the mean of an image column ``(n,)``; images without a value are left out and not counted."""
+    """The series of the mean of an image column ``(n,)``; images without a value are left out."""
     present = np.isfinite(values)
     table = layout.sums(np.column_stack([np.where(present, values, 0), present]))
     point = table.sum(axis=1)
@@ -188,7 +189,7 @@ def summarise(
     names: tuple[str, ...],
     resamples: Resamples,
 ) -> Series:
-    """Value, interval and floor of the aggregate and, where shown, of every row."""
+    """The series of a sample: value, interval and floor of the aggregate and, if reported, of every row."""
     clusters = resamples.clusters if metric.reduce is mean_over else np.inf
     value = metric.reduce(sample.rows)
     draws = recentred(metric.reduce(sample.across), value)
@@ -235,7 +236,7 @@ def _row_estimates(
 def _limits(
     metric: Metric, value: FloatArray, draws: FloatArray, bounds: FloatArray, clusters: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Finished interval; where no draw varies, from the exact bounds on what was never seen."""
+    """Interval after :attr:`Metric.finish`; if no draw varies, from the exact bounds on unseen groups."""
     low, high = interval(draws, clusters=clusters)
     still = high - low < STILL
     with_bounds = np.concatenate([np.broadcast_to(value, (1, *np.shape(value))), bounds])
@@ -246,11 +247,11 @@ def _limits(
 
 
 def _extremes(reading: Reading, counts: FloatArray, n: FloatArray) -> Tally:
-    """Tallies ``(2 STEPS, R, ...)`` if what none of ``n (R,)`` images shows had up to its 95 % bound.
+    """Tallies ``(2 STEPS, R, ...)`` in which outcomes unseen in ``n (R,)`` images reach their 95 % bound.
 
-    First the groups without an image, in proportion to their targets; then the undetermined images, or
-    the decided ones if there are none. Resampling images that are all alike can show neither. A metric
-    may turn on the way to the bound, hence the steps.
+    The first ``STEPS`` tallies raise groups without an image, in proportion to their targets. The others
+    raise undetermined images, or decided ones if all are undetermined. Resampling images that are all alike
+    shows neither. A metric need not be monotone on the way to the bound, hence several steps.
     """
     decided, undetermined = counts[:, :-1], counts[:, -1:]
     some = unseen_bound(n)[:, None] * np.linspace(1, 0, STEPS, endpoint=False)[:, None, None]
@@ -267,7 +268,7 @@ def _extremes(reading: Reading, counts: FloatArray, n: FloatArray) -> Tally:
 
 
 def _key(metric: Metric, kind: str, attributes: str, judge: str, *, corrected: bool) -> EstimateRow:
-    """An estimate without numbers."""
+    """An estimate with its names and without numbers."""
     return EstimateRow(
         metric=metric.name,
         attributes=attributes,

@@ -1,4 +1,4 @@
-"""From counted labels to tallies: as the judge sees it, or with the judge's errors taken out."""
+"""From counted labels to tallies, uncorrected or corrected for the judge's errors."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from evenhand.metrics.statistics.uncertainty import FLOOR_DRAWS, fair_tables, re
 
 @dataclass(frozen=True)
 class Reading:
-    """One judge's labels under one view, corrected or not.
+    """One judge's labels under one view, uncorrected or corrected.
 
     Attributes:
         view: The images and the attributes.
         judge: The judge.
-        calibration: What is known of its errors; ``None`` to take its labels as they are.
+        calibration: The judge's confusion matrix; ``None`` for uncorrected labels.
         seed: Seed of the simulated fair models.
     """
 
@@ -49,16 +49,16 @@ class Reading:
         return {}
 
     def reads(self, metric: LabelMetric) -> bool:
-        """Whether the metric is made for this kind of prompts, these attributes, and a correction."""
+        """Whether the metric applies to this kind of prompts, these attributes and this correction."""
         if metric.joint_only and len(self.view.attributes) == 1:
             return False
         return self.view.kind in metric.kinds and (metric.correctable or self.calibration is None)
 
     def point(self, counts: FloatArray) -> Tally:
-        """The tally of the images themselves.
+        """The tally of the observed counts.
 
-        Corrected shares are the likeliest ones on the simplex; the noise of the unbiased ones includes that
-        of the anchors, which all rows share.
+        Corrected shares maximise the likelihood on the simplex. The noise of the unbiased shares includes the
+        sampling error of the anchors, which all rows share.
 
         Args:
             counts: ``(R, K + 1)`` images by label, the last undetermined.
@@ -77,25 +77,25 @@ class Reading:
 
         Args:
             counts: Images by label, the last undetermined.
-            draws: Which of all draws these are.
+            draws: Which of all draws the counts belong to.
         """
         if self.calibration is None:
             return self._as_seen(counts)
         return self._corrected(counts, self.calibration.inverses[draws])
 
     def supposed(self, counts: FloatArray, *, target: FloatArray | None = None) -> Tally:
-        """The tally of counts that might have been, ``(..., R, K + 1)``, with the matrix as estimated.
+        """The tally of hypothetical counts ``(..., R, K + 1)``, with the estimated matrix.
 
         Args:
             counts: Images by label, the last undetermined.
-            target: ``(R, K)``, shares aimed at; those of the view if ``None``.
+            target: ``(R, K)`` target shares; the view's target if ``None``.
         """
         known = self.calibration
         tally = self._as_seen(counts) if known is None else self._corrected(counts, known.inverse)
         return tally if target is None else replace(tally, target=target)
 
     def floor(self, metric: LabelMetric, n: FloatArray) -> FloatArray:
-        """The metric's unfinished values ``(F, R)`` for simulated fair models with ``n`` decided images."""
+        """Values ``(F, R)``, before :attr:`Metric.finish`, of simulated fair models with ``n`` images."""
         models, place = np.unique(
             np.column_stack([n.astype(int), self.view.target]), axis=0, return_inverse=True
         )
@@ -103,12 +103,12 @@ class Reading:
         if known not in self._fair:
             self._fair[known] = self._fair_tally(models[:, 0], models[:, 1:])
         values = metric.of(self._fair[known])
-        # Rows of equal n take different simulated models, so that their errors average out as real ones do.
+        # Rows of equal n use different simulated models, so that their errors average out over rows.
         replicate = (np.arange(FLOOR_DRAWS)[:, None] + np.arange(len(n))) % FLOOR_DRAWS
         return np.asarray(values[replicate, place])
 
     def _fair_tally(self, n: FloatArray, target: FloatArray) -> Tally:
-        """Simulated models at the target ``(U, K)`` with ``n (U,)`` decided images."""
+        """The tally of simulated models at the target ``(U, K)`` with ``n (U,)`` decided images."""
         seen = target
         if self.calibration is not None:
             matrix = self.calibration.matrix

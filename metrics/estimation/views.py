@@ -1,4 +1,4 @@
-"""Which images answer which question: a view is one kind of prompts under one set of attributes."""
+"""Views: the images of one kind of prompts under one attribute or joint attribute, and their resamples."""
 
 from __future__ import annotations
 
@@ -20,37 +20,36 @@ from evenhand.metrics.statistics.threads import in_threads
 from evenhand.metrics.statistics.uncertainty import stream
 
 Target = Mapping[str, Sequence[float] | Mapping[str, Sequence[float]]]
-"""Joint attribute, ``"gender*tone"``, to the shares of its cells; uniform where it is not listed.
+"""Attribute or joint attribute (``"gender*tone"``) to the target shares of its cells; uniform if not listed.
 
-The shares hold for all prompts, or are given for every concept of the neutral prompts. Then prompts of other
-kinds, which show no such concept, aim at even shares.
+The shares hold for all prompts, or are given for every concept of the neutral prompts. In the second case the
+target of other kinds of prompts is uniform.
 """
 
-
 Scheme = Literal["two-stage", "outermost"]
-"""How images are redrawn.
+"""Levels at which the bootstrap resamples.
 
-``two-stage`` draws at every level: concepts, their templates, and the seeds of each template. ``outermost``
-draws only the level that the claim is about: concepts with all their images if it is about concepts like
-these, else images (templates are then the fixed sentences that they are). Noise of a lower level is
-contained in what is drawn; drawing it once more counts it twice, and intervals come out too wide.
+``two-stage`` resamples every level: concepts, their templates, and the seeds of each template. ``outermost``
+resamples only the level of the claim: concepts with all their images for claims about concepts like these,
+else images, with fixed templates. The variation of lower levels is part of the resampled units; resampling it
+again counts it twice and makes intervals too wide.
 """
 
 TWO_STAGE: Scheme = "two-stage"
 
 PLAIN = ("neutral", "person")
-"""Kinds of prompts that ask for no group: one set of resamples serves labels and images alike."""
+"""Kinds of prompts that ask for no group; label and image metrics share one set of resamples."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the bootstrap is drawn.
+    """The settings of the bootstrap.
 
     Attributes:
         draws: Resamples ``B``.
         seed: Seed of every random stream.
-        resample_concepts: True for "concepts like these", False for "these concepts, new images".
-        scheme: At which levels images are redrawn.
+        resample_concepts: True for claims about concepts like these, False for new images of these concepts.
+        scheme: The levels at which images are resampled.
     """
 
     draws: int
@@ -67,11 +66,11 @@ class View:
         kind: Kind of the prompts.
         attributes: The attributes, in the order of the joint cells.
         cells: Names of the ``K`` groups or cells.
-        shape: Groups of each attribute.
-        target: ``(R, K)``, shares aimed at in each row.
-        layout: Rows (concepts, or the cells asked for) and their images.
+        shape: Number of groups of each attribute.
+        target: ``(R, K)`` target shares of each row.
+        layout: Rows (concepts, or requested cells) and their images.
         resamples: Bootstrap of the layout.
-        expected: ``(R,)``, the cell that each row's prompts ask for; ``None`` for neutral prompts.
+        expected: ``(R,)`` index of the cell that each row's prompts ask for; ``None`` for neutral prompts.
     """
 
     kind: str
@@ -85,12 +84,12 @@ class View:
 
     @property
     def name(self) -> str:
-        """The attributes as tables write them, ``"gender*tone"``."""
+        """The attributes as written in tables, ``"gender*tone"``."""
         return "*".join(self.attributes)
 
 
 def plain_layout(slots: pd.DataFrame) -> Layout:
-    """Rows are concepts (the prompt where it names none), clusters templates, leaves seeds."""
+    """The layout with concepts (or prompts without one) as rows, templates as clusters, seeds as leaves."""
     return arrange(
         slots.index.to_numpy(),
         row=_or_prompt(slots, "concept"),
@@ -100,7 +99,7 @@ def plain_layout(slots: pd.DataFrame) -> Layout:
 
 
 def plain_resamples(layout: Layout, kind: str, sampling: Sampling) -> Resamples:
-    """Resamples of a plain layout; the same for everything measured on a kind, so all of it is paired."""
+    """Resamples of a plain layout, shared by all metrics of a kind of prompts so that they are paired."""
     return _resamples(layout, sampling, kind, rows=sampling.resample_concepts)
 
 
@@ -109,7 +108,7 @@ def make_views(
 ) -> list[View]:
     """All views of a study: neutral kinds, explicit prompts, over-correction prompts.
 
-    Over-correction prompts are seen once more under all the attributes that they name together.
+    Over-correction prompts have an additional view with all the attributes that they define.
     """
     tasks: list[Callable[[], list[View]]] = [
         partial(_plain, study, kind, attribute_sets, target, sampling) for kind in PLAIN
@@ -123,7 +122,7 @@ def make_views(
         partial(_over_correction, study, names, target, sampling)
         for names in _named_together(study, attribute_sets)
     ]
-    # Drawing the resamples takes the time; each has a random stream of its own.
+    # Most of the time is spent on the resamples, which have separate random streams.
     return [view for views in in_threads(tasks) for view in views]
 
 
@@ -157,19 +156,19 @@ def _view(
 def _aim(
     name: str, given: Sequence[float] | Mapping[str, Sequence[float]] | None, groups: int, row: str, kind: str
 ) -> FloatArray:
-    """Shares aimed at in one row, ``(K,)``."""
+    """Target shares of one row, ``(K,)``."""
     if isinstance(given, Mapping):
         if kind == "neutral" and row not in given:
-            raise EvenhandError(f"target of {name} has no shares for concept {row!r}; give {groups}")
+            raise EvenhandError(f"target of {name} has no shares for concept {row!r}; give {groups} shares")
         given = given[row] if kind == "neutral" else None
     shares = uniform(groups) if given is None else np.asarray(given, float)
     if shares.shape != (groups,) or not np.isclose(shares.sum(), 1) or (shares < 0).any():
-        raise EvenhandError(f"target of {name} is {list(shares)}; give {groups} shares that sum to 1")
+        raise EvenhandError(f"target of {name} must be {groups} shares that sum to 1, got {list(shares)}")
     return shares
 
 
 def _explicit(study: Study, attributes: tuple[str, ...], target: Target, sampling: Sampling) -> list[View]:
-    """Rows are the cells asked for, clusters concepts, leaves a prompt with a seed."""
+    """The view of explicit prompts: rows are requested cells, clusters concepts, leaves prompt and seed."""
     slots = _asked(study, "explicit", attributes)
     cells = cell_names([study.taxonomy[name] for name in attributes])
     layout = arrange(
@@ -179,7 +178,7 @@ def _explicit(study: Study, attributes: tuple[str, ...], target: Target, samplin
         leaf=[f"{prompt}/{seed}" for prompt, seed in zip(slots["prompt_id"], _seeds(slots), strict=True)],
         order=cells,
     )
-    # Clusters are concepts here: with all their images they are what is drawn of "concepts like these".
+    # Clusters are concepts; claims about concepts like these resample them with all their images.
     units: Units = "clusters" if sampling.resample_concepts else "leaves"
     resamples = _resamples(layout, sampling, "explicit", "*".join(attributes), rows=False, units=units)
     expected = np.array([cells.index(name) for name in layout.names])
@@ -189,7 +188,7 @@ def _explicit(study: Study, attributes: tuple[str, ...], target: Target, samplin
 def _over_correction(
     study: Study, attributes: tuple[str, ...], target: Target, sampling: Sampling
 ) -> list[View]:
-    """Rows are the depicted characters, each with one expected cell."""
+    """The view of over-correction prompts: rows are the depicted persons, each with one expected cell."""
     slots = _asked(study, "over_correction", attributes)
     layout = plain_layout(slots)
     cells = cell_names([study.taxonomy[name] for name in attributes])
@@ -198,7 +197,9 @@ def _over_correction(
     expected[layout.row] = asked
     if (expected[layout.row] != asked).any():
         name = layout.names[layout.row[expected[layout.row] != asked][0]]
-        raise EvenhandError(f"over-correction concept {name!r} expects two different cells; split it in two")
+        raise EvenhandError(
+            f"over-correction concept {name!r} expects two different cells; use one concept per cell"
+        )
     resamples = plain_resamples(layout, f"over_correction/{'*'.join(attributes)}", sampling)
     return [_view(study, "over_correction", attributes, target, layout, resamples, expected)]
 
@@ -206,7 +207,7 @@ def _over_correction(
 def _resamples(
     layout: Layout, sampling: Sampling, *names: str, rows: bool, units: Units = "leaves"
 ) -> Resamples:
-    """Resamples of a layout; ``units`` is what the outermost scheme redraws within a row."""
+    """Resamples of a layout; ``units`` is what the outermost scheme resamples within a row."""
     return Resamples.of(
         layout,
         draws=sampling.draws,

@@ -70,8 +70,8 @@ def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int 
     """Mutual information with its permutation null: groups shuffled over the images of all occupations.
 
     The shuffled tables keep both margins. The p-value is ``(1 + tables that reach the value) / (1 + draws)``.
-    The test treats images as independent draws; if they cluster by seed or template, the p-value is too small.
-    Source: Patefield 1981, algorithm AS 159 (random tables with given margins, as in SciPy).
+    The test treats images as independent draws; if they cluster by seed or template, the p-value is too
+    small. Source: Patefield 1981, algorithm AS 159 (random tables with given margins, as in SciPy).
 
     Args:
         counts: ``(O, K)`` decided images; an occupation without any is left out.
@@ -85,7 +85,7 @@ def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int 
     table = table[table.sum(axis=1) > 0]
     if len(table) < 2:
         raise EvenhandError(
-            f"association needs at least 2 occupations with decided images, got {len(table)}; draw more images"
+            f"association needs at least 2 occupations with decided images, got {len(table)}; add images"
         )
     value = float(mutual_information(shares_of(table)))
     tables = random_table(table.sum(axis=1), table.sum(axis=0)).rvs(draws, random_state=rng)
@@ -226,8 +226,8 @@ def lean_amplification(shares: FloatArray, reference: FloatArray) -> FloatArray:
 def amplification_split(share: FloatArray, reference: FloatArray) -> dict[str, float]:
     """Shares of occupations whose training share is amplified, reflected or mitigated.
 
-    Reflected if ``|p - r| < 0.04``, else amplified if ``|p - 0.5| > |r - 0.5|``, else mitigated. The threshold
-    is a convention. Source: Fair Diffusion, arXiv 2302.10893.
+    Reflected if ``|p - r| < 0.04``, else amplified if ``|p - 0.5| > |r - 0.5|``, else mitigated. The
+    threshold is a convention. Source: Fair Diffusion, arXiv 2302.10893.
 
     Args:
         share: ``(O,)`` share of one of two groups.

@@ -1,6 +1,7 @@
 """A measure without labels, in the style of Stable Bias: clusters of identity images.
 
-1. Generate identity images ("Photo portrait of a {ethnicity} {gender} at work") and embed them with an encoder
+1. Generate identity images ("Photo portrait of a {ethnicity} {gender} at work") and embed them with an
+encoder
    that is not a judge.
 2. Cluster them (Ward linkage) and describe each cluster by the phrases of its images (:func:`make_regions`).
 3. Assign every image of an occupation to its nearest cluster by cosine (:func:`profile`).
@@ -64,7 +65,7 @@ def make_regions(identities: FloatArray, phrases: Sequence[str], *, clusters: in
     """
     if not 2 <= clusters <= len(identities):
         raise EvenhandError(
-            f"clusters must be between 2 and {len(identities)} (the number of identity images), got {clusters}"
+            f"clusters must be between 2 and {len(identities)} (number of identity images), got {clusters}"
         )
     codes = fcluster(linkage(identities, method="ward"), clusters, criterion="maxclust")
     order = list(dict.fromkeys(codes.tolist()))

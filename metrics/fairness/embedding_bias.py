@@ -83,7 +83,8 @@ def association_test(
     ]
     if min(map(len, sides)) < 2:
         raise EvenhandError(
-            f"an association test needs at least 2 targets on each side, got {len(sides[0])} and {len(sides[1])}"
+            "an association test needs at least 2 targets on each side, "
+            f"got {len(sides[0])} and {len(sides[1])}"
         )
     exact = comb(sum(map(len, sides)), len(sides[0])) <= PERMUTATIONS
     spread = np.concatenate(sides).std(ddof=1)

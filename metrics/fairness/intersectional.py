@@ -148,7 +148,7 @@ def differential_fairness_reference(
     alpha: float = 1.0,
     draws: int = REFERENCE_DRAWS,
 ) -> FloatArray:
-    """Values of :func:`differential_fairness` by chance: all occupations have the pooled shares, same ``n_o``.
+    """Values of :func:`differential_fairness` if all occupations have the pooled shares, at the same ``n_o``.
 
     The maximum over cells and occupations is far from 0 even then. Only a value above these draws shows that
     occupations differ.

@@ -35,7 +35,7 @@ ETA_WEIGHTS = {"gender": 0.2, "race": 0.2, "age": 0.1}
 """Weight of one group of each attribute in the manifestation factor."""
 
 TIBET_FLOOR = 1e-7
-"""TIBET's lowest similarity of two prompts: prompts without a common concept must not cause a division by 0."""
+"""TIBET's lowest similarity of two prompts, so that prompts without a common concept divide nothing by 0."""
 
 MIN_PEOPLE = 2
 """Decided people that an image needs to enter Bias-P."""
@@ -259,7 +259,8 @@ def bias_w(people: ArrayLike) -> float:
     """Bias-W: :func:`~evenhand.metrics.representation.shen_bias` of the people of all images of a prompt.
 
     Range 0 to ``2/K``; lower is better. Images with more people have more weight. ``nan`` if nobody was
-    decided. Source: Linguistic-aligned Attention Guidance, 2024. Other papers use the name for other formulas.
+    decided. Source: Linguistic-aligned Attention Guidance, 2024. Other papers use the name for other
+    formulas.
 
     Args:
         people: ``(n, K)`` decided people by image and group.

@@ -1,7 +1,8 @@
 """Parity of image quality: is every group drawn equally well?
 
-Use images of *explicit* prompts, so that every group has the same number of images. Rates (a face was found, a
-label was decided, the safety filter blocked the image) are means of zeros and ones; :func:`parity` accepts them.
+Use images of *explicit* prompts, so that every group has the same number of images. Rates (a face was found,
+a label was decided, the safety filter blocked the image) are means of zeros and ones; :func:`parity` accepts
+them.
 """
 
 from __future__ import annotations
@@ -227,7 +228,7 @@ def parity(
     layout = arrange(range(len(values)), row=groups, cluster=[""] * len(values), leaf=clusters)
     for name, (prompts,) in zip(layout.names, layout.sizes, strict=True):
         if prompts < 2:
-            raise EvenhandError(f"group {name!r} has one prompt; an interval needs at least 2 prompts per group")
+            raise EvenhandError(f"group {name!r} has one prompt; parity needs at least 2 prompts per group")
     table = layout.sums(np.column_stack([np.where(known, values, 0.0), known]))
     resampled = Resamples.of(layout, draws=draws, rng=rng, rows=False).within(table)
     point = table.sum(axis=1)

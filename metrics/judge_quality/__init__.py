@@ -1,1 +1,1 @@
-"""How accurate judges are, and how far they agree."""
+"""Accuracy of judges, agreement between judges, and latent class models."""

@@ -1,8 +1,8 @@
-"""Do independent judges agree? Agreement is not accuracy: judges may share a bias, or have opposite ones.
+"""Agreement coefficients of judges or annotators, with 95 % intervals.
 
-Every coefficient comes with a 95 % interval from a bootstrap over images (units). Take it per class
-(:func:`by_class`) and per stratum (:func:`by_stratum`) as well: a good average hides the group that judges
-dispute.
+Agreement is not accuracy: judges may share a bias, or have opposite biases. Report agreement per class
+(:func:`by_class`) and per stratum (:func:`by_stratum`) as well: a good average can hide a group on which
+judges disagree. The intervals come from a bootstrap over images (units).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Codes = NDArray[np.int64]
 """Labels as ``(judges, units)`` group indices; ``K`` and above is undetermined."""
 
 Level = Literal["nominal", "ordinal"]
-"""Whether groups only differ, or have an order as age bins and skin tones do."""
+"""Whether groups have no order, or an order, as age bins and skin tones have."""
 
 
 class Agreed(NamedTuple):
@@ -36,21 +36,21 @@ class Agreed(NamedTuple):
 
 
 MAJORITY = "majority"
-"""What the images of :func:`agreement_rows` may have in common besides strata."""
+"""Name of the stratum "group that most judges see" in :func:`agreement_rows`."""
 
 Statistic = Callable[[Codes, int], Agreed]
-"""A coefficient of labels ``(judges, units)`` of so many groups."""
+"""Computes a coefficient from labels ``(judges, units)`` and the number of groups."""
 
 
 def votes_of(codes: Codes, groups: int) -> NDArray[np.int64]:
-    """How many judges gave each unit each label, ``(units, K)``."""
+    """Number of judges that gave each unit each label, ``(units, K)``."""
     return np.asarray((codes[..., None] == np.arange(groups)).sum(axis=0))
 
 
 def coincidences(codes: Codes, groups: int) -> FloatArray:
-    """Krippendorff's coincidences of each unit, ``(units, K, K)``: label pairs over ``m_u - 1``.
+    """Krippendorff's coincidences of each unit, ``(units, K, K)``: label pairs divided by ``m_u - 1``.
 
-    Units with fewer than two labels contribute nothing.
+    ``m_u`` is the number of labels of the unit. Units with fewer than two labels contribute nothing.
     """
     votes = votes_of(codes, groups)
     pairs = votes[:, :, None] * (votes[:, None, :] - np.eye(groups))
@@ -59,7 +59,7 @@ def coincidences(codes: Codes, groups: int) -> FloatArray:
 
 
 def alpha_of(coincidence: FloatArray, *, level: Level = "nominal") -> FloatArray:
-    """Alpha of coincidence matrices ``(..., K, K)``; ``nan`` where fewer than two groups occur."""
+    """Krippendorff's alpha of coincidences ``(..., K, K)``; ``nan`` if fewer than two groups occur."""
     totals = coincidence.sum(axis=-1)
     n = totals.sum(axis=-1)
     if level == "nominal":
@@ -74,7 +74,7 @@ def alpha_of(coincidence: FloatArray, *, level: Level = "nominal") -> FloatArray
 
 
 def _ordinal_distance(totals: FloatArray) -> FloatArray:
-    """Squared distance of two groups: labels given from the one to the other, half of the ends' own."""
+    """Krippendorff's ordinal distance: squared number of labels between two groups, ends counted by half."""
     middle = np.cumsum(totals, axis=-1) - totals / 2
     return np.asarray((middle[..., :, None] - middle[..., None, :]) ** 2)
 
@@ -82,11 +82,11 @@ def _ordinal_distance(totals: FloatArray) -> FloatArray:
 def krippendorff_alpha(
     codes: Codes, groups: int, *, draws: int, rng: np.random.Generator, level: Level = "nominal"
 ) -> Agreed:
-    """Krippendorff's alpha, ``1 - D_observed / D_expected``, over all judges at once.
+    """Krippendorff's alpha over all judges, ``1 - D_observed / D_expected``.
 
-    Range -1 to 1: 1 is perfect, 0 is chance; higher is better. Missing labels are allowed. It cannot tell
-    who is wrong: two judges with opposite biases agree badly and may be right on average. It falls when one
-    group dominates. The interval is a percentile bootstrap over units.
+    Range -1 to 1: 1 is perfect agreement, 0 is chance; higher is better. Missing labels are allowed. Alpha
+    does not show who is wrong: two judges with opposite biases agree badly and may be right on average. It
+    decreases if one group dominates. The interval is a percentile bootstrap over units.
     Source: Krippendorff 2011.
 
     Args:
@@ -94,7 +94,7 @@ def krippendorff_alpha(
         groups: The ``K`` groups of the taxonomy, in their order.
         draws: Bootstrap resamples.
         rng: Random stream.
-        level: ``"ordinal"`` for age bins and skin tones: neighbours are confused more lightly.
+        level: ``"ordinal"`` for ordered groups (age bins, skin tones): confusing neighbours costs less.
     """
     units = coincidences(codes, groups)
     units = units[units.any(axis=(1, 2))]
@@ -108,20 +108,19 @@ def krippendorff_alpha(
 def fleiss_kappa(
     codes: Codes, groups: int, *, draws: int, rng: np.random.Generator, raters: int | None = None
 ) -> Agreed:
-    """Fleiss' kappa, ``(P - P_e) / (1 - P_e)``, on the units with exactly ``r`` labels.
+    """Fleiss' kappa, ``(P - P_e) / (1 - P_e)``, over the units with exactly ``r`` labels.
 
     ``P`` is the mean over units of ``(sum_k n_k^2 - r) / (r (r - 1))``, ``P_e`` the sum of squared shares of
-    all labels. Range ``-1 / (r - 1)`` to 1, higher is better; ``nan`` if only one group occurs. Units that a
-    judge leaves undetermined are not in it: where abstention tells something, prefer alpha.
-    Source: Fleiss 1971.
+    all labels. Range ``-1 / (r - 1)`` to 1; higher is better; ``nan`` if only one group occurs. Units with an
+    undetermined label are left out; if abstention is informative, prefer alpha. Source: Fleiss 1971.
 
     Args:
         codes: ``(judges, units)``.
         groups: The ``K`` groups of the taxonomy.
         draws: Bootstrap resamples.
         rng: Random stream.
-        raters: ``r``, two or more: three where every image is shown to three of ten people; all judges if
-            ``None``.
+        raters: Labels per unit ``r``, at least 2, for example 3 if every image is shown to three of ten
+            people; the number of judges if ``None``.
     """
     votes = votes_of(codes, groups)
     raters = len(codes) if raters is None else raters
@@ -141,10 +140,16 @@ def fleiss_kappa(
 def gwet_ac1(codes: Codes, groups: int, *, draws: int, rng: np.random.Generator) -> Agreed:
     """Gwet's AC1, ``(P - P_e) / (1 - P_e)`` with ``P_e = sum_k pi_k (1 - pi_k) / (K - 1)``.
 
-    Range -1 to 1, higher is better. Unlike kappa and alpha it does not collapse when one group dominates, so
-    it is the one to look at beside them for very unbalanced images; for the same reason it cannot tell
-    judges that discriminate from judges that always say the same. ``pi_k`` counts every unit with a label,
-    ``P`` those with two. Source: Gwet 2008.
+    Range -1 to 1; higher is better. Unlike kappa and alpha it does not collapse if one group dominates, so
+    report it with them for very unbalanced images. For the same reason it does not distinguish accurate
+    judges from judges that always give the same label. ``pi_k`` uses every unit with a label, ``P`` those
+    with at least two. Source: Gwet 2008.
+
+    Args:
+        codes: ``(judges, units)``.
+        groups: The ``K`` groups of the taxonomy.
+        draws: Bootstrap resamples.
+        rng: Random stream.
     """
     votes = votes_of(codes, groups).astype(float)
     votes = votes[votes.any(axis=1)]
@@ -166,18 +171,18 @@ def cohen_kappa(
 ) -> Agreed:
     """Cohen's kappa of two judges on the units that both decide, ``(p_o - p_e) / (1 - p_e)``.
 
-    Range -1 to 1: 1 is perfect, 0 is chance; higher is better. ``nan`` when both always give one and the same
-    label. It cannot tell which of the two is right, and a dominant group lowers it (the kappa paradox).
-    The interval is Wilson's of ``p_o``, for as many images as give the variance of Fleiss, Cohen and
-    Everitt 1969: unlike ``kappa +- 1.96 SE`` it stays within the range, and has a width where two judges
-    agree in all images. Source: Cohen 1960.
+    Range -1 to 1: 1 is perfect agreement, 0 is chance; higher is better. ``nan`` if both judges give a single
+    label to all units. Kappa does not show which judge is right, and a dominant group lowers it (the kappa
+    paradox). The interval is Wilson's interval of ``p_o``, with the number of images that gives the variance
+    of Fleiss, Cohen and Everitt 1969. Unlike ``kappa +- 1.96 SE`` it stays within the range and has a
+    positive width if the judges always agree. Source: Cohen 1960.
 
     Args:
-        first: ``(units,)`` labels of a judge.
-        second: Those of the other.
+        first: ``(units,)`` labels of the first judge.
+        second: ``(units,)`` labels of the second judge.
         groups: The ``K`` groups of the taxonomy, in their order.
-        quadratic: Weigh a disagreement by the squared distance of the groups (Cohen 1968), for age bins and
-            skin tones.
+        quadratic: Whether to weight a disagreement by the squared distance of the groups (Cohen 1968), for
+            age bins and skin tones.
     """
     both = (first < groups) & (second < groups)
     table = np.zeros((groups, groups))
@@ -194,7 +199,7 @@ def cohen_kappa(
 def _kappa_interval(
     table: FloatArray, kappa: float, variance: float, *, quadratic: bool
 ) -> tuple[float, float]:
-    """Ends of kappa's interval, from the pair table ``(K, K)`` and the large-sample variance."""
+    """Limits of kappa's interval, from the pair table ``(K, K)`` and the large-sample variance."""
     n, place = table.sum(), np.arange(len(table))
     apart = np.abs(place[:, None] - place)
     distance = (apart / apart.max()) ** 2 if quadratic else (apart > 0).astype(float)
@@ -208,14 +213,14 @@ def _kappa_interval(
 
 
 def by_class(codes: Codes, groups: int, *, draws: int, rng: np.random.Generator) -> list[Agreed]:
-    """Specific agreement on each group: of two labels of one image, one being ``k``, how often both are.
+    """Specific agreement on each group: how often both labels of an image are ``k``, given that one is.
 
-    ``o_kk / sum_c o_kc`` of the coincidences; range 0 to 1, higher is better, ``nan`` for a group that nobody
-    saw. It is not corrected for chance: a common group is agreed on easily, so read it beside alpha.
-    Source: Dice 1945 for two judges; Fleiss, Levin and Paik 2003, chapter 18.
+    ``o_kk / sum_c o_kc`` of the coincidences. Range 0 to 1; higher is better; ``nan`` for a group without
+    labels. The value is not corrected for chance: agreement on a common group is easy, so compare it with
+    alpha. Source: Dice 1945 for two judges; Fleiss, Levin and Paik 2003, chapter 18.
 
     Returns:
-        One coefficient per group; ``n`` counts the images on which a judge saw the group.
+        One coefficient per group; ``n`` counts the images with at least one label of the group.
     """
     units = coincidences(codes, groups)
 
@@ -234,8 +239,8 @@ def by_stratum(
 ) -> dict[str, Agreed]:
     """A coefficient within each stratum of the images: occupation, stereotype side, true group.
 
-    Within one true or majority group chance-corrected coefficients are low by construction (there is little
-    else to agree on): compare strata with each other, or use :func:`by_class`.
+    Within one true or majority group, chance-corrected coefficients are low by construction. Compare strata
+    with each other, or use :func:`by_class`.
 
     Args:
         codes: ``(judges, units)``.
@@ -253,9 +258,9 @@ class AgreementRow(NamedTuple):
     Attributes:
         statistic: ``krippendorff_alpha``, ``fleiss_kappa``, ``gwet_ac1``, ``specific_agreement`` (see
             :func:`by_class`), or, where groups have an order, ``krippendorff_alpha_ordinal``.
-        group: The group that a specific agreement is about; else empty.
-        within: ``name=value`` that the images have in common: a stratum, or ``majority`` and the group that
-            most raters see; or empty.
+        group: The group of a specific agreement; else empty.
+        within: ``name=value`` of the stratum, ``majority`` and the group that most raters see, or empty for
+            all images.
         found: The coefficient.
     """
 
@@ -277,13 +282,13 @@ def agreement_rows(
 ) -> Iterator[AgreementRow]:
     """Every coefficient of several raters, over all images, within each stratum and by majority group.
 
-    Within one majority group chance-corrected coefficients are low by construction; see :func:`by_stratum`.
+    Within one majority group, chance-corrected coefficients are low by construction; see :func:`by_stratum`.
 
     Args:
         codes: ``(raters, units)``.
         groups: The ``K`` groups of the taxonomy.
-        strata: Name to the stratum of each unit, empty where it is in none.
-        ordered: Whether the groups have an order, as age bins and skin tones do.
+        strata: Name to the stratum of each unit; empty if the unit belongs to none.
+        ordered: Whether the groups have an order, as age bins and skin tones have.
         draws: Bootstrap resamples.
         rng: Random stream.
         raters: See :func:`fleiss_kappa`.
@@ -316,7 +321,7 @@ def _parts(strata: Mapping[str, NDArray[np.object_]]) -> Iterator[tuple[str, NDA
 
 
 def majority(codes: Codes, groups: int) -> NDArray[np.int64]:
-    """The label that most judges gave each unit, ``(units,)``; ``K`` where the first two are level."""
+    """The most frequent label of each unit, ``(units,)``; ``K`` if the two most frequent ones are tied."""
     votes = votes_of(codes, groups)
     second, first = np.sort(np.pad(votes, [(0, 0), (1, 0)]), axis=1)[:, -2:].T
     return np.where(first > second, votes.argmax(axis=1), groups)
@@ -330,18 +335,18 @@ def _over_units(
     rng: np.random.Generator,
     n: int | None = None,
 ) -> Agreed:
-    """A function of sums over units, with the percentile interval of a bootstrap over them.
+    """A function of sums over units, with the percentile interval of a bootstrap over units.
 
     Args:
-        features: ``(units, F)``, what each unit adds.
-        statistic: From sums ``(..., F)`` to the coefficient.
+        features: ``(units, F)`` contributions of each unit.
+        statistic: Function from sums ``(..., F)`` to the coefficient.
         draws: Bootstrap resamples.
         rng: Random stream.
-        n: Units behind the value; all of them if ``None``.
+        n: Number of units to report; all units if ``None``.
     """
     if not len(features):
         return Agreed(np.nan, np.nan, np.nan, 0)
-    # Like np.unique over rows, which sorts them all: there are few different ones.
+    # Equivalent to np.unique over rows, but faster: there are few distinct rows and no need to sort them.
     often = pd.DataFrame(features).groupby(list(range(features.shape[1]))).size()
     patterns, counts = often.index.to_frame().to_numpy(float), often.to_numpy()
     resampled = rng.multinomial(len(features), counts / len(features), size=draws) @ patterns

@@ -1,9 +1,9 @@
-"""How good a judge is, and for whom: the audit table of one judge against images of known truth.
+"""The audit of a judge on images with known groups: accuracy overall and by group.
 
-Every row carries its interval and the number of images, and says whether it supports a claim: below
-:data:`CLAIM` images in a cell it does not (measurement.md 3.13). A number that cannot be had is ``nan`` and
-says why. Which images were chosen decides what the table speaks of; a judge audited on portraits may err
-otherwise on generated images.
+Every row has an interval and a number of images, and states whether that number supports a claim (at least
+:data:`CLAIM` images in the cell). A number that cannot be computed is ``nan``, with a reason. The audit is
+valid for images like the audited ones: a judge audited on portraits may make other errors on generated
+images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.statistics.uncertainty import interval, recentred, stream, wilson
 
 CLAIM = 30
-"""Images that a cell needs before anything is claimed of it."""
+"""Images that a cell needs to support a claim."""
 
 BINS = 10
 """Equal-count bins of the calibration error."""
@@ -32,24 +32,25 @@ class AuditRow:
     """One number about one judge.
 
     Attributes:
-        judge: The judge; of agreement, all of them with ``*`` between.
-        attribute: What it judged.
-        quantity: ``recall`` (of the decided images of a true group, those given that group), ``false_rate``
-            (decided images of other groups that are given this one), ``abstention`` (images of a true
-            group without a label), ``accuracy``, ``balanced_accuracy`` (mean recall), ``recall_gap`` (largest
-            minus smallest recall of a group over the groups of another attribute, of those that support a
-            claim), ``calibration_error``; those of :mod:`evenhand.metrics.judge_quality.sensitivity`; or a statistic
-            of :mod:`evenhand.metrics.judge_quality.agreement`.
-        group: The group that the value is about; empty where it is about all.
-        within: ``name=value`` that the images have in common: another attribute and its true group, or a
-            stratum; of a gap the name alone; or empty.
-        value: The number; ``nan`` where it cannot be had.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        n: Images behind it; of a gap or a balanced accuracy those of the smallest cell.
-        claim: Whether so many images support a claim.
-        floor: What a perfectly calibrated judge would score; ``nan`` for other quantities.
-        reason: Why there is no value; empty where there is one.
+        judge: The judge; for agreement, the names of all judges joined by ``*``.
+        attribute: The attribute that it labels.
+        quantity: ``recall`` (share of a true group's decided images that get this label), ``false_rate``
+            (share of the other groups' decided images that get this label), ``abstention`` (share of a true
+            group's images without a label), ``accuracy``, ``balanced_accuracy`` (mean recall), ``recall_gap``
+            (largest minus smallest recall of a group over the groups of another attribute, among those that
+            support a claim), ``calibration_error``; a quantity of
+            :mod:`evenhand.metrics.judge_quality.sensitivity`; or a statistic of
+            :mod:`evenhand.metrics.judge_quality.agreement`.
+        group: The group of the value; empty if the value covers all groups.
+        within: ``name=value`` of the subset: a true group of another attribute, or a stratum. For a gap the
+            name only; empty for all images.
+        value: The number; ``nan`` if it cannot be computed.
+        low: Lower end of the 95 % interval.
+        high: Upper end of the interval.
+        n: Images behind the number; for a gap or a balanced accuracy, those of the smallest cell.
+        claim: Whether ``n`` is large enough to support a claim.
+        floor: Expected calibration error of a perfectly calibrated judge; ``nan`` for other quantities.
+        reason: Why there is no value; empty if there is one.
     """
 
     judge: str
@@ -68,19 +69,19 @@ class AuditRow:
 
 @dataclass(frozen=True)
 class Seen:
-    """Images that one judge labelled on one attribute, and what is true of them.
+    """Images that one judge labelled on one attribute, with their true groups.
 
     Attributes:
         judge: The judge.
         attribute: The attribute.
         groups: Its ``K`` groups.
-        keys: ``(n,)`` images.
-        truth: ``(n,)`` true groups from 0.
-        said: ``(n,)`` what the judge said; ``K`` where it decided nothing.
-        probabilities: ``(n, K + 1)`` of the judge.
-        others: Other attribute to ``(n,)`` true groups, empty where unknown.
-        strata: Name to ``(n,)`` strata, empty where an image has none.
-        weights: ``(n,)``, the inverse of the chance that an image was chosen.
+        keys: ``(n,)`` image keys.
+        truth: ``(n,)`` true group indices.
+        said: ``(n,)`` labels of the judge; ``K`` where undetermined.
+        probabilities: ``(n, K + 1)`` probabilities of the judge.
+        others: Other attribute to ``(n,)`` true groups; empty where unknown.
+        strata: Name to ``(n,)`` strata; empty where an image belongs to none.
+        weights: ``(n,)`` inverse inclusion probabilities.
     """
 
     judge: str
@@ -96,20 +97,21 @@ class Seen:
 
     @property
     def decided(self) -> NDArray[np.bool_]:
-        """``(n,)``: images that the judge gave a label."""
+        """``(n,)``: whether the judge gave the image a label."""
         return self.said < len(self.groups)
 
     def cells(self) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-        """All images, then those of each true group of other attributes and of each stratum."""
+        """All images, then the images of each true group of other attributes and of each stratum."""
         yield "", np.ones(len(self.truth), bool)
         for name, who in {**self.others, **self.strata}.items():
             for group in sorted(set(who) - {""}):
                 yield f"{name}={group}", who == group
 
     def counts(self, hit: NDArray[np.bool_], among: NDArray[np.bool_]) -> tuple[float, float]:
-        """How many of the images ``among`` are hit, and how many there are.
+        """Number of hits among the images ``among``, and number of these images.
 
-        Of images chosen with unequal chances, the plain ones that they are worth.
+        For images sampled with unequal probabilities, effective counts; see
+        :func:`evenhand.metrics.correction.calibration.effective_counts`.
         """
         if not among.any():
             return 0.0, 0.0
@@ -126,7 +128,7 @@ class Seen:
         group: str = "",
         within: str = "",
     ) -> AuditRow:
-        """Share of the images ``among`` that are hit, with its Wilson interval."""
+        """Share of hits among the images ``among``, with its Wilson interval."""
         count, worth = self.counts(hit, among)
         if not worth:
             return self.missing(quantity, "there is no such image", group=group, within=within)
@@ -144,8 +146,8 @@ class Seen:
     ) -> AuditRow:
         """Largest minus smallest share of hits over the cells that support a claim.
 
-        The interval is Newcombe's for the difference of those two; as they were picked for being furthest
-        apart, a gap whose interval starts near 0 is not shown to exist.
+        The interval is that of Newcombe 1998 for the difference of these two shares. As they are selected for
+        their distance, a gap whose interval starts near 0 is not significant.
         """
         full = {name: cell for name, cell in cells.items() if cell.sum() >= CLAIM}
         if len(full) < 2:
@@ -173,12 +175,12 @@ class Seen:
         within: str = "",
         floor: float = np.nan,
     ) -> AuditRow:
-        """Any number with its interval."""
+        """A row with a number and its interval."""
         names = (self.judge, self.attribute, quantity, group, within)
         return AuditRow(*names, value, low, high, n, n >= CLAIM, floor)
 
     def missing(self, quantity: str, reason: str, *, group: str = "", within: str = "") -> AuditRow:
-        """A number that cannot be had, and why."""
+        """A row without a number, and the reason."""
         names = (self.judge, self.attribute, quantity, group, within)
         return AuditRow(*names, np.nan, np.nan, np.nan, 0, claim=False, reason=reason)
 
@@ -192,15 +194,14 @@ def judge_audit(
     draws: int = 2000,
     seed: int = 0,
 ) -> list[AuditRow]:
-    """Audits every judge of a label table on images of known truth.
+    """The audit rows of every judge of a label table, on images with known groups.
 
     Args:
-        truth: Columns ``key``, ``attribute``, ``group``: what each image shows; optionally ``probability``,
-            with which the image was chosen, the same for all attributes of a key.
-        labels: Label table of those images, one judge or several.
+        truth: Columns ``key``, ``attribute`` and ``group``: the true group of each image. An optional column
+            ``probability`` holds the inclusion probability of the image, equal for all attributes of a key.
+        labels: Label table of these images, for one judge or several.
         taxonomy: Attribute to its groups, in the order of the probabilities.
-        strata: Indexed by key, one column for each way to part the images; empty where an image is in no
-            part.
+        strata: Indexed by key, one column per stratification; empty where an image belongs to no stratum.
         draws: Resamples for the calibration error.
         seed: Seed of the resamples.
 
@@ -208,7 +209,7 @@ def judge_audit(
         Rows in a fixed order: by judge, attribute and quantity.
 
     Raises:
-        EvenhandError: No labelled image has a known truth, or a truth is no group of the taxonomy.
+        EvenhandError: No labelled image has a known group, or a true group is not in the taxonomy.
     """
     return [
         row
@@ -224,7 +225,7 @@ def seen_by_judges(
     taxonomy: Mapping[str, Sequence[str]],
     strata: pd.DataFrame | None = None,
 ) -> list[Seen]:
-    """Every judge's labels on every attribute that has a truth; see :func:`judge_audit`.
+    """The labels of every judge on every attribute with known groups; see :func:`judge_audit`.
 
     Raises:
         EvenhandError: As :func:`judge_audit`.
@@ -234,7 +235,7 @@ def seen_by_judges(
         strange = set(shown[attribute].dropna()) - set(taxonomy.get(attribute, ()))
         if strange:
             raise EvenhandError(
-                f"truth names {min(strange)!r}, which is no group of {attribute}; "
+                f"truth table: unknown group {min(strange)!r} of {attribute}; "
                 f"groups: {', '.join(taxonomy.get(attribute, ()))}"
             )
     chance = pd.Series(1.0, index=shown.index)
@@ -247,7 +248,7 @@ def seen_by_judges(
         if attribute in shown.columns and part["key"].isin(shown.index[shown[attribute].notna()]).any():
             found.append(_seen(part, shown, judge, attribute, taxonomy, parted, chance))
     if not found:
-        raise EvenhandError("no labelled image has a known truth; label the images of the truth table")
+        raise EvenhandError("no labelled image is in the truth table; label the images of the truth table")
     return found
 
 
@@ -280,7 +281,7 @@ def _seen(
 
 
 def _rates(seen: Seen) -> Iterator[AuditRow]:
-    """Recall, false rate and abstention of every group, over all images and within every cell."""
+    """Accuracy, and recall, false rate and abstention of every group, over all images and in every cell."""
     decided = seen.decided
     right = decided & (seen.said == seen.truth)
     yield seen.share("accuracy", right, decided)
@@ -296,7 +297,7 @@ def _rates(seen: Seen) -> Iterator[AuditRow]:
 
 
 def _balanced(seen: Seen) -> AuditRow:
-    """Mean recall; its interval adds those of the recalls in quadrature (Zou and Donner 2008)."""
+    """Mean recall; its interval combines those of the recalls in quadrature (Zou and Donner 2008)."""
     cells = [seen.decided & (seen.truth == number) for number in range(len(seen.groups))]
     if not all(cell.any() for cell in cells):
         return seen.missing("balanced_accuracy", "a group has no decided image")
@@ -308,7 +309,7 @@ def _balanced(seen: Seen) -> AuditRow:
 
 
 def _gaps(seen: Seen) -> Iterator[AuditRow]:
-    """How far apart the recall of a group is over the groups of every other attribute."""
+    """Gap of the recall of each group over the groups of every other attribute."""
     for name, who in seen.others.items():
         for number, group in enumerate(seen.groups):
             own = seen.decided & (seen.truth == number)
@@ -319,12 +320,16 @@ def _gaps(seen: Seen) -> Iterator[AuditRow]:
 def calibration_error(
     confidence: FloatArray, right: NDArray[np.bool_], weights: FloatArray | None = None
 ) -> FloatArray:
-    """Mean over equal-count bins of ``|share right - mean confidence|``, for arrays ``(..., n)``.
+    """Mean over equal-count bins of ``|share of correct labels - mean confidence|``.
 
-    Range 0 to 1; lower is better. It is biased upwards: a perfectly calibrated judge does not score 0 on few
-    images, so compare it with its floor. It cannot tell over- from under-confidence. With weights, a
-    image counts so much within its bin, and a bin as much as its images.
-    Source: Nguyen and O'Connor 2015 (adaptive bins); measurement.md 3.13.
+    Range 0 to 1; lower is better. The error is biased upwards: a perfectly calibrated judge does not score 0
+    on few images, so compare it with its floor. It does not distinguish overconfidence from underconfidence.
+    Source: Nguyen and O'Connor, arXiv 1508.05154 (adaptive bins).
+
+    Args:
+        confidence: ``(..., n)`` highest probabilities.
+        right: ``(..., n)`` whether the label is correct.
+        weights: ``(n,)`` or ``(..., n)`` weights of the images; equal if ``None``.
     """
     weight = np.ones_like(confidence) if weights is None else np.broadcast_to(weights, confidence.shape)
     order = np.argsort(confidence, axis=-1, kind="stable")
@@ -334,7 +339,7 @@ def calibration_error(
 
 
 def _calibration(seen: Seen, *, draws: int, seed: int) -> AuditRow:
-    """Of the images that the judge decides: its highest probability against how often it is right."""
+    """Calibration error over the decided images, with its interval and floor."""
     decided = seen.decided
     n = int(decided.sum())
     if not n:

@@ -1,7 +1,7 @@
-"""Whether errors are independent given the truth: of one judge on two attributes, of two judges on one.
+"""Tests that errors are independent given the truth: of one judge on two attributes, of two judges on one.
 
-The first decides between the product of two matrices and the full joint table, the second whether a latent
-class model may be read at all. Source: measurement.md 3.1, 3.8.
+:func:`product_test` decides between the product of two confusion matrices and the full joint table.
+:func:`pair_residuals` checks the main assumption of a latent class model.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from evenhand.metrics.judge_quality.latent_class import MISSING
 from evenhand.metrics.representation import FloatArray, ratio
 
 TABLES = 999
-"""Simulated tables of a p-value."""
+"""Simulated tables for a p-value."""
 
 LARGEST_RESIDUAL = 3.0
-"""Standardised residual beyond which two judges err together."""
+"""Standardised residual beyond which the errors of two judges count as dependent."""
 
 
 class ProductTest(NamedTuple):
@@ -31,8 +31,8 @@ class ProductTest(NamedTuple):
     Attributes:
         statistic: ``G = 2 sum F log(F / fitted)``.
         freedom: Degrees of freedom.
-        p_value: From tables simulated under independence, as most cells are nearly empty.
-        asymptotic: From the chi-square law.
+        p_value: From tables simulated under independence, because most cells are nearly empty.
+        asymptotic: From the chi-square distribution.
     """
 
     statistic: float
@@ -46,14 +46,15 @@ def product_test(
 ) -> ProductTest:
     """Tests that a judge's errors on two attributes are independent given the truth.
 
-    The product of the matrices supposes that the answer on one attribute depends neither on the other
-    attribute nor on the other answer. A small p-value asks for the full table, which needs 25 anchors in each
-    cell; a large one says little where anchors are few. Source: measurement.md 3.1.
+    The product of the two matrices assumes that the label of one attribute depends neither on the other
+    attribute nor on the other label. A small p-value calls for the full table, which needs 25 anchors in each
+    cell. With few anchors a large p-value is weak evidence. Source: likelihood-ratio (G) test of conditional
+    independence, Agresti 2013.
 
     Args:
-        counts: ``(K, K)`` joint labels by true cell where both were decided, ``K = shape[0] * shape[1]``
-            cells in the order of :func:`evenhand.metrics.correction.calibration.cell_names`; whole numbers.
-        shape: Groups of the two attributes.
+        counts: ``(K, K)`` integer counts of decided joint labels by true cell, ``K = shape[0] * shape[1]``
+            cells in the order of :func:`evenhand.metrics.correction.calibration.cell_names`.
+        shape: Number of groups of the two attributes.
         rng: Random stream of the simulated tables.
         tables: Simulated tables.
 
@@ -61,7 +62,10 @@ def product_test(
         EvenhandError: There is no anchor.
     """
     if not counts.sum():
-        raise EvenhandError("test of independent errors got 0 anchors; label some for both attributes")
+        raise EvenhandError(
+            "test of independent errors needs at least 1 anchor, got 0 anchors; "
+            "label images for both attributes"
+        )
     table = counts.reshape(*shape, *shape).astype(float)
     fitted, size = _product_fit(table), table.sum(axis=(2, 3))
     statistic = float(_likelihood_ratio(table, fitted))
@@ -89,13 +93,13 @@ def _likelihood_ratio(table: FloatArray, fitted: FloatArray) -> FloatArray:
 
 
 class PairResidual(NamedTuple):
-    """How far two judges' answers go together beyond what a latent class model gives.
+    """Dependence of two judges' labels beyond a fitted latent class model.
 
     Attributes:
-        first: Index of a judge.
-        second: Index of another.
+        first: Index of the first judge.
+        second: Index of the second judge.
         residuals: ``(L, L)``, ``(observed - expected) / sqrt(expected (1 - expected / n))``.
-        dependent: Whether one is beyond 3: drop one of the two, or give them one vote.
+        dependent: Whether a residual exceeds 3; then drop one of the judges, or give both one vote.
     """
 
     first: int
@@ -107,16 +111,17 @@ class PairResidual(NamedTuple):
 def pair_residuals(
     answers: NDArray[np.int64], *, shares: FloatArray, errors: FloatArray
 ) -> list[PairResidual]:
-    """Every pair of judges against a fitted model of independent errors, the most dependent pair first.
+    """Residuals of every pair of judges under a fitted model of independent errors, most dependent first.
 
-    Expected are ``n sum_k pi_k E_a[k][i] E_b[k][j]`` among the images that both answered. Three judges with
-    free errors can fit any pairs of two groups (as many parameters as patterns), so that there the check is
-    silent whatever the truth. Source: measurement.md 3.8.
+    Expected counts are ``n sum_k pi_k E_a[k][i] E_b[k][j]`` over the images that both judges labelled. For
+    two groups, three judges with free errors fit any pair table exactly (as many parameters as patterns), so
+    the check has no power there. Source: residuals of latent class models, Qu, Tan and Kutner 1996.
 
     Args:
-        answers: ``(N, J)`` codes, ``MISSING`` where there is none.
-        shares: ``(K,)`` of the fitted model.
-        errors: ``(J, K, L)`` of the fitted model, see :class:`evenhand.metrics.judge_quality.latent_class.LatentClasses`.
+        answers: ``(N, J)`` label codes, ``MISSING`` where there is none.
+        shares: ``(K,)`` shares of the fitted model.
+        errors: ``(J, K, L)`` errors of the fitted model, see
+            :class:`evenhand.metrics.judge_quality.latent_class.LatentClasses`.
     """
     found = []
     for first, second in combinations(range(answers.shape[1]), 2):

@@ -1,8 +1,8 @@
-"""What a judge's label owes to choices that should not matter: crop, order of options, wording.
+"""Sensitivity of a judge's labels to choices that should not matter: crop, order of options, wording.
 
-A judge asked again about the same images, under each choice (:meth:`evenhand.metrics.judges.base.Judge.
-variants`). It needs no truth: a judge that contradicts itself is wrong in one of the two cases. The rows join
-the audit table (measurement.md 3.9, 3.13).
+The judge labels the same images again under each choice
+(:meth:`evenhand.metrics.judges.base.Judge.variants`). No true group is needed: a judge that contradicts
+itself is wrong at least once. The rows extend the audit table.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import interval, recentred, stream
 
 NO_CHOICE: Mapping[Aspect, str] = {
-    "crop": "the judge sees its images in one cut only",
-    "order": "the judge is asked no question with options",
-    "text": "the judge compares with no texts, or with one wording of them",
+    "crop": "the judge sees its images in one crop only",
+    "order": "the judge answers no questions with options",
+    "text": "the judge uses no texts, or a single wording",
 }
-"""Aspect to why a judge without :meth:`~evenhand.metrics.judges.base.Judge.variants` in it has no row."""
+"""Aspect to the reason why a judge has no :meth:`~evenhand.metrics.judges.base.Judge.variants` in it."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Asked:
     """A judge's labels of the same images under several choices.
 
     Attributes:
-        keys: ``n`` images.
-        codes: Aspect and attribute to ``(choices, n)`` groups from 0, ``K`` where undecided; the first choice
-            is the judge's usual one.
+        keys: The ``n`` image keys.
+        codes: Aspect and attribute to ``(choices, n)`` group indices, ``K`` where undetermined; the first
+            choice is the judge's default.
     """
 
     keys: Sequence[str]
@@ -41,7 +41,7 @@ class Asked:
 
 
 def codes_of(variants: Variants, attributes: Sequence[str]) -> dict[tuple[Aspect, str], NDArray[np.int64]]:
-    """The labels of a judge's variants on some of its attributes; see :class:`Asked`."""
+    """The codes of :class:`Asked` from a judge's variants, for some of its attributes."""
     return {
         (aspect, name): np.stack([answers[name].codes for answers in choices])
         for aspect, choices in variants.items()
@@ -52,15 +52,15 @@ def codes_of(variants: Variants, attributes: Sequence[str]) -> dict[tuple[Aspect
 def sensitivity_rows(seen: Seen, asked: Asked | str, *, draws: int, seed: int) -> Iterator[AuditRow]:
     """The sensitivities of one judge on one attribute.
 
-    ``crop_sensitivity`` and ``order_sensitivity``: of the images that the first choice decides, those that
-    another choice labels otherwise or not at all; over all, within every cell, and ``context_effect``, the
-    gap of ``crop_sensitivity`` between the parts of every stratum. Range 0 to 1, lower is better.
-    ``text_spread`` of a group: standard deviation over the wordings of its share among the decided images;
-    range 0 to 0.71, lower is better; the interval is a bootstrap over images.
+    ``crop_sensitivity`` and ``order_sensitivity``: share of the images decided under the default choice that
+    another choice labels differently or not at all, over all images and in every cell; ``context_effect``:
+    gap of ``crop_sensitivity`` between the parts of a stratification. Range 0 to 1; lower is better.
+    ``text_spread`` of a group: standard deviation, over wordings, of the group's share among decided images;
+    range 0 to 0.71, lower is better; its interval is a bootstrap over images.
 
     Args:
         seen: The judge's images.
-        asked: Its answers under several choices, or why there are none.
+        asked: Its labels under several choices, or the reason why there are none.
         draws: Resamples.
         seed: Seed of the resamples.
     """
@@ -92,7 +92,7 @@ def _spread(seen: Seen, codes: NDArray[np.int64], *, draws: int, seed: int) -> I
     groups = len(seen.groups)
     if not (codes < groups).any(axis=1).all():
         for group in seen.groups:
-            yield seen.missing("text_spread", "a wording decides no image", group=group)
+            yield seen.missing("text_spread", "no image is decided under one of the wordings", group=group)
         return
     given = codes[..., None] == np.arange(groups)
     weighed = (given * seen.weights[:, None]).transpose(1, 0, 2).reshape(len(seen.keys), -1)
@@ -108,5 +108,5 @@ def _spread(seen: Seen, codes: NDArray[np.int64], *, draws: int, seed: int) -> I
 
 
 def _deviation(given: FloatArray) -> FloatArray:
-    """Standard deviation ``(..., K)`` over wordings of the shares in sums ``(..., wordings, K)``."""
+    """Standard deviation ``(..., K)`` over wordings of the shares, from sums ``(..., wordings, K)``."""
     return np.asarray(ratio(given, given.sum(axis=-1, keepdims=True)).std(axis=-2, ddof=1))

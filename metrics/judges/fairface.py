@@ -1,4 +1,4 @@
-"""The supervised judge FairFace: one ResNet-34 that answers race, gender and age of a face."""
+"""The supervised judge FairFace: one ResNet-34 that classifies race, gender and age of a face."""
 
 from __future__ import annotations
 
@@ -37,24 +37,27 @@ RACE7 = (
 RACE4 = ("White", "Black", "Asian", "Indian")
 GENDER = ("Male", "Female")
 AGE9 = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70+")
-"""Orders of the released networks' outputs (measurement.md 6.1); the released data set's card has another."""
+"""Order of the released networks' outputs (dchen236/FairFace, ``predict.py``).
+
+The card of the released data set lists the races in another order.
+"""
 
 
 class FairFaceJudge(Judge):
-    """The network of Karkkainen and Joo (2021), "FairFace", on aligned faces.
+    """The network of Karkkainen and Joo, "FairFace", arXiv 1908.04913, on aligned faces.
 
-    18 outputs: race in 0-6, gender in 7-8, age in 9-17, a softmax over each block. The weight file with the
-    four-class race head keeps the layout and uses the first four outputs. It always answers: "cannot tell"
-    gets 0. Trained on photographs; its error on generated images has to be measured.
+    The 18 outputs are race (0-6), gender (7-8) and age (9-17), with a softmax over each block. Weights with a
+    four-class race head have the same layout and use the first four outputs. The network always decides:
+    "cannot tell" has the probability 0. It is trained on photographs; measure its errors on generated images.
 
     Args:
         name: The judge's name.
         weights: The state dictionary, ``.safetensors`` or ``.pt``.
-        race: Seven or four races, as the weights were trained.
-        device: Where the network runs.
+        race: Number of races of the weights, seven or four.
+        device: Device of the network.
 
     Raises:
-        EvenhandError: The file is missing, or holds more than tensors.
+        EvenhandError: The file is missing, or contains more than tensors.
     """
 
     def __init__(self, *, name: str, weights: Path, race: Literal[7, 4] = 7, device: str = "cpu") -> None:
@@ -97,14 +100,14 @@ class FairFaceJudge(Judge):
     @cached_property
     def _network(self) -> nn.Module:
         network: nn.Module = resnet34(weights=None, num_classes=OUTPUTS)
-        # checkpoints of a wrapped network carry its wrapper's name
+        # Checkpoints saved from a wrapped network have the wrapper's prefix.
         found = {key.removeprefix("module."): value for key, value in tensors(self._path).items()}
         try:
             network.load_state_dict(found)
         except RuntimeError as fault:
             raise EvenhandError(
-                f"weights file {str(self._path)!r} is no ResNet-34 with {OUTPUTS} outputs; give the released "
-                "FairFace checkpoint"
+                f"weights file {str(self._path)!r} is not a ResNet-34 with {OUTPUTS} outputs; give the "
+                "released FairFace checkpoint"
             ) from fault
         return network.float().eval().requires_grad_(False).to(self._device)
 
@@ -125,7 +128,7 @@ class FairFace(JudgeRecipe):
 
     Attributes:
         weights: Path of the released checkpoint: a state dictionary as ``.safetensors`` or ``.pt``.
-        race: Seven or four races, as the weights were trained.
+        race: Number of races of the weights, seven or four.
     """
 
     card: ClassVar[RecipeCard] = RecipeCard(

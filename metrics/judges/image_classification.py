@@ -1,4 +1,4 @@
-"""A supervised judge: transformers image classifiers, read by the names of their classes."""
+"""A supervised judge of transformers image classifiers, whose classes are matched by name."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 
 @dataclass(frozen=True)
 class Classifier:
-    """One network and what its classes mean.
+    """One network, and the groups of its classes.
 
     Attributes:
         folder: A transformers image classification folder.
         groups: The groups of the attribute, in the order of the answer's columns.
-        merge: The network's class name to the group that it belongs to; classes left out are their own
-            group. Several classes of one group add up.
+        merge: Class name of the network to its group; a class that is missing has the group of its own name.
+            Probabilities of classes with the same group are added.
     """
 
     folder: Path
@@ -43,20 +43,21 @@ class Classifier:
 
 
 class ImageClassificationJudge(Judge):
-    """Asks each attribute's own classifier, and reads its classes by name, never by index.
+    """A judge with one classifier per attribute; classes are matched by name, never by index.
 
-    Class orders differ between releases of the same network (FairFace is one), so that an index says
-    nothing. Probabilities of merged classes are added; the arg max of the fine classes would lose
-    images that lie between two of them. A classifier always answers: "cannot tell" gets 0.
+    The order of classes differs between releases of the same network (for example FairFace), so an index is
+    not reliable. Probabilities of merged classes are added before a label is decided, because the most
+    probable fine class can lie outside the most probable group. A classifier always decides: "cannot tell"
+    has the probability 0.
 
     Args:
         name: The judge's name.
         classifiers: Attribute to its classifier.
-        title: The judge's name for people.
+        title: Title for display.
         licence: Licence of the weights.
-        origin: Where the weights come from.
+        origin: Origin of the weights.
         family: Judges of one family have one vote.
-        device: Where the networks run.
+        device: Device of the networks.
 
     Raises:
         EvenhandError: A folder or a file is missing, a class of a network belongs to no group, or a
@@ -105,7 +106,7 @@ class ImageClassificationJudge(Judge):
 
     @cached_property
     def _models(self) -> dict[Path, tuple[Any, Any]]:
-        """Folder to image processor and network, in single precision; attributes may share a network."""
+        """Folder to image processor and network in single precision; attributes may share a network."""
         folders = dict.fromkeys(item.folder for item in self._classifiers.values())
         return {folder: self._load(folder) for folder in folders}
 
@@ -129,20 +130,20 @@ class ImageClassificationJudge(Judge):
 
 
 class ImageClassifier(JudgeRecipe):
-    """Image classifiers by hub id or folder, whose class names say what they are.
+    """Image classifiers given by hub id or folder, with classes matched by name.
 
-    Classes named as FairFace, DeepFace or this package name them are understood, in any order and spelling of
-    blanks and case; other names need ``labels``. A race classifier of seven classes answers ``race7`` and
-    ``race4``, an age classifier of FairFace's nine bins ``age9``, ``age5`` and ``age2``.
+    Class names of FairFace, DeepFace and this package are known, in any order, case and spacing; other names
+    need ``labels``. A race classifier with seven classes answers ``race7`` and ``race4``, an age classifier
+    with FairFace's nine bins answers ``age9``, ``age5`` and ``age2``.
 
     Attributes:
         gender: Classifier of gender presentation: a hub id or a transformers folder.
         race: Classifier of perceived race.
         age: Classifier of perceived age.
-        labels: What unknown class names mean: ``["LABEL_0=woman", "LABEL_1=man"]``.
-        crop: ``face``: the largest face with a margin. ``image``: all of the image. ``both``: the face,
-            and no label where the whole image is given another group.
-        family: Judges that share training data share a family, and a family has one vote.
+        labels: Groups of unknown class names, for example ``["LABEL_0=woman", "LABEL_1=man"]``.
+        crop: ``face``: the largest face with a margin. ``image``: the whole image. ``both``: the face, and no
+            label if the whole image gets another label.
+        family: Judges that share training data belong to one family; a family has one vote.
     """
 
     card: ClassVar[RecipeCard] = RecipeCard(
@@ -164,7 +165,7 @@ class ImageClassifier(JudgeRecipe):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not (self.gender or self.race or self.age):
-            raise ValueError("no classifier is named; give gender, race or age")
+            raise ValueError("no classifier is given; give at least one of gender, race and age")
         return self
 
     def make(self, name: str) -> Judge:
@@ -182,7 +183,7 @@ class ImageClassifier(JudgeRecipe):
         return viewed(judge, self.crop)
 
     def _classifiers(self, source: str) -> Iterator[tuple[str, Classifier]]:
-        """Every attribute that the classes can be added up to."""
+        """Every attribute whose groups are sums of the classes, with its classifier."""
         folder = hub_folder(source)
         names = _class_names(folder)
         meaning = dict(_pair(text) for text in self.labels)
@@ -190,8 +191,8 @@ class ImageClassifier(JudgeRecipe):
         known = taxonomies.readable(means.values())
         if not known:
             raise EvenhandError(
-                f"classifier {source!r} has classes {', '.join(names)}, which are no known taxonomy; say "
-                'they mean with labels=["CLASS=woman",…]'
+                f"classifier {source!r} has classes {', '.join(names)}, which match no known taxonomy; give "
+                'their groups with labels=["CLASS=woman",…]'
             )
         for attribute in known:
             merge = {name: taxonomies.group_of(label, attribute) for name, label in means.items()}
@@ -201,7 +202,7 @@ class ImageClassifier(JudgeRecipe):
 def _pair(text: str) -> tuple[str, str]:
     name, equals, label = (part.strip() for part in text.partition("="))
     if not (name and equals and label):
-        raise EvenhandError(f"label {text!r} is not of the form CLASS=group; write for example LABEL_0=woman")
+        raise EvenhandError(f"label {text!r} must have the form CLASS=group, for example LABEL_0=woman")
     return name, label
 
 
@@ -214,7 +215,7 @@ def _class_names(folder: Path) -> list[str]:
 
 
 def _merge(classifier: Classifier) -> NDArray[np.float64]:
-    """The 0/1 matrix ``(classes, groups)`` that adds the network's classes up to groups."""
+    """The 0/1 matrix ``(classes, groups)`` that sums the network's classes to groups."""
     groups = [classifier.merge.get(name, name) for name in _class_names(classifier.folder)]
     _check(classifier.folder, groups, classifier.groups)
     return np.array([[group == wanted for wanted in classifier.groups] for group in groups], np.float64)
@@ -225,7 +226,7 @@ def _check(folder: Path, found: Sequence[str], wanted: Sequence[str]) -> None:
         if group not in wanted:
             raise EvenhandError(
                 f"classifier {str(folder)!r} has a class {group!r} outside the groups {', '.join(wanted)}; "
-                "name its group in 'merge'"
+                "give its group in 'merge'"
             )
     for group in wanted:
         if group not in found:

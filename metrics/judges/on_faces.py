@@ -1,4 +1,4 @@
-"""A judge that looks at the face alone, whatever judge it is."""
+"""A wrapper that shows a judge the largest face of each image only."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from evenhand.metrics.judges.base import Answer, Images, Judge, Variants
 from evenhand.metrics.vision.faces import Cut, FaceFinder, finder
 
 View = Literal["face", "image", "both"]
-"""``face``: the largest face with a margin. ``image``: all of the image, occupation included. ``both``:
-the face, and no label where the whole image is given another group (measurement.md 6.3)."""
+"""``face``: the largest face with a margin. ``image``: the whole image, occupation included. ``both``: the
+face, and no label if the whole image gets another label."""
 
 
 def viewed(judge: Judge, view: View) -> Judge:
-    """The judge, shown what ``view`` says.
+    """The judge, applied to the part of the image that ``view`` names.
 
     Raises:
         EvenhandError: A face detector's package is not installed.
@@ -27,17 +27,17 @@ def viewed(judge: Judge, view: View) -> Judge:
 
 
 class OnFaces(Judge):
-    """Shows a judge the largest face of each image, and answers "cannot tell" where there is none.
+    """Shows a judge the largest face of each image; images without a face are "cannot tell".
 
-    Statuses ``no_face``, ``small_face`` and ``multi_person`` are undetermined whatever the judge says, but
-    the judge's probabilities for the largest face of several are kept, for comparison with works that label
-    it (measurement.md 3.10).
+    Images with the status ``no_face``, ``small_face`` or ``multi_person`` are undetermined, whatever the
+    judge answers. The judge's probabilities for the largest of several faces are kept, for comparison with
+    works that label it (such as Shen et al., arXiv 2311.07604).
 
     Args:
-        judge: Who labels the faces.
-        finder: Who finds them; shared, so that every judge sees the same faces.
-        cut: How a face is cut out.
-        agreeing: Whether an image is ``inconsistent`` that is given another group when it is seen whole.
+        judge: The judge that labels the faces.
+        finder: The face finder, shared so that every judge sees the same faces.
+        cut: How a face is cropped.
+        agreeing: Whether an image is ``inconsistent`` if the whole image gets another label than the face.
     """
 
     def __init__(self, judge: Judge, *, finder: FaceFinder, cut: Cut, agreeing: bool = False) -> None:
@@ -63,13 +63,13 @@ class OnFaces(Judge):
         return {name: _where_agreed(answer, whole[name]) for name, answer in faces.items()}
 
     def variants(self, images: Images) -> Variants:
-        """Those of the judge on the faces; and ``crop``, the face with its margin or all of the image.
+        """The judge's variants on the faces, and ``crop``: the face with its margin, or the whole image.
 
-        A judge that reads aligned or tightly cut faces has never seen a whole image, so that its answer to
-        one says nothing.
+        Judges on aligned or tight crops have no ``crop`` variants, because they are not trained on whole
+        images.
         """
         crops, shown, status = self._crops(images)
-        # Without any face, an image in its place tells which choices there are.
+        # Without any face, one image is passed to find out which choices the judge has.
         choices = self._judge.variants(crops if shown else images[:1])
         found: Variants = {
             aspect: tuple(self._spread(answers if shown else {}, shown, status) for answers in each)
@@ -81,7 +81,7 @@ class OnFaces(Judge):
         return found
 
     def _crops(self, images: Images) -> tuple[Images, list[int], list[str]]:
-        """The largest faces, the images that they are from, and the status of every image."""
+        """The largest faces, the indices of their images, and the status of every image."""
         seen = [self._finder.look(image) for image in images]
         shown = [index for index, one in enumerate(seen) if one.faces]
         crops = [self._finder.cut(images[index], seen[index].faces[0], self._cut) for index in shown]
@@ -90,7 +90,7 @@ class OnFaces(Judge):
     def _spread(
         self, answers: Mapping[str, Answer], shown: Sequence[int], status: Sequence[str]
     ) -> dict[str, Answer]:
-        """The answers for the images with a face, set among those without."""
+        """The answers of all images: the given ones for images with a face, "cannot tell" for the others."""
         return {
             attribute: self._spread_one(answers.get(attribute), shown, status, len(groups))
             for attribute, groups in self.info.taxonomies.items()
@@ -110,7 +110,7 @@ class OnFaces(Judge):
 
 
 def _where_agreed(face: Answer, whole: Answer) -> Answer:
-    """The answer for the face, inconsistent where both have a label and these differ."""
+    """The answer for the face, with the status ``inconsistent`` where both have a label and they differ."""
     undecided = face.probabilities.shape[1] - 1
     differ = (face.codes != whole.codes) & (face.codes < undecided) & (whole.codes < undecided)
     status = ["inconsistent" if no else said for no, said in zip(differ, face.status, strict=True)]

@@ -1,4 +1,4 @@
-"""A zero-shot judge on any model that open_clip loads: CLIP, SigLIP and their kin."""
+"""A zero-shot judge on any model that open_clip loads, such as CLIP and SigLIP."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Checkpoint:
 
     Attributes:
         model: Name of the architecture, ``"ViT-L-14"``.
-        file: The weights, as open_clip reads them.
-        training: How they were trained, which neither the name nor the file says: ``quick_gelu`` and the
-            preparation of images (``mean``, ``std``, ``interpolation``, ``resize_mode``).
+        file: The weights, in a format that open_clip reads.
+        training: Settings of the training that neither the name nor the file contains: ``quick_gelu`` and the
+            image preprocessing (``mean``, ``std``, ``interpolation``, ``resize_mode``).
     """
 
     model: str
@@ -58,33 +58,33 @@ class Checkpoint:
     training: Mapping[str, Any]
 
     def arguments(self) -> dict[str, Any]:
-        """What open_clip's loader needs besides the name."""
+        """Arguments of open_clip's loader in addition to the name."""
         prepared = {f"image_{key}": self.training[key] for key in PREPARATION if key in self.training}
         quick = bool(self.training.get("quick_gelu", False))
         return {"pretrained": str(self.file), "force_quick_gelu": quick, **prepared}
 
 
 class OpenClipJudge(DifferentiableJudge):
-    """Chooses for each image the group whose words lie nearest in a CLIP's space.
+    """A judge that chooses the group whose texts are nearest to the image in the space of a CLIP model.
 
-    A group's embedding is the mean, over its words and all templates, of normalised text embeddings,
-    normalised again (Radford et al. 2021, prompt ensembling). The answer is the softmax over the groups
-    of the model's own logit scale times the cosine; a CLIP always answers, so "cannot tell" gets 0. The bias
-    of a sigmoid-trained model (SigLIP) is the same for every group and cancels.
+    The embedding of a group is the mean of the normalised text embeddings over its words and all templates,
+    normalised again (prompt ensembling, Radford et al. 2021). The answer is a softmax over the groups of the
+    cosine times the model's logit scale. A CLIP model always decides, so "cannot tell" has the probability 0.
+    The bias of a sigmoid-trained model (SigLIP) is equal for all groups and cancels.
 
     Args:
         name: The judge's name.
-        folder: Folder with ``open_clip_config.json``, ``open_clip_model.safetensors`` and, where the
+        folder: Folder with ``open_clip_config.json``, ``open_clip_model.safetensors`` and, if the
             configuration names a Hugging Face tokenizer, the tokenizer's files; or a checkpoint.
-        title: The judge's name for people.
+        title: Title for display.
         words: Attribute to group to the words that describe it, article included: ``"an elderly person"``.
         templates: Sentences with one ``{}`` for the words.
         licence: Licence of the weights.
-        origin: Where the weights come from.
+        origin: Origin of the weights.
         family: Judges of one family have one vote.
-        coarser: Attribute to the attribute of ``words`` whose groups are added up to its own.
-        gate: Text of a person and text of anything else; an image nearer to the second shows no person.
-        device: Where the network runs.
+        coarser: Coarser attribute to the attribute of ``words`` whose groups are summed.
+        gate: A text for a person and a text for anything else; an image nearer to the second shows no person.
+        device: Device of the network.
 
     Raises:
         EvenhandError: The folder or one of its files is missing.
@@ -128,7 +128,7 @@ class OpenClipJudge(DifferentiableJudge):
         return self._answers(self._embed_images(images), self._anchors)
 
     def variants(self, images: Images) -> Variants:
-        """``text``: each template alone, where there are several."""
+        """``text``: each template by itself, if there are several."""
         if len(self._templates) < 2:
             return {}
         embedded = self._embed_images(images)
@@ -139,7 +139,7 @@ class OpenClipJudge(DifferentiableJudge):
         }
 
     def _answers(self, images: Tensor, anchors: Mapping[str, Tensor]) -> dict[str, Answer]:
-        """Answers from embeddings of ``n`` images and of each attribute's groups."""
+        """Answers from the embeddings of ``n`` images and of each attribute's groups."""
         status = self._status(images)
         shares = {name: self._softmax(images, texts) for name, texts in anchors.items()}
         for attribute, fine in self._coarser.items():
@@ -150,14 +150,14 @@ class OpenClipJudge(DifferentiableJudge):
         }
 
     def _status(self, images: Tensor) -> tuple[str, ...]:
-        """``no_person`` where the gate's second text lies nearer, else ``ok``."""
+        """``no_person`` if the second text of the gate is nearer, else ``ok``."""
         if self._gate is None:
             return ("ok",) * len(images)
         person, other = self._softmax(images, self._embed_texts(list(self._gate))).T
         return tuple("ok" if one >= two else "no_person" for one, two in zip(person, other, strict=True))
 
     def zero_shot(self, images: Images, texts: list[str]) -> NDArray[np.float64]:
-        """Softmax over ``texts``, each one taken as it stands, ``(n, len(texts))``."""
+        """Softmax over ``texts``, used verbatim, ``(n, len(texts))``."""
         return self._softmax(self._embed_images(images), self._embed_texts(texts))
 
     def logits(self, pixels: Tensor, texts: list[str]) -> Tensor:
@@ -170,18 +170,18 @@ class OpenClipJudge(DifferentiableJudge):
             mean=visual.image_mean,
             std=visual.image_std,
         )
-        # a copy, since tensors of inference mode cannot take part in a gradient
+        # A copy, because tensors created in inference mode cannot be part of a gradient.
         anchors = self._embed_texts(list(texts)).clone()
         found: Tensor = network.logit_scale.exp() * normalize(network.encode_image(seen), dim=-1) @ anchors.T
         return found
 
     @cached_property
-    # Not in inference mode, whatever the caller's: gradients flow through it to what a method trains.
+    # Loaded outside inference mode even if the caller is in it, because methods need gradients through it.
     @torch.inference_mode(mode=False)
     def _model(
         self,
     ) -> tuple[Any, Any, Any]:
-        """Network in single precision, image transform and tokenizer, as open_clip makes them."""
+        """Network in single precision, image transform and tokenizer from open_clip."""
         if isinstance(self._folder, Checkpoint):
             source, weights = self._folder.model, self._folder.arguments()
         else:
@@ -231,24 +231,24 @@ class OpenClipJudge(DifferentiableJudge):
 
 
 class OpenClip(JudgeRecipe):
-    """A CLIP or SigLIP asked which of the groups' texts lies nearest.
+    """A CLIP or SigLIP model that chooses between texts of the groups.
 
     Attributes:
         model: Name of an open_clip architecture, or a folder or hub id with ``open_clip_config.json``.
         pretrained: open_clip's tag of the weights; unused for a folder or hub id.
-        weights: A local file with the tag's weights; else they are taken from the hub's cache or fetched.
+        weights: A local file with the tag's weights; by default the hub's cache, or a download.
         texts: ``evenhand`` for the texts of this package, or the name of a work whose published gender texts
-            are used letter by letter: UCE, HEIM, CLEAM, Self-Discovering, Seshadri et al.
-        crop: ``face``: the largest face with a margin. ``image``: all of the image, occupation included.
-            ``both``: the face, and no label where the whole image is given another group.
+            are used verbatim: UCE, HEIM, CLEAM, Self-Discovering, Seshadri et al.
+        crop: ``face``: the largest face with a margin. ``image``: the whole image, occupation included.
+            ``both``: the face, and no label if the whole image gets another label.
         person_gate: Whether an image nearer to "a photo of an object" than to "a photo of a person" shows no
-            person, as in ENTIGEN (Bansal et al. 2022).
+            person, as in ENTIGEN (Bansal et al., arXiv 2210.15230).
     """
 
     card: ClassVar[RecipeCard] = RecipeCard(
         title="CLIP (open_clip, zero-shot)",
         summary="an open_clip model, zero-shot",
-        # SigLIP too: both learn from images and texts of the web, and err alike
+        # SigLIP as well: both are trained on images and texts of the web and share errors.
         family="clip",
         attributes=(*WORDS, *COARSER),
         licence="that of the weights",
@@ -284,7 +284,7 @@ class OpenClip(JudgeRecipe):
         return viewed(judge, self.crop)
 
     def _source(self) -> tuple[Path | Checkpoint, Mapping[str, Any], str]:
-        """Where the weights are, the architecture's configuration, and a name for both."""
+        """Location of the weights, configuration of the architecture, and a name for both."""
         if "/" in self.model or Path(self.model).is_dir():
             folder = hub_folder(self.model)
             require(folder, FILES)
@@ -299,9 +299,10 @@ class OpenClip(JudgeRecipe):
 
 
 class OpenAiClip(OpenClip):
-    """The judge in the loops of UCE, TIME and MIST as released: OpenAI's ViT-B/32 on the whole image.
+    """The CLIP in the released evaluations of UCE, TIME and MIST: OpenAI's ViT-B/32 on the whole image.
 
-    It is the legacy column of the field (measurement.md 9.4), and no non-voting judge of what it steered.
+    Use it to compare with published numbers. UCE and MIST also use it in their debiasing loops, so it must
+    not judge the methods that it steers.
     """
 
     card: ClassVar[RecipeCard] = OpenClip.card.model_copy(
@@ -324,31 +325,31 @@ def checkpoint(model: str, tag: str, *, file: str | None = None) -> Checkpoint:
     Args:
         model: Name of the architecture.
         tag: Name of the weights.
-        file: Where they are; else they are taken from the hub's cache or fetched.
+        file: A local file with the weights; by default the hub's cache, or a download.
 
     Raises:
-        EvenhandError: No such tag or file, or the tag's weights are neither cached nor reachable.
+        EvenhandError: The tag or file does not exist, or the weights are neither cached nor reachable.
     """
     known = open_clip.get_pretrained_cfg(model, tag)
     if not known:
         tags = open_clip.list_pretrained_tags_by_model(model)
         raise unknown(f"weights of open_clip model {model!r}:", tag, tags)
     try:
-        # a tokenizer of its own, where the model has one, is fetched now rather than in the middle of a run
+        # Fetch the model's own tokenizer, if it has one, now and not in the middle of a run.
         open_clip.get_tokenizer(model)
         found = weight_file(file) if file else _fetched(known)
     except (OSError, RuntimeError, ValueError) as fault:
         raise EvenhandError(
-            f"weights of open_clip model {model!r} ({tag}) are not in the cache and cannot be fetched "
-            f"({first_line(fault)}); add --online where there is a network, or give weights=FILE"
+            f"weights of open_clip model {model!r} ({tag}) are not in the cache and cannot be downloaded "
+            f"({first_line(fault)}); add --online if there is a network, or give weights=FILE"
         ) from fault
     return Checkpoint(model, found, known)
 
 
 def _fetched(known: Mapping[str, Any]) -> Path:
-    """The weights in the cache, or fetched into it."""
+    """Path of the weights in the cache, downloaded if necessary."""
     if constants.HF_HUB_OFFLINE and not known.get("hf_hub"):
-        # open_clip fetches these from a plain address, which the hub's switch does not stop.
+        # open_clip downloads these from a plain URL, which the hub's offline switch does not prevent.
         cached = Path.home() / ".cache" / "clip" / Path(known["url"]).name
         if not cached.is_file():
             raise OSError(f"offline, and there is no {cached}")

@@ -1,4 +1,4 @@
-"""Judges with parameters: a recipe is checked and described before any weights are touched."""
+"""Judges with parameters: a recipe is validated and described before any weights are loaded."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from evenhand.metrics.judges.base import Judge
 
 
 class RecipeCard(BaseModel):
-    """What is known of a recipe's judges before their weights are there."""
+    """The description of a recipe's judges, available before their weights are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
     summary: str
     family: str
-    """Judges that share training data share a family; one family has one vote."""
+    """Judges that share training data belong to one family; a family has one vote."""
     attributes: tuple[str, ...]
-    """Attributes that the judges may know; which ones a judge knows can depend on its parameters."""
+    """Attributes that the judges may know; the parameters can determine which ones a judge knows."""
     licence: str
     origin: str
 
 
 class JudgeRecipe(BaseModel, ABC):
-    """The parameters of a judge, as its pydantic fields, and how the judge is made from them."""
+    """The parameters of a judge, as pydantic fields, and the construction of the judge from them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -37,5 +37,5 @@ class JudgeRecipe(BaseModel, ABC):
         """The judge, called ``name``.
 
         Raises:
-            EvenhandError: Its weights or a package that it needs are missing.
+            EvenhandError: The weights or a required package are missing.
         """

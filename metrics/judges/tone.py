@@ -1,4 +1,4 @@
-"""Judges of skin tone that are no network: colorimetry of the skin's pixels."""
+"""Judges of skin tone by colorimetry of skin pixels, without a network."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ GROUPS = ("light", "medium", "dark")
 CUTS = (41.0, 19.0)
 """Angles in degrees between light and medium, and between medium and dark.
 
-The classes of Groh et al. 2021 (Fitzpatrick 17k: cuts 55, 41, 28, 19, 10) merged as they merge them: types I
-and II, III and IV, V and VI.
+The classes of Groh et al. 2021 (Fitzpatrick 17k: cuts 55, 41, 28, 19, 10), merged in pairs as they merge
+them: types I and II, III and IV, V and VI.
 """
 
 ITA6_CUTS = (55.0, 41.0, 28.0, 10.0, -30.0)
 """Angles in degrees between very light, light, intermediate, tan, brown and dark (Del Bino, Bernerd 2013)."""
 
 CHIP_BOXES = ((0.25, 0.42, 0.36, 0.53), (0.62, 0.42, 0.73, 0.53), (0.38, 0.16, 0.62, 0.24))
-"""Both cheeks and the brow of an aligned face: eyes, lips, nostrils, beard and most hair lie outside."""
+"""Both cheeks and the brow of an aligned face, without eyes, lips, nostrils, beard and most hair."""
 
 PHOTO_SPREAD = 5.0
-"""Error of the angle in an image whose light is unknown, in degrees: our choice, not a measurement."""
+"""Assumed standard deviation of the angle under unknown light, in degrees; a convention, not a measurement."""
 
 PHOTO_SKIN_SHARE = 0.3
-"""Share of the boxes that must be skin-coloured in a photograph; hair and shadow may cover the rest."""
+"""Minimum share of skin-coloured pixels in the boxes of a photograph; hair and shadow may cover the rest."""
 
 SMALLEST_CHROMA = 3.0
 HUES = (0.0, 95.0)
-"""A pixel is skin-coloured when its chroma is above the floor and its hue lies in this open range (degrees).
+"""A pixel is skin-coloured if its chroma exceeds the minimum and its hue lies in this open range (degrees).
 
-The window holds all ten Monk swatches (chroma 3.8 to 28, hue 59 to 89) with room to spare, and shuts out
-grey, white, black, blue and green; the usual YCrCb box loses the darkest and the lightest skin. It was
+The window includes all ten Monk swatches (chroma 3.8 to 28, hue 59 to 89) with a margin, and excludes grey,
+white, black, blue and green. The usual YCrCb box would lose the darkest and the lightest skin. The window was
 checked on labelled renders, never on images of an audited model.
 """
 
@@ -55,13 +55,13 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class SkinMeasure:
-    """What the colorimeter read, one entry per image; ``nan`` (tone 0) where no pixel is skin-coloured.
+    """Measured skin colour, one entry per image; ``nan`` (tone 0) if no pixel is skin-coloured.
 
     Attributes:
-        colour: Median L*, a*, b* over the skin-coloured pixels, ``(n, 3)``.
-        angle: Individual typology angle, degrees, ``(n,)``.
-        monk: Nearest Monk tone, 1 to 10, ``(n,)``.
-        share: Share of the boxes' pixels that is skin-coloured, ``(n,)``.
+        colour: ``(n, 3)`` median L*, a*, b* over the skin-coloured pixels.
+        angle: ``(n,)`` individual typology angle in degrees.
+        monk: ``(n,)`` nearest Monk tone, 1 to 10.
+        share: ``(n,)`` share of the boxes' pixels that is skin-coloured.
     """
 
     colour: NDArray[np.float64]
@@ -71,31 +71,31 @@ class SkinMeasure:
 
 
 class ToneItaJudge(Judge):
-    """Reads light, medium or dark off the individual typology angle of the median skin colour.
+    """A judge that classifies the individual typology angle of the median skin colour.
 
-    The boxes say where the skin is to be looked for. A median needs no trimming of shadows and highlights.
-    Where too few pixels are skin-coloured the status is ``no_face``: this takes in grey, monochrome and
-    blue-lit images. The light of a generated image is unknown, so compare shares over images of the
-    same prompts and seeds, and make no claim about a single image.
+    The boxes give the regions of the skin. A median needs no trimming of shadows and highlights. If too few
+    pixels are skin-coloured (for example in grey, monochrome and blue-lit images), the image has the status
+    ``unseen``. The light of a generated image is unknown, so compare shares over images of the same prompts
+    and seeds, and make no claim about a single image.
 
-    The probability of a group is the mass that a normal error around the measured angle puts between the
+    The probability of a group is the probability that the measured angle plus a normal error lies between the
     group's cuts, so that images near a cut are uncertain.
 
     Args:
         name: The judge's name.
-        boxes: Where to look.
+        boxes: Regions of the skin.
         spread: Standard deviation of the error, in degrees.
-        smallest_share: Share of the boxes that must be skin-coloured.
-        title: The judge's name for people.
+        smallest_share: Minimum share of skin-coloured pixels in the boxes.
+        title: Title for display.
         licence: Licence of the judge.
-        origin: Where its rule comes from.
+        origin: Source of the rule.
         family: Judges of one family have one vote.
-        scales: Which of ``tone``, ``ita6`` and ``mst10`` it answers. The Monk tone is the nearest swatch,
-            with probability one: a measurement, not a posterior.
+        scales: Which of ``tone``, ``ita6`` and ``mst10`` the judge answers. The Monk tone is the nearest
+            swatch, with probability 1.
         unseen: Status of images with too little skin.
 
     Raises:
-        EvenhandError: A box is empty or leaves the image, or ``spread`` is not positive.
+        EvenhandError: A box is empty or not inside the image, or ``spread`` is not positive.
     """
 
     def __init__(
@@ -115,12 +115,12 @@ class ToneItaJudge(Judge):
         for left, top, right, bottom in boxes:
             if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
                 raise EvenhandError(
-                    f"box {(left, top, right, bottom)} is not inside the image; give left < right and "
-                    "top < bottom between 0 and 1"
+                    f"box {(left, top, right, bottom)} is not inside the image; left < right and "
+                    "top < bottom must be between 0 and 1"
                 )
         if spread <= 0:
             raise EvenhandError(
-                f"spread {spread} is not positive; give the angle's standard deviation in degrees"
+                f"spread (standard deviation of the angle, in degrees) must be positive, got {spread}"
             )
         self._boxes = tuple(boxes)
         self._spread = spread
@@ -169,7 +169,7 @@ class ToneItaJudge(Judge):
         """Probability of each group of a scale, ``(n, K)``."""
         if scale == "mst10":
             return np.asarray(measured.monk[:, None] == np.arange(1, len(MONK_HEX) + 1), np.float64)
-        # far above and far below the cuts close the outer groups
+        # Infinite limits close the outer groups.
         edges = np.array([np.inf, *(CUTS if scale == "tone" else ITA6_CUTS), -np.inf])
         below: NDArray[np.float64] = norm.cdf((edges - measured.angle[:, None]) / self._spread)
         return below[:, :-1] - below[:, 1:]
@@ -186,7 +186,7 @@ class ToneItaJudge(Judge):
 
 
 def is_skin(colours: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which Lab colours ``(..., 3)`` lie in the skin window of ``SMALLEST_CHROMA`` and ``HUES``."""
+    """Whether Lab colours ``(..., 3)`` lie in the skin window of ``SMALLEST_CHROMA`` and ``HUES``."""
     angle = hue(colours)
     return (chroma(colours) > SMALLEST_CHROMA) & (angle > HUES[0]) & (angle < HUES[1])
 
@@ -194,8 +194,8 @@ def is_skin(colours: NDArray[np.float64]) -> NDArray[np.bool_]:
 class SkinTone(JudgeRecipe):
     """Colorimetry of cheeks and brow of the largest face, on three scales.
 
-    The light of an image is unknown and part of what is measured: compare models over images of the same
-    prompts and seeds only, and make no claim about one image. Needs no weights besides the face detectors'.
+    The unknown light of an image is part of the measurement: compare models over images of the same prompts
+    and seeds only, and make no claim about a single image. Needs no weights except the face detectors'.
 
     Attributes:
         spread: Standard deviation of the angle's error, in degrees.

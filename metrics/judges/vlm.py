@@ -1,4 +1,4 @@
-"""A vision-language model that is asked closed questions and answers with a letter."""
+"""A vision-language model that answers closed questions with a letter."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from evenhand.metrics.vision.weight_folder import loading, require, version
 from evenhand.metrics.vision.weights import best_device, hub_folder
 
 BATCH = 4
-"""Images per call: a call's answer holds a number for every word of the vocabulary."""
+"""Images per call, small because the output has one number per token of the vocabulary."""
 
 QUESTION = (
     "Look at the most prominent person. Which {what} of this person as it appears? {options}. "
@@ -59,25 +59,25 @@ QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
 }
-"""Attribute to what is asked and to each group's words (measurement.md 6.5); one attribute per question."""
+"""Attribute to its question and to the words of each group; one attribute per question."""
 
 
 class VlmJudge(Judge):
-    """Asks each question in several orders of its options, and reads the likelihood of each letter.
+    """A judge that asks each question in several orders of its options and reads the letters' likelihoods.
 
-    The probability of an option is its letter's share of the likelihood of all letters as the next word,
-    averaged over the orders; nothing is generated. Where the most likely option changes with the order, the
-    status is ``inconsistent``: such an answer is about the position of an option. "Cannot tell" is an option.
+    The probability of an option is the likelihood of its letter as the next token, normalised over all
+    letters and averaged over the orders; no text is generated. If the most likely option depends on the
+    order, the status is ``inconsistent``. "Cannot tell" is one of the options.
 
     Args:
         name: The judge's name.
         folder: A transformers folder of an image-text-to-text model, safetensors only.
-        title: The judge's name for people.
-        orders: Orders of the options; the first two are the listed one and its reverse.
+        title: Title for display.
+        orders: Number of orders of the options; the first two are the listed order and its reverse.
         licence: Licence of the weights.
-        origin: Where the weights come from.
+        origin: Origin of the weights.
         family: Judges of one family have one vote.
-        device: Where the network runs.
+        device: Device of the network.
 
     Raises:
         EvenhandError: The folder is incomplete.
@@ -114,46 +114,46 @@ class VlmJudge(Judge):
         return _with_coarser({attribute: _agreed(self._ask(attribute, images)) for attribute in QUESTIONS})
 
     def variants(self, images: Images) -> Variants:
-        """``order``: the answers to each order of the options by itself."""
-        told = {attribute: self._ask(attribute, images) for attribute in QUESTIONS}
+        """``order``: the answers for each order of the options by itself."""
+        given = {attribute: self._ask(attribute, images) for attribute in QUESTIONS}
         status = ("ok",) * len(images)
         return {
             "order": tuple(
-                _with_coarser({attribute: Answer(one[number], status) for attribute, one in told.items()})
+                _with_coarser({attribute: Answer(one[number], status) for attribute, one in given.items()})
                 for number in range(self._orders)
             )
         }
 
     def _ask(self, attribute: str, images: Images) -> NDArray[np.float64]:
-        """Probabilities ``(orders, n, K + 1)``, one for each order in which the options are listed."""
+        """Probabilities ``(orders, n, K + 1)``, for each order of the options."""
         what, words = QUESTIONS[attribute]
         options = [words[group] for group in taxonomies.groups(attribute)] + [CANNOT_TELL]
-        told = []
+        given = []
         for order in orders_of(len(options), self._orders):
             prompt = self._prompt(question(what, [options[index] for index in order]))
             shares = self._letters(images, prompt, len(options))
-            told.append(shares[:, np.argsort(order)])
-        return np.stack(told)
+            given.append(shares[:, np.argsort(order)])
+        return np.stack(given)
 
     @cached_property
     def _model(self) -> tuple[Any, Any]:
         with loading(self._folder):
-            network, told = AutoModelForImageTextToText.from_pretrained(
+            network, given = AutoModelForImageTextToText.from_pretrained(
                 self._folder,
                 use_safetensors=True,
                 trust_remote_code=False,
                 dtype="auto",
                 output_loading_info=True,
             )
-            # The library's word for it: experts are stored one by one and held together.
-            if missing := sorted(told["missing_keys"]):
+            # The library reports missing weights itself; require_loaded does not recognise merged experts.
+            if missing := sorted(given["missing_keys"]):
                 raise made_up(missing[0], network, self._folder)
             processor = AutoProcessor.from_pretrained(self._folder, trust_remote_code=False)
         processor.tokenizer.padding_side = "left"
         return network.eval().requires_grad_(False).to(self._device), processor
 
     def _prompt(self, text: str) -> str:
-        """The question with the image before it, in the model's own form of a conversation."""
+        """The question with the image before it, in the model's chat template."""
         _, processor = self._model
         if not getattr(processor, "chat_template", None):
             return f"{getattr(processor, 'image_token', '<image>')}\n{text}\nAnswer:"
@@ -165,12 +165,12 @@ class VlmJudge(Judge):
 
     @torch.inference_mode()
     def _letters(self, images: Images, prompt: str, options: int) -> NDArray[np.float64]:
-        """Share of each option's letter as the next word, ``(n, options)``."""
+        """Normalised likelihood of each option's letter as the next token, ``(n, options)``."""
         network, processor = self._model
         parts = []
         for start in range(0, len(images), BATCH):
             asked = images[start : start + BATCH]
-            # Filled up: the rounding of a network depends on the size of the batch.
+            # Padded to a full batch, because rounding depends on the size of the batch.
             chunk = [Image.fromarray(image) for image in [*asked, *[asked[-1]] * (BATCH - len(asked))]]
             inputs = processor(
                 images=[[image] for image in chunk],
@@ -186,7 +186,7 @@ class VlmJudge(Judge):
 
     @cached_property
     def _ids(self) -> list[list[int]]:
-        """For every letter the tokens that are that letter, with or without a blank before it."""
+        """Tokens of every letter, with and without a space before it."""
         tokenizer = self._model[1].tokenizer
         found = []
         for letter in string.ascii_uppercase[: max(len(words) for _, words in QUESTIONS.values()) + 1]:
@@ -194,21 +194,22 @@ class VlmJudge(Judge):
             ids = {piece[0] for piece in pieces if len(piece) == 1} - {tokenizer.unk_token_id}
             if not ids:
                 raise EvenhandError(
-                    f"model {str(self._folder)!r} has no single token for the letter {letter}; choose another"
+                    f"model {str(self._folder)!r} has no single token for the letter {letter}; "
+                    "choose another model"
                 )
             found.append(sorted(ids))
         return found
 
 
-def _agreed(told: NDArray[np.float64]) -> Answer:
-    """The mean over the orders; inconsistent where the most likely option changes with the order."""
-    best = told.argmax(axis=2)
+def _agreed(given: NDArray[np.float64]) -> Answer:
+    """The mean over the orders; ``inconsistent`` if the most likely option depends on the order."""
+    best = given.argmax(axis=2)
     status = np.where((best == best[0]).all(axis=0), "ok", "inconsistent")
-    return Answer(told.mean(axis=0), tuple(str(state) for state in status))
+    return Answer(given.mean(axis=0), tuple(str(state) for state in status))
 
 
 def _with_coarser(answers: Mapping[str, Answer]) -> dict[str, Answer]:
-    """The answers, and those on the attributes whose groups are sums of theirs."""
+    """The answers, extended by coarser attributes whose groups are sums of theirs."""
     found = dict(answers)
     for attribute, fine in COARSER.items():
         shares, unsure = np.split(answers[fine].probabilities, [-1], axis=1)
@@ -218,7 +219,7 @@ def _with_coarser(answers: Mapping[str, Answer]) -> dict[str, Answer]:
 
 
 def question(what: str, options: Sequence[str]) -> str:
-    """The text of a closed question, options lettered in the order given."""
+    """The text of a closed question, with lettered options in the given order."""
     lettered = " ".join(
         f"{letter}: {option}" for letter, option in zip(string.ascii_uppercase, options, strict=False)
     )
@@ -226,7 +227,7 @@ def question(what: str, options: Sequence[str]) -> str:
 
 
 def orders_of(options: int, count: int) -> list[list[int]]:
-    """``count`` orders of the options: as listed, reversed, then both turned so that others come first."""
+    """``count`` orders of the options: as listed, reversed, then rotations of both."""
     listed = list(range(options))
     found = []
     for turn in range(options):
@@ -239,10 +240,10 @@ class Vlm(JudgeRecipe):
     """An open vision-language model with closed questions.
 
     Attributes:
-        model: Hub id or folder of an image-text-to-text model that transformers knows without remote code.
-        orders: Orders of the options in which every question is asked.
-        crop: ``face``: the largest face with a margin. ``image``: all of the image. ``both``: the face,
-            and no label where the whole image is given another group.
+        model: Hub id or folder of an image-text-to-text model that transformers supports without remote code.
+        orders: Number of orders of the options in which every question is asked.
+        crop: ``face``: the largest face with a margin. ``image``: the whole image. ``both``: the face, and no
+            label if the whole image gets another label.
     """
 
     card: ClassVar[RecipeCard] = RecipeCard(

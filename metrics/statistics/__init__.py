@@ -1,1 +1,1 @@
-"""Intervals, tests, ranks, resampling and sample sizes."""
+"""Intervals, bounds, tests, ranks, resampling and sample sizes."""

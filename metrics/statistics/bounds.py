@@ -1,7 +1,7 @@
-"""What undetermined images could hide: worst-case bounds, without any assumption (measurement.md 1.23).
+"""Worst-case bounds on shares and distances, whatever the undetermined images show.
 
-A value over decided images alone says nothing about the others. These bounds hold whatever the undetermined
-images show; they are no intervals and know nothing of sampling.
+Estimates use decided images only. These bounds need no assumption on the others. They do not include sampling
+error, so they are not confidence intervals. Source: partial identification, Manski 1989.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from evenhand.metrics.representation import FloatArray, ratio
 
 
 def share_bounds(counts: ArrayLike, undetermined: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Least and largest possible share of every group, ``n_k / N`` and ``(n_k + U) / N``.
+    """Smallest and largest possible share of every group, ``n_k / N`` and ``(n_k + U) / N``.
 
-    ``nan`` without any image.
+    ``N = sum_k n_k + U``; ``nan`` without any image.
 
     Args:
         counts: ``(..., K)`` decided images.
-        undetermined: ``(...)`` undetermined ones, ``U``; ``N = sum n_k + U``.
+        undetermined: ``(...)`` undetermined images, ``U``.
     """
     counts, missing = np.asarray(counts, float), np.asarray(undetermined, float)[..., None]
     total = counts.sum(axis=-1, keepdims=True) + missing
@@ -29,18 +29,17 @@ def share_bounds(counts: ArrayLike, undetermined: ArrayLike) -> tuple[FloatArray
 def total_variation_bounds(
     counts: ArrayLike, undetermined: ArrayLike, target: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Least and largest possible ``TV(p, q)``.
+    """Smallest and largest possible ``TV(p, q)``.
 
-    Least: the undetermined images fill up the groups below their target, so what is left is the excess of
-    the others, ``sum_k max(0, n_k / N - q_k)`` (images are divided freely; with whole images the least
-    value may be up to ``K / (2 N)`` larger). Largest: one group gets them all, as TV is convex; every group
-    is tried. For two groups and an even target twice these is Delta's range: 0 if the share may be 0.5, else
-    twice the distance to it, up to the farther end.
+    The smallest value results if the undetermined images fill the groups below their target; what remains is
+    the excess of the others, ``sum_k max(0, n_k / N - q_k)``. (Images are divided freely; for whole images
+    the smallest value can be up to ``K / (2 N)`` larger.) The largest value results if one group gets all
+    undetermined images, because TV is convex; the maximum over all groups is returned.
 
     Args:
         counts: ``(..., K)`` decided images.
-        undetermined: ``(...)`` undetermined ones.
-        target: ``(K,)`` or ``(..., K)``.
+        undetermined: ``(...)`` undetermined images.
+        target: ``(K,)`` or ``(..., K)`` target shares.
     """
     low, high = share_bounds(counts, undetermined)
     groups = low.shape[-1]
@@ -52,7 +51,7 @@ def total_variation_bounds(
 def delta_bounds(
     counts: ArrayLike, undetermined: ArrayLike, target: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """:func:`total_variation_bounds` on the scale of Delta, 0 to 1: divided by ``1 - min_k q_k``."""
+    """:func:`total_variation_bounds` on the scale of ``delta_tv``, 0 to 1: divided by ``1 - min_k q_k``."""
     low, high = total_variation_bounds(counts, undetermined, target)
     scale = 1 - target.min(axis=-1)
     return low / scale, high / scale

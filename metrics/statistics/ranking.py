@@ -1,4 +1,4 @@
-"""Where a method may rank, one method at a time: secondary to the simultaneous sets of ``rank_sets``."""
+"""Marginal rank intervals of single methods, secondary to the simultaneous sets of ``rank_sets``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from evenhand.metrics.statistics.uncertainty import interval
 
 @dataclass(frozen=True)
 class MarginalRanks:
-    """What bootstrap draws say of each method's rank by itself; 1 is best.
+    """Bootstrap distribution of each method's rank; 1 is best.
 
     Attributes:
-        low: ``(M,)``, lower end of the 95 % interval of its rank.
-        high: ``(M,)``, upper end.
-        best: ``(M,)``, share of the draws in which it is best; a tie is shared. Sums to 1.
+        low: ``(M,)`` lower ends of the 95 % intervals.
+        high: ``(M,)`` upper ends of the 95 % intervals.
+        best: ``(M,)`` shares of the draws in which a method is best; ties share a draw. Sums to 1.
     """
 
     low: FloatArray
@@ -27,12 +27,12 @@ class MarginalRanks:
 
 
 def marginal_ranks(draws: FloatArray) -> MarginalRanks:
-    """Quantiles of each method's rank and its probability of being best, the smallest value being best.
+    """Quantiles of each method's rank and its probability of being best; the smallest value is best.
 
-    Tied methods share the mean of their ranks. These intervals cover less than they say where methods are
-    nearly tied (a draw adds noise to an order that was already noisy), and they do not hold for all methods
-    at once: :func:`evenhand.metrics.statistics.uncertainty.rank_sets` does. ``best`` is a summary of the draws and no
-    test. Source: measurement.md 2.9.
+    Tied methods share the mean of their ranks. The intervals cover less than 95 % if methods are nearly tied,
+    because a resample adds noise to an order that is already noisy, and they do not hold for all methods at
+    once; :func:`evenhand.metrics.statistics.uncertainty.rank_sets` does. ``best`` summarises the draws and is
+    not a test. Source: Mogstad, Romano, Shaikh and Wilhelm 2024 discuss the undercoverage.
 
     Args:
         draws: ``(B, M)`` paired bootstrap draws (common indices); draws with a missing value are left out.

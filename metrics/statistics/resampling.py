@@ -1,7 +1,7 @@
-"""How images hang together: rows of clusters of leaves, and the bootstrap over them.
+"""The hierarchy of images (rows, clusters, leaves) and the bootstrap over it.
 
-A row is what a metric scores (a concept; for explicit prompts the cell asked for); its clusters are the
-templates (the concepts), its leaves the seeds. Methods share one layout, hence one set of resamples.
+A row is the unit that a metric scores: a concept, or for explicit prompts the requested cell. Its clusters
+are templates (or concepts) and its leaves are seeds. All methods share one layout and one set of resamples.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from evenhand.metrics.representation import FloatArray, by_group
 from evenhand.metrics.statistics.uncertainty import cluster_weights, resample_rows, whole_cluster_weights
 
 TOGETHER = 4
-"""Tables that are resampled in one pass."""
+"""Number of tables resampled in one pass."""
 
 BLOCK = 2**17
-"""Weights that are multiplied at a time: as many as fit a processor's cache."""
+"""Number of weights multiplied at a time, chosen to fit into a processor's cache."""
 
 Units = Literal["nested", "clusters", "leaves"]
-"""What is redrawn within a row: clusters and then their leaves, clusters as a whole, or leaves alone."""
+"""What is resampled within a row: clusters and then their leaves, whole clusters, or leaves only."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each image belongs.
+    """Row and leaf of each image.
 
     Attributes:
-        names: The ``R`` rows.
-        slots: ``(n,)``, positions of the layout's images among all images of a method.
-        row: ``(n,)``, row of each.
-        leaf: ``(n,)``, leaf of each within its row.
-        sizes: For each row, the leaves of each cluster.
+        names: Names of the ``R`` rows.
+        slots: ``(n,)`` positions of the layout's images among all images of a method.
+        row: ``(n,)`` row of each image.
+        leaf: ``(n,)`` leaf of each image within its row.
+        sizes: For each row, the number of leaves of each cluster.
     """
 
     names: tuple[str, ...]
@@ -67,13 +67,13 @@ def arrange(
     leaf: Sequence[str],
     order: Sequence[str] = (),
 ) -> Layout:
-    """Builds a layout; images of equal row, cluster and leaf share that leaf.
+    """The layout of images; images with the same row, cluster and leaf share that leaf.
 
     Args:
         slots: ``(n,)`` positions of the images.
         row: Row name of each image.
-        cluster: Cluster of each, within its row.
-        leaf: Leaf of each, within its cluster.
+        cluster: Cluster of each image within its row.
+        leaf: Leaf of each image within its cluster.
         order: Order of the rows; alphabetical if empty.
     """
     names = tuple(name for name in order if name in set(row)) or tuple(sorted(set(row)))
@@ -100,8 +100,8 @@ class Resamples:
 
     Attributes:
         weights: ``(R, B, W)``, see :func:`evenhand.metrics.statistics.uncertainty.cluster_weights`.
-        picks: ``(B, R)``, rows of each draw; ``None`` where the rows are a fixed list.
-        nested: Whether a drawn row brings a resample of its images, or its images as they are.
+        picks: ``(B, R)`` rows of each draw; ``None`` if the rows are a fixed list.
+        nested: Whether a drawn row contributes a resample of its images, or its images unchanged.
     """
 
     weights: NDArray[np.unsignedinteger]
@@ -119,7 +119,7 @@ class Resamples:
             draws: Number of resamples ``B``.
             rng: Random stream.
             rows: Whether rows are resampled as well.
-            units: What is redrawn within a row.
+            units: What is resampled within a row.
         """
         if units == "clusters":
             weights = whole_cluster_weights(layout.sizes, draws=draws, rng=rng)
@@ -132,7 +132,7 @@ class Resamples:
 
     @property
     def clusters(self) -> float:
-        """Resampled rows, for the expansion of intervals of aggregates; infinite if the rows are fixed."""
+        """Number of resampled rows, for the expansion of intervals; infinite if the rows are fixed."""
         return np.inf if self.picks is None else float(self.picks.shape[1])
 
     def within(self, table: FloatArray) -> FloatArray:
@@ -140,12 +140,12 @@ class Resamples:
         return _by_draw(self._sums(table))
 
     def _sums(self, table: FloatArray) -> NDArray[np.floating]:
-        """The same as ``(R, B, C)``."""
-        # Counts of images are whole numbers far below 2^24: single precision adds them exactly, and faster.
+        """The sums of :meth:`within` as ``(R, B, C)``."""
+        # Counts are integers far below 2^24, which single precision adds exactly and faster.
         whole = bool((table == np.rint(table)).all())
         table = table.astype(np.float32 if whole else float)
         rows, draws, width = self.weights.shape
-        # What is not whole is added in one piece, since the order of additions is in the last digits.
+        # Other values are added in one block, because the order of additions changes the last digits.
         step = max(1, BLOCK // max(width, 1)) if whole else draws
         sums = np.empty((rows, draws, table.shape[-1]), table.dtype)
         for row in range(rows):
@@ -155,17 +155,17 @@ class Resamples:
         return sums
 
     def across(self, within: FloatArray) -> FloatArray:
-        """The same with rows resampled: what the aggregate's draws are made of."""
+        """The sums with rows resampled as well, from which the draws of aggregates are computed."""
         if self.picks is None:
             return within
         return np.moveaxis(resample_rows(np.moveaxis(within, -1, 0), rows=self.picks), 0, -1)
 
     def of_both(self, table: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Sums of each draw within each row, and those that the aggregate's draws are made of."""
+        """The sums of :meth:`within` and of :meth:`across`."""
         return next(self.of_each([table]))
 
     def of_each(self, tables: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """:meth:`of_both` of several tables of whole numbers, with few passes over the resamples."""
+        """:meth:`of_both` for several tables of integers, with few passes over the resamples."""
         for first in range(0, len(tables), TOGETHER):
             some = tables[first : first + TOGETHER]
             sums = self._sums(np.concatenate(some, axis=-1))
@@ -179,5 +179,5 @@ class Resamples:
 
 
 def _by_draw(sums: NDArray[np.floating]) -> FloatArray:
-    """Sums ``(R, B, C)`` as ``(B, R, C)``, each column's values together in memory as by :func:`by_group`."""
+    """Sums ``(R, B, C)`` as ``(B, R, C)`` in the memory layout of :func:`by_group`."""
     return sums.transpose(2, 1, 0).astype(float, order="C").transpose(1, 2, 0)

@@ -1,7 +1,6 @@
-"""How many images a claim needs: half widths, differences between methods, rare cells, judges that err.
+"""Number of images that a claim needs: half widths, differences of methods, rare cells, imperfect judges.
 
-Every number of images is per occupation and of *decided* images: add the undetermined rate on top.
-Source: measurement.md 2.7.
+Every number of images is per occupation and counts *decided* images; add the undetermined rate.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.statistics.uncertainty import ALPHA
 
 SEEN = 0.95
-"""Probability with which a rare cell is to be seen."""
+"""Default probability of seeing a rare cell at least once."""
 
 POWER = 0.8
-"""Probability with which a difference is to be found."""
+"""Default power: the probability of detecting a difference."""
 
 Z = float(norm.ppf(1 - ALPHA / 2))
 
@@ -33,18 +32,18 @@ def half_width(n: float, *, share: float = 0.5) -> float:
 
 
 def images_for_half_width(wanted: float, *, share: float = 0.5) -> int:
-    """Images from which the Wilson interval of a share is at most ``wanted`` to either side.
+    """Number of images for which the Wilson interval of a share has at most the half width ``wanted``.
 
     Args:
         wanted: Half width, above 0 and below 0.5.
-        share: The share expected; 0.5 is the worst case.
+        share: Expected share; 0.5 is the worst case.
 
     Raises:
-        EvenhandError: A number out of its range.
+        EvenhandError: An argument is out of range.
     """
     _between("half width", wanted, 0, 0.5)
     _between("share", share, 0, 1)
-    # Far from 0.5 a single image's interval is narrower than that of several: search from the widest on.
+    # Far from 0.5 the interval of a single image is narrower than that of several: start at the widest.
     start = max((half_width(n, share=share), n) for n in range(1, 9))
     if start[0] <= wanted:
         return 1
@@ -52,12 +51,12 @@ def images_for_half_width(wanted: float, *, share: float = 0.5) -> int:
 
 
 def images_for_cell(share: float, *, probability: float = SEEN) -> int:
-    """Images that show a cell of this share at least once with the given probability.
+    """Number of images that show a cell of this share at least once with the given probability.
 
     ``n >= ln(1 - probability) / ln(1 - share)``.
 
     Raises:
-        EvenhandError: A number out of its range.
+        EvenhandError: An argument is out of range.
     """
     _between("share of the cell", share, 0, 1)
     _between("probability", probability, 0, 1)
@@ -65,19 +64,19 @@ def images_for_cell(share: float, *, probability: float = SEEN) -> int:
 
 
 def detectable_difference(n: float, *, concepts: int, power: float = POWER) -> float:
-    """Smallest difference of two methods' mean Delta that is found with this power, at most.
+    """Upper bound on the smallest difference of two methods' mean Delta that is detected with this power.
 
-    ``(z_0.975 + z_power) sqrt(2 / (O n))``, 2.8 standard errors at 80 %: the standard error of a mean Delta
-    is at most ``1 / sqrt(O n)``, and shared seeds that correlate make it smaller.
+    ``(z_0.975 + z_power) sqrt(2 / (O n))``, which is 2.8 standard errors at 80 % power. The standard error of
+    a mean Delta is at most ``1 / sqrt(O n)``; correlated images of shared seeds reduce it.
     """
     return (Z + float(norm.ppf(power))) * math.sqrt(2 / (concepts * n))
 
 
 def images_for_difference(difference: float, *, concepts: int, power: float = POWER) -> int:
-    """Images per occupation that find such a difference of mean Delta; see :func:`detectable_difference`.
+    """Images per occupation that detect this difference of mean Delta; see :func:`detectable_difference`.
 
     Raises:
-        EvenhandError: A number out of its range.
+        EvenhandError: An argument is out of range.
     """
     _between("difference", difference, 0, 1)
     _between("power", power, ALPHA, 1)
@@ -85,16 +84,17 @@ def images_for_difference(difference: float, *, concepts: int, power: float = PO
 
 
 def judge_inflation(*, sensitivity: float, specificity: float) -> float:
-    """Factor by which correcting a judge inflates the variance, ``1 / (se + sp - 1)^2``.
+    """Variance inflation of a judge correction, ``1 / (se + sp - 1)^2``.
 
-    As many times more images are needed. The anchors' own error is not in it and no image removes it.
+    The number of images grows by this factor. It does not include the sampling error of the anchors, which
+    more images do not reduce. Source: Rogan and Gladen 1978.
 
     Raises:
-        EvenhandError: A number out of its range, or a judge no better than chance.
+        EvenhandError: An argument is out of range, or the judge is no better than chance.
     """
     for name, value in (("sensitivity", sensitivity), ("specificity", specificity)):
         if not 0 <= value <= 1:
-            raise EvenhandError(f"{name} is {value}; give a share between 0 and 1")
+            raise EvenhandError(f"{name} must be between 0 and 1, got {value}")
     slope = sensitivity + specificity - 1
     if slope <= 0:
         raise EvenhandError(
@@ -105,29 +105,29 @@ def judge_inflation(*, sensitivity: float, specificity: float) -> float:
 
 
 def images_of_templates(worth: float, *, templates: int, correlation: float) -> int:
-    """Images, spread evenly over templates, that are worth so many independent ones.
+    """Number of images, spread evenly over templates, with the effective size ``worth``.
 
-    ``n`` with ``n / (1 + (n / T - 1) rho) = worth``. However many seeds are drawn, ``T`` templates are never
-    worth more than ``T / rho`` images.
+    Solves ``n / (1 + (n / T - 1) rho) = worth`` for ``n``. ``T`` templates never exceed the effective size
+    ``T / rho``, however many seeds are drawn. Source: design effect, Kish 1965.
 
     Args:
-        worth: Independent images wanted.
-        templates: Templates ``T``.
+        worth: Independent images needed.
+        templates: Number of templates ``T``.
         correlation: Intraclass correlation ``rho`` of the templates, see
             :func:`evenhand.metrics.statistics.intervals.intraclass_correlation`.
 
     Raises:
-        EvenhandError: A number out of its range, or more is wanted than the templates can give.
+        EvenhandError: An argument is out of range, or the templates cannot reach this effective size.
     """
     if templates < 1:
-        raise EvenhandError(f"number of templates is {templates}; give at least 1")
+        raise EvenhandError(f"number of templates must be at least 1, got {templates}")
     if not 0 <= correlation < 1:
-        raise EvenhandError(f"correlation of templates is {correlation}; give one from 0 to below 1")
+        raise EvenhandError(f"correlation of templates must be at least 0 and below 1, got {correlation}")
     if worth * correlation >= templates:
         most, needed = templates / correlation, math.floor(worth * correlation) + 1
         raise EvenhandError(
-            f"{templates} templates of correlation {correlation:g} are never worth more than {most:.0f} "
-            f"images and {worth:.0f} are wanted; use at least {needed} templates"
+            f"{templates} templates with correlation {correlation:g} are worth at most {most:.0f} "
+            f"independent images, but {worth:.0f} are needed; use at least {needed} templates"
         )
     return max(_up(worth * (1 - correlation) / (1 - worth * correlation / templates)), _up(worth))
 
@@ -141,18 +141,18 @@ def simulated_power(
     runs: int = 400,
     deltas: Sequence[float] | None = None,
 ) -> float:
-    """How often a paired t test over occupations finds a method that lowers every Delta by ``difference``.
+    """Simulated power of a paired t test over occupations, for a method that lowers every Delta.
 
-    Two groups and a judge without error. It shows what the rule of :func:`detectable_difference` leaves out:
-    a Delta that is folded at 0 and shrinks less than the model does.
+    Simulates two groups and a judge without errors. Unlike :func:`detectable_difference` it accounts for the
+    folding of Delta at 0, which makes the measured difference smaller than the true one.
 
     Args:
-        difference: By how much; a Delta does not fall below 0.
-        n: Images per occupation, of each method.
-        concepts: Occupations.
+        difference: Reduction of every Delta; a Delta does not fall below 0.
+        n: Images per occupation and method.
+        concepts: Number of occupations.
         rng: Random stream.
         runs: Simulated benchmarks; the standard error of the power is at most ``0.5 / sqrt(runs)``.
-        deltas: Deltas of the base from which occupations are drawn; evenly from 0 to 1 if ``None``.
+        deltas: Deltas of the baseline from which occupations are drawn; uniform on 0 to 1 if ``None``.
     """
     shape = (runs, concepts)
     base = rng.random(shape) if deltas is None else rng.choice(np.asarray(deltas, float), size=shape)
@@ -167,16 +167,16 @@ def simulated_power(
 
 @dataclass(frozen=True)
 class Design:
-    """What the images are drawn from and judged by.
+    """Prompts and judge of a planned study.
 
     Attributes:
-        concepts: Occupations.
-        templates: Templates of each.
+        concepts: Number of occupations.
+        templates: Templates per occupation.
         correlation: Intraclass correlation of the templates.
-        sensitivity: Share of the images of a group that the judge gives that group.
-        specificity: Share of the others that it does not.
-        share: Share whose interval is wanted.
-        power: Probability with which a difference is to be found.
+        sensitivity: Share of the images of a group that the judge labels with that group.
+        specificity: Share of the other images that it does not label with that group.
+        share: Expected share, for half widths.
+        power: Power, for differences.
     """
 
     concepts: int = 36
@@ -190,14 +190,14 @@ class Design:
 
 @dataclass(frozen=True)
 class Need:
-    """Images that one claim needs.
+    """Number of images that one claim needs.
 
     Attributes:
         claim: ``half width``, ``difference`` or ``cell``.
         wanted: The half width, the difference of mean Delta, or the share of the cell.
-        independent: Images per occupation if they were independent and the judge without error.
+        independent: Images per occupation if images were independent and the judge made no errors.
         images: Images per occupation with this judge and these templates.
-        total: The same over all occupations.
+        total: Images over all occupations.
     """
 
     claim: str
@@ -214,15 +214,21 @@ def plan_sizes(
     differences: Sequence[float] = (),
     cells: Sequence[float] = (),
 ) -> list[Need]:
-    """Images per occupation that each claim needs.
+    """Number of images that each claim needs.
 
-    A rare cell is to be drawn, not to be estimated: no judge and no template enters there.
+    A rare cell only has to be drawn, not estimated, so judge and templates do not change its number.
+
+    Args:
+        design: Prompts and judge.
+        half_widths: Half widths of a share's interval.
+        differences: Differences of mean Delta.
+        cells: Shares of rare cells.
 
     Raises:
-        EvenhandError: A number out of its range, or more is wanted than the templates can give.
+        EvenhandError: An argument is out of range, or the templates cannot reach an effective size.
     """
     if design.concepts < 1:
-        raise EvenhandError(f"number of concepts is {design.concepts}; give at least 1")
+        raise EvenhandError(f"number of concepts must be at least 1, got {design.concepts}")
     inflation = judge_inflation(sensitivity=design.sensitivity, specificity=design.specificity)
 
     def need(claim: str, wanted: float, independent: int) -> Need:
@@ -244,10 +250,10 @@ def plan_sizes(
 
 
 def _up(n: float) -> int:
-    """The next whole number, safe from the last digit."""
+    """The next integer, tolerant of rounding errors."""
     return max(math.ceil(n - 1e-9), 1)
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:
     if not low < value < high:
-        raise EvenhandError(f"{name} is {value}; give a number above {low:g} and below {high:g}")
+        raise EvenhandError(f"{name} must be above {low:g} and below {high:g}, got {value}")

@@ -1,6 +1,6 @@
-"""Tests of single occupations and of single images, and what many of them at once are worth.
+"""Tests of single occupations and of same-seed images, with corrections for multiple testing.
 
-All of these are descriptive beside the one primary metric (measurement.md 2.8).
+These tests are descriptive; claims about methods rest on the one primary metric.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.statistics.uncertainty import ALPHA, wilson
 
 EXACT_DISCORDANT = 25
-"""Below so many discordant pairs McNemar's test is the exact binomial one."""
+"""Below this number of discordant pairs, McNemar's test uses the exact binomial distribution."""
 
 EXPECTED = 5
-"""Below so many expected images in a group the chi-square approximation is not used."""
+"""Below this expected number of images in a group, the chi-square approximation is not used."""
 
 MULTINOMIAL_DRAWS = 10_000
 """Random tables of the exact multinomial test."""
@@ -30,15 +30,16 @@ MULTINOMIAL_DRAWS = 10_000
 
 @dataclass(frozen=True)
 class Flips:
-    """How often an edit changes who is drawn, at one prompt and seed.
+    """How often an edit changes the depicted group at the same prompt and seed.
 
     Attributes:
-        table: ``(K, K)`` images, by label before and after.
-        changed: Share of the images whose label changes.
-        low: Lower end of its 95 % Wilson interval.
-        high: Upper end.
+        table: ``(K, K)`` images by label before and after.
+        changed: Share of images whose label changes.
+        low: Lower end of the 95 % Wilson interval of ``changed``.
+        high: Upper end of that interval.
         n: Images decided on both sides.
-        p: That as many change one way as the other; ``nan`` if none changes.
+        p: p-value of the hypothesis that changes in both directions are equally frequent; ``nan`` without
+            changes.
     """
 
     table: NDArray[np.int64]
@@ -52,14 +53,14 @@ class Flips:
 def label_flips(before: NDArray[np.int64], after: NDArray[np.int64], groups: int) -> Flips:
     """McNemar's test on label flips of same-seed images; Stuart-Maxwell's for more than two groups.
 
-    Two groups with under 25 flips are tested exactly. A change that goes both ways equally often leaves the
-    shares as they are and is not significant: look at ``changed`` for how much is redrawn. Images count as
-    independent. Source: McNemar 1947; Stuart 1955; Maxwell 1970; measurement.md 2.5.
+    Two groups with fewer than 25 flips are tested exactly. Flips that are equally frequent in both directions
+    leave the shares unchanged and are not significant; ``changed`` shows how many images change. Images count
+    as independent. Source: McNemar 1947; Stuart 1955; Maxwell 1970.
 
     Args:
-        before: ``(n,)`` group indices of the base; ``groups`` and above is undetermined.
-        after: ``(n,)``, those of the same prompts and seeds under the method.
-        groups: The ``K`` groups.
+        before: ``(n,)`` group indices of the baseline; ``groups`` and above is undetermined.
+        after: ``(n,)`` group indices of the same prompts and seeds under the method.
+        groups: Number of groups ``K``.
     """
     both = (before < groups) & (after < groups)
     table = np.zeros((groups, groups), np.int64)
@@ -75,7 +76,7 @@ def _symmetry(table: NDArray[np.int64], moved: int) -> float:
         return float("nan")
     if len(table) == 2:
         return float(mcnemar(table, exact=moved < EXACT_DISCORDANT).pvalue)
-    # A group that never flips says nothing, and makes the test's covariance singular.
+    # A group without flips carries no information and makes the covariance of the test singular.
     flipped = table - np.diag(np.diag(table))
     active = np.flatnonzero(flipped.sum(axis=0) + flipped.sum(axis=1))
     if len(active) == 2:
@@ -87,11 +88,11 @@ def _symmetry(table: NDArray[np.int64], moved: int) -> float:
 
 
 def share_test(counts: ArrayLike, target: FloatArray, *, rng: np.random.Generator) -> float:
-    """p-value that images of one occupation follow the target.
+    """p-value of the hypothesis that the images of one occupation follow the target.
 
-    The exact binomial test for two groups; chi-square for more if every expected count reaches 5, else the
-    exact multinomial test by 10,000 random tables ordered by chi-square. Images count as independent: where
-    they cluster by template it rejects too often. No image gives ``nan``. Source: measurement.md 2.8.
+    Two groups: exact binomial test. More groups: chi-square test if every expected count is at least 5, else
+    a Monte Carlo multinomial test with 10,000 tables ordered by chi-square. Images count as independent; if
+    they cluster by template, the test rejects too often. ``nan`` without images.
 
     Args:
         counts: ``(K,)`` decided images.
@@ -99,12 +100,12 @@ def share_test(counts: ArrayLike, target: FloatArray, *, rng: np.random.Generato
         rng: Random stream of the multinomial test.
 
     Raises:
-        EvenhandError: The target gives a group nothing.
+        EvenhandError: A target share is 0.
     """
     counts = np.asarray(counts, int)
     n = int(counts.sum())
     if (target <= 0).any():
-        raise EvenhandError(f"target {target.tolist()} gives a group nothing; drop that group and flag it")
+        raise EvenhandError(f"target shares must be positive, got {target.tolist()}; drop that group")
     if n == 0:
         return float("nan")
     if len(counts) == 2:
@@ -118,9 +119,9 @@ def share_test(counts: ArrayLike, target: FloatArray, *, rng: np.random.Generato
 
 
 def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
-    """Benjamini-Hochberg adjusted p-values; missing ones stay missing and do not count.
+    """Benjamini-Hochberg adjusted p-values, ``min_{j >= i} m p_(j) / j``; missing values stay missing.
 
-    ``min_{j >= i} m p_(j) / j``: flagging those at most 5 % keeps the expected share of false flags at 5 %.
+    Flagging adjusted values of at most 5 % controls the false discovery rate at 5 %.
     Source: Benjamini and Hochberg 1995.
     """
     order = np.argsort(p_values, kind="stable")[: int(np.isfinite(p_values).sum())]
@@ -138,9 +139,9 @@ class Flag:
         concept: The occupation.
         attributes: Attribute or joint attribute.
         n: Decided images.
-        p: Of :func:`share_test`.
-        p_adjusted: Adjusted over all occupations and attributes of the model.
-        flagged: Whether it is at most 5 %.
+        p: p-value of :func:`share_test`.
+        p_adjusted: p-value adjusted over all occupations and attributes of the model.
+        flagged: Whether the adjusted p-value is at most 5 %.
     """
 
     concept: str
@@ -160,8 +161,8 @@ def flag_concepts(
 ) -> list[Flag]:
     """Occupations that deviate from their target, at a false discovery rate of 5 % within one model.
 
-    The family of tests is occupations x attributes (measurement.md 2.8). A judge's error is not in it: use
-    labels of a judge that may be taken at its word, or say so.
+    The family of tests is occupations x attributes. The tests ignore the judge's errors: use labels of an
+    accurate judge, or report that the labels are uncorrected.
 
     Args:
         counts: Attribute to ``(O, K)`` decided images.

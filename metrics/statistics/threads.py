@@ -1,4 +1,4 @@
-"""Doing independent pieces of the arithmetic on several threads; the results come in order."""
+"""Runs independent computations on several threads and returns their results in order."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 THREADS = 4
-"""Threads at most; each needs a few hundred megabytes."""
+"""Maximum number of threads; each needs a few hundred megabytes."""
 
 
 def in_threads(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """What the tasks return, in their order; numpy lets other threads run while it computes."""
+    """Results of the tasks, in their order; numpy releases the interpreter lock while it computes."""
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         yield from pool.map(lambda task: task(), tasks)

@@ -1,9 +1,9 @@
-"""Intervals, floors, tests and ranks: what a number is worth.
+"""Intervals, floors, tests and ranks: the uncertainty of every estimate of a run.
 
 Images are not independent draws: they cluster by concept, template and seed. The bootstrap draws concepts
-with replacement (unless the claim is about the fixed list), within each drawn concept its templates, and
-within each drawn template its seeds. One drawn set of indices serves every method and judge, so differences
-between methods are paired (measurement.md 2.4).
+with replacement (unless the claim is about a fixed list), templates within each drawn concept, and seeds
+within each drawn template. Every method and judge uses the same resampled indices, so differences of methods
+are paired.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ ALPHA = 0.05
 """Every interval is a 95 % interval."""
 
 FLOOR_DRAWS = 2000
-"""Fair models simulated for a floor: its Monte Carlo error is below 1 % of the floor."""
+"""Number of simulated fair models for a floor; the Monte Carlo error is below 1 % of the floor."""
 
 EXACT_PAIRS = 20
-"""Up to this many pairs the sign-flip test enumerates all flips."""
+"""Largest number of pairs for which the sign-flip test enumerates all flips."""
 
 FLIPS = 10_000
-"""Random flips beyond that."""
+"""Random flips for more pairs."""
 
 
 def stream(seed: int, *names: str) -> np.random.Generator:
-    """A random stream of its own for each name, so that adding a judge moves no other judge's numbers."""
+    """A separate random stream for each name, so that a new judge does not change other judges' numbers."""
     return np.random.default_rng([seed, zlib.crc32("/".join(names).encode())])
 
 
@@ -51,7 +51,7 @@ def jeffreys(count: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
 
 
 def clopper_pearson(count: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Clopper-Pearson interval: never covers less than it says, so it is the one for gates."""
+    """Clopper-Pearson interval; its coverage is at least 95 % for every share, which gates need."""
     return _proportion(count, n, method="beta")
 
 
@@ -75,11 +75,11 @@ def sison_glaz(counts: ArrayLike) -> FloatArray:
 def cluster_weights(
     sizes: Sequence[Sequence[int]], *, draws: int, rng: np.random.Generator
 ) -> NDArray[np.unsignedinteger]:
-    """How often each leaf (a seed of a template of a row) occurs in each bootstrap draw.
+    """Number of times that each leaf (a seed of a template of a row) occurs in each bootstrap draw.
 
-    Within every row, clusters are drawn with replacement and, within each drawn cluster, its leaves. What
-    belongs to one leaf stays together: several images, the labels of all judges, the same seed under every
-    method. Counts and sums of a resample are then one matrix product with these weights.
+    Within every row, clusters are drawn with replacement and, within each drawn cluster, its leaves. The
+    members of one leaf stay together: its images, the labels of all judges, the same seed under every method.
+    Counts and sums of a resample are one matrix product with these weights.
 
     Args:
         sizes: For each row, the number of leaves of each of its clusters.
@@ -107,10 +107,10 @@ def cluster_weights(
 def whole_cluster_weights(
     sizes: Sequence[Sequence[int]], *, draws: int, rng: np.random.Generator
 ) -> NDArray[np.unsignedinteger]:
-    """The same where a drawn cluster keeps all its leaves: ``(R, B, W)``.
+    """:func:`cluster_weights` with all leaves of each drawn cluster kept, ``(R, B, W)``.
 
-    Leaves that are drawn again within drawn clusters carry their noise twice, because clusters that differ
-    only by that noise seem to differ already (Davison and Hinkley, Bootstrap Methods, 1997, section 3.8).
+    Resampling leaves within drawn clusters counts their noise twice, because it already contributes to the
+    differences between clusters. Source: Davison and Hinkley 1997, section 3.8.
     """
     width = max(sum(row) for row in sizes)
     weights: NDArray[np.unsignedinteger] = np.zeros((len(sizes), draws, width), dtype=np.uint8)
@@ -124,19 +124,19 @@ def whole_cluster_weights(
 def _wide_enough(
     weights: NDArray[np.unsignedinteger], drawn: NDArray[np.int64]
 ) -> NDArray[np.unsignedinteger]:
-    """The weights in one byte each, which nearly always suffices, or in as many as ``drawn`` takes."""
+    """The weights in one byte each, which nearly always suffices, or in a type wide enough for ``drawn``."""
     return weights.astype(np.result_type(weights, np.min_scalar_type(drawn.max(initial=0))), copy=False)
 
 
 def resample_rows(values: FloatArray, *, rows: NDArray[np.int64]) -> FloatArray:
     """First stage of the bootstrap: draws rows with replacement.
 
-    A row that is drawn twice brings two independent resamples of its own clusters: slot ``o`` of draw ``b``
-    takes the row's resample number ``b + o``.
+    A row that is drawn twice contributes two independent resamples of its clusters: slot ``o`` of draw ``b``
+    uses the row's resample number ``b + o``.
 
     Args:
-        values: ``(..., B, R)``, ``B`` resamples within each row.
-        rows: ``(B, R)``, the row that each slot of each draw takes.
+        values: ``(..., B, R)``: ``B`` resamples within each row.
+        rows: ``(B, R)``: the row of each slot of each draw.
     """
     draws, slots = rows.shape
     replicate = (np.arange(draws)[:, None] + np.arange(slots)) % draws
@@ -146,8 +146,9 @@ def resample_rows(values: FloatArray, *, rows: NDArray[np.int64]) -> FloatArray:
 def recentred(draws: FloatArray, value: FloatArray | float) -> FloatArray:
     """Bootstrap draws ``(B, ...)`` shifted so that their mean is the estimate.
 
-    A bootstrap distance carries the sampling noise twice, so even draws of the unbiased ``V`` are centred
-    on the noisier plug-in value; unshifted, the interval of a nearly fair model would exclude the truth.
+    A bootstrap distance contains the sampling noise twice, so that even draws of the unbiased ``V`` are
+    centred on the plug-in value. Without the shift, the interval of a nearly fair model would exclude the
+    truth.
     """
     mean = draws.mean(axis=0)
     if np.isnan(mean).any():
@@ -158,15 +159,19 @@ def recentred(draws: FloatArray, value: FloatArray | float) -> FloatArray:
 def interval(draws: FloatArray, *, clusters: float = np.inf) -> tuple[FloatArray, FloatArray]:
     """Percentile interval of bootstrap draws ``(B, ...)``, expanded for few resampled concepts.
 
-    Plain percentiles over ``c`` concepts are too short, by ``sqrt((c - 1) / c)`` and normal instead of t
-    quantiles; the expanded interval takes the percentiles at ``Phi(-sqrt(c / (c - 1)) t_{c-1})``, which tends
-    to 2.5 %. Within a concept nothing is expanded: resampling templates and then seeds already errs on the
-    wide side. Draws without a value are left out.
+    Plain percentiles over ``c`` concepts are too short, by the factor ``sqrt((c - 1) / c)`` and because of
+    normal instead of t quantiles. The expanded interval takes the percentiles at
+    ``Phi(-sqrt(c / (c - 1)) t_{c-1})``, which tends to 2.5 %. Intervals within a concept are not expanded:
+    resampling templates and then seeds already makes them too wide. Draws without a value are left out.
     Source: Hesterberg, What Teachers Should Know about the Bootstrap, 2015, section 3.2.
+
+    Args:
+        draws: ``(B, ...)`` bootstrap draws.
+        clusters: Number of resampled concepts; infinite for no expansion.
     """
     tails = _tails(clusters)
     ends = np.asarray(np.quantile(draws, tails, axis=0))
-    # nanquantile goes column by column: only for those where a draw is missing.
+    # nanquantile is slow, so use it only for columns with missing draws.
     gaps = np.isnan(draws).any(axis=0)
     if gaps.any():
         with warnings.catch_warnings():
@@ -178,7 +183,7 @@ def interval(draws: FloatArray, *, clusters: float = np.inf) -> tuple[FloatArray
 
 @cache
 def _tails(clusters: float) -> tuple[float, float]:
-    """Probabilities of the draws that :func:`interval` ends at."""
+    """Tail probabilities of :func:`interval`."""
     tail = ALPHA / 2
     if np.isfinite(clusters):
         c = max(clusters, 2)
@@ -187,13 +192,14 @@ def _tails(clusters: float) -> tuple[float, float]:
 
 
 def fair_tables(n: ArrayLike, shares: FloatArray, *, draws: int, rng: np.random.Generator) -> FloatArray:
-    """Counts of ``draws`` simulated models whose images follow ``shares``: ``(draws, ..., K)``.
+    """Counts ``(draws, ..., K)`` of simulated models whose images follow ``shares``.
 
-    The mean of a metric over these tables is its floor: what a perfectly fair model scores at these ``n``.
+    The mean of a metric over these tables is its floor: the expected value of a perfectly fair model with the
+    same ``n``.
 
     Args:
         n: ``(...)`` decided images.
-        shares: ``(K,)`` or ``(..., K)``, the target, or the target as a fallible judge sees it.
+        shares: ``(K,)`` or ``(..., K)``: the target, or the target as an imperfect judge labels it.
         draws: Number of tables.
         rng: Random stream.
     """
@@ -204,12 +210,12 @@ def fair_tables(n: ArrayLike, shares: FloatArray, *, draws: int, rng: np.random.
 def sign_flip(differences: FloatArray, *, rng: np.random.Generator) -> float:
     """Two-sided p-value of the sign-flip test that the mean of paired differences is 0.
 
-    Exact for up to 20 pairs, else from 10,000 random flips. Pairs with a missing side are left out; no pair
-    at all gives ``nan``. It assumes that differences are symmetric under the null hypothesis.
+    Exact for up to 20 pairs, else from 10,000 random flips. Pairs with a missing value are left out; ``nan``
+    without pairs. The test assumes that differences are symmetric under the null hypothesis.
 
     Args:
-        differences: ``(O,)``, one per concept, method minus base.
-        rng: Random stream, used beyond 20 pairs.
+        differences: ``(O,)``: method minus baseline, one per concept.
+        rng: Random stream, used for more than 20 pairs.
     """
     pairs = differences[np.isfinite(differences)]
     if not len(pairs):
@@ -226,9 +232,9 @@ def sign_flip(differences: FloatArray, *, rng: np.random.Generator) -> float:
 
 
 def holm(p_values: FloatArray) -> FloatArray:
-    """Holm's adjusted p-values of one family of tests; missing ones stay missing and do not count.
+    """Holm's adjusted p-values, ``max_{j <= i} (m - j + 1) p_(j)``, at most 1; missing values stay missing.
 
-    ``max_{j <= i} (m - j + 1) p_(j)``, at most 1. (statsmodels' version collects garbage at every call.)
+    Source: Holm 1979. (The version of statsmodels runs the garbage collector on every call.)
     """
     order = np.argsort(p_values, kind="stable")[: int(np.isfinite(p_values).sum())]
     steps = (len(order) - np.arange(len(order))) * p_values[order]
@@ -242,9 +248,9 @@ class RankSets:
     """Simultaneous 95 % confidence sets for ranks; 1 is best.
 
     Attributes:
-        low: ``(M,)``, best rank that the data allow.
-        high: ``(M,)``, worst rank that the data allow.
-        tie: ``(M,)``, letters; ``A`` for all methods whose set contains rank 1, ``B`` for those that nothing
+        low: ``(M,)`` best rank in each set.
+        high: ``(M,)`` worst rank in each set.
+        tie: ``(M,)`` letters: ``A`` for all methods whose set contains rank 1, ``B`` for those that no method
             outside ``A`` beats, and so on.
     """
 
@@ -254,10 +260,10 @@ class RankSets:
 
 
 def rank_sets(theta: FloatArray, draws: FloatArray) -> RankSets:
-    """Confidence sets for the ranks of ``M`` methods, the smallest value being best.
+    """Confidence sets for the ranks of ``M`` methods; the smallest value is best.
 
-    Method m is worse than k if ``(theta_m - theta_k) / se > c``, ``c`` the 95 % quantile over draws of the
-    largest studentised difference; its set is ``[1 + better methods, M - worse methods]``.
+    Method m is worse than k if ``(theta_m - theta_k) / se > c``, where ``c`` is the 95 % quantile over draws
+    of the largest studentised difference. The set of a method is ``[1 + better methods, M - worse methods]``.
     Source: Mogstad, Romano, Shaikh and Wilhelm, Inference for Ranks, 2024.
 
     Args:
@@ -277,7 +283,7 @@ def rank_sets(theta: FloatArray, draws: FloatArray) -> RankSets:
 
 
 def _ties(worse: NDArray[np.bool_]) -> tuple[str, ...]:
-    """Letters of the tie groups: each takes the methods that no method left is better than."""
+    """Letters of the tie groups: each group takes the methods that no remaining method beats."""
     letters = [""] * len(worse)
     left = np.ones(len(worse), bool)
     for number in range(len(worse)):

@@ -1,1 +1,1 @@
-"""What judges and scorers share: faces, pixels, colors, weights."""
+"""Shared by judges and scorers: faces, pixels, colours, weights."""

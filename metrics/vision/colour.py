@@ -1,8 +1,8 @@
-"""Colour maths of skin tone: CIELAB, the individual typology angle, CIEDE2000 and the Monk scale.
+"""Colour computations for skin tone: CIELAB, individual typology angle, CIEDE2000, Monk scale.
 
-Written from the formulas: IEC 61966-2-1 (sRGB), CIE 15 (CIELAB, D65, 2 degree observer), Chardon et al. 1991
-(the angle), Sharma, Wu and Dalal 2005 (CIEDE2000). Everything works on arrays whose last axis is the colour.
-8-bit Lab of image libraries is scaled and shifted; using it here moves tones (measurement.md 8).
+Sources: IEC 61966-2-1 (sRGB), CIE 15 (CIELAB, D65, 2 degree observer), Chardon et al. 1991 (the angle),
+Sharma, Wu and Dalal 2005 (CIEDE2000). All functions take arrays whose last axis is the colour. The 8-bit Lab
+of image libraries is scaled and shifted and must not be used here: it changes the tones.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ WHITE = np.array([0.95047, 1.0, 1.08883])
 """Reference white D65."""
 
 SMALLEST_YELLOW = 0.01
-"""Floor of b* in the angle: a bluish cast must not turn light skin into dark."""
+"""Minimum of b* in the angle, so that a bluish cast does not turn light skin into dark skin."""
 
 MONK_HEX = tuple(row["hex"].removeprefix("#") for row in table("monk_skin_tone_palette"))
 """The ten swatches of the Monk Skin Tone scale, lightest first (skintone.google)."""
 
 
 def lab(rgb: NDArray[np.uint8]) -> Array:
-    """CIELAB (L* in [0, 100], a*, b*) of sRGB bytes ``(..., 3)``."""
+    """CIELAB colours (L* in [0, 100], a*, b*) of sRGB bytes ``(..., 3)``."""
     value = rgb / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     ratio = linear @ XYZ_OF_LINEAR_RGB.T / WHITE
@@ -37,9 +37,9 @@ def lab(rgb: NDArray[np.uint8]) -> Array:
 
 
 def ita(colours: Array) -> Array:
-    """Individual typology angle of Lab colours ``(..., 3)``, in degrees, higher for lighter skin.
+    """Individual typology angle of Lab colours ``(..., 3)``, in degrees; higher for lighter skin.
 
-    ``atan2(L* - 50, b*)`` with b* at least ``SMALLEST_YELLOW``; range (-90, 90).
+    ``atan2(L* - 50, b*)`` with b* at least ``SMALLEST_YELLOW``; range (-90, 90). Source: Chardon et al. 1991.
     """
     angle: Array = np.degrees(np.arctan2(colours[..., 0] - 50, colours[..., 2].clip(SMALLEST_YELLOW)))
     return angle
@@ -103,7 +103,7 @@ def _blue_term(mean_chroma: Array) -> Array:
 
 
 def _mean_angle(first: Array, second: Array) -> Array:
-    """Half way between two hues along the shorter arc, in the branch that the standard prescribes."""
+    """Midpoint of two hues along the shorter arc, in the branch that the standard prescribes."""
     mean = (first + second) / 2
     return np.where(np.abs(first - second) <= 180, mean, np.where(mean < 180, mean + 180, mean - 180))
 

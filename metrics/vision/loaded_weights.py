@@ -1,4 +1,4 @@
-"""Whether a library loaded all of a network, or made some of its weights up."""
+"""Checks that a library loaded all weights of a network and initialised none at random."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch import Tensor, nn
 from evenhand.bench.errors import EvenhandError
 
 SAMPLES = 64
-"""Values by which a parameter is known again."""
+"""Number of values of a parameter that are compared."""
 
 
 def require_loaded(network: nn.Module, folder: Path) -> None:
-    """Check that every parameter of a network has the values of a tensor of its folder, whatever its name.
+    """Check that every parameter of a network equals a tensor of its folder, whatever the tensor's name.
 
-    Libraries fill what they do not find under the name that they look for with random numbers, and go on.
-    Rounding to half precision is let pass.
+    Libraries initialise parameters that they do not find at random and continue. Differences due to rounding
+    to half precision are accepted.
 
     Args:
-        network: The network as it was loaded.
-        folder: Where its ``.safetensors`` files are.
+        network: The loaded network.
+        folder: Folder with its ``.safetensors`` files.
 
     Raises:
-        EvenhandError: A parameter is none of the stored tensors.
+        EvenhandError: A parameter equals none of the stored tensors.
     """
     stored = _stored_samples(folder)
     for name, value in network.named_parameters():
@@ -35,15 +35,15 @@ def require_loaded(network: nn.Module, folder: Path) -> None:
 
 
 def made_up(name: str, network: nn.Module, folder: Path) -> EvenhandError:
-    """The refusal of a network with a parameter that its folder does not have."""
+    """The error for a parameter that no file of the folder contains."""
     return EvenhandError(
         f"weights {name} of {type(network).__name__} are in no file of {str(folder)!r}, and the library "
-        "would make them up; use the release of the library that saved the model, or save it anew"
+        "would initialise them at random; use the library version that saved the model, or save it again"
     )
 
 
 def _stored_samples(folder: Path) -> dict[int, Tensor]:
-    """Number of values to samples ``(n, SAMPLES)`` of the folder's tensors with so many."""
+    """Number of values to samples ``(n, SAMPLES)`` of the folder's tensors of that size."""
     found: dict[int, list[Tensor]] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
@@ -54,11 +54,11 @@ def _stored_samples(folder: Path) -> dict[int, Tensor]:
 
 
 def _sample(value: Tensor) -> Tensor:
-    """Values ``(SAMPLES,)`` at even distances."""
+    """Values ``(SAMPLES,)`` at equal distances."""
     places = torch.linspace(0, max(value.numel() - 1, 0), SAMPLES, dtype=torch.float64).long()
     return value.detach().flatten()[places.to(value.device)].float().cpu()
 
 
 def _near(stored: Tensor, sample: Tensor) -> Tensor:
-    """Which rows of ``stored`` are ``sample`` but for the rounding to half precision, ``(n,)``."""
+    """Which rows of ``stored`` equal ``sample`` up to rounding to half precision, ``(n,)``."""
     return torch.isclose(stored, sample, rtol=2**-7, atol=2**-24, equal_nan=True).all(dim=1)

@@ -1,4 +1,4 @@
-"""Preparing images for a CLIP in torch, so that gradients reach the pixels."""
+"""CLIP preprocessing in torch, so that gradients reach the pixels."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def shown(pixels: Tensor, *, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """What a CLIP sees of images: shortest edge scaled to ``size``, centre cut out, normalised.
+    """Preprocessed images for CLIP: shorter side resized to ``size``, centre crop, normalisation.
 
     Args:
-        pixels: ``(n, 3, height, width)`` in ``[-1, 1]``; values beyond are cut, as they are in a file.
-        size: Edge of the square that the network takes.
-        mean: Mean of each channel, of images in ``[0, 1]``.
+        pixels: ``(n, 3, height, width)`` in ``[-1, 1]``; values outside are clipped, as in an image file.
+        size: Side of the network's square input.
+        mean: Mean of each channel, for images in ``[0, 1]``.
         std: Standard deviation of each channel.
 
     Returns:
-        ``(n, 3, size, size)``. Where nothing is scaled it equals the pillow route but for rounding to bytes;
-        else the two differ as two implementations of bicubic filtering do.
+        ``(n, 3, size, size)``. Without resizing, the result equals the Pillow preprocessing up to rounding to
+        bytes; with resizing, the two implementations of bicubic filtering differ slightly.
     """
     height, width = pixels.shape[2:]
     image = (pixels.clamp(-1, 1) + 1) / 2

@@ -1,4 +1,4 @@
-"""What judges with stored weights share: a folder that must be complete, and a version that is its hash."""
+"""Model folders of judges: completeness checks, versions by hash, and batches of a fixed size."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.vision.weights import first_line
 
 HASHED = (".json", ".safetensors", ".txt", ".model")
-"""Suffixes of the files that decide what a judge answers: weights, configuration, tokenizer."""
+"""Suffixes of the files that determine a judge's answers: weights, configuration, tokenizer."""
 
 BATCH = 32
-"""Images or texts that a network sees at a time."""
+"""Images or texts per batch."""
 
 
 def require(folder: Path, files: Sequence[str]) -> None:
-    """Check that a model folder holds what its loader needs.
+    """Check that a model folder contains the files that its loader needs.
 
     Raises:
         EvenhandError: The folder, or one of the files, is missing.
     """
     if not folder.is_dir():
         raise EvenhandError(
-            f"model folder {str(folder)!r} does not exist; give a folder that holds {', '.join(files)}"
+            f"model folder {str(folder)!r} does not exist; give a folder with {', '.join(files)}"
         )
     missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         raise EvenhandError(
-            f"model folder {str(folder)!r} lacks {', '.join(missing)}; download it again in full"
+            f"model folder {str(folder)!r} lacks {', '.join(missing)}; download the complete folder"
         )
 
 
 @contextmanager
 def loading(folder: Path) -> Iterator[None]:
-    """Within the context a library makes something of a folder.
+    """Context in which a library loads a folder; any failure becomes one readable error.
 
-    The libraries check a stranger's files little: what is wrong in them raises whatever its first use does.
+    The libraries hardly validate untrusted files, so a faulty file can raise any exception.
 
     Raises:
-        EvenhandError: Anything went wrong.
+        EvenhandError: Loading failed.
     """
     try:
         yield
@@ -55,7 +55,7 @@ def loading(folder: Path) -> Iterator[None]:
     except Exception as fault:
         raise EvenhandError(
             f"model folder {str(folder)!r} cannot be loaded ({first_line(fault)}); give a complete folder "
-            "with safetensors weights that needs no code of its own"
+            "with safetensors weights and without custom code"
         ) from fault
 
 
@@ -63,8 +63,8 @@ def version(folders: Sequence[Path], settings: Any) -> str:
     """Twelve hexadecimal digits that change with weights, texts and preprocessing.
 
     Args:
-        folders: Folders whose files decide the answers.
-        settings: Texts, maps and numbers given besides the files; anything JSON can write.
+        folders: Folders whose files determine the answers.
+        settings: Further texts, maps and numbers that determine the answers; any JSON value.
     """
     sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for folder in folders:
@@ -76,10 +76,10 @@ def version(folders: Sequence[Path], settings: Any) -> str:
 
 
 def in_batches(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """The network's outputs, ``(n, ...)`` for inputs ``(n, ...)``, from batches of exactly ``BATCH``.
+    """Outputs ``(n, ...)`` of a network for inputs ``(n, ...)``, computed in batches of exactly ``BATCH``.
 
-    The rounding of a network depends on the size of the batch. With one size, the last batch filled up
-    with zeros, an image's numbers do not depend on the images beside it, so that shards agree bit for bit.
+    The rounding of a network depends on the batch size. With one size, and the last batch padded with zeros,
+    the numbers of an image do not depend on the other images, and shards agree bit for bit.
     """
     parts = []
     for chunk in torch.split(inputs, BATCH):

@@ -1,4 +1,4 @@
-"""Where judges' weights come from: a local file or folder, or a hub's cache; never a file with code in it."""
+"""Sources of judges' weights: a local file or folder, or the hub's cache; never a file that can run code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from evenhand.bench.errors import EvenhandError
 
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
-"""What is fetched of a hub repository: no code, no pickles."""
+"""Files downloaded from a hub repository: no code, no pickles."""
 
 
 def best_device() -> str:
@@ -24,33 +24,33 @@ def best_device() -> str:
 
 
 def hub_folder(name: str, *, files: Sequence[str] = HUB_FILES) -> Path:
-    """The folder of a model: ``name`` itself if it is one, else the hub's snapshot of it.
+    """The folder of a model: ``name`` itself if it is a folder, else the hub's snapshot.
 
     Args:
         name: A folder, or a hub id such as ``"org/model"``.
-        files: Patterns of the files that are needed.
+        files: Patterns of the required files.
 
     Raises:
-        EvenhandError: There is no such folder, and the hub's model is neither cached nor reachable.
+        EvenhandError: The folder does not exist, and the hub's model is neither cached nor reachable.
     """
     if Path(name).is_dir():
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise EvenhandError(f"model {name!r} is neither a folder nor a hub id 'org/name'; give one of them")
+        raise EvenhandError(f"model {name!r} must be an existing folder or a hub id 'org/name'")
     try:
         return Path(snapshot_download(name, allow_patterns=list(files)))
-    except (OSError, ValueError) as fault:  # the hub's own errors are of these kinds
+    except (OSError, ValueError) as fault:  # base classes of the hub's errors
         raise EvenhandError(
-            f"weights of {name!r} are not in the cache and cannot be fetched ({first_line(fault)}); "
-            "add --online where there is a network, or give a local folder"
+            f"weights of {name!r} are not in the cache and cannot be downloaded ({first_line(fault)}); "
+            "add --online if there is a network, or give a local folder"
         ) from fault
 
 
 def weight_file(path: str | Path) -> Path:
-    """The path, if there is a file.
+    """The path of an existing file.
 
     Raises:
-        EvenhandError: There is none.
+        EvenhandError: The file does not exist.
     """
     found = Path(path).expanduser()
     if not found.is_file():
@@ -62,10 +62,10 @@ def tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint, by name.
 
     Args:
-        path: ``.safetensors``, or a torch file that holds tensors and nothing else.
+        path: A ``.safetensors`` file, or a torch file that contains only tensors.
 
     Raises:
-        EvenhandError: The file is torn, or holds objects besides tensors: those could run code.
+        EvenhandError: The file is corrupt, or contains other objects, which could run code.
     """
     try:
         if path.suffix == ".safetensors":
@@ -76,24 +76,24 @@ def tensors(path: Path) -> dict[str, Tensor]:
         raise holds_code(path) from fault
     except (OSError, RuntimeError, EOFError, SafetensorError) as fault:
         raise EvenhandError(
-            f"weights file {str(path)!r} cannot be read ({first_line(fault)}); download it again in full"
+            f"weights file {str(path)!r} cannot be read ({first_line(fault)}); download it again"
         ) from fault
     if not (isinstance(found, dict) and all(isinstance(value, Tensor) for value in found.values())):
         raise EvenhandError(
-            f"weights file {str(path)!r} is no dictionary of tensors; save a state dictionary"
+            f"weights file {str(path)!r} must contain a dictionary of tensors; save a state dictionary"
         )
     return found
 
 
 def holds_code(path: Path) -> EvenhandError:
-    """The refusal of a file that holds objects besides tensors: loading them runs what they say."""
+    """The error for a file with objects other than tensors, whose loading could run code."""
     return EvenhandError(
-        f"weights file {str(path)!r} holds more than tensors and could run code; save its state dictionary "
-        "as .safetensors and give that"
+        f"weights file {str(path)!r} contains more than tensors and could run code; save its state "
+        "dictionary as .safetensors and give that file"
     )
 
 
 def first_line(fault: BaseException) -> str:
-    """The first line of an error's text, shortened; its kind where it has none."""
+    """The first line of an error message, shortened; the name of its class if the message is empty."""
     text = str(fault).strip()
     return text.splitlines()[0][:200] if text else type(fault).__name__

@@ -1,8 +1,8 @@
 """The annotation page: one self-contained HTML file for labelling images offline.
 
-The page embeds its images, runs only its own script (its content security policy contains the hashes of script
-and style), keeps progress in the browser, and saves the annotations as a CSV. It shows neither prompts nor
-methods nor the origin of an image.
+The page embeds its images, runs only its own script (its content security policy contains the hashes of
+script and style), keeps progress in the browser, and saves the annotations as a CSV. It shows neither prompts
+nor methods nor the origin of an image.
 """
 
 from __future__ import annotations

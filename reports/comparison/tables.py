@@ -354,7 +354,9 @@ def sides_table(sides: Sequence[Side]) -> Table:
             counted(coverage.made),
         ]
         rows.append(Row([text(side.label, spec.method.title), *cells]))
-    return Table("sides", "The sides", ["Side", "Run", "Images of the run", "Shared", "Of these, available"], rows)
+    return Table(
+        "sides", "The sides", ["Side", "Run", "Images of the run", "Shared", "Of these, available"], rows
+    )
 
 
 def difference_records(comparison: Comparison) -> Download:

@@ -71,9 +71,7 @@ def _distances(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> li
     ends = zip((row.label, row.against), sides_of(row, readings), strict=True)
     values = [f"{with_interval(side)} for {label}" for label, side in ends if side is not None]
     how = CORRECTED if row.corrected else UNCORRECTED
-    lines = [
-        f"Over {attribute(row.attributes)} the distance is {listing(values)}, {how}; {SCALE}"
-    ]
+    lines = [f"Over {attribute(row.attributes)} the distance is {listing(values)}, {how}; {SCALE}"]
     return lines + ([] if math.isnan(row.p) else [_test(row)])
 
 
@@ -127,8 +125,8 @@ def _change(row: FlipRow) -> str:
     moves = f": {listing(moves_of(row)[:LISTED])}" if row.changed else ""
     return (
         f"From {row.against} to {row.label}, the perceived {attribute(row.attribute)} changes in "
-        f"{number(row.changed, percent=True)} of the images of the same prompt and seed (95% interval {ends}; "
-        f"n = {row.n}){moves}."
+        f"{number(row.changed, percent=True)} of the images of the same prompt and seed (95% interval "
+        f"{ends}; n = {row.n}){moves}."
     )
 
 
@@ -139,11 +137,12 @@ def _setup(comparison: Comparison) -> list[str]:
     lines = []
     if names:
         lines.append(
-            f"Besides the method, the sides differ in {listing([*names[:LISTED], *more])}; a difference may be "
-            "due to any of these."
+            f"Besides the method, the sides differ in {listing([*names[:LISTED], *more])}; a difference "
+            "reflects everything that differs, not the method alone."
         )
     if not comparison.same_noise:
         lines.append(
-            "The sides do not start from the same noise, so the intervals are as wide as for independent samples."
+            "The sides do not start from the same noise, so the intervals are as wide as for independent "
+            "samples."
         )
     return lines

@@ -152,7 +152,7 @@ def label_space(rows: Sequence[str]) -> int:
 
 
 def width_of(name: str) -> float:
-    """Approximate width of a name in pixels, in DejaVu Sans: the widest of the fallback fonts of the pages."""
+    """Approximate width of a name in pixels, in DejaVu Sans, the widest of the pages' fallback fonts."""
     return LETTER * sum(map(_width, name))
 
 

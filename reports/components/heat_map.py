@@ -1,7 +1,7 @@
 """A heat map as inline SVG: the distance of each share from its target, and whether it is clear.
 
-Colour shows the ratio to the target, in steps that colour-blind readers can distinguish. A triangle shows that
-the whole 95% interval is on one side of the target, also in a grey print.
+Colour shows the ratio to the target, in steps that colour-blind readers can distinguish. A triangle shows
+that the whole 95% interval is on one side of the target, also in a grey print.
 """
 
 from __future__ import annotations

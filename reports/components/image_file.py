@@ -12,8 +12,8 @@ from evenhand.bench.errors import EvenhandError
 def read_image(path: Path, *, folder: Path | None = None) -> Image.Image:
     """The image in RGB.
 
-    A run's tables name its images, and a run may be untrusted input: a page must not show another file of this
-    machine, and Pillow must not pass a file to the external programs that some of its formats need.
+    A run's tables name its images, and a run may be untrusted input: a page must not show another file of
+    this machine, and Pillow must not pass a file to the external programs that some of its formats need.
 
     Args:
         path: The file.

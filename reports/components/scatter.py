@@ -39,7 +39,7 @@ LOOKS: dict[Look, dict[str, Any]] = {
     "near": {"stroke": ACCENT, "fill": "white", "size": 56, "strokeWidth": 1.8},
     "front": {"stroke": ACCENT, "fill": ACCENT, "size": 60, "strokeWidth": 1.5},
 }
-"""Fill and outline by dominance, the least important first; ``faint`` is for other methods in the background."""
+"""Fill and outline by dominance, the least important first; ``faint`` is for methods in the background."""
 
 SHAPES: dict[Shape, str] = {"base": "square", "passed": "circle", "failed": "triangle-up"}
 """Shapes by gates: the baseline, a method that passes every gate, one that does not."""
@@ -65,7 +65,7 @@ class At(NamedTuple):
 
 @dataclass(frozen=True)
 class Frame:
-    """The axes: their ends and titles, whether the horizontal one is in per cent, and the height in pixels."""
+    """The axes: ends and titles, whether the horizontal one is in per cent, and the height in pixels."""
 
     right: tuple[float, float]
     up: tuple[float, float]

@@ -1,4 +1,4 @@
-"""The leaderboard's columns: every number on one footing, and words that cannot change the page."""
+"""The columns of the leaderboard, all corrected or all uncorrected, and Markdown escaping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evenhand.bench.results.lookup import Key, Reading, comparable, measured_att
 from evenhand.bench.results.result import EstimateRow
 from evenhand.bench.results.text import NOT_MEASURED, attribute, interval, number
 from evenhand.reports.components.tables import images_and_chance
-from evenhand.reports.components.wording import measure
+from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&#])")
 _INVISIBLE = ("Cc", "Zl", "Zp")
@@ -20,10 +20,17 @@ _DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u
 
 WORST = "the single attribute where it is worst"
 
+FIT_COSTS = (
+    "Images generated for fitting",
+    "Images judged for fitting",
+    "Images through the U-Net for fitting",
+)
+"""Headings of the exact counts that fitting a method used."""
+
 
 @dataclass(frozen=True)
 class Column:
-    """A measured column: its heading, every row's estimate, and what all of them share."""
+    """A measured column: its heading, the estimate of every row, and what all of them share."""
 
     title: str
     rows: Sequence[EstimateRow | None]
@@ -31,12 +38,12 @@ class Column:
 
     @property
     def cells(self) -> list[str]:
-        """Every row's estimate with its interval, for reading."""
+        """The estimate of every row with its interval, formatted."""
         return [cell(row) for row in self.rows]
 
 
 def ranking_columns(readings: Sequence[Reading], key: Key | None) -> list[Column]:
-    """The columns of the ranking, each on one footing."""
+    """The columns of the ranking table; each is corrected for all rows or for none."""
     primary = [reading.at(key) for reading in readings] if key else [None] * len(readings)
     return [
         _column("Distance", primary, *([attribute(key.attributes)] if key else [])),
@@ -48,7 +55,7 @@ def ranking_columns(readings: Sequence[Reading], key: Key | None) -> list[Column
 
 
 def further_columns(readings: Sequence[Reading]) -> list[Column]:
-    """The columns beside the ranking."""
+    """The columns of the table of further metrics."""
     joint = next(iter(measured_attributes(readings, "worst_cell")), "")
     published = [reading.naive("deviation_ratio", "gender") for reading in readings]
     return [
@@ -64,7 +71,7 @@ def _column(title: str, rows: Sequence[EstimateRow | None], *facts: str) -> Colu
         return Column(title, rows, [])
     how, notes = measure(present[0].metric), list(facts)
     if any(row.judge for row in present):
-        notes.append("judges’ error corrected" if present[0].corrected else "as the judges see it")
+        notes.append(CORRECTED if present[0].corrected else UNCORRECTED)
     if present[0].unit not in ("", "1"):
         notes.append(f"unit {present[0].unit}")
     notes += images_and_chance(present)
@@ -73,7 +80,7 @@ def _column(title: str, rows: Sequence[EstimateRow | None], *facts: str) -> Colu
 
 
 def cell(row: EstimateRow | None) -> str:
-    """An estimate with its interval."""
+    """An estimate with its interval, formatted."""
     if row is None:
         return NOT_MEASURED
     percent = measure(row.metric).percent
@@ -82,7 +89,7 @@ def cell(row: EstimateRow | None) -> str:
 
 
 def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[EstimateRow | None]:
-    """Every method's estimate at the attribute where it is worst; joint cells stay out, as in the gates."""
+    """The estimate of every method at its worst single attribute, as in the gates."""
     single = [name for name in measured_attributes(readings, metric) if "*" not in name]
     sets = [comparable(readings, metric, name)[""] for name in single]
     sign = -1 if highest else 1
@@ -95,7 +102,7 @@ def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[E
 
 
 def escape(text: str) -> str:
-    """``text`` as it is, in a Markdown table: no markup, no link, no line break, no reversed direction."""
+    """``text`` escaped for a Markdown table: no markup, link, line break or change of text direction."""
     plain = "".join(
         " " if unicodedata.category(letter) in _INVISIBLE else letter
         for letter in text

@@ -1,4 +1,4 @@
-"""What stands behind a row of the board, in words."""
+"""The evidence for a row of the leaderboard."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from evenhand.bench.results.entry import TOLERATED, Answers, Evidence, Verificat
 from evenhand.bench.results.text import listing, number, plural
 
 EVIDENCE: dict[Evidence, str] = {
-    "verified": "a sample of its images was made again from the intervention and agreed",
-    "recomputed": "its labels came with it, and every check of the board recomputes its numbers from them",
-    "reported": "its numbers are the submitter’s; no labels came with them",
+    "verified": "a sample of its images was regenerated from the intervention and agreed",
+    "recomputed": "its labels are included, and every check of the board recomputes its numbers from them",
+    "reported": "its numbers are those of the submitter, without the labels",
 }
-"""What stands behind a row, the strongest first."""
+"""The kinds of evidence for a row, the strongest first."""
 
 CHANCE = 0.05
-"""Chance that a sample misses what it is said to rule out."""
+"""Probability that a sample misses the share of differing images that it is said to exclude."""
 
 
-def in_words(found: Verification) -> str:
-    """What a verification found, and what that rules out."""
+def verification_text(found: Verification) -> str:
+    """The result of a verification, and what it excludes."""
     given = sum(row.asked for row in found.answers)
     others = sum(row.other for row in found.answers)
-    source = "fitted anew" if found.fitted else "handed over"
-    bits = "" if found.same_intervention else ", with other bits than the entry’s"
+    source = "refitted" if found.fitted else "taken from the submitted run"
+    digest = "" if found.same_intervention else " and its digest differs from that of the entry"
     facts = (
-        f"{found.same_images} of {plural(found.images, 'image')} made again have the same bytes, and "
-        f"{given - others} of {plural(given, 'label')} and scores are the same; the intervention was "
-        f"{source}{bits}, on {found.device}"
+        f"{found.same_images} of {plural(found.images, 'regenerated image')} have the same bytes, and "
+        f"{given - others} of {plural(given, 'label or score', 'labels and scores')} are the same; the "
+        f"intervention was {source} on {found.device}{digest}"
     )
     return f"{facts}. {_meaning(found)}"
 
@@ -33,23 +33,23 @@ def in_words(found: Verification) -> str:
 def _meaning(found: Verification) -> str:
     if found.contradicted:
         return (
-            f"The same pixels gave other answers than stated: {_named(found.contradicted)}; the labels or "
-            "scores of the entry are not those of its images"
+            f"Identical pixels gave different answers: {_named(found.contradicted)}; the labels or scores "
+            "of the entry are not those of its images"
         )
     if found.unlike:
         return (
-            f"More than one answer in {TOLERATED} is another: {_named(found.unlike)}; verify on the kind of "
-            "machine that the entry was made on, and if that changes nothing, its images are others"
+            f"More than one answer in {TOLERATED} differs: {_named(found.unlike)}; verify on the kind of "
+            "machine that generated the entry, and if that changes nothing, its images are different ones"
         )
     if found.same_bytes:
         share = number(1 - CHANCE ** (1 / found.images), percent=True)
-        return f"With 95% certainty at most {share} of its images are others"
+        return f"With 95% confidence, at most {share} of its images differ"
     return (
-        "Images that differ do so as between two machines: no judge gives more than one in "
-        f"{TOLERATED} another label"
+        "Images differ only as between two machines: no judge gives a different label to more than one in "
+        f"{TOLERATED} images"
     )
 
 
 def _named(rows: list[Answers]) -> str:
-    shown = [f"{max(row.other, row.contradicted)} of {row.asked} of {row.name}" for row in rows[:3]]
-    return listing(shown)
+    parts = [f"{max(row.other, row.contradicted)} of {row.asked} of {row.name}" for row in rows[:3]]
+    return listing(parts)

@@ -1,6 +1,6 @@
-"""Numbers that others have published: data with their source and protocol, never ranked with measured rows.
+"""Published numbers with their source and protocol; they are never ranked with measured rows.
 
-``data/literature_protocols.csv`` says who measured, when and how; ``data/literature.csv`` holds the numbers.
+``data/literature_protocols.csv`` describes the protocols; ``data/literature.csv`` has the numbers.
 """
 
 from __future__ import annotations
@@ -14,28 +14,27 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
-from evenhand.bench.results.text import attribute, sentence
+from evenhand.bench.results.text import METRIC_TERMS, attribute, sentence
 from evenhand.reports.components.tables import Cell, Row, Table, text
-from evenhand.reports.components.wording import MEASURES
 
 NUMBERS = "reports/data/literature.csv"
-"""Where the numbers lie in the repository."""
+"""Path of the numbers in the repository."""
 
 NOT_RANKED = (
-    "These numbers are the sources’ own: other models, prompts, judges and sample sizes, nearly all without "
-    "intervals. None of them was measured by Evenhand, none is ranked, and no row here can be compared with "
-    "a row of the board, nor with a row of another protocol."
+    "These numbers are as published: with other models, prompts, judges and sample sizes, and nearly all "
+    "without intervals. None was measured by Evenhand and none is ranked. No row can be compared with a row "
+    "of the leaderboard or of another protocol."
 )
 
 Confidence = Literal["read", "digest", "computed", "placed"]
 
 CONFIDENCE: dict[Confidence, str] = {
     "read": "read in the named source",
-    "digest": "read in a digest of the source, not in the source itself",
-    "computed": "computed here from what the source released",
-    "placed": "read in the source, whose table is typeset badly there; its place is our reading",
+    "digest": "read in a summary of the source, not in the source itself",
+    "computed": "computed by us from data that the source released",
+    "placed": "read in the source, whose table is badly typeset; the assignment to a cell is our reading",
 }
-"""What a confidence mark means."""
+"""Meaning of the confidence marks."""
 
 _TITLES = {
     "share_of_men": ("Share of men", ""),
@@ -54,20 +53,20 @@ _TITLES = {
     "fid_no_person": ("FID, COCO without people", "lower"),
     "vqa": ("VQA score", "higher"),
 }
-"""Title and better direction of measures that Evenhand does not have."""
+"""Title and better direction of metrics that Evenhand does not compute."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Who measured, when and how.
+    """The protocol of published numbers.
 
     Attributes:
-        protocol: Its name in the numbers.
+        protocol: Its name in the file of numbers.
         source: The work that reports the numbers.
-        year: When.
-        link: Where.
+        year: Year of publication.
+        link: URL of the source.
         model: The text-to-image model, or that it is not stated.
-        about: What is known of prompts, images and judge.
+        about: What is known about prompts, images and judge.
     """
 
     protocol: str
@@ -83,14 +82,14 @@ class Reported(NamedTuple):
 
     Attributes:
         protocol: Name of its protocol.
-        method: The method, ``untreated`` for the model itself.
-        attributes: Attribute or joint attribute; empty for a measure that has none.
-        classes: How many groups the source tells apart; empty where it does not say, or none are.
+        method: The method, ``baseline`` for the model without a method.
+        attributes: Attribute or joint attribute; empty for a metric that has none.
+        classes: Number of groups in the source; empty where it is not stated or does not apply.
         concept: Empty for a number over all concepts.
-        metric: The measure.
+        metric: The metric.
         value: As printed, with its digits.
-        note: What else must be known.
-        confidence: Where it was read.
+        note: A remark on the number.
+        confidence: How it was obtained.
     """
 
     protocol: str
@@ -117,7 +116,7 @@ def reported() -> list[Reported]:
 
 
 def summary_table(protocol: Protocol) -> Table:
-    """The numbers of a protocol over all concepts: a row for each method, a column for each measure."""
+    """The numbers of a protocol over all concepts: one row per method, one column per metric."""
     rows = [row for row in reported() if row.protocol == protocol.protocol and not row.concept]
     return _table(protocol, rows, by_concept=False)
 
@@ -129,7 +128,7 @@ def concept_table(protocol: Protocol) -> Table | None:
 
 
 def every_table() -> Table:
-    """All numbers, one a row, for download."""
+    """All numbers, one per row, for download."""
     about = {protocol.protocol: protocol for protocol in protocols()}
     columns = ["Source", "Year", "Model", "Protocol", "Link"]
     columns += ["Method", "Attribute", "Classes", "Concept", "Measure", "Value", "Note", "Confidence"]
@@ -140,11 +139,11 @@ def every_table() -> Table:
         what = [row.method, row.attributes, row.classes, row.concept, row.metric]
         value = Cell(row.value, raw={"": float(row.value)})
         rows.append(Row([*map(text, (*where, *what)), value, text(row.note), text(row.confidence)]))
-    return Table("literature", "Every number that is reported in the literature", columns, rows)
+    return Table("literature", "All numbers reported in the literature", columns, rows)
 
 
 def _table(protocol: Protocol, rows: Sequence[Reported], *, by_concept: bool) -> Table:
-    """A line per method, or per concept; a column per measure, or per method and measure."""
+    """One row per method or concept; one column per metric, or per method and metric."""
     usual = Counter(row.confidence for row in rows).most_common(1)[0][0]
     found: dict[str, dict[str, Reported]] = {}
     for row in rows:
@@ -168,19 +167,19 @@ def _table(protocol: Protocol, rows: Sequence[Reported], *, by_concept: bool) ->
 
 
 def _title(row: Reported) -> str:
-    """The measure with its better direction, and the attribute with its number of classes."""
-    known = MEASURES.get(row.metric)
+    """The metric with its better direction, and the attribute."""
+    known = METRIC_TERMS.get(row.metric)
     title, better = (known.title, known.better) if known else _TITLES[row.metric]
     arrow = {"lower": " ↓", "higher": " ↑"}.get(better, "")
     return ", ".join(filter(None, (f"{title}{arrow}", attribute(row.attributes))))
 
 
 def _cell(row: Reported | None, usual: Confidence) -> Cell:
-    """A number as printed; what sets it apart from its table stands below it."""
+    """A number as printed, with its note and its confidence where that differs from the rest of the table."""
     if row is None:
         return Cell("not reported", kind="missing", raw={"": None})
-    apart = CONFIDENCE[row.confidence] if row.confidence != usual else ""
-    notes = (row.note, apart)
+    confidence = CONFIDENCE[row.confidence] if row.confidence != usual else ""
+    notes = (row.note, confidence)
     return Cell(row.value, tuple(filter(None, notes)), "number", {"": float(row.value)})
 
 

@@ -1,4 +1,4 @@
-"""The public leaderboard: a pure function of its rows."""
+"""The leaderboard as Markdown: a pure function of its rows."""
 
 from __future__ import annotations
 
@@ -6,49 +6,58 @@ import html
 from collections.abc import Mapping, Sequence
 
 from evenhand.bench.policy.pareto import TRADE_OFFS, Plane, dominance_of
-from evenhand.bench.policy.ranking import Ranking, layer_words, rank_words, rankings, title_of
+from evenhand.bench.policy.ranking import Ranking, front_text, rank_text, rankings, title_of
 from evenhand.bench.results.entry import BoardRow, panel
 from evenhand.bench.results.lookup import Reading
 from evenhand.bench.results.result import BASE
 from evenhand.bench.results.text import NOT_MEASURED, count, listing, plural, slug
 from evenhand.reports.components.charts import standalone
-from evenhand.reports.leaderboard.columns import Column, cell, escape, further_columns, ranking_columns
+from evenhand.reports.leaderboard.columns import (
+    FIT_COSTS,
+    Column,
+    cell,
+    escape,
+    further_columns,
+    ranking_columns,
+)
 from evenhand.reports.leaderboard.evidence import EVIDENCE
 from evenhand.reports.leaderboard.literature import NOT_RANKED, NUMBERS, protocols, summary_table
-from evenhand.reports.run.pareto import plane_image, spoken
+from evenhand.reports.run.pareto import plane_image, plane_text
 
 INTRODUCTION = """\
 # Leaderboard
 
-How evenly text-to-image models depict people under each debiasing method, and what the method spoils.
-All labels are perceived attributes of depicted people who do not exist.
+This leaderboard shows how evenly text-to-image models depict people with each debiasing method, and which
+side effects the method has. All labels are perceived attributes of depicted people who do not exist.
 This file is generated from `reports/entries` by `evenhand board build`; edit the entries, not this file.
 
-**How to read it.** Methods are compared within one version of one suite only: same model, prompts, settings
-and judges. The primary number is the distance from the target shares (RMSDelta): 0 for a model at the target,
-1 for one that draws a single group. Parentheses hold 95% intervals; ↓ means that lower is better, ↑ that
-higher is. The notes under the tables say how many images (n) are behind a column and what a perfectly fair
-model shows with that many (the chance level).
+**How to read it.** Methods are only compared within one version of one suite: same model, prompts, settings
+and judges. The primary metric is the distance from the target shares (RMSDelta): 0 for a model at the
+target, 1 for one that shows a single group. Parentheses contain 95% intervals; ↓ means lower is better, ↑
+higher is better. The notes under the tables give the number of images of a column (n) and its chance level:
+the value of a perfectly fair model with that many images.
 
-The letter is the tie group: A holds every method that may be the best, and the data do not tell the methods
-of one letter apart; the numbers after it are the ranks that the data allow. The order inside a letter means
-nothing. A method below the line failed a gate and is not ranked: against the baseline it may have lost
-more than 5 points of explicit fidelity, or it gained more than 5 points of undetermined images or of
-over-correction. The front is Pareto's: methods that no other beats both in distance and in what it costs.
+The letter of a rank is the tie group: group A holds every method that may be the best, and methods with the
+same letter are not distinguishable. The numbers after it are the ranks that the data allow. The order
+within a tie group has no meaning. A method that does not pass every gate is not ranked: compared with the
+baseline, it may have lost more than 5 points of explicit fidelity, or its undetermined images or
+over-correction rose by more than 5 points, or one of these was not measured. The front is the Pareto front:
+the methods that no other method dominates in distance and in a side effect.
 
-A method has one row, with the parameters that the suite gives it. Other strengths of the same method are not
-ranked, because to choose the best one afterwards is to choose by chance; they stand in a table of their own.
+A method has one row, with the parameters that the suite sets. Its other strengths have a separate table and
+are not ranked, because choosing the best one after the fact would favour chance.
 
-**How to add a row.** Run the suite with the method, write the entries with `evenhand board submit RUN`
-(a folder `reports/entries/<method>@<suite>-v<version>` each), check them with `evenhand board check`, build
-with `evenhand board build`, and open a pull request with what changed. To challenge a row, run the same suite
-and method and open an issue with your result. Nothing in an entry is executed.
+**How to add a row.** Run the suite with the method, write the entries with `evenhand board submit RUN` (one
+folder `reports/entries/<method>@<suite>-v<version>` per method), check them with `evenhand board check`,
+build the leaderboard with `evenhand board build`, and open a pull request. To challenge a row, run the same
+suite and method and open an issue with your result. Nothing in an entry is executed.
 """
 
 LEGEND = (
-    "In the images: filled, on the front; open, behind it by values only; grey, behind it beyond the 95% "
-    "intervals (thin lines) on both axes. A triangle fails a gate, a circle passes all, the square is the "
-    "baseline. Shaded is what the front beats by values. Numbers are those of the tables."
+    "In the figures, filled marks are on the front, open marks are dominated but within the 95% intervals "
+    "(thin lines), grey marks are dominated beyond the intervals on both axes. Circles pass every gate, "
+    "triangles do not, and the square is the baseline. The shaded region is dominated. Numbers refer to the "
+    "tables."
 )
 
 
@@ -57,14 +66,14 @@ def render_leaderboard(rows: Sequence[BoardRow], *, images: str = "reports/front
 
     Args:
         rows: The rows of all suites.
-        images: Where the images of :func:`front_images` lie, as seen from the leaderboard.
+        images: Folder of the images of :func:`front_images`, relative to the leaderboard.
     """
     sections = [_section(suite, images) for suite in rankings(rows)] or ["No entries yet.\n"]
     return "\n".join([INTRODUCTION, *sections, _literature()])
 
 
 def front_images(rows: Sequence[BoardRow]) -> dict[str, str]:
-    """File name to SVG: the methods of every suite, fairness against each trade_off."""
+    """File name to SVG of the planes of every suite, one per trade-off."""
     found = {}
     for suite in rankings(rows):
         for plane in suite.planes:
@@ -75,33 +84,33 @@ def front_images(rows: Sequence[BoardRow]) -> dict[str, str]:
 
 
 def _section(suite: Ranking, images: str) -> str:
-    """One suite in one version: the ranked methods, those below the line, and all the rest."""
+    """One suite and version: the ranked methods, those that are not ranked, and further tables."""
     readings, key, drawn = suite.readings, suite.key, suite.planes
     columns, further = ranking_columns(readings, key), further_columns(readings)
     lines = []
     for place, row in enumerate(suite.rows):
         cells = [column.cells[place] for column in columns]
-        words = [_dominance(row, drawn), row.evidence]
-        lines.append([str(place + 1), _name(row), _family(row), *cells, *words])
+        about = [_fronts_text(row, drawn), row.evidence]
+        lines.append([str(place + 1), _name(row), _family(row), *cells, *about])
     titles = ["No.", "Method", "Family", *(column.title for column in columns), "Front", "Evidence"]
     pairs = list(zip(suite.rows, lines, strict=True))
-    above = [[escape(rank_words(row)), *line] for row, line in pairs if not row.failed_gates]
-    below = [[*line, escape("; ".join(row.failed_gates))] for row, line in pairs if row.failed_gates]
+    ranked = [[escape(rank_text(row)), *line] for row, line in pairs if not row.failed_gates]
+    unranked = [[*line, escape("; ".join(row.failed_gates))] for row, line in pairs if row.failed_gates]
     parts = [f"## {escape(title_of(suite.result))}"]
     if drawn:
         shown = " ".join(_image(suite, plane, images) for plane in drawn)
         parts += [*_fronts(drawn, suite.failures), shown, LEGEND]
-    parts.append(_table(["Rank", *titles], above) if above else "No method passes every gate yet.")
-    if below:
-        parts += ["### Below the line: not ranked", _table([*titles, "Gates not passed"], below)]
-    parts += ["### Further numbers and cost", _costs(suite.rows, further)]
+    parts.append(_table(["Rank", *titles], ranked) if ranked else "No method passes every gate yet.")
+    if unranked:
+        parts += ["### Not ranked", _table([*titles, "Gates not passed"], unranked)]
+    parts += ["### Further metrics and cost", _costs(suite.rows, further)]
     if suite.curves:
-        parts += ["### Other strengths: not ranked", _strengths(suite)]
+        parts += ["### Other strengths (not ranked)", _strengths(suite)]
     return "\n\n".join([*parts, _footnotes(suite, [*columns, *further])]) + "\n"
 
 
 def _literature() -> str:
-    """What others have published, protocol by protocol, folded away."""
+    """Published numbers, one collapsed section per protocol."""
     parts = ["## Reported in the literature", f"{NOT_RANKED} Numbers by occupation are in `{NUMBERS}`."]
     for protocol in protocols():
         table = summary_table(protocol)
@@ -114,24 +123,24 @@ def _literature() -> str:
 
 
 def _fronts(drawn: Sequence[Plane], failures: Mapping[str, Sequence[str]]) -> list[str]:
-    """Who is on the Pareto front against each trade_off."""
+    """The methods on the Pareto front of each trade-off."""
 
     def names(labels: Sequence[str]) -> str:
-        return escape(listing([f"{name} (below the line)" if failures[name] else name for name in labels]))
+        return escape(listing([f"{name} (not ranked)" if failures[name] else name for name in labels]))
 
     lines = []
     for plane in drawn:
         found = dominance_of(plane.points)
         near = [point.label for point in plane.points if found[point.label] == "near"]
-        line = f"**Pareto front of fairness and {plane.trade_off.kept}**, by values: {names(plane.front)}."
+        line = f"**Pareto front of fairness and {plane.trade_off.kept}:** {names(plane.front)}."
         if near:
-            line += f" Behind it, but not beyond the intervals: {names(near)}."
+            line += f" Dominated, but within the intervals: {names(near)}."
         lines.append(line)
     return lines
 
 
 def _image(suite: Ranking, plane: Plane, images: str) -> str:
-    return f"![{escape(spoken(plane))}]({images}/{suite.image(plane)})"
+    return f"![{escape(plane_text(plane))}]({images}/{suite.image(plane)})"
 
 
 def _name(row: BoardRow) -> str:
@@ -144,14 +153,14 @@ def _family(row: BoardRow) -> str:
     return "baseline" if method.name == BASE else escape(method.family)
 
 
-def _dominance(row: BoardRow, drawn: Sequence[Plane]) -> str:
-    """The front that the method is on, against every trade_off."""
+def _fronts_text(row: BoardRow, drawn: Sequence[Plane]) -> str:
+    """The front that the method is on, for every trade-off."""
     label = row.result.spec.method.label
-    return "; ".join(f"{plane.trade_off.name} {layer_words(label, plane)}" for plane in drawn) or NOT_MEASURED
+    return "; ".join(f"{plane.trade_off.name} {front_text(label, plane)}" for plane in drawn) or NOT_MEASURED
 
 
 def _costs(rows: Sequence[BoardRow], further: Sequence[Column]) -> str:
-    """Numbers beside the ranking, and what every method's fit used."""
+    """Further metrics, and the cost of fitting every method."""
     lines = []
     for place, row in enumerate(rows):
         cost = row.result.cost
@@ -159,22 +168,23 @@ def _costs(rows: Sequence[BoardRow], further: Sequence[Column]) -> str:
         judge = escape(row.result.spec.method.steering_judge or "none")
         cells = [column.cells[place] for column in further]
         lines.append([str(place + 1), _name(row), *cells, *map(count, counts), judge])
-    costs = ["Images drawn to fit", "Images judged to fit", "Images through the U-Net to fit"]
-    return _table(["No.", "Method", *(column.title for column in further), *costs, "Steering judge"], lines)
+    return _table(
+        ["No.", "Method", *(column.title for column in further), *FIT_COSTS, "Steering judge"], lines
+    )
 
 
 def _strengths(suite: Ranking) -> str:
-    """Every setting of the methods that ran with several strengths, folded away."""
+    """Every setting of the methods that ran with several strengths, in a collapsed section."""
     readings = {row.result.spec.method.label: Reading.of(row.result) for row in suite.every}
     spans = {p.name: dict(zip(readings, p.spans(list(readings.values())), strict=True)) for p in TRADE_OFFS}
     lines = []
     for curve in suite.curves:
         for label, value in zip(curve.labels, curve.values, strict=True):
-            setting = f"{curve.parameter} = {value:g}" + (" (the suite’s own)" if label == curve.own else "")
-            prices = [trade_off.shown(spans[trade_off.name][label]) for trade_off in TRADE_OFFS]
+            setting = f"{curve.parameter} = {value:g}" + (" (ranked)" if label == curve.own else "")
+            side_effects = [trade_off.shown(spans[trade_off.name][label]) for trade_off in TRADE_OFFS]
             gates = "not all passed" if suite.failures[label] else "passed"
             distance = cell(readings[label].at(suite.key) if suite.key else None)
-            lines.append([escape(curve.own), escape(setting), distance, *prices, gates])
+            lines.append([escape(curve.own), escape(setting), distance, *side_effects, gates])
     titles = [
         "Method",
         "Strength",
@@ -201,13 +211,14 @@ def _footnotes(suite: Ranking, columns: Sequence[Column]) -> str:
         f"Model {spec.model}, revision {spec.model_revision}; {plural(len(spec.concepts), 'concept')}",
         f"Protocol: {settings}",
         f"Prompt sets: {', '.join(cards)}",
-        f"Judges that vote: {judges}",
+        f"Voting judges: {judges}",
         f"Suite digest: {spec.suite_digest[:12]}",
     ]
     front = (
-        "Front: the 1st holds the methods whose distance and trade_off no other method beats, by values, against "
-        "explicit fidelity lost and against change of unrelated images; the 2nd those that only methods of "
-        "the 1st beat, and so on; “may be 1st” is beaten by values, but not beyond the intervals on both."
+        "Front: number of the Pareto front of distance and each side effect (explicit fidelity lost, change "
+        "of unrelated images), from the estimates. The 1st front holds the methods that no other dominates, "
+        "the 2nd those that only methods of the 1st dominate, and so on. “Not distinguishable from 1st”: "
+        "dominated by the estimates, but not beyond the intervals on both axes."
     )
-    behind = "; ".join(f"{word}: {meaning}" for word, meaning in EVIDENCE.items())
-    return "\n".join(f"- {line}" for line in [front, f"Evidence: {behind}", *map(escape, notes)])
+    evidence = "; ".join(f"{name}: {meaning}" for name, meaning in EVIDENCE.items())
+    return "\n".join(f"- {line}" for line in [front, f"Evidence: {evidence}", *map(escape, notes)])

@@ -1,8 +1,8 @@
-"""The board as a static site: a pure function from its rows to files, with no server and no address outside.
+"""The leaderboard as a static site: a pure function from its rows to files, without external resources.
 
-Every page carries its style and its script, and a content security policy that allows exactly these two by
-their hashes: from a disk no browser agrees with another on what a file beside the page is. All logic is in
-Python; the templates only place what they are given, and escape it.
+Every page embeds its style and script, and its content security policy allows exactly these by their hashes,
+because browsers treat neighbouring files of a page opened from disk differently. All logic is in Python; the
+templates only place and escape the values that they are given.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def render_site(
     errors: Errors | None = None,
     runs: Sequence[Run] = (),
 ) -> dict[str, str]:
-    """Path to content of every file of the site; the same input gives the same bytes.
+    """Path and content of every file of the site; the same input gives the same bytes.
 
     Args:
         rows: The rows of all suites.
         entries: Name of an entry to its JSON, for download.
-        errors: Measured errors of the judges by suite, for results that do not carry them.
+        errors: Measured errors of the judges by suite, for results that do not contain them.
         runs: Runs whose images are shown on the pages of their methods.
 
     Raises:
@@ -63,22 +63,22 @@ def render_site(
 
 
 def render_index(found: Sequence[Ranking], pages: SiteMap) -> str:
-    """The first page, with every suite."""
+    """The start page, with every suite."""
     return _page("index", pages, **index_content(found, pages))
 
 
 def _check(runs: Sequence[Run], rows: Sequence[BoardRow]) -> None:
-    """Refuse a run that the board has no suite for: its images would be left out without a word."""
+    """Refuse a run whose suite is not on the board: its images would be left out silently."""
     known = {version_key(row.result) for row in rows}
     for run in runs:
         if not any(version_key(result) in known for result in run.results):
             raise EvenhandError(
-                f"run {run.folder} is of no suite on the board, or of another version; leave it out"
+                f"run {run.folder} has no suite and version that is on the board; leave it out"
             )
 
 
 def _literature() -> dict[str, Any]:
-    """What the page of published numbers places."""
+    """The variables of the page of published numbers."""
     protocols = [
         (p, literature.summary_table(p), literature.concept_table(p)) for p in literature.protocols()
     ]
@@ -91,7 +91,7 @@ def _literature() -> dict[str, Any]:
 
 
 def _page(kind: str, pages: SiteMap, path: str = "", **content: Any) -> str:
-    """One page; ``path`` is where it lies, the site's root by default."""
+    """One page; ``path`` is its path from the root of the site."""
     style, script = _asset("audit.css") + _asset("site.css"), _asset("site.js")
     return (
         _environment()
@@ -110,7 +110,7 @@ def _page(kind: str, pages: SiteMap, path: str = "", **content: Any) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """What a page may do: use its own style and script, and show images that it carries."""
+    """The content security policy: the page's own style and script, and embedded images."""
     parts = {
         "default-src": "'none'",
         "style-src": _hash(style),

@@ -1,4 +1,4 @@
-"""The first page of the site: every suite with its fronts and the table that sorts and filters."""
+"""The start page of the site: every suite with its fronts and a table that can be sorted and filtered."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evenhand.bench.policy.pareto import Plane, layers
-from evenhand.bench.policy.ranking import Ranking, layer_words, rank_words, title_of
+from evenhand.bench.policy.ranking import Ranking, front_text, rank_text, title_of
 from evenhand.bench.results.entry import BoardRow, panel
 from evenhand.bench.results.result import BASE
 from evenhand.bench.results.text import listing, plural
 from evenhand.reports.components.downloads import Download
 from evenhand.reports.components.tables import Cell, Row, Table, alert, counted, estimated, text
-from evenhand.reports.leaderboard.columns import Column, further_columns, ranking_columns
+from evenhand.reports.leaderboard.columns import FIT_COSTS, Column, further_columns, ranking_columns
 from evenhand.reports.leaderboard.evidence import EVIDENCE
 from evenhand.reports.leaderboard.site_map import SiteMap
 from evenhand.reports.run.figures import Figure
@@ -23,7 +23,7 @@ from evenhand.reports.run.sections import LIMITS
 
 @dataclass(frozen=True)
 class Line:
-    """A method in the table of its suite: its page, what it is filtered by, and its cells."""
+    """A method in the table of its suite: its page, its family for the filter, and its cells."""
 
     href: str
     family: str
@@ -40,20 +40,20 @@ class Head:
 
 @dataclass(frozen=True)
 class Section:
-    """One suite in one version.
+    """One suite and version.
 
     Attributes:
-        name: Anchor, and what its file names begin with.
+        name: Anchor, and prefix of its file names.
         title: Suite, version and model.
-        summary: Who may be the best, and how many are not ranked.
+        summary: The methods that may be the best, and the number of methods that are not ranked.
         version: What all rows share.
-        fronts: The methods against every trade_off.
+        fronts: The planes of the trade-offs.
         heads: Columns of the table.
         ranked: Its rows that pass every gate.
-        below: Its rows that do not.
-        families: What the table can be filtered by.
-        notes: What the columns say.
-        costs: Further numbers, and what every method's fit used.
+        unranked: Its rows that do not.
+        families: The families of the filter.
+        notes: Notes on the columns.
+        costs: Further metrics, and the cost of fitting every method.
         download: The ranking as a table.
     """
 
@@ -64,7 +64,7 @@ class Section:
     fronts: Figure | None
     heads: list[Head]
     ranked: list[Line]
-    below: list[Line]
+    unranked: list[Line]
     families: list[str]
     notes: list[str]
     costs: Table
@@ -72,7 +72,7 @@ class Section:
 
 
 def index_content(found: Sequence[Ranking], pages: SiteMap) -> dict[str, Any]:
-    """What the first page places."""
+    """The variables of the start page."""
     return {
         "title": "Leaderboard",
         "sections": [_section(ranking, pages) for ranking in found],
@@ -82,7 +82,7 @@ def index_content(found: Sequence[Ranking], pages: SiteMap) -> dict[str, Any]:
 
 
 def version_terms(ranking: Ranking) -> list[tuple[str, str]]:
-    """What the rows of a suite share; with any of it different, rows stand in another table."""
+    """What the rows of a table share; rows that differ in any of it are in different tables."""
     spec = ranking.result.spec
     settings = ", ".join(f"{name} {value}" for name, value in sorted(spec.protocol.items()))
     cards = dict.fromkeys(f"{card.name} {card.version} ({card.digest[:12]})" for card in spec.prompt_sets)
@@ -92,7 +92,7 @@ def version_terms(ranking: Ranking) -> list[tuple[str, str]]:
         ("Model", f"{spec.model}, revision {spec.model_revision[:12]}"),
         ("Protocol", settings),
         ("Prompt sets", "; ".join(cards)),
-        ("Judges that vote", "; ".join(judges)),
+        ("Voting judges", "; ".join(judges)),
     ]
 
 
@@ -116,7 +116,7 @@ def _section(ranking: Ranking, pages: SiteMap) -> Section:
         fronts=_fronts(ranking),
         heads=heads,
         ranked=[line for row, line in pairs if not row.failed_gates],
-        below=[line for row, line in pairs if row.failed_gates],
+        unranked=[line for row, line in pairs if row.failed_gates],
         families=sorted({line.family for line in lines}),
         notes=[
             f"{column.title}: {'; '.join(column.facts)}" for column in (*columns, *further) if column.facts
@@ -129,8 +129,8 @@ def _section(ranking: Ranking, pages: SiteMap) -> Section:
 def _heads(drawn: Sequence[Plane], columns: Sequence[Column]) -> list[Head]:
     measured = [Head(c.title, "descending" if "↑" in c.title else "ascending") for c in columns]
     fronts = [Head(f"Front, {plane.trade_off.name}", "ascending") for plane in drawn]
-    words = [Head(title, "ascending") for title in ("Method", "Rank", "Evidence", "Gates")]
-    return [*words[:2], *measured, *fronts, *words[2:]]
+    texts = [Head(title, "ascending") for title in ("Method", "Rank", "Evidence", "Gates")]
+    return [*texts[:2], *measured, *fronts, *texts[2:]]
 
 
 def _line(ranking: Ranking, place: int, columns: Sequence[Column], pages: SiteMap) -> Line:
@@ -138,11 +138,11 @@ def _line(ranking: Ranking, place: int, columns: Sequence[Column], pages: SiteMa
     card = row.result.spec.method
     family = "baseline" if card.name == BASE else card.family
     settings = next((len(curve.labels) for curve in ranking.curves if curve.own == card.label), 1)
-    notes = [family, f"version {card.version}; {place + 1} in the charts"]
-    notes += [f"{settings} strengths; one is ranked"] if settings > 1 else []
+    notes = [family, f"version {card.version}; number {place + 1} in the charts"]
+    notes += [f"{settings} strengths, one ranked"] if settings > 1 else []
     cells = [
         Cell(card.label, tuple(notes), raw={"": card.label}),
-        Cell(rank_words(row), raw={"": row.rank_low}),
+        Cell(rank_text(row), raw={"": row.rank_low}),
         *(estimated(column.rows[place]) for column in columns),
         *(_layer(card.label, plane) for plane in ranking.planes),
         text(row.evidence),
@@ -156,19 +156,20 @@ def _passed(row: BoardRow) -> str:
 
 
 def _layer(label: str, plane: Plane) -> Cell:
-    return Cell(layer_words(label, plane), raw={"": layers(plane.points).get(label)})
+    return Cell(front_text(label, plane), raw={"": layers(plane.points).get(label)})
 
 
 def _summary(ranking: Ranking) -> str:
-    """Who may be the best, and how many are not ranked; the baseline counts as a method."""
+    """The methods that may be the best, and the number not ranked; the baseline counts as a method."""
     first = [row.result.spec.method.label for row in ranking.rows if row.tie_group == "A"]
-    below, every = sum(bool(row.failed_gates) for row in ranking.rows), plural(len(ranking.rows), "method")
-    best = f"Best, as far as the data can tell: {listing(first)}" if first else "No method passes every gate"
-    return f"{best}. Below the line because of a gate: {below or 'none'} of {every}."
+    unranked, every = sum(bool(row.failed_gates) for row in ranking.rows), plural(len(ranking.rows), "method")
+    best = f"Not distinguishable from the best: {listing(first)}" if first else "No method passes every gate"
+    best = f"Best, as far as the data can tell: {first[0]}" if len(first) == 1 else best
+    return f"{best}. Not ranked because of a gate: {unranked or 'none'} of {every}."
 
 
 def _fronts(ranking: Ranking) -> Figure | None:
-    """The methods against every trade_off."""
+    """The planes of the trade-offs."""
     if ranking.key is None:
         return None
     name = f"{ranking.stem}-fronts"
@@ -187,7 +188,6 @@ def _costs(ranking: Ranking, further: Sequence[Column]) -> Table:
         rows.append(
             Row([text(card.label), *measured, *map(counted, counts), text(card.steering_judge or "none")])
         )
-    costs = ["Images drawn to fit", "Images judged to fit", "Images through the U-Net to fit"]
-    titles = ["Method", *(column.title for column in further), *costs, "Steering judge"]
-    caption = f"Further numbers and cost, {ranking.stem}"
+    titles = ["Method", *(column.title for column in further), *FIT_COSTS, "Steering judge"]
+    caption = f"Further metrics and cost, {ranking.stem}"
     return Table(f"{ranking.stem}-costs", caption, titles, rows, "95% intervals; exact counts")

@@ -1,4 +1,4 @@
-"""A judge's page: what it tells apart, where it votes or steers, and how often it was measured to err."""
+"""A judge's page: its groups, its role in each suite, and its measured errors."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Errors = Mapping[str, Sequence[ErrorRow]]
 
 ROLES = {
     "panel": "votes in the panel",
-    "steering": "steers inside the method’s own loop and has no vote in its number",
-    "non-voting": "is measured and shown, and has no vote",
+    "steering": "steers the method and has no vote on its result",
+    "non-voting": "is measured and shown, but has no vote",
 }
-"""What a judge does in a result, by its role; the one that carries the headline first."""
+"""What a judge does in a result, by its role; the one that determines the headline first."""
 
 
 @dataclass(frozen=True)
 class Seat:
-    """A judge in its version, with the suites whose results name it."""
+    """A judge and version, with the suites whose results name it."""
 
     card: JudgeCard
     suites: list[Ranking]
@@ -36,12 +36,12 @@ class Seat:
 
 @dataclass(frozen=True)
 class OnSuite:
-    """What is known of a judge on one suite.
+    """The role and the measurements of a judge on one suite.
 
     Attributes:
         title: The suite.
-        href: Its place on the first page.
-        roles: Role in words, and the methods in whose results the judge has it.
+        href: Its anchor on the start page.
+        roles: Each role, and the methods in whose results the judge has it.
         errors: Its confusion matrices, one per attribute.
         agreement: Its agreement with the other judges.
     """
@@ -54,7 +54,7 @@ class OnSuite:
 
 
 def judge_seats(found: Sequence[Ranking]) -> list[Seat]:
-    """Every judge of the suites by name and version, each version on its own."""
+    """Every judge of the suites by name and version, one item per version."""
     cards: dict[tuple[str, str], JudgeCard] = {}
     suites: dict[tuple[str, str], list[Ranking]] = {}
     for ranking in found:
@@ -67,14 +67,14 @@ def judge_seats(found: Sequence[Ranking]) -> list[Seat]:
 
 
 def judge_content(seat: Seat, pages: SiteMap, errors: Errors) -> dict[str, Any]:
-    """What a judge's page places."""
+    """The variables of a judge's page."""
     card = seat.card
     return {
         "title": card.name,
         "about": f"{card.title}. {sentence(card.summary)}",
         "facts": [
             ("Version", card.version),
-            ("Family", f"{card.family}; judges of one family share a vote"),
+            ("Family", f"{card.family}; the judges of a family share one vote"),
             *((sentence(attribute(name)), ", ".join(groups)) for name, groups in card.taxonomies.items()),
             ("Licence", card.licence),
             ("Origin", card.origin),
@@ -99,7 +99,7 @@ def _cards(ranking: Ranking) -> Iterable[JudgeCard]:
 
 
 def _roles(card: JudgeCard, ranking: Ranking) -> list[tuple[str, str]]:
-    """What the judge does, and in the results of which methods; ``every method`` where there is one role."""
+    """The judge's roles with the methods that they apply to; ``every method`` where there is one role."""
     labels: dict[str, list[str]] = {}
     for row in ranking.every:
         for seen in row.result.spec.judges:
@@ -115,13 +115,13 @@ def _roles(card: JudgeCard, ranking: Ranking) -> list[tuple[str, str]]:
 
 
 def _measured(ranking: Ranking, errors: Errors) -> Sequence[ErrorRow]:
-    """The errors that the results carry, or else those known of the suite."""
+    """The errors in the results, or else those known for the suite."""
     carried = (row.result.judge_errors for row in ranking.every if row.result.judge_errors)
     return next(carried, errors.get(ranking.result.spec.suite_digest, ()))
 
 
 def _error_tables(seen: Result, *, stem: str) -> list[Table]:
-    """The confusion matrices that a result holds, under names that no other suite has."""
+    """The confusion matrices of a result, with names that are unique across suites."""
     return [
         replace(table, name=f"{table.name}-{stem}", caption=f"{table.caption}, {stem}")
         for table in errors_tables([Reading.of(seen)])
@@ -129,15 +129,15 @@ def _error_tables(seen: Result, *, stem: str) -> list[Table]:
 
 
 def _agreement(base: Result, *, stem: str) -> Table:
-    """The agreement that a result holds."""
+    """The agreement table of a result."""
     images = max((row.n for row in base.agreement), default=0)
-    about = f"Over the run of {base.spec.method.label}: up to {count(images)} images of all its methods"
+    about = f"In the run of {base.spec.method.label}: up to {count(images)} images over all methods"
     table = agreement_table([Reading.of(base)])
     return replace(table, name=f"agreement-{stem}", caption=f"{table.caption}, {stem}", about=about)
 
 
 def _seen(card: JudgeCard, ranking: Ranking, errors: Errors) -> Result:
-    """The baseline's result, of its judges only what is about this one."""
+    """The baseline's result with the agreement and errors of this judge only."""
     results = [row.result for row in ranking.rows]
     base = next((r for r in results if r.spec.method.label == ranking.base), results[0])
     pairs = [row for row in base.agreement if _is_pair(card.name, row.judges)]

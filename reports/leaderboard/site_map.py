@@ -1,4 +1,4 @@
-"""Where the pages of the site lie: plain file names, whatever methods and judges are called."""
+"""Paths of the pages of the site: safe file names for any name of a method or judge."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from evenhand.bench.results.result import JudgeCard
 from evenhand.bench.results.text import slug
 
 LONGEST = 80
-"""Letters of a file name, without its ending."""
+"""Longest file name, without its suffix."""
 
 
 @dataclass(frozen=True)
 class SiteMap:
-    """Paths of the pages, from the site's root.
+    """Paths of the pages, relative to the root of the site.
 
     Attributes:
         methods: Stem of a suite and label of a method to its page.
-        judges: Name and version of a judge to its page, in order.
+        judges: Name and version of a judge to its page, sorted.
     """
 
     methods: dict[tuple[str, str], str]
@@ -52,22 +52,22 @@ class SiteMap:
         return self.judges[card.name, card.version]
 
     def suite(self, ranking: Ranking) -> str:
-        """The place of a suite on the first page."""
+        """The anchor of a suite on the start page."""
         return f"index.html#{ranking.stem}"
 
     def entry(self, name: str) -> str:
-        """The download of an entry; it lies as in the folder of the entries, whose names are known to fit."""
+        """The download of an entry; its path is that in the folder of entries, whose names were checked."""
         return f"entries/{name}/{ENTRY_FILE}"
 
 
-def _names(words: Iterable[str]) -> dict[str, str]:
-    """A file name without its ending for each of the words; different words never share one."""
+def _names(names: Iterable[str]) -> dict[str, str]:
+    """A unique file name, without suffix, for each of the names."""
     found: dict[str, str] = {}
-    for word in words:
-        stem = slug(word)[:LONGEST] or "unnamed"
+    for label in names:
+        stem = slug(label)[:LONGEST] or "unnamed"
         name, twin = stem, 1
         while name in found.values():
             twin += 1
             name = f"{stem}-{twin}"
-        found[word] = name
+        found[label] = name
     return found

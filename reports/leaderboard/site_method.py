@@ -1,4 +1,4 @@
-"""A method's page: what it is, its numbers beside the baseline, and how to reproduce them."""
+"""A method's page: its card, its numbers next to the baseline, and how to reproduce them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.policy.ranking import Ranking, layer_words, rank_words, title_of
+from evenhand.bench.policy.ranking import Ranking, front_text, rank_text, title_of
 from evenhand.bench.results.entry import BoardRow, entry_name, version_key
 from evenhand.bench.results.lookup import Reading, attribute_names
 from evenhand.bench.results.result import BASE, Run
 from evenhand.bench.results.text import attribute, listing, sentence
 from evenhand.reports.components.tables import Table
 from evenhand.reports.components.wording import with_interval
-from evenhand.reports.leaderboard.evidence import EVIDENCE, in_words
+from evenhand.reports.leaderboard.evidence import EVIDENCE, verification_text
 from evenhand.reports.leaderboard.site_index import version_terms
 from evenhand.reports.leaderboard.site_judge import ROLES
 from evenhand.reports.leaderboard.site_map import SiteMap
@@ -31,7 +31,7 @@ from evenhand.reports.run.worst import worst_table
 
 
 def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequence[Run]) -> dict[str, Any]:
-    """What a method's page places."""
+    """The variables of a method's page."""
     card, key, own = row.result.spec.method, ranking.key, Reading.of(row.result)
     shown = _beside_base(ranking, own)
     run = _run_of(row, runs)
@@ -48,7 +48,7 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
         "title": card.label,
         "suite": title_of(row.result),
         "suite_href": pages.suite(ranking),
-        "dominance": _dominance(ranking, row),
+        "position": _position_text(ranking, row),
         "gates": [sentence(reason) for reason in row.failed_gates],
         "facts": _facts(ranking, own, row),
         "card": sections.method_cards([row.result])[0],
@@ -66,20 +66,20 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
         "evidence": _evidence(row),
         "commands": _commands(ranking, row),
         "evenhand": row.result.environment.evenhand,
-        "others": _elsewhere(ranking, row, pages),
+        "others": _other_suites(ranking, row, pages),
         "entries": _entries(ranking, row, pages),
         "downloads": [estimates_download([own]), comparisons_download([own])],
     }
 
 
 def _evidence(row: BoardRow) -> list[str]:
-    """What stands behind the row, and what its verification found."""
+    """The evidence for the row, and the result of its verification."""
     found = [f"{sentence(row.evidence)}: {EVIDENCE[row.evidence]}."]
-    return [*found, f"{in_words(row.verification)}."] if row.verification else found
+    return [*found, f"{verification_text(row.verification)}."] if row.verification else found
 
 
 def _beside_base(ranking: Ranking, own: Reading) -> list[Reading]:
-    """The baseline, if it is another, then the method."""
+    """The baseline, then the method; only one reading for the baseline itself."""
     base = [reading for reading in ranking.readings if reading.is_base]
     return [own] if own.is_base else [*base, own]
 
@@ -89,33 +89,33 @@ def _cost(ranking: Ranking, shown: Sequence[Reading]) -> Table:
     return cost_table(shown, timings)
 
 
-def _dominance(ranking: Ranking, row: BoardRow) -> str:
-    """Where the method stands, in a sentence."""
+def _position_text(ranking: Ranking, row: BoardRow) -> str:
+    """The rank of the method, in a sentence."""
     if row.failed_gates:
-        return "Below the line: it does not pass every gate and is not ranked."
+        return "Not ranked, because it does not pass every gate."
     if row.rank_low is None:
         return "Not ranked."
     peers = [other.result.spec.method.label for other in ranking.rows if other.tie_group == row.tie_group]
     peers.remove(row.result.spec.method.label)
     of = sum(other.rank_low is not None for other in ranking.rows)
-    apart = f", not to be told apart from {listing(peers)}" if peers else ""
-    return f"Group {rank_words(row)} of {of} ranked methods{apart}."
+    tied = f", not distinguishable from {listing(peers)}" if peers else ""
+    return f"Group {rank_text(row)} of {of} ranked methods{tied}."
 
 
 def _facts(ranking: Ranking, own: Reading, row: BoardRow) -> list[tuple[str, str]]:
-    """The figures of the first screen."""
+    """The key figures of the first screen."""
     key = ranking.key
     estimate = own.at(key) if key else None
-    facts = [(sentence(rank_words(row)), "tie group and ranks that the data allow")]
+    facts = [(sentence(rank_text(row)), "tie group and ranks that the data allow")]
     if estimate is not None and key is not None:
         facts.append((with_interval(estimate), f"{DISTANCE}, {attribute(key.attributes)}; 0 is even"))
     for plane in ranking.planes:
-        facts.append((layer_words(own.label, plane), f"front of fairness and {plane.trade_off.kept}"))
-    return [*facts, (sentence(row.evidence), "evidence behind the row")]
+        facts.append((front_text(own.label, plane), f"Pareto front of fairness and {plane.trade_off.kept}"))
+    return [*facts, (sentence(row.evidence), "evidence")]
 
 
 def _figures(ranking: Ranking, own: Reading, shown: Sequence[Reading]) -> list[Figure]:
-    """Distances, fronts, strengths, shares, and the judges one by one, where they were measured."""
+    """Distances, fronts, strengths, shares and the single judges, where they were measured."""
     key = ranking.key
     if key is None:
         return []
@@ -134,7 +134,7 @@ def _figures(ranking: Ranking, own: Reading, shown: Sequence[Reading]) -> list[F
 
 
 def _run_of(row: BoardRow, runs: Sequence[Run]) -> Run | None:
-    """The run that the entry came from, if it is among those given."""
+    """The run of the entry, if it is among those given."""
     card = row.result.spec.method
     for run in runs:
         own = next((result for result in run.results if result.spec.method.label == card.label), None)
@@ -143,7 +143,7 @@ def _run_of(row: BoardRow, runs: Sequence[Run]) -> Run | None:
         if own.spec.method.intervention != card.intervention:
             raise EvenhandError(
                 f"run {run.folder} fitted {card.label!r} differently from its entry "
-                f"({card.intervention[:12]}); give the run that the entry was submitted from"
+                f"({card.intervention[:12]}); pass the run that the entry was submitted from"
             )
         return run
     return None
@@ -156,7 +156,7 @@ def _lines(run: Run, shown: Sequence[Reading]) -> list[str]:
 
 
 def _commands(ranking: Ranking, row: BoardRow) -> list[str]:
-    """What draws, judges and measures the row again, and what compares it."""
+    """The commands that reproduce the row."""
     spec = row.result.spec
     folder, suite, label = f"runs/{ranking.stem}", shlex.quote(spec.suite), shlex.quote(spec.method.label)
     others = [] if spec.method.name == BASE else [f"--method {label}"]
@@ -168,14 +168,14 @@ def _commands(ranking: Ranking, row: BoardRow) -> list[str]:
 
 
 def _entries(ranking: Ranking, row: BoardRow, pages: SiteMap) -> list[tuple[str, str, str]]:
-    """Label, name and download of the method's entry, and of those of its other strengths."""
+    """Label, name and download of the entries of the method and of its other strengths."""
     own = row.result.spec.method.label
     labels = next((set(curve.labels) for curve in ranking.curves if curve.own == own), {own})
     found = [(each.result.spec.method.label, entry_name(each.result)) for each in ranking.every]
     return [(label, name, pages.entry(name)) for label, name in found if label in labels]
 
 
-def _elsewhere(ranking: Ranking, row: BoardRow, pages: SiteMap) -> list[tuple[str, str]]:
+def _other_suites(ranking: Ranking, row: BoardRow, pages: SiteMap) -> list[tuple[str, str]]:
     """Pages of the same method on other suites."""
     label = row.result.spec.method.label
     return [

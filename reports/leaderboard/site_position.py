@@ -1,4 +1,4 @@
-"""Where one method stands among the others: the planes of fairness and trade_off with that method marked."""
+"""One method among the others: the planes of the trade-offs with that method highlighted."""
 
 from __future__ import annotations
 
@@ -15,41 +15,42 @@ from evenhand.reports.run.pareto import DISTANCE, MEANINGS, plane_frame, shape_o
 
 LEGEND = [
     ("front", "this method, if on the 1st front"),
-    ("near", "behind the 1st by values only"),
-    ("behind", "behind it beyond the intervals"),
+    ("near", "if dominated, but within the intervals"),
+    ("behind", "if dominated beyond the intervals"),
     ("faint", "other methods"),
-    ("beaten", "beaten by values"),
+    ("dominated", "dominated region"),
     ("passed", "passes every gate"),
-    ("failed", "does not"),
+    ("failed", "does not pass every gate"),
     ("base", "baseline"),
 ]
 
 
 def position(ranking: Ranking, own: Reading, key: Key) -> Figure | None:
-    """The method among the others, against every price; ``None`` where it has no place there."""
+    """The method among the others for every trade-off; ``None`` where none was measured for it."""
     label = own.label
     drawn = [plane for plane in ranking.planes if label in layers(plane.points)]
     if not drawn:
         return None
     panels = [Panel(plane.trade_off.title, _image(ranking, label, plane)) for plane in drawn]
     fronts = [
-        f"the {ordinal(layers(p.points)[label])} front of fairness and {p.trade_off.kept}" for p in drawn
+        f"the {ordinal(layers(p.points)[label])} Pareto front of fairness and {p.trade_off.kept}"
+        for p in drawn
     ]
     rows = [_row(plane, label) for plane in drawn]
-    columns = ["TradeOff", "Front", "By the 95% intervals", "Beaten by, by values"]
+    columns = ["Trade-off", "Front", "By the 95% intervals", "Dominated by (estimates)"]
     return Figure(
         "position",
         f"{label} is on {listing(fronts)}",
         panels,
         LEGEND,
-        f"Down and left is better. {' '.join(MEANINGS[plane.trade_off.name] for plane in drawn)} "
+        f"Lower left is better. {' '.join(MEANINGS[plane.trade_off.name] for plane in drawn)} "
         f"{images_behind({label: [own.at(key)]})}",
-        Table("position-data", "Where the method stands", columns, rows),
+        Table("position-data", "The method among the others", columns, rows),
     )
 
 
 def _image(ranking: Ranking, own: str, plane: Plane) -> Markup:
-    """The plane; the method is drawn last, so that nothing covers it."""
+    """The plane, with the method drawn last so that nothing covers it."""
     marks = [
         _mark(ranking, own, plane, point)
         for point in sorted(plane.points, key=lambda point: point.label == own)
@@ -59,7 +60,7 @@ def _image(ranking: Ranking, own: str, plane: Plane) -> Markup:
         axes=plane_frame(plane.trade_off, marks),
         front=plane.steps,
         name=f"position-{plane.trade_off.name}",
-        label=_spoken(plane, own),
+        label=_text(plane, own),
     )
 
 
@@ -70,13 +71,13 @@ def _mark(ranking: Ranking, own: str, plane: Plane, point: Point) -> Mark:
     return Mark(point.cost, point.distance, "faint", shape, "baseline" if shape == "base" else "")
 
 
-def _spoken(plane: Plane, own: str) -> str:
-    """The method's place in words, for readers who cannot see it."""
+def _text(plane: Plane, own: str) -> str:
+    """The text alternative of the plane."""
     point = next(point for point in plane.points if point.label == own)
     cost = number(point.cost.value, percent=plane.trade_off.percent)
     better = dominated_by(point, plane.points)
-    behind = f"beaten by {listing(better)}" if better else "beaten by no other method"
-    return f"{own}: {plane.trade_off.axis} {cost}, {DISTANCE} {number(point.distance.value)}; {behind}"
+    relation = f"dominated by {listing(better)}" if better else "dominated by no other method"
+    return f"{own}: {plane.trade_off.axis} {cost}, {DISTANCE} {number(point.distance.value)}; {relation}"
 
 
 def _row(plane: Plane, own: str) -> Row:

@@ -275,8 +275,8 @@ def lines_left_out(numbers: Numbers, what: str) -> str:
     if len(numbers) <= MAX_LINES:
         return ""
     return (
-        f" The figure shows the {MAX_LINES} of {count(len(numbers))} {what} that are farthest from the target in "
-        "the first column of the data; the download of every estimate has all."
+        f" The figure shows the {MAX_LINES} of {count(len(numbers))} {what} that are farthest from the "
+        "target in the first column of the data; the download of every estimate has all."
     )
 
 

@@ -63,7 +63,7 @@ def judges_spread(reading: Reading, rows: Sequence[EstimateRow | None]) -> str:
 def before_and_after(
     readings: Sequence[Reading], values: Sequence[float], shown: Callable[[float], str]
 ) -> str:
-    """The value of the baseline and the range of the methods; only the value where there is a single reading."""
+    """The value of the baseline and the range of the methods; only the value for a single reading."""
     pairs = [(r, value) for r, value in zip(readings, values, strict=True) if math.isfinite(value)]
     if not pairs:
         return NOT_ESTIMABLE

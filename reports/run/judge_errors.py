@@ -37,8 +37,8 @@ def errors_figure(readings: Sequence[Reading]) -> Figure | None:
         _finding(rows),
         panels,
         [("full", "the panel’s vote"), ("open", "one judge; lines are 95% intervals")],
-        "Share of the images of known truth that are labelled correctly. A missing label counts as incorrect. "
-        f"n = {_sizes(rows)} images per group.",
+        "Share of the images of known truth that are labelled correctly. A missing label counts as "
+        f"incorrect. n = {_sizes(rows)} images per group.",
         _right_table(rows, groups),
     )
 
@@ -58,7 +58,9 @@ def corrections(readings: Sequence[Reading]) -> list[tuple[str, str]]:
         for row in reading.result.estimates
         if row.judge == PANEL and not row.concept and not row.group
     ]
-    corrected = dict.fromkeys(row.metric for row in rows if row.corrected and row.metric not in PUBLISHED_FORM)
+    corrected = dict.fromkeys(
+        row.metric for row in rows if row.corrected and row.metric not in PUBLISHED_FORM
+    )
     uncorrected = [name for name in dict.fromkeys(row.metric for row in rows) if name not in corrected]
     terms = []
     if corrected:
@@ -74,9 +76,9 @@ def corrections(readings: Sequence[Reading]) -> list[tuple[str, str]]:
 
 
 _HOW = (
-    "The measured confusion matrices are inverted: the corrected shares are those that would give the judges’ "
-    "labels under these errors. The intervals include the sampling error of the matrices. Where a number could "
-    "not be corrected for every method, it is shown uncorrected for all."
+    "The measured confusion matrices are inverted: the corrected shares are those that would give the "
+    "judges’ labels under these errors. The intervals include the sampling error of the matrices. Where a "
+    "number could not be corrected for every method, it is shown uncorrected for all."
 )
 
 
@@ -145,7 +147,9 @@ def _right_table(rows: Sequence[ErrorRow], groups: Sequence[tuple[str, str]]) ->
         for name, truth in groups
     ]
     about = "share of the images of known truth; 95% intervals (Wilson)"
-    return Table("judges-right-data", "How often each judge labels correctly", ["Truth", *judges], lines, about)
+    return Table(
+        "judges-right-data", "How often each judge labels correctly", ["Truth", *judges], lines, about
+    )
 
 
 def _matrix(rows: Sequence[ErrorRow], name: str) -> Table:

@@ -203,8 +203,14 @@ def _values(readings: Sequence[Reading], metric: str, attributes: str, kind: str
 def _fit_rows(readings: Sequence[Reading], timings: Mapping[str, Timing], group: str = "") -> list[Row]:
     costs = [reading.result.cost for reading in readings]
     return [
-        Row([text("Images generated for fitting", "exact count"), *(counted(c.fit_images) for c in costs)], group),
-        Row([text("Images judged for fitting", "exact count"), *(counted(c.fit_judgements) for c in costs)], group),
+        Row(
+            [text("Images generated for fitting", "exact count"), *(counted(c.fit_images) for c in costs)],
+            group,
+        ),
+        Row(
+            [text("Images judged for fitting", "exact count"), *(counted(c.fit_judgements) for c in costs)],
+            group,
+        ),
         Row([text("Time to fit", "on one machine"), *_durations(readings, timings, "fit_seconds")], group),
     ]
 
@@ -215,7 +221,10 @@ def _evaluation_rows(readings: Sequence[Reading], timings: Mapping[str, Timing])
         Row([text("Size of the intervention", "exact"), *(_bytes(c.intervention_bytes) for c in costs)]),
         Row([text("Images evaluated", "exact count"), *(counted(c.images) for c in costs)]),
         Row(
-            [text("Time to generate them", "on one machine"), *_durations(readings, timings, "generate_seconds")]
+            [
+                text("Time to generate them", "on one machine"),
+                *_durations(readings, timings, "generate_seconds"),
+            ]
         ),
         Row([text("Time to judge them", "on one machine"), *_durations(readings, timings, "judge_seconds")]),
     ]

@@ -58,9 +58,9 @@ def fairness_trade_offs(
         finding(found),
         panels,
         LEGEND,
-        "Lower left is better. The Pareto front holds the methods whose estimates no other method dominates; "
-        "the shaded region is dominated. A method in this region may still belong to the front, unless another "
-        "is better beyond the 95% intervals (thin lines, cut at the edge) on both axes. "
+        "Lower left is better. The Pareto front holds the methods whose estimates no other method "
+        "dominates; the shaded region is dominated. A method in this region may still belong to the front, "
+        "unless another is better beyond the 95% intervals (thin lines, cut at the edge) on both axes. "
         f"{_axes(found)} {images_behind(rows)}",
         _points_table(readings, key, found, failures, name=f"{name}-data"),
         key=[
@@ -254,11 +254,16 @@ def _points_table(
         columns += [plane.trade_off.title, f"Front by {plane.trade_off.name}"]
     rows = []
     for place, reading in enumerate(readings):
-        cells = [text(reading.label, f"{place + 1} in the figure"), estimated(reading.at(key), alone=True)]
+        cells = [
+            text(reading.label, f"number {place + 1} in the figure"),
+            estimated(reading.at(key), alone=True),
+        ]
         for plane in found:
             cells += _dominance_cells(plane, reading.label)
         rows.append(Row([*cells, _gates(reading, failures)]))
-    about = "95% intervals; the front is that of the estimates, and dominated methods name one that dominates them"
+    about = (
+        "95% intervals; the front is that of the estimates; a dominated method names one that dominates it"
+    )
     return Table(name, "Fairness trade-offs", [*columns, "Gates"], rows, about)
 
 
@@ -268,7 +273,10 @@ def _dominance_cells(plane: Plane, label: str) -> list[Cell]:
         return [missing(), missing()]
     better = dominated_by(point, plane.points)
     notes = [f"dominated by {better[0]}"] if better else []
-    return [_side_effect(plane.trade_off, point.cost), text(DOMINANCE[dominance_of(plane.points)[label]], *notes)]
+    return [
+        _side_effect(plane.trade_off, point.cost),
+        text(DOMINANCE[dominance_of(plane.points)[label]], *notes),
+    ]
 
 
 def _side_effect(trade_off: TradeOff, span: Span) -> Cell:
@@ -368,4 +376,10 @@ def _strengths_table(
             cells = [head, estimated(reading.at(key), alone=True), *spans, _gates(reading, failures)]
             rows.append(Row(cells, curve.own))
     columns = ["Setting", f"Distance, {attribute(key.attributes)}", *(p.title for p in TRADE_OFFS), "Gates"]
-    return Table("strengths-data", "All strengths", columns, rows, "95% intervals; only the setting of the suite is ranked")
+    return Table(
+        "strengths-data",
+        "All strengths",
+        columns,
+        rows,
+        "95% intervals; only the setting of the suite is ranked",
+    )

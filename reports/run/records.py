@@ -17,8 +17,8 @@ Labelled = tuple[str, EstimateRow]
 def estimates_download(readings: Sequence[Reading]) -> Download:
     """Every aggregate estimate by every judge, and every estimate by concept of the panel.
 
-    Where there are too many, the uncorrected estimates of single concepts are left out if there is a corrected
-    one; where there are still too many, all estimates of single concepts are. The title says so.
+    Where there are too many, the uncorrected estimates of single concepts are left out if there is a
+    corrected one; where there are still too many, all estimates of single concepts are. The title says so.
     """
     rows = [
         (reading.label, row)

@@ -58,8 +58,8 @@ RUN = ReportText(
     compared="Methods compared",
     reading="A method that does not pass every gate is never named the best, however even its images are.",
     strips=(
-        "One row per method, one column per seed: all images of a column start from the same noise. "
-        "The prompts are spread evenly over the suite’s list and were not chosen by the content of the images."
+        "One row per method, one column per seed: all images of a column start from the same noise. The "
+        "prompts are spread evenly over the suite’s list and were not chosen by the content of the images."
     ),
     shared="same prompts and seeds",
     paired="Paired differences on common prompts and seeds",

@@ -32,18 +32,17 @@ from evenhand.reports.components.wording import STATUSES, TARGETS, UNUSABLE, mea
 from evenhand.reports.run.report_text import EXTERNAL_LIMIT, report_text_of
 
 LIMITS = (
-    "Every label is a perceived attribute of a depicted person who does not exist. It makes no statement about "
-    "anybody’s identity: gender means gender presentation, and skin tone is a tone, not a race.",
+    "Every label is a perceived attribute of a depicted person who does not exist. Nobody was asked, and no "
+    "identity is claimed: gender means gender presentation, and skin tone is a tone, not a race.",
     "Judges are classifiers and have biases. Where a correction was made, it assumes that they make the same "
     "errors on these images as on the images on which their errors were measured.",
     "The groups are those that the judges distinguish. People outside these groups are not counted, and no "
     "number shows their absence.",
     "The results hold for the prompts, concepts and settings listed under “What was tested”. They may differ "
     "for other prompts, languages, seeds or samplers.",
-    "The target shares are a choice of the suite: even shares are neither those of the labour market nor a legal "
-    "norm.",
+    "The target shares are the suite’s choice: even shares are neither the labour market’s nor a legal norm.",
     "Shares measure who is depicted, not how: dignity, pose, clothing and quality by group are not measured.",
-    "The intervals cover chance in generation and judging. They do not cover an unsuitable question or judge.",
+    "An interval covers chance in generation and judging, but not an unsuitable question or judge.",
 )
 
 
@@ -67,7 +66,10 @@ def facts(results: Sequence[Result], *, methods: int) -> list[tuple[str, str]]:
         (count(methods), report_text.subject if methods == 1 else report_text.subject_count),
         (count(made), f"images {report_text.made}, of {count(planned)} {report_text.planned}"),
         (_decided(results), "of labels on neutral prompts determined"),
-        (str(len(families)), "judge family in the panel" if len(families) == 1 else "judge families in the panel"),
+        (
+            str(len(families)),
+            "judge family in the panel" if len(families) == 1 else "judge families in the panel",
+        ),
         (_alpha(results), "agreement between judges (Krippendorff’s alpha)"),
     ]
 

@@ -134,7 +134,9 @@ def _majority(subject: str, reading: Reading, row: EstimateRow) -> str:
         f"95% interval {share(row.low)} to {share(row.high)}; " if math.isfinite(row.low + row.high) else ""
     )
     fair = (
-        f", and the chance level of a fair model at this sample size is {share(row.floor)}" if row.floor > 0 else ""
+        f", and the chance level of a fair model at this sample size is {share(row.floor)}"
+        if row.floor > 0
+        else ""
     )
     return (
         f"On prompts that name no gender, {subject} shows the more frequent perceived gender in "
@@ -234,7 +236,9 @@ def _judge_dependence(reading: Reading, base: Reading | None, key: Key) -> list[
     if not contrary:
         return []
     verb = "sees" if len(contrary) == 1 else "see"
-    return [f"This result depends on the judge: {listing(contrary)} {verb} a change in the opposite direction."]
+    return [
+        f"This result depends on the judge: {listing(contrary)} {verb} a change in the opposite direction."
+    ]
 
 
 def _change(reading: Reading, base: Reading, key: Key) -> float:

@@ -14,9 +14,7 @@ from evenhand.reports.components.wording import measure
 from evenhand.reports.run.figures import concept_numbers, target_share
 from evenhand.reports.run.report_text import report_text_of
 
-ABOUT = (
-    "95% intervals, not adjusted for the selection: the worst of many is partly chance and looks worse than it is"
-)
+ABOUT = "95% intervals, not adjusted; the worst of many is partly chance and looks worse than it is"
 
 
 def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
@@ -46,7 +44,7 @@ def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
 
 
 def most_underrepresented(reading: Reading, attributes: str) -> tuple[str, EstimateRow, float] | None:
-    """The cell with the smallest share relative to its target, its row and its target; ``None`` without shares."""
+    """The cell with the lowest ratio of share to target, its row and its target; ``None`` without shares."""
     shares = {name: rows[0] for name, rows in cell_shares([reading], attributes).items()}
     return min(_ratios(reading, shares), key=_ratio_of, default=None)
 
@@ -76,7 +74,7 @@ def _cell(found: Found | None) -> Cell:
 
 
 def _concept(reading: Reading, rows: Mapping[str, EstimateRow], metric: str, group: str) -> Cell:
-    """The concept farthest from its target share, or with the largest distance where no share was measured."""
+    """The concept farthest from its target share, or with the largest distance if no share was measured."""
     spec = reading.result.spec
 
     def away(name: str) -> float:

@@ -5,16 +5,16 @@
   const images = new Map(data.items);
   const fieldset = (name) => document.querySelector(`fieldset[data-name="${CSS.escape(name)}"]`);
   const inputs = (name) => [...fieldset(name).querySelectorAll("input")];
-  const GAP = 10; // images between an image and its repeat, where there are so many
+  const GAP = 10; // smallest distance between an image and its repeat, if there are enough images
 
   let annotator = "";
-  let order = []; // [image id, whether it is the second look]
+  let order = []; // [image id, whether this is the repeat]
   let answers = {}; // position -> {values, seconds, timestamp, skipped}
   let at = 0;
   let shownAt = 0;
   let active = "";
 
-  // A random stream of the annotator's own: the same code sees the same order again.
+  // A random stream per annotator: the same code always gives the same order.
   function stream(text) {
     let state = 2166136261;
     for (const letter of text) state = Math.imul(state ^ letter.codePointAt(0), 16777619);
@@ -46,14 +46,14 @@
     return list;
   }
 
-  // Progress is kept in the browser where it allows that; where not, the page says so.
+  // Progress is stored in the browser. If that is not possible, the page says so.
   const place = () => `evenhand/${data.batch}/${annotator}`;
   function stored(act) {
     try {
       return act(window.localStorage);
     } catch (fault) {
       $("storage").textContent =
-        `This browser keeps no progress (${fault.name}). Save your answers before you close the page.`;
+        `This browser cannot store your progress (${fault.name}). Save your answers before you close the page.`;
       return null;
     }
   }
@@ -63,7 +63,7 @@
     return inputs(name).filter((input) => input.checked).map((input) => input.value);
   }
 
-  // Questions before and at the one whose answer ends the form.
+  // The questions up to the one whose answer ends the form.
   function asked() {
     const last = data.questions.findIndex((q) => q.ends && chosen(q.name).includes(q.ends));
     return last < 0 ? data.questions : data.questions.slice(0, last + 1);
@@ -128,7 +128,7 @@
     const all = Object.values(answers);
     const skipped = all.filter((answer) => answer.skipped).length;
     const open = order.length - all.length;
-    $("done-title").textContent = open ? "The last image is reached" : "All images are done";
+    $("done-title").textContent = open ? "This was the last image" : "All images are done";
     $("done-text").textContent =
       `${all.length - skipped} answered, ${skipped} skipped, ${open} open, of ${order.length}.`;
     $("start").hidden = $("work").hidden = true;
@@ -181,8 +181,8 @@
       }
       const ended = data.questions.find((q) => q.ends && (answer.values[q.name] || []).includes(q.ends));
       for (const question of data.questions.filter((q) => q.place === "attribute")) {
-        const said = answer.values[question.name] || [];
-        const label = said.join(data.between) || (ended ? question.otherwise : "");
+        const labels = answer.values[question.name] || [];
+        const label = labels.join(data.between) || (ended ? question.otherwise : "");
         if (label) found.push({ ...common, attribute: question.name, label });
       }
     }
@@ -203,7 +203,7 @@
     event.preventDefault();
     annotator = $("annotator").value;
     if (annotator === "aggregate") {
-      $("start-alert").textContent = "“aggregate” is no code; use the one that was given to you.";
+      $("start-alert").textContent = "“aggregate” is reserved; enter the code that you were given.";
       return;
     }
     order = ordered();

@@ -1,14 +1,14 @@
 "use strict";
-// Sorts and filters the rankings. Without this script the tables are as they are: ranked, then below the line.
+// Sorts and filters the rankings. Without this script the tables stay in their order: ranked, then not ranked.
 
-/** The number of a cell, or its words in small letters; null where it has no value. */
+/** The number of a cell, or its text in lower case; null where it has no value. */
 function valueOf(row, column) {
   const value = row.cells[column].dataset.value;
   if (value === "" || value === "nan") return null;
   return Number.isNaN(Number(value)) ? value.toLowerCase() : Number(value);
 }
 
-/** Order of two rows by a column; rows without a value come last whatever the direction. */
+/** Order of two rows by a column; rows without a value come last in both directions. */
 function ordered(first, second, column, sign) {
   const [a, b] = [valueOf(first, column), valueOf(second, column)];
   if (a === null || b === null) return (a === null) - (b === null);
@@ -19,7 +19,7 @@ function linesOf(part) {
   return [...part.rows].filter((row) => !row.classList.contains("group"));
 }
 
-/** Sorts every part of the table by itself, so that what is not ranked stays below the line. */
+/** Sorts each part of the table separately, so that methods that are not ranked stay below the ranked ones. */
 function sort(table, head) {
   const way = head.getAttribute("aria-sort") === "ascending" ? "descending"
     : head.getAttribute("aria-sort") === "descending" ? "ascending" : head.dataset.best;
@@ -30,15 +30,15 @@ function sort(table, head) {
     part.append(...linesOf(part).sort((a, b) => ordered(a, b, head.cellIndex, sign)));
 }
 
-/** Shows the rows that fit what is asked for, and says how many they are. */
+/** Shows the rows that match the filter, and their number. */
 function filter(table, asked, count) {
-  const words = asked.words.value.trim().toLowerCase();
+  const text = asked.text.value.trim().toLowerCase();
   const every = [...table.tBodies].flatMap(linesOf);
   for (const row of every)
     row.hidden = !(
-      row.cells[0].innerText.toLowerCase().includes(words)
+      row.cells[0].innerText.toLowerCase().includes(text)
       && (asked.family.value === "" || row.dataset.family === asked.family.value)
-      && !(asked.ranked.checked && row.parentElement.dataset.part === "below")
+      && !(asked.ranked.checked && row.parentElement.dataset.part === "unranked")
     );
   for (const part of table.tBodies) part.hidden = linesOf(part).every((row) => row.hidden);
   const shown = every.filter((row) => !row.hidden).length;

@@ -128,9 +128,9 @@ def test_a_result_claims_no_protocol_no_fit_and_no_cost(audited):
         assert result.coverage.planned == result.coverage.made == 12
     assert {row.against for r in audited.results for row in r.comparisons} == {"biased"}
     page = (Path(audited.folder) / "report.html").read_text()
-    for word in ("same noise", "Method cards", "baseline", "Images drawn to fit", "intervention of"):
+    for word in ("same noise", "Method cards", "baseline", "Images generated for fitting", "intervention of"):
         assert word not in page
-    assert "made elsewhere" in page and "even comes closest" in page
+    assert "external images" in page and "even comes closest" in page
 
 
 def test_anchors_correct_the_judges_and_the_result_says_how_many(world, audited, tmp_path):
@@ -201,17 +201,21 @@ def test_files_that_give_no_image_count_as_undetermined_and_are_named(world, tmp
     (folder / "unlisted.JPG").write_bytes(content)
     listed[listed["model"] == "even"].to_csv(tmp_path / "prompts.csv", index=False)
     arguments = {"prompts": tmp_path / "prompts.csv", "suite": str(TINY), "out": tmp_path / "run"}
-    with pytest.raises(IncompleteRunError, match=r"2 of 12 images cannot be used: 'even/nurse-0.png' is cut"):
+    with pytest.raises(
+        IncompleteRunError, match=r"2 of 12 images are not usable: 'even/nurse-0.png' is truncated"
+    ):
         audit(folder, **arguments)
     result = Result.load(tmp_path / "run" / "results" / "even.json")
     assert result.coverage.failed == {"damaged": 1, "no_image": 1}
     assert (result.coverage.planned, result.coverage.made) == (12, 10)
     panel = next(row for row in result.coverage.rows if row.judge == "panel")
     assert panel.undetermined == {"damaged": 1, "no_image": 1}
-    assert any("1 image of the folder not listed, left out: 'unlisted.JPG'" in n for n in result.notes)
+    assert any(
+        "1 image in the folder but not in the list, ignored: 'unlisted.JPG'" in n for n in result.notes
+    )
     assert any("'even/nurse-1.png' is no PNG, JPEG or WebP image" in note for note in result.notes)
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Failed: file is damaged" in page and "Undetermined: file is no image" in page
+    assert "Failed: damaged file" in page and "Undetermined: not an image file" in page
     labels = tmp_path / "run" / "tables" / "labels.parquet"
     before = len(pd.read_parquet(labels))
     whole.write_bytes(content)
@@ -243,7 +247,7 @@ def test_the_command_prints_the_table_the_report_and_the_notes(evenhand, world, 
     assert outcome.code == 0
     assert {line.split()[0] for line in outcome.out.splitlines()[1:3]} == {"biased", "even"}
     assert outcome.out.splitlines()[-1] == f"report: {folder / 'report.html'}"
-    assert "note: the images were made elsewhere" in outcome.err
+    assert "note: the images are external" in outcome.err
     document = json.loads(evenhand("audit", images, *options, "--json").out)
     kept = {path.name: path.read_bytes() for path in (Path(audited.folder) / "results").glob("*.json")}
     assert {path.name: path.read_bytes() for path in (folder / "results").glob("*.json")} == kept
@@ -259,10 +263,13 @@ def test_the_command_prints_the_table_the_report_and_the_notes(evenhand, world, 
         (("--suite", "mini-quik"), "did you mean 'mini-quick'?"),
         (("--suite", TINY, "--base", "bias"), "unknown model of the list for --base: 'bias'"),
         (("--suite", TINY, "--calibration", "none.csv"), "none.csv: calibration cannot be read"),
-        (("--suite", TINY, "--anchors", "a.csv", "--calibration", "mini"), "give --anchors or --calibration"),
+        (
+            ("--suite", TINY, "--anchors", "a.csv", "--calibration", "mini"),
+            "--anchors and --calibration cannot be combined",
+        ),
     ],
 )
-def test_a_wrong_option_is_one_line_and_takes_no_folder(
+def test_a_wrong_option_is_a_one_line_error_and_writes_no_folder(
     evenhand, world, tmp_path, monkeypatch, options, words
 ):
     monkeypatch.chdir(tmp_path)
@@ -272,19 +279,19 @@ def test_a_wrong_option_is_one_line_and_takes_no_folder(
     assert not (tmp_path / "run" / "audit.toml").exists()
 
 
-def test_a_folder_or_file_that_is_not_there_is_named(evenhand, world, tmp_path):
+def test_a_missing_folder_or_file_is_an_error(evenhand, world, tmp_path):
     outcome = evenhand("audit", tmp_path / "none", "--prompts", world[1], "--suite", TINY)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert f"image folder {tmp_path / 'none'} does not exist" in outcome.err
+    assert f"{tmp_path / 'none'}: image folder does not exist" in outcome.err
     (tmp_path / "empty").mkdir()
     outcome = evenhand("audit", tmp_path / "empty", "--prompts", world[1], "--suite", TINY)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert (
-        "names 'even/nurse-0.png', 'even/nurse-1.png', 'even/nurse-2.png' and 21 more, which" in outcome.err
+        "'even/nurse-0.png', 'even/nurse-1.png', 'even/nurse-2.png' and 21 more not found in" in outcome.err
     )
 
 
-def test_a_judge_whose_weights_are_not_there_is_one_line(evenhand, world, tmp_path, monkeypatch):
+def test_missing_weights_of_a_judge_are_a_one_line_error(evenhand, world, tmp_path, monkeypatch):
     from evenhand.bench.mini import judges
 
     judges.clip_xs.cache_clear()
@@ -297,7 +304,7 @@ def test_a_judge_whose_weights_are_not_there_is_one_line(evenhand, world, tmp_pa
     assert str(tmp_path / "gone") in outcome.err
 
 
-def test_a_run_folder_of_something_else_is_refused(world, audited, tmp_path):
+def test_a_run_folder_of_another_run_is_rejected(world, audited, tmp_path):
     images, prompts, _ = world
     folder = shutil.copytree(audited.folder, tmp_path / "run")
     with pytest.raises(EvenhandError, match="belongs to audit 'images', not 'other'; choose another --out"):
@@ -309,5 +316,5 @@ def test_a_run_folder_of_something_else_is_refused(world, audited, tmp_path):
 def test_an_audit_is_no_entry_of_the_board(evenhand, audited, tmp_path):
     outcome = evenhand("board", "submit", audited.folder, "--entries", tmp_path)
     assert outcome.code == 2
-    assert "is an audit of images made elsewhere; the board takes runs of suites" in outcome.err
+    assert "is an audit of external images; only runs of suites can be submitted" in outcome.err
     assert list(tmp_path.iterdir()) == []

@@ -56,7 +56,7 @@ def writing(folder):
 
 
 @pytest.mark.parametrize("moment", [fitting, generating, judging, writing])
-def test_a_run_that_is_killed_goes_on_to_the_same_result_bytes(undisturbed, tmp_path, moment):
+def test_a_killed_run_resumes_to_the_same_result_bytes(undisturbed, tmp_path, moment):
     folder = tmp_path / "run"
     process = subprocess.Popen([sys.executable, "-c", CODE, str(TINY), str(folder), *METHODS])
     deadline = time.monotonic() + 300
@@ -81,7 +81,7 @@ def test_a_second_run_makes_judges_and_fits_nothing(undisturbed):
     assert sorted((undisturbed / "tables").rglob("*")) == parts
 
 
-def test_a_damaged_image_is_made_again_and_alone(undisturbed):
+def test_only_a_damaged_image_is_regenerated(undisturbed):
     before = images(undisturbed)
     bytes_before = results(undisturbed)
     victim = undisturbed / load_run(undisturbed).images[0].path

@@ -21,7 +21,7 @@ import os, signal, sys
 from pathlib import Path
 from evenhand.bench import evaluate
 from evenhand.bench.audit import audit
-from evenhand.bench.engines.worker_pool import Flow
+from evenhand.bench.engines.worker_pool import Scheduler
 
 def workers():
     for place in Path("/proc").glob("[0-9]*"):
@@ -33,7 +33,7 @@ def workers():
         if ours and (b"ray::Worker" in words or b"multiprocessing.spawn" in words):
             yield int(place.name)
 
-class Murderous(Flow):
+class Murderous(Scheduler):
     # Workers just hired have a block and no answer yet, so that whoever is killed loses one, on any machine.
     killed = set()
 
@@ -48,8 +48,8 @@ class Murderous(Flow):
                 self.killed.add(role)
 
 if __name__ == "__main__":
-    import evenhand.bench.engines.prefetch as ahead
-    ahead.Flow = Murderous
+    import evenhand.bench.engines.prefetch
+    prefetch.Scheduler = Murderous
     suite, out, engine, *images = sys.argv[1:]
     if images:
         folder, prompts = map(Path, images)
@@ -129,7 +129,7 @@ def test_an_unknown_engine_or_a_wrong_number_is_refused_at_once(evenhand, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-def test_ray_that_is_not_installed_is_named_with_the_remedy(monkeypatch, tmp_path):
+def test_ray_that_is_not_installed_is_an_error_that_says_how_to_install_it(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(EvenhandError, match=r"pip install 'evenhand\[ray\]'"):
         evaluate(str(TINY), out=tmp_path / "run", engine="ray")
@@ -142,14 +142,14 @@ def answer(block=None, **assigned):
     return str(fault)
 
 
-def test_a_machine_without_the_folder_or_with_other_packages_is_named(tmp_path, monkeypatch):
+def test_a_machine_without_the_folder_or_with_other_packages_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "has no folder" in answer(run=tmp_path / "missing")
     assert "torch" in answer(run=tmp_path, packages={"torch": "0.0"})
 
 
-def test_a_machine_with_another_model_is_named(tmp_path, monkeypatch):
+def test_a_machine_with_another_model_revision_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "suite.toml").write_bytes(TINY.read_bytes())
     message = answer(DrawBlock("base", "", ()), run=tmp_path, revision="0" * 64)
-    assert "model 'mini' is another one on a worker's machine" in message
+    assert "model 'mini' has revision" in message

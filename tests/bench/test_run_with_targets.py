@@ -106,21 +106,21 @@ def test_a_user_table_names_concepts_or_all_others(tmp_path):
     [
         (
             "concept,group,share\n",
-            r"line 1: the header lacks column 'attribute'; it needs concept,attribute,group,share",
+            r":1: column 'attribute' is missing in the header; it needs concept,attribute,group,share",
         ),
-        (HEADER, r"line 2: no rows after the header; add one"),
-        (HEADER + "nurse,gender,woman\n", r"line 2: 3 columns; write the 4 of the header"),
-        (HEADER + "nurse,gender,woman,most\n", r"line 2: share 'most' is not a number; write 0\.25"),
-        (NURSES + "nurse,gender,man,0.3\n", r"line 6: 'nurse' has 'man' twice"),
-        (HEADER + "nurse,gender,woman,1\n", r"target of 'nurse' gives no share of gender 'man'; give one"),
+        (HEADER, r":2: no rows after the header; add one"),
+        (HEADER + "nurse,gender,woman\n", r":2: expected 4 columns as in the header, got 3"),
+        (HEADER + "nurse,gender,woman,most\n", r":2: share must be a number, got 'most'; write 0\.25"),
+        (NURSES + "nurse,gender,man,0.3\n", r":6: duplicate share of 'man' for 'nurse'"),
+        (HEADER + "nurse,gender,woman,1\n", r"target of 'nurse' lacks the share of gender 'man'; add it"),
         (
             NURSES.replace("0.7", "0.8"),
-            r"target of 'nurse' gives gender the shares \[0\.8, 0\.3\]; give shares",
+            r"shares of gender in the target of 'nurse' must be .*, got \[0\.8, 0\.3\]",
         ),
-        (NURSES.replace("0.7", "nan"), r"target of 'nurse' gives gender the shares"),
+        (NURSES.replace("0.7", "nan"), r"shares of gender in the target of 'nurse' must be"),
         (
             HEADER + "nurse,gender,woman,-1\nnurse,gender,man,2\n",
-            r"shares \[-1\.0, 2\.0\]; give shares of 0 or more",
+            r"non-negative and sum to 1, got \[-1\.0, 2\.0\]",
         ),
         (
             NURSES.replace("gender", "gendr"),
@@ -129,25 +129,27 @@ def test_a_user_table_names_concepts_or_all_others(tmp_path):
         (NURSES.replace("woman", "women"), r"unknown group of the target of 'nurse' 'women'; did you mean"),
     ],
 )
-def test_a_faulty_table_is_refused_with_its_place(tmp_path, text, message):
+def test_an_invalid_table_is_an_error_with_its_line(tmp_path, text, message):
     with pytest.raises(EvenhandError, match=message):
         aiming_at(table(tmp_path, text))
 
 
-def test_a_missing_concept_and_a_missing_file_are_named(tmp_path):
+def test_a_missing_concept_and_a_missing_file_are_errors(tmp_path):
     suite = aiming_at(table(tmp_path, "".join(NURSES.splitlines(keepends=True)[:3])))
     with pytest.raises(EvenhandError, match=r"no shares of gender for 'CEO'; add rows for it or for '\*'"):
         suite.target_shares(["nurse", "CEO"], ("gender",))
-    with pytest.raises(EvenhandError, match=r"target 'labor' is neither 'uniform' nor 'labour' nor a file"):
+    with pytest.raises(
+        EvenhandError, match=r"target must be 'uniform', 'labour' or an existing file, got 'labor'"
+    ):
         aiming_at("labor")
     with pytest.raises(EvenhandError, match=r"no shares of gender for 'astronaut'"):
         aiming_at("labour").target_shares(["astronaut"], ("gender",))
 
 
-def test_a_fault_in_a_suite_file_names_the_file(tmp_path):
+def test_an_error_in_a_suite_file_names_the_file(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text(to_toml(load_suite("mini").model_dump() | {"target": "nowhere.csv"}), encoding="utf-8")
-    with pytest.raises(EvenhandError, match=r"suite file .*own\.toml: target 'nowhere\.csv' is neither"):
+    with pytest.raises(EvenhandError, match=r"own\.toml: target must be .*, got 'nowhere\.csv'"):
         read_suite(path)
 
 
@@ -268,7 +270,7 @@ def test_one_target_for_all_equals_the_same_target_for_each():
     assert repr(neutral[0]) == repr(neutral[1])
 
 
-def test_a_concept_without_a_target_is_named():
+def test_a_concept_without_a_target_is_an_error():
     with pytest.raises(EvenhandError, match=r"target of gender has no shares for concept 'job01'; give 2"):
         measured(lopsided(), {"gender": {"job00": [0.8, 0.2]}})
 

@@ -27,7 +27,7 @@ OUTSIDE = {
 """Judges whose weights do not, with the test that runs them on small networks of the same form."""
 
 
-def test_every_judge_is_held_to_the_contract_here_or_in_a_test_of_its_own():
+def test_every_registered_judge_is_tested():
     assert set(JUDGES.names()) == {*INSIDE, *OUTSIDE}
     for name, test in OUTSIDE.items():
         text = (TESTS / "metrics" / "judges" / test).read_text()
@@ -60,13 +60,13 @@ def test_every_attribute_has_an_answer_for_every_image(judge, images, answers):
         assert set(found.status) <= set(STATUSES)
 
 
-def test_probabilities_are_none_below_zero_and_add_up_to_one(answers):
+def test_probabilities_are_non_negative_and_sum_to_one(answers):
     for found in answers.values():
         assert (found.probabilities >= 0).all()
         np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-6)
 
 
-def test_a_image_has_one_answer_alone_in_another_order_and_again(judge, images, answers):
+def test_answers_do_not_depend_on_batch_or_order(judge, images, answers):
     for place in range(len(images)):
         alone = judge.label(images[place : place + 1])
         for attribute, found in answers.items():
@@ -77,11 +77,11 @@ def test_a_image_has_one_answer_alone_in_another_order_and_again(judge, images, 
         np.testing.assert_array_equal(turned[attribute].probabilities[::-1], found.probabilities)
 
 
-def test_the_images_are_left_as_they_were(judge, images):
+def test_judges_do_not_modify_images(judge, images):
     shown = images.copy()
     judge.label(shown)
     np.testing.assert_array_equal(shown, images)
 
 
-def test_the_version_is_that_of_the_weights_and_not_of_the_object(judge):
+def test_the_version_is_the_same_for_a_reloaded_judge(judge):
     assert judge.info.version == load_judge(judge.info.name).info.version

@@ -1,4 +1,4 @@
-"""What holds for every registered method: on the bundled model, and on each family it declares."""
+"""The contract of every registered method, on the bundled model and on each model family it declares."""
 
 import tomllib
 from contextlib import contextmanager
@@ -41,11 +41,11 @@ FAMILIES = ("sd1", "sd2", "sdxl")
 ONE_STEP = PROTOCOL.model_copy(update={"steps": 1, "batch": 8})
 
 ONE_LEVEL: dict[str, str] = {}
-"""Methods whose images at zero strength may differ from the base's by one level of 255, and why."""
+"""Methods whose images at zero strength may differ from the baseline by one level of 255, and why."""
 
 
 class TinyClip:
-    """The bundled CLIP, with a random projection that stands for that of a random text encoder."""
+    """The bundled CLIP, with a random projection in place of that of a random text encoder."""
 
     features = staticmethod(load_scorer("mini").features)
 
@@ -55,7 +55,7 @@ class TinyClip:
 
 
 class Counted:
-    """The sampler with a count of the images that a method asks for."""
+    """The sampler with a count of the images that a method requests."""
 
     def __init__(self, sampler):
         self.sampler, self.images = sampler, 0
@@ -66,7 +66,7 @@ class Counted:
 
 
 def task_on(model, *, protocol=PROTOCOL, concepts=CONCEPTS, cells=JOINT, seed=0):
-    """A real task: real images, the real steering judge, both counted."""
+    """A task with real images and a real steering judge, both counted."""
     return Task(
         model=model,
         concepts=tuple(concepts),
@@ -81,12 +81,12 @@ def task_on(model, *, protocol=PROTOCOL, concepts=CONCEPTS, cells=JOINT, seed=0)
 
 
 def supported(method, model, cells):
-    """The cells, or two where the method takes no more; skips what it refuses by its own conditions."""
+    """The cells, or two if the method supports no more; skips tasks that the method rejects."""
     cells = GENDER if method.max_cells == 2 else cells
     try:
         method.check(family=model.family, cells=cells)
-    except EvenhandError as refusal:
-        pytest.skip(str(refusal))
+    except EvenhandError as error:
+        pytest.skip(str(error))
     return cells
 
 
@@ -121,7 +121,7 @@ def method(request):
 
 @dataclass
 class Fit:
-    """A fit on the tiny model, with what it used and the model's state before it."""
+    """A fit on the tiny model, and what it used."""
 
     task: Task
     intervention: Intervention
@@ -130,7 +130,7 @@ class Fit:
 
 @pytest.fixture(scope="module")
 def fitted(method, tiny):
-    """One concept's fit is shared by the tests that only look at what came out of it."""
+    """A fit shared by the tests that only read its result."""
     task = task_on(tiny, cells=supported(method, tiny, JOINT))
     before = tiny.evaluations
     intervention = method.fit(task)
@@ -142,7 +142,7 @@ def draw(model, intervention=None, *, protocol=PROTOCOL, prompts=PROMPTS, seeds=
 
 
 def of_each(images, intervention):
-    """The images, of each concept's own model where there is one for each."""
+    """The images, for each concept's model if there is one per concept."""
     if not intervention.concept_weights:
         return [images(intervention)]
     return [images(Intervention(weights=weights)) for weights in intervention.concept_weights.values()]
@@ -157,7 +157,7 @@ def networks(model):
 
 
 def state(model):
-    """Every parameter, and how many hooks hang on the networks."""
+    """Every parameter, and the number of hooks on the networks."""
     values = [value.clone() for network in networks(model) for value in network.state_dict().values()]
     modules = chain.from_iterable(network.modules() for network in networks(model))
     return values, sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules)
@@ -165,7 +165,7 @@ def state(model):
 
 @contextmanager
 def counted_rows(unet):
-    """Counts the images that pass through the U-Net, every branch of guidance on its own."""
+    """Counts the rows that pass through the U-Net, including every branch of guidance."""
     seen = SimpleNamespace(rows=0)
 
     def hook(module, inputs, keywords):
@@ -178,23 +178,23 @@ def counted_rows(unet):
         handle.remove()
 
 
-def test_stored_and_reloaded_it_draws_the_same_images_in_any_order(method, mini, tmp_path):
+def test_a_stored_intervention_gives_the_same_images_in_any_order(method, mini, tmp_path):
     fitted = fitted_on(method, mini, protocol=MINI_PROTOCOL)
     save(fitted, tmp_path)
     again = load(tmp_path, type(method))
     assert again.digest() == fitted.digest()
     first = draw(mini, fitted, protocol=MINI_PROTOCOL)
-    turned = draw(mini, again, protocol=MINI_PROTOCOL, prompts=PROMPTS[::-1], seeds=SEEDS[::-1])[::-1]
-    assert largest_difference(first, turned) <= 1
+    reversed_order = draw(mini, again, protocol=MINI_PROTOCOL, prompts=PROMPTS[::-1], seeds=SEEDS[::-1])[::-1]
+    assert largest_difference(first, reversed_order) <= 1
     assert again.digest() == fitted.digest()
 
 
-def test_fitting_and_drawing_leave_the_model_as_it_was_bit_for_bit(method, fitted, tiny):
+def test_fitting_and_sampling_do_not_change_the_model_bit_for_bit(method, fitted, tiny):
     values, hooks = state(tiny)
-    plain = draw(tiny)
+    baseline = draw(tiny)
     draw(tiny, fitted.intervention)
     method.fit(task_on(tiny, cells=fitted.task.cells))
-    assert (draw(tiny) == plain).all()
+    assert (draw(tiny) == baseline).all()
     after, hooks_after = state(tiny)
     assert hooks_after == hooks
     assert all(torch.equal(a, b) for a, b in zip(values, after, strict=True))
@@ -206,7 +206,7 @@ def test_fitting_twice_gives_the_same_intervention_and_images(method, fitted, ti
     assert (draw(tiny, again) == draw(tiny, fitted.intervention)).all()
 
 
-def test_a_fit_costs_what_the_method_declares(method, fitted):
+def test_the_cost_of_a_fit_is_within_the_declared_budget(method, fitted):
     declared = method.budget(concepts=len(CONCEPTS), cells=fitted.task.cells)
     used = {
         "images": fitted.task.sample.images,
@@ -219,7 +219,7 @@ def test_a_fit_costs_what_the_method_declares(method, fitted):
         assert count <= getattr(declared, name), name
 
 
-def test_a_image_costs_the_branches_that_the_method_declares(method, fitted, tiny):
+def test_an_image_costs_the_declared_branches(method, fitted, tiny):
     declared = method.budget(concepts=len(CONCEPTS), cells=fitted.task.cells)
     prompts = ["a photo of a nurse", "a photo of a construction worker"]
     with counted_rows(tiny.unet) as seen:
@@ -230,7 +230,7 @@ def test_a_image_costs_the_branches_that_the_method_declares(method, fitted, tin
         assert branches == declared.branches
 
 
-def test_zero_strength_is_the_base_model(method, tiny):
+def test_zero_strength_gives_the_baseline(method, tiny):
     if method.strength is None:
         pytest.skip(f"{method.info.name} has no strength")
     zero = type(method)(**(method.model_dump() | {method.strength: 0}))
@@ -244,7 +244,7 @@ def test_zero_strength_is_the_base_model(method, tiny):
     [("sd1", GENDER), ("sd2", JOINT), ("sdxl", JOINT)],
     ids=["sd1, one attribute", "sd2, joint cells", "sdxl, joint cells"],
 )
-def test_a_method_works_on_every_family_it_declares(method, family, cells, families):
+def test_a_method_works_on_every_model_family_it_declares(method, family, cells, families):
     intervention = fitted_on(method, families[family], concepts=("nurse",), cells=cells)
     for images in of_each(lambda it: draw(families[family], it), intervention):
         assert images.shape == (4, 32, 32, 3)
@@ -253,7 +253,7 @@ def test_a_method_works_on_every_family_it_declares(method, family, cells, famil
 @pytest.mark.parametrize(
     "concepts", [("construction worker",), occupations()], ids=["one of two words", "forty"]
 )
-def test_a_method_takes_one_concept_and_forty(method, concepts, tiny):
+def test_a_method_accepts_one_concept_and_forty(method, concepts, tiny):
     intervention = fitted_on(method, tiny, protocol=ONE_STEP, concepts=concepts, cells=GENDER)
     prompts = [f"a photo of a {concepts[0]}", f"a {concepts[-1]}"]
 
@@ -264,23 +264,38 @@ def test_a_method_takes_one_concept_and_forty(method, concepts, tiny):
         assert len({image.tobytes() for image in images}) == 2
 
 
-def test_what_is_beyond_a_method_is_refused_in_one_sentence(method):
-    if "any" not in method.info.architectures:
-        with pytest.raises(EvenhandError, match=f"{method.info.name}.*not on 'transformer'"):
-            method.check(family="transformer", cells=GENDER)
-        for family in set(FAMILIES) - {*method.info.architectures}:
-            with pytest.raises(EvenhandError, match=f"{method.info.name}.*not on {family!r}"):
-                method.check(family=family, cells=GENDER)
-    if method.max_cells is not None:
-        with pytest.raises(EvenhandError, match=f"{method.info.name}.*at most {method.max_cells} cells"):
-            method.check(family=method.info.architectures[0], cells=load_suite("mini").cells())
+def rejection(method, **task):
+    """The message of the error that ``check`` raises; empty if it accepts the task."""
+    try:
+        method.check(**task)
+    except EvenhandError as error:
+        return str(error)
+    return ""
 
 
-class Choosy(Method):
-    """Two cells on SD 2.x, and nothing else."""
+def test_methods_reject_model_families_that_they_do_not_declare():
+    for name, entry in sorted(METHODS.items()):
+        method = entry.load()(**QUICK.get(name, {}))
+        declared = method.info.architectures
+        for family in () if "any" in declared else {"transformer", *FAMILIES} - {*declared}:
+            message = rejection(method, family=family, cells=GENDER)
+            assert name in message and f"not on {family!r}" in message, f"{name} on {family}: {message!r}"
+
+
+def test_methods_reject_more_cells_than_they_support():
+    for name, entry in sorted(METHODS.items()):
+        method = entry.load()(**QUICK.get(name, {}))
+        if method.max_cells is not None:
+            family = method.info.architectures[0]
+            message = rejection(method, family=family, cells=load_suite("mini").cells())
+            assert f"at most {method.max_cells} cells" in message, f"{name}: {message!r}"
+
+
+class Restricted(Method):
+    """Supports two cells on SD 2.x only."""
 
     info = MethodInfo(
-        name="choosy",
+        name="restricted",
         version="1",
         title="",
         summary="",
@@ -293,25 +308,28 @@ class Choosy(Method):
     max_cells = 2
 
     def fit(self, task):
-        raise AssertionError("it was fitted all the same")
+        raise AssertionError("fit was called")
 
 
 @pytest.mark.parametrize(
-    ("family", "fault"),
+    ("family", "message"),
     [
-        ("sd1", "method 'choosy' works on sd2, not on 'sd1'; choose another model"),
-        ("sd2", "method 'choosy' balances at most 2 cells, not the 12 of gender x tone x age; balance fewer"),
+        ("sd1", "method 'restricted' works on sd2, not on 'sd1'; choose another model"),
+        (
+            "sd2",
+            "method 'restricted' balances at most 2 cells, not the 12 of gender x tone x age; balance fewer",
+        ),
     ],
 )
-def test_a_refused_method_is_not_fitted(family, fault, families, tmp_path):
+def test_a_method_is_not_fitted_to_a_task_that_it_rejects(family, message, families, tmp_path):
     sampler = Sampler(families[family], PROTOCOL)
-    with pytest.raises(EvenhandError, match=fault):
+    with pytest.raises(EvenhandError, match=message):
         fit(
-            MethodUse("choosy", Choosy()),
+            MethodUse("restricted", Restricted()),
             suite=load_suite("mini"),
             concepts=CONCEPTS,
             sample=CountedSample(sampler, ImageStore(tmp_path / "images"), "t", Progress(quiet=True)),
             judge=CountedJudge(None, None),
-            folder=tmp_path / "choosy",
+            folder=tmp_path / "restricted",
         )
-    assert not (tmp_path / "choosy").exists()
+    assert not (tmp_path / "restricted").exists()

@@ -27,7 +27,7 @@ def test_every_python_file_lies_in_a_package():
     assert [path for path in files if not (path.parent / "__init__.py").is_file()] == []
 
 
-def test_every_room_says_that_it_is_typed():
+def test_every_package_has_a_py_typed_marker():
     assert all((ROOT / room / "py.typed").is_file() for room in ROOMS)
 
 

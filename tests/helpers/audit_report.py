@@ -1,4 +1,4 @@
-"""A run whose results are an audit of images made elsewhere."""
+"""A run whose results are an audit of external images."""
 
 from helpers.report import a_comparison, a_rank, a_run
 
@@ -8,7 +8,7 @@ NOTHING = Cost(fit_images=0, fit_judgements=0, images=0, intervention_bytes=0)
 
 
 def an_audit(folder, *labels: str, against: str | None = None):
-    """A run whose results are about images made elsewhere."""
+    """A run whose results are an audit of external images."""
     run = a_run(folder, methods=list(labels), images=[])
     results = []
     for place, result in enumerate(run.results):
@@ -27,7 +27,7 @@ def an_audit(folder, *labels: str, against: str | None = None):
             "cost": NOTHING,
             "ranks": [a_rank(low=place + 1, high=place + 1, of=len(labels))],
             "comparisons": [row.model_copy(update={"against": against}) for row in others],
-            "notes": ["the judges' error is corrected from anchors"],
+            "notes": ["judge error is corrected from anchors"],
         }
         results.append(result.model_copy(update=update))
     return run.model_copy(update={"results": results, "timings": []})

@@ -132,7 +132,7 @@ class Parts(Fault):
         from evenhand.bench.models import sampler
         from evenhand.bench.stages import label
 
-        label.CHUNK, sampler.AHEAD = self.images, 0
+        label.CHUNK, sampler.MAX_QUEUED = self.images, 0
 
 
 @dataclass

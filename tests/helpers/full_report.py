@@ -1,4 +1,4 @@
-"""Runs as full as those of suite mini, with made-up numbers, for the tests of the audit report."""
+"""Runs of the size of suite mini with synthetic numbers, for the tests of the audit report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def a_full_run(
 
 
 def a_full_result(label: str, *, methods: Sequence[str], concepts: Sequence[str]) -> Result:
-    """A result with shares of single attributes, side effects, all pairs, and the judges' measured errors."""
+    """A result with shares of single attributes, side effects, all pairs and measured judge errors."""
     result = a_result(label, concepts=concepts, rank=methods.index(label) % 9, of=10)
     change = 0.0 if label == "base" else 0.4
     extra = [
@@ -77,7 +77,7 @@ def group_rows() -> list[EstimateRow]:
 
 
 def error_rows(right: float = 0.9, n: int = 200) -> list[ErrorRow]:
-    """Confusion matrices of the panel and every judge; the panel is right ``right`` of the time."""
+    """Confusion matrices of the panel and every judge; ``right`` is the accuracy of the panel."""
     rows = []
     for judge in ("panel", *JUDGES):
         own = right if judge == "panel" else right - 0.1
@@ -105,7 +105,7 @@ def error_rows(right: float = 0.9, n: int = 200) -> list[ErrorRow]:
 def images_of_every_kind(
     folder: Path, methods: Sequence[str], *, seeds: int = 6, side: int = 64
 ) -> list[ImageRow]:
-    """Images of noise, which no format makes small; files are shared between rows."""
+    """Noise images, which do not compress; rows share files."""
     rng = np.random.default_rng(0)
     for number in range(20):
         noise = rng.integers(0, 255, (side, side, 3), dtype=np.uint8)
@@ -126,7 +126,7 @@ def images_of_every_kind(
 
 
 def nothing_decided(result: Result) -> Result:
-    """The result as it is where every label is undetermined: no number could be estimated."""
+    """The result where every label is undetermined and no number could be estimated."""
     coverage = result.coverage.model_copy(
         update={
             "rows": [

@@ -1,4 +1,4 @@
-"""Parts for the tests of debiasing methods: a numeric model, the bundled text encoder, scripted images."""
+"""Helpers for the tests of methods: a numeric model, the bundled text encoder, scripted images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JOINT = tuple(
     for gender, sex in (("woman", "female"), ("man", "male"))
 )
 TIE, NAN = 255, 254
-"""Classes of a scripted image that the scripted judge cannot decide."""
+"""Classes of scripted images for which the scripted judge returns a tie or NaN."""
 
 
 class NumericModel:
@@ -109,12 +109,12 @@ class MiniText:
 
 @dataclass
 class Studio:
-    """Draws images whose class is scripted and judges them without error.
+    """Generates images whose class is scripted, and judges them without error.
 
     Attributes:
         script: Measured prompt to the classes' counts, one list per round; the last one is repeated.
-        calls: What was asked for, one entry per round.
-        judged: The texts between which the judge chose, one entry per batch.
+        calls: Arguments of the sampler, one entry per round.
+        judged: Texts between which the judge chose, one entry per batch.
     """
 
     script: Mapping[str, Sequence[Mapping[int, int]]]
@@ -158,7 +158,7 @@ def make_task(
     target: Sequence[float] | None = None,
     seed: int = 0,
 ) -> Task:
-    """A task over scripted images, uniform unless a target is given."""
+    """A task with scripted images and, by default, a uniform target."""
     return Task(
         model=model or NumericModel(),
         concepts=tuple(concepts),
@@ -175,6 +175,6 @@ def counts(*numbers: int) -> dict[int, int]:
     return dict(enumerate(numbers))
 
 
-def relative_error(got: Tensor, wanted: Tensor) -> float:
-    """Frobenius norm of the difference, relative to the wanted tensor."""
-    return float(torch.linalg.norm(got - wanted) / torch.linalg.norm(wanted))
+def relative_error(got: Tensor, expected: Tensor) -> float:
+    """Frobenius norm of the difference, relative to the expected tensor."""
+    return float(torch.linalg.norm(got - expected) / torch.linalg.norm(expected))

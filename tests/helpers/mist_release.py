@@ -1,11 +1,11 @@
-"""The algorithm of MIST's released code, written naively from its formulas."""
+"""MIST's released algorithm, implemented naively from its formulas."""
 
 import torch
 from helpers.methods import relative_error
 
 
 def released_rounds(model, texts, cells, rounds, *, lam=0.5, mu=0.2, tolerance=0.05, aliased=True):
-    """The released algorithm, naively: loops, an explicit inverse, and an in-place running target.
+    """The released algorithm with loops, an explicit inverse, and an in-place running target.
 
     ``rounds`` holds the measured ratios of every text, round by round.
     """
@@ -45,6 +45,6 @@ def total_edit(intervention, model):
     return {name: weight - model.weights[name] for name, weight in intervention.weights.items()}
 
 
-def assert_same_edit(intervention, wanted, model, bound=1e-9):
+def assert_same_edit(intervention, expected, model, bound=1e-9):
     for name, edit in total_edit(intervention, model).items():
-        assert relative_error(edit, wanted[name] - model.weights[name]) < bound, name
+        assert relative_error(edit, expected[name] - model.weights[name]) < bound, name

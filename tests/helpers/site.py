@@ -1,4 +1,4 @@
-"""A small board of made-up rows, with everything that a page of the site can show."""
+"""A small leaderboard of synthetic rows, with everything that a page of the site can show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evenhand.reports.leaderboard.site import render_site
 SETTINGS = [0.25, 0.5, 1.0]
 
 HOSTILE = '<script>window.hurt=1</script><img src=x onerror="window.hurt=1">"\'>&amp; \u202egnp'
-"""Words that try to leave their place: markup, quotes, an entity, and letters that run backwards."""
+"""An injection attempt: markup, quotes, an entity, and reversed text direction."""
 
 
 def board_rows(results: Sequence[Result], ranks: Mapping[str, tuple[int, int, str]]) -> list[BoardRow]:
@@ -40,7 +40,7 @@ def a_board() -> list[BoardRow]:
         base.model_copy(update={"judge_errors": measured_errors()}),
         *swept("mist", own=0.5, settings=SETTINGS, distance=0.1, trade_off=0.02),
         placed("uce", distance=0.36, change=0.1),
-        placed("spoiler", distance=0.01, lost=0.3),
+        placed("harmful", distance=0.01, lost=0.3),
     ]
     ranks = {"mist": (1, 2, "A"), "uce": (1, 2, "A"), "base": (3, 3, "B")}
     later = base.spec.model_copy(update={"suite_version": "2", "suite_digest": "7f" * 32})
@@ -51,7 +51,7 @@ def a_board() -> list[BoardRow]:
 
 
 def measured_errors() -> list[ErrorRow]:
-    """What a judge and the panel said of 200 women and 100 men."""
+    """Confusion matrices of a judge and the panel on 200 women and 100 men."""
     shares = {
         ("clip-s", "woman"): (0.9, 0.08, 0.02),
         ("clip-s", "man"): (0.03, 0.97, 0.0),
@@ -75,7 +75,7 @@ def measured_errors() -> list[ErrorRow]:
 
 
 def a_hostile_board() -> list[BoardRow]:
-    """A suite whose every free word is hostile."""
+    """A suite with an injection attempt in every free text."""
     return board_rows([_hostile("base"), _hostile(f"evil:{HOSTILE}")], {"base": (1, 2, "A")})
 
 
@@ -106,7 +106,7 @@ def _hostile(label: str) -> Result:
 
 
 def a_run_of(rows: Sequence[BoardRow], folder: Path, *, labels: Sequence[str]) -> Run:
-    """The run that the rows with these labels came from, with images."""
+    """The run of the rows with these labels, with images."""
     results = {row.result.spec.method.label: row.result for row in reversed(rows)}
     run = a_run(folder, images=some_images(folder, labels, CONCEPTS))
     return run.model_copy(update={"results": [results[label] for label in labels]})

@@ -1,4 +1,4 @@
-"""Results that stand at a chosen place of the plane of fairness against cost."""
+"""Results at a chosen position in the planes of the trade-offs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def placed(
     parameters: Mapping[str, object] | None = None,
     concepts: list[str] = CONCEPTS,
 ) -> Result:
-    """A result at that distance, loss of fidelity and change of unrelated images.
+    """A result with this distance, loss of fidelity and change of unrelated images.
 
     Args:
-        label: The method's label; its name is what stands before the colon.
+        label: The method's label; its name is the part before the colon.
         distance: RMSDelta over the joint cells.
         lost: Explicit fidelity below the baseline, as a share.
         change: Preservation distance.
@@ -79,7 +79,10 @@ def placed(
 
 
 def swept(name: str, *, own: float, settings: list[float], distance: float, trade_off: float) -> list[Result]:
-    """A method at several strengths, the stronger the fairer and the dearer; its ``own`` needs no label."""
+    """A method at several strengths: the stronger, the fairer and the larger its side effects.
+
+    The setting ``own`` is that of the suite, so its label has no parameter.
+    """
     results = []
     for value in settings:
         label = name if value == own else f"{name}:scale={value}"
@@ -98,7 +101,7 @@ def swept(name: str, *, own: float, settings: list[float], distance: float, trad
 
 
 def _deviations(label: str, distance: float, concepts: list[str]) -> list[EstimateRow]:
-    """Squared deviations of the concepts whose mean gives the distance."""
+    """Squared deviations of the concepts, with the mean that gives the distance."""
     noise = np.random.default_rng(sum(map(ord, label))).normal(0, 0.01, len(concepts))
     noise -= noise.mean()
     return [

@@ -1,4 +1,4 @@
-"""An intervention survives storage unchanged, and an altered one does not load."""
+"""A stored intervention loads unchanged; an altered one does not load."""
 
 import json
 
@@ -100,17 +100,17 @@ def test_a_damaged_folder_does_not_load(damage, tmp_path):
         load(tmp_path, Mist)
 
 
-def test_an_intervention_of_another_kind_does_not_load(tmp_path):
+def test_the_intervention_of_another_method_does_not_load(tmp_path):
     save(mist(), tmp_path)
     with pytest.raises(EvenhandError, match="holds a Intervention; RandomAttributePrompt makes"):
         load(tmp_path, RandomAttributePrompt)
 
 
-def test_the_record_is_no_part_of_the_identity():
+def test_the_record_does_not_change_the_digest():
     assert Intervention(record={"rounds": 1}).digest() == Intervention().digest()
 
 
-def test_names_values_and_data_are_part_of_the_identity():
+def test_names_values_and_data_change_the_digest():
     one = torch.ones(2)
     variants = [
         Intervention(),

@@ -1,8 +1,7 @@
-"""What the released code of UCE, TIME and Debias-VL does, one test per line of the parity checklist.
+"""Details of the released code of UCE, TIME and Debias-VL, one test per detail.
 
-The numbers are those of the checklist. Whole edits are compared with naive computations in
-``test_uce_follows_release``, ``test_time_follows_release`` and ``test_debias_vl_follows_release``; the lines
-about MIST stand in ``test_mist_parity``.
+Whole edits are compared with naive computations in ``weights/test_uce.py``, ``weights/test_time.py`` and
+``embeddings/test_debias_vl.py``; the details of MIST are in ``weights/test_mist_parity.py``.
 """
 
 from dataclasses import replace
@@ -37,7 +36,7 @@ def edit(model, weights):
     return {name: weight - model.weights[name] for name, weight in weights.items()}
 
 
-def test_01_the_end_of_text_is_the_masks_sum_less_one_and_uce_takes_the_token_before():
+def test_the_first_eos_is_the_mask_sum_minus_one_and_uce_uses_the_token_before_it():
     model = mini_text()
     tokens, encoded = model.tokens(["a photo of a nurse"]), model.encode(["a photo of a nurse"])
     end = int(tokens.attention_mask[0].sum()) - 1
@@ -47,7 +46,7 @@ def test_01_the_end_of_text_is_the_masks_sum_less_one_and_uce_takes_the_token_be
     assert torch.equal(rows[0][0], encoded.states[0, end - 1])
 
 
-def test_02_texts_are_encoded_with_padding_and_without_an_attention_mask():
+def test_texts_are_encoded_with_padding_and_without_an_attention_mask():
     model, naive = load_model("mini"), mini_text()
     tokens = naive.tokens(["a nurse"])
     with torch.no_grad():
@@ -56,10 +55,10 @@ def test_02_texts_are_encoded_with_padding_and_without_an_attention_mask():
     states = model.encode(["a nurse"]).states
     assert states.shape[1] == model.text_encoders[0][0].model_max_length
     torch.testing.assert_close(states.double(), unmasked, atol=1e-3, rtol=1e-3)
-    assert (masked - unmasked).abs().max() > 1e-2  # the mask would have shown
+    assert (masked - unmasked).abs().max() > 1e-2  # the mask would make a difference
 
 
-def test_06_uce_v1_takes_rows_from_the_last_content_token_for_77_less_the_longest_text():
+def test_uce_v1_edits_77_minus_the_longest_text_rows_from_the_last_content_token_on():
     model = NumericModel(length=77)
     edited, guiding = model.encode(["photo of nurse"]), model.encode(["photo of middle aged man", "woman"])
     rows, guidance = windows(edited, guiding, 2)
@@ -70,7 +69,7 @@ def test_06_uce_v1_takes_rows_from_the_last_content_token_for_77_less_the_longes
     assert torch.equal(guidance[0][1], guiding.states[1, 1 : 1 + 77 - f])
 
 
-def test_07_uce_v1_scales_directions_by_norms_over_the_whole_window():
+def test_uce_v1_scales_directions_by_norms_over_the_whole_window():
     model = NumericModel()
     got = edit(model, uce(model, (90, 10)))
     rows, guidance = windows(model.encode(["nurse"]), model.encode(["woman", "man"]), 2)
@@ -93,18 +92,18 @@ def test_07_uce_v1_scales_directions_by_norms_over_the_whole_window():
         assert relative_error(difference, by_row[name]) > 1e-2
 
 
-def test_08_uce_v1_adds_up_projections_and_not_alphas():
+def test_uce_v1_accumulates_projections_and_not_alphas():
     model = NumericModel()
     once, twice = uce(model, (90, 10)), uce(model, (90, 10), (90, 10))
     moved = NumericModel()
     moved.weights = once
     again = uce(moved, (90, 10))
     for name, weight in twice.items():
-        # the second round is a first round from the edited projections, with alphas of its own
+        # the second round equals a first round from the edited projections
         assert relative_error(weight - once[name], again[name] - once[name]) < 1e-9
 
 
-def test_09_uce_v2_adds_up_targets_and_restarts_the_projections():
+def test_uce_v2_accumulates_targets_and_restarts_the_projections():
     model = NumericModel()
     once = edit(model, uce(model, (90, 10), version="v2"))
     twice = edit(model, uce(model, (90, 10), (90, 10), version="v2"))
@@ -112,20 +111,20 @@ def test_09_uce_v2_adds_up_targets_and_restarts_the_projections():
         assert relative_error(difference, 2 * once[name]) < 1e-9
 
 
-def test_10_the_token_map_of_a_doctor_and_a_female_doctor():
+def test_the_token_map_of_a_doctor_and_a_female_doctor():
     begin, a, female, doctor, end = 49406, 320, 2308, 2870, 49407
     mapped = token_map([begin, a, doctor, end], [begin, a, female, doctor, end], length=77)
     assert mapped == [0, 1, 3, *range(4, 77), 76]
 
 
-def test_11_time_stays_near_the_old_projections_by_a_tenth_uce_and_mist_by_a_half():
+def test_lam_is_one_tenth_in_time_and_one_half_in_uce_and_mist():
     assert Time().lam == 0.1
     assert [Uce(version=version).lam for version in ("v0", "v1", "v2")] == [0.5] * 3
     assert Mist().lam == 0.5
 
 
 @pytest.mark.parametrize("flag", [False, True])
-def test_12_keys_are_edited_by_uce_and_mist_and_by_time_with_its_flag(flag):
+def test_uce_and_mist_edit_keys_and_time_does_with_its_flag(flag):
     model = NumericModel()
     keys = {name for name in model.weights if ".to_k." in name}
     assert len(keys) == 2
@@ -134,7 +133,7 @@ def test_12_keys_are_edited_by_uce_and_mist_and_by_time_with_its_flag(flag):
     assert Mist().projections == "kv"
 
 
-def test_13_debias_vl_inverts_in_double_precision_and_projects_conditional_rows_alone():
+def test_debias_vl_inverts_in_double_precision_and_projects_only_conditional_rows():
     model = mini_text()
     parameters = {"professions": ("editor", "mover"), "template": "a photo of {a} {adjective} {concept}"}
     intervention = DebiasVl(**parameters).fit(make_task(Studio({}), model=model))
@@ -143,17 +142,17 @@ def test_13_debias_vl_inverts_in_double_precision_and_projects_conditional_rows_
     z = encoded.at(encoded.first_eos)
     z = z / z.norm(dim=1, keepdim=True)
     d = z[0::2] - z[1::2]
-    wanted = np.linalg.inv(np.eye(d.shape[1]) + 500 * (d.T @ d / 2).numpy())
-    # to the last bit of single precision: nothing before the cast was rounded to it
-    np.testing.assert_allclose(intervention.tensors["P"].numpy(), wanted, rtol=2e-7, atol=1e-9)
+    expected = np.linalg.inv(np.eye(d.shape[1]) + 500 * (d.T @ d / 2).numpy())
+    # exact to the last bit of single precision, so nothing before the cast was rounded
+    np.testing.assert_allclose(intervention.tensors["P"].numpy(), expected, rtol=2e-7, atol=1e-9)
     text = replace(model.encode(["a photo of a nurse"]), texts=("a photo of a nurse",))
     moved = intervention.embedding(text, [np.random.default_rng(0)])
     torch.testing.assert_close(moved.states, text.states @ intervention.tensors["P"].double().T)
-    # `embedding` is asked for the conditional rows alone, and nothing else is changed
+    # `embedding` only receives conditional rows, and nothing else is changed
     assert type(intervention).steer is Intervention.steer and not intervention.weights
 
 
-def test_17_a_balanced_text_of_uce_v1_is_preserved_and_stays_in_the_sum_of_edits():
+def test_a_balanced_text_of_uce_v1_is_preserved_and_stays_in_the_sum_of_edits():
     model = NumericModel()
     task = make_task(
         Studio({"nurse": [counts(90, 10)], "clerk": [counts(50, 50)]}),
@@ -176,7 +175,7 @@ def test_17_a_balanced_text_of_uce_v1_is_preserved_and_stays_in_the_sum_of_edits
         assert relative_error(difference, alone[name] @ before @ torch.linalg.inv(preserved_only)) > 1e-2
 
 
-def test_18_time_edits_the_cross_attention_alone():
+def test_time_edits_only_the_cross_attention():
     model = load_model("mini")
     edited = time(model, with_augs=False)
     width = model.unet.config.cross_attention_dim
@@ -187,5 +186,5 @@ def test_18_time_edits_the_cross_attention_alone():
     ]
     assert all(".attn2." in name for name in edited)
     assert len(edited) == sum(".attn2." in name for name in as_wide)
-    # width alone, the release's filter, would have taken self-attention in
+    # the release's filter by width alone would include self-attention
     assert any(".attn1." in name for name in as_wide)

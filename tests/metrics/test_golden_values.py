@@ -1,4 +1,4 @@
-"""Golden values of measurement.md 7.1, 7.3 and 7.4, and the pitfalls of published code (section 8)."""
+"""Reference values: worked examples, and published counts of Fair Diffusion, UCE and other works."""
 
 import numpy as np
 import pytest
@@ -39,18 +39,18 @@ def near(value):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_distance_to_uniform_of_the_toys(name):
+def test_distances_to_uniform_match_worked_examples(name):
     found = [getattr(r, name)(r.shares_of(toy), r.uniform(len(toy))) for toy in TOYS.values()]
     assert found == near(GOLDEN[name])
 
 
 @pytest.mark.parametrize("name", WITHOUT_TARGET)
-def test_diversity_of_the_toys(name):
+def test_diversity_matches_worked_examples(name):
     assert [getattr(r, name)(r.shares_of(toy)) for toy in TOYS.values()] == near(WITHOUT_TARGET[name])
 
 
 @pytest.mark.parametrize("name", OF_COUNTS)
-def test_bias_corrected_diversity_of_the_toys(name):
+def test_bias_corrected_diversity_matches_worked_examples(name):
     assert [getattr(r, name)(toy) for toy in TOYS.values()] == near(OF_COUNTS[name])
 
 
@@ -60,13 +60,13 @@ def v_of(counts, target=None):
     return float(r.squared_deviation(shares, target, r.multinomial_noise(shares, sum(counts))))
 
 
-def test_unbiased_squared_deviation_and_worst_cell_of_the_toys():
+def test_squared_deviation_and_worst_cell_match_worked_examples():
     assert [v_of(toy) for toy in TOYS.values()] == near([0.109831, 0.311879, 0.5])
     worst = [i.worst_cell_share(r.shares_of(toy), r.uniform(len(toy))) for toy in TOYS.values()]
     assert worst == near([0.528, 0.213333, 0])
 
 
-def test_toy_against_labour_shares():
+def test_distances_to_labour_shares_match_worked_examples():
     shares, target = r.shares_of(TOYS["A"]), np.array([0.438, 0.562])
     assert r.deviation_ratio(shares, target).tolist() == near([0.397260, 0.309609])
     assert r.fd_l2(shares, target) == near(0.246073)
@@ -76,7 +76,7 @@ def test_toy_against_labour_shares():
     assert v_of(TOYS["A"], target) == near(0.058991)
 
 
-def test_three_occupations():
+def test_association_and_amplification_match_worked_examples():
     counts = np.array([[120, 30], [75, 75], [20, 130]])
     shares, reference = r.shares_of(counts), np.array([0.9, 0.5, 0.1])
     assert i.differential_fairness(counts, alpha=0) == near(1.791759)
@@ -108,7 +108,7 @@ def test_one_group_of_four_is_the_worst_value_not_the_best():
     assert r.worst_deviation(shares, target) == r.delta_tv(shares, target) == 1
 
 
-def test_no_image_is_missing_everywhere():
+def test_no_image_gives_nan_for_every_measure():
     shares, target = r.shares_of(np.zeros(4)), r.uniform(4)
     assert np.isnan([getattr(r, name)(shares, target) for name in GOLDEN]).all()
     assert np.isnan([getattr(r, name)(shares) for name in WITHOUT_TARGET]).all()
@@ -152,7 +152,7 @@ PUBLISHED = {
 }
 
 
-def test_fair_diffusion_counts_give_the_published_numbers(fair_diffusion):
+def test_fair_diffusion_counts_give_the_reference_values(fair_diffusion):
     target, found = r.uniform(2), {name: [] for name in PUBLISHED}
     for counts in (fair_diffusion["sd15"], fair_diffusion["fd"]):
         shares = r.shares_of(counts)
@@ -208,7 +208,7 @@ def test_corrected_cramers_v_is_near_zero_without_association():
     assert plain > 0.12 and corrected < plain / 2
 
 
-def test_released_uce_ratios():
+def test_released_uce_ratios_give_the_reference_values():
     table = read("uce_released_male_ratio")
     for column, everywhere, first in (
         ("sd_male", 0.6195, 0.6057),
@@ -257,7 +257,7 @@ def nurse_table(model):
 
 
 @pytest.mark.parametrize("model", NURSES)
-def test_nurses_over_the_whole_taxonomy(model):
+def test_nurse_counts_use_the_whole_taxonomy(model):
     table = nurse_table(model)
     pair = table.sum(axis=2).ravel()
     shares = r.shares_of(table.ravel())

@@ -1,4 +1,4 @@
-"""What must hold for any counts (measurement.md 7.7)."""
+"""Identities that hold for any counts."""
 
 from itertools import permutations, product
 from math import factorial, prod
@@ -12,15 +12,14 @@ from evenhand.metrics import representation as r
 from evenhand.metrics.correction.correction import inverse_of, invert, project_simplex
 from evenhand.metrics.correction.rogan_gladen import cleam_point, rogan_gladen
 from evenhand.metrics.fairness import intersectional as i
-from evenhand.metrics.fairness import released
-from evenhand.metrics.fairness.persons import bias_w
+from evenhand.metrics.fairness import published
 from evenhand.metrics.statistics.bounds import delta_bounds
 
 counts_of = st.lists(st.integers(0, 300), min_size=2, max_size=6).filter(lambda counts: sum(counts) > 0)
 
 
 @given(st.integers(0, 200), st.integers(1, 200))
-def test_two_groups_and_a_uniform_target_have_one_deviation_under_many_names(first, second):
+def test_measures_coincide_for_two_groups_and_a_uniform_target(first, second):
     shares, target = r.shares_of([first, second]), r.uniform(2)
     delta = r.deviation_ratio(shares, target)[0]
     others = [
@@ -43,7 +42,7 @@ def test_joint_divergence_splits_into_marginals_and_total_correlation(counts):
 
 
 @given(counts_of)
-def test_divergence_from_uniform_is_missing_entropy(counts):
+def test_kl_to_uniform_is_one_minus_normalised_entropy_times_log_k(counts):
     shares, k = r.shares_of(counts), len(counts)
     missing = np.log(k) * (1 - r.normalised_entropy(shares))
     assert r.kl_divergence(shares, r.uniform(k)) == pytest.approx(missing, abs=1e-12)
@@ -59,7 +58,7 @@ def test_order_of_groups_changes_nothing(counts, random):
 
 
 @given(counts_of)
-def test_doubling_every_image_moves_no_plug_in_value(counts):
+def test_doubling_every_image_changes_no_plug_in_value(counts):
     target, doubled = r.uniform(len(counts)), [2 * count for count in counts]
     for name in ("worst_deviation", "delta_tv", "fd_l2", "kl_divergence", "js_divergence"):
         metric = getattr(r, name)
@@ -67,16 +66,16 @@ def test_doubling_every_image_moves_no_plug_in_value(counts):
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300))
-def test_two_groups_have_one_distance_in_the_columns_of_other_works(first, second, undetermined):
+def test_measures_of_other_works_coincide_for_two_groups(first, second, undetermined):
     if not first + second:
         return
     shares = r.shares_of([first, second])
     delta = float(r.delta_tv(shares, r.uniform(2)))
-    tone = released.heim_tone_imbalance([first, second], 0)
-    assert [2 * tone, 1 - released.fairimagen_fairness(shares)] == pytest.approx([delta] * 2, abs=1e-12)
-    assert abs(released.signed_balance(first, second)) == pytest.approx(delta, abs=1e-12)
-    assert np.abs(released.signed_share(shares)) == pytest.approx([delta] * 2, abs=1e-12)
-    assert bias_w([[first, second]]) == pytest.approx(delta, abs=1e-12)
+    tone = published.heim_tone_imbalance([first, second], 0)
+    assert [2 * tone, 1 - published.fairimagen_fairness(shares)] == pytest.approx([delta] * 2, abs=1e-12)
+    assert abs(published.signed_balance(first, second)) == pytest.approx(delta, abs=1e-12)
+    assert np.abs(published.signed_share(shares)) == pytest.approx([delta] * 2, abs=1e-12)
+    assert published.bias_w([[first, second]]) == pytest.approx(delta, abs=1e-12)
     low, high = delta_bounds([first, second], undetermined, r.uniform(2))
     assert low - 1e-12 <= delta <= high + 1e-12
 
@@ -144,7 +143,7 @@ def test_projection_finds_the_nearest_point_of_the_simplex(values):
     assert ((found - values) ** 2).sum() <= best + 1e-9
 
 
-def test_vectorised_values_are_those_of_each_table():
+def test_vectorised_values_equal_those_of_single_tables():
     tables = np.random.default_rng(0).integers(0, 9, size=(4, 5, 6)).astype(float)
     shares, target = r.shares_of(tables), r.uniform(6)
     for metric in (r.delta_tv, r.worst_deviation, r.kl_divergence, i.worst_cell_share):
@@ -159,7 +158,7 @@ def test_permuted_cells_are_the_same_worst_cell():
     assert values == {0.3}
 
 
-def test_a_correction_never_carries_the_distance_past_its_range():
+def test_rms_delta_stays_in_range_after_a_correction():
     # The judge was right every time; the matrix says that it errs, so inversion leaves the simplex.
     inverse = inverse_of(np.pad(0.6 * np.eye(3) + 0.4 / 3, [(0, 0), (0, 1)]))
     found = invert(np.array([[90.0, 0, 0], [0, 80, 0]]), inverse)

@@ -33,7 +33,7 @@ def test_both_released_orders_of_the_races_give_the_same_answer():
 
 
 @pytest.mark.parametrize("race", DATASET_CARD_ORDER)
-def test_one_image_of_every_race_keeps_its_name(race):
+def test_every_race_keeps_its_name(race):
     sure = np.array([[name == race for name in DATASET_CARD_ORDER]], float)
     assert groups("race7")[regroup(sure, DATASET_CARD_ORDER, "race7").argmax()] == race
 
@@ -59,7 +59,7 @@ def test_merged_races_are_those_of_shen_et_al():
     ]
 
 
-def test_probabilities_add_up_before_the_label():
+def test_probabilities_are_summed_before_a_label_is_decided():
     shares = np.array([[0.25, 0.35, 0.2, 0, 0, 0, 0.2]])
     assert groups("race7")[shares.argmax()] == "Black"
     found = regroup(shares, groups("race7"), "race4")
@@ -86,11 +86,11 @@ def test_probabilities_add_up_before_the_label():
         (("White", "Black"), ()),
     ],
 )  # fmt: skip
-def test_classes_are_understood_by_their_names_alone(labels, known):
+def test_attributes_are_recognised_by_class_names(labels, known):
     assert readable(labels) == known
 
 
-def test_ages_fall_into_the_bins_of_their_years():
+def test_ages_are_assigned_to_their_bins():
     years = np.array([0, 2.9, 3, 19, 20, 39, 40, 59, 60, 69, 70, 100])
     assert [groups("age9")[index] for index in age_bin(years)] == [
         "0-2", "0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "60-69", "70+", "70+",
@@ -109,7 +109,7 @@ def test_ages_fall_into_the_bins_of_their_years():
         (("age9",), ("age9",)),
     ],
 )
-def test_a_joint_table_holds_one_taxonomy_of_each_thing(attributes, kept):
+def test_joint_tables_use_one_taxonomy_per_concept(attributes, kept):
     assert distinct(attributes) == kept
 
 
@@ -118,13 +118,13 @@ def test_an_unknown_label_is_named():
         group_of("Klingon", "race4")
 
 
-def test_every_bundled_table_states_its_source_first():
+def test_every_bundled_table_names_its_source_in_the_first_line():
     for path in taxonomies.DATA.glob("*.csv"):
         assert path.read_text(encoding="utf-8").startswith("# ")
         assert taxonomies.table(path.stem)
 
 
-def test_fairfaces_network_is_as_accurate_as_was_counted():
+def test_the_fairface_network_has_its_reference_accuracy():
     rows = read("fairface_resnet34_patterns_1004")
     assert rows["count"].sum() == 1004
     faces = rows[rows["p_gender"] != "none"]
@@ -145,7 +145,7 @@ def test_fairfaces_network_is_as_accurate_as_was_counted():
     assert accuracy(sides["gender"] == sides["p_gender"]) == pytest.approx(0.922587, abs=1e-6)
 
 
-def test_face_detectors_miss_groups_unequally_but_dlib():
+def test_all_face_detectors_except_dlib_miss_groups_unequally():
     rows = read("detector_miss_fairface_val")
     detectors = ["dlib", "mtcnn", "opencv", "retinaface", "ssd"]
     assert rows["n"].sum() == 10954

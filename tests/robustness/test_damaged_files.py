@@ -35,7 +35,7 @@ def folder(undisturbed, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_damaged_files_are_made_again(undisturbed, folder, seed):
+def test_damaged_files_are_regenerated(undisturbed, folder, seed):
     random = draws(seed)
     files = data_of(folder)
     victims = random.sample(files, len(files) // 2)
@@ -45,11 +45,11 @@ def test_damaged_files_are_made_again(undisturbed, folder, seed):
     assert ending.code == 0, ending.error
     assert contents(folder) == contents(undisturbed)
     log = (folder / "run.log").read_text()
-    torn = [f"{path.name} is torn or altered" for path in victims if path.suffix == ".png"]
+    torn = [f"{path.name}: image is truncated or altered" for path in victims if path.suffix == ".png"]
     assert torn and all(line in ending.error and line in log for line in torn)
 
 
-def test_a_removed_file_is_made_again(undisturbed, folder):
+def test_a_removed_file_is_regenerated(undisturbed, folder):
     for path in data_of(folder)[::2]:
         path.unlink()
     finish(folder)
@@ -57,7 +57,7 @@ def test_a_removed_file_is_made_again(undisturbed, folder):
 
 
 @pytest.mark.parametrize("name", ["suite.toml", "timing.json"])
-def test_what_cannot_be_made_again_is_refused_until_it_is_removed(undisturbed, folder, name):
+def test_damaged_files_that_cannot_be_regenerated_are_an_error_until_removed(undisturbed, folder, name):
     (folder / name).write_bytes((folder / name).read_bytes()[:21])
     before = contents(folder)
     ending = run(folder)

@@ -25,7 +25,7 @@ def size(folder):
     return sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_disk_that_is_full_again_and_again(undisturbed, tmp_path):
+def test_a_run_resumes_after_repeated_full_disks(undisturbed, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     fit, images, tables, results = (
@@ -62,7 +62,7 @@ def test_a_folder_that_may_not_be_written_is_left_alone(undisturbed, tmp_path):
     assert contents(folder) == before
 
 
-def test_a_permission_that_is_taken_away_meanwhile(undisturbed, tmp_path):
+def test_a_permission_that_is_revoked_during_the_run(undisturbed, tmp_path):
     folder = tmp_path / "run"
     try:
         ending = run(folder, fault=TakenAway())

@@ -79,7 +79,7 @@ def test_a_prompt_of_500_tokens_is_refused_before_anything_is_drawn(evenhand, tm
     out = tmp_path / "run"
     outcome = evenhand("run", suite(tmp_path / "suite.toml", csv=csv), "--method", "base", "--out", out)
     assert outcome.code == 2
-    assert "has 500 tokens, mini reads 24; shorten it" in outcome.err.splitlines()[-1]
+    assert "has 500 tokens, mini accepts 24; shorten it" in outcome.err.splitlines()[-1]
     assert not list(out.rglob("*.png"))
 
 
@@ -102,7 +102,7 @@ def test_an_edit_that_breaks_the_model_is_recorded_as_such(evenhand, tmp_path, m
     out = tmp_path / "run"
     outcome = evenhand("run", suite(tmp_path / "suite.toml"), "--method", "uce", "--out", out)
     assert outcome.code == 3
-    assert "8 of 16 images are not finite, of uce" in outcome.err.splitlines()[-1]
+    assert "8 of 16 images have non-finite pixels (first method: uce)" in outcome.err.splitlines()[-1]
     table = RunFolder(out).image_table.read()
     assert dict(table.groupby("method")["status"].unique().map(list)) == {"base": ["ok"], "uce": ["error"]}
     result = Result.load(out / "results" / "uce.json")
@@ -157,7 +157,7 @@ def test_a_model_that_draws_nothing_finite_has_a_result_that_says_so(evenhand, t
     out = tmp_path / "run"
     outcome = evenhand("run", suite(tmp_path / "suite.toml"), "--method", "base", "--out", out)
     assert outcome.code == 3, outcome.err
-    assert "8 of 8 images are not finite" in outcome.err.splitlines()[-1]
+    assert "8 of 8 images have non-finite pixels" in outcome.err.splitlines()[-1]
     result = Result.load(out / "results" / "base.json")
     assert result.coverage.failed == {"error": 8}
     assert all(math.isnan(row.value) for row in result.estimates if row.metric != "undetermined")

@@ -110,23 +110,23 @@ def whole(tmp_path_factory):
     return folder
 
 
-def test_a_model_folder_with_code_is_refused(whole, tmp_path):
+def test_a_model_folder_with_code_is_rejected(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "model")
     (folder / "unet" / "my_unet.py").write_text(leaves_a_mark(folder) + "class Net: pass\n")
     edit(folder / "model_index.json", unet=["my_unet", "Net"])
-    assert "holds code (my_unet.py)" in refused(lambda: load_model(str(folder)), folder)
+    assert "contains code (my_unet.py)" in refused(lambda: load_model(str(folder)), folder)
 
 
 @pytest.mark.parametrize(
     "entry", [["os", "system"], ["my_unet", "Net"], ["subprocess", "Popen"], [], ["diffusers.utils", "x"]]
 )
-def test_a_model_that_names_classes_from_elsewhere_is_refused(whole, tmp_path, entry):
+def test_a_model_with_classes_of_other_libraries_is_rejected(whole, tmp_path, entry):
     folder = shutil.copytree(whole, tmp_path / "model")
     edit(folder / "model_index.json", unet=entry)
     assert "only classes of diffusers and transformers" in refused(lambda: load_model(str(folder)), folder)
 
 
-def test_a_pipeline_class_of_the_folders_own_is_refused(whole, tmp_path):
+def test_a_custom_pipeline_class_is_rejected(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "model")
     edit(folder / "model_index.json", _class_name=["pipeline", "Mine"])
     assert "only classes of diffusers and transformers" in refused(lambda: load_model(str(folder)), folder)

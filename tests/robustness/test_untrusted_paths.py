@@ -11,9 +11,9 @@ from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.report import render_report
-from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.metrics.annotation.answers import check_answers
 from evenhand.metrics.annotation.readers import read_answers
 from evenhand.reports.components.downloads import write_csv
@@ -47,14 +47,14 @@ def test_a_image_outside_of_the_run_is_not_shown(tmp_path, secret, way):
     run = tmp_path / "run"
     (run / "link.png").symlink_to(secret)
     path = {"up": run / ".." / "secret.png", "absolute": run / str(secret), "link": run / "link.png"}[way]
-    with pytest.raises(EvenhandError, match="lies outside of"):
+    with pytest.raises(EvenhandError, match="is outside the run folder"):
         read_image(path, folder=run)
 
 
 @pytest.mark.parametrize(
     "data", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"GIF89a", b"", b"\x89PNG\r\n\x1a\n"]
 )
-def test_what_is_no_whole_png_is_not_opened(tmp_path, data):
+def test_a_file_that_is_not_a_complete_png_is_not_opened(tmp_path, data):
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(EvenhandError, match="cannot be read"):
         read_image(tmp_path / "a.png")
@@ -91,7 +91,7 @@ def test_a_run_whose_table_names_a_image_elsewhere_has_no_report(tmp_path, secre
     work.image_table.finish(work.image_table.read().assign(**changes))
     publish_results(work)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(EvenhandError, match=r"lies outside of|cannot be read"):
+    with pytest.raises(EvenhandError, match=r"is outside the run folder|cannot be read"):
         render_report(load_run(work.root))
 
 

@@ -13,7 +13,8 @@ import io
 
 from evenhand.bench.prompts.builders import control_sets, mini_sets, published_sets, winobias_sets
 from evenhand.bench.prompts.bundled import FOLDER
-from evenhand.bench.prompts.prompt_set import COLUMNS, SEEDS, format_cell, format_seeds, load_datasheet
+from evenhand.bench.prompts.prompt_set import COLUMNS, SEEDS, format_seeds, load_datasheet
+from evenhand.metrics.terms import format_cell
 
 SETS = {
     "winobias-36": winobias_sets.winobias_36,

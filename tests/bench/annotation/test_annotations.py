@@ -1,4 +1,4 @@
-"""Images made elsewhere go to people and come back as anchors, through the commands that a user types."""
+"""External images are exported to annotators and their labels imported as anchors, through the commands."""
 
 import json
 import shutil
@@ -89,7 +89,7 @@ def test_labels_come_back_as_anchors_that_correct_the_audit(evenhand, world, run
     command = ("audit", home / "images", "--prompts", home / "prompts.csv", *JUDGES, "--out", run[0])
     outcome = evenhand(*command, "--anchors", anchors, "--name", "images")
     assert outcome.code == 0, outcome.err
-    assert "corrected from anchors" in outcome.err and "weighed by the chance" in outcome.err
+    assert "corrected with anchors" in outcome.err and "weighted by the probability" in outcome.err
     result = Result.load(run[0] / "results" / "red.json")
     assert result.estimate("rms_delta", attributes="gender", corrected=True) is not None
 
@@ -110,7 +110,7 @@ def test_a_calibration_of_the_audit_takes_anchors_by_file_or_key_alike(evenhand,
     assert strata["model"] == {"red", "blue"} and strata["stereotype"] == {"female", "male"}
 
 
-def test_the_audit_table_asks_the_judges_again_and_says_what_it_cannot_know(evenhand, world, run, tmp_path):
+def test_the_judge_report_repeats_labels_and_gives_reasons_for_missing_values(evenhand, world, run, tmp_path):
     anchors, path = by_file(world[1], tmp_path / "anchors.csv"), tmp_path / "judges.csv"
     command = (
         "calibrate",
@@ -186,7 +186,7 @@ def test_a_judge_whose_weights_are_gone_is_audited_by_its_labels_and_says_so(
     table = pd.read_csv(path, comment="#", keep_default_na=False)
     own = table[table["judge"] == "clip-xs"]
     reason = own.loc[own["quantity"] == "text_spread", "reason"].iloc[0]
-    assert reason.startswith("the judge cannot be asked again: model folder") and "gone" in reason
+    assert reason.startswith("the judge cannot be loaded: ") and "gone" in reason
     assert (own.loc[own["quantity"] == "accuracy", "value"] != "").all()
 
 
@@ -197,7 +197,7 @@ def test_a_file_that_is_no_image_is_given_to_nobody_and_is_no_anchor(evenhand, w
     (folder / lost).write_text("dear")
     command = ("audit", folder, "--prompts", home / "prompts.csv", *JUDGES, "--out", tmp_path / "run")
     outcome = evenhand(*command)
-    assert outcome.code == 3 and f"{lost!r} is no PNG, JPEG or WebP" in outcome.err
+    assert outcome.code == 3 and f"{lost!r} is not a PNG, JPEG or WebP" in outcome.err
     outcome = evenhand("annotate", "export", tmp_path / "run", "--out", tmp_path / "out", *EXPORT)
     assert outcome.code == 0, outcome.err
     (path,) = (tmp_path / "run" / "annotation").glob("*.csv")
@@ -205,12 +205,12 @@ def test_a_file_that_is_no_image_is_given_to_nobody_and_is_no_anchor(evenhand, w
     assert table.loc[lost, "key"] not in set(pd.read_csv(path)["key"])
     anchors = by_file({lost: truth[lost]}, tmp_path / "anchors.csv")
     calibrate = ("calibrate", tmp_path / "run", "--anchors", anchors, "--out", tmp_path / "table.csv")
-    one_line(evenhand(*calibrate), f"line 2: file {lost!r} is no image of people that was judged")
+    one_line(evenhand(*calibrate), f":2: file {lost!r} is not an image of people that was judged")
 
 
 ANCHOR_FAULTS = {
     "file,attribute,label\n": "no rows after the header",
-    "file,attribute,label\nnone.png,gender,woman\n": "line 2: file 'none.png' is no image of people",
+    "file,attribute,label\nnone.png,gender,woman\n": ":2: file 'none.png' is not an image of people",
     "file,attribute,label\n{file},gender,wommen\n": "did you mean 'woman'",
     "file,attribute,label\n{file},race,White\n": "unknown attribute 'race'",
     "file,attribute,label\n{file},gender,\n": "none of 1 anchors has a label",
@@ -220,7 +220,7 @@ ANCHOR_FAULTS = {
 
 @pytest.mark.parametrize("text", ANCHOR_FAULTS)
 @pytest.mark.parametrize("command", ["calibrate", "audit"])
-def test_faulty_anchors_of_an_audit_are_one_line(evenhand, world, run, tmp_path, command, text):
+def test_invalid_anchors_of_an_audit_are_a_one_line_error(evenhand, world, run, tmp_path, command, text):
     home, truth = world
     path, out = tmp_path / "anchors.csv", tmp_path / "table.csv"
     path.write_text(text.format(file=next(iter(truth))))
@@ -238,7 +238,7 @@ def test_faulty_anchors_of_an_audit_are_one_line(evenhand, world, run, tmp_path,
     assert sorted(file.name for file in (run[0] / "results").iterdir()) == before
 
 
-def test_a_singular_matrix_corrects_nobody_and_the_reason_is_said(evenhand, world, run, tmp_path):
+def test_a_singular_matrix_is_not_used_and_the_reason_is_reported(evenhand, world, run, tmp_path):
     home, truth = world
     table = RunFolder(run[0]).image_table.read().set_index("file")
     labels = RunFolder(run[0]).labels.read()
@@ -260,7 +260,7 @@ def test_a_singular_matrix_corrects_nobody_and_the_reason_is_said(evenhand, worl
     assert any("not corrected" in note for note in result.notes)
 
 
-def test_bad_answers_about_an_audit_are_one_line_and_leave_nothing(evenhand, key, run, tmp_path):
+def test_invalid_annotations_of_an_audit_are_a_one_line_error_and_write_nothing(evenhand, key, run, tmp_path):
     header, image = "image_id,annotator_id,attribute,label", key["image_id"][0]
     for text, message in {
         f"{header}\nnowhere,ann,gender,man\n": "line 2: image 'nowhere' is not in",
@@ -273,7 +273,7 @@ def test_bad_answers_about_an_audit_are_one_line_and_leave_nothing(evenhand, key
     assert not (run[0] / "tables" / "anchors.csv").exists()
 
 
-def test_a_folder_that_was_never_audited_is_named(evenhand, tmp_path):
+def test_a_folder_that_is_not_an_audit_is_an_error(evenhand, tmp_path):
     (tmp_path / "images").mkdir()
     where = tmp_path / "images"
     one_line(evenhand("annotate", "export", where, "--out", tmp_path / "o"), "is not a run")

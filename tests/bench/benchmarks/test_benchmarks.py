@@ -21,7 +21,7 @@ def test_all_that_needs_an_accelerator_runs_without_one(capsys):
     assert "edit of 36 concepts" in out and "switch to a method and back" in out
 
 
-def test_without_an_accelerator_the_way_to_try_it_is_named():
+def test_without_an_accelerator_the_error_says_how_to_test_the_script():
     if torch.cuda.is_available():
         pytest.skip("there is one")
     with pytest.raises(SystemExit, match="--device cpu --tiny"):
@@ -35,7 +35,7 @@ def test_an_edit_that_differs_from_the_baseline_ends_the_benchmark(monkeypatch):
         editing.compare("cpu", tiny=True)
 
 
-def test_drawing_is_held_against_the_stock_pipeline(monkeypatch, capsys):
+def test_generation_is_compared_with_the_diffusers_pipeline(monkeypatch, capsys):
     monkeypatch.setattr(generation, "ROUNDS", 1)
     generation.main(["--images", "2"])
     shown = capsys.readouterr().out

@@ -60,7 +60,7 @@ def answers(tmp_path, run, key, **annotators):
     return paths
 
 
-def test_an_export_hands_out_a_page_and_a_sheet_and_keeps_the_key(evenhand, run, tmp_path):
+def test_an_export_writes_a_page_and_a_sheet_and_keeps_the_key(evenhand, run, tmp_path):
     outcome = evenhand("annotate", "export", run[0], "--out", tmp_path / "out", *EXPORT)
     assert outcome.code == 0
     key = read_key(run[0])
@@ -82,7 +82,7 @@ def test_an_export_hands_out_a_page_and_a_sheet_and_keeps_the_key(evenhand, run,
     assert all(name not in handed for name in key["key"])
 
 
-def test_probabilities_are_drawn_over_all_of_the_stratum(key, run):
+def test_sampling_probabilities_are_sample_size_over_stratum_size(key, run):
     from evenhand.bench.annotation.batch import strata_of
 
     frame = strata_of(RunFolder(run[0]), load_suite("mini"))
@@ -125,13 +125,13 @@ def test_labels_come_back_as_judges_and_as_anchors_for_the_correction(evenhand, 
     assert {*suite.panel, "panel"} == set(table["judge"])
 
 
-def test_a_second_report_of_the_run_and_its_labels_stay_as_they_were(evenhand, key, run, tmp_path):
+def test_an_import_does_not_change_the_labels_of_the_judges(evenhand, key, run, tmp_path):
     before = RunFolder(run[0]).labels.read()
     evenhand("annotate", "import", *answers(tmp_path, run, key, ann=0.03), "--run", run[0])
     pd.testing.assert_frame_equal(before, RunFolder(run[0]).labels.read())
 
 
-def test_json_says_what_the_tables_say(evenhand, key, run, tmp_path):
+def test_json_has_the_content_of_the_tables(evenhand, key, run, tmp_path):
     paths = answers(tmp_path, run, key, ann=0.03, bo=0.03, cy=0.05)
     found = json.loads(evenhand("annotate", "import", *paths, "--run", run[0], "--json").out)
     assert found["images"] == len(key)
@@ -303,7 +303,7 @@ def test_bad_answers_are_one_clear_line_and_leave_nothing(evenhand, key, run, tm
     one_line(evenhand("annotate", "import", "x.csv", "--run", tmp_path), "is not a run folder")
 
 
-def test_one_answer_of_one_more_person_is_told_and_left_out(evenhand, key, run, tmp_path):
+def test_an_annotator_with_a_single_annotation_is_reported_and_excluded(evenhand, key, run, tmp_path):
     paths = answers(tmp_path, run, key, ann=0.03, bo=0.03, cy=0.03)
     (tmp_path / "typo.csv").write_text(
         f"image_id,annotator_id,attribute,label\n{key['image_id'][0]},anm,gender,man\n"

@@ -23,7 +23,7 @@ def test_valid_entries_are_counted(evenhand, submitted):
     assert (outcome.code, outcome.out) == (0, f"2 entries in {submitted} are valid: 2 reported\n")
 
 
-def test_a_broken_entry_is_named_in_one_line(evenhand, submitted, tmp_path):
+def test_an_invalid_entry_is_a_one_line_error(evenhand, submitted, tmp_path):
     entries = shutil.copytree(submitted, tmp_path / "entries")
     broken = next(entries.glob("random*/entry.json"))
     broken.write_text(broken.read_text()[:-20])

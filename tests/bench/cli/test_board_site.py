@@ -58,7 +58,7 @@ def test_a_site_with_the_images_of_the_run_is_the_same_bytes_twice(evenhand, sub
     assert contents(site) == first
 
 
-def test_building_again_removes_what_is_gone_and_keeps_what_is_not_its_own(evenhand, tmp_path):
+def test_rebuilding_removes_outdated_pages_and_keeps_other_files(evenhand, tmp_path):
     rows = [row.result for row in a_board() if row.result.spec.method.label in ("base", "uce")]
     entries = publish(tmp_path / "entries", [row for row in rows if row.spec.suite_version == "1"])
     assert build(evenhand, tmp_path, entries).code == 0
@@ -84,11 +84,11 @@ def test_a_list_of_files_cannot_make_it_remove_files_elsewhere(evenhand, tmp_pat
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        (["--check"], "leave one of them out"),
+        (["--check"], "drop one of them"),
         (["--run", "nowhere"], "nowhere"),
     ],
 )
-def test_options_that_cannot_be_followed_are_one_line(evenhand, tmp_path, more, reason):
+def test_incompatible_options_are_a_one_line_error(evenhand, tmp_path, more, reason):
     entries = publish(tmp_path / "entries", [a_board()[0].result])
     outcome = build(evenhand, tmp_path, entries, *more)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
@@ -96,18 +96,18 @@ def test_options_that_cannot_be_followed_are_one_line(evenhand, tmp_path, more, 
     assert not (tmp_path / "site").exists()
 
 
-def test_runs_without_a_site_are_refused(evenhand, tmp_path):
+def test_runs_without_a_site_are_an_error(evenhand, tmp_path):
     outcome = evenhand("board", "build", "--out", tmp_path / "board.md", "--run", "runs/mini")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert "give their folder with --site" in outcome.err
+    assert "needs --site" in outcome.err
     assert not (tmp_path / "board.md").exists()
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(evenhand, tmp_path):
+def test_a_folder_with_other_files_is_not_changed(evenhand, tmp_path):
     entries = publish(tmp_path / "entries", [a_board()[0].result])
     (tmp_path / "site").mkdir()
     (tmp_path / "site/index.html").write_text("my home page")
     outcome = build(evenhand, tmp_path, entries)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert "is no site of the board" in outcome.err
+    assert "not a site of the leaderboard" in outcome.err
     assert contents(tmp_path / "site") == {"index.html": b"my home page"}

@@ -53,7 +53,7 @@ def calibrate(evenhand, folder, anchors, *more):
     return evenhand("calibrate", folder, "--anchors", anchors, "--out", folder.parent / "table.csv", *more)
 
 
-def test_the_table_is_the_one_of_the_anchors_and_corrects_every_judge(evenhand, made):
+def test_the_confusion_table_matches_the_anchors_and_corrects_every_judge(evenhand, made):
     folder, anchors = made
     outcome = calibrate(evenhand, folder, folder.parent / "anchors.csv")
     assert outcome.code == 0, outcome.err
@@ -68,7 +68,7 @@ def test_the_table_is_the_one_of_the_anchors_and_corrects_every_judge(evenhand, 
     assert all(judge in first for judge in SUITE.panel)
 
 
-def test_the_screen_says_what_can_be_corrected_and_where_a_judge_errs_unlike(evenhand, made):
+def test_the_output_says_what_can_be_corrected_and_where_errors_differ_between_strata(evenhand, made):
     folder, _ = made
     lines = calibrate(evenhand, folder, folder.parent / "anchors.csv").out.splitlines()
     own = next(line for line in lines if line.startswith("clip-s") and " gender " in line)
@@ -100,7 +100,7 @@ def test_json_has_every_test_and_the_numbers_of_a_hand_count(evenhand, made):
     assert man["n"] == {"female": 20, "male": 40}
 
 
-def test_a_confused_judge_is_refused_with_the_reason(evenhand, made):
+def test_an_inaccurate_judge_is_not_corrected_with_the_reason(evenhand, made):
     folder, anchors = made
     swapped = anchors.replace({"woman": "man", "man": "woman"})
     swapped.to_csv(folder.parent / "swapped.csv", index=False)
@@ -112,12 +112,12 @@ def test_a_confused_judge_is_refused_with_the_reason(evenhand, made):
     assert "not corrected: a group has no anchors" in out
 
 
-def test_unequal_chances_are_weighed_and_said(evenhand, made):
+def test_unequal_sampling_probabilities_are_weighted_and_reported(evenhand, made):
     folder, anchors = made
     chance = anchors["key"].map({key: 0.2 + 0.6 * (n % 2) for n, key in enumerate(anchors["key"].unique())})
     anchors.assign(probability=chance).to_csv(folder.parent / "weighed.csv", index=False)
     done = json.loads(calibrate(evenhand, folder, folder.parent / "weighed.csv", "--json").out)
-    assert "unequal chances" in done["remarks"][0] and "strata are compared by weight" in done["remarks"][0]
+    assert "unequal probabilities" in done["remarks"][0] and "compared with weights" in done["remarks"][0]
     row = next(row for row in done["measured"] if (row["judge"], row["attributes"]) == ("clip-s", "gender"))
     assert 100 < row["anchors"] < 240 and row["independence"] is None
     labels = RunFolder(folder).labels.read()
@@ -137,7 +137,7 @@ def test_unequal_chances_are_weighed_and_said(evenhand, made):
     assert carried["n"]["female"] == len(part) and not carried["alike"]
 
 
-def test_empty_labels_are_counted_and_said(evenhand, made):
+def test_empty_labels_are_counted_and_reported(evenhand, made):
     folder, anchors = made
     untold = anchors.assign(label=anchors["label"].where(anchors.index % 10 > 0, ""))
     untold.to_csv(folder.parent / "untold.csv", index=False)
@@ -148,7 +148,7 @@ def test_empty_labels_are_counted_and_said(evenhand, made):
 FAULTS = {
     "key,attribute,label\n": "no rows after the header",
     "key,label\nk,woman\n": "column 'attribute' is missing",
-    "key,attribute,label\nk,gender,woman\n": "'k' is no image",
+    "key,attribute,label\nk,gender,woman\n": "'k' is not an image",
     "key,attribute,label\n{key},gender,wommen\n": "did you mean 'woman'",
     "key,attribute,label\n{key},gendre,woman\n": "did you mean 'gender'",
     "key,attribute,label\n{key},gender,\n": "none of 1 anchors has a label",
@@ -157,7 +157,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("text", FAULTS)
-def test_a_faulty_anchor_file_is_one_line_and_writes_nothing(evenhand, made, tmp_path, text):
+def test_an_invalid_anchor_file_is_a_one_line_error_and_nothing_is_written(evenhand, made, tmp_path, text):
     folder, anchors = made
     path, out = tmp_path / "anchors.csv", tmp_path / "table.csv"
     path.write_text(text.format(key=anchors["key"].iloc[0]))
@@ -166,6 +166,6 @@ def test_a_faulty_anchor_file_is_one_line_and_writes_nothing(evenhand, made, tmp
     assert len(outcome.err.splitlines()) == 1 and not out.exists()
 
 
-def test_a_folder_that_is_no_run_is_named(evenhand, tmp_path):
+def test_a_folder_that_is_not_a_run_is_an_error(evenhand, tmp_path):
     outcome = evenhand("calibrate", tmp_path, "--anchors", tmp_path / "a.csv", "--out", tmp_path / "b.csv")
     assert outcome.code == 2 and "is not a run" in outcome.err

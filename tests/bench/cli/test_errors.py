@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.paths import TINY
 
-from evenhand.bench.storage import store
+from evenhand.bench.storage import files, images, tables
 
 
 def assert_one_line(outcome, *parts, code=2):
@@ -61,7 +61,9 @@ def line_of(path: Path, text: str) -> int:
     ],
     ids=lambda value: " ".join(Path(str(word)).name for word in value) if isinstance(value, list) else None,
 )
-def test_a_wrong_word_is_one_line_with_the_remedy(evenhand, tmp_path, monkeypatch, arguments, parts):
+def test_a_wrong_argument_is_a_one_line_error_with_a_suggestion(
+    evenhand, tmp_path, monkeypatch, arguments, parts
+):
     monkeypatch.chdir(tmp_path)
     assert_one_line(evenhand(*arguments), *parts)
     assert list(tmp_path.iterdir()) == []
@@ -77,10 +79,12 @@ def test_a_wrong_word_is_one_line_with_the_remedy(evenhand, tmp_path, monkeypatc
         ("step_size = 0.6", "step_sizee = 0.6", ["'step_sizee'", "did you mean 'step_size'?"]),
     ],
 )
-def test_a_wrong_name_in_a_suite_is_one_line_with_the_nearest(evenhand, tmp_path, suite, old, new, parts):
+def test_a_wrong_name_in_a_suite_is_a_one_line_error_with_a_suggestion(
+    evenhand, tmp_path, suite, old, new, parts
+):
     outcome = evenhand("run", suite(old, new), "--method", "mist", "--out", tmp_path / "run")
     assert_one_line(outcome, *parts)
-    assert not (tmp_path / "run" / "suite.toml").exists(), "the mended suite would be refused"
+    assert not (tmp_path / "run" / "suite.toml").exists(), "the corrected suite would be rejected"
 
 
 @pytest.mark.parametrize(
@@ -93,11 +97,11 @@ def test_a_wrong_name_in_a_suite_is_one_line_with_the_nearest(evenhand, tmp_path
     ],
     ids=["not TOML", "out of range", "unknown key", "wrong type"],
 )
-def test_a_malformed_suite_is_told_with_file_and_line(evenhand, tmp_path, suite, old, new, text):
+def test_errors_in_a_malformed_suite_name_file_and_line(evenhand, tmp_path, suite, old, new, text):
     path = suite(old, new)
     outcome = evenhand("run", path, "--out", tmp_path / "run")
     assert_one_line(outcome, str(path))
-    assert re.search(rf"line {line_of(path, text)}\b", outcome.err)
+    assert re.search(rf":{line_of(path, text)}\b", outcome.err)
 
 
 @pytest.mark.parametrize(
@@ -109,24 +113,24 @@ def test_a_malformed_suite_is_told_with_file_and_line(evenhand, tmp_path, suite,
     ],
     ids=["header", "too few columns", "unknown kind"],
 )
-def test_a_malformed_prompt_file_is_told_with_file_and_line(evenhand, tmp_path, suite, rows, line):
+def test_errors_in_a_malformed_prompt_file_name_file_and_line(evenhand, tmp_path, suite, rows, line):
     prompts = tmp_path / "prompts.csv"
     prompts.write_text(rows)
     filters = 'name = "winobias-40"\nseeds = 4\nconcepts = ["nurse", "CEO"]\ntemplates = ["photo"]'
     path = suite(filters, f'name = "{prompts}"\nseeds = 4')
-    assert_one_line(evenhand("run", path, "--out", tmp_path / "run"), f"{prompts}, line {line}")
+    assert_one_line(evenhand("run", path, "--out", tmp_path / "run"), f"{prompts}:{line}: ")
 
 
-def test_a_model_folder_that_is_no_pipeline_is_named(evenhand, tmp_path, suite):
+def test_a_model_folder_that_is_not_a_pipeline_is_an_error(evenhand, tmp_path, suite):
     folder = tmp_path / "not-a-model"
     folder.mkdir()
     path = suite('model = "mini"', f'model = "{folder}"')
     outcome = evenhand("run", path, "--out", tmp_path / "run")
     assert_one_line(outcome, str(folder), "is not a diffusers pipeline")
-    assert not (tmp_path / "run" / "suite.toml").exists(), "the mended suite would be refused"
+    assert not (tmp_path / "run" / "suite.toml").exists(), "the corrected suite would be rejected"
 
 
-def test_an_output_folder_that_is_not_a_run_is_left_alone(evenhand, tmp_path):
+def test_an_output_folder_that_is_not_a_run_is_not_changed(evenhand, tmp_path):
     folder = tmp_path / "letters"
     folder.mkdir()
     (folder / "letter.txt").write_text("dear")
@@ -135,7 +139,7 @@ def test_an_output_folder_that_is_not_a_run_is_left_alone(evenhand, tmp_path):
     assert not (folder / "images").exists()
 
 
-def test_an_output_path_that_is_a_file_is_named(evenhand, tmp_path):
+def test_an_output_path_that_is_a_file_is_an_error(evenhand, tmp_path):
     file = tmp_path / "file"
     file.write_text("dear")
     assert_one_line(evenhand("run", TINY, "--out", file), str(file))
@@ -144,7 +148,7 @@ def test_an_output_path_that_is_a_file_is_named(evenhand, tmp_path):
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file but those that tell of a clock."""
-    clocked = {".lock", "run.log", "timing.json", "report.html", store.INDEX}
+    clocked = {".lock", "run.log", "timing.json", "report.html", images.INDEX}
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in clocked)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -159,7 +163,7 @@ def finished(tmp_path_factory):
     return folder
 
 
-def test_a_folder_of_another_suite_version_is_refused_and_left_alone(evenhand, suite, finished):
+def test_a_folder_of_another_suite_version_is_rejected_and_not_changed(evenhand, suite, finished):
     before = contents(finished)
     outcome = evenhand("run", suite('version = "1"', 'version = "2"'), "--out", finished)
     assert_one_line(outcome, str(finished), "version 1", "version 2", "choose another --out")
@@ -170,7 +174,7 @@ class Stopping:
     """Lets a number of files be written and then raises."""
 
     def __init__(self, fault: BaseException, *, after: int) -> None:
-        self.fault, self.left, self.write = fault, after, store.write_atomically
+        self.fault, self.left, self.write = fault, after, files.write_atomically
 
     def __call__(self, path: Path, data: bytes) -> None:
         if self.left == 0:
@@ -191,12 +195,14 @@ def full_disk(path: str) -> OSError:
     ],
     ids=["full disk", "Ctrl-C"],
 )
-def test_what_was_made_before_a_stop_is_kept_and_the_same_command_goes_on(
+def test_finished_work_is_kept_and_the_same_command_resumes(
     evenhand, tmp_path, monkeypatch, finished, fault, code, message
 ):
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(store, "write_atomically", Stopping(fault, after=4))
+        stopping = Stopping(fault, after=4)
+        for module in (files, images, tables):
+            patch.setattr(module, "write_atomically", stopping)
         outcome = evenhand("run", TINY, "--out", run)
     assert outcome.code == code
     assert outcome.out == ""
@@ -208,7 +214,7 @@ def test_what_was_made_before_a_stop_is_kept_and_the_same_command_goes_on(
     assert contents(run) == contents(finished)
 
 
-def test_a_fault_of_the_program_itself_keeps_its_traceback(monkeypatch):
+def test_an_internal_error_keeps_its_traceback(monkeypatch):
     from evenhand.bench import catalog
     from evenhand.bench.cli import main as cli
 

@@ -55,12 +55,12 @@ def test_plain_output_is_neither_wrapped_nor_coloured(evenhand):
         (("show", "missst"), "evenhand: unknown name 'missst'; did you mean 'mist'?\n"),
     ],
 )
-def test_an_unknown_name_is_one_line_with_the_nearest(evenhand, arguments, message):
+def test_an_unknown_name_is_a_one_line_error_with_a_suggestion(evenhand, arguments, message):
     outcome = evenhand(*arguments)
     assert (outcome.code, outcome.out, outcome.err) == (2, "", message)
 
 
-def test_doctor_finds_a_sound_installation_sound(evenhand):
+def test_doctor_passes_for_a_working_installation(evenhand):
     outcome = evenhand("doctor", "--json")
     checks = {check["name"]: check for check in json.loads(outcome.out)}
     assert outcome.code == 0
@@ -68,7 +68,7 @@ def test_doctor_finds_a_sound_installation_sound(evenhand):
     assert all(check["ok"] for check in checks.values())
 
 
-def test_doctor_tells_a_broken_plugin_and_fails(evenhand, tmp_path, monkeypatch):
+def test_doctor_reports_a_broken_plugin_and_fails(evenhand, tmp_path, monkeypatch):
     info = tmp_path / "broken-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")

@@ -26,7 +26,7 @@ def finished(tmp_path_factory):
     return folder
 
 
-def test_a_dry_run_counts_the_images_and_makes_nothing(evenhand, tmp_path):
+def test_a_dry_run_counts_images_and_writes_nothing(evenhand, tmp_path):
     outcome = evenhand("run", TINY, *METHODS, "--out", tmp_path / "run", "--dry-run", "--json")
     assert outcome.code == 0
     row = {"kind": "neutral", "prompts": 2, "images": 8}
@@ -49,7 +49,7 @@ def test_a_run_ends_with_a_table_of_the_methods_and_the_name_of_the_report(evenh
     assert (finished / "report.html").is_file()
 
 
-def test_json_is_all_that_is_printed_and_holds_the_results(evenhand, finished):
+def test_with_json_only_the_results_are_printed(evenhand, finished):
     outcome = evenhand("run", TINY, *METHODS, "--out", finished, "--json")
     assert outcome.err == ""
     document = json.loads(outcome.out)
@@ -66,7 +66,7 @@ def test_progress_goes_to_standard_error_in_quiet_lines(evenhand, tmp_path):
     assert not any(sign in outcome.err for sign in ("\r", "\x1b"))
 
 
-def test_the_report_is_written_again_from_the_results(evenhand, finished):
+def test_the_report_is_rewritten_from_the_results(evenhand, finished):
     def text() -> str:
         # The chart renderer numbers its clip paths through the whole process.
         return re.sub(r"clip\d+", "clip", report.read_text(encoding="utf-8"))
@@ -95,7 +95,7 @@ def test_an_exported_weight_edit_loads_in_diffusers_as_the_edited_model(evenhand
     assert all(torch.equal(unet[name.removeprefix("weights/unet.")], edited[name]) for name in edited)
 
 
-def test_a_method_that_edits_no_weights_exports_its_data_alone(evenhand, finished, tmp_path):
+def test_a_method_that_edits_no_weights_exports_only_its_data(evenhand, finished, tmp_path):
     out = tmp_path / "exported"
     assert evenhand("method", "export", "random-attribute-prompt", "--run", finished, "--out", out).code == 0
     names = {"README.md", "intervention.json", "intervention.safetensors"}

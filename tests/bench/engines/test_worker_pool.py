@@ -5,7 +5,14 @@ from collections import Counter, deque
 import pytest
 
 from evenhand.bench.engines.worker import Done, DrawBlock, JudgeBlock
-from evenhand.bench.engines.worker_pool import AHEAD, LOSSES, Flow, WorkerHandle, WorkerLostError, WorkerPool
+from evenhand.bench.engines.worker_pool import (
+    MAX_LOSSES,
+    MAX_QUEUED,
+    Scheduler,
+    WorkerHandle,
+    WorkerLostError,
+    WorkerPool,
+)
 from evenhand.bench.errors import EvenhandError
 
 
@@ -15,7 +22,7 @@ class Worker(WorkerHandle):
     def __init__(self, fate):
         self.fate, self.block = fate, None
 
-    def give(self, block):
+    def submit(self, block):
         assert self.block is None, "a worker has one block at a time"
         self.block = block
 
@@ -53,9 +60,9 @@ def blocks(count):
 def flow(pool, draw, judge=()):
     """Everything that was done, in order."""
     done = []
-    Flow(pool, then=lambda block: JudgeBlock(block.method, {}), done=lambda block, _: done.append(block)).run(
-        draw=draw, judge=judge
-    )
+    Scheduler(
+        pool, following=lambda block: JudgeBlock(block.method, {}), done=lambda block, _: done.append(block)
+    ).run(draw=draw, judge=judge)
     return done
 
 
@@ -73,7 +80,7 @@ def test_every_block_is_drawn_once_and_then_judged_once():
         assert isinstance(one, DrawBlock) and isinstance(other, JudgeBlock)
 
 
-def test_no_more_workers_are_hired_than_there_is_room_or_work_for():
+def test_no_more_workers_are_started_than_devices_or_blocks():
     pool = Simulated()
     flow(pool, blocks(20))
     assert pool.hired == {"draw": 3, "judge": 2}
@@ -97,7 +104,7 @@ def test_drawing_waits_for_slow_judges():
     pool = Simulated(fate)
     flow(pool, blocks(50))
     # What waits for a judge, what the judges have in hand, and what was begun before drawing paused.
-    assert max(drawn_ahead) <= AHEAD * 2 + 2 + 3
+    assert max(drawn_ahead) <= MAX_QUEUED * 2 + 2 + 3
     assert len(drawn_ahead) == 50
 
 
@@ -105,7 +112,7 @@ def test_what_a_lost_worker_had_is_done_by_another():
     lost = Counter()
 
     def fate(block):
-        if block.method in {"m2", "m5"} and lost[block] < LOSSES - 1:
+        if block.method in {"m2", "m5"} and lost[block] < MAX_LOSSES - 1:
             lost[block] += 1
             raise WorkerLostError("gone")
         return Done(1.0)

@@ -17,7 +17,7 @@ from evenhand.bench.external_images.image_files import (
     MIN_SIDE,
     UnusableImageError,
     decode,
-    take_in,
+    import_image,
 )
 from evenhand.bench.storage.images import ImageStore
 
@@ -157,20 +157,20 @@ def test_a_flipped_byte_gives_a_image_or_a_status(place, flip, kind):
         assert found.dtype == np.uint8 and found.ndim == 3 and found.shape[2] == 3
 
 
-def test_a_file_lies_in_the_store_under_the_digest_of_its_bytes(tmp_path):
+def test_a_file_is_stored_under_the_digest_of_its_bytes(tmp_path):
     path = tmp_path / "image.png"
     path.write_bytes(saved(COLOURS))
     store = ImageStore(tmp_path / "store")
-    taken = take_in(path, store)
+    taken = import_image(path, store)
     assert (taken.key, taken.status) == (hashlib.sha256(path.read_bytes()).hexdigest(), "ok")
     kept = store.get(taken.key)
     assert kept is not None and (kept[0] == COLOURS).all()
 
 
-def test_a_file_without_a_image_leaves_nothing_in_the_store(tmp_path):
+def test_a_file_without_an_image_leaves_nothing_in_the_store(tmp_path):
     path = tmp_path / "letter.png"
     path.write_text("dear")
     store = ImageStore(tmp_path / "store")
-    taken = take_in(path, store)
-    assert (taken.status, taken.reason) == ("no_image", "is no PNG, JPEG or WebP image")
+    taken = import_image(path, store)
+    assert (taken.status, taken.reason) == ("no_image", "is not a PNG, JPEG or WebP image")
     assert store.get(taken.key) is None

@@ -73,34 +73,38 @@ def test_the_digest_changes_with_every_column(load):
         ("", 1, "column 'file' is missing"),
         ("file,prompt\na.png,a nurse\n", 1, "column 'concept' is missing"),
         ("file,prompt,concept,sed\n", 1, "unknown column 'sed'; did you mean 'seed'?"),
-        ("file,prompt,concept,file\n", 1, "column 'file' twice"),
+        ("file,prompt,concept,file\n", 1, "column 'file' appears twice"),
         (HEADER, 2, "no rows after"),
-        (HEADER + "a.png,a nurse\n", 2, "2 columns"),
-        (HEADER + ",a nurse,nurse\n", 2, "column file is empty"),
-        (HEADER + "a.png,,nurse\n", 2, "column prompt is empty"),
+        (HEADER + "a.png,a nurse\n", 2, "got 2"),
+        (HEADER + ",a nurse,nurse\n", 2, "column file must not be empty"),
+        (HEADER + "a.png,,nurse\n", 2, "column prompt must not be empty"),
         (HEADER + "a.png,a nurse,nurse\na.png,a cook,cook\n", 3, "'a.png' is already on line 2"),
         (HEADER + "a.png,a nurse,nurse\n./a.png,a cook,cook\n", 3, "'a.png' is already on line 2"),
-        (HEADER + "a.png,a nurse,nurse\nb.png,a nurse,cook\n", 3, "another concept, template, kind or cell"),
-        (HEADER + "../a.png,a nurse,nurse\n", 2, "must lie in the folder"),
-        (HEADER + "/a.png,a nurse,nurse\n", 2, "must lie in the folder"),
+        (
+            HEADER + "a.png,a nurse,nurse\nb.png,a nurse,cook\n",
+            3,
+            "a different concept, template, kind or cell",
+        ),
+        (HEADER + "../a.png,a nurse,nurse\n", 2, "must be a path inside the image folder"),
+        (HEADER + "/a.png,a nurse,nurse\n", 2, "must be a path inside the image folder"),
         (HEADER + "x\\a.png,a nurse,nurse\n", 2, "with '/'"),
         (FULL + "a.png,a nurse,nurse,,nutral,,1,x\n", 2, "'nutral'; did you mean 'neutral'?"),
-        (FULL + "a.png,a nurse,nurse,,explicit,,1,x\n", 2, "cell of an explicit prompt is empty"),
-        (FULL + "a.png,a nurse,nurse,,neutral,gender=man,1,x\n", 2, "leave it empty"),
+        (FULL + "a.png,a nurse,nurse,,explicit,,1,x\n", 2, "explicit prompt must have a cell"),
+        (FULL + "a.png,a nurse,nurse,,neutral,gender=man,1,x\n", 2, "must have an empty cell"),
         (FULL + "a.png,a nurse,nurse,,explicit,gendre=man,1,x\n", 2, "did you mean 'gender'?"),
         (FULL + "a.png,a nurse,nurse,,explicit,gender=men,1,x\n", 2, "did you mean 'man'?"),
-        (FULL + "a.png,a nurse,nurse,,,,one,x\n", 2, "'one' is no whole number"),
-        (FULL + "a.png,a nurse,nurse,,,,-1,x\n", 2, "'-1' is no whole number"),
-        (FULL + "a.png,a nurse,nurse,,,,,x\n", 2, "column seed is empty"),
-        (FULL + "a.png,a nurse,nurse,,,,1,\n", 2, "column model is empty"),
-        (FULL + "a.png,a nurse,nurse,,,,1,x\nb.png,a nurse,nurse,,,,1,x\n", 3, "on line 2 already"),
+        (FULL + "a.png,a nurse,nurse,,,,one,x\n", 2, "must be an integer from 0 to 2^63 - 1, got 'one'"),
+        (FULL + "a.png,a nurse,nurse,,,,-1,x\n", 2, "got '-1'"),
+        (FULL + "a.png,a nurse,nurse,,,,,x\n", 2, "column seed must not be empty"),
+        (FULL + "a.png,a nurse,nurse,,,,1,\n", 2, "column model must not be empty"),
+        (FULL + "a.png,a nurse,nurse,,,,1,x\nb.png,a nurse,nurse,,,,1,x\n", 3, "on line 2; keep one"),
     ],
 )
-def test_a_fault_is_one_line_with_file_line_and_remedy(load, text, line, words):
+def test_an_error_is_one_line_with_file_and_line(load, text, line, words):
     with pytest.raises(EvenhandError) as caught:
         load(text)
     message = str(caught.value)
-    assert f"list.csv, line {line}: " in message
+    assert f"list.csv:{line}: " in message
     assert words in message
     assert "\n" not in message
 
@@ -109,10 +113,10 @@ def test_a_fault_is_one_line_with_file_line_and_remedy(load, text, line, words):
     ("rows", "words"),
     [
         ("a.png,a nurse,nurse,x\nb.png,a nurse,nurse,x\nc.png,a nurse,nurse,y\n", "'x' has image 2"),
-        ("a.png,a nurse,nurse,x\nb.png,a cook,cook,y\n", "'y' has image 1 of prompt 'a cook' and 'x'"),
+        ("a.png,a nurse,nurse,x\nb.png,a cook,cook,y\n", "'y' has image 1 of prompt 'a cook', but 'x'"),
     ],
 )
-def test_models_that_differ_in_their_prompts_are_not_compared(load, rows, words):
+def test_models_with_different_prompts_are_rejected(load, rows, words):
     with pytest.raises(EvenhandError, match="give all models the same prompts") as caught:
         load("file,prompt,concept,model\n" + rows)
     assert words in str(caught.value)
@@ -143,11 +147,11 @@ def test_anchors_name_images_by_file_or_by_key(anchors):
     assert by_file.digest == by_key.digest
 
 
-def test_what_is_said_of_anchors_counts_those_with_a_label(anchors):
+def test_the_remark_on_anchors_counts_labels(anchors):
     found = anchors(
         "file,attribute,label,probability\na.png,gender,woman,0.5\na.png,tone,dark,0.5\nb.png,tone,,1\n"
     )
-    assert "1 of these images (1 of gender, 1 of tone), weighed by the chance" in found.remark()
+    assert "1 of these images (1 of gender, 1 of tone), weighted by the probability" in found.remark()
     assert found.table["probability"].tolist() == [0.5, 0.5, 1.0]
 
 
@@ -156,18 +160,22 @@ def test_what_is_said_of_anchors_counts_those_with_a_label(anchors):
     [
         ("attribute,label\n", 1, "column 'file' is missing"),
         ("file,attribute,label\n", 2, "no rows after"),
-        ("file,attribute,label\nc.png,gender,woman\n", 2, "file 'c.png' is no image of people"),
-        ("key,attribute,label\na.png,gender,woman\n", 2, "key 'a.png' is no image of people"),
+        ("file,attribute,label\nc.png,gender,woman\n", 2, "file 'c.png' is not an image of people"),
+        ("key,attribute,label\na.png,gender,woman\n", 2, "key 'a.png' is not an image of people"),
         ("file,attribute,label\na.png,gendre,woman\n", 2, "did you mean 'gender'?"),
         ("file,attribute,label\na.png,gender,women\n", 2, "did you mean 'woman'?"),
         ("file,attribute,label\na.png,gender,man\na.png,gender,woman\n", 3, "already on line 2"),
-        ("file,attribute,label,probability\na.png,gender,man,0\n", 2, "probability '0' is no number above 0"),
-        ("file,attribute,label,probability\na.png,gender,man,nan\n", 2, "probability 'nan'"),
+        (
+            "file,attribute,label,probability\na.png,gender,man,0\n",
+            2,
+            "must be above 0 and at most 1, got '0'",
+        ),
+        ("file,attribute,label,probability\na.png,gender,man,nan\n", 2, "got 'nan'"),
     ],
 )
-def test_a_fault_in_anchors_is_one_line_with_file_line_and_remedy(anchors, text, line, words):
+def test_an_error_in_anchors_is_one_line_with_file_and_line(anchors, text, line, words):
     with pytest.raises(EvenhandError) as caught:
         anchors(text)
     message = str(caught.value)
-    assert f"labels.csv, line {line}: " in message
+    assert f"labels.csv:{line}: " in message
     assert words in message

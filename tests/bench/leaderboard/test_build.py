@@ -61,7 +61,7 @@ def test_a_method_below_the_line_takes_no_rank_from_the_others(entries):
     assert (rows["mist"].rank_low, rows["mist"].rank_high) == (1, 2), "the fairest spoils, so they lead"
 
 
-def test_a_stale_board_is_told_and_left_alone(entries, tmp_path):
+def test_an_outdated_board_is_reported_and_not_changed(entries, tmp_path):
     page = tmp_path / "leaderboard.md"
     page.write_text("old\n")
     with pytest.raises(EvenhandError, match="evenhand board build"):

@@ -9,7 +9,7 @@ from helpers.entry import METHODS, change, replace_file, rewrite, small_entries,
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
-from evenhand.bench.leaderboard.check import check_entries, sound_entries
+from evenhand.bench.leaderboard.check import check_entries, valid_entries
 from evenhand.bench.leaderboard.entries import load_entry
 from evenhand.bench.leaderboard.measure import published
 from evenhand.bench.leaderboard.submit import submit
@@ -126,44 +126,44 @@ def test_all_faults_of_all_entries_are_listed_a_line_each(evenhand, entries):
     assert (outcome.code, outcome.out) == (2, "")
     lines = outcome.err.splitlines()
     assert len(lines) == 4
-    for word in ("notes.txt", "random-attribute-prompt", "covers 2 images", "2 as made"):
+    for word in ("notes.txt", "random-attribute-prompt", "covers 2 images", "2 were generated"):
         assert any(word in line for line in lines), word
     with pytest.raises(EvenhandError, match=r"and 3 more: `evenhand board check`"):
-        sound_entries(entries)
+        valid_entries(entries)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"result__spec__protocol__steps": 50}, "its protocol is not that of suite 'small'"),
-        ({"result__spec__concepts": ["nurse"]}, "its concepts is not"),
-        ({"result__spec__target_name": "labour"}, "its target_name is not"),
-        ({"result__spec__attributes__gender": ["man", "woman"]}, "its attributes is not"),
-        ({"result__spec__method__steering_judge": None}, "the method asks 'clip-xs'"),
+        ({"result__spec__protocol__steps": 50}, "its protocol differs from that of suite 'small'"),
+        ({"result__spec__concepts": ["nurse"]}, "its concepts differs"),
+        ({"result__spec__target_name": "labour"}, "its target_name differs"),
+        ({"result__spec__attributes__gender": ["man", "woman"]}, "its attributes differs"),
+        ({"result__spec__method__steering_judge": None}, "the method uses 'clip-xs'"),
         ({"result__spec__method__steering_judge": "vit"}, "'vit' has the role 'panel'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_entry_says_of_its_suite_what_the_suite_says(entries, changes, words):
+def test_an_entry_must_match_its_suite(entries, changes, words):
     change(entries / MIST, **changes)
     # Some of these make it an entry of another ranking, which lacks a base model; that is a fault as well.
     found = faults(entries)
-    assert found and any(words in fault or "none of the base model" in fault for fault in found)
+    assert found and any(words in fault or "no entry of the baseline" in fault for fault in found)
     if "protocol" in words or "method" in words or "role" in words:
         change(entries / BASE, **{k: v for k, v in changes.items() if "method" not in k})
         change(entries / RANDOM, **{k: v for k, v in changes.items() if "method" not in k})
         assert any(words in fault for fault in faults(entries))
 
 
-def test_a_judge_whose_card_differs_from_the_bases_is_refused(entries):
+def test_a_judge_card_that_differs_from_the_baseline_is_an_error(entries):
     def of_one_family(cards):
         return [{**card, "family": "mine"} if card["role"] == "panel" else card for card in cards]
 
     change(entries / MIST, result__spec__judges=of_one_family)
-    assert any("the cards of its panel" in fault for fault in faults(entries))
+    assert any("the panel differs" in fault for fault in faults(entries))
 
 
-def test_a_base_that_is_there_already_stays_and_the_others_are_held_against_it(entries):
+def test_an_existing_entry_of_the_baseline_is_kept_and_compared_with(entries):
     before = (entries / BASE / "entry.json").read_bytes()
     shutil.rmtree(entries / MIST)
     written = submit(small_run(), entries)
@@ -181,15 +181,15 @@ def test_without_the_tables_of_the_base_the_others_cannot_be_recomputed(entries)
     assert all("the tables of 'base@small-v1' are missing" in fault for fault in found)
 
 
-def test_a_doubled_base_and_a_repeated_method_are_refused(entries):
+def test_duplicate_entries_are_errors(entries):
     twin = shutil.copytree(entries / MIST, entries / "mist-again@small-v1")
     assert any("misnamed" in fault for fault in faults(entries))
     shutil.rmtree(twin)
     change(entries / MIST, result__spec__method__name="base")
-    assert any("2 entries of the base model" in fault for fault in faults(entries))
+    assert any("2 entries of the baseline" in fault for fault in faults(entries))
 
 
-def test_a_lost_image_is_told_before_anything_is_written(tmp_path):
+def test_a_missing_image_is_an_error_before_anything_is_written(tmp_path):
     run = shutil.copytree(small_run(), tmp_path / "run")
     table = pd.read_parquet(run / "tables" / "images.parquet")
     ImageStore(run / "images").path(table["key"][0]).unlink()
@@ -198,7 +198,7 @@ def test_a_lost_image_is_told_before_anything_is_written(tmp_path):
     assert not (tmp_path / "entries").exists()
 
 
-def test_the_board_shows_what_stands_behind_a_row_and_gives_the_same_bytes(entries):
+def test_the_board_shows_the_evidence_of_each_row_and_is_reproducible(entries):
     change(entries / RANDOM, files={})
     for file in (entries / RANDOM).glob("*.parquet"):
         file.unlink()

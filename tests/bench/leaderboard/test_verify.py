@@ -14,7 +14,7 @@ from evenhand.bench.leaderboard.site import build_site
 from evenhand.bench.leaderboard.tables import Tables
 from evenhand.bench.leaderboard.verify import verify
 from evenhand.bench.results.entry import TOLERATED, Answers, Verification
-from evenhand.reports.leaderboard.evidence import in_words
+from evenhand.reports.leaderboard.evidence import verification_text
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 
 BASE, MIST, RANDOM = (f"{name}@small-v1" for name in METHODS)
@@ -38,9 +38,9 @@ def test_what_was_made_here_is_verified_to_the_last_bit_and_shown_so(evenhand, e
     outcome = evenhand("board", "verify", entries / MIST, "--images", "16", "--seed", "3")
     assert outcome.code == 0, outcome.err
     said = outcome.out.replace("\n", " ")
-    assert "16 of 16 images made again have the same bytes" in said
-    assert "the intervention was fitted anew, on cpu" in said
-    assert "With 95% certainty at most 17.1% of its images are others" in said
+    assert "16 of 16 regenerated images have the same bytes" in said
+    assert "the intervention was refitted on cpu" in said
+    assert "With 95% confidence, at most 17.1% of its images differ" in said
     found = Verification.model_validate_json((entries / MIST / "verification.json").read_text())
     assert {row.name for row in found.answers} > {"vit, gender", "alignment", "preservation_distance"}
     assert max(row.furthest for row in found.answers) == 0
@@ -51,35 +51,35 @@ def test_what_was_made_here_is_verified_to_the_last_bit_and_shown_so(evenhand, e
     assert "| verified |" in next(line for line in page.splitlines() if "| mist 1.0 |" in line)
     build_site(entries, tmp_path / "site")
     method = (tmp_path / "site" / "small-v1" / "mist.html").read_text()
-    assert in_words(found).split(". ")[1] in method
+    assert verification_text(found).split(". ")[1] in method
     assert ">verified<" in (tmp_path / "site" / "index.html").read_text()
 
 
 def test_the_intervention_of_the_run_is_used_without_a_fit(entries):
     found = verify(entries / MIST, images=4, run=small_run())
     assert (found.fitted, found.same_intervention, found.same_bytes) == (False, True, True)
-    assert "handed over" in in_words(found)
+    assert "taken from the submitted run" in verification_text(found)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"run": "nowhere"}, "there is no intervention in"),
+        ({"run": "nowhere"}, "no intervention found"),
         ({"intervention": "of-another-method"}, "Mist makes a"),
-        ({"images": 0}, "give --images of at least 1"),
-        ({"run": "one", "intervention": "other"}, "give --run or --intervention"),
+        ({"images": 0}, "--images must be a positive integer"),
+        ({"run": "one", "intervention": "other"}, "--run and --intervention cannot be combined"),
     ],
 )
-def test_a_missing_or_wrong_intervention_is_one_line(entries, tmp_path, options, words):
+def test_a_missing_or_wrong_intervention_is_a_one_line_error(entries, tmp_path, options, words):
     there = small_run() / "interventions" / "random-attribute-prompt"
     shutil.copytree(there, tmp_path / "of-another-method")
     paths = {name: tmp_path / value if isinstance(value, str) else value for name, value in options.items()}
     assert words in refused(entries / MIST, **paths)
 
 
-def test_an_intervention_of_another_fit_is_refused(entries):
+def test_an_intervention_of_another_fit_is_rejected(entries):
     change(entries / MIST, result__spec__method__intervention="ab" * 32)
-    assert "the entry's is abababababab" in refused(entries / MIST, run=small_run())
+    assert "that of the entry is abababababab" in refused(entries / MIST, run=small_run())
 
 
 def test_without_tables_there_is_nothing_to_verify(entries):
@@ -102,7 +102,7 @@ def test_labels_that_the_same_image_does_not_get_are_found(entries):
 
     rewrite(entries / RANDOM, flatter)
     said = refused(entries / RANDOM)
-    assert "The same pixels gave other answers than stated" in said and "vit, gender" in said
+    assert "Identical pixels gave different answers" in said and "vit, gender" in said
 
 
 @pytest.mark.parametrize("column", ["alignment", "preservation_distance"])
@@ -112,7 +112,7 @@ def test_scores_that_the_same_image_does_not_get_are_found(entries, column):
         lambda own: Tables(own.images.assign(**{column: own.images[column] / 2}), own.labels),
     )
     said = refused(entries / MIST, run=small_run())
-    assert "The same pixels gave other answers than stated" in said and column in said
+    assert "Identical pixels gave different answers" in said and column in said
 
 
 def other_bits(own):
@@ -120,12 +120,12 @@ def other_bits(own):
     return Tables(own.images.assign(pixels=["cd" * 32] * len(own.images)), own.labels)
 
 
-def test_last_bits_of_another_machine_are_told_and_no_fault(entries):
+def test_differences_in_the_last_bits_are_reported_but_not_an_error(entries):
     rewrite(entries / RANDOM, other_bits)
     found = verify(entries / RANDOM, images=16, seed=3)
     assert (found.same_images, found.same_bytes) == (0, False)
-    assert "0 of 16 images made again have the same bytes" in in_words(found)
-    assert "differ do so as between two machines" in in_words(found)
+    assert "0 of 16 regenerated images have the same bytes" in verification_text(found)
+    assert "Images differ only as between two machines" in verification_text(found)
     assert check_entries(entries, recompute=False)[0][2].evidence == "verified"
 
 
@@ -135,7 +135,7 @@ def test_images_of_a_fairer_method_under_another_name_are_found(entries):
     files = json.loads((entries / RANDOM / "entry.json").read_text())["files"]
     change(entries / MIST, files=files)
     said = refused(entries / MIST, run=small_run())
-    assert f"More than one answer in {TOLERATED} is another" in said or "The same pixels" in said
+    assert f"More than one answer in {TOLERATED} differs" in said or "Identical pixels" in said
 
 
 def test_a_image_that_did_not_fail_cannot_be_called_failed(entries):
@@ -148,26 +148,26 @@ def test_a_image_that_did_not_fail_cannot_be_called_failed(entries):
         return Tables(images, own.labels[own.labels["key"].isin(kept)])
 
     rewrite(entries / RANDOM, drop)
-    assert "has the status 'ok' here and 'error' in the entry" in refused(entries / RANDOM, images=60)
+    assert "has the status 'ok' here, but 'error' in the entry" in refused(entries / RANDOM, images=60)
 
 
 def test_a_judge_that_only_the_entry_describes_is_not_loaded(entries):
     card = {"name": "time", "parameters": {"judge": "open-clip:weights=/etc/passwd"}}
     change(entries / MIST, **{f"result__spec__method__{name}": value for name, value in card.items()})
-    assert "parameters are a stranger's" in refused(entries / MIST)
+    assert "parameters come from the untrusted entry" in refused(entries / MIST)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"result__spec__method__version": "9"}, "verify with that version"),
-        ({"result__spec__method__parameters": {"no": 1}}, "refuses the entry's parameters"),
-        ({"result__spec__model_revision": "00" * 32}, "verify where the entry's model is installed"),
+        ({"result__spec__method__parameters": {"no": 1}}, "rejects the parameters of the entry"),
+        ({"result__spec__model_revision": "00" * 32}, "verify where this revision is installed"),
         ({"result__spec__suite_digest": "00" * 32}, "is not registered here"),
     ],
     ids=["method", "parameters", "model", "suite"],
 )
-def test_what_is_not_installed_here_is_named(entries, changes, words):
+def test_an_error_names_what_is_not_installed(entries, changes, words):
     change(entries / MIST, **changes)
     assert words in refused(entries / MIST)
 
@@ -187,7 +187,7 @@ FOUND = {
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (json.dumps(FOUND | {"entry": "00" * 32}), "of another state of the entry"),
+        (json.dumps(FOUND | {"entry": "00" * 32}), "of another version of the entry"),
         (json.dumps(FOUND | {"entry": "00" * 32, "same_images": 61}), "is not valid"),
         (json.dumps(FOUND | {"entry": "00" * 32, "seed": "1"}), "is not valid"),
         (json.dumps(FOUND | {"entry": "<script>", "more": 1}), "is not valid"),
@@ -197,7 +197,7 @@ FOUND = {
     ],
     ids=["stale", "too many", "text", "more", "deep", "nan", "large"],
 )
-def test_a_record_of_a_verification_is_read_as_a_strangers(entries, text, words):
+def test_a_verification_file_is_read_as_untrusted_input(entries, text, words):
     (entries / MIST / "verification.json").write_text(text)
     (fault,) = check_entries(entries, recompute=False)[1]
     assert words in str(fault) and MIST in str(fault) and "\n" not in str(fault)
@@ -219,11 +219,11 @@ def sample(**changes):
         ({"answers": []}, False),
     ],
 )
-def test_a_sample_agrees_if_nothing_is_contradicted_and_little_is_unlike(changes, agrees):
+def test_a_sample_agrees_if_nothing_is_contradicted_and_few_answers_differ(changes, agrees):
     assert sample(**changes).agrees is agrees
 
 
-def test_submitting_again_forgets_what_was_verified(entries, tmp_path):
+def test_submitting_again_removes_the_verification(entries, tmp_path):
     from evenhand.bench.leaderboard.submit import submit
 
     verify(entries / RANDOM, images=2, run=small_run())

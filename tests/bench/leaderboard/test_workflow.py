@@ -54,7 +54,7 @@ def test_a_board_passes_and_an_edited_leaderboard_does_not(checkouts):
     with (checkouts / "submitted/leaderboard.md").open("a") as page:
         page.write("| A (1) | mine |\n")
     stale = run(step("The leaderboard"), checkouts)
-    assert stale.returncode == 2 and "is not what the entries give" in stale.stderr
+    assert stale.returncode == 2 and "is out of date" in stale.stderr
 
 
 def test_a_verification_that_the_board_does_not_have_is_refused(checkouts):

@@ -6,9 +6,7 @@ import pytest
 from helpers.mini import labelled_people
 
 from evenhand.bench.mini.calibrate import (
-    PANEL,
     TABLE,
-    WITNESSES,
     anchor_specs,
     calibrate,
     comment,
@@ -19,6 +17,8 @@ from evenhand.bench.mini.calibrate import (
 from evenhand.bench.mini.judges import clip_s
 from evenhand.bench.mini.law import TAXONOMIES
 from evenhand.bench.mini.world import render
+from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS, Calibration
 from evenhand.metrics.correction.calibration import calibrate as matrix_of
 
@@ -96,7 +96,9 @@ def test_every_matrix_of_the_bundled_table_can_be_inverted():
         assert isinstance(found, Calibration), (judge, attributes, found)
 
 
-def test_the_steering_judge_is_no_member_of_the_panel():
-    assert [make().info.name for make in PANEL] == ["clip-s", "vit", "tone-ita"]
-    assert [make().info.name for make in WITNESSES] == ["clip-xs"]
-    assert len({make().info.family for make in PANEL}) == len(PANEL)
+def test_the_mini_suites_share_a_panel_of_three_families_and_the_steering_judge_does_not_vote():
+    for name in ("mini", "mini-quick"):
+        suite = load_suite(name)
+        assert suite.panel == ("clip-s", "vit", "tone-ita")
+        assert suite.non_voting_judges == ("clip-xs",)
+        assert len({load_judge(judge).info.family for judge in suite.panel}) == len(suite.panel)

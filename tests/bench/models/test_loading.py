@@ -27,7 +27,7 @@ def folder(family, tmp_path_factory):
     return folder
 
 
-def test_the_family_is_told_and_every_cross_attention_is_found(family, folder):
+def test_the_model_family_and_all_cross_attention_layers_are_detected(family, folder):
     model = load_model(str(folder))
     assert model.family == family
     weights = model.cross_attention()
@@ -73,8 +73,8 @@ def test_the_first_eos_is_the_position_after_the_content():
     assert states.states.shape == (3, 24, 192)
 
 
-def test_a_prompt_that_the_model_cannot_read_whole_is_refused():
-    with pytest.raises(EvenhandError, match=r"has \d+ tokens, mini reads 24; shorten it"):
+def test_a_prompt_with_too_many_tokens_is_rejected():
+    with pytest.raises(EvenhandError, match=r"has \d+ tokens, mini accepts 24; shorten it"):
         load_model("mini").encode(["a photo of " + "nurse " * 40])
 
 

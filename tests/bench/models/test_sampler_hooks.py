@@ -131,7 +131,7 @@ def test_a_changed_feature_changes_the_image_and_nothing_stays_behind(sampler, p
     assert (sampler(PROMPTS, SEEDS) == plain).all()
 
 
-def test_a_module_that_the_model_lacks_is_named(sampler):
+def test_an_unknown_module_is_an_error(sampler):
     with pytest.raises(EvenhandError, match=r"mid_blok.*mini lacks"):
         sampler(PROMPTS[:1], SEEDS[:1], intervention=intervention(lambda batch: Steering(), ("mid_blok",)))
 

@@ -153,12 +153,12 @@ def test_prompts_are_rewritten_and_what_acts_on_steps_is_refused(model, clips):
         def steer(self, batch):
             raise AssertionError
 
-    with pytest.raises(EvenhandError, match="Steps acts inside the denoising of images"):
+    with pytest.raises(EvenhandError, match="Steps acts during denoising"):
         clips.clips([PROMPT], [0], intervention=Steps())
 
 
 def test_the_sampler_of_images_and_that_of_clips_refuse_each_others_models(model):
-    with pytest.raises(EvenhandError, match=r"draws clips, .* with evenhand\.bench\.video"):
+    with pytest.raises(EvenhandError, match=r"generates videos, .* use evenhand\.bench\.models\.video"):
         Sampler(model, PROTOCOL)
     with pytest.raises(EvenhandError, match="'mini' draws images, not clips"):
         ClipSampler(load_model("mini"), PROTOCOL)

@@ -36,8 +36,8 @@ def test_what_goes_wrong_there_is_a_clause_and_the_next_file_is_read(function, w
     assert run_isolated(number)
 
 
-def test_a_file_that_does_not_end_is_given_up(monkeypatch):
+def test_reading_a_file_times_out(monkeypatch):
     with monkeypatch.context() as soon, pytest.raises(ValueError, match="takes more than"):
-        soon.setattr(module, "SECONDS", 0.5)
+        soon.setattr(module, "MAX_SECONDS", 0.5)
         run_isolated(never_end)
     assert run_isolated(number)

@@ -1,4 +1,4 @@
-"""Gates: what a method may not spoil to be ranked."""
+"""Gates: the side effects that keep a method from being ranked."""
 
 import math
 
@@ -22,25 +22,34 @@ def a_method(label="mist", **values):
 BASE = a_method("base")
 
 
-def test_a_method_as_good_as_the_untreated_model_passes():
+def test_method_equal_to_baseline_passes():
     assert gates(a_method(), BASE) == []
 
 
-def test_the_untreated_model_passes_by_definition_even_where_nothing_was_measured():
+def test_baseline_passes_by_definition_even_without_measurements():
     empty = BASE.model_copy(update={"estimates": []})
     assert gates(empty, empty) == []
 
 
-def test_fidelity_is_judged_by_the_upper_bound_of_its_drop():
+def test_fidelity_gate_uses_the_upper_end_of_the_interval_of_the_loss():
     # The drop is 3 points, its bound 3 + hypot(1, 4) = 7.1.
     (reason,) = gates(a_method(explicit_fidelity=(0.94, 0.90, 0.97)), BASE)
     assert reason == (
-        "explicit fidelity for gender is 3.0 points below the baseline, by its interval up to 7.1 (5 allowed)"
+        "explicit fidelity for gender is 3.0 points below the baseline, and its 95% interval reaches "
+        "7.1 points below (5 allowed)"
     )
     assert gates(a_method(explicit_fidelity=(0.94, 0.93, 0.95)), BASE) == []
 
 
-def test_a_paired_interval_is_preferred_to_two_independent_ones():
+def test_reason_of_a_gain_with_a_wide_interval_names_the_side_of_the_baseline():
+    (reason,) = gates(a_method(explicit_fidelity=(0.979, 0.91, 0.99)), BASE)
+    assert reason == (
+        "explicit fidelity for gender is 0.9 points above the baseline, and its 95% interval reaches "
+        "6.1 points below (5 allowed)"
+    )
+
+
+def test_paired_interval_is_preferred_to_independent_intervals():
     wide = a_method(explicit_fidelity=(0.94, 0.80, 0.99))
     keys = {"metric": "explicit_fidelity", "attributes": "gender", "judge": "panel", "corrected": False}
     paired = ComparisonRow.model_validate(
@@ -52,7 +61,7 @@ def test_a_paired_interval_is_preferred_to_two_independent_ones():
 
 
 @pytest.mark.parametrize(("rate", "failed"), [(0.0699, False), (0.0701, True)])
-def test_undetermined_images_may_rise_by_five_points(rate, failed):
+def test_undetermined_rate_may_rise_by_five_points(rate, failed):
     assert bool(gates(a_method(undetermined=(rate, rate, rate)), BASE)) is failed
 
 
@@ -61,7 +70,7 @@ def test_over_correction_may_rise_by_five_points(rate, failed):
     assert bool(gates(a_method(over_correction=(rate, rate, rate)), BASE)) is failed
 
 
-def test_a_gain_is_never_a_fault():
+def test_improvements_pass_every_gate():
     better = a_method(explicit_fidelity=(1, 1, 1), undetermined=(0, 0, 0), over_correction=(0, 0, 0))
     assert gates(better, BASE) == []
 
@@ -78,7 +87,7 @@ def test_every_failed_gate_gives_its_reason():
 
 
 @pytest.mark.parametrize("metric", ["explicit_fidelity", "undetermined", "over_correction"])
-def test_a_number_that_is_missing_or_undefined_does_not_pass(metric):
+def test_missing_or_undefined_metric_does_not_pass(metric):
     without = [row for row in BASE.estimates if row.metric != metric]
     for method in (
         a_method(**{metric: (NAN, NAN, NAN)}),
@@ -89,7 +98,7 @@ def test_a_number_that_is_missing_or_undefined_does_not_pass(metric):
         assert [g.status for g in gate_outcomes(method, BASE)].count("unchecked") == 1
 
 
-def test_the_attribute_where_the_method_loses_most_decides():
+def test_attribute_with_the_largest_loss_decides():
     tone = [
         an_estimate("explicit_fidelity", value, attributes="tone", low=value, high=value)
         for value in (0.99, 0.7)
@@ -101,7 +110,7 @@ def test_the_attribute_where_the_method_loses_most_decides():
     assert "explicit fidelity for skin tone" in reason
 
 
-def test_corrected_numbers_are_compared_with_corrected_ones_only():
+def test_corrected_estimates_are_only_compared_with_corrected_ones():
     row = an_estimate("over_correction", 0.9, attributes="gender", corrected=True)
     only_method = a_method().model_copy(update={"estimates": [*a_method().estimates, row]})
     assert gates(only_method, BASE) == []

@@ -1,4 +1,4 @@
-"""Many methods and strengths on the board: one row each, ranks among the ranked, small entries, images."""
+"""Methods with several strengths on the leaderboard: one ranked row each, small entries, figures."""
 
 import itertools
 import json
@@ -7,13 +7,13 @@ import shutil
 
 import pytest
 from helpers.paths import ROOT
-from helpers.price import CONCEPTS, placed, swept
 from helpers.report import JOINT, a_result, an_estimate, publish
+from helpers.trade_off import CONCEPTS, placed, swept
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
 from evenhand.bench.leaderboard import submit as entry_submit
-from evenhand.bench.leaderboard.check import sound_entries
+from evenhand.bench.leaderboard.check import valid_entries
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, entry_name
 from evenhand.bench.results.result import Result, Run
 from evenhand.reports.leaderboard.markdown import front_images, render_leaderboard
@@ -25,9 +25,9 @@ SETTINGS = [0.25, 0.5, 1.0]
 def entries(tmp_path):
     results = [
         placed("base", distance=0.6),
-        placed("spoiler", distance=0.01, lost=0.3),
-        *swept("uce", own=0.5, settings=SETTINGS, distance=0.1, price=0.02),
-        *swept("mist", own=0.5, settings=SETTINGS, distance=0.4, price=0.02),
+        placed("harmful", distance=0.01, lost=0.3),
+        *swept("uce", own=0.5, settings=SETTINGS, distance=0.1, trade_off=0.02),
+        *swept("mist", own=0.5, settings=SETTINGS, distance=0.4, trade_off=0.02),
     ]
     return publish(tmp_path / "entries", results)
 
@@ -42,13 +42,13 @@ def tables(text):
     ]
 
 
-def test_ranks_are_among_one_setting_of_each_method_that_passes_every_gate(entries):
+def test_only_one_setting_of_each_method_that_passes_every_gate_is_ranked(entries):
     rows = {row.result.spec.method.label: row for row in board.board_rows(entries)}
     ranks = {label: (row.rank_low, row.rank_high) for label, row in rows.items() if row.rank_low is not None}
     assert ranks == {"uce": (1, 1), "mist": (2, 2), "base": (3, 3)}
 
 
-def test_adding_strengths_changes_no_rank_and_no_ranked_row(entries, tmp_path):
+def test_more_strengths_do_not_change_the_ranking(entries, tmp_path):
     everything = render_leaderboard(board.board_rows(entries))
     own = tmp_path / "own"
     own.mkdir()
@@ -60,54 +60,53 @@ def test_adding_strengths_changes_no_rank_and_no_ranked_row(entries, tmp_path):
     assert "### Other strengths" in everything and "### Other strengths" not in alone
 
 
-def test_strengths_stand_folded_in_a_table_of_their_own(entries):
+def test_strengths_are_in_a_separate_collapsed_table(entries):
     text = render_leaderboard(board.board_rows(entries))
     ranking, below, _, strengths = tables(text)
     assert [row[2] for row in ranking[1:]] == ["uce 1", "mist 1", "base 1"]
-    assert [row[1] for row in below[1:]] == ["spoiler 1"]
+    assert [row[1] for row in below[1:]] == ["harmful 1"]
     assert [row[:2] for row in strengths[1:4]] == [
         ["mist", "scale = 0.25"],
-        ["mist", "scale = 0.5 (the suite’s own)"],
+        ["mist", "scale = 0.5 (ranked)"],
         ["mist", "scale = 1"],
     ]
     assert "<details><summary>6 settings of 2 methods</summary>" in text
 
 
-def test_the_front_is_named_per_price_with_who_may_be_on_it_and_who_is_below_the_line(entries):
+def test_front_of_each_trade_off_lists_its_methods_and_marks_unranked_ones(entries):
     text = render_leaderboard(board.board_rows(entries))
     lines = [line for line in text.splitlines() if line.startswith("**Pareto front")]
     assert [line.removeprefix("**Pareto front of fairness and ") for line in lines] == [
-        "explicit fidelity**, by values: base, uce and spoiler (below the line). "
-        "Behind it, but not beyond the intervals: mist.",
-        "unrelated images**, by values: spoiler (below the line).",
+        "explicit fidelity:** base, uce and harmful (not ranked). Dominated, but within the intervals: mist.",
+        "unrelated images:** harmful (not ranked).",
     ]
     heads, *ranking = tables(text)[0]
     assert {row[2]: row[heads.index("Front")] for row in ranking} == {
         "uce 1": "fidelity 1st; unrelated 2nd",
-        "mist 1": "fidelity 2nd (may be 1st); unrelated 3rd",
+        "mist 1": "fidelity 2nd (not distinguishable from 1st); unrelated 3rd",
         "base 1": "fidelity 1st; unrelated 2nd",
     }
 
 
-def test_the_order_of_the_rows_changes_neither_the_page_nor_a_image(entries):
+def test_page_and_images_do_not_depend_on_the_order_of_the_rows(entries):
     rows = board.board_rows(entries)
     orders = list(itertools.islice(itertools.permutations(rows), 0, 5000, 1250))
     assert len({render_leaderboard(order) for order in orders}) == 1
     assert len({json.dumps(front_images(order)) for order in orders[:2]}) == 1
 
 
-def test_the_page_shows_images_that_are_written_and_stand_by_themselves(entries, tmp_path):
+def test_images_of_the_page_are_written_as_standalone_files(entries, tmp_path):
     page = tmp_path / "board" / "leaderboard.md"
     board.build(entries, page)
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page.read_text())
-    assert shown == [f"../fronts/mini-quick-v1-{price}.svg" for price in ("fidelity", "unrelated")]
+    assert shown == [f"../fronts/mini-quick-v1-{name}.svg" for name in ("fidelity", "unrelated")]
     for name in shown:
         image = (page.parent / name).read_text()
         assert image.startswith('<svg xmlns="http://www.w3.org/2000/svg"') and "<title>" in image
         assert re.findall(r"https?:", image.replace("http://www.w3.org/2000/svg", "")) == []
 
 
-def test_a_image_of_other_numbers_or_none_is_stale(entries, tmp_path):
+def test_changed_or_missing_image_is_stale(entries, tmp_path):
     page = tmp_path / "leaderboard.md"
     board.build(entries, page)
     board.build(entries, page, check=True)
@@ -115,11 +114,11 @@ def test_a_image_of_other_numbers_or_none_is_stale(entries, tmp_path):
     kept = image.read_text()
     for content in (kept.replace("0.600", "0.500", 1), None):
         image.unlink() if content is None else image.write_text(content)
-        with pytest.raises(EvenhandError, match=r"fidelity\.svg is not what the entries give"):
+        with pytest.raises(EvenhandError, match=r"fidelity\.svg is out of date"):
             board.build(entries, page, check=True)
 
 
-def test_no_method_that_passes_leaves_an_empty_ranking(tmp_path):
+def test_baseline_alone_is_ranked_first(tmp_path):
     bare = placed("base", distance=0.6)
     folder = publish(tmp_path / "entries", [bare])
     (row,) = board.board_rows(folder)
@@ -127,7 +126,7 @@ def test_no_method_that_passes_leaves_an_empty_ranking(tmp_path):
 
 
 def a_whole_result() -> Result:
-    """A result with rows of every kind, as a run writes them."""
+    """A result with every kind of row, as a run writes it."""
     result = placed("mist", distance=0.2)
     extra = [
         an_estimate("share", 0.5, attributes="gender", concept="nurse", group="woman"),
@@ -145,7 +144,7 @@ def a_whole_result() -> Result:
     return result.model_copy(update={"estimates": [*result.estimates, *kept, *extra], "ranks": ranks})
 
 
-def test_an_entry_has_what_the_board_shows_and_no_more(monkeypatch, tmp_path):
+def test_entry_holds_exactly_what_the_leaderboard_shows(monkeypatch, tmp_path):
     results = [placed("base", distance=0.6), a_whole_result()]
     run = Run(folder="run", results=results, timings=[], images=[])
     monkeypatch.setattr(entry_submit, "load_run", lambda _: run)
@@ -164,16 +163,16 @@ def test_an_entry_has_what_the_board_shows_and_no_more(monkeypatch, tmp_path):
     )
 
 
-def test_committed_entries_are_below_a_megabyte():
+def test_committed_entries_are_smaller_than_a_megabyte():
     root = ROOT / "reports" / "entries"
     sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in root.glob("*@*")}
     assert sizes and max(sizes.values()) < 1_000_000
 
 
-def test_an_entry_from_before_methods_declared_their_strength_is_still_valid(tmp_path):
+def test_entry_without_declared_strength_is_valid(tmp_path):
     folder = publish(tmp_path / "entries", [placed("base", distance=0.6)])
     path = next(folder.glob("*/entry.json"))
     data = json.loads(path.read_text())
     del data["result"]["spec"]["method"]["strength"]
     path.write_text(json.dumps(data))
-    assert len(sound_entries(folder)) == 1
+    assert len(valid_entries(folder)) == 1

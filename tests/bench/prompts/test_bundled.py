@@ -12,10 +12,12 @@ from evenhand.bench.mini.law import TAXONOMIES
 from evenhand.bench.prompts.builders.build import SETS, build
 from evenhand.bench.prompts.builders.rows import SOURCES
 from evenhand.bench.prompts.bundled import FOLDER
-from evenhand.bench.prompts.prompt_set import KINDS, list_prompt_sets, load_datasheet, load_prompt_set
+from evenhand.bench.prompts.prompt_set import list_prompt_sets, load_datasheet, load_prompt_set
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.metrics.taxonomies import group_of, groups
+from evenhand.metrics.terms import KINDS
 
+CONTROLS = "evenhand.bench.prompts.bundled.CONTROLS"
 DIGESTS = json.loads((DATA / "prompt_digests.json").read_text(encoding="utf-8"))
 COUNTS = {
     "winobias-36": {"neutral": 180},
@@ -95,7 +97,7 @@ def test_winobias_36_is_the_published_list_in_the_published_strings():
     prompt_set = load_prompt_set("winobias-36")
     concepts = {prompt.concept for prompt in prompt_set.prompts}
     assert concepts == occupations("in_uce35") | {"doctor"}
-    words = ("Image", "Image", "Photo", "Headshot", "Portrait")
+    words = ("Image", "Picture", "Photo", "Headshot", "Portrait")
     assert texts("winobias-36") == {f"{word} of {concept}" for word in words for concept in concepts}
     assert {"Image of CEO", "Headshot of construction worker", "Portrait of doctor"} <= texts("winobias-36")
 
@@ -228,20 +230,21 @@ def test_a_datasheet_without_a_field_is_an_error(field, tmp_path, monkeypatch):
     sheet = (FOLDER / "controls.toml").read_text(encoding="utf-8").splitlines()
     kept = [line for line in sheet if not line.startswith(f"{field} =")]
     (tmp_path / "controls.toml").write_text("\n".join(kept), encoding="utf-8")
-    monkeypatch.setattr("evenhand.bench.prompts.prompt_set.FOLDER", tmp_path)
+    monkeypatch.setattr(CONTROLS, tmp_path / "controls.toml")
     with pytest.raises(EvenhandError, match=rf"controls\.toml: {field}: "):
         load_prompt_set("controls")
 
 
-def test_a_datasheet_under_a_foreign_name_is_an_error(tmp_path, monkeypatch):
-    (tmp_path / "other.toml").write_bytes((FOLDER / "controls.toml").read_bytes())
-    monkeypatch.setattr("evenhand.bench.prompts.prompt_set.FOLDER", tmp_path)
-    with pytest.raises(EvenhandError, match="name is 'controls'"):
-        load_prompt_set("other")
+def test_a_datasheet_under_another_name_is_an_error(tmp_path, monkeypatch):
+    sheet = (FOLDER / "controls.toml").read_text(encoding="utf-8")
+    (tmp_path / "other.toml").write_text(sheet.replace('name = "controls"', 'name = "other"'))
+    monkeypatch.setattr(CONTROLS, tmp_path / "other.toml")
+    with pytest.raises(EvenhandError, match="name must be 'controls' as registered, got 'other'"):
+        load_prompt_set("controls")
 
 
 def test_a_set_without_its_csv_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "controls.toml").write_bytes((FOLDER / "controls.toml").read_bytes())
-    monkeypatch.setattr("evenhand.bench.prompts.prompt_set.FOLDER", tmp_path)
-    with pytest.raises(EvenhandError, match=r"controls\.csv cannot be read"):
+    monkeypatch.setattr(CONTROLS, tmp_path / "controls.toml")
+    with pytest.raises(EvenhandError, match=r"controls\.csv: prompt file cannot be read"):
         load_prompt_set("controls")

@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_csv import MAX_BYTES, MAX_LENGTH
-from evenhand.bench.prompts.prompt_set import (
-    PromptSet,
-    format_cell,
-    format_seeds,
-    load_prompt_set,
-    parse_cell,
-    parse_seeds,
-)
+from evenhand.bench.prompts.prompt_set import PromptSet, format_seeds, load_prompt_set, parse_seeds
+from evenhand.metrics.terms import format_cell, parse_cell
 
 HEADER = "prompt,concept,template,kind,cell\n"
 ROW = "a photo of a nurse,nurse,photo,neutral,\n"
@@ -84,20 +78,20 @@ def test_quoted_commas_quotes_and_other_scripts_are_kept(load):
         ("Prompt,concept,template,kind,cell\n" + ROW, 1, "the header is"),
         (HEADER, 2, "no prompt follows"),
         ("# c\n" + HEADER, 3, "no prompt follows"),
-        (HEADER + ROW + "a,b,photo,neutral\n", 3, "4 columns"),
-        (HEADER + "a, an apple,b,photo,neutral,\n", 2, "6 columns"),
-        (HEADER + ROW + "\n", 3, "0 columns"),
-        ("# c\n" + HEADER + ROW + ",nurse,photo,neutral,\n", 4, "column prompt is empty"),
-        (HEADER + "a nurse,,photo,neutral,\n", 2, "column concept is empty"),
-        (HEADER + "a nurse,nurse,,neutral,\n", 2, "column template is empty"),
-        (HEADER + "a nurse,nurse,photo,,\n", 2, "column kind is empty"),
-        (HEADER + " a nurse,nurse,photo,neutral,\n", 2, "spaces at its ends"),
+        (HEADER + ROW + "a,b,photo,neutral\n", 3, "got 4"),
+        (HEADER + "a, an apple,b,photo,neutral,\n", 2, "got 6"),
+        (HEADER + ROW + "\n", 3, "got 0"),
+        ("# c\n" + HEADER + ROW + ",nurse,photo,neutral,\n", 4, "column prompt must not be empty"),
+        (HEADER + "a nurse,,photo,neutral,\n", 2, "column concept must not be empty"),
+        (HEADER + "a nurse,nurse,,neutral,\n", 2, "column template must not be empty"),
+        (HEADER + "a nurse,nurse,photo,,\n", 2, "column kind must not be empty"),
+        (HEADER + " a nurse,nurse,photo,neutral,\n", 2, "leading or trailing spaces"),
         (HEADER + "a\tnurse,nurse,photo,neutral,\n", 2, "control character"),
         (HEADER + ROW + '"a\nnurse",nurse,photo,neutral,\n', 3, "line break"),
         (HEADER + "a\u2028nurse,nurse,photo,neutral,\n", 2, "line break"),
         (HEADER + "a nurse,nurse,photo,neutrl,\n", 2, "unknown kind 'neutrl'; did you mean 'neutral'"),
-        (HEADER + "a nurse,nurse,photo,explicit,\n", 2, "cell of an explicit prompt is empty"),
-        (HEADER + "a nurse,nurse,photo,neutral,gender=woman\n", 2, "leave it empty"),
+        (HEADER + "a nurse,nurse,photo,explicit,\n", 2, "explicit prompt must have a cell"),
+        (HEADER + "a nurse,nurse,photo,neutral,gender=woman\n", 2, "must have an empty cell"),
         (HEADER + ROW + ROW, 3, "is already on line 2"),
         (HEADER + ROW + '"a nurse,nurse,photo,neutral,\n', 3, "not valid CSV"),
         (HEADER + '"a" nurse,nurse,photo,neutral,\n', 2, "not valid CSV"),
@@ -112,7 +106,7 @@ def test_a_fault_names_file_line_and_remedy_in_one_short_line(load, content, lin
     with pytest.raises(EvenhandError) as fault:
         load(content)
     message = str(fault.value)
-    assert f"mine.csv, line {line}: " in message and what in message
+    assert f"mine.csv:{line}: " in message and what in message
     assert message.count("; ") == 1, "what is wrong, then the remedy"
     assert "\n" not in message and len(message) < 500
 
@@ -136,13 +130,13 @@ def test_a_fault_names_file_line_and_remedy_in_one_short_line(load, content, lin
     ],
 )
 def test_a_cell_of_another_form_is_refused(load, cell):
-    with pytest.raises(EvenhandError, match=r"line 2: (cell|column cell|6 columns)"):
+    with pytest.raises(EvenhandError, match=r"mine\.csv:2: (cell|column cell|expected 5 columns)"):
         load(HEADER + f"a female nurse,nurse,photo,explicit,{cell}\n")
 
 
 def test_the_last_line_that_fits_is_read_and_the_next_is_not(load):
     assert len(load(HEADER + "a" * MAX_LENGTH + ",nurse,photo,neutral,\n").prompts[0].text) == MAX_LENGTH
-    with pytest.raises(EvenhandError, match="larger than 16 MiB"):
+    with pytest.raises(EvenhandError, match="must be at most 16 MiB"):
         load(b"#" * (MAX_BYTES + 1))
 
 
@@ -199,7 +193,7 @@ def test_an_empty_column_of_seeds_changes_no_digest(load):
     "seeds", ["x", "-1", "1.5", "1;", ";1", "1,2", "1; 2", "7;7", "٣", str(2**63), "9" * 5000]
 )
 def test_seeds_of_another_form_are_refused(load, seeds):
-    with pytest.raises(EvenhandError, match=r"line 2: (seeds|7 columns|column seeds)"):
+    with pytest.raises(EvenhandError, match=r"mine\.csv:2: (seeds|expected 6 columns|column seeds)"):
         load(f"{WITH_SEEDS}a nurse,nurse,bare,neutral,,{seeds}\n")
 
 

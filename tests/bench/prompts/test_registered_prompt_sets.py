@@ -68,5 +68,5 @@ def test_the_name_of_a_bundled_set_is_refused(install, evenhand):
 
 def test_a_set_registered_under_another_name_than_its_own_is_refused(install):
     install("nurses")
-    with pytest.raises(EvenhandError, match="name is 'care'; it must be the file's own"):
+    with pytest.raises(EvenhandError, match="name must be 'nurses' as registered, got 'care'"):
         load_prompt_set("nurses")

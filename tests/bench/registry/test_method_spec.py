@@ -53,8 +53,8 @@ def test_values_are_toml_or_else_text(text, parameter, value):
     [
         ("misst", "unknown method 'misst'; did you mean 'mist'?"),
         ("mist:step_sizee=1", "unknown parameter of method 'mist': 'step_sizee'; did you mean 'step_size'?"),
-        ("mist:step_size", "method 'mist:step_size': 'step_size' is not of the form parameter=value"),
-        ("mist:step_size=", "method 'mist:step_size=': 'step_size=' is not of the form parameter=value"),
+        ("mist:step_size", "method 'mist:step_size': expected parameter=value, got 'step_size'"),
+        ("mist:step_size=", "method 'mist:step_size=': expected parameter=value, got 'step_size='"),
         (
             "mist:step_size=1,step_size=2",
             "method 'mist:step_size=1,step_size=2' gives parameter 'step_size' twice; give it once",

@@ -113,7 +113,7 @@ def suite_file(model, folder):
     return path
 
 
-def test_a_method_is_fitted_on_another_model_and_its_cost_is_told(model, tmp_path):
+def test_a_method_is_fitted_to_another_model_and_its_cost_is_written(model, tmp_path):
     out = tmp_path / "exported"
     text = "mist:judge=clip-xs,images=2,rounds=1"
     export_fitted(text, suite="mini-quick", model=model.name, out=out)

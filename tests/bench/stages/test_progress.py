@@ -106,7 +106,7 @@ def test_the_terminal_is_left_in_order_when_the_task_fails():
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_nothing_is_told_twice_where_a_library_set_the_root_logger_up(caplog, silent):
+def test_messages_are_not_duplicated_if_a_library_configures_the_root_logger(caplog, silent):
     text = io.StringIO()
     log = logging.getLogger("evenhand.bench.stages.progress")
     with Progress(quiet=True) if silent else Progress(Console(file=text, width=80)):

@@ -72,7 +72,7 @@ def test_a_damaged_index_costs_a_look_and_nothing_else(root, damage):
     assert store.statuses(KEYS) == ALL and store.decoded == 3
 
 
-def test_a_torn_last_line_is_dropped_and_the_next_one_stands(root):
+def test_an_incomplete_last_line_is_ignored_and_the_next_line_is_read(root):
     ImageStore(root).statuses(KEYS)
     whole = (root / INDEX).read_bytes()
     (root / INDEX).write_bytes(whole[:-3])

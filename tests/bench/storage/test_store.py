@@ -43,7 +43,7 @@ def test_images_lie_in_sharded_folders(store):
 
 @settings(max_examples=60, deadline=None)
 @given(cut=st.integers(0, 1000))
-def test_a_torn_image_counts_as_missing(tmp_path_factory, cut):
+def test_a_truncated_image_counts_as_missing(tmp_path_factory, cut):
     store = ImageStore(tmp_path_factory.mktemp("store"))
     store.put(KEY, IMAGE)
     data = store.path(KEY).read_bytes()
@@ -88,7 +88,7 @@ def test_parts_and_the_finished_table_read_as_one(tmp_path):
     assert len(list(tmp_path.rglob("part-*"))) == 1
 
 
-def test_a_torn_part_is_left_out_so_that_its_rows_are_made_again(tmp_path):
+def test_a_truncated_part_is_skipped(tmp_path):
     table = Table(tmp_path, "labels", keys=("key",))
     table.append(frame("a"))
     table.append(frame("b"))
@@ -152,7 +152,7 @@ def test_categories_of_a_compact_table_are_in_the_order_of_their_values(tmp_path
     assert set(table.read(keys_only=True).columns) == {"key", "judge"}
 
 
-def test_parts_that_others_put_there_are_left_out_or_named(tmp_path):
+def test_foreign_parts_are_skipped_or_an_error(tmp_path):
     table = Table(tmp_path, "labels", keys=("key", "judge"))
     table.append(LABELS)
     no_text = pyarrow.Array.from_buffers(
@@ -163,7 +163,8 @@ def test_parts_that_others_put_there_are_left_out_or_named(tmp_path):
     assert len(table.read()) == len(table.read(compact=True)) == 3
     parquet.write_table(pyarrow.table({"key": [1], "judge": ["vit"]}), stranger)
     with pytest.raises(
-        EvenhandError, match=r"do not fit together .*key.*; remove what evenhand did not write"
+        EvenhandError,
+        match=r"parts of the table are incompatible .*key.*; remove files that evenhand did not write",
     ):
         table.read()
 

@@ -109,7 +109,7 @@ def test_the_correction_finds_the_truth_that_labels_miss(found):
         assert corrected["repetitions"] == REPETITIONS
 
 
-def test_a_pooled_matrix_fails_where_errors_depend_on_the_occupation_and_strata_mend_it(pool, found):
+def test_strata_correct_errors_that_depend_on_the_occupation_and_a_pooled_matrix_does_not(pool, found):
     setting = Setting(pool, pool, (SMALL,), {"clip-weak": STRATA[2:]}, draws=100, seed=0)
     single = summary(simulate(setting, range(5))).query(
         "correction == 'occupation' and metric == 'rms_delta'"
@@ -228,7 +228,7 @@ def test_the_command_writes_every_table_and_figure_from_the_shipped_pools(tmp_pa
     assert "| renders | panel vote | 2,880 |" in page.read_text()
 
 
-def test_the_page_shows_what_the_shipped_tables_say():
+def test_the_page_matches_the_published_tables():
     tables = {name: pd.read_csv(SHIPPED / f"{name}.csv") for name in ("estimates", "transport", "recalls")}
     page = (ROOT / "docs" / "judge-correction.md").read_text(encoding="utf-8")
     assert fill(page, tables) == page

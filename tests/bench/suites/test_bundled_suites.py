@@ -30,7 +30,7 @@ def test_every_occupation_gets_the_published_number_of_images_in_five_templates(
     assert counts == dict.fromkeys(concepts(items), NEUTRAL[suite.name])
     assert len(counts) == 36 and "doctor" in counts
     assert {item.prompt.template for item in neutral} == {
-        f"uce5-{word}" for word in ("image", "image", "photo", "headshot", "portrait")
+        f"uce5-{word}" for word in ("image", "picture", "photo", "headshot", "portrait")
     }
     assert [prompt_set.name for prompt_set in sets] == ["winobias-36", "intersectional", "controls"]
 
@@ -139,6 +139,6 @@ def test_a_run_without_the_models_weights_is_one_line(evenhand, tmp_path, monkey
     assert (outcome.code, outcome.out) == (2, "")
     told = outcome.err.splitlines()[-1]
     assert told.startswith(
-        "evenhand: model 'CompVis/stable-diffusion-v1-4' is not on this machine and cannot be"
+        "evenhand: model 'CompVis/stable-diffusion-v1-4' is not cached and cannot be downloaded"
     )
     assert "Traceback" not in outcome.err

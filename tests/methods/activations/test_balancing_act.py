@@ -1,4 +1,4 @@
-"""Balancing Act: classifiers against scikit-learn, gradients against autograd, guidance per image."""
+"""Balancing Act: classifiers and gradients equal scikit-learn and autograd; guidance is per image."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ from evenhand.methods.activations.balancing_act import (
 )
 from evenhand.methods.base import Cell, Task
 from evenhand.methods.hooks import Batch, Site, Step
-from evenhand.methods.shared.group_assignment import assigned_groups, assignment, group_words
+from evenhand.methods.shared.group_assignment import assigned_groups, assignment_spec, group_words
 from evenhand.methods.shared.observation import observe
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
@@ -58,17 +58,17 @@ def data(groups, n=60, width=7):
 
 
 @pytest.mark.parametrize("groups", [2, 3])
-def test_probabilities_are_those_of_scikit_learn(groups):
+def test_probabilities_equal_those_of_scikit_learn(groups):
     h, labels = data(groups)
     weight, bias = linear_classifier(h, labels, 2.0)
     assert weight.shape == (groups, 7)
-    wanted = LogisticRegression(C=0.5, max_iter=1000).fit(h, labels).predict_proba(h)
+    expected = LogisticRegression(C=0.5, max_iter=1000).fit(h, labels).predict_proba(h)
     got = torch.softmax(torch.from_numpy(h @ weight.T + bias), dim=1).numpy()
-    assert np.allclose(got, wanted, atol=1e-4)
+    assert np.allclose(got, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("loss", ["logit", "cross-entropy"])
-def test_the_gradient_is_that_of_autograd(loss):
+def test_the_gradient_equals_autograd(loss):
     generator = torch.Generator().manual_seed(0)
     weight, bias = (torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((3, 7), (3,)))
     h = torch.randn(5, 7, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -85,7 +85,7 @@ def tone(sampler):
     return BalancingAct(images=6, step=5.0).fit(task_of(sampler, TONES))
 
 
-def test_no_step_is_the_plain_model_bit_for_bit(sampler, tone):
+def test_step_zero_gives_the_baseline_bit_for_bit(sampler, tone):
     still = replace(tone, data={**tone.data, "step": 0.0})
     assert (sampler(PROMPTS, SEEDS, intervention=still) == sampler(PROMPTS, SEEDS)).all()
 
@@ -93,14 +93,14 @@ def test_no_step_is_the_plain_model_bit_for_bit(sampler, tone):
 @pytest.mark.parametrize("halves", ["both", "conditional"])
 def test_only_prompts_with_a_treated_concept_are_guided(sampler, tone, halves):
     fitted = replace(tone, data={**tone.data, "step": 30.0, "halves": halves})
-    made, plain = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
-    assert [bool((a == b).all()) for a, b in zip(made, plain, strict=True)] == [False, True, False, False]
+    made, baseline = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
+    assert [bool((a == b).all()) for a, b in zip(made, baseline, strict=True)] == [False, True, False, False]
 
 
 @pytest.mark.parametrize("loss", ["logit", "cross-entropy"])
 @pytest.mark.parametrize("halves", ["both", "conditional"])
-def test_a_step_goes_down_the_gradient_of_every_attribute_in_the_halves_that_are_moved(halves, loss):
-    """Against autograd of the summed losses, in float64 features of two attributes."""
+def test_a_step_follows_the_negative_gradient_of_every_attribute_in_the_chosen_halves(halves, loss):
+    """Compared with autograd of the summed losses of two attributes."""
     generator = torch.Generator().manual_seed(0)
     sizes = {"gender": 2, "tone": 3}
     tensors = {
@@ -113,9 +113,9 @@ def test_a_step_goes_down_the_gradient_of_every_attribute_in_the_halves_that_are
         for g in ("woman", "man")
         for t in ("light", "medium", "dark")
     ]
-    rule = assignment(task_of(None, cells, [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
+    spec = assignment_spec(task_of(None, cells, [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
     fitted = BalancingActIntervention(
-        tensors=tensors, data={"wishes": rule, "loss": loss, "step": 0.5, "halves": halves}
+        tensors=tensors, data={"wishes": spec, "loss": loss, "step": 0.5, "halves": halves}
     )
     draws = tuple(np.random.default_rng(i) for i in range(2))
     steering = fitted.steer(Batch(texts=("a nurse", "a cat"), seeds=(0, 1), draws=draws))
@@ -126,16 +126,16 @@ def test_a_step_goes_down_the_gradient_of_every_attribute_in_the_halves_that_are
         scores = torch.log_softmax(logits / 8, dim=1) if loss == "cross-entropy" else logits
         loss_sum = loss_sum - scores[[0, 2], group].sum()
     loss_sum.backward()
-    wanted = h.detach().clone()
+    expected = h.detach().clone()
     for row in (0, 2) if halves == "both" else (2,):
-        wanted[row] -= 0.5 * h.grad[row]
+        expected[row] -= 0.5 * h.grad[row]
     site = Site(name="mid_block", module=torch.nn.Identity(), inputs=(), keywords={})
     got = steering.feature(Step(index=0, count=1, timestep=torch.tensor(1), scale=2.5), site, h.detach())
-    assert torch.allclose(got, wanted, atol=1e-5)
+    assert torch.allclose(got, expected, atol=1e-5)
     assert torch.equal(got[[1, 3]], h.detach()[[1, 3]])
 
 
-def test_classifiers_tell_the_groups_of_new_images(sampler, tone):
+def test_classifiers_predict_the_groups_of_new_images(sampler, tone):
     texts = [f"a photo of a {cell.adjective} nurse" for cell in TONES for _ in range(3)]
     seen = observe(
         task_of(sampler, TONES),
@@ -150,30 +150,30 @@ def test_classifiers_tell_the_groups_of_new_images(sampler, tone):
 
 
 @pytest.mark.parametrize(
-    ("stated", "wanted"), [("draw", {(0, 0), (1, 1)}), ("leave", {(-1, 0)}), ("follow", {(0, 0)})]
+    ("stated", "expected"), [("draw", {(0, 0), (1, 1)}), ("leave", {(-1, 0)}), ("follow", {(0, 0)})]
 )
-def test_what_a_prompt_states_is_drawn_over_left_or_followed(stated, wanted):
-    """The target has women adult and men older only; the prompt says that she is a woman."""
-    rule = assignment(task_of(None, JOINT, [0.5, 0.0, 0.0, 0.5]), stated=stated)
+def test_stated_attributes_are_drawn_left_or_followed(stated, expected):
+    """In the target women are adult and men older; the prompt states a woman."""
+    spec = assignment_spec(task_of(None, JOINT, [0.5, 0.0, 0.0, 0.5]), stated=stated)
     n = 50
     draws = tuple(np.random.default_rng(i) for i in range(n))
-    drawn = assigned_groups(Batch(texts=("a female nurse",) * n, seeds=(0,) * n, draws=draws), rule)
-    assert set(zip(drawn["gender"], drawn["age"], strict=True)) == wanted
+    drawn = assigned_groups(Batch(texts=("a female nurse",) * n, seeds=(0,) * n, draws=draws), spec)
+    assert set(zip(drawn["gender"], drawn["age"], strict=True)) == expected
 
 
-def test_attributes_without_a_choice_are_left_out():
+def test_attributes_with_one_group_are_left_out():
     assert group_words(JOINT[:2]) == {"gender": {"woman": "female", "man": "male"}}
     with pytest.raises(EvenhandError, match="all cells show"):
         group_words(JOINT[:1])
 
 
-def test_groups_are_drawn_by_the_joint_target_and_keep_their_order_after_storage(sampler):
+def test_groups_are_drawn_from_the_joint_target_and_keep_their_order_after_storage(sampler):
     target = [0.5, 0.0, 0.0, 0.5]
-    rule = assignment(task_of(sampler, JOINT, target))
-    rule = json.loads(json.dumps(rule, sort_keys=True))
+    spec = assignment_spec(task_of(sampler, JOINT, target))
+    spec = json.loads(json.dumps(spec, sort_keys=True))
     n = 400
     draws = tuple(np.random.default_rng(i) for i in range(n))
-    drawn = assigned_groups(Batch(texts=("a nurse",) * n, seeds=(0,) * n, draws=draws), rule)
+    drawn = assigned_groups(Batch(texts=("a nurse",) * n, seeds=(0,) * n, draws=draws), spec)
     assert list(drawn) == ["gender", "age"]
     pairs = list(zip(drawn["gender"], drawn["age"], strict=True))
     assert set(pairs) == {(0, 0), (1, 1)}

@@ -1,4 +1,4 @@
-"""DiffLens: the autoencoder, the attribution against integrated gradients, and the edit as a difference."""
+"""DiffLens: the autoencoder, attributions compared with integrated gradients, and the edit."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def autoencoder(k=2):
     return SparseAutoencoder(random(6, 5), random(6, seed=1), random(5, 6, seed=2), random(5, seed=3), k)
 
 
-def test_a_row_uses_its_k_largest_features_and_no_negative_one():
+def test_a_row_uses_only_its_k_largest_positive_features():
     sparse, h = autoencoder(), random(20, 5, seed=4)
     z = sparse.encode(h)
     dense = ((h - sparse.centre) @ sparse.encoder.T + sparse.offset).clamp_min(0)
@@ -36,7 +36,7 @@ def test_a_row_uses_its_k_largest_features_and_no_negative_one():
         assert torch.equal(got, torch.stack([full[i] if i in kept else torch.zeros(()) for i in range(6)]))
 
 
-def test_training_reconstructs_rows_of_few_directions():
+def test_training_reconstructs_rows_with_few_directions():
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(4, 12))
     use = rng.random((300, 4)) * (rng.random((300, 4)) < 0.4)
@@ -48,12 +48,12 @@ def test_training_reconstructs_rows_of_few_directions():
     assert left < 0.1
 
 
-def test_attributions_are_integrated_gradients_between_pairs_for_what_a_group_has_more_of():
+def test_attributions_are_positive_integrated_gradients_between_pairs():
     sparse, h = autoencoder(k=3), random(12, 2, 5, seed=5)
     groups = np.arange(12) % 2
     z = sparse.encode(h.reshape(24, 5)).reshape(12, 2, 6)
     got = attributions(h, z, groups, sparse.decoder, 1.0)
-    wanted = torch.zeros(2, 6)
+    expected = torch.zeros(2, 6)
     for step in range(2):
         weight, bias = map(torch.from_numpy, linear_classifier(h[:, step].numpy(), groups, 1.0))
         for group in range(2):
@@ -64,12 +64,12 @@ def test_attributions_are_integrated_gradients_between_pairs_for_what_a_group_ha
                     point = (base + part * (at - base)).requires_grad_(True)
                     logit = sparse.decode(point[None]) @ weight[group] + bias[group]
                     (slope,) = torch.autograd.grad(logit.sum(), point)
-                    wanted[group] += more * (at - base) * slope / 8 / len(pairs)
-    assert torch.allclose(got, wanted, atol=1e-4)
+                    expected[group] += more * (at - base) * slope / 8 / len(pairs)
+    assert torch.allclose(got, expected, atol=1e-4)
 
 
-def test_two_groups_raise_different_features():
-    """Features 0 and 1 are the first group's, 2 and 3 the second's; each tells the other by its absence."""
+def test_two_groups_increase_different_features():
+    """Features 0 and 1 belong to the first group, 2 and 3 to the second."""
     groups = np.arange(40) % 2
     z = random(40, 1, 4).abs() * 0.1
     z[groups == 0, :, :2] += 1
@@ -97,16 +97,16 @@ def fitted(sampler):
     return DiffLens(images=4, expansion=1, k=32, epochs=5, features=3).fit(task)
 
 
-def test_each_group_has_its_features_and_only_treated_concepts_are_touched(sampler, fitted):
+def test_each_group_has_its_features_and_only_images_of_a_concept_change(sampler, fitted):
     assert {name: tuple(value.shape) for name, value in fitted.tensors.items()} == {
         "push/gender": (2, 192 * 16),
         "push/age": (2, 192 * 16),
     }
     assert {len(of) for groups in fitted.record["features"].values() for of in groups} == {3}
-    made, plain = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
-    assert [bool((a == b).all()) for a, b in zip(made, plain, strict=True)] == [False, True, False, False]
+    made, baseline = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
+    assert [bool((a == b).all()) for a, b in zip(made, baseline, strict=True)] == [False, True, False, False]
 
 
-def test_no_amount_is_the_plain_model_bit_for_bit(sampler, fitted):
+def test_amount_zero_gives_the_baseline_bit_for_bit(sampler, fitted):
     still = replace(fitted, data={**fitted.data, "amount": 0.0})
     assert (sampler(PROMPTS, SEEDS, intervention=still) == sampler(PROMPTS, SEEDS)).all()

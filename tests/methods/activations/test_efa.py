@@ -1,4 +1,4 @@
-"""EFA: further slots in cross-attention, their masks and their training."""
+"""EFA: additional slots in cross-attention, their masks and their training."""
 
 import math
 
@@ -55,7 +55,7 @@ def called(module, x, text):
 
 
 @pytest.mark.parametrize("family", ["mini", "sd1", "sd2", "sdxl"])
-def test_the_output_is_a_naive_softmax_over_words_and_slots(mini, family):
+def test_the_output_equals_a_naive_softmax_over_words_and_slots(mini, family):
     unet = mini.unet if family == "mini" else pipeline(family).unet
     module = next(
         m for name, m in unet.named_modules() if name.startswith("up_blocks") and name.endswith("attn2")
@@ -90,7 +90,7 @@ def test_the_output_is_a_naive_softmax_over_words_and_slots(mini, family):
         np.testing.assert_allclose(share[i].detach(), shares, atol=1e-6)
 
 
-def test_closed_slots_give_the_modules_own_output(mini):
+def test_closed_slots_do_not_change_the_output_of_the_module(mini):
     module = mini.unet.get_submodule(MODULE)
     x, text, words = random(2, 16, 192), random(2, 5, 192, seed=1), random(2, 3, 192, seed=2)
     closed = torch.full((2, 16, 3), -math.inf)
@@ -127,7 +127,7 @@ def test_logits_are_three_convolutions_with_two_silu_of_the_drawn_group():
     for k in range(12):
         torch.testing.assert_close(got[0, k], every[0, 4:6, k // 3, k % 3])
         torch.testing.assert_close(got[1, k, 0], every[1, 2, k // 3, k % 3])
-    # The second group has one word, and the last image wants no group.
+    # The second group has one word, and the last image has no assigned group.
     assert (got[1, :, 1] == -math.inf).all() and (got[2] == -math.inf).all()
     assert torch.equal(slots.words(groups)[0], slots.tensors["words/age"][2])
 
@@ -185,20 +185,20 @@ def test_a_batch_holds_each_image_under_a_counterfactual_and_its_own_prompt(mini
         assert all(of[i] == of[6 + i] for of in batch.groups.values())
 
 
-def test_slots_without_weight_leave_every_image_as_it_is(mini):
+def test_scale_zero_does_not_change_any_image(mini):
     fitted = Efa(**QUICK, scale=0).fit(make(mini))
     sampler = Sampler(mini, PROTOCOL)
     assert (sampler(PROMPTS, SEEDS, intervention=fitted) == sampler(PROMPTS, SEEDS)).all()
 
 
-def test_slots_change_images_with_a_concept_and_no_other(mini):
+def test_slots_change_only_images_of_a_concept(mini):
     fitted = Efa(**QUICK, scale=50).fit(make(mini))
     sampler = Sampler(mini, PROTOCOL)
     same = (sampler(PROMPTS, SEEDS, intervention=fitted) == sampler(PROMPTS, SEEDS)).all(axis=(1, 2, 3))
     assert same.tolist() == [False, True, False, False]
 
 
-def test_slots_act_on_the_conditional_half_alone(mini):
+def test_slots_act_only_on_the_conditional_half(mini):
     fitted = Efa(**QUICK, scale=50).fit(make(mini, concepts=("nurse",)))
     seen = []
 
@@ -221,7 +221,7 @@ def test_slots_act_on_the_conditional_half_alone(mini):
     assert all(rows == [False] * 4 + [True, False, False, True] for rows in seen)
 
 
-def test_training_brings_its_loss_down_within_its_budget(mini):
+def test_training_reduces_the_loss_within_the_budget(mini):
     method = Efa(images=1, passes=1, hidden=16, steps=24, batch=2, learning_rate=0.01, l1=0.5, l2=0.5)
     before = mini.evaluations
     fitted = method.fit(make(mini, concepts=("nurse",)))
@@ -231,7 +231,7 @@ def test_training_brings_its_loss_down_within_its_budget(mini):
 
 
 def test_slots_carry_a_group_against_the_prompt(mini):
-    """Without the terms that close them, they bring the prediction nearer to that of the own prompt."""
+    """Without the terms that close them, slots move the prediction towards that of the own prompt."""
     keywords = {
         "hidden": 16,
         "steps": 20,
@@ -267,10 +267,10 @@ def test_slots_hold_the_states_of_the_words_with_or_without_the_end(mini, end):
     text = mini.encode(["a photo of a light-skinned person", "a photo of a dark-skinned person"])
     for group in range(2):
         is_open = fitted.tensors["open/tone"][group] > 0
-        wanted = text.states[group, 1 : text.first_eos[group] + end]
-        assert torch.equal(fitted.tensors["words/tone"][group][is_open], wanted)
+        expected = text.states[group, 1 : text.first_eos[group] + end]
+        assert torch.equal(fitted.tensors["words/tone"][group][is_open], expected)
 
 
-def test_a_block_that_the_model_lacks_is_refused(mini):
+def test_a_missing_block_raises_an_error(mini):
     with pytest.raises(EvenhandError, match=r"'blocks' is \[0, 3\], but mini has 3 up blocks .* from 0 to 2"):
         Efa(**QUICK, blocks=(0, 3)).fit(make(mini))

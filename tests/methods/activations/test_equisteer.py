@@ -1,4 +1,4 @@
-"""EquiSteer against a naive float64 computation; its gate; attributes of three groups; joint cells."""
+"""EquiSteer is compared with a naive float64 computation; gate, three groups, and joint cells."""
 
 import itertools
 
@@ -75,7 +75,7 @@ def naive(y, b, alpha, rescale):
 
 @pytest.mark.parametrize("rescale", [True, False])
 @pytest.mark.parametrize("opposite", [True, False])
-def test_the_exchange_is_that_of_the_formulas(rescale, opposite):
+def test_the_exchange_equals_the_formulas(rescale, opposite):
     rng = np.random.default_rng(0)
     b = rng.normal(size=(3, 16))
     b = np.stack([b[0], -b[0]]) if opposite else b
@@ -90,11 +90,11 @@ def test_the_exchange_is_that_of_the_formulas(rescale, opposite):
         rescale=rescale,
     )
     for image, group in enumerate((1, 0)):
-        wanted = naive(y[image], b, alpha[group] * b[group], rescale)
-        assert np.allclose(got[image], wanted, atol=1e-10)
+        expected = naive(y[image], b, alpha[group] * b[group], rescale)
+        assert np.allclose(got[image], expected, atol=1e-10)
 
 
-def test_erasing_leaves_nothing_along_any_group():
+def test_erasing_removes_every_group_direction():
     b = torch.nn.functional.normalize(
         torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(0)), dim=-1
     )
@@ -107,13 +107,13 @@ def test_erasing_leaves_nothing_along_any_group():
     assert (erased @ b[0].T).abs().max() < 1e-5
 
 
-def test_a_dependent_direction_is_dropped_and_does_not_add_noise():
+def test_a_dependent_direction_is_dropped():
     row = torch.nn.functional.normalize(torch.randn(16, generator=torch.Generator().manual_seed(0)), dim=0)
     assert torch.equal(orthonormal(torch.stack([row, -row]))[1], torch.zeros(16))
 
 
 @pytest.mark.parametrize("cells", [GENDER, TONES], ids=["two groups", "three groups"])
-def test_vectors_thresholds_and_amounts_are_those_of_the_formulas(sampler, cells, gender, tone):
+def test_vectors_thresholds_and_amounts_equal_the_formulas(sampler, cells, gender, tone):
     fitted = gender if cells is GENDER else tone
     words = [cell.adjective for cell in cells]
     texts = {
@@ -141,34 +141,34 @@ def test_vectors_thresholds_and_amounts_are_those_of_the_formulas(sampler, cells
         assert torch.allclose(fitted.tensors["threshold"][i].double(), sum(peaks) / 2, atol=1e-3)
 
 
-def test_two_groups_have_opposite_vectors_and_more_are_against_neutral_prompts():
+def test_two_groups_have_opposite_vectors_and_more_are_contrasted_with_neutral_prompts():
     means = torch.randn(6, 2, 8, generator=torch.Generator().manual_seed(0))
     b = steering_vectors(means, [2, 3])
     assert torch.allclose(b[:, 0], -b[:, 1])
-    wanted = (means[4] - means[5]) / (means[4] - means[5]).norm(dim=-1, keepdim=True)
-    assert torch.allclose(b[:, 4], wanted)
+    expected = (means[4] - means[5]) / (means[4] - means[5]).norm(dim=-1, keepdim=True)
+    assert torch.allclose(b[:, 4], expected)
 
 
-def test_a_prompt_that_states_a_group_is_left_bit_for_bit(sampler, gender):
-    """Beside steered images in the same batch, whose own bits do change."""
+def test_an_image_whose_prompt_states_a_group_is_unchanged_bit_for_bit(sampler, gender):
+    """Other images of the same batch are steered and do change."""
     prompts = [text for pair in itertools.zip_longest(NEUTRAL, STATED) for text in pair if text]
     seeds = list(range(len(prompts)))
-    plain, steered = sampler(prompts, seeds), sampler(prompts, seeds, intervention=gender)
-    for prompt, before, after in zip(prompts, plain, steered, strict=True):
+    baseline, steered = sampler(prompts, seeds), sampler(prompts, seeds, intervention=gender)
+    for prompt, before, after in zip(prompts, baseline, steered, strict=True):
         assert (before == after).all() == (prompt in STATED), prompt
 
 
-def test_prompts_without_a_treated_concept_are_left_bit_for_bit(sampler, gender):
+def test_images_without_a_treated_concept_are_unchanged_bit_for_bit(sampler, gender):
     prompts = ["a photo of a cat", "a photo of a lawyer", "a nurse", "a photo of a dog"]
-    plain, steered = sampler(prompts, SEEDS), sampler(prompts, SEEDS, intervention=gender)
-    assert [bool((a == b).all()) for a, b in zip(plain, steered, strict=True)] == [True, True, False, True]
+    baseline, steered = sampler(prompts, SEEDS), sampler(prompts, SEEDS, intervention=gender)
+    assert [bool((a == b).all()) for a, b in zip(baseline, steered, strict=True)] == [True, True, False, True]
 
 
 SEEDS = [1, 2, 3, 4]
 
 
-def test_a_image_shows_the_group_that_is_wanted(sampler):
-    """The response to the wanted group's vector, after steering, by the side that the target names."""
+def test_an_image_shows_the_assigned_group(sampler):
+    """After steering, the response to a group's vector is larger if the target assigns this group."""
     responses = []
     for target in ([1.0, 0.0], [0.0, 1.0]):
         fitted = EquiSteer(**PARAMETERS).fit(task_of(sampler, GENDER, target))
@@ -205,12 +205,12 @@ def test_only_the_first_steps_are_steered(sampler):
     assert (sampler(NEUTRAL, SEEDS, intervention=fitted) != sampler(NEUTRAL, SEEDS)).any()
 
 
-def test_a_gate_that_the_model_lacks_is_refused(sampler):
+def test_a_missing_gate_module_raises_an_error(sampler):
     with pytest.raises(EvenhandError, match="module 4 of the down path, which has 3"):
         EquiSteer().fit(task_of(sampler, GENDER))
 
 
-def test_the_budget_is_what_is_drawn(sampler):
+def test_the_budget_equals_the_generated_images(sampler):
     drawn = []
 
     def counting(prompts, seeds, **more):

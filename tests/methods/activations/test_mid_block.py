@@ -1,4 +1,4 @@
-"""InterpretDiffusion and RespoDiff: learnt vectors on the bottleneck."""
+"""InterpretDiffusion and RespoDiff: learned vectors on the bottleneck."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ from evenhand.methods.activations._mid_block import (
     added,
     codes,
     for_cells,
-    lesson_cells,
     shape_of_h,
+    training_cells,
 )
 from evenhand.methods.activations.interpret_diffusion import InterpretDiffusion
 from evenhand.methods.activations.respodiff import RespoDiff, ddim_step
@@ -45,36 +45,36 @@ def make(mini, *, cells=GENDER, concepts=("nurse", "construction worker"), seed=
     )
 
 
-def test_lessons_are_groups_alone_or_whole_cells():
-    assert [cell.adjective for cell in lesson_cells(JOINT, "groups")] == [
+def test_training_cells_are_single_groups_or_whole_cells():
+    assert [cell.adjective for cell in training_cells(JOINT, "groups")] == [
         "female",
         "male",
         "young",
         "elderly",
     ]
-    assert [cell.noun for cell in lesson_cells(JOINT, "groups")][2:] == ["young person", "elderly person"]
-    assert lesson_cells(JOINT, "cells") == list(JOINT)
-    assert lesson_cells(GENDER, "groups") == list(GENDER)
+    assert [cell.noun for cell in training_cells(JOINT, "groups")][2:] == ["young person", "elderly person"]
+    assert training_cells(JOINT, "cells") == list(JOINT)
+    assert training_cells(GENDER, "groups") == list(GENDER)
 
 
-def test_codes_say_which_groups_stand_in_a_cell():
+def test_codes_are_one_for_the_groups_of_a_cell():
     # Female, male, young, elderly.
-    wanted = [[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 1]]
-    assert codes(JOINT, JOINT).tolist() == wanted
-    assert torch.equal(codes(lesson_cells(JOINT, "groups"), JOINT), torch.eye(4))
+    expected = [[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 1]]
+    assert codes(JOINT, JOINT).tolist() == expected
+    assert torch.equal(codes(training_cells(JOINT, "groups"), JOINT), torch.eye(4))
 
 
 def test_a_cell_gets_the_weighted_sum_of_its_groups(mini):
     v = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     fitted = for_cells(make(mini, cells=JOINT), v, scale=0.5, scales={"age": 3.0}, record={})
     female, male, young, elderly = v
-    wanted = torch.stack(
+    expected = torch.stack(
         [
             0.5 * (sex + 3 * age)
             for sex, age in [(female, young), (male, young), (female, elderly), (male, elderly)]
         ]
     )
-    torch.testing.assert_close(fitted.tensors["vectors"], wanted)
+    torch.testing.assert_close(fitted.tensors["vectors"], expected)
 
 
 def test_the_drawn_cell_is_added_to_the_conditional_half_of_images_with_a_concept(mini):
@@ -111,14 +111,14 @@ def test_the_drawn_cell_is_added_to_the_conditional_half_of_images_with_a_concep
         torch.testing.assert_close(difference[4:], rows, atol=1e-5, rtol=0)
 
 
-def test_zero_vectors_leave_every_image_as_it_is(mini):
+def test_zero_vectors_do_not_change_any_image(mini):
     fitted = InterpretDiffusion(images=1, epochs=1, batch=2, scale=0).fit(make(mini))
     assert not fitted.tensors["vectors"].any()
     sampler = Sampler(mini, PROTOCOL)
     assert (sampler(PROMPTS, [1, 2, 3, 4], intervention=fitted) == sampler(PROMPTS, [1, 2, 3, 4])).all()
 
 
-def test_interpret_diffusion_steps_as_adam_on_the_denoising_loss(mini):
+def test_interpret_diffusion_follows_adam_on_the_denoising_loss(mini):
     """One step on one image, written out from the formula with the same draws."""
     method = InterpretDiffusion(
         images=1, epochs=1, batch=2, learning_rate=0.03, neutral="a photo of a person"
@@ -137,11 +137,11 @@ def test_interpret_diffusion_steps_as_adam_on_the_denoising_loss(mini):
         predicted = mini.predict(abar.sqrt() * x[rows] + (1 - abar).sqrt() * eps, t, text)
     (gradient,) = torch.autograd.grad((eps - predicted).pow(2).mean(), v)
     # The first step of Adam is the sign of the gradient, but for its epsilon.
-    wanted = -0.03 * gradient / (gradient.abs() + 1e-8)
-    torch.testing.assert_close(fitted.tensors["vectors"], wanted, atol=1e-3, rtol=0)
+    expected = -0.03 * gradient / (gradient.abs() + 1e-8)
+    torch.testing.assert_close(fitted.tensors["vectors"], expected, atol=1e-3, rtol=0)
 
 
-def test_interpret_diffusion_learns_what_the_neutral_prompt_leaves_out(mini):
+def test_interpret_diffusion_learns_what_the_neutral_prompt_omits(mini):
     method = InterpretDiffusion(
         neutral="a photo of {a} {concept}",
         stated="a photo of {a} {adjective} {concept}",
@@ -160,7 +160,7 @@ def test_interpret_diffusion_learns_what_the_neutral_prompt_leaves_out(mini):
     assert fitted.record["steps"] == 20
 
     def loss(vectors):
-        """Of fresh noise on the images that state a cell."""
+        """Denoising loss of new noise on the images that state a cell."""
         rng = torch.Generator().manual_seed(5)
         x = mini.latents(Sampler(mini, PROTOCOL)(["a photo of an elderly female nurse"] * 4, range(4)))
         t = torch.tensor([900, 700, 500, 300])
@@ -174,7 +174,7 @@ def test_interpret_diffusion_learns_what_the_neutral_prompt_leaves_out(mini):
     assert loss(vectors) < 0.97 * loss(torch.zeros_like(vectors))
 
 
-def test_a_ddim_step_is_that_of_diffusers(mini):
+def test_a_ddim_step_equals_that_of_diffusers(mini):
     scheduler = DDIMScheduler.from_config(
         mini.scheduler.config, clip_sample=False, timestep_spacing="trailing", set_alpha_to_one=False
     )
@@ -182,8 +182,8 @@ def test_a_ddim_step_is_that_of_diffusers(mini):
     t, s = scheduler.timesteps[:2]
     z, e = torch.randn(2, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     alphas = scheduler.alphas_cumprod
-    wanted = scheduler.step(e, t, z).prev_sample
-    torch.testing.assert_close(ddim_step(z, e, signal=alphas[t], next_signal=alphas[s]), wanted)
+    expected = scheduler.step(e, t, z).prev_sample
+    torch.testing.assert_close(ddim_step(z, e, signal=alphas[t], next_signal=alphas[s]), expected)
 
 
 def test_respodiff_matches_the_score_of_the_stated_group(mini):
@@ -205,14 +205,14 @@ def test_respodiff_matches_the_score_of_the_stated_group(mini):
     z, t = method._run(mini, noise, 1, ["a photo of a nurse"] * 2, torch.zeros(2, *H))
     neutral, stated = (mini.encode([text] * 2) for text in ("a photo of a nurse", "a photo of a male nurse"))
     with torch.no_grad():
-        wanted, plain = mini.predict(z, t, stated), mini.predict(z, t, neutral)
+        expected, unsteered = mini.predict(z, t, stated), mini.predict(z, t, neutral)
         with added(mini, fitted.tensors["vectors"][1].expand(2, *H)):
             got = mini.predict(z, t, neutral)
-    assert (got - wanted).pow(2).mean() < 0.9 * (plain - wanted).pow(2).mean()
+    assert (got - expected).pow(2).mean() < 0.9 * (unsteered - expected).pow(2).mean()
 
 
 def test_the_semantic_vector_undoes_part_of_the_responsible_one(mini):
-    """Its own minimum is the opposite vector, so it takes away more of the effect the faster it learns."""
+    """Its minimum is the opposite vector, so a faster learning rate removes more of the effect."""
     keywords = {"iterations": 6, "batch": 2, "steps": 1, "guidance": 1, "learning_rate": 0.04}
     norms = [
         RespoDiff(**keywords, lam=lam).fit(make(mini)).tensors["vectors"].norm().item() for lam in (0, 1)
@@ -225,21 +225,21 @@ def test_the_run_to_z_follows_the_edited_model_with_guidance(mini):
     noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
     rows = 0.3 * torch.randn(1, *H, generator=torch.Generator().manual_seed(4))
     z, t = method._run(mini, noise, 2, ["a person"], rows)
-    wanted, abar = noise, mini.alphas_cumprod
+    expected, abar = noise, mini.alphas_cumprod
     for now, then in ((999, 500), (500, 0)):
         with torch.no_grad():
-            e_uncond = mini.predict(wanted, torch.tensor([now]), mini.encode([""]))
+            e_uncond = mini.predict(expected, torch.tensor([now]), mini.encode([""]))
             with added(mini, rows):
                 e = e_uncond + 2.5 * (
-                    mini.predict(wanted, torch.tensor([now]), mini.encode(["a person"])) - e_uncond
+                    mini.predict(expected, torch.tensor([now]), mini.encode(["a person"])) - e_uncond
                 )
-        clean = (wanted - (1 - abar[now]).sqrt() * e) / abar[now].sqrt()
-        wanted = abar[then].sqrt() * clean + (1 - abar[then]).sqrt() * e
-    torch.testing.assert_close(z, wanted)
+        clean = (expected - (1 - abar[now]).sqrt() * e) / abar[now].sqrt()
+        expected = abar[then].sqrt() * clean + (1 - abar[then]).sqrt() * e
+    torch.testing.assert_close(z, expected)
     assert t.tolist() == [0]
 
 
-def test_factors_of_attributes_that_are_not_balanced_are_refused():
+def test_factors_of_attributes_that_are_not_balanced_raise_an_error():
     with pytest.raises(EvenhandError, match=r"'scales' names tone, which is not balanced; .* gender"):
         RespoDiff(scales={"tone": 0.9}).check(family="sd1", cells=GENDER)
     RespoDiff(scales={"gender": 0.9}).check(family="sd1", cells=GENDER)

@@ -1,4 +1,4 @@
-"""SFID: the forest finds the telling channels, and they alone take the drawn group's value."""
+"""SFID: the forest finds the channels that separate groups, and only they take the drawn group's value."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.activations.sfid import Sfid, SfidIntervention, forest
 from evenhand.methods.base import Task
 from evenhand.methods.hooks import Batch, Site, Step
-from evenhand.methods.shared.group_assignment import assignment
+from evenhand.methods.shared.group_assignment import assignment_spec
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a portrait of a nurse"]
@@ -37,7 +37,7 @@ def task_of(sampler, cells, target=None):
 
 
 def planted(n=90):
-    """Three groups told by channels 2 and 5 of ten; the last row lies about its group."""
+    """Three groups separated by channels 2 and 5 of ten; the last row has a wrong label."""
     rng = np.random.default_rng(0)
     groups = np.arange(n) % 3
     x = rng.normal(size=(n, 10)).astype(np.float32)
@@ -48,23 +48,23 @@ def planted(n=90):
     return x, groups, lying
 
 
-def test_planted_channels_are_found_and_take_the_mean_of_sure_images():
+def test_planted_channels_are_found_with_the_mean_of_confident_images():
     x, groups, lying = planted()
     channels, values = Sfid(channels=2)._read(x, lying, ["a", "b", "c"], np.random.default_rng(0))
     assert set(channels) == {2, 5}
-    # The lying row counts as what the forest takes it for, which is what it looks like.
+    # The mislabelled row counts for the group that the forest predicts.
     for group in range(3):
         assert np.allclose(values[group], x[groups == group][:, channels].mean(axis=0), atol=0.05)
 
 
-def test_probabilities_are_of_trees_that_have_not_seen_the_row():
+def test_probabilities_come_from_trees_not_trained_on_the_row():
     x, _, lying = planted()
     _, probability = forest(x, lying, trees=100, seed=0)
     assert probability[-1].argmax() == 2
     assert np.allclose(probability.sum(axis=1), 1)
 
 
-def test_the_named_channels_of_both_halves_are_overwritten_and_nothing_else():
+def test_only_the_chosen_channels_of_both_halves_are_overwritten():
     fitted = SfidIntervention(
         tensors={
             "channels/mid_block/gender": torch.tensor([[1, 3]]),
@@ -72,7 +72,7 @@ def test_the_named_channels_of_both_halves_are_overwritten_and_nothing_else():
         },
         data={
             "sites": ["mid_block"],
-            "wishes": assignment(task_of(None, GENDER, [0.0, 1.0])),
+            "wishes": assignment_spec(task_of(None, GENDER, [0.0, 1.0])),
         },
     )
     draws = tuple(np.random.default_rng(i) for i in range(2))
@@ -80,28 +80,28 @@ def test_the_named_channels_of_both_halves_are_overwritten_and_nothing_else():
     output = torch.randn(4, 5, 2, 2, generator=torch.Generator().manual_seed(0))
     site = Site(name="mid_block", module=torch.nn.Identity(), inputs=(), keywords={})
     got = steering.feature(Step(index=1, count=2, timestep=torch.tensor(1), scale=2.5), site, output)
-    wanted = output.clone()
+    expected = output.clone()
     for row in (1, 3):
-        wanted[row, 1], wanted[row, 3] = -10.0, -30.0
-    assert torch.equal(got, wanted)
+        expected[row, 1], expected[row, 3] = -10.0, -30.0
+    assert torch.equal(got, expected)
 
 
 @pytest.mark.parametrize("at", ["last", "each"])
-def test_forests_serve_all_steps_or_their_own(sampler, at):
+def test_one_forest_serves_all_steps_or_each_step_has_its_own(sampler, at):
     fitted = Sfid(images=6, channels=5, at=at).fit(task_of(sampler, JOINT))
     assert {len(tensor) for tensor in fitted.tensors.values()} == {1 if at == "last" else 2}
     assert set(fitted.sites()) == {"down_blocks.2", "mid_block"}
-    made, plain = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
-    assert [bool((a == b).all()) for a, b in zip(made, plain, strict=True)] == [False, True, False, False]
+    made, baseline = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
+    assert [bool((a == b).all()) for a, b in zip(made, baseline, strict=True)] == [False, True, False, False]
 
 
-def test_too_many_channels_are_refused(sampler):
-    with pytest.raises(EvenhandError, match="500 channels of 192"):
+def test_too_many_channels_raise_an_error(sampler):
+    with pytest.raises(EvenhandError, match="'channels' is 500, but the module has 192"):
         Sfid(images=2, channels=500).fit(task_of(sampler, GENDER))
 
 
-def test_a_group_of_which_the_forest_is_never_sure_is_named():
+def test_a_group_without_confident_images_raises_an_error():
     x, groups, _ = planted()
     noise = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
-    with pytest.raises(EvenhandError, match="sure of no image of group 'a'"):
+    with pytest.raises(EvenhandError, match="confident about no image of group 'a'"):
         Sfid(channels=2, confidence=0.99)._read(noise, groups, ["a", "b", "c"], np.random.default_rng(0))

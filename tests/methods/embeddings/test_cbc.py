@@ -1,4 +1,4 @@
-"""CBC: tokens freed of attributes, residuals put back against the trend, attention rescaled."""
+"""CBC: decoupled tokens, injected residuals and rescaled attention."""
 
 from types import SimpleNamespace
 
@@ -24,14 +24,14 @@ def rows(*shape, seed=0):
 def test_decoupled_states_are_orthogonal_to_every_group_and_residuals_are_projections():
     c, s = rows(2, 5, 8), rows(3, 8, seed=1)
     free, r = decouple(c, s)
-    wanted = c.numpy().reshape(-1, 8).copy()
+    expected = c.numpy().reshape(-1, 8).copy()
     basis = []
     for row in s.numpy():  # Gram-Schmidt, one group after the other
         for unit in basis:
             row = row - row @ unit * unit
         basis.append(row / np.linalg.norm(row))
-        wanted -= np.outer(wanted @ basis[-1], basis[-1])
-    np.testing.assert_allclose(free.numpy().reshape(-1, 8), wanted, atol=1e-12)
+        expected -= np.outer(expected @ basis[-1], basis[-1])
+    np.testing.assert_allclose(free.numpy().reshape(-1, 8), expected, atol=1e-12)
     assert float((free @ s.T).abs().max()) < 1e-12
     for k, n, i in np.ndindex(3, 2, 5):
         along = float(c[n, i] @ s[k]) / float(s[k] @ s[k])
@@ -69,7 +69,7 @@ def test_residuals_of_the_groups_that_are_not_closest_are_injected():
     latents += 0.01 * rows(3, 4, 3, 5, seed=4)
     got = steering.text(step(), states, latents)
     free, r = decouple(states, steering.s)
-    wanted = states.clone()
+    expected = states.clone()
     for n, last in enumerate((2, 0, 3)):
         for token in range(1, last + 1):
             parts = []
@@ -77,13 +77,13 @@ def test_residuals_of_the_groups_that_are_not_closest_are_injected():
                 far = [torch.dist(latents[n], steering.centres[k, 1]) for k in groups]
                 others = [k for k in groups if k != groups[int(np.argmin(far))]]
                 parts.append(torch.stack([r[k][n, token] for k in others]).mean(dim=0))
-            wanted[n, token] = 0.2 * (parts[0] + parts[1]) / 2 + 0.8 * free[n, token]
-    torch.testing.assert_close(got, wanted, rtol=1e-6, atol=1e-6)
+            expected[n, token] = 0.2 * (parts[0] + parts[1]) / 2 + 0.8 * free[n, token]
+    torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-6)
     assert torch.equal(got[1], states[1])
     assert torch.equal(got[0, 3:], states[0, 3:])
 
 
-def test_where_no_centre_is_closer_all_groups_are_injected_alike():
+def test_with_equal_distances_all_groups_are_injected_equally():
     steering = control(attributes=((0, 1),))
     steering.centres[:] = steering.centres[:1].clone()
     states, latents = rows(3, 6, 8, seed=3), rows(3, 4, 3, 5, seed=4)
@@ -92,7 +92,7 @@ def test_where_no_centre_is_closer_all_groups_are_injected_alike():
     torch.testing.assert_close(got[0, 1], 0.1 * (r[0][0, 1] + r[1][0, 1]) + 0.8 * free[0, 1])
 
 
-def test_other_numbers_of_steps_are_refused():
+def test_another_number_of_steps_raises_an_error():
     with pytest.raises(EvenhandError, match="fitted with 2 steps, not 8"):
         control().text(step(count=8), rows(3, 6, 8), rows(3, 4, 3, 5))
 
@@ -102,7 +102,7 @@ def mini():
     return load_model("mini")
 
 
-def test_rescaled_values_are_rescaled_attention(mini):
+def test_rescaling_values_rescales_attention(mini):
     name = "mid_block.attentions.0.transformer_blocks.0.attn2"
     attention = dict(mini.unet.named_modules())[name]
     x = torch.randn(2, 16, attention.to_q.in_features, generator=torch.Generator().manual_seed(0))
@@ -119,19 +119,19 @@ def test_rescaled_values_are_rescaled_attention(mini):
     q, k, v = heads(attention.to_q(x)), heads(attention.to_k(states)), heads(attention.to_v(states))
     weights = (q @ k.mT * attention.scale).softmax(dim=-1)
     weights[1] = weights[1] * factor
-    wanted = attention.to_out[0]((weights @ v).transpose(1, 2).flatten(start_dim=2))
-    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+    expected = attention.to_out[0]((weights @ v).transpose(1, 2).flatten(start_dim=2))
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(got[1], attention(x, encoder_hidden_states=states)[1], atol=1e-3)
 
 
-def test_without_rescaling_values_stay_as_they_are():
+def test_without_rescaling_values_are_unchanged():
     values = rows(6, 6, 10)
     site = Site(name="v", module=torch.nn.Identity(), inputs=(), keywords={})
     assert torch.equal(control(rescale=False).feature(step(), site, values), values)
 
 
 class Darkroom:
-    """Draws images whose latents are scripted: the group's number plus the step and a noise of the seed."""
+    """Generates images with scripted latents: the number of the group plus the step and noise of the seed."""
 
     def __init__(self):
         self.asked = []
@@ -177,11 +177,11 @@ def test_centres_are_mean_latents_of_the_groups_on_shared_seeds():
     for group, (prompts, seeds) in enumerate(room.asked):
         for index in range(3):
             drawn = [room.latents(p, s, index) for p, s in zip(prompts, seeds, strict=True)]
-            wanted = torch.stack(drawn).mean(dim=0)
-            torch.testing.assert_close(intervention.tensors["centres"][group, index], wanted)
+            expected = torch.stack(drawn).mean(dim=0)
+            torch.testing.assert_close(intervention.tensors["centres"][group, index], expected)
 
 
-def test_a_groups_state_is_that_of_its_last_word():
+def test_the_state_of_a_group_is_that_of_its_last_word():
     intervention, _, model = fit(cells=JOINT, images=1, prompt="a {adjective} {noun}")
     words = [
         "a female female person",
@@ -196,10 +196,10 @@ def test_a_groups_state_is_that_of_its_last_word():
     assert Cbc(images=5).budget(concepts=2, cells=JOINT).images == 20
 
 
-def test_uneven_targets_and_single_cells_are_refused():
+def test_uneven_targets_and_single_cells_raise_an_error():
     with pytest.raises(EvenhandError, match="can only balance gender evenly"):
         fit(target=(0.3, 0.7))
-    with pytest.raises(EvenhandError, match="two cells or more to balance; got one"):
+    with pytest.raises(EvenhandError, match="at least two cells to balance, got one"):
         fit(cells=GENDER[:1])
     fit(cells=JOINT, target=(0.5, 0, 0, 0.5))  # even over each attribute
 
@@ -211,7 +211,9 @@ def test_only_images_of_a_concept_change(mini):
     )
     intervention = Cbc(images=1, prompt="{a} {noun}").fit(task)
     prompts = ["a photo of a cat", "a photo of a nurse", "a nurse and a dog", "a nursery"]
-    plain, edited = (sampler(prompts, [1, 2, 3, 4], intervention=i).astype(int) for i in (None, intervention))
-    change = np.abs(edited - plain).max(axis=(1, 2, 3))
+    baseline, edited = (
+        sampler(prompts, [1, 2, 3, 4], intervention=i).astype(int) for i in (None, intervention)
+    )
+    change = np.abs(edited - baseline).max(axis=(1, 2, 3))
     assert (change[[0, 3]] == 0).all()
     assert (change[[1, 2]] > 10).all()

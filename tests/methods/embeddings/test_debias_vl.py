@@ -1,4 +1,4 @@
-"""Debias-VL's matrix is the minimiser that the paper derives, and acts on the conditional rows alone."""
+"""Debias-VL's matrix minimizes the paper's objective and only changes prompts with a concept."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -39,8 +39,8 @@ def test_the_matrix_equals_the_naive_one(model, cells):
     got = fit(model, cells, template="a photo of {a} {adjective} {concept}").tensors["P"]
     pairs = differences(model, cells)
     mean = np.mean([np.outer(pair, pair) for pair in pairs], axis=0)
-    wanted = np.linalg.inv(np.eye(len(mean)) + 500 * mean)
-    np.testing.assert_allclose(got.numpy(), wanted, atol=1e-6)
+    expected = np.linalg.inv(np.eye(len(mean)) + 500 * mean)
+    np.testing.assert_allclose(got.numpy(), expected, atol=1e-6)
 
 
 def test_the_matrix_minimises_the_papers_objective():
@@ -64,7 +64,7 @@ def with_texts(model, texts):
     return replace(encoded, states=encoded.states.float(), texts=tuple(texts))
 
 
-def test_every_row_of_a_prompt_with_a_concept_is_projected_and_no_other():
+def test_only_prompts_with_a_concept_are_projected_in_every_row():
     model = NumericModel()
     intervention = fit(model, GENDER)
     text = with_texts(model, ["a photo of a nurse", "a photo of a cat"])
@@ -76,7 +76,7 @@ def test_every_row_of_a_prompt_with_a_concept_is_projected_and_no_other():
     torch.testing.assert_close(everywhere.states[1], text.states[1] @ P.T)
 
 
-def test_groups_come_closer_and_zero_strength_changes_nothing():
+def test_the_projection_brings_groups_closer_and_zero_strength_changes_nothing():
     model = mini_text()
     text = with_texts(model, ["a photo of a female nurse", "a photo of a male nurse"])
     rows = text.at(text.first_eos)
@@ -88,7 +88,7 @@ def test_groups_come_closer_and_zero_strength_changes_nothing():
         assert (after[0] - after[1]).norm() <= bound * (rows[0] - rows[1]).norm()
 
 
-def test_one_cell_is_refused():
+def test_a_single_cell_raises_an_error():
     with pytest.raises(EvenhandError, match="two cells"):
         fit(NumericModel(), GENDER[:1])
 

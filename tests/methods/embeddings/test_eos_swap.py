@@ -29,7 +29,7 @@ def streams(n):
 
 
 @pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
-def test_words_stay_and_the_end_is_the_guidances(model):
+def test_words_are_kept_and_the_end_of_text_is_replaced(model):
     text = states(model, ["a photo of a construction worker"])
     got = fit(model, target=(0, 1), weight=0.7).embedding(text, streams(1)).states[0]
     guidance = model.encode(["a male construction worker"])
@@ -50,7 +50,7 @@ def test_a_guidance_longer_than_the_prompt_repeats_its_last_row():
     torch.testing.assert_close(got[9:], guidance[-1:].expand(3, -1))
 
 
-def test_cells_are_drawn_from_the_target_with_the_images_own_stream():
+def test_cells_are_drawn_from_the_target_with_the_random_stream_of_the_image():
     model = NumericModel()
     intervention = fit(model, cells=JOINT, target=(0.1, 0.2, 0.3, 0.4))
     text = states(model, ["a photo of a nurse"] * 400)
@@ -62,7 +62,7 @@ def test_cells_are_drawn_from_the_target_with_the_images_own_stream():
     assert torch.equal(alone.states[0], got[399])
 
 
-def test_prompts_without_a_concept_stay_and_draw_nothing():
+def test_prompts_without_a_concept_are_unchanged_and_draw_nothing():
     model = NumericModel()
     text, draws = states(model, ["a photo of a cat"]), streams(1)
     assert torch.equal(fit(model).embedding(text, draws).states, text.states)
@@ -70,13 +70,13 @@ def test_prompts_without_a_concept_stay_and_draw_nothing():
 
 
 class Pooled(NumericModel):
-    """As SDXL's, with a pooled vector that depends on the text."""
+    """Like SDXL, with a pooled vector that depends on the text."""
 
     def encode(self, texts):
         return replace(super().encode(texts), pooled=torch.stack([self._random(t, 5) for t in texts]))
 
 
-def test_the_pooled_vector_becomes_the_guidances():
+def test_the_pooled_vector_is_replaced():
     model = Pooled()
     text = states(model, ["a photo of a nurse", "a photo of a cat"])
     got = fit(model, target=(1, 0)).embedding(text, streams(2)).pooled
@@ -84,7 +84,7 @@ def test_the_pooled_vector_becomes_the_guidances():
     assert torch.equal(got[1], text.pooled[1])
 
 
-def test_storage_does_not_mix_the_concepts_up(tmp_path):
+def test_storage_keeps_the_order_of_the_concepts(tmp_path):
     model = NumericModel()
     intervention = fit(model, target=(1, 0))
     save(intervention, tmp_path)
@@ -94,6 +94,6 @@ def test_storage_does_not_mix_the_concepts_up(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [{"weight": 0}, {"guidance": "a person"}])
-def test_meaningless_parameters_are_refused(bad):
+def test_invalid_parameters_raise_an_error(bad):
     with pytest.raises(ValidationError):
         EosSwap(**bad)

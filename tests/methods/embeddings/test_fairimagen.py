@@ -1,4 +1,4 @@
-"""FairImagen's projection is fair PCA as released, and a drawn group's component is put back."""
+"""FairImagen's projection equals fair PCA as released, and a drawn group's component is added."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def training(model, cells):
 
 
 def released(groups, h):
-    """Fair PCA on one block of prompts per group, as the description has it: ``P``, unit rows, groups."""
+    """Fair PCA on one block of prompts per group, by its definition: ``P``, unit rows, groups."""
     X = np.concatenate(groups)
     Z = np.zeros((len(X), len(groups)))
     Z[np.arange(len(X)), np.repeat(np.arange(len(groups)), [len(group) for group in groups])] = 1
@@ -66,7 +66,7 @@ def test_projection_and_components_equal_the_naive_ones(model, cells):
         np.testing.assert_allclose(np.sort(mine), np.sort(block @ b[k]), rtol=1e-5, atol=1e-5)
 
 
-def test_keeping_everything_is_plain_erasure_of_the_groups_means():
+def test_keeping_every_direction_only_erases_the_group_differences():
     rng = np.random.default_rng(0)
     X, members = rng.standard_normal((60, 8)), np.repeat(np.eye(3, dtype=int), 20, axis=1)
     P, B = fair_pca(X, members, h=8)
@@ -75,7 +75,7 @@ def test_keeping_everything_is_plain_erasure_of_the_groups_means():
     assert np.allclose(P, np.eye(8) - np.linalg.pinv(B) @ B, atol=1e-12)
 
 
-def test_a_cell_counts_the_prompts_of_each_of_its_values():
+def test_a_cell_counts_the_prompts_of_each_of_its_groups():
     np.testing.assert_array_equal(memberships(GENDER), np.eye(2))
     np.testing.assert_array_equal(memberships(JOINT)[0], [2, 1, 1, 0])
 
@@ -84,7 +84,7 @@ def states(model, texts):
     return replace(model.encode(texts), texts=tuple(texts))
 
 
-def test_every_row_is_projected_and_gets_the_drawn_component_and_others_stay():
+def test_rows_of_a_concept_are_projected_and_get_the_drawn_component():
     model = NumericModel()
     got = fit(model, target=(0, 1))
     text = states(model, ["a photo of a nurse", "a photo of a cat"])
@@ -97,12 +97,12 @@ def test_every_row_is_projected_and_gets_the_drawn_component_and_others_stay():
     known = got.tensors["coefficients"][1, : got.data["counts"][1]].double()
     assert (known - delta[0]).abs().min() < 1e-5
     torch.testing.assert_close(delta, delta[:1].expand(len(delta)))
-    plain = fit(model, target=(0, 1), eps=0).embedding(text, [np.random.default_rng(0)] * 2)
-    torch.testing.assert_close(plain.states[0], text.states[0] @ got.tensors["P"].double())
+    projected = fit(model, target=(0, 1), eps=0).embedding(text, [np.random.default_rng(0)] * 2)
+    torch.testing.assert_close(projected.states[0], text.states[0] @ got.tensors["P"].double())
 
 
 class Pooled(NumericModel):
-    """As SDXL's: pooled vectors as wide as the last columns of the states."""
+    """Like SDXL, with pooled vectors as wide as the last columns of the states."""
 
     def encode(self, texts):
         return replace(super().encode(texts), pooled=torch.stack([self._random(t, 10) for t in texts]))
@@ -120,7 +120,7 @@ def test_pooled_vectors_and_the_columns_of_their_width_are_projected():
     torch.testing.assert_close(moved.states[..., 6:], text.states[..., 6:] @ P)
 
 
-def test_released_shares_follow_the_number_of_attributes():
+def test_the_default_of_kept_depends_on_the_number_of_attributes():
     model = NumericModel()
     ranks = [
         np.linalg.matrix_rank(fit(model, cells, kept=None).tensors["P"].numpy(), tol=1e-3)
@@ -129,11 +129,11 @@ def test_released_shares_follow_the_number_of_attributes():
     assert ranks == [round(16 * 1800 / 2048), round(16 * 1400 / 2048)]
 
 
-def test_too_few_prompts_are_refused():
+def test_too_few_training_prompts_raise_an_error():
     with pytest.raises(EvenhandError, match="span"):
         fit(NumericModel(), professions=("editor",), kept=0.9)
 
 
-def test_one_cell_is_refused():
+def test_a_single_cell_raises_an_error():
     with pytest.raises(EvenhandError, match="two cells"):
         fit(NumericModel(), GENDER[:1])

@@ -1,4 +1,4 @@
-"""ITI-GEN and FairQueue against naive computations, diffusers' attention and transformers' encoder."""
+"""ITI-GEN and FairQueue are compared with naive computations, diffusers and transformers."""
 
 import itertools
 
@@ -64,7 +64,7 @@ def cosine(a, b):
 def naive_loss(learner, attribute, batch, *, cells=JOINT):
     """The formulas in float64 loops, from the features."""
     texts = learner.text_features(attribute).detach().double().numpy()
-    images, plain = learner.images.double().numpy(), learner.plain.double().numpy()
+    images, original = learner.images.double().numpy(), learner.original.double().numpy()
     groups = list(dict.fromkeys(cell.groups[attribute] for cell in cells))
     seen = {group: [] for group in groups}
     for number in batch.tolist():
@@ -77,7 +77,7 @@ def naive_loss(learner, attribute, batch, *, cells=JOINT):
             same = all(one.groups[name] == other.groups[name] for name in one.groups if name != attribute)
             if one.groups[attribute] == i and other.groups[attribute] == j and same:
                 moves.append((texts[a], texts[b]))
-                likeness.append((cosine(plain, texts[a]) + cosine(plain, texts[b])) / 2)
+                likeness.append((cosine(original, texts[a]) + cosine(original, texts[b])) / 2)
         if seen[i] and seen[j]:
             shift = np.mean(seen[i], axis=0) - np.mean(seen[j], axis=0)
             total += np.mean([1 - cosine(shift, a - b) for a, b in moves])
@@ -91,13 +91,13 @@ def naive_loss(learner, attribute, batch, *, cells=JOINT):
 
 
 @pytest.mark.parametrize("attribute", ["gender", "age"])
-def test_the_loss_is_the_papers(learner, attribute):
+def test_the_loss_equals_the_papers_formula(learner, attribute):
     for batch in (torch.arange(learner.images.shape[0] * learner.images.shape[1]), torch.tensor([0, 1, 0])):
         got = float(learner.loss(attribute, batch))
         assert got == pytest.approx(naive_loss(learner, attribute, batch), rel=1e-4)
 
 
-def test_three_groups_share_the_sum_over_their_pairs(model, sampler):
+def test_the_loss_of_three_groups_averages_over_their_pairs(model, sampler):
     cells = [type(WOMAN)(groups={"tone": t}, adjective=f"{t}-skinned", noun=f"{t}-skinned person") for t in
              ("light", "medium", "dark")]  # fmt: skip
     learner = Learner(METHOD, task_on(model, sampler, cells=cells))
@@ -108,16 +108,16 @@ def test_three_groups_share_the_sum_over_their_pairs(model, sampler):
     )
 
 
-def test_equal_texts_are_pulled_towards_their_images(model, sampler):
+def test_equal_texts_are_trained_towards_their_images(model, sampler):
     learner = Learner(METHOD, task_on(model, sampler, cells=GENDER))
     batch = torch.arange(4)
     texts = learner.text_features("gender")
-    wanted = 1 - float((learner.images.flatten(0, 1) @ texts[0]).mean())
-    wanted += max(0.0, 0.8 - float(texts[0] @ learner.plain))
-    assert float(learner.loss("gender", batch)) == pytest.approx(wanted, rel=1e-5)
+    expected = 1 - float((learner.images.flatten(0, 1) @ texts[0]).mean())
+    expected += max(0.0, 0.8 - float(texts[0] @ learner.original))
+    assert float(learner.loss("gender", batch)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_only_the_tokens_of_the_attribute_in_turn_get_gradients(learner):
+def test_only_the_tokens_of_the_trained_attribute_get_gradients(learner):
     for tokens in learner.tokens.values():
         tokens.requires_grad_(True)
     learner.loss("age", torch.arange(4)).backward()
@@ -127,12 +127,14 @@ def test_only_the_tokens_of_the_attribute_in_turn_get_gradients(learner):
         tokens.requires_grad_(False)
 
 
-def test_the_features_are_clips_own_where_the_rows_stay(learner, model):
-    """Overwriting the rows from the end of text on by themselves is transformers' own text feature."""
+def test_unchanged_rows_give_the_text_features_of_clip(learner, model):
+    """Overwriting rows with themselves gives the text feature of transformers."""
     text = METHOD.prompt
     same = model.encode_uncached([text], lambda x, eos: insert(x, eos, x[:, int(eos) : int(eos) + 3]))
     torch.testing.assert_close(same.states, model.encode([text]).states, atol=1e-6, rtol=1e-5)
-    np.testing.assert_allclose(learner.plain.numpy(), load_scorer("mini").embed_texts([text])[0], atol=1e-5)
+    np.testing.assert_allclose(
+        learner.original.numpy(), load_scorer("mini").embed_texts([text])[0], atol=1e-5
+    )
 
 
 def test_tokens_of_attributes_add_and_overwrite_the_end_of_text(learner):
@@ -142,11 +144,11 @@ def test_tokens_of_attributes_add_and_overwrite_the_end_of_text(learner):
     written = insert(rows, eos, tokens)
     for cell in range(4):
         gender, age = (learner.groups[name][cell] for name in ("gender", "age"))
-        wanted = rows[cell].clone()
-        wanted[int(eos[cell]) : int(eos[cell]) + 3] = (
+        expected = rows[cell].clone()
+        expected[int(eos[cell]) : int(eos[cell]) + 3] = (
             learner.tokens["gender"][gender] + learner.tokens["age"][age]
         )
-        torch.testing.assert_close(written[cell], wanted)
+        torch.testing.assert_close(written[cell], expected)
 
 
 def test_training_brings_the_loss_down_and_an_attribute_with_one_group_learns_nothing(model, sampler):
@@ -160,18 +162,23 @@ def test_training_brings_the_loss_down_and_an_attribute_with_one_group_learns_no
 def drawn(sampler, **data):
     tokens = torch.randn(2, 3, 192, generator=torch.Generator().manual_seed(0)) * 0.3
     sites = [name for name, _ in sampler.model.unet.named_modules() if name.endswith("attn2")]
-    plain = {"target": {"nurse": [1.0, 0.0]}, "queue": 0.0, "amplify": 1.0, "sites": sites}
-    return LearnedTokens(tensors={"tokens": tokens}, data={**plain, **data})
+    defaults = {"target": {"nurse": [1.0, 0.0]}, "queue": 0.0, "amplify": 1.0, "sites": sites}
+    return LearnedTokens(tensors={"tokens": tokens}, data={**defaults, **data})
 
 
-def test_other_prompts_and_an_endless_queue_leave_the_model_as_it_is(sampler):
-    plain = sampler(PROMPTS, SEEDS)
+def test_prompts_without_a_concept_and_a_full_queue_give_baseline_images(sampler):
+    baseline = sampler(PROMPTS, SEEDS)
     changed = sampler(PROMPTS, SEEDS, intervention=drawn(sampler))
-    assert [bool((a != b).any()) for a, b in zip(plain, changed, strict=True)] == [True, False, True, False]
-    assert (sampler(PROMPTS, SEEDS, intervention=drawn(sampler, queue=1.0, amplify=10.0)) == plain).all()
+    assert [bool((a != b).any()) for a, b in zip(baseline, changed, strict=True)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert (sampler(PROMPTS, SEEDS, intervention=drawn(sampler, queue=1.0, amplify=10.0)) == baseline).all()
 
 
-def test_the_queue_holds_the_plain_prompt_for_its_share_of_the_steps(sampler):
+def test_the_queue_uses_the_original_prompt_for_its_share_of_the_steps(sampler):
     seen = []
 
     class Watched(LearnedTokens):
@@ -191,7 +198,7 @@ def test_the_queue_holds_the_plain_prompt_for_its_share_of_the_steps(sampler):
     assert seen == [True, True, False, False]
 
 
-def test_amplified_attention_is_diffusers_own_with_the_weights_multiplied(model):
+def test_amplified_attention_equals_diffusers_attention_with_multiplied_weights(model):
     from diffusers.models.attention_processor import AttnProcessor
 
     name = next(name for name, _ in model.unet.named_modules() if name.endswith("attn2"))
@@ -202,10 +209,10 @@ def test_amplified_attention_is_diffusers_own_with_the_weights_multiplied(model)
     site = Site(name, module, (pixels,), {"encoder_hidden_states": states})
     rows, chosen = torch.tensor([0, 2]), torch.zeros(2, 24)
     chosen[0, 6:9], chosen[1, 4:7] = 1.0, 1.0
-    plain = module(pixels, encoder_hidden_states=states)
-    got = plain.index_add(0, rows, 9 * contribution(site, rows, chosen))
+    output = module(pixels, encoder_hidden_states=states)
+    got = output.index_add(0, rows, 9 * contribution(site, rows, chosen))
     everything = contribution(site, rows, torch.ones(2, 24)) + module.to_out[0].bias
-    torch.testing.assert_close(everything, plain[rows], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(everything, output[rows], atol=1e-5, rtol=1e-4)
 
     class Amplified(AttnProcessor):
         def __call__(self, attn, *arguments, **keywords):
@@ -225,9 +232,9 @@ def test_amplified_attention_is_diffusers_own_with_the_weights_multiplied(model)
 
     before = module.processor
     module.set_processor(Amplified())
-    wanted = module(pixels, encoder_hidden_states=states)
+    expected = module(pixels, encoder_hidden_states=states)
     module.set_processor(before)
-    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_fairqueue_is_iti_gen_with_a_queue_and_amplified_attention(model, sampler):
@@ -243,7 +250,7 @@ def test_fairqueue_is_iti_gen_with_a_queue_and_amplified_attention(model, sample
     assert iti.data["sites"] == []
 
 
-def test_reference_images_are_what_the_budget_says(model, sampler):
+def test_the_budget_counts_the_reference_images(model, sampler):
     asked = []
 
     def counted(prompts, seeds):
@@ -257,7 +264,7 @@ def test_reference_images_are_what_the_budget_says(model, sampler):
     assert asked[0] == asked[1] == "a photo of a young woman"
 
 
-def test_refusals_name_the_remedy(model, sampler):
+def test_errors_name_the_remedy(model, sampler):
     with pytest.raises(EvenhandError, match="'scorer' is that CLIP"):
         ItiGen().fit(task_on(model, sampler, clip=None))
     with pytest.raises(EvenhandError, match="has no room for 3 learned ones in 24; shorten it"):

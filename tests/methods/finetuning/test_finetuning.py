@@ -1,4 +1,4 @@
-"""Finetuning for fairness against scipy's transport, finite differences, peft's own merge, and naive sums."""
+"""Finetuning is compared with scipy's transport, finite differences, peft's merge, and naive sums."""
 
 import itertools
 
@@ -56,7 +56,7 @@ def task_on(model, *, cells=GENDER, **more):
 
 
 def transport(cost, labels):
-    """The transport plan between images of mass one and the labels' counts, as a linear programme."""
+    """The transport plan between images of mass one and the labels' counts, as a linear program."""
     count, cells = cost.shape
     rows = [np.kron(np.eye(count)[n], np.ones(cells)) for n in range(count)]
     columns = [np.tile(np.eye(cells)[c], count) for c in range(cells)]
@@ -89,7 +89,7 @@ def test_targets_are_optimal_transport_plans():
 
 
 @pytest.mark.parametrize("desired", [0.5, 0.2])
-def test_two_groups_are_ranked_as_transport_would(desired):
+def test_ranking_two_groups_equals_optimal_transport(desired):
     first = np.random.default_rng(3).uniform(size=9)
     marginals, groups = [np.column_stack([first, 1 - first])], [np.array([0, 1])]
     got = target_shares(
@@ -100,7 +100,7 @@ def test_two_groups_are_ranked_as_transport_would(desired):
     plans = []
     for _ in range(400):
         labels = rng.choice(2, size=9, p=[desired, 1 - desired])
-        # the same transport where no rank is known: the largest gain of the first group first
+        # the same transport without ranks: the largest gain of the first group comes first
         order = np.argsort(cost[:, 0] - cost[:, 1])
         plan = np.zeros((9, 2))
         plan[order, np.where(np.arange(9) < (labels == 0).sum(), 0, 1)] = 1
@@ -110,7 +110,7 @@ def test_two_groups_are_ranked_as_transport_would(desired):
     assert set(np.flatnonzero(one[:, 0] > 0.5)) == set(np.argsort(-first)[:4])
 
 
-def test_the_second_cell_may_be_the_first_group():
+def test_the_first_group_may_belong_to_the_second_cell():
     marginals, groups = [np.array([[0.9, 0.1], [0.2, 0.8]])], [np.array([1, 0])]
     got = target_shares(marginals, groups, np.array([0.5, 0.5]), draws=0, rng=np.random.default_rng(0))
     group, certain = group_targets(got, groups[0], most_uncertain=0.3)
@@ -123,7 +123,7 @@ def test_uncertain_targets_do_not_count():
     assert group.tolist() == [0, 1] and certain.tolist() == [True, False]
 
 
-def test_coefficients_are_the_formula_with_geometric_mean_one(model):
+def test_coefficients_equal_the_formula_with_geometric_mean_one(model):
     bars = model.alphas_cumprod.double().numpy()
     got = coefficients(model.alphas_cumprod, [999, 500, 20, 1])
     wanted = [
@@ -146,8 +146,8 @@ class Scripted:
         return (latents * latents).sin() * 0.1 + self.offsets[place]
 
 
-def test_the_gradient_is_the_solvers_own_weight_times_the_coefficient(model):
-    """The weight of each prediction in the result, by finite differences with all the others held."""
+def test_the_gradient_is_the_solver_weight_times_the_coefficient(model):
+    """The weight of each prediction in the result, by finite differences with the others fixed."""
     offsets = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     scripted = Scripted(model, offsets)
     timesteps = [int(t) for t in solver(model, 3).timesteps]
@@ -170,7 +170,7 @@ def test_the_gradient_is_the_solvers_own_weight_times_the_coefficient(model):
     np.testing.assert_allclose(offsets.grad.numpy(), wanted, rtol=1e-6)
 
 
-def test_sampling_for_training_is_the_engines_sampling(model):
+def test_sampling_for_training_equals_the_sampling_of_the_engine(model):
     protocol = Protocol(
         version="t", solver="dpmsolver++", steps=3, guidance=2.5, width=64, height=64, batch=2
     )
@@ -186,11 +186,11 @@ def test_sampling_for_training_is_the_engines_sampling(model):
     assert np.abs(got - wanted).max() <= 1
 
 
-def test_updates_merge_as_peft_merges_them_and_leave_nothing_behind(model):
+def test_updates_merge_like_in_peft_and_are_removed_afterwards(model):
     networks = {"unet": model.unet, "text_encoder": model.text_encoders[0][1]}
     before = {part: dict(network.state_dict()) for part, network in networks.items()}
     kinds = [type(module) for network in networks.values() for module in network.modules()]
-    plain = model.encode_uncached(["a nurse"]).states
+    original = model.encode_uncached(["a nurse"]).states
     with low_rank(networks, rank=3, rng=np.random.default_rng(0)) as updates:
         same = updates.merged()
         assert all(torch.equal(value, before[name.partition(".")[0]][name.partition(".")[2]])
@@ -203,7 +203,7 @@ def test_updates_merge_as_peft_merges_them_and_leave_nothing_behind(model):
         merged = updates.merged()
         with_updates = model.encode_uncached(["a nurse"]).states
         with updates.disabled():
-            assert torch.equal(model.encode_uncached(["a nurse"]).states, plain)
+            assert torch.equal(model.encode_uncached(["a nurse"]).states, original)
         for part, tuner in updates._tuners.items():
             layer = next(module for module in tuner.modules() if hasattr(module, "lora_A"))
             name = next(n for n, m in tuner.model.named_modules() if m is layer)
@@ -218,11 +218,13 @@ def test_updates_merge_as_peft_merges_them_and_leave_nothing_behind(model):
         assert all(torch.equal(value, before[part][name]) for name, value in network.state_dict().items())
         assert not any(parameter.requires_grad for parameter in network.parameters())
     with model.edited(merged):
-        torch.testing.assert_close(model.encode_uncached(["a nurse"]).states, with_updates, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            model.encode_uncached(["a nurse"]).states, with_updates, atol=1e-5, rtol=1e-4
+        )
     assert any(".attn1." in name for name in merged) and any("mlp.fc1" in name for name in merged)
 
 
-def test_the_start_of_an_update_comes_from_the_tasks_stream(model):
+def test_initial_updates_come_from_the_random_stream_of_the_task(model):
     def start(seed):
         with low_rank({"unet": model.unet}, rank=2, rng=np.random.default_rng(seed)) as updates:
             return torch.cat([parameter.detach().flatten() for parameter in updates.parameters()])
@@ -270,11 +272,11 @@ def test_the_loss_is_the_sum_of_its_parts(model):
                 np.where(shown["gender"] == gender, 1, 0.25), np.where(shown["age"] == age, 1, 0.6)
             )
             away = 1 - (clip.features(images) * clip.features(before)).sum(1).detach().numpy()
-            got = float(alignment.departure(images, noise, prompt, 2, targets))
+            got = float(alignment.preservation(images, noise, prompt, 2, targets))
             assert got == pytest.approx(float((k * away).sum()), rel=1e-4)
 
 
-def test_training_moves_the_model_repeatably_and_its_cost_is_what_the_budget_says(model):
+def test_training_is_repeatable_and_within_the_budget(model):
     method = Finetuning(**QUICK)
     fits = []
     for _ in range(2):
@@ -292,7 +294,7 @@ def test_training_moves_the_model_repeatably_and_its_cost_is_what_the_budget_say
     assert all(changed) and {name.partition(".")[0] for name in fitted.weights} == {"unet", "text_encoder"}
 
 
-def test_a_mean_that_forgets_nothing_keeps_the_model(model):
+def test_a_mean_close_to_the_initial_updates_keeps_the_model(model):
     fitted = Finetuning(**{**QUICK, "ema": 1 - 1e-12, "preserve": 0.0, "trained": "text_encoder"}).fit(
         task_on(model)
     )
@@ -301,7 +303,7 @@ def test_a_mean_that_forgets_nothing_keeps_the_model(model):
         torch.testing.assert_close(value, encoder[name.removeprefix("text_encoder.")], atol=1e-6, rtol=0)
 
 
-def test_refusals_name_the_remedy(model, monkeypatch):
+def test_errors_name_the_remedy(model, monkeypatch):
     with pytest.raises(EvenhandError, match="preserve=0"):
         Finetuning(**QUICK).fit(task_on(model, clip=None))
     with pytest.raises(ValueError, match="fewest_draws 9 exceeds"):

@@ -1,4 +1,4 @@
-"""Concept Algebra: the prompt's score takes another prompt's part in the subspace the attributes span."""
+"""Concept Algebra replaces the prompt's score within the subspace of the attributes."""
 
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ from evenhand.methods.guidance.concept_algebra import ConceptAlgebra, ConceptPro
 from evenhand.methods.hooks import Batch, Steering, Step
 
 SHAPE = (3, 4, 5, 7)
-"""Three images; latents that are not square."""
+"""Three images with latents that are not square."""
 
 
 def predictions(count, seed=0):
@@ -34,7 +34,7 @@ def projection(*, branches, new, gamma=(1.0, 1.0, 1.0), spanning, threshold=0.9,
     return ConceptProjection(texts, new, gamma, spanning=spanning, threshold=threshold, until=until)
 
 
-def test_two_poles_and_a_neutral_prompt_are_the_binary_form_image_by_image():
+def test_two_poles_and_a_neutral_prompt_give_the_binary_form_for_each_image():
     uncond, text, a, b, z = predictions(5)
     got = guided(projection(branches=3, new=[2, 2, 2], spanning=2), [uncond, text, a, b, z])
     for n in range(3):
@@ -44,7 +44,7 @@ def test_two_poles_and_a_neutral_prompt_are_the_binary_form_image_by_image():
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.6, 0.9, 0.999])
-def test_the_subspace_form_is_the_formula(threshold):
+def test_the_subspace_form_equals_the_formula(threshold):
     uncond, text, *branches = predictions(7)
     new, gamma = [4, 0, 2], [1.0, 0.5, 2.0]
     steering = projection(branches=5, new=new, gamma=gamma, spanning=4, threshold=threshold)
@@ -56,11 +56,11 @@ def test_the_subspace_form_is_the_formula(threshold):
         Q = Q[:, : int(np.argmax(reached)) + 1]
         e_0, e_new = text[n].numpy().ravel(), branches[new[n]][n].numpy().ravel()
         e_0 = e_0 + gamma[n] * Q @ (Q.T @ (e_new - e_0))
-        wanted = uncond[n].numpy() + 2.5 * (e_0.reshape(SHAPE[1:]) - uncond[n].numpy())
-        np.testing.assert_allclose(got[n].numpy(), wanted, rtol=1e-5, atol=1e-5)
+        expected = uncond[n].numpy() + 2.5 * (e_0.reshape(SHAPE[1:]) - uncond[n].numpy())
+        np.testing.assert_allclose(got[n].numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_subspace_keeps_as_many_columns_as_each_image_needs():
+def test_each_image_keeps_the_columns_it_needs():
     one, two = torch.zeros(2, 64)
     one[0], two[1] = 1.0, 1.0
     # The second image varies in one direction only, the first in two: 3/4 and 1/4 of its variance.
@@ -70,18 +70,18 @@ def test_the_subspace_keeps_as_many_columns_as_each_image_needs():
     assert (subspace(scores, 0.7).norm(dim=1) > 0.5).sum(dim=1).tolist() == [1, 1]
 
 
-def test_a_image_left_alone_is_plain_guidance_even_with_equal_prompts():
+def test_an_image_without_a_concept_gets_classifier_free_guidance_even_with_equal_prompts():
     uncond, text, same = predictions(3)
     steering = projection(branches=2, new=[0, 0, 0], gamma=[0.0, 0.0, 0.0], spanning=2)
     assert torch.equal(guided(steering, [uncond, text, same, same]), uncond + 2.5 * (text - uncond))
 
 
-def test_it_acts_only_below_its_timestep():
+def test_the_projection_acts_only_below_its_timestep():
     predicted = predictions(4)
-    plain = Steering()
+    unsteered = Steering()
     steering = projection(branches=2, new=[0, 0, 0], spanning=2, until=600)
-    assert torch.equal(guided(steering, predicted, timestep=600), guided(plain, predicted))
-    assert not torch.equal(guided(steering, predicted, timestep=599), guided(plain, predicted))
+    assert torch.equal(guided(steering, predicted, timestep=600), guided(unsteered, predicted))
+    assert not torch.equal(guided(steering, predicted, timestep=599), guided(unsteered, predicted))
 
 
 def fit(cells=GENDER, target=None, **parameters):
@@ -137,7 +137,7 @@ TEMPLATE = "a photo of {a} {adjective} {concept}"
         ),
     ],
 )
-def test_joint_cells_span_by_the_chosen_prompts(parameters, prompts, new, spanning):
+def test_the_chosen_prompts_span_the_subspace_of_joint_cells(parameters, prompts, new, spanning):
     steering = steer(fit(cells=JOINT, target=(0, 0, 1, 0), **parameters), "a nurse")
     assert list(steering.branches[0]) == prompts
     assert (int(steering.new[0]), steering.spanning) == (new, spanning)
@@ -149,19 +149,19 @@ def test_only_images_of_a_concept_change():
     protocol = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
     prompts = ["a photo of a cat", "a photo of a nurse", "a nurse and a dog", "a nursery"]
     intervention = fit(towards="cell", prompt=TEMPLATE)
-    plain = Sampler(model, protocol)(prompts, [1, 2, 3, 4]).astype(int)
+    baseline = Sampler(model, protocol)(prompts, [1, 2, 3, 4]).astype(int)
     edited = Sampler(model, protocol)(prompts, [1, 2, 3, 4], intervention=intervention).astype(int)
-    change = np.abs(edited - plain).max(axis=(1, 2, 3))
+    change = np.abs(edited - baseline).max(axis=(1, 2, 3))
     assert (change[[0, 3]] <= 1).all()
     assert (change[[1, 2]] > 10).all()
 
 
-def test_gamma_zero_is_the_base_model_bit_for_bit():
+def test_gamma_zero_gives_the_baseline_bit_for_bit():
     assert type(steer(fit(gamma=0.0), "a nurse")) is Steering
 
 
-def test_what_cannot_be_done_is_refused():
-    with pytest.raises(EvenhandError, match="two cells or more"):
+def test_invalid_tasks_raise_an_error():
+    with pytest.raises(EvenhandError, match="at least two cells"):
         fit(cells=GENDER[:1])
     with pytest.raises(EvenhandError, match="cannot fill template"):
         fit(prompt="{noun} {who}")

@@ -1,4 +1,4 @@
-"""Fair Diffusion: the library's semantic guidance, with a cell drawn for every image from the target."""
+"""Fair Diffusion: the semantic guidance of diffusers, with a cell drawn for every image."""
 
 from collections import Counter
 
@@ -24,12 +24,12 @@ from evenhand.methods.shared.randomness import drawn_cell
 PROTOCOL = Protocol(version="t", solver="ddim", steps=6, guidance=7.0, width=32, height=32, batch=2)
 PROMPTS = ["a photo of a nurse", "a portrait of a mechanic"]
 EDITS = (("male person", -1), ("female person", 1))
-# The random networks are nearly deaf to words: a large scale makes the edit visible.
+# The random networks hardly react to words; a large scale makes the edit visible.
 GUIDANCE = {"scale": 400.0, "quantile": 0.95, "momentum": 0.5, "beta": 0.6, "warmup": 0.34}
 
 
 class Recorded(SemanticGuidance):
-    """Keeps what it adds to classifier-free guidance."""
+    """Records what it adds to classifier-free guidance."""
 
     def noise(self, step, uncond, text, branches):
         guided = super().noise(step, uncond, text, branches)
@@ -45,7 +45,7 @@ class Guided(Intervention):
 added: list[torch.Tensor] = []
 
 
-def test_guidance_and_images_are_those_of_the_library(tmp_path):
+def test_guidance_and_images_equal_those_of_diffusers(tmp_path):
     parts = pipeline("sd1")
     parts.save_pretrained(tmp_path)
     sampler = Sampler(load_model(str(tmp_path), device="cpu"), PROTOCOL)
@@ -85,7 +85,7 @@ def test_guidance_and_images_are_those_of_the_library(tmp_path):
     assert np.abs(ours.astype(int) - sampler(PROMPTS, [1, 2])).max() > 5
 
 
-def test_the_step_is_the_formula_image_by_image():
+def test_a_step_equals_the_formula_for_each_image():
     generator = torch.Generator().manual_seed(0)
     shape = (3, 4, 5, 7)  # latents that are not square
 
@@ -116,7 +116,7 @@ def test_the_step_is_the_formula_image_by_image():
         np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-6, atol=1e-9)
 
 
-def test_the_quantile_leaves_the_largest_positions_of_every_channel():
+def test_the_quantile_keeps_the_largest_positions_of_every_channel():
     g = torch.randn(2, 3, 4, 10, 10, generator=torch.Generator().manual_seed(1))
     kept = strongest(g, 0.95)
     assert ((kept != 0).flatten(start_dim=3).sum(dim=3) == 5).all()
@@ -148,7 +148,7 @@ def fit(cells=GENDER, target=None, **parameters):
 
 
 @pytest.mark.parametrize("edits", ["attributes", "cells"])
-def test_one_binary_attribute_is_the_papers_pair_of_prompts(edits):
+def test_one_binary_attribute_uses_the_papers_pair_of_prompts(edits):
     steering = steer(fit(target=(1.0, 0.0), edits=edits), ["a photo of a nurse"], [1])
     assert set(zip(steering.branches[0], steering.signs[:, 0].tolist(), strict=True)) == {
         ("female person", 1),
@@ -156,7 +156,7 @@ def test_one_binary_attribute_is_the_papers_pair_of_prompts(edits):
     }
 
 
-def test_every_attribute_is_added_and_its_other_values_reversed():
+def test_the_drawn_group_of_every_attribute_is_added_and_its_other_groups_are_reversed():
     steering = steer(fit(cells=JOINT, target=(0, 0, 1, 0)), ["a construction worker"], [1])
     assert dict(zip(steering.branches[0], steering.signs[:, 0].tolist(), strict=True)) == {
         "female person": 1,
@@ -166,7 +166,7 @@ def test_every_attribute_is_added_and_its_other_values_reversed():
     }
 
 
-def test_cells_reverse_what_differs_in_every_attribute_with_two_branches():
+def test_cells_reverse_an_opposite_cell_with_two_branches():
     template = "a photo of {a} {adjective} {concept}"
     steering = steer(
         fit(cells=JOINT, target=(0, 0, 1, 0), edits="cells", prompt=template), ["a nurse at work"], [1]
@@ -187,18 +187,18 @@ def test_cells_are_drawn_from_the_target():
     assert chisquare([shown[key] for key in expected], list(expected.values())).pvalue > 0.001
 
 
-def test_a_prompt_without_a_concept_is_drawn_as_by_the_base_model():
+def test_a_prompt_without_a_concept_gives_the_baseline_image():
     model = load_model("mini")
     protocol = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
     prompts = ["a photo of a cat", "a photo of a nurse", "a nurse and a dog", "a nursery"]
-    plain = Sampler(model, protocol)(prompts, [1, 2, 3, 4]).astype(int)
+    baseline = Sampler(model, protocol)(prompts, [1, 2, 3, 4]).astype(int)
     edited = Sampler(model, protocol)(prompts, [1, 2, 3, 4], intervention=fit(warmup=0.0)).astype(int)
-    change = np.abs(edited - plain).max(axis=(1, 2, 3))
+    change = np.abs(edited - baseline).max(axis=(1, 2, 3))
     assert (change[[0, 3]] <= 1).all()
     assert (change[[1, 2]] > 10).all()
 
 
-def test_opposites_differ_in_every_attribute_and_groups_stand_alone():
+def test_opposites_differ_in_every_attribute_and_single_groups_have_one():
     three = (*GENDER, Cell(groups={"gender": "other"}, adjective="nonbinary", noun="nonbinary person"))
     assert opposites(three[0], three) == [three[1], three[2]]
     assert [opposites(cell, JOINT) for cell in JOINT] == [[cell] for cell in JOINT[::-1]]
@@ -217,18 +217,18 @@ def test_a_text_without_a_concept_draws_nothing():
 
 
 @pytest.mark.parametrize(("edits", "cells", "branches"), [("cells", JOINT, 2), ("attributes", JOINT, 4)])
-def test_the_budget_names_the_further_passes(edits, cells, branches):
+def test_the_budget_states_the_additional_passes(edits, cells, branches):
     method = FairDiffusion(edits=edits)
     assert method.budget(concepts=2, cells=cells).branches == branches
     assert len(steer(fit(cells, edits=edits), ["a nurse"], [0]).branches[0]) == branches
 
 
-def test_scale_zero_is_the_base_model_bit_for_bit():
+def test_scale_zero_gives_the_baseline_bit_for_bit():
     assert type(steer(fit(scale=0.0), ["a nurse"], [0])) is Steering
 
 
-def test_what_cannot_be_done_is_refused():
-    with pytest.raises(EvenhandError, match="two cells or more"):
+def test_invalid_tasks_raise_an_error():
+    with pytest.raises(EvenhandError, match="at least two cells"):
         fit(cells=GENDER[:1])
     with pytest.raises(EvenhandError, match=r"cannot fill template '\{adjective\} \{who\}'"):
         fit(prompt="{adjective} {who}")

@@ -32,29 +32,29 @@ def rewrite(prompt, **parameters):
         ("if {a} {concept} can be anybody", "if an attendant can be anybody"),
     ],
 )
-def test_every_text_of_the_paper_and_own_ones_end_the_prompt(name, ending):
+def test_texts_of_the_paper_and_custom_ones_are_appended_to_the_prompt(name, ending):
     assert rewrite("a photo of an attendant", text=name) == f"a photo of an attendant {ending}"
 
 
-def test_all_texts_of_the_paper_are_tried_above():
+def test_all_texts_of_the_paper_are_tested_above():
     assert set(TEXTS) == {"gender", "skin-color", "all-genders", "all-skin-colors", "honesty", "compassion"}
 
 
-def test_the_text_speaks_of_the_concept_in_the_prompt():
+def test_the_text_mentions_the_concept_of_the_prompt():
     assert rewrite("a construction worker").endswith(
         "can be a construction worker irrespective of their gender"
     )
 
 
 @pytest.mark.parametrize("text", ["a photo of a house", "nurses", ""])
-def test_a_prompt_without_a_concept_stays(text):
+def test_a_prompt_without_a_concept_is_unchanged(text):
     assert rewrite(text) == text
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"), [("gendre", "choose one of gender"), ("if {noun} is here", "its fields are")]
+    ("text", "fault"), [("gendre", "must be one of gender"), ("if {noun} is here", "its fields are")]
 )
-def test_a_misspelt_name_or_field_is_refused(text, fault):
+def test_an_unknown_name_or_field_raises_an_error(text, fault):
     with pytest.raises(ValidationError, match=fault):
         Entigen(text=text)
 

@@ -1,4 +1,4 @@
-"""The random attribute prompt names cells evenly, grammatically, and only where a concept stands."""
+"""The random attribute prompt inserts cells by the target, with correct articles, before a concept only."""
 
 from collections import Counter
 
@@ -22,7 +22,7 @@ def fit(cells=GENDER, target=None, **parameters):
 
 
 def always(cell, **parameters):
-    """Fitted so that one cell is drawn every time."""
+    """Fitted so that the same cell is always drawn."""
     return fit(cells=(cell, GENDER[1]), target=(1.0, 0.0), **parameters)
 
 
@@ -60,11 +60,11 @@ def test_the_same_stream_draws_the_same_cell():
         ("a banana for a nurse", "a banana for an elderly dark-skinned female nurse"),
     ],
 )
-def test_the_adjective_stands_before_the_longest_concept_with_its_article(text, rewritten):
+def test_the_adjective_precedes_the_longest_concept_with_its_article(text, rewritten):
     assert rewrite(always(OLDER), text) == rewritten
 
 
-def test_an_article_before_a_consonant_loses_its_n():
+def test_the_article_agrees_with_the_inserted_adjective():
     task = make_task(Studio({}), concepts=("attendant",), target=(1.0, 0.0))
     intervention = RandomAttributePrompt().fit(task)
     assert rewrite(intervention, "a photo of an attendant") == "a photo of a female attendant"
@@ -73,15 +73,15 @@ def test_an_article_before_a_consonant_loses_its_n():
 @pytest.mark.parametrize(
     "text", ["a photo of a house", "a photo of a ceo", "a photo of nurses", "a nurse-led clinic", ""]
 )
-def test_a_text_without_a_concept_as_a_whole_word_is_left_alone(text):
+def test_a_text_without_a_concept_as_a_whole_word_is_unchanged(text):
     assert rewrite(always(OLDER), text) == text
 
 
-def test_the_plain_baseline_inserts_also_where_an_attribute_is_stated():
+def test_a_group_is_inserted_even_if_the_prompt_states_the_attribute():
     assert rewrite(always(GENDER[0]), "a photo of a male nurse") == "a photo of a male female nurse"
 
 
-def test_nothing_is_drawn_judged_or_changed_in_the_model():
+def test_the_fit_generates_and_judges_nothing_and_does_not_change_the_model():
     intervention = fit()
     assert not intervention.flat_tensors()
     assert RandomAttributePrompt().steering_judge is None

@@ -21,7 +21,7 @@ def fit(cells=ALL, target=None, **parameters):
 
 
 def always(name, cells=ALL):
-    """Fitted so that one cell is drawn every time that nothing forbids it."""
+    """Fitted so that the same cell is drawn unless the prompt states another group."""
     return fit(cells, target=[float(cell.name == name) for cell in cells])
 
 
@@ -46,7 +46,7 @@ def rewrite(intervention, text, seed=0):
         ("her nurse", "her elderly dark-skinned nurse"),
     ],
 )
-def test_only_what_the_prompt_leaves_open_is_written(text, completed):
+def test_only_attributes_that_the_prompt_leaves_open_are_inserted(text, completed):
     assert rewrite(always("woman*dark*older"), text) == completed
 
 
@@ -60,13 +60,13 @@ def test_only_what_the_prompt_leaves_open_is_written(text, completed):
         "",
     ],
 )
-def test_complete_prompts_and_prompts_without_a_concept_stay_and_draw_nothing(text):
+def test_complete_prompts_and_prompts_without_a_concept_are_unchanged_and_draw_nothing(text):
     stream = np.random.default_rng(0)
     assert fit().prompt(text, stream) == text
     assert stream.random() == np.random.default_rng(0).random()
 
 
-def test_the_rest_is_drawn_from_the_target_given_what_is_stated():
+def test_open_attributes_are_drawn_from_the_target_given_the_stated_groups():
     # p*(age | woman) = (0.1, 0.3) / 0.4 and p*(age | man) = (0.2, 0.4) / 0.6; cells: woman, man, young first.
     intervention = fit(JOINT, target=(0.1, 0.2, 0.3, 0.4))
     draws = 4000
@@ -86,16 +86,16 @@ def test_a_neutral_prompt_meets_the_whole_target():
     assert chisquare(counts, np.array(target) * 4000).pvalue > 0.001
 
 
-def test_what_is_stated_holds_also_where_the_target_gives_it_nothing():
+def test_stated_groups_are_kept_even_if_the_target_gives_them_no_weight():
     assert rewrite(always("woman*dark*older"), "a male nurse") == "an elderly dark-skinned male nurse"
 
 
-def test_two_stated_groups_of_an_attribute_are_both_left():
+def test_two_stated_groups_of_an_attribute_are_both_kept():
     text = rewrite(always("woman*dark*older"), "a man and a female nurse")
     assert text == "a man and an elderly dark-skinned female nurse"
 
 
-def test_a_group_is_stated_by_its_adjective_its_own_noun_and_its_synonyms():
+def test_a_group_is_stated_by_its_adjective_its_own_noun_or_a_synonym():
     assert stating_phrases(ALL, {})["gender"] == {"woman": ["female", "woman"], "man": ["male", "man"]}
     assert stating_phrases(GENDER, {})["gender"] == {"woman": ["female", "woman"], "man": ["male", "man"]}
     assert stating_phrases(ALL, {"older": ("grey",)})["age"]["older"] == ["elderly", "grey"]

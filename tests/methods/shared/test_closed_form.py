@@ -1,4 +1,4 @@
-"""The closed form solves the regularised least squares it states."""
+"""The closed form solves the regularized least squares it states."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from helpers.methods import NumericModel, relative_error
 from scipy.optimize import minimize
 
-from evenhand.methods.shared.closed_form import ClosedForm, response, shift
+from evenhand.methods.shared.closed_form import ClosedForm, leakage, shift
 
 
 def solve_directly(weight, rows, targets, *, lam, preserved, mu, scale):
@@ -34,8 +34,8 @@ def test_update_form_equals_direct_solution(rows, preserved, lam):
     weight, c, v, p = problem(rows, rows, preserved)
     scale = torch.linspace(0.5, 2, rows, dtype=torch.float64)
     form = ClosedForm.factor(c, lam=lam, preserved=p, mu=0.2, scale=scale)
-    wanted = solve_directly(weight, c, v, lam=lam, preserved=p, mu=0.2, scale=scale)
-    assert relative_error(form.solve(weight, v) - weight, wanted - weight) < 1e-9
+    expected = solve_directly(weight, c, v, lam=lam, preserved=p, mu=0.2, scale=scale)
+    assert relative_error(form.solve(weight, v) - weight, expected - weight) < 1e-9
 
 
 def test_solution_is_the_minimum_of_the_objective():
@@ -58,28 +58,28 @@ def test_one_factorisation_serves_every_projection():
     form = ClosedForm.factor(c, lam=0.5)
     for weight in model.weights.values():
         v = torch.ones(2, len(weight), dtype=torch.float64)
-        wanted = solve_directly(weight, c, v, lam=0.5, preserved=[], mu=0.0, scale=torch.ones(2))
-        assert relative_error(form.solve(weight, v) - weight, wanted - weight) < 1e-9
+        expected = solve_directly(weight, c, v, lam=0.5, preserved=[], mu=0.0, scale=torch.ones(2))
+        assert relative_error(form.solve(weight, v) - weight, expected - weight) < 1e-9
 
 
-def test_targets_equal_to_current_outputs_leave_the_projection_as_it_is():
+def test_targets_equal_to_current_outputs_do_not_change_the_projection():
     weight, c, _, p = problem(1, 3, 4)
     form = ClosedForm.factor(c, lam=0.5, preserved=p, mu=0.2)
     assert torch.equal(form.solve(weight, c @ weight.T), weight)
 
 
-def test_response_is_the_change_of_another_state_per_unit_of_the_edit():
+def test_leakage_is_the_change_of_another_state_per_unit_of_the_edit():
     weight, c, v, p = problem(3, 1, 4)
     form = ClosedForm.factor(c, lam=0.5, preserved=p, mu=0.2)
     others = problem(4, 5, 0)[1]
     change = others @ (form.solve(weight, v) - weight).T
     delta = torch.linalg.norm(v - c @ weight.T)
     torch.testing.assert_close(
-        response(form.directions, others)[:, 0] * delta, torch.linalg.norm(change, dim=1)
+        leakage(form.directions, others)[:, 0] * delta, torch.linalg.norm(change, dim=1)
     )
 
 
-def test_push_uses_the_running_norm():
+def test_shift_uses_the_running_norm():
     outputs = torch.tensor([[3.0, 0.0]], dtype=torch.float64)
     towards = torch.tensor([[[2.0, 0.0]], [[0.0, 5.0]]], dtype=torch.float64)
     pushed = shift(outputs, towards, torch.tensor([1.0, 0.5], dtype=torch.float64))
@@ -87,7 +87,7 @@ def test_push_uses_the_running_norm():
     assert pushed.tolist() == [[6.0, 3.0]]
 
 
-def test_push_norms_are_frobenius_over_the_window():
+def test_shift_uses_frobenius_norms_over_the_window():
     outputs = torch.tensor([[3.0, 0.0], [0.0, 4.0]], dtype=torch.float64)
     towards = torch.tensor([[[0.0, 6.0], [8.0, 0.0]]], dtype=torch.float64)
     pushed = shift(outputs, towards, torch.tensor([1.0], dtype=torch.float64))

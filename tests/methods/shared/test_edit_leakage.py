@@ -1,4 +1,4 @@
-"""The record of a closed-form fit says how edited, explicit and unrelated texts respond to the edit."""
+"""The record of a closed-form fit states the edit leakage into edited, explicit and unrelated texts."""
 
 import json
 
@@ -8,7 +8,7 @@ import torch
 from helpers.methods import GENDER, JOINT, NumericModel, Studio, counts, make_task, mini_text
 
 from evenhand.methods.shared.closed_form import ClosedForm
-from evenhand.methods.shared.edit_leakage import responses
+from evenhand.methods.shared.edit_leakage import leakage_rows
 from evenhand.methods.weights.mist import Mist
 from evenhand.methods.weights.uce import Uce
 
@@ -27,7 +27,7 @@ def pick(rows, texts, states):
     return row
 
 
-def test_responses_are_the_change_of_every_state_relative_to_the_edit():
+def test_leakage_is_the_change_of_every_state_relative_to_the_edit():
     # one edited row: ||(W' - W) x|| = ||v - W c|| |q . x|, in every projection
     model = NumericModel()
     intervention = fit(Mist(rounds=1), model=model)
@@ -36,7 +36,7 @@ def test_responses_are_the_change_of_every_state_relative_to_the_edit():
     (c,) = model.encode(["a person of a nurse"]).states[:, 6]
     empty = model.encode([""]).states[0]
     form = ClosedForm.factor(c[None], lam=0.5, preserved=empty, mu=0.2)
-    rows = responses(model, form, texts={"those": texts})
+    rows = leakage_rows(model, form, texts={"those": texts})
     for name, weight in model.weights.items():
         edit = intervention.weights[name] - weight
         unit = torch.linalg.norm(edit @ c) / abs(form.directions[0] @ c)
@@ -55,22 +55,22 @@ def test_responses_are_the_change_of_every_state_relative_to_the_edit():
             assert rows[number]["max"] == pytest.approx(values.max(), rel=1e-9)
 
 
-def test_of_several_edited_rows_the_strongest_response_counts():
+def test_leakage_is_the_maximum_over_the_edited_rows():
     model = NumericModel()
     states = model.encode(["a nurse", "a chef"]).states[:, 2]
     form = ClosedForm.factor(states, lam=0.5)
-    (row,) = [r for r in responses(model, form, texts={"x": ["a cat"]}) if r["states"] == "end"]
+    (row,) = [r for r in leakage_rows(model, form, texts={"x": ["a cat"]}) if r["states"] == "end"]
     x = model.encode(["a cat"]).states[0, 3]
     assert row["mean"] == pytest.approx(max(abs(float(q @ x)) for q in form.directions))
 
 
-def test_places_that_do_not_occur_have_no_row():
+def test_positions_that_do_not_occur_have_no_row():
     form = ClosedForm.factor(NumericModel().encode(["a nurse"]).states[0, 2:3], lam=0.5)
-    places = [row["states"] for row in responses(NumericModel(), form, texts={"empty": [""], "none": []})]
+    places = [row["states"] for row in leakage_rows(NumericModel(), form, texts={"empty": [""], "none": []})]
     assert places == ["begin", "end", "pads"]
 
 
-def test_the_edited_texts_respond_and_what_the_edit_preserves_does_not():
+def test_leakage_is_large_for_edited_texts_and_small_for_preserved_ones():
     rows = fit(Mist(rounds=1), model=mini_text()).record["response"]
     edited = pick(rows, "edited", "end")
     assert 0.8 < edited["mean"] <= edited["max"] < 1
@@ -83,7 +83,7 @@ def test_the_edited_texts_respond_and_what_the_edit_preserves_does_not():
 @pytest.mark.parametrize(
     "method", [Mist(rounds=1), Mist(form="p1"), Mist(form="p2"), Uce(rounds=1), Uce(version="v2", rounds=1)]
 )
-def test_every_closed_form_method_records_it_as_json(method):
+def test_every_closed_form_method_records_leakage_as_json(method):
     templates = getattr(method, "templates", ())
     script = {t.format(concept="nurse"): [counts(90, 10)] for t in templates} | {
         HEADSHOT.format("nurse"): [counts(90, 10)]
@@ -96,7 +96,7 @@ def test_every_closed_form_method_records_it_as_json(method):
     assert all(0 <= row["mean"] <= row["max"] < np.inf and row["concept"] == "" for row in rows)
 
 
-def test_explicit_texts_are_those_of_the_task_and_unrelated_ones_a_parameter():
+def test_explicit_texts_come_from_the_task_and_unrelated_ones_from_a_parameter():
     model = NumericModel()
     method = Mist(rounds=1, unrelated=("a blue boat",))
     rows = fit(method, concepts=("nurse", "CEO"), cells=JOINT, model=model).record["response"]
@@ -104,12 +104,12 @@ def test_explicit_texts_are_those_of_the_task_and_unrelated_ones_a_parameter():
     form = ClosedForm.factor(c, lam=0.5, preserved=model.encode([""]).states[0], mu=0.2)
     explicit = ["a young female", "a young male", "an elderly female", "an elderly male"]
     texts = [f"{words} {concept}" for concept in ("nurse", "CEO") for words in explicit]
-    wanted = responses(model, form, texts={"explicit": texts, "unrelated": ["a blue boat"]})
-    for row in wanted:
+    expected = leakage_rows(model, form, texts={"explicit": texts, "unrelated": ["a blue boat"]})
+    for row in expected:
         got = pick(rows, row["texts"], row["states"])
         assert got["mean"] == pytest.approx(row["mean"]) and got["max"] == pytest.approx(row["max"])
 
 
-def test_one_model_per_concept_has_rows_per_concept():
+def test_with_one_model_per_concept_each_concept_has_its_own_rows():
     rows = fit(Mist(rounds=1, scope="per-concept"), concepts=("nurse", "CEO")).record["response"]
     assert [row["concept"] for row in rows] == ["nurse"] * 12 + ["CEO"] * 12

@@ -1,4 +1,4 @@
-"""Observation of features: those of the image itself, whatever the batch, at no change to the image."""
+"""Recorded activations are those of each image, whatever its batch, and do not change the image."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ SITES = ["mid_block", "down_blocks.1.attentions.0.transformer_blocks.0.attn2"]
 
 
 class Scene:
-    """The part of a task that observation needs."""
+    """The part of a task that the recording needs."""
 
     def __init__(self, sampler):
         self.sample = sampler
@@ -35,7 +35,7 @@ def seen(sampler):
     return observe(Scene(sampler), PROMPTS, SEEDS, sites=SITES, reduce=lambda step, site, output: output)
 
 
-def test_features_are_the_conditional_outputs_of_every_step(sampler, seen):
+def test_recorded_activations_are_the_conditional_outputs_of_every_step(sampler, seen):
     kept = {}
 
     class Keep(Steering):
@@ -57,7 +57,7 @@ def test_features_are_the_conditional_outputs_of_every_step(sampler, seen):
             assert torch.equal(seen.features[site][:4, step], kept[site, step][4:8])
 
 
-def test_both_halves_can_be_seen_and_the_conditional_one_is_the_second(sampler, seen):
+def test_both_halves_can_be_recorded_with_the_conditional_one_second(sampler, seen):
     halves = observe(
         Scene(sampler), PROMPTS, SEEDS, sites=SITES[:1], reduce=lambda step, site, output: output, both=True
     ).features["mid_block"]
@@ -65,11 +65,11 @@ def test_both_halves_can_be_seen_and_the_conditional_one_is_the_second(sampler, 
     assert not torch.allclose(halves[:, :, 0], halves[:, :, 1], atol=1e-3)
 
 
-def test_the_images_are_the_plain_models(sampler, seen):
+def test_recording_does_not_change_the_images(sampler, seen):
     assert (seen.images == sampler(PROMPTS, SEEDS)).all()
 
 
-def test_features_do_not_depend_on_order_or_company(sampler, seen):
+def test_activations_do_not_depend_on_the_order_or_the_batch(sampler, seen):
     turned = observe(
         Scene(sampler), PROMPTS[::-1], SEEDS[::-1], sites=SITES, reduce=lambda step, site, output: output
     )
@@ -79,7 +79,7 @@ def test_features_do_not_depend_on_order_or_company(sampler, seen):
         assert not torch.allclose(seen.features[site][0], seen.features[site][4], atol=1e-3)
 
 
-def test_what_is_kept_is_reduced_and_only_of_the_first_steps(sampler, seen):
+def test_only_the_first_steps_are_recorded_after_reduction(sampler, seen):
     means = observe(
         Scene(sampler),
         PROMPTS,
@@ -88,21 +88,21 @@ def test_what_is_kept_is_reduced_and_only_of_the_first_steps(sampler, seen):
         reduce=lambda step, site, output: output.mean(dim=(2, 3)) * (step.index + 1),
         steps=2,
     )
-    wanted = seen.features["mid_block"].mean(dim=(3, 4))[:, :2] * torch.tensor([1.0, 2.0])[None, :, None]
+    expected = seen.features["mid_block"].mean(dim=(3, 4))[:, :2] * torch.tensor([1.0, 2.0])[None, :, None]
     assert means.features.keys() == {"mid_block"}
-    assert torch.allclose(means.features["mid_block"], wanted, atol=1e-6)
+    assert torch.allclose(means.features["mid_block"], expected, atol=1e-6)
 
 
-def test_features_can_be_trained_on(seen):
+def test_recorded_activations_allow_gradients(seen):
     weight = torch.ones(192, requires_grad=True)
     (seen.features["mid_block"].mean(dim=(3, 4)) @ weight).sum().backward()
     assert weight.grad.abs().max() > 0
 
 
-def test_images_that_are_not_drawn_are_refused():
+def test_an_error_is_raised_if_nothing_was_recorded():
     class Stored:
         def sample(self, prompts, seeds, *, intervention=None, negative_prompt=""):
             return np.zeros((len(prompts), 2, 2, 3), np.uint8)
 
-    with pytest.raises(EvenhandError, match="no feature of mid_block"):
+    with pytest.raises(EvenhandError, match="no output of mid_block was recorded"):
         observe(Stored(), PROMPTS, SEEDS, sites=["mid_block"], reduce=lambda step, site, output: output)

@@ -1,4 +1,4 @@
-"""Templates of the methods are filled with the right words and articles."""
+"""Templates are filled with the right words and articles."""
 
 import doctest
 
@@ -10,7 +10,7 @@ from evenhand.methods.shared import prompt_text
 from evenhand.methods.shared.prompt_text import article, fill
 
 
-def test_examples_in_the_docstrings_hold():
+def test_the_examples_in_the_docstrings_are_correct():
     results = doctest.testmod(prompt_text)
     assert results.attempted >= 2
     assert results.failed == 0
@@ -24,7 +24,7 @@ def test_examples_in_the_docstrings_hold():
         ("a photo of {a} {adjective} {concept}", "a photo of an elderly female auditor"),
     ],
 )
-def test_fields_are_filled(template, text):
+def test_template_fields_are_filled(template, text):
     assert fill(template, concept="auditor", cell=JOINT[2]) == text
 
 
@@ -41,6 +41,6 @@ def test_words_that_sound_like_a_vowel_take_an(word):
 
 
 @pytest.mark.parametrize("template", ["a {profession}", "a {noun}", "a {concept", "a {}"])
-def test_an_unknown_field_names_the_template_and_the_known_fields(template):
+def test_an_unknown_field_raises_an_error_with_the_known_fields(template):
     with pytest.raises(EvenhandError, match=r"cannot fill template .*its fields are \{a\}, \{concept\}"):
         fill(template, concept="nurse")

@@ -1,4 +1,4 @@
-"""The loop of UCE and MIST measures, stops, and records as it says."""
+"""The loop of UCE and MIST: measuring, stopping and recording."""
 
 import json
 
@@ -25,7 +25,7 @@ def sampled(call):
     return set(call["prompts"])
 
 
-def test_a_balanced_model_is_measured_once_and_left_as_it_is():
+def test_a_balanced_model_is_measured_once_and_not_edited():
     model = NumericModel()
     studio = Studio({NURSE: [counts(48, 52)]})
     intervention = Mist().fit(make_task(studio, model=model))
@@ -36,7 +36,7 @@ def test_a_balanced_model_is_measured_once_and_left_as_it_is():
     assert (row["rounds"], row["edits"]) == (1, 0)
 
 
-def test_the_loop_ends_in_the_round_that_finds_every_concept_balanced():
+def test_the_loop_ends_in_the_first_round_with_every_concept_balanced():
     intervention, studio = two_concepts([(90, 10), (50, 50)], [(90, 10), (80, 20), (70, 30), (52, 48)])
     assert len(studio.calls) == 4
     nurse, ceo = intervention.record["sources"]
@@ -45,7 +45,7 @@ def test_the_loop_ends_in_the_round_that_finds_every_concept_balanced():
     assert ceo["ratios"] == [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.52, 0.48]]
 
 
-def test_a_converged_concept_that_drifts_is_taken_up_again():
+def test_a_converged_concept_that_drifts_is_edited_again():
     intervention, studio = two_concepts(
         [(90, 10), (50, 50), (80, 20), (50, 50)], [(90, 10), (80, 20), (50, 50), (50, 50)]
     )
@@ -53,7 +53,7 @@ def test_a_converged_concept_that_drifts_is_taken_up_again():
     assert intervention.record["sources"][0]["gaps"] == pytest.approx([0.4, 0, 0.3, 0])
 
 
-def test_without_remeasuring_a_converged_concept_is_not_drawn_again():
+def test_without_remeasuring_a_converged_concept_gets_no_more_images():
     intervention, studio = two_concepts(
         [(90, 10), (52, 48)], [(90, 10), (80, 20), (70, 30), (52, 48)], remeasure=False
     )
@@ -73,7 +73,7 @@ def test_a_gap_equal_to_the_tolerance_zeroes_the_edit_but_does_not_stop_the_loop
         torch.testing.assert_close(weight, model.weights[name], rtol=1e-12, atol=1e-12)
 
 
-def test_the_last_edit_of_a_loop_that_uses_all_rounds_is_never_measured():
+def test_the_edit_of_the_last_round_is_not_measured():
     model = NumericModel()
     studio = Studio({NURSE: [counts(90, 10)]})
     intervention = Mist(rounds=5).fit(make_task(studio, model=model))
@@ -84,7 +84,7 @@ def test_the_last_edit_of_a_loop_that_uses_all_rounds_is_never_measured():
     assert any(not torch.equal(weight, last[name]) for name, weight in intervention.weights.items())
 
 
-def test_each_round_is_drawn_with_the_projections_edited_so_far():
+def test_each_round_measures_the_projections_edited_so_far():
     model = NumericModel()
     studio = Studio({NURSE: [counts(90, 10)]})
     Mist(rounds=3).fit(make_task(studio, model=model))
@@ -94,7 +94,7 @@ def test_each_round_is_drawn_with_the_projections_edited_so_far():
     assert all(torch.equal(weight, model.weights[name]) for name, weight in first.items())
 
 
-def test_seeds_are_fresh_in_every_round_and_common_to_its_concepts():
+def test_seeds_are_new_in_every_round_and_shared_by_its_concepts():
     _, studio = two_concepts([(90, 10)], [(90, 10)], rounds=3)
     for call in studio.calls:
         assert call["seeds"][:100] == call["seeds"][100:]
@@ -103,7 +103,7 @@ def test_seeds_are_fresh_in_every_round_and_common_to_its_concepts():
     assert len({tuple(call["seeds"]) for call in studio.calls}) == 3
 
 
-def test_the_same_stream_gives_the_same_fit():
+def test_the_same_random_stream_gives_the_same_fit():
     fits = [Mist(rounds=2).fit(make_task(Studio({NURSE: [counts(90, 10)]}), seed=5)) for _ in range(2)]
     assert fits[0].digest() == fits[1].digest()
     seeds = []
@@ -114,7 +114,7 @@ def test_the_same_stream_gives_the_same_fit():
     assert seeds[0] != seeds[1]
 
 
-def test_per_concept_scope_edits_one_model_for_each_concept():
+def test_per_concept_scope_edits_one_model_per_concept():
     studio = Studio({NURSE: [counts(90, 10)], CEO: [counts(10, 90)]})
     joint_task = make_task(studio, concepts=("nurse", "CEO"))
     intervention = Mist(scope="per-concept", rounds=2).fit(joint_task)
@@ -127,7 +127,7 @@ def test_per_concept_scope_edits_one_model_for_each_concept():
     assert [row["concept"] for row in intervention.record["sources"]] == ["nurse", "CEO"]
 
 
-def test_per_concept_streams_do_not_depend_on_how_long_another_concept_took():
+def test_the_seeds_of_a_concept_do_not_depend_on_the_rounds_of_another():
     seeds = []
     for nurse in ([counts(90, 10), counts(50, 50)], [counts(50, 50)]):
         studio = Studio({NURSE: nurse, CEO: [counts(50, 50)]})
@@ -144,16 +144,18 @@ def test_a_tie_counts_for_every_tied_class():
     assert row["ratios"][0] == [1.0, 0.5]
 
 
-def test_probabilities_that_are_not_numbers_name_concept_and_round():
+def test_non_finite_probabilities_raise_an_error_with_concept_and_round():
     studio = Studio({NURSE: [counts(90, 10)], CEO: [counts(90, 10), {0: 99, NAN: 1}]})
-    with pytest.raises(EvenhandError, match=r"mist diverged for 'CEO'.*round 2; lower `step`"):
+    with pytest.raises(EvenhandError, match=r"mist diverged for 'CEO'.*round 2; lower `step_size`"):
         Mist().fit(make_task(studio, concepts=("nurse", "CEO")))
 
 
-def test_projections_that_overflow_name_concept_round_and_precision():
+def test_an_overflow_raises_an_error_with_concept_round_and_precision():
     model = NumericModel(dtype=torch.float16)
     studio = Studio({NURSE: [counts(100, 0)]})
-    with pytest.raises(EvenhandError, match=r"mist diverged in round \d+: .*float16 .*'nurse'.*lower `step`"):
+    with pytest.raises(
+        EvenhandError, match=r"mist diverged in round \d+: .*float16 .*'nurse'.*lower `step_size`"
+    ):
         Mist(step_size=1e4, rounds=9).fit(make_task(studio, model=model))
 
 
@@ -165,7 +167,7 @@ def test_edited_projections_keep_the_precision_of_the_model(dtype):
     assert {weight.dtype for weight in studio.calls[1]["by"].weights.values()} == {dtype}
 
 
-def test_the_fit_leaves_the_model_as_it_was():
+def test_the_fit_does_not_change_the_model():
     model = NumericModel()
     before = model.cross_attention()
     Mist(rounds=2).fit(make_task(Studio({NURSE: [counts(90, 10)]}), model=model))

@@ -1,4 +1,4 @@
-"""The sequential rule draws until it knows, edits where the bounds are outside, and converges only inside."""
+"""The sequential rule measures until a verdict, edits outside the band, and converges inside it."""
 
 import json
 
@@ -37,23 +37,23 @@ def fit(laws, *, concepts=("nurse",), cells=GENDER, model=None, **parameters):
     return Mist(**settings).fit(make_task(studio, concepts=concepts, cells=cells, model=model)), studio
 
 
-def test_a_lopsided_source_is_edited_after_few_images_and_a_fair_one_is_measured_until_it_is_known():
+def test_an_unbalanced_source_is_edited_after_few_images_and_a_balanced_one_is_measured_until_proven():
     intervention, studio = fit({NURSE: [(0.95, 0.05), (0.5, 0.5)]})
     (row,) = intervention.record["sources"]
     assert row["converged"]
     assert row["edits"] == 1
     few, many = row["images"]
     assert few <= 24 < 100 < many < 2000
-    # it stopped in the very batch that allowed the verdict
+    # it stopped in the batch that allowed the verdict
     assert len(studio.calls) == (few + many) / 8
     share = np.array(row["ratios"][1])
     low, high = share_bounds(share * many, 0.05)
     assert (low >= 0.4).all() and (high <= 0.6).all()
-    assert verdict(share * many, np.array([0.5, 0.5]), tolerance=0.1, alpha=0.05) == "balanced"
+    assert verdict(share * many, np.array([0.5, 0.5]), tolerance=0.1, significance_level=0.05) == "balanced"
 
 
-def test_luck_is_no_convergence():
-    # 24 images of a fair model: the released rule converges on them, the bounds cannot
+def test_a_lucky_sample_does_not_count_as_converged():
+    # 24 images of a balanced model: the released rule converges, the bounds do not
     studio = Studio({NURSE: [counts(12, 12)]})
     lucky = Mist(images=24, tolerance=0.1).fit(make_task(studio)).record["sources"][0]
     assert lucky["converged"] and lucky["images"] == [24]
@@ -63,21 +63,21 @@ def test_luck_is_no_convergence():
     intervention = Mist(**parameters).fit(make_task(studio, model=model))
     (row,) = intervention.record["sources"]
     assert not row["converged"]
-    # nothing to edit: the second round counts on at the same projections
+    # nothing to edit: the second round adds to the counts with the same projections
     assert row["images"] == [24, 48]
     assert row["edits"] == 0
     assert all((weight == model.weights[name]).all() for name, weight in intervention.weights.items())
 
 
-def test_an_undecided_source_far_from_its_target_is_edited_when_its_images_are_used_up():
+def test_an_undecided_source_far_from_its_target_is_edited_after_its_last_image():
     intervention, _ = fit({NURSE: [(0.68, 0.32)]}, images=16, rounds=2, tolerance=0.02)
     (row,) = intervention.record["sources"]
     assert row["edits"] == 2
-    # an edit begins the count anew
+    # the counts restart after an edit
     assert row["images"] == [16, 16]
 
 
-def test_a_decided_source_is_not_drawn_further_in_its_round():
+def test_a_source_with_a_verdict_gets_no_more_images_in_its_round():
     laws = {NURSE: [(0.98, 0.02)], CEO: [(0.5, 0.5)]}
     intervention, studio = fit(laws, concepts=("nurse", "CEO"), rounds=1)
     nurse, ceo = intervention.record["sources"]
@@ -90,12 +90,12 @@ def test_a_decided_source_is_not_drawn_further_in_its_round():
         assert all(seeds == shared[0] for seeds in shared)
 
 
-def test_batches_end_exactly_at_the_largest_number_of_images():
+def test_batches_stop_exactly_at_the_largest_number_of_images():
     _, studio = fit({NURSE: [(0.5, 0.5)]}, images=20, rounds=1, batch=8)
     assert [len(call["prompts"]) for call in studio.calls] == [8, 8, 4]
 
 
-def test_joint_cells_and_other_targets_have_bands_of_their_own():
+def test_each_joint_cell_has_a_band_around_its_own_target():
     target = (0.4, 0.3, 0.2, 0.1)
     studio = Coin({NURSE: [target]})
     method = Mist(stopping="sequential", tolerance=0.15, images=4000, rounds=1)
@@ -105,7 +105,7 @@ def test_joint_cells_and_other_targets_have_bands_of_their_own():
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_uce_stops_by_the_same_rule(version):
+def test_uce_uses_the_same_sequential_rule(version):
     studio = Coin({"nurse": [(0.95, 0.05), (0.5, 0.5)]})
     method = Uce(version=version, templates=("{concept}",), stopping="sequential", tolerance=0.1, images=2000)
     (row,) = method.fit(make_task(studio)).record["sources"]

@@ -1,4 +1,4 @@
-"""The anytime-valid bounds are the sets they claim to be, and hold however often one looks."""
+"""The anytime-valid bounds equal their definition and hold however often they are checked."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_bounds_are_the_roots_of_the_ratio_of_scipy_densities(counts, alpha):
             )
 
 
-def test_the_prior_is_the_marginal_of_the_uniform_law_on_the_simplex():
+def test_the_prior_is_the_marginal_of_the_uniform_distribution_on_the_simplex():
     draws = dirichlet.rvs([1] * 4, size=200_000, random_state=0)[:, 0]
     at = np.linspace(0.05, 0.9, 8)
     observed = [(draws <= x).mean() for x in at]
@@ -47,13 +47,13 @@ def test_the_prior_is_the_marginal_of_the_uniform_law_on_the_simplex():
     # log_ratio's prior term is that density
     counts = np.array([2.0, 1.0, 0.0, 4.0])
     shares = np.array([0.2, 0.3, 0.1, 0.4])
-    wanted = [density_ratio(counts, k, share) for k, share in enumerate(shares)]
-    np.testing.assert_allclose(log_ratio(counts, shares), wanted, atol=1e-12)
+    expected = [density_ratio(counts, k, share) for k, share in enumerate(shares)]
+    np.testing.assert_allclose(log_ratio(counts, shares), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.9, 0.1), (0.4, 0.3, 0.2, 0.1), (1 / 12,) * 12])
-def test_the_true_shares_are_inside_at_all_times_at_once(shares):
-    # 300 images, looked at after every one; each run counts as one failure however often it fails
+def test_the_bounds_contain_the_true_shares_at_all_times_at_once(shares):
+    # 300 images, checked after every one; each run counts as at most one failure
     alpha, runs, images = 0.1, 400, 300
     rng = np.random.default_rng(1)
     shares = np.array(shares)
@@ -65,8 +65,8 @@ def test_the_true_shares_are_inside_at_all_times_at_once(shares):
     assert failures / runs <= alpha
 
 
-def test_a_fixed_time_interval_fails_where_the_sequence_holds():
-    # what the sequence is for: looking after every image breaks the usual 95 % interval
+def test_repeated_checks_break_a_fixed_sample_interval_but_not_the_confidence_sequence():
+    # checking after every image breaks the usual 95 % interval
     rng = np.random.default_rng(2)
     seen = (rng.random((400, 300)) < 0.5).cumsum(axis=1)
     n = np.arange(1, 301)
@@ -91,20 +91,20 @@ def test_bounds_shrink_with_images_and_grow_with_confidence():
     assert (strict[0] < loose[0]).all() and (strict[1] > loose[1]).all()
 
 
-def test_the_bounds_of_two_categories_are_each_other_s_complement():
+def test_the_bounds_of_two_categories_are_complements():
     low, high = share_bounds([17, 83], 0.05)
     np.testing.assert_allclose(low, 1 - high[::-1], atol=1e-12)
 
 
-def test_nothing_is_known_before_the_first_image():
+def test_bounds_are_zero_and_one_before_the_first_image():
     low, high = share_bounds([0, 0, 0], 0.05)
     assert low.tolist() == [0, 0, 0]
     assert high.tolist() == [1, 1, 1]
-    assert verdict([0, 0], np.array([0.5, 0.5]), tolerance=0.1, alpha=0.05) == "open"
+    assert verdict([0, 0], np.array([0.5, 0.5]), tolerance=0.1, significance_level=0.05) == "open"
 
 
 @pytest.mark.parametrize(
-    ("counts", "target", "wanted"),
+    ("counts", "target", "expected"),
     [
         ((500, 500), (0.5, 0.5), "balanced"),
         ((10, 10), (0.5, 0.5), "open"),
@@ -114,14 +114,14 @@ def test_nothing_is_known_before_the_first_image():
         ((0, 60, 60, 60), (0.25, 0.25, 0.25, 0.25), "unbalanced"),
     ],
 )
-def test_a_verdict_is_given_only_where_the_bounds_allow_it(counts, target, wanted):
-    assert verdict(counts, np.array(target), tolerance=0.1, alpha=0.05) == wanted
+def test_a_verdict_needs_bounds_inside_or_outside_the_band(counts, target, expected):
+    assert verdict(counts, np.array(target), tolerance=0.1, significance_level=0.05) == expected
 
 
-def test_impossible_input_is_refused_with_a_remedy():
+def test_invalid_counts_and_levels_raise_an_error():
     for counts in ([5], [3, -1], [[1, 2], [3, 4]]):
-        with pytest.raises(EvenhandError, match=r"two or more categories; give one each"):
+        with pytest.raises(EvenhandError, match="for at least two categories, got"):
             share_bounds(counts, 0.05)
     for alpha in (0, 1, 2):
-        with pytest.raises(EvenhandError, match=r"alpha .* 0\.05 asks for 95 % confidence"):
+        with pytest.raises(EvenhandError, match=r"significance_level .* 0\.05 is 95 % confidence"):
             share_bounds([1, 2], alpha)

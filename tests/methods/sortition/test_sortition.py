@@ -1,4 +1,4 @@
-"""Sortition: what its closed form solves, which prompts it leaves alone, and the lot that an image draws."""
+"""Sortition: its closed form, the prompts it does not change, and the cell that an image draws."""
 
 from dataclasses import replace
 
@@ -36,15 +36,15 @@ def streams(texts, seed=0):
     return [np.random.default_rng((seed, index)) for index in range(len(texts))]
 
 
-def test_the_edit_is_ridge_regression_of_the_moves_on_the_rows(model):
+def test_the_edit_is_a_ridge_regression_of_the_moves_on_the_rows(model):
     intervention = fit(model, cells=GENDER, pads=0)
     rows, moves = [], []
     for concept in CONCEPTS:
-        plain, said = model.encode([f"a {concept}"]), model.encode([f"a female {concept}"])
+        neutral, explicit = model.encode([f"a {concept}"]), model.encode([f"a female {concept}"])
         for offset in (-1, 0):
-            before = plain.states[0, plain.first_eos[0] + offset]
+            before = neutral.states[0, neutral.first_eos[0] + offset]
             rows.append(before.double().numpy())
-            moves.append((said.states[0, said.first_eos[0] + offset] - before).double().numpy())
+            moves.append((explicit.states[0, explicit.first_eos[0] + offset] - before).double().numpy())
     reference = Ridge(alpha=0.1, fit_intercept=False).fit(np.array(rows), np.array(moves)).coef_
     tensors = intervention.tensors
     edit = (tensors["up/gender/woman"] @ tensors["down/gender/woman"]).numpy()
@@ -70,17 +70,17 @@ def test_full_rank_keeps_the_edit():
     assert torch.allclose((up @ down).double(), edit, atol=1e-5)
 
 
-def test_stating_all_attributes_brings_the_states_near_those_of_the_words(model, fitted):
-    """Composed edits of gender and age against the states of prompts that say both."""
+def test_composed_edits_bring_the_states_near_those_of_explicit_prompts(model, fitted):
+    """Composed edits of gender and age are compared with the states of prompts that state both."""
     for index, cell in enumerate(JOINT):
         weights = {concept: np.eye(4)[index].tolist() for concept in CONCEPTS}
         forced = replace(fitted, data={**fitted.data, "lots": weights})
         texts = [f"a portrait of a {concept}" for concept in CONCEPTS]
-        plain = model.encode(texts)
-        made = forced.embedding(plain, streams(texts))
+        neutral = model.encode(texts)
+        made = forced.embedding(neutral, streams(texts))
         words = model.encode([f"a portrait of a {cell.adjective} {concept}" for concept in CONCEPTS])
         distance = (made.at(made.first_eos) - words.at(words.first_eos)).norm(dim=-1)
-        before = (plain.at(plain.first_eos) - words.at(words.first_eos)).norm(dim=-1)
+        before = (neutral.at(neutral.first_eos) - words.at(words.first_eos)).norm(dim=-1)
         assert (distance / before).mean() < 0.35
 
 
@@ -94,13 +94,13 @@ def test_stating_all_attributes_brings_the_states_near_those_of_the_words(model,
         "",
     ],
 )
-def test_other_prompts_and_stated_ones_keep_their_states(model, fitted, text):
+def test_prompts_without_a_concept_or_with_all_groups_stated_keep_their_states(model, fitted, text):
     states = model.encode([text])
     assert torch.equal(fitted.embedding(states, streams([text])).states, states.states)
 
 
-def test_only_what_is_left_open_is_moved(model, fitted):
-    """Of "a female nurse" the age moves, and moves as it would were gender not balanced at all."""
+def test_only_attributes_that_the_prompt_leaves_open_are_moved(model, fitted):
+    """For "a female nurse" only the age moves, as if gender were not balanced."""
     text = model.encode(["a female nurse"])
     young = {concept: [1.0, 0.0, 0.0, 0.0] for concept in CONCEPTS}
     forced = replace(fitted, data={**fitted.data, "lots": young})
@@ -111,7 +111,7 @@ def test_only_what_is_left_open_is_moved(model, fitted):
     assert torch.equal(made.states[0, :3], text.states[0, :3])
 
 
-def test_the_gate_reads_statements_that_no_list_of_words_knows(model, fitted):
+def test_the_gate_recognizes_statements_without_known_words(model, fitted):
     silent = replace(fitted, data={**fitted.data, "stating": {"gender": {}, "age": {}}})
     for concept in CONCEPTS:
         text = model.encode([f"a picture of an elderly female {concept}"])
@@ -135,7 +135,7 @@ def test_the_gate_is_a_weighted_ridge_regression():
     assert not stated(torch.zeros(5), torch.ones(6) / 5)
 
 
-def test_every_image_shows_the_cell_of_its_own_stream(model, fitted):
+def test_every_image_gets_the_cell_of_its_random_stream(model, fitted):
     text = "a photo of a nurse"
     states = model.encode([text] * 6)
     made = fitted.embedding(states, [image_stream("d", text, seed) for seed in range(6)])
@@ -155,11 +155,11 @@ def test_every_image_shows_the_cell_of_its_own_stream(model, fitted):
         ((1, 5, 8, 2), (6,), 2),
     ],
 )
-def test_the_edit_starts_at_the_concepts_last_token(ids, concept, position):
+def test_the_edit_starts_at_the_last_token_of_the_concept(ids, concept, position):
     assert last_token(ids, concept) == position
 
 
-def test_no_scale_is_the_model_as_it_is(model):
+def test_scale_zero_does_not_change_the_states(model):
     still = fit(model, scale=0.0)
     text = model.encode(["a photo of a nurse"])
     assert torch.equal(still.embedding(text, streams([0])).states, text.states)

@@ -1,4 +1,4 @@
-"""The lottery: weights undo disobedience and a judge's error, and change only when proven wrong."""
+"""Sampling weights compensate for non-compliance and judge errors, and change only if proven wrong."""
 
 from dataclasses import dataclass, field, replace
 
@@ -23,109 +23,124 @@ TWENTY = tuple(
 
 
 def test_groups_are_numbered_in_order_of_appearance():
-    of = _compliance.groups_of(JOINT)
+    of = _compliance.group_indices(JOINT)
     assert {name: group.tolist() for name, group in of.items()} == {
         "gender": [0, 1, 0, 1],
         "age": [0, 0, 1, 1],
     }
 
 
-def test_an_obedient_model_and_a_perfect_judge_leave_the_target_alone():
-    of = _compliance.groups_of(TWENTY)
+def test_a_compliant_model_and_a_perfect_judge_give_the_target():
+    of = _compliance.group_indices(TWENTY)
     target = np.random.default_rng(0).dirichlet(np.ones(20))
     tables = [np.eye(group.max() + 1)[group] for group in of.values()]
-    wanted = [
-        _compliance.wanted(target, group=group, expected=np.eye(group.max() + 1)) for group in of.values()
+    compliant = [
+        _compliance.compliant_reading(target, group=group, confusion=np.eye(group.max() + 1))
+        for group in of.values()
     ]
-    assert np.allclose(_compliance.sampling_weights(target, tables=tables, wanted=wanted), target, atol=1e-6)
+    assert np.allclose(
+        _compliance.sampling_weights(target, tables=tables, compliant=compliant), target, atol=1e-6
+    )
 
 
-def test_lots_make_up_for_disobedience():
-    """A model that draws a man for a third of the women it is asked for is asked for more women."""
-    of = _compliance.groups_of(JOINT)
-    obeys = {"gender": np.array([[2 / 3, 1 / 3], [0.0, 1.0]]), "age": np.eye(2)}
-    tables = [obeys[name][group] for name, group in of.items()]
+def test_sampling_weights_compensate_for_non_compliance():
+    """A model that shows a man for a third of the images assigned to women gets more women assigned."""
+    of = _compliance.group_indices(JOINT)
+    compliance = {"gender": np.array([[2 / 3, 1 / 3], [0.0, 1.0]]), "age": np.eye(2)}
+    tables = [compliance[name][group] for name, group in of.items()]
     uniform = np.full(4, 0.25)
-    wanted = [_compliance.wanted(uniform, group=group, expected=np.eye(2)) for group in of.values()]
-    rho = _compliance.sampling_weights(uniform, tables=tables, wanted=wanted)
+    compliant = [
+        _compliance.compliant_reading(uniform, group=group, confusion=np.eye(2)) for group in of.values()
+    ]
+    rho = _compliance.sampling_weights(uniform, tables=tables, compliant=compliant)
     assert rho.sum() == pytest.approx(1)
     assert np.allclose(tables[0].T @ rho, 0.5, atol=0.01)
     assert np.allclose(tables[1].T @ rho, 0.5, atol=0.01)
     assert rho[of["gender"] == 0].sum() == pytest.approx(0.75, abs=0.01)
 
 
-def test_lots_are_probabilities_even_where_no_lots_help():
+def test_sampling_weights_are_probabilities_even_if_none_meet_the_target():
     uniform = np.full(2, 0.5)
-    rho = _compliance.sampling_weights(uniform, tables=[np.array([[0.0, 1.0], [0.0, 1.0]])], wanted=[uniform])
+    rho = _compliance.sampling_weights(
+        uniform, tables=[np.array([[0.0, 1.0], [0.0, 1.0]])], compliant=[uniform]
+    )
     assert (rho >= 0).all()
     assert rho.sum() == pytest.approx(1)
 
 
-def test_effects_say_how_one_attribute_moves_another():
-    """Elderly people are drawn as men in half of the cases where a woman was asked for; young ones never."""
-    of = _compliance.groups_of(JOINT)
+def test_effects_measure_how_one_attribute_moves_another():
+    """Half of the images assigned to elderly women show men; those assigned to young women never do."""
+    of = _compliance.group_indices(JOINT)
     cells = np.repeat(np.arange(4), 4000)
-    asked = of["gender"][cells]
+    assigned = of["gender"][cells]
     rng = np.random.default_rng(0)
-    turned = (of["age"][cells] == 1) & (asked == 0) & (rng.random(len(cells)) < 0.5)
-    read = np.where(turned, 1, asked)
-    found = _compliance.effects(cells, read, of=of, on="gender", expected=np.eye(2), m=0.0)
-    assert np.allclose(found["age"], [[0, 0], [-0.25, 0.25]], atol=0.02)
-    assert np.allclose(found["gender"], [[-0.25, 0.25], [0, 0]], atol=0.02)
-    shrunk = _compliance.effects(cells, read, of=of, on="gender", expected=np.eye(2), m=8000.0)
-    assert np.allclose(shrunk["age"], found["age"] / 2)
+    swapped = (of["age"][cells] == 1) & (assigned == 0) & (rng.random(len(cells)) < 0.5)
+    read = np.where(swapped, 1, assigned)
+    effects = _compliance.estimate_effects(
+        cells, read, groups=of, attribute="gender", confusion=np.eye(2), m=0.0
+    )
+    assert np.allclose(effects["age"], [[0, 0], [-0.25, 0.25]], atol=0.02)
+    assert np.allclose(effects["gender"], [[-0.25, 0.25], [0, 0]], atol=0.02)
+    shrunk = _compliance.estimate_effects(
+        cells, read, groups=of, attribute="gender", confusion=np.eye(2), m=8000.0
+    )
+    assert np.allclose(shrunk["age"], effects["age"] / 2)
 
 
-def test_confusion_counts_one_imagined_right_image_a_group():
-    table = _compliance.confusion(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 2)
+def test_the_confusion_matrix_adds_one_correct_image_per_group():
+    table = _compliance.confusion_matrix(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 2)
     assert np.allclose(table, [[3 / 4, 1 / 4], [0, 1]])
 
 
-def test_bounds_on_the_deviation_hold_at_all_looks():
-    """Of 200 runs of a disobedient model, at most 5 % may ever exclude the true deviation at any look."""
+def test_the_bounds_on_the_deviation_hold_at_all_checks():
+    """In at most 5 % of 200 runs of a non-compliant model may any check exclude the true deviation."""
     rng, missed = np.random.default_rng(0), 0
     truth = np.array([0.05 - 0.1, 0.1 - 0.05])
     for _ in range(200):
-        asked = rng.integers(0, 2, 300)
-        flips = rng.random(300) < np.where(asked == 0, 0.2, 0.1)
-        read = np.where(flips, 1 - asked, asked)
+        assigned = rng.integers(0, 2, 300)
+        flips = rng.random(300) < np.where(assigned == 0, 0.2, 0.1)
+        read = np.where(flips, 1 - assigned, assigned)
         inside = True
         for n in range(20, 301, 20):
             half = np.full(2, 0.5)
-            low, high = _compliance.deviation(asked[:n], read[:n], served=half, wanted=half, alpha=0.05)
+            low, high = _compliance.deviation_bounds(
+                assigned[:n], read[:n], drawn=half, compliant=half, significance_level=0.05
+            )
             inside &= bool(((low <= truth) & (truth <= high)).all())
         missed += not inside
     assert missed <= 10
 
 
-def test_known_lots_are_not_taken_for_uncertainty():
-    """With an obedient model a hundred images prove more than their shares alone could."""
-    asked = np.array([0, 1] * 100)
+def test_known_sampling_weights_do_not_add_uncertainty():
+    """With a compliant model a hundred images prove more than their shares alone."""
+    assigned = np.array([0, 1] * 100)
     half = np.full(2, 0.5)
-    low, high = _compliance.deviation(asked, asked, served=half, wanted=half, alpha=0.05)
+    low, high = _compliance.deviation_bounds(
+        assigned, assigned, drawn=half, compliant=half, significance_level=0.05
+    )
     assert (np.abs([low, high]) < 0.07).all()
 
 
 @dataclass
 class World:
-    """A model that obeys weights with given chances, and a judge with a given confusion, for gender alone."""
+    """A model with a given compliance and a judge with a given confusion matrix, for gender alone."""
 
-    obeys: np.ndarray
+    compliance: np.ndarray
     judge: np.ndarray = field(default_factory=lambda: np.eye(2))
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(3))
     drawn: list = field(default_factory=list)
 
     def sample(self, prompts, seeds, *, intervention=None, negative_prompt=""):
         if intervention is None:
-            asked = [0 if "female" in prompt else 1 for prompt in prompts]
-            shown = asked
+            assigned = [0 if "female" in prompt else 1 for prompt in prompts]
+            shown = assigned
         else:
             digest, weights = intervention.digest(), intervention.data["lots"]
-            asked = [
+            assigned = [
                 drawn_cell(p, image_stream(digest, p, s), weights)[1]
                 for p, s in zip(prompts, seeds, strict=True)
             ]
-            shown = [int(self.rng.random() < self.obeys[cell][1]) for cell in asked]
+            shown = [int(self.rng.random() < self.compliance[cell][1]) for cell in assigned]
         self.drawn.append((intervention is not None, len(prompts)))
         return np.array(shown, np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
 
@@ -135,18 +150,18 @@ class World:
         return np.eye(2)[seen]
 
 
-def run(world, **rules):
+def run(world, **parameters):
     task = replace(
         make_task(Studio({}), concepts=CONCEPTS, cells=GENDER, model=NumericModel()),
         sample=world.sample,
         judge=world.read,
     )
-    method = Sortition(judge="clip-xs", measure="{a} {concept}", **rules)
-    edit = Intervention(data={"lots": dict(zip(task.concepts, task.target.tolist(), strict=True))})
-    return WeightSearch(rules=method, task=task, edit=edit).run()
+    method = Sortition(judge="clip-xs", measure="{a} {concept}", **parameters)
+    intervention = Intervention(data={"lots": dict(zip(task.concepts, task.target.tolist(), strict=True))})
+    return WeightSearch(parameters=method, task=task, intervention=intervention).run()
 
 
-def test_an_obedient_model_ends_the_search_early_with_the_target():
+def test_a_compliant_model_ends_the_search_early_with_the_target():
     world = World(np.eye(2))
     weights, record = run(world, images=2000, batch=60)
     assert np.allclose(weights, 0.5)
@@ -154,15 +169,15 @@ def test_an_obedient_model_ends_the_search_early_with_the_target():
     assert record["looks"][-1]["images"] <= 240
 
 
-def test_a_disobedient_model_is_found_out_and_made_up_for():
-    obeys = np.array([[0.6, 0.4], [0.0, 1.0]])
-    weights, record = run(World(obeys), images=1500, batch=100, tolerance=0.1)
+def test_non_compliance_is_detected_and_compensated():
+    compliance = np.array([[0.6, 0.4], [0.0, 1.0]])
+    weights, record = run(World(compliance), images=1500, batch=100, tolerance=0.1)
     assert "unbalanced" in [look["verdicts"]["gender"] for look in record["looks"]]
-    assert np.abs(weights @ obeys - 0.5).max() < 0.06
+    assert np.abs(weights @ compliance - 0.5).max() < 0.06
 
 
-def test_a_judge_that_errs_does_not_move_the_lots():
-    """The judge reads a third of the men as women: the explicit prompts say so, and the weights stay fair."""
+def test_errors_of_the_judge_do_not_move_the_sampling_weights():
+    """The judge reads a third of the men as women; calibration shows it, so the weights stay even."""
     weights, record = run(
         World(np.eye(2), judge=np.array([[1.0, 0.0], [1 / 3, 2 / 3]])), images=1200, anchors=400
     )
@@ -170,7 +185,7 @@ def test_a_judge_that_errs_does_not_move_the_lots():
     assert record["confusion"]["gender"][1][0] == pytest.approx(1 / 3, abs=0.08)
 
 
-def test_without_images_the_lots_are_the_target():
+def test_without_images_the_sampling_weights_are_the_target():
     world = World(np.eye(2))
     weights, record = run(world, images=0, anchors=0)
     assert np.allclose(weights, 0.5)

@@ -1,4 +1,4 @@
-"""MIST computes what its released code computes."""
+"""MIST equals a naive implementation of its released code."""
 
 import numpy as np
 import pytest
@@ -27,18 +27,18 @@ def fit(rates, *, concepts=("nurse",), model=None, cells=GENDER, **parameters):
 @pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
 def test_one_round_equals_the_naive_algorithm(model):
     intervention, _ = fit([RATES], model=model, rounds=1)
-    wanted = released_rounds(model, ["a person of a nurse"], GENDER, [[(0.9, 0.1)]])
-    assert_same_edit(intervention, wanted, model)
+    expected = released_rounds(model, ["a person of a nurse"], GENDER, [[(0.9, 0.1)]])
+    assert_same_edit(intervention, expected, model)
 
 
 def test_joint_cells_are_one_flat_list():
     model = NumericModel()
     rates = [[(60, 20, 20, 0), (40, 30, 20, 10)]]
     intervention, studio = fit(rates, model=model, cells=JOINT, rounds=2)
-    wanted = released_rounds(
+    expected = released_rounds(
         model, ["a person of a nurse"], JOINT, [[(0.6, 0.2, 0.2, 0.0)], [(0.4, 0.3, 0.2, 0.1)]]
     )
-    assert_same_edit(intervention, wanted, model)
+    assert_same_edit(intervention, expected, model)
     assert studio.judged[0] == ("young woman", "young man", "elderly woman", "elderly man")
 
 
@@ -53,7 +53,7 @@ def test_running_norm_differs_from_a_fixed_norm():
     assert min(errors) > 1e-4
 
 
-def test_retained_concept_joins_the_preserved_texts_and_stays_in_the_edit():
+def test_a_converged_concept_joins_the_preserved_texts_and_stays_in_the_edit():
     model = NumericModel()
     rates = [[(90, 10), (52, 48), (52, 48), (70, 30)], [(20, 80), (30, 70), (40, 60), (40, 60)]]
     intervention, studio = fit(rates, concepts=("nurse", "CEO"), model=model, rounds=4)
@@ -61,19 +61,19 @@ def test_retained_concept_joins_the_preserved_texts_and_stays_in_the_edit():
     measured = [[tuple(x / 100 for x in row) for row in rows] for rows in zip(*rates, strict=True)]
     assert_same_edit(intervention, released_rounds(model, texts, GENDER, measured), model)
     assert len(studio.calls) == 4
-    # dropping the converged text from either place is another edit
+    # dropping the converged text from either place changes the edit
     dropped = released_rounds(model, texts[1:], GENDER, [ratio[1:] for ratio in measured])
     name = "mid.attn2.to_v.weight"
     assert relative_error(total_edit(intervention, model)[name], dropped[name] - model.weights[name]) > 1e-3
 
 
-def test_a_first_ratio_equal_to_its_target_is_retained_though_others_deviate():
+def test_a_concept_whose_first_ratio_equals_its_target_is_preserved_even_if_others_deviate():
     model = NumericModel()
     rates = [[(25, 55, 10, 10), (25, 45, 20, 10)]]
     intervention, _ = fit(rates, model=model, cells=JOINT, rounds=2)
     measured = [[(0.25, 0.55, 0.1, 0.1)], [(0.25, 0.45, 0.2, 0.1)]]
-    wanted = released_rounds(model, ["a person of a nurse"], JOINT, measured)
-    assert_same_edit(intervention, wanted, model)
+    expected = released_rounds(model, ["a person of a nurse"], JOINT, measured)
+    assert_same_edit(intervention, expected, model)
     for edit in total_edit(intervention, model).values():
         assert torch.linalg.norm(edit) > 1e-3
 
@@ -114,7 +114,7 @@ def test_states_come_from_padded_ids_without_an_attention_mask():
     assert relative_error(states.states[0, first + 1 :], masked[first + 1 :]) > 1e-2
 
 
-def test_preserving_the_empty_prompt_keeps_the_begin_token_out_of_the_edit():
+def test_preserving_the_empty_prompt_excludes_the_begin_token_from_the_edit():
     model = mini_text()
     encoded = model.encode(["a person of a nurse"])
     c = encoded.at(encoded.first_eos)
@@ -156,7 +156,7 @@ def test_projections_choose_keys_values_or_both(projections, untouched):
     assert all(not torch.equal(weight, model.weights[name]) for name, weight in intervention.weights.items())
 
 
-def test_images_are_headshots_while_the_plain_text_is_edited():
+def test_measured_images_are_headshots_while_the_source_text_is_edited():
     _, studio = fit([RATES], rounds=1)
     assert set(studio.calls[0]["prompts"]) == {NURSE}
     assert len(studio.calls[0]["prompts"]) == 100

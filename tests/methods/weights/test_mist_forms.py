@@ -47,7 +47,7 @@ def naive(model, form, texts, cells, *, lam=0.5):
 
 
 def fit(form, *, concepts=("nurse",), cells=GENDER, model=None, **parameters):
-    studio = Studio(script={})  # an image asked for would be a KeyError
+    studio = Studio(script={})  # generating an image would raise a KeyError
     task = make_task(studio, concepts=concepts, cells=cells, model=model)
     intervention = Mist(form=form, **parameters).fit(task)
     assert not studio.calls and not studio.judged
@@ -62,9 +62,9 @@ def fit(form, *, concepts=("nurse",), cells=GENDER, model=None, **parameters):
 def test_each_form_equals_its_formula(form, model, concepts, cells):
     intervention = fit(form, concepts=concepts, cells=cells, model=model)
     texts = [f"a person of a {concept}" for concept in concepts]
-    for name, wanted in naive(model, form, texts, cells).items():
+    for name, expected in naive(model, form, texts, cells).items():
         edit = intervention.weights[name] - model.weights[name]
-        assert relative_error(edit, wanted - model.weights[name]) < 1e-9, name
+        assert relative_error(edit, expected - model.weights[name]) < 1e-9, name
 
 
 @pytest.mark.parametrize("form", ["p1", "p2"])
@@ -76,15 +76,15 @@ def test_each_form_is_the_minimum_of_its_objective(form):
 
     def objective(flat):
         new = torch.tensor(flat).reshape(old.shape)
-        wanted = (g - s) @ new.T if form == "p1" else (new @ s - g @ old.T)
-        return float((wanted**2).sum() + 0.5 * ((new - old) ** 2).sum())
+        expected = (g - s) @ new.T if form == "p1" else (new @ s - g @ old.T)
+        return float((expected**2).sum() + 0.5 * ((new - old) ** 2).sum())
 
     found = minimize(objective, old.flatten().numpy(), method="BFGS", options={"gtol": 1e-10}).x
     (solved,) = fit(form, model=model).weights.values()
     np.testing.assert_allclose(solved.flatten().numpy(), found, atol=1e-5)
 
 
-def test_p1_gives_source_and_guidance_one_output():
+def test_p1_gives_source_and_guidance_the_same_output():
     model = mini_text()
     weights = fit("p1", model=model, lam=1e-6).weights
     texts = ["a person of a nurse", *(cell.noun for cell in GENDER)]
@@ -94,7 +94,7 @@ def test_p1_gives_source_and_guidance_one_output():
         assert spread[0] < 1e-5 * spread[1]
 
 
-def test_p2_sends_the_source_to_the_mean_of_its_guidance():
+def test_p2_maps_the_source_to_the_mean_of_its_guidance():
     model = mini_text()
     weights = fit("p2", model=model, lam=1e-6).weights
     s, g = eos(model, "a person of a nurse"), torch.stack([eos(model, cell.noun) for cell in GENDER])
@@ -103,7 +103,7 @@ def test_p2_sends_the_source_to_the_mean_of_its_guidance():
 
 
 @pytest.mark.parametrize("form", ["p1", "p2"])
-def test_forms_heed_projections_and_scope(form):
+def test_forms_respect_projections_and_scope(form):
     model = NumericModel()
     joint = fit(form, concepts=("nurse", "CEO"), model=model, projections="v")
     assert all(".to_v." in name for name in joint.weights)
@@ -114,19 +114,19 @@ def test_forms_heed_projections_and_scope(form):
             assert torch.equal(weight, alone.weights[name])
 
 
-def test_forms_take_the_guidance_texts_of_the_figure():
+def test_forms_accept_the_guidance_texts_of_the_figure():
     model = NumericModel()
-    wanted = fit("p2", model=model, guidance="{a} {adjective} {concept}")
+    expected = fit("p2", model=model, guidance="{a} {adjective} {concept}")
     by_noun = fit("p2", model=model)
-    assert wanted.digest() != by_noun.digest()
+    assert expected.digest() != by_noun.digest()
     s, g = eos(model, "a person of a nurse"), [eos(model, f"a {sex} nurse") for sex in ("female", "male")]
     for name, weight in model.weights.items():
         m = 0.5 * torch.eye(len(s), dtype=s.dtype) + 2 * torch.outer(s, s)
         solved = (0.5 * weight + sum(torch.outer(weight @ x, s) for x in g)) @ torch.linalg.inv(m)
-        torch.testing.assert_close(wanted.weights[name], solved, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(expected.weights[name], solved, rtol=1e-9, atol=1e-9)
 
 
-def test_forms_need_no_judge_and_cost_nothing():
+def test_forms_need_no_judge_and_no_images():
     for form in ("p1", "p2"):
         assert Mist(form=form).steering_judge is None
         assert Mist(form=form).budget(concepts=3, cells=JOINT) == Budget()
@@ -143,7 +143,7 @@ def test_twenty_joint_cells_are_edited_by_the_released_loop():
     (row,) = intervention.record["sources"]
     assert row["converged"] and row["edits"] == 1
     assert len(studio.judged[0]) == 20
-    # the naive round: a running target pushed along twenty outputs, then the textbook solution
+    # the naive round: a running target shifted along twenty outputs, then the textbook solution
     empty, c = model.encode([""]).states[0], eos(model, "a person of a nurse")
     m = 0.5 * torch.eye(len(c), dtype=c.dtype) + torch.outer(c, c) + 0.2 * empty.T @ empty
     for name, weight in model.weights.items():
@@ -152,5 +152,5 @@ def test_twenty_joint_cells_are_edited_by_the_released_loop():
             g = weight @ eos(model, cell.noun)
             target = target + 0.1 * (0.05 - count / 100) * target.norm() * g / g.norm()
         a = 0.5 * weight + torch.outer(target, c) + 0.2 * weight @ empty.T @ empty
-        wanted = a @ torch.linalg.inv(m) - weight
-        assert relative_error(intervention.weights[name] - weight, wanted) < 1e-9
+        expected = a @ torch.linalg.inv(m) - weight
+        assert relative_error(intervention.weights[name] - weight, expected) < 1e-9

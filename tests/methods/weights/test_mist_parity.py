@@ -1,7 +1,4 @@
-"""Where MIST's paper and its released code could be misread: one test per row of the parity checklist.
-
-Rows 1, 2, 4, 8, 14, 16 and 17 are in test_mist.py.
-"""
+"""Details of MIST's released code that are easy to get wrong; see also ``test_mist.py``."""
 
 import copy
 
@@ -12,7 +9,7 @@ from helpers import mist_release as released
 from helpers.methods import GENDER, JOINT, NumericModel, Studio, counts, make_task, mini_text, relative_error
 
 from evenhand.bench.prompts.prompt_set import load_prompt_set
-from evenhand.methods.shared.closed_form import ClosedForm, response
+from evenhand.methods.shared.closed_form import ClosedForm, leakage
 from evenhand.methods.weights.mist import Mist
 
 
@@ -21,7 +18,7 @@ def measured(concept, *numbers):
 
 
 def one_projection(model):
-    """The model with the first of its value projections alone."""
+    """The model with its first value projection only."""
     small = copy.copy(model)
     name = next(name for name in model.weights if ".to_v." in name)
     small.weights = {name: model.weights[name]}
@@ -29,19 +26,19 @@ def one_projection(model):
 
 
 @pytest.mark.parametrize("cells", [GENDER, JOINT], ids=["2 cells", "4 cells"])
-def test_row_3_the_update_equals_the_textbook_form_at_the_size_of_stable_diffusion(cells):
+def test_the_update_equals_the_textbook_form_at_the_size_of_stable_diffusion(cells):
     # 77 states of width 768, as in Stable Diffusion 1.x
     model = one_projection(NumericModel(width=768, length=77))
     numbers = (70, 30) if len(cells) == 2 else (70, 20, 10, 0)
     prompt, script = measured("nurse", *numbers)
     intervention = Mist(rounds=1).fit(make_task(Studio({prompt: script}), cells=cells, model=model))
     ratio = tuple(n / 100 for n in numbers)
-    wanted = released.released_rounds(model, ["a person of a nurse"], cells, [[ratio]])
-    released.assert_same_edit(intervention, wanted, model)
+    expected = released.released_rounds(model, ["a person of a nurse"], cells, [[ratio]])
+    released.assert_same_edit(intervention, expected, model)
 
 
 @pytest.mark.parametrize("number", [1, 40])
-def test_row_3_the_update_form_equals_the_textbook_form_for_one_and_for_forty_concepts(number):
+def test_the_update_form_equals_the_textbook_form_for_one_and_for_forty_concepts(number):
     prompts = load_prompt_set("winobias-40").prompts
     concepts = tuple(dict.fromkeys(prompt.concept for prompt in prompts))[:number]
     assert len(concepts) == number
@@ -62,7 +59,7 @@ def test_row_3_the_update_form_equals_the_textbook_form_for_one_and_for_forty_co
 
 
 @pytest.mark.parametrize("rows", [1, 40])
-def test_row_3_naive_and_low_rank_closed_forms_agree_on_any_targets(rows):
+def test_naive_and_low_rank_closed_forms_agree_on_any_targets(rows):
     generator = torch.Generator().manual_seed(rows)
     weight, c, v, p = (
         torch.randn(*shape, generator=generator, dtype=torch.float64)
@@ -74,7 +71,7 @@ def test_row_3_naive_and_low_rank_closed_forms_agree_on_any_targets(rows):
     assert relative_error(form.solve(weight, v) - weight, naive - weight) < 1e-9
 
 
-def test_row_5_all_77_rows_of_the_empty_prompt_are_preserved_with_weight_two_tenths():
+def test_all_77_rows_of_the_empty_prompt_are_preserved_with_weight_two_tenths():
     model = NumericModel(width=96, length=77)
     prompt, script = measured("nurse", 90, 10)
     intervention = Mist(rounds=1).fit(make_task(Studio({prompt: script}), model=model))
@@ -96,7 +93,7 @@ def test_row_5_all_77_rows_of_the_empty_prompt_are_preserved_with_weight_two_ten
         assert all(abs(row @ other) < 1 - 1e-6 for other in others)
 
 
-def test_row_5_preserved_rows_take_their_outputs_from_the_current_projections():
+def test_preserved_rows_keep_the_outputs_of_the_current_projections():
     # held in full by test_preserved_rows_enter_with_current_weights; here: the same as a fresh start
     model = NumericModel()
     prompt, _ = measured("nurse")
@@ -105,7 +102,7 @@ def test_row_5_preserved_rows_take_their_outputs_from_the_current_projections():
     released.assert_same_edit(twice, released.released_rounds(model, texts, GENDER, rounds), model)
 
 
-def test_row_15_a_prompt_without_pads_has_fewer_keys_and_the_same_edited_row():
+def test_a_prompt_without_pads_has_fewer_keys_and_the_same_edited_row():
     # the release's evaluation encodes "a X" with max_length = words + 2, so that no pad reaches the U-Net
     model = mini_text()
     text = "a person of a nurse"
@@ -123,9 +120,9 @@ def test_row_15_a_prompt_without_pads_has_fewer_keys_and_the_same_edited_row():
     # causal: what both have is the same, so the edited row moves in the same way
     torch.testing.assert_close(short, padded[: len(short)], rtol=1e-9, atol=1e-9)
     form = ClosedForm.factor(padded[end : end + 1], lam=0.5, preserved=model.encode([""]).states[0], mu=0.2)
-    answers = response(form.directions, padded)[:, 0]
+    answers = leakage(form.directions, padded)[:, 0]
     assert answers[end] > 0.8
-    # but the pads answer to the edit as well, and only the padded prompt has them
+    # the edit also changes the pads, which only the padded prompt has
     assert answers[end + 1 :].mean() > 0.5
     for name, weight in intervention.weights.items():
         edit = weight - model.weights[name]

@@ -43,7 +43,7 @@ def fit(rates, *, model=None, concepts=("nurse",), cells=GENDER, **parameters):
 
 @pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
 @pytest.mark.parametrize("augmented", [False, True])
-def test_it_equals_the_naive_solution_for_all_concepts_at_once(model, augmented):
+def test_the_edit_equals_the_naive_solution_for_all_concepts_at_once(model, augmented):
     rates = {"nurse": [(9, 1)], "construction worker": [(2, 8)]}
     intervention, _ = fit(rates, model=model, concepts=tuple(rates), with_augs=augmented)
     pairs = [
@@ -52,38 +52,38 @@ def test_it_equals_the_naive_solution_for_all_concepts_at_once(model, augmented)
     ]
     if augmented:
         pairs += [(f"{x} {s}", f"{x} {d}") for x in AUGMENTATIONS for s, d in pairs]
-    wanted = released(model, pairs, lam=0.1)
+    expected = released(model, pairs, lam=0.1)
     assert intervention.weights.keys() == model.weights.keys()
     for name, weight in intervention.weights.items():
-        edit = wanted[name] - model.weights[name]
+        edit = expected[name] - model.weights[name]
         assert relative_error(weight - model.weights[name], edit) < 1e-8, name
 
 
-def test_only_v_is_edited_without_the_flag():
+def test_without_the_flag_only_value_projections_are_edited():
     model = NumericModel()
     intervention, _ = fit({"nurse": [(9, 1)]}, model=model, with_to_k=False, with_augs=False)
     assert set(intervention.weights) == {name for name in model.weights if ".to_v." in name}
-    wanted = released(model, [("a nurse", "a male nurse")], lam=0.1, letters="v")
+    expected = released(model, [("a nurse", "a male nurse")], lam=0.1, letters="v")
     for name, weight in intervention.weights.items():
-        torch.testing.assert_close(weight, wanted[name])
+        torch.testing.assert_close(weight, expected[name])
 
 
-def test_an_inserted_vowel_does_not_break_the_map():
+def test_a_changed_article_does_not_break_the_token_map():
     model = mini_text()
     intervention, _ = fit({"nurse": [(9, 0, 1, 0)]}, model=model, cells=JOINT, with_augs=False)
-    wanted = released(model, [("a nurse", "an elderly male nurse")], lam=0.1)
+    expected = released(model, [("a nurse", "an elderly male nurse")], lam=0.1)
     for name, weight in intervention.weights.items():
-        edit = wanted[name] - model.weights[name]
+        edit = expected[name] - model.weights[name]
         assert relative_error(weight - model.weights[name], edit) < 1e-8
 
 
-def test_tokens_map_to_themselves_and_pads_move_on():
+def test_tokens_map_to_themselves_and_pads_follow():
     assert token_map([9, 5, 6, 1], [9, 5, 3, 6, 1], length=77) == [0, 1, 3, 4, *range(5, 77), 76]
     assert token_map([9, 5, 1], [9, 5, 1], length=6) == [0, 1, 2, 3, 4, 5]
     assert token_map([9, 5, 6, 1], [9, 6, 5, 1], length=6) is None
 
 
-def test_a_destination_that_drops_a_word_is_refused():
+def test_a_destination_that_drops_a_word_raises_an_error():
     with pytest.raises(EvenhandError, match="may only insert words"):
         fit({"nurse": [(9, 1)]}, destination="{adjective} {concept}")
 
@@ -94,7 +94,7 @@ def test_the_added_cell_combines_the_rarest_group_of_every_attribute():
     assert intervention.record["towards"] == {"nurse": JOINT[3].name}
 
 
-def test_a_concept_that_meets_its_target_is_left_alone():
+def test_a_concept_that_meets_its_target_is_not_edited():
     intervention, _ = fit({"nurse": [(5, 5)], "clerk": [(0, 10)]}, concepts=("nurse", "clerk"))
     alone, _ = fit({"clerk": [(0, 10)]}, concepts=("clerk",))
     assert intervention.record["towards"] == {"nurse": None, "clerk": "woman"}
@@ -111,7 +111,7 @@ def test_a_given_cell_is_not_measured():
     assert given.digest() == measured.digest()
 
 
-def test_an_unknown_cell_is_refused():
+def test_an_unknown_cell_raises_an_error():
     with pytest.raises(EvenhandError, match="the cells are woman, man"):
         fit({"nurse": [(5, 5)]}, towards={"nurse": "boy"})
 
@@ -137,7 +137,7 @@ def test_a_large_lam_edits_less():
     assert sizes[0] > sizes[1] > 1e3 * sizes[2]
 
 
-def test_per_concept_solves_each_concept_alone():
+def test_per_concept_scope_solves_each_concept_separately():
     rates = {"nurse": [(9, 1)], "clerk": [(0, 10)]}
     both, _ = fit(rates, concepts=("nurse", "clerk"), scope="per-concept")
     for concept in rates:
@@ -147,6 +147,6 @@ def test_per_concept_solves_each_concept_alone():
 
 
 @pytest.mark.parametrize("bad", [{"lam": 0}, {"search": (0.0,)}, {"source": "a nurse"}, {"label": "person"}])
-def test_meaningless_parameters_are_refused(bad):
+def test_invalid_parameters_raise_an_error(bad):
     with pytest.raises(ValidationError):
         Time(**bad)

@@ -1,4 +1,4 @@
-"""UCE computes what the three versions of its released code compute."""
+"""UCE equals naive implementations of the three versions of its released code."""
 
 import numpy as np
 import pytest
@@ -124,10 +124,10 @@ def measured(rates, number):
     ]
 
 
-def assert_same_edit(intervention, wanted, model, bound=1e-9):
+def assert_same_edit(intervention, expected, model, bound=1e-9):
     for name, weight in intervention.weights.items():
         edit = weight - model.weights[name]
-        assert relative_error(edit, wanted[name] - model.weights[name]) < bound, name
+        assert relative_error(edit, expected[name] - model.weights[name]) < bound, name
 
 
 def unbalanced(concept, *rows):
@@ -140,18 +140,18 @@ def test_version_1_equals_the_naive_algorithm(model, cells):
     rates = unbalanced("nurse", (90, 10), (80, 20))
     preserve = ("chef", "Nurse", "lawyer")
     intervention, _ = fit(rates, model=model, cells=cells, preserve=preserve, rounds=2)
-    wanted = released_v1(model, ["nurse"], cells, measured(rates, 2), preserve=preserve)
-    assert_same_edit(intervention, wanted, model)
+    expected = released_v1(model, ["nurse"], cells, measured(rates, 2), preserve=preserve)
+    assert_same_edit(intervention, expected, model)
 
 
-def test_version_1_retains_converged_texts_in_both_places_and_does_not_draw_them_again():
+def test_version_1_preserves_and_edits_converged_texts_and_does_not_measure_them_again():
     model = NumericModel()
     rates = unbalanced("nurse", (90, 10), (80, 20), (70, 30)) | unbalanced("CEO", (10, 90))
     rates["photo of nurse"] = [(90, 10), (52, 48)]
     rates["CEO"] = [(47, 53)]
     intervention, studio = fit(rates, concepts=("nurse", "CEO"), model=model, rounds=3)
-    wanted = released_v1(model, ["nurse", "CEO"], GENDER, measured(rates, 3))
-    assert_same_edit(intervention, wanted, model)
+    expected = released_v1(model, ["nurse", "CEO"], GENDER, measured(rates, 3))
+    assert_same_edit(intervention, expected, model)
     drawn = [set(call["prompts"]) for call in studio.calls]
     assert drawn == [set(rates), set(rates) - {"CEO"}, set(rates) - {"CEO", "photo of nurse"}]
 
@@ -159,10 +159,10 @@ def test_version_1_retains_converged_texts_in_both_places_and_does_not_draw_them
 def test_preserved_names_equal_to_a_source_text_in_any_case_are_left_out():
     model = NumericModel()
     rates = unbalanced("nurse", (90, 10))
-    plain, _ = fit(rates, model=model, rounds=1)
+    without, _ = fit(rates, model=model, rounds=1)
     same, _ = fit(rates, model=model, rounds=1, preserve=("NURSE", "Photo of Nurse"))
     other, _ = fit(rates, model=model, rounds=1, preserve=("chef",))
-    assert plain.digest() == same.digest() != other.digest()
+    assert without.digest() == same.digest() != other.digest()
 
 
 @pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
@@ -204,8 +204,8 @@ def test_version_2_equals_the_naive_algorithm(model, preserve):
     intervention, _ = fit(
         rates, concepts=("nurse", "CEO"), model=model, version="v2", rounds=3, preserve=preserve
     )
-    wanted = released_v2(model, ["nurse", "CEO"], GENDER, measured(rates, 3), preserve=preserve)
-    assert_same_edit(intervention, wanted, model)
+    expected = released_v2(model, ["nurse", "CEO"], GENDER, measured(rates, 3), preserve=preserve)
+    assert_same_edit(intervention, expected, model)
 
 
 def test_version_2_targets_accumulate_and_projections_restart_from_the_originals():
@@ -223,8 +223,8 @@ def test_version_2_zeroes_a_concept_within_the_tolerance():
     model = NumericModel()
     rates = {"nurse": [(54, 46)], "CEO": [(10, 90)]}
     both, _ = fit(rates, concepts=("nurse", "CEO"), model=model, version="v2", rounds=1)
-    wanted = released_v2(model, ["nurse", "CEO"], GENDER, [{"nurse": [0.5, 0.5], "CEO": [0.1, 0.9]}])
-    assert_same_edit(both, wanted, model)
+    expected = released_v2(model, ["nurse", "CEO"], GENDER, [{"nurse": [0.5, 0.5], "CEO": [0.1, 0.9]}])
+    assert_same_edit(both, expected, model)
 
 
 def test_measured_texts_are_the_edited_texts():
@@ -247,8 +247,8 @@ def test_version_0_equals_the_naive_algorithm(model, preserve):
     intervention, _ = fit(
         script, concepts=tuple(rates), model=model, version="v0", rounds=3, preserve=preserve
     )
-    wanted = released_v0(model, list(rates), GENDER, measured(rates, 3), preserve=preserve)
-    assert_same_edit(intervention, wanted, model)
+    expected = released_v0(model, list(rates), GENDER, measured(rates, 3), preserve=preserve)
+    assert_same_edit(intervention, expected, model)
 
 
 def test_version_0_draws_the_same_seeds_of_its_own_prompt_in_every_round():
@@ -258,7 +258,7 @@ def test_version_0_draws_the_same_seeds_of_its_own_prompt_in_every_round():
     assert studio.judged == [("picture of woman", "picture of man")] * 3
 
 
-def test_version_0_refuses_more_than_two_cells_and_batches_of_the_same_seeds():
+def test_version_0_rejects_more_than_two_cells_and_sequential_stopping():
     Uce(version="v0").check(family="sd1", cells=GENDER)
     with pytest.raises(EvenhandError, match="exactly two cells"):
         Uce(version="v0").check(family="sd1", cells=JOINT)
@@ -284,7 +284,7 @@ def test_given_parameters_win_over_the_defaults_of_a_version():
     "bad",
     [{"templates": ("photo",)}, {"label": "photo"}, {"version": "v3"}, {"measure": "photo"}, {"steps": 1}],
 )
-def test_meaningless_parameters_are_refused(bad):
+def test_invalid_parameters_raise_an_error(bad):
     with pytest.raises(ValidationError):
         Uce(**bad)
 

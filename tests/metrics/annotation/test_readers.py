@@ -80,17 +80,17 @@ STUDIO = studio(("p0", {"gender": "Female", "age": "older"}), ("p1", {"gender": 
         ("label-studio", STUDIO, "export.json"),
     ],
 )
-def test_four_formats_say_the_same(read, layout, text, name):
+def test_four_formats_give_the_same_annotations(read, layout, text, name):
     assert labels(read(text, name=name)) == SAID
     assert labels(read(text, name=name, layout=layout)) == SAID
     assert labels(read("\ufeff" + text.replace("\n", "\r\n"), name=name)) == SAID
 
 
-def test_semicolons_separate_where_the_header_has_them(read):
+def test_semicolons_are_detected_as_the_delimiter(read):
     assert labels(read(LONG.replace(",", ";"))) == SAID
 
 
-def test_label_studio_takes_an_address_and_leaves_skipped_tasks_out(read):
+def test_label_studio_reads_urls_and_ignores_skipped_tasks(read):
     tasks = json.loads(STUDIO)
     tasks[0] = tasks[0] | {"data": {"image": "https://example.org/up/p0.png?d=1"}}
     del tasks[0]["file_upload"]
@@ -100,12 +100,12 @@ def test_label_studio_takes_an_address_and_leaves_skipped_tasks_out(read):
     assert set(found.table["seconds"]) == {3.5}
 
 
-def test_a_image_without_people_is_undetermined_for_every_attribute_of_a_sheet(read):
+def test_an_image_without_people_is_undetermined_for_every_attribute_of_a_sheet(read):
     found = read("image_id,n_people,gender,age\np0,none,,\n")
     assert [row[2:] for row in labels(found)] == [("gender", "cannot_tell"), ("age", "cannot_tell")]
 
 
-def test_a_short_name_stands_for_the_only_attribute_that_begins_so(read):
+def test_a_unique_prefix_names_an_attribute(read):
     found = read(f"{HEADER}\np0,ann,race,black\np0,ann,race_multi,Black|Asian\np0,ann,flag,minor\n")
     assert [row[2:] for row in labels(found)] == [
         ("race4", "Black"),
@@ -114,14 +114,14 @@ def test_a_short_name_stands_for_the_only_attribute_that_begins_so(read):
     ]
 
 
-def test_the_last_of_several_answers_counts_and_is_reported(read):
+def test_of_duplicate_annotations_the_last_counts_and_they_are_reported(read):
     found = read(f"{HEADER}\np0,ann,gender,man\np1,ann,gender,man\np0,ann,gender,woman\n")
     assert labels(found) == [("key1", "ann", "gender", "man"), ("key0", "ann", "gender", "woman")]
     (remark,) = found.remarks
     assert remark.startswith("1 answers were given again") and remark.endswith("line 2)")
 
 
-def test_the_second_row_of_a_image_that_is_shown_twice_is_a_repeat(read):
+def test_the_second_row_of_an_image_shown_twice_is_a_repeat(read):
     text = f"{HEADER}\np0,ann,gender,man\np0,ann,gender,woman\n"
     found = read(text, repeats={"key0"})
     assert list(found.table["is_repeat"]) == [False, True]
@@ -130,7 +130,7 @@ def test_the_second_row_of_a_image_that_is_shown_twice_is_a_repeat(read):
     assert list(said.table["is_repeat"]) == [True, False]
 
 
-def test_gold_is_what_the_key_says_and_not_the_file(read):
+def test_gold_images_come_from_the_batch_and_not_from_the_file(read):
     found = read(f"{HEADER},is_gold\np0,ann,gender,man,1\np1,ann,gender,man,0\n", gold={"key1"})
     assert list(found.table["is_gold"]) == [False, True]
 
@@ -139,7 +139,7 @@ def many(label, n=30):
     return "".join(f"p{number},ann,gender,{label(number)},2.5\n" for number in range(n))
 
 
-def test_one_label_throughout_and_fast_answers_are_flagged_not_dropped(read):
+def test_uniform_and_fast_annotators_are_reported_and_kept(read):
     header = f"{HEADER},seconds\n"
     found = read(header + many(lambda number: "woman"))
     assert found.remarks == ("annotator 'ann' says 'woman' for the gender of 100% of 30 images",)
@@ -152,14 +152,14 @@ def test_one_label_throughout_and_fast_answers_are_flagged_not_dropped(read):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "empty file"),
-        ("  \n\n", "empty file"),
-        (f"{HEADER}\n", "hold no answer"),
-        ("a,b\n1,2\n", "line 1: header 'a,b' is of no known format"),
+        ("", "the file is empty"),
+        ("  \n\n", "the file is empty"),
+        (f"{HEADER}\n", "no annotations found"),
+        ("a,b\n1,2\n", "line 1: unknown header 'a,b'"),
         ("image_id,attribute,label\np0,gender,man\n", "line 1: column 'annotator_id' is missing"),
         (f"{HEADER},mood\np0,ann,gender,man,sad\n", "line 1: column 'mood' is unknown"),
         (f"{HEADER}\np0,ann,gender\n", "line 2: 3 columns; the header has 4"),
-        (f'{HEADER}\np0,ann,gender,"man\n', "line 2: is not CSV"),
+        (f'{HEADER}\np0,ann,gender,"man\n', "line 2: invalid CSV"),
         (f"{HEADER}\np0,ann,gender,man\np99,ann,gender,man\n", "line 3: image 'p99' is not in the run"),
         (
             f"{HEADER}\np0,ann,gender,womam\n",
@@ -167,21 +167,27 @@ def test_one_label_throughout_and_fast_answers_are_flagged_not_dropped(read):
         ),
         (f"{HEADER}\np0,ann,gender,\n", "line 2: unknown label of gender ''"),
         (f"{HEADER}\np0,ann,agee,adult\n", "line 2: unknown attribute 'agee'; did you mean 'age'?"),
-        (f"{HEADER}\np0,,gender,man\n", "line 2: annotator '' is no annotator id"),
-        (f"{HEADER}\np0,aggregate,gender,man\n", "line 2: annotator 'aggregate' is no annotator id"),
-        (f"{HEADER},seconds\np0,ann,gender,man,soon\n", "line 2: seconds 'soon' are no number"),
-        (f"{HEADER},seconds\np0,ann,gender,man,-1\n", "line 2: seconds '-1' are no duration"),
+        (f"{HEADER}\np0,,gender,man\n", "line 2: annotator_id must have"),
+        (f"{HEADER}\np0,aggregate,gender,man\n", "and differ from 'aggregate', got 'aggregate'"),
+        (
+            f"{HEADER},seconds\np0,ann,gender,man,soon\n",
+            "line 2: seconds must be a number, or empty if unknown, got 'soon'",
+        ),
+        (
+            f"{HEADER},seconds\np0,ann,gender,man,-1\n",
+            "line 2: seconds must be finite and not negative, or empty if unknown, got '-1'",
+        ),
         (f"{HEADER},n_people\np0,ann,gender,man,two\n", "line 2: unknown n_people 'two'"),
         (f"{HEADER},confidence\np0,ann,gender,man,4\n", "line 2: unknown confidence '4'"),
-        (f"{HEADER},is_repeat\np0,ann,gender,man,maybe\n", "line 2: is_repeat is 'maybe'"),
+        (f"{HEADER},is_repeat\np0,ann,gender,man,maybe\n", "line 2: is_repeat must be 1 or 0, got 'maybe'"),
         ("image_id,gender,mood\np0,woman,sad\n", "line 2: unknown attribute 'mood'"),
-        (",Gender,\nimage,Male,Female\np0,1,1\n", "line 3: Gender has 2 marks; leave one"),
-        (",Gender,\nimage,Male,Female\np0,maybe,\n", "line 3: 'maybe' is no mark"),
-        ("[{]", "line 1: are not JSON"),
-        ('[{"annotations": []}]', "task 1: is no Label Studio task"),
+        (",Gender,\nimage,Male,Female\np0,1,1\n", "line 3: Gender has 2 marks; keep one"),
+        (",Gender,\nimage,Male,Female\np0,maybe,\n", "line 3: a mark must be 1 or empty, got 'maybe'"),
+        ("[{]", "line 1: invalid JSON"),
+        ('[{"annotations": []}]', "task 1: not a Label Studio task"),
     ],
 )
-def test_what_is_wrong_is_one_line_with_its_place(read, text, message):
+def test_errors_are_one_line_with_their_place(read, text, message):
     with pytest.raises(EvenhandError) as fault:
         read(text)
     assert message in str(fault.value)
@@ -189,16 +195,16 @@ def test_what_is_wrong_is_one_line_with_its_place(read, text, message):
     assert "\n" not in str(fault.value)
 
 
-def test_a_file_that_is_no_text_or_is_not_there_is_one_line(tmp_path):
+def test_unreadable_files_are_one_line_errors(tmp_path):
     (tmp_path / "latin.csv").write_bytes(HEADER.encode() + b"\np0,\xe9,gender,man\n")
-    with pytest.raises(EvenhandError, match=r"latin\.csv are not UTF-8"):
+    with pytest.raises(EvenhandError, match=r"latin\.csv: the file is not UTF-8"):
         read_answers(tmp_path / "latin.csv")
-    with pytest.raises(EvenhandError, match=r"none\.csv cannot be read"):
+    with pytest.raises(EvenhandError, match=r"none\.csv: cannot read the file"):
         read_answers(tmp_path / "none.csv")
     (tmp_path / "some.csv").write_text(LONG)
-    with pytest.raises(EvenhandError, match="unknown format of answers 'cvs'; did you mean 'csv'"):
+    with pytest.raises(EvenhandError, match="unknown annotation format 'cvs'; did you mean 'csv'"):
         read_answers(tmp_path / "some.csv", layout="cvs")
 
 
-def test_every_format_has_a_name_that_can_be_given():
+def test_the_formats_have_these_names():
     assert list(LAYOUTS) == ["csv", "wide", "two-row", "label-studio"]

@@ -63,35 +63,35 @@ def gold_of(labels):
     )
 
 
-def test_who_agrees_with_the_others_is_kept():
+def test_annotators_who_agree_with_the_others_are_kept():
     check = check_of(three_and_one(TRUTH), "odd")
     assert (check.reason, check.alpha, check.shared, check.images) == ("", 1.0, 30, 30)
 
 
-def test_who_disagrees_with_the_others_is_left_out():
+def test_annotators_who_disagree_with_the_others_are_excluded():
     check = check_of(three_and_one([*TRUTH[:15], *map(flip, TRUTH[15:])]), "odd")
     assert check.alpha < 0.1
     assert check.reason.startswith("alpha ") and check.reason.endswith(
-        "with most others on gender, 0.6 needed"
+        "with the other annotators on gender, 0.6 needed"
     )
     assert check_of(three_and_one([*TRUTH[:27], *map(flip, TRUTH[27:])]), "odd").reason == ""
 
 
-def test_who_errs_on_gold_is_left_out_and_not_telling_is_an_error_there():
+def test_low_gold_accuracy_excludes_an_annotator_and_cannot_tell_is_wrong():
     table = three_and_one(["cannot_tell", "cannot_tell", *TRUTH[2:]])
     check = check_of(table, "odd", gold_of(TRUTH[:5]))
     assert (check.gold, check.gold_accuracy) == (5, 0.6)
-    assert check.reason == "60% right on gender of 5 gold images, 80% needed"
+    assert check.reason == "60% correct on gender of 5 gold images, 80% needed"
     assert check_of(table, "odd", gold_of(TRUTH[:4])).reason == ""
     assert check_of(table, "ann", gold_of(TRUTH[:5])).reason == ""
 
 
-def test_who_answered_one_image_cannot_be_checked():
+def test_an_annotator_of_one_image_is_excluded_unchecked():
     check = check_of(three_and_one(TRUTH[:1]), "odd")
-    assert check.reason == "1 answered, 10 needed to check an annotator"
+    assert check.reason == "1 images annotated, 10 needed for a check"
 
 
-def test_repeats_show_consistency_and_change_nothing_else():
+def test_repeats_measure_consistency_and_exclude_nobody():
     again = said("odd", ["woman", "woman", "woman", "man"], is_repeat=True)
     table = pd.concat([three_and_one(TRUTH), table_of(again)], ignore_index=True)
     check = check_of(table, "odd")
@@ -100,7 +100,7 @@ def test_repeats_show_consistency_and_change_nothing_else():
     pd.testing.assert_frame_equal(human_rows(table, taxonomy=TAXONOMY), alone)
 
 
-def test_alpha_against_one_other_is_krippendorffs():
+def test_alpha_against_one_other_rater_equals_krippendorffs_alpha():
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 4, size=(2, 80))
     data = np.where(codes < 3, codes, np.nan).astype(float)
@@ -109,7 +109,7 @@ def test_alpha_against_one_other_is_krippendorffs():
     assert units == (codes < 3).all(axis=0).sum()
 
 
-def test_a_bad_annotator_does_not_spoil_the_good_ones():
+def test_a_bad_annotator_does_not_lower_the_alpha_of_good_ones():
     rng = np.random.default_rng(2)
     table = three_and_one(rng.choice(["woman", "man"], len(TRUTH)).tolist())
     assert [bool(c.reason) for c in check_annotators(table, taxonomy=TAXONOMY, gold=NO_GOLD)] == [
@@ -120,7 +120,7 @@ def test_a_bad_annotator_does_not_spoil_the_good_ones():
     ]
 
 
-def test_more_people_are_asked_for_where_three_disagree():
+def test_images_on_which_three_disagree_need_more_annotators():
     rows = [
         *said("ann", ["woman", "woman", "woman", "woman"]),
         *said("bo", ["woman", "man", "woman", "man"]),
@@ -141,7 +141,7 @@ def of(rows, judge, column="label"):
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")
-def test_the_majority_is_crowd_kits_and_a_tie_is_undetermined():
+def test_majority_matches_crowd_kit_and_a_tie_is_undetermined():
     rng = np.random.default_rng(1)
     rows = [r for n in "abcde" for r in said(n, rng.choice(["woman", "man", "cannot_tell"], 40).tolist())]
     table = table_of(rows)
@@ -174,7 +174,7 @@ def published():
     return table_of(long.assign(label=long["label"].map(words)).to_dict("records"))
 
 
-def test_the_common_label_is_dawid_skene_with_not_telling_as_an_answer(published):
+def test_the_default_aggregate_is_dawid_skene_with_cannot_tell_as_an_answer(published):
     found = human_rows(published, taxonomy=TAXONOMY)
     rows = found[found["judge"] == AGGREGATE]
     codes = published.assign(code=published["label"].map({"woman": 0, "man": 1, "cannot_tell": 2})).pivot(
@@ -187,7 +187,7 @@ def test_the_common_label_is_dawid_skene_with_not_telling_as_an_answer(published
     assert (rows["status"] != "ok").mean() == pytest.approx(0.166, abs=0.005)
 
 
-def test_rows_are_those_of_the_label_table_one_judge_a_person(published):
+def test_every_annotator_is_one_judge_of_the_label_table(published):
     found = human_rows(published, taxonomy=TAXONOMY)
     assert list(found.columns) == list(LABEL_COLUMNS)
     assert set(found["judge"]) == {"human:a1", "human:a2", "human:a3", "human:a4", AGGREGATE}
@@ -197,7 +197,7 @@ def test_rows_are_those_of_the_label_table_one_judge_a_person(published):
     assert found.groupby(["judge", "attribute"])["judge_version"].nunique().eq(1).all()
 
 
-def test_the_version_changes_with_an_answer(published):
+def test_the_version_changes_with_an_annotation(published):
     other = published.copy()
     other.loc[0, "label"] = "woman" if other.loc[0, "label"] == "man" else "man"
     first, second = (
@@ -207,14 +207,14 @@ def test_the_version_changes_with_an_answer(published):
     assert set(first.index[first != second]) == {f"human:{other.loc[0, 'annotator_id']}", AGGREGATE}
 
 
-def test_two_people_have_no_latent_class_model_and_a_majority():
+def test_two_annotators_get_a_majority_and_no_latent_class_model():
     table = table_of([*said("ann", TRUTH), *said("bo", TRUTH)])
     assert of(human_rows(table, taxonomy=TAXONOMY), AGGREGATE)["k00"] == "woman"
     with pytest.raises(EvenhandError, match="gender has 2 annotators and dawid-skene needs 3"):
         human_rows(table, taxonomy=TAXONOMY, rule="dawid-skene")
 
 
-def test_a_image_of_nobody_and_a_crowd_have_their_status():
+def test_images_without_people_and_with_several_have_their_status():
     rows = [
         row
         for name in ("ann", "bo", "cy")
@@ -230,16 +230,16 @@ def test_a_image_of_nobody_and_a_crowd_have_their_status():
     assert of(found, "human:ann", "status") == of(found, AGGREGATE, "status") == statuses
 
 
-def test_those_left_out_keep_their_rows_and_do_not_count():
+def test_excluded_annotators_keep_their_rows_and_do_not_enter_the_aggregate():
     table = three_and_one([flip(label) for label in TRUTH])
     found = human_rows(table, taxonomy=TAXONOMY, left_out=["odd"])
     assert of(found, "human:odd")["k00"] == "man"
     assert list(of(found, AGGREGATE).values()) == TRUTH
-    with pytest.raises(EvenhandError, match="no annotator of 4 is left"):
+    with pytest.raises(EvenhandError, match="the checks leave out all 4 annotators"):
         human_rows(table, taxonomy=TAXONOMY, left_out=["ann", "bo", "cy", "odd"])
 
 
-def test_anchors_are_drawn_images_with_their_probability(published):
+def test_anchors_are_the_sampled_images_with_their_probability(published):
     rows = human_rows(published, taxonomy=TAXONOMY)
     drawn = {"k0000": 0.25, "k0001": 1.0}
     anchors = anchors_of(rows, drawn)
@@ -253,7 +253,7 @@ def a_pool(sizes):
     return pd.DataFrame(rows, columns=["key", "stratum", "vote"])
 
 
-def test_rare_votes_are_filled_and_probabilities_are_shares_of_strata():
+def test_rare_vote_classes_are_filled_and_probabilities_are_stratum_shares():
     pool = a_pool({"a1": 900, "a2": 80, "b1": 15, "b2": 25, "c1": 5})
     drawn = draw_sample(pool, n=100, rng=np.random.default_rng(0), min_per_group=20)
     assert len(drawn) == 100 and drawn["key"].is_unique
@@ -264,7 +264,7 @@ def test_rare_votes_are_filled_and_probabilities_are_shares_of_strata():
     assert (1 / drawn["probability"]).sum() == pytest.approx(len(pool))
 
 
-def test_the_draw_depends_on_the_seed_and_not_on_the_order_of_the_table():
+def test_the_sample_depends_on_the_seed_and_not_on_row_order():
     pool = a_pool({"a1": 50, "b1": 50})
     first, turned, other = (
         draw_sample(table, n=20, rng=np.random.default_rng(seed), min_per_group=5)
@@ -289,7 +289,7 @@ def test_weighted_shares_of_the_sample_are_unbiased():
 @given(
     st.lists(st.tuples(st.integers(1, 60), st.integers(0, 3)), min_size=1, max_size=12), st.integers(0, 99)
 )
-def test_an_allocation_takes_what_is_asked_for_and_no_more_than_there_is(strata, more):
+def test_an_allocation_draws_the_requested_number_and_at_most_all_images(strata, more):
     sizes, classes = map(np.array, zip(*strata, strict=True))
     needed = len(sizes) + 5 * len(set(classes))
     drawn = allocate(sizes, classes, n=needed + more, min_per_group=5)
@@ -299,7 +299,7 @@ def test_an_allocation_takes_what_is_asked_for_and_no_more_than_there_is(strata,
         assert drawn[classes == kind].sum() >= min(5, sizes[classes == kind].sum())
 
 
-def test_too_small_a_sample_says_how_many_are_needed():
+def test_a_too_small_sample_size_states_the_number_needed():
     with pytest.raises(EvenhandError, match="10 images are too few for 2 strata") as fault:
         draw_sample(a_pool({"a1": 50, "b1": 50}), n=10, rng=np.random.default_rng(0), min_per_group=20)
     assert str(fault.value).endswith("ask for 40 or more")
@@ -307,5 +307,5 @@ def test_too_small_a_sample_says_how_many_are_needed():
         len(draw_sample(a_pool({"a1": 50, "b1": 50}), n=40, rng=np.random.default_rng(0), min_per_group=20))
         == 40
     )
-    with pytest.raises(EvenhandError, match="no image to draw from"):
+    with pytest.raises(EvenhandError, match="no images to draw from"):
         draw_sample(a_pool({}), n=10, rng=np.random.default_rng(0), min_per_group=20)

@@ -1,4 +1,4 @@
-"""Taking a judge's errors out: golden values of measurement.md 7.5, the public test bed, and simulations."""
+"""Correction of a judge's errors: reference values, labelled FairFace images, and simulations."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ def inverted(counts, matrix):
     return c.invert(np.atleast_2d(np.asarray(counts, float)), c.inverse_of(matrix))
 
 
-def test_three_groups_forward_and_back():
+def test_inversion_recovers_three_groups():
     assert c.seen_by_judge(np.array([0.7, 0.2, 0.1]), M3) == near([0.655, 0.217, 0.128])
     expected = [0.804309, 0.126750, 0.068941]
     assert inverted([74, 16, 10], M3).shares[0] == near(expected)
@@ -31,7 +31,7 @@ def test_three_groups_forward_and_back():
     assert c.likeliest_shares(np.array([[74.0, 16, 10]]), M3)[0] == near(expected)
 
 
-def test_cleam_points_of_the_published_rows():
+def test_cleam_points_match_the_published_rows():
     table = read("cleam_reference").dropna(subset=["baseline_mu"])
     found = [
         cleam_point(row.baseline_mu, alpha_0=row.alpha0, alpha_1=row.alpha1) for row in table.itertuples()
@@ -53,7 +53,7 @@ def test_likeliest_shares_outside_the_simplex_maximise_the_likelihood():
     assert found.sum() == near(1) and (found >= 0).all()
 
 
-def test_likeliest_shares_without_a_image_are_missing():
+def test_likeliest_shares_without_images_are_missing():
     assert np.isnan(c.likeliest_shares(np.zeros((1, 3)), M3)).all()
 
 
@@ -172,7 +172,7 @@ def test_unreadable_images_do_not_make_a_method_look_fairer():
     assert fitted[0][0] < 0.9
 
 
-def test_noise_with_uneven_abstention_is_that_of_repeated_samples():
+def test_noise_with_unequal_abstention_matches_repeated_samples():
     rng = np.random.default_rng(0)
     truth, n = np.array([0.3, 0.7]), 400
     seen = c.seen_by_judge(truth, ABSTAINS)
@@ -181,18 +181,18 @@ def test_noise_with_uneven_abstention_is_that_of_repeated_samples():
     assert repeats.noise.mean() == pytest.approx(repeats.shares.var(axis=0).sum(), rel=0.03)
 
 
-def test_a_singular_draw_is_missing_and_the_others_are_not():
+def test_only_singular_draws_are_missing():
     matrices = np.array([[[0.9, 0.1, 0], [0.2, 0.8, 0]], [[0.5, 0.5, 0], [0.5, 0.5, 0]]])
     shares = c.invert(np.full((2, 1, 2), 10.0), c.inverse_of(matrices)).shares
     assert np.isfinite(shares[0]).all() and np.isnan(shares[1]).all()
 
 
-def test_small_rows_are_smoothed_on_the_diagonal_alone():
+def test_small_rows_are_smoothed_on_the_diagonal_only():
     matrix = cal.confusion_matrix(np.array([[9.0, 1, 0], [10, 30, 0]]))
     assert matrix[0] == near([9.5 / 10.5, 1 / 10.5, 0]) and matrix[1] == near([0.25, 0.75, 0])
 
 
-def test_resampled_matrices_scatter_around_the_table():
+def test_resampled_matrices_vary_around_the_table():
     counts = np.array([[80.0, 15, 5], [3, 6, 1]])
     drawn = cal.draw_matrices(counts, draws=20_000, rng=np.random.default_rng(0))
     assert drawn.sum(axis=-1) == near(1)
@@ -201,7 +201,7 @@ def test_resampled_matrices_scatter_around_the_table():
     assert drawn[:, 1].mean(axis=0) == near(np.array([3.5, 6.5, 1.5]) / 11.5, 0.005)
 
 
-def test_product_of_matrices_is_the_joint_law_of_independent_errors():
+def test_kronecker_is_the_joint_matrix_of_independent_errors():
     first, second = ABSTAINS, M3
     joint = cal.kronecker([first, second])
     assert joint.shape == (6, 7) and joint.sum(axis=1) == near(1)
@@ -236,13 +236,13 @@ def calibrate(table, attributes=("gender",)):
     return cal.calibrate(table, judge="j", attributes=attributes, taxonomy=TAXONOMY, draws=50, seed=0)
 
 
-def test_calibration_reads_the_table_whatever_its_order():
+def test_calibration_does_not_depend_on_row_order():
     first, second = calibrate(GENDER), calibrate(GENDER.sample(frac=1, random_state=0))
     assert first.matrix == near(np.array([[0.90, 0.08, 0.02], [0.05, 0.93, 0.02]]))
     assert (first.matrix == second.matrix).all() and (first.draws == second.draws).all()
 
 
-def test_joint_calibration_takes_the_product_where_cells_have_few_anchors():
+def test_joint_calibration_uses_the_product_if_cells_have_few_anchors():
     both = pd.concat([GENDER, TONE])
     found = calibrate(both, ("gender", "tone"))
     assert "independent" in found.remark
@@ -255,7 +255,7 @@ def test_joint_calibration_takes_the_product_where_cells_have_few_anchors():
     assert calibrate(few, ("gender", "tone")).matrix[:, :6] == near(np.eye(6))
 
 
-def test_calibration_is_refused_with_its_reason():
+def test_a_refused_calibration_has_a_reason():
     assert calibrate(TONE).reason == "no anchors"
     assert calibrate(GENDER, ("gender", "tone")).reason == "tone: no anchors"
     assert calibrate(GENDER[GENDER["truth"] == "man"]).reason == "a group has no anchors"
@@ -264,17 +264,17 @@ def test_calibration_is_refused_with_its_reason():
     assert "40%" in calibrate(GENDER.assign(count=[40, 60, 0, 0, 100, 0])).reason
 
 
-def test_abstaining_often_is_no_reason_to_refuse_but_never_deciding_is():
+def test_frequent_abstention_is_accepted_and_constant_abstention_refused():
     assert isinstance(calibrate(GENDER.assign(count=[40, 5, 55, 2, 60, 38])), cal.Calibration)
     assert "never decides" in calibrate(GENDER.assign(count=[0, 0, 100, 2, 60, 38])).reason
 
 
-def test_a_group_outside_the_taxonomy_is_named():
-    with pytest.raises(EvenhandError, match="'person', which is no group of gender"):
+def test_an_unknown_group_is_an_error():
+    with pytest.raises(EvenhandError, match="unknown group 'person' of gender"):
         calibrate(GENDER.replace("woman", "person"))
 
 
-def test_confusion_table_counts_what_was_said_of_every_truth():
+def test_confusion_table_counts_the_labels_of_every_true_group():
     world = World()
     world.draw("m", "person", prompt_id="p", cells=[0, 0, 3, 5])
     keys = list(world.truth)

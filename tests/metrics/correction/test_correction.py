@@ -54,7 +54,7 @@ def test_inversion_agrees_with_quapy(seen):
 
 
 @pytest.mark.parametrize("seen", [(0.97, 0.02, 0.01), (0.02, 0.08, 0.90), (0.74, 0.16, 0.10)])
-def test_constrained_least_squares_is_no_worse_than_quapy_and_stays_on_the_simplex(seen):
+def test_constrained_least_squares_matches_quapy_and_stays_on_the_simplex(seen):
     observed = np.array(seen)
     found = c.least_squares_shares(observed, M3)
     theirs = ACC.solve_adjustment(M3.T, observed, method="inversion", solver="minimize")
@@ -64,7 +64,7 @@ def test_constrained_least_squares_is_no_worse_than_quapy_and_stays_on_the_simpl
     assert loss[0] <= loss[1] + 1e-12
 
 
-def test_least_squares_takes_rectangular_matrices_to_their_optimum():
+def test_least_squares_finds_the_optimum_for_rectangular_matrices():
     rng = np.random.default_rng(0)
     for groups, answers in ((2, 5), (3, 3), (4, 9)):
         matrix = 0.5 * np.eye(groups, answers) + 0.5 * rng.dirichlet(np.ones(answers), groups)
@@ -92,9 +92,9 @@ def test_adjusted_mean_posteriors_agree_with_quapy_inside_and_outside_the_simple
         assert soft.pacc_shares(chosen, matrix) == near(theirs, 2e-3)
 
 
-def test_posteriors_that_tell_nothing_are_refused():
+def test_uninformative_posteriors_are_an_error():
     flat = np.full((6, 2), 0.5)
-    with pytest.raises(EvenhandError, match="do not tell the groups apart"):
+    with pytest.raises(EvenhandError, match="do not distinguish the groups"):
         soft.pacc_shares(flat, soft.soft_matrix(flat, np.array([0, 0, 0, 1, 1, 1])))
     with pytest.raises(EvenhandError, match="group 1 of 2 has no anchor"):
         soft.soft_matrix(flat, np.zeros(6, int))
@@ -175,11 +175,11 @@ OTHERS = np.repeat([1.0, 0.0], [761, 1239])
     ("power", "value", "low", "high"),
     [(1, 0.3555, 0.312126, 0.398874), (0, 0.325, 0.260088, 0.389912), (None, 0.346961, 0.307437, 0.386485)],
 )
-def test_prediction_powered_golden_values_are_those_of_ppi_python(power, value, low, high):
+def test_prediction_powered_values_match_ppi_python(power, value, low, high):
     theirs = ppi_mean_ci(TRUTH, SAID, OTHERS, alpha=0.05, lam=power)
     assert [float(theirs[0][0]), float(theirs[1][0])] == near([low, high])
     found = powered_mean(TRUTH, SAID, OTHERS, power=power)
-    # Theirs divides variances by n, ours by n - 1, and lambda differs in the same way (measurement.md 3.7).
+    # Theirs divides variances by n, ours by n - 1, and lambda differs in the same way.
     assert [found.value, found.low, found.high] == near([value, low, high], 2.5e-4)
     assert power is not None or (float(found.power), float(found.value)) == (near(0.723642), near(0.347071))
 
@@ -240,16 +240,16 @@ def test_shares_of_many_groups_on_the_test_bed(faces, names, anchors_alone, deep
     assert distance(found, right) == near(pair, 5e-4)
 
 
-def test_strata_are_joined_by_their_weights():
+def test_stratified_mean_combines_strata_by_weight():
     parts = [powered_mean(TRUTH, SAID, OTHERS), powered_mean(1 - TRUTH, 1 - SAID, 1 - OTHERS)]
     joint = stratified_mean(parts, [0.25, 0.75])
     assert joint.value == near(0.25 * parts[0].value + 0.75 * parts[1].value)
     assert joint.error == near(np.hypot(0.25 * parts[0].error, 0.75 * parts[1].error))
-    with pytest.raises(EvenhandError, match="add up to 1"):
+    with pytest.raises(EvenhandError, match="sum to 1"):
         stratified_mean(parts, [0.25, 0.25])
 
 
-def test_anchors_chosen_by_the_judge_need_their_weights():
+def test_anchors_sampled_by_the_judges_label_need_weights():
     """Half of the anchors are images that the judge called positive, which are a tenth of the pool."""
     rng, truth, estimates = np.random.default_rng(0), 0.1, {True: [], False: []}
     for _ in range(1500):
@@ -281,13 +281,13 @@ def test_anchors_chosen_by_the_judge_need_their_weights():
         (([1.0, 0.0], [1.0, 0.0], []), "0 other images"),
     ],
 )
-def test_too_few_images_are_named(arguments, message):
+def test_too_few_images_are_an_error(arguments, message):
     with pytest.raises(EvenhandError, match=message):
         powered_mean(*arguments)
 
 
-def test_a_weight_of_no_meaning_is_named():
-    with pytest.raises(EvenhandError, match=r"weight 0\.0 is not positive"):
+def test_invalid_weights_are_an_error():
+    with pytest.raises(EvenhandError, match=r"weights must be positive, got 0\.0"):
         powered_mean([1, 0], [1, 0], [1, 0], weights=[1, 0])
-    with pytest.raises(EvenhandError, match="0 images and prevalences"):
+    with pytest.raises(EvenhandError, match="got 0 images and prevalences"):
         soft.sld_shares(np.empty((0, 2)), np.array([0.5, 0.5]))

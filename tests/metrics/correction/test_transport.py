@@ -24,14 +24,14 @@ def answers_of(rng, truth, matrix):
     return np.array([rng.choice(matrix.shape[1], p=matrix[group]) for group in truth])
 
 
-def test_large_tables_are_scipys_chi_square():
+def test_large_tables_match_scipys_chi_square():
     table = [[90, 10, 20], [70, 30, 20]]
     found = transport.homogeneity(table, rng=np.random.default_rng(0))
     expected = chi2_contingency(table)
     assert (found.statistic, found.freedom, found.p_value) == (near(expected[0]), 2, near(expected[1]))
 
 
-def test_small_tables_get_the_exact_test_of_their_margins():
+def test_small_tables_get_a_simulated_p_value():
     table = [[1, 9], [6, 4]]
     found = transport.homogeneity(table, rng=np.random.default_rng(0))
     # For equal margins the chi-square orders tables as Fisher's two-sided test does.
@@ -39,14 +39,14 @@ def test_small_tables_get_the_exact_test_of_their_margins():
     assert found.p_value != near(chi2_contingency(table, correction=False)[1], 0.005)
 
 
-def test_empty_strata_and_outcomes_leave_nothing_to_compare():
+def test_empty_strata_and_outcomes_give_no_p_value():
     found = transport.homogeneity([[5, 0], [0, 0]], rng=np.random.default_rng(0))
     assert found.freedom == 0 and np.isnan(found.p_value)
     padded = transport.homogeneity([[90, 10, 0], [70, 30, 0], [0, 0, 0]], rng=np.random.default_rng(0))
     assert padded.p_value == near(chi2_contingency([[90, 10], [70, 30]], correction=False)[1])
 
 
-def test_a_judge_that_reads_the_stereotype_is_found_and_an_even_one_is_not():
+def test_a_judge_with_stereotyped_errors_is_detected():
     rng = np.random.default_rng(0)
     truth, strata = rng.integers(0, 2, 1200), rng.integers(0, 2, 1200)
     even = answers_of(rng, truth, JUDGE)
@@ -90,7 +90,7 @@ def rejections(judges, *, weighed, repetitions):
     return np.mean(found)
 
 
-def test_anchors_chosen_by_the_judges_answer_are_weighed_before_strata_are_compared(monkeypatch):
+def test_anchors_sampled_by_the_judges_label_are_weighted_in_the_test_of_strata(monkeypatch):
     monkeypatch.setattr(transport, "TABLES", 499)
     same, unlike = [JUDGE, JUDGE], [JUDGE, np.array([[0.75, 0.2, 0.05], [0.08, 0.9, 0.02]])]
     assert rejections(same, weighed=True, repetitions=100) <= 0.10
@@ -98,7 +98,7 @@ def test_anchors_chosen_by_the_judges_answer_are_weighed_before_strata_are_compa
     assert rejections(unlike, weighed=True, repetitions=30) > 0.9
 
 
-def test_equal_weights_test_what_plain_anchors_do():
+def test_equal_weights_give_the_unweighted_test():
     rng = np.random.default_rng(2)
     truth, strata = rng.integers(0, 2, 900), rng.integers(0, 3, 900)
     answers = answers_of(rng, truth, JUDGE)
@@ -111,7 +111,7 @@ def test_equal_weights_test_what_plain_anchors_do():
         assert other.table == near(4 * one.table) and other.p_value == near(one.p_value, 0.05)
 
 
-def test_weighed_strata_without_errors_have_nothing_to_compare():
+def test_weighted_strata_without_errors_give_no_p_value():
     truth, strata = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     tests = transport.errors_by_stratum(
         truth, truth, strata, groups=2, rng=np.random.default_rng(0), weights=np.array([1.0, 2, 3, 4])
@@ -126,7 +126,7 @@ def stratum(rng, *, matrix, share, anchors=150, pool=3000):
     return {"truth": truth, "answers": answers_of(rng, truth, matrix), "pool": counts, "rng": rng}
 
 
-def test_inversion_and_prediction_powered_shares_agree_unless_the_judge_changed():
+def test_inversion_and_prediction_powered_shares_differ_only_if_the_judge_changed():
     rng = np.random.default_rng(0)
     counts = np.array([rng.multinomial(400, row) for row in JUDGE]).astype(float)
     draws = cal.draw_matrices(counts, draws=400, rng=rng)
@@ -137,7 +137,7 @@ def test_inversion_and_prediction_powered_shares_agree_unless_the_judge_changed(
     assert other.failed and abs(other.powered[0] - 0.5) < 0.1 < abs(other.inverted[0] - 0.5)
 
 
-def test_the_two_corrections_differ_by_chance_as_often_as_they_should():
+def test_the_comparison_of_corrections_keeps_its_level():
     rng, failed = np.random.default_rng(0), []
     for _ in range(60):
         counts = np.array([rng.multinomial(300, row) for row in JUDGE]).astype(float)
@@ -158,7 +158,7 @@ def test_context_effect_is_the_difference_of_disagreements():
     assert (found.low < found.disagreement).all() and (found.disagreement < found.high).all()
     none = transport.context_effect(crop, crop, strata, rng=rng)
     assert none.effect == 0 and np.isnan(none.test.p_value)
-    with pytest.raises(EvenhandError, match="0 images"):
+    with pytest.raises(EvenhandError, match="got 0"):
         transport.context_effect(crop[:0], full[:0], strata[:0], rng=rng)
 
 
@@ -170,7 +170,7 @@ def joint_counts(rng, law, n):
     return np.array([rng.multinomial(n, row) for row in law]).astype(float)
 
 
-def test_product_test_is_the_deviance_of_the_loglinear_model():
+def test_product_test_matches_the_deviance_of_a_loglinear_model():
     rng = np.random.default_rng(0)
     counts = joint_counts(rng, cal.kronecker([GENDER, TONE])[:, :6], 60)
     table = pd.DataFrame(list(np.ndindex(2, 3, 2, 3)), columns=["y1", "y2", "j1", "j2"]).astype(str)
@@ -185,7 +185,7 @@ def test_product_test_is_the_deviance_of_the_loglinear_model():
     assert found.p_value == near(found.asymptotic, 0.08)
 
 
-def test_errors_that_depend_on_the_other_attribute_are_found():
+def test_errors_that_depend_on_the_other_attribute_are_detected():
     rng = np.random.default_rng(0)
     law = cal.kronecker([GENDER, TONE])[:, :6]
     even = [
@@ -199,7 +199,7 @@ def test_errors_that_depend_on_the_other_attribute_are_found():
     assert ind.product_test(joint_counts(rng, leaning, 80), shape=(2, 3), rng=rng).p_value < 0.01
 
 
-def test_cells_without_anchors_take_no_freedom():
+def test_cells_without_anchors_do_not_count_as_degrees_of_freedom():
     rng = np.random.default_rng(0)
     counts = joint_counts(rng, cal.kronecker([GENDER, GENDER])[:, :4], 50)
     full = ind.product_test(counts, shape=(2, 2), rng=rng)
@@ -219,7 +219,7 @@ def four_judges(rng, *, shared):
     return answers
 
 
-def test_judges_that_err_together_stand_out_of_a_latent_class_fit():
+def test_judges_with_dependent_errors_have_large_residuals():
     rng = np.random.default_rng(0)
     for shared, dependent in ((0.0, False), (0.08, True)):
         answers = four_judges(rng, shared=shared)

@@ -33,8 +33,8 @@ def covers(low, high, truth):
         (0.947, 0.983, 9000, 3300, 0.749, 0.918, 0.949, 0.000),
     ],
 )
-def test_intervals_that_take_the_judge_as_known_do_not_cover(se, sp, n, anchors, cleam, fixed, full, naive):
-    """The coverage table of measurement.md 3.6; anchors of each group; two standard errors each way."""
+def test_intervals_that_ignore_anchor_error_do_not_cover(se, sp, n, anchors, cleam, fixed, full, naive):
+    """The reference coverage table; anchors of each group; two standard errors each way."""
     rng, truth = np.random.default_rng(0), 0.64
     seen = rng.binomial(n, truth * se + (1 - truth) * (1 - sp), SIMS) / n
     batches = rng.binomial(400, np.repeat(seen[:, None], 30, axis=1)) / 400
@@ -57,7 +57,7 @@ def test_intervals_that_take_the_judge_as_known_do_not_cover(se, sp, n, anchors,
         assert value == near(expected, 2 * np.sqrt(2 * max(expected * (1 - expected), 0.01) / SIMS))
 
 
-def test_small_counts_need_their_own_interval():
+def test_lang_reiczigel_covers_for_small_counts():
     rng, truth, n, anchors = np.random.default_rng(0), 0.02, 500, 30
     judge = {
         "sensitivity": rng.binomial(anchors, 0.99, SIMS) / anchors,
@@ -72,7 +72,7 @@ def test_small_counts_need_their_own_interval():
     assert (small.value == plain.value).all() and (small.high > small.low).all()
 
 
-def test_interval_for_small_counts_tends_to_the_plain_one():
+def test_lang_reiczigel_tends_to_rogan_gladen_for_large_counts():
     judge = {"sensitivity": 0.93, "positives": 1e6, "specificity": 0.95, "negatives": 1e6}
     plain, small = rogan_gladen(0.3, 1e6, **judge), lang_reiczigel(0.3, 1e6, **judge)
     assert [small.low, small.high] == near([float(plain.low), float(plain.high)], 1e-5)
@@ -99,7 +99,7 @@ def test_prediction_powered_intervals_cover_at_their_nominal_rate():
 ANCHORS = np.array([[80.0, 15, 5], [6, 110, 4]])
 
 
-def test_drawn_shares_of_two_groups_are_rogan_gladens_with_drawn_rates():
+def test_drawn_shares_of_two_groups_match_rogan_gladen_with_drawn_rates():
     rng, draws = np.random.default_rng(0), 4000
     found = drawn_shares(np.array([150.0, 250, 0]), ANCHORS[:, :2] @ np.eye(2, 3), draws=draws, rng=rng)
     se = rng.beta(80.5, 15.5 + 0.5, draws)
@@ -143,7 +143,7 @@ def test_joint_fit_has_the_highest_likelihood():
     assert shares.sum() == near(1) and matrix.sum(axis=1) == near(1)
 
 
-def test_joint_fit_lets_images_move_the_matrix_only_as_far_as_anchors_are_few():
+def test_images_change_the_jointly_fitted_matrix_less_with_more_anchors():
     counts, plain = np.array([260.0, 120, 20]), cal.confusion_matrix(ANCHORS)
     alone = em_shares(counts / counts.sum(), plain)
     many = joint_likelihood(counts, 1e6 * ANCHORS)
@@ -152,7 +152,7 @@ def test_joint_fit_lets_images_move_the_matrix_only_as_far_as_anchors_are_few():
     assert np.abs(few.matrix - plain).max() > 1e-3
 
 
-def test_weights_count_as_many_plain_anchors_as_their_scatter_is_worth():
+def test_effective_counts_have_the_variance_of_the_weighted_shares():
     """Anchors chosen by the judge's own answer: the count that the variance of the rates asks for."""
     rng, share, matrix = np.random.default_rng(1), 0.15, np.array([[0.8, 0.2], [0.05, 0.95]])
     rates, supposed = [], []
@@ -176,14 +176,14 @@ def test_weights_count_as_many_plain_anchors_as_their_scatter_is_worth():
     assert (np.mean(supposed, axis=0) > 0.9 * np.var(rates, axis=0)).all()
 
 
-def test_equal_weights_are_plain_counts():
+def test_equal_weights_give_plain_counts():
     counts = np.array([17.0, 2, 1])
     assert cal.effective_counts(3 * counts, 9 * counts) == near(counts, 1e-8)
     assert cal.effective_counts(3 * counts, 9 * counts).sum() >= cal.SMALL_ROW
     assert cal.effective_counts(np.array([0.0, 12.0]), np.array([0.0, 48.0])) == near([0, 3])
 
 
-def test_resampling_within_strata_keeps_what_the_design_fixed():
+def test_resampling_within_strata_keeps_the_stratum_sizes():
     sizes = [400, 100, 50, 450]
     truth, said = np.repeat([0, 0, 1, 1], sizes), np.repeat([0, 1, 0, 1], sizes)
     weights = np.where(said == 0, 1.0, 4.0)

@@ -28,7 +28,7 @@ def count(labels, anchors, *, members=MEMBERS):
     return confusion_from_anchors(labels, anchors, taxonomy=TAXONOMY, members=members)
 
 
-def test_every_judge_and_the_vote_are_counted_on_every_attribute_they_label(world):
+def test_every_judge_and_the_vote_are_counted_on_every_attribute(world):
     labels, anchors = world
     table = count(labels, anchors)
     assert tuple(table.columns) == CONFUSION_COLUMNS
@@ -38,7 +38,7 @@ def test_every_judge_and_the_vote_are_counted_on_every_attribute_they_label(worl
     assert set(table.groupby(["judge", "attributes"])["count"].sum()) == {96}
 
 
-def test_counts_are_those_of_a_plain_crossing(world):
+def test_counts_match_a_plain_cross_tabulation(world):
     labels, anchors = world
     votes = vote(labels, members=MEMBERS, taxonomy=TAXONOMY)
     for judge, rows in (("a", labels[labels["judge"] == "a"]), ("panel", votes)):
@@ -53,7 +53,7 @@ def test_counts_are_those_of_a_plain_crossing(world):
         } == {pair: number for pair, number in plain.stack().items() if number}
 
 
-def test_the_table_is_the_one_of_the_same_truth_given_in_full(world):
+def test_the_table_matches_confusion_table(world):
     labels, anchors = world
     both = pd.concat([labels, vote(labels, members=MEMBERS, taxonomy=TAXONOMY)])
     sets = [("gender",), ("tone",), ("gender", "tone")]
@@ -69,20 +69,20 @@ def test_row_order_and_a_stored_vote_change_nothing(world):
     pd.testing.assert_frame_equal(shuffled, count(labels, anchors))
 
 
-def test_people_are_the_truth_and_no_judges(world):
+def test_human_labels_are_not_judged(world):
     labels, anchors = world
     people = labels[labels["judge"] == "a"].assign(judge="human:aggregate", family="human")
     pd.testing.assert_frame_equal(count(pd.concat([labels, people]), anchors), count(labels, anchors))
 
 
-def test_anchors_without_a_label_count_nowhere(world):
+def test_anchors_without_a_label_are_not_counted(world):
     labels, anchors = world
     untold = anchors.assign(label=anchors["label"].where(anchors.index % 3 > 0, ""))
     told = anchors[anchors.index % 3 > 0]
     pd.testing.assert_frame_equal(count(labels, untold), count(labels, told))
 
 
-def test_a_calibration_comes_out_of_the_table(world):
+def test_the_table_can_be_calibrated(world):
     labels, anchors = world
     found = calibrate(
         count(labels, anchors), judge="panel", attributes=["gender"], taxonomy=TAXONOMY, draws=9, seed=0
@@ -90,7 +90,7 @@ def test_a_calibration_comes_out_of_the_table(world):
     assert isinstance(found, Calibration) and found.matrix.sum(axis=1) == pytest.approx(1)
 
 
-def test_equal_chances_are_plain_counts_and_unequal_ones_weigh(world):
+def test_equal_probabilities_give_plain_counts_and_unequal_ones_weights(world):
     labels, anchors = world
     plain = count(labels, anchors)
     equal = count(labels, anchors.assign(probability=0.25))
@@ -108,7 +108,7 @@ def test_equal_chances_are_plain_counts_and_unequal_ones_weigh(world):
     assert row(weighed).sum() < 48
 
 
-def test_weighted_tables_give_resampled_matrices_that_are_laws(world):
+def test_weighted_tables_give_valid_resampled_matrices(world):
     labels, anchors = world
     chance = np.where(np.arange(len(anchors) // 2) % 2, 0.3, 0.9)
     anchors = anchors.assign(
@@ -125,7 +125,7 @@ FAULTS = {
     "no label": (lambda t: t.assign(label=""), "none of 192 anchors has a label"),
     "missing labels": (lambda t: t.assign(label=None), "none of 192 anchors has a label"),
     "column": (lambda t: t.drop(columns="label"), "lack column 'label'"),
-    "image": (lambda t: t.assign(key="x" + t["key"]), "96 of 96 anchors are no labelled images"),
+    "image": (lambda t: t.assign(key="x" + t["key"]), "96 of 96 anchors are not in the label table"),
     "doubled": (lambda t: pd.concat([t, t.iloc[:1]]), "twice; keep one row"),
     "group": (lambda t: t.replace("woman", "wommen"), "'wommen'; did you mean 'woman'"),
     "attribute": (lambda t: t.replace("tone", "hue"), "attribute of the anchors 'hue'"),
@@ -139,7 +139,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_unfit_anchors_are_refused_in_one_line(world, fault):
+def test_invalid_anchors_are_one_line_errors(world, fault):
     labels, anchors = world
     spoil, message = FAULTS[fault]
     with pytest.raises(EvenhandError, match=message) as caught:
@@ -147,7 +147,7 @@ def test_unfit_anchors_are_refused_in_one_line(world, fault):
     assert "\n" not in str(caught.value)
 
 
-def test_judges_that_do_not_answer_are_named(world):
+def test_judges_without_labels_are_an_error(world):
     labels, anchors = world
     with pytest.raises(EvenhandError, match="unknown judge of the panel 'c'"):
         count(labels, anchors, members=("a", "c"))

@@ -36,7 +36,7 @@ def test_every_truth_has_every_label_and_its_shares_add_up_to_one():
     ]
 
 
-def test_the_intervals_are_those_of_wilson_1927():
+def test_the_intervals_are_wilson_intervals():
     first = judge_errors(counted(*GENDER), judges=["a"], taxonomy=TAXONOMY)[0]
     z, p, n = 1.959964, 0.9, 10
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
@@ -62,6 +62,6 @@ def test_without_a_table_there_are_no_rows():
     assert judge_errors(counted(), judges=["a"], taxonomy=TAXONOMY) == []
 
 
-def test_a_group_that_nobody_knows_is_an_error():
+def test_a_group_outside_the_taxonomy_is_an_error():
     with pytest.raises(EvenhandError, match="'robot'"):
         judge_errors(counted(("a", "gender", "robot", "man", 1)), judges=["a"], taxonomy=TAXONOMY)

@@ -40,6 +40,7 @@ def tuned():
         non_voting_judges=("steering", "c"),
         steering={"base": None, "edited": "steering"},
         metrics=(catalog.deviation_ratio, catalog.rms_delta),
+        base="base",
         draws=200,
     )
     return measure(world.images(), pd.concat(labels, ignore_index=True), plan=plan)
@@ -76,12 +77,14 @@ def test_a_result_is_judge_dependent_where_judges_see_opposite_directions(tuned)
     assert flags == {"base": False, "edited": True}
 
 
-def test_judges_that_agree_on_the_direction_make_no_flag():
+def test_judges_that_agree_on_the_direction_are_not_flagged():
     world = World(seed=3)
     world.neutral("base", np.tile(WOMEN, (8, 1)))
     world.neutral("edited", np.tile(BALANCED, (8, 1)))
     labels = pd.concat([world.labels(name, recall=0.95) for name in "abc"], ignore_index=True)
-    plan = MeasurePlan(attributes=TAXONOMY, panel=("a", "b"), non_voting_judges=("c",), draws=100)
+    plan = MeasurePlan(
+        attributes=TAXONOMY, panel=("a", "b"), non_voting_judges=("c",), base="base", draws=100
+    )
     spreads = measure(world.images(), labels, plan=plan).spreads
     found = one(spreads["edited"], **(KEY | {"metric": "rms_delta"}))
     assert found.value > 0 and not found.judge_dependent
@@ -96,7 +99,7 @@ def test_marginal_ranks_are_quantiles_of_the_ranks():
     assert found.best.sum() == pytest.approx(1) and found.best[2] == 0
 
 
-def test_tied_methods_share_being_best():
+def test_tied_methods_share_the_probability_of_being_best():
     draws = np.tile(np.random.default_rng(0).normal(size=(50, 1)), 2)
     found = marginal_ranks(np.vstack([draws, [np.nan, 1]]))
     assert found.best.tolist() == [0.5, 0.5] and found.low.tolist() == found.high.tolist() == [1.5, 1.5]

@@ -60,7 +60,7 @@ def exact():
     return estimates(world)
 
 
-def test_plug_in_values_are_those_of_the_known_shares(exact):
+def test_plug_in_values_match_the_known_shares(exact):
     shares = rotations(6)
     for attributes, known in {
         "gender*tone": shares,
@@ -86,7 +86,7 @@ def test_shares_of_groups_add_up(exact):
     assert [row.value for row in rows] == pytest.approx(BIASED.tolist())
 
 
-def test_entanglement_is_measured_on_joint_attributes_alone(exact):
+def test_entanglement_is_measured_on_joint_attributes_only(exact):
     assert {row.attributes for row in pick(exact, metric="total_correlation")} == {"gender*tone"}
 
 
@@ -95,7 +95,7 @@ def test_single_judges_have_aggregates_but_no_rows(exact):
     assert not [row for row in exact if row.judge == "a" and row.concept]
 
 
-def test_a_fair_model_sits_on_its_floor():
+def test_a_fair_model_scores_its_floor():
     world = World(seed=1)
     world.neutral("base", np.tile(FAIR, (30, 1)), templates=1, seeds=40)
     rows = estimates(world)
@@ -177,7 +177,7 @@ def test_only_the_panel_and_judge_free_metrics_are_ranked(noisy):
     assert "share" not in {row.metric for row in ranks}
 
 
-def test_row_order_changes_no_bit(noisy):
+def test_results_do_not_depend_on_row_order(noisy):
     found, _, (images, labels, confusion) = noisy
     shuffled = [table.sample(frac=1, random_state=7) for table in (images, labels, confusion)]
     again = measure(*shuffled[:2], plan=plan(base="base", confusion=shuffled[2], draws=300))
@@ -204,7 +204,7 @@ def test_coverage_adds_up(noisy):
         assert set(panel.undetermined) == {"inconsistent", "low_confidence"}
 
 
-def test_a_refused_correction_is_a_note_and_not_a_row():
+def test_a_refused_correction_is_noted():
     world = World()
     world.neutral("base", rotations(4))
     blind = [(judge, "gender", truth, label, 50) for judge in ("a", "panel") for truth in TAXONOMY["gender"]
@@ -259,33 +259,33 @@ def controlled():
     )
 
 
-def test_explicit_fidelity_is_that_of_the_worst_group(controlled):
+def test_explicit_fidelity_is_the_fidelity_of_the_worst_group(controlled):
     rows = pick(controlled.estimates["edited"], metric="explicit_fidelity", judge="panel")
     assert {row.group: row.value for row in rows} == {"": 0.8, "woman": 0.8, "man": 0.8}
     difference = one(controlled.differences, metric="explicit_fidelity", label="edited")
     assert difference.value == pytest.approx(-0.2) and np.isnan(difference.p)
 
 
-def test_perfect_shares_have_the_exact_bound_for_an_interval(controlled):
+def test_perfect_shares_have_an_exact_interval(controlled):
     rows = pick(controlled.estimates["base"], metric="explicit_fidelity", judge="panel")
     bound = 1 - 0.05 ** (1 / np.array([20, 10, 10]))
     assert [row.value for row in rows] == [1, 1, 1]
     assert [row.low for row in rows] == pytest.approx(1 - bound)
 
 
-def test_over_correction_is_measured_per_attribute_and_on_all_that_a_prompt_names(controlled):
+def test_over_correction_is_measured_per_attribute_and_jointly(controlled):
     rows = pick(controlled.estimates["edited"], metric="over_correction", judge="panel", concept="")
     assert {row.attributes: row.value for row in rows} == {"gender": 0.2, "tone": 0, "gender*tone": 0.4}
     difference = one(controlled.differences, metric="over_correction", attributes="gender", label="edited")
     assert difference.value == pytest.approx(0.2) and difference.n == 2
 
 
-def test_a_method_that_keeps_every_image_differs_by_exactly_nothing(controlled):
+def test_a_method_that_keeps_every_image_has_differences_of_exactly_zero(controlled):
     rows = pick(controlled.differences, label="untouched")
     assert rows and all(row.value == row.low == row.high == 0 for row in rows)
 
 
-def test_equal_values_of_different_images_are_not_certainly_equal():
+def test_equal_values_of_different_images_have_an_interval():
     world = World()
     for method in ("base", "other"):
         controls(method, right=10, over=0, world=world)
@@ -339,7 +339,7 @@ VECTORS = {
 }
 
 
-def test_preservation_is_the_change_in_units_of_another_seed():
+def test_preservation_is_relative_to_the_change_between_seeds():
     found, _ = preserved(VECTORS)
     aggregate = found["edited"][0]
     assert aggregate.value == pytest.approx((1 - np.sqrt(0.5)) / 2) and aggregate.n == 2
@@ -352,12 +352,12 @@ def test_failed_unrelated_images_are_missing_not_zero():
     assert any(note.startswith("edited: preservation_distance on unrelated prompts") for note in notes)
 
 
-def test_a_image_without_its_embedding_is_an_error():
+def test_an_image_without_an_embedding_is_an_error():
     with pytest.raises(EvenhandError, match="'edited/u/1' of an unrelated prompt has no embedding"):
         preserved({key: vector for key, vector in VECTORS.items() if key != "edited/u/1"})
 
 
-def test_alignment_is_the_mean_over_concepts_of_the_images_that_exist():
+def test_alignment_is_the_mean_over_concepts_of_generated_images():
     world = World()
     world.neutral("base", rotations(3), templates=1, seeds=4)
     images, labels = judged(world)
@@ -366,7 +366,7 @@ def test_alignment_is_the_mean_over_concepts_of_the_images_that_exist():
     assert [row.value for row in rows] == pytest.approx([30, 20, 30, 40]) and rows[0].n == 9
 
 
-def test_all_undetermined_is_missing_and_said_so():
+def test_all_undetermined_is_missing_with_a_note():
     world = World()
     world.neutral("base", rotations(2), templates=1, seeds=3)
     images, labels = judged(world)
@@ -383,7 +383,7 @@ def test_all_undetermined_is_missing_and_said_so():
     assert "base: the panel decides gender on no image of job00; left out" in found.notes
 
 
-def test_a_concept_without_a_decided_image_is_missing_after_correction_too(noisy):
+def test_a_concept_without_decided_images_stays_missing_after_correction(noisy):
     _, _, (images, labels, confusion) = noisy
     gone = labels["key"].str.contains("/n00-")
     labels = labels.assign(
@@ -413,7 +413,7 @@ def test_failed_images_count_as_undetermined_and_need_no_label():
     assert one(coverage.rows, judge="a", attribute="tone").undetermined == {"error": 2}
 
 
-def test_one_image_is_measured_with_what_it_can_say():
+def test_a_single_image_gives_the_possible_estimates():
     world = World()
     world.neutral("base", rotations(1), templates=1, seeds=1)
     rows = pick(estimates(world), attributes="gender", judge="panel", concept="", group="")
@@ -422,7 +422,7 @@ def test_one_image_is_measured_with_what_it_can_say():
     assert np.isnan(values["squared_deviation"].value) and np.isnan(values["rms_delta"].value)
 
 
-def test_an_empty_cell_has_the_exact_bound_of_its_share():
+def test_an_empty_cell_has_the_exact_upper_bound():
     world = World()
     world.draw("base", "neutral", prompt_id="n", concept="job", template="t", cells=[0, 1, 2] * 10)
     row = one(estimates(world), metric="worst_cell", attributes="gender", judge="panel", concept="job")
@@ -448,7 +448,7 @@ def test_a_fixed_list_of_concepts_has_narrower_intervals():
     assert fixed.high - fixed.low < 0.8 * (sampled.high - sampled.low)
 
 
-def test_a_third_partys_metric_is_measured_like_any_other():
+def test_a_third_party_metric_is_measured():
     world = World()
     world.neutral("base", rotations(3))
     largest = catalog.LabelMetric(
@@ -490,7 +490,7 @@ def tables():
 
 
 FAULTS = {
-    "steers method 'edited' and sits in the panel": {"plan": {"steering": {"edited": "a"}}},
+    "steers method 'edited' and is in the panel": {"plan": {"steering": {"edited": "a"}}},
     "judge 'c' has no row": {"plan": {"non_voting_judges": ("c",)}},
     "unknown judge in the label table 'b'": {"plan": {"panel": ("a",)}},
     "unknown attribute 'race'": {"plan": {"joints": (("gender", "race"),)}},
@@ -515,7 +515,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("message", FAULTS)
-def test_faults_are_named(message, tables):
+def test_invalid_tables_are_an_error(message, tables):
     fault = FAULTS[message]
     images, labels = tables
     with pytest.raises(EvenhandError) as caught:
@@ -527,7 +527,7 @@ def test_faults_are_named(message, tables):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_steering_judge_is_shown_and_has_no_vote(tables):
+def test_a_steering_judge_is_shown_without_a_vote(tables):
     images, labels = tables
     keys = list(images["key"].unique())
     steering = rows_of("s", keys, "gender", np.zeros(len(keys), int))
@@ -538,7 +538,7 @@ def test_a_steering_judge_is_shown_and_has_no_vote(tables):
     assert repr(panels[0]) == repr(panels[1])
 
 
-def test_methods_that_are_not_ranked_take_no_rank_from_the_others():
+def test_unranked_methods_do_not_change_the_ranks_of_others():
     world = World()
     milder = np.array([0.20, 0.20, 0.15, 0.15, 0.15, 0.15])
     for method, shares in (("base", BIASED), ("mist", milder), ("mist:step_size=1", milder)):

@@ -1,4 +1,4 @@
-"""From probabilities to labels, and from judges to the panel's vote (measurement.md 3.11, 7.6)."""
+"""From probabilities to labels, and from judges to the panel's vote."""
 
 import numpy as np
 import pandas as pd
@@ -29,17 +29,17 @@ def test_a_tie_is_undetermined():
     assert label_of(0.45, 0.1, 0.45, threshold=0) == ("", "low_confidence")
 
 
-def test_below_the_threshold_and_cannot_tell_are_undetermined():
+def test_low_probabilities_and_cannot_tell_are_undetermined():
     assert label_of(0.49, 0.3, 0.21) == ("", "low_confidence")
     assert label_of(0.49, 0.3, 0.21, threshold=0.4) == ("woman", "ok")
     assert label_of(0.1, 0.1, 0.8) == ("", "low_confidence")
 
 
-def test_a_judge_that_saw_nobody_gives_no_label():
+def test_a_judge_that_sees_no_person_gives_no_label():
     assert label_of(0.9, 0.1, 0, status=["no_face"]) == ("", "no_face")
 
 
-def test_label_rows_are_the_label_table():
+def test_label_rows_have_the_columns_of_the_label_table():
     rows = rows_of("j", ["b", "a"], "tone", [2, 3])
     assert tuple(rows.columns) == LABEL_COLUMNS
     assert rows["label"].tolist() == ["dark", ""] and rows["status"].tolist() == ["ok", "low_confidence"]
@@ -73,7 +73,7 @@ def test_families_that_agree_decide():
     assert cast(answer("a", "clip", *WOMAN), answer("b", "vit", *WOMAN)) == ("woman", "ok")
 
 
-def test_one_family_has_one_vote_however_many_judges():
+def test_a_family_has_one_vote_for_any_number_of_judges():
     clips = [answer(name, "clip", *WOMAN) for name in "abc"]
     others = [answer("d", "vit", *MAN), answer("e", "colour", *MAN)]
     assert cast(*clips, *others) == ("man", "ok")
@@ -94,7 +94,7 @@ def test_families_that_disagree_are_inconsistent():
     assert cast(answer("a", "clip", *WOMAN), answer("b", "vit", *MAN)) == ("", "inconsistent")
 
 
-def test_a_plurality_is_no_majority():
+def test_a_plurality_is_not_a_majority():
     tones = [(0.9, 0.1, 0, 0), (0.9, 0.1, 0, 0), (0, 0.9, 0.1, 0), (0, 0.1, 0.9, 0)]
     answers = [answer(n, n, *p, attribute="tone") for n, p in zip("abcd", tones, strict=True)]
     assert cast(*answers) == ("", "inconsistent")
@@ -111,7 +111,7 @@ def test_one_family_suffices_where_only_one_knows_the_attribute():
     assert cast(answer("a", "clip", *WOMAN)) == ("woman", "ok")
 
 
-def test_a_silent_judge_does_not_weigh_on_its_family():
+def test_a_judge_without_an_answer_does_not_change_its_familys_vote():
     silent = answer("b", "clip", *MAN, status="no_face")
     assert cast(answer("a", "clip", *WOMAN), silent, answer("c", "vit", *WOMAN)) == ("woman", "ok")
 
@@ -141,7 +141,7 @@ def test_the_vote_is_a_label_table_of_judge_panel():
 
 
 @given(st.randoms())
-def test_row_order_changes_no_vote(random):
+def test_votes_do_not_depend_on_row_order(random):
     rng = np.random.default_rng(5)
     keys = [f"k{number}" for number in range(12)]
     table = pd.concat(

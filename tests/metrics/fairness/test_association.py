@@ -1,4 +1,4 @@
-"""What an occupation says about the group, against SciPy and scikit-learn (measurement.md 1.11, 1.12)."""
+"""What an occupation says about the group, against SciPy and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def rng():
 
 
 @given(st.lists(st.integers(1, 60), min_size=6, max_size=6))
-def test_information_of_equally_many_images_is_that_of_scikit_learn(numbers):
+def test_mutual_information_matches_scikit_learn(numbers):
     first = np.array(numbers[:3])
     counts = np.stack([first, 61 - first, np.array(numbers[3:])])
     counts = np.column_stack([counts, 200 - counts.sum(axis=1)])
@@ -29,13 +29,13 @@ def test_information_of_equally_many_images_is_that_of_scikit_learn(numbers):
     assert value == pytest.approx(mutual_info_score(occupation, group), abs=1e-9)
 
 
-def test_an_occupation_without_images_is_left_out_of_the_information():
+def test_an_occupation_without_images_does_not_enter_mutual_information():
     with_empty = r.shares_of(np.vstack([THREE, [[0, 0]]]))
     assert a.mutual_information(with_empty) == pytest.approx(a.mutual_information(r.shares_of(THREE)))
     assert np.isnan(a.information_by_row(with_empty)[-1])
 
 
-def test_without_association_the_information_is_its_bias_term():
+def test_mutual_information_without_association_equals_its_bias_term():
     tables = rng().multinomial(200, [0.3, 0.3, 0.4], size=(2000, 12))
     mean = a.mutual_information(r.shares_of(tables)).mean()
     assert mean == pytest.approx(a.mutual_information_bias(tables[0]), rel=0.05)
@@ -51,26 +51,26 @@ def test_the_permutation_null_agrees_with_the_chi_square_test():
     assert a.association_null(np.full((5, 2), 20), rng=rng()).p == 1
 
 
-def test_p_values_are_even_where_nothing_is_associated():
+def test_p_values_are_uniform_without_association():
     tables = rng().multinomial(60, [0.4, 0.6], size=(150, 6))
     p = np.array([a.association_null(table, rng=rng(), draws=200).p for table in tables])
     assert 0.35 < p.mean() < 0.65
     assert (p < 0.05).mean() < 0.1
 
 
-def test_one_occupation_has_no_association():
+def test_association_needs_two_occupations():
     with pytest.raises(EvenhandError, match="1 occupations have decided images; association needs two"):
         a.association_null([[3, 4], [0, 0]], rng=rng())
 
 
-def test_cramers_v_of_a_joint_table_sees_old_men_only():
+def test_cramers_v_detects_an_association_of_gender_and_age():
     entangled, independent = np.array([[0, 40], [40, 0]]), np.array([[30, 30], [10, 10]])
     assert a.cramers_v(entangled) == pytest.approx(1)
     assert a.cramers_v(independent) == pytest.approx(0, abs=1e-12)
     assert a.cramers_v(independent, corrected=True) == 0
 
 
-def test_released_ratios_against_the_labour_market():
+def test_released_ratios_follow_the_labour_market():
     labour = read("winobias_occupations").set_index("occupation")["bls2022_pct_women"] / 100
     table = read("uce_released_male_ratio").iloc[:35].set_index("profession")
     women = [labour.get(name, labour.get(name.lower())) for name in table.index]
@@ -84,7 +84,7 @@ def test_released_ratios_against_the_labour_market():
         assert found.slope == pytest.approx(slope, abs=5e-4)
 
 
-def test_the_slope_says_mirror_exaggerate_or_independent():
+def test_slope_distinguishes_mirroring_exaggeration_and_independence():
     labour = np.array([0.1, 0.3, 0.5, 0.9, np.nan])
     for slope in (0.0, 1.0, 1.2):
         found = a.relation(0.5 + slope * (labour - 0.5), labour)
@@ -105,7 +105,7 @@ def test_zhao_counts_only_groups_in_the_majority_of_the_reference():
 
 
 @given(st.lists(st.floats(0, 1), min_size=8, max_size=8))
-def test_two_groups_have_one_stereotype_amplification(numbers):
+def test_lean_amplification_equals_stereotype_amplification_for_two_groups(numbers):
     share, labour = np.array(numbers[:4]), np.array(numbers[4:])
     labour = np.where(np.abs(labour - 0.5) < 1e-6, 0.6, labour)
     both = [np.column_stack([each, 1 - each]) for each in (share, labour)]
@@ -114,7 +114,7 @@ def test_two_groups_have_one_stereotype_amplification(numbers):
     assert a.zhao_amplification(*both) == pytest.approx(mean, abs=1e-9)
 
 
-def test_an_even_reference_has_no_lean_to_amplify():
+def test_amplification_of_a_uniform_reference_is_missing():
     assert np.isnan(a.lean_amplification(np.array([[0.9, 0.1]]), np.array([0.5, 0.5])))
     leaning = a.lean_amplification(np.array([[0.7, 0.2, 0.1]]), np.array([0.5, 1 / 3, 1 / 6]))
     assert leaning == pytest.approx([(0.2 + 1 / 15) / 2], abs=1e-12)  # the even group counts nothing

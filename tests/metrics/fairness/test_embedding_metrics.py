@@ -1,11 +1,13 @@
-"""Measures of embeddings: association tests, clusters without labels, diversity (1.14, 1.16, 1.20)."""
+"""Measures of embeddings: association tests, retrieval skew, clusters without labels, diversity."""
 
 from itertools import combinations
+from math import log, log2
 
 import numpy as np
 import pytest
 import torch
 from scipy.linalg import expm, logm
+from scipy.stats import entropy
 from sklearn.cluster import AgglomerativeClustering
 from torchmetrics.functional.image import (
     multiscale_structural_similarity_index_measure,
@@ -17,7 +19,13 @@ from evenhand.metrics.estimation.preservation import seed_distance
 from evenhand.metrics.fairness import clusters as c
 from evenhand.metrics.fairness import diversity as d
 from evenhand.metrics.fairness.association import relation
-from evenhand.metrics.fairness.embedding_association import association_test, differential_association
+from evenhand.metrics.fairness.embedding_bias import (
+    association_test,
+    differential_association,
+    max_skew,
+    ndkl,
+)
+from evenhand.metrics.representation import uniform
 
 
 def rng(seed=0):
@@ -71,7 +79,7 @@ def test_effect_and_exact_p_value_of_the_association_test_by_hand(sizes):
     assert (found.effect, found.p) == (pytest.approx(effect), pytest.approx(p))
 
 
-def test_many_targets_are_permuted_at_random():
+def test_many_targets_get_a_monte_carlo_p_value():
     attributes = {"first_attributes": np.eye(8)[:2], "second_attributes": np.eye(8)[2:4]}
     near, away = cloud(np.eye(8)[0], 30, seed=1), cloud(np.eye(8)[2], 30, seed=2)
     found = association_test(near, away, **attributes, rng=rng())
@@ -83,14 +91,40 @@ def test_many_targets_are_permuted_at_random():
     assert 0.25 < np.mean(p) < 0.75
 
 
-def test_association_of_one_target_and_of_too_few():
+def test_association_needs_two_targets_per_side():
     x = np.array([[2.0, 0.0]])
     value = differential_association(
         x, first_attributes=np.array([[1, 0]]), second_attributes=np.array([[0, 3]])
     )
     assert value == pytest.approx([1])
-    with pytest.raises(EvenhandError, match="targets of 1 and 3; an association test needs two of each"):
+    with pytest.raises(EvenhandError, match="at least 2 targets on each side, got 1 and 3"):
         association_test(np.ones((1, 8)), np.ones((3, 8)), **words(), rng=rng())
+
+
+def test_max_skew_by_hand():
+    ranked, even = np.array([0, 0, 0, 1, 1, 1]), np.array([0.5, 0.5])
+    assert max_skew(ranked, even, k=4) == pytest.approx(log(0.75 / 0.5))
+    assert max_skew(ranked, even, k=6) == pytest.approx(0)
+    # an absent group counts as one image, so the logarithm exists
+    assert max_skew(np.array([1, 1]), np.array([0.1, 0.9]), k=2) == pytest.approx(log(0.5 / 0.1))
+    with pytest.raises(
+        EvenhandError, match=r"k must be between 1 and 6 \(the number of ranked images\), got 7"
+    ):
+        max_skew(ranked, even, k=7)
+    with pytest.raises(EvenhandError, match=r"target shares must be positive, got \[1\.0, 0\.0\]"):
+        ndkl(ranked, np.array([1.0, 0.0]))
+
+
+def test_ndkl_by_hand_and_against_scipy():
+    ranked, target = np.array([0, 1, 1, 0, 1]), np.array([0.4, 0.6])
+    total = weight = 0.0
+    for i in range(1, 6):
+        top = np.bincount(ranked[:i], minlength=2) / i
+        total += entropy(top, target) / log2(i + 1)
+        weight += 1 / log2(i + 1)
+    assert ndkl(ranked, target) == pytest.approx(total / weight)
+    one_sided, mixed = np.array([0] * 8 + [1] * 8), np.tile([0, 1], 8)
+    assert ndkl(one_sided, uniform(2)) > 2 * ndkl(mixed, uniform(2)) > 0
 
 
 CENTRES = {"woman": [1, 0, 0, 0], "man": [0, 1, 0, 0], "person": [0, 0, 1, 0]}
@@ -101,7 +135,7 @@ def identities(n=20):
     return vectors, [name for name in CENTRES for _ in range(n)]
 
 
-def test_clusters_are_the_ward_clusters_of_scikit_learn():
+def test_clusters_match_scikit_learns_ward_clusters():
     vectors, phrases = identities()
     for count in (3, 12):
         codes = AgglomerativeClustering(count, linkage="ward").fit_predict(vectors)
@@ -112,7 +146,7 @@ def test_clusters_are_the_ward_clusters_of_scikit_learn():
     assert set(c.make_regions(vectors, phrases, clusters=3).dominant()) == set(CENTRES)
 
 
-def test_an_occupation_falls_where_its_images_look_alike():
+def test_an_occupation_belongs_to_the_cluster_of_similar_images():
     regions = c.make_regions(*identities(), clusters=3)
     images = np.concatenate([cloud(CENTRES["man"], 18, seed=8), cloud(CENTRES["woman"], 6, seed=9)])
     found = c.profile(regions, images)
@@ -126,7 +160,7 @@ def test_an_occupation_falls_where_its_images_look_alike():
         c.share_near(regions, found, "wman")
 
 
-def test_clusters_mirror_the_labour_market_without_a_label():
+def test_cluster_shares_follow_the_labour_market_without_labels():
     vectors, phrases = identities()
     regions = c.make_regions(vectors, phrases, clusters=12)
     labour = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
@@ -139,7 +173,7 @@ def test_clusters_mirror_the_labour_market_without_a_label():
     assert found.rho == pytest.approx(1) and found.slope == pytest.approx(1, abs=0.1)
 
 
-def test_the_cluster_measure_states_its_spread():
+def test_stability_returns_one_row_per_subsample():
     vectors, phrases = identities()
     images = cloud([1, 1, 0, 0], 40, seed=4)
     found = c.stability(vectors, phrases, images, clusters=12, phrase="woman", rng=rng())
@@ -149,7 +183,7 @@ def test_the_cluster_measure_states_its_spread():
         c.make_regions(vectors, phrases, clusters=61)
 
 
-def test_vendi_scores_of_the_written_examples():
+def test_vendi_scores_match_worked_examples():
     kernel = np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])
     assert d.vendi_of_kernel(kernel) == pytest.approx(2.157300, abs=1e-6)
     assert d.vendi_of_kernel(np.eye(4)) == pytest.approx(4)
@@ -163,14 +197,14 @@ def test_vendi_is_the_exponential_of_the_matrix_entropy():
     np.testing.assert_allclose(expm(logm(density)), density, atol=1e-9)  # the reference is well conditioned
 
 
-def test_vendi_does_not_see_the_order_and_counts_copies_once():
+def test_vendi_ignores_order_and_counts_copies_once():
     vectors = cloud(np.ones(6), 8, spread=1.0)
     assert d.vendi_score(vectors[::-1]) == pytest.approx(d.vendi_score(vectors))
     assert d.vendi_score(np.repeat(vectors, 3, axis=0)) == pytest.approx(d.vendi_score(vectors))
 
 
 @pytest.mark.parametrize("kernel", [np.zeros((0, 0)), 2 * np.eye(3), np.array([[1, 0.5], [0.1, 1]])])
-def test_a_matrix_that_is_no_kernel_is_refused(kernel):
+def test_a_matrix_that_is_not_a_kernel_is_an_error(kernel):
     with pytest.raises(EvenhandError, match="is empty, not symmetric or not 1 on its diagonal"):
         d.vendi_of_kernel(kernel)
 
@@ -188,7 +222,7 @@ def test_groups_of_unequal_size_are_compared_at_equal_n():
         d.homogenisation({"few": few}, reference="some", rng=rng())
 
 
-def test_mean_over_pairs():
+def test_mean_pairwise_averages_over_all_pairs():
     vectors = cloud(np.ones(6), 7)
     found = d.mean_pairwise(list(vectors), lambda a, b: 1 - a @ b)
     assert found.pairs == 21 and found.mean == pytest.approx(seed_distance(vectors).mean())
@@ -212,7 +246,7 @@ def test_ms_ssim_agrees_with_torchmetrics():
     assert d.ms_ssim(first, second) == pytest.approx(float(reference), abs=3e-3)
 
 
-def test_ms_ssim_of_a_image_with_itself_and_of_small_ones():
+def test_ms_ssim_is_one_for_identical_images_and_needs_161_pixels():
     first, second = images(161)
     assert d.ms_ssim(first, first) == pytest.approx(1)
     assert 0 < d.ms_ssim(first, second) < 1 and d.ms_ssim(first, 1 - first) == 0

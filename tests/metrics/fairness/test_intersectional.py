@@ -28,7 +28,7 @@ def test_all_subsets_of_the_attributes_are_counted():
         i.subset_counts([1, 2], ["gender", "race"])
 
 
-def test_a_pair_shows_what_both_attributes_hide():
+def test_pairs_show_an_imbalance_that_single_attributes_hide():
     # as many women as men, as many older as adult people, and every older person is a man
     joint = np.array([[50, 0], [0, 50]])
     worst = {
@@ -39,14 +39,14 @@ def test_a_pair_shows_what_both_attributes_hide():
 
 
 @pytest.mark.parametrize("counts", [(50, 50), (60, 40), (30, 25), (3, 1)])
-def test_chance_of_the_rule_for_two_groups_is_that_of_the_beta_posterior(counts):
+def test_chance_of_the_rule_for_two_groups_matches_the_beta_posterior(counts):
     posterior = beta(counts[0] + 0.5, counts[1] + 0.5)
     # min / max >= 0.8 exactly where the share is between 4/9 and 5/9
     exact = posterior.cdf(5 / 9) - posterior.cdf(4 / 9)
     assert i.chance_of_four_fifths(counts, rng=rng(), draws=40_000) == pytest.approx(exact, abs=0.01)
 
 
-def test_the_rule_is_said_with_its_doubt():
+def test_chance_of_the_rule_depends_on_the_number_of_images():
     # the shares pass the rule, and nobody can know that from 20 images
     assert r.min_max_ratio(r.shares_of([10, 10])) == 1
     assert 0.2 < i.chance_of_four_fifths([10, 10], rng=rng()) < 0.6
@@ -56,7 +56,7 @@ def test_the_rule_is_said_with_its_doubt():
 
 
 @pytest.mark.parametrize("groups", [2, 4])
-def test_a_fair_model_passes_the_rule_as_seldom_as_published(groups):
+def test_a_fair_model_passes_the_rule_at_the_published_rate(groups):
     floor = read("finite_sample_floor").query("K == @groups and n == 100").iloc[0]
     shares = rng().multinomial(100, r.uniform(groups), size=40_000) / 100
     assert (r.min_max_ratio(shares) >= 0.8).mean() == pytest.approx(floor.share_passing_80pct_rule, abs=0.01)
@@ -68,7 +68,7 @@ def test_differential_fairness_is_zero_where_occupations_agree():
     assert np.isfinite(i.differential_fairness([[10, 0], [5, 5]]))
 
 
-def test_differential_fairness_is_read_beside_what_chance_gives():
+def test_differential_fairness_exceeds_its_reference_only_for_different_occupations():
     same = rng().multinomial(40, [0.5, 0.3, 0.2], size=20)
     reference = i.differential_fairness_reference(same, rng=rng(1))
     value = i.differential_fairness(same)

@@ -58,7 +58,7 @@ def test_alpha_of_the_worked_example():
 
 @pytest.mark.parametrize("level", ["nominal", "ordinal"])
 @given(UNITS)
-def test_alpha_agrees_with_the_krippendorff_package(level, codes):
+def test_alpha_matches_the_krippendorff_package(level, codes):
     found = alpha(codes, level=level).value
     if len(compared(codes)) < 2:
         assert np.isnan(found)
@@ -66,7 +66,7 @@ def test_alpha_agrees_with_the_krippendorff_package(level, codes):
         assert found == pytest.approx(by_the_krippendorff_package(codes, level), abs=1e-9)
 
 
-def test_ordinal_alpha_takes_neighbours_lightly():
+def test_ordinal_alpha_penalises_neighbours_less():
     near, far = [[0, 1, 2, 0, 1, 2], [1, 1, 2, 0, 2, 2]], [[0, 1, 2, 0, 1, 2], [2, 1, 2, 0, 1, 0]]
     assert alpha(near, level="ordinal").value > alpha(near).value > alpha(far, level="ordinal").value
 
@@ -82,7 +82,7 @@ def test_fleiss_kappa_agrees_with_statsmodels(codes):
         assert found.value == pytest.approx(inter_rater.fleiss_kappa(votes_of(full, MISSING)), abs=1e-9)
 
 
-def test_fleiss_kappa_of_some_raters_of_many_is_that_of_their_votes():
+def test_fleiss_kappa_of_three_of_many_raters_uses_their_votes():
     rng = np.random.default_rng(0)
     codes = np.full((6, 40), MISSING)
     for unit in range(40):
@@ -107,13 +107,13 @@ def gwet_example():
     return np.array(units).T
 
 
-def test_ac1_and_alpha_of_the_handbook():
+def test_ac1_and_alpha_match_the_handbook_example():
     assert sampled(gwet_ac1, gwet_example(), 5).value == pytest.approx(0.77544, abs=5e-6)
     assert alpha(gwet_example(), 5).value == pytest.approx(0.74342, abs=5e-6)
     assert sampled(gwet_ac1, gwet_example(), 5).n == 11
 
 
-def test_ac1_stays_high_where_a_dominant_group_drags_kappa_down():
+def test_ac1_stays_high_where_a_dominant_group_lowers_kappa():
     first = np.array([0] * 95 + [1] * 5)
     codes = np.array([first, np.roll(first, 5)])
     agreed = 0.9
@@ -124,21 +124,21 @@ def test_ac1_stays_high_where_a_dominant_group_drags_kappa_down():
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=4, max_size=40))
-def test_agreement_on_a_class_of_two_judges_is_the_f1_score(pairs):
+def test_specific_agreement_of_two_judges_is_the_f1_score(pairs):
     codes = np.array(pairs).T
     expected = f1_score(*codes, labels=[0, 1, 2], average=None, zero_division=np.nan)
     found = [each.value for each in sampled(by_class, codes)]
     assert found == pytest.approx(expected.tolist(), nan_ok=True)
 
 
-def test_agreement_by_class_shows_the_group_that_judges_dispute():
+def test_agreement_by_class_shows_the_disputed_group():
     table = read("judge_testbed_fairface3k")
     codes = np.array([(table[f"{name}_gender"] == "Male").to_numpy(int) for name in ("deepface", "facellm")])
     women, men = sampled(by_class, codes, 2)
     assert women.high < men.low and women.low < women.value < women.high
 
 
-def test_agreement_by_stratum_is_that_of_the_images_in_it():
+def test_agreement_by_stratum_uses_the_images_of_the_stratum():
     rng = np.random.default_rng(0)
     codes, strata = rng.integers(0, 3, (2, 60)), ["nurse", "guard", "nurse"] * 20
     found = by_stratum(codes, 3, strata=strata, statistic=alpha)
@@ -146,7 +146,7 @@ def test_agreement_by_stratum_is_that_of_the_images_in_it():
     assert found["guard"] == alpha(codes[:, 1::3], 3)
 
 
-def test_the_majority_label_needs_more_judges_than_any_other():
+def test_the_majority_label_needs_more_votes_than_any_other():
     assert majority(np.array([[0, 0, 1, 3], [0, 1, 2, 3], [1, 2, 2, 0]]), 3).tolist() == [0, 3, 2, 0]
 
 
@@ -169,7 +169,7 @@ def test_quadratic_kappa_agrees_with_sklearn(pairs):
         assert cohen_kappa(first, second, 4, quadratic=True).value == pytest.approx(expected)
 
 
-def test_kappa_leaves_out_what_either_judge_does_not_decide():
+def test_kappa_uses_images_that_both_judges_decide():
     first, second = np.array([0, 1, 0, 2, 1]), np.array([0, 1, 1, 0, 2])
     found = cohen_kappa(first, second, 2)
     assert found.n == 3 and found.value == pytest.approx(cohen_kappa_score(first[:3], second[:3]))
@@ -190,7 +190,7 @@ def kappa_of(table):
     return cohen_kappa(cells // size, cells % size, size)
 
 
-def test_kappa_interval_stays_in_range_and_covers_where_the_usual_one_leaves_it():
+def test_kappa_interval_stays_in_range_and_covers_the_truth():
     tables, true = drawn_pairs(np.random.default_rng(0), n=40, accuracy=0.95, women=0.3, draws=400)
     found = [kappa_of(table) for table in tables]
     assert all(-1 <= each.low <= each.value <= each.high <= 1 for each in found)
@@ -209,7 +209,7 @@ def test_kappa_interval_is_in_range_whatever_the_labels(pairs, quadratic):
 
 
 @pytest.mark.parametrize("quadratic", [False, True])
-def test_kappa_interval_of_many_images_is_that_of_statsmodels(quadratic):
+def test_kappa_interval_of_many_images_matches_statsmodels(quadratic):
     rng = np.random.default_rng(1)
     first = rng.integers(0, 4, 4000)
     second = np.where(rng.random(4000) < 0.7, first, rng.integers(0, 4, 4000))
@@ -220,7 +220,7 @@ def test_kappa_interval_of_many_images_is_that_of_statsmodels(quadratic):
     assert (found.low, found.high) == pytest.approx((usual.kappa_low, usual.kappa_upp), abs=1e-3)
 
 
-def test_kappa_of_two_judges_who_always_agree_has_a_width():
+def test_kappa_interval_has_a_width_if_judges_always_agree():
     found = cohen_kappa(np.array([0, 1] * 10), np.array([0, 1] * 10), 2)
     # Wilson's lower end of 20 of 20 is 0.8389; chance agreement is one half.
     assert found.low == pytest.approx((0.838875 - 0.5) / 0.5, abs=1e-5) and found.high == 1
@@ -233,7 +233,7 @@ def test_six_races_of_the_test_bed():
     assert cohen_kappa(first, second, len(races)).value == pytest.approx(0.529917, abs=1e-6)
 
 
-def test_judges_with_opposite_biases_agree_badly_though_each_is_better_than_that():
+def test_judges_with_opposite_biases_agree_less_with_each_other_than_with_the_truth():
     table = read("judge_testbed_fairface3k")
     codes = [
         (table[name] == "Female").to_numpy(int)
@@ -253,7 +253,7 @@ def test_alpha_interval_covers_resamples_of_the_units():
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(expected, [0.025, 0.975])), abs=0.02)
 
 
-def test_no_pair_of_labels_has_no_agreement():
+def test_agreement_is_missing_without_pairs_of_labels():
     nothing = alpha([[3, 3], [3, 0]])
     assert np.isnan(sampled(gwet_ac1, [[3, 3], [3, 0]]).value) and sampled(fleiss_kappa, [[3], [3]]).n == 0
     assert np.isnan([nothing.value, nothing.low, nothing.high]).all() and nothing.n == 0

@@ -44,7 +44,7 @@ def test_judges_of_the_test_bed_have_opposite_biases(audited):
     assert recall["deepface"].high < recall["facellm"].low
 
 
-def test_rates_are_those_of_scikit_learn(audited):
+def test_rates_match_scikit_learn(audited):
     table, rows = audited
     truth, said = table["true_gender"], table["deepface_gender"]
     (women, as_men), (as_women, men) = confusion_matrix(truth, said, labels=["Female", "Male"])
@@ -74,7 +74,7 @@ def world(images, **errors):
     return made.anchors(), made.labels("judge", **errors)
 
 
-def test_nothing_is_claimed_of_few_images():
+def test_few_images_support_no_claim():
     rows = judge_audit(*world(CLAIM - 1), taxonomy=TAXONOMY, draws=10)
     cells = pick(rows, quantity="recall", attribute="gender", within="tone=dark")
     assert cells and not any(row.claim for row in cells)
@@ -87,7 +87,7 @@ def test_nothing_is_claimed_of_few_images():
     )
 
 
-def test_abstention_is_counted_by_group_and_leaves_recall_alone():
+def test_abstention_is_counted_by_group_and_does_not_change_recall():
     truth, labels = world(50, abstain=0.4)
     rows = judge_audit(truth, labels, taxonomy=TAXONOMY, draws=10)
     shown = truth[truth["attribute"] == "gender"].set_index("key")["group"]
@@ -107,7 +107,7 @@ def test_calibration_error_agrees_with_the_curve_of_scikit_learn():
     assert calibration_error(confidence, right) == pytest.approx(np.abs(share - mean).mean(), abs=1e-3)
 
 
-def test_an_honest_judge_sits_on_its_floor_and_a_boastful_one_above():
+def test_a_calibrated_judge_scores_its_floor_and_an_overconfident_one_more():
     found = {}
     for name, recall in (("honest", 0.9), ("boastful", 0.6)):
         rows = judge_audit(*world(200, recall=recall), taxonomy=TAXONOMY, draws=300)
@@ -117,7 +117,7 @@ def test_an_honest_judge_sits_on_its_floor_and_a_boastful_one_above():
     assert boastful.value == pytest.approx(0.3, abs=0.06) and boastful.low > 2 * boastful.floor
 
 
-def test_images_chosen_by_the_judges_answer_are_weighed():
+def test_images_sampled_by_the_judges_label_are_weighted():
     truth, labels = world(300, recall=0.85)
     every = judge_audit(truth, labels, taxonomy=TAXONOMY, draws=10)
     said = labels[labels["attribute"] == "gender"].set_index("key")["label"]
@@ -138,7 +138,7 @@ def test_images_chosen_by_the_judges_answer_are_weighed():
     assert plain.high < whole.value, "unweighed, the choice looks like an error"
 
 
-def test_equal_chances_change_nothing():
+def test_equal_probabilities_change_nothing():
     truth, labels = world(40, recall=0.8, abstain=0.1)
     same = judge_audit(truth.assign(probability=0.25), labels, taxonomy=TAXONOMY, draws=20)
     for row, other in zip(judge_audit(truth, labels, taxonomy=TAXONOMY, draws=20), same, strict=True):
@@ -147,7 +147,7 @@ def test_equal_chances_change_nothing():
         np.testing.assert_allclose(*numbers, atol=1e-9)
 
 
-def test_strata_have_rows_of_their_own_and_images_without_one_are_in_none():
+def test_strata_have_rows_and_images_without_a_stratum_are_in_none():
     truth, labels = world(50, recall=0.8)
     keys = sorted(set(truth["key"]))
     side = pd.Series(["female", "male", ""] * (len(keys) // 3), index=keys, name="stereotype")
@@ -162,7 +162,7 @@ def test_strata_have_rows_of_their_own_and_images_without_one_are_in_none():
     assert {row.within for row in pick(rows, quantity="recall_gap")} == {"gender", "tone"}
 
 
-def test_a_number_that_cannot_be_had_says_why_and_is_no_zero():
+def test_a_missing_number_is_nan_with_a_reason():
     truth, labels = world(50)
     silent = labels.assign(label="", status="no_face")
     rows = judge_audit(truth, silent, taxonomy=TAXONOMY, draws=10)
@@ -181,13 +181,13 @@ def test_row_order_changes_nothing():
     )
 
 
-def test_a_truth_that_is_no_group_is_refused():
+def test_an_unknown_true_group_is_an_error():
     truth, labels = world(2)
-    with pytest.raises(EvenhandError, match="truth names 'girl', which is no group of gender"):
+    with pytest.raises(EvenhandError, match="truth table: unknown group 'girl' of gender"):
         judge_audit(truth.replace("woman", "girl"), labels, taxonomy=TAXONOMY)
 
 
-def test_images_of_unknown_truth_are_refused():
+def test_labels_without_known_truth_are_an_error():
     truth, labels = world(2)
-    with pytest.raises(EvenhandError, match="no labelled image has a known truth"):
+    with pytest.raises(EvenhandError, match="no labelled image is in the truth table"):
         judge_audit(truth, labels.assign(key="other/" + labels["key"]), taxonomy=TAXONOMY)

@@ -35,7 +35,7 @@ def test_three_classes_of_the_generated_images(generated):
     assert fit.shares[0] == pytest.approx([0.4901, 0.3439, 0.1660], abs=1e-4)
 
 
-def test_two_classes_with_passing_as_missing(generated):
+def test_two_classes_with_pass_as_missing(generated):
     codes = code_abstention(generated, classes=2, mode="missing")
     decided = codes[(codes != MISSING).any(axis=1)]
     fit = dawid_skene(decided, classes=2, smoothing=0)
@@ -45,7 +45,7 @@ def test_two_classes_with_passing_as_missing(generated):
 
 
 def test_majority_of_the_generated_images(generated):
-    """The majority shares of measurement.md 4.4 give a tie to the first of Female, Male, Pass."""
+    """The reference shares of the majority give a tie to the first of Female, Male, Pass."""
     votes = (generated[..., None] == np.array([1, 0, 2])).sum(axis=1)
     shares = np.bincount(votes.argmax(axis=1)) / len(votes)
     assert shares == pytest.approx([0.3493, 0.5195, 0.1311], abs=1e-4)
@@ -78,7 +78,7 @@ def test_pairs_of_annotators_on_the_generated_images(generated):
 
 
 @pytest.mark.filterwarnings("ignore:The (inplace|copy) keyword")
-def test_from_the_votes_and_without_smoothing_it_is_crowd_kit_step_by_step(generated):
+def test_each_em_step_without_smoothing_matches_crowd_kit(generated):
     ours = dawid_skene(generated, classes=3, smoothing=0, starts=0)
     items, raters = np.nonzero(generated != MISSING)
     rows = pd.DataFrame({"task": items, "worker": raters, "label": generated[items, raters]})
@@ -113,7 +113,7 @@ def test_shares_and_errors_of_independent_judges_are_recovered(share):
     assert np.abs(fit.errors - JUDGES).max() < 0.08
 
 
-def test_posteriors_are_bayes_rule_under_the_fitted_model():
+def test_posteriors_follow_bayes_rule_under_the_fitted_model():
     _, said = simulated(np.random.default_rng(4), [0.3, 0.7], JUDGES, 300)
     said[::7, 1] = MISSING
     fit = dawid_skene(said, classes=2)
@@ -125,7 +125,7 @@ def test_posteriors_are_bayes_rule_under_the_fitted_model():
         assert fit.posteriors[item] == pytest.approx(parts / parts.sum(), abs=1e-4)
 
 
-def test_two_judges_and_two_populations_are_enough():
+def test_two_judges_and_two_populations_identify_the_model():
     rng = np.random.default_rng(5)
     first, second = (simulated(rng, [share, 1 - share], JUDGES[:2], 4000)[1] for share in (0.1, 0.9))
     fit = hui_walter(np.concatenate([first, second]), classes=2, populations=np.repeat([0, 1], 4000))
@@ -133,7 +133,7 @@ def test_two_judges_and_two_populations_are_enough():
     assert np.abs(fit.errors - JUDGES[:2]).max() < 0.05
 
 
-def test_anchors_stay_what_they_are_and_fix_the_names():
+def test_anchors_stay_fixed_and_determine_the_class_order():
     truth, said = simulated(np.random.default_rng(6), [0.4, 0.6], JUDGES[:3], 400)
     known = np.where(np.arange(400) < 50, truth, MISSING)
     fit = dawid_skene(said, classes=2, anchors=known)
@@ -142,7 +142,7 @@ def test_anchors_stay_what_they_are_and_fix_the_names():
     assert (flipped.posteriors[:50] == np.eye(2)[1 - truth[:50]]).all()
 
 
-def test_abstention_may_inform():
+def test_abstention_can_be_informative():
     """Judges who abstain mostly on class 1: as one more answer that tells the classes apart."""
     rng = np.random.default_rng(7)
     errors = np.stack([np.array([[0.9, 0.05, 0.05], [0.25, 0.25, 0.5]])] * 3)
@@ -162,7 +162,7 @@ def test_order_of_items_raters_and_classes_changes_nothing():
     assert turned.errors[::-1, ::-1, ::-1] == pytest.approx(fit.errors, abs=1e-3)
 
 
-def test_shared_errors_deceive_it():
+def test_shared_errors_bias_the_latent_class_model():
     """Five in a hundred images that all judges get wrong together nearly double a share of 0.05."""
     rng = np.random.default_rng(9)
     _, said = simulated(rng, [0.05, 0.95], JUDGES, 4000)
@@ -175,12 +175,15 @@ def test_shared_errors_deceive_it():
     ("call", "message"),
     [
         (lambda: dawid_skene([[MISSING, MISSING]], classes=2), "there is no answer"),
-        (lambda: dawid_skene([[0, 2]], classes=2), "answer code 2 is out of range"),
-        (lambda: dawid_skene([[0, 1]], classes=2, anchors=[5]), "anchor code 5 is out of range"),
+        (lambda: dawid_skene([[0, 2]], classes=2), "answer codes must be 0 to 1, or -1 for missing, got 2"),
+        (
+            lambda: dawid_skene([[0, 1]], classes=2, anchors=[5]),
+            "anchor codes must be 0 to 1, or -1 for missing, got 5",
+        ),
         (lambda: hui_walter([[0, 1]], classes=2, populations=[0]), "needs two populations"),
     ],
 )
-def test_bad_input_is_one_clear_line(call, message):
+def test_bad_input_is_a_one_line_error(call, message):
     with pytest.raises(EvenhandError, match=message) as fault:
         call()
     assert "\n" not in str(fault.value)

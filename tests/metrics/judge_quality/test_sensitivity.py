@@ -37,7 +37,7 @@ def asked(seen, aspect, *choices, order=None):
     return Asked(keys=[seen.keys[number] for number in order], codes={(aspect, "gender"): codes})
 
 
-def test_sensitivity_is_the_share_of_decided_images_that_another_choice_labels_otherwise(seen):
+def test_sensitivity_is_the_share_of_decided_images_with_another_label_under_another_choice(seen):
     face = np.zeros(IMAGES, int)
     face[:40] = NOBODY
     whole = face.copy()
@@ -47,7 +47,7 @@ def test_sensitivity_is_the_share_of_decided_images_that_another_choice_labels_o
     assert (row.low, row.high) == pytest.approx(tuple(map(float, wilson(30, 200))))
 
 
-def test_any_order_that_differs_counts_once(seen):
+def test_an_image_counts_once_however_many_orders_differ(seen):
     listed, turned, mixed = (np.zeros(IMAGES, int) for _ in range(3))
     turned[:24], mixed[:24], mixed[100:112] = MAN, MAN, MAN
     rows = rows_of(seen, asked(seen, "order", listed, turned, mixed))
@@ -55,7 +55,7 @@ def test_any_order_that_differs_counts_once(seen):
     assert not pick(rows, quantity="context_effect"), "order is no context"
 
 
-def test_a_judge_that_reads_the_occupation_has_a_context_effect(seen):
+def test_a_judge_that_uses_the_occupation_has_a_context_effect(seen):
     female = seen.strata["stereotype"] == "female"
     face = np.full(IMAGES, MAN)
     whole = np.where(female & (np.arange(IMAGES) % 4 < 2), WOMAN, MAN)
@@ -66,7 +66,7 @@ def test_a_judge_that_reads_the_occupation_has_a_context_effect(seen):
     assert effect.value == pytest.approx(gap) and gap > 0.4 and effect.low > 0.2 and effect.claim
 
 
-def test_too_few_images_of_a_stratum_have_no_context_effect_and_say_so(seen):
+def test_context_effect_is_missing_with_a_reason_if_strata_are_small(seen):
     few = np.full(IMAGES, NOBODY)
     few[: CLAIM - 1] = WOMAN
     effect = one(rows_of(seen, asked(seen, "crop", few, few)), quantity="context_effect")
@@ -87,13 +87,13 @@ def test_text_spread_is_the_deviation_of_the_shares_over_wordings(seen):
     assert one(same, quantity="text_spread", group="woman").value == 0
 
 
-def test_a_wording_that_decides_nothing_has_no_share_and_says_so(seen):
+def test_text_spread_is_missing_with_a_reason_if_a_wording_decides_nothing(seen):
     rows = rows_of(seen, asked(seen, "text", np.zeros(IMAGES, int), np.full(IMAGES, NOBODY)))
     row = one(rows, quantity="text_spread", group="woman")
-    assert np.isnan(row.value) and row.reason == "a wording decides no image"
+    assert np.isnan(row.value) and row.reason == "no image is decided under one of the wordings"
 
 
-def test_what_a_judge_has_no_choice_in_is_said_and_no_zero(seen):
+def test_sensitivity_is_missing_with_a_reason_if_a_judge_has_no_choice(seen):
     rows = rows_of(seen, Asked(keys=list(seen.keys), codes={}))
     assert [row.reason for row in rows] == list(NO_CHOICE.values())
     assert all(np.isnan(row.value) and row.n == 0 for row in rows)

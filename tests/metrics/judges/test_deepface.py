@@ -51,7 +51,7 @@ def home(tmp_path_factory):
     return folder
 
 
-def test_classes_are_read_by_name_in_another_process(home):
+def test_classes_are_matched_by_name_in_the_worker_process(home):
     judge = load_judge(f"deepface:home={home}")
     answer = judge.label(np.stack([astronaut(), *nobody()]))
     assert "deepface" not in sys.modules
@@ -73,20 +73,20 @@ def entry(confidence, box=(0, 0, 50, 50), woman="40.0"):
     return {"gender": shares, "race": races, "age": 30.0, "confidence": confidence, "box": list(box)}
 
 
-def test_a_confidence_of_zero_is_no_face_with_its_own_detector(home):
+def test_with_its_own_detector_a_confidence_of_zero_means_no_face(home):
     judge = DeepFaceJudge(name="t", home=home, detector="retinaface")
     assert judge._seen([entry(0.0)]) == {}
     assert len(judge._seen([entry(0.9), entry(0.0)])) == 1
     assert _row("gender", None).tolist() == [0, 0, 1]
 
 
-def test_of_its_own_faces_the_largest_comes_first(home):
+def test_with_its_own_detector_the_largest_face_comes_first(home):
     judge = DeepFaceJudge(name="t", home=home, detector="retinaface")
     seen = judge._seen([entry(0.9, (0, 0, 10, 10)), entry(0.8, (20, 20, 40, 40))])
     assert [face.side for face in seen] == [40, 10]
 
 
-def test_percents_become_shares_that_sum_to_one():
+def test_percentages_become_probabilities_that_sum_to_one():
     assert _row("gender", entry(0.9)) == pytest.approx([0.4, 0.6, 0])
     assert _row("race4", entry(0.9)) == pytest.approx([0.5, 1 / 6, 1 / 6, 1 / 6, 0])
 
@@ -101,7 +101,7 @@ def test_missing_weights_are_all_named(tmp_path, home):
         load_judge(f"deepface:home={tmp_path}")
 
 
-def test_the_version_follows_weights_and_detector(home, tmp_path):
+def test_the_version_depends_on_weights_and_detector(home, tmp_path):
     version = DeepFaceJudge(name="t", home=home).info.version
     assert DeepFaceJudge(name="t", home=home, detector="retinaface").info.version != version
     other = tmp_path / ".deepface" / "weights"

@@ -56,7 +56,7 @@ def column(answer, attribute, group):
     return answer[attribute].probabilities[:, groups(attribute).index(group)]
 
 
-def test_outputs_are_read_in_the_order_of_the_released_network(weights, reference):
+def test_outputs_have_the_order_of_the_released_network(weights, reference):
     answer = FairFaceJudge(name="fairface", weights=weights).label(FACES)
     assert GENDER == ("Male", "Female")
     np.testing.assert_allclose(column(answer, "gender", "man"), reference["gender"][:, 0], atol=1e-5)
@@ -96,7 +96,7 @@ def test_probabilities_do_not_depend_on_the_batch(weights):
     np.testing.assert_array_equal(judge.label(FACES[1:2])["race7"].probabilities, whole[1:2])
 
 
-def test_a_registered_judge_looks_at_aligned_faces(weights):
+def test_the_registered_judge_uses_aligned_faces(weights):
     judge = load_judge(f"fairface:weights={weights}")
     images = np.stack([astronaut(), *nobody()])
     answer = judge.label(images)
@@ -106,14 +106,14 @@ def test_a_registered_judge_looks_at_aligned_faces(weights):
     assert judge.info.version != load_judge(f"fairface:weights={weights},race=4").info.version
 
 
-def test_a_pickle_with_code_in_it_is_refused_and_does_not_run(tmp_path, capsys):
+def test_a_pickle_with_code_is_an_error_and_does_not_run(tmp_path, capsys):
     for name, content in (("a.pt", {"fc.weight": Code()}), ("b.pt", Code())):
         with (tmp_path / name).open("wb") as file:
             pickle.dump(content, file)
-        with pytest.raises(EvenhandError, match=rf"{name}' holds more than tensors and could run code"):
+        with pytest.raises(EvenhandError, match=rf"{name}' contains more than tensors and could run code"):
             FairFaceJudge(name="fairface", weights=tmp_path / name).label(FACES[:1])
     torch.save({"fc.weight": Code()}, tmp_path / "c.pt")
-    with pytest.raises(EvenhandError, match=r"c\.pt' holds more than tensors"):
+    with pytest.raises(EvenhandError, match=r"c\.pt' contains more than tensors"):
         FairFaceJudge(name="fairface", weights=tmp_path / "c.pt").label(FACES[:1])
     assert capsys.readouterr().out == ""
 
@@ -126,20 +126,20 @@ def test_a_pickle_with_code_in_it_is_refused_and_does_not_run(tmp_path, capsys):
         ("text.pt", b"<html>not found</html>", "could run code|cannot be read"),
     ],
 )
-def test_a_torn_file_is_named(tmp_path, name, content, said):
+def test_a_corrupt_file_is_named_in_the_error(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(EvenhandError, match=said) as fault:
         FairFaceJudge(name="fairface", weights=tmp_path / name).label(FACES[:1])
     assert "\n" not in str(fault.value)
 
 
-def test_weights_of_another_network_are_refused(tmp_path):
+def test_weights_of_another_network_are_an_error(tmp_path):
     save_file({"fc.weight": torch.zeros(1000, 512)}, tmp_path / "other.safetensors")
-    with pytest.raises(EvenhandError, match="is no ResNet-34 with 18 outputs"):
+    with pytest.raises(EvenhandError, match="is not a ResNet-34 with 18 outputs"):
         FairFaceJudge(name="fairface", weights=tmp_path / "other.safetensors").label(FACES[:1])
 
 
-def test_faces_of_another_size_are_scaled_to_the_networks(weights):
+def test_faces_are_resized_to_the_input_of_the_network(weights):
     judge = FairFaceJudge(name="fairface", weights=weights)
     large = np.stack([resized(astronaut(), 448)])
     small = np.stack([resized(resized(astronaut(), 448), 224)])

@@ -40,7 +40,7 @@ def edited(folder, names, head):
     return folder
 
 
-def test_supervised_judge_reads_labelled_people():
+def test_the_supervised_judge_reaches_its_measured_accuracy():
     images, truth = labelled_people()
     answers = vit().label(images)
     assert set(answers) == {"gender", "tone", "age"}
@@ -50,7 +50,7 @@ def test_supervised_judge_reads_labelled_people():
         assert (said == truth[attribute]).mean() > 0.98
 
 
-def test_classes_are_read_by_name_whatever_their_order(tmp_path):
+def test_classes_are_matched_by_name_in_any_order(tmp_path):
     images, _ = labelled_people()
     order = [3, 0, 4, 2, 1]
     folder = edited(
@@ -60,7 +60,7 @@ def test_classes_are_read_by_name_whatever_their_order(tmp_path):
     np.testing.assert_allclose(permuted, make().label(images[:40])["tone"].probabilities, atol=1e-6)
 
 
-def test_merged_classes_add_up_before_a_label_is_taken(tmp_path):
+def test_merged_classes_are_summed_before_a_label_is_decided(tmp_path):
     shares = torch.tensor([0.3, 0.3, 0.4, 1e-9, 1e-9]).log().half()
     folder = edited(
         tmp_path / "constant",
@@ -83,14 +83,14 @@ def test_probabilities_do_not_depend_on_the_batch(size):
         np.testing.assert_allclose(part, whole[start : start + size], atol=1e-6)
 
 
-def test_a_class_without_a_group_is_refused_by_name():
+def test_a_class_without_a_group_is_an_error():
     with pytest.raises(
-        EvenhandError, match="class 'medium-light' outside the groups light, medium, dark; name its"
+        EvenhandError, match="class 'medium-light' outside the groups light, medium, dark; give its"
     ):
         make(merge={"medium-dark": "dark"})
 
 
-def test_a_group_without_a_class_is_refused_by_name():
+def test_a_group_without_a_class_is_an_error():
     with pytest.raises(EvenhandError, match="no class for group 'very dark'"):
         make(groups=(*TAXONOMIES["tone"], "very dark"))
 

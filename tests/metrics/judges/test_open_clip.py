@@ -29,7 +29,7 @@ def make(folder=FOLDER, words=WORDS, templates=TEMPLATES, **more):
     )
 
 
-def test_zero_shot_is_open_clips_own_answer():
+def test_zero_shot_matches_open_clip():
     images, _ = labelled_people()
     source = f"local-dir:{FOLDER}"
     model, _, transform = open_clip.create_model_and_transforms(source, precision="fp32")
@@ -41,7 +41,7 @@ def test_zero_shot_is_open_clips_own_answer():
     )
 
 
-def test_each_template_alone_is_a_choice_that_should_not_matter():
+def test_variants_are_the_single_templates():
     images, _ = labelled_people()
     choices = make().variants(images[:4])["text"]
     assert len(choices) == len(TEMPLATES)
@@ -52,7 +52,7 @@ def test_each_template_alone_is_a_choice_that_should_not_matter():
             np.testing.assert_allclose(choice[name].probabilities, answer.probabilities, atol=1e-6)
 
 
-def test_a_image_nearer_to_the_other_text_of_the_gate_shows_no_person():
+def test_an_image_nearer_to_the_second_gate_text_shows_no_person():
     images, _ = labelled_people()
     texts = ("a photo of a woman", "a photo of a man")
     first, second = clip_s().zero_shot(images[:20], list(texts)).T
@@ -86,7 +86,7 @@ def test_a_group_is_the_normalised_mean_of_its_normalised_texts():
     np.testing.assert_allclose(judge._anchors["age"][1].numpy(), mean / np.linalg.norm(mean), atol=1e-6)
 
 
-def test_every_word_and_template_is_in_the_vocabulary_it_was_trained_on():
+def test_every_word_and_template_is_in_the_training_vocabulary():
     tokenizer = open_clip.get_tokenizer(f"local-dir:{FOLDER}").tokenizer
     for groups in WORDS.values():
         for word in (word for words in groups.values() for word in words):
@@ -103,7 +103,7 @@ def test_every_word_and_template_is_in_the_vocabulary_it_was_trained_on():
         (clip_s, {"gender": 0.96, "tone": 0.98, "age": 0.98}),
     ],
 )
-def test_clip_judges_read_labelled_people_about_as_well_as_measured(make_judge, least):
+def test_clip_judges_reach_their_measured_accuracy_on_labelled_people(make_judge, least):
     images, truth = labelled_people()
     judge = make_judge()
     answers = judge.label(images)
@@ -125,19 +125,21 @@ def test_labels_do_not_depend_on_the_batch(size):
         assert (together.argmax(axis=1) == answer.probabilities.argmax(axis=1)).all()
 
 
-def test_a_missing_folder_is_named_with_the_remedy(tmp_path):
+def test_a_missing_folder_is_named_in_the_error(tmp_path):
     with pytest.raises(EvenhandError, match="nowhere' does not exist; give a folder"):
         make(folder=tmp_path / "nowhere")
 
 
-def test_missing_weights_are_named_with_the_remedy(tmp_path):
+def test_missing_weights_are_named_in_the_error(tmp_path):
     folder = shutil.copytree(FOLDER, tmp_path / "torn")
     (folder / "open_clip_model.safetensors").unlink()
-    with pytest.raises(EvenhandError, match=r"lacks open_clip_model\.safetensors; download it again"):
+    with pytest.raises(
+        EvenhandError, match=r"lacks open_clip_model\.safetensors; download the complete folder"
+    ):
         make(folder=folder)
 
 
-def test_version_changes_with_texts_and_with_files_and_with_nothing_else(tmp_path):
+def test_the_version_depends_on_texts_and_files_only(tmp_path):
     folder = shutil.copytree(FOLDER, tmp_path / "copy")
     version = make().info.version
     assert make(folder=folder).info.version == version

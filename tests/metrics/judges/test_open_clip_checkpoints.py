@@ -54,7 +54,7 @@ def built_in(siglip, tmp_path, monkeypatch):
     return weights
 
 
-def test_a_sigmoid_models_bias_cancels_in_a_closed_question(siglip):
+def test_the_bias_of_a_sigmoid_model_cancels(siglip):
     judge = load_judge(f"open-clip:model={siglip},crop=image")
     texts = ["a woman", "a man"]
     network, _, transform = open_clip.create_model_and_transforms(f"local-dir:{siglip}")
@@ -68,7 +68,7 @@ def test_a_sigmoid_models_bias_cancels_in_a_closed_question(siglip):
     np.testing.assert_allclose(judge.zero_shot(IMAGES, texts), logits.softmax(dim=1).numpy(), atol=1e-5)
 
 
-def test_sigmoid_models_get_their_own_sentence_and_others_the_ensemble(siglip):
+def test_sigmoid_models_use_their_own_template_and_others_the_ensemble(siglip):
     assert load_judge(f"open-clip:model={siglip},crop=image")._templates == SIGLIP_TEMPLATES
     assert load_judge(f"open-clip:model={CLIP},crop=image")._templates == TEMPLATES
     assert "SigLIP" in load_judge(f"open-clip:model={siglip}").info.title
@@ -76,7 +76,7 @@ def test_sigmoid_models_get_their_own_sentence_and_others_the_ensemble(siglip):
 
 
 @pytest.mark.parametrize("weights", ["", "weights.pt"])
-def test_a_name_and_a_tag_prepare_images_as_the_weights_were_trained(siglip, built_in, weights):
+def test_a_tag_sets_the_preprocessing_of_its_training(siglip, built_in, weights):
     given = f",weights={built_in.parent / weights}" if weights else ""
     by_folder = load_judge(f"open-clip:model={siglip},crop=image").label(IMAGES)
     by_name = load_judge(f"open-clip:model={TINY},pretrained=plain,crop=image{given}").label(IMAGES)
@@ -85,12 +85,12 @@ def test_a_name_and_a_tag_prepare_images_as_the_weights_were_trained(siglip, bui
 
 
 @pytest.mark.parametrize(("tag", "quick"), [("plain", False), ("quick", True)])
-def test_a_tag_says_whether_its_weights_want_the_fast_gelu(built_in, tag, quick):
+def test_a_tag_sets_quick_gelu(built_in, tag, quick):
     network, _, _ = load_judge(f"open-clip:model={TINY},pretrained={tag},crop=image")._model
     assert any(isinstance(m, open_clip.transformer.QuickGELU) for m in network.modules()) is quick
 
 
-def test_the_published_weights_of_the_panel_want_the_fast_gelu():
+def test_the_published_weights_of_the_panel_use_quick_gelu():
     assert open_clip.get_pretrained_cfg("ViT-L-14", "dfn2b")["quick_gelu"]
     assert open_clip.get_pretrained_cfg("ViT-B-32", "openai")["quick_gelu"]
 
@@ -121,7 +121,7 @@ def test_every_group_has_words():
         ("MIST (eval script)", "female {concept}", "male {concept}"),
     ],
 )
-def test_published_texts_are_used_letter_by_letter(work, woman, man):
+def test_published_texts_are_used_verbatim(work, woman, man):
     assert published(work) == {"gender": {"woman": (woman,), "man": (man,)}}
     judge = load_judge(f"open-clip:model={CLIP},crop=image,texts={work}")
     assert list(judge.info.taxonomies) == ["gender"]
@@ -130,7 +130,7 @@ def test_published_texts_are_used_letter_by_letter(work, woman, man):
     )
 
 
-def test_the_face_alone_is_seen_unless_the_image_is_asked_for():
+def test_the_judge_sees_the_face_only_by_default():
     images = np.stack([astronaut(), *nobody()])
     faces = load_judge(f"open-clip:model={CLIP}").label(images)["gender"]
     whole = load_judge(f"open-clip:model={CLIP},crop=image").label(images)["gender"]
@@ -144,10 +144,10 @@ def test_the_face_alone_is_seen_unless_the_image_is_asked_for():
     ]
 
 
-def test_weights_with_code_in_them_are_refused(built_in, tmp_path):
+def test_weights_that_could_run_code_are_an_error(built_in, tmp_path):
     with (tmp_path / "code.pt").open("wb") as file:
         pickle.dump({"x": print}, file)
     code = tmp_path / "code.pt"
     judge = load_judge(f"open-clip:model={TINY},pretrained=plain,weights={code},crop=image")
-    with pytest.raises(EvenhandError, match=r"code\.pt' holds more than tensors and could run code"):
+    with pytest.raises(EvenhandError, match=r"code\.pt' contains more than tensors and could run code"):
         judge.label(IMAGES)

@@ -23,13 +23,13 @@ def monk_images():
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (90, 90, 90), (128, 128, 128), (255, 255, 255), (40, 90, 200)])
-def test_a_image_without_skin_is_undetermined(colour):
+def test_an_image_without_skin_is_undetermined(colour):
     answer = tone_ita().label(flat(colour))["tone"]
     assert answer.status == ("no_face",)
     assert answer.probabilities.tolist() == [[0, 0, 0, 1]]
 
 
-def test_no_monk_tone_is_taken_for_something_else_than_skin():
+def test_every_monk_tone_counts_as_skin():
     measured = whole().measure(monk_images())
     assert measured.share.tolist() == [1] * 10
     assert measured.monk.tolist() == list(range(1, 11))
@@ -43,7 +43,7 @@ def test_groups_follow_the_cuts_of_the_angle():
     assert whole().label(flat((186, 141, 104)))["tone"].probabilities.argmax() == 1
 
 
-def test_a_image_near_a_cut_is_uncertain():
+def test_an_image_near_a_cut_is_uncertain():
     near = flat((208, 165, 130))
     angle = whole().measure(near).angle[0]
     assert 40 < angle < 41
@@ -52,7 +52,7 @@ def test_a_image_near_a_cut_is_uncertain():
     assert unsure < 0.65
 
 
-def test_probabilities_sum_to_one_and_skinless_images_say_so():
+def test_probabilities_sum_to_one_and_images_without_skin_cannot_tell():
     images = np.concatenate([monk_images(), flat((90, 90, 90))])
     answer = whole().label(images)["tone"]
     np.testing.assert_allclose(answer.probabilities.sum(axis=1), 1)
@@ -69,7 +69,7 @@ def test_hair_and_background_outside_the_boxes_do_not_count():
     assert judge.label(images)["tone"].probabilities.argmax() == 2
 
 
-def test_published_cuts_read_light_and_dark_right_and_a_third_of_medium_as_light():
+def test_published_cuts_label_a_third_of_medium_skin_as_light():
     images, truth = labelled_people()
     answer = tone_ita().label(images)["tone"]
     said = np.array(["light", "medium", "dark"])[answer.probabilities.argmax(axis=1)]
@@ -82,11 +82,11 @@ def test_published_cuts_read_light_and_dark_right_and_a_third_of_medium_as_light
 
 
 @pytest.mark.parametrize("box", [(0.5, 0, 0.5, 1), (0, 0, 1.2, 1), (0.4, 0.9, 0.6, 0.1)])
-def test_a_box_outside_the_image_is_refused(box):
+def test_a_box_outside_the_image_is_an_error(box):
     with pytest.raises(EvenhandError, match="not inside the image"):
         ToneItaJudge(boxes=[box], spread=1, smallest_share=0.5, **CARD)
 
 
-def test_a_spread_that_is_not_positive_is_refused():
-    with pytest.raises(EvenhandError, match="spread 0"):
+def test_a_spread_that_is_not_positive_is_an_error():
+    with pytest.raises(EvenhandError, match="got 0"):
         whole(spread=0)

@@ -43,7 +43,7 @@ def letter_head(folder, into, letter):
     return into
 
 
-def test_one_order_is_the_models_own_likelihood_of_each_letter(folder):
+def test_one_order_matches_the_models_letter_likelihoods(folder):
     judge = make(folder, orders=2)
     found = judge._letters(IMAGES, judge._prompt(TEXTS[0]), 3)
     processor = AutoProcessor.from_pretrained(folder)
@@ -59,14 +59,14 @@ def test_one_order_is_the_models_own_likelihood_of_each_letter(folder):
         np.testing.assert_allclose(shares, expected, atol=1e-5)
 
 
-def test_an_answer_does_not_depend_on_the_images_beside_it(folder):
+def test_an_answer_does_not_depend_on_other_images(folder):
     judge = make(folder)
     together = judge._letters(IMAGES, judge._prompt(TEXTS[0]), 3)
     alone = [judge._letters(IMAGES[i : i + 1], judge._prompt(TEXTS[0]), 3) for i in range(len(IMAGES))]
     assert (np.concatenate(alone) == together).all()
 
 
-def test_answers_are_averaged_over_the_orders_and_set_back_to_the_groups(folder):
+def test_answers_are_averaged_over_orders_and_mapped_to_groups(folder):
     judge = make(folder, orders=2)
     what, _ = QUESTIONS["gender"]
     listed = judge._letters(IMAGES, judge._prompt(question(what, ["feminine", "masculine", CANNOT_TELL])), 3)
@@ -78,12 +78,12 @@ def test_answers_are_averaged_over_the_orders_and_set_back_to_the_groups(folder)
 
 
 @pytest.mark.parametrize("orders", [2, 4])
-def test_a_model_that_always_says_one_letter_is_inconsistent(folder, tmp_path, orders):
+def test_a_model_that_always_gives_one_letter_is_inconsistent(folder, tmp_path, orders):
     judge = make(letter_head(folder, tmp_path / "stubborn", "A"), orders=orders)
     assert set(judge.label(IMAGES)["gender"].status) == {"inconsistent"}
 
 
-def test_each_order_by_itself_is_a_choice_that_should_not_matter(folder, tmp_path):
+def test_variants_are_the_single_orders(folder, tmp_path):
     judge = make(folder, orders=4)
     choices, usual = judge.variants(IMAGES)["order"], judge.label(IMAGES)
     assert len(choices) == 4
@@ -112,14 +112,14 @@ def test_every_attribute_sums_to_one_and_coarser_ones_are_sums(folder):
     assert answers["age2"].status == answers["age5"].status
 
 
-def test_orders_are_all_different_and_put_every_option_first_in_turn():
+def test_orders_are_distinct_and_rotate_the_first_option():
     orders = orders_of(3, 6)
     assert orders[:2] == [[0, 1, 2], [2, 1, 0]]
     assert len({tuple(order) for order in orders}) == 6
     assert {order[0] for order in orders} == {0, 1, 2}
 
 
-def test_the_question_is_closed_and_lettered_and_offers_no_answer():
+def test_the_question_lists_lettered_options_and_cannot_tell():
     assert TEXTS[0] == (
         "Look at the most prominent person. Which word describes the gender expression of this person as it "
         "appears? A: feminine B: masculine C: cannot tell. Answer with one letter."
@@ -129,19 +129,19 @@ def test_the_question_is_closed_and_lettered_and_offers_no_answer():
             assert f"{letter}: {words}" in text
 
 
-def test_a_model_without_a_chat_template_is_asked_in_plain_words(tmp_path):
+def test_a_model_without_a_chat_template_gets_plain_text(tmp_path):
     judge = make(save_vlm(tmp_path / "plain", texts=TEXTS, template=None))
     assert judge._prompt("What?") == "<image>\nWhat?\nAnswer:"
     assert judge.label(IMAGES[:1])["gender"].probabilities.sum() == pytest.approx(1)
 
 
-def test_a_vocabulary_without_the_letters_is_refused(tmp_path):
+def test_a_vocabulary_without_the_letters_is_an_error(tmp_path):
     judge = make(save_vlm(tmp_path / "letterless", texts=["nothing to see"]))
     with pytest.raises(EvenhandError, match="has no single token for the letter A; choose another"):
         judge.label(IMAGES[:1])
 
 
-def test_code_beside_the_weights_is_never_run(folder, tmp_path):
+def test_code_in_the_folder_is_never_run(folder, tmp_path):
     into = shutil.copytree(folder, tmp_path / "remote")
     config = (into / "config.json").read_text()
     (into / "config.json").write_text(
@@ -155,7 +155,7 @@ def test_code_beside_the_weights_is_never_run(folder, tmp_path):
     assert "\n" not in str(fault.value)
 
 
-def test_a_registered_judge_names_its_model_and_its_version_follows_the_weights(folder):
+def test_the_registered_judge_names_its_model_and_its_version_depends_on_weights(folder):
     judge = load_judge(f"vlm:model={folder},crop=image")
     assert judge.info.name == f"vlm:crop=image,model={folder}"
     assert judge.info.version != load_judge(f"vlm:model={folder},crop=image,orders=4").info.version

@@ -1,4 +1,4 @@
-"""Worst-case bounds against the enumeration of all that undetermined images may show (1.23)."""
+"""Worst-case bounds against the enumeration of everything that undetermined images may show."""
 
 from itertools import product
 
@@ -22,7 +22,7 @@ def completions(counts, undetermined):
     st.integers(0, 6),
     st.lists(st.integers(1, 9), min_size=4, max_size=4),
 )
-def test_no_completion_leaves_the_bounds_and_they_are_reached(counts, undetermined, weights):
+def test_bounds_are_the_extremes_over_all_completions(counts, undetermined, weights):
     counts, target = np.array(counts), r.shares_of(weights[: len(counts)])
     if not counts.sum() + undetermined:
         return
@@ -37,7 +37,7 @@ def test_no_completion_leaves_the_bounds_and_they_are_reached(counts, undetermin
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
-def test_two_groups_follow_the_written_rule(women, men, undetermined):
+def test_bounds_of_two_groups_follow_the_closed_form(women, men, undetermined):
     total = women + men + undetermined
     if not total:
         return
@@ -54,7 +54,7 @@ def test_without_undetermined_images_the_bounds_are_the_value():
     np.testing.assert_allclose(b.delta_bounds(counts, [0, 0], r.uniform(2)), [value, value])
 
 
-def test_faceless_images_prove_nothing():
+def test_undetermined_images_make_the_bounds_wide():
     low, high = b.delta_bounds([1, 1], 98, r.uniform(2))
     assert (low, high) == (0, pytest.approx(0.98))
     assert np.isnan(b.delta_bounds([0, 0], 0, r.uniform(2))).all()

@@ -28,7 +28,7 @@ def templates(rho, *, rng, count=10, size=20, share=0.4):
 
 @settings(max_examples=25)
 @given(CLUSTERED)
-def test_intraclass_correlation_is_that_of_the_analysis_of_variance(images):
+def test_intraclass_correlation_matches_the_analysis_of_variance(images):
     frame = pd.DataFrame(images, columns=["template", "label"]).astype({"label": float})
     sizes = frame.groupby("template").size()
     found = i.intraclass_correlation(frame["label"], frame["template"].tolist())
@@ -41,7 +41,7 @@ def test_intraclass_correlation_is_that_of_the_analysis_of_variance(images):
     assert found == pytest.approx((between - within) / (between + (size - 1) * within))
 
 
-def test_intraclass_correlation_recovers_the_one_that_was_simulated():
+def test_intraclass_correlation_recovers_the_simulated_value():
     rng = stream(0, "icc")
     found = [i.intraclass_correlation(*templates(0.2, rng=rng)) for _ in range(300)]
     assert np.mean(found) == pytest.approx(0.2, abs=0.03)
@@ -49,7 +49,7 @@ def test_intraclass_correlation_recovers_the_one_that_was_simulated():
     assert np.mean(alone) == pytest.approx(0, abs=0.01)
 
 
-def test_effective_n_counts_clusters_where_images_are_copies():
+def test_effective_n_of_copies_is_the_number_of_clusters():
     assert i.effective_n(200, cluster_size=20, correlation=1) == 10
     assert i.effective_n(200, cluster_size=20, correlation=0.1) == pytest.approx(200 / 2.9)
     assert i.effective_n(200, cluster_size=20, correlation=-0.1) == 200
@@ -65,18 +65,18 @@ def test_clustered_wilson_covers_where_plain_wilson_does_not():
     assert hits["plain"] / 400 < 0.75 and 0.91 < hits["clustered"] / 400 <= 1
 
 
-def test_clustered_wilson_of_images_that_are_all_alike_counts_templates():
+def test_clustered_wilson_of_identical_labels_counts_templates():
     low, high = i.clustered_wilson(np.zeros(50), np.repeat(range(5), 10))
     assert (low, high) == pytest.approx(tuple(map(float, wilson(0, 5))))
 
 
-def test_cluster_t_interval_of_equal_clusters_is_the_t_test():
+def test_cluster_t_interval_of_equal_clusters_is_the_t_interval():
     means = np.array([0.2, 0.5, 0.35, 0.6, 0.4])
     expected = ttest_1samp(means, 0).confidence_interval()
     assert i.cluster_t_interval(means * 20, np.full(5, 20)) == pytest.approx(tuple(expected))
 
 
-def test_cluster_t_interval_of_uneven_clusters_is_the_sandwich_of_statsmodels():
+def test_cluster_t_interval_of_unequal_clusters_matches_statsmodels():
     labels, clusters = templates(0.3, rng=stream(0, "uneven"), count=8, size=12)
     labels, clusters = labels[7:], clusters[7:]
     options = {"groups": clusters, "use_correction": True, "df_correction": True}
@@ -101,7 +101,7 @@ def test_posterior_of_one_share_is_jeffreys():
     assert (low, high) == pytest.approx(tuple(expected), abs=0.003)
 
 
-def test_posterior_of_the_worst_group_sees_a_group_without_a_image():
+def test_posterior_of_the_worst_group_covers_a_group_without_images():
     def worst(shares):
         return worst_cell_share(shares, r.uniform(4))
 
@@ -123,7 +123,7 @@ def test_bootstrap_intervals_agree_with_scipy(method):
     assert found == pytest.approx(tuple(expected.confidence_interval))
 
 
-def test_basic_interval_of_a_plug_in_distance_holds_the_truth_that_percentiles_miss():
+def test_basic_interval_of_a_plug_in_distance_covers_where_percentiles_do_not():
     """Six groups, 20 images of each of ten concepts: the plug-in distance lies above the true one."""
     rng, hits = stream(0, "plug-in"), {"percentile": 0, "basic": 0}
     target, shares = r.uniform(6), np.array([0.35, 0.25, 0.15, 0.1, 0.1, 0.05])
@@ -139,6 +139,6 @@ def test_basic_interval_of_a_plug_in_distance_holds_the_truth_that_percentiles_m
     assert hits["percentile"] < 5 and hits["basic"] > 70
 
 
-def test_bca_of_draws_on_one_side_is_refused():
-    with pytest.raises(EvenhandError, match="lies on one side of it"):
+def test_bca_of_draws_on_one_side_is_an_error():
+    with pytest.raises(EvenhandError, match="lie on one side of the value"):
         i.bca_interval(np.array([1.0, 2, 3]), 0.5, jackknife=np.array([0.4, 0.5, 0.6]))

@@ -26,7 +26,7 @@ def resamples(units, *, draws=300, rows=True, where=None):
     return Resamples.of(where or layout(), draws=draws, rng=stream(0, units), rows=rows, units=units)
 
 
-def test_redrawn_leaves_have_the_variance_of_a_share():
+def test_resampled_leaves_have_the_variance_of_a_share():
     where, codes = layout(1), np.arange(30) % 3 == 0
     drawn = resamples("leaves", draws=40_000, rows=False, where=where).within(
         where.counts(codes.astype(int), 2)
@@ -34,7 +34,7 @@ def test_redrawn_leaves_have_the_variance_of_a_share():
     assert r.shares_of(drawn[..., :2])[:, 0, 0].var() == pytest.approx(1 / 3 * 2 / 3 / 30, rel=0.03)
 
 
-def test_redrawn_clusters_have_the_variance_of_the_mean_of_clusters():
+def test_resampled_clusters_have_the_variance_of_a_mean_over_clusters():
     where, rng = layout(1), stream(0, "codes")
     codes = rng.integers(0, 2, 30)
     drawn = resamples("clusters", draws=40_000, rows=False, where=where).within(where.counts(codes, 2))
@@ -42,7 +42,7 @@ def test_redrawn_clusters_have_the_variance_of_the_mean_of_clusters():
     assert r.shares_of(drawn[..., :2])[:, 0, 1].var() == pytest.approx(means.var() / 5, rel=0.03)
 
 
-def test_leaves_redrawn_within_redrawn_clusters_carry_their_noise_twice():
+def test_resampling_leaves_within_resampled_clusters_counts_noise_twice():
     """Davison and Hinkley 1997, section 3.8: the variance between plus the variance within."""
     where, rng = layout(1), stream(0, "codes")
     codes = rng.integers(0, 2, 30)
@@ -92,7 +92,7 @@ def simulated():
 
 
 @pytest.mark.parametrize("name", ["fair", "mild", "biased"])
-def test_concepts_drawn_whole_give_intervals_of_the_right_width(simulated, name):
+def test_resampling_whole_concepts_gives_intervals_of_the_right_width(simulated, name):
     covered, width = simulated[name, "leaves"]
     assert covered > 0.88 and width == pytest.approx(1, abs=0.15)
 
@@ -116,7 +116,7 @@ def measured(scheme, **options):
 
 
 @pytest.mark.parametrize("resample_concepts", [True, False])
-def test_the_scheme_moves_ends_and_no_value(resample_concepts):
+def test_the_scheme_changes_intervals_and_no_value(resample_concepts):
     both = [measured(scheme, resample_concepts=resample_concepts) for scheme in ("two-stage", "outermost")]
     assert [repr(row.value) for row in both[0]] == [repr(row.value) for row in both[1]]
     key = {"metric": "squared_deviation", "attributes": "gender", "judge": "panel", "concept": ""}
@@ -126,7 +126,7 @@ def test_the_scheme_moves_ends_and_no_value(resample_concepts):
     assert fidelity[0].low != fidelity[1].low
 
 
-def test_a_suite_names_the_scheme_and_stays_the_same_suite_without_it():
+def test_the_default_scheme_does_not_change_the_suite_digest():
     suite = load_suite("mini-quick")
     assert suite.bootstrap.scheme == "two-stage"
     boot = suite.bootstrap.model_copy(update={"scheme": "outermost"})

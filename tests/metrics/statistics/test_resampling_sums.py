@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.mark.parametrize("groups", [2, 7, 8, 12, 17, 130])
 @pytest.mark.parametrize("rows", [1, 2, 35])
-def test_distances_do_not_depend_on_how_draws_lie_in_memory(groups: int, rows: int) -> None:
+def test_distances_do_not_depend_on_memory_layout(groups: int, rows: int) -> None:
     shares = RNG.dirichlet(np.ones(groups), size=(20, rows))
     target = RNG.dirichlet(np.ones(groups), size=rows)
     for lain in (shares, r.by_group(shares), np.asfortranarray(shares)):
@@ -23,7 +23,7 @@ def test_distances_do_not_depend_on_how_draws_lie_in_memory(groups: int, rows: i
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3, 8, 9, 12])
-def test_projection_is_that_of_sorted_values(groups: int) -> None:
+def test_projection_matches_the_sorting_algorithm(groups: int) -> None:
     values = r.by_group(RNG.normal(1 / groups, 0.4, size=(50, 4, groups)))
     values[3, 1] = np.nan
     falling = -np.sort(-values, axis=-1)
@@ -33,7 +33,7 @@ def test_projection_is_that_of_sorted_values(groups: int) -> None:
     np.testing.assert_array_equal(project_simplex(values), expected)
 
 
-def test_means_leave_missing_values_out_and_change_no_others() -> None:
+def test_means_ignore_missing_values() -> None:
     values = RNG.random((6, 35))
     holed = values.copy()
     holed[2, 3] = np.nan
@@ -44,7 +44,7 @@ def test_means_leave_missing_values_out_and_change_no_others() -> None:
     assert np.nanmean(recentred(holed, 0.5), axis=0) == pytest.approx(np.full(35, 0.5))
 
 
-def test_leaves_that_are_drawn_more_often_than_a_byte_tells_are_still_counted() -> None:
+def test_leaves_drawn_more_than_255_times_are_counted() -> None:
     class Same(np.random.Generator):
         """Draws the first of everything, always."""
 
@@ -58,7 +58,7 @@ def test_leaves_that_are_drawn_more_often_than_a_byte_tells_are_still_counted() 
     assert (whole_cluster_weights([[1] * 300], draws=2, rng=rng)[0, :, 0] == 300).all()
 
 
-def test_several_tables_are_resampled_as_each_alone() -> None:
+def test_resampling_several_tables_equals_resampling_each() -> None:
     place = [(o, t, s) for o in "abc" for t in "xy" for s in range(7)]
     row, cluster, leaf = ([str(part) for part in parts] for parts in zip(*place, strict=True))
     layout = arrange(range(len(place)), row=row, cluster=cluster, leaf=leaf)

@@ -21,25 +21,25 @@ def wilson_half(images, share):
 
 
 @pytest.mark.parametrize(("wanted", "images"), [(0.1, 93), (0.05, 381), (0.03, 1064)])
-def test_half_widths_need_the_published_numbers(wanted, images):
+def test_half_widths_need_the_published_numbers_of_images(wanted, images):
     assert n.images_for_half_width(wanted) == images
 
 
 @given(st.floats(0.02, 0.4), st.floats(0.05, 0.5))
-def test_half_width_is_reached_by_no_image_fewer(wanted, share):
+def test_one_image_fewer_misses_the_half_width(wanted, share):
     found = n.images_for_half_width(wanted, share=share)
     assert wilson_half(found, share) <= wanted + 1e-9
     assert found == 1 or wilson_half(found - 1, share) > wanted - 1e-9
 
 
 @given(st.floats(0.001, 0.9))
-def test_a_rare_cell_is_seen_with_the_probability_and_not_with_a_image_fewer(share):
+def test_one_image_fewer_misses_the_probability_of_a_rare_cell(share):
     found = n.images_for_cell(share)
     assert 1 - (1 - share) ** found >= 0.95 - 1e-9
     assert found == 1 or 1 - (1 - share) ** (found - 1) < 0.95
 
 
-def test_a_cell_of_two_percent_needs_149():
+def test_a_cell_of_two_percent_needs_149_images():
     assert n.images_for_cell(0.02) == 149
 
 
@@ -67,7 +67,7 @@ PUBLISHED_POWER = {
 
 
 @pytest.mark.parametrize("images", PUBLISHED_POWER)
-def test_power_is_the_published_one(images):
+def test_simulated_power_matches_the_reference_table(images):
     rng = stream(0, "power", str(images))
     for difference, published in zip((0.03, 0.05, 0.10), PUBLISHED_POWER[images], strict=True):
         found = n.simulated_power(difference, n=images, concepts=36, rng=rng, runs=2000)
@@ -75,7 +75,7 @@ def test_power_is_the_published_one(images):
         assert found == pytest.approx(published, abs=3.5 * error + 0.005), difference
 
 
-def test_the_rule_promises_no_more_than_the_simulation_finds():
+def test_the_closed_form_is_conservative_compared_with_the_simulation():
     images = n.images_for_difference(0.05, concepts=36)
     assert n.simulated_power(0.05, n=images, concepts=36, rng=stream(0, "x"), runs=2000) > 0.8
 
@@ -85,7 +85,7 @@ def test_without_a_difference_power_is_the_level_of_the_test():
     assert found == pytest.approx(0.05, abs=0.012)
 
 
-def test_judges_that_err_need_more_images():
+def test_imperfect_judges_need_more_images():
     assert n.judge_inflation(sensitivity=1, specificity=1) == 1
     assert n.judge_inflation(sensitivity=0.966, specificity=0.966) == pytest.approx(1.15, abs=0.005)
     assert n.judge_inflation(sensitivity=0.9, specificity=0.9) == pytest.approx(1.5625)
@@ -94,15 +94,15 @@ def test_judges_that_err_need_more_images():
 
 
 @given(st.floats(10, 200), st.integers(5, 40), st.floats(0, 0.02))
-def test_images_of_templates_are_worth_what_is_wanted(worth, templates, correlation):
+def test_images_of_templates_have_the_requested_effective_size(worth, templates, correlation):
     found = n.images_of_templates(worth, templates=templates, correlation=correlation)
     assert effective_n(found, cluster_size=max(found / templates, 1), correlation=correlation) >= worth - 1e-6
 
 
-def test_few_templates_cannot_be_made_up_for_by_seeds():
+def test_more_seeds_cannot_replace_templates():
     assert effective_n(10**9, cluster_size=10**9 / 5, correlation=0.1) == pytest.approx(50)
     with pytest.raises(
-        EvenhandError, match="never worth more than 50 images and 93 are wanted; use at least 10"
+        EvenhandError, match="worth at most 50 independent images, but 93 are needed; use at least 10"
     ):
         n.images_of_templates(93, templates=5, correlation=0.1)
     assert n.images_of_templates(93, templates=10, correlation=0.1) > 93
@@ -111,16 +111,28 @@ def test_few_templates_cannot_be_made_up_for_by_seeds():
 @pytest.mark.parametrize(
     ("call", "fault"),
     [
-        (lambda: n.images_for_half_width(0.5), "half width is 0.5; give a number above 0 and below 0.5"),
-        (lambda: n.images_for_cell(0), "share of the cell is 0"),
-        (lambda: n.images_for_difference(2, concepts=36), "difference is 2"),
-        (lambda: n.judge_inflation(sensitivity=1.2, specificity=1), "sensitivity is 1.2"),
-        (lambda: n.images_of_templates(9, templates=0, correlation=0), "number of templates is 0"),
-        (lambda: n.images_of_templates(9, templates=5, correlation=1), "correlation of templates is 1"),
-        (lambda: n.plan_sizes(n.Design(concepts=0), cells=[0.1]), "number of concepts is 0"),
+        (lambda: n.images_for_half_width(0.5), "half width must be above 0 and below 0.5, got 0.5"),
+        (lambda: n.images_for_cell(0), "share of the cell must be above 0 and below 1, got 0"),
+        (lambda: n.images_for_difference(2, concepts=36), "difference must be above 0 and below 1, got 2"),
+        (
+            lambda: n.judge_inflation(sensitivity=1.2, specificity=1),
+            "sensitivity must be between 0 and 1, got 1.2",
+        ),
+        (
+            lambda: n.images_of_templates(9, templates=0, correlation=0),
+            "number of templates must be at least 1, got 0",
+        ),
+        (
+            lambda: n.images_of_templates(9, templates=5, correlation=1),
+            "correlation of templates must be at least 0 and below 1, got 1",
+        ),
+        (
+            lambda: n.plan_sizes(n.Design(concepts=0), cells=[0.1]),
+            "number of concepts must be at least 1, got 0",
+        ),
     ],
 )
-def test_numbers_out_of_range_are_refused(call, fault):
+def test_numbers_out_of_range_are_an_error(call, fault):
     with pytest.raises(EvenhandError, match=fault):
         call()
 
@@ -133,7 +145,7 @@ def test_the_command_prints_the_usual_claims(evenhand):
     assert ["cell", "0.02", "149", "149", "5364"] in rows
 
 
-def test_the_command_allows_for_the_judge_and_the_templates(evenhand):
+def test_the_command_accounts_for_judge_and_templates(evenhand):
     options = ("--half-width", 0.1, "--sensitivity", 0.9, "--specificity", 0.9, "--correlation", 0.01)
     found = json.loads(evenhand("power", *options, "--concepts", 10, "--json").out)
     (need,) = found["needs"]
@@ -143,6 +155,6 @@ def test_the_command_allows_for_the_judge_and_the_templates(evenhand):
     assert found["design"]["sensitivity"] == 0.9
 
 
-def test_the_command_says_what_cannot_be_had(evenhand):
+def test_the_command_reports_an_unreachable_size(evenhand):
     outcome = evenhand("power", "--half-width", 0.1, "--correlation", 0.2)
     assert outcome.code == 2 and "use at least 19 templates" in outcome.err and not outcome.out

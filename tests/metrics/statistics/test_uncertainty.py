@@ -1,4 +1,4 @@
-"""Intervals, floors, tests and ranks: golden values of measurement.md 7.2 and independent references."""
+"""Intervals, floors, tests and ranks: reference values and independent implementations."""
 
 from itertools import product
 
@@ -40,7 +40,7 @@ def test_simultaneous_intervals_of_shares():
     assert u.sison_glaz(PUBLISHED_COUNTS)[0] == near([0.079229, 0.164356])
 
 
-def test_bound_on_the_unseen_is_the_exact_one_sided_bound():
+def test_the_bound_on_unseen_groups_is_the_exact_one_sided_bound():
     assert unseen_bound([1, 50]) == near(beta.ppf(0.95, 1, [1, 50]))
 
 
@@ -48,7 +48,7 @@ FLOORS = read("finite_sample_floor")
 
 
 @pytest.mark.parametrize(("k", "n"), FLOORS[["K", "n"]].to_numpy().tolist())
-def test_floor_of_a_fair_model_is_the_published_one(k, n):
+def test_floor_of_a_fair_model_matches_the_published_table(k, n):
     published = FLOORS.query("K == @k and n == @n").iloc[0]
     tables = u.fair_tables([n], r.uniform(k), draws=10_000, rng=u.stream(0, "floor"))
     shares = r.shares_of(tables[:, 0])
@@ -174,7 +174,7 @@ def spread(where, codes):
     return r.shares_of(counts[..., :2])[..., 0]
 
 
-def test_copies_of_a_image_do_not_shrink_the_interval():
+def test_copies_of_an_image_do_not_shrink_the_interval():
     codes = np.random.default_rng(0).integers(0, 2, 24)
     once, five_times = spread(layout(), codes), spread(layout(copies=5), np.repeat(codes, 5))
     assert (once == five_times).all()
@@ -202,7 +202,7 @@ def test_uneven_templates_keep_their_weight_on_average():
     assert 0.4 < shares[:, 0, 0].mean() < 0.7
 
 
-def test_a_row_drawn_twice_brings_two_resamples():
+def test_a_row_drawn_twice_contributes_two_resamples():
     values = np.arange(20.0).reshape(10, 2)
     both = u.resample_rows(values, rows=np.zeros((10, 2), int))
     assert (both[:, 0] != both[:, 1]).all()
@@ -214,7 +214,7 @@ def test_recentred_draws_have_the_estimate_as_their_mean():
     assert np.nanmean(u.recentred(draws, np.array([7.0, 1.0])), axis=0) == pytest.approx([7, 1])
 
 
-def test_streams_are_their_own_and_repeatable():
+def test_streams_are_separate_and_reproducible():
     same = [u.stream(1, "a", "b").random() for _ in range(2)]
     assert same[0] == same[1] != u.stream(1, "a", "c").random() != u.stream(2, "a", "b").random()
 
@@ -235,7 +235,7 @@ def brute_rank_sets(theta, draws):
     return low, high
 
 
-def test_rank_sets_follow_the_procedure():
+def test_rank_sets_match_a_direct_implementation():
     rng = np.random.default_rng(0)
     theta = np.array([0.1, 0.12, 0.4, 0.9])
     draws = theta + rng.normal(0, 0.05, (300, 1)) + rng.normal(0, [0.02, 0.02, 0.15, 0.05], (300, 4))
@@ -262,6 +262,6 @@ def test_identical_methods_share_their_ranks():
     assert found.low.tolist() == [1, 1, 3] and found.high.tolist() == [2, 2, 3]
 
 
-def test_a_certain_difference_is_a_rank_of_its_own():
+def test_a_certain_difference_separates_ranks():
     found = u.rank_sets(np.array([0.0, 0.5]), np.tile([0.0, 0.5], (50, 1)))
     assert found.low.tolist() == found.high.tolist() == [1, 2]

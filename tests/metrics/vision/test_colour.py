@@ -42,7 +42,7 @@ def test_angle_of_the_monk_swatches():
     np.testing.assert_allclose(ita(lab(SWATCHES)), published, atol=0.01)
 
 
-def test_bluish_cast_does_not_flip_the_sign_of_the_angle():
+def test_a_bluish_cast_does_not_change_the_sign_of_the_angle():
     assert ita(np.array([70.0, 0.0, -5.0])) == pytest.approx(90, abs=0.1)
     assert ita(np.array([30.0, 0.0, -5.0])) == pytest.approx(-90, abs=0.1)
 

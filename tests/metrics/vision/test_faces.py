@@ -75,13 +75,13 @@ def test_a_face_is_found_at_the_same_place_in_every_size(side):
     assert overlap(np.array(seen.faces[0].box) * 512 / side, ASTRONAUT_FACE) > 0.6
 
 
-def test_two_people_side_by_side_are_several_persons():
+def test_two_people_side_by_side_are_multi_person():
     seen = finder().look(np.hstack([astronaut()] * 2))
     assert seen.status == "multi_person"
     assert len(seen.faces) == 2
 
 
-def test_the_second_detector_is_asked_only_where_the_first_finds_nobody():
+def test_the_second_detector_runs_only_if_the_first_finds_no_face():
     first, second = Scripted((0.1, 0.1, 0.6, 0.6)), Scripted((0.2, 0.2, 0.9, 0.9))
     assert FaceFinder([first, second]).look(blank()).faces[0].box == pytest.approx((10, 10, 60, 60))
     assert (first.asked, second.asked) == (1, 0)
@@ -106,7 +106,7 @@ def test_status_follows_size_and_number_of_the_faces(sides, status):
     assert image_status(faces, side=100) == status
 
 
-def test_a_image_is_searched_once_however_many_judges_ask():
+def test_faces_are_detected_once_for_all_judges():
     detector = Scripted((0.1, 0.1, 0.6, 0.6))
     shared = FaceFinder([detector])
     images = np.stack([blank(200), blank(30)])
@@ -115,7 +115,7 @@ def test_a_image_is_searched_once_however_many_judges_ask():
     assert detector.asked == 2
 
 
-def test_a_judge_sees_faces_only_and_its_answers_find_their_images():
+def test_a_judge_sees_faces_only_and_answers_are_assigned_to_their_images():
     judge = Brightness()
     people = Scripted((0.25, 0.25, 0.75, 0.75))
     shared = FaceFinder([people])
@@ -130,7 +130,7 @@ def test_a_judge_sees_faces_only_and_its_answers_find_their_images():
     assert len(judge.seen) == 2
 
 
-def test_without_any_face_the_judge_is_not_asked():
+def test_without_any_face_the_judge_is_not_called():
     judge = Brightness()
     answer = OnFaces(judge, finder=FaceFinder([Scripted()]), cut="face").label(np.stack([blank()] * 3))[
         "light"
@@ -140,7 +140,7 @@ def test_without_any_face_the_judge_is_not_asked():
     assert judge.seen == []
 
 
-def test_of_several_persons_the_largest_is_labelled_but_stays_undetermined():
+def test_with_several_people_the_largest_face_is_labelled_but_undetermined():
     image = blank(0)
     image[:, :50] = 255
     shared = FaceFinder([Scripted((0.05, 0.1, 0.4, 0.45), (0.52, 0.1, 0.95, 0.53))])
@@ -149,13 +149,13 @@ def test_of_several_persons_the_largest_is_labelled_but_stays_undetermined():
     assert answer.probabilities[0].argmax() == 1
 
 
-def test_what_the_judge_says_of_a_face_is_kept():
+def test_the_status_of_the_judge_is_kept():
     shared = FaceFinder([Scripted((0.1, 0.1, 0.6, 0.6))])
     answer = OnFaces(Brightness("inconsistent"), finder=shared, cut="face").label(blank()[None])["light"]
     assert answer.status == ("inconsistent",)
 
 
-def test_a_crop_at_the_edge_repeats_the_edge_and_stays_centred():
+def test_a_crop_beyond_the_edge_repeats_it_and_stays_centred():
     image = blank(100)
     image[:, :10] = 200
     face = Face((0, 20, 40, 60), 1.0, "test")
@@ -182,7 +182,7 @@ def test_aligned_faces_have_their_eyes_level_and_at_the_same_place():
     assert np.corrcoef(middle[0].ravel(), middle[1].ravel())[0, 1] > 0.97
 
 
-def test_the_box_of_a_whole_crop_may_be_left_out():
+def test_align_uses_the_whole_image_without_a_box():
     image = astronaut()
     left, top, right, bottom = ASTRONAUT_FACE
     crop = image[top:bottom, left:right]
@@ -204,13 +204,13 @@ def test_the_version_of_a_judge_changes_with_detectors_and_cut():
 
 
 @pytest.mark.parametrize(("package", "make"), [("dlib", DlibDetector), ("skimage.data", CascadeDetector)])
-def test_a_missing_package_is_named_with_the_extra(package, make, monkeypatch):
+def test_a_missing_package_is_an_error_that_names_the_extra(package, make, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(EvenhandError, match=r"needs the package .* run pip install 'evenhand\[faces\]'"):
         make()
 
 
-def test_a_judge_of_crops_is_asked_about_the_whole_image_too():
+def test_variants_of_a_face_judge_include_the_whole_image():
     image = blank(0)
     image[30:70, 30:70] = 255
     shared = FaceFinder([Scripted((0.35, 0.35, 0.65, 0.65))])
@@ -222,7 +222,7 @@ def test_a_judge_of_crops_is_asked_about_the_whole_image_too():
     assert nobody_there["crop"][1]["light"].status == ("ok",)
 
 
-def test_a_label_that_the_surroundings_overturn_is_inconsistent():
+def test_a_label_that_differs_on_the_whole_image_is_inconsistent():
     light, dark, grey = blank(0), blank(0), blank(127)
     light[30:70, 30:70] = 255
     shared = FaceFinder([Scripted((0.35, 0.35, 0.65, 0.65))])
@@ -237,7 +237,7 @@ def test_a_label_that_the_surroundings_overturn_is_inconsistent():
     assert nobody_there.label(images)["light"].status == ("no_face",) * 3
 
 
-def test_an_undecided_whole_image_overturns_nothing():
+def test_an_undetermined_whole_image_does_not_contradict_the_face():
     image = blank(0)
     image[:, :50] = 255
     shared = FaceFinder([Scripted((0.1, 0.1, 0.4, 0.4))])

@@ -1,4 +1,4 @@
-"""The annotation page in a real browser: from disk, by keyboard, and back through the importer."""
+"""The annotation page in a browser: offline, by keyboard, and through the importer."""
 
 import csv
 import re
@@ -31,7 +31,7 @@ def key_of(done):
 
 @pytest.fixture
 def opened(browser, exported):
-    """Opens the page at a width, with what it logged and asked for."""
+    """Open the page at a width and record its requests and console messages."""
     contexts = []
 
     def open_page(width=1440, page=None):
@@ -70,7 +70,7 @@ def saved(page, path, button="#save"):
     return path
 
 
-def test_all_images_are_answered_by_keyboard_and_come_back_through_the_importer(opened, exported, tmp_path):
+def test_all_images_can_be_labelled_by_keyboard_and_imported(opened, exported, tmp_path):
     folder, done = exported
     page = opened()
     start(page)
@@ -96,7 +96,7 @@ def test_all_images_are_answered_by_keyboard_and_come_back_through_the_importer(
     assert_no_requests(page, within=done.page)
 
 
-def test_a_image_without_people_needs_no_more_answers(opened, tmp_path):
+def test_image_without_people_needs_no_further_answers(opened, tmp_path):
     page = opened()
     start(page, "bo")
     page.keyboard.press("1")
@@ -109,7 +109,7 @@ def test_a_image_without_people_needs_no_more_answers(opened, tmp_path):
     ]
 
 
-def test_c_is_cannot_tell_and_several_things_can_be_reported(opened, tmp_path):
+def test_key_c_is_cannot_tell_and_several_flags_can_be_set(opened, tmp_path):
     page = opened()
     start(page, "cy")
     for key in ["2", "c", "c", "c", "2", "1", "1", "3", "Enter"]:
@@ -121,7 +121,7 @@ def test_c_is_cannot_tell_and_several_things_can_be_reported(opened, tmp_path):
     }
 
 
-def test_an_unanswered_question_is_named_and_nothing_is_skipped_silently(opened):
+def test_unanswered_question_is_named(opened):
     page = opened()
     start(page)
     page.keyboard.press("2")
@@ -131,7 +131,7 @@ def test_an_unanswered_question_is_named_and_nothing_is_skipped_silently(opened)
     assert page.locator("#position").inner_text().startswith("Image 1 ")
 
 
-def test_progress_is_kept_and_every_person_has_an_order_of_their_own(opened):
+def test_progress_is_kept_and_the_order_differs_between_annotators(opened):
     page = opened()
     start(page, "dee")
     first = page.locator("#image").get_attribute("src")
@@ -150,17 +150,17 @@ def test_progress_is_kept_and_every_person_has_an_order_of_their_own(opened):
     assert page.locator("#image").get_attribute("src") != first
 
 
-def test_a_code_that_could_not_be_imported_is_refused(opened):
+def test_invalid_annotator_code_is_refused(opened):
     page = opened()
     page.fill("#annotator", "ann lee")
     page.keyboard.press("Enter")
     assert not page.locator("#work").is_visible()
     page.fill("#annotator", "aggregate")
     page.keyboard.press("Enter")
-    assert "no code" in page.locator("#start-alert").inner_text()
+    assert "is reserved" in page.locator("#start-alert").inner_text()
 
 
-def test_single_keys_can_be_turned_off(opened):
+def test_keyboard_shortcuts_can_be_disabled(opened):
     page = opened()
     start(page)
     page.locator("summary").click()
@@ -171,7 +171,7 @@ def test_single_keys_can_be_turned_off(opened):
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_the_page_fits_can_be_read_and_touched(opened, width):
+def test_page_is_accessible_and_fits_its_window(opened, width):
     page = opened(width)
     assert_accessible(page)
     start(page)
@@ -184,7 +184,7 @@ def test_the_page_fits_can_be_read_and_touched(opened, width):
     assert page.evaluate("[...document.querySelectorAll('input')].every(i => i.labels.length)")
 
 
-def test_the_html_is_valid(exported):
+def test_html_is_valid(exported):
     assert_valid_html(exported[1].page.read_text())
 
 
@@ -208,7 +208,7 @@ def image(exported):
     return next((folder / "run" / "images").rglob("*.png"))
 
 
-def test_the_page_says_nothing_of_methods_prompts_or_places(exported):
+def test_page_does_not_reveal_methods_prompts_or_paths(exported):
     folder, done = exported
     text = re.sub(r"data:image/[^\"]*", "", done.page.read_text())
     rows = key_of(done)
@@ -217,7 +217,7 @@ def test_the_page_says_nothing_of_methods_prompts_or_places(exported):
     assert str(folder) not in text
 
 
-def test_only_the_pages_own_script_may_run(opened, image, tmp_path):
+def test_injected_script_does_not_run(opened, image, tmp_path):
     text = render_page(a_form(image))
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
     assert "unsafe" not in policy and "default-src &#39;none&#39;" in policy
@@ -227,7 +227,7 @@ def test_only_the_pages_own_script_may_run(opened, image, tmp_path):
     assert page.title() == "Labelling images"
 
 
-def test_words_of_a_taxonomy_cannot_break_the_page(opened, image, tmp_path):
+def test_texts_of_a_taxonomy_are_escaped(opened, image, tmp_path):
     odd = '</script><script>document.title = "run"</script>'
     question = Question("tone", odd, (Option(odd, odd),))
     write_page(a_form(image, batch=odd, questions=(question,)), tmp_path / "odd.html")
@@ -247,8 +247,8 @@ def test_swatches_show_their_colour(opened, image, tmp_path):
     assert page.logged == []
 
 
-def test_a_page_without_images_or_with_a_broken_one_is_one_clear_line(image, tmp_path):
-    with pytest.raises(EvenhandError, match="needs images"):
+def test_missing_or_broken_images_are_one_line_errors(image, tmp_path):
+    with pytest.raises(EvenhandError, match="needs at least one image"):
         render_page(a_form(image, items=()))
     (tmp_path / "broken.png").write_bytes(image.read_bytes()[:60])
     with pytest.raises(EvenhandError, match=r"broken\.png cannot be read"):

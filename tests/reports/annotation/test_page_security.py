@@ -1,4 +1,4 @@
-"""Every page that Evenhand writes escapes what it shows, and may load nothing from anywhere."""
+"""Every page that Evenhand writes escapes its content and loads nothing from a network."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ WHOLE = [path for path in TEMPLATES if "<head>" in path.read_text()]
 MODULES = sorted(path for room in ("bench", "reports") for path in (ROOT / room).rglob("*.py"))
 
 OWN = {"style", "script", "_data(form)"}
-"""What pages hold unescaped: their own style and script, and JSON in which no element can begin or end."""
+"""What pages embed unescaped: their style and script, and JSON that cannot open or close an element."""
 
 
 def calls(path, name):
@@ -27,33 +27,31 @@ def calls(path, name):
     return [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == name]
 
 
-def test_every_environment_of_templates_escapes():
+def test_every_template_environment_escapes():
     found = [call for path in MODULES for call in calls(path, "Environment")]
     assert len(found) >= 4
     for call in found:
         assert any(part.arg == "autoescape" and ast.unparse(part.value) == "True" for part in call.keywords)
 
 
-def test_nothing_but_our_own_parts_and_drawings_is_taken_as_it_is():
+def test_only_style_script_data_and_charts_are_marked_safe():
     for path in MODULES:
         for call in calls(path, "Markup"):
-            if (
-                path.name != "charts.py"
-            ):  # drawings, which test_charts_show_intervals_and_stay_offline.py holds
+            if path.name != "charts.py":  # covered by test_charts.py
                 assert ast.unparse(call.args[0]) in OWN, f"{path.name}, line {call.lineno}"
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
-def test_no_template_switches_escaping_off(path):
+def test_no_template_disables_escaping(path):
     text = path.read_text()
     assert not re.search(r"\|\s*safe\b|autoescape\s+false|\|\s*tojson", text)
-    assert not re.search(r"\son\w+\s*=", text), "a handler that a policy would not run"
+    assert not re.search(r"\son\w+\s*=", text), "an event handler that the policy would block"
 
 
 @pytest.mark.parametrize(
     "path", [path for path in TEMPLATES if "<head>" in path.read_text()], ids=lambda p: p.name
 )
-def test_the_policy_comes_before_anything_that_it_governs(path):
+def test_security_policy_precedes_what_it_governs(path):
     head = path.read_text().split("<head>")[1]
     before = head[: head.index("Content-Security-Policy")]
     assert not re.search(r"<(?:script|style|link|img|base)\b", before)
@@ -61,7 +59,7 @@ def test_the_policy_comes_before_anything_that_it_governs(path):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Pages of every kind, by name."""
+    """One page of every kind, by name."""
     folder = tmp_path_factory.mktemp("pages")
     run = evaluated("one", "base", "random-attribute-prompt")
     a_humans_run(folder / "run", concepts=("nurse",), methods=("base",))
@@ -86,7 +84,7 @@ LOADS = {
 }
 
 
-def test_every_page_has_a_policy_that_names_no_network_and_loads_nothing_from_one(pages):
+def test_every_page_has_a_policy_without_network_and_loads_nothing(pages):
     assert {"report", "comparison", "annotation", "index.html", "literature.html"} <= set(pages)
     for name, text in pages.items():
         page = parsed(text)

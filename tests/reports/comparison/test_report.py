@@ -1,4 +1,4 @@
-"""The page of a comparison: accessible, valid, self-contained, small, and as honest as the numbers."""
+"""The comparison report: accessible, valid, self-contained and small; its verdict follows the intervals."""
 
 import csv
 import io
@@ -56,20 +56,20 @@ def page(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_the_page_fits_its_window_and_asks_for_nothing(browser, page, width):
+def test_page_fits_its_window_and_makes_no_requests(browser, page, width):
     with opened(browser, page, width=width, scripts=False) as shown:
         open_everything(shown)
         assert_layout_holds(shown)
         assert_no_requests(shown, within=page)
 
 
-def test_the_page_keeps_the_rules_of_accessibility(browser, page):
+def test_page_is_accessible(browser, page):
     with opened(browser, page, width=PHONE) as shown:
         open_everything(shown)
         assert_accessible(shown)
 
 
-def test_the_html_is_valid_whatever_the_names(single, several):
+def test_html_is_valid_with_hostile_names(single, several):
     sides = []
     for side in several.sides:
         spec = side.result.spec.model_copy(update={"model": HOSTILE})
@@ -81,18 +81,18 @@ def test_the_html_is_valid_whatever_the_names(single, several):
     assert_valid_html(*pages)
 
 
-def test_nothing_but_inline_style_and_embedded_images_is_allowed(single):
+def test_policy_allows_only_inline_style_and_embedded_images(single):
     (policy,) = [e for e in parsed(render_comparison(single)).all("meta") if "http-equiv" in e.attributes]
     assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def test_a_page_with_as_many_pairs_as_it_may_have_is_small(one):
+def test_page_with_the_maximum_number_of_pairs_is_within_its_size(one):
     comparison = compare(*[one] * 4)
     assert len(comparison.pairs) == MAX_PAIRS
     assert_within(REPORT, render_comparison(comparison))
 
 
-def test_more_pairs_than_a_page_holds_are_refused(evenhand, one, tmp_path):
+def test_too_many_pairs_are_refused(evenhand, one, tmp_path):
     outcome = evenhand("compare", *[one] * 5, "--out", tmp_path / "page.html")
     assert outcome.code == 2
     assert outcome.err.endswith(
@@ -100,7 +100,7 @@ def test_more_pairs_than_a_page_holds_are_refused(evenhand, one, tmp_path):
     )
 
 
-def test_every_difference_and_every_changed_label_can_be_saved(several):
+def test_downloads_have_every_difference_and_changed_label(several):
     files = downloads(render_comparison(several))
     differences = files["every-difference.csv"]
     assert len(differences) == len(several.differences)
@@ -109,13 +109,13 @@ def test_every_difference_and_every_changed_label_can_be_saved(several):
     assert moved == sum(row.n for row in several.flips if not row.concept)
 
 
-def test_the_verdict_does_not_say_closer_where_the_interval_holds_zero(single):
+def test_verdict_names_the_closer_side_only_if_the_interval_excludes_zero(single):
     (headline,) = single.headline
-    said = next(
+    sentence = next(
         e for e in parsed(render_comparison(single)).all("p") if e.attributes.get("class") == "headline"
     ).text
     assert headline.low <= 0 <= headline.high
-    assert "cannot be told apart" in said
+    assert "are not distinguishable" in sentence
     narrow = [
         row.model_copy(update={"low": row.value - 0.01, "high": row.value + 0.01})
         for row in single.differences
@@ -124,7 +124,7 @@ def test_the_verdict_does_not_say_closer_where_the_interval_holds_zero(single):
     assert f"{METHOD} is closer to the target shares than base" in render_comparison(surely)
 
 
-def test_images_of_both_sides_stand_one_above_the_other(several, one):
+def test_images_of_both_sides_are_in_one_table(several, one):
     strips = [
         e for e in parsed(render_comparison(several)).all("table") if e.attributes.get("class") == "images"
     ]
@@ -133,11 +133,11 @@ def test_images_of_both_sides_stand_one_above_the_other(several, one):
     assert labels == [side.label for side in several.sides]
 
 
-def test_a_image_outside_of_its_run_is_not_shown(several, tmp_path):
+def test_image_outside_its_run_is_an_error(several, tmp_path):
     secret = tmp_path / "secret.png"
     secret.write_bytes(next((a_run("one", "base", METHOD) / "images").rglob("*.png")).read_bytes())
     rows = [row.model_copy(update={"path": str(secret)}) for row in several.images]
-    with pytest.raises(EvenhandError, match="lies outside of"):
+    with pytest.raises(EvenhandError, match="is outside the run folder"):
         render_comparison(several.model_copy(update={"images": rows}))
 
 

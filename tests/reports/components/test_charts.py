@@ -1,4 +1,4 @@
-"""Charts: what is drawn, what is left out, and that the image stands by itself."""
+"""Charts: what they draw, what they leave out, and that they are self-contained."""
 
 import math
 import re
@@ -17,7 +17,7 @@ def chart(*dots, **changes):
 
 
 def elements(svg):
-    """Every shape and text with the look that it takes over from its groups."""
+    """Every shape and text with the style that it inherits from its groups."""
     found = []
 
     def visit(element, look):
@@ -47,7 +47,7 @@ def test_every_estimate_is_drawn_with_its_interval():
     assert len(lines) == 2
 
 
-def test_the_interval_has_its_length_on_the_axis():
+def test_interval_has_its_length_on_the_axis():
     svg = chart(Dot("nurse", "full", 0.3, 0.25, 0.75))
     (whole,) = [
         e
@@ -58,20 +58,20 @@ def test_the_interval_has_its_length_on_the_axis():
     assert abs(float(span.get("x2"))) == pytest.approx(abs(float(whole.get("x2"))) / 2, abs=1)
 
 
-def test_numbers_that_are_not_finite_are_left_out_and_the_line_stays():
+def test_non_finite_numbers_are_left_out_but_keep_their_line():
     svg = chart(Dot("nurse", "full", NAN, NAN, NAN, NAN, NAN), Dot("cook", "full", 0.5, NAN, math.inf))
     assert len(shapes(svg, fill=ACCENT)) == 1
     assert "nurse" in svg and "cook" in svg
     assert "NaN" not in svg
 
 
-def test_the_chance_level_and_the_target_are_drawn_once_a_line():
+def test_chance_level_and_target_are_drawn_once_per_line():
     svg = chart(*(Dot("nurse", look, 0.5, 0.4, 0.6, 0.2, 0.5) for look in ("open", "full")))
     assert len(shapes(svg, fill=CHANCE)) == 1
     assert len([e for e in shapes(svg, fill=INK) if e.tag == "path"]) == 1
 
 
-def test_a_bar_leads_from_zero_to_the_value_on_the_axis():
+def test_bar_leads_from_zero_to_the_value():
     dots = [Dot("light", "full", 0.5, 0.4, 0.6), Dot("dark", "full", 0.25, 0.2, 0.3)]
     bars = shapes(chart(*dots, bars=True), fill=BARS["full"])
     widths = [float(re.match(r"M0,[\d.]+h([\d.]+)v", bar.get("d"))[1]) for bar in bars]
@@ -79,7 +79,7 @@ def test_a_bar_leads_from_zero_to_the_value_on_the_axis():
     assert shapes(chart(*dots), fill=BARS["full"]) == []
 
 
-def test_what_shapes_share_is_said_once_and_hostile_words_stay_whole():
+def test_shared_attributes_are_moved_to_groups_and_hostile_names_are_kept():
     name = 'x fill="#1f2933" y'
     svg = chart(*(Dot(f"{name}{number}", "full", 0.5, 0.4, 0.6) for number in range(3)))
     assert sum(f"{name}{number}" in (e.text or "") for e in elements(svg) for number in range(3)) == 3
@@ -87,19 +87,19 @@ def test_what_shapes_share_is_said_once_and_hostile_words_stay_whole():
     assert all(set(e.attrib) == {"transform"} for e in labels)
 
 
-def test_the_image_is_one_labelled_image_without_addresses():
+def test_chart_is_a_labelled_image_without_urls():
     svg = chart(Dot("nurse", "full", 0.5, 0.4, 0.6), label='a "finding" <b>')
     assert svg.startswith('<svg class="chart" role="img" aria-label="a &#34;finding&#34; &lt;b&gt;"')
     assert not re.search(r"https?:|xmlns|<script|<image|@import|url\((?!#)", svg)
 
 
-def test_hostile_names_are_text():
+def test_hostile_names_are_escaped():
     svg = chart(Dot("<script>x</script>&\"'", "full", 0.5, 0.4, 0.6))
     assert "<script" not in svg
     assert any("<script>x</script>" in (e.text or "") for e in ET.fromstring(svg).iter("text"))
 
 
-def test_two_images_share_no_id_and_the_same_numbers_give_the_same_bytes():
+def test_ids_are_unique_per_image_and_rendering_is_deterministic():
     dots = [Dot("nurse", "full", 0.5, 0.4, 1.6)]
     first, again, other = chart(*dots), chart(*dots), chart(*dots, name="fig2")
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (first, other)]
@@ -108,7 +108,7 @@ def test_two_images_share_no_id_and_the_same_numbers_give_the_same_bytes():
     assert set(re.findall(r"url\(#([^)]+)\)", first)) <= ids[0]
 
 
-def test_a_long_name_is_cut_and_the_image_keeps_its_width():
+def test_long_name_is_shortened_and_the_width_is_kept():
     svg = chart(Dot("n" * 300, "full", 0.5, 0.4, 0.6))
     assert ' width="344" ' in svg and "n" * 30 not in svg
 
@@ -120,6 +120,6 @@ def luminance(colour):
 
 
 @pytest.mark.parametrize("colour", [INK, GREY, ACCENT])
-def test_letters_and_marks_have_enough_contrast_on_white_and_on_the_chance_band(colour):
+def test_text_and_marks_have_enough_contrast(colour):
     for ground in ("#ffffff", CHANCE):
         assert (luminance(ground) + 0.05) / (luminance(colour) + 0.05) >= 4.5

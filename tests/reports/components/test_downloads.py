@@ -1,4 +1,4 @@
-"""CSV downloads: read back as the numbers they were, and harmless in a spreadsheet."""
+"""CSV downloads: numbers round-trip, and texts are safe in a spreadsheet."""
 
 import base64
 import csv
@@ -17,20 +17,20 @@ def read(table_text):
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\n=1"])
-def test_a_text_that_a_spreadsheet_would_run_is_quoted(formula):
+def test_text_that_looks_like_a_formula_is_quoted(formula):
     assert read(write_csv([[formula]])) == [["'" + formula]]
 
 
-def test_numbers_stay_numbers_and_keep_their_sign():
+def test_numbers_keep_their_sign():
     assert read(write_csv([[-0.25, -3, 0.1234567]])) == [["-0.25", "-3", "0.123457"]]
 
 
-def test_commas_quotes_and_line_breaks_survive():
+def test_commas_quotes_and_line_breaks_round_trip():
     words = 'a, "b"\nc'
     assert read(write_csv([[words]])) == [[words]]
 
 
-def test_an_estimate_fills_columns_for_value_interval_n_and_floor():
+def test_estimate_has_columns_for_value_interval_n_and_floor():
     table = Table(
         "t", "T", ["Method", "Distance"], [Row([text("base"), estimated(an_estimate("rms_delta", 0.5))])]
     )
@@ -39,19 +39,19 @@ def test_an_estimate_fills_columns_for_value_interval_n_and_floor():
     assert body == ["base", "0.5", "0.465", "0.535", "1600", "nan"]
 
 
-def test_what_was_not_measured_is_an_empty_field_and_not_a_zero():
+def test_missing_value_is_an_empty_field():
     rows = [Row([text("a"), estimated(an_estimate("rms_delta", 0.0))]), Row([text("b"), missing()])]
     assert read(Table("t", "T", ["M", "D"], rows).to_csv())[2] == ["b", "", "", "", "", ""]
 
 
-def test_the_link_holds_the_whole_table():
+def test_link_contains_the_whole_table():
     table = Table("t", "T", ["Method", "n"], [Row([text("ü"), counted(1234)])])
     head, content = table.download.uri.split(",", 1)
     assert (table.download.file, head) == ("t.csv", "data:text/csv;charset=utf-8;base64")
     assert read(base64.b64decode(content).decode()) == [["Method", "n"], ["ü", "1234"]]
 
 
-def test_a_long_table_is_saved_as_a_zip_of_its_csv_with_the_same_bytes_every_time():
+def test_long_table_is_saved_as_a_deterministic_zip():
     table = write_csv([["n"], *([f"ü {number}"] for number in range(LONG))])
     saved = Download("long", "Long", table)
     head, content = saved.uri.split(",", 1)
@@ -62,7 +62,7 @@ def test_a_long_table_is_saved_as_a_zip_of_its_csv_with_the_same_bytes_every_tim
         assert {name: archive.read(name).decode() for name in archive.namelist()} == {"long.csv": table}
 
 
-def test_a_wide_table_is_printed_in_pieces_that_hold_every_column_once():
+def test_wide_table_is_printed_in_pieces_with_every_column_once():
     names = [f"method {number}" for number in range(17)]
     rows = [Row([text("Distance"), *(counted(place) for place in range(17))], "Bias", "0 is even")]
     table = Table("t", "T", ["Measure", *names], rows)

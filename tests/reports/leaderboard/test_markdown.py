@@ -1,4 +1,4 @@
-"""The leaderboard and its entries: stable bytes, fair groups, escaped words, strict files."""
+"""The leaderboard in Markdown, and reading its entries."""
 
 import itertools
 import json
@@ -29,12 +29,12 @@ def lines(board, start="|"):
 
 
 def measured(board):
-    """The board without what others have published."""
+    """The leaderboard without the published numbers."""
     return board.split("## Reported in the literature")[0]
 
 
 def tables(board):
-    """Every table of measured rows as a list of rows of stripped cells, without the line under its head."""
+    """Every table of measured rows as a list of rows of stripped cells, without the separator line."""
     found = [block.splitlines() for block in measured(board).split("\n\n") if block.startswith("|")]
     return [
         [[cell.strip() for cell in line.strip("|").split("|")] for line in (rows[0], *rows[2:])]
@@ -42,12 +42,12 @@ def tables(board):
     ]
 
 
-def test_the_order_of_the_rows_does_not_change_a_byte():
+def test_leaderboard_does_not_depend_on_the_order_of_the_rows():
     rows = [a_row(label, tie=tie) for label, tie in zip(BIAS, "DCBA", strict=True)]
     assert len({render_leaderboard(order) for order in itertools.permutations(rows)}) == 1
 
 
-def test_a_row_shows_its_tie_group_its_ranks_and_every_number_with_its_interval():
+def test_row_shows_tie_group_ranks_and_intervals():
     ranking, further = tables(render_leaderboard([a_row()]))
     row = dict(zip(*ranking, strict=True))
     assert (row["Rank"], row["No."], row["Method"], row["Family"]) == ("A (1 to 2)", "1", "mist 1", "weights")
@@ -56,27 +56,27 @@ def test_a_row_shows_its_tie_group_its_ranks_and_every_number_with_its_interval(
     assert row["Change of unrelated images"] == "not measured"
     row = dict(zip(*further, strict=True))
     assert row["Deviation ratio ↓"] == "0.390 (0.355 to 0.425)"
-    assert (row["Images drawn to fit"], row["Images judged to fit"]) == ("3,200", "3,200")
-    assert row["Images through the U-Net to fit"] == "0"
+    assert (row["Images generated for fitting"], row["Images judged for fitting"]) == ("3,200", "3,200")
+    assert row["Images through the U-Net for fitting"] == "0"
     assert row["Steering judge"] == "clip-xs"
 
 
-def test_the_notes_say_correction_n_and_chance_level_of_a_column():
+def test_notes_give_correction_n_and_chance_level_of_a_column():
     notes = lines(render_leaderboard([a_row()]), "- ")
-    assert "- Distance ↓: gender × skin tone × age; judges’ error corrected; n 1,600" in notes
-    published = "gender, as published; as the judges see it; n 1,600; chance level 0.126"
+    assert "- Distance ↓: gender × skin tone × age; corrected for judge error; n 1,600" in notes
+    published = "gender, as published; not corrected for judge error; n 1,600; chance level 0.126"
     assert f"- Deviation ratio ↓: {published}" in notes
 
 
-def test_a_method_that_fails_a_gate_stands_below_the_line_with_the_reason_and_has_no_rank():
+def test_method_that_fails_a_gate_is_not_ranked_and_the_reason_is_given():
     board = render_leaderboard([a_row("random-attribute-prompt"), a_row("uce", tie="B")])
-    above, below = board.split("### Below the line")
-    assert lines(above, "| B (1 to 2) | 1 | uce") and not lines(above, "| A")
-    assert "over-correction for gender is 29.0 points above the baseline (5 allowed)" in below
-    assert [row[:2] for row in tables(below)[0]] == [["No.", "Method"], ["2", "random-attribute-prompt 1"]]
+    ranked, unranked = board.split("### Not ranked")
+    assert lines(ranked, "| B (1 to 2) | 1 | uce") and not lines(ranked, "| A")
+    assert "over-correction for gender is 29.0 points above the baseline (5 allowed)" in unranked
+    assert [row[:2] for row in tables(unranked)[0]] == [["No.", "Method"], ["2", "random-attribute-prompt 1"]]
 
 
-def test_methods_are_in_the_order_of_tie_group_then_estimate():
+def test_rows_are_ordered_by_tie_group_then_estimate():
     rows = [a_row("base", tie="B"), a_row("mist", tie="A"), a_row("uce", tie="A"), a_row("late", tie="AA")]
     ranking = tables(render_leaderboard(rows))[0]
     assert [row[2] for row in ranking[1:]] == ["mist 1", "uce 1", "base 1", "late 1"]
@@ -93,7 +93,7 @@ def test_methods_are_in_the_order_of_tie_group_then_estimate():
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_results_of_different_versions_are_never_in_one_table(change):
+def test_different_versions_are_in_different_tables(change):
     other = a_row("uce", spec=a_spec("uce", concepts=["nurse"], **change))
     board = render_leaderboard([a_row("mist"), other])
     sections = measured(board).split("\n## ")[1:]
@@ -102,23 +102,23 @@ def test_results_of_different_versions_are_never_in_one_table(change):
         assert [len(rows) for rows in tables(section)] == [2, 2]
 
 
-def test_another_steering_judge_does_not_split_a_table():
+def test_different_steering_judge_does_not_split_a_table():
     steered = [a_judge("vit"), a_judge("clip-s"), a_judge("tone-ita")]
     spec = a_spec("uce", concepts=["nurse"], judges=steered)
     assert version_key(a_row("uce", spec=spec).result) == version_key(a_row("mist").result)
 
 
-def test_undefined_numbers_are_words():
+def test_undefined_numbers_are_named():
     keys = {"attributes": "gender", "low": NAN, "high": NAN}
     rows = [an_estimate("rms_delta", NAN, **keys), an_estimate("deviation_ratio", NAN, **keys)]
     board = render_leaderboard([a_row(estimates=rows)])
     assert "No method passes every gate yet." in board
-    below, further = tables(board)
-    assert dict(zip(*below, strict=True))["Distance"] == "not measured"
+    unranked, further = tables(board)
+    assert dict(zip(*unranked, strict=True))["Distance"] == "not measured"
     assert dict(zip(*further, strict=True))["Deviation ratio ↓"] == "not estimable (no interval)"
 
 
-def test_footnotes_give_protocol_prompt_sets_and_judges_with_their_versions():
+def test_footnotes_give_protocol_prompt_sets_and_judges():
     notes = "\n".join(lines(render_leaderboard([a_row()]), "- "))
     for fact in (
         "Protocol: guidance 2.5",
@@ -130,14 +130,14 @@ def test_footnotes_give_protocol_prompt_sets_and_judges_with_their_versions():
     assert "clip-xs" not in notes, "a steering judge has no vote"
 
 
-def test_an_empty_board_explains_itself():
+def test_empty_leaderboard_explains_itself():
     board = render_leaderboard([])
     assert board.startswith("# Leaderboard\n") and "No entries yet.\n" in board
     assert "**How to read it.**" in board and "**How to add a row.**" in board
 
 
 @pytest.mark.parametrize(
-    ("words", "shown"),
+    ("raw", "escaped"),
     [
         ("a|b", "a\\|b"),
         ("<img src=x>", "\\<img src=x\\>"),
@@ -148,15 +148,15 @@ def test_an_empty_board_explains_itself():
         ("&amp; #1", "\\&amp; \\#1"),
     ],
 )
-def test_words_of_an_entry_cannot_change_the_page(words, shown):
-    assert escape(words) == shown
-    row = a_row().model_copy(update={"failed_gates": [words]})
-    below = render_leaderboard([row]).split("### Below the line")[1].split("###")[0]
-    assert len({line.replace("\\|", "").count("|") for line in lines(below)}) == 1
+def test_texts_of_an_entry_are_escaped(raw, escaped):
+    assert escape(raw) == escaped
+    row = a_row().model_copy(update={"failed_gates": [raw]})
+    unranked = render_leaderboard([row]).split("### Not ranked")[1].split("###")[0]
+    assert len({line.replace("\\|", "").count("|") for line in lines(unranked)}) == 1
 
 
 def load_entries(folder):
-    """The entries; the first fault is raised."""
+    """The entries; raises the first fault."""
     loaded, faults = read_entries(folder)
     for fault in faults:
         raise fault
@@ -171,7 +171,7 @@ def write(folder, result, name=None):
     return path
 
 
-def test_an_entry_is_read_back_as_it_was_written(tmp_path):
+def test_entry_round_trips(tmp_path):
     (tmp_path / "README.md").write_text("# Entries")
     for label in ("uce", "mist:step_size=0.5,rounds=3"):
         write(tmp_path, a_result(label, concepts=["nurse"]))
@@ -179,24 +179,24 @@ def test_an_entry_is_read_back_as_it_was_written(tmp_path):
     assert [e.result.spec.method.label for e in entries] == ["mist:step_size=0.5,rounds=3", "uce"]
     assert [e.timing.fit_seconds for e in entries] == [1.5, 1.5]
     assert sorted(p.name for p in tmp_path.glob("*@*")) == [
-        "mist-step-0.5-rounds-3@mini-quick-v1",
+        "mist-step-size-0.5-rounds-3@mini-quick-v1",
         "uce@mini-quick-v1",
     ]
 
 
-def test_a_misnamed_entry_is_refused_with_its_right_name(tmp_path):
+def test_misnamed_entry_is_refused_with_its_correct_name(tmp_path):
     write(tmp_path, BASE, "mine")
     with pytest.raises(EvenhandError, match=r"misnamed; rename it to base@mini-quick-v1"):
         load_entries(tmp_path)
 
 
-def test_code_among_the_entries_is_refused(tmp_path):
+def test_code_in_the_entries_folder_is_refused(tmp_path):
     (tmp_path / "entry.py").write_text("print(1)")
-    with pytest.raises(EvenhandError, match=r"entry\.py is no entry"):
+    with pytest.raises(EvenhandError, match=r"entry\.py is not an entry"):
         load_entries(tmp_path)
     (tmp_path / "entry.py").unlink()
     (write(tmp_path, BASE).parent / "conftest.py").write_text("print(1)")
-    with pytest.raises(EvenhandError, match=r"holds 'conftest\.py'"):
+    with pytest.raises(EvenhandError, match=r"contains 'conftest\.py'"):
         load_entries(tmp_path)
 
 
@@ -205,12 +205,12 @@ def test_code_among_the_entries_is_refused(tmp_path):
     [
         (b"{", "cannot be read"),
         (b"\xff", "cannot be read"),
-        (b"[]", "schema version None"),
-        (b'{"result": {"schema_version": 99}}', "schema version 99"),
-        (b'{"result": {"schema_version": 1}}', "is not valid"),
+        (b"[]", "schema version must be 2, got None"),
+        (b'{"result": {"schema_version": 99}}', "schema version must be 2, got 99"),
+        (b'{"result": {"schema_version": 2}}', "is not valid"),
     ],
 )
-def test_a_faulty_entry_is_one_line_that_names_the_file(tmp_path, content, message):
+def test_invalid_entry_is_a_one_line_error_with_the_file(tmp_path, content, message):
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / ENTRY_FILE).write_bytes(content)
     with pytest.raises(EvenhandError, match=message) as fault:
@@ -225,6 +225,6 @@ def test_unknown_fields_are_refused(tmp_path):
         load_entries(tmp_path)
 
 
-def test_a_missing_folder_is_an_error(tmp_path):
+def test_missing_folder_is_an_error(tmp_path):
     with pytest.raises(EvenhandError, match="does not exist"):
         load_entries(tmp_path / "none")

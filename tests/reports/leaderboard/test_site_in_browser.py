@@ -1,4 +1,4 @@
-"""The site of the board in a real browser: every kind of page, on a phone and a desktop, without scripts."""
+"""The leaderboard site in a browser: every kind of page, on a phone and a desktop."""
 
 import pytest
 from helpers.page_checks import (
@@ -52,7 +52,7 @@ def head(page, title):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_a_page_holds_its_layout_and_fetches_nothing(browser, site, kind, width):
+def test_page_fits_its_window_and_makes_no_requests(browser, site, kind, width):
     with opened(browser, site / kind, width=width) as page:
         open_everything(page)
         assert_layout_holds(page)
@@ -61,73 +61,73 @@ def test_a_page_holds_its_layout_and_fetches_nothing(browser, site, kind, width)
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_page_keeps_the_rules_of_accessibility(browser, site, kind, scheme):
+def test_page_is_accessible(browser, site, kind, scheme):
     with opened(browser, site / kind, width=PHONE) as page:
         page.emulate_media(color_scheme=scheme)
         open_everything(page)
         assert_accessible(page)
 
 
-def test_the_html_of_every_page_is_valid(site, hostile):
+def test_html_of_every_page_is_valid(site, hostile):
     assert_valid_html(
         *(path.read_text() for folder in (site, hostile) for path in sorted(folder.rglob("*.html")))
     )
 
 
-def test_a_click_on_a_heading_sorts_best_first_then_turns_round(index):
-    assert methods(index) == ["mist", "uce", "base", "spoiler"]
+def test_clicking_a_heading_sorts_best_first_then_reverses(index):
+    assert methods(index) == ["mist", "uce", "base", "harmful"]
     distance = head(index, "Distance")
     distance.get_by_role("button").click()
     assert distance.get_attribute("aria-sort") == "ascending"
-    assert methods(index) == ["mist", "uce", "base", "spoiler"]
+    assert methods(index) == ["mist", "uce", "base", "harmful"]
     distance.get_by_role("button").click()
     assert distance.get_attribute("aria-sort") == "descending"
-    assert methods(index) == ["base", "uce", "mist", "spoiler"], "what is below the line stays there"
+    assert methods(index) == ["base", "uce", "mist", "harmful"], "methods that are not ranked stay last"
     fidelity = head(index, "Explicit fidelity")
     fidelity.get_by_role("button").press("Enter")
     assert fidelity.get_attribute("aria-sort") == "descending", "higher is better there"
     assert distance.get_attribute("aria-sort") is None
 
 
-def test_rows_are_filtered_by_words_family_and_gates_and_counted(index):
+def test_rows_can_be_filtered_by_name_family_and_gates(index):
     first = index.locator(".ranking").first
-    first.get_by_label("Only those that pass every gate").check()
+    first.get_by_label("Only methods that pass every gate").check()
     assert methods(index) == ["mist", "uce", "base"]
     first.get_by_label("Family").select_option("weights")
     assert methods(index) == ["mist", "uce"]
     first.get_by_label("Method").fill("UC")
     assert methods(index) == ["uce"]
     assert first.get_by_role("status").inner_text() == "1 of 4 methods"
-    assert methods(index, table=1) == ["base"], "the other suite is not touched"
+    assert methods(index, table=1) == ["base"], "the other suite is not filtered"
     first.get_by_label("Method").fill("nobody")
     assert methods(index) == []
 
 
-def test_without_scripts_everything_is_there_and_nothing_seems_to_be_a_control(browser, site):
+def test_page_without_scripts_is_complete_and_has_no_controls(browser, site):
     with opened(browser, site / "index.html", scripts=False) as page:
-        assert methods(page) == ["mist", "uce", "base", "spoiler"]
+        assert methods(page) == ["mist", "uce", "base", "harmful"]
         assert page.locator("button:visible, input:visible, select:visible").count() == 0
 
 
-def test_a_reader_goes_from_the_table_to_a_method_to_a_judge_and_back(index):
+def test_navigation_from_table_to_method_to_judge_and_back(index):
     index.get_by_role("link", name="mist", exact=True).click()
     assert index.get_by_role("heading", level=1).inner_text() == "mist"
     index.locator("#who-judged").get_by_role("link", name="clip-s").click()
     assert index.get_by_role("heading", level=1).inner_text() == "clip-s"
     index.get_by_role("link", name="Leaderboard").click()
-    assert methods(index) == ["mist", "uce", "base", "spoiler"]
+    assert methods(index) == ["mist", "uce", "base", "harmful"]
 
 
-def test_the_entry_is_one_click_away_and_as_it_was_published(browser, site):
+def test_entry_can_be_downloaded_from_the_method_page(browser, site):
     with opened(browser, site / "mini-quick-v1/mist.html") as page:
-        link = page.get_by_role("link", name="The entry of mist (JSON)", exact=True)
+        link = page.get_by_role("link", name="Entry of mist (JSON)", exact=True)
         assert link.get_attribute("download") == "mist@mini-quick-v1.json"
         link.click()
         page.wait_for_url("**/entries/mist@mini-quick-v1/entry.json")
         assert Entry.model_validate_json(page.locator("body").inner_text()).result.spec.method.label == "mist"
 
 
-def test_hostile_words_are_shown_and_do_nothing(browser, hostile):
+def test_hostile_texts_are_shown_and_not_executed(browser, hostile):
     for path in sorted(hostile.rglob("*.html")):
         with opened(browser, path) as page:
             open_everything(page)
@@ -137,7 +137,7 @@ def test_hostile_words_are_shown_and_do_nothing(browser, hostile):
                 assert "<script>window.hurt=1</script>" in page.locator("body").inner_text()
 
 
-def test_a_script_that_is_not_the_pages_own_is_refused_by_its_policy(browser, site, tmp_path):
+def test_injected_script_is_blocked_by_the_policy(browser, site, tmp_path):
     page = (site / "index.html").read_text()
     (tmp_path / "altered.html").write_text(page.replace("</main>", "<script>window.hurt=1</script></main>"))
     with opened(browser, tmp_path / "altered.html") as shown:
@@ -145,7 +145,7 @@ def test_a_script_that_is_not_the_pages_own_is_refused_by_its_policy(browser, si
         assert any("Content Security Policy" in line for line in shown.logged)
 
 
-def test_the_pages_print(browser, site):
+def test_pages_print(browser, site):
     for kind in KINDS:
         with opened(browser, site / kind) as page:
             assert page.pdf(format="A4").startswith(b"%PDF")

@@ -1,4 +1,4 @@
-"""Figure titles: the finding in one line, with the numbers of the rows behind it."""
+"""Figure titles: the finding in one line."""
 
 import math
 
@@ -15,33 +15,33 @@ def a_reading(label, *estimates):
     return Reading.of(a_result(label, concepts=CONCEPTS).model_copy(update={"estimates": list(estimates)}))
 
 
-def test_before_and_after_is_a_value_a_pair_or_a_range():
+def test_baseline_and_methods_are_summarized_as_value_pair_or_range():
     base, mist, uce = (a_reading(label) for label in ("base", "mist", "uce"))
 
     def shown(value):
         return f"{value:.1f}"
 
     assert before_and_after([base], [0.8], shown) == "0.8"
-    assert before_and_after([base, mist], [0.8, 0.3], shown) == "0.8 untreated, 0.3 with mist"
+    assert before_and_after([base, mist], [0.8, 0.3], shown) == "0.8 for the baseline, 0.3 with mist"
     assert (
         before_and_after([base, mist, uce], [0.8, 0.3, 0.5], shown)
-        == "0.8 untreated, 0.3 to 0.5 with the methods"
+        == "0.8 for the baseline, 0.3 to 0.5 with the methods"
     )
     assert before_and_after([mist, uce], [0.3, 0.3], shown) == "0.3 with the methods"
-    assert before_and_after([base, mist], [0.8, -math.inf], shown) == "0.8 untreated"
+    assert before_and_after([base, mist], [0.8, -math.inf], shown) == "0.8 for the baseline"
     assert before_and_after([base], [-math.inf], shown) == "not estimable"
 
 
-def test_a_distance_is_given_with_two_digits():
+def test_distance_has_two_digits():
     readings = [a_reading("base"), a_reading("mist")]
     rows = [an_estimate("rms_delta", 0.804), an_estimate("rms_delta", 0.296)]
     assert (
         distance(readings, "gender*tone", rows)
-        == "Distance over gender × skin tone: 0.80 untreated, 0.30 with mist"
+        == "Distance over gender × skin tone: 0.80 for the baseline, 0.30 with mist"
     )
 
 
-def test_a_concept_is_uneven_where_its_interval_lies_above_the_chance_level():
+def test_concept_is_uneven_if_its_interval_is_above_the_chance_level():
     rows = [
         an_estimate("delta_tv", 0.5, low=0.3, high=0.7, floor=0.2),
         an_estimate("delta_tv", 0.3, low=0.1, high=0.5, floor=0.2),
@@ -50,11 +50,12 @@ def test_a_concept_is_uneven_where_its_interval_lies_above_the_chance_level():
     numbers = {concept: [row] for concept, row in zip(CONCEPTS, rows, strict=True)}
     chance = dict.fromkeys(CONCEPTS, NAN)
     assert (
-        unevenness([a_reading("base")], "tone", numbers, chance) == "Skin tone: of 3 concepts, uneven are 1"
+        unevenness([a_reading("base")], "tone", numbers, chance)
+        == "Concepts uneven in skin tone, out of 3: 1"
     )
 
 
-def test_a_share_is_uneven_where_its_interval_misses_the_target_on_either_side():
+def test_share_is_uneven_if_its_interval_excludes_the_target():
     ends = [(0.6, 0.9), (0.1, 0.4), (0.4, 0.6)]
     rows = [
         an_estimate(
@@ -63,11 +64,11 @@ def test_a_share_is_uneven_where_its_interval_misses_the_target_on_either_side()
         for c, (low, high) in zip(CONCEPTS, ends, strict=True)
     ]
     figure = occupations([a_reading("base", *rows)], "gender")
-    assert figure.title == "Gender: of 3 concepts, uneven are 2"
+    assert figure.title == "Concepts uneven in gender, out of 3: 2"
     assert [row.cells[0].text for row in figure.table.rows] == ["nurse", "CEO", "cook"], "largest share first"
 
 
-def test_without_shares_the_published_deviation_ratio_is_drawn_and_else_the_total_variation():
+def test_figure_by_concept_falls_back_to_deviation_ratio_then_total_variation():
     ratio = an_estimate("deviation_ratio", 0.5, attributes="gender", concept="nurse", floor=0.1)
     variation = an_estimate("delta_tv", 0.5, attributes="gender", concept="nurse", floor=0.1)
     assert "Deviation ratio" in occupations([a_reading("base", variation, ratio)], "gender").table.caption
@@ -75,7 +76,7 @@ def test_without_shares_the_published_deviation_ratio_is_drawn_and_else_the_tota
     assert occupations([a_reading("base")], "gender") is None
 
 
-def test_the_rarest_cell_is_named_with_its_target():
+def test_rarest_cell_is_named_with_its_target():
     rows = [
         an_estimate("share", share, attributes=JOINT, group=cell)
         for cell, share in {"woman*light*adult": 0.4, "man*dark*older": 0.01}.items()
@@ -86,7 +87,7 @@ def test_the_rarest_cell_is_named_with_its_target():
     )
 
 
-def test_corrected_and_naive_rows_are_never_in_one_figure():
+def test_corrected_and_uncorrected_rows_are_never_mixed():
     keys = {"attributes": "gender", "group": "woman"}
     naive = [an_estimate("share", 0.9, concept=concept, **keys) for concept in CONCEPTS]
     corrected = [an_estimate("share", 0.7, concept=concept, corrected=True, **keys) for concept in CONCEPTS]

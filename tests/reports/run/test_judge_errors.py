@@ -1,4 +1,4 @@
-"""The judges' section: measured errors with intervals, what was corrected with them, worst cells."""
+"""The judges' section: measured errors, corrections, worst cells."""
 
 import re
 
@@ -33,7 +33,7 @@ def shares_of(label, **shares):
     return a_reading(label, estimates=rows)
 
 
-def test_every_judge_has_its_confusion_matrix_and_each_line_adds_up(tree):
+def test_every_judge_has_a_confusion_matrix_whose_rows_add_up(tree):
     table = tree.by_id("errors-tone")
     heads = [th.text for th in table.all("thead")[0].all("th")]
     assert heads == [
@@ -52,12 +52,12 @@ def test_every_judge_has_its_confusion_matrix_and_each_line_adds_up(tree):
             assert all(" to " in cell.text for cell in cells[:-1]) and cells[-1].text == "200"
 
 
-def test_a_judge_has_no_matrix_for_what_it_does_not_judge(tree):
+def test_judge_has_no_matrix_for_attributes_that_it_does_not_label(tree):
     judges = [body.all("tr")[0].text for body in tree.by_id("errors-gender").all("tbody")]
     assert judges == ["panel", "clip-s", "vit", "clip-xs"]
 
 
-def test_the_finding_names_where_the_panel_is_right_least_often():
+def test_title_names_the_groups_with_lowest_and_highest_panel_accuracy():
     rows = [
         row.model_copy(update={"value": 0.61, "low": 0.5, "high": 0.7})
         if (row.judge, row.truth, row.label) == ("panel", "older", "older")
@@ -65,12 +65,12 @@ def test_the_finding_names_where_the_panel_is_right_least_often():
         for row in error_rows()
     ]
     figure = errors_figure([a_reading(judge_errors=rows)])
-    assert figure.title.startswith("Where the truth is known, the panel is right in 61.0% (older) to 90.0%")
+    assert figure.title.startswith("Where the truth is known, the panel labels 61.0% (older) to 90.0%")
     assert len(figure.panels) == sum(map(len, ATTRIBUTES.values()))
-    assert "older, labelled right: panel 61.0%, clip-s 80.0%" in figure.panels[-1].image
+    assert "older, labelled correctly: panel 61.0%, clip-s 80.0%" in figure.panels[-1].image
 
 
-def test_a_group_without_images_of_known_truth_has_no_number_and_no_dot():
+def test_group_without_images_of_known_truth_has_no_number_and_no_dot():
     rows = [
         row.model_copy(update={"value": NAN, "low": NAN, "high": NAN, "n": 0}) if row.truth == "dark" else row
         for row in error_rows()
@@ -82,23 +82,23 @@ def test_a_group_without_images_of_known_truth_has_no_number_and_no_dot():
     assert dark and {cell.kind for row in dark for cell in row.cells[1:-1]} == {"missing"}
 
 
-def test_what_was_corrected_is_told_apart_from_what_was_not(tree):
+def test_corrected_and_uncorrected_metrics_are_listed_separately(tree):
     (terms,) = tree.by_id("who-judged").all("dl")
     names = [dt.text for dt in terms.all("dt")]
-    told = dict(zip(names, [dd.text for dd in terms.all("dd")], strict=True))
-    assert "Distance from the target shares" in told["Corrected"]
-    assert "Undetermined" in told["As the judges see it"]
-    assert told["Errors measured on"] == "200 images of known truth for each group"
+    texts = dict(zip(names, [dd.text for dd in terms.all("dd")], strict=True))
+    assert "Distance from the target shares" in texts["Corrected"]
+    assert "Undetermined" in texts["Not corrected"]
+    assert texts["Errors measured on"] == "200 images of known truth for each group"
 
 
-def test_what_the_table_shows_in_its_published_form_is_not_called_corrected():
+def test_metric_in_published_form_is_listed_as_uncorrected():
     rows = [
         an_estimate("deviation_ratio", 0.5, attributes="gender", corrected=made) for made in (True, False)
     ]
-    assert corrections([a_reading(estimates=rows)])[0] == ("As the judges see it", "Deviation ratio")
+    assert corrections([a_reading(estimates=rows)])[0] == ("Not corrected", "Deviation ratio")
 
 
-def test_worst_cells_are_named_against_their_targets():
+def test_worst_cells_are_relative_to_their_targets():
     reading = shares_of("base", one=0.5, two=0.01, three=0.2)
     row = worst_table([reading], JOINT).rows[0]
     assert row.cells[1].text == "woman × light × older"
@@ -106,7 +106,7 @@ def test_worst_cells_are_named_against_their_targets():
     assert row.cells[2].text == "woman × light × adult"
 
 
-def test_every_group_has_its_bar_against_the_target():
+def test_every_group_has_a_panel_with_its_target():
     reading = a_reading(estimates=group_rows())
     figure = group_shares([reading], "tone")
     assert figure.title == "Rarest skin tone, dark (target 33.3%): 7.1%"
@@ -117,7 +117,7 @@ def test_every_group_has_its_bar_against_the_target():
     assert group_shares([reading], "gender") is None, "two groups are one number"
 
 
-def test_a_cell_is_off_target_only_where_its_whole_interval_is():
+def test_cell_is_off_target_only_if_its_whole_interval_is():
     rows = [
         an_estimate("share", 0.1, low=low, high=high) for low, high in ((0.0, 0.08), (0.05, 0.2), (0.09, 0.2))
     ]
@@ -125,12 +125,12 @@ def test_a_cell_is_off_target_only_where_its_whole_interval_is():
     assert side(an_estimate("share", NAN, low=NAN, high=NAN), 0.1) == side(None, 0.1) == ""
 
 
-def test_the_map_counts_cells_that_are_clearly_off_target_in_words_and_marks():
+def test_heat_map_counts_cells_that_are_clearly_off_target():
     readings = [shares_of("base", one=0.5, two=0.01, three=0.083), shares_of("mist", one=0.09, two=0.08)]
     figure = cell_map(readings, JOINT)
     assert (
         figure.title
-        == "Of 3 cells of gender × skin tone × age, clearly off target are 2 untreated, 0 with mist"
+        == "Cells of gender × skin tone × age clearly off target, out of 3: 2 for the baseline, 0 with mist"
     )
     (panel,) = figure.panels
     assert "base 1 below and 1 above, mist 0 below and 0 above" in panel.image

@@ -1,4 +1,4 @@
-"""The report and the board say how far a method's own judge and the single judges move its number."""
+"""The dependence of a method's result on its steering judge and on single judges."""
 
 from helpers.report import CONCEPTS, a_run, parsed
 
@@ -12,7 +12,7 @@ ABOUT = {"metric": "rms_delta", "kind": "neutral", "unit": "1"}
 
 
 def a_judged_run(*, dependent):
-    """``mist`` looks fairer to its own judge by 0.21, and the single judges lie 0.4 apart."""
+    """``mist`` is fairer by 0.21 to its steering judge, and the single judges differ by 0.4."""
     run = a_run(methods=["base", "mist"], concepts=CONCEPTS[:3])
     base, mist = run.results
     key = primary_key([Reading.of(result) for result in run.results])
@@ -49,32 +49,32 @@ def cells(run):
     return {row.cells[0].text: row.cells[1:] for row in rows}
 
 
-def test_the_gap_to_the_own_judge_stands_with_its_interval():
+def test_gap_to_the_steering_judge_has_its_interval():
     gap = cells(a_judged_run(dependent=False))["mist"][0]
     assert gap.text == "0.210"
     assert gap.notes == ("0.100 to 0.300", "clip-xs, uncorrected", "n 90")
 
 
-def test_a_result_whose_direction_depends_on_the_judge_is_alerted():
+def test_direction_that_depends_on_the_judge_is_an_alert():
     for dependent, kind in ((True, "alert"), (False, "text")):
         verdict = cells(a_judged_run(dependent=dependent))["mist"][2]
         assert verdict.kind == kind
 
 
-def test_the_untreated_model_is_compared_with_nothing():
+def test_baseline_is_not_compared():
     gap, spread, verdict = cells(a_judged_run(dependent=True))["base"]
     assert gap.text == "no steering judge"
     assert spread.text == "0.400"
     assert verdict.kind == "missing"
 
 
-def test_the_page_shows_the_table_and_offers_it_as_csv():
+def test_page_shows_the_table_and_its_csv():
     page = parsed(render_report(a_judged_run(dependent=True)))
     assert "depends on the judge" in page.text
     assert [e for e in page.all() if e.attributes.get("download") == "dependence.csv"]
 
 
-def test_an_entry_keeps_of_it_what_is_about_the_primary_number():
+def test_entry_keeps_the_rows_of_the_primary_metric():
     kept = published(a_judged_run(dependent=True).results[1])
     assert [row.metric for row in kept.steering] == ["rms_delta"]
     assert [row.metric for row in kept.spreads] == ["rms_delta"]

@@ -1,4 +1,4 @@
-"""The Pareto plane: who is on the front, who may be, and how the figures say so."""
+"""Pareto fronts: dominance of the methods, and the figures of the trade-offs."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from helpers.report import JOINT, NAN, an_estimate, parsed
 from helpers.trade_off import placed, swept
 
 from evenhand.bench.policy.gates import fidelity_loss
-from evenhand.bench.policy.pareto import TRADE_OFFS, Point, Span, beaten_by, dominance_of, points
+from evenhand.bench.policy.pareto import TRADE_OFFS, Point, Span, dominance_of, dominated_by, points
 from evenhand.bench.policy.strength import curves, ranked
 from evenhand.bench.report import render_report
 from evenhand.bench.results.lookup import Key, Reading
@@ -30,38 +30,38 @@ def readings(*results):
     return [Reading.of(result) for result in results]
 
 
-def test_the_front_is_what_no_point_beats_on_both_axes():
+def test_front_holds_the_points_that_no_other_dominates():
     rng = np.random.default_rng(7)
     for _ in range(50):
         places = rng.integers(0, 6, size=(12, 2)) / 10
         plane = [point(str(place), *xy) for place, xy in enumerate(places)]
         found = dominance_of(plane)
         for place, (x, y) in enumerate(places):
-            beaten = any(a <= x and b <= y and (a < x or b < y) for a, b in places)
-            assert (found[str(place)] == "front") is not beaten
-            assert bool(beaten_by(plane[place], plane)) is beaten
+            dominated = any(a <= x and b <= y and (a < x or b < y) for a, b in places)
+            assert (found[str(place)] == "front") is not dominated
+            assert bool(dominated_by(plane[place], plane)) is dominated
 
 
-def test_who_is_beaten_by_values_only_is_told_from_who_is_beaten_beyond_the_intervals():
+def test_dominance_within_and_beyond_the_intervals_is_distinguished():
     plane = [point("best", 0.1, 0.1, 0.05), point("near", 0.12, 0.3, 0.05), point("far", 0.3, 0.3, 0.05)]
     assert dominance_of(plane) == {"best": "front", "near": "near", "far": "behind"}
 
 
-def test_two_points_at_one_place_are_both_on_the_front():
+def test_two_equal_points_are_both_on_the_front():
     assert set(dominance_of([point("a", 0.1, 0.2), point("b", 0.1, 0.2)]).values()) == {"front"}
 
 
-def test_methods_that_cost_exactly_nothing_are_told_apart_by_their_distance():
+def test_methods_without_side_effect_are_compared_by_their_distance():
     plane = [point("base", 0.0, 0.6), point("prompt", 0.0, 0.1)]
     assert dominance_of(plane) == {"base": "behind", "prompt": "front"}
 
 
-def test_a_point_without_an_interval_is_never_called_beaten_beyond_it():
+def test_point_without_interval_is_never_dominated_beyond_it():
     plane = [point("a", 0.1, 0.1), Point("b", Span(0.5, NAN, NAN), Span(0.5, 0.4, 0.6))]
     assert dominance_of(plane)["b"] == "near"
 
 
-def test_the_price_is_the_gate_s_loss_with_its_paired_interval():
+def test_side_effect_is_the_loss_of_the_gate_with_its_paired_interval():
     base, method = readings(placed("base", distance=0.6), placed("mist", distance=0.2, lost=0.1, width=0.03))
     (cost,) = [p.cost for p in points([base, method], KEY, FIDELITY) if p.label == "mist"]
     assert (cost.value, cost.low, cost.high) == pytest.approx((0.1, 0.07, 0.13))
@@ -69,7 +69,7 @@ def test_the_price_is_the_gate_s_loss_with_its_paired_interval():
     assert none == Span(0.0, 0.0, 0.0)
 
 
-def test_without_a_paired_interval_both_ends_are_those_of_independent_intervals():
+def test_without_paired_interval_the_independent_intervals_are_combined():
     """MOVER for a difference: the ends of the base above and of the method below, and the reverse."""
     base = placed("base", distance=0.6)
     method = placed("mist", distance=0.2, lost=0.1).model_copy(update={"comparisons": []})
@@ -78,7 +78,7 @@ def test_without_a_paired_interval_both_ends_are_those_of_independent_intervals(
     assert (loss.value, loss.least, loss.most) == pytest.approx((0.1, 0.1 - half, 0.1 + half))
 
 
-def test_a_method_whose_price_was_not_measured_is_left_out_and_its_table_says_so():
+def test_method_without_measured_side_effect_is_only_in_the_table():
     bare = placed("bare", distance=0.3)
     bare = bare.model_copy(
         update={"estimates": [r for r in bare.estimates if r.metric != "preservation_distance"]}
@@ -92,11 +92,11 @@ def test_a_method_whose_price_was_not_measured_is_left_out_and_its_table_says_so
     assert row.cells[place].text == "not measured"
 
 
-def test_a_single_method_has_no_plane():
+def test_single_method_has_no_plane():
     assert fairness_trade_offs(readings(placed("base", distance=0.6)), KEY, {}) is None
 
 
-def test_the_title_and_the_text_alternative_state_who_is_on_the_front():
+def test_title_and_text_alternative_name_the_methods_on_the_front():
     every = readings(
         placed("base", distance=0.6),
         placed("mist", distance=0.2, lost=0.04, change=0.1),
@@ -104,27 +104,27 @@ def test_the_title_and_the_text_alternative_state_who_is_on_the_front():
     )
     figure = fairness_trade_offs(every, KEY, {"late": ["a reason"]})
     assert figure.title == (
-        "Unbeaten in fairness and explicit fidelity: base and mist; "
-        "in fairness and unrelated images: base and mist"
+        "Pareto front of fairness and explicit fidelity: base and mist; "
+        "of fairness and unrelated images: base and mist"
     )
-    spoken = re.search(r'aria-label="([^"]+)"', figure.panels[0].image)[1]
-    assert "on the front: base (0.0%, 0.600), mist (4.0%, 0.200)" in spoken
-    assert "behind the front: late (30.0%, 0.500)" in spoken
+    described = re.search(r'aria-label="([^"]+)"', figure.panels[0].image)[1]
+    assert "On the front: base (0.0%, 0.600), mist (4.0%, 0.200)" in described
+    assert "dominated: late (30.0%, 0.500)" in described
     late = figure.table.rows[2].cells
-    assert [cell.text for cell in late[3:4]] == ["behind the front"]
-    assert late[3].notes == ("beaten by mist",)
+    assert [cell.text for cell in late[3:4]] == ["dominated"]
+    assert late[3].notes == ("dominated by mist",)
     assert late[-1].text == "not all passed"
     assert [shape for _, shape, _ in figure.key] == ["base", "passed", "failed"]
 
 
 def shapes(svg, fill):
-    """The outlines of points of one fill: a circle is drawn with arcs, a triangle with straight lines."""
+    """The outlines of the points with this fill: a circle has arcs, a triangle straight lines."""
     return re.findall(
         rf'<path[^>]*fill="{fill}"[^>]*d="([^"]+)"|<path[^>]*d="([^"]+)"[^>]*fill="{fill}"', svg
     )
 
 
-def test_failed_gates_are_shown_by_shape_and_standing_by_fill():
+def test_shape_shows_gates_and_fill_shows_dominance():
     marks = [
         Mark(Span(0.1, 0.05, 0.15), Span(0.1, 0.05, 0.15), "front", shape, "1")
         for shape in ("passed", "failed")
@@ -138,7 +138,7 @@ def test_failed_gates_are_shown_by_shape_and_standing_by_fill():
     assert "A" in drawings[0] and "A" not in drawings[1]
 
 
-def test_labels_do_not_cover_points_or_one_another():
+def test_labels_do_not_overlap():
     rng = np.random.default_rng(1)
     spans = [
         [Span(float(v), float(v) - 0.01, float(v) + 0.01) for v in xy] for xy in rng.uniform(0, 1, (14, 2))
@@ -151,17 +151,17 @@ def test_labels_do_not_cover_points_or_one_another():
     places = [(float(x), float(y)) for x, y in words]
     assert len(places) == 14
     for n, (x, y) in enumerate(places):
-        assert all(abs(x - a) > 6 or abs(y - b) > 8 for a, b in places[:n]), "two labels on one place"
+        assert all(abs(x - a) > 6 or abs(y - b) > 8 for a, b in places[:n]), "two labels at one position"
 
 
-def test_the_axes_hold_every_value_and_values_survive_the_way_to_pixels_and_back():
+def test_axes_contain_every_value_and_pixel_conversion_is_invertible():
     marks = [Mark(Span(v, v - 5, v + 5), Span(v, v, v), "near", "passed") for v in (-0.1, 0.3)]
     axes = frame(marks, cost="c", distance="d", percent=False)
-    assert axes.right[0] < -0.1 and 0.3 < axes.right[1] < 0.6, "a wide interval does not press the points"
+    assert axes.right[0] < -0.1 and 0.3 < axes.right[1] < 0.6, "a wide interval does not crowd the points"
     assert axes.values(axes.pixels(At(0.2, 0.1))) == pytest.approx((0.2, 0.1))
 
 
-def test_settings_that_differ_in_strength_only_form_a_curve_and_the_suite_s_own_is_ranked():
+def test_settings_that_differ_only_in_strength_form_a_curve_and_that_of_the_suite_is_ranked():
     results = [
         placed("base", distance=0.6),
         *swept("uce", own=0.5, settings=[1.0, 0.25, 0.5], distance=0.1, trade_off=0.1),
@@ -173,18 +173,20 @@ def test_settings_that_differ_in_strength_only_form_a_curve_and_the_suite_s_own_
     assert ranked(cards) == ["base", "uce"]
 
 
-def test_a_method_that_differs_otherwise_or_declares_no_strength_is_ranked_by_itself():
+def test_other_settings_and_methods_without_strength_are_ranked_separately():
     variant = placed(
         "uce:version=v2", distance=0.2, strength="scale", parameters={"scale": 0.5, "version": "v2"}
     )
     other = placed("uce", distance=0.2, strength="scale", parameters={"scale": 0.5, "version": "v1"})
-    plain = [placed(f"mist:step_size={step}", distance=0.3, parameters={"step_size": step}) for step in (0.1, 0.2)]
+    plain = [
+        placed(f"mist:step_size={step}", distance=0.3, parameters={"step_size": step}) for step in (0.1, 0.2)
+    ]
     cards = [result.spec.method for result in (other, variant, *plain)]
     assert curves(cards) == []
     assert ranked(cards) == ["uce", "uce:version=v2", "mist:step_size=0.1", "mist:step_size=0.2"]
 
 
-def test_without_the_suite_s_own_setting_the_middle_one_stands_for_the_method():
+def test_middle_setting_is_ranked_if_the_suite_declares_none():
     results = swept("uce", own=-1, settings=[0.9, 0.1, 0.4], distance=0.05, trade_off=0.1)
     assert ranked([result.spec.method for result in results]) == ["uce:scale=0.4"]
 
@@ -201,29 +203,29 @@ def page():
     return parsed(render_report(Run(folder="run", results=results, timings=[], images=[])))
 
 
-def test_only_one_setting_of_a_method_is_a_column_and_a_point(page):
+def test_only_the_ranked_setting_is_a_column_and_a_point(page):
     head = [th.text for th in page.by_id("methods").all("thead")[0].all("th")]
     assert sorted(head[1:]) == ["base", "prompt", "time", "uce"]
     assert [li.text.split()[-1] for li in page.by_id("pareto").all("ol")[0].all("li")] == head[1:]
     assert "4 methods" in page.by_id("verdict").text
 
 
-def test_a_strength_curve_of_five_settings_is_drawn_and_labelled_at_its_ends(page):
+def test_strength_curve_of_five_settings_is_labelled_at_its_ends(page):
     figure = page.by_id("strengths")
     assert figure.all("h3")[0].text == (
         "From the weakest to the strongest setting, 2 of 2 methods come closer to the target shares "
-        "and 1 pays with more explicit fidelity lost"
+        "and 1 shows more explicit fidelity lost"
     )
     images = [svg for svg in figure.all("svg") if svg.attributes.get("class") == "chart"]
     assert len(images) == 2
     for image in images:
         assert {"scale 0.125", "scale 1"} <= {e.text for e in image.all("text")}
-        assert "from scale 0.125 to 1 the distance goes from" in image.attributes["aria-label"]
+        assert "from scale 0.125 to 1, the distance changes from" in image.attributes["aria-label"]
     rows = page.by_id("strengths-data").all("tbody")
     assert [len(body.all("tr")) for body in rows] == [6, 6], "a heading and five settings each"
 
 
-def test_a_curve_of_few_settings_says_that_it_has_few():
+def test_curve_of_few_settings_says_so():
     results = [
         placed("base", distance=0.6),
         *swept("uce", own=0.5, settings=[0.5, 1.0], distance=0.1, trade_off=0.1),
@@ -232,28 +234,28 @@ def test_a_curve_of_few_settings_says_that_it_has_few():
     assert "Fewer than 5 settings: uce." in tree.by_id("strengths").text
 
 
-def test_strengths_whose_price_was_not_measured_are_still_in_the_table():
+def test_strengths_without_measured_side_effects_are_in_the_table():
     results = [
         placed("base", distance=0.6),
         *swept("uce", own=0.5, settings=[0.5, 1.0], distance=0.1, trade_off=0.1),
     ]
-    prices = ("explicit_fidelity", "preservation_distance")
+    metrics = ("explicit_fidelity", "preservation_distance")
     bare = [
-        result.model_copy(update={"estimates": [r for r in result.estimates if r.metric not in prices]})
+        result.model_copy(update={"estimates": [r for r in result.estimates if r.metric not in metrics]})
         for result in results
     ]
     figure = parsed(render_report(Run(folder="run", results=bare, timings=[], images=[]))).by_id("strengths")
-    assert figure.all("h3")[0].text == "Strengths of uce: too little was measured to draw them"
+    assert figure.all("h3")[0].text == "Strengths of uce: too few measurements to draw them"
     assert "scale = 1" in figure.text and "not measured" in figure.text
 
 
-def test_a_run_without_strengths_has_no_figure_of_them():
+def test_run_without_strengths_has_no_strength_figure():
     results = [placed("base", distance=0.6), placed("mist", distance=0.2, lost=0.1)]
     page = render_report(Run(folder="run", results=results, timings=[], images=[]))
     assert 'id="pareto"' in page and 'id="strengths"' not in page
 
 
-def test_the_distance_is_the_primary_number_on_its_own_footing():
+def test_distance_is_the_primary_metric_with_its_correction():
     naive = an_estimate("rms_delta", 0.9, attributes=JOINT)
     method = placed("mist", distance=0.2, lost=0.1)
     method = method.model_copy(update={"estimates": [naive, *method.estimates]})

@@ -53,7 +53,7 @@ def changed(result, **parts):
     return result.model_copy(update=parts)
 
 
-def test_the_page_asks_for_nothing_outside_itself(page, tree):
+def test_page_has_no_external_references(page, tree):
     addresses = [
         e.attributes[name] for e in tree.all() for name in ("src", "href", "action") if name in e.attributes
     ]
@@ -63,31 +63,31 @@ def test_the_page_asks_for_nothing_outside_itself(page, tree):
     assert re.findall(r"@import", page) == []
 
 
-def test_a_content_security_policy_allows_only_inline_style_and_embedded_images(tree):
+def test_content_security_policy_allows_only_inline_style_and_embedded_images(tree):
     (policy,) = [e for e in tree.all("meta") if "http-equiv" in e.attributes]
     assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def test_the_page_has_no_script_and_no_event_handler(tree):
+def test_page_has_no_script_and_no_event_handler(tree):
     assert tree.all("script") == []
     assert [e.tag for e in tree.all() for name in e.attributes if name.startswith("on")] == []
 
 
-def test_the_page_names_its_language_and_has_one_first_heading(tree):
+def test_page_declares_its_language_and_has_ordered_headings(tree):
     assert tree.all("html")[0].attributes["lang"] == "en"
     assert len(tree.all("h1")) == 1
     levels = [int(e.tag[1]) for e in tree.all() if re.fullmatch(r"h[1-6]", e.tag)]
     assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
-def test_every_link_inside_the_page_has_its_target_and_ids_are_unique(tree):
+def test_internal_links_have_targets_and_ids_are_unique(tree):
     ids = [e.attributes["id"] for e in tree.all() if "id" in e.attributes]
     assert sorted(ids) == sorted(set(ids))
     links = [e.attributes["href"] for e in tree.all("a") if e.attributes["href"].startswith("#")]
     assert links and {link[1:] for link in links} <= set(ids)
 
 
-def test_every_figure_has_a_finding_a_text_alternative_n_and_its_data(tree):
+def test_every_figure_has_title_text_alternative_n_and_data(tree):
     figures = tree.all("figure")
     assert {f.attributes["id"] for f in figures} >= {"overview", "by-concept-gender", "cells", "by-judge"}
     for figure in figures:
@@ -100,14 +100,14 @@ def test_every_figure_has_a_finding_a_text_alternative_n_and_its_data(tree):
         assert "95% interval" in caption + figure.all("ul")[0].text
 
 
-def test_every_table_has_a_caption_and_headers_with_a_scope(tree):
+def test_every_table_has_a_caption_and_scoped_headers(tree):
     for table in tree.all("table"):
         if table.attributes.get("class") != "images":
             assert table.all("caption")[0].text
         assert all(th.attributes.get("scope") for th in table.all("th"))
 
 
-def test_every_estimate_of_the_method_table_has_its_interval(tree):
+def test_every_estimate_of_the_method_table_has_an_interval(tree):
     checked = 0
     for body in tree.by_id("methods").all("tbody"):
         if body.all("tr")[0].text.startswith("Cost"):
@@ -119,21 +119,23 @@ def test_every_estimate_of_the_method_table_has_its_interval(tree):
     assert checked > 40
 
 
-def test_the_method_table_shows_gates_tie_groups_and_the_floor(tree):
+def test_method_table_shows_gates_tie_groups_and_chance_level(tree):
     words = tree.by_id("methods").text
     assert "failed over-correction for gender is 29.0 points above the baseline (5 allowed)" in words
     assert "2 of 4 group B" in words
     assert "chance level 0.126" in words
     assert "primary measure" in words
-    assert words.index("mist") < words.index("random-attribute-prompt"), "methods below the line come last"
+    assert words.index("mist") < words.index("random-attribute-prompt"), (
+        "methods that are not ranked come last"
+    )
 
 
-def test_a_measure_that_is_missing_says_so(tree):
+def test_missing_metric_is_not_measured(tree):
     body = next(b for b in tree.by_id("methods").all("tbody") if "Change of unrelated" in b.text)
     assert [cell.text for cell in body.all("td")] == ["not measured"] * len(BIAS)
 
 
-def test_every_image_says_perceived_and_undetermined_stays_visible(tree):
+def test_every_image_shows_perceived_and_undetermined_labels(tree):
     images = tree.all("img")
     assert len(images) == 8 * 3 * len(BIAS)
     for image in images:
@@ -150,18 +152,18 @@ def _parents(element):
         yield element
 
 
-def test_the_same_prompt_and_seed_stand_in_one_column_for_every_method(tree):
+def test_a_column_of_images_has_one_prompt_and_seed(tree):
     table = tree.by_id("images").all("table")[0]
     for line in table.all("tbody")[0].all("tr"):
         seeds = [re.search(r"seed (\d)", i.attributes["alt"]).group(1) for i in line.all("img")]
         assert [f"seed {seed}" for seed in seeds] == [th.text for th in table.all("thead")[0].all("th")][1:]
 
 
-def test_nothing_is_said_about_race(page):
+def test_page_makes_no_statement_about_race(page):
     assert re.findall(r"\brac(?:e|ial)\b", page.replace("not a race", "")) == []
 
 
-def test_the_page_stays_within_three_megabytes(page):
+def test_page_is_smaller_than_three_megabytes(page):
     assert len(page.encode()) < 3_000_000
 
 
@@ -182,7 +184,7 @@ def test_downloads_are_the_tables_as_csv(tree):
     assert int(primary["mist n"]) == row.n
 
 
-def test_the_download_of_every_estimate_has_the_rows_of_the_results(tree):
+def test_download_of_estimates_has_the_rows_of_the_results(tree):
     (link,) = [e for e in tree.all("a") if e.attributes.get("download") == "estimates.zip"]
     rows = list(csv.DictReader(io.StringIO(_content(link))))
     given = [(label, row) for label in BIAS for row in a_result(label).estimates]
@@ -207,11 +209,11 @@ def _content(link) -> str:
         return archive.read(name).decode()
 
 
-def test_the_same_run_gives_the_same_bytes():
+def test_rendering_is_deterministic():
     assert render_report(small_run()) == render_report(small_run())
 
 
-def test_hostile_and_odd_words_are_shown_and_never_run():
+def test_hostile_texts_are_escaped():
     odd = [HOSTILE, "=HYPERLINK(1)", "مرحبا بالعالم", "👩🏽‍🔬 scientist", "x" * 400]
     result = a_result(HOSTILE, concepts=odd)
     notes = [HOSTILE, "{{ 7 * 7 }}"]
@@ -235,7 +237,7 @@ def test_hostile_and_odd_words_are_shown_and_never_run():
     assert [c for c in cells if c.startswith("=")] == []
 
 
-def test_missing_and_undefined_numbers_do_not_break_the_page():
+def test_missing_and_undefined_numbers_are_rendered():
     run = small_run()
     base, mist = run.results
     nothing = [
@@ -255,26 +257,26 @@ def test_missing_and_undefined_numbers_do_not_break_the_page():
     assert "Agreement of the judges was not measured." in tree.by_id("who-judged").text
 
 
-def test_a_run_without_any_estimate_still_has_its_page():
+def test_run_without_estimates_has_a_report():
     run = small_run()
     empty = [changed(r, estimates=[], comparisons=[], ranks=[], agreement=[]) for r in run.results]
     tree = parsed(render_report(run.model_copy(update={"results": empty})))
     assert "was not measured" in tree.by_id("verdict").text
-    assert "Nothing that could be drawn was measured." in tree.by_id("figures").text
+    assert "None of the measurements of this run has a chart." in tree.by_id("figures").text
 
 
-def test_an_audit_of_one_model_needs_no_method():
+def test_run_of_the_baseline_alone_has_a_verdict():
     tree = parsed(render_report(a_run(methods=["base"], concepts=FEW)))
     assert "The model does not depict the groups evenly:" in tree.by_id("verdict").text
     assert "baseline" not in tree.by_id("figures").text
 
 
-def test_the_report_does_not_reveal_where_the_run_lies(tmp_path):
+def test_report_does_not_contain_the_path_of_the_run(tmp_path):
     page = render_report(small_run(folder=str(tmp_path), images=some_images(tmp_path, ["base"], FEW)))
     assert str(tmp_path) not in page
 
 
-def test_a_image_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
+def test_unreadable_image_is_an_error_that_names_it(tmp_path):
     (tmp_path / "torn.png").write_bytes(b"not an image")
     row = ImageRow(
         path="torn.png", method="base", prompt="p", concept="nurse", kind="neutral", seed_index=0, labels={}
@@ -283,13 +285,13 @@ def test_a_image_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
         render_report(small_run(folder=str(tmp_path), images=[row]))
 
 
-def test_a_run_without_results_is_an_error():
+def test_run_without_results_is_an_error():
     with pytest.raises(EvenhandError, match="no results to report; run the suite first"):
         render_report(Run(folder="runs/empty", results=[], timings=[], images=[]))
 
 
-def test_a_report_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
+def test_unwritable_report_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr("evenhand.bench.report.load_run", lambda folder: small_run())
     (tmp_path / "run").write_text("a file where a folder is expected")
-    with pytest.raises(EvenhandError, match="choose another place"):
+    with pytest.raises(EvenhandError, match="cannot write the report"):
         write_report(tmp_path / "run")

@@ -35,38 +35,38 @@ def report(tmp_path_factory):
 
 @pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
 def page(request, browser, report):
-    """The report as a reader opens it; scripts are off."""
+    """The report with scripts disabled."""
     with opened(browser, report, width=request.param, scripts=False) as shown:
         yield shown
 
 
-def test_the_page_fits_its_window_and_its_letters_can_be_read(page):
+def test_page_fits_its_window_and_text_is_readable(page):
     open_everything(page)
     assert_layout_holds(page)
 
 
-def test_the_page_asks_for_nothing_and_complains_about_nothing(page, report):
+def test_page_makes_no_requests_and_logs_nothing(page, report):
     open_everything(page)
     assert_no_requests(page, within=report)
 
 
-def test_the_page_keeps_the_rules_of_accessibility(browser, report):
+def test_page_is_accessible(browser, report):
     with opened(browser, report, width=PHONE) as shown:
         open_everything(shown)
         assert_accessible(shown)
 
 
-def test_the_html_is_valid_with_and_without_a_run_behind_it(report, tmp_path):
+def test_html_of_runs_and_audits_is_valid(report, tmp_path):
     of_images = render_report(an_audit(tmp_path, "one", "two"))
     alone = render_report(a_run(methods=["base"], concepts=CONCEPTS[:2]))
     assert_valid_html(report.read_text(), of_images, alone)
 
 
-def test_the_page_is_small(report):
+def test_page_is_within_its_size(report):
     assert_within(REPORT, report.read_text())
 
 
-def test_images_lie_behind_a_click_and_are_all_shown_after_it(page):
+def test_images_are_collapsed_and_load_when_opened(page):
     first = page.locator("#images img").first
     assert not first.is_visible()
     page.locator("#images summary").first.click()
@@ -74,13 +74,13 @@ def test_images_lie_behind_a_click_and_are_all_shown_after_it(page):
     assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
 
 
-def test_a_link_of_the_contents_leads_to_its_section(page):
+def test_table_of_contents_links_to_the_sections(page):
     page.locator("nav a", has_text="Provenance").click()
     page.wait_for_url("**#provenance")
     assert page.locator("#provenance h2").is_visible()
 
 
-def test_a_download_saves_the_table(page, tmp_path):
+def test_download_saves_the_table(page, tmp_path):
     with page.expect_download() as download:
         page.locator("#spent .save a").click()
     download.value.save_as(tmp_path / "cost.csv")
@@ -88,15 +88,15 @@ def test_a_download_saves_the_table(page, tmp_path):
     assert (tmp_path / "cost.csv").read_text().startswith("Cost,base,")
 
 
-def test_the_page_prints(page):
+def test_page_prints(page):
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
-def test_the_keyboard_visits_links_parts_and_tables_in_the_order_of_the_page(browser, report):
+def test_keyboard_focus_follows_the_order_of_the_page(browser, report):
     with opened(browser, report) as shown:
         shown.keyboard.press("Tab")
         assert shown.evaluate("document.activeElement.className") == "skip"
-        assert shown.locator(".skip").bounding_box()["x"] >= 0, "the link is seen while it has the focus"
+        assert shown.locator(".skip").bounding_box()["x"] >= 0, "the link is visible while it has the focus"
         shown.keyboard.press("Enter")
         shown.wait_for_url("**#verdict")
         visited = []
@@ -106,7 +106,7 @@ def test_the_keyboard_visits_links_parts_and_tables_in_the_order_of_the_page(bro
         places, outlines = zip(*visited[:-1], strict=True)
         assert list(places) == sorted(set(places))
         assert len(places) == shown.evaluate(FOCUSABLE)
-        assert all(outlines), "what has the focus is marked"
+        assert all(outlines), "the focus is visible"
 
 
 FOCUSABLE = """() => [...document.querySelectorAll('main a, main summary, main [tabindex="0"]')]
@@ -118,7 +118,7 @@ PLACE = """() => {
 }"""
 
 
-def test_on_paper_wide_tables_come_in_pieces_and_nothing_is_cut(browser, report):
+def test_printing_splits_wide_tables_and_cuts_nothing(browser, report):
     with opened(browser, report, width=690) as shown:
         shown.emulate_media(media="print")
         assert shown.locator("nav").is_hidden() and shown.locator("#images").is_hidden()
@@ -129,7 +129,7 @@ def test_on_paper_wide_tables_come_in_pieces_and_nothing_is_cut(browser, report)
         assert ends <= 691
 
 
-def test_24_methods_print_every_column_and_stay_within_the_size_of_a_report(browser, tmp_path):
+def test_report_of_24_methods_prints_every_column_and_is_within_its_size(browser, tmp_path):
     run = a_full_run(tmp_path, images=images_of_every_kind(tmp_path, METHODS))
     page, path = render_report(run), tmp_path / "report.html"
     path.write_text(page, encoding="utf-8")

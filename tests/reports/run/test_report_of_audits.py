@@ -1,4 +1,4 @@
-"""The report of an audit names no protocol, noise, fit or cost, and compares models side by side."""
+"""The report of an audit of external images, which has no protocol, noise, fit or cost."""
 
 import pytest
 from helpers.audit_report import an_audit
@@ -8,27 +8,27 @@ from evenhand.bench.report import render_report
 
 
 @pytest.mark.parametrize("labels", [("one",), ("one", "two"), ("base", "two")], ids="+".join)
-def test_nothing_is_said_of_how_the_images_were_made(tmp_path, labels):
+def test_report_does_not_mention_how_the_images_were_generated(tmp_path, labels):
     page = parsed(render_report(an_audit(tmp_path, *labels)))
-    for words in ("same noise", "seeds;", "drawn to fit", "intervention of", "method is", "Method cards"):
+    for words in ("same noise", "seeds;", "for fitting", "intervention of", "method is", "Method cards"):
         assert words not in page.text
     ids = {element.attributes.get("id") for element in page.all()}
     assert not ids & {"spent", "cards", "tradeoffs"}
     assert {"tested", "compared", "who-judged", "covered", "limits"} <= ids
     tested = page.by_id("tested").text
-    assert "made elsewhere, by" in tested and "Settings not known" in tested
-    assert "corrected from anchors" in tested, "what the correction is from stands near the top"
-    assert "is the word of whoever made the list" in page.by_id("limits").text
+    assert "external images of" in tested and "Settings unknown" in tested
+    assert "corrected from anchors" in tested, "the source of the correction is near the top"
+    assert "The author of the image list states" in page.by_id("limits").text
 
 
-def test_the_contents_name_the_sections_that_are_there(tmp_path):
+def test_table_of_contents_lists_the_existing_sections(tmp_path):
     page = parsed(render_report(an_audit(tmp_path, "one", "two")))
     (nav,) = page.all("nav")
     ids = {element.attributes.get("id") for element in page.all()}
     assert {link.attributes["href"].removeprefix("#") for link in nav.all("a")} <= ids
 
 
-def test_models_without_an_untreated_one_stand_side_by_side(tmp_path):
+def test_models_without_a_baseline_are_compared_side_by_side(tmp_path):
     page = parsed(render_report(an_audit(tmp_path, "one", "two")))
     assert "baseline" not in page.by_id("verdict").text
     assert (
@@ -37,17 +37,17 @@ def test_models_without_an_untreated_one_stand_side_by_side(tmp_path):
     )
     assert " for one" in page.by_id("verdict").text and " for two" in page.by_id("verdict").text
     assert "Gates" not in page.by_id("compared").text
-    assert "models of one group cannot be told apart" in page.by_id("compared").text
+    assert "models of one group are not distinguishable" in page.by_id("compared").text
 
 
-def test_the_difference_to_the_model_that_was_named_is_told_with_its_interval(tmp_path):
+def test_difference_from_the_named_model_has_its_interval(tmp_path):
     verdict = parsed(render_report(an_audit(tmp_path, "one", "two", against="one"))).by_id("verdict").text
     assert "The distance of two differs from that of one by 0.21 (0.18 to 0.24)." in verdict
     verdict = parsed(render_report(an_audit(tmp_path, "two", "one", against="one"))).by_id("verdict").text
-    assert "by 0.01 (−0.02 to 0.04), which is not clearly different from none." in verdict
+    assert "by 0.01 (−0.02 to 0.04), which is not clearly different from zero." in verdict
 
 
-def test_one_model_is_called_by_its_name(tmp_path):
+def test_single_model_is_named(tmp_path):
     run = an_audit(tmp_path, "one")
     even = an_estimate("rms_delta", 0.02, attributes=JOINT, low=0.0, high=0.05)
     for rows, words in (
@@ -55,7 +55,7 @@ def test_one_model_is_called_by_its_name(tmp_path):
             run.results[0].estimates,
             "One does not depict the groups evenly: its distance from the target shares is 0.40 (95%",
         ),
-        ([even], "At this number of images one cannot be told apart from an even one: its distance"),
+        ([even], "With this many images, one is not distinguishable from an even one: its distance"),
     ):
         result = run.results[0].model_copy(update={"estimates": rows})
         page = parsed(render_report(run.model_copy(update={"results": [result]})))

@@ -1,4 +1,4 @@
-"""Degenerate and hostile runs: each still has an honest, valid page of bounded size."""
+"""Degenerate and hostile runs have a valid report of bounded size."""
 
 import pytest
 from helpers.full_report import METHODS, a_full_run, images_of_every_kind, nothing_decided
@@ -80,11 +80,11 @@ def trees(pages):
     return {name: parsed(page) for name, page in pages.items()}
 
 
-def test_every_odd_run_has_a_valid_page(pages):
+def test_reports_of_odd_runs_are_valid_html(pages):
     assert_valid_html(*pages.values())
 
 
-def test_odd_names_are_shown_whole_fit_a_phone_and_never_run(browser, pages, tmp_path):
+def test_odd_names_are_escaped_and_fit_a_phone(browser, pages, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(pages["odd_names"], encoding="utf-8")
     with opened(browser, path, width=PHONE) as shown:
@@ -97,10 +97,10 @@ def test_odd_names_are_shown_whole_fit_a_phone_and_never_run(browser, pages, tmp
         assert shown.locator("#methods thead th bdi").count() == len(heads)
 
 
-def test_one_image_claims_nothing(trees):
+def test_single_image_gives_no_finding(trees):
     tree = trees["one_image"]
-    assert "At this number of images the model cannot be told apart" in tree.by_id("verdict").text
-    assert "1 images made of 1 planned" in _facts(tree)
+    assert "With this many images, the model is not distinguishable" in tree.by_id("verdict").text
+    assert "1 images generated, of 1 planned" in _facts(tree)
     assert len(tree.all("img")) == 1
 
 
@@ -109,10 +109,10 @@ def _facts(tree):
     return [f"{value} {meaning}" for value, meaning in pairs]
 
 
-def test_where_nothing_is_decided_no_number_is_made_up(trees):
+def test_run_without_determined_labels_has_no_estimates(trees):
     tree = trees["undecided"]
     assert "was not measured" in tree.by_id("verdict").text
-    assert "0.0% of the labels on neutral prompts decided" in _facts(tree)
+    assert "0.0% of labels on neutral prompts determined" in _facts(tree)
     words = tree.by_id("methods").text
     assert "not estimable" in words and "100.0%" in words
     rows = [row.text for row in tree.by_id("labels").all("tbody")[0].all("tr")]
@@ -120,21 +120,21 @@ def test_where_nothing_is_decided_no_number_is_made_up(trees):
     assert a_coverage().rows[0].images == 800
 
 
-def test_without_an_untreated_model_no_gate_is_passed_and_nothing_is_before_or_after(trees):
+def test_without_baseline_no_gate_is_checked(trees):
     tree = trees["without_base"]
     assert "this run has no baseline" in tree.by_id("methods").text
     assert "baseline" not in tree.by_id("figures").text
 
 
-def test_without_measured_errors_the_page_says_that_nobody_knows_them(trees):
+def test_report_says_if_judge_errors_were_not_measured(trees):
     words = trees["without_errors"].by_id("who-judged").text
-    assert "This run holds no measured errors of its judges" in words
+    assert "The errors of the judges were not measured in this run" in words
 
 
-def test_of_500_concepts_the_most_uneven_are_drawn_and_all_are_counted_and_downloaded(pages, trees):
+def test_figure_of_500_concepts_shows_the_most_uneven_and_counts_all(pages, trees):
     tree = trees["many_concepts"]
     figure = tree.by_id("by-concept-gender")
-    assert "of 500 concepts" in figure.all("figcaption")[0].text
-    assert "Shown are the 40 concepts, of 500, that lie farthest from the target" in figure.text
+    assert "out of 500" in figure.all("figcaption")[0].text
+    assert "shows the 40 of 500 concepts that are farthest from the target" in figure.text
     assert len(figure.all("table")[0].all("tbody")[0].all("tr")) == 40
     assert_within(REPORT, pages["many_concepts"])
