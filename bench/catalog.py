@@ -1,4 +1,4 @@
-"""What there is: the cards of all methods, judges, metrics, suites, prompt sets and models."""
+"""The cards of all methods, judges, metrics, suites, prompt sets and models."""
 
 from __future__ import annotations
 
@@ -19,47 +19,45 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """All things of one kind.
+class Listing:
+    """All entries of one kind.
 
     Attributes:
-        kind: The kind, in the singular.
-        names: Names of what is there; loads nothing.
-        card: The card of one name.
-        columns: Fields of the card that a listing shows.
+        names: Returns the names; loads no package.
+        card: Returns the card of a name.
+        columns: Fields of the card shown by ``evenhand list``.
     """
 
-    kind: str
     names: Callable[[], Sequence[str]]
     card: Callable[[str], Card]
     columns: tuple[str, ...]
 
 
-def shelf(plural: str) -> Shelf:
-    """The shelf called ``methods``, ``judges``, ``metrics``, ``suites``, ``prompts`` or ``models``.
+def listing(plural: str) -> Listing:
+    """The listing of ``methods``, ``judges``, ``metrics``, ``suites``, ``prompts`` or ``models``.
 
     Raises:
-        EvenhandError: There is no such shelf (the nearest is suggested).
+        EvenhandError: The kind is unknown (the nearest is suggested).
     """
-    if plural not in SHELVES:
-        raise unknown("list", plural, SHELVES)
-    return SHELVES[plural]
+    if plural not in LISTINGS:
+        raise unknown("list", plural, LISTINGS)
+    return LISTINGS[plural]
 
 
 def cards(plural: str) -> list[Card]:
-    """The cards of one shelf, sorted by name."""
-    here = shelf(plural)
+    """The cards of one kind, sorted by name."""
+    here = listing(plural)
     return [here.card(name) for name in here.names()]
 
 
 def find(name: str) -> list[Card]:
-    """The cards of everything called ``name``, on whatever shelf; a name may be on several.
+    """The cards of all entries called ``name``; several kinds may have one.
 
     Raises:
-        EvenhandError: Nothing has this name (the nearest is suggested).
+        EvenhandError: The name is unknown (the nearest is suggested).
     """
-    places = {plural: here.names() for plural, here in SHELVES.items()}
-    found = [SHELVES[plural].card(name) for plural, names in places.items() if name in names]
+    places = {plural: here.names() for plural, here in LISTINGS.items()}
+    found = [LISTINGS[plural].card(name) for plural, names in places.items() if name in names]
     if not found:
         raise unknown("name", name, {known for names in places.values() for known in names})
     return found
@@ -92,7 +90,7 @@ def _parameters(cls: type[BaseModel]) -> list[Card]:
 
 
 def _attribute_docs(cls: type[object]) -> dict[str, str]:
-    """What the "Attributes:" sections of the class and its bases say, by attribute."""
+    """The descriptions in the "Attributes:" sections of the class and its bases, by attribute."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         _, _, section = inspect.cleandoc(base.__doc__ or "").partition("\nAttributes:\n")
@@ -182,13 +180,11 @@ def _origin(registry: Registry, name: str) -> Card:
     return {"package": package, "entry_point": entry.value}
 
 
-SHELVES = {
-    "methods": Shelf("method", METHODS.names, _method, ("name", "family", "title", "package")),
-    "judges": Shelf("judge", JUDGES.names, _judge, ("name", "family", "attributes", "title", "package")),
-    "metrics": Shelf("metric", METRICS.names, _metric, ("name", "title", "better", "kinds", "package")),
-    "suites": Shelf("suite", SUITES.names, _suite, ("name", "version", "title", "package")),
-    "prompts": Shelf(
-        "prompt set", PROMPTS.names, _prompt_set, ("name", "version", "prompts", "title", "package")
-    ),
-    "models": Shelf("model", _models, _model, ("name", "family", "width", "height", "parameters")),
+LISTINGS = {
+    "methods": Listing(METHODS.names, _method, ("name", "family", "title", "package")),
+    "judges": Listing(JUDGES.names, _judge, ("name", "family", "attributes", "title", "package")),
+    "metrics": Listing(METRICS.names, _metric, ("name", "title", "better", "kinds", "package")),
+    "suites": Listing(SUITES.names, _suite, ("name", "version", "title", "package")),
+    "prompts": Listing(PROMPTS.names, _prompt_set, ("name", "version", "prompts", "title", "package")),
+    "models": Listing(_models, _model, ("name", "family", "width", "height", "parameters")),
 }

@@ -1,9 +1,9 @@
 """The contract of a metric: a card, and one vectorised function of what was counted.
 
-A metric is a frozen object under the entry-point group ``evenhand.metrics``; built-ins use the same door.
+A metric is a frozen object registered under the entry-point group ``evenhand.metrics``, built-in or not.
 A :class:`LabelMetric` is computed for every method, judge, attribute and joint attribute, with and without
-the judge's correction; a :class:`ImageMetric` is the mean of a column of the image table. Intervals,
-floors, paired differences and ranks come with either: a metric only says how one row is scored.
+correction for judge error; an :class:`ImageMetric` is the mean of a column of the image table. A metric only
+defines the score of one row; intervals, floors, paired differences and ranks follow from it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ from evenhand.metrics.representation import FloatArray, mean_over, squared_devia
 
 @dataclass(frozen=True)
 class Tally:
-    """What a judge found, by row: a concept, or for explicit prompts the cell that was asked for.
+    """The counts of a judge by row: a concept, or for explicit prompts the cell that the prompt names.
 
-    Leading axes (bootstrap draws, simulated fair models) may precede the rows; a function that works on the
-    last axes works on all of them.
+    Leading axes (bootstrap draws, simulated fair models) may precede the rows, so functions must work on the
+    last axes.
 
     Attributes:
         shares: ``(..., R, K)`` shares of the decided images, on the simplex; ``nan`` without any.
         unbiased: ``(..., R, K)``, the same before a correction is forced onto the simplex.
         noise: ``(..., R)``, trace of the covariance of ``unbiased``; ``nan`` below two decided images.
-        depicted: ``(..., R)``, images on which somebody is depicted, as a share of all: the decided ones,
-            or their corrected number (then it may slightly exceed 1).
-        target: ``(R, K)``, the shares aimed at in each row.
+        depicted: ``(..., R)``, decided images as a share of all images; may slightly exceed 1 if corrected.
+        target: ``(R, K)``, the target shares of each row.
         shape: Groups of each attribute of a joint attribute, ``(K,)`` for a single one.
-        expected: ``(R,)``, index of the cell that a row's prompts ask for; ``None`` for neutral prompts.
+        expected: ``(R,)``, index of the cell that the prompts of a row name; ``None`` for neutral prompts.
     """
 
     shares: FloatArray
@@ -47,14 +46,14 @@ class Tally:
 
     @cached_property
     def squared_deviation(self) -> FloatArray:
-        """``(..., R)``: the unbiased squared deviation ``V``, of which several metrics are made."""
+        """``(..., R)``: the unbiased squared deviation ``V``, which several metrics use."""
         return squared_deviation(self.unbiased, self.target, self.noise)
 
     def as_asked(self) -> FloatArray:
-        """``(..., R)``: share of decided images that show the cell asked for.
+        """``(..., R)``: share of decided images that show the cell that their prompt names.
 
         Raises:
-            ValueError: The rows ask for nothing.
+            ValueError: The rows are of neutral prompts.
         """
         if self.expected is None:
             raise ValueError("rows of neutral prompts expect no group")
@@ -62,18 +61,18 @@ class Tally:
 
 
 def unchanged(value: FloatArray) -> FloatArray:
-    """The default :attr:`Metric.finish`."""
+    """The value itself; default of :attr:`Metric.finish`."""
     return value
 
 
 def lowest(values: FloatArray) -> FloatArray:
-    """Smallest value over the last axis; ``nan`` only where none exists. A :attr:`Metric.reduce`."""
+    """Minimum over the last axis, ignoring ``nan``; for :attr:`Metric.reduce`."""
     least = np.where(np.isnan(values), np.inf, values).min(axis=-1)
     return np.asarray(np.where(np.isnan(values).all(axis=-1), np.nan, least))
 
 
 def spread(values: FloatArray) -> FloatArray:
-    """Largest minus smallest value over the last axis; ``nan`` where none exists. A :attr:`Metric.reduce`."""
+    """Maximum minus minimum over the last axis, ignoring ``nan``; for :attr:`Metric.reduce`."""
     return np.asarray(-lowest(-values) - lowest(values))
 
 
@@ -83,17 +82,17 @@ class Metric:
 
     Attributes:
         name: Name in tables and suites.
-        title: What a reader sees.
+        title: Title in reports.
         unit: Unit, ``"1"`` for a ratio or share.
         low: Lower end of its range.
-        high: Upper end; ``inf`` if there is none.
-        better: Which end is good; empty where neither is.
-        formula: In plain text.
-        cannot_tell: What the number does not say.
-        source: Paper or section.
+        high: Upper end; ``inf`` if unbounded.
+        better: Which direction is better; empty if neither is.
+        formula: Formula as plain text.
+        cannot_tell: Limits of the metric.
+        source: Publication of the metric.
         kinds: Kinds of prompts that it is measured on.
-        reduce: From the rows' values ``(..., R)`` to the aggregate.
-        finish: Monotone last step of rows and aggregate, such as a square root.
+        reduce: Function from the values of the rows ``(..., R)`` to the aggregate.
+        finish: Monotone function applied last to rows and aggregate, such as a square root.
     """
 
     name: str
@@ -115,12 +114,12 @@ class LabelMetric(Metric):
     """A metric of labels.
 
     Attributes:
-        of: Scores every row of a tally: ``(..., R)``, or ``(..., R, K)`` if ``by_group``.
-        by_group: Whether every group has a value of its own.
+        of: Function from a tally to the score of every row: ``(..., R)``, or ``(..., R, K)`` if ``by_group``.
+        by_group: Whether each group has a value.
         joint_only: Whether it needs at least two attributes.
-        floor: Whether a perfectly fair model's value at the same number of images is to be shown.
-        correctable: Whether correcting the judge's errors changes it.
-        over: Which images are its ``n``: the decided ones, or all.
+        floor: Whether to report the expected value of a perfectly fair model at the same number of images.
+        correctable: Whether correction for judge error changes it.
+        over: The images counted as ``n``: decided images or all images.
     """
 
     of: Callable[[Tally], FloatArray]
@@ -136,7 +135,7 @@ class ImageMetric(Metric):
     """A mean over the images of each row that have a value in ``column`` of the image table.
 
     Attributes:
-        column: Name of the column; ``preservation_distance`` is made from the embeddings.
+        column: Name of the column; ``preservation_distance`` is computed from the embeddings.
     """
 
     column: str

@@ -1,6 +1,6 @@
-"""The built-in metrics, one entry each; ``DEFAULT`` are those of a suite that names none.
+"""The built-in metrics; ``DEFAULT`` has those that every suite measures.
 
-The group ``evenhand.metrics`` of entry points points at these objects, and at any third party's.
+The entry-point group ``evenhand.metrics`` refers to these objects and to those of other packages.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FLOOR = "A fair model does not score 0 at finite n: compare it with its floor."
 
 
 def _named(name: str) -> dict[str, Any]:
-    """The fields of a card that reports show as well."""
+    """The fields of a metric that reports show too."""
     terms = METRIC_TERMS[name]
     return {"name": name, "title": terms.title, "better": terms.better}
 
@@ -129,7 +129,7 @@ explicit_fidelity = LabelMetric(
 over_correction = LabelMetric(
     **_named("over_correction"),
     formula="decided images of definitional prompts that show another group, mean over concepts",
-    cannot_tell="A baseline errs too: the headline is the paired difference to the base.",
+    cannot_tell="The baseline has errors too: the headline is the paired difference to the baseline.",
     source="Evenhand, docs/metrics.md; compare MMDT arXiv 2503.14827 (overkill)",
     kinds=("over_correction",),
     of=lambda tally: 1 - tally.as_asked(),

@@ -26,7 +26,7 @@ IMAGE_COLUMNS = (
     "status",
     "alignment",
 )
-"""One row per method, prompt and seed; methods that leave an image untouched share its ``key``.
+"""Columns of the image table, one row per method, prompt and seed; unchanged images share a ``key``.
 
 ``cell`` names the groups that the prompt asks for, ``"gender=woman;tone=dark"``, or is empty; ``status`` is
 ``"ok"`` or why there is no image; ``alignment`` is 100 times the cosine of image and prompt.
@@ -56,27 +56,28 @@ LABEL_COLUMNS = (
     "status",
     "probabilities",
 )
-"""One row per image, judge and attribute; ``label`` is empty unless ``status`` is ``ok``.
+"""Columns of the label table, one row per image, judge and attribute.
 
-``probabilities`` lists the suite taxonomy's groups in order and "cannot tell" last. Each of our images
-shows one person, so there is no person index yet.
+``label`` is empty unless ``status`` is ``ok``. ``probabilities`` lists the groups of the suite's taxonomy in
+order and "cannot tell" last. A label is about the largest person of an image, so there is no person index.
 """
 
 ANSWER_COLUMNS = ("key", "judge", "judge_version", "attribute", "label", "status")
-"""The columns of the label table that are still read when the panel has voted."""
+"""Columns of the label table that are needed once the panel's vote is known."""
 
 DECISION_THRESHOLD = 0.5
-"""Probability from which a group is a judge's label."""
+"""Minimum probability of a judge's label."""
 
 TIE = 1e-9
-"""Probabilities that differ by less are equal: averages of equal numbers may differ in the last digit."""
+"""Probabilities with a smaller difference are equal, because averages are subject to rounding."""
 
 
 def decide(probabilities: NDArray[np.float64], *, threshold: float = DECISION_THRESHOLD) -> NDArray[np.int64]:
     """Index of the label of each row of ``(n, K + 1)`` probabilities; ``K`` where there is none.
 
-    A label is the single most probable column, reaching ``threshold`` and not the last one ("cannot tell"). A
-    tie is undetermined (UCE's released evaluation counts it for both groups).
+    The label is the most probable group if its probability is at least ``threshold`` and exceeds that of
+    every other column, including the last one ("cannot tell"). A tie is undetermined. (The released
+    evaluation of UCE counts a tie for both groups.)
     """
     undetermined = probabilities.shape[1] - 1
     second, best = np.sort(probabilities, axis=1)[:, -2:].T
@@ -85,9 +86,9 @@ def decide(probabilities: NDArray[np.float64], *, threshold: float = DECISION_TH
 
 
 def matrix_of(cells: pd.Series[Any]) -> NDArray[np.floating]:
-    """The ``n`` lists of a column, all of length ``d``, as ``(n, d)``."""
+    """A column of ``n`` lists of length ``d`` as an array ``(n, d)``."""
     if isinstance(cells.dtype, pd.ArrowDtype):
-        # Not the accessor's flatten, which numbers all values anew.
+        # The accessor's flatten would also build a new index for all values.
         values = pyarrow.compute.list_flatten(pyarrow.array(cells.array))
         return np.asarray(values).reshape(len(cells), -1)
     return np.array(cells.tolist())
@@ -100,17 +101,17 @@ def hard_labels(
     status: Sequence[str] | None = None,
     threshold: float = DECISION_THRESHOLD,
 ) -> tuple[list[str], list[str]]:
-    """Labels and statuses of a judge's answer: the one place of the label rule.
+    """Labels and statuses from a judge's probabilities; every judge uses this rule.
 
     Args:
         probabilities: ``(n, K + 1)``, the last column "cannot tell".
         groups: The ``K`` groups in the order of the columns.
-        status: What the judge said of each image; without it every image could be judged.
-        threshold: Probability from which a group is a label.
+        status: Status of each image from the judge; ``"ok"`` for all if ``None``.
+        threshold: Minimum probability of a label.
 
     Returns:
         ``n`` labels, empty unless the status is ``ok``, and ``n`` statuses: the judge's own, or
-        ``low_confidence`` where no group stands out.
+        ``low_confidence`` where no group is decided.
     """
     said = ["ok"] * len(probabilities) if status is None else list(status)
     found = np.array([*groups, ""], dtype=object)[decide(probabilities, threshold=threshold)]
@@ -133,18 +134,17 @@ def label_rows(
 ) -> pd.DataFrame:
     """A judge's answer on one attribute as rows of the label table.
 
-    An image for which the judge gives numbers that are not finite has not been judged: its status is
-    ``error``, and it "cannot tell".
+    Images with non-finite probabilities get the status ``error`` and are undetermined.
 
     Args:
         keys: ``n`` images.
         judge: Name of the judge.
-        version: Its version.
-        family: Its family.
+        version: Version of the judge.
+        family: Family of the judge.
         attribute: The attribute.
         groups: The attribute's groups in the order of the columns.
         probabilities: ``(n, K + 1)``, the last column "cannot tell".
-        status: ``n`` statuses as the judge gave them.
+        status: ``n`` statuses from the judge.
         threshold: See :func:`decide`.
     """
     finite = np.all(np.isfinite(probabilities), axis=1)

@@ -19,10 +19,10 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List all methods, judges, metrics, suites, prompt sets or models, built in or from packages."""
-    from evenhand.bench.catalog import cards, shelf
+    from evenhand.bench.catalog import cards, listing
     from evenhand.bench.cli.console import write_json, write_table
 
-    columns = shelf(kind).columns
+    columns = listing(kind).columns
     found = cards(kind)
     if as_json:
         write_json(found)

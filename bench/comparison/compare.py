@@ -1,4 +1,4 @@
-"""Compare runs: what differs between their methods or models on the prompts and seeds that all have."""
+"""Compare runs in pairs on their shared prompts and seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evenhand.bench.comparison.runs import (
     pairs_of,
     shared_confusion,
     shared_evaluation_config,
-    told_apart,
+    with_distinct_names,
 )
 from evenhand.bench.comparison.tables import pool
 from evenhand.bench.errors import EvenhandError
@@ -29,25 +29,27 @@ from evenhand.reports.comparison.report import render_comparison
 
 
 def compare(*runs: str | Path, out: str | Path | None = None) -> Comparison:
-    """Compare runs in pairs, by prompt and seed; nothing is generated or judged.
+    """Compare runs in pairs, by prompt and seed; generates and judges nothing.
 
-    Methods of the same name are compared with each other. Of the methods that only one of two runs has, each
-    is compared with each that only the other has, or, if there is none, with the other's baseline.
+    Methods of the same name are a pair. A method that only one of two runs has is paired with each method
+    that only the other has or, if there is none, with the baseline of the other.
 
     Args:
         *runs: Folders of finished runs or audits, each as ``"RUN"`` for all its methods or ``"RUN@METHOD"``.
-        out: File for the page; none is written if ``None``.
+        out: File for the report; not written if ``None``.
 
     Returns:
         The comparison. Differences are those of a later run minus an earlier one.
 
     Raises:
-        EvenhandError: A run or method is unknown, or a comparison would have no meaning: the runs share no
-            prompt, or they differ in attributes, target or judges.
+        EvenhandError: A run or method is unknown, or the runs are not comparable: they share no prompt, or
+            differ in attributes, target or judges.
     """
     if len(runs) < 2:
-        raise EvenhandError("a comparison needs two runs or more; give them as RUN RUN, or RUN@METHOD")
-    loaded = told_apart([load_compared(str(run)) for run in runs])
+        raise EvenhandError(
+            "a comparison needs at least two runs; give them as RUN RUN, or RUN@METHOD RUN@METHOD"
+        )
+    loaded = with_distinct_names([load_compared(str(run)) for run in runs])
     check_comparable(loaded)
     comparison = _compared(loaded)
     if out is not None:
@@ -92,7 +94,7 @@ def _compared(runs: Sequence[Compared]) -> Comparison:
 
 
 def _same_form(runs: Sequence[Compared]) -> bool:
-    """Whether all images have one size, so that a seed gives the same noise to models of one family."""
+    """Whether all images have the same size; else equal seeds give different noise."""
     protocols = [result.spec.protocol for run in runs for result in run.results.values()]
     return len({(protocol.get("width"), protocol.get("height")) for protocol in protocols}) == 1
 

@@ -1,4 +1,4 @@
-"""The runs of a comparison: read, named apart, held against each other, and paired."""
+"""The runs of a comparison: loading, naming, checks that they are comparable, and pairing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evenhand.metrics.estimation.comparison import Pair
 from evenhand.metrics.estimation.panel import PANEL
 
 MAX_PAIRS = 12
-"""Pairs that one page can hold."""
+"""Maximum number of pairs on one page."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Compared:
     """A finished run as it takes part in a comparison.
 
     Attributes:
-        name: What it is called there.
-        tag: What tells its methods from those of the other runs; empty where all are of one run.
+        name: Its name in the comparison.
+        tag: Distinguishes its methods from those of other runs; empty if there is only one run.
         work: Its folder.
         evaluation_config: How its images were judged and measured.
         anchored: Whether its judges are corrected by anchors among its own images.
-        results: The methods that take part, the baseline first, and their results.
+        results: The results of the compared methods by label, the baseline first.
     """
 
     name: str
@@ -61,11 +61,11 @@ class Compared:
         return tuple(sorted(set(vectors["scorer"]))) if len(vectors) else ()
 
     def confusion(self) -> pd.DataFrame:
-        """The table that its judges are corrected by; empty for none."""
+        """The confusion counts that correct its judges; empty for no correction."""
         return load_confusion(self.evaluation_config.calibration)
 
     def image_table(self) -> pd.DataFrame:
-        """The image table of the methods that take part, by their names in the comparison.
+        """The image table of the compared methods, under their names in the comparison.
 
         Raises:
             EvenhandError: The run has no image table, or it lacks one of the methods.
@@ -74,30 +74,34 @@ class Compared:
         found = set(table["method"]) if len(table) else set()
         if lost := [method for method in self.results if method not in found]:
             raise EvenhandError(
-                f"run {self.work.root} has no image table of {lost[0]!r}; run the same command again"
+                f"{self.work.root}: image table lacks method {lost[0]!r}; run the same command again"
             )
         table = table[table["method"].isin(list(self.results))]
         return table.assign(method=table["method"].map(self.label), folder=str(self.work.root))
 
     def label_table(self) -> pd.DataFrame:
-        """The labels of the panel's judges and of the panel."""
+        """The labels of the panel and of its judges.
+
+        Raises:
+            EvenhandError: The run has no label table.
+        """
         table = self.work.labels.read()
         if not len(table):
-            raise EvenhandError(f"run {self.work.root} has no label table; run the same command again")
+            raise EvenhandError(f"{self.work.root}: run has no label table; run the same command again")
         current = table["judge_version"] == table["judge"].map(self.judges)
         return table[current | (table["judge"] == PANEL)]
 
 
 def load_compared(text: str) -> Compared:
-    """The run that ``RUN`` or ``RUN@METHOD`` names.
+    """The run given as ``RUN`` or ``RUN@METHOD``.
 
     Raises:
-        EvenhandError: There is no such run, it has no result, or none of that method.
+        EvenhandError: The run does not exist or has no results, or the method is unknown.
     """
     folder, _, method = (text, "", "") if Path(text).is_dir() else text.rpartition("@")
     root = Path(folder or text)
     if not root.is_dir():
-        raise EvenhandError(f"run {str(root)!r} does not exist; give the folder of a finished run")
+        raise EvenhandError(f"{root}: run does not exist; give the folder of a finished run")
     work = RunFolder(root)
     owner = work.spec()
     results = {result.spec.method.label: result for result in load_run(root).results}
@@ -113,8 +117,8 @@ def load_compared(text: str) -> Compared:
     )
 
 
-def told_apart(runs: Sequence[Compared]) -> list[Compared]:
-    """The runs under the shortest names that differ, and with tags where one run is given twice."""
+def with_distinct_names(runs: Sequence[Compared]) -> list[Compared]:
+    """The runs under the shortest distinct names, with tags if a run is given twice."""
     roots = {run.work.root.resolve() for run in runs}
     labels: set[str] = set()
     found = []
@@ -131,20 +135,20 @@ def told_apart(runs: Sequence[Compared]) -> list[Compared]:
 
 
 def _short(root: Path, roots: Collection[Path]) -> str:
-    """The end of the path that no other folder has."""
+    """The shortest end of the path that no other folder has."""
     ends = ["/".join(root.parts[-depth:]) for depth in range(1, len(root.parts) + 1)]
     others = [f"/{other.as_posix()}" for other in roots if other != root]
     return next(end for end in ends if not any(other.endswith(f"/{end}") for other in others))
 
 
 def pairs_of(runs: Sequence[Compared]) -> list[Pair]:
-    """What is compared: the methods of every later run with those of every earlier one.
+    """The pairs to compare: the methods of each later run with those of each earlier one.
 
-    Methods of the same name are a pair. Each that only one of the two runs has is paired with each that only
-    the other has, or, if there is none, with the other's baseline.
+    Methods of the same name are a pair. A method that only one of two runs has is paired with each method
+    that only the other has or, if there is none, with the baseline of the other.
 
     Raises:
-        EvenhandError: There are more pairs than a page can hold.
+        EvenhandError: There are more than :data:`MAX_PAIRS` pairs.
     """
     pairs: list[Pair] = []
     for first, second in combinations(runs, 2):
@@ -152,22 +156,22 @@ def pairs_of(runs: Sequence[Compared]) -> list[Pair]:
         pairs += [(second.label(method), first.label(method)) for method in common]
         ours, theirs = ([method for method in run.results if method not in common] for run in (second, first))
         if ours or theirs:
-            sides = product(ours or _stand_in(second), theirs or _stand_in(first))
+            sides = product(ours or _baseline_or_all(second), theirs or _baseline_or_all(first))
             pairs += [(second.label(one), first.label(other)) for one, other in sides]
     if len(pairs) > MAX_PAIRS:
         raise EvenhandError(
-            f"{len(pairs)} pairs are too many for one page, which holds {MAX_PAIRS}; "
-            "choose the methods, as RUN@METHOD"
+            f"a comparison must have at most {MAX_PAIRS} pairs, got {len(pairs)}; "
+            "select methods with RUN@METHOD"
         )
     return pairs
 
 
-def _stand_in(run: Compared) -> list[str]:
+def _baseline_or_all(run: Compared) -> list[str]:
     return [BASE] if BASE in run.results else list(run.results)
 
 
 def check_comparable(runs: Sequence[Compared]) -> None:
-    """Refuse runs whose numbers mean different things.
+    """Check that the numbers of the runs have the same meaning.
 
     Raises:
         EvenhandError: Attributes, panels or versions of judges differ.
@@ -178,7 +182,7 @@ def check_comparable(runs: Sequence[Compared]) -> None:
         ours, theirs = first.evaluation_config.attributes, run.evaluation_config.attributes
         if ours != theirs:
             raise EvenhandError(
-                f"{both} tell people apart differently ({_groups(ours)}; {_groups(theirs)}); "
+                f"{both} have different attributes or groups ({_groups(ours)}; {_groups(theirs)}); "
                 "judge both with the same attributes"
             )
         if first.judges != run.judges:
@@ -189,7 +193,7 @@ def check_comparable(runs: Sequence[Compared]) -> None:
 
 
 def check_targets(runs: Sequence[Compared], concepts: Sequence[str]) -> None:
-    """Refuse runs that aim at different shares.
+    """Check that the runs have the same target.
 
     Raises:
         EvenhandError: The targets of a concept differ.
@@ -199,25 +203,24 @@ def check_targets(runs: Sequence[Compared], concepts: Sequence[str]) -> None:
         alike = run.evaluation_config.model_copy(update={"report": first.evaluation_config.report})
         if alike.targets(concepts) != first.evaluation_config.targets(concepts):
             raise EvenhandError(
-                f"runs {first.name} and {run.name} measure the distance from different targets; "
-                "give both suites the same target"
+                f"runs {first.name} and {run.name} have different targets; give both suites the same target"
             )
 
 
 def shared_confusion(runs: Sequence[Compared]) -> tuple[pd.DataFrame, list[str]]:
-    """The table that the judges of all runs are corrected by; empty, with the reason, where there is none."""
+    """The confusion counts that all runs share; if they differ, an empty table and the reason."""
     tables = [run.confusion() for run in runs]
     if not any(run.anchored for run in runs) and all(table.equals(tables[0]) for table in tables):
         return tables[0], []
     ways = _by_run(runs, _correction)
     return tables[0].iloc[:0], [
-        f"the runs correct the judges' error by different tables ({ways}), so all numbers are compared as "
-        "the judges see them"
+        f"the runs correct judge error with different confusion counts ({ways}), so all numbers are compared "
+        "without correction"
     ]
 
 
 def shared_evaluation_config(runs: Sequence[Compared]) -> tuple[EvaluationConfig, list[str]]:
-    """The evaluation_config of the comparison: the first run's, as far as the others have it too."""
+    """The evaluation settings of the first run, as far as all runs share them, and remarks."""
     first, *others = (run.evaluation_config for run in runs)
     remarks = []
     metrics = tuple(name for name in first.metrics if all(name in other.metrics for other in others))
@@ -228,11 +231,11 @@ def shared_evaluation_config(runs: Sequence[Compared]) -> tuple[EvaluationConfig
         found = _by_run(runs, lambda run: ", ".join([run.evaluation_config.scorer, *run.scorers]) or "none")
         remarks.append(f"alignment is not compared: the runs have different scorers ({found})")
     for field, words in {
-        "primary": "the headline is about the attributes of the first run's headline",
-        "bootstrap": "intervals are drawn as the first run draws them",
+        "primary": "the primary metric is that of the first run",
+        "bootstrap": "the bootstrap has the settings of the first run",
     }.items():
         if any(getattr(other, field) != getattr(first, field) for other in others):
-            remarks.append(f"{words}; the runs differ in this")
+            remarks.append(f"{words}; the runs differ in it")
     changed = {"non_voting_judges": (), "metrics": metrics, "scorer": scorer}
     return first.model_copy(update=changed), remarks
 

@@ -1,4 +1,4 @@
-"""The tables of several runs as one: only the prompts and seeds that all have, and images told apart."""
+"""The tables of several runs as one: shared prompts and seeds, distinct keys for distinct images."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.text import count, plural
 
 PROMPT = ["kind", "concept", "prompt", "cell"]
-"""What makes prompts of two runs the same: what was asked for, in the same words."""
+"""Columns that must be equal for prompts of two runs to be the same."""
 
 FROM_FIRST = ["prompt_id", "template", "seed_index"]
-"""What the runs may name differently; the names of the first run stand for all."""
+"""Columns that may differ between runs; taken from the first run."""
 
 Vectors = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """Images of all sides on the slots (a prompt with a seed) that every side has.
+    """Images of all sides in the shared slots; a slot is a prompt with a seed.
 
     Attributes:
-        images: The image table; methods are sides.
+        images: The image table; its methods are the sides.
         labels: The label table of the panel.
-        vectors: Key to the vector of each image of an unrelated prompt; none without a common scorer.
-        by_seed: Whether images are paired by the number of their seed, not by their place among a prompt's.
-        remarks: What was left out, and what pairing does not mean.
+        vectors: Key to vector of the images of unrelated prompts; empty without a common scorer.
+        by_seed: Whether images are paired by seed, not by their index within the prompt.
+        remarks: What was excluded, and limits of the pairing.
     """
 
     images: pd.DataFrame
@@ -56,7 +56,7 @@ class Pooled:
         return tuple(concept for concept in order if concept in found)
 
     def same(self, one: str, other: str) -> bool:
-        """Whether two sides have the very same images."""
+        """Whether two sides have identical images."""
         order = ["prompt_id", "seed_index"]
         keys = [
             self.images[self.images["method"] == side].sort_values(order)["key"].to_numpy()
@@ -70,10 +70,10 @@ def pool(runs: Sequence[Compared], *, scorer: bool) -> Pooled:
 
     Args:
         runs: The runs.
-        scorer: Whether they have a common scorer, so that its vectors are read.
+        scorer: Whether to read the vectors of their common scorer.
 
     Raises:
-        EvenhandError: A table is missing, or the runs have no prompt, or no seed of one, in common.
+        EvenhandError: A table is missing, or the runs share no prompt or no seed of a prompt.
     """
     tables = [run.image_table() for run in runs]
     by_seed = all("seed" in table and table["seed"].notna().all() for table in tables)
@@ -88,9 +88,9 @@ def pool(runs: Sequence[Compared], *, scorer: bool) -> Pooled:
     labels = [run.label_table() for run in runs]
     labels = [rows[rows["key"].isin(set(table["key"]))] for rows, table in zip(labels, kept, strict=True)]
     vectors = [_vectors(run, table) if scorer else {} for run, table in zip(runs, kept, strict=True)]
-    renamed = _told_apart(runs, kept, labels)
+    renamed = _renamed(runs, kept, labels)
     images, stacked = _stacked(kept, renamed), _stacked(labels, renamed)
-    # The last bits of a score depend on the batch; one image has one score.
+    # The last bits of a score depend on the batch; use one score per image.
     images["alignment"] = images.groupby("key")["alignment"].transform("first")
     return Pooled(
         images=images,
@@ -106,7 +106,7 @@ def pool(runs: Sequence[Compared], *, scorer: bool) -> Pooled:
 
 
 def _slots(table: pd.DataFrame, place: str) -> pd.DataFrame:
-    """The prompts and seeds of a run; ``twin`` counts prompts of the same words in several of its sets."""
+    """The prompts and seeds of a run; ``twin`` numbers equal prompts of several prompt sets."""
     slots: pd.DataFrame = table[table["method"] == table["method"].iloc[0]].sort_values(
         ["prompt_id", "seed_index"]
     )
@@ -115,7 +115,7 @@ def _slots(table: pd.DataFrame, place: str) -> pd.DataFrame:
 
 
 def _on(shared: pd.DataFrame, table: pd.DataFrame, place: str) -> pd.DataFrame:
-    """The images of the shared slots, which have the first run's names."""
+    """The images of the shared slots, with the names of the first run."""
     ordered = table.sort_values(["method", "prompt_id", "seed_index"])
     twin = ordered.groupby(["method", *PROMPT, place], sort=False).cumcount()
     keys = [*PROMPT, place, "twin"]
@@ -130,18 +130,18 @@ def _nothing_shared(runs: Sequence[Compared], slots: Sequence[pd.DataFrame], pla
         return EvenhandError(f"runs {names} share no prompt; compare runs of the same prompts")
     number = plural(len(texts), "prompt")
     return EvenhandError(
-        f"runs {names} share {number} but no seed, concept and kind of one; draw with the same seeds"
+        f"runs {names} share {number} but no seed, concept and kind of one; use the same seeds"
         if place == "seed"
-        else f"runs {names} share {number} but not their concept and kind; describe them alike"
+        else f"runs {names} share {number} but not their concept and kind; use the same concepts and kinds"
     )
 
 
-def _told_apart(
+def _renamed(
     runs: Sequence[Compared], tables: Sequence[pd.DataFrame], labels: Sequence[pd.DataFrame]
 ) -> list[dict[str, str]]:
-    """New keys, by run, for images that another run has under the same key with other labels.
+    """By run, new keys for images that an earlier run has under the same key with different labels.
 
-    A key says how an image was made. On another machine the last bits may differ, and labels with them.
+    A key identifies how an image was made. The last bits can differ between machines, and so can labels.
     """
     known: dict[str, object] = {}
     renamed: list[dict[str, str]] = []
@@ -166,7 +166,7 @@ def _vectors(run: Compared, table: pd.DataFrame) -> Vectors:
 
 
 def _stacked(frames: Sequence[pd.DataFrame], renamed: Sequence[Mapping[str, str]]) -> pd.DataFrame:
-    """The tables of all runs, with the new keys."""
+    """The tables of all runs stacked, with the new keys."""
     parts = [
         frame.assign(key=[names.get(key, key) for key in frame["key"]])
         for frame, names in zip(frames, renamed, strict=True)
@@ -186,7 +186,7 @@ def _remarks(
         remarks.append(f"only images of shared prompts and seeds are compared: {', '.join(parts)}")
     if not by_seed:
         remarks.append(
-            "a list names no seeds, so images of a prompt are paired in the order of the lists; they do "
+            "an image list has no seeds, so images of a prompt are paired in the order of the lists; they do "
             "not start from the same noise"
         )
     return remarks

@@ -1,8 +1,8 @@
-"""The numbers of an entry: those of its method and the base model measured together, and nothing else.
+"""The numbers of an entry: its method and the baseline measured together, and nothing else.
 
-What a run says of a method depends on what else ran: p-values are adjusted over the methods, agreement is
-over the images of all. An entry stands beside any others, so its numbers are made from its own tables and
-those of the base model's entry alone, and anybody can make them again.
+The numbers of a run depend on all of its methods: p-values are adjusted over the methods, agreement is over
+the images of all. An entry is compared with entries of other runs, so its numbers are computed only from its
+own tables and those of the baseline's entry, and everybody can recompute them.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from evenhand.bench.stages.write import measured_fields
 from evenhand.metrics.estimation.measure import measure
 
 ROUNDED, CLOSE = 1e-8, 1e-9
-"""How far two numbers may be apart: in proportion, since a result states nine digits; and in all."""
+"""Relative tolerance of two numbers, since results have nine digits, and absolute tolerance."""
 
 
 def measured(result: Result, own: Tables, base: Tables, *, base_label: str, known: KnownSuite) -> Result:
-    """The result with every number made anew from the tables, as far as the board needs them.
+    """The result with all numbers that the leaderboard needs recomputed from the tables.
 
     Args:
-        result: What was run.
+        result: The result of the run.
         own: Its tables.
-        base: Those of the base model; ``own`` itself where it is the base model.
-        base_label: Label of the base model.
+        base: The tables of the baseline; ``own`` itself for the baseline.
+        base_label: Label of the baseline.
         known: The suite.
 
     Raises:
-        EvenhandError: The tables do not go together.
+        EvenhandError: The tables are not compatible.
     """
     evaluation_config, label = known.evaluation_config, result.spec.method.label
     images, labels = own.images, own.labels
     if own is not base:
-        own = _told_apart(own, base)
+        own = _with_distinct_keys(own, base)
         images = pd.concat([base.images, own.images], ignore_index=True)
         labels = pd.concat([base.labels, own.labels], ignore_index=True)
     plan = measure_plan(
@@ -64,10 +64,10 @@ def _asked_steering_judge(spec: Spec, known: KnownSuite) -> str | None:
     return judge if judge in known.suite.non_voting_judges else None
 
 
-def _told_apart(own: Tables, base: Tables) -> Tables:
-    """The method's tables; an image that came out otherwise than the base's of that key has another key.
+def _with_distinct_keys(own: Tables, base: Tables) -> Tables:
+    """The tables of the method, with a new key for each image whose labels differ from the baseline's.
 
-    Two machines may draw one image with other last bits, and give it other labels.
+    The last bits of an image can differ between machines, and so can its labels.
     """
     shared = set(own.labels["key"]) & set(base.labels["key"])
     said = [_said(table.labels[table.labels["key"].isin(shared)]) for table in (own, base)]
@@ -85,11 +85,11 @@ def _said(labels: pd.DataFrame) -> set[tuple[str, ...]]:
 
 
 def published(result: Result) -> Result:
-    """What the board needs of a result: an entry stays below a megabyte.
+    """The part of a result that the leaderboard needs; it keeps an entry below a megabyte.
 
-    Left out are the rows of single concepts except those that the board ranks by, those of single judges
-    and what lies between judges except for the primary metric, comparisons of single groups, and ranks,
-    which the board makes anew. The run's own results have all of them.
+    Excludes rows of single concepts except those that ranks are computed from; rows of single judges, gaps to
+    steering judges and spreads except those of the primary metric; comparisons of single groups; and ranks,
+    which the leaderboard computes itself. The results of the run have all of them.
     """
     return result.model_copy(
         update={
@@ -110,7 +110,7 @@ def _is_needed(row: EstimateRow, primary: str) -> bool:
 
 
 def differences(stated: Result, again: Result) -> list[str]:
-    """Where two results of one method state other numbers, each as a clause with both."""
+    """The differing numbers of two results of one method, each as a clause with both values."""
     return list(_unlike(stated.model_dump(), again.model_dump(), ""))
 
 
@@ -126,7 +126,7 @@ def _unlike(stated: Any, again: Any, place: str) -> Iterator[str]:
 
 
 def _row(value: Any) -> str:
-    """What tells a row from its neighbours: its words."""
+    """The strings of a row, which identify it."""
     words = value.values() if isinstance(value, dict) else [value]
     return " ".join(word for word in words if isinstance(word, str) and word)
 

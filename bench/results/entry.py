@@ -50,18 +50,14 @@ class Answers(Record):
 
     name: str
     asked: int = Field(gt=0, description="images with an answer")
-    other: Count = Field(
-        description="images with a different label that is not a tie, or a score that is not close"
-    )
+    other: Count = Field(description="images with a different label and no tie, or a distant score")
     contradicted: Count = Field(description="images with a different answer although their pixels are equal")
     furthest: Real = Field(description="largest difference of a probability or score")
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         if max(self.other, self.contradicted) > self.asked:
-            raise ValueError(
-                f"answers of {self.name!r:.80}: other and contradicted must be at most asked ({self.asked})"
-            )
+            raise ValueError(f"answers of {self.name!r:.80}: other and contradicted must be at most asked")
         return self
 
 
@@ -71,9 +67,7 @@ class Verification(Record):
     entry: Sha256 = Field(description="SHA-256 of the entry.json that was verified")
     evenhand: str
     device: str
-    fitted: bool = Field(
-        description="whether the intervention was fitted again, not taken from the submitter"
-    )
+    fitted: bool = Field(description="whether the intervention was fitted again, not taken from the entry")
     same_intervention: bool = Field(description="whether its digest is that of the entry")
     seed: Count = Field(description="seed of the sample")
     images: int = Field(gt=0, description="images regenerated")
@@ -113,9 +107,7 @@ class BoardRow(Record):
     result: Result
     timing: Timing | None
     evidence: Evidence = "reported"
-    verification: Verification | None = Field(
-        default=None, description="outcome of the verification, if there was one"
-    )
+    verification: Verification | None = Field(default=None, description="the verification, if there was one")
     rank_low: int | None = Field(default=None, description="best rank of the rank set; null if not ranked")
     rank_high: int | None = None
     tie_group: str = ""

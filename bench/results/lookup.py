@@ -17,8 +17,8 @@ PRIMARY_METRIC = "rms_delta"
 class Key(NamedTuple):
     """The key of a number in a result.
 
-    An empty concept or group stands for the aggregate over all, an empty kind for the first kind of prompts that
-    has the number, in the order of ``KINDS``.
+    An empty concept or group stands for the aggregate over all, an empty kind for the first kind of prompts
+    with the number, in the order of ``KINDS``.
     """
 
     metric: str

@@ -1,7 +1,7 @@
 """The result of one method on one suite: pydantic models whose JSON is the record of a run.
 
-The same run gives the same bytes, so durations are in ``timing.json`` beside the results. The rows are those of
-:mod:`evenhand.metrics.rows`. The module imports no torch; ``reports`` reads results through it.
+The same run gives the same bytes, so durations are in ``timing.json`` beside the results. The rows are those
+of :mod:`evenhand.metrics.rows`. The module imports no torch; ``reports`` reads results through it.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ class MethodCard(Record):
 class Spec(Record):
     """What was run, with hashes.
 
-    An audit of external images has no protocol: suite and model are names given by the auditor, the revision is
-    a digest of the images, and the method is the source of the images.
+    An audit of external images has no protocol: suite and model are names given by the auditor, the revision
+    is a digest of the images, and the method is the source of the images.
     """
 
     suite: str
@@ -232,7 +232,8 @@ class Result(Record):
         version = data.get("schema_version") if isinstance(data, dict) else None
         if version != SCHEMA_VERSION:
             raise EvenhandError(
-                f"{path}: schema version of the result must be {SCHEMA_VERSION}, got {version}; run the suite again"
+                f"{path}: schema version of the result must be {SCHEMA_VERSION}, got {version}; "
+                "run the suite again"
             )
         try:
             return cls.model_validate(data)

@@ -39,7 +39,7 @@ class Evaluation:
     """The second half of a run, and all of an audit; every step finds what an interrupted one left.
 
     Attributes:
-        evaluation_config: How images are judged and measured.
+        evaluation_config: The evaluation settings.
         run_folder: The folder of the run.
         progress: Told of every image.
         steering: Method to the judge in its loop, or ``None``.
@@ -253,10 +253,10 @@ def measure_plan(
     base: str | None = None,
     ranked: Sequence[str] | None = None,
 ) -> MeasurePlan:
-    """What is measured by a evaluation_config.
+    """The measurement plan of the evaluation settings.
 
     Args:
-        evaluation_config: How images are judged and measured.
+        evaluation_config: The evaluation settings.
         concepts: Concepts of the neutral prompts, in order.
         confusion: Confusion counts of the judges; empty for no correction.
         metrics: The metrics.

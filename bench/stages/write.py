@@ -1,4 +1,4 @@
-"""Writing down a measurement as results: what was run, on what, and what came out."""
+"""Results from a measurement: the specification of the run, its environment, and its numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from evenhand.metrics.judges.base import Judge
 from evenhand.metrics.rows import Measurement
 
 PACKAGES = ("torch", "diffusers", "transformers", "open_clip_torch", "numpy", "scipy", "pandas")
-"""Packages whose version can change an image, a label or a number."""
+"""Packages whose version can affect images, labels or numbers."""
 
 GUARANTEE_CPU = (
     "same bytes for any interruption and batch composition on the same packages and processor kind"
@@ -33,21 +33,21 @@ GUARANTEE_GPU = "same images up to the last bits of GPU kernels; same numbers fr
 
 @dataclass(frozen=True)
 class Provenance:
-    """What all results of a run have in common.
+    """What all results of a run share.
 
     Attributes:
         name: Name of the suite, or of the audit.
         version: Its version.
-        digest: SHA-256 of all that decides what is measured.
-        evaluation_config: How the images were judged and measured.
-        protocol: Settings of generation; empty where the images were made elsewhere.
+        digest: SHA-256 of all settings that affect what is measured.
+        evaluation_config: The evaluation settings.
+        protocol: Settings of generation; empty for external images.
         balanced: The attributes whose joint cells the target is about.
-        device: Kind of the device that the numbers come from.
-        guarantee: Which determinism holds, in words.
+        device: Kind of the device.
+        guarantee: The determinism that holds.
         prompt_sets: The prompts.
-        judges: Panel, non_voting_judges and steering judges, by name.
+        judges: Voting, non-voting and steering judges by name.
         concepts: Concepts of the neutral prompts, in order.
-        notes: What there is to say besides the remarks of the measurement.
+        notes: Notes besides those of the measurement.
     """
 
     name: str
@@ -66,13 +66,13 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Subject:
-    """Whose images a result is about.
+    """The source of the images of a result.
 
     Attributes:
         card: The card of the row.
         model: The generator.
         revision: Its revision, or the digest of its images.
-        cost: What making the images took.
+        cost: The cost of the images.
     """
 
     card: r.MethodCard
@@ -82,13 +82,13 @@ class Subject:
 
 
 def subject_of_run(use: MethodUse, *, model: Model, fitted: Fitted, images: int) -> Subject:
-    """A method of a run.
+    """The subject of a method of a run.
 
     Args:
         use: The method.
-        model: The model that it treats.
-        fitted: What it did.
-        images: Images made for the evaluation.
+        model: The model that the method was applied to.
+        fitted: The fitted method.
+        images: Images generated for the evaluation.
     """
     card = r.MethodCard(
         label=use.label,
@@ -110,14 +110,14 @@ def subject_of_run(use: MethodUse, *, model: Model, fitted: Fitted, images: int)
 
 
 def machine(device: torch.device) -> str:
-    """The kind of machine, for timings: processor or accelerator, and cores."""
+    """The accelerator, or the processor and its number of cores, for timings."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()}, {os.cpu_count()} cores"
 
 
 def result_of(subject: Subject, *, provenance: Provenance, measured: Measurement) -> r.Result:
-    """The result about one subject."""
+    """The result of one subject."""
     return r.Result(
         spec=_spec(subject, provenance),
         environment=_environment(provenance),
@@ -128,11 +128,11 @@ def result_of(subject: Subject, *, provenance: Provenance, measured: Measurement
 
 
 def measured_fields(measured: Measurement, label: str) -> dict[str, Any]:
-    """The fields of a method's result that come from the measurement alone, by name.
+    """The fields of a method's result that come from the measurement, by name.
 
     Args:
         measured: The measurement.
-        label: The method.
+        label: Label of the method.
     """
     return {
         "coverage": measured.coverage[label],
@@ -147,7 +147,7 @@ def measured_fields(measured: Measurement, label: str) -> dict[str, Any]:
 
 
 def prompt_set_card(prompt_set: PromptSet) -> r.PromptSetCard:
-    """A prompt set as a result names it."""
+    """The card of a prompt set in a result."""
     return r.PromptSetCard(
         name=prompt_set.name,
         version=prompt_set.version,
@@ -188,7 +188,7 @@ def stated(
     concepts: Sequence[str],
     prompt_sets: Sequence[r.PromptSetCard],
 ) -> dict[str, Any]:
-    """The fields of the specification that a suite or an audit decides, by name; see :class:`Provenance`."""
+    """The fields of the specification that a suite or an audit sets, by name; see :class:`Provenance`."""
     return {
         "suite": name,
         "suite_version": version,

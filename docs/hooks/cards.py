@@ -54,9 +54,9 @@ def expand(request: str) -> str:
     """
     match request.split():
         case ["card", kind, name]:
-            return _card(kind, catalog.shelf(kind).card(name))
+            return _card(kind, catalog.listing(kind).card(name))
         case ["parameters", kind, name]:
-            return _parameters(catalog.shelf(kind).card(name))
+            return _parameters(catalog.listing(kind).card(name))
         case ["cards", kind]:
             return "\n\n".join(_section(kind, card) for card in catalog.cards(kind))
         case ["list", kind]:
@@ -103,7 +103,7 @@ def _parameters(card: Card) -> str:
 
 
 def _list(kind: str) -> str:
-    columns = [column for column in catalog.shelf(kind).columns if column != "package"]
+    columns = [column for column in catalog.listing(kind).columns if column != "package"]
     page = "{}.md" if kind == "methods" else "#{}"
     rows = []
     for card in catalog.cards(kind):

@@ -24,8 +24,8 @@ GROUPS = ("light", "medium", "dark")
 CUTS = (41.0, 19.0)
 """Angles in degrees between light and medium, and between medium and dark.
 
-The classes of Groh et al. 2021 (Fitzpatrick 17k: cuts 55, 41, 28, 19, 10), merged in pairs as they merge
-them: types I and II, III and IV, V and VI.
+The classes of Groh et al. 2021 (Fitzpatrick 17k: cuts 55, 41, 28, 19, 10), merged in pairs like
+theirs: types I and II, III and IV, V and VI.
 """
 
 ITA6_CUTS = (55.0, 41.0, 28.0, 10.0, -30.0)
@@ -35,7 +35,7 @@ CHIP_BOXES = ((0.25, 0.42, 0.36, 0.53), (0.62, 0.42, 0.73, 0.53), (0.38, 0.16, 0
 """Both cheeks and the brow of an aligned face, without eyes, lips, nostrils, beard and most hair."""
 
 PHOTO_SPREAD = 5.0
-"""Assumed standard deviation of the angle under unknown light, in degrees; a convention, not a measurement."""
+"""Assumed standard deviation of the angle under unknown light, in degrees; not measured."""
 
 PHOTO_SKIN_SHARE = 0.3
 """Minimum share of skin-coloured pixels in the boxes of a photograph; hair and shadow may cover the rest."""

@@ -154,7 +154,7 @@ def coverage_table(results: Sequence[Result]) -> Table:
 
 
 def labels_table(results: Sequence[Result], *, headline: bool = False) -> Table:
-    """Labels by method, judge, attribute and kind of prompt; determined and undetermined add up.
+    """Labels by method, judge, attribute and kind of prompt; labelled and undetermined add up.
 
     Args:
         results: The methods.
@@ -168,7 +168,7 @@ def labels_table(results: Sequence[Result], *, headline: bool = False) -> Table:
         "Attribute",
         "Prompts",
         "Images",
-        "Determined",
+        "Labelled",
     ]
     columns += [f"Undetermined: {STATUSES.get(status, status)}" for status in statuses]
     rows = [
@@ -177,7 +177,7 @@ def labels_table(results: Sequence[Result], *, headline: bool = False) -> Table:
         for row in result.coverage.rows
         if not headline or (row.judge, row.kind) == ("panel", "neutral")
     ]
-    return Table("labels", "Labels: images = determined + undetermined", columns, rows)
+    return Table("labels", "Labels: images = labelled + undetermined", columns, rows)
 
 
 def _labels_row(result: Result, row: CoverageRow, statuses: Sequence[str]) -> Row:

@@ -39,7 +39,7 @@ def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
             own = {name: row for name, found in concepts.items() if (row := found[place]) is not None}
             cells.append(_concept(reading, own, metric, group))
         rows.append(Row(cells))
-    caption = f"Cells of {attribute(joint)}: mean share over the concepts, relative to the target"
+    caption = f"Cells of {attribute(joint)}, mean over the concepts"
     return Table("worst", caption, columns, rows if shares or concepts else [], ABOUT)
 
 

@@ -362,7 +362,7 @@ def test_a_result_without_shares_is_no_target(tmp_path):
     with pytest.raises(EvenhandError, match=r"no gender share of 'nurse'; draw more images of it"):
         aiming_at(drawn(tmp_path, {"nurse": float("nan")}))
     (tmp_path / "own.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(EvenhandError, match=r"result .*own\.json has schema version None"):
+    with pytest.raises(EvenhandError, match=r"own\.json: schema version of the result must be 2, got None"):
         aiming_at(str(tmp_path / "own.json"))
 
 

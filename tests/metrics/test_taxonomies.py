@@ -1,4 +1,4 @@
-"""One taxonomy is read as another by the names of its classes, and probabilities add up before a label."""
+"""Mapping of classes to groups by name, and sums of probabilities before a label."""
 
 import numpy as np
 import pytest

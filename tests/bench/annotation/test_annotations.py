@@ -135,8 +135,8 @@ def test_the_judge_report_repeats_labels_and_gives_reasons_for_missing_values(ev
         (found,) = table[(table[list(about)] == pd.Series(about)).all(axis=1)].to_dict("records")
         return found
 
-    assert row("crop_sensitivity")["reason"] == "the judge sees its images in one cut only"
-    assert row("text_spread", judge="vit")["reason"].startswith("the judge compares with no texts")
+    assert row("crop_sensitivity")["reason"] == "the judge sees its images in one crop only"
+    assert row("text_spread", judge="vit")["reason"].startswith("the judge uses no texts")
     assert row("order_sensitivity", judge="panel")["reason"].startswith("the panel is a vote")
     work, judge = RunFolder(run[0]), load_judge("clip-s")
     images = np.stack([work.images.get(key)[0] for key in run[1]])
@@ -266,7 +266,7 @@ def test_invalid_annotations_of_an_audit_are_a_one_line_error_and_write_nothing(
         f"{header}\nnowhere,ann,gender,man\n": "line 2: image 'nowhere' is not in",
         f"{header}\n{image},ann,gender,alien\n": "line 2: unknown label of gender 'alien'",
         f"{header}\n{image},ann,gender,man\n": "no annotator of 1 is left",
-        f"{header}\n": "hold no answer",
+        f"{header}\n": "no annotations found",
     }.items():
         (tmp_path / "bad.csv").write_text(text)
         one_line(evenhand("annotate", "import", tmp_path / "bad.csv", "--run", run[0]), message)

@@ -285,7 +285,7 @@ def test_bad_answers_are_one_clear_line_and_leave_nothing(evenhand, key, run, tm
     image = key["image_id"][0]
     for text, message in {
         "": "empty file",
-        f"{header}\n": "hold no answer",
+        f"{header}\n": "no annotations found",
         f"{header}\n{image},ann,gender,alien\n": "line 2: unknown label of gender 'alien'",
         f"{header}\n{image},ann,race,White\n": "line 2: unknown attribute 'race'",
         f"{header}\n{image},ann,gender,man\nnowhere,ann,gender,man\n": "line 3: image 'nowhere' is not in",
@@ -311,7 +311,7 @@ def test_an_annotator_with_a_single_annotation_is_reported_and_excluded(evenhand
     outcome = evenhand("annotate", "import", *paths, tmp_path / "typo.csv", "--run", run[0])
     assert outcome.code == 0
     (line,) = [line for line in outcome.out.splitlines() if line.startswith("anm")]
-    assert line.endswith("1 answered, 10 needed to check an annotator")
+    assert line.endswith("1 images annotated, 10 needed for a check")
 
 
 def test_bad_exports_are_one_clear_line(evenhand, run, tmp_path):

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from evenhand.bench.catalog import SHELVES
+from evenhand.bench.catalog import LISTINGS
 from evenhand.bench.registry.entry_points import METHODS
 
 
-@pytest.mark.parametrize("kind", SHELVES)
+@pytest.mark.parametrize("kind", LISTINGS)
 def test_a_list_has_a_line_for_every_name_and_the_same_cards_as_json(evenhand, kind):
-    names = list(SHELVES[kind].names())
+    names = list(LISTINGS[kind].names())
     listed = evenhand("list", kind)
     assert listed.code == 0
     assert [line.split()[0] for line in listed.out.splitlines()[1:]] == names

@@ -159,8 +159,8 @@ def test_the_other_way_round_every_difference_has_the_other_sign(methods, one):
     [
         ("fewer-judges", "have different judges (clip-s "),
         ("other-words", "share no prompt; compare runs of the same prompts"),
-        ("other-target", "measure the distance from different targets; give both suites the same target"),
-        ("other-groups", "tell people apart differently (gender: woman/man; tone: light/medium/dark)"),
+        ("other-target", "have different targets; give both suites the same target"),
+        ("other-groups", "have different attributes or groups (gender: woman/man; tone: light/medium/dark)"),
     ],
 )
 def test_runs_whose_numbers_mean_different_things_are_refused(evenhand, one, tmp_path, name, reason):
@@ -174,7 +174,7 @@ def test_runs_whose_numbers_mean_different_things_are_refused(evenhand, one, tmp
 @pytest.mark.parametrize(
     ("runs", "reason"),
     [
-        (("{one}",), "needs two runs or more"),
+        (("{one}",), "needs at least two runs"),
         (("{one}", "{one}-gone"), "does not exist; give the folder of a finished run"),
         (("{one}", "{one}@entigenn"), "'entigenn'"),
         (("{one}", "{empty}"), "{empty}"),

@@ -45,7 +45,7 @@ def folder(tmp_path):
 )
 def test_a_pipeline_with_a_tensor_missing_is_refused(folder, file, part):
     change(folder / file, without(part))
-    with pytest.raises(EvenhandError, match="would make them up") as caught:
+    with pytest.raises(EvenhandError, match="would initialise them at random") as caught:
         load_model(str(folder))
     assert "\n" not in str(caught.value)
     assert part.removesuffix(".weight") in str(caught.value)
@@ -53,7 +53,7 @@ def test_a_pipeline_with_a_tensor_missing_is_refused(folder, file, part):
 
 def test_a_text_encoder_whose_names_are_not_understood_is_refused(folder):
     change(folder / "text_encoder" / "model.safetensors", lambda name: f"another.{name}")
-    with pytest.raises(EvenhandError, match="would make them up"):
+    with pytest.raises(EvenhandError, match="would initialise them at random"):
         load_model(str(folder))
 
 
@@ -76,19 +76,19 @@ def test_a_classifier_without_its_head_is_refused(tmp_path):
     judge = f"image-classifier:gender={folder},crop=image"
     assert load_judge(judge).label(IMAGES)
     change(folder / "model.safetensors", without("classifier"))
-    with pytest.raises(EvenhandError, match="would make them up"):
+    with pytest.raises(EvenhandError, match="would initialise them at random"):
         load_judge(judge).label(IMAGES)
 
 
 def test_a_scorer_without_its_projection_is_refused(tmp_path):
     folder = shutil.copytree(MINI / "clip", tmp_path / "clip")
     change(folder / "model.safetensors", without("text_projection"))
-    with pytest.raises(EvenhandError, match="would make them up"):
+    with pytest.raises(EvenhandError, match="would initialise them at random"):
         load_scorer(str(folder)).embed(IMAGES)
 
 
 def test_a_vision_language_model_without_its_eyes_is_refused(tmp_path):
     save_vlm(tmp_path / "judge", texts=["a"])
     change(tmp_path / "judge" / "model.safetensors", without("patch_embedding"))
-    with pytest.raises(EvenhandError, match="would make them up"):
+    with pytest.raises(EvenhandError, match="would initialise them at random"):
         load_judge(f"vlm:model={tmp_path / 'judge'},crop=image").label(IMAGES)

@@ -1,4 +1,4 @@
-"""Answers of people come in four formats; what is wrong in them is one line that says where."""
+"""Annotation files in four formats; errors are one line with the place in the file."""
 
 import json
 
@@ -118,7 +118,7 @@ def test_of_duplicate_annotations_the_last_counts_and_they_are_reported(read):
     found = read(f"{HEADER}\np0,ann,gender,man\np1,ann,gender,man\np0,ann,gender,woman\n")
     assert labels(found) == [("key1", "ann", "gender", "man"), ("key0", "ann", "gender", "woman")]
     (remark,) = found.remarks
-    assert remark.startswith("1 answers were given again") and remark.endswith("line 2)")
+    assert remark.startswith("1 annotations are duplicates") and remark.endswith("line 2)")
 
 
 def test_the_second_row_of_an_image_shown_twice_is_a_repeat(read):
@@ -142,7 +142,7 @@ def many(label, n=30):
 def test_uniform_and_fast_annotators_are_reported_and_kept(read):
     header = f"{HEADER},seconds\n"
     found = read(header + many(lambda number: "woman"))
-    assert found.remarks == ("annotator 'ann' says 'woman' for the gender of 100% of 30 images",)
+    assert found.remarks == ("annotator 'ann' gives the gender label 'woman' to 100% of 30 images",)
     assert len(found.table) == 30
     assert read(header + many(lambda number: "woman" if number % 2 else "man")).remarks == ()
     fast = read(header + many(lambda number: "woman" if number % 2 else "man").replace("2.5", "1.9"))
@@ -171,11 +171,11 @@ def test_uniform_and_fast_annotators_are_reported_and_kept(read):
         (f"{HEADER}\np0,aggregate,gender,man\n", "and differ from 'aggregate', got 'aggregate'"),
         (
             f"{HEADER},seconds\np0,ann,gender,man,soon\n",
-            "line 2: seconds must be a number, or empty if unknown, got 'soon'",
+            "line 2: seconds must be a number",
         ),
         (
             f"{HEADER},seconds\np0,ann,gender,man,-1\n",
-            "line 2: seconds must be finite and not negative, or empty if unknown, got '-1'",
+            "line 2: seconds must be finite and not negative",
         ),
         (f"{HEADER},n_people\np0,ann,gender,man,two\n", "line 2: unknown n_people 'two'"),
         (f"{HEADER},confidence\np0,ann,gender,man,4\n", "line 2: unknown confidence '4'"),

@@ -1,4 +1,4 @@
-"""Checks of annotators, the common label of several people, and the sample they are asked about."""
+"""Checks of annotators, aggregated labels, and samples for annotation."""
 
 import numpy as np
 import pandas as pd
@@ -183,7 +183,7 @@ def test_the_default_aggregate_is_dawid_skene_with_cannot_tell_as_an_answer(publ
     fit = dawid_skene(codes.fillna(-1).to_numpy(int), classes=3)
     assert np.array(rows["probabilities"].tolist()) == pytest.approx(fit.posteriors)
     assert set(rows["status"]) == {"ok", "low_confidence"}
-    # Section 4.4 gives 0.166 for the share of images that cannot be told, without smoothing.
+    # The reference share of undetermined images is 0.166, without smoothing.
     assert (rows["status"] != "ok").mean() == pytest.approx(0.166, abs=0.005)
 
 
@@ -302,7 +302,7 @@ def test_an_allocation_draws_the_requested_number_and_at_most_all_images(strata,
 def test_a_too_small_sample_size_states_the_number_needed():
     with pytest.raises(EvenhandError, match="10 images are too few for 2 strata") as fault:
         draw_sample(a_pool({"a1": 50, "b1": 50}), n=10, rng=np.random.default_rng(0), min_per_group=20)
-    assert str(fault.value).endswith("ask for 40 or more")
+    assert str(fault.value).endswith("request at least 40")
     assert (
         len(draw_sample(a_pool({"a1": 50, "b1": 50}), n=40, rng=np.random.default_rng(0), min_per_group=20))
         == 40

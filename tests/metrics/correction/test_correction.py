@@ -276,9 +276,9 @@ def test_anchors_sampled_by_the_judges_label_need_weights():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([1.0], [1.0], [1.0, 0.0]), "1 anchors and 2 other images"),
-        (([], [], [1.0, 0.0]), "0 anchors"),
-        (([1.0, 0.0], [1.0, 0.0], []), "0 other images"),
+        (([1.0], [1.0], [1.0, 0.0]), "got 1 and 2"),
+        (([], [], [1.0, 0.0]), "got 0 and 2"),
+        (([1.0, 0.0], [1.0, 0.0], []), "got 2 and 0"),
     ],
 )
 def test_too_few_images_are_an_error(arguments, message):

@@ -1,4 +1,4 @@
-"""Whether judges err alike in all strata and independently of each other: known answers, both ways."""
+"""Tests of equal and independent errors: known answers in both directions."""
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ def chosen_by_answer(rng, *, judges):
 
 
 def rejections(judges, *, weighed, repetitions):
-    """How often the test finds a true group in which the judge errs unlike in two strata."""
+    """How often the test rejects equal error rates of two strata in some true group."""
     rng, found = np.random.default_rng(0), []
     for _ in range(repetitions):
         *anchors, weights = chosen_by_answer(rng, judges=judges)

@@ -1,4 +1,4 @@
-"""Intervals that carry the anchors' sampling error cover the truth, those that do not are too short."""
+"""Intervals cover if they include the sampling error of the anchors, and are too short otherwise."""
 
 import numpy as np
 import pytest

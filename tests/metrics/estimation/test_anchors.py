@@ -1,4 +1,4 @@
-"""From labelled images to confusion counts, and every way in which the labels may be unfit for it."""
+"""Confusion counts from anchors, and every kind of invalid anchor table."""
 
 import numpy as np
 import pandas as pd
@@ -141,9 +141,9 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_invalid_anchors_are_one_line_errors(world, fault):
     labels, anchors = world
-    spoil, message = FAULTS[fault]
+    change, message = FAULTS[fault]
     with pytest.raises(EvenhandError, match=message) as caught:
-        count(labels, spoil(anchors))
+        count(labels, change(anchors))
     assert "\n" not in str(caught.value)
 
 

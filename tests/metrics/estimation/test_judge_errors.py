@@ -1,4 +1,4 @@
-"""The judges' measured errors: a share with its interval for every truth and label, as counted."""
+"""The judges' error rates: a share with its interval for every true group and label."""
 
 import math
 

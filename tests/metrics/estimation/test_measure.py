@@ -1,4 +1,4 @@
-"""``measure`` from end to end on images whose truth, and judges whose errors, are known."""
+"""``measure`` from tables to estimates, with known true groups and known judge errors."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ def plan(**options):
 
 
 def judged(world, **options):
-    """Tables of a world that judges ``a`` and ``b`` label without error unless told otherwise."""
+    """Tables of a world that judges ``a`` and ``b`` label without errors by default."""
     labels = [world.labels(name, **options) for name in ("a", "b")]
     return world.images(), pd.concat(labels, ignore_index=True)
 
@@ -110,7 +110,7 @@ def test_a_fair_model_scores_its_floor():
 
 @pytest.fixture(scope="module")
 def noisy():
-    """Two methods seen by judges that err in 15 % and abstain in 5 %, with 1,500 anchors."""
+    """Two methods, judges with 15 % errors and 5 % abstentions, and 1,500 anchors."""
     world = World(seed=3)
     base = np.random.default_rng(0).dirichlet(np.full(CELLS, 0.7), size=30)
     better = 0.3 * base + 0.7 * FAIR
@@ -137,7 +137,7 @@ def test_corrected_values_recover_the_truth_that_naive_ones_miss(noisy, judge):
         naive, corrected = (one(found.estimates[method], **key, corrected=flag) for flag in (False, True))
         assert corrected.low <= true <= corrected.high
         assert abs(corrected.value - true) < 0.05
-        # The panel errs less: where two judges must agree, fewer labels are wrong.
+        # The panel makes fewer errors, because two judges must agree.
         assert method != "base" or judge == "panel" or naive.high < true
 
 
@@ -190,7 +190,7 @@ def test_agreement_counts_every_image_once(noisy):
     kappa = one(found.agreement, statistic="cohen_kappa", attribute="gender")
     assert alpha.judges == kappa.judges == "a*b"
     assert alpha.n == kappa.n < images["key"].nunique()
-    # Two judges that err independently in 15 % agree in 0.745: kappa is 0.49 on balanced groups.
+    # Two judges with 15 % independent errors agree on 0.745 of the images: kappa is 0.49 on balanced groups.
     assert kappa.low <= alpha.value <= kappa.high and 0.3 < kappa.value < 0.6
 
 

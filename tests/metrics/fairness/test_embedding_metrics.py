@@ -107,9 +107,7 @@ def test_max_skew_by_hand():
     assert max_skew(ranked, even, k=6) == pytest.approx(0)
     # an absent group counts as one image, so the logarithm exists
     assert max_skew(np.array([1, 1]), np.array([0.1, 0.9]), k=2) == pytest.approx(log(0.5 / 0.1))
-    with pytest.raises(
-        EvenhandError, match=r"k must be between 1 and 6 \(the number of ranked images\), got 7"
-    ):
+    with pytest.raises(EvenhandError, match=r"k must be between 1 and 6 .*, got 7"):
         max_skew(ranked, even, k=7)
     with pytest.raises(EvenhandError, match=r"target shares must be positive, got \[1\.0, 0\.0\]"):
         ndkl(ranked, np.array([1.0, 0.0]))
@@ -179,7 +177,7 @@ def test_stability_returns_one_row_per_subsample():
     found = c.stability(vectors, phrases, images, clusters=12, phrase="woman", rng=rng())
     assert found.shape == (5, 3) and (found >= 0).all() and (found <= 1).all()
     assert found[:, 0].std() > 0
-    with pytest.raises(EvenhandError, match="61 clusters of 60 identity images"):
+    with pytest.raises(EvenhandError, match=r"clusters must be between 2 and 60 .*, got 61"):
         c.make_regions(vectors, phrases, clusters=61)
 
 
@@ -205,7 +203,7 @@ def test_vendi_ignores_order_and_counts_copies_once():
 
 @pytest.mark.parametrize("kernel", [np.zeros((0, 0)), 2 * np.eye(3), np.array([[1, 0.5], [0.1, 1]])])
 def test_a_matrix_that_is_not_a_kernel_is_an_error(kernel):
-    with pytest.raises(EvenhandError, match="is empty, not symmetric or not 1 on its diagonal"):
+    with pytest.raises(EvenhandError, match="must be non-empty and symmetric with ones on its diagonal"):
         d.vendi_of_kernel(kernel)
 
 
@@ -216,7 +214,7 @@ def test_groups_of_unequal_size_are_compared_at_equal_n():
     assert gap["few"] == 1 and gap["many"] == pytest.approx(1, abs=0.1)
     narrow = cloud(np.ones(24), 200, spread=0.2, seed=3)
     assert d.homogenisation({"few": few, "narrow": narrow}, reference="few", rng=rng())["narrow"] < 0.8
-    with pytest.raises(EvenhandError, match="group 'few' has 60 images, 90 are needed"):
+    with pytest.raises(EvenhandError, match="group 'few' has 60 images and needs 90"):
         d.vendi_at_equal_n({"few": few, "many": many}, rng=rng(), n=90)
     with pytest.raises(EvenhandError, match="reference group 'some' has no images"):
         d.homogenisation({"few": few}, reference="some", rng=rng())
@@ -250,5 +248,5 @@ def test_ms_ssim_is_one_for_identical_images_and_needs_161_pixels():
     first, second = images(161)
     assert d.ms_ssim(first, first) == pytest.approx(1)
     assert 0 < d.ms_ssim(first, second) < 1 and d.ms_ssim(first, 1 - first) == 0
-    with pytest.raises(EvenhandError, match=r"MS-SSIM takes equal sizes of at least 161 pixels"):
+    with pytest.raises(EvenhandError, match="MS-SSIM needs two images of equal size"):
         d.ms_ssim(first[:160], second[:160])

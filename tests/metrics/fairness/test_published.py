@@ -24,9 +24,7 @@ def test_heim_tone_imbalance_counts_unknown_tones_as_bias():
 
 def test_bigbench_totals_are_weighted_and_need_all_attributes():
     assert published.bigbench_total({"gender": 1.0, "race": 0.5, "age": 0.75}) == pytest.approx(0.75)
-    with pytest.raises(
-        EvenhandError, match="BIGbench's total score needs the attributes gender, race, age, got"
-    ):
+    with pytest.raises(EvenhandError, match="BIGbench's total score needs the attributes gender, race, age"):
         published.bigbench_total({"gender": 1.0, "race": 0.5})
     assert published.bigbench_mean([0.9, 0.5, np.nan], [1, 3, 7]) == pytest.approx((0.9 + 1.5) / 4)
     assert np.isnan(published.bigbench_mean([np.nan], [1]))

@@ -151,9 +151,7 @@ def test_preservation_needs_an_upper_bound_below_the_margin():
     assert not preserved(drops + 0.3, changes=changes, between_seeds=seeds).preserved
     assert not preserved(drops, changes=changes * 10, between_seeds=seeds).preserved
     assert preserved(drops + 0.3, changes=changes, between_seeds=seeds, drop_margin=1).preserved
-    with pytest.raises(
-        EvenhandError, match="at least 2 captions, 1 change and 1 pair of seeds, got 1, 50 and 99"
-    ):
+    with pytest.raises(EvenhandError, match=r"at least 2 captions, .* got 1, 50 and 99"):
         preserved(drops[:1], changes=changes, between_seeds=seeds)
 
 

@@ -39,7 +39,7 @@ def world():
 def estimates(world):
     labels = world.labels("a")
     missing = [key for key, cell in world.truth.items() if cell is None]
-    # an image that shows nobody is undetermined
+    # an image without a person is undetermined
     blank = [rows_of("a", missing, name, [len(groups)] * len(missing)) for name, groups in TAXONOMY.items()]
     plan = MeasurePlan(
         attributes=TAXONOMY,

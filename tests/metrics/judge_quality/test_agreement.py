@@ -176,7 +176,7 @@ def test_kappa_uses_images_that_both_judges_decide():
 
 
 def drawn_pairs(rng, *, n, accuracy, women, draws):
-    """Pair tables of two judges who err independently, and the kappa that they truly have."""
+    """Pair tables of two judges with independent errors, and their true kappa."""
     errors = np.array([[accuracy, 1 - accuracy], [1 - accuracy, accuracy]])
     law = np.einsum("k,ki,kj->ij", [women, 1 - women], errors, errors)
     chance = (law.sum(axis=0) * law.sum(axis=1)).sum()

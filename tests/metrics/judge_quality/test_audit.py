@@ -1,4 +1,4 @@
-"""The audit table of a judge: published values, independent references, and no claim on few images."""
+"""The audit table of a judge: reference values, independent implementations, claims and reasons."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Dawid-Skene and Hui-Walter: published answers of four people, crowd-kit, and simulations of known truth."""
+"""Dawid-Skene and Hui-Walter: published annotations of four people, crowd-kit, and simulations."""
 
 import numpy as np
 import pandas as pd
@@ -174,13 +174,13 @@ def test_shared_errors_bias_the_latent_class_model():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: dawid_skene([[MISSING, MISSING]], classes=2), "there is no answer"),
-        (lambda: dawid_skene([[0, 2]], classes=2), "answer codes must be 0 to 1, or -1 for missing, got 2"),
+        (lambda: dawid_skene([[MISSING, MISSING]], classes=2), "all labels are missing"),
+        (lambda: dawid_skene([[0, 2]], classes=2), "answer codes must be 0 to 1"),
         (
             lambda: dawid_skene([[0, 1]], classes=2, anchors=[5]),
-            "anchor codes must be 0 to 1, or -1 for missing, got 5",
+            "anchor codes must be 0 to 1",
         ),
-        (lambda: hui_walter([[0, 1]], classes=2, populations=[0]), "needs two populations"),
+        (lambda: hui_walter([[0, 1]], classes=2, populations=[0]), "needs at least 2 populations"),
     ],
 )
 def test_bad_input_is_a_one_line_error(call, message):

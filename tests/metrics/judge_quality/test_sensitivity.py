@@ -1,4 +1,4 @@
-"""What a judge's label owes to crop, order of options and wording: known answers, and why there is none."""
+"""Sensitivity of a judge to crop, order of options and wording."""
 
 import numpy as np
 import pandas as pd
@@ -52,7 +52,7 @@ def test_an_image_counts_once_however_many_orders_differ(seen):
     turned[:24], mixed[:24], mixed[100:112] = MAN, MAN, MAN
     rows = rows_of(seen, asked(seen, "order", listed, turned, mixed))
     assert one(rows, quantity="order_sensitivity", within="").value == pytest.approx(36 / IMAGES)
-    assert not pick(rows, quantity="context_effect"), "order is no context"
+    assert not pick(rows, quantity="context_effect"), "order has no context effect"
 
 
 def test_a_judge_that_uses_the_occupation_has_a_context_effect(seen):

@@ -1,4 +1,4 @@
-"""Judges that work on a real photograph without the network: dlib's, colorimetry, and image classifiers."""
+"""Judges that work on a photograph without a network connection: dlib, colorimetry, image classifiers."""
 
 import json
 import shutil

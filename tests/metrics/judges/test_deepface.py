@@ -1,4 +1,4 @@
-"""DeepFace runs in a process of its own, on networks made here in its file format, and is read by name."""
+"""DeepFace in its worker process, on small networks in its file format."""
 
 import sys
 

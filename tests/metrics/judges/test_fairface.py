@@ -1,4 +1,4 @@
-"""The FairFace judge reads the released layout from a local file, and no file that could run code."""
+"""The FairFace judge: the released layout, local files, and refusal of files that could run code."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""open_clip models by name and file, SigLIP among them: softmax over groups, texts as they were published."""
+"""open_clip models by name and file, including SigLIP, and published zero-shot texts."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""A vision-language model answers with the likelihood of a letter, whatever the order of the options."""
+"""The vision-language judge: likelihoods of letters, averaged over orders of the options."""
 
 import shutil
 import string

@@ -1,4 +1,4 @@
-"""Clustered shares, few clusters, posteriors, BCa: independent references and simulated coverage."""
+"""Clustered shares, few clusters, posteriors, BCa: independent implementations and simulated coverage."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What a resample redraws: known variances, and simulated coverage of a known truth."""
+"""Resampling: known variances, and simulated coverage."""
 
 import numpy as np
 import pytest

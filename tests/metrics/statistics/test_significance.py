@@ -1,4 +1,4 @@
-"""Tests of occupations, of same-seed label flips, and the false discovery rate: scipy and statsmodels."""
+"""Tests of occupations, label flips and the false discovery rate, against scipy and statsmodels."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_many_groups_are_tested_by_chi_square_where_counts_allow():
 
 
 def test_few_images_of_many_groups_get_a_monte_carlo_test():
-    """All 15 tables of four images in three groups, by hand."""
+    """Enumerates all 15 tables of four images in three groups."""
     target, seen = np.array([0.5, 0.3, 0.2]), np.array([0, 1, 3])
     tables = np.array([(a, b, 4 - a - b) for a in range(5) for b in range(5 - a)])
     factorial = np.array([1, 1, 2, 6, 24])

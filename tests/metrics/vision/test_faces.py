@@ -1,4 +1,4 @@
-"""Faces are found once per image, by a second detector where the first finds none."""
+"""Face detection once per image, with a second detector as the fallback."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from evenhand.metrics.vision.faces import (
 
 
 class Scripted:
-    """A detector that finds what it is told, and counts how often it is asked."""
+    """A detector with fixed results that counts its calls."""
 
     name, version = "scripted", "1"
 

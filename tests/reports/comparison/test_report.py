@@ -96,7 +96,7 @@ def test_too_many_pairs_are_refused(evenhand, one, tmp_path):
     outcome = evenhand("compare", *[one] * 5, "--out", tmp_path / "page.html")
     assert outcome.code == 2
     assert outcome.err.endswith(
-        "20 pairs are too many for one page, which holds 12; choose the methods, as RUN@METHOD\n"
+        "a comparison must have at most 12 pairs, got 20; select methods with RUN@METHOD\n"
     )
 
 

@@ -95,11 +95,11 @@ def test_rows_can_be_filtered_by_name_family_and_gates(index):
     assert methods(index) == ["mist", "uce", "base"]
     first.get_by_label("Family").select_option("weights")
     assert methods(index) == ["mist", "uce"]
-    first.get_by_label("Method").fill("UC")
+    first.get_by_label("Method", exact=True).fill("UC")
     assert methods(index) == ["uce"]
     assert first.get_by_role("status").inner_text() == "1 of 4 methods"
     assert methods(index, table=1) == ["base"], "the other suite is not filtered"
-    first.get_by_label("Method").fill("nobody")
+    first.get_by_label("Method", exact=True).fill("nobody")
     assert methods(index) == []
 
 
@@ -114,7 +114,7 @@ def test_navigation_from_table_to_method_to_judge_and_back(index):
     assert index.get_by_role("heading", level=1).inner_text() == "mist"
     index.locator("#who-judged").get_by_role("link", name="clip-s").click()
     assert index.get_by_role("heading", level=1).inner_text() == "clip-s"
-    index.get_by_role("link", name="Leaderboard").click()
+    index.get_by_role("link", name="Leaderboard", exact=True).click()
     assert methods(index) == ["mist", "uce", "base", "harmful"]
 
 
