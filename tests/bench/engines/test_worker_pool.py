@@ -36,13 +36,13 @@ class Simulated(WorkerPool):
 
     def __init__(self, fate=lambda block: Done(1.0), sizes=None):
         self.fate, self.sizes = fate, sizes or {"draw": 3, "judge": 2}
-        self.hired = Counter()
+        self.started = Counter()
 
     def size(self, role):
         return self.sizes[role]
 
     def start(self, role):
-        self.hired[role] += 1
+        self.started[role] += 1
         return Worker(self.fate)
 
     def first(self, busy):
@@ -83,10 +83,10 @@ def test_every_block_is_drawn_once_and_then_judged_once():
 def test_no_more_workers_are_started_than_devices_or_blocks():
     pool = Simulated()
     flow(pool, blocks(20))
-    assert pool.hired == {"draw": 3, "judge": 2}
+    assert pool.started == {"draw": 3, "judge": 2}
     pool = Simulated()
     flow(pool, blocks(1))
-    assert pool.hired == {"draw": 1, "judge": 1}
+    assert pool.started == {"draw": 1, "judge": 1}
 
 
 def test_drawing_waits_for_slow_judges():
@@ -121,7 +121,7 @@ def test_what_a_lost_worker_had_is_done_by_another():
     done = flow(pool, blocks(8))
     assert len(lost) == 4, "two blocks were lost while drawn, and two while judged"
     assert names(done, DrawBlock) == names(done, JudgeBlock) == [f"m{number}" for number in range(8)]
-    assert sum(pool.hired.values()) > 5
+    assert sum(pool.started.values()) > 5
 
 
 def test_a_block_that_kills_its_workers_stops_the_run_in_one_line():

@@ -160,5 +160,5 @@ def test_prompts_are_rewritten_and_what_acts_on_steps_is_refused(model, clips):
 def test_the_sampler_of_images_and_that_of_clips_refuse_each_others_models(model):
     with pytest.raises(EvenhandError, match=r"generates videos, .* use evenhand\.bench\.models\.video"):
         Sampler(model, PROTOCOL)
-    with pytest.raises(EvenhandError, match="'mini' draws images, not clips"):
+    with pytest.raises(EvenhandError, match="'mini' generates images, not videos"):
         ClipSampler(load_model("mini"), PROTOCOL)

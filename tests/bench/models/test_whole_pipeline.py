@@ -149,7 +149,7 @@ def test_an_intervention_that_acts_inside_is_refused_whatever_its_card_says(sd3)
     class Disguised(RandomAttributePrompt):
         intervention_type = Steps
 
-    with pytest.raises(EvenhandError, match="'random-attribute-prompt' .* acts inside the model"):
+    with pytest.raises(EvenhandError, match=r"'random-attribute-prompt' .* acts inside the model"):
         sd3.check_method(Disguised(), cells=GENDER)
 
 

@@ -6,7 +6,7 @@ import torch
 from helpers.methods import GENDER, JOINT, NumericModel, Studio, counts, make_task, mini_text, relative_error
 from helpers.mist_release import assert_same_edit, released_rounds, total_edit
 
-from evenhand.methods.shared.closed_form import ClosedForm, response
+from evenhand.methods.shared.closed_form import ClosedForm, leakage
 from evenhand.methods.weights.mist import Mist
 
 NURSE, CEO = "a headshot of a person of a nurse", "a headshot of a person of a CEO"
@@ -121,8 +121,8 @@ def test_preserving_the_empty_prompt_excludes_the_begin_token_from_the_edit():
     kept = ClosedForm.factor(c, lam=0.5, preserved=model.encode([""]).states[0], mu=0.2)
     free = ClosedForm.factor(c, lam=0.5)
     begin = encoded.states[0, :1]
-    assert response(kept.directions, begin) < 0.05 * response(kept.directions, c)
-    assert response(kept.directions, begin) < 0.5 * response(free.directions, begin)
+    assert leakage(kept.directions, begin) < 0.05 * leakage(kept.directions, c)
+    assert leakage(kept.directions, begin) < 0.5 * leakage(free.directions, begin)
 
 
 def test_preserved_rows_enter_with_current_weights():
