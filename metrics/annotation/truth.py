@@ -65,8 +65,8 @@ def human_rows(
     kept = labels[~labels["annotator_id"].isin(list(left_out))]
     if kept.empty:
         raise EvenhandError(
-            f"the checks leave out all {labels['annotator_id'].nunique()} annotators; collect more "
-            "annotations, or keep every annotator with --keep-all"
+            f"the checks leave out every annotator ({labels['annotator_id'].nunique()}); collect more "
+            "annotations, or keep all annotators with --keep-all"
         )
     parts.append(aggregate(kept, taxonomy=taxonomy, rule=rule))
     return pd.concat(parts, ignore_index=True)[list(LABEL_COLUMNS)]

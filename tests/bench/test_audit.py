@@ -213,7 +213,7 @@ def test_files_that_give_no_image_count_as_undetermined_and_are_named(world, tmp
     assert any(
         "1 image in the folder but not in the list, ignored: 'unlisted.JPG'" in n for n in result.notes
     )
-    assert any("'even/nurse-1.png' is no PNG, JPEG or WebP image" in note for note in result.notes)
+    assert any("'even/nurse-1.png' is not a PNG, JPEG or WebP image" in note for note in result.notes)
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Failed: damaged file" in page and "Undetermined: not an image file" in page
     labels = tmp_path / "run" / "tables" / "labels.parquet"

@@ -101,7 +101,7 @@ def assert_same(found, wanted):
 def test_workers_killed_amid_a_run_change_no_byte(alone, tmp_path, engine):
     folder = tmp_path / "run"
     said = with_killed_workers(tmp_path, TINY, folder, engine)
-    assert said.count("what it had is done again") >= 2
+    assert said.count("its block is repeated") >= 2
     assert_same(contents(folder), alone)
     # The workers made all of it: the run itself found nothing left to draw.
     assert "all methods: generate and judge: 80 of 80" in (folder / "run.log").read_text()
@@ -114,7 +114,7 @@ def test_workers_killed_amid_an_audit_change_no_byte(tmp_path, engine):
     audit(images, prompts=prompts, suite=str(TINY), base="biased", out=tmp_path / "alone", name="images")
     folder = tmp_path / "run"
     said = with_killed_workers(tmp_path, TINY, folder, engine, images, prompts)
-    assert "what it had is done again" in said
+    assert "its block is repeated" in said
     assert_same(contents(folder), contents(tmp_path / "alone"))
     # Two judges and the scorer: the audit itself found nothing left to judge.
     work = 3 * len(listed)

@@ -357,9 +357,11 @@ def test_the_base_model_s_own_shares_may_be_the_target(tmp_path):
 
 
 def test_a_result_without_shares_is_no_target(tmp_path):
-    with pytest.raises(EvenhandError, match=r"result of 'base' has no shares by concept; take one of a run"):
+    with pytest.raises(
+        EvenhandError, match=r"result of 'base' has no shares by concept; use the result of a run"
+    ):
         aiming_at(drawn(tmp_path, {}))
-    with pytest.raises(EvenhandError, match=r"no gender share of 'nurse'; draw more images of it"):
+    with pytest.raises(EvenhandError, match=r"no gender share of 'nurse'; use more images of this concept"):
         aiming_at(drawn(tmp_path, {"nurse": float("nan")}))
     (tmp_path / "own.json").write_text("{}", encoding="utf-8")
     with pytest.raises(EvenhandError, match=r"own\.json: schema version of the result must be 2, got None"):

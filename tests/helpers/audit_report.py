@@ -27,7 +27,7 @@ def an_audit(folder, *labels: str, against: str | None = None):
             "cost": NOTHING,
             "ranks": [a_rank(low=place + 1, high=place + 1, of=len(labels))],
             "comparisons": [row.model_copy(update={"against": against}) for row in others],
-            "notes": ["judge error is corrected from anchors"],
+            "notes": ["judge errors are corrected with anchors"],
         }
         results.append(result.model_copy(update=update))
     return run.model_copy(update={"results": results, "timings": []})

@@ -98,7 +98,7 @@ def test_a_second_process_is_refused_and_disturbs_nothing(undisturbed, tmp_path)
     assert first.end().code == 0
     assert second.code == 2
     assert second.error.count("\n") == 1
-    assert "in use by another process; wait for it or choose another --out" in second.message
+    assert "in use by another process; wait for it, or choose another --out" in second.message
     assert contents(folder) == contents(undisturbed)
 
 

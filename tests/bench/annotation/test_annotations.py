@@ -137,7 +137,7 @@ def test_the_judge_report_repeats_labels_and_gives_reasons_for_missing_values(ev
 
     assert row("crop_sensitivity")["reason"] == "the judge sees its images in one crop only"
     assert row("text_spread", judge="vit")["reason"].startswith("the judge uses no texts")
-    assert row("order_sensitivity", judge="panel")["reason"].startswith("the panel is a vote")
+    assert row("order_sensitivity", judge="panel")["reason"].startswith("does not apply to the panel")
     work, judge = RunFolder(run[0]), load_judge("clip-s")
     images = np.stack([work.images.get(key)[0] for key in run[1]])
     choices = judge.variants(images)["text"]
@@ -265,7 +265,7 @@ def test_invalid_annotations_of_an_audit_are_a_one_line_error_and_write_nothing(
     for text, message in {
         f"{header}\nnowhere,ann,gender,man\n": "line 2: image 'nowhere' is not in",
         f"{header}\n{image},ann,gender,alien\n": "line 2: unknown label of gender 'alien'",
-        f"{header}\n{image},ann,gender,man\n": "no annotator of 1 is left",
+        f"{header}\n{image},ann,gender,man\n": "the checks leave out every annotator",
         f"{header}\n": "no annotations found",
     }.items():
         (tmp_path / "bad.csv").write_text(text)

@@ -16,7 +16,7 @@ def test_all_that_needs_an_accelerator_runs_without_one(capsys):
     gpu.main(["--device", "cpu", "--tiny", "--images", "2"])
     out = capsys.readouterr().out
     for family in gpu.BATCHES:
-        assert f"{family}: no graph is compiled again when a method's weights come and go" in out
+        assert f"{family}: switching the weights of a method does not recompile" in out
         assert f"{family}: " in out and "of the matrix rate" in out
     assert "edit of 36 concepts" in out and "switch to a method and back" in out
 

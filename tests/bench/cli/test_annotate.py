@@ -284,14 +284,14 @@ def test_bad_answers_are_one_clear_line_and_leave_nothing(evenhand, key, run, tm
     header = "image_id,annotator_id,attribute,label"
     image = key["image_id"][0]
     for text, message in {
-        "": "empty file",
+        "": "the file is empty",
         f"{header}\n": "no annotations found",
         f"{header}\n{image},ann,gender,alien\n": "line 2: unknown label of gender 'alien'",
         f"{header}\n{image},ann,race,White\n": "line 2: unknown attribute 'race'",
         f"{header}\n{image},ann,gender,man\nnowhere,ann,gender,man\n": "line 3: image 'nowhere' is not in",
-        f"{header}\n{image},ann,gender,man\n": "no annotator of 1 is left",
-        f"{header}\n{image},ann,flag,minor\n": "have none on gender, tone, age",
-        f"{header},batch_id\n{image},ann,gender,man,b0\n": "are of export 'b0', which is not of run",
+        f"{header}\n{image},ann,gender,man\n": "the checks leave out every annotator",
+        f"{header}\n{image},ann,flag,minor\n": "no annotations of gender, tone, age",
+        f"{header},batch_id\n{image},ann,gender,man,b0\n": "are of batch 'b0', which is not of run",
     }.items():
         (tmp_path / "bad.csv").write_text(text)
         one_line(evenhand("annotate", "import", tmp_path / "bad.csv", "--run", run[0]), message)
@@ -299,7 +299,7 @@ def test_bad_answers_are_one_clear_line_and_leave_nothing(evenhand, key, run, tm
     one_line(
         evenhand("annotate", "import", "x.csv", "--run", run[0], "--rule", "vote"), "unknown rule 'vote'"
     )
-    one_line(evenhand("annotate", "import", "x.csv", "--run", run[0]), "x.csv cannot be read")
+    one_line(evenhand("annotate", "import", "x.csv", "--run", run[0]), "x.csv: cannot read the file")
     one_line(evenhand("annotate", "import", "x.csv", "--run", tmp_path), "is not a run folder")
 
 
@@ -323,6 +323,7 @@ def test_bad_exports_are_one_clear_line(evenhand, run, tmp_path):
     (tmp_path / "gold.csv").write_text("key,attribute,label\nnone,gender,man\n")
     gold = ("--gold", tmp_path / "gold.csv")
     one_line(
-        evenhand("annotate", "export", run[0], "--out", tmp_path / "o", *EXPORT, *gold), "names image 'none'"
+        evenhand("annotate", "export", run[0], "--out", tmp_path / "o", *EXPORT, *gold),
+        "gold image 'none' is not in run",
     )
     assert not (tmp_path / "o").exists()

@@ -73,7 +73,7 @@ def test_an_outdated_board_is_reported_and_not_changed(entries, tmp_path):
 
 def test_entries_without_the_base_model_are_refused(entries):
     shutil.rmtree(next(entries.glob("base@*")))
-    with pytest.raises(EvenhandError, match="none of the base model"):
+    with pytest.raises(EvenhandError, match="no entry of the baseline"):
         sound_entries(entries)
 
 

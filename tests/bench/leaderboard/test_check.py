@@ -100,7 +100,7 @@ def test_an_altered_label_is_found_by_its_hash_then_by_its_probabilities_then_by
     path = entries / MIST / "labels.parquet"
     good = path.read_bytes()
     path.write_bytes(good.replace(b"woman", b"wuman"))
-    assert "SHA-256 is not the one" in faults(entries)[0]
+    assert "SHA-256 differs from that" in faults(entries)[0]
 
     def swap(own, **columns):
         labels = own.labels.copy()
@@ -111,7 +111,7 @@ def test_an_altered_label_is_found_by_its_hash_then_by_its_probabilities_then_by
 
     path.write_bytes(good)
     rewrite(entries / MIST, lambda own: swap(own, label="man"))
-    assert "a label or status that the probabilities do not say" in faults(entries)[0]
+    assert "a label or status that does not match its probabilities" in faults(entries)[0]
     path.write_bytes(good)
     replace_file(entries / MIST, "labels.parquet", good)
     rewrite(entries / MIST, lambda own: swap(own, label="man", probabilities=[0.1, 0.9, 0.0]))

@@ -71,5 +71,5 @@ def test_judgements_through_gradients_are_counted_and_other_judges_refused():
     judge = CountedJudge("clip-xs", clip_xs())
     judge.logits(pixels(), TEXTS)
     assert judge.judgements == len(PEOPLE)
-    with pytest.raises(EvenhandError, match="'tone-ita', which gives no gradients"):
+    with pytest.raises(EvenhandError, match="'tone-ita' provides no gradients"):
         CountedJudge("tone-ita", tone_ita()).logits(pixels(), TEXTS)

@@ -1,4 +1,4 @@
-"""``clip-weak`` is bad on purpose: how bad, where, and that nobody has it in a panel."""
+"""``clip-weak`` is deliberately inaccurate: how bad, where, and that nobody has it in a panel."""
 
 from itertools import pairwise
 
@@ -58,7 +58,7 @@ def test_its_errors_depend_on_the_occupation_and_lean_to_its_stereotype():
 
 def test_it_is_of_the_family_of_its_twin_and_sits_in_no_panel():
     assert clip_weak().info.family == clip_xs().info.family == "clip"
-    assert "bad on purpose" in clip_weak().info.title
+    assert "deliberately inaccurate" in clip_weak().info.title
     for name in ("mini", "mini-quick"):
         suite = load_suite(name)
         assert "clip-weak" not in {*suite.panel, *suite.non_voting_judges}

@@ -156,7 +156,7 @@ def test_an_intervention_that_acts_inside_is_refused_whatever_its_card_says(sd3)
 def test_what_a_pipeline_cannot_follow_is_refused(folders, sd3):
     with pytest.raises(EvenhandError, match=r"own scheduler, not solver 'ddim'; set solver = \"own\""):
         open_sampler(sd3, PROTOCOL.model_copy(update={"solver": "ddim"}))
-    with pytest.raises(EvenhandError, match=r"which is not compiled; set kernels = \"plain\""):
+    with pytest.raises(EvenhandError, match=r"which cannot be compiled; set compilation = \"none\""):
         open_sampler(sd3, PROTOCOL.model_copy(update={"compilation": "whole"}))
     with pytest.raises(EvenhandError, match=r"does not support guidance, got 3 .*; set guidance = 1"):
         open_sampler(load_model(str(folders["flux without guidance"]), device="cpu"), PROTOCOL)
@@ -175,9 +175,11 @@ def test_a_size_that_a_pipeline_does_not_draw_is_refused(kind, width, folders):
 def test_models_and_samplers_of_the_two_sorts_refuse_each_other(sd3):
     with pytest.raises(EvenhandError, match="run as a whole pipeline, without access to its parts"):
         Sampler(sd3, PROTOCOL)
-    with pytest.raises(EvenhandError, match="draws images, not clips"):
+    with pytest.raises(EvenhandError, match="generates images, not videos"):
         ClipSampler(sd3, PROTOCOL)
-    with pytest.raises(EvenhandError, match="solver 'own' is for models that their own pipeline draws"):
+    with pytest.raises(
+        EvenhandError, match="solver 'own' is only for models that are run as whole pipelines"
+    ):
         open_sampler(load_model("mini"), PROTOCOL)
 
 
@@ -201,7 +203,7 @@ def test_a_pipeline_that_draws_from_more_than_a_text_is_refused(folders, tmp_pat
         ("from-images", "StableDiffusion3Img2ImgPipeline"),
         ("without-text", "DDPMPipeline"),
     ):
-        with pytest.raises(EvenhandError, match=f"{name}.* is a {kind}; use .* one with a transformer"):
+        with pytest.raises(EvenhandError, match=f"{name}.* is a {kind}; use .* pipeline with a transformer"):
             load_model(str(tmp_path / name), device="cpu")
 
 
@@ -231,7 +233,7 @@ def test_an_error_names_the_package_that_a_tokenizer_needs(folders, tmp_path, mo
     shutil.copytree(folders["pixart sigma"], copy)
     (copy / "tokenizer" / "tokenizer.json").rename(copy / "tokenizer" / "spiece.model")
     monkeypatch.setattr("evenhand.bench.models.loading.find_spec", lambda name: None)
-    with pytest.raises(EvenhandError, match=r"in spiece\.model.*; pip install sentencepiece"):
+    with pytest.raises(EvenhandError, match=r"spiece\.model.*; run pip install sentencepiece"):
         load_model(str(copy))
 
 

@@ -17,7 +17,7 @@ def test_report_does_not_mention_how_the_images_were_generated(tmp_path, labels)
     assert {"tested", "compared", "who-judged", "covered", "limits"} <= ids
     tested = page.by_id("tested").text
     assert "external images of" in tested and "Settings unknown" in tested
-    assert "corrected from anchors" in tested, "the source of the correction is near the top"
+    assert "corrected with anchors" in tested, "the source of the correction is near the top"
     assert "The author of the image list states" in page.by_id("limits").text
 
 
