@@ -12,7 +12,7 @@ import typer
 from evenhand.bench.cli.shared import Json, Online, examples
 
 if TYPE_CHECKING:
-    from evenhand.bench.calibration.calibrate import CalibrationReport
+    from evenhand.bench.calibration.calibrate import CalibrationReport, JudgeCalibration, StratumTest
 
 app = typer.Typer()
 
@@ -75,52 +75,27 @@ def _plain(value: Any) -> Any:
     return None if value != value else value
 
 
+JUDGE_COLUMNS = (
+    "judge",
+    "attributes",
+    "anchors",
+    "smallest group",
+    "condition",
+    "recall",
+    "independence p",
+    "verdict",
+)
+STRATA_COLUMNS = ("judge", "attribute", "group", "strata", "error rate", "undetermined", "p")
+
+
 def _write(calibrated: CalibrationReport) -> None:
     from evenhand.bench.cli.console import write_table
 
-    write_table(
-        (
-            "judge",
-            "attributes",
-            "anchors",
-            "smallest group",
-            "condition",
-            "recall",
-            "independence p",
-            "verdict",
-        ),
-        [
-            (
-                row.judge,
-                row.attributes,
-                f"{row.anchors:.0f}",
-                f"{row.smallest_row:.0f}",
-                _number(row.condition, ".2f"),
-                _recall(row.recall),
-                _p_value(row.independence),
-                row.verdict,
-            )
-            for row in calibrated.measured
-        ],
-    )
+    write_table(JUDGE_COLUMNS, [_judge_cells(row) for row in calibrated.measured])
     differing = [row for row in calibrated.carried if not row.alike]
     if differing:
         typer.echo()
-        write_table(
-            ("judge", "attribute", "group", "strata", "error rate", "undetermined", "p"),
-            [
-                (
-                    row.judge,
-                    row.attribute,
-                    row.group,
-                    row.strata,
-                    _shares(row.wrong),
-                    _shares(row.abstained),
-                    _p_value(row.p_value),
-                )
-                for row in differing
-            ],
-        )
+        write_table(STRATA_COLUMNS, [_stratum_cells(row) for row in differing])
     typer.echo()
     for remark in calibrated.remarks:
         typer.echo(f"note: {remark}")
@@ -138,6 +113,31 @@ def _write(calibrated: CalibrationReport) -> None:
             f"{rows} rows: {claims} have enough images for a claim, {missing} have no value, with the reason"
         )
         typer.echo(f"judge report: {calibrated.judge_report} ({counts})")
+
+
+def _judge_cells(row: JudgeCalibration) -> tuple[str, ...]:
+    return (
+        row.judge,
+        row.attributes,
+        f"{row.anchors:.0f}",
+        f"{row.smallest_row:.0f}",
+        _number(row.condition, ".2f"),
+        _recall(row.recall),
+        _p_value(row.independence),
+        row.verdict,
+    )
+
+
+def _stratum_cells(row: StratumTest) -> tuple[str, ...]:
+    return (
+        row.judge,
+        row.attribute,
+        row.group,
+        row.strata,
+        _shares(row.wrong),
+        _shares(row.abstained),
+        _p_value(row.p_value),
+    )
 
 
 def _recall(recall: Mapping[str, float]) -> str:

@@ -29,7 +29,8 @@ from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite
-from evenhand.methods.base import Method, load
+from evenhand.methods.base import Method
+from evenhand.methods.saving import load
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.tables import Table
-from evenhand.methods.base import Intervention, load
+from evenhand.methods.base import Intervention
+from evenhand.methods.saving import load
 from evenhand.metrics.judges.base import Judge
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.table import PERSON_KINDS

@@ -25,7 +25,8 @@ from evenhand.bench.storage.files import folder_name
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.suites.suite import Suite, load_suite, read_suite
-from evenhand.methods.base import Intervention, load, save
+from evenhand.methods.base import Intervention
+from evenhand.methods.saving import load, save
 from evenhand.methods.shared.prompt_text import fill
 
 
@@ -219,7 +220,7 @@ def _lines_for_evenhand(origin: Origin) -> Iterator[str]:
     yield "from evenhand.bench.models.loading import load_model, open_sampler"
     yield "from evenhand.bench.registry.method_spec import method_class"
     yield "from evenhand.bench.suites.suite import Protocol"
-    yield "from evenhand.methods.base import load"
+    yield "from evenhand.methods.saving import load"
     yield ""
     yield f'intervention = load(Path("."), method_class({origin.method!r}))'
     yield f"protocol = Protocol({settings})"

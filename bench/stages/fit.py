@@ -23,7 +23,8 @@ from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.suites.suite import Suite
 from evenhand.bench.suites.targets import UNIFORM
-from evenhand.methods.base import Clip, EditableModel, Images, Intervention, Task, load, save
+from evenhand.methods.base import Clip, EditableModel, Images, Intervention, Task
+from evenhand.methods.saving import load, save
 from evenhand.methods.shared.training import one_thread
 from evenhand.metrics.judges.base import DifferentiableJudge, Judge, ZeroShotJudge
 

@@ -31,9 +31,9 @@ from evenhand.bench.studies.simulation import (
     STRATA,
     Setting,
     anchors_by_side,
-    sides,
     simulate,
 )
+from evenhand.bench.studies.truth import sides
 from evenhand.metrics.correction.transport import errors_by_stratum
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.statistics.uncertainty import ALPHA, holm, stream, wilson

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import product
 from typing import Any
 
@@ -18,8 +17,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evenhand.bench.mini.law import TAXONOMIES, law
+from evenhand.bench.mini.law import TAXONOMIES
 from evenhand.bench.studies.pool import Pool
+from evenhand.bench.studies.truth import ALL, models, shares, sides, true_value
 from evenhand.metrics import catalog
 from evenhand.metrics.base import Tally
 from evenhand.metrics.correction.calibration import (
@@ -33,16 +33,12 @@ from evenhand.metrics.correction.calibration import (
 from evenhand.metrics.estimation.score import Counted, Series, score_labels
 from evenhand.metrics.estimation.tallies import Reading
 from evenhand.metrics.estimation.views import TWO_STAGE, Sampling, Scheme, View, plain_resamples
-from evenhand.metrics.representation import FloatArray, largest_squared_distance, uniform
+from evenhand.metrics.representation import FloatArray, uniform
 from evenhand.metrics.statistics.resampling import arrange
 from evenhand.metrics.statistics.uncertainty import stream
 
-ALL = tuple(TAXONOMIES)
 SETS = (("gender",), ALL)
 """The measured attribute sets: gender, and the primary joint attribute of the mini suites."""
-
-MILDNESS = 0.75
-"""Weight of the uniform distribution in the mixture that is the debiased model."""
 
 ANCHORS_PER_CELL = 25
 """Number of anchors per joint cell and stereotype."""
@@ -117,36 +113,6 @@ class Setting:
 
 STRATA = ("pooled", "side", "occupation")
 """What a confusion matrix covers: all images, one stereotype, or one occupation."""
-
-
-@cache
-def models() -> dict[str, FloatArray]:
-    """Models to P(joint cell | occupation), ``(40, 12)``: biased, and mixed with the uniform distribution."""
-    base = law(ALL).reshape(len(law(ALL)), -1)
-    return {"base": base, "debiased": (1 - MILDNESS) * base + MILDNESS / base.shape[1]}
-
-
-@cache
-def sides() -> NDArray[np.int64]:
-    """Stereotype of each occupation, ``(40,)``: 1 if the base model generates more women than men, else 0."""
-    return (law(("gender",))[:, 0] > 0.5).astype(np.int64)
-
-
-def shares(model: str, attributes: Sequence[str], occupations: NDArray[np.int64]) -> FloatArray:
-    """True shares ``(R, K)`` of the occupations of a model."""
-    joint = models()[model][occupations].reshape(-1, *(len(groups) for groups in TAXONOMIES.values()))
-    out = tuple(1 + place for place, name in enumerate(ALL) if name not in attributes)
-    return np.asarray(joint.sum(axis=out).reshape(len(joint), -1))
-
-
-def true_value(metric: str, model: str, attributes: Sequence[str], occupations: NDArray[np.int64]) -> float:
-    """The value of a metric for infinitely many images and judges without errors."""
-    known = shares(model, attributes, occupations)
-    if metric == "share":
-        return float(known[:, 0].mean())
-    target = uniform(known.shape[1])
-    squared = ((known - target) ** 2).sum(axis=1) / largest_squared_distance(target)
-    return float(np.sqrt(squared.mean()))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.suites.suite import Protocol, load_suite
-from evenhand.methods.base import Intervention, Method, MethodInfo, Task, load, save
+from evenhand.methods.base import Intervention, Method, MethodInfo, Task
+from evenhand.methods.saving import load, save
 
 QUICK = tomllib.loads((DATA / "quick_parameters.toml").read_text())
 METHODS = {

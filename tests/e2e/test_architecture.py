@@ -26,7 +26,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
 
 LONGEST_MODULE, LONGEST_FUNCTION, LARGEST_ROOM = 400, 50, 15
-"""Lines of a module, lines of a function below its docstring, and modules of a package besides __init__.py."""
+"""Lines of a module, lines of a function below its docstring, modules of a package besides __init__.py."""
 
 HEAVY = ("torch", "diffusers", "transformers", "open_clip", "tensorflow", "pandas", "sklearn")
 
@@ -116,7 +116,9 @@ MACHINES = re.compile(
 OUTSIDE = re.compile(r"\b(?:measurement|methods)\.m[d] \d|\bDESI[G]N\b")
 
 
-@pytest.mark.parametrize("pattern", [UNFINISHED, MACHINES, OUTSIDE], ids=["finished", "no machine", "sources"])
+@pytest.mark.parametrize(
+    "pattern", [UNFINISHED, MACHINES, OUTSIDE], ids=["finished", "no machine", "sources"]
+)
 def test_texts_are_finished_name_no_machine_and_cite_nothing_outside_the_repository(pattern):
     found = {name(path): pattern.findall(path.read_text(encoding="utf-8")) for path in TEXTS}
     assert {path: hits for path, hits in found.items() if hits} == {}
@@ -146,7 +148,7 @@ def test_tests_mirror_the_packages():
     "code",
     [
         "import evenhand.bench",
-        "import evenhand.bench.registry.entry_points, evenhand.bench.suites.suite, evenhand.bench.results.result",
+        "import evenhand.bench.suites.suite, evenhand.bench.results.result",
         "from evenhand.bench.registry.entry_points import METHODS; METHODS.names()",
         "import evenhand.reports.run.report",
         "from evenhand.bench.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass",

@@ -10,7 +10,7 @@ from helpers.report import a_run, publish
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
-from evenhand.bench.leaderboard.check import sound_entries
+from evenhand.bench.leaderboard.check import valid_entries
 from evenhand.bench.results.result import EstimateRow, Result
 
 DEVIATION = {"base": 0.50, "mist": 0.10, "uce": 0.11, "random-attribute-prompt": 0.02}
@@ -74,7 +74,7 @@ def test_an_outdated_board_is_reported_and_not_changed(entries, tmp_path):
 def test_entries_without_the_base_model_are_refused(entries):
     shutil.rmtree(next(entries.glob("base@*")))
     with pytest.raises(EvenhandError, match="no entry of the baseline"):
-        sound_entries(entries)
+        valid_entries(entries)
 
 
 def test_an_entry_without_rows_of_every_concept_is_refused(entries):

@@ -15,8 +15,9 @@ from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.stages.export import Origin, acts_by_weights, export_fitted, write_export
 from evenhand.bench.suites.suite import load_suite, to_toml
-from evenhand.methods.base import Intervention, load
+from evenhand.methods.base import Intervention
 from evenhand.methods.prompts.entigen import Entigen
+from evenhand.methods.saving import load
 
 PROMPT = "a photo of a nurse"
 

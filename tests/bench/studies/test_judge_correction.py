@@ -14,19 +14,15 @@ from evenhand.bench.studies.correction_page import fill, write_figures
 from evenhand.bench.studies.judge_correction import JUDGES, main, recalls, summary, transport
 from evenhand.bench.studies.pool import TRUTH, Pool
 from evenhand.bench.studies.simulation import (
-    ALL,
     STRATA,
     Design,
     Setting,
     Stratified,
     counted,
-    models,
     neutral_views,
-    shares,
-    sides,
     simulate,
-    true_value,
 )
+from evenhand.bench.studies.truth import ALL, models, shares, sides, true_value
 from evenhand.metrics.correction.calibration import Refusal, calibrate
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.estimation.tallies import Reading

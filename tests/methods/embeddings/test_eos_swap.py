@@ -8,8 +8,8 @@ import torch
 from helpers.methods import GENDER, JOINT, NumericModel, Studio, make_task, mini_text
 from pydantic import ValidationError
 
-from evenhand.methods.base import load, save
 from evenhand.methods.embeddings.eos_swap import EosSwap
+from evenhand.methods.saving import load, save
 
 CONCEPTS = ("nurse", "construction worker")
 

@@ -9,9 +9,10 @@ from helpers.methods import NumericModel, Studio, counts, make_task
 from safetensors.torch import load_file, save_file
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.methods.base import Intervention, load, save
+from evenhand.methods.base import Intervention
 from evenhand.methods.baseline import Base
 from evenhand.methods.prompts.random_attribute import RandomAttributePrompt
+from evenhand.methods.saving import load, save
 from evenhand.methods.weights.mist import Mist
 
 PROMPT = "a headshot of a person of a nurse"
