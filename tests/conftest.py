@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,11 @@ from hypothesis import settings
 
 from evenhand.bench.cli.main import main
 
-# A slow machine is no fault of the code, and every run tries the same examples.
+# Workers of pytest-xdist share the cores; more threads than cores make all of them slow. Read by torch on import.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Tests may run on slow machines, and every run tries the same examples.
 settings.register_profile("fixed", deadline=None, derandomize=True, database=None)
 settings.load_profile("fixed")
 

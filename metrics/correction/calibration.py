@@ -121,7 +121,7 @@ def draw_stratified(
 
     If the anchors were sampled by the judge's own label, resampling all of them together would vary numbers
     that the design fixes. A row without an anchor in a resample becomes ``nan``. Source: bootstrap for
-    stratified samples, Davison and Hinkley 1997, section 3.7.
+    several (here stratified) samples, Davison and Hinkley 1997, section 3.2.
 
     Args:
         truth: ``(n,)`` group indices.

@@ -71,7 +71,8 @@ def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int 
 
     The shuffled tables keep both margins. The p-value is ``(1 + tables that reach the value) / (1 + draws)``.
     The test treats images as independent draws; if they cluster by seed or template, the p-value is too
-    small. Source: Patefield 1981, algorithm AS 159 (random tables with given margins, as in SciPy).
+    small. Source: Boyett 1979 (algorithm AS 144) and Patefield 1981 (AS 159) for random tables with given
+    margins, as in SciPy.
 
     Args:
         counts: ``(O, K)`` decided images; an occupation without any is left out.

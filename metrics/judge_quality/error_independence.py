@@ -115,7 +115,8 @@ def pair_residuals(
 
     Expected counts are ``n sum_k pi_k E_a[k][i] E_b[k][j]`` over the images that both judges labelled. For
     two groups, three judges with free errors fit any pair table exactly (as many parameters as patterns), so
-    the check has no power there. Source: residuals of latent class models, Qu, Tan and Kutner 1996.
+    the check has no power there. Compare the bivariate residuals of latent class models in Oberski, van
+    Kollenburg and Vermunt 2013.
 
     Args:
         answers: ``(N, J)`` label codes, ``MISSING`` where there is none.

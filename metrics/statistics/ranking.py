@@ -32,7 +32,7 @@ def marginal_ranks(draws: FloatArray) -> MarginalRanks:
     Tied methods share the mean of their ranks. The intervals cover less than 95 % if methods are nearly tied,
     because a resample adds noise to an order that is already noisy, and they do not hold for all methods at
     once; :func:`evenhand.metrics.statistics.uncertainty.rank_sets` does. ``best`` summarises the draws and is
-    not a test. Source: Mogstad, Romano, Shaikh and Wilhelm 2024 discuss the undercoverage.
+    not a test. Source: Xie, Singh and Zhang 2009 (undercoverage with near ties).
 
     Args:
         draws: ``(B, M)`` paired bootstrap draws (common indices); draws with a missing value are left out.
