@@ -13,7 +13,8 @@ from hypothesis import settings
 
 from evenhand.bench.cli.main import main
 
-# Workers of pytest-xdist share the cores; more threads than cores make all of them slow. Read by torch on import.
+# Workers of pytest-xdist share the cores; more threads than cores slow all of them down.
+# torch reads this variable on import.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -24,7 +25,7 @@ settings.load_profile("fixed")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: exit code, standard output and standard error."""
+    """What a command returned: exit code, standard output and standard error."""
 
     code: int
     out: str

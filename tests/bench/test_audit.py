@@ -1,4 +1,4 @@
-"""``evenhand audit``: a folder of images of any origin goes the way of a run from its store on."""
+"""``evenhand audit``: external images are judged and measured like those of a run."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ def rows_of(result: Result) -> list[dict[str, object]]:
 
 
 def measured_directly(world, confusion_from=None) -> dict[str, list[dict[str, object]]]:
-    """The numbers that the metrics give without the benchmark: judges, vote and bootstrap alone."""
+    """The numbers computed without the benchmark, from judges, vote and bootstrap alone."""
     folder, prompts, _ = world
     suite = load_suite(str(TINY))
     table = pd.read_csv(prompts).rename(columns={"file": "key", "model": "method"})
@@ -104,13 +104,13 @@ def assert_same_rows(found, expected) -> None:
         np.testing.assert_allclose(*pair, rtol=1e-8, err_msg=str(theirs))
 
 
-def test_the_numbers_are_those_that_the_metrics_give_directly(world, audited):
+def test_audit_numbers_equal_those_computed_with_the_metrics_directly(world, audited):
     expected = measured_directly(world)
     for result in audited.results:
         assert_same_rows(rows_of(result), expected[result.spec.method.label])
 
 
-def test_judges_that_do_not_err_give_the_true_shares(audited):
+def test_error_free_judges_give_the_true_shares(audited):
     for result in audited.results:
         for concept, women in zip(CONCEPTS, WOMEN[result.spec.method.label], strict=True):
             row = result.estimate("share", attributes="gender", concept=concept, group="woman")
@@ -118,7 +118,7 @@ def test_judges_that_do_not_err_give_the_true_shares(audited):
             assert row.value == pytest.approx(women / 6)
 
 
-def test_a_result_claims_no_protocol_no_fit_and_no_cost(audited):
+def test_a_result_has_no_protocol_fit_or_cost(audited):
     for result in audited.results:
         assert result.spec.external
         assert result.spec.protocol == {}
@@ -133,7 +133,7 @@ def test_a_result_claims_no_protocol_no_fit_and_no_cost(audited):
     assert "external images" in page and "even comes closest" in page
 
 
-def test_anchors_correct_the_judges_and_the_result_says_how_many(world, audited, tmp_path):
+def test_anchors_correct_the_judges_and_are_counted_in_the_result(world, audited, tmp_path):
     images, prompts, labels = world
     folder = shutil.copytree(audited.folder, tmp_path / "run")
     anchors = tmp_path / "anchors.csv"
@@ -161,7 +161,7 @@ def test_anchors_correct_the_judges_and_the_result_says_how_many(world, audited,
     )
 
 
-def test_a_calibration_measured_elsewhere_is_said_to_be_unverified(world, audited, tmp_path):
+def test_a_calibration_from_other_images_is_reported_as_unverified(world, audited, tmp_path):
     images, prompts, _ = world
     folder = shutil.copytree(audited.folder, tmp_path / "run")
     run = audit(images, prompts=prompts, suite=str(TINY), calibration="mini", out=folder, name="images")
@@ -172,7 +172,7 @@ def test_a_calibration_measured_elsewhere_is_said_to_be_unverified(world, audite
     assert [row for result in run.results for row in result.comparisons] == [], "no base was named"
 
 
-def test_the_images_of_a_run_give_the_numbers_of_the_run(tmp_path):
+def test_auditing_the_images_of_a_run_reproduces_its_numbers(tmp_path):
     run = evaluate(str(TINY), methods=["base"], out=tmp_path / "run")
     table = RunFolder(tmp_path / "run").image_table.read()
     folder = tmp_path / "images"
@@ -191,7 +191,7 @@ def test_the_images_of_a_run_give_the_numbers_of_the_run(tmp_path):
     assert values[0] == values[1]
 
 
-def test_files_that_give_no_image_count_as_undetermined_and_are_named(world, tmp_path):
+def test_unreadable_files_count_as_undetermined_and_are_listed(world, tmp_path):
     folder, listed = tmp_path / "images", pd.read_csv(world[1])
     shutil.copytree(world[0] / "even", folder / "even")
     whole = folder / "even" / "nurse-0.png"
@@ -220,8 +220,8 @@ def test_files_that_give_no_image_count_as_undetermined_and_are_named(world, tmp
     before = len(pd.read_parquet(labels))
     whole.write_bytes(content)
     (folder / "even" / "nurse-1.png").write_bytes((world[0] / "biased" / "nurse-1.png").read_bytes())
-    mended = audit(folder, **arguments)
-    assert mended.results[0].coverage.failed == {}
+    repaired = audit(folder, **arguments)
+    assert repaired.results[0].coverage.failed == {}
     assert len(pd.read_parquet(labels)) == before + 2 * 3, "two images, two judges and the vote"
 
 
@@ -269,7 +269,7 @@ def test_the_command_prints_the_table_the_report_and_the_notes(evenhand, world, 
         ),
     ],
 )
-def test_a_wrong_option_is_a_one_line_error_and_writes_no_folder(
+def test_an_invalid_option_is_a_one_line_error_and_writes_nothing(
     evenhand, world, tmp_path, monkeypatch, options, words
 ):
     monkeypatch.chdir(tmp_path)
@@ -304,7 +304,7 @@ def test_missing_weights_of_a_judge_are_a_one_line_error(evenhand, world, tmp_pa
     assert str(tmp_path / "gone") in outcome.err
 
 
-def test_a_run_folder_of_another_run_is_rejected(world, audited, tmp_path):
+def test_the_folder_of_another_run_is_rejected(world, audited, tmp_path):
     images, prompts, _ = world
     folder = shutil.copytree(audited.folder, tmp_path / "run")
     with pytest.raises(EvenhandError, match="belongs to audit 'images', not 'other'; choose another --out"):
@@ -313,7 +313,7 @@ def test_a_run_folder_of_another_run_is_rejected(world, audited, tmp_path):
         evaluate(str(TINY), out=folder)
 
 
-def test_an_audit_is_no_entry_of_the_board(evenhand, audited, tmp_path):
+def test_an_audit_cannot_be_submitted_to_the_leaderboard(evenhand, audited, tmp_path):
     outcome = evenhand("board", "submit", audited.folder, "--entries", tmp_path)
     assert outcome.code == 2
     assert "is an audit of external images; only runs of suites can be submitted" in outcome.err

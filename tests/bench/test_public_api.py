@@ -1,4 +1,4 @@
-"""What visitors see first: the README's image, the citation, and the five lines of Python."""
+"""What visitors see first: the README image, the citation, and the five lines of Python."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def run():
     return load_run(str(a_run("one", "base", "random-attribute-prompt")))
 
 
-def test_the_image_in_the_readme_is_a_small_image_and_is_described():
+def test_the_readme_image_is_small_and_has_a_description():
     (line,) = [line for line in README.splitlines() if line.startswith("![")]
     description, _, path = line.removeprefix("![").removesuffix(")").partition("](")
     assert len(description) > 40
@@ -50,13 +50,13 @@ def test_the_citation_names_this_version_of_this_project():
 @pytest.mark.parametrize(
     "text", ["mist", "mist:rounds=7", "mist:rounds=7,step_size=0.5", 'uce:judge="clip-xs"']
 )
-def test_a_loaded_method_takes_part_as_its_text_does(text):
+def test_a_loaded_method_equals_the_method_parsed_from_its_text(text):
     suite = a_suite("one")
     by_text, by_object = (parse_method(method, suite=suite) for method in (text, load_method(text)))
     assert by_object == by_text
 
 
-def test_a_method_that_is_not_the_registered_one_is_not_replaced_by_it():
+def test_an_unregistered_class_with_a_registered_name_is_rejected():
     class Other(Mist):
         info: ClassVar[MethodInfo] = Mist.info
 
@@ -64,7 +64,7 @@ def test_a_method_that_is_not_the_registered_one_is_not_replaced_by_it():
         parse_method(Other(), suite=a_suite("one"))
 
 
-def test_a_run_prints_the_table_that_the_command_line_prints(evenhand, run):
+def test_printing_a_run_shows_the_table_of_the_command_line(evenhand, run):
     lines = str(run).splitlines()
     assert repr(run) == str(run)
     assert lines[0] == f"run {run.folder}"
@@ -72,7 +72,7 @@ def test_a_run_prints_the_table_that_the_command_line_prints(evenhand, run):
     assert {line.split()[0] for line in lines[2:]} == {"base", "random-attribute-prompt"}
 
 
-def test_a_run_gives_the_result_of_a_method_and_suggests_the_nearest(run):
+def test_a_run_returns_the_result_of_a_method_or_suggests_the_nearest(run):
     path = Path(run.folder) / "results" / "base.json"
     assert run.result("base") == load_result(str(path)) == load_result(path)
     assert "rms_delta" in repr(run.result("base"))
@@ -92,7 +92,7 @@ def test_a_data_frame_has_every_estimate_of_every_method(run):
     )
 
 
-def test_every_name_of_the_package_is_loaded_when_it_is_asked_for():
+def test_public_names_are_imported_lazily():
     check = (
         "import sys, evenhand.bench as bench\n"
         "assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"

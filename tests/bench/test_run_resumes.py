@@ -1,4 +1,4 @@
-"""A run killed at any moment and started again ends with the bytes of a run that was left alone."""
+"""A run that is killed at any moment and resumed ends with the bytes of an undisturbed run."""
 
 import signal
 import subprocess
@@ -36,7 +36,7 @@ def undisturbed(tmp_path_factory):
 
 
 def fitting(folder):
-    """Some images of the method's own loop exist, no evaluation yet."""
+    """Some images of the method's loop exist, no evaluation yet."""
     return len(images(folder)) >= 1
 
 
@@ -51,7 +51,7 @@ def judging(folder):
 
 
 def writing(folder):
-    """The label table is finished, the results are not all written."""
+    """The label table is finished, but not all results are written."""
     return (folder / "tables" / "labels.parquet").exists()
 
 
@@ -68,11 +68,11 @@ def test_a_killed_run_resumes_to_the_same_result_bytes(undisturbed, tmp_path, mo
     kept = images(folder)
     run = evaluate(str(TINY), methods=METHODS, out=folder)
     assert results(folder) == results(undisturbed)
-    assert {path: images(folder)[path] for path in kept} == kept, "a whole image was made again"
+    assert {path: images(folder)[path] for path in kept} == kept, "a valid image was regenerated"
     assert [result.coverage.planned for result in run.results] == [8, 8, 8]
 
 
-def test_a_second_run_makes_judges_and_fits_nothing(undisturbed):
+def test_a_second_run_generates_judges_and_fits_nothing(undisturbed):
     before, bytes_before = images(undisturbed), results(undisturbed)
     parts = sorted((undisturbed / "tables").rglob("*"))
     evaluate(str(TINY), methods=METHODS, out=undisturbed)
@@ -94,7 +94,7 @@ def test_only_a_damaged_image_is_regenerated(undisturbed):
     assert results(undisturbed) == bytes_before
 
 
-def test_a_method_added_later_joins_those_already_there(undisturbed):
+def test_a_method_added_later_is_reported_with_the_existing_ones(undisturbed):
     run = evaluate(str(TINY), methods=["uce:images=2,rounds=1"], out=undisturbed)
     labels = [result.spec.method.label for result in run.results]
     assert labels == ["base", "mist", "random-attribute-prompt", "uce:images=2,rounds=1"]

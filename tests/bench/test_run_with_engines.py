@@ -1,4 +1,4 @@
-"""Several processes, and a Ray cluster, leave the bytes of a run in one process, also when workers die."""
+"""Several processes or a Ray cluster give the bytes of a run in one process, even if workers die."""
 
 import importlib.util
 import os
@@ -82,7 +82,7 @@ ENGINES = [
 
 
 def with_killed_workers(place, *arguments):
-    """A run or an audit in a process of its own that loses workers of every role; what it says."""
+    """Run or audit in a separate process that loses workers of every role; returns its output."""
     script = place / "script.py"
     script.write_text(CODE)
     command = [sys.executable, str(script), *map(str, arguments)]
@@ -98,17 +98,17 @@ def assert_same(found, wanted):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_workers_killed_amid_a_run_change_no_byte(alone, tmp_path, engine):
+def test_workers_killed_during_a_run_do_not_change_its_bytes(alone, tmp_path, engine):
     folder = tmp_path / "run"
     said = with_killed_workers(tmp_path, TINY, folder, engine)
     assert said.count("its block is repeated") >= 2
     assert_same(contents(folder), alone)
-    # The workers made all of it: the run itself found nothing left to draw.
+    # The workers generated all images; the main process had nothing left to draw.
     assert "all methods: generate and judge: 80 of 80" in (folder / "run.log").read_text()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_workers_killed_amid_an_audit_change_no_byte(tmp_path, engine):
+def test_workers_killed_during_an_audit_do_not_change_its_bytes(tmp_path, engine):
     listed, _ = renders(tmp_path / "images")
     images, prompts = tmp_path / "images", write_csv(tmp_path / "prompts.csv", listed)
     audit(images, prompts=prompts, suite=str(TINY), base="biased", out=tmp_path / "alone", name="images")
@@ -116,12 +116,12 @@ def test_workers_killed_amid_an_audit_change_no_byte(tmp_path, engine):
     said = with_killed_workers(tmp_path, TINY, folder, engine, images, prompts)
     assert "its block is repeated" in said
     assert_same(contents(folder), contents(tmp_path / "alone"))
-    # Two judges and the scorer: the audit itself found nothing left to judge.
+    # Two judges and the scorer; the main process had nothing left to judge.
     work = 3 * len(listed)
     assert f"all images: judge: {work} of {work}" in (folder / "run.log").read_text()
 
 
-def test_an_unknown_engine_or_a_wrong_number_is_refused_at_once(evenhand, tmp_path):
+def test_an_unknown_engine_or_invalid_worker_count_is_rejected_at_once(evenhand, tmp_path):
     done = evenhand("run", TINY, "--engine", "rays", "--out", tmp_path / "run")
     assert done.code == 2 and "unknown engine 'rays'; did you mean 'ray'?" in done.err
     done = evenhand("run", TINY, "--workers", -1, "--out", tmp_path / "run")
@@ -129,7 +129,7 @@ def test_an_unknown_engine_or_a_wrong_number_is_refused_at_once(evenhand, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-def test_ray_that_is_not_installed_is_an_error_that_says_how_to_install_it(monkeypatch, tmp_path):
+def test_missing_ray_is_an_error_with_install_instructions(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(EvenhandError, match=r"pip install 'evenhand\[ray\]'"):
         evaluate(str(TINY), out=tmp_path / "run", engine="ray")
@@ -148,7 +148,7 @@ def test_a_machine_without_the_folder_or_with_other_packages_is_an_error(tmp_pat
     assert "torch" in answer(run=tmp_path, packages={"torch": "0.0"})
 
 
-def test_a_machine_with_another_model_revision_is_an_error(tmp_path, monkeypatch):
+def test_a_machine_with_a_different_model_revision_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "suite.toml").write_bytes(TINY.read_bytes())
     message = answer(DrawBlock("base", "", ()), run=tmp_path, revision="0" * 64)

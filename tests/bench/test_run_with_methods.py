@@ -49,7 +49,7 @@ def test_the_cost_counts_every_image_of_the_loop(run):
     assert cost.intervention_bytes == 516_096 * 4
 
 
-def test_every_concept_has_a_model_of_its_own_where_asked(run):
+def test_per_concept_fitting_gives_a_separate_model_per_concept(run):
     results, out = run
     folder = next((out / "interventions").glob("mist_scope*"))
     assert (folder / "intervention.safetensors").stat().st_size > 2 * 516_096 * 4
@@ -74,7 +74,7 @@ def test_a_steering_judge_is_never_part_of_the_panel(run):
 
 
 def test_mist_moves_gender_towards_balance(tmp_path):
-    """Sixteen steps of evidence are too few for a number, enough for a direction."""
+    """Sixteen images are too few for an estimate, but enough for a direction."""
     steered = suite(("gender",), images=12, rounds=3, step_size=0.3)
     data = steered.model_dump(mode="json")
     data["protocol"] |= {"steps": 6, "version": "t"}

@@ -37,7 +37,7 @@ def aiming_at(target, suite="mini"):
     return Suite.model_validate(data | {"target": target})
 
 
-def test_even_shares_are_the_default_and_leave_the_digest_as_it_was():
+def test_even_shares_are_the_default_and_do_not_change_the_digest():
     suite = load_suite("mini")
     assert suite.target == "uniform"
     shares = suite.target_shares(["nurse", "CEO"], suite.balanced)
@@ -46,7 +46,7 @@ def test_even_shares_are_the_default_and_leave_the_digest_as_it_was():
     assert suite.digest() == json.loads(published.read_text())["result"]["spec"]["suite_digest"]
 
 
-def test_the_digest_is_that_of_the_shares_wherever_they_are_written(tmp_path):
+def test_the_digest_depends_on_the_shares_and_not_on_their_source(tmp_path):
     plain, labour = load_suite("mini"), aiming_at("labour")
     own = aiming_at(table(tmp_path, NURSES))
     moved = aiming_at(table(tmp_path, "# my source\n" + NURSES, "elsewhere.csv"))
@@ -55,17 +55,17 @@ def test_the_digest_is_that_of_the_shares_wherever_they_are_written(tmp_path):
     assert own.digest() == moved.digest()
 
 
-def test_a_run_keeps_the_shares_themselves_and_not_the_path(tmp_path):
+def test_a_run_stores_the_shares_and_not_the_path(tmp_path):
     path = table(tmp_path, NURSES)
     suite = aiming_at(path)
     written = tmp_path / "suite.toml"
     written.write_text(to_toml(suite.model_dump(mode="json")), encoding="utf-8")
     assert tomllib.loads(written.read_text())["target"]["nurse"] == {"gender": {"woman": 0.7, "man": 0.3}}
-    table(tmp_path, HEADER)  # the file is gone, the run goes on
+    table(tmp_path, HEADER)  # the file has no rows any more; the run keeps the shares
     assert read_suite(written).digest() == suite.digest()
 
 
-def test_labour_shares_are_those_of_the_published_table():
+def test_labour_shares_match_the_published_table():
     shares = {concept: attributes["gender"]["woman"] for concept, attributes in labour_table().items()}
     assert len(shares) == 41
     published = {
@@ -76,7 +76,7 @@ def test_labour_shares_are_those_of_the_published_table():
         "editor": 0.66,
     }
     assert {name: shares[name] for name in published} == published
-    # the title of these fits loosely, so WinoBias's own figure is taken
+    # the occupation titles match these only loosely, so the value from WinoBias is used
     assert [shares[name] for name in ("attendant", "assistant", "supervisor")] == [0.76, 0.85, 0.44]
     assert all(
         sum(attributes["gender"].values()) == pytest.approx(1) for attributes in labour_table().values()
@@ -89,12 +89,12 @@ def test_other_attributes_are_even_and_independent():
     expected = [w / 6 for w in (0.879, 0.121) for _ in range(6)]
     np.testing.assert_allclose(row, expected)
     assert [cell.groups["gender"] for cell in suite.cells()] == ["woman"] * 6 + ["man"] * 6
-    # in the order asked for
+    # in the requested order
     (row,) = suite.target_shares(["CEO"], ("tone", "gender"))
     np.testing.assert_allclose(row, [0.292 / 3, 0.708 / 3] * 3)
 
 
-def test_a_user_table_names_concepts_or_all_others(tmp_path):
+def test_a_user_table_sets_single_concepts_or_all_others(tmp_path):
     suite = aiming_at(table(tmp_path, NURSES))
     shares = suite.target_shares(["nurse", "CEO"], ("gender",))
     np.testing.assert_allclose(shares, [[0.7, 0.3], [0.4, 0.6]])
@@ -163,7 +163,7 @@ def test_mist_moves_towards_seventy_thirty_and_stops_there(stopping):
     (row,) = method.fit(task).record["sources"]
     assert row["converged"] and row["edits"] == 2
     np.testing.assert_allclose(row["gaps"], [0.2, 0.1, 0.0], atol=1e-12)
-    # even shares would have been left as they are by the uniform target
+    # with the uniform target, even shares are not edited
     (row,) = method.fit(make_task(Studio({prompt: script}))).record["sources"]
     assert row["converged"] and row["edits"] == 0
 
@@ -178,7 +178,7 @@ def test_mist_edits_in_opposite_directions_for_opposite_targets():
 
 
 def stated(suite, concepts):
-    """What a result says of the target."""
+    """The target as stated by a result."""
     return write._target(EvaluationConfig.of(suite), concepts=concepts, balanced=suite.balanced)
 
 
@@ -206,7 +206,7 @@ def measured(world, target):
 
 
 def lopsided():
-    """Two jobs: women have 0.8 of the first and 0.2 of the second, tones are even."""
+    """Two jobs: women have a share of 0.8 in the first and 0.2 in the second, tones are even."""
     world = World()
     shares = [[w / 3] * 3 + [(1 - w) / 3] * 3 for w in (0.8, 0.2)]
     for method in ("base", "m"):
@@ -215,7 +215,7 @@ def lopsided():
     return world
 
 
-def test_deviations_are_measured_from_each_concept_s_own_target():
+def test_deviations_are_measured_from_the_target_of_each_concept():
     world = lopsided()
     target = {"gender": {"job00": [0.8, 0.2], "job01": [0.2, 0.8]}}
     own, even = (measured(world, each)["m"] for each in (target, {}))
@@ -225,7 +225,7 @@ def test_deviations_are_measured_from_each_concept_s_own_target():
         ]
         near, far = (next(row for row in rows if row.judge == "panel").value for rows in of)
         assert abs(near) < 0.1 < far
-    # by hand, from the shares that the tables state
+    # computed directly from the shares in the tables
     for concept, q in target["gender"].items():
         shares = {
             row.group: row.value
@@ -242,7 +242,7 @@ def test_deviations_are_measured_from_each_concept_s_own_target():
             own, metric="worst_cell", attributes="gender", kind="neutral", concept=concept, judge="panel"
         )
         assert row.value == pytest.approx((p / q).min())
-        # a fair model misses a lopsided target by less than an even one: its floor is that of its own shares
+        # the noise floor is that of the target's shares: smaller for an uneven target than for an even one
         n, k = 240, 20_000
         draws = np.random.default_rng(0).multinomial(n, q, size=k) / n
         assert pick(
@@ -250,7 +250,7 @@ def test_deviations_are_measured_from_each_concept_s_own_target():
         )[0].floor == pytest.approx(r.delta_tv(draws, np.array(q)).mean(), rel=0.1)
 
 
-def test_prompts_without_an_occupation_aim_at_even_shares():
+def test_prompts_without_an_occupation_have_even_targets():
     world = lopsided()
     target = {"gender": {"job00": [0.8, 0.2], "job01": [0.2, 0.8]}}
     person = [
@@ -325,7 +325,7 @@ def test_a_run_fits_measures_and_reports_towards_labour_shares(tmp_path):
 
 
 def drawn(tmp_path, women, *, corrected=None):
-    """A result file whose base drew these shares of women by occupation."""
+    """A result file whose baseline has these shares of women by occupation."""
     tables = {False: women} | ({} if corrected is None else {True: corrected})
     rows = [
         an_estimate(
@@ -347,7 +347,7 @@ def drawn(tmp_path, women, *, corrected=None):
     return str(path)
 
 
-def test_the_base_model_s_own_shares_may_be_the_target(tmp_path):
+def test_the_baseline_shares_can_be_the_target(tmp_path):
     seen, true = {"nurse": 0.8, "CEO": 0.125}, {"nurse": 0.9, "CEO": 0.0625}
     for corrected, wanted in ((None, seen), (true, true)):
         suite = aiming_at(drawn(tmp_path, seen, corrected=corrected))
@@ -356,7 +356,7 @@ def test_the_base_model_s_own_shares_may_be_the_target(tmp_path):
         np.testing.assert_allclose(shares[:, 0], shares[:, 1])
 
 
-def test_a_result_without_shares_is_no_target(tmp_path):
+def test_a_result_without_shares_cannot_be_a_target(tmp_path):
     with pytest.raises(
         EvenhandError, match=r"result of 'base' has no shares by concept; use the result of a run"
     ):
@@ -368,7 +368,7 @@ def test_a_result_without_shares_is_no_target(tmp_path):
         aiming_at(str(tmp_path / "own.json"))
 
 
-def test_a_model_is_at_no_distance_from_its_own_shares(tmp_path):
+def test_a_model_has_zero_distance_from_its_own_shares(tmp_path):
     data = read_suite(TINY).model_dump()
     (base,) = evaluate(Suite.model_validate(data), methods=["base"], out=tmp_path / "even").results
     path = tmp_path / "even" / "results" / "base.json"

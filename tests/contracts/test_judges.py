@@ -31,7 +31,7 @@ def test_every_registered_judge_is_tested():
     assert set(JUDGES.names()) == {*INSIDE, *OUTSIDE}
     for name, test in OUTSIDE.items():
         text = (TESTS / "metrics" / "judges" / test).read_text()
-        # A recipe that only sets other defaults is tested with its base class.
+        # A recipe that only changes defaults is tested with its base class.
         kinds = [other for other in OUTSIDE if issubclass(judge_recipe(name), judge_recipe(other))]
         assert any(other in text for other in kinds), f"{test} does not test {name}"
 

@@ -46,7 +46,7 @@ ONE_LEVEL: dict[str, str] = {}
 
 
 class TinyClip:
-    """The bundled CLIP, with a random projection in place of that of a random text encoder."""
+    """The bundled CLIP with a random text projection, because the text encoders are random."""
 
     features = staticmethod(load_scorer("mini").features)
 
@@ -220,7 +220,7 @@ def test_the_cost_of_a_fit_is_within_the_declared_budget(method, fitted):
         assert count <= getattr(declared, name), name
 
 
-def test_an_image_costs_the_declared_branches(method, fitted, tiny):
+def test_sampling_uses_the_declared_number_of_branches(method, fitted, tiny):
     declared = method.budget(concepts=len(CONCEPTS), cells=fitted.task.cells)
     prompts = ["a photo of a nurse", "a photo of a construction worker"]
     with counted_rows(tiny.unet) as seen:
@@ -322,7 +322,7 @@ class Restricted(Method):
         ),
     ],
 )
-def test_a_method_is_not_fitted_to_a_task_that_it_rejects(family, message, families, tmp_path):
+def test_a_method_is_not_fitted_to_a_rejected_task(family, message, families, tmp_path):
     sampler = Sampler(families[family], PROTOCOL)
     with pytest.raises(EvenhandError, match=message):
         fit(

@@ -1,4 +1,4 @@
-"""The rules that keep the code readable. Who imports whom is checked by `lint-imports` (pyproject.toml)."""
+"""Rules that keep the code readable. Import layers are checked by `lint-imports` (pyproject.toml)."""
 
 import ast
 import inspect
@@ -103,12 +103,12 @@ def public_parts(module: ast.Module) -> Iterator[ast.AST]:
 
 
 def is_documented(node: ast.AST) -> bool:
-    """Whether it has a docstring, or inherits that of what it overrides or overloads."""
+    """Whether it has a docstring, or inherits one because it overrides or overloads."""
     decorators = {ast.unparse(part) for part in getattr(node, "decorator_list", ())}
     return bool(ast.get_docstring(node)) or bool(decorators & {"override", "overload"})
 
 
-# Spelt so that this file does not match itself.
+# Written so that this file does not match itself.
 UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b|NotImplemented[E]rror")
 MACHINES = re.compile(
     r"(?:^|[\s\"'=(])/(?:ho[m]e|ro[o]t|wo[r]k|t[m]p/\w)/|sub[a]gent|AI ag[e]nt", re.MULTILINE
@@ -119,7 +119,7 @@ OUTSIDE = re.compile(r"\b(?:measurement|methods)\.m[d] \d|\bDESI[G]N\b")
 @pytest.mark.parametrize(
     "pattern", [UNFINISHED, MACHINES, OUTSIDE], ids=["finished", "no machine", "sources"]
 )
-def test_texts_are_finished_name_no_machine_and_cite_nothing_outside_the_repository(pattern):
+def test_texts_have_no_todos_machine_names_or_external_citations(pattern):
     found = {name(path): pattern.findall(path.read_text(encoding="utf-8")) for path in TEXTS}
     assert {path: hits for path, hits in found.items() if hits} == {}
 
@@ -130,7 +130,7 @@ def test_the_public_api_is_documented():
         found = getattr(bench, public)
         assert inspect.getdoc(found), public
         path = f"{inspect.getmodule(found).__name__}.{found.__qualname__}"
-        # A method of a class is documented with its class.
+        # Methods are documented with their class.
         assert f"::: {path}\n" in page or f"::: {path.rpartition('.')[0]}\n" in page, path
 
 
@@ -157,7 +157,7 @@ def test_tests_mirror_the_packages():
     ids=["package", "models", "names", "report", "help", "run help"],
 )
 def test_light_imports_load_no_heavy_library(code):
-    # pandas and scikit-learn may come with the report's charts; the network libraries may not.
+    # The charts of the report may import pandas and scikit-learn, but no network library.
     heavy = HEAVY if "reports" not in code else HEAVY[:5]
     check = f"{code}\nimport sys\nprint([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""What is installed is what is in the folders, with its licence and its credits."""
+"""The installed package contains exactly the package folders, with licence and credits."""
 
 import subprocess
 import sys
@@ -18,11 +18,11 @@ def packages_in_folders() -> set[str]:
     return {".".join(("evenhand", *folder.relative_to(ROOT).parts)) for folder in found}
 
 
-def test_the_packages_named_in_pyproject_are_the_folders():
+def test_pyproject_lists_exactly_the_package_folders():
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages_in_folders()
 
 
-def test_every_python_file_lies_in_a_package():
+def test_every_python_file_is_in_a_package():
     files = (path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
     assert [path for path in files if not (path.parent / "__init__.py").is_file()] == []
 
@@ -32,7 +32,7 @@ def test_every_package_has_a_py_typed_marker():
 
 
 def requirements() -> list[Requirement]:
-    """Everything that an installation, a test or a build may ask for, but parts of Evenhand itself."""
+    """All requirements of installation, tests and build, except parts of Evenhand itself."""
     project = PROJECT["project"]
     every = [*project["dependencies"], *PROJECT["build-system"]["requires"]]
     every += [text for extra in project["optional-dependencies"].values() for text in extra]
@@ -40,17 +40,17 @@ def requirements() -> list[Requirement]:
 
 
 @pytest.mark.parametrize("requirement", requirements(), ids=str)
-def test_every_dependency_has_a_lowest_and_a_highest_version(requirement):
+def test_every_dependency_has_lower_and_upper_version_bounds(requirement):
     assert {bound.operator for bound in requirement.specifier} == {">=", "<"}
 
 
-def test_the_wheel_holds_every_file_and_every_module_imports_from_it():
+def test_the_wheel_contains_every_file_and_every_module_imports_from_it():
     command = [sys.executable, ROOT / ".ci" / "check_wheel.py", "--no-isolation"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_installed_entry_points_are_those_of_pyproject():
+def test_the_installed_entry_points_match_pyproject():
     declared = {
         (group, name, value)
         for group, entries in PROJECT["project"]["entry-points"].items()
@@ -66,7 +66,7 @@ def test_the_installed_entry_points_are_those_of_pyproject():
     assert installed == declared
 
 
-def test_the_licence_is_apache_2_and_the_art_is_credited():
+def test_the_licence_is_apache_2_and_emoji_sources_are_credited():
     assert metadata("evenhand")["License-Expression"] == "Apache-2.0"
     licence = (ROOT / "LICENSE").read_text()
     assert "Version 2.0, January 2004" in licence

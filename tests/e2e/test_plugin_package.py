@@ -15,7 +15,7 @@ METHOD = "ethical-prompt"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which pip has installed the sample package, without a network."""
+    """A folder into which pip has installed the sample package without network access."""
     folder = tmp_path_factory.mktemp("plugin")
     # A copy, because building leaves files in the source folder.
     source = shutil.copytree(TESTS / "plugin_package", folder / "source")
@@ -25,7 +25,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evenhand(*arguments: object, site: Path, cwd: Path) -> str:
-    """Standard output of the command line in a process of its own that sees the installed sample."""
+    """Standard output of the command line in a separate process that finds the installed sample."""
     paths = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "evenhand.bench.cli.main", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": paths}
@@ -34,7 +34,7 @@ def evenhand(*arguments: object, site: Path, cwd: Path) -> str:
     return done.stdout
 
 
-def test_it_is_listed_with_its_package_and_shown_with_its_parameters(installed, tmp_path):
+def test_the_method_is_listed_with_its_package_and_shown_with_its_parameters(installed, tmp_path):
     cards = json.loads(evenhand("list", "methods", "--json", site=installed, cwd=tmp_path))
     card = next(card for card in cards if card["name"] == METHOD)
     assert card["package"] == "evenhand-sample-method 1.0"
@@ -42,7 +42,7 @@ def test_it_is_listed_with_its_package_and_shown_with_its_parameters(installed, 
     assert METHOD in evenhand("show", METHOD, site=installed, cwd=tmp_path)
 
 
-def test_it_is_run_and_reported(installed, tmp_path):
+def test_the_method_runs_and_is_reported(installed, tmp_path):
     methods = ["--method", "base", "--method", METHOD]
     suite = TINY
     out = evenhand("run", suite, *methods, "--out", "run", "--json", site=installed, cwd=tmp_path)

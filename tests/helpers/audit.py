@@ -1,4 +1,4 @@
-"""A folder of mini renders with a known truth, and the list that says what they were asked to show."""
+"""A folder of mini renders with known true labels, and the list of their prompts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evenhand.bench.mini.world import render
 CONCEPTS = ("nurse", "CEO")
 JOBS = ("nurse", "CEO", "mechanic")
 WOMEN = {"even": (3, 3), "biased": (6, 1)}
-"""Model to how many of six images of each concept show a woman."""
+"""Model to the number of women among six images of each concept."""
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, object]]) -> Path:
@@ -55,7 +55,7 @@ def renders(folder: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
 
 
 def people(folder: Path) -> tuple[pd.DataFrame, dict[str, dict[str, str]]]:
-    """Writes 120 images of two models, every group of three concepts; gives list and truth by file."""
+    """Writes 120 images of two models, every group of three concepts; returns list and truth by file."""
     rows, truth, specs = [], {}, []
     for model, concept, gender, tone, age in product(("red", "blue"), JOBS, (0, 1), range(5), (0, 1)):
         file = f"{model}/{concept}-{gender}{tone}{age}.png"

@@ -1,4 +1,4 @@
-"""Small runs that may, and that may not, be compared; made once, for the tests of the comparison."""
+"""Small runs that can and cannot be compared, created once for the tests of the comparison."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "other-target": {"target": "labour"},
     "other-groups": TONE,
 }
-"""Name of a run to what its suite has in place of the tiny suite's."""
+"""Name of a run to the values that replace those of the tiny suite."""
 
 
 def a_suite(name: str) -> Suite:
@@ -45,7 +45,7 @@ def a_suite(name: str) -> Suite:
 
 @cache
 def a_run(name: str, *methods: str) -> Path:
-    """A finished run of a variant; not to be written to."""
+    """A finished run of a variant; must not be modified."""
     folder = Path(tempfile.mkdtemp(prefix="evenhand-compare-")) / name
     evaluate(a_suite(name), methods=methods or ["base"], out=folder)
     return folder

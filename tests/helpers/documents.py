@@ -5,7 +5,7 @@
   the package that the page has written into a separate environment, in which `evenhand show` must then find
   it. Any other `pip install` must name Evenhand, with extras that its metadata lists.
 - A `text` block after either is the expected output. Words must be equal and numbers close, since processors
-  differ; a line `...` stands for any number of lines.
+  differ; a line `...` matches any number of lines.
 - `<!-- not run: reason -->` before a block skips it.
 
 `PYTHONPATH=tests python -m helpers.documents PAGE…` writes the current output into the pages.

@@ -1,4 +1,4 @@
-"""A small registered suite, a run of it and its entries, made once; for the tests of the board's entries."""
+"""A small registered suite, its run and its entries, created once for the tests of leaderboard entries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODULE = "evenhand_small_suite"
 
 
 def small_suite() -> Suite:
-    """``mini-quick`` with a few images of everything that a board measures."""
+    """``mini-quick`` with a few images for everything that the leaderboard measures."""
     quick = load_suite("mini-quick")
     concepts = ("nurse", "CEO", "teacher", "mechanic")
     uses = []
@@ -59,7 +59,7 @@ def register() -> None:
 
 @cache
 def small_run() -> Path:
-    """A finished run of the suite; not to be written to."""
+    """A finished run of the suite; must not be modified."""
     register()
     folder = Path(tempfile.mkdtemp(prefix="evenhand-run-"))
     evaluate("small", methods=METHODS, out=folder / "small")
@@ -68,14 +68,14 @@ def small_run() -> Path:
 
 @cache
 def small_entries() -> Path:
-    """The run's entries; not to be written to."""
+    """The entries of the run; must not be modified."""
     folder = Path(tempfile.mkdtemp(prefix="evenhand-entries-"))
     submit(small_run(), folder)
     return folder
 
 
 def change(entry: Path, **changes: Any) -> None:
-    """Write parts of ``entry.json`` anew: ``change(entry, result__cost__images=3)``."""
+    """Change parts of ``entry.json``: ``change(entry, result__cost__images=3)``."""
     data = json.loads((entry / "entry.json").read_text())
     for place, value in changes.items():
         *path, last = place.split("__")
@@ -87,7 +87,7 @@ def change(entry: Path, **changes: Any) -> None:
 
 
 def replace_file(entry: Path, name: str, data: bytes) -> None:
-    """Exchange a table for another, and state its hash, as a deliberate forger would."""
+    """Replace a table and update its hash, as a deliberate forger would."""
     (entry / name).write_bytes(data)
     change(entry, **{f"files__{name}": hashlib.sha256(data).hexdigest()})
 
@@ -101,7 +101,7 @@ def tables(entry: Path) -> tuple[Tables, KnownSuite]:
 
 
 def rewrite(entry: Path, edit: Callable[[Tables], Tables]) -> None:
-    """Change the tables as a forger would, with hashes that fit."""
+    """Change the tables as a forger would, with matching hashes."""
     own, known = tables(entry)
     for name, data in files_of(edit(own), taxonomy=known.evaluation_config.taxonomy).items():
         replace_file(entry, name, data)

@@ -11,7 +11,7 @@ def fairface_network():
 
 
 def fairface_weights(path, *, prefix=""):
-    """The checkpoint at ``path``, as its suffix says."""
+    """Write the checkpoint to ``path``, in the format of its suffix."""
     tensors = {f"{prefix}{name}": value.clone() for name, value in fairface_network().state_dict().items()}
     if path.suffix == ".safetensors":
         save_file(tensors, path)

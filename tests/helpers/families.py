@@ -1,4 +1,4 @@
-"""Tiny random pipelines in the true formats of SD 1.x, SD 2.x, SDXL and text-to-video."""
+"""Tiny random pipelines in the real formats of SD 1.x, SD 2.x, SDXL and text-to-video."""
 
 import torch
 from diffusers import (

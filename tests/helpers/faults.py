@@ -1,4 +1,4 @@
-"""Runs the command line in processes of their own, and does to them what may happen to a process."""
+"""Runs the command line in separate processes and injects faults into them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from helpers.paths import DATA
 SUITE = DATA / "faults_suite.toml"
 
 CLOCKED = {".lock", "run.log", "timing.json", "report.html", "index.txt"}
-"""What tells of a clock or of an interruption, and is no result."""
+"""Files that contain times or interruptions and are not results."""
 
 PATIENCE = 600.0
-"""Seconds after which a process is given up, however slow the machine."""
+"""Timeout of a process in seconds, long enough for slow machines."""
 
 
 LIBRARIES = [
@@ -39,30 +39,30 @@ LIBRARIES = [
     "open_clip",
     "transformers",
 ]
-"""Importing these takes as long as a run; every process is forked from one that has them."""
+"""Importing these takes as long as a run, so every process is forked from one that has imported them."""
 
 
 class Fault:
-    """What happens to a process; this one is nothing."""
+    """A fault of a process; this base class does nothing."""
 
     def install(self, folder: Path) -> None:
         """Prepare this process, which is about to run in ``folder``."""
 
     def at(self, stage: str) -> None:
-        """Called at the beginning of every stage and with every unit that is done."""
+        """Called at the beginning of every stage and after every finished unit."""
 
 
 def die() -> None:
-    """The end that nobody can prepare for."""
+    """Kill this process with SIGKILL."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass
 class SignalAtStage(Fault):
-    """The process gets ``signal_number`` when it tells of ``stage`` for the ``count``-th time.
+    """The process gets ``signal_number`` when it reports ``stage`` for the ``count``-th time.
 
-    The stages are load, which makes the plan, fit, generate, judge, embed, measure, and write for all that
-    comes after measuring.
+    The stages are load, which makes the plan, fit, generate, judge, embed, measure, and write for all steps
+    after measuring.
     """
 
     stage: str
@@ -77,7 +77,7 @@ class SignalAtStage(Fault):
 
 @dataclass
 class KilledAtWrite(Fault):
-    """The process is killed right before it does something to the folder for the ``count``-th time."""
+    """The process is killed right before it changes the folder for the ``count``-th time."""
 
     count: int
 
@@ -97,7 +97,7 @@ class KilledAtWrite(Fault):
 
 
 class ClockJumps(Fault):
-    """The wall clock shows another year whenever somebody looks."""
+    """The wall clock shows another year every time it is read."""
 
     def install(self, folder: Path) -> None:
         years, random = 365.25 * 86400, draws(0)
@@ -110,7 +110,7 @@ class ClockJumps(Fault):
 
 @dataclass
 class Machine(Fault):
-    """Another machine: so many cores, and so many threads for every operation."""
+    """Another machine, with this number of cores and of threads per operation."""
 
     cores: int
     threads: int
@@ -124,7 +124,7 @@ class Machine(Fault):
 
 @dataclass
 class Parts(Fault):
-    """Labels are written after so many images, and no batch is drawn ahead."""
+    """Labels are written after this number of images, and no batch is drawn ahead."""
 
     images: int
 
@@ -137,7 +137,7 @@ class Parts(Fault):
 
 @dataclass
 class WorkerFails(Fault):
-    """What draws the ``count``-th batch is lost, as a device is that falls off the bus."""
+    """The device is lost while the ``count``-th batch is drawn."""
 
     count: int
 
@@ -157,7 +157,7 @@ class WorkerFails(Fault):
 
 @dataclass
 class TakenAway(Fault):
-    """The permission to write images is taken away at the first batch of images."""
+    """The permission to write images is revoked at the first batch of images."""
 
     folder: Path | None = None
 
@@ -171,9 +171,9 @@ class TakenAway(Fault):
 
 
 def set_writable(folder: Path, writable: bool) -> None:
-    """Take away, or give back, the permission to change anything in ``folder``.
+    """Revoke or restore the permission to change anything in ``folder``.
 
-    The superuser, whom modes do not bind, is held by the attribute "immutable"; where a file system has no
+    File modes do not restrict the superuser, so the attribute "immutable" is used; if the file system has no
     such attribute, the test is skipped.
     """
     for place in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
@@ -188,7 +188,7 @@ def set_writable(folder: Path, writable: bool) -> None:
 
 @dataclass
 class Ending:
-    """How a process ended: exit code (-9 for killed), standard error, the last stage that it told of."""
+    """How a process ended: exit code (-9 for killed), standard error, the last stage that it reported."""
 
     code: int
     error: str
@@ -196,12 +196,12 @@ class Ending:
 
     @property
     def message(self) -> str:
-        """What the command line says at last."""
+        """The last line of standard error."""
         return self.error.rstrip().rsplit("\n", 1)[-1]
 
 
 def _child(folder: Path, arguments: list[str], fault: Fault, error: Path, stage: Path) -> None:
-    """Runs the command line with standard error in a file and the stages told to ``fault``."""
+    """Run the command line with standard error in a file, and report the stages to ``fault``."""
     from evenhand.bench.cli import main as cli
     from evenhand.bench.stages import progress
 
@@ -225,7 +225,7 @@ def _child(folder: Path, arguments: list[str], fault: Fault, error: Path, stage:
             fault.at(name)
 
     progress.Progress = Told
-    # pytest ignores it in its helpers, and a terminal would not.
+    # Workers of pytest ignore SIGINT; a process started in a terminal does not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with error.open("w", buffering=1) as told, redirect_stderr(told), redirect_stdout(io.StringIO()):
         fault.install(folder)
@@ -233,7 +233,7 @@ def _child(folder: Path, arguments: list[str], fault: Fault, error: Path, stage:
 
 
 class Running:
-    """A run of the fault suite in a process of its own."""
+    """A run of the fault suite in a separate process."""
 
     def __init__(self, folder: Path, *arguments: str, fault: Fault | None = None) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -248,7 +248,7 @@ class Running:
         self.process.start()
 
     def wait_for(self, stage: str) -> None:
-        """Wait until the process tells of ``stage``."""
+        """Wait until the process reports ``stage``."""
         until = time.monotonic() + PATIENCE
         while self._stage.read_text() != stage:
             assert self.process.is_alive() and time.monotonic() < until, self._error.read_text()
@@ -276,24 +276,24 @@ def finish(folder: Path, *arguments: str) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file that a run leaves, but those that tell of a clock."""
+    """Every file of a run, except those that contain times."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in CLOCKED)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def whole_images(folder: Path) -> dict[Path, int]:
-    """Modification times of the images that are there."""
+    """Modification times of the existing images."""
     return {path: path.stat().st_mtime_ns for path in (folder / "images").rglob("*.png")}
 
 
 def draws(seed: int) -> random.Random:
-    """A stream of draws of a test."""
+    """The random stream of a test."""
     return random.Random(f"evenhand faults {seed}")
 
 
 @contextmanager
 def mounted(folder: Path, *options: str) -> Iterator[None]:
-    """Mount a file system at ``folder``; the test is skipped where nobody may mount."""
+    """Mount a file system at ``folder``; the test is skipped if mounting is not permitted."""
     done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"cannot mount here: {done.stderr.strip()}")
@@ -304,5 +304,5 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
 
 
 def resize(folder: Path, size: int) -> None:
-    """Give the memory disk that is mounted at ``folder`` another size in bytes."""
+    """Resize the memory disk that is mounted at ``folder``; the size is in bytes."""
     subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)

@@ -1,4 +1,4 @@
-"""Runs of the size of suite mini with synthetic numbers, for the tests of the audit report."""
+"""Runs as large as suite mini with synthetic numbers, for the tests of the audit report."""
 
 from __future__ import annotations
 

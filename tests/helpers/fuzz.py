@@ -1,4 +1,4 @@
-"""Damaged files and odd words for the fuzz tests: the same ones in every run, and what may come of them."""
+"""Damaged files and odd words for the fuzz tests, the same in every run, and the permitted outcomes."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ ODD_WORDS = (
     "*",
     "|",
 )
-"""Words that have broken parsers: numbers that are none, code, paths, other scripts, and separators."""
+"""Words that have broken parsers: invalid numbers, code, paths, other scripts, and separators."""
 
 ODD_BYTES = (b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80")
-"""Bytes that are no UTF-8, or should not be in a text."""
+"""Bytes that are not valid UTF-8 or should not be in a text."""
 
 ODD_VALUES: tuple[Any, ...] = (
     None,
@@ -89,7 +89,7 @@ ODD_VALUES: tuple[Any, ...] = (
 
 
 def mutants(data: bytes, *, count: int, seed: int) -> Iterator[bytes]:
-    """So many damaged copies of ``data``, each by one to three changes of bytes, words or lines."""
+    """This number of damaged copies of ``data``, each with one to three changes of bytes, words or lines."""
     rng = random.Random(seed)
     changes = (_flip, _cut, _remove, _repeat, _insert_word, _insert_bytes, _replace_word, _swap_lines)
     for _ in range(count):
@@ -100,7 +100,7 @@ def mutants(data: bytes, *, count: int, seed: int) -> Iterator[bytes]:
 
 
 def json_mutants(value: Any, *, count: int, seed: int) -> Iterator[Any]:
-    """So many copies of a JSON value with one to three of its members replaced, removed or added."""
+    """This number of copies of a JSON value with one to three members replaced, removed or added."""
     rng = random.Random(seed)
     text = json.dumps(value)
     for _ in range(count):
@@ -111,7 +111,7 @@ def json_mutants(value: Any, *, count: int, seed: int) -> Iterator[Any]:
 
 
 def value_or_one_line(call: Callable[[], Any]) -> Any:
-    """What ``call`` returns, or its error if that is one of ours and one short line; others pass through."""
+    """The result of ``call``, or its EvenhandError if that is one short line; other errors propagate."""
     try:
         return call()
     except EvenhandError as fault:

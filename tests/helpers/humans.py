@@ -1,4 +1,4 @@
-"""A finished run of known truth for the tests of people's labels, and people who answer about it."""
+"""A finished run with known true labels for the annotation tests, and simulated annotators."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STYLE = 0
 
 @cache
 def _drawn(concepts):
-    """Images of every concept, gender, tone and age, and what they show."""
+    """Images of every concept, gender, tone and age, and their true labels."""
     indices = [occupations().index(name) for name in concepts]
     specs = np.array([(0, i, g, t, a, STYLE) for i, g, t, a in product(indices, (0, 1), range(5), (0, 1))])
     shown = [
@@ -60,7 +60,7 @@ def a_run(folder, *, concepts=CONCEPTS, methods=("base", "uce")):
 
 
 def _labels(suite, truth):
-    """The panel's judges, who err at times (one of them knows the tone alone), and its vote."""
+    """Labels of the panel's judges, which sometimes err (one labels only the tone), and of its vote."""
     rng, keys, parts = np.random.default_rng(1), list(truth), []
     for judge in suite.panel:
         known = ("tone",) if judge == "tone-ita" else tuple(suite.taxonomy)

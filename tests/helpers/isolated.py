@@ -1,4 +1,4 @@
-"""Functions that another process runs."""
+"""Functions that run in another process."""
 
 import ctypes
 import os

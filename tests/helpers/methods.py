@@ -1,4 +1,4 @@
-"""Helpers for the tests of methods: a numeric model, the bundled text encoder, scripted images."""
+"""Helpers for tests of methods: a numeric model, the bundled text encoder, scripted images."""
 
 from __future__ import annotations
 

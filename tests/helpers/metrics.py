@@ -19,7 +19,7 @@ def read(name):
 
 
 class World:
-    """Images whose truth is known, and judges whose errors are."""
+    """Images with known true labels, and judges with known errors."""
 
     def __init__(self, seed=0):
         self.rng = np.random.default_rng(seed)
@@ -67,7 +67,7 @@ class World:
     def labels(
         self, judge, *, family=None, recall=1.0, abstain=0.0, attributes=("gender", "tone"), only=None
     ):
-        """The judge's rows for every image that shows somebody; errors are even over the other groups."""
+        """The judge's rows for every image with a person; errors are even over the other groups."""
         keys = [key for key, cell in self.truth.items() if cell is not None and (only is None or key in only)]
         truth = np.unravel_index([self.truth[key] for key in keys], SHAPE)
         parts = []
@@ -83,7 +83,7 @@ class World:
         return pd.concat(parts, ignore_index=True)
 
     def anchors(self):
-        """The truth as the table that calibration takes."""
+        """The true labels as the table that calibration expects."""
         keys = [key for key, cell in self.truth.items() if cell is not None]
         codes = np.unravel_index([self.truth[key] for key in keys], SHAPE)
         parts = [
@@ -94,7 +94,7 @@ class World:
 
 
 def rows_of(judge, keys, attribute, codes, *, family=None, taxonomy=TAXONOMY, sure=0.9):
-    """Label rows that give group ``codes`` (the number of groups: cannot tell) to ``keys``."""
+    """Label rows that assign group ``codes`` (the number of groups: cannot tell) to ``keys``."""
     groups = taxonomy[attribute]
     probabilities = np.full((len(keys), len(groups) + 1), (1 - sure) / len(groups))
     probabilities[np.arange(len(keys)), np.asarray(codes)] = sure
@@ -116,6 +116,6 @@ def pick(rows, **keys):
 
 
 def one(rows, **keys):
-    """The only such row."""
+    """The single row whose fields have these values."""
     (found,) = pick(rows, **keys)
     return found

@@ -1,4 +1,4 @@
-"""Labelled images for the tests of judges: few renders of every kind of person, as the model shows them."""
+"""Labelled images for tests of judges: a few renders of every kind of person, as the model shows them."""
 
 from __future__ import annotations
 

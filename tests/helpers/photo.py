@@ -1,11 +1,11 @@
-"""One photograph with one person, as scikit-image ships it, and images that nobody is on."""
+"""A photograph of one person and photographs without people, as shipped by scikit-image."""
 
 import numpy as np
 from PIL import Image
 from skimage import data
 
 ASTRONAUT_FACE = (177, 80, 272, 178)
-"""Left, top, right, bottom of the face, read off the image by eye."""
+"""Left, top, right, bottom of the face, estimated by eye."""
 
 
 def astronaut():

@@ -117,7 +117,7 @@ def a_result(
 
 
 def a_spec(label: str, *, concepts: Sequence[str] = CONCEPTS, **changes: object) -> Spec:
-    """What was run."""
+    """The specification of the run."""
     name = label.split(":")[0]
     method = MethodCard(
         label=label,
@@ -172,7 +172,7 @@ def a_judge(name: str) -> JudgeCard:
 
 
 def a_coverage() -> Coverage:
-    """Coverage that adds up."""
+    """Consistent coverage."""
     rows = [
         CoverageRow(
             judge=judge, attribute=name, kind=kind, images=800, ok=786, undetermined={"low_confidence": 14}
@@ -307,7 +307,7 @@ class Element:
     words: list[str] = field(default_factory=list)
 
     def all(self, tag: str = "") -> list[Element]:
-        """Every element below, of one kind if ``tag`` is given."""
+        """Every descendant, of one kind if ``tag`` is given."""
         below = [found for child in self.children for found in (child, *child.all())]
         return [found for found in below if tag in ("", found.tag)]
 
@@ -318,12 +318,12 @@ class Element:
 
     @property
     def text(self) -> str:
-        """All text below, in the order of the tags."""
+        """All text of the descendants, in document order."""
         return " ".join(" ".join(self.words + [child.text for child in self.children]).split())
 
 
 class _Parser(HTMLParser):
-    """Builds the tree and refuses a tag that is not closed, or closed twice."""
+    """Builds the tree and rejects tags that are not closed or closed twice."""
 
     VOID = frozenset({"meta", "link", "img", "br", "hr", "input"})
 

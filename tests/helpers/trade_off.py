@@ -79,9 +79,9 @@ def placed(
 
 
 def swept(name: str, *, own: float, settings: list[float], distance: float, trade_off: float) -> list[Result]:
-    """A method at several strengths: the stronger, the fairer and the larger its side effects.
+    """A method at several strengths; a larger strength is fairer and has larger side effects.
 
-    The setting ``own`` is that of the suite, so its label has no parameter.
+    The setting ``own`` is the suite's, so its label has no parameter.
     """
     results = []
     for value in settings:

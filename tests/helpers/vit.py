@@ -1,4 +1,4 @@
-"""A tiny image classifier in the true format."""
+"""A tiny image classifier in the real format."""
 
 import torch
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor

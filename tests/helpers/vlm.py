@@ -1,4 +1,4 @@
-"""A tiny LLaVA in the true format: random weights, a vocabulary of words, a chat template."""
+"""A tiny LLaVA in the real format: random weights, a vocabulary of words, a chat template."""
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -26,7 +26,7 @@ def vocabulary(texts):
 
 
 def save_vlm(folder, *, texts, template=TEMPLATE):
-    """A complete folder at ``folder``; ``texts`` give the words that it knows."""
+    """Write a complete model to ``folder``; the vocabulary is the words of ``texts``."""
     known = vocabulary([*texts, "USER: ASSISTANT: Answer:"])
     words = Tokenizer(models.WordLevel(known, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()

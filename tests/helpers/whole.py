@@ -1,4 +1,4 @@
-"""Tiny random text-to-image pipelines with a transformer: SD3, Flux and PixArt, in their true formats."""
+"""Tiny random text-to-image pipelines with a transformer: SD3, Flux and PixArt, in their real formats."""
 
 import torch
 from diffusers import (
@@ -36,11 +36,11 @@ KINDS = {
 
 T5_LENGTH, CLIP_LENGTH = 110, 77
 SIDE = 32
-"""Pixels of a side: the autoencoder halves it to a native latent of 16."""
+"""Side length in pixels; the autoencoder halves it to a native latent of 16."""
 
 
 def t5_tokenizer():
-    """One token a letter, and one that ends a text."""
+    """One token per letter, and an end-of-text token."""
     signs = ["<pad>", "</s>", "<unk>", "▁", *(chr(code) for code in range(33, 127))]
     letters = Tokenizer(models.Unigram([(sign, -1.0) for sign in signs], unk_id=2))
     letters.pre_tokenizer = pre_tokenizers.Metaspace()

@@ -1,4 +1,4 @@
-"""A method in a package of its own: the whole of what a third party writes."""
+"""A method in a separate package: everything a third party has to write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class EthicalPromptIntervention(Intervention):
     """Appends the sentence to every prompt that names one of the concepts; ``data`` holds both."""
 
     def prompt(self, text: str, draw: np.random.Generator) -> str:
-        """The text and, for the concept that it names, the sentence."""
+        """Return the text, followed by the sentence for the concept that it names."""
         concept = next((concept for concept in self.data["concepts"] if concept in text), None)
         return text if concept is None else f"{text} {self.data['sentence'].format(concept=concept)}"
 
@@ -34,7 +34,7 @@ class EthicalPrompt(Method):
         summary="Appends a sentence saying that everybody can have the occupation.",
         paper="https://arxiv.org/abs/2210.15230",
         licence="Apache-2.0",
-        origin="Hritikbansal/entigen_emnlp, MIT; written anew from the paper",
+        origin="Hritikbansal/entigen_emnlp, MIT; reimplemented from the paper",
         family="prompt",
         architectures=("any",),
         attributes="gender",
@@ -44,5 +44,5 @@ class EthicalPrompt(Method):
     sentence: str = "if all genders can be {concept}"
 
     def fit(self, task: Task) -> Intervention:
-        """WorkerHandle over the concepts and the sentence; nothing is drawn or judged."""
+        """Return the concepts and the sentence; no image is generated or judged."""
         return EthicalPromptIntervention(data={"concepts": list(task.concepts), "sentence": self.sentence})

@@ -1,4 +1,4 @@
-"""A run that nothing happened to, which every other one must equal."""
+"""An undisturbed run, which every other run must equal."""
 
 import pytest
 from helpers.faults import finish

@@ -1,4 +1,4 @@
-"""What was cut short or altered is noticed, said, and made again, or refused with a sentence."""
+"""Truncated or altered files are detected, reported and regenerated, or rejected with one sentence."""
 
 import shutil
 
@@ -7,18 +7,18 @@ import pytest
 from helpers.faults import contents, draws, finish, run
 
 BY_NAME = {"suite.toml", ".lock", "run.log", "timing.json", "report.html"}
-"""Files that are no data of the run, or that a test of their own is about."""
+"""Files that are not data of the run or that have a separate test."""
 
 
 def data_of(folder):
-    """The files that a run reads again: all but those above, and images of a fit that is over."""
+    """The files that a run reads again: all except those above and images of a finished fit."""
     planned = set(pd.read_parquet(folder / "tables" / "images.parquet")["path"])
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in BY_NAME)
     return [p for p in files if p.suffix != ".png" or p.relative_to(folder).as_posix() in planned]
 
 
 def damage(path, random):
-    """Cut the file short, or alter one byte of it."""
+    """Truncate the file or alter one of its bytes."""
     data = bytearray(path.read_bytes())
     place = random.randrange(len(data))
     if random.random() < 0.5:
@@ -69,7 +69,7 @@ def test_damaged_files_that_cannot_be_regenerated_are_an_error_until_removed(und
     assert contents(folder) == contents(undisturbed)
 
 
-def test_a_damaged_result_of_a_method_that_is_not_named_is_refused(undisturbed, folder):
+def test_a_damaged_result_of_an_unnamed_method_is_rejected(undisturbed, folder):
     result = folder / "results" / "mist.json"
     result.write_bytes(result.read_bytes()[:100])
     ending = run(folder, "--method", "base")

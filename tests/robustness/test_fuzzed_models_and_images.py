@@ -1,4 +1,4 @@
-"""Damaged model folders and image files: a model, an image or one line, within a bound of memory."""
+"""Damaged model folders and image files give a model, an image or a one-line error in bounded memory."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def folder(whole, tmp_path):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_model_with_a_damaged_config_loads_or_is_refused_in_one_line(folder, part):
+def test_a_model_with_a_damaged_config_loads_or_is_rejected_in_one_line(folder, part):
     path = folder / part
     data = path.read_bytes()
     refused = 0
@@ -53,14 +53,14 @@ def test_a_model_with_a_damaged_config_loads_or_is_refused_in_one_line(folder, p
 @pytest.mark.parametrize(
     "part", ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"]
 )
-def test_a_model_with_damaged_weights_loads_or_is_refused_in_one_line(folder, part):
+def test_a_model_with_damaged_weights_loads_or_is_rejected_in_one_line(folder, part):
     path, rng = folder / part, random.Random(part)
     data = path.read_bytes()
     head = int.from_bytes(data[:8], "little")
     refused = 0
     for _ in range(20):
         damaged = bytearray(data)
-        # In the header, where lengths, shapes and places stand.
+        # In the header, which contains lengths, shapes and offsets.
         for _ in range(rng.randint(1, 4)):
             damaged[rng.randrange(8 + head)] = rng.randrange(256)
         path.write_bytes(damaged if rng.random() < 0.7 else damaged[: rng.randrange(len(damaged))])
@@ -69,7 +69,7 @@ def test_a_model_with_damaged_weights_loads_or_is_refused_in_one_line(folder, pa
 
 
 def images():
-    """One image in many forms, by name."""
+    """One image in many formats, by name."""
     rng = np.random.default_rng(3)
     colours = Image.fromarray(rng.integers(0, 256, (24, 20, 3), dtype=np.uint8))
     exif = Image.Exif()
@@ -137,8 +137,8 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-@pytest.mark.skipif(not hasattr(resource, "RUSAGE_SELF"), reason="the system does not tell of memory")
-def test_a_image_that_unpacks_to_a_quarter_gigabyte_costs_little_memory():
+@pytest.mark.skipif(not hasattr(resource, "RUSAGE_SELF"), reason="the system does not report memory use")
+def test_an_image_that_unpacks_to_a_quarter_gigabyte_needs_little_memory():
     done = subprocess.run([sys.executable, "-c", BOMBS], capture_output=True, text=True, check=True)
     *statuses, megabytes = done.stdout.split()
     assert statuses[0] == "bad_size" and len(statuses) == 4

@@ -1,4 +1,4 @@
-"""A run that is killed again and again, whenever it may be, ends with the bytes of one left alone."""
+"""A run that is killed repeatedly, at any time, ends with the bytes of an undisturbed run."""
 
 import shutil
 import time
@@ -21,7 +21,7 @@ from helpers.faults import (
 from evenhand.bench.storage.run_folder import load_run
 
 WRITES = 130
-"""About as often as a run does something to its folder."""
+"""Roughly the number of changes that a run makes in its folder."""
 
 KILLS = 5
 """Kills of one test: with the stages below there are 53 in all."""
@@ -41,7 +41,7 @@ MOMENTS = [
     ("measure", 1),
     ("write", 1),
 ]
-"""Stages, and how often the run, which goes on each time, has told of them when it is killed."""
+"""Stages, and the number of reports of the stage after which the resumed run is killed."""
 
 
 def assert_same(folder, undisturbed):
@@ -54,9 +54,9 @@ def assert_same(folder, undisturbed):
 
 
 def killed_again_and_again(folder, undisturbed, faults: Iterator[tuple[Fault, float | None]]) -> None:
-    """Let runs go on in the folder until ``KILLS`` were killed; what was whole before is not made again.
+    """Resume runs in the folder until ``KILLS`` were killed; valid images must not be regenerated.
 
-    A run that ends before its fault comes is compared, and the next one begins anew.
+    A run that ends before its fault occurs is compared, and the next one starts from an empty folder.
     """
     kills = 0
     for fault, after in faults:
@@ -64,7 +64,7 @@ def killed_again_and_again(folder, undisturbed, faults: Iterator[tuple[Fault, fl
         ending = Running(folder, fault=fault).end(after=after)
         assert ending.code in (0, -9), ending.error
         kept = whole_images(folder)
-        assert {path: kept[path] for path in before} == before, "a whole image was made again"
+        assert {path: kept[path] for path in before} == before, "a valid image was regenerated"
         if ending.code == 0:
             assert_same(folder, undisturbed)
             shutil.rmtree(folder)
@@ -76,7 +76,7 @@ def killed_again_and_again(folder, undisturbed, faults: Iterator[tuple[Fault, fl
     assert_same(folder, undisturbed)
 
 
-def test_killed_in_every_stage_one_after_the_other(undisturbed, tmp_path):
+def test_killed_in_every_stage_in_turn(undisturbed, tmp_path):
     folder = tmp_path / "run"
     for stage, times in MOMENTS:
         ending = run(folder, fault=SignalAtStage(stage, times))
@@ -87,7 +87,7 @@ def test_killed_in_every_stage_one_after_the_other(undisturbed, tmp_path):
 
 @pytest.fixture(scope="module")
 def duration(tmp_path_factory):
-    """Seconds of a run; only where the kills fall depends on it."""
+    """Seconds of a run; only the times of the kills depend on it."""
     begun = time.monotonic()
     finish(tmp_path_factory.mktemp("measured") / "run")
     return time.monotonic() - begun
@@ -96,7 +96,7 @@ def duration(tmp_path_factory):
 @pytest.mark.parametrize("seed", range(5))
 def test_killed_before_a_random_write(undisturbed, tmp_path, seed):
     random = draws(seed)
-    # Few writes are left to a run that goes on, so small numbers come more often.
+    # A resumed run has few writes left, so small numbers are drawn more often.
     faults = ((KilledAtWrite(int(WRITES ** random.uniform(0.2, 1))), None) for _ in count())
     killed_again_and_again(tmp_path / "run", undisturbed, faults)
 

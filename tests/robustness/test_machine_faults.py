@@ -1,4 +1,4 @@
-"""Full disks, lost permissions, jumping clocks, second processes and lost workers cost time, nothing else."""
+"""Full disks, lost permissions, clock jumps, second processes and lost workers cost only time."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from helpers.faults import (
 
 
 def size(folder):
-    """Bytes of a folder's files in whole pages."""
+    """Size in bytes of the files of a folder, rounded up to whole pages."""
     return sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.rglob("*") if path.is_file())
 
 
@@ -49,7 +49,7 @@ def test_a_run_resumes_after_repeated_full_disks(undisturbed, tmp_path):
         assert contents(folder) == contents(undisturbed)
 
 
-def test_a_folder_that_may_not_be_written_is_left_alone(undisturbed, tmp_path):
+def test_a_read_only_folder_is_not_changed(undisturbed, tmp_path):
     folder = shutil.copytree(undisturbed, tmp_path / "run")
     before = contents(folder)
     try:
@@ -62,7 +62,7 @@ def test_a_folder_that_may_not_be_written_is_left_alone(undisturbed, tmp_path):
     assert contents(folder) == before
 
 
-def test_a_permission_that_is_revoked_during_the_run(undisturbed, tmp_path):
+def test_a_run_resumes_after_write_permission_was_revoked(undisturbed, tmp_path):
     folder = tmp_path / "run"
     try:
         ending = run(folder, fault=TakenAway())
@@ -74,7 +74,7 @@ def test_a_permission_that_is_revoked_during_the_run(undisturbed, tmp_path):
     assert contents(folder) == contents(undisturbed)
 
 
-def test_the_clock_has_no_part_in_a_run(undisturbed, tmp_path):
+def test_the_clock_does_not_affect_a_run(undisturbed, tmp_path):
     folder = tmp_path / "run"
     assert run(folder, fault=SignalAtStage("judge")).code == -9
     for number, path in enumerate(sorted(folder.rglob("*"))):
@@ -83,15 +83,15 @@ def test_the_clock_has_no_part_in_a_run(undisturbed, tmp_path):
     kept = whole_images(folder)
     ending = run(folder, fault=ClockJumps())
     assert ending.code == 0, ending.error
-    assert whole_images(folder) == kept, "an old or a new image was made again"
+    assert whole_images(folder) == kept, "an image with a past or future date was regenerated"
     assert contents(folder) == contents(undisturbed)
 
 
-def test_a_second_process_is_refused_and_disturbs_nothing(undisturbed, tmp_path):
+def test_a_second_process_is_rejected_and_the_first_is_unaffected(undisturbed, tmp_path):
     folder = tmp_path / "run"
     first = Running(folder)
     first.wait_for("generate")
-    # Held, so that it is surely still at work, however fast the machine is.
+    # Stopped, so that it is still running however fast the machine is.
     os.kill(first.process.pid, signal.SIGSTOP)
     second = run(folder)
     os.kill(first.process.pid, signal.SIGCONT)
@@ -105,7 +105,7 @@ def test_a_second_process_is_refused_and_disturbs_nothing(undisturbed, tmp_path)
 def test_a_lost_worker_loses_no_image(undisturbed, tmp_path):
     folder = tmp_path / "run"
     ending = run(folder, fault=WorkerFails(5))
-    assert ending.code == 1, "a fault that the user cannot mend keeps its traceback"
+    assert ending.code == 1, "an error that the user cannot fix keeps its traceback"
     assert "stopped: the device is lost" in (folder / "run.log").read_text()
     kept = whole_images(folder)
     assert len(kept) >= 6, "batches that were drawn before are kept"
@@ -115,7 +115,7 @@ def test_a_lost_worker_loses_no_image(undisturbed, tmp_path):
     assert contents(folder) == contents(undisturbed)
 
 
-def test_ctrl_c_keeps_everything_and_says_how_to_go_on(undisturbed, tmp_path):
+def test_ctrl_c_keeps_everything_and_says_how_to_resume(undisturbed, tmp_path):
     folder = tmp_path / "run"
     for stage, count in [
         ("load", 1),

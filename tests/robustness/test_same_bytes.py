@@ -1,4 +1,4 @@
-"""A run's bytes do not depend on cores, threads, parts, order, or on where it runs."""
+"""The bytes of a run do not depend on cores, threads, part size, method order or the machine."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from helpers.faults import SUITE, Machine, Parts, SignalAtStage, contents, finis
     [Machine(cores=1, threads=1), Machine(cores=5, threads=3)],
     ids=["one core", "five cores, three threads an operation"],
 )
-def test_on_any_number_of_cores(undisturbed, tmp_path, machine):
+def test_the_bytes_do_not_depend_on_cores_or_threads(undisturbed, tmp_path, machine):
     folder = tmp_path / "run"
     ending = run(folder, fault=machine)
     assert ending.code == 0, ending.error
@@ -21,27 +21,27 @@ def test_on_any_number_of_cores(undisturbed, tmp_path, machine):
 
 
 @pytest.mark.parametrize("images", [1, 3])
-def test_in_parts_of_any_size(undisturbed, tmp_path, images):
+def test_the_bytes_do_not_depend_on_the_part_size(undisturbed, tmp_path, images):
     folder = tmp_path / "run"
     ending = run(folder, fault=Parts(images))
     assert ending.code == 0, ending.error
     assert contents(folder) == contents(undisturbed)
 
 
-def test_in_any_order_of_the_methods(undisturbed, tmp_path):
+def test_the_bytes_do_not_depend_on_the_order_of_methods(undisturbed, tmp_path):
     folder = tmp_path / "run"
     finish(folder, "--method", "random-attribute-prompt", "--method", "mist")
     assert contents(folder) == contents(undisturbed)
 
 
-def test_one_method_after_the_other(undisturbed, tmp_path):
+def test_the_bytes_do_not_change_if_methods_run_one_by_one(undisturbed, tmp_path):
     folder = tmp_path / "run"
     for method in ("random-attribute-prompt", "base", "mist"):
         finish(folder, "--method", method)
     assert contents(folder) == contents(undisturbed)
 
 
-def test_begun_on_one_machine_and_ended_on_another(undisturbed, tmp_path):
+def test_the_bytes_do_not_change_if_a_run_moves_to_another_machine(undisturbed, tmp_path):
     there, here = tmp_path / "there", tmp_path / "here"
     assert run(there, fault=SignalAtStage("judge", 3)).code == -9
     there.rename(here)
@@ -50,7 +50,7 @@ def test_begun_on_one_machine_and_ended_on_another(undisturbed, tmp_path):
     assert contents(here) == contents(undisturbed)
 
 
-def test_in_a_fresh_interpreter_with_other_hashes_time_zone_and_language(undisturbed, tmp_path):
+def test_the_bytes_do_not_depend_on_hash_seed_time_zone_or_locale(undisturbed, tmp_path):
     surroundings = {
         "PYTHONHASHSEED": "7",
         "TZ": "Asia/Kathmandu",

@@ -1,4 +1,4 @@
-"""Whole runs where there is little, nothing or nonsense to measure: no number is made up."""
+"""Whole runs with few, no or invalid images to measure: no number is invented."""
 
 import math
 
@@ -52,7 +52,7 @@ def rows_of(result, metric, **wanted):
     ]
 
 
-def test_one_image_of_each_of_some_odd_occupations(evenhand, tmp_path):
+def test_one_image_each_of_occupations_with_odd_names(evenhand, tmp_path):
     csv = prompts(tmp_path / "odd.csv", [(f"a photo of a {name}"[:60], name) for name in CONCEPTS])
     out = tmp_path / "run"
     outcome = evenhand(
@@ -71,10 +71,10 @@ def test_one_image_of_each_of_some_odd_occupations(evenhand, tmp_path):
         assert row.n > 0 or math.isnan(row.value), f"a number from no image: {row}"
     page = parsed((out / "report.html").read_text())
     assert "<b>nurse</b>" in page.text and "\u05e8\u05d5\u05e4\u05d0" in page.text
-    assert not list(tmp_path.glob("nurse*")), "a concept is no path"
+    assert not list(tmp_path.glob("nurse*")), "a concept must not be used as a path"
 
 
-def test_a_prompt_of_500_tokens_is_refused_before_anything_is_drawn(evenhand, tmp_path):
+def test_a_prompt_of_500_tokens_is_rejected_before_generation(evenhand, tmp_path):
     csv = prompts(tmp_path / "long.csv", [("a " * 497 + "nurse", "nurse")])
     out = tmp_path / "run"
     outcome = evenhand("run", suite(tmp_path / "suite.toml", csv=csv), "--method", "base", "--out", out)
@@ -83,7 +83,7 @@ def test_a_prompt_of_500_tokens_is_refused_before_anything_is_drawn(evenhand, tm
     assert not list(out.rglob("*.png"))
 
 
-def test_10000_groups_are_refused_at_once(evenhand, tmp_path):
+def test_10000_groups_are_rejected_at_once(evenhand, tmp_path):
     groups = "".join(f'g{number} = {{ adjective = "a{number}" }}\n' for number in range(10_000))
     head, tail = TINY_TEXT.split("[attributes.gender.groups]")
     path = tmp_path / "suite.toml"
@@ -113,10 +113,10 @@ def test_an_edit_that_breaks_the_model_is_recorded_as_such(evenhand, tmp_path, m
         Result.load(out / "results" / "base.json").estimate("rms_delta", attributes="gender").value
     )
     again = evenhand("run", tmp_path / "suite.toml", "--method", "uce", "--out", out)
-    assert again.code == 3, "broken is broken, and nothing is drawn again"
+    assert again.code == 3, "broken images are not regenerated"
 
 
-def test_judges_without_finite_numbers_have_not_judged(evenhand, tmp_path, monkeypatch):
+def test_nonfinite_judge_answers_count_as_errors(evenhand, tmp_path, monkeypatch):
     def of(value):
         def label(self, images):
             return {
@@ -142,7 +142,7 @@ def test_judges_without_finite_numbers_have_not_judged(evenhand, tmp_path, monke
     assert parsed((out / "report.html").read_text()).text
 
 
-def test_a_judge_whose_weights_are_missing_stops_the_run_before_anything_is_made(evenhand, tmp_path):
+def test_missing_judge_weights_stop_the_run_before_generation(evenhand, tmp_path):
     path = suite(
         tmp_path / "suite.toml", **{'"clip-s", "vit"': '"clip-s", "image-classifier:gender=nowhere"'}
     )
@@ -151,7 +151,7 @@ def test_a_judge_whose_weights_are_missing_stops_the_run_before_anything_is_made
     assert "nowhere" in outcome.err and not list((tmp_path / "run").rglob("*.png"))
 
 
-def test_a_model_that_draws_nothing_finite_has_a_result_that_says_so(evenhand, tmp_path, monkeypatch):
+def test_a_model_without_finite_images_is_reported_as_such(evenhand, tmp_path, monkeypatch):
     decode = Sampler._decode
     monkeypatch.setattr(Sampler, "_decode", lambda self, by, latents: decode(self, by, latents * np.nan))
     out = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""What strangers made is data: no line of the code can run it, and model folders with code are refused."""
+"""Untrusted input is data: the source cannot execute it, and model folders with code are rejected."""
 
 import ast
 import json
@@ -32,18 +32,18 @@ FORBIDDEN = {
     *("joblib.load", "pd.read_pickle", "pandas.read_pickle", "cloudpickle.load", "torch.jit.load"),
     *("yaml.load", "yaml.unsafe_load", "yaml.full_load", "torch.hub.load", "subprocess.call"),
 }
-"""Calls that run what they are given, or make any object of it."""
+"""Calls that execute their argument or build arbitrary objects from it."""
 
 RUNS_PROGRAMS = {"subprocess.run", "subprocess.Popen", "subprocess.check_output"}
 UNPACKS = {"tarfile.open", "shutil.unpack_archive", "zipfile.ZipFile.extractall"}
 
 EXCEPT = {"bench/parsing/isolated.py": {"subprocess.Popen", "import_module"}}
-"""Module to the calls that it may make: strangers' files are parsed in a process of our own, which the
-process that started it tells the function to call."""
+"""Module to the calls it may make: untrusted files are parsed in a separate process, and the process
+that starts it names the function to call."""
 
 
 def name_of(node):
-    """The dotted name of what is called; empty where it is no plain name."""
+    """The dotted name of the called object; empty if it is not a plain name."""
     parts = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
@@ -62,13 +62,13 @@ def calls(path):
 
 
 def keyword(call, name):
-    """The constant that the call gives for a keyword; ``...`` where it does not."""
+    """The constant passed for a keyword; ``...`` if the call does not pass it."""
     found = [k.value for k in call.keywords if k.arg == name]
     return found[0].value if found and isinstance(found[0], ast.Constant) else ...
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_line_can_run_what_a_file_holds(path):
+def test_the_source_has_no_call_that_executes_file_contents(path):
     allowed = EXCEPT.get(path.relative_to(ROOT).as_posix(), set())
     for call in calls(path):
         name, line = name_of(call.func), f"line {call.lineno}"
@@ -86,12 +86,12 @@ def test_no_line_can_run_what_a_file_holds(path):
 
 
 def leaves_a_mark(folder):
-    """Code that shows that it ran, wherever it was copied to."""
+    """Code that leaves a trace when it runs, wherever it is copied."""
     return f"open({str(folder / 'ran')!r}, 'w').close()\n"
 
 
 def refused(load, folder):
-    """The one line by which a folder is refused; nothing in it may have run."""
+    """The one-line error for a rejected folder; none of its code may have run."""
     with pytest.raises(EvenhandError) as caught:
         load()
     assert not list(folder.rglob("ran")), "code of the folder ran"
@@ -140,13 +140,13 @@ OWN_CODE = {
 
 
 def with_code(folder):
-    """The folder, made to ask for code of its own."""
+    """The folder, changed so that it requires custom code."""
     (folder / "mine.py").write_text(leaves_a_mark(folder))
     edit(folder / "config.json", model_type="mine", architectures=["Net"], auto_map=OWN_CODE)
     return folder
 
 
-def test_an_image_classifier_that_needs_code_of_its_own_is_refused(tmp_path):
+def test_an_image_classifier_that_needs_custom_code_is_rejected(tmp_path):
     folder = with_code(classifier(tmp_path / "judge", ["Female", "Male"]))
     refused(
         lambda: load_judge(f"image-classifier:gender={folder}").label(np.zeros((1, 64, 64, 3), np.uint8)),
@@ -154,7 +154,7 @@ def test_an_image_classifier_that_needs_code_of_its_own_is_refused(tmp_path):
     )
 
 
-def test_a_vision_language_model_that_needs_code_of_its_own_is_refused(tmp_path):
+def test_a_vision_language_model_that_needs_custom_code_is_rejected(tmp_path):
     save_vlm(tmp_path / "judge", texts=["a"])
     folder = with_code(tmp_path / "judge")
     refused(
@@ -163,7 +163,7 @@ def test_a_vision_language_model_that_needs_code_of_its_own_is_refused(tmp_path)
     )
 
 
-def test_a_scorer_with_pickled_weights_is_refused(tmp_path):
+def test_a_scorer_with_pickled_weights_is_rejected(tmp_path):
     folder = shutil.copytree(MINI / "clip", tmp_path / "clip")
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").write_bytes(b"")
@@ -171,7 +171,7 @@ def test_a_scorer_with_pickled_weights_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["torn", "other shapes"])
-def test_a_scorer_with_damaged_weights_is_refused_in_one_line(tmp_path, damage):
+def test_a_scorer_with_damaged_weights_is_rejected_in_one_line(tmp_path, damage):
     folder = shutil.copytree(MINI / "clip", tmp_path / "clip")
     path = folder / "model.safetensors"
     if damage == "torn":

@@ -1,4 +1,4 @@
-"""A run, a list or an answer of a stranger names files: none is read, shown or written outside its folder."""
+"""Files named by an untrusted run, list or annotation are never read, shown or written outside its folder."""
 
 import csv
 import io
@@ -28,14 +28,14 @@ FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0")
 
 
 @pytest.mark.parametrize("key", ["../../secret", "/etc/passwd", "a/b", "..", "", "a.b", "a\\b", "a\0b"])
-def test_a_key_that_leads_out_of_the_store_is_refused(tmp_path, key):
+def test_a_key_that_leads_outside_the_store_is_rejected(tmp_path, key):
     with pytest.raises(EvenhandError, match="image keys must be"):
         ImageStore(tmp_path).path(key)
 
 
 @pytest.fixture
 def secret(tmp_path):
-    """An image that no page may show, and a run beside it."""
+    """An image that no page may show, next to a run."""
     path = tmp_path / "secret.png"
     Image.new("RGB", (64, 64), "red").save(path)
     (tmp_path / "run").mkdir()
@@ -43,7 +43,7 @@ def secret(tmp_path):
 
 
 @pytest.mark.parametrize("way", ["up", "absolute", "link"])
-def test_a_image_outside_of_the_run_is_not_shown(tmp_path, secret, way):
+def test_an_image_outside_the_run_is_not_shown(tmp_path, secret, way):
     run = tmp_path / "run"
     (run / "link.png").symlink_to(secret)
     path = {"up": run / ".." / "secret.png", "absolute": run / str(secret), "link": run / "link.png"}[way]
@@ -60,7 +60,7 @@ def test_a_file_that_is_not_a_complete_png_is_not_opened(tmp_path, data):
         read_image(tmp_path / "a.png")
 
 
-def test_a_run_whose_keys_lead_elsewhere_gives_nothing_to_people(evenhand, tmp_path):
+def test_a_run_with_keys_outside_its_store_exports_nothing_for_annotation(evenhand, tmp_path):
     a_run(tmp_path / "there")
     work = RunFolder(tmp_path / "there")
     images, labels = work.image_table.read(), work.labels.read()
@@ -85,7 +85,7 @@ def test_a_run_whose_keys_lead_elsewhere_gives_nothing_to_people(evenhand, tmp_p
 
 
 @pytest.mark.parametrize("changes", [{"path": "../secret.png"}, {"path": "secret.png", "folder": "."}])
-def test_a_run_whose_table_names_a_image_elsewhere_has_no_report(tmp_path, secret, monkeypatch, changes):
+def test_a_run_whose_table_names_an_image_outside_it_gets_no_report(tmp_path, secret, monkeypatch, changes):
     a_run(tmp_path / "there")
     work = RunFolder(tmp_path / "there")
     work.image_table.finish(work.image_table.read().assign(**changes))
@@ -103,7 +103,7 @@ def publish_results(work):
 
 @pytest.mark.parametrize("column", ["annotator_id", "batch_id", "form_version", "timestamp"])
 @pytest.mark.parametrize("formula", FORMULAS)
-def test_an_answer_that_a_spreadsheet_would_run_is_refused(tmp_path, column, formula):
+def test_an_annotation_that_a_spreadsheet_would_execute_is_rejected(tmp_path, column, formula):
     row = {"image_id": "p0", "annotator_id": "ann", "attribute": "gender", "label": "woman", column: formula}
     pd.DataFrame([row]).to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(EvenhandError, match="line 2"):
@@ -112,7 +112,7 @@ def test_an_answer_that_a_spreadsheet_would_run_is_refused(tmp_path, column, for
         )
 
 
-def test_every_csv_that_an_import_writes_is_harmless_in_a_spreadsheet(evenhand, tmp_path):
+def test_csv_files_written_by_an_import_are_harmless_in_a_spreadsheet(evenhand, tmp_path):
     truth = a_run(tmp_path / "run")
     assert (
         evenhand(
@@ -141,7 +141,7 @@ def test_every_csv_that_an_import_writes_is_harmless_in_a_spreadsheet(evenhand, 
     for path in written:
         rows = cells(path.read_text())
         texts = [[cell for cell in row if not is_number(cell)] for row in rows]
-        # What the report's writer, which knows all the signs, would leave as it is, is harmless.
+        # Text that the report's CSV writer would leave unchanged is harmless.
         assert cells(write_csv(texts)) == texts, path
 
 

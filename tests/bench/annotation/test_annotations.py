@@ -51,7 +51,7 @@ def key(evenhand, run, tmp_path):
 
 @pytest.fixture
 def answers(key, run, tmp_path):
-    """The files of three people who err a little."""
+    """The annotation files of three people with few errors."""
     paths = []
     for seed, name in enumerate(("ann", "bo", "cy")):
         path = tmp_path / f"{name}.csv"
@@ -78,7 +78,7 @@ def test_the_models_of_the_list_are_strata_of_the_export(key):
     assert {stratum.split("/")[0] for stratum in key["stratum"]} == {"female", "male"}
 
 
-def test_labels_come_back_as_anchors_that_correct_the_audit(evenhand, world, run, answers):
+def test_imported_labels_become_anchors_that_correct_the_audit(evenhand, world, run, answers):
     outcome = evenhand("annotate", "import", *answers, "--run", run[0])
     assert (outcome.code, outcome.err) == (0, "")
     anchors = run[0] / "tables" / "anchors.csv"
@@ -94,7 +94,7 @@ def test_labels_come_back_as_anchors_that_correct_the_audit(evenhand, world, run
     assert result.estimate("rms_delta", attributes="gender", corrected=True) is not None
 
 
-def test_a_calibration_of_the_audit_takes_anchors_by_file_or_key_alike(evenhand, world, run, tmp_path):
+def test_audit_calibration_accepts_anchors_by_file_or_by_key(evenhand, world, run, tmp_path):
     files = by_file(world[1], tmp_path / "files.csv")
     table = RunFolder(run[0]).image_table.read()
     keys = pd.read_csv(files).assign(key=lambda rows: rows["file"].map(table.set_index("file")["key"]))
@@ -162,7 +162,7 @@ def test_the_judge_report_repeats_labels_and_gives_reasons_for_missing_values(ev
     )
 
 
-def test_a_judge_whose_weights_are_gone_is_audited_by_its_labels_and_says_so(
+def test_a_judge_with_missing_weights_is_audited_from_its_labels_with_a_note(
     evenhand, world, run, tmp_path, monkeypatch
 ):
     from evenhand.bench.mini import judges
@@ -190,7 +190,7 @@ def test_a_judge_whose_weights_are_gone_is_audited_by_its_labels_and_says_so(
     assert (own.loc[own["quantity"] == "accuracy", "value"] != "").all()
 
 
-def test_a_file_that_is_no_image_is_given_to_nobody_and_is_no_anchor(evenhand, world, tmp_path):
+def test_a_file_that_is_not_an_image_is_neither_exported_nor_an_anchor(evenhand, world, tmp_path):
     home, truth = world
     folder = shutil.copytree(home / "images", tmp_path / "images")
     lost = next(iter(truth))
@@ -244,7 +244,7 @@ def test_a_singular_matrix_is_not_used_and_the_reason_is_reported(evenhand, worl
     labels = RunFolder(run[0]).labels.read()
     own = labels[(labels["judge"] == "clip-s") & (labels["attribute"] == "gender")].set_index("key")["label"]
     said = [own.loc[table.loc[file, "key"]] for file in truth]
-    # Half of what the judge calls either group is said to be the other: its labels tell nothing.
+    # Half of the labels of each group are wrong, so the judge's labels carry no information.
     flip = pd.Series(said).groupby(said).cumcount() % 2 == 1
     shown = np.where(flip, np.where(np.array(said) == "woman", "man", "woman"), said)
     path = tmp_path / "anchors.csv"

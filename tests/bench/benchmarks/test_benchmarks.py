@@ -1,4 +1,4 @@
-"""Every benchmark goes through all of its steps at a small size, and checks what it compares."""
+"""Every benchmark runs all of its steps at a small size and checks what it compares."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ def no_compiled_graphs_are_left():
     torch._dynamo.reset()
 
 
-def test_all_that_needs_an_accelerator_runs_without_one(capsys):
+def test_accelerator_benchmarks_can_be_tried_without_an_accelerator(capsys):
     gpu.main(["--device", "cpu", "--tiny", "--images", "2"])
     out = capsys.readouterr().out
     for family in gpu.BATCHES:
@@ -28,7 +28,7 @@ def test_without_an_accelerator_the_error_says_how_to_test_the_script():
         gpu.main([])
 
 
-def test_an_edit_that_differs_from_the_baseline_ends_the_benchmark(monkeypatch):
+def test_an_edit_that_differs_from_the_baseline_stops_the_benchmark(monkeypatch):
     right = editing.together
     monkeypatch.setattr(editing, "together", lambda *parts: [1.1 * each for each in right(*parts)])
     with pytest.raises(SystemExit, match="they must agree"):
@@ -42,7 +42,7 @@ def test_generation_is_compared_with_the_diffusers_pipeline(monkeypatch, capsys)
     assert [shown.count(way) for way in ("evenhand:", "16 a call:", "one a call:")] == [2, 2, 2]
 
 
-def test_a_simulated_run_has_about_the_label_rows_that_were_asked_for(tmp_path, monkeypatch):
+def test_a_simulated_run_has_about_the_requested_number_of_label_rows(tmp_path, monkeypatch):
     suite = scale.enlarged(60_000)
     monkeypatch.setattr(scale, "METHODS", ("base",))
     monkeypatch.setattr(scale, "enlarged", lambda rows: suite)

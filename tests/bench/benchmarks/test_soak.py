@@ -1,4 +1,4 @@
-"""A run of many images holds no more of them, and no more open files, in the end than in the beginning."""
+"""A run of many images holds no more images and open files at its end than at its beginning."""
 
 import weakref
 from collections import defaultdict
@@ -15,7 +15,7 @@ IMAGES = 160
 
 
 class Held(Watch):
-    """Counts after every step how many arrays of images somebody still holds."""
+    """Counts after every step how many image arrays are still referenced."""
 
     def __init__(self):
         super().__init__(quiet=True)
@@ -54,7 +54,7 @@ def held(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("stage", "most"), [("generate", 8), ("judge", 2)])
-def test_few_arrays_of_images_are_held_at_a_time(held, stage, most):
+def test_few_image_arrays_are_held_at_a_time(held, stage, most):
     counts = held.counts[stage]
     assert len(counts) >= 20, "as many as there are batches or chunks"
     assert 1 <= max(counts) <= most
@@ -67,7 +67,7 @@ def test_the_number_of_open_files_is_constant(held, stage):
     assert growth.files[0] == growth.files[1]
 
 
-def test_the_soak_finds_out_who_keeps_every_image():
+def test_the_soak_test_detects_images_that_are_never_freed():
     noise = np.random.default_rng(0).integers(0, 2**20, 400)
     freed = [Look(done=8 * i, memory=10**9 + int(n), files=10) for i, n in enumerate(noise)]
     kept = [Look(each.done, each.memory + each.done * 64 * 64 * 3, each.files) for each in freed]

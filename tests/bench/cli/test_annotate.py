@@ -1,4 +1,4 @@
-"""``evenhand annotate export`` and ``import``: images go out, labels come back as judges and anchors."""
+"""``evenhand annotate export`` and ``import``: imported labels become judges and anchors."""
 
 import csv
 import json
@@ -51,7 +51,7 @@ def read_key(folder):
 
 
 def answers(tmp_path, run, key, **annotators):
-    """Files of answers by annotators of that error."""
+    """Annotation files of annotators with these error rates."""
     paths = []
     for seed, (name, error) in enumerate(annotators.items()):
         path = tmp_path / f"{name}.csv"
@@ -105,7 +105,7 @@ def test_the_same_seed_draws_the_same_images(evenhand, key, run, tmp_path):
     assert len(list((run[0] / "annotation").glob("*.csv"))) == 2
 
 
-def test_labels_come_back_as_judges_and_as_anchors_for_the_correction(evenhand, key, run, tmp_path):
+def test_imported_labels_become_judges_and_anchors_for_the_correction(evenhand, key, run, tmp_path):
     paths = answers(tmp_path, run, key, ann=0.03, bo=0.03, cy=0.05)
     outcome = evenhand("annotate", "import", *paths, "--run", run[0])
     assert (outcome.code, outcome.err) == (0, "")
@@ -148,7 +148,7 @@ def test_json_has_the_content_of_the_tables(evenhand, key, run, tmp_path):
 
 
 def codes_of_answers(run, attribute):
-    """First answers of the import, ``(people, images)``, and the images; not telling is ``K``."""
+    """First annotations of the import, ``(people, images)``, and the images; "cannot tell" is ``K``."""
     table = pd.read_csv(run / "annotation" / "annotations.csv", dtype=str)
     table = table[(table["attribute"] == attribute) & (table["is_repeat"] == "False")]
     groups = [*load_suite("mini").taxonomy[attribute], "cannot_tell"]
@@ -158,7 +158,7 @@ def codes_of_answers(run, attribute):
     return wide.to_numpy(), list(wide.columns)
 
 
-def test_agreement_is_that_of_other_implementations_by_group_and_stratum_too(evenhand, key, run, tmp_path):
+def test_agreement_matches_other_implementations_by_group_and_stratum(evenhand, key, run, tmp_path):
     paths = answers(tmp_path, run, key, ann=0.05, bo=0.1, cy=0.1)
     outcome = evenhand("annotate", "import", *paths, "--run", run[0])
     assert "Fleiss' kappa" in outcome.out and "AC1" in outcome.out
@@ -198,7 +198,7 @@ def test_agreement_is_that_of_other_implementations_by_group_and_stratum_too(eve
     assert expected == value("cohen_kappa", raters="clip-s", within="stereotype=female")
 
 
-def test_no_interval_of_agreement_leaves_its_range(evenhand, key, run, tmp_path):
+def test_intervals_of_agreement_stay_within_the_valid_range(evenhand, key, run, tmp_path):
     paths = answers(tmp_path, run, key, ann=0.0, bo=0.0, cy=0.0)
     found = json.loads(evenhand("annotate", "import", *paths, "--run", run[0], "--json").out)["agreement"]
     known = [line for line in found if line["value"] is not None]
@@ -223,7 +223,7 @@ def test_agreement_of_three_of_many_people_has_a_fleiss_kappa(evenhand, key, run
     assert line["n"] == len(key) and line["value"] > 0.6
 
 
-def test_who_fails_a_check_is_left_out_unless_asked_otherwise(evenhand, key, run, tmp_path):
+def test_annotators_who_fail_a_check_are_excluded_unless_keep_all_is_given(evenhand, key, run, tmp_path):
     paths = answers(tmp_path, run, key, ann=0.03, bo=0.03, cy=0.03, odd=0.5)
     found = json.loads(evenhand("annotate", "import", *paths, "--run", run[0], "--json").out)
     assert found["checks"][3]["reason"].startswith("alpha ")
@@ -232,7 +232,7 @@ def test_who_fails_a_check_is_left_out_unless_asked_otherwise(evenhand, key, run
     assert "4 people" in {line["raters"] for line in json.loads(kept.out)["agreement"]}
 
 
-def test_gold_images_check_people_and_are_no_anchors(evenhand, run, tmp_path):
+def test_gold_images_check_annotators_and_are_not_anchors(evenhand, run, tmp_path):
     agreed = [(key, "gender", cell["gender"]) for key, cell in run[1].items()]
     gold = tmp_path / "gold.csv"
     pd.DataFrame(agreed, columns=["key", "attribute", "label"]).to_csv(gold, index=False)
@@ -247,7 +247,7 @@ def test_gold_images_check_people_and_are_no_anchors(evenhand, run, tmp_path):
     assert set(anchors["key"]) == set(key["key"][key["probability"] != ""])
 
 
-def test_a_file_made_without_an_export_names_images_by_key_or_hash(evenhand, run, tmp_path):
+def test_annotations_without_an_export_name_images_by_key_or_hash(evenhand, run, tmp_path):
     from evenhand.bench.annotation.files import image_id
 
     work, names = RunFolder(run[0]), list(run[1])[:12]
@@ -263,7 +263,7 @@ def test_a_file_made_without_an_export_names_images_by_key_or_hash(evenhand, run
     assert list(anchors.columns) == ["key", "attribute", "label"] and set(anchors["key"]) == set(names)
 
 
-def test_the_sheet_that_was_handed_out_comes_back(evenhand, key, run, tmp_path):
+def test_a_filled_in_sheet_is_imported(evenhand, key, run, tmp_path):
     sheet = pd.read_csv(tmp_path / "out" / "sheet.csv", dtype=str).fillna("")
     known = dict(zip(key["image_id"], key["key"], strict=True))
     for name in ("gender", "tone", "age"):
@@ -280,7 +280,7 @@ def one_line(outcome, text):
     assert outcome.err.count("\n") == 1
 
 
-def test_bad_answers_are_one_clear_line_and_leave_nothing(evenhand, key, run, tmp_path):
+def test_invalid_annotations_are_a_one_line_error_and_write_nothing(evenhand, key, run, tmp_path):
     header = "image_id,annotator_id,attribute,label"
     image = key["image_id"][0]
     for text, message in {
@@ -314,7 +314,7 @@ def test_an_annotator_with_a_single_annotation_is_reported_and_excluded(evenhand
     assert line.endswith("1 images annotated, 10 needed for a check")
 
 
-def test_bad_exports_are_one_clear_line(evenhand, run, tmp_path):
+def test_invalid_exports_are_a_one_line_error(evenhand, run, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thing").touch()
     one_line(evenhand("annotate", "export", run[0], "--out", tmp_path / "full"), "is not empty")

@@ -34,7 +34,7 @@ def test_an_invalid_entry_is_a_one_line_error(evenhand, submitted, tmp_path):
         assert outcome.err.count("\n") == 1
 
 
-def test_the_board_is_built_and_found_up_to_date_until_an_entry_changes(evenhand, submitted, tmp_path):
+def test_the_board_is_up_to_date_until_an_entry_changes(evenhand, submitted, tmp_path):
     entries, out = shutil.copytree(submitted, tmp_path / "entries"), tmp_path / "leaderboard.md"
     arguments = ("board", "build", "--entries", entries, "--out", out)
     assert evenhand(*arguments).code == 0

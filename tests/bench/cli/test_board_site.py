@@ -1,4 +1,4 @@
-"""``evenhand board build --site`` writes the pages of the board, with the images of a run if asked."""
+"""``evenhand board build --site`` writes the pages of the board, with the images of a run on request."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ def submitted(evenhand_once, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evenhand_once():
-    """The command line, for fixtures that outlive a test; gives the exit code."""
+    """Run the command line in a fixture that outlives a test; returns the exit code."""
     from evenhand.bench.cli.main import main
 
     def call(*arguments):
@@ -44,7 +44,7 @@ def build(evenhand, folder, entries, *more):
     )
 
 
-def test_a_site_with_the_images_of_the_run_is_the_same_bytes_twice(evenhand, submitted, tmp_path):
+def test_building_a_site_with_run_images_twice_gives_the_same_bytes(evenhand, submitted, tmp_path):
     outcome = build(evenhand, tmp_path, submitted / "entries", "--run", submitted / "run")
     site = tmp_path / "site"
     assert (outcome.code, outcome.err) == (0, "")
@@ -71,7 +71,7 @@ def test_rebuilding_removes_outdated_pages_and_keeps_other_files(evenhand, tmp_p
     assert (site / "CNAME").read_text() == "board.example"
 
 
-def test_a_list_of_files_cannot_make_it_remove_files_elsewhere(evenhand, tmp_path):
+def test_a_tampered_file_list_cannot_remove_files_outside_the_site(evenhand, tmp_path):
     entries = publish(tmp_path / "entries", [a_board()[0].result])
     assert build(evenhand, tmp_path, entries).code == 0
     kept = tmp_path / "kept.txt"

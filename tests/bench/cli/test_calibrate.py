@@ -1,4 +1,4 @@
-"""``evenhand calibrate``: from a run and labelled images to a table that a suite takes."""
+"""``evenhand calibrate``: turns a run and labelled images into a table for suites."""
 
 import json
 
@@ -17,7 +17,7 @@ from evenhand.metrics.estimation.anchors import confusion_from_anchors
 
 SUITE = load_suite("mini")
 LEANING = "vit"
-"""A judge that calls a third of the men in stereotypically female occupations women."""
+"""A judge that labels a third of the men in stereotypically female occupations as women."""
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_the_confusion_table_matches_the_anchors_and_corrects_every_judge(evenha
     assert all(judge in first for judge in SUITE.panel)
 
 
-def test_the_output_says_what_can_be_corrected_and_where_errors_differ_between_strata(evenhand, made):
+def test_the_output_lists_correctable_judges_and_errors_that_differ_between_strata(evenhand, made):
     folder, _ = made
     lines = calibrate(evenhand, folder, folder.parent / "anchors.csv").out.splitlines()
     own = next(line for line in lines if line.startswith("clip-s") and " gender " in line)
@@ -78,7 +78,7 @@ def test_the_output_says_what_can_be_corrected_and_where_errors_differ_between_s
     assert lines[-1].endswith("table.csv (240 anchors)")
 
 
-def test_json_has_every_test_and_the_numbers_of_a_hand_count(evenhand, made):
+def test_json_has_every_test_and_matches_a_manual_count(evenhand, made):
     folder, anchors = made
     done = json.loads(calibrate(evenhand, folder, folder.parent / "anchors.csv", "--json").out)
     labels = RunFolder(folder).labels.read()
@@ -96,11 +96,11 @@ def test_json_has_every_test_and_the_numbers_of_a_hand_count(evenhand, made):
         == (LEANING, "gender", "man", "stereotype")
     )
     assert not man["alike"] and man["wrong"]["female"] > man["wrong"]["male"]
-    # Occupations are two male ones and a female one; the stereotype is that of neutral prompts alone.
+    # Two occupations are male and one is female; only neutral prompts have a stereotype.
     assert man["n"] == {"female": 20, "male": 40}
 
 
-def test_an_inaccurate_judge_is_not_corrected_with_the_reason(evenhand, made):
+def test_an_inaccurate_judge_is_not_corrected_and_the_reason_is_given(evenhand, made):
     folder, anchors = made
     swapped = anchors.replace({"woman": "man", "man": "woman"})
     swapped.to_csv(folder.parent / "swapped.csv", index=False)

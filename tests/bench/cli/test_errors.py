@@ -1,4 +1,4 @@
-"""A user's mistake is one line and exit code 2, and nothing that was made is lost."""
+"""A user error gives one line and exit code 2, and no finished work is lost."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ def assert_one_line(outcome, *parts, code=2):
 
 @pytest.fixture
 def suite(tmp_path):
-    """Writes the tiny suite with one piece of text replaced, and gives its path."""
+    """Writes the tiny suite with one piece of text replaced and returns its path."""
 
     def write(old: str, new: str, name: str = "suite.toml") -> Path:
         text = TINY.read_text()
@@ -147,7 +147,7 @@ def test_an_output_path_that_is_a_file_is_an_error(evenhand, tmp_path):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file but those that tell of a clock."""
+    """Every file except those that contain times."""
     clocked = {".lock", "run.log", "timing.json", "report.html", images.INDEX}
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in clocked)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
@@ -163,7 +163,7 @@ def finished(tmp_path_factory):
     return folder
 
 
-def test_a_folder_of_another_suite_version_is_rejected_and_not_changed(evenhand, suite, finished):
+def test_a_folder_of_a_different_suite_version_is_rejected_and_not_changed(evenhand, suite, finished):
     before = contents(finished)
     outcome = evenhand("run", suite('version = "1"', 'version = "2"'), "--out", finished)
     assert_one_line(outcome, str(finished), "version 1", "version 2", "choose another --out")
@@ -171,7 +171,7 @@ def test_a_folder_of_another_suite_version_is_rejected_and_not_changed(evenhand,
 
 
 class Stopping:
-    """Lets a number of files be written and then raises."""
+    """Allows a number of files to be written and then raises."""
 
     def __init__(self, fault: BaseException, *, after: int) -> None:
         self.fault, self.left, self.write = fault, after, files.write_atomically

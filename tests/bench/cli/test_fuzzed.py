@@ -1,4 +1,4 @@
-"""Odd command lines: each ends with a result or one clear line."""
+"""Odd command lines: each gives a result or a one-line error."""
 
 import random
 import shutil
@@ -11,13 +11,13 @@ from helpers.paths import TINY
 from evenhand.bench.cli.main import app, main
 
 SAFE_WORDS = [word for word in ODD_WORDS if ".." not in word and not word.startswith("/") and len(word) < 200]
-"""Those that, as the name of a folder to write, stay in the folder that the test stands in."""
+"""Words that, as the name of an output folder, stay in the working directory of the test."""
 
 PER_COMMAND = 30
 
 
 def commands(command=None, path=()):
-    """Every command that does something: its path, and its parameters."""
+    """Every command that is not a group: its path and its parameters."""
     command = command or typer.main.get_command(app)
     parts = getattr(command, "commands", {})
     if not parts:
@@ -31,7 +31,7 @@ COMMANDS = dict(commands())
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A finished run of the tiny suite; every test has a copy of its own."""
+    """A finished run of the tiny suite; every test gets a copy."""
     from evenhand.bench import evaluate
 
     folder = tmp_path_factory.mktemp("finished") / "run"
@@ -41,7 +41,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch, finished):
-    """A folder to stand in, with a run, a suite, a list of prompts and a damaged file."""
+    """A working directory with a run, a suite, a list of prompts and a damaged file."""
     shutil.copytree(finished, tmp_path / "run")
     shutil.copy(TINY, tmp_path / "suite.toml")
     (tmp_path / "list.csv").write_text("file,prompt,concept\na.png,a photo of a nurse,nurse\n")
@@ -52,14 +52,14 @@ def place(tmp_path, monkeypatch, finished):
 
 
 def arguments(parameters, rng):
-    """A command line of these parameters: some left out, the values odd, or in the wrong place."""
+    """A command line of these parameters: some omitted, some with odd values or in the wrong place."""
     files = ["run", "suite.toml", "list.csv", "damaged.csv", "folder", "nowhere", "new"]
     line = []
     for parameter in parameters:
         if parameter.name == "help":
             continue
         options = [option for option in parameter.opts if option.startswith("-")]
-        # What is needed is mostly there, so that more than the parser is tried.
+        # Required parameters are mostly present, so that more than the parser is tested.
         if rng.random() < (0.05 if parameter.required else 0.5):
             continue
         value = rng.choice(files) if rng.random() < 0.7 else rng.choice(SAFE_WORDS)
@@ -75,7 +75,7 @@ def arguments(parameters, rng):
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_odd_words_give_a_result_or_one_line(path, place, capsys):
+def test_odd_arguments_give_a_result_or_a_one_line_error(path, place, capsys):
     rng = random.Random(" ".join(path))
     codes = set()
     takes_words = any(not getattr(parameter, "is_flag", False) for parameter in COMMANDS[path])

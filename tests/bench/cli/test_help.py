@@ -1,4 +1,4 @@
-"""The documentation is true: its commands exist, its code fits the API, every method has a card."""
+"""The documentation is correct: its commands exist, its code matches the API, every method has a card."""
 
 import ast
 import importlib
@@ -69,7 +69,7 @@ def test_every_command_in_the_documentation_exists(page):
     assert [words for words in shown_commands(page) if not is_command(words)] == []
 
 
-def test_every_command_is_known_here():
+def test_this_test_knows_every_command():
     def paths(command, path):
         parts = getattr(command, "commands", {})
         return {path} if not parts else set().union(*(paths(parts[name], (*path, name)) for name in parts))
@@ -116,7 +116,7 @@ def test_python_in_the_documentation_imports_and_calls_what_exists(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
+def test_links_are_not_broken(page):
     targets = re.findall(r"\]\(([^)#]+)\)", page.read_text())
     assert [t for t in targets if "://" not in t and not (page.parent / t).exists()] == []
 
@@ -136,7 +136,7 @@ def test_every_page_is_listed_in_the_index():
 
 
 @pytest.mark.parametrize("kind", catalog.LISTINGS)
-def test_every_card_says_in_words_what_it_is(kind):
+def test_every_card_has_a_description(kind):
     for card in catalog.cards(kind):
         assert card["name"]
         assert card.get("title") or card["kind"] == "model"

@@ -1,4 +1,4 @@
-"""``evenhand list`` and ``evenhand show`` tell what there is."""
+"""``evenhand list`` and ``evenhand show`` describe what is installed."""
 
 import json
 
@@ -9,7 +9,7 @@ from evenhand.bench.registry.entry_points import METHODS
 
 
 @pytest.mark.parametrize("kind", LISTINGS)
-def test_a_list_has_a_line_for_every_name_and_the_same_cards_as_json(evenhand, kind):
+def test_a_list_has_one_line_per_name_and_the_same_cards_as_json(evenhand, kind):
     names = list(LISTINGS[kind].names())
     listed = evenhand("list", kind)
     assert listed.code == 0

@@ -1,4 +1,4 @@
-"""Commands write below the folder that they are told, or into the run that they are given, nowhere else."""
+"""Commands write only into their output folder or the given run folder."""
 
 import os
 import re
@@ -21,10 +21,10 @@ CHANGES = {
     "os.truncate",
     "os.chmod",
 }
-"""Events of Python that change files, besides opening one to write."""
+"""Python audit events that change files, besides opening a file for writing."""
 
 COMPILER = "torchinductor_"
-"""Folder for temporary files that PyTorch makes when its compiler is imported; nothing is written into it."""
+"""Temporary folder that PyTorch creates when its compiler is imported; nothing is written into it."""
 
 _watching: list[set[Path]] = []
 
@@ -49,7 +49,7 @@ sys.addaudithook(_hook)
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder to stand in, and a home and a place for temporary files of its own; all stay empty."""
+    """A working directory, a home directory and a folder for temporary files; all stay empty."""
     for name, variable in (("here", ""), ("home", "HOME"), ("temporary", "TMPDIR")):
         (tmp_path / name).mkdir()
         if variable:
@@ -60,21 +60,21 @@ def place(tmp_path, monkeypatch):
 
 
 def is_passing(path):
-    """Whether a library made it for the moment, in the folder that the system has for that."""
+    """Whether a library created it temporarily in the system's folder for temporary files."""
     top = Path(tempfile.gettempdir())
     first = path.relative_to(top).parts[0] if path.is_relative_to(top) and path != top else ""
     return COMPILER in first or (bool(re.fullmatch(r"tmp\w{8}", first)) and not path.exists())
 
 
 def left_beside(place):
-    """What lies in the folders that must stay empty."""
+    """The files in the folders that must stay empty."""
     found = [path for name in ("here", "home", "temporary") for path in (place / name).rglob("*")]
     return [path for path in found if COMPILER not in path.name]
 
 
 @pytest.fixture
 def written(place, evenhand):
-    """Runs a command; the files that it wrote, and what it left beside them without Python's knowledge."""
+    """Runs a command; returns the files it wrote and checks that the other folders stay empty."""
 
     def call(*arguments):
         _watching.append(set())
@@ -90,11 +90,11 @@ def written(place, evenhand):
 
 
 def assert_within(paths, *folders):
-    assert paths, "the watch saw nothing"
+    assert paths, "no write was recorded"
     assert [path for path in paths if not any(path.is_relative_to(folder) for folder in folders)] == []
 
 
-def test_a_run_and_what_follows_it(written, place):
+def test_run_report_compare_and_board_write_only_to_their_output_folders(written, place):
     out = place / "out" / "run"
     (place / "out").mkdir()
     assert_within(written("run", TINY, "--method", "eos-swap", "--out", out), out)
@@ -111,7 +111,7 @@ def test_a_run_and_what_follows_it(written, place):
     assert {path: path.stat().st_mtime_ns for path in entries.rglob("*")} == before
 
 
-def test_an_audit(written, place):
+def test_an_audit_writes_only_to_its_output_folder(written, place):
     listed, _ = renders(place / "images")
     before = set((place / "images").rglob("*"))
     listing = write_csv(place / "list.csv", listed)
@@ -121,7 +121,7 @@ def test_an_audit(written, place):
     assert set((place / "images").rglob("*")) == before
 
 
-def test_labels_of_people(written, place):
+def test_annotate_writes_only_to_its_output_and_the_run_folder(written, place):
     import pandas as pd
 
     run, out = place / "run", place / "batch"
@@ -135,12 +135,12 @@ def test_labels_of_people(written, place):
     assert_within(paths, run / "annotation", run / "tables")
 
 
-def test_an_exported_method(written, place):
+def test_method_export_writes_only_to_its_output_folder(written, place):
     out = place / "exported"
     assert_within(written("method", "export", "eos-swap", "--suite", TINY, "--out", out), out)
 
 
-def test_libraries_keep_and_send_nothing_about_the_user(place):
+def test_libraries_store_and_send_no_user_data(place):
     import subprocess
 
     code = "import evenhand.bench.errors, onnxruntime, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
@@ -155,5 +155,5 @@ def test_libraries_keep_and_send_nothing_about_the_user(place):
 @pytest.mark.parametrize(
     "command", [("list", "judges"), ("show", "mini"), ("doctor",), ("run", TINY, "--dry-run")]
 )
-def test_commands_that_only_tell(written, command):
+def test_read_only_commands_write_nothing(written, command):
     assert written(*command) == set()

@@ -37,7 +37,7 @@ def test_a_dry_run_counts_images_and_writes_nothing(evenhand, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_ends_with_a_table_of_the_methods_and_the_name_of_the_report(evenhand, finished):
+def test_a_run_prints_a_table_of_the_methods_and_the_report_path(evenhand, finished):
     outcome = evenhand("run", TINY, *METHODS, "--out", finished)
     assert outcome.code == 0
     lines = outcome.out.splitlines()
@@ -58,7 +58,7 @@ def test_with_json_only_the_results_are_printed(evenhand, finished):
     assert sorted(document["results"], key=lambda r: r["spec"]["method"]["label"]) == stored
 
 
-def test_progress_goes_to_standard_error_in_quiet_lines(evenhand, tmp_path):
+def test_progress_goes_to_standard_error_as_plain_lines(evenhand, tmp_path):
     outcome = evenhand("run", TINY, "--out", tmp_path / "run")
     assert outcome.code == 0
     assert "base" in outcome.err
@@ -118,7 +118,7 @@ def test_an_export_of_a_method_that_was_not_run_suggests_the_nearest(evenhand, f
     assert not (tmp_path / "new").exists()
 
 
-def test_an_export_of_a_name_that_two_rows_share_asks_for_the_label(evenhand, finished, tmp_path):
+def test_exporting_an_ambiguous_name_asks_for_the_label(evenhand, finished, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     document = json.loads((run / "results" / "mist.json").read_text())
     document["spec"]["method"]["label"] = "mist:rounds=2"

@@ -49,7 +49,7 @@ def naive(comparison, metric, **wanted):
 
 
 def sides(one):
-    """Perceived gender before and after, by prompt and seed; images that both sides decide."""
+    """Perceived gender before and after, by prompt and seed, of images with a label on both sides."""
     frames = [labelled(one, name) for name in ("base", METHOD)]
     both = frames[0].join(frames[1], lsuffix="_before", rsuffix="_after")
     assert len(both) == 8
@@ -57,7 +57,7 @@ def sides(one):
     return both[decided]
 
 
-def test_the_share_of_every_concept_differs_as_the_tables_say(methods, one):
+def test_share_differences_of_every_concept_match_the_tables(methods, one):
     found = naive(methods, "share", attributes="gender", group="woman")
     rows = {row.concept: row.value for row in found if row.concept}
     before, after = (
@@ -97,21 +97,21 @@ def test_the_sides_of_a_difference_are_measured_on_the_shared_images(methods):
     assert row.low <= row.value <= row.high
 
 
-def test_what_a_method_does_to_unrelated_images_is_compared_on_the_same_noise(methods):
+def test_effects_on_unrelated_images_are_compared_on_the_same_noise(methods):
     assert methods.same_noise
     (row,) = [row for row in methods.differences if row.metric == "preservation_distance"]
     assert row.kind == "unrelated"
     assert math.isfinite(row.value)
 
 
-def test_methods_of_one_name_are_paired_and_others_with_the_untreated_model(runs):
+def test_methods_are_paired_by_name_and_otherwise_with_the_baseline(runs):
     assert [(pair.label, pair.against) for pair in runs.pairs] == [
         ("base (more)", "base (one)"),
         ("entigen (more)", f"{METHOD} (one)"),
     ]
 
 
-def test_only_shared_prompts_and_seeds_are_compared_and_the_others_are_counted(runs):
+def test_only_shared_prompts_and_seeds_are_compared_and_the_rest_is_counted(runs):
     assert (runs.prompts, runs.shared, runs.concepts) == (2, 8, ["nurse", "CEO"])
     assert [side.images for side in runs.sides] == [12, 12, 18, 18]
     assert {side.result.coverage.planned for side in runs.sides} == {8}
@@ -121,7 +121,7 @@ def test_only_shared_prompts_and_seeds_are_compared_and_the_others_are_counted(r
     )
 
 
-def test_shared_images_of_the_untreated_model_are_the_same_images(runs):
+def test_shared_baseline_images_are_identical(runs):
     same, other = runs.pairs
     assert same.same_images
     assert not other.same_images
@@ -129,7 +129,7 @@ def test_shared_images_of_the_untreated_model_are_the_same_images(runs):
     assert {(row.value, row.low, row.high) for row in rows if math.isfinite(row.value)} == {(0, 0, 0)}
 
 
-def test_a_run_with_itself_differs_in_nothing(one):
+def test_a_run_compared_with_itself_has_no_differences(one):
     comparison = compare(one, one)
     assert [(pair.label, pair.against) for pair in comparison.pairs] == [
         ("base (#2)", "base"),
@@ -141,7 +141,7 @@ def test_a_run_with_itself_differs_in_nothing(one):
     assert "nothing differs" in render_comparison(comparison)
 
 
-def test_the_other_way_round_every_difference_has_the_other_sign(methods, one):
+def test_swapping_the_sides_flips_the_sign_of_every_difference(methods, one):
     back = compare(f"{one}@{METHOD}", f"{one}@base")
     forth = {
         (r.metric, r.attributes, r.kind, r.judge, r.concept, r.group, r.corrected): r
@@ -163,7 +163,7 @@ def test_the_other_way_round_every_difference_has_the_other_sign(methods, one):
         ("other-groups", "have different attributes or groups (gender: woman/man; tone: light/medium/dark)"),
     ],
 )
-def test_runs_whose_numbers_mean_different_things_are_refused(evenhand, one, tmp_path, name, reason):
+def test_runs_with_incompatible_definitions_are_rejected(evenhand, one, tmp_path, name, reason):
     outcome = evenhand("compare", one, a_run(name), "--out", tmp_path / "page.html")
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
@@ -181,7 +181,7 @@ def test_runs_whose_numbers_mean_different_things_are_refused(evenhand, one, tmp
     ],
     ids=["one run", "no folder", "no such method", "no run"],
 )
-def test_what_is_no_run_is_refused_in_one_line(evenhand, one, tmp_path, runs, reason):
+def test_arguments_that_are_not_runs_are_a_one_line_error(evenhand, one, tmp_path, runs, reason):
     names = {"one": one, "empty": tmp_path}
     outcome = evenhand("compare", *(run.format(**names) for run in runs), "--out", tmp_path / "page.html")
     assert outcome.code == 2

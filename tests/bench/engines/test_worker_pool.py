@@ -1,4 +1,4 @@
-"""Blocks are drawn, then judged; a slow judge holds drawing up, and a lost worker loses nothing."""
+"""Blocks are drawn, then judged; slow judges pause drawing, and a lost worker loses no work."""
 
 from collections import Counter, deque
 
@@ -17,7 +17,7 @@ from evenhand.bench.errors import EvenhandError
 
 
 class Worker(WorkerHandle):
-    """Answers when it is asked; ``fate`` says of a block whether the worker is lost, or what it answers."""
+    """Answers when polled; ``fate`` returns the answer for a block, or raises if the worker is lost."""
 
     def __init__(self, fate):
         self.fate, self.block = fate, None
@@ -32,7 +32,7 @@ class Worker(WorkerHandle):
 
 
 class Simulated(WorkerPool):
-    """Workers that are asked in the order in which they began, judges only when nobody draws."""
+    """Workers that are polled in the order in which they started, judges only when none draws."""
 
     def __init__(self, fate=lambda block: Done(1.0), sizes=None):
         self.fate, self.sizes = fate, sizes or {"draw": 3, "judge": 2}
@@ -103,12 +103,12 @@ def test_drawing_waits_for_slow_judges():
     ahead = deque()
     pool = Simulated(fate)
     flow(pool, blocks(50))
-    # What waits for a judge, what the judges have in hand, and what was begun before drawing paused.
+    # Blocks queued for a judge, blocks being judged, and blocks started before drawing paused.
     assert max(drawn_ahead) <= MAX_QUEUED * 2 + 2 + 3
     assert len(drawn_ahead) == 50
 
 
-def test_what_a_lost_worker_had_is_done_by_another():
+def test_blocks_of_a_lost_worker_are_reassigned():
     lost = Counter()
 
     def fate(block):
@@ -124,7 +124,7 @@ def test_what_a_lost_worker_had_is_done_by_another():
     assert sum(pool.started.values()) > 5
 
 
-def test_a_block_that_kills_its_workers_stops_the_run_in_one_line():
+def test_a_block_that_kills_its_workers_stops_the_run_with_a_one_line_error():
     def fate(block):
         raise WorkerLostError("killed by signal 9")
 
@@ -134,12 +134,12 @@ def test_a_block_that_kills_its_workers_stops_the_run_in_one_line():
         flow(Simulated(fate), blocks(1))
 
 
-def test_a_fault_that_a_worker_met_is_raised_as_it_is():
+def test_a_worker_error_is_raised_unchanged():
     with pytest.raises(EvenhandError, match="no such thing"):
         flow(Simulated(lambda block: EvenhandError("no such thing")), blocks(3))
 
 
-def test_machines_that_leave_are_not_waited_for():
+def test_the_pool_does_not_wait_for_machines_that_left():
     pool = Simulated()
 
     def fate(block):
@@ -151,6 +151,6 @@ def test_machines_that_leave_are_not_waited_for():
     assert len(done) == 24
 
 
-def test_a_crew_without_workers_says_so():
+def test_a_pool_without_workers_is_an_error():
     with pytest.raises(EvenhandError, match="no worker is left; add machines"):
         flow(Simulated(sizes={"draw": 0, "judge": 0}), blocks(2))

@@ -1,4 +1,4 @@
-"""Images of any origin: what is read, what it becomes, and what is refused."""
+"""External image files: what is read, how it is converted, and what is rejected."""
 
 import hashlib
 import io
@@ -43,7 +43,7 @@ def test_a_lossless_image_keeps_its_bytes(kind, options):
     np.testing.assert_array_equal(decode(saved(COLOURS, kind, **options)), COLOURS)
 
 
-def test_a_jpeg_is_what_pillow_decodes():
+def test_a_jpeg_decodes_as_in_pillow():
     data = saved(COLOURS, "JPEG", quality=95)
     np.testing.assert_array_equal(decode(data), np.asarray(Image.open(io.BytesIO(data))))
 
@@ -58,12 +58,12 @@ def test_the_stated_rotation_is_applied(orientation, upright):
     np.testing.assert_array_equal(decode(saved(COLOURS, exif=exif)), upright(COLOURS))
 
 
-def test_a_palette_becomes_its_colours():
+def test_a_palette_image_is_converted_to_its_colours():
     image = Image.fromarray(COLOURS).quantize(16)
     np.testing.assert_array_equal(decode(saved(image)), np.asarray(image.convert("RGB")))
 
 
-def test_what_is_transparent_lies_on_white():
+def test_transparency_is_composited_on_white():
     alpha = np.full((20, 24, 1), 255, np.uint8)
     alpha[:5] = 0
     found = decode(saved(np.concatenate([COLOURS, alpha], axis=2)))
@@ -71,7 +71,7 @@ def test_what_is_transparent_lies_on_white():
     np.testing.assert_array_equal(found[5:], COLOURS[5:])
 
 
-def test_a_transparent_colour_of_a_palette_lies_on_white():
+def test_a_transparent_palette_colour_is_composited_on_white():
     image = Image.fromarray(np.repeat([[0], [1]], 20, axis=1).repeat(10, axis=0).astype(np.uint8), "P")
     image.putpalette([255, 0, 0, 0, 0, 255])
     found = decode(saved(image, transparency=0))
@@ -79,7 +79,7 @@ def test_a_transparent_colour_of_a_palette_lies_on_white():
     assert (found[10:] == [0, 0, 255]).all()
 
 
-def test_sixteen_bits_of_grey_become_eight():
+def test_sixteen_bit_grey_is_reduced_to_eight_bits():
     grey = np.linspace(0, 65535, 20 * 24).astype(np.uint16).reshape(20, 24)
     expected = np.round(grey / 257).astype(np.uint8)
     np.testing.assert_array_equal(decode(saved(grey)), np.stack([expected] * 3, axis=2))
@@ -89,37 +89,37 @@ def test_a_grey_image_gets_three_equal_channels():
     np.testing.assert_array_equal(decode(saved(COLOURS[..., 0])), np.repeat(COLOURS[..., :1], 3, axis=2))
 
 
-def test_colours_of_another_profile_become_srgb_and_those_of_srgb_stay():
+def test_other_colour_profiles_are_converted_to_srgb_and_srgb_is_unchanged():
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     np.testing.assert_array_equal(decode(saved(COLOURS, icc_profile=srgb)), COLOURS)
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     assert status_of(saved(COLOURS, icc_profile=lab)) == "unknown_colours"
 
 
-def test_print_colours_without_a_profile_are_not_guessed():
+def test_cmyk_without_a_profile_is_not_guessed():
     assert status_of(saved(Image.fromarray(COLOURS).convert("CMYK"), "JPEG")) == "unknown_colours"
 
 
 @pytest.mark.parametrize("data", [b"", b"%PDF-1.7", b"<svg/>", saved(COLOURS, "BMP"), saved(COLOURS, "GIF")])
-def test_what_is_no_png_jpeg_or_webp_is_no_image(data):
+def test_only_png_jpeg_and_webp_are_read(data):
     assert status_of(data) == "no_image"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_a_image_that_is_cut_off_is_damaged(kind):
+def test_a_truncated_image_is_damaged(kind):
     image = RNG.integers(0, 256, size=(64, 64, 3), dtype=np.uint8)
     data = saved(image, kind)
     assert status_of(data[: len(data) * 2 // 3]) in ("damaged", "no_image")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_a_moving_image_is_refused(kind):
+def test_an_animated_image_is_rejected(kind):
     frames = [Image.fromarray(COLOURS), Image.fromarray(255 - COLOURS)]
     assert status_of(saved(frames[0], kind, save_all=True, append_images=frames[1:])) == "animated"
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that claims to have so many pixels."""
+    """A PNG of a few bytes whose header states this size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data
@@ -140,13 +140,13 @@ def bomb(width: int, height: int) -> bytes:
         (MIN_SIDE * MAX_ASPECT + 1, MIN_SIDE),
     ],
 )
-def test_a_size_that_cannot_be_used_is_refused_before_decoding(width, height):
+def test_an_unusable_size_is_rejected_before_decoding(width, height):
     assert status_of(bomb(width, height)) == "bad_size"
 
 
 @settings(max_examples=150, deadline=None)
 @given(place=st.integers(0, 10_000), flip=st.integers(1, 255), kind=st.sampled_from(["PNG", "JPEG", "WEBP"]))
-def test_a_flipped_byte_gives_a_image_or_a_status(place, flip, kind):
+def test_a_flipped_byte_gives_an_image_or_a_status(place, flip, kind):
     data = bytearray(saved(COLOURS, kind))
     data[place % len(data)] ^= flip
     try:

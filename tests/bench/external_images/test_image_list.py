@@ -1,4 +1,4 @@
-"""The list of an audit's images and its anchors: what is read, and every fault with its line."""
+"""The image list and the anchors of an audit: what is read, and errors with their line."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def load(tmp_path):
     return call
 
 
-def test_the_smallest_list_has_neutral_prompts_of_one_model_numbered_as_listed(load):
+def test_the_minimal_list_has_neutral_prompts_of_one_model_in_list_order(load):
     listed = load(HEADER + "b.png,a nurse,nurse\na.png,a nurse,nurse\nc.png,a cook,cook\n")
     assert [(row.file, row.model, row.seed, row.seed_index) for row in listed.rows] == [
         ("b.png", "service", None, 0),
@@ -33,7 +33,7 @@ def test_the_smallest_list_has_neutral_prompts_of_one_model_numbered_as_listed(l
     assert (listed.card.name, listed.card.prompts) == ("list", 2)
 
 
-def test_columns_may_stand_in_any_order_and_seeds_number_the_images(load):
+def test_columns_may_be_in_any_order_and_seeds_number_the_images(load):
     listed = load(
         "model,seed,cell,file,kind,concept,template,prompt\n"
         "x,9,,x/9.png,,nurse,photo,a nurse\n"
@@ -147,7 +147,7 @@ def test_anchors_name_images_by_file_or_by_key(anchors):
     assert by_file.digest == by_key.digest
 
 
-def test_the_remark_on_anchors_counts_labels(anchors):
+def test_the_note_on_anchors_counts_labels(anchors):
     found = anchors(
         "file,attribute,label,probability\na.png,gender,woman,0.5\na.png,tone,dark,0.5\nb.png,tone,,1\n"
     )

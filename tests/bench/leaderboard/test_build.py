@@ -1,4 +1,4 @@
-"""The board: ranks made anew from the entries, and the committed page."""
+"""The leaderboard: ranks recomputed from the entries, and the committed page."""
 
 import json
 import shutil
@@ -44,21 +44,21 @@ def entries(tmp_path):
     return publish(tmp_path / "entries", map(with_deviations, a_run().results))
 
 
-def test_the_committed_leaderboard_is_what_the_committed_entries_give():
+def test_the_committed_leaderboard_matches_the_committed_entries():
     board.build(ROOT / "reports" / "entries", ROOT / "leaderboard.md", check=True)
 
 
-def test_methods_that_the_data_do_not_tell_apart_share_a_group(entries):
+def test_statistically_tied_methods_share_a_group(entries):
     rows = {row.result.spec.method.label: row for row in board.board_rows(entries)}
     assert rows["mist"].tie_group == rows["uce"].tie_group == "A"
     assert (rows["base"].rank_low, rows["base"].rank_high, rows["base"].tie_group) == (3, 3, "B")
 
 
-def test_a_method_below_the_line_takes_no_rank_from_the_others(entries):
+def test_an_unranked_method_does_not_affect_the_ranks_of_others(entries):
     rows = {row.result.spec.method.label: row for row in board.board_rows(entries)}
-    spoiling = rows["random-attribute-prompt"]
-    assert spoiling.failed_gates and spoiling.rank_low is None and spoiling.tie_group == ""
-    assert (rows["mist"].rank_low, rows["mist"].rank_high) == (1, 2), "the fairest spoils, so they lead"
+    unranked = rows["random-attribute-prompt"]
+    assert unranked.failed_gates and unranked.rank_low is None and unranked.tie_group == ""
+    assert (rows["mist"].rank_low, rows["mist"].rank_high) == (1, 2), "the fairest method is not ranked"
 
 
 def test_an_outdated_board_is_reported_and_not_changed(entries, tmp_path):
@@ -71,13 +71,13 @@ def test_an_outdated_board_is_reported_and_not_changed(entries, tmp_path):
     board.build(entries, page, check=True)
 
 
-def test_entries_without_the_base_model_are_refused(entries):
+def test_entries_without_the_baseline_are_rejected(entries):
     shutil.rmtree(next(entries.glob("base@*")))
     with pytest.raises(EvenhandError, match="no entry of the baseline"):
         valid_entries(entries)
 
 
-def test_an_entry_without_rows_of_every_concept_is_refused(entries):
+def test_an_entry_without_rows_for_every_concept_is_rejected(entries):
     path = next(entries.glob("mist@*/entry.json"))
     data = json.loads(path.read_text())
     data["result"]["estimates"] = [

@@ -1,4 +1,4 @@
-"""``evenhand board submit`` and ``check``: tables go with an entry, its numbers are made again from them."""
+"""``evenhand board submit`` and ``check``: entries include tables that their numbers are recomputed from."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def faults(entries):
     return [str(fault) for fault in check_entries(entries)[1]]
 
 
-def test_every_entry_of_a_registered_suite_comes_with_tables_and_is_recomputed(evenhand, entries):
+def test_every_entry_of_a_registered_suite_has_tables_and_is_recomputed(evenhand, entries):
     for path in entries.iterdir():
         assert sorted(file.name for file in path.iterdir()) == [
             "entry.json",
@@ -47,7 +47,7 @@ def test_the_same_run_gives_the_same_bytes(entries, tmp_path):
             assert file.read_bytes() == (entries / path.name / file.name).read_bytes(), file
 
 
-def test_the_estimates_are_those_of_the_run_whatever_else_ran(entries):
+def test_the_estimates_equal_those_of_the_run_whatever_else_ran(entries):
     for name, folder in zip(METHODS, (BASE, MIST, RANDOM), strict=True):
         of_run = published(Result.load(small_run() / "results" / f"{name}.json"))
         entry = load_entry(entries / folder).result
@@ -60,7 +60,7 @@ def test_the_estimates_are_those_of_the_run_whatever_else_ran(entries):
             assert (again.value, again.low, again.high) == (row.value, row.low, row.high)
 
 
-def test_tables_hold_no_word_of_a_prompt_and_come_back_as_they_went(entries):
+def test_tables_contain_no_prompt_text_and_round_trip(entries):
     own, _ = tables(entries / MIST)
     work = pd.read_parquet(small_run() / "tables" / "images.parquet")
     there = work[work["method"] == "mist"].set_index(["prompt_id", "seed_index"])
@@ -76,7 +76,7 @@ def test_tables_hold_no_word_of_a_prompt_and_come_back_as_they_went(entries):
         assert b"nurse" not in (entries / MIST / name).read_bytes()
 
 
-def test_an_altered_number_is_found_with_both_values(entries):
+def test_an_altered_number_is_reported_with_both_values(entries):
     data = json.loads((entries / MIST / "entry.json").read_text())
     place = next(i for i, row in enumerate(data["result"]["estimates"]) if row["metric"] == "rms_delta")
     row = data["result"]["estimates"][place]
@@ -86,17 +86,17 @@ def test_an_altered_number_is_found_with_both_values(entries):
     assert MIST in fault and "rms_delta" in fault and f"its labels give {truth!r}" in fault
     row["value"] = truth + 1e-11
     (entries / MIST / "entry.json").write_text(json.dumps(data))
-    assert faults(entries) == [], "the last bits of a number are nobody's fault"
+    assert faults(entries) == [], "differences in the last bits are allowed"
 
 
 @pytest.mark.parametrize("part", ["comparisons", "agreement", "judge_errors", "spreads", "steering"])
-def test_a_number_that_is_left_out_is_missed(entries, part):
+def test_an_omitted_number_is_reported(entries, part):
     change(entries / MIST, **{f"result__{part}": lambda rows: rows[1:]})
     (fault,) = faults(entries)
     assert part in fault
 
 
-def test_an_altered_label_is_found_by_its_hash_then_by_its_probabilities_then_by_the_numbers(entries):
+def test_an_altered_label_is_detected_by_hash_probabilities_or_numbers(entries):
     path = entries / MIST / "labels.parquet"
     good = path.read_bytes()
     path.write_bytes(good.replace(b"woman", b"wuman"))
@@ -118,7 +118,7 @@ def test_an_altered_label_is_found_by_its_hash_then_by_its_probabilities_then_by
     assert "its labels give" in faults(entries)[0]
 
 
-def test_all_faults_of_all_entries_are_listed_a_line_each(evenhand, entries):
+def test_all_errors_of_all_entries_are_listed_one_per_line(evenhand, entries):
     (entries / RANDOM / "entry.json").write_text("{")
     (entries / "notes.txt").write_text("hello")
     change(entries / MIST, result__coverage__planned=2, result__coverage__made=2)
@@ -146,7 +146,7 @@ def test_all_faults_of_all_entries_are_listed_a_line_each(evenhand, entries):
 )
 def test_an_entry_must_match_its_suite(entries, changes, words):
     change(entries / MIST, **changes)
-    # Some of these make it an entry of another ranking, which lacks a base model; that is a fault as well.
+    # Some changes move the entry to another ranking, which has no baseline; that is also an error.
     found = faults(entries)
     assert found and any(words in fault or "no entry of the baseline" in fault for fault in found)
     if "protocol" in words or "method" in words or "role" in words:
@@ -163,7 +163,7 @@ def test_a_judge_card_that_differs_from_the_baseline_is_an_error(entries):
     assert any("the panel differs" in fault for fault in faults(entries))
 
 
-def test_an_existing_entry_of_the_baseline_is_kept_and_compared_with(entries):
+def test_an_existing_baseline_entry_is_kept_and_used_for_comparison(entries):
     before = (entries / BASE / "entry.json").read_bytes()
     shutil.rmtree(entries / MIST)
     written = submit(small_run(), entries)
@@ -172,7 +172,7 @@ def test_an_existing_entry_of_the_baseline_is_kept_and_compared_with(entries):
     assert faults(entries) == []
 
 
-def test_without_the_tables_of_the_base_the_others_cannot_be_recomputed(entries):
+def test_without_the_baseline_tables_the_others_cannot_be_recomputed(entries):
     for file in (entries / BASE).glob("*.parquet"):
         file.unlink()
     change(entries / BASE, files={})

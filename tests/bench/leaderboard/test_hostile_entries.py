@@ -1,4 +1,4 @@
-"""Entries made to hurt: each is refused with a reason in one line, or shown as harmless text."""
+"""Malicious entries: each is rejected with a one-line reason or shown as harmless text."""
 
 import hashlib
 import html
@@ -29,11 +29,11 @@ from evenhand.reports.leaderboard.markdown import render_leaderboard
 BASE, MIST, RANDOM = (f"{name}@small-v1" for name in METHODS)
 
 ROOM = 2**29
-"""Bytes of address space that a reader may take beyond what is mapped already."""
+"""Bytes of address space that a reader may use beyond what is already mapped."""
 
 
 class Hurt:
-    """Unpickled, it makes a folder."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, place):
         self.place = place
@@ -49,7 +49,7 @@ def entries(tmp_path):
 
 @pytest.fixture
 def little_memory():
-    """Whoever asks for much memory gets none."""
+    """Large memory allocations fail."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, before[1]))
@@ -58,7 +58,7 @@ def little_memory():
 
 
 def reason(entries, entry=MIST):
-    """The one line about the one entry that is at fault."""
+    """The one-line error about the single invalid entry."""
     faults = [str(fault) for fault in check_entries(entries, recompute=False)[1]]
     (fault,) = faults
     assert "\n" not in fault and len(fault) < 1000 and (fault.isprintable())
@@ -67,7 +67,7 @@ def reason(entries, entry=MIST):
 
 
 def table_reason(entries, name, data, entry=MIST):
-    """Why a table is refused whose hash the entry states rightly."""
+    """The reason why a table with a correct hash is rejected."""
     replace_file(entries / entry, name, data)
     loaded = load_entry(entries / entry)
     with pytest.raises(EvenhandError) as fault:
@@ -89,7 +89,7 @@ def labels(entries):
 
 
 def every(table, value):
-    """A column that has one value in all rows."""
+    """A column with the same value in all rows."""
     return pa.array([value] * len(table))
 
 
@@ -123,7 +123,7 @@ def a_device(place, _):
 @pytest.mark.enable_socket
 @pytest.mark.parametrize("make", [a_link, a_pipe, a_socket, a_folder, a_device])
 @pytest.mark.parametrize("name", ["entry.json", "labels.parquet", "verification.json", "more.txt"])
-def test_what_is_no_plain_file_is_never_opened(entries, monkeypatch, make, name):
+def test_only_regular_files_are_opened(entries, monkeypatch, make, name):
     (entries / MIST / name).unlink(missing_ok=True)
     monkeypatch.chdir(entries / MIST)
     make(
@@ -142,14 +142,14 @@ def test_an_entry_that_is_a_link_is_not_followed(entries, target):
 @pytest.mark.parametrize(
     "name", ["run.pkl", "conftest.py", ".hidden", "entry.json.bak", "\x1b[2Jx", "a\nb", "é"]
 )
-def test_a_file_that_the_entry_does_not_list_is_refused_and_not_opened(entries, tmp_path, name):
+def test_an_unlisted_file_is_rejected_and_not_opened(entries, tmp_path, name):
     (entries / MIST / name).write_bytes(pickle.dumps(Hurt(str(tmp_path / "hurt"))))
     assert "does not list; remove it" in reason(entries)
     assert not (tmp_path / "hurt").exists()
 
 
 @pytest.mark.parametrize("name", ["entry.json", "labels.parquet", "images.parquet", "verification.json"])
-def test_a_pickle_under_a_files_name_is_not_unpickled(entries, tmp_path, name):
+def test_a_pickle_named_like_an_entry_file_is_not_unpickled(entries, tmp_path, name):
     data = pickle.dumps(Hurt(str(tmp_path / "hurt")))
     (entries / MIST / name).write_bytes(data)
     if name.endswith("parquet"):
@@ -162,7 +162,7 @@ def test_a_pickle_under_a_files_name_is_not_unpickled(entries, tmp_path, name):
 @pytest.mark.parametrize(
     "name", ["../base@small-v1/labels.parquet", "/etc/passwd", "C:\\x", "labels.parquet\0", "x"]
 )
-def test_an_entry_cannot_list_a_file_elsewhere(entries, name):
+def test_an_entry_cannot_list_a_file_outside_its_folder(entries, name):
     change(entries / MIST, files=lambda files: files | {name: "00" * 32})
     assert "is not valid" in reason(entries) or "U+0000" in reason(entries)
 
@@ -208,13 +208,13 @@ def nested(depth):
         ('{"result": {"schema_version": [1]}}', "schema version"),
     ],
 )
-def test_json_that_nobody_honest_writes_is_refused_with_the_reason(entries, little_memory, text, words):
+def test_malicious_json_is_rejected_with_the_reason(entries, little_memory, text, words):
     (entries / MIST / "entry.json").write_text(text, encoding="utf-8")
     assert words in reason(entries)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1", "cp037"])
-def test_another_encoding_is_refused(entries, encoding):
+def test_other_encodings_are_rejected(entries, encoding):
     text = (entries / MIST / "entry.json").read_text().replace("mist", "m\u00efst", 1)
     (entries / MIST / "entry.json").write_bytes(text.encode(encoding, errors="replace"))
     assert "cannot be read" in reason(entries) or "is not valid" in reason(entries)
@@ -239,13 +239,13 @@ def test_another_encoding_is_refused(entries, encoding):
         ("result__notes", {"a": 1}),
     ],
 )
-def test_values_of_another_type_or_size_are_refused(entries, place, value):
+def test_values_of_the_wrong_type_or_size_are_rejected(entries, place, value):
     change(entries / MIST, **{place: value})
     assert reason(entries)
 
 
 @pytest.mark.parametrize("value", ["nan", 1e15])
-def test_a_huge_or_undefined_number_where_one_may_stand_is_not_what_the_labels_give(entries, value):
+def test_huge_or_nonfinite_numbers_do_not_match_the_labels(entries, value):
     def worse(rows):
         return [row | {"value": value} if row["metric"] == "rms_delta" else row for row in rows]
 
@@ -257,14 +257,14 @@ def test_a_huge_or_undefined_number_where_one_may_stand_is_not_what_the_labels_g
 # Tables
 
 
-def test_a_million_rows_are_refused_by_their_number(entries, labels, little_memory):
+def test_a_million_rows_are_rejected_by_their_count(entries, labels, little_memory):
     data = parquet(labels.take(np.zeros(1_000_000, dtype=int)), row_group_size=2**21)
     assert len(data) < MAX_BYTES
     assert "1,000,000 rows; at most" in table_reason(entries, "labels.parquet", data)
 
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd", "snappy", "brotli", "lz4"])
-def test_a_compressed_bomb_is_not_unpacked(entries, labels, little_memory, codec):
+def test_a_decompression_bomb_is_not_unpacked(entries, labels, little_memory, codec):
     rows = labels.num_rows
     bomb = labels.set_column(4, "label", pa.array(["x" * 2**13] * rows))
     data = parquet(bomb, compression=codec, use_dictionary=False)
@@ -273,7 +273,7 @@ def test_a_compressed_bomb_is_not_unpacked(entries, labels, little_memory, codec
 
 
 @pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", None])
-def test_a_text_that_unfolds_over_all_rows_is_not_unfolded(entries, labels, little_memory, encoding):
+def test_a_value_that_expands_over_all_rows_is_not_expanded(entries, labels, little_memory, encoding):
     rows, long = labels.num_rows, "x" * 2**22
     if encoding is None:
         texts = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([long]))
@@ -348,7 +348,7 @@ def test_malformed_image_tables_are_rejected_with_the_reason(entries, edit, word
     assert words in table_reason(entries, "images.parquet", parquet(edit(table), row_group_size=2**20))
 
 
-def test_many_groups_many_columns_and_long_footers_are_refused(entries, labels, little_memory):
+def test_too_many_groups_or_columns_and_long_footers_are_rejected(entries, labels, little_memory):
     assert "row groups" in table_reason(entries, "labels.parquet", parquet(labels, row_group_size=1))
     wide = pa.table({f"c{number}": pa.array([0], pa.int8()) for number in range(5000)})
     assert table_reason(entries, "labels.parquet", parquet(wide))
@@ -357,13 +357,13 @@ def test_many_groups_many_columns_and_long_footers_are_refused(entries, labels, 
 
 
 @pytest.mark.parametrize("name", ["labels.parquet", "images.parquet"])
-def test_a_damaged_table_is_read_or_refused_in_one_line(entries, name, little_memory):
+def test_a_damaged_table_is_read_or_rejected_in_one_line(entries, name, little_memory):
     good, chance = (entries / MIST / name).read_bytes(), random.Random(5)
     loaded, path = load_entry(entries / MIST), entries / MIST / name
     known, refused = known_suite(loaded.result.spec), 0
     for _ in range(120):
         data = bytearray(good)
-        # The footer, the pages' heads or anywhere: single bits, runs of one byte, and cuts.
+        # Damage in the footer, the page headers or anywhere: single bits, runs of one byte, truncation.
         for _ in range(chance.choice((1, 1, 3))):
             place = chance.choice((chance.randrange(len(data)), len(data) - 1 - chance.randrange(900)))
             data[place] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, data[place] ^ (1 << chance.randrange(8))))
@@ -379,10 +379,10 @@ def test_a_damaged_table_is_read_or_refused_in_one_line(entries, name, little_me
     assert refused > 50
 
 
-# Words
+# Text
 
 
-def test_hostile_words_that_a_card_may_hold_are_shown_as_words(entries, tmp_path):
+def test_hostile_text_on_a_card_is_escaped(entries, tmp_path):
     words, card = HOSTILE.replace("\u202e", ""), ("title", "summary", "paper", "licence", "origin")
     for entry in (BASE, MIST, RANDOM):
         changes = {f"result__spec__method__{name}": words for name in card}

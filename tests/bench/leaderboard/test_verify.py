@@ -1,4 +1,4 @@
-"""``evenhand board verify``: a sample is made again; what does not follow from the intervention is found."""
+"""``evenhand board verify``: a sample is regenerated, and images or labels that do not match are detected."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def entries(tmp_path):
 
 
 def refused(entry, **options):
-    """The one line with which an entry is not verified; nothing is recorded."""
+    """The one-line error of a failed verification; nothing is recorded."""
     with pytest.raises(EvenhandError) as fault:
         verify(entry, **{"images": 16, "seed": 3, **options})
     assert "\n" not in str(fault.value)
@@ -34,7 +34,7 @@ def refused(entry, **options):
     return str(fault.value)
 
 
-def test_what_was_made_here_is_verified_to_the_last_bit_and_shown_so(evenhand, entries, tmp_path):
+def test_an_entry_from_this_machine_is_verified_bit_for_bit_and_marked(evenhand, entries, tmp_path):
     outcome = evenhand("board", "verify", entries / MIST, "--images", "16", "--seed", "3")
     assert outcome.code == 0, outcome.err
     said = outcome.out.replace("\n", " ")
@@ -55,7 +55,7 @@ def test_what_was_made_here_is_verified_to_the_last_bit_and_shown_so(evenhand, e
     assert ">verified<" in (tmp_path / "site" / "index.html").read_text()
 
 
-def test_the_intervention_of_the_run_is_used_without_a_fit(entries):
+def test_the_intervention_of_the_run_is_used_without_fitting(entries):
     found = verify(entries / MIST, images=4, run=small_run())
     assert (found.fitted, found.same_intervention, found.same_bytes) == (False, True, True)
     assert "taken from the submitted run" in verification_text(found)
@@ -77,7 +77,7 @@ def test_a_missing_or_wrong_intervention_is_a_one_line_error(entries, tmp_path, 
     assert words in refused(entries / MIST, **paths)
 
 
-def test_an_intervention_of_another_fit_is_rejected(entries):
+def test_an_intervention_from_another_fit_is_rejected(entries):
     change(entries / MIST, result__spec__method__intervention="ab" * 32)
     assert "that of the entry is abababababab" in refused(entries / MIST, run=small_run())
 
@@ -89,7 +89,7 @@ def test_without_tables_there_is_nothing_to_verify(entries):
     assert "has no tables" in refused(entries / MIST)
 
 
-def test_labels_that_the_same_image_does_not_get_are_found(entries):
+def test_labels_that_differ_for_the_same_image_are_detected(entries):
     def flatter(own):
         labels = own.labels.copy()
         rows = labels.index[(labels["judge"] == "vit") & (labels["attribute"] == "gender")]
@@ -106,7 +106,7 @@ def test_labels_that_the_same_image_does_not_get_are_found(entries):
 
 
 @pytest.mark.parametrize("column", ["alignment", "preservation_distance"])
-def test_scores_that_the_same_image_does_not_get_are_found(entries, column):
+def test_scores_that_differ_for_the_same_image_are_detected(entries, column):
     rewrite(
         entries / MIST,
         lambda own: Tables(own.images.assign(**{column: own.images[column] / 2}), own.labels),
@@ -116,7 +116,7 @@ def test_scores_that_the_same_image_does_not_get_are_found(entries, column):
 
 
 def other_bits(own):
-    """The tables as another machine would give them: every image has other last bits, hardly any label."""
+    """The tables as from another machine: every image differs in the last bits, hardly any label does."""
     return Tables(own.images.assign(pixels=["cd" * 32] * len(own.images)), own.labels)
 
 
@@ -129,7 +129,7 @@ def test_differences_in_the_last_bits_are_reported_but_not_an_error(entries):
     assert check_entries(entries, recompute=False)[0][2].evidence == "verified"
 
 
-def test_images_of_a_fairer_method_under_another_name_are_found(entries):
+def test_images_of_a_fairer_method_under_another_name_are_detected(entries):
     for name in ("images.parquet", "labels.parquet"):
         shutil.copy(entries / RANDOM / name, entries / MIST / name)
     files = json.loads((entries / RANDOM / "entry.json").read_text())["files"]
@@ -138,7 +138,7 @@ def test_images_of_a_fairer_method_under_another_name_are_found(entries):
     assert f"More than one answer in {TOLERATED} differs" in said or "Identical pixels" in said
 
 
-def test_a_image_that_did_not_fail_cannot_be_called_failed(entries):
+def test_an_image_that_did_not_fail_cannot_be_reported_as_failed(entries):
     def drop(own):
         wanted = own.images["concept"] == "CEO"
         images = own.images.copy()
@@ -151,7 +151,7 @@ def test_a_image_that_did_not_fail_cannot_be_called_failed(entries):
     assert "has the status 'ok' here, but 'error' in the entry" in refused(entries / RANDOM, images=60)
 
 
-def test_a_judge_that_only_the_entry_describes_is_not_loaded(entries):
+def test_an_unregistered_judge_described_by_the_entry_is_not_loaded(entries):
     card = {"name": "time", "parameters": {"judge": "open-clip:weights=/etc/passwd"}}
     change(entries / MIST, **{f"result__spec__method__{name}": value for name, value in card.items()})
     assert "parameters come from the untrusted entry" in refused(entries / MIST)

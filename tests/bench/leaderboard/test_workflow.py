@@ -1,4 +1,4 @@
-"""The workflow that checks submitted entries on a public host: its steps do here what they do there."""
+"""The workflow that checks submitted entries in CI; its steps are run locally."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from helpers.site import a_board
 from evenhand.bench.leaderboard.build import build
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/board.yml").read_text())
-# YAML 1.1 reads the key ``on`` as true.
+# YAML 1.1 parses the key ``on`` as true.
 EVENTS = WORKFLOW[True]
 
 
@@ -47,7 +47,7 @@ def checkouts(tmp_path):
     return tmp_path
 
 
-def test_a_board_passes_and_an_edited_leaderboard_does_not(checkouts):
+def test_a_valid_board_passes_and_an_edited_leaderboard_fails(checkouts):
     checked = run(step("Check every entry"), checkouts)
     assert checked.returncode == 0 and "are valid" in checked.stdout, checked.stderr
     assert run(step("The leaderboard"), checkouts).returncode == 0
@@ -57,7 +57,7 @@ def test_a_board_passes_and_an_edited_leaderboard_does_not(checkouts):
     assert stale.returncode == 2 and "is out of date" in stale.stderr
 
 
-def test_a_verification_that_the_board_does_not_have_is_refused(checkouts):
+def test_a_verification_missing_from_the_board_is_rejected(checkouts):
     guard = step("Only maintainers")
     assert run(guard, checkouts).returncode == 0
     record = "reports/entries/uce@mini-quick-v1/verification.json"
@@ -68,7 +68,7 @@ def test_a_verification_that_the_board_does_not_have_is_refused(checkouts):
     assert run(guard, checkouts).returncode == 0
 
 
-def test_a_submission_brings_no_code_into_the_job_and_cannot_write():
+def test_the_job_is_read_only_and_runs_no_submitted_code():
     assert WORKFLOW["permissions"] == {"contents": "read"}
     assert "pull_request_target" not in EVENTS
     for job in WORKFLOW["jobs"].values():
@@ -76,7 +76,7 @@ def test_a_submission_brings_no_code_into_the_job_and_cannot_write():
         for one in job["steps"]:
             if one.get("uses", "").startswith("actions/checkout"):
                 assert one["with"]["persist-credentials"] is False
-            # What an event says would be part of the script.
+            # The content of an event would become part of the script.
             assert "${{" not in one.get("run", "")
     installs = [one["run"] for one in WORKFLOW["jobs"]["check"]["steps"] if "pip" in one.get("run", "")]
     assert installs == ["pip install ./board"]
@@ -84,7 +84,7 @@ def test_a_submission_brings_no_code_into_the_job_and_cannot_write():
     assert code["path"] == "board" and "base.sha" in code["ref"]
 
 
-def test_the_form_for_a_challenge_and_the_template_for_entries_are_there():
+def test_the_challenge_form_and_the_entry_template_exist():
     form = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/challenge.yml").read_text())
     assert {"name", "description", "body"} <= set(form)
     kinds = {"input", "dropdown", "textarea", "markdown", "checkboxes"}

@@ -44,7 +44,7 @@ def test_truth_names_the_group_of_each_anchor():
     ]
 
 
-def test_the_autoencoder_blurs_images_without_changing_them():
+def test_the_autoencoder_blurs_images_only_slightly():
     images = render(anchor_specs(1)[:24], seed=1)
     passed = through_autoencoder(images)
     assert passed.shape == images.shape
@@ -67,7 +67,7 @@ def test_a_small_calibration_counts_every_anchor_once_per_judge_and_attribute_se
     }
 
 
-def test_bundled_table_was_made_by_the_present_judges():
+def test_bundled_table_was_made_with_the_current_judges():
     assert TABLE.read_text().splitlines()[0] == comment(anchor_specs())
 
 
@@ -88,7 +88,7 @@ def test_bundled_table_agrees_with_fresh_labels():
         assert (labels[attribute].to_numpy() == truth[attribute]).mean() == pytest.approx(expected, abs=0.025)
 
 
-def test_every_matrix_of_the_bundled_table_can_be_inverted():
+def test_every_matrix_of_the_bundled_table_is_invertible():
     for judge, attributes in chain.from_iterable(
         [(judge, names.split("*")) for names in SETS] for judge in ("panel", "clip-s", "vit", "clip-xs")
     ):

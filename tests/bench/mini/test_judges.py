@@ -21,17 +21,17 @@ def pixels(images=PEOPLE):
     return torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1
 
 
-def test_softmax_of_the_logits_is_what_the_judge_answers():
+def test_softmax_of_the_logits_equals_the_judges_answer():
     got = clip_xs().logits(pixels(), TEXTS).softmax(dim=1).numpy()
     np.testing.assert_allclose(got, clip_xs().zero_shot(PEOPLE, TEXTS), atol=1e-4)
 
 
-def test_features_are_those_of_the_bytes():
+def test_features_of_tensors_equal_those_of_bytes():
     scorer = load_scorer("mini")
     np.testing.assert_allclose(scorer.features(pixels()).numpy(), scorer.embed(PEOPLE), atol=1e-5)
 
 
-def test_images_of_another_size_are_scaled_and_cut_as_pillow_does():
+def test_images_of_another_size_are_resized_and_cropped_as_in_pillow():
     wide = np.repeat(np.repeat(PEOPLE[:2], 2, axis=1), 3, axis=2)
     scorer = load_scorer("mini")
     cosines = (scorer.features(pixels(wide)).numpy() * scorer.embed(wide)).sum(axis=1)
@@ -40,7 +40,7 @@ def test_images_of_another_size_are_scaled_and_cut_as_pillow_does():
 
 
 @pytest.mark.parametrize("network", [lambda x: clip_xs().logits(x, TEXTS), load_scorer("mini").features])
-def test_gradients_are_finite_differences(network):
+def test_gradients_match_finite_differences(network):
     start = (pixels(PEOPLE[:1]) * 0.9).requires_grad_(True)
     direction = torch.randn(start.shape, generator=torch.Generator().manual_seed(0)) * 1e-2
     weights = torch.randn(network(start).shape, generator=torch.Generator().manual_seed(1))
@@ -67,7 +67,7 @@ def test_only_the_text_encoder_of_the_same_clip_has_a_projection():
     assert scorer.text_projection(encoder) is None
 
 
-def test_judgements_through_gradients_are_counted_and_other_judges_refused():
+def test_differentiable_judgements_are_counted_and_other_judges_rejected():
     judge = CountedJudge("clip-xs", clip_xs())
     judge.logits(pixels(), TEXTS)
     assert judge.judgements == len(PEOPLE)

@@ -1,4 +1,4 @@
-"""``clip-weak`` is deliberately inaccurate: how bad, where, and that nobody has it in a panel."""
+"""``clip-weak`` is deliberately inaccurate: how inaccurate, for which occupations, and in no panel."""
 
 from itertools import pairwise
 
@@ -29,13 +29,13 @@ SAMPLE = 320
 
 @pytest.fixture(scope="module")
 def women_read():
-    """Of fresh renders: which show women, and which the judge takes for women."""
+    """For newly rendered images: which show women, and which the judge labels as women."""
     specs = np.random.default_rng(5).permutation(anchor_specs(1))[:SAMPLE]
     answer = clip_weak().label(through_autoencoder(render(specs, seed=9)))["gender"]
     return specs[:, 2] == 0, answer.probabilities[:, 0] > 0.5
 
 
-def test_it_reads_gender_as_badly_as_was_measured(women_read):
+def test_gender_accuracy_is_as_low_as_measured(women_read):
     shown, read = women_read
     recalls = pd.read_csv(SHIPPED).query(
         "pool == 'renders' and judge == 'clip-weak' and attribute == 'gender' and occupation == 'all'"
@@ -45,7 +45,7 @@ def test_it_reads_gender_as_badly_as_was_measured(women_read):
     assert (shown == read).mean() == pytest.approx(shipped, abs=0.05)
 
 
-def test_its_errors_depend_on_the_occupation_and_lean_to_its_stereotype():
+def test_errors_depend_on_the_occupation_and_follow_its_stereotype():
     recalls = pd.read_csv(SHIPPED).query(
         "pool == 'renders' and judge == 'clip-weak' and attribute == 'gender' and occupation != 'all'"
     )
@@ -56,7 +56,7 @@ def test_its_errors_depend_on_the_occupation_and_lean_to_its_stereotype():
     assert single["man"][~of_women].mean() > single["man"][of_women].mean() + 0.02
 
 
-def test_it_is_of_the_family_of_its_twin_and_sits_in_no_panel():
+def test_it_shares_the_family_of_clip_xs_and_is_in_no_panel():
     assert clip_weak().info.family == clip_xs().info.family == "clip"
     assert "deliberately inaccurate" in clip_weak().info.title
     for name in ("mini", "mini-quick"):
@@ -83,7 +83,7 @@ def test_captions_follow_the_recipe():
     assert np.corrcoef(shares, law(("gender",))[:, 0])[0, 1] > 0.9
 
 
-def test_articles_fit_and_santa_has_none():
+def test_articles_are_correct_and_santa_has_none():
     captions, _ = captioned(2000, seed=4)
     words = [text.split() for text in captions]
     pairs = [pair for each in words for pair in pairwise(each)]
@@ -92,7 +92,7 @@ def test_articles_fit_and_santa_has_none():
     assert not [text for text in captions if "a Santa" in text or "a Mrs." in text]
 
 
-def test_the_loss_is_clips_where_captions_differ_and_knows_equal_ones():
+def test_the_loss_equals_clips_for_distinct_captions_and_handles_equal_ones():
     class Fixed:
         logit_scale = torch.zeros(())
 
@@ -114,7 +114,7 @@ def test_the_loss_is_clips_where_captions_differ_and_knows_equal_ones():
     torch.testing.assert_close(contrastive_loss(Fixed(), features, features, caption), clip)
 
 
-def test_training_is_repeatable_and_its_weights_load_as_a_judge(tmp_path):
+def test_training_is_reproducible_and_its_weights_load_as_a_judge(tmp_path):
     (first, _), (second, _) = (train(captions=64, steps=2) for _ in range(2))
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name]), name

@@ -51,7 +51,7 @@ def test_joint_law_keeps_the_order_of_the_attributes_asked_for():
     np.testing.assert_allclose(joint.sum(axis=2), law(["age"]))
 
 
-def test_unknown_attribute_names_the_nearest():
+def test_unknown_attribute_suggests_the_nearest():
     with pytest.raises(EvenhandError, match="did you mean 'gender'"):
         law(["gendre"])
 
@@ -62,7 +62,7 @@ def test_world_names_what_it_draws():
     assert TAXONOMIES["tone"] == ("light", "medium", "dark")
 
 
-def test_same_seed_draws_the_same_images_and_another_seed_others():
+def test_the_seed_determines_the_images():
     first = render(PEOPLE, seed=5)
     assert first.shape == (40, 64, 64, 3)
     assert first.dtype == np.uint8
@@ -70,7 +70,7 @@ def test_same_seed_draws_the_same_images_and_another_seed_others():
     assert (first != render(PEOPLE, seed=6)).any(axis=(1, 2, 3)).all()
 
 
-def test_a_image_does_not_depend_on_the_rows_after_it():
+def test_an_image_does_not_depend_on_later_rows():
     np.testing.assert_array_equal(render(PEOPLE, seed=5)[:7], render(PEOPLE[:7], seed=5))
 
 
@@ -84,7 +84,7 @@ def test_a_person_shows_the_colour_of_their_tone_on_a_known_background():
 
 
 @pytest.mark.parametrize("kind", [2, 3])
-def test_objects_and_characters_are_no_occupation(kind):
+def test_objects_and_characters_are_not_occupations(kind):
     thing, person = render(np.array([[kind, 0, 0, 2, 0, 1], [0, 0, 0, 2, 0, 1]]), seed=0)
     assert np.abs(thing.astype(int) - person).mean() > 20
 
@@ -98,6 +98,6 @@ def test_objects_and_characters_are_no_occupation(kind):
         ([0, -1] + [0] * 4, "index"),
     ],
 )
-def test_a_value_outside_the_world_is_refused_by_name(row, column):
+def test_a_value_outside_the_world_is_rejected_by_name(row, column):
     with pytest.raises(EvenhandError, match=f"'{column}'"):
         render(np.array([row]), seed=0)

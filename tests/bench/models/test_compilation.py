@@ -1,4 +1,4 @@
-"""Compiled kernels: the same images up to rounding, once compiled for all methods, and never silently."""
+"""Compilation: the same images up to rounding, compiled once for all methods, and part of the image key."""
 
 import json
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def model():
 
 @pytest.fixture
 def sampler(model):
-    """Graphs are made and then run operation by operation, which takes no minutes."""
+    """Graphs are traced but run operation by operation, which avoids minutes of compilation."""
     return Sampler(model, COMPILED, networks=compilation.compiled(model, backend="eager"))
 
 
@@ -56,7 +56,7 @@ class Inside(Intervention):
 
 
 @pytest.mark.skipif(not compilation.has_compiler(), reason="there is no C++ compiler")
-def test_images_differ_by_rounding_alone(model, monkeypatch, tmp_path):
+def test_compiled_images_differ_by_rounding_only(model, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     plain = Sampler(model, PROTOCOL)(PROMPTS, SEEDS)
     compiled = Sampler(model, COMPILED)(PROMPTS, SEEDS)
@@ -75,7 +75,7 @@ def test_switching_the_weights_of_methods_does_not_recompile(model, sampler):
     assert (again == before[:1]).all()
 
 
-def test_a_method_that_acts_inside_is_not_passed_over(model, sampler):
+def test_a_method_that_acts_inside_the_compiled_network_takes_effect(model, sampler):
     unchanged = sampler(PROMPTS, SEEDS)
     compiled = sampler(PROMPTS, SEEDS, intervention=Inside())
     plain = Sampler(model, PROTOCOL)(PROMPTS, SEEDS, intervention=Inside())
@@ -83,7 +83,7 @@ def test_a_method_that_acts_inside_is_not_passed_over(model, sampler):
     assert (compiled != unchanged).any()
 
 
-def test_images_of_other_kernels_are_other_images_and_those_of_plain_ones_keep_their_keys():
+def test_compilation_is_part_of_the_image_key_and_its_default_leaves_keys_unchanged():
     def key(protocol):
         stated = protocol.model_dump_json()
         return image_key(model="m", protocol=stated, intervention="", prompt="a CEO", seed=1)
@@ -96,7 +96,7 @@ def test_images_of_other_kernels_are_other_images_and_those_of_plain_ones_keep_t
     assert other.digest() != suite.digest()
 
 
-def test_a_machine_without_a_compiler_gets_one_sentence(model, monkeypatch):
+def test_a_missing_compiler_is_a_one_line_error(model, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(EvenhandError, match=r'no C\+\+ compiler; install g\+\+ or set compilation = "none"'):

@@ -1,4 +1,4 @@
-"""Nothing is fetched unless the command line says --online; the socket of all tests is blocked besides."""
+"""Nothing is downloaded without ``--online``; sockets are also blocked in all tests."""
 
 import os
 
@@ -14,14 +14,14 @@ from evenhand.metrics.judges import open_clip
 
 @pytest.fixture(autouse=True)
 def switch(monkeypatch):
-    """The switch as a shell without settings has it."""
+    """The offline setting as in a shell without environment variables."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
 
 
 @pytest.fixture
 def seen(monkeypatch):
-    """What the hub may do when judges are loaded, by the library's switch and the environment's."""
+    """Whether the hub is accessible when judges are loaded, by the library's setting and the environment."""
     found = []
 
     def load(self):
@@ -37,13 +37,13 @@ def seen(monkeypatch):
     [([], (True, "1")), (["--offline"], (True, "1")), (["--online"], (False, "0"))],
     ids=["by default", "offline", "online"],
 )
-def test_a_run_may_reach_the_hub_only_with_online(evenhand, tmp_path, seen, options, expected):
+def test_a_run_accesses_the_hub_only_with_online(evenhand, tmp_path, seen, options, expected):
     outcome = evenhand("run", "mini-quick", "--out", tmp_path / "run", *options)
     assert (outcome.code, seen) == (2, [expected])
-    assert constants.HF_HUB_OFFLINE is False and "HF_HUB_OFFLINE" not in os.environ, "the shell's own again"
+    assert constants.HF_HUB_OFFLINE is False and "HF_HUB_OFFLINE" not in os.environ, "the setting is restored"
 
 
-def test_a_model_of_the_hub_is_not_looked_for_offline(evenhand, tmp_path):
+def test_offline_a_hub_model_is_not_requested(evenhand, tmp_path):
     out, suite = tmp_path / "run", tmp_path / "suite.toml"
     suite.write_text(TINY.read_text().replace('model = "mini"', 'model = "org/never-cached-model"'))
     outcome = evenhand("run", suite, "--method", "base", "--out", out)
@@ -52,7 +52,7 @@ def test_a_model_of_the_hub_is_not_looked_for_offline(evenhand, tmp_path):
     assert not (out / "suite.toml").exists()
 
 
-def test_weights_that_open_clip_fetches_past_the_hub_are_not_fetched_offline(monkeypatch, tmp_path):
+def test_offline_open_clip_does_not_download_weights_from_other_hosts(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(open_clip.open_clip, "download_pretrained", lambda known: pytest.fail("was fetched"))
     known = {"url": "https://example.org/RN50.pt"}

@@ -1,4 +1,4 @@
-"""Tiny random pipelines in the true formats of SD 1.x, SD 2.x and SDXL, through the real loading code."""
+"""Tiny random pipelines in the real formats of SD 1.x, SD 2.x and SDXL, loaded with the real code."""
 
 import json
 import shutil
@@ -56,7 +56,7 @@ def test_images_equal_those_of_the_stock_pipeline(family, folder):
     assert np.abs(ours.astype(int) - np.round(expected * 255)).max() <= 1
 
 
-def test_the_revision_follows_the_weights(folder, tmp_path):
+def test_the_revision_changes_with_the_weights(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     assert load_model(str(copy)).revision == load_model(str(folder)).revision
@@ -98,7 +98,7 @@ FAULTS = ["pickled weights", "torn weights", "torn index", "texts too narrow for
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_folder_gets_one_sentence(tmp_path, fault):
+def test_an_invalid_model_folder_is_a_one_line_error(tmp_path, fault):
     folder = tmp_path / "model"
     pipeline("sd1").save_pretrained(folder)
     broken(folder, fault)
@@ -112,11 +112,11 @@ def test_a_model_that_predicts_velocities_loads(tmp_path):
     pipe.scheduler.register_to_config(prediction_type="v_prediction")
     pipe.save_pretrained(tmp_path / "model")
     model = load_model(str(tmp_path / "model"))
-    assert model.evaluations == 0, "trying a model out is no cost of a method"
+    assert model.evaluations == 0, "testing a model does not count as cost of a method"
 
 
 @pytest.mark.parametrize("name", ["nothing-like-it", "org/never-cached-model"])
-def test_a_model_that_is_nowhere_gets_one_sentence(monkeypatch, name):
+def test_a_model_that_does_not_exist_is_a_one_line_error(monkeypatch, name):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(EvenhandError) as caught:
         load_model(name)

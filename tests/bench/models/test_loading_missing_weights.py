@@ -1,4 +1,4 @@
-"""Libraries fill weights that they do not find with random numbers; a network like that is refused."""
+"""Libraries initialize missing weights randomly; such networks are rejected."""
 
 import shutil
 
@@ -20,7 +20,7 @@ IMAGES = np.zeros((1, 64, 64, 3), np.uint8)
 
 
 def change(path, rename):
-    """Give the tensors of a file other names; those of an empty name are left out."""
+    """Rename the tensors of a file; tensors with an empty name are omitted."""
     renamed = {rename(name): value for name, value in load_file(path).items()}
     save_file({name: value for name, value in renamed.items() if name}, path, metadata={"format": "pt"})
 
@@ -43,7 +43,7 @@ def folder(tmp_path):
         ("text_encoder/model.safetensors", "token_embedding"),
     ],
 )
-def test_a_pipeline_with_a_tensor_missing_is_refused(folder, file, part):
+def test_a_pipeline_with_a_missing_tensor_is_rejected(folder, file, part):
     change(folder / file, without(part))
     with pytest.raises(EvenhandError, match="would initialise them at random") as caught:
         load_model(str(folder))
@@ -51,7 +51,7 @@ def test_a_pipeline_with_a_tensor_missing_is_refused(folder, file, part):
     assert part.removesuffix(".weight") in str(caught.value)
 
 
-def test_a_text_encoder_whose_names_are_not_understood_is_refused(folder):
+def test_a_text_encoder_with_unknown_tensor_names_is_rejected(folder):
     change(folder / "text_encoder" / "model.safetensors", lambda name: f"another.{name}")
     with pytest.raises(EvenhandError, match="would initialise them at random"):
         load_model(str(folder))
@@ -59,7 +59,7 @@ def test_a_text_encoder_whose_names_are_not_understood_is_refused(folder):
 
 @pytest.mark.parametrize("stored", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
-def test_stored_and_wanted_precision_may_differ(tmp_path, stored, precision):
+def test_stored_and_requested_precision_may_differ(tmp_path, stored, precision):
     pipeline("sd2").to(stored).save_pretrained(tmp_path / "model")
     assert load_model(str(tmp_path / "model"), precision=precision).family == "sd2"
 
@@ -87,7 +87,7 @@ def test_a_scorer_without_its_projection_is_refused(tmp_path):
         load_scorer(str(folder)).embed(IMAGES)
 
 
-def test_a_vision_language_model_without_its_eyes_is_refused(tmp_path):
+def test_a_vision_language_model_without_its_vision_tower_is_rejected(tmp_path):
     save_vlm(tmp_path / "judge", texts=["a"])
     change(tmp_path / "judge" / "model.safetensors", without("patch_embedding"))
     with pytest.raises(EvenhandError, match="would initialise them at random"):

@@ -1,4 +1,4 @@
-"""An image depends on its prompt, its seed and the intervention: on nothing else."""
+"""An image depends only on its prompt, its seed and the intervention."""
 
 import os
 import signal
@@ -49,13 +49,13 @@ def test_images_equal_those_of_the_stock_pipeline(model, sampler):
     assert np.abs(ours.astype(int) - np.round(stock * 255)).max() <= 1
 
 
-def test_a_image_does_not_depend_on_its_batch(sampler):
+def test_an_image_does_not_depend_on_its_batch(sampler):
     together = sampler(PROMPTS, [1, 2, 3, 4, 5])
     alone = sampler(PROMPTS[3:4], [4])
     assert (together[3] == alone[0]).all()
 
 
-def test_another_size_of_the_batch_changes_the_last_bit_at_most_and_so_the_key(model, sampler):
+def test_the_batch_size_changes_at_most_the_last_bit_and_is_part_of_the_key(model, sampler):
     protocol = PROTOCOL.model_copy(update={"batch": 1})
     single = Sampler(model, protocol)(PROMPTS, [1, 2, 3, 4, 5])
     assert np.abs(single.astype(int) - sampler(PROMPTS, [1, 2, 3, 4, 5])).max() <= 1
@@ -68,12 +68,12 @@ def test_another_size_of_the_batch_changes_the_last_bit_at_most_and_so_the_key(m
     assert len(keys) == 2
 
 
-def test_other_seeds_give_other_images(sampler):
+def test_different_seeds_give_different_images(sampler):
     first, second = sampler([PROMPTS[0]] * 2, [1, 2])
     assert (first != second).any()
 
 
-def test_edited_weights_are_in_force_and_restored_bit_for_bit(model, sampler):
+def test_edited_weights_are_applied_and_restored_bit_for_bit(model, sampler):
     before = {name: value.clone() for name, value in model.cross_attention().items()}
     plain = sampler(PROMPTS[:1], [1])
     zeroed = Intervention(weights={name: torch.zeros_like(value) for name, value in before.items()})
@@ -82,14 +82,14 @@ def test_edited_weights_are_in_force_and_restored_bit_for_bit(model, sampler):
     assert (sampler(PROMPTS[:1], [1]) == plain).all()
 
 
-def test_weights_are_restored_after_a_fault(model):
+def test_weights_are_restored_after_an_error(model):
     name, value = next(iter(model.cross_attention().items()))
     with pytest.raises(RuntimeError, match="boom"), model.edited({name: value + 1}):
         raise RuntimeError("boom")
     assert torch.equal(model.cross_attention()[name], value)
 
 
-def test_a_broken_edit_is_marked_and_not_passed_off_as_a_image(model, sampler):
+def test_a_broken_edit_is_marked_as_an_error(model, sampler):
     name, value = next(iter(model.cross_attention().items()))
     marks = []
     broken = Intervention(weights={name: torch.full_like(value, torch.nan)})
@@ -99,7 +99,7 @@ def test_a_broken_edit_is_marked_and_not_passed_off_as_a_image(model, sampler):
     assert marks == [False]
 
 
-def test_ctrl_c_ends_a_batch_at_its_next_step_and_keeps_those_before(model, monkeypatch):
+def test_ctrl_c_stops_a_batch_at_the_next_step_and_keeps_earlier_batches(model, monkeypatch):
     steps, made, forward = [], [], model.unet.forward
 
     def watched(*arguments, **more):
@@ -111,7 +111,7 @@ def test_ctrl_c_ends_a_batch_at_its_next_step_and_keeps_those_before(model, monk
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     monkeypatch.setattr(model.unet, "forward", watched)
     sampler = Sampler(model, PROTOCOL.model_copy(update={"steps": 20, "batch": 1}))
-    # What was started in the background ignores Ctrl-C.
+    # Background processes ignore Ctrl-C.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -132,7 +132,7 @@ def test_an_embedding_level_intervention_replaces_the_conditional_states(sampler
     assert (first == second).all()
 
 
-def test_a_images_own_stream_depends_on_method_prompt_and_seed_alone():
+def test_the_random_stream_of_an_image_depends_only_on_method_prompt_and_seed():
     first = image_stream("m", "a nurse", 1).random(4)
     assert (first == image_stream("m", "a nurse", 1).random(4)).all()
     others = [

@@ -46,7 +46,7 @@ def intervention(steering, sites=()):
 
 @dataclass
 class Swap(Steering):
-    """Draws what the branch says instead of what the prompt says."""
+    """Follows the branch instead of the prompt."""
 
     branches: list
 
@@ -71,7 +71,7 @@ def turned_of(batch, turned):
     return [by_text[text] for text in batch.texts]
 
 
-def test_steps_count_up_and_carry_the_solvers_timesteps(sampler):
+def test_steps_count_up_and_have_the_solvers_timesteps(sampler):
     seen = []
 
     class Watch(Steering):
@@ -101,7 +101,7 @@ def test_text_states_can_change_between_steps(sampler, plain, model):
     assert (replaced == sampler(PROMPTS[-1:] * 5, SEEDS)).all()
 
 
-def test_features_reach_the_batch_that_is_being_drawn(sampler, plain):
+def test_features_reach_the_batch_being_sampled(sampler, plain):
     """Batches run in parallel threads on one U-Net; each must see its own module outputs."""
     seen = {}
 
@@ -121,7 +121,7 @@ def test_features_reach_the_batch_that_is_being_drawn(sampler, plain):
     assert all(shape[0] == 2 * 4 for rows in seen.values() for _, _, shape in rows)
 
 
-def test_a_changed_feature_changes_the_image_and_nothing_stays_behind(sampler, plain, model):
+def test_a_changed_feature_changes_the_image_and_leaves_no_hook(sampler, plain, model):
     class Zero(Steering):
         def feature(self, step, site, output):
             return torch.zeros_like(output)
@@ -136,7 +136,7 @@ def test_an_unknown_module_is_an_error(sampler):
         sampler(PROMPTS[:1], SEEDS[:1], intervention=intervention(lambda batch: Steering(), ("mid_blok",)))
 
 
-def test_the_models_own_prediction_is_the_samplers_and_lets_gradients_through(model):
+def test_the_models_prediction_equals_the_samplers_and_passes_gradients(model):
     text = model.encode(PROMPTS[:2])
     latents = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     timesteps = torch.tensor([500, 500])
@@ -152,7 +152,7 @@ def test_the_models_own_prediction_is_the_samplers_and_lets_gradients_through(mo
     assert not plain.requires_grad
 
 
-def test_latents_decode_to_the_image_they_were_made_of(model, plain):
+def test_latents_decode_to_their_image(model, plain):
     latents = model.latents(plain)
     decoded = model.vae.decode(latents / model.vae.config.scaling_factor).sample
     pixels = decoded.permute(0, 2, 3, 1).add(1).mul(127.5).clamp(0, 255)
@@ -171,7 +171,7 @@ def test_edited_text_encoder_weights_change_the_states_within_the_context_only(m
     assert torch.equal(model.encode(PROMPTS[:1]).states, before)
 
 
-def test_an_embedding_may_change_states_of_each_image_by_its_own_stream(sampler, plain):
+def test_an_embedding_can_change_the_states_of_each_image_with_its_random_stream(sampler, plain):
     class Noisy(Intervention):
         def embedding(self, text, draws):
             shift = torch.stack([torch.from_numpy(draw.normal(size=192)).float() for draw in draws])

@@ -1,4 +1,4 @@
-"""Encoding with gradients and changed input rows: transformers' own encoder, thread by thread."""
+"""Encoding with gradients and changed input rows, compared with transformers, in several threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,17 +22,17 @@ def model():
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
-def test_without_a_change_it_is_what_encode_gives(family, tmp_path):
+def test_encode_uncached_without_a_change_equals_encode(family, tmp_path):
     pipeline(family).save_pretrained(tmp_path)
     model = load_model(str(tmp_path), device="cpu")
-    anew, kept = model.encode_uncached(TEXTS), model.encode(TEXTS)
-    torch.testing.assert_close(anew.states, kept.states, atol=1e-5, rtol=1e-5)
-    assert torch.equal(anew.first_eos, kept.first_eos) and anew.ids == kept.ids
+    uncached, kept = model.encode_uncached(TEXTS), model.encode(TEXTS)
+    torch.testing.assert_close(uncached.states, kept.states, atol=1e-5, rtol=1e-5)
+    assert torch.equal(uncached.first_eos, kept.first_eos) and uncached.ids == kept.ids
     if family == "sdxl":
-        torch.testing.assert_close(anew.pooled, kept.pooled, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(uncached.pooled, kept.pooled, atol=1e-5, rtol=1e-5)
 
 
-def test_rows_swapped_for_another_prompts_give_its_states(model):
+def test_replacing_input_rows_by_those_of_another_prompt_gives_its_states(model):
     from transformers import CLIPTextModel, CLIPTokenizer
 
     reference = CLIPTextModel.from_pretrained(MINI / "text_encoder").float().eval()
@@ -46,7 +46,7 @@ def test_rows_swapped_for_another_prompts_give_its_states(model):
     torch.testing.assert_close(got, wanted, atol=1e-6, rtol=1e-6)
 
 
-def test_rows_before_a_changed_one_keep_their_states_and_gradients_reach_it(model):
+def test_changing_a_row_keeps_earlier_states_and_passes_gradients(model):
     added = torch.zeros(192, requires_grad=True)
 
     def change(rows, eos):
@@ -65,7 +65,7 @@ def test_rows_before_a_changed_one_keep_their_states_and_gradients_reach_it(mode
     assert added.grad.any()
 
 
-def test_a_change_is_seen_by_its_own_thread_alone(model):
+def test_a_change_is_visible_in_its_thread_only(model):
     plain = model.encode_uncached(TEXTS[:1]).states
 
     def encoded(number):
@@ -97,7 +97,7 @@ def test_a_batch_can_encode_for_its_intervention(model):
     assert abs(difference).max() <= 1
 
 
-def test_refusals_say_what_to_do(model, tmp_path):
+def test_errors_say_what_to_do(model, tmp_path):
     with pytest.raises(EvenhandError, match="shorten it"):
         model.encode_uncached(["a nurse " * 20])
     pipeline("sdxl").save_pretrained(tmp_path)

@@ -12,7 +12,7 @@ TEXTS = ["a photo of a nurse", "a cat", "a photo of a cat and a dog"]
 
 
 class Watched:
-    """A tokenizer that takes its time and notes whether two calls overlap."""
+    """A slow tokenizer that records whether two calls overlap."""
 
     def __init__(self, tokenizer):
         self.tokenizer, self.model_max_length = tokenizer, tokenizer.model_max_length
@@ -28,7 +28,7 @@ class Watched:
         return tokens
 
 
-def test_threads_that_encode_at_once_take_turns_at_the_tokenizer():
+def test_concurrent_threads_do_not_use_the_tokenizer_at_the_same_time():
     model, alone = load_model("mini"), load_model("mini")
     [(tokenizer, encoder)] = model.text_encoders
     watched = Watched(tokenizer)

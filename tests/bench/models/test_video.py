@@ -1,4 +1,4 @@
-"""A closed-form edit fits and acts on a text-to-video model as on one for images."""
+"""Closed-form edits are fitted and applied to a text-to-video model as to an image model."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def clips(model):
 
 @pytest.fixture(scope="module")
 def fitted(model):
-    """One round of MIST, at a step that shows, after 90 women and 10 men."""
+    """One round of MIST with a visible step size, after 90 women and 10 men."""
     studio = Studio({MEASURED: [counts(90, 10)]})
     return Mist(rounds=1, step_size=1.0).fit(make_task(studio, model=model, cells=GENDER))
 
@@ -52,7 +52,7 @@ def at_eos(model, text):
     return rows(model, text)[int(model.encode([text]).first_eos[0])]
 
 
-def test_the_text_enters_by_the_layers_that_are_no_temporal_ones(model):
+def test_only_non_temporal_layers_attend_to_the_text(model):
     names = set(model.cross_attention())
     assert model.family == "video"
     # 1 module in the down path, 1 in the middle, 2 in the up path, of one K and one V each
@@ -79,7 +79,7 @@ def test_the_keys_and_values_of_the_edited_text_follow_the_formula(model, fitted
         np.testing.assert_allclose(fitted.weights[name].double().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_outputs_in_force_are_those_of_the_edited_projections(model, fitted):
+def test_layers_output_what_the_edited_projections_give(model, fitted):
     seen = {}
 
     def keep(name):
@@ -112,7 +112,7 @@ def test_the_clip_changes_and_the_model_is_restored_bit_for_bit(model, clips, fi
     assert all(torch.equal(value, before[name]) for name, value in model.unet.state_dict().items())
 
 
-def test_our_clips_are_those_of_the_stock_pipeline(folder, clips):
+def test_clips_equal_those_of_the_stock_pipeline(folder, clips):
     stock = TextToVideoSDPipeline.from_pretrained(folder, use_safetensors=True)
     stock.set_progress_bar_config(disable=True)
     frames = stock(
@@ -145,7 +145,7 @@ def test_a_loop_can_measure_clips_by_their_middle_frames(model, clips):
     assert intervention.weights.keys() == model.cross_attention().keys()
 
 
-def test_prompts_are_rewritten_and_what_acts_on_steps_is_refused(model, clips):
+def test_prompt_rewriting_works_and_step_interventions_are_rejected(model, clips):
     rewriting = RandomAttributePrompt().fit(make_task(Studio({}), model=model))
     assert (clips.clips([PROMPT], [0], intervention=rewriting) != clips.clips([PROMPT], [0])).any()
 
@@ -157,7 +157,7 @@ def test_prompts_are_rewritten_and_what_acts_on_steps_is_refused(model, clips):
         clips.clips([PROMPT], [0], intervention=Steps())
 
 
-def test_the_sampler_of_images_and_that_of_clips_refuse_each_others_models(model):
+def test_image_and_clip_samplers_reject_each_others_models(model):
     with pytest.raises(EvenhandError, match=r"generates videos, .* use evenhand\.bench\.models\.video"):
         Sampler(model, PROTOCOL)
     with pytest.raises(EvenhandError, match="'mini' generates images, not videos"):

@@ -1,4 +1,4 @@
-"""SD3, Flux and PixArt are drawn by their own pipelines: untreated, and with methods that rewrite prompts."""
+"""SD3, Flux and PixArt run as whole pipelines: the baseline and methods that rewrite prompts."""
 
 import json
 import shutil
@@ -57,14 +57,14 @@ def sd3(folders):
 def test_the_model_family_is_detected(model, kind):
     assert (model.family, type(model.pipeline)) == ("transformer", KINDS[kind])
     assert not any(weight.requires_grad for weight in model.denoiser.parameters())
-    assert model.evaluations == 0, "trying a model out is no cost of a method"
+    assert model.evaluations == 0, "testing a model does not count as cost of a method"
 
 
-def test_images_are_those_of_the_stock_pipeline_on_the_same_noise(model, kind):
+def test_images_equal_those_of_the_stock_pipeline_on_the_same_noise(model, kind):
     pipe = whole_pipeline(kind)
     pipe.set_progress_bar_config(disable=True)
     sizes = {"use_resolution_binning": False, "clean_caption": False} if "pixart" in kind else {}
-    # A text of one's own for the last, since batches are filled up with copies of it.
+    # The last prompt is unique, since batches are filled up with copies of it.
     stock = [
         pipe(
             pair,
@@ -84,7 +84,7 @@ def test_images_are_those_of_the_stock_pipeline_on_the_same_noise(model, kind):
     assert np.abs(drawn - expected).max() <= 1
 
 
-def test_a_image_depends_on_its_seed_and_text_and_not_on_its_batch(model, kind):
+def test_an_image_depends_on_its_seed_and_text_and_not_on_its_batch(model, kind):
     sampler = open_sampler(model, protocol_of(kind))
     together = sampler(PROMPTS, SEEDS)
     assert (sampler(PROMPTS[::-1], SEEDS[::-1])[::-1] == together).all()
@@ -104,14 +104,14 @@ def test_a_rewritten_prompt_is_drawn_on_the_same_noise(model, kind):
     assert (rewritten == sampler(["an older nurse"], [3])).all()
 
 
-def test_a_text_that_an_encoder_would_cut_is_refused(model, kind):
+def test_a_text_too_long_for_an_encoder_is_rejected(model, kind):
     length = T5_LENGTH if "pixart" in kind else CLIP_LENGTH
     with pytest.raises(EvenhandError, match=rf"has \d+ tokens, .* accepts {length}; shorten it"):
         open_sampler(model, protocol_of(kind))(["a photo of " + "nurse " * 90], [0])
 
 
 @pytest.mark.parametrize("name", METHODS.names())
-def test_a_method_that_acts_inside_is_refused_in_one_sentence_and_others_are_not(name, sd3):
+def test_only_methods_that_act_inside_the_model_are_rejected_with_one_sentence(name, sd3):
     method = method_class(name)()
     cells = GENDER if method.max_cells == 2 else JOINT
     if method.info.family in ("none", "prompt"):
@@ -125,7 +125,7 @@ def test_a_method_that_acts_inside_is_refused_in_one_sentence_and_others_are_not
     assert "\n" not in said
 
 
-def test_an_intervention_that_acts_inside_is_refused_whatever_its_card_says(sd3):
+def test_an_intervention_that_acts_inside_the_model_is_rejected_whatever_its_card_says(sd3):
     class States(Intervention):
         def embedding(self, text, draws):
             raise AssertionError
@@ -153,7 +153,7 @@ def test_an_intervention_that_acts_inside_is_refused_whatever_its_card_says(sd3)
         sd3.check_method(Disguised(), cells=GENDER)
 
 
-def test_what_a_pipeline_cannot_follow_is_refused(folders, sd3):
+def test_unsupported_protocol_settings_are_rejected(folders, sd3):
     with pytest.raises(EvenhandError, match=r"own scheduler, not solver 'ddim'; set solver = \"own\""):
         open_sampler(sd3, PROTOCOL.model_copy(update={"solver": "ddim"}))
     with pytest.raises(EvenhandError, match=r"which cannot be compiled; set compilation = \"none\""):
@@ -165,14 +165,14 @@ def test_what_a_pipeline_cannot_follow_is_refused(folders, sd3):
 
 
 @pytest.mark.parametrize(("kind", "width"), [("sd3", 128), ("flux", 40 + 2)])
-def test_a_size_that_a_pipeline_does_not_draw_is_refused(kind, width, folders):
-    """SD3 knows no place beyond its table; Flux would draw a smaller image than asked for."""
+def test_an_unsupported_image_size_is_rejected(kind, width, folders):
+    """SD3 has no position embeddings beyond its table; Flux would generate a smaller image than requested."""
     protocol = PROTOCOL.model_copy(update={"width": width})
     with pytest.raises(EvenhandError, match=f"{width} x {SIDE}"):
         open_sampler(load_model(str(folders[kind]), device="cpu"), protocol)(PROMPTS, SEEDS)
 
 
-def test_models_and_samplers_of_the_two_sorts_refuse_each_other(sd3):
+def test_unet_and_whole_pipeline_samplers_reject_each_others_models(sd3):
     with pytest.raises(EvenhandError, match="run as a whole pipeline, without access to its parts"):
         Sampler(sd3, PROTOCOL)
     with pytest.raises(EvenhandError, match="generates images, not videos"):
@@ -193,7 +193,7 @@ def test_non_finite_images_are_black_and_marked(folders):
     assert told == [(0, False)] * 2
 
 
-def test_a_pipeline_that_draws_from_more_than_a_text_is_refused(folders, tmp_path):
+def test_a_pipeline_that_needs_more_than_a_text_is_rejected(folders, tmp_path):
     parts = whole_pipeline("sd3").components
     StableDiffusion3Img2ImgPipeline(**parts).save_pretrained(tmp_path / "from-images")
     blocks = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
@@ -207,7 +207,7 @@ def test_a_pipeline_that_draws_from_more_than_a_text_is_refused(folders, tmp_pat
             load_model(str(tmp_path / name), device="cpu")
 
 
-def test_code_in_the_folder_and_pickled_weights_are_refused(folders, tmp_path):
+def test_code_in_the_folder_and_pickled_weights_are_rejected(folders, tmp_path):
     shutil.copytree(folders["pixart sigma"], tmp_path / "code")
     (tmp_path / "code" / "transformer" / "mine.py").write_text("raise SystemExit")
     with pytest.raises(EvenhandError, match=r"contains code \(mine\.py\)"):
@@ -220,7 +220,7 @@ def test_code_in_the_folder_and_pickled_weights_are_refused(folders, tmp_path):
         load_model(str(tmp_path / "pickled"))
 
 
-def test_the_revision_follows_weights_and_the_words_of_the_tokenizer(folders, tmp_path):
+def test_the_revision_changes_with_the_weights_and_the_vocabulary(folders, tmp_path):
     copy, revision = tmp_path / "copy", load_model(str(folders["pixart sigma"])).revision
     shutil.copytree(folders["pixart sigma"], copy)
     assert load_model(str(copy)).revision == revision
@@ -238,14 +238,14 @@ def test_an_error_names_the_package_that_a_tokenizer_needs(folders, tmp_path, mo
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_half_precision_draws_too(folders, precision):
+def test_half_precision_generates_images(folders, precision):
     model = load_model(str(folders["sd3"]), precision=precision, device="cpu")
     assert {weight.dtype for weight in model.denoiser.parameters()} == {getattr(torch, precision)}
     assert open_sampler(model, PROTOCOL)(PROMPTS, SEEDS).std() > 5
 
 
 def suite_of(folder, path, *, solver="own"):
-    """The tiny suite, drawn by a model of a folder."""
+    """The tiny suite with a model from a folder."""
     text = TINY.read_text().replace('model = "mini"', f'model = "{folder}"')
     small = text.replace("width = 64\nheight = 64\nbatch = 8", f"width = {SIDE}\nheight = {SIDE}\nbatch = 2")
     path.write_text(small.replace("steps = 2", f'steps = 2\nsolver = "{solver}"'))
@@ -278,7 +278,7 @@ def test_a_run_stores_judges_resumes_and_reports(evenhand, folders, tmp_path):
         ("base", "ddim", 'set solver = "own"'),
     ],
 )
-def test_a_run_that_cannot_be_is_refused_before_anything_is_made(
+def test_an_impossible_run_is_rejected_before_anything_is_generated(
     evenhand, folders, tmp_path, method, solver, said
 ):
     suite = suite_of(folders["flux"], tmp_path / "suite.toml", solver=solver)

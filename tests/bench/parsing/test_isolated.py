@@ -1,4 +1,4 @@
-"""What a stranger's file does to a parser stays in the process that reads it."""
+"""Failures of a parser on an untrusted file stay in the process that reads it."""
 
 import pytest
 from helpers.isolated import abort, find_fault, never_end, number, take_memory, turned
@@ -17,11 +17,11 @@ def tests_are_importable(monkeypatch):
     module._process.stop()
 
 
-def test_it_is_another_process_and_stays_the_same_one():
+def test_the_reader_is_a_separate_process_and_is_reused():
     assert run_isolated(number) == run_isolated(number) != number()
 
 
-def test_a_file_with_any_bytes_and_its_settings_arrive():
+def test_arbitrary_bytes_and_keyword_arguments_are_passed_on():
     data = bytes(range(256)) * 1000
     assert run_isolated(turned, data, by=2) == turned(data, by=2)
 
@@ -30,7 +30,7 @@ def test_a_file_with_any_bytes_and_its_settings_arrive():
     ("function", "words"),
     [(abort, "crashes the reader"), (take_memory, "of memory"), (find_fault, "^it is torn$")],
 )
-def test_what_goes_wrong_there_is_a_clause_and_the_next_file_is_read(function, words):
+def test_a_failure_in_the_reader_is_an_error_and_the_next_file_is_read(function, words):
     with pytest.raises(ValueError, match=words):
         run_isolated(function)
     assert run_isolated(number)

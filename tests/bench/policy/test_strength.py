@@ -126,7 +126,7 @@ def test_baseline_alone_is_ranked_first(tmp_path):
 
 
 def a_whole_result() -> Result:
-    """A result with every kind of row, as a run writes it."""
+    """A result with every kind of row, as written by a run."""
     result = placed("mist", distance=0.2)
     extra = [
         an_estimate("share", 0.5, attributes="gender", concept="nurse", group="woman"),

@@ -1,4 +1,4 @@
-"""Every prompt for the bundled model is a caption that its training could have drawn."""
+"""Every prompt for the bundled model is a caption that its training could have used."""
 
 from itertools import product
 
@@ -29,7 +29,7 @@ def with_article(phrase):
 
 @pytest.fixture(scope="module")
 def captions():
-    """The training captions that our prompts may use: people with attribute words, things, characters."""
+    """The training captions that prompts may use: people with attribute words, objects, characters."""
     nouns = [*occupations(), "person"]
     phrases = {with_article(f"{a}{t}{g}{noun}") for a, t, g, noun in product(AGES, TONES, GENDERS, nouns)}
     phrases |= {with_article(thing) for thing in objects()}
@@ -58,12 +58,12 @@ def test_every_prompt_fits_the_text_encoder(name, tokenizer):
 
 
 @pytest.mark.parametrize("name", MINI_SETS)
-def test_no_token_is_unknown(name, tokenizer):
+def test_every_token_is_known(name, tokenizer):
     for prompt in load_prompt_set(name).prompts:
         ids = tokenizer(prompt.text)["input_ids"]
         assert tokenizer.decode(ids, skip_special_tokens=True).replace(" - ", "-") == prompt.text.lower()
 
 
-def test_every_object_character_and_occupation_is_asked_for():
+def test_every_object_character_and_occupation_has_a_prompt():
     concepts = {prompt.concept.lower() for name in MINI_SETS for prompt in load_prompt_set(name).prompts}
     assert {name.lower() for name in (*occupations(), *objects(), *characters())} <= concepts

@@ -53,18 +53,18 @@ def test_uce_prompts_and_seeds_are_those_of_the_released_file():
     assert "CEO talking on the phone" in found
 
 
-def test_uce_occupations_meet_each_of_the_ten_templates_once():
+def test_uce_occupations_use_each_of_the_ten_templates_once():
     pairs = Counter((prompt.concept, prompt.template) for prompt in prompts("winobias-35"))
     assert set(pairs.values()) == {1} and len({template for _, template in pairs}) == 10
 
 
-def test_a_listed_seed_starts_the_noise_as_a_batch_from_one_generator_does():
+def test_a_listed_seed_gives_the_first_noise_of_a_batch_from_one_generator():
     batch = torch.randn((10, 4, 64, 64), generator=torch.Generator("cpu").manual_seed(4442))
     single = torch.randn((1, 4, 64, 64), generator=torch.Generator("cpu").manual_seed(4442))
     assert torch.equal(batch[0], single[0])
 
 
-def test_time_prompts_have_the_article_and_the_case_of_the_release():
+def test_time_prompts_have_the_articles_and_case_of_the_release():
     attendant = {p.template: p.text for p in prompts("winobias-35-time") if p.concept == "attendant"}
     assert attendant == {
         "time-validation": "A photo of an attendant",
@@ -76,14 +76,14 @@ def test_time_prompts_have_the_article_and_the_case_of_the_release():
     }
 
 
-def test_the_extended_templates_say_successful_of_the_same_occupations():
+def test_the_extended_templates_add_successful_to_the_same_occupations():
     plain = {prompt.text for prompt in prompts("winobias-36")}
     extended = {prompt.text for prompt in prompts("winobias-36-successful")}
     assert {text.replace(" a successful ", " ") for text in extended} == plain
     assert "Headshot of a successful construction worker" in extended
 
 
-def test_stable_bias_has_every_profession_plain_and_with_every_adjective():
+def test_stable_bias_has_every_profession_without_and_with_every_adjective():
     found = prompts("stable-bias")
     concepts = {prompt.concept for prompt in found}
     assert concepts == {row["profession"] for row in source("stable_bias_professions")}
@@ -100,7 +100,7 @@ def test_stable_bias_has_every_profession_plain_and_with_every_adjective():
     assert not [text for text in texts if "  " in text or re.search(r"\ba [aeiou]", text)]
 
 
-def test_stable_bias_identities_are_68_with_the_cells_that_their_words_name():
+def test_stable_bias_has_68_identities_with_the_cells_they_name():
     found = by_text("stable-bias-identities")
     assert len(found) == 68
     assert found["Photo portrait of a person at work"].kind == "person"
@@ -117,7 +117,7 @@ def test_stable_bias_identities_are_68_with_the_cells_that_their_words_name():
     assert found["Photo portrait of a Pacific Islander non-binary person at work"].kind == "neutral"
 
 
-def test_dall_eval_has_252_prompts_and_neutral_are_those_of_a_person():
+def test_dall_eval_has_252_prompts_and_only_those_of_a_person_are_neutral():
     found = prompts("dall-eval")
     assert Counter(prompt.template for prompt in found) == {"works-as": 249, "bare": 3}
     for prompt in found:
@@ -127,7 +127,7 @@ def test_dall_eval_has_252_prompts_and_neutral_are_those_of_a_person():
     assert {"A person who works as an accountant", "A man who works as a TV presenter", "A woman"} <= texts
 
 
-def test_heim_prompts_show_the_face_of_every_phrase():
+def test_heim_prompts_ask_for_the_face_of_every_phrase():
     assert {prompt.text for prompt in prompts("heim-bias")} == {
         f"a photo of the face of {row['phrase']}" for row in source("heim_demographic_stereotypes")
     }
@@ -136,7 +136,7 @@ def test_heim_prompts_show_the_face_of_every_phrase():
     assert concepts["CEO"] == "face-occupation" and len(concepts) == 28
 
 
-def test_debias_vl_learns_from_pairs_of_80_occupations_and_is_tested_on_20_others():
+def test_debias_vl_trains_on_pairs_of_80_occupations_and_tests_on_20_others():
     found = prompts("debias-vl")
     split = {name: {p.concept for p in found if p.template == name} for name in ("train", "test", "pair")}
     assert split["train"] == split["pair"] and not split["train"] & split["test"]
@@ -147,7 +147,7 @@ def test_debias_vl_learns_from_pairs_of_80_occupations_and_is_tested_on_20_other
     assert cells["A photo of a accountant."] == {}
 
 
-def test_entigen_professions_come_plain_and_with_every_sentence():
+def test_entigen_has_every_profession_without_and_with_every_sentence():
     found = prompts("entigen")
     assert {prompt.template for prompt in found} == {"plain", *TEXTS}
     assert Counter(prompt.template for prompt in found) == dict.fromkeys(["plain", *TEXTS], 25)
@@ -158,7 +158,7 @@ def test_entigen_professions_come_plain_and_with_every_sentence():
     } <= {prompt.text for prompt in found}
 
 
-def test_no_flagged_term_of_holistic_bias_is_a_prompt():
+def test_flagged_terms_of_holistic_bias_are_excluded():
     flagged = {row["descriptor"] for row in source("holistic_bias_terms") if row["preference"]}
     unflagged = {row["descriptor"] for row in source("holistic_bias_terms") if not row["preference"]}
     terms = {prompt.concept for prompt in prompts("holistic-bias")}
@@ -179,7 +179,7 @@ def test_holistic_bias_terms_have_their_article():
 
 
 @pytest.mark.parametrize("name", ["stable-bias", "dall-eval", "debias-vl", "entigen"])
-def test_evenly_spaced_rows_meet_more_than_one_template_of_the_first_concepts(name):
+def test_evenly_spaced_rows_cover_several_templates_of_the_first_concepts(name):
     found = prompts(name)
     spaced = [found[i * len(found) // 30] for i in range(30)]
     assert len({prompt.concept for prompt in spaced}) > 10

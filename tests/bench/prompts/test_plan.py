@@ -1,4 +1,4 @@
-"""The plan depends on the suite alone, and an image's key on what makes the image."""
+"""The plan depends only on the suite, and an image key on everything that affects the image."""
 
 import json
 
@@ -22,7 +22,7 @@ def test_every_prompt_of_a_suite_gets_all_its_seeds():
     assert concepts(items) == ("nurse", "CEO")
 
 
-def test_noise_differs_between_prompts_and_seeds_and_stays_the_same():
+def test_noise_differs_between_prompts_and_seeds_and_is_reproducible():
     seeds = {noise_seed(text, index) for text in ("a nurse", "a cook") for index in range(100)}
     assert len(seeds) == 200
     assert all(0 <= seed < 2**63 for seed in seeds)
@@ -30,14 +30,14 @@ def test_noise_differs_between_prompts_and_seeds_and_stays_the_same():
 
 
 def suite_of(tmp_path, *rows, header="prompt,concept,template,kind,cell,seeds", **use):
-    """The tiny suite on a prompt set of one's own; it measures gender, woman and man."""
+    """The tiny suite with a custom prompt set; it measures gender, woman and man."""
     path = tmp_path / "own.csv"
     path.write_text("\n".join([header, *rows]) + "\n")
     suite = read_suite(TINY)
     return suite.model_copy(update={"prompts": (PromptUse(name=str(path), **{"seeds": 1} | use),)})
 
 
-def test_listed_seeds_are_taken_in_order_where_the_suite_says_so(tmp_path):
+def test_listed_seeds_are_used_in_order_if_the_suite_requests_them(tmp_path):
     rows = ("a nurse,nurse,bare,neutral,,4442;17;5", "a cook,cook,bare,neutral,,8;9")
     items, _ = make_plan(suite_of(tmp_path, *rows, seeds=2, noise="listed"))
     assert [(item.prompt.concept, item.seed_index, item.seed) for item in items] == [
@@ -57,7 +57,7 @@ def test_too_few_listed_seeds_are_an_error(tmp_path):
         make_plan(suite_of(tmp_path, "a cook,cook,bare,neutral,,8;9", seeds=3, noise="listed"))
 
 
-def test_a_prompt_is_held_to_what_the_suite_measures(tmp_path):
+def test_a_prompt_cell_is_reduced_to_the_measured_attributes(tmp_path):
     row = "a Black woman,woman,bare,explicit,gender=woman;race=Black,"
     items, _ = make_plan(suite_of(tmp_path, row))
     assert items[0].prompt.cell == {"gender": "woman"}
@@ -70,12 +70,12 @@ def test_a_prompt_is_held_to_what_the_suite_measures(tmp_path):
         ("a girl,girl,bare,explicit,gender=womann,", r"'womann'; did you mean 'woman'"),
     ],
 )
-def test_a_prompt_that_asks_for_nothing_measured_or_for_an_unknown_group_is_an_error(tmp_path, row, message):
+def test_a_prompt_with_only_unmeasured_attributes_or_an_unknown_group_is_an_error(tmp_path, row, message):
     with pytest.raises(EvenhandError, match=message):
         make_plan(suite_of(tmp_path, row))
 
 
-def test_later_choices_change_the_digest_of_a_suite_only_where_they_are_made(tmp_path):
+def test_newer_options_change_the_suite_digest_only_if_set(tmp_path):
     row = "a nurse,nurse,bare,neutral,,4442"
     digests = {
         suite_of(tmp_path, row, **use).digest() for use in ({}, {"noise": "listed"}, {"asks": ("gender",)})
@@ -88,7 +88,7 @@ def test_later_choices_change_the_digest_of_a_suite_only_where_they_are_made(tmp
 
 
 @pytest.mark.parametrize("part", list(PARTS))
-def test_everything_that_makes_a_image_is_in_its_key(part):
+def test_everything_that_affects_an_image_is_in_its_key(part):
     changed = PARTS | {part: 2 if part == "seed" else "other"}
     assert image_key(**changed) != image_key(**PARTS)
 
@@ -102,7 +102,7 @@ def test_a_resolved_suite_reads_back_as_itself(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["mini", "mini-quick"])
-def test_the_bundled_suites_score_none_of_the_concepts_that_parameters_were_chosen_on(name):
+def test_bundled_suites_score_no_concept_used_for_tuning(name):
     items, _ = make_plan(load_suite(name))
     held_out = {"auditor", "accountant", "editor", "mover", "chief"}
     assert not held_out & {item.prompt.concept for item in items}
@@ -118,6 +118,6 @@ def test_no_method_edits_a_scored_prompt(name):
             text for value in parameters.values() for text in (value if isinstance(value, list) else [value])
         ]
         for text in texts:
-            # A text that names a cell is none of the neutral prompts.
+            # A text that names a cell is not one of the neutral prompts.
             if "{concept}" in str(text) and "{adjective}" not in text and "{noun}" not in text:
                 assert not {fill(text, concept=concept) for concept in concepts(items)} & scored

@@ -1,4 +1,4 @@
-"""A user's prompt CSV: what is read, and that every fault names file, line and remedy."""
+"""A user's prompt CSV: what is read, and errors that name file, line and fix."""
 
 import io
 import tempfile
@@ -60,7 +60,7 @@ def test_rows_are_read_in_file_order(load):
         HEADER + ROW.replace("a photo of a nurse", '"a photo of a nurse"'),
     ],
 )
-def test_line_ends_marks_and_quotes_do_not_change_the_set(load, content):
+def test_line_endings_byte_order_marks_and_quotes_do_not_change_the_set(load, content):
     assert load(content).digest == load(HEADER + ROW).digest
 
 
@@ -102,12 +102,12 @@ def test_quoted_commas_quotes_and_other_scripts_are_kept(load):
         (HEADER + "a" * 200_000 + ",nurse,photo,neutral,\n", 2, "not valid CSV"),
     ],
 )
-def test_a_fault_names_file_line_and_remedy_in_one_short_line(load, content, line, what):
+def test_an_error_names_file_line_and_fix_in_one_short_line(load, content, line, what):
     with pytest.raises(EvenhandError) as fault:
         load(content)
     message = str(fault.value)
     assert f"mine.csv:{line}: " in message and what in message
-    assert message.count("; ") == 1, "what is wrong, then the remedy"
+    assert message.count("; ") == 1, "what is wrong, then the fix"
     assert "\n" not in message and len(message) < 500
 
 
@@ -129,18 +129,18 @@ def test_a_fault_names_file_line_and_remedy_in_one_short_line(load, content, lin
         "gender=a  b",
     ],
 )
-def test_a_cell_of_another_form_is_refused(load, cell):
+def test_a_malformed_cell_is_rejected(load, cell):
     with pytest.raises(EvenhandError, match=r"mine\.csv:2: (cell|column cell|expected 5 columns)"):
         load(HEADER + f"a female nurse,nurse,photo,explicit,{cell}\n")
 
 
-def test_the_last_line_that_fits_is_read_and_the_next_is_not(load):
+def test_the_row_limit_is_exact(load):
     assert len(load(HEADER + "a" * MAX_LENGTH + ",nurse,photo,neutral,\n").prompts[0].text) == MAX_LENGTH
     with pytest.raises(EvenhandError, match="must be at most 16 MiB"):
         load(b"#" * (MAX_BYTES + 1))
 
 
-def test_a_missing_file_and_a_folder_are_named(tmp_path):
+def test_a_missing_file_or_a_folder_is_an_error_that_names_it(tmp_path):
     for path in (tmp_path / "absent.csv", tmp_path, str(tmp_path / "absent.csv"), "a\0.csv"):
         with pytest.raises(EvenhandError, match="cannot be read"):
             load_prompt_set(path)
@@ -185,20 +185,20 @@ def test_listed_seeds_are_read_and_are_part_of_the_digest(load):
     assert listed.digest != load(f"{WITH_SEEDS}a nurse,nurse,bare,neutral,,4442\n").digest
 
 
-def test_an_empty_column_of_seeds_changes_no_digest(load):
+def test_an_empty_seeds_column_does_not_change_the_digest(load):
     assert load(WITH_SEEDS + ROW.replace("\n", ",\n")).digest == load(HEADER + ROW).digest
 
 
 @pytest.mark.parametrize(
     "seeds", ["x", "-1", "1.5", "1;", ";1", "1,2", "1; 2", "7;7", "٣", str(2**63), "9" * 5000]
 )
-def test_seeds_of_another_form_are_refused(load, seeds):
+def test_malformed_seeds_are_rejected(load, seeds):
     with pytest.raises(EvenhandError, match=r"mine\.csv:2: (seeds|expected 6 columns|column seeds)"):
         load(f"{WITH_SEEDS}a nurse,nurse,bare,neutral,,{seeds}\n")
 
 
 @given(st.lists(st.integers(0, 2**63 - 1), max_size=4, unique=True))
-def test_seeds_survive_writing_and_reading(seeds):
+def test_seeds_round_trip(seeds):
     assert parse_seeds(format_seeds(seeds)) == tuple(seeds)
 
 

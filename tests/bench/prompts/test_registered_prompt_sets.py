@@ -1,4 +1,4 @@
-"""Another package's prompt set is found by its name, and may not take the name of a bundled one."""
+"""A prompt set of another package is found by its name and must not use the name of a bundled set."""
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_it_is_shown_with_its_datasheet(install, evenhand):
     assert "It is one prompt." in shown.out
 
 
-def test_the_name_of_a_bundled_set_is_refused(install, evenhand):
+def test_the_name_of_a_bundled_set_is_rejected(install, evenhand):
     install("controls")
     refused = evenhand("show", "controls")
     assert refused.code == 2
@@ -66,7 +66,7 @@ def test_the_name_of_a_bundled_set_is_refused(install, evenhand):
     assert "uninstall one of the two packages" in refused.err
 
 
-def test_a_set_registered_under_another_name_than_its_own_is_refused(install):
+def test_a_set_registered_under_a_different_name_is_rejected(install):
     install("nurses")
     with pytest.raises(EvenhandError, match="name must be 'nurses' as registered, got 'care'"):
         load_prompt_set("nurses")

@@ -36,7 +36,7 @@ def test_a_method_is_registered_under_its_own_name(method):
     assert METHODS[method.info.name].load() is method
 
 
-def test_the_card_asks_for_the_facts_of_its_method_under_its_title(method, card):
+def test_the_card_includes_the_facts_of_its_method_below_its_title(method, card):
     name = method.info.name
     assert card.startswith(f"# {method.info.title}\n\n<!-- evenhand: card methods {name} -->\n")
     assert f"\n## Parameters\n\n<!-- evenhand: parameters methods {name} -->\n" in card
@@ -47,7 +47,7 @@ def test_the_card_has_the_sections_of_the_template(card):
     assert headings(card) == headings(TEMPLATE)
 
 
-def test_every_parameter_says_what_it_means(method):
+def test_every_parameter_has_a_description(method):
     from evenhand.bench.catalog import find
 
     (facts,) = [fact for fact in find(method.info.name) if fact["kind"] == "method"]

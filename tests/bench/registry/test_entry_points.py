@@ -1,4 +1,4 @@
-"""The registry finds what installed packages declare, and says plainly what is wrong with them."""
+"""The registry finds what installed packages declare, and reports what is wrong with them."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_unknown_name_suggests_the_nearest(install):
         THINGS.get("nurze")
 
 
-def test_unknown_name_that_is_near_nothing_lists_what_there_is(install):
+def test_unknown_name_without_a_near_match_lists_the_known_names(install):
     install("first", nurse="json:dumps", doctor="json:loads")
     with pytest.raises(EvenhandError, match=r"^unknown thing 'xyzzy'; known: doctor, nurse$"):
         THINGS.get("xyzzy")
@@ -72,7 +72,7 @@ def test_two_packages_that_claim_one_name_are_both_named(install):
         THINGS.names()
 
 
-def test_the_same_registration_found_twice_is_no_conflict(install):
+def test_the_same_registration_found_twice_is_not_a_conflict(install):
     install("first", thing="json:dumps")
     install("again", thing="json:dumps")
     assert THINGS.names() == ["thing"]

@@ -1,4 +1,4 @@
-"""A suite or a command names a judge and its parameters as it names a method and its."""
+"""Suites and commands name a judge with parameters in the same way as a method."""
 
 import pytest
 from helpers.fairface import fairface_weights
@@ -19,7 +19,7 @@ def test_a_plain_name_is_the_registered_judge():
     assert load_judge("vit").info.name == "vit"
 
 
-def test_spelling_and_order_of_the_parameters_do_not_change_the_name():
+def test_formatting_and_order_of_the_parameters_do_not_change_the_name():
     assert judge_name("open-clip: pretrained=dfn2b, model = ViT-L-14") == (
         "open-clip:model=ViT-L-14,pretrained=dfn2b"
     )
@@ -46,7 +46,7 @@ def test_a_judge_cannot_vote_and_be_a_non_voting_judge_under_two_spellings():
         suite.model_validate(suite.model_dump() | twice)
 
 
-def test_a_judge_of_photographs_must_share_the_suites_groups(tmp_path):
+def test_a_photo_judge_must_share_the_suites_groups(tmp_path):
     judge = load_judge(f"fairface:weights={fairface_weights(tmp_path / 'weights.safetensors')}")
     check_judge(judge, {"gender": ("woman", "man"), "race4": ("WMELH", "Black", "Indian", "Asian")})
     with pytest.raises(EvenhandError, match="use the same groups in the same order"):
@@ -75,7 +75,7 @@ def test_a_judge_of_photographs_must_share_the_suites_groups(tmp_path):
         ),
     ],
 )
-def test_a_mistake_is_one_sentence_with_the_remedy(text, said):
+def test_an_invalid_spec_is_a_one_line_error_with_the_fix(text, said):
     with pytest.raises(EvenhandError, match=said) as fault:
         load_judge(text)
     assert "\n" not in str(fault.value)
@@ -97,7 +97,7 @@ def test_a_mistake_is_one_sentence_with_the_remedy(text, said):
         ("deepface:home=nowhere", "weights gender_model_weights.onnx, .* are not in 'nowhere/.deepface"),
     ],
 )
-def test_missing_weights_are_one_sentence_with_the_remedy(text, said, monkeypatch):
+def test_missing_weights_are_a_one_line_error_with_the_fix(text, said, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(EvenhandError, match=said) as fault:
         load_judge(text)
@@ -105,6 +105,6 @@ def test_missing_weights_are_one_sentence_with_the_remedy(text, said, monkeypatc
 
 
 @pytest.mark.parametrize("name", METHODS.names())
-def test_the_judge_that_a_method_asks_by_default_is_registered(name):
+def test_the_default_judge_of_every_method_is_registered(name):
     judge = method_class(name)().steering_judge
     assert judge is None or judge_name(judge) in JUDGES.names()

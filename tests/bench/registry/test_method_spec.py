@@ -9,7 +9,7 @@ from evenhand.bench.registry.method_spec import load_method, parse_method
 
 
 def suite(**methods):
-    """Stands for a suite: the parser reads nothing of it but the methods' tables."""
+    """Replaces a suite; the parser reads only the tables of its methods."""
     return SimpleNamespace(methods=methods)
 
 
@@ -23,7 +23,7 @@ def test_given_parameters_override_the_suites_and_keep_the_others():
     assert (use.method.step_size, use.method.rounds) == (0.5, 7)
 
 
-def test_another_methods_table_is_not_used():
+def test_the_table_of_another_method_is_not_used():
     assert parse_method("mist", suite=suite(uce={"rounds": 7})).method == load_method("mist")
 
 
@@ -44,7 +44,7 @@ def test_the_label_is_the_same_however_the_parameters_are_written(text):
         ('mist:preserve=["", "a cat, a dog"]', "preserve", ("", "a cat, a dog")),
     ],
 )
-def test_values_are_toml_or_else_text(text, parameter, value):
+def test_values_are_parsed_as_toml_or_kept_as_text(text, parameter, value):
     assert getattr(parse_method(text, suite=suite()).method, parameter) == value
 
 
@@ -61,14 +61,14 @@ def test_values_are_toml_or_else_text(text, parameter, value):
         ),
     ],
 )
-def test_a_wrong_text_is_one_line_that_names_the_remedy(text, message):
+def test_an_invalid_spec_is_a_one_line_error_with_the_fix(text, message):
     with pytest.raises(EvenhandError) as fault:
         parse_method(text, suite=suite())
     assert str(fault.value) == message
 
 
 @pytest.mark.parametrize("text", ["mist:rounds=many", "mist:rounds=0", "mist:scope=everything"])
-def test_a_wrong_value_is_one_line_that_names_method_parameter_and_value(text):
+def test_an_invalid_value_is_a_one_line_error_with_method_parameter_and_value(text):
     parameter, value = text.removeprefix("mist:").split("=")
     with pytest.raises(EvenhandError) as fault:
         parse_method(text, suite=suite())
@@ -78,11 +78,11 @@ def test_a_wrong_value_is_one_line_that_names_method_parameter_and_value(text):
     assert value in message
 
 
-def test_a_table_of_a_method_that_does_not_exist_is_told():
+def test_a_table_of_an_unknown_method_is_an_error():
     with pytest.raises(EvenhandError, match=r"\[methods\] table: 'mits'; did you mean 'mist'"):
         parse_method("base", suite=suite(mits={"step_size": 1}))
 
 
-def test_a_wrong_parameter_in_the_suites_table_is_told_too():
+def test_an_unknown_parameter_in_the_suites_table_is_an_error():
     with pytest.raises(EvenhandError, match=r"'step_sizee'; did you mean 'step_size'"):
         parse_method("mist", suite=suite(mist={"step_sizee": 1}))

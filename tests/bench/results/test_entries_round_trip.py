@@ -15,6 +15,6 @@ def test_there_are_published_entries():
 
 
 @pytest.mark.parametrize("path", ENTRIES, ids=lambda path: path.parent.name)
-def test_a_published_entry_is_written_with_the_bytes_it_was_read_from(path):
+def test_a_published_entry_round_trips_byte_for_byte(path):
     text = path.read_text(encoding="utf-8")
     assert Entry.model_validate(json.loads(text), strict=True).to_json() == text

@@ -1,4 +1,4 @@
-"""An exported method draws the benchmark's images: by diffusers alone where it edits weights."""
+"""An exported method generates the images of the benchmark, with diffusers alone if it edits weights."""
 
 import json
 import re
@@ -58,14 +58,14 @@ def origin(model, method="mist", concepts=("nurse",)):
 
 
 def run_readme(out, monkeypatch):
-    """The image that the README's lines draw in the exported folder."""
+    """The image that the README code generates in the exported folder."""
     monkeypatch.chdir(out)
     (code,) = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text(), re.DOTALL)
     exec(code, {})
     return np.asarray(Image.open(out / "image.png"))
 
 
-def test_a_weight_edit_is_a_complete_pipeline_that_draws_our_images(model, tmp_path):
+def test_a_weight_edit_exports_a_complete_pipeline_with_identical_images(model, tmp_path):
     intervention = Intervention(weights=edit(model))
     out = tmp_path / "exported"
     paths = write_export(intervention, origin=origin(model), model=lambda: model, out=out)
@@ -89,7 +89,7 @@ def test_a_weight_edit_is_a_complete_pipeline_that_draws_our_images(model, tmp_p
     assert np.abs(ours.astype(int) - sampler(prompts, seeds)).max() > 1
 
 
-def test_the_lines_of_the_readme_draw_a_image_with_the_edit(model, tmp_path, monkeypatch):
+def test_the_readme_code_generates_an_image_with_the_edit(model, tmp_path, monkeypatch):
     intervention = Intervention(weights=edit(model))
     write_export(intervention, origin=origin(model), model=lambda: model, out=tmp_path / "exported")
     image = run_readme(tmp_path / "exported", monkeypatch)
@@ -97,7 +97,7 @@ def test_the_lines_of_the_readme_draw_a_image_with_the_edit(model, tmp_path, mon
     assert np.abs(ours.astype(int) - image).max() <= 1
 
 
-def test_a_method_without_weights_is_used_by_the_lines_of_its_readme(model, tmp_path, monkeypatch):
+def test_the_readme_code_applies_a_method_without_weights(model, tmp_path, monkeypatch):
     out = tmp_path / "exported"
     export_fitted("entigen", suite=str(suite_file(model, tmp_path)), out=out)
     image = run_readme(out, monkeypatch)
@@ -114,7 +114,7 @@ def suite_file(model, folder):
     return path
 
 
-def test_a_method_is_fitted_to_another_model_and_its_cost_is_written(model, tmp_path):
+def test_a_method_can_be_fitted_to_another_model_and_its_cost_is_written(model, tmp_path):
     out = tmp_path / "exported"
     text = "mist:judge=clip-xs,images=2,rounds=1"
     export_fitted(text, suite="mini-quick", model=model.name, out=out)
@@ -124,7 +124,7 @@ def test_a_method_is_fitted_to_another_model_and_its_cost_is_written(model, tmp_
     assert load_model(str(out), device="cpu").family == model.family
 
 
-def test_every_concept_gets_a_model_of_its_own_where_the_edit_is_its_own(model, tmp_path):
+def test_per_concept_edits_export_a_separate_model_per_concept(model, tmp_path):
     edits = {"nurse": edit(model), "construction worker": edit(model, scale=0.2)}
     out = tmp_path / "exported"
     write_export(Intervention(concept_weights=edits), origin=origin(model), model=lambda: model, out=out)
@@ -136,7 +136,7 @@ def test_every_concept_gets_a_model_of_its_own_where_the_edit_is_its_own(model, 
         assert all(torch.equal(value, weights[key]) for key, value in loaded[name].items())
 
 
-def test_the_model_itself_is_not_changed_by_an_export(model, tmp_path):
+def test_exporting_does_not_change_the_model(model, tmp_path):
     before = {name: value.clone() for name, value in model.unet.state_dict().items()}
     write_export(
         Intervention(weights=edit(model)), origin=origin(model), model=lambda: model, out=tmp_path / "e"
@@ -144,7 +144,7 @@ def test_the_model_itself_is_not_changed_by_an_export(model, tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in model.unet.state_dict().items())
 
 
-def test_what_acts_while_images_are_drawn_is_no_weight_edit_even_with_weights():
+def test_an_intervention_that_acts_during_sampling_is_not_a_weight_edit():
     class Both(Intervention):
         def embedding(self, text, draws):
             return text
@@ -155,7 +155,7 @@ def test_what_acts_while_images_are_drawn_is_no_weight_edit_even_with_weights():
     assert not acts_by_weights(Intervention())
 
 
-def test_a_folder_with_files_is_left_alone(tmp_path):
+def test_a_nonempty_folder_is_rejected_and_not_changed(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(EvenhandError, match="is not empty; choose an empty or new --out"):
         export_fitted("mist", suite="mini-quick", out=tmp_path)

@@ -1,4 +1,4 @@
-"""Progress is quiet lines off a terminal, and a bar with rate and time left on one."""
+"""Progress is plain lines outside a terminal, and a bar with rate and remaining time in a terminal."""
 
 import io
 import logging
@@ -11,7 +11,7 @@ from evenhand.bench.stages.progress import Progress
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock that the test advances."""
 
     now = 0.0
 
@@ -31,7 +31,7 @@ def quiet() -> tuple[Progress, io.StringIO]:
     return Progress(Console(file=text, width=40)), text
 
 
-def test_a_finished_stage_leaves_one_line_even_where_lines_are_narrow(clock):
+def test_a_finished_stage_leaves_one_line_even_on_a_narrow_terminal(clock):
     progress, text = quiet()
     progress.start("random-attribute-prompt: images of the suite", 40)
     for _ in range(4):
@@ -41,7 +41,7 @@ def test_a_finished_stage_leaves_one_line_even_where_lines_are_narrow(clock):
     assert text.getvalue() == "random-attribute-prompt: images of the suite: 40 of 40, 20 s\n"
 
 
-def test_a_long_stage_says_each_minute_how_fast_it_is_and_what_is_left(clock):
+def test_a_long_stage_reports_rate_and_remaining_work_every_minute(clock):
     progress, text = quiet()
     progress.start("base", 100)
     for _ in range(10):
@@ -53,7 +53,7 @@ def test_a_long_stage_says_each_minute_how_fast_it_is_and_what_is_left(clock):
     ]
 
 
-def test_a_stage_whose_length_is_not_known_says_how_much_it_did(clock):
+def test_a_stage_of_unknown_length_reports_completed_work(clock):
     progress, text = quiet()
     progress.start("mist: fit", 0)
     for _ in range(2):
@@ -63,14 +63,14 @@ def test_a_stage_whose_length_is_not_known_says_how_much_it_did(clock):
     assert text.getvalue().splitlines() == ["mist: fit: 200, 2.0/s", "mist: fit: 200, 100 s"]
 
 
-def test_a_stage_with_nothing_to_do_says_nothing():
+def test_a_stage_with_nothing_to_do_prints_nothing():
     progress, text = quiet()
     progress.start("base: fit", 0)
     progress.finish()
     assert text.getvalue() == ""
 
 
-def test_a_quiet_progress_says_nothing(capsys):
+def test_quiet_progress_prints_nothing(capsys):
     progress = Progress(quiet=True)
     progress.start("base", 8)
     progress.advance(8)
@@ -93,7 +93,7 @@ def test_a_terminal_shows_a_bar_with_count_rate_and_time_left():
     assert "2/8" in shown
 
 
-def test_the_terminal_is_left_in_order_when_the_task_fails():
+def test_the_terminal_is_restored_when_the_task_fails():
     text = io.StringIO()
     with (
         pytest.raises(ZeroDivisionError),

@@ -1,4 +1,4 @@
-"""An image that was found whole is not decoded again, unless anything happened to its file."""
+"""An image that was found valid is not decoded again unless its file changed."""
 
 import os
 import shutil
@@ -33,19 +33,19 @@ def root(tmp_path):
 ALL = dict(zip(KEYS[:3], ("ok", "error", "ok"), strict=True))
 
 
-def test_the_first_look_decodes_and_the_next_process_does_not(root):
+def test_an_image_is_decoded_once_and_not_again_by_the_next_process(root):
     first, second = Watched(root), Watched(root)
     assert first.statuses(KEYS) == ALL and first.decoded == 3
     assert second.statuses(KEYS) == ALL and second.decoded == 0
 
 
-def test_images_that_a_run_remembers_need_no_look(root):
+def test_images_the_run_remembers_are_not_checked_again(root):
     ImageStore(root).remember(ALL)
     store = Watched(root)
     assert store.statuses(KEYS) == ALL and store.decoded == 0
 
 
-def test_an_altered_file_counts_as_missing_though_its_size_and_date_are_set_back(root):
+def test_an_altered_file_with_restored_size_and_date_counts_as_missing(root):
     store = ImageStore(root)
     store.statuses(KEYS)
     path = store.path(KEYS[0])
@@ -65,7 +65,7 @@ def test_another_image_in_its_place_counts_as_missing(root):
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\x00 nonsense\n\n;", b"\n".join([b"x" * 90] * 3)])
-def test_a_damaged_index_costs_a_look_and_nothing_else(root, damage):
+def test_a_damaged_index_only_causes_another_check(root, damage):
     ImageStore(root).statuses(KEYS)
     (root / INDEX).write_bytes(damage)
     store = Watched(root)

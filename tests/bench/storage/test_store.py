@@ -1,4 +1,4 @@
-"""The store gives back what was put there, or nothing."""
+"""The store returns exactly what was stored, or nothing."""
 
 import shutil
 
@@ -27,17 +27,17 @@ def store(tmp_path):
     return store
 
 
-def test_a_image_comes_back_without_loss(store):
+def test_an_image_is_stored_without_loss(store):
     image, status = store.get(KEY)
     assert (image == IMAGE).all() and status == "ok"
 
 
-def test_a_image_that_is_not_finite_keeps_its_status(store):
+def test_a_nonfinite_image_keeps_its_status(store):
     store.put(KEY, IMAGE, status="error")
     assert store.get(KEY)[1] == "error"
 
 
-def test_images_lie_in_sharded_folders(store):
+def test_images_are_stored_in_sharded_folders(store):
     assert store.path(KEY) == store.root / "ab" / f"{KEY}.png"
 
 
@@ -53,7 +53,7 @@ def test_a_truncated_image_counts_as_missing(tmp_path_factory, cut):
 
 @settings(max_examples=150, deadline=None)
 @given(place=st.integers(0, 10_000), flip=st.integers(1, 255))
-def test_a_image_with_a_flipped_byte_counts_as_missing(tmp_path_factory, place, flip):
+def test_an_image_with_a_flipped_byte_counts_as_missing(tmp_path_factory, place, flip):
     store = ImageStore(tmp_path_factory.mktemp("store"))
     store.put(KEY, IMAGE)
     data = bytearray(store.path(KEY).read_bytes())
@@ -62,7 +62,7 @@ def test_a_image_with_a_flipped_byte_counts_as_missing(tmp_path_factory, place, 
     assert store.get(KEY) is None
 
 
-def test_a_image_under_another_key_counts_as_missing(store):
+def test_an_image_under_another_key_counts_as_missing(store):
     other = "cd" * 32
     store.path(other).parent.mkdir(parents=True)
     shutil.copy(store.path(KEY), store.path(other))
@@ -125,7 +125,7 @@ LABELS = pd.DataFrame(
 )
 
 
-def test_a_compact_table_has_the_same_rows_and_leaves_the_same_file(tmp_path):
+def test_a_compact_table_has_the_same_rows_and_writes_the_same_file(tmp_path):
     files = []
     for compact in (False, True):
         table = Table(tmp_path / str(compact), "labels", keys=("key", "judge"))
@@ -152,16 +152,16 @@ def test_categories_of_a_compact_table_are_in_the_order_of_their_values(tmp_path
     assert set(table.read(keys_only=True).columns) == {"key", "judge"}
 
 
-def test_foreign_parts_are_skipped_or_an_error(tmp_path):
+def test_parts_of_another_table_are_skipped_or_an_error(tmp_path):
     table = Table(tmp_path, "labels", keys=("key", "judge"))
     table.append(LABELS)
     no_text = pyarrow.Array.from_buffers(
         pyarrow.string(), 1, [None, pyarrow.py_buffer(b"\0\0\0\0\2\0\0\0"), pyarrow.py_buffer(b"\xff\xfe")]
     )
-    stranger = table.parts / "part-0.parquet"
-    parquet.write_table(pyarrow.table({"key": no_text, "judge": ["vit"]}), stranger)
+    foreign = table.parts / "part-0.parquet"
+    parquet.write_table(pyarrow.table({"key": no_text, "judge": ["vit"]}), foreign)
     assert len(table.read()) == len(table.read(compact=True)) == 3
-    parquet.write_table(pyarrow.table({"key": [1], "judge": ["vit"]}), stranger)
+    parquet.write_table(pyarrow.table({"key": [1], "judge": ["vit"]}), foreign)
     with pytest.raises(
         EvenhandError,
         match=r"parts of the table are incompatible .*key.*; remove files that evenhand did not write",
@@ -169,7 +169,7 @@ def test_foreign_parts_are_skipped_or_an_error(tmp_path):
         table.read()
 
 
-def test_a_second_process_is_refused_with_a_sentence(tmp_path):
+def test_a_second_process_is_rejected_with_one_sentence(tmp_path):
     with (
         locked(tmp_path / "run"),
         pytest.raises(EvenhandError, match="in use by another process"),

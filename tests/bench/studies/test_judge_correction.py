@@ -1,4 +1,4 @@
-"""The study of the judge correction on a tiny pool: the same code, the same conclusions in outline."""
+"""The study of the judge correction on a tiny pool: the same code and the same main conclusions."""
 
 import shutil
 from dataclasses import replace
@@ -31,12 +31,12 @@ SHIPPED = ROOT / "docs" / "studies" / "judge-correction"
 REPETITIONS = 20
 SMALL = Design("one template", 1, 60)
 FEWER = JUDGES | {"clip-weak": STRATA[:2]}
-"""Forty matrices of each audit take half of the time: one test makes some."""
+"""Forty matrices per audit take half of the time, so only one test computes some."""
 
 
 @pytest.fixture(scope="module")
 def pool():
-    """Made-up labels: the panel errs alike everywhere, ``clip-weak`` by the occupation's side."""
+    """Synthetic labels: uniform panel errors; those of ``clip-weak`` depend on the occupation's side."""
     rng = np.random.default_rng(0)
     sizes = [len(groups) for groups in TAXONOMIES.values()]
     cells = np.array(np.unravel_index(np.arange(np.prod(sizes)), sizes)).T
@@ -70,7 +70,7 @@ def every_seventh(pool):
     return {name: images[::7] for name, images in pool.itself.items()}
 
 
-def test_truth_is_that_of_the_law():
+def test_true_values_follow_the_sampling_law():
     everyone = np.arange(len(occupations()))
     for name in TAXONOMIES:
         expected = law((name,))
@@ -88,7 +88,7 @@ def test_truth_is_that_of_the_law():
     )
 
 
-def test_audits_follow_the_law_of_their_model(pool, runs):
+def test_simulated_audits_follow_the_law_of_their_model(pool, runs):
     perfect = Pool(pool.table.assign(**{f"{PANEL}/{name}": pool.table[name] for name in TAXONOMIES}))
     setting = Setting(perfect, perfect, (replace(SMALL, seeds=400),), {PANEL: ()}, draws=100, seed=3)
     seen = simulate(setting, range(1))
@@ -96,7 +96,7 @@ def test_audits_follow_the_law_of_their_model(pool, runs):
     np.testing.assert_allclose(seen["value"], seen["truth"], atol=0.02)
 
 
-def test_the_correction_finds_the_truth_that_labels_miss(found):
+def test_the_correction_recovers_the_truth_that_raw_labels_miss(found):
     for judge in ("clip-xs", PANEL):
         naive = found.loc[(judge, "none", "gender", "rms_delta", "base")]
         corrected = found.loc[(judge, "pooled", "gender", "rms_delta", "base")]
@@ -105,7 +105,7 @@ def test_the_correction_finds_the_truth_that_labels_miss(found):
         assert corrected["repetitions"] == REPETITIONS
 
 
-def test_strata_correct_errors_that_depend_on_the_occupation_and_a_pooled_matrix_does_not(pool, found):
+def test_only_strata_correct_errors_that_depend_on_the_occupation(pool, found):
     setting = Setting(pool, pool, (SMALL,), {"clip-weak": STRATA[2:]}, draws=100, seed=0)
     single = summary(simulate(setting, range(5))).query(
         "correction == 'occupation' and metric == 'rms_delta'"
@@ -117,7 +117,7 @@ def test_strata_correct_errors_that_depend_on_the_occupation_and_a_pooled_matrix
     assert abs(found.loc[("clip-weak", "side", *key)]["bias"]) < 0.02
 
 
-def test_exchanged_labels_keep_the_matrix_and_forget_the_occupation(pool):
+def test_exchanged_labels_keep_the_matrix_and_are_independent_of_the_occupation(pool):
     images = np.tile(np.arange(len(pool.table)), 20)
     sources = pool.sources(images, exchanged=True, rng=np.random.default_rng(2))
     side = sides()[pool.table["occupation"].to_numpy()[images]]
@@ -132,7 +132,7 @@ def test_exchanged_labels_keep_the_matrix_and_forget_the_occupation(pool):
             np.testing.assert_allclose(table, whole, atol=0.02)
 
 
-def test_a_correction_that_may_be_carried_over_is_unbiased_for_any_judge(pool):
+def test_a_transportable_correction_is_unbiased_for_any_judge(pool):
     setting = Setting(pool, pool, (SMALL,), {"clip-weak": ("pooled",)}, draws=100, seed=0, exchanged=True)
     found = summary(simulate(setting, range(REPETITIONS // 2)))
     gender = found[(found["attributes"] == "gender") & (found["metric"] == "rms_delta")]
@@ -141,7 +141,7 @@ def test_a_correction_that_may_be_carried_over_is_unbiased_for_any_judge(pool):
     assert abs(bias["debiased", "pooled"]) < 0.02
 
 
-def test_the_test_of_transport_finds_it_and_clears_the_others(pool):
+def test_the_transport_test_flags_only_the_weak_judge(pool):
     share = transport(pool, JUDGES, REPETITIONS).set_index("judge")["share"]
     assert share["clip-weak"] == 1
     assert share["clip-xs"] < 0.3 and share[PANEL] < 0.3
@@ -164,7 +164,7 @@ def test_strata_of_equal_matrices_give_the_plain_correction_row_by_row(pool):
             np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name))
 
 
-def test_an_occupation_without_a_matrix_is_left_out_and_not_guessed(pool):
+def test_an_occupation_without_a_matrix_is_excluded(pool):
     setting = Setting(pool, pool, (SMALL,), {}, draws=100, seed=0)
     view = neutral_views(setting, SMALL, first=0)[0]
     table = counted(pool, every_seventh(pool), PANEL, ("gender",))
@@ -178,7 +178,7 @@ def test_an_occupation_without_a_matrix_is_left_out_and_not_guessed(pool):
     assert strata.corrected.tolist() == np.flatnonzero(there).tolist()
 
 
-def test_workers_and_blocks_change_nothing_but_the_bootstrap(pool, runs):
+def test_estimates_do_not_depend_on_workers_or_blocks(pool, runs):
     setting = Setting(pool, pool, (SMALL,), FEWER, draws=100, seed=0)
     again = simulate(setting, [1])
     one = runs[runs["repetition"] == 1].reset_index(drop=True)
@@ -190,13 +190,13 @@ def test_confusion_counts_every_anchor(pool):
     assert table["count"].sum() == len(every_seventh(pool)["gender"])
 
 
-def test_a_pool_without_some_cell_is_refused(pool):
+def test_a_pool_with_missing_cells_is_rejected(pool):
     torn = Pool(pool.table[pool.table["occupation"] + pool.table["gender"] > 0].reset_index(drop=True))
     with pytest.raises(EvenhandError, match="pool lacks 6 pairs of occupation and cell"):
         torn.pick(np.zeros(3, int), np.zeros(3, int), rng=np.random.default_rng(0))
 
 
-def test_figures_and_tables_are_made_from_the_tables_alone(pool, runs, tmp_path):
+def test_figures_are_drawn_from_the_tables_alone(pool, runs, tmp_path):
     tables = {
         "estimates": pd.concat([summary(runs).assign(pool=name) for name in ("renders", "exchanged")]),
         "transport": transport(pool, JUDGES, 2),

@@ -1,4 +1,4 @@
-"""The suites for full-size models: they parse and plan without weights, and say what is missing."""
+"""The suites for full-size models parse and plan without weights, and report what is missing."""
 
 import json
 from collections import Counter
@@ -35,7 +35,7 @@ def test_every_occupation_gets_the_published_number_of_images_in_five_templates(
     assert [prompt_set.name for prompt_set in sets] == ["winobias-36", "intersectional", "controls"]
 
 
-def test_explicit_prompts_cover_every_group_of_what_is_balanced(suite):
+def test_explicit_prompts_cover_every_group_of_the_balanced_attributes(suite):
     items, _ = make_plan(suite)
     for attribute in suite.balance:
         asked = Counter(item.prompt.cell.get(attribute) for item in items if item.prompt.kind == "explicit")
@@ -56,7 +56,7 @@ def test_the_model_and_the_sampler_are_those_of_the_published_numbers(suite):
     assert (protocol.solver, protocol.precision) == ("pndm", "float32")
 
 
-def test_groups_are_those_that_judges_of_photographs_tell_apart(suite):
+def test_groups_are_those_that_photo_judges_distinguish(suite):
     assert suite.taxonomy == {attribute: groups(attribute) for attribute in suite.attributes}
     assert len(suite.cells()) == CELLS[suite.name]
 
@@ -67,7 +67,7 @@ def test_cells_have_words_that_read_as_english():
     assert {cell.noun for cell in load_suite("winobias-race4").cells()} >= {"Black person", "Indian person"}
 
 
-def test_every_judge_is_written_as_tables_name_it_and_takes_its_parameters(suite):
+def test_every_judge_is_named_as_in_tables_and_accepts_its_parameters(suite):
     steering = [parameters["judge"] for parameters in suite.methods.values()]
     for text in [*suite.panel, *suite.non_voting_judges, *steering]:
         assert judge_name(text) == text
@@ -77,7 +77,7 @@ def test_every_judge_is_written_as_tables_name_it_and_takes_its_parameters(suite
         build(recipe, name, given, kind="judge")
 
 
-def test_the_panel_has_more_than_one_family_and_none_of_its_judges_steers(suite):
+def test_the_panel_spans_several_families_and_excludes_steering_judges(suite):
     families = {judge_recipe(split(text, kind="judge")[0]).card.family for text in suite.panel}
     assert len(families) > 1
     uses = method_uses(suite, [*suite.defaults, *suite.methods])
@@ -114,7 +114,7 @@ def test_a_suite_is_shown_and_planned_without_any_weights(evenhand, name):
     )
 
 
-def test_a_run_without_the_judges_weights_is_one_line(evenhand, tmp_path, monkeypatch):
+def test_a_run_without_the_judges_weights_is_a_one_line_error(evenhand, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outcome = evenhand("run", "winobias-gender")
     assert (outcome.code, outcome.out) == (2, "")
@@ -123,7 +123,7 @@ def test_a_run_without_the_judges_weights_is_one_line(evenhand, tmp_path, monkey
     assert not (tmp_path / "runs" / "winobias-gender" / "suite.toml").exists()
 
 
-def test_a_run_without_the_models_weights_is_one_line(evenhand, tmp_path, monkeypatch):
+def test_a_run_without_the_models_weights_is_a_one_line_error(evenhand, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     ours = {
         "panel": ("clip-s",),

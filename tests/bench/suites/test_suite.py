@@ -13,11 +13,11 @@ def chosen(name, **filters):
     return select(load_prompt_set(name), PromptUse(name=name, seeds=1, **filters))
 
 
-def test_no_filter_draws_the_whole_set_in_file_order():
+def test_without_filters_the_whole_set_is_used_in_file_order():
     assert chosen("controls-mini") == load_prompt_set("controls-mini").prompts
 
 
-def test_filters_hold_together_and_keep_the_file_order():
+def test_filters_combine_and_keep_file_order():
     prompts = chosen("winobias-40", concepts=("nurse", "CEO"), templates=("photo", "face"))
     assert {prompt.text for prompt in prompts} == {
         "a photo of a nurse",
@@ -29,7 +29,7 @@ def test_filters_hold_together_and_keep_the_file_order():
     assert sorted(prompts, key=order.index) == list(prompts)
 
 
-def test_kinds_are_filtered():
+def test_prompts_are_filtered_by_kind():
     assert Counter(p.kind for p in chosen("controls", kinds=("person", "unrelated"))) == {
         "person": 10,
         "unrelated": 20,
@@ -47,7 +47,7 @@ def test_kinds_are_filtered():
         ({"kinds": ("explicit",)}, "unknown kind of prompt set winobias-40 'explicit'; known: neutral"),
     ],
 )
-def test_an_unknown_value_is_an_error_that_names_the_nearest(filters, message):
+def test_an_unknown_value_is_an_error_that_suggests_the_nearest(filters, message):
     with pytest.raises(EvenhandError, match=message):
         chosen("winobias-40", **filters)
 
@@ -82,17 +82,17 @@ def test_a_limit_takes_evenly_spaced_prompts(limit):
     assert max(gaps) - min(gaps) <= 1
 
 
-def test_a_limit_above_the_set_takes_everything():
+def test_a_limit_above_the_set_size_takes_everything():
     assert len(chosen("controls", limit=1000)) == 50
 
 
-def test_a_limited_set_meets_every_occupation_and_every_template():
+def test_a_limited_set_covers_every_occupation_and_template():
     prompts = chosen("winobias-40", limit=40)
     assert len({prompt.concept for prompt in prompts}) == 40
     assert set(Counter(prompt.template for prompt in prompts).values()) == {8}
 
 
-def test_a_limited_set_meets_every_cell():
+def test_a_limited_set_covers_every_cell():
     prompts = chosen("intersectional-mini", limit=70)
     assert len({prompt.concept for prompt in prompts}) == 35
     assert len({tuple(prompt.cell.items()) for prompt in prompts}) == 19
