@@ -25,6 +25,8 @@ from evenhand.metrics.estimation.anchors import confusion_from_anchors
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
 from evenhand.metrics.table import label_rows
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):

@@ -92,6 +92,7 @@ def test_a_data_frame_has_every_estimate_of_every_method(run):
     )
 
 
+@pytest.mark.slow
 def test_public_names_are_imported_lazily():
     check = (
         "import sys, evenhand.bench as bench\n"

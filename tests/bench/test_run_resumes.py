@@ -11,6 +11,8 @@ from helpers.paths import TINY
 from evenhand.bench import evaluate
 from evenhand.bench.storage.run_folder import load_run
 
+pytestmark = pytest.mark.slow
+
 METHODS = ["mist", "random-attribute-prompt"]
 CODE = """
 import sys

@@ -97,6 +97,7 @@ def assert_same(found, wanted):
     assert {name for name in wanted if found[name] != wanted[name]} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_workers_killed_during_a_run_do_not_change_its_bytes(alone, tmp_path, engine):
     folder = tmp_path / "run"
@@ -107,6 +108,7 @@ def test_workers_killed_during_a_run_do_not_change_its_bytes(alone, tmp_path, en
     assert "all methods: generate and judge: 80 of 80" in (folder / "run.log").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_workers_killed_during_an_audit_do_not_change_its_bytes(tmp_path, engine):
     listed, _ = renders(tmp_path / "images")

@@ -7,6 +7,8 @@ from helpers.paths import TINY
 from evenhand.bench import evaluate
 from evenhand.bench.suites.suite import Suite, read_suite
 
+pytestmark = pytest.mark.slow
+
 TONE = {"light": "light-skinned", "medium": "medium-skinned", "dark": "dark-skinned"}
 AGE = {"adult": "young", "older": "elderly"}
 

@@ -301,6 +301,7 @@ def test_row_targets_equal_the_same_function_row_by_row():
     np.testing.assert_allclose(r.rms_delta(squared, targets), np.sqrt(np.maximum(means, 0)))
 
 
+@pytest.mark.slow
 def test_a_run_fits_measures_and_reports_towards_labour_shares(tmp_path):
     data = read_suite(TINY).model_dump() | {"target": "labour"}
     out = tmp_path / "run"
@@ -368,6 +369,7 @@ def test_a_result_without_shares_cannot_be_a_target(tmp_path):
         aiming_at(str(tmp_path / "own.json"))
 
 
+@pytest.mark.slow
 def test_a_model_has_zero_distance_from_its_own_shares(tmp_path):
     data = read_suite(TINY).model_dump()
     (base,) = evaluate(Suite.model_validate(data), methods=["base"], out=tmp_path / "even").results

@@ -179,6 +179,7 @@ def counted_rows(unet):
         handle.remove()
 
 
+@pytest.mark.slow
 def test_a_stored_intervention_gives_the_same_images_in_any_order(method, mini, tmp_path):
     fitted = fitted_on(method, mini, protocol=MINI_PROTOCOL)
     save(fitted, tmp_path)
@@ -190,6 +191,7 @@ def test_a_stored_intervention_gives_the_same_images_in_any_order(method, mini, 
     assert again.digest() == fitted.digest()
 
 
+@pytest.mark.slow
 def test_fitting_and_sampling_do_not_change_the_model_bit_for_bit(method, fitted, tiny):
     values, hooks = state(tiny)
     baseline = draw(tiny)
@@ -201,12 +203,14 @@ def test_fitting_and_sampling_do_not_change_the_model_bit_for_bit(method, fitted
     assert all(torch.equal(a, b) for a, b in zip(values, after, strict=True))
 
 
+@pytest.mark.slow
 def test_fitting_twice_gives_the_same_intervention_and_images(method, fitted, tiny):
     again = method.fit(task_on(tiny, cells=fitted.task.cells))
     assert again.digest() == fitted.intervention.digest()
     assert (draw(tiny, again) == draw(tiny, fitted.intervention)).all()
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_fit_is_within_the_declared_budget(method, fitted):
     declared = method.budget(concepts=len(CONCEPTS), cells=fitted.task.cells)
     used = {
@@ -220,6 +224,7 @@ def test_the_cost_of_a_fit_is_within_the_declared_budget(method, fitted):
         assert count <= getattr(declared, name), name
 
 
+@pytest.mark.slow
 def test_sampling_uses_the_declared_number_of_branches(method, fitted, tiny):
     declared = method.budget(concepts=len(CONCEPTS), cells=fitted.task.cells)
     prompts = ["a photo of a nurse", "a photo of a construction worker"]
@@ -231,6 +236,7 @@ def test_sampling_uses_the_declared_number_of_branches(method, fitted, tiny):
         assert branches == declared.branches
 
 
+@pytest.mark.slow
 def test_zero_strength_gives_the_baseline(method, tiny):
     if method.strength is None:
         pytest.skip(f"{method.info.name} has no strength")
@@ -240,6 +246,7 @@ def test_zero_strength_gives_the_baseline(method, tiny):
         assert largest_difference(images, draw(tiny)) <= allowed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "cells"),
     [("sd1", GENDER), ("sd2", JOINT), ("sdxl", JOINT)],
@@ -251,6 +258,7 @@ def test_a_method_works_on_every_model_family_it_declares(method, family, cells,
         assert images.shape == (4, 32, 32, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "concepts", [("construction worker",), occupations()], ids=["one of two words", "forty"]
 )

@@ -47,6 +47,7 @@ def runs(page):
     return any(block.language in CODE and not block.why_not for block in blocks(page))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if runs(page)], ids=name_of)
 def test_code_blocks_run_and_print_what_the_page_shows(page, reader, monkeypatch):
     if page.name not in UNCHANGED:

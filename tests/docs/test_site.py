@@ -50,6 +50,7 @@ def words_of(page):
     return " ".join(html.unescape(re.sub("<[^>]+>", "", page.read_text(encoding="utf-8"))).split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLE_PAGES)
 def test_pages_are_accessible_and_load_only_files_of_the_site(site, browser, name):
     for width in (PHONE, DESKTOP):
@@ -61,6 +62,7 @@ def test_pages_are_accessible_and_load_only_files_of_the_site(site, browser, nam
             assert_accessible(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["api.html", "methods/index.html", "tutorial.html"])
 def test_pages_are_accessible_in_dark_mode(site, browser, name):
     with opened(browser, site / name) as page:
@@ -100,6 +102,7 @@ def pages(site):
     return found
 
 
+@pytest.mark.slow
 def test_every_page_is_reachable_from_the_index(pages):
     reached, waiting = set(), {"index.html"}
     while waiting:
@@ -109,6 +112,7 @@ def test_every_page_is_reachable_from_the_index(pages):
     assert set(pages) - reached == {"404.html"}
 
 
+@pytest.mark.slow
 def test_every_link_has_a_target(site, pages):
     dead = {
         (address, to, anchor)
@@ -119,6 +123,7 @@ def test_every_link_has_a_target(site, pages):
     assert dead == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS.names())
 def test_every_method_has_a_page_with_its_card(site, pages, name):
     card = next(card for card in catalog.find(name) if card["kind"] == "method")
@@ -129,17 +134,20 @@ def test_every_method_has_a_page_with_its_card(site, pages, name):
     assert (f"methods/{name}.html", "") in pages["methods/index.html"].links
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", JUDGES.names())
 def test_every_judge_has_a_card_with_an_anchor(pages, name):
     assert name in pages["cards/judges.html"].anchors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bench.__all__)
 def test_every_public_function_is_on_the_api_page(pages, name):
     offered = getattr(bench, name)
     assert f"{offered.__module__}.{offered.__qualname__}" in pages["api.html"].anchors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["judges", "metrics", "prompts", "suites"])
 def test_the_cards_of_a_kind_are_complete(site, kind):
     words = words_of(site / "cards" / f"{kind}.html")
@@ -147,6 +155,7 @@ def test_the_cards_of_a_kind_are_complete(site, kind):
         assert " ".join(card["title"].split()) in words
 
 
+@pytest.mark.slow
 def test_the_guide_states_the_limits_of_every_metric(site):
     words = words_of(site / "measurement.html")
     for card in catalog.cards("metrics"):

@@ -44,6 +44,7 @@ def test_every_dependency_has_lower_and_upper_version_bounds(requirement):
     assert {bound.operator for bound in requirement.specifier} == {">=", "<"}
 
 
+@pytest.mark.slow
 def test_the_wheel_contains_every_file_and_every_module_imports_from_it():
     command = [sys.executable, ROOT / ".ci" / "check_wheel.py", "--no-isolation"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

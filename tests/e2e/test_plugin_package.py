@@ -34,6 +34,7 @@ def evenhand(*arguments: object, site: Path, cwd: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_method_is_listed_with_its_package_and_shown_with_its_parameters(installed, tmp_path):
     cards = json.loads(evenhand("list", "methods", "--json", site=installed, cwd=tmp_path))
     card = next(card for card in cards if card["name"] == METHOD)
@@ -42,6 +43,7 @@ def test_the_method_is_listed_with_its_package_and_shown_with_its_parameters(ins
     assert METHOD in evenhand("show", METHOD, site=installed, cwd=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_method_runs_and_is_reported(installed, tmp_path):
     methods = ["--method", "base", "--method", METHOD]
     suite = TINY

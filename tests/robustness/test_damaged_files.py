@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 from helpers.faults import contents, draws, finish, run
 
+pytestmark = pytest.mark.slow
+
 BY_NAME = {"suite.toml", ".lock", "run.log", "timing.json", "report.html"}
 """Files that are not data of the run or that have a separate test."""
 

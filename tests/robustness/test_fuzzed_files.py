@@ -134,6 +134,7 @@ JSON = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CSV_AND_TOML)
 def test_a_damaged_text_is_read_or_rejected_in_one_line(name, tmp_path):
     text, read, suffix = CSV_AND_TOML[name]
@@ -147,6 +148,7 @@ def test_a_damaged_text_is_read_or_rejected_in_one_line(name, tmp_path):
     assert 100 < refused < 300, "the damage is neither always harmless nor always fatal"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", JSON)
 def test_a_damaged_document_is_read_or_rejected_in_one_line(name, tmp_path):
     value, read, count = JSON[name]

@@ -36,6 +36,7 @@ def folder(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "model")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_a_model_with_a_damaged_config_loads_or_is_rejected_in_one_line(folder, part):
     path = folder / part
@@ -50,6 +51,7 @@ def test_a_model_with_a_damaged_config_loads_or_is_rejected_in_one_line(folder, 
     assert refused > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part", ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"]
 )
@@ -137,6 +139,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(resource, "RUSAGE_SELF"), reason="the system does not report memory use")
 def test_an_image_that_unpacks_to_a_quarter_gigabyte_needs_little_memory():
     done = subprocess.run([sys.executable, "-c", BOMBS], capture_output=True, text=True, check=True)

@@ -20,6 +20,8 @@ from helpers.faults import (
 
 from evenhand.bench.storage.run_folder import load_run
 
+pytestmark = pytest.mark.slow
+
 WRITES = 130
 """Roughly the number of changes that a run makes in its folder."""
 

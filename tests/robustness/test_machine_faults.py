@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 
+import pytest
 from helpers.faults import (
     ClockJumps,
     Running,
@@ -18,6 +19,8 @@ from helpers.faults import (
     set_writable,
     whole_images,
 )
+
+pytestmark = pytest.mark.slow
 
 
 def size(folder):

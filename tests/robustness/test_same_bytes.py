@@ -7,6 +7,8 @@ import sys
 import pytest
 from helpers.faults import SUITE, Machine, Parts, SignalAtStage, contents, finish, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "machine",

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 from helpers.paths import TINY
 from helpers.report import parsed
 
@@ -52,6 +53,7 @@ def rows_of(result, metric, **wanted):
     ]
 
 
+@pytest.mark.slow
 def test_one_image_each_of_occupations_with_odd_names(evenhand, tmp_path):
     csv = prompts(tmp_path / "odd.csv", [(f"a photo of a {name}"[:60], name) for name in CONCEPTS])
     out = tmp_path / "run"
@@ -93,6 +95,7 @@ def test_10000_groups_are_rejected_at_once(evenhand, tmp_path):
     assert "10000 cells" in outcome.err
 
 
+@pytest.mark.slow
 def test_an_edit_that_breaks_the_model_is_recorded_as_such(evenhand, tmp_path, monkeypatch):
     def broken(self, task):
         weights = task.model.cross_attention()
@@ -116,6 +119,7 @@ def test_an_edit_that_breaks_the_model_is_recorded_as_such(evenhand, tmp_path, m
     assert again.code == 3, "broken images are not regenerated"
 
 
+@pytest.mark.slow
 def test_nonfinite_judge_answers_count_as_errors(evenhand, tmp_path, monkeypatch):
     def of(value):
         def label(self, images):
@@ -151,6 +155,7 @@ def test_missing_judge_weights_stop_the_run_before_generation(evenhand, tmp_path
     assert "nowhere" in outcome.err and not list((tmp_path / "run").rglob("*.png"))
 
 
+@pytest.mark.slow
 def test_a_model_without_finite_images_is_reported_as_such(evenhand, tmp_path, monkeypatch):
     decode = Sampler._decode
     monkeypatch.setattr(Sampler, "_decode", lambda self, by, latents: decode(self, by, latents * np.nan))

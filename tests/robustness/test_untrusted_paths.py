@@ -84,6 +84,7 @@ def test_a_run_with_keys_outside_its_store_exports_nothing_for_annotation(evenha
     assert "image keys must be" in outcome.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"path": "../secret.png"}, {"path": "secret.png", "folder": "."}])
 def test_a_run_whose_table_names_an_image_outside_it_gets_no_report(tmp_path, secret, monkeypatch, changes):
     a_run(tmp_path / "there")
@@ -112,6 +113,7 @@ def test_an_annotation_that_a_spreadsheet_would_execute_is_rejected(tmp_path, co
         )
 
 
+@pytest.mark.slow
 def test_csv_files_written_by_an_import_are_harmless_in_a_spreadsheet(evenhand, tmp_path):
     truth = a_run(tmp_path / "run")
     assert (

@@ -73,11 +73,13 @@ def one_line(outcome, text):
     assert text in outcome.err and outcome.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_models_of_the_list_are_strata_of_the_export(key):
     assert {stratum.split("/")[1] for stratum in key["stratum"]} == {"red", "blue"}
     assert {stratum.split("/")[0] for stratum in key["stratum"]} == {"female", "male"}
 
 
+@pytest.mark.slow
 def test_imported_labels_become_anchors_that_correct_the_audit(evenhand, world, run, answers):
     outcome = evenhand("annotate", "import", *answers, "--run", run[0])
     assert (outcome.code, outcome.err) == (0, "")
@@ -94,6 +96,7 @@ def test_imported_labels_become_anchors_that_correct_the_audit(evenhand, world, 
     assert result.estimate("rms_delta", attributes="gender", corrected=True) is not None
 
 
+@pytest.mark.slow
 def test_audit_calibration_accepts_anchors_by_file_or_by_key(evenhand, world, run, tmp_path):
     files = by_file(world[1], tmp_path / "files.csv")
     table = RunFolder(run[0]).image_table.read()
@@ -110,6 +113,7 @@ def test_audit_calibration_accepts_anchors_by_file_or_by_key(evenhand, world, ru
     assert strata["model"] == {"red", "blue"} and strata["stereotype"] == {"female", "male"}
 
 
+@pytest.mark.slow
 def test_the_judge_report_repeats_labels_and_gives_reasons_for_missing_values(evenhand, world, run, tmp_path):
     anchors, path = by_file(world[1], tmp_path / "anchors.csv"), tmp_path / "judges.csv"
     command = (
@@ -162,6 +166,7 @@ def test_the_judge_report_repeats_labels_and_gives_reasons_for_missing_values(ev
     )
 
 
+@pytest.mark.slow
 def test_a_judge_with_missing_weights_is_audited_from_its_labels_with_a_note(
     evenhand, world, run, tmp_path, monkeypatch
 ):
@@ -190,6 +195,7 @@ def test_a_judge_with_missing_weights_is_audited_from_its_labels_with_a_note(
     assert (own.loc[own["quantity"] == "accuracy", "value"] != "").all()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_an_image_is_neither_exported_nor_an_anchor(evenhand, world, tmp_path):
     home, truth = world
     folder = shutil.copytree(home / "images", tmp_path / "images")
@@ -238,6 +244,7 @@ def test_invalid_anchors_of_an_audit_are_a_one_line_error(evenhand, world, run, 
     assert sorted(file.name for file in (run[0] / "results").iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_singular_matrix_is_not_used_and_the_reason_is_reported(evenhand, world, run, tmp_path):
     home, truth = world
     table = RunFolder(run[0]).image_table.read().set_index("file")
@@ -260,6 +267,7 @@ def test_a_singular_matrix_is_not_used_and_the_reason_is_reported(evenhand, worl
     assert any("not corrected" in note for note in result.notes)
 
 
+@pytest.mark.slow
 def test_invalid_annotations_of_an_audit_are_a_one_line_error_and_write_nothing(evenhand, key, run, tmp_path):
     header, image = "image_id,annotator_id,attribute,label", key["image_id"][0]
     for text, message in {

@@ -12,6 +12,7 @@ def no_compiled_graphs_are_left():
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 def test_accelerator_benchmarks_can_be_tried_without_an_accelerator(capsys):
     gpu.main(["--device", "cpu", "--tiny", "--images", "2"])
     out = capsys.readouterr().out
@@ -35,6 +36,7 @@ def test_an_edit_that_differs_from_the_baseline_stops_the_benchmark(monkeypatch)
         editing.compare("cpu", tiny=True)
 
 
+@pytest.mark.slow
 def test_generation_is_compared_with_the_diffusers_pipeline(monkeypatch, capsys):
     monkeypatch.setattr(generation, "ROUNDS", 1)
     generation.main(["--images", "2"])
@@ -42,6 +44,7 @@ def test_generation_is_compared_with_the_diffusers_pipeline(monkeypatch, capsys)
     assert [shown.count(way) for way in ("evenhand:", "16 a call:", "one a call:")] == [2, 2, 2]
 
 
+@pytest.mark.slow
 def test_a_simulated_run_has_about_the_requested_number_of_label_rows(tmp_path, monkeypatch):
     suite = scale.enlarged(60_000)
     monkeypatch.setattr(scale, "METHODS", ("base",))

@@ -53,6 +53,7 @@ def held(tmp_path_factory):
     return held
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "most"), [("generate", 8), ("judge", 2)])
 def test_few_image_arrays_are_held_at_a_time(held, stage, most):
     counts = held.counts[stage]
@@ -60,6 +61,7 @@ def test_few_image_arrays_are_held_at_a_time(held, stage, most):
     assert 1 <= max(counts) <= most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_number_of_open_files_is_constant(held, stage):
     growth = Growth.of(stage, held.looks[stage])

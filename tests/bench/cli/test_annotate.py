@@ -19,6 +19,8 @@ from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS
 from evenhand.metrics.estimation.anchors import confusion_from_anchors
 from evenhand.metrics.table import LABEL_COLUMNS
 
+pytestmark = pytest.mark.slow
+
 EXPORT = ("--n", 90, "--explicit", 20, "--min-per-group", 3)
 
 

@@ -5,6 +5,8 @@ import shutil
 import pytest
 from helpers.paths import TINY
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def submitted(tmp_path_factory):

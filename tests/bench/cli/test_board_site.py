@@ -44,6 +44,7 @@ def build(evenhand, folder, entries, *more):
     )
 
 
+@pytest.mark.slow
 def test_building_a_site_with_run_images_twice_gives_the_same_bytes(evenhand, submitted, tmp_path):
     outcome = build(evenhand, tmp_path, submitted / "entries", "--run", submitted / "run")
     site = tmp_path / "site"
@@ -58,6 +59,7 @@ def test_building_a_site_with_run_images_twice_gives_the_same_bytes(evenhand, su
     assert contents(site) == first
 
 
+@pytest.mark.slow
 def test_rebuilding_removes_outdated_pages_and_keeps_other_files(evenhand, tmp_path):
     rows = [row.result for row in a_board() if row.result.spec.method.label in ("base", "uce")]
     entries = publish(tmp_path / "entries", [row for row in rows if row.spec.suite_version == "1"])

@@ -53,6 +53,7 @@ def calibrate(evenhand, folder, anchors, *more):
     return evenhand("calibrate", folder, "--anchors", anchors, "--out", folder.parent / "table.csv", *more)
 
 
+@pytest.mark.slow
 def test_the_confusion_table_matches_the_anchors_and_corrects_every_judge(evenhand, made):
     folder, anchors = made
     outcome = calibrate(evenhand, folder, folder.parent / "anchors.csv")
@@ -100,6 +101,7 @@ def test_json_has_every_test_and_matches_a_manual_count(evenhand, made):
     assert man["n"] == {"female": 20, "male": 40}
 
 
+@pytest.mark.slow
 def test_an_inaccurate_judge_is_not_corrected_and_the_reason_is_given(evenhand, made):
     folder, anchors = made
     swapped = anchors.replace({"woman": "man", "man": "woman"})
@@ -112,6 +114,7 @@ def test_an_inaccurate_judge_is_not_corrected_and_the_reason_is_given(evenhand, 
     assert "not corrected: a group has no anchors" in out
 
 
+@pytest.mark.slow
 def test_unequal_sampling_probabilities_are_weighted_and_reported(evenhand, made):
     folder, anchors = made
     chance = anchors["key"].map({key: 0.2 + 0.6 * (n % 2) for n, key in enumerate(anchors["key"].unique())})

@@ -69,6 +69,7 @@ def test_a_wrong_argument_is_a_one_line_error_with_a_suggestion(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "parts"),
     [
@@ -87,6 +88,7 @@ def test_a_wrong_name_in_a_suite_is_a_one_line_error_with_a_suggestion(
     assert not (tmp_path / "run" / "suite.toml").exists(), "the corrected suite would be rejected"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
@@ -104,6 +106,7 @@ def test_errors_in_a_malformed_suite_name_file_and_line(evenhand, tmp_path, suit
     assert re.search(rf":{line_of(path, text)}\b", outcome.err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "line"),
     [
@@ -121,6 +124,7 @@ def test_errors_in_a_malformed_prompt_file_name_file_and_line(evenhand, tmp_path
     assert_one_line(evenhand("run", path, "--out", tmp_path / "run"), f"{prompts}:{line}: ")
 
 
+@pytest.mark.slow
 def test_a_model_folder_that_is_not_a_pipeline_is_an_error(evenhand, tmp_path, suite):
     folder = tmp_path / "not-a-model"
     folder.mkdir()
@@ -163,6 +167,7 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_different_suite_version_is_rejected_and_not_changed(evenhand, suite, finished):
     before = contents(finished)
     outcome = evenhand("run", suite('version = "1"', 'version = "2"'), "--out", finished)
@@ -187,6 +192,7 @@ def full_disk(path: str) -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "code", "message"),
     [

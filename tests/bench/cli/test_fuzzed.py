@@ -10,6 +10,8 @@ from helpers.paths import TINY
 
 from evenhand.bench.cli.main import app, main
 
+pytestmark = pytest.mark.slow
+
 SAFE_WORDS = [word for word in ODD_WORDS if ".." not in word and not word.startswith("/") and len(word) < 200]
 """Words that, as the name of an output folder, stay in the working directory of the test."""
 

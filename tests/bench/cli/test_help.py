@@ -135,6 +135,7 @@ def test_every_page_is_listed_in_the_index():
     ] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", catalog.LISTINGS)
 def test_every_card_has_a_description(kind):
     for card in catalog.cards(kind):

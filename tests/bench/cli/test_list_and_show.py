@@ -8,6 +8,7 @@ from evenhand.bench.catalog import LISTINGS
 from evenhand.bench.registry.entry_points import METHODS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LISTINGS)
 def test_a_list_has_one_line_per_name_and_the_same_cards_as_json(evenhand, kind):
     names = list(LISTINGS[kind].names())

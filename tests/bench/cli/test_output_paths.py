@@ -94,6 +94,7 @@ def assert_within(paths, *folders):
     assert [path for path in paths if not any(path.is_relative_to(folder) for folder in folders)] == []
 
 
+@pytest.mark.slow
 def test_run_report_compare_and_board_write_only_to_their_output_folders(written, place):
     out = place / "out" / "run"
     (place / "out").mkdir()
@@ -111,6 +112,7 @@ def test_run_report_compare_and_board_write_only_to_their_output_folders(written
     assert {path: path.stat().st_mtime_ns for path in entries.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_an_audit_writes_only_to_its_output_folder(written, place):
     listed, _ = renders(place / "images")
     before = set((place / "images").rglob("*"))
@@ -121,6 +123,7 @@ def test_an_audit_writes_only_to_its_output_folder(written, place):
     assert set((place / "images").rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_annotate_writes_only_to_its_output_and_the_run_folder(written, place):
     import pandas as pd
 

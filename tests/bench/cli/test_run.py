@@ -37,6 +37,7 @@ def test_a_dry_run_counts_images_and_writes_nothing(evenhand, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_prints_a_table_of_the_methods_and_the_report_path(evenhand, finished):
     outcome = evenhand("run", TINY, *METHODS, "--out", finished)
     assert outcome.code == 0
@@ -49,6 +50,7 @@ def test_a_run_prints_a_table_of_the_methods_and_the_report_path(evenhand, finis
     assert (finished / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_with_json_only_the_results_are_printed(evenhand, finished):
     outcome = evenhand("run", TINY, *METHODS, "--out", finished, "--json")
     assert outcome.err == ""
@@ -58,6 +60,7 @@ def test_with_json_only_the_results_are_printed(evenhand, finished):
     assert sorted(document["results"], key=lambda r: r["spec"]["method"]["label"]) == stored
 
 
+@pytest.mark.slow
 def test_progress_goes_to_standard_error_as_plain_lines(evenhand, tmp_path):
     outcome = evenhand("run", TINY, "--out", tmp_path / "run")
     assert outcome.code == 0
@@ -66,6 +69,7 @@ def test_progress_goes_to_standard_error_as_plain_lines(evenhand, tmp_path):
     assert not any(sign in outcome.err for sign in ("\r", "\x1b"))
 
 
+@pytest.mark.slow
 def test_the_report_is_rewritten_from_the_results(evenhand, finished):
     def text() -> str:
         # The chart renderer numbers its clip paths through the whole process.
@@ -79,6 +83,7 @@ def test_the_report_is_rewritten_from_the_results(evenhand, finished):
     assert text() == before
 
 
+@pytest.mark.slow
 def test_an_exported_weight_edit_loads_in_diffusers_as_the_edited_model(evenhand, finished, tmp_path):
     out = tmp_path / "exported"
     outcome = evenhand("method", "export", "mist", "--run", finished, "--out", out)
@@ -95,6 +100,7 @@ def test_an_exported_weight_edit_loads_in_diffusers_as_the_edited_model(evenhand
     assert all(torch.equal(unet[name.removeprefix("weights/unet.")], edited[name]) for name in edited)
 
 
+@pytest.mark.slow
 def test_a_method_that_edits_no_weights_exports_only_its_data(evenhand, finished, tmp_path):
     out = tmp_path / "exported"
     assert evenhand("method", "export", "random-attribute-prompt", "--run", finished, "--out", out).code == 0
@@ -103,6 +109,7 @@ def test_a_method_that_edits_no_weights_exports_only_its_data(evenhand, finished
     assert json.loads((out / "intervention.json").read_text())["data"]["adjectives"] == ["female", "male"]
 
 
+@pytest.mark.slow
 def test_an_export_never_overwrites(evenhand, finished, tmp_path):
     (tmp_path / "kept").write_text("dear")
     outcome = evenhand("method", "export", "mist", "--run", finished, "--out", tmp_path)
@@ -111,6 +118,7 @@ def test_an_export_never_overwrites(evenhand, finished, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
+@pytest.mark.slow
 def test_an_export_of_a_method_that_was_not_run_suggests_the_nearest(evenhand, finished, tmp_path):
     outcome = evenhand("method", "export", "misst", "--run", finished, "--out", tmp_path / "new")
     assert outcome.code == 2
@@ -118,6 +126,7 @@ def test_an_export_of_a_method_that_was_not_run_suggests_the_nearest(evenhand, f
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_exporting_an_ambiguous_name_asks_for_the_label(evenhand, finished, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     document = json.loads((run / "results" / "mist.json").read_text())

@@ -13,6 +13,8 @@ from evenhand.bench import compare
 from evenhand.bench.results.comparison import Comparison
 from evenhand.reports.comparison.report import render_comparison
 
+pytestmark = pytest.mark.slow
+
 METHOD = "random-attribute-prompt"
 
 

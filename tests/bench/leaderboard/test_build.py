@@ -44,6 +44,7 @@ def entries(tmp_path):
     return publish(tmp_path / "entries", map(with_deviations, a_run().results))
 
 
+@pytest.mark.slow
 def test_the_committed_leaderboard_matches_the_committed_entries():
     board.build(ROOT / "reports" / "entries", ROOT / "leaderboard.md", check=True)
 
@@ -77,6 +78,7 @@ def test_entries_without_the_baseline_are_rejected(entries):
         valid_entries(entries)
 
 
+@pytest.mark.slow
 def test_an_entry_without_rows_for_every_concept_is_rejected(entries):
     path = next(entries.glob("mist@*/entry.json"))
     data = json.loads(path.read_text())

@@ -30,6 +30,7 @@ def faults(entries):
     return [str(fault) for fault in check_entries(entries)[1]]
 
 
+@pytest.mark.slow
 def test_every_entry_of_a_registered_suite_has_tables_and_is_recomputed(evenhand, entries):
     for path in entries.iterdir():
         assert sorted(file.name for file in path.iterdir()) == [
@@ -41,12 +42,14 @@ def test_every_entry_of_a_registered_suite_has_tables_and_is_recomputed(evenhand
     assert (outcome.code, outcome.out) == (0, f"3 entries in {entries} are valid: 3 recomputed\n")
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(entries, tmp_path):
     for path in submit(small_run(), tmp_path / "again"):
         for file in path.iterdir():
             assert file.read_bytes() == (entries / path.name / file.name).read_bytes(), file
 
 
+@pytest.mark.slow
 def test_the_estimates_equal_those_of_the_run_whatever_else_ran(entries):
     for name, folder in zip(METHODS, (BASE, MIST, RANDOM), strict=True):
         of_run = published(Result.load(small_run() / "results" / f"{name}.json"))
@@ -60,6 +63,7 @@ def test_the_estimates_equal_those_of_the_run_whatever_else_ran(entries):
             assert (again.value, again.low, again.high) == (row.value, row.low, row.high)
 
 
+@pytest.mark.slow
 def test_tables_contain_no_prompt_text_and_round_trip(entries):
     own, _ = tables(entries / MIST)
     work = pd.read_parquet(small_run() / "tables" / "images.parquet")
@@ -76,6 +80,7 @@ def test_tables_contain_no_prompt_text_and_round_trip(entries):
         assert b"nurse" not in (entries / MIST / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_altered_number_is_reported_with_both_values(entries):
     data = json.loads((entries / MIST / "entry.json").read_text())
     place = next(i for i, row in enumerate(data["result"]["estimates"]) if row["metric"] == "rms_delta")
@@ -89,6 +94,7 @@ def test_an_altered_number_is_reported_with_both_values(entries):
     assert faults(entries) == [], "differences in the last bits are allowed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["comparisons", "agreement", "judge_errors", "spreads", "steering"])
 def test_an_omitted_number_is_reported(entries, part):
     change(entries / MIST, **{f"result__{part}": lambda rows: rows[1:]})
@@ -96,6 +102,7 @@ def test_an_omitted_number_is_reported(entries, part):
     assert part in fault
 
 
+@pytest.mark.slow
 def test_an_altered_label_is_detected_by_hash_probabilities_or_numbers(entries):
     path = entries / MIST / "labels.parquet"
     good = path.read_bytes()
@@ -118,6 +125,7 @@ def test_an_altered_label_is_detected_by_hash_probabilities_or_numbers(entries):
     assert "its labels give" in faults(entries)[0]
 
 
+@pytest.mark.slow
 def test_all_errors_of_all_entries_are_listed_one_per_line(evenhand, entries):
     (entries / RANDOM / "entry.json").write_text("{")
     (entries / "notes.txt").write_text("hello")
@@ -132,6 +140,7 @@ def test_all_errors_of_all_entries_are_listed_one_per_line(evenhand, entries):
         valid_entries(entries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -155,6 +164,7 @@ def test_an_entry_must_match_its_suite(entries, changes, words):
         assert any(words in fault for fault in faults(entries))
 
 
+@pytest.mark.slow
 def test_a_judge_card_that_differs_from_the_baseline_is_an_error(entries):
     def of_one_family(cards):
         return [{**card, "family": "mine"} if card["role"] == "panel" else card for card in cards]
@@ -163,6 +173,7 @@ def test_a_judge_card_that_differs_from_the_baseline_is_an_error(entries):
     assert any("the panel differs" in fault for fault in faults(entries))
 
 
+@pytest.mark.slow
 def test_an_existing_baseline_entry_is_kept_and_used_for_comparison(entries):
     before = (entries / BASE / "entry.json").read_bytes()
     shutil.rmtree(entries / MIST)
@@ -172,6 +183,7 @@ def test_an_existing_baseline_entry_is_kept_and_used_for_comparison(entries):
     assert faults(entries) == []
 
 
+@pytest.mark.slow
 def test_without_the_baseline_tables_the_others_cannot_be_recomputed(entries):
     for file in (entries / BASE).glob("*.parquet"):
         file.unlink()
@@ -181,6 +193,7 @@ def test_without_the_baseline_tables_the_others_cannot_be_recomputed(entries):
     assert all("the tables of 'base@small-v1' are missing" in fault for fault in found)
 
 
+@pytest.mark.slow
 def test_duplicate_entries_are_errors(entries):
     twin = shutil.copytree(entries / MIST, entries / "mist-again@small-v1")
     assert any("misnamed" in fault for fault in faults(entries))
@@ -198,6 +211,7 @@ def test_a_missing_image_is_an_error_before_anything_is_written(tmp_path):
     assert not (tmp_path / "entries").exists()
 
 
+@pytest.mark.slow
 def test_the_board_shows_the_evidence_of_each_row_and_is_reproducible(entries):
     change(entries / RANDOM, files={})
     for file in (entries / RANDOM).glob("*.parquet"):

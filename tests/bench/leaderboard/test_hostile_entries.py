@@ -26,6 +26,8 @@ from evenhand.bench.leaderboard.suite import known_suite
 from evenhand.bench.leaderboard.tables import MAX_BYTES, read_tables
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 
+pytestmark = pytest.mark.slow
+
 BASE, MIST, RANDOM = (f"{name}@small-v1" for name in METHODS)
 
 ROOM = 2**29

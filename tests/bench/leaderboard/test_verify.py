@@ -34,6 +34,7 @@ def refused(entry, **options):
     return str(fault.value)
 
 
+@pytest.mark.slow
 def test_an_entry_from_this_machine_is_verified_bit_for_bit_and_marked(evenhand, entries, tmp_path):
     outcome = evenhand("board", "verify", entries / MIST, "--images", "16", "--seed", "3")
     assert outcome.code == 0, outcome.err
@@ -55,6 +56,7 @@ def test_an_entry_from_this_machine_is_verified_bit_for_bit_and_marked(evenhand,
     assert ">verified<" in (tmp_path / "site" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_intervention_of_the_run_is_used_without_fitting(entries):
     found = verify(entries / MIST, images=4, run=small_run())
     assert (found.fitted, found.same_intervention, found.same_bytes) == (False, True, True)
@@ -89,6 +91,7 @@ def test_without_tables_there_is_nothing_to_verify(entries):
     assert "has no tables" in refused(entries / MIST)
 
 
+@pytest.mark.slow
 def test_labels_that_differ_for_the_same_image_are_detected(entries):
     def flatter(own):
         labels = own.labels.copy()
@@ -105,6 +108,7 @@ def test_labels_that_differ_for_the_same_image_are_detected(entries):
     assert "Identical pixels gave different answers" in said and "vit, gender" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["alignment", "preservation_distance"])
 def test_scores_that_differ_for_the_same_image_are_detected(entries, column):
     rewrite(
@@ -120,6 +124,7 @@ def other_bits(own):
     return Tables(own.images.assign(pixels=["cd" * 32] * len(own.images)), own.labels)
 
 
+@pytest.mark.slow
 def test_differences_in_the_last_bits_are_reported_but_not_an_error(entries):
     rewrite(entries / RANDOM, other_bits)
     found = verify(entries / RANDOM, images=16, seed=3)
@@ -129,6 +134,7 @@ def test_differences_in_the_last_bits_are_reported_but_not_an_error(entries):
     assert check_entries(entries, recompute=False)[0][2].evidence == "verified"
 
 
+@pytest.mark.slow
 def test_images_of_a_fairer_method_under_another_name_are_detected(entries):
     for name in ("images.parquet", "labels.parquet"):
         shutil.copy(entries / RANDOM / name, entries / MIST / name)
@@ -138,6 +144,7 @@ def test_images_of_a_fairer_method_under_another_name_are_detected(entries):
     assert f"More than one answer in {TOLERATED} differs" in said or "Identical pixels" in said
 
 
+@pytest.mark.slow
 def test_an_image_that_did_not_fail_cannot_be_reported_as_failed(entries):
     def drop(own):
         wanted = own.images["concept"] == "CEO"
@@ -223,6 +230,7 @@ def test_a_sample_agrees_if_nothing_is_contradicted_and_few_answers_differ(chang
     assert sample(**changes).agrees is agrees
 
 
+@pytest.mark.slow
 def test_submitting_again_removes_the_verification(entries, tmp_path):
     from evenhand.bench.leaderboard.submit import submit
 

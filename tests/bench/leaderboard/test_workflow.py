@@ -47,6 +47,7 @@ def checkouts(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_valid_board_passes_and_an_edited_leaderboard_fails(checkouts):
     checked = run(step("Check every entry"), checkouts)
     assert checked.returncode == 0 and "are valid" in checked.stdout, checked.stderr

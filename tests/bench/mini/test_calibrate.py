@@ -52,6 +52,7 @@ def test_the_autoencoder_blurs_images_only_slightly():
     assert 0.5 < np.abs(passed.astype(int) - images).mean() < 4
 
 
+@pytest.mark.slow
 def test_a_small_calibration_counts_every_anchor_once_per_judge_and_attribute_set():
     specs = anchor_specs(1)[::97]
     table = calibrate(specs)

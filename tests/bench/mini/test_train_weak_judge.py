@@ -35,6 +35,7 @@ def women_read():
     return specs[:, 2] == 0, answer.probabilities[:, 0] > 0.5
 
 
+@pytest.mark.slow
 def test_gender_accuracy_is_as_low_as_measured(women_read):
     shown, read = women_read
     recalls = pd.read_csv(SHIPPED).query(
@@ -114,6 +115,7 @@ def test_the_loss_equals_clips_for_distinct_captions_and_handles_equal_ones():
     torch.testing.assert_close(contrastive_loss(Fixed(), features, features, caption), clip)
 
 
+@pytest.mark.slow
 def test_training_is_reproducible_and_its_weights_load_as_a_judge(tmp_path):
     (first, _), (second, _) = (train(captions=64, steps=2) for _ in range(2))
     for name, tensor in first.state_dict().items():

@@ -55,6 +55,7 @@ class Inside(Intervention):
         return Darker()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not compilation.has_compiler(), reason="there is no C++ compiler")
 def test_compiled_images_differ_by_rounding_only(model, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
@@ -63,6 +64,7 @@ def test_compiled_images_differ_by_rounding_only(model, monkeypatch, tmp_path):
     assert np.abs(plain.astype(int) - compiled).max() <= 1
 
 
+@pytest.mark.slow
 def test_switching_the_weights_of_methods_does_not_recompile(model, sampler):
     before = sampler(PROMPTS, SEEDS)
     graphs = counters["stats"]["unique_graphs"]
@@ -75,6 +77,7 @@ def test_switching_the_weights_of_methods_does_not_recompile(model, sampler):
     assert (again == before[:1]).all()
 
 
+@pytest.mark.slow
 def test_a_method_that_acts_inside_the_compiled_network_takes_effect(model, sampler):
     unchanged = sampler(PROMPTS, SEEDS)
     compiled = sampler(PROMPTS, SEEDS, intervention=Inside())

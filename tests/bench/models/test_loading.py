@@ -56,6 +56,7 @@ def test_images_equal_those_of_the_stock_pipeline(family, folder):
     assert np.abs(ours.astype(int) - np.round(expected * 255)).max() <= 1
 
 
+@pytest.mark.slow
 def test_the_revision_changes_with_the_weights(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)

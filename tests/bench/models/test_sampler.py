@@ -31,6 +31,7 @@ def sampler(model):
     return Sampler(model, PROTOCOL)
 
 
+@pytest.mark.slow
 def test_images_equal_those_of_the_stock_pipeline(model, sampler):
     pipe = StableDiffusionPipeline.from_pretrained(MINI, torch_dtype=torch.float32, safety_checker=None)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
@@ -49,12 +50,14 @@ def test_images_equal_those_of_the_stock_pipeline(model, sampler):
     assert np.abs(ours.astype(int) - np.round(stock * 255)).max() <= 1
 
 
+@pytest.mark.slow
 def test_an_image_does_not_depend_on_its_batch(sampler):
     together = sampler(PROMPTS, [1, 2, 3, 4, 5])
     alone = sampler(PROMPTS[3:4], [4])
     assert (together[3] == alone[0]).all()
 
 
+@pytest.mark.slow
 def test_the_batch_size_changes_at_most_the_last_bit_and_is_part_of_the_key(model, sampler):
     protocol = PROTOCOL.model_copy(update={"batch": 1})
     single = Sampler(model, protocol)(PROMPTS, [1, 2, 3, 4, 5])
@@ -73,6 +76,7 @@ def test_different_seeds_give_different_images(sampler):
     assert (first != second).any()
 
 
+@pytest.mark.slow
 def test_edited_weights_are_applied_and_restored_bit_for_bit(model, sampler):
     before = {name: value.clone() for name, value in model.cross_attention().items()}
     plain = sampler(PROMPTS[:1], [1])
@@ -99,6 +103,7 @@ def test_a_broken_edit_is_marked_as_an_error(model, sampler):
     assert marks == [False]
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_a_batch_at_the_next_step_and_keeps_earlier_batches(model, monkeypatch):
     steps, made, forward = [], [], model.unet.forward
 

@@ -54,6 +54,7 @@ class Swap(Steering):
         return uncond + step.scale * (branches[-1] - uncond)
 
 
+@pytest.mark.slow
 def test_a_branch_is_the_prediction_for_its_own_prompt(sampler, plain):
     turned = PROMPTS[1:] + PROMPTS[:1]
     swapped = sampler(
@@ -71,6 +72,7 @@ def turned_of(batch, turned):
     return [by_text[text] for text in batch.texts]
 
 
+@pytest.mark.slow
 def test_steps_count_up_and_have_the_solvers_timesteps(sampler):
     seen = []
 
@@ -85,6 +87,7 @@ def test_steps_count_up_and_have_the_solvers_timesteps(sampler):
     assert {row[3:] for row in seen} == {(2.5, (4, 4, 16, 16))}
 
 
+@pytest.mark.slow
 def test_text_states_can_change_between_steps(sampler, plain, model):
     target = model.encode(["a photo of a mechanic"]).states
 
@@ -101,6 +104,7 @@ def test_text_states_can_change_between_steps(sampler, plain, model):
     assert (replaced == sampler(PROMPTS[-1:] * 5, SEEDS)).all()
 
 
+@pytest.mark.slow
 def test_features_reach_the_batch_being_sampled(sampler, plain):
     """Batches run in parallel threads on one U-Net; each must see its own module outputs."""
     seen = {}
@@ -121,6 +125,7 @@ def test_features_reach_the_batch_being_sampled(sampler, plain):
     assert all(shape[0] == 2 * 4 for rows in seen.values() for _, _, shape in rows)
 
 
+@pytest.mark.slow
 def test_a_changed_feature_changes_the_image_and_leaves_no_hook(sampler, plain, model):
     class Zero(Steering):
         def feature(self, step, site, output):
@@ -131,6 +136,7 @@ def test_a_changed_feature_changes_the_image_and_leaves_no_hook(sampler, plain, 
     assert (sampler(PROMPTS, SEEDS) == plain).all()
 
 
+@pytest.mark.slow
 def test_an_unknown_module_is_an_error(sampler):
     with pytest.raises(EvenhandError, match=r"mid_blok.*mini lacks"):
         sampler(PROMPTS[:1], SEEDS[:1], intervention=intervention(lambda batch: Steering(), ("mid_blok",)))
@@ -152,6 +158,7 @@ def test_the_models_prediction_equals_the_samplers_and_passes_gradients(model):
     assert not plain.requires_grad
 
 
+@pytest.mark.slow
 def test_latents_decode_to_their_image(model, plain):
     latents = model.latents(plain)
     decoded = model.vae.decode(latents / model.vae.config.scaling_factor).sample
@@ -171,6 +178,7 @@ def test_edited_text_encoder_weights_change_the_states_within_the_context_only(m
     assert torch.equal(model.encode(PROMPTS[:1]).states, before)
 
 
+@pytest.mark.slow
 def test_an_embedding_can_change_the_states_of_each_image_with_its_random_stream(sampler, plain):
     class Noisy(Intervention):
         def embedding(self, text, draws):

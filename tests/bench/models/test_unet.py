@@ -4,9 +4,12 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import torch
 
 from evenhand.bench.models.loading import load_model
+
+pytestmark = pytest.mark.slow
 
 TEXTS = ["a photo of a nurse", "a cat", "a photo of a cat and a dog"]
 

@@ -252,6 +252,7 @@ def suite_of(folder, path, *, solver="own"):
     return path
 
 
+@pytest.mark.slow
 def test_a_run_stores_judges_resumes_and_reports(evenhand, folders, tmp_path):
     suite = suite_of(folders["sd3"], tmp_path / "suite.toml")
     methods = ("--method", "entigen", "--method", "targeted-attribute-prompt")

@@ -106,6 +106,7 @@ def test_images_of_the_page_are_written_as_standalone_files(entries, tmp_path):
         assert re.findall(r"https?:", image.replace("http://www.w3.org/2000/svg", "")) == []
 
 
+@pytest.mark.slow
 def test_changed_or_missing_image_is_stale(entries, tmp_path):
     page = tmp_path / "leaderboard.md"
     board.build(entries, page)

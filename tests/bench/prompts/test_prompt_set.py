@@ -197,6 +197,7 @@ def test_malformed_seeds_are_rejected(load, seeds):
         load(f"{WITH_SEEDS}a nurse,nurse,bare,neutral,,{seeds}\n")
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 2**63 - 1), max_size=4, unique=True))
 def test_seeds_round_trip(seeds):
     assert parse_seeds(format_seeds(seeds)) == tuple(seeds)
@@ -206,6 +207,7 @@ names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 groups = st.from_regex(r"[A-Za-z-]{1,6}( [A-Za-z-]{1,6})?", fullmatch=True)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(names, groups, max_size=4))
 def test_a_cell_survives_writing_and_reading(cell):
     assert parse_cell(format_cell(cell)) == cell

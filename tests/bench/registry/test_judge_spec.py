@@ -26,6 +26,7 @@ def test_formatting_and_order_of_the_parameters_do_not_change_the_name():
     assert judge_name('vlm:model="org/name",orders=4') == judge_name("vlm:orders=4,model=org/name")
 
 
+@pytest.mark.slow
 def test_a_judge_labels_under_the_name_that_the_suite_lists(tmp_path):
     weights = fairface_weights(tmp_path / "weights.safetensors")
     suite = load_suite("mini-quick")

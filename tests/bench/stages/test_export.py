@@ -65,6 +65,7 @@ def run_readme(out, monkeypatch):
     return np.asarray(Image.open(out / "image.png"))
 
 
+@pytest.mark.slow
 def test_a_weight_edit_exports_a_complete_pipeline_with_identical_images(model, tmp_path):
     intervention = Intervention(weights=edit(model))
     out = tmp_path / "exported"
@@ -97,6 +98,7 @@ def test_the_readme_code_generates_an_image_with_the_edit(model, tmp_path, monke
     assert np.abs(ours.astype(int) - image).max() <= 1
 
 
+@pytest.mark.slow
 def test_the_readme_code_applies_a_method_without_weights(model, tmp_path, monkeypatch):
     out = tmp_path / "exported"
     export_fitted("entigen", suite=str(suite_file(model, tmp_path)), out=out)
@@ -114,6 +116,7 @@ def suite_file(model, folder):
     return path
 
 
+@pytest.mark.slow
 def test_a_method_can_be_fitted_to_another_model_and_its_cost_is_written(model, tmp_path):
     out = tmp_path / "exported"
     text = "mist:judge=clip-xs,images=2,rounds=1"

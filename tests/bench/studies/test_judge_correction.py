@@ -88,6 +88,7 @@ def test_true_values_follow_the_sampling_law():
     )
 
 
+@pytest.mark.slow
 def test_simulated_audits_follow_the_law_of_their_model(pool, runs):
     perfect = Pool(pool.table.assign(**{f"{PANEL}/{name}": pool.table[name] for name in TAXONOMIES}))
     setting = Setting(perfect, perfect, (replace(SMALL, seeds=400),), {PANEL: ()}, draws=100, seed=3)
@@ -96,6 +97,7 @@ def test_simulated_audits_follow_the_law_of_their_model(pool, runs):
     np.testing.assert_allclose(seen["value"], seen["truth"], atol=0.02)
 
 
+@pytest.mark.slow
 def test_the_correction_recovers_the_truth_that_raw_labels_miss(found):
     for judge in ("clip-xs", PANEL):
         naive = found.loc[(judge, "none", "gender", "rms_delta", "base")]
@@ -105,6 +107,7 @@ def test_the_correction_recovers_the_truth_that_raw_labels_miss(found):
         assert corrected["repetitions"] == REPETITIONS
 
 
+@pytest.mark.slow
 def test_only_strata_correct_errors_that_depend_on_the_occupation(pool, found):
     setting = Setting(pool, pool, (SMALL,), {"clip-weak": STRATA[2:]}, draws=100, seed=0)
     single = summary(simulate(setting, range(5))).query(
@@ -117,6 +120,7 @@ def test_only_strata_correct_errors_that_depend_on_the_occupation(pool, found):
     assert abs(found.loc[("clip-weak", "side", *key)]["bias"]) < 0.02
 
 
+@pytest.mark.slow
 def test_exchanged_labels_keep_the_matrix_and_are_independent_of_the_occupation(pool):
     images = np.tile(np.arange(len(pool.table)), 20)
     sources = pool.sources(images, exchanged=True, rng=np.random.default_rng(2))
@@ -132,6 +136,7 @@ def test_exchanged_labels_keep_the_matrix_and_are_independent_of_the_occupation(
             np.testing.assert_allclose(table, whole, atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_transportable_correction_is_unbiased_for_any_judge(pool):
     setting = Setting(pool, pool, (SMALL,), {"clip-weak": ("pooled",)}, draws=100, seed=0, exchanged=True)
     found = summary(simulate(setting, range(REPETITIONS // 2)))
@@ -141,12 +146,14 @@ def test_a_transportable_correction_is_unbiased_for_any_judge(pool):
     assert abs(bias["debiased", "pooled"]) < 0.02
 
 
+@pytest.mark.slow
 def test_the_transport_test_flags_only_the_weak_judge(pool):
     share = transport(pool, JUDGES, REPETITIONS).set_index("judge")["share"]
     assert share["clip-weak"] == 1
     assert share["clip-xs"] < 0.3 and share[PANEL] < 0.3
 
 
+@pytest.mark.slow
 def test_strata_of_equal_matrices_give_the_plain_correction_row_by_row(pool):
     setting = Setting(pool, pool, (SMALL,), {}, draws=100, seed=0)
     view = neutral_views(setting, SMALL, first=0)[0]
@@ -164,6 +171,7 @@ def test_strata_of_equal_matrices_give_the_plain_correction_row_by_row(pool):
             np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name))
 
 
+@pytest.mark.slow
 def test_an_occupation_without_a_matrix_is_excluded(pool):
     setting = Setting(pool, pool, (SMALL,), {}, draws=100, seed=0)
     view = neutral_views(setting, SMALL, first=0)[0]
@@ -178,6 +186,7 @@ def test_an_occupation_without_a_matrix_is_excluded(pool):
     assert strata.corrected.tolist() == np.flatnonzero(there).tolist()
 
 
+@pytest.mark.slow
 def test_estimates_do_not_depend_on_workers_or_blocks(pool, runs):
     setting = Setting(pool, pool, (SMALL,), FEWER, draws=100, seed=0)
     again = simulate(setting, [1])
@@ -185,17 +194,20 @@ def test_estimates_do_not_depend_on_workers_or_blocks(pool, runs):
     pd.testing.assert_series_equal(again["value"], one["value"])
 
 
+@pytest.mark.slow
 def test_confusion_counts_every_anchor(pool):
     table = counted(pool, every_seventh(pool), PANEL, ("gender",))
     assert table["count"].sum() == len(every_seventh(pool)["gender"])
 
 
+@pytest.mark.slow
 def test_a_pool_with_missing_cells_is_rejected(pool):
     torn = Pool(pool.table[pool.table["occupation"] + pool.table["gender"] > 0].reset_index(drop=True))
     with pytest.raises(EvenhandError, match="pool lacks 6 pairs of occupation and cell"):
         torn.pick(np.zeros(3, int), np.zeros(3, int), rng=np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_from_the_tables_alone(pool, runs, tmp_path):
     tables = {
         "estimates": pd.concat([summary(runs).assign(pool=name) for name in ("renders", "exchanged")]),
@@ -210,6 +222,7 @@ def test_figures_are_drawn_from_the_tables_alone(pool, runs, tmp_path):
     assert "old" not in page
 
 
+@pytest.mark.slow
 def test_the_command_writes_every_table_and_figure_from_the_shipped_pools(tmp_path):
     for name in ("renders.csv", "drawn.csv"):
         shutil.copyfile(SHIPPED / name, tmp_path / name)

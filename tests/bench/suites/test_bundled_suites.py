@@ -77,6 +77,7 @@ def test_every_judge_is_named_as_in_tables_and_accepts_its_parameters(suite):
         build(recipe, name, given, kind="judge")
 
 
+@pytest.mark.slow
 def test_the_panel_spans_several_families_and_excludes_steering_judges(suite):
     families = {judge_recipe(split(text, kind="judge")[0]).card.family for text in suite.panel}
     assert len(families) > 1

@@ -85,11 +85,13 @@ def tone(sampler):
     return BalancingAct(images=6, step=5.0).fit(task_of(sampler, TONES))
 
 
+@pytest.mark.slow
 def test_step_zero_gives_the_baseline_bit_for_bit(sampler, tone):
     still = replace(tone, data={**tone.data, "step": 0.0})
     assert (sampler(PROMPTS, SEEDS, intervention=still) == sampler(PROMPTS, SEEDS)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("halves", ["both", "conditional"])
 def test_only_prompts_with_a_treated_concept_are_guided(sampler, tone, halves):
     fitted = replace(tone, data={**tone.data, "step": 30.0, "halves": halves})
@@ -135,6 +137,7 @@ def test_a_step_follows_the_negative_gradient_of_every_attribute_in_the_chosen_h
     assert torch.equal(got[[1, 3]], h.detach()[[1, 3]])
 
 
+@pytest.mark.slow
 def test_classifiers_predict_the_groups_of_new_images(sampler, tone):
     texts = [f"a photo of a {cell.adjective} nurse" for cell in TONES for _ in range(3)]
     seen = observe(
@@ -167,6 +170,7 @@ def test_attributes_with_one_group_are_left_out():
         group_words(JOINT[:1])
 
 
+@pytest.mark.slow
 def test_groups_are_drawn_from_the_joint_target_and_keep_their_order_after_storage(sampler):
     target = [0.5, 0.0, 0.0, 0.5]
     spec = assignment_spec(task_of(sampler, JOINT, target))

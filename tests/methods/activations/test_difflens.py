@@ -97,6 +97,7 @@ def fitted(sampler):
     return DiffLens(images=4, expansion=1, k=32, epochs=5, features=3).fit(task)
 
 
+@pytest.mark.slow
 def test_each_group_has_its_features_and_only_images_of_a_concept_change(sampler, fitted):
     assert {name: tuple(value.shape) for name, value in fitted.tensors.items()} == {
         "push/gender": (2, 192 * 16),
@@ -107,6 +108,7 @@ def test_each_group_has_its_features_and_only_images_of_a_concept_change(sampler
     assert [bool((a == b).all()) for a, b in zip(made, baseline, strict=True)] == [False, True, False, False]
 
 
+@pytest.mark.slow
 def test_amount_zero_gives_the_baseline_bit_for_bit(sampler, fitted):
     still = replace(fitted, data={**fitted.data, "amount": 0.0})
     assert (sampler(PROMPTS, SEEDS, intervention=still) == sampler(PROMPTS, SEEDS)).all()

@@ -171,6 +171,7 @@ def test_the_mask_is_where_the_predictions_of_both_prompts_differ(mini):
     assert 0 < shown.masks[0].mean() < 0.5
 
 
+@pytest.mark.slow
 def test_a_batch_holds_each_image_under_a_counterfactual_and_its_own_prompt(mini):
     task = make(mini, cells=JOINT)
     shown = MaskedImages(task, stated="a photo of {a} {adjective} {concept}", images=2, passes=1, threshold=0)
@@ -185,12 +186,14 @@ def test_a_batch_holds_each_image_under_a_counterfactual_and_its_own_prompt(mini
         assert all(of[i] == of[6 + i] for of in batch.groups.values())
 
 
+@pytest.mark.slow
 def test_scale_zero_does_not_change_any_image(mini):
     fitted = Efa(**QUICK, scale=0).fit(make(mini))
     sampler = Sampler(mini, PROTOCOL)
     assert (sampler(PROMPTS, SEEDS, intervention=fitted) == sampler(PROMPTS, SEEDS)).all()
 
 
+@pytest.mark.slow
 def test_slots_change_only_images_of_a_concept(mini):
     fitted = Efa(**QUICK, scale=50).fit(make(mini))
     sampler = Sampler(mini, PROTOCOL)
@@ -198,6 +201,7 @@ def test_slots_change_only_images_of_a_concept(mini):
     assert same.tolist() == [False, True, False, False]
 
 
+@pytest.mark.slow
 def test_slots_act_only_on_the_conditional_half(mini):
     fitted = Efa(**QUICK, scale=50).fit(make(mini, concepts=("nurse",)))
     seen = []
@@ -221,6 +225,7 @@ def test_slots_act_only_on_the_conditional_half(mini):
     assert all(rows == [False] * 4 + [True, False, False, True] for rows in seen)
 
 
+@pytest.mark.slow
 def test_training_reduces_the_loss_within_the_budget(mini):
     method = Efa(images=1, passes=1, hidden=16, steps=24, batch=2, learning_rate=0.01, l1=0.5, l2=0.5)
     before = mini.evaluations
@@ -230,6 +235,7 @@ def test_training_reduces_the_loss_within_the_budget(mini):
         assert fitted.record[name]["last_loss"] < fitted.record[name]["first_loss"]
 
 
+@pytest.mark.slow
 def test_slots_carry_a_group_against_the_prompt(mini):
     """Without the terms that close them, slots move the prediction towards that of the own prompt."""
     keywords = {

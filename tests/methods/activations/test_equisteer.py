@@ -112,6 +112,7 @@ def test_a_dependent_direction_is_dropped():
     assert torch.equal(orthonormal(torch.stack([row, -row]))[1], torch.zeros(16))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [GENDER, TONES], ids=["two groups", "three groups"])
 def test_vectors_thresholds_and_amounts_equal_the_formulas(sampler, cells, gender, tone):
     fitted = gender if cells is GENDER else tone
@@ -149,6 +150,7 @@ def test_two_groups_have_opposite_vectors_and_more_are_contrasted_with_neutral_p
     assert torch.allclose(b[:, 4], expected)
 
 
+@pytest.mark.slow
 def test_an_image_whose_prompt_states_a_group_is_unchanged_bit_for_bit(sampler, gender):
     """Other images of the same batch are steered and do change."""
     prompts = [text for pair in itertools.zip_longest(NEUTRAL, STATED) for text in pair if text]
@@ -158,6 +160,7 @@ def test_an_image_whose_prompt_states_a_group_is_unchanged_bit_for_bit(sampler, 
         assert (before == after).all() == (prompt in STATED), prompt
 
 
+@pytest.mark.slow
 def test_images_without_a_treated_concept_are_unchanged_bit_for_bit(sampler, gender):
     prompts = ["a photo of a cat", "a photo of a lawyer", "a nurse", "a photo of a dog"]
     baseline, steered = sampler(prompts, SEEDS), sampler(prompts, SEEDS, intervention=gender)
@@ -167,6 +170,7 @@ def test_images_without_a_treated_concept_are_unchanged_bit_for_bit(sampler, gen
 SEEDS = [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_an_image_shows_the_assigned_group(sampler):
     """After steering, the response to a group's vector is larger if the target assigns this group."""
     responses = []
@@ -188,6 +192,7 @@ def test_an_image_shows_the_assigned_group(sampler):
     assert np.abs(responses[1] - responses[3]).mean() > 1
 
 
+@pytest.mark.slow
 def test_joint_cells_are_steered_attribute_after_attribute(sampler):
     cells = load_suite("mini").cells()
     fitted = EquiSteer(**PARAMETERS).fit(task_of(sampler, cells))
@@ -199,17 +204,20 @@ def test_joint_cells_are_steered_attribute_after_attribute(sampler):
     assert torch.allclose(tones @ tones.T, torch.eye(3), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_only_the_first_steps_are_steered(sampler):
     fitted = EquiSteer(**PARAMETERS, steps=1).fit(task_of(sampler, GENDER))
     assert {len(fitted.tensors[f"alpha/{site}"]) for site in fitted.data["modules"]} == {1}
     assert (sampler(NEUTRAL, SEEDS, intervention=fitted) != sampler(NEUTRAL, SEEDS)).any()
 
 
+@pytest.mark.slow
 def test_a_missing_gate_module_raises_an_error(sampler):
     with pytest.raises(EvenhandError, match="module 4 of the down path, which has 3"):
         EquiSteer().fit(task_of(sampler, GENDER))
 
 
+@pytest.mark.slow
 def test_the_budget_equals_the_generated_images(sampler):
     drawn = []
 

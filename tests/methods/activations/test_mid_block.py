@@ -111,6 +111,7 @@ def test_the_drawn_cell_is_added_to_the_conditional_half_of_images_with_a_concep
         torch.testing.assert_close(difference[4:], rows, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_zero_vectors_do_not_change_any_image(mini):
     fitted = InterpretDiffusion(images=1, epochs=1, batch=2, scale=0).fit(make(mini))
     assert not fitted.tensors["vectors"].any()
@@ -141,6 +142,7 @@ def test_interpret_diffusion_follows_adam_on_the_denoising_loss(mini):
     torch.testing.assert_close(fitted.tensors["vectors"], expected, atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_interpret_diffusion_learns_what_the_neutral_prompt_omits(mini):
     method = InterpretDiffusion(
         neutral="a photo of {a} {concept}",
@@ -186,6 +188,7 @@ def test_a_ddim_step_equals_that_of_diffusers(mini):
     torch.testing.assert_close(ddim_step(z, e, signal=alphas[t], next_signal=alphas[s]), expected)
 
 
+@pytest.mark.slow
 def test_respodiff_matches_the_score_of_the_stated_group(mini):
     method = RespoDiff(
         neutral="a photo of {a} {concept}",
@@ -211,6 +214,7 @@ def test_respodiff_matches_the_score_of_the_stated_group(mini):
     assert (got - expected).pow(2).mean() < 0.9 * (unsteered - expected).pow(2).mean()
 
 
+@pytest.mark.slow
 def test_the_semantic_vector_undoes_part_of_the_responsible_one(mini):
     """Its minimum is the opposite vector, so a faster learning rate removes more of the effect."""
     keywords = {"iterations": 6, "batch": 2, "steps": 1, "guidance": 1, "learning_rate": 0.04}
@@ -245,6 +249,7 @@ def test_factors_of_attributes_that_are_not_balanced_raise_an_error():
     RespoDiff(scales={"gender": 0.9}).check(family="sd1", cells=GENDER)
 
 
+@pytest.mark.slow
 def test_training_does_not_depend_on_the_number_of_threads(mini):
     method = InterpretDiffusion(images=1, epochs=2, batch=2)
     before, digests = torch.get_num_threads(), set()

@@ -86,6 +86,7 @@ def test_only_the_chosen_channels_of_both_halves_are_overwritten():
     assert torch.equal(got, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["last", "each"])
 def test_one_forest_serves_all_steps_or_each_step_has_its_own(sampler, at):
     fitted = Sfid(images=6, channels=5, at=at).fit(task_of(sampler, JOINT))

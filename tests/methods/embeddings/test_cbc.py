@@ -204,6 +204,7 @@ def test_uneven_targets_and_single_cells_raise_an_error():
     fit(cells=JOINT, target=(0.5, 0, 0, 0.5))  # even over each attribute
 
 
+@pytest.mark.slow
 def test_only_images_of_a_concept_change(mini):
     sampler = Sampler(mini, PROTOCOL)
     task = make_task(

@@ -90,6 +90,7 @@ def naive_loss(learner, attribute, batch, *, cells=JOINT):
     return total / (len(groups) - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attribute", ["gender", "age"])
 def test_the_loss_equals_the_papers_formula(learner, attribute):
     for batch in (torch.arange(learner.images.shape[0] * learner.images.shape[1]), torch.tensor([0, 1, 0])):
@@ -97,6 +98,7 @@ def test_the_loss_equals_the_papers_formula(learner, attribute):
         assert got == pytest.approx(naive_loss(learner, attribute, batch), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_loss_of_three_groups_averages_over_their_pairs(model, sampler):
     cells = [type(WOMAN)(groups={"tone": t}, adjective=f"{t}-skinned", noun=f"{t}-skinned person") for t in
              ("light", "medium", "dark")]  # fmt: skip
@@ -117,6 +119,7 @@ def test_equal_texts_are_trained_towards_their_images(model, sampler):
     assert float(learner.loss("gender", batch)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_only_the_tokens_of_the_trained_attribute_get_gradients(learner):
     for tokens in learner.tokens.values():
         tokens.requires_grad_(True)
@@ -127,6 +130,7 @@ def test_only_the_tokens_of_the_trained_attribute_get_gradients(learner):
         tokens.requires_grad_(False)
 
 
+@pytest.mark.slow
 def test_unchanged_rows_give_the_text_features_of_clip(learner, model):
     """Overwriting rows with themselves gives the text feature of transformers."""
     text = METHOD.prompt
@@ -137,6 +141,7 @@ def test_unchanged_rows_give_the_text_features_of_clip(learner, model):
     )
 
 
+@pytest.mark.slow
 def test_tokens_of_attributes_add_and_overwrite_the_end_of_text(learner):
     rows = torch.randn(4, 24, 192)
     eos = torch.tensor([6, 6, 3, 10])
@@ -151,6 +156,7 @@ def test_tokens_of_attributes_add_and_overwrite_the_end_of_text(learner):
         torch.testing.assert_close(written[cell], expected)
 
 
+@pytest.mark.slow
 def test_training_brings_the_loss_down_and_an_attribute_with_one_group_learns_nothing(model, sampler):
     task = task_on(model, sampler, cells=JOINT[:2])
     fitted = ItiGen(prompt=METHOD.prompt, reference=METHOD.reference, images=4, epochs=12, steps=2).fit(task)
@@ -166,6 +172,7 @@ def drawn(sampler, **data):
     return LearnedTokens(tensors={"tokens": tokens}, data={**defaults, **data})
 
 
+@pytest.mark.slow
 def test_prompts_without_a_concept_and_a_full_queue_give_baseline_images(sampler):
     baseline = sampler(PROMPTS, SEEDS)
     changed = sampler(PROMPTS, SEEDS, intervention=drawn(sampler))
@@ -237,6 +244,7 @@ def test_amplified_attention_equals_diffusers_attention_with_multiplied_weights(
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_fairqueue_is_iti_gen_with_a_queue_and_amplified_attention(model, sampler):
     few = {"images": 1, "epochs": 1, "steps": 1, "prompt": METHOD.prompt, "reference": METHOD.reference}
     iti = ItiGen(**few).fit(task_on(model, sampler, cells=GENDER))
@@ -250,6 +258,7 @@ def test_fairqueue_is_iti_gen_with_a_queue_and_amplified_attention(model, sample
     assert iti.data["sites"] == []
 
 
+@pytest.mark.slow
 def test_the_budget_counts_the_reference_images(model, sampler):
     asked = []
 

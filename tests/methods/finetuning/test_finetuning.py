@@ -224,6 +224,7 @@ def test_updates_merge_like_in_peft_and_are_removed_afterwards(model):
     assert any(".attn1." in name for name in merged) and any("mlp.fc1" in name for name in merged)
 
 
+@pytest.mark.slow
 def test_initial_updates_come_from_the_random_stream_of_the_task(model):
     def start(seed):
         with low_rank({"unet": model.unet}, rank=2, rng=np.random.default_rng(seed)) as updates:
@@ -237,6 +238,7 @@ def test_initial_updates_come_from_the_random_stream_of_the_task(model):
     assert torch.equal(first, start(0)) and not torch.equal(first, start(1))
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_sum_of_its_parts(model):
     method = Finetuning(**{**QUICK, "preserve": 3.0, "most_uncertain": 1.0, "relax": {"gender": 0.25}})
     task = task_on(model, cells=JOINT)
@@ -276,6 +278,7 @@ def test_the_loss_is_the_sum_of_its_parts(model):
             assert got == pytest.approx(float((k * away).sum()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_training_is_repeatable_and_within_the_budget(model):
     method = Finetuning(**QUICK)
     fits = []
@@ -294,6 +297,7 @@ def test_training_is_repeatable_and_within_the_budget(model):
     assert all(changed) and {name.partition(".")[0] for name in fitted.weights} == {"unet", "text_encoder"}
 
 
+@pytest.mark.slow
 def test_a_mean_close_to_the_initial_updates_keeps_the_model(model):
     fitted = Finetuning(**{**QUICK, "ema": 1 - 1e-12, "preserve": 0.0, "trained": "text_encoder"}).fit(
         task_on(model)

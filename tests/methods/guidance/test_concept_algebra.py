@@ -144,6 +144,7 @@ def test_the_chosen_prompts_span_the_subspace_of_joint_cells(parameters, prompts
     assert ConceptAlgebra(**parameters).budget(concepts=2, cells=JOINT).branches == len(prompts)
 
 
+@pytest.mark.slow
 def test_only_images_of_a_concept_change():
     model = load_model("mini")
     protocol = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)

@@ -187,6 +187,7 @@ def test_cells_are_drawn_from_the_target():
     assert chisquare([shown[key] for key in expected], list(expected.values())).pvalue > 0.001
 
 
+@pytest.mark.slow
 def test_a_prompt_without_a_concept_gives_the_baseline_image():
     model = load_model("mini")
     protocol = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)

@@ -35,6 +35,7 @@ def seen(sampler):
     return observe(Scene(sampler), PROMPTS, SEEDS, sites=SITES, reduce=lambda step, site, output: output)
 
 
+@pytest.mark.slow
 def test_recorded_activations_are_the_conditional_outputs_of_every_step(sampler, seen):
     kept = {}
 
@@ -57,6 +58,7 @@ def test_recorded_activations_are_the_conditional_outputs_of_every_step(sampler,
             assert torch.equal(seen.features[site][:4, step], kept[site, step][4:8])
 
 
+@pytest.mark.slow
 def test_both_halves_can_be_recorded_with_the_conditional_one_second(sampler, seen):
     halves = observe(
         Scene(sampler), PROMPTS, SEEDS, sites=SITES[:1], reduce=lambda step, site, output: output, both=True
@@ -65,10 +67,12 @@ def test_both_halves_can_be_recorded_with_the_conditional_one_second(sampler, se
     assert not torch.allclose(halves[:, :, 0], halves[:, :, 1], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_recording_does_not_change_the_images(sampler, seen):
     assert (seen.images == sampler(PROMPTS, SEEDS)).all()
 
 
+@pytest.mark.slow
 def test_activations_do_not_depend_on_the_order_or_the_batch(sampler, seen):
     turned = observe(
         Scene(sampler), PROMPTS[::-1], SEEDS[::-1], sites=SITES, reduce=lambda step, site, output: output
@@ -79,6 +83,7 @@ def test_activations_do_not_depend_on_the_order_or_the_batch(sampler, seen):
         assert not torch.allclose(seen.features[site][0], seen.features[site][4], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_only_the_first_steps_are_recorded_after_reduction(sampler, seen):
     means = observe(
         Scene(sampler),
@@ -93,6 +98,7 @@ def test_only_the_first_steps_are_recorded_after_reduction(sampler, seen):
     assert torch.allclose(means.features["mid_block"], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_recorded_activations_allow_gradients(seen):
     weight = torch.ones(192, requires_grad=True)
     (seen.features["mid_block"].mean(dim=(3, 4)) @ weight).sum().backward()

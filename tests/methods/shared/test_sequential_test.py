@@ -51,6 +51,7 @@ def test_the_prior_is_the_marginal_of_the_uniform_distribution_on_the_simplex():
     np.testing.assert_allclose(log_ratio(counts, shares), expected, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.9, 0.1), (0.4, 0.3, 0.2, 0.1), (1 / 12,) * 12])
 def test_the_bounds_contain_the_true_shares_at_all_times_at_once(shares):
     # 300 images, checked after every one; each run counts as at most one failure
@@ -65,6 +66,7 @@ def test_the_bounds_contain_the_true_shares_at_all_times_at_once(shares):
     assert failures / runs <= alpha
 
 
+@pytest.mark.slow
 def test_repeated_checks_break_a_fixed_sample_interval_but_not_the_confidence_sequence():
     # checking after every image breaks the usual 95 % interval
     rng = np.random.default_rng(2)

@@ -92,6 +92,7 @@ def test_the_confusion_matrix_adds_one_correct_image_per_group():
     assert np.allclose(table, [[3 / 4, 1 / 4], [0, 1]])
 
 
+@pytest.mark.slow
 def test_the_bounds_on_the_deviation_hold_at_all_checks():
     """In at most 5 % of 200 runs of a non-compliant model may any check exclude the true deviation."""
     rng, missed = np.random.default_rng(0), 0

@@ -54,6 +54,7 @@ def fit(form, *, concepts=("nurse",), cells=GENDER, model=None, **parameters):
     return intervention
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["p1", "p2"])
 @pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
 @pytest.mark.parametrize(

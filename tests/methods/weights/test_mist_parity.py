@@ -37,6 +37,7 @@ def test_the_update_equals_the_textbook_form_at_the_size_of_stable_diffusion(cel
     released.assert_same_edit(intervention, expected, model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 40])
 def test_the_update_form_equals_the_textbook_form_for_one_and_for_forty_concepts(number):
     prompts = load_prompt_set("winobias-40").prompts

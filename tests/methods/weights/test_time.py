@@ -41,6 +41,7 @@ def fit(rates, *, model=None, concepts=("nurse",), cells=GENDER, **parameters):
     return Time(images=10, measure="a {concept}", **parameters).fit(task), studio
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
 @pytest.mark.parametrize("augmented", [False, True])
 def test_the_edit_equals_the_naive_solution_for_all_concepts_at_once(model, augmented):

@@ -134,6 +134,7 @@ def unbalanced(concept, *rows):
     return {template.format(concept): list(rows) for template in FIVE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
 @pytest.mark.parametrize("cells", [GENDER, LONG], ids=["short", "long"])
 def test_version_1_equals_the_naive_algorithm(model, cells):
@@ -197,6 +198,7 @@ def test_the_last_content_token_is_the_second_last_of_the_mask():
     torch.testing.assert_close(rows[0][0], model.encode(["a nurse"]).states[0, position])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
 @pytest.mark.parametrize("preserve", [(), ("chef",), ("chef", "nurse")], ids=["none", "other", "itself"])
 def test_version_2_equals_the_naive_algorithm(model, preserve):
@@ -239,6 +241,7 @@ def test_version_2_judges_with_the_template_of_its_classifier():
     assert studio.judged == [("This is a photo of woman.", "This is a photo of man.")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
 @pytest.mark.parametrize("preserve", [(), ("chef", "Nurse")], ids=["none", "some"])
 def test_version_0_equals_the_naive_algorithm(model, preserve):

@@ -187,6 +187,7 @@ def test_the_default_aggregate_is_dawid_skene_with_cannot_tell_as_an_answer(publ
     assert (rows["status"] != "ok").mean() == pytest.approx(0.166, abs=0.005)
 
 
+@pytest.mark.slow
 def test_every_annotator_is_one_judge_of_the_label_table(published):
     found = human_rows(published, taxonomy=TAXONOMY)
     assert list(found.columns) == list(LABEL_COLUMNS)
@@ -197,6 +198,7 @@ def test_every_annotator_is_one_judge_of_the_label_table(published):
     assert found.groupby(["judge", "attribute"])["judge_version"].nunique().eq(1).all()
 
 
+@pytest.mark.slow
 def test_the_version_changes_with_an_annotation(published):
     other = published.copy()
     other.loc[0, "label"] = "woman" if other.loc[0, "label"] == "man" else "man"
@@ -239,6 +241,7 @@ def test_excluded_annotators_keep_their_rows_and_do_not_enter_the_aggregate():
         human_rows(table, taxonomy=TAXONOMY, left_out=["ann", "bo", "cy", "odd"])
 
 
+@pytest.mark.slow
 def test_anchors_are_the_sampled_images_with_their_probability(published):
     rows = human_rows(published, taxonomy=TAXONOMY)
     drawn = {"k0000": 0.25, "k0001": 1.0}

@@ -128,6 +128,7 @@ def noisy():
     return found, {"base": base, "better": better}, (images, labels, confusion)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("judge", ["panel", "a", "b"])
 def test_corrected_values_recover_the_truth_that_naive_ones_miss(noisy, judge):
     found, truth, _ = noisy
@@ -141,6 +142,7 @@ def test_corrected_values_recover_the_truth_that_naive_ones_miss(noisy, judge):
         assert method != "base" or judge == "panel" or naive.high < true
 
 
+@pytest.mark.slow
 def test_calibration_error_widens_the_interval(noisy):
     found, _, (images, labels, confusion) = noisy
     few = confusion.assign(count=(confusion["count"] / 5).round())
@@ -156,6 +158,7 @@ def test_calibration_error_widens_the_interval(noisy):
     assert wide.high - wide.low > 1.05 * (narrow.high - narrow.low)
 
 
+@pytest.mark.slow
 def test_methods_are_compared_in_pairs(noisy):
     found, truth, _ = noisy
     key = {"metric": "rms_delta", "attributes": "gender*tone", "judge": "panel", "corrected": True}
@@ -170,6 +173,7 @@ def test_methods_are_compared_in_pairs(noisy):
     assert ranks == {"better": (1, 1, "A"), "base": (2, 2, "B")}
 
 
+@pytest.mark.slow
 def test_only_the_panel_and_judge_free_metrics_are_ranked(noisy):
     found, _, _ = noisy
     ranks = [row for rows in found.ranks.values() for row in rows]
@@ -177,6 +181,7 @@ def test_only_the_panel_and_judge_free_metrics_are_ranked(noisy):
     assert "share" not in {row.metric for row in ranks}
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_row_order(noisy):
     found, _, (images, labels, confusion) = noisy
     shuffled = [table.sample(frac=1, random_state=7) for table in (images, labels, confusion)]
@@ -184,6 +189,7 @@ def test_results_do_not_depend_on_row_order(noisy):
     assert repr(again) == repr(found)
 
 
+@pytest.mark.slow
 def test_agreement_counts_every_image_once(noisy):
     found, _, (images, _, _) = noisy
     alpha = one(found.agreement, statistic="krippendorff_alpha", attribute="gender")
@@ -194,6 +200,7 @@ def test_agreement_counts_every_image_once(noisy):
     assert kappa.low <= alpha.value <= kappa.high and 0.3 < kappa.value < 0.6
 
 
+@pytest.mark.slow
 def test_coverage_adds_up(noisy):
     found, _, _ = noisy
     for coverage in found.coverage.values():
@@ -383,6 +390,7 @@ def test_all_undetermined_is_missing_with_a_note():
     assert "base: the panel decides gender on no image of job00; left out" in found.notes
 
 
+@pytest.mark.slow
 def test_a_concept_without_decided_images_stays_missing_after_correction(noisy):
     _, _, (images, labels, confusion) = noisy
     gone = labels["key"].str.contains("/n00-")

@@ -140,6 +140,7 @@ def test_the_vote_is_a_label_table_of_judge_panel():
     assert rows["confidence"][0] == pytest.approx(0.9)
 
 
+@pytest.mark.slow
 @given(st.randoms())
 def test_votes_do_not_depend_on_row_order(random):
     rng = np.random.default_rng(5)

@@ -190,6 +190,7 @@ def kappa_of(table):
     return cohen_kappa(cells // size, cells % size, size)
 
 
+@pytest.mark.slow
 def test_kappa_interval_stays_in_range_and_covers_the_truth():
     tables, true = drawn_pairs(np.random.default_rng(0), n=40, accuracy=0.95, women=0.3, draws=400)
     found = [kappa_of(table) for table in tables]

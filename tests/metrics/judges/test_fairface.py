@@ -56,6 +56,7 @@ def column(answer, attribute, group):
     return answer[attribute].probabilities[:, groups(attribute).index(group)]
 
 
+@pytest.mark.slow
 def test_outputs_have_the_order_of_the_released_network(weights, reference):
     answer = FairFaceJudge(name="fairface", weights=weights).label(FACES)
     assert GENDER == ("Male", "Female")
@@ -82,6 +83,7 @@ def test_the_four_class_head_uses_the_first_four_outputs(weights, reference):
         np.testing.assert_allclose(column(answer, "race4", group), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_torch_files_and_wrapped_checkpoints_give_the_same_answer(weights, tmp_path):
     first = FairFaceJudge(name="fairface", weights=weights).label(FACES)
     for path, prefix in ((tmp_path / "a.pt", ""), (tmp_path / "b.pt", "module.")):
@@ -96,6 +98,7 @@ def test_probabilities_do_not_depend_on_the_batch(weights):
     np.testing.assert_array_equal(judge.label(FACES[1:2])["race7"].probabilities, whole[1:2])
 
 
+@pytest.mark.slow
 def test_the_registered_judge_uses_aligned_faces(weights):
     judge = load_judge(f"fairface:weights={weights}")
     images = np.stack([astronaut(), *nobody()])

@@ -41,6 +41,7 @@ def test_zero_shot_matches_open_clip():
     )
 
 
+@pytest.mark.slow
 def test_variants_are_the_single_templates():
     images, _ = labelled_people()
     choices = make().variants(images[:4])["text"]

@@ -91,12 +91,14 @@ def simulated():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fair", "mild", "biased"])
 def test_resampling_whole_concepts_gives_intervals_of_the_right_width(simulated, name):
     covered, width = simulated[name, "leaves"]
     assert covered > 0.88 and width == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.slow
 def test_two_stages_are_too_wide_where_sampling_noise_dominates(simulated):
     widths = [simulated[name, "nested"][1] for name in ("fair", "mild", "biased")]
     assert widths[0] > 2 and widths[1] > 1.4 and widths[0] > widths[1] > widths[2] > 1

@@ -98,6 +98,7 @@ def test_fair_diffusion_difference_has_the_published_interval():
     assert u.sign_flip(reduction, rng=u.stream(0, "flips")) == pytest.approx(1e-4, abs=1e-4)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=1, max_size=8))
 def test_sign_flip_counts_all_flips(pairs):
     differences = np.array(pairs)
@@ -129,6 +130,7 @@ def test_sign_flip_leaves_out_missing_pairs():
     assert np.isnan(u.sign_flip(np.array([np.nan]), rng=u.stream(0, "x")))
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_agrees_with_statsmodels(p_values):
     expected = multipletests(p_values, method="holm")[1]

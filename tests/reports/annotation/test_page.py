@@ -70,6 +70,7 @@ def saved(page, path, button="#save"):
     return path
 
 
+@pytest.mark.slow
 def test_all_images_can_be_labelled_by_keyboard_and_imported(opened, exported, tmp_path):
     folder, done = exported
     page = opened()
@@ -96,6 +97,7 @@ def test_all_images_can_be_labelled_by_keyboard_and_imported(opened, exported, t
     assert_no_requests(page, within=done.page)
 
 
+@pytest.mark.slow
 def test_image_without_people_needs_no_further_answers(opened, tmp_path):
     page = opened()
     start(page, "bo")
@@ -131,6 +133,7 @@ def test_unanswered_question_is_named(opened):
     assert page.locator("#position").inner_text().startswith("Image 1 ")
 
 
+@pytest.mark.slow
 def test_progress_is_kept_and_the_order_differs_between_annotators(opened):
     page = opened()
     start(page, "dee")
@@ -170,6 +173,7 @@ def test_keyboard_shortcuts_can_be_disabled(opened):
     assert page.locator("input[name=n_people]:checked").count() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1440])
 def test_page_is_accessible_and_fits_its_window(opened, width):
     page = opened(width)
@@ -184,6 +188,7 @@ def test_page_is_accessible_and_fits_its_window(opened, width):
     assert page.evaluate("[...document.querySelectorAll('input')].every(i => i.labels.length)")
 
 
+@pytest.mark.slow
 def test_html_is_valid(exported):
     assert_valid_html(exported[1].page.read_text())
 

@@ -84,6 +84,7 @@ LOADS = {
 }
 
 
+@pytest.mark.slow
 def test_every_page_has_a_policy_without_network_and_loads_nothing(pages):
     assert {"report", "comparison", "annotation", "index.html", "literature.html"} <= set(pages)
     for name, text in pages.items():

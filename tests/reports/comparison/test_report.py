@@ -55,6 +55,7 @@ def page(request, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_page_fits_its_window_and_makes_no_requests(browser, page, width):
     with opened(browser, page, width=width, scripts=False) as shown:
@@ -63,12 +64,14 @@ def test_page_fits_its_window_and_makes_no_requests(browser, page, width):
         assert_no_requests(shown, within=page)
 
 
+@pytest.mark.slow
 def test_page_is_accessible(browser, page):
     with opened(browser, page, width=PHONE) as shown:
         open_everything(shown)
         assert_accessible(shown)
 
 
+@pytest.mark.slow
 def test_html_is_valid_with_hostile_names(single, several):
     sides = []
     for side in several.sides:
@@ -86,6 +89,7 @@ def test_policy_allows_only_inline_style_and_embedded_images(single):
     assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
+@pytest.mark.slow
 def test_page_with_the_maximum_number_of_pairs_is_within_its_size(one):
     comparison = compare(*[one] * 4)
     assert len(comparison.pairs) == MAX_PAIRS

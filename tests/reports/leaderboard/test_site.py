@@ -51,6 +51,7 @@ def tables(page):
     return [[link.text for link in table.all("a")] for table in found]
 
 
+@pytest.mark.slow
 def test_site_has_a_page_per_method_and_judge_and_one_for_the_literature(site):
     pages = sorted(path for path in site if path.endswith(".html"))
     assert pages == [
@@ -68,12 +69,14 @@ def test_site_has_a_page_per_method_and_judge_and_one_for_the_literature(site):
     ]
 
 
+@pytest.mark.slow
 def test_site_does_not_depend_on_the_order_of_the_rows(rows):
     few = [row for row in rows if row.result.spec.method.label in ("base", "uce")]
     sites = [render_site(order, entries=entries_of(few)) for order in (few, few[::-1])]
     assert sites[0] == sites[1]
 
 
+@pytest.mark.slow
 def test_links_have_targets_and_only_sources_are_external(site):
     places = {path: {e.attributes.get("id") for e in parsed(page).all()} for path, page in pages_of(site)}
     sources = {protocol.link for protocol in literature.protocols()}
@@ -98,6 +101,7 @@ def pages_of(site):
     return [(path, page) for path, page in site.items() if path.endswith(".html")]
 
 
+@pytest.mark.slow
 def test_no_page_loads_external_resources(site):
     for path, page in pages_of(site):
         for element in parsed(page).all():
@@ -108,12 +112,14 @@ def test_no_page_loads_external_resources(site):
                 assert element.attributes["href"] == "data:,"
 
 
+@pytest.mark.slow
 def test_different_versions_are_in_different_tables(site):
     assert tables(site["index.html"]) == [["mist", "uce", "base", "harmful"], ["base"]]
     headings = [heading.text for heading in parsed(site["index.html"]).all("h2")]
     assert headings[:2] == ["mini-quick, version 1: mini", "mini-quick, version 2: mini"]
 
 
+@pytest.mark.slow
 def test_suite_names_the_best_methods_and_what_its_rows_share(site):
     page = text_of(site["index.html"])
     best = "Not distinguishable from the best: mist and uce. Not ranked because of a gate: 1 of 4 methods."
@@ -122,6 +128,7 @@ def test_suite_names_the_best_methods_and_what_its_rows_share(site):
     assert "guidance 2.5, solver dpmsolver++, steps 8, version 1, width 64" in page
 
 
+@pytest.mark.slow
 def test_row_shows_estimates_rank_fronts_evidence_and_gates(site):
     table = next(table for table in parsed(site["index.html"]).all("table") if "mist" in table.text)
     heads = [head.text.replace("\u00a0", " ") for head in table.all("thead")[0].all("th")]
@@ -135,6 +142,7 @@ def test_row_shows_estimates_rank_fronts_evidence_and_gates(site):
     assert (row["Evidence"], row["Gates"]) == ("reported", "passed")
 
 
+@pytest.mark.slow
 def test_reason_of_a_failed_gate_is_on_both_pages(site, rows):
     failed = next(row for row in rows if row.result.spec.method.label == "harmful")
     (reason,) = failed.failed_gates
@@ -144,6 +152,7 @@ def test_reason_of_a_failed_gate_is_on_both_pages(site, rows):
     assert "Not ranked" in text_of(site["mini-quick-v1/harmful.html"])
 
 
+@pytest.mark.slow
 def test_method_page_shows_its_strengths_and_their_entries(site, rows):
     page = parsed(site["mini-quick-v1/mist.html"])
     assert "scale 0.25 to 1" in page.by_id("strengths").text
@@ -156,6 +165,7 @@ def test_method_page_shows_its_strengths_and_their_entries(site, rows):
     assert entry.spec.method.intervention in page.text
 
 
+@pytest.mark.slow
 def test_method_page_gives_the_commands_to_reproduce_it(site):
     commands = [code.text for code in parsed(site["mini-quick-v1/mist.html"]).all("code")]
     assert commands == [
@@ -164,6 +174,7 @@ def test_method_page_gives_the_commands_to_reproduce_it(site):
     ]
 
 
+@pytest.mark.slow
 def test_hostile_names_are_quoted_in_commands():
     site = render_site(a_hostile_board(), entries={})
     page = next(page for path, page in site.items() if "evil" in path)
@@ -171,6 +182,7 @@ def test_hostile_names_are_quoted_in_commands():
     assert arguments[1:7] == ["run", HOSTILE, "--method", "base", "--method", f"evil:{HOSTILE}"]
 
 
+@pytest.mark.slow
 def test_images_are_only_on_the_pages_of_methods_of_the_run(site):
     shown = {path for path, page in pages_of(site) if parsed(page).all("img")}
     assert shown == {"mini-quick-v1/base.html", "mini-quick-v1/mist.html"}
@@ -178,6 +190,7 @@ def test_images_are_only_on_the_pages_of_methods_of_the_run(site):
     assert all("perceived: " in image.attributes["alt"] for image in images)
 
 
+@pytest.mark.slow
 def test_run_of_another_suite_or_fit_is_refused(rows, tmp_path):
     run = a_run_of(rows, tmp_path, labels=["base", "mist"])
     own = run.results[1]
@@ -191,6 +204,7 @@ def test_run_of_another_suite_or_fit_is_refused(rows, tmp_path):
         render_site(few, entries={}, runs=[run.model_copy(update={"results": [refitted]})])
 
 
+@pytest.mark.slow
 def test_judge_page_shows_its_role_and_errors(site):
     page = text_of(site["judges/clip-s-1.html"])
     assert "Votes in the panel every method" in page
@@ -206,6 +220,7 @@ def test_known_errors_of_a_suite_are_used_if_its_results_have_none(rows):
     assert "90.0%" in text_of(site["judges/clip-s-1.html"])
 
 
+@pytest.mark.slow
 def test_published_numbers_are_only_on_their_page(site):
     assert literature.NOT_RANKED in text_of(site["literature.html"])
     reported = {row.method for row in literature.reported()} - {"baseline"}
@@ -215,6 +230,7 @@ def test_published_numbers_are_only_on_their_page(site):
         assert method not in text_of(site["index.html"])
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_escaped(tmp_path):
     site = write_site(tmp_path, a_hostile_board())
     for path, page in pages_of(site):
@@ -231,6 +247,7 @@ def test_methods_with_similar_names_have_separate_pages():
     assert len(pages) == 3
 
 
+@pytest.mark.slow
 def test_pages_are_within_their_sizes(site):
     results = [placed(f"method-{place}", distance=0.3 + place / 100) for place in range(24)]
     found = rankings(board_rows([placed("base", distance=0.6), *results], {}))

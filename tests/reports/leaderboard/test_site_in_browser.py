@@ -15,6 +15,8 @@ from helpers.site import a_board, a_hostile_board, a_run_of, write_site
 
 from evenhand.bench.results.entry import Entry
 
+pytestmark = pytest.mark.slow
+
 KINDS = ["index.html", "mini-quick-v1/mist.html", "judges/clip-s-1.html", "literature.html"]
 
 

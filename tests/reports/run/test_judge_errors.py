@@ -33,6 +33,7 @@ def shares_of(label, **shares):
     return a_reading(label, estimates=rows)
 
 
+@pytest.mark.slow
 def test_every_judge_has_a_confusion_matrix_whose_rows_add_up(tree):
     table = tree.by_id("errors-tone")
     heads = [th.text for th in table.all("thead")[0].all("th")]
@@ -52,6 +53,7 @@ def test_every_judge_has_a_confusion_matrix_whose_rows_add_up(tree):
             assert all(" to " in cell.text for cell in cells[:-1]) and cells[-1].text == "200"
 
 
+@pytest.mark.slow
 def test_judge_has_no_matrix_for_attributes_that_it_does_not_label(tree):
     judges = [body.all("tr")[0].text for body in tree.by_id("errors-gender").all("tbody")]
     assert judges == ["panel", "clip-s", "vit", "clip-xs"]
@@ -82,6 +84,7 @@ def test_group_without_images_of_known_truth_has_no_number_and_no_dot():
     assert dark and {cell.kind for row in dark for cell in row.cells[1:-1]} == {"missing"}
 
 
+@pytest.mark.slow
 def test_corrected_and_uncorrected_metrics_are_listed_separately(tree):
     (terms,) = tree.by_id("who-judged").all("dl")
     names = [dt.text for dt in terms.all("dt")]

@@ -1,5 +1,6 @@
 """The dependence of a method's result on its steering judge and on single judges."""
 
+import pytest
 from helpers.report import CONCEPTS, a_run, parsed
 
 from evenhand.bench.leaderboard.measure import published
@@ -68,6 +69,7 @@ def test_baseline_is_not_compared():
     assert verdict.kind == "missing"
 
 
+@pytest.mark.slow
 def test_page_shows_the_table_and_its_csv():
     page = parsed(render_report(a_judged_run(dependent=True)))
     assert "depends on the judge" in page.text

@@ -53,6 +53,7 @@ def changed(result, **parts):
     return result.model_copy(update=parts)
 
 
+@pytest.mark.slow
 def test_page_has_no_external_references(page, tree):
     addresses = [
         e.attributes[name] for e in tree.all() for name in ("src", "href", "action") if name in e.attributes
@@ -63,16 +64,19 @@ def test_page_has_no_external_references(page, tree):
     assert re.findall(r"@import", page) == []
 
 
+@pytest.mark.slow
 def test_content_security_policy_allows_only_inline_style_and_embedded_images(tree):
     (policy,) = [e for e in tree.all("meta") if "http-equiv" in e.attributes]
     assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
+@pytest.mark.slow
 def test_page_has_no_script_and_no_event_handler(tree):
     assert tree.all("script") == []
     assert [e.tag for e in tree.all() for name in e.attributes if name.startswith("on")] == []
 
 
+@pytest.mark.slow
 def test_page_declares_its_language_and_has_ordered_headings(tree):
     assert tree.all("html")[0].attributes["lang"] == "en"
     assert len(tree.all("h1")) == 1
@@ -80,6 +84,7 @@ def test_page_declares_its_language_and_has_ordered_headings(tree):
     assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
+@pytest.mark.slow
 def test_internal_links_have_targets_and_ids_are_unique(tree):
     ids = [e.attributes["id"] for e in tree.all() if "id" in e.attributes]
     assert sorted(ids) == sorted(set(ids))
@@ -87,6 +92,7 @@ def test_internal_links_have_targets_and_ids_are_unique(tree):
     assert links and {link[1:] for link in links} <= set(ids)
 
 
+@pytest.mark.slow
 def test_every_figure_has_title_text_alternative_n_and_data(tree):
     figures = tree.all("figure")
     assert {f.attributes["id"] for f in figures} >= {"overview", "by-concept-gender", "cells", "by-judge"}
@@ -100,6 +106,7 @@ def test_every_figure_has_title_text_alternative_n_and_data(tree):
         assert "95% interval" in caption + figure.all("ul")[0].text
 
 
+@pytest.mark.slow
 def test_every_table_has_a_caption_and_scoped_headers(tree):
     for table in tree.all("table"):
         if table.attributes.get("class") != "images":
@@ -107,6 +114,7 @@ def test_every_table_has_a_caption_and_scoped_headers(tree):
         assert all(th.attributes.get("scope") for th in table.all("th"))
 
 
+@pytest.mark.slow
 def test_every_estimate_of_the_method_table_has_an_interval(tree):
     checked = 0
     for body in tree.by_id("methods").all("tbody"):
@@ -119,6 +127,7 @@ def test_every_estimate_of_the_method_table_has_an_interval(tree):
     assert checked > 40
 
 
+@pytest.mark.slow
 def test_method_table_shows_gates_tie_groups_and_chance_level(tree):
     words = tree.by_id("methods").text
     assert "failed over-correction for gender is 29.0 points above the baseline (5 allowed)" in words
@@ -130,11 +139,13 @@ def test_method_table_shows_gates_tie_groups_and_chance_level(tree):
     )
 
 
+@pytest.mark.slow
 def test_missing_metric_is_not_measured(tree):
     body = next(b for b in tree.by_id("methods").all("tbody") if "Change of unrelated" in b.text)
     assert [cell.text for cell in body.all("td")] == ["not measured"] * len(BIAS)
 
 
+@pytest.mark.slow
 def test_every_image_shows_perceived_and_undetermined_labels(tree):
     images = tree.all("img")
     assert len(images) == 8 * 3 * len(BIAS)
@@ -152,6 +163,7 @@ def _parents(element):
         yield element
 
 
+@pytest.mark.slow
 def test_a_column_of_images_has_one_prompt_and_seed(tree):
     table = tree.by_id("images").all("table")[0]
     for line in table.all("tbody")[0].all("tr"):
@@ -159,14 +171,17 @@ def test_a_column_of_images_has_one_prompt_and_seed(tree):
         assert [f"seed {seed}" for seed in seeds] == [th.text for th in table.all("thead")[0].all("th")][1:]
 
 
+@pytest.mark.slow
 def test_page_makes_no_statement_about_race(page):
     assert re.findall(r"\brac(?:e|ial)\b", page.replace("not a race", "")) == []
 
 
+@pytest.mark.slow
 def test_page_is_smaller_than_three_megabytes(page):
     assert len(page.encode()) < 3_000_000
 
 
+@pytest.mark.slow
 def test_downloads_are_the_tables_as_csv(tree):
     links = [e for e in tree.all("a") if "download" in e.attributes]
     assert {"methods.csv", "estimates.zip", "cost.csv"} <= {e.attributes["download"] for e in links}
@@ -184,6 +199,7 @@ def test_downloads_are_the_tables_as_csv(tree):
     assert int(primary["mist n"]) == row.n
 
 
+@pytest.mark.slow
 def test_download_of_estimates_has_the_rows_of_the_results(tree):
     (link,) = [e for e in tree.all("a") if e.attributes.get("download") == "estimates.zip"]
     rows = list(csv.DictReader(io.StringIO(_content(link))))
@@ -209,10 +225,12 @@ def _content(link) -> str:
         return archive.read(name).decode()
 
 
+@pytest.mark.slow
 def test_rendering_is_deterministic():
     assert render_report(small_run()) == render_report(small_run())
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_escaped():
     odd = [HOSTILE, "=HYPERLINK(1)", "مرحبا بالعالم", "👩🏽‍🔬 scientist", "x" * 400]
     result = a_result(HOSTILE, concepts=odd)
@@ -265,17 +283,20 @@ def test_run_without_estimates_has_a_report():
     assert "None of the measurements of this run has a chart." in tree.by_id("figures").text
 
 
+@pytest.mark.slow
 def test_run_of_the_baseline_alone_has_a_verdict():
     tree = parsed(render_report(a_run(methods=["base"], concepts=FEW)))
     assert "The model does not depict the groups evenly:" in tree.by_id("verdict").text
     assert "baseline" not in tree.by_id("figures").text
 
 
+@pytest.mark.slow
 def test_report_does_not_contain_the_path_of_the_run(tmp_path):
     page = render_report(small_run(folder=str(tmp_path), images=some_images(tmp_path, ["base"], FEW)))
     assert str(tmp_path) not in page
 
 
+@pytest.mark.slow
 def test_unreadable_image_is_an_error_that_names_it(tmp_path):
     (tmp_path / "torn.png").write_bytes(b"not an image")
     row = ImageRow(
@@ -290,6 +311,7 @@ def test_run_without_results_is_an_error():
         render_report(Run(folder="runs/empty", results=[], timings=[], images=[]))
 
 
+@pytest.mark.slow
 def test_unwritable_report_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr("evenhand.bench.report.load_run", lambda folder: small_run())
     (tmp_path / "run").write_text("a file where a folder is expected")

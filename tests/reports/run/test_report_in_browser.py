@@ -40,22 +40,26 @@ def page(request, browser, report):
         yield shown
 
 
+@pytest.mark.slow
 def test_page_fits_its_window_and_text_is_readable(page):
     open_everything(page)
     assert_layout_holds(page)
 
 
+@pytest.mark.slow
 def test_page_makes_no_requests_and_logs_nothing(page, report):
     open_everything(page)
     assert_no_requests(page, within=report)
 
 
+@pytest.mark.slow
 def test_page_is_accessible(browser, report):
     with opened(browser, report, width=PHONE) as shown:
         open_everything(shown)
         assert_accessible(shown)
 
 
+@pytest.mark.slow
 def test_html_of_runs_and_audits_is_valid(report, tmp_path):
     of_images = render_report(an_audit(tmp_path, "one", "two"))
     alone = render_report(a_run(methods=["base"], concepts=CONCEPTS[:2]))
@@ -66,6 +70,7 @@ def test_page_is_within_its_size(report):
     assert_within(REPORT, report.read_text())
 
 
+@pytest.mark.slow
 def test_images_are_collapsed_and_load_when_opened(page):
     first = page.locator("#images img").first
     assert not first.is_visible()
@@ -74,12 +79,14 @@ def test_images_are_collapsed_and_load_when_opened(page):
     assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
 
 
+@pytest.mark.slow
 def test_table_of_contents_links_to_the_sections(page):
     page.locator("nav a", has_text="Provenance").click()
     page.wait_for_url("**#provenance")
     assert page.locator("#provenance h2").is_visible()
 
 
+@pytest.mark.slow
 def test_download_saves_the_table(page, tmp_path):
     with page.expect_download() as download:
         page.locator("#spent .save a").click()
@@ -88,10 +95,12 @@ def test_download_saves_the_table(page, tmp_path):
     assert (tmp_path / "cost.csv").read_text().startswith("Cost,base,")
 
 
+@pytest.mark.slow
 def test_page_prints(page):
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_keyboard_focus_follows_the_order_of_the_page(browser, report):
     with opened(browser, report) as shown:
         shown.keyboard.press("Tab")
@@ -118,6 +127,7 @@ PLACE = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_printing_splits_wide_tables_and_cuts_nothing(browser, report):
     with opened(browser, report, width=690) as shown:
         shown.emulate_media(media="print")
@@ -129,6 +139,7 @@ def test_printing_splits_wide_tables_and_cuts_nothing(browser, report):
         assert ends <= 691
 
 
+@pytest.mark.slow
 def test_report_of_24_methods_prints_every_column_and_is_within_its_size(browser, tmp_path):
     run = a_full_run(tmp_path, images=images_of_every_kind(tmp_path, METHODS))
     page, path = render_report(run), tmp_path / "report.html"

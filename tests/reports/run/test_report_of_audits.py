@@ -7,6 +7,7 @@ from helpers.report import JOINT, an_estimate, parsed
 from evenhand.bench.report import render_report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [("one",), ("one", "two"), ("base", "two")], ids="+".join)
 def test_report_does_not_mention_how_the_images_were_generated(tmp_path, labels):
     page = parsed(render_report(an_audit(tmp_path, *labels)))
@@ -21,6 +22,7 @@ def test_report_does_not_mention_how_the_images_were_generated(tmp_path, labels)
     assert "The author of the image list states" in page.by_id("limits").text
 
 
+@pytest.mark.slow
 def test_table_of_contents_lists_the_existing_sections(tmp_path):
     page = parsed(render_report(an_audit(tmp_path, "one", "two")))
     (nav,) = page.all("nav")
@@ -28,6 +30,7 @@ def test_table_of_contents_lists_the_existing_sections(tmp_path):
     assert {link.attributes["href"].removeprefix("#") for link in nav.all("a")} <= ids
 
 
+@pytest.mark.slow
 def test_models_without_a_baseline_are_compared_side_by_side(tmp_path):
     page = parsed(render_report(an_audit(tmp_path, "one", "two")))
     assert "baseline" not in page.by_id("verdict").text
@@ -40,6 +43,7 @@ def test_models_without_a_baseline_are_compared_side_by_side(tmp_path):
     assert "models of one group are not distinguishable" in page.by_id("compared").text
 
 
+@pytest.mark.slow
 def test_difference_from_the_named_model_has_its_interval(tmp_path):
     verdict = parsed(render_report(an_audit(tmp_path, "one", "two", against="one"))).by_id("verdict").text
     assert "The distance of two differs from that of one by 0.21 (0.18 to 0.24)." in verdict

@@ -18,6 +18,8 @@ from helpers.report import CONCEPTS, a_coverage, parsed
 from evenhand.bench.report import render_report
 from evenhand.bench.results.result import Coverage
 
+pytestmark = pytest.mark.slow
+
 FEW = CONCEPTS[:3]
 RIGHT_TO_LEFT = "مهندسة معمارية تعمل في موقع بناء كبير جدا"
 EMOJI = "👩🏽‍🔬👨🏿‍🚒🧑🏻‍🏫👷🏾‍♀️ scientists"
