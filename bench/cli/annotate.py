@@ -186,7 +186,7 @@ def _write(imported: Imported) -> None:
         typer.echo(f"note: {remark}")
     for name, count in imported.labelled.items():
         typer.echo(
-            f"{name}: {count} of {imported.images} images have an aggregated label ({imported.rules[name]})"
+            f"{name}: {count} of {imported.images} images have a common label ({imported.rules[name]})"
         )
     typer.echo(f"agreement by group and stratum: {imported.agreement_table}")
     typer.echo(f"labels: {imported.labels}")

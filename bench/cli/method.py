@@ -20,7 +20,7 @@ app = typer.Typer(
 @app.command(
     epilog=examples(
         "evenhand method export mist --run runs/mini-quick --out exported/mist",
-        "evenhand method export mist:step_size=0.3 --suite mini-quick --out exported/mist",
+        "evenhand method export mist:rounds=5 --suite mini-quick --out exported/mist",
         "evenhand method export uce --model my/pipeline --out exported/uce",
     )
 )

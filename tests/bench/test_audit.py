@@ -130,7 +130,7 @@ def test_a_result_has_no_protocol_fit_or_cost(audited):
         assert result.coverage.planned == result.coverage.made == 12
     assert {row.against for r in audited.results for row in r.comparisons} == {"biased"}
     page = (Path(audited.folder) / "report.html").read_text()
-    for word in ("same noise", "Method cards", "baseline", "Images generated for fitting", "intervention of"):
+    for word in ("same noise", "Method cards", "the baseline", "Images generated for fitting", "intervention of"):
         assert word not in page
     assert "external images" in page and "even comes closest" in page
 
@@ -152,7 +152,7 @@ def test_anchors_correct_the_judges_and_are_counted_in_the_result(world, audited
         name="images",
     )
     assert (folder / "tables" / "labels.parquet").read_bytes() == parts, "an image was judged again"
-    said = "corrected from anchors, labels given to 24 of these images (24 of gender)"
+    said = "corrected with anchors, human labels of 24 of these images (24 of gender)"
     expected = measured_directly(world, truth[truth["attribute"] == "gender"].rename(columns={"file": "key"}))
     for result in run.results:
         assert any(said in note for note in result.notes)
@@ -311,7 +311,7 @@ def test_the_folder_of_another_run_is_rejected(world, audited, tmp_path):
     folder = shutil.copytree(audited.folder, tmp_path / "run")
     with pytest.raises(EvenhandError, match="belongs to audit 'images', not 'other'; choose another --out"):
         audit(images, prompts=prompts, suite=str(TINY), name="other", out=folder)
-    with pytest.raises(EvenhandError, match=r"and no suite\.toml; choose an empty or new --out"):
+    with pytest.raises(EvenhandError, match=r"but no suite\.toml; choose an empty or new --out"):
         evaluate(str(TINY), out=folder)
 
 

@@ -60,7 +60,7 @@ def test_an_unregistered_class_with_a_registered_name_is_rejected():
     class Other(Mist):
         info: ClassVar[MethodInfo] = Mist.info
 
-    with pytest.raises(EvenhandError, match=r"registered as another class than .*Other"):
+    with pytest.raises(EvenhandError, match=r"registered for a class other than .*Other"):
         parse_method(Other(), suite=a_suite("one"))
 
 

@@ -110,4 +110,4 @@ def test_another_strength_of_a_method_is_measured_and_not_ranked(undisturbed):
     assert found[own].spec.method.strength == "step_size"
     assert found[own].ranks and found[other].estimates and found[other].ranks == []
     assert {rank.of for rank in found[own].ranks} == {4}, "as many as without the other strength"
-    assert "step = 0.01" in (undisturbed / "report.html").read_text()
+    assert "step_size = 0.01" in (undisturbed / "report.html").read_text()

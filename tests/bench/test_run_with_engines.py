@@ -21,6 +21,7 @@ import os, signal, sys
 from pathlib import Path
 from evenhand.bench import evaluate
 from evenhand.bench.audit import audit
+from evenhand.bench.engines import prefetch
 from evenhand.bench.engines.worker_pool import Scheduler
 
 def workers():

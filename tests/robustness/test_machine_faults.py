@@ -138,5 +138,5 @@ def test_ctrl_c_keeps_everything_and_says_how_to_resume(undisturbed, tmp_path):
     finish(folder)
     assert contents(folder) == contents(undisturbed)
     assert [line.split(" ", 2)[2] for line in (folder / "run.log").read_text().splitlines()][-1] == (
-        "run of suite faults with base, mist, random-attribute-prompt is finished"
+        "run of suite faults with base, mist, random-attribute-prompt finished"
     )

@@ -92,7 +92,7 @@ def test_10000_groups_are_rejected_at_once(evenhand, tmp_path):
     path.write_text(head + "[attributes.gender.groups]\n" + groups + tail[tail.index("[[prompts]]") :])
     outcome = evenhand("run", path, "--out", tmp_path / "run")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert "10000 cells" in outcome.err
+    assert "got 10000; merge groups" in outcome.err
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ def test_without_an_accelerator_the_error_says_how_to_test_the_script():
 def test_an_edit_that_differs_from_the_baseline_stops_the_benchmark(monkeypatch):
     right = editing.together
     monkeypatch.setattr(editing, "together", lambda *parts: [1.1 * each for each in right(*parts)])
-    with pytest.raises(SystemExit, match="they must agree"):
+    with pytest.raises(SystemExit, match="expected at most"):
         editing.compare("cpu", tiny=True)
 
 
@@ -41,7 +41,7 @@ def test_generation_is_compared_with_the_diffusers_pipeline(monkeypatch, capsys)
     monkeypatch.setattr(generation, "ROUNDS", 1)
     generation.main(["--images", "2"])
     shown = capsys.readouterr().out
-    assert [shown.count(way) for way in ("evenhand:", "16 a call:", "one a call:")] == [2, 2, 2]
+    assert [shown.count(way) for way in ("evenhand:", "16 per call:", "one per call:")] == [2, 2, 2]
 
 
 @pytest.mark.slow
@@ -51,7 +51,7 @@ def test_a_simulated_run_has_about_the_requested_number_of_label_rows(tmp_path, 
     monkeypatch.setattr(scale, "enlarged", lambda rows: suite)
     scale.simulate(0, tmp_path)
     _, images = scale.planned(suite, tmp_path, scale.sampler_of(suite))
-    rows = scale.evaluation_of(suite, tmp_path).work.labels.read()
+    rows = scale.evaluation_of(suite, tmp_path).run_folder.labels.read()
     assert set(rows["key"]) <= set(images["key"])
     assert 0.9 < 4 * len(rows) / 60_000 < 1.1
     assert scale.evaluation_of(suite, tmp_path).labelled()["vit"] == set(rows["key"])

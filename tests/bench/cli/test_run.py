@@ -136,4 +136,4 @@ def test_exporting_an_ambiguous_name_asks_for_the_label(evenhand, finished, tmp_
     (run / "results" / "mist-3.json").write_text(json.dumps(document))
     outcome = evenhand("method", "export", "mist", "--run", run, "--out", tmp_path / "new")
     assert outcome.code == 2
-    assert "give one of mist:rounds=2, mist:rounds=3" in outcome.err
+    assert "use one of mist:rounds=2, mist:rounds=3" in outcome.err

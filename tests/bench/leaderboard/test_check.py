@@ -35,8 +35,8 @@ def test_every_entry_of_a_registered_suite_has_tables_and_is_recomputed(evenhand
     for path in entries.iterdir():
         assert sorted(file.name for file in path.iterdir()) == [
             "entry.json",
-            "labels.parquet",
             "images.parquet",
+            "labels.parquet",
         ]
     outcome = evenhand("board", "check", "--entries", entries)
     assert (outcome.code, outcome.out) == (0, f"3 entries in {entries} are valid: 3 recomputed\n")

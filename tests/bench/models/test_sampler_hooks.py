@@ -138,7 +138,7 @@ def test_a_changed_feature_changes_the_image_and_leaves_no_hook(sampler, plain, 
 
 @pytest.mark.slow
 def test_an_unknown_module_is_an_error(sampler):
-    with pytest.raises(EvenhandError, match=r"mid_blok.*mini lacks"):
+    with pytest.raises(EvenhandError, match=r"mid_blok', which mini does not have"):
         sampler(PROMPTS[:1], SEEDS[:1], intervention=intervention(lambda batch: Steering(), ("mid_blok",)))
 
 

@@ -203,7 +203,7 @@ def test_confusion_counts_every_anchor(pool):
 @pytest.mark.slow
 def test_a_pool_with_missing_cells_is_rejected(pool):
     torn = Pool(pool.table[pool.table["occupation"] + pool.table["gender"] > 0].reset_index(drop=True))
-    with pytest.raises(EvenhandError, match="pool lacks 6 pairs of occupation and cell"):
+    with pytest.raises(EvenhandError, match="no images of 6 pairs of occupation and cell"):
         torn.pick(np.zeros(3, int), np.zeros(3, int), rng=np.random.default_rng(0))
 
 
