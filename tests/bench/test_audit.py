@@ -130,7 +130,8 @@ def test_a_result_has_no_protocol_fit_or_cost(audited):
         assert result.coverage.planned == result.coverage.made == 12
     assert {row.against for r in audited.results for row in r.comparisons} == {"biased"}
     page = (Path(audited.folder) / "report.html").read_text()
-    for word in ("same noise", "Method cards", "the baseline", "Images generated for fitting", "intervention of"):
+    absent = ("same noise", "Method cards", "the baseline", "Images generated for fitting", "intervention of")
+    for word in absent:
         assert word not in page
     assert "external images" in page and "even comes closest" in page
 

@@ -64,6 +64,7 @@ def test_an_unregistered_class_with_a_registered_name_is_rejected():
         parse_method(Other(), suite=a_suite("one"))
 
 
+@pytest.mark.slow
 def test_printing_a_run_shows_the_table_of_the_command_line(evenhand, run):
     lines = str(run).splitlines()
     assert repr(run) == str(run)
@@ -72,6 +73,7 @@ def test_printing_a_run_shows_the_table_of_the_command_line(evenhand, run):
     assert {line.split()[0] for line in lines[2:]} == {"base", "random-attribute-prompt"}
 
 
+@pytest.mark.slow
 def test_a_run_returns_the_result_of_a_method_or_suggests_the_nearest(run):
     path = Path(run.folder) / "results" / "base.json"
     assert run.result("base") == load_result(str(path)) == load_result(path)
@@ -80,6 +82,7 @@ def test_a_run_returns_the_result_of_a_method_or_suggests_the_nearest(run):
         run.result("bse")
 
 
+@pytest.mark.slow
 def test_a_data_frame_has_every_estimate_of_every_method(run):
     frame = run.to_dataframe()
     assert list(frame["method"].unique()) == [result.spec.method.label for result in run.results]

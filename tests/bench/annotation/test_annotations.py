@@ -224,6 +224,7 @@ ANCHOR_FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ANCHOR_FAULTS)
 @pytest.mark.parametrize("command", ["calibrate", "audit"])
 def test_invalid_anchors_of_an_audit_are_a_one_line_error(evenhand, world, run, tmp_path, command, text):

@@ -61,6 +61,7 @@ def test_an_unknown_name_is_a_one_line_error_with_a_suggestion(evenhand, argumen
     assert (outcome.code, outcome.out, outcome.err) == (2, "", message)
 
 
+@pytest.mark.slow
 def test_doctor_passes_for_a_working_installation(evenhand):
     outcome = evenhand("doctor", "--json")
     checks = {check["name"]: check for check in json.loads(outcome.out)}
@@ -69,6 +70,7 @@ def test_doctor_passes_for_a_working_installation(evenhand):
     assert all(check["ok"] for check in checks.values())
 
 
+@pytest.mark.slow
 def test_doctor_reports_a_broken_plugin_and_fails(evenhand, tmp_path, monkeypatch):
     info = tmp_path / "broken-1.0.dist-info"
     info.mkdir()

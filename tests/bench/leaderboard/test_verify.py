@@ -63,6 +63,7 @@ def test_the_intervention_of_the_run_is_used_without_fitting(entries):
     assert "taken from the submitted run" in verification_text(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -79,11 +80,13 @@ def test_a_missing_or_wrong_intervention_is_a_one_line_error(entries, tmp_path, 
     assert words in refused(entries / MIST, **paths)
 
 
+@pytest.mark.slow
 def test_an_intervention_from_another_fit_is_rejected(entries):
     change(entries / MIST, result__spec__method__intervention="ab" * 32)
     assert "that of the entry is abababababab" in refused(entries / MIST, run=small_run())
 
 
+@pytest.mark.slow
 def test_without_tables_there_is_nothing_to_verify(entries):
     change(entries / MIST, files={})
     for file in (entries / MIST).glob("*.parquet"):
@@ -158,12 +161,14 @@ def test_an_image_that_did_not_fail_cannot_be_reported_as_failed(entries):
     assert "has the status 'ok' here, but 'error' in the entry" in refused(entries / RANDOM, images=60)
 
 
+@pytest.mark.slow
 def test_an_unregistered_judge_described_by_the_entry_is_not_loaded(entries):
     card = {"name": "time", "parameters": {"judge": "open-clip:weights=/etc/passwd"}}
     change(entries / MIST, **{f"result__spec__method__{name}": value for name, value in card.items()})
     assert "parameters come from the untrusted entry" in refused(entries / MIST)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -191,6 +196,7 @@ FOUND = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [

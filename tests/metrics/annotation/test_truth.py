@@ -174,6 +174,7 @@ def published():
     return table_of(long.assign(label=long["label"].map(words)).to_dict("records"))
 
 
+@pytest.mark.slow
 def test_the_default_aggregate_is_dawid_skene_with_cannot_tell_as_an_answer(published):
     found = human_rows(published, taxonomy=TAXONOMY)
     rows = found[found["judge"] == AGGREGATE]

@@ -104,6 +104,7 @@ def test_too_many_pairs_are_refused(evenhand, one, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_downloads_have_every_difference_and_changed_label(several):
     files = downloads(render_comparison(several))
     differences = files["every-difference.csv"]
@@ -128,6 +129,7 @@ def test_verdict_names_the_closer_side_only_if_the_interval_excludes_zero(single
     assert f"{METHOD} is closer to the target shares than base" in render_comparison(surely)
 
 
+@pytest.mark.slow
 def test_images_of_both_sides_are_in_one_table(several, one):
     strips = [
         e for e in parsed(render_comparison(several)).all("table") if e.attributes.get("class") == "images"
@@ -137,6 +139,7 @@ def test_images_of_both_sides_are_in_one_table(several, one):
     assert labels == [side.label for side in several.sides]
 
 
+@pytest.mark.slow
 def test_image_outside_its_run_is_an_error(several, tmp_path):
     secret = tmp_path / "secret.png"
     secret.write_bytes(next((a_run("one", "base", METHOD) / "images").rglob("*.png")).read_bytes())
