@@ -40,7 +40,7 @@ class LocalPool(WorkerPool):
         self._workers: list[_Process] = []
         self._started = {"draw": 0, "judge": 0}
 
-    def size(self, role: Role) -> int:
+    def size(self) -> int:
         """The number of workers, the same for each role."""
         return self._size
 

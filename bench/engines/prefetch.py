@@ -114,7 +114,7 @@ class DrawPrefetch(JudgePrefetch):
         """
         first = _first_methods({method: {job.key: job for job in listed} for method, listed in jobs.items()})
         existing = self.evaluation.run_folder.images.statuses(first).keys()
-        draw = list(self._draw_blocks(first, first.keys() - existing, workers=pool.size("draw")))
+        draw = list(self._draw_blocks(first, first.keys() - existing, workers=pool.size()))
         judge = [
             block
             for method, known in _by_method(first, existing)

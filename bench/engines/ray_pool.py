@@ -80,7 +80,7 @@ class RayPool(WorkerPool):
     def _devices(self, kind: str) -> int:
         return int(self._ray.cluster_resources().get(kind, 0))
 
-    def size(self, role: Role) -> int:
+    def size(self) -> int:
         """The number of devices of the cluster at the moment, or the requested number if it is smaller."""
         return min(self._devices(self._kind), self._max_workers or self._devices(self._kind))
 

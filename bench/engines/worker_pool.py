@@ -53,8 +53,8 @@ class WorkerPool(ABC):
         self.close()
 
     @abstractmethod
-    def size(self, role: Role) -> int:
-        """Maximum number of workers of this role at the moment."""
+    def size(self) -> int:
+        """Maximum number of workers of each role at the moment."""
 
     @abstractmethod
     def start(self, role: Role) -> WorkerHandle:
@@ -106,14 +106,14 @@ class Scheduler:
         waiting, idle = self._waiting[role], self._idle[role]
         while waiting and not (role == "draw" and self._judging_is_behind()):
             started = len(idle) + sum(kind == role for kind, _ in self._busy.values())
-            if not idle and started >= self.pool.size(role):
+            if not idle and started >= self.pool.size():
                 return
             worker, block = idle.pop() if idle else self.pool.start(role), waiting.popleft()
             self._busy[worker] = role, block
             worker.submit(block)
 
     def _judging_is_behind(self) -> bool:
-        return len(self._waiting["judge"]) >= MAX_QUEUED * self.pool.size("judge")
+        return len(self._waiting["judge"]) >= MAX_QUEUED * self.pool.size()
 
     def _collect(self, worker: WorkerHandle) -> None:
         role, block = self._busy.pop(worker)

@@ -34,12 +34,12 @@ class Worker(WorkerHandle):
 class Simulated(WorkerPool):
     """Workers that are polled in the order in which they started, judges only when none draws."""
 
-    def __init__(self, fate=lambda block: Done(1.0), sizes=None):
-        self.fate, self.sizes = fate, sizes or {"draw": 3, "judge": 2}
+    def __init__(self, fate=lambda block: Done(1.0), size=2):
+        self.fate, self.most = fate, size
         self.started = Counter()
 
-    def size(self, role):
-        return self.sizes[role]
+    def size(self):
+        return self.most
 
     def start(self, role):
         self.started[role] += 1
@@ -83,7 +83,7 @@ def test_every_block_is_drawn_once_and_then_judged_once():
 def test_no_more_workers_are_started_than_devices_or_blocks():
     pool = Simulated()
     flow(pool, blocks(20))
-    assert pool.started == {"draw": 3, "judge": 2}
+    assert pool.started == {"draw": 2, "judge": 2}
     pool = Simulated()
     flow(pool, blocks(1))
     assert pool.started == {"draw": 1, "judge": 1}
@@ -143,7 +143,7 @@ def test_the_pool_does_not_wait_for_machines_that_left():
     pool = Simulated()
 
     def fate(block):
-        pool.sizes = {"draw": 1, "judge": 1}
+        pool.most = 1
         return Done(1.0)
 
     pool.fate = fate
@@ -153,4 +153,4 @@ def test_the_pool_does_not_wait_for_machines_that_left():
 
 def test_a_pool_without_workers_is_an_error():
     with pytest.raises(EvenhandError, match="no worker is left; add machines"):
-        flow(Simulated(sizes={"draw": 0, "judge": 0}), blocks(2))
+        flow(Simulated(size=0), blocks(2))
