@@ -7,6 +7,9 @@ of :mod:`evenhand.metrics.rows`. The module imports no torch; ``reports`` reads 
 from __future__ import annotations
 
 import json
+import math
+from functools import cached_property
+from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +138,37 @@ class Spec(Record):
     prompt_sets: list[PromptSetCard]
     judges: list[JudgeCard]
     method: MethodCard
+
+    @cached_property
+    def balanced(self) -> tuple[str, ...]:
+        """The attributes whose joint cells :attr:`target` lists; empty where it lists none."""
+        sizes = range(1, 1 + len(self.attributes))
+        subsets = (names for size in sizes for names in combinations(self.attributes, size))
+        for names in [tuple(self.primary.split("*")), *subsets]:
+            cells = {"*".join(cell) for cell in product(*(self.attributes.get(name, ()) for name in names))}
+            if self.target and set(self.target) <= cells:
+                return names
+        return ()
+
+    def target_share(self, attributes: str, name: str, *, concept: str = "") -> float:
+        """Target share of a group or joint cell.
+
+        Groups belong to an attribute: two attributes may have groups of the same name.
+
+        Args:
+            attributes: Attribute, or attributes joined by ``*``.
+            name: One group of each of them, joined by ``*``.
+            concept: A concept; empty for the mean over the concepts.
+
+        Returns:
+            The sum over the target cells that it contains. Attributes that are not balanced have even shares.
+        """
+        groups = dict(zip(attributes.split("*"), name.split("*"), strict=True))
+        known = {self.balanced.index(a): group for a, group in groups.items() if a in self.balanced}
+        even = math.prod(len(self.attributes[a]) for a in groups if a not in self.balanced)
+        target = self.targets.get(concept, self.target) if known else {"": 1.0}
+        cells = ((cell.split("*"), share) for cell, share in target.items())
+        return sum(share for cell, share in cells if all(cell[i] == g for i, g in known.items())) / even
 
     @property
     def external(self) -> bool:

@@ -17,7 +17,7 @@ from evenhand.bench.results.lookup import (
     concept_names,
     measured_attributes,
 )
-from evenhand.bench.results.result import EstimateRow, Spec
+from evenhand.bench.results.result import EstimateRow
 from evenhand.bench.results.text import SHARE, attribute, cell, count, number, plural, sentence, slug
 from evenhand.reports.components.charts import Dot, Look, draw
 from evenhand.reports.components.tables import Row, Table, estimated, images_and_chance, text
@@ -120,7 +120,9 @@ def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
     if not found:
         return None
     spec = readings[0].result.spec
-    targets = {name: target_share(spec, group, concept=name) if group else math.nan for name in found}
+    targets = {
+        name: spec.target_share(attributes, group, concept=name) if group else math.nan for name in found
+    }
     numbers = _sorted(farthest(found, targets))
     name = f"by-concept-{slug(attributes)}"
     title = f"Share perceived as {group}" if group else measure(metric).title
@@ -148,7 +150,7 @@ def cells(readings: Sequence[Reading], attributes: str) -> Figure | None:
     if not measured:
         return None
     shares = {cell(name): rows for name, rows in measured.items()}
-    targets = {cell(name): target_share(spec, name) for name in measured}
+    targets = {cell(name): spec.target_share(attributes, name) for name in measured}
     numbers = farthest(shares, targets)
     highs = [
         row.high for line in numbers.values() for row in line if row is not None and math.isfinite(row.high)
@@ -304,20 +306,6 @@ def figure_table(name: str, caption: str, first: str, readings: Sequence[Reading
     facts = images_and_chance(row for found in numbers.values() for row in found)
     columns = [first, *(reading.label for reading in readings)]
     return Table(name, caption, columns, rows, about="; ".join(["95% intervals", *facts]))
-
-
-def target_share(spec: Spec, name: str, *, concept: str = "") -> float:
-    """Target share of a group or cell: the sum over the target cells it contains, or an even share.
-
-    Without a concept it is the mean over the concepts.
-    """
-    parts = set(name.split("*"))
-    target = spec.targets.get(concept, spec.target)
-    shares = [share for cell, share in target.items() if parts <= set(cell.split("*"))]
-    if shares:
-        return sum(shares)
-    sizes = [len(groups) for groups in spec.attributes.values() if parts & set(groups)]
-    return 1 / math.prod(sizes)
 
 
 def images_behind(numbers: Numbers) -> str:

@@ -21,7 +21,6 @@ from evenhand.reports.run.figures import (
     figure_table,
     images_behind,
     lines_left_out,
-    target_share,
 )
 from evenhand.reports.run.findings import Numbers, before_and_after, rarest, values_text
 from evenhand.reports.run.report_text import report_text_of
@@ -40,7 +39,7 @@ def group_shares(readings: Sequence[Reading], name: str) -> Figure | None:
     shares = cell_shares(readings, name)
     if len(groups) < 3 or not shares:
         return None
-    targets = {group: target_share(spec, group) for group in shares}
+    targets = {group: spec.target_share(name, group) for group in shares}
     numbers = farthest(shares, targets)
     upper = min(1, 1.05 * max(_ends(numbers), default=1))
     anchor = f"groups-{slug(name)}"
@@ -67,7 +66,7 @@ def cell_map(readings: Sequence[Reading], attributes: str) -> Figure | None:
     shares = cell_shares(readings, attributes)
     if len(names) < 2 or not shares:
         return None
-    targets = {name: target_share(spec, name) for name in shares}
+    targets = {name: spec.target_share(attributes, name) for name in shares}
     numbers = farthest(shares, targets)
     clear = [
         sum(side(rows[place], targets[name]) != "" for name, rows in shares.items())

@@ -11,7 +11,7 @@ from evenhand.bench.results.text import attribute, cell, interval, number, sente
 from evenhand.reports.components.downloads import Raw
 from evenhand.reports.components.tables import Cell, Row, Table, missing, text
 from evenhand.reports.components.wording import measure
-from evenhand.reports.run.figures import concept_numbers, target_share
+from evenhand.reports.run.figures import concept_numbers
 from evenhand.reports.run.report_text import report_text_of
 
 ABOUT = "95% intervals, not adjusted; the worst of many is partly chance and looks worse than it is"
@@ -32,12 +32,12 @@ def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
     columns += [f"Most uneven concept, {attribute(attributes)}"] if concepts else []
     rows = []
     for place, reading in enumerate(readings):
-        ratios = _ratios(reading, {name: found[place] for name, found in shares.items()})
+        ratios = _ratios(reading, joint, {name: found[place] for name, found in shares.items()})
         ends = [min(ratios, key=_ratio_of, default=None), max(ratios, key=_ratio_of, default=None)]
         cells = [text(reading.label), *map(_cell, ends)]
         if concepts:
             own = {name: row for name, found in concepts.items() if (row := found[place]) is not None}
-            cells.append(_concept(reading, own, metric, group))
+            cells.append(_concept(reading, own, metric, attributes, group))
         rows.append(Row(cells))
     caption = f"Cells of {attribute(joint)}, mean over the concepts"
     return Table("worst", caption, columns, rows if shares or concepts else [], ABOUT)
@@ -46,15 +46,17 @@ def worst_table(readings: Sequence[Reading], attributes: str) -> Table:
 def most_underrepresented(reading: Reading, attributes: str) -> tuple[str, EstimateRow, float] | None:
     """The cell with the lowest ratio of share to target, its row and its target; ``None`` without shares."""
     shares = {name: rows[0] for name, rows in cell_shares([reading], attributes).items()}
-    return min(_ratios(reading, shares), key=_ratio_of, default=None)
+    return min(_ratios(reading, attributes, shares), key=_ratio_of, default=None)
 
 
 Found = tuple[str, EstimateRow, float]
 
 
-def _ratios(reading: Reading, shares: Mapping[str, EstimateRow | None]) -> list[Found]:
+def _ratios(reading: Reading, attributes: str, shares: Mapping[str, EstimateRow | None]) -> list[Found]:
     spec = reading.result.spec
-    found = [(name, row, target_share(spec, name)) for name, row in shares.items() if row is not None]
+    found = [
+        (name, row, spec.target_share(attributes, name)) for name, row in shares.items() if row is not None
+    ]
     return [each for each in found if math.isfinite(each[1].value) and each[2] > 0]
 
 
@@ -73,13 +75,15 @@ def _cell(found: Found | None) -> Cell:
     return Cell(cell(name), (note,), raw=raw)
 
 
-def _concept(reading: Reading, rows: Mapping[str, EstimateRow], metric: str, group: str) -> Cell:
+def _concept(
+    reading: Reading, rows: Mapping[str, EstimateRow], metric: str, attributes: str, group: str
+) -> Cell:
     """The concept farthest from its target share, or with the largest distance if no share was measured."""
     spec = reading.result.spec
 
     def away(name: str) -> float:
         value = rows[name].value
-        return abs(value - target_share(spec, group, concept=name)) if group else value
+        return abs(value - spec.target_share(attributes, group, concept=name)) if group else value
 
     finite = [name for name in rows if math.isfinite(rows[name].value)]
     if not finite:
