@@ -253,7 +253,8 @@ class Sampler(BatchSampler):
         for index, t in enumerate(scheduler.timesteps):
             if self._stopped.is_set():
                 raise CancelledError("generation was stopped")
-            step = Step(index, self.protocol.steps, t, self.protocol.guidance)
+            # Not the steps of the protocol: PNDM evaluates the network once more.
+            step = Step(index, len(scheduler.timesteps), t, self.protocol.guidance)
             states = torch.cat([uncond, steering.text(step, conditional, latents), *branches])
             stacked = scheduler.scale_model_input(torch.cat([latents] * len(texts)), t)
             self._now.asked = partial(steering.feature, step)

@@ -1,5 +1,6 @@
 """The contract of every registered method, on the bundled model and on each model family it declares."""
 
+import json
 import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from diffusers import PNDMScheduler
 from helpers.families import PROTOCOL, pipeline
 from helpers.methods import GENDER, JOINT
 from helpers.paths import DATA
@@ -256,6 +258,17 @@ def test_a_method_works_on_every_model_family_it_declares(method, family, cells,
     intervention = fitted_on(method, families[family], concepts=("nurse",), cells=cells)
     for images in of_each(lambda it: draw(families[family], it), intervention):
         assert images.shape == (4, 32, 32, 3)
+
+
+@pytest.mark.slow
+def test_a_method_draws_with_the_scheduler_of_stable_diffusion_1_4(method, tiny, monkeypatch):
+    # PNDM evaluates the network once more than the protocol has steps.
+    config = json.loads((DATA / "sd14_scheduler.json").read_text())
+    monkeypatch.setattr(tiny, "scheduler", PNDMScheduler.from_config(config))
+    protocol = PROTOCOL.model_copy(update={"solver": "pndm"})
+    intervention = fitted_on(method, tiny, protocol=protocol)
+    for images in of_each(lambda it: draw(tiny, it, protocol=protocol), intervention):
+        assert images.shape == (len(PROMPTS), protocol.height, protocol.width, 3)
 
 
 @pytest.mark.slow
