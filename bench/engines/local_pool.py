@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from typing import cast
@@ -107,6 +108,8 @@ def _serve(pipe: Connection, assignment: Assignment, cores: int, accelerator: st
     """Main function of a worker process; returns when the pipe is closed, also by the end of the run."""
     # Ctrl-C reaches all processes of a terminal; the run process ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A run process that is killed cannot end them; they would work on for nobody.
+    threading.Thread(target=end_with_parent, daemon=True).start()
     if accelerator is not None:
         os.environ[VISIBLE] = accelerator
     worker = Worker(assignment, cores=cores)
@@ -116,3 +119,11 @@ def _serve(pipe: Connection, assignment: Assignment, cores: int, accelerator: st
         except EOFError:
             return
         pipe.send(worker.answer(block))
+
+
+def end_with_parent() -> None:
+    """Wait until the process that started this one has ended, then end this one at once, whatever it does."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
