@@ -97,7 +97,7 @@ def evaluate(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Run:
-    """Run methods on a suite, and write results and report. A second call reuses all finished run_folder.
+    """Run methods on a suite, and write results and report. A second call reuses all finished work.
 
     Args:
         suite: Name of a suite, path of a TOML file, or a suite.

@@ -51,7 +51,7 @@ class Evaluation:
     steering: Mapping[str, str | None] = field(default_factory=dict)
 
     def load(self) -> None:
-        """Load all that the evaluation_config names, so that a fault in it shows before anything is made."""
+        """Load everything that the evaluation config names, so that its errors are reported before anything is generated."""
         _ = self.judges, self.metrics, self.confusion, self.scorer
 
     @cached_property
@@ -71,7 +71,7 @@ class Evaluation:
 
     @cached_property
     def judges(self) -> dict[str, Judge]:
-        """Panel, non_voting_judges and the methods' steering judges, by name."""
+        """The panel, the non-voting judges and the methods' steering judges, by name."""
         steering = filter(None, self.steering.values())
         names = dict.fromkeys(
             [*self.evaluation_config.panel, *self.evaluation_config.non_voting_judges, *steering]
@@ -194,7 +194,7 @@ class Evaluation:
             base: The method that others are compared with, if any.
             ranked: The methods that are ranked; ``None`` for all.
             paired_noise: Whether methods drew from the same noise, so that same-seed distance has a meaning.
-            confusion: Confusion counts; those of the evaluation_config if ``None``.
+            confusion: Confusion counts; those of the evaluation config if ``None``.
         """
         unrelated = images[(images["kind"] == "unrelated") & (images["status"] == "ok")]
         pairs = {key: vectors[key] for key in sorted(set(unrelated["key"]))} if vectors else {}
