@@ -51,7 +51,7 @@ class Evaluation:
     steering: Mapping[str, str | None] = field(default_factory=dict)
 
     def load(self) -> None:
-        """Load everything that the evaluation config names, so that its errors are reported before anything is generated."""
+        """Load everything that the evaluation config names, so that errors in it are reported first."""
         _ = self.judges, self.metrics, self.confusion, self.scorer
 
     @cached_property
