@@ -1,4 +1,4 @@
-"""From images in a store to labels, vectors and numbers, whatever made the images."""
+"""Label the images of a run or an audit, embed them, and measure."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from evenhand.metrics.table import ANSWER_COLUMNS, PERSON_KINDS, matrix_of
 Vectors = dict[str, NDArray[np.float32]]
 
 Timed = Callable[[str], AbstractContextManager[None]]
-"""From a method's label to a context that takes the time of judging its images."""
+"""Method label to a context manager that times the judging of its images."""
 
 
 @dataclass
 class Evaluation:
-    """The second half of a run, and all of an audit; every step finds what an interrupted one left.
+    """The second half of a run, and all of an audit; every step resumes an interrupted one.
 
     Attributes:
         evaluation_config: The evaluation settings.
         run_folder: The folder of the run.
-        progress: Told of every image.
+        progress: Reports every image.
         steering: Method to the judge in its loop, or ``None``.
     """
 
@@ -56,7 +56,7 @@ class Evaluation:
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """As :func:`metrics_of` the evaluation_config."""
+        """See :func:`metrics_of`."""
         return metrics_of(self.evaluation_config)
 
     @cached_property
@@ -82,7 +82,7 @@ class Evaluation:
         return judges
 
     def judge(self, images: pd.DataFrame, *, timed: Timed) -> pd.DataFrame:
-        """What every judge and the panel answer to all images of people that are in the store.
+        """Labels of all stored images of people, by every judge and the panel.
 
         Returns:
             Rows of the columns :data:`evenhand.metrics.table.ANSWER_COLUMNS`.
@@ -106,11 +106,11 @@ class Evaluation:
                     )
                     done[name].update(keys)
             self.progress.finish()
-        # It takes a second for a million rows to read them again.
+        # Reading a million rows again takes a second.
         return self._voted(self.run_folder.labels.read(compact=True) if new else rows, set(people["key"]))
 
     def labelled(self) -> dict[str, set[str]]:
-        """The keys that every judge, in the version that is here, has labelled."""
+        """Judge to the keys that its installed version has labelled."""
         return self._done(self.run_folder.labels.read(keys_only=True, compact=True))
 
     def _done(self, rows: pd.DataFrame) -> dict[str, set[str]]:
@@ -120,18 +120,18 @@ class Evaluation:
         return {name: set(keys[_of(judge, rows)]) for name, judge in self.judges.items()}
 
     def embedded(self) -> set[str]:
-        """The keys that the scorer, in the version that is here, has embedded."""
+        """The keys that the installed version of the scorer has embedded."""
         return set(self._vector_places(self.run_folder.vectors.read(keys_only=True, compact=True)))
 
     def _vector_places(self, rows: pd.DataFrame) -> dict[str, int]:
-        """Key to the row of the vector of the scorer in the version that is here."""
+        """Key to the row of its vector by the scorer's installed version."""
         if self.scorer is None or not len(rows):
             return {}
         place = np.flatnonzero(rows["scorer"] == self.scorer.version)
         return dict(zip(_texts(rows["key"])[place], place.tolist(), strict=True))
 
     def labels(self, keys: Collection[str]) -> pd.DataFrame:
-        """The labels of some images by the judges in the versions that are here, without the vote."""
+        """Labels of some images by the installed versions of the judges, without the vote."""
         rows = self.run_folder.labels.read()
         return rows[self._asked(rows, keys)]
 
@@ -154,7 +154,7 @@ class Evaluation:
         Without a scorer, or an image that was made, there are none, and alignment is not known.
         """
         images["alignment"] = np.nan
-        # An image that a broken edit made is black, and how near black is to its prompt is no result.
+        # A diverged edit gives black images; their alignment would be meaningless.
         there = images["status"] == "ok"
         keys = list(dict.fromkeys(images.loc[there, "key"]))
         if self.scorer is None or not keys:
@@ -220,13 +220,13 @@ class Evaluation:
 
 
 def _of(judge: Judge, rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which rows are of a judge in the version that is here."""
+    """Mask of the rows of the installed version of a judge."""
     same = (rows["judge"] == judge.info.name) & (rows["judge_version"] == judge.info.version)
     return same.to_numpy(bool)
 
 
 def _texts(column: pd.Series[str]) -> NDArray[np.object_]:
-    """The texts of a column of categories, one object for each that is different."""
+    """The texts of a categorical column, one object per category."""
     texts: NDArray[np.object_] = column.cat.categories.to_numpy(object)
     return texts[column.cat.codes.to_numpy()]
 
