@@ -38,9 +38,9 @@ class Murderous(Scheduler):
     # Workers just hired have a block and no answer yet, so that whoever is killed loses one, on any machine.
     killed = set()
 
-    def _give(self, role):
+    def _assign(self, role):
         before = set(workers())
-        super()._give(role)
+        super()._assign(role)
         if role in self.killed or not any(kind == role for kind, _ in self._busy.values()):
             return
         while role not in self.killed:
@@ -49,7 +49,6 @@ class Murderous(Scheduler):
                 self.killed.add(role)
 
 if __name__ == "__main__":
-    import evenhand.bench.engines.prefetch
     prefetch.Scheduler = Murderous
     suite, out, engine, *images = sys.argv[1:]
     if images:
