@@ -88,7 +88,7 @@ def groups(attribute: str) -> tuple[str, ...]:
     ('WMELH', 'Black', 'Indian', 'Asian')
 
     Raises:
-        KeyError: There is no taxonomy of this name.
+        KeyError: The attribute has no taxonomy.
     """
     fixed = {"race4": RACE4, "ita6": TONE_ITA, "mst10": MONK}
     return fixed[attribute] if attribute in fixed else tuple(dict.fromkeys(maps()[attribute].values()))
