@@ -23,9 +23,9 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.hooks import Batch, RowChange, Site, Steering
-
-Images = NDArray[np.uint8]
-"""Images as ``(n, height, width, 3)`` sRGB bytes."""
+from evenhand.methods.services import Checkpoint, Clip, SteeringJudge, not_available
+from evenhand.methods.services import Images as Images
+from evenhand.methods.space import Space
 
 
 class MethodInfo(BaseModel):
@@ -200,37 +200,6 @@ class Sample(Protocol):
         ...
 
 
-class SteeringJudge(Protocol):
-    """The steering judge: a zero-shot classifier over given texts."""
-
-    def __call__(self, images: Images, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Probabilities ``(n, len(texts))``, rows summing to one."""
-        ...
-
-    def logits(self, pixels: Tensor, texts: Sequence[str]) -> Tensor:
-        """Logits ``(n, len(texts))`` of images ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients.
-
-        Raises:
-            EvenhandError: The judge is not differentiable.
-        """
-        ...
-
-
-class Clip(Protocol):
-    """The suite's CLIP as a network, for methods that train through it or compare texts with images."""
-
-    def features(self, pixels: Tensor) -> Tensor:
-        """Unit vectors ``(n, d)`` of images ``(n, 3, height, width)`` in ``[-1, 1]``, with gradients."""
-        ...
-
-    def text_projection(self, encoder: torch.nn.Module) -> Tensor | None:
-        """The matrix ``(d, w)`` from the pooled text states of ``encoder`` to the image features' space.
-
-        ``None`` if ``encoder`` is not the text encoder of this CLIP.
-        """
-        ...
-
-
 @dataclass(frozen=True)
 class Task:
     """The input of a method's fit.
@@ -246,6 +215,11 @@ class Task:
         image_features: Unit vectors ``(n, d)`` of images by the CLIP that belongs to the model's text
             encoder; ``None`` if the suite has none.
         clip: The same CLIP as a network.
+        encoder: Maps the name of a vision encoder, a folder or hub id, to the function from images ``(n, 3,
+            height, width)`` in ``[-1, 1]`` to unit vectors ``(n, d)``, with gradients.
+        person_masks: Maps the name of a segmentation model, a folder or hub id, to the function from images
+            to masks of people ``(n, height, width)``.
+        checkpoint: Keeps the state of a training; ``None`` if the fit cannot be resumed.
     """
 
     model: EditableModel
@@ -257,6 +231,9 @@ class Task:
     judge: SteeringJudge
     image_features: Callable[[Images], NDArray[np.float32]] | None = None
     clip: Clip | None = None
+    encoder: Callable[[str], Callable[[Tensor], Tensor]] = not_available
+    person_masks: Callable[[str], Callable[[Images], NDArray[np.bool_]]] = not_available
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,6 +337,20 @@ class Method(BaseModel, ABC):
     def steering_judge(self) -> str | None:
         """Name of the judge inside the method's loop, if any; its labels never count as a result."""
         return None
+
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """Folders or hub ids of the networks that the fit loads besides model, judge and CLIP."""
+        return ()
+
+    @classmethod
+    def space(cls) -> Space:
+        """What ``evenhand tune`` searches: parameter to possible values, the released value among them.
+
+        Parameters that are not listed keep the suite's value, or else their default. Empty if there is
+        nothing to tune.
+        """
+        return {}
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """Upper bounds on the cost of fitting ``concepts`` concepts to ``cells``, known without a model."""

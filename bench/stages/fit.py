@@ -16,21 +16,27 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.sampler import BatchSampler
+from evenhand.bench.models.unet import Model
 from evenhand.bench.prompts.plan import image_key
 from evenhand.bench.registry.method_spec import MethodUse
+from evenhand.bench.stages.checkpoint import FitCheckpoint
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.suites.suite import Suite
 from evenhand.bench.suites.targets import UNIFORM
-from evenhand.methods.base import Clip, EditableModel, Images, Intervention, Task
+from evenhand.methods.base import EditableModel, Images, Intervention, Task
 from evenhand.methods.saving import load, save
+from evenhand.methods.services import Clip
 from evenhand.methods.shared.training import one_thread
-from evenhand.metrics.judges.base import DifferentiableJudge, Judge, ZeroShotJudge
+from evenhand.metrics.judges.base import DifferentiableJudge, GradientJudge, Judge, ZeroShotJudge
+from evenhand.metrics.vision.encoder import load_encoder
+from evenhand.metrics.vision.segmentation import load_segmenter
 
 _log = logging.getLogger(__name__)
 
 _COST = "cost.json"
+_CHECKPOINT = "checkpoint.pt"
 
 _KEYED_AS = {
     "images": "pictures",
@@ -40,6 +46,9 @@ _KEYED_AS = {
 }
 """Renamed parameters to their former names, which the identity of a fit hashes, so that old fits stay
 valid."""
+
+_LATER = {"gated": "image", "active": 1.0, "unit_norm": False, "amplified": "tokens"}
+"""Parameters added after fits were published, with the value at which the identity of a fit omits them."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +173,35 @@ class CountedJudge:
         self.judgements += len(pixels)
         return self.judge.logits(pixels, list(texts))
 
+    def group_logits(
+        self, pixels: Tensor, groups: Mapping[str, Sequence[str]]
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """What the judge's own classifiers perceive, with gradients; see :class:`SteeringJudge`.
+
+        Raises:
+            EvenhandError: The method declares no steering judge, one without gradients, or one that does not
+                know a group.
+        """
+        if not isinstance(self.judge, GradientJudge):
+            raise EvenhandError(
+                f"steering judge {self.name!r} provides no gradients, which the method needs; set its "
+                "parameter 'judge' to an open_clip judge or an image classifier of `evenhand list judges`"
+            )
+        self.judgements += len(pixels)
+        found, faces = self.judge.group_logits(pixels)
+        return {name: self._columns(found, name, wanted) for name, wanted in groups.items()}, faces
+
+    def _columns(self, found: Mapping[str, Tensor], attribute: str, groups: Sequence[str]) -> Tensor:
+        """The logits of these groups, in this order."""
+        assert self.judge is not None, "checked by the caller"
+        known = self.judge.info.taxonomies.get(attribute, ()) if attribute in found else ()
+        if missing := [group for group in groups if group not in known]:
+            raise EvenhandError(
+                f"steering judge {self.name!r} does not know {', '.join(missing)} of {attribute}; set the "
+                "method's parameter 'judge' to a judge that does, or 'labels' to texts of the cells"
+            )
+        return found[attribute][:, [known.index(group) for group in groups]]
+
 
 def fit(
     use: MethodUse,
@@ -177,6 +215,8 @@ def fit(
     folder: Path,
 ) -> Fitted:
     """Fit a method, or load its intervention from ``folder`` if the same fit is stored there.
+
+    An interrupted fit that trains resumes from the state stored in ``folder``.
 
     Args:
         use: The method and its label.
@@ -198,6 +238,8 @@ def fit(
     stored = _load_stored(folder, use, identity)
     if stored is not None:
         return stored
+    costs = _Costs(sample, judge, model)
+    checkpoint = FitCheckpoint(folder / _CHECKPOINT, identity["fit"], costs.count, costs.resume)
     task = Task(
         # A model that is run as a whole pipeline accepts only methods that do not use it.
         model=cast(EditableModel, model),
@@ -209,23 +251,43 @@ def fit(
         judge=judge,
         image_features=image_features,
         clip=clip,
+        encoder=load_encoder,
+        person_masks=load_segmenter,
+        checkpoint=checkpoint,
     )
-    before = model.evaluations
     # The number of threads changes the last bits of a factorization, and so all images of an edit.
     with one_thread():
         fitted = use.method.fit(task)
     save(fitted, folder)
+    checkpoint.remove()
     # Use what was stored, so that a resumed run gives the same results.
     intervention = load(folder, type(use.method))
     cost = {
-        "images": sample.images,
-        "judgements": judge.judgements,
-        "evaluations": model.evaluations - before,
+        **costs.count(),
         "bytes": sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values()),
     }
     document = {**cost, **identity, "seal": _seal(cost, intervention)}
     write_atomically(folder / _COST, (json.dumps(document, indent=1) + "\n").encode())
     return Fitted(intervention=intervention, **cost)
+
+
+class _Costs:
+    """What the fit has cost so far, over all interruptions."""
+
+    def __init__(self, sample: CountedSample, judge: CountedJudge, model: Model) -> None:
+        self.sample, self.judge, self.model = sample, judge, model
+        self._before = model.evaluations
+
+    def count(self) -> dict[str, int]:
+        return {
+            "images": self.sample.images,
+            "judgements": self.judge.judgements,
+            "evaluations": self.model.evaluations - self._before,
+        }
+
+    def resume(self, stored: Mapping[str, int]) -> None:
+        self.sample.images, self.judge.judgements = stored["images"], stored["judgements"]
+        self.model.evaluations = self._before + stored["evaluations"]
 
 
 def _identity(
@@ -236,7 +298,9 @@ def _identity(
         "method": use.method.info.name,
         "version": use.method.info.version,
         "parameters": {
-            _KEYED_AS.get(name, name): value for name, value in use.method.model_dump(mode="json").items()
+            _KEYED_AS.get(name, name): value
+            for name, value in use.method.model_dump(mode="json").items()
+            if name not in _LATER or value != _LATER[name]
         },
         "model": sample.sampler.model.revision,
         "protocol": sample.protocol,

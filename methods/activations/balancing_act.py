@@ -21,6 +21,7 @@ groups.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -35,6 +36,7 @@ from evenhand.methods.activations._labelled import observe_cells
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment_spec
+from evenhand.methods.space import Choice, Range, Space
 
 SITE = "mid_block"
 TEMPERATURE = 8.0
@@ -113,8 +115,10 @@ class BalancingAct(Method):
         penalty: Weight of the classifiers' squared norm relative to the sum of their losses.
         loss: ``logit``, the released sample mode, or ``cross-entropy``, which has a smaller effect on images
             that already show the group.
-        step: Step along the negative gradient; released: 500 * 600 for the divergence of a batch of 4.
+        step: Step along the negative gradient; released: 500 * 600 for the divergence of a batch of 4, and
+            600 in the sample mode.
         halves: Whether ``both`` halves of guidance are moved, as released, or the ``conditional`` one.
+        active: Share of the steps, from the first, that are guided; released: all.
         stated: Assignment of an attribute that the prompt states: ``draw`` a group, as released, ``leave`` it
             unchanged, or ``follow`` the stated group.
     """
@@ -141,7 +145,19 @@ class BalancingAct(Method):
     loss: Literal["logit", "cross-entropy"] = "logit"
     step: float = Field(default=300_000.0, ge=0)
     halves: Literal["both", "conditional"] = "both"
+    active: float = Field(default=1.0, gt=0, le=1)
     stated: Stated = "draw"
+
+    @classmethod
+    def space(cls) -> Space:
+        """The guidance: its loss, step, halves and duration; and the images for its classifiers."""
+        return {
+            "loss": Choice(("logit", "cross-entropy")),
+            "step": Range(low=10.0, high=300_000.0, log=True),
+            "halves": Choice(("both", "conditional")),
+            "active": Range(low=0.5, high=1.0),
+            "images": Range(low=8, high=1000, log=True, integer=True),
+        }
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """The training images."""
@@ -163,6 +179,8 @@ class BalancingAct(Method):
             fits = [linear_classifier(of_step, groups, self.penalty) for of_step in h.swapaxes(0, 1)]
             tensors[f"weight/{attribute}"] = torch.from_numpy(np.stack([weight for weight, _ in fits]))
             tensors[f"bias/{attribute}"] = torch.from_numpy(np.stack([bias for _, bias in fits]))
+            # A classifier without weights has no gradient.
+            tensors[f"weight/{attribute}"][math.ceil(self.active * len(fits)) :] = 0
             accuracy[attribute] = [
                 float(((x @ w.T + c).argmax(axis=1) == groups).mean())
                 for x, (w, c) in zip(h.swapaxes(0, 1), fits, strict=True)

@@ -24,6 +24,7 @@ so that only the difference is decoded, and what the autoencoder cannot reconstr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -40,6 +41,7 @@ from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo
 from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment_spec
 from evenhand.methods.shared.training import course, one_thread, train
+from evenhand.methods.space import Choice, Range, Space
 
 SITE = "mid_block"
 
@@ -99,15 +101,18 @@ class DiffLensIntervention(Intervention):
             ]
         )
         treated = torch.stack([groups >= 0 for groups in assigned.values()]).any(dim=0)
-        return _Add(shift=self.data["amount"] * shift.sum(dim=0), treated=treated)
+        return _Add(self.data["amount"] * shift.sum(dim=0), treated, active=self.data.get("active", 1.0))
 
 
 @dataclass
 class _Add(Steering):
     shift: Tensor
     treated: Tensor
+    active: float
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
+        if step.index >= math.ceil(self.active * step.count):
+            return output
         n = len(self.treated)
         h = output[n : 2 * n]
         moved = h + self.shift.to(h).reshape(h.shape)
@@ -127,9 +132,12 @@ class DiffLens(Method):
         epochs: Passes over all images and steps when the autoencoder is trained.
         batch: Rows per training step.
         learning_rate: Learning rate.
+        unit_norm: Whether the columns of ``D`` are rescaled to unit norm before every training step, as
+            released.
         penalty: Weight of the classifiers' squared norm relative to the sum of their losses.
         features: Features per group; the released example has 10 for young faces and 30 for old ones.
         amount: Amount added to each feature; the released example has 30 and 50.
+        active: Share of the steps, from the first, in which features are changed; released: all.
         stated: Assignment of an attribute that the prompt states: ``draw`` a group, as released, ``leave`` it
             unchanged, or ``follow`` the stated group.
     """
@@ -157,10 +165,23 @@ class DiffLens(Method):
     epochs: int = Field(default=50, ge=1)
     batch: int = Field(default=256, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
+    unit_norm: bool = False
     penalty: float = Field(default=1.0, gt=0)
     features: int = Field(default=10, ge=1)
     amount: float = Field(default=30.0, ge=0)
+    active: float = Field(default=1.0, gt=0, le=1)
     stated: Stated = "draw"
+
+    @classmethod
+    def space(cls) -> Space:
+        """How much is added to how many features and for how long, and how the features are learned."""
+        return {
+            "amount": Range(low=0.5, high=100.0, log=True),
+            "features": Range(low=1, high=100, log=True, integer=True),
+            "active": Range(low=0.5, high=1.0),
+            "images": Range(low=4, high=1000, log=True, integer=True),
+            "unit_norm": Choice((False, True)),
+        }
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """The training images."""
@@ -189,7 +210,12 @@ class DiffLens(Method):
             located[attribute] = top.tolist()
         return DiffLensIntervention(
             tensors=tensors,
-            data={"wishes": assignment_spec(task, stated=self.stated), "amount": self.amount},
+            data={
+                "wishes": assignment_spec(task, stated=self.stated),
+                "amount": self.amount,
+                # Only where it differs, so that earlier fits keep their digest.
+                **({"active": self.active} if self.active < 1 else {}),
+            },
             record={"features": located, **course(losses)},
         )
 
@@ -208,6 +234,9 @@ class DiffLens(Method):
         order = np.concatenate([rng.permutation(len(rows)) for _ in range(self.epochs)])
 
         def loss(step: int) -> Tensor:
+            if self.unit_norm:
+                with torch.no_grad():
+                    sparse.decoder.div_(sparse.decoder.norm(dim=0))
             epoch, part = divmod(step, each)
             start = epoch * len(rows) + part * self.batch
             stop = min(start + self.batch, (epoch + 1) * len(rows))

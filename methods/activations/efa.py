@@ -1,8 +1,9 @@
-"""EFA: an additional attention slot for a drawn group, trained to act on the person only.
+"""EFA: additional attention slots for a drawn class, trained to act on the person only.
 
 Park, Lee, Chung, Lee, Choo, Gu: "Fair Generation without Unfair Distortions: Debiasing Text-to-Image
-Generation with Entanglement-Free Attention", arXiv 2506.13298 (ICCV 2025). In cross-attention of the up path
-every word of a group's phrase gets one more slot (see :mod:`evenhand.methods.activations._attention_slot`):
+Generation with Entanglement-Free Attention", arXiv 2506.13298 (ICCV 2025). The classes ``a`` of a category
+(gender; or gender x race, whose classes are joint cells) have a phrase each. In cross-attention of the up
+path every word of the phrase gets one more slot (see :mod:`evenhand.methods.activations._attention_slot`):
 
     out = softmax([ Q K^T / sqrt(d), AP_a(z_t) ]) [ V ; V_a ]
 
@@ -13,14 +14,15 @@ the mask of the person, ``share(AP)`` the attention that the slots receive:
         + l1 share(AP_a)               where the prompt states a already
         + l2 share(AP_a) (1 - M)       under the counterfactual prompt
 
-The counterfactual prompt states another cell than the image shows, so the slots must carry ``a`` against it;
-the last two terms keep them closed where nothing should change. An image that mentions a concept then draws a
-cell from the target; the slots of its groups act in the conditional half of guidance at every step.
+The counterfactual prompt states another class of the category than the image shows, so the slots must carry
+``a`` against it; the last two terms keep them closed where nothing should change. An image that mentions a
+concept then draws a cell from the target; its slots act in the conditional half of guidance at every step.
 :mod:`evenhand.methods.activations._masked_images` describes ``M``.
 
-Reconstructed, because our source is a description of the paper: ``share`` (the L1 norm of a logit would not
-close a slot; that of the attention does), the input of ``AP`` (the features that the layer reads), and all
-training parameters.
+The authors choose ``l1`` and ``l2`` by starting where images do not change and decreasing both on validation
+occupations. Reconstructed, because no source states them: ``share`` (the L1 norm of a logit would not close a
+slot; that of the attention does), the input of ``AP`` (the features that the layer reads), and all training
+parameters.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -37,17 +39,21 @@ from torch import Tensor
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.activations._attention_slot import Slots, attend, fresh_convolutions, token_grid
 from evenhand.methods.activations._masked_images import MaskedImages, share_outside
-from evenhand.methods.activations._mid_block import training_cells
 from evenhand.methods.base import Budget, Cell, EditableModel, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
+from evenhand.methods.shared.cells import single_groups
 from evenhand.methods.shared.group_assignment import assigned_groups, assignment_spec, group_words
 from evenhand.methods.shared.prompt_text import fill
-from evenhand.methods.shared.training import course, one_thread, train
+from evenhand.methods.shared.training import RandomState, Series, course, curve, one_thread, train
+from evenhand.methods.space import Choice, Range, Space
+
+CELL = "cell"
+"""Name of the category whose classes are whole cells."""
 
 
 @dataclass(frozen=True, eq=False)
 class EfaIntervention(Intervention):
-    """Opens the slots of a drawn cell's groups; ``tensors`` are those of :class:`Slots`."""
+    """Opens the slots of a drawn cell; ``tensors`` are those of :class:`Slots`."""
 
     def sites(self) -> Sequence[str]:
         """The cross-attention modules with slots; none if ``scale`` is zero."""
@@ -56,9 +62,21 @@ class EfaIntervention(Intervention):
 
     def steer(self, batch: Batch) -> Steering:
         """Draws the cell of every image whose prompt mentions a concept."""
-        assigned = assigned_groups(batch, self.data["wishes"])
+        spec = self.data["wishes"]
+        assigned = assigned_groups(batch, spec)
+        if self.data["categories"] == "cells":
+            assigned = {CELL: _cells(assigned, spec)}
         groups = {name: torch.tensor(of) for name, of in assigned.items()}
         return _Slotted(Slots(self.tensors, list(groups)), groups, scale=self.data["scale"])
+
+
+def _cells(assigned: Mapping[str, Sequence[int]], spec: Mapping[str, Any]) -> list[int]:
+    """The index of every image's cell, from its groups; -1 without an assignment."""
+    order: dict[str, list[str]] = dict(spec["order"])
+    index = {
+        tuple(order[name].index(cell[name]) for name in order): i for i, cell in enumerate(spec["cells"])
+    }
+    return [index.get(groups, -1) for groups in zip(*(assigned[name] for name in order), strict=True)]
 
 
 class _Slotted(Steering):
@@ -74,7 +92,7 @@ class _Slotted(Steering):
         return states
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        """The module's output with the slots of every image's groups."""
+        """The module's output with the slots of every image's classes."""
         treated = next(iter(self.groups.values())).to(output.device) >= 0
         n = len(treated)
         x = site.inputs[0][n : 2 * n]
@@ -91,70 +109,111 @@ class Efa(Method):
     """Entanglement-free attention.
 
     Attributes:
-        stated: Template of the prompts that state a cell, for images and as counterfactuals, with ``{a}``,
+        categories: ``cells`` for one category whose classes are the joint cells, as published for gender and
+            race together; ``attributes`` for one category each, trained apart, whose slots open together.
+        template: Template of the prompts that state a class, for images and as counterfactuals, with ``{a}``,
             ``{adjective}`` and ``{concept}``.
-        words: Template of the phrase whose words fill a group's slots, with ``{adjective}`` or ``{noun}``.
-        end: Whether the state at the end of the phrase, which summarizes it, fills a slot as well.
+        phrase: Template of the phrase that fills a class's slots, with ``{a}``, and ``{adjective}`` or
+            ``{noun}``.
+        slots: Which text states of the phrase have a slot: its ``words``; also the first ``end`` of text,
+            which summarizes it; or ``all`` but the begin of text, with the padding.
+        paths: Parts of the U-Net whose cross-attention gets slots; published: the up path.
         blocks: Which up blocks with cross-attention get slots, counted from the coarsest; published: the one
             at a quarter of the latents' side length, which is the coarsest.
-        images: Images of every cell.
+        stated: Whether an image ``draw`` s its cell whatever its prompt states, as published, or has to
+            ``follow`` the groups that its prompt states.
+        images: Images of every class.
+        segmenter: Semantic segmentation model with a class "person", a folder or hub id, for the masks; empty
+            to take them from the model itself.
+        passes: Without a segmenter: noised copies of an image from which its mask is estimated.
+        threshold: Without a segmenter: difference of predictions, relative to an image's mean, above which a
+            position belongs to a person; at 0 the mask is the whole image.
         hidden: Channels between the convolutions.
-        steps: Training steps.
+        steps: Largest number of training steps.
+        patience: Steps after which the training stops unless its loss fell; 0 to always train all steps.
         batch: Images per step, each with two prompts.
         learning_rate: Learning rate of Adam.
-        l1: Weight of the attention to the slots if the prompt states the group already.
+        l1: Weight of the attention to the slots if the prompt states the class already.
         l2: Weight of the attention to the slots outside the mask.
-        passes: Noised copies of an image from which its mask is estimated.
-        threshold: Difference of predictions, relative to an image's mean, above which a position belongs to a
-            person; at 0 the mask is the whole image.
         scale: Factor of the slots' weights before attention is normalized; 1 as published.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="efa",
-        version="1.0",
+        version="2.0",
         title="Entanglement-free attention",
-        summary="Opens an additional attention slot for a drawn group, trained to act on the person only.",
+        summary="Opens additional attention slots for a drawn cell, trained to act on the person only.",
         paper="https://arxiv.org/abs/2506.13298",
         licence="Apache-2.0",
-        origin="atjeong/efa, a modified library; implemented from a description of paper and code",
+        origin="atjeong/efa, a modified library; implemented from descriptions of paper and code",
         family="activations",
         architectures=("sd1", "sd2", "sdxl"),
-        attributes="any that words can express, each group with its own slots; joint cells open several",
+        attributes="any that words can express, joint cells with their own slots or attribute by attribute",
     )
     intervention_type: ClassVar[type[Intervention]] = EfaIntervention
     strength: ClassVar[str | None] = "scale"
 
-    stated: str = "a photo of {a} {adjective} {concept}"
-    words: str = "{noun}"
-    end: bool = False
-    blocks: tuple[int, ...] = Field(default=(0,), min_length=1)
+    categories: Literal["cells", "attributes"] = "cells"
+    template: str = "a photo of {a} {adjective} {concept}"
+    phrase: str = "{noun}"
+    slots: Literal["words", "end", "all"] = "words"
+    paths: tuple[Literal["down", "mid", "up"], ...] = Field(default=("up",), min_length=1)
+    blocks: tuple[int, ...] = (0,)
+    stated: Literal["draw", "follow"] = "draw"
     images: int = Field(default=200, ge=1)
+    segmenter: str = "openmmlab/upernet-convnext-small"
+    passes: int = Field(default=4, ge=1)
+    threshold: float = Field(default=1.0, ge=0)
     hidden: int = Field(default=128, ge=1)
     steps: int = Field(default=5000, ge=1)
+    patience: int = Field(default=0, ge=0)
     batch: int = Field(default=4, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0)
     l1: float = Field(default=0.1, ge=0)
     l2: float = Field(default=0.1, ge=0)
-    passes: int = Field(default=4, ge=1)
-    threshold: float = Field(default=1.0, ge=0)
     scale: float = Field(default=1.0, ge=0)
 
+    @classmethod
+    def space(cls) -> Space:
+        """The weights that the authors tune, the learning rate, what slots hold and follow, the strength."""
+        return {
+            "l1": Range(low=1e-5, high=0.1, log=True),
+            "l2": Range(low=1e-5, high=0.1, log=True),
+            "learning_rate": Range(low=1e-4, high=1e-2, log=True),
+            "slots": Choice(("words", "end", "all")),
+            "stated": Choice(("draw", "follow")),
+            "scale": Range(low=0.5, high=4.0, log=True),
+        }
+
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """The segmenter."""
+        return (self.segmenter,) if self.segmenter else ()
+
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """Images of all cells, two predictions of every noised copy for the masks, and the training."""
-        images = len(cells) * self.images
-        return Budget(images=images, evaluations=2 * (self.passes * images + self.steps * self.batch))
+        """Images of all classes, two predictions of every noised copy for the masks, and the training."""
+        images = self.images * sum(len(classes) for classes in self._classes(cells).values())
+        masks = 0 if self.segmenter else self.passes * images
+        return Budget(
+            images=images, evaluations=2 * (masks + self.steps * self.batch), exact=not self.patience
+        )
 
     @one_thread()
     def fit(self, task: Task) -> Intervention:
-        """Generate images, estimate their masks, and train the convolutions of every module and attribute."""
-        modules = self._modules(task.model)
-        slots, trained = self._slots(task, modules)
+        """Generate images and their masks, and train the convolutions; an interrupted training resumes."""
+        modules, classes = self._modules(task.model), self._classes(task.cells)
+        slots, trained = self._slots(task, modules, classes)
         shown = MaskedImages(
-            task, stated=self.stated, images=self.images, passes=self.passes, threshold=self.threshold
+            task,
+            classes,
+            stated=self.template,
+            images=self.images,
+            segmenter=self.segmenter,
+            passes=self.passes,
+            threshold=self.threshold,
         )
+        parts = Series()
         shares: dict[str, Tensor] = {}
-        parts: list[tuple[float, float, float]] = []
 
         def loss(step: int) -> Tensor:
             batch = shown.draw(self.batch)
@@ -173,20 +232,41 @@ class Efa(Method):
             denoising = (batch.mask * (batch.eps - predicted[:n])).float().pow(2).mean()
             stated = torch.stack([share[n:].mean() for share in shares.values()]).mean()
             outside = torch.stack([share_outside(share[:n], batch.mask) for share in shares.values()]).mean()
-            parts.append((float(denoising.detach()), float(stated.detach()), float(outside.detach())))
+            parts.append([float(part.detach()) for part in (denoising, stated, outside)])
             return denoising + self.l1 * stated + self.l2 * outside
 
-        total = train(trained, loss, steps=self.steps, learning_rate=self.learning_rate)
+        total = train(
+            trained,
+            loss,
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            patience=self.patience,
+            checkpoint=task.checkpoint,
+            state=(RandomState(task.rng), parts),
+        )
         names = ("denoising", "share_where_stated", "share_outside")
         courses = {name: course(values) for name, values in zip(names, zip(*parts, strict=True), strict=True)}
         return EfaIntervention(
             tensors={name: tensor.detach().cpu() for name, tensor in slots.tensors.items()},
-            data={"modules": modules, "wishes": assignment_spec(task), "scale": self.scale},
-            record={"total": course(total), **courses, "mask": float(shown.masks.mean())},
+            data={
+                "modules": modules,
+                "wishes": assignment_spec(task, stated=self.stated),
+                "scale": self.scale,
+                "categories": self.categories,
+            },
+            record={"total": course(total), "losses": curve(total), **courses}
+            | {"mask": float(shown.masks.mean())},
         )
 
+    def _classes(self, cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+        """Category to its classes."""
+        if self.categories == "cells":
+            return {CELL: list(cells)}
+        single = single_groups(cells)
+        return {name: [cell for cell in single if name in cell.groups] for name in group_words(cells)}
+
     def _modules(self, model: EditableModel) -> list[str]:
-        """Names of the cross-attention modules of the chosen blocks."""
+        """Names of the cross-attention modules of the chosen paths and blocks."""
         names = [name for name, _ in model.unet.named_modules() if name.endswith("attn2")]
         up = list(dict.fromkeys(".".join(n.split(".")[:2]) for n in names if n.startswith("up_blocks.")))
         if not all(0 <= block < len(up) for block in self.blocks):
@@ -194,32 +274,42 @@ class Efa(Method):
                 f"efa: 'blocks' is {list(self.blocks)}, but {model.name} has {len(up)} up blocks with "
                 f"cross-attention; give numbers from 0 to {len(up) - 1}"
             )
-        return [name for block in self.blocks for name in names if name.startswith(f"{up[block]}.")]
+        chosen = tuple(f"{up[block]}." for block in self.blocks if "up" in self.paths)
+        others = tuple(f"{path}_block" for path in self.paths if path != "up")
+        found = [name for name in names if name.startswith(chosen + others)]
+        if not found:
+            raise EvenhandError(
+                f"efa: {model.name} has no cross-attention in paths {list(self.paths)} and blocks "
+                f"{list(self.blocks)}; choose others"
+            )
+        return found
 
-    def _slots(self, task: Task, modules: Sequence[str]) -> tuple[Slots, list[Tensor]]:
-        """Text states of every group's words, untrained convolutions, and which tensors are trained."""
-        device, attributes = task.model.unet.device, group_words(task.cells)
+    def _slots(
+        self, task: Task, modules: Sequence[str], classes: Mapping[str, Sequence[Cell]]
+    ) -> tuple[Slots, list[Tensor]]:
+        """Text states of every class's phrase, untrained convolutions, and which tensors are trained."""
+        device = task.model.unet.device
         tensors: dict[str, Tensor] = {}
-        for attribute, groups in attributes.items():
-            phrases = {
-                cell.groups[attribute]: fill(self.words, concept="person", cell=cell)
-                for cell in training_cells(task.cells, "groups")
-                if attribute in cell.groups
-            }
-            text = task.model.encode([phrases[group] for group in groups])
-            ends = text.first_eos[:, None].cpu() + (1 if self.end else 0)
+        for category, cells in classes.items():
+            text = task.model.encode([fill(self.phrase, concept="person", cell=cell) for cell in cells])
+            length = text.states.shape[1]
+            ends = {
+                "words": text.first_eos,
+                "end": text.first_eos + 1,
+                "all": torch.full_like(text.first_eos, length),
+            }[self.slots][:, None].cpu()
             slots = int(ends.max()) - 1
             # Row 0 is the begin of text, which does not depend on the words.
-            tensors[f"words/{attribute}"] = text.states[:, 1 : slots + 1].clone()
-            tensors[f"open/{attribute}"] = (torch.arange(slots) < ends - 1).float()
+            tensors[f"words/{category}"] = text.states[:, 1 : slots + 1].clone()
+            tensors[f"open/{category}"] = (torch.arange(slots) < ends - 1).float()
             for module in modules:
                 tensors |= fresh_convolutions(
-                    f"{module}/{attribute}",
+                    f"{module}/{category}",
                     inputs=task.model.unet.get_submodule(module).to_q.in_features,
                     hidden=self.hidden,
-                    outputs=tensors[f"open/{attribute}"].numel(),
+                    outputs=tensors[f"open/{category}"].numel(),
                     rng=task.rng,
                 )
         tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
         trained = [tensor for name, tensor in tensors.items() if name.endswith((".weight", ".bias"))]
-        return Slots(tensors, list(attributes)), trained
+        return Slots(tensors, list(classes)), trained

@@ -13,8 +13,10 @@ for every ``l`` and ``t``. The contrast of a group is the other group if there a
 are opposite, and the neutral prompts if there are more.
 
 Gate: once for every image, at step 0 in one module, ``m_a > thr_a`` for any ``a`` means that the prompt
-already states a group; such an image stays unchanged. In all others, attribute after attribute, with ``b~``
-the ``b_a`` of the attribute orthonormalized in order (Gram-Schmidt) and ``a`` the drawn group,
+already states a group; such an image stays unchanged. With several attributes this holds for the groups of
+all of them together (``gated="image"``), or for each attribute and its own groups (``gated="attribute"``). In
+all others, attribute after attribute, with ``b~`` the ``b_a`` of the attribute orthonormalized in order
+(Gram-Schmidt) and ``a`` the drawn group,
 
     erase        y <- y - sum_a' <y, b~_a'> b~_a'
     re-inject    y <- y + alpha_a b_a
@@ -28,7 +30,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -41,6 +43,7 @@ from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.group_assignment import assigned_groups, assignment_spec, group_words
 from evenhand.methods.shared.observation import Reduce, observe
 from evenhand.methods.shared.prompt_text import fill
+from evenhand.methods.space import Choice, Range, Space
 
 GATE = {"sd1": 4, "sd2": 4, "sdxl": 17}
 """Index of the released gate among the cross-attention modules of the down path, by model family."""
@@ -108,11 +111,11 @@ class EquiSteerIntervention(Intervention):
 
 @dataclass
 class _Steer(Steering):
-    """Waits for the gate's decision, then steers the images that pass it."""
+    """Waits for the gate's decision, then steers the attributes of the images that pass it."""
 
     intervention: EquiSteerIntervention
     groups: dict[str, Tensor]
-    open: Tensor | None = None
+    open: dict[str, Tensor] = field(default_factory=dict)
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
         n = len(next(iter(self.groups.values())))
@@ -120,20 +123,21 @@ class _Steer(Steering):
         if step.index == 0 and site.name == self.intervention.data["gate"]:
             self.open = self._gate(y)
         steps = self.intervention.tensors[f"alpha/{site.name}"].shape[0]
-        if self.open is None or step.index >= steps or not self.open.any():
+        if step.index >= steps or not any(images.any() for images in self.open.values()):
             return output
-        # All images are steered and the unchanged ones restored: the shapes of the operations, and so the
-        # last bits of an image, must not depend on how many images pass the gate.
-        steered = torch.where(self.open[:, None, None], self._steered(step, site, y), y)
-        return torch.cat([output[:n], steered.to(output.dtype), output[2 * n :]])
+        return torch.cat([output[:n], self._steered(step, site, y).to(output.dtype), output[2 * n :]])
 
-    def _gate(self, y: Tensor) -> Tensor:
-        """Which images mention a concept and state no group, ``(n,)``."""
-        b = self.intervention.tensors[f"b/{self.intervention.data['gate']}"][0].to(y.device)
-        response = (y @ b.T).amax(dim=1)
-        stated = (response > self.intervention.tensors["threshold"].to(y.device)).any(dim=1)
-        assigned = next(iter(self.groups.values())).to(y.device) >= 0
-        return assigned & ~stated
+    def _gate(self, y: Tensor) -> dict[str, Tensor]:
+        """Attribute to the images that mention a concept and do not state its group, ``(n,)``."""
+        data = self.intervention.data
+        b = self.intervention.tensors[f"b/{data['gate']}"][0].to(y.device)
+        stated = (y @ b.T).amax(dim=1) > self.intervention.tensors["threshold"].to(y.device)
+        by_attribute = data.get("gated", "image") == "attribute"
+        return {
+            attribute: (self.groups[attribute].to(y.device) >= 0)
+            & ~(stated[:, start:stop] if by_attribute else stated).any(dim=1)
+            for attribute, start, stop in data["slices"]
+        }
 
     def _steered(self, step: Step, site: Site, y: Tensor) -> Tensor:
         names = ("b", "basis", "alpha")
@@ -142,9 +146,9 @@ class _Steer(Steering):
         )
         for attribute, start, stop in self.intervention.data["slices"]:
             of = slice(start, stop)
-            # Unassigned images are restored afterwards, so their group does not matter.
+            # Unassigned images are restored below, so their group does not matter.
             groups = self.groups[attribute].clamp_min(0).to(y.device)
-            y = exchange(
+            exchanged = exchange(
                 y,
                 b=b[of],
                 basis=basis[of],
@@ -152,6 +156,9 @@ class _Steer(Steering):
                 groups=groups,
                 rescale=self.intervention.data["rescale"],
             )
+            # All images are steered and the unchanged ones restored: the shapes of the operations, and so the
+            # last bits of an image, must not depend on how many images pass the gate.
+            y = torch.where(self.open[attribute][:, None, None], exchanged, y)
         return y
 
 
@@ -166,6 +173,8 @@ class EquiSteer(Method):
         seed: Seed of the noise of all contrast prompts.
         gate: Index of the gate among the cross-attention modules of the down path, from 0; by default 4 for
             SD 1.x and 2.x and 17 for SDXL, as released.
+        gated: What stays unchanged if a prompt states a group: the whole ``image``, or that group's
+            ``attribute`` alone.
         steps: Number of first steps that are steered; released: 20 of 50 for SD 1.x and 2.x.
         amount: What ``alpha`` is: ``response`` (paper) or ``threshold`` (the code's default).
         scale: Factor of ``alpha``; 1 as published.
@@ -218,10 +227,22 @@ class EquiSteer(Method):
     )
     seed: int = 0
     gate: int | None = Field(default=None, ge=0)
+    gated: Literal["image", "attribute"] = "image"
     steps: int = Field(default=20, ge=1)
     amount: Literal["response", "threshold"] = "response"
     scale: float = Field(default=1.0, ge=0)
     rescale: bool = True
+
+    @classmethod
+    def space(cls) -> Space:
+        """What the gate protects; what is re-injected, how strongly, for how long; whether norms are kept."""
+        return {
+            "gated": Choice(("image", "attribute")),
+            "amount": Choice(("response", "threshold")),
+            "scale": Range(low=0.25, high=4.0, log=True),
+            "steps": Range(low=1, high=20, log=True, integer=True),
+            "rescale": Choice((True, False)),
+        }
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """Every contrast prompt is generated twice: for the vectors, then for the responses to them."""
@@ -263,6 +284,8 @@ class EquiSteer(Method):
                 "slices": slices,
                 "rescale": self.rescale,
                 "wishes": assignment_spec(task),
+                # Only where it differs, so that earlier fits keep their digest.
+                **({"gated": self.gated} if self.gated != "image" else {}),
             },
         )
 

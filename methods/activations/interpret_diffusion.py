@@ -41,6 +41,7 @@ from evenhand.methods.activations._mid_block import (
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.training import course, gaussian, noised, one_thread, random_timesteps, train
+from evenhand.methods.space import Choice, Range, Space
 
 
 class InterpretDiffusion(Method):
@@ -82,6 +83,17 @@ class InterpretDiffusion(Method):
     batch: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=0.1, gt=0)
     scale: float = Field(default=1.0, ge=0)
+
+    @classmethod
+    def space(cls) -> Space:
+        """What the vectors are learned from, for how long and how fast, and how strongly they act."""
+        return {
+            "lessons": Choice(("groups", "cells")),
+            "images": Range(low=4, high=1000, log=True, integer=True),
+            "epochs": Range(low=5, high=80, log=True, integer=True),
+            "learning_rate": Range(low=3e-3, high=0.3, log=True),
+            "scale": Range(low=0.5, high=2.0, log=True),
+        }
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """The images, every training step, and one pass to find the shape of ``h``."""

@@ -6,16 +6,18 @@ Responsible & Faithful T2I Generation", arXiv 2509.15257 (NeurIPS 2025). Of ever
 prompt:
 
     z      from noise to a random step with the neutral prompt and h + T_resp + T_sem; no gradient
-    L_resp = || eps(z, neutral; h + T_resp)         - eps(z, stated; h)  ||^2     trains T_resp
-    L_sem  = || eps(z, neutral; h + T_resp + T_sem) - eps(z, neutral; h) ||^2     trains T_sem, weight lambda
+    target = eps(z, ""; h) + w (eps(z, stated; h) - eps(z, ""; h))
+    L_resp = || eps(z, neutral; h + T_resp)         - target             ||^2     trains T_resp
+    L_sem  = || eps(z, neutral; h + T_resp + T_sem) - eps(z, neutral; h) ||^2     trains T_sem
 
-``T_resp`` is a constant in ``L_sem``. An image that mentions a concept draws a cell from the target, and
-``T_resp + T_sem`` of its groups is added to ``h`` in the conditional half of guidance, at every step, with a
-factor for each attribute (see :mod:`evenhand.methods.activations._mid_block`).
+The target is guided by ``w = target_guidance``, as in the authors' code; the paper's formula is ``w = 1``.
+``T_resp`` is a constant in ``L_sem``. An image that mentions a concept draws a cell from the target shares,
+and ``T_resp + T_sem`` of its groups is added to ``h`` in the conditional half of guidance, at every step,
+with a factor for each attribute (see :mod:`evenhand.methods.activations._mid_block`).
 
 ``L_sem`` alone is minimal at ``T_sem = -T_resp``: how far ``T_sem`` lags behind decides what remains of a
-group. Adam is invariant to a constant factor of a loss, so ``lambda`` multiplies the steps of ``T_sem``
-instead, which is equivalent for plain gradient descent.
+group. Adam is invariant to a constant factor of a loss, so the weight of ``L_sem`` has no effect, and the
+learning rate of ``T_sem`` sets the lag.
 
 ``z`` comes from a deterministic DDIM run (arXiv 2010.02502, equation 12) with guidance:
 
@@ -44,7 +46,8 @@ from evenhand.methods.activations._mid_block import (
 )
 from evenhand.methods.base import Budget, Cell, EditableModel, Intervention, Method, MethodInfo, Task
 from evenhand.methods.shared.prompt_text import fill
-from evenhand.methods.shared.training import course, gaussian, one_thread, train
+from evenhand.methods.shared.training import RandomState, Series, course, gaussian, one_thread, train
+from evenhand.methods.space import Range, Space
 
 
 def ddim_step(z: Tensor, e: Tensor, *, signal: Tensor, next_signal: Tensor) -> Tensor:
@@ -54,31 +57,34 @@ def ddim_step(z: Tensor, e: Tensor, *, signal: Tensor, next_signal: Tensor) -> T
 
 
 class RespoDiff(Method):
-    """RespoDiff's two vectors on the bottleneck.
+    """RespoDiff's two vectors on the bottleneck; the defaults are the values of the authors' code.
 
     Attributes:
         neutral: Template of the neutral prompt, with ``{a}`` and ``{concept}`` if concepts are named.
         stated: Template of the prompt that states a group, with ``{a}`` and ``{noun}``, or ``{adjective}``
             and ``{concept}``.
         lessons: Whether vectors are learned on ``groups`` alone, as published, or on whole ``cells``.
-        iterations: Training iterations for every group or cell.
-        batch: Groups or cells per iteration; published: 1.
+        iterations: Largest number of training iterations for every group or cell.
+        patience: Steps of Adam after which training stops unless the loss fell; 0 for all iterations.
+        batch: Groups or cells per step.
         steps: Number of steps of a full run from noise to image; ``z`` is taken at a random one.
         guidance: Guidance scale of that run; 1 halves its passes.
-        learning_rate: Learning rate of Adam.
-        lam: Weight of the semantic loss; at 0 there is no ``T_sem``.
+        target_guidance: Guidance scale ``w`` of the target of the response loss; 1 saves a pass.
+        learning_rate: Learning rate of ``T_resp``; published for race: 0.1.
+        semantic_learning_rate: Learning rate of ``T_sem``; published: 0.001 for "a woman", 0.0001 for "a
+            man", 0.01 for race. At 0 there is no ``T_sem``.
         scales: Factor by attribute, 1 by default; published for gender and race together: 1.1 and 0.9.
         scale: Factor of all added vectors; 1 as published.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="respodiff",
-        version="1.0",
+        version="2.0",
         title="RespoDiff",
         summary="Adds two learned vectors of a drawn group to the bottleneck, trained without images.",
         paper="https://arxiv.org/abs/2509.15257",
         licence="Apache-2.0",
-        origin="no code released; implemented from the paper's formulas",
+        origin="VSSILPA/respodiff, MIT; reimplemented from the formulas",
         family="activations",
         architectures=("sd1", "sd2", "sdxl"),
         attributes="any that words can express, each group with its own vectors; joint cells with their sum",
@@ -90,19 +96,34 @@ class RespoDiff(Method):
     stated: str = "{a} {noun}"
     lessons: Lessons = "groups"
     iterations: int = Field(default=5000, ge=1)
+    patience: int = Field(default=0, ge=0)
     batch: int = Field(default=1, ge=1)
     steps: int = Field(default=50, ge=1)
-    guidance: float = Field(default=7.5, ge=1)
+    guidance: float = Field(default=3.0, ge=1)
+    target_guidance: float = Field(default=4.0, ge=1)
     learning_rate: float = Field(default=0.01, gt=0)
-    lam: float = Field(default=0.5, ge=0)
+    semantic_learning_rate: float = Field(default=0.001, ge=0)
     scales: Mapping[str, float] = {}
     scale: float = Field(default=1.0, ge=0)
 
+    @classmethod
+    def space(cls) -> Space:
+        """How long and how fast both vectors learn, how far the target exaggerates, and their strength."""
+        return {
+            "iterations": Range(low=10, high=5000, log=True, integer=True),
+            "target_guidance": Range(low=1.0, high=8.0),
+            "learning_rate": Range(low=1e-3, high=0.2, log=True),
+            "semantic_learning_rate": Range(low=1e-5, high=0.1, log=True),
+            "scale": Range(low=0.25, high=2.0, log=True),
+        }
+
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """One image and one pass for the shapes; per iteration four passes after the longest run."""
+        """One image and one pass for the shapes; per row of a batch the longest run and the loss's passes."""
         rows = self._training_steps(cells) * self.batch
         run = (self.steps - 1) * (1 if self.guidance == 1 else 2)
-        return Budget(images=1, evaluations=rows * (run + 4) + 1, exact=False)
+        response = 2 if self.target_guidance == 1 else 3
+        semantic = 2 if self.semantic_learning_rate else 0
+        return Budget(images=1, evaluations=rows * (run + response + semantic) + 1, exact=False)
 
     def check(self, *, family: str, cells: Sequence[Cell]) -> None:
         """Also reject factors of attributes that are not balanced."""
@@ -124,34 +145,36 @@ class RespoDiff(Method):
         trained = training_cells(task.cells, self.lessons)
         like = model.latents(task.sample([fill(self.neutral, concept=task.concepts[0])], [0]))
         code = codes(trained, task.cells).to(like.device)
-        resp, sem = torch.zeros(2, code.shape[1], *shape_of_h(model, like), device=like.device)
-        semantic: list[float] = []
+        resp, lagging = torch.zeros(2, code.shape[1], *shape_of_h(model, like), device=like.device)
+        # Adam's steps have the size of the learning rate, so this factor gives T_sem its own learning rate.
+        lag = self.semantic_learning_rate / self.learning_rate
+        parts = Series()
 
         def loss(step: int) -> Tensor:
             rows = rng.integers(len(trained), size=self.batch)
             neutral, stated = self._prompts(task, [trained[row] for row in rows])
-            t_resp, t_sem = (torch.tensordot(code[rows], part, dims=1) for part in (resp, self.lam * sem))
+            t_resp, t_sem = (torch.tensordot(code[rows], part, dims=1) for part in (resp, lag * lagging))
             noise = gaussian(rng, (self.batch, *like.shape[1:]), model)
             z, t = self._run(model, noise, int(rng.integers(self.steps)), neutral, t_resp + t_sem)
-            with torch.no_grad():
-                stated_eps, neutral_eps = (
-                    model.predict(z, t, model.encode(texts)) for texts in (stated, neutral)
-                )
+            target = self._target(model, z, t, stated)
             with added(model, t_resp):
-                l_resp = _distance(model.predict(z, t, model.encode(neutral)), stated_eps)
-            if not self.lam:
-                return l_resp
-            with added(model, t_resp.detach() + t_sem):
-                l_sem = _distance(model.predict(z, t, model.encode(neutral)), neutral_eps)
-            semantic.append(float(l_sem.detach()))
+                l_resp = _distance(model.predict(z, t, model.encode(neutral)), target)
+            l_sem = self._semantic_loss(model, z, t, neutral, t_resp.detach() + t_sem)
+            parts.append([float(l_resp.detach()), float(l_sem.detach())])
             return l_resp + l_sem
 
-        total = train(
-            [resp, sem], loss, steps=self._training_steps(task.cells), learning_rate=self.learning_rate
+        train(
+            [resp, lagging],
+            loss,
+            steps=self._training_steps(task.cells),
+            learning_rate=self.learning_rate,
+            patience=self.patience,
+            checkpoint=task.checkpoint,
+            state=(RandomState(rng), parts),
         )
-        record = {"total": course(total)} | ({"semantic": course(semantic)} if semantic else {})
-        vectors = resp + self.lam * sem
-        return for_cells(task, vectors, scale=self.scale, scales=self.scales, record=record)
+        l_resp, l_sem = zip(*parts, strict=True)
+        record = {"response": course(l_resp), "semantic": course(l_sem)}
+        return for_cells(task, resp + lag * lagging, scale=self.scale, scales=self.scales, record=record)
 
     def _prompts(self, task: Task, cells: Sequence[Cell]) -> tuple[list[str], list[str]]:
         """Neutral and stating prompts of a batch of cells; the concepts are drawn."""
@@ -160,6 +183,27 @@ class RespoDiff(Method):
         return neutral, [
             fill(self.stated, concept=c, cell=cell) for c, cell in zip(concepts, cells, strict=True)
         ]
+
+    @torch.no_grad()
+    def _target(self, model: EditableModel, z: Tensor, t: Tensor, stated: list[str]) -> Tensor:
+        """The guided prediction of the unedited model for the stated groups."""
+        e = model.predict(z, t, model.encode(stated))
+        if self.target_guidance == 1:
+            return e
+        uncond = model.predict(z, t, model.encode([""] * len(z)))
+        return uncond + self.target_guidance * (e - uncond)
+
+    def _semantic_loss(
+        self, model: EditableModel, z: Tensor, t: Tensor, neutral: list[str], rows: Tensor
+    ) -> Tensor:
+        """``L_sem`` with ``rows`` added to ``h``; zero without ``T_sem``."""
+        if not self.semantic_learning_rate:
+            return torch.zeros((), device=z.device)
+        text = model.encode(neutral)
+        with torch.no_grad():
+            unedited = model.predict(z, t, text)
+        with added(model, rows):
+            return _distance(model.predict(z, t, text), unedited)
 
     @torch.no_grad()
     def _run(

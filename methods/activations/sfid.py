@@ -36,6 +36,7 @@ from evenhand.methods.activations._labelled import observe_cells
 from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.group_assignment import Stated, assigned_groups, assignment_spec, group_words
+from evenhand.methods.space import Choice, Range, Space
 
 Template = Annotated[str, StringConstraints(pattern=r"\{adjective\}")]
 
@@ -118,6 +119,16 @@ class Sfid(Method):
     confidence: float = Field(default=0.5, ge=0, lt=1)
     stated: Stated = "follow"
     at: Literal["last", "each"] = "last"
+
+    @classmethod
+    def space(cls) -> Space:
+        """How many channels are overwritten, when, by which values, and learned from how many images."""
+        return {
+            "channels": Range(low=5, high=100, log=True, integer=True),
+            "confidence": Range(low=0.2, high=0.8),
+            "at": Choice(("last", "each")),
+            "images": Range(low=6, high=1000, log=True, integer=True),
+        }
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """The training images."""

@@ -7,7 +7,7 @@ denoising:
 
     queue      the original prompt is used for the first share of the steps, the prompt with tokens afterwards
     amplify    in the latter steps attention is softmax(Q K^T / sqrt(d)) diag(a), a = 1 except at learned
-    tokens
+    tokens, or at the row after them, which summarizes the prompt (``amplified``)
 
 The attention is not normalized again. A module's output is linear in its attention, so amplification adds
 ``a - 1`` times the contribution of the learned tokens to it.
@@ -34,8 +34,8 @@ class LearnedTokens(Intervention):
     """Inserts the tokens of a drawn cell into prompts that mention a concept.
 
     ``tensors["tokens"]``: the tokens of every cell, ``(K, q, d)``. ``data``: ``target``, concept to its
-    shares of the cells; ``queue``; ``amplify``; ``sites``, the cross-attention modules whose attention is
-    amplified.
+    shares of the cells; ``queue``; ``amplify``; ``amplified``, if it is ``end``; ``sites``, the
+    cross-attention modules whose attention is amplified.
     """
 
     def sites(self) -> Sequence[str]:
@@ -52,13 +52,20 @@ class LearnedTokens(Intervention):
             return Steering()
         rows, cells = zip(*treated, strict=True)
         tokens = self.tensors["tokens"][list(cells)]
+        length = tokens.shape[1]
         return Queued(
             rows=torch.tensor(rows),
             learned=batch.encode([batch.texts[row] for row in rows], lambda x, eos: insert(x, eos, tokens)),
-            length=tokens.shape[1],
+            amplified=range(length, length + 1) if self._at_end else range(length),
             queue=self.data["queue"],
             amplify=self.data["amplify"],
         )
+
+    @property
+    def _at_end(self) -> bool:
+        """Whether the attention to the row after the tokens is amplified instead of that to the tokens."""
+        at_end: bool = self.data.get("amplified", "tokens") == "end"
+        return at_end
 
 
 @dataclass
@@ -68,14 +75,14 @@ class Queued(Steering):
     Attributes:
         rows: Images of the batch with learned tokens, ``(r,)``.
         learned: Their text states.
-        length: Learned tokens per prompt, ``q``.
+        amplified: Rows whose attention is amplified, counted from the first learned token.
         queue: Share of the steps with the original prompt.
-        amplify: Factor ``a`` on the attention to the learned tokens.
+        amplify: Factor ``a`` on the attention to these rows.
     """
 
     rows: Tensor
     learned: TextStates
-    length: int
+    amplified: range
     queue: float
     amplify: float
 
@@ -86,12 +93,12 @@ class Queued(Steering):
         return states.index_copy(0, self.rows.to(states.device), self.learned.states.to(states))
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        """The output plus ``a - 1`` times the contribution of the learned tokens."""
+        """The output plus ``a - 1`` times the contribution of the amplified rows."""
         if self._queued(step) or self.amplify == 1:
             return output
         # The conditional rows are the second half, because this steering has no further branches.
         rows = output.shape[0] // 2 + self.rows.to(output.device)
-        positions = self.learned.first_eos[:, None] + torch.arange(self.length)
+        positions = self.learned.first_eos[:, None] + torch.tensor(self.amplified)
         chosen = torch.zeros(len(rows), self.learned.states.shape[1]).scatter(1, positions, 1.0)
         return output.index_add(0, rows, (self.amplify - 1) * contribution(site, rows, chosen.to(output)))
 

@@ -2,50 +2,60 @@
 
 Li, Chang, Chen: "How Bias Binds: Measuring Hidden Associations for Bias Control in Text-to-Image
 Compositions", arXiv 2511.07091 (AAAI 2026). No code was released: this is an implementation of the formulas,
-with open details reconstructed as stated below. With ``c`` the text state of a token of the prompt and
-``s_k`` that of the words of group ``k``,
+with open details reconstructed as stated below. With ``c`` the text state of a context token of the prompt,
+one that does not belong to the subject ``m``, and ``s_k`` the state of the words of group ``k``,
 
-    decouple   c* = c minus its projection on span{s_k}             r_k = <c, s_k> / <s_k, s_k> s_k
-    inject     c <- share mean_(j != k) r_j + (1 - share) c*        at every step
-    rescale    attention to injected tokens times 2 (1 - t/T)
+    decouple   c*_0 = c minus its projection on span{s_k},   r_k = <c, s_k> / <s_k, s_k> s_k
+    lean       k = argmax_k |1/2 - B_mk|                     at the first step, with
+               B_mk = sum_(i != m) e_i / sum_i e_i,          e_i = exp((cos(c_m, c_i) + cos(s_k, c_i)) / tau)
+               k = argmin_k || z_t - centre_k,t ||           at every later step
+    inject     c*_t = delta_r mean_(j != k) r_j + (1 - delta_r) c*_(t-1)
+    rescale    attention to the context tokens times delta_c (1 - t/T)
 
-For a single group ``c* = c - r_k``; for several the projections are orthogonalized (Gram-Schmidt), so that
-``c*`` states none of them. ``k`` is the group whose centre is closest to the latents of the step: the image
-is pushed away from the group it is about to show. A centre is the mean of the latents, step by step, of
-images whose prompts state the group.
+The subject's tokens stay as they are. For a single group ``c* = c - r_k``; for several the projections are
+orthogonalized (Gram-Schmidt), so that ``c*`` states none of them. ``B_mk`` is the bias adherence score: the
+share of the context in the association of the prompt with group ``k``. A centre is the mean of the latents,
+step by step, of images whose prompts state the group: the image is pushed away from the group it is about to
+show. ``t`` is the number of the step, from 0, and ``T`` their total.
 
 Reconstructed: the centres (their prompts and seeds, and Euclidean distance); the state ``s_k``, that of the
-last content token of the group's prompt; the treated tokens, all content tokens; several attributes, whose
-injections are averaged; ``t``, the training timestep of the step, and ``T``, their number; the attention,
-rescaled after the softmax without a new normalization. The groups' images share their seeds, so that the
-noise cancels when distances to two centres are compared. At the first step the centres are equal, and the
-residuals of all groups are injected equally.
+last content token of the group's prompt, which is also the prototype in ``B_mk``; ``c_m``, the state of the
+last token of the subject; ``tau``; several attributes, each with its own ``k``, whose injections are added
+because their projections add up in ``c``; the attention, rescaled after the softmax without a new
+normalization. The groups' images share their seeds, so that the noise cancels when distances to two centres
+are compared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field, StringConstraints
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task, TextStates
 from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.cells import single_groups
 from evenhand.methods.shared.prompt_text import fill, first_phrase
+from evenhand.methods.space import Choice, Range, Space
+
+Residual = Literal["projection", "state"]
+"""What is injected of a group: the projection of a token's state on the group's, or that state itself."""
 
 
-def decouple(c: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+def decouple(c: Tensor, s: Tensor, *, residual: Residual = "projection") -> tuple[Tensor, Tensor]:
     """``c*`` and the residuals ``r_k`` of token states.
 
     Args:
         c: States ``(..., d)``.
         s: Groups' states ``(g, d)``.
+        residual: With ``"state"``, ``r_k`` is ``s_k`` itself.
 
     Returns:
         ``c*`` ``(..., d)``, orthogonal to every ``s_k``, and ``r`` ``(g, ..., d)``.
@@ -54,68 +64,138 @@ def decouple(c: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
     basis = torch.linalg.qr(s.double().T)[0]
     free = c.double() - c.double() @ basis @ basis.T
     along = (c.double() @ s.double().T) / (s.double() ** 2).sum(dim=1)
+    if residual == "state":
+        along = torch.ones_like(along)
     r = along.movedim(-1, 0)[..., None] * s.double().view(len(s), *[1] * (c.dim() - 1), -1)
     return free.to(c), r.to(c)
 
 
-class ContextControl(Steering):
-    """Decouples the content tokens of a batch and injects residuals of groups that the latents do not show.
+def adherence(c: Tensor, s: Tensor, *, content: Tensor, subject: Tensor, tau: float) -> Tensor:
+    """The bias adherence scores ``B_mk``, ``(g, n)``, in ``[0, 1]``; zero without content tokens.
 
     Args:
-        last: Position of the last content token of every image's prompt; 0 for an untreated image.
+        c: Text states ``(n, length, d)``.
+        s: Groups' states ``(g, d)``.
+        content: Mask of the content tokens, ``(n, length)``.
+        subject: Mask of the subject's tokens, ``(n, length)``; the last one gives ``c_m``.
+        tau: Temperature.
+    """
+    unit = normalize(c.double(), dim=2)
+    position = torch.arange(c.shape[1], device=c.device)
+    m = unit[torch.arange(len(c), device=c.device), (subject * position).argmax(dim=1)]
+    to_subject = torch.einsum("nld,nd->nl", unit, m)
+    to_groups = torch.einsum("nld,gd->gnl", unit, normalize(s.double(), dim=1))
+    e = ((to_subject + to_groups) / tau).exp() * content
+    tiny = torch.finfo(e.dtype).tiny
+    return (e * ~subject).sum(dim=2) / e.sum(dim=2).clamp(min=tiny)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of ``n`` prompts, as masks ``(n, length)``.
+
+    Attributes:
+        content: Tokens between begin and end of text.
+        subject: Tokens of the treated concept; none in a prompt without one.
+        context: Tokens to treat.
+    """
+
+    content: Tensor
+    subject: Tensor
+    context: Tensor
+
+    @classmethod
+    def of(cls, text: TextStates, concepts: Mapping[str, Sequence[int]], *, keep_subject: bool) -> Tokens:
+        """The tokens of prompts; ``concepts`` maps every concept to its token ids."""
+        position = torch.arange(text.states.shape[1])
+        content = (position > 0) & (position < text.first_eos.cpu()[:, None])
+        subject = torch.zeros_like(content)
+        for row, (words, ids) in enumerate(zip(text.texts, text.ids, strict=True)):
+            match = first_phrase(words, tuple(concepts))
+            if match is not None:
+                subject[row, _span(ids, concepts[match[0]])] = True
+        treated = content & subject.any(dim=1, keepdim=True)
+        return cls(content, subject, treated & ~subject if keep_subject else treated)
+
+
+def _span(ids: Sequence[int], concept: Sequence[int]) -> slice:
+    """Positions of the first mention of the concept; without one, the last content token."""
+    size = len(concept)
+    starts = (i for i in range(len(ids) - size + 1) if tuple(ids[i : i + size]) == tuple(concept))
+    start = next(starts, None)
+    return slice(len(ids) - 2, len(ids) - 1) if start is None else slice(start, start + size)
+
+
+class ContextControl(Steering):
+    """Decouples the context tokens of a batch and injects residuals of the groups it does not lean to.
+
+    Args:
+        tokens: The tokens of its prompts.
         s: Groups' states ``(g, d)``.
         centres: Mean latents ``(g, steps, c, h, w)``.
         attributes: The groups of each attribute, as indices into ``s``.
-        share: Share of the injected residuals.
-        last_timestep: ``T``.
-        rescale: Whether attention is rescaled.
+        delta_r: Share of the injected residuals.
+        delta_c: Factor of the attention to injected tokens, before its decay.
+        tau: Temperature of the bias adherence score.
+        residual: What is injected of a group.
     """
 
     def __init__(
         self,
-        last: Sequence[int],
+        tokens: Tokens,
         *,
         s: Tensor,
         centres: Tensor,
         attributes: Sequence[Sequence[int]],
-        share: float,
-        last_timestep: int,
-        rescale: bool,
+        delta_r: float,
+        delta_c: float,
+        tau: float,
+        residual: Residual,
     ) -> None:
-        self.last = torch.tensor(last)
-        self.s, self.centres, self.attributes = s, centres, attributes
-        self.share, self.T, self.rescale = share, last_timestep, rescale
-
-    def tokens(self, length: int) -> Tensor:
-        """Mask of the content tokens of treated images among ``length`` rows, ``(n, length)``."""
-        position = torch.arange(length)
-        return (position > 0) & (position <= self.last[:, None])
+        self.tokens, self.s, self.centres, self.attributes = tokens, s, centres, attributes
+        self.delta_r, self.delta_c, self.tau, self.residual = delta_r, delta_c, tau, residual
+        self.c: Tensor | None = None
 
     def text(self, step: Step, states: Tensor, latents: Tensor) -> Tensor:
-        """Content tokens decoupled, plus the residuals of the groups that are not closest to the latents."""
+        """``c*_t`` for context tokens; the other states are unchanged."""
         if self.centres.shape[1] != step.count:
             raise EvenhandError(
                 f"cbc was fitted with {self.centres.shape[1]} steps, not {step.count}; fit it again"
             )
-        free, r = decouple(states, self.s.to(states.device))
+        if self.c is None:
+            self.c, self.r = decouple(states, self.s.to(states.device), residual=self.residual)
+            leaning = self._leaning_of_text(states)
+        else:
+            leaning = self._leaning_of_latents(step, latents)
+        self.c = self.delta_r * self._residuals(leaning) + (1 - self.delta_r) * self.c
+        return torch.where(self.tokens.context.to(states.device)[:, :, None], self.c, states)
+
+    def _leaning_of_text(self, states: Tensor) -> Tensor:
+        """``|1/2 - B_mk|``, ``(g, n)``."""
+        content, subject = (mask.to(states.device) for mask in (self.tokens.content, self.tokens.subject))
+        b = adherence(states, self.s.to(states.device), content=content, subject=subject, tau=self.tau)
+        return (0.5 - b).abs()
+
+    def _leaning_of_latents(self, step: Step, latents: Tensor) -> Tensor:
+        """Negative squared distances to the centres, ``(g, n)``."""
         centres = self.centres[:, step.index].to(latents.device)
-        distance = ((latents.float() - centres[:, None]) ** 2).flatten(start_dim=2).sum(dim=2)  # (g, n)
-        images = torch.arange(len(states), device=states.device)
-        injected = torch.zeros_like(states)
+        return -((latents.float() - centres[:, None]) ** 2).flatten(start_dim=2).sum(dim=2)
+
+    def _residuals(self, leaning: Tensor) -> Tensor:
+        """``mean_(j != k) r_j`` of every attribute, added up, with ``k`` the group of largest leaning."""
+        total = torch.zeros_like(self.r[0])
+        images = torch.arange(leaning.shape[1], device=leaning.device)
         for groups in self.attributes:
-            two = distance[groups].topk(2, dim=0, largest=False)
-            closer = (two.values[0] < two.values[1]).to(states)[:, None, None]
-            others = r[groups].sum(dim=0) - closer * r[groups][two.indices[0], images]
-            injected += others / (len(groups) - closer) / len(self.attributes)
-        content = self.tokens(states.shape[1]).to(states.device)[:, :, None]
-        return torch.where(content, self.share * injected + (1 - self.share) * free, states)
+            r, k = self.r[groups], leaning[groups].argmax(dim=0)
+            total += (r.sum(dim=0) - r[k, images]) / (len(groups) - 1)
+        return total
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
-        """Values of the injected tokens times ``2 (1 - t/T)``: scales their attention after the softmax."""
-        n = len(self.last)
-        content = self.tokens(output.shape[1]).to(output.device)[:, :, None]
-        factor = 2 * (1 - float(step.timestep) / self.T) if self.rescale else 1.0
-        conditional = torch.where(content, output[n : 2 * n] * factor, output[n : 2 * n])
+        """Values of context tokens times ``delta_c (1 - t/T)``: scales their attention after the softmax."""
+        n = len(self.tokens.context)
+        context = self.tokens.context.to(output.device)[:, :, None]
+        factor = self.delta_c * (1 - step.index / step.count)
+        conditional = torch.where(context, output[n : 2 * n] * factor, output[n : 2 * n])
         return torch.cat([output[:n], conditional, output[2 * n :]])
 
 
@@ -130,10 +210,9 @@ class CbcIntervention(Intervention):
 
     def steer(self, batch: Batch) -> Steering:
         """Context control; an image whose prompt mentions no concept stays unchanged."""
-        treated = [first_phrase(text, self.data["concepts"]) is not None for text in batch.texts]
-        first_eos = batch.encode(batch.texts).first_eos.tolist()
+        text = batch.encode(batch.texts)
         return ContextControl(
-            [eos - 1 if treat else 0 for eos, treat in zip(first_eos, treated, strict=True)],
+            Tokens.of(text, self.data["concepts"], keep_subject=self.data["keep_subject"]),
             s=self.tensors["s"],
             centres=self.tensors["centres"],
             **self.data["control"],
@@ -141,19 +220,23 @@ class CbcIntervention(Intervention):
 
 
 class Cbc(Method):
-    """CBC with the parameters of the paper.
+    """CBC; the defaults are the values of the paper where it states them.
 
     Attributes:
         prompt: Template of a group's prompt, with ``{noun}`` or ``{adjective}`` and optionally ``{a}`` and
             ``{concept}``; it gives the group's state, and its images give the centre.
         images: Images per group; concepts take turns.
-        share: Share of the injected residuals; at 0 the tokens are only decoupled.
-        rescale: Whether the attention to injected tokens is rescaled.
+        keep_subject: Whether the words of the concept stay as they are, as published.
+        delta_r: Share of the injected residuals at every step; published: 0.2, with 50 steps.
+        delta_c: Factor of the attention to injected tokens; published: 2.
+        tau: Temperature of the bias adherence score; unknown.
+        residual: What is injected of a group: the ``projection`` on its state, as published, or the whole
+            ``state``, for text encoders in whose states words and groups are nearly orthogonal.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="cbc",
-        version="1.0",
+        version="2.0",
         title="CBC (How Bias Binds)",
         summary="Removes group directions from words and adds back those of groups the image does not show.",
         paper="https://arxiv.org/abs/2511.07091",
@@ -167,8 +250,22 @@ class Cbc(Method):
 
     prompt: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "a headshot of {a} {noun}"
     images: int = Field(default=20, ge=1)
-    share: float = Field(default=0.2, ge=0, le=1)
-    rescale: bool = True
+    keep_subject: bool = True
+    delta_r: float = Field(default=0.2, ge=0, le=1)
+    delta_c: float = Field(default=2.0, ge=0)
+    tau: float = Field(default=1.0, gt=0)
+    residual: Residual = "projection"
+
+    @classmethod
+    def space(cls) -> Space:
+        """Both published factors, which words are treated, what is injected, the images of the centres."""
+        return {
+            "images": Range(low=2, high=100, log=True, integer=True),
+            "keep_subject": Choice((True, False)),
+            "delta_r": Range(low=0.02, high=0.9, log=True),
+            "delta_c": Range(low=0.5, high=5.0, log=True),
+            "residual": Choice(("projection", "state")),
+        }
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """Images of every group; no further cost while sampling."""
@@ -198,13 +295,15 @@ class Cbc(Method):
                 "centres": centres,
             },
             data={
-                "concepts": list(task.concepts),
+                "concepts": {concept: task.model.token_ids(concept)[1:-1] for concept in task.concepts},
+                "keep_subject": self.keep_subject,
                 "sites": [name for name, _ in task.model.unet.named_modules() if name.endswith("attn2.to_v")],
                 "control": {
                     "attributes": attributes,
-                    "share": self.share,
-                    "last_timestep": len(task.model.alphas_cumprod),
-                    "rescale": self.rescale,
+                    "delta_r": self.delta_r,
+                    "delta_c": self.delta_c,
+                    "tau": self.tau,
+                    "residual": self.residual,
                 },
             },
         )

@@ -33,6 +33,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Cell, EditableModel, Intervention, Method, MethodInfo, Task, TextStates
 from evenhand.methods.shared.prompt_text import fill, first_phrase
 from evenhand.methods.shared.ratio_loop import Template, encode
+from evenhand.methods.space import Range, Space
 
 TRAINING_PROFESSIONS = tuple(
     """
@@ -99,6 +100,11 @@ class DebiasVl(Method):
     )
     professions: tuple[str, ...] = Field(default=TRAINING_PROFESSIONS, min_length=1)
     every_prompt: bool = False
+
+    @classmethod
+    def space(cls) -> Space:
+        """The strength; the other parameters choose texts and prompts, not how well the method works."""
+        return {"lam": Range(low=1.0, high=50_000.0, log=True)}
 
     def fit(self, task: Task) -> Intervention:
         """Estimate ``P`` from the text encoder alone; no image is generated or judged.

@@ -27,6 +27,7 @@ from torch import Tensor
 from evenhand.methods.base import Intervention, Method, MethodInfo, Task, TextStates
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.randomness import drawn_cell
+from evenhand.methods.space import Range, Space
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,11 @@ class EosSwap(Method):
 
     weight: float = Field(default=1.0, gt=0)
     guidance: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "{a} {adjective} {concept}"
+
+    @classmethod
+    def space(cls) -> Space:
+        """The strength of the guidance, the only parameter that is not a text."""
+        return {"weight": Range(low=0.25, high=4.0, log=True)}
 
     def fit(self, task: Task) -> Intervention:
         """Encode the guidance of every concept and cell; no image is generated or judged."""

@@ -41,6 +41,7 @@ from evenhand.methods.embeddings.debias_vl import TRAINING_PROFESSIONS
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.randomness import drawn_cell
 from evenhand.methods.shared.ratio_loop import Template, double
+from evenhand.methods.space import Range, Space
 
 Matrix = NDArray[np.float64]
 
@@ -118,6 +119,14 @@ class FairImagen(Method):
         default=("", "smiling", "tall", "tired", "famous", "local", "friendly", "experienced"), min_length=1
     )
     professions: tuple[str, ...] = Field(default=TRAINING_PROFESSIONS, min_length=1)
+
+    @classmethod
+    def space(cls) -> Space:
+        """The strength of the group's component, and the share of the embedding that is kept."""
+        return {
+            "eps": Range(low=0.2, high=2.0, log=True),
+            "kept": Range(low=0.3, high=0.95),
+        }
 
     def fit(self, task: Task) -> Intervention:
         """Fit the projection from the text encoder alone; no image is generated or judged.

@@ -7,9 +7,10 @@ layout of an image, and so reduce its quality. The original prompt is therefore 
 The training is that of :class:`ItiGen`; :mod:`evenhand.methods.embeddings._learned_tokens` has the formulas.
 
 Defaults of the released script (Bearwithchris/FairQueue_Code): 50 steps, transition at step 40, factor 10 on
-one learned token. The sampler that counts the steps was not released; if steps are counted downwards, as in
-DDIM samplers, the queue is the first 10 of 50 steps, the "early" steps of the paper. Here the factor acts on
-all learned tokens.
+token 9 of "a headshot of a person", whose learned tokens are 6 to 8. The sampler that counts steps and tokens
+was not released. If steps are counted downwards, as in DDIM samplers, the queue is the first 10 of 50 steps,
+the "early" steps of the paper. If tokens are counted from 0, token 9 is the row at the end of the learned
+tokens (``amplified="end"``); the paper speaks of the learned tokens, the default here.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pydantic import Field
 
 from evenhand.methods.base import MethodInfo
 from evenhand.methods.embeddings.iti_gen import ItiGen
+from evenhand.methods.space import Choice, Range, Space
 
 
 class FairQueue(ItiGen):
@@ -40,3 +42,13 @@ class FairQueue(ItiGen):
 
     queue: float = Field(default=0.2, ge=0, le=1)
     amplify: float = Field(default=10.0, ge=0)
+
+    @classmethod
+    def space(cls) -> Space:
+        """Length of the training of the tokens, when they act, and where and how strongly."""
+        trained = ("learning_rate", "epochs")
+        return {name: values for name, values in super().space().items() if name in trained} | {
+            "queue": Range(low=0.0, high=0.6),
+            "amplify": Range(low=1.0, high=12.0, log=True),
+            "amplified": Choice(("tokens", "end")),
+        }

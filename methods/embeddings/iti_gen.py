@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, StringConstraints
@@ -37,6 +37,7 @@ from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo
 from evenhand.methods.embeddings._learned_tokens import LearnedTokens, insert
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.training import course, one_thread, train
+from evenhand.methods.space import Range, Space
 
 
 class ItiGen(Method):
@@ -55,6 +56,8 @@ class ItiGen(Method):
         consistency: Mean cosine of original and learned text features above which ``L_cons`` is zero.
         queue: Share of the denoising steps, from the first, with the original prompt; 0 in ITI-GEN.
         amplify: Factor on the attention to the learned tokens after the queue; 1 in ITI-GEN.
+        amplified: What the factor acts on: all learned ``tokens``, or the row at their ``end``, from which
+            the text feature is taken.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -82,6 +85,18 @@ class ItiGen(Method):
     consistency: float = Field(default=0.8, ge=-1, le=1)
     queue: float = Field(default=0.0, ge=0, le=1)
     amplify: float = Field(default=1.0, ge=0)
+    amplified: Literal["tokens", "end"] = "tokens"
+
+    @classmethod
+    def space(cls) -> Space:
+        """Length of the training, number of tokens, and how close the texts stay to the original prompt."""
+        return {
+            "learning_rate": Range(low=1e-3, high=0.1, log=True),
+            "epochs": Range(low=10, high=100, log=True, integer=True),
+            "length": Range(low=1, high=4, integer=True),
+            "consistency": Range(low=0.5, high=0.95),
+            "images": Range(low=20, high=200, log=True, integer=True),
+        }
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """The reference images; training only passes through the text encoder."""
@@ -109,6 +124,8 @@ class ItiGen(Method):
                 "queue": self.queue,
                 "amplify": self.amplify,
                 "sites": sites if self.amplify != 1 else [],
+                # Only where it differs, so that earlier fits keep their digest.
+                **({"amplified": self.amplified} if self.amplified != "tokens" else {}),
             },
             record=course(losses) if losses else {},
         )

@@ -59,19 +59,22 @@ def sample(
         text: States of ``n`` prompts.
         uncond: States of ``n`` empty prompts.
         steps: Denoising steps.
-        guidance: Scale of classifier-free guidance.
+        guidance: Scale of classifier-free guidance; at 1 the empty prompt is not evaluated.
     """
     scheduler = solver(model, steps)
     timesteps = [int(t) for t in scheduler.timesteps]
-    both = joined(uncond, text)
+    prompts = text if guidance == 1 else joined(uncond, text)
     latents = noise * scheduler.init_noise_sigma
     for t, factor in zip(timesteps, coefficients(model.alphas_cumprod, timesteps), strict=True):
         seen = scheduler.scale_model_input(latents.detach(), t)
-        at = torch.full((2 * len(noise),), t, device=noise.device)
-        predict = partial(_predicted, model, both)
-        predicted = checkpoint(predict, torch.cat([seen, seen]), at, both.states, use_reentrant=False)
-        e_uncond, e_text = predicted.chunk(2)
-        guided = scaled_gradient(e_uncond + guidance * (e_text - e_uncond), factor)
+        rows = seen if guidance == 1 else torch.cat([seen, seen])
+        at = torch.full((len(rows),), t, device=noise.device)
+        predict = partial(_predicted, model, prompts)
+        predicted = checkpoint(predict, rows, at, prompts.states, use_reentrant=False)
+        if guidance != 1:
+            e_uncond, e_text = predicted.chunk(2)
+            predicted = e_uncond + guidance * (e_text - e_uncond)
+        guided = scaled_gradient(predicted, factor)
         latents = scheduler.step(guided, t, latents).prev_sample
     result: Tensor = latents
     return result

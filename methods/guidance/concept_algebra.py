@@ -37,6 +37,7 @@ from evenhand.methods.hooks import Batch, Steering, Step
 from evenhand.methods.shared.cells import opposites, single_groups
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.randomness import drawn_cell
+from evenhand.methods.space import Choice, Range, Space
 
 
 def subspace(scores: Tensor, threshold: float) -> Tensor:
@@ -159,6 +160,19 @@ class ConceptAlgebra(Method):
     gamma: float = Field(default=1.0, ge=0)
     threshold: float = Field(default=0.9, gt=0, lt=1)
     until: float = Field(default=1.0, gt=0, le=1)
+
+    @classmethod
+    def space(cls) -> Space:
+        """Which prompt gives the concept, and how strongly, how completely and how long it acts.
+
+        ``span`` is left out because it decides the number of U-Net passes per image, which the suite limits.
+        """
+        return {
+            "towards": Choice(("neutral", "cell")),
+            "gamma": Range(low=0.25, high=4.0, log=True),
+            "threshold": Range(low=0.3, high=0.99),
+            "until": Range(low=0.3, high=1.0),
+        }
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """No images; one U-Net pass per spanning prompt, and one for ``e_new`` if it is not among them."""

@@ -34,6 +34,7 @@ from evenhand.methods.hooks import Batch, Steering, Step
 from evenhand.methods.shared.cells import opposites, single_groups
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.randomness import drawn_cell
+from evenhand.methods.space import Choice, Range, Space
 
 Edit = tuple[str, int]
 """A prompt and its sign."""
@@ -142,6 +143,17 @@ class FairDiffusion(Method):
     momentum: float = Field(default=0.5, ge=0)
     beta: float = Field(default=0.6, ge=0, lt=1)
     warmup: float = Field(default=0.1, ge=0, lt=1)
+
+    @classmethod
+    def space(cls) -> Space:
+        """What is edited, how strongly, at how many positions, and from which step on."""
+        return {
+            "edits": Choice(("attributes", "cells")),
+            "scale": Range(low=1.0, high=16.0, log=True),
+            "quantile": Range(low=0.0, high=0.99),
+            "momentum": Range(low=0.0, high=1.0),
+            "warmup": Range(low=0.0, high=0.5),
+        }
 
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """No images; one U-Net pass per edit."""

@@ -21,12 +21,15 @@ from evenhand.methods.shared.prompt_text import fill, first_phrase
 TEXTS = {
     "gender": "if all individuals can be {a} {concept} irrespective of their gender",
     "skin-color": "if all individuals can be {a} {concept} irrespective of their skin color",
-    "all-genders": "if all genders can be {a} {concept}",
-    "all-skin-colors": "if all skin color can be {a} {concept}",
+    "all-genders": "if all genders can be {concept}",
+    "all-skin-colors": "if all skin color can be {concept}",
     "honesty": "if honesty is the best policy",
     "compassion": "if compassion is the basis of morality",
 }
-"""The paper's interventions (i) to (iv) for a profession (section 3), and its two controls."""
+"""The paper's interventions (i) to (iv) for a profession (section 3), and its two controls.
+
+As in the released prompts, (iii) and (iv) have no article.
+"""
 
 
 @dataclass(frozen=True, eq=False)

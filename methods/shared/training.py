@@ -8,14 +8,19 @@ The denoising loss, on which most training rests, compares the model's predictio
 Source: Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models", arXiv 2006.11239, equations 4 and 14.
 
 Training is repeatable: every draw comes from the task's numpy stream. On the CPU it uses one thread, because
-the number of threads changes the order of sums and so the last bits of every gradient.
+the number of threads changes the order of sums and so the last bits of every gradient. With a checkpoint it
+can be resumed: an interrupted training continues at the last saved step and ends with the same parameters.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,6 +28,9 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import EditableModel
+from evenhand.methods.services import Checkpoint
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -54,6 +62,45 @@ def noised(model: EditableModel, latents: Tensor, timesteps: Tensor, noise: Tens
     return signal.sqrt() * latents + (1 - signal).sqrt() * noise
 
 
+class Stateful(Protocol):
+    """What changes during a training besides its parameters, and is saved with them."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """The state, as tensors and JSON values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Restore a state."""
+        ...
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """The position of a random stream, as state of a training."""
+
+    rng: np.random.Generator
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """The position as JSON text, because its numbers exceed 64 bits."""
+        return {"state": json.dumps(self.rng.bit_generator.state)}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Restore a position."""
+        self.rng.bit_generator.state = json.loads(state["state"])
+
+
+class Series(list[list[float]]):
+    """Numbers recorded at every step, as state of a training."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """All rows."""
+        return {"rows": [list(row) for row in self]}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Replace all rows."""
+        self[:] = state["rows"]
+
+
 def train(
     parameters: Sequence[Tensor],
     loss: Callable[[int], Tensor],
@@ -61,6 +108,10 @@ def train(
     steps: int,
     learning_rate: float | Callable[[int], float],
     decay: float = 0.0,
+    patience: int = 0,
+    after_step: Callable[[], None] = lambda: None,
+    checkpoint: Checkpoint | None = None,
+    state: Sequence[Stateful] = (),
 ) -> list[float]:
     """Minimize a loss over ``parameters`` in place, with AdamW (Adam if ``decay`` is zero).
 
@@ -69,9 +120,13 @@ def train(
     Args:
         parameters: Tensors to train; they require gradients during training only.
         loss: Maps the number of a step to its loss, a scalar tensor.
-        steps: Number of steps.
+        steps: Largest number of steps.
         learning_rate: Learning rate, above zero, or a function from the number of a step to it.
         decay: Decoupled weight decay.
+        patience: Steps after which the training stops unless the loss fell; see :func:`converged`.
+        after_step: Called after every update of the parameters.
+        checkpoint: Saves the training and restores an interrupted one; ``None`` to train in one piece.
+        state: What else the loss changes, such as its random stream; saved with the parameters.
 
     Returns:
         The loss at every step.
@@ -81,27 +136,77 @@ def train(
     """
     trained = list(parameters)
     rate_at = learning_rate if callable(learning_rate) else lambda _: learning_rate
-    losses = []
     with one_thread(), torch.enable_grad():
         for parameter in trained:
             parameter.requires_grad_(True)
         optimiser = torch.optim.AdamW(trained, lr=rate_at(0), weight_decay=decay)
-        for step in range(steps):
-            optimiser.param_groups[0]["lr"] = rate_at(step)
+        saved = _Saved(trained, (optimiser, *state), checkpoint)
+        losses = saved.restore()
+        while len(losses) < steps and not converged(losses, patience):
+            optimiser.param_groups[0]["lr"] = rate_at(len(losses))
             optimiser.zero_grad(set_to_none=True)
-            value = loss(step)
-            losses.append(float(value.detach()))
-            if not math.isfinite(losses[-1]):
-                raise EvenhandError(
-                    f"training diverged: loss {losses[-1]} at step {step}; lower the learning rate"
-                )
+            value = loss(len(losses))
+            losses.append(_finite(value, len(losses)))
             # mypy: torch leaves Tensor.backward untyped.
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
+            after_step()
+            saved.save(losses)
+            if len(losses) % max(1, steps // 20) == 0:
+                _log.info("step %d of %d: loss %.4g", len(losses), steps, losses[-1])
         for parameter in trained:
             parameter.requires_grad_(False)
             parameter.grad = None
     return losses
+
+
+def converged(losses: Sequence[float], patience: int) -> bool:
+    """Whether the last ``patience`` losses are on average at least as large as the ``patience`` before them.
+
+    Only looks at multiples of ``patience`` steps. Never with a ``patience`` of zero.
+    """
+    if not patience or len(losses) < 2 * patience or len(losses) % patience:
+        return False
+    return float(np.mean(losses[-patience:])) >= float(np.mean(losses[-2 * patience : -patience]))
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """Saves the state of a training to a checkpoint, if there is one, and restores it."""
+
+    parameters: Sequence[Tensor]
+    state: Sequence[Stateful]
+    checkpoint: Checkpoint | None
+
+    def save(self, losses: Sequence[float]) -> None:
+        if self.checkpoint is not None and self.checkpoint.due():
+            self.checkpoint.save(
+                {
+                    "losses": list(losses),
+                    "parameters": [parameter.detach() for parameter in self.parameters],
+                    "state": [part.state_dict() for part in self.state],
+                }
+            )
+
+    @torch.no_grad()
+    def restore(self) -> list[float]:
+        """The losses so far; empty for a new training."""
+        found = self.checkpoint.load() if self.checkpoint is not None else None
+        if found is None:
+            return []
+        for parameter, value in zip(self.parameters, found["parameters"], strict=True):
+            parameter.copy_(value)
+        for part, values in zip(self.state, found["state"], strict=True):
+            part.load_state_dict(values)
+        _log.info("training resumes after step %d", len(found["losses"]))
+        return list(found["losses"])
+
+
+def _finite(value: Tensor, step: int) -> float:
+    number = float(value.detach())
+    if not math.isfinite(number):
+        raise EvenhandError(f"training diverged: loss {number} at step {step}; lower the learning rate")
+    return number
 
 
 def course(losses: Sequence[float]) -> dict[str, float]:
@@ -112,3 +217,8 @@ def course(losses: Sequence[float]) -> dict[str, float]:
         "first_loss": float(np.mean(losses[:tenth])),
         "last_loss": float(np.mean(losses[-tenth:])),
     }
+
+
+def curve(losses: Sequence[float], *, points: int = 20) -> list[float]:
+    """Means of at most ``points`` consecutive parts of the losses, for a method's record."""
+    return [float(part.mean()) for part in np.array_split(np.asarray(losses), min(points, len(losses)))]

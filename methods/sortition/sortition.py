@@ -59,6 +59,7 @@ from evenhand.methods.shared.randomness import drawn_cell
 from evenhand.methods.shared.ratio_loop import Template, encode
 from evenhand.methods.shared.stated_groups import SYNONYMS, stated_groups, stating_phrases
 from evenhand.methods.sortition._weight_search import WeightSearch
+from evenhand.methods.space import Choice, Range, Space
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +148,17 @@ class Sortition(Method):
     tolerance: float = Field(default=0.1, gt=0, lt=1)
     significance_level: float = Field(default=0.05, gt=0, lt=1)
     shrink: float = Field(default=20.0, ge=0)
+
+    @classmethod
+    def space(cls) -> Space:
+        """Strength, rank, rows and regularizer of the edit, and how far the search trusts few images."""
+        return {
+            "scale": Range(low=0.5, high=2.0, log=True),
+            "rank": Choice((0, 1, 2, 4, 8)),
+            "pads": Range(low=0, high=12, integer=True),
+            "lam": Range(low=1e-3, high=10.0, log=True),
+            "shrink": Range(low=2.0, high=100.0, log=True),
+        }
 
     @property
     def steering_judge(self) -> str | None:

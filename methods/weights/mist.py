@@ -58,6 +58,7 @@ from evenhand.methods.shared.closed_form import ClosedForm
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.ratio_loop import RatioLoop, Template, double, encode, select
 from evenhand.methods.shared.source_history import Source
+from evenhand.methods.space import Range, Space
 from evenhand.methods.weights._directional import DirectionalEdit
 
 
@@ -97,6 +98,17 @@ class Mist(RatioLoop):
     images: int = Field(default=100, ge=1)
     rounds: int = Field(default=150, ge=1)
     negative_prompt: str = "black and white, drawing, painting, unrealistic, low quality"
+
+    @classmethod
+    def space(cls) -> Space:
+        """Size and number of the edits, their two regularizers, and the images that each is based on."""
+        return {
+            "step_size": Range(low=0.02, high=1.0, log=True),
+            "lam": Range(low=0.05, high=50.0, log=True),
+            "mu": Range(low=0.01, high=10.0, log=True),
+            "images": Range(low=8, high=100, log=True, integer=True),
+            "rounds": Range(low=2, high=150, log=True, integer=True),
+        }
 
     @property
     def steering_judge(self) -> str | None:

@@ -41,6 +41,7 @@ from evenhand.methods.shared.closed_form import ClosedForm
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.ratio_loop import Template, double, encode, select, shares
 from evenhand.methods.shared.source_history import Shares
+from evenhand.methods.space import Choice, Range, Space
 
 AUGMENTATIONS = ("A photo of", "An image of", "A picture of")
 """Texts that ``with_augs`` puts before both texts of a pair."""
@@ -96,6 +97,15 @@ class Time(Method):
     judge: str = "openai-clip-vit-b-32"
     images: int = Field(default=24, ge=1)
     negative_prompt: str = ""
+
+    @classmethod
+    def space(cls) -> Space:
+        """How far the edit goes (``lam``), whether it includes K and the augmentations, as in the paper."""
+        return {
+            "lam": Range(low=0.1, high=10_000.0, log=True),
+            "with_to_k": Choice((True, False)),
+            "with_augs": Choice((True, False)),
+        }
 
     @property
     def steering_judge(self) -> str | None:

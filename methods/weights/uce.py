@@ -58,6 +58,7 @@ from evenhand.methods.shared.closed_form import ClosedForm
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.ratio_loop import Editor, RatioLoop, Template, encode
 from evenhand.methods.shared.source_history import Shares, Source
+from evenhand.methods.space import Choice, Range, Space
 from evenhand.methods.weights._directional import DirectionalEdit
 
 VERSION_2: dict[str, Any] = {
@@ -132,6 +133,20 @@ class Uce(RatioLoop):
     mu: float = Field(default=0.1, ge=0)
     images: int = Field(default=50, ge=1)
     rounds: int = Field(default=30, ge=1)
+
+    @classmethod
+    def space(cls) -> Space:
+        """The released versions for any number of cells, size and number of the edits, and the regularizer.
+
+        Version 0 is left out because it balances two cells only, ``mu`` because it acts on ``preserve`` only.
+        """
+        return {
+            "version": Choice(("v1", "v2")),
+            "step_size": Range(low=0.02, high=2.0, log=True),
+            "lam": Range(low=0.05, high=50.0, log=True),
+            "images": Range(low=8, high=50, log=True, integer=True),
+            "rounds": Range(low=2, high=30, log=True, integer=True),
+        }
 
     @model_validator(mode="before")
     @classmethod

@@ -90,6 +90,23 @@ class ZeroShotJudge(Judge):
         """Probabilities ``(n, len(texts))``, rows summing to 1."""
 
 
+class GradientJudge(Judge):
+    """A judge whose own classifiers have gradients, so that a method can train an image generator with it."""
+
+    @abstractmethod
+    def group_logits(self, pixels: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        """The judge's answers with gradients, without "cannot tell".
+
+        Args:
+            pixels: Images ``(n, 3, height, width)`` in ``[-1, 1]``.
+
+        Returns:
+            Attribute to logits ``(n, K)`` over its taxonomy, and the box of the judged face of every image,
+            ``(n, 4)`` as left, top, right, bottom in pixels, all zero without a face; ``None`` instead of the
+            boxes if the judge sees whole images.
+        """
+
+
 class DifferentiableJudge(ZeroShotJudge):
     """A zero-shot judge with gradients, so that a method can train an image generator through it."""
 

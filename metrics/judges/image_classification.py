@@ -12,14 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import model_validator
+from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.base import Answer, GradientJudge, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.loaded_weights import require_loaded
+from evenhand.metrics.vision.pixels import input_side, shown
 from evenhand.metrics.vision.weight_folder import in_batches, loading, require, version
 from evenhand.metrics.vision.weights import best_device, hub_folder
 
@@ -42,7 +44,7 @@ class Classifier:
     merge: Mapping[str, str]
 
 
-class ImageClassificationJudge(Judge):
+class ImageClassificationJudge(GradientJudge):
     """A judge with one classifier per attribute; classes are matched by name, never by index.
 
     The order of classes differs between releases of the same network (for example FairFace), so an index is
@@ -104,7 +106,30 @@ class ImageClassificationJudge(Judge):
             for attribute, item in self._classifiers.items()
         }
 
+    def group_logits(self, pixels: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Logarithms of the groups' probabilities, on whole images, with gradients."""
+        classes = {folder: self._class_shares(folder, pixels) for folder in self._models}
+        return {
+            attribute: (classes[item.folder] @ torch.from_numpy(self._merges[attribute]).to(pixels)).log()
+            for attribute, item in self._classifiers.items()
+        }, None
+
+    def _class_shares(self, folder: Path, pixels: Tensor) -> Tensor:
+        """Probabilities of the network's own classes, with gradients."""
+        processor, network = self._models[folder]
+        seen = shown(
+            pixels.to(self._device, torch.float32),
+            size=input_side(processor),
+            mean=processor.image_mean,
+            std=processor.image_std,
+        )
+        shares: Tensor = network(seen).logits.softmax(dim=1)
+        # Far from zero, so that the logarithm of an impossible group has a gradient.
+        return shares.clamp_min(1e-7)
+
     @cached_property
+    # Loaded outside inference mode even if the caller is in it, because methods need gradients through it.
+    @torch.inference_mode(mode=False)
     def _models(self) -> dict[Path, tuple[Any, Any]]:
         """Folder to image processor and network in single precision; attributes may share a network."""
         folders = dict.fromkeys(item.folder for item in self._classifiers.values())
@@ -117,7 +142,7 @@ class ImageClassificationJudge(Judge):
             )
             require_loaded(network, folder)
             processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
-        return processor, network.float().eval().to(self._device)
+        return processor, network.float().eval().requires_grad_(False).to(self._device)
 
     @torch.inference_mode()
     def _classes(self, folder: Path, images: Images) -> NDArray[np.float64]:

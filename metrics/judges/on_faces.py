@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from evenhand.metrics.judges.base import Answer, Images, Judge, Variants
-from evenhand.metrics.vision.faces import Cut, FaceFinder, finder
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.judges.base import Answer, GradientJudge, Images, Judge, Variants
+from evenhand.metrics.vision.faces import CROP_MARGIN, CROP_SIDE, Cut, FaceFinder, finder
+from evenhand.metrics.vision.pixels import squares
 
 View = Literal["face", "image", "both"]
 """``face``: the largest face with a margin. ``image``: the whole image, occupation included. ``both``: the
@@ -26,7 +30,7 @@ def viewed(judge: Judge, view: View) -> Judge:
     return OnFaces(judge, finder=finder(), cut="face", agreeing=view == "both")
 
 
-class OnFaces(Judge):
+class OnFaces(GradientJudge):
     """Shows a judge the largest face of each image; images without a face are "cannot tell".
 
     Images with the status ``no_face``, ``small_face`` or ``multi_person`` are undetermined, whatever the
@@ -79,6 +83,35 @@ class OnFaces(Judge):
             face = self._spread(self._judge.label(crops) if shown else {}, shown, status)
             found["crop"] = (face, self._judge.label(images))
         return found
+
+    def group_logits(self, pixels: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Logits for the largest face of every image, zero without a face, with gradients.
+
+        Raises:
+            EvenhandError: The judge has no gradients, or sees aligned faces.
+        """
+        if not isinstance(self._judge, GradientJudge) or self._cut == "aligned":
+            raise EvenhandError(
+                f"judge {self.info.name!r} provides no gradients; choose another steering judge"
+            )
+        bytes_ = (
+            pixels.detach().clamp(-1, 1).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        )
+        boxes = torch.zeros(len(pixels), 4)
+        for index, image in enumerate(bytes_):
+            faces = self._finder.look(image).faces
+            boxes[index] = torch.tensor(faces[0].box if faces else (0.0,) * 4)
+        shown = (boxes[:, 2] > boxes[:, 0]).nonzero()[:, 0]
+        margin = CROP_MARGIN if self._cut == "face" else 1.0
+        crops = squares(pixels[shown], boxes[shown], margin=margin, size=CROP_SIDE) if len(shown) else pixels
+        logits, _ = self._judge.group_logits(crops)
+        spread = {name: found.new_zeros(len(pixels), found.shape[1]) for name, found in logits.items()}
+        if len(shown):
+            spread = {
+                name: spread[name].index_copy(0, shown.to(found.device), found)
+                for name, found in logits.items()
+            }
+        return spread, boxes
 
     def _crops(self, images: Images) -> tuple[Images, list[int], list[str]]:
         """The largest faces, the indices of their images, and the status of every image."""

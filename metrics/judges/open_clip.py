@@ -30,7 +30,15 @@ from evenhand.metrics.judges._zero_shot_texts import (
     Words,
     published,
 )
-from evenhand.metrics.judges.base import Answer, DifferentiableJudge, Images, Judge, JudgeInfo, Variants
+from evenhand.metrics.judges.base import (
+    Answer,
+    DifferentiableJudge,
+    GradientJudge,
+    Images,
+    Judge,
+    JudgeInfo,
+    Variants,
+)
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.taxonomies import COARSER
@@ -64,7 +72,7 @@ class Checkpoint:
         return {"pretrained": str(self.file), "force_quick_gelu": quick, **prepared}
 
 
-class OpenClipJudge(DifferentiableJudge):
+class OpenClipJudge(DifferentiableJudge, GradientJudge):
     """A judge that chooses the group whose texts are nearest to the image in the space of a CLIP model.
 
     The embedding of a group is the mean of the normalised text embeddings over its words and all templates,
@@ -162,6 +170,24 @@ class OpenClipJudge(DifferentiableJudge):
 
     def logits(self, pixels: Tensor, texts: list[str]) -> Tensor:
         """The logits ``(n, len(texts))`` whose softmax is :meth:`zero_shot`, with gradients."""
+        # A copy, because tensors created in inference mode cannot be part of a gradient.
+        return self._scaled_features(pixels) @ self._embed_texts(list(texts)).clone().T
+
+    def group_logits(self, pixels: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Logits over the groups of every attribute, on whole images, with gradients."""
+        features = self._scaled_features(pixels)
+        found = {name: features @ anchors.clone().T for name, anchors in self._anchors.items()}
+        for attribute, fine in self._coarser.items():
+            of = [taxonomies.group_of(label, attribute) for label in self._words[fine]]
+            parts = [
+                [index for index, group in enumerate(of) if group == wanted]
+                for wanted in taxonomies.groups(attribute)
+            ]
+            found[attribute] = torch.stack([found[fine][:, part].logsumexp(dim=1) for part in parts], dim=1)
+        return found, None
+
+    def _scaled_features(self, pixels: Tensor) -> Tensor:
+        """Unit vectors of images in ``[-1, 1]`` times the logit scale, ``(n, d)``, with gradients."""
         network, _, _ = self._model
         visual = network.visual
         seen = shown(
@@ -170,9 +196,7 @@ class OpenClipJudge(DifferentiableJudge):
             mean=visual.image_mean,
             std=visual.image_std,
         )
-        # A copy, because tensors created in inference mode cannot be part of a gradient.
-        anchors = self._embed_texts(list(texts)).clone()
-        found: Tensor = network.logit_scale.exp() * normalize(network.encode_image(seen), dim=-1) @ anchors.T
+        found: Tensor = network.logit_scale.exp() * normalize(network.encode_image(seen), dim=-1)
         return found
 
     @cached_property

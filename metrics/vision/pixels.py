@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -34,3 +36,30 @@ def shown(pixels: Tensor, *, size: int, mean: Sequence[float], std: Sequence[flo
     top, left = ((edge - size) // 2 for edge in image.shape[2:])
     image = image[:, :, top : top + size, left : left + size]
     return (image - pixels.new_tensor(mean).view(-1, 1, 1)) / pixels.new_tensor(std).view(-1, 1, 1)
+
+
+def input_side(processor: Any) -> int:
+    """Side of a network's square input, from its transformers image processor."""
+    # Any: the processors of transformers share no type with these fields.
+    sizes = processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size
+    return int(sizes["height"] if "height" in sizes else sizes["shortest_edge"])
+
+
+def squares(pixels: Tensor, boxes: Tensor, *, margin: float, size: int) -> Tensor:
+    """The square around each box, ``(n, 3, size, size)``; beyond the image, the edge is repeated.
+
+    Args:
+        pixels: Images ``(n, 3, height, width)``.
+        boxes: Left, top, right, bottom in pixels, ``(n, 4)``.
+        margin: Side of the square relative to the longer side of the box.
+        size: Side of the result in pixels.
+    """
+    cut = []
+    for image, (left, top, right, bottom) in zip(pixels, boxes.tolist(), strict=True):
+        half = round(margin * max(right - left, bottom - top) / 2)
+        column, row = round((left + right) / 2), round((top + bottom) / 2)
+        rows = torch.arange(row - half, row + half, device=image.device).clamp(0, image.shape[1] - 1)
+        columns = torch.arange(column - half, column + half, device=image.device).clamp(0, image.shape[2] - 1)
+        square = image[:, rows[:, None], columns][None]
+        cut.append(interpolate(square, size=(size, size), mode="bicubic", antialias=True).clamp(-1, 1))
+    return torch.cat(cut)

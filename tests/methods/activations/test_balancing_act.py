@@ -92,6 +92,19 @@ def test_step_zero_gives_the_baseline_bit_for_bit(sampler, tone):
 
 
 @pytest.mark.slow
+def test_only_the_first_steps_are_guided_and_the_classifiers_of_these_do_not_change(sampler, tone):
+    early = BalancingAct(images=6, step=5.0, active=0.5).fit(task_of(sampler, TONES))
+    assert torch.equal(early.tensors["weight/tone"][0], tone.tensors["weight/tone"][0])
+    assert tone.tensors["weight/tone"].any(dim=(1, 2)).tolist() == [True, True]
+    assert early.data == tone.data, "another key would change the digests of earlier fits"
+    steering = early.steer(Batch(texts=("a nurse",), seeds=(0,), draws=(np.random.default_rng(0),)))
+    site = Site(name="mid_block", module=torch.nn.Identity(), inputs=(), keywords={})
+    h = torch.randn(2, 192, 4, 4, generator=torch.Generator().manual_seed(0))
+    steps = [Step(index=i, count=2, timestep=torch.tensor(1), scale=2.5) for i in range(2)]
+    assert [torch.equal(steering.feature(step, site, h), h) for step in steps] == [False, True]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("halves", ["both", "conditional"])
 def test_only_prompts_with_a_treated_concept_are_guided(sampler, tone, halves):
     fitted = replace(tone, data={**tone.data, "step": 30.0, "halves": halves})

@@ -11,8 +11,15 @@ from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.activations.balancing_act import linear_classifier
-from evenhand.methods.activations.difflens import DiffLens, SparseAutoencoder, attributions
+from evenhand.methods.activations.difflens import (
+    DiffLens,
+    DiffLensIntervention,
+    SparseAutoencoder,
+    attributions,
+)
 from evenhand.methods.base import Task
+from evenhand.methods.hooks import Batch, Site, Step
+from evenhand.methods.shared.group_assignment import assignment_spec
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a portrait of a nurse"]
@@ -46,6 +53,39 @@ def test_training_reconstructs_rows_with_few_directions():
     assert losses[-1] < 0.1 < losses[0]
     left = (rows - sparse.decode(sparse.encode(rows))).square().sum() / (rows - rows.mean(0)).square().sum()
     assert left < 0.1
+
+
+def test_columns_have_unit_norm_before_every_step_if_wished():
+    """The last step of Adam changes a number by no more than about the learning rate."""
+    rows = random(60, 12)
+    drift = {}
+    for unit_norm in (False, True):
+        method = DiffLens(k=4, epochs=40, batch=20, learning_rate=0.01, unit_norm=unit_norm)
+        sparse, _ = method._autoencoder(rows, 16, np.random.default_rng(1))
+        drift[unit_norm] = float((sparse.decoder.norm(dim=0) - 1).abs().max())
+    assert drift[True] <= 0.01 * np.sqrt(12) < drift[False]
+
+
+@pytest.mark.parametrize(("active", "changed"), [({}, [1, 1, 1]), ({"active": 0.5}, [1, 1, 0])])
+def test_only_the_first_steps_are_changed(active, changed):
+    task = Task(
+        model=None,
+        concepts=("nurse",),
+        cells=JOINT,
+        target=np.full((1, 4), 1 / 4),
+        rng=None,
+        sample=None,
+        judge=None,
+    )
+    pushes = {f"push/{name}": random(2, 8) for name in ("gender", "age")}
+    fitted = DiffLensIntervention(
+        tensors=pushes, data={"wishes": assignment_spec(task), "amount": 1.0, **active}
+    )
+    steering = fitted.steer(Batch(texts=("a nurse",), seeds=(0,), draws=(np.random.default_rng(0),)))
+    h = random(2, 2, 2, 2)
+    site = Site(name="mid_block", module=torch.nn.Identity(), inputs=(), keywords={})
+    steps = [Step(index=i, count=3, timestep=torch.tensor(1), scale=2.5) for i in range(3)]
+    assert [not torch.equal(steering.feature(step, site, h), h) for step in steps] == changed
 
 
 def test_attributions_are_positive_integrated_gradients_between_pairs():
@@ -104,6 +144,7 @@ def test_each_group_has_its_features_and_only_images_of_a_concept_change(sampler
         "push/age": (2, 192 * 16),
     }
     assert {len(of) for groups in fitted.record["features"].values() for of in groups} == {3}
+    assert set(fitted.data) == {"wishes", "amount"}, "another key would change the digests of earlier fits"
     made, baseline = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
     assert [bool((a == b).all()) for a, b in zip(made, baseline, strict=True)] == [False, True, False, False]
 

@@ -1,5 +1,6 @@
 """EFA: additional slots in cross-attention, their masks and their training."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -16,7 +17,7 @@ from evenhand.methods.activations._attention_slot import Slots, attend, fresh_co
 from evenhand.methods.activations._masked_images import MaskedImages, share_outside
 from evenhand.methods.activations.efa import Efa, EfaIntervention
 from evenhand.methods.base import Cell, Task
-from evenhand.methods.hooks import Site
+from evenhand.methods.hooks import Batch, Site
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a photo of a construction worker", "a nurse"]
@@ -26,7 +27,7 @@ TONE = tuple(
     Cell(groups={"tone": tone}, adjective=words, noun=f"{words} person", adjectives={"tone": words})
     for tone, words in (("light", "light-skinned"), ("dark", "dark-skinned"))
 )
-QUICK = {"images": 1, "passes": 1, "hidden": 4, "steps": 1, "batch": 1}
+QUICK = {"segmenter": "", "images": 1, "passes": 1, "hidden": 4, "steps": 1, "batch": 1}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,13 @@ def make(mini, *, cells=GENDER, concepts=("nurse", "construction worker"), seed=
         rng=np.random.default_rng(seed),
         sample=Sampler(mini, PROTOCOL),
         judge=lambda images, texts: pytest.fail("nothing is judged"),
+    )
+
+
+def masked(task, classes, *, images, **more):
+    template = "a photo of {a} {adjective} {concept}"
+    return MaskedImages(
+        task, classes, stated=template, **{"images": images, "passes": 1, "threshold": 0} | more
     )
 
 
@@ -155,9 +163,7 @@ def test_the_share_outside_counts_tokens_by_how_much_of_them_is_outside():
 
 
 def test_the_mask_is_where_the_predictions_of_both_prompts_differ(mini):
-    shown = MaskedImages(
-        make(mini), stated="a photo of {a} {adjective} {concept}", images=1, passes=2, threshold=1.5
-    )
+    shown = masked(make(mini), {"gender": GENDER}, images=1, passes=2, threshold=1.5)
     rng = np.random.default_rng(0)
     rng.integers(2**31, size=2)
     t = torch.from_numpy(rng.integers(1000, size=2))
@@ -171,17 +177,57 @@ def test_the_mask_is_where_the_predictions_of_both_prompts_differ(mini):
     assert 0 < shown.masks[0].mean() < 0.5
 
 
+def test_a_segmentation_model_gives_the_mask_where_most_pixels_are_a_person(mini):
+    def person_masks(name):
+        assert name == "some/model"
+
+        def masks(images):
+            found = np.zeros(images.shape[:3], bool)
+            # Positions are squares of four pixels: three whole columns, and 5 of 16 pixels of the fourth.
+            found[:, :, :12] = True
+            found[:, ::4, 12:] = True
+            return found
+
+        return masks
+
+    task = dataclasses.replace(make(mini), person_masks=person_masks)
+    shown = masked(task, {"gender": GENDER}, images=1, segmenter="some/model")
+    expected = torch.zeros(16, 16)
+    expected[:, :3] = 1
+    assert torch.equal(shown.masks, expected.expand(2, 1, 16, 16))
+
+
+@pytest.mark.slow
+def test_only_the_category_of_an_image_differs_in_its_counterfactual(mini):
+    classes = Efa(categories="attributes")._classes(JOINT)
+    assert {name: len(cells) for name, cells in classes.items()} == {"gender": 2, "age": 2}
+    shown = masked(make(mini, cells=JOINT), classes, images=1, threshold=0)
+    batch = shown.draw(8)
+    other = {"female": "male", "male": "female", "young": "elderly", "elderly": "young"}
+    seen = set()
+    for i in range(8):
+        changed, own = batch.texts[i].split(), batch.texts[8 + i].split()
+        differ = [(b, a) for a, b in zip(changed, own, strict=True) if a != b and b not in ("a", "an")]
+        (word, instead) = differ[0]
+        assert len(differ) == 1 and instead == other[word]
+        category = "gender" if word in ("female", "male") else "age"
+        seen.add(category)
+        assert batch.groups[category][i] == list(other).index(word) % 2
+        assert batch.groups["age" if category == "gender" else "gender"][i] == -1
+    assert seen == {"gender", "age"}
+
+
 @pytest.mark.slow
 def test_a_batch_holds_each_image_under_a_counterfactual_and_its_own_prompt(mini):
     task = make(mini, cells=JOINT)
-    shown = MaskedImages(task, stated="a photo of {a} {adjective} {concept}", images=2, passes=1, threshold=0)
+    shown = masked(task, {"cell": JOINT}, images=2, passes=1, threshold=0)
     assert shown.masks.mean() == 1
     batch = shown.draw(6)
     assert batch.noised.shape == (12, 4, 16, 16) and torch.equal(batch.noised[:6], batch.noised[6:])
     for i in range(6):
-        sex, age = ("female", "male")[batch.groups["gender"][i]], ("young", "elderly")[batch.groups["age"][i]]
-        assert f" {age} {sex} " in batch.texts[6 + i]
-        assert f" {age} {sex} " not in batch.texts[i]
+        words = JOINT[batch.groups["cell"][i]].adjective
+        assert f" {words} " in batch.texts[6 + i]
+        assert f" {words} " not in batch.texts[i]
         assert batch.texts[i].split()[6:] == batch.texts[6 + i].split()[6:]
         assert all(of[i] == of[6 + i] for of in batch.groups.values())
 
@@ -227,7 +273,8 @@ def test_slots_act_only_on_the_conditional_half(mini):
 
 @pytest.mark.slow
 def test_training_reduces_the_loss_within_the_budget(mini):
-    method = Efa(images=1, passes=1, hidden=16, steps=24, batch=2, learning_rate=0.01, l1=0.5, l2=0.5)
+    quick = {"images": 1, "passes": 1, "hidden": 16, "steps": 24, "batch": 2, "learning_rate": 0.01}
+    method = Efa(segmenter="", **quick, l1=0.5, l2=0.5)
     before = mini.evaluations
     fitted = method.fit(make(mini, concepts=("nurse",)))
     assert mini.evaluations - before == method.budget(concepts=1, cells=GENDER).evaluations == 2 * (2 + 48)
@@ -247,12 +294,12 @@ def test_slots_carry_a_group_against_the_prompt(mini):
         "l2": 0,
         "threshold": 0,
     }
-    method = Efa(images=2, passes=1, blocks=(0, 1), end=True, **keywords)
+    method = Efa(segmenter="", images=2, passes=1, blocks=(0, 1), slots="end", **keywords)
     task = make(mini, cells=TONE, concepts=("nurse",))
     fitted = method.fit(task)
-    shown = MaskedImages(task, stated=method.stated, images=2, passes=1, threshold=0)
+    shown = masked(task, {"cell": TONE}, images=2, passes=1, threshold=0)
     batch = shown.draw(8)
-    slots = Slots(fitted.tensors, ["tone"])
+    slots = Slots(fitted.tensors, ["cell"])
 
     def open_slots(site, output):
         x = site.inputs[0]
@@ -267,14 +314,53 @@ def test_slots_carry_a_group_against_the_prompt(mini):
     assert (slotted - own).pow(2).mean() < 0.9 * (counterfactual - own).pow(2).mean()
 
 
-@pytest.mark.parametrize("end", [False, True])
-def test_slots_hold_the_states_of_the_words_with_or_without_the_end(mini, end):
-    fitted = Efa(**QUICK, words="a photo of {a} {noun}", end=end).fit(make(mini, cells=TONE))
+@pytest.mark.parametrize(("slots", "more"), [("words", 0), ("end", 1), ("all", None)])
+def test_slots_hold_the_states_of_the_phrase(mini, slots, more):
+    method = Efa(**QUICK, phrase="a photo of {a} {noun}", slots=slots)
+    found, _ = method._slots(make(mini), method._modules(mini), {"cell": TONE})
     text = mini.encode(["a photo of a light-skinned person", "a photo of a dark-skinned person"])
-    for group in range(2):
-        is_open = fitted.tensors["open/tone"][group] > 0
-        expected = text.states[group, 1 : text.first_eos[group] + end]
-        assert torch.equal(fitted.tensors["words/tone"][group][is_open], expected)
+    for index in range(2):
+        is_open = found.tensors["open/cell"][index] > 0
+        end = None if more is None else text.first_eos[index] + more
+        assert torch.equal(found.tensors["words/cell"][index][is_open], text.states[index, 1:end])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("categories", ["cells", "attributes"])
+@pytest.mark.parametrize("stated", ["draw", "follow"])
+def test_an_image_opens_the_slots_of_a_cell_that_fits_its_prompt(mini, categories, stated):
+    fitted = Efa(**QUICK, categories=categories, stated=stated).fit(make(mini, cells=JOINT))
+    prompts = ["a photo of an elderly nurse"] * 30 + ["a photo of a cat"]
+    draws = tuple(np.random.default_rng(seed) for seed in range(31))
+    groups = fitted.steer(Batch(tuple(prompts), tuple(range(31)), draws)).groups
+    assert set(groups) == ({"cell"} if categories == "cells" else {"gender", "age"})
+    assert all(of[30] == -1 for of in groups.values())
+    if categories == "cells":
+        drawn = [tuple(JOINT[i].groups.values()) for i in groups["cell"][:30].tolist()]
+    else:
+        names = {name: list(dict.fromkeys(c.groups[name] for c in JOINT)) for name in groups}
+        drawn = list(zip(*([names[n][i] for i in groups[n][:30].tolist()] for n in groups), strict=True))
+    assert len(set(drawn)) == (2 if stated == "follow" else 4)
+
+
+@pytest.mark.parametrize(
+    ("paths", "blocks", "expected"),
+    [
+        (("up",), (0,), {"up_blocks.0"}),
+        (("up",), (2, 0), {"up_blocks.0", "up_blocks.2"}),
+        (("mid",), (0,), {"mid_block"}),
+        (("down", "up"), (1,), {"down_blocks.0", "down_blocks.1", "down_blocks.2", "up_blocks.1"}),
+    ],
+)
+def test_the_chosen_paths_and_blocks_get_slots(mini, paths, blocks, expected):
+    names = Efa(paths=paths, blocks=blocks)._modules(mini)
+    assert all(name.endswith("attn2") for name in names)
+    assert {name.partition(".attentions")[0] for name in names} == expected
+
+
+def test_no_cross_attention_in_the_chosen_paths_raises_an_error(mini):
+    with pytest.raises(EvenhandError, match=r"no cross-attention in paths \['up'\] and blocks \[\]; choose"):
+        Efa(blocks=())._modules(mini)
 
 
 def test_a_missing_block_raises_an_error(mini):

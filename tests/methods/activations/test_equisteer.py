@@ -5,14 +5,22 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from helpers.methods import GENDER
+from helpers.methods import GENDER, JOINT
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol, load_suite
-from evenhand.methods.activations.equisteer import EquiSteer, exchange, orthonormal, steering_vectors
+from evenhand.methods.activations.equisteer import (
+    EquiSteer,
+    EquiSteerIntervention,
+    exchange,
+    orthonormal,
+    steering_vectors,
+)
 from evenhand.methods.base import Cell, Task
+from evenhand.methods.hooks import Batch, Site, Step
+from evenhand.methods.shared.group_assignment import assignment_spec
 from evenhand.methods.shared.observation import observe
 from evenhand.methods.shared.prompt_text import fill
 
@@ -198,10 +206,42 @@ def test_joint_cells_are_steered_attribute_after_attribute(sampler):
     fitted = EquiSteer(**PARAMETERS).fit(task_of(sampler, cells))
     assert fitted.data["slices"] == [("gender", 0, 2), ("tone", 2, 5), ("age", 5, 7)]
     assert [attribute for attribute, _ in fitted.data["wishes"]["order"]] == ["gender", "tone", "age"]
+    assert "gated" not in fitted.data, "it would change the digests of earlier fits"
     # Groups of one attribute are orthonormal among themselves, not to those of the others.
     basis = fitted.tensors[f"basis/{fitted.data['gate']}"][0]
     tones = basis[2:5]
     assert torch.allclose(tones @ tones.T, torch.eye(3), atol=1e-5)
+
+
+@pytest.mark.parametrize(("gated", "age"), [("image", 0.0), ("attribute", 1.0)])
+def test_a_stated_group_protects_the_image_or_its_attribute(sampler, gated, age):
+    """The output of the first image responds to a group of gender; those of age lie along the second axis."""
+    b = torch.tensor([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])[None]
+    fitted = EquiSteerIntervention(
+        tensors={
+            "b/m": b,
+            "basis/m": torch.cat([orthonormal(b[:, :2]), orthonormal(b[:, 2:])], dim=1),
+            "alpha/m": torch.ones(1, 4),
+            "threshold": torch.full((4,), 0.5),
+        },
+        data={
+            "modules": ["m"],
+            "gate": "m",
+            "slices": [("gender", 0, 2), ("age", 2, 4)],
+            "rescale": False,
+            "wishes": assignment_spec(task_of(sampler, JOINT, [1, 0, 0, 0])),
+            "gated": gated,
+        },
+    )
+    draws = tuple(np.random.default_rng(i) for i in range(2))
+    steering = fitted.steer(Batch(texts=("a female nurse", "a nurse"), seeds=(0, 1), draws=draws))
+    y = torch.tensor([[[0.8, 0.2, 3.0]], [[0.1, 0.2, 3.0]]])
+    site = Site(name="m", module=torch.nn.Identity(), inputs=(), keywords={})
+    step = Step(index=0, count=1, timestep=torch.tensor(1), scale=2.5)
+    changed = steering.feature(step, site, torch.cat([y, y]))
+    assert torch.equal(changed[:2], y)
+    expected = [[0.8, age or 0.2, 3.0], [1.0, 1.0, 3.0]]
+    assert torch.allclose(changed[2:, 0], torch.tensor(expected))
 
 
 @pytest.mark.slow

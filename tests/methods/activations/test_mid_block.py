@@ -1,12 +1,10 @@
-"""InterpretDiffusion and RespoDiff: learned vectors on the bottleneck."""
+"""Vectors on the bottleneck: adding them, and InterpretDiffusion, which learns them from images."""
 
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler
 from helpers.methods import GENDER, JOINT
 
-from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler, image_stream
 from evenhand.bench.suites.suite import Protocol
@@ -19,7 +17,6 @@ from evenhand.methods.activations._mid_block import (
     training_cells,
 )
 from evenhand.methods.activations.interpret_diffusion import InterpretDiffusion
-from evenhand.methods.activations.respodiff import RespoDiff, ddim_step
 from evenhand.methods.base import Task
 from evenhand.methods.shared.randomness import drawn_cell
 
@@ -174,79 +171,6 @@ def test_interpret_diffusion_learns_what_the_neutral_prompt_omits(mini):
 
     vectors = fitted.tensors["vectors"]
     assert loss(vectors) < 0.97 * loss(torch.zeros_like(vectors))
-
-
-def test_a_ddim_step_equals_that_of_diffusers(mini):
-    scheduler = DDIMScheduler.from_config(
-        mini.scheduler.config, clip_sample=False, timestep_spacing="trailing", set_alpha_to_one=False
-    )
-    scheduler.set_timesteps(4)
-    t, s = scheduler.timesteps[:2]
-    z, e = torch.randn(2, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    alphas = scheduler.alphas_cumprod
-    expected = scheduler.step(e, t, z).prev_sample
-    torch.testing.assert_close(ddim_step(z, e, signal=alphas[t], next_signal=alphas[s]), expected)
-
-
-@pytest.mark.slow
-def test_respodiff_matches_the_score_of_the_stated_group(mini):
-    method = RespoDiff(
-        neutral="a photo of {a} {concept}",
-        stated="a photo of {a} {adjective} {concept}",
-        iterations=8,
-        batch=2,
-        steps=3,
-        guidance=1,
-        learning_rate=0.04,
-        lam=0,
-    )
-    before = mini.evaluations
-    fitted = method.fit(make(mini, concepts=("nurse",)))
-    budget = method.budget(concepts=1, cells=GENDER)
-    assert not budget.exact and mini.evaluations - before <= budget.evaluations
-    noise = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(3))
-    z, t = method._run(mini, noise, 1, ["a photo of a nurse"] * 2, torch.zeros(2, *H))
-    neutral, stated = (mini.encode([text] * 2) for text in ("a photo of a nurse", "a photo of a male nurse"))
-    with torch.no_grad():
-        expected, unsteered = mini.predict(z, t, stated), mini.predict(z, t, neutral)
-        with added(mini, fitted.tensors["vectors"][1].expand(2, *H)):
-            got = mini.predict(z, t, neutral)
-    assert (got - expected).pow(2).mean() < 0.9 * (unsteered - expected).pow(2).mean()
-
-
-@pytest.mark.slow
-def test_the_semantic_vector_undoes_part_of_the_responsible_one(mini):
-    """Its minimum is the opposite vector, so a faster learning rate removes more of the effect."""
-    keywords = {"iterations": 6, "batch": 2, "steps": 1, "guidance": 1, "learning_rate": 0.04}
-    norms = [
-        RespoDiff(**keywords, lam=lam).fit(make(mini)).tensors["vectors"].norm().item() for lam in (0, 1)
-    ]
-    assert norms[1] < 0.9 * norms[0]
-
-
-def test_the_run_to_z_follows_the_edited_model_with_guidance(mini):
-    method = RespoDiff(steps=3, guidance=2.5)
-    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
-    rows = 0.3 * torch.randn(1, *H, generator=torch.Generator().manual_seed(4))
-    z, t = method._run(mini, noise, 2, ["a person"], rows)
-    expected, abar = noise, mini.alphas_cumprod
-    for now, then in ((999, 500), (500, 0)):
-        with torch.no_grad():
-            e_uncond = mini.predict(expected, torch.tensor([now]), mini.encode([""]))
-            with added(mini, rows):
-                e = e_uncond + 2.5 * (
-                    mini.predict(expected, torch.tensor([now]), mini.encode(["a person"])) - e_uncond
-                )
-        clean = (expected - (1 - abar[now]).sqrt() * e) / abar[now].sqrt()
-        expected = abar[then].sqrt() * clean + (1 - abar[then]).sqrt() * e
-    torch.testing.assert_close(z, expected)
-    assert t.tolist() == [0]
-
-
-def test_factors_of_attributes_that_are_not_balanced_raise_an_error():
-    with pytest.raises(EvenhandError, match=r"'scales' names tone, which is not balanced; .* gender"):
-        RespoDiff(scales={"tone": 0.9}).check(family="sd1", cells=GENDER)
-    RespoDiff(scales={"gender": 0.9}).check(family="sd1", cells=GENDER)
 
 
 @pytest.mark.slow

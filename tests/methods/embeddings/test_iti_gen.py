@@ -16,7 +16,7 @@ from evenhand.methods.base import Task
 from evenhand.methods.embeddings._learned_tokens import LearnedTokens, contribution, insert
 from evenhand.methods.embeddings.fairqueue import FairQueue
 from evenhand.methods.embeddings.iti_gen import ItiGen, Learner
-from evenhand.methods.hooks import Site
+from evenhand.methods.hooks import Batch, Site, Step
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=4, guidance=2.5, width=64, height=64, batch=4)
 PROMPTS, SEEDS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a photo of a dog"], [1, 2, 3, 4]
@@ -172,6 +172,31 @@ def drawn(sampler, **data):
     return LearnedTokens(tensors={"tokens": tokens}, data={**defaults, **data})
 
 
+@pytest.mark.parametrize(("amplified", "positions"), [({}, [3, 4, 5]), ({"amplified": "end"}, [6])])
+def test_attention_is_amplified_at_the_learned_tokens_or_at_the_row_after_them(
+    sampler, model, amplified, positions
+):
+    """The learned tokens of "a nurse" begin at row 3, after the begin of text and two words."""
+    name = next(name for name, _ in model.unet.named_modules() if name.endswith("attn2"))
+    module = model.unet.get_submodule(name)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randn(2, 64, module.to_q.in_features, generator=generator)
+    states = torch.randn(2, 24, 192, generator=generator)
+    site = Site(name, module, (pixels,), {"encoder_hidden_states": states})
+    batch = Batch(
+        texts=("a nurse",), seeds=(0,), draws=(np.random.default_rng(0),), encode=model.encode_uncached
+    )
+    steering = drawn(sampler, amplify=3.0, **amplified).steer(batch)
+    output = torch.zeros(2, 64, module.to_q.in_features)
+    step = Step(index=0, count=1, timestep=torch.tensor(1), scale=2.5)
+    chosen = torch.zeros(1, 24)
+    chosen[0, positions] = 1.0
+    expected = 2 * contribution(site, torch.tensor([1]), chosen)
+    got = steering.feature(step, site, output)
+    torch.testing.assert_close(got[1:], expected)
+    assert not got[0].any()
+
+
 @pytest.mark.slow
 def test_prompts_without_a_concept_and_a_full_queue_give_baseline_images(sampler):
     baseline = sampler(PROMPTS, SEEDS)
@@ -256,6 +281,7 @@ def test_fairqueue_is_iti_gen_with_a_queue_and_amplified_attention(model, sample
         len(drawn(sampler).sites()),
     )
     assert iti.data["sites"] == []
+    assert "amplified" not in fair.data, "it would change the digests of earlier fits"
 
 
 @pytest.mark.slow

@@ -25,8 +25,8 @@ def rewrite(prompt, **parameters):
     [
         ("gender", "if all individuals can be an attendant irrespective of their gender"),
         ("skin-color", "if all individuals can be an attendant irrespective of their skin color"),
-        ("all-genders", "if all genders can be an attendant"),
-        ("all-skin-colors", "if all skin color can be an attendant"),
+        ("all-genders", "if all genders can be attendant"),
+        ("all-skin-colors", "if all skin color can be attendant"),
         ("honesty", "if honesty is the best policy"),
         ("compassion", "if compassion is the basis of morality"),
         ("if {a} {concept} can be anybody", "if an attendant can be anybody"),

@@ -1,5 +1,7 @@
 """The shared training loop: draws, noise and optimizer are compared with references."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,18 @@ from diffusers import DDPMScheduler
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
-from evenhand.methods.shared.training import course, gaussian, noised, one_thread, random_timesteps, train
+from evenhand.methods.shared.training import (
+    RandomState,
+    Series,
+    converged,
+    course,
+    curve,
+    gaussian,
+    noised,
+    one_thread,
+    random_timesteps,
+    train,
+)
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +107,66 @@ def test_training_works_if_the_caller_disabled_gradients():
 def test_the_summary_compares_the_first_tenth_of_the_losses_with_the_last():
     assert course(list(range(20))) == {"steps": 20, "first_loss": 0.5, "last_loss": 18.5}
     assert course([2.0]) == {"steps": 1, "first_loss": 2.0, "last_loss": 2.0}
+
+
+class Kept:
+    """A checkpoint in memory, due at every step."""
+
+    def __init__(self):
+        self.state = None
+
+    def due(self):
+        return True
+
+    def save(self, state):
+        self.state = copy.deepcopy(dict(state))
+
+    def load(self):
+        return self.state
+
+
+def test_an_interrupted_training_resumes_and_ends_like_an_uninterrupted_one():
+    def run(kept, *, dies=None):
+        rng, x, rows = np.random.default_rng(0), torch.ones(3), Series()
+
+        def loss(step):
+            if step == dies:
+                raise KeyboardInterrupt
+            rows.append([float(step)])
+            return (x - torch.from_numpy(rng.standard_normal(3))).pow(2).sum()
+
+        losses = train(
+            [x],
+            loss,
+            steps=9,
+            learning_rate=lambda step: 0.1 / (1 + step),
+            checkpoint=kept,
+            state=(RandomState(rng), rows),
+        )
+        return x, losses, rows, rng.integers(1000)
+
+    whole, kept = run(None), Kept()
+    with pytest.raises(KeyboardInterrupt):
+        run(kept, dies=5)
+    resumed = run(kept)
+    assert torch.equal(whole[0], resumed[0]) and whole[1:] == resumed[1:]
+    assert [step for (step,) in resumed[2]] == list(range(9))
+
+
+def test_a_training_stops_once_its_loss_does_not_fall():
+    x = torch.zeros(1)
+    losses = train([x], lambda step: x.sum() * 0 + max(10 - step, 4), steps=50, learning_rate=0.1, patience=4)
+    # Means of four: 8.5, 4.75, 4.0, 4.0.
+    assert len(losses) == 16
+    assert not converged(losses[:12], 4) and not converged(losses, 0)
+
+
+def test_the_update_of_a_step_is_followed_by_a_call():
+    x, seen = torch.ones(1), []
+    train([x], lambda step: x.sum(), steps=3, learning_rate=0.5, after_step=lambda: seen.append(x.item()))
+    assert seen == pytest.approx([0.5, 0.0, -0.5], abs=1e-6)
+
+
+def test_the_curve_of_the_losses_has_few_points():
+    assert curve(list(range(40)), points=4) == [4.5, 14.5, 24.5, 34.5]
+    assert curve([3.0, 1.0]) == [3.0, 1.0]
