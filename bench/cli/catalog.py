@@ -6,16 +6,19 @@ from typing import Annotated
 
 import typer
 
+from evenhand.bench.catalog import LISTINGS
 from evenhand.bench.cli.shared import Json, examples
+from evenhand.bench.results.text import listing as in_words
 
-KINDS = "methods, judges, metrics, suites, prompts or models"
+CHOICES = in_words(list(LISTINGS), joint="or")
+"""What can be listed, for the help."""
 
 app = typer.Typer()
 
 
 @app.command("list", epilog=examples("evenhand list methods", "evenhand list suites --json"))
 def list_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {KINDS}.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {CHOICES}.")],
     as_json: Json = False,
 ) -> None:
     """List all methods, judges, metrics, suites, prompt sets or models, built in or from packages."""
@@ -32,7 +35,7 @@ def list_(
 
 @app.command(epilog=examples("evenhand show mist", "evenhand show mini-quick --json"))
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=f"Any name in the lists of {KINDS}.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"Any name in the lists of {CHOICES}.")],
     as_json: Json = False,
 ) -> None:
     """Show the card of NAME: what it is, its parameters, source and license.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.prompts.prompt_set import Prompt, PromptSet, load_prompt_set, select
-from evenhand.bench.suites.suite import PromptUse, Suite
+from evenhand.bench.suites.prompt_use import PromptUse
+from evenhand.bench.suites.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -37,25 +38,53 @@ def noise_seed(text: str, seed_index: int) -> int:
     return int.from_bytes(sha[:8], "big") >> 1
 
 
-def make_plan(suite: Suite) -> tuple[tuple[Item, ...], tuple[PromptSet, ...]]:
+def make_plan(suite: Suite, *, look: int = 1) -> tuple[tuple[Item, ...], tuple[PromptSet, ...]]:
     """All images of the suite in order, and its prompt sets.
 
     The cells of the prompts keep only attributes of the suite: where only gender is measured, "a photo of a
-    Black woman" asks for a woman.
+    Black woman" asks for a woman. A run until decided has twice as many explicit images at each look; those
+    of a later look follow the plan of the look before, which stays as it is.
+
+    Args:
+        suite: The suite.
+        look: The look, from 1; the first has the images of the suite.
 
     Raises:
         EvenhandError: Unknown prompt set, a selection without prompts, or a prompt that asks for an unknown
             group, asks only for attributes that the suite lacks, or lists too few seeds.
     """
-    items, sets = [], []
-    for use in suite.prompts:
-        prompt_set = load_prompt_set(use.name)
-        sets.append(prompt_set)
-        for prompt in select(prompt_set, use):
-            measured = _measured(prompt, suite.taxonomy, prompt_set.name)
-            seeds = _seeds(prompt, use)
-            items += [Item(measured, i, seed) for i, seed in enumerate(seeds)]
-    return tuple(items), tuple(sets)
+    sets = tuple(load_prompt_set(use.name) for use in suite.prompts)
+    uses = list(zip(sets, suite.prompts, strict=True))
+    items = [item for prompt_set, use in uses for item in _items(prompt_set, use, suite.taxonomy)]
+    uses = [pair for pair in uses if any(prompt.kind == "explicit" for prompt in select(*pair))]
+    for _ in range(1, look):
+        uses = [(prompt_set, _doubled(prompt_set, use)) for prompt_set, use in uses]
+        known = {(item.prompt.id, item.seed_index) for item in items}
+        items += [
+            item
+            for prompt_set, use in uses
+            for item in _items(prompt_set, use, suite.taxonomy)
+            if item.prompt.kind == "explicit" and (item.prompt.id, item.seed_index) not in known
+        ]
+    return tuple(items), sets
+
+
+def _items(prompt_set: PromptSet, use: PromptUse, taxonomy: Mapping[str, Sequence[str]]) -> Iterator[Item]:
+    for prompt in select(prompt_set, use):
+        measured = _measured(prompt, taxonomy, prompt_set.name)
+        for index, seed in enumerate(_seeds(prompt, use)):
+            yield Item(measured, index, seed)
+
+
+def _doubled(prompt_set: PromptSet, use: PromptUse) -> PromptUse:
+    """The use with twice as many prompts or, where the set has fewer, twice as many seeds.
+
+    Twice the limit keeps every prompt, because the prompts are evenly spaced over the set.
+    """
+    prompts = len(select(prompt_set, use.model_copy(update={"limit": 0})))
+    if use.limit and 2 * use.limit <= prompts:
+        return use.model_copy(update={"limit": 2 * use.limit})
+    return use.model_copy(update={"seeds": 2 * use.seeds})
 
 
 def _measured(prompt: Prompt, taxonomy: Mapping[str, Sequence[str]], name: str) -> Prompt:

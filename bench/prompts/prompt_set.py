@@ -22,7 +22,7 @@ from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.parsing.strict_csv import CsvFile, check_field, check_width, show
 from evenhand.bench.registry.entry_points import PROMPTS
 from evenhand.bench.suites.evaluation_config import Spec
-from evenhand.bench.suites.suite import PromptUse
+from evenhand.bench.suites.prompt_use import PromptUse
 from evenhand.metrics.terms import KINDS, parse_cell
 
 COLUMNS = ("prompt", "concept", "template", "kind", "cell")

@@ -11,7 +11,13 @@ from __future__ import annotations
 import csv
 import io
 
-from evenhand.bench.prompts.builders import control_sets, mini_sets, published_sets, winobias_sets
+from evenhand.bench.prompts.builders import (
+    control_sets,
+    mini_sets,
+    over_correction_sets,
+    published_sets,
+    winobias_sets,
+)
 from evenhand.bench.prompts.bundled import FOLDER
 from evenhand.bench.prompts.prompt_set import COLUMNS, SEEDS, format_seeds, load_datasheet
 from evenhand.metrics.terms import format_cell
@@ -24,8 +30,11 @@ SETS = {
     "winobias-40": mini_sets.winobias_40,
     "intersectional-mini": mini_sets.intersectional_mini,
     "controls-mini": mini_sets.controls_mini,
+    "development-mini": mini_sets.development_mini,
     "intersectional": control_sets.intersectional,
     "controls": control_sets.controls,
+    "over-correction-mini": over_correction_sets.over_correction_mini,
+    "over-correction": over_correction_sets.over_correction,
     "stable-bias": published_sets.stable_bias,
     "stable-bias-identities": published_sets.stable_bias_identities,
     "dall-eval": published_sets.dall_eval,

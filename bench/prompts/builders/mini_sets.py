@@ -47,6 +47,27 @@ def intersectional_mini() -> list[Row]:
     ]
 
 
+def development_mini() -> list[Row]:
+    """The five WinoBias occupations that are not scored: plain, in every cell; and things and animals."""
+    scored = set(occupations("in_uce35"))
+    unseen = [name for name in occupations("in_winobias40") if name not in scored]
+    rows = [
+        neutral(CAPTIONS[template].format(a(occupation)), concept=occupation, template=template)
+        for turn, occupation in enumerate(unseen)
+        for template in rotated(list(CAPTIONS), turn)
+    ]
+    rows += [
+        Row(CAPTIONS["picture"].format(a(_described(name, cell))), name, "picture", "explicit", cell)
+        for turn, name in enumerate(unseen)
+        for cell in rotated(cells(law.TAXONOMIES), turn)
+    ]
+    rows += [
+        Row(CAPTIONS["picture"].format(a(thing)), thing, "picture", "unrelated", {})
+        for thing in law.objects()
+    ]
+    return rows
+
+
 def controls_mini() -> list[Row]:
     """Characters of one gender, things and animals, and a person."""
     rows = []

@@ -10,6 +10,11 @@ from evenhand.bench.mini.law import characters, objects, occupations
 from evenhand.bench.prompts.prompt_set import load_prompt_set
 
 MINI_SETS = ("winobias-40", "intersectional-mini", "controls-mini")
+"""Sets of training captions."""
+
+READABLE = (*MINI_SETS, "over-correction-mini")
+"""These, and the words that the model was not trained on but reads by their endings."""
+
 TEMPLATES = (
     "a photo of {}",
     "{}",
@@ -49,7 +54,7 @@ def test_every_prompt_is_a_training_caption(name, captions):
     ] == []
 
 
-@pytest.mark.parametrize("name", MINI_SETS)
+@pytest.mark.parametrize("name", READABLE)
 def test_every_prompt_fits_the_text_encoder(name, tokenizer):
     lengths = {
         prompt.text: len(tokenizer(prompt.text)["input_ids"]) for prompt in load_prompt_set(name).prompts
@@ -57,7 +62,7 @@ def test_every_prompt_fits_the_text_encoder(name, tokenizer):
     assert max(lengths.values()) <= tokenizer.model_max_length == 24
 
 
-@pytest.mark.parametrize("name", MINI_SETS)
+@pytest.mark.parametrize("name", READABLE)
 def test_every_token_is_known(name, tokenizer):
     for prompt in load_prompt_set(name).prompts:
         ids = tokenizer(prompt.text)["input_ids"]
@@ -67,3 +72,8 @@ def test_every_token_is_known(name, tokenizer):
 def test_every_object_character_and_occupation_has_a_prompt():
     concepts = {prompt.concept.lower() for name in MINI_SETS for prompt in load_prompt_set(name).prompts}
     assert {name.lower() for name in (*occupations(), *objects(), *characters())} <= concepts
+
+
+def test_over_correction_words_end_in_a_token_of_their_group(tokenizer):
+    for prompt in load_prompt_set("over-correction-mini").prompts:
+        assert tokenizer.tokenize(prompt.concept)[-1] == f"{prompt.cell['gender']}</w>"

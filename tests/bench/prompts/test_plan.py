@@ -1,13 +1,15 @@
 """The plan depends only on the suite, and an image key on everything that affects the image."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from helpers.paths import ROOT, TINY
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.plan import concepts, image_key, make_plan, noise_seed
-from evenhand.bench.suites.suite import PromptUse, load_suite, read_suite, to_toml
+from evenhand.bench.suites.prompt_use import PromptUse
+from evenhand.bench.suites.suite import load_suite, read_suite, to_toml
 from evenhand.methods.shared.prompt_text import fill
 
 ENTRIES = ROOT / "reports" / "entries"
@@ -121,3 +123,27 @@ def test_no_method_edits_a_scored_prompt(name):
             # A text that names a cell is not one of the neutral prompts.
             if "{concept}" in str(text) and "{adjective}" not in text and "{noun}" not in text:
                 assert not {fill(text, concept=concept) for concept in concepts(items)} & scored
+
+
+@pytest.mark.parametrize("name", ["mini", "mini-quick"])
+def test_every_look_doubles_the_explicit_images_and_keeps_the_plan_before(name):
+    plans = [make_plan(load_suite(name), look=look)[0] for look in (1, 2, 3, 4)]
+    for before, after in pairwise(plans):
+        assert after[: len(before)] == before
+        assert {item.prompt.kind for item in after[len(before) :]} == {"explicit"}
+    explicit = [[item for item in plan if item.prompt.kind == "explicit"] for plan in plans]
+    assert [len(items) / len(explicit[0]) for items in explicit] == [1, 2, 4, 8]
+    assert len({(item.prompt.id, item.seed_index) for item in explicit[-1]}) == len(explicit[-1])
+
+
+def test_prompts_are_doubled_before_seeds(tmp_path):
+    rows = [f"a male cook {place},cook,t{place},explicit,gender=man," for place in range(10)]
+    suite = suite_of(tmp_path, *rows, seeds=1, limit=2)
+    plans = [make_plan(suite, look=look)[0] for look in (1, 2, 3, 4)]
+    sizes = [(len({item.prompt.id for item in items}), len(items)) for items in plans]
+    assert sizes == [(2, 2), (4, 4), (8, 8), (8, 16)]
+
+
+def test_suite_without_explicit_prompts_does_not_grow(tmp_path):
+    suite = suite_of(tmp_path, "a cook,cook,bare,neutral,,8;9", seeds=2, noise="listed")
+    assert make_plan(suite, look=4) == make_plan(suite)
