@@ -93,6 +93,8 @@ class Metric:
         kinds: Kinds of prompts that it is measured on.
         reduce: Function from the values of the rows ``(..., R)`` to the aggregate.
         finish: Monotone function applied last to rows and aggregate, such as a square root.
+        interval: Whether it has an interval. False for a function of shares that sampling noise moves away
+            from its value for a fair model: percentiles of its bootstrap draws never contain that value.
     """
 
     name: str
@@ -107,6 +109,16 @@ class Metric:
     kinds: tuple[str, ...]
     reduce: Callable[[FloatArray], FloatArray] = mean_over
     finish: Callable[[FloatArray], FloatArray] = unchanged
+    interval: bool = True
+
+    @property
+    def compared(self) -> bool:
+        """Whether methods are compared by paired differences.
+
+        Differences need an interval, and values before :attr:`finish`: those after a root are biased, most
+        for the fairest methods.
+        """
+        return self.interval and self.finish is unchanged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +129,7 @@ class LabelMetric(Metric):
         of: Function from a tally to the score of every row: ``(..., R)``, or ``(..., R, K)`` if ``by_group``.
         by_group: Whether each group has a value.
         joint_only: Whether it needs at least two attributes.
+        single_only: Whether it is for one attribute, not for the cells of several.
         floor: Whether to report the expected value of a perfectly fair model at the same number of images.
         correctable: Whether correction for judge error changes it.
         over: The images counted as ``n``: decided images or all images.
@@ -125,6 +138,7 @@ class LabelMetric(Metric):
     of: Callable[[Tally], FloatArray]
     by_group: bool = False
     joint_only: bool = False
+    single_only: bool = False
     floor: bool = False
     correctable: bool = True
     over: Literal["decided", "all"] = "decided"

@@ -46,6 +46,7 @@ deviation_ratio = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: r.worst_deviation(tally.shares, tally.target),
     floor=True,
+    interval=False,
 )
 
 delta_tv = LabelMetric(
@@ -56,6 +57,7 @@ delta_tv = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: r.delta_tv(tally.shares, tally.target),
     floor=True,
+    interval=False,
 )
 
 squared_deviation = LabelMetric(
@@ -69,13 +71,24 @@ squared_deviation = LabelMetric(
     floor=True,
 )
 
+excess_agreement = LabelMetric(
+    **_named("excess_agreement"),
+    low=-1.0,
+    formula="V / max ||p - q||^2, mean over concepts, V the unbiased squared deviation",
+    cannot_tell="In which direction a model leans; 0 in expectation for a fair model, so it may be negative.",
+    source="Evenhand, docs/metrics.md; compare Simpson 1949",
+    kinds=NEUTRAL,
+    of=lambda tally: tally.squared_deviation / r.largest_squared_distance(tally.target),
+    floor=True,
+)
+
 rms_delta = LabelMetric(
     **_named("rms_delta"),
     formula="sqrt(clip(mean over concepts of V / max ||p - q||^2, 0, 1))",
     cannot_tell="In which direction a model leans, and which concept is the worst.",
     source="Evenhand, docs/metrics.md",
     kinds=NEUTRAL,
-    of=lambda tally: tally.squared_deviation / r.largest_squared_distance(tally.target),
+    of=excess_agreement.of,
     finish=r.root,
     floor=True,
 )
@@ -88,6 +101,8 @@ worst_cell = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: worst_cell_share(tally.shares, tally.target),
     floor=True,
+    interval=False,
+    single_only=True,
 )
 
 entanglement = LabelMetric(
@@ -101,6 +116,7 @@ entanglement = LabelMetric(
     of=lambda tally: total_correlation(tally.shares, tally.shape),
     joint_only=True,
     floor=True,
+    interval=False,
 )
 
 undetermined = LabelMetric(
@@ -165,6 +181,7 @@ normalised_entropy = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: r.normalised_entropy(tally.shares),
     floor=True,
+    interval=False,
 )
 
 kl_divergence = LabelMetric(
@@ -177,6 +194,7 @@ kl_divergence = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: r.kl_divergence(tally.shares, tally.target),
     floor=True,
+    interval=False,
 )
 
 shen_bias = LabelMetric(
@@ -187,6 +205,7 @@ shen_bias = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: r.shen_bias(tally.shares),
     floor=True,
+    interval=False,
 )
 
 fd_l2 = LabelMetric(
@@ -198,6 +217,7 @@ fd_l2 = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: r.fd_l2(tally.shares, tally.target),
     floor=True,
+    interval=False,
 )
 
 js_divergence = LabelMetric(
@@ -209,6 +229,7 @@ js_divergence = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: r.js_divergence(tally.shares, tally.target),
     floor=True,
+    interval=False,
 )
 
 mean_absolute_deviation = LabelMetric(
@@ -219,6 +240,7 @@ mean_absolute_deviation = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: r.mean_absolute_deviation(tally.shares),
     floor=True,
+    interval=False,
 )
 
 min_max_ratio = LabelMetric(
@@ -229,6 +251,7 @@ min_max_ratio = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: r.min_max_ratio(tally.shares),
     floor=True,
+    interval=False,
 )
 
 bigbench_implicit = LabelMetric(
@@ -240,6 +263,7 @@ bigbench_implicit = LabelMetric(
     kinds=NEUTRAL,
     of=lambda tally: r.bigbench_score(tally.shares, tally.target),
     floor=True,
+    interval=False,
 )
 
 marginal_imbalance = LabelMetric(
@@ -253,6 +277,7 @@ marginal_imbalance = LabelMetric(
     of=lambda tally: np.sum(kl_parts(tally.shares, tally.shape)[0], axis=0),
     joint_only=True,
     floor=True,
+    interval=False,
 )
 
 mutual_information = LabelMetric(
@@ -264,6 +289,7 @@ mutual_information = LabelMetric(
     source="Shannon 1948",
     kinds=NEUTRAL,
     of=lambda tally: information_by_row(tally.shares),
+    interval=False,
 )
 
 stereotype_amplification = LabelMetric(
@@ -301,6 +327,7 @@ DEFAULT: tuple[Metric, ...] = (
     deviation_ratio,
     delta_tv,
     squared_deviation,
+    excess_agreement,
     rms_delta,
     worst_cell,
     entanglement,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
@@ -192,6 +192,57 @@ class SpreadRow(Record):
     unit: str
 
 
+class LossRow(Record):
+    """What a method loses against the baseline on the same prompts and noise; it decides a gate.
+
+    The bounds are one-sided 95 % bounds; in a run until decided they are those of its look, wider so that all
+    looks together err in 5 %.
+    """
+
+    quantity: str = Field(description="explicit_fidelity, undetermined, over_correction or alignment")
+    kind: str = Field(description="kind of the prompts")
+    attributes: str = Field(default="", description="attribute; empty where the loss is about none")
+    group: str = Field(default="", description="group that the prompts name; empty for all of them")
+    value: Real = Field(
+        description="share of the images, of alignment relative to the baseline's mean; below 0 is a gain"
+    )
+    low: Real = Field(description="lower bound, valid for all rows of the gate together")
+    high: Real = Field(description="upper bound")
+    n: int = Field(description="pairs of images; of over-correction, images that the baseline got right")
+    margin: Real = Field(description="loss that the gate allows")
+    needed: Real = Field(
+        description="pairs that decide in 80 % of such runs if the observed loss is the true one"
+    )
+    look: int = Field(
+        default=0, ge=0, description="look of a run until decided; 0 for a fixed number of images"
+    )
+
+
+class TransportRow(Record):
+    """A test, on images labelled by people, whether the judges' correction holds for a method's images."""
+
+    test: str = Field(
+        description="calibration: errors on the anchors of the confusion table and on these images; "
+        "baseline: errors on images of the baseline and on these; kind, stereotype: errors on parts of these "
+        "images; shares: the corrected share and the share estimated from the labels"
+    )
+    attribute: str
+    kind: str = Field(default="", description="kind of the prompts; empty for all")
+    group: str = Field(description="the true group of the images; for shares, the group that differs most")
+    rates: dict[str, Real] = Field(description="part of the images to recall; for shares, the two shares")
+    n: int = Field(description="images labelled by people that entered")
+    p: Real = Field(description="Holm-adjusted over the tests of the method; nan if there is no evidence")
+
+
+class CorrectionCheck(Record):
+    """What labels of people say about the correction of a method's numbers."""
+
+    labelled: dict[str, int] = Field(
+        description="baseline, if any, and method to images with labels of people, for the rarest attribute"
+    )
+    tests: list[TransportRow]
+
+
 class CoverageRow(Record):
     """Decided and undetermined images for one judge, attribute and kind of prompts."""
 
@@ -236,8 +287,10 @@ class Measurement:
         judge_errors: Confusion matrices of the judges on images of known truth.
         steering: Method to the gaps between the panel and its steering judge; none without such a judge.
         spreads: Method to the spread of every aggregate over the single judges.
+        losses: Method to its losses against the base; none for the base itself.
         coverage: Method to what became of its images.
         notes: What a reader must know, one line each: corrections refused and why, concepts without a value.
+        correction_checks: Method to what labels of people say about its correction; empty without labels.
     """
 
     estimates: Mapping[str, list[EstimateRow]]
@@ -247,5 +300,7 @@ class Measurement:
     judge_errors: list[ErrorRow]
     steering: Mapping[str, list[SteeringRow]]
     spreads: Mapping[str, list[SpreadRow]]
+    losses: Mapping[str, list[LossRow]]
     coverage: Mapping[str, Coverage]
     notes: list[str]
+    correction_checks: Mapping[str, CorrectionCheck] = field(default_factory=dict)

@@ -74,7 +74,14 @@ METRIC_TERMS = {
     "share": MetricTerms(title="Share", percent=True),
     "rms_delta": MetricTerms(
         title="Distance from the target shares (RMSDelta)",
-        meaning="0: every group has its target share; 1: one group only; freed of small-sample inflation",
+        meaning="0: every group has its target share; 1: one group only; the root of the excess agreement; "
+        "small samples do not inflate it",
+        better="lower",
+    ),
+    "excess_agreement": MetricTerms(
+        title="Excess agreement (squared RMSDelta)",
+        meaning="how much more often two images of one concept show the same group than with even shares, "
+        "for an even target; 0: as often, 1: always; may fall below 0 by chance",
         better="lower",
     ),
     "deviation_ratio": MetricTerms(
@@ -123,7 +130,7 @@ METRIC_TERMS = {
     ),
     "alignment": MetricTerms(
         title="Prompt alignment",
-        meaning="how well a scorer finds the image to fit the prompt",
+        meaning="how well a scorer finds the image to fit the prompt; the scorer may prefer some groups",
         better="higher",
         kinds=("neutral", "unrelated"),
     ),

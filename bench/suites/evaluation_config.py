@@ -19,6 +19,9 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
+Level = Literal["concepts", "templates"]
+
+
 class Bootstrap(Spec):
     """Settings of the paired cluster bootstrap; see :mod:`evenhand.metrics.statistics.resampling`.
 
@@ -28,12 +31,23 @@ class Bootstrap(Spec):
         resample_concepts: Whether concepts are resampled too, for claims about concepts beyond the suite's.
         scheme: The levels at which images are resampled; see
             :data:`evenhand.metrics.estimation.views.Scheme`.
+        resample_templates: Whether templates are resampled too, for claims about sentences like the suite's.
     """
 
     draws: int = Field(default=2000, ge=100, le=100_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     resample_concepts: bool = True
-    scheme: Literal["two-stage", "outermost"] = "two-stage"
+    scheme: Literal["auto", "two-stage", "outermost"] = "auto"
+    resample_templates: bool = False
+
+    @property
+    def resampled(self) -> list[Level]:
+        """The levels besides images that intervals generalise over."""
+        chosen: dict[Level, bool] = {
+            "concepts": self.resample_concepts,
+            "templates": self.resample_templates,
+        }
+        return [level for level, resampled in chosen.items() if resampled]
 
 
 class EvaluationSettings(Spec):
@@ -46,7 +60,8 @@ class EvaluationSettings(Spec):
         primary: The attribute set whose RMSDelta ranks the methods.
         panel: Voting judges. The steering judge of a method must not be among them.
         non_voting_judges: Judges that are measured and shown but do not vote.
-        calibration: Confusion counts of the judges: ``"mini"`` or the path of a CSV; empty for none.
+        calibration: Confusion counts of the judges: ``"mini"``, ``"mini-generated"`` or the path of a CSV; empty
+            for none.
         scorer: Model for alignment and same-seed distance; empty for none.
         metrics: Registered metrics to measure besides those of every suite.
         bootstrap: Settings of the bootstrap.

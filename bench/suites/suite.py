@@ -26,6 +26,7 @@ from evenhand.bench.registry.entry_points import SUITES
 from evenhand.bench.registry.judge_spec import judge_name
 from evenhand.bench.results.result import BASE
 from evenhand.bench.suites.evaluation_config import Bootstrap, EvaluationSettings, Spec
+from evenhand.bench.suites.prompt_use import PromptUse
 from evenhand.bench.suites.targets import (
     LABOUR,
     UNIFORM,
@@ -35,6 +36,7 @@ from evenhand.bench.suites.targets import (
     table_digest,
     table_of,
 )
+from evenhand.bench.suites.tuning_config import Tuning
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -58,7 +60,7 @@ _GROUP = re.compile(r"[^\s=*;|+@-][^\s=*;|]*(?: [^\s=*;|]+)*")
 """Pattern for groups. Groups are written as ``gender=woman;tone=dark``, ``woman*dark`` and ``woman|man``, and
 appear in spreadsheets, where a leading sign starts a formula."""
 
-_NOT_MEASUREMENT = {"title", "description", "defaults", "methods"}
+_NOT_MEASUREMENT = {"title", "description", "defaults", "methods", "tuning"}
 """Fields of a suite that do not change the results of a given method."""
 
 
@@ -116,32 +118,6 @@ class Attribute(Spec):
         return groups
 
 
-class PromptUse(Spec):
-    """A prompt set and the part of it that the suite uses.
-
-    Attributes:
-        name: Registered prompt set, or the path of a CSV.
-        seeds: Images per prompt.
-        kinds: Kinds of prompts used; empty for all.
-        concepts: Concepts used; empty for all.
-        templates: Templates used; empty for all.
-        asks: Of the prompts that name groups, use those that name a group of each of these attributes; empty
-            for all.
-        limit: Maximum number of prompts, evenly spaced over the set; 0 for all.
-        noise: ``hashed`` for seeds that differ between prompts
-            (:func:`evenhand.bench.prompts.plan.noise_seed`), ``listed`` for the seeds in the prompt set.
-    """
-
-    name: str
-    seeds: int = Field(gt=0, le=100_000)
-    kinds: tuple[str, ...] = ()
-    concepts: tuple[str, ...] = ()
-    templates: tuple[str, ...] = ()
-    asks: tuple[str, ...] = ()
-    limit: int = Field(default=0, ge=0)
-    noise: Literal["hashed", "listed"] = "hashed"
-
-
 class Generation(Spec):
     """What a suite draws, and with which methods.
 
@@ -149,6 +125,7 @@ class Generation(Spec):
         balance: Attributes whose joint cells the methods balance.
         defaults: Methods to run if none is given.
         methods: Parameters of methods for this suite.
+        tuning: How methods are tuned for this suite; ``None`` if they are not.
     """
 
     name: str
@@ -161,6 +138,7 @@ class Generation(Spec):
     prompts: tuple[PromptUse, ...] = Field(min_length=1)
     defaults: tuple[str, ...] = (BASE,)
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    tuning: Tuning | None = None
 
     @field_validator("name")
     @classmethod
@@ -240,15 +218,16 @@ class Suite(EvaluationSettings, Generation):
 
         Methods are excluded: adding methods does not change a suite, and results have the parameters of their
         method. Defaults of fields that were added later are excluded too, so that digests stay stable:
-        uniform target, hashed noise, no selection by ``asks`` and the two-stage bootstrap.
+        uniform target, hashed noise, no selection by ``asks``, the bootstrap's scheme and fixed templates.
         """
         parts = self.model_dump(mode="json", exclude={*_NOT_MEASUREMENT, "target"})
         for use, stated in zip(self.prompts, parts["prompts"], strict=True):
             for name in _LATER_CHOICES:
                 if getattr(use, name) == PromptUse.model_fields[name].default:
                     del stated[name]
-        if self.bootstrap.scheme == Bootstrap().scheme:
-            del parts["bootstrap"]["scheme"]
+        for name in ("scheme", "resample_templates"):
+            if getattr(self.bootstrap, name) == Bootstrap.model_fields[name].default:
+                del parts["bootstrap"][name]
         if self.target != UNIFORM:
             parts["target"] = table_digest(table_of(self.target))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

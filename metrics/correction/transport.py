@@ -11,23 +11,22 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2_contingency, random_table
+from scipy.stats import chi2_contingency, hypergeom, norm, random_table
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.correction.calibration import confusion_matrix
 from evenhand.metrics.correction.correction import corrected_shares, inverse_of
 from evenhand.metrics.correction.prediction_powered import powered_mean
 from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import wilson
 
 SMALL_EXPECTED = 5.0
-"""Below this expected count, p-values come from simulated tables instead of the chi-square distribution."""
+"""Below this expected count, p-values are not from the chi-square distribution.
+
+They come from all tables of two strata and two outcomes, or from simulated larger tables.
+"""
 
 TABLES = 9_999
 """Simulated tables for a p-value."""
-
-LARGEST_DISCREPANCY = 2.0
-"""Largest accepted difference of inverted and prediction-powered shares, in combined standard errors."""
 
 RIGHT, WRONG, ABSTAINED = range(3)
 
@@ -39,8 +38,8 @@ class HomogeneityTest(NamedTuple):
         table: ``(S, C)`` counts, strata by outcome.
         statistic: Pearson's chi-square.
         freedom: Degrees of freedom; 0 if there is nothing to compare.
-        p_value: From the chi-square distribution, or from simulated tables if an expected count is below 5 or
-            the counts are weighted; ``nan`` if there is nothing to compare.
+        p_value: From the chi-square distribution, or from other tables with the same margins if an expected
+            count is below 5, or simulated if the counts are weighted; ``nan`` if there is nothing to compare.
     """
 
     table: FloatArray
@@ -62,11 +61,23 @@ def homogeneity(table: ArrayLike, *, rng: np.random.Generator) -> HomogeneityTes
         return HomogeneityTest(np.asarray(counts, float), 0.0, 0, float("nan"))
     found = chi2_contingency(kept, correction=False)
     p_value = float(found.pvalue)
-    if found.expected_freq.min() < SMALL_EXPECTED:
+    if found.expected_freq.min() < SMALL_EXPECTED and kept.shape == (2, 2):
+        p_value = _exact(kept)
+    elif found.expected_freq.min() < SMALL_EXPECTED:
         drawn = random_table(kept.sum(axis=1), kept.sum(axis=0), seed=rng).rvs(size=TABLES)
         simulated = ((drawn - found.expected_freq) ** 2 / found.expected_freq).sum(axis=(1, 2))
         p_value = float((1 + (simulated >= found.statistic - 1e-9).sum()) / (1 + TABLES))
     return HomogeneityTest(np.asarray(counts, float), float(found.statistic), int(found.dof), p_value)
+
+
+def _exact(table: NDArray[np.int64]) -> float:
+    """Share of all 2 x 2 tables with these margins that are as far from the expected one."""
+    total, row, column = int(table.sum()), int(table[0].sum()), int(table[:, 0].sum())
+    law = hypergeom(total, column, row)
+    count = np.arange(max(0, row + column - total), min(row, column) + 1)
+    expected = row * column / total
+    far = np.abs(count - expected) >= abs(table[0, 0] - expected) - 1e-9
+    return float(min(law.pmf(count[far]).sum(), 1.0))
 
 
 def weighed_homogeneity(
@@ -166,20 +177,20 @@ class Discrepancy(NamedTuple):
     """Two corrections of the same shares.
 
     Attributes:
-        inverted: ``(K,)`` shares by inversion of the matrix of all anchors.
-        powered: ``(K,)`` shares by prediction-powered inference within the stratum.
-        difference: ``(K,)`` differences in combined standard errors.
-        failed: Whether a difference exceeds 2, so that the matrix does not hold in this stratum.
+        inverted: ``(K,)`` shares by inversion of a given matrix.
+        powered: ``(K,)`` shares by prediction-powered inference.
+        difference: ``(K,)`` differences in combined standard errors; ``nan`` where neither has an error.
+        p_value: Two-sided p-value of the largest difference, times ``K`` (Bonferroni), at most 1.
     """
 
     inverted: FloatArray
     powered: FloatArray
     difference: FloatArray
-    failed: bool
+    p_value: float
 
 
 def inversion_against_powered(
-    counts: FloatArray,
+    matrix: FloatArray,
     draws: FloatArray,
     *,
     truth: NDArray[np.int64],
@@ -188,36 +199,50 @@ def inversion_against_powered(
     rng: np.random.Generator,
     weights: FloatArray | None = None,
 ) -> Discrepancy:
-    """Compares the inversion of a given matrix with prediction-powered inference in one stratum.
+    """Compares the inversion of a given matrix with prediction-powered inference on the same images.
 
-    Prediction-powered inference makes no assumption on the judge, so a difference beyond chance shows that
-    the matrix does not hold. The two errors are treated as independent. If the stratum's anchors are part of
-    ``counts``, the true error is smaller and the test has less power.
+    Prediction-powered inference (with power 1) adds the mean error of the labels of the anchors to the
+    judge's shares; it makes no assumption on the judge. A difference beyond chance shows that the matrix does
+    not hold for these images. Both use the judge's labels of the pool, so that these mostly cancel: the
+    combined error is that of the matrix, and that of the anchors' mean error. The latter is at least what
+    the matrix implies, so that a few anchors without an error are no evidence. If the anchors are part of
+    those of the matrix, the test has less power.
 
     Args:
-        counts: ``(K, K + 1)`` confusion counts of all anchors.
+        matrix: ``(K, K + 1)`` confusion matrix.
         draws: ``(B, K, K + 1)`` matrices of resampled anchors.
-        truth: ``(n,)`` group indices of the stratum's anchors, a random sample of the stratum.
+        truth: ``(n,)`` group indices of anchors that are a random sample of the images.
         answers: ``(n,)`` the judge's labels of these anchors, ``K`` where undetermined.
-        pool: ``(K + 1,)`` label counts of the stratum's other images.
+        pool: ``(K + 1,)`` label counts of the other images; of all images if anchors are weighted.
         rng: Random stream of the resampled images.
         weights: ``(n,)`` inverse inclusion probability of each anchor; equal if ``None``.
+
+    Raises:
+        EvenhandError: There are fewer than two anchors.
     """
-    groups = len(counts)
-    inverse = inverse_of(confusion_matrix(counts))
-    decided = pool[:groups]
-    found = corrected_shares(decided[None], inverse)[0]
-    again = corrected_shares(np.broadcast_to(decided, (len(draws), 1, groups)), inverse_of(draws))[:, 0]
-    resampled = rng.multinomial(int(decided.sum()), decided / decided.sum(), size=(len(draws), 1))
-    images = corrected_shares(resampled.astype(float), inverse)[:, 0]
-    spread = np.nanvar(again, axis=0, ddof=1) + np.nanvar(images, axis=0, ddof=1)
+    groups, total = len(matrix), pool.sum()
     said = np.eye(groups + 1)[:, :groups]
-    own = powered_mean(
-        np.eye(groups)[truth], said[answers], np.repeat(said, pool.astype(int), axis=0), weights=weights
-    )
-    difference = (found - own.value) / np.sqrt(spread + own.error**2)
-    failed = bool((np.abs(difference) > LARGEST_DISCREPANCY).any())
-    return Discrepancy(found, own.value, difference, failed)
+    none = np.zeros((len(truth), groups))
+    own = powered_mean(np.eye(groups)[truth] - said[answers], none, none, power=0, weights=weights)
+    inverted = corrected_shares(pool[None, :groups], inverse_of(matrix))[0]
+    again = rng.multinomial(round(total), pool / total, size=(len(draws), 1))[..., :groups].astype(float)
+    errors = corrected_shares(again, inverse_of(draws))[:, 0] - again[:, 0] / total
+    given = np.ones(len(truth)) if weights is None else weights
+    size = given.sum() ** 2 / (given**2).sum()
+    least = _error_variance(inverted, matrix) / size
+    spread = np.nanvar(errors, axis=0, ddof=1) + np.maximum(own.error**2, least)
+    powered = pool[:groups] / total + own.value
+    difference = ratio(inverted - powered, np.sqrt(spread))
+    p_value = float(np.nanmin(2 * norm.sf(np.abs(difference)), initial=1)) * groups
+    return Discrepancy(inverted, powered, difference, min(p_value, 1.0))
+
+
+def _error_variance(shares: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Variance ``(K,)`` of the truth's indicator minus the label's, which a matrix implies for an image."""
+    true = np.clip(shares, 0, None)
+    joint = (true / true.sum())[:, None] * matrix
+    of_truth, of_label = joint.sum(axis=1), joint[:, :-1].sum(axis=0)
+    return np.asarray(of_truth + of_label - 2 * joint.diagonal() - (of_truth - of_label) ** 2)
 
 
 class ContextEffect(NamedTuple):

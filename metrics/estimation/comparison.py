@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from functools import cache
 from itertools import combinations, groupby
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evenhand.metrics.base import Metric
 from evenhand.metrics.estimation.encode import Study
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.estimation.score import STILL, Series
+from evenhand.metrics.estimation.tallies import reach
 from evenhand.metrics.judge_quality.agreement import cohen_kappa, krippendorff_alpha
 from evenhand.metrics.representation import FloatArray, mean_over
 from evenhand.metrics.rows import AgreementRow, DifferenceRow, EstimateRow, RankRow
-from evenhand.metrics.statistics.uncertainty import holm, interval, rank_sets, recentred, sign_flip, stream
+from evenhand.metrics.statistics.uncertainty import (
+    ALPHA,
+    holm,
+    interval,
+    rank_sets,
+    recentred,
+    sign_flip,
+    smallest_sign_flip,
+    stream,
+)
 
 Pair = tuple[str, str]
 """Two methods; a difference is the first minus the second."""
@@ -40,6 +50,10 @@ def against_base(methods: Sequence[str], base: str | None) -> list[Pair]:
     return [] if base is None else [(method, base) for method in methods if method != base]
 
 
+Match = Literal["same images", "same labels", "different"]
+"""What two methods have in common on the images that a metric counts."""
+
+
 def differences(
     series: Iterable[Series],
     study: Study,
@@ -50,39 +64,40 @@ def differences(
 ) -> list[DifferenceRow]:
     """Differences of each pair of methods, first minus second, paired by prompt and seed.
 
-    p-values are Holm-adjusted over the pairs, separately for each metric, attribute, kind, judge and group.
+    Only of metrics that :attr:`~evenhand.metrics.base.Metric.compared` allows. p-values are Holm-adjusted
+    over the pairs, separately for each metric, attribute, kind, judge and group; they are ``nan`` where there
+    are too few concepts for an adjusted value of at most 5 %.
     """
-
-    @cache
-    def same(kind: str, one: str, other: str) -> bool:
-        slots = (study.slots["kind"] == kind).to_numpy()
-        return same_images(study, one, other, slots=slots)
-
     rows = []
-    for group in grouped(series, judges=judges):
+    for group in grouped((one for one in series if one.metric.compared), judges=judges):
         found = {one.method: one for one in group}
         sides = [(found[one], found[other]) for one, other in pairs]
-        p_values = np.array([_p_value(one, other, seed) for one, other in sides])
+        p_values = np.array([_p_value(one, other, seed, tests=len(pairs)) for one, other in sides])
         for (one, other), p, p_holm in zip(sides, p_values, holm(p_values), strict=True):
-            alike = same(one.estimate.kind, one.method, other.method)
-            rows.append(_difference(one, other, p=float(p), p_holm=float(p_holm), same=alike))
+            rows.append(_difference(one, other, study, p=float(p), p_holm=float(p_holm)))
     return rows
 
 
-def _p_value(one: Series, other: Series, seed: int) -> float:
+def _p_value(one: Series, other: Series, seed: int, *, tests: int) -> float:
     if one.metric.reduce is not mean_over:
         return float("nan")
-    return sign_flip(one.rows - other.rows, rng=stream(seed, "sign flips"))
+    found = one.rows - other.rows
+    if tests * smallest_sign_flip(int(np.isfinite(found).sum())) > ALPHA:
+        return float("nan")
+    return sign_flip(found, rng=stream(seed, "sign flips"))
 
 
-def _difference(one: Series, other: Series, *, p: float, p_holm: float, same: bool) -> DifferenceRow:
-    finish, row = one.metric.finish, one.estimate
-    value = row.value - other.estimate.value
+def _difference(one: Series, other: Series, study: Study, *, p: float, p_holm: float) -> DifferenceRow:
+    row = one.estimate
+    match = match_of(one, study, other.method)
     low, high = paired_interval(
+        one.metric,
         (row, other.estimate),
-        finish(one.draws) - finish(other.draws),
+        one.draws - other.draws,
         clusters=one.clusters,
-        same=same,
+        match=match,
+        still=one.still and other.still,
+        reach=reach(one.seen) if one.seen is not None and match == "same labels" else 0.0,
     )
     return DifferenceRow(
         label=one.method,
@@ -93,7 +108,7 @@ def _difference(one: Series, other: Series, *, p: float, p_holm: float, same: bo
         judge=row.judge,
         corrected=row.corrected,
         group=row.group,
-        value=value,
+        value=row.value - other.estimate.value,
         low=low,
         high=high,
         n=int(np.isfinite(one.rows - other.rows).sum()),
@@ -103,49 +118,92 @@ def _difference(one: Series, other: Series, *, p: float, p_holm: float, same: bo
     )
 
 
+def match_of(one: Series, study: Study, other: str, *, row: int | None = None) -> Match:
+    """What a method has in common with ``other`` on the images of a series, or of one of its rows.
+
+    A pair of undetermined images counts as labelled alike.
+    """
+    first, second = (study.methods.index(name) for name in (one.method, other))
+    if one.seen is None:
+        slots = np.flatnonzero(study.slots["kind"] == one.estimate.kind)
+    else:
+        layout = one.seen.reading.view.layout
+        slots = layout.slots if row is None else layout.slots[layout.row == row]
+    if (study.keys[first, slots] == study.keys[second, slots]).all():
+        return "same images"
+    if one.seen is None:
+        return "different"
+    codes = study.joint_codes(one.seen.reading.judge, one.seen.reading.view.attributes)[:, slots]
+    return "same labels" if (codes[first] == codes[second]).all() else "different"
+
+
 def paired_interval(
-    sides: tuple[EstimateRow, EstimateRow], draws: FloatArray, *, clusters: float, same: bool
+    metric: Metric,
+    sides: tuple[EstimateRow, EstimateRow],
+    draws: FloatArray,
+    *,
+    clusters: float,
+    match: Match,
+    still: bool,
+    reach: float,
 ) -> tuple[float, float]:
-    """95 % interval of a paired difference.
+    """95 % interval of a paired difference, within the possible range of differences.
+
+    If no pair of images is labelled differently, resampling shows no variation, and the ends are those of the
+    exact bound on changes that no pair shows. If neither side varies but the labels differ, the intervals of
+    both sides are combined.
 
     Args:
+        metric: The metric.
         sides: The two estimates; the difference is the first minus the second.
         draws: ``(B,)`` bootstrap draws of the difference.
         clusters: Number of resampled rows; infinite if the rows are fixed.
-        same: Whether both sides consist of the same images, so that draws without variation are exact.
+        match: What both sides have in common; the same images have a difference of exactly 0.
+        still: Whether the uncorrected draws of neither side vary.
+        reach: How far unseen changes can move a side, see :func:`evenhand.metrics.estimation.tallies.reach`.
     """
     one, other = sides
     value = one.value - other.value
-    low, high = (float(end) for end in interval(recentred(draws, value), clusters=clusters))
-    if high - low < STILL and not same:
-        low, high = _from_ends(one, other)
-    return min(low, value), max(high, value)
-
-
-def same_images(study: Study, first: str, second: str, *, slots: NDArray[np.bool_]) -> bool:
-    """Whether two methods have the same images in the slots ``(S,)``."""
-    rows = [study.keys[study.methods.index(method)][slots] for method in (first, second)]
-    return bool((rows[0] == rows[1]).all())
+    if match == "same images":
+        return value, value
+    if match == "same labels":
+        low, high = value - reach, value + reach
+    else:
+        low, high = (float(end) for end in interval(recentred(draws, value), clusters=clusters))
+        if still or high - low < STILL:
+            low, high = _from_ends(one, other)
+    widest = metric.high - metric.low
+    return max(min(low, value), -widest), min(max(high, value), widest)
 
 
 def _from_ends(a: EstimateRow, b: EstimateRow) -> tuple[float, float]:
-    """Interval of a difference whose draws do not vary, from the two estimates' intervals (Newcombe 1998)."""
-    below = np.hypot(a.value - a.low, b.high - b.value)
-    above = np.hypot(a.high - a.value, b.value - b.low)
+    """Interval of a difference from the two estimates' intervals, as if they were independent.
+
+    ``nan`` if neither interval has a width: then nothing was resampled. Source: Newcombe 1998; Zou and Donner
+    2008.
+    """
+    if a.low == a.high and b.low == b.high:
+        return float("nan"), float("nan")
+    below = float(np.hypot(a.value - a.low, b.high - b.value))
+    above = float(np.hypot(a.high - a.value, b.value - b.low))
     return a.value - b.value - below, a.value - b.value + above
 
 
 def ranks(series: Iterable[Series]) -> dict[str, list[RankRow]]:
-    """Method to its rank sets, for every metric with a direction; methods without a value have no rank."""
+    """Method to its rank sets, for every metric with a direction and an interval.
+
+    Values and draws precede :attr:`~evenhand.metrics.base.Metric.finish`, which keeps their order. Methods
+    without a value have no rank.
+    """
     found: dict[str, list[RankRow]] = {}
-    for group in grouped(series):
+    for group in grouped(one for one in series if one.metric.interval):
         metric = group[0].metric
         present = [one for one in group if np.isfinite(one.value)]
         if not metric.better or group[0].estimate.group or len(present) < 2:
             continue
         sign = 1.0 if metric.better == "lower" else -1.0
-        theta = np.array([one.estimate.value for one in present])
-        draws = np.column_stack([metric.finish(one.draws) for one in present])
+        theta = np.array([one.value for one in present])
+        draws = np.column_stack([one.draws for one in present])
         sets = rank_sets(sign * theta, sign * draws)
         for number, one in enumerate(present):
             row = one.estimate

@@ -25,7 +25,7 @@ def steering_gaps(
 
     Both use uncorrected labels, because the method is tuned to these. Not every gap is due to the method: the
     two judges differ on the baseline as well, as :func:`judge_spreads` shows. Methods without a steering
-    judge are left out.
+    judge and metrics without an interval are left out.
 
     Args:
         series: All scored series.
@@ -35,7 +35,8 @@ def steering_gaps(
     for group in _over_judges(series):
         by_judge = {one.estimate.judge: one for one in group}
         judge = steering.get(group[0].method)
-        if group[0].estimate.corrected or judge is None or not {judge, PANEL} <= set(by_judge):
+        known = judge is not None and {judge, PANEL} <= set(by_judge)
+        if judge is None or not known or group[0].estimate.corrected or not group[0].metric.interval:
             continue
         panel, steered = by_judge[PANEL], by_judge[judge]
         value, low, high = _difference(panel, steered)

@@ -14,17 +14,19 @@ from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics import catalog
 from evenhand.metrics.base import ImageMetric, LabelMetric, Metric
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
+from evenhand.metrics.estimation.alignment_by_group import with_groups
 from evenhand.metrics.estimation.comparison import HEADLINE, against_base, agreement_of, differences, ranks
 from evenhand.metrics.estimation.encode import Study, check_tables, coverage, encode
 from evenhand.metrics.estimation.judge_errors import judge_errors
 from evenhand.metrics.estimation.judge_spread import judge_spreads, steering_gaps
+from evenhand.metrics.estimation.losses import losses_of
 from evenhand.metrics.estimation.panel import PANEL, vote
 from evenhand.metrics.estimation.preservation import preservation_distance
 from evenhand.metrics.estimation.score import Counted, Series, score_images, score_labels
 from evenhand.metrics.estimation.tallies import Reading
 from evenhand.metrics.estimation.views import (
+    AUTO,
     PLAIN,
-    TWO_STAGE,
     Sampling,
     Scheme,
     Target,
@@ -69,6 +71,8 @@ class MeasurePlan:
         seed: Seed of all random streams.
         resample_concepts: True for claims about concepts like these, False for claims about this list.
         scheme: The levels at which the bootstrap resamples images.
+        resample_templates: True for claims about sentences like these, False for claims about these.
+        look: Look of a run until decided, from 1; 0 where the number of images was fixed beforehand.
     """
 
     attributes: Mapping[str, tuple[str, ...]]
@@ -85,7 +89,9 @@ class MeasurePlan:
     draws: int = 2000
     seed: int = 0
     resample_concepts: bool = True
-    scheme: Scheme = TWO_STAGE
+    scheme: Scheme = AUTO
+    resample_templates: bool = False
+    look: int = 0
 
     def attribute_sets(self) -> list[tuple[str, ...]]:
         """Every attribute by itself, then the joint ones."""
@@ -93,7 +99,8 @@ class MeasurePlan:
 
     def sampling(self) -> Sampling:
         """The settings of the bootstrap."""
-        return Sampling(self.draws, self.seed, self.resample_concepts, self.scheme)
+        concepts, templates = self.resample_concepts, self.resample_templates
+        return Sampling(self.draws, self.seed, concepts, self.scheme, resample_templates=templates)
 
 
 def measure(
@@ -169,6 +176,7 @@ def measurement_of(
         ),
         steering=steering_gaps(series, plan.steering),
         spreads=judge_spreads(series, base=plan.base, steering=plan.steering),
+        losses=losses_of(study, base=plan.base, resample_concepts=plan.resample_concepts, look=plan.look),
         coverage={method: coverage(study, method) for method in study.methods},
         notes=notes,
     )
@@ -217,7 +225,7 @@ def every_series(
     kept = (
         one if compared is None or one.estimate.judge in compared else one.without_draws() for one in labelled
     )
-    series = [*kept, *_image_series(study, plan, embeddings, known)]
+    series = [*kept, *with_groups(_image_series(study, plan, embeddings, known), study, known)]
     notes = [f"{remark} ({', '.join(judges)})" for remark, judges in remarks.items()]
     return series, [*notes, *_missing(series)]
 
@@ -285,22 +293,28 @@ def _seen_by(
     readings = [Reading(view, judge, correction, seed) for correction in corrections]
     found: list[Series] = []
     codes = study.joint_codes(judge, view.attributes)
-    for method, counted in zip(study.methods, counts(view, codes), strict=True):
+    for method, counted in zip(study.methods, counts(view, codes, by_row=judge == PANEL), strict=True):
+        uncorrected: dict[tuple[str, str], Series] | None = None
         for reading in readings:
-            found += score_labels(
-                [metric for metric in metrics if reading.reads(metric)],
-                reading=reading,
-                counted=counted,
-                method=method,
-                by_row=judge == PANEL,
+            scored = list(
+                score_labels(
+                    [metric for metric in metrics if reading.reads(metric)],
+                    reading=reading,
+                    counted=counted,
+                    method=method,
+                    by_row=judge == PANEL,
+                    uncorrected=uncorrected,
+                )
             )
+            uncorrected = {(one.metric.name, one.estimate.group): one for one in scored}
+            found += scored
     return found
 
 
-def counts(view: View, codes: NDArray[np.int64]) -> Iterator[Counted]:
-    """Images of each method by row and label, from the codes ``(M, S)`` of their images."""
+def counts(view: View, codes: NDArray[np.int64], *, by_row: bool = True) -> Iterator[Counted]:
+    """Images of each method by row and label, from the codes ``(M, S)``; ``by_row``: for rows as well."""
     tables = [view.layout.counts(row[view.layout.slots], len(view.cells)) for row in codes]
-    for table, both in zip(tables, view.resamples.of_each(tables), strict=True):
+    for table, both in zip(tables, view.resamples.of_each(tables, by_row=by_row), strict=True):
         yield Counted(table.sum(axis=1), *both)
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.metrics import catalog
-from evenhand.metrics.estimation.comparison import HEADLINE, Pair, differences, paired_interval, same_images
+from evenhand.metrics.estimation.comparison import HEADLINE, Pair, differences, match_of, paired_interval
 from evenhand.metrics.estimation.encode import Study
 from evenhand.metrics.estimation.measure import (
     Embeddings,
@@ -27,15 +27,15 @@ from evenhand.metrics.estimation.measure import (
 )
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.estimation.score import Series
-from evenhand.metrics.estimation.tallies import Reading
+from evenhand.metrics.estimation.tallies import Reading, row_reach
 from evenhand.metrics.estimation.views import View, make_views
 from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.rows import DifferenceRow, EstimateRow, FlipRow, Measurement
 from evenhand.metrics.statistics.significance import benjamini_hochberg, label_flips
 from evenhand.metrics.statistics.uncertainty import holm
 
-BY_CONCEPT = (catalog.delta_tv, catalog.share)
-"""Metrics compared concept by concept: the distance, and for single attributes the share of every group."""
+BY_CONCEPT = (catalog.excess_agreement, catalog.share)
+"""Metrics compared by concept: the squared distance, and for single attributes the share of every group."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,12 @@ def _preservation(
 def _by_concept(
     study: Study, plan: MeasurePlan, pairs: Sequence[Pair], series: Sequence[Series]
 ) -> Iterator[DifferenceRow]:
+    names = {metric.name for metric in BY_CONCEPT}
     known = {
-        (one.method, row.metric, row.attributes, row.group, row.concept): row
+        (one.method, one.metric.name, one.estimate.attributes, one.estimate.group): one
         for one in series
-        if one.estimate.judge == PANEL and not one.estimate.corrected and one.estimate.kind == "neutral"
-        for row in one.by_row
+        if one.metric.name in names and one.estimate.judge == PANEL and not one.estimate.corrected
+        if one.estimate.kind == "neutral"
     }
     views = make_views(
         study, attribute_sets=plan.attribute_sets(), target=plan.target, sampling=plan.sampling()
@@ -122,18 +123,35 @@ def _by_concept(
         for pair in pairs:
             for metric, group in draws[pair[0]]:
                 difference = draws[pair[0]][metric, group] - draws[pair[1]][metric, group]
-                for row, concept in enumerate(view.layout.names):
-                    one, other = (known[name, metric, view.name, group, concept] for name in pair)
-                    slots = view.layout.slots[view.layout.row == row]
-                    same = same_images(study, *pair, slots=np.isin(np.arange(len(study.slots)), slots))
-                    low, high = paired_interval((one, other), difference[:, row], clusters=np.inf, same=same)
-                    yield _concept_difference(pair, (one, other), low=low, high=high)
+                one, other = (known[name, metric, view.name, group] for name in pair)
+                yield from _concept_differences((one, other), study, difference)
+
+
+def _concept_differences(
+    sides: tuple[Series, Series], study: Study, draws: FloatArray
+) -> Iterator[DifferenceRow]:
+    """The differences of all concepts; intervals are not adjusted for the number of concepts."""
+    one, other = sides
+    for row, estimates in enumerate(zip(one.by_row, other.by_row, strict=True)):
+        match = match_of(one, study, other.method, row=row)
+        away = 0.0
+        if one.seen is not None and match == "same labels":
+            away = float(row_reach(one.seen, one.seen.n)[row])
+        low, high = paired_interval(
+            one.metric,
+            estimates,
+            draws[:, row],
+            clusters=np.inf,
+            match=match,
+            still=all(bool(side.rows_still[row]) for side in sides if side.rows_still is not None),
+            reach=away,
+        )
+        yield _concept_difference((one.method, other.method), estimates, low=low, high=high)
 
 
 def _concept_difference(
     pair: Pair, sides: tuple[EstimateRow, EstimateRow], *, low: float, high: float
 ) -> DifferenceRow:
-    """The row of one concept; the interval is not adjusted for the number of concepts."""
     (label, against), (one, other) = pair, sides
     return DifferenceRow(
         label=label,

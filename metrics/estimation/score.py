@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from evenhand.metrics.base import LabelMetric, Metric, Tally
-from evenhand.metrics.estimation.tallies import Reading
-from evenhand.metrics.fairness.intersectional import unseen_bound
-from evenhand.metrics.representation import FloatArray, mean_over, ratio, shares_of
+from evenhand.metrics.base import LabelMetric, Metric
+from evenhand.metrics.estimation.tallies import Reading, Seen, extremes
+from evenhand.metrics.representation import FloatArray, mean_over, ratio
 from evenhand.metrics.rows import EstimateRow
 from evenhand.metrics.statistics.resampling import Layout, Resamples
 from evenhand.metrics.statistics.uncertainty import interval, recentred
-
-STEPS = 8
-"""Number of points at which a metric is evaluated between the observed counts and the bound."""
 
 STILL = 1e-12
 """Draws with a smaller range count as constant."""
@@ -32,7 +30,7 @@ class Counted:
 
     Attributes:
         point: ``(R, K + 1)`` counts.
-        within: ``(B, R, K + 1)`` counts resampled within rows.
+        within: ``(B, R, K + 1)`` counts resampled within rows; not needed if rows are not reported.
         across: ``(B, R, K + 1)`` counts with rows resampled as well.
     """
 
@@ -47,31 +45,33 @@ class Sample:
 
     Attributes:
         rows: ``(R,)`` values.
-        across: ``(B, R)`` bootstrap draws for the aggregate.
-        within: ``(B, R)`` draws for the rows; ``None`` if rows are not reported.
         n: ``(R,)`` images.
-        bounds: ``(L, R)`` values that are possible although no draw shows them, given all images together.
+        by_row: Whether rows are reported.
+        across: ``(B, R)`` bootstrap draws for the aggregate; ``None`` if the metric has no interval.
+        within: ``(B, R)`` draws for the rows; ``None`` as well if rows are not reported.
+        bounds: ``(L, R)`` values that are possible although no draw shows them, for the aggregate.
         row_bounds: ``(L, R)`` the same bounds, given each row's own images.
         floor: ``(F, R)`` values of simulated fair models; ``None`` if the metric has no floor.
     """
 
     rows: FloatArray
-    across: FloatArray
-    within: FloatArray | None
     n: FloatArray
+    by_row: bool
+    across: FloatArray | None
+    within: FloatArray | None
     bounds: FloatArray
     row_bounds: FloatArray
     floor: FloatArray | None = None
 
     def of_group(self, group: int) -> Sample:
         """The sample of one group, if every array has a last axis of groups."""
-        return Sample(
-            self.rows[..., group],
-            self.across[..., group],
-            None if self.within is None else self.within[..., group],
-            self.n,
-            self.bounds[..., group],
-            self.row_bounds[..., group],
+        return replace(
+            self,
+            rows=self.rows[..., group],
+            across=None if self.across is None else self.across[..., group],
+            within=None if self.within is None else self.within[..., group],
+            bounds=self.bounds[..., group],
+            row_bounds=self.row_bounds[..., group],
         )
 
 
@@ -86,11 +86,14 @@ class Series:
         metric: The metric.
         method: The method.
         value: The aggregate.
-        draws: ``(B,)`` bootstrap draws of the aggregate, recentred on the value.
+        draws: ``(B,)`` bootstrap draws of the aggregate, recentred on the value; empty without an interval.
         rows: ``(R,)`` values of the rows.
         clusters: Number of resampled rows; infinite if the rows are fixed.
         estimate: Estimate of the aggregate.
         by_row: Estimates of the rows; empty if rows are not reported.
+        still: Whether no draw of the uncorrected aggregate varies.
+        rows_still: ``(R,)`` the same for every reported row.
+        seen: The labels; ``None`` for a metric of images.
     """
 
     metric: Metric
@@ -101,6 +104,9 @@ class Series:
     clusters: float
     estimate: EstimateRow
     by_row: tuple[EstimateRow, ...]
+    still: bool = False
+    rows_still: NDArray[np.bool_] | None = None
+    seen: Seen | None = None
 
     def without_draws(self) -> Series:
         """The series without its draws, which take nearly all of its memory."""
@@ -108,51 +114,86 @@ class Series:
 
 
 def score_labels(
-    metrics: list[LabelMetric], *, reading: Reading, counted: Counted, method: str, by_row: bool
+    metrics: list[LabelMetric],
+    *,
+    reading: Reading,
+    counted: Counted,
+    method: str,
+    by_row: bool,
+    uncorrected: Mapping[tuple[str, str], Series] | None = None,
 ) -> Iterator[Series]:
-    """The series of label metrics under one reading; ``by_row`` adds estimates of the rows."""
+    """The series of label metrics under one reading.
+
+    Args:
+        metrics: The metrics.
+        reading: The judge, the view and the correction.
+        counted: The images of the method.
+        method: Name of the method.
+        by_row: Whether to add estimates of the rows.
+        uncorrected: Metric and group to the series of uncorrected labels; ``None`` if this reading is it.
+    """
     view = reading.view
-    point, across = reading.point(counted.point), _over_draws(metrics, reading, counted.across)
-    within: Sequence[FloatArray | None] = [None] * len(metrics)
-    if by_row:
-        same = counted.within is counted.across
-        within = across if same else _over_draws(metrics, reading, counted.within)
-    n_of = {"decided": counted.point[:, :-1].sum(axis=-1), "all": counted.point.sum(axis=-1)}
-    row_bounds = {over: _extremes(reading, counted.point, n) for over, n in n_of.items()}
-    bounds = {over: _extremes(reading, counted.point, np.full(len(n), n.sum())) for over, n in n_of.items()}
-    for metric, drawn, drawn_within in zip(metrics, across, within, strict=True):
-        n = n_of[metric.over]
-        sample = Sample(
-            rows=metric.of(point),
-            across=drawn,
-            within=drawn_within,
-            n=n,
-            bounds=metric.of(bounds[metric.over]),
-            row_bounds=metric.of(row_bounds[metric.over]),
-            floor=reading.floor(metric, n) if metric.floor else None,
-        )
-        key = _key(metric, view.kind, view.name, reading.judge, corrected=reading.calibration is not None)
+    key = _key(view.kind, view.name, reading.judge, corrected=reading.calibration is not None)
+    # A copy, because the reading keeps its simulated fair models, and a series outlives them.
+    copy = replace(reading)
+    for metric, sample in _samples(metrics, reading, counted, by_row=by_row):
         for number, group in enumerate(view.cells if metric.by_group else ("",)):
             yield summarise(
                 metric,
                 sample.of_group(number) if metric.by_group else sample,
                 method=method,
-                key=key.model_copy(update={"group": group}),
+                key=key.model_copy(update={"metric": metric.name, "unit": metric.unit, "group": group}),
                 names=view.layout.names,
                 resamples=view.resamples,
+                seen=Seen(metric, copy, counted.point, sample.n, number if metric.by_group else None),
+                uncorrected=None if uncorrected is None else uncorrected[metric.name, group],
             )
 
 
-def _over_draws(metrics: Sequence[LabelMetric], reading: Reading, counts: FloatArray) -> list[FloatArray]:
-    """Values ``(B, R)`` or ``(B, R, K)`` of each metric, for resampled counts ``(B, R, K + 1)``."""
+def _samples(
+    metrics: Sequence[LabelMetric], reading: Reading, counted: Counted, *, by_row: bool
+) -> Iterator[tuple[LabelMetric, Sample]]:
+    """Every metric with its values, draws and bounds."""
+    across = _over_draws(metrics, reading, counted.across)
+    within = across
+    if by_row and counted.within is not counted.across:
+        within = _over_draws(metrics, reading, counted.within)
+    point = reading.point(counted.point)
+    n_of = {"decided": counted.point[:, :-1].sum(axis=-1), "all": counted.point.sum(axis=-1)}
+    alone = {over: extremes(reading, counted.point, n) for over, n in n_of.items()}
+    together = {over: extremes(reading, counted.point, np.full(len(n), n.sum())) for over, n in n_of.items()}
+    for metric in metrics:
+        n = n_of[metric.over]
+        bounds = together if metric.reduce is mean_over else alone
+        yield (
+            metric,
+            Sample(
+                rows=metric.of(point),
+                n=n,
+                by_row=by_row,
+                across=across.get(metric.name),
+                within=within.get(metric.name) if by_row else None,
+                bounds=metric.of(bounds[metric.over]),
+                row_bounds=metric.of(alone[metric.over]),
+                floor=reading.floor(metric, n) if metric.floor else None,
+            ),
+        )
+
+
+def _over_draws(
+    metrics: Sequence[LabelMetric], reading: Reading, counts: FloatArray
+) -> dict[str, FloatArray]:
+    """Metric with an interval to its values ``(B, R)`` or ``(B, R, K)``, from counts ``(B, R, K + 1)``."""
+    drawn = [metric for metric in metrics if metric.interval]
     blocks = -(-counts.size // BLOCK)
     ends = [len(counts) * block // blocks for block in range(blocks + 1)]
     scored = []
     for start, stop in pairwise(ends):
         draws = slice(start, stop)
         tally = reading.resampled(counts[draws], draws=draws)
-        scored.append([metric.of(tally) for metric in metrics])
-    return [np.concatenate(parts) for parts in zip(*scored, strict=True)]
+        scored.append([metric.of(tally) for metric in drawn])
+    parts = zip(*scored, strict=True)
+    return {metric.name: np.concatenate(part) for metric, part in zip(drawn, parts, strict=True)}
 
 
 def score_images(
@@ -170,13 +211,14 @@ def score_images(
 
     sample = Sample(
         rows=mean(point),
+        n=point[:, 1],
+        by_row=True,
         across=mean(across),
         within=mean(within),
-        n=point[:, 1],
         bounds=none,
         row_bounds=none,
     )
-    key = _key(metric, kind, "", "", corrected=False)
+    key = _key(kind, "", "", corrected=False).model_copy(update={"metric": metric.name, "unit": metric.unit})
     return summarise(metric, sample, method=method, key=key, names=layout.names, resamples=resamples)
 
 
@@ -188,30 +230,61 @@ def summarise(
     key: EstimateRow,
     names: tuple[str, ...],
     resamples: Resamples,
+    seen: Seen | None = None,
+    uncorrected: Series | None = None,
 ) -> Series:
-    """The series of a sample: value, interval and floor of the aggregate and, if reported, of every row."""
+    """The series of a sample: value, interval and floor of the aggregate and, if reported, of every row.
+
+    Args:
+        metric: The metric.
+        sample: Its values.
+        method: Name of the method.
+        key: The estimate without numbers.
+        names: Names of the rows.
+        resamples: The resamples of the draws.
+        seen: The labels; ``None`` for a metric of images.
+        uncorrected: The series of the uncorrected labels; ``None`` if this is it. Draws of corrected labels
+            vary with the anchors even where the labels do not.
+    """
     clusters = resamples.clusters if metric.reduce is mean_over else np.inf
     value = metric.reduce(sample.rows)
-    draws = recentred(metric.reduce(sample.across), value)
-    low, high = _limits(metric, value, draws, metric.reduce(sample.bounds), clusters)
+    draws = np.empty(0) if sample.across is None else recentred(metric.reduce(sample.across), value)
+    fixed = None if uncorrected is None else np.asarray(uncorrected.still)
+    limits = _limits(metric, value, draws, metric.reduce(sample.bounds), clusters, still=fixed)
     floor = np.nan if sample.floor is None else metric.finish(metric.reduce(sample.floor)).mean()
     estimate = key.model_copy(
         update={
             "value": float(metric.finish(value)),
-            "low": float(low),
-            "high": float(high),
+            "low": float(limits.low),
+            "high": float(limits.high),
             "n": int(sample.n.sum()),
             "floor": float(floor),
         }
     )
-    shown = () if sample.within is None else _row_estimates(metric, sample, sample.within, key, names)
-    return Series(metric, method, float(value), draws, sample.rows, clusters, estimate, shown)
+    by_row = None
+    if sample.by_row:
+        drawn = np.empty((0, len(names))) if sample.within is None else recentred(sample.within, sample.rows)
+        fixed = None if uncorrected is None else uncorrected.rows_still
+        clusters = resamples.clusters_within
+        by_row = _limits(metric, sample.rows, drawn, sample.row_bounds, clusters, still=fixed)
+    return Series(
+        metric=metric,
+        method=method,
+        value=float(value),
+        draws=draws,
+        rows=sample.rows,
+        clusters=clusters,
+        estimate=estimate,
+        by_row=() if by_row is None else _row_estimates(metric, sample, by_row, key, names),
+        still=bool(limits.still),
+        rows_still=None if by_row is None else by_row.still,
+        seen=seen,
+    )
 
 
 def _row_estimates(
-    metric: Metric, sample: Sample, within: FloatArray, key: EstimateRow, names: tuple[str, ...]
+    metric: Metric, sample: Sample, limits: Limits, key: EstimateRow, names: tuple[str, ...]
 ) -> tuple[EstimateRow, ...]:
-    low, high = _limits(metric, sample.rows, recentred(within, sample.rows), sample.row_bounds, np.inf)
     floor = np.full(len(names), np.nan)
     if sample.floor is not None:
         floor = metric.finish(sample.floor).mean(axis=0)
@@ -223,8 +296,8 @@ def _row_estimates(
                 "concept": "" if asked else name,
                 "group": name if asked else key.group,
                 "value": float(values[row]),
-                "low": float(low[row]),
-                "high": float(high[row]),
+                "low": float(limits.low[row]),
+                "high": float(limits.high[row]),
                 "n": int(sample.n[row]),
                 "floor": float(floor[row]),
             }
@@ -233,44 +306,49 @@ def _row_estimates(
     )
 
 
+class Limits(NamedTuple):
+    """Ends of intervals, and whether no draw of the uncorrected value varies; all of one shape."""
+
+    low: FloatArray
+    high: FloatArray
+    still: NDArray[np.bool_]
+
+
 def _limits(
-    metric: Metric, value: FloatArray, draws: FloatArray, bounds: FloatArray, clusters: float
-) -> tuple[FloatArray, FloatArray]:
-    """Interval after :attr:`Metric.finish`; if no draw varies, from the exact bounds on unseen groups."""
-    low, high = interval(draws, clusters=clusters)
-    still = high - low < STILL
-    with_bounds = np.concatenate([np.broadcast_to(value, (1, *np.shape(value))), bounds])
-    low = np.where(still, with_bounds.min(axis=0), np.minimum(low, value))
-    high = np.where(still, with_bounds.max(axis=0), np.maximum(high, value))
-    low, high = (np.clip(metric.finish(end), metric.low, metric.high) for end in (low, high))
-    return low, high
+    metric: Metric,
+    value: FloatArray,
+    draws: FloatArray,
+    bounds: FloatArray,
+    clusters: float,
+    *,
+    still: NDArray[np.bool_] | None,
+) -> Limits:
+    """Intervals after :attr:`Metric.finish`; if the labels do not vary, at least the exact bounds.
 
-
-def _extremes(reading: Reading, counts: FloatArray, n: FloatArray) -> Tally:
-    """Tallies ``(2 STEPS, R, ...)`` in which outcomes unseen in ``n (R,)`` images reach their 95 % bound.
-
-    The first ``STEPS`` tallies raise groups without an image, in proportion to their targets. The others
-    raise undetermined images, or decided ones if all are undetermined. Resampling images that are all alike
-    shows neither. A metric need not be monotone on the way to the bound, hence several steps.
+    Args:
+        metric: The metric.
+        value: ``(...)`` values before :attr:`Metric.finish`.
+        draws: ``(B, ...)`` draws, recentred; none for a metric without an interval.
+        bounds: ``(L, ...)`` values that are possible although no draw shows them.
+        clusters: Number of resampled rows; infinite if the rows are fixed.
+        still: ``(...)`` whether the labels vary in no draw; ``None`` to see it from these draws.
     """
-    decided, undetermined = counts[:, :-1], counts[:, -1:]
-    some = unseen_bound(n)[:, None] * np.linspace(1, 0, STEPS, endpoint=False)[:, None, None]
-    missing = np.where(decided == 0, reading.view.target, 0.0)
-    filled = (1 - some) * decided + some * decided.sum(axis=-1, keepdims=True) * shares_of(missing)
-    filled = np.where(missing.any(axis=-1, keepdims=True), filled, decided)
-    total = counts.sum(axis=-1, keepdims=True)
-    aimed = np.pad(reading.view.target, [(0, 0), (0, 1)])
-    fewer, more = (1 - some) * counts, some * total * aimed
-    lost = fewer + some * total * np.eye(counts.shape[1])[-1]
-    either = np.where(undetermined == 0, lost, np.where(undetermined == total, fewer + more, counts))
-    kept = np.broadcast_to(undetermined, (STEPS, *undetermined.shape))
-    return reading.supposed(np.concatenate([np.concatenate([filled, kept], axis=-1), either]))
+    if not metric.interval:
+        none = np.full(np.shape(value), np.nan)
+        return Limits(none, none, np.zeros(np.shape(value), bool))
+    low, high = interval(draws, clusters=clusters)
+    still = high - low < STILL if still is None else still
+    low, high = np.minimum(low, value), np.maximum(high, value)
+    low = np.where(still, np.minimum(low, bounds.min(axis=0, initial=np.inf)), low)
+    high = np.where(still, np.maximum(high, bounds.max(axis=0, initial=-np.inf)), high)
+    low, high = (np.clip(metric.finish(end), metric.low, metric.high) for end in (low, high))
+    return Limits(low, high, still)
 
 
-def _key(metric: Metric, kind: str, attributes: str, judge: str, *, corrected: bool) -> EstimateRow:
-    """An estimate with its names and without numbers."""
+def _key(kind: str, attributes: str, judge: str, *, corrected: bool) -> EstimateRow:
+    """An estimate with its names, except those of its metric and group, and without numbers."""
     return EstimateRow(
-        metric=metric.name,
+        metric="",
         attributes=attributes,
         concept="",
         kind=kind,
@@ -281,5 +359,5 @@ def _key(metric: Metric, kind: str, attributes: str, judge: str, *, corrected: b
         high=np.nan,
         n=0,
         floor=np.nan,
-        unit=metric.unit,
+        unit="",
     )

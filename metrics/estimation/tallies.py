@@ -1,13 +1,18 @@
-"""From counted labels to tallies, uncorrected or corrected for the judge's errors."""
+"""From counted labels to tallies, uncorrected or corrected for the judge's errors, and to possible tallies.
+
+Resampling images that are all alike shows no variation. The exact bound ``1 - 0.05^(1/n)`` on the share of an
+outcome that was seen in none of ``n`` images takes its place. Images count as independent.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import permutations
 
 import numpy as np
 
-from evenhand.metrics.base import LabelMetric, Tally
+from evenhand.metrics.base import LabelMetric, Tally, lowest
 from evenhand.metrics.correction.calibration import Calibration
 from evenhand.metrics.correction.correction import (
     Inverse,
@@ -18,14 +23,19 @@ from evenhand.metrics.correction.correction import (
     seen_by_judge,
 )
 from evenhand.metrics.estimation.views import View
+from evenhand.metrics.fairness.intersectional import unseen_bound
 from evenhand.metrics.representation import (
     FloatArray,
     by_group,
     mean_over,
     multinomial_noise,
     ratio,
+    shares_of,
 )
 from evenhand.metrics.statistics.uncertainty import FLOOR_DRAWS, fair_tables, recentred, stream
+
+STEPS = 8
+"""Number of points at which a metric is evaluated between the observed counts and the bound."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,8 @@ class Reading:
 
     def reads(self, metric: LabelMetric) -> bool:
         """Whether the metric applies to this kind of prompts, these attributes and this correction."""
-        if metric.joint_only and len(self.view.attributes) == 1:
+        joint = len(self.view.attributes) > 1
+        if (metric.joint_only and not joint) or (metric.single_only and joint):
             return False
         return self.view.kind in metric.kinds and (metric.correctable or self.calibration is None)
 
@@ -137,3 +148,84 @@ class Reading:
 
 def _decided_share(counts: FloatArray, decided: FloatArray) -> FloatArray:
     return ratio(decided, decided + counts[..., -1])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The labels from which a series was computed.
+
+    Attributes:
+        metric: The metric.
+        reading: The judge, the view and the correction.
+        counts: ``(R, K + 1)`` images by row and label, the last undetermined.
+        n: ``(R,)`` images that the metric counts.
+        group: Place of the group that the series is about; ``None`` if the metric is not by group.
+    """
+
+    metric: LabelMetric
+    reading: Reading
+    counts: FloatArray
+    n: FloatArray
+    group: int | None = None
+
+
+def evidence(metric: LabelMetric, n: FloatArray) -> FloatArray:
+    """Images ``(R,)`` behind the bound on each row of an aggregate, from the images ``(R,)`` of the rows.
+
+    All images together stand behind a mean of rows. Behind a minimum stand the images of its row alone,
+    because one row suffices to lower it.
+    """
+    return np.full(len(n), n.sum()) if metric.reduce is mean_over else n
+
+
+def extremes(reading: Reading, counts: FloatArray, n: FloatArray) -> Tally:
+    """Tallies ``(2 STEPS, R, ...)`` in which outcomes unseen in ``n (R,)`` images reach their 95 % bound.
+
+    The first ``STEPS`` tallies raise groups without an image, in proportion to their targets. The others
+    raise undetermined images, or decided ones if all are undetermined. A metric need not be monotone on the
+    way to the bound, hence several steps.
+    """
+    decided, undetermined = counts[:, :-1], counts[:, -1:]
+    some = unseen_bound(n)[:, None] * np.linspace(1, 0, STEPS, endpoint=False)[:, None, None]
+    missing = np.where(decided == 0, reading.view.target, 0.0)
+    filled = (1 - some) * decided + some * decided.sum(axis=-1, keepdims=True) * shares_of(missing)
+    filled = np.where(missing.any(axis=-1, keepdims=True), filled, decided)
+    total = counts.sum(axis=-1, keepdims=True)
+    aimed = np.pad(reading.view.target, [(0, 0), (0, 1)])
+    fewer, more = (1 - some) * counts, some * total * aimed
+    lost = fewer + some * total * np.eye(counts.shape[1])[-1]
+    either = np.where(undetermined == 0, lost, np.where(undetermined == total, fewer + more, counts))
+    kept = np.broadcast_to(undetermined, (STEPS, *undetermined.shape))
+    return reading.supposed(np.concatenate([np.concatenate([filled, kept], axis=-1), either]))
+
+
+def reach(seen: Seen) -> float:
+    """How far the aggregate can move by changes of labels that no pair of images shows.
+
+    It is the largest :func:`row_reach`, because all changes may be in one row.
+    """
+    return float(-lowest(-row_reach(seen, evidence(seen.metric, seen.n))))
+
+
+def row_reach(seen: Seen, n: FloatArray) -> FloatArray:
+    """How far each row ``(R,)`` can move by changes of labels that no pair of images shows.
+
+    If two methods label ``n`` pairs of images alike, the share of pairs that they label differently is at
+    most ``1 - 0.05^(1/n)``, the exact bound. The value moves farthest if all of these images go from one
+    label to another; every two labels are tried, half way and the whole way. For a share the result is at
+    most the bound itself. Rows without images have no reach (``nan``).
+
+    Args:
+        seen: The labels of either method, for a metric with an interval.
+        n: ``(R,)`` pairs behind the bound of each row, see :func:`evidence`.
+    """
+    labels = seen.counts.shape[1]
+    source, goal = np.array(list(permutations(range(labels), 2))).T
+    step = np.eye(labels)[goal] - np.eye(labels)[source]
+    most = np.minimum(unseen_bound(n) * seen.n, seen.counts[:, source].T)
+    changed = np.concatenate([0.5 * most, most])[..., None] * np.concatenate([step, step])[:, None]
+    moved, still = (
+        seen.metric.of(seen.reading.supposed(counts)) for counts in (seen.counts + changed, seen.counts)
+    )
+    away = np.abs(moved - still)
+    return -lowest(-np.moveaxis(away if seen.group is None else away[..., seen.group], 0, -1))

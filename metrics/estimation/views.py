@@ -26,16 +26,21 @@ The shares hold for all prompts, or are given for every concept of the neutral p
 target of other kinds of prompts is uniform.
 """
 
-Scheme = Literal["two-stage", "outermost"]
+Scheme = Literal["auto", "two-stage", "outermost"]
 """Levels at which the bootstrap resamples.
 
 ``two-stage`` resamples every level: concepts, their templates, and the seeds of each template. ``outermost``
 resamples only the level of the claim: concepts with all their images for claims about concepts like these,
 else images, with fixed templates. The variation of lower levels is part of the resampled units; resampling it
-again counts it twice and makes intervals too wide.
+again counts it twice and makes intervals too wide. ``auto`` is ``outermost`` from :data:`MANY_CONCEPTS` on,
+and ``two-stage`` for fewer, where the variation between concepts is not well known.
 """
 
+AUTO: Scheme = "auto"
 TWO_STAGE: Scheme = "two-stage"
+
+MANY_CONCEPTS = 12
+"""Number of concepts from which ``auto`` resamples whole concepts."""
 
 PLAIN = ("neutral", "person")
 """Kinds of prompts that ask for no group; label and image metrics share one set of resamples."""
@@ -50,12 +55,20 @@ class Sampling:
         seed: Seed of every random stream.
         resample_concepts: True for claims about concepts like these, False for new images of these concepts.
         scheme: The levels at which images are resampled.
+        resample_templates: True for claims about sentences like these, False for these sentences. The scheme
+            ``two-stage`` resamples templates in any case, separately for each concept; the others then
+            resample the templates that all concepts of a kind of prompts share.
     """
 
     draws: int
     seed: int
     resample_concepts: bool
-    scheme: Scheme = TWO_STAGE
+    scheme: Scheme = AUTO
+    resample_templates: bool = False
+
+    def nested(self, concepts: int) -> bool:
+        """Whether every level is resampled, for this number of concepts."""
+        return self.scheme == TWO_STAGE or (self.scheme == AUTO and concepts < MANY_CONCEPTS)
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,9 @@ def plain_layout(slots: pd.DataFrame) -> Layout:
 
 def plain_resamples(layout: Layout, kind: str, sampling: Sampling) -> Resamples:
     """Resamples of a plain layout, shared by all metrics of a kind of prompts so that they are paired."""
-    return _resamples(layout, sampling, kind, rows=sampling.resample_concepts)
+    units: Units = "crossed" if sampling.resample_templates and layout.crossed else "leaves"
+    concepts = len(layout.names)
+    return _resamples(layout, sampling, kind, rows=sampling.resample_concepts, units=units, concepts=concepts)
 
 
 def make_views(
@@ -180,7 +195,10 @@ def _explicit(study: Study, attributes: tuple[str, ...], target: Target, samplin
     )
     # Clusters are concepts; claims about concepts like these resample them with all their images.
     units: Units = "clusters" if sampling.resample_concepts else "leaves"
-    resamples = _resamples(layout, sampling, "explicit", "*".join(attributes), rows=False, units=units)
+    concepts = max(map(len, layout.sizes))
+    resamples = _resamples(
+        layout, sampling, "explicit", "*".join(attributes), rows=False, units=units, concepts=concepts
+    )
     expected = np.array([cells.index(name) for name in layout.names])
     return [_view(study, "explicit", attributes, target, layout, resamples, expected)]
 
@@ -205,7 +223,7 @@ def _over_correction(
 
 
 def _resamples(
-    layout: Layout, sampling: Sampling, *names: str, rows: bool, units: Units = "leaves"
+    layout: Layout, sampling: Sampling, *names: str, rows: bool, units: Units, concepts: int
 ) -> Resamples:
     """Resamples of a layout; ``units`` is what the outermost scheme resamples within a row."""
     return Resamples.of(
@@ -213,7 +231,7 @@ def _resamples(
         draws=sampling.draws,
         rng=stream(sampling.seed, "resamples", *names),
         rows=rows and len(layout.names) > 1,
-        units="nested" if sampling.scheme == TWO_STAGE else units,
+        units="nested" if sampling.nested(concepts) else units,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from evenhand.metrics.representation import FloatArray, by_group
-from evenhand.metrics.statistics.uncertainty import cluster_weights, resample_rows, whole_cluster_weights
+from evenhand.metrics.statistics.uncertainty import (
+    cluster_weights,
+    crossed_weights,
+    resample_rows,
+    whole_cluster_weights,
+)
 
 TOGETHER = 4
 """Number of tables resampled in one pass."""
@@ -23,8 +29,9 @@ TOGETHER = 4
 BLOCK = 2**17
 """Number of weights multiplied at a time, chosen to fit into a processor's cache."""
 
-Units = Literal["nested", "clusters", "leaves"]
-"""What is resampled within a row: clusters and then their leaves, whole clusters, or leaves only."""
+Units = Literal["nested", "clusters", "leaves", "crossed"]
+"""What is resampled within a row: clusters and then their leaves, whole clusters, leaves only, or whole
+clusters that are the same in all rows of a draw."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Layout:
         row: ``(n,)`` row of each image.
         leaf: ``(n,)`` leaf of each image within its row.
         sizes: For each row, the number of leaves of each cluster.
+        crossed: Whether all rows have the same clusters, and more than one.
     """
 
     names: tuple[str, ...]
@@ -44,6 +52,7 @@ class Layout:
     row: NDArray[np.int64]
     leaf: NDArray[np.int64]
     sizes: tuple[tuple[int, ...], ...]
+    crossed: bool = False
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Sums of image values ``(n, C)`` by leaf, ``(R, W, C)``."""
@@ -84,13 +93,16 @@ def arrange(
     leaves = frame.drop_duplicates().sort_values(["row", "cluster", "leaf"], ignore_index=True)
     leaves["position"] = leaves.groupby("row").cumcount()
     placed = frame.merge(leaves, on=["row", "cluster", "leaf"], how="left")
-    sizes = leaves.groupby(["row", "cluster"], sort=True).size().groupby("row", sort=True).agg(tuple)
+    clusters = leaves.groupby(["row", "cluster"], sort=True).size()
+    sizes = clusters.groupby("row", sort=True).agg(tuple)
+    of_row = clusters.reset_index().groupby("row")["cluster"].agg(tuple)
     return Layout(
         names=names,
         slots=np.asarray(slots, np.int64),
         row=placed["row"].to_numpy(np.int64),
         leaf=placed["position"].to_numpy(np.int64),
         sizes=tuple(sizes),
+        crossed=of_row.nunique() == 1 and len(of_row.iloc[0]) > 1,
     )
 
 
@@ -102,11 +114,13 @@ class Resamples:
         weights: ``(R, B, W)``, see :func:`evenhand.metrics.statistics.uncertainty.cluster_weights`.
         picks: ``(B, R)`` rows of each draw; ``None`` if the rows are a fixed list.
         nested: Whether a drawn row contributes a resample of its images, or its images unchanged.
+        crossed: Number of clusters resampled for all rows together; 0 if rows are resampled separately.
     """
 
     weights: NDArray[np.unsignedinteger]
     picks: NDArray[np.int64] | None
     nested: bool = True
+    crossed: int = 0
 
     @classmethod
     def of(
@@ -121,19 +135,30 @@ class Resamples:
             rows: Whether rows are resampled as well.
             units: What is resampled within a row.
         """
-        if units == "clusters":
+        if units == "crossed":
+            weights = crossed_weights(layout.sizes, draws=draws, rng=rng)
+        elif units == "clusters":
             weights = whole_cluster_weights(layout.sizes, draws=draws, rng=rng)
         else:
             sizes = layout.sizes if units == "nested" else tuple((sum(row),) for row in layout.sizes)
             weights = cluster_weights(sizes, draws=draws, rng=rng)
         count = len(layout.names)
         picks = rng.integers(count, size=(draws, count)) if rows else None
-        return cls(weights, picks, nested=units == "nested")
+        crossed = len(layout.sizes[0]) if units == "crossed" else 0
+        return cls(weights, picks, nested=units == "nested", crossed=crossed)
 
     @property
     def clusters(self) -> float:
-        """Number of resampled rows, for the expansion of intervals; infinite if the rows are fixed."""
-        return np.inf if self.picks is None else float(self.picks.shape[1])
+        """Number of resampled rows, or of crossed clusters if there are fewer; infinite if all are fixed.
+
+        Intervals of aggregates are expanded for it.
+        """
+        return min(np.inf if self.picks is None else float(self.picks.shape[1]), self.clusters_within)
+
+    @property
+    def clusters_within(self) -> float:
+        """Number of crossed clusters, for which intervals of rows are expanded; infinite without any."""
+        return float(self.crossed) if self.crossed else np.inf
 
     def within(self, table: FloatArray) -> FloatArray:
         """Sums of each draw within each row, ``(B, R, C)``, from sums by leaf ``(R, W, C)``."""
@@ -158,24 +183,41 @@ class Resamples:
         """The sums with rows resampled as well, from which the draws of aggregates are computed."""
         if self.picks is None:
             return within
+        if self.crossed:
+            # All rows of a draw have the same clusters, so a drawn row keeps the number of the draw.
+            return by_group(np.take_along_axis(within, self.picks[:, :, None], axis=1))
         return np.moveaxis(resample_rows(np.moveaxis(within, -1, 0), rows=self.picks), 0, -1)
 
     def of_both(self, table: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The sums of :meth:`within` and of :meth:`across`."""
         return next(self.of_each([table]))
 
-    def of_each(self, tables: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """:meth:`of_both` for several tables of integers, with few passes over the resamples."""
+    def of_each(
+        self, tables: Sequence[FloatArray], *, by_row: bool = True
+    ) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """:meth:`of_both` for several tables of integers, with few passes over the resamples.
+
+        Args:
+            tables: Sums by leaf, ``(R, W, C)`` each.
+            by_row: Whether the sums within rows are needed; otherwise those with rows resampled may take
+                their place, which is much faster where drawn rows keep their images.
+        """
+        if self.picks is not None and not (self.nested or self.crossed):
+            rows = self._of_rows(tables) if by_row else repeat(None)
+            for table, within in zip(tables, rows, strict=False):
+                across = by_group(table.sum(axis=1)[self.picks])
+                yield across if within is None else within, across
+            return
+        for within in self._of_rows(tables):
+            yield within, self.across(within)
+
+    def _of_rows(self, tables: Sequence[FloatArray]) -> Iterator[FloatArray]:
+        """:meth:`within` of each table."""
         for first in range(0, len(tables), TOGETHER):
             some = tables[first : first + TOGETHER]
             sums = self._sums(np.concatenate(some, axis=-1))
             ends = np.cumsum([table.shape[-1] for table in some])
-            for table, part in zip(some, np.split(sums, ends[:-1], axis=-1), strict=True):
-                within = _by_draw(part)
-                if self.picks is None or self.nested:
-                    yield within, self.across(within)
-                else:
-                    yield within, by_group(table.sum(axis=1)[self.picks])
+            yield from map(_by_draw, np.split(sums, ends[:-1], axis=-1))
 
 
 def _by_draw(sums: NDArray[np.floating]) -> FloatArray:

@@ -61,6 +61,15 @@ def test_a_drawn_concept_keeps_its_images():
     assert not (within == table.sum(axis=1)).all()
 
 
+@pytest.mark.parametrize("units", ["nested", "leaves", "crossed"])
+def test_aggregates_do_not_depend_on_whether_rows_are_reported(units):
+    where = layout(4)
+    table, found = where.counts(stream(0, "codes").integers(0, 2, 120), 2), resamples(units, where=where)
+    ((_, across),) = found.of_each([table])
+    ((_, alone),) = found.of_each([table], by_row=False)
+    assert (across == alone).all()
+
+
 def scored(counts):
     shares, n = r.shares_of(counts), counts.sum(axis=-1)
     return r.squared_deviation(shares, TARGET, r.multinomial_noise(shares, n))
@@ -105,9 +114,9 @@ def test_two_stages_are_too_wide_where_sampling_noise_dominates(simulated):
     assert all(simulated[name, "nested"][0] >= simulated[name, "leaves"][0] for name in ("fair", "mild"))
 
 
-def measured(scheme, **options):
+def measured(scheme, *, concepts=20, **options):
     world = World(seed=5)
-    world.neutral("base", np.full((20, CELLS), 1 / CELLS), templates=3, seeds=10)
+    world.neutral("base", np.full((concepts, CELLS), 1 / CELLS), templates=3, seeds=10)
     for group, cell in (("woman", 0), ("man", 3)):
         for concept in ("nurse", "guard", "clerk"):
             cells = world.rng.choice([cell, 3 - cell], p=[0.8, 0.2], size=10)
@@ -128,8 +137,64 @@ def test_the_scheme_changes_intervals_and_no_value(resample_concepts):
     assert fidelity[0].low != fidelity[1].low
 
 
-def test_the_default_scheme_does_not_change_the_suite_digest():
+@pytest.mark.parametrize(("concepts", "scheme"), [(11, "two-stage"), (12, "outermost")])
+def test_whole_concepts_are_resampled_from_twelve_concepts_on(concepts, scheme):
+    found = [measured(name, concepts=concepts) for name in ("auto", "two-stage", "outermost")]
+    auto, *others = ([repr(row) for row in rows if row.kind == "neutral"] for rows in found)
+    assert others[0] != others[1] and auto == others[("two-stage", "outermost").index(scheme)]
+
+
+def test_few_concepts_of_explicit_prompts_are_resampled_with_their_images():
+    auto, nested = (
+        [repr(row) for row in measured(name) if row.kind == "explicit"] for name in ("auto", "two-stage")
+    )
+    assert auto == nested
+
+
+def templated(rng, deviation, *, templates, concepts=30):
+    """Images of concepts that share templates; a template moves the share of women in every concept."""
+    effects = rng.normal(0, deviation, templates)
+    share = np.clip(0.5 + effects + rng.normal(0, 0.05, (concepts, 1)), 0, 1)
+    return (rng.random((concepts, templates, 3)) < share[..., None]).astype(int).ravel()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("deviation", "narrow"), [(0.15, 0.75), (0.0, 1.0)])
+def test_resampled_templates_give_the_interval_of_sentences_like_these(deviation, narrow):
+    """The mean share over concepts, whose true value over all sentences is 0.5."""
+    place = [(f"{c:02d}", f"{t:02d}", f"{s}") for c in range(30) for t in range(20) for s in range(3)]
+    row, cluster, leaf = zip(*place, strict=True)
+    where, rng = arrange(range(len(place)), row=row, cluster=cluster, leaf=leaf), stream(0, "models")
+    assert where.crossed
+    covered = {"crossed": 0, "leaves": 0}
+    drawn = {units: resamples(units, where=where) for units in covered}
+    for _ in range(150):
+        table = where.counts(templated(rng, deviation, templates=20), 2)[..., :2]
+        value = r.shares_of(table.sum(axis=1))[:, 0].mean()
+        for units, boot in drawn.items():
+            draws = recentred(r.shares_of(boot.of_both(table)[1])[..., 0].mean(axis=-1), value)
+            low, high = interval(draws, clusters=boot.clusters)
+            covered[units] += low <= 0.5 <= high
+    assert covered["crossed"] >= 0.92 * 150
+    assert covered["leaves"] <= narrow * 150
+
+
+def test_templates_are_resampled_only_where_all_concepts_share_them():
+    fixed, crossed = (measured("outermost", resample_templates=flag) for flag in (False, True))
+    assert [repr(row.value) for row in fixed] == [repr(row.value) for row in crossed]
+    for kind, same in (("neutral", False), ("explicit", True)):
+        both = [[repr(row) for row in rows if row.kind == kind] for rows in (fixed, crossed)]
+        assert (both[0] == both[1]) is same
+    assert not arrange(range(2), row=["a", "b"], cluster=["t", "u"], leaf=["0", "0"]).crossed
+    assert not arrange(range(2), row=["a", "b"], cluster=["t", "t"], leaf=["0", "0"]).crossed
+
+
+def test_other_bootstraps_change_the_suite_digest_and_later_defaults_do_not():
     suite = load_suite("mini-quick")
-    assert suite.bootstrap.scheme == "two-stage"
-    boot = suite.bootstrap.model_copy(update={"scheme": "outermost"})
-    assert suite.model_copy(update={"bootstrap": boot}).digest() != suite.digest()
+    stated = suite.bootstrap.model_dump()
+    assert (stated["scheme"], stated["resample_templates"]) == ("auto", False)
+    kept = {name: stated[name] for name in ("draws", "seed", "resample_concepts")}
+    assert set(stated) - set(kept) == {"scheme", "resample_templates"}
+    for change in ({"scheme": "outermost"}, {"scheme": "two-stage"}, {"resample_templates": True}):
+        boot = suite.bootstrap.model_copy(update=change)
+        assert suite.model_copy(update={"bootstrap": boot}).digest() != suite.digest()
