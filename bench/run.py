@@ -18,6 +18,7 @@ from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.models.loading import load_model, open_sampler, quiet_loaders
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
+from evenhand.bench.policy.gates import explicit_undecided
 from evenhand.bench.policy.strength import ranked
 from evenhand.bench.prompts.plan import Item, concepts, make_plan
 from evenhand.bench.prompts.prompt_set import PromptSet
@@ -42,6 +43,7 @@ from evenhand.bench.storage.run_folder import Phase, RunFolder, load_run, merged
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.metrics.judges.clip_scorer import ClipScorer
+from evenhand.metrics.statistics.paired_loss import LOOKS
 
 if TYPE_CHECKING:
     from evenhand.methods.base import Method
@@ -65,9 +67,13 @@ class PlanRow:
 
 
 def plan(
-    suite: str | Suite, *, methods: Sequence[str | Method] | None = None, limit: int = 0
+    suite: str | Suite,
+    *,
+    methods: Sequence[str | Method] | None = None,
+    limit: int = 0,
+    until_decided: bool = False,
 ) -> list[PlanRow]:
-    """The images that a run would generate, without generating them.
+    """The images that a run would generate, without generating them; the most for a run until decided.
 
     Images that methods generate while they are fitted are not included.
 
@@ -75,9 +81,10 @@ def plan(
         suite: Name of a suite, path of a TOML file, or a suite.
         methods: See :func:`evaluate`.
         limit: See :func:`evaluate`.
+        until_decided: See :func:`evaluate`.
     """
     resolved = resolve(suite, limit=limit)
-    items, _ = make_plan(resolved)
+    items, _ = make_plan(resolved, look=LOOKS if until_decided else 1)
     kinds = dict.fromkeys(item.prompt.kind for item in items)
     rows = []
     for use in method_uses(resolved, methods):
@@ -93,6 +100,7 @@ def evaluate(
     methods: Sequence[str | Method] | None = None,
     out: str | Path | None = None,
     limit: int = 0,
+    until_decided: bool = False,
     engine: str = "local",
     workers: int = 0,
     progress: Progress | None = None,
@@ -106,6 +114,9 @@ def evaluate(
             suite. The baseline and methods that the folder has results for are always included.
         out: The run's folder; ``runs/<suite>`` if ``None``.
         limit: Maximum number of prompts of every prompt set; 0 for all.
+        until_decided: Whether to double the images of explicit prompts, at most three times, until the gate
+            of explicit fidelity is passed or a harm proven for every method. The bounds of such a run are
+            wider, so that all its looks together err as rarely as the single look of a fixed run.
         engine: Where images are generated and judged: one of :data:`evenhand.bench.engines.ENGINES`. The
             results do not depend on it.
         workers: Number of generating workers; 0 for one per accelerator, or on a CPU no worker processes.
@@ -127,7 +138,7 @@ def evaluate(
         run_folder.check(resolved)
         labels = [use.label for use in uses]
         uses = method_uses(resolved, [*labels, *_previous_methods(run_folder, labels)])
-        session = _Session(resolved, uses, run_folder, shown, engine, workers)
+        session = _Session(resolved, uses, run_folder, shown, engine, workers, until_decided)
         session.load()
         run_folder.initialize(resolved)
         with run_folder.session(f"run of suite {resolved.name} with {', '.join(use.label for use in uses)}"):
@@ -190,6 +201,8 @@ class _Session:
     progress: Progress
     engine: str
     workers: int
+    until_decided: bool = False
+    look: int = 1
 
     def load(self) -> None:
         """Load everything that the suite names, so that errors show before the folder is written."""
@@ -205,11 +218,23 @@ class _Session:
     def run(self) -> None:
         """Run all phases in order; each one reuses what an interrupted run has finished."""
         fitted = {use.label: self._fit(use) for use in self.uses}
+        for look in self._plans:
+            self.look = look
+            images, results = self._look(fitted)
+            if undecided := [r.spec.method.label for r in results if explicit_undecided(r, results[0])]:
+                self.progress.say(f"explicit fidelity not proven: {', '.join(undecided)}")
+            else:
+                break
+        write_report(self.run_folder.root)
+        _check_complete(images)
+
+    def _look(self, fitted: Mapping[str, Fitted]) -> tuple[pd.DataFrame, list[Result]]:
+        """The image table and the results, the baseline's first, of all images of the current look."""
         images = self._images(fitted)
         labels = self.evaluation.judge(images, timed=partial(self._timed, "judge_seconds"))
         vectors = self.evaluation.embed(images)
         self.run_folder.image_table.finish(merged(images, self.run_folder.image_table))
-        self._measure(images, labels, vectors, fitted)
+        return images, self._measure(images, labels, vectors, fitted)
 
     def _images(self, fitted: Mapping[str, Fitted]) -> pd.DataFrame:
         """The image table of all methods, after all images were generated."""
@@ -219,13 +244,15 @@ class _Session:
         tables = [self._draw(label, drawing, jobs[label]) for label, drawing in drawings.items()]
         return pd.concat(tables, ignore_index=True)
 
-    @cached_property
+    @property
     def items(self) -> tuple[Item, ...]:
-        return self._planned[0]
+        return self._plans[self.look][0]
 
     @cached_property
-    def _planned(self) -> tuple[tuple[Item, ...], tuple[PromptSet, ...]]:
-        return make_plan(self.suite)
+    def _plans(self) -> dict[int, tuple[tuple[Item, ...], tuple[PromptSet, ...]]]:
+        """The plan of every look that the run may come to."""
+        looks = LOOKS if self.until_decided else 1
+        return {look: make_plan(self.suite, look=look) for look in range(1, looks + 1)}
 
     @cached_property
     def model(self) -> Model:
@@ -306,8 +333,8 @@ class _Session:
         images: pd.DataFrame,
         labels: pd.DataFrame,
         vectors: Vectors,
-        fitted: dict[str, Fitted],
-    ) -> None:
+        fitted: Mapping[str, Fitted],
+    ) -> list[Result]:
         measured = self.evaluation.measure(
             images,
             labels,
@@ -315,6 +342,7 @@ class _Session:
             concepts=concepts(self.items),
             base=BASE,
             ranked=ranked(self.uses),
+            look=self.look if self.until_decided else 0,
         )
         subjects = [
             subject_of_run(
@@ -326,16 +354,9 @@ class _Session:
             for use in self.uses
         ]
         provenance = self._provenance()
-        self.run_folder.write_results(
-            [result_of(s, provenance=provenance, measured=measured) for s in subjects]
-        )
-        write_report(self.run_folder.root)
-        failed = images[images["status"] != "ok"]
-        if len(failed):
-            raise IncompleteRunError(
-                f"{len(failed)} of {len(images)} images have non-finite pixels (first method: "
-                f"{failed['method'].iloc[0]}); they count as undetermined, see the coverage in the report"
-            )
+        results = [result_of(s, provenance=provenance, measured=measured) for s in subjects]
+        self.run_folder.write_results(results)
+        return results
 
     def _provenance(self) -> Provenance:
         suite, device = self.suite, self.model.device.type
@@ -348,10 +369,19 @@ class _Session:
             balanced=suite.balanced,
             device=device,
             guarantee=GUARANTEE_CPU if device == "cpu" else GUARANTEE_GPU,
-            prompt_sets=tuple(map(prompt_set_card, self._planned[1])),
+            prompt_sets=tuple(map(prompt_set_card, self._plans[self.look][1])),
             judges=self.evaluation.judges,
             concepts=concepts(self.items),
         )
 
     def _timed(self, phase: Phase, label: str) -> AbstractContextManager[None]:
         return self.run_folder.timed(phase, label, machine=machine(self.model.device))
+
+
+def _check_complete(images: pd.DataFrame) -> None:
+    failed = images[images["status"] != "ok"]
+    if len(failed):
+        raise IncompleteRunError(
+            f"{len(failed)} of {len(images)} images have non-finite pixels (first method: "
+            f"{failed['method'].iloc[0]}); they count as undetermined, see the coverage in the report"
+        )

@@ -20,6 +20,7 @@ app = typer.Typer()
         "evenhand run --method base --method mist:step_size=0.3 --limit 8",
         "evenhand run mini --out runs/mine",
         "evenhand run my-suite.toml --dry-run",
+        "evenhand run mini --until-decided",
         "evenhand run winobias-gender --online",
     )
 )
@@ -42,6 +43,13 @@ def run(
     limit: Annotated[
         int, typer.Option(min=0, metavar="N", help="Use at most N prompts of each prompt set; 0 for all.")
     ] = 0,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="Double the explicit images, at most three times, until explicit fidelity is decided.",
+        ),
+    ] = False,
     engine: Engine = "local",
     workers: Workers = 0,
     dry_run: Annotated[
@@ -55,7 +63,7 @@ def run(
     To resume an interrupted run, repeat the command. Finished work is reused.
     """
     if dry_run:
-        _dry_run(suite, methods=methods, limit=limit, as_json=as_json)
+        _dry_run(suite, methods=methods, limit=limit, until_decided=until_decided, as_json=as_json)
         return
     from evenhand.bench.models import hub
     from evenhand.bench.run import evaluate
@@ -67,6 +75,7 @@ def run(
         methods=methods,
         out=out,
         limit=limit,
+        until_decided=until_decided,
         engine=engine,
         workers=workers,
         progress=Progress(quiet=as_json),
@@ -74,11 +83,13 @@ def run(
     write_run(finished, as_json=as_json)
 
 
-def _dry_run(suite: str, *, methods: Sequence[str] | None, limit: int, as_json: bool) -> None:
+def _dry_run(
+    suite: str, *, methods: Sequence[str] | None, limit: int, until_decided: bool, as_json: bool
+) -> None:
     from evenhand.bench.cli.console import write_json, write_table
     from evenhand.bench.run import plan
 
-    rows = [asdict(row) for row in plan(suite, methods=methods, limit=limit)]
+    rows = [asdict(row) for row in plan(suite, methods=methods, limit=limit, until_decided=until_decided)]
     if as_json:
         write_json(rows)
         return

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.check import Checked, valid_entries
-from evenhand.bench.policy.gates import gates
+from evenhand.bench.policy.bands import band
+from evenhand.bench.policy.gates import Gate, gate_outcomes
 from evenhand.bench.policy.strength import ranked
 from evenhand.bench.results.entry import BoardRow, entry_name, version_key
 from evenhand.bench.results.lookup import Key, Reading, primary_key
@@ -56,7 +57,7 @@ def build(entries: Path, out: Path, *, check: bool = False) -> None:
 
 
 def board_rows(entries: Path) -> list[BoardRow]:
-    """All entries with the gates that they fail and, if they are ranked, their rank sets, grouped by suite.
+    """All entries by suite, with the gates that they do not pass and the rank sets of those that are ranked.
 
     One setting of each method is ranked if it passes all gates; ranks are among ranked entries only.
     """
@@ -64,15 +65,15 @@ def board_rows(entries: Path) -> list[BoardRow]:
     for group in _groups(valid_entries(entries)):
         results = [one.entry.result for one in group]
         base = next(result for result in results if result.spec.method.name == BASE)
-        failed = {result.spec.method.label: gates(result, base) for result in results}
+        outcomes = {result.spec.method.label: gate_outcomes(result, base) for result in results}
         representatives = set(ranked([result.spec.method for result in results]))
         eligible = [
             result
             for result in results
-            if (label := result.spec.method.label) in representatives and not failed[label]
+            if (label := result.spec.method.label) in representatives and band(outcomes[label]) == "ranked"
         ]
         sets = _ranks(results, eligible)
-        rows += [_row(one, failed, sets) for one in group]
+        rows += [_row(one, outcomes, sets) for one in group]
     return rows
 
 
@@ -84,9 +85,9 @@ class _RankSet(NamedTuple):
     tie: str
 
 
-def _row(one: Checked, failed: Mapping[str, list[str]], sets: Mapping[str, _RankSet]) -> BoardRow:
+def _row(one: Checked, outcomes: Mapping[str, list[Gate]], sets: Mapping[str, _RankSet]) -> BoardRow:
     label = one.entry.result.spec.method.label
-    rank = sets.get(label)
+    gates, rank = outcomes[label], sets.get(label)
     return BoardRow(
         result=one.entry.result,
         timing=one.entry.timing,
@@ -95,7 +96,8 @@ def _row(one: Checked, failed: Mapping[str, list[str]], sets: Mapping[str, _Rank
         rank_low=rank.low if rank else None,
         rank_high=rank.high if rank else None,
         tie_group=rank.tie if rank else "",
-        failed_gates=failed[label],
+        band=band(gates),
+        failed_gates=[gate.reason for gate in gates if gate.status != "passed"],
     )
 
 

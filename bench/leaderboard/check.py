@@ -128,7 +128,7 @@ class _GroupCheck:
             return found
         try:
             if self.recompute:
-                return self._table_faults(path, entry, self.known)
+                return self._table_faults(path, entry, self.known.of(entry.result))
             read_files(path, entry)
         except EvenhandError as fault:
             return [str(fault)]
@@ -137,7 +137,8 @@ class _GroupCheck:
     def _suite_faults(self, entry: Entry) -> list[str]:
         spec = entry.result.spec
         if self.known is not None:
-            return [*suite_differences(entry.result, self.known), *_declaration_faults(spec.method)]
+            known = self.known.of(entry.result)
+            return [*suite_differences(entry.result, known), *_declaration_faults(spec.method)]
         if entry.files:
             return [
                 f"its tables cannot be checked: suite {spec.suite!r} version {spec.suite_version} "

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.suite import KnownSuite
 from evenhand.bench.leaderboard.tables import Tables
 from evenhand.bench.results.lookup import PRIMARY_METRIC
@@ -34,7 +35,7 @@ def measured(result: Result, own: Tables, base: Tables, *, base_label: str, know
         own: Its tables.
         base: The tables of the baseline; ``own`` itself for the baseline.
         base_label: Label of the baseline.
-        known: The suite.
+        known: The suite, with the plan of the result.
 
     Raises:
         EvenhandError: The tables are not compatible.
@@ -42,6 +43,7 @@ def measured(result: Result, own: Tables, base: Tables, *, base_label: str, know
     evaluation_config, label = known.evaluation_config, result.spec.method.label
     images, labels = own.images, own.labels
     if own is not base:
+        base = _on_shared_slots(base, own)
         own = _with_distinct_keys(own, base)
         images = pd.concat([base.images, own.images], ignore_index=True)
         labels = pd.concat([base.labels, own.labels], ignore_index=True)
@@ -53,10 +55,32 @@ def measured(result: Result, own: Tables, base: Tables, *, base_label: str, know
         steering={label: _asked_steering_judge(result.spec, known)},
         base=base_label,
         ranked=(),
+        look=_look(result, known),
     )
     found = measure(images, labels.drop_duplicates(["key", "judge", "attribute"]), plan=plan)
     fields = {"notes": list(found.notes), **measured_fields(found, label)}
     return published(result.model_copy(update=fields))
+
+
+def _look(result: Result, known: KnownSuite) -> int:
+    """The look at which the bounds of the losses are taken; 0 where the number of images was fixed.
+
+    An entry with more images than its suite is of a run until decided, whatever it says. At the first look,
+    only the entry knows.
+    """
+    return known.look if known.look > 1 else min(max((row.look for row in result.losses), default=0), 1)
+
+
+def _on_shared_slots(base: Tables, own: Tables) -> Tables:
+    """The baseline's tables without the images of looks that the method did not need."""
+    place, needed = (
+        pd.MultiIndex.from_frame(table.images[["prompt_id", "seed_index"]]) for table in (base, own)
+    )
+    if len(lacking := needed.difference(place)):
+        raise EvenhandError(
+            f"the baseline lacks {len(lacking)} of its images; submit the baseline of the same run"
+        )
+    return Tables(base.images[place.isin(needed)].reset_index(drop=True), base.labels)
 
 
 def _asked_steering_judge(spec: Spec, known: KnownSuite) -> str | None:

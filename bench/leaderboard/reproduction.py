@@ -124,6 +124,11 @@ class Reproduction:
                 f"fitting {self.use.label!r} needs the judge {judge!r:.80}, whose parameters come from the "
                 "untrusted entry; give the intervention with --run or --intervention"
             )
+        if self.use.method.pretrained:
+            raise EvenhandError(
+                f"fitting {self.use.label!r} loads {', '.join(self.use.method.pretrained):.80}, which the "
+                "untrusted entry names; give the intervention with --run or --intervention"
+            )
         self.progress.start(f"{self.use.label}: fit", 0)
         fitted = fit(
             self.use,

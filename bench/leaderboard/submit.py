@@ -46,7 +46,7 @@ def submit(run: Path, entries: Path) -> list[Path]:
     if loaded.results[0].spec.external:
         raise EvenhandError(f"{run} is an audit of external images; only runs of suites can be submitted")
     known = known_suite(loaded.results[0].spec)
-    found = _reported(loaded) if known is None else _with_tables(loaded, known, entries)
+    found = _reported(loaded) if known is None else _with_tables(loaded, known.of(loaded.results[0]), entries)
     written = []
     for entry, files in found:
         path = entries / entry_name(entry.result)
@@ -92,14 +92,15 @@ def _entry(result: Result, run: Run, files: Files) -> Entry:
 
 
 def _existing_base(result: Result, known: KnownSuite, entries: Path) -> Tables | None:
-    """The tables of the existing entry of the baseline, if it has tables and is of this version."""
+    """The tables of the existing entry of the baseline, if it has tables, this version, and enough images."""
     path = entries / entry_name(result)
     if not path.exists():
         return None
     entry = load_entry(path)
-    if not entry.files or version_key(entry.result) != version_key(result):
+    smaller = entry.result.coverage.planned < result.coverage.planned
+    if not entry.files or smaller or version_key(entry.result) != version_key(result):
         return None
-    return read_tables(path, entry, known)
+    return read_tables(path, entry, known.of(entry.result))
 
 
 def _with_own_judges(result: Result, known: KnownSuite) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from evenhand.bench.results.result import JudgeCard, Result, Spec
 from evenhand.bench.stages.write import prompt_set_card, stated
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite, load_suite
+from evenhand.metrics.statistics.paired_loss import LOOKS
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +24,21 @@ class KnownSuite:
         suite: The suite.
         items: All planned images, in order.
         prompt_sets: The prompt sets of the suite.
+        look: The look of a run until decided that plans these images; 1 for those of the suite.
     """
 
     suite: Suite
     items: tuple[Item, ...]
     prompt_sets: tuple[PromptSet, ...]
+    look: int = 1
+
+    def of(self, result: Result) -> KnownSuite:
+        """The suite with the plan of the look that covers as many images as the result, if there is one."""
+        plans = ((look, _plan(self.suite.name, look)) for look in range(1, LOOKS + 1))
+        for look, items in plans:
+            if len(items) == result.coverage.planned:
+                return replace(self, items=items, look=look)
+        return self
 
     @cached_property
     def evaluation_config(self) -> EvaluationConfig:
@@ -108,3 +119,8 @@ def suite_differences(result: Result, known: KnownSuite) -> list[str]:
 def _load(name: str) -> KnownSuite:
     suite = load_suite(name)
     return KnownSuite(suite, *make_plan(suite))
+
+
+@cache
+def _plan(name: str, look: int) -> tuple[Item, ...]:
+    return make_plan(load_suite(name), look=look)[0]

@@ -99,7 +99,7 @@ def _checked(folder: Path) -> tuple[Entry, KnownSuite]:
             f"suite {spec.suite!r} version {spec.suite_version} ({spec.suite_digest[:8]}) of entry "
             f"{folder.name!r} is not registered here; install it"
         )
-    return entry, known
+    return entry, known.of(entry.result)
 
 
 def _sample(planned: int, count: int, seed: int) -> list[int]:

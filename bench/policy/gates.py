@@ -1,22 +1,22 @@
 """The gates that a method must pass to be ranked.
 
-A method must not win by ignoring explicit prompts, by generating images that cannot be labelled, or by
-changing people whom the prompt defines.
+A method must not win by ignoring explicit prompts, by generating images that cannot be labelled, by changing
+people whom the prompt defines, or by images that no longer show what the prompt asks for. A gate is passed
+where the data exclude a loss beyond its margin, not where they fail to show one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evenhand.bench.results.lookup import Key, Reading
-from evenhand.bench.results.result import Result
-from evenhand.bench.results.text import attribute
+from evenhand.bench.results.lookup import Reading
+from evenhand.bench.results.result import LossRow, Result
+from evenhand.bench.results.text import KINDS, attribute, cell, count
 
-MARGIN = 0.05
-"""The largest loss against the baseline that is allowed, as a share of the images."""
+Status = Literal["passed", "harm proven", "not proven", "unchecked"]
 
 
 @dataclass(frozen=True)
@@ -24,24 +24,79 @@ class Gate:
     """The outcome of one gate.
 
     Attributes:
-        name: The quantity that the gate protects.
-        status: ``"unproven"`` where the estimated loss is allowed but its interval includes a larger one,
-            ``"unchecked"`` where the method or the baseline lacks the number.
-        reason: One clause with the numbers.
+        name: What the gate protects.
+        status: ``"passed"`` where every upper bound is below its margin, ``"harm proven"`` where a lower
+            bound is above, ``"not proven"`` where the images are too few for either, ``"unchecked"`` where a
+            number is missing.
+        reason: One clause with the numbers of the row that decides.
     """
 
     name: str
-    status: Literal["passed", "failed", "unproven", "unchecked"]
+    status: Status
     reason: str
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss against the baseline: the estimate and the ends of its interval, all as shares of the images."""
+    """A loss against the baseline with its one-sided bounds, as shares of the images."""
 
     value: float
     most: float
     least: float = math.nan
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Which losses a gate checks, and how they are said: an offset is ``"falls by 3.0 points"``."""
+
+    name: str
+    quantity: str
+    kinds: tuple[str, ...]
+    said: Callable[[LossRow], str]
+
+    def rows(self, result: Result) -> list[LossRow]:
+        return [row for row in result.losses if row.quantity == self.quantity and row.kind in self.kinds]
+
+
+RULES = (
+    _Rule(
+        "explicit fidelity",
+        "explicit_fidelity",
+        ("explicit",),
+        lambda row: f"explicit fidelity for {_subject(row)} {_offset(row, 'falls', 'rises')} points",
+    ),
+    _Rule(
+        "undetermined rate",
+        "undetermined",
+        ("neutral", "explicit"),
+        lambda row: (
+            f"undetermined rate for {_subject(row)} on {KINDS[row.kind]} "
+            f"{_offset(row, 'rises', 'falls')} points"
+        ),
+    ),
+    _Rule(
+        "over-correction",
+        "over_correction",
+        ("over_correction",),
+        lambda row: (
+            f"over-correction: {round(row.value * row.n)} of the {count(row.n)} images that the baseline got "
+            f"right turn wrong, {_points(row.value)}%"
+        ),
+    ),
+    _Rule(
+        "alignment",
+        "alignment",
+        ("neutral",),
+        lambda row: f"alignment on neutral prompts {_offset(row, 'falls', 'rises')}%",
+    ),
+    _Rule(
+        "unrelated images",
+        "alignment",
+        ("unrelated",),
+        lambda row: f"unrelated images: alignment {_offset(row, 'falls', 'rises')}%",
+    ),
+)
+"""All of them must be passed, so that no multiplicity has to be corrected for passing."""
 
 
 def gates(result: Result, base: Result) -> list[str]:
@@ -57,100 +112,80 @@ def gate_outcomes(result: Result, base: Result) -> list[Gate]:
     """The outcome of every gate of ``result`` against the suite's baseline; empty for the baseline itself."""
     if result.spec.method.label == base.spec.method.label:
         return []
-    pair = Reading.of(result), Reading.of(base)
-    return [
-        _outcome("explicit fidelity", "explicit_fidelity", "below", pair, _drop),
-        _outcome("undetermined rate", "undetermined", "above", pair, _rise),
-        _outcome("over-correction", "over_correction", "above", pair, _rise),
-    ]
+    return [_outcome(rule, rule.rows(result)) for rule in RULES]
+
+
+def explicit_undecided(result: Result, base: Result) -> bool:
+    """Whether more images of explicit prompts may decide a gate of ``result`` that is not proven."""
+    if result.spec.method.label == base.spec.method.label:
+        return False
+    rows = [rule.rows(result) for rule in RULES if rule.quantity == "explicit_fidelity"]
+    return any(status_of(found) == "not proven" for found in rows)
 
 
 def fidelity_loss(method: Reading, base: Reading) -> Loss:
-    """The loss of explicit fidelity that its gate checks: zero for the baseline itself.
+    """The mean loss of explicit fidelity at the attribute where it may be largest, as its gate sees it.
 
-    ``nan`` where the method or the baseline lacks the number.
+    Zero for the baseline itself; ``nan`` where it was not measured.
     """
     if method.label == base.label:
         return Loss(0.0, 0.0, 0.0)
-    pair, metric = (method, base), "explicit_fidelity"
-    losses = [_loss_at(metric, sets, pair, _drop) for sets in _attribute_sets(metric, pair)]
-    known = [loss for loss in losses if not math.isnan(loss.most)]
-    return max(known, key=lambda loss: loss.most, default=Loss(math.nan, math.nan))
+    rows = [row for row in method.result.losses if row.quantity == "explicit_fidelity" and not row.group]
+    worst = max(rows, key=lambda row: row.high, default=None)
+    return Loss(worst.value, worst.high, worst.low) if worst else Loss(math.nan, math.nan)
 
 
-def _outcome(
-    name: str,
-    metric: str,
-    side: Literal["below", "above"],
-    pair: tuple[Reading, Reading],
-    lost: Callable[[Reading, Reading, Key], Loss],
-) -> Gate:
-    """The outcome at the attribute set where the method may have lost most."""
-    losses = {sets: _loss_at(metric, sets, pair, lost) for sets in _attribute_sets(metric, pair)}
-    missing = [attribute(sets) for sets, loss in losses.items() if math.isnan(loss.most)]
-    if not losses or missing:
-        where = f" for {', '.join(missing)}" if any(missing) else ""
-        return Gate(name, "unchecked", f"{name} not measured{where}, so its gate cannot be checked")
-    sets, loss = max(losses.items(), key=lambda item: item[1].most)
-    where = f" for {attribute(sets)}" if sets else ""
-    bound = "" if loss.most == loss.value else f", and its 95% interval reaches {_offset(loss.most, side)}"
-    reason = f"{name}{where} is {_offset(loss.value, side)} the baseline{bound}"
-    return Gate(name, _status(loss), f"{reason} ({100 * MARGIN:.0f} allowed)")
+def _outcome(rule: _Rule, rows: Sequence[LossRow]) -> Gate:
+    status = status_of(rows)
+    if status == "unchecked":
+        return Gate(rule.name, status, f"{rule.name} not measured, so its gate cannot be checked")
+    if status == "harm proven":
+        row = max(rows, key=lambda row: row.low - row.margin)
+        return Gate(rule.name, status, f"{rule.said(row)} (at least {_points(row.low)}, {_allowed(row)})")
+    row = max(rows, key=_share_of_images if status == "not proven" else _room)
+    reason = f"{rule.said(row)} (at most {_points(row.high)}, {_allowed(row)})"
+    return Gate(rule.name, status, reason if status == "passed" else f"{reason}; {_size(row)}")
 
 
-def _status(loss: Loss) -> Literal["passed", "failed", "unproven"]:
-    if loss.most <= MARGIN:
-        return "passed"
-    return "failed" if loss.value > MARGIN else "unproven"
+def status_of(rows: Sequence[LossRow]) -> Status:
+    """The status of a gate from its losses."""
+    if not rows or any(math.isnan(row.low) or math.isnan(row.high) for row in rows):
+        return "unchecked"
+    if any(row.low > row.margin for row in rows):
+        return "harm proven"
+    return "passed" if all(row.high < row.margin for row in rows) else "not proven"
 
 
-def _offset(loss: float, side: Literal["below", "above"]) -> str:
-    """A loss in points with its side of the baseline; a gain is on the other side: ``"0.9 points above"``."""
-    points = f"{100 * abs(loss):.1f}"
-    gained = loss < 0 and points != "0.0"
-    other = "above" if side == "below" else "below"
-    return f"{points} points {other if gained else side}"
+def _room(row: LossRow) -> float:
+    return row.high - row.margin
 
 
-def _attribute_sets(metric: str, pair: tuple[Reading, Reading]) -> list[str]:
-    """The single attributes; joint cells have too few explicit images each to exclude a loss."""
-    rows = (row for reading in pair for row in reading.result.estimates)
-    return sorted(
-        {
-            row.attributes
-            for row in rows
-            if row.metric == metric and not (row.concept or row.group or "*" in row.attributes)
-        }
-    )
+def _share_of_images(row: LossRow) -> tuple[bool, float]:
+    """Of the undecided rows, the one that lacks most images comes first."""
+    return row.high >= row.margin, row.needed / row.n
 
 
-def _loss_at(
-    metric: str, attributes: str, pair: tuple[Reading, Reading], lost: Callable[[Reading, Reading, Key], Loss]
-) -> Loss:
-    """The loss on corrected numbers where both have them, else on uncorrected ones; ``nan`` if missing."""
-    for judge, corrected in (("panel", True), ("panel", False), ("", False)):
-        key = Key(metric, attributes, judge, corrected)
-        if all(reading.at(key) is not None for reading in pair):
-            return lost(*pair, key)
-    return Loss(math.nan, math.nan)
+def _size(row: LossRow) -> str:
+    if math.isinf(row.needed):
+        return "no number of images would decide a loss of exactly what is allowed"
+    return f"about {count(round(row.needed))} such images would decide, {count(row.n)} were compared"
 
 
-def _drop(method: Reading, base: Reading, key: Key) -> Loss:
-    """How far the method is below the baseline, with the ends of the 95% interval.
-
-    The ends are those of the paired interval where the run has one. Otherwise they are MOVER's (Zou and
-    Donner, Statistics in Medicine 2008), which combines the two intervals as if they were independent. That
-    is conservative for images of common seeds.
-    """
-    ours, theirs = method.index[key], base.index[key]
-    value, paired = theirs.value - ours.value, method.against(base.label, key)
-    if paired is not None:
-        return Loss(value, -paired.low, -paired.high)
-    most = value + math.hypot(theirs.high - theirs.value, ours.value - ours.low)
-    return Loss(value, most, value - math.hypot(theirs.value - theirs.low, ours.high - ours.value))
+def _subject(row: LossRow) -> str:
+    """The attribute or the group of a loss: ``"skin tone"``, ``"dark (skin tone)"``."""
+    name = attribute(row.attributes)
+    return f"{cell(row.group)} ({name})" if row.group else name
 
 
-def _rise(method: Reading, base: Reading, key: Key) -> Loss:
-    """How far the method is above the baseline; this gate uses the estimate alone, without an interval."""
-    value = method.index[key].value - base.index[key].value
-    return Loss(value, value)
+def _offset(row: LossRow, lost: str, won: str) -> str:
+    """The loss with its direction: ``"falls by 3.0"``, or ``"rises by 1.2"`` for a gain."""
+    gained = row.value < 0 and _points(row.value) != "0.0"
+    return f"{won if gained else lost} by {_points(abs(row.value))}"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:z.1f}".replace("-", "−")
+
+
+def _allowed(row: LossRow) -> str:
+    return f"{100 * row.margin:.0f} allowed"

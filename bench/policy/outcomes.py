@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from evenhand.bench.policy.bands import band
 from evenhand.bench.policy.gates import Gate, gate_outcomes
 from evenhand.bench.policy.strength import Curve, curves, ranked
+from evenhand.bench.results.entry import Band
 from evenhand.bench.results.result import BASE, Result
 
 
@@ -42,6 +44,6 @@ class Outcomes:
         }
 
     @property
-    def harmful(self) -> set[str]:
-        """Labels of methods that fail a gate, without those that only have too few images to pass."""
-        return {label for label, gates in self.gates.items() if any(g.status == "failed" for g in gates)}
+    def bands(self) -> dict[str, Band]:
+        """Label to the band that its gates put it in."""
+        return {label: band(gates) for label, gates in self.gates.items()}

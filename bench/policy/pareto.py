@@ -27,7 +27,7 @@ DOMINANCE: dict[Dominance, str] = {
 
 @dataclass(frozen=True)
 class Span:
-    """A value with its 95% interval; smaller is better."""
+    """A value with the ends of its interval, or with its one-sided bounds; smaller is better."""
 
     value: float
     low: float

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evenhand.bench.policy.conclusion import closer_than_base
 from evenhand.bench.policy.pareto import Plane, dominance_of, layers, planes
 from evenhand.bench.policy.strength import Curve, curves, ranked
-from evenhand.bench.results.entry import BoardRow, version_key
+from evenhand.bench.results.entry import Band, BoardRow, version_key
 from evenhand.bench.results.lookup import Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, Result
 from evenhand.bench.results.text import NOT_MEASURED, ordinal, slug
@@ -24,7 +25,7 @@ class Ranking:
     """The methods of one suite and version.
 
     Attributes:
-        rows: One row per method: the ranked ones in their order, then those that are not ranked.
+        rows: One row per method, in the order of the bands and of the ranks.
         every: All settings of all methods.
         curves: The settings that differ only in strength.
         key: The primary number.
@@ -65,6 +66,17 @@ class Ranking:
         """Label of the baseline."""
         labels = [row.result.spec.method for row in self.rows]
         return next((card.label for card in labels if card.name == BASE), None)
+
+    @property
+    def closer(self) -> set[str]:
+        """Labels of the methods that are closer to the target than the baseline."""
+        return closer_than_base(self.readings, self.key)
+
+    @property
+    def best(self) -> list[str]:
+        """Labels of the ranked methods that may be the best; none if the baseline is among them."""
+        first = [row.result.spec.method.label for row in self.rows if row.tie_group == "A"]
+        return [] if self.base in first else [label for label in first if label in self.closer]
 
     @property
     def planes(self) -> list[Plane]:
@@ -109,8 +121,12 @@ def front_text(label: str, plane: Plane) -> str:
     return f"{ordinal(layer)} (not distinguishable from 1st)" if near else ordinal(layer)
 
 
-def _place(row: BoardRow, key: Key | None) -> tuple[bool, int, str, float, str]:
-    """Sort key: ranked methods first, then tie group, point estimate and label."""
+BANDS: tuple[Band, ...] = ("ranked", "not proven", "unchecked", "harm proven")
+"""The bands of the leaderboard, from the top."""
+
+
+def _place(row: BoardRow, key: Key | None) -> tuple[int, int, str, float, str]:
+    """Sort key: the band, then tie group, point estimate and label."""
     estimate = Reading.of(row.result).at(key) if key else None
     value = estimate.value if estimate is not None and math.isfinite(estimate.value) else math.inf
-    return bool(row.failed_gates), len(row.tie_group), row.tie_group, value, row.result.spec.method.label
+    return BANDS.index(row.band), len(row.tie_group), row.tie_group, value, row.result.spec.method.label

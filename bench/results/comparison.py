@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from evenhand.bench.results.lookup import COMPARED_METRIC
 from evenhand.bench.results.result import ImageRow, Record, Result
 from evenhand.metrics.rows import DifferenceRow, FlipRow
 
@@ -74,8 +75,8 @@ class Comparison(Record):
 
     @property
     def headline(self) -> list[DifferenceRow]:
-        """The difference of each pair in the primary metric; see :meth:`differences_in`."""
-        found = self.differences_in("rms_delta", self.primary)
+        """The difference of each pair in the square of the primary metric; see :meth:`differences_in`."""
+        found = self.differences_in(COMPARED_METRIC, self.primary)
         return [row for pair in self.pairs if (row := found.get((pair.label, pair.against)))]
 
     def differences_in(

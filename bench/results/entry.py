@@ -19,6 +19,9 @@ EntryFile = Literal["images.parquet", "labels.parquet"]
 Evidence = Literal["verified", "recomputed", "reported"]
 """Evidence for the numbers of an entry, the strongest first."""
 
+Band = Literal["ranked", "not proven", "harm proven", "unchecked"]
+"""Whether a method is ranked, and if not, why; see :mod:`evenhand.bench.policy.bands`."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 Count = Annotated[int, Field(ge=0)]
@@ -111,6 +114,7 @@ class BoardRow(Record):
     rank_low: int | None = Field(default=None, description="best rank of the rank set; null if not ranked")
     rank_high: int | None = None
     tie_group: str = ""
+    band: Band
     failed_gates: list[str] = Field(description="reasons why the row is not ranked")
 
 

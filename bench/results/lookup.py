@@ -13,6 +13,9 @@ from evenhand.bench.results.text import KINDS, SHARE
 
 PRIMARY_METRIC = "rms_delta"
 
+COMPARED_METRIC = "excess_agreement"
+"""Its square, which paired differences are measured in: a difference of roots is biased."""
+
 
 class Key(NamedTuple):
     """The key of a number in a result.
@@ -174,6 +177,23 @@ def primary_key(readings: Sequence[Reading]) -> Key | None:
     keys = [Key(PRIMARY_METRIC, name, "panel", corrected) for name in sets for corrected in (True, False)]
     measured = {key: sum(_finite(reading.at(key)) for reading in readings) for key in keys}
     return max(keys, key=lambda key: measured[key], default=None) if any(measured.values()) else None
+
+
+def distances(readings: Sequence[Reading], key: Key) -> dict[str, list[EstimateRow | None]]:
+    """The primary metric of every method side by side: single attributes, the primary set, and all together.
+
+    Each attribute set is corrected for judge error for all methods or for none.
+    """
+    measured = measured_attributes(readings, key.metric)
+    names = [*(name for name in measured if "*" not in name), key.attributes, *measured[:1]]
+    found = {name: comparable(readings, key.metric, name)[""] for name in dict.fromkeys(names)}
+    return found | {key.attributes: [reading.at(key) for reading in readings]}
+
+
+def difference(reading: Reading, other: str, key: Key) -> ComparisonRow | None:
+    """The paired difference of a method to the method ``other`` in the square of the primary metric."""
+    metric = COMPARED_METRIC if key.metric == PRIMARY_METRIC else key.metric
+    return reading.against(other, key._replace(metric=metric))
 
 
 def ordered(readings: Sequence[Reading], key: Key | None) -> list[Reading]:

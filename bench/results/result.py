@@ -11,7 +11,7 @@ import math
 from functools import cached_property
 from itertools import combinations, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -19,15 +19,18 @@ from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.metrics.rows import (
     AgreementRow,
     ComparisonRow,
+    CorrectionCheck,
     Coverage,
     CoverageRow,
     ErrorRow,
     EstimateRow,
+    LossRow,
     RankRow,
     Real,
     Record,
     SpreadRow,
     SteeringRow,
+    TransportRow,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "AgreementRow",
     "ComparisonRow",
+    "CorrectionCheck",
     "Cost",
     "Coverage",
     "CoverageRow",
@@ -46,6 +50,7 @@ __all__ = [
     "EstimateRow",
     "ImageRow",
     "JudgeCard",
+    "LossRow",
     "MethodCard",
     "PromptSetCard",
     "RankRow",
@@ -57,6 +62,7 @@ __all__ = [
     "SpreadRow",
     "SteeringRow",
     "Timing",
+    "TransportRow",
 ]
 
 SCHEMA_VERSION = 2
@@ -134,6 +140,10 @@ class Spec(Record):
     target_name: str = Field(default="uniform", description="uniform, labour, or table for a user's own")
     targets: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="the same for each concept, where concepts differ"
+    )
+    resampled: list[Literal["concepts", "templates"]] = Field(
+        default=["concepts"],
+        description="what the intervals generalise over besides new images of the same prompts",
     )
     prompt_sets: list[PromptSetCard]
     judges: list[JudgeCard]
@@ -214,6 +224,13 @@ class Result(Record):
     )
     steering: list[SteeringRow] = Field(default_factory=list)
     spreads: list[SpreadRow] = Field(default_factory=list)
+    losses: list[LossRow] = Field(
+        default_factory=list, description="losses against the baseline, which decide the gates"
+    )
+    correction_check: CorrectionCheck | None = Field(
+        default=None,
+        description="tests of the correction on images that people labelled; null without labels",
+    )
     notes: list[str]
 
     def estimate(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evenhand.bench.policy.correction import correction_notes
 from evenhand.bench.registry.entry_points import METRICS
 from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.bench.stages.correction import checks_of
 from evenhand.bench.stages.label import alignment, check_judge, embed_images, judge_images
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_confusion, load_scorer
@@ -183,6 +185,8 @@ class Evaluation:
         ranked: Sequence[str] | None = None,
         paired_noise: bool = True,
         confusion: pd.DataFrame | None = None,
+        anchors: pd.DataFrame | None = None,
+        look: int = 0,
     ) -> Measurement:
         """Every number of every method.
 
@@ -195,6 +199,9 @@ class Evaluation:
             ranked: The methods that are ranked; ``None`` for all.
             paired_noise: Whether methods drew from the same noise, so that same-seed distance has a meaning.
             confusion: Confusion counts; those of the evaluation config if ``None``.
+            anchors: Labels of people for some of the images; those imported into the run folder if ``None``.
+                They test the correction.
+            look: Look of a run until decided, from 1; 0 where the number of images was fixed beforehand.
         """
         unrelated = images[(images["kind"] == "unrelated") & (images["status"] == "ok")]
         pairs = {key: vectors[key] for key in sorted(set(unrelated["key"]))} if vectors else {}
@@ -206,6 +213,7 @@ class Evaluation:
             steering=self.steering,
             base=base,
             ranked=ranked,
+            look=look,
         )
         self.progress.start("measure", 0)
         measured = measure(
@@ -215,8 +223,16 @@ class Evaluation:
             embeddings=pairs if vectors and paired_noise else None,
             voted=True,
         )
+        checks = checks_of(
+            images,
+            labels,
+            self.run_folder.imported_anchors() if anchors is None else anchors,
+            plan=plan,
+            other_images=confusion is None,
+        )
         self.progress.finish()
-        return measured
+        notes = [*measured.notes, *correction_notes(measured.estimates, checks)]
+        return replace(measured, correction_checks=checks, notes=notes)
 
 
 def _of(judge: Judge, rows: pd.DataFrame) -> NDArray[np.bool_]:
@@ -252,6 +268,7 @@ def measure_plan(
     steering: Mapping[str, str | None] | None = None,
     base: str | None = None,
     ranked: Sequence[str] | None = None,
+    look: int = 0,
 ) -> MeasurePlan:
     """The measurement plan of the evaluation settings.
 
@@ -263,6 +280,7 @@ def measure_plan(
         steering: Method to the judge in its loop, or ``None``.
         base: The method that others are compared with, if any.
         ranked: The methods that are ranked; ``None`` for all.
+        look: Look of a run until decided, from 1; 0 where the number of images was fixed beforehand.
     """
     boot, steering = evaluation_config.bootstrap, steering or {}
     return MeasurePlan(
@@ -282,4 +300,6 @@ def measure_plan(
         seed=boot.seed,
         resample_concepts=boot.resample_concepts,
         scheme=boot.scheme,
+        resample_templates=boot.resample_templates,
+        look=look,
     )

@@ -74,6 +74,11 @@ class Progress:
         ROOT.removeHandler(self._warnings)
         self._close()
 
+    def say(self, line: str) -> None:
+        """Write one line between two stages."""
+        _log.info(line)
+        self._show(line)
+
     def start(self, label: str, total: int) -> None:
         """Start the stage ``label``, which has ``total`` units; 0 if unknown."""
         self._close()

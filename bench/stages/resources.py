@@ -12,6 +12,9 @@ from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.vision.weights import best_device, hub_folder
 
+BUNDLED = {"mini": "confusion.csv", "mini-generated": "confusion_generated.csv"}
+"""Bundled calibrations to files: measured on renders, and on images that the bundled model generated."""
+
 
 def load_scorer(name: str) -> ClipScorer:
     """Load the encoder for alignment and same-seed distance: ``"mini"``, or a CLIP as folder or hub id.
@@ -25,7 +28,7 @@ def load_scorer(name: str) -> ClipScorer:
 
 
 def load_confusion(name: str) -> pd.DataFrame:
-    """Confusion counts: ``"mini"``, the path of a CSV, or ``""`` for none.
+    """Confusion counts: a calibration of :data:`BUNDLED`, the path of a CSV, or ``""`` for none.
 
     The CSV has the columns ``judge,attributes,truth,label,count`` and may begin with a ``#`` line.
 
@@ -34,7 +37,7 @@ def load_confusion(name: str) -> pd.DataFrame:
     """
     if not name:
         return pd.DataFrame(columns=list(CONFUSION_COLUMNS))
-    path = mini.ROOT / "confusion.csv" if name == "mini" else Path(name)
+    path = mini.ROOT / BUNDLED[name] if name in BUNDLED else Path(name)
     file = CsvFile("calibration", path)
     rows = file.rows(required=CONFUSION_COLUMNS)
     for line, row in rows:

@@ -143,6 +143,8 @@ def measured_fields(measured: Measurement, label: str) -> dict[str, Any]:
         "judge_errors": measured.judge_errors,
         "steering": measured.steering.get(label, []),
         "spreads": measured.spreads.get(label, []),
+        "correction_check": measured.correction_checks.get(label),
+        "losses": measured.losses.get(label, []),
     }
 
 
@@ -197,6 +199,7 @@ def stated(
         "attributes": {attribute: list(groups) for attribute, groups in evaluation_config.attributes.items()},
         "primary": "*".join(evaluation_config.primary),
         "concepts": list(concepts),
+        "resampled": evaluation_config.bootstrap.resampled,
         "prompt_sets": list(prompt_sets),
         **_target(evaluation_config, concepts=concepts, balanced=balanced),
     }

@@ -14,6 +14,7 @@ from evenhand.bench.leaderboard.site import build_site
 from evenhand.bench.leaderboard.tables import Tables
 from evenhand.bench.leaderboard.verify import verify
 from evenhand.bench.results.entry import TOLERATED, Answers, Verification
+from evenhand.methods.activations.efa import Efa
 from evenhand.reports.leaderboard.evidence import verification_text
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 
@@ -166,6 +167,13 @@ def test_an_unregistered_judge_described_by_the_entry_is_not_loaded(entries):
     card = {"name": "time", "parameters": {"judge": "open-clip:weights=/etc/passwd"}}
     change(entries / MIST, **{f"result__spec__method__{name}": value for name, value in card.items()})
     assert "parameters come from the untrusted entry" in refused(entries / MIST)
+
+
+@pytest.mark.slow
+def test_a_network_that_the_entry_names_is_not_loaded(entries):
+    card = {"name": "efa", "version": Efa.info.version, "parameters": {"segmenter": "some/model"}}
+    change(entries / MIST, **{f"result__spec__method__{name}": value for name, value in card.items()})
+    assert "loads some/model, which the untrusted entry names" in refused(entries / MIST)
 
 
 @pytest.mark.slow

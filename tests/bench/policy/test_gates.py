@@ -1,119 +1,151 @@
-"""Gates: the side effects that keep a method from being ranked."""
+"""Gates: what the losses of a method must exclude for it to be ranked."""
 
 import math
 
 import pytest
-from helpers.report import NAN, a_result, an_estimate
+from helpers.losses import QUANTITIES, a_loss, losses
+from helpers.report import NAN, a_result
 
-from evenhand.bench.policy.gates import gate_outcomes, gates
-from evenhand.bench.results.result import ComparisonRow
+from evenhand.bench.policy.gates import explicit_undecided, fidelity_loss, gate_outcomes, gates
+from evenhand.bench.policy.outcomes import Outcomes
+from evenhand.bench.results.lookup import Reading
 
-
-def a_method(label="mist", **values):
-    """A result whose three gated numbers are ``(value, low, high)``, all on the attribute gender."""
-    defaults = {"explicit_fidelity": (0.97, 0.96, 0.98), "undetermined": (0.02, 0.01, 0.03)}
-    rows = [
-        an_estimate(metric, value, attributes="gender", low=low, high=high)
-        for metric, (value, low, high) in (defaults | {"over_correction": (0.05, 0.0, 0.1)} | values).items()
-    ]
-    return a_result(label, concepts=[]).model_copy(update={"estimates": rows, "comparisons": []})
+FIDELITY = "explicit fidelity"
 
 
-BASE = a_method("base")
+def a_method(*rows, label="mist", **given):
+    """A method that passes every gate, but for the rows given."""
+    return a_result(label, concepts=[]).model_copy(update={"losses": [*losses(**given), *rows]})
 
 
-def test_method_equal_to_baseline_passes():
+BASE = a_result("base", concepts=[]).model_copy(update={"losses": []})
+
+
+def status(method, gate):
+    return {found.name: found.status for found in gate_outcomes(method, BASE)}[gate]
+
+
+def test_method_without_a_loss_passes_every_gate():
     assert gates(a_method(), BASE) == []
+    assert [gate.name for gate in gate_outcomes(a_method(), BASE)] == list(QUANTITIES)
 
 
 def test_baseline_passes_by_definition_even_without_measurements():
-    empty = BASE.model_copy(update={"estimates": []})
-    assert gates(empty, empty) == []
+    assert gates(BASE, BASE) == []
 
 
-def test_fidelity_gate_uses_the_upper_end_of_the_interval_of_the_loss():
-    # The drop is 3 points, its bound 3 + hypot(1, 4) = 7.1.
-    (reason,) = gates(a_method(explicit_fidelity=(0.94, 0.90, 0.97)), BASE)
-    assert reason == (
-        "explicit fidelity for gender is 3.0 points below the baseline, and its 95% interval reaches "
-        "7.1 points below (5 allowed)"
-    )
-    assert gates(a_method(explicit_fidelity=(0.94, 0.93, 0.95)), BASE) == []
+@pytest.mark.parametrize("gate", QUANTITIES)
+def test_upper_bound_must_be_below_the_margin(gate):
+    margin = QUANTITIES[gate][3]
+    at = {"high": margin, "low": 0.0}
+    assert status(a_method(a_loss(gate, 0.0, **at)), gate) == "not proven"
+    assert status(a_method(a_loss(gate, 0.0, **at | {"high": margin - 1e-6})), gate) == "passed"
 
 
-def test_reason_of_a_gain_with_a_wide_interval_names_the_side_of_the_baseline():
-    (reason,) = gates(a_method(explicit_fidelity=(0.979, 0.91, 0.99)), BASE)
-    assert reason == (
-        "explicit fidelity for gender is 0.9 points above the baseline, and its 95% interval reaches "
-        "6.1 points below (5 allowed)"
-    )
+@pytest.mark.parametrize("gate", QUANTITIES)
+def test_harm_is_proven_by_the_lower_bound_and_not_by_the_estimate(gate):
+    margin = QUANTITIES[gate][3]
+    beyond = {"value": margin + 0.03, "high": margin + 0.1}
+    assert status(a_method(a_loss(gate, **beyond, low=margin - 0.01)), gate) == "not proven"
+    assert status(a_method(a_loss(gate, **beyond, low=margin + 0.01)), gate) == "harm proven"
 
 
-def test_paired_interval_is_preferred_to_independent_intervals():
-    wide = a_method(explicit_fidelity=(0.94, 0.80, 0.99))
-    keys = {"metric": "explicit_fidelity", "attributes": "gender", "judge": "panel", "corrected": False}
-    paired = ComparisonRow.model_validate(
-        keys
-        | {"kind": "explicit", "against": "base", "value": -0.03, "low": -0.045, "high": -0.01, "p": 0.01}
-    )
-    assert len(gates(wide, BASE)) == 1
-    assert gates(wide.model_copy(update={"comparisons": [paired]}), BASE) == []
-
-
-@pytest.mark.parametrize(("rate", "failed"), [(0.0699, False), (0.0701, True)])
-def test_undetermined_rate_may_rise_by_five_points(rate, failed):
-    assert bool(gates(a_method(undetermined=(rate, rate, rate)), BASE)) is failed
-
-
-@pytest.mark.parametrize(("rate", "failed"), [(0.0999, False), (0.1001, True)])
-def test_over_correction_may_rise_by_five_points(rate, failed):
-    assert bool(gates(a_method(over_correction=(rate, rate, rate)), BASE)) is failed
-
-
-def test_improvements_pass_every_gate():
-    better = a_method(explicit_fidelity=(1, 1, 1), undetermined=(0, 0, 0), over_correction=(0, 0, 0))
-    assert gates(better, BASE) == []
-
-
-def test_every_failed_gate_gives_its_reason():
-    worst = a_method(
-        explicit_fidelity=(0.5, 0.4, 0.6), undetermined=(0.3, 0.2, 0.4), over_correction=(0.9, 0.8, 1)
-    )
-    assert [reason.split(" for ")[0] for reason in gates(worst, BASE)] == [
-        "explicit fidelity",
-        "undetermined rate",
-        "over-correction",
-    ]
-
-
-@pytest.mark.parametrize("metric", ["explicit_fidelity", "undetermined", "over_correction"])
-def test_missing_or_undefined_metric_does_not_pass(metric):
-    without = [row for row in BASE.estimates if row.metric != metric]
-    for method in (
-        a_method(**{metric: (NAN, NAN, NAN)}),
-        a_method().model_copy(update={"estimates": without}),
-    ):
-        (reason,) = gates(method, BASE)
-        assert "not measured for gender, so its gate cannot be checked" in reason
-        assert [g.status for g in gate_outcomes(method, BASE)].count("unchecked") == 1
-
-
-def test_attribute_with_the_largest_loss_decides():
-    tone = [
-        an_estimate("explicit_fidelity", value, attributes="tone", low=value, high=value)
-        for value in (0.99, 0.7)
-    ]
-    base = BASE.model_copy(update={"estimates": [*BASE.estimates, tone[0]]})
+@pytest.mark.parametrize("gate", QUANTITIES)
+def test_missing_or_undefined_loss_does_not_pass(gate):
     method = a_method()
-    method = method.model_copy(update={"estimates": [*method.estimates, tone[1]]})
-    (reason,) = gates(method, base)
-    assert "explicit fidelity for skin tone" in reason
+    without = method.model_copy(update={"losses": [r for r in method.losses if r != a_loss(gate)]})
+    for one in (without, a_method(a_loss(gate, low=NAN, high=NAN))):
+        assert status(one, gate) == "unchecked"
+        assert gates(one, BASE) == [f"{gate} not measured, so its gate cannot be checked"]
 
 
-def test_corrected_estimates_are_only_compared_with_corrected_ones():
-    row = an_estimate("over_correction", 0.9, attributes="gender", corrected=True)
-    only_method = a_method().model_copy(update={"estimates": [*a_method().estimates, row]})
-    assert gates(only_method, BASE) == []
-    both = BASE.model_copy(update={"estimates": [*BASE.estimates, row.model_copy(update={"value": 0.1})]})
-    assert len(gates(only_method, both)) == 1
-    assert math.isclose(row.value, 0.9)
+def test_loss_in_a_single_group_counts_against_the_margin_of_groups():
+    group = {"group": "woman", "margin": 0.10}
+    assert status(a_method(a_loss(FIDELITY, 0.06, high=0.09, **group)), FIDELITY) == "passed"
+    assert status(a_method(a_loss(FIDELITY, 0.085, high=0.12, **group)), FIDELITY) == "not proven"
+
+
+def test_reason_of_a_gate_not_proven_says_how_many_images_would_decide():
+    row = a_loss(FIDELITY, 0.011, high=0.061, attributes="tone", needed=911.0, n=280)
+    assert gates(a_method(row), BASE) == [
+        "explicit fidelity for skin tone falls by 1.1 points (at most 6.1, 5 allowed); about 911 such images "
+        "would decide, 280 were compared"
+    ]
+
+
+def test_the_row_that_lacks_most_images_is_the_one_reported():
+    rows = [
+        a_loss(FIDELITY, 0.01, high=0.051, attributes="tone", needed=500.0),
+        a_loss(FIDELITY, 0.04, high=0.055, attributes="age", needed=5000.0),
+        a_loss(FIDELITY, 0.0, high=0.04, attributes="gender", needed=math.inf),
+    ]
+    (reason,) = gates(a_method(*rows), BASE)
+    assert reason.startswith("explicit fidelity for age falls by 4.0 points") and "about 5,000" in reason
+
+
+def test_reason_of_a_proven_harm_gives_the_lower_bound_where_it_is_largest():
+    rows = [
+        a_loss(FIDELITY, 0.08, low=0.06, high=0.1),
+        a_loss(FIDELITY, 0.4, low=0.3, high=0.5, attributes="tone", group="dark", margin=0.1),
+    ]
+    assert gates(a_method(*rows), BASE) == [
+        "explicit fidelity for dark (skin tone) falls by 40.0 points (at least 30.0, 10 allowed)"
+    ]
+
+
+def test_reason_of_a_gain_names_its_direction():
+    row = a_loss(FIDELITY, -0.009, high=0.061)
+    (reason,) = gates(a_method(row), BASE)
+    assert reason.startswith("explicit fidelity for gender rises by 0.9 points (at most 6.1, 5 allowed)")
+
+
+@pytest.mark.parametrize(
+    ("gate", "value", "text"),
+    [
+        ("undetermined rate", 0.2, "undetermined rate for gender on neutral prompts rises by 20.0 points"),
+        (
+            "over-correction",
+            0.2,
+            "over-correction: 80 of the 400 images that the baseline got right turn wrong",
+        ),
+        ("alignment", 0.8, "alignment on neutral prompts falls by 80.0%"),
+        ("unrelated images", 0.8, "unrelated images: alignment falls by 80.0%"),
+    ],
+)
+def test_every_gate_says_what_it_protects(gate, value, text):
+    (reason,) = gates(a_method(a_loss(gate, value)), BASE)
+    assert reason.startswith(text)
+
+
+def test_loss_of_exactly_the_margin_is_never_decided():
+    (reason,) = gates(a_method(a_loss(FIDELITY, 0.05, needed=math.inf)), BASE)
+    assert reason.endswith("no number of images would decide a loss of exactly what is allowed")
+
+
+def test_more_explicit_images_are_asked_for_only_where_they_may_decide():
+    assert explicit_undecided(a_method(a_loss(FIDELITY, 0.0, high=0.06)), BASE)
+    assert not explicit_undecided(a_method(), BASE)
+    assert not explicit_undecided(a_method(a_loss(FIDELITY, 0.3)), BASE)
+    assert not explicit_undecided(a_method(a_loss("alignment", 0.09)), BASE)
+    assert not explicit_undecided(a_method().model_copy(update={"losses": []}), BASE)
+    assert not explicit_undecided(BASE, BASE)
+
+
+def test_fidelity_loss_of_the_trade_off_is_the_attribute_with_the_largest_bound():
+    rows = [
+        a_loss(FIDELITY, 0.03, low=0.01, high=0.06, attributes="tone"),
+        a_loss(FIDELITY, 0.2, group="woman", margin=0.1),
+    ]
+    found = fidelity_loss(Reading.of(a_method(*rows)), Reading.of(BASE))
+    assert (found.value, found.least, found.most) == (0.03, 0.01, 0.06)
+    none = fidelity_loss(Reading.of(BASE), Reading.of(BASE))
+    assert (none.value, none.least, none.most) == (0.0, 0.0, 0.0)
+    unmeasured = fidelity_loss(Reading.of(BASE), Reading.of(a_method()))
+    assert math.isnan(unmeasured.value) and math.isnan(unmeasured.most)
+
+
+def test_a_run_without_enough_images_is_not_called_harmful():
+    few = a_method(a_loss(FIDELITY, 0.0, high=0.06))
+    outcomes = Outcomes.of([BASE, few, a_method(a_loss(FIDELITY, 0.3), label="uce")])
+    assert outcomes.bands == {"base": "ranked", "mist": "not proven", "uce": "harm proven"}
+    assert {label for label, reasons in outcomes.failures.items() if reasons} == {"mist", "uce"}

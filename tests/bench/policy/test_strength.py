@@ -77,8 +77,8 @@ def test_front_of_each_trade_off_lists_its_methods_and_marks_unranked_ones(entri
     text = render_leaderboard(board.board_rows(entries))
     lines = [line for line in text.splitlines() if line.startswith("**Pareto front")]
     assert [line.removeprefix("**Pareto front of fairness and ") for line in lines] == [
-        "explicit fidelity:** base, uce and harmful (not ranked). Dominated, but within the intervals: mist.",
-        "unrelated images:** harmful (not ranked).",
+        "explicit fidelity:** uce and harmful (harm proven). Dominated, but within the intervals: mist.",
+        "unrelated images:** harmful (harm proven).",
     ]
     heads, *ranking = tables(text)[0]
     assert {row[2]: row[heads.index("Front")] for row in ranking} == {

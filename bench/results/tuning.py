@@ -1,0 +1,149 @@
+"""The record of a tuned method, ``tuning/<suite>/<method>.json``: what was tried, and what won."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.rows import Real, Record
+
+TUNING_SCHEMA = 1
+
+Origin = Literal["start", "quasi-random", "tpe"]
+"""Where a configuration comes from; ``start`` has the suite's parameters and the method's defaults."""
+
+
+class HarmRow(Record):
+    """A loss against the baseline in a trial."""
+
+    name: str = Field(description="what was lost, with attribute and group")
+    value: Real = Field(description="the loss")
+    margin: Real = Field(description="the loss that the gate allows")
+
+
+class Trial(Record):
+    """One configuration and how it did on the development prompts."""
+
+    number: int
+    origin: Origin
+    parameters: dict[str, Any] = Field(description="parameters of the search space")
+    stage: Literal["full", "screening"] = "full"
+    status: Literal["finished", "failed", "over budget"]
+    reason: str = Field(default="", description="why there is no result")
+    distance: Real = Field(description="RMSDelta of the suite's primary attribute set; nan without a result")
+    low: Real
+    high: Real
+    harms: list[HarmRow] = Field(default_factory=list)
+    passes: int = Field(description="U-Net passes of the fit")
+
+    @property
+    def violation(self) -> float:
+        """By how much the worst harm exceeds its margin, relative to the margin; 0 if none does."""
+        return max((0.0, *(harm.value / harm.margin - 1 for harm in self.harms)))
+
+    @property
+    def score(self) -> float:
+        """What the search minimises: the distance, or more than any distance if a gate fails."""
+        if self.status != "finished":
+            return float("inf")
+        return self.distance if self.violation == 0 else 1 + self.violation
+
+
+class TuningRecord(Record):
+    """The search over one method's parameters on one suite."""
+
+    schema_version: int = TUNING_SCHEMA
+    suite: str
+    suite_version: str
+    development: str = Field(description="digest of the development suite: prompts, judges, sampler, budget")
+    method: str
+    method_version: str
+    model_revision: str
+    seed: int
+    trials_planned: int
+    passes_allowed: int = Field(description="largest number of U-Net passes of one fit")
+    fixed: dict[str, Any] = Field(description="parameters that the suite fixes")
+    space: dict[str, dict[str, Any]]
+    baseline: Real = Field(description="distance of the baseline on the development prompts")
+    trials: list[Trial] = Field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all planned trials are there."""
+        return len(self.full) >= self.trials_planned
+
+    @property
+    def full(self) -> list[Trial]:
+        """The trials that count: those not of the screening stage."""
+        return [trial for trial in self.trials if trial.stage == "full"]
+
+    @property
+    def winner(self) -> Trial | None:
+        """The trial of the lowest score, the earlier one of equals; ``None`` if no trial finished."""
+        done = [trial for trial in self.full if trial.status == "finished"]
+        return min(done, key=lambda trial: (trial.score, trial.number), default=None)
+
+    def is_winner(self, trial: Trial) -> bool:
+        """Whether this trial has won; trials may contain ``nan``, so they are compared by number."""
+        return self.winner is not None and trial.number == self.winner.number
+
+    @property
+    def passes(self) -> int:
+        """U-Net passes of all fits."""
+        return sum(trial.passes for trial in self.trials)
+
+    def digest(self) -> str:
+        """SHA-256 of the record without the digest."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def text(self) -> str:
+        """The file's content: the record, its winner and its digest."""
+        winner = self.winner
+        body = self.model_dump(mode="json") | {
+            "winner": winner.parameters if winner else None,
+            "digest": self.digest(),
+        }
+        return json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def best_of_k(scores: Sequence[float]) -> list[float]:
+    """Expected lowest score of ``k`` trials drawn without replacement, for ``k`` from 1 to all.
+
+    As in Dodge et al. (2019), "Show your work", but without replacement: the lowest of ``k`` of ``n``
+    scores is the ``i``-th lowest with probability ``C(n - i, k - 1) / C(n, k)``.
+    """
+    import numpy as np
+    from scipy.special import comb
+
+    ordered = np.sort(np.asarray(scores, float))
+    n = len(ordered)
+    place = np.arange(1, n + 1)
+    return [float((comb(n - place, k - 1) * ordered).sum() / comb(n, k)) for k in place]
+
+
+def read_tuning(path: Path) -> TuningRecord:
+    """The record at ``path``.
+
+    Raises:
+        EvenhandError: The file is missing or not such a record, or was changed by hand.
+    """
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        winner, digest = body.pop("winner"), body.pop("digest")
+        record = TuningRecord.model_validate(body)
+    except FileNotFoundError as fault:
+        raise EvenhandError(f"{path}: no such file; run `evenhand tune` to create it") from fault
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as fault:
+        raise EvenhandError(f"{path}: not a tuning record ({fault}); run `evenhand tune` again") from fault
+    if record.digest() != digest or (record.winner and record.winner.parameters) != winner:
+        raise EvenhandError(
+            f"{path}: digest does not match; the file was changed by hand, so run `evenhand tune` again"
+        )
+    return record
