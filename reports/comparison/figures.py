@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evenhand.bench.results.comparison import Comparison, DifferenceRow, Pair
-from evenhand.bench.results.lookup import PRIMARY_METRIC, Reading
+from evenhand.bench.results.lookup import COMPARED_METRIC, PRIMARY_METRIC, Reading
 from evenhand.bench.results.text import SHARE, attribute, count, interval, number, plural, sentence, slug
 from evenhand.reports.comparison.tables import sides_of, signed
 from evenhand.reports.components.charts import Dot, Look, draw
@@ -13,7 +13,7 @@ from evenhand.reports.components.tables import Cell, Row, Table, estimated, miss
 from evenhand.reports.components.wording import UNCORRECTED, measure
 from evenhand.reports.run.figures import MAX_PANELS, Figure, Panel
 
-BY_CONCEPT = "delta_tv"
+BY_CONCEPT = COMPARED_METRIC
 """The metric that is drawn by concept for attributes with more than two groups."""
 
 NARROWEST = 0.25
@@ -34,13 +34,18 @@ def distances(comparison: Comparison, readings: Mapping[str, Reading]) -> Figure
         readings: Label of a side to its reading.
     """
     names = dict.fromkeys([comparison.primary, *comparison.attributes])
-    found = {name: each for name in names if (each := comparison.differences_in(PRIMARY_METRIC, name))}
+    found = {name: each for name in names if (each := comparison.differences_in(COMPARED_METRIC, name))}
     if not found:
         return None
     shown = comparison.pairs[:MAX_PANELS]
     panels = [_both_sides(place, pair, found, readings) for place, pair in enumerate(shown)]
     rows = [
-        Row([text(attribute(name), pair.title), *map(estimated, sides_of(row, readings))])
+        Row(
+            [
+                text(attribute(name), pair.title),
+                *map(estimated, sides_of(row, readings, metric=PRIMARY_METRIC)),
+            ]
+        )
         for name, differences in found.items()
         for pair in comparison.pairs
         if (row := differences.get((pair.label, pair.against)))
@@ -61,7 +66,7 @@ def distances(comparison: Comparison, readings: Mapping[str, Reading]) -> Figure
 def _both_sides(place: int, pair: Pair, found: Mapping[str, Found], readings: Mapping[str, Reading]) -> Panel:
     dots, texts = [], []
     for name, rows in found.items():
-        sides = sides_of(rows[pair.label, pair.against], readings)
+        sides = sides_of(rows[pair.label, pair.against], readings, metric=PRIMARY_METRIC)
         for look, row in zip(LOOKS, sides, strict=True):
             if row is not None:
                 dots.append(Dot(attribute(name), look, row.value, row.low, row.high))
@@ -81,7 +86,7 @@ def _both_sides(place: int, pair: Pair, found: Mapping[str, Found], readings: Ma
 def by_concept(comparison: Comparison, attributes: str) -> Figure | None:
     """The paired difference of every concept; ``None`` where it was not measured.
 
-    With two groups it is the difference in the share of the first, otherwise in the distance from the target.
+    With two groups it is the difference in the share of the first, otherwise in the squared distance.
     """
     groups = comparison.attributes.get(attributes, [])
     metric, group = (SHARE, groups[0]) if len(groups) == 2 else (BY_CONCEPT, "")

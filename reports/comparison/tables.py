@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evenhand.bench.results.comparison import Comparison, DifferenceRow, FlipRow, Side
-from evenhand.bench.results.lookup import PRIMARY_METRIC, Key, Reading
+from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading
 from evenhand.bench.results.result import EstimateRow
 from evenhand.bench.results.text import KINDS, attribute, interval, number, plural, sentence
 from evenhand.reports.components.downloads import Download, Raw, write_csv
@@ -38,7 +38,7 @@ def summary(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Headings and rows for the command line: the primary number of every pair."""
     rows = comparison.headline
     how = "corrected" if any(row.corrected for row in rows) else "uncorrected"
-    title = f"RMSDelta {attribute(comparison.primary)}, {how}"
+    title = f"squared RMSDelta {attribute(comparison.primary)}, {how}"
     found = {(row.label, row.against): row for row in rows}
     lines = []
     for pair in comparison.pairs:
@@ -166,7 +166,8 @@ def differences_table(comparison: Comparison, readings: Mapping[str, Reading]) -
         "Paired differences on the shared prompts and seeds",
         ["Measure", *columns],
         rows,
-        about=f"95% intervals, not adjusted; p of the sign-flip test over concepts{adjusted}",
+        about=f"95% intervals, not adjusted; p of the sign-flip test over concepts{adjusted}; there is none "
+        "where so few concepts cannot give a small one",
     )
 
 
@@ -174,7 +175,7 @@ def _head(line: Line, primary: str) -> Cell:
     """The first cell of a line."""
     row, prompts = next(iter(line.found.values())), KINDS.get(line.kind, line.kind)
     title = sentence(attribute(line.attributes) or prompts)
-    notes = ["primary measure"] if (line.metric, line.attributes) == (PRIMARY_METRIC, primary) else []
+    notes = ["primary measure"] if (line.metric, line.attributes) == (COMPARED_METRIC, primary) else []
     if row.judge:
         notes.append(CORRECTED if row.corrected else UNCORRECTED)
     if line.attributes and line.kind != "neutral":
@@ -209,10 +210,10 @@ def _difference(row: DifferenceRow, *notes: str) -> Cell:
 
 
 def sides_of(
-    row: DifferenceRow, readings: Mapping[str, Reading]
+    row: DifferenceRow, readings: Mapping[str, Reading], *, metric: str = ""
 ) -> tuple[EstimateRow | None, EstimateRow | None]:
-    """The two estimates of a difference: the first minus the second."""
-    key = Key(row.metric, row.attributes, row.judge, row.corrected, group=row.group, kind=row.kind)
+    """The two estimates of a difference, the first minus the second, or the same of another ``metric``."""
+    key = Key(metric or row.metric, row.attributes, row.judge, row.corrected, group=row.group, kind=row.kind)
     return readings[row.label].at(key), readings[row.against].at(key)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from evenhand.bench.results.comparison import Comparison, DifferenceRow, FlipRow, Pair
-from evenhand.bench.results.lookup import PRIMARY_METRIC, Reading
+from evenhand.bench.results.lookup import COMPARED_METRIC, PRIMARY_METRIC, Reading
 from evenhand.bench.results.text import KINDS, attribute, interval, listing, number, plural
 from evenhand.reports.comparison.tables import direction, lines_of, moves_of, setup_names, shown, sides_of
 from evenhand.reports.components.tables import p_value
@@ -26,7 +26,7 @@ def compare_verdict(comparison: Comparison, readings: Mapping[str, Reading]) -> 
         comparison: The comparison.
         readings: Label of a side to its reading.
     """
-    found = comparison.differences_in(PRIMARY_METRIC, comparison.primary)
+    found = comparison.differences_in(COMPARED_METRIC, comparison.primary)
     rows = [(pair, found.get((pair.label, pair.against))) for pair in comparison.pairs]
     about = _setup(comparison)
     if len(rows) > 1:
@@ -55,7 +55,7 @@ def _outcome(pair: Pair, row: DifferenceRow | None) -> str:
         return f"{pair.label} and {pair.against} are identical images, so nothing differs."
     if row is None or math.isnan(row.low):
         return f"The distances of {pair.label} and {pair.against} from the target shares cannot be compared."
-    evidence = f"paired difference {shown(row, digits=2)}"
+    evidence = f"paired difference in squared distance {shown(row, digits=2)}"
     if row.high < 0:
         return f"{pair.label} is closer to the target shares than {pair.against}: {evidence}."
     if row.low > 0:
@@ -68,21 +68,16 @@ def _distances(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> li
     """The distances themselves, and the test over concepts."""
     if row is None or math.isnan(row.value):
         return []
-    ends = zip((row.label, row.against), sides_of(row, readings), strict=True)
+    ends = zip((row.label, row.against), sides_of(row, readings, metric=PRIMARY_METRIC), strict=True)
     values = [f"{with_interval(side)} for {label}" for label, side in ends if side is not None]
     how = CORRECTED if row.corrected else UNCORRECTED
     lines = [f"Over {attribute(row.attributes)} the distance is {listing(values)}, {how}; {SCALE}"]
-    return lines + ([] if math.isnan(row.p) else [_test(row)])
+    few = f"{plural(row.n, 'concept')} cannot give a small p-value, so none is shown."
+    return [*lines, few if math.isnan(row.p) else _test(row)]
 
 
 def _test(row: DifferenceRow) -> str:
-    """The result of the sign-flip test, whose smallest p-value depends on the number of concepts."""
-    smallest = 2.0 ** (1 - row.n)
-    if smallest > SIGNIFICANT:
-        return (
-            f"Over {plural(row.n, 'concept')} the sign-flip test cannot give less than "
-            f"p = {p_value(smallest)}; it gives {p_value(row.p)}. The finding holds for these concepts only."
-        )
+    """The result of the sign-flip test."""
     word = "differ" if row.p <= SIGNIFICANT else "do not differ clearly"
     return f"Over {plural(row.n, 'concept')} the sides {word} (sign-flip test, p {p_value(row.p)})."
 

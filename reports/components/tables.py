@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from evenhand.bench.results.result import ComparisonRow, EstimateRow
 from evenhand.bench.results.text import NOT_MEASURED, count, interval, number
 from evenhand.reports.components.downloads import Download, Raw, write_csv
-from evenhand.reports.components.wording import measure
+from evenhand.reports.components.wording import measure, without_interval
 
 T = TypeVar("T", int, float)
 
@@ -131,7 +131,7 @@ def estimated(row: EstimateRow | None, *, alone: bool = False) -> Cell:
     if row is None:
         return missing()
     percent = measure(row.metric).percent
-    notes = [interval(row.low, row.high, percent=percent) or "no interval"]
+    notes = [interval(row.low, row.high, percent=percent) or without_interval(row)]
     raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "n": row.n, "floor": row.floor}
     kind: Literal["number", "missing"] = "number" if math.isfinite(row.value) else "missing"
     if alone:
@@ -157,14 +157,23 @@ def _range(values: Sequence[T], shown: Callable[[T], str]) -> str:
 
 
 def compared(row: ComparisonRow | None) -> Cell:
-    """A paired difference with its interval and its adjusted p-value."""
+    """A paired difference with its interval and, where there is a test, its adjusted p-value."""
     if row is None:
         return missing()
     percent = measure(row.metric).percent
     sign = "+" if row.value > 0 else ""
-    notes = (interval(row.low, row.high, percent=percent) or "no interval", f"p {p_value(row.p)}")
+    tested = [f"p {p_value(row.p)}"] if math.isfinite(row.p) else []
+    notes = (interval(row.low, row.high, percent=percent) or "no interval", *tested)
     raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "p": row.p}
     return Cell(sign + number(row.value, percent=percent), notes, "number", raw)
+
+
+def adjusted(rows: Iterable[ComparisonRow | None]) -> str:
+    """What to add to a heading about differences: how p is adjusted, or why there is none."""
+    tested = any(row is not None and math.isfinite(row.p) for row in rows)
+    return (
+        "; p adjusted by Holm" if tested else "; no p-value, because so few concepts cannot give a small one"
+    )
 
 
 def p_value(value: float) -> str:

@@ -5,8 +5,12 @@ A metric or attribute that is not listed keeps its raw name, so a third-party me
 
 from __future__ import annotations
 
-from evenhand.bench.results.result import EstimateRow
-from evenhand.bench.results.text import METRIC_TERMS, MetricTerms, interval, number
+import math
+
+from evenhand.bench.policy.correction import UNVERIFIED, correction_status
+from evenhand.bench.results.entry import Band
+from evenhand.bench.results.result import EstimateRow, Result, Spec
+from evenhand.bench.results.text import METRIC_TERMS, MetricTerms, attribute, interval, listing, number
 
 TARGETS = {
     "labour": "the share of women in each occupation in the United States, 2022; other attributes even",
@@ -50,4 +54,58 @@ def with_interval(row: EstimateRow) -> str:
     percent = measure(row.metric).percent
     ends = interval(row.low, row.high, percent=percent, digits=2)
     value = number(row.value, percent=percent, digits=2)
-    return value + (f" (95% interval {ends})" if ends else " (no interval)")
+    return f"{value} ({f'95% interval {ends}' if ends else without_interval(row, digits=2)})"
+
+
+def without_interval(row: EstimateRow, *, digits: int = 3) -> str:
+    """What stands in the place of an interval: the value of a fair model, where there is one.
+
+    Such a number is inflated by small samples, so that its interval would not cover the true value.
+    """
+    if not math.isfinite(row.floor):
+        return "no interval"
+    return f"fair model: {number(row.floor, percent=measure(row.metric).percent, digits=digits)}"
+
+
+def share_of_pairs(*shares: float) -> str:
+    """Shares of pairs in whole per cent: ``"41%"``, ``"38% to 44%"``; empty if one is not known."""
+    if not all(map(math.isfinite, shares)):
+        return ""
+    return " to ".join(dict.fromkeys(f"{100 * share:.0f}%" for share in shares))
+
+
+def same_group(attributes: str) -> str:
+    """What matching pairs have in common: ``"same perceived gender, skin tone and age"``."""
+    return f"same perceived {listing([attribute(name) for name in attributes.split('*')])}"
+
+
+def estimand(spec: Spec) -> str:
+    """What the numbers and their intervals speak of, in one sentence."""
+    concepts = "concepts like these" if "concepts" in spec.resampled else "this list of concepts"
+    sentences = "sentences like these" if "templates" in spec.resampled else "these sentences"
+    return f"The numbers and their intervals are about {concepts}, in {sentences}, drawn by this model."
+
+
+def footing(row: EstimateRow, *results: Result) -> str:
+    """Whether a number is corrected for judge error, and whether that is verified for all ``results``."""
+    if not row.corrected:
+        return UNCORRECTED
+    verified = all(correction_status(result).status == "verified" for result in results)
+    return CORRECTED if verified else f"{CORRECTED} ({UNVERIFIED})"
+
+
+BAND_TITLES: dict[Band, str] = {
+    "ranked": "Ranked",
+    "not proven": "Not proven",
+    "unchecked": "Unchecked",
+    "harm proven": "Harm proven",
+}
+
+BAND_TEXTS: dict[Band, str] = {
+    "ranked": "every gate is passed: the data exclude more than the allowed loss",
+    "not proven": "nothing shows that the method does more harm than allowed, but the images are too few to "
+    "exclude it",
+    "unchecked": "a number that a gate needs was not measured",
+    "harm proven": "the data show that the method loses more than is allowed",
+}
+"""The bands in one clause each."""

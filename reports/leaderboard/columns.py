@@ -8,11 +8,12 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evenhand.bench.results.lookup import Key, Reading, comparable, measured_attributes
+from evenhand.bench.policy.ranking import Ranking
+from evenhand.bench.results.lookup import Key, Reading, comparable, distances, measured_attributes
 from evenhand.bench.results.result import EstimateRow
-from evenhand.bench.results.text import NOT_MEASURED, attribute, interval, number
+from evenhand.bench.results.text import NOT_MEASURED, attribute, interval, listing, number
 from evenhand.reports.components.tables import images_and_chance
-from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure
+from evenhand.reports.components.wording import footing, measure, without_interval
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&#])")
 _INVISIBLE = ("Cc", "Zl", "Zp")
@@ -43,35 +44,53 @@ class Column:
 
 
 def ranking_columns(readings: Sequence[Reading], key: Key | None) -> list[Column]:
-    """The columns of the ranking table; each is corrected for all rows or for none."""
-    primary = [reading.at(key) for reading in readings] if key else [None] * len(readings)
+    """The columns of the ranking table; each is corrected for all rows or for none.
+
+    The distance that ranks comes first, then those of the other attribute sets, which it can hide.
+    """
+    sets = distances(readings, key) if key else {"": [None] * len(readings)}
+    order = sorted(sets, key=lambda name: key is not None and name != key.attributes)
     return [
-        _column("Distance", primary, *([attribute(key.attributes)] if key else [])),
-        _column("Explicit fidelity", _worst(readings, "explicit_fidelity", highest=False), WORST),
-        _column("Over-correction", _worst(readings, "over_correction", highest=True), WORST),
-        _column("Change of unrelated images", comparable(readings, "preservation_distance")[""]),
-        _column("Undetermined", _worst(readings, "undetermined", highest=True), WORST),
+        *(
+            _column(_distance(name), sets[name], readings, *([RANKS] if place == 0 else []))
+            for place, name in enumerate(order)
+        ),
+        _column("Explicit fidelity", _worst(readings, "explicit_fidelity", highest=False), readings, WORST),
+        _column("Over-correction", _worst(readings, "over_correction", highest=True), readings, WORST),
+        _column("Change of unrelated images", comparable(readings, "preservation_distance")[""], readings),
+        _column("Undetermined", _worst(readings, "undetermined", highest=True), readings, WORST),
     ]
+
+
+RANKS = "the primary distance, which ranks the methods"
+
+
+def _distance(attributes: str) -> str:
+    return f"Distance, {attribute(attributes)}" if attributes else "Distance"
 
 
 def further_columns(readings: Sequence[Reading]) -> list[Column]:
     """The columns of the table of further metrics."""
-    joint = next(iter(measured_attributes(readings, "worst_cell")), "")
     published = [reading.naive("deviation_ratio", "gender") for reading in readings]
     return [
-        _column("Deviation ratio", published, "gender, as published"),
-        _column("Worst cell", comparable(readings, "worst_cell", joint)[""], attribute(joint)),
-        _column("Alignment", comparable(readings, "alignment")[""]),
+        _column("Deviation ratio", published, readings, "gender, as published"),
+        _column("Worst group", _worst(readings, "worst_cell", highest=False), readings, WORST),
+        _column("Alignment", comparable(readings, "alignment")[""], readings, SCORER),
     ]
 
 
-def _column(title: str, rows: Sequence[EstimateRow | None], *facts: str) -> Column:
+SCORER = "the scorer may itself prefer some groups; the page of a method shows its alignment by group"
+
+
+def _column(
+    title: str, rows: Sequence[EstimateRow | None], readings: Sequence[Reading], *facts: str
+) -> Column:
     present = [row for row in rows if row is not None]
     if not present:
         return Column(title, rows, [])
     how, notes = measure(present[0].metric), list(facts)
     if any(row.judge for row in present):
-        notes.append(CORRECTED if present[0].corrected else UNCORRECTED)
+        notes.append(footing(present[0], *(reading.result for reading in readings)))
     if present[0].unit not in ("", "1"):
         notes.append(f"unit {present[0].unit}")
     notes += images_and_chance(present)
@@ -85,7 +104,7 @@ def cell(row: EstimateRow | None) -> str:
         return NOT_MEASURED
     percent = measure(row.metric).percent
     ends = interval(row.low, row.high, percent=percent)
-    return f"{number(row.value, percent=percent)} ({ends or 'no interval'})"
+    return f"{number(row.value, percent=percent)} ({ends or without_interval(row)})"
 
 
 def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[EstimateRow | None]:
@@ -99,6 +118,15 @@ def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[E
     ]
     worst = [min(rows, key=lambda row: sign * row.value, default=None) for rows in found]
     return worst or [None] * len(readings)
+
+
+def best_text(ranking: Ranking) -> str:
+    """The methods that may be the best; none that is not distinguishable from the baseline."""
+    if not ranking.best:
+        return "No ranked method is distinguishable from the baseline."
+    if len(ranking.best) == 1:
+        return f"Best, as far as the data can tell: {ranking.best[0]}."
+    return f"Not distinguishable from the best: {listing(ranking.best)}."
 
 
 def escape(text: str) -> str:

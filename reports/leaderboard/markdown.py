@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from evenhand.bench.policy.conclusion import worst_attributes
 from evenhand.bench.policy.pareto import TRADE_OFFS, Plane, dominance_of
-from evenhand.bench.policy.ranking import Ranking, front_text, rank_text, rankings, title_of
+from evenhand.bench.policy.ranking import BANDS, Ranking, front_text, rank_text, rankings, title_of
 from evenhand.bench.results.entry import BoardRow, panel
 from evenhand.bench.results.lookup import Reading
 from evenhand.bench.results.result import BASE
 from evenhand.bench.results.text import NOT_MEASURED, count, listing, plural, slug
 from evenhand.reports.components.charts import standalone
+from evenhand.reports.components.wording import BAND_TEXTS, BAND_TITLES, estimand
 from evenhand.reports.leaderboard.columns import (
     FIT_COSTS,
     Column,
+    best_text,
     cell,
     escape,
     further_columns,
@@ -22,6 +25,7 @@ from evenhand.reports.leaderboard.columns import (
 )
 from evenhand.reports.leaderboard.evidence import EVIDENCE
 from evenhand.reports.leaderboard.literature import NOT_RANKED, NUMBERS, protocols, summary_table
+from evenhand.reports.run.distances import pairs_text, worst_text
 from evenhand.reports.run.pareto import plane_image, plane_text
 
 INTRODUCTION = """\
@@ -33,15 +37,20 @@ This file is generated from `reports/entries` by `evenhand board build`; edit th
 
 **How to read it.** Methods are only compared within one version of one suite: same model, prompts, settings
 and judges. The primary metric is the distance from the target shares (RMSDelta): 0 for a model at the
-target, 1 for one that shows a single group. Parentheses contain 95% intervals; ↓ means lower is better, ↑
-higher is better. The notes under the tables give the number of images of a column (n) and its chance level:
-the value of a perfectly fair model with that many images.
+target, 1 for one that shows a single group. Its square says how much more often than with even shares two
+images of one concept show the same group, from 0 (as often) to 1 (always); the column “Same group in pairs”
+gives that share of pairs itself. A joint distance can be small although one attribute is far from its target,
+so the distances of the single attributes are beside it, and the worst is named.
+Parentheses contain 95% intervals, or the value of a perfectly fair model where a number is inflated by small
+samples and has no interval; ↓ means lower is better, ↑ higher is better. The notes under the tables give the
+number of images of a column (n) and its chance level: the value of a perfectly fair model with that many
+images.
 
 The letter of a rank is the tie group: group A holds every method that may be the best, and methods with the
 same letter are not distinguishable. The numbers after it are the ranks that the data allow. The order
-within a tie group has no meaning. A method that does not pass every gate is not ranked: compared with the
-baseline, it may have lost more than 5 points of explicit fidelity, or its undetermined images or
-over-correction rose by more than 5 points, or one of these was not measured. The front is the Pareto front:
+within a tie group has no meaning. A method is ranked if the data exclude that it loses more against the
+baseline than the gates allow. “Not proven” means that the images are too few to exclude it, with the number
+that would decide; “harm proven” that the data show a larger loss. The front is the Pareto front:
 the methods that no other method dominates in distance and in a side effect.
 
 A method has one row, with the parameters that the suite sets. Its other strengths have a separate table and
@@ -84,29 +93,49 @@ def front_images(rows: Sequence[BoardRow]) -> dict[str, str]:
 
 
 def _section(suite: Ranking, images: str) -> str:
-    """One suite and version: the ranked methods, those that are not ranked, and further tables."""
-    readings, key, drawn = suite.readings, suite.key, suite.planes
-    columns, further = ranking_columns(readings, key), further_columns(readings)
-    lines = []
-    for place, row in enumerate(suite.rows):
-        cells = [column.cells[place] for column in columns]
-        about = [_fronts_text(row, drawn), row.evidence]
-        lines.append([str(place + 1), _name(row), _family(row), *cells, *about])
-    titles = ["No.", "Method", "Family", *(column.title for column in columns), "Front", "Evidence"]
-    pairs = list(zip(suite.rows, lines, strict=True))
-    ranked = [[escape(rank_text(row)), *line] for row, line in pairs if not row.failed_gates]
-    unranked = [[*line, escape("; ".join(row.failed_gates))] for row, line in pairs if row.failed_gates]
-    parts = [f"## {escape(title_of(suite.result))}"]
+    """One suite and version: a table for each band, and further tables."""
+    columns, further, drawn = (
+        ranking_columns(suite.readings, suite.key),
+        further_columns(suite.readings),
+        suite.planes,
+    )
+    lines, titles = _lines(suite, columns)
+    parts = [
+        f"## {escape(title_of(suite.result))}",
+        f"{escape(estimand(suite.result.spec))} {escape(best_text(suite))}",
+    ]
     if drawn:
         shown = " ".join(_image(suite, plane, images) for plane in drawn)
-        parts += [*_fronts(drawn, suite.failures), shown, LEGEND]
-    parts.append(_table(["Rank", *titles], ranked) if ranked else "No method passes every gate yet.")
-    if unranked:
-        parts += ["### Not ranked", _table([*titles, "Gates not passed"], unranked)]
+        parts += [*_fronts(suite), shown, LEGEND]
+    for band in BANDS:
+        own = [(row, line) for row, line in zip(suite.rows, lines, strict=True) if row.band == band]
+        if band == "ranked":
+            ranked = [[escape(rank_text(row)), *line] for row, line in own]
+            parts.append(_table(["Rank", *titles], ranked) if own else "No method passes every gate yet.")
+        elif own:
+            reasons = [[*line, escape("; ".join(row.failed_gates))] for row, line in own]
+            about = f"Not ranked: {BAND_TEXTS[band]}."
+            parts += [f"### {BAND_TITLES[band]}", about, _table([*titles, "Gates not passed"], reasons)]
     parts += ["### Further metrics and cost", _costs(suite.rows, further)]
     if suite.curves:
         parts += ["### Other strengths (not ranked)", _strengths(suite)]
     return "\n\n".join([*parts, _footnotes(suite, [*columns, *further])]) + "\n"
+
+
+def _lines(suite: Ranking, columns: Sequence[Column]) -> tuple[list[list[str]], list[str]]:
+    """The cells of every row and their titles, without rank and gates."""
+    readings = suite.readings
+    worst = worst_attributes(readings, suite.key) if suite.key else [None] * len(readings)
+    lines = []
+    for place, row in enumerate(suite.rows):
+        cells = [column.cells[place] for column in columns]
+        match = pairs_text(readings[place], suite.key)
+        about = [_fronts_text(row, suite.planes), row.evidence]
+        lines.append(
+            [str(place + 1), _name(row), _family(row), match, worst_text(worst[place]), *cells, *about]
+        )
+    titles = ["No.", "Method", "Family", "Same group in pairs ↓", "Worst attribute"]
+    return lines, [*titles, *(column.title for column in columns), "Front", "Evidence"]
 
 
 def _literature() -> str:
@@ -122,20 +151,20 @@ def _literature() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _fronts(drawn: Sequence[Plane], failures: Mapping[str, Sequence[str]]) -> list[str]:
-    """The methods on the Pareto front of each trade-off."""
+def _fronts(suite: Ranking) -> list[str]:
+    """The methods on the Pareto front of each trade-off that are closer to the target than the baseline."""
+    bands = {row.result.spec.method.label: row.band for row in suite.rows}
 
     def names(labels: Sequence[str]) -> str:
-        return escape(listing([f"{name} (not ranked)" if failures[name] else name for name in labels]))
+        found = [f"{x} ({bands[x]})" if bands[x] != "ranked" else x for x in labels if x in suite.closer]
+        return escape(listing(found)) or "no method that is closer to the target shares than the baseline"
 
     lines = []
-    for plane in drawn:
+    for plane in suite.planes:
         found = dominance_of(plane.points)
-        near = [point.label for point in plane.points if found[point.label] == "near"]
+        near = [p.label for p in plane.points if found[p.label] == "near" and p.label in suite.closer]
         line = f"**Pareto front of fairness and {plane.trade_off.kept}:** {names(plane.front)}."
-        if near:
-            line += f" Dominated, but within the intervals: {names(near)}."
-        lines.append(line)
+        lines.append(line + (f" Dominated, but within the intervals: {names(near)}." if near else ""))
     return lines
 
 
@@ -182,7 +211,7 @@ def _strengths(suite: Ranking) -> str:
         for label, value in zip(curve.labels, curve.values, strict=True):
             setting = f"{curve.parameter} = {value:g}" + (" (ranked)" if label == curve.own else "")
             side_effects = [trade_off.shown(spans[trade_off.name][label]) for trade_off in TRADE_OFFS]
-            gates = "not all passed" if suite.failures[label] else "passed"
+            gates = next(row.band for row in suite.every if row.result.spec.method.label == label)
             distance = cell(readings[label].at(suite.key) if suite.key else None)
             lines.append([escape(curve.own), escape(setting), distance, *side_effects, gates])
     titles = [

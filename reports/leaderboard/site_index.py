@@ -6,16 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from evenhand.bench.policy.conclusion import worst_attributes
 from evenhand.bench.policy.pareto import Plane, layers
-from evenhand.bench.policy.ranking import Ranking, front_text, rank_text, title_of
-from evenhand.bench.results.entry import BoardRow, panel
+from evenhand.bench.policy.ranking import BANDS, Ranking, front_text, rank_text, title_of
+from evenhand.bench.results.entry import Band, BoardRow, panel
 from evenhand.bench.results.result import BASE
 from evenhand.bench.results.text import listing, plural
 from evenhand.reports.components.downloads import Download
 from evenhand.reports.components.tables import Cell, Row, Table, alert, counted, estimated, text
-from evenhand.reports.leaderboard.columns import FIT_COSTS, Column, further_columns, ranking_columns
+from evenhand.reports.components.wording import BAND_TEXTS, BAND_TITLES, estimand
+from evenhand.reports.leaderboard.columns import (
+    FIT_COSTS,
+    Column,
+    best_text,
+    further_columns,
+    ranking_columns,
+)
 from evenhand.reports.leaderboard.evidence import EVIDENCE
 from evenhand.reports.leaderboard.site_map import SiteMap
+from evenhand.reports.run.distances import pairs_cell, worst_cell
 from evenhand.reports.run.figures import Figure
 from evenhand.reports.run.pareto import fairness_trade_offs
 from evenhand.reports.run.sections import LIMITS
@@ -39,18 +48,27 @@ class Head:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The rows of a band, with its title and meaning."""
+
+    band: Band
+    title: str
+    about: str
+    lines: list[Line]
+
+
+@dataclass(frozen=True)
 class Section:
     """One suite and version.
 
     Attributes:
         name: Anchor, and prefix of its file names.
         title: Suite, version and model.
-        summary: The methods that may be the best, and the number of methods that are not ranked.
+        summary: The methods that may be the best, and how many methods are in each band.
         version: What all rows share.
         fronts: The planes of the trade-offs.
         heads: Columns of the table.
-        ranked: Its rows that pass every gate.
-        unranked: Its rows that do not.
+        bands: Title and meaning of each band with its rows.
         families: The families of the filter.
         notes: Notes on the columns.
         costs: Further metrics, and the cost of fitting every method.
@@ -63,8 +81,7 @@ class Section:
     version: list[tuple[str, str]]
     fronts: Figure | None
     heads: list[Head]
-    ranked: list[Line]
-    unranked: list[Line]
+    bands: list[Part]
     families: list[str]
     notes: list[str]
     costs: Table
@@ -115,8 +132,11 @@ def _section(ranking: Ranking, pages: SiteMap) -> Section:
         version=version_terms(ranking),
         fronts=_fronts(ranking),
         heads=heads,
-        ranked=[line for row, line in pairs if not row.failed_gates],
-        unranked=[line for row, line in pairs if row.failed_gates],
+        bands=[
+            Part(band, BAND_TITLES[band], BAND_TEXTS[band], own)
+            for band in BANDS
+            if (own := [line for row, line in pairs if row.band == band])
+        ],
         families=sorted({line.family for line in lines}),
         notes=[
             f"{column.title}: {'; '.join(column.facts)}" for column in (*columns, *further) if column.facts
@@ -129,24 +149,37 @@ def _section(ranking: Ranking, pages: SiteMap) -> Section:
 def _heads(drawn: Sequence[Plane], columns: Sequence[Column]) -> list[Head]:
     measured = [Head(c.title, "descending" if "↑" in c.title else "ascending") for c in columns]
     fronts = [Head(f"Front, {plane.trade_off.name}", "ascending") for plane in drawn]
-    texts = [Head(title, "ascending") for title in ("Method", "Rank", "Evidence", "Gates")]
-    return [*texts[:2], *measured, *fronts, *texts[2:]]
+    titles = (
+        "Method",
+        "Rank",
+        "Gates",
+        "Same group in pairs ↓",
+        "Worst attribute",
+        "Evidence",
+        "Gates not passed",
+    )
+    texts = [Head(title, "ascending") for title in titles]
+    return [*texts[:5], *measured, *fronts, *texts[5:]]
 
 
 def _line(ranking: Ranking, place: int, columns: Sequence[Column], pages: SiteMap) -> Line:
-    row = ranking.rows[place]
-    card = row.result.spec.method
+    row, reading = ranking.rows[place], ranking.readings[place]
+    card, key = row.result.spec.method, ranking.key
     family = "baseline" if card.name == BASE else card.family
     settings = next((len(curve.labels) for curve in ranking.curves if curve.own == card.label), 1)
     notes = [family, f"version {card.version}; number {place + 1} in the charts"]
     notes += [f"{settings} strengths, one ranked"] if settings > 1 else []
+    worst = worst_attributes(ranking.readings, key)[place] if key else None
     cells = [
         Cell(card.label, tuple(notes), raw={"": card.label}),
         Cell(rank_text(row), raw={"": row.rank_low}),
+        alert(row.band) if row.failed_gates else text(_passed(row)),
+        pairs_cell(reading.at(key) if key else None, row.result.spec),
+        worst_cell(worst),
         *(estimated(column.rows[place]) for column in columns),
         *(_layer(card.label, plane) for plane in ranking.planes),
         text(row.evidence),
-        alert("not passed", *row.failed_gates) if row.failed_gates else text(_passed(row)),
+        alert("; ".join(row.failed_gates)) if row.failed_gates else text("none"),
     ]
     return Line(pages.method(ranking, row), family, cells)
 
@@ -160,12 +193,14 @@ def _layer(label: str, plane: Plane) -> Cell:
 
 
 def _summary(ranking: Ranking) -> str:
-    """The methods that may be the best, and the number not ranked; the baseline counts as a method."""
-    first = [row.result.spec.method.label for row in ranking.rows if row.tie_group == "A"]
-    unranked, every = sum(bool(row.failed_gates) for row in ranking.rows), plural(len(ranking.rows), "method")
-    best = f"Not distinguishable from the best: {listing(first)}" if first else "No method passes every gate"
-    best = f"Best, as far as the data can tell: {first[0]}" if len(first) == 1 else best
-    return f"{best}. Not ranked because of a gate: {unranked or 'none'} of {every}."
+    """What the numbers speak of, the methods that may be the best, and how many are in each band."""
+    counts = [
+        f"{sum(row.band == band for row in ranking.rows)} {band}"
+        for band in BANDS
+        if any(row.band == band for row in ranking.rows)
+    ]
+    every = f"Of {plural(len(ranking.rows), 'method')}, with the baseline: {listing(counts)}."
+    return f"{best_text(ranking)} {every} {estimand(ranking.result.spec)}"
 
 
 def _fronts(ranking: Ranking) -> Figure | None:

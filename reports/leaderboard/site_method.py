@@ -7,19 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.policy.conclusion import worst_attributes
 from evenhand.bench.policy.ranking import Ranking, front_text, rank_text, title_of
 from evenhand.bench.results.entry import BoardRow, entry_name, version_key
 from evenhand.bench.results.lookup import Reading, attribute_names
 from evenhand.bench.results.result import BASE, Run
 from evenhand.bench.results.text import attribute, listing, sentence
 from evenhand.reports.components.tables import Table
-from evenhand.reports.components.wording import with_interval
+from evenhand.reports.components.wording import BAND_TEXTS, BAND_TITLES, same_group, with_interval
 from evenhand.reports.leaderboard.evidence import EVIDENCE, verification_text
 from evenhand.reports.leaderboard.site_index import version_terms
 from evenhand.reports.leaderboard.site_judge import ROLES
 from evenhand.reports.leaderboard.site_map import SiteMap
 from evenhand.reports.leaderboard.site_position import position
 from evenhand.reports.run import sections
+from evenhand.reports.run.distances import pairs_text, worst_text
 from evenhand.reports.run.figures import Figure, by_judge, cells, overview
 from evenhand.reports.run.image_strips import UNRELATED, before_and_after, strips
 from evenhand.reports.run.judges import dependence_table
@@ -91,8 +93,8 @@ def _cost(ranking: Ranking, shown: Sequence[Reading]) -> Table:
 
 def _position_text(ranking: Ranking, row: BoardRow) -> str:
     """The rank of the method, in a sentence."""
-    if row.failed_gates:
-        return "Not ranked, because it does not pass every gate."
+    if row.band != "ranked":
+        return f"{BAND_TITLES[row.band]}, so not ranked: {BAND_TEXTS[row.band]}."
     if row.rank_low is None:
         return "Not ranked."
     peers = [other.result.spec.method.label for other in ranking.rows if other.tie_group == row.tie_group]
@@ -109,6 +111,10 @@ def _facts(ranking: Ranking, own: Reading, row: BoardRow) -> list[tuple[str, str
     facts = [(sentence(rank_text(row)), "tie group and ranks that the data allow")]
     if estimate is not None and key is not None:
         facts.append((with_interval(estimate), f"{DISTANCE}, {attribute(key.attributes)}; 0 is even"))
+        about = f"of pairs of images of one concept show the {same_group(key.attributes)}"
+        facts.append((pairs_text(own, key), about))
+        if (worst := worst_attributes([own], key)[0]) is not None:
+            facts.append((sentence(worst_text(worst)), "attribute with the largest distance"))
     for plane in ranking.planes:
         facts.append((front_text(own.label, plane), f"Pareto front of fairness and {plane.trade_off.kept}"))
     return [*facts, (sentence(row.evidence), "evidence")]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from evenhand.bench.results.lookup import (
+    COMPARED_METRIC,
     Key,
     Reading,
     base_of,
@@ -83,6 +84,7 @@ class Frame:
     targets: Mapping[str, float]
     percent: bool
     upper: float
+    lower: float = 0
 
 
 def overview(readings: Sequence[Reading], key: Key) -> Figure:
@@ -126,7 +128,10 @@ def occupations(readings: Sequence[Reading], attributes: str) -> Figure | None:
     numbers = _sorted(farthest(found, targets))
     name = f"by-concept-{slug(attributes)}"
     title = f"Share perceived as {group}" if group else measure(metric).title
-    frame = Frame(name, title.lower(), targets, percent=bool(group), upper=1)
+    # An unbiased distance may fall below 0 by chance.
+    lower = min((row.value for line in numbers.values() for row in line if row and row.value < 0), default=0)
+    axis = title.lower() if group else "squared distance"
+    frame = Frame(name, axis, targets, percent=bool(group), upper=1, lower=lower)
     return Figure(
         name,
         unevenness(readings, attributes, found, targets),
@@ -226,7 +231,7 @@ def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -
             name=f"{frame.name}-{place}",
             label=label,
             axis=frame.axis,
-            domain=(0, frame.upper),
+            domain=(frame.lower, frame.upper),
             percent=frame.percent,
         )
         panels.append(Panel(heading, image))
@@ -234,9 +239,9 @@ def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -
 
 
 def concept_numbers(readings: Sequence[Reading], attributes: str) -> tuple[str, str, Numbers]:
-    """Metric, group and rows per concept: the share of the first of two groups, or else a distance.
+    """Metric, group and rows per concept: the share of the first of two groups, or else a squared distance.
 
-    The distances are uncorrected, because the chance level is only known for those.
+    The distances are uncorrected. They are the squared ones, since only those are unbiased for one concept.
     """
     concepts = concept_names([reading.result for reading in readings])
     groups = readings[0].result.spec.attributes.get(attributes, [])
@@ -244,13 +249,10 @@ def concept_numbers(readings: Sequence[Reading], attributes: str) -> tuple[str, 
         shares = _measured(comparable(readings, SHARE, attributes, concepts=concepts, group=groups[0]))
         if shares:
             return SHARE, groups[0], shares
-    for metric in ("deviation_ratio", "delta_tv") if len(groups) == 2 else ("delta_tv", "deviation_ratio"):
-        found = _measured(
-            {name: [r.naive(metric, attributes, concept=name) for r in readings] for name in concepts}
-        )
-        if found:
-            return metric, "", found
-    return "", "", {}
+    found = _measured(
+        {name: [r.naive(COMPARED_METRIC, attributes, concept=name) for r in readings] for name in concepts}
+    )
+    return (COMPARED_METRIC, "", found) if found else ("", "", {})
 
 
 def _measured(numbers: Numbers) -> Numbers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from evenhand.bench.policy.correction import correction_status
 from evenhand.bench.results.lookup import Reading, attribute_names
 from evenhand.bench.results.result import ErrorRow
 from evenhand.bench.results.text import attribute, count, interval, listing, number, sentence, slug
@@ -72,6 +73,8 @@ def corrections(readings: Sequence[Reading]) -> list[tuple[str, str]]:
         terms.append(("Errors measured on", f"{_sizes(known)} images of known truth for each group"))
     if corrected:
         terms.append(("Method of correction", _HOW))
+        checked = dict.fromkeys(correction_status(reading.result).sentence for reading in readings)
+        terms.append(("Verification", "; ".join(sentence(clause) for clause in checked)))
     return terms
 
 

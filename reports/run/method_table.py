@@ -6,14 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from evenhand.bench.policy.bands import band
 from evenhand.bench.policy.gates import Gate
-from evenhand.bench.results.lookup import Key, Reading, base_of, comparable, measured_attributes
+from evenhand.bench.results.lookup import (
+    COMPARED_METRIC,
+    Key,
+    Reading,
+    base_of,
+    comparable,
+    difference,
+    measured_attributes,
+)
 from evenhand.bench.results.result import EstimateRow, Timing
 from evenhand.bench.results.text import KINDS, attribute, seconds, sentence, size
 from evenhand.reports.components.tables import (
     Cell,
     Row,
     Table,
+    adjusted,
     alert,
     compared,
     counted,
@@ -25,12 +35,12 @@ from evenhand.reports.components.tables import (
 from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure
 from evenhand.reports.run.report_text import report_text_of
 
-BIAS = ("rms_delta", "deviation_ratio", "worst_cell", "total_correlation")
+BIAS = ("rms_delta", "excess_agreement", "deviation_ratio", "worst_cell", "total_correlation")
 SIDE_EFFECTS = ("explicit_fidelity", "over_correction", "preservation_distance", "alignment", "undetermined")
 PUBLISHED_FORM = ("deviation_ratio",)
 """Shown for gender and uncorrected, as in the papers; other metrics are corrected where possible."""
 
-PRIMARY_SET_ONLY = ("worst_cell", "total_correlation")
+PRIMARY_SET_ONLY = ("excess_agreement", "worst_cell", "total_correlation")
 """Shown for the attributes of the primary measure only."""
 
 SINGLE_ATTRIBUTES_ONLY = ("undetermined",)
@@ -70,6 +80,7 @@ def measures_table(readings: Sequence[Reading], key: Key | None) -> Table:
     if external and not measured_attributes(readings, "preservation_distance"):
         metrics.remove("preservation_distance")  # needs the same noise with and without the method
     rows = [row for metric in metrics for row in _measure_rows(readings, metric, key)]
+    rows += alignment_rows(readings)
     columns = ["Measure", *(reading.label for reading in readings)]
     return Table("methods", "Every measure with its 95% interval", columns, rows)
 
@@ -100,13 +111,14 @@ def _ranking_rows(
     rows = [ranks, Row([text("Gates"), *gates], group, about)]
     if key is None or base is None or len(readings) == 1:
         return rows
-    differences = [
-        text("reference") if reading.is_base else compared(reading.against(base.label, key))
-        for reading in readings
+    found = [difference(reading, base.label, key) for reading in readings]
+    cells = [
+        text("reference") if reading.is_base else compared(row)
+        for reading, row in zip(readings, found, strict=True)
     ]
-    about = f"{measure(key.metric).title}; {report_text.shared}; negative is better; p adjusted by Holm"
+    about = f"{measure(COMPARED_METRIC).title}; {report_text.shared}; negative is better{adjusted(found)}"
     head = text(sentence(attribute(key.attributes)))
-    return [*rows, Row([head, *differences], "Difference from the baseline", about)]
+    return [*rows, Row([head, *cells], "Difference from the baseline", about)]
 
 
 def _rank_cell(reading: Reading, key: Key | None) -> Cell:
@@ -122,12 +134,8 @@ def _gate_cell(reading: Reading, base: Reading | None, outcomes: Sequence[Gate])
         return text("reference")
     if base is None:
         return alert("not checked", "this run has no baseline")
-    missed = [gate for gate in outcomes if gate.status != "passed"]
-    if not missed:
-        return text("passed")
-    status = {gate.status for gate in missed}
-    head = "failed" if "failed" in status else "not proven" if "unproven" in status else "not checked"
-    return alert(head, *(gate.reason for gate in missed))
+    missed = [gate.reason for gate in outcomes if gate.status != "passed"]
+    return alert(band(outcomes), *missed) if missed else text("passed")
 
 
 @dataclass(frozen=True)
@@ -172,6 +180,28 @@ def _measure_rows(readings: Sequence[Reading], metric: str, key: Key | None) -> 
         cells = [estimated(row) for row in line.values]
         rows.append(Row([head, *cells], how.title, about))
     return rows
+
+
+def alignment_rows(readings: Sequence[Reading]) -> list[Row]:
+    """Prompt alignment of the images of each perceived group; none where it was not measured."""
+    groups = [(name, group) for name, found in readings[0].result.spec.attributes.items() for group in found]
+    rows = []
+    for name, group in groups:
+        found = [reading.naive("alignment", name, group=group) for reading in readings]
+        if any(found):
+            raw = {"": f"{ALIGNMENT_BY_GROUP}: {attribute(name)} {group}"}
+            head = Cell(f"{sentence(attribute(name))}: {group}", tuple(images_and_chance(found)), raw=raw)
+            rows.append(Row([head, *map(estimated, found)], ALIGNMENT_BY_GROUP, WHY_BY_GROUP))
+    return rows
+
+
+ALIGNMENT_BY_GROUP = "Prompt alignment by perceived group"
+
+WHY_BY_GROUP = (
+    "neutral prompts, over the concepts that show every group of the attribute. The scorer is itself biased: "
+    "where it prefers one group for the same prompt, a method that changes who is depicted changes the mean "
+    "alignment although every image fits as well as before"
+)
 
 
 def _sets(readings: Sequence[Reading], metric: str, key: Key | None) -> list[str]:

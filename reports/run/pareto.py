@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from markupsafe import Markup
 
+from evenhand.bench.policy.conclusion import closer_than_base
 from evenhand.bench.policy.pareto import (
     DOMINANCE,
     TRADE_OFFS,
@@ -55,7 +56,7 @@ def fairness_trade_offs(
     rows = {reading.label: [reading.at(key)] for reading in readings}
     return Figure(
         name,
-        finding(found),
+        finding(found, closer_than_base(readings, key), failures),
         panels,
         LEGEND,
         "Lower left is better. The Pareto front holds the methods whose estimates no other method "
@@ -100,9 +101,9 @@ def plane_image(plane: Plane, failures: Failures, base: str | None, *, name: str
     )
 
 
-def finding(found: Sequence[Plane]) -> str:
-    """The methods on the fronts, in one line."""
-    parts = [f"of fairness and {plane.trade_off.kept}: {_some(plane)}" for plane in found]
+def finding(found: Sequence[Plane], closer: Collection[str], failures: Failures) -> str:
+    """The methods on the fronts that are closer to the target than the baseline, in one line."""
+    parts = [f"of fairness and {plane.trade_off.kept}: {_some(plane, closer, failures)}" for plane in found]
     return f"Pareto front {'; '.join(parts)}"
 
 
@@ -229,8 +230,11 @@ def shape_of(label: str, base: str | None, failures: Failures) -> Shape:
     return "failed" if failures.get(label) else "passed"
 
 
-def _some(plane: Plane) -> str:
-    names = plane.front
+def _some(plane: Plane, closer: Collection[str], failures: Failures) -> str:
+    labels = [label for label in plane.front if label in closer]
+    names = [f"{label} (not ranked)" if failures.get(label) else label for label in labels]
+    if not names:
+        return "no method that is closer to the target shares than the baseline"
     return listing(names) if len(names) <= 3 else f"{len(names)} of {len(plane.points)}"
 
 

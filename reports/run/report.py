@@ -7,6 +7,7 @@ escape the values that they are given.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,6 +24,7 @@ from evenhand.bench.results.lookup import (
 )
 from evenhand.bench.results.result import Run
 from evenhand.reports.run import sections
+from evenhand.reports.run.distances import distances_table
 from evenhand.reports.run.figures import Figure, by_judge, cells, occupations, overview
 from evenhand.reports.run.image_strips import UNRELATED, before_and_after, strips
 from evenhand.reports.run.judge_errors import corrections, errors_figure, errors_tables
@@ -32,7 +34,7 @@ from evenhand.reports.run.pareto import fairness_trade_offs, strengths
 from evenhand.reports.run.records import comparisons_download, estimates_download
 from evenhand.reports.run.report_text import report_text_of
 from evenhand.reports.run.share_figures import cell_map, group_shares
-from evenhand.reports.run.verdict import verdict
+from evenhand.reports.run.verdict import Verdict, verdict
 from evenhand.reports.run.worst import worst_table
 
 
@@ -46,8 +48,6 @@ def render_audit(run: Run, outcomes: Outcomes) -> str:
     Raises:
         EvenhandError: The run has no result, or one of its images cannot be read.
     """
-    if not run.results:
-        raise EvenhandError(f"run {run.folder} has no results to report; run the suite first")
     environment = Environment(
         loader=PackageLoader("evenhand.reports"),
         autoescape=True,
@@ -55,23 +55,53 @@ def render_audit(run: Run, outcomes: Outcomes) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("audit.html.j2").render(_content(run, outcomes))
+    return environment.get_template("audit.html.j2").render(_content(read_run(run, outcomes), outcomes))
 
 
-def _content(run: Run, outcomes: Outcomes) -> dict[str, Any]:
-    """The variables of the template."""
-    unordered = [Reading.of(result) for result in run.results]
+@dataclass(frozen=True)
+class RunReading:
+    """A run, read for its report.
+
+    Attributes:
+        run: The run.
+        key: The primary number; ``None`` where it was not measured.
+        every: All settings of all methods: the baseline, those that pass every gate, the others.
+        readings: The ranked setting of each method. Other strengths are in the figure of strengths only.
+        verdict: The verdict.
+    """
+
+    run: Run
+    key: Key | None
+    every: list[Reading]
+    readings: list[Reading]
+    verdict: Verdict
+
+
+def read_run(run: Run, outcomes: Outcomes) -> RunReading:
+    """The run in the order of its report, with its verdict.
+
+    Raises:
+        EvenhandError: The run has no result.
+    """
+    if not run.results:
+        raise EvenhandError(f"run {run.folder} has no results to report; run the suite first")
+    unordered, failures = [Reading.of(result) for result in run.results], outcomes.failures
     key = primary_key(unordered)
-    failures = outcomes.failures
     every = sorted(ordered(unordered, key), key=lambda reading: bool(failures.get(reading.label)))
-    # Only the ranked setting of a method is shown; its other strengths are in the figure of strengths.
     readings = [reading for reading in every if reading.label in outcomes.ranked]
+    return RunReading(run, key, every, readings, verdict(readings, key, failures, outcomes.bands))
+
+
+def _content(found: RunReading, outcomes: Outcomes) -> dict[str, Any]:
+    """The variables of the template."""
+    run, key, every, readings = found.run, found.key, found.every, found.readings
     results, measured = [reading.result for reading in readings], [reading.result for reading in every]
     external = results[0].spec.external
     timings = {timing.method: timing for timing in run.timings}
     return {
         "spec": results[0].spec,
-        "verdict": verdict(readings, key, failures, harmful=outcomes.harmful),
+        "verdict": found.verdict,
+        "distances": distances_table(readings, key, {} if external else outcomes.bands) if key else None,
         "facts": sections.facts(measured, methods=len(readings)),
         "tested": sections.tested(results),
         "methods": method_table(readings, key, outcomes.gates, timings),

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evenhand.bench.results.lookup import Key, Reading, attribute_names, concept_names
+from evenhand.bench.results.lookup import (
+    COMPARED_METRIC,
+    Key,
+    Reading,
+    attribute_names,
+    concept_names,
+    difference,
+)
 from evenhand.bench.results.result import (
     CoverageRow,
     MethodCard,
@@ -27,7 +34,7 @@ from evenhand.bench.results.text import (
     plural,
     sentence,
 )
-from evenhand.reports.components.tables import Cell, Row, Table, code, compared, counted, text
+from evenhand.reports.components.tables import Cell, Row, Table, adjusted, code, compared, counted, text
 from evenhand.reports.components.wording import STATUSES, TARGETS, UNUSABLE, measure
 from evenhand.reports.run.report_text import EXTERNAL_LIMIT, report_text_of
 
@@ -192,7 +199,7 @@ def differences_table(readings: Sequence[Reading], key: Key) -> Table:
         (reading.label, other): row
         for reading in readings
         for other in dict.fromkeys(row.against for row in reading.result.comparisons)
-        if (row := reading.against(other, key)) is not None
+        if (row := difference(reading, other, key)) is not None
     }
     others = dict.fromkeys(other for _, other in found)
     rows = [
@@ -201,8 +208,8 @@ def differences_table(readings: Sequence[Reading], key: Key) -> Table:
         if any(label == reading.label for label, _ in found)
     ]
     report_text = report_text_of(readings[0].result.spec)
-    title = f"{report_text.paired}: {measure(key.metric).title}, {attribute(key.attributes)}"
-    about = "row minus column; negative: the row is closer to the target; p adjusted by Holm"
+    title = f"{report_text.paired}: {measure(COMPARED_METRIC).title}, {attribute(key.attributes)}"
+    about = f"row minus column; negative: the row is closer to the target{adjusted(found.values())}"
     columns = [sentence(report_text.subject), *(f"minus {other}" for other in others)]
     return Table("differences", title, columns, rows, about)
 

@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from helpers.losses import a_loss, losses
 from PIL import Image
 
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, entry_name
@@ -23,6 +24,7 @@ from evenhand.bench.results.result import (
     EstimateRow,
     ImageRow,
     JudgeCard,
+    LossRow,
     MethodCard,
     PromptSetCard,
     RankRow,
@@ -102,6 +104,7 @@ def a_result(
         estimates=[*bias_rows(bias, concepts, rng), *control_rows(label, rng)],
         comparisons=[] if label == "base" else [a_comparison(bias - BIAS["base"])],
         ranks=[a_rank(low=max(1, of - rank), high=max(1, of - rank), of=of)],
+        losses=[] if label == "base" else gated(over=0.31 * label.startswith("random")),
         agreement=[
             AgreementRow(
                 judges=judges, attribute=name, statistic=statistic, value=0.88, low=0.85, high=0.91, n=2180
@@ -218,7 +221,7 @@ def bias_rows(bias: float, concepts: Sequence[str], rng: np.random.Generator) ->
         rows.append(an_estimate("delta_tv", level, attributes=name, floor=FLOORS[name] / 5))
         for concept in concepts:
             value = float(np.clip(level + 0.25 * rng.standard_normal(), 0.02, 0.98))
-            rows.append(an_estimate("delta_tv", value, attributes=name, concept=concept, floor=FLOORS[name]))
+            rows.append(an_estimate("excess_agreement", value, attributes=name, concept=concept, floor=0.0))
     rows.append(an_estimate("deviation_ratio", bias * 1.3, attributes="gender", floor=0.126))
     for concept in concepts:
         share = float(np.clip(0.5 + bias * rng.choice([-0.6, 0.6]) + 0.1 * rng.standard_normal(), 0, 1))
@@ -253,9 +256,9 @@ def control_rows(label: str, rng: np.random.Generator) -> list[EstimateRow]:
 
 
 def a_comparison(value: float) -> ComparisonRow:
-    """The paired difference to the baseline in the primary number."""
+    """The paired difference to the baseline in the square of the primary number."""
     keys = {
-        "metric": "rms_delta",
+        "metric": "excess_agreement",
         "attributes": JOINT,
         "judge": "panel",
         "corrected": True,
@@ -263,6 +266,14 @@ def a_comparison(value: float) -> ComparisonRow:
     }
     return ComparisonRow.model_validate(
         keys | {"value": value, "low": value - 0.03, "high": value + 0.03, "p": 0.0004}
+    )
+
+
+def gated(*, lost: float = 0.0, over: float = 0.0, half: float = 0.02) -> list[LossRow]:
+    """The losses that the gates check: of explicit fidelity ``lost``, of over-correction ``over``."""
+    return losses(
+        explicit_fidelity=a_loss("explicit fidelity", lost, half=half),
+        over_correction=a_loss("over-correction", over, half=half),
     )
 
 

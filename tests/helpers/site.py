@@ -8,7 +8,8 @@ from pathlib import Path
 from helpers.report import a_run, some_images
 from helpers.trade_off import CONCEPTS, placed, swept
 
-from evenhand.bench.policy.gates import gates
+from evenhand.bench.policy.bands import band
+from evenhand.bench.policy.gates import gate_outcomes
 from evenhand.bench.results.entry import BoardRow, Entry, entry_name
 from evenhand.bench.results.result import ErrorRow, Result, Run
 from evenhand.reports.leaderboard.site import render_site
@@ -24,10 +25,16 @@ def board_rows(results: Sequence[Result], ranks: Mapping[str, tuple[int, int, st
     rows = []
     for result in results:
         low, high, tie = ranks.get(result.spec.method.label, (None, None, ""))
-        failed = gates(result, results[0])
+        gates = gate_outcomes(result, results[0])
         rows.append(
             BoardRow(
-                result=result, timing=None, rank_low=low, rank_high=high, tie_group=tie, failed_gates=failed
+                result=result,
+                timing=None,
+                rank_low=low,
+                rank_high=high,
+                tie_group=tie,
+                band=band(gates),
+                failed_gates=[gate.reason for gate in gates if gate.status != "passed"],
             )
         )
     return rows

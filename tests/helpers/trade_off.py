@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from helpers.report import JOINT, a_result, a_spec, an_estimate
+from helpers.report import JOINT, a_comparison, a_result, a_spec, an_estimate, gated
 
-from evenhand.bench.results.result import ComparisonRow, EstimateRow, Result
+from evenhand.bench.results.result import EstimateRow, Result
 
 CONCEPTS = ["nurse", "cook", "CEO", "teacher"]
+
+BASE_DISTANCE = 0.6
+"""The distance that the tests give to the baseline."""
 
 
 def placed(
@@ -56,24 +59,15 @@ def placed(
             high=change + width if change else 0,
         ),
     ]
-    paired = ComparisonRow(
-        metric="explicit_fidelity",
-        attributes="gender",
-        kind="explicit",
-        judge="panel",
-        corrected=False,
-        against="base",
-        value=-lost,
-        low=-lost - width,
-        high=-lost + width,
-        p=0.01,
-    )
+    changed = distance**2 - BASE_DISTANCE**2
+    paired = a_comparison(changed).model_copy(update={"low": changed - width, "high": changed + width})
     return a_result(label, concepts=concepts).model_copy(
         update={
             "spec": spec.model_copy(update={"method": card}),
             "estimates": rows,
-            "comparisons": [paired],
+            "comparisons": [] if label == "base" else [paired],
             "ranks": [],
+            "losses": [] if label == "base" else gated(lost=lost, half=width),
         }
     )
 

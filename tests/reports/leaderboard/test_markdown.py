@@ -4,11 +4,13 @@ import itertools
 import json
 
 import pytest
-from helpers.report import BIAS, NAN, a_judge, a_result, a_spec, an_estimate
+from helpers.losses import a_loss
+from helpers.report import BIAS, NAN, a_comparison, a_judge, a_result, a_spec, an_estimate
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import read_entries
-from evenhand.bench.policy.gates import gates
+from evenhand.bench.policy.bands import band
+from evenhand.bench.policy.gates import gate_outcomes
 from evenhand.bench.results.entry import ENTRY_FILE, BoardRow, Entry, entry_name, version_key
 from evenhand.bench.results.result import Timing
 from evenhand.reports.leaderboard.columns import escape
@@ -19,9 +21,10 @@ BASE = a_result("base", concepts=["nurse"])
 
 def a_row(label="mist", *, tie="A", **changes):
     result = a_result(label, concepts=["nurse"]).model_copy(update=changes)
-    failed = gates(result, BASE)
+    gates = gate_outcomes(result, BASE)
+    failed = [gate.reason for gate in gates if gate.status != "passed"]
     rank = {} if failed else {"rank_low": 1, "rank_high": 2, "tie_group": tie}
-    return BoardRow(result=result, timing=None, failed_gates=failed, **rank)
+    return BoardRow(result=result, timing=None, band=band(gates), failed_gates=failed, **rank)
 
 
 def lines(board, start="|"):
@@ -51,7 +54,10 @@ def test_row_shows_tie_group_ranks_and_intervals():
     ranking, further = tables(render_leaderboard([a_row()]))
     row = dict(zip(*ranking, strict=True))
     assert (row["Rank"], row["No."], row["Method"], row["Family"]) == ("A (1 to 2)", "1", "mist 1", "weights")
-    assert row["Distance ↓"] == "0.345 (0.310 to 0.380)"
+    assert row["Distance, gender × skin tone × age ↓"] == "0.345 (0.310 to 0.380)"
+    assert row["Distance, gender ↓"] == "0.390 (0.355 to 0.425)"
+    assert row["Worst attribute"] == "gender 0.39"
+    assert row["Same group in pairs ↓"] == "19% (17% to 22%)"
     assert row["Explicit fidelity ↑"] == "97.0% (95.0% to 98.5%)"
     assert row["Change of unrelated images"] == "not measured"
     row = dict(zip(*further, strict=True))
@@ -63,16 +69,20 @@ def test_row_shows_tie_group_ranks_and_intervals():
 
 def test_notes_give_correction_n_and_chance_level_of_a_column():
     notes = lines(render_leaderboard([a_row()]), "- ")
-    assert "- Distance ↓: gender × skin tone × age; corrected for judge error; n 1,600" in notes
+    corrected = "corrected for judge error (correction not verified); n 1,600"
+    assert f"- Distance, gender ↓: {corrected}" in notes
+    ranks = "the primary distance, which ranks the methods"
+    assert f"- Distance, gender × skin tone × age ↓: {ranks}; {corrected}" in notes
     published = "gender, as published; not corrected for judge error; n 1,600; chance level 0.126"
     assert f"- Deviation ratio ↓: {published}" in notes
 
 
 def test_method_that_fails_a_gate_is_not_ranked_and_the_reason_is_given():
     board = render_leaderboard([a_row("random-attribute-prompt"), a_row("uce", tie="B")])
-    ranked, unranked = board.split("### Not ranked")
+    ranked, unranked = board.split("### Harm proven")
+    assert "Not ranked: the data show that the method loses more than is allowed." in unranked
     assert lines(ranked, "| B (1 to 2) | 1 | uce") and not lines(ranked, "| A")
-    assert "over-correction for gender is 29.0 points above the baseline (5 allowed)" in unranked
+    assert "over-correction: 124 of the 400 images that the baseline got right turn wrong" in unranked
     assert [row[:2] for row in tables(unranked)[0]] == [["No.", "Method"], ["2", "random-attribute-prompt 1"]]
 
 
@@ -111,10 +121,11 @@ def test_different_steering_judge_does_not_split_a_table():
 def test_undefined_numbers_are_named():
     keys = {"attributes": "gender", "low": NAN, "high": NAN}
     rows = [an_estimate("rms_delta", NAN, **keys), an_estimate("deviation_ratio", NAN, **keys)]
-    board = render_leaderboard([a_row(estimates=rows)])
+    board = render_leaderboard([a_row(estimates=rows, losses=[])])
     assert "No method passes every gate yet." in board
     unranked, further = tables(board)
     assert dict(zip(*unranked, strict=True))["Distance"] == "not measured"
+    assert "### Unchecked" in board
     assert dict(zip(*further, strict=True))["Deviation ratio ↓"] == "not estimable (no interval)"
 
 
@@ -150,8 +161,8 @@ def test_empty_leaderboard_explains_itself():
 )
 def test_texts_of_an_entry_are_escaped(raw, escaped):
     assert escape(raw) == escaped
-    row = a_row().model_copy(update={"failed_gates": [raw]})
-    unranked = render_leaderboard([row]).split("### Not ranked")[1].split("###")[0]
+    row = a_row().model_copy(update={"band": "not proven", "failed_gates": [raw]})
+    unranked = render_leaderboard([row]).split("### Not proven")[1].split("###")[0]
     assert len({line.replace("\\|", "").count("|") for line in lines(unranked)}) == 1
 
 
@@ -228,3 +239,28 @@ def test_unknown_fields_are_refused(tmp_path):
 def test_missing_folder_is_an_error(tmp_path):
     with pytest.raises(EvenhandError, match="does not exist"):
         load_entries(tmp_path / "none")
+
+
+def test_each_band_has_a_table_with_its_meaning():
+    passed, proven, open_ = a_row("mist"), a_row("random-attribute-prompt"), a_row("uce")
+    wide = [a_loss("explicit fidelity", half=0.2), *open_.result.losses[1:]]
+    board = render_leaderboard([passed, proven, a_row("uce", losses=wide)])
+    headings = [line for line in measured(board).splitlines() if line.startswith("###")]
+    assert headings[:2] == ["### Not proven", "### Harm proven"]
+    assert "about 900 such images would decide, 400 were compared" in board
+
+
+def test_method_not_distinguishable_from_the_baseline_is_not_praised():
+    still = a_comparison(0.0)
+    rows = [a_row("base", tie="B"), a_row("mist"), a_row("uce", comparisons=[still])]
+    board = render_leaderboard(rows)
+    assert "Best, as far as the data can tell: mist." in board
+    rows = [a_row("base"), a_row("uce", comparisons=[still])]
+    assert "No ranked method is distinguishable from the baseline." in render_leaderboard(rows)
+
+
+def test_number_without_an_interval_has_the_value_of_a_fair_model_beside_it():
+    row = an_estimate("deviation_ratio", 0.4, attributes="gender", low=NAN, high=NAN, floor=0.126)
+    rest = [r for r in a_row().result.estimates if r.metric != "deviation_ratio"]
+    _, further = tables(render_leaderboard([a_row(estimates=[*rest, row])]))
+    assert dict(zip(*further, strict=True))["Deviation ratio ↓"] == "0.400 (fair model: 0.126)"

@@ -122,8 +122,9 @@ def test_different_versions_are_in_different_tables(site):
 @pytest.mark.slow
 def test_suite_names_the_best_methods_and_what_its_rows_share(site):
     page = text_of(site["index.html"])
-    best = "Not distinguishable from the best: mist and uce. Not ranked because of a gate: 1 of 4 methods."
-    assert best in page
+    assert "Not distinguishable from the best: mist and uce." in page
+    assert "Of 4 methods, with the baseline: 3 ranked and 1 harm proven." in page
+    assert "about concepts like these, in these sentences" in page
     assert "mini-quick, version 1 (5e5e5e5e5e5e)" in page
     assert "guidance 2.5, solver dpmsolver++, steps 8, version 1, width 64" in page
 
@@ -135,7 +136,8 @@ def test_row_shows_estimates_rank_fronts_evidence_and_gates(site):
     line = next(row for row in table.all("tr") if row.text.startswith("mist"))
     row = dict(zip(heads, (cell.text for cell in line.children), strict=True))
     assert row["Rank"] == "A (1 to 2)"
-    assert row["Distance ↓"] == "0.350 0.330 to 0.370"
+    assert row["Distance, gender × skin tone × age ↓"] == "0.350 0.330 to 0.370"
+    assert row["Same group in pairs ↓"] == "20% 18% to 21% 8% if even"
     assert row["Explicit fidelity ↑"] == "94.5% 91.0% to 98.0%"
     assert row["Change of unrelated images ↓"] == "0.020 0.000 to 0.040"
     assert row["Front, fidelity"] == "1st"
@@ -146,10 +148,10 @@ def test_row_shows_estimates_rank_fronts_evidence_and_gates(site):
 def test_reason_of_a_failed_gate_is_on_both_pages(site, rows):
     failed = next(row for row in rows if row.result.spec.method.label == "harmful")
     (reason,) = failed.failed_gates
-    assert "points below the baseline" in reason
+    assert reason.startswith("explicit fidelity for gender falls by 30.0 points")
     assert reason in text_of(site["index.html"])
     assert reason[1:] in text_of(site["mini-quick-v1/harmful.html"])
-    assert "Not ranked" in text_of(site["mini-quick-v1/harmful.html"])
+    assert "Harm proven, so not ranked" in text_of(site["mini-quick-v1/harmful.html"])
 
 
 @pytest.mark.slow

@@ -68,11 +68,15 @@ def test_share_is_uneven_if_its_interval_excludes_the_target():
     assert [row.cells[0].text for row in figure.table.rows] == ["nurse", "CEO", "cook"], "largest share first"
 
 
-def test_figure_by_concept_falls_back_to_deviation_ratio_then_total_variation():
-    ratio = an_estimate("deviation_ratio", 0.5, attributes="gender", concept="nurse", floor=0.1)
-    variation = an_estimate("delta_tv", 0.5, attributes="gender", concept="nurse", floor=0.1)
-    assert "Deviation ratio" in occupations([a_reading("base", variation, ratio)], "gender").table.caption
-    assert "total variation" in occupations([a_reading("base", variation)], "gender").table.caption
+def test_figure_by_concept_falls_back_to_the_squared_distance_which_may_be_negative():
+    keys = {"attributes": "gender", "floor": 0.0}
+    rows = [
+        an_estimate("excess_agreement", value, concept=concept, low=value - 0.1, high=value + 0.1, **keys)
+        for concept, value in (("nurse", 0.5), ("cook", -0.05))
+    ]
+    figure = occupations([a_reading("base", *rows)], "gender")
+    assert "Excess agreement" in figure.table.caption
+    assert figure.title == "Concepts uneven in gender, out of 2: 1"
     assert occupations([a_reading("base")], "gender") is None
 
 

@@ -1,6 +1,5 @@
 """Pareto fronts: dominance of the methods, and the figures of the trade-offs."""
 
-import math
 import re
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 from helpers.report import JOINT, NAN, an_estimate, parsed
 from helpers.trade_off import placed, swept
 
-from evenhand.bench.policy.gates import fidelity_loss
 from evenhand.bench.policy.pareto import TRADE_OFFS, Point, Span, dominance_of, dominated_by, points
 from evenhand.bench.policy.strength import curves, ranked
 from evenhand.bench.report import render_report
@@ -69,15 +67,6 @@ def test_side_effect_is_the_loss_of_the_gate_with_its_paired_interval():
     assert none == Span(0.0, 0.0, 0.0)
 
 
-def test_without_paired_interval_the_independent_intervals_are_combined():
-    """MOVER for a difference: the ends of the base above and of the method below, and the reverse."""
-    base = placed("base", distance=0.6)
-    method = placed("mist", distance=0.2, lost=0.1).model_copy(update={"comparisons": []})
-    loss = fidelity_loss(*readings(method, base))
-    half = math.hypot(0.035, 0.035)
-    assert (loss.value, loss.least, loss.most) == pytest.approx((0.1, 0.1 - half, 0.1 + half))
-
-
 def test_method_without_measured_side_effect_is_only_in_the_table():
     bare = placed("bare", distance=0.3)
     bare = bare.model_copy(
@@ -104,8 +93,7 @@ def test_title_and_text_alternative_name_the_methods_on_the_front():
     )
     figure = fairness_trade_offs(every, KEY, {"late": ["a reason"]})
     assert figure.title == (
-        "Pareto front of fairness and explicit fidelity: base and mist; "
-        "of fairness and unrelated images: base and mist"
+        "Pareto front of fairness and explicit fidelity: mist; of fairness and unrelated images: mist"
     )
     described = re.search(r'aria-label="([^"]+)"', figure.panels[0].image)[1]
     assert "On the front: base (0.0%, 0.600), mist (4.0%, 0.200)" in described
@@ -115,6 +103,13 @@ def test_title_and_text_alternative_name_the_methods_on_the_front():
     assert late[3].notes == ("dominated by mist",)
     assert late[-1].text == "not all passed"
     assert [shape for _, shape, _ in figure.key] == ["base", "passed", "failed"]
+
+
+def test_title_names_no_method_that_is_not_distinguishable_from_the_baseline():
+    idle = placed("idle", distance=0.59)
+    figure = fairness_trade_offs(readings(placed("base", distance=0.6), idle), KEY, {})
+    nobody = "no method that is closer to the target shares than the baseline"
+    assert figure.title.count(nobody) == 2 and "idle" not in figure.title
 
 
 def shapes(svg, fill):
@@ -241,7 +236,9 @@ def test_strengths_without_measured_side_effects_are_in_the_table():
     ]
     metrics = ("explicit_fidelity", "preservation_distance")
     bare = [
-        result.model_copy(update={"estimates": [r for r in result.estimates if r.metric not in metrics]})
+        result.model_copy(
+            update={"estimates": [r for r in result.estimates if r.metric not in metrics], "losses": []}
+        )
         for result in results
     ]
     figure = parsed(render_report(Run(folder="run", results=bare, timings=[], images=[]))).by_id("strengths")

@@ -48,7 +48,9 @@ def test_above_the_limit_single_concepts_keep_only_corrected_estimates(every, mo
     gone = [row for row in every if row not in rows]
     assert gone and {(row["metric"], row["corrected"]) for row in gone} == {("share", "false")}
     assert all(row["concept"] for row in gone)
-    assert {row["metric"] for row in rows if row["concept"] and row["corrected"] == "false"} == {"delta_tv"}
+    assert {row["metric"] for row in rows if row["concept"] and row["corrected"] == "false"} == {
+        "excess_agreement"
+    }
 
 
 def test_far_above_the_limit_estimates_of_single_concepts_are_left_out(every, monkeypatch):

@@ -107,7 +107,8 @@ def test_single_image_gives_no_finding(trees):
 
 
 def _facts(tree):
-    pairs = [(div.all("dd")[0].text, div.all("dt")[0].text) for div in tree.by_id("verdict").all("div")]
+    divs = [div for div in tree.by_id("verdict").all("div") if div.all("dd")]
+    pairs = [(div.all("dd")[0].text, div.all("dt")[0].text) for div in divs]
     return [f"{value} {meaning}" for value, meaning in pairs]
 
 

@@ -1,6 +1,6 @@
 """The verdict names a method as best only where its rank set allows it."""
 
-from helpers.report import JOINT, a_comparison, a_rank, a_result, a_spec, an_estimate
+from helpers.report import CELLS, JOINT, a_comparison, a_rank, a_result, a_spec, an_estimate
 
 from evenhand.bench.results.lookup import Reading, ordered, primary_key
 from evenhand.reports.run.verdict import verdict
@@ -18,27 +18,48 @@ def readings(ranks=None, **changes):
     return ordered(found, primary_key(found))
 
 
-def verdict_of(found, failures=None, harmful=()):
-    return verdict(found, primary_key(found), failures or {}, harmful=harmful)
+def verdict_of(found, failures=None, *, harmful=()):
+    """The verdict where the methods with ``failures`` are not proven, those in ``harmful`` proven harmful."""
+    failures = failures or {}
+    bands = dict.fromkeys(failures, "not proven") | dict.fromkeys(harmful, "harm proven")
+    return verdict(found, primary_key(found), failures, bands)
 
 
-def test_single_best_method_is_named_with_its_interval():
+def test_single_best_method_is_named_with_what_its_distance_means():
     found = verdict_of(readings())
     assert found.headline == (
-        "mist comes closest to the target shares: 0.34 (95% interval 0.31 to 0.38), "
-        "compared with 0.71 (95% interval 0.68 to 0.75) for the baseline."
+        "mist comes closest to the target shares for gender × skin tone × age: two images of one concept "
+        "show the same perceived gender, skin tone and age in 19% of pairs, compared with 55% for the "
+        "baseline, and 8% would be even."
     )
     (line,) = [s for s in found.sentences if s.startswith("With mist")]
     assert line == (
-        "With mist, that distance is 0.34 (95% interval 0.31 to 0.38); "
-        "the paired difference from the baseline is −0.32 (−0.35 to −0.29)."
+        "With mist, 19% of such pairs match (95% interval 17% to 22%); the paired difference from the "
+        "baseline is −29.3 points of matching pairs (95% interval −32.1 to −26.6). Its largest distance from "
+        "the target is that for gender (0.39)."
     )
+
+
+def test_uneven_target_has_distances_instead_of_pairs():
+    target = {cell: (2 if cell.startswith("woman") else 1) / 18 for cell in CELLS}
+    specs = {label: {"spec": a_spec(label, concepts=["nurse"], target=target)} for label in RANKS}
+    found = verdict_of(readings(**specs))
+    assert found.headline == (
+        "mist comes closest to the target shares for gender × skin tone × age: 0.34 (95% interval 0.31 to "
+        "0.38), compared with 0.71 (95% interval 0.68 to 0.75) for the baseline."
+    )
+    assert found.sentences[0].startswith(
+        "Over gender × skin tone × age the distance of mini from the target shares is 0.71 (95% interval"
+    )
+    assert not any("pairs" in line for line in found.sentences)
+    assert any("−0.32 in squared distance (95% interval −0.35 to −0.29)" in s for s in found.sentences)
 
 
 def test_indistinguishable_methods_are_named_together():
     found = verdict_of(readings({"base": (3, 3), "mist": (1, 2), "uce": (1, 2)}))
     assert found.headline == (
-        "mist and uce come closest to the target shares and are not distinguishable from one another."
+        "mist and uce come closest to the target shares for gender × skin tone × age and are not "
+        "distinguishable from one another."
     )
 
 
@@ -47,17 +68,27 @@ def test_no_method_is_named_if_the_baseline_may_be_the_best():
     assert found.headline == "No method is distinguishable from the baseline."
 
 
+def test_method_whose_paired_difference_contains_zero_is_not_named_the_best():
+    still = a_comparison(-0.01)
+    found = verdict_of(readings(mist={"comparisons": [still]}))
+    assert found.headline == "No method is distinguishable from the baseline."
+    both = readings({"base": (3, 3), "mist": (1, 2), "uce": (1, 2)}, uce={"comparisons": [still]})
+    assert verdict_of(both).headline.startswith("mist comes closest")
+
+
 def test_verdict_says_if_the_baseline_is_the_best():
     found = verdict_of(readings({"base": (1, 1), "mist": (2, 3), "uce": (2, 3)}))
     assert found.headline == "No method improves on the baseline."
 
 
-def test_method_that_fails_a_gate_is_not_best_and_the_reason_is_given():
+def test_method_that_does_not_pass_a_gate_is_not_best_and_the_reason_is_given():
     found = verdict_of(readings(), {"mist": ["explicit fidelity is worse"]})
     assert found.headline.startswith(
-        "uce comes closest to the target shares among the methods that pass every gate: 0.47 (95% interval"
+        "uce comes closest to the target shares for gender × skin tone × age among the methods that pass "
+        "every gate: two images of one"
     )
-    assert "mist does not pass 1 gate: explicit fidelity is worse." in found.sentences
+    assert found.gates == [("mist does not pass 1 gate:", ["Explicit fidelity is worse"])]
+    assert found.lines[-2:] == ["mist does not pass 1 gate:", "  Explicit fidelity is worse"]
 
 
 def test_overlapping_rank_sets_among_passing_methods_name_no_single_best():
@@ -73,10 +104,15 @@ def test_no_method_is_best_if_none_passes_every_gate():
     found = verdict_of(readings(**nothing_better), both)
     assert found.headline == "No method passes every gate, so none is ranked."
     found = verdict_of(readings(), both, harmful=both)
-    assert found.headline == ("Every method that brings the model closer to the target shares fails a gate.")
+    assert found.headline == (
+        "Every method that brings the model closer to the target shares for gender × skin tone × age is "
+        "proven to make something else worse, so none is ranked."
+    )
     found = verdict_of(readings(), both, harmful={"uce"})
-    assert found.headline.startswith("mist brings the model closer to the target shares, but")
-    assert "uce does not pass 2 gates: y; z." in found.sentences
+    assert found.headline.startswith(
+        "mist brings the model closer to the target shares for gender × skin tone × age, but it is not proven"
+    )
+    assert ("uce does not pass 2 gates:", ["Y", "Z"]) in found.gates
 
 
 def test_no_method_is_best_without_a_ranking():
@@ -84,25 +120,30 @@ def test_no_method_is_best_without_a_ranking():
     assert found.headline == "This run has no ranking, so no method is named the best."
 
 
-def test_bias_of_the_baseline_has_interval_and_chance_level():
-    first = verdict_of(readings()).sentences[0]
-    assert first == (
-        "On prompts that name no gender, mini shows the more frequent perceived gender in 90% of the images "
-        "of the average concept (95% interval 89% to 92%; even would be 50%, and the chance level of a fair "
-        "model at this sample size is 56%)."
+def test_bias_of_the_baseline_is_said_as_pairs_of_images_first():
+    lines = verdict_of(readings()).sentences
+    assert lines[0] == (
+        "In 55% of pairs of images of one concept, such as “nurse”, mini shows the same perceived gender, "
+        "skin tone and age (95% interval 50% to 60%); with even shares it would be 8%."
+    )
+    assert any(line.startswith("Correction not verified: no image has labels of people") for line in lines)
+    assert lines[-1] == (
+        "The numbers and their intervals are about concepts like these, in these sentences, drawn by this "
+        "model."
     )
 
 
-def test_uneven_target_is_not_described_as_half_and_half():
-    spec = a_spec("base", target={"woman": 0.7, "man": 0.3})
-    first = verdict_of(readings(base={"spec": spec})).sentences[0]
-    assert first.startswith("On neutral prompts mini has a gender deviation ratio of 0.81 (95% interval")
+def test_fixed_list_of_concepts_is_said_to_be_one():
+    fixed = {"spec": a_spec("base", concepts=["nurse"], resampled=[])}
+    assert any(
+        "are about this list of concepts, in these" in s for s in verdict_of(readings(base=fixed)).sentences
+    )
 
 
 def test_difference_whose_interval_contains_zero_is_unclear():
     unclear = a_comparison(-0.01).model_copy(update={"low": -0.05, "high": 0.03})
     lines = verdict_of(readings(mist={"comparisons": [unclear]})).sentences
-    assert any(line.endswith("which is not clearly different from zero.") for line in lines)
+    assert any("which is not clearly different from zero. Its largest" in line for line in lines)
 
 
 def test_judge_that_finds_the_opposite_change_is_named():
@@ -157,6 +198,6 @@ def test_many_failing_methods_are_only_named():
     found = verdict_of(
         readings({"base": (0, 0)} | dict.fromkeys(names, (0, 0))), {name: ["x"] for name in names}
     )
-    (line,) = [line for line in found.sentences if "gate" in line]
+    ((line, reasons),) = found.gates
     assert line.startswith("4 of 4 methods do not pass every gate: ") and all(name in line for name in names)
-    assert line.endswith("The reasons are under “Methods compared”.")
+    assert line.endswith("The reasons are under “Methods compared”.") and not reasons

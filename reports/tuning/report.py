@@ -1,0 +1,180 @@
+"""The page of a tuned method: what won, every trial, and whether more trials would have helped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evenhand.bench.results.text import attribute, count, interval, number, plural
+from evenhand.bench.results.tuning import Trial, TuningRecord, best_of_k
+from evenhand.reports.components.charts import Dot, draw
+from evenhand.reports.components.tables import Cell, Row, Table, counted, missing, text
+from evenhand.reports.run.figures import Figure, Panel
+
+ORIGINS = {"start": "suite's values", "quasi-random": "quasi-random (Sobol)", "tpe": "proposed by TPE"}
+
+
+def render_tuning(record: TuningRecord, *, primary: str, importances: Mapping[str, float]) -> str:
+    """The record as one self-contained HTML page; the same record gives the same bytes.
+
+    Args:
+        record: A finished search, or one in progress.
+        primary: The attribute set of the distance.
+        importances: Parameter to the share of the scores' variance that it explains; empty if unknown.
+    """
+    environment = Environment(
+        loader=PackageLoader("evenhand.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    winner = record.winner
+    return environment.get_template("tuning.html.j2").render(
+        record=record,
+        winner=winner,
+        headline=_headline(record, winner),
+        sentences=_sentences(record, attribute(primary)),
+        facts=_facts(record, winner),
+        trials=_trials(record),
+        figures=[figure for figure in (_curve(record), _importance(importances)) if figure],
+        space=[(name, _domain(domain)) for name, domain in record.space.items()],
+        fixed=[(name, _value(value)) for name, value in record.fixed.items()],
+    )
+
+
+def _headline(record: TuningRecord, winner: Trial | None) -> str:
+    if winner is None:
+        return "No trial finished"
+    found = f"Distance {number(winner.distance)} against {number(record.baseline)} of the baseline"
+    if winner.violation:
+        return f"No trial passes the gates. The least harmful one: {found[0].lower()}{found[1:]}"
+    return found
+
+
+def _sentences(record: TuningRecord, primary: str) -> list[str]:
+    state = "" if record.finished else f" The search is not finished: {len(record.full)} trials so far."
+    return [
+        f"RMSDelta of {primary} on development prompts of suite {record.suite}, version "
+        f"{record.suite_version}. No scored prompt or concept was used.{state}",
+        "The search minimises the distance among the trials in which no loss against the baseline exceeds "
+        "the margin of its gate.",
+    ]
+
+
+def _facts(record: TuningRecord, winner: Trial | None) -> list[tuple[str, str]]:
+    done = sum(trial.status == "finished" for trial in record.full)
+    return [
+        (f"{count(done)} of {count(record.trials_planned)}", "trials with a result"),
+        (count(record.passes), "U-Net passes of all fits"),
+        (count(record.passes_allowed), "largest number of one fit"),
+        (str(winner.number) if winner else "none", "winning trial"),
+    ]
+
+
+def _trials(record: TuningRecord) -> Table:
+    columns = ["Trial", "Distance", "Worst loss", *record.space, "U-Net passes", "Origin"]
+    ranked = sorted(record.full, key=lambda trial: (trial.score, trial.number))
+    return Table("trials", "All trials, the best first", columns, [_row(record, each) for each in ranked])
+
+
+def _row(record: TuningRecord, trial: Trial) -> Row:
+    return Row(
+        [
+            text(f"{trial.number}{' (winner)' if record.is_winner(trial) else ''}"),
+            _distance(trial),
+            _worst(trial),
+            *(text(_value(trial.parameters.get(name, "default"))) for name in record.space),
+            counted(trial.passes),
+            text(ORIGINS[trial.origin]),
+        ]
+    )
+
+
+def _distance(trial: Trial) -> Cell:
+    if trial.status != "finished":
+        return text(trial.status, trial.reason)
+    notes = (interval(trial.low, trial.high),)
+    return Cell(number(trial.distance), notes, kind="number", raw={"": trial.distance})
+
+
+def _worst(trial: Trial) -> Cell:
+    """The loss that comes closest to its margin, or exceeds it most."""
+    if not trial.harms:
+        return missing()
+    worst = max(trial.harms, key=lambda harm: harm.value / harm.margin)
+    shown = number(worst.value, percent=True)
+    note = f"{worst.name.replace('_', ' ')}; {number(worst.margin, percent=True)} allowed"
+    kind = "alert" if worst.value > worst.margin else "number"
+    return Cell(shown, (note,), kind=kind, raw={"": worst.value, "of": worst.name})
+
+
+def _curve(record: TuningRecord) -> Figure | None:
+    """The expected best distance of k trials."""
+    scores = [min(trial.score, 1.0) for trial in record.full if trial.status == "finished"]
+    if len(scores) < 2:
+        return None
+    best = best_of_k(scores)
+    dots = [
+        Dot(plural(k, "trial"), "full", value, float("nan"), float("nan"))
+        for k, value in enumerate(best, start=1)
+    ]
+    image = draw(
+        dots,
+        name="best-of-k",
+        label=f"Expected best distance: {number(best[0])} of one trial, {number(best[-1])} of {len(best)}",
+        axis="expected best distance",
+        domain=(0, 1),
+        percent=False,
+    )
+    rows = [Row([text(dot.row), text(number(dot.value))]) for dot in dots]
+    return Figure(
+        "best-of-k",
+        "Expected best of k trials",
+        [Panel("Trials drawn at random", image)],
+        [("full", "expected lowest distance")],
+        "A curve that is still falling at its end says that more trials would help. A trial that exceeds a "
+        "gate counts as 1.",
+        Table("best-of-k-data", "Expected best of k trials", ["Trials", "Distance"], rows),
+    )
+
+
+def _importance(importances: Mapping[str, float]) -> Figure | None:
+    if not importances:
+        return None
+    ordered = sorted(importances.items(), key=lambda item: -item[1])
+    dots = [Dot(name, "full", share, float("nan"), float("nan")) for name, share in ordered]
+    image = draw(
+        dots,
+        name="importance",
+        label="Importance: " + ", ".join(f"{name} {number(share, percent=True)}" for name, share in ordered),
+        axis="share of the variance of the scores",
+        domain=(0, 1),
+        percent=True,
+        bars=True,
+    )
+    rows = [Row([text(name), text(number(share, percent=True))]) for name, share in ordered]
+    return Figure(
+        "importance",
+        "Importance of the parameters",
+        [Panel("fANOVA", image)],
+        [("full", "share of the variance")],
+        "The share of the variance of the scores that each parameter explains (fANOVA). With few trials it "
+        "is a hint, not a measurement.",
+        Table("importance-data", "Importance of the parameters", ["Parameter", "Share"], rows),
+    )
+
+
+def _domain(domain: Mapping[str, Any]) -> str:
+    if "values" in domain:
+        return "one of " + ", ".join(_value(value) for value in domain["values"])
+    kind = "integers" if domain["integer"] else "numbers"
+    scale = ", logarithmic" if domain["log"] else ""
+    return f"{kind} from {domain['low']:g} to {domain['high']:g}{scale}"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
