@@ -166,6 +166,7 @@ class _Session:
             base=self.audit.base,
             paired_noise=self.listed.has_seeds,
             confusion=None if anchors is None else self._confusion(images, anchors),
+            anchors=None if anchors is None else anchors.table,
         )
         self.run_folder.image_table.finish(images)
         provenance = self._provenance(self._notes(images, anchors))
@@ -276,8 +277,7 @@ class _Session:
         elif not self.evaluation.confusion.empty:
             notes.append(
                 f"judge errors are corrected with the table {self.audit.calibration!r}, measured "
-                "on other images; "
-                "the correction is not verified on these images"
+                "on other images"
             )
         if self.evaluation.scorer is None:
             notes.append("alignment is not measured, because there is no scorer")

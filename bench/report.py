@@ -9,7 +9,8 @@ from evenhand.bench.policy.outcomes import Outcomes
 from evenhand.bench.results.result import Run
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.run_folder import load_run
-from evenhand.reports.run.report import render_audit
+from evenhand.reports.run.report import read_run, render_audit
+from evenhand.reports.run.verdict import Verdict
 
 REPORT_FILE = "report.html"
 
@@ -21,6 +22,15 @@ def render_report(run: Run) -> str:
         EvenhandError: The run has no result, or one of its images cannot be read.
     """
     return render_audit(run, Outcomes.of(run.results))
+
+
+def verdict_of(run: Run) -> Verdict:
+    """The finding of ``run`` and its sentences, as its report shows them first.
+
+    Raises:
+        EvenhandError: The run has no result.
+    """
+    return read_run(run, Outcomes.of(run.results)).verdict
 
 
 def write_report(folder: Path) -> Path:

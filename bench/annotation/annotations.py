@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from evenhand.bench.annotation.files import (
     AGREEMENT,
     ANSWERS,
-    anchors_path,
     human_labels,
     key_folder,
     read_key,
 )
-from evenhand.bench.calibration.strata import separate_strata
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.stages.strata import separate_strata
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.bench.suites.audit_config import Audit
@@ -139,7 +138,7 @@ def import_annotations(
     if not key.probabilities:
         anchors = anchors.drop(columns="probability")
     human_labels(run_folder).finish(rows)
-    write_atomically(anchors_path(run_folder), anchors.to_csv(index=False).encode())
+    write_atomically(run_folder.anchors, anchors.to_csv(index=False).encode())
     write_atomically(key_folder(run_folder) / ANSWERS, table.to_csv(index=False).encode())
     kept = table[~table["annotator_id"].isin(list(left_out))]
     strata = separate_strata(run_folder.image_table.read(), external=isinstance(suite, Audit))
@@ -147,7 +146,7 @@ def import_annotations(
     write_atomically(key_folder(run_folder) / AGREEMENT, _as_csv(agreement))
     return Imported(
         labels=human_labels(run_folder).path,
-        anchors=anchors_path(run_folder),
+        anchors=run_folder.anchors,
         agreement_table=key_folder(run_folder) / AGREEMENT,
         answers=len(table),
         images=table["key"].nunique(),

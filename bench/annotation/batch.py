@@ -12,16 +12,14 @@ import pandas as pd
 
 from evenhand.bench.annotation.files import KEY_COLUMNS, image_id, key_folder
 from evenhand.bench.annotation.form import questions_of, version_of
-from evenhand.bench.calibration.strata import image_strata
+from evenhand.bench.annotation.sample import sample_by_kind, sample_by_method, strata_of, with_baseline
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.run_folder import RunFolder, RunSpec
-from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.annotation.answers import ANSWER_COLUMNS, BETWEEN, CANNOT_TELL, CLOSED, OTHER
 from evenhand.metrics.annotation.readers import THUMBNAIL
-from evenhand.metrics.annotation.sampling import draw_sample, shuffled
+from evenhand.metrics.annotation.sampling import shuffled
 from evenhand.metrics.estimation.anchors import ANCHOR_COLUMNS, check_anchors
-from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.statistics.uncertainty import stream
 from evenhand.metrics.terms import format_cell
 from evenhand.reports.annotation.page import Form, Item, embed, write_page
@@ -62,6 +60,8 @@ def export_images(
     n: int,
     explicit: int,
     min_per_group: int,
+    per_method: int = 0,
+    methods: Sequence[str] = (),
     gold: Path | None = None,
     seed: int = 0,
 ) -> Exported:
@@ -75,66 +75,34 @@ def export_images(
         out: Folder to write; must be new or empty.
         n: Number of images of neutral prompts.
         explicit: Approximate number of images of explicit prompts; 0 for none.
-        min_per_group: Minimum number of images of each group of the panel vote among neutral prompts.
+        min_per_group: Minimum number of images of each group of the panel vote among neutral prompts; of each
+            method if ``per_method`` is given.
+        per_method: Number of images of each method, instead of ``n`` and ``explicit``; 0 to ignore methods.
+        methods: The methods for ``per_method``; all if empty.
         gold: CSV ``key,attribute,label`` of images with agreed labels; none if ``None``.
         seed: Seed of the sample.
 
     Raises:
         EvenhandError: The folder is not a run or has no labels, ``out`` is not empty, an image is missing,
-            the gold labels are not valid, or ``n`` is too small for the strata.
+            the gold labels are not valid, a method is unknown, or ``n`` is too small for the strata.
     """
     run_folder = RunFolder(run)
     suite = run_folder.spec()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise EvenhandError(f"{out}: output folder is not empty; choose an empty or new --out")
     rng = stream(seed, "humans")
-    frame = strata_of(run_folder, suite)
-    neutral = frame[frame["kind"] == "neutral"]
-    parts = [draw_sample(neutral, n=n, rng=rng, min_per_group=min_per_group)]
-    asked = frame[frame["kind"] == "explicit"]
-    if explicit and len(asked):
-        parts.append(
-            draw_sample(asked, n=max(explicit, asked["stratum"].nunique()), rng=rng, min_per_group=0)
-        )
-    drawn = pd.concat(parts, ignore_index=True)
+    frame = strata_of(run_folder, suite, by_method=per_method > 0)
+    if per_method:
+        sides = with_baseline(frame, suite, methods)
+        drawn = sample_by_method(frame, sides, n=per_method, min_per_group=min_per_group, rng=rng)
+    else:
+        drawn = sample_by_kind(frame, n=n, explicit=explicit, min_per_group=min_per_group, rng=rng)
     agreed = _gold(gold, suite, run_folder, drawn=drawn, rng=rng)
     chosen = _with_gold(drawn, agreed, rng=rng)
     chosen["image_id"] = [image_id(run_folder.images.path(key)) for key in chosen["key"]]
     repeats = set(rng.permutation(drawn["key"])[: max(1, round(SHARE * len(drawn)))])
     chosen["is_repeat"] = chosen["key"].isin(repeats).astype(int)
     return _write(run_folder, suite, out, chosen, frame, seed=seed)
-
-
-def strata_of(run_folder: RunFolder, suite: RunSpec) -> pd.DataFrame:
-    """The sampling strata of all distinct images of neutral and explicit prompts.
-
-    Strata are stereotype of the occupation (female, male or none) x baseline or debiased (in an audit, the
-    model) x panel vote on the primary attributes; explicit prompts have separate strata. Images that several
-    methods share belong to the baseline.
-
-    Returns:
-        Columns ``key``, ``kind``, ``vote``, ``stratum``.
-
-    Raises:
-        EvenhandError: The run has no images or no labels yet.
-    """
-    images, labels = run_folder.image_table.read(), run_folder.labels.read()
-    if images.empty or labels.empty:
-        raise EvenhandError(
-            f"{run_folder.root}: run is not finished; run the same `evenhand run` command again"
-        )
-    usable = images[(images["status"] == "ok") & images["kind"].isin(["neutral", "explicit"])]
-    strata = image_strata(usable, external=isinstance(suite, Audit))
-    votes = labels[(labels["judge"] == PANEL) & labels["attribute"].isin(suite.primary)]
-    wide = votes.assign(label=votes["label"].where(votes["status"] == "ok", "")).pivot(
-        index="key", columns="attribute", values="label"
-    )
-    cells = wide.reindex(strata.index).reindex(columns=list(suite.primary)).fillna("")
-    vote = ["*".join(cell) if all(cell) else "undetermined" for cell in cells.itertuples(index=False)]
-    side = strata["stereotype"].where(strata["kind"] == "neutral", strata["kind"])
-    stratum = ["/".join(parts) for parts in zip(side, strata["model"], vote, strict=True)]
-    frame = pd.DataFrame({"kind": strata["kind"], "vote": vote, "stratum": stratum}, index=strata.index)
-    return frame.reset_index(names="key")
 
 
 def _gold(

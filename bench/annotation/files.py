@@ -41,11 +41,6 @@ def human_labels(run_folder: RunFolder) -> Table:
     )
 
 
-def anchors_path(run_folder: RunFolder) -> Path:
-    """Path of the aggregated labels as anchors."""
-    return run_folder.root / "tables" / "anchors.csv"
-
-
 def image_id(path: Path) -> str:
     """The id of an image that annotators see: a hash of its file, 16 hexadecimal digits.
 

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.calibration.judge_report import audit_rows, tally, write_judge_report
-from evenhand.bench.calibration.strata import separate_strata
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.external_images.anchor_file import read_anchors
+from evenhand.bench.stages.strata import separate_strata
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.bench.suites.audit_config import Audit
@@ -29,6 +29,7 @@ from evenhand.metrics.correction.calibration import (
 )
 from evenhand.metrics.correction.transport import ABSTAINED, RIGHT, WRONG, errors_by_stratum
 from evenhand.metrics.estimation.anchors import check_anchors, confusion_from_anchors, judge_labels
+from evenhand.metrics.estimation.correction_checks import coded
 from evenhand.metrics.judge_quality.error_independence import product_test
 from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import ALPHA, holm, stream
@@ -227,33 +228,26 @@ def _stratum_tests(
     """Test all judges, attributes and stratifications with at least two strata."""
     for (judge, attribute), rows in voted.groupby(["judge", "attribute"], sort=True):
         groups = suite.taxonomy[str(attribute)]
-        anchors = truth[truth["attribute"] == attribute].set_index("key")
-        shown = anchors["label"]
-        said = rows.set_index("key").reindex(shown.index)
-        code = {group: number for number, group in enumerate(groups)}
-        answers = (
-            said["label"].map(code).where(said["status"] == "ok", len(groups)).to_numpy().astype(np.int64)
-        )
-        truths = shown.map(code).to_numpy().astype(np.int64)
-        weights = 1 / anchors["probability"].to_numpy(float) if weighted else None
+        anchors = truth[truth["attribute"] == attribute]
+        known = coded(anchors, rows, groups)
         for name in strata.columns:
-            part = strata[name].reindex(shown.index).replace("", np.nan)
+            part = strata[name].reindex(anchors["key"]).replace("", np.nan)
             place, names = pd.factorize(part, sort=True)
             number = place.astype(np.int64)
             if len(names) < 2:
                 continue
             inside = number >= 0
             tests = errors_by_stratum(
-                truths[inside],
-                answers[inside],
+                known.truth[inside],
+                known.answers[inside],
                 number[inside],
                 groups=len(groups),
                 rng=stream(suite.bootstrap.seed, "strata", str(judge), str(attribute), str(name)),
-                weights=None if weights is None else weights[inside],
+                weights=known.weights[inside] if weighted else None,
             )
             adjusted = holm(np.array([test.p_value for test in tests]))
             for own, (group, test, p_value) in enumerate(zip(groups, tests, adjusted, strict=True)):
-                n = np.bincount(number[inside & (truths == own)], minlength=len(names))
+                n = np.bincount(number[inside & (known.truth == own)], minlength=len(names))
                 names_of = (str(judge), str(attribute), group, str(name))
                 yield _stratum_test(*names_of, parts=list(names), shares=test.table, n=n, p_value=p_value)
 

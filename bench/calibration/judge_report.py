@@ -44,7 +44,7 @@ def audit_rows(
         suite: The suite or audit of the run.
         truth: Checked anchors; see :func:`evenhand.metrics.estimation.anchors.check_anchors`.
         voted: Labels of the anchors by every judge and the panel.
-        strata: See :func:`evenhand.bench.calibration.strata.separate_strata`.
+        strata: See :func:`evenhand.bench.stages.strata.separate_strata`.
     """
     known = truth.rename(columns={"label": "group"})
     boot = suite.bootstrap

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evenhand.bench.cli.shared import Json, examples
-from evenhand.bench.errors import unknown
+from evenhand.bench.errors import EvenhandError, unknown
 
 if TYPE_CHECKING:
     from evenhand.bench.annotation.annotations import Imported
@@ -21,11 +21,81 @@ app = typer.Typer(
 )
 
 
+MinPerGroup = Annotated[
+    int,
+    typer.Option(
+        min=1, metavar="N", help="Minimum number of images of each group or cell that the judges perceive."
+    ),
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        "-m",
+        metavar="NAME",
+        help="A method of the run, besides the baseline. Repeatable.",
+        show_default="all methods",
+    ),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the sample.")]
+
+
+@app.command(
+    epilog=examples(
+        "evenhand annotate plan runs/mini", "evenhand annotate plan runs/mini --method mist --per-method 330"
+    )
+)
+def plan(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    methods: Methods = None,
+    per_method: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Number of images of each method.", show_default="330"),
+    ] = None,
+    min_per_group: MinPerGroup = 20,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """List the images that people must label to verify the correction. Writes nothing.
+
+    A correction is verified for a method if people labelled at least 300
+    images of the baseline and 300 of the method, and these labels do not
+    contradict it. The plan has a tenth more, because some images cannot be
+    labelled.
+    """
+    from evenhand.bench.annotation.sample import PER_METHOD, plan_annotation
+    from evenhand.bench.cli.console import write_json, write_table
+
+    size = PER_METHOD if per_method is None else per_method
+    found = plan_annotation(
+        run, methods=methods or (), per_method=size, min_per_group=min_per_group, seed=seed
+    )
+    tables = {"groups": found.groups, "methods": found.methods}
+    if as_json:
+        write_json(
+            {"needed": found.needed, **{name: table.to_dict("records") for name, table in tables.items()}}
+        )
+        return
+    for table in tables.values():
+        write_table(
+            [str(name).replace("_", " ") for name in table],
+            [[str(cell) for cell in row] for row in table.itertuples(index=False)],
+        )
+        typer.echo()
+    chosen = "".join(f" --method {method}" for method in methods or ())
+    typer.echo(
+        f"{found.methods['to_label'].sum()} images to label; {found.needed} labelled images of each method "
+        "verify its correction"
+    )
+    typer.echo(f"export: evenhand annotate export {run} --out DIR --per-method {size}{chosen}")
+
+
 @app.command(
     epilog=examples(
         "evenhand annotate export runs/mini --out batch",
         "evenhand annotate export runs/mini --out batch --n 200 --min-per-group 10",
         "evenhand annotate export runs/mini --out batch --gold agreed.csv",
+        "evenhand annotate export runs/mini --out batch --per-method 330 --method mist",
     )
 )
 def export(
@@ -35,21 +105,23 @@ def export(
     explicit: Annotated[
         int, typer.Option(min=0, metavar="N", help="Approximate number of images of explicit prompts.")
     ] = 100,
-    min_per_group: Annotated[
+    min_per_group: MinPerGroup = 20,
+    per_method: Annotated[
         int,
         typer.Option(
-            min=1,
+            min=0,
             metavar="N",
-            help="Minimum number of images of each group or cell that the judges perceive.",
+            help="Number of images of each method, instead of --n and --explicit, to verify the correction.",
         ),
-    ] = 20,
+    ] = 0,
+    methods: Methods = None,
     gold: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="CSV key,attribute,label of images with agreed labels, to check annotators."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the sample.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Sample images of a run for people to label: as a web page, and as a spreadsheet.
 
@@ -59,8 +131,18 @@ def export(
     from evenhand.bench.annotation.batch import export_images
     from evenhand.bench.cli.console import write_table
 
+    if methods and not per_method:
+        raise EvenhandError("--method needs --per-method; give the number of images of each method")
     exported = export_images(
-        run, out, n=n, explicit=explicit, min_per_group=min_per_group, gold=gold, seed=seed
+        run,
+        out,
+        n=n,
+        explicit=explicit,
+        min_per_group=min_per_group,
+        per_method=per_method,
+        methods=methods or (),
+        gold=gold,
+        seed=seed,
     )
     columns = list(exported.strata.columns)
     write_table(columns, [list(row) for row in exported.strata.astype(object).itertuples(index=False)])

@@ -71,6 +71,18 @@ def build(
         typer.echo(f"site: {site / 'index.html'} and {files - 1} more files")
 
 
+@app.command(epilog=examples("evenhand board remeasure", "evenhand board remeasure --entries my-entries"))
+def remeasure(entries: Entries = Path("reports/entries")) -> None:
+    """Compute the numbers of all entries again from their labels, after a change of the measurement.
+
+    Images and labels stay as they are, and so do verifications of them.
+    """
+    from evenhand.bench.leaderboard.remeasure import remeasure as measure_again
+
+    changed = measure_again(entries, report=typer.echo)
+    typer.echo(f"{len(changed)} entries in {entries} have changed")
+
+
 @app.command(epilog=examples("evenhand board submit runs/mini"))
 def submit(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],

@@ -25,6 +25,7 @@ from evenhand.bench.cli import (
     power,
     report,
     run,
+    tune,
 )
 from evenhand.bench.cli.shared import examples
 from evenhand.bench.errors import EvenhandError, one_line
@@ -32,7 +33,7 @@ from evenhand.bench.errors import EvenhandError, one_line
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells."""
 
-COMMANDS = (run, report, audit, compare, calibrate, annotate, power, method, board, catalog, doctor)
+COMMANDS = (run, report, audit, compare, tune, calibrate, annotate, power, method, board, catalog, doctor)
 """The modules of the commands, in the order of the help."""
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="rich")

@@ -34,8 +34,9 @@ Workers = Annotated[
 
 
 def write_run(run: Run, *, as_json: bool) -> None:
-    """Write the results of a finished run: as JSON, or as a table and the path of the report."""
+    """Write the results of a finished run: as JSON, or as verdict, table and path of the report."""
     from evenhand.bench.cli.console import write_json, write_table
+    from evenhand.bench.report import verdict_of
     from evenhand.bench.results.summary import summary
 
     path = str(Path(run.folder) / "report.html")
@@ -43,6 +44,8 @@ def write_run(run: Run, *, as_json: bool) -> None:
         results = [result.model_dump(mode="json") for result in run.results]
         write_json({"run": run.folder, "report": path, "results": results})
         return
+    for line in verdict_of(run).lines:
+        typer.echo(line)
     write_table(*summary(run.results))
     typer.echo(f"report: {path}")
 

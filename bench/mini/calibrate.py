@@ -12,6 +12,7 @@ generates.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain, combinations, product
 from pathlib import Path
 
@@ -74,11 +75,12 @@ def truth_table(specs: NDArray[np.int64]) -> pd.DataFrame:
     return shown.melt(id_vars="key", var_name="attribute", value_name="group")
 
 
-def label_table(judge: Judge, images: Images) -> pd.DataFrame:
-    """The label table of the anchors by one judge."""
+def label_table(judge: Judge, images: Images, keys: Sequence[str] | None = None) -> pd.DataFrame:
+    """The label table of the anchors by one judge; without ``keys``, images are numbered."""
+    named = _keys(len(images)) if keys is None else list(keys)
     rows = [
         label_rows(
-            keys=_keys(len(images)),
+            keys=named,
             judge=judge.info.name,
             version=judge.info.version,
             family=judge.info.family,
@@ -92,25 +94,37 @@ def label_table(judge: Judge, images: Images) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def calibrate(specs: NDArray[np.int64]) -> pd.DataFrame:
-    """The confusion table of all judges and the panel, for all attributes and joint attributes."""
-    images = through_autoencoder(render(specs, seed=SEED))
+def panel_labels(images: Images, keys: Sequence[str] | None = None) -> pd.DataFrame:
+    """The label table of the anchors by all judges of the mini suites, and the panel's vote."""
     suite = load_suite("mini")
-    panel = pd.concat([label_table(load_judge(name), images) for name in suite.panel], ignore_index=True)
-    non_voting_judges = [label_table(load_judge(name), images) for name in suite.non_voting_judges]
-    votes = vote(panel, members=suite.panel, taxonomy=TAXONOMIES)
+    panel = [label_table(load_judge(name), images, keys) for name in suite.panel]
+    non_voting_judges = [label_table(load_judge(name), images, keys) for name in suite.non_voting_judges]
+    votes = vote(pd.concat(panel, ignore_index=True), members=suite.panel, taxonomy=TAXONOMIES)
+    return pd.concat([*panel, *non_voting_judges, votes], ignore_index=True)
+
+
+def counted(truth: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """The confusion table of all judges and the panel, for all attributes and joint attributes."""
     sets = chain.from_iterable(combinations(TAXONOMIES, size) for size in range(1, 1 + len(TAXONOMIES)))
-    labels = pd.concat([panel, *non_voting_judges, votes], ignore_index=True)
-    return confusion_table(truth_table(specs), labels, list(sets))
+    return confusion_table(truth, labels, list(sets))
+
+
+def calibrate(specs: NDArray[np.int64]) -> pd.DataFrame:
+    """The confusion table of all judges and the panel on renders."""
+    return counted(truth_table(specs), panel_labels(through_autoencoder(render(specs, seed=SEED))))
+
+
+def versions() -> str:
+    """The judges of the mini suites with their versions."""
+    suite = load_suite("mini")
+    judges = [load_judge(name).info for name in (*suite.panel, *suite.non_voting_judges)]
+    return ", ".join(f"{judge.name} {judge.version}" for judge in judges)
 
 
 def comment(specs: NDArray[np.int64]) -> str:
     """The first line of the table: its origin and the versions of the judges."""
-    suite = load_suite("mini")
-    judges = [load_judge(name).info for name in (*suite.panel, *suite.non_voting_judges)]
-    versions = ", ".join(f"{judge.name} {judge.version}" for judge in judges)
     return (
-        f"# {len(specs)} balanced renders (seed {SEED}) through the VAE of mini, judged by {versions}; "
+        f"# {len(specs)} balanced renders (seed {SEED}) through the VAE of mini, judged by {versions()}; "
         "pairs of truth and label that are not listed did not occur; made by evenhand.bench.mini.calibrate"
     )
 

@@ -67,6 +67,27 @@ class RunFolder:
         """The image table."""
         return Table(self.root / "tables", "images", keys=("method", "prompt_id", "seed_index"))
 
+    @property
+    def anchors(self) -> Path:
+        """Path of the labels of people, aggregated by ``evenhand annotate import``."""
+        return self.root / "tables" / "anchors.csv"
+
+    def imported_anchors(self) -> pd.DataFrame | None:
+        """The imported labels of people; ``None`` without an import.
+
+        Raises:
+            EvenhandError: The file cannot be read.
+        """
+        if not self.anchors.is_file():
+            return None
+        try:
+            table = pd.read_csv(self.anchors, dtype=str, keep_default_na=False)
+            return table.astype(dict.fromkeys(table.columns.intersection(["probability"]), float))
+        except (OSError, ValueError) as fault:  # parser errors of pandas are ValueErrors
+            raise EvenhandError(
+                f"{self.anchors}: labels of people cannot be read ({fault}); import the annotations again"
+            ) from fault
+
     def check(self, suite: Suite) -> None:
         """Check that the folder is new or belongs to ``suite``; nothing is written.
 

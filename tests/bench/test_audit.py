@@ -157,6 +157,8 @@ def test_anchors_correct_the_judges_and_are_counted_in_the_result(world, audited
     expected = measured_directly(world, truth[truth["attribute"] == "gender"].rename(columns={"file": "key"}))
     for result in run.results:
         assert any(said in note for note in result.notes)
+        assert any("correction not verified: too few images" in note for note in result.notes)
+        assert result.correction_check is not None and result.correction_check.tests
         assert result.estimate("rms_delta", attributes="gender", corrected=True) is not None
         assert_same_rows(rows_of(result), expected[result.spec.method.label])
     assert {r.spec.suite_digest for r in run.results}.isdisjoint(
@@ -168,9 +170,10 @@ def test_a_calibration_from_other_images_is_reported_as_unverified(world, audite
     images, prompts, _ = world
     folder = shutil.copytree(audited.folder, tmp_path / "run")
     run = audit(images, prompts=prompts, suite=str(TINY), calibration="mini", out=folder, name="images")
-    assert any(
-        "'mini', measured on other images; the correction is not verified" in n for n in run.results[0].notes
-    )
+    notes = run.results[0].notes
+    assert any("with the table 'mini', measured on other images" in note for note in notes)
+    assert any("correction not verified: no image has labels of people" in note for note in notes)
+    assert all(result.correction_check is None for result in run.results)
     assert run.results[0].estimate("rms_delta", attributes="gender", corrected=True) is not None
     assert [row for result in run.results for row in result.comparisons] == [], "no base was named"
 

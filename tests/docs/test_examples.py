@@ -11,7 +11,7 @@ from evenhand.bench.suites import suite as suites
 
 QUICK = tomllib.loads((DATA / "quick_parameters.toml").read_text())
 CODE = ("python", "sh")
-UNCHANGED = ("tutorial.md",)
+UNCHANGED = ("tutorial.md", "annotate.md")
 """Pages whose runs are small enough to run unchanged, so that their output can be compared."""
 
 

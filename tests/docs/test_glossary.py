@@ -24,5 +24,5 @@ def test_the_terms_of_results_and_reports_are_defined():
         "undetermined",
         "estimate",
     }
-    used |= {"floor", "gate", "ranked", "not proven", "failed", "Pareto front", "dominance", "trade-off"}
+    used |= {"floor", "gate", "ranked", "not proven", "harm proven", "Pareto front", "dominance", "trade-off"}
     assert used - set(TERMS) == set()

@@ -85,7 +85,7 @@ def test_an_export_writes_a_page_and_a_sheet_and_keeps_the_key(evenhand, run, tm
 
 
 def test_sampling_probabilities_are_sample_size_over_stratum_size(key, run):
-    from evenhand.bench.annotation.batch import strata_of
+    from evenhand.bench.annotation.sample import strata_of
 
     frame = strata_of(RunFolder(run[0]), load_suite("mini"))
     assert len(frame) == len(run[1])
@@ -314,6 +314,40 @@ def test_an_annotator_with_a_single_annotation_is_reported_and_excluded(evenhand
     assert outcome.code == 0
     (line,) = [line for line in outcome.out.splitlines() if line.startswith("anm")]
     assert line.endswith("1 images annotated, 10 needed for a check")
+
+
+def test_the_plan_of_a_verification_is_the_sample_that_an_export_draws(evenhand, run, tmp_path):
+    size = ("--per-method", 50, "--min-per-group", 3)
+    plan = json.loads(evenhand("annotate", "plan", run[0], *size, "--json").out)
+    assert plan["needed"] == 300
+    methods = [{"method": name, "images": 120, "labelled": 0, "to_label": 50} for name in ("base", "uce")]
+    assert plan["methods"] == methods
+    assert not (run[0] / "annotation").exists()
+    assert evenhand("annotate", "export", run[0], "--out", tmp_path / "out", *size).code == 0
+    key = read_key(run[0])
+    drawn = key.groupby("stratum").size().to_dict()
+    names = ("method", "kind", "vote")
+    assert drawn == {"/".join(row[name] for name in names): row["to_label"] for row in plan["groups"]}
+    for method, rows in key.groupby(key["stratum"].str.split("/").str[0]):
+        assert (1 / rows["probability"].astype(float)).sum() == pytest.approx(120), method
+
+
+def test_a_plan_counts_imported_labels_and_names_the_export_of_one_method(evenhand, key, run, tmp_path):
+    people = answers(tmp_path, run, key, ann=0.0, bo=0.0, cy=0.0)
+    assert evenhand("annotate", "import", *people, "--run", run[0]).code == 0
+    size = ("--per-method", 40, "--min-per-group", 2)
+    said = evenhand("annotate", "plan", run[0], "--method", "uce", *size)
+    assert "--per-method 40 --method uce" in said.out
+    plan = json.loads(evenhand("annotate", "plan", run[0], "--method", "uce", *size, "--json").out)
+    anchors = RunFolder(run[0]).imported_anchors()
+    known = anchors[anchors["label"] != ""].merge(RunFolder(run[0]).image_table.read(), on="key")
+    counts = known.groupby(["method", "attribute"]).size().unstack().min(axis=1)
+    assert {row["method"]: row["labelled"] for row in plan["methods"]} == counts.to_dict()
+    assert counts.min() > 40
+    one_line(evenhand("annotate", "plan", run[0], "--method", "uec"), "did you mean 'uce'")
+    one_line(
+        evenhand("annotate", "export", run[0], "--out", tmp_path / "o", "--method", "uce"), "--per-method"
+    )
 
 
 def test_invalid_exports_are_a_one_line_error(evenhand, run, tmp_path):

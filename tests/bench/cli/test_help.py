@@ -18,7 +18,10 @@ from evenhand.bench.registry.entry_points import METHODS
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 ONLINE = ("--online", "--offline")
 COMMANDS = {
-    ("run",): {"--method", "--out", "--limit", "--engine", "--workers", "--dry-run", *ONLINE, "--json"},
+    ("run",): {
+        *("--method", "--out", "--limit", "--until-decided", "--engine", "--workers", "--dry-run"),
+        *(*ONLINE, "--json"),
+    },
     ("report",): set(),
     ("list",): {"--json"},
     ("show",): {"--json"},

@@ -37,15 +37,25 @@ def test_a_dry_run_counts_images_and_writes_nothing(evenhand, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_until_decided_counts_the_most_images_that_may_be_drawn(evenhand, tmp_path):
+    options = ("--method", "base", "--out", tmp_path / "run", "--dry-run", "--json")
+    few, most = (
+        {row["kind"]: row["images"] for row in json.loads(evenhand("run", "mini", *options, *more).out)}
+        for more in ((), ("--until-decided",))
+    )
+    assert most == few | {"explicit": 8 * few["explicit"]}
+
+
 @pytest.mark.slow
-def test_a_run_prints_a_table_of_the_methods_and_the_report_path(evenhand, finished):
+def test_a_run_prints_the_verdict_a_table_of_the_methods_and_the_report_path(evenhand, finished):
     outcome = evenhand("run", TINY, *METHODS, "--out", finished)
     assert outcome.code == 0
     lines = outcome.out.splitlines()
-    assert lines[0].startswith("method  ")
-    assert "RMSDelta gender" in lines[0]
-    assert lines[1].split()[0] == "base"
-    assert {line.split()[0] for line in lines[2:-1]} == {"mist", "random-attribute-prompt"}
+    head = next(place for place, line in enumerate(lines) if line.startswith("method  "))
+    assert lines[head - 1] and any("of pairs of images of one concept" in line for line in lines[:head])
+    assert "RMSDelta gender" in lines[head] and "same group in pairs" in lines[head]
+    assert lines[head + 1].split()[0] == "base"
+    assert {line.split()[0] for line in lines[head + 2 : -1]} == {"mist", "random-attribute-prompt"}
     assert lines[-1] == f"report: {finished / 'report.html'}"
     assert (finished / "report.html").is_file()
 

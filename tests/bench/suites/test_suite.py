@@ -6,7 +6,7 @@ import pytest
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.prompt_set import load_prompt_set, select
-from evenhand.bench.suites.suite import PromptUse
+from evenhand.bench.suites.prompt_use import PromptUse
 
 
 def chosen(name, **filters):

@@ -1,0 +1,185 @@
+"""The study of the intervals: how often does each printed interval cover the true value?
+
+Run ``python -m evenhand.bench.studies.coverage --out docs/studies/coverage --page docs/interval-study.md``.
+It simulates benchmarks of known models, measures them with the code of the benchmark, and writes one CSV per
+design, a summary, and the tables of the page. It resumes: finished repetitions are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from evenhand.bench.studies.gate_decisions import decisions
+from evenhand.bench.studies.label_tables import (
+    ALIGNMENT,
+    BASE,
+    DESIGNS,
+    JUDGE,
+    METHOD,
+    Design,
+    sampled,
+    truths,
+)
+from evenhand.metrics import catalog
+from evenhand.metrics.base import LabelMetric
+from evenhand.metrics.estimation.measure import MeasurePlan, measure
+from evenhand.metrics.statistics.uncertainty import stream, wilson
+
+REPETITIONS = 220
+DRAWS = 500
+SEED = 0
+BLOCK = 5
+"""Repetitions between two writes."""
+
+KEY = ["design", "statement", "method", "metric", "attributes", "group"]
+
+
+def repetition(design: Design, number: int) -> list[dict[str, Any]]:
+    """Every printed interval of one simulated benchmark, with the true value."""
+    metrics = [metric for metric in catalog.DEFAULT if "neutral" in metric.kinds and metric.interval]
+    known = truths(design, [metric for metric in metrics if isinstance(metric, LabelMetric)])
+    known |= {(method, "alignment", "", ""): ALIGNMENT for method in (BASE, METHOD)}
+    images, labels = sampled(design, stream(SEED, "coverage", design.name, str(number)))
+    names = tuple(design.attributes)
+    plan = MeasurePlan(
+        attributes=design.attributes,
+        panel=(JUDGE,),
+        joints=() if len(names) == 1 else (names,),
+        base=BASE,
+        metrics=tuple(metrics),
+        draws=DRAWS,
+        seed=number,
+    )
+    found = measure(images, labels, plan=plan, voted=True)
+    finish = {metric.name: metric.finish for metric in metrics}
+    rows = []
+    for method, estimates in found.estimates.items():
+        for row in estimates:
+            key = (method, row.metric, row.attributes, row.group)
+            if row.judge in ("panel", "") and not row.concept and key in known:
+                rows.append(_record("value", method, row, finish[row.metric](known[key])))
+    for pair in found.differences:
+        keys = [(side, pair.metric, pair.attributes, pair.group) for side in (pair.label, pair.against)]
+        if not pair.concept and all(key in known for key in keys):
+            first, second = (known[key] for key in keys)
+            rows.append(_record("difference", pair.label, pair, first - second))
+    return [{"repetition": number, "design": design.name, **row} for row in rows]
+
+
+def _record(statement: str, method: str, row: Any, truth: float) -> dict[str, Any]:
+    return {
+        "statement": statement,
+        "method": method,
+        "metric": row.metric,
+        "attributes": row.attributes,
+        "group": row.group,
+        "truth": float(truth),
+        "value": row.value,
+        "low": row.low,
+        "high": row.high,
+    }
+
+
+def simulated(design: Design, folder: Path, *, repetitions: int) -> pd.DataFrame:
+    """All repetitions of a design; those that its CSV in ``folder`` has are not repeated."""
+    path = folder / f"{re.sub('[^a-z0-9]+', '-', design.name)}.csv"
+    done = pd.read_csv(path, keep_default_na=False, na_values=["nan"]) if path.exists() else pd.DataFrame()
+    known = set(done["repetition"]) if len(done) else set()
+    missing = [number for number in range(repetitions) if number not in known]
+    for start in range(0, len(missing), BLOCK):
+        block = missing[start : start + BLOCK]
+        new = pd.DataFrame([row for number in block for row in repetition(design, number)])
+        done = pd.concat([done, new], ignore_index=True)
+        half = path.with_suffix(".part")
+        done.to_csv(half, index=False, float_format="%.6g", na_rep="nan")
+        half.replace(path)
+    return done[done["repetition"] < repetitions]
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Coverage and bias of every statement that has an interval."""
+    rows = rows[np.isfinite(rows["low"].astype(float)) & np.isfinite(rows["high"].astype(float))]
+    rows = rows.assign(
+        # Six digits are written, so an end that equals the truth may be off by the seventh.
+        hit=(rows["low"] - 1e-6 <= rows["truth"]) & (rows["truth"] <= rows["high"] + 1e-6),
+        error=rows["value"] - rows["truth"],
+        width=rows["high"] - rows["low"],
+    )
+    found = rows.groupby(KEY, sort=False, dropna=False).agg(
+        repetitions=("hit", "size"),
+        truth=("truth", "first"),
+        bias=("error", "mean"),
+        width=("width", "mean"),
+        coverage=("hit", "mean"),
+    )
+    return found.reset_index()
+
+
+def coverage_table(found: pd.DataFrame) -> Iterator[str]:
+    """Lines of a Markdown table: coverage by design and metric, over attribute sets and groups."""
+    yield "| design | statement | metric | intervals | lowest | median | highest |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for (design, statement, metric), rows in found.groupby(["design", "statement", "metric"], sort=False):
+        shown = " | ".join(f"{value:.1%}" for value in rows["coverage"].quantile([0, 0.5, 1]))
+        yield f"| {design} | {statement} | `{metric}` | {len(rows)} | {shown} |"
+
+
+def outside(found: pd.DataFrame, *, low: float = 0.93) -> Iterator[str]:
+    """Lines about every statement whose coverage is below ``low`` beyond chance."""
+    for row in found[found["coverage"] < low].itertuples():
+        hits = round(row.coverage * row.repetitions)
+        below, above = wilson(hits, row.repetitions)
+        yield (
+            f"- {row.design}: {row.statement} of `{row.metric}` {row.attributes} {row.group}, {row.method}: "
+            f"{row.coverage:.1%} ({below:.1%} to {above:.1%})"
+        )
+
+
+def fill(page: str, **parts: str) -> str:
+    """The page with the text of each part between ``<!-- NAME -->`` and ``<!-- end -->``."""
+    for name, text in parts.items():
+        part = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = part.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page)  # type: ignore[misc]
+    return page
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder of the tables.")],
+    page: Annotated[Path | None, typer.Option(help="Page whose tables are filled.")] = None,
+    repetitions: Annotated[int, typer.Option(min=1, help="Benchmarks per design.")] = REPETITIONS,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Simulate, summarise, and fill the page."""
+    out.mkdir(parents=True, exist_ok=True)
+    task = partial(simulated, folder=out, repetitions=repetitions)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        found = summary(pd.concat(pool.map(task, DESIGNS), ignore_index=True))
+    found.to_csv(out / "summary.csv", index=False, float_format="%.4g")
+    gates = decisions()
+    gates.to_csv(out / "gates.csv", index=False)
+    if page is not None:
+        below = "\n".join(outside(found)) or "None."
+        columns = "| " + " | ".join(gates.columns) + " |"
+        lines = [columns, "|" + " --- |" * len(gates.columns)]
+        lines += ["| " + " | ".join(map(str, row)) + " |" for row in gates.itertuples(index=False)]
+        text = fill(
+            page.read_text(encoding="utf-8"),
+            coverage="\n".join(coverage_table(found)),
+            outside=below,
+            gates="\n".join(lines),
+        )
+        page.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

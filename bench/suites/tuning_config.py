@@ -1,0 +1,58 @@
+"""How methods are tuned for a suite: development prompts, a development judge, and a budget."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from evenhand.bench.suites.evaluation_config import Spec
+from evenhand.bench.suites.prompt_use import PromptUse
+
+
+class Screening(Spec):
+    """A cheap first stage for models on which a full trial takes long.
+
+    Attributes:
+        steps: Sampling steps of an image.
+        seeds: Images per prompt, at most those of the prompt set's use.
+        finalists: Configurations that go on to a full trial.
+    """
+
+    steps: int = Field(gt=0, le=1000)
+    seeds: int = Field(gt=0)
+    finalists: int = Field(default=4, gt=0)
+
+
+class Tuning(Spec):
+    """The tuning protocol of a suite; the same for every method.
+
+    Attributes:
+        prompts: The development prompts. None of their texts, and none of the concepts of their neutral and
+            explicit prompts, may be scored.
+        panel: The judges of the trials.
+        trials: Configurations tried for each method.
+        quasi_random: How many of them are quasi-random (Sobol); the rest are proposed by TPE (Bergstra et
+            al., 2011) from the earlier ones.
+        passes: Largest number of U-Net passes of one fit.
+        seed: Seed of the search.
+        draws: Bootstrap draws of the interval beside each trial.
+        screening: A cheaper first stage; ``None`` for full trials only.
+    """
+
+    prompts: tuple[PromptUse, ...] = Field(min_length=1)
+    panel: tuple[str, ...] = Field(min_length=1)
+    trials: int = Field(default=16, gt=0, le=1000)
+    quasi_random: int = Field(default=12, gt=0, le=1000)
+    passes: int = Field(default=8000, gt=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    draws: int = Field(default=500, ge=100, le=100_000)
+    screening: Screening | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.quasi_random > self.trials:
+            raise ValueError(
+                f"quasi_random must be at most trials, got {self.quasi_random} of {self.trials} trials"
+            )
+        return self

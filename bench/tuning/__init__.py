@@ -1,0 +1,1 @@
+"""Tuning: a search over a method's parameters on development prompts, the same for every method."""

@@ -1,0 +1,57 @@
+"""The development suite: what a trial may see. Scored prompts and concepts are refused."""
+
+from __future__ import annotations
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.prompts.plan import make_plan
+from evenhand.bench.suites.evaluation_config import Bootstrap
+from evenhand.bench.suites.suite import Suite
+
+PEOPLE = ("neutral", "explicit")
+"""Kinds of prompts whose concepts must not be scored."""
+
+
+def development_suite(suite: Suite) -> Suite:
+    """The suite of the trials: the development prompts and judges with the model and sampler of ``suite``.
+
+    Raises:
+        EvenhandError: The suite has no tuning protocol, or a development prompt is scored.
+    """
+    protocol = suite.tuning
+    if protocol is None:
+        raise EvenhandError(f"suite {suite.name!r} has no [tuning] table, so methods cannot be tuned on it")
+    development = suite.model_copy(
+        update={
+            "name": f"{suite.name}-development",
+            "title": f"{suite.title}: development prompts",
+            "prompts": protocol.prompts,
+            "report": tuple(dict.fromkeys([*((name,) for name in suite.primary), suite.primary])),
+            "panel": protocol.panel,
+            "non_voting_judges": (),
+            "calibration": "",
+            "metrics": (),
+            "defaults": (),
+            "bootstrap": Bootstrap(draws=protocol.draws, seed=suite.bootstrap.seed),
+            "tuning": None,
+        }
+    )
+    _check_unseen(suite, development)
+    return development
+
+
+def _check_unseen(suite: Suite, development: Suite) -> None:
+    scored, seen = make_plan(suite)[0], make_plan(development)[0]
+    texts = {item.prompt.text for item in scored}
+    concepts = {item.prompt.concept for item in scored if item.prompt.kind in PEOPLE}
+    for item in seen:
+        prompt = item.prompt
+        if prompt.text in texts:
+            raise EvenhandError(
+                f"development prompt {prompt.text[:60]!r} is scored by suite {suite.name!r}; "
+                "remove it from [[tuning.prompts]]"
+            )
+        if prompt.kind in PEOPLE and prompt.concept in concepts:
+            raise EvenhandError(
+                f"development concept {prompt.concept[:60]!r} is scored by suite {suite.name!r}; "
+                "remove it from [[tuning.prompts]]"
+            )

@@ -1,0 +1,259 @@
+"""Search over a method's parameters on development prompts; repeating the search resumes it."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.loading import load_model, quiet_loaders
+from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.registry.method_spec import method_class
+from evenhand.bench.results.tuning import Trial, TuningRecord, read_tuning
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.storage.files import folder_name, locked, write_atomically
+from evenhand.bench.suites.suite import Suite, load_suite
+from evenhand.bench.suites.tuning_config import Tuning
+from evenhand.bench.tuning import search
+from evenhand.bench.tuning.development import development_suite
+from evenhand.bench.tuning.trial import Planned, affordable, draw_baseline, run_trial
+from evenhand.methods.space import Space
+
+MOST_SKIPPED = 1000
+"""Configurations over budget after which a search gives up."""
+
+
+def record_path(out: Path, suite: str, method: str) -> Path:
+    """The file of the record of a method on a suite."""
+    return out / folder_name(suite) / f"{folder_name(method)}.json"
+
+
+def tune(
+    method: str,
+    suite: str | Suite,
+    *,
+    out: str | Path = "tuning",
+    work: str | Path = "runs/tuning",
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> TuningRecord:
+    """Search over the parameters of a method on the development prompts of a suite.
+
+    The record is written after every trial to ``<out>/<suite>/<method>.json``. A second call with the same
+    arguments resumes; it does nothing if the record is complete. The number of workers does not change the
+    record.
+
+    Args:
+        method: Name of a registered method.
+        suite: A suite with a ``[tuning]`` table, or its name or path.
+        out: Folder of the records.
+        work: Folder for images and fits of the trials; it can be deleted afterwards.
+        workers: Processes that run quasi-random trials at the same time.
+        progress: Reports progress.
+
+    Returns:
+        The complete record.
+
+    Raises:
+        EvenhandError: The suite has no tuning protocol or scores a development prompt, the method has
+            nothing to tune, or an existing record belongs to another search.
+    """
+    resolved = suite if isinstance(suite, Suite) else load_suite(suite)
+    development = development_suite(resolved)
+    assert resolved.tuning is not None
+    path = record_path(Path(out), resolved.name, method)
+    folder = Path(work) / folder_name(resolved.name) / folder_name(method)
+    with quiet_loaders(), progress or Progress() as shown, locked(folder):
+        return _Search(
+            method=method,
+            suite=resolved,
+            protocol=resolved.tuning,
+            development=development,
+            path=path,
+            work=folder,
+            workers=workers,
+            shown=shown,
+        ).run()
+
+
+@dataclass
+class _Search:
+    """One search in progress."""
+
+    method: str
+    suite: Suite
+    protocol: Tuning
+    development: Suite
+    path: Path
+    work: Path
+    workers: int
+    shown: Progress
+    started: float = field(default_factory=time.monotonic)
+    new: int = 0
+
+    def run(self) -> TuningRecord:
+        """The complete record."""
+        if not self.space:
+            raise EvenhandError(f"method {self.method!r} has nothing to tune: its search space is empty")
+        distance = draw_baseline(self.development, self.baseline, self.shown)
+        record = self._kept(distance.value)
+        record = self._add(record, self._independent(record))
+        while not record.finished:
+            record = self._add(record, [self._proposed(record)])
+        return record
+
+    @property
+    def baseline(self) -> Path:
+        """Run folder of the baseline, which every trial starts from."""
+        return self.work / "baseline"
+
+    @cached_property
+    def space(self) -> Space:
+        """The search space of the method."""
+        return method_class(self.method).space()
+
+    @cached_property
+    def concepts(self) -> int:
+        """Number of development concepts that a trial balances."""
+        return len(concepts(make_plan(self.development)[0]))
+
+    def _kept(self, distance: float) -> TuningRecord:
+        """The record so far; one without trials if there is none.
+
+        Raises:
+            EvenhandError: The record belongs to another search.
+        """
+        given = self.suite.methods.get(self.method, {})
+        fresh = TuningRecord(
+            suite=self.suite.name,
+            suite_version=self.suite.version,
+            development=self.development.digest(),
+            method=self.method,
+            method_version=method_class(self.method).info.version,
+            model_revision=load_model(self.suite.model).revision,
+            seed=self.protocol.seed,
+            trials_planned=self.protocol.trials,
+            passes_allowed=self.protocol.passes,
+            fixed={name: value for name, value in given.items() if name not in self.space},
+            space={name: asdict(domain) for name, domain in self.space.items()},
+            baseline=distance,
+        )
+        if not self.path.exists():
+            return fresh
+        kept = read_tuning(self.path)
+        if kept.model_copy(update={"trials": []}).text() != fresh.text():
+            raise EvenhandError(
+                f"{self.path}: belongs to another search (suite, method version, space or budget differ); "
+                "move the file away or choose another --out"
+            )
+        return kept
+
+    def _independent(self, record: TuningRecord) -> list[Planned]:
+        """The trials that depend on no other: the starting configuration and the quasi-random ones."""
+        drawn = search.quasi_random(self.space, seed=self._seed("quasi-random"))
+        planned = [Planned(0, "start", self._start())]
+        for number in range(1, self.protocol.quasi_random):
+            planned.append(Planned(number, "quasi-random", self._affordable(drawn)))
+        done = {trial.number for trial in record.trials}
+        return [one for one in planned if one.number not in done]
+
+    def _start(self) -> dict[str, Any]:
+        """The suite's parameters and the method's defaults."""
+        fields = method_class(self.method).model_fields
+        known = {
+            name: info.get_default(call_default_factory=True)
+            for name, info in fields.items()
+            if not info.is_required()
+        }
+        known |= self.suite.methods.get(self.method, {})
+        return {name: known[name] for name in self.space if name in known}
+
+    def _proposed(self, record: TuningRecord) -> Planned:
+        """The next trial that TPE proposes."""
+        number = len(record.trials)
+        # TPE uses the order of the scores, so any large number stands for a trial without a result.
+        tried = [(trial.parameters, min(trial.score, 1e6)) for trial in record.trials]
+        found = search.proposals(self.space, tried, seed=self._seed(f"tpe {number}"))
+        return Planned(number, "tpe", self._affordable(found))
+
+    def _affordable(self, sequence: Iterator[dict[str, Any]]) -> dict[str, Any]:
+        """The next configuration whose fit stays within the budget."""
+        for parameters in islice(sequence, MOST_SKIPPED):
+            if self._fits(parameters):
+                return parameters
+        raise EvenhandError(
+            f"method {self.method!r}: no configuration of its space needs at most {self.protocol.passes} "
+            "U-Net passes to fit; raise tuning.passes of the suite"
+        )
+
+    def _fits(self, parameters: dict[str, Any]) -> bool:
+        return affordable(
+            self.development,
+            self.method,
+            parameters,
+            concepts=self.concepts,
+            passes=self.protocol.passes,
+        )
+
+    def _seed(self, stream: str) -> int:
+        """Seed of one part of the search, so that it does not depend on what ran before."""
+        text = f"{self.protocol.seed}\n{self.suite.name}\n{self.method}\n{stream}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+    def _add(self, record: TuningRecord, planned: Sequence[Planned]) -> TuningRecord:
+        """The record with these trials, written after each of them."""
+        for trial in self._outcomes(planned):
+            trials = sorted([*record.trials, trial], key=lambda each: each.number)
+            # A resumed search knows the rounded numbers that were written, so this one uses them too.
+            text = record.model_copy(update={"trials": trials}).model_dump_json()
+            record = TuningRecord.model_validate_json(text)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path, record.text().encode())
+            self._report(record, trial)
+        return record
+
+    def _outcomes(self, planned: Sequence[Planned]) -> Iterator[Trial]:
+        """The trials as they finish."""
+        costly = [one for one in planned if not self._fits(one.parameters)]
+        for one in costly:
+            reason = f"may need more than {self.protocol.passes} U-Net passes to fit"
+            yield one.without_result("over budget", reason)
+        rest = [one for one in planned if one not in costly]
+        if not rest:
+            return
+        task = partial(
+            run_trial,
+            development=self.development,
+            method=self.method,
+            baseline=self.baseline,
+            folder=self.work,
+            quiet=self.workers > 1,
+        )
+        if self.workers == 1 or len(rest) < 2:
+            yield from map(task, rest)
+            return
+        # A forked process would inherit torch's locked threads.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self.workers, mp_context=context) as pool:
+            for future in as_completed([pool.submit(task, one) for one in rest]):
+                yield future.result()
+
+    def _report(self, record: TuningRecord, trial: Trial) -> None:
+        """One line about a finished trial, with the time left."""
+        self.new += 1
+        seconds = (time.monotonic() - self.started) / self.new
+        left = seconds * (record.trials_planned - len(record.trials))
+        found = f"distance {trial.distance:.3f}" if trial.status == "finished" else trial.status
+        broken = f", exceeds a gate by {trial.violation:.0%}" if trial.violation else ""
+        self.shown.say(
+            f"{self.method}: trial {len(record.trials)} of {record.trials_planned}, {found}{broken}; "
+            f"about {left / 60:.0f} min left"
+        )

@@ -1,0 +1,53 @@
+"""What a trial may see."""
+
+import pytest
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.prompts.plan import make_plan
+from evenhand.bench.suites.prompt_use import PromptUse
+from evenhand.bench.suites.suite import load_suite
+from evenhand.bench.tuning.development import PEOPLE, development_suite
+
+
+def with_prompts(*uses):
+    suite = load_suite("mini")
+    return suite.model_copy(update={"tuning": suite.tuning.model_copy(update={"prompts": uses})})
+
+
+@pytest.mark.parametrize("name", ["mini"])
+def test_no_scored_text_or_concept_is_seen(name):
+    suite = load_suite(name)
+    scored, seen = make_plan(suite)[0], make_plan(development_suite(suite))[0]
+    assert not {item.prompt.text for item in scored} & {item.prompt.text for item in seen}
+    people = [{i.prompt.concept for i in items if i.prompt.kind in PEOPLE} for items in (scored, seen)]
+    assert people[0] and people[1] and not people[0] & people[1]
+
+
+def test_a_scored_concept_in_another_sentence_is_refused():
+    use = PromptUse(name="winobias-36", seeds=1, concepts=("nurse",))
+    with pytest.raises(EvenhandError, match=r"concept 'nurse' is scored by suite 'mini'; remove it from"):
+        development_suite(with_prompts(use))
+
+
+def test_a_scored_prompt_is_refused():
+    use = PromptUse(name="controls-mini", seeds=1, kinds=("unrelated",))
+    with pytest.raises(EvenhandError, match=r"prompt 'a photo of a cat' is scored"):
+        development_suite(with_prompts(use))
+
+
+def test_a_suite_without_a_protocol_is_refused():
+    with pytest.raises(EvenhandError, match=r"suite 'mini-quick' has no \[tuning\] table"):
+        development_suite(load_suite("mini-quick"))
+
+
+def test_the_development_suite_keeps_model_sampler_and_cells():
+    suite = load_suite("mini")
+    development = development_suite(suite)
+    assert (development.model, development.protocol) == (suite.model, suite.protocol)
+    assert development.cells() == suite.cells()
+    assert development.panel == suite.tuning.panel
+
+
+def test_the_protocol_does_not_change_the_digest_of_a_suite():
+    suite = load_suite("mini")
+    assert suite.digest() == suite.model_copy(update={"tuning": None}).digest()
