@@ -95,7 +95,7 @@ def plan(
         "evenhand annotate export runs/mini --out batch",
         "evenhand annotate export runs/mini --out batch --n 200 --min-per-group 10",
         "evenhand annotate export runs/mini --out batch --gold agreed.csv",
-        "evenhand annotate export runs/mini --out batch --per-method 330 --method mist",
+        "evenhand annotate export runs/mini --out batch --per-method 330",
     )
 )
 def export(

@@ -52,10 +52,11 @@ def remeasure(folder: Path, *, report: Callable[[str], None] = lambda line: None
         if entry.result.spec.method.name == BASE:
             bases[key] = entry, tables
         if key not in bases:
-            raise EvenhandError(f"{path.name}: its suite has no baseline with tables; submit the complete run")
+            raise EvenhandError(f"{path.name}: its baseline has no tables; submit the complete run")
         base, base_tables = bases[key]
         own = base_tables if entry is base else tables
-        spec = entry.result.spec.model_copy(update={"resampled": known.evaluation_config.bootstrap.resampled})
+        resampled = known.evaluation_config.bootstrap.resampled
+        spec = entry.result.spec.model_copy(update={"resampled": resampled})
         result = entry.result.model_copy(update={"spec": spec})
         label = base.result.spec.method.label
         new = measured(result, own, base_tables, base_label=label, known=known)

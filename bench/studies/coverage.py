@@ -36,7 +36,7 @@ from evenhand.metrics.estimation.measure import MeasurePlan, measure
 from evenhand.metrics.statistics.uncertainty import stream, wilson
 
 REPETITIONS = 220
-DRAWS = 500
+DRAWS = 1000
 SEED = 0
 BLOCK = 5
 """Repetitions between two writes."""
@@ -67,7 +67,7 @@ def repetition(design: Design, number: int) -> list[dict[str, Any]]:
         for row in estimates:
             key = (method, row.metric, row.attributes, row.group)
             if row.judge in ("panel", "") and not row.concept and key in known:
-                rows.append(_record("value", method, row, finish[row.metric](known[key])))
+                rows.append(_record("value", method, row, float(finish[row.metric](np.array(known[key])))))
     for pair in found.differences:
         keys = [(side, pair.metric, pair.attributes, pair.group) for side in (pair.label, pair.against)]
         if not pair.concept and all(key in known for key in keys):
@@ -135,13 +135,19 @@ def coverage_table(found: pd.DataFrame) -> Iterator[str]:
 
 
 def outside(found: pd.DataFrame, *, low: float = 0.93) -> Iterator[str]:
-    """Lines about every statement whose coverage is below ``low`` beyond chance."""
-    for row in found[found["coverage"] < low].itertuples():
-        hits = round(row.coverage * row.repetitions)
-        below, above = wilson(hits, row.repetitions)
+    """Lines about every statement whose coverage is below ``low``, with the range that chance allows."""
+    below = found[found["coverage"] < low]
+    n = below["repetitions"].to_numpy(float)
+    least, most = wilson(below["coverage"].to_numpy(float) * n, n)
+    names = below[["design", "statement", "metric", "attributes", "group", "method"]].astype(str)
+    for name, covered, one, other in zip(
+        names.to_numpy().tolist(), below["coverage"].tolist(), least.tolist(), most.tolist(), strict=True
+    ):
+        design, statement, metric, attributes, group, method = name
+        subject = " ".join(filter(None, [attributes, group]))
         yield (
-            f"- {row.design}: {row.statement} of `{row.metric}` {row.attributes} {row.group}, {row.method}: "
-            f"{row.coverage:.1%} ({below:.1%} to {above:.1%})"
+            f"- {design}: {statement} of `{metric}` {subject}, {method}: {covered:.1%} "
+            f"({one:.1%} to {other:.1%})"
         )
 
 

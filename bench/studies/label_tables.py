@@ -108,7 +108,7 @@ DESIGNS = (
 
 def truths(design: Design, metrics: list[LabelMetric]) -> dict[tuple[str, str, str, str], float]:
     """(method, metric, attributes, group) to the value in the population, before :attr:`Metric.finish`."""
-    found = {}
+    found: dict[tuple[str, str, str, str], float] = {}
     for method, shares in design.shares(POPULATION, np.random.default_rng(2)).items():
         table = shares.mean(axis=1).reshape(-1, *design.shape)
         for names, axes in _sets(design):
@@ -133,7 +133,9 @@ def truths(design: Design, metrics: list[LabelMetric]) -> dict[tuple[str, str, s
 def _sets(design: Design) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
     """Every attribute alone, and all of them."""
     names = tuple(design.attributes)
-    single = [((name,), (place,)) for place, name in enumerate(names)]
+    single: list[tuple[tuple[str, ...], tuple[int, ...]]] = [
+        ((name,), (place,)) for place, name in enumerate(names)
+    ]
     return single if len(names) == 1 else [*single, (names, tuple(range(len(names))))]
 
 

@@ -60,7 +60,7 @@ class EvaluationSettings(Spec):
         primary: The attribute set whose RMSDelta ranks the methods.
         panel: Voting judges. The steering judge of a method must not be among them.
         non_voting_judges: Judges that are measured and shown but do not vote.
-        calibration: Confusion counts of the judges: ``"mini"``, ``"mini-generated"`` or the path of a CSV; empty
+        calibration: Confusion counts of the judges: ``"mini"``, ``"mini-generated"`` or a CSV; empty
             for none.
         scorer: Model for alignment and same-seed distance; empty for none.
         metrics: Registered metrics to measure besides those of every suite.

@@ -244,6 +244,19 @@ class Efa(Method):
             checkpoint=task.checkpoint,
             state=(RandomState(task.rng), parts),
         )
+        return self._trained(task, modules, slots, total=total, parts=parts, mask=float(shown.masks.mean()))
+
+    def _trained(
+        self,
+        task: Task,
+        modules: list[str],
+        slots: Slots,
+        *,
+        total: Sequence[float],
+        parts: Series,
+        mask: float,
+    ) -> EfaIntervention:
+        """The intervention of the trained convolutions."""
         names = ("denoising", "share_where_stated", "share_outside")
         courses = {name: course(values) for name, values in zip(names, zip(*parts, strict=True), strict=True)}
         return EfaIntervention(
@@ -254,8 +267,7 @@ class Efa(Method):
                 "scale": self.scale,
                 "categories": self.categories,
             },
-            record={"total": course(total), "losses": curve(total), **courses}
-            | {"mask": float(shown.masks.mean())},
+            record={"total": course(total), "losses": curve(total), **courses} | {"mask": mask},
         )
 
     def _classes(self, cells: Sequence[Cell]) -> dict[str, list[Cell]]:

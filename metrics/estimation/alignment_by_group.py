@@ -77,5 +77,5 @@ def _comparable(codes: NDArray[np.int64], groups: int, layout: Layout) -> NDArra
     present = np.stack(
         [np.bincount(layout.row[codes == code], minlength=len(layout.names)) > 0 for code in range(groups)]
     )
-    every: NDArray[np.bool_] = present.all(axis=0)[layout.row]
-    return every
+    every: NDArray[np.bool_] = np.asarray(present.all(axis=0))
+    return every[layout.row]

@@ -15,7 +15,7 @@ from evenhand.metrics.estimation.tallies import Reading, Seen, extremes
 from evenhand.metrics.representation import FloatArray, mean_over, ratio
 from evenhand.metrics.rows import EstimateRow
 from evenhand.metrics.statistics.resampling import Layout, Resamples
-from evenhand.metrics.statistics.uncertainty import interval, recentred
+from evenhand.metrics.statistics.uncertainty import interval, recentred, skewness
 
 STILL = 1e-12
 """Draws with a smaller range count as constant."""
@@ -250,7 +250,8 @@ def summarise(
     value = metric.reduce(sample.rows)
     draws = np.empty(0) if sample.across is None else recentred(metric.reduce(sample.across), value)
     fixed = None if uncorrected is None else np.asarray(uncorrected.still)
-    limits = _limits(metric, value, draws, metric.reduce(sample.bounds), clusters, still=fixed)
+    skew = skewness(sample.rows) if np.isfinite(clusters) else 0.0
+    limits = _limits(metric, value, draws, metric.reduce(sample.bounds), clusters, still=fixed, skew=skew)
     floor = np.nan if sample.floor is None else metric.finish(metric.reduce(sample.floor)).mean()
     estimate = key.model_copy(
         update={
@@ -265,8 +266,8 @@ def summarise(
     if sample.by_row:
         drawn = np.empty((0, len(names))) if sample.within is None else recentred(sample.within, sample.rows)
         fixed = None if uncorrected is None else uncorrected.rows_still
-        clusters = resamples.clusters_within
-        by_row = _limits(metric, sample.rows, drawn, sample.row_bounds, clusters, still=fixed)
+        inside = resamples.clusters_within
+        by_row = _limits(metric, sample.rows, drawn, sample.row_bounds, inside, still=fixed)
     return Series(
         metric=metric,
         method=method,
@@ -322,6 +323,7 @@ def _limits(
     clusters: float,
     *,
     still: NDArray[np.bool_] | None,
+    skew: float = 0.0,
 ) -> Limits:
     """Intervals after :attr:`Metric.finish`; if the labels do not vary, at least the exact bounds.
 
@@ -332,11 +334,12 @@ def _limits(
         bounds: ``(L, ...)`` values that are possible although no draw shows them.
         clusters: Number of resampled rows; infinite if the rows are fixed.
         still: ``(...)`` whether the labels vary in no draw; ``None`` to see it from these draws.
+        skew: Skewness of the resampled rows.
     """
     if not metric.interval:
         none = np.full(np.shape(value), np.nan)
         return Limits(none, none, np.zeros(np.shape(value), bool))
-    low, high = interval(draws, clusters=clusters)
+    low, high = interval(draws, clusters=clusters, skew=skew)
     still = high - low < STILL if still is None else still
     low, high = np.minimum(low, value), np.maximum(high, value)
     low = np.where(still, np.minimum(low, bounds.min(axis=0, initial=np.inf)), low)

@@ -74,7 +74,7 @@ def worst_cell(row: EstimateRow | None) -> Cell:
     """The worst attribute with its distance."""
     if row is None:
         return missing()
-    raw = {"": row.attributes, "distance": row.value}
+    raw: dict[str, str | int | float | None] = {"": row.attributes, "distance": row.value}
     return Cell(sentence(attribute(row.attributes)), (number(row.value, digits=2),), raw=raw)
 
 

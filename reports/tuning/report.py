@@ -108,8 +108,12 @@ def _worst(trial: Trial) -> Cell:
     worst = max(trial.harms, key=lambda harm: harm.value / harm.margin)
     shown = number(worst.value, percent=True)
     note = f"{worst.name.replace('_', ' ')}; {number(worst.margin, percent=True)} allowed"
-    kind = "alert" if worst.value > worst.margin else "number"
-    return Cell(shown, (note,), kind=kind, raw={"": worst.value, "of": worst.name})
+    return Cell(
+        shown,
+        (note,),
+        kind="alert" if worst.value > worst.margin else "number",
+        raw={"": worst.value, "of": worst.name},
+    )
 
 
 def _curve(record: TuningRecord) -> Figure | None:

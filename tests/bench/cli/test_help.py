@@ -26,6 +26,7 @@ COMMANDS = {
     ("list",): {"--json"},
     ("show",): {"--json"},
     ("board", "check"): {"--entries"},
+    ("board", "remeasure"): {"--entries"},
     ("board", "submit"): {"--entries"},
     ("board", "build"): {"--entries", "--out", "--check", "--site", "--run"},
     ("board", "verify"): {"--images", "--seed", "--run", "--intervention", *ONLINE},
@@ -34,7 +35,10 @@ COMMANDS = {
         *("--prompts", "--suite", "--judge", "--anchors", "--calibration", "--base", "--name", "--out"),
         *("--engine", "--workers", "--json", *ONLINE),
     },
-    ("annotate", "export"): {"--out", "--n", "--explicit", "--min-per-group", "--gold", "--seed"},
+    ("annotate", "plan"): {"--method", "--min-per-group", "--per-method", "--seed", "--json"},
+    ("annotate", "export"): {
+        *("--out", "--n", "--explicit", "--min-per-group", "--per-method", "--method", "--gold", "--seed"),
+    },
     ("annotate", "import"): {"--run", "--format", "--rule", "--keep-all", "--json"},
     ("power",): {
         *("--half-width", "--difference", "--cell", "--concepts", "--templates", "--correlation"),
@@ -42,6 +46,7 @@ COMMANDS = {
     },
     ("calibrate",): {"--anchors", "--out", "--judge-report", "--json", *ONLINE},
     ("compare",): {"--out", "--json"},
+    ("tune",): {"--suite", "--out", "--work", "--workers", *ONLINE, "--json"},
     ("doctor",): {"--json"},
 }
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.metrics import CELLS, TAXONOMY, World, one, pick, rows_of
+from scipy.stats import ttest_rel
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import catalog
@@ -392,8 +393,27 @@ def test_alignment_is_the_mean_over_concepts_of_generated_images():
     world.neutral("base", rotations(3), templates=1, seeds=4)
     images, labels = judged(world)
     images["alignment"] = np.r_[[20.0] * 4, [30.0] * 4, [np.nan] * 3, 40.0]
-    rows = pick(measure(images, labels, plan=plan()).estimates["base"], metric="alignment")
+    rows = pick(measure(images, labels, plan=plan()).estimates["base"], metric="alignment", attributes="")
     assert [row.value for row in rows] == pytest.approx([30, 20, 30, 40]) and rows[0].n == 9
+
+
+def test_an_interval_of_a_difference_is_as_wide_as_that_of_a_paired_t_test():
+    rng = np.random.default_rng(0)
+    world = World()
+    for method in ("base", "mist"):
+        world.neutral(method, rotations(6)[np.arange(12) % 6], templates=1, seeds=1)
+    images, labels = judged(world)
+    images["alignment"] = 20 + rng.normal(0, 1, len(images))
+    (row,) = [
+        row
+        for row in measure(images, labels, plan=plan(base="base", draws=4000)).differences
+        if row.metric == "alignment" and row.kind == "neutral"
+    ]
+    scores = [
+        images[images["method"] == method].sort_values("concept")["alignment"] for method in ("mist", "base")
+    ]
+    exact = ttest_rel(*scores).confidence_interval()
+    assert row.high - row.low == pytest.approx(exact.high - exact.low, rel=0.08)
 
 
 def test_all_undetermined_is_missing_with_a_note():

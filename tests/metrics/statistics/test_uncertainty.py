@@ -7,7 +7,7 @@ import pytest
 from helpers.metrics import read
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import beta, permutation_test
+from scipy.stats import beta, permutation_test, skew
 from statsmodels.stats.multitest import multipletests
 
 from evenhand.metrics import representation as r
@@ -267,3 +267,25 @@ def test_identical_methods_share_their_ranks():
 def test_a_certain_difference_separates_ranks():
     found = u.rank_sets(np.array([0.0, 0.5]), np.tile([0.0, 0.5], (50, 1)))
     assert found.low.tolist() == found.high.tolist() == [1, 2]
+
+
+def skewed_coverage(skew_of, *, concepts=35, repetitions=2000):
+    """Share of intervals that cover the true mean of values of which most are near 0."""
+    rng = np.random.default_rng(3)
+    weights = rng.multinomial(concepts, np.full(concepts, 1 / concepts), 1500) / concepts
+    hits = 0
+    for values in rng.beta(0.2, 2, (repetitions, concepts)):
+        low, high = u.interval(weights @ values, clusters=concepts, skew=skew_of(values))
+        hits += low <= 0.2 / 2.2 <= high
+    return hits / repetitions
+
+
+def test_intervals_of_skewed_concepts_cover_more_often_with_acceleration():
+    assert skewed_coverage(lambda values: 0.0) < 0.935
+    assert 0.935 <= skewed_coverage(u.skewness) <= 0.965
+
+
+def test_skewness_equals_that_of_scipy():
+    values = np.array([0.1, 0.2, 0.2, 0.9, np.nan])
+    assert u.skewness(values) == pytest.approx(skew(values[:-1]))
+    assert u.skewness(np.full(5, 0.3)) == u.skewness(np.array([1.0, 2.0])) == 0.0
