@@ -33,7 +33,6 @@ class Trial(Record):
     number: int
     origin: Origin
     parameters: dict[str, Any] = Field(description="parameters of the search space")
-    stage: Literal["full", "screening"] = "full"
     status: Literal["finished", "failed", "over budget"]
     reason: str = Field(default="", description="why there is no result")
     distance: Real = Field(description="RMSDelta of the suite's primary attribute set; nan without a result")
@@ -76,17 +75,12 @@ class TuningRecord(Record):
     @property
     def finished(self) -> bool:
         """Whether all planned trials are there."""
-        return len(self.full) >= self.trials_planned
-
-    @property
-    def full(self) -> list[Trial]:
-        """The trials that count: those not of the screening stage."""
-        return [trial for trial in self.trials if trial.stage == "full"]
+        return len(self.trials) >= self.trials_planned
 
     @property
     def winner(self) -> Trial | None:
         """The trial of the lowest score, the earlier one of equals; ``None`` if no trial finished."""
-        done = [trial for trial in self.full if trial.status == "finished"]
+        done = [trial for trial in self.trials if trial.status == "finished"]
         return min(done, key=lambda trial: (trial.score, trial.number), default=None)
 
     def is_winner(self, trial: Trial) -> bool:

@@ -10,20 +10,6 @@ from evenhand.bench.suites.evaluation_config import Spec
 from evenhand.bench.suites.prompt_use import PromptUse
 
 
-class Screening(Spec):
-    """A cheap first stage for models on which a full trial takes long.
-
-    Attributes:
-        steps: Sampling steps of an image.
-        seeds: Images per prompt, at most those of the prompt set's use.
-        finalists: Configurations that go on to a full trial.
-    """
-
-    steps: int = Field(gt=0, le=1000)
-    seeds: int = Field(gt=0)
-    finalists: int = Field(default=4, gt=0)
-
-
 class Tuning(Spec):
     """The tuning protocol of a suite; the same for every method.
 
@@ -37,7 +23,6 @@ class Tuning(Spec):
         passes: Largest number of U-Net passes of one fit.
         seed: Seed of the search.
         draws: Bootstrap draws of the interval beside each trial.
-        screening: A cheaper first stage; ``None`` for full trials only.
     """
 
     prompts: tuple[PromptUse, ...] = Field(min_length=1)
@@ -47,7 +32,6 @@ class Tuning(Spec):
     passes: int = Field(default=8000, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
     draws: int = Field(default=500, ge=100, le=100_000)
-    screening: Screening | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -19,7 +19,7 @@ Row = list[object]
 def trial_table(record: TuningRecord) -> tuple[list[str], list[Row]]:
     """Headings and rows of the trials, the best first."""
     columns = ["trial", "distance", "95% interval", "worst loss", *record.space, "U-Net passes"]
-    ranked = sorted(record.full, key=lambda trial: (trial.score, trial.number))
+    ranked = sorted(record.trials, key=lambda trial: (trial.score, trial.number))
     return columns, [_row(record, trial) for trial in ranked]
 
 
@@ -42,7 +42,7 @@ def closing_lines(record: TuningRecord) -> list[str]:
     winner = record.winner
     if winner is None:
         return ["no trial has a result; see the reasons in the record"]
-    scores = [min(trial.score, 1.0) for trial in record.full if trial.status == "finished"]
+    scores = [min(trial.score, 1.0) for trial in record.trials if trial.status == "finished"]
     best = best_of_k(scores)
     places = sorted({1, 2, 4, 8, len(best)} & set(range(1, len(best) + 1)))
     lines = [
@@ -67,7 +67,7 @@ def write_page(record: TuningRecord, path: Path, *, suite: Suite) -> None:
 
 def tried_of(record: TuningRecord) -> Tried:
     """The trials with a result and a full configuration, for the search."""
-    return [(trial.parameters, trial.score) for trial in record.full if trial.status == "finished"]
+    return [(trial.parameters, trial.score) for trial in record.trials if trial.status == "finished"]
 
 
 def space_of(record: TuningRecord) -> Space:

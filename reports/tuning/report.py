@@ -56,7 +56,7 @@ def _headline(record: TuningRecord, winner: Trial | None) -> str:
 
 
 def _sentences(record: TuningRecord, primary: str) -> list[str]:
-    state = "" if record.finished else f" The search is not finished: {len(record.full)} trials so far."
+    state = "" if record.finished else f" The search is not finished: {len(record.trials)} trials so far."
     return [
         f"RMSDelta of {primary} on development prompts of suite {record.suite}, version "
         f"{record.suite_version}. No scored prompt or concept was used.{state}",
@@ -66,7 +66,7 @@ def _sentences(record: TuningRecord, primary: str) -> list[str]:
 
 
 def _facts(record: TuningRecord, winner: Trial | None) -> list[tuple[str, str]]:
-    done = sum(trial.status == "finished" for trial in record.full)
+    done = sum(trial.status == "finished" for trial in record.trials)
     return [
         (f"{count(done)} of {count(record.trials_planned)}", "trials with a result"),
         (count(record.passes), "U-Net passes of all fits"),
@@ -77,7 +77,7 @@ def _facts(record: TuningRecord, winner: Trial | None) -> list[tuple[str, str]]:
 
 def _trials(record: TuningRecord) -> Table:
     columns = ["Trial", "Distance", "Worst loss", *record.space, "U-Net passes", "Origin"]
-    ranked = sorted(record.full, key=lambda trial: (trial.score, trial.number))
+    ranked = sorted(record.trials, key=lambda trial: (trial.score, trial.number))
     return Table("trials", "All trials, the best first", columns, [_row(record, each) for each in ranked])
 
 
@@ -118,7 +118,7 @@ def _worst(trial: Trial) -> Cell:
 
 def _curve(record: TuningRecord) -> Figure | None:
     """The expected best distance of k trials."""
-    scores = [min(trial.score, 1.0) for trial in record.full if trial.status == "finished"]
+    scores = [min(trial.score, 1.0) for trial in record.trials if trial.status == "finished"]
     if len(scores) < 2:
         return None
     best = best_of_k(scores)

@@ -61,8 +61,8 @@ def test_a_failed_trial_never_wins():
     assert record(failed, trial(1, 0.9, loss=0.9)).winner.number == 1
 
 
-def test_only_full_trials_finish_a_record():
-    assert not record(trial(0, 0.1), trial(1, 0.1), trial(2, 0.1, stage="screening")).finished
+def test_a_record_is_finished_with_its_last_planned_trial():
+    assert not record(trial(0, 0.1), trial(1, 0.1)).finished
     assert record(*(trial(i, 0.1) for i in range(3))).finished
 
 
