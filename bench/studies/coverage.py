@@ -30,6 +30,7 @@ from evenhand.bench.studies.label_tables import (
     sampled,
     truths,
 )
+from evenhand.bench.studies.warnings import catches
 from evenhand.metrics import catalog
 from evenhand.metrics.base import LabelMetric
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
@@ -151,6 +152,14 @@ def outside(found: pd.DataFrame, *, low: float = 0.93) -> Iterator[str]:
         )
 
 
+def as_markdown(table: pd.DataFrame) -> str:
+    """The table in Markdown."""
+    head = ["| " + " | ".join(table.columns) + " |", "|" + " --- |" * len(table.columns)]
+    return "\n".join(
+        [*head, *("| " + " | ".join(row) + " |" for row in table.astype(str).to_numpy().tolist())]
+    )
+
+
 def fill(page: str, **parts: str) -> str:
     """The page with the text of each part between ``<!-- NAME -->`` and ``<!-- end -->``."""
     for name, text in parts.items():
@@ -173,16 +182,16 @@ def main(
     found.to_csv(out / "summary.csv", index=False, float_format="%.4g")
     gates = decisions()
     gates.to_csv(out / "gates.csv", index=False)
+    warnings = catches()
+    warnings.to_csv(out / "warnings.csv", index=False)
     if page is not None:
         below = "\n".join(outside(found)) or "None."
-        columns = "| " + " | ".join(gates.columns) + " |"
-        lines = [columns, "|" + " --- |" * len(gates.columns)]
-        lines += ["| " + " | ".join(map(str, row)) + " |" for row in gates.itertuples(index=False)]
         text = fill(
             page.read_text(encoding="utf-8"),
             coverage="\n".join(coverage_table(found)),
             outside=below,
-            gates="\n".join(lines),
+            gates=as_markdown(gates),
+            warnings=as_markdown(warnings),
         )
         page.write_text(text, encoding="utf-8")
 

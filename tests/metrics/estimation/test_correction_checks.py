@@ -4,50 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evenhand.bench.studies.warnings import GROUPS, MISSES_MEDIUM, SHARP, confusion, sampled
 from evenhand.metrics.estimation.correction_checks import CheckPlan, correction_checks
-from evenhand.metrics.estimation.panel import PANEL
-
-GROUPS = ("light", "medium", "dark")
-SHARP = np.array([[0.998, 0.002, 0, 0], [0.001, 0.998, 0.001, 0], [0, 0.002, 0.998, 0]])
-MISSES_MEDIUM = np.array([[0.998, 0.002, 0, 0], [0.08, 0.87, 0, 0.05], [0, 0.002, 0.998, 0]])
-
-
-def table(matrix, anchors=1000):
-    """The confusion table of the panel, with the expected counts."""
-    counts = (matrix * anchors).round().astype(int)
-    rows = [
-        (PANEL, "tone", truth, label, counts[i, j])
-        for i, truth in enumerate(GROUPS)
-        for j, label in enumerate((*GROUPS, "undetermined"))
-    ]
-    return pd.DataFrame(rows, columns=["judge", "attributes", "truth", "label", "count"])
 
 
 def world(rng, judges, *, n=600, labelled=300):
     """Images, panel labels and labels of people of some methods: method to the matrix of the judge."""
-    images, answers, truth = [], [], []
-    for method, matrix in judges.items():
-        for number in range(n):
-            key, kind = f"{method}-{number}", ("neutral", "explicit")[number % 2]
-            shown = rng.choice(3, p=(0.6, 0.2, 0.2))
-            said = rng.choice(4, p=matrix[shown])
-            images.append((method, key, kind, "female" if kind == "neutral" else ""))
-            ok = said < 3
-            answers.append((key, "tone", GROUPS[said] if ok else "", "ok" if ok else "low_confidence"))
-            if number < labelled:
-                truth.append((key, "tone", GROUPS[shown]))
-    return (
-        pd.DataFrame(images, columns=["method", "key", "kind", "stereotype"]),
-        pd.DataFrame(answers, columns=["key", "attribute", "label", "status"]),
-        pd.DataFrame(truth, columns=["key", "attribute", "label"]),
-    )
+    return sampled(rng, judges, images=n, labelled=labelled)
 
 
-def checks(tables, *, confusion=None, **more):
+def checks(tables, *, calibrated=SHARP, **more):
     settings = {"other_images": True, "base": "base", "draws": 200, "seed": 0} | more
-    plan = CheckPlan(
-        taxonomy={"tone": GROUPS}, confusion=table(SHARP) if confusion is None else confusion, **settings
-    )
+    plan = CheckPlan(taxonomy={"tone": GROUPS}, confusion=confusion(calibrated), **settings)
     return correction_checks(*tables, plan=plan)
 
 
@@ -62,7 +30,7 @@ def test_a_table_that_misses_errors_on_these_images_is_contradicted():
     assert any(row.test == "shares" and row.p < 0.05 for row in found.tests)
     (row,) = (row for row in found.tests if (row.test, row.group) == ("calibration", "medium"))
     assert row.rates == pytest.approx({"calibration": 0.998, "these images": 0.87}, abs=0.05)
-    fitting = checks(tables, confusion=table(MISSES_MEDIUM))["base"]
+    fitting = checks(tables, calibrated=MISSES_MEDIUM)["base"]
     assert failed(fitting) == set()
 
 
@@ -76,10 +44,10 @@ def test_errors_that_only_the_edited_images_have_are_found_for_the_method_alone(
 @pytest.mark.slow
 def test_the_checks_of_a_method_keep_their_level_together():
     rng = np.random.default_rng(1)
-    wrong = [failed(checks(world(rng, {"base": MISSES_MEDIUM}), confusion=table(MISSES_MEDIUM))["base"])]
+    wrong = [failed(checks(world(rng, {"base": MISSES_MEDIUM}), calibrated=MISSES_MEDIUM)["base"])]
     for _ in range(24):
         tables = world(rng, {"base": MISSES_MEDIUM}, n=300, labelled=150)
-        wrong.append(failed(checks(tables, confusion=table(MISSES_MEDIUM))["base"]))
+        wrong.append(failed(checks(tables, calibrated=MISSES_MEDIUM)["base"]))
     assert sum(map(bool, wrong)) <= 4
 
 
@@ -96,7 +64,7 @@ def test_labelled_images_are_counted_on_both_sides_and_for_the_rarest_attribute(
     found = checks((images, answers, truth))
     assert found["base"].labelled == {"base": 9}
     assert found["mist"].labelled == {"base": 9, "mist": 8}
-    plan = CheckPlan({"tone": GROUPS, "age": ("a", "b")}, table(SHARP), True, None, 100, 0)
+    plan = CheckPlan({"tone": GROUPS, "age": ("a", "b")}, confusion(SHARP), True, None, 100, 0)
     assert correction_checks(images, answers, truth, plan=plan)["mist"].labelled == {"mist": 0}
 
 
@@ -114,7 +82,7 @@ def test_weighted_labels_are_compared_with_weights():
     said = answers.set_index("key")["label"].reindex(truth["key"]).to_numpy()
     probability = np.where(said == "medium", 0.1, 0.5)
     drawn = truth.assign(probability=probability)[rng.random(len(truth)) < probability]
-    found = checks((images, answers, drawn), confusion=table(MISSES_MEDIUM))["base"]
+    found = checks((images, answers, drawn), calibrated=MISSES_MEDIUM)["base"]
     assert failed(found) == set()
-    unweighted = checks((images, answers, drawn.drop(columns="probability")), confusion=table(MISSES_MEDIUM))
+    unweighted = checks((images, answers, drawn.drop(columns="probability")), calibrated=MISSES_MEDIUM)
     assert ("calibration", "medium") in failed(unweighted["base"])
