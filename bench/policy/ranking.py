@@ -68,6 +68,12 @@ class Ranking:
         return next((card.label for card in labels if card.name == BASE), None)
 
     @property
+    def only_baseline(self) -> bool:
+        """Whether no method but the baseline is ranked."""
+        placed = {row.result.spec.method.label for row in self.rows if row.rank_low is not None}
+        return placed <= {self.base}
+
+    @property
     def closer(self) -> set[str]:
         """Labels of the methods that are closer to the target than the baseline."""
         return closer_than_base(self.readings, self.key)

@@ -122,6 +122,8 @@ def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[E
 
 def best_text(ranking: Ranking) -> str:
     """The methods that may be the best; none that is not distinguishable from the baseline."""
+    if ranking.only_baseline:
+        return "No method is ranked, because none passes every gate."
     if not ranking.best:
         return "No ranked method is distinguishable from the baseline."
     if len(ranking.best) == 1:

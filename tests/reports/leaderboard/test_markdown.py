@@ -259,6 +259,12 @@ def test_method_not_distinguishable_from_the_baseline_is_not_praised():
     assert "No ranked method is distinguishable from the baseline." in render_leaderboard(rows)
 
 
+def test_board_on_which_no_method_passes_every_gate_says_so():
+    wide = [a_loss("explicit fidelity", half=0.2)]
+    board = render_leaderboard([a_row("base"), a_row("uce", losses=wide)])
+    assert "No method is ranked, because none passes every gate." in board
+
+
 def test_number_without_an_interval_has_the_value_of_a_fair_model_beside_it():
     row = an_estimate("deviation_ratio", 0.4, attributes="gender", low=NAN, high=NAN, floor=0.126)
     rest = [r for r in a_row().result.estimates if r.metric != "deviation_ratio"]
