@@ -14,7 +14,7 @@ app = typer.Typer()
 
 @app.command(
     epilog=examples(
-        "evenhand tune fair-diffusion --suite mini",
+        "evenhand tune fair-diffusion --suite mini-2",
         "evenhand tune my-method --suite my-suite.toml --workers 2",
     )
 )
@@ -22,7 +22,7 @@ def tune(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="Name of a method.")],
     suite: Annotated[
         str, typer.Option(metavar="SUITE", help="A suite with a [tuning] table, or a TOML file.")
-    ] = "mini",
+    ] = "mini-2",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the records.")] = Path("tuning"),
     work: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of the trials' images; can be deleted afterwards.")

@@ -1,4 +1,4 @@
-"""The suite of an entry: the registered suite of this name, never what the entry itself says."""
+"""The suite of an entry: the registered suite of this name and version, never what the entry itself says."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ class KnownSuite:
         suite: The suite.
         items: All planned images, in order.
         prompt_sets: The prompt sets of the suite.
+        registered: The name that the suite is registered by.
         look: The look of a run until decided that plans these images; 1 for those of the suite.
     """
 
     suite: Suite
     items: tuple[Item, ...]
     prompt_sets: tuple[PromptSet, ...]
+    registered: str
     look: int = 1
 
     def of(self, result: Result) -> KnownSuite:
         """The suite with the plan of the look that covers as many images as the result, if there is one."""
-        plans = ((look, _plan(self.suite.name, look)) for look in range(1, LOOKS + 1))
+        plans = ((look, _plan(self.registered, look)) for look in range(1, LOOKS + 1))
         for look, items in plans:
             if len(items) == result.coverage.planned:
                 return replace(self, items=items, look=look)
@@ -75,13 +77,18 @@ class KnownSuite:
 
 
 def known_suite(spec: Spec) -> KnownSuite | None:
-    """The registered suite of ``spec`` if version and digest are the same, else ``None``."""
-    # Check the name first: an unknown name would be loaded as a path.
-    if spec.suite not in SUITES.names():
-        return None
-    found = _load(spec.suite)
-    same = (spec.suite_version, spec.suite_digest) == (found.suite.version, found.stated["suite_digest"])
-    return found if same else None
+    """The registered suite of ``spec`` if name, version and digest are the same, else ``None``.
+
+    One version of a suite is registered by its name, the others as ``<name>-<version>``.
+    """
+    wanted = spec.suite, spec.suite_version, spec.suite_digest
+    for name in (spec.suite, f"{spec.suite}-{spec.suite_version}"):
+        # Check the name first: an unknown name would be loaded as a path.
+        if name in SUITES.names():
+            found = _load(name)
+            if wanted == (found.suite.name, found.suite.version, found.stated["suite_digest"]):
+                return found
+    return None
 
 
 def suite_differences(result: Result, known: KnownSuite) -> list[str]:
@@ -118,7 +125,7 @@ def suite_differences(result: Result, known: KnownSuite) -> list[str]:
 @cache
 def _load(name: str) -> KnownSuite:
     suite = load_suite(name)
-    return KnownSuite(suite, *make_plan(suite))
+    return KnownSuite(suite, *make_plan(suite), registered=name)
 
 
 @cache

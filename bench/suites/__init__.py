@@ -6,6 +6,7 @@ from pathlib import Path
 _FOLDER = Path(str(files(__package__)))
 
 MINI = _FOLDER / "mini.toml"
+MINI_2 = _FOLDER / "mini-2.toml"
 MINI_QUICK = _FOLDER / "mini-quick.toml"
 WINOBIAS_GENDER = _FOLDER / "winobias-gender.toml"
 WINOBIAS_RACE4 = _FOLDER / "winobias-race4.toml"

@@ -10,11 +10,11 @@ from evenhand.bench.tuning.development import PEOPLE, development_suite
 
 
 def with_prompts(*uses):
-    suite = load_suite("mini")
+    suite = load_suite("mini-2")
     return suite.model_copy(update={"tuning": suite.tuning.model_copy(update={"prompts": uses})})
 
 
-@pytest.mark.parametrize("name", ["mini"])
+@pytest.mark.parametrize("name", ["mini-2"])
 def test_no_scored_text_or_concept_is_seen(name):
     suite = load_suite(name)
     scored, seen = make_plan(suite)[0], make_plan(development_suite(suite))[0]
@@ -41,7 +41,7 @@ def test_a_suite_without_a_protocol_is_refused():
 
 
 def test_the_development_suite_keeps_model_sampler_and_cells():
-    suite = load_suite("mini")
+    suite = load_suite("mini-2")
     development = development_suite(suite)
     assert (development.model, development.protocol) == (suite.model, suite.protocol)
     assert development.cells() == suite.cells()
@@ -49,5 +49,5 @@ def test_the_development_suite_keeps_model_sampler_and_cells():
 
 
 def test_the_protocol_does_not_change_the_digest_of_a_suite():
-    suite = load_suite("mini")
+    suite = load_suite("mini-2")
     assert suite.digest() == suite.model_copy(update={"tuning": None}).digest()

@@ -18,7 +18,7 @@ METHOD = "eos-swap"
 
 
 def small_suite(**more):
-    suite = load_suite("mini")
+    suite = load_suite("mini-2")
     development = "development-mini"
     tuning = suite.tuning.model_copy(
         update={
