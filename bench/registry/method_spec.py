@@ -55,7 +55,8 @@ def parse_method(method: str | Method, *, suite: Suite) -> MethodUse:
     Args:
         method: ``"mist"`` or ``"mist:step_size=0.3,rounds=5"``; values are TOML, a value that is not valid
             TOML is a string. Or an instance of a registered method; only parameters that were set count.
-        suite: Its ``[methods.NAME]`` table has the parameters of the method for this suite.
+        suite: Its ``[methods.NAME]`` table has the parameters of the method for this suite, and those that
+            tuning has found override them.
 
     Raises:
         EvenhandError: Unknown method or parameter, here or in the suite (the nearest is suggested), or
@@ -66,7 +67,7 @@ def parse_method(method: str | Method, *, suite: Suite) -> MethodUse:
         if table not in known:
             raise unknown("method in the suite's [methods] table:", table, known)
     name, given = _named(method)
-    built = _build(name, {**suite.methods.get(name, {}), **given})
+    built = _build(name, {**suite.methods.get(name, {}), **suite.tuned.get(name, {}), **given})
     return MethodUse(label=spec_text.label(name, given), method=built)
 
 

@@ -175,8 +175,9 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Simulate, summarise, and fill the page."""
-    out.mkdir(parents=True, exist_ok=True)
-    task = partial(simulated, folder=out, repetitions=repetitions)
+    folder = out / "repetitions"
+    folder.mkdir(parents=True, exist_ok=True)
+    task = partial(simulated, folder=folder, repetitions=repetitions)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         found = summary(pd.concat(pool.map(task, DESIGNS), ignore_index=True))
     found.to_csv(out / "summary.csv", index=False, float_format="%.4g")

@@ -36,6 +36,7 @@ from evenhand.bench.suites.targets import (
     table_digest,
     table_of,
 )
+from evenhand.bench.suites.tuned import tuned_parameters
 from evenhand.bench.suites.tuning_config import Tuning
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ _GROUP = re.compile(r"[^\s=*;|+@-][^\s=*;|]*(?: [^\s=*;|]+)*")
 """Pattern for groups. Groups are written as ``gender=woman;tone=dark``, ``woman*dark`` and ``woman|man``, and
 appear in spreadsheets, where a leading sign starts a formula."""
 
-_NOT_MEASUREMENT = {"title", "description", "defaults", "methods", "tuning"}
+_NOT_MEASUREMENT = {"title", "description", "defaults", "methods", "tuned", "tuning"}
 """Fields of a suite that do not change the results of a given method."""
 
 
@@ -126,6 +127,7 @@ class Generation(Spec):
         defaults: Methods to run if none is given.
         methods: Parameters of methods for this suite.
         tuning: How methods are tuned for this suite; ``None`` if they are not.
+        tuned: Parameters that tuning has found; they override ``methods``.
     """
 
     name: str
@@ -139,6 +141,7 @@ class Generation(Spec):
     defaults: tuple[str, ...] = (BASE,)
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tuning: Tuning | None = None
+    tuned: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @field_validator("name")
     @classmethod
@@ -281,7 +284,13 @@ def read_suite(path: Path) -> Suite:
     """Read a suite file; errors name the file, line and field."""
     text, data = read_toml(path, what="suite file")
     try:
-        return Suite.model_validate(data)
+        suite = Suite.model_validate(data)
+        if suite.tuning is None:
+            return suite
+        found = tuned_parameters(suite.tuning, suite=suite.name, version=suite.version, folder=path.parent)
+        # A run keeps the parameters themselves, because its folder has no records.
+        tuning = suite.tuning.model_copy(update={"records": ""})
+        return suite.model_copy(update={"tuned": {**suite.tuned, **found}, "tuning": tuning})
     except EvenhandError as fault:
         raise EvenhandError(f"{path}: {fault}") from fault
     except ValidationError as fault:

@@ -23,6 +23,7 @@ class Tuning(Spec):
         passes: Largest number of U-Net passes of one fit.
         seed: Seed of the search.
         draws: Bootstrap draws of the interval beside each trial.
+        records: Folder of the records whose winners the suite uses, relative to its file; empty for none.
     """
 
     prompts: tuple[PromptUse, ...] = Field(min_length=1)
@@ -32,6 +33,7 @@ class Tuning(Spec):
     passes: int = Field(default=8000, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
     draws: int = Field(default=500, ge=100, le=100_000)
+    records: str = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -33,6 +33,7 @@ def development_suite(suite: Suite) -> Suite:
             "defaults": (),
             "bootstrap": Bootstrap(draws=protocol.draws, seed=suite.bootstrap.seed),
             "tuning": None,
+            "tuned": {},
         }
     )
     _check_unseen(suite, development)

@@ -1,0 +1,41 @@
+"""Parameters of methods from the records of ``evenhand tune`` that a suite names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.results.tuning import read_tuning
+from evenhand.bench.suites.tuning_config import Tuning
+
+
+def tuned_parameters(tuning: Tuning, *, suite: str, version: str, folder: Path) -> dict[str, dict[str, Any]]:
+    """Method to the parameters of the winning trial of its record.
+
+    Args:
+        tuning: The suite's protocol; its ``records`` is a folder relative to the suite's file.
+        suite: Name of the suite.
+        version: Version of the suite.
+        folder: Folder of the suite's file.
+
+    Raises:
+        EvenhandError: The folder is missing, or a record is damaged, incomplete or of another suite.
+    """
+    if not tuning.records:
+        return {}
+    place = folder / tuning.records
+    if not place.is_dir():
+        raise EvenhandError(f"tuning.records: no folder {place}; correct the path, or run `evenhand tune`")
+    found = {}
+    for path in sorted(place.glob("*.json")):
+        record = read_tuning(path)
+        if (record.suite, record.suite_version) != (suite, version):
+            raise EvenhandError(
+                f"{path}: is a record of suite {record.suite!r} version {record.suite_version}, not of "
+                f"{suite!r} version {version}; tune the method again"
+            )
+        if not record.finished or record.winner is None:
+            raise EvenhandError(f"{path}: the search has no winner yet; run `evenhand tune` again to resume")
+        found[record.method] = dict(record.winner.parameters)
+    return found
