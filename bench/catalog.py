@@ -129,7 +129,8 @@ def _suite(name: str) -> Card:
     suite = load_suite(name)
     return {
         "kind": "suite",
-        **suite.model_dump(mode="json"),
+        # Another version of a suite is registered by another name.
+        **suite.model_dump(mode="json") | {"name": name},
         "digest": suite.digest(),
         **_origin(SUITES, name),
     }

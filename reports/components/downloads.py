@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 Raw = str | int | float | None
 
-LONG = 16_000
+LONG = 8_000
 """Bytes from which a CSV goes into a ZIP, so that the page stays small."""
 
 

@@ -87,11 +87,13 @@ def test_changed_labels_are_those_of_the_same_prompt_and_seed(methods, one):
 
 def test_the_sides_of_a_difference_are_measured_on_the_shared_images(methods):
     after, before = (methods.side(label).result for label in (METHOD, "base"))
-    (row,) = naive(methods, "rms_delta", attributes="gender", judge="panel", concept="")
+    (row,) = naive(methods, "excess_agreement", attributes="gender", judge="panel", concept="")
 
     def value(result):
         (found,) = [
-            e for e in result.estimates if e.metric == "rms_delta" and e.judge == "panel" and not e.concept
+            e
+            for e in result.estimates
+            if e.metric == "excess_agreement" and e.judge == "panel" and not e.concept
         ]
         return found.value
 
