@@ -32,7 +32,7 @@ class MatchingPairs:
 def even_agreement(attributes: str, spec: Spec) -> float | None:
     """The share of matching pairs with even shares: one over the number of groups.
 
-    ``None`` where the target is not even, so that RMSDelta is no function of the matching pairs.
+    ``None`` where the target is not even, because RMSDelta then does not follow from the matching pairs.
     """
     groups = [spec.attributes.get(name, []) for name in attributes.split("*")]
     cells = ["*".join(parts) for parts in product(*groups)]

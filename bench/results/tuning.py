@@ -42,6 +42,11 @@ class Trial(Record):
     passes: int = Field(description="U-Net passes of the fit")
 
     @property
+    def worst(self) -> HarmRow | None:
+        """The loss that comes closest to its margin, or exceeds it most; ``None`` without any."""
+        return max(self.harms, key=lambda harm: harm.value / harm.margin, default=None)
+
+    @property
     def violation(self) -> float:
         """By how much the worst harm exceeds its margin, relative to the margin; 0 if none does."""
         return max((0.0, *(harm.value / harm.margin - 1 for harm in self.harms)))
@@ -86,6 +91,16 @@ class TuningRecord(Record):
     def is_winner(self, trial: Trial) -> bool:
         """Whether this trial has won; trials may contain ``nan``, so they are compared by number."""
         return self.winner is not None and trial.number == self.winner.number
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The trials, the best first."""
+        return sorted(self.trials, key=lambda trial: (trial.score, trial.number))
+
+    @property
+    def best_of_k(self) -> list[float]:
+        """Expected best distance of ``k`` random trials; a trial that exceeds a gate counts as 1."""
+        return best_of_k([min(trial.score, 1.0) for trial in self.trials if trial.status == "finished"])
 
     @property
     def passes(self) -> int:

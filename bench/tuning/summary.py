@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from evenhand.bench.results.text import interval, number
-from evenhand.bench.results.tuning import Trial, TuningRecord, best_of_k
+from evenhand.bench.results.tuning import Trial, TuningRecord
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.suites.suite import Suite
 from evenhand.bench.tuning.search import Tried, importances
@@ -19,13 +19,12 @@ Row = list[object]
 def trial_table(record: TuningRecord) -> tuple[list[str], list[Row]]:
     """Headings and rows of the trials, the best first."""
     columns = ["trial", "distance", "95% interval", "worst loss", *record.space, "U-Net passes"]
-    ranked = sorted(record.trials, key=lambda trial: (trial.score, trial.number))
-    return columns, [_row(record, trial) for trial in ranked]
+    return columns, [_row(record, trial) for trial in record.ranked]
 
 
 def _row(record: TuningRecord, trial: Trial) -> Row:
     finished = trial.status == "finished"
-    worst = max(trial.harms, key=lambda harm: harm.value / harm.margin, default=None)
+    worst = trial.worst
     loss = f"{number(worst.value, percent=True)} {worst.name.replace('_', ' ')}" if worst else ""
     return [
         f"{trial.number}{'*' if record.is_winner(trial) else ''}",
@@ -42,8 +41,7 @@ def closing_lines(record: TuningRecord) -> list[str]:
     winner = record.winner
     if winner is None:
         return ["no trial has a result; see the reasons in the record"]
-    scores = [min(trial.score, 1.0) for trial in record.trials if trial.status == "finished"]
-    best = best_of_k(scores)
+    best = record.best_of_k
     places = sorted({1, 2, 4, 8, len(best)} & set(range(1, len(best) + 1)))
     lines = [
         f"winner: trial {winner.number}, distance {number(winner.distance)} against "

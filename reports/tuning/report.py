@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evenhand.bench.results.text import attribute, count, interval, number, plural
-from evenhand.bench.results.tuning import Trial, TuningRecord, best_of_k
+from evenhand.bench.results.tuning import Trial, TuningRecord
 from evenhand.reports.components.charts import Dot, draw
 from evenhand.reports.components.tables import Cell, Row, Table, counted, missing, text
 from evenhand.reports.run.figures import Figure, Panel
@@ -77,8 +77,8 @@ def _facts(record: TuningRecord, winner: Trial | None) -> list[tuple[str, str]]:
 
 def _trials(record: TuningRecord) -> Table:
     columns = ["Trial", "Distance", "Worst loss", *record.space, "U-Net passes", "Origin"]
-    ranked = sorted(record.trials, key=lambda trial: (trial.score, trial.number))
-    return Table("trials", "All trials, the best first", columns, [_row(record, each) for each in ranked])
+    rows = [_row(record, each) for each in record.ranked]
+    return Table("trials", "All trials, the best first", columns, rows)
 
 
 def _row(record: TuningRecord, trial: Trial) -> Row:
@@ -103,9 +103,9 @@ def _distance(trial: Trial) -> Cell:
 
 def _worst(trial: Trial) -> Cell:
     """The loss that comes closest to its margin, or exceeds it most."""
-    if not trial.harms:
+    worst = trial.worst
+    if worst is None:
         return missing()
-    worst = max(trial.harms, key=lambda harm: harm.value / harm.margin)
     shown = number(worst.value, percent=True)
     note = f"{worst.name.replace('_', ' ')}; {number(worst.margin, percent=True)} allowed"
     return Cell(
@@ -118,10 +118,9 @@ def _worst(trial: Trial) -> Cell:
 
 def _curve(record: TuningRecord) -> Figure | None:
     """The expected best distance of k trials."""
-    scores = [min(trial.score, 1.0) for trial in record.trials if trial.status == "finished"]
-    if len(scores) < 2:
+    best = record.best_of_k
+    if len(best) < 2:
         return None
-    best = best_of_k(scores)
     dots = [
         Dot(plural(k, "trial"), "full", value, float("nan"), float("nan"))
         for k, value in enumerate(best, start=1)
