@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -48,7 +49,12 @@ class Trial(Record):
 
     @property
     def violation(self) -> float:
-        """By how much the worst harm exceeds its margin, relative to the margin; 0 if none does."""
+        """By how much the worst harm exceeds its margin, relative to the margin; 0 if none does.
+
+        Infinite where a harm could not be measured, because nothing then says that it is small.
+        """
+        if any(math.isnan(harm.value) for harm in self.harms):
+            return math.inf
         return max((0.0, *(harm.value / harm.margin - 1 for harm in self.harms)))
 
     @property

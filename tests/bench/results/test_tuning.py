@@ -19,6 +19,11 @@ def test_without_a_trial_within_the_gates_the_least_harmful_one_wins():
     assert a_record(a_trial(0, 0.5, loss=0.07), a_trial(1, 0.2, loss=0.30)).winner.number == 0
 
 
+def test_a_loss_that_could_not_be_measured_is_not_within_its_gate():
+    unknown = a_trial(0, 0.1, loss=float("nan"))
+    assert a_record(unknown, a_trial(1, 0.5)).winner.number == 1
+
+
 def test_the_earlier_of_equal_trials_wins():
     assert a_record(a_trial(2, 0.3), a_trial(1, 0.3)).winner.number == 1
 
