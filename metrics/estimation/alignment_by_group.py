@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.estimation.score import Series, score_images
 from evenhand.metrics.rows import EstimateRow
 from evenhand.metrics.statistics.resampling import Layout, Resamples
+from evenhand.metrics.statistics.threads import in_threads
 
 KIND = "neutral"
 
@@ -37,13 +39,13 @@ def with_groups(
         if one.metric is not catalog.alignment or one.estimate.kind != KIND:
             yield one
             continue
-        rows = [
-            _estimate(one, study, attribute, code, *known[KIND])
+        tasks = [
+            partial(_estimate, one, study, attribute, code, *known[KIND])
             for attribute, groups in study.taxonomy.items()
             if (PANEL, attribute) in study.codes
             for code in range(len(groups))
         ]
-        yield replace(one, by_row=(*one.by_row, *rows))
+        yield replace(one, by_row=(*one.by_row, *in_threads(tasks)))
 
 
 def _estimate(
@@ -61,6 +63,7 @@ def _estimate(
         kind=KIND,
         layout=layout,
         resamples=resamples,
+        by_row=False,
     )
     row, group = found.estimate, study.taxonomy[attribute][code]
     # Resampling so few images shows no variation, so that there is no interval.

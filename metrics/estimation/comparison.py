@@ -69,13 +69,22 @@ def differences(
     are too few concepts for an adjusted value of at most 5 %.
     """
     rows = []
+    matches: dict[tuple[str, str, object, str], Match] = {}
     for group in grouped((one for one in series if one.metric.compared), judges=judges):
         found = {one.method: one for one in group}
         sides = [(found[one], found[other]) for one, other in pairs]
         p_values = np.array([_p_value(one, other, seed, tests=len(pairs)) for one, other in sides])
         for (one, other), p, p_holm in zip(sides, p_values, holm(p_values), strict=True):
-            rows.append(_difference(one, other, study, p=float(p), p_holm=float(p_holm)))
+            place = (one.method, other.method, *_place(one))
+            if place not in matches:
+                matches[place] = match_of(one, study, other.method)
+            rows.append(_difference(one, other, matches[place], p=float(p), p_holm=float(p_holm)))
     return rows
+
+
+def _place(one: Series) -> tuple[object, str]:
+    """The images and labels of a series, which most of its metrics share."""
+    return (one.estimate.kind, "") if one.seen is None else (id(one.seen.reading.view), one.estimate.judge)
 
 
 def _p_value(one: Series, other: Series, seed: int, *, tests: int) -> float:
@@ -87,9 +96,8 @@ def _p_value(one: Series, other: Series, seed: int, *, tests: int) -> float:
     return sign_flip(found, rng=stream(seed, "sign flips"))
 
 
-def _difference(one: Series, other: Series, study: Study, *, p: float, p_holm: float) -> DifferenceRow:
+def _difference(one: Series, other: Series, match: Match, *, p: float, p_holm: float) -> DifferenceRow:
     row = one.estimate
-    match = match_of(one, study, other.method)
     low, high = paired_interval(
         one.metric,
         (row, other.estimate),

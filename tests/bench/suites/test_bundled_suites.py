@@ -32,7 +32,7 @@ def test_every_occupation_gets_the_published_number_of_images_in_five_templates(
     assert {item.prompt.template for item in neutral} == {
         f"uce5-{word}" for word in ("image", "picture", "photo", "headshot", "portrait")
     }
-    assert [prompt_set.name for prompt_set in sets] == ["winobias-36", "intersectional", "controls"]
+    assert [prompt_set.name for prompt_set in sets] == ["winobias-36", "intersectional", "over-correction", "controls"]
 
 
 def test_explicit_prompts_cover_every_group_of_the_balanced_attributes(suite):

@@ -1,0 +1,74 @@
+"""Alignment of perfect images: of people as the training data show them, and of evenly mixed people.
+
+    python -m evenhand.bench.studies.even_alignment
+
+The renderer of the bundled model draws every occupation exactly as captioned, so that a difference in
+alignment is a preference of the scorer for the groups that it saw with an occupation. A fair method cannot
+avoid it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenhand.bench.mini.calibrate import through_autoencoder
+from evenhand.bench.mini.law import FINE_TONES, TONE_GROUPS, fine_law, occupations
+from evenhand.bench.mini.world import STYLES, render
+from evenhand.bench.prompts.plan import make_plan
+from evenhand.bench.stages.resources import load_scorer
+from evenhand.bench.suites.suite import Suite, load_suite
+
+
+def even_shares() -> NDArray[np.float64]:
+    """Shares ``(2, 5, 2)`` of gender, fine tone and age in which every group of every attribute is equal."""
+    of_group = [list(TONE_GROUPS.values()).count(TONE_GROUPS[fine]) for fine in FINE_TONES]
+    tones = 1 / np.array(of_group, float)
+    shares: NDArray[np.float64] = np.ones((2, 1, 2)) * tones[:, None]
+    return shares / shares.sum()
+
+
+def alignment(suite: Suite, *, even: bool, copies: int, seed: int = 0) -> NDArray[np.float64]:
+    """CLIP scores ``(n,)`` of rendered images of the suite's neutral prompts.
+
+    Args:
+        suite: A suite of the bundled model.
+        even: Whether groups are equally frequent; otherwise they are as frequent as in the training data.
+        copies: Images per prompt.
+        seed: Seed of the groups and of the renderer.
+    """
+    neutral = [item.prompt for item in make_plan(suite)[0] if item.prompt.kind == "neutral"]
+    prompts = list({prompt.text: prompt for prompt in neutral}.values()) * copies
+    rng, shares = np.random.default_rng(seed), fine_law()
+    rows = []
+    for prompt in prompts:
+        index = occupations().index(prompt.concept)
+        cell = even_shares() if even else shares[index]
+        drawn = np.unravel_index(rng.choice(cell.size, p=cell.ravel()), cell.shape)
+        rows.append((0, index, *drawn, rng.integers(len(STYLES))))
+    images = through_autoencoder(render(np.array(rows), seed=seed))
+    assert suite.scorer is not None
+    scorer = load_scorer(suite.scorer)
+    texts = scorer.embed_texts([prompt.text for prompt in prompts])
+    scores: NDArray[np.float64] = 100 * (scorer.embed(images) * texts).sum(axis=1, dtype=float)
+    return scores
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print both means with their standard errors."""
+    parser = argparse.ArgumentParser(description="Alignment of perfect images, as trained and even.")
+    parser.add_argument("--copies", type=int, default=6, help="images per prompt")
+    copies = parser.parse_args(arguments).copies
+    suite = load_suite("mini")
+    for even, name in ((False, "as trained"), (True, "even")):
+        scores = alignment(suite, even=even, copies=copies)
+        error = scores.std(ddof=1) / len(scores) ** 0.5
+        sys.stdout.write(f"{name}: {scores.mean():.2f} (standard error {error:.2f}, n {len(scores)})\n")
+
+
+if __name__ == "__main__":
+    main()
