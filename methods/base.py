@@ -13,7 +13,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from math import prod
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -25,7 +26,17 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.methods.hooks import Batch, RowChange, Site, Steering
 from evenhand.methods.services import Checkpoint, Clip, SteeringJudge, not_available
 from evenhand.methods.services import Images as Images
+from evenhand.methods.source_code import code_digest, is_bundled
 from evenhand.methods.space import Space
+
+Track = Literal["one model", "a model per concept", "at sampling time"]
+"""What a user of a fitted method gets: one set of weights for all prompts, a set for each concept, or
+something that acts while an image is sampled (on the prompt, the text states, the guidance or activations).
+
+Methods are compared with those that give the same, because what one model has to do for all prompts is harder
+than the others."""
+
+TRACKS: tuple[Track, ...] = get_args(Track)
 
 
 class MethodInfo(BaseModel):
@@ -52,6 +63,8 @@ class MethodInfo(BaseModel):
     attributes: str
     """Which attributes it can balance, as a phrase."""
     needs_training_data: bool = False
+    ours: bool = False
+    """Whether the authors of Evenhand propose the method, which the leaderboard says beside its name."""
 
 
 @dataclass(frozen=True)
@@ -286,9 +299,14 @@ class Intervention:
         return flat | {f"tensors/{name}": value for name, value in self.tensors.items()}
 
     def digest(self) -> str:
-        """SHA-256 of class name, data and tensors: the intervention's identity. ``record`` is excluded."""
+        """SHA-256 of class name, data and tensors: the intervention's identity. ``record`` is excluded.
+
+        That of a class that is not part of Evenhand includes its source code, because images depend on it.
+        """
+        cls = type(self)
         data = json.dumps(dict(self.data), sort_keys=True)
-        sha = hashlib.sha256(f"{type(self).__qualname__}\n{data}".encode())
+        code = "" if is_bundled(cls) else f"\n{code_digest(cls)}"
+        sha = hashlib.sha256(f"{cls.__qualname__}\n{data}{code}".encode())
         for name, tensor in sorted(self.flat_tensors().items()):
             value = tensor.detach().cpu().contiguous()
             sha.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -324,6 +342,8 @@ class Method(BaseModel, ABC):
         intervention_type: The class of the intervention it fits.
         strength: The parameter whose value 0 leaves the model unchanged; ``None`` if there is none.
         max_cells: The largest number of cells it can balance; ``None`` for any number.
+        training_length: The parameters whose product is the length of the training, such as steps and batch;
+            their defaults are the published ones. Empty if the fit trains nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -332,6 +352,25 @@ class Method(BaseModel, ABC):
     intervention_type: ClassVar[type[Intervention]] = Intervention
     strength: ClassVar[str | None] = None
     max_cells: ClassVar[int | None] = None
+    training_length: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def track(self) -> Track:
+        """What a user of the fitted method gets; methods with one model per concept extend it."""
+        kind, plain = self.intervention_type, Intervention
+        hooks = ("prompt", "embedding", "sites", "steer")
+        acts = any(getattr(kind, hook) is not getattr(plain, hook) for hook in hooks)
+        return "at sampling time" if acts else "one model"
+
+    @property
+    def share_trained(self) -> float | None:
+        """Length of the training as a share of the published length, at most 1; ``None`` without training."""
+        if not self.training_length:
+            return None
+        fields = type(self).model_fields
+        own: float = prod(getattr(self, name) for name in self.training_length)
+        published: float = prod(fields[name].default for name in self.training_length)
+        return min(1.0, own / published)
 
     @property
     def steering_judge(self) -> str | None:

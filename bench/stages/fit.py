@@ -29,6 +29,7 @@ from evenhand.methods.base import EditableModel, Images, Intervention, Task
 from evenhand.methods.saving import load, save
 from evenhand.methods.services import Clip
 from evenhand.methods.shared.training import one_thread
+from evenhand.methods.source_code import code_digest
 from evenhand.metrics.judges.base import DifferentiableJudge, GradientJudge, Judge, ZeroShotJudge
 from evenhand.metrics.vision.encoder import load_encoder
 from evenhand.metrics.vision.segmentation import load_segmenter
@@ -239,7 +240,8 @@ def fit(
     if stored is not None:
         return stored
     costs = _Costs(sample, judge, model)
-    checkpoint = FitCheckpoint(folder / _CHECKPOINT, identity["fit"], costs.count, costs.resume)
+    made_by = f"{identity['fit']} {identity['code']}"
+    checkpoint = FitCheckpoint(folder / _CHECKPOINT, made_by, costs.count, costs.resume)
     task = Task(
         # A model that is run as a whole pipeline accepts only methods that do not use it.
         model=cast(EditableModel, model),
@@ -293,7 +295,11 @@ class _Costs:
 def _identity(
     use: MethodUse, *, suite: Suite, concepts: tuple[str, ...], sample: CountedSample
 ) -> dict[str, str]:
-    """Hash of everything that the fit depends on; also the seed of the random stream of the method."""
+    """Hashes of what the fit depends on.
+
+    ``fit`` covers the settings, and is the seed of the random stream of the method. ``code`` covers the
+    source code of the method.
+    """
     parts: dict[str, Any] = {
         "method": use.method.info.name,
         "version": use.method.info.version,
@@ -307,9 +313,12 @@ def _identity(
         "concepts": concepts,
         "cells": [(c.name, c.adjective, c.noun) for c in suite.cells()],
     }
+    if use.fit > 1:
+        parts["number"] = use.fit
     if suite.target != UNIFORM:
         parts["target"] = suite.target_shares(concepts, suite.balanced).tolist()
-    return {"fit": hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}
+    settings = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return {"fit": settings, "code": code_digest(type(use.method))}
 
 
 def _load_stored(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitted | None:
@@ -317,6 +326,8 @@ def _load_stored(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitt
         cost = json.loads((folder / _COST).read_text(encoding="utf-8"))
         if cost["fit"] != identity["fit"]:
             return None
+        if cost.get("code") != identity["code"]:
+            raise EvenhandError("the code of the method has changed since")
         intervention = load(folder, type(use.method))
         counted = {name: cost[name] for name in ("images", "judgements", "evaluations", "bytes")}
         seal = _seal(counted, intervention)
