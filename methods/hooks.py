@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from evenhand.methods.base import TextStates
+    from evenhand.methods.model import TextStates
 
 RowChange = Callable[[Tensor, Tensor], Tensor]
 """Maps input rows ``(n, length, d)`` and first end-of-text positions ``(n,)`` to changed rows."""

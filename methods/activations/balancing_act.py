@@ -137,6 +137,7 @@ class BalancingAct(Method):
     )
     intervention_type: ClassVar[type[Intervention]] = BalancingActIntervention
     strength: ClassVar[str | None] = "step"
+    training_length: ClassVar[tuple[str, ...]] = ("images",)
 
     subjects: tuple[str, ...] = ()
     templates: tuple[Template, ...] = Field(default=("a photo of {a} {adjective} {concept}",), min_length=1)

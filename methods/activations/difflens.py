@@ -156,6 +156,7 @@ class DiffLens(Method):
     )
     intervention_type: ClassVar[type[Intervention]] = DiffLensIntervention
     strength: ClassVar[str | None] = "amount"
+    training_length: ClassVar[tuple[str, ...]] = ("images", "epochs")
 
     subjects: tuple[str, ...] = ()
     templates: tuple[Template, ...] = Field(default=("a photo of {a} {adjective} {concept}",), min_length=1)

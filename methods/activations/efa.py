@@ -152,6 +152,7 @@ class Efa(Method):
     )
     intervention_type: ClassVar[type[Intervention]] = EfaIntervention
     strength: ClassVar[str | None] = "scale"
+    training_length: ClassVar[tuple[str, ...]] = ("steps", "batch")
 
     categories: Literal["cells", "attributes"] = "cells"
     template: str = "a photo of {a} {adjective} {concept}"

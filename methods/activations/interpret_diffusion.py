@@ -74,6 +74,7 @@ class InterpretDiffusion(Method):
     )
     intervention_type: ClassVar[type[Intervention]] = MidBlockIntervention
     strength: ClassVar[str | None] = "scale"
+    training_length: ClassVar[tuple[str, ...]] = ("images", "epochs")
 
     neutral: str = "a person"
     stated: str = "{a} {noun}"

@@ -91,6 +91,7 @@ class RespoDiff(Method):
     )
     intervention_type: ClassVar[type[Intervention]] = MidBlockIntervention
     strength: ClassVar[str | None] = "scale"
+    training_length: ClassVar[tuple[str, ...]] = ("iterations",)
 
     neutral: str = "a person"
     stated: str = "{a} {noun}"

@@ -73,6 +73,7 @@ class ItiGen(Method):
         attributes="any that images show and CLIP represents, alone or as joint cells",
     )
     intervention_type: ClassVar[type[Intervention]] = LearnedTokens
+    training_length: ClassVar[tuple[str, ...]] = ("images", "epochs")
 
     prompt: str = "a headshot of a person"
     reference: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "a headshot of {a} {noun}"

@@ -104,6 +104,7 @@ class Finetuning(Method):
         architectures=("sd1", "sd2", "sdxl"),
         attributes="any, alone or as joint cells, that a judge with gradients can classify",
     )
+    training_length: ClassVar[tuple[str, ...]] = ("steps", "batch")
     prompts: tuple[str, ...] = ("A photo of the face of {a} {concept}, a person",)
     judge: str = "openai-clip-vit-b-32"
     labels: Annotated[str, StringConstraints(pattern=r"^$|\{(noun|adjective)\}")] = ""

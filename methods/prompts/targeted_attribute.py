@@ -83,6 +83,7 @@ class TargetedAttributePrompt(Method):
         licence="Apache-2.0",
         origin="FairT2I; implemented from the paper's formula",
         family="prompt",
+        ours=True,
         architectures=("any",),
         attributes="any that words can express, alone or as joint cells",
     )

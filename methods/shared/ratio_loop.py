@@ -36,6 +36,7 @@ from evenhand.methods.base import (
     Method,
     Task,
     TextStates,
+    Track,
 )
 from evenhand.methods.shared import sequential_test
 from evenhand.methods.shared.closed_form import ClosedForm
@@ -101,6 +102,11 @@ class RatioLoop(Method):
     rounds: int = Field(ge=1)
     negative_prompt: str = ""
     unrelated: tuple[str, ...] = UNRELATED
+
+    @property
+    def track(self) -> Track:
+        """One model for all concepts, or one for each."""
+        return "one model" if self.scope == "joint" else "a model per concept"
 
     @property
     def steering_judge(self) -> str | None:

@@ -127,6 +127,7 @@ class Sortition(Method):
         licence="Apache-2.0",
         origin="written for Evenhand",
         family="embedding",
+        ours=True,
         architectures=("sd1", "sd2", "sdxl"),
         attributes="any that words can express, alone or as joint cells",
     )

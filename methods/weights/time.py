@@ -36,7 +36,7 @@ from pydantic import Field, StringConstraints
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task
+from evenhand.methods.base import Budget, Cell, Intervention, Method, MethodInfo, Task, Track
 from evenhand.methods.shared.closed_form import ClosedForm
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.ratio_loop import Template, double, encode, select, shares
@@ -106,6 +106,11 @@ class Time(Method):
             "with_to_k": Choice((True, False)),
             "with_augs": Choice((True, False)),
         }
+
+    @property
+    def track(self) -> Track:
+        """One model for all concepts, or one for each."""
+        return "one model" if self.scope == "joint" else "a model per concept"
 
     @property
     def steering_judge(self) -> str | None:

@@ -1,11 +1,19 @@
 """Parameters that a suite takes from records of tuning."""
 
+import json
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+
 import pytest
 from helpers.tuning import a_record, a_trial
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.registry.method_spec import parse_method
+from evenhand.bench.registry.method_spec import method_class, parse_method
+from evenhand.bench.results.result import Search
+from evenhand.bench.results.tuning import read_tuning
 from evenhand.bench.suites.suite import load_suite, read_suite, to_toml
+from evenhand.bench.tuning.development import development_suite
 
 
 def suite_with(folder, *records):
@@ -29,6 +37,17 @@ def test_a_winner_overrides_the_table_of_the_suite_but_not_what_the_user_gives(t
     suite = read_suite(suite_with(tmp_path, a_winner()))
     assert parse_method("eos-swap", suite=suite).method.weight == 0.75
     assert parse_method("eos-swap:weight=2", suite=suite).method.weight == 2
+
+
+def test_a_method_says_what_the_search_for_its_parameters_has_taken(tmp_path):
+    record = a_winner()
+    suite = read_suite(suite_with(tmp_path, record))
+    expected = Search(trials=1, passes=record.passes, record=record.digest())
+    assert parse_method("eos-swap", suite=suite).search == expected
+    assert parse_method("eos-swap:fit=2", suite=suite).search == expected
+    assert parse_method("eos-swap:weight=0.75", suite=suite).search == expected, "the same value"
+    assert parse_method("eos-swap:weight=2", suite=suite).search is None, "not the tuned one"
+    assert parse_method("entigen", suite=suite).search is None
 
 
 def test_a_run_keeps_the_parameters_without_the_records(tmp_path):
@@ -59,3 +78,22 @@ def test_a_missing_folder_is_an_error(tmp_path):
     (tmp_path / "records").rmdir()
     with pytest.raises(EvenhandError, match="no folder"):
         read_suite(path)
+
+
+def bundled_records():
+    folder = files("evenhand.bench.suites") / "tuning" / "mini"
+    return sorted(Path(str(folder)).glob("*.json"))
+
+
+@pytest.mark.parametrize("path", bundled_records(), ids=lambda path: path.stem)
+def test_a_bundled_record_is_of_the_method_and_the_development_prompts_of_today(path):
+    suite, record = load_suite("mini-2"), read_tuning(path)
+    method = method_class(path.stem)
+    assert record.method == path.stem and record.finished
+    assert record.development == development_suite(suite).digest()
+    assert record.method_version == method.info.version
+    space = json.loads(json.dumps({name: asdict(domain) for name, domain in method.space().items()}))
+    assert record.space == space
+    given = suite.methods.get(record.method, {})
+    assert record.fixed == {name: value for name, value in given.items() if name not in space}
+    assert suite.tuned[record.method] == record.winner.parameters

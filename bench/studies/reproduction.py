@@ -1,0 +1,372 @@
+"""The reproduction table: the effect of every published method on gender alone, in its paper and here.
+
+Run ``python -m evenhand.bench.studies.reproduction RUN`` with the folder of a run of ``mini-gender``. It
+writes the tables as CSV and fills the page from them. The published figures are in ``published_effects.toml``
+and in the literature tables of the reports.
+
+An effect is the part of the bias that a method removes. Papers measure the bias by a mean deviation ratio or
+a metric proportional to it. Here it is RMSDelta, which for two groups is the root mean square of the
+occupations' deviation ratios without the bias of a finite sample.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import pandas as pd
+import typer
+from pydantic import Field
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard.entries import read_entries
+from evenhand.bench.policy.gates import status_of
+from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading, primary_key
+from evenhand.bench.results.result import BASE, ComparisonRow, EstimateRow, LossRow, Result
+from evenhand.bench.storage.run_folder import load_run
+from evenhand.bench.studies.coverage import fill
+from evenhand.bench.studies.reproduction_page import NOT_RUN, SCOPES, parts
+from evenhand.bench.suites.evaluation_config import Spec
+from evenhand.reports.leaderboard.literature import CONFIDENCE, Protocol, Reported, protocols, reported
+
+DATA = "published_effects.toml"
+PAGE = Path("docs/methods/reproduction.md")
+FOLDER = Path("docs/studies/reproduction")
+ENTRIES = Path("reports/entries")
+
+REPRODUCED, PARTLY = 0.7, 0.5
+"""Parts of the paper's relative effect from which an effect counts as reproduced and as partly reproduced."""
+
+UNCHANGED = 0.1
+"""Largest change of the squared RMSDelta at which occupations count as kept."""
+
+BEST = {"fairimagen_fairness": 1.0}
+"""Value of a metric for a fair model, where it is not 0."""
+
+MEASURED = ("baseline", "value", "value_low", "value_high", "effect", "effect_low", "effect_high", "lost")
+COMPARED = ("mist", "mist_low", "mist_high", "other", "other_low", "other_high")
+"""Columns of numbers in the tables of effects and of claims; ``lost`` is explicit fidelity."""
+
+Labels = Mapping[str, Reading]
+"""Label of a method to its result."""
+
+
+class Published(Spec):
+    """What is published about a method; the file of the data explains the fields."""
+
+    method: str
+    labels: tuple[str, ...] = ()
+    figures: Literal["own", "rival", "released", "none"]
+    protocol: str = ""
+    row: str = ""
+    metric: str = ""
+    baseline: float = math.nan
+    value: float = math.nan
+    effect: float = math.nan
+    model: str = ""
+    link: str = ""
+    place: str = ""
+    remark: str = ""
+    because: str = ""
+
+    model_config = Spec.model_config | {"allow_inf_nan": True}
+
+
+class Claim(Spec):
+    """A claim of MIST's paper.
+
+    Attributes:
+        name: What is claimed.
+        source: Where.
+        over: Methods that MIST is compared with.
+        results: The results that test it: of gender alone, of joint cells, or of unedited occupations.
+        measure: What is compared: the distance from the target, or the alignment of unrelated images.
+    """
+
+    name: str
+    source: str
+    over: tuple[str, ...]
+    results: Literal["gender", "joint", "unedited"]
+    measure: Literal["distance", "alignment"]
+
+
+class Data(Spec):
+    """The file of the published figures."""
+
+    published: tuple[Published, ...] = Field(min_length=1)
+    claim: tuple[Claim, ...]
+
+
+class Span(NamedTuple):
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def data() -> Data:
+    """The published figures and claims, in the order of their file."""
+    return Data.model_validate(tomllib.loads(files(__package__).joinpath(DATA).read_text(encoding="utf-8")))
+
+
+def figures(one: Published) -> tuple[float, float, float]:
+    """Baseline, value and relative effect as published; ``nan`` where they were not found.
+
+    Raises:
+        EvenhandError: The literature table lacks a row that ``one`` refers to.
+    """
+    baseline, value = one.baseline, one.value
+    if one.protocol:
+        baseline, value = (float(_reported(one, row).value) for row in ("baseline", one.row))
+    if math.isfinite(one.effect):
+        return baseline, value, one.effect
+    best = BEST.get(one.metric, 0.0)
+    return baseline, value, 1 - (value - best) / (baseline - best)
+
+
+def _reported(one: Published, row: str) -> Reported:
+    place = (one.protocol, row, one.metric, "gender", "")
+    for found in reported():
+        if (found.protocol, found.method, found.metric, found.attributes, found.concept) == place:
+            return found
+    raise EvenhandError(
+        f"{DATA}: {one.method}: no {one.metric} of {row!r} in {one.protocol!r}; correct the row"
+    )
+
+
+def _protocol(one: Published) -> Protocol | None:
+    return next((each for each in protocols() if each.protocol == one.protocol), None)
+
+
+def ratio(first: Span, second: Span, difference: Span) -> Span:
+    """The ratio of two correlated estimates, with its interval by MOVER-R.
+
+    Donner, Zou: "Closed-form confidence intervals for functions of the normal mean and standard deviation",
+    Statistical Methods in Medical Research 21 (2012). The limits are the ratios ``R`` at which the interval
+    of ``first - R second``, recovered from the intervals of both, ends at zero. The correlation follows from
+    the width of the interval of their difference.
+
+    Args:
+        first: Numerator.
+        second: Denominator; its interval must exclude 0, otherwise the limits are ``nan``.
+        difference: ``first - second``.
+    """
+    if second.low <= 0:
+        return Span(first.value / second.value if second.value else math.nan, math.nan, math.nan)
+    r = _correlation(first, second, difference)
+    low = _limit(first.value, second.value, first.low, second.high, r, sign=-1)
+    high = _limit(first.value, second.value, first.high, second.low, r, sign=1)
+    return Span(first.value / second.value, low, high)
+
+
+def _correlation(first: Span, second: Span, difference: Span) -> float:
+    a, b, d = ((span.high - span.low) / 2 for span in (first, second, difference))
+    return max(-1.0, min(1.0, (a * a + b * b - d * d) / (2 * a * b))) if a * b else 0.0
+
+
+def _limit(first: float, second: float, end: float, other: float, r: float, *, sign: int) -> float:
+    """The root of the quadratic equation for the limit at ``end`` of the numerator."""
+    middle = first * second - r * abs(first - end) * abs(other - second)
+    scale = other * (2 * second - other)
+    if not scale:
+        return math.nan
+    root = max(middle * middle - scale * end * (2 * first - end), 0.0)
+    return (middle + sign * math.sqrt(root)) / scale
+
+
+def relative_effect(method: Span, base: Span, difference: Span) -> Span:
+    """The part of the baseline's RMSDelta that a method removes: 1 for a fair model, negative if it grows.
+
+    Args:
+        method: The method's squared RMSDelta, which may be negative.
+        base: The baseline's.
+        difference: The paired difference, method minus baseline.
+    """
+    found = ratio(method, base, difference)
+    value, low, high = (1 - math.sqrt(max(part, 0.0)) for part in (found.value, found.high, found.low))
+    return Span(value, low, high)
+
+
+def verdict(part: float) -> str:
+    """The verdict on an effect that is this part of the published one."""
+    if math.isnan(part):
+        return "no published effect"
+    return "reproduced" if part >= REPRODUCED else "partly reproduced" if part >= PARTLY else "not reproduced"
+
+
+def effects(results: Sequence[Result]) -> pd.DataFrame:
+    """One row for every published method and setting: published figures, measured ones, and the verdict."""
+    found = {result.spec.method.label: Reading.of(result) for result in results}
+    return pd.DataFrame(
+        [_effect(one, label, found) for one in data().published for label in one.labels or (one.method,)]
+    )
+
+
+def _effect(one: Published, label: str, found: Labels) -> dict[str, Any]:
+    baseline, value, effect = figures(one)
+    protocol = _protocol(one)
+    row: dict[str, Any] = {
+        "method": one.method,
+        "label": label,
+        "metric": one.metric,
+        "model": protocol.model if protocol else one.model,
+        "paper_baseline": baseline,
+        "paper_value": value,
+        "paper_effect": effect,
+        "figures": one.figures,
+        "place": one.place,
+        "link": protocol.link if protocol else one.link,
+        "how": _how(one),
+        "remark": one.remark,
+    }
+    measured = _measured(label, found)
+    ratios = {f"ratio{end}": measured[f"effect{end}"] / effect for end in ("", "_low", "_high")}
+    said = verdict(ratios["ratio"]) if label in found else NOT_RUN
+    explained = said in ("partly reproduced", "not reproduced")
+    return row | measured | ratios | {"verdict": said, "because": one.because if explained else ""}
+
+
+def _how(one: Published) -> str:
+    """How the figures were read."""
+    if one.protocol:
+        return CONFIDENCE[_reported(one, one.row).confidence]
+    return {"released": CONFIDENCE["computed"], "own": CONFIDENCE["read"]}.get(one.figures, "")
+
+
+def _measured(label: str, found: Labels) -> dict[str, float]:
+    """The columns :data:`MEASURED`; ``nan`` if the method has no result."""
+    if label not in found or BASE not in found:
+        return dict.fromkeys(MEASURED, math.nan)
+    mine, its, key = found[label], found[BASE], _key(found)
+    squared = key._replace(metric=COMPARED_METRIC)
+    change = _span(mine.against(BASE, squared))
+    effect = relative_effect(_span(mine.at(squared)), _span(its.at(squared)), change)
+    method, base = _span(mine.at(key)), _span(its.at(key))
+    lost = next(
+        (row.value for row in mine.result.losses if row.quantity == "explicit_fidelity" and not row.group),
+        math.nan,
+    )
+    return dict(zip(MEASURED, (base.value, *method, *effect, lost), strict=True))
+
+
+def _key(found: Labels) -> Key:
+    key = primary_key(list(found.values()))
+    if key is None:
+        raise EvenhandError("the results lack the suite's primary distance; run the suite again")
+    return key
+
+
+def _span(row: EstimateRow | ComparisonRow | LossRow | None) -> Span:
+    return Span(row.value, row.low, row.high) if row is not None else Span(math.nan, math.nan, math.nan)
+
+
+def claims(results: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
+    """One row for every claim of MIST's paper, setting and method that it is compared with.
+
+    Args:
+        results: ``gender``, ``joint`` and ``unedited`` to their results.
+    """
+    rows = []
+    for claim in data().claim:
+        found = {one.spec.method.label: Reading.of(one) for one in results[claim.results]}
+        for scope in SCOPES:
+            for other in claim.over:
+                row = {"claim": claim.name, "scope": scope, "over": other}
+                rows.append(row | _tested(claim, scope, other, found))
+    return pd.DataFrame(rows)
+
+
+def _tested(claim: Claim, scope: str, other: str, found: Labels) -> dict[str, Any]:
+    mist = _mist(found, scope)
+    if mist is None or other not in found:
+        return dict.fromkeys(COMPARED, math.nan) | {"verdict": NOT_RUN}
+    if claim.measure == "alignment":
+        return _kept_alignment(mist)
+    if other == BASE:
+        return _kept_shares(mist, found)
+    key = _key(found)
+    mine, its = _span(mist.at(key)), _span(found[other].at(key))
+    said = "holds" if mine.high < its.low else "does not hold" if mine.low > its.high else "not decided"
+    return _pair(mine, its) | {"verdict": said}
+
+
+def _mist(found: Labels, scope: str) -> Reading | None:
+    """MIST's result in this scope: with the suite's parameters, or with the scope alone changed."""
+    for label in ("mist", f"mist:scope={scope}"):
+        if label in found and found[label].result.spec.method.parameters["scope"] == scope:
+            return found[label]
+    return None
+
+
+def _kept_alignment(mist: Reading) -> dict[str, Any]:
+    """The loss of alignment on unrelated prompts, and the outcome of its gate."""
+    rows = [row for row in mist.result.losses if (row.quantity, row.kind) == ("alignment", "unrelated")]
+    said = {"passed": "holds", "harm proven": "does not hold"}.get(status_of(rows), "not decided")
+    loss = _span(rows[0]) if rows else _span(None)
+    return _pair(loss, Span(0.0, math.nan, math.nan)) | {"verdict": said}
+
+
+def _kept_shares(mist: Reading, found: Labels) -> dict[str, Any]:
+    """RMSDelta of the occupations that were not edited, and whether it changed."""
+    key = _key(found)._replace(kind="person")
+    change = _span(_change(mist.result, key._replace(metric=COMPARED_METRIC)))
+    inside = change.low >= -UNCHANGED and change.high <= UNCHANGED
+    outside = change.low > UNCHANGED or change.high < -UNCHANGED
+    said = "holds" if inside else "does not hold" if outside else "not decided"
+    return _pair(_span(mist.at(key)), _span(found[BASE].at(key))) | {"verdict": said}
+
+
+def _change(result: Result, key: Key) -> ComparisonRow | None:
+    """The difference to the baseline on prompts of the key's kind."""
+    for row in result.comparisons:
+        if (row.metric, row.attributes, row.judge, row.corrected, row.kind) == (*key[:4], key.kind):
+            return row
+    return None
+
+
+def _pair(mine: Span, its: Span) -> dict[str, float]:
+    return dict(zip(COMPARED, (*mine, *its), strict=True))
+
+
+def read(folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables that the study has written into ``folder``."""
+    return {
+        name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=["nan"])
+        for name in ("effects", "claims")
+    }
+
+
+def joint_results(entries: Path) -> list[Result]:
+    """The published results on the latest version of ``mini`` that has one of MIST."""
+    found = [entry.result for entry in read_entries(entries)[0].values() if entry.result.spec.suite == "mini"]
+    versions = [result.spec.suite_version for result in found if result.spec.method.name == "mist"]
+    latest = max(versions, key=int, default="")
+    return [result for result in found if result.spec.suite_version == latest]
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of mini-gender.")],
+    unedited: Annotated[Path | None, typer.Option(help="Folder of a run of unedited.toml.")] = None,
+    entries: Annotated[Path, typer.Option(help="Folder of the published entries.")] = ENTRIES,
+    out: Annotated[Path, typer.Option(help="Folder of the tables.")] = FOLDER,
+    page: Annotated[Path, typer.Option(help="Page that is filled.")] = PAGE,
+) -> None:
+    """Write the tables and fill the page."""
+    gender = load_run(run).results
+    others = load_run(unedited).results if unedited else []
+    tables = {
+        "effects": effects(gender),
+        "claims": claims({"gender": gender, "joint": joint_results(entries), "unedited": others}),
+    }
+    for name, table in tables.items():
+        table.to_csv(out / f"{name}.csv", index=False, float_format="%.4g", na_rep="nan")
+    page.write_text(fill(page.read_text(encoding="utf-8"), **parts(read(out))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

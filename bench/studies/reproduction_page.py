@@ -1,0 +1,137 @@
+"""The tables of the page on reproduction, from the tables of the study."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from evenhand.bench.studies.coverage import as_markdown
+
+FIGURES = {"own": "the authors", "rival": "another paper", "released": "released data"}
+
+SCOPES = {"per-concept": "one model per occupation", "joint": "one model for all"}
+
+METRICS = {"fairimagen_fairness": "fairness (FairImagen)"}
+"""Names of metrics, where they are not their keys in words."""
+
+MISSING = "not found"
+
+NOT_RUN = "not run"
+
+EMPTY = "–"
+
+
+def parts(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """Name of a part of the page to its Markdown."""
+    effects = tables["effects"]
+    return {
+        "published": as_markdown(_published(effects.drop_duplicates("method"))),
+        "sources": "\n".join(_sources(effects.drop_duplicates("method"))),
+        "measured": as_markdown(_measured(effects)),
+        "summary": _summary(effects),
+        "because": "\n".join(_because(effects)) or "None.",
+        "claims": as_markdown(_claims(tables["claims"])),
+    }
+
+
+def _published(effects: pd.DataFrame) -> pd.DataFrame:
+    rows = [
+        {
+            "method": _link(row.method),
+            "effect": _percent(row.paper_effect),
+            "before": _number(row.paper_baseline),
+            "after": _number(row.paper_value),
+            "metric": METRICS.get(row.metric, row.metric.replace("_", " ")) or EMPTY,
+            "model": row.model.replace("Stable Diffusion", "SD") or EMPTY,
+            "figures by": FIGURES.get(row.figures, EMPTY),
+        }
+        for row in _rows(effects)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _sources(effects: pd.DataFrame) -> list[str]:
+    lines = []
+    for row in _rows(effects):
+        place = f"{row.place}, <{row.link}>; {row.how}." if row.place else ""
+        lines.append(" ".join(filter(None, [f"- {_link(row.method)}:", place, row.remark])))
+    return lines
+
+
+def _measured(effects: pd.DataFrame) -> pd.DataFrame:
+    rows = [
+        {
+            "method": f"`{row.label}`",
+            "RMSDelta": EMPTY if math.isnan(row.value) else f"{row.baseline:.2f} → {row.value:.2f}",
+            "effect": _with_interval(row, "effect", _percent),
+            "in the paper": _percent(row.paper_effect),
+            "ratio": _with_interval(row, "ratio", _number),
+            "verdict": f"**{row.verdict}**" if row.verdict == "reproduced" else row.verdict,
+            "fidelity lost": EMPTY if math.isnan(row.lost) else f"{100 * row.lost:.0f} points",
+        }
+        for row in _rows(effects)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _summary(effects: pd.DataFrame) -> str:
+    """How many methods have which verdict."""
+    first = effects.drop_duplicates("method")
+    counts = first["verdict"].value_counts()
+    said = ", ".join(f"{counts[name]} {name}" for name in counts.index)
+    return f"Of {len(first)} published methods: {said}."
+
+
+def _because(effects: pd.DataFrame) -> list[str]:
+    return [f"- `{row.label}`: {row.because}" for row in _rows(effects) if row.because]
+
+
+def _claims(claims: pd.DataFrame) -> pd.DataFrame:
+    """One row for every claim and method that MIST is compared with; one column per setting of MIST."""
+    rows = []
+    for (claim, over), found in claims.groupby(["claim", "over"], sort=False):
+        settings = {row.scope: row for row in _rows(found)}
+        known = max(settings.values(), key=lambda row: not math.isnan(row.other))
+        row = {
+            "claim": claim,
+            "compared with": "the baseline" if over == "base" else f"`{over}`",
+            "its value": _with_interval(known, "other", _number),
+        }
+        rows.append(row | {f"MIST, {SCOPES[scope]}": _outcome(one) for scope, one in settings.items()})
+    return pd.DataFrame(rows)
+
+
+def _outcome(row: Any) -> str:
+    """MIST's value with the verdict."""
+    value = _with_interval(row, "mist", _number)
+    said = f"**{row.verdict}**" if row.verdict == "holds" else row.verdict
+    return said if value == EMPTY else f"{value}: {said}"
+
+
+def _rows(table: pd.DataFrame) -> list[Any]:
+    """The rows, untyped, since pandas does not know the types of their columns."""
+    return list(table.itertuples())
+
+
+def _link(method: str) -> str:
+    return f"[`{method}`]({method}.md)"
+
+
+def _with_interval(row: Any, name: str, said: Callable[[float], str]) -> str:
+    value, low, high = (getattr(row, part) for part in (name, f"{name}_low", f"{name}_high"))
+    if math.isnan(value):
+        return EMPTY
+    return (
+        said(value) if math.isnan(low) or math.isnan(high) else f"{said(value)} ({said(low)} to {said(high)})"
+    )
+
+
+def _number(value: float) -> str:
+    return EMPTY if math.isnan(value) else f"{value:.2f}"
+
+
+def _percent(value: float) -> str:
+    return MISSING if math.isnan(value) else f"{value:.0%}"

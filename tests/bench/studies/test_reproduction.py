@@ -1,0 +1,229 @@
+"""The reproduction table: published figures, the arithmetic of effects, the verdicts, and the page."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.paths import ROOT
+from helpers.report import a_result
+
+from evenhand.bench.registry.entry_points import METHODS
+from evenhand.bench.results.result import ComparisonRow
+from evenhand.bench.studies.coverage import fill
+from evenhand.bench.studies.reproduction import (
+    FOLDER,
+    PAGE,
+    Published,
+    Span,
+    claims,
+    data,
+    effects,
+    figures,
+    joint_results,
+    ratio,
+    read,
+    relative_effect,
+    verdict,
+)
+from evenhand.bench.studies.reproduction_page import parts
+from evenhand.bench.suites.suite import load_suite, read_suite
+from evenhand.bench.tuning.development import development_suite
+
+NO_PAPER = {"base", "random-attribute-prompt", "targeted-attribute-prompt", "sortition"}
+PRIMARY = "gender*tone*age"
+
+
+def a_published(**changes):
+    return Published(**{"method": "uce", "figures": "own", "metric": "deviation_ratio"} | changes)
+
+
+def with_square(label, *, base=0.36, square=0.09, half=0.05):
+    """A result with the squared distance that paired differences are measured in."""
+    result = a_result(label)
+    own = base if label == "base" else square
+    row = next(row for row in result.estimates if (row.metric, row.attributes) == ("rms_delta", PRIMARY))
+    spread = {"value": own, "low": own - half, "high": own + half}
+    squared = row.model_copy(update={"metric": "excess_agreement", "corrected": True, **spread})
+    gap = ComparisonRow(
+        metric="excess_agreement",
+        attributes=PRIMARY,
+        judge=row.judge,
+        corrected=True,
+        against="base",
+        value=own - base,
+        low=own - base - half,
+        high=own - base + half,
+        p=0.001,
+    )
+    changes = {"estimates": [*result.estimates, squared], "comparisons": [gap] if label != "base" else []}
+    return result.model_copy(update=changes)
+
+
+def test_every_published_method_has_one_row():
+    assert sorted(one.method for one in data().published) == sorted(set(METHODS.names()) - NO_PAPER)
+
+
+@pytest.mark.parametrize("one", data().published, ids=lambda one: one.method)
+def test_figures_are_found_with_a_place_or_said_to_be_missing(one):
+    _, _, effect = figures(one)
+    assert math.isfinite(effect) == (one.figures != "none") == bool(one.place)
+    assert one.remark or one.figures == "own"
+
+
+def test_figures_come_from_the_literature_table():
+    one = a_published(protocol="efa-36", row="UCE")
+    assert figures(one) == (0.71, 0.34, pytest.approx(1 - 0.34 / 0.71))
+
+
+def test_an_effect_on_a_metric_whose_best_value_is_one_is_that_on_the_rest():
+    one = a_published(metric="fairimagen_fairness", baseline=0.2, value=0.6)
+    assert figures(one)[2] == pytest.approx(0.5)
+
+
+def test_a_missing_row_of_the_literature_table_is_an_error():
+    with pytest.raises(Exception, match="uce: no deviation_ratio of 'nobody' in 'efa-36'"):
+        figures(a_published(protocol="efa-36", row="nobody"))
+
+
+def test_a_ratio_with_symmetric_intervals_has_fiellers_interval():
+    a, b, s1, s2, r, z = 0.2, 0.5, 0.03, 0.04, 0.4, 1.96
+    s3 = math.sqrt(s1 * s1 + s2 * s2 - 2 * r * s1 * s2)
+    spans = [Span(v, v - z * s, v + z * s) for v, s in ((a, s1), (b, s2), (a - b, s3))]
+    scale, middle, rest = b * b - (z * s2) ** 2, a * b - r * z * z * s1 * s2, a * a - (z * s1) ** 2
+    root = math.sqrt(middle * middle - scale * rest)
+    assert ratio(*spans) == pytest.approx((a / b, (middle - root) / scale, (middle + root) / scale))
+
+
+def test_the_interval_of_a_ratio_covers_in_19_of_20_samples():
+    rng = np.random.default_rng(0)
+    s1, s2, r = 0.04, 0.05, 0.5
+    cover = [[s1 * s1, r * s1 * s2], [r * s1 * s2, s2 * s2]]
+    gap = math.sqrt(s1 * s1 + s2 * s2 - 2 * r * s1 * s2)
+    hits = 0
+    for a, b in rng.multivariate_normal([0.2, 0.6], cover, size=2000):
+        found = ratio(*(Span(v, v - 1.96 * s, v + 1.96 * s) for v, s in ((a, s1), (b, s2), (a - b, gap))))
+        hits += found.low <= 0.2 / 0.6 <= found.high
+    assert 0.935 <= hits / 2000 <= 0.965
+
+
+def test_a_baseline_that_may_be_fair_gives_no_interval():
+    found = ratio(Span(0.1, 0.0, 0.2), Span(0.1, -0.1, 0.3), Span(0.0, -0.1, 0.1))
+    assert found.value == 1 and math.isnan(found.low) and math.isnan(found.high)
+
+
+@pytest.mark.parametrize(
+    ("square", "effect"), [(0.36, 0.0), (0.09, 0.5), (0.0, 1.0), (-0.02, 1.0), (0.81, -0.5)]
+)
+def test_an_effect_is_the_part_of_the_distance_that_is_removed(square, effect):
+    method, base = Span(square, square - 0.05, square + 0.05), Span(0.36, 0.3, 0.42)
+    found = relative_effect(method, base, Span(square - 0.36, square - 0.41, square - 0.31))
+    assert found.value == pytest.approx(effect)
+    assert found.low <= found.value <= found.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (0.7, "reproduced"),
+        (0.69, "partly reproduced"),
+        (0.5, "partly reproduced"),
+        (0.49, "not reproduced"),
+        (-1.0, "not reproduced"),
+        (math.nan, "no published effect"),
+    ],
+)
+def test_the_verdict_follows_from_the_part_of_the_published_effect(part, said):
+    assert verdict(part) == said
+
+
+def test_without_a_run_every_method_is_not_run():
+    table = effects([])
+    assert set(table["verdict"]) == {"not run"} and table["effect"].isna().all()
+    assert set(claims({"gender": [], "joint": [], "unedited": []})["verdict"]) == {"not run"}
+
+
+def test_the_row_of_a_method_compares_its_effect_with_the_published_one():
+    table = effects([with_square("base"), with_square("uce")]).set_index("label")
+    row = table.loc["uce"]
+    assert row["effect"] == pytest.approx(0.5)
+    assert row["ratio"] == pytest.approx(0.5 / (1 - 0.34 / 0.71))
+    assert (row["verdict"], row["because"]) == ("reproduced", "")
+    assert table.loc["mist", "verdict"] == "not run"
+
+
+def test_a_weaker_effect_says_why():
+    row = effects([with_square("base"), with_square("uce", square=0.3)]).set_index("label").loc["uce"]
+    assert row["verdict"] == "not reproduced" and "192 dimensions" in row["because"]
+
+
+def test_a_method_without_published_figures_is_shown_without_a_verdict():
+    row = effects([with_square("base"), with_square("time")]).set_index("label").loc["time"]
+    assert row["verdict"] == "no published effect" and row["effect"] == pytest.approx(0.5)
+
+
+def in_scope(label, scope, low, high):
+    """A result of MIST, or of another method, with this interval of the primary distance."""
+    result = a_result(label)
+    method = result.spec.method.model_copy(update={"parameters": {"scope": scope}})
+    rows = [
+        row.model_copy(update={"low": low, "high": high}) if not row.concept else row
+        for row in result.estimates
+    ]
+    spec = result.spec.model_copy(update={"method": method})
+    return result.model_copy(update={"spec": spec, "estimates": rows})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.4, 0.5, "holds"), (0.25, 0.5, "not decided"), (0.0, 0.1, "does not hold")],
+)
+def test_a_claim_holds_where_the_intervals_are_apart(low, high, said):
+    joint = [a_result("base"), in_scope("mist", "joint", 0.2, 0.3), in_scope("uce", "joint", low, high)]
+    table = claims({"gender": [], "joint": joint, "unedited": []})
+    mine = table[table["claim"].str.contains("joint cells") & (table["over"] == "uce")]
+    assert dict(zip(mine["scope"], mine["verdict"], strict=True)) == {"per-concept": "not run", "joint": said}
+
+
+@pytest.mark.parametrize(
+    ("change", "half", "said"),
+    [(-0.02, 0.05, "holds"), (-0.02, 0.2, "not decided"), (-0.4, 0.1, "does not hold")],
+)
+def test_unedited_occupations_are_kept_if_their_shares_hardly_change(change, half, said):
+    base, mist = (with_square(label, square=0.36 + change, half=half) for label in ("base", "mist"))
+    method = mist.spec.method.model_copy(update={"parameters": {"scope": "joint"}})
+    gaps = [row.model_copy(update={"kind": "person"}) for row in mist.comparisons]
+    mist = mist.model_copy(
+        update={"spec": mist.spec.model_copy(update={"method": method}), "comparisons": gaps}
+    )
+    table = claims({"gender": [], "joint": [], "unedited": [base, mist]})
+    mine = table[table["claim"].str.contains("other occupations") & (table["scope"] == "joint")]
+    assert list(mine["verdict"]) == [said]
+
+
+def test_joint_results_are_of_one_version_that_has_mist():
+    found = joint_results(ROOT / "reports" / "entries")
+    assert len({result.spec.suite_version for result in found}) == 1
+    assert "mist" in {result.spec.method.name for result in found}
+
+
+def test_the_page_shows_the_tables_beside_it():
+    page = (ROOT / PAGE).read_text(encoding="utf-8")
+    assert fill(page, **parts(read(ROOT / FOLDER))) == page
+
+
+def test_the_suite_balances_gender_alone_and_tunes_on_other_occupations():
+    suite = load_suite("mini-gender")
+    assert suite.balance == suite.primary == ("gender",) and list(suite.attributes) == ["gender"]
+    assert suite.methods.keys() == load_suite("mini-2").methods.keys()
+    assert suite.methods["mist"]["scope"] == "per-concept"
+    assert development_suite(suite).balance == ("gender",)
+
+
+def test_the_unedited_occupations_are_not_balanced(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    suite = read_suite(ROOT / FOLDER / "unedited.toml")
+    edited = set(suite.prompts[0].concepts)
+    listed = pd.read_csv(ROOT / FOLDER / "unedited-occupations.csv")
+    assert set(listed["kind"]) == {"person"} and not edited & set(listed["concept"])
+    assert suite.methods == {"mist": load_suite("mini-gender").methods["mist"]}
