@@ -24,13 +24,15 @@ from evenhand.bench.external_images.image_files import SUFFIXES, import_image
 from evenhand.bench.external_images.image_list import ImageList, read_list
 from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.report import write_report
-from evenhand.bench.results.result import BASE, Cost, MethodCard, Run
+from evenhand.bench.results.result import BASE, Cost, MethodCard
 from evenhand.bench.results.text import plural
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import Provenance, Subject, machine, result_of
 from evenhand.bench.storage.files import locked
 from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.stored_run import StoredRun
+from evenhand.bench.storage.title_block import read_title_block
 from evenhand.bench.suites.audit_config import Audit, evaluation_config_for
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.metrics.estimation.anchors import confusion_from_anchors
@@ -56,10 +58,11 @@ def audit(
     base: str | None = None,
     name: str | None = None,
     out: Path | None = None,
+    title_block: Path | None = None,
     engine: str = "local",
     workers: int = 0,
     progress: Progress | None = None,
-) -> Run:
+) -> StoredRun:
     """Judge and measure a folder of images. A second call reuses all labels.
 
     Args:
@@ -72,6 +75,7 @@ def audit(
         base: The model to compare the others with; if ``None``, the model called ``base``, if there is one.
         name: Name of the audit; the name of the folder if ``None``.
         out: Folder of the run; ``runs/<name>`` if ``None``.
+        title_block: A TOML file with what the auditor states, for the sign-off of the report.
         engine: Where images are judged: one of :data:`evenhand.bench.engines.ENGINES`. The results do not
             depend on it.
         workers: Number of judging workers; 0 for one per accelerator, or on a CPU no worker processes.
@@ -89,6 +93,8 @@ def audit(
         raise EvenhandError("--anchors and --calibration cannot be combined; give one of them")
     if not folder.is_dir():
         raise EvenhandError(f"{folder}: image folder does not exist; check the path")
+    if title_block is not None:
+        read_title_block(title_block)
     named = name or folder.resolve().name
     origin, evaluation_config = evaluation_config_for(suite=suite, judges=judges, calibration=calibration)
     if anchors is not None:
@@ -104,7 +110,8 @@ def audit(
     )
     target = out or Path("runs") / named
     with locked(target), quiet_loaders(), progress or Progress() as shown:
-        session = _Session(spec, folder, listed, anchors, RunFolder(target), shown, engine, workers)
+        run_folder = RunFolder(target)
+        session = _Session(spec, folder, listed, anchors, title_block, run_folder, shown, engine, workers)
         session.run()
     return load_run(target)
 
@@ -138,6 +145,7 @@ class _Session:
     folder: Path
     listed: ImageList
     anchors: Path | None
+    title_block: Path | None
     run_folder: RunFolder
     progress: Progress
     engine: str
@@ -174,7 +182,7 @@ class _Session:
         self.run_folder.write_results(
             [result_of(s, provenance=provenance, measured=measured) for s in subjects], alone=True
         )
-        write_report(self.run_folder.root)
+        write_report(self.run_folder.root, title_block=self.title_block)
         self._check_complete(images)
 
     @cached_property

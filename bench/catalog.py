@@ -71,6 +71,7 @@ def _method(name: str) -> Card:
         "kind": "method",
         "name": name,
         **cls.info.model_dump(mode="json", exclude={"name"}),
+        "track": cls.model_construct().track,
         "parameters": _parameters(cls),
         **_origin(METHODS, name),
     }

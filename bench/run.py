@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,9 +22,9 @@ from evenhand.bench.policy.gates import explicit_undecided
 from evenhand.bench.policy.strength import ranked
 from evenhand.bench.prompts.plan import Item, concepts, make_plan
 from evenhand.bench.prompts.prompt_set import PromptSet
-from evenhand.bench.registry.method_spec import MethodUse, parse_method
+from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.report import write_report
-from evenhand.bench.results.result import BASE, Result, Run
+from evenhand.bench.results.result import BASE, Result
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, Fitted, fit
 from evenhand.bench.stages.generate import Drawing, Job, image_rows
 from evenhand.bench.stages.measure import Evaluation, Vectors
@@ -40,8 +40,10 @@ from evenhand.bench.stages.write import (
 )
 from evenhand.bench.storage.files import folder_name, locked
 from evenhand.bench.storage.run_folder import Phase, RunFolder, load_run, merged
+from evenhand.bench.storage.stored_run import StoredRun
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
-from evenhand.bench.suites.suite import Suite, load_suite
+from evenhand.bench.suites.selection import method_uses, resolve
+from evenhand.bench.suites.suite import Suite
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.statistics.paired_loss import LOOKS
 
@@ -71,6 +73,7 @@ def plan(
     *,
     methods: Sequence[str | Method] | None = None,
     limit: int = 0,
+    fits: int = 0,
     until_decided: bool = False,
 ) -> list[PlanRow]:
     """The images that a run would generate, without generating them; the most for a run until decided.
@@ -81,9 +84,10 @@ def plan(
         suite: Name of a suite, path of a TOML file, or a suite.
         methods: See :func:`evaluate`.
         limit: See :func:`evaluate`.
+        fits: See :func:`evaluate`.
         until_decided: See :func:`evaluate`.
     """
-    resolved = resolve(suite, limit=limit)
+    resolved = resolve(suite, limit=limit, fits=fits)
     items, _ = make_plan(resolved, look=LOOKS if until_decided else 1)
     kinds = dict.fromkeys(item.prompt.kind for item in items)
     rows = []
@@ -100,11 +104,12 @@ def evaluate(
     methods: Sequence[str | Method] | None = None,
     out: str | Path | None = None,
     limit: int = 0,
+    fits: int = 0,
     until_decided: bool = False,
     engine: str = "local",
     workers: int = 0,
     progress: Progress | None = None,
-) -> Run:
+) -> StoredRun:
     """Run methods on a suite, and write results and report. A second call reuses all finished work.
 
     Args:
@@ -114,6 +119,9 @@ def evaluate(
             suite. The baseline and methods that the folder has results for are always included.
         out: The run's folder; ``runs/<suite>`` if ``None``.
         limit: Maximum number of prompts of every prompt set; 0 for all.
+        fits: How often each method is fitted, with other seeds; 0 for the number of the suite. Other
+            strengths of a method are fitted once. A method that every seed fits to the same intervention is
+            drawn once.
         until_decided: Whether to double the images of explicit prompts, at most three times, until the gate
             of explicit fidelity is passed or a harm proven for every method. The bounds of such a run are
             wider, so that all its looks together err as rarely as the single look of a fixed run.
@@ -130,7 +138,7 @@ def evaluate(
         IncompleteRunError: Some images could not be generated; the same call resumes.
     """
     check_engine(engine, workers=workers)
-    resolved = resolve(suite, limit=limit)
+    resolved = resolve(suite, limit=limit, fits=fits)
     folder = Path(out or Path("runs", f"{resolved.name}-limit{limit}" if limit else resolved.name))
     uses = method_uses(resolved, methods)
     with locked(folder), quiet_loaders(), progress or Progress() as shown:
@@ -162,35 +170,6 @@ def _previous_methods(run_folder: RunFolder, named: Sequence[str]) -> list[str]:
         ) from fault
 
 
-def resolve(suite: str | Suite, *, limit: int) -> Suite:
-    """The suite with at most ``limit`` prompts of every prompt set."""
-    resolved = suite if isinstance(suite, Suite) else load_suite(suite)
-    if limit < 0:
-        raise EvenhandError(f"limit must be a non-negative integer, got {limit}; use 0 for all prompts")
-    if not limit:
-        return resolved
-    uses = tuple(use.model_copy(update={"limit": min(limit, use.limit or limit)}) for use in resolved.prompts)
-    return resolved.model_copy(update={"prompts": uses})
-
-
-def method_uses(suite: Suite, methods: Sequence[str | Method] | None) -> list[MethodUse]:
-    """The methods of a run without duplicates, the baseline first.
-
-    Raises:
-        EvenhandError: A method or parameter is unknown, or a steering judge is in the panel.
-    """
-    names = [BASE, *(suite.defaults if methods is None else methods)]
-    uses = {use.label: use for use in (parse_method(name, suite=suite) for name in names)}
-    for use in uses.values():
-        if use.method.steering_judge in suite.panel:
-            raise EvenhandError(
-                f"method {use.label!r}: steering judge {use.method.steering_judge!r} is in the "
-                "panel of suite "
-                f"{suite.name!r}; choose another one with {use.method.info.name}:judge=…"
-            )
-    return list(uses.values())
-
-
 @dataclass
 class _Session:
     """One run in progress."""
@@ -203,6 +182,7 @@ class _Session:
     workers: int
     until_decided: bool = False
     look: int = 1
+    other_fits: dict[str, list[str]] = field(default_factory=dict)
 
     def load(self) -> None:
         """Load everything that the suite names, so that errors show before the folder is written."""
@@ -217,7 +197,7 @@ class _Session:
 
     def run(self) -> None:
         """Run all phases in order; each one reuses what an interrupted run has finished."""
-        fitted = {use.label: self._fit(use) for use in self.uses}
+        fitted = self._fit_all()
         for look in self._plans:
             self.look = look
             images, results = self._look(fitted)
@@ -283,6 +263,19 @@ class _Session:
                 "a CLIP folder"
             )
         return self.evaluation.scorer
+
+    def _fit_all(self) -> dict[str, Fitted]:
+        """The fits by label. A method that every seed fits to the same intervention keeps only the first."""
+        fitted = {use.label: self._fit(use) for use in self.uses}
+        digests = {label: one.intervention.digest() for label, one in fitted.items()}
+        for use in self.uses:
+            if use.fit_of:
+                self.other_fits.setdefault(use.fit_of, []).append(digests[use.label])
+        same = {first for first, others in self.other_fits.items() if {*others} == {digests[first]}}
+        for label in sorted(same):
+            self.progress.say(f"{label}: every seed gives the same fit")
+        self.uses = [use for use in self.uses if use.fit_of not in same]
+        return {use.label: fitted[use.label] for use in self.uses}
 
     def _fit(self, use: MethodUse) -> Fitted:
         self.progress.start(f"{use.label}: fit", 0)
@@ -350,6 +343,8 @@ class _Session:
                 model=self.model,
                 fitted=fitted[use.label],
                 images=measured.coverage[use.label].made,
+                branches=self._branches(use),
+                other_fits=self.other_fits.get(use.label, ()),
             )
             for use in self.uses
         ]
@@ -357,6 +352,10 @@ class _Session:
         results = [result_of(s, provenance=provenance, measured=measured) for s in subjects]
         self.run_folder.write_results(results)
         return results
+
+    def _branches(self, use: MethodUse) -> int:
+        """Further U-Net passes per image and step, as the method declares them."""
+        return use.method.budget(concepts=len(concepts(self.items)), cells=self.suite.cells()).branches
 
     def _provenance(self) -> Provenance:
         suite, device = self.suite, self.model.device.type

@@ -50,7 +50,7 @@ def load(folder: Path, method_type: type[Method]) -> Intervention:
     except (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
         raise EvenhandError(f"cannot read the intervention in {folder} ({error!r}); fit it again") from error
     if written != kind.__qualname__:
-        raise EvenhandError(f"{folder} holds a {written}; {method_type.__name__} makes a {kind.__qualname__}")
+        raise EvenhandError(f"{folder} holds {written}, but {method_type.__name__} makes {kind.__qualname__}")
     if digest != intervention.digest():
         raise EvenhandError(f"the intervention in {folder} differs from its digest; fit it again")
     return intervention

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
@@ -33,6 +34,16 @@ class Record(BaseModel):
     """Base of all rows and results: frozen, unknown fields refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def _repr_html_(self) -> str:
+        """The texts and numbers of the row as a table, for notebooks."""
+        facts = {name: value for name, value in self if isinstance(value, str | int | float) and value != ""}
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(f'{value:.4g}' if isinstance(value, float) else str(value))}"
+            "</td></tr>"
+            for name, value in facts.items()
+        )
+        return f"<table><tbody>{rows}</tbody></table>"
 
 
 class EstimateRow(Record):

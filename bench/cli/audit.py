@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from evenhand.bench.cli.shared import Engine, Json, Online, Workers, examples, write_run
+from evenhand.bench.cli.shared import (
+    Engine,
+    Json,
+    Online,
+    OpenReport,
+    TitleBlockFile,
+    Workers,
+    examples,
+    write_run,
+)
 
 app = typer.Typer()
 
@@ -60,8 +69,10 @@ def audit(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the run.", show_default="runs/NAME")
     ] = None,
+    title_block: TitleBlockFile = None,
     engine: Engine = "local",
     workers: Workers = 0,
+    open_report: OpenReport = False,
     online: Online = False,
     as_json: Json = False,
 ) -> None:
@@ -84,10 +95,11 @@ def audit(
         base=base,
         name=name,
         out=out,
+        title_block=title_block,
         engine=engine,
         workers=workers,
         progress=Progress(quiet=as_json),
     )
-    write_run(finished, as_json=as_json)
+    write_run(finished, as_json=as_json, open_report=open_report)
     for note in () if as_json else finished.results[0].notes:
         typer.echo(f"note: {note}", err=True)

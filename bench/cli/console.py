@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
 from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -47,6 +49,15 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, box: Box
     for row in rows:
         table.add_row(*(Text(_text(cell)) for cell in row))
     return table
+
+
+def write_path(name: str, path: Path) -> None:
+    """Write a path, on a terminal as a ``file://`` link to it."""
+    console = Console(soft_wrap=True)
+    if console.is_terminal and not console.is_dumb_terminal:
+        console.print(Text.assemble(f"{name}: ", (str(path), Style(link=path.resolve().as_uri()))))
+    else:
+        typer.echo(f"{name}: {path}")
 
 
 def write_card(card: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ from evenhand.bench.errors import EvenhandError, one_line
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells."""
 
-COMMANDS = (run, report, audit, compare, tune, calibrate, annotate, power, method, board, catalog, doctor)
+COMMANDS = (run, audit, report, compare, tune, calibrate, annotate, power, method, board, catalog, doctor)
 """The modules of the commands, in the order of the help."""
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="rich")
@@ -96,14 +96,16 @@ def _guarded(arguments: Sequence[str] | None) -> int:
 
 
 def _remedy(fault: Exception) -> str:
-    """What to do about a disk error; empty for any other error, which is a bug and keeps its traceback."""
+    """What to do about an error of the machine; empty for a bug, which keeps its traceback."""
     place = getattr(fault, "filename", None) or "a file"
     # Not every library raises OSError: safetensors has its own exception.
     if any(os.strerror(code) in str(fault) for code in (errno.ENOSPC, errno.EDQUOT)):
         return f"disk is full: cannot write {place}; free space and run the same command again to resume"
-    denied = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
-    if isinstance(fault, OSError) and fault.errno in denied:
-        return f"{place}: {fault.strerror}; choose another folder"
+    if isinstance(fault, OSError):
+        reason = f"{place}: {fault.strerror}" if fault.strerror else str(fault)
+        return f"{reason}; check the path, or choose another folder"
+    if isinstance(fault, MemoryError):
+        return f"out of memory ({fault}); use smaller images, batches or parameters, or more memory"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""``evenhand report``: rewrite the report of a run."""
+"""``evenhand report``: rewrite the report of a run, print it, sign it, check it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,76 @@ from typing import Annotated
 
 import typer
 
-from evenhand.bench.cli.shared import examples
+from evenhand.bench.cli.shared import OpenReport, TitleBlockFile, examples, finish
 
 app = typer.Typer()
 
 
-@app.command(epilog=examples("evenhand report runs/mini-quick"))
+@app.command(
+    epilog=examples(
+        "evenhand report runs/mini-quick",
+        "evenhand report runs/mini-quick --open",
+        "evenhand report runs/mini-quick --title-block audit.toml --pdf",
+        "evenhand report runs/mini-quick --sign-with minisign.key",
+        "evenhand report runs/mini-quick --verify --public-key minisign.pub",
+    )
+)
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run or audit.")],
+    open_report: OpenReport = False,
+    title_block: TitleBlockFile = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also print report.pdf, with a Chromium.")] = False,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Write manifest.json: the SHA-256 of every file of the run.")
+    ] = False,
+    sign_with: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", help="Write the manifest and sign it with this secret key of minisign."),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Write nothing; check all files against the manifest.")
+    ] = False,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", help="With --verify: also check the signature with this public key."),
+    ] = None,
 ) -> None:
     """Rewrite the report of a run from its stored results."""
+    if verify:
+        _verify(run, public_key)
+        return
     from evenhand.bench.report import write_report
 
-    typer.echo(f"report: {write_report(run)}")
+    path = write_report(run, title_block=title_block)
+    finish(path, quiet=False, open_report=open_report)
+    if pdf:
+        from evenhand.bench.pdf import write_pdf
+
+        typer.echo(f"pdf: {write_pdf(path)}")
+    if manifest or sign_with:
+        from evenhand.bench.storage.manifest import write_manifest
+
+        written = write_manifest(run)
+        typer.echo(f"manifest: {written}")
+        if sign_with:
+            typer.echo(f"signature: {_sign(written, sign_with)}")
+
+
+def _sign(manifest: Path, key: Path) -> Path:
+    from evenhand.bench.storage.manifest import has_password, sign
+
+    password = typer.prompt(f"Password of {key}", hide_input=True, err=True) if has_password(key) else None
+    return sign(manifest, key=key, password=password)
+
+
+def _verify(run: Path, public_key: Path | None) -> None:
+    from evenhand.bench.storage.manifest import MANIFEST_FILE, SIGNATURE_FILE, check_manifest, check_signature
+
+    files = check_manifest(run)
+    if public_key is not None:
+        check_signature(run / MANIFEST_FILE, key=public_key)
+    typer.echo(f"{files} files match {MANIFEST_FILE}")
+    if public_key is not None:
+        typer.echo(f"the signature is valid for {public_key}")
+    elif (run / SIGNATURE_FILE).is_file():
+        typer.echo("the signature was not checked; give --public-key", err=True)

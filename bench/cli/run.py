@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from evenhand.bench.cli.shared import Engine, Json, Online, Workers, examples, write_run
+from evenhand.bench.cli.shared import Engine, Json, Online, OpenReport, Workers, examples, write_run
+from evenhand.bench.registry.method_spec import MAX_FITS
 
 app = typer.Typer()
 
@@ -17,10 +18,12 @@ app = typer.Typer()
 @app.command(
     epilog=examples(
         "evenhand run",
+        "evenhand run --open",
         "evenhand run --method base --method mist:step_size=0.3 --limit 8",
         "evenhand run mini --out runs/mine",
         "evenhand run my-suite.toml --dry-run",
         "evenhand run mini --until-decided",
+        "evenhand run mini --method uce --fits 3",
         "evenhand run winobias-gender --online",
     )
 )
@@ -43,6 +46,15 @@ def run(
     limit: Annotated[
         int, typer.Option(min=0, metavar="N", help="Use at most N prompts of each prompt set; 0 for all.")
     ] = 0,
+    fits: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MAX_FITS,
+            metavar="N",
+            help="Fit each method N times with other seeds; 0 for the suite's number.",
+        ),
+    ] = 0,
     until_decided: Annotated[
         bool,
         typer.Option(
@@ -53,8 +65,13 @@ def run(
     engine: Engine = "local",
     workers: Workers = 0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print how many images the run needs, and stop.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print how many images, how much time and how much disk the run needs, and stop.",
+        ),
     ] = False,
+    open_report: OpenReport = False,
     online: Online = False,
     as_json: Json = False,
 ) -> None:
@@ -63,7 +80,7 @@ def run(
     To resume an interrupted run, repeat the command. Finished work is reused.
     """
     if dry_run:
-        _dry_run(suite, methods=methods, limit=limit, until_decided=until_decided, as_json=as_json)
+        _dry_run(suite, methods=methods, limit=limit, fits=fits, until_decided=until_decided, as_json=as_json)
         return
     from evenhand.bench.models import hub
     from evenhand.bench.run import evaluate
@@ -75,23 +92,54 @@ def run(
         methods=methods,
         out=out,
         limit=limit,
+        fits=fits,
         until_decided=until_decided,
         engine=engine,
         workers=workers,
         progress=Progress(quiet=as_json),
     )
-    write_run(finished, as_json=as_json)
+    write_run(finished, as_json=as_json, open_report=open_report)
 
 
 def _dry_run(
-    suite: str, *, methods: Sequence[str] | None, limit: int, until_decided: bool, as_json: bool
+    suite: str,
+    *,
+    methods: Sequence[str] | None,
+    limit: int,
+    fits: int,
+    until_decided: bool,
+    as_json: bool,
 ) -> None:
     from evenhand.bench.cli.console import write_json, write_table
     from evenhand.bench.run import plan
 
-    rows = [asdict(row) for row in plan(suite, methods=methods, limit=limit, until_decided=until_decided)]
+    rows = [
+        asdict(row)
+        for row in plan(suite, methods=methods, limit=limit, fits=fits, until_decided=until_decided)
+    ]
     if as_json:
         write_json(rows)
         return
     columns = [name.replace("_", " ") for name in rows[0]]
     write_table(columns, [list(row.values()) for row in rows])
+    for line in _size_of_run(suite, sum(row["images"] for row in rows)):
+        typer.echo(line)
+
+
+def _size_of_run(suite: str, images: int) -> list[str]:
+    """The images of a run in all, and about the time and disk that they take on this machine."""
+    from evenhand.bench.errors import EvenhandError, one_line
+    from evenhand.bench.results.text import count, seconds, size
+    from evenhand.bench.stages.trial_batch import draw_a_batch
+    from evenhand.bench.suites.suite import load_suite
+
+    total = f"images: {count(images)}"
+    try:
+        drawn = draw_a_batch(load_suite(suite))
+    except EvenhandError as fault:
+        return [total, f"time and disk: not estimated ({one_line(str(fault))})"]
+    return [
+        total,
+        f"time: about {seconds(drawn.seconds * images)} to generate them here, and more to fit the methods",
+        f"disk: about {size(round(drawn.bytes * images))}",
+    ]

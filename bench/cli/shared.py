@@ -33,21 +33,60 @@ Workers = Annotated[
 ]
 
 
-def write_run(run: Run, *, as_json: bool) -> None:
-    """Write the results of a finished run: as JSON, or as verdict, table and path of the report."""
-    from evenhand.bench.cli.console import write_json, write_table
-    from evenhand.bench.report import verdict_of
-    from evenhand.bench.results.summary import summary
+TitleBlockFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--title-block",
+        metavar="TOML",
+        help="Client, purpose, auditor, scope and thresholds for the sign-off; kept in the run folder.",
+    ),
+]
 
-    path = str(Path(run.folder) / "report.html")
+
+OpenReport = Annotated[bool, typer.Option("--open", help="Open the report in a browser.")]
+
+
+def write_run(run: Run, *, as_json: bool, open_report: bool) -> None:
+    """Write the results of a finished run: as JSON, or as verdict, table and path of the report.
+
+    Args:
+        run: The run.
+        as_json: Whether to write JSON only.
+        open_report: Whether to open the report afterwards.
+    """
+    from evenhand.bench.cli.console import write_json
+    from evenhand.bench.report import REPORT_FILE, closing_lines
+
+    path = Path(run.folder) / REPORT_FILE
     if as_json:
         results = [result.model_dump(mode="json") for result in run.results]
-        write_json({"run": run.folder, "report": path, "results": results})
-        return
-    for line in verdict_of(run).lines:
-        typer.echo(line)
-    write_table(*summary(run.results))
-    typer.echo(f"report: {path}")
+        write_json({"run": run.folder, "report": str(path), "results": results})
+    else:
+        for line in closing_lines(run):
+            typer.echo(line)
+    finish(path, quiet=as_json, open_report=open_report)
+
+
+def finish(report: Path, *, quiet: bool, open_report: bool) -> None:
+    """Write the path of the report as a link, and open it in a browser if asked.
+
+    Args:
+        report: The report.
+        quiet: Whether to leave out the path.
+        open_report: Whether to open it.
+
+    Raises:
+        EvenhandError: There is no browser.
+    """
+    import webbrowser
+
+    from evenhand.bench.cli.console import write_path
+    from evenhand.bench.errors import EvenhandError
+
+    if not quiet:
+        write_path("report", report)
+    if open_report and not webbrowser.open(report.resolve().as_uri()):
+        raise EvenhandError(f"no browser was found; open {report} yourself")
 
 
 def examples(*commands: str) -> str:

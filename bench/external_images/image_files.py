@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from evenhand.bench.parsing.regular_file import open_regular
 from evenhand.bench.storage.images import ImageStore
 from evenhand.methods.base import Images
 
@@ -25,6 +26,9 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 """Suffixes by which images are found that are not in the image list."""
+
+MAX_HASHED_BYTES = 2**33
+"""Maximum size of a file that is hashed to name it in the coverage; a larger one stops the audit."""
 
 MAX_BYTES = 128 * 2**20
 MAX_PIXELS = 50_000_000
@@ -67,7 +71,7 @@ class ImportedImage:
 
 def import_image(path: Path, store: ImageStore) -> ImportedImage:
     """Copy the image of a file into the store unless it is already there."""
-    with path.open("rb") as file:
+    with open_regular(path, max_bytes=MAX_HASHED_BYTES) as file:
         key = hashlib.file_digest(file, "sha256").hexdigest()
     if store.get(key) is not None:
         return ImportedImage(key)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.check import Checked, valid_entries
-from evenhand.bench.policy.bands import band
-from evenhand.bench.policy.gates import Gate, gate_outcomes
+from evenhand.bench.leaderboard.fits import distance_of, median_fit
+from evenhand.bench.leaderboard.method_facts import facts_of
+from evenhand.bench.policy.bands import band, why_not_ranked
+from evenhand.bench.policy.gates import gate_outcomes
 from evenhand.bench.policy.strength import ranked
-from evenhand.bench.results.entry import BoardRow, entry_name, version_key
+from evenhand.bench.results.entry import BoardRow, FitRow, RankSet, entry_name, version_key
 from evenhand.bench.results.lookup import Key, Reading, primary_key
-from evenhand.bench.results.result import BASE, Result
+from evenhand.bench.results.result import BASE, MethodCard, Result
 from evenhand.bench.storage.files import write_atomically
 from evenhand.metrics.statistics.uncertainty import rank_sets
 from evenhand.reports.leaderboard.markdown import front_images, render_leaderboard
@@ -42,8 +43,8 @@ def build(entries: Path, out: Path, *, check: bool = False) -> None:
         EvenhandError: An entry is not valid, or with ``check`` a file is out of date.
     """
     rows, folder = board_rows(entries), entries.parent / IMAGES
-    here = Path(os.path.relpath(folder, out.parent)).as_posix()
-    text, images = render_leaderboard(rows, images=here), front_images(rows)
+    text = render_leaderboard(rows, images=_link(folder, out), entries=_link(entries, out))
+    images = front_images(rows)
     if not check:
         for name, image in images.items():
             write_atomically(folder / name, image.encode())
@@ -56,49 +57,100 @@ def build(entries: Path, out: Path, *, check: bool = False) -> None:
         raise EvenhandError(f"{stale[0]} is out of date; run `evenhand board build` and commit it")
 
 
-def board_rows(entries: Path) -> list[BoardRow]:
-    """All entries by suite, with the gates that they do not pass and the rank sets of those that are ranked.
+def _link(folder: Path, page: Path) -> str:
+    """A folder as a link of the page."""
+    return Path(os.path.relpath(folder, page.parent)).as_posix()
 
-    One setting of each method is ranked if it passes all gates; ranks are among ranked entries only.
+
+def board_rows(entries: Path) -> list[BoardRow]:
+    """All rows by suite, with the gates that they do not pass and the rank sets of those that are ranked.
+
+    The fits of a method are one row. One setting of each method is ranked if it passes all gates; ranks are
+    among ranked rows only, over all and within each track.
     """
-    rows = []
+    rows: list[BoardRow] = []
     for group in _groups(valid_entries(entries)):
-        results = [one.entry.result for one in group]
-        base = next(result for result in results if result.spec.method.name == BASE)
-        outcomes = {result.spec.method.label: gate_outcomes(result, base) for result in results}
-        representatives = set(ranked([result.spec.method for result in results]))
-        eligible = [
-            result
-            for result in results
-            if (label := result.spec.method.label) in representatives and band(outcomes[label]) == "ranked"
-        ]
-        sets = _ranks(results, eligible)
-        rows += [_row(one, outcomes, sets) for one in group]
+        rows += _with_ranks(_unranked_rows(group))
     return rows
 
 
-class _RankSet(NamedTuple):
-    """The ranks that a method may have among the ranked ones, and its tie group."""
+def _unranked_rows(group: Sequence[Checked]) -> list[BoardRow]:
+    """One row for the fits of each method, without ranks."""
+    results = [one.entry.result for one in group]
+    base = next(result for result in results if result.spec.method.name == BASE)
+    key = primary_key([Reading.of(result) for result in results])
+    if key is None:
+        raise EvenhandError(
+            f"no entry of suite {base.spec.suite!r} has the primary metric; submit the run again"
+        )
+    fits: dict[str, list[Checked]] = {}
+    for one in sorted(group, key=lambda one: one.entry.result.spec.method.fit):
+        fits.setdefault(one.entry.result.spec.method.row, []).append(one)
+    return [_row(found, base, key) for found in fits.values()]
 
-    low: int
-    high: int
-    tie: str
 
-
-def _row(one: Checked, outcomes: Mapping[str, list[Gate]], sets: Mapping[str, _RankSet]) -> BoardRow:
-    label = one.entry.result.spec.method.label
-    gates, rank = outcomes[label], sets.get(label)
+def _row(fits: Sequence[Checked], base: Result, key: Key) -> BoardRow:
+    """The row of the median of the fits of one method."""
+    rows = [_fit_row(one, base, key) for one in fits]
+    place = median_fit([row.distance for row in rows])
+    one, card = fits[place], fits[0].entry.result.spec.method
+    gates, facts = gate_outcomes(one.entry.result, base), facts_of(card)
     return BoardRow(
-        result=one.entry.result,
+        result=_as_first_fit(one.entry.result, card),
         timing=one.entry.timing,
+        fits=rows,
+        published=rows[place],
+        track=facts.track,
+        ours=facts.ours,
+        documented=facts.documented,
+        share_trained=facts.share_trained,
         evidence=one.evidence,
         verification=one.verification,
-        rank_low=rank.low if rank else None,
-        rank_high=rank.high if rank else None,
-        tie_group=rank.tie if rank else "",
         band=band(gates),
+        why=why_not_ranked(gates),
         failed_gates=[gate.reason for gate in gates if gate.status != "passed"],
     )
+
+
+def _fit_row(one: Checked, base: Result, key: Key) -> FitRow:
+    result = one.entry.result
+    return FitRow(
+        label=result.spec.method.label,
+        entry=entry_name(result),
+        distance=distance_of(result, key),
+        band=band(gate_outcomes(result, base)),
+    )
+
+
+def _as_first_fit(result: Result, card: MethodCard) -> Result:
+    """The result of a fit under the label that all fits share."""
+    shared = {"label": card.label, "fit": 1, "fit_of": "", "other_fits": card.other_fits}
+    method = result.spec.method.model_copy(update=shared)
+    return result.model_copy(update={"spec": result.spec.model_copy(update={"method": method})})
+
+
+def _with_ranks(rows: Sequence[BoardRow]) -> list[BoardRow]:
+    """The rows of one suite with their ranks over all and within their tracks.
+
+    The baseline is ranked in every track, as the reference; its own rank within a track is not shown.
+    """
+    own = set(ranked([row.result.spec.method for row in rows]))
+    eligible = [row for row in rows if row.label in own and row.band == "ranked"]
+    every = [row.result for row in rows]
+    sets = _ranks(every, eligible)
+    within: dict[str, RankSet] = {}
+    for track in {row.track for row in eligible if not row.is_base}:
+        peers = [row for row in eligible if row.is_base or row.track == track]
+        within |= _ranks(every, peers)
+    return [
+        row.model_copy(
+            update={
+                "rank": sets.get(row.label),
+                "track_rank": None if row.is_base else within.get(row.label),
+            }
+        )
+        for row in rows
+    ]
 
 
 def _shows_the_same(path: Path, image: str) -> bool:
@@ -117,7 +169,7 @@ def _groups(entries: Sequence[Checked]) -> list[list[Checked]]:
     return [list(group) for _, group in groupby(sorted(entries, key=key), key=key)]
 
 
-def _ranks(every: Sequence[Result], eligible: Sequence[Result]) -> dict[str, _RankSet]:
+def _ranks(every: Sequence[Result], eligible: Sequence[BoardRow]) -> dict[str, RankSet]:
     """Rank sets of ``eligible`` by the primary metric, from a paired bootstrap over concepts.
 
     The metric is one that ``every`` result has, so that methods are ranked by the number that is shown.
@@ -125,16 +177,13 @@ def _ranks(every: Sequence[Result], eligible: Sequence[Result]) -> dict[str, _Ra
     paired, since all methods have the same prompts and noise.
     """
     key = primary_key([Reading.of(result) for result in every])
-    if key is None:
-        raise EvenhandError(
-            f"no entry of suite {every[0].spec.suite!r} has the primary metric; submit the run again"
-        )
-    table = np.array([_by_concept(Reading.of(result), key) for result in eligible])
+    assert key is not None, "rows without a primary metric are refused before"
+    table = np.array([_by_concept(Reading.of(row.result), key) for row in eligible])
     picks = np.random.default_rng(0).integers(table.shape[1], size=(DRAWS, table.shape[1]))
     sets = rank_sets(table.mean(axis=1), table[:, picks].mean(axis=2).T)
     return {
-        result.spec.method.label: _RankSet(int(sets.low[place]), int(sets.high[place]), sets.tie[place])
-        for place, result in enumerate(eligible)
+        row.label: RankSet(low=int(sets.low[place]), high=int(sets.high[place]), tie=sets.tie[place])
+        for place, row in enumerate(eligible)
     }
 
 

@@ -7,19 +7,19 @@ is read, and sizes and rows are limited before a file is read completely.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import VERIFICATION_FILE, read_entries
+from evenhand.bench.leaderboard.fits import fit_faults
 from evenhand.bench.leaderboard.measure import differences, measured
+from evenhand.bench.leaderboard.method_facts import installed
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite, suite_differences
 from evenhand.bench.leaderboard.tables import Tables, read_files, read_tables
 from evenhand.bench.parsing.strict_json import read_json
-from evenhand.bench.registry.entry_points import METHODS
-from evenhand.bench.registry.method_spec import method_class
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, Evidence, Verification, panel, version_key
 from evenhand.bench.results.result import BASE, MethodCard
 
@@ -96,7 +96,8 @@ def _check_group(
         found = f"{len(bases)} entries of the baseline" if bases else "no entry of the baseline"
         version = f"suite {spec.suite!r} version {spec.suite_version}"
         return [EvenhandError(f"{version} has {found}; submit the complete run")]
-    check = _GroupCheck(bases[0], entries[bases[0]], known_suite(spec), recompute)
+    cards = [entry.result.spec.method for entry in entries.values()]
+    check = _GroupCheck(bases[0], entries[bases[0]], cards, known_suite(spec), recompute)
     faults = []
     # The baseline first, since the others are compared with it.
     for path in sorted(entries, key=lambda path: path != bases[0]):
@@ -113,13 +114,18 @@ class _GroupCheck:
 
     base_path: Path
     base: Entry
+    cards: Sequence[MethodCard]
     known: KnownSuite | None
     recompute: bool
     base_tables: Tables | None = None
 
     def faults(self, path: Path, entry: Entry) -> list[str]:
         """All errors of an entry, with what to do."""
-        found = [*_card_faults(entry, self.base), *self._suite_faults(entry)]
+        found = [
+            *_card_faults(entry, self.base),
+            *fit_faults(entry.result.spec.method, self.cards),
+            *self._suite_faults(entry),
+        ]
         try:
             _verification(path)
         except EvenhandError as fault:
@@ -183,18 +189,19 @@ def _card_faults(entry: Entry, base: Entry) -> Iterator[str]:
 
 
 def _declaration_faults(card: MethodCard) -> Iterator[str]:
-    """Errors if the declared steering judge is not the one of the method with these parameters."""
-    if card.name not in METHODS.names():
+    """Errors if what the card declares is not what the method with these parameters declares."""
+    method = installed(card)
+    if method is None:
         return
-    try:
-        asked = method_class(card.name).model_validate(card.parameters).steering_judge
-    except (ValueError, EvenhandError):
-        # The entry is of another version of the method, with other parameters.
-        return
-    if asked != card.steering_judge:
+    if method.steering_judge != card.steering_judge:
         yield (
             f"it declares the steering judge {card.steering_judge or 'none'!r}, but with its parameters the "
-            f"method uses {asked or 'none'!r}; submit the run again"
+            f"method uses {method.steering_judge or 'none'!r}; submit the run again"
+        )
+    if card.track and card.track != method.track:
+        yield (
+            f"it declares the track {card.track!r:.40}, but with its parameters the method gives "
+            f"{method.track!r}; submit the run again"
         )
 
 

@@ -86,7 +86,12 @@ class Reproduction:
                 f"{card.version}; verify with that version"
             )
         try:
-            return MethodUse(label=card.label, method=method.model_validate(card.parameters))
+            return MethodUse(
+                label=card.label,
+                method=method.model_validate(card.parameters),
+                fit=card.fit,
+                fit_of=card.fit_of,
+            )
         except ValueError as fault:
             reason = " ".join(str(fault).split())
             raise EvenhandError(

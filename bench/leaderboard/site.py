@@ -10,7 +10,7 @@ from pathlib import Path
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.build import board_rows
 from evenhand.bench.registry.entry_points import SUITES
-from evenhand.bench.results.entry import ENTRY_FILE, BoardRow, entry_name
+from evenhand.bench.results.entry import ENTRY_FILE, BoardRow
 from evenhand.bench.results.result import ErrorRow
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.files import write_atomically
@@ -19,6 +19,7 @@ from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.estimation.judge_errors import judge_errors
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.reports.leaderboard.site import render_site
+from evenhand.reports.leaderboard.site_method import entries_of
 
 LIST = "files.json"
 """The list of all files of the site: paths to SHA-256."""
@@ -52,7 +53,7 @@ def build_site(entries: Path, out: Path, *, runs: Sequence[Path] = ()) -> int:
     """
     previous = _previous_files(out)
     rows, loaded = board_rows(entries), [load_run(run) for run in runs]
-    names = [entry_name(row.result) for row in rows]
+    names = [name for row in rows for _, name in entries_of(row)]
     texts = {name: (entries / name / ENTRY_FILE).read_text(encoding="utf-8") for name in names}
     site = render_site(rows, entries=texts, errors=_errors(rows), runs=loaded)
     for path, text in site.items():

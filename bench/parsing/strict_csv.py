@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.parsing.regular_file import TooLargeError, read_regular
 
 MAX_BYTES = 16 * 2**20
 """Maximum size of a CSV file."""
@@ -37,16 +38,15 @@ class CsvFile:
             EvenhandError: The file cannot be read, is too large or is not UTF-8.
         """
         try:
-            with self.path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
+            data = read_regular(self.path, max_bytes=MAX_BYTES)
+        except TooLargeError as fault:
+            raise EvenhandError(
+                f"{self.path}: {self.what} must be at most {MAX_BYTES // 2**20} MiB; split it"
+            ) from fault
         except (OSError, ValueError) as fault:
             raise EvenhandError(
                 f"{self.path}: {self.what} cannot be read ({fault}); check the path"
             ) from fault
-        if len(data) > MAX_BYTES:
-            raise EvenhandError(
-                f"{self.path}: {self.what} must be at most {MAX_BYTES // 2**20} MiB; split it"
-            )
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if b"\0" in data:
             line = data[: data.index(b"\0")].count(b"\n") + 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.parsing.regular_file import read_regular
 
 MAX_DEPTH = 24
 """Maximum nesting depth; a result needs six levels."""
@@ -36,10 +37,7 @@ def read_json(path: Path, *, max_bytes: int) -> Any:
         EvenhandError: The file cannot be read or is rejected.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-        if len(data) > max_bytes:
-            raise ValueError(f"more than {max_bytes:,} bytes")
+        data = read_regular(path, max_bytes=max_bytes)
         value = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_object,
@@ -53,6 +51,21 @@ def read_json(path: Path, *, max_bytes: int) -> Any:
         raise _fault(path, "it is nested too deeply") from fault
     except (OSError, ValueError) as fault:
         raise _fault(path, str(fault)) from fault
+    return value
+
+
+def load_json(path: Path, *, max_bytes: int) -> Any:
+    """The value in a JSON file that Evenhand wrote, which may contain numbers and characters of any kind.
+
+    Raises:
+        OSError: The file cannot be read or has more than ``max_bytes``.
+        ValueError: It is not JSON, or a text is too long or cannot be written as UTF-8.
+        RecursionError: It is nested too deeply.
+    """
+    value = json.loads(read_regular(path, max_bytes=max_bytes).decode("utf-8"))
+    for text in _texts(value):
+        _check_length(text)
+        text.encode("utf-8")
     return value
 
 
@@ -105,9 +118,13 @@ def _texts(value: Any) -> Iterator[str]:
         level = inner
 
 
-def _check_text(text: str) -> None:
+def _check_length(text: str) -> None:
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"text {text[:24]!r}… has more than {MAX_CHARACTERS:,} characters")
+
+
+def _check_text(text: str) -> None:
+    _check_length(text)
     if text.isascii() and text.isprintable():
         return
     for letter in text:

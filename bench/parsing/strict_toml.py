@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.parsing.regular_file import TooLargeError, read_regular
 
 MAX_BYTES = 2**20
 """Maximum size of a TOML file; the bundled suites have at most a hundredth of it."""
@@ -27,13 +28,11 @@ def read_toml(path: Path, *, what: str) -> tuple[str, dict[str, Any]]:
         EvenhandError: The file cannot be read, is too large, or is not valid UTF-8 or TOML.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        text = data.decode("utf-8")
+        text = read_regular(path, max_bytes=MAX_BYTES).decode("utf-8")
+    except TooLargeError as fault:
+        raise EvenhandError(f"{path}: {what} must be at most {MAX_BYTES // 2**20} MiB; shorten it") from fault
     except (OSError, ValueError) as fault:
         raise EvenhandError(f"{path}: {what} cannot be read ({fault}); check path and encoding") from fault
-    if len(data) > MAX_BYTES:
-        raise EvenhandError(f"{path}: {what} must be at most {MAX_BYTES // 2**20} MiB; shorten it")
     for number, line in enumerate(text.splitlines(), start=1):
         if line.count(".") > MAX_DOTS:
             raise EvenhandError(f"{path}:{number}: more than {MAX_DOTS} dots in a line; split the line")

@@ -29,11 +29,13 @@ class Gate:
             bound is above, ``"not proven"`` where the images are too few for either, ``"unchecked"`` where a
             number is missing.
         reason: One clause with the numbers of the row that decides.
+        row: That row; ``None`` where a number is missing.
     """
 
     name: str
     status: Status
     reason: str
+    row: LossRow | None = None
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,14 @@ def fidelity_loss(method: Reading, base: Reading) -> Loss:
     """
     if method.label == base.label:
         return Loss(0.0, 0.0, 0.0)
-    rows = [row for row in method.result.losses if row.quantity == "explicit_fidelity" and not row.group]
-    worst = max(rows, key=lambda row: row.high, default=None)
+    worst = fidelity_row(method)
     return Loss(worst.value, worst.high, worst.low) if worst else Loss(math.nan, math.nan)
+
+
+def fidelity_row(method: Reading) -> LossRow | None:
+    """The mean loss of explicit fidelity at the attribute where it may be largest, if it was measured."""
+    rows = [row for row in method.result.losses if row.quantity == "explicit_fidelity" and not row.group]
+    return max(rows, key=lambda row: row.high, default=None)
 
 
 def _outcome(rule: _Rule, rows: Sequence[LossRow]) -> Gate:
@@ -141,10 +148,11 @@ def _outcome(rule: _Rule, rows: Sequence[LossRow]) -> Gate:
         return Gate(rule.name, status, f"{rule.name} not measured, so its gate cannot be checked")
     if status == "harm proven":
         row = max(rows, key=lambda row: row.low - row.margin)
-        return Gate(rule.name, status, f"{rule.said(row)} (at least {_points(row.low)}, {_allowed(row)})")
+        reason = f"{rule.said(row)} (at least {_points(row.low)}, {_allowed(row)})"
+        return Gate(rule.name, status, reason, row)
     row = max(rows, key=_share_of_images if status == "not proven" else _room)
     reason = f"{rule.said(row)} (at most {_points(row.high)}, {_allowed(row)})"
-    return Gate(rule.name, status, reason if status == "passed" else f"{reason}; {_size(row)}")
+    return Gate(rule.name, status, reason if status == "passed" else f"{reason}; {_size(row)}", row)
 
 
 def status_of(rows: Sequence[LossRow]) -> Status:

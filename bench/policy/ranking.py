@@ -1,18 +1,20 @@
-"""The methods of one suite and version: their order, the number that ranks them, and their Pareto fronts."""
+"""The methods of one suite and version: their tracks and bands, the number that ranks them, Pareto fronts."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from evenhand.bench.policy.conclusion import closer_than_base
 from evenhand.bench.policy.pareto import Plane, dominance_of, layers, planes
 from evenhand.bench.policy.strength import Curve, curves, ranked
-from evenhand.bench.results.entry import Band, BoardRow, version_key
+from evenhand.bench.results.entry import Band, BoardRow, FitRow, RankSet, version_key
 from evenhand.bench.results.lookup import Key, Reading, primary_key
-from evenhand.bench.results.result import BASE, Result
-from evenhand.bench.results.text import NOT_MEASURED, ordinal, slug
+from evenhand.bench.results.result import Result
+from evenhand.bench.results.text import NOT_MEASURED, number, ordinal, slug
 
 
 def title_of(result: Result) -> str:
@@ -25,7 +27,7 @@ class Ranking:
     """The methods of one suite and version.
 
     Attributes:
-        rows: One row per method, in the order of the bands and of the ranks.
+        rows: One row per method: the baseline, then track by track in the order of the bands and ranks.
         every: All settings of all methods.
         curves: The settings that differ only in strength.
         key: The primary number.
@@ -62,27 +64,40 @@ class Ranking:
         return {row.result.spec.method.label: row.failed_gates for row in self.every}
 
     @property
+    def baseline(self) -> BoardRow | None:
+        """The row of the baseline."""
+        return next((row for row in self.rows if row.is_base), None)
+
+    @property
     def base(self) -> str | None:
         """Label of the baseline."""
-        labels = [row.result.spec.method for row in self.rows]
-        return next((card.label for card in labels if card.name == BASE), None)
+        return self.baseline.label if self.baseline else None
 
     @property
-    def only_baseline(self) -> bool:
-        """Whether no method but the baseline is ranked."""
-        placed = {row.result.spec.method.label for row in self.rows if row.rank_low is not None}
-        return placed <= {self.base}
+    def tracks(self) -> dict[str, list[BoardRow]]:
+        """Track to its methods, without the baseline."""
+        found: dict[str, list[BoardRow]] = {}
+        for row in self.rows:
+            if not row.is_base:
+                found.setdefault(row.track, []).append(row)
+        return found
 
-    @property
+    @cached_property
     def closer(self) -> set[str]:
         """Labels of the methods that are closer to the target than the baseline."""
         return closer_than_base(self.readings, self.key)
 
-    @property
-    def best(self) -> list[str]:
-        """Labels of the ranked methods that may be the best; none if the baseline is among them."""
-        first = [row.result.spec.method.label for row in self.rows if row.tie_group == "A"]
-        return [] if self.base in first else [label for label in first if label in self.closer]
+    def best(self, track: str) -> list[str]:
+        """Labels of the methods that may be the best of their track and are closer than the baseline."""
+        rows = self.tracks.get(track, [])
+        first = [row for row in rows if row.track_rank is not None and row.track_rank.tie == "A"]
+        return [row.label for row in first if row.label in self.closer]
+
+    def front_of(self, label: str, plane: Plane) -> str:
+        """The front that a method is on; a method must be closer to the target than the baseline."""
+        if label != self.base and label not in self.closer:
+            return NOT_CLOSER
+        return front_text(label, plane)
 
     @property
     def planes(self) -> list[Plane]:
@@ -101,7 +116,7 @@ def rankings(rows: Sequence[BoardRow]) -> list[Ranking]:
         groups.setdefault(version_key(row.result), []).append(row)
     stems: dict[str, int] = {}
     found = []
-    for key in sorted(groups, key=lambda key: (title_of(groups[key][0].result), key)):
+    for key in sorted(groups, key=lambda key: _section(groups[key][0].result, key)):
         spec = groups[key][0].result.spec
         stem = f"{slug(spec.suite)}-v{slug(spec.suite_version)}"
         stems[stem] = stems.get(stem, 0) + 1
@@ -110,12 +125,29 @@ def rankings(rows: Sequence[BoardRow]) -> list[Ranking]:
     return found
 
 
-def rank_text(row: BoardRow) -> str:
+def rank_text(rank: RankSet | None) -> str:
     """Tie group and rank set: ``"A (1 to 2)"``."""
-    if row.rank_low is None:
+    if rank is None:
         return "not ranked"
-    ranks = str(row.rank_low) if row.rank_low == row.rank_high else f"{row.rank_low} to {row.rank_high}"
-    return f"{row.tie_group} ({ranks})"
+    ranks = str(rank.low) if rank.low == rank.high else f"{rank.low} to {rank.high}"
+    return f"{rank.tie} ({ranks})"
+
+
+def fits_text(row: BoardRow) -> str:
+    """How often the method was fitted, and between which distances the fits lie."""
+    if row.is_base:
+        return "no fit"
+    if row.deterministic:
+        return "one fit: deterministic"
+    if len(row.fits) <= 1:
+        return "1 fit"
+    distances = [fit.distance for fit in row.fits]
+    return f"{len(row.fits)} fits: {number(min(distances))} to {number(max(distances))}"
+
+
+def other_bands(row: BoardRow) -> list[FitRow]:
+    """The fits that are in another band than the row."""
+    return [fit for fit in row.fits if fit.band != row.band]
 
 
 def front_text(label: str, plane: Plane) -> str:
@@ -127,12 +159,26 @@ def front_text(label: str, plane: Plane) -> str:
     return f"{ordinal(layer)} (not distinguishable from 1st)" if near else ordinal(layer)
 
 
+def _section(result: Result, key: str) -> tuple[str, list[int], str]:
+    """Sort key of a suite: its name, then the latest version first."""
+    numbers = [-int(part) for part in re.findall(r"\d+", result.spec.suite_version[:20])]
+    return result.spec.suite, numbers, f"{title_of(result)} {key}"
+
+
+NOT_CLOSER = "not distinguishable from the baseline"
+
 BANDS: tuple[Band, ...] = ("ranked", "not proven", "unchecked", "harm proven")
 """The bands of the leaderboard, from the top."""
 
 
-def _place(row: BoardRow, key: Key | None) -> tuple[int, int, str, float, str]:
-    """Sort key: the band, then tie group, point estimate and label."""
+TRACK_ORDER = ("one model", "a model per concept", "at sampling time", "")
+"""The tracks of the leaderboard, from the top; methods of an unknown track come last."""
+
+
+def _place(row: BoardRow, key: Key | None) -> tuple[bool, int, int, int, str, float, str]:
+    """Sort key: the baseline, then track, band, tie group within the track, point estimate and label."""
     estimate = Reading.of(row.result).at(key) if key else None
     value = estimate.value if estimate is not None and math.isfinite(estimate.value) else math.inf
-    return BANDS.index(row.band), len(row.tie_group), row.tie_group, value, row.result.spec.method.label
+    tie = row.track_rank.tie if row.track_rank else ""
+    track = TRACK_ORDER.index(row.track)
+    return not row.is_base, track, BANDS.index(row.band), len(tie), tie, value, row.label

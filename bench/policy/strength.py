@@ -32,6 +32,11 @@ class Configured(Protocol):
         ...
 
     @property
+    def fit(self) -> int:
+        """Number of the fit."""
+        ...
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """Every parameter resolved."""
         ...
@@ -78,7 +83,8 @@ def ranked(cards: Sequence[Configured]) -> list[str]:
     """Labels of the settings that are ranked: one of each group of settings that differ only in strength.
 
     It is the one whose strength the suite sets (its label gives none), or else the middle one, and never
-    depends on the results. Settings that differ in another parameter are different methods.
+    depends on the results. Settings that differ in another parameter are different methods. Of several fits
+    of a setting, the first counts.
     """
     return [_own(group).label for group in _groups(cards)]
 
@@ -92,7 +98,7 @@ def strength_of(card: Configured) -> float:
 
 def _groups(cards: Sequence[C]) -> list[list[C]]:
     groups: dict[str, list[C]] = {}
-    for card in cards:
+    for card in (card for card in cards if card.fit == 1):
         groups.setdefault(_kind(card), []).append(card)
     return list(groups.values())
 

@@ -12,6 +12,9 @@ from evenhand.bench.prompts.prompt_set import Prompt, PromptSet, load_prompt_set
 from evenhand.bench.suites.prompt_use import PromptUse
 from evenhand.bench.suites.suite import Suite
 
+MAX_IMAGES = 2_000_000
+"""Maximum number of images per method: the plan and the tables of a run are held in memory."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -50,15 +53,17 @@ def make_plan(suite: Suite, *, look: int = 1) -> tuple[tuple[Item, ...], tuple[P
         look: The look, from 1; the first has the images of the suite.
 
     Raises:
-        EvenhandError: Unknown prompt set, a selection without prompts, or a prompt that asks for an unknown
-            group, asks only for attributes that the suite lacks, or lists too few seeds.
+        EvenhandError: Unknown prompt set, a selection without prompts, too many images, or a prompt that asks
+            for an unknown group, asks only for attributes that the suite lacks, or lists too few seeds.
     """
     sets = tuple(load_prompt_set(use.name) for use in suite.prompts)
     uses = list(zip(sets, suite.prompts, strict=True))
+    _check_size(uses)
     items = [item for prompt_set, use in uses for item in _items(prompt_set, use, suite.taxonomy)]
     uses = [pair for pair in uses if any(prompt.kind == "explicit" for prompt in select(*pair))]
     for _ in range(1, look):
         uses = [(prompt_set, _doubled(prompt_set, use)) for prompt_set, use in uses]
+        _check_size(uses)
         known = {(item.prompt.id, item.seed_index) for item in items}
         items += [
             item
@@ -99,6 +104,15 @@ def _measured(prompt: Prompt, taxonomy: Mapping[str, Sequence[str]], name: str) 
         if group not in taxonomy[attribute]:
             raise unknown(f"group of {attribute} in prompt {prompt.text[:60]!r}:", group, taxonomy[attribute])
     return replace(prompt, cell=cell)
+
+
+def _check_size(uses: Sequence[tuple[PromptSet, PromptUse]]) -> None:
+    images = sum(len(select(*pair)) * pair[1].seeds for pair in uses)
+    if images > MAX_IMAGES:
+        raise EvenhandError(
+            f"a plan must have at most {MAX_IMAGES:,} images per method, got {images:,}; lower seeds or "
+            "limit, or split the suite"
+        )
 
 
 def _seeds(prompt: Prompt, use: PromptUse) -> Sequence[int]:

@@ -17,6 +17,9 @@ from evenhand.bench.errors import EvenhandError, unknown
 
 Parametrised = TypeVar("Parametrised", bound=BaseModel)
 
+MAX_CHARACTERS = 2000
+"""Maximum length of the text: reading a nested or dotted value takes time quadratic in its length."""
+
 # A comma inside brackets or quotes belongs to the value.
 _PART = re.compile(r"""(?:\[[^\]]*\]|"[^"]*"|'[^']*'|[^,])+""")
 
@@ -30,8 +33,14 @@ def split(text: str, *, kind: str) -> tuple[str, dict[str, Any]]:
         kind: ``"method"`` or ``"judge"``, for messages.
 
     Raises:
-        EvenhandError: A part is not of the form ``parameter=value``, or a parameter is given twice.
+        EvenhandError: The text is too long, a part is not of the form ``parameter=value``, or a parameter is
+            given twice.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise EvenhandError(
+            f"{kind} {text[:40]!r}… must have at most {MAX_CHARACTERS:,} characters, got {len(text):,}; "
+            "shorten it"
+        )
     name, _, rest = text.strip().partition(":")
     given: dict[str, Any] = {}
     for part in _PART.findall(rest):

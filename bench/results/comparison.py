@@ -104,7 +104,7 @@ class Comparison(Record):
         """The difference rows as a data frame."""
         import pandas as pd
 
-        return pd.DataFrame([row.model_dump() for row in self.differences])
+        return pd.DataFrame([dict(row) for row in self.differences])
 
     def to_json(self) -> str:
         """JSON; the same runs give the same bytes."""
@@ -120,3 +120,10 @@ class Comparison(Record):
         return "\n".join([f"{pairs} on {self.shared} shared images of {self.prompts} prompts", *lines])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The differences of the primary metric as a table, for notebooks."""
+        from evenhand.bench.results.notebook import differences_html
+
+        head = f"{self.shared} shared images of {self.prompts} prompts"
+        return differences_html(head, self.headline)

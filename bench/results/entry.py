@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from evenhand.bench.results.result import JudgeCard, Real, Record, Result, Timing
+from evenhand.bench.results.result import BASE, JudgeCard, Real, Record, Result, Timing
 from evenhand.bench.results.text import slug
 
 ENTRY_FILE = "entry.json"
@@ -104,18 +104,73 @@ class Verification(Record):
         return bool(self.answers) and not self.contradicted and not self.unlike
 
 
+class RankSet(Record):
+    """The ranks that the data allow a method among the ranked methods, and its tie group."""
+
+    low: int
+    high: int
+    tie: str
+
+
+class FitRow(Record):
+    """One of the fits of a row, each with other seeds and its own entry."""
+
+    label: str
+    entry: str = Field(description="folder of its entry")
+    distance: Real = Field(description="value of the primary metric; nan if it was not measured")
+    band: Band
+
+
 class BoardRow(Record):
-    """One row of the leaderboard, built from an entry by :mod:`evenhand.bench.leaderboard.build`."""
+    """One row of the leaderboard, built by :mod:`evenhand.bench.leaderboard.build`.
+
+    It has the numbers of the median fit, under the label that all fits share.
+    """
 
     result: Result
     timing: Timing | None
+    fits: list[FitRow] = Field(default_factory=list, description="all fits, in order")
+    published: FitRow | None = Field(default=None, description="the median fit, whose numbers these are")
+    track: str = Field(default="", description="what a user of the fitted method gets; empty if not known")
+    documented: bool = Field(default=False, description="whether the method's card is in this repository")
+    ours: bool = Field(default=False, description="whether the authors of Evenhand propose the method")
+    share_trained: Real | None = Field(
+        default=None,
+        description="length of the training as a share of the published length; null without training",
+    )
     evidence: Evidence = "reported"
     verification: Verification | None = Field(default=None, description="the verification, if there was one")
-    rank_low: int | None = Field(default=None, description="best rank of the rank set; null if not ranked")
-    rank_high: int | None = None
-    tie_group: str = ""
+    rank: RankSet | None = Field(default=None, description="among all methods; null if not ranked")
+    track_rank: RankSet | None = Field(default=None, description="among those of its track and the baseline")
     band: Band
     failed_gates: list[str] = Field(description="reasons why the row is not ranked")
+    why: str = Field(default="", description="the one reason in a few words; empty if ranked")
+
+    @property
+    def label(self) -> str:
+        """The label of the row."""
+        return self.result.spec.method.label
+
+    @property
+    def is_base(self) -> bool:
+        """Whether this is the baseline."""
+        return self.result.spec.method.name == BASE
+
+    @property
+    def entry(self) -> str:
+        """Folder of the entry whose numbers these are."""
+        return self.published.entry if self.published else entry_name(self.result)
+
+    @property
+    def run_label(self) -> str:
+        """The label, in its run, of the fit whose numbers these are."""
+        return self.published.label if self.published else self.label
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether other seeds were tried, and all gave the same intervention."""
+        card = self.result.spec.method
+        return bool(card.other_fits) and {*card.other_fits} == {card.intervention}
 
 
 def entry_name(result: Result) -> str:

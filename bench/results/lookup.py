@@ -13,6 +13,9 @@ from evenhand.bench.results.text import KINDS, SHARE
 
 PRIMARY_METRIC = "rms_delta"
 
+OF_WORST_GROUP = ("explicit_fidelity",)
+"""Metrics whose aggregate is the value of the group served worst."""
+
 COMPARED_METRIC = "excess_agreement"
 """Its square, which paired differences are measured in: a difference of roots is biased."""
 
@@ -164,6 +167,24 @@ def cell_shares(readings: Sequence[Reading], attributes: str) -> dict[str, list[
     names = ["*".join(parts) for parts in product(*(groups.get(part, []) for part in attributes.split("*")))]
     found = {name: comparable(readings, SHARE, attributes, group=name)[""] for name in names}
     return {name: rows for name, rows in found.items() if any(rows)}
+
+
+def served_worst(reading: Reading, row: EstimateRow) -> EstimateRow | None:
+    """The group that an estimate for the worst group is of, with the images of that group alone.
+
+    ``None`` where the metric is not that of the worst group, or where the groups were not measured.
+    """
+    if row.metric not in OF_WORST_GROUP:
+        return None
+    groups = [
+        found
+        for key, found in reading.index.items()
+        if key == Key(row.metric, row.attributes, row.judge, row.corrected, "", key.group, row.kind)
+        and key.group
+        and math.isfinite(found.value)
+    ]
+    worst = min(groups, key=lambda found: (found.value, found.low), default=None)
+    return worst if worst is not None and math.isclose(worst.value, row.value, abs_tol=1e-6) else None
 
 
 def primary_key(readings: Sequence[Reading]) -> Key | None:

@@ -13,9 +13,11 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.parsing.strict_json import load_json
+from evenhand.bench.results.method_card import Cost, MethodCard, Search, passes_of_image
 from evenhand.metrics.rows import (
     AgreementRow,
     ComparisonRow,
@@ -58,14 +60,22 @@ __all__ = [
     "Record",
     "Result",
     "Run",
+    "Search",
     "Spec",
     "SpreadRow",
     "SteeringRow",
     "Timing",
     "TransportRow",
+    "passes_of_image",
 ]
 
 SCHEMA_VERSION = 2
+
+MAX_SECONDS = 1e10
+"""Largest duration of a phase: three centuries."""
+
+MAX_BYTES = 2**26
+"""Maximum size of a result file; those of the bundled suites have less than a hundredth of it."""
 
 BASE = "base"
 """The name of the baseline, the method that all others are compared with."""
@@ -92,28 +102,6 @@ class PromptSetCard(Record):
     version: str
     digest: str
     prompts: int
-
-
-class MethodCard(Record):
-    """A method of the run: its card and all parameters."""
-
-    label: str = Field(description="name of the row: the name of the method and the given parameters")
-    name: str
-    version: str
-    title: str
-    summary: str
-    paper: str
-    licence: str
-    origin: str
-    family: str
-    attributes: str
-    needs_training_data: bool
-    parameters: dict[str, Any]
-    steering_judge: str | None
-    intervention: str = Field(description="SHA-256 of the fitted intervention")
-    strength: str | None = Field(
-        default=None, description="the parameter that leaves the model unchanged when it is zero"
-    )
 
 
 class Spec(Record):
@@ -186,17 +174,6 @@ class Spec(Record):
         return not self.protocol
 
 
-class Cost(Record):
-    """Counts of what the method used; seconds are in ``timing.json``."""
-
-    fit_images: int = Field(description="images drawn by the method's own loop")
-    fit_judgements: int = Field(description="images shown to the steering judge")
-    fit_evaluations: int = Field(default=0, description="images passed through the U-Net in training")
-    images: int = Field(description="images generated for the evaluation")
-    intervention_bytes: int
-    record: dict[str, Any] = Field(default_factory=dict, description="record of the fit, such as its steps")
-
-
 class Environment(Record):
     """The software that the numbers depend on."""
 
@@ -257,11 +234,27 @@ class Result(Record):
         ]
         return min(rows, key=lambda row: row.kind != "neutral", default=None)
 
+    @property
+    def fit_passes(self) -> int:
+        """U-Net passes of the fit: those of the images it drew, and those of its training."""
+        return self.cost.fit_images * self._passes_of_image + self.cost.fit_evaluations
+
+    @property
+    def images_to_fit(self) -> int:
+        """Images drawn for the fit; the passes of its training count as the images they would draw."""
+        trained = self.cost.fit_evaluations / max(self._passes_of_image, 1)
+        return self.cost.fit_images + math.ceil(trained)
+
+    @property
+    def _passes_of_image(self) -> int:
+        protocol = self.spec.protocol
+        return passes_of_image(protocol.get("steps", 0), protocol.get("guidance", 1.0))
+
     def to_dataframe(self) -> pd.DataFrame:
         """The estimate rows as a data frame with a ``method`` column."""
         import pandas as pd
 
-        frame = pd.DataFrame([row.model_dump() for row in self.estimates])
+        frame = pd.DataFrame([dict(row) for row in self.estimates])
         frame.insert(0, "method", self.spec.method.label)
         return frame
 
@@ -277,7 +270,7 @@ class Result(Record):
             EvenhandError: The file is missing, is not JSON, or does not follow the schema.
         """
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = load_json(Path(path), max_bytes=MAX_BYTES)
         except (OSError, ValueError, RecursionError) as fault:
             raise EvenhandError(f"{path}: result cannot be read ({fault}); run the suite again") from fault
         version = data.get("schema_version") if isinstance(data, dict) else None
@@ -304,15 +297,30 @@ class Result(Record):
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        """The aggregate estimates of the panel as a table, for notebooks."""
+        from evenhand.bench.results.notebook import estimates_html
+
+        head = f"{self.spec.method.label} on {self.spec.suite} ({self.spec.model})"
+        rows = [r for r in self.estimates if not r.concept and not r.group and r.judge in ("", "panel")]
+        return estimates_html(head, rows)
+
 
 class Timing(Record):
     """Seconds a method took on this machine; kept out of the result, which has no clock."""
 
     method: str
-    fit_seconds: float = 0.0
-    generate_seconds: float = 0.0
-    judge_seconds: float = 0.0
+    fit_seconds: float = Field(default=0.0, ge=0, le=MAX_SECONDS)
+    generate_seconds: float = Field(default=0.0, ge=0, le=MAX_SECONDS)
+    judge_seconds: float = Field(default=0.0, ge=0, le=MAX_SECONDS)
     machine: str = ""
+    date: str = Field(default="", description="day on which its first phase began, UTC, as 2026-01-31")
+
+    @model_serializer(mode="wrap")
+    def _without_unknown_date(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The fields; entries published before dates were recorded keep their bytes."""
+        fields: dict[str, Any] = handler(self)
+        return fields if self.date else {name: fields[name] for name in fields if name != "date"}
 
 
 class Run(Record):
@@ -348,6 +356,13 @@ class Run(Record):
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        """The table at the end of a run, for notebooks."""
+        from evenhand.bench.results.notebook import html_table
+        from evenhand.bench.results.summary import summary
+
+        return html_table(f"run {self.folder}", *summary(self.results))
+
 
 class ImageRow(Record):
     """One image of a run with its panel labels, for the report's grids."""
@@ -359,6 +374,7 @@ class ImageRow(Record):
     concept: str
     kind: str
     seed_index: int
+    cell: str = Field(default="", description="groups that the prompt names: gender=woman;tone=dark")
     labels: dict[str, str] = Field(description="attribute to perceived group, or 'undetermined'")
 
 

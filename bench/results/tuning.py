@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.parsing.strict_json import load_json
 from evenhand.metrics.rows import Real, Record
 
 TUNING_SCHEMA = 1
+
+MAX_BYTES = 2**24
+"""Maximum size of a record; a thousand trials take a tenth of it."""
 
 Origin = Literal["start", "quasi-random", "tpe"]
 """Where a configuration comes from; ``start`` has the suite's parameters and the method's defaults."""
@@ -150,12 +154,12 @@ def read_tuning(path: Path) -> TuningRecord:
         EvenhandError: The file is missing or not such a record, or was changed by hand.
     """
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body = load_json(path, max_bytes=MAX_BYTES)
         winner, digest = body.pop("winner"), body.pop("digest")
         record = TuningRecord.model_validate(body)
     except FileNotFoundError as fault:
         raise EvenhandError(f"{path}: no such file; run `evenhand tune` to create it") from fault
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise EvenhandError(f"{path}: not a tuning record ({fault}); run `evenhand tune` again") from fault
     if record.digest() != digest or (record.winner and record.winner.parameters) != winner:
         raise EvenhandError(

@@ -81,7 +81,15 @@ class Subject:
     cost: r.Cost
 
 
-def subject_of_run(use: MethodUse, *, model: Model, fitted: Fitted, images: int) -> Subject:
+def subject_of_run(
+    use: MethodUse,
+    *,
+    model: Model,
+    fitted: Fitted,
+    images: int,
+    branches: int,
+    other_fits: Sequence[str] = (),
+) -> Subject:
     """The subject of a method of a run.
 
     Args:
@@ -89,19 +97,28 @@ def subject_of_run(use: MethodUse, *, model: Model, fitted: Fitted, images: int)
         model: The model that the method was applied to.
         fitted: The fitted method.
         images: Images generated for the evaluation.
+        branches: Further U-Net passes per image and step.
+        other_fits: Digests of the interventions of the run's other fits of the method.
     """
     card = r.MethodCard(
         label=use.label,
+        fit=use.fit,
+        fit_of=use.fit_of,
+        other_fits=list(other_fits),
+        track=use.method.track,
+        share_trained=use.method.share_trained,
+        search=use.search,
         parameters=use.parameters,
         steering_judge=use.method.steering_judge,
         strength=use.strength,
         intervention=fitted.intervention.digest(),
-        **use.method.info.model_dump(exclude={"architectures"}),
+        **use.method.info.model_dump(exclude={"architectures", "ours"}),
     )
     cost = r.Cost(
         fit_images=fitted.images,
         fit_judgements=fitted.judgements,
         fit_evaluations=fitted.evaluations,
+        branches=branches,
         images=images,
         intervention_bytes=fitted.bytes,
         record=dict(fitted.intervention.record),

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.parsing.regular_file import check_regular
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
@@ -50,6 +51,7 @@ def locked(folder: Path) -> Iterator[None]:
         EvenhandError: Another process has locked it, or its file system does not support locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    check_regular(folder / ".lock")
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

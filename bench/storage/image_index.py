@@ -12,6 +12,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
+from evenhand.bench.parsing.regular_file import check_regular, read_regular
+
+_MAX_BYTES = 2**30
+"""Maximum size of an index; a line has about a hundred bytes."""
+
 
 def file_stamp(path: Path | str) -> str:
     """Size and inode change time of a file; empty if it does not exist.
@@ -41,7 +46,7 @@ class ImageIndex:
         """Stamp and status by key; the last line for a key counts, and incomplete lines are ignored."""
         if not self._path.is_file():
             return {}
-        text = self._path.read_text(encoding="ascii", errors="replace")
+        text = read_regular(self._path, max_bytes=_MAX_BYTES).decode("ascii", errors="replace")
         lines = (line.partition(" ") for line in text.splitlines())
         return {key: rest for key, _, rest in lines if rest.endswith(";")}
 
@@ -56,6 +61,7 @@ class ImageIndex:
             return
         lines = {key: f"{stamp} {status};" for key, (stamp, status) in verified.items()}
         self._lines.update(lines)
+        check_regular(self._path)
         # Start with the line break: a killed process may have left an incomplete line.
         text = "".join(f"\n{key} {line}" for key, line in lines.items())
         with self._path.open("a", encoding="ascii") as file:

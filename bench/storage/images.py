@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.parsing.regular_file import read_regular
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.image_index import ImageIndex, file_stamp
 from evenhand.methods.base import Images
@@ -31,6 +32,9 @@ _KEY, _DIGEST, _STATUS = "evenhand-key", "evenhand-digest", "evenhand-status"
 INDEX = "index.txt"
 """The file beside the images that lists which of them were verified. It depends on file times and is not a
 result."""
+
+_MAX_BYTES = 2**28
+"""Maximum size of an image file: more than the largest image that a suite may draw takes uncompressed."""
 
 _KEY_FORM = re.compile(r"\w+")
 
@@ -74,7 +78,7 @@ class ImageStore:
     def get(self, key: str) -> tuple[Images, str] | None:
         """The image and its status, or ``None`` if it is missing, truncated or altered."""
         try:
-            data = self.path(key).read_bytes()
+            data = read_regular(self.path(key), max_bytes=_MAX_BYTES)
             with Image.open(io.BytesIO(data), formats=["PNG"]) as file:
                 file.load()
                 note = getattr(file, "text", {})

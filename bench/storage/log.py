@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from evenhand.bench.parsing.regular_file import check_regular
+
 LOG_FILE = "run.log"
 
 ROOT = logging.getLogger("evenhand")
@@ -27,6 +29,7 @@ class _File(logging.FileHandler):
 @contextmanager
 def logged(folder: Path, task: str) -> Iterator[None]:
     """Log to ``folder`` that ``task`` starts, all messages, and how it ends."""
+    check_regular(folder / LOG_FILE)
     handler = _File(folder / LOG_FILE, encoding="utf-8")
     handler.formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     handler.formatter.converter = time.gmtime

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -17,16 +19,24 @@ from pydantic import TypeAdapter, ValidationError
 from threadpoolctl import threadpool_limits
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.results.result import BASE, ImageRow, Result, Run, Timing
+from evenhand.bench.parsing.regular_file import read_regular
+from evenhand.bench.results.result import BASE, ImageRow, Result, Timing
+from evenhand.bench.results.title_block import TitleBlock
 from evenhand.bench.storage.files import folder_name, remove_temporary_files, write_atomically
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.log import LOG_FILE, logged
+from evenhand.bench.storage.manifest import MANIFEST_FILE, SIGNATURE_FILE
+from evenhand.bench.storage.stored_run import StoredRun
 from evenhand.bench.storage.tables import Table
+from evenhand.bench.storage.title_block import read_title_block
 from evenhand.bench.suites.audit_config import Audit, read_audit
 from evenhand.bench.suites.suite import Suite, read_suite, to_toml
 
 SUITE_FILE, AUDIT_FILE = "suite.toml", "audit.toml"
 """The files that identify the folder of a run and of an audit."""
+
+TITLE_BLOCK_FILE = "title-block.toml"
+"""What an auditor states about a run, for the sign-off of its report."""
 
 RunSpec = Suite | Audit
 """What a folder belongs to."""
@@ -34,8 +44,16 @@ RunSpec = Suite | Audit
 Phase = Literal["fit_seconds", "generate_seconds", "judge_seconds"]
 """Timed phases of a run: fields of :class:`Timing`."""
 
-RUN_FILES = {".lock", LOG_FILE, "timing.json", "report.html", "images", "tables", "interventions", "results"}
+RUN_FILES = {".lock", LOG_FILE, "timing.json", "images", "tables", "interventions", "results"}
+RUN_FILES |= {"report.html", "report.pdf", "gallery.html", "gallery-data"}
+RUN_FILES |= {TITLE_BLOCK_FILE, MANIFEST_FILE, SIGNATURE_FILE}
 """Files and folders of a run besides the one that identifies it."""
+
+MAX_ANCHOR_BYTES = 2**28
+"""Maximum size of the imported labels of people; a label takes about 150 bytes."""
+
+MAX_TIMING_BYTES = 2**20
+"""Maximum size of ``timing.json``; a method takes about 200 bytes."""
 
 SHOWN_PER_CONCEPT = 8
 """Maximum number of images that a report shows per concept, kind and method."""
@@ -81,7 +99,8 @@ class RunFolder:
         if not self.anchors.is_file():
             return None
         try:
-            table = pd.read_csv(self.anchors, dtype=str, keep_default_na=False)
+            data = read_regular(self.anchors, max_bytes=MAX_ANCHOR_BYTES)
+            table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
             return table.astype(dict.fromkeys(table.columns.intersection(["probability"]), float))
         except (OSError, ValueError) as fault:  # parser errors of pandas are ValueErrors
             raise EvenhandError(
@@ -175,6 +194,15 @@ class RunFolder:
             f"{self.root} is not a run folder: it has no {SUITE_FILE}; use the --out of `evenhand run`"
         )
 
+    def title_block(self) -> TitleBlock | None:
+        """What an auditor states about the run; ``None`` without a title block.
+
+        Raises:
+            EvenhandError: The file cannot be read, or has unknown keys or wrong values.
+        """
+        path = self.root / TITLE_BLOCK_FILE
+        return read_title_block(path) if path.is_file() else None
+
     def result_paths(self) -> list[Path]:
         """The result files, sorted by name."""
         return sorted((self.root / "results").glob("*.json"))
@@ -189,8 +217,8 @@ class RunFolder:
         if not path.is_file():
             return {}
         try:
-            rows = TypeAdapter(list[Timing]).validate_json(path.read_bytes())
-        except ValidationError as fault:
+            rows = TypeAdapter(list[Timing]).validate_json(read_regular(path, max_bytes=MAX_TIMING_BYTES))
+        except (OSError, ValidationError) as fault:
             raise EvenhandError(f"{path}: file is damaged; remove it, only timings are lost") from fault
         return {row.method: row for row in rows}
 
@@ -220,7 +248,8 @@ class RunFolder:
     def spend(self, phase: Phase, label: str, seconds: float, *, machine: str) -> None:
         """Add seconds of a phase to ``timing.json``."""
         timings = self.timings()
-        timing = timings.get(label, Timing(method=label, machine=machine))
+        today = datetime.now(UTC).date().isoformat()
+        timing = timings.get(label, Timing(method=label, machine=machine, date=today))
         total = round(getattr(timing, phase) + seconds, 1)
         timings[label] = timing.model_copy(update={phase: total})
         self.write_timings(timings)
@@ -231,7 +260,7 @@ class RunFolder:
         write_atomically(self.root / "timing.json", (json.dumps(rows, indent=1) + "\n").encode())
 
 
-def load_run(folder: str | Path) -> Run:
+def load_run(folder: str | Path) -> StoredRun:
     """Load a finished run, with everything that its report shows.
 
     Raises:
@@ -244,7 +273,7 @@ def load_run(folder: str | Path) -> Run:
         raise EvenhandError(f"{folder}: run has no results yet; run the same `evenhand run` command again")
     results.sort(key=lambda r: (r.spec.method.label != BASE, r.spec.method.label))
     timings = run_folder.timings()
-    return Run(
+    return StoredRun(
         folder=str(folder),
         results=results,
         timings=[timings[r.spec.method.label] for r in results if r.spec.method.label in timings],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from pandas.api.types import union_categoricals
 from pyarrow import parquet
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.parsing.regular_file import open_regular
 from evenhand.bench.storage.files import write_atomically
 
 _log = logging.getLogger(__name__)
@@ -28,6 +30,12 @@ _SEAL = b"evenhand-seal:"
 _BLANK = _SEAL + b"0" * 64
 """Placeholder in the metadata of a table; the zeros are replaced by the digest of the file with the
 placeholder."""
+
+_MAX_BYTES = 2**33
+"""Maximum size of a table; the embeddings of two million images have half of that."""
+
+_MAGIC = b"PAR1"
+"""The last bytes of every Parquet file."""
 
 
 class Table:
@@ -57,7 +65,7 @@ class Table:
             EvenhandError: Parts have incompatible types, so one was not written by Evenhand.
         """
         paths = (self.path, *sorted(self.parts.glob("part-*.parquet")))
-        tables = [_read(path, self.keys if keys_only else None) for path in paths]
+        tables = [_read(path, keys=self.keys, keys_only=keys_only) for path in paths]
         whole = [table for table in tables if table is not None and len(table)]
         if not whole:
             return pd.DataFrame()
@@ -69,6 +77,9 @@ class Table:
                 "evenhand did not write, and run the same command again"
             ) from fault
         rows = _compact(table) if compact else table.to_pandas()
+        del tables, whole, table
+        # Otherwise Arrow keeps the memory of all columns as they were read: 0.4 GB for a million labels.
+        pyarrow.default_memory_pool().release_unused()
         return rows.drop_duplicates(self.keys, ignore_index=True)
 
     def finish(self, rows: pd.DataFrame) -> None:
@@ -108,12 +119,14 @@ def _is_whole(data: bytes) -> bool:
     return seal + tail[:digits] == _seal_of(head + _BLANK + tail[digits:])
 
 
-def _read(path: Path, columns: list[str] | None) -> pyarrow.Table | None:
+def _read(path: Path, *, keys: list[str], keys_only: bool) -> pyarrow.Table | None:
     try:
-        data = path.read_bytes()
+        data = _content(path)
         if _is_whole(data):
-            table = parquet.read_table(io.BytesIO(data), columns=columns)
+            table = parquet.read_table(io.BytesIO(data), columns=keys if keys_only else None)
             table.validate(full=True)
+            if not set(keys) <= set(table.column_names):
+                raise pyarrow.ArrowInvalid(f"it has no columns {', '.join(keys)}")
             return table
     except FileNotFoundError:
         return None
@@ -121,6 +134,16 @@ def _read(path: Path, columns: list[str] | None) -> pyarrow.Table | None:
         _log.info("%s: %r", path, fault)
     _log.warning("%s: table is truncated or altered; its rows are regenerated", path)
     return None
+
+
+def _content(path: Path) -> bytes:
+    with open_regular(path, max_bytes=_MAX_BYTES) as file:
+        # A sparse file ends in zeros; do not read gigabytes of them.
+        file.seek(-len(_MAGIC), os.SEEK_END)
+        if file.read() != _MAGIC:
+            raise pyarrow.ArrowInvalid("it does not end like a Parquet file")
+        file.seek(0)
+        return file.read()
 
 
 def _compact(table: pyarrow.Table) -> pd.DataFrame:

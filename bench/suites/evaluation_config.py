@@ -19,6 +19,10 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
+MAX_SETS, MAX_JUDGES, MAX_METRICS = 100, 50, 100
+"""Maximum numbers of attribute sets, judges of either kind, and further metrics; bundled suites have at most
+six of each."""
+
 Level = Literal["concepts", "templates"]
 
 
@@ -68,13 +72,13 @@ class EvaluationSettings(Spec):
     """
 
     target: str | Table = UNIFORM
-    report: tuple[tuple[str, ...], ...]
+    report: tuple[tuple[str, ...], ...] = Field(max_length=MAX_SETS)
     primary: tuple[str, ...]
-    panel: tuple[str, ...]
-    non_voting_judges: tuple[str, ...] = ()
+    panel: tuple[str, ...] = Field(max_length=MAX_JUDGES)
+    non_voting_judges: tuple[str, ...] = Field(default=(), max_length=MAX_JUDGES)
     calibration: str = ""
     scorer: str = ""
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = Field(default=(), max_length=MAX_METRICS)
     bootstrap: Bootstrap = Bootstrap()
 
     @property

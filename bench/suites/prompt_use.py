@@ -8,6 +8,12 @@ from pydantic import Field
 
 from evenhand.bench.suites.evaluation_config import Spec
 
+MAX_USES = 100
+"""Maximum number of prompt sets that a suite uses."""
+
+MAX_CHOICES = 2000
+"""Maximum number of concepts, templates and so on that are named; more is a prompt set of its own."""
+
 
 class PromptUse(Spec):
     """A prompt set and the part of it that the suite uses.
@@ -27,9 +33,9 @@ class PromptUse(Spec):
 
     name: str
     seeds: int = Field(gt=0, le=100_000)
-    kinds: tuple[str, ...] = ()
-    concepts: tuple[str, ...] = ()
-    templates: tuple[str, ...] = ()
-    asks: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = Field(default=(), max_length=MAX_CHOICES)
+    concepts: tuple[str, ...] = Field(default=(), max_length=MAX_CHOICES)
+    templates: tuple[str, ...] = Field(default=(), max_length=MAX_CHOICES)
+    asks: tuple[str, ...] = Field(default=(), max_length=MAX_CHOICES)
     limit: int = Field(default=0, ge=0)
     noise: Literal["hashed", "listed"] = "hashed"

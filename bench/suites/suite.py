@@ -24,9 +24,10 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_toml import read_toml
 from evenhand.bench.registry.entry_points import SUITES
 from evenhand.bench.registry.judge_spec import judge_name
-from evenhand.bench.results.result import BASE
+from evenhand.bench.registry.method_spec import MAX_FITS
+from evenhand.bench.results.result import BASE, Search
 from evenhand.bench.suites.evaluation_config import Bootstrap, EvaluationSettings, Spec
-from evenhand.bench.suites.prompt_use import PromptUse
+from evenhand.bench.suites.prompt_use import MAX_USES, PromptUse
 from evenhand.bench.suites.targets import (
     LABOUR,
     UNIFORM,
@@ -36,12 +37,13 @@ from evenhand.bench.suites.targets import (
     table_digest,
     table_of,
 )
-from evenhand.bench.suites.tuned import tuned_parameters
+from evenhand.bench.suites.tuned import tuning_records
 from evenhand.bench.suites.tuning_config import Tuning
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+    from evenhand.bench.results.tuning import TuningRecord
     from evenhand.methods.base import Cell
 
 
@@ -52,6 +54,9 @@ The largest published set, seven races by nine ages by gender, has 126. The memo
 the square of the number of cells, and every cell needs images.
 """
 
+MAX_ATTRIBUTES, MAX_DEFAULTS, MAX_NAME = 50, 200, 4096
+"""Maximum numbers of attributes and of methods to run if none is given; maximum length of the model's name."""
+
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
 """Pattern for names of suites, which are also folder names."""
 
@@ -61,7 +66,7 @@ _GROUP = re.compile(r"[^\s=*;|+@-][^\s=*;|]*(?: [^\s=*;|]+)*")
 """Pattern for groups. Groups are written as ``gender=woman;tone=dark``, ``woman*dark`` and ``woman|man``, and
 appear in spreadsheets, where a leading sign starts a formula."""
 
-_NOT_MEASUREMENT = {"title", "description", "defaults", "methods", "tuned", "tuning"}
+_NOT_MEASUREMENT = {"title", "description", "defaults", "methods", "fits", "tuned", "searches", "tuning"}
 """Fields of a suite that do not change the results of a given method."""
 
 
@@ -126,22 +131,26 @@ class Generation(Spec):
         balance: Attributes whose joint cells the methods balance.
         defaults: Methods to run if none is given.
         methods: Parameters of methods for this suite.
+        fits: How often each method is fitted, with other seeds; the leaderboard shows the median fit.
         tuning: How methods are tuned for this suite; ``None`` if they are not.
         tuned: Parameters that tuning has found; they override ``methods``.
+        searches: What finding them has taken.
     """
 
     name: str
     version: str
     title: str
     description: str = ""
-    model: str
+    model: str = Field(max_length=MAX_NAME)
     protocol: Protocol
     balance: tuple[str, ...]
-    prompts: tuple[PromptUse, ...] = Field(min_length=1)
-    defaults: tuple[str, ...] = (BASE,)
+    prompts: tuple[PromptUse, ...] = Field(min_length=1, max_length=MAX_USES)
+    defaults: tuple[str, ...] = Field(default=(BASE,), max_length=MAX_DEFAULTS)
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    fits: int = Field(default=1, ge=1, le=MAX_FITS)
     tuning: Tuning | None = None
     tuned: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    searches: dict[str, Search] = Field(default_factory=dict)
 
     @field_validator("name")
     @classmethod
@@ -160,7 +169,7 @@ class Suite(EvaluationSettings, Generation):
         scorer: As in :class:`EvaluationSettings`; ``"mini"``, or a folder or hub id of a CLIP.
     """
 
-    attributes: dict[str, Attribute]
+    attributes: dict[str, Attribute] = Field(max_length=MAX_ATTRIBUTES)
     scorer: str
 
     @field_validator("target")
@@ -287,10 +296,16 @@ def read_suite(path: Path) -> Suite:
         suite = Suite.model_validate(data)
         if suite.tuning is None:
             return suite
-        found = tuned_parameters(suite.tuning, suite=suite.name, version=suite.version, folder=path.parent)
+        found = tuning_records(suite.tuning, suite=suite.name, version=suite.version, folder=path.parent)
         # A run keeps the parameters themselves, because its folder has no records.
-        tuning = suite.tuning.model_copy(update={"records": ""})
-        return suite.model_copy(update={"tuned": {**suite.tuned, **found}, "tuning": tuning})
+        return suite.model_copy(
+            update={
+                "tuned": suite.tuned
+                | {name: dict(r.winner.parameters) for name, r in found.items() if r.winner},
+                "searches": suite.searches | {name: _search(record) for name, record in found.items()},
+                "tuning": suite.tuning.model_copy(update={"records": ""}),
+            }
+        )
     except EvenhandError as fault:
         raise EvenhandError(f"{path}: {fault}") from fault
     except ValidationError as fault:
@@ -301,6 +316,10 @@ def read_suite(path: Path) -> Suite:
         raise EvenhandError(
             f"{path}:{line}: {field}: {message[:1].lower()}{message[1:]}{_got(error)}"
         ) from fault
+
+
+def _search(record: TuningRecord) -> Search:
+    return Search(trials=len(record.trials), passes=record.passes, record=record.digest())
 
 
 def _got(error: ErrorDetails) -> str:

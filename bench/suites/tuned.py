@@ -1,17 +1,16 @@
-"""Parameters of methods from the records of ``evenhand tune`` that a suite names."""
+"""The records of ``evenhand tune`` that a suite names; they set the parameters of its methods."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.results.tuning import read_tuning
+from evenhand.bench.results.tuning import TuningRecord, read_tuning
 from evenhand.bench.suites.tuning_config import Tuning
 
 
-def tuned_parameters(tuning: Tuning, *, suite: str, version: str, folder: Path) -> dict[str, dict[str, Any]]:
-    """Method to the parameters of the winning trial of its record.
+def tuning_records(tuning: Tuning, *, suite: str, version: str, folder: Path) -> dict[str, TuningRecord]:
+    """Method to its record, which has a winning trial.
 
     Args:
         tuning: The suite's protocol; its ``records`` is a folder relative to the suite's file.
@@ -37,5 +36,5 @@ def tuned_parameters(tuning: Tuning, *, suite: str, version: str, folder: Path) 
             )
         if not record.finished or record.winner is None:
             raise EvenhandError(f"{path}: the search has no winner yet; run `evenhand tune` again to resume")
-        found[record.method] = dict(record.winner.parameters)
+        found[record.method] = record
     return found

@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from evenhand.bench.suites.evaluation_config import Spec
-from evenhand.bench.suites.prompt_use import PromptUse
+from evenhand.bench.suites.evaluation_config import MAX_JUDGES, Spec
+from evenhand.bench.suites.prompt_use import MAX_USES, PromptUse
 
 
 class Tuning(Spec):
@@ -26,8 +26,8 @@ class Tuning(Spec):
         records: Folder of the records whose winners the suite uses, relative to its file; empty for none.
     """
 
-    prompts: tuple[PromptUse, ...] = Field(min_length=1)
-    panel: tuple[str, ...] = Field(min_length=1)
+    prompts: tuple[PromptUse, ...] = Field(min_length=1, max_length=MAX_USES)
+    panel: tuple[str, ...] = Field(min_length=1, max_length=MAX_JUDGES)
     trials: int = Field(default=16, gt=0, le=1000)
     quasi_random: int = Field(default=12, gt=0, le=1000)
     passes: int = Field(default=8000, gt=0)

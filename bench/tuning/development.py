@@ -31,9 +31,11 @@ def development_suite(suite: Suite) -> Suite:
             "calibration": "",
             "metrics": (),
             "defaults": (),
+            "fits": 1,
             "bootstrap": Bootstrap(draws=protocol.draws, seed=suite.bootstrap.seed),
             "tuning": None,
             "tuned": {},
+            "searches": {},
         }
     )
     _check_unseen(suite, development)

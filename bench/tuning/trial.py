@@ -11,7 +11,7 @@ from typing import Any, Literal
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.registry.method_spec import parse_method
 from evenhand.bench.results.lookup import PRIMARY_METRIC
-from evenhand.bench.results.result import BASE, Cost, EstimateRow, Result
+from evenhand.bench.results.result import BASE, EstimateRow, Result, passes_of_image
 from evenhand.bench.results.tuning import HarmRow, Origin, Trial
 from evenhand.bench.run import evaluate
 from evenhand.bench.stages.progress import Progress
@@ -19,19 +19,9 @@ from evenhand.bench.suites.suite import Protocol, Suite
 from evenhand.methods.base import Budget
 
 
-def passes_of_image(protocol: Protocol) -> int:
-    """U-Net passes of one image: two for each step with classifier-free guidance, otherwise one."""
-    return protocol.steps * (2 if protocol.guidance > 1 else 1)
-
-
 def bound(budget: Budget, protocol: Protocol) -> int:
     """Upper bound on the U-Net passes of a fit."""
-    return budget.images * passes_of_image(protocol) + budget.evaluations
-
-
-def spent(cost: Cost, protocol: Protocol) -> int:
-    """U-Net passes of a finished fit."""
-    return cost.fit_images * passes_of_image(protocol) + cost.fit_evaluations
+    return budget.images * passes_of_image(protocol.steps, protocol.guidance) + budget.evaluations
 
 
 def with_parameters(development: Suite, method: str, parameters: Mapping[str, Any]) -> Suite:
@@ -124,7 +114,7 @@ def run_trial(
         low=found.low,
         high=found.high,
         harms=_harms(result),
-        passes=spent(result.cost, suite.protocol),
+        passes=result.fit_passes,
     )
 
 

@@ -69,6 +69,8 @@ def tune(
     resolved = suite if isinstance(suite, Suite) else load_suite(suite)
     development = development_suite(resolved)
     assert resolved.tuning is not None
+    if not method_class(method).space():
+        raise EvenhandError(f"method {method!r} has nothing to tune: its search space is empty")
     path = record_path(Path(out), resolved.name, method)
     folder = Path(work) / folder_name(resolved.name) / folder_name(method)
     with quiet_loaders(), progress or Progress() as shown, locked(folder):
@@ -101,8 +103,6 @@ class _Search:
 
     def run(self) -> TuningRecord:
         """The complete record."""
-        if not self.space:
-            raise EvenhandError(f"method {self.method!r} has nothing to tune: its search space is empty")
         distance = draw_baseline(self.development, self.baseline, self.shown)
         record = self._kept(distance.value)
         record = self._add(record, self._independent(record))

@@ -63,6 +63,8 @@ def _empty(path: Path) -> EvenhandError:
 
 
 def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():  # a FIFO would block
+        raise EvenhandError(f"annotations {path}: it is not a regular file; check the path")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

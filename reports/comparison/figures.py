@@ -53,7 +53,7 @@ def distances(comparison: Comparison, readings: Mapping[str, Reading]) -> Figure
     title = measure(PRIMARY_METRIC).title
     return Figure(
         "distances",
-        f"{title}: both sides",
+        _closer(comparison, readings),
         panels,
         [("full", "first side"), ("open", "second side; lines are 95% intervals")],
         "0: target shares; 1: one group only. The intervals are those of each side; the table above gives "
@@ -63,13 +63,27 @@ def distances(comparison: Comparison, readings: Mapping[str, Reading]) -> Figure
     )
 
 
+def _closer(comparison: Comparison, readings: Mapping[str, Reading]) -> str:
+    """Which side of each pair is closer to the target over the primary attributes, with both distances."""
+    parts = []
+    for row in comparison.headline[:MAX_PANELS]:
+        first, second = sides_of(row, readings, metric=PRIMARY_METRIC)
+        if first is None or second is None:
+            continue
+        word = "closer to" if row.high < 0 else "farther from" if row.low > 0 else "not clearly closer to"
+        values = f"{number(first.value, digits=2)} against {number(second.value, digits=2)}"
+        parts.append(f"{row.label} is {word} the target than {row.against} ({values})")
+    what = attribute(comparison.primary)
+    return f"{sentence(what)}: {'; '.join(parts)}" if parts else measure(PRIMARY_METRIC).title
+
+
 def _both_sides(place: int, pair: Pair, found: Mapping[str, Found], readings: Mapping[str, Reading]) -> Panel:
     dots, texts = [], []
     for name, rows in found.items():
         sides = sides_of(rows[pair.label, pair.against], readings, metric=PRIMARY_METRIC)
-        for look, row in zip(LOOKS, sides, strict=True):
+        for look, row, whose in zip(LOOKS, sides, (pair.label, pair.against), strict=True):
             if row is not None:
-                dots.append(Dot(attribute(name), look, row.value, row.low, row.high))
+                dots.append(Dot(attribute(name), look, row.value, row.low, row.high, n=row.n, whose=whose))
         values = " vs. ".join(number(row.value) for row in sides if row is not None)
         texts.append(f"{attribute(name)} {values}")
     image = draw(
@@ -126,7 +140,7 @@ def _of_pair(
 
 
 def _differences(name: str, pair: Pair, rows: Sequence[DifferenceRow], what: str, half: float) -> Panel:
-    dots = [Dot(row.concept, "full", row.value, row.low, row.high, target=0) for row in rows]
+    dots = [Dot(row.concept, "full", row.value, row.low, row.high, target=0, n=row.n) for row in rows]
     largest = sorted(rows, key=lambda row: -abs(row.value))[:3]
     values = ", ".join(f"{row.concept} {signed(row)}" for row in largest)
     image = draw(

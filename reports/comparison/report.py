@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from evenhand.bench.results.comparison import Comparison
 from evenhand.bench.results.lookup import Reading
 from evenhand.bench.results.result import Run
 from evenhand.bench.results.text import attribute, count, plural
-from evenhand.reports.comparison import tables
+from evenhand.reports.comparison import flips, tables
 from evenhand.reports.comparison.figures import by_concept, distances
 from evenhand.reports.comparison.verdict import compare_verdict
+from evenhand.reports.components.bibtex import bibtex
+from evenhand.reports.components.exports import tables_archive
+from evenhand.reports.components.page import asset, policy
 from evenhand.reports.run import sections
-from evenhand.reports.run.figures import Figure
+from evenhand.reports.run.figures import Figure, figures_archive
 from evenhand.reports.run.image_strips import strips
 from evenhand.reports.run.judges import judges_table
 from evenhand.reports.run.records import estimates_download
@@ -35,7 +39,9 @@ def render_comparison(comparison: Comparison) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("compare.html.j2").render(_content(comparison))
+    content = _content(comparison)
+    content["tables_file"] = tables_archive(content)
+    return environment.get_template("compare.html.j2").render(content)
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
@@ -44,6 +50,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
     readings = {side.label: Reading.of(side.result) for side in comparison.sides}
     external = any(result.spec.external for result in results)
     generated = [result for result in results if not result.spec.external]
+    figures = _figures(comparison, readings)
     run = Run(folder="", results=results, timings=[], images=comparison.images)
     return {
         "pairs": comparison.pairs,
@@ -55,9 +62,9 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "setup": tables.setup_table(comparison.sides),
         "caveats": comparison.caveats,
         "differences": tables.differences_table(comparison, readings),
-        "figures": _figures(comparison, readings),
-        "flips": tables.flips_table(comparison),
-        "concept_flips": tables.concept_flips_table(comparison),
+        "figures": figures,
+        "flips": flips.flips_table(comparison),
+        "concept_flips": flips.concept_flips_table(comparison),
         "same_noise": comparison.same_noise,
         "strips": strips(run, list(readings)),
         "judges": judges_table(results),
@@ -68,9 +75,14 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "notes": comparison.notes,
         "provenance": sections.provenance_tables(results),
         "report_text": report_text_of(results[0].spec) if external else RUN,
+        "copying": True,
+        "bibtex": bibtex(results),
+        "images_file": figures_archive(figures),
+        "policy": policy(asset("export.js")),
+        "script": Markup(asset("export.js")),
         "downloads": [
             tables.difference_records(comparison),
-            tables.flip_records(comparison),
+            flips.flip_records(comparison),
             estimates_download(list(readings.values())),
         ],
     }

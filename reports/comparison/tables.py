@@ -8,23 +8,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evenhand.bench.results.comparison import Comparison, DifferenceRow, FlipRow, Side
-from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading
+from evenhand.bench.policy.measurable import WIDEST, measurable
+from evenhand.bench.results.comparison import Comparison, DifferenceRow, Side
+from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading, served_worst
 from evenhand.bench.results.result import EstimateRow
-from evenhand.bench.results.text import KINDS, attribute, interval, number, plural, sentence
+from evenhand.bench.results.text import KINDS, attribute, count, interval, number, plural, sentence
 from evenhand.reports.components.downloads import Download, Raw, write_csv
-from evenhand.reports.components.tables import Cell, Row, Table, counted, estimated, missing, p_value, text
-from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure
+from evenhand.reports.components.tables import (
+    Cell,
+    Row,
+    Table,
+    counted,
+    estimated,
+    missing,
+    no_p_value,
+    of_group,
+    p_value,
+    text,
+)
+from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure, possible
 from evenhand.reports.run.method_table import (
     BIAS,
+    NOT_MEASURABLE,
     PRIMARY_SET_ONLY,
     PUBLISHED_FORM,
     SIDE_EFFECTS,
     SINGLE_ATTRIBUTES_ONLY,
 )
-
-SHOWN_FLIPS = 40
-"""Rows of changed labels by concept on the page; the download has all."""
 
 MEANINGS = {
     "preservation_distance": (
@@ -64,7 +74,8 @@ def ends_of(row: DifferenceRow, *, digits: int = 3) -> str:
     """The interval of a difference; empty without one."""
     if _still(row):
         return ""
-    return interval(row.low, row.high, percent=measure(row.metric).percent, digits=digits)
+    low, high = possible(row.metric, row.low, row.high)
+    return interval(low, high, percent=measure(row.metric).percent, digits=digits)
 
 
 def _still(row: DifferenceRow) -> bool:
@@ -157,7 +168,6 @@ def differences_table(comparison: Comparison, readings: Mapping[str, Reading]) -
         found = [line.found.get((pair.label, pair.against)) for pair in pairs]
         cells = _alone(found[0], readings) if len(pairs) == 1 else [_among(row, readings) for row in found]
         rows.append(Row([_head(line, comparison.primary), *cells], how.title, about))
-    adjusted = f", adjusted by Holm over {plural(len(pairs), 'pair')}" if len(pairs) > 1 else ""
     columns = [pair.title for pair in pairs]
     if len(pairs) == 1:
         columns = ["Difference", "p", pairs[0].label, pairs[0].against]
@@ -166,9 +176,21 @@ def differences_table(comparison: Comparison, readings: Mapping[str, Reading]) -
         "Paired differences on the shared prompts and seeds",
         ["Measure", *columns],
         rows,
-        about=f"95% intervals, not adjusted; p of the sign-flip test over concepts{adjusted}; there is none "
-        "where so few concepts cannot give a small one",
+        about=f"95% intervals, not adjusted; {_about_p(comparison)}",
     )
+
+
+def _about_p(comparison: Comparison) -> str:
+    """The test of the p-values, or what it would need to give any."""
+    pairs = len(comparison.pairs)
+    rows = [row for row in comparison.differences if not row.concept and not row.group]
+    untested = no_p_value(concepts=len(comparison.concepts), tests=pairs)
+    if not any(math.isfinite(row.p) for row in rows):
+        return untested
+    by_holm = f", adjusted by Holm over {plural(pairs, 'pair')}" if pairs > 1 else ""
+    tested = f"p of the sign-flip test over concepts{by_holm}"
+    headline = all(math.isfinite(row.p) for row in comparison.headline)
+    return tested if headline else f"{tested}; elsewhere {untested}"
 
 
 def _head(line: Line, primary: str) -> Cell:
@@ -189,7 +211,16 @@ def _alone(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> list[C
     p = text("no test")
     if math.isfinite(row.p):
         p = Cell(p_value(row.p), kind="number", raw={"": row.p})
-    return [_difference(row), p, *map(estimated, sides_of(row, readings))]
+    sides = zip((row.label, row.against), sides_of(row, readings), strict=True)
+    return [_difference(row), p, *(_side(readings[label], side) for label, side in sides)]
+
+
+def _side(reading: Reading, row: EstimateRow | None) -> Cell:
+    """The value of one side with the images that it is of."""
+    worst = served_worst(reading, row) if row is not None else None
+    if worst is not None:
+        return of_group(worst)
+    return estimated(row, notes=[f"n {count(row.n)}"] if row is not None else [])
 
 
 def _among(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> Cell:
@@ -202,9 +233,13 @@ def _among(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> Cell:
 
 
 def _difference(row: DifferenceRow, *notes: str) -> Cell:
+    if row.metric == "over_correction" and not measurable(row.low, row.high):
+        width = f"{100 * (row.high - row.low):.0f} points wide, less than {100 * WIDEST:.0f} are needed"
+        return missing(f"the interval is {width}", value=NOT_MEASURABLE)
     verdict = direction(row)
     judgement = [f"clearly {verdict}"] if verdict in ("better", "worse") else []
-    raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "p": row.p, "p Holm": row.p_holm}
+    low, high = possible(row.metric, row.low, row.high)
+    raw: dict[str, Raw] = {"": row.value, "low": low, "high": high, "p": row.p, "p Holm": row.p_holm}
     kind: Literal["alert", "number"] = "alert" if verdict == "worse" else "number"
     return Cell(signed(row), (ends_of(row) or "no interval", *notes, *judgement), kind, raw)
 
@@ -215,88 +250,6 @@ def sides_of(
     """The two estimates of a difference, the first minus the second, or the same of another ``metric``."""
     key = Key(metric or row.metric, row.attributes, row.judge, row.corrected, group=row.group, kind=row.kind)
     return readings[row.label].at(key), readings[row.against].at(key)
-
-
-def flips_table(comparison: Comparison) -> Table:
-    """Images of neutral prompts whose perceived group changes, by pair and attribute."""
-    rows = [
-        Row([text(attribute(row.attribute)), *_flip(row)], _title(row))
-        for row in comparison.flips
-        if not row.concept
-    ]
-    columns = [
-        "Attribute",
-        "Images that differ",
-        "From the second side to the first",
-        "p, equal in both directions",
-    ]
-    return Table(
-        "flips",
-        "Same prompt and seed, different perceived group",
-        columns,
-        rows,
-        about="Neutral prompts, the panel’s labels; McNemar’s test (Stuart and Maxwell’s for more than two "
-        "groups), adjusted by Holm",
-    )
-
-
-def concept_flips_table(comparison: Comparison) -> Table:
-    """The same by concept, the largest changes first."""
-    rows = sorted(
-        (row for row in comparison.flips if row.concept and row.n),
-        key=lambda row: (-row.changed, row.p_adjusted),
-    )
-    shown_rows = [
-        Row([text(f"{row.concept}: {attribute(row.attribute)}", _title(row)), *_flip(row)])
-        for row in rows[:SHOWN_FLIPS]
-    ]
-    more = f" The {SHOWN_FLIPS} largest changes of {len(rows)}; the download has all." * (
-        len(rows) > SHOWN_FLIPS
-    )
-    return Table(
-        "flips-by-concept",
-        "By concept",
-        [
-            "Concept and attribute",
-            "Images that differ",
-            "From the second side to the first",
-            "p, equal in both directions",
-        ],
-        shown_rows,
-        about=f"p adjusted by Benjamini and Hochberg over the concepts and attributes of a pair.{more}",
-    )
-
-
-def _title(row: FlipRow) -> str:
-    return f"{row.label} vs. {row.against}"
-
-
-def _flip(row: FlipRow) -> list[Cell]:
-    if not row.n:
-        return [missing(), text("no image has labels on both sides"), missing()]
-    ends = interval(row.low, row.high, percent=True)
-    raw: dict[str, Raw] = {"": row.changed, "low": row.low, "high": row.high, "n": row.n}
-    changed = Cell(number(row.changed, percent=True), (ends, f"n {row.n}"), "number", raw)
-    moves = "; ".join(moves_of(row)) or "none"
-    p = (
-        Cell(p_value(row.p_adjusted), kind="number", raw={"": row.p_adjusted})
-        if math.isfinite(row.p)
-        else text("no change")
-    )
-    return [changed, text(moves), p]
-
-
-def moves_of(row: FlipRow) -> list[str]:
-    """The changes, the most frequent first: ``"man to woman 12"``."""
-    found = [
-        (count, before, after)
-        for before, line in zip(row.groups, row.table, strict=True)
-        for after, count in zip(row.groups, line, strict=True)
-        if count and before != after
-    ]
-    return [
-        f"{before} to {after} {count}" for count, before, after in sorted(found, key=lambda move: -move[0])
-    ]
 
 
 def setup_table(sides: Sequence[Side]) -> Table:
@@ -365,28 +318,6 @@ def difference_records(comparison: Comparison) -> Download:
     fields = list(DifferenceRow.model_fields)
     rows: list[list[Raw]] = [[_raw(row, name) for name in fields] for row in comparison.differences]
     return Download("every-difference", "Every paired difference", write_csv([fields, *rows]))
-
-
-def flip_records(comparison: Comparison) -> Download:
-    """Every table of changed labels, one row per pair of groups."""
-    head: list[Raw] = [
-        "label",
-        "against",
-        "attribute",
-        "concept",
-        "from",
-        "to",
-        "images",
-        "p",
-        "p_adjusted",
-    ]
-    rows: list[list[Raw]] = [
-        [row.label, row.against, row.attribute, row.concept, before, after, count, row.p, row.p_adjusted]
-        for row in comparison.flips
-        for before, line in zip(row.groups, row.table, strict=True)
-        for after, count in zip(row.groups, line, strict=True)
-    ]
-    return Download("every-flip", "Every change of a label", write_csv([head, *rows]))
 
 
 def _raw(row: DifferenceRow, name: str) -> Raw:

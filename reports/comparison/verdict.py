@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from evenhand.bench.results.comparison import Comparison, DifferenceRow, FlipRow, Pair
 from evenhand.bench.results.lookup import COMPARED_METRIC, PRIMARY_METRIC, Reading
 from evenhand.bench.results.text import KINDS, attribute, interval, listing, number, plural
-from evenhand.reports.comparison.tables import direction, lines_of, moves_of, setup_names, shown, sides_of
+from evenhand.reports.comparison.flips import moves_of
+from evenhand.reports.comparison.tables import direction, lines_of, setup_names, shown, sides_of
 from evenhand.reports.components.tables import p_value
 from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure, with_interval
 from evenhand.reports.run.method_table import SIDE_EFFECTS

@@ -19,6 +19,8 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup, escape
 
+from evenhand.bench.results.text import count, interval, number
+
 WIDTH, RIGHT, LABEL, ROW_HEIGHT = 344, 18, 172, 16
 """Pixels: a panel, the margin right of the axis, the most space for labels, and one line."""
 
@@ -57,6 +59,8 @@ class Dot:
         high: Upper end of its interval.
         floor: The chance level of a fair model; ``nan`` for none.
         target: The desired value; ``nan`` for none.
+        n: Images that the value is of; 0 where the caption gives it.
+        whose: What the dot is of, where a line has several, such as the baseline.
     """
 
     row: str
@@ -66,6 +70,15 @@ class Dot:
     high: float
     floor: float = math.nan
     target: float = math.nan
+    n: int = 0
+    whose: str = ""
+
+    def tip(self, *, percent: bool) -> str:
+        """What the dot shows under the pointer: its line, value, interval and number of images."""
+        ends = interval(self.low, self.high, percent=percent)
+        facts = "; ".join(filter(None, (ends, f"n {count(self.n)}" if self.n else "")))
+        name = f"{self.row}, {self.whose}" if self.whose else self.row
+        return f"{name}: {number(self.value, percent=percent)}{f' ({facts})' if facts else ''}"
 
 
 def draw(
@@ -77,6 +90,7 @@ def draw(
     domain: tuple[float, float],
     percent: bool,
     bars: bool = False,
+    reference: float = math.nan,
 ) -> Markup:
     """A panel of dots with intervals as an inline SVG image.
 
@@ -88,12 +102,14 @@ def draw(
         domain: Ends of the horizontal axis.
         percent: Whether the axis is in per cent.
         bars: Whether to draw a bar from zero to each dot, as for shares of a whole.
+        reference: Where to draw a dashed line through all lines; ``nan`` for none.
     """
     rows = list(dict.fromkeys(dot.row for dot in dots))
     left = label_space(rows)
     pairs = len({(dot.row, dot.look) for dot in dots}) > len(rows)
     shift = {"open": -3, "full": 3} if pairs else {"open": 0, "full": 0}
     behind = [_bar(look, shift[look]) for look in SERIES] if bars else [_chance()]
+    behind += [_reference(reference)] if math.isfinite(reference) else []
     marks = [*behind, *(mark for look in SERIES for mark in _series(look, shift[look])), _target()]
     labels = alt.Axis(title=axis, format=".0%" if percent else ".1f", tickCount=5, grid=True)
     x = alt.X("value:Q", scale=alt.Scale(domain=list(domain), nice=False), axis=labels)
@@ -108,8 +124,10 @@ def draw(
         )
     )
     # The data go in last: Altair copies whatever a chart holds at every step.
-    specification = themed(chart).to_dict(validate=False) | {"datasets": {"dots": _values(dots)}}
-    return inline(vl_convert.vegalite_to_svg(specification), name=name, label=label)
+    specification = themed(chart).to_dict(validate=False) | {
+        "datasets": {"dots": _values(dots, percent=percent)}
+    }
+    return _compact(inline(vl_convert.vegalite_to_svg(specification), name=name, label=label))
 
 
 def _lines(rows: Sequence[str]) -> alt.Y:
@@ -170,13 +188,14 @@ def _joined(letter: str) -> bool:
     return letter == JOINER or unicodedata.category(letter) in ("Mn", "Mc", "Me", "Sk")
 
 
-def _values(dots: Sequence[Dot]) -> list[dict[str, Any]]:
+def _values(dots: Sequence[Dot], *, percent: bool) -> list[dict[str, Any]]:
     """The dots as JSON, without numbers that are not finite; floor and target once per line."""
     lines: dict[str, str] = {}
     values = []
     for dot in dots:
         again = {"floor": math.nan, "target": math.nan} if dot.row in lines else {}
         fields = asdict(dot) | again | {"line": lines.setdefault(dot.row, str(len(lines)))}
+        fields["tip"] = dot.tip(percent=percent)
         values.append(
             {key: field for key, field in fields.items() if isinstance(field, str) or math.isfinite(field)}
         )
@@ -190,7 +209,7 @@ def _series(look: str, shift: int) -> list[alt.Chart]:
     spans = spans.encode(x="low:Q", x2="high:Q").transform_filter(
         f"{mine} && isValid(datum.low) && isValid(datum.high)"
     )
-    points = alt.Chart().mark_point(yOffset=shift, opacity=1, **style)
+    points = alt.Chart().mark_point(yOffset=shift, opacity=1, aria=True, **style).encode(description="tip:N")
     return [spans, points.transform_filter(f"{mine} && isValid(datum.value)")]
 
 
@@ -203,6 +222,12 @@ def _chance() -> alt.Chart:
     """The range of a fair model by chance, as a band from zero."""
     bars = alt.Chart().mark_bar(color=CHANCE, clip=True, height=alt.RelativeBandSize(1))
     return bars.encode(x="floor:Q").transform_filter("isValid(datum.floor)")
+
+
+def _reference(value: float) -> alt.Chart:
+    """A dashed line across all lines of the panel."""
+    rule = alt.Chart().mark_rule(color=GREY, strokeDash=[3, 3], strokeWidth=1, clip=True)
+    return rule.encode(x=alt.datum(value), y=alt.value(0), y2=alt.value("height"))
 
 
 def _target() -> alt.Chart:
@@ -241,10 +266,11 @@ def inline(svg: str, *, name: str, label: str) -> Markup:
     opening, body = svg.removesuffix("</svg>").split(">", 1)
     box = " ".join(re.findall(r'(?:width|height|viewBox)="[^"]*"', opening))
     # The renderer's ids depend on the images that it drew before, so they are renumbered.
-    for number, found in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', body))):
-        body = re.sub(rf'(\bid="|url\(#|href="#){re.escape(found)}(?=["\)])', rf"\g<1>{name}-{number}", body)
+    for place, found in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', body))):
+        body = re.sub(rf'(\bid="|url\(#|href="#){re.escape(found)}(?=["\)])', rf"\g<1>{name}-{place}", body)
     body = re.sub(r"<[^>]+>", lambda tag: _short_tag(tag.group()), body)
     body = _LEAVES.sub(_hoisted, body.replace('<path d="" display="none"/>', ""))
+    body = _TIPPED.sub(r"<path\1\3><title>\2</title></path>", body)
     return Markup(f'<svg class="chart" role="img" aria-label="{escape(label)}" {box}>{body}</svg>')
 
 
@@ -260,6 +286,27 @@ _LEAVES = re.compile(
     r"<g(?P<own>[^>]*)>(?P<leaves>(?:<(?:path|line|rect)\b[^>]*/>|<text\b[^>]*>[^<]*</text>){2,})</g>"
 )
 """A group that holds only shapes and text."""
+
+_DISC = re.compile(
+    r'<path transform="translate\(([-\d.]+),([-\d.]+)\)" d="M([\d.]+),0A\3,\3,0,1,1,-\3,0A\3,\3,0,1,1,\3,0"'
+    r"([^>]*?)(?:/>|>(<title>[^<]*</title>)</path>)"
+)
+"""A circle that the renderer draws with two arcs."""
+
+
+def _compact(image: Markup) -> Markup:
+    """The image with circles as circles, and without coordinates that are zero anyway: a tenth less."""
+    body = re.sub(r' [xy]2="0"', "", str(image))
+    return Markup(_DISC.sub(_circle, body))
+
+
+def _circle(found: re.Match[str]) -> str:
+    x, y, radius, rest, title = found.groups()
+    return f'<circle cx="{x}" cy="{y}" r="{radius}"{rest}' + (f">{title}</circle>" if title else "/>")
+
+
+_TIPPED = re.compile(r'<path([^>]*?) data-tip="([^"]*)"([^>]*?)/>')
+"""A mark with a description, which becomes its title: browsers show it under the pointer without a script."""
 
 _INHERITED = re.compile(r' ((?:font-|text-anchor|fill|stroke)[a-z-]*)="[^"]*"')
 
@@ -278,5 +325,8 @@ def _hoisted(group: re.Match[str]) -> str:
 
 
 def _short_tag(tag: str) -> str:
+    """The tag without roles, with fewer digits; the description of a mark is kept as it is."""
+    found = re.search(r' aria-label="([^"]+)"(?=[^>]*aria-roledescription="[^"]*mark")', tag)
     tag = re.sub(r' (?:role|aria-[a-z]+|class|pointer-events)="[^"]*"', "", tag)
-    return re.sub(r"(\.\d\d)\d+", r"\1", tag).replace(' opacity="1"', "")
+    tag = re.sub(r"(\.\d\d)\d+", r"\1", tag).replace(' opacity="1"', "")
+    return f'{tag.removesuffix("/>")} data-tip="{found[1]}"/>' if found and tag.endswith("/>") else tag

@@ -1,4 +1,4 @@
-"""Files that a reader saves from a page: a CSV, inside a ZIP where it is long."""
+"""Files that a reader saves from a page: CSV, BibTeX, figures; inside a ZIP where they are long."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import csv
 import io
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Raw = str | int | float | None
@@ -49,8 +49,23 @@ class Download:
     def uri(self) -> str:
         """The file as a ``data:`` link."""
         if self.zipped:
-            return _link("application/zip", _zip(f"{self.name}.csv", self.csv.encode()))
-        return _link("text/csv;charset=utf-8", self.csv.encode())
+            return link("application/zip", archive({f"{self.name}.csv": self.csv}))
+        return link("text/csv;charset=utf-8", self.csv.encode())
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """Any other file to save from the page.
+
+    Attributes:
+        file: Its name.
+        title: Its content, in words.
+        uri: The file as a ``data:`` link.
+    """
+
+    file: str
+    title: str
+    uri: str
 
 
 def write_csv(rows: Sequence[Sequence[Raw]]) -> str:
@@ -74,14 +89,16 @@ def _plain(value: Raw) -> str:
     return f"'{value}" if value.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else value
 
 
-def _zip(name: str, content: bytes) -> bytes:
-    """An archive of one file with a fixed date, so that the same content gives the same bytes."""
+def archive(files: Mapping[str, str]) -> bytes:
+    """A ZIP of text files with a fixed date, so that the same content gives the same bytes."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        file = zipfile.ZipInfo(name)
-        archive.writestr(file, content, compress_type=zipfile.ZIP_DEFLATED, compresslevel=9)
+    with zipfile.ZipFile(out, "w") as packed:
+        for name, content in files.items():
+            file = zipfile.ZipInfo(name)
+            packed.writestr(file, content.encode(), compress_type=zipfile.ZIP_DEFLATED, compresslevel=9)
     return out.getvalue()
 
 
-def _link(kind: str, content: bytes) -> str:
+def link(kind: str, content: bytes) -> str:
+    """A file as a ``data:`` link of that media type."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -41,12 +41,14 @@ class Tile:
         column: The column's short name.
         ratio: Share divided by target; ``nan`` where it was not measured.
         side: The side of the target that holds the whole interval; empty where it contains the target.
+        tip: What the tile shows under the pointer.
     """
 
     row: str
     column: str
     ratio: float
     side: Side
+    tip: str = ""
 
 
 def heat(tiles: Sequence[Tile], *, name: str, label: str) -> Markup:
@@ -104,7 +106,9 @@ def colour(ratio: float) -> str:
 
 def _layers() -> list[alt.Chart]:
     """Tiles with their colours, then the triangles on them, white on dark tiles."""
-    tiles = alt.Chart().mark_rect().encode(fill=alt.Fill("colour:N", scale=None))
+    tiles = (
+        alt.Chart().mark_rect(aria=True).encode(fill=alt.Fill("colour:N", scale=None), description="tip:N")
+    )
     sides = {"below": "triangle-down", "above": "triangle-up"}
     return [tiles, *(_side(side, shape) for side, shape in sides.items())]
 
@@ -121,6 +125,7 @@ def _values(tiles: Sequence[Tile], rows: Sequence[str]) -> list[dict[str, Any]]:
             "line": str(rows.index(tile.row)),
             "column": tile.column,
             "side": tile.side,
+            "tip": tile.tip,
             "colour": colour(tile.ratio),
             "ink": "#ffffff" if colour(tile.ratio) in (COLOURS[0], COLOURS[-1]) else INK,
         }

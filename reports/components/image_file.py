@@ -24,6 +24,8 @@ def read_image(path: Path, *, folder: Path | None = None) -> Image.Image:
     """
     if folder is not None and not path.resolve().is_relative_to(folder.resolve()):
         raise EvenhandError(f"image {path} is outside the run folder {folder}; run the suite again")
+    if path.exists() and not path.is_file():  # a FIFO would block
+        raise EvenhandError(f"image {path} is not a regular file; run the suite again")
     try:
         with Image.open(path, formats=["PNG"]) as file:
             return file.convert("RGB")

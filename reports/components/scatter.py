@@ -47,13 +47,14 @@ SHAPES: dict[Shape, str] = {"base": "square", "passed": "circle", "failed": "tri
 
 @dataclass(frozen=True)
 class Mark:
-    """A point of the plane; ``text`` is written beside it."""
+    """A point of the plane; ``text`` is written beside it, ``tip`` is shown under the pointer."""
 
     cost: Span
     distance: Span
     look: Look
     shape: Shape
     text: str = ""
+    tip: str = ""
 
 
 class At(NamedTuple):
@@ -188,7 +189,8 @@ def _spans(look: Look) -> list[alt.Chart]:
 
 def _points(look: Look) -> Iterator[alt.Chart]:
     for shape, form in SHAPES.items():
-        points = alt.Chart(alt.NamedData("marks")).mark_point(opacity=1, shape=form, **LOOKS[look])
+        points = alt.Chart(alt.NamedData("marks")).mark_point(opacity=1, shape=form, aria=True, **LOOKS[look])
+        points = points.encode(description="tip:N")
         yield points.transform_filter(f"datum.look === '{look}' && datum.shape === '{shape}'")
 
 
@@ -215,7 +217,7 @@ def _row(mark: Mark) -> dict[str, Any]:
         "y_high": mark.distance.high,
     }
     known = {key: value for key, value in numbers.items() if math.isfinite(value)}
-    return known | {"look": mark.look, "shape": mark.shape}
+    return known | {"look": mark.look, "shape": mark.shape, "tip": mark.tip}
 
 
 def _steps(front: Sequence[tuple[float, float]], axes: Frame) -> list[At]:

@@ -9,14 +9,18 @@ from itertools import groupby, pairwise
 from typing import Literal, TypeVar
 
 from evenhand.bench.results.result import ComparisonRow, EstimateRow
-from evenhand.bench.results.text import NOT_MEASURED, count, interval, number
+from evenhand.bench.results.text import NOT_MEASURED, count, interval, number, plural
+from evenhand.bench.results.text import cell as group_title
 from evenhand.reports.components.downloads import Download, Raw, write_csv
-from evenhand.reports.components.wording import measure, without_interval
+from evenhand.reports.components.wording import measure, possible, without_interval
 
 T = TypeVar("T", int, float)
 
 ACROSS = 8
 """Columns of values that fit on a printed page."""
+
+SIGNIFICANT = 0.05
+"""A p-value is given only where the design allows one this small."""
 
 
 @dataclass(frozen=True)
@@ -116,27 +120,34 @@ def alert(value: str, *notes: str) -> Cell:
     return Cell(value, notes, kind="alert", raw={"": "; ".join((value, *notes))})
 
 
-def missing() -> Cell:
-    """The cell of a number that was not measured."""
-    return Cell(NOT_MEASURED, kind="missing", raw={"": None})
+def missing(*notes: str, value: str = NOT_MEASURED) -> Cell:
+    """The cell of a number that was not measured; ``notes`` say why."""
+    return Cell(value, notes, kind="missing", raw={"": None})
 
 
-def estimated(row: EstimateRow | None, *, alone: bool = False) -> Cell:
+def estimated(row: EstimateRow | None, *, alone: bool = False, notes: Sequence[str] = ()) -> Cell:
     """An estimate with its interval.
 
     Args:
         row: The estimate, ``None`` where it was not measured.
         alone: Whether the cell also shows n and the chance level, because no heading does.
+        notes: Further lines, such as what the number is of.
     """
     if row is None:
         return missing()
     percent = measure(row.metric).percent
-    notes = [interval(row.low, row.high, percent=percent) or without_interval(row)]
+    lines = [interval(row.low, row.high, percent=percent) or without_interval(row), *notes]
     raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "n": row.n, "floor": row.floor}
     kind: Literal["number", "missing"] = "number" if math.isfinite(row.value) else "missing"
     if alone:
-        notes += images_and_chance([row])
-    return Cell(number(row.value, percent=percent), tuple(notes), kind, raw)
+        lines += images_and_chance([row])
+    return Cell(number(row.value, percent=percent), tuple(lines), kind, raw)
+
+
+def of_group(row: EstimateRow) -> Cell:
+    """An estimate of one group, with the group and its own number of images."""
+    cell = estimated(row, notes=[f"{group_title(row.group)}, n {count(row.n)}"])
+    return replace(cell, raw={**cell.raw, "group": row.group})
 
 
 def images_and_chance(rows: Iterable[EstimateRow | None]) -> list[str]:
@@ -160,20 +171,41 @@ def compared(row: ComparisonRow | None) -> Cell:
     """A paired difference with its interval and, where there is a test, its adjusted p-value."""
     if row is None:
         return missing()
-    percent = measure(row.metric).percent
+    percent, (low, high) = measure(row.metric).percent, possible(row.metric, row.low, row.high)
     sign = "+" if row.value > 0 else ""
     tested = [f"p {p_value(row.p)}"] if math.isfinite(row.p) else []
-    notes = (interval(row.low, row.high, percent=percent) or "no interval", *tested)
-    raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "p": row.p}
+    notes = (interval(low, high, percent=percent) or "no interval", *tested)
+    raw: dict[str, Raw] = {"": row.value, "low": low, "high": high, "p": row.p}
     return Cell(sign + number(row.value, percent=percent), notes, "number", raw)
 
 
-def adjusted(rows: Iterable[ComparisonRow | None]) -> str:
-    """What to add to a heading about differences: how p is adjusted, or why there is none."""
-    tested = any(row is not None and math.isfinite(row.p) for row in rows)
-    return (
-        "; p adjusted by Holm" if tested else "; no p-value, because so few concepts cannot give a small one"
+def adjusted(rows: Iterable[ComparisonRow | None], *, concepts: int) -> str:
+    """What to add to a heading about differences: how p is adjusted, or what it would need.
+
+    Args:
+        rows: The differences.
+        concepts: Concepts of the run, whose signs the test flips.
+    """
+    found = [row for row in rows if row is not None]
+    if not found:
+        return ""
+    if any(math.isfinite(row.p) for row in found):
+        return "; p adjusted by Holm"
+    return f"; {no_p_value(concepts=concepts, tests=len(found))}"
+
+
+def no_p_value(*, concepts: int, tests: int) -> str:
+    """Why there is no p-value, and the number of concepts that it would need.
+
+    A sign-flip test over ``k`` concepts cannot give less than ``2 / 2**k``, times the tests by Holm.
+    """
+    needed = math.ceil(1 + math.log2(max(tests, 1) / SIGNIFICANT))
+    have = (
+        f"with {plural(concepts, 'concept')} none could be below {SIGNIFICANT}"
+        if concepts < needed
+        else ("too few concepts have a value on both sides")
     )
+    return f"no p-value: {have}; at least {needed} concepts are needed"
 
 
 def p_value(value: float) -> str:

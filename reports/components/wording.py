@@ -67,6 +67,20 @@ def without_interval(row: EstimateRow, *, digits: int = 3) -> str:
     return f"fair model: {number(row.floor, percent=measure(row.metric).percent, digits=digits)}"
 
 
+BOUNDED = frozenset({"rms_delta", "excess_agreement", "delta_tv", "normalised_entropy", "min_max_ratio"})
+"""Metrics from 0 to 1 besides those in per cent, so that their differences lie between -1 and 1."""
+
+
+def possible(metric: str, low: float, high: float) -> tuple[float, float]:
+    """The interval of a difference, cut where the difference cannot lie: no model is that far away.
+
+    Resampling may reach past such an end by a few hundredths.
+    """
+    if not measure(metric).percent and metric not in BOUNDED:
+        return low, high
+    return min(max(low, -1.0), 1.0), min(max(high, -1.0), 1.0)
+
+
 def share_of_pairs(*shares: float) -> str:
     """Shares of pairs in whole per cent: ``"41%"``, ``"38% to 44%"``; empty if one is not known."""
     if not all(map(math.isfinite, shares)):

@@ -21,13 +21,6 @@ _DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u
 
 WORST = "the single attribute where it is worst"
 
-FIT_COSTS = (
-    "Images generated for fitting",
-    "Images judged for fitting",
-    "Images through the U-Net for fitting",
-)
-"""Headings of the exact counts that fitting a method used."""
-
 
 @dataclass(frozen=True)
 class Column:
@@ -55,7 +48,12 @@ def ranking_columns(readings: Sequence[Reading], key: Key | None) -> list[Column
             _column(_distance(name), sets[name], readings, *([RANKS] if place == 0 else []))
             for place, name in enumerate(order)
         ),
-        _column("Explicit fidelity", _worst(readings, "explicit_fidelity", highest=False), readings, WORST),
+        _column(
+            "Explicit fidelity, absolute",
+            _worst(readings, "explicit_fidelity", highest=False),
+            readings,
+            WORST,
+        ),
         _column("Over-correction", _worst(readings, "over_correction", highest=True), readings, WORST),
         _column("Change of unrelated images", comparable(readings, "preservation_distance")[""], readings),
         _column("Undetermined", _worst(readings, "undetermined", highest=True), readings, WORST),
@@ -75,7 +73,7 @@ def further_columns(readings: Sequence[Reading]) -> list[Column]:
     return [
         _column("Deviation ratio", published, readings, "gender, as published"),
         _column("Worst group", _worst(readings, "worst_cell", highest=False), readings, WORST),
-        _column("Alignment", comparable(readings, "alignment")[""], readings, SCORER),
+        _column("Alignment, absolute", comparable(readings, "alignment")[""], readings, SCORER),
     ]
 
 
@@ -120,15 +118,16 @@ def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[E
     return worst or [None] * len(readings)
 
 
-def best_text(ranking: Ranking) -> str:
-    """The methods that may be the best; none that is not distinguishable from the baseline."""
-    if ranking.only_baseline:
+def best_text(ranking: Ranking, track: str) -> str:
+    """The methods that may be the best of a track; none that is not distinguishable from the baseline."""
+    if all(row.track_rank is None for row in ranking.tracks[track]):
         return "No method is ranked, because none passes every gate."
-    if not ranking.best:
+    best = ranking.best(track)
+    if not best:
         return "No ranked method is distinguishable from the baseline."
-    if len(ranking.best) == 1:
-        return f"Best, as far as the data can tell: {ranking.best[0]}."
-    return f"Not distinguishable from the best: {listing(ranking.best)}."
+    if len(best) == 1:
+        return f"Best, as far as the data can tell: {best[0]}."
+    return f"Not distinguishable from the best: {listing(best)}."
 
 
 def escape(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The start page of the site: every suite with its fronts and a table that can be sorted and filtered."""
+"""The start page of the site: every suite with its tracks and bands in a table to sort and filter."""
 
 from __future__ import annotations
 
@@ -6,55 +6,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evenhand.bench.policy.conclusion import worst_attributes
-from evenhand.bench.policy.pareto import Plane, layers
-from evenhand.bench.policy.ranking import BANDS, Ranking, front_text, rank_text, title_of
-from evenhand.bench.results.entry import Band, BoardRow, panel
-from evenhand.bench.results.result import BASE
-from evenhand.bench.results.text import listing, plural
+from evenhand.bench.policy.ranking import BANDS, TRACK_ORDER, Ranking, title_of
+from evenhand.bench.results.entry import BoardRow, panel
+from evenhand.bench.results.text import plural, sentence
 from evenhand.reports.components.downloads import Download
-from evenhand.reports.components.tables import Cell, Row, Table, alert, counted, estimated, text
+from evenhand.reports.components.tables import Row, Table
 from evenhand.reports.components.wording import BAND_TEXTS, BAND_TITLES, estimand
-from evenhand.reports.leaderboard.columns import (
-    FIT_COSTS,
-    Column,
-    best_text,
-    further_columns,
-    ranking_columns,
-)
+from evenhand.reports.leaderboard.columns import best_text, further_columns, ranking_columns
 from evenhand.reports.leaderboard.evidence import EVIDENCE
+from evenhand.reports.leaderboard.row_facts import TRACK_TEXTS, TRACK_TITLES, bands_text, family
 from evenhand.reports.leaderboard.site_map import SiteMap
-from evenhand.reports.run.distances import pairs_cell, worst_cell
+from evenhand.reports.leaderboard.site_rows import Head, Line, heads, lines
 from evenhand.reports.run.figures import Figure
 from evenhand.reports.run.pareto import fairness_trade_offs
 from evenhand.reports.run.sections import LIMITS
 
 
 @dataclass(frozen=True)
-class Line:
-    """A method in the table of its suite: its page, its family for the filter, and its cells."""
-
-    href: str
-    family: str
-    cells: list[Cell]
-
-
-@dataclass(frozen=True)
-class Head:
-    """A column of that table; ``best`` is the order that puts the best first."""
-
-    title: str
-    best: str
-
-
-@dataclass(frozen=True)
 class Part:
-    """The rows of a band, with its title and meaning."""
+    """The rows of a band within a track, with its title and meaning."""
 
-    band: Band
+    band: str
     title: str
     about: str
     lines: list[Line]
+
+
+@dataclass(frozen=True)
+class TrackPart:
+    """A track with its bands, and what can be said about its best methods."""
+
+    track: str
+    title: str
+    about: str
+    best: str
+    bands: list[Part]
 
 
 @dataclass(frozen=True)
@@ -64,27 +50,29 @@ class Section:
     Attributes:
         name: Anchor, and prefix of its file names.
         title: Suite, version and model.
-        summary: The methods that may be the best, and how many methods are in each band.
+        summary: Track to the methods that may be its best, and how many methods are in each band.
+        about: What the numbers speak of.
         version: What all rows share.
         fronts: The planes of the trade-offs.
         heads: Columns of the table.
-        bands: Title and meaning of each band with its rows.
+        baseline: The row of the baseline, if there is one.
+        tracks: The rows of the methods.
         families: The families of the filter.
         notes: Notes on the columns.
-        costs: Further metrics, and the cost of fitting every method.
-        download: The ranking as a table.
+        download: The whole table.
     """
 
     name: str
     title: str
-    summary: str
+    summary: list[tuple[str, str]]
+    about: str
     version: list[tuple[str, str]]
     fronts: Figure | None
     heads: list[Head]
-    bands: list[Part]
+    baseline: Line | None
+    tracks: list[TrackPart]
     families: list[str]
     notes: list[str]
-    costs: Table
     download: Download
 
 
@@ -93,6 +81,8 @@ def index_content(found: Sequence[Ranking], pages: SiteMap) -> dict[str, Any]:
     return {
         "title": "Leaderboard",
         "sections": [_section(ranking, pages) for ranking in found],
+        "tracks": [(TRACK_TITLES[track], TRACK_TEXTS[track]) for track in TRACK_ORDER if track],
+        "bands": [(BAND_TITLES[band], BAND_TEXTS[band]) for band in BANDS],
         "evidence": EVIDENCE,
         "limits": LIMITS,
     }
@@ -114,93 +104,51 @@ def version_terms(ranking: Ranking) -> list[tuple[str, str]]:
 
 
 def _section(ranking: Ranking, pages: SiteMap) -> Section:
-    readings = ranking.readings
-    columns, further = ranking_columns(readings, ranking.key), further_columns(readings)
-    lines = [_line(ranking, place, columns, pages) for place in range(len(ranking.rows))]
-    pairs = list(zip(ranking.rows, lines, strict=True))
-    heads = _heads(ranking.planes, columns)
+    columns = [*ranking_columns(ranking.readings, ranking.key), *further_columns(ranking.readings)]
+    shown = lines(ranking, columns, pages)
+    titles = heads(ranking, columns)
     table = Table(
         ranking.stem,
-        f"The ranking, {ranking.stem}",
-        [head.title for head in heads],
-        [Row(line.cells) for line in lines],
+        f"The leaderboard, {ranking.stem}",
+        [head.title for head in titles],
+        [Row(line.cells) for line in shown.values()],
     )
     return Section(
         name=ranking.stem,
         title=title_of(ranking.result),
         summary=_summary(ranking),
+        about=estimand(ranking.result.spec),
         version=version_terms(ranking),
         fronts=_fronts(ranking),
-        heads=heads,
-        bands=[
-            Part(band, BAND_TITLES[band], BAND_TEXTS[band], own)
-            for band in BANDS
-            if (own := [line for row, line in pairs if row.band == band])
-        ],
-        families=sorted({line.family for line in lines}),
-        notes=[
-            f"{column.title}: {'; '.join(column.facts)}" for column in (*columns, *further) if column.facts
-        ],
-        costs=_costs(ranking, further),
+        heads=titles,
+        baseline=shown[ranking.base] if ranking.base else None,
+        tracks=[_track(ranking, track, rows, shown) for track, rows in ranking.tracks.items()],
+        families=sorted({family(row) for row in ranking.rows if not row.is_base}),
+        notes=[f"{column.title}: {'; '.join(column.facts)}" for column in columns if column.facts],
         download=table.download,
     )
 
 
-def _heads(drawn: Sequence[Plane], columns: Sequence[Column]) -> list[Head]:
-    measured = [Head(c.title, "descending" if "↑" in c.title else "ascending") for c in columns]
-    fronts = [Head(f"Front, {plane.trade_off.name}", "ascending") for plane in drawn]
-    titles = (
-        "Method",
-        "Rank",
-        "Gates",
-        "Same group in pairs ↓",
-        "Worst attribute",
-        "Evidence",
-        "Gates not passed",
-    )
-    texts = [Head(title, "ascending") for title in titles]
-    return [*texts[:5], *measured, *fronts, *texts[5:]]
-
-
-def _line(ranking: Ranking, place: int, columns: Sequence[Column], pages: SiteMap) -> Line:
-    row, reading = ranking.rows[place], ranking.readings[place]
-    card, key = row.result.spec.method, ranking.key
-    family = "baseline" if card.name == BASE else card.family
-    settings = next((len(curve.labels) for curve in ranking.curves if curve.own == card.label), 1)
-    notes = [family, f"version {card.version}; number {place + 1} in the charts"]
-    notes += [f"{settings} strengths, one ranked"] if settings > 1 else []
-    worst = worst_attributes(ranking.readings, key)[place] if key else None
-    cells = [
-        Cell(card.label, tuple(notes), raw={"": card.label}),
-        Cell(rank_text(row), raw={"": row.rank_low}),
-        alert(row.band) if row.failed_gates else text(_passed(row)),
-        pairs_cell(reading.at(key) if key else None, row.result.spec),
-        worst_cell(worst),
-        *(estimated(column.rows[place]) for column in columns),
-        *(_layer(card.label, plane) for plane in ranking.planes),
-        text(row.evidence),
-        alert("; ".join(row.failed_gates)) if row.failed_gates else text("none"),
-    ]
-    return Line(pages.method(ranking, row), family, cells)
-
-
-def _passed(row: BoardRow) -> str:
-    return "reference" if row.result.spec.method.name == BASE else "passed"
-
-
-def _layer(label: str, plane: Plane) -> Cell:
-    return Cell(front_text(label, plane), raw={"": layers(plane.points).get(label)})
-
-
-def _summary(ranking: Ranking) -> str:
-    """What the numbers speak of, the methods that may be the best, and how many are in each band."""
-    counts = [
-        f"{sum(row.band == band for row in ranking.rows)} {band}"
+def _track(ranking: Ranking, track: str, rows: Sequence[BoardRow], shown: dict[str, Line]) -> TrackPart:
+    parts = [
+        Part(band, BAND_TITLES[band], BAND_TEXTS[band], own)
         for band in BANDS
-        if any(row.band == band for row in ranking.rows)
+        if (own := [shown[row.label] for row in rows if row.band == band])
     ]
-    every = f"Of {plural(len(ranking.rows), 'method')}, with the baseline: {listing(counts)}."
-    return f"{best_text(ranking)} {every} {estimand(ranking.result.spec)}"
+    best = best_text(ranking, track)
+    return TrackPart(track, TRACK_TITLES[track], TRACK_TEXTS[track], best, parts)
+
+
+def _summary(ranking: Ranking) -> list[tuple[str, str]]:
+    """For each track the methods that may be the best, and how many are in each band."""
+    return [
+        (
+            TRACK_TITLES[track],
+            f"{best_text(ranking, track)} {sentence(plural(len(rows), 'method'))}: "
+            f"{bands_text([row.band for row in rows])}.",
+        )
+        for track, rows in ranking.tracks.items()
+    ]
 
 
 def _fronts(ranking: Ranking) -> Figure | None:
@@ -212,17 +160,3 @@ def _fronts(ranking: Ranking) -> Figure | None:
     if figure is None:
         return None
     return replace(figure, table=replace(figure.table, caption=f"{figure.table.caption}, {ranking.stem}"))
-
-
-def _costs(ranking: Ranking, further: Sequence[Column]) -> Table:
-    rows = []
-    for place, row in enumerate(ranking.rows):
-        cost, card = row.result.cost, row.result.spec.method
-        counts = (cost.fit_images, cost.fit_judgements, cost.fit_evaluations)
-        measured = [estimated(column.rows[place]) for column in further]
-        rows.append(
-            Row([text(card.label), *measured, *map(counted, counts), text(card.steering_judge or "none")])
-        )
-    titles = ["Method", *(column.title for column in further), *FIT_COSTS, "Steering judge"]
-    caption = f"Further metrics and cost, {ranking.stem}"
-    return Table(f"{ranking.stem}-costs", caption, titles, rows, "95% intervals; exact counts")

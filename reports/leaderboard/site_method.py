@@ -1,4 +1,4 @@
-"""A method's page: its card, its numbers next to the baseline, and how to reproduce them."""
+"""A method's page: its card, its numbers next to the baseline, and how to reproduce and to challenge them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,24 @@ from typing import Any
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.conclusion import worst_attributes
-from evenhand.bench.policy.ranking import Ranking, front_text, rank_text, title_of
-from evenhand.bench.results.entry import BoardRow, entry_name, version_key
+from evenhand.bench.policy.ranking import Ranking, rank_text, title_of
+from evenhand.bench.results.entry import BoardRow, version_key
 from evenhand.bench.results.lookup import Reading, attribute_names
 from evenhand.bench.results.result import BASE, Run
-from evenhand.bench.results.text import attribute, listing, sentence
-from evenhand.reports.components.tables import Table
+from evenhand.bench.results.text import attribute, count, listing, number, plural, sentence
+from evenhand.reports.components.bibtex import bibtex
+from evenhand.reports.components.tables import Cell, Row, Table, text
 from evenhand.reports.components.wording import BAND_TEXTS, BAND_TITLES, same_group, with_interval
 from evenhand.reports.leaderboard.evidence import EVIDENCE, verification_text
+from evenhand.reports.leaderboard.row_facts import (
+    TRACK_TEXTS,
+    TRACK_TITLES,
+    fit_cost,
+    fits,
+    training,
+    tuned,
+    verdict,
+)
 from evenhand.reports.leaderboard.site_index import version_terms
 from evenhand.reports.leaderboard.site_judge import ROLES
 from evenhand.reports.leaderboard.site_map import SiteMap
@@ -53,6 +63,9 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
         "position": _position_text(ranking, row),
         "gates": [sentence(reason) for reason in row.failed_gates],
         "facts": _facts(ranking, own, row),
+        "settings": [] if own.is_base else _settings(row),
+        "fits": fits_table(row) if len(row.fits) > 1 else None,
+        "fit_cost": fit_cost(row),
         "card": sections.method_cards([row.result])[0],
         "figures": _figures(ranking, own, shown),
         "changed": before_and_after(run, shown) if run else None,
@@ -67,6 +80,8 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
         "notes": row.result.notes,
         "evidence": _evidence(row),
         "commands": _commands(ranking, row),
+        "verify": f"evenhand board verify reports/entries/{shlex.quote(row.entry)}",
+        "bibtex": bibtex([row.result]),
         "evenhand": row.result.environment.evenhand,
         "others": _other_suites(ranking, row, pages),
         "entries": _entries(ranking, row, pages),
@@ -92,23 +107,31 @@ def _cost(ranking: Ranking, shown: Sequence[Reading]) -> Table:
 
 
 def _position_text(ranking: Ranking, row: BoardRow) -> str:
-    """The rank of the method, in a sentence."""
+    """The rank of the method within its track, in a sentence."""
+    if row.is_base:
+        return "The model without a method, which all methods are compared with."
     if row.band != "ranked":
         return f"{BAND_TITLES[row.band]}, so not ranked: {BAND_TEXTS[row.band]}."
-    if row.rank_low is None:
+    if row.track_rank is None:
         return "Not ranked."
-    peers = [other.result.spec.method.label for other in ranking.rows if other.tie_group == row.tie_group]
-    peers.remove(row.result.spec.method.label)
-    of = sum(other.rank_low is not None for other in ranking.rows)
+    ranked = [other for other in ranking.tracks[row.track] if other.track_rank is not None]
+    peers = [
+        x.label for x in ranked if x.track_rank and x.track_rank.tie == row.track_rank.tie and x is not row
+    ]
     tied = f", not distinguishable from {listing(peers)}" if peers else ""
-    return f"Group {rank_text(row)} of {of} ranked methods{tied}."
+    text = f"Group {rank_text(row.track_rank)} of {plural(len(ranked), 'ranked method')} of its track{tied}."
+    return text if row.label in ranking.closer else f"{text} It is not distinguishable from the baseline."
 
 
 def _facts(ranking: Ranking, own: Reading, row: BoardRow) -> list[tuple[str, str]]:
     """The key figures of the first screen."""
     key = ranking.key
     estimate = own.at(key) if key else None
-    facts = [(sentence(rank_text(row)), "tie group and ranks that the data allow")]
+    facts = (
+        []
+        if row.is_base
+        else [(sentence(verdict(row)), f"verdict; track: {TRACK_TITLES[row.track].lower()}")]
+    )
     if estimate is not None and key is not None:
         facts.append((with_interval(estimate), f"{DISTANCE}, {attribute(key.attributes)}; 0 is even"))
         about = f"of pairs of images of one concept show the {same_group(key.attributes)}"
@@ -116,8 +139,45 @@ def _facts(ranking: Ranking, own: Reading, row: BoardRow) -> list[tuple[str, str
         if (worst := worst_attributes([own], key)[0]) is not None:
             facts.append((sentence(worst_text(worst)), "attribute with the largest distance"))
     for plane in ranking.planes:
-        facts.append((front_text(own.label, plane), f"Pareto front of fairness and {plane.trade_off.kept}"))
+        about = f"Pareto front of fairness and {plane.trade_off.kept}"
+        facts.append((sentence(ranking.front_of(own.label, plane)), about))
     return [*facts, (sentence(row.evidence), "evidence")]
+
+
+def _settings(row: BoardRow) -> list[tuple[str, str]]:
+    """What a reader must know before comparing the method, as terms."""
+    search = row.result.spec.method.search
+    record = (
+        f"{tuned(row)} with {count(search.passes)} U-Net passes; record {search.record[:12]}"
+        if search
+        else ""
+    )
+    return [
+        ("Track", f"{TRACK_TITLES[row.track].lower()}: {TRACK_TEXTS[row.track]}"),
+        ("Proposed by", "the authors of Evenhand" if row.ours else "a third party"),
+        ("Parameters", record or "not tuned: those that the suite states, or the defaults"),
+        ("Training", training(row)),
+        ("Fits", fits(row)),
+    ]
+
+
+def fits_table(row: BoardRow) -> Table:
+    """The fits of a row, each with other seeds."""
+    rows = []
+    for place, fit in enumerate(row.fits):
+        shown = row.published is not None and fit.entry == row.published.entry
+        distance = Cell(number(fit.distance), kind="number", raw={"": fit.distance})
+        rows.append(
+            Row(
+                [
+                    text(str(place + 1), *(["median, shown"] if shown else [])),
+                    distance,
+                    text(fit.band),
+                    text(fit.entry),
+                ]
+            )
+        )
+    return Table("fits", "Fits with other seeds", ["Fit", "Distance ↓", "Band", "Entry"], rows)
 
 
 def _figures(ranking: Ranking, own: Reading, shown: Sequence[Reading]) -> list[Figure]:
@@ -143,7 +203,7 @@ def _run_of(row: BoardRow, runs: Sequence[Run]) -> Run | None:
     """The run of the entry, if it is among those given."""
     card = row.result.spec.method
     for run in runs:
-        own = next((result for result in run.results if result.spec.method.label == card.label), None)
+        own = next((result for result in run.results if result.spec.method.label == row.run_label), None)
         if own is None or version_key(own) != version_key(row.result):
             continue
         if own.spec.method.intervention != card.intervention:
@@ -166,19 +226,24 @@ def _commands(ranking: Ranking, row: BoardRow) -> list[str]:
     spec = row.result.spec
     folder, suite, label = f"runs/{ranking.stem}", shlex.quote(spec.suite), shlex.quote(spec.method.label)
     others = [] if spec.method.name == BASE else [f"--method {label}"]
-    methods = " ".join([f"--method {BASE}", *others])
+    fits = [f"--fits {len(row.fits)}"] if len(row.fits) > 1 else []
+    options = " ".join([f"--method {BASE}", *others, *fits])
     return [
-        f"evenhand run {suite} {methods} --out {folder}",
+        f"evenhand run {suite} {options} --out {folder}",
         f"evenhand board submit {folder} --entries my-entries",
     ]
 
 
 def _entries(ranking: Ranking, row: BoardRow, pages: SiteMap) -> list[tuple[str, str, str]]:
-    """Label, name and download of the entries of the method and of its other strengths."""
-    own = row.result.spec.method.label
-    labels = next((set(curve.labels) for curve in ranking.curves if curve.own == own), {own})
-    found = [(each.result.spec.method.label, entry_name(each.result)) for each in ranking.every]
-    return [(label, name, pages.entry(name)) for label, name in found if label in labels]
+    """Label, name and download of the entries of the method, of its other fits and strengths."""
+    labels = next((set(curve.labels) for curve in ranking.curves if curve.own == row.label), {row.label})
+    found = [entry for each in ranking.every if each.label in labels for entry in entries_of(each)]
+    return [(label, name, pages.entry(name)) for label, name in found]
+
+
+def entries_of(row: BoardRow) -> list[tuple[str, str]]:
+    """Label and name of the entries of all fits of a row."""
+    return [(fit.label, fit.entry) for fit in row.fits] or [(row.label, row.entry)]
 
 
 def _other_suites(ranking: Ranking, row: BoardRow, pages: SiteMap) -> list[tuple[str, str]]:

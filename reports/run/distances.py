@@ -9,7 +9,7 @@ from evenhand.bench.results.entry import Band
 from evenhand.bench.results.lookup import Key, Reading, distances
 from evenhand.bench.results.pairs import matching_pairs
 from evenhand.bench.results.result import EstimateRow, Spec
-from evenhand.bench.results.text import NOT_MEASURED, attribute, number, sentence
+from evenhand.bench.results.text import NOT_MEASURED, attribute, count, number, sentence
 from evenhand.reports.components.tables import Cell, Row, Table, alert, estimated, missing, text
 from evenhand.reports.components.wording import footing, share_of_pairs
 from evenhand.reports.run.report_text import report_text_of
@@ -36,11 +36,15 @@ def distances_table(readings: Sequence[Reading], key: Key, bands: Mapping[str, B
     for place, reading in enumerate(readings):
         gates = [band_cell(reading, bands)] if bands else []
         cells = [text(reading.label), *gates, pairs_cell(reading.at(key), reading.result.spec)]
-        cells += [*(estimated(found[place]) for found in sets.values()), worst_cell(worst[place])]
+        cells += [*(_with_n(found[place]) for found in sets.values()), worst_cell(worst[place])]
         rows.append(Row(cells))
     primary = readings[0].at(key)
     about = f"{ABOUT}; {footing(primary, *(reading.result for reading in readings))}" if primary else ABOUT
     return Table("distances", "Distances side by side (RMSDelta)", columns, rows, about)
+
+
+def _with_n(row: EstimateRow | None) -> Cell:
+    return estimated(row, notes=[f"n {count(row.n)}"] if row is not None else [])
 
 
 def band_cell(reading: Reading, bands: Mapping[str, Band]) -> Cell:

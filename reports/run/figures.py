@@ -20,7 +20,8 @@ from evenhand.bench.results.lookup import (
 )
 from evenhand.bench.results.result import EstimateRow
 from evenhand.bench.results.text import SHARE, attribute, cell, count, number, plural, sentence, slug
-from evenhand.reports.components.charts import Dot, Look, draw
+from evenhand.reports.components.charts import Dot, Look, draw, standalone
+from evenhand.reports.components.downloads import Attachment, archive, link
 from evenhand.reports.components.tables import Row, Table, estimated, images_and_chance, text
 from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure
 from evenhand.reports.run.findings import (
@@ -39,6 +40,9 @@ from evenhand.reports.run.report_text import report_text_of
 
 MAX_PANELS = 6
 """Methods beyond this number are in a figure's table but have no panel."""
+
+LARGEST = 80_000
+"""Bytes up to which the figures are on the page as files too."""
 
 MAX_LINES = 40
 """Concepts or cells beyond this number are only in the download of every estimate."""
@@ -215,7 +219,7 @@ def _before_after(readings: Sequence[Reading], numbers: Numbers, frame: Frame) -
         if base is not None and len(readings) > 1:
             looks.insert(0, (readings.index(base), "open"))
         dots = [
-            dot_of(line, look, row, frame.targets[line])
+            dot_of(line, look, row, frame.targets[line], whose="baseline" if look == "open" else "")
             for line, rows in numbers.items()
             for index, look in looks
             if (row := rows[index]) is not None
@@ -289,9 +293,9 @@ def _judged(reading: Reading, key: Key, judge: str) -> list[EstimateRow]:
     return [row for row in rows if row is not None]
 
 
-def dot_of(line: str, look: Look, row: EstimateRow, target: float = math.nan) -> Dot:
-    """The estimate as a dot on its line."""
-    return Dot(line, look, row.value, row.low, row.high, row.floor, target)
+def dot_of(line: str, look: Look, row: EstimateRow, target: float = math.nan, *, whose: str = "") -> Dot:
+    """The estimate as a dot on its line; ``whose`` names the method where a line has several."""
+    return Dot(line, look, row.value, row.low, row.high, row.floor, target, row.n, whose)
 
 
 def dot_legend(readings: Sequence[Reading]) -> list[tuple[str, str]]:
@@ -321,3 +325,20 @@ def _omitted(readings: Sequence[Reading]) -> str:
     more = len([reading for reading in readings if not reading.is_base]) - MAX_PANELS
     subject = report_text_of(readings[0].result.spec).subject
     return f" {plural(more, f'more {subject}')} in the data only." if more > 0 else ""
+
+
+def figures_archive(figures: Sequence[Figure]) -> Attachment | None:
+    """Every chart of the figures as an SVG file, in a ZIP.
+
+    ``None`` without figures, and where the ZIP would be too large to be on the page a second time; its script
+    still saves each figure.
+    """
+    files: dict[str, str] = {}
+    for figure in figures:
+        for place, panel in enumerate(figure.panels, start=1):
+            name = f"{figure.name}-{place}.svg" if len(figure.panels) > 1 else f"{figure.name}.svg"
+            files[name] = standalone(panel.image, title=f"{figure.title} ({panel.heading})")
+    packed = archive(files)
+    if not files or len(packed) > LARGEST:
+        return None
+    return Attachment("figures.zip", "Every figure as SVG", link("application/zip", packed))

@@ -24,7 +24,7 @@ CONCEPTS = {"neutral": 8, "explicit": 4}
 """Number of strips for each kind of prompts; two for every other kind."""
 
 COLUMNS = range(2, 7)
-IMAGES = 220
+IMAGES = 150
 """Columns of a strip: as many as keep the whole page at about this many thumbnails, and below 3 MB.
 
 With many methods there are also fewer strips.
@@ -91,7 +91,7 @@ def strips(run: Run, methods: Sequence[str], *, leave_out: Collection[str] = ())
         counts = {kind: max(1, int(count * fewer)) for kind, count in counts.items()}
     width = min(max(columns, COLUMNS[0]), COLUMNS[-1])
     shown = [
-        concepts[kind][concept] for kind in kinds for concept in _spread(list(concepts[kind]), counts[kind])
+        concepts[kind][concept] for kind in kinds for concept in spread(list(concepts[kind]), counts[kind])
     ]
     return [_strip(run, rows, methods, width=width) for rows in shown]
 
@@ -110,7 +110,8 @@ def before_and_after(run: Run, readings: Sequence[Reading]) -> Strip | None:
     if not rows or base_of(readings) is None or len(readings) < 2:
         return None
     first = {(row.prompt, row.method): row for row in reversed(rows) if row.seed_index == rows[0].seed_index}
-    prompts = _spread(list(dict.fromkeys(row.prompt for row in rows)), BEFORE_AND_AFTER)
+    width = BEFORE_AND_AFTER if len(readings) * BEFORE_AND_AFTER <= IMAGES / 4 else COLUMNS[0]
+    prompts = spread(list(dict.fromkeys(row.prompt for row in rows)), width)
     lines = []
     for reading in readings:
         images = [first.get((prompt, reading.label)) for prompt in prompts]
@@ -125,7 +126,7 @@ def _changed(reading: Reading) -> str:
     return f"change {with_interval(row)}" if row is not None else "change not measured"
 
 
-def _spread(items: Sequence[str], most: int) -> list[str]:
+def spread(items: Sequence[str], most: int) -> list[str]:
     """At most ``most`` items, evenly spaced and starting with the first."""
     kept = min(most, len(items))
     return [items[place * len(items) // kept] for place in range(kept)]
@@ -159,12 +160,17 @@ def _thumbnail(run: Run, row: ImageRow) -> Thumbnail:
     place = report_text_of(run.results[0].spec).slot(None, row.seed_index)
     alt = "; ".join(filter(None, (f"{row.concept or row.prompt}, {row.method}, {place}", perceived)))
     folder = Path(row.folder or run.folder)
-    return Thumbnail(_embed(read_image(folder / row.path, folder=folder)), alt, perceived)
+    return Thumbnail(embedded(read_image(folder / row.path, folder=folder), side=SIDE), alt, perceived)
 
 
-def _embed(image: Image.Image) -> str:
-    """The image as a ``data:`` URL, scaled down to a thumbnail."""
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+def embedded(image: Image.Image, *, side: int) -> str:
+    """The image as a ``data:`` URL, scaled down to a thumbnail.
+
+    Args:
+        image: The image, which is changed.
+        side: Longest side of the thumbnail in pixels; smaller images keep their size.
+    """
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     image.save(out, "WEBP", quality=82, method=6)
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()

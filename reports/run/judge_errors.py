@@ -10,6 +10,7 @@ from evenhand.bench.results.lookup import Reading, attribute_names
 from evenhand.bench.results.result import ErrorRow
 from evenhand.bench.results.text import attribute, count, interval, listing, number, sentence, slug
 from evenhand.reports.components.charts import Dot, draw
+from evenhand.reports.components.downloads import Raw
 from evenhand.reports.components.tables import Cell, Row, Table, counted, missing, text
 from evenhand.reports.components.wording import measure
 from evenhand.reports.run.figures import Figure, Panel
@@ -128,7 +129,8 @@ def _panel(rows: Sequence[ErrorRow], *, name: str, lower: float) -> Panel:
     """The panel of one group: a line for every judge, on an axis from ``lower`` to one."""
     heading = f"{sentence(attribute(rows[0].attribute))}: {rows[0].truth}"
     dots = [
-        Dot(row.judge, "full" if row.judge == PANEL else "open", row.value, row.low, row.high) for row in rows
+        Dot(row.judge, "full" if row.judge == PANEL else "open", row.value, row.low, row.high, n=row.n)
+        for row in rows
     ]
     values = ", ".join(f"{row.judge} {number(row.value, percent=True)}" for row in rows)
     image = draw(
@@ -146,7 +148,9 @@ def _right_table(rows: Sequence[ErrorRow], groups: Sequence[tuple[str, str]]) ->
     found = {(row.judge, row.attribute, row.truth): row for row in rows}
     judges = list(dict.fromkeys(row.judge for row in rows))
     lines = [
-        Row([text(truth), *(_cell(found.get((judge, name, truth))) for judge in judges)], _title(name))
+        Row(
+            [text(truth), *(_cell(found.get((judge, name, truth)), n=True) for judge in judges)], _title(name)
+        )
         for name, truth in groups
     ]
     about = "share of the images of known truth; 95% intervals (Wilson)"
@@ -171,12 +175,16 @@ def _matrix(rows: Sequence[ErrorRow], name: str) -> Table:
     return Table(f"errors-{slug(name)}", title, columns, lines, about)
 
 
-def _cell(row: ErrorRow | None) -> Cell:
+def _cell(row: ErrorRow | None, *, n: bool = False) -> Cell:
+    """A rate with its interval; with the number of images where no column has it."""
     if row is None or not math.isfinite(row.value):
         return missing()
     ends = interval(row.low, row.high, percent=True) or "no interval"
-    raw = {"": row.value, "low": row.low, "high": row.high}
-    return Cell(number(row.value, percent=True), (ends,), "number", raw)
+    raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high}
+    if n:
+        raw["n"] = row.n
+    notes = (ends, *([f"n {count(row.n)}"] if n else []))
+    return Cell(number(row.value, percent=True), notes, "number", raw)
 
 
 def _title(name: str) -> str:

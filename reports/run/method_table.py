@@ -8,17 +8,29 @@ from itertools import product
 
 from evenhand.bench.policy.bands import band
 from evenhand.bench.policy.gates import Gate
+from evenhand.bench.policy.measurable import OverCorrection, over_correction
 from evenhand.bench.results.lookup import (
     COMPARED_METRIC,
     Key,
     Reading,
     base_of,
     comparable,
+    concept_names,
     difference,
     measured_attributes,
+    served_worst,
 )
-from evenhand.bench.results.result import EstimateRow, Timing
-from evenhand.bench.results.text import KINDS, attribute, seconds, sentence, size
+from evenhand.bench.results.result import ComparisonRow, EstimateRow, Timing
+from evenhand.bench.results.text import (
+    KINDS,
+    attribute,
+    count,
+    interval,
+    number,
+    seconds,
+    sentence,
+    size,
+)
 from evenhand.reports.components.tables import (
     Cell,
     Row,
@@ -30,6 +42,7 @@ from evenhand.reports.components.tables import (
     estimated,
     images_and_chance,
     missing,
+    of_group,
     text,
 )
 from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure
@@ -116,7 +129,8 @@ def _ranking_rows(
         text("reference") if reading.is_base else compared(row)
         for reading, row in zip(readings, found, strict=True)
     ]
-    about = f"{measure(COMPARED_METRIC).title}; {report_text.shared}; negative is better{adjusted(found)}"
+    about = f"{measure(COMPARED_METRIC).title}; {report_text.shared}; negative is better"
+    about += adjusted(found, concepts=len(concept_names([reading.result for reading in readings])))
     head = text(sentence(attribute(key.attributes)))
     return [*rows, Row([head, *cells], "Difference from the baseline", about)]
 
@@ -153,14 +167,39 @@ class Line:
 
     @property
     def notes(self) -> list[str]:
-        """Whether the values are corrected, and what all methods share."""
+        """Whether the values are corrected, and their unit."""
         present = [row for row in self.values if row is not None]
         notes = []
         if any(row.judge for row in present):
             notes.append(CORRECTED if present[0].corrected else UNCORRECTED)
         if present and present[0].unit not in ("", "1"):
             notes.append(f"unit {present[0].unit}")
-        return [*notes, *images_and_chance(present)]
+        return notes
+
+    def head(self, readings: Sequence[Reading]) -> list[str]:
+        """What the values of all methods share: the number of images and the chance level."""
+        if any(self.worst(readings)):
+            return []
+        facts = images_and_chance(self.values)
+        return facts if len(self.sizes) == 1 else [fact for fact in facts if not fact.startswith("n ")]
+
+    @property
+    def sizes(self) -> set[int]:
+        """The numbers of images of the values."""
+        return {row.n for row in self.values if row is not None}
+
+    def worst(self, readings: Sequence[Reading]) -> list[EstimateRow | None]:
+        """The group that each value is of, where the metric is that of the worst group."""
+        pairs = zip(readings, self.values, strict=True)
+        return [served_worst(reading, row) if row else None for reading, row in pairs]
+
+    def cells(self, readings: Sequence[Reading]) -> list[Cell]:
+        """The values, each with the images that it is of where these differ."""
+        cells = []
+        for row, worst in zip(self.values, self.worst(readings), strict=True):
+            notes = [f"n {count(row.n)}"] if row is not None and len(self.sizes) > 1 else []
+            cells.append(of_group(worst) if worst is not None else estimated(row, notes=notes))
+        return cells
 
 
 def _measure_rows(readings: Sequence[Reading], metric: str, key: Key | None) -> list[Row]:
@@ -169,6 +208,9 @@ def _measure_rows(readings: Sequence[Reading], metric: str, key: Key | None) -> 
     sets = _sets(readings, metric, key)
     lines = _lines(readings, metric, sets, how.kinds) or _lines(readings, metric, sets, ("",))
     lines = lines or [Line("", "", [None] * len(readings))]
+    base = base_of(readings)
+    if metric == "over_correction" and base is not None:
+        return [_over_correction_row(readings, base, line) for line in lines]
     common = [note for note in lines[0].notes if all(note in line.notes for line in lines)]
     better = f"{how.better} is better" if how.better else ""
     about = "; ".join(filter(None, (how.meaning, better, *common)))
@@ -176,10 +218,57 @@ def _measure_rows(readings: Sequence[Reading], metric: str, key: Key | None) -> 
     for line in lines:
         primary = key is not None and (metric, line.attributes) == (key.metric, key.attributes)
         own = [*(["primary measure"] * primary), *(note for note in line.notes if note not in common)]
-        head = Cell(line.title, ("; ".join(own),), raw={"": f"{how.title}: {line.title}"})
-        cells = [estimated(row) for row in line.values]
-        rows.append(Row([head, *cells], how.title, about))
+        notes = "; ".join([*own, *line.head(readings)])
+        head = Cell(line.title, (notes,), raw={"": f"{how.title}: {line.title}"})
+        rows.append(Row([head, *line.cells(readings)], how.title, about))
     return rows
+
+
+def _over_correction_row(readings: Sequence[Reading], base: Reading, line: Line) -> Row:
+    """The change of over-correction of every method, where it can be measured."""
+    head = text(line.title)
+    cells = [
+        _baseline_cell(row)
+        if reading.is_base
+        else change_cell(over_correction(reading, base, line.attributes))
+        for reading, row in zip(readings, line.values, strict=True)
+    ]
+    return Row([head, *cells], f"{measure('over_correction').title}, change", OVER_CORRECTION)
+
+
+def _baseline_cell(row: EstimateRow | None) -> Cell:
+    """The baseline's own rate, as the reference of the changes."""
+    if row is None:
+        return missing()
+    share = number(row.value, percent=True)
+    return Cell(
+        "reference", (f"{share} drawn otherwise", f"n {count(row.n)}"), "text", {"": row.value, "n": row.n}
+    )
+
+
+def change_cell(found: OverCorrection | None) -> Cell:
+    """A change of over-correction, or why it is not measurable."""
+    if found is None:
+        return missing()
+    if found.row is None:
+        return missing(found.reason, value=NOT_MEASURABLE)
+    return _points_cell(found.row, found.n)
+
+
+def _points_cell(row: ComparisonRow, n: int) -> Cell:
+    sign = "+" if row.value > 0 else ""
+    raw = {"": row.value, "low": row.low, "high": row.high, "n": n}
+    notes = (interval(row.low, row.high, percent=True), f"n {count(n)}")
+    return Cell(sign + number(row.value, percent=True), notes, "number", raw)
+
+
+NOT_MEASURABLE = "not measurable here"
+
+OVER_CORRECTION = (
+    "images of a defined person shown otherwise than the prompt defines: the method’s rate minus the "
+    "baseline’s on the same prompts and noise; negative is better; given where the 95% interval is narrower "
+    "than 30 points"
+)
 
 
 def alignment_rows(readings: Sequence[Reading]) -> list[Row]:
@@ -187,11 +276,11 @@ def alignment_rows(readings: Sequence[Reading]) -> list[Row]:
     groups = [(name, group) for name, found in readings[0].result.spec.attributes.items() for group in found]
     rows = []
     for name, group in groups:
-        found = [reading.naive("alignment", name, group=group) for reading in readings]
-        if any(found):
+        line = Line(name, "", [reading.naive("alignment", name, group=group) for reading in readings])
+        if any(line.values):
             raw = {"": f"{ALIGNMENT_BY_GROUP}: {attribute(name)} {group}"}
-            head = Cell(f"{sentence(attribute(name))}: {group}", tuple(images_and_chance(found)), raw=raw)
-            rows.append(Row([head, *map(estimated, found)], ALIGNMENT_BY_GROUP, WHY_BY_GROUP))
+            head = Cell(f"{sentence(attribute(name))}: {group}", tuple(line.head(readings)), raw=raw)
+            rows.append(Row([head, *line.cells(readings)], ALIGNMENT_BY_GROUP, WHY_BY_GROUP))
     return rows
 
 

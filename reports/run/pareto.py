@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from markupsafe import Markup
 
@@ -51,7 +52,7 @@ def fairness_trade_offs(
         return None
     panels = []
     for plane in found:
-        image = plane_image(plane, failures, _base(readings), name=f"{name}-{plane.trade_off.name}")
+        image = plane_image(plane, failures, _base(readings), name=f"{name}-{plane.trade_off.name}", tip=True)
         panels.append(Panel(plane.trade_off.title, image))
     rows = {reading.label: [reading.at(key)] for reading in readings}
     return Figure(
@@ -71,7 +72,9 @@ def fairness_trade_offs(
     )
 
 
-def plane_image(plane: Plane, failures: Failures, base: str | None, *, name: str) -> Markup:
+def plane_image(
+    plane: Plane, failures: Failures, base: str | None, *, name: str, tip: bool = False
+) -> Markup:
     """The methods in one plane, each with its number.
 
     Args:
@@ -79,6 +82,7 @@ def plane_image(plane: Plane, failures: Failures, base: str | None, *, name: str
         failures: The gates that they do not pass.
         base: Label of the baseline.
         name: Prefix of the image's ids.
+        tip: Whether a point shows its method and numbers under the pointer.
     """
     found = dominance_of(plane.points)
     order = sorted(plane.points, key=lambda point: plane.numbers[point.label])
@@ -89,6 +93,7 @@ def plane_image(plane: Plane, failures: Failures, base: str | None, *, name: str
             found[point.label],
             shape_of(point.label, base, failures),
             str(plane.numbers[point.label]),
+            _tip(point, plane.trade_off) if tip else "",
         )
         for point in order
     ]
@@ -99,6 +104,12 @@ def plane_image(plane: Plane, failures: Failures, base: str | None, *, name: str
         name=name,
         label=plane_text(plane),
     )
+
+
+def _tip(point: Point, trade_off: TradeOff) -> str:
+    """What a point shows under the pointer: its method and both numbers with their intervals."""
+    distance = replace(trade_off, percent=False).shown(point.distance)
+    return f"{point.label}: {DISTANCE} {distance}; {trade_off.axis} {trade_off.shown(point.cost)}"
 
 
 def finding(found: Sequence[Plane], closer: Collection[str], failures: Failures) -> str:
@@ -314,8 +325,8 @@ def _curve_marks(
     for label, value in measured:
         name = f"{curve.parameter} {_value(value)}" if label in ends else ""
         look: Look = "front" if label == curve.own else "near"
-        shape = shape_of(label, base, failures)
-        marks.append(Mark(everywhere[label].cost, everywhere[label].distance, look, shape, name))
+        at, tip = everywhere[label], _tip(everywhere[label], plane.trade_off)
+        marks.append(Mark(at.cost, at.distance, look, shape_of(label, base, failures), name, tip))
     return marks
 
 

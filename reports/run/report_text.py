@@ -26,6 +26,8 @@ class ReportText:
         strips: How to read the images.
         shared: What paired differences hold constant.
         paired: Title of the table of paired differences.
+        look: Title of the images of the first screen.
+        changes: What is marked on them.
     """
 
     subject: str
@@ -38,6 +40,8 @@ class ReportText:
     strips: str
     shared: str
     paired: str
+    look: str
+    changes: str
 
     def slot(self, prompt: int | None, seed_index: int) -> str:
         """Heading of a column of images: its prompt, if there are several, and its seed or position."""
@@ -63,6 +67,11 @@ RUN = ReportText(
     ),
     shared="same prompts and seeds",
     paired="Paired differences on common prompts and seeds",
+    look="The same prompt and noise, before and after",
+    changes=(
+        "Frame and bold: a group changed against the baseline. Cross: an explicit prompt did not get a group "
+        "that it names. Prompts are evenly spaced, not chosen by their images."
+    ),
 )
 
 EXTERNAL = ReportText(
@@ -79,6 +88,11 @@ EXTERNAL = ReportText(
     ),
     shared="same prompts",
     paired="Differences on common prompts",
+    look="The same prompt, one row per model",
+    changes=(
+        "Cross: an explicit prompt did not get a group that it names. Prompts are evenly spaced, not chosen "
+        "by their images."
+    ),
 )
 
 EXTERNAL_LIMIT = (

@@ -209,7 +209,8 @@ def differences_table(readings: Sequence[Reading], key: Key) -> Table:
     ]
     report_text = report_text_of(readings[0].result.spec)
     title = f"{report_text.paired}: {measure(COMPARED_METRIC).title}, {attribute(key.attributes)}"
-    about = f"row minus column; negative: the row is closer to the target{adjusted(found.values())}"
+    about = "row minus column; negative: the row is closer to the target"
+    about += adjusted(found.values(), concepts=len(readings[0].result.spec.concepts))
     columns = [sentence(report_text.subject), *(f"minus {other}" for other in others)]
     return Table("differences", title, columns, rows, about)
 
@@ -235,6 +236,7 @@ def _card(card: MethodCard, record: dict[str, Any]) -> Card:
     details = [
         ("Name and version", f"{card.name} {card.version}"),
         ("Family", card.family),
+        *([("Track", card.track)] if card.track else []),
         ("Attributes", card.attributes),
         ("Steering judge", card.steering_judge or "none"),
         ("Training data", "required" if card.needs_training_data else "not required"),
@@ -246,11 +248,18 @@ def _card(card: MethodCard, record: dict[str, Any]) -> Card:
     return Card(card.title, card.label, card.summary, details, _values(card.parameters), _values(record))
 
 
+LONG = 400
+"""Characters of a parameter or of a record of a fit that a card shows."""
+
+_REST = "(shortened; the whole is in the result file of the method)"
+
+
 def _values(values: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
+    texts = [
         (name, value if isinstance(value, str) and value else json.dumps(value))
         for name, value in values.items()
     ]
+    return [(name, text if len(text) <= LONG else f"{text[:LONG]}… {_REST}") for name, text in texts]
 
 
 def provenance_tables(results: Sequence[Result]) -> list[Table]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from evenhand.bench.results.lookup import Reading, cell_shares
 from evenhand.bench.results.result import EstimateRow
-from evenhand.bench.results.text import attribute, cell, interval, number, sentence, slug
+from evenhand.bench.results.text import attribute, cell, count, interval, number, sentence, slug
 from evenhand.reports.components.charts import draw
 from evenhand.reports.components.heat_map import COLOURS, STEPS, Side, Tile, heat
 from evenhand.reports.components.tables import Cell, Row, Table, missing, text
@@ -124,17 +124,29 @@ def _bars(
 
 def _maps(readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, float]) -> Iterator[Panel]:
     """A panel for up to a dozen methods, all of about the same width."""
-    count = math.ceil(len(readings) / COLUMNS)
-    ends = [len(readings) * place // count for place in range(count + 1)]
+    panels = math.ceil(len(readings) / COLUMNS)
+    ends = [len(readings) * place // panels for place in range(panels + 1)]
     for place, (first, last) in enumerate(pairwise(ends)):
         tiles = [
-            Tile(cell(name), str(column + 1), _ratio(row, targets[name]), side(row, targets[name]))
+            _tile(name, column, row, targets[name], readings[column].label)
             for name, rows in numbers.items()
             for column, row in enumerate(rows[first:last], start=first)
         ]
         shown = readings[first:last]
         heading = shown[0].label if len(shown) == 1 else f"{first + 1} to {last}"
         yield Panel(heading, heat(tiles, name=f"cell-map-{place}", label=_map_text(shown, tiles, first)))
+
+
+def _tile(name: str, column: int, row: EstimateRow | None, target: float, label: str) -> Tile:
+    """A cell of one method: its ratio to the target, and under the pointer its share with interval and n."""
+    if row is None:
+        return Tile(cell(name), str(column + 1), math.nan, "")
+    ends = interval(row.low, row.high, percent=True) or "no interval"
+    tip = (
+        f"{cell(name)}, {label}: {number(row.value, percent=True)} ({ends}; n {count(row.n)}); "
+        f"target {number(target, percent=True)}"
+    )
+    return Tile(cell(name), str(column + 1), _ratio(row, target), side(row, target), tip)
 
 
 def _map_text(readings: Sequence[Reading], tiles: Sequence[Tile], first: int) -> str:

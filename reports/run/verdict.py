@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from evenhand.bench.policy.conclusion import Conclusion, conclude, contrary_judges, worst_attributes
+from evenhand.bench.policy.conclusion import conclude, contrary_judges, worst_attributes
 from evenhand.bench.policy.correction import correction_status
+from evenhand.bench.policy.marks import Marks, change_in_evenness
 from evenhand.bench.results.entry import Band
 from evenhand.bench.results.lookup import Key, Reading, base_of, difference, widest_set
-from evenhand.bench.results.pairs import even_agreement, matching_pairs
+from evenhand.bench.results.pairs import matching_pairs
 from evenhand.bench.results.result import ComparisonRow, EstimateRow, Spec
 from evenhand.bench.results.text import attribute, cell, count, interval, listing, number, plural, sentence
 from evenhand.reports.components.wording import (
@@ -19,6 +20,7 @@ from evenhand.reports.components.wording import (
     share_of_pairs,
     with_interval,
 )
+from evenhand.reports.first_screen.headline import headline
 from evenhand.reports.run.report_text import ReportText, report_text_of
 from evenhand.reports.run.worst import most_underrepresented
 
@@ -37,18 +39,13 @@ class Verdict:
     sentences: list[str]
     gates: list[tuple[str, list[str]]] = field(default_factory=list)
 
-    @property
-    def lines(self) -> list[str]:
-        """The verdict as lines of text."""
-        gates = [line for head, reasons in self.gates for line in (head, *(f"  {r}" for r in reasons))]
-        return [self.headline, *self.sentences, *gates]
-
 
 def verdict(
     readings: Sequence[Reading],
     key: Key | None,
     failures: Mapping[str, list[str]],
     bands: Mapping[str, Band],
+    marks: Mapping[str, Marks],
 ) -> Verdict:
     """The findings of the run.
 
@@ -57,75 +54,22 @@ def verdict(
         key: The primary number.
         failures: Method label to the gates that it does not pass.
         bands: Method label to its band.
+        marks: Method label to its marks.
     """
     base = base_of(readings)
     methods = [reading for reading in readings if not reading.is_base]
+    first = headline(readings, key, bands, marks)
     if key is None:
-        return Verdict("The distance from the target shares was not measured.", [])
+        return Verdict(first, [])
     about = _unevenness(base or readings[0], key)
     if len(readings) == 1:
-        return Verdict(_alone(readings[0], key), about)
-    report_text = report_text_of(readings[0].result.spec)
-    found = conclude(readings, key, bands)
-    ranked = [reading for reading in readings if bands.get(reading.label, "ranked") == "ranked"]
-    whole = len(ranked) == len(readings)
-    headline = _headline(found, base, key, report_text, among="" if whole else _AMONG.format(report_text))
+        return Verdict(first, about)
     if base is None and readings[0].result.spec.external:
-        return Verdict(headline, _side_by_side(readings, key))
-    numbers = [line for reading in found.methods for line in _effect(reading, base, key)]
-    return Verdict(headline, [*about[:1], *numbers, *about[1:]], _gates(methods, failures, report_text))
-
-
-_AMONG = " among the {0.subjects} that pass every gate"
-
-
-def _headline(
-    found: Conclusion, base: Reading | None, key: Key, report_text: ReportText, *, among: str
-) -> str:
-    """The first sentence: the conclusion in words."""
-    names, subject = [reading.label for reading in found.methods], report_text.subject
-    named, verb = listing(names), "brings" if len(names) == 1 else "bring"
-    target = f"the target shares for {attribute(key.attributes)}"
-    texts = {
-        "not distinguishable": f"No {subject}{among} is distinguishable from the baseline.",
-        "none better": f"No {subject}{among} improves on the baseline.",
-        "closer but not proven": f"{named} {verb} the model closer to {target}, but it is not proven that "
-        f"nothing else gets worse, so no {subject} is ranked.",
-        "closer but harmful": f"Every {subject} that brings the model closer to {target} is proven to make "
-        "something else worse, so none is ranked.",
-        "none passes": f"No {subject} passes every gate, so none is ranked.",
-        "no ranking": f"This run has no ranking, so no {subject} is named the best.",
-        "tied": f"{named} come closest to {target}{among} and are not distinguishable from one another.",
-    }
-    if found.finding in texts:
-        return texts[found.finding]
-    return f"{named} comes closest to {target}{among}: {_compared(found.methods[0], base, key)}."
-
-
-def _compared(reading: Reading, base: Reading | None, key: Key) -> str:
-    """The number of the best method beside that of the baseline: as pairs of images, or as a distance."""
-    ours, theirs = reading.at(key), base.at(key) if base else None
-    pairs = matching_pairs(ours, reading.result.spec) if ours else None
-    if ours is None or pairs is None:
-        against = f", compared with {with_interval(theirs)} for the baseline" if theirs else ""
-        return (with_interval(ours) if ours else "") + against
-    other = matching_pairs(theirs, reading.result.spec) if theirs else None
-    against = f", compared with {share_of_pairs(other.value)} for the baseline" if other else ""
-    return (
-        f"two images of one concept show the {same_group(key.attributes)} in "
-        f"{share_of_pairs(pairs.value)} of pairs{against}, and {share_of_pairs(pairs.even)} would be even"
-    )
-
-
-def _alone(reading: Reading, key: Key) -> str:
-    row = reading.at(key)
-    if row is None or math.isnan(row.low):
-        return "The distance from the target shares could not be estimated."
-    subject = reading.label if reading.result.spec.external else "the model"
-    distance = f"its distance from the target shares is {with_interval(row)}"
-    if row.low > 0:
-        return f"{sentence(subject)} does not depict the groups evenly: {distance}."
-    return f"With this many images, {subject} is not distinguishable from an even one: {distance}."
+        return Verdict(first, _side_by_side(readings, key))
+    report_text = report_text_of(readings[0].result.spec)
+    named = conclude(readings, key, bands).methods
+    numbers = [line for reading in named for line in _effect(reading, base, key)]
+    return Verdict(first, [*about[:1], *numbers, *about[1:]], _gates(methods, failures, report_text))
 
 
 def _unevenness(reading: Reading, key: Key) -> list[str]:
@@ -188,14 +132,13 @@ def _side_by_side(readings: Sequence[Reading], key: Key) -> list[str]:
 
 def _paired(row: ComparisonRow, spec: Spec) -> str:
     """A paired difference in points of matching pairs, or in the squared distance where there are none."""
-    even = even_agreement(row.attributes, spec)
-    scale, unit, digits = 1.0, "in squared distance", 2
-    if even is not None:
-        scale, unit, digits = 100 * (1 - even), "points of matching pairs", 1
-    ends = interval(scale * row.low, scale * row.high, digits=digits)
-    text = f"{number(scale * row.value, digits=digits)} {unit} "
+    change = change_in_evenness(row, spec)
+    points = change.unit == "points"
+    digits, unit = (1, "points of matching pairs") if points else (2, "in squared distance")
+    ends = interval(change.low, change.high, digits=digits)
+    text = f"{number(change.value, digits=digits)} {unit} "
     text += f"(95% interval {ends})" if ends else "(no interval)"
-    return text if row.high < 0 or row.low > 0 else f"{text}, which is not clearly different from zero"
+    return text if change.sign != "open" else f"{text}, which is not clearly different from zero"
 
 
 def _effect(reading: Reading, base: Reading | None, key: Key) -> list[str]:

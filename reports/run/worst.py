@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from evenhand.bench.results.lookup import Reading, cell_shares, widest_set
 from evenhand.bench.results.result import EstimateRow
-from evenhand.bench.results.text import attribute, cell, interval, number, sentence
+from evenhand.bench.results.text import attribute, cell, count, interval, number, sentence
 from evenhand.reports.components.downloads import Raw
 from evenhand.reports.components.tables import Cell, Row, Table, missing, text
 from evenhand.reports.components.wording import measure
@@ -70,8 +70,11 @@ def _cell(found: Found | None) -> Cell:
         return missing()
     name, row, target = found
     ends = interval(row.low, row.high, percent=True) or "no interval"
-    note = f"{number(row.value, percent=True)} ({ends}), target {number(target, percent=True)}"
-    raw: dict[str, Raw] = {"": name, "share": row.value, "low": row.low, "high": row.high, "target": target}
+    note = (
+        f"{number(row.value, percent=True)} ({ends}), n {count(row.n)}, target {number(target, percent=True)}"
+    )
+    raw: dict[str, Raw] = {"": name, "share": row.value, "low": row.low, "high": row.high, "n": row.n}
+    raw["target"] = target
     return Cell(cell(name), (note,), raw=raw)
 
 
@@ -92,5 +95,7 @@ def _concept(
     row, percent = rows[name], measure(metric).percent
     ends = interval(row.low, row.high, percent=percent) or "no interval"
     what = group or measure(metric).title.lower()
-    note = f"{what} {number(row.value, percent=percent)} ({ends})"
-    return Cell(name, (note,), raw={"": name, "value": row.value, "low": row.low, "high": row.high})
+    note = f"{what} {number(row.value, percent=percent)} ({ends}), n {count(row.n)}"
+    return Cell(
+        name, (note,), raw={"": name, "value": row.value, "low": row.low, "high": row.high, "n": row.n}
+    )

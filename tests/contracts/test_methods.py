@@ -43,6 +43,9 @@ SEEDS = [1, 2, 3, 4]
 FAMILIES = ("sd1", "sd2", "sdxl")
 ONE_STEP = PROTOCOL.model_copy(update={"steps": 1, "batch": 8})
 
+HOOKS = ("prompt", "embedding", "sites", "steer")
+"""What an intervention may do while an image is sampled."""
+
 ONE_LEVEL: dict[str, str] = {}
 """Methods whose images at zero strength may differ from the baseline by one level of 255, and why."""
 
@@ -236,6 +239,51 @@ def test_sampling_uses_the_declared_number_of_branches(method, fitted, tiny):
     assert 0 <= branches <= declared.branches
     if declared.exact:
         assert branches == declared.branches
+
+
+def given(intervention):
+    """What a user gets of a fitted method."""
+    kind, plain = type(intervention), Intervention
+    if intervention.concept_weights:
+        return "a model per concept"
+    acts = any(getattr(kind, hook) is not getattr(plain, hook) for hook in HOOKS)
+    return "at sampling time" if acts else "one model"
+
+
+@pytest.mark.slow
+def test_the_track_is_what_a_user_of_the_fitted_method_gets(method, fitted):
+    assert method.track == given(fitted.intervention)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mist", "uce", "time"])
+def test_the_scope_of_a_method_decides_its_track(name, tiny):
+    each = METHODS[name].load()(**QUICK.get(name, {}) | {"scope": "per-concept"})
+    assert each.track == given(fitted_on(each, tiny)) == "a model per concept"
+
+
+def test_the_published_training_is_a_whole_one_and_a_shorter_one_a_share():
+    for name, entry in sorted(METHODS.items()):
+        method = entry.load()
+        lengths = method.training_length
+        if not lengths:
+            assert method().share_trained is None, name
+            continue
+        assert method().share_trained == 1, name
+        for parameter in lengths:
+            default = method.model_fields[parameter].default
+            assert method(**{parameter: default // 2}).share_trained == pytest.approx(
+                (default // 2) / default
+            ), f"{name}:{parameter}"
+            assert method(**{parameter: 2 * default}).share_trained == 1, f"{name}:{parameter}"
+
+
+def test_a_method_whose_training_can_be_cut_says_how_long_it_is():
+    trains = {"steps", "iterations", "epochs"}
+    for name, entry in sorted(METHODS.items()):
+        method = entry.load()
+        if {"learning_rate"} <= set(method.model_fields) and trains & set(method.model_fields):
+            assert method.training_length, name
 
 
 @pytest.mark.slow

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from helpers.report import a_run, some_images
 from helpers.trade_off import CONCEPTS, placed, swept
 
-from evenhand.bench.policy.bands import band
+from evenhand.bench.policy.bands import band, why_not_ranked
 from evenhand.bench.policy.gates import gate_outcomes
-from evenhand.bench.results.entry import BoardRow, Entry, entry_name
+from evenhand.bench.results.entry import BoardRow, Entry, RankSet, entry_name
 from evenhand.bench.results.result import ErrorRow, Result, Run
 from evenhand.reports.leaderboard.site import render_site
 
@@ -20,23 +21,26 @@ HOSTILE = '<script>window.hurt=1</script><img src=x onerror="window.hurt=1">"\'>
 """An injection attempt: markup, quotes, an entity, and reversed text direction."""
 
 
-def board_rows(results: Sequence[Result], ranks: Mapping[str, tuple[int, int, str]]) -> list[BoardRow]:
-    """Rows of one suite, the baseline first, with these rank sets and tie groups."""
+def board_rows(
+    results: Sequence[Result], ranks: Mapping[str, tuple[int, int, str]], **fields: Any
+) -> list[BoardRow]:
+    """Rows of one suite, the baseline first, with these rank sets and tie groups, all in one track."""
     rows = []
     for result in results:
         low, high, tie = ranks.get(result.spec.method.label, (None, None, ""))
+        rank = RankSet(low=low, high=high, tie=tie) if low is not None and high is not None else None
         gates = gate_outcomes(result, results[0])
-        rows.append(
-            BoardRow(
-                result=result,
-                timing=None,
-                rank_low=low,
-                rank_high=high,
-                tie_group=tie,
-                band=band(gates),
-                failed_gates=[gate.reason for gate in gates if gate.status != "passed"],
-            )
+        row = BoardRow(
+            result=result,
+            timing=None,
+            track="one model",
+            rank=rank,
+            track_rank=None if result.spec.method.name == "base" else rank,
+            band=band(gates),
+            why=why_not_ranked(gates),
+            failed_gates=[gate.reason for gate in gates if gate.status != "passed"],
         )
+        rows.append(row.model_copy(update=fields))
     return rows
 
 

@@ -9,14 +9,13 @@ from helpers.metrics import CELLS, SHAPE
 from helpers.paths import ROOT
 
 from evenhand.metrics import catalog
-from evenhand.metrics.base import LabelMetric, Metric, Tally, lowest
+from evenhand.metrics.base import LabelMetric, Metric, Tally
 from evenhand.metrics.fairness.intersectional import marginal_shares
-from evenhand.metrics.representation import mean_over, multinomial_noise, shares_of, uniform
+from evenhand.metrics.representation import multinomial_noise, shares_of, uniform
 from evenhand.metrics.terms import KINDS, METRIC_TERMS
 
 BUILT_IN = {metric.name: metric for metric in vars(catalog).values() if isinstance(metric, Metric)}
 OF_LABELS = [metric for metric in BUILT_IN.values() if isinstance(metric, LabelMetric)]
-
 
 EVEN = uniform(CELLS)
 LEANING = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1])
@@ -62,22 +61,10 @@ def test_a_fair_table_is_better_than_a_one_sided_one(metric):
     assert (sign * metric.of(tally(fair)) < sign * metric.of(tally(biased))).all()
 
 
-def test_aggregates_skip_missing_rows():
-    values = np.array([[0.2, np.nan, 0.4], [np.nan] * 3])
-    assert mean_over(values) == pytest.approx([0.3, np.nan], nan_ok=True)
-    assert lowest(values) == pytest.approx([0.2, np.nan], nan_ok=True)
-
-
 def test_marginals_are_in_the_order_of_the_attributes():
     joint = np.arange(6) / 15
     gender, tone = marginal_shares(joint, SHAPE)
     assert gender == pytest.approx([3 / 15, 12 / 15]) and tone == pytest.approx([3 / 15, 5 / 15, 7 / 15])
-
-
-def test_neutral_prompts_expect_no_group():
-    blank = np.full((1, CELLS), np.nan)
-    with pytest.raises(ValueError, match="neutral prompts expect no group"):
-        Tally(blank, blank, blank[:, 0], blank[:, 0], uniform(CELLS), SHAPE).as_asked()
 
 
 def test_every_metric_is_registered_under_its_name():

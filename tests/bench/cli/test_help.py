@@ -19,10 +19,12 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").r
 ONLINE = ("--online", "--offline")
 COMMANDS = {
     ("run",): {
-        *("--method", "--out", "--limit", "--until-decided", "--engine", "--workers", "--dry-run"),
-        *(*ONLINE, "--json"),
+        *("--method", "--out", "--limit", "--fits", "--until-decided", "--engine", "--workers", "--dry-run"),
+        *("--open", *ONLINE, "--json"),
     },
-    ("report",): set(),
+    ("report",): {
+        *("--open", "--title-block", "--pdf", "--manifest", "--sign-with", "--verify", "--public-key"),
+    },
     ("list",): {"--json"},
     ("show",): {"--json"},
     ("board", "check"): {"--entries"},
@@ -33,7 +35,7 @@ COMMANDS = {
     ("method", "export"): {"--run", "--suite", "--model", "--out", *ONLINE},
     ("audit",): {
         *("--prompts", "--suite", "--judge", "--anchors", "--calibration", "--base", "--name", "--out"),
-        *("--engine", "--workers", "--json", *ONLINE),
+        *("--open", "--title-block", "--engine", "--workers", "--json", *ONLINE),
     },
     ("annotate", "plan"): {"--method", "--min-per-group", "--per-method", "--seed", "--json"},
     ("annotate", "export"): {
@@ -94,6 +96,12 @@ def test_every_command_has_help_with_examples_and_exactly_these_options(evenhand
     shown = [shlex.split(line) for line in examples.splitlines() if line.strip()]
     assert shown
     assert all(words[0] == "evenhand" and is_command(words[1:]) for words in shown)
+
+
+def test_help_lists_running_auditing_reporting_and_comparing_first(evenhand):
+    assert list(typer.main.get_command(app).commands)[:4] == ["run", "audit", "report", "compare"]
+    places = [evenhand("--help").out.index(f" {name} ") for name in ("run", "audit", "report", "compare")]
+    assert places == sorted(places)
 
 
 def test_the_first_screen_of_the_readme_has_the_two_commands():

@@ -1,17 +1,10 @@
-"""``evenhand run``, ``report`` and ``method export`` on a tiny suite."""
+"""``evenhand run`` and ``report`` on a tiny suite."""
 
 import json
 import re
-import shutil
-from pathlib import Path
 
-import diffusers
 import pytest
-import torch
 from helpers.paths import TINY
-from safetensors.torch import load_file
-
-from evenhand.bench.models.loading import load_model
 
 METHODS = ("--method", "base", "--method", "mist", "--method", "random-attribute-prompt")
 
@@ -33,7 +26,10 @@ def test_a_dry_run_counts_images_and_writes_nothing(evenhand, tmp_path):
     assert json.loads(outcome.out) == [{"method": name, **row} for name in METHODS[1::2]]
     plain = evenhand("run", TINY, *METHODS, "--out", tmp_path / "run", "--dry-run")
     lines = [line.split() for line in plain.out.splitlines()]
-    assert lines == [["method", *row], *([name, "neutral", "2", "8"] for name in METHODS[1::2])]
+    assert lines[:-3] == [["method", *row], *([name, "neutral", "2", "8"] for name in METHODS[1::2])]
+    assert lines[-3] == ["images:", "24"]
+    assert re.match(r"time: about (\d+ min )?\d+ s to generate them here", plain.out.splitlines()[-2])
+    assert re.match(r"disk: about [\d.]+ [kM]?B$", plain.out.splitlines()[-1])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -46,18 +42,41 @@ def test_a_dry_run_until_decided_counts_the_most_images_that_may_be_drawn(evenha
     assert most == few | {"explicit": 8 * few["explicit"]}
 
 
+def test_a_dry_run_without_the_model_counts_images_and_says_what_is_missing(evenhand, tmp_path):
+    suite = tmp_path / "suite.toml"
+    suite.write_text(TINY.read_text().replace('model = "mini"', 'model = "somebody/a-model"'))
+    outcome = evenhand("run", suite, "--dry-run")
+    assert outcome.code == 0
+    *_, images, missing = outcome.out.splitlines()
+    assert images.startswith("images: ")
+    assert missing.startswith("time and disk: not estimated (model 'somebody/a-model' is not cached")
+
+
 @pytest.mark.slow
 def test_a_run_prints_the_verdict_a_table_of_the_methods_and_the_report_path(evenhand, finished):
     outcome = evenhand("run", TINY, *METHODS, "--out", finished)
     assert outcome.code == 0
     lines = outcome.out.splitlines()
+    assert len(lines[0].split()) <= 25 and "perceived gender" in lines[0]
     head = next(place for place, line in enumerate(lines) if line.startswith("method  "))
-    assert lines[head - 1] and any("of pairs of images of one concept" in line for line in lines[:head])
-    assert "RMSDelta gender" in lines[head] and "same group in pairs" in lines[head]
-    assert lines[head + 1].split()[0] == "base"
-    assert {line.split()[0] for line in lines[head + 2 : -1]} == {"mist", "random-attribute-prompt"}
+    assert lines[head].split() == ["method", "band", "distance", "even", "obeys", "rest"]
+    assert lines[head + 1].split()[:2] == ["base", "baseline"]
+    assert {line.split()[0] for line in lines[head + 2 : head + 4]} == {"mist", "random-attribute-prompt"}
     assert lines[-1] == f"report: {finished / 'report.html'}"
     assert (finished / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_the_report_is_opened_only_on_request(evenhand, finished, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    assert evenhand("report", finished).code == 0 and opened == []
+    assert evenhand("run", TINY, *METHODS, "--out", finished, "--open").code == 0
+    assert evenhand("report", finished, "--open").code == 0
+    assert opened == [(finished / "report.html").resolve().as_uri()] * 2
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    outcome = evenhand("report", finished, "--open")
+    assert outcome.code == 2 and "no browser was found; open " in outcome.err
 
 
 @pytest.mark.slow
@@ -91,59 +110,3 @@ def test_the_report_is_rewritten_from_the_results(evenhand, finished):
     outcome = evenhand("report", finished)
     assert (outcome.code, outcome.out) == (0, f"report: {report}\n")
     assert text() == before
-
-
-@pytest.mark.slow
-def test_an_exported_weight_edit_loads_in_diffusers_as_the_edited_model(evenhand, finished, tmp_path):
-    out = tmp_path / "exported"
-    outcome = evenhand("method", "export", "mist", "--run", finished, "--out", out)
-    assert outcome.code == 0
-    assert sorted(Path(line).name for line in outcome.out.splitlines()) == sorted(
-        p.name for p in out.iterdir()
-    )
-    edited = load_file(out / "intervention.safetensors")
-    unet = diffusers.UNet2DConditionModel.from_pretrained(out / "unet").state_dict()
-    plain = load_model("mini").unet.state_dict()
-    changed = {f"weights/unet.{name}" for name, value in unet.items() if not torch.equal(value, plain[name])}
-    assert changed
-    assert changed <= set(edited)
-    assert all(torch.equal(unet[name.removeprefix("weights/unet.")], edited[name]) for name in edited)
-
-
-@pytest.mark.slow
-def test_a_method_that_edits_no_weights_exports_only_its_data(evenhand, finished, tmp_path):
-    out = tmp_path / "exported"
-    assert evenhand("method", "export", "random-attribute-prompt", "--run", finished, "--out", out).code == 0
-    names = {"README.md", "intervention.json", "intervention.safetensors"}
-    assert {path.name for path in out.iterdir()} == names
-    assert json.loads((out / "intervention.json").read_text())["data"]["adjectives"] == ["female", "male"]
-
-
-@pytest.mark.slow
-def test_an_export_never_overwrites(evenhand, finished, tmp_path):
-    (tmp_path / "kept").write_text("dear")
-    outcome = evenhand("method", "export", "mist", "--run", finished, "--out", tmp_path)
-    assert outcome.code == 2
-    assert "is not empty; choose an empty or new --out" in outcome.err
-    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
-
-
-@pytest.mark.slow
-def test_an_export_of_a_method_that_was_not_run_suggests_the_nearest(evenhand, finished, tmp_path):
-    outcome = evenhand("method", "export", "misst", "--run", finished, "--out", tmp_path / "new")
-    assert outcome.code == 2
-    assert outcome.err.endswith("'misst'; did you mean 'mist'?\n")
-    assert not (tmp_path / "new").exists()
-
-
-@pytest.mark.slow
-def test_exporting_an_ambiguous_name_asks_for_the_label(evenhand, finished, tmp_path):
-    run = shutil.copytree(finished, tmp_path / "run")
-    document = json.loads((run / "results" / "mist.json").read_text())
-    document["spec"]["method"]["label"] = "mist:rounds=2"
-    (run / "results" / "mist.json").write_text(json.dumps(document))
-    document["spec"]["method"]["label"] = "mist:rounds=3"
-    (run / "results" / "mist-3.json").write_text(json.dumps(document))
-    outcome = evenhand("method", "export", "mist", "--run", run, "--out", tmp_path / "new")
-    assert outcome.code == 2
-    assert "use one of mist:rounds=2, mist:rounds=3" in outcome.err

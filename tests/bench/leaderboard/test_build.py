@@ -11,6 +11,7 @@ from helpers.report import a_run, publish
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
 from evenhand.bench.leaderboard.check import valid_entries
+from evenhand.bench.results.entry import RankSet
 from evenhand.bench.results.result import EstimateRow, Result
 
 DEVIATION = {"base": 0.50, "mist": 0.10, "uce": 0.11, "random-attribute-prompt": 0.02}
@@ -51,15 +52,15 @@ def test_the_committed_leaderboard_matches_the_committed_entries():
 
 def test_statistically_tied_methods_share_a_group(entries):
     rows = {row.result.spec.method.label: row for row in board.board_rows(entries)}
-    assert rows["mist"].tie_group == rows["uce"].tie_group == "A"
-    assert (rows["base"].rank_low, rows["base"].rank_high, rows["base"].tie_group) == (3, 3, "B")
+    assert rows["mist"].rank.tie == rows["uce"].rank.tie == "A"
+    assert rows["base"].rank == RankSet(low=3, high=3, tie="B")
 
 
 def test_an_unranked_method_does_not_affect_the_ranks_of_others(entries):
     rows = {row.result.spec.method.label: row for row in board.board_rows(entries)}
     unranked = rows["random-attribute-prompt"]
-    assert unranked.failed_gates and unranked.rank_low is None and unranked.tie_group == ""
-    assert (rows["mist"].rank_low, rows["mist"].rank_high) == (1, 2), "the fairest method is not ranked"
+    assert unranked.failed_gates and unranked.rank is None and unranked.track_rank is None
+    assert (rows["mist"].rank.low, rows["mist"].rank.high) == (1, 2), "the fairest method is not ranked"
 
 
 def test_an_outdated_board_is_reported_and_not_changed(entries, tmp_path):

@@ -10,7 +10,7 @@ from evenhand.bench.registry.method_spec import load_method, parse_method
 
 def suite(**methods):
     """Replaces a suite; the parser reads only the tables of its methods."""
-    return SimpleNamespace(methods=methods, tuned={})
+    return SimpleNamespace(methods=methods, tuned={}, searches={})
 
 
 def test_a_bare_name_takes_the_suites_parameters():

@@ -1,7 +1,9 @@
-"""Targets of a result belong to an attribute, whatever its groups are called."""
+"""Targets of a result belong to an attribute, whatever its groups are called; its rows as a data frame."""
+
+import math
 
 import pytest
-from helpers.report import a_result
+from helpers.report import a_result, an_estimate
 
 SKIN = ["Light", "Medium", "Dark"]
 
@@ -55,3 +57,11 @@ def test_a_joint_target_is_summed_over_the_attributes_left_out():
     found = spec(groups, target=target, primary="gender*tone")
     assert found.target_share("tone", "Dark") == pytest.approx(0.4)
     assert found.target_share("tone*gender", "Dark*man") == pytest.approx(0.3)
+
+
+def test_missing_numbers_are_numbers_in_a_data_frame():
+    rows = [an_estimate("rms_delta", 1 / 3), an_estimate("rms_delta", math.nan, low=-math.inf)]
+    frame = a_result("mist").model_copy(update={"estimates": rows}).to_dataframe()
+    assert set(frame["method"]) == {"mist"} and frame["value"].mean() == pytest.approx(1 / 3)
+    assert frame["low"][1] == -math.inf and math.isnan(frame["floor"][0])
+    assert set(frame[["value", "low", "high", "floor"]].dtypes) == {frame["value"].dtype}

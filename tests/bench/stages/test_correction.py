@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 from helpers.humans import CONCEPTS, a_run
 
-from evenhand.bench.errors import EvenhandError
 from evenhand.bench.stages.correction import checks_of
 from evenhand.bench.stages.measure import measure_plan
 from evenhand.bench.stages.resources import load_confusion
@@ -46,17 +45,3 @@ def test_labels_of_other_images_and_uncorrected_runs_are_not_tested(run):
     assert checks(work, anchors, load_confusion("")) == {}
     assert checks(work, None, load_confusion("mini")) == {}
     assert checks(work, anchors.assign(label=""), load_confusion("mini")) == {}
-
-
-def test_imported_labels_are_read_from_the_run_and_damaged_ones_are_an_error(tmp_path):
-    work = RunFolder(tmp_path)
-    assert work.imported_anchors() is None
-    work.anchors.parent.mkdir()
-    work.anchors.write_text("key,attribute,label,probability\na,gender,,0.5\n")
-    assert work.imported_anchors().to_dict("records") == [
-        {"key": "a", "attribute": "gender", "label": "", "probability": 0.5}
-    ]
-    for text in ("", "key,attribute,label,probability\na,gender,man,often\n"):
-        work.anchors.write_text(text)
-        with pytest.raises(EvenhandError, match=r"cannot be read .*import the annotations again"):
-            work.imported_anchors()

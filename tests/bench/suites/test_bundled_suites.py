@@ -8,7 +8,7 @@ import pytest
 from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.registry.judge_spec import judge_name, judge_recipe
 from evenhand.bench.registry.spec_text import build, split
-from evenhand.bench.run import method_uses
+from evenhand.bench.suites.selection import method_uses
 from evenhand.bench.suites.suite import load_suite, read_suite, to_toml
 from evenhand.metrics.taxonomies import groups
 
@@ -32,7 +32,12 @@ def test_every_occupation_gets_the_published_number_of_images_in_five_templates(
     assert {item.prompt.template for item in neutral} == {
         f"uce5-{word}" for word in ("image", "picture", "photo", "headshot", "portrait")
     }
-    assert [prompt_set.name for prompt_set in sets] == ["winobias-36", "intersectional", "over-correction", "controls"]
+    assert [prompt_set.name for prompt_set in sets] == [
+        "winobias-36",
+        "intersectional",
+        "over-correction",
+        "controls",
+    ]
 
 
 def test_explicit_prompts_cover_every_group_of_the_balanced_attributes(suite):

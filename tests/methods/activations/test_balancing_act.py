@@ -1,15 +1,12 @@
 """Balancing Act: classifiers and gradients equal scikit-learn and autograd; guidance is per image."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from helpers.methods import JOINT
 from sklearn.linear_model import LogisticRegression
 
-from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
@@ -21,7 +18,7 @@ from evenhand.methods.activations.balancing_act import (
 )
 from evenhand.methods.base import Cell, Task
 from evenhand.methods.hooks import Batch, Site, Step
-from evenhand.methods.shared.group_assignment import assigned_groups, assignment_spec, group_words
+from evenhand.methods.shared.group_assignment import assignment_spec, group_words
 from evenhand.methods.shared.observation import observe
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
@@ -163,35 +160,3 @@ def test_classifiers_predict_the_groups_of_new_images(sampler, tone):
     labels = [list(group_words(TONES)["tone"]).index(cell.groups["tone"]) for cell in TONES for _ in range(3)]
     logits = seen @ tone.tensors["weight/tone"][0].T + tone.tensors["bias/tone"][0]
     assert (logits.argmax(dim=1).numpy() == labels).mean() >= 7 / 9
-
-
-@pytest.mark.parametrize(
-    ("stated", "expected"), [("draw", {(0, 0), (1, 1)}), ("leave", {(-1, 0)}), ("follow", {(0, 0)})]
-)
-def test_stated_attributes_are_drawn_left_or_followed(stated, expected):
-    """In the target women are adult and men older; the prompt states a woman."""
-    spec = assignment_spec(task_of(None, JOINT, [0.5, 0.0, 0.0, 0.5]), stated=stated)
-    n = 50
-    draws = tuple(np.random.default_rng(i) for i in range(n))
-    drawn = assigned_groups(Batch(texts=("a female nurse",) * n, seeds=(0,) * n, draws=draws), spec)
-    assert set(zip(drawn["gender"], drawn["age"], strict=True)) == expected
-
-
-def test_attributes_with_one_group_are_left_out():
-    assert group_words(JOINT[:2]) == {"gender": {"woman": "female", "man": "male"}}
-    with pytest.raises(EvenhandError, match="all cells show"):
-        group_words(JOINT[:1])
-
-
-@pytest.mark.slow
-def test_groups_are_drawn_from_the_joint_target_and_keep_their_order_after_storage(sampler):
-    target = [0.5, 0.0, 0.0, 0.5]
-    spec = assignment_spec(task_of(sampler, JOINT, target))
-    spec = json.loads(json.dumps(spec, sort_keys=True))
-    n = 400
-    draws = tuple(np.random.default_rng(i) for i in range(n))
-    drawn = assigned_groups(Batch(texts=("a nurse",) * n, seeds=(0,) * n, draws=draws), spec)
-    assert list(drawn) == ["gender", "age"]
-    pairs = list(zip(drawn["gender"], drawn["age"], strict=True))
-    assert set(pairs) == {(0, 0), (1, 1)}
-    assert 0.4 < pairs.count((0, 0)) / n < 0.6

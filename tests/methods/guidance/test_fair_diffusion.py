@@ -15,11 +15,9 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
-from evenhand.methods.base import Cell, Intervention
+from evenhand.methods.base import Intervention
 from evenhand.methods.guidance.fair_diffusion import FairDiffusion, SemanticGuidance, strongest
 from evenhand.methods.hooks import Batch, Steering, Step
-from evenhand.methods.shared.cells import opposites, single_groups
-from evenhand.methods.shared.randomness import drawn_cell
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=6, guidance=7.0, width=32, height=32, batch=2)
 PROMPTS = ["a photo of a nurse", "a portrait of a mechanic"]
@@ -197,24 +195,6 @@ def test_a_prompt_without_a_concept_gives_the_baseline_image():
     change = np.abs(edited - baseline).max(axis=(1, 2, 3))
     assert (change[[0, 3]] <= 1).all()
     assert (change[[1, 2]] > 10).all()
-
-
-def test_opposites_differ_in_every_attribute_and_single_groups_have_one():
-    three = (*GENDER, Cell(groups={"gender": "other"}, adjective="nonbinary", noun="nonbinary person"))
-    assert opposites(three[0], three) == [three[1], three[2]]
-    assert [opposites(cell, JOINT) for cell in JOINT] == [[cell] for cell in JOINT[::-1]]
-    assert [(cell.groups, cell.noun) for cell in single_groups(JOINT)] == [
-        ({"gender": "woman"}, "female person"),
-        ({"gender": "man"}, "male person"),
-        ({"age": "adult"}, "young person"),
-        ({"age": "older"}, "elderly person"),
-    ]
-
-
-def test_a_text_without_a_concept_draws_nothing():
-    draw = np.random.default_rng(0)
-    assert drawn_cell("a photo of a cat", draw, {"nurse": [0.5, 0.5]}) is None
-    assert draw.random() == np.random.default_rng(0).random()
 
 
 @pytest.mark.parametrize(("edits", "cells", "branches"), [("cells", JOINT, 2), ("attributes", JOINT, 4)])

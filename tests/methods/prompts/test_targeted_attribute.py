@@ -4,12 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from helpers.methods import GENDER, JOINT, Studio, make_task
+from helpers.methods import JOINT, Studio, make_task
 from scipy.stats import chisquare
 
 from evenhand.bench.suites.suite import load_suite
 from evenhand.methods.prompts.targeted_attribute import TargetedAttributePrompt
-from evenhand.methods.shared.stated_groups import stating_phrases
 
 CONCEPTS = ("nurse", "construction worker", "CEO")
 ALL = load_suite("mini").cells()
@@ -93,12 +92,3 @@ def test_stated_groups_are_kept_even_if_the_target_gives_them_no_weight():
 def test_two_stated_groups_of_an_attribute_are_both_kept():
     text = rewrite(always("woman*dark*older"), "a man and a female nurse")
     assert text == "a man and an elderly dark-skinned female nurse"
-
-
-def test_a_group_is_stated_by_its_adjective_its_own_noun_or_a_synonym():
-    assert stating_phrases(ALL, {})["gender"] == {"woman": ["female", "woman"], "man": ["male", "man"]}
-    assert stating_phrases(GENDER, {})["gender"] == {"woman": ["female", "woman"], "man": ["male", "man"]}
-    assert stating_phrases(ALL, {"older": ("grey",)})["age"]["older"] == ["elderly", "grey"]
-    intervention = fit(GENDER, synonyms={"woman": ("matron",)})
-    assert rewrite(intervention, "a matron nurse") == "a matron nurse"
-    assert rewrite(intervention, "a nurse") != "a nurse"

@@ -1,14 +1,12 @@
-"""The gap to a steering judge, the spread over judges, and marginal ranks."""
+"""The gap to a steering judge, and the spread over judges."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.metrics import TAXONOMY, World, one, rows_of
-from scipy.stats import rankdata
 
 from evenhand.metrics import catalog
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
-from evenhand.metrics.statistics.ranking import marginal_ranks
 
 WOMEN = np.array([0.6, 0.2, 0, 0.15, 0.05, 0])
 BALANCED = np.array([0.35, 0.15, 0, 0.35, 0.15, 0])
@@ -88,18 +86,3 @@ def test_judges_that_agree_on_the_direction_are_not_flagged():
     spreads = measure(world.images(), labels, plan=plan).spreads
     found = one(spreads["edited"], **(KEY | {"metric": "rms_delta"}))
     assert found.value > 0 and not found.judge_dependent
-
-
-def test_marginal_ranks_are_quantiles_of_the_ranks():
-    draws = np.random.default_rng(0).normal([0, 0.1, 2], 0.2, size=(400, 3))
-    found = marginal_ranks(draws)
-    low, high = np.quantile(rankdata(draws, axis=1), [0.025, 0.975], axis=0)
-    assert (found.low == low).all() and (found.high == high).all()
-    assert found.best == pytest.approx([(draws.argmin(axis=1) == m).mean() for m in range(3)])
-    assert found.best.sum() == pytest.approx(1) and found.best[2] == 0
-
-
-def test_tied_methods_share_the_probability_of_being_best():
-    draws = np.tile(np.random.default_rng(0).normal(size=(50, 1)), 2)
-    found = marginal_ranks(np.vstack([draws, [np.nan, 1]]))
-    assert found.best.tolist() == [0.5, 0.5] and found.low.tolist() == found.high.tolist() == [1.5, 1.5]

@@ -3,39 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.measurement import BIASED, FAIR, JOINT, estimates, judged, plan, rotations
 from helpers.metrics import CELLS, TAXONOMY, World, one, pick, rows_of
-from scipy.stats import ttest_rel
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import catalog
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS, confusion_table
-from evenhand.metrics.estimation.measure import MeasurePlan, measure
+from evenhand.metrics.estimation.measure import measure
 from evenhand.metrics.estimation.panel import vote
-
-BIASED = np.array([0.40, 0.25, 0.15, 0.10, 0.06, 0.04])
-FAIR = np.full(CELLS, 1 / CELLS)
-JOINT = (("gender", "tone"),)
-
-
-def plan(**options):
-    given = {"attributes": TAXONOMY, "panel": ("a", "b"), "joints": JOINT, "draws": 100, "base": None}
-    return MeasurePlan(**(given | options))
-
-
-def judged(world, **options):
-    """Tables of a world that judges ``a`` and ``b`` label without errors by default."""
-    labels = [world.labels(name, **options) for name in ("a", "b")]
-    return world.images(), pd.concat(labels, ignore_index=True)
-
-
-def estimates(world, *, method="base", **options):
-    images, labels = judged(world)
-    return measure(images, labels, plan=plan(**options)).estimates[method]
-
-
-def rotations(concepts):
-    """The biased shares, turned for each concept: every concept is as biased, the mean is balanced."""
-    return np.array([np.roll(BIASED, shift) for shift in range(concepts)])
 
 
 def distances(shares):
@@ -342,80 +317,6 @@ def test_undetermined_images_count_as_failures_of_fidelity():
     assert rates == pytest.approx({"": 0.1, "woman": 0.2, "man": 0})
 
 
-def unit(*values):
-    return np.array(values, float) / np.linalg.norm(values)
-
-
-def unrelated(world, method, *, key=None, status="ok"):
-    world.draw(method, "unrelated", prompt_id="u", cells=[None, None], key=key, status=status)
-
-
-def preserved(vectors, **statuses):
-    world = World()
-    for method in ("base", "edited"):
-        world.neutral(method, rotations(2), seeds=2)
-        unrelated(world, method, status=statuses.get(method, "ok"))
-    images, labels = judged(world)
-    found = measure(images, labels, plan=plan(base="base"), embeddings=vectors)
-    return {
-        name: pick(rows, metric="preservation_distance") for name, rows in found.estimates.items()
-    }, found.notes
-
-
-VECTORS = {
-    "base/u/0": unit(1, 0),
-    "base/u/1": unit(0, 1),
-    "edited/u/0": unit(1, 0),
-    "edited/u/1": unit(1, 1),
-}
-
-
-def test_preservation_is_relative_to_the_change_between_seeds():
-    found, _ = preserved(VECTORS)
-    aggregate = found["edited"][0]
-    assert aggregate.value == pytest.approx((1 - np.sqrt(0.5)) / 2) and aggregate.n == 2
-    assert found["base"][0].value == 0
-
-
-def test_failed_unrelated_images_are_missing_not_zero():
-    found, notes = preserved(VECTORS, edited="error")
-    assert np.isnan(found["edited"][0].value) and found["edited"][0].n == 0
-    assert any(note.startswith("edited: preservation_distance on unrelated prompts") for note in notes)
-
-
-def test_an_image_without_an_embedding_is_an_error():
-    with pytest.raises(EvenhandError, match="'edited/u/1' of an unrelated prompt has no embedding"):
-        preserved({key: vector for key, vector in VECTORS.items() if key != "edited/u/1"})
-
-
-def test_alignment_is_the_mean_over_concepts_of_generated_images():
-    world = World()
-    world.neutral("base", rotations(3), templates=1, seeds=4)
-    images, labels = judged(world)
-    images["alignment"] = np.r_[[20.0] * 4, [30.0] * 4, [np.nan] * 3, 40.0]
-    rows = pick(measure(images, labels, plan=plan()).estimates["base"], metric="alignment", attributes="")
-    assert [row.value for row in rows] == pytest.approx([30, 20, 30, 40]) and rows[0].n == 9
-
-
-def test_an_interval_of_a_difference_is_as_wide_as_that_of_a_paired_t_test():
-    rng = np.random.default_rng(0)
-    world = World()
-    for method in ("base", "mist"):
-        world.neutral(method, rotations(6)[np.arange(12) % 6], templates=1, seeds=1)
-    images, labels = judged(world)
-    images["alignment"] = 20 + rng.normal(0, 1, len(images))
-    (row,) = [
-        row
-        for row in measure(images, labels, plan=plan(base="base", draws=4000)).differences
-        if row.metric == "alignment" and row.kind == "neutral"
-    ]
-    scores = [
-        images[images["method"] == method].sort_values("concept")["alignment"] for method in ("mist", "base")
-    ]
-    exact = ttest_rel(*scores).confidence_interval()
-    assert row.high - row.low == pytest.approx(exact.high - exact.low, rel=0.08)
-
-
 def test_all_undetermined_is_missing_with_a_note():
     world = World()
     world.neutral("base", rotations(2), templates=1, seeds=3)
@@ -462,46 +363,6 @@ def test_failed_images_count_as_undetermined_and_need_no_label():
     coverage = found.coverage["base"]
     assert (coverage.planned, coverage.made, coverage.failed) == (8, 6, {"error": 2})
     assert one(coverage.rows, judge="a", attribute="tone").undetermined == {"error": 2}
-
-
-def test_a_single_image_gives_the_possible_estimates():
-    world = World()
-    world.neutral("base", rotations(1), templates=1, seeds=1)
-    rows = pick(estimates(world), attributes="gender", judge="panel", concept="")
-    values = {row.metric: row for row in rows}
-    assert values["deviation_ratio"].value == 1
-    assert sorted((row.low, row.high) for row in rows if row.metric == "share") == [
-        (0, pytest.approx(0.95)),
-        (pytest.approx(0.05), 1),
-    ]
-    assert np.isnan(values["squared_deviation"].value) and np.isnan(values["rms_delta"].value)
-
-
-def test_an_empty_cell_has_the_exact_upper_bound():
-    world = World()
-    world.draw("base", "neutral", prompt_id="n", concept="job", template="t", cells=[0, 1, 2] * 10)
-    key = {"metric": "share", "attributes": "gender", "judge": "panel", "concept": "job"}
-    row = one(estimates(world), **key, group="man")
-    assert row.value == 0 and row.low == 0 and row.high == pytest.approx(1 - 0.05 ** (1 / 30))
-
-
-def test_a_target_replaces_the_uniform_one():
-    world = World()
-    world.draw("base", "neutral", prompt_id="n", concept="job", template="t", cells=[0, 3, 3, 3])
-    rows = estimates(world, target={"gender": (0.25, 0.75)})
-    assert one(rows, metric="delta_tv", attributes="gender", judge="a").value == 0
-    with pytest.raises(EvenhandError, match="target of gender"):
-        estimates(world, target={"gender": (0.25, 0.25)})
-
-
-def test_a_fixed_list_of_concepts_has_narrower_intervals():
-    world = World()
-    shares = np.array([FAIR, [0.5, 0.3, 0.2, 0, 0, 0]] * 5)
-    world.neutral("base", shares, seeds=20)
-    key = {"metric": "excess_agreement", "attributes": "gender", "judge": "panel", "concept": ""}
-    sampled, fixed = (one(estimates(world, resample_concepts=flag), **key) for flag in (True, False))
-    assert sampled.value == fixed.value
-    assert fixed.high - fixed.low < 0.8 * (sampled.high - sampled.low)
 
 
 def test_a_third_party_metric_is_measured():
@@ -592,18 +453,3 @@ def test_a_steering_judge_is_shown_without_a_vote(tables):
     assert pick(found.estimates["edited"], judge="s", metric="delta_tv")
     panels = [pick(each.estimates["edited"], judge="panel") for each in (found, without)]
     assert repr(panels[0]) == repr(panels[1])
-
-
-def test_unranked_methods_do_not_change_the_ranks_of_others():
-    world = World()
-    milder = np.array([0.20, 0.20, 0.15, 0.15, 0.15, 0.15])
-    for method, shares in (("base", BIASED), ("mist", milder), ("mist:step_size=1", milder)):
-        for number in range(6):
-            cells = np.repeat(np.arange(CELLS), np.rint(100 * shares).astype(int))
-            names = {"prompt_id": f"n{number}", "concept": f"job{number}", "template": "t"}
-            world.draw(method, "neutral", cells=cells, **names)
-    images, labels = judged(world)
-    kept = measure(images, labels, plan=plan(ranked=("base", "mist"))).ranks
-    alone = images["method"] != "mist:step_size=1"
-    without = measure(images[alone], labels[labels["key"].isin(images[alone]["key"])], plan=plan()).ranks
-    assert kept and kept == without

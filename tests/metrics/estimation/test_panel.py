@@ -39,13 +39,6 @@ def test_a_judge_that_sees_no_person_gives_no_label():
     assert label_of(0.9, 0.1, 0, status=["no_face"]) == ("", "no_face")
 
 
-def test_label_rows_have_the_columns_of_the_label_table():
-    rows = rows_of("j", ["b", "a"], "tone", [2, 3])
-    assert tuple(rows.columns) == LABEL_COLUMNS
-    assert rows["label"].tolist() == ["dark", ""] and rows["status"].tolist() == ["ok", "low_confidence"]
-    assert rows["probabilities"][0] == pytest.approx([0.1 / 3, 0.1 / 3, 0.9, 0.1 / 3])
-
-
 def answer(judge, family, *probabilities, key="k", status="ok", attribute="gender"):
     return label_rows(
         keys=[key],

@@ -1,4 +1,4 @@
-"""open_clip models by name and file, including SigLIP, and published zero-shot texts."""
+"""open_clip models by name and file, including SigLIP."""
 
 import json
 import pickle
@@ -14,12 +14,13 @@ from safetensors.torch import save_file
 from evenhand.bench import mini
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.registry.judge_spec import load_judge
-from evenhand.metrics.judges._zero_shot_texts import SIGLIP_TEMPLATES, TEMPLATES, WORDS, published
+from evenhand.metrics.judges._zero_shot_texts import SIGLIP_TEMPLATES, TEMPLATES, WORDS
 from evenhand.metrics.judges.open_clip import PREPARATION
 from evenhand.metrics.taxonomies import COARSER, groups
 
 CLIP = mini.ROOT / "weights" / "clip-xs"
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+
 TINY = "tiny-siglip-of-the-tests"
 
 
@@ -68,13 +69,6 @@ def test_the_bias_of_a_sigmoid_model_cancels(siglip):
     np.testing.assert_allclose(judge.zero_shot(IMAGES, texts), logits.softmax(dim=1).numpy(), atol=1e-5)
 
 
-def test_sigmoid_models_use_their_own_template_and_others_the_ensemble(siglip):
-    assert load_judge(f"open-clip:model={siglip},crop=image")._templates == SIGLIP_TEMPLATES
-    assert load_judge(f"open-clip:model={CLIP},crop=image")._templates == TEMPLATES
-    assert "SigLIP" in load_judge(f"open-clip:model={siglip}").info.title
-    assert load_judge(f"open-clip:model={siglip}").info.family == load_judge("clip-s").info.family
-
-
 @pytest.mark.parametrize("weights", ["", "weights.pt"])
 def test_a_tag_sets_the_preprocessing_of_its_training(siglip, built_in, weights):
     given = f",weights={built_in.parent / weights}" if weights else ""
@@ -93,41 +87,6 @@ def test_a_tag_sets_quick_gelu(built_in, tag, quick):
 def test_the_published_weights_of_the_panel_use_quick_gelu():
     assert open_clip.get_pretrained_cfg("ViT-L-14", "dfn2b")["quick_gelu"]
     assert open_clip.get_pretrained_cfg("ViT-B-32", "openai")["quick_gelu"]
-
-
-def test_coarser_attributes_are_sums_of_finer_ones():
-    judge = load_judge(f"open-clip:model={CLIP},crop=image")
-    answers = judge.label(IMAGES)
-    assert set(answers) == {*WORDS, *COARSER}
-    old = answers["age5"].probabilities[:, [groups("age5").index(name) for name in ("middle-aged", "senior")]]
-    np.testing.assert_allclose(answers["age2"].probabilities[:, 1], old.sum(axis=1))
-    for attribute, answer in answers.items():
-        assert answer.probabilities.shape == (3, len(groups(attribute)) + 1)
-        np.testing.assert_allclose(answer.probabilities.sum(axis=1), 1)
-
-
-def test_every_group_has_words():
-    for attribute, words in WORDS.items():
-        assert tuple(words) == groups(attribute)
-
-
-@pytest.mark.parametrize(
-    ("work", "woman", "man"),
-    [
-        ("UCE", "a woman", "a man"),
-        ("HEIM", "a photo of a female", "a photo of a male"),
-        ("CLEAM", "a photo of a Female", "a photo of a Male"),
-        ("Seshadri et al.", "A photo of a woman", "A photo of a man"),
-        ("MIST (eval script)", "female {concept}", "male {concept}"),
-    ],
-)
-def test_published_texts_are_used_verbatim(work, woman, man):
-    assert published(work) == {"gender": {"woman": (woman,), "man": (man,)}}
-    judge = load_judge(f"open-clip:model={CLIP},crop=image,texts={work}")
-    assert list(judge.info.taxonomies) == ["gender"]
-    np.testing.assert_allclose(
-        judge.label(IMAGES)["gender"].probabilities[:, :2], judge.zero_shot(IMAGES, [woman, man]), atol=1e-6
-    )
 
 
 def test_the_judge_sees_the_face_only_by_default():
@@ -151,3 +110,21 @@ def test_weights_that_could_run_code_are_an_error(built_in, tmp_path):
     judge = load_judge(f"open-clip:model={TINY},pretrained=plain,weights={code},crop=image")
     with pytest.raises(EvenhandError, match=r"code\.pt' contains more than tensors and could run code"):
         judge.label(IMAGES)
+
+
+def test_sigmoid_models_use_their_own_template_and_others_the_ensemble(siglip):
+    assert load_judge(f"open-clip:model={siglip},crop=image")._templates == SIGLIP_TEMPLATES
+    assert load_judge(f"open-clip:model={CLIP},crop=image")._templates == TEMPLATES
+    assert "SigLIP" in load_judge(f"open-clip:model={siglip}").info.title
+    assert load_judge(f"open-clip:model={siglip}").info.family == load_judge("clip-s").info.family
+
+
+def test_coarser_attributes_are_sums_of_finer_ones():
+    judge = load_judge(f"open-clip:model={CLIP},crop=image")
+    answers = judge.label(IMAGES)
+    assert set(answers) == {*WORDS, *COARSER}
+    old = answers["age5"].probabilities[:, [groups("age5").index(name) for name in ("middle-aged", "senior")]]
+    np.testing.assert_allclose(answers["age2"].probabilities[:, 1], old.sum(axis=1))
+    for attribute, answer in answers.items():
+        assert answer.probabilities.shape == (3, len(groups(attribute)) + 1)
+        np.testing.assert_allclose(answer.probabilities.sum(axis=1), 1)

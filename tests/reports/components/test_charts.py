@@ -23,7 +23,7 @@ def elements(svg):
     def visit(element, look):
         look = look | {k: v for k, v in element.attrib.items() if k in ("fill", "stroke", "stroke-width")}
         element.attrib.update(look)
-        if element.tag in ("path", "line", "text"):
+        if element.tag in ("path", "circle", "line", "text"):
             found.append(element)
         for child in element:
             visit(child, look)
@@ -52,7 +52,10 @@ def test_interval_has_its_length_on_the_axis():
     (whole,) = [
         e
         for e in elements(svg)
-        if e.tag == "line" and e.get("stroke") == GREY and e.get("y2") == "0" and abs(float(e.get("x2"))) > 50
+        if e.tag == "line"
+        and e.get("stroke") == GREY
+        and "y2" not in e.attrib
+        and abs(float(e.get("x2", 0))) > 50
     ]
     (span,) = [e for e in elements(svg) if e.tag == "line" and e.get("stroke") == ACCENT]
     assert abs(float(span.get("x2"))) == pytest.approx(abs(float(whole.get("x2"))) / 2, abs=1)
@@ -110,7 +113,16 @@ def test_ids_are_unique_per_image_and_rendering_is_deterministic():
 
 def test_long_name_is_shortened_and_the_width_is_kept():
     svg = chart(Dot("n" * 300, "full", 0.5, 0.4, 0.6))
-    assert ' width="344" ' in svg and "n" * 30 not in svg
+    drawn = re.sub(r"<title>.*?</title>", "", svg)
+    assert ' width="344" ' in drawn and "n" * 30 not in drawn
+
+
+def test_mark_has_its_value_interval_and_n_as_title_with_every_digit():
+    dot = Dot("nurse <1>", "full", 0.12345, 0.1, 0.2, n=1234, whose="mist")
+    (title,) = re.findall(r"<title>(.*?)</title>", chart(dot))
+    assert title == "nurse &lt;1&gt;, mist: 0.123 (0.100 to 0.200; n 1,234)"
+    (title,) = re.findall(r"<title>(.*?)</title>", chart(Dot("cook", "full", 0.5, NAN, NAN), percent=True))
+    assert title == "cook: 50.0%"
 
 
 def luminance(colour):

@@ -9,22 +9,40 @@ from helpers.report import BIAS, NAN, a_comparison, a_judge, a_result, a_spec, a
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import read_entries
-from evenhand.bench.policy.bands import band
+from evenhand.bench.policy.bands import band, why_not_ranked
 from evenhand.bench.policy.gates import gate_outcomes
-from evenhand.bench.results.entry import ENTRY_FILE, BoardRow, Entry, entry_name, version_key
-from evenhand.bench.results.result import Timing
+from evenhand.bench.results.entry import (
+    ENTRY_FILE,
+    BoardRow,
+    Entry,
+    FitRow,
+    RankSet,
+    entry_name,
+    version_key,
+)
+from evenhand.bench.results.result import Search, Timing
 from evenhand.reports.leaderboard.columns import escape
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 
 BASE = a_result("base", concepts=["nurse"])
 
 
-def a_row(label="mist", *, tie="A", **changes):
+def a_row(label="mist", *, tie="A", fields=None, **changes):
     result = a_result(label, concepts=["nurse"]).model_copy(update=changes)
     gates = gate_outcomes(result, BASE)
     failed = [gate.reason for gate in gates if gate.status != "passed"]
-    rank = {} if failed else {"rank_low": 1, "rank_high": 2, "tie_group": tie}
-    return BoardRow(result=result, timing=None, band=band(gates), failed_gates=failed, **rank)
+    rank = None if failed else RankSet(low=1, high=2, tie=tie)
+    row = BoardRow(
+        result=result,
+        timing=None,
+        track="one model",
+        rank=rank,
+        track_rank=None if label == "base" else rank,
+        band=band(gates),
+        why=why_not_ranked(gates),
+        failed_gates=failed,
+    )
+    return row.model_copy(update=fields or {})
 
 
 def lines(board, start="|"):
@@ -50,46 +68,76 @@ def test_leaderboard_does_not_depend_on_the_order_of_the_rows():
     assert len({render_leaderboard(order) for order in itertools.permutations(rows)}) == 1
 
 
-def test_row_shows_tie_group_ranks_and_intervals():
-    ranking, further = tables(render_leaderboard([a_row()]))
+def test_every_table_of_methods_has_five_columns():
+    board = render_leaderboard([a_row("base"), a_row("mist"), a_row("random-attribute-prompt")])
+    assert {tuple(rows[0]) for rows in tables(board)} == {
+        ("Method", "Verdict", "Distance ↓", "Explicit fidelity ↑", "Evidence")
+    }
+    assert {len(row) for rows in tables(board) for row in rows} == {5}
+
+
+def test_row_shows_tie_group_ranks_intervals_and_its_entry():
+    (ranking,) = tables(render_leaderboard([a_row()]))
     row = dict(zip(*ranking, strict=True))
-    assert (row["Rank"], row["No."], row["Method"], row["Family"]) == ("A (1 to 2)", "1", "mist 1", "weights")
-    assert row["Distance, gender × skin tone × age ↓"] == "0.345 (0.310 to 0.380)"
-    assert row["Distance, gender ↓"] == "0.390 (0.355 to 0.425)"
-    assert row["Worst attribute"] == "gender 0.39"
-    assert row["Same group in pairs ↓"] == "19% (17% to 22%)"
-    assert row["Explicit fidelity ↑"] == "97.0% (95.0% to 98.5%)"
-    assert row["Change of unrelated images"] == "not measured"
-    row = dict(zip(*further, strict=True))
-    assert row["Deviation ratio ↓"] == "0.390 (0.355 to 0.425)"
-    assert (row["Images generated for fitting"], row["Images judged for fitting"]) == ("3,200", "3,200")
-    assert row["Images through the U-Net for fitting"] == "0"
-    assert row["Steering judge"] == "clip-xs"
+    assert row["Method"] == "mist (weights)"
+    assert row["Verdict"] == "A (1 to 2)"
+    assert row["Distance ↓"] == "0.345 (0.310 to 0.380)"
+    assert row["Explicit fidelity ↑"] == "0.0 points (−2.0 to 2.0)"
+    assert row["Evidence"] == "[reported](reports/entries/mist@mini-quick-v1)"
 
 
-def test_notes_give_correction_n_and_chance_level_of_a_column():
+def test_a_method_of_the_project_links_to_its_card():
+    (ranking,) = tables(render_leaderboard([a_row(fields={"documented": True})]))
+    assert ranking[1][0] == "[mist](docs/methods/mist.md) (weights)"
+
+
+def test_the_method_says_whether_it_is_ours_tuned_and_cut():
+    card = a_row().result.spec.method.model_copy(
+        update={"search": Search(trials=16, passes=1000, record="ab" * 32)}
+    )
+    spec = a_row().result.spec.model_copy(update={"method": card})
+    row = a_row(spec=spec, fields={"ours": True, "share_trained": 0.00048})
+    (ranking,) = tables(render_leaderboard([row]))
+    assert ranking[1][0] == "mist (weights, ours, tuned, 16 trials, trained 0.048%)"
+
+
+def test_several_fits_show_their_spread():
+    fits = [
+        FitRow(label=f"mist:fit={number}", entry=f"e{number}", distance=distance, band="ranked")
+        for number, distance in enumerate((0.3, 0.345, 0.4), start=1)
+    ]
+    (ranking,) = tables(render_leaderboard([a_row(fields={"fits": fits, "published": fits[1]})]))
+    assert ranking[1][2] == "0.345 (0.310 to 0.380); 3 fits: 0.300 to 0.400"
+    assert ranking[1][4] == "[reported](reports/entries/e2)"
+
+
+def test_tracks_have_separate_tables():
+    rows = [a_row("mist"), a_row("uce", fields={"track": "at sampling time"})]
+    board = measured(render_leaderboard(rows))
+    headings = [line for line in board.splitlines() if line.startswith("###")]
+    assert headings[:2] == ["### One model", "### At sampling time"]
+    assert [[row[0] for row in rows[1:]] for rows in tables(board)] == [["mist (weights)"], ["uce (weights)"]]
+
+
+def test_notes_give_correction_n_and_chance_level_of_the_distance():
     notes = lines(render_leaderboard([a_row()]), "- ")
-    corrected = "corrected for judge error (correction not verified); n 1,600"
-    assert f"- Distance, gender ↓: {corrected}" in notes
     ranks = "the primary distance, which ranks the methods"
+    corrected = "corrected for judge error (correction not verified); n 1,600"
     assert f"- Distance, gender × skin tone × age ↓: {ranks}; {corrected}" in notes
-    published = "gender, as published; not corrected for judge error; n 1,600; chance level 0.126"
-    assert f"- Deviation ratio ↓: {published}" in notes
 
 
-def test_method_that_fails_a_gate_is_not_ranked_and_the_reason_is_given():
+def test_method_that_fails_a_gate_has_the_reason_in_place_of_the_rank():
     board = render_leaderboard([a_row("random-attribute-prompt"), a_row("uce", tie="B")])
-    ranked, unranked = board.split("### Harm proven")
-    assert "Not ranked: the data show that the method loses more than is allowed." in unranked
-    assert lines(ranked, "| B (1 to 2) | 1 | uce") and not lines(ranked, "| A")
-    assert "over-correction: 124 of the 400 images that the baseline got right turn wrong" in unranked
-    assert [row[:2] for row in tables(unranked)[0]] == [["No.", "Method"], ["2", "random-attribute-prompt 1"]]
+    ranked, failed = tables(board)
+    assert ranked[1][:2] == ["uce (weights)", "B (1 to 2)"]
+    assert failed[1][:2] == ["random-attribute-prompt (weights)", "over-correction +31.0 points"]
+    assert "**Harm proven**: the data show that the method loses more than is allowed." in board
 
 
 def test_rows_are_ordered_by_tie_group_then_estimate():
     rows = [a_row("base", tie="B"), a_row("mist", tie="A"), a_row("uce", tie="A"), a_row("late", tie="AA")]
-    ranking = tables(render_leaderboard(rows))[0]
-    assert [row[2] for row in ranking[1:]] == ["mist 1", "uce 1", "base 1", "late 1"]
+    base, ranking = tables(render_leaderboard(rows))
+    assert [row[0].split()[0] for row in [*base[1:], *ranking[1:]]] == ["base", "mist", "uce", "late"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +157,7 @@ def test_different_versions_are_in_different_tables(change):
     sections = measured(board).split("\n## ")[1:]
     assert len(sections) == 2
     for section in sections:
-        assert [len(rows) for rows in tables(section)] == [2, 2]
+        assert [len(rows) for rows in tables(section)] == [2]
 
 
 def test_different_steering_judge_does_not_split_a_table():
@@ -122,11 +170,11 @@ def test_undefined_numbers_are_named():
     keys = {"attributes": "gender", "low": NAN, "high": NAN}
     rows = [an_estimate("rms_delta", NAN, **keys), an_estimate("deviation_ratio", NAN, **keys)]
     board = render_leaderboard([a_row(estimates=rows, losses=[])])
-    assert "No method passes every gate yet." in board
-    unranked, further = tables(board)
-    assert dict(zip(*unranked, strict=True))["Distance"] == "not measured"
-    assert "### Unchecked" in board
-    assert dict(zip(*further, strict=True))["Deviation ratio ↓"] == "not estimable (no interval)"
+    assert "No method is ranked, because none passes every gate." in board
+    (unchecked,) = tables(board)
+    row = dict(zip(*unchecked, strict=True))
+    assert (row["Distance ↓"], row["Explicit fidelity ↑"]) == ("not measured", "-")
+    assert "**Unchecked**" in board
 
 
 def test_footnotes_give_protocol_prompt_sets_and_judges():
@@ -144,7 +192,7 @@ def test_footnotes_give_protocol_prompt_sets_and_judges():
 def test_empty_leaderboard_explains_itself():
     board = render_leaderboard([])
     assert board.startswith("# Leaderboard\n") and "No entries yet.\n" in board
-    assert "**How to read it.**" in board and "**How to add a row.**" in board
+    assert "[How to read a row](docs/board.md)" in board and "reports/entries/README.md" in board
 
 
 @pytest.mark.parametrize(
@@ -161,8 +209,8 @@ def test_empty_leaderboard_explains_itself():
 )
 def test_texts_of_an_entry_are_escaped(raw, escaped):
     assert escape(raw) == escaped
-    row = a_row().model_copy(update={"band": "not proven", "failed_gates": [raw]})
-    unranked = render_leaderboard([row]).split("### Not proven")[1].split("###")[0]
+    row = a_row().model_copy(update={"band": "not proven", "failed_gates": [raw], "why": raw})
+    unranked = render_leaderboard([row]).split("**Not proven**")[1].split("<details>")[0]
     assert len({line.replace("\\|", "").count("|") for line in lines(unranked)}) == 1
 
 
@@ -245,9 +293,9 @@ def test_each_band_has_a_table_with_its_meaning():
     passed, proven, open_ = a_row("mist"), a_row("random-attribute-prompt"), a_row("uce")
     wide = [a_loss("explicit fidelity", half=0.2), *open_.result.losses[1:]]
     board = render_leaderboard([passed, proven, a_row("uce", losses=wide)])
-    headings = [line for line in measured(board).splitlines() if line.startswith("###")]
-    assert headings[:2] == ["### Not proven", "### Harm proven"]
-    assert "about 900 such images would decide, 400 were compared" in board
+    bands = [line.split("**")[1] for line in measured(board).splitlines() if line.startswith("**")]
+    assert bands[:3] == ["Ranked", "Not proven", "Harm proven"]
+    assert "needs about 900 explicit images" in board
 
 
 def test_method_not_distinguishable_from_the_baseline_is_not_praised():
@@ -263,10 +311,3 @@ def test_board_on_which_no_method_passes_every_gate_says_so():
     wide = [a_loss("explicit fidelity", half=0.2)]
     board = render_leaderboard([a_row("base"), a_row("uce", losses=wide)])
     assert "No method is ranked, because none passes every gate." in board
-
-
-def test_number_without_an_interval_has_the_value_of_a_fair_model_beside_it():
-    row = an_estimate("deviation_ratio", 0.4, attributes="gender", low=NAN, high=NAN, floor=0.126)
-    rest = [r for r in a_row().result.estimates if r.metric != "deviation_ratio"]
-    _, further = tables(render_leaderboard([a_row(estimates=[*rest, row])]))
-    assert dict(zip(*further, strict=True))["Deviation ratio ↓"] == "0.400 (fair model: 0.126)"

@@ -6,7 +6,7 @@ import re
 import shlex
 
 import pytest
-from helpers.report import parsed
+from helpers.report import a_comparison, parsed
 from helpers.site import (
     HOSTILE,
     a_board,
@@ -21,6 +21,7 @@ from helpers.trade_off import placed
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.ranking import rankings
+from evenhand.bench.results.entry import FitRow
 from evenhand.reports.leaderboard import literature
 from evenhand.reports.leaderboard.site import render_index, render_site
 from evenhand.reports.leaderboard.site_map import SiteMap
@@ -48,7 +49,7 @@ def text_of(page):
 def tables(page):
     """The methods of each ranking on the start page."""
     found = [table for table in parsed(page).all("table") if table.attributes.get("class") == "sortable"]
-    return [[link.text for link in table.all("a")] for table in found]
+    return [[link.text for link in table.all("a") if link.text != "#"] for table in found]
 
 
 @pytest.mark.slow
@@ -114,34 +115,81 @@ def test_no_page_loads_external_resources(site):
 
 @pytest.mark.slow
 def test_different_versions_are_in_different_tables(site):
-    assert tables(site["index.html"]) == [["mist", "uce", "base", "harmful"], ["base"]]
+    assert tables(site["index.html"]) == [["base"], ["base", "mist", "uce", "harmful"]]
     headings = [heading.text for heading in parsed(site["index.html"]).all("h2")]
-    assert headings[:2] == ["mini-quick, version 1: mini", "mini-quick, version 2: mini"]
+    latest_first = ["mini-quick, version 2: mini", "mini-quick, version 1: mini"]
+    assert headings[:2] == latest_first
 
 
 @pytest.mark.slow
 def test_suite_names_the_best_methods_and_what_its_rows_share(site):
     page = text_of(site["index.html"])
     assert "Not distinguishable from the best: mist and uce." in page
-    assert "Of 4 methods, with the baseline: 3 ranked and 1 harm proven." in page
+    assert "3 methods: 2 ranked and 1 harm proven." in page
     assert "about concepts like these, in these sentences" in page
     assert "mini-quick, version 1 (5e5e5e5e5e5e)" in page
     assert "guidance 2.5, solver dpmsolver++, steps 8, version 1, width 64" in page
 
 
 @pytest.mark.slow
-def test_row_shows_estimates_rank_fronts_evidence_and_gates(site):
-    table = next(table for table in parsed(site["index.html"]).all("table") if "mist" in table.text)
-    heads = [head.text.replace("\u00a0", " ") for head in table.all("thead")[0].all("th")]
-    line = next(row for row in table.all("tr") if row.text.startswith("mist"))
-    row = dict(zip(heads, (cell.text for cell in line.children), strict=True))
-    assert row["Rank"] == "A (1 to 2)"
-    assert row["Distance, gender × skin tone × age ↓"] == "0.350 0.330 to 0.370"
+def test_row_shows_verdict_estimates_changes_fronts_evidence_and_gates(site):
+    row = row_of(site["index.html"], "mist")
+    assert row["Verdict"] == "A (1 to 2)"
+    assert row["Distance ↓"] == "0.350 0.33 to 0.37"
     assert row["Same group in pairs ↓"] == "20% 18% to 21% 8% if even"
-    assert row["Explicit fidelity ↑"] == "94.5% 91.0% to 98.0%"
+    assert row["Explicit fidelity ↑"] == "−0.5 −2.5 to 1.5"
+    assert row["Explicit fidelity, absolute ↑"] == "94.5% 91.0% to 98.0%"
     assert row["Change of unrelated images ↓"] == "0.020 0.000 to 0.040"
     assert row["Front, fidelity"] == "1st"
-    assert (row["Evidence"], row["Gates"]) == ("reported", "passed")
+    assert (row["Evidence"], row["Gates not passed"]) == ("reported", "none")
+    assert (row["U-Net passes of an image ↓"], row["Tuning"]) == ("-", "not tuned")
+
+
+def row_of(page, label):
+    """Heading to text of the cells of a method's first row on the start page."""
+    table = next(table for table in parsed(page).all("table") if label in table.text)
+    heads = [head.text.replace("\u00a0", " ") for head in table.all("thead")[0].all("th")]
+    line = next(row for row in table.all("tr") if row.text.startswith(label))
+    return dict(zip(heads, (cell.text for cell in line.children), strict=True))
+
+
+def test_seven_columns_are_on_first_view_and_all_others_on_demand(rows):
+    found = rankings(rows)
+    heads = parsed(render_index(found, SiteMap.of(found))).all("thead")[0].all("th")
+    first = [head.text for head in heads if head.attributes.get("class") != "more"]
+    assert len(first) == 7 and len(heads) > 20
+
+
+def test_method_not_distinguishable_from_the_baseline_is_on_no_front():
+    still = placed("still", distance=0.6).model_copy(update={"comparisons": [a_comparison(0.0)]})
+    rows = board_rows([placed("base", distance=0.6), still], {"base": (1, 2, "A"), "still": (1, 2, "A")})
+    site = render_site(rows, entries={})
+    assert row_of(site["index.html"], "still")["Front, fidelity"] == "not distinguishable from the baseline"
+    page = parsed(site["mini-quick-v1/still.html"])
+    assert page.by_id("position").all("h3")[0].text == "still is not distinguishable from the baseline"
+    assert "It is not distinguishable from the baseline." in page.text
+    assert "No ranked method is distinguishable from the baseline." in text_of(site["index.html"])
+
+
+def test_page_of_a_method_with_several_fits_shows_them_and_the_median(rows):
+    fits = [
+        FitRow(label=label, entry=entry, distance=distance, band=band)
+        for label, entry, distance, band in (
+            ("uce", "uce@mini-quick-v1", 0.31, "ranked"),
+            ("uce:fit=2", "uce-fit-2@mini-quick-v1", 0.36, "ranked"),
+            ("uce:fit=3", "uce-fit-3@mini-quick-v1", 0.4, "not proven"),
+        )
+    ]
+    few = [row for row in rows if row.label in ("base", "uce") and row.result.spec.suite_version == "1"]
+    fitted = {"uce": {"fits": fits, "published": fits[1]}}
+    rows = [row.model_copy(update=fitted.get(row.label, {})) for row in few]
+    page = parsed(render_site(rows, entries={})["mini-quick-v1/uce.html"])
+    table = [[cell.text for cell in line.children] for line in page.by_id("fits").all("tr")]
+    assert table[2] == ["2 median, shown", "0.360", "ranked", "uce-fit-2@mini-quick-v1"]
+    assert "3 fits: 0.310 to 0.400; 1 fit in the band “not proven”" in page.text
+    assert any("--method uce --fits 3" in code.text for code in page.all("code"))
+    offered = [a.attributes["href"] for a in page.all("a") if "entries/" in a.attributes["href"]]
+    assert len(offered) == 3
 
 
 @pytest.mark.slow
@@ -170,10 +218,12 @@ def test_method_page_shows_its_strengths_and_their_entries(site, rows):
 @pytest.mark.slow
 def test_method_page_gives_the_commands_to_reproduce_it(site):
     commands = [code.text for code in parsed(site["mini-quick-v1/mist.html"]).all("code")]
-    assert commands == [
+    assert commands[:3] == [
         "evenhand run mini-quick --method base --method mist --out runs/mini-quick-v1",
         "evenhand board submit runs/mini-quick-v1 --entries my-entries",
+        "evenhand board verify reports/entries/mist@mini-quick-v1",
     ]
+    assert commands[3].startswith("@software{evenhand,")
 
 
 @pytest.mark.slow

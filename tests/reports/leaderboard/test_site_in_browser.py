@@ -41,15 +41,18 @@ def index(browser, site):
         yield page
 
 
-def methods(page, *, table=0):
+OLD, LATEST = 1, 0
+"""The tables of the two versions of the suite; the latest is first."""
+
+
+def methods(page, *, table=OLD):
     """The visible methods of a ranking, in order."""
-    return [
-        link.inner_text() for link in page.locator("table.sortable").nth(table).locator("th a:visible").all()
-    ]
+    names = page.locator("table.sortable").nth(table).locator("th .name a:not(.here)")
+    return [link.inner_text() for link in names.all() if link.is_visible()]
 
 
 def head(page, title):
-    return page.locator("table.sortable").first.get_by_role("columnheader", name=title)
+    return page.locator("table.sortable").nth(OLD).get_by_role("columnheader", name=title)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -77,37 +80,81 @@ def test_html_of_every_page_is_valid(site, hostile):
 
 
 def test_clicking_a_heading_sorts_best_first_then_reverses(index):
-    assert methods(index) == ["mist", "uce", "base", "harmful"]
+    assert methods(index) == ["base", "mist", "uce", "harmful"]
     distance = head(index, "Distance")
     distance.get_by_role("button").click()
     assert distance.get_attribute("aria-sort") == "ascending"
-    assert methods(index) == ["mist", "uce", "base", "harmful"]
+    assert methods(index) == ["base", "mist", "uce", "harmful"]
     distance.get_by_role("button").click()
     assert distance.get_attribute("aria-sort") == "descending"
-    assert methods(index) == ["base", "uce", "mist", "harmful"], "methods that are not ranked stay last"
+    assert methods(index) == ["base", "uce", "mist", "harmful"], "the bands stay together"
     fidelity = head(index, "Explicit fidelity")
     fidelity.get_by_role("button").press("Enter")
     assert fidelity.get_attribute("aria-sort") == "descending", "higher is better there"
     assert distance.get_attribute("aria-sort") is None
 
 
-def test_rows_can_be_filtered_by_name_family_and_gates(index):
-    first = index.locator(".ranking").first
-    first.get_by_label("Only methods that pass every gate").check()
-    assert methods(index) == ["mist", "uce", "base"]
-    first.get_by_label("Family").select_option("weights")
-    assert methods(index) == ["mist", "uce"]
-    first.get_by_label("Method", exact=True).fill("UC")
-    assert methods(index) == ["uce"]
-    assert first.get_by_role("status").inner_text() == "1 of 4 methods"
-    assert methods(index, table=1) == ["base"], "the other suite is not filtered"
-    first.get_by_label("Method", exact=True).fill("nobody")
-    assert methods(index) == []
+def test_rows_can_be_filtered_by_name_family_track_and_band(index):
+    ranking = index.locator(".ranking").nth(OLD)
+    ranking.get_by_label("Only ranked").check()
+    assert methods(index) == ["base", "mist", "uce"], "the baseline is the reference and stays"
+    ranking.get_by_label("Family").select_option("weights")
+    ranking.get_by_label("Track").select_option("one model")
+    assert methods(index) == ["base", "mist", "uce"]
+    ranking.get_by_label("Method", exact=True).fill("UC")
+    assert methods(index) == ["base", "uce"]
+    assert ranking.get_by_role("status").inner_text() == "1 of 3 methods"
+    assert methods(index, table=LATEST) == ["base"], "the other suite is not filtered"
+    ranking.get_by_label("Method", exact=True).fill("nobody")
+    assert methods(index) == ["base"]
+    assert not ranking.locator("tbody.track").first.is_visible()
+
+
+def test_the_address_keeps_search_filter_sort_columns_and_row(browser, index):
+    ranking = index.locator(".ranking").nth(OLD)
+    ranking.get_by_label("Method", exact=True).fill("i")
+    ranking.get_by_label("All columns").check()
+    head(index, "Distance").get_by_role("button").first.click()
+    head(index, "Distance").get_by_role("button").first.click()
+    index.locator("#mini-quick-v1--mist .here").click()
+    address = index.url
+    assert address.endswith("#mini-quick-v1--mist")
+    index.goto("about:blank")
+    index.goto(address)
+    assert methods(index) == ["base", "mist"]
+    again = index.locator(".ranking").nth(OLD)
+    assert again.get_by_label("All columns").is_checked()
+    assert head(index, "Fits").is_visible()
+    assert head(index, "Distance").first.get_attribute("aria-sort") == "descending"
+
+
+def test_an_address_with_unknown_values_is_ignored(browser, site):
+    with opened(browser, site / "index.html") as page:
+        page.goto(f"{page.url}?mini-quick-v1.family=none&mini-quick-v1.sort=99.up&other=1#nowhere")
+        assert methods(page) == ["base", "mist", "uce", "harmful"]
+
+
+def test_a_phone_shows_cards_with_the_verdict_first(browser, site):
+    with opened(browser, site / "index.html", width=PHONE) as page:
+        row = page.locator("#mini-quick-v1--mist")
+        verdict, name = row.locator("td").first, row.locator("th")
+        assert verdict.bounding_box()["y"] < name.bounding_box()["y"]
+        assert not page.locator("table.sortable thead").first.is_visible()
+        page.locator(".ranking").nth(OLD).get_by_label("Sort by").select_option("evidence")
+        assert methods(page) == ["base", "mist", "uce", "harmful"]
+
+
+def test_the_heading_stays_while_the_table_scrolls(browser, site):
+    with opened(browser, site / "index.html") as page:
+        page.locator("#mini-quick-v1--harmful").scroll_into_view_if_needed()
+        page.evaluate("document.querySelector('#mini-quick-v1--uce').scrollIntoView()")
+        box = head(page, "Verdict").bounding_box()
+        assert box["y"] < page.locator("#mini-quick-v1--uce").bounding_box()["y"] and box["y"] >= 0
 
 
 def test_page_without_scripts_is_complete_and_has_no_controls(browser, site):
     with opened(browser, site / "index.html", scripts=False) as page:
-        assert methods(page) == ["mist", "uce", "base", "harmful"]
+        assert methods(page) == ["base", "mist", "uce", "harmful"]
         assert page.locator("button:visible, input:visible, select:visible").count() == 0
 
 
@@ -117,7 +164,7 @@ def test_navigation_from_table_to_method_to_judge_and_back(index):
     index.locator("#who-judged").get_by_role("link", name="clip-s").click()
     assert index.get_by_role("heading", level=1).inner_text() == "clip-s"
     index.get_by_role("link", name="Leaderboard", exact=True).click()
-    assert methods(index) == ["mist", "uce", "base", "harmful"]
+    assert methods(index) == ["base", "mist", "uce", "harmful"]
 
 
 def test_entry_can_be_downloaded_from_the_method_page(browser, site):

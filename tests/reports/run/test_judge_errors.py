@@ -105,7 +105,7 @@ def test_worst_cells_are_relative_to_their_targets():
     reading = shares_of("base", one=0.5, two=0.01, three=0.2)
     row = worst_table([reading], JOINT).rows[0]
     assert row.cells[1].text == "woman × light × older"
-    assert row.cells[1].notes == ("1.0% (−1.0% to 3.0%), target 8.3%",)
+    assert row.cells[1].notes == ("1.0% (−1.0% to 3.0%), n 1,600, target 8.3%",)
     assert row.cells[2].text == "woman × light × adult"
 
 

@@ -202,7 +202,7 @@ def test_only_the_ranked_setting_is_a_column_and_a_point(page):
     head = [th.text for th in page.by_id("methods").all("thead")[0].all("th")]
     assert sorted(head[1:]) == ["base", "prompt", "time", "uce"]
     assert [li.text.split()[-1] for li in page.by_id("pareto").all("ol")[0].all("li")] == head[1:]
-    assert "4 methods" in page.by_id("verdict").text
+    assert "4 methods" in page.by_id("numbers").text
 
 
 def test_strength_curve_of_five_settings_is_labelled_at_its_ends(page):

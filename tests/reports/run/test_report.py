@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import hashlib
 import io
 import re
 import warnings
@@ -65,14 +66,17 @@ def test_page_has_no_external_references(page, tree):
 
 
 @pytest.mark.slow
-def test_content_security_policy_allows_only_inline_style_and_embedded_images(tree):
+def test_content_security_policy_allows_inline_style_embedded_images_and_the_one_script_by_its_hash(tree):
     (policy,) = [e for e in tree.all("meta") if "http-equiv" in e.attributes]
-    assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    allowed, scripts = policy.attributes["content"].split("; script-src ")
+    assert allowed == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    (script,) = tree.all("script")
+    digest = base64.b64encode(hashlib.sha256("".join(script.words).encode()).digest()).decode()
+    assert scripts == f"'sha256-{digest}'"
 
 
 @pytest.mark.slow
-def test_page_has_no_script_and_no_event_handler(tree):
-    assert tree.all("script") == []
+def test_page_has_no_event_handler(tree):
     assert [e.tag for e in tree.all() for name in e.attributes if name.startswith("on")] == []
 
 
@@ -149,7 +153,7 @@ def test_missing_metric_is_not_measured(tree):
 
 @pytest.mark.slow
 def test_every_image_shows_perceived_and_undetermined_labels(tree):
-    images = tree.all("img")
+    images = tree.by_id("images").all("img")
     assert len(images) == 8 * 3 * len(BIAS)
     for image in images:
         assert image.attributes["src"].startswith("data:image/webp;base64,")
@@ -175,7 +179,10 @@ def test_a_column_of_images_has_one_prompt_and_seed(tree):
 
 @pytest.mark.slow
 def test_page_makes_no_statement_about_race(page):
-    assert re.findall(r"\brac(?:e|ial)\b", page.replace("not a race", "")) == []
+    said = ("not a race", "Skin tone is not race", "sex, by race/ethnicity and by both together")
+    for words in said:
+        page = page.replace(words, "")
+    assert re.findall(r"\brac(?:e|ial)\b", page) == []
 
 
 @pytest.mark.slow
@@ -242,14 +249,13 @@ def test_hostile_texts_are_escaped():
     )
     page = render_report(Run(folder=HOSTILE, results=[base, result], timings=[], images=[]))
     tree = parsed(page)
-    assert tree.all("script") == []
-    assert "<script" not in page
+    assert len(tree.all("script")) == page.count("<script") == 1, "that of the page"
     assert HOSTILE in tree.by_id("limits").text and "{{ 7 * 7 }}" in tree.by_id("limits").text
     assert tree.all("h1")[0].text == f"{HOSTILE} on suite mini-quick"
     cells = [
         c
         for e in tree.all("a")
-        if "download" in e.attributes
+        if e.attributes.get("download", "tables.zip") not in ("tables.zip", "figures.zip")
         for line in csv.reader(io.StringIO(_content(e)))
         for c in line
     ]
@@ -288,7 +294,7 @@ def test_run_without_estimates_has_a_report():
 @pytest.mark.slow
 def test_run_of_the_baseline_alone_has_a_verdict():
     tree = parsed(render_report(a_run(methods=["base"], concepts=FEW)))
-    assert "The model does not depict the groups evenly:" in tree.by_id("verdict").text
+    assert "mini does not depict perceived gender, skin tone and age evenly." in tree.by_id("verdict").text
     assert "baseline" not in tree.by_id("figures").text
 
 

@@ -101,13 +101,13 @@ def test_odd_names_are_escaped_and_fit_a_phone(browser, pages, tmp_path):
 
 def test_single_image_gives_no_finding(trees):
     tree = trees["one_image"]
-    assert "With this many images, the model is not distinguishable" in tree.by_id("verdict").text
+    assert "With this many images, mini is not distinguishable" in tree.by_id("verdict").text
     assert "1 images generated, of 1 planned" in _facts(tree)
-    assert len(tree.all("img")) == 1
+    assert len(tree.by_id("verdict").all("img")) == len(tree.by_id("images").all("img")) == 1
 
 
 def _facts(tree):
-    divs = [div for div in tree.by_id("verdict").all("div") if div.all("dd")]
+    divs = [div for div in tree.by_id("numbers").all("div") if div.all("dd")]
     pairs = [(div.all("dd")[0].text, div.all("dt")[0].text) for div in divs]
     return [f"{value} {meaning}" for value, meaning in pairs]
 

@@ -1,7 +1,8 @@
-"""The verdict names a method as best only where its rank set allows it."""
+"""The sentences that support the verdict: what the numbers mean, and why methods are not ranked."""
 
 from helpers.report import CELLS, JOINT, a_comparison, a_rank, a_result, a_spec, an_estimate
 
+from evenhand.bench.policy.marks import marks
 from evenhand.bench.results.lookup import Reading, ordered, primary_key
 from evenhand.reports.run.verdict import verdict
 
@@ -22,16 +23,13 @@ def verdict_of(found, failures=None, *, harmful=()):
     """The verdict where the methods with ``failures`` are not proven, those in ``harmful`` proven harmful."""
     failures = failures or {}
     bands = dict.fromkeys(failures, "not proven") | dict.fromkeys(harmful, "harm proven")
-    return verdict(found, primary_key(found), failures, bands)
+    key = primary_key(found)
+    return verdict(found, key, failures, bands, marks(found, key, {}))
 
 
-def test_single_best_method_is_named_with_what_its_distance_means():
+def test_effect_of_the_named_method_is_said_with_what_its_distance_means():
     found = verdict_of(readings())
-    assert found.headline == (
-        "mist comes closest to the target shares for gender × skin tone × age: two images of one concept "
-        "show the same perceived gender, skin tone and age in 19% of pairs, compared with 55% for the "
-        "baseline, and 8% would be even."
-    )
+    assert found.headline.startswith("mist makes perceived gender, skin tone and age most even")
     (line,) = [s for s in found.sentences if s.startswith("With mist")]
     assert line == (
         "With mist, 19% of such pairs match (95% interval 17% to 22%); the paired difference from the "
@@ -44,9 +42,8 @@ def test_uneven_target_has_distances_instead_of_pairs():
     target = {cell: (2 if cell.startswith("woman") else 1) / 18 for cell in CELLS}
     specs = {label: {"spec": a_spec(label, concepts=["nurse"], target=target)} for label in RANKS}
     found = verdict_of(readings(**specs))
-    assert found.headline == (
-        "mist comes closest to the target shares for gender × skin tone × age: 0.34 (95% interval 0.31 to "
-        "0.38), compared with 0.71 (95% interval 0.68 to 0.75) for the baseline."
+    assert any(
+        s.startswith("With mist, the distance is 0.34 (95% interval 0.31 to 0.38);") for s in found.sentences
     )
     assert found.sentences[0].startswith(
         "Over gender × skin tone × age the distance of mini from the target shares is 0.71 (95% interval"
@@ -55,69 +52,12 @@ def test_uneven_target_has_distances_instead_of_pairs():
     assert any("−0.32 in squared distance (95% interval −0.35 to −0.29)" in s for s in found.sentences)
 
 
-def test_indistinguishable_methods_are_named_together():
-    found = verdict_of(readings({"base": (3, 3), "mist": (1, 2), "uce": (1, 2)}))
-    assert found.headline == (
-        "mist and uce come closest to the target shares for gender × skin tone × age and are not "
-        "distinguishable from one another."
-    )
-
-
-def test_no_method_is_named_if_the_baseline_may_be_the_best():
-    found = verdict_of(readings({"base": (1, 3), "mist": (1, 2), "uce": (1, 3)}))
-    assert found.headline == "No method is distinguishable from the baseline."
-
-
-def test_method_whose_paired_difference_contains_zero_is_not_named_the_best():
-    still = a_comparison(-0.01)
-    found = verdict_of(readings(mist={"comparisons": [still]}))
-    assert found.headline == "No method is distinguishable from the baseline."
-    both = readings({"base": (3, 3), "mist": (1, 2), "uce": (1, 2)}, uce={"comparisons": [still]})
-    assert verdict_of(both).headline.startswith("mist comes closest")
-
-
-def test_verdict_says_if_the_baseline_is_the_best():
-    found = verdict_of(readings({"base": (1, 1), "mist": (2, 3), "uce": (2, 3)}))
-    assert found.headline == "No method improves on the baseline."
-
-
 def test_method_that_does_not_pass_a_gate_is_not_best_and_the_reason_is_given():
     found = verdict_of(readings(), {"mist": ["explicit fidelity is worse"]})
     assert found.headline.startswith(
-        "uce comes closest to the target shares for gender × skin tone × age among the methods that pass "
-        "every gate: two images of one"
+        "Of the methods that follow explicit prompts and leave the rest alone, uce"
     )
     assert found.gates == [("mist does not pass 1 gate:", ["Explicit fidelity is worse"])]
-    assert found.lines[-2:] == ["mist does not pass 1 gate:", "  Explicit fidelity is worse"]
-
-
-def test_overlapping_rank_sets_among_passing_methods_name_no_single_best():
-    ranks = {"base": (4, 4), "mist": (1, 1), "uce": (2, 3), "time": (2, 3)}
-    found = verdict_of(readings(ranks), {"mist": ["x"]})
-    assert found.headline.startswith("time and uce come closest")
-    assert found.headline.endswith("and are not distinguishable from one another.")
-
-
-def test_no_method_is_best_if_none_passes_every_gate():
-    both = {"mist": ["x"], "uce": ["y", "z"]}
-    nothing_better = {"mist": {"comparisons": []}, "uce": {"comparisons": []}}
-    found = verdict_of(readings(**nothing_better), both)
-    assert found.headline == "No method passes every gate, so none is ranked."
-    found = verdict_of(readings(), both, harmful=both)
-    assert found.headline == (
-        "Every method that brings the model closer to the target shares for gender × skin tone × age is "
-        "proven to make something else worse, so none is ranked."
-    )
-    found = verdict_of(readings(), both, harmful={"uce"})
-    assert found.headline.startswith(
-        "mist brings the model closer to the target shares for gender × skin tone × age, but it is not proven"
-    )
-    assert ("uce does not pass 2 gates:", ["Y", "Z"]) in found.gates
-
-
-def test_no_method_is_best_without_a_ranking():
-    found = verdict_of(readings(dict.fromkeys(RANKS, (0, 0))))
-    assert found.headline == "This run has no ranking, so no method is named the best."
 
 
 def test_bias_of_the_baseline_is_said_as_pairs_of_images_first():
@@ -159,20 +99,6 @@ def test_steering_judge_is_not_counted_as_contrary():
     assert not any(
         "depends on the judge" in line
         for line in verdict_of(readings(mist={"estimates": estimates})).sentences
-    )
-
-
-def test_single_model_is_uneven_or_not_distinguishable_from_even():
-    (base,) = readings({"base": (1, 1)})
-    assert verdict_of([base]).headline == (
-        "The model does not depict the groups evenly: its distance from the target shares is 0.71 "
-        "(95% interval 0.68 to 0.75)."
-    )
-    row = an_estimate("rms_delta", 0.02, attributes=JOINT, low=0.0, high=0.1)
-    fair = Reading.of(base.result.model_copy(update={"estimates": [row]}))
-    assert verdict_of([fair]).headline == (
-        "With this many images, the model is not distinguishable from an even one: its distance from the "
-        "target shares is 0.02 (95% interval 0.00 to 0.10)."
     )
 
 

@@ -1,0 +1,34 @@
+"""The marks of an image: groups that differ from the baseline, and groups that the prompt did not get."""
+
+from __future__ import annotations
+
+from evenhand.bench.results.result import ImageRow
+from evenhand.bench.results.text import parse_cell
+
+UNDETERMINED = "undetermined"
+
+
+def changed(row: ImageRow, base: ImageRow) -> dict[str, str]:
+    """Attribute to the new group, where the perceived group differs from that of the baseline's image.
+
+    An undetermined label on either side is not a change.
+    """
+    return {
+        name: group
+        for name, group in row.labels.items()
+        if UNDETERMINED not in (group, before := base.labels.get(name, UNDETERMINED)) and group != before
+    }
+
+
+def disobeyed(row: ImageRow) -> dict[str, str]:
+    """Attribute to the group that the prompt names, where the image shows another one.
+
+    Only explicit prompts are disobeyed; an undetermined label is not a disobedience.
+    """
+    if row.kind != "explicit":
+        return {}
+    return {
+        name: group
+        for name, group in parse_cell(row.cell).items()
+        if row.labels.get(name, UNDETERMINED) not in (group, UNDETERMINED)
+    }

@@ -1,0 +1,59 @@
+"""Draws a small batch of a suite, to estimate what a run takes on this machine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from evenhand.bench.models.loading import load_model, open_sampler
+from evenhand.bench.prompts.plan import make_plan
+from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.suites.suite import Suite
+from evenhand.methods.base import Images
+
+STEPS = 8
+"""Most denoising steps of the batch; the time of all steps is taken to be proportional."""
+
+SMALL = 128 * 128
+"""Pixels of an image up to which a CPU draws whole batches; of larger ones, which take minutes, only one."""
+
+
+@dataclass(frozen=True)
+class TrialBatch:
+    """What one image takes: seconds of drawing, and bytes on disk."""
+
+    seconds: float
+    bytes: float
+
+
+def draw_a_batch(suite: Suite) -> TrialBatch:
+    """Draw a batch of the suite's first prompts without an intervention; nothing is kept.
+
+    Raises:
+        EvenhandError: The model is not on this machine, or the suite has no prompts.
+    """
+    model = load_model(suite.model, precision=suite.protocol.precision)
+    protocol, steps = suite.protocol, min(suite.protocol.steps, STEPS)
+    whole = model.device.type != "cpu" or protocol.width * protocol.height <= SMALL
+    batch = protocol.batch if whole else 1
+    sampler = open_sampler(model, protocol.model_copy(update={"steps": steps, "batch": batch}))
+    items = make_plan(suite)[0][: 2 * batch]
+    texts, seeds = [item.prompt.text for item in items], [item.seed for item in items]
+    sampler(texts[:1], seeds[:1])  # The first batch also pays for what is loaded once.
+    start = time.perf_counter()
+    images = sampler(texts, seeds)
+    seconds = (time.perf_counter() - start) * protocol.steps / steps / len(images)
+    return TrialBatch(seconds, float(np.mean(_sizes(images))))
+
+
+def _sizes(images: Images) -> list[int]:
+    """Bytes of the images as the run folder stores them."""
+    with TemporaryDirectory() as folder:
+        store = ImageStore(Path(folder))
+        for number, image in enumerate(images):
+            store.put(f"{number:04}", image)
+        return [store.path(f"{number:04}").stat().st_size for number in range(len(images))]

@@ -1,0 +1,78 @@
+"""The images and labels of a run folder as data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.results.image_facts import PANEL, image_facts, voting_judges
+from evenhand.bench.results.result import BASE, Result
+from evenhand.bench.storage.run_folder import RunFolder
+
+
+def images_frame(run_folder: RunFolder, results: Sequence[Result], labels: pd.DataFrame) -> pd.DataFrame:
+    """One row per image: its method, prompt and seed, how the panel perceives it, and its file.
+
+    Args:
+        run_folder: The folder.
+        results: The results of the run; images of other methods are left out.
+        labels: The labels of :func:`labels_frame`.
+
+    Returns:
+        The rows of :func:`evenhand.bench.results.image_facts.image_facts`; empty if the folder has no
+        images. ``path`` is empty where there is no image.
+
+    Raises:
+        EvenhandError: An image has an invalid key, or an invalid cell.
+    """
+    table = run_folder.image_table.read()
+    if not len(table):
+        return table
+    order = {result.spec.method.label: place for place, result in enumerate(results)}
+    table = table[table["method"].isin(list(order))].drop(columns="folder", errors="ignore")
+    # The file follows from the key, so a table cannot name a file outside the folder.
+    store, root = run_folder.images, run_folder.root.as_posix()
+    paths = [
+        f"{root}/{store.relative_path(key)}" if path else ""
+        for key, path in zip(table["key"], table["path"], strict=True)
+    ]
+    table = table.assign(path=paths, _order=table["method"].map(order))
+    table = table.sort_values(["_order", "kind", "concept", "prompt", "seed_index"], kind="stable")
+    spec = results[0].spec
+    try:
+        return image_facts(
+            table.drop(columns="_order").reset_index(drop=True),
+            labels,
+            attributes=list(spec.attributes),
+            voting=voting_judges(spec.judges),
+            base=_base(results),
+        )
+    except ValueError as fault:  # a cell that is not of the form gender=woman
+        raise EvenhandError(f"{run_folder.image_table.path}: {fault}; run the suite again") from fault
+
+
+def labels_frame(run_folder: RunFolder, results: Sequence[Result]) -> pd.DataFrame:
+    """The answers of every judge and the votes of the panel: one row per image, judge and attribute.
+
+    Labels of earlier versions of a judge are left out.
+
+    Args:
+        run_folder: The folder.
+        results: The results of the run.
+    """
+    rows = run_folder.labels.read(compact=True)
+    if not len(rows):
+        return pd.DataFrame(columns=[*run_folder.labels.keys, "family", "label", "confidence", "status"])
+    current = {judge.name: judge.version for result in results for judge in result.spec.judges}
+    version = rows["judge"].astype(object).map(current)
+    return rows[(rows["judge"] == PANEL) | (rows["judge_version"].astype(object) == version)].reset_index(
+        drop=True
+    )
+
+
+def _base(results: Sequence[Result]) -> str | None:
+    """Label of the baseline; external images need not start from the same noise, so they have none."""
+    labels = [r.spec.method.label for r in results if r.spec.method.name == BASE and not r.spec.external]
+    return labels[0] if labels else None

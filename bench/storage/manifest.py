@@ -1,0 +1,163 @@
+"""The manifest of a run folder: the SHA-256 of every file, and a signature of it.
+
+The manifest is deterministic: the same files give the same bytes. Its signature is in minisign's format, so
+that anybody can also check it with the ``minisign`` program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.parsing.strict_json import read_json
+from evenhand.bench.storage.files import write_atomically
+
+if TYPE_CHECKING:
+    import minisign as library
+
+MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.json.minisig"
+
+LEFT_OUT = {MANIFEST_FILE, SIGNATURE_FILE, ".lock"}
+"""Files that the manifest does not list: itself, its signature, and the lock."""
+
+MAX_BYTES = 2**28
+"""Maximum size of a manifest that is read."""
+
+NAMED = 3
+"""Maximum number of files that an error names."""
+
+
+def write_manifest(folder: Path) -> Path:
+    """Write ``manifest.json``: path, size and SHA-256 of every file of the folder, sorted by path.
+
+    An old signature is removed, because it is not one of the new manifest.
+
+    Returns:
+        The path of the manifest.
+    """
+    files = [
+        {"path": name, "bytes": path.stat().st_size, "sha256": _digest(path)} for name, path in _files(folder)
+    ]
+    path = folder / MANIFEST_FILE
+    write_atomically(path, (json.dumps({"files": files}, indent=1, ensure_ascii=False) + "\n").encode())
+    (folder / SIGNATURE_FILE).unlink(missing_ok=True)
+    return path
+
+
+def check_manifest(folder: Path) -> int:
+    """Check every file of the folder against its manifest.
+
+    Returns:
+        The number of files.
+
+    Raises:
+        EvenhandError: There is no manifest, or a file differs, is missing or is not listed.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise EvenhandError(f"{path}: no manifest; write it with `evenhand report {folder} --manifest`")
+    try:
+        listed = {row["path"]: row["sha256"] for row in read_json(path, max_bytes=MAX_BYTES)["files"]}
+    except (KeyError, TypeError) as fault:
+        raise EvenhandError(f"{path}: not a manifest ({fault!r}); write it again") from fault
+    found = dict(_files(folder))
+    for problem, names in (
+        ("missing", sorted(set(listed) - set(found))),
+        ("not in the manifest", sorted(set(found) - set(listed))),
+        ("changed", [name for name in listed if name in found and _digest(found[name]) != listed[name]]),
+    ):
+        if names:
+            shown = ", ".join(names[:NAMED]) + (
+                f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            )
+            raise EvenhandError(f"{folder}: files do not match {MANIFEST_FILE}: {problem}: {shown}")
+    return len(listed)
+
+
+def sign(manifest: Path, *, key: Path, password: str | None = None) -> Path:
+    """Sign a manifest.
+
+    Args:
+        manifest: The file.
+        key: A secret key of minisign.
+        password: Its password, if it has one.
+
+    Returns:
+        The path of the signature.
+
+    Raises:
+        EvenhandError: The optional package is not installed, or the key cannot be used.
+    """
+    minisign = _library()
+    try:
+        secret = minisign.SecretKey.from_file(key)
+        if secret.is_encrypted():
+            if password is None:
+                raise EvenhandError(f"{key}: secret key has a password; type it when asked")
+            secret.decrypt(password)
+        comment = f"file:{manifest.name}"
+        signature = secret.sign(manifest.read_bytes(), trusted_comment=comment)
+    except (OSError, ValueError) as fault:
+        raise EvenhandError(
+            f"{key}: cannot sign with this key ({fault}); give a minisign secret key"
+        ) from fault
+    path = manifest.with_name(SIGNATURE_FILE)
+    write_atomically(path, bytes(signature) + b"\n")
+    return path
+
+
+def check_signature(manifest: Path, *, key: Path) -> None:
+    """Check the signature of a manifest.
+
+    Args:
+        manifest: The file.
+        key: The public key of minisign.
+
+    Raises:
+        EvenhandError: The optional package is not installed, a file cannot be read, or the signature is not
+            one of this manifest by this key.
+    """
+    minisign = _library()
+    try:
+        public = minisign.PublicKey.from_file(key)
+    except (OSError, ValueError) as fault:
+        raise EvenhandError(f"{key}: cannot read the public key ({fault})") from fault
+    try:
+        public.verify(manifest.read_bytes(), minisign.Signature.from_file(manifest.with_name(SIGNATURE_FILE)))
+    except (OSError, ValueError) as fault:
+        raise EvenhandError(f"{manifest}: signature is not valid for {key} ({fault})") from fault
+
+
+def has_password(key: Path) -> bool:
+    """Whether a secret key must be decrypted with a password; false where it cannot be read."""
+    try:
+        return bool(_library().SecretKey.from_file(key).is_encrypted())
+    except (OSError, ValueError):
+        return False
+
+
+def _library() -> library:
+    try:
+        import minisign
+    except ImportError as fault:
+        raise EvenhandError(
+            "signatures need an optional package; install it with `pip install 'evenhand[sign]'`"
+        ) from fault
+    return minisign
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The files by their path within the folder, without links and temporary files."""
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not path.is_symlink() and name not in LEFT_OUT and not name.endswith(".tmp"):
+            yield name, path
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,55 @@
+"""What a run takes of a suite: its prompts up to a limit, and its methods with their fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.policy.strength import ranked
+from evenhand.bench.registry.method_spec import MAX_FITS, MethodUse, parse_method
+from evenhand.bench.results.result import BASE
+from evenhand.bench.suites.suite import Suite, load_suite
+
+if TYPE_CHECKING:
+    from evenhand.methods.base import Method
+
+
+def resolve(suite: str | Suite, *, limit: int, fits: int = 0) -> Suite:
+    """The suite with at most ``limit`` prompts of every prompt set, and ``fits`` fits of every method."""
+    resolved = suite if isinstance(suite, Suite) else load_suite(suite)
+    if limit < 0:
+        raise EvenhandError(f"limit must be a non-negative integer, got {limit}; use 0 for all prompts")
+    if not 0 <= fits <= MAX_FITS:
+        raise EvenhandError(f"fits must be at most {MAX_FITS}, got {fits}; use 0 for those of the suite")
+    resolved = resolved.model_copy(update={"fits": fits or resolved.fits})
+    if not limit:
+        return resolved
+    uses = tuple(use.model_copy(update={"limit": min(limit, use.limit or limit)}) for use in resolved.prompts)
+    return resolved.model_copy(update={"prompts": uses})
+
+
+def method_uses(suite: Suite, methods: Sequence[str | Method] | None) -> list[MethodUse]:
+    """The methods of a run without duplicates, the baseline first, and their other fits last.
+
+    Raises:
+        EvenhandError: A method or parameter is unknown, or a steering judge is in the panel.
+    """
+    names = [BASE, *(suite.defaults if methods is None else methods)]
+    named = [parse_method(name, suite=suite) for name in names]
+    first = {use.label: use for use in (use.nth_fit(1) for use in named)}
+    others = [
+        first[label].nth_fit(number)
+        for label in ranked(list(first.values()))
+        for number in range(2, 1 + suite.fits)
+        if label != BASE
+    ]
+    uses = first | {use.label: use for use in [*named, *others]}
+    for use in uses.values():
+        if use.method.steering_judge in suite.panel:
+            raise EvenhandError(
+                f"method {use.label!r}: steering judge {use.method.steering_judge!r} is in the "
+                "panel of suite "
+                f"{suite.name!r}; choose another one with {use.method.info.name}:judge=…"
+            )
+    return list(uses.values())

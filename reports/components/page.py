@@ -1,0 +1,25 @@
+"""What every page with a script needs: its assets and its content security policy."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def asset(name: str) -> str:
+    """The text of a style sheet or script of the templates."""
+    return files("evenhand.reports.templates").joinpath(name).read_text(encoding="utf-8")
+
+
+def policy(*scripts: str) -> str:
+    """A policy that allows inline styles, embedded images and these inline scripts, by their hashes."""
+    allowed = f"; script-src {' '.join(map(source_hash, scripts))}" if scripts else ""
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:{allowed}"
+
+
+def source_hash(script: str) -> str:
+    """The source expression of a policy that allows this inline script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -1,0 +1,1 @@
+"""The sign-off section of a report: findings, thresholds, impact ratios, clauses of regulation."""

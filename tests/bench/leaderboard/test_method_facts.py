@@ -1,0 +1,52 @@
+"""Facts of a method: those of the installed method, whatever an entry says."""
+
+import pytest
+from helpers.report import a_spec
+
+from evenhand.bench.leaderboard.method_facts import facts_of
+from evenhand.bench.policy.ranking import TRACK_ORDER
+from evenhand.methods.base import TRACKS
+from evenhand.reports.leaderboard.row_facts import TRACK_TEXTS, TRACK_TITLES
+
+
+def a_card(name, **changes):
+    card = a_spec(name, concepts=["nurse"]).method
+    return card.model_copy(update={"name": name, "parameters": {}} | changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "track"),
+    [
+        ("mist", {}, "one model"),
+        ("mist", {"scope": "per-concept"}, "a model per concept"),
+        ("mist", {"scope": "per-concept", "gone": 1}, "a model per concept"),
+        ("fair-diffusion", {}, "at sampling time"),
+        ("finetuning", {"steps": "many"}, ""),
+        ("not-installed", {}, ""),
+    ],
+)
+def test_the_track_follows_from_method_and_parameters(name, parameters, track):
+    assert facts_of(a_card(name, parameters=parameters)).track == track
+
+
+def test_the_statement_of_an_entry_counts_only_if_the_method_is_not_installed():
+    assert facts_of(a_card("mist", track="at sampling time")).track == "one model"
+    assert facts_of(a_card("not-installed", track="at sampling time")).track == "at sampling time"
+    assert facts_of(a_card("not-installed", track="the best")).track == ""
+
+
+def test_ours_are_sortition_and_the_targeted_prompt():
+    names = ("sortition", "targeted-attribute-prompt", "random-attribute-prompt", "uce", "not-installed")
+    assert [facts_of(a_card(name)).ours for name in names] == [True, True, False, False, False]
+
+
+def test_a_shorter_training_is_a_share_of_the_published_one():
+    facts = facts_of(a_card("finetuning", parameters={"steps": 24, "batch": 12}))
+    assert facts.share_trained == pytest.approx(24 * 12 / (15_000 * 40))
+    assert facts_of(a_card("finetuning")).share_trained == 1
+    assert facts_of(a_card("uce")).share_trained is None
+
+
+def test_the_leaderboard_knows_every_track():
+    assert (*TRACKS, "") == TRACK_ORDER
+    assert set(TRACK_TITLES) == set(TRACK_TEXTS) == set(TRACK_ORDER)

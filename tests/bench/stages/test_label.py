@@ -1,0 +1,142 @@
+"""Labelling stored images: chunks, groups of the suite, and images that are already labelled."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.stages import label as module
+from evenhand.bench.stages.label import alignment, check_judge, embed_images, image_chunks, judge_images
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.tables import Table
+from evenhand.metrics.judges.base import Answer, Judge, JudgeInfo
+
+GROUPS = {"light": ("bright", "dark")}
+
+
+class Brightness(Judge):
+    """Tells bright from dark images."""
+
+    def __init__(self, taxonomies=GROUPS):
+        self.seen = 0
+        self.info = JudgeInfo(
+            name="brightness",
+            version="7",
+            title="Brightness",
+            summary="mean",
+            family="test",
+            taxonomies=taxonomies,
+            licence="Apache-2.0",
+            origin="test",
+        )
+
+    def label(self, images):
+        self.seen += len(images)
+        bright = images.mean(axis=(1, 2, 3)) / 255
+        shares = np.column_stack([bright, 1 - bright, np.zeros(len(images))])
+        return {"light": Answer(shares, ("ok",) * len(images))}
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A bright, a dark, a broken and a wide image."""
+    store = ImageStore(tmp_path / "images")
+    for key, value, size, status in (
+        ("bright", 230, (4, 4), "ok"),
+        ("dark", 20, (4, 4), "ok"),
+        ("broken", 230, (4, 4), "error"),
+        ("wide", 230, (4, 8), "ok"),
+    ):
+        store.put(key, np.full((*size, 3), value, np.uint8), status=status)
+    return store
+
+
+@pytest.fixture
+def table(tmp_path):
+    return Table(tmp_path / "tables", "labels", keys=("key", "judge", "judge_version", "attribute"))
+
+
+KEYS = ["bright", "wide", "dark", "broken"]
+
+
+def judged(store, table, judge, **options):
+    return judge_images(
+        judge,
+        keys=KEYS,
+        attributes=GROUPS,
+        store=store,
+        table=table,
+        progress=Progress(quiet=True),
+        **options,
+    )
+
+
+def test_every_image_gets_a_row_and_a_broken_one_no_label(store, table):
+    assert judged(store, table, Brightness()) == 4
+    rows = table.read().set_index("key")
+    assert rows["label"].to_dict() == {"bright": "bright", "wide": "bright", "dark": "dark", "broken": ""}
+    assert rows["status"].to_dict() == dict.fromkeys(KEYS[:3], "ok") | {"broken": "error"}
+    assert set(rows["judge_version"]) == {"7"} and set(rows["family"]) == {"test"}
+
+
+def test_labelled_images_are_not_judged_again(store, table):
+    judge = Brightness()
+    assert judged(store, table, judge, done={"bright", "wide"}) == 2 == judge.seen
+    assert set(table.read()["key"]) == {"dark", "broken"}
+    assert judged(store, table, judge, done=set(KEYS)) == 0 and judge.seen == 2
+
+
+def test_images_of_different_sizes_are_in_different_chunks(store):
+    chunks = {tuple(keys): (images.shape, broken) for keys, images, broken in image_chunks(KEYS, store)}
+    assert chunks == {
+        ("bright", "dark", "broken"): ((3, 4, 4, 3), [False, False, True]),
+        ("wide",): ((1, 4, 8, 3), [False]),
+    }
+
+
+def test_chunks_are_bounded_by_images_and_by_bytes(store, monkeypatch):
+    keys = ["bright", "dark", "bright", "dark", "bright"]
+    monkeypatch.setattr(module, "CHUNK", 2)
+    assert [len(chunk) for chunk, _, _ in image_chunks(keys, store)] == [2, 2, 1]
+    monkeypatch.setattr(module, "CHUNK_BYTES", 1)
+    assert [len(chunk) for chunk, _, _ in image_chunks(keys, store)] == [1] * 5
+
+
+def test_an_image_that_disappeared_is_named(store):
+    store.path("dark").unlink()
+    with pytest.raises(EvenhandError, match=r"dark\.png: image was altered or removed during the run"):
+        list(image_chunks(KEYS, store))
+
+
+def test_a_judge_must_have_the_groups_of_the_suite_in_their_order():
+    check_judge(Brightness(), GROUPS | {"other": ("a", "b")})
+    with pytest.raises(EvenhandError, match=r"has none of the attributes of the suite: \['other'\]"):
+        check_judge(Brightness(), {"other": ("a", "b")})
+    with pytest.raises(EvenhandError, match="use the same groups in the same order"):
+        check_judge(Brightness(), {"light": ("dark", "bright")})
+
+
+class Scorer:
+    """Embeds an image as its mean colour."""
+
+    version = "scorer-1"
+
+    def embed(self, images):
+        return images.mean(axis=(1, 2)) / 255
+
+
+def test_embeddings_are_stored_once_with_the_version_of_the_scorer(store, tmp_path):
+    table = Table(tmp_path / "tables", "vectors", keys=("key", "scorer"))
+    assert embed_images(Scorer(), keys=["bright", "dark"], store=store, table=table, done={"dark"}) == 1
+    (row,) = table.read().to_dict("records")
+    assert (row["key"], row["scorer"], row["vector"].dtype) == ("bright", "scorer-1", np.float32)
+    assert row["vector"] == pytest.approx([230 / 255] * 3)
+
+
+def test_alignment_is_a_hundred_times_the_cosine_with_the_original_prompt():
+    images = pd.DataFrame({"key": ["a", "b", "a"], "prompt": ["north", "north", "east"]})
+    vectors = {"a": np.array([0.6, 0.8], np.float32), "b": np.array([0.0, -1.0], np.float32)}
+    texts = {"north": [0.0, 1.0], "east": [1.0, 0.0]}
+    found = alignment(images, vectors, lambda prompts: np.array([texts[each] for each in prompts]))
+    assert found == pytest.approx([80, -100, 60], abs=1e-5)

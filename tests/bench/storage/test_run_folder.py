@@ -1,0 +1,24 @@
+"""The run folder keeps the day on which a method's run began, and published timings keep their bytes."""
+
+from datetime import UTC, datetime
+
+from evenhand.bench.results.result import Timing
+from evenhand.bench.storage.run_folder import RunFolder
+
+
+def test_day_of_a_run_is_that_of_its_first_phase(tmp_path):
+    folder = RunFolder(tmp_path)
+    before = datetime.now(UTC).date().isoformat()
+    folder.spend("generate_seconds", "base", 1.0, machine="x")
+    after = datetime.now(UTC).date().isoformat()
+    first = folder.timings()["base"]
+    assert before <= first.date <= after
+    folder.write_timings({"base": first.model_copy(update={"date": "2026-01-31"})})
+    folder.spend("judge_seconds", "base", 1.0, machine="x")
+    found = folder.timings()["base"]
+    assert (found.date, found.generate_seconds, found.judge_seconds) == ("2026-01-31", 1.0, 1.0)
+
+
+def test_timing_without_a_date_is_written_without_one():
+    assert "date" not in Timing(method="base").model_dump(mode="json")
+    assert Timing(method="base", date="2026-01-31").model_dump(mode="json")["date"] == "2026-01-31"

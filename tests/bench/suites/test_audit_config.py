@@ -1,0 +1,51 @@
+"""The settings of an audit."""
+
+import pytest
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.suites.audit_config import Audit, evaluation_config_for, read_audit
+from evenhand.bench.suites.evaluation_config import EvaluationConfig
+from evenhand.bench.suites.suite import load_suite, to_toml
+
+
+def audit(**changes):
+    shared = EvaluationConfig.of(load_suite("mini")).model_dump()
+    return Audit(**shared | {"name": "a", "images": "digest of the list"} | changes)
+
+
+def test_settings_come_from_a_suite_or_from_judges_and_not_from_both():
+    for suite, judges in ((None, ()), ("mini", ("vit",))):
+        with pytest.raises(EvenhandError, match="needs either a suite or judges; give --suite NAME"):
+            evaluation_config_for(suite=suite, judges=judges, calibration=None)
+
+
+def test_a_suite_gives_its_settings_and_its_version():
+    suite = load_suite("mini")
+    name, found = evaluation_config_for(suite="mini", judges=(), calibration=None)
+    assert name == f"mini {suite.version}" and found == EvaluationConfig.of(suite)
+
+
+@pytest.mark.parametrize("calibration", ["own.csv", ""])
+def test_another_calibration_replaces_that_of_the_suite(calibration):
+    _, found = evaluation_config_for(suite="mini", judges=(), calibration=calibration)
+    assert found.calibration == calibration
+
+
+def test_the_version_changes_with_images_anchors_and_settings():
+    versions = {
+        audit(**changes).version
+        for changes in ({}, {"images": "other"}, {"anchors": "a"}, {"base": "m"}, {"panel": ("vit",)})
+    }
+    assert len(versions) == 5 and audit().version == audit().digest()[:12]
+
+
+def test_a_stored_audit_reads_as_it_was_written_and_a_damaged_one_is_an_error(tmp_path):
+    path = tmp_path / "audit.toml"
+    path.write_text(to_toml(audit().model_dump(mode="json")))
+    assert read_audit(path) == audit()
+    path.write_text(path.read_text() + '\nmood = "good"\n')
+    with pytest.raises(
+        EvenhandError, match=r"audit\.toml: audit file cannot be read .*another --out"
+    ) as fault:
+        read_audit(path)
+    assert "\n" not in str(fault.value)

@@ -1,0 +1,18 @@
+"""What a run takes of a suite: the methods and their fits."""
+
+import pytest
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.suites.selection import method_uses, resolve
+
+
+def test_only_the_ranked_setting_of_a_method_is_fitted_several_times():
+    suite = resolve("mini", limit=0, fits=3)
+    labels = [use.label for use in method_uses(suite, ["mist", "mist:step_size=0.1", "mist:fit=5"])]
+    assert labels == ["base", "mist", "mist:step_size=0.1", "mist:fit=5", "mist:fit=2", "mist:fit=3"]
+
+
+@pytest.mark.parametrize("fits", [-1, 100])
+def test_a_number_of_fits_out_of_range_is_refused(fits):
+    with pytest.raises(EvenhandError, match="fits must be at most 99"):
+        resolve("mini", limit=0, fits=fits)

@@ -1,0 +1,38 @@
+"""Estimates of a metric: means, exact bounds and missing values."""
+
+import numpy as np
+import pytest
+from helpers.measurement import estimates, judged, plan, rotations
+from helpers.metrics import World, one, pick
+
+from evenhand.metrics.estimation.measure import measure
+
+
+def test_alignment_is_the_mean_over_concepts_of_generated_images():
+    world = World()
+    world.neutral("base", rotations(3), templates=1, seeds=4)
+    images, labels = judged(world)
+    images["alignment"] = np.r_[[20.0] * 4, [30.0] * 4, [np.nan] * 3, 40.0]
+    rows = pick(measure(images, labels, plan=plan()).estimates["base"], metric="alignment", attributes="")
+    assert [row.value for row in rows] == pytest.approx([30, 20, 30, 40]) and rows[0].n == 9
+
+
+def test_a_single_image_gives_the_possible_estimates():
+    world = World()
+    world.neutral("base", rotations(1), templates=1, seeds=1)
+    rows = pick(estimates(world), attributes="gender", judge="panel", concept="")
+    values = {row.metric: row for row in rows}
+    assert values["deviation_ratio"].value == 1
+    assert sorted((row.low, row.high) for row in rows if row.metric == "share") == [
+        (0, pytest.approx(0.95)),
+        (pytest.approx(0.05), 1),
+    ]
+    assert np.isnan(values["squared_deviation"].value) and np.isnan(values["rms_delta"].value)
+
+
+def test_an_empty_cell_has_the_exact_upper_bound():
+    world = World()
+    world.draw("base", "neutral", prompt_id="n", concept="job", template="t", cells=[0, 1, 2] * 10)
+    key = {"metric": "share", "attributes": "gender", "judge": "panel", "concept": "job"}
+    row = one(estimates(world), **key, group="man")
+    assert row.value == 0 and row.low == 0 and row.high == pytest.approx(1 - 0.05 ** (1 / 30))

@@ -1,0 +1,119 @@
+"""The gallery as files: small and large runs, hostile names, what the report links to."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+from helpers.stored_run import IMAGES, a_stored_run
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.report import write_report
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.reports.gallery.data import script_json
+from evenhand.reports.gallery.page import render_gallery
+
+HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    a_stored_run(tmp_path)
+    return tmp_path
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
+
+
+def test_small_run_has_one_page_with_every_image(folder):
+    write_report(folder)
+    data = data_of((folder / "gallery.html").read_text())
+    assert len(data["thumbnails"]) == IMAGES
+    assert sum(len(chunk["keys"]) for chunk in data["chunks"]) == IMAGES
+    assert not (folder / "gallery-data").exists()
+
+
+def test_large_run_has_chunks_beside_the_page_and_no_embedded_image(folder, monkeypatch):
+    monkeypatch.setattr("evenhand.reports.gallery.page.EMBEDDED", 0)
+    monkeypatch.setattr("evenhand.reports.gallery.data.CHUNK", 12)
+    write_report(folder)
+    page = (folder / "gallery.html").read_text()
+    chunks = sorted(file.name for file in (folder / "gallery-data").iterdir())
+    assert chunks == ["000.js", "001.js", "002.js"]
+    assert "thumbnails" not in data_of(page) and 'src="data:image' not in page
+    assert (folder / "gallery-data" / "001.js").read_text().startswith("galleryChunk(1,{")
+
+
+def test_files_of_an_earlier_gallery_are_removed(folder, monkeypatch):
+    with monkeypatch.context() as large:
+        large.setattr("evenhand.reports.gallery.page.EMBEDDED", 0)
+        write_report(folder)
+    assert list((folder / "gallery-data").iterdir())
+    write_report(folder)
+    assert not list((folder / "gallery-data").iterdir())
+
+
+def test_same_run_gives_the_same_bytes(folder):
+    write_report(folder)
+    first = (folder / "gallery.html").read_bytes()
+    write_report(folder)
+    assert (folder / "gallery.html").read_bytes() == first
+
+
+def test_report_links_to_the_images_that_it_counts(folder):
+    page = write_report(folder).read_text()
+    assert 'href="gallery.html#method=mist&amp;changed=1">2</a> <span class="muted">of 8</span>' in page
+    assert 'href="gallery.html#method=mist&amp;disobeyed=1">1</a> <span class="muted">of 2</span>' in page
+    assert 'href="gallery.html#method=uce&amp;disagreed=1">1</a>' in page
+    assert f"All {IMAGES} images" in page
+
+
+def test_run_without_images_has_no_gallery_and_no_link(folder):
+    table = RunFolder(folder).image_table
+    table.finish(pd.DataFrame())
+    page = write_report(folder).read_text()
+    assert not (folder / "gallery.html").exists() and "gallery.html" not in page
+
+
+def test_no_name_ends_a_script_or_an_element(tmp_path):
+    a_stored_run(tmp_path, methods=("base", HOSTILE), concepts=(HOSTILE, "CEO"))
+    write_report(tmp_path)
+    page = (tmp_path / "gallery.html").read_text()
+    assert page.count("<script") == 3 and "<img src=x" not in page
+    assert data_of(page)["methods"] == ["base", HOSTILE]
+
+
+def test_json_for_scripts_has_no_markup_and_no_line_separator():
+    text = script_json({"a": "</script>&\u2028\u2029"})
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text) == {"a": "</script>&\u2028\u2029"}
+
+
+def test_policy_allows_only_the_own_script(folder):
+    write_report(folder)
+    policy = re.search(
+        r'http-equiv="Content-Security-Policy" content="([^"]*)"', (folder / "gallery.html").read_text()
+    )[1]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.replace("&#39;", "'").split(";"))
+    assert rules["default-src"] == "'none'"
+    assert re.fullmatch(r"'sha256-[\w+/=]+' 'sha256-[\w+/=]+'", rules["script-src"])
+    assert re.fullmatch(r"'sha256-[\w+/=]+'", rules["style-src"])
+
+
+def test_key_that_could_name_another_file_is_refused(folder):
+    from evenhand.bench.storage.run_folder import load_run
+
+    run = load_run(folder)
+    images = run.images_frame().assign(key="../../etc/passwd")
+    with pytest.raises(EvenhandError, match="image keys must be letters and digits"):
+        render_gallery(images, run.labels_frame(), run.results)
+
+
+def test_images_larger_than_a_thumbnail_are_scaled_to_192_pixels(tmp_path):
+    run = a_stored_run(tmp_path, side=256)
+    data = data_of(render_gallery(run.images_frame(), run.labels_frame(), run.results).page)
+    assert (data["side"], data["sharp"]) == (192, False)
+    small = a_stored_run(tmp_path / "small")
+    data = data_of(render_gallery(small.images_frame(), small.labels_frame(), small.results).page)
+    assert (data["side"], data["sharp"]) == (128, True)

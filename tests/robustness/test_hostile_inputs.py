@@ -1,0 +1,315 @@
+"""Inputs made to hang, flood or crash Evenhand end in a result or in one line, in bounded time and memory."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from helpers.fuzz import value_or_one_line
+from helpers.hostile import NOT_FILES, replace, watched
+from helpers.humans import a_run
+from helpers.paths import ROOT, TINY
+from helpers.report import a_result
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard.entries import load_entry
+from evenhand.bench.prompts.prompt_set import load_prompt_set
+from evenhand.bench.results.result import Result
+from evenhand.bench.results.tuning import read_tuning
+from evenhand.bench.run import plan
+from evenhand.bench.stages.resources import load_confusion
+from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.tables import Table
+from evenhand.bench.storage.title_block import read_title_block
+from evenhand.bench.suites.audit_config import read_audit
+from evenhand.bench.suites.suite import read_suite
+from evenhand.bench.suites.targets import read_table
+from evenhand.metrics.annotation.readers import read_answers
+from evenhand.reports.components.image_file import read_image
+
+ENTRY = ROOT / "reports" / "entries" / "uce@mini-v1"
+
+READERS = {
+    "suite.toml": read_suite,
+    "audit.toml": read_audit,
+    "title-block.toml": read_title_block,
+    "prompts.csv": load_prompt_set,
+    "target.csv": read_table,
+    "target.json": read_table,
+    "confusion.csv": lambda path: load_confusion(str(path)),
+    "answers.csv": read_answers,
+    "result.json": Result.load,
+    "record.json": read_tuning,
+    "image.png": read_image,
+}
+"""File names to readers that refuse what cannot be read."""
+
+
+@pytest.mark.parametrize("kind", NOT_FILES)
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_not_a_file_is_refused_by_every_reader(tmp_path, name, kind):
+    replace(tmp_path / name, NOT_FILES[kind])
+    with watched():
+        assert isinstance(value_or_one_line(lambda: READERS[name](tmp_path / name)), EvenhandError)
+
+
+@pytest.mark.parametrize("kind", NOT_FILES)
+@pytest.mark.parametrize("name", ["entry.json", "images.parquet", "labels.parquet"])
+def test_what_is_not_a_file_is_refused_in_an_entry(tmp_path, name, kind):
+    entry = shutil.copytree(ENTRY, tmp_path / ENTRY.name)
+    replace(entry / name, NOT_FILES[kind])
+    with watched():
+        value_or_one_line(lambda: load_entry(entry))
+
+
+@pytest.mark.parametrize("kind", NOT_FILES)
+def test_what_is_not_a_file_is_a_missing_table_or_image(tmp_path, kind):
+    table = Table(tmp_path, "labels", keys=("key",))
+    store = ImageStore(tmp_path / "images")
+    replace(table.path, NOT_FILES[kind])
+    replace(table.parts / "part-1.parquet", NOT_FILES[kind])
+    replace(store.path("ab12"), NOT_FILES[kind])
+    with watched():
+        assert table.read().empty
+        assert store.get("ab12") is None
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A small run folder with results and tables; every test gets a copy."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    a_run(folder, concepts=("nurse",))
+    RunFolder(folder).write_results([a_result(label) for label in ("base", "uce")])
+    rows = [{"method": "base", "machine": "a", "generate_seconds": 2.5}]
+    (folder / "timing.json").write_text(json.dumps(rows))
+    load_run(folder)
+    return folder
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+FILES = (
+    "suite.toml",
+    "timing.json",
+    "run.log",
+    "results/base.json",
+    "tables/labels.parquet",
+    "tables/images.parquet",
+    "tables/anchors.csv",
+    "images/index.txt",
+    ".lock",
+    "report.html",
+)
+
+
+def used(folder):
+    """Open the folder as a command does that writes: lock, log, timings, index, tables, results."""
+    from evenhand.bench.storage.files import locked
+
+    work = RunFolder(folder)
+    with locked(folder), work.session("a test"):
+        work.spend("judge_seconds", "base", 1.0, machine="a")
+        keys = [f"{number:064x}" for number in range(3)]
+        work.images.remember(dict.fromkeys(keys, "ok"))
+        work.labels.finish(work.labels.read())
+        work.imported_anchors()
+    return load_run(folder)
+
+
+@pytest.mark.parametrize("kind", NOT_FILES)
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_not_a_file_in_a_run_folder_is_refused_or_ignored(run, name, kind):
+    replace(run / name, NOT_FILES[kind])
+    with watched():
+        try:
+            value_or_one_line(lambda: used(run))
+        except OSError as fault:
+            assert fault.filename, "the command line names the file"
+        value_or_one_line(lambda: load_run(run))
+
+
+@pytest.mark.parametrize("seconds", ["Infinity", "1e999", "NaN", "-1.0", '"many"', "9" * 5000])
+def test_a_time_that_is_no_number_of_seconds_is_refused(run, seconds):
+    path = run / "timing.json"
+    path.write_text(path.read_text().replace("2.5", seconds))
+    with pytest.raises(EvenhandError, match=r"timing\.json: file is damaged; remove it"):
+        load_run(run)
+
+
+def test_a_large_file_of_times_is_refused(run):
+    row = {"method": "m", "machine": "a", "generate_seconds": 1.0}
+    rows = [row | {"method": f"m{number}"} for number in range(50_000)]
+    (run / "timing.json").write_text(json.dumps(rows))
+    with pytest.raises(EvenhandError, match=r"timing\.json: file is damaged; remove it"):
+        load_run(run)
+
+
+@pytest.mark.parametrize("way", ["link", "copy", "part"])
+def test_a_table_with_other_columns_is_regenerated(run, tmp_path, way):
+    labels, images = run / "tables" / "labels.parquet", run / "tables" / "images.parquet"
+    if way == "part":
+        part = run / "tables" / "labels" / "part-1.parquet"
+        part.parent.mkdir()
+        part.symlink_to(images)
+        expected = len(pd.read_parquet(labels))
+    else:
+        labels.unlink()
+        labels.symlink_to(images) if way == "link" else shutil.copy(images, labels)
+        expected = 0
+    assert len(RunFolder(run).labels.read()) == expected
+    load_run(run)
+
+
+@pytest.mark.parametrize(
+    "text", ["\ud800", "a" * 10**6, "\u202e\u05d0" * 30_000], ids=["surrogate", "long", "rtl"]
+)
+@pytest.mark.parametrize(
+    "place", [("label",), ("version",), ("family",), ("parameters", "x")], ids=lambda keys: keys[-1]
+)
+def test_a_result_with_a_text_that_no_page_can_show_is_refused(run, text, place):
+    path = run / "results" / "uce.json"
+    data = json.loads(path.read_text())
+    inner = data["spec"]["method"]
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = text
+    path.write_text(json.dumps(data))
+    with pytest.raises(EvenhandError, match=r"uce\.json: result cannot be read"):
+        Result.load(path)
+
+
+def assert_refused(outcome):
+    """One line on standard error and exit code 2."""
+    assert outcome.code == 2, outcome.err
+    assert outcome.err.startswith("evenhand: ") and outcome.err.count("\n") == 1, outcome.err
+    assert len(outcome.err) < 1500
+
+
+def suite_with(old: str, new: str) -> str:
+    text = TINY.read_text()
+    assert old in text
+    return text.replace(old, new, 1)
+
+
+PANEL = 'panel = ["clip-s", "vit"]'
+USE = TINY.read_text().partition("[[prompts]]")[2].partition("[bootstrap]")[0]
+
+SUITES = {
+    "dots in a judge": suite_with(PANEL, f'panel = ["vit:{"a." * 100}a=1", "vit:a={"b." * 20_000}"]'),
+    "escaped dots in a judge": suite_with(PANEL, 'panel = ["vit:' + "a\\u002e" * 100_000 + 'a=1"]'),
+    "escaped dots in a value": suite_with(PANEL, 'panel = ["vit:a=1\\n' + "a\\u002e" * 100_000 + 'a=1"]'),
+    "20,000 brackets": suite_with(PANEL, f'panel = ["vit:a={"[" * 20_000}"]'),
+    "900,000 brackets": suite_with(PANEL, f'panel = ["vit:a={"[" * 900_000}"]'),
+    "brackets in another judge": suite_with(PANEL, f'{PANEL}\nnon_voting_judges = ["vit:a={"[" * 300_000}"]'),
+    "300,000 quotes": suite_with(PANEL, "panel = ['vit:a=" + '"' * 300_000 + "']"),
+    "single quotes": suite_with(PANEL, 'panel = ["vit:a=' + "'" * 400_000 + '"]'),
+    "50,000 judges": suite_with(PANEL, f"panel = {json.dumps([f'v{n}' for n in range(50_000)])}"),
+    "30,000 parameters": suite_with(PANEL, f'panel = ["vit:{",".join(f"a{n}=1" for n in range(30_000))}"]'),
+    "50,000 defaults": suite_with('defaults = ["base"]', f"defaults = {json.dumps(['mist'] * 50_000)}"),
+    "50,000 fits": suite_with(
+        'defaults = ["base"]', f"defaults = {json.dumps([f'mist:rounds={n}' for n in range(50_000)])}"
+    ),
+    "10,000 prompt uses": suite_with("[bootstrap]", f"[[prompts]]{USE}" * 10_000 + "[bootstrap]"),
+    "uses in one line": suite_with(f"[[prompts]]{USE}", "").replace(
+        'name = "tiny"', 'name = "tiny"\nprompts = [' + '{name="winobias-40",seeds=1},' * 20_000 + "]"
+    ),
+    "100,000 seeds of every prompt": suite_with(USE, '\nname = "winobias-40"\nseeds = 100000\n'),
+    "100,000 seeds in many uses": suite_with(
+        "[bootstrap]", f"[[prompts]]{USE}".replace("= 4", "= 100000") * 50 + "[bootstrap]"
+    ),
+    "50,000 concepts": suite_with('["nurse", "CEO"]', json.dumps([f"n{n}" for n in range(50_000)])),
+    "50,000 times one concept": suite_with('["nurse", "CEO"]', json.dumps(["nurse"] * 50_000)),
+    "50,000 attribute sets": suite_with('report = [["gender"]]', f"report = {[['gender']] * 50_000}"),
+    "5,000 attributes": TINY.read_text()
+    + "".join(
+        f'\n[attributes.a{n}.groups]\na = {{adjective="a"}}\nb = {{adjective="b"}}' for n in range(5000)
+    ),
+    "20,000 groups": suite_with(
+        "[attributes.gender.groups]",
+        "[attributes.gender.groups]\n" + "\n".join(f'g{n} = {{adjective="a"}}' for n in range(20_000)),
+    ),
+    "a long name": suite_with('model = "mini"', f'model = "{"x" * 500_000}"'),
+    "a long path of a target": suite_with(PANEL, f'{PANEL}\ntarget = "{"a/" * 5000}t.csv"'),
+    "a long name of a target": suite_with(PANEL, f'{PANEL}\ntarget = "{"x" * 300}.csv"'),
+    "a long name of a prompt file": suite_with('"winobias-40"', f'"{"x" * 300}.csv"'),
+}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_that_has_too_much_of_something_is_refused(tmp_path, evenhand, name):
+    path = tmp_path / "suite.toml"
+    path.write_text(SUITES[name])
+    with watched():
+        assert_refused(evenhand("run", path, "--dry-run"))
+
+
+@pytest.mark.parametrize("file", ["/proc/self/mem", "/proc/kmsg", "/dev/urandom", "/dev/full", "/etc"])
+@pytest.mark.parametrize("key", ["target", "prompts", "calibration"])
+def test_a_suite_that_names_a_device_is_refused(tmp_path, file, key):
+    text = TINY.read_text()
+    if key == "prompts":
+        text = text.replace('"winobias-40"', f'"{file}"')
+    else:
+        text = text.replace('model = "mini"', f'model = "mini"\n{key} = "{file}"')
+    path = tmp_path / "suite.toml"
+    path.write_text(text)
+    with watched():
+        read = (lambda: load_confusion(file)) if key == "calibration" else (lambda: plan(str(path)))
+        assert isinstance(value_or_one_line(read), EvenhandError)
+
+
+BESIDE = {
+    "a file": "file/run",
+    "a device": "/dev/null/run",
+    "a process": "/proc/self/run",
+    "a name that is too long": f"{'x' * 300}/run",
+    "a path that is too long": "y/" * 3000 + "run",
+    "a loop": "loop/run",
+    "a NUL byte": "a\0b",
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+@pytest.mark.parametrize("command", ["run", "report", "compare", "method export", "annotate export", "audit"])
+def test_a_folder_that_cannot_exist_is_refused(tmp_path, monkeypatch, evenhand, run, command, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "images").mkdir()
+    where = BESIDE[name]
+    lines = {
+        "run": ["run", TINY, "--out", where],
+        "report": ["report", where],
+        "compare": ["compare", run, run, "--out", where],
+        "method export": ["method", "export", "uce", "--run", run, "--out", where],
+        "annotate export": ["annotate", "export", run, "--out", where],
+        "audit": ["audit", "images", "--suite", "mini-quick", "--out", where],
+    }
+    with watched(charts=True):
+        assert_refused(evenhand(*lines[command]))
+
+
+@pytest.mark.parametrize("kind", NOT_FILES)
+@pytest.mark.parametrize(
+    "name", ["results/uce.json", "tables/labels.parquet", "timing.json", "suite.toml", "report.html"]
+)
+def test_a_report_of_a_run_with_something_else_in_place_of_a_file_ends(run, evenhand, name, kind):
+    replace(run / name, NOT_FILES[kind])
+    with watched(charts=True):
+        outcome = evenhand("report", run)
+    if outcome.code:
+        assert_refused(outcome)
+
+
+def test_a_calculation_without_enough_memory_is_one_line(evenhand, monkeypatch):
+    def demand(*_arguments, **_settings):
+        raise MemoryError("Unable to allocate 7.28 TiB")
+
+    monkeypatch.setattr("evenhand.bench.run.plan", demand)
+    outcome = evenhand("run", TINY, "--dry-run")
+    assert_refused(outcome)
+    assert "out of memory (Unable to allocate 7.28 TiB)" in outcome.err
