@@ -2,7 +2,7 @@
 
     evenhand run && python .ci/report_image.py runs/mini-quick/report.html
 
-It shows the report's first screen as Chromium draws it, whole and unedited.
+It shows the report's first screen as Chromium draws it, whole and unedited, in 256 colours.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 OUT = Path(__file__).parents[1] / "docs" / "assets" / "report.png"
@@ -26,6 +27,8 @@ def main(report: Path) -> None:
         page.goto(report.resolve().as_uri())
         page.screenshot(path=OUT)
         browser.close()
+    with Image.open(OUT) as image:
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(OUT, optimize=True)
 
 
 if __name__ == "__main__":

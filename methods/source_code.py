@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from types import CodeType
 
@@ -18,7 +17,6 @@ def is_bundled(cls: type) -> bool:
     return cls.__module__.partition(".")[0] == _OWN
 
 
-@cache
 def code_digest(cls: type) -> str:
     """SHA-256 of the source code of a class.
 

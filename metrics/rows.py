@@ -38,10 +38,11 @@ class Record(BaseModel):
     def _repr_html_(self) -> str:
         """The texts and numbers of the row as a table, for notebooks."""
         facts = {name: value for name, value in self if isinstance(value, str | int | float) and value != ""}
+        texts = {
+            name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in facts.items()
+        }
         rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(f'{value:.4g}' if isinstance(value, float) else str(value))}"
-            "</td></tr>"
-            for name, value in facts.items()
+            f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in texts.items()
         )
         return f"<table><tbody>{rows}</tbody></table>"
 

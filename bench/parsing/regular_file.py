@@ -19,12 +19,9 @@ class TooLargeError(OSError):
     """The file is larger than allowed."""
 
 
-def check_regular(path: Path) -> None:
-    """Raise ``OSError`` if something other than a regular file is at the path, links followed.
-
-    For files that are opened to append, which may not exist yet.
-    """
-    if path.exists() and not path.is_file():
+def check_no_fifo(path: Path) -> None:
+    """Raise ``OSError`` if a FIFO is at the path; opening it for writing would wait for a reader."""
+    if path.is_fifo():
         raise _not_regular(path)
 
 

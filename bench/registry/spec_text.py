@@ -17,7 +17,7 @@ from evenhand.bench.errors import EvenhandError, unknown
 
 Parametrised = TypeVar("Parametrised", bound=BaseModel)
 
-MAX_CHARACTERS = 2000
+MAX_CHARACTERS = 10_000
 """Maximum length of the text: reading a nested or dotted value takes time quadratic in its length."""
 
 # A comma inside brackets or quotes belongs to the value.

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from evenhand.bench.models.loading import load_model, open_sampler
 from evenhand.bench.prompts.plan import make_plan
-from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.images import as_png
 from evenhand.bench.suites.suite import Suite
-from evenhand.methods.base import Images
 
 STEPS = 8
 """Most denoising steps of the batch; the time of all steps is taken to be proportional."""
@@ -47,13 +44,4 @@ def draw_a_batch(suite: Suite) -> TrialBatch:
     start = time.perf_counter()
     images = sampler(texts, seeds)
     seconds = (time.perf_counter() - start) * protocol.steps / steps / len(images)
-    return TrialBatch(seconds, float(np.mean(_sizes(images))))
-
-
-def _sizes(images: Images) -> list[int]:
-    """Bytes of the images as the run folder stores them."""
-    with TemporaryDirectory() as folder:
-        store = ImageStore(Path(folder))
-        for number, image in enumerate(images):
-            store.put(f"{number:04}", image)
-        return [store.path(f"{number:04}").stat().st_size for number in range(len(images))]
+    return TrialBatch(seconds, float(np.mean([len(as_png("0", image)) for image in images])))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.parsing.regular_file import check_regular
+from evenhand.bench.parsing.regular_file import check_no_fifo
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
@@ -51,7 +51,7 @@ def locked(folder: Path) -> Iterator[None]:
         EvenhandError: Another process has locked it, or its file system does not support locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    check_regular(folder / ".lock")
+    check_no_fifo(folder / ".lock")
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from evenhand.bench.parsing.regular_file import check_regular, read_regular
+from evenhand.bench.parsing.regular_file import check_no_fifo, read_regular
 
 _MAX_BYTES = 2**30
 """Maximum size of an index; a line has about a hundred bytes."""
@@ -61,7 +61,7 @@ class ImageIndex:
             return
         lines = {key: f"{stamp} {status};" for key, (stamp, status) in verified.items()}
         self._lines.update(lines)
-        check_regular(self._path)
+        check_no_fifo(self._path)
         # Start with the line break: a killed process may have left an incomplete line.
         text = "".join(f"\n{key} {line}" for key, line in lines.items())
         with self._path.open("a", encoding="ascii") as file:

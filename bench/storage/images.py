@@ -39,6 +39,17 @@ _MAX_BYTES = 2**28
 _KEY_FORM = re.compile(r"\w+")
 
 
+def as_png(key: str, image: Images, *, status: str = "ok") -> bytes:
+    """The file of an image, which also holds its key, its status and a digest of all three."""
+    note = PngImagePlugin.PngInfo()
+    note.add_text(_KEY, key)
+    note.add_text(_STATUS, status)
+    note.add_text(_DIGEST, _digest(key, status, image))
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", pnginfo=note, compress_level=1)
+    return buffer.getvalue()
+
+
 class ImageStore:
     """Images by key in sharded folders: ``images/ab/<key>.png``."""
 
@@ -67,13 +78,7 @@ class ImageStore:
 
     def put(self, key: str, image: Images, *, status: str = "ok") -> None:
         """Store a ``(height, width, 3)`` image; ``status`` is ``"error"`` if it had non-finite pixels."""
-        note = PngImagePlugin.PngInfo()
-        note.add_text(_KEY, key)
-        note.add_text(_STATUS, status)
-        note.add_text(_DIGEST, _digest(key, status, image))
-        buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, "PNG", pnginfo=note, compress_level=1)
-        write_atomically(self.path(key), buffer.getvalue())
+        write_atomically(self.path(key), as_png(key, image, status=status))
 
     def get(self, key: str) -> tuple[Images, str] | None:
         """The image and its status, or ``None`` if it is missing, truncated or altered."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from evenhand.bench.parsing.regular_file import check_regular
+from evenhand.bench.parsing.regular_file import check_no_fifo
 
 LOG_FILE = "run.log"
 
@@ -29,7 +29,7 @@ class _File(logging.FileHandler):
 @contextmanager
 def logged(folder: Path, task: str) -> Iterator[None]:
     """Log to ``folder`` that ``task`` starts, all messages, and how it ends."""
-    check_regular(folder / LOG_FILE)
+    check_no_fifo(folder / LOG_FILE)
     handler = _File(folder / LOG_FILE, encoding="utf-8")
     handler.formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     handler.formatter.converter = time.gmtime

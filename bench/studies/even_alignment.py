@@ -28,8 +28,9 @@ def even_shares() -> NDArray[np.float64]:
     """Shares ``(2, 5, 2)`` of gender, fine tone and age in which every group of every attribute is equal."""
     of_group = [list(TONE_GROUPS.values()).count(TONE_GROUPS[fine]) for fine in FINE_TONES]
     tones = 1 / np.array(of_group, float)
-    shares: NDArray[np.float64] = np.ones((2, 1, 2)) * tones[:, None]
-    return shares / shares.sum()
+    shares = np.ones((2, 1, 2)) * tones[:, None]
+    even: NDArray[np.float64] = shares / shares.sum()
+    return even
 
 
 def alignment(suite: Suite, *, even: bool, copies: int, seed: int = 0) -> NDArray[np.float64]:

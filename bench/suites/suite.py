@@ -55,7 +55,7 @@ the square of the number of cells, and every cell needs images.
 """
 
 MAX_ATTRIBUTES, MAX_DEFAULTS, MAX_NAME = 50, 200, 4096
-"""Maximum numbers of attributes and of methods to run if none is given; maximum length of the model's name."""
+"""Maximum numbers of attributes and of methods to run if none is given, and length of the name of a model."""
 
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
 """Pattern for names of suites, which are also folder names."""
@@ -312,7 +312,7 @@ def read_suite(path: Path) -> Suite:
         error = fault.errors()[0]
         field = ".".join(str(part) for part in error["loc"]) or "suite"
         line = _line_of(text, [str(part) for part in error["loc"]])
-        message = error["msg"].removeprefix("Value error, ")
+        message = _message(error)
         raise EvenhandError(
             f"{path}:{line}: {field}: {message[:1].lower()}{message[1:]}{_got(error)}"
         ) from fault
@@ -320,6 +320,12 @@ def read_suite(path: Path) -> Suite:
 
 def _search(record: TuningRecord) -> Search:
     return Search(trials=len(record.trials), passes=record.passes, record=record.digest())
+
+
+def _message(error: ErrorDetails) -> str:
+    if error["type"] == "too_long":
+        return f"must have at most {error['ctx']['max_length']} entries; remove some"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _got(error: ErrorDetails) -> str:

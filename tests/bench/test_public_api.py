@@ -36,7 +36,7 @@ def test_the_readme_image_is_small_and_has_a_description():
     assert len(description) > 40
     assert (ROOT / path).stat().st_size < SMALL
     with Image.open(ROOT / path) as image:
-        assert (image.format, image.width) == ("PNG", 1180)
+        assert (image.format, image.size) == ("PNG", (1440, 900))
 
 
 def test_the_citation_names_this_version_of_this_project():

@@ -1,49 +1,27 @@
 """Inputs made to hang, flood or crash Evenhand end in a result or in one line, in bounded time and memory."""
 
 import json
+import random
 import shutil
+import time
 
 import pandas as pd
 import pytest
 from helpers.fuzz import value_or_one_line
 from helpers.hostile import NOT_FILES, replace, watched
+from helpers.hostile_cases import ENTRY, FAMILIES, READERS, used
 from helpers.humans import a_run
-from helpers.paths import ROOT, TINY
+from helpers.paths import TINY
 from helpers.report import a_result
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import load_entry
-from evenhand.bench.prompts.prompt_set import load_prompt_set
 from evenhand.bench.results.result import Result
-from evenhand.bench.results.tuning import read_tuning
 from evenhand.bench.run import plan
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.bench.storage.tables import Table
-from evenhand.bench.storage.title_block import read_title_block
-from evenhand.bench.suites.audit_config import read_audit
-from evenhand.bench.suites.suite import read_suite
-from evenhand.bench.suites.targets import read_table
-from evenhand.metrics.annotation.readers import read_answers
-from evenhand.reports.components.image_file import read_image
-
-ENTRY = ROOT / "reports" / "entries" / "uce@mini-v1"
-
-READERS = {
-    "suite.toml": read_suite,
-    "audit.toml": read_audit,
-    "title-block.toml": read_title_block,
-    "prompts.csv": load_prompt_set,
-    "target.csv": read_table,
-    "target.json": read_table,
-    "confusion.csv": lambda path: load_confusion(str(path)),
-    "answers.csv": read_answers,
-    "result.json": Result.load,
-    "record.json": read_tuning,
-    "image.png": read_image,
-}
-"""File names to readers that refuse what cannot be read."""
 
 
 @pytest.mark.parametrize("kind", NOT_FILES)
@@ -104,20 +82,6 @@ FILES = (
     ".lock",
     "report.html",
 )
-
-
-def used(folder):
-    """Open the folder as a command does that writes: lock, log, timings, index, tables, results."""
-    from evenhand.bench.storage.files import locked
-
-    work = RunFolder(folder)
-    with locked(folder), work.session("a test"):
-        work.spend("judge_seconds", "base", 1.0, machine="a")
-        keys = [f"{number:064x}" for number in range(3)]
-        work.images.remember(dict.fromkeys(keys, "ok"))
-        work.labels.finish(work.labels.read())
-        work.imported_anchors()
-    return load_run(folder)
 
 
 @pytest.mark.parametrize("kind", NOT_FILES)
@@ -247,6 +211,12 @@ def test_a_suite_that_has_too_much_of_something_is_refused(tmp_path, evenhand, n
         assert_refused(evenhand("run", path, "--dry-run"))
 
 
+def test_the_message_names_the_list_and_its_limit(tmp_path, evenhand):
+    path = tmp_path / "suite.toml"
+    path.write_text(SUITES["50,000 judges"])
+    assert "panel: must have at most 50 entries; remove some" in evenhand("run", path, "--dry-run").err
+
+
 @pytest.mark.parametrize("file", ["/proc/self/mem", "/proc/kmsg", "/dev/urandom", "/dev/full", "/etc"])
 @pytest.mark.parametrize("key", ["target", "prompts", "calibration"])
 def test_a_suite_that_names_a_device_is_refused(tmp_path, file, key):
@@ -274,7 +244,7 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("name", BESIDE)
-@pytest.mark.parametrize("command", ["run", "report", "compare", "method export", "annotate export", "audit"])
+@pytest.mark.parametrize("command", ["run", "report", "method export", "annotate export", "audit"])
 def test_a_folder_that_cannot_exist_is_refused(tmp_path, monkeypatch, evenhand, run, command, name):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
@@ -284,15 +254,15 @@ def test_a_folder_that_cannot_exist_is_refused(tmp_path, monkeypatch, evenhand, 
     lines = {
         "run": ["run", TINY, "--out", where],
         "report": ["report", where],
-        "compare": ["compare", run, run, "--out", where],
         "method export": ["method", "export", "uce", "--run", run, "--out", where],
         "annotate export": ["annotate", "export", run, "--out", where],
         "audit": ["audit", "images", "--suite", "mini-quick", "--out", where],
     }
-    with watched(charts=True):
+    with watched():
         assert_refused(evenhand(*lines[command]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NOT_FILES)
 @pytest.mark.parametrize(
     "name", ["results/uce.json", "tables/labels.parquet", "timing.json", "suite.toml", "report.html"]
@@ -313,3 +283,57 @@ def test_a_calculation_without_enough_memory_is_one_line(evenhand, monkeypatch):
     outcome = evenhand("run", TINY, "--dry-run")
     assert_refused(outcome)
     assert "out of memory (Unable to allocate 7.28 TiB)" in outcome.err
+
+
+@pytest.fixture
+def nothing_drawn(monkeypatch):
+    """A dry run does not draw the batch by which it estimates the time."""
+
+    def refuse(_suite):
+        raise EvenhandError("nothing is drawn here")
+
+    monkeypatch.setattr("evenhand.bench.stages.trial_batch.draw_a_batch", refuse)
+
+
+def is_refused(make, *, folder, seed, **needs):
+    """Make the case of this seed, check that it gives a result or one line, and return which."""
+    place = folder / "case"
+    place.mkdir()
+    try:
+        call = make(random.Random(seed), place, **needs)
+        with watched():
+            outcome = value_or_one_line(call)
+    except OSError as fault:
+        assert fault.strerror, "the command line reports it in one line"
+        return True
+    except BaseException as fault:
+        fault.add_note(f"seed {seed}")
+        raise
+    finally:
+        shutil.rmtree(place)
+    return isinstance(outcome, EvenhandError) or (isinstance(outcome, int) and outcome == 2)
+
+
+@pytest.mark.usefixtures("nothing_drawn")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_thirty_random_inputs_give_a_result_or_one_line(family, tmp_path, finished, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    needs = {"finished": finished} if family == "run" else {}
+    refused = [is_refused(FAMILIES[family], folder=tmp_path, seed=seed, **needs) for seed in range(30)]
+    assert 0 < sum(refused) < len(refused), "the damage is neither always harmless nor always fatal"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nothing_drawn")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_thousands_of_random_inputs_give_a_result_or_one_line(
+    family, tmp_path, finished, monkeypatch, record_property
+):
+    monkeypatch.chdir(tmp_path)
+    needs = {"finished": finished} if family == "run" else {}
+    end, refused, seed = time.monotonic() + 36, [], 1000
+    while time.monotonic() < end:
+        refused.append(is_refused(FAMILIES[family], folder=tmp_path, seed=seed, **needs))
+        seed += 1
+    record_property("cases", f"{len(refused)}, refused {sum(refused)}")
+    assert any(refused)

@@ -218,15 +218,3 @@ def test_finished_work_is_kept_and_the_same_command_resumes(
     assert evenhand("run", TINY, "--out", run).code == 0
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert contents(run) == contents(finished)
-
-
-def test_an_internal_error_keeps_its_traceback(monkeypatch):
-    from evenhand.bench import catalog
-    from evenhand.bench.cli import main as cli
-
-    def broken(name: str):
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(catalog, "find", broken)
-    with pytest.raises(RuntimeError, match="a bug"):
-        cli.main(["show", "mist"])

@@ -4,47 +4,10 @@ import json
 import math
 
 import pytest
-from helpers.report import JOINT, a_result
+from helpers.comparisons import compared, difference
+from helpers.report import JOINT
 
-from evenhand.bench.results.comparison import Comparison, DifferenceRow, Pair, Side
-
-
-def difference(label, value, *, corrected=False, **where):
-    fields = {
-        "label": label,
-        "against": "base",
-        "metric": "excess_agreement",
-        "attributes": JOINT,
-        "kind": "neutral",
-        "judge": "panel",
-        "corrected": corrected,
-        "value": value,
-        "low": value - 0.1,
-        "high": value + 0.1,
-        "n": 8,
-        "unit": "1",
-    }
-    return DifferenceRow.model_validate(fields | where)
-
-
-def compared(*rows):
-    """A comparison of two methods with the baseline."""
-    return Comparison(
-        evenhand="0.1",
-        sides=[Side(run="r", method=m, images=8, result=a_result(m)) for m in ("base", "mist", "uce")],
-        pairs=[Pair(label=label, against="base", same_images=False) for label in ("mist", "uce")],
-        prompts=2,
-        shared=8,
-        concepts=["nurse"],
-        attributes={"gender": ["woman", "man"]},
-        primary=JOINT,
-        same_noise=True,
-        differences=list(rows),
-        flips=[],
-        caveats=[],
-        notes=[],
-    )
-
+from evenhand.bench.results.comparison import Comparison
 
 NAIVE = [difference("uce", -0.1), difference("mist", -0.2)]
 CORRECTED = [difference("uce", -0.3, corrected=True), difference("mist", -0.4, corrected=True)]

@@ -1,4 +1,4 @@
-"""The reproduction table: published figures, the arithmetic of effects, the verdicts, and the page."""
+"""The reproduction table: published figures, the arithmetic of effects and the verdicts."""
 
 import math
 
@@ -10,10 +10,8 @@ from helpers.report import a_result
 
 from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.results.result import ComparisonRow
-from evenhand.bench.studies.coverage import fill
 from evenhand.bench.studies.reproduction import (
     FOLDER,
-    PAGE,
     Published,
     Span,
     claims,
@@ -22,11 +20,9 @@ from evenhand.bench.studies.reproduction import (
     figures,
     joint_results,
     ratio,
-    read,
     relative_effect,
     verdict,
 )
-from evenhand.bench.studies.reproduction_page import parts
 from evenhand.bench.suites.suite import load_suite, read_suite
 from evenhand.bench.tuning.development import development_suite
 
@@ -205,11 +201,6 @@ def test_joint_results_are_of_one_version_that_has_mist():
     found = joint_results(ROOT / "reports" / "entries")
     assert len({result.spec.suite_version for result in found}) == 1
     assert "mist" in {result.spec.method.name for result in found}
-
-
-def test_the_page_shows_the_tables_beside_it():
-    page = (ROOT / PAGE).read_text(encoding="utf-8")
-    assert fill(page, **parts(read(ROOT / FOLDER))) == page
 
 
 def test_the_suite_balances_gender_alone_and_tunes_on_other_occupations():

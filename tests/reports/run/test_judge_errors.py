@@ -1,17 +1,14 @@
-"""The judges' section: measured errors, corrections, worst cells."""
+"""The judges' section: measured errors and corrections."""
 
 import re
 
 import pytest
-from helpers.full_report import a_full_run, error_rows, group_rows
-from helpers.report import ATTRIBUTES, CELLS, CONCEPTS, JOINT, JUDGES, NAN, a_result, an_estimate, parsed
+from helpers.full_report import a_full_run, error_rows
+from helpers.report import ATTRIBUTES, CONCEPTS, JUDGES, NAN, a_result, an_estimate, parsed
 
 from evenhand.bench.report import render_report
 from evenhand.bench.results.lookup import Reading
-from evenhand.reports.components.heat_map import COLOURS, colour
 from evenhand.reports.run.judge_errors import corrections, errors_figure, errors_tables
-from evenhand.reports.run.share_figures import cell_map, group_shares, side
-from evenhand.reports.run.worst import worst_table
 
 METHODS = ["base", "mist", "uce"]
 
@@ -23,14 +20,6 @@ def tree():
 
 def a_reading(label="base", **parts):
     return Reading.of(a_result(label, concepts=CONCEPTS[:3]).model_copy(update=parts))
-
-
-def shares_of(label, **shares):
-    rows = [
-        an_estimate("share", share, attributes=JOINT, group=cell, low=share - 0.02, high=share + 0.02)
-        for cell, share in zip(CELLS, shares.values(), strict=False)
-    ]
-    return a_reading(label, estimates=rows)
 
 
 @pytest.mark.slow
@@ -99,49 +88,3 @@ def test_metric_in_published_form_is_listed_as_uncorrected():
         an_estimate("deviation_ratio", 0.5, attributes="gender", corrected=made) for made in (True, False)
     ]
     assert corrections([a_reading(estimates=rows)])[0] == ("Not corrected", "Deviation ratio")
-
-
-def test_worst_cells_are_relative_to_their_targets():
-    reading = shares_of("base", one=0.5, two=0.01, three=0.2)
-    row = worst_table([reading], JOINT).rows[0]
-    assert row.cells[1].text == "woman × light × older"
-    assert row.cells[1].notes == ("1.0% (−1.0% to 3.0%), n 1,600, target 8.3%",)
-    assert row.cells[2].text == "woman × light × adult"
-
-
-def test_every_group_has_a_panel_with_its_target():
-    reading = a_reading(estimates=group_rows())
-    figure = group_shares([reading], "tone")
-    assert figure.title == "Rarest skin tone, dark (target 33.3%): 7.1%"
-    assert [panel.heading for panel in figure.panels] == [
-        f"{name}, target 33.3%" for name in ("Light", "Medium", "Dark")
-    ]
-    assert "Share perceived as dark, target 33.3%: base 0.071" in figure.panels[2].image
-    assert group_shares([reading], "gender") is None, "two groups are one number"
-
-
-def test_cell_is_off_target_only_if_its_whole_interval_is():
-    rows = [
-        an_estimate("share", 0.1, low=low, high=high) for low, high in ((0.0, 0.08), (0.05, 0.2), (0.09, 0.2))
-    ]
-    assert [side(row, 1 / 12) for row in rows] == ["below", "", "above"]
-    assert side(an_estimate("share", NAN, low=NAN, high=NAN), 0.1) == side(None, 0.1) == ""
-
-
-def test_heat_map_counts_cells_that_are_clearly_off_target():
-    readings = [shares_of("base", one=0.5, two=0.01, three=0.083), shares_of("mist", one=0.09, two=0.08)]
-    figure = cell_map(readings, JOINT)
-    assert (
-        figure.title
-        == "Cells of gender × skin tone × age clearly off target, out of 3: 2 for the baseline, 0 with mist"
-    )
-    (panel,) = figure.panels
-    assert "base 1 below and 1 above, mist 0 below and 0 above" in panel.image
-    assert [cell.text for cell in figure.table.rows[0].cells] == ["woman × light × adult", "6.00", "1.08"]
-    assert [(number, label) for number, _, label in figure.key] == [("1", "base"), ("2", "mist")]
-
-
-def test_colours_change_at_the_steps_of_the_legend():
-    ratios = [0.1, 0.25, 0.5, 0.8, 1.25, 2.0, 4.0]
-    assert [colour(ratio) for ratio in ratios] == list(COLOURS)
-    assert colour(1.0) == COLOURS[3] and colour(0.79999) == COLOURS[2]

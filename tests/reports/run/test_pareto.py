@@ -12,8 +12,6 @@ from evenhand.bench.policy.strength import curves, ranked
 from evenhand.bench.report import render_report
 from evenhand.bench.results.lookup import Key, Reading
 from evenhand.bench.results.result import Run
-from evenhand.reports.components.charts import ACCENT
-from evenhand.reports.components.scatter import At, Mark, frame, scatter
 from evenhand.reports.run.pareto import fairness_trade_offs, planes
 
 KEY = Key("rms_delta", JOINT, "panel", True)
@@ -110,50 +108,6 @@ def test_title_names_no_method_that_is_not_distinguishable_from_the_baseline():
     figure = fairness_trade_offs(readings(placed("base", distance=0.6), idle), KEY, {})
     nobody = "no method that is closer to the target shares than the baseline"
     assert figure.title.count(nobody) == 2 and "idle" not in figure.title
-
-
-def shapes(svg, fill):
-    """The outlines of the points with this fill: a circle has arcs, a triangle straight lines."""
-    return re.findall(
-        rf'<path[^>]*fill="{fill}"[^>]*d="([^"]+)"|<path[^>]*d="([^"]+)"[^>]*fill="{fill}"', svg
-    )
-
-
-def test_shape_shows_gates_and_fill_shows_dominance():
-    marks = [
-        Mark(Span(0.1, 0.05, 0.15), Span(0.1, 0.05, 0.15), "front", shape, "1")
-        for shape in ("passed", "failed")
-    ]
-    drawings = []
-    for mark in marks:
-        axes = frame([mark], cost="cost", distance="distance", percent=True)
-        svg = str(scatter([mark], axes=axes, name="a", label="b"))
-        (found,) = shapes(svg, ACCENT)
-        drawings.append("".join(found))
-    assert "A" in drawings[0] and "A" not in drawings[1]
-
-
-def test_labels_do_not_overlap():
-    rng = np.random.default_rng(1)
-    spans = [
-        [Span(float(v), float(v) - 0.01, float(v) + 0.01) for v in xy] for xy in rng.uniform(0, 1, (14, 2))
-    ]
-    marks = [Mark(*pair, "near", "passed", str(n + 1)) for n, pair in enumerate(spans)]
-    axes = frame(marks, cost="cost", distance="distance", percent=False)
-    svg = str(scatter(marks, axes=axes, name="a", label="b"))
-    (numbers,) = re.findall(r'<g[^>]*font-weight="bold" fill="#1f2933">(.*?)</g>', svg)
-    words = re.findall(r"translate\(([-\d.]+),([-\d.]+)\)", numbers)
-    places = [(float(x), float(y)) for x, y in words]
-    assert len(places) == 14
-    for n, (x, y) in enumerate(places):
-        assert all(abs(x - a) > 6 or abs(y - b) > 8 for a, b in places[:n]), "two labels at one position"
-
-
-def test_axes_contain_every_value_and_pixel_conversion_is_invertible():
-    marks = [Mark(Span(v, v - 5, v + 5), Span(v, v, v), "near", "passed") for v in (-0.1, 0.3)]
-    axes = frame(marks, cost="c", distance="d", percent=False)
-    assert axes.right[0] < -0.1 and 0.3 < axes.right[1] < 0.6, "a wide interval does not crowd the points"
-    assert axes.values(axes.pixels(At(0.2, 0.1))) == pytest.approx((0.2, 0.1))
 
 
 def test_settings_that_differ_only_in_strength_form_a_curve_and_that_of_the_suite_is_ranked():

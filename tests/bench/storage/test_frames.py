@@ -1,0 +1,79 @@
+"""The images and labels of a run as data frames."""
+
+import pandas as pd
+import pytest
+from helpers.stored_run import IMAGES, METHODS, a_stored_run
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.storage.run_folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return a_stored_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def images(run):
+    return run.images_frame()
+
+
+def test_images_frame_has_a_row_per_image_with_its_file_and_its_labels(run, images):
+    assert len(images) == IMAGES
+    assert list(images["method"].unique()) == list(METHODS)
+    row = images.query(
+        "method == 'mist' and concept == 'nurse' and kind == 'neutral' and seed_index == 1"
+    ).iloc[0]
+    assert (row["perceived_gender"], row["perceived_tone"], row["changed"]) == ("man", "light", "gender")
+    assert row["path"].startswith(run.folder) and row["path"].endswith(f"{row['key']}.png")
+
+
+def test_images_frame_finds_what_a_reader_looks_for(images):
+    def found(fact):
+        rows = images[images[fact] != ""]
+        return set(
+            zip(rows["method"], rows["concept"], rows["kind"], rows["seed_index"], rows[fact], strict=True)
+        )
+
+    assert found("changed") == {
+        ("mist", "nurse", "neutral", 1, "gender"),
+        ("mist", "nurse", "explicit", 0, "gender"),
+        ("uce", "CEO", "neutral", 0, "tone"),
+    }
+    assert found("disobeyed") == {("mist", "nurse", "explicit", 0, "gender")}
+    assert found("disagreed") == {("uce", "nurse", "neutral", 2, "gender")}
+
+
+def test_labels_frame_has_a_row_per_image_judge_and_attribute(run, images):
+    labels = run.labels_frame()
+    people = images[images["kind"] != "unrelated"]
+    assert set(labels["key"]) == set(people["key"])
+    assert len(labels) == len(people) * (3 * 4 + 1)
+    split = labels[(labels["judge"] == "vit") & (labels["label"] == "man")]
+    assert split["key"].isin(images.query("kind == 'neutral' and disagreed != ''")["key"]).sum() == 1
+
+
+def test_labels_of_an_earlier_version_of_a_judge_are_left_out(tmp_path):
+    run = a_stored_run(tmp_path)
+    table = RunFolder(tmp_path).labels
+    old = table.read().query("judge == 'vit'").assign(judge_version="0", label="man")
+    table.finish(pd.concat([table.read(), old], ignore_index=True))
+    assert set(run.labels_frame().query("judge == 'vit'")["judge_version"]) == {"1"}
+    assert (run.images_frame()["disagreed"] != "").sum() == 1
+
+
+@pytest.mark.parametrize("column", ["key", "cell"])
+def test_invalid_table_is_an_error_of_one_line(tmp_path, column):
+    run = a_stored_run(tmp_path)
+    table = RunFolder(tmp_path).image_table
+    table.finish(table.read().assign(**{column: "../../x"}))
+    with pytest.raises(EvenhandError) as fault:
+        run.images_frame()
+    assert "\n" not in str(fault.value)
+
+
+def test_path_in_a_table_cannot_name_a_file_outside_the_run(tmp_path):
+    run = a_stored_run(tmp_path)
+    table = RunFolder(tmp_path).image_table
+    table.finish(table.read().assign(path="/etc/passwd", folder="/etc"))
+    assert run.images_frame()["path"].str.startswith(str(tmp_path)).all()

@@ -1,0 +1,55 @@
+"""The page on reproduction is made of the tables beside it."""
+
+import math
+
+import pandas as pd
+import pytest
+from helpers.paths import ROOT
+
+from evenhand.bench.studies.coverage import fill
+from evenhand.bench.studies.reproduction import FOLDER, PAGE, read
+from evenhand.bench.studies.reproduction_page import parts
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return read(ROOT / FOLDER)
+
+
+def test_the_page_shows_the_tables_beside_it(tables):
+    page = (ROOT / PAGE).read_text(encoding="utf-8")
+    assert fill(page, **parts(tables)) == page
+
+
+def with_row(tables, **changes):
+    """The tables with only the first effect, changed."""
+    first = tables["effects"].iloc[:1].assign(**changes)
+    return {**tables, "effects": first}
+
+
+def last_line(part):
+    return part.strip().splitlines()[-1]
+
+
+def test_measured_effect_has_its_interval_and_the_distances(tables):
+    span = {"effect": 0.5, "effect_low": 0.4, "effect_high": 0.6, "ratio": 0.9, "ratio_low": math.nan}
+    found = with_row(tables, baseline=0.6, value=0.3, lost=0.054, verdict="reproduced", **span)
+    line = last_line(parts(found)["measured"])
+    for said in ("0.60 → 0.30", "50% (40% to 60%)", "0.90", "**reproduced**", "5 points"):
+        assert f" {said} " in line
+
+
+def test_what_is_missing_is_said_and_never_nan(tables):
+    gone = dict.fromkeys(["value", "effect", "ratio", "lost", "paper_effect", "paper_baseline"], math.nan)
+    found = parts(with_row(tables, verdict="not run", because="", **gone))
+    assert "not found" in last_line(found["measured"]) and "not found" in last_line(found["published"])
+    assert found["because"] == "None." and found["summary"] == "Of 1 published methods: 1 not run."
+    assert "nan" not in found["measured"] + found["published"]
+
+
+def test_every_method_is_counted_once_in_the_summary(tables):
+    twice = {**tables, "effects": pd.concat([tables["effects"]] * 2)}
+    assert parts(twice)["summary"] == parts(tables)["summary"]
+    assert parts(tables)["summary"].startswith(
+        f"Of {tables['effects']['method'].nunique()} published methods"
+    )
