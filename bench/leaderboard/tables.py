@@ -305,7 +305,7 @@ def _require_equal(name: str, column: pd.Series, planned: Sequence[Any]) -> None
     if len(different):
         row = int(different[0])
         raise ValueError(
-            f"{name} must be {planned[row]!r} as in the suite, got {column.iloc[row]!r:.40} in row {row}"
+            f"{name} must be {planned[row]!r} as in the suite, got {column.tolist()[row]!r:.40} in row {row}"
         )
 
 

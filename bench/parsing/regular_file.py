@@ -11,8 +11,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 
 class TooLargeError(OSError):
@@ -26,7 +26,7 @@ def check_no_fifo(path: Path) -> None:
 
 
 @contextmanager
-def open_regular(path: Path, *, max_bytes: int) -> Iterator[BinaryIO]:
+def open_regular(path: Path, *, max_bytes: int) -> Iterator[BufferedReader]:
     """A regular file, opened for reading.
 
     Args:

@@ -6,7 +6,6 @@ import shutil
 import pandas as pd
 import pytest
 from helpers.entry import METHODS, change, replace_file, rewrite, small_entries, small_run, tables
-from helpers.report import a_result
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
@@ -14,11 +13,9 @@ from evenhand.bench.leaderboard.check import check_entries, valid_entries
 from evenhand.bench.leaderboard.entries import load_entry
 from evenhand.bench.leaderboard.measure import published
 from evenhand.bench.leaderboard.submit import submit
-from evenhand.bench.leaderboard.suite import known_suite
 from evenhand.bench.leaderboard.tables import Tables
 from evenhand.bench.results.result import Result
 from evenhand.bench.storage.images import ImageStore
-from evenhand.bench.suites.suite import load_suite
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 
 BASE, MIST, RANDOM = (f"{name}@small-v1" for name in METHODS)
@@ -205,6 +202,7 @@ def test_duplicate_entries_are_errors(entries):
     assert any("2 entries of the baseline" in fault for fault in faults(entries))
 
 
+@pytest.mark.slow
 def test_a_missing_image_is_an_error_before_anything_is_written(tmp_path):
     run = shutil.copytree(small_run(), tmp_path / "run")
     table = pd.read_parquet(run / "tables" / "images.parquet")
@@ -226,13 +224,3 @@ def test_the_board_shows_the_evidence_of_each_row_and_is_reproducible(entries):
     assert page == render_leaderboard(board.board_rows(entries)[::-1])
     (line,) = [line for line in page.splitlines() if line.startswith("|") and "random-attribute" in line][:1]
     assert "| reported |" in line
-
-
-@pytest.mark.parametrize("name", ["mini", "mini-2"])
-def test_every_registered_version_of_a_suite_is_known(name):
-    suite = load_suite(name)
-    result = a_result("base").spec.model_copy(
-        update={"suite": suite.name, "suite_version": suite.version, "suite_digest": suite.digest()}
-    )
-    assert known_suite(result).suite == suite
-    assert known_suite(result.model_copy(update={"suite_version": "99"})) is None

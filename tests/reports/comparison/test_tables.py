@@ -93,7 +93,7 @@ def test_over_correction_with_a_wide_interval_is_not_shown_as_a_number():
     tables = [
         differences_table(one, readings_of(one)) for one in (compared(row, methods=["mist"]) for row in rows)
     ]
-    assert [texts(table)[0][1] for table in tables] == ["+10.0%", "not measurable"]
+    assert [texts(table)[0][1] for table in tables] == ["+10.0%", "not measurable here"]
     assert tables[1].rows[0].cells[1].notes == ("the interval is 31 points wide, less than 30 are needed",)
 
 

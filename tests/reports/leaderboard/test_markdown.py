@@ -1,26 +1,20 @@
-"""The leaderboard in Markdown, and reading its entries."""
+"""The leaderboard in Markdown."""
 
 import itertools
-import json
 
 import pytest
 from helpers.losses import a_loss
 from helpers.report import BIAS, NAN, a_comparison, a_judge, a_result, a_spec, an_estimate
 
-from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entries import read_entries
 from evenhand.bench.policy.bands import band, why_not_ranked
 from evenhand.bench.policy.gates import gate_outcomes
 from evenhand.bench.results.entry import (
-    ENTRY_FILE,
     BoardRow,
-    Entry,
     FitRow,
     RankSet,
-    entry_name,
     version_key,
 )
-from evenhand.bench.results.result import Search, Timing
+from evenhand.bench.results.result import Search
 from evenhand.reports.leaderboard.columns import escape
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 
@@ -212,81 +206,6 @@ def test_texts_of_an_entry_are_escaped(raw, escaped):
     row = a_row().model_copy(update={"band": "not proven", "failed_gates": [raw], "why": raw})
     unranked = render_leaderboard([row]).split("**Not proven**")[1].split("<details>")[0]
     assert len({line.replace("\\|", "").count("|") for line in lines(unranked)}) == 1
-
-
-def load_entries(folder):
-    """The entries; raises the first fault."""
-    loaded, faults = read_entries(folder)
-    for fault in faults:
-        raise fault
-    return list(loaded.values())
-
-
-def write(folder, result, name=None):
-    entry = Entry(result=result, timing=Timing(method=result.spec.method.label, fit_seconds=1.5))
-    path = folder / (name or entry_name(result)) / ENTRY_FILE
-    path.parent.mkdir()
-    path.write_text(entry.to_json(), encoding="utf-8")
-    return path
-
-
-def test_entry_round_trips(tmp_path):
-    (tmp_path / "README.md").write_text("# Entries")
-    for label in ("uce", "mist:step_size=0.5,rounds=3"):
-        write(tmp_path, a_result(label, concepts=["nurse"]))
-    entries = load_entries(tmp_path)
-    assert [e.result.spec.method.label for e in entries] == ["mist:step_size=0.5,rounds=3", "uce"]
-    assert [e.timing.fit_seconds for e in entries] == [1.5, 1.5]
-    assert sorted(p.name for p in tmp_path.glob("*@*")) == [
-        "mist-step-size-0.5-rounds-3@mini-quick-v1",
-        "uce@mini-quick-v1",
-    ]
-
-
-def test_misnamed_entry_is_refused_with_its_correct_name(tmp_path):
-    write(tmp_path, BASE, "mine")
-    with pytest.raises(EvenhandError, match=r"misnamed; rename it to base@mini-quick-v1"):
-        load_entries(tmp_path)
-
-
-def test_code_in_the_entries_folder_is_refused(tmp_path):
-    (tmp_path / "entry.py").write_text("print(1)")
-    with pytest.raises(EvenhandError, match=r"entry\.py is not an entry"):
-        load_entries(tmp_path)
-    (tmp_path / "entry.py").unlink()
-    (write(tmp_path, BASE).parent / "conftest.py").write_text("print(1)")
-    with pytest.raises(EvenhandError, match=r"contains 'conftest\.py'"):
-        load_entries(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"{", "cannot be read"),
-        (b"\xff", "cannot be read"),
-        (b"[]", "schema version must be 2, got None"),
-        (b'{"result": {"schema_version": 99}}', "schema version must be 2, got 99"),
-        (b'{"result": {"schema_version": 2}}', "is not valid"),
-    ],
-)
-def test_invalid_entry_is_a_one_line_error_with_the_file(tmp_path, content, message):
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x" / ENTRY_FILE).write_bytes(content)
-    with pytest.raises(EvenhandError, match=message) as fault:
-        load_entries(tmp_path)
-    assert "x" in str(fault.value) and "\n" not in str(fault.value)
-
-
-def test_unknown_fields_are_refused(tmp_path):
-    path = write(tmp_path, BASE)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"code": "import os"}))
-    with pytest.raises(EvenhandError, match="code"):
-        load_entries(tmp_path)
-
-
-def test_missing_folder_is_an_error(tmp_path):
-    with pytest.raises(EvenhandError, match="does not exist"):
-        load_entries(tmp_path / "none")
 
 
 def test_each_band_has_a_table_with_its_meaning():

@@ -14,14 +14,12 @@ from helpers.site import (
     a_run_of,
     board_rows,
     entries_of,
-    measured_errors,
     write_site,
 )
 from helpers.trade_off import placed
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.ranking import rankings
-from evenhand.bench.results.entry import FitRow
 from evenhand.reports.leaderboard import literature
 from evenhand.reports.leaderboard.site import render_index, render_site
 from evenhand.reports.leaderboard.site_map import SiteMap
@@ -153,45 +151,6 @@ def row_of(page, label):
     return dict(zip(heads, (cell.text for cell in line.children), strict=True))
 
 
-def test_seven_columns_are_on_first_view_and_all_others_on_demand(rows):
-    found = rankings(rows)
-    heads = parsed(render_index(found, SiteMap.of(found))).all("thead")[0].all("th")
-    first = [head.text for head in heads if head.attributes.get("class") != "more"]
-    assert len(first) == 7 and len(heads) > 20
-
-
-def test_method_not_distinguishable_from_the_baseline_is_on_no_front():
-    still = placed("still", distance=0.6).model_copy(update={"comparisons": [a_comparison(0.0)]})
-    rows = board_rows([placed("base", distance=0.6), still], {"base": (1, 2, "A"), "still": (1, 2, "A")})
-    site = render_site(rows, entries={})
-    assert row_of(site["index.html"], "still")["Front, fidelity"] == "not distinguishable from the baseline"
-    page = parsed(site["mini-quick-v1/still.html"])
-    assert page.by_id("position").all("h3")[0].text == "still is not distinguishable from the baseline"
-    assert "It is not distinguishable from the baseline." in page.text
-    assert "No ranked method is distinguishable from the baseline." in text_of(site["index.html"])
-
-
-def test_page_of_a_method_with_several_fits_shows_them_and_the_median(rows):
-    fits = [
-        FitRow(label=label, entry=entry, distance=distance, band=band)
-        for label, entry, distance, band in (
-            ("uce", "uce@mini-quick-v1", 0.31, "ranked"),
-            ("uce:fit=2", "uce-fit-2@mini-quick-v1", 0.36, "ranked"),
-            ("uce:fit=3", "uce-fit-3@mini-quick-v1", 0.4, "not proven"),
-        )
-    ]
-    few = [row for row in rows if row.label in ("base", "uce") and row.result.spec.suite_version == "1"]
-    fitted = {"uce": {"fits": fits, "published": fits[1]}}
-    rows = [row.model_copy(update=fitted.get(row.label, {})) for row in few]
-    page = parsed(render_site(rows, entries={})["mini-quick-v1/uce.html"])
-    table = [[cell.text for cell in line.children] for line in page.by_id("fits").all("tr")]
-    assert table[2] == ["2 median, shown", "0.360", "ranked", "uce-fit-2@mini-quick-v1"]
-    assert "3 fits: 0.310 to 0.400; 1 fit in the band “not proven”" in page.text
-    assert any("--method uce --fits 3" in code.text for code in page.all("code"))
-    offered = [a.attributes["href"] for a in page.all("a") if "entries/" in a.attributes["href"]]
-    assert len(offered) == 3
-
-
 @pytest.mark.slow
 def test_reason_of_a_failed_gate_is_on_both_pages(site, rows):
     failed = next(row for row in rows if row.result.spec.method.label == "harmful")
@@ -266,12 +225,6 @@ def test_judge_page_shows_its_role_and_errors(site):
     assert "Steers the method and has no vote on its result" in steering
 
 
-def test_known_errors_of_a_suite_are_used_if_its_results_have_none(rows):
-    later = [row for row in rows if row.result.spec.suite_version == "2"]
-    site = render_site(later, entries={}, errors={"7f" * 32: measured_errors()})
-    assert "90.0%" in text_of(site["judges/clip-s-1.html"])
-
-
 @pytest.mark.slow
 def test_published_numbers_are_only_on_their_page(site):
     assert literature.NOT_RANKED in text_of(site["literature.html"])
@@ -292,13 +245,6 @@ def test_hostile_texts_are_escaped(tmp_path):
     assert html.escape("<script>window.hurt=1</script>") in site["index.html"]
 
 
-def test_methods_with_similar_names_have_separate_pages():
-    results = [placed("base", distance=0.6), placed("a:b=1", distance=0.3), placed("a:b/1", distance=0.3)]
-    found = rankings(board_rows(results, {}))
-    pages = set(SiteMap.of(found).methods.values())
-    assert len(pages) == 3
-
-
 @pytest.mark.slow
 def test_pages_are_within_their_sizes(site):
     results = [placed(f"method-{place}", distance=0.3 + place / 100) for place in range(24)]
@@ -311,3 +257,14 @@ def test_leaderboard_without_entries_says_so():
     site = render_site([], entries={})
     assert set(site) == {"index.html", "literature.html"}
     assert "No entries yet." in text_of(site["index.html"])
+
+
+def test_method_not_distinguishable_from_the_baseline_is_on_no_front():
+    still = placed("still", distance=0.6).model_copy(update={"comparisons": [a_comparison(0.0)]})
+    rows = board_rows([placed("base", distance=0.6), still], {"base": (1, 2, "A"), "still": (1, 2, "A")})
+    site = render_site(rows, entries={})
+    assert row_of(site["index.html"], "still")["Front, fidelity"] == "not distinguishable from the baseline"
+    page = parsed(site["mini-quick-v1/still.html"])
+    assert page.by_id("position").all("h3")[0].text == "still is not distinguishable from the baseline"
+    assert "It is not distinguishable from the baseline." in page.text
+    assert "No ranked method is distinguishable from the baseline." in text_of(site["index.html"])

@@ -1,0 +1,77 @@
+"""The page of a tuned method: the winner, every trial, and what more trials would bring."""
+
+import pytest
+from helpers.report import NAN, parsed
+from helpers.tuning import a_record, a_trial
+
+from evenhand.reports.tuning.report import render_tuning
+
+FAILED = {"status": "failed", "reason": "diverged", "harms": []}
+
+
+def page(record, **importances):
+    return parsed(render_tuning(record, primary="gender*tone", importances=importances))
+
+
+def headline(record):
+    (found,) = [p.text for p in page(record).all("p") if p.attributes.get("class") == "headline"]
+    return found
+
+
+def test_headline_compares_the_winner_with_the_baseline():
+    assert headline(a_record(a_trial(0, 0.5), a_trial(1, 0.3))) == (
+        "Distance 0.300 against 0.600 of the baseline"
+    )
+
+
+def test_winner_that_exceeds_a_gate_is_called_the_least_harmful():
+    assert headline(a_record(a_trial(0, 0.3, loss=0.07))) == (
+        "No trial passes the gates. The least harmful one: distance 0.300 against 0.600 of the baseline"
+    )
+
+
+def test_without_a_finished_trial_there_is_no_winner():
+    record = a_record(a_trial(0, NAN, **FAILED))
+    assert headline(record) == "No trial finished"
+    text = page(record).text
+    assert "winning trial none" in text and "The search is not finished: 1 trials so far." in text
+
+
+def test_trials_are_listed_from_the_best_with_their_loss_and_why_they_failed():
+    trials = [a_trial(0, 0.3), a_trial(1, NAN, **FAILED), a_trial(2, 0.1, loss=0.08)]
+    table = page(a_record(*trials)).by_id("trials")
+    rows = [row.text for row in table.all("tbody")[0].all("tr")]
+    assert rows[0].startswith("0 (winner) 0.300 0.200 to 0.400")
+    assert rows[1].startswith("2 0.100") and "8.0% explicit fidelity gender; 5.0% allowed" in rows[1]
+    assert rows[2].startswith("1 failed diverged")
+
+
+def test_curve_needs_two_trials_and_importances_are_sorted():
+    figures = [figure.attributes["id"] for figure in page(a_record(a_trial(0, 0.3))).all("figure")]
+    assert figures == []
+    shown = page(a_record(a_trial(0, 0.2), a_trial(1, 0.4)), scale=0.2, rate=0.8)
+    assert [figure.attributes["id"] for figure in shown.all("figure")] == ["best-of-k", "importance"]
+    labels = [svg.attributes.get("aria-label", "") for svg in shown.by_id("figures").all("svg")]
+    assert "Expected best distance: 0.300 of one trial, 0.200 of 2" in labels
+    assert "Importance: rate 80.0%, scale 20.0%" in labels
+
+
+@pytest.mark.parametrize(
+    ("domain", "said"),
+    [
+        ({"low": 0.0, "high": 2.0, "log": False, "integer": False}, "numbers from 0 to 2"),
+        ({"low": 1, "high": 64, "log": True, "integer": True}, "integers from 1 to 64, logarithmic"),
+        ({"values": ["a", True, 2]}, "one of a, true, 2"),
+    ],
+)
+def test_search_space_is_said_in_words(domain, said):
+    record = a_record(a_trial(0, 0.3), space={"scale": domain}, fixed={"steps": 8})
+    terms = page(record).by_id("searched").text
+    assert terms.endswith("Fixed by the suite steps 8") and f"scale {said} " in terms
+
+
+def test_page_is_escaped_and_the_same_for_the_same_record():
+    record = a_record(a_trial(0, NAN, **FAILED | {"reason": "<script>x</script>"}), method="<b>m</b>")
+    html = render_tuning(record, primary="gender", importances={})
+    assert html == render_tuning(record, primary="gender", importances={})
+    assert "<script" not in html and "<b>m</b>" not in html
