@@ -223,4 +223,4 @@ def test_the_board_shows_the_evidence_of_each_row_and_is_reproducible(entries):
     page = render_leaderboard(rows)
     assert page == render_leaderboard(board.board_rows(entries)[::-1])
     (line,) = [line for line in page.splitlines() if line.startswith("|") and "random-attribute" in line][:1]
-    assert "| reported |" in line
+    assert "| [reported](" in line

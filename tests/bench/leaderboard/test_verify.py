@@ -50,7 +50,7 @@ def test_an_entry_from_this_machine_is_verified_bit_for_bit_and_marked(evenhand,
     outcome = evenhand("board", "check", "--entries", entries)
     assert outcome.out.endswith("are valid: 2 recomputed, 1 verified\n")
     page = render_leaderboard(board.board_rows(entries))
-    assert "| verified |" in next(line for line in page.splitlines() if "| mist 1.0 |" in line)
+    assert "[verified](" in next(line for line in page.splitlines() if line.startswith("| [mist]("))
     build_site(entries, tmp_path / "site")
     method = (tmp_path / "site" / "small-v1" / "mist.html").read_text()
     assert verification_text(found).split(". ")[1] in method
@@ -69,7 +69,7 @@ def test_the_intervention_of_the_run_is_used_without_fitting(entries):
     ("options", "words"),
     [
         ({"run": "nowhere"}, "no intervention found"),
-        ({"intervention": "of-another-method"}, "Mist makes a"),
+        ({"intervention": "of-another-method"}, "but Mist makes"),
         ({"images": 0}, "--images must be a positive integer"),
         ({"run": "one", "intervention": "other"}, "--run and --intervention cannot be combined"),
     ],
