@@ -8,20 +8,18 @@ nor methods nor the origin of an image.
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import json
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.reports.components.image_file import read_image
+from evenhand.reports.components.page import asset, source_hash, templates
 
 LONGEST = 768
 """Longest side of an embedded image in pixels; smaller images keep their size."""
@@ -126,22 +124,19 @@ def render_page(form: Form) -> str:
     """
     if not form.items:
         raise EvenhandError("an annotation page needs at least one image, got none")
-    environment = Environment(
-        loader=PackageLoader("evenhand.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style, script = _part("annotation.css"), _part("annotation.js")
-    return environment.get_template("annotation.html.j2").render(
-        questions=[_keyed(question) for question in form.questions],
-        count=len(form.items) + len(form.repeats),
-        style=Markup(style),
-        script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'",
-        data=Markup(_data(form)),
+    style, script = asset("annotation.css"), asset("annotation.js")
+    return (
+        templates()
+        .get_template("annotation.html.j2")
+        .render(
+            questions=[_keyed(question) for question in form.questions],
+            count=len(form.items) + len(form.repeats),
+            style=Markup(style),
+            script=Markup(script),
+            policy=f"default-src 'none'; img-src data:; style-src {source_hash(style)}; "
+            f"script-src {source_hash(script)}; base-uri 'none'; form-action 'none'",
+            data=Markup(_data(form)),
+        )
     )
 
 
@@ -161,14 +156,6 @@ def embed(path: Path) -> tuple[str, bytes]:
         return "image/png", out.getvalue()
     image.save(out, "JPEG", quality=92, subsampling=0, optimize=True)
     return "image/jpeg", out.getvalue()
-
-
-def _part(name: str) -> str:
-    return files("evenhand.reports.templates").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _keyed(question: Question) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from evenhand.bench.results.comparison import Comparison
@@ -17,7 +16,7 @@ from evenhand.reports.comparison.figures import by_concept, distances
 from evenhand.reports.comparison.verdict import compare_verdict
 from evenhand.reports.components.bibtex import bibtex
 from evenhand.reports.components.exports import tables_archive
-from evenhand.reports.components.page import asset, policy
+from evenhand.reports.components.page import asset, policy, templates
 from evenhand.reports.run import sections
 from evenhand.reports.run.figures import Figure, figures_archive
 from evenhand.reports.run.image_strips import strips
@@ -32,16 +31,9 @@ def render_comparison(comparison: Comparison) -> str:
     Raises:
         EvenhandError: One of its images cannot be read.
     """
-    environment = Environment(
-        loader=PackageLoader("evenhand.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     content = _content(comparison)
     content["tables_file"] = tables_archive(content)
-    return environment.get_template("compare.html.j2").render(content)
+    return templates().get_template("compare.html.j2").render(content)
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:

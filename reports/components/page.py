@@ -1,4 +1,4 @@
-"""What every page with a script needs: its assets and its content security policy."""
+"""What every page needs: its templates, its assets and its content security policy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ import base64
 import hashlib
 from functools import cache
 from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+@cache
+def templates() -> Environment:
+    """The templates of all pages; they escape what they embed, and a missing name is an error."""
+    return Environment(
+        loader=PackageLoader("evenhand.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 @cache

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from evenhand.bench.results.result import Result
 from evenhand.reports.components.image_file import read_image
-from evenhand.reports.components.page import asset, source_hash
+from evenhand.reports.components.page import asset, source_hash, templates
 from evenhand.reports.gallery.data import Units, chunks_of, index_of, script_json
 from evenhand.reports.gallery.sample import Sample, sample_of
 from evenhand.reports.run.report_text import report_text_of
@@ -90,13 +89,6 @@ def render_gallery(
 
 
 def _page(index: dict[str, Any], results: Sequence[Result], sample: Sample, *, alone: bool) -> str:
-    environment = Environment(
-        loader=PackageLoader("evenhand.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style, scripts = asset("gallery.css"), [asset("gallery.js"), asset("gallery_box.js")]
     # What a trusted script adds is trusted too ('strict-dynamic'); no other source works for pages on disk.
     more = " 'strict-dynamic'" if "folder" in index else ""
@@ -105,16 +97,20 @@ def _page(index: dict[str, Any], results: Sequence[Result], sample: Sample, *, a
         f"default-src 'none'; img-src data:{own}; style-src {source_hash(style)}; "
         f"script-src {' '.join(map(source_hash, scripts))}{more}; base-uri 'none'; form-action 'none'"
     )
-    return environment.get_template("gallery.html.j2").render(
-        spec=results[0].spec,
-        report_text=report_text_of(results[0].spec),
-        index=index,
-        sample=sample,
-        alone=alone,
-        style=Markup(style),
-        scripts=[Markup(script) for script in scripts],
-        policy=policy,
-        data=Markup(script_json(index)),
+    return (
+        templates()
+        .get_template("gallery.html.j2")
+        .render(
+            spec=results[0].spec,
+            report_text=report_text_of(results[0].spec),
+            index=index,
+            sample=sample,
+            alone=alone,
+            style=Markup(style),
+            scripts=[Markup(script) for script in scripts],
+            policy=policy,
+            data=Markup(script_json(index)),
+        )
     )
 
 

@@ -7,20 +7,16 @@ templates only place and escape the values that they are given.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.ranking import Ranking, rankings
 from evenhand.bench.results.entry import BoardRow, version_key
 from evenhand.bench.results.result import Run
+from evenhand.reports.components.page import asset, source_hash, templates
 from evenhand.reports.leaderboard import literature
 from evenhand.reports.leaderboard.site_index import index_content
 from evenhand.reports.leaderboard.site_judge import Errors, judge_content, judge_seats
@@ -92,9 +88,9 @@ def _literature() -> dict[str, Any]:
 
 def _page(kind: str, pages: SiteMap, path: str = "", **content: Any) -> str:
     """One page; ``path`` is its path from the root of the site."""
-    style, script = _asset("audit.css") + _asset("site.css"), _asset("site.js")
+    style, script = asset("audit.css") + asset("site.css"), asset("site.js")
     return (
-        _environment()
+        templates()
         .get_template(f"site_{kind}.html.j2")
         .render(
             content,
@@ -113,30 +109,10 @@ def _policy(style: str, script: str) -> str:
     """The content security policy: the page's own style and script, and embedded images."""
     parts = {
         "default-src": "'none'",
-        "style-src": _hash(style),
-        "script-src": _hash(script),
+        "style-src": source_hash(style),
+        "script-src": source_hash(script),
         "img-src": "data:",
         "base-uri": "'none'",
         "form-action": "'none'",
     }
     return "; ".join(f"{name} {value}" for name, value in parts.items())
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("evenhand.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("evenhand.reports.templates").joinpath(name).read_text(encoding="utf-8")

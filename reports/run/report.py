@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from evenhand.bench.errors import EvenhandError
@@ -29,7 +28,7 @@ from evenhand.bench.results.title_block import TitleBlock
 from evenhand.reports.components.bibtex import bibtex
 from evenhand.reports.components.exports import tables_archive
 from evenhand.reports.components.inline_code import with_code
-from evenhand.reports.components.page import asset, policy
+from evenhand.reports.components.page import asset, policy, templates
 from evenhand.reports.first_screen.lines import MethodLine, method_lines
 from evenhand.reports.first_screen.screen import first_screen
 from evenhand.reports.gallery.links import Links
@@ -63,16 +62,9 @@ def render_audit(
     Raises:
         EvenhandError: The run has no result, or one of its images cannot be read.
     """
-    environment = Environment(
-        loader=PackageLoader("evenhand.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     content = _content(read_run(run, outcomes), outcomes, title_block) | {"gallery": gallery}
     content["tables_file"] = tables_archive(content)
-    return environment.get_template("audit.html.j2").render(content)
+    return templates().get_template("audit.html.j2").render(content)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from evenhand.bench.results.text import attribute, count, interval, number, plural
 from evenhand.bench.results.tuning import Trial, TuningRecord
 from evenhand.reports.components.charts import Dot, draw
+from evenhand.reports.components.page import templates
 from evenhand.reports.components.tables import Cell, Row, Table, counted, missing, text
 from evenhand.reports.run.figures import Figure, Panel
 
@@ -25,24 +24,21 @@ def render_tuning(record: TuningRecord, *, primary: str, importances: Mapping[st
         primary: The attribute set of the distance.
         importances: Parameter to the share of the scores' variance that it explains; empty if unknown.
     """
-    environment = Environment(
-        loader=PackageLoader("evenhand.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     winner = record.winner
-    return environment.get_template("tuning.html.j2").render(
-        record=record,
-        winner=winner,
-        headline=_headline(record, winner),
-        sentences=_sentences(record, attribute(primary)),
-        facts=_facts(record, winner),
-        trials=_trials(record),
-        figures=[figure for figure in (_curve(record), _importance(importances)) if figure],
-        space=[(name, _domain(domain)) for name, domain in record.space.items()],
-        fixed=[(name, _value(value)) for name, value in record.fixed.items()],
+    return (
+        templates()
+        .get_template("tuning.html.j2")
+        .render(
+            record=record,
+            winner=winner,
+            headline=_headline(record, winner),
+            sentences=_sentences(record, attribute(primary)),
+            facts=_facts(record, winner),
+            trials=_trials(record),
+            figures=[figure for figure in (_curve(record), _importance(importances)) if figure],
+            space=[(name, _domain(domain)) for name, domain in record.space.items()],
+            fixed=[(name, _value(value)) for name, value in record.fixed.items()],
+        )
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.audit import CONCEPTS, WOMEN, renders, write_csv
+from helpers.audit import CONCEPTS, WOMEN
 from helpers.paths import TINY
 from PIL import Image
 
@@ -25,21 +25,6 @@ from evenhand.metrics.estimation.measure import MeasurePlan, measure
 from evenhand.metrics.table import label_rows
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """Folder of the images, list and true labels."""
-    home = tmp_path_factory.mktemp("world")
-    listed, truth = renders(home / "images")
-    return home / "images", write_csv(home / "prompts.csv", listed), write_csv(home / "labels.csv", truth)
-
-
-@pytest.fixture(scope="module")
-def audited(world, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("audited") / "run"
-    images, prompts, _ = world
-    return audit(images, prompts=prompts, suite=str(TINY), base="biased", out=folder)
 
 
 def rows_of(result: Result) -> list[dict[str, object]]:

@@ -9,6 +9,7 @@ import pytest
 from helpers.methods import GENDER, Studio, counts, make_task
 from helpers.metrics import CELLS, TAXONOMY, World, pick
 from helpers.paths import ROOT, TINY
+from helpers.targets import HEADER, NURSES, aiming_at, table
 
 from evenhand.bench import evaluate
 from evenhand.bench.errors import EvenhandError
@@ -20,20 +21,6 @@ from evenhand.methods.weights.mist import Mist
 from evenhand.metrics import representation as r
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
 from evenhand.metrics.fairness.intersectional import worst_cell_share
-
-HEADER = "concept,attribute,group,share\n"
-NURSES = HEADER + "nurse,gender,woman,0.7\nnurse,gender,man,0.3\n*,gender,woman,0.4\n*,gender,man,0.6\n"
-
-
-def table(tmp_path, text, name="target.csv"):
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    return str(path)
-
-
-def aiming_at(target, suite="mini"):
-    data = load_suite(suite).model_dump()
-    return Suite.model_validate(data | {"target": target})
 
 
 def test_even_shares_are_the_default_and_do_not_change_the_digest():

@@ -18,6 +18,11 @@ def read(name):
     return pd.read_csv(DATA / f"{name}.csv", skiprows=1)
 
 
+def woman(table, column):
+    """1 where a column of the test bed of judges says a woman."""
+    return (table[column] == "Female").to_numpy(float)
+
+
 class World:
     """Images with known true labels, and judges with known errors."""
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from helpers.report import JOINT, a_comparison, a_result, a_spec, an_estimate, gated
 
+from evenhand.bench.policy.pareto import Point, Span
+from evenhand.bench.results.lookup import Reading
 from evenhand.bench.results.result import EstimateRow, Result
 
 CONCEPTS = ["nurse", "cook", "CEO", "teacher"]
@@ -70,6 +72,16 @@ def placed(
             "losses": [] if label == "base" else gated(lost=lost, half=width),
         }
     )
+
+
+def point(label: str, cost: float, distance: float, half: float = 0.0) -> Point:
+    """A point of a plane; both intervals reach ``half`` to either side."""
+    return Point(label, *(Span(value, value - half, value + half) for value in (cost, distance)))
+
+
+def readings(*results: Result) -> list[Reading]:
+    """The readings of the results."""
+    return [Reading.of(result) for result in results]
 
 
 def swept(name: str, *, own: float, settings: list[float], distance: float, trade_off: float) -> list[Result]:

@@ -12,7 +12,7 @@ from evenhand.methods.weights.mist import Mist
 
 @pytest.fixture
 def imported(tmp_path, monkeypatch):
-    """Writes a package, imports a module of it anew, and returns its class."""
+    """Writes a package, imports a module of it again, and returns its class."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     folder = tmp_path / "their_methods"

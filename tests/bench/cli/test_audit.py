@@ -5,27 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.audit import renders, write_csv
 from helpers.paths import TINY
 
-from evenhand.bench.audit import audit
-
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """Folder of the images, list and true labels."""
-    home = tmp_path_factory.mktemp("world")
-    listed, truth = renders(home / "images")
-    return home / "images", write_csv(home / "prompts.csv", listed), write_csv(home / "labels.csv", truth)
-
-
-@pytest.fixture(scope="module")
-def audited(world, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("audited") / "run"
-    images, prompts, _ = world
-    return audit(images, prompts=prompts, suite=str(TINY), base="biased", out=folder)
 
 
 def test_the_command_prints_the_table_the_report_and_the_notes(evenhand, world, audited, tmp_path):

@@ -7,22 +7,9 @@ from pathlib import Path
 import diffusers
 import pytest
 import torch
-from helpers.paths import TINY
 from safetensors.torch import load_file
 
 from evenhand.bench.models.loading import load_model
-
-METHODS = ("--method", "base", "--method", "mist", "--method", "random-attribute-prompt")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run of the tiny suite with three methods."""
-    from evenhand.bench import evaluate
-
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    evaluate(str(TINY), methods=METHODS[1::2], out=folder)
-    return folder
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import json
 
-import minisign
 import pytest
 from helpers.report import parsed
 from helpers.stored_run import a_stored_run
@@ -15,14 +14,6 @@ def stored(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stored") / "run"
     a_stored_run(folder, methods=("base", "mist"), seeds=1)
     return folder
-
-
-@pytest.fixture
-def keys(tmp_path):
-    pair = minisign.KeyPair.generate()
-    (tmp_path / "key").write_bytes(bytes(pair.secret_key))
-    (tmp_path / "key.pub").write_bytes(bytes(pair.public_key))
-    return tmp_path / "key", tmp_path / "key.pub"
 
 
 def test_title_block_is_kept_so_that_the_next_report_has_it_too(evenhand, stored, tmp_path):

@@ -9,16 +9,6 @@ from helpers.paths import TINY
 METHODS = ("--method", "base", "--method", "mist", "--method", "random-attribute-prompt")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run of the tiny suite with three methods."""
-    from evenhand.bench import evaluate
-
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    evaluate(str(TINY), methods=METHODS[1::2], out=folder)
-    return folder
-
-
 def test_a_dry_run_counts_images_and_writes_nothing(evenhand, tmp_path):
     outcome = evenhand("run", TINY, *METHODS, "--out", tmp_path / "run", "--dry-run", "--json")
     assert outcome.code == 0

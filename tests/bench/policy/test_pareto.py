@@ -4,14 +4,13 @@ import math
 
 import pytest
 from helpers.report import JOINT
-from helpers.trade_off import placed
+from helpers.trade_off import placed, point, readings
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evenhand.bench.policy.pareto import (
     TRADE_OFFS,
     Plane,
-    Point,
     Span,
     dominance_of,
     dominated_by,
@@ -19,18 +18,10 @@ from evenhand.bench.policy.pareto import (
     planes,
     points,
 )
-from evenhand.bench.results.lookup import Key, Reading
+from evenhand.bench.results.lookup import Key
 
 KEY = Key("rms_delta", JOINT, "panel", True)
 FIDELITY, UNRELATED = TRADE_OFFS
-
-
-def point(label, cost, distance, half=0.0):
-    return Point(label, *(Span(value, value - half, value + half) for value in (cost, distance)))
-
-
-def readings(*results):
-    return [Reading.of(result) for result in results]
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))

@@ -21,14 +21,6 @@ def folder(tmp_path):
     return tmp_path / "run"
 
 
-@pytest.fixture
-def keys(tmp_path):
-    pair = minisign.KeyPair.generate()
-    (tmp_path / "key").write_bytes(bytes(pair.secret_key))
-    (tmp_path / "key.pub").write_bytes(bytes(pair.public_key))
-    return tmp_path / "key", tmp_path / "key.pub"
-
-
 def test_manifest_lists_every_file_with_its_digest_and_is_deterministic(folder):
     path = m.write_manifest(folder)
     first, rows = path.read_bytes(), json.loads(path.read_text())["files"]

@@ -3,24 +3,10 @@
 import numpy as np
 import pytest
 from helpers.report import a_result, an_estimate
+from helpers.targets import HEADER, NURSES, aiming_at, table
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.bench.suites.targets import labour_table
-
-HEADER = "concept,attribute,group,share\n"
-NURSES = HEADER + "nurse,gender,woman,0.7\nnurse,gender,man,0.3\n*,gender,woman,0.4\n*,gender,man,0.6\n"
-
-
-def table(tmp_path, text, name="target.csv"):
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    return str(path)
-
-
-def aiming_at(target, suite="mini"):
-    data = load_suite(suite).model_dump()
-    return Suite.model_validate(data | {"target": target})
 
 
 def test_labour_shares_match_the_published_table():

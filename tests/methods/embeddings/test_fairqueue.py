@@ -2,23 +2,11 @@
 
 import pytest
 import torch
-from helpers.iti_gen import METHOD, PROTOCOL, drawn, task_on
+from helpers.iti_gen import METHOD, drawn, task_on
 from helpers.methods import GENDER
 
-from evenhand.bench.models.loading import load_model
-from evenhand.bench.models.sampler import Sampler
 from evenhand.methods.embeddings.fairqueue import FairQueue
 from evenhand.methods.embeddings.iti_gen import ItiGen
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_model("mini")
-
-
-@pytest.fixture(scope="module")
-def sampler(model):
-    return Sampler(model, PROTOCOL)
 
 
 @pytest.mark.slow

@@ -5,35 +5,14 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from helpers.iti_gen import METHOD, PROMPTS, PROTOCOL, SEEDS, drawn, task_on
+from helpers.iti_gen import METHOD, PROMPTS, SEEDS, drawn, task_on
 from helpers.methods import GENDER, JOINT, MAN, WOMAN
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models.loading import load_model
-from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.methods.base import Task
 from evenhand.methods.embeddings._learned_tokens import insert
 from evenhand.methods.embeddings.iti_gen import ItiGen, Learner
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_model("mini")
-
-
-@pytest.fixture(scope="module")
-def sampler(model):
-    return Sampler(model, PROTOCOL)
-
-
-@pytest.fixture(scope="module")
-def learner(model, sampler):
-    learner = Learner(METHOD, task_on(model, sampler))
-    generator = torch.Generator().manual_seed(0)
-    for tokens in learner.tokens.values():
-        tokens += 0.02 * torch.randn(tokens.shape, generator=generator)
-    return learner
 
 
 def cosine(a, b):

@@ -3,32 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from helpers.iti_gen import METHOD, PROMPTS, PROTOCOL, SEEDS, drawn, task_on
+from helpers.iti_gen import PROMPTS, SEEDS, drawn
 
-from evenhand.bench.models.loading import load_model
-from evenhand.bench.models.sampler import Sampler
 from evenhand.methods.embeddings._learned_tokens import LearnedTokens, contribution, insert
-from evenhand.methods.embeddings.iti_gen import Learner
 from evenhand.methods.hooks import Batch, Site, Step
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_model("mini")
-
-
-@pytest.fixture(scope="module")
-def sampler(model):
-    return Sampler(model, PROTOCOL)
-
-
-@pytest.fixture(scope="module")
-def learner(model, sampler):
-    learner = Learner(METHOD, task_on(model, sampler))
-    generator = torch.Generator().manual_seed(0)
-    for tokens in learner.tokens.values():
-        tokens += 0.02 * torch.randn(tokens.shape, generator=generator)
-    return learner
 
 
 @pytest.mark.slow

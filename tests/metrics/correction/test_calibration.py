@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.metrics import TAXONOMY, World, read, rows_of
+from helpers.metrics import TAXONOMY, World, rows_of
 from scipy.optimize import minimize
 
 from evenhand.bench.errors import EvenhandError
@@ -46,12 +46,6 @@ def test_likeliest_shares_outside_the_simplex_maximise_the_likelihood():
 
 def test_likeliest_shares_without_images_are_missing():
     assert np.isnan(c.likeliest_shares(np.zeros((1, 3)), M3)).all()
-
-
-@pytest.fixture(scope="module")
-def faces():
-    table = read("judge_testbed_fairface3k")
-    return table[table["split"] == "cal"], table[table["split"] == "eval"]
 
 
 MERGED = ("White", "Middle Eastern", "Middle_Eastern", "Latino_Hispanic")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.metrics import read
+from helpers.metrics import woman
 from ppi_py import ppi_mean_ci, ppi_mean_pointestimate
 
 from evenhand.bench.errors import EvenhandError
@@ -12,16 +12,6 @@ from evenhand.metrics.correction.prediction_powered import powered_mean, stratif
 
 def near(value, tolerance=1e-6):
     return pytest.approx(value, abs=tolerance)
-
-
-@pytest.fixture(scope="module")
-def faces():
-    table = read("judge_testbed_fairface3k")
-    return table[table["split"] == "cal"], table[table["split"] == "eval"]
-
-
-def woman(table, column):
-    return (table[column] == "Female").to_numpy(float)
 
 
 PPI = {

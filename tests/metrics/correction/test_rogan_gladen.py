@@ -20,12 +20,6 @@ def test_cleam_points_match_the_published_rows():
     assert found == near([0.6375, 0.6415, 0.6482, 0.6587], 1e-4)
 
 
-@pytest.fixture(scope="module")
-def faces():
-    table = read("judge_testbed_fairface3k")
-    return table[table["split"] == "cal"], table[table["split"] == "eval"]
-
-
 TEST_BED = {
     "deepface": (0.345588, 0.957317, 0.202669, 0.528172, 0.059705),
     "facellm": (1.000000, 0.780488, 0.582986, 0.465701, 0.020278),

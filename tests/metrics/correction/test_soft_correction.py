@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from abstention.calibration import TempScaling
-from helpers.metrics import read
+from helpers.metrics import woman
 from quapy.method.aggregative import ACC, EMQ, PACC
 from sklearn.linear_model import LogisticRegression
 
@@ -13,16 +13,6 @@ from evenhand.metrics.correction import soft_correction as soft
 
 def near(value, tolerance=1e-6):
     return pytest.approx(value, abs=tolerance)
-
-
-@pytest.fixture(scope="module")
-def faces():
-    table = read("judge_testbed_fairface3k")
-    return table[table["split"] == "cal"], table[table["split"] == "eval"]
-
-
-def woman(table, column):
-    return (table[column] == "Female").to_numpy(float)
 
 
 def posteriors(table):

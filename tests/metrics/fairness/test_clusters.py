@@ -2,24 +2,12 @@
 
 import numpy as np
 import pytest
+from helpers.vectors import cloud, rng, unit
 from sklearn.cluster import AgglomerativeClustering
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.fairness import clusters as c
 from evenhand.metrics.fairness.association import relation
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
-
-
-def unit(values):
-    return values / np.linalg.norm(values, axis=-1, keepdims=True)
-
-
-def cloud(centre, n, *, spread=0.3, seed=0):
-    return unit(np.asarray(centre, float) + spread * rng(seed).standard_normal((n, len(centre))))
-
 
 CENTRES = {"woman": [1, 0, 0, 0], "man": [0, 1, 0, 0], "person": [0, 0, 1, 0]}
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.vectors import cloud, rng
 from scipy.linalg import expm, logm
 from torchmetrics.functional.image import (
     multiscale_structural_similarity_index_measure,
@@ -12,18 +13,6 @@ from torchmetrics.functional.image import (
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.estimation.preservation import seed_distance
 from evenhand.metrics.fairness import diversity as d
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
-
-
-def unit(values):
-    return values / np.linalg.norm(values, axis=-1, keepdims=True)
-
-
-def cloud(centre, n, *, spread=0.3, seed=0):
-    return unit(np.asarray(centre, float) + spread * rng(seed).standard_normal((n, len(centre))))
 
 
 def test_vendi_scores_match_worked_examples():

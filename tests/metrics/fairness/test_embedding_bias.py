@@ -5,6 +5,7 @@ from math import log, log2
 
 import numpy as np
 import pytest
+from helpers.vectors import cloud, rng
 from scipy.stats import entropy
 
 from evenhand.bench.errors import EvenhandError
@@ -15,18 +16,6 @@ from evenhand.metrics.fairness.embedding_bias import (
     ndkl,
 )
 from evenhand.metrics.representation import uniform
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
-
-
-def unit(values):
-    return values / np.linalg.norm(values, axis=-1, keepdims=True)
-
-
-def cloud(centre, n, *, spread=0.3, seed=0):
-    return unit(np.asarray(centre, float) + spread * rng(seed).standard_normal((n, len(centre))))
 
 
 def words(seed=0):

@@ -5,25 +5,17 @@ import re
 import numpy as np
 import pytest
 from helpers.report import JOINT, NAN, an_estimate, parsed
-from helpers.trade_off import placed, swept
+from helpers.trade_off import placed, point, readings, swept
 
 from evenhand.bench.policy.pareto import TRADE_OFFS, Point, Span, dominance_of, dominated_by, points
 from evenhand.bench.policy.strength import curves, ranked
 from evenhand.bench.report import render_report
-from evenhand.bench.results.lookup import Key, Reading
+from evenhand.bench.results.lookup import Key
 from evenhand.bench.results.result import Run
 from evenhand.reports.run.pareto import fairness_trade_offs, planes
 
 KEY = Key("rms_delta", JOINT, "panel", True)
 FIDELITY, UNRELATED = TRADE_OFFS
-
-
-def point(label, cost, distance, half=0.0):
-    return Point(label, *(Span(value, value - half, value + half) for value in (cost, distance)))
-
-
-def readings(*results):
-    return [Reading.of(result) for result in results]
 
 
 def test_front_holds_the_points_that_no_other_dominates():
