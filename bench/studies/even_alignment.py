@@ -14,14 +14,17 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.mini.calibrate import through_autoencoder
-from evenhand.bench.mini.law import FINE_TONES, TONE_GROUPS, fine_law, occupations
+from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, fine_law, occupations
 from evenhand.bench.mini.world import STYLES, render
 from evenhand.bench.prompts.plan import make_plan
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.suites.suite import Suite, load_suite
+
+GENDERS = TAXONOMIES["gender"]
 
 
 def even_shares() -> NDArray[np.float64]:
@@ -33,14 +36,17 @@ def even_shares() -> NDArray[np.float64]:
     return even
 
 
-def alignment(suite: Suite, *, even: bool, copies: int, seed: int = 0) -> NDArray[np.float64]:
-    """CLIP scores ``(n,)`` of rendered images of the suite's neutral prompts.
+def alignment(suite: Suite, *, even: bool, copies: int, seed: int = 0) -> pd.DataFrame:
+    """CLIP scores of rendered images of the suite's neutral prompts.
 
     Args:
         suite: A suite of the bundled model.
         even: Whether groups are equally frequent; otherwise they are as frequent as in the training data.
         copies: Images per prompt.
         seed: Seed of the groups and of the renderer.
+
+    Returns:
+        One row per image: ``concept``, ``gender`` and ``score``.
     """
     neutral = [item.prompt for item in make_plan(suite)[0] if item.prompt.kind == "neutral"]
     prompts = list({prompt.text: prompt for prompt in neutral}.values()) * copies
@@ -55,20 +61,39 @@ def alignment(suite: Suite, *, even: bool, copies: int, seed: int = 0) -> NDArra
     assert suite.scorer is not None
     scorer = load_scorer(suite.scorer)
     texts = scorer.embed_texts([prompt.text for prompt in prompts])
-    scores: NDArray[np.float64] = 100 * (scorer.embed(images) * texts).sum(axis=1, dtype=float)
-    return scores
+    return pd.DataFrame(
+        {
+            "concept": [prompt.concept for prompt in prompts],
+            "gender": [GENDERS[row[2]] for row in rows],
+            "score": 100 * (scorer.embed(images) * texts).sum(axis=1, dtype=float),
+        }
+    )
+
+
+def by_occupation(even: pd.DataFrame) -> pd.DataFrame:
+    """What evenly mixed people cost each occupation, from the rows of ``alignment(even=True)``.
+
+    Returns:
+        One row per concept: the mean score of each gender, the larger share of a gender in the training data,
+        and the relative loss of alignment if both become equally frequent.
+    """
+    scores = even.pivot_table(index="concept", columns="gender", values="score")[list(GENDERS)]
+    shares = pd.DataFrame(fine_law().sum(axis=(2, 3)), index=occupations(), columns=GENDERS).loc[scores.index]
+    trained = (scores * shares).sum(axis=1)
+    return scores.assign(share=shares.max(axis=1), loss=1 - scores.mean(axis=1) / trained)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print both means with their standard errors."""
+    """Print both means with their standard errors, and the table by occupation."""
     parser = argparse.ArgumentParser(description="Alignment of perfect images, as trained and even.")
     parser.add_argument("--copies", type=int, default=6, help="images per prompt")
     copies = parser.parse_args(arguments).copies
     suite = load_suite("mini")
     for even, name in ((False, "as trained"), (True, "even")):
-        scores = alignment(suite, even=even, copies=copies)
-        error = scores.std(ddof=1) / len(scores) ** 0.5
-        sys.stdout.write(f"{name}: {scores.mean():.2f} (standard error {error:.2f}, n {len(scores)})\n")
+        rows = alignment(suite, even=even, copies=copies)
+        mean, error = rows.score.mean(), rows.score.sem()
+        sys.stdout.write(f"{name}: {mean:.2f} (standard error {error:.2f}, n {len(rows)})\n")
+    sys.stdout.write(f"\n{by_occupation(rows).sort_values('loss').round(3).to_string()}\n")
 
 
 if __name__ == "__main__":

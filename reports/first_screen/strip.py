@@ -17,8 +17,8 @@ from evenhand.reports.run.report_text import report_text_of
 COLUMNS = {"neutral": 4, "explicit": 2}
 """Columns by kind of prompts; a run without one kind shows more of the other."""
 
-ROWS, ROWS_OF_MANY = 4, 2
-"""The baseline and three methods, or four models; the baseline and one where the chart has many lines."""
+ROWS, ROWS_OF_MANY = 5, 2
+"""The baseline and four methods, or five models; the baseline and one where the chart has many lines."""
 
 SIDE = 160
 """Longest side of an image in pixels; smaller images keep their size."""

@@ -8,7 +8,7 @@ from PIL import Image
 
 from evenhand.bench.results.lookup import Reading
 from evenhand.bench.results.result import ImageRow
-from evenhand.reports.first_screen.strip import COLUMNS, ROWS, ROWS_OF_MANY, first_strip
+from evenhand.reports.first_screen.strip import COLUMNS, ROWS_OF_MANY, first_strip
 
 CONCEPTS = [f"job {letter}" for letter in "abcdefgh"]
 
@@ -49,8 +49,14 @@ def test_columns_are_spread_evenly_over_the_concepts_of_both_kinds(strip):
     found = strip(every())
     neutral = [(f"job {letter}", "neutral") for letter in "aceg"]
     assert shown(found) == [*neutral, ("job a", "explicit"), ("job e", "explicit")]
-    assert [method for method, _ in found.lines] == list(BIAS)[:ROWS]
-    assert found.left_out == len(BIAS) - ROWS
+    assert [method for method, _ in found.lines] == list(BIAS) and found.left_out == 0
+
+
+def test_methods_beyond_the_last_row_are_counted(strip, monkeypatch):
+    monkeypatch.setattr("evenhand.reports.first_screen.strip.ROWS", 3)
+    found = strip(every())
+    assert [method for method, _ in found.lines] == list(BIAS)[:3]
+    assert found.left_out == len(BIAS) - 3
 
 
 def test_choice_does_not_depend_on_the_labels(strip):
