@@ -109,7 +109,12 @@ class TuningRecord(Record):
 
     @property
     def best_of_k(self) -> list[float]:
-        """Expected best distance of ``k`` random trials; a trial that exceeds a gate counts as 1."""
+        """Expected best distance of ``k`` random trials, where one that exceeds a gate counts as 1.
+
+        Empty where no trial is within the gates.
+        """
+        if self.winner is None or self.winner.violation:
+            return []
         return best_of_k([min(trial.score, 1.0) for trial in self.trials if trial.status == "finished"])
 
     @property

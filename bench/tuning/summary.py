@@ -47,8 +47,9 @@ def closing_lines(record: TuningRecord) -> list[str]:
         f"winner: trial {winner.number}, distance {number(winner.distance)} against "
         f"{number(record.baseline)} of the baseline"
         + ("; no trial passes the gates" if winner.violation else ""),
-        "expected best: " + ", ".join(f"{number(best[k - 1])} of {k}" for k in places),
     ]
+    if best:
+        lines.append("expected best: " + ", ".join(f"{number(best[k - 1])} of {k}" for k in places))
     found = importances(space_of(record), tried_of(record), seed=record.seed)
     if found:
         ordered = sorted(found.items(), key=lambda item: -item[1])

@@ -45,6 +45,11 @@ def test_the_expected_best_equals_the_mean_over_all_subsets():
         assert found == pytest.approx(np.mean([min(some) for some in combinations(scores, k)]))
 
 
+def test_without_a_trial_within_the_gates_no_best_is_expected():
+    assert a_record(a_trial(0, 0.5, loss=0.07), a_trial(1, 0.2, loss=0.30)).best_of_k == []
+    assert len(a_record(a_trial(0, 0.5), a_trial(1, 0.2, loss=0.30)).best_of_k) == 2
+
+
 def test_a_record_survives_writing_and_reading(tmp_path):
     path = tmp_path / "m.json"
     written = a_record(

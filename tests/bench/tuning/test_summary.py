@@ -41,6 +41,7 @@ def test_the_winner_is_compared_with_the_baseline():
     assert lines[1] == "expected best: 0.700 of 1, 0.400 of 2"
     worst = closing_lines(a_record(a_trial(1, 0.4, loss=0.2)))
     assert worst[0].endswith("; no trial passes the gates")
+    assert not any(line.startswith("expected best") for line in worst)
     assert closing_lines(a_record(FAILED)) == ["no trial has a result; see the reasons in the record"]
 
 
