@@ -10,7 +10,7 @@ import typer
 
 from evenhand.bench.cli.shared import Online, examples
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.results.entry import SAMPLE
+from evenhand.bench.results.entry import EVIDENCES, SAMPLE
 
 app = typer.Typer(
     name="board",
@@ -20,19 +20,36 @@ app = typer.Typer(
 
 Entries = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the published entries.")]
 
+Maintainers = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR", help="Folder of the maintainers' public keys; never one that came with an entry."
+    ),
+]
+
+Run = Annotated[
+    Path | None, typer.Option("--run", metavar="RUN", help="Use the fitted intervention of this run.")
+]
+
 
 @app.command(epilog=examples("evenhand board check", "evenhand board check --entries my-entries"))
-def check(entries: Entries = Path("reports/entries")) -> None:
+def check(
+    entries: Entries = Path("reports/entries"), maintainers: Maintainers = Path("reports/maintainers")
+) -> None:
     """Check every published entry and recompute its numbers from its labels. Lists all errors."""
     from evenhand.bench.leaderboard.check import check_entries
+    from evenhand.bench.results.entry import entry_name
 
-    sound, faults = check_entries(entries)
+    sound, faults = check_entries(entries, maintainers=maintainers)
     for fault in faults:
         typer.echo(f"evenhand: {fault}", err=True)
     if faults:
         raise typer.Exit(EvenhandError.exit_code)
-    found = Counter(entry.evidence for entry in sound)
-    counts = ", ".join(f"{count} {evidence}" for evidence, count in sorted(found.items()))
+    for one in sound:
+        notices = "".join(f"; {notice}" for notice in one.outcomes.notices)
+        typer.echo(f"{entry_name(one.entry.result)}: {one.evidence}{notices}")
+    found = Counter(one.evidence for one in sound)
+    counts = ", ".join(f"{found[evidence]} {evidence}" for evidence in EVIDENCES if found[evidence])
     typer.echo(f"{found.total()} entries in {entries} are valid: {counts}")
 
 
@@ -58,17 +75,34 @@ def build(
         list[Path] | None,
         typer.Option("--run", metavar="RUN", help="Run whose images the website shows; repeatable."),
     ] = None,
+    maintainers: Maintainers = Path("reports/maintainers"),
 ) -> None:
     """Build the leaderboard from the published entries."""
     from evenhand.bench.leaderboard import build as board
     from evenhand.bench.leaderboard import site as board_site
 
     board_site.check_options(site, runs=runs or (), only_check=only_check)
-    board.build(entries, out, check=only_check)
+    board.build(entries, out, check=only_check, maintainers=maintainers)
     typer.echo(f"board: {out}" + (" is up to date" if only_check else ""))
     if site is not None:
-        files = board_site.build_site(entries, site, runs=runs or ())
+        files = board_site.build_site(entries, site, runs=runs or (), maintainers=maintainers)
         typer.echo(f"site: {site / 'index.html'} and {files - 1} more files")
+
+
+@app.command(epilog=examples("evenhand board diff submitted/reports/entries"))
+def diff(
+    submitted: Annotated[
+        Path, typer.Argument(metavar="SUBMITTED", help="Folder of the entries with a submission.")
+    ],
+    entries: Entries = Path("reports/entries"),
+    maintainers: Maintainers = Path("reports/maintainers"),
+) -> None:
+    """Say which rows of the leaderboard a submission would add, remove or change."""
+    from evenhand.bench.leaderboard.diff import board_diff
+
+    lines = board_diff(entries, submitted, maintainers=maintainers)
+    for line in lines or ["the submission changes no row"]:
+        typer.echo(line)
 
 
 @app.command(epilog=examples("evenhand board remeasure", "evenhand board remeasure --entries my-entries"))
@@ -87,47 +121,116 @@ def remeasure(entries: Entries = Path("reports/entries")) -> None:
 def submit(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     entries: Entries = Path("reports/entries"),
+    address: Annotated[
+        str,
+        typer.Option(metavar="URL", help="Where the method's package can be found; else from its metadata."),
+    ] = "",
 ) -> None:
     """Write the results of a run as leaderboard entries."""
     from evenhand.bench.leaderboard.submit import submit as submit_run
 
-    for path in submit_run(run, entries):
+    for path in submit_run(run, entries, address=address):
         typer.echo(f"entry: {path}")
+
+
+@app.command(
+    epilog=examples(
+        "evenhand board commit reports/entries/uce@mini-v1 --salt secret.txt",
+        "evenhand board commit my-entries/* --salt s --holdout-judge clip-weak",
+    )
+)
+def commit(
+    entries: Annotated[list[Path], typer.Argument(metavar="ENTRY", help="Folders of entries to verify.")],
+    salt: Annotated[Path, typer.Option(metavar="FILE", help="New file for the salt; keep it secret.")],
+    holdout: Annotated[
+        list[str] | None,
+        typer.Option("--holdout-judge", metavar="JUDGE", help="Judge that is held back; repeatable."),
+    ] = None,
+) -> None:
+    """Choose the salt of a verification on fresh noise, and write the commitment to publish first."""
+    from evenhand.bench.leaderboard.verification.commitment import commit as make_commitment
+
+    typer.echo(f"commitment: {make_commitment(entries, salt=salt, holdout=holdout or ())}")
+    typer.echo(f"salt: {salt}; publish the commitment before you verify, and keep the salt secret until then")
 
 
 @app.command(
     epilog=examples(
         "evenhand board verify reports/entries/uce@mini-v1",
         "evenhand board verify my-entries/uce@mini-v1 --run runs/mini",
+        "evenhand board verify reports/entries/uce@mini-v1 --fresh --salt secret.txt",
     )
 )
 def verify(
     entry: Annotated[Path, typer.Argument(metavar="ENTRY", help="Folder of an entry that has tables.")],
-    images: Annotated[int, typer.Option(metavar="N", help="Number of images to regenerate.")] = SAMPLE,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help=f"Number of images; {SAMPLE}, or all that the suite plans with --fresh."
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, metavar="S", help="Seed of the sample; random by default.")
     ] = None,
-    run: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Use the fitted intervention of this run.")
-    ] = None,
+    run: Run = None,
     intervention: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Use the fitted intervention in this folder.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Draw new noise and prompts from a salt; needs --salt.")
+    ] = False,
+    salt: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The salt of `evenhand board commit`.")
+    ] = None,
+    holdout: Annotated[
+        list[str] | None,
+        typer.Option("--holdout-judge", metavar="JUDGE", help="The held-back judge of the commitment."),
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --fresh: keep and reuse images in this folder.")
     ] = None,
     online: Online = False,
 ) -> None:
     """Regenerate a random sample of an entry's images and labels, and compare them with the entry.
 
-    Without --run or --intervention, the method is first fitted again with the
-    entry's parameters. On mini this takes seconds to half an hour; on
-    full-size models, see the cost stated in the entry.
+    With --fresh, draw the method and the baseline on noise and prompts that
+    the submitter could not know; if all images are drawn, these numbers are
+    published. Without --run or --intervention, the method is first fitted
+    again with the entry's parameters. On mini this takes seconds to half an
+    hour; on full-size models, see the cost stated in the entry.
     """
-    from evenhand.bench.leaderboard import verify as entry_verify
+    from evenhand.bench.leaderboard.verification import fresh as entry_fresh
+    from evenhand.bench.leaderboard.verification import verify as entry_verify
     from evenhand.bench.models import hub
     from evenhand.bench.stages.progress import Progress
-    from evenhand.reports.leaderboard.evidence import verification_text
+    from evenhand.reports.leaderboard.evidence import fresh_texts, verification_text
 
+    entry_fresh.check_options(fresh=fresh, salt=salt, seed=seed, holdout=holdout or (), work=work)
     hub.permit(online)
-    found = entry_verify.verify(
-        entry, images=images, seed=seed, run=run, intervention=intervention, progress=Progress()
+    if salt is not None:
+        options = entry_fresh.Options(
+            images=images or 0, run=run, intervention=intervention, holdout=holdout or (), work=work
+        )
+        found = entry_fresh.verify_fresh(entry, salt=salt, options=options, progress=Progress())
+        typer.echo(f"{entry.name}: {'. '.join(fresh_texts(found))}")
+        return
+    sample = SAMPLE if images is None else images
+    repeated = entry_verify.verify(
+        entry, images=sample, seed=seed, run=run, intervention=intervention, progress=Progress()
     )
-    typer.echo(f"{entry.name} is verified: {verification_text(found)}")
+    typer.echo(f"{entry.name} is verified on its own noise: {verification_text(repeated)}")
+
+
+@app.command(epilog=examples("evenhand board sign reports/entries/uce@mini-v1 --key minisign.key"))
+def sign(
+    entries: Annotated[list[Path], typer.Argument(metavar="ENTRY", help="Folders of verified entries.")],
+    key: Annotated[Path, typer.Option(metavar="KEY", help="Secret key of minisign of a maintainer.")],
+) -> None:
+    """Sign the verifications of entries, as a maintainer; without a signature they count for nothing."""
+    from evenhand.bench.leaderboard.verification.signed import sign_outcomes
+    from evenhand.bench.storage.manifest import has_password
+
+    password = typer.prompt(f"Password of {key}", hide_input=True, err=True) if has_password(key) else None
+    for entry in entries:
+        for path in sign_outcomes(entry, key=key, password=password):
+            typer.echo(f"signature: {path}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
@@ -16,6 +18,9 @@ from evenhand.bench.engines.worker import Assignment, Block, Done, Worker
 from evenhand.bench.engines.worker_pool import Role, WorkerHandle, WorkerLostError, WorkerPool
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+_PR_SET_PDEATHSIG = 1
+"""The option of prctl(2) that names the signal which a process gets when its parent ends."""
 
 
 def accelerators() -> list[str]:
@@ -109,7 +114,7 @@ def _serve(pipe: Connection, assignment: Assignment, cores: int, accelerator: st
     # Ctrl-C reaches all processes of a terminal; the run process ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A run process that is killed cannot end them; they would work on for nobody.
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     if accelerator is not None:
         os.environ[VISIBLE] = accelerator
     worker = Worker(assignment, cores=cores)
@@ -122,7 +127,17 @@ def _serve(pipe: Connection, assignment: Assignment, cores: int, accelerator: st
 
 
 def end_with_parent() -> None:
-    """Wait until the process that started this one has ended, then end this one at once, whatever it does."""
+    """End this process when the one that started it ends, whatever this one does.
+
+    Linux kills it. Elsewhere, and if the other one has ended already, a thread does; it has to wait while
+    native code holds the interpreter.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -14,10 +15,20 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.check import Checked, valid_entries
 from evenhand.bench.leaderboard.fits import distance_of, median_fit
 from evenhand.bench.leaderboard.method_facts import facts_of
-from evenhand.bench.policy.bands import band, why_not_ranked
+from evenhand.bench.leaderboard.verification.signed import MAINTAINERS
+from evenhand.bench.policy.bands import band_on_board
 from evenhand.bench.policy.gates import gate_outcomes
 from evenhand.bench.policy.strength import ranked
-from evenhand.bench.results.entry import BoardRow, FitRow, RankSet, entry_name, version_key
+from evenhand.bench.results.entry import (
+    EVIDENCES,
+    Band,
+    BoardRow,
+    Evidence,
+    FitRow,
+    RankSet,
+    entry_name,
+    version_key,
+)
 from evenhand.bench.results.lookup import Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, MethodCard, Result
 from evenhand.bench.storage.files import write_atomically
@@ -31,18 +42,19 @@ IMAGES = "fronts"
 """Folder of the images of the leaderboard, beside the folder of the entries."""
 
 
-def build(entries: Path, out: Path, *, check: bool = False) -> None:
+def build(entries: Path, out: Path, *, check: bool = False, maintainers: Path = MAINTAINERS) -> None:
     """Render the leaderboard from the entries; its images go to ``fronts`` beside the entries.
 
     Args:
         entries: Folder of the entries.
         out: The Markdown file.
         check: Whether to compare with the existing file instead of writing it.
+        maintainers: Folder of the public keys of the maintainers.
 
     Raises:
         EvenhandError: An entry is not valid, or with ``check`` a file is out of date.
     """
-    rows, folder = board_rows(entries), entries.parent / IMAGES
+    rows, folder = board_rows(entries, maintainers=maintainers), entries.parent / IMAGES
     text = render_leaderboard(rows, images=_link(folder, out), entries=_link(entries, out))
     images = front_images(rows)
     if not check:
@@ -62,16 +74,37 @@ def _link(folder: Path, page: Path) -> str:
     return Path(os.path.relpath(folder, page.parent)).as_posix()
 
 
-def board_rows(entries: Path) -> list[BoardRow]:
+def board_rows(entries: Path, *, maintainers: Path = MAINTAINERS) -> list[BoardRow]:
     """All rows by suite, with the gates that they do not pass and the rank sets of those that are ranked.
 
-    The fits of a method are one row. One setting of each method is ranked if it passes all gates; ranks are
-    among ranked rows only, over all and within each track.
+    Args:
+        entries: Folder of the entries.
+        maintainers: Folder of the public keys of the maintainers.
+    """
+    return rows_of(valid_entries(entries, maintainers=maintainers))
+
+
+def rows_of(entries: Sequence[Checked]) -> list[BoardRow]:
+    """The rows of valid entries.
+
+    The fits of a method are one row. One setting of each method is ranked if it passes all gates. Ranks are
+    among ranked rows of the same evidence only, over all and within each track; numbers that are only
+    reported are not ranked.
     """
     rows: list[BoardRow] = []
-    for group in _groups(valid_entries(entries)):
+    for group in _groups(entries):
         rows += _with_ranks(_unranked_rows(group))
     return rows
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """An entry with the numbers that are published of it."""
+
+    one: Checked
+    result: Result
+    base: Result
+    evidence: Evidence
 
 
 def _unranked_rows(group: Sequence[Checked]) -> list[BoardRow]:
@@ -86,39 +119,66 @@ def _unranked_rows(group: Sequence[Checked]) -> list[BoardRow]:
     fits: dict[str, list[Checked]] = {}
     for one in sorted(group, key=lambda one: one.entry.result.spec.method.fit):
         fits.setdefault(one.entry.result.spec.method.row, []).append(one)
-    return [_row(found, base, key) for found in fits.values()]
+    return [_row(_shown(found, base), key) for found in fits.values()]
 
 
-def _row(fits: Sequence[Checked], base: Result, key: Key) -> BoardRow:
+def _shown(fits: Sequence[Checked], base: Result) -> list[_Shown]:
+    """The numbers of the fits of a row: on fresh noise if every fit has them, else as submitted."""
+    weakest = max((one.evidence for one in fits), key=EVIDENCES.index)
+    found = []
+    for one in fits:
+        fresh = one.outcomes.fresh
+        if weakest == EVIDENCES[0] and fresh is not None:
+            found.append(_Shown(one, fresh.result, fresh.base, weakest))
+        else:
+            found.append(_Shown(one, one.entry.result, base, weakest))
+    return found
+
+
+def _row(fits: Sequence[_Shown], key: Key) -> BoardRow:
     """The row of the median of the fits of one method."""
-    rows = [_fit_row(one, base, key) for one in fits]
+    rows = [_fit_row(one, key) for one in fits]
     place = median_fit([row.distance for row in rows])
-    one, card = fits[place], fits[0].entry.result.spec.method
-    gates, facts = gate_outcomes(one.entry.result, base), facts_of(card)
+    shown, card = fits[place], fits[0].result.spec.method
+    entry, outcomes = shown.one.entry, shown.one.outcomes
+    gates, facts = gate_outcomes(shown.result, shown.base), facts_of(card)
+    own, why = _band(shown)
     return BoardRow(
-        result=_as_first_fit(one.entry.result, card),
-        timing=one.entry.timing,
+        result=_as_first_fit(shown.result, card),
+        timing=entry.timing,
         fits=rows,
         published=rows[place],
         track=facts.track,
         ours=facts.ours,
         documented=facts.documented,
         share_trained=facts.share_trained,
-        evidence=one.evidence,
-        verification=one.verification,
-        band=band(gates),
-        why=why_not_ranked(gates),
+        evidence=shown.evidence,
+        verification=outcomes.verification,
+        fresh=outcomes.fresh,
+        source=entry.source,
+        band=own,
+        why=why,
         failed_gates=[gate.reason for gate in gates if gate.status != "passed"],
     )
 
 
-def _fit_row(one: Checked, base: Result, key: Key) -> FitRow:
-    result = one.entry.result
+def _fit_row(shown: _Shown, key: Key) -> FitRow:
+    result = shown.result
     return FitRow(
         label=result.spec.method.label,
         entry=entry_name(result),
         distance=distance_of(result, key),
-        band=band(gate_outcomes(result, base)),
+        band=_band(shown)[0],
+    )
+
+
+def _band(shown: _Shown) -> tuple[Band, str]:
+    """The band of an entry, and why it is not ranked in a few words."""
+    return band_on_board(
+        gate_outcomes(shown.result, shown.base),
+        evidence=shown.evidence,
+        fresh=shown.one.outcomes.fresh,
+        is_base=shown.result.spec.method.name == BASE,
     )
 
 
@@ -130,22 +190,27 @@ def _as_first_fit(result: Result, card: MethodCard) -> Result:
 
 
 def _with_ranks(rows: Sequence[BoardRow]) -> list[BoardRow]:
-    """The rows of one suite with their ranks over all and within their tracks.
+    """The rows of one suite with their ranks over all and within their tracks, by evidence.
 
-    The baseline is ranked in every track, as the reference; its own rank within a track is not shown.
+    The baseline is ranked in every track and with every evidence, as the reference; its own rank within a
+    track is not shown.
     """
     own = set(ranked([row.result.spec.method for row in rows]))
     eligible = [row for row in rows if row.label in own and row.band == "ranked"]
     every = [row.result for row in rows]
-    sets = _ranks(every, eligible)
+    overall: dict[str, RankSet] = {}
     within: dict[str, RankSet] = {}
-    for track in {row.track for row in eligible if not row.is_base}:
-        peers = [row for row in eligible if row.is_base or row.track == track]
-        within |= _ranks(every, peers)
+    # The evidence of the baseline comes last, so that its rank is among its own kind.
+    kinds = dict.fromkeys(row.evidence for row in sorted(eligible, key=lambda row: not row.is_base))
+    for evidence in reversed(kinds):
+        peers = [row for row in eligible if row.is_base or row.evidence == evidence]
+        overall |= _ranks(every, peers)
+        for track in {row.track for row in peers if not row.is_base}:
+            within |= _ranks(every, [row for row in peers if row.is_base or row.track == track])
     return [
         row.model_copy(
             update={
-                "rank": sets.get(row.label),
+                "rank": overall.get(row.label),
                 "track_rank": None if row.is_base else within.get(row.label),
             }
         )

@@ -6,25 +6,32 @@ is read, and sizes and rows are limited before a file is read completely.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entries import VERIFICATION_FILE, read_entries
+from evenhand.bench.leaderboard.entries import read_entries
 from evenhand.bench.leaderboard.fits import fit_faults
 from evenhand.bench.leaderboard.measure import differences, measured
 from evenhand.bench.leaderboard.method_facts import installed
-from evenhand.bench.leaderboard.suite import KnownSuite, known_suite, suite_differences
+from evenhand.bench.leaderboard.source import source_faults
+from evenhand.bench.leaderboard.suite import KnownSuite, known_suite, refusal, suite_differences
 from evenhand.bench.leaderboard.tables import Tables, read_files, read_tables
-from evenhand.bench.parsing.strict_json import read_json
-from evenhand.bench.results.entry import ENTRY_FILE, Entry, Evidence, Verification, panel, version_key
+from evenhand.bench.leaderboard.verification.fresh import fresh_faults
+from evenhand.bench.leaderboard.verification.signed import (
+    MAINTAINERS,
+    Outcomes,
+    maintainer_keys,
+    read_outcomes,
+)
+from evenhand.bench.results.entry import Entry, Evidence, panel, version_key
 from evenhand.bench.results.result import BASE, MethodCard
 
-MAX_VERIFICATION_BYTES = 2**16
-"""Maximum size of ``verification.json``; one with a dozen judges has some thousand bytes."""
+_NO_TABLES = (
+    "nobody can recompute its numbers; an entry of a registered suite needs them, submit the run again"
+)
 
 
 @dataclass(frozen=True)
@@ -33,47 +40,57 @@ class Checked:
 
     Attributes:
         entry: The entry.
-        verification: The result of its verification, if it was verified.
+        outcomes: The verifications that count, and why others do not.
     """
 
     entry: Entry
-    verification: Verification | None
+    outcomes: Outcomes
 
     @property
     def evidence(self) -> Evidence:
         """The evidence for its numbers."""
         if not self.entry.files:
             return "reported"
-        return "verified" if self.verification else "recomputed"
+        fresh = self.outcomes.fresh
+        return "verified on fresh noise" if fresh is not None and fresh.complete else "recomputed"
 
 
-def valid_entries(folder: Path) -> list[Checked]:
+def valid_entries(folder: Path, *, maintainers: Path = MAINTAINERS) -> list[Checked]:
     """The entries in the folder, sorted by name. Checks only the hashes of their tables.
+
+    Args:
+        folder: Folder of the entries.
+        maintainers: Folder of the public keys of the maintainers.
 
     Raises:
         EvenhandError: The folder is missing, or an entry is not valid; the first error.
     """
-    valid, faults = check_entries(folder, recompute=False)
+    valid, faults = check_entries(folder, recompute=False, maintainers=maintainers)
     if faults:
         more = f" (and {len(faults) - 1} more: `evenhand board check`)" if len(faults) > 1 else ""
         raise EvenhandError(f"{faults[0]}{more}")
     return valid
 
 
-def check_entries(folder: Path, *, recompute: bool = True) -> tuple[list[Checked], list[EvenhandError]]:
+def check_entries(
+    folder: Path, *, recompute: bool = True, maintainers: Path = MAINTAINERS
+) -> tuple[list[Checked], list[EvenhandError]]:
     """The valid entries, sorted by name, and all errors of the others.
 
     Args:
         folder: Folder of the entries.
         recompute: Whether to read the tables and recompute all numbers from them.
+        maintainers: Folder of the public keys of the maintainers. It must not come from a submission.
 
     Raises:
-        EvenhandError: The folder is missing.
+        EvenhandError: The folder is missing, or a signature cannot be checked here.
     """
     loaded, faults = read_entries(folder)
     valid: dict[Path, Checked] = {}
+    keys = maintainer_keys(maintainers)
     for group in _groups(loaded):
-        faults += _check_group({path: loaded[path] for path in group}, valid, recompute=recompute)
+        entries = {path: loaded[path] for path in group}
+        faults += _check_group(entries, valid, keys=keys, recompute=recompute)
     return [valid[path] for path in loaded if path in valid], faults
 
 
@@ -87,7 +104,7 @@ def _groups(loaded: Mapping[Path, Entry]) -> list[list[Path]]:
 
 
 def _check_group(
-    entries: Mapping[Path, Entry], valid: dict[Path, Checked], *, recompute: bool
+    entries: Mapping[Path, Entry], valid: dict[Path, Checked], *, keys: Sequence[Path], recompute: bool
 ) -> list[EvenhandError]:
     """The errors of the entries of one suite; adds valid entries to ``valid``."""
     spec = next(iter(entries.values())).result.spec
@@ -97,14 +114,14 @@ def _check_group(
         version = f"suite {spec.suite!r} version {spec.suite_version}"
         return [EvenhandError(f"{version} has {found}; submit the complete run")]
     cards = [entry.result.spec.method for entry in entries.values()]
-    check = _GroupCheck(bases[0], entries[bases[0]], cards, known_suite(spec), recompute)
+    check = _GroupCheck(bases[0], entries[bases[0]], cards, known_suite(spec), keys, recompute)
     faults = []
     # The baseline first, since the others are compared with it.
     for path in sorted(entries, key=lambda path: path != bases[0]):
         found_here = check.faults(path, entries[path])
         faults += [EvenhandError(f"entry {path.name!r}: {fault}") for fault in found_here]
         if not found_here:
-            valid[path] = Checked(entries[path], _verification(path))
+            valid[path] = Checked(entries[path], check.outcomes[path])
     return faults
 
 
@@ -116,18 +133,21 @@ class _GroupCheck:
     base: Entry
     cards: Sequence[MethodCard]
     known: KnownSuite | None
+    keys: Sequence[Path]
     recompute: bool
     base_tables: Tables | None = None
+    outcomes: dict[Path, Outcomes] = field(default_factory=dict)
 
     def faults(self, path: Path, entry: Entry) -> list[str]:
         """All errors of an entry, with what to do."""
         found = [
             *_card_faults(entry, self.base),
             *fit_faults(entry.result.spec.method, self.cards),
+            *source_faults(entry),
             *self._suite_faults(entry),
         ]
         try:
-            _verification(path)
+            self.outcomes[path] = read_outcomes(path, entry, keys=self.keys)
         except EvenhandError as fault:
             found.append(str(fault))
         if found or self.known is None or not entry.files:
@@ -142,9 +162,12 @@ class _GroupCheck:
 
     def _suite_faults(self, entry: Entry) -> list[str]:
         spec = entry.result.spec
+        if reason := refusal(entry.result):
+            return [reason]
         if self.known is not None:
             known = self.known.of(entry.result)
-            return [*suite_differences(entry.result, known), *_declaration_faults(spec.method)]
+            missing = [] if entry.files else [f"it has no tables, so {_NO_TABLES}"]
+            return [*missing, *suite_differences(entry.result, known), *_declaration_faults(spec.method)]
         if entry.files:
             return [
                 f"its tables cannot be checked: suite {spec.suite!r} version {spec.suite_version} "
@@ -168,8 +191,11 @@ class _GroupCheck:
         except EvenhandError as fault:
             raise EvenhandError(f"its numbers cannot be recomputed: {fault}") from fault
         different = differences(entry.result, recomputed)
-        more = f" and {len(different) - 1} more differ" if len(different) > 1 else ""
-        return [f"{different[0]}{more}; submit the run again"] if different else []
+        if different:
+            more = f" and {len(different) - 1} more differ" if len(different) > 1 else ""
+            return [f"{different[0]}{more}; submit the run again"]
+        fresh = self.outcomes[path].fresh
+        return [] if fresh is None else fresh_faults(path, fresh, entry=entry, base=self.base, known=known)
 
 
 def _card_faults(entry: Entry, base: Entry) -> Iterator[str]:
@@ -203,25 +229,3 @@ def _declaration_faults(card: MethodCard) -> Iterator[str]:
             f"it declares the track {card.track!r:.40}, but with its parameters the method gives "
             f"{method.track!r}; submit the run again"
         )
-
-
-def _verification(path: Path) -> Verification | None:
-    """The verification of an entry, read as untrusted input; ``None`` if there is none.
-
-    Raises:
-        EvenhandError: It is not valid, is of another version of the entry, or did not succeed.
-    """
-    file = path / VERIFICATION_FILE
-    if not file.exists():
-        return None
-    data = read_json(file, max_bytes=MAX_VERIFICATION_BYTES)
-    try:
-        found = Verification.model_validate(data, strict=True)
-    except ValueError as fault:
-        reason = " ".join(str(fault).split())
-        raise EvenhandError(f"{file.name} is not valid ({reason:.200}); verify the entry again") from fault
-    if found.entry != hashlib.sha256((path / ENTRY_FILE).read_bytes()).hexdigest():
-        raise EvenhandError(f"{file.name} is of another version of the entry; verify it again")
-    if not found.agrees:
-        raise EvenhandError(f"{file.name} says that the sample did not agree; remove the entry")
-    return found

@@ -8,14 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
+
+from pydantic import ValidationError
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.parsing.schema_words import in_words
 from evenhand.bench.parsing.strict_json import read_json
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, entry_name, version_key
+from evenhand.bench.results.fresh import FreshFile
 from evenhand.bench.results.result import SCHEMA_VERSION
+from evenhand.bench.storage.manifest import signature_of
 
-VERIFICATION_FILE = "verification.json"
-"""The file that `evenhand board verify` writes beside an entry."""
+VERIFICATION_FILE, FRESH_FILE = "verification.json", "fresh.json"
+"""The files that `evenhand board verify` writes beside an entry, without and with ``--fresh``."""
+
+FRESH_TABLES: tuple[FreshFile, ...] = get_args(FreshFile)
+"""The tables beside ``fresh.json``, which lists them with their hashes."""
+
+MAX_FRESH_BYTES = 2**22
+"""Maximum size of ``fresh.json``, which has two results; those of suite ``mini`` have half a megabyte."""
 
 MAX_ENTRY_BYTES = 2**20
 """Maximum size of ``entry.json``; published results have a fifth of it."""
@@ -64,12 +76,11 @@ def load_entry(path: Path) -> Entry:
     try:
         # Strict: numbers must be numbers, not strings that can be converted.
         entry = Entry.model_validate(data, strict=True)
-    except ValueError as fault:
-        reason = " ".join(str(fault).split())
-        raise EvenhandError(f"entry {path} is not valid: {reason:.400}; submit the run again") from fault
+    except ValidationError as fault:
+        raise EvenhandError(f"entry {path} is not valid: {in_words(fault)}; submit the run again") from fault
     if path.name != entry_name(entry.result):
         raise EvenhandError(f"entry {path} is misnamed; rename it to {entry_name(entry.result)}")
-    found = {file.name for file in path.iterdir()} - {VERIFICATION_FILE}
+    found = {file.name for file in path.iterdir()} - _outcomes(path)
     for name in sorted(found ^ {ENTRY_FILE, *entry.files}):
         if name in entry.files:
             raise EvenhandError(f"entry {path} lacks its file {name}; submit the run again")
@@ -77,6 +88,23 @@ def load_entry(path: Path) -> Entry:
             f"entry {path} contains {name!r}, which its {ENTRY_FILE} does not list; remove it"
         )
     return entry
+
+
+def outcome_files(path: Path) -> list[Path]:
+    """All files that verifications of an entry may have written, whether they exist or not."""
+    outcomes = [path / VERIFICATION_FILE, path / FRESH_FILE]
+    return [*outcomes, *map(signature_of, outcomes), *(path / name for name in FRESH_TABLES)]
+
+
+def _outcomes(path: Path) -> set[str]:
+    """Names of the files that verifications may have written."""
+    names = {file.name for name in (VERIFICATION_FILE, FRESH_FILE) for file in _with_signature(path / name)}
+    return names | {*FRESH_TABLES} if (path / FRESH_FILE).is_file() else names
+
+
+def _with_signature(file: Path) -> list[Path]:
+    """A file and its signature; none of both where the file is missing."""
+    return [file, signature_of(file)] if file.is_file() else []
 
 
 def _check_files(path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.build import board_rows
+from evenhand.bench.leaderboard.verification.signed import MAINTAINERS
 from evenhand.bench.registry.entry_points import SUITES
 from evenhand.bench.results.entry import ENTRY_FILE, BoardRow
 from evenhand.bench.results.result import ErrorRow
@@ -37,7 +38,9 @@ def check_options(site: Path | None, *, runs: Sequence[Path], only_check: bool) 
         raise EvenhandError(f"--check cannot be combined with --site {site}; drop one of them")
 
 
-def build_site(entries: Path, out: Path, *, runs: Sequence[Path] = ()) -> int:
+def build_site(
+    entries: Path, out: Path, *, runs: Sequence[Path] = (), maintainers: Path = MAINTAINERS
+) -> int:
     """Write the leaderboard as a static site; returns the number of files.
 
     Outdated pages of an earlier site are removed; nothing else in the folder is changed.
@@ -46,13 +49,14 @@ def build_site(entries: Path, out: Path, *, runs: Sequence[Path] = ()) -> int:
         entries: Folder of the entries.
         out: Folder of the site: new, empty, or with an earlier site.
         runs: Folders of runs whose images are shown.
+        maintainers: Folder of the public keys of the maintainers.
 
     Raises:
         EvenhandError: An entry is not valid, ``out`` contains something else, or a run is not valid, belongs
             to no suite of the leaderboard, or lacks an image.
     """
     previous = _previous_files(out)
-    rows, loaded = board_rows(entries), [load_run(run) for run in runs]
+    rows, loaded = board_rows(entries, maintainers=maintainers), [load_run(run) for run in runs]
     names = [name for row in rows for _, name in entries_of(row)]
     texts = {name: (entries / name / ENTRY_FILE).read_text(encoding="utf-8") for name in names}
     site = render_site(rows, entries=texts, errors=_errors(rows), runs=loaded)

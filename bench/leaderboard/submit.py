@@ -11,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entries import VERIFICATION_FILE, load_entry
+from evenhand.bench.leaderboard.entries import load_entry, outcome_files
 from evenhand.bench.leaderboard.measure import measured, published
 from evenhand.bench.leaderboard.scores import with_preservation
-from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
+from evenhand.bench.leaderboard.source import method_source
+from evenhand.bench.leaderboard.suite import KnownSuite, known_suite, refusal
 from evenhand.bench.leaderboard.tables import (
     IMAGES_FILE,
     LABELS_FILE,
@@ -27,32 +28,41 @@ from evenhand.bench.leaderboard.tables import (
 )
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, EntryFile, entry_name, version_key
 from evenhand.bench.results.result import BASE, Result, Run
-from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.files import folder_name, write_atomically
 from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.metrics.estimation.panel import PANEL
 
 
-def submit(run: Path, entries: Path) -> list[Path]:
+def submit(run: Path, entries: Path, *, address: str = "") -> list[Path]:
     """Write all results of a finished run as leaderboard entries; returns the folders written.
 
     Entries of registered suites include tables. For other suites the plan is not public, so their entries are
     only reported. An existing entry of the baseline with tables is kept, since all entries are compared with
     it.
 
+    Args:
+        run: Folder of the run.
+        entries: Folder of the entries.
+        address: Where the packages of the methods can be found; as in their metadata if empty.
+
     Raises:
-        EvenhandError: The folder is not a finished run, is an audit, or lacks an image or label.
+        EvenhandError: The folder is not a finished run, is an audit, is of a changed suite, or lacks an image
+            or label; or the code of a method cannot be named.
     """
     loaded = load_run(run)
     if loaded.results[0].spec.external:
         raise EvenhandError(f"{run} is an audit of external images; only runs of suites can be submitted")
+    if reason := refusal(loaded.results[0]):
+        raise EvenhandError(f"{run} cannot be submitted: {reason}")
     known = known_suite(loaded.results[0].spec)
     found = _reported(loaded) if known is None else _with_tables(loaded, known.of(loaded.results[0]), entries)
+    sourced = [(_with_source(entry, run, address), files) for entry, files in found]
     written = []
-    for entry, files in found:
+    for entry, files in sourced:
         path = entries / entry_name(entry.result)
         # Remove files of an earlier entry.
-        for name in (IMAGES_FILE, LABELS_FILE, VERIFICATION_FILE):
-            (path / name).unlink(missing_ok=True)
+        for file in (path / IMAGES_FILE, path / LABELS_FILE, *outcome_files(path)):
+            file.unlink(missing_ok=True)
         for name, data in files.items():
             write_atomically(path / name, data)
         write_atomically(path / ENTRY_FILE, entry.to_json().encode())
@@ -89,6 +99,12 @@ def _entry(result: Result, run: Run, files: Files) -> Entry:
     timings = {timing.method: timing for timing in run.timings}
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     return Entry(result=result, timing=timings.get(result.spec.method.label), files=digests)
+
+
+def _with_source(entry: Entry, run: Path, address: str) -> Entry:
+    card = entry.result.spec.method
+    fit = run / "interventions" / folder_name(card.label)
+    return entry.model_copy(update={"source": method_source(card, fit=fit, address=address)})
 
 
 def _existing_base(result: Result, known: KnownSuite, entries: Path) -> Tables | None:

@@ -9,11 +9,15 @@ from typing import Any
 from evenhand.bench.prompts.plan import Item, concepts, make_plan
 from evenhand.bench.prompts.prompt_set import PromptSet
 from evenhand.bench.registry.entry_points import SUITES
+from evenhand.bench.results.entry import SAMPLE
 from evenhand.bench.results.result import JudgeCard, Result, Spec
 from evenhand.bench.stages.write import prompt_set_card, stated
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.metrics.statistics.paired_loss import LOOKS
+
+LEAST_IMAGES = SAMPLE
+"""Least number of images that a suite must plan: with fewer, no sample of them could be verified."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +95,43 @@ def known_suite(spec: Spec) -> KnownSuite | None:
     return None
 
 
+def refusal(result: Result) -> str:
+    """Why no entry can be of the suite that a result states; empty if one can.
+
+    A suite that is not registered at all is no reason: its entries are only reported. A registered name with
+    other settings is: a run with ``--limit``, an edited suite, or a version that is not installed.
+    """
+    spec, planned = result.spec, result.coverage.planned
+    known = known_suite(spec)
+    if known is not None:
+        if len(known.items) < LEAST_IMAGES:
+            return (
+                f"suite {spec.suite!r} plans {len(known.items)} images, and the leaderboard takes suites of "
+                f"at least {LEAST_IMAGES}; run a larger suite"
+            )
+        return ""
+    versions = registered_versions(spec.suite)
+    if not versions:
+        return ""
+    same = [one for one in versions if one.suite.version == spec.suite_version]
+    if same and planned < len(same[0].items):
+        return (
+            f"it covers {planned:,} of the {len(same[0].items):,} images of suite {spec.suite!r} version "
+            f"{spec.suite_version}; run it without --limit"
+        )
+    listed = ", ".join(f"{one.suite.version} ({one.stated['suite_digest'][:8]})" for one in versions)
+    return (
+        f"its suite {spec.suite!r:.80} version {spec.suite_version:.40} ({spec.suite_digest[:8]}) is not a "
+        f"version that is registered here ({listed}); run one of these unchanged"
+    )
+
+
+def registered_versions(name: str) -> list[KnownSuite]:
+    """All registered versions of the suite of this name; none if no suite has the name."""
+    names = (one for one in SUITES.names() if one == name or one.startswith(f"{name}-"))
+    return [found for found in map(_load, sorted(names)) if found.suite.name == name]
+
+
 def suite_differences(result: Result, known: KnownSuite) -> list[str]:
     """All differences between a result and its suite, with what to do."""
     spec, coverage = result.spec, result.coverage
@@ -111,8 +152,8 @@ def suite_differences(result: Result, known: KnownSuite) -> list[str]:
         faults.append("it has two cards of one judge; keep one")
     if coverage.planned != len(known.items):
         faults.append(
-            f"it covers {coverage.planned:,} images, but its suite plans {len(known.items):,}; "
-            "submit a finished run"
+            f"it covers {coverage.planned:,} images, but suite {spec.suite!r} plans {len(known.items):,}; "
+            "submit a finished run without --limit"
         )
     if result.cost.images != coverage.made:
         faults.append(

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 from evenhand.bench.policy.gates import Gate
-from evenhand.bench.results.entry import Band
+from evenhand.bench.results.entry import Band, Evidence
+from evenhand.bench.results.fresh import Fresh
 from evenhand.bench.results.result import LossRow
-from evenhand.bench.results.text import KINDS, cell, count
+from evenhand.bench.results.text import KINDS, attribute, cell, count
 
 _FALLS = ("explicit_fidelity", "alignment")
 """What falls by a loss; everything else rises by it."""
@@ -22,6 +23,31 @@ def band(gates: Sequence[Gate]) -> Band:
     if "harm proven" in found:
         return "harm proven"
     return "unchecked" if "unchecked" in found else "not proven"
+
+
+def band_on_board(
+    gates: Sequence[Gate], *, evidence: Evidence, fresh: Fresh | None, is_base: bool
+) -> tuple[Band, str]:
+    """The band of a row of the leaderboard, and why it is not ranked in a few words; empty if it is.
+
+    Numbers that are only reported are not ranked, nor is a method whose improvement on fresh noise only one
+    voting judge family sees. A proven harm comes first.
+
+    Args:
+        gates: The outcomes of its gates.
+        evidence: The evidence for its numbers.
+        fresh: Its outcome on fresh noise, if there is one.
+        is_base: Whether it is the baseline, which is never ranked.
+    """
+    own = band(gates)
+    if is_base or own == "harm proven":
+        return own, why_not_ranked(gates)
+    if evidence == "reported":
+        return "reported", "numbers only reported"
+    if fresh is not None and fresh.suspicious:
+        worst = max(fresh.suspicious, key=lambda gap: gap.low)
+        return "disputed", f"only {worst.family} judges see an effect ({attribute(worst.attribute)})"
+    return own, why_not_ranked(gates)
 
 
 def deciding_gate(gates: Sequence[Gate]) -> Gate | None:

@@ -11,7 +11,7 @@ from functools import cached_property
 from evenhand.bench.policy.conclusion import closer_than_base
 from evenhand.bench.policy.pareto import Plane, dominance_of, layers, planes
 from evenhand.bench.policy.strength import Curve, curves, ranked
-from evenhand.bench.results.entry import Band, BoardRow, FitRow, RankSet, version_key
+from evenhand.bench.results.entry import EVIDENCES, Band, BoardRow, Evidence, FitRow, RankSet, version_key
 from evenhand.bench.results.lookup import Key, Reading, primary_key
 from evenhand.bench.results.result import Result
 from evenhand.bench.results.text import NOT_MEASURED, number, ordinal, slug
@@ -87,10 +87,30 @@ class Ranking:
         """Labels of the methods that are closer to the target than the baseline."""
         return closer_than_base(self.readings, self.key)
 
+    def parts(self, rows: Sequence[BoardRow]) -> list[tuple[Band, Evidence | None, list[BoardRow]]]:
+        """The rows of a track by band, and those that are ranked by evidence as well.
+
+        The evidence is ``None`` where all ranked rows of the suite have the same.
+        """
+        kinds = {row.evidence for row in self.rows if row.track_rank is not None}
+        found: dict[tuple[Band, Evidence | None], list[BoardRow]] = {}
+        for row in rows:
+            evidence = row.evidence if row.band == "ranked" and len(kinds) > 1 else None
+            found.setdefault((row.band, evidence), []).append(row)
+        return [(band, evidence, own) for (band, evidence), own in found.items()]
+
     def best(self, track: str) -> list[str]:
-        """Labels of the methods that may be the best of their track and are closer than the baseline."""
-        rows = self.tracks.get(track, [])
-        first = [row for row in rows if row.track_rank is not None and row.track_rank.tie == "A"]
+        """Labels of the methods that may be the best of their track and are closer than the baseline.
+
+        Where some are verified on fresh noise, only these can be the best.
+        """
+        rows = [row for row in self.tracks.get(track, []) if row.track_rank is not None]
+        strongest = min((row.evidence for row in rows), key=EVIDENCES.index, default=None)
+        first = [
+            row
+            for row in rows
+            if row.evidence == strongest and row.track_rank is not None and row.track_rank.tie == "A"
+        ]
         return [row.label for row in first if row.label in self.closer]
 
     def front_of(self, label: str, plane: Plane) -> str:
@@ -167,7 +187,14 @@ def _section(result: Result, key: str) -> tuple[str, list[int], str]:
 
 NOT_CLOSER = "not distinguishable from the baseline"
 
-BANDS: tuple[Band, ...] = ("ranked", "not proven", "unchecked", "harm proven")
+BANDS: tuple[Band, ...] = (
+    "ranked",
+    "not proven",
+    "unchecked",
+    "disputed",
+    "harm proven",
+    "reported",
+)
 """The bands of the leaderboard, from the top."""
 
 
@@ -175,10 +202,11 @@ TRACK_ORDER = ("one model", "a model per concept", "at sampling time", "")
 """The tracks of the leaderboard, from the top; methods of an unknown track come last."""
 
 
-def _place(row: BoardRow, key: Key | None) -> tuple[bool, int, int, int, str, float, str]:
-    """Sort key: the baseline, then track, band, tie group within the track, point estimate and label."""
+def _place(row: BoardRow, key: Key | None) -> tuple[bool, int, int, int, int, str, float, str]:
+    """Sort key: the baseline, then track, band, evidence, tie group, point estimate and label."""
     estimate = Reading.of(row.result).at(key) if key else None
     value = estimate.value if estimate is not None and math.isfinite(estimate.value) else math.inf
     tie = row.track_rank.tie if row.track_rank else ""
     track = TRACK_ORDER.index(row.track)
-    return not row.is_base, track, BANDS.index(row.band), len(tie), tie, value, row.label
+    evidence = EVIDENCES.index(row.evidence)
+    return not row.is_base, track, BANDS.index(row.band), evidence, len(tie), tie, value, row.label

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from evenhand.bench.results.fresh import Fresh, Sha256
+from evenhand.bench.results.method_card import without_defaults
 from evenhand.bench.results.result import BASE, JudgeCard, Real, Record, Result, Timing
 from evenhand.bench.results.text import slug
 
@@ -16,13 +19,13 @@ ENTRY_FILE = "entry.json"
 EntryFile = Literal["images.parquet", "labels.parquet"]
 """The tables of an entry from which its estimates can be recomputed."""
 
-Evidence = Literal["verified", "recomputed", "reported"]
-"""Evidence for the numbers of an entry, the strongest first."""
+Evidence = Literal["verified on fresh noise", "recomputed", "reported"]
+"""Evidence for the numbers of an entry, the strongest first; each kind is ranked by itself."""
 
-Band = Literal["ranked", "not proven", "harm proven", "unchecked"]
+EVIDENCES: tuple[Evidence, ...] = get_args(Evidence)
+
+Band = Literal["ranked", "not proven", "harm proven", "unchecked", "disputed", "reported"]
 """Whether a method is ranked, and if not, why; see :mod:`evenhand.bench.policy.bands`."""
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -33,6 +36,15 @@ TOLERATED = 30
 """A judge may label one image in this many differently, since images can differ in their last bits."""
 
 
+class MethodSource(Record):
+    """Where the code of a method comes from, so that others can install it."""
+
+    package: str = Field(description="the installed package that registers the method")
+    version: str = Field(description="its version")
+    digest: Sha256 = Field(description="SHA-256 of the method's source code")
+    address: str = Field(description="where the package is published or developed")
+
+
 class Entry(Record):
     """A published entry: ``entry.json`` of a folder in ``reports/entries``."""
 
@@ -41,6 +53,13 @@ class Entry(Record):
     files: dict[EntryFile, Sha256] = Field(
         default_factory=dict, description="SHA-256 of each table; empty if the numbers are only reported"
     )
+    source: MethodSource | None = Field(
+        default=None, description="the code of the method; null in entries that were published without it"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, stated: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_defaults(self, stated(self), ("source",))
 
     def to_json(self) -> str:
         """JSON without whitespace; the same entry gives the same bytes."""
@@ -65,7 +84,10 @@ class Answers(Record):
 
 
 class Verification(Record):
-    """Outcome of regenerating a sample of an entry's images: ``verification.json``."""
+    """Outcome of regenerating a sample of an entry's images, on their own noise: ``verification.json``.
+
+    It shows that the labels are those of the method's images. It says nothing about how the noise was chosen.
+    """
 
     entry: Sha256 = Field(description="SHA-256 of the entry.json that was verified")
     evenhand: str
@@ -139,9 +161,21 @@ class BoardRow(Record):
         description="length of the training as a share of the published length; null without training",
     )
     evidence: Evidence = "reported"
-    verification: Verification | None = Field(default=None, description="the verification, if there was one")
-    rank: RankSet | None = Field(default=None, description="among all methods; null if not ranked")
-    track_rank: RankSet | None = Field(default=None, description="among those of its track and the baseline")
+    verification: Verification | None = Field(
+        default=None, description="the signed outcome of regenerating a sample, if there is one"
+    )
+    fresh: Fresh | None = Field(
+        default=None, description="the signed outcome on fresh noise, if there is one; complete or not"
+    )
+    source: MethodSource | None = Field(
+        default=None, description="the code of the method; null if not stated"
+    )
+    rank: RankSet | None = Field(
+        default=None, description="among all methods with the same evidence; null if not ranked"
+    )
+    track_rank: RankSet | None = Field(
+        default=None, description="among those of its track with the same evidence, and the baseline"
+    )
     band: Band
     failed_gates: list[str] = Field(description="reasons why the row is not ranked")
     why: str = Field(default="", description="the one reason in a few words; empty if ranked")
@@ -177,6 +211,20 @@ def entry_name(result: Result) -> str:
     """Folder name of a result's entry: ``<method label>@<suite>-v<version>`` as a slug."""
     spec = result.spec
     return f"{slug(spec.method.label)}@{slug(spec.suite)}-v{slug(spec.suite_version)}"
+
+
+def submission_digest(entry: Entry) -> str:
+    """SHA-256 of what a submitter has chosen: the method, its intervention, the suite and the tables.
+
+    It stays the same if the numbers are computed again from the same tables.
+    """
+    spec = entry.result.spec
+    chosen = {
+        "suite": [spec.suite, spec.suite_version, spec.suite_digest, spec.model_revision],
+        "method": spec.method.model_dump(mode="json"),
+        "files": entry.files,
+    }
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
 def version_key(result: Result) -> str:

@@ -113,6 +113,8 @@ BAND_TITLES: dict[Band, str] = {
     "not proven": "Not proven",
     "unchecked": "Unchecked",
     "harm proven": "Harm proven",
+    "disputed": "Disputed",
+    "reported": "Only reported",
 }
 
 BAND_TEXTS: dict[Band, str] = {
@@ -121,5 +123,7 @@ BAND_TEXTS: dict[Band, str] = {
     "exclude it",
     "unchecked": "a number that a gate needs was not measured",
     "harm proven": "the data show that the method loses more than is allowed",
+    "disputed": "on fresh noise, one voting judge family sees an improvement that no other family sees",
+    "reported": "the numbers are those of the submitter, without labels to recompute them from",
 }
 """The bands in one clause each."""

@@ -6,12 +6,12 @@ import html
 from collections.abc import Sequence
 
 from evenhand.bench.policy.pareto import TRADE_OFFS, Plane
-from evenhand.bench.policy.ranking import BANDS, Ranking, fits_text, rankings, title_of
+from evenhand.bench.policy.ranking import Ranking, fits_text, rankings, title_of
 from evenhand.bench.results.entry import BoardRow, panel
 from evenhand.bench.results.lookup import Reading
 from evenhand.bench.results.text import listing, plural, slug
 from evenhand.reports.components.charts import standalone
-from evenhand.reports.components.wording import BAND_TEXTS, BAND_TITLES, estimand
+from evenhand.reports.components.wording import BAND_TEXTS, estimand
 from evenhand.reports.leaderboard import row_facts as facts
 from evenhand.reports.leaderboard.columns import (
     Column,
@@ -20,7 +20,7 @@ from evenhand.reports.leaderboard.columns import (
     escape,
     ranking_columns,
 )
-from evenhand.reports.leaderboard.evidence import EVIDENCE
+from evenhand.reports.leaderboard.evidence import EVIDENCE, band_title
 from evenhand.reports.leaderboard.literature import NOT_RANKED, NUMBERS, protocols, summary_table
 from evenhand.reports.run.pareto import plane_image, plane_text
 
@@ -38,6 +38,7 @@ labels are perceived attributes of depicted people who do not exist. This file i
 - **Explicit fidelity** is the change against the baseline in points, with one-sided 95% bounds.
 - The **verdict** of a ranked method is its tie group in the track (methods with the same letter are not
   distinguishable) and the ranks that the data allow. Other methods have the one reason in its place.
+- **Evidence**: rows verified on fresh noise are ranked before and apart from recomputed ones.
 
 [How to read a row](docs/board.md) explains the rest, the site built from the same entries has every number,
 and the link of a method leads to its card. To add or challenge a row, see
@@ -88,10 +89,9 @@ def _section(suite: Ranking, images: str, entries: str) -> str:
         parts.append(_table(TITLES, [lines[suite.base]]))
     for track, rows in suite.tracks.items():
         parts += [f"### {facts.TRACK_TITLES[track]}", escape(f"{best_text(suite, track)}")]
-        for band in BANDS:
-            own = [lines[row.label] for row in rows if row.band == band]
-            if own:
-                parts += [f"**{BAND_TITLES[band]}**: {BAND_TEXTS[band]}.", _table(TITLES, own)]
+        for band, evidence, own in suite.parts(rows):
+            about = f"**{band_title(band, evidence)}**: {BAND_TEXTS[band]}."
+            parts += [about, _table(TITLES, [lines[row.label] for row in own])]
     if suite.planes:
         shown = " ".join(_image(suite, plane, images) for plane in suite.planes)
         parts += ["### Trade-offs", *_fronts(suite), shown]

@@ -13,7 +13,7 @@ from evenhand.reports.components.downloads import Download
 from evenhand.reports.components.tables import Row, Table
 from evenhand.reports.components.wording import BAND_TEXTS, BAND_TITLES, estimand
 from evenhand.reports.leaderboard.columns import best_text, further_columns, ranking_columns
-from evenhand.reports.leaderboard.evidence import EVIDENCE
+from evenhand.reports.leaderboard.evidence import EVIDENCE, band_title
 from evenhand.reports.leaderboard.row_facts import TRACK_TEXTS, TRACK_TITLES, bands_text, family
 from evenhand.reports.leaderboard.site_map import SiteMap
 from evenhand.reports.leaderboard.site_rows import Head, Line, heads, lines
@@ -131,9 +131,8 @@ def _section(ranking: Ranking, pages: SiteMap) -> Section:
 
 def _track(ranking: Ranking, track: str, rows: Sequence[BoardRow], shown: dict[str, Line]) -> TrackPart:
     parts = [
-        Part(band, BAND_TITLES[band], BAND_TEXTS[band], own)
-        for band in BANDS
-        if (own := [shown[row.label] for row in rows if row.band == band])
+        Part(band, band_title(band, evidence), BAND_TEXTS[band], [shown[row.label] for row in own])
+        for band, evidence, own in ranking.parts(rows)
     ]
     best = best_text(ranking, track)
     return TrackPart(track, TRACK_TITLES[track], TRACK_TEXTS[track], best, parts)

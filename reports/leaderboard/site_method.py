@@ -16,7 +16,7 @@ from evenhand.bench.results.text import attribute, count, listing, number, plura
 from evenhand.reports.components.bibtex import bibtex
 from evenhand.reports.components.tables import Cell, Row, Table, text
 from evenhand.reports.components.wording import BAND_TEXTS, BAND_TITLES, same_group, with_interval
-from evenhand.reports.leaderboard.evidence import EVIDENCE, verification_text
+from evenhand.reports.leaderboard.evidence import evidence_texts
 from evenhand.reports.leaderboard.row_facts import (
     TRACK_TEXTS,
     TRACK_TITLES,
@@ -78,7 +78,7 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
         "version": version_terms(ranking),
         "provenance": sections.provenance_tables([row.result]),
         "notes": row.result.notes,
-        "evidence": _evidence(row),
+        "evidence": evidence_texts(row),
         "commands": _commands(ranking, row),
         "verify": f"evenhand board verify reports/entries/{shlex.quote(row.entry)}",
         "bibtex": bibtex([row.result]),
@@ -89,10 +89,13 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
     }
 
 
-def _evidence(row: BoardRow) -> list[str]:
-    """The evidence for the row, and the result of its verification."""
-    found = [f"{sentence(row.evidence)}: {EVIDENCE[row.evidence]}."]
-    return [*found, f"{verification_text(row.verification)}."] if row.verification else found
+def _source(row: BoardRow) -> str:
+    """The code of the method: package, version and digest; empty if the entry does not state it."""
+    source = row.source
+    if source is None:
+        return ""
+    at = f" from {source.address}" if source.address else ""
+    return f"{source.package} {source.version}{at}, source {source.digest[:12]}"
 
 
 def _beside_base(ranking: Ranking, own: Reading) -> list[Reading]:
@@ -114,7 +117,11 @@ def _position_text(ranking: Ranking, row: BoardRow) -> str:
         return f"{BAND_TITLES[row.band]}, so not ranked: {BAND_TEXTS[row.band]}."
     if row.track_rank is None:
         return "Not ranked."
-    ranked = [other for other in ranking.tracks[row.track] if other.track_rank is not None]
+    ranked = [
+        other
+        for other in ranking.tracks[row.track]
+        if other.track_rank is not None and other.evidence == row.evidence
+    ]
     peers = [
         x.label for x in ranked if x.track_rank and x.track_rank.tie == row.track_rank.tie and x is not row
     ]
@@ -155,6 +162,7 @@ def _settings(row: BoardRow) -> list[tuple[str, str]]:
     return [
         ("Track", f"{TRACK_TITLES[row.track].lower()}: {TRACK_TEXTS[row.track]}"),
         ("Proposed by", "the authors of Evenhand" if row.ours else "a third party"),
+        *([("Code", _source(row))] if row.source else []),
         ("Parameters", record or "not tuned: those that the suite states, or the defaults"),
         ("Training", training(row)),
         ("Fits", fits(row)),

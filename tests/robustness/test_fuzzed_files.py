@@ -10,10 +10,10 @@ from evenhand.bench import mini
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.external_images.anchor_file import read_anchors
 from evenhand.bench.external_images.image_list import read_list
+from evenhand.bench.fetching.planned_images import plan
 from evenhand.bench.leaderboard.entries import load_entry
 from evenhand.bench.prompts.prompt_set import load_prompt_set
 from evenhand.bench.results.result import Result
-from evenhand.bench.run import plan
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.suites.audit_config import read_audit
 from evenhand.bench.suites.suite import read_suite, to_toml

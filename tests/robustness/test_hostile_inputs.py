@@ -15,9 +15,9 @@ from helpers.paths import TINY
 from helpers.report import a_result
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.fetching.planned_images import plan
 from evenhand.bench.leaderboard.entries import load_entry
 from evenhand.bench.results.result import Result
-from evenhand.bench.run import plan
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.run_folder import RunFolder, load_run
@@ -279,7 +279,7 @@ def test_a_calculation_without_enough_memory_is_one_line(evenhand, monkeypatch):
     def demand(*_arguments, **_settings):
         raise MemoryError("Unable to allocate 7.28 TiB")
 
-    monkeypatch.setattr("evenhand.bench.run.plan", demand)
+    monkeypatch.setattr("evenhand.bench.fetching.planned_images.plan", demand)
     outcome = evenhand("run", TINY, "--dry-run")
     assert_refused(outcome)
     assert "out of memory (Unable to allocate 7.28 TiB)" in outcome.err

@@ -156,14 +156,11 @@ def test_missing_judge_weights_stop_the_run_before_generation(evenhand, tmp_path
 
 
 @pytest.mark.slow
-def test_a_model_without_finite_images_is_reported_as_such(evenhand, tmp_path, monkeypatch):
+def test_a_model_without_finite_images_stops_the_run_at_its_first_batch(evenhand, tmp_path, monkeypatch):
     decode = Sampler._decode
     monkeypatch.setattr(Sampler, "_decode", lambda self, by, latents: decode(self, by, latents * np.nan))
     out = tmp_path / "run"
     outcome = evenhand("run", suite(tmp_path / "suite.toml"), "--method", "base", "--out", out)
-    assert outcome.code == 3, outcome.err
-    assert "8 of 8 images have non-finite pixels" in outcome.err.splitlines()[-1]
-    result = Result.load(out / "results" / "base.json")
-    assert result.coverage.failed == {"error": 8}
-    assert all(math.isnan(row.value) for row in result.estimates if row.metric != "undetermined")
-    assert parsed((out / "report.html").read_text()).text
+    assert outcome.code == 2, outcome.err
+    assert "model 'mini' draws non-finite pixels in all of its first 8 images" in outcome.err.splitlines()[-1]
+    assert not list(out.rglob("*.png"))

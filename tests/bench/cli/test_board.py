@@ -22,7 +22,39 @@ def submitted(tmp_path_factory):
 
 def test_valid_entries_are_counted(evenhand, submitted):
     outcome = evenhand("board", "check", "--entries", submitted)
-    assert (outcome.code, outcome.out) == (0, f"2 entries in {submitted} are valid: 2 reported\n")
+    assert outcome.code == 0
+    assert outcome.out.splitlines() == [
+        "base@tiny-v1: reported",
+        "random-attribute-prompt@tiny-v1: reported",
+        f"2 entries in {submitted} are valid: 2 reported",
+    ]
+
+
+def test_options_of_a_verification_that_do_not_belong_together_are_one_line(evenhand, submitted):
+    entry = next(submitted.glob("random*"))
+    for arguments in (("--fresh",), ("--salt", "nowhere"), ("--fresh", "--salt", "nowhere", "--seed", "1")):
+        outcome = evenhand("board", "verify", entry, *arguments)
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1), outcome.err
+
+
+def test_commitment_names_its_files_and_nothing_unsigned_can_be_signed(evenhand, submitted, tmp_path, keys):
+    entries = shutil.copytree(submitted, tmp_path / "entries")
+    entry = next(entries.glob("random*"))
+    outcome = evenhand("board", "commit", entry, "--salt", tmp_path / "salt")
+    assert outcome.code == 0 and f"commitment: {tmp_path / 'commitments'}" in outcome.out
+    assert (tmp_path / "salt").read_text().strip() not in outcome.out
+    outcome = evenhand("board", "sign", entry, "--key", keys[0])
+    assert outcome.code == 2 and "nothing to sign" in outcome.err
+
+
+def test_difference_of_the_board_is_printed(evenhand, submitted, tmp_path):
+    entries = shutil.copytree(submitted, tmp_path / "entries")
+    shutil.rmtree(next(entries.glob("random*")))
+    outcome = evenhand("board", "diff", entries, "--entries", submitted)
+    assert outcome.out.startswith("removed: random-attribute-prompt on tiny version 1")
+    assert (
+        evenhand("board", "diff", submitted, "--entries", submitted).out == "the submission changes no row\n"
+    )
 
 
 def test_an_invalid_entry_is_a_one_line_error(evenhand, submitted, tmp_path):

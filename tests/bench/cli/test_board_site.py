@@ -68,8 +68,8 @@ def test_rebuilding_removes_outdated_pages_and_keeps_other_files(evenhand, tmp_p
     (site / "CNAME").write_text("board.example")
     shutil.rmtree(next(entries.glob("uce@*")))
     assert build(evenhand, tmp_path, entries).code == 0
-    assert not (site / "mini-quick-v1/uce.html").exists()
-    assert not (site / "entries/uce@mini-quick-v1/entry.json").exists()
+    assert not (site / "example-v1/uce.html").exists()
+    assert not (site / "entries/uce@example-v1/entry.json").exists()
     assert (site / "CNAME").read_text() == "board.example"
 
 

@@ -16,10 +16,11 @@ PATIENCE = 120.0
 
 RUN = """
 import multiprocessing, sys
-from helpers.orphans import work_forever
+from helpers import orphans
 
 if __name__ == "__main__":
-    process = multiprocessing.get_context("spawn").Process(target=work_forever, args=(sys.argv[1],))
+    work = getattr(orphans, sys.argv[2])
+    process = multiprocessing.get_context("spawn").Process(target=work, args=(sys.argv[1],))
     process.start()
     process.join()
 """
@@ -41,11 +42,12 @@ def is_alive(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks processes up in /proc")
-def test_a_worker_ends_when_the_run_process_is_killed(tmp_path):
+@pytest.mark.parametrize("work", ["work_forever", "compute_forever"])
+def test_a_worker_ends_when_the_run_process_is_killed(tmp_path, work):
     script, told = tmp_path / "run.py", tmp_path / "pid"
     script.write_text(RUN)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.Popen([sys.executable, script, told], env=environment, cwd=tmp_path)
+    run = subprocess.Popen([sys.executable, script, told, work], env=environment, cwd=tmp_path)
     wait_until(told.is_file)
     pid = int(told.read_text())
     assert is_alive(pid)

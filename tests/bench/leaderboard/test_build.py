@@ -5,13 +5,16 @@ import shutil
 
 import numpy as np
 import pytest
+from helpers.fresh import a_fresh
 from helpers.paths import ROOT
 from helpers.report import a_run, publish
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
-from evenhand.bench.leaderboard.check import valid_entries
-from evenhand.bench.results.entry import RankSet
+from evenhand.bench.leaderboard.check import Checked, valid_entries
+from evenhand.bench.leaderboard.verification.signed import Outcomes
+from evenhand.bench.policy.ranking import rankings
+from evenhand.bench.results.entry import Entry, RankSet
 from evenhand.bench.results.result import EstimateRow, Result
 
 DEVIATION = {"base": 0.50, "mist": 0.10, "uce": 0.11, "random-attribute-prompt": 0.02}
@@ -41,7 +44,9 @@ def with_deviations(result: Result) -> Result:
 
 
 @pytest.fixture
-def entries(tmp_path):
+def entries(tmp_path, monkeypatch):
+    # As if they had tables; entries without are not ranked.
+    monkeypatch.setattr(Checked, "evidence", "recomputed")
     return publish(tmp_path / "entries", map(with_deviations, a_run().results))
 
 
@@ -61,6 +66,45 @@ def test_an_unranked_method_does_not_affect_the_ranks_of_others(entries):
     unranked = rows["random-attribute-prompt"]
     assert unranked.failed_gates and unranked.rank is None and unranked.track_rank is None
     assert (rows["mist"].rank.low, rows["mist"].rank.high) == (1, 2), "the fairest method is not ranked"
+
+
+def test_kinds_of_evidence_are_ranked_apart_and_the_strongest_comes_first():
+    results = {
+        r.spec.method.label: with_deviations(r) for r in a_run(methods=("base", "mist", "uce")).results
+    }
+    files = dict.fromkeys(("images.parquet", "labels.parquet"), "00" * 32)
+    # On its own noise mist is closer; only uce was drawn on fresh noise.
+    fresh = Outcomes(fresh=a_fresh(results["uce"], results["base"]))
+    entries = [
+        Checked(Entry(result=result, files=files), fresh if label == "uce" else Outcomes())
+        for label, result in results.items()
+    ]
+    rows = {row.label: row for row in board.rows_of(entries)}
+    assert (rows["uce"].evidence, rows["mist"].evidence) == ("verified on fresh noise", "recomputed")
+    for name in ("uce", "mist"):
+        assert (rows[name].track_rank.low, rows[name].track_rank.tie) == (1, "A")
+    (ranking,) = rankings(list(rows.values()))
+    track = rows["uce"].track
+    assert [row.label for row in ranking.rows] == ["base", "uce", "mist"]
+    assert [part[:2] for part in ranking.parts(ranking.tracks[track])] == [
+        ("ranked", "verified on fresh noise"),
+        ("ranked", "recomputed"),
+    ]
+    assert set(ranking.best(track)) <= {"uce"}
+
+
+def test_too_small_a_sample_on_fresh_noise_changes_neither_numbers_nor_evidence():
+    results = {r.spec.method.label: with_deviations(r) for r in a_run(methods=("base", "uce")).results}
+    files = dict.fromkeys(("images.parquet", "labels.parquet"), "00" * 32)
+    other = results["uce"].model_copy(update={"notes": ["fresh"]})
+    small = Outcomes(fresh=a_fresh(other, results["base"], images=300))
+    entries = [
+        Checked(Entry(result=result, files=files), small if label == "uce" else Outcomes())
+        for label, result in results.items()
+    ]
+    (row,) = [row for row in board.rows_of(entries) if row.label == "uce"]
+    assert (row.evidence, row.result.notes) == ("recomputed", results["uce"].notes)
+    assert row.fresh is not None and row.fresh.images == 300
 
 
 def test_an_outdated_board_is_reported_and_not_changed(entries, tmp_path):

@@ -61,7 +61,7 @@ def test_a_valid_board_passes_and_an_edited_leaderboard_fails(checkouts):
 def test_a_verification_missing_from_the_board_is_rejected(checkouts):
     guard = step("Only maintainers")
     assert run(guard, checkouts).returncode == 0
-    record = "reports/entries/uce@mini-quick-v1/verification.json"
+    record = "reports/entries/uce@example-v1/verification.json"
     (checkouts / "submitted" / record).write_text("{}")
     refused = run(guard, checkouts)
     assert refused.returncode == 1 and "remove it" in refused.stdout
@@ -80,7 +80,7 @@ def test_the_job_is_read_only_and_runs_no_submitted_code():
             # The content of an event would become part of the script.
             assert "${{" not in one.get("run", "")
     installs = [one["run"] for one in WORKFLOW["jobs"]["check"]["steps"] if "pip" in one.get("run", "")]
-    assert installs == ["pip install ./board"]
+    assert installs == ["pip install './board[sign]'"]
     code = WORKFLOW["jobs"]["check"]["steps"][0]["with"]
     assert code["path"] == "board" and "base.sha" in code["ref"]
 

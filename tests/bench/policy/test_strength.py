@@ -7,13 +7,13 @@ import shutil
 
 import pytest
 from helpers.paths import ROOT
-from helpers.report import JOINT, a_result, an_estimate, publish
+from helpers.report import JOINT, a_result, an_estimate, of_example, publish
 from helpers.trade_off import CONCEPTS, placed, swept
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
 from evenhand.bench.leaderboard import submit as entry_submit
-from evenhand.bench.leaderboard.check import valid_entries
+from evenhand.bench.leaderboard.check import Checked, valid_entries
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, RankSet, entry_name
 from evenhand.bench.results.result import Result, Run
 from evenhand.reports.leaderboard.markdown import front_images, render_leaderboard
@@ -22,6 +22,12 @@ SETTINGS = [0.25, 0.5, 1.0]
 
 CARD = "[{0}](docs/methods/{0}.md)"
 """The link of a method that the project provides."""
+
+
+@pytest.fixture(autouse=True)
+def with_tables(monkeypatch):
+    """Entries count as if they had tables; those without are not ranked."""
+    monkeypatch.setattr(Checked, "evidence", "recomputed")
 
 
 @pytest.fixture
@@ -96,7 +102,7 @@ def test_images_of_the_page_are_written_as_standalone_files(entries, tmp_path):
     page = tmp_path / "board" / "leaderboard.md"
     board.build(entries, page)
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page.read_text())
-    assert shown == [f"../fronts/mini-quick-v1-{name}.svg" for name in ("fidelity", "unrelated")]
+    assert shown == [f"../fronts/example-v1-{name}.svg" for name in ("fidelity", "unrelated")]
     for name in shown:
         image = (page.parent / name).read_text()
         assert image.startswith('<svg xmlns="http://www.w3.org/2000/svg"') and "<title>" in image
@@ -108,7 +114,7 @@ def test_changed_or_missing_image_is_stale(entries, tmp_path):
     page = tmp_path / "leaderboard.md"
     board.build(entries, page)
     board.build(entries, page, check=True)
-    image = tmp_path / "fronts" / "mini-quick-v1-fidelity.svg"
+    image = tmp_path / "fronts" / "example-v1-fidelity.svg"
     kept = image.read_text()
     for content in (kept.replace("0.600", "0.500", 1), None):
         image.unlink() if content is None else image.write_text(content)
@@ -143,7 +149,7 @@ def a_whole_result() -> Result:
 
 
 def test_entry_holds_exactly_what_the_leaderboard_shows(monkeypatch, tmp_path):
-    results = [placed("base", distance=0.6), a_whole_result()]
+    results = [of_example(placed("base", distance=0.6)), of_example(a_whole_result())]
     run = Run(folder="run", results=results, timings=[], images=[])
     monkeypatch.setattr(entry_submit, "load_run", lambda _: run)
     entry_submit.submit(tmp_path / "run", tmp_path / "slim")

@@ -1,9 +1,11 @@
 """The evidence of a row in words: what a verification found, and what it excludes."""
 
 import pytest
+from helpers.fresh import SALT, STEERED, a_fresh, a_gap, an_agreement
+from helpers.report import a_result
 
-from evenhand.bench.results.entry import Verification
-from evenhand.reports.leaderboard.evidence import EVIDENCE, verification_text
+from evenhand.bench.results.entry import EVIDENCES, Verification
+from evenhand.reports.leaderboard.evidence import EVIDENCE, band_title, fresh_texts, verification_text
 
 ANSWERS = {"name": "vit, gender", "asked": 60, "other": 0, "contradicted": 0, "furthest": 0.0}
 
@@ -58,4 +60,46 @@ def test_at_most_three_answers_are_named():
 
 
 def test_kinds_of_evidence_are_ordered_from_the_strongest():
-    assert list(EVIDENCE) == ["verified", "recomputed", "reported"]
+    assert tuple(EVIDENCE) == EVIDENCES == ("verified on fresh noise", "recomputed", "reported")
+
+
+BASE, MIST = (a_result(name, concepts=["nurse"]) for name in ("base", "mist"))
+
+
+def said_of(**changes):
+    return ". ".join(fresh_texts(a_fresh(MIST, BASE, **changes)))
+
+
+def test_outcome_on_fresh_noise_says_how_it_was_drawn_and_reveals_the_salt():
+    assert said_of().startswith(
+        "On fresh noise, with all 1,674 images, on cpu; the method was fitted again; the salt is "
+        f"{SALT}, which anybody can repeat this with"
+    )
+    assert "not fitted again: its submitted intervention was used" in said_of(fitted=False)
+    assert "300 images of 1,674, too few to be published" in said_of(images=300)
+    assert said_of(holdout=["one", "two"]).endswith("Held-back judges: one and two")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.02, 0.04, "difference 0.010 (−0.020 to 0.040 at the 99% level); they agree"),
+        (0.01, 0.04, "the submission looks better than chance explains"),
+        (-0.04, -0.01, "the submission looks worse"),
+        (float("nan"), float("nan"), "too few images or concepts to compare"),
+    ],
+)
+def test_agreement_is_said_with_its_interval(low, high, words):
+    assert words in said_of(agreement=an_agreement(low=low, high=high))
+
+
+def test_family_that_alone_sees_an_improvement_is_named():
+    found = said_of(gaps=[a_gap(), a_gap(**STEERED)])
+    assert "Supervised judges (vit) vote and see 5.0% of the baseline's deviation in skin tone left" in found
+    assert "all other families at least 60.0% (the gap is at least 40.0%); steering by them is not" in found
+    assert "judges (vit)" not in said_of()
+
+
+def test_band_has_its_evidence_only_where_several_kinds_are_ranked():
+    assert band_title("ranked", "recomputed") == "Ranked, recomputed"
+    assert band_title("ranked", None) == "Ranked"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,16 +14,18 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.scores import with_preservation
+from evenhand.bench.leaderboard.source import check_installed
 from evenhand.bench.leaderboard.suite import KnownSuite
 from evenhand.bench.leaderboard.tables import ALIGNMENT, PRESERVATION, pixel_hash
 from evenhand.bench.models.loading import load_model, open_sampler
 from evenhand.bench.models.sampler import BatchSampler
+from evenhand.bench.prompts.plan import Item
 from evenhand.bench.registry.entry_points import JUDGES
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.registry.method_spec import MethodUse, method_class
 from evenhand.bench.results.entry import Entry
 from evenhand.bench.results.result import BASE, JudgeCard
-from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
+from evenhand.bench.stages.fit import LATER, CountedJudge, CountedSample, fit
 from evenhand.bench.stages.generate import Drawing, Job
 from evenhand.bench.stages.label import alignment, image_chunks, judge_images
 from evenhand.bench.stages.progress import Progress
@@ -48,12 +51,14 @@ class Reproduction:
         known: The suite of the entry.
         scratch: Folder for temporary files.
         progress: Reports progress.
+        images: Folder of images that are kept and reused; in ``scratch`` if ``None``.
     """
 
     entry: Entry
     known: KnownSuite
     scratch: Path
     progress: Progress
+    images: Path | None = None
 
     @cached_property
     def sampler(self) -> BatchSampler:
@@ -76,19 +81,21 @@ class Reproduction:
         """The method with the parameters of the entry.
 
         Raises:
-            EvenhandError: The installed method has another version, or rejects the parameters.
+            EvenhandError: The installed method has another version or other code, or rejects the parameters.
         """
         card = self.entry.result.spec.method
+        check_installed(self.entry)
         method = method_class(card.name)
         if method.info.version != card.version:
             raise EvenhandError(
                 f"method {card.name!r} has version {method.info.version} here, but the entry used "
                 f"{card.version}; verify with that version"
             )
+        later = {name: value for name, value in LATER.items() if name in method.model_fields}
         try:
             return MethodUse(
                 label=card.label,
-                method=method.model_validate(card.parameters),
+                method=method.model_validate(later | card.parameters),
                 fit=card.fit,
                 fit_of=card.fit_of,
             )
@@ -101,8 +108,8 @@ class Reproduction:
 
     @cached_property
     def store(self) -> ImageStore:
-        """The temporary image store."""
-        return ImageStore(self.scratch / "images")
+        """The image store."""
+        return ImageStore(self.images or self.scratch / "images")
 
     @cached_property
     def scorer(self) -> ClipScorer | None:
@@ -163,10 +170,18 @@ class Reproduction:
             )
         return found
 
-    def draw(self, intervention: Intervention, rows: Sequence[int]) -> tuple[Jobs, dict[str, str]]:
-        """Generate the images of these rows of the plan; also returns the status of every image by key."""
+    def draw(
+        self, intervention: Intervention, rows: Sequence[int], *, items: Sequence[Item] = ()
+    ) -> tuple[Jobs, dict[str, str]]:
+        """Generate images; also returns the status of every image by key.
+
+        Args:
+            intervention: The fitted method.
+            rows: Rows of the plan.
+            items: The plan; that of the suite if empty.
+        """
         drawing = Drawing(intervention, sampler=self.sampler, protocol=self.protocol)
-        planned = drawing.jobs(self.known.items)
+        planned = drawing.jobs(items or self.known.items)
         jobs = {row: planned[row] for row in rows}
         self.progress.start(f"{self.use.label}: generate", len(jobs))
         statuses = drawing.draw(list(jobs.values()), store=self.store, progress=self.progress)
@@ -179,20 +194,30 @@ class Reproduction:
         assert found is not None
         return pixel_hash(found[0])
 
-    def label(self, jobs: Jobs) -> pd.DataFrame:
-        """Label the images of people with all judges of the suite; returns rows of the label table.
+    @cached_property
+    def judges(self) -> list[Judge]:
+        """The judges of the suite.
 
         Raises:
             EvenhandError: An installed judge has another version than that of the entry.
         """
+        return [_judge(card) for card in self.known.judges(self.entry.result.spec)]
+
+    def label(self, jobs: Jobs, *, judges: Sequence[Judge] = ()) -> pd.DataFrame:
+        """Label the images of people; returns rows of the label table.
+
+        Args:
+            jobs: The images.
+            judges: The judges; all judges of the suite if empty.
+        """
         people = [job.key for job in jobs.values() if job.item.prompt.kind in PERSON_KINDS]
-        keys = list(dict.fromkeys(people))
-        table = Table(self.scratch, "labels", keys=("key", "judge", "attribute"))
-        cards = self.known.judges(self.entry.result.spec)
-        self.progress.start(f"{self.use.label}: judge", len(keys) * len(cards))
-        for card in cards:
+        keys, judges = list(dict.fromkeys(people)), judges or self.judges
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        table = Table(folder, "labels", keys=("key", "judge", "attribute"))
+        self.progress.start(f"{self.use.label}: judge", len(keys) * len(judges))
+        for judge in judges:
             judge_images(
-                _judge(card),
+                judge,
                 keys=keys,
                 attributes=self.known.evaluation_config.attributes,
                 store=self.store,
@@ -213,7 +238,7 @@ class Reproduction:
         if self.scorer is None:
             return pd.DataFrame(index=list(jobs))
         rows = images.loc[list(jobs)].assign(key=[job.key for job in jobs.values()])
-        vectors = self._vectors(rows["key"])
+        vectors = self.vectors(rows["key"])
         found = pd.DataFrame({ALIGNMENT: alignment(rows, vectors, self.scorer.embed_texts)}, index=rows.index)
         return found.assign(**{PRESERVATION: self._preservation(images, rows)})
 
@@ -230,11 +255,12 @@ class Reproduction:
             method=f"{self.use.label} again", key=own["key"].fillna(""), status=own["status"].fillna("error")
         )
         both = pd.concat([base, own], ignore_index=True).drop(columns=PRESERVATION)
-        vectors = self._vectors(both.loc[both["status"] == "ok", "key"])
+        vectors = self.vectors(both.loc[both["status"] == "ok", "key"])
         found = with_preservation(both, vectors, taxonomy=self.known.evaluation_config.taxonomy)
         return pd.Series(found[PRESERVATION].to_numpy()[len(base) :], index=unrelated.index)
 
-    def _vectors(self, keys: pd.Series) -> dict[str, NDArray[np.float32]]:
+    def vectors(self, keys: pd.Series) -> dict[str, NDArray[np.float32]]:
+        """Keys to the scorer's embeddings of their images; the suite must have a scorer."""
         assert self.scorer is not None
         found: dict[str, NDArray[np.float32]] = {}
         for chunk, images, _ in image_chunks(list(dict.fromkeys(keys)), self.store):

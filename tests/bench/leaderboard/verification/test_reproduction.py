@@ -4,8 +4,8 @@ import pytest
 from helpers.report import a_result
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.reproduction import Reproduction
 from evenhand.bench.leaderboard.suite import known_suite
+from evenhand.bench.leaderboard.verification.reproduction import Reproduction
 from evenhand.bench.registry.method_spec import method_class
 from evenhand.bench.results.entry import Entry
 from evenhand.bench.stages.progress import Progress
@@ -39,6 +39,12 @@ def reproduction(tmp_path):
 def test_method_has_the_parameters_of_the_entry(reproduction):
     use = reproduction("fair-diffusion").use
     assert use.label == "fair-diffusion" and type(use.method) is method_class("fair-diffusion")
+
+
+def test_parameters_that_a_method_got_later_have_the_value_of_earlier_fits(reproduction):
+    earlier, now = reproduction("difflens").use.method, method_class("difflens")()
+    assert (earlier.unit_norm, earlier.edit, now.unit_norm) == (False, "add", True)
+    assert reproduction("difflens", parameters={"unit_norm": True}).use.method.unit_norm
 
 
 def test_other_version_of_the_method_is_refused(reproduction):

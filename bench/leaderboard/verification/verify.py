@@ -1,4 +1,8 @@
-"""Verifies an entry: regenerates, judges and scores a sample of its images with its intervention."""
+"""Regenerates, judges and scores a sample of an entry's images with its intervention, on their own noise.
+
+Agreement shows that the tables are those of the method. It cannot show that the noise was not chosen; for
+that, see :mod:`evenhand.bench.leaderboard.verification.fresh`.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,14 @@ import pandas as pd
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import VERIFICATION_FILE, load_entry
-from evenhand.bench.leaderboard.reproduction import Jobs, Reproduction
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
 from evenhand.bench.leaderboard.tables import Tables, read_tables
+from evenhand.bench.leaderboard.verification.reproduction import Jobs, Reproduction
 from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.results.entry import ENTRY_FILE, SAMPLE, Answers, Entry, Verification
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.files import folder_name, write_atomically
+from evenhand.bench.storage.manifest import signature_of
 from evenhand.methods.base import Intervention
 from evenhand.reports.leaderboard.evidence import verification_text
 
@@ -57,13 +62,10 @@ def verify(
         EvenhandError: The entry has no tables or is not valid, its model, method or judges are not installed
             in the same version, or the sample does not agree; the message has the details.
     """
-    if run is not None and intervention is not None:
-        raise EvenhandError("--run and --intervention cannot be combined; give one of them")
     if images < 1:
         raise EvenhandError(f"--images must be a positive integer, got {images}")
-    entry, known = _checked(folder)
-    if run is not None:
-        intervention = run / "interventions" / folder_name(entry.result.spec.method.label)
+    entry, known = checked(folder)
+    intervention = chosen_intervention(entry, run=run, intervention=intervention)
     tables = read_tables(folder, entry, known)
     seed = secrets.randbelow(2**32) if seed is None else seed
     rows = _sample(len(tables.images), images, seed)
@@ -84,11 +86,30 @@ def verify(
     )
     if not found.agrees:
         raise EvenhandError(f"entry {folder.name!r} is not verified: {verification_text(found)}")
+    signature_of(folder / VERIFICATION_FILE).unlink(missing_ok=True)
     write_atomically(folder / VERIFICATION_FILE, (found.model_dump_json(indent=1) + "\n").encode())
     return found
 
 
-def _checked(folder: Path) -> tuple[Entry, KnownSuite]:
+def chosen_intervention(entry: Entry, *, run: Path | None, intervention: Path | None) -> Path | None:
+    """Folder of the submitted intervention; ``None`` to fit the method again.
+
+    Raises:
+        EvenhandError: Both a run and an intervention are given.
+    """
+    if run is None:
+        return intervention
+    if intervention is not None:
+        raise EvenhandError("--run and --intervention cannot be combined; give one of them")
+    return run / "interventions" / folder_name(entry.result.spec.method.label)
+
+
+def checked(folder: Path) -> tuple[Entry, KnownSuite]:
+    """An entry with tables and its registered suite.
+
+    Raises:
+        EvenhandError: The entry is not valid, has no tables, or its suite is not registered.
+    """
     entry = load_entry(folder)
     spec = entry.result.spec
     known = known_suite(spec)

@@ -1,0 +1,1 @@
+"""What maintainers do to believe an entry: regenerate a sample, draw fresh noise, sign the outcome."""
