@@ -270,6 +270,11 @@ class Method(BaseModel, ABC):
         return None
 
     @property
+    def fit_steps(self) -> int | None:
+        """Denoising steps of the images that the fit generates; ``None`` for those of the protocol."""
+        return None
+
+    @property
     def pretrained(self) -> tuple[str, ...]:
         """Folders or hub ids of the networks that the fit loads besides model, judge and CLIP."""
         return ()

@@ -66,7 +66,7 @@ class Step:
     Attributes:
         index: Number of the step, from 0.
         count: Total number of steps.
-        timestep: The solver's timestep, a scalar tensor; decreases over the steps.
+        timestep: The solver's timestep, a scalar tensor on the CPU; decreases over the steps.
         scale: Guidance scale of the protocol.
     """
 

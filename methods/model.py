@@ -84,6 +84,10 @@ class EditableModel(Protocol):
         """Text states of the prompts, as the U-Net receives them."""
         ...
 
+    def unconditional(self, count: int) -> TextStates:
+        """Text states of ``count`` rows without a prompt, as the model's pipeline uses them for guidance."""
+        ...
+
     def encode_uncached(self, texts: Sequence[str], change: RowChange | None = None) -> TextStates:
         """Like :meth:`encode`, but encodes the prompts in one batch, with gradients and without the cache.
 

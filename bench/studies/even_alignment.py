@@ -91,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     suite = load_suite("mini")
     for even, name in ((False, "as trained"), (True, "even")):
         rows = alignment(suite, even=even, copies=copies)
-        mean, error = rows.score.mean(), rows.score.sem()
+        scores = rows["score"].to_numpy()
+        mean, error = scores.mean(), scores.std(ddof=1) / len(scores) ** 0.5
         sys.stdout.write(f"{name}: {mean:.2f} (standard error {error:.2f}, n {len(rows)})\n")
     sys.stdout.write(f"\n{by_occupation(rows).sort_values('loss').round(3).to_string()}\n")
 

@@ -17,6 +17,15 @@ guided on its own, which the released code calls the sample mode:
 with ``w_j`` the classifier's row of group ``j``; the gradient of a linear layer needs no backward pass. Over
 many images the drawn groups follow the target. The classifiers are trained on images whose prompts state the
 groups.
+
+The released step is 600 in this mode. In the published one it is 600 times the gradient of 500 times the
+divergence of the mean ``q`` over the ``B`` rows of a batch, both halves of guidance included. For two groups
+with even shares as the target,
+
+    h <- h - 600 * 500 / (8 B) log(q_1 / q_2) z_1 z_2 (w_1 - w_2)
+
+which vanishes where the batch is even. With ``B = 8`` as released, ``q`` of 3/4 and 1/4, and ``z_1 z_2`` near
+1/4, that is about 1,300 ``(w_1 - w_2)``: the same order.
 """
 
 from __future__ import annotations
@@ -115,8 +124,7 @@ class BalancingAct(Method):
         penalty: Weight of the classifiers' squared norm relative to the sum of their losses.
         loss: ``logit``, the released sample mode, or ``cross-entropy``, which has a smaller effect on images
             that already show the group.
-        step: Step along the negative gradient; released: 500 * 600 for the divergence of a batch of 4, and
-            600 in the sample mode.
+        step: Step along the negative gradient; released: 600, for the authors' classifiers.
         halves: Whether ``both`` halves of guidance are moved, as released, or the ``conditional`` one.
         active: Share of the steps, from the first, that are guided; released: all.
         stated: Assignment of an attribute that the prompt states: ``draw`` a group, as released, ``leave`` it
@@ -144,7 +152,7 @@ class BalancingAct(Method):
     images: int = Field(default=1000, ge=2)
     penalty: float = Field(default=1.0, gt=0)
     loss: Literal["logit", "cross-entropy"] = "logit"
-    step: float = Field(default=300_000.0, ge=0)
+    step: float = Field(default=600.0, ge=0)
     halves: Literal["both", "conditional"] = "both"
     active: float = Field(default=1.0, gt=0, le=1)
     stated: Stated = "draw"
@@ -154,7 +162,7 @@ class BalancingAct(Method):
         """The guidance: its loss, step, halves and duration; and the images for its classifiers."""
         return {
             "loss": Choice(("logit", "cross-entropy")),
-            "step": Range(low=10.0, high=300_000.0, log=True),
+            "step": Range(low=30.0, high=30_000.0, log=True),
             "halves": Choice(("both", "conditional")),
             "active": Range(low=0.5, high=1.0),
             "images": Range(low=8, high=1000, log=True, integer=True),

@@ -45,9 +45,6 @@ from evenhand.methods.shared.observation import Reduce, observe
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.space import Choice, Range, Space
 
-GATE = {"sd1": 4, "sd2": 4, "sdxl": 17}
-"""Index of the released gate among the cross-attention modules of the down path, by model family."""
-
 _MIN_REMAINDER = 1e-3
 """Norm of a unit vector's remainder after Gram-Schmidt below which it depends on the earlier ones."""
 
@@ -171,8 +168,10 @@ class EquiSteer(Method):
         contexts: Templates of the contrast prompts, with ``{a}`` and ``{concept}``, a subject with or without
             a group's adjective; the paper has 14.
         seed: Seed of the noise of all contrast prompts.
-        gate: Index of the gate among the cross-attention modules of the down path, from 0; by default 4 for
-            SD 1.x and 2.x and 17 for SDXL, as released.
+        gate: Index of the gate among the cross-attention modules of the down path, from 0; by default that
+            at ``gate_depth``.
+        gate_depth: Place of the gate as a share of these modules. The default gives those that the authors
+            chose: number 4 of 6 in SD 1.x and 2.x, and 17 of 24 in SDXL.
         gated: What stays unchanged if a prompt states a group: the whole ``image``, or that group's
             ``attribute`` alone.
         steps: Number of first steps that are steered; released: 20 of 50 for SD 1.x and 2.x.
@@ -227,6 +226,7 @@ class EquiSteer(Method):
     )
     seed: int = 0
     gate: int | None = Field(default=None, ge=0)
+    gate_depth: float = Field(default=0.72, ge=0, lt=1)
     gated: Literal["image", "attribute"] = "image"
     steps: int = Field(default=20, ge=1)
     amount: Literal["response", "threshold"] = "response"
@@ -235,8 +235,9 @@ class EquiSteer(Method):
 
     @classmethod
     def space(cls) -> Space:
-        """What the gate protects; what is re-injected, how strongly, for how long; whether norms are kept."""
+        """The gate and what it protects; what is re-injected, how strongly, how long; whether norms stay."""
         return {
+            "gate_depth": Range(low=0.0, high=0.95),
             "gated": Choice(("image", "attribute")),
             "amount": Choice(("response", "threshold")),
             "scale": Range(low=0.25, high=4.0, log=True),
@@ -253,7 +254,7 @@ class EquiSteer(Method):
     def fit(self, task: Task) -> Intervention:
         """Vectors of every group, module and step; then the responses that give thresholds and amounts."""
         modules = [name for name, _ in task.model.unet.named_modules() if name.endswith("attn2")]
-        gate = self._gate(task.model.family, modules)
+        gate = self._gate(modules)
         sizes = {attribute: len(groups) for attribute, groups in group_words(task.cells).items()}
         means = self._observe(task, modules, lambda step, site, y: y.float().mean(dim=1))
         b = {module: steering_vectors(mean, list(sizes.values())) for module, mean in means.items()}
@@ -289,10 +290,10 @@ class EquiSteer(Method):
             },
         )
 
-    def _gate(self, family: str, modules: Sequence[str]) -> str:
+    def _gate(self, modules: Sequence[str]) -> str:
         """Name of the gate's module."""
-        index = GATE[family] if self.gate is None else self.gate
         down = [module for module in modules if module.startswith("down_blocks.")]
+        index = int(self.gate_depth * len(down)) if self.gate is None else self.gate
         if index >= len(down):
             raise EvenhandError(
                 f"EquiSteer's gate is module {index} of the down path, which has {len(down)} with "

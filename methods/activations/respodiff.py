@@ -191,7 +191,7 @@ class RespoDiff(Method):
         e = model.predict(z, t, model.encode(stated))
         if self.target_guidance == 1:
             return e
-        uncond = model.predict(z, t, model.encode([""] * len(z)))
+        uncond = model.predict(z, t, model.unconditional(len(z)))
         return uncond + self.target_guidance * (e - uncond)
 
     def _semantic_loss(
@@ -217,7 +217,7 @@ class RespoDiff(Method):
             with added(model, rows):
                 e = model.predict(z, t.expand(len(z)), model.encode(neutral))
             if self.guidance != 1:
-                uncond = model.predict(z, t.expand(len(z)), model.encode([""] * len(z)))
+                uncond = model.predict(z, t.expand(len(z)), model.unconditional(len(z)))
                 e = uncond + self.guidance * (e - uncond)
             z = ddim_step(z, e, signal=alphas[t], next_signal=alphas[s])
         return z, grid[count].expand(len(z))

@@ -7,6 +7,7 @@ positions. The images are those of the baseline and count towards the method's c
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -20,9 +21,6 @@ from evenhand.methods.hooks import Batch, Site, Steering, Step
 
 Reduce = Callable[[Step, Site, Tensor], Tensor]
 """Maps a module's outputs ``(n, ...)`` to ``(n, ...)`` or ``(n, 2, ...)``, image by image."""
-
-_Row = tuple[str, int, str, int]
-"""Text, seed, module and step of one recorded activation."""
 
 
 @dataclass(frozen=True)
@@ -66,32 +64,36 @@ def observe(
     Raises:
         EvenhandError: No output of the modules was recorded.
     """
-    watch = _Watch(data={"sites": list(sites)}, reduce=reduce, first=steps, both=both)
-    images = task.sample(prompts, seeds, intervention=watch)
-    rows: dict[_Row, Tensor] = watch.seen
-    count = 1 + max((step for *_, step in rows), default=-1)
-    if not count:
-        raise EvenhandError(f"no output of {', '.join(sites)} was recorded in {len(prompts)} images")
     keys = list(zip(prompts, seeds, strict=True))
-    features = {
-        site: torch.stack(
-            [torch.stack([rows[text, seed, site, step] for step in range(count)]) for text, seed in keys]
-        )
-        for site in sites
-    }
+    rows = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+    watch = _Watch(data={"sites": list(sites)}, reduce=reduce, first=steps, both=both, rows=rows)
+    images = task.sample(prompts, seeds, intervention=watch)
+    if not watch.seen:
+        raise EvenhandError(f"no output of {', '.join(sites)} was recorded in {len(prompts)} images")
+    features = {site: watch.seen[site] for site in sites}
+    if len(rows) < len(keys):
+        repeated = [rows[key] for key in keys]
+        features = {site: values[repeated] for site, values in features.items()}
     return Observation(images=images, features=features)
 
 
 @dataclass(frozen=True, eq=False)
 class _Watch(Intervention):
-    """Changes nothing; records the reduced activations of its images in ``seen``."""
+    """Changes nothing; records the reduced activations of its images.
+
+    Attributes:
+        rows: Text and seed of an image to its row.
+        seen: Module name to ``(images, steps, ...)``, allocated once: activations can take tens of gigabytes.
+    """
 
     observes: ClassVar[bool] = True
 
     reduce: Reduce = lambda step, site, output: output
     first: int | None = None
     both: bool = False
-    seen: dict[_Row, Tensor] = field(default_factory=dict)
+    rows: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    seen: dict[str, Tensor] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sites(self) -> Sequence[str]:
         """The recorded modules."""
@@ -101,6 +103,19 @@ class _Watch(Intervention):
     def steer(self, batch: Batch) -> Steering:
         """Records the activations of this batch."""
         return _Watching(self, batch)
+
+    def keep(self, step: Step, site: str, batch: Batch, values: Tensor) -> None:
+        """Record the values ``(n, ...)`` of a batch."""
+        places: dict[int, int] = {}
+        for position, key in enumerate(zip(batch.texts, batch.seeds, strict=True)):
+            # The engine pads the last batch with copies of an image; the first one counts.
+            places.setdefault(self.rows[key], position)
+        with self.lock:
+            if site not in self.seen:
+                steps = step.count if self.first is None else min(self.first, step.count)
+                shape = len(self.rows), steps, *values.shape[1:]
+                self.seen[site] = torch.full(shape, torch.nan, dtype=values.dtype)
+        self.seen[site][list(places), step.index] = values[list(places.values())]
 
 
 @dataclass
@@ -116,9 +131,6 @@ class _Watching(Steering):
             with torch.inference_mode(mode=False):
                 rows = output[: 2 * n].clone()
                 rows = rows.reshape(2, n, *rows.shape[1:]).transpose(0, 1) if self.watch.both else rows[n:]
-                reduced = self.watch.reduce(step, site, rows).detach().cpu().clone()
-            keys = zip(self.batch.texts, self.batch.seeds, strict=True)
-            for (text, seed), row in zip(keys, reduced, strict=True):
-                # The engine pads the last batch with copies of an image; the first one counts.
-                self.watch.seen.setdefault((text, seed, site.name, step.index), row)
+                reduced = self.watch.reduce(step, site, rows).detach().cpu()
+                self.watch.keep(step, site.name, self.batch, reduced)
         return output

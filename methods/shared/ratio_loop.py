@@ -59,6 +59,9 @@ class Editor(Protocol):
         ...
 
 
+MAX_IMAGES = 1024
+"""Number of images that are generated before they are judged: 0.8 GB at 512 x 512."""
+
 UNRELATED = ("a photo of a cat", "a photo of a tree", "a photo of an apple", "a photo of a house")
 """Texts without people."""
 
@@ -82,6 +85,8 @@ class RatioLoop(Method):
         significance_level: Probability that a sequential verdict on one source in one round is wrong.
         rounds: Largest number of rounds.
         negative_prompt: Negative prompt of the measured images.
+        sampling_steps: Denoising steps of the measured images, 20 in the released code; ``None`` for those of
+            the protocol.
         unrelated: Texts unrelated to the edit, for the record of its leakage.
     """
 
@@ -101,6 +106,7 @@ class RatioLoop(Method):
     significance_level: float = Field(default=0.05, gt=0, lt=1)
     rounds: int = Field(ge=1)
     negative_prompt: str = ""
+    sampling_steps: int | None = Field(default=None, ge=1, le=1000)
     unrelated: tuple[str, ...] = UNRELATED
 
     @property
@@ -112,6 +118,11 @@ class RatioLoop(Method):
     def steering_judge(self) -> str | None:
         """The judge inside the loop; its labels never count as a result."""
         return self.judge
+
+    @property
+    def fit_steps(self) -> int | None:
+        """Denoising steps of the measured images."""
+        return self.sampling_steps
 
     @property
     def sources_per_concept(self) -> int:
@@ -185,14 +196,9 @@ class RatioLoop(Method):
 
     def leakage(self, task: Task, sources: Sequence[Source], form: ClosedForm) -> list[dict[str, Any]]:
         """Edit leakage into edited, explicit and unrelated texts, see :func:`leakage_rows`."""
-        explicit = [
-            fill("{a} {adjective} {concept}", concept=concept, cell=cell)
-            for concept in task.concepts
-            for cell in task.cells
-        ]
         texts = {
             "edited": [source.text for source in sources],
-            "explicit": explicit,
+            "explicit": explicit_texts(task),
             "unrelated": self.unrelated,
         }
         concept = "" if self.scope == "joint" else task.concepts[0]
@@ -247,14 +253,7 @@ class RatioLoop(Method):
     ) -> Iterator[tuple[SourceHistory, Shares]]:
         """Probabilities ``(count, K)`` of one batch for every due source, on the same seeds."""
         seeds = self.seeds(task, count)
-        images = task.sample(
-            [history.source.prompt for history in due for _ in seeds],
-            seeds * len(due),
-            intervention=Intervention(weights=weights),
-            negative_prompt=self.negative_prompt,
-        )
-        for index, history in enumerate(due):
-            batch: Images = images[index * count : (index + 1) * count]
+        for history, batch in self._drawn(task, due, weights, seeds):
             probabilities = task.judge(batch, history.source.labels)
             if not np.isfinite(probabilities).all():
                 raise EvenhandError(
@@ -262,6 +261,21 @@ class RatioLoop(Method):
                     f"probabilities in round {number}; lower `step_size` (now {self.step_size})"
                 )
             yield history, probabilities
+
+    def _drawn(
+        self, task: Task, due: Sequence[SourceHistory], weights: Mapping[str, Tensor], seeds: list[int]
+    ) -> Iterator[tuple[SourceHistory, Images]]:
+        """The images of every source, one per seed; those of few sources at a time are in memory."""
+        together = max(1, MAX_IMAGES // len(seeds))
+        for start in range(0, len(due), together):
+            part = due[start : start + together]
+            images = task.sample(
+                [history.source.prompt for history in part for _ in seeds],
+                seeds * len(part),
+                intervention=Intervention(weights=weights),
+                negative_prompt=self.negative_prompt,
+            )
+            yield from zip(part, np.split(images, len(part)), strict=True)
 
     def seeds(self, task: Task, count: int) -> list[int]:
         """Seeds of the images of one batch: new ones."""
@@ -310,6 +324,15 @@ def encode(model: EditableModel, texts: Sequence[str]) -> TextStates:
     """Text states in float64 on the CPU, where every closed form is solved."""
     encoded = model.encode(texts)
     return TextStates(states=double(encoded.states), first_eos=encoded.first_eos.cpu())
+
+
+def explicit_texts(task: Task) -> list[str]:
+    """Texts in which every cell is stated of every concept."""
+    return [
+        fill("{a} {adjective} {concept}", concept=concept, cell=cell)
+        for concept in task.concepts
+        for cell in task.cells
+    ]
 
 
 def double(tensor: Tensor) -> Tensor:

@@ -38,7 +38,8 @@ class DirectionalEdit:
         texts: Source texts, in the form in which they join the preserved texts.
         rows: Edited rows ``C_i`` of every source, ``(length_i, d)``.
         guidance: Guidance rows ``G_i`` of every source, ``(K, length_i, d)``.
-        preserve: Texts preserved from the start.
+        preserve: Texts preserved from the start, with all their rows.
+        kept: Further states that are preserved, ``(n, d)``.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class DirectionalEdit:
         rows: Sequence[Tensor],
         guidance: Sequence[Tensor],
         preserve: Iterable[str],
+        kept: Tensor | None = None,
     ) -> None:
         self.weights = weights
+        self._kept = [] if kept is None else [kept]
         self.preserved = frozenset(preserve)
         self._method, self._model, self._texts = method, model, texts
         self._lengths = [len(block) for block in rows]
@@ -86,7 +89,10 @@ class DirectionalEdit:
             self.form = self._factor()
 
     def _factor(self) -> ClosedForm:
-        if not self.preserved:
+        texts = sorted(self.preserved)
+        states = [*([encode(self._model, texts).states.flatten(0, 1)] if texts else []), *self._kept]
+        if not states:
             return ClosedForm.factor(self._rows, lam=self._method.lam)
-        states = encode(self._model, sorted(self.preserved)).states.flatten(0, 1)
-        return ClosedForm.factor(self._rows, lam=self._method.lam, preserved=states, mu=self._method.mu)
+        return ClosedForm.factor(
+            self._rows, lam=self._method.lam, preserved=torch.cat(states), mu=self._method.mu
+        )

@@ -33,6 +33,12 @@ concept is measured again and edited again if it moved, while it stays preserved
 keeps its last shares, which saves images. The release draws 5 random seeds with batches of 20; here each of
 the 100 images has its own seed, new in every round and common to the concepts of the round.
 
+**Extension** (``keep``). ``M`` may also hold, as further rows ``p``, the states ``e(p)`` of texts that name a
+group (``explicit``: "{a} {adjective} {concept}" of every concept and cell) and of the ``unrelated`` texts.
+Of the edits that move the sources as far, the closed form then prefers those that leave these texts alone, at
+the price of a shorter move. In the joint scope this matters: the sources span most of what texts have in
+common, so that an edit of many concepts moves every text.
+
 Two further forms are readings of the paper's objective, ``||W* g - W* s||^2 + lam ||W* - W||^2`` with
 ``s = e(source)``, ``g_j = e(guidance_j)``. They need no loop, images or target and serve as ablations. Their
 closed forms, summed over several concepts, follow from the objectives
@@ -56,7 +62,7 @@ from torch import Tensor
 from evenhand.methods.base import Budget, Cell, MethodInfo, Task
 from evenhand.methods.shared.closed_form import ClosedForm
 from evenhand.methods.shared.prompt_text import fill
-from evenhand.methods.shared.ratio_loop import RatioLoop, Template, double, encode, select
+from evenhand.methods.shared.ratio_loop import RatioLoop, Template, double, encode, explicit_texts, select
 from evenhand.methods.shared.source_history import Source
 from evenhand.methods.space import Range, Space
 from evenhand.methods.weights._directional import DirectionalEdit
@@ -73,6 +79,7 @@ class Mist(RatioLoop):
         guidance: Template of a cell's guidance text and judge label, with ``{noun}`` (the attributes alone,
             as released) or ``{a}``, ``{adjective}`` and ``{concept}`` (as in the paper's figure).
         preserve: Texts all of whose rows keep their outputs; released: the empty prompt.
+        keep: Kinds of texts whose state at the first EOS keeps its output, too; released: none.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -93,6 +100,7 @@ class Mist(RatioLoop):
     measure: Template = "a headshot of a person of {a} {concept}"
     guidance: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "{noun}"
     preserve: tuple[str, ...] = ("",)
+    keep: tuple[Literal["explicit", "unrelated"], ...] = ()
     remeasure: bool = True
     mu: float = Field(default=0.2, ge=0)
     images: int = Field(default=100, ge=1)
@@ -161,7 +169,17 @@ class Mist(RatioLoop):
             rows=[row[None, :] for row in c],
             guidance=[rows[:, None, :] for rows in g],
             preserve=self.preserve,
+            kept=self._kept(task),
         )
+
+    def _kept(self, task: Task) -> Tensor | None:
+        """States at the first EOS of the texts of ``keep``, ``(n, d)``."""
+        kept = {"explicit": explicit_texts(task), "unrelated": self.unrelated}
+        texts = [text for kind in self.keep for text in kept[kind]]
+        if not texts:
+            return None
+        encoded = encode(task.model, texts)
+        return encoded.at(encoded.first_eos)
 
     def _states(self, task: Task, sources: Sequence[Source]) -> tuple[Tensor, Tensor]:
         """States at the first EOS of the source texts ``(n, d)`` and their guidance texts ``(n, K, d)``."""

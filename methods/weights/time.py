@@ -7,10 +7,11 @@ and the rows ``d_i`` of the destination's, taken at the position of the same tok
 
     W' = (lam W + sum W d_i c_i^T) (lam I + sum c_i c_i^T)^-1        sums over all rows of all pairs
 
-for the V projections of the cross-attention and, with ``with_to_k``, for its K projections. All concepts are
-solved at once, as in the debiasing version in UCE's repository (June 2023), or in one model each, as in
-TIME's own code. This is :mod:`evenhand.methods.shared.closed_form` with targets ``v_i = W d_i``, so one
-matrix serves every projection: ``W' = W (I + E)``, ``E = sum (d_i - c_i) (M^-1 c_i)^T``.
+for the V projections of the cross-attention and, with ``with_to_k``, for its K projections. One model holds
+one pair, and its augmentations: the released code starts from the original projections for every pair. With
+``scope="joint"`` one model holds the pairs of all concepts, as in the debiasing version in UCE's repository
+(June 2023). This is :mod:`evenhand.methods.shared.closed_form` with targets ``v_i = W d_i``, so one matrix
+serves every projection: ``W' = W (I + E)``, ``E = sum (d_i - c_i) (M^-1 c_i)^T``.
 
 For gender, TIME edits "a X" towards the gender that its images rarely show. Here the cell is chosen from the
 judge's counts: with shares ``r`` and target ``pi``, it is the cell ``k`` with the largest
@@ -18,9 +19,10 @@ judge's counts: with shares ``r`` and target ``pi``, it is the cell ``k`` with t
     sum_l same(k, l) (pi_l - r_l)         same(k, l): number of attributes in which the cells k and l agree
 
 that is, the most under-represented group of every attribute, combined. One destination cannot meet the shares
-of many cells: ``lam`` alone decides how far the edit moves the shares, and TIME tunes it by hand. ``search``
-lists candidates and takes the one whose images come closest to the target, by ``1/2 sum |r - pi|``, which for
-two cells is the paper's measure up to a factor.
+of many cells: ``lam`` alone decides how far the edit moves the shares. In the released table of gender pairs
+every profession has a validation prompt beside its test prompts; ``search`` is for such a choice. For every
+model it takes the multiple of ``lam`` whose images come closest to the target, by ``1/2 sum |r - pi|``, which
+for two cells is the paper's measure up to a factor.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ from evenhand.methods.space import Choice, Range, Space
 AUGMENTATIONS = ("A photo of", "An image of", "A picture of")
 """Texts that ``with_augs`` puts before both texts of a pair."""
 
-Lam = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 class Time(Method):
@@ -56,14 +58,14 @@ class Time(Method):
         with_to_k: Whether the K projections are edited too.
         with_augs: Whether every pair is also edited within three carrier phrases.
         lam: Weight of staying near the old projections; large values edit less.
-        search: Values of ``lam`` among which the fit chooses; if empty, ``lam`` is used.
+        search: Factors of ``lam`` among which the fit chooses, for each model; if empty, ``lam`` is used.
         towards: Concept to the name of the cell that its edit adds, such as ``"woman"`` or ``"woman*dark"``;
             for other concepts it is measured.
         source: Template of the edited text, with ``{a}`` and ``{concept}``.
         destination: Template of the text whose outputs it gets, with ``{adjective}`` as well.
         measure: Template of the text whose images are judged.
         label: Template of the judge's text for a cell.
-        scope: ``joint`` edits one model for all concepts, ``per-concept`` one for each.
+        scope: ``per-concept`` edits one model for each concept, as released; ``joint`` one for all.
         judge: Name of the steering judge.
         images: Images per concept in every measurement.
         negative_prompt: Negative prompt of the measured images.
@@ -84,8 +86,8 @@ class Time(Method):
 
     with_to_k: bool = True
     with_augs: bool = True
-    lam: Lam = 0.1
-    search: tuple[Lam, ...] = ()
+    lam: Positive = 0.1
+    search: tuple[Positive, ...] = ()
     towards: dict[str, str] = Field(default_factory=dict)
     source: Template = "{a} {concept}"
     destination: Annotated[Template, StringConstraints(pattern=r"\{adjective\}")] = (
@@ -93,7 +95,7 @@ class Time(Method):
     )
     measure: Template = "a photo of {a} {concept}"
     label: Annotated[str, StringConstraints(pattern=r"\{(noun|adjective)\}")] = "{a} {adjective} {concept}"
-    scope: Literal["joint", "per-concept"] = "joint"
+    scope: Literal["per-concept", "joint"] = "per-concept"
     judge: str = "openai-clip-vit-b-32"
     images: int = Field(default=24, ge=1)
     negative_prompt: str = ""
@@ -102,7 +104,7 @@ class Time(Method):
     def space(cls) -> Space:
         """How far the edit goes (``lam``), whether it includes K and the augmentations, as in the paper."""
         return {
-            "lam": Range(low=0.1, high=10_000.0, log=True),
+            "lam": Range(low=0.1, high=30_000.0, log=True),
             "with_to_k": Choice((True, False)),
             "with_augs": Choice((True, False)),
         }
@@ -152,7 +154,8 @@ class Time(Method):
         measurements = _Measurements(self, task)
         chosen = {concept: self._cell(measurements, index) for index, concept in enumerate(task.concepts)}
         edit = _Edit(self, task, {concept: cell for concept, cell in chosen.items() if cell is not None})
-        lam = measurements.best(edit, self.search) if self.search else self.lam
+        candidates = [factor * self.lam for factor in self.search]
+        lam = measurements.best(edit, candidates) if candidates else self.lam
         return edit.weights(lam), {
             "towards": {concept: cell.name if cell else None for concept, cell in chosen.items()},
             "lam": lam,

@@ -29,7 +29,7 @@ def uce(model, *rounds, version="v1", source="nurse", **parameters):
 
 def time(model, **parameters):
     task = make_task(Studio({}), concepts=("doctor",), model=model)
-    return Time(towards={"doctor": "woman"}, **parameters).fit(task).weights
+    return Time(towards={"doctor": "woman"}, **parameters).fit(task).concept_weights["doctor"]
 
 
 def edit(model, weights):

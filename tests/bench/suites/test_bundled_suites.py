@@ -102,6 +102,12 @@ def test_no_method_edits_a_scored_prompt_where_the_protocol_is_ours():
     assert edited and not edited & scored
 
 
+def test_mist_edits_one_model_per_concept_on_images_of_20_steps_as_released(suite):
+    (mist,) = (use.method for use in method_uses(suite, ["mist"]) if use.name == "mist")
+    assert mist.scope == "per-concept"
+    assert (mist.fit_steps or suite.protocol.steps) == 20
+
+
 def test_a_resolved_suite_reads_back_as_itself(suite, tmp_path):
     path = tmp_path / "suite.toml"
     path.write_text(to_toml(suite.model_dump(mode="json")))
@@ -145,6 +151,6 @@ def test_a_run_without_the_models_weights_is_a_one_line_error(evenhand, tmp_path
     assert (outcome.code, outcome.out) == (2, "")
     told = outcome.err.splitlines()[-1]
     assert told.startswith(
-        "evenhand: model 'CompVis/stable-diffusion-v1-4' is not cached and cannot be downloaded"
+        "evenhand: model 'CompVis/stable-diffusion-v1-4' is not in the cache and cannot be downloaded"
     )
     assert "Traceback" not in outcome.err

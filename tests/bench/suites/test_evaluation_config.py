@@ -52,3 +52,9 @@ def test_settings_cannot_be_changed_and_have_no_other_keys():
         config().panel = ()
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         config(models=("mini",))
+
+
+def test_completion_offers_fields_without_the_methods_of_pydantic():
+    offered = {name for name in dir(load_suite("mini")) if not name.startswith("_")}
+    assert {"model", "protocol", "cells", "digest"} <= offered
+    assert not offered & {"model_dump", "copy", "json", "parse_obj"}

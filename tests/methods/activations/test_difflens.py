@@ -19,6 +19,7 @@ from evenhand.methods.activations.difflens import (
 )
 from evenhand.methods.base import Task
 from evenhand.methods.hooks import Batch, Site, Step
+from evenhand.methods.saving import load, save
 from evenhand.methods.shared.group_assignment import assignment_spec
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
@@ -66,26 +67,78 @@ def test_columns_have_unit_norm_before_every_step_if_wished():
     assert drift[True] <= 0.01 * np.sqrt(12) < drift[False]
 
 
-@pytest.mark.parametrize(("active", "changed"), [({}, [1, 1, 1]), ({"active": 0.5}, [1, 1, 0])])
-def test_only_the_first_steps_are_changed(active, changed):
-    task = Task(
+OLDER_MEN = (0.0, 0.0, 0.0, 1.0)
+SITE = Site(name="mid_block", module=torch.nn.Identity(), inputs=(), keywords={})
+
+
+def step_of(index=0, count=1):
+    return Step(index=index, count=count, timestep=torch.tensor(1), scale=2.5)
+
+
+def task_without_model(target=(0.25, 0.25, 0.25, 0.25)):
+    return Task(
         model=None,
         concepts=("nurse",),
         cells=JOINT,
-        target=np.full((1, 4), 1 / 4),
+        target=np.array([target]),
         rng=None,
         sample=None,
         judge=None,
     )
+
+
+def steering_of(fitted, texts=("a nurse",)):
+    draws = tuple(np.random.default_rng(i) for i in range(len(texts)))
+    return fitted.steer(Batch(texts=texts, seeds=tuple(range(len(texts))), draws=draws))
+
+
+@pytest.mark.parametrize(("active", "changed"), [({}, [1, 1, 1]), ({"active": 0.5}, [1, 1, 0])])
+def test_only_the_first_steps_are_changed(active, changed):
     pushes = {f"push/{name}": random(2, 8) for name in ("gender", "age")}
     fitted = DiffLensIntervention(
-        tensors=pushes, data={"wishes": assignment_spec(task), "amount": 1.0, **active}
+        tensors=pushes, data={"wishes": assignment_spec(task_without_model()), "amount": 1.0, **active}
     )
-    steering = fitted.steer(Batch(texts=("a nurse",), seeds=(0,), draws=(np.random.default_rng(0),)))
-    h = random(2, 2, 2, 2)
-    site = Site(name="mid_block", module=torch.nn.Identity(), inputs=(), keywords={})
-    steps = [Step(index=i, count=3, timestep=torch.tensor(1), scale=2.5) for i in range(3)]
-    assert [not torch.equal(steering.feature(step, site, h), h) for step in steps] == changed
+    steering, h = steering_of(fitted), random(2, 2, 2, 2)
+    made = [steering.feature(step_of(i, 3), SITE, h) for i in range(3)]
+    assert [not torch.equal(output, h) for output in made] == changed
+
+
+@pytest.mark.parametrize("edit", ["add", "scale"])
+def test_an_edit_equals_decoding_the_changed_features(edit):
+    """Features of the drawn man are 0 and 2, with twice the amount; those of the drawn older group are 4."""
+    sparse, h = autoencoder(k=3), random(4, 5, 1, 1, seed=4)
+    located = {"gender": torch.tensor([[1, 3], [0, 2]]), "age": torch.tensor([[5], [4]])}
+    names = {"gender": ["woman", "man"], "age": ["adult", "older"]}
+    method = DiffLens(edit=edit, amount=1.5, amounts={"man": 2.0}, k=3)
+    fitted = DiffLensIntervention(
+        tensors=method._tensors(sparse, located, names),
+        data={"wishes": assignment_spec(task_without_model(OLDER_MEN)), "amount": 1.5, "edit": edit, "k": 3},
+    )
+    got = steering_of(fitted, ("a nurse", "a cat")).feature(step_of(), SITE, h)
+    z = sparse.encode(h[2:3].flatten(1))
+    new = z.clone()
+    for features, amount in (([0, 2], 3.0), ([4], 1.5)):
+        new[:, features] = z[:, features] + amount if edit == "add" else (1 + amount) * z[:, features]
+    expected = h[2].flatten() + (sparse.decode(new) - sparse.decode(z))[0]
+    torch.testing.assert_close(got[2].flatten(), expected)
+    assert torch.equal(got[[0, 1, 3]], h[[0, 1, 3]])
+
+
+def test_scaling_changes_only_what_an_image_shows():
+    """A feature that the image does not have cannot be scaled, but it can be added."""
+    sparse = autoencoder(k=1)
+    h = random(2, 5, 1, 1, seed=4)
+    off = [i for i in range(6) if float(sparse.encode(h[1:].flatten(1))[0, i]) == 0][:2]
+    located = {"gender": torch.tensor([[i] for i in off]), "age": torch.tensor([[i] for i in off])}
+    names = {"gender": ["woman", "man"], "age": ["adult", "older"]}
+    changed = {}
+    for edit in ("add", "scale"):
+        fitted = DiffLensIntervention(
+            tensors=DiffLens(edit=edit)._tensors(sparse, located, names),
+            data={"wishes": assignment_spec(task_without_model()), "amount": 9.0, "edit": edit, "k": 1},
+        )
+        changed[edit] = not torch.equal(steering_of(fitted).feature(step_of(), SITE, h), h)
+    assert changed == {"add": True, "scale": False}
 
 
 def test_attributions_are_positive_integrated_gradients_between_pairs():
@@ -123,8 +176,8 @@ def sampler():
     return Sampler(load_model("mini"), PROTOCOL)
 
 
-@pytest.fixture(scope="module")
-def fitted(sampler):
+@pytest.fixture(scope="module", params=["add", "scale"])
+def fitted(request, sampler):
     task = Task(
         model=sampler.model,
         concepts=("nurse",),
@@ -134,17 +187,24 @@ def fitted(sampler):
         sample=sampler,
         judge=None,
     )
-    return DiffLens(images=4, expansion=1, k=32, epochs=5, features=3).fit(task)
+    return DiffLens(images=4, expansion=1, k=32, epochs=5, features=3, edit=request.param).fit(task)
 
 
 @pytest.mark.slow
 def test_each_group_has_its_features_and_only_images_of_a_concept_change(sampler, fitted):
-    assert {name: tuple(value.shape) for name, value in fitted.tensors.items()} == {
-        "push/gender": (2, 192 * 16),
-        "push/age": (2, 192 * 16),
-    }
+    shapes = {name: tuple(value.shape) for name, value in fitted.tensors.items()}
+    width = 192 * 16
+    if "edit" not in fitted.data:
+        assert shapes == {"push/gender": (2, width), "push/age": (2, width)}
+        assert set(fitted.data) == {"wishes", "amount"}, (
+            "another key would change the digests of earlier fits"
+        )
+    else:
+        used = shapes["used"][0]
+        assert shapes["encoder"] == (192, width) and shapes["decoder"] == (width, used)
+        assert shapes["factor/gender"] == shapes["factor/age"] == (2, used)
+        assert fitted.tensors["factor/gender"].sum(dim=1).tolist() == [3, 3]
     assert {len(of) for groups in fitted.record["features"].values() for of in groups} == {3}
-    assert set(fitted.data) == {"wishes", "amount"}, "another key would change the digests of earlier fits"
     made, baseline = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
     assert [bool((a == b).all()) for a, b in zip(made, baseline, strict=True)] == [False, True, False, False]
 
@@ -153,3 +213,9 @@ def test_each_group_has_its_features_and_only_images_of_a_concept_change(sampler
 def test_amount_zero_gives_the_baseline_bit_for_bit(sampler, fitted):
     still = replace(fitted, data={**fitted.data, "amount": 0.0})
     assert (sampler(PROMPTS, SEEDS, intervention=still) == sampler(PROMPTS, SEEDS)).all()
+
+
+@pytest.mark.slow
+def test_a_fit_is_stored_whole(fitted, tmp_path):
+    save(fitted, tmp_path)
+    assert load(tmp_path, DiffLens).digest() == fitted.digest()

@@ -251,10 +251,19 @@ def test_only_the_first_steps_are_steered(sampler):
     assert (sampler(NEUTRAL, SEEDS, intervention=fitted) != sampler(NEUTRAL, SEEDS)).any()
 
 
-@pytest.mark.slow
-def test_a_missing_gate_module_raises_an_error(sampler):
+@pytest.mark.parametrize(("modules", "released"), [(6, 4), (24, 17)], ids=["SD 1.5 and 2.1", "SDXL"])
+def test_the_default_gate_is_the_released_module(modules, released):
+    names = [f"down_blocks.{i}.attn2" for i in range(modules)]
+    assert EquiSteer()._gate([*names, "up_blocks.0.attn2"]) == names[released]
+    assert EquiSteer(gate=1)._gate(names) == names[1]
+    ends = EquiSteer.space()["gate_depth"]
+    assert EquiSteer(gate_depth=ends.low)._gate(names) == names[0]
+    assert EquiSteer(gate_depth=ends.high)._gate(names) == names[int(0.95 * modules)]
+
+
+def test_a_missing_gate_module_raises_an_error():
     with pytest.raises(EvenhandError, match="module 4 of the down path, which has 3"):
-        EquiSteer().fit(task_of(sampler, GENDER))
+        EquiSteer(gate=4)._gate([f"down_blocks.{i}.attn2" for i in range(3)])
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import torch
 from helpers.methods import NAN, TIE, NumericModel, Studio, counts, make_task
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.methods.shared import ratio_loop
 from evenhand.methods.shared.ratio_loop import shares
 from evenhand.methods.weights.mist import Mist
 from evenhand.methods.weights.uce import Uce
@@ -179,3 +180,15 @@ def test_the_record_is_json(method):
     studio = Studio({NURSE: [counts(90, 10)], "nurse": [counts(90, 10)]})
     record = method.fit(make_task(studio)).record
     assert json.loads(json.dumps(record)) == record
+
+
+def test_images_are_judged_before_more_than_the_limit_are_in_memory(monkeypatch):
+    rounds = {NURSE: [(90, 10), (50, 50)], CEO: [(90, 10), (50, 50)]}
+    together, studio = two_concepts(rounds[NURSE], rounds[CEO])
+    monkeypatch.setattr(ratio_loop, "MAX_IMAGES", 150)
+    script = {text: [counts(*row) for row in rows for _ in range(2)] for text, rows in rounds.items()}
+    parted = Studio(script)
+    alone = Mist().fit(make_task(parted, concepts=("nurse", "CEO")))
+    assert [sampled(call) for call in parted.calls] == [{NURSE}, {CEO}] * 2
+    assert alone.digest() == together.digest() and alone.record == together.record
+    assert [call["seeds"] * 2 for call in parted.calls[::2]] == [call["seeds"] for call in studio.calls]

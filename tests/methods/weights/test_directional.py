@@ -86,6 +86,26 @@ def test_a_source_within_the_tolerance_is_preserved_from_this_round_on(edit):
     assert found.preserved == {"a cat", "a nurse"}
 
 
+def test_kept_states_enter_the_normal_equations_without_the_other_rows_of_their_text(edit):
+    _, model, rows, guidance = edit
+    kept = rows_of(model, "a male nurse")
+    found = DirectionalEdit(
+        METHOD,
+        model,
+        model.cross_attention(),
+        texts=TEXTS,
+        rows=[torch.from_numpy(block) for block in rows],
+        guidance=[torch.from_numpy(block) for block in guidance],
+        preserve=["a cat"],
+        kept=kept,
+    )
+    found.edit(np.array([[0.4, -0.4], [-0.3, 0.3]]))
+    preserved = [*states(model, "a cat"), kept.numpy()]
+    alphas = [(0.2, -0.2), (-0.15, 0.15)]
+    expected = written_out(model.weights[NAME].numpy(), rows, guidance, alphas, preserved)
+    np.testing.assert_allclose(found.weights[NAME], expected, rtol=1e-9)
+
+
 def test_without_differences_and_preserved_texts_nothing_changes():
     model = NumericModel()
     rows = [rows_of(model, "a nurse")]

@@ -177,3 +177,14 @@ def test_a_target_other_than_uniform_replaces_the_uniform_shares():
     (row,) = Mist().fit(task).record["sources"]
     assert row["converged"]
     np.testing.assert_allclose(row["gaps"], [0.2, 0.02])
+
+
+@pytest.mark.parametrize("kind", ["explicit", "unrelated"])
+def test_kept_texts_leak_less(kind):
+    leaks = {}
+    for keep in ((), (kind,)):
+        intervention, _ = fit([RATES] * 2, concepts=("nurse", "CEO"), model=mini_text(), rounds=1, keep=keep)
+        rows = intervention.record["response"]
+        leaks[keep] = {row["texts"]: row["mean"] for row in rows if row["states"] == "end"}
+    assert leaks[(kind,)][kind] < 0.5 * leaks[()][kind]
+    assert leaks[(kind,)]["edited"] > 0.5 * leaks[()]["edited"]

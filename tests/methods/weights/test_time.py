@@ -33,12 +33,12 @@ def released(model, pairs, *, lam, letters="kv"):
     return weights
 
 
-def fit(rates, *, model=None, concepts=("nurse",), cells=GENDER, **parameters):
+def fit(rates, *, model=None, concepts=("nurse",), cells=GENDER, scope="joint", **parameters):
     """Fit on scripted images of ``{a} {concept}``, ``rates[concept][round]`` in images per cell."""
     script = {f"a {concept}": [counts(*row) for row in rows] for concept, rows in rates.items()}
     studio = Studio(script)
     task = make_task(studio, concepts=concepts, cells=cells, model=model)
-    return Time(images=10, measure="a {concept}", **parameters).fit(task), studio
+    return Time(images=10, measure="a {concept}", scope=scope, **parameters).fit(task), studio
 
 
 @pytest.mark.slow
@@ -117,14 +117,15 @@ def test_an_unknown_cell_raises_an_error():
         fit({"nurse": [(5, 5)]}, towards={"nurse": "boy"})
 
 
-def test_the_search_takes_the_value_nearest_to_the_target_and_counts_its_images():
+def test_the_search_takes_the_multiple_nearest_to_the_target_and_counts_its_images():
     rates = {"nurse": [(9, 1), (2, 8), (6, 4), (8, 2)]}
-    found, studio = fit(rates, search=(0.1, 1.0, 10.0))
-    fixed, _ = fit(rates, lam=1.0)
-    assert found.record["lam"] == 1.0
+    found, studio = fit(rates, lam=2.0, search=(0.25, 1.0, 4.0))
+    fixed, _ = fit(rates, lam=2.0)
+    assert found.record["lam"] == 2.0
+    assert [row["lam"] for row in found.record["measured"]] == [None, 0.5, 2.0, 8.0]
     assert found.digest() == fixed.digest()
     assert [call["seeds"] for call in studio.calls] == [studio.calls[0]["seeds"]] * 4
-    budget = Time(images=10, search=(0.1, 1.0, 10.0)).budget(concepts=1, cells=GENDER)
+    budget = Time(images=10, search=(0.25, 1.0, 4.0)).budget(concepts=1, cells=GENDER)
     assert sum(len(call["seeds"]) for call in studio.calls) == budget.images
     np.testing.assert_allclose([row["distance"] for row in found.record["measured"]], [0.4, 0.3, 0.1, 0.3])
 
@@ -138,13 +139,22 @@ def test_a_large_lam_edits_less():
     assert sizes[0] > sizes[1] > 1e3 * sizes[2]
 
 
-def test_per_concept_scope_solves_each_concept_separately():
+def test_as_released_every_concept_has_its_own_model():
+    assert Time().scope == "per-concept" and Time().track == "a model per concept"
+    assert Time(scope="joint").track == "one model"
     rates = {"nurse": [(9, 1)], "clerk": [(0, 10)]}
     both, _ = fit(rates, concepts=("nurse", "clerk"), scope="per-concept")
     for concept in rates:
         alone, _ = fit({concept: rates[concept]}, concepts=(concept,))
         for name, weight in alone.weights.items():
             assert torch.equal(both.concept_weights[concept][name], weight)
+
+
+def test_the_search_chooses_for_every_model():
+    """In the first of their three rounds the second candidate is nearer, in the other's the first."""
+    rates = {"nurse": [(9, 1), (2, 8), (6, 4)], "clerk": [(0, 10)] * 4 + [(5, 5), (9, 1)]}
+    found, _ = fit(rates, concepts=("nurse", "clerk"), scope="per-concept", lam=2.0, search=(0.5, 3.0))
+    assert {concept: of["lam"] for concept, of in found.record.items()} == {"nurse": 6.0, "clerk": 1.0}
 
 
 @pytest.mark.parametrize("bad", [{"lam": 0}, {"search": (0.0,)}, {"source": "a nurse"}, {"label": "person"}])
