@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from evenhand.bench.errors import unknown
+from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.registry.entry_points import JUDGES, METHODS, METRICS, PROMPTS, SUITES, Registry
 
 Card = dict[str, Any]
@@ -45,9 +45,16 @@ def listing(plural: str) -> Listing:
 
 
 def cards(plural: str) -> list[Card]:
-    """The cards of one kind, sorted by name."""
+    """The cards of one kind, sorted by name; of an entry that fails to load, its name and the error."""
     here = listing(plural)
-    return [here.card(name) for name in here.names()]
+    return [_card_or_error(here, name) for name in here.names()]
+
+
+def _card_or_error(here: Listing, name: str) -> Card:
+    try:
+        return here.card(name)
+    except EvenhandError as fault:  # the package of one plug-in must not hide the others
+        return {"name": name, "error": str(fault)}
 
 
 def find(name: str) -> list[Card]:
@@ -72,12 +79,13 @@ def _method(name: str) -> Card:
         "name": name,
         **cls.info.model_dump(mode="json", exclude={"name"}),
         "track": cls.model_construct().track,
-        "parameters": _parameters(cls),
+        "parameters": parameters_of(cls),
         **_origin(METHODS, name),
     }
 
 
-def _parameters(cls: type[BaseModel]) -> list[Card]:
+def parameters_of(cls: type[BaseModel]) -> list[Card]:
+    """Name, default and meaning of the parameters of a method or judge; the meaning is from its docstring."""
     schema = cls.model_json_schema()["properties"]
     meanings = _attribute_docs(cls)
     return [
@@ -105,7 +113,7 @@ def _judge(name: str) -> Card:
 
     recipe = judge_recipe(name)
     if recipe is not None:
-        card = {**recipe.card.model_dump(mode="json"), "parameters": _parameters(recipe)}
+        card = {**recipe.card.model_dump(mode="json"), "parameters": parameters_of(recipe)}
     else:
         info = load_judge(name).info
         card = {**info.model_dump(mode="json", exclude={"name"}), "attributes": list(info.taxonomies)}

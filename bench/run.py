@@ -15,6 +15,7 @@ from evenhand.bench.engines import check_engine, start
 from evenhand.bench.engines.prefetch import DrawPrefetch
 from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
+from evenhand.bench.fetching.estimate import run_size, size_lines
 from evenhand.bench.models.loading import load_model, open_sampler, quiet_loaders
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
@@ -22,13 +23,16 @@ from evenhand.bench.policy.gates import explicit_undecided
 from evenhand.bench.policy.strength import ranked
 from evenhand.bench.prompts.plan import Item, concepts, make_plan
 from evenhand.bench.prompts.prompt_set import PromptSet
+from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.report import write_report
 from evenhand.bench.results.result import BASE, Result
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, Fitted, fit
 from evenhand.bench.stages.generate import Drawing, Job, image_rows
+from evenhand.bench.stages.loop_images import LoopImages
 from evenhand.bench.stages.measure import Evaluation, Vectors
 from evenhand.bench.stages.progress import Progress
+from evenhand.bench.stages.trial_batch import time_first_images
 from evenhand.bench.stages.write import (
     GUARANTEE_CPU,
     GUARANTEE_GPU,
@@ -44,6 +48,7 @@ from evenhand.bench.storage.stored_run import StoredRun
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.selection import method_uses, resolve
 from evenhand.bench.suites.suite import Suite
+from evenhand.methods.base import Intervention
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.statistics.paired_loss import LOOKS
 
@@ -51,57 +56,10 @@ if TYPE_CHECKING:
     from evenhand.methods.base import Method
 
 
-@dataclass(frozen=True)
-class PlanRow:
-    """The images of a run for one method and one kind of prompts.
-
-    Attributes:
-        method: Label of the method.
-        kind: Kind of the prompts.
-        prompts: Number of distinct prompts.
-        images: Number of planned images.
-    """
-
-    method: str
-    kind: str
-    prompts: int
-    images: int
-
-
-def plan(
-    suite: str | Suite,
-    *,
-    methods: Sequence[str | Method] | None = None,
-    limit: int = 0,
-    fits: int = 0,
-    until_decided: bool = False,
-) -> list[PlanRow]:
-    """The images that a run would generate, without generating them; the most for a run until decided.
-
-    Images that methods generate while they are fitted are not included.
-
-    Args:
-        suite: Name of a suite, path of a TOML file, or a suite.
-        methods: See :func:`evaluate`.
-        limit: See :func:`evaluate`.
-        fits: See :func:`evaluate`.
-        until_decided: See :func:`evaluate`.
-    """
-    resolved = resolve(suite, limit=limit, fits=fits)
-    items, _ = make_plan(resolved, look=LOOKS if until_decided else 1)
-    kinds = dict.fromkeys(item.prompt.kind for item in items)
-    rows = []
-    for use in method_uses(resolved, methods):
-        for kind in kinds:
-            chosen = [item for item in items if item.prompt.kind == kind]
-            rows.append(PlanRow(use.label, kind, len({i.prompt.id for i in chosen}), len(chosen)))
-    return rows
-
-
 def evaluate(
     suite: str | Suite,
     *,
-    methods: Sequence[str | Method] | None = None,
+    methods: Sequence[str | Method | type[Method]] | None = None,
     out: str | Path | None = None,
     limit: int = 0,
     fits: int = 0,
@@ -114,9 +72,9 @@ def evaluate(
 
     Args:
         suite: Name of a suite, path of a TOML file, or a suite.
-        methods: Methods as on the command line, such as ``"mist:step_size=0.3"``, or as returned by
-            ``load_method``; the suite's defaults if ``None``. Parameters that are not given come from the
-            suite. The baseline and methods that the folder has results for are always included.
+        methods: Methods as on the command line, such as ``"mist:step_size=0.3"``, objects, or classes, which
+            need not be registered; the suite's defaults if ``None``. Parameters that are not given come from
+            the suite. The baseline and methods that the folder has results for are always included.
         out: The run's folder; ``runs/<suite>`` if ``None``.
         limit: Maximum number of prompts of every prompt set; 0 for all.
         fits: How often each method is fitted, with other seeds; 0 for the number of the suite. Other
@@ -140,12 +98,12 @@ def evaluate(
     check_engine(engine, workers=workers)
     resolved = resolve(suite, limit=limit, fits=fits)
     folder = Path(out or Path("runs", f"{resolved.name}-limit{limit}" if limit else resolved.name))
-    uses = method_uses(resolved, methods)
+    named = list(resolved.defaults if methods is None else methods)
+    uses = method_uses(resolved, named)
     with locked(folder), quiet_loaders(), progress or Progress() as shown:
         run_folder = RunFolder(folder)
         run_folder.check(resolved)
-        labels = [use.label for use in uses]
-        uses = method_uses(resolved, [*labels, *_previous_methods(run_folder, labels)])
+        uses = method_uses(resolved, [*named, *_previous_methods(run_folder, uses)])
         session = _Session(resolved, uses, run_folder, shown, engine, workers, until_decided)
         session.load()
         run_folder.initialize(resolved)
@@ -154,20 +112,28 @@ def evaluate(
     return load_run(folder)
 
 
-def _previous_methods(run_folder: RunFolder, named: Sequence[str]) -> list[str]:
+def _previous_methods(run_folder: RunFolder, named: Sequence[MethodUse]) -> list[str]:
     """Labels of the methods that the folder has results for, except those in ``named``.
 
     Raises:
-        EvenhandError: A result file is damaged, so that its method is unknown.
+        EvenhandError: A result file is damaged, so that its method is unknown, or its method is neither
+            registered nor given.
     """
-    known = {f"{folder_name(label)}.json" for label in named}
+    known = {f"{folder_name(use.label)}.json" for use in named}
     try:
         paths = [path for path in run_folder.result_paths() if path.name not in known]
-        return [Result.load(path).spec.method.label for path in paths]
+        cards = {path: Result.load(path).spec.method for path in paths}
     except EvenhandError as fault:
         raise EvenhandError(
             f"{fault} with --method for the method of this result, or remove the file"
         ) from fault
+    names = {*METHODS.names(), *(use.name for use in named)}
+    for path, card in cards.items():
+        if card.name not in names:
+            raise EvenhandError(
+                f"{path}: method {card.name!r} is not registered; pass its object again, or remove the file"
+            )
+    return [card.label for card in cards.values()]
 
 
 @dataclass
@@ -197,6 +163,7 @@ class _Session:
 
     def run(self) -> None:
         """Run all phases in order; each one reuses what an interrupted run has finished."""
+        self._announce()
         fitted = self._fit_all()
         for look in self._plans:
             self.look = look
@@ -207,6 +174,15 @@ class _Session:
                 break
         write_report(self.run_folder.root)
         _check_complete(images)
+
+    def _announce(self) -> None:
+        """Say what the run takes at most, timed by its first images, unless nearly all of them exist."""
+        drawing = Drawing(Intervention(), sampler=self.sampler, protocol=self.protocol)
+        with self._timed("generate_seconds", BASE):
+            trial = time_first_images(drawing, self.items, store=self.run_folder.images)
+        if trial is not None:
+            for line in size_lines(run_size(self.suite, self.uses, self._all_items), trial):
+                self.progress.say(line)
 
     def _look(self, fitted: Mapping[str, Fitted]) -> tuple[pd.DataFrame, list[Result]]:
         """The image table and the results, the baseline's first, of all images of the current look."""
@@ -234,6 +210,11 @@ class _Session:
         looks = LOOKS if self.until_decided else 1
         return {look: make_plan(self.suite, look=look) for look in range(1, looks + 1)}
 
+    @property
+    def _all_items(self) -> tuple[Item, ...]:
+        """The plan of the last look, which contains all others."""
+        return self._plans[max(self._plans)][0]
+
     @cached_property
     def model(self) -> Model:
         return load_model(self.suite.model, precision=self.suite.protocol.precision)
@@ -255,6 +236,10 @@ class _Session:
             steering={use.label: use.method.steering_judge for use in self.uses},
         )
 
+    @cached_property
+    def loop_images(self) -> LoopImages:
+        return LoopImages(self.run_folder.images, self._drawing, self._all_items)
+
     @property
     def scorer(self) -> ClipScorer:
         if self.evaluation.scorer is None:
@@ -275,16 +260,21 @@ class _Session:
         for label in sorted(same):
             self.progress.say(f"{label}: every seed gives the same fit")
         self.uses = [use for use in self.uses if use.fit_of not in same]
-        return {use.label: fitted[use.label] for use in self.uses}
+        kept = {use.label: fitted[use.label] for use in self.uses}
+        self.loop_images.all_done(kept.values())
+        return kept
 
     def _fit(self, use: MethodUse) -> Fitted:
-        self.progress.start(f"{use.label}: fit", 0)
+        budget = use.method.budget(concepts=len(concepts(self.items)), cells=self.suite.cells())
+        most = "" if budget.exact or not budget.images else ", at most"
+        self.progress.start(f"{use.label}: fit{most}", budget.images)
+        sample = CountedSample(self.sampler, self.run_folder.images, self.protocol, self.progress)
         with self._timed("fit_seconds", use.label):
             fitted = fit(
                 use,
                 suite=self.suite,
                 concepts=concepts(self.items),
-                sample=CountedSample(self.sampler, self.run_folder.images, self.protocol, self.progress),
+                sample=sample,
                 judge=CountedJudge(
                     use.method.steering_judge, self.evaluation.judges.get(use.method.steering_judge or "")
                 ),
@@ -293,6 +283,7 @@ class _Session:
                 folder=self.run_folder.root / "interventions" / folder_name(use.label),
             )
         self.progress.finish()
+        self.loop_images.done(sample, fitted)
         return fitted
 
     def _drawing(self, fitted: Fitted) -> Drawing:
@@ -300,10 +291,12 @@ class _Session:
 
     def _prefetch(self, jobs: Mapping[str, list[Job]]) -> None:
         """Let the engine's workers, if any, generate and judge what is missing; later phases reuse it."""
+        # Other processes cannot import the class of a notebook.
+        jobs = {use.label: jobs[use.label] for use in self.uses if use.name in METHODS.names()}
         assignment = Assignment(
             run=self.run_folder.root.resolve(),
             revision=self.model.revision,
-            methods={use.label: type(use.method) for use in self.uses},
+            methods={use.label: type(use.method) for use in self.uses if use.label in jobs},
             steering=self.evaluation.steering,
         )
         pool = start(self.engine, workers=self.workers, device=self.model.device, assignment=assignment)

@@ -2,6 +2,8 @@
 
 - ``representation``, ``fairness``: measures as pure functions of shares, counts and embeddings
 - ``base``, ``catalog``: the interface of a metric, and the registered metrics
+- ``functional``: metrics as plain functions of counts
+- ``label_audit``: your own labels in a data frame, measured
 - ``taxonomies``, ``vision``, ``judges``: groups, faces and pixels, classifiers of perceived attributes
 - ``judge_quality``: accuracy, agreement and sensitivity of judges
 - ``correction``: correction of shares for the judges' errors
@@ -9,3 +11,26 @@
 - ``table``, ``estimation``: the image and label tables, and the estimates of a run
 - ``annotation``: sampling, reading and aggregation of human labels
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evenhand.metrics.label_audit.audit import audit_labels
+    from evenhand.metrics.label_audit.label_audit import LabelAudit
+
+__all__ = ["LabelAudit", "audit_labels"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: whoever reads the rows of results does not pay for numpy and pandas.
+    if name == "audit_labels":
+        from evenhand.metrics.label_audit.audit import audit_labels
+
+        return audit_labels
+    if name == "LabelAudit":
+        from evenhand.metrics.label_audit.label_audit import LabelAudit
+
+        return LabelAudit
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

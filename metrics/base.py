@@ -11,12 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.metrics.representation import FloatArray, mean_over, squared_deviation
+from evenhand.metrics.representation import (
+    FloatArray,
+    mean_over,
+    multinomial_noise,
+    ratio,
+    squared_deviation,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,22 @@ class Tally:
     target: FloatArray
     shape: Sequence[int]
     expected: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of_counts(
+        cls,
+        counts: FloatArray,
+        *,
+        target: FloatArray,
+        shape: Sequence[int],
+        expected: NDArray[np.int64] | None = None,
+    ) -> Self:
+        """The tally of observed counts ``(..., R, K + 1)``, whose last column is undetermined images."""
+        decided = counts[..., :-1]
+        n = decided.sum(axis=-1)
+        shares = ratio(decided, n[..., None])
+        depicted = ratio(n, n + counts[..., -1])
+        return cls(shares, shares, multinomial_noise(shares, n), depicted, target, shape, expected)
 
     @cached_property
     def squared_deviation(self) -> FloatArray:

@@ -7,7 +7,7 @@ keys in a result. The module imports no numpy: whoever reads results does not pa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import Annotated, Any, Self
@@ -30,10 +30,22 @@ Real = Annotated[float, BeforeValidator(_parse), PlainSerializer(_dump)]
 """A float written with nine significant digits; non-finite values as ``"nan"``, ``"inf"``, ``"-inf"``."""
 
 
+_PYDANTIC = frozenset(dir(BaseModel))
+
+
+def own_names(names: Iterable[str]) -> list[str]:
+    """The names that completion offers for a model: without the methods that pydantic gives to every one."""
+    return [name for name in names if name.startswith("__") or name not in _PYDANTIC]
+
+
 class Record(BaseModel):
     """Base of all rows and results: frozen, unknown fields refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def __dir__(self) -> list[str]:
+        """Fields and methods for completion, without the methods of pydantic."""
+        return own_names(super().__dir__())
 
     def _repr_html_(self) -> str:
         """The texts and numbers of the row as a table, for notebooks."""

@@ -30,7 +30,10 @@ def list_(
     if as_json:
         write_json(found)
     else:
-        write_table(columns, [[card[column] for column in columns] for card in found])
+        write_table(columns, [[card[column] for column in columns] for card in found if "error" not in card])
+        for card in found:
+            if "error" in card:
+                typer.echo(f"{card['name']}: {card['error']}", err=True)
 
 
 @app.command(epilog=examples("evenhand show mist", "evenhand show mini-quick --json"))

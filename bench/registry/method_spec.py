@@ -1,12 +1,13 @@
 """Methods from text: ``NAME`` or ``NAME:parameter=value,…`` becomes a method with validated parameters.
 
-Besides its parameters, a method accepts ``fit=2`` and so on: the same method, fitted with other seeds.
+Besides its parameters, a method accepts ``fit=2`` and so on: the same method, fitted with other seeds. From
+Python, a method may also be an object or a class, which need not be registered.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from evenhand.bench.results.result import Search
     from evenhand.bench.suites.suite import Suite
     from evenhand.methods.base import Method
+
+Local = Mapping[str, "type[Method]"]
+"""Name to class of the methods of a run that are not registered."""
 
 FIT = "fit"
 """Gives the number of a fit; no method has a parameter of this name, because it is that of its verb."""
@@ -73,30 +77,80 @@ class MethodUse:
         return replace(self, label=spec_text.label(name, {**given, FIT: number}), fit=number, fit_of=first)
 
 
-def parse_method(method: str | Method, *, suite: Suite) -> MethodUse:
+def parse_method(
+    method: str | Method | type[Method], *, suite: Suite, local: Local | None = None
+) -> MethodUse:
     """The method as it takes part in a run: the parameters of the suite, overridden by those given.
 
     Args:
         method: ``"mist"`` or ``"mist:step_size=0.3,rounds=5"``; values are TOML, a value that is not valid
-            TOML is a string. ``"mist:fit=2"`` is the second fit. Or an instance of a registered method; only
-            parameters that were set count.
+            TOML is a string. ``"mist:fit=2"`` is the second fit. Or an object, of which only parameters that
+            were set count, or a class.
         suite: Its ``[methods.NAME]`` table has the parameters of the method for this suite, and those that
             tuning has found override them.
+        local: The result of :func:`local_methods`.
 
     Raises:
         EvenhandError: Unknown method or parameter, here or in the suite (the nearest is suggested), or
             invalid value.
     """
-    known = METHODS.names()
+    own = local_methods([method]) if local is None else local
+    known = [*METHODS.names(), *own]
     for table in suite.methods:
         if table not in known:
             raise unknown("method in the suite's [methods] table:", table, known)
     name, given = _named(method)
     number, tuned = _fit_number(given.pop(FIT, 1), name), suite.tuned.get(name, {})
-    built = _build(name, {**suite.methods.get(name, {}), **tuned, **given})
+    cls = own[name] if name in own else method_class(name)
+    parameters = {**suite.methods.get(name, {}), **tuned, **given}
+    built = spec_text.build(cls, name, parameters, kind="method")
     kept = all(given.get(parameter, value) == value for parameter, value in tuned.items())
     search = suite.searches.get(name) if kept else None
     return MethodUse(label=spec_text.label(name, given), method=built, search=search).nth_fit(number)
+
+
+def local_methods(methods: Sequence[str | Method | type[Method]]) -> dict[str, type[Method]]:
+    """Name to class of the objects and classes among ``methods`` that are not registered.
+
+    Raises:
+        EvenhandError: Something is neither text nor a method, or a name is registered, or used, for another
+            class.
+    """
+    found: dict[str, type[Method]] = {}
+    for method in methods:
+        if isinstance(method, str):
+            continue
+        cls = _checked_class(method if inspect.isclass(method) else type(method))
+        name = cls.info.name
+        known = method_class(name) if name in METHODS.names() else found.get(name, cls)
+        if known is not cls:
+            raise EvenhandError(
+                f"method {name!r} is registered for a class other than {cls.__qualname__}; "
+                "give this class another info.name"
+            )
+        if name not in METHODS.names():
+            found[name] = cls
+    return found
+
+
+def _checked_class(cls: type) -> type[Method]:
+    """The class, if it is one of a method that can be made.
+
+    Raises:
+        EvenhandError: It is not a subclass of Method, is abstract, or has no card.
+    """
+    from evenhand.methods.base import Method
+
+    if not issubclass(cls, Method):
+        raise EvenhandError(
+            f"a method must be a name, or an object or class of evenhand.methods.base.Method, "
+            f"got {cls.__name__}"
+        )
+    if inspect.isabstract(cls):
+        raise EvenhandError(f"method class {cls.__qualname__} defines no fit(self, task); add it")
+    if not hasattr(cls, "info"):
+        raise EvenhandError(f"method class {cls.__qualname__} has no card; set info = MethodInfo(name=…)")
+    return cls
 
 
 def _fit_number(given: Any, name: str) -> int:
@@ -105,17 +159,27 @@ def _fit_number(given: Any, name: str) -> int:
     return given
 
 
-def _named(method: str | Method) -> tuple[str, dict[str, Any]]:
+def _named(method: str | Method | type[Method]) -> tuple[str, dict[str, Any]]:
     """The name of a method and the given parameters."""
     if isinstance(method, str):
         return spec_text.split(method, kind="method")
-    name = method.info.name
-    if type(method) is not method_class(name):
+    given = {} if inspect.isclass(method) else method.model_dump(mode="json", exclude_unset=True)
+    return method.info.name, given
+
+
+def check_intervention(method: Method, fitted: object) -> None:
+    """Check that a fit returned the declared class of intervention, which the stored fit is loaded as.
+
+    Raises:
+        EvenhandError: It is another class, for example because ``intervention_type`` was not set.
+    """
+    declared = method.intervention_type
+    if type(fitted) is not declared:
+        cls, found = type(method).__name__, type(fitted).__name__
         raise EvenhandError(
-            f"method {name!r} is registered for a class other than {type(method).__qualname__}; "
-            "register this class under another name"
+            f"method {method.info.name!r}: fit returned {found}, but intervention_type of {cls} is "
+            f"{declared.__name__}; set intervention_type to the class that fit returns"
         )
-    return name, method.model_dump(mode="json", exclude_unset=True)
 
 
 def load_method(text: str) -> Method:
@@ -127,7 +191,8 @@ def load_method(text: str) -> Method:
     Raises:
         EvenhandError: As :func:`parse_method`.
     """
-    return _build(*spec_text.split(text, kind="method"))
+    name, given = spec_text.split(text, kind="method")
+    return spec_text.build(method_class(name), name, given, kind="method")
 
 
 def method_class(name: str) -> type[Method]:
@@ -145,7 +210,3 @@ def method_class(name: str) -> type[Method]:
             "of evenhand.methods.base.Method; fix the entry point of its package"
         )
     return found
-
-
-def _build(name: str, parameters: Mapping[str, Any]) -> Method:
-    return spec_text.build(method_class(name), name, parameters, kind="method")

@@ -1,12 +1,45 @@
-"""Results as HTML tables, which a notebook shows; all texts are escaped."""
+"""Results as tables: HTML for notebooks, in which all texts are escaped, and text that fits a screen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
-from evenhand.bench.results.text import METRIC_TERMS, attribute, count, interval, number
+from evenhand.bench.results.text import (
+    METRIC_TERMS,
+    SHARE,
+    aligned,
+    attribute,
+    cell,
+    count,
+    interval,
+    number,
+    plural,
+)
 from evenhand.metrics.rows import DifferenceRow, EstimateRow
+
+LONGEST = 22
+"""Most rows of a table in a text."""
+
+FIRST = ("rms_delta", SHARE, "explicit_fidelity", "over_correction", "undetermined", "alignment")
+"""Metrics of a text, in order; a data frame has all of them."""
+
+
+def estimates_text(title: str, rows: Sequence[EstimateRow]) -> str:
+    """The main aggregates of the panel, corrected where they can be, and the shares of single attributes."""
+    found: dict[tuple[str, ...], EstimateRow] = {}
+    for row in sorted(rows, key=lambda row: not row.corrected):
+        joint = row.metric == SHARE and "*" in row.attributes
+        ours = row.metric in FIRST and row.judge in ("", "panel") and not row.concept and not joint
+        if ours and (row.metric == SHARE or not row.group):
+            found.setdefault((row.metric, row.attributes, row.kind, row.group), row)
+    kinds = list(dict.fromkeys(row.kind for row in rows))
+    shown = sorted(found.values(), key=lambda row: (kinds.index(row.kind), FIRST.index(row.metric)))
+    columns = ["metric", "attributes", "group", "prompts", "corrected", "value", "95% interval", "n"]
+    cells = [[row.metric, attribute(row.attributes), cell(row.group), *_estimate(row)[2:]] for row in shown]
+    left = len(rows) - len(cells[:LONGEST])
+    more = [f"{plural(left, 'more row')} in to_dataframe()"] if left else []
+    return "\n".join([title, *aligned(columns, cells[:LONGEST]), *more])
 
 
 def html_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from functools import cached_property
+from importlib.metadata import entry_points
 from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +35,7 @@ from evenhand.metrics.rows import (
     SteeringRow,
     TransportRow,
 )
+from evenhand.metrics.terms import METRIC_TERMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -224,6 +226,9 @@ class Result(Record):
         """The estimate row with these keys, or ``None`` if it was not measured.
 
         If ``kind`` is ``None`` and several kinds of prompts have the row, that of neutral prompts.
+
+        Raises:
+            EvenhandError: No metric has this name (the nearest is suggested).
         """
         wanted = (metric, attributes, judge, corrected, concept, group)
         rows = [
@@ -232,6 +237,11 @@ class Result(Record):
             if (row.metric, row.attributes, row.judge, row.corrected, row.concept, row.group) == wanted
             and kind in (None, row.kind)
         ]
+        if not rows:
+            known = {*METRIC_TERMS, *entry_points(group="evenhand.metrics").names}
+            known |= {row.metric for row in self.estimates}
+            if metric not in known:
+                raise unknown("metric", metric, known)
         return min(rows, key=lambda row: row.kind != "neutral", default=None)
 
     @property
@@ -285,15 +295,14 @@ class Result(Record):
             reason = str(fault).splitlines()[0]
             raise EvenhandError(f"{path}: result is invalid ({reason}); run the suite again") from fault
 
+    @property
+    def _title(self) -> str:
+        return f"{self.spec.method.label} on {self.spec.suite} ({self.spec.model})"
+
     def __str__(self) -> str:
-        head = f"{self.spec.method.label} on {self.spec.suite} ({self.spec.model})"
-        rows = [r for r in self.estimates if not r.concept and r.judge in ("", "panel")]
-        lines = [
-            f"  {r.metric} {r.attributes} {'corrected ' if r.corrected else ''}"
-            f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}] n={r.n}"
-            for r in rows
-        ]
-        return "\n".join([head, *lines])
+        from evenhand.bench.results.notebook import estimates_text
+
+        return estimates_text(self._title, self.estimates)
 
     __repr__ = __str__
 
@@ -301,9 +310,8 @@ class Result(Record):
         """The aggregate estimates of the panel as a table, for notebooks."""
         from evenhand.bench.results.notebook import estimates_html
 
-        head = f"{self.spec.method.label} on {self.spec.suite} ({self.spec.model})"
         rows = [r for r in self.estimates if not r.concept and not r.group and r.judge in ("", "panel")]
-        return estimates_html(head, rows)
+        return estimates_html(self._title, rows)
 
 
 class Timing(Record):

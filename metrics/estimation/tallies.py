@@ -28,7 +28,6 @@ from evenhand.metrics.representation import (
     FloatArray,
     by_group,
     mean_over,
-    multinomial_noise,
     ratio,
     shares_of,
 )
@@ -130,10 +129,8 @@ class Reading:
         return self.supposed(counts, target=target)
 
     def _as_seen(self, counts: FloatArray) -> Tally:
-        decided = counts[..., :-1]
-        n = decided.sum(axis=-1)
-        shares = ratio(decided, n[..., None])
-        return self._tally(shares, shares, multinomial_noise(shares, n), _decided_share(counts, n))
+        view = self.view
+        return Tally.of_counts(counts, target=view.target, shape=view.shape, expected=view.expected)
 
     def _corrected(self, counts: FloatArray, inverse: Inverse) -> Tally:
         unbiased, noise, depicted, n = invert(counts[..., :-1], inverse)

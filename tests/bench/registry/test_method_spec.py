@@ -1,11 +1,14 @@
 """``NAME[:parameter=value,…]`` becomes a method with checked parameters."""
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.registry.method_spec import load_method, parse_method
+from evenhand.bench.registry.method_spec import check_intervention, load_method, local_methods, parse_method
+from evenhand.methods.base import Intervention, Method, MethodInfo
+from evenhand.methods.weights.mist import Mist
 
 
 def suite(**methods):
@@ -86,3 +89,70 @@ def test_a_table_of_an_unknown_method_is_an_error():
 def test_an_unknown_parameter_in_the_suites_table_is_an_error():
     with pytest.raises(EvenhandError, match=r"'step_sizee'; did you mean 'step_size'"):
         parse_method("mist", suite=suite(mist={"step_sizee": 1}))
+
+
+class Unregistered(Method):
+    """A method that no package registers.
+
+    Attributes:
+        size: A parameter.
+    """
+
+    info: ClassVar[MethodInfo] = Mist.info.model_copy(update={"name": "unregistered"})
+    size: float = 1.0
+
+    def fit(self, task):
+        raise AssertionError("fit was called")
+
+
+def test_an_object_or_class_need_not_be_registered():
+    own = suite(unregistered={"size": 3.0})
+    assert parse_method(Unregistered, suite=own).method.size == 3
+    assert parse_method(Unregistered(), suite=own).label == "unregistered"
+    use = parse_method(Unregistered(size=2), suite=own)
+    assert (use.label, use.method.size) == ("unregistered:size=2.0", 2)
+    known = local_methods([Unregistered])
+    assert parse_method("unregistered:size=5", suite=own, local=known).method.size == 5
+
+
+def test_two_local_classes_of_one_name_are_refused():
+    class Other(Unregistered):
+        pass
+
+    with pytest.raises(EvenhandError, match=r"'unregistered' is registered for a class other than .*Other"):
+        local_methods([Unregistered, Other])
+
+
+class Unfinished(Method):
+    """Lacks ``fit``."""
+
+
+class Cardless(Method):
+    """Lacks a card."""
+
+    def fit(self, task):
+        raise AssertionError("fit was called")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (3, "a method must be a name, or an object or class of evenhand.methods.base.Method, got int"),
+        (Unfinished, r"Unfinished defines no fit\(self, task\); add it"),
+        (Cardless, "Cardless has no card; set info"),
+    ],
+)
+def test_what_is_not_a_method_is_refused(given, message):
+    with pytest.raises(EvenhandError, match=message):
+        parse_method(given, suite=suite())
+
+
+def test_a_fit_must_return_the_declared_intervention():
+    class Own(Intervention):
+        pass
+
+    check_intervention(Unregistered(), Intervention())
+    with pytest.raises(
+        EvenhandError, match="fit returned Own, but intervention_type of Unregistered is Intervention; set"
+    ):
+        check_intervention(Unregistered(), Own())

@@ -4,6 +4,9 @@ import math
 
 import pytest
 from helpers.report import a_result, an_estimate
+from pydantic import BaseModel
+
+from evenhand.bench.errors import EvenhandError
 
 SKIN = ["Light", "Medium", "Dark"]
 
@@ -65,3 +68,27 @@ def test_missing_numbers_are_numbers_in_a_data_frame():
     assert set(frame["method"]) == {"mist"} and frame["value"].mean() == pytest.approx(1 / 3)
     assert frame["low"][1] == -math.inf and math.isnan(frame["floor"][0])
     assert set(frame[["value", "low", "high", "floor"]].dtypes) == {frame["value"].dtype}
+
+
+def test_a_misspelt_metric_is_an_error_and_one_not_measured_is_none():
+    result = a_result("mist").model_copy(update={"estimates": [an_estimate("rms_delta", 0.5)]})
+    assert result.estimate("kl_divergence") is None
+    with pytest.raises(EvenhandError, match="unknown metric 'rms_detla'; did you mean 'rms_delta'"):
+        result.estimate("rms_detla")
+
+
+def test_the_text_of_a_result_fits_a_screen_and_names_groups():
+    shares = [an_estimate("share", 0.25, attributes="gender", group=group) for group in ("woman", "man")]
+    result = a_result("mist")
+    lines = repr(result.model_copy(update={"estimates": [*result.estimates, *shares]})).splitlines()
+    assert len(lines) <= 25 and max(map(len, lines)) <= 110
+    assert lines[0] == "mist on mini-quick (mini)"
+    named = [line.split()[:4] for line in lines if line.startswith("share")]
+    assert named == [["share", "gender", group, "neutral"] for group in ("woman", "man")]
+    assert lines[-1].endswith("more rows in to_dataframe()")
+
+
+def test_completion_offers_fields_and_methods_without_those_of_pydantic():
+    offered = {name for name in dir(a_result("mist")) if not name.startswith("_")}
+    assert {"estimate", "to_dataframe", "spec", "estimates"} <= offered
+    assert not offered & set(dir(BaseModel))
