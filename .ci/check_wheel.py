@@ -20,6 +20,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("bench", "methods", "metrics", "reports")
+TOP = Path("bench", "public")
+"""The folder that installs as the package ``evenhand`` itself."""
+
 SOURCES = (*ROOMS, "pyproject.toml", "README.md", "LICENSE", "NOTICE")
 GENERATED = ("__pycache__", "*.pyc", "build", "*.egg-info")
 
@@ -64,7 +67,7 @@ def build(scratch: Path, *, options: list[str]) -> Path:
 def compare(wheel: Path) -> None:
     """Every file of the four folders is in the wheel, and nothing else is."""
     there = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    here = {f"evenhand/{path.relative_to(ROOT).as_posix()}" for path in room_files()}
+    here = {installed(path).as_posix() for path in room_files()}
     faults = [f"missing: {name}" for name in sorted(here - there)]
     faults += [f"not in the folders: {name}" for name in sorted(there - here)]
     if faults:
@@ -97,10 +100,15 @@ def install_and_import(wheel: Path, environment: Path) -> None:
         sys.exit(f"the installed wheel does not import:\n{done.stderr}")
 
 
+def installed(path: Path) -> Path:
+    """Where a file of the four folders is in the wheel."""
+    place = path.relative_to(ROOT)
+    return Path("evenhand", place.relative_to(TOP) if place.is_relative_to(TOP) else place)
+
+
 def module_name(path: Path) -> str:
     """``bench/mini/law.py`` is ``evenhand.bench.mini.law``."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(("evenhand", *parts)).removesuffix(".__init__")
+    return ".".join(installed(path).with_suffix("").parts).removesuffix(".__init__")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def compare(device: str, *, tiny: bool) -> tuple[float, float]:
 def switch(weights: Mapping[str, Tensor], parameters: Mapping[str, Tensor], *, device: str) -> float:
     """Seconds to save the old weights, copy new ones, and restore the old ones."""
     model = as_unet_model(load_model("mini", device=device))
-    model._parameters = lambda: dict(parameters)  # type: ignore[method-assign]
+    model.parameters = lambda: dict(parameters)  # type: ignore[method-assign]
 
     def both() -> None:
         with model.edited(weights):

@@ -20,20 +20,34 @@ from evenhand.bench.cli import (
     calibrate,
     catalog,
     compare,
-    doctor,
     method,
     power,
     report,
     run,
     tune,
 )
+from evenhand.bench.cli.setup import doctor, fetch
 from evenhand.bench.cli.shared import examples
 from evenhand.bench.errors import EvenhandError, one_line
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells."""
 
-COMMANDS = (run, audit, report, compare, tune, calibrate, annotate, power, method, board, catalog, doctor)
+COMMANDS = (
+    run,
+    audit,
+    report,
+    compare,
+    tune,
+    calibrate,
+    annotate,
+    power,
+    method,
+    board,
+    catalog,
+    fetch,
+    doctor,
+)
 """The modules of the commands, in the order of the help."""
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="rich")

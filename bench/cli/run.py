@@ -111,7 +111,8 @@ def _dry_run(
     as_json: bool,
 ) -> None:
     from evenhand.bench.cli.console import write_json, write_table
-    from evenhand.bench.run import plan
+    from evenhand.bench.fetching.estimate import downloads, size_of_run
+    from evenhand.bench.fetching.planned_images import plan
 
     rows = [
         asdict(row)
@@ -122,24 +123,7 @@ def _dry_run(
         return
     columns = [name.replace("_", " ") for name in rows[0]]
     write_table(columns, [list(row.values()) for row in rows])
-    for line in _size_of_run(suite, sum(row["images"] for row in rows)):
+    for line in size_of_run(suite, methods=methods, limit=limit, fits=fits, until_decided=until_decided):
         typer.echo(line)
-
-
-def _size_of_run(suite: str, images: int) -> list[str]:
-    """The images of a run in all, and about the time and disk that they take on this machine."""
-    from evenhand.bench.errors import EvenhandError, one_line
-    from evenhand.bench.results.text import count, seconds, size
-    from evenhand.bench.stages.trial_batch import draw_a_batch
-    from evenhand.bench.suites.suite import load_suite
-
-    total = f"images: {count(images)}"
-    try:
-        drawn = draw_a_batch(load_suite(suite))
-    except EvenhandError as fault:
-        return [total, f"time and disk: not estimated ({one_line(str(fault))})"]
-    return [
-        total,
-        f"time: about {seconds(drawn.seconds * images)} to generate them here, and more to fit the methods",
-        f"disk: about {size(round(drawn.bytes * images))}",
-    ]
+    for line in downloads(suite, methods=methods):
+        typer.echo(line)

@@ -1,10 +1,9 @@
-"""Loading text-to-image models: the bundled ``mini``, a local folder, or a hub id."""
+"""Loading text-to-image models: the bundled ``mini``, a local folder or file, or a hub id."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -15,10 +14,15 @@ from typing import Any
 import torch
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.memory import memory_needed
+from evenhand.bench.models.pipelines import check_class
 from evenhand.bench.models.sampler import BatchSampler, Sampler
+from evenhand.bench.models.single_file import checkpoint_source, is_checkpoint, load_checkpoint
+from evenhand.bench.models.sources import Source, folder_source, hub_source, read_index
 from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.models.whole_pipeline import PipelineSampler, WholePipeline
 from evenhand.bench.suites.suite import Protocol
+from evenhand.metrics.vision.hub import hub_name
 from evenhand.metrics.vision.loaded_weights import require_loaded
 
 MINI = Path(str(files("evenhand.bench.mini"))) / "pipeline"
@@ -26,6 +30,8 @@ MINI = Path(str(files("evenhand.bench.mini"))) / "pipeline"
 LIBRARIES = ("diffusers", "transformers", "stable_diffusion", None)
 """Allowed sources of the classes of a pipeline, as named in its index; ``stable_diffusion`` is the module of
 the safety checker in diffusers."""
+
+_SMALLER = 'set precision = "bfloat16" in the protocol of the suite, or use a device with more memory'
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -36,10 +42,11 @@ def list_models() -> list[str]:
 
 
 def load_model(name: str, *, precision: str = "float32", device: str | None = None) -> Model:
-    """Load a model by name, local folder or hub id; only safetensors weights.
+    """Load a model by name, local folder or file, or hub id; only safetensors weights.
 
     Args:
-        name: ``"mini"``, the path of a diffusers pipeline folder, or a hub id such as ``"org/model"``.
+        name: ``"mini"``; the path of a diffusers folder or of a single-file checkpoint; or a hub id such as
+            ``"org/model"``, with a branch, tag or commit as ``"org/model@revision"``.
         precision: ``float32``, ``bfloat16`` or ``float16``.
         device: Torch device; by default CUDA if available, else the CPU.
 
@@ -47,41 +54,44 @@ def load_model(name: str, *, precision: str = "float32", device: str | None = No
         EvenhandError: The folder is not a pipeline, contains code, or its files are inconsistent; or the hub
             id is neither cached nor reachable.
     """
-    folder = MINI if name == "mini" else Path(name)
-    if folder.is_dir():
-        if not (folder / "model_index.json").is_file():
-            raise EvenhandError(
-                f"{name}: model folder is not a diffusers pipeline, it has no model_index.json"
-            )
-        if code := next(folder.rglob("*.py"), None):
-            raise EvenhandError(
-                f"{name}: model folder contains code ({code.name}), which is never run; remove it"
-            )
-        source, revision = str(folder), folder_digest(folder)
-    elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        source, revision = name, ""
-    else:
-        raise EvenhandError(
-            f"model must be {list_models()[0]!r}, a folder or a hub id 'org/name', got {name!r}"
-        )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         with quiet_loaders():
+            source = find_model(name)
             pipe = _from_pretrained(source, name=name, dtype=DTYPES[precision])
         kind = WholePipeline if getattr(pipe, "unet", None) is None else UNetModel
-        model = kind(pipe, name=name, revision=revision or _weights_digest(pipe), device=device)
-        _check_parts(model)
+        with memory_needed(f"load model {name!r} in {precision}", remedy=_SMALLER):
+            model = kind(pipe, name=name, revision=source.digest(), device=device)
+            _check_parts(model)
         return model
     except EvenhandError:
         raise
     # The libraries hardly validate files, so damaged ones may raise any exception.
     except Exception as fault:
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
-        problem = "cannot be loaded" if Path(source).is_dir() else "is not cached and cannot be downloaded"
         raise EvenhandError(
-            f"model {name!r} {problem} ({reason[:200]}); use a complete diffusers folder with safetensors "
-            "weights, or a hub id with --online"
+            f"model {name!r} cannot be loaded ({reason[:200]}); use a complete diffusers folder with "
+            "safetensors weights, or a hub id with --online"
         ) from fault
+
+
+def find_model(name: str) -> Source:
+    """The files of a model, downloaded if they are on the hub and that is allowed; arguments as for loading.
+
+    Raises:
+        EvenhandError: There is no such model on this machine, and none can be downloaded.
+    """
+    path = MINI if name == "mini" else Path(name).expanduser()
+    if path.is_dir():
+        return folder_source(path)
+    if is_checkpoint(path):
+        return checkpoint_source(path)
+    if repository := hub_name(name):
+        return hub_source(repository)
+    raise EvenhandError(
+        f"model must be {list_models()[0]!r}, a folder, a .safetensors file or a hub id 'org/name' or "
+        f"'org/name@revision', got {name!r}"
+    )
 
 
 def open_sampler(model: Model, protocol: Protocol, *, cores: int | None = None) -> BatchSampler:
@@ -116,25 +126,28 @@ def _check_parts(model: Model) -> None:
     blank = torch.zeros(shape, device=model.device, dtype=model.unet.dtype)
     model.predict(blank, torch.ones(1, device=model.device, dtype=torch.long), text)
     model.evaluations = 0
-    model.vae.decode(blank.to(model.vae.dtype) / model.vae.config.scaling_factor)
+    model.vae.decode(model.autoencoder.unscaled(blank))
 
 
-def _from_pretrained(source: str, *, name: str, dtype: torch.dtype) -> Any:
+def _from_pretrained(source: Source, *, name: str, dtype: torch.dtype) -> Any:
     from diffusers import DiffusionPipeline
 
-    index = DiffusionPipeline.load_config(source)
+    index = read_index(source.root)
     _check_index(index, name)
-    arguments = {"use_safetensors": True, "trust_remote_code": False, "torch_dtype": dtype}
+    check_class(str(index.get("_class_name")), name)
+    options: dict[str, Any] = {"torch_dtype": dtype}
     if "safety_checker" in index:
         # The safety checker blacks out images, which would bias all counts.
-        arguments |= {"safety_checker": None, "requires_safety_checker": False}
-    if not Path(source).is_dir():
-        source = DiffusionPipeline.download(source, use_safetensors=True, trust_remote_code=False)
-    _check_tokenizers(Path(source), name)
-    pipe = DiffusionPipeline.from_pretrained(source, **arguments)
+        options |= {"safety_checker": None, "requires_safety_checker": False}
+    _check_tokenizers(source.root, name)
+    if source.checkpoint is not None:
+        return load_checkpoint(source, **options)
+    pipe = DiffusionPipeline.from_pretrained(
+        str(source.root), variant=source.variant, use_safetensors=True, trust_remote_code=False, **options
+    )
     for part, network in pipe.components.items():
         if isinstance(network, torch.nn.Module):
-            require_loaded(network, Path(source) / part)
+            require_loaded(network, source.root / part)
     return pipe
 
 
@@ -180,26 +193,3 @@ def quiet_loaders() -> Iterator[None]:
             library.set_verbosity(level)
             if bars:
                 library.enable_progress_bar()
-
-
-def folder_digest(folder: Path) -> str:
-    """SHA-256 over the names and bytes of every file of a model folder."""
-    sha = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
-        # A T5 tokenizer may consist only of a sentencepiece `.model` file.
-        if path.suffix in (".json", ".model", ".safetensors", ".txt"):
-            sha.update(f"{path.relative_to(folder).as_posix()}\n".encode())
-            with path.open("rb") as file:
-                sha.update(hashlib.file_digest(file, "sha256").digest())
-    return sha.hexdigest()
-
-
-def _weights_digest(pipe: Any) -> str:
-    """SHA-256 over the parameters of a pipeline from the hub cache."""
-    sha = hashlib.sha256()
-    for part, module in sorted(pipe.components.items()):
-        if isinstance(module, torch.nn.Module):
-            for name, value in sorted(module.state_dict().items()):
-                sha.update(f"{part}.{name}\n".encode())
-                sha.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return sha.hexdigest()

@@ -8,6 +8,7 @@ method: methods are compared on the same noise.
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -16,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -24,12 +25,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models import memory
 from evenhand.bench.models.compilation import Networks, compiled, uncompiled
 from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Images, Intervention, TextStates
 from evenhand.methods.hooks import Batch, Site, Steering, Step
 from evenhand.methods.shared.randomness import image_stream
+
+_log = logging.getLogger(__name__)
 
 Drawn = tuple[Images, NDArray[np.bool_]]
 """Images of a batch, and whether each has only finite pixels."""
@@ -59,6 +63,11 @@ class BatchSampler(ABC):
         model: The model.
         protocol: The protocol.
         cores: Number of batches generated in parallel on a CPU; all cores if ``None``.
+
+    Attributes:
+        micro_batch: Number of images that the networks generate at once: the batch size of the protocol, or
+            less on an accelerator that has run out of memory. Images do not depend on it, except for the last
+            bits of an accelerator's kernels, so it is not part of their keys.
     """
 
     model: Model
@@ -66,8 +75,15 @@ class BatchSampler(ABC):
     def __init__(self, model: Model, protocol: Protocol, *, cores: int | None = None) -> None:
         self.model = model
         self.protocol = protocol
+        self.micro_batch = protocol.batch
         self._cores = cores or os.cpu_count() or 1
         self._stopped = threading.Event()
+
+    def with_steps(self, steps: int) -> Self:
+        """The same sampler with another number of denoising steps."""
+        other = copy.copy(self)
+        other.protocol = self.protocol.model_copy(update={"steps": steps})
+        return other
 
     @abstractmethod
     def _applied(self, intervention: Intervention) -> AbstractContextManager[None]:
@@ -86,15 +102,13 @@ class BatchSampler(ABC):
         negative_prompt: str = "",
     ) -> Images:
         """Generate images ``(n, height, width, 3)`` of ``prompts``, one per seed; see :meth:`draw`."""
-        made = [np.empty((0, self.protocol.height, self.protocol.width, 3), dtype=np.uint8)]
-        self.draw(
-            prompts,
-            seeds,
-            intervention=intervention,
-            negative_prompt=negative_prompt,
-            on_batch=lambda start, images, finite: made.append(images),
-        )
-        return np.concatenate(made)
+        made = np.empty((len(prompts), self.protocol.height, self.protocol.width, 3), dtype=np.uint8)
+
+        def keep(start: int, images: Images, finite: NDArray[np.bool_]) -> None:
+            made[start : start + len(images)] = images
+
+        self.draw(prompts, seeds, intervention=intervention, negative_prompt=negative_prompt, on_batch=keep)
+        return made
 
     def draw(
         self,
@@ -123,11 +137,48 @@ class BatchSampler(ABC):
         pairs = list(zip(prompts, seeds, strict=True))
         batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
         padded = [batch + [batch[-1]] * (size - len(batch)) for batch in batches]
-        tasks = [partial(self._batch, batch, intervention, negative_prompt) for batch in padded]
+        tasks = [partial(self._drawn, batch, intervention, negative_prompt) for batch in padded]
         with self._applied(intervention), closing(self._all(tasks)) as drawn:
             for number, (images, finite) in enumerate(drawn):
                 kept = len(batches[number])
                 on_batch(number * size, images[:kept], finite[:kept])
+
+    def _drawn(self, pairs: list[tuple[str, int]], intervention: Intervention, negative: str) -> Drawn:
+        """Images of a batch, in parts that fit into the memory of an accelerator.
+
+        Raises:
+            EvenhandError: Not even one image fits, or, on a CPU, not the whole batch.
+        """
+        while True:
+            size = self.micro_batch
+            try:
+                return self._in_parts(pairs, size, intervention, negative)
+            except (RuntimeError, MemoryError) as fault:
+                if not memory.is_out_of_memory(fault):
+                    raise
+                if size == 1 or self.model.device.type == "cpu":
+                    raise self._too_large(size, fault) from fault
+            # After the handler, because its traceback holds the tensors of the failed attempt.
+            memory.release()
+            self.micro_batch = size // 2
+            _log.warning(
+                "the device cannot generate %d images at once; generating %d at once", size, self.micro_batch
+            )
+
+    def _in_parts(
+        self, pairs: list[tuple[str, int]], size: int, intervention: Intervention, negative: str
+    ) -> Drawn:
+        starts = range(0, len(pairs), size)
+        drawn = [self._batch(pairs[start : start + size], intervention, negative) for start in starts]
+        return np.concatenate([images for images, _ in drawn]), np.concatenate([ok for _, ok in drawn])
+
+    def _too_large(self, size: int, fault: BaseException) -> EvenhandError:
+        width, height, precision = self.protocol.width, self.protocol.height, self.protocol.precision
+        return EvenhandError(
+            f"not enough memory to generate {size} images at once ({width} x {height}, {precision}) with "
+            f"model {self.model.name!r} ({memory.reason(fault)}); in the protocol of the suite, lower batch, "
+            'width and height or set precision = "bfloat16", or use a device with more memory'
+        )
 
     def _all(self, tasks: Sequence[Callable[[], Drawn]]) -> Generator[Drawn, None, None]:
         """Yield results in order. On a CPU, every core generates separate batches with one thread each.
@@ -229,7 +280,7 @@ class Sampler(BatchSampler):
         batch = Batch(texts=texts, seeds=seeds, draws=draws, encode=self.model.encode_uncached)
         steering = intervention.steer(batch)
         others = [
-            self.model.encode([negative] * len(batch)),
+            self.model.encode([negative] * len(batch)) if negative else self.model.unconditional(len(batch)),
             *map(self.model.encode, _transposed(steering.branches)),
         ]
         noise = torch.stack([self._noise(seed) for seed in batch.seeds])
@@ -246,7 +297,8 @@ class Sampler(BatchSampler):
     ) -> Tensor:
         """Denoise the latents; ``texts`` are the unconditional, conditional and further branches."""
         scheduler, dtype = self.scheduler(), self.model.unet.dtype
-        scheduler.set_timesteps(self.protocol.steps, device=self.model.device)
+        # On the CPU: solvers and methods read timesteps, and would wait for an accelerator at every step.
+        scheduler.set_timesteps(self.protocol.steps)
         latents = noise.to(self.model.device, dtype) * scheduler.init_noise_sigma
         uncond, conditional, *branches = (text.states.to(dtype) for text in texts)
         extra = self._conditioning(texts)
@@ -258,7 +310,10 @@ class Sampler(BatchSampler):
             states = torch.cat([uncond, steering.text(step, conditional, latents), *branches])
             stacked = scheduler.scale_model_input(torch.cat([latents] * len(texts)), t)
             self._now.asked = partial(steering.feature, step)
-            predicted = networks.denoise(stacked, t, encoder_hidden_states=states, added_cond_kwargs=extra)
+            timestep = t.to(self.model.device)
+            predicted = networks.denoise(
+                stacked, timestep, encoder_hidden_states=states, added_cond_kwargs=extra
+            )
             e_uncond, e_text, *e_branches = predicted.sample.chunk(len(texts))
             guided = steering.noise(step, e_uncond, e_text, e_branches)
             latents = scheduler.step(guided, t, latents).prev_sample
@@ -278,7 +333,12 @@ class Sampler(BatchSampler):
         return {name: torch.cat([extra[name] for extra in each]) for name in each[0]}
 
     def _decode(self, networks: Networks, latents: Tensor) -> Drawn:
-        images = networks.decode(latents / self.model.vae.config.scaling_factor).sample.float()
+        count = memory.parts(len(latents), height=self.protocol.height, width=self.protocol.width)
+        drawn = [self._pixels(networks, part) for part in latents.tensor_split(count)]
+        return np.concatenate([images for images, _ in drawn]), np.concatenate([ok for _, ok in drawn])
+
+    def _pixels(self, networks: Networks, latents: Tensor) -> Drawn:
+        images = networks.decode(self.model.autoencoder.unscaled(latents)).sample.float()
         finite = images.isfinite().all(dim=3).all(dim=2).all(dim=1)
         images = torch.where(finite[:, None, None, None], images, -1.0)
         pixels = images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)

@@ -83,6 +83,7 @@ class ClipSampler:
             negative_prompt=negative,
             num_frames=self.frames,
             generator=torch.Generator().manual_seed(seed),
+            guidance_scale=self.protocol.guidance,
             **call_settings(self.protocol),
         ).frames[0]
         pixels: Clips = np.round(np.asarray(frames) * 255).astype(np.uint8)

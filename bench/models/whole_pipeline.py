@@ -10,7 +10,6 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,17 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models import memory
+from evenhand.bench.models.pipelines import check_guidance, check_pipeline, guidance_arguments
 from evenhand.bench.models.sampler import BatchSampler, Drawn
-from evenhand.bench.models.unet import Model, unknown_pipeline
+from evenhand.bench.models.unet import Model
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Cell, Intervention, Method
 from evenhand.methods.shared.randomness import image_stream
-
-ASKED = {"prompt", "height", "width", "num_inference_steps", "guidance_scale", "generator", "output_type"}
-"""Arguments that a pipeline must have."""
-
-OTHER_TASKS = {"image", "control_image", "num_frames"}
-"""Arguments of image-to-image and video pipelines, which are not supported."""
 
 OUTSIDE = {"none", "prompt"}
 """Families of methods that do not act inside the model."""
@@ -38,11 +33,14 @@ FIXED = {"use_resolution_binning": False, "clean_caption": False}
 packages are installed, so that images would depend on them."""
 
 
+DEFAULT_SIDE = 1024
+"""Native size in pixels of pipelines that state none; all of them draw at a million pixels."""
+
+
 def call_settings(protocol: Protocol) -> dict[str, Any]:
-    """The protocol as arguments of a diffusers pipeline."""
+    """The protocol without the guidance scale, as arguments of a diffusers pipeline."""
     return {
         "num_inference_steps": protocol.steps,
-        "guidance_scale": protocol.guidance,
         "height": protocol.height,
         "width": protocol.width,
         "output_type": "np",
@@ -64,15 +62,12 @@ class WholePipeline(Model):
     """A text-to-image pipeline with a transformer, of the family ``transformer``.
 
     Raises:
-        EvenhandError: The pipeline has no transformer, or is not a text-to-image pipeline.
+        EvenhandError: The pipeline cannot be benchmarked, see :mod:`evenhand.bench.models.pipelines`.
     """
 
     def __init__(self, pipe: Any, *, name: str, revision: str, device: str) -> None:
-        known: Mapping[str, inspect.Parameter] = MappingProxyType({})
-        if getattr(pipe, "transformer", None) is not None:
-            known = inspect.signature(type(pipe).__call__).parameters
-        if ASKED - set(known) or OTHER_TASKS & set(known):
-            raise unknown_pipeline(pipe, name)
+        check_pipeline(type(pipe), name)
+        known = inspect.signature(type(pipe).__call__).parameters
         super().__init__(
             pipe, name=name, family="transformer", denoiser=pipe.transformer, revision=revision, device=device
         )
@@ -80,14 +75,18 @@ class WholePipeline(Model):
             if isinstance(part, torch.nn.Module):
                 self._frozen(part)
         pipe.set_progress_bar_config(disable=True)
+        if hasattr(getattr(pipe, "vae", None), "enable_slicing"):
+            # Decodes image by image, which needs less memory and takes no longer.
+            pipe.vae.enable_slicing()
         self._fixed = {argument: value for argument, value in FIXED.items() if argument in known}
         self._tokenizers = list(_tokenizers(pipe, known))
 
     @property
     def size(self) -> tuple[int, int]:
         """Native image width and height in pixels."""
-        latent = getattr(self.pipeline, "default_sample_size", None) or self.denoiser.config.sample_size
-        side = int(latent) * int(self.pipeline.vae_scale_factor)
+        pipe = self.pipeline
+        latent = getattr(pipe, "default_sample_size", None) or self.denoiser.config.get("sample_size")
+        side = DEFAULT_SIDE if latent is None else int(latent) * int(pipe.vae_scale_factor)
         return side, side
 
     def check_method(self, method: Method, *, cells: Sequence[Cell]) -> None:
@@ -123,11 +122,7 @@ class WholePipeline(Model):
                 f"model {self.name!r} ({self.family}) is run as a whole pipeline, which cannot be compiled; "
                 'set compilation = "none" in the protocol of the suite'
             )
-        if self.denoiser.config.get("guidance_embeds") is False and protocol.guidance != 1:
-            raise EvenhandError(
-                f"model {self.name!r} does not support guidance, got {protocol.guidance:g} in the protocol; "
-                "set guidance = 1"
-            )
+        check_guidance(self.pipeline, protocol.guidance, name=self.name)
 
     def check_text(self, text: str) -> None:
         """Check that no text encoder truncates the text.
@@ -160,9 +155,12 @@ class WholePipeline(Model):
                 list(texts),
                 generator=[torch.Generator().manual_seed(seed) for seed in seeds],
                 **call_settings(protocol),
+                **guidance_arguments(type(self.pipeline), protocol.guidance),
                 **self._fixed,
             ).images
         except (ValueError, RuntimeError) as fault:
+            if memory.is_out_of_memory(fault):
+                raise
             reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
             raise EvenhandError(
                 f"model {self.name!r} cannot generate {len(texts)} images of {size} ({reason[:200]}); "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from torch import Tensor
 
@@ -18,7 +20,7 @@ from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.registry.method_spec import method_class, parse_method
 from evenhand.bench.results.result import Result, Run
-from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
+from evenhand.bench.stages.fit import COST_FILE, CountedJudge, CountedSample, fit
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.storage.files import folder_name
@@ -47,13 +49,23 @@ class Origin:
     concepts: tuple[str, ...]
 
 
-def export_from_run(label: str, *, run: Path, out: Path) -> list[Path]:
+class Write(Protocol):
+    """Writes a fitted method to a folder, as :func:`write_export` does."""
+
+    def __call__(
+        self, intervention: Intervention, *, origin: Origin, model: Callable[[], Model], out: Path
+    ) -> list[Path]:
+        """The paths written."""
+
+
+def export_from_run(label: str, *, run: Path, out: Path, write: Write | None = None) -> list[Path]:
     """Export a fitted method of a run; see :func:`write_export`.
 
     Args:
         label: Label of the method in the run, or its name if the run has only one method of this name.
         run: Folder of the run.
         out: Folder to write; must be new or empty.
+        write: What writes it; :func:`write_export` if ``None``.
 
     Returns:
         The paths written.
@@ -76,11 +88,17 @@ def export_from_run(label: str, *, run: Path, out: Path) -> list[Path]:
         return loaded
 
     origin = Origin(card.name, card.parameters, suite, tuple(spec.concepts))
-    return write_export(intervention, origin=origin, model=model, out=out)
+    return (write or write_export)(intervention, origin=origin, model=model, out=out)
 
 
 def export_fitted(
-    text: str, *, suite: str, model: str | None = None, out: Path, progress: Progress | None = None
+    text: str,
+    *,
+    suite: str,
+    model: str | None = None,
+    out: Path,
+    progress: Progress | None = None,
+    write: Write | None = None,
 ) -> list[Path]:
     """Fit a method and export it; see :func:`write_export`.
 
@@ -90,6 +108,7 @@ def export_fitted(
         model: The model to edit; the suite's model if ``None``.
         out: Folder to write; must be new or empty. ``cost.json`` in it has the cost of the fit.
         progress: Reports progress.
+        write: What writes it; :func:`write_export` if ``None``.
 
     Returns:
         The paths written.
@@ -105,9 +124,9 @@ def export_fitted(
     balanced = concepts(make_plan(chosen)[0])
     loaded = load_model(chosen.model, precision=chosen.protocol.precision)
     scorer = load_scorer(chosen.scorer)
-    with tempfile.TemporaryDirectory() as images, progress or Progress(quiet=True) as shown:
+    with tempfile.TemporaryDirectory() as work, progress or Progress(quiet=True) as shown:
         shown.start(f"{use.label}: fit", 0)
-        store = ImageStore(Path(images))
+        store = ImageStore(Path(work) / "images")
         protocol = chosen.protocol.model_dump_json()
         fitted = fit(
             use,
@@ -117,11 +136,13 @@ def export_fitted(
             judge=CountedJudge(judge, load_judge(judge) if judge else None),
             image_features=scorer.embed,
             clip=scorer,
-            folder=out,
+            folder=Path(work) / "fit",
         )
         shown.finish()
-    origin = Origin(use.method.info.name, use.method.model_dump(mode="json"), chosen, balanced)
-    return write_export(fitted.intervention, origin=origin, model=lambda: loaded, out=out)
+        origin = Origin(use.method.info.name, use.method.model_dump(mode="json"), chosen, balanced)
+        (write or write_export)(fitted.intervention, origin=origin, model=lambda: loaded, out=out)
+        shutil.copy(Path(work) / "fit" / COST_FILE, out)
+    return sorted(out.iterdir())
 
 
 def write_export(
@@ -143,7 +164,7 @@ def write_export(
         The paths written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    edits = _edits(intervention)
+    edits = edits_of(intervention)
     if edits:
         _save_pipelines(edits, model(), out)
     save(intervention, out)
@@ -159,7 +180,7 @@ def acts_by_weights(intervention: Intervention) -> bool:
     return plain and bool(intervention.weights or intervention.concept_weights)
 
 
-def _edits(intervention: Intervention) -> dict[str, Mapping[str, Tensor]]:
+def edits_of(intervention: Intervention) -> dict[str, Mapping[str, Tensor]]:
     """Folder names (``.`` for the export folder) to the edited weights of the model to write there."""
     if not acts_by_weights(intervention):
         return {}
@@ -199,8 +220,7 @@ def _lines_for_diffusers(origin: Origin) -> Iterator[str]:
     yield 'pipeline = DiffusionPipeline.from_pretrained(".")'
     yield f"pipeline.scheduler = {solver}.from_config(pipeline.scheduler.config)"
     yield "image = pipeline("
-    yield f"    {_example(origin)!r},"
-    yield '    negative_prompt="",'
+    yield f"    {example(origin)!r},"
     yield f"    num_inference_steps={protocol.steps},"
     yield f"    guidance_scale={protocol.guidance},"
     yield f"    height={protocol.height},"
@@ -225,11 +245,12 @@ def _lines_for_evenhand(origin: Origin) -> Iterator[str]:
     yield f'intervention = load(Path("."), method_class({origin.method!r}))'
     yield f"protocol = Protocol({settings})"
     yield f"sampler = open_sampler(load_model({origin.suite.model!r}), protocol)"
-    yield f"images = sampler([{_example(origin)!r}], seeds=[0], intervention=intervention)"
+    yield f"images = sampler([{example(origin)!r}], seeds=[0], intervention=intervention)"
     yield 'Image.fromarray(images[0]).save("image.png")'
 
 
-def _example(origin: Origin) -> str:
+def example(origin: Origin) -> str:
+    """The prompt of an export's example image."""
     return fill("a photo of {a} {concept}", concept=origin.concepts[0])
 
 

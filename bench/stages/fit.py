@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.memory import memory_needed
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
 from evenhand.bench.prompts.plan import image_key
-from evenhand.bench.registry.method_spec import MethodUse
+from evenhand.bench.registry.method_spec import MethodUse, check_intervention
 from evenhand.bench.stages.checkpoint import FitCheckpoint
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.files import write_atomically
@@ -36,8 +37,15 @@ from evenhand.metrics.vision.segmentation import load_segmenter
 
 _log = logging.getLogger(__name__)
 
-_COST = "cost.json"
+COST_FILE = "cost.json"
+"""File of a stored fit with what it has cost."""
+
 _CHECKPOINT = "checkpoint.pt"
+
+_SMALLER = (
+    'lower the method\'s batch or chunk, if it has one, set precision = "bfloat16" in the protocol of the '
+    "suite, or use a device with more memory"
+)
 
 _KEYED_AS = {
     "images": "pictures",
@@ -48,8 +56,21 @@ _KEYED_AS = {
 """Renamed parameters to their former names, which the identity of a fit hashes, so that old fits stay
 valid."""
 
-_LATER = {"gated": "image", "active": 1.0, "unit_norm": False, "amplified": "tokens"}
-"""Parameters added after fits were published, with the value at which the identity of a fit omits them."""
+LATER: dict[str, Any] = {
+    "gated": "image",
+    "gate_depth": 0.72,
+    "active": 1.0,
+    "unit_norm": False,
+    "edit": "add",
+    "amounts": {},
+    "keep": [],
+    "sampling_steps": None,
+    "amplified": "tokens",
+}
+"""Parameters added after fits were published, with the value that earlier fits had without stating it.
+
+The identity of a fit omits them at this value.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,6 +104,9 @@ class CountedSample:
     protocol: str
     progress: Progress
     images: int = 0
+    edited: set[str] = field(default_factory=set)
+    unedited: set[str] = field(default_factory=set)
+    """Keys of the images of edited models and of the baseline, for those who delete them after the fit."""
 
     def __call__(
         self,
@@ -100,19 +124,19 @@ class CountedSample:
         self.images += len(prompts)
         digest = intervention.digest() if intervention else ""
         keys = [self._key(p, s, digest, negative_prompt) for p, s in zip(prompts, seeds, strict=True)]
+        (self.edited if digest else self.unedited).update(keys)
+        protocol = self.sampler.protocol
+        made: Images = np.empty((len(keys), protocol.height, protocol.width, 3), dtype=np.uint8)
         # An observing intervention must observe the generation of every image.
         observing = intervention is not None and intervention.observes
-        found = [None if observing else self.store.get(key) for key in keys]
-        missing = [i for i, image in enumerate(found) if image is None]
+        missing = [i for i, key in enumerate(keys) if observing or not self._stored(key, made[i])]
 
         def keep(start: int, images: Images, finite: NDArray[np.bool_]) -> None:
             if not finite.all():
-                raise EvenhandError(
-                    "the edit of the method produces images with non-finite pixels; lower its step size"
-                )
+                raise _not_finite()
             for i, image in zip(missing[start : start + len(images)], images, strict=True):
                 self.store.put(keys[i], image)
-                found[i] = (image, "ok")
+                made[i] = image
             self.progress.advance(len(images))
 
         self.progress.advance(len(prompts) - len(missing))
@@ -123,7 +147,25 @@ class CountedSample:
             intervention=intervention,
             negative_prompt=negative_prompt,
         )
-        return np.stack([image[0] for image in found if image is not None])
+        return made
+
+    def with_steps(self, steps: int | None) -> CountedSample:
+        """The same with another number of denoising steps; ``None`` for those of the protocol."""
+        if steps is None:
+            return self
+        sampler = self.sampler.with_steps(steps)
+        return replace(self, sampler=sampler, protocol=sampler.protocol.model_dump_json())
+
+    def _stored(self, key: str, into: Images) -> bool:
+        """Copy an image of the store; whether it is there."""
+        found = self.store.get(key)
+        if found is None:
+            return False
+        image, status = found
+        if status != "ok":
+            raise _not_finite()
+        into[:] = image
+        return True
 
     def _key(self, prompt: str, seed: int, digest: str, negative: str) -> str:
         return image_key(
@@ -134,6 +176,10 @@ class CountedSample:
             seed=seed,
             negative=negative,
         )
+
+
+def _not_finite() -> EvenhandError:
+    return EvenhandError("the edit of the method produces images with non-finite pixels; lower its step size")
 
 
 @dataclass
@@ -239,6 +285,7 @@ def fit(
     stored = _load_stored(folder, use, identity)
     if stored is not None:
         return stored
+    sample = sample.with_steps(use.method.fit_steps)
     costs = _Costs(sample, judge, model)
     made_by = f"{identity['fit']} {identity['code']}"
     checkpoint = FitCheckpoint(folder / _CHECKPOINT, made_by, costs.count, costs.resume)
@@ -258,8 +305,9 @@ def fit(
         checkpoint=checkpoint,
     )
     # The number of threads changes the last bits of a factorization, and so all images of an edit.
-    with one_thread():
+    with one_thread(), memory_needed(f"fit {use.label}", remedy=_SMALLER):
         fitted = use.method.fit(task)
+    check_intervention(use.method, fitted)
     save(fitted, folder)
     checkpoint.remove()
     # Use what was stored, so that a resumed run gives the same results.
@@ -269,7 +317,7 @@ def fit(
         "bytes": sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values()),
     }
     document = {**cost, **identity, "seal": _seal(cost, intervention)}
-    write_atomically(folder / _COST, (json.dumps(document, indent=1) + "\n").encode())
+    write_atomically(folder / COST_FILE, (json.dumps(document, indent=1) + "\n").encode())
     return Fitted(intervention=intervention, **cost)
 
 
@@ -306,7 +354,7 @@ def _identity(
         "parameters": {
             _KEYED_AS.get(name, name): value
             for name, value in use.method.model_dump(mode="json").items()
-            if name not in _LATER or value != _LATER[name]
+            if name not in LATER or value != LATER[name]
         },
         "model": sample.sampler.model.revision,
         "protocol": sample.protocol,
@@ -323,7 +371,7 @@ def _identity(
 
 def _load_stored(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitted | None:
     try:
-        cost = json.loads((folder / _COST).read_text(encoding="utf-8"))
+        cost = json.loads((folder / COST_FILE).read_text(encoding="utf-8"))
         if cost["fit"] != identity["fit"]:
             return None
         if cost.get("code") != identity["code"]:

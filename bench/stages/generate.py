@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.prompts.plan import Item, image_key
 from evenhand.bench.stages.progress import Progress
@@ -112,9 +113,20 @@ class Drawing:
         store: ImageStore,
         done: Callable[[dict[str, str]], None],
     ) -> None:
-        """Generate images of ``jobs``, all of one variant; call ``done`` with statuses after every batch."""
+        """Generate images of ``jobs``, all of one variant; call ``done`` with statuses after every batch.
+
+        Raises:
+            EvenhandError: The model draws no finite image in the first batch. Only without an edit: that a
+                method breaks the model is a result, and recorded.
+        """
 
         def keep(start: int, images: Images, finite: NDArray[np.bool_]) -> None:
+            if start == 0 and not finite.any() and not self._digests[variant]:
+                raise EvenhandError(
+                    f"model {self.sampler.model.name!r} draws non-finite pixels in all of its first "
+                    f"{len(finite)} images; set another precision in the protocol of the suite, such as "
+                    '"bfloat16" or "float32", or check the weights of the model'
+                )
             batch = jobs[start : start + len(images)]
             statuses = {job.key: "ok" if ok else "error" for job, ok in zip(batch, finite, strict=True)}
             for job, image in zip(batch, images, strict=True):

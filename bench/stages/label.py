@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.memory import memory_needed
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.tables import Table
@@ -74,7 +76,8 @@ def judge_images(
     progress.advance(len(keys) - len(missing))
     for chunk, images, broken in image_chunks(missing, store):
         names = [name for name in attributes if name in info.taxonomies]
-        answers = judge.label(images)
+        with _memory_of(images, f"label with judge {info.name!r}"):
+            answers = judge.label(images)
         rows = [
             label_rows(
                 keys=chunk,
@@ -108,9 +111,18 @@ def embed_images(
     """
     missing = [key for key in keys if key not in done]
     for chunk, images, _ in image_chunks(missing, store):
-        vectors = list(scorer.embed(images).astype(np.float32))
+        with _memory_of(images, "embed with the scorer"):
+            vectors = list(scorer.embed(images).astype(np.float32))
         table.append(pd.DataFrame({"key": chunk, "scorer": scorer.version, "vector": vectors}))
     return len(missing)
+
+
+def _memory_of(images: Images, task: str) -> AbstractContextManager[None]:
+    count, height, width = images.shape[:3]
+    return memory_needed(
+        f"{task} {count} images of {width} x {height}",
+        remedy="use fewer --workers, a smaller judge or scorer, or a device with more memory",
+    )
 
 
 def alignment(

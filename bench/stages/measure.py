@@ -53,8 +53,16 @@ class Evaluation:
     steering: Mapping[str, str | None] = field(default_factory=dict)
 
     def load(self) -> None:
-        """Load everything that the evaluation config names, so that errors in it are reported first."""
+        """Load everything that the evaluation config names, so that errors in it are reported first.
+
+        Every judge labels a blank image and the scorer embeds one, so that damaged weights are found before
+        any image is drawn.
+        """
         _ = self.judges, self.metrics, self.confusion, self.scorer
+        for judge in self.judges.values():
+            judge.try_out()
+        if self.scorer is not None:
+            self.scorer.try_out()
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -81,7 +89,7 @@ class Evaluation:
         judges = {name: load_judge(name) for name in names}
         for judge in judges.values():
             check_judge(judge, self.evaluation_config.attributes)
-        return judges
+        return {name: judge.asked(self.evaluation_config.attributes) for name, judge in judges.items()}
 
     def judge(self, images: pd.DataFrame, *, timed: Timed) -> pd.DataFrame:
         """Labels of all stored images of people, by every judge and the panel.

@@ -22,9 +22,8 @@ def load_scorer(name: str) -> ClipScorer:
     Raises:
         EvenhandError: It is not a CLIP, or is neither on this machine nor reachable.
     """
-    if name == "mini":
-        return ClipScorer(folder=mini.ROOT / "clip")
-    return ClipScorer(folder=hub_folder(name), device=best_device())
+    folder = mini.ROOT / "clip" if name == "mini" else hub_folder(name)
+    return ClipScorer(folder=folder, device=best_device())
 
 
 def load_confusion(name: str) -> pd.DataFrame:

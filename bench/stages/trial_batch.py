@@ -1,15 +1,18 @@
-"""Draws a small batch of a suite, to estimate what a run takes on this machine."""
+"""Times a few images of a suite, to estimate what a run takes on this machine."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from evenhand.bench.models.loading import load_model, open_sampler
-from evenhand.bench.prompts.plan import make_plan
-from evenhand.bench.storage.images import as_png
+from evenhand.bench.prompts.plan import Item, make_plan
+from evenhand.bench.stages.generate import Drawing
+from evenhand.bench.stages.progress import Progress
+from evenhand.bench.storage.images import ImageStore, as_png
 from evenhand.bench.suites.suite import Suite
 
 STEPS = 8
@@ -45,3 +48,22 @@ def draw_a_batch(suite: Suite) -> TrialBatch:
     images = sampler(texts, seeds)
     seconds = (time.perf_counter() - start) * protocol.steps / steps / len(images)
     return TrialBatch(seconds, float(np.mean([len(as_png("0", image)) for image in images])))
+
+
+def time_first_images(drawing: Drawing, items: Sequence[Item], *, store: ImageStore) -> TrialBatch | None:
+    """Draw the first missing images of a run and keep them; ``None`` if too few are missing to time any.
+
+    The first batch is not timed, because it also pays for what is loaded once.
+    """
+    jobs = drawing.jobs(items)
+    found = store.statuses(job.key for job in jobs)
+    missing = list({job.key: job for job in jobs if job.key not in found}.values())
+    batch = drawing.sampler.protocol.batch
+    timed = missing[batch : 3 * batch]
+    if not timed:
+        return None
+    drawing.draw(missing[:batch], store=store, progress=Progress(quiet=True))
+    start = time.perf_counter()
+    drawing.draw(timed, store=store, progress=Progress(quiet=True))
+    seconds = (time.perf_counter() - start) / len(timed)
+    return TrialBatch(seconds, float(np.mean([store.path(job.key).stat().st_size for job in timed])))

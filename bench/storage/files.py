@@ -5,13 +5,14 @@ Every write goes to a temporary name and is then renamed, so a killed process le
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.regular_file import check_no_fifo
@@ -52,15 +53,19 @@ def locked(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     check_no_fifo(folder / ".lock")
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as fault:
-            raise EvenhandError(
-                f"{folder}: run folder is in use by another process; wait for it, or choose another --out"
-            ) from fault
-        except OSError as fault:
-            raise EvenhandError(
-                f"{folder}: run folder cannot be locked ({fault.strerror}); choose an --out on a local disk"
-            ) from fault
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as fault:
+        raise EvenhandError(
+            f"{folder}: run folder is in use by another process; wait for it, or choose another --out"
+        ) from fault
+    except (OSError, RuntimeError) as fault:  # the latter for file systems without locks
+        reason = getattr(fault, "strerror", None) or str(fault)
+        raise EvenhandError(
+            f"{folder}: run folder cannot be locked ({reason}); choose an --out on a local disk"
+        ) from fault
+    try:
         yield
+    finally:
+        lock.release()

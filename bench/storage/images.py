@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -23,7 +24,9 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.regular_file import read_regular
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.image_index import ImageIndex, file_stamp
-from evenhand.methods.base import Images
+
+if TYPE_CHECKING:
+    from evenhand.methods.base import Images
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +82,11 @@ class ImageStore:
     def put(self, key: str, image: Images, *, status: str = "ok") -> None:
         """Store a ``(height, width, 3)`` image; ``status`` is ``"error"`` if it had non-finite pixels."""
         write_atomically(self.path(key), as_png(key, image, status=status))
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Delete images; those that do not exist are left out."""
+        for key in keys:
+            self.path(key).unlink(missing_ok=True)
 
     def get(self, key: str) -> tuple[Images, str] | None:
         """The image and its status, or ``None`` if it is missing, truncated or altered."""

@@ -1,7 +1,7 @@
-"""The manifest of a run folder: the SHA-256 of every file, and a signature of it.
+"""The manifest of a run folder: the SHA-256 of every file, and signatures of it and of other files.
 
-The manifest is deterministic: the same files give the same bytes. Its signature is in minisign's format, so
-that anybody can also check it with the ``minisign`` program.
+The manifest is deterministic: the same files give the same bytes. Signatures are in minisign's format, so
+that anybody can also check them with the ``minisign`` program.
 """
 
 from __future__ import annotations
@@ -78,11 +78,16 @@ def check_manifest(folder: Path) -> int:
     return len(listed)
 
 
-def sign(manifest: Path, *, key: Path, password: str | None = None) -> Path:
-    """Sign a manifest.
+def signature_of(path: Path) -> Path:
+    """The path of the signature of a file, beside it."""
+    return path.with_name(f"{path.name}.minisig")
+
+
+def sign(path: Path, *, key: Path, password: str | None = None) -> Path:
+    """Sign a file.
 
     Args:
-        manifest: The file.
+        path: The file.
         key: A secret key of minisign.
         password: Its password, if it has one.
 
@@ -90,7 +95,7 @@ def sign(manifest: Path, *, key: Path, password: str | None = None) -> Path:
         The path of the signature.
 
     Raises:
-        EvenhandError: The optional package is not installed, or the key cannot be used.
+        EvenhandError: The optional package is not installed, or the file or the key cannot be used.
     """
     minisign = _library()
     try:
@@ -99,27 +104,27 @@ def sign(manifest: Path, *, key: Path, password: str | None = None) -> Path:
             if password is None:
                 raise EvenhandError(f"{key}: secret key has a password; type it when asked")
             secret.decrypt(password)
-        comment = f"file:{manifest.name}"
-        signature = secret.sign(manifest.read_bytes(), trusted_comment=comment)
+        comment = f"file:{path.name}"
+        signature = secret.sign(path.read_bytes(), trusted_comment=comment)
     except (OSError, ValueError) as fault:
         raise EvenhandError(
             f"{key}: cannot sign with this key ({fault}); give a minisign secret key"
         ) from fault
-    path = manifest.with_name(SIGNATURE_FILE)
-    write_atomically(path, bytes(signature) + b"\n")
-    return path
+    written = signature_of(path)
+    write_atomically(written, bytes(signature) + b"\n")
+    return written
 
 
-def check_signature(manifest: Path, *, key: Path) -> None:
-    """Check the signature of a manifest.
+def check_signature(path: Path, *, key: Path) -> None:
+    """Check the signature of a file.
 
     Args:
-        manifest: The file.
+        path: The file.
         key: The public key of minisign.
 
     Raises:
         EvenhandError: The optional package is not installed, a file cannot be read, or the signature is not
-            one of this manifest by this key.
+            one of this file by this key.
     """
     minisign = _library()
     try:
@@ -127,9 +132,9 @@ def check_signature(manifest: Path, *, key: Path) -> None:
     except (OSError, ValueError) as fault:
         raise EvenhandError(f"{key}: cannot read the public key ({fault})") from fault
     try:
-        public.verify(manifest.read_bytes(), minisign.Signature.from_file(manifest.with_name(SIGNATURE_FILE)))
+        public.verify(path.read_bytes(), minisign.Signature.from_file(signature_of(path)))
     except (OSError, ValueError) as fault:
-        raise EvenhandError(f"{manifest}: signature is not valid for {key} ({fault})") from fault
+        raise EvenhandError(f"{path}: signature is not valid for {key} ({fault})") from fault
 
 
 def has_password(key: Path) -> bool:

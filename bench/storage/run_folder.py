@@ -124,12 +124,18 @@ class RunFolder:
             raise EvenhandError(
                 f"{fault}; remove the file and run the same command again to resume"
             ) from fault
-        if kept.digest() != suite.digest():
+        if kept.digest() == suite.digest():
+            return
+        if _unlimited(kept) == _unlimited(suite):
             raise EvenhandError(
-                f"{self.root}: output folder belongs to suite {kept.name!r} version {kept.version} "
-                f"({kept.digest()[:8]}), not {suite.name!r} version {suite.version} ({suite.digest()[:8]}); "
-                "choose another --out"
+                f"{self.root}: output folder has a run of suite {suite.name!r} with another limit; "
+                "use the same --limit, or choose another --out"
             )
+        raise EvenhandError(
+            f"{self.root}: output folder belongs to suite {kept.name!r} version {kept.version} "
+            f"({kept.digest()[:8]}), not {suite.name!r} version {suite.version} ({suite.digest()[:8]}); "
+            "choose another --out"
+        )
 
     def initialize(self, suite: Suite) -> None:
         """Make this the folder of a run of ``suite``.
@@ -258,6 +264,12 @@ class RunFolder:
         """Replace ``timing.json``."""
         rows = [timing.model_dump(mode="json") for _, timing in sorted(timings.items())]
         write_atomically(self.root / "timing.json", (json.dumps(rows, indent=1) + "\n").encode())
+
+
+def _unlimited(suite: Suite) -> str:
+    """Digest of the suite without the limits of its prompt sets."""
+    uses = tuple(use.model_copy(update={"limit": 0}) for use in suite.prompts)
+    return suite.model_copy(update={"prompts": uses}).digest()
 
 
 def load_run(folder: str | Path) -> StoredRun:

@@ -7,6 +7,7 @@ _FOLDER = Path(str(files(__package__)))
 
 MINI = _FOLDER / "mini.toml"
 MINI_2 = _FOLDER / "mini-2.toml"
+MINI_DEV = _FOLDER / "mini-dev.toml"
 MINI_GENDER = _FOLDER / "mini-gender.toml"
 MINI_QUICK = _FOLDER / "mini-quick.toml"
 WINOBIAS_GENDER = _FOLDER / "winobias-gender.toml"

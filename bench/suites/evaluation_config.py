@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from evenhand.bench.suites.targets import UNIFORM, Table, target_shares
+from evenhand.metrics.rows import own_names
 
 
 class Spec(BaseModel):
     """Base of all suite models: frozen, without unknown keys or non-finite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    def __dir__(self) -> list[str]:
+        """Fields and methods for completion, without the methods of pydantic."""
+        return own_names(super().__dir__())
 
 
 MAX_SETS, MAX_JUDGES, MAX_METRICS = 100, 50, 100

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.strength import ranked
-from evenhand.bench.registry.method_spec import MAX_FITS, MethodUse, parse_method
+from evenhand.bench.registry.method_spec import MAX_FITS, MethodUse, local_methods, parse_method
 from evenhand.bench.results.result import BASE
 from evenhand.bench.suites.suite import Suite, load_suite
 
@@ -29,14 +29,15 @@ def resolve(suite: str | Suite, *, limit: int, fits: int = 0) -> Suite:
     return resolved.model_copy(update={"prompts": uses})
 
 
-def method_uses(suite: Suite, methods: Sequence[str | Method] | None) -> list[MethodUse]:
+def method_uses(suite: Suite, methods: Sequence[str | Method | type[Method]] | None) -> list[MethodUse]:
     """The methods of a run without duplicates, the baseline first, and their other fits last.
 
     Raises:
         EvenhandError: A method or parameter is unknown, or a steering judge is in the panel.
     """
     names = [BASE, *(suite.defaults if methods is None else methods)]
-    named = [parse_method(name, suite=suite) for name in names]
+    local = local_methods(names)
+    named = [parse_method(name, suite=suite, local=local) for name in names]
     first = {use.label: use for use in (use.nth_fit(1) for use in named)}
     others = [
         first[label].nth_fit(number)

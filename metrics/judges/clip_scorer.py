@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
-from evenhand.metrics.judges.base import Images
+from evenhand.metrics.judges.base import TRIAL_SIDE, Images
 from evenhand.metrics.vision.loaded_weights import require_loaded
 from evenhand.metrics.vision.pixels import shown
 from evenhand.metrics.vision.weight_folder import in_batches, loading, require, version
@@ -44,6 +44,15 @@ class ClipScorer:
         self._folder = folder
         self._device = device
         self.version = version([folder], [])
+
+    def try_out(self) -> None:
+        """Embed a blank image and a text, so that damaged weights raise before any work.
+
+        Raises:
+            EvenhandError: The folder cannot be loaded.
+        """
+        self.embed(np.zeros((1, TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8))
+        self.embed_texts([""])
 
     @torch.inference_mode()
     def embed(self, images: Images) -> NDArray[np.float32]:

@@ -22,12 +22,17 @@ from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import Face, finder, image_status
+from evenhand.metrics.vision.weight_source import WeightSource, downloads_asked_for, place_from_hub
 from evenhand.metrics.vision.weights import first_line
 
 SHARED = "skip"
 """DeepFace's name for no detection: it receives the face crops that all judges receive."""
 
 WEIGHTS = ("gender_model_weights.onnx", "race_model_single_batch.onnx", "age_model_weights.onnx")
+
+RELEASE = "https://github.com/serengil/deepface_models/releases/download/v1.0"
+REPOSITORY = "serengil/deepface"
+"""Where the package downloads its weights from: a release, and a copy of it on the hub."""
 
 
 class DeepFaceJudge(Judge):
@@ -58,8 +63,8 @@ class DeepFaceJudge(Judge):
         missing = [file for file in WEIGHTS if not (folder / file).is_file()]
         if missing:
             raise EvenhandError(
-                f"weights {', '.join(missing)} are not in {str(folder)!r}; run deepface once on a machine "
-                "with a network to download them, or give home=FOLDER"
+                f"weights {', '.join(missing)} are not in {str(folder)!r}; run evenhand fetch deepface, or "
+                f"download them from {RELEASE} and run evenhand fetch deepface --weights FOLDER"
             )
         self._home, self._detector = home, detector
         sha = hashlib.sha256(f"{release}/{detector}".encode())
@@ -147,9 +152,30 @@ class DeepFace(JudgeRecipe):
     home: str = ""
     detector: str = "shared"
 
+    @property
+    def folder(self) -> Path:
+        """The folder that contains ``.deepface``."""
+        return Path(self.home).expanduser() if self.home else Path.home()
+
+    def sources(self) -> tuple[WeightSource, ...]:
+        """The three files of the package's networks."""
+        return tuple(
+            WeightSource(
+                f"DeepFace, {file.partition('_')[0]}",
+                repository=REPOSITORY,
+                files=(file,),
+                place=self.folder / ".deepface" / "weights" / file,
+                address=f"{RELEASE}/{file}",
+                licence="not recorded",
+            )
+            for file in WEIGHTS
+        )
+
     def make(self, name: str) -> Judge:
         """The judge, on the shared crops unless ``detector`` names another detector."""
-        home = Path(self.home).expanduser() if self.home else Path.home()
+        home = self.folder
+        if downloads_asked_for():
+            place_from_hub(self.sources())
         if self.detector != "shared":
             return DeepFaceJudge(name=name, home=home, detector=self.detector)
         return OnFaces(DeepFaceJudge(name=name, home=home), finder=finder(), cut="face")

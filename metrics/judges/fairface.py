@@ -20,7 +20,11 @@ from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import finder
 from evenhand.metrics.vision.pixels import IMAGENET_MEAN, IMAGENET_STD
 from evenhand.metrics.vision.weight_folder import in_batches
+from evenhand.metrics.vision.weight_source import WeightSource
 from evenhand.metrics.vision.weights import best_device, tensors, weight_file
+
+RELEASE = "https://drive.google.com/drive/folders/1B2gAnEpJ6oC9sMkcwS8v5Wk8PtHycHOV"
+"""The folder of the released checkpoints, which the read-me of dchen236/FairFace links."""
 
 SIZE = 224
 OUTPUTS = 18
@@ -127,7 +131,8 @@ class FairFace(JudgeRecipe):
     """A FairFace ResNet-34 from a local weights file, on aligned face crops.
 
     Attributes:
-        weights: Path of the released checkpoint: a state dictionary as ``.safetensors`` or ``.pt``.
+        weights: Path of the released checkpoint: a state dictionary as ``.safetensors`` or ``.pt``; if empty,
+            the file of the released name in the folder ``weights``.
         race: Number of races of the weights, seven or four.
     """
 
@@ -140,10 +145,26 @@ class FairFace(JudgeRecipe):
         origin="Karkkainen and Joo 2021, FairFace; weights from the authors, given as a local file",
     )
 
-    weights: str
+    weights: str = ""
     race: Literal[7, 4] = 7
+
+    @property
+    def file(self) -> Path:
+        """The weights."""
+        return Path(self.weights or f"weights/res34_fair_align_multi_{self.race}_20190809.pt").expanduser()
+
+    def sources(self) -> tuple[WeightSource, ...]:
+        """The released checkpoint, which people download."""
+        return (
+            WeightSource(
+                f"FairFace ResNet-34, {self.race} races",
+                place=self.file,
+                address=RELEASE,
+                licence=self.card.licence,
+            ),
+        )
 
     def make(self, name: str) -> Judge:
         """The judge on aligned faces."""
-        network = FairFaceJudge(name=name, weights=Path(self.weights), race=self.race, device=best_device())
+        network = FairFaceJudge(name=name, weights=self.file, race=self.race, device=best_device())
         return OnFaces(network, finder=finder(), cut="aligned")

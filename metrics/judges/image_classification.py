@@ -19,10 +19,11 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges.base import Answer, GradientJudge, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import View, viewed
-from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
+from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard, hub_weights
 from evenhand.metrics.vision.loaded_weights import require_loaded
 from evenhand.metrics.vision.pixels import input_side, shown
 from evenhand.metrics.vision.weight_folder import in_batches, loading, require, version
+from evenhand.metrics.vision.weight_source import WeightSource
 from evenhand.metrics.vision.weights import best_device, hub_folder
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
@@ -92,6 +93,12 @@ class ImageClassificationJudge(GradientJudge):
             origin=origin,
         )
 
+    @property
+    def input_side(self) -> int:
+        """Side of the largest network's input."""
+        folders = dict.fromkeys(item.folder for item in self._classifiers.values())
+        return max(input_side(_processor(folder)) for folder in folders)
+
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute that has a classifier."""
         status = ("ok",) * len(images)
@@ -141,8 +148,7 @@ class ImageClassificationJudge(GradientJudge):
                 folder, use_safetensors=True, trust_remote_code=False
             )
             require_loaded(network, folder)
-            processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
-        return processor, network.float().eval().requires_grad_(False).to(self._device)
+        return _processor(folder), network.float().eval().requires_grad_(False).to(self._device)
 
     @torch.inference_mode()
     def _classes(self, folder: Path, images: Images) -> NDArray[np.float64]:
@@ -193,6 +199,11 @@ class ImageClassifier(JudgeRecipe):
             raise ValueError("no classifier is given; give at least one of gender, race and age")
         return self
 
+    def sources(self) -> tuple[WeightSource, ...]:
+        """The repositories or folders of the classifiers."""
+        given = {"gender": self.gender, "race": self.race, "age": self.age}
+        return tuple(hub_weights(name, title=f"classifier of {of}") for of, name in given.items() if name)
+
     def make(self, name: str) -> Judge:
         """The judge, on faces unless ``crop`` says otherwise."""
         named = [source for source in (self.gender, self.race, self.age) if source]
@@ -222,6 +233,12 @@ class ImageClassifier(JudgeRecipe):
         for attribute in known:
             merge = {name: taxonomies.group_of(label, attribute) for name, label in means.items()}
             yield attribute, Classifier(folder, taxonomies.groups(attribute), merge)
+
+
+def _processor(folder: Path) -> Any:
+    """The image processor of a network."""
+    with loading(folder):
+        return AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
 
 
 def _pair(text: str) -> tuple[str, str]:

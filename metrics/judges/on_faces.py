@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -49,9 +49,12 @@ class OnFaces(GradientJudge):
         self._finder = finder
         self._cut = cut
         self._agreeing = agreeing
+        self._side = max(CROP_SIDE, judge.input_side)
+        # Versions of judges with small inputs are older than larger crops.
+        larger = f"@{self._side}" if self._side > CROP_SIDE and cut != "aligned" else ""
         self.info = judge.info.model_copy(
             update={
-                "version": f"{judge.info.version}/{cut}{'=image' * agreeing}:{finder.version}",
+                "version": f"{judge.info.version}/{cut}{larger}{'=image' * agreeing}:{finder.version}",
                 "summary": f"{judge.info.summary}; sees the largest face ({cut})"
                 + ", and decides nothing where the whole image is given another group" * agreeing,
             }
@@ -65,6 +68,22 @@ class OnFaces(GradientJudge):
             return faces
         whole = self._judge.label(images)
         return {name: _where_agreed(answer, whole[name]) for name, answer in faces.items()}
+
+    def try_out(self) -> None:
+        """Look for faces in a blank image, which has none, and let the judge label it nevertheless.
+
+        Raises:
+            EvenhandError: The detectors or the judge do not work.
+        """
+        super().try_out()
+        self._judge.try_out()
+
+    def asked(self, attributes: Collection[str]) -> Judge:
+        """The judge for a task that needs only ``attributes``."""
+        judge = self._judge.asked(attributes)
+        if judge is self._judge:
+            return self
+        return OnFaces(judge, finder=self._finder, cut=self._cut, agreeing=self._agreeing)
 
     def variants(self, images: Images) -> Variants:
         """The judge's variants on the faces, and ``crop``: the face with its margin, or the whole image.
@@ -103,7 +122,7 @@ class OnFaces(GradientJudge):
             boxes[index] = torch.tensor(faces[0].box if faces else (0.0,) * 4)
         shown = (boxes[:, 2] > boxes[:, 0]).nonzero()[:, 0]
         margin = CROP_MARGIN if self._cut == "face" else 1.0
-        crops = squares(pixels[shown], boxes[shown], margin=margin, size=CROP_SIDE) if len(shown) else pixels
+        crops = squares(pixels[shown], boxes[shown], margin=margin, size=self._side) if len(shown) else pixels
         logits, _ = self._judge.group_logits(crops)
         spread = {name: found.new_zeros(len(pixels), found.shape[1]) for name, found in logits.items()}
         if len(shown):
@@ -117,7 +136,10 @@ class OnFaces(GradientJudge):
         """The largest faces, the indices of their images, and the status of every image."""
         seen = [self._finder.look(image) for image in images]
         shown = [index for index, one in enumerate(seen) if one.faces]
-        crops = [self._finder.cut(images[index], seen[index].faces[0], self._cut) for index in shown]
+        crops = [
+            self._finder.cut(images[index], seen[index].faces[0], self._cut, side=self._side)
+            for index in shown
+        ]
         return np.stack(crops) if crops else images[:0], shown, [one.status for one in seen]
 
     def _spread(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,14 +12,21 @@ from typing import Any, ClassVar
 import numpy as np
 import open_clip
 import torch
-from huggingface_hub import constants
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.errors import unknown
 from evenhand.metrics import taxonomies
+from evenhand.metrics.judges._open_clip_checkpoints import (
+    FILES,
+    Checkpoint,
+    checkpoint,
+    folder_version,
+    input_side,
+    weight_source,
+)
 from evenhand.metrics.judges._zero_shot_texts import (
     PERSON_GATE,
     SIGLIP_TEMPLATES,
@@ -43,33 +48,9 @@ from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.taxonomies import COARSER
 from evenhand.metrics.vision.pixels import shown
-from evenhand.metrics.vision.weight_folder import in_batches, loading, require, version
-from evenhand.metrics.vision.weights import best_device, first_line, holds_code, hub_folder, weight_file
-
-FILES = ("open_clip_config.json", "open_clip_model.safetensors")
-PREPARATION = ("mean", "std", "interpolation", "resize_mode")
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Weights of one of open_clip's built-in architectures.
-
-    Attributes:
-        model: Name of the architecture, ``"ViT-L-14"``.
-        file: The weights, in a format that open_clip reads.
-        training: Settings of the training that neither the name nor the file contains: ``quick_gelu`` and the
-            image preprocessing (``mean``, ``std``, ``interpolation``, ``resize_mode``).
-    """
-
-    model: str
-    file: Path
-    training: Mapping[str, Any]
-
-    def arguments(self) -> dict[str, Any]:
-        """Arguments of open_clip's loader in addition to the name."""
-        prepared = {f"image_{key}": self.training[key] for key in PREPARATION if key in self.training}
-        quick = bool(self.training.get("quick_gelu", False))
-        return {"pretrained": str(self.file), "force_quick_gelu": quick, **prepared}
+from evenhand.metrics.vision.weight_folder import in_batches, loading, require
+from evenhand.metrics.vision.weight_source import WeightSource
+from evenhand.metrics.vision.weights import best_device, holds_code, hub_folder
 
 
 class OpenClipJudge(DifferentiableJudge, GradientJudge):
@@ -121,7 +102,7 @@ class OpenClipJudge(DifferentiableJudge, GradientJudge):
         self._device = device
         self.info = JudgeInfo(
             name=name,
-            version=_version(folder, [self._words, self._templates, *(gate or ())]),
+            version=folder_version(folder, [self._words, self._templates, *(gate or ())]),
             title=title,
             summary=f"open_clip zero-shot over {len(self._templates)} templates",
             family=family,
@@ -130,6 +111,11 @@ class OpenClipJudge(DifferentiableJudge, GradientJudge):
             licence=licence,
             origin=origin,
         )
+
+    @property
+    def input_side(self) -> int:
+        """Side of the network's input."""
+        return input_side(self._folder)
 
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of the words."""
@@ -286,6 +272,10 @@ class OpenClip(JudgeRecipe):
     crop: View = "face"
     person_gate: bool = False
 
+    def sources(self) -> tuple[WeightSource, ...]:
+        """The folder, repository, tag or file of the weights."""
+        return (weight_source(self.model, self.pretrained, self.weights),)
+
     def make(self, name: str) -> Judge:
         """The judge, on faces unless ``crop`` says otherwise."""
         source, config, origin = self._source()
@@ -341,50 +331,3 @@ class OpenAiClip(OpenClip):
     model: str = "ViT-B-32"
     pretrained: str = "openai"
     crop: View = "image"
-
-
-def checkpoint(model: str, tag: str, *, file: str | None = None) -> Checkpoint:
-    """The weights that open_clip knows under an architecture's name and a tag.
-
-    Args:
-        model: Name of the architecture.
-        tag: Name of the weights.
-        file: A local file with the weights; by default the hub's cache, or a download.
-
-    Raises:
-        EvenhandError: The tag or file does not exist, or the weights are neither cached nor reachable.
-    """
-    known = open_clip.get_pretrained_cfg(model, tag)
-    if not known:
-        tags = open_clip.list_pretrained_tags_by_model(model)
-        raise unknown(f"weights of open_clip model {model!r}:", tag, tags)
-    try:
-        # Fetch the model's own tokenizer, if it has one, now and not in the middle of a run.
-        open_clip.get_tokenizer(model)
-        found = weight_file(file) if file else _fetched(known)
-    except (OSError, RuntimeError, ValueError) as fault:
-        raise EvenhandError(
-            f"weights of open_clip model {model!r} ({tag}) are not in the cache and cannot be downloaded "
-            f"({first_line(fault)}); add --online if there is a network, or give weights=FILE"
-        ) from fault
-    return Checkpoint(model, found, known)
-
-
-def _fetched(known: Mapping[str, Any]) -> Path:
-    """Path of the weights in the cache, downloaded if necessary."""
-    if constants.HF_HUB_OFFLINE and not known.get("hf_hub"):
-        # open_clip downloads these from a plain URL, which the hub's offline switch does not prevent.
-        cached = Path.home() / ".cache" / "clip" / Path(known["url"]).name
-        if not cached.is_file():
-            raise OSError(f"offline, and there is no {cached}")
-        return cached
-    return Path(open_clip.download_pretrained(known))
-
-
-def _version(source: Path | Checkpoint, settings: Any) -> str:
-    if isinstance(source, Path):
-        require(source, FILES)
-        return version([source], settings)
-    with source.file.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return version([], [source.model, source.arguments() | {"pretrained": digest}, settings])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from evenhand.metrics.judges.base import Judge
+from evenhand.metrics.vision.weight_source import WeightSource
+from evenhand.metrics.vision.weights import HUB_FILES
 
 
 class RecipeCard(BaseModel):
@@ -39,3 +42,14 @@ class JudgeRecipe(BaseModel, ABC):
         Raises:
             EvenhandError: The weights or a required package are missing.
         """
+
+    def sources(self) -> tuple[WeightSource, ...]:
+        """The weights that the judge needs, and where they come from; none if it has no weights."""
+        return ()
+
+
+def hub_weights(name: str, *, title: str, files: tuple[str, ...] = HUB_FILES) -> WeightSource:
+    """The source of weights that ``name`` gives as a folder or hub id."""
+    if Path(name).is_dir():
+        return WeightSource(title, place=Path(name), address=name)
+    return WeightSource(title, repository=name, files=files)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -19,10 +21,11 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo, Variants
 from evenhand.metrics.judges.on_faces import View, viewed
-from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
+from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard, hub_weights
 from evenhand.metrics.taxonomies import COARSER
 from evenhand.metrics.vision.loaded_weights import made_up
 from evenhand.metrics.vision.weight_folder import loading, require, version
+from evenhand.metrics.vision.weight_source import WeightSource
 from evenhand.metrics.vision.weights import best_device, hub_folder
 
 BATCH = 4
@@ -97,6 +100,7 @@ class VlmJudge(Judge):
     ) -> None:
         require(folder, ("config.json",))
         self._folder, self._orders, self._device = folder, orders, device
+        self._questions = tuple(QUESTIONS)
         known = [*QUESTIONS, *COARSER]
         self.info = JudgeInfo(
             name=name,
@@ -109,13 +113,37 @@ class VlmJudge(Judge):
             origin=origin,
         )
 
+    @property
+    def input_side(self) -> int:
+        """Side of the vision tower's input, or 0 for a model that reads images of any size."""
+        config = json.loads((self._folder / "config.json").read_text(encoding="utf-8"))
+        vision = config.get("vision_config") or {}
+        side = vision.get("image_size") if isinstance(vision, dict) else None
+        return side if isinstance(side, int) else 0
+
+    def asked(self, attributes: Collection[str]) -> Judge:
+        """The judge that asks only the questions whose answers ``attributes`` need."""
+        needed = {COARSER.get(attribute, attribute) for attribute in attributes}
+        questions = tuple(attribute for attribute in self._questions if attribute in needed)
+        if not questions or questions == self._questions:
+            return self
+        judge = copy.copy(self)
+        judge._questions = questions
+        known = {name for name in self.info.taxonomies if COARSER.get(name, name) in questions}
+        judge.info = self.info.model_copy(
+            update={"taxonomies": {n: g for n, g in self.info.taxonomies.items() if n in known}}
+        )
+        return judge
+
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of ``info.taxonomies``."""
-        return _with_coarser({attribute: _agreed(self._ask(attribute, images)) for attribute in QUESTIONS})
+        return _with_coarser(
+            {attribute: _agreed(self._ask(attribute, images)) for attribute in self._questions}
+        )
 
     def variants(self, images: Images) -> Variants:
         """``order``: the answers for each order of the options by itself."""
-        given = {attribute: self._ask(attribute, images) for attribute in QUESTIONS}
+        given = {attribute: self._ask(attribute, images) for attribute in self._questions}
         status = ("ok",) * len(images)
         return {
             "order": tuple(
@@ -212,6 +240,8 @@ def _with_coarser(answers: Mapping[str, Answer]) -> dict[str, Answer]:
     """The answers, extended by coarser attributes whose groups are sums of theirs."""
     found = dict(answers)
     for attribute, fine in COARSER.items():
+        if fine not in answers:
+            continue
         shares, unsure = np.split(answers[fine].probabilities, [-1], axis=1)
         merged = taxonomies.regroup(shares, taxonomies.groups(fine), attribute)
         found[attribute] = Answer(np.column_stack([merged, unsure]), answers[fine].status)
@@ -258,6 +288,10 @@ class Vlm(JudgeRecipe):
     model: str
     orders: Literal[2, 4, 6] = 2
     crop: View = "face"
+
+    def sources(self) -> tuple[WeightSource, ...]:
+        """The repository or folder of the model."""
+        return (hub_weights(self.model, title=self.model),)
 
     def make(self, name: str) -> Judge:
         """The judge, on faces unless ``crop`` says otherwise."""

@@ -41,7 +41,7 @@ CROP_MARGIN = 1.3
 """Side of the crop relative to the side of the face box."""
 
 CROP_SIDE = 336
-"""Side of a crop in pixels, the largest input of the built-in judges' networks."""
+"""Least side of a crop in pixels; a judge with a larger input gets crops of the size of its input."""
 
 CHIP_SIDE = 300
 CHIP_PADDING = 0.25
@@ -184,11 +184,11 @@ class FaceFinder:
             self._seen[key] = self._look(image)
         return self._seen[key]
 
-    def cut(self, image: Pixels, face: Face, how: Cut) -> Pixels:
-        """A square crop of the face, of the same size for every face."""
+    def cut(self, image: Pixels, face: Face, how: Cut, *, side: int = CROP_SIDE) -> Pixels:
+        """A square crop of the face, of the same size for every face: ``side`` pixels, unless aligned."""
         if how == "aligned":
             return align(image, face.box, size=CHIP_SIDE, padding=CHIP_PADDING)
-        return _crop(image, face, margin=CROP_MARGIN if how == "face" else 1.0)
+        return _crop(image, face, margin=CROP_MARGIN if how == "face" else 1.0, side=side)
 
     def _look(self, image: Pixels) -> Seen:
         small, scale = _scaled(image)
@@ -272,7 +272,7 @@ def _scaled(image: Pixels) -> tuple[Pixels, float]:
     return np.asarray(resized), scale
 
 
-def _crop(image: Pixels, face: Face, *, margin: float) -> Pixels:
+def _crop(image: Pixels, face: Face, *, margin: float, side: int) -> Pixels:
     """A square around the face box with a margin; beyond the image, the edge is repeated."""
     left, top, right, bottom = face.box
     half = round(margin * max(right - left, bottom - top) / 2)
@@ -280,7 +280,7 @@ def _crop(image: Pixels, face: Face, *, margin: float) -> Pixels:
     rows = np.clip(np.arange(row - half, row + half), 0, image.shape[0] - 1)
     columns = np.clip(np.arange(column - half, column + half), 0, image.shape[1] - 1)
     square = Image.fromarray(image[rows[:, None], columns])
-    return np.asarray(square.resize((CROP_SIDE, CROP_SIDE), Image.Resampling.BICUBIC))
+    return np.asarray(square.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def _dlib() -> Any:

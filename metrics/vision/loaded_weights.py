@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ SAMPLES = 64
 """Number of values of a parameter that are compared."""
 
 
-def require_loaded(network: nn.Module, folder: Path) -> None:
+def require_loaded(network: nn.Module, stored_in: Path) -> None:
     """Check that every parameter of a network equals a tensor of its folder, whatever the tensor's name.
 
     Libraries initialise parameters that they do not find at random and continue. Differences due to rounding
@@ -22,16 +23,17 @@ def require_loaded(network: nn.Module, folder: Path) -> None:
 
     Args:
         network: The loaded network.
-        folder: Folder with its ``.safetensors`` files.
+        stored_in: Folder with its ``.safetensors`` files, or one such file. Of a file, thirds and transposes
+            of tensors count too, because single-file checkpoints store some parts merged or transposed.
 
     Raises:
         EvenhandError: A parameter equals none of the stored tensors.
     """
-    stored = _stored_samples(folder)
+    stored = _stored_samples(stored_in)
     for name, value in network.named_parameters():
         among = stored.get(value.numel())
         if value.is_meta or among is None or not _near(among, _sample(value)).any():
-            raise made_up(name, network, folder)
+            raise made_up(name, network, stored_in)
 
 
 def made_up(name: str, network: nn.Module, folder: Path) -> EvenhandError:
@@ -42,15 +44,26 @@ def made_up(name: str, network: nn.Module, folder: Path) -> EvenhandError:
     )
 
 
-def _stored_samples(folder: Path) -> dict[int, Tensor]:
-    """Number of values to samples ``(n, SAMPLES)`` of the folder's tensors of that size."""
+def _stored_samples(stored_in: Path) -> dict[int, Tensor]:
+    """Number of values to samples ``(n, SAMPLES)`` of the stored tensors of that size."""
     found: dict[int, list[Tensor]] = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    merged = stored_in.is_file()
+    for path in [stored_in] if merged else sorted(stored_in.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 - no mapping
                 value = file.get_tensor(name)
-                found.setdefault(value.numel(), []).append(_sample(value))
+                for form in _forms(value) if merged else (value,):
+                    found.setdefault(form.numel(), []).append(_sample(form))
     return {size: torch.stack(samples) for size, samples in found.items()}
+
+
+def _forms(value: Tensor) -> Iterator[Tensor]:
+    """The tensor, its transpose, and its thirds: queries, keys and values of an attention."""
+    yield value
+    if value.ndim == 2:
+        yield value.T
+    if value.ndim and len(value) % 3 == 0:
+        yield from value.chunk(3)
 
 
 def _sample(value: Tensor) -> Tensor:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.vision.hub import hub_name, snapshot
 
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 """Files downloaded from a hub repository: no code, no pickles."""
@@ -27,7 +27,7 @@ def hub_folder(name: str, *, files: Sequence[str] = HUB_FILES) -> Path:
     """The folder of a model: ``name`` itself if it is a folder, else the hub's snapshot.
 
     Args:
-        name: A folder, or a hub id such as ``"org/model"``.
+        name: A folder, or a hub id such as ``"org/model"``, with a revision as ``"org/model@revision"``.
         files: Patterns of the required files.
 
     Raises:
@@ -35,15 +35,12 @@ def hub_folder(name: str, *, files: Sequence[str] = HUB_FILES) -> Path:
     """
     if Path(name).is_dir():
         return Path(name)
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise EvenhandError(f"model {name!r} must be an existing folder or a hub id 'org/name'")
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(files)))
-    except (OSError, ValueError) as fault:  # base classes of the hub's errors
+    repository = hub_name(name)
+    if repository is None:
         raise EvenhandError(
-            f"weights of {name!r} are not in the cache and cannot be downloaded ({first_line(fault)}); "
-            "add --online if there is a network, or give a local folder"
-        ) from fault
+            f"model {name!r} must be an existing folder or a hub id 'org/name' or 'org/name@revision'"
+        )
+    return snapshot(repository, files, what="weights of")
 
 
 def weight_file(path: str | Path) -> Path:

@@ -5,13 +5,13 @@ from helpers.entry import METHODS, register
 
 from evenhand.bench import evaluate
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.fetching.planned_images import plan
 from evenhand.bench.leaderboard.build import board_rows
 from evenhand.bench.leaderboard.check import check_entries
 from evenhand.bench.leaderboard.submit import submit
-from evenhand.bench.leaderboard.verify import verify
+from evenhand.bench.leaderboard.verification.verify import verify
 from evenhand.bench.policy.ranking import fits_text
 from evenhand.bench.registry.method_spec import parse_method
-from evenhand.bench.run import plan
 from evenhand.bench.suites.suite import load_suite
 
 

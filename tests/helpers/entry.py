@@ -35,6 +35,7 @@ def small_suite() -> Suite:
         uses.append(use.model_copy(update=changes))
     changes = {
         "name": "small",
+        "version": "1",
         "prompts": tuple(uses),
         "protocol": quick.protocol.model_copy(update={"version": "small-1", "steps": 2}),
         "bootstrap": quick.bootstrap.model_copy(update={"draws": 100}),

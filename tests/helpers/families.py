@@ -4,6 +4,8 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    EulerDiscreteScheduler,
+    PNDMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     TextToVideoSDPipeline,
@@ -17,6 +19,28 @@ from evenhand.bench.suites.suite import Protocol
 
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=3.0, width=32, height=32, batch=2)
 WIDTH = {"sd1": 32, "sd2": 1024, "sdxl": 64}
+
+
+NOISE = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "steps_offset": 1,
+}
+
+SCHEDULERS = {
+    "sd1": ("pndm", PNDMScheduler(**NOISE, skip_prk_steps=True, set_alpha_to_one=False)),
+    "sd2": (
+        "ddim",
+        DDIMScheduler(**NOISE, clip_sample=False, set_alpha_to_one=False, prediction_type="v_prediction"),
+    ),
+    "sdxl": (
+        "euler",
+        EulerDiscreteScheduler(**NOISE, timestep_spacing="leading", interpolation_type="linear"),
+    ),
+}
+"""The solvers of the releases of Stable Diffusion 1.4, 2.1 and XL, with their settings."""
 
 
 def text_encoder(width, kind=CLIPTextModel, *, length=24):
@@ -62,6 +86,13 @@ def video_unet():
     )
 
 
+def released_pipeline(family):
+    """A tiny pipeline with the configuration flags of the release."""
+    pipe = pipeline(family)
+    pipe.register_modules(scheduler=SCHEDULERS[family][1])
+    return pipe
+
+
 def pipeline(family):
     torch.manual_seed(0)
     vae = AutoencoderKL(
@@ -82,7 +113,7 @@ def pipeline(family):
             text_encoder=text_encoder(32),
             text_encoder_2=text_encoder(32, CLIPTextModelWithProjection),
             tokenizer_2=tokenizer,
-            force_zeros_for_empty_prompt=False,
+            add_watermarker=False,
         )
     if family == "video":
         return TextToVideoSDPipeline(**parts, unet=video_unet(), text_encoder=text_encoder(32))

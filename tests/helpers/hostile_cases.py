@@ -10,11 +10,11 @@ from helpers.hostile import NOT_FILES, replace
 from helpers.paths import ROOT, TINY
 
 from evenhand.bench.cli.main import main
+from evenhand.bench.fetching.planned_images import plan
 from evenhand.bench.leaderboard.entries import load_entry
 from evenhand.bench.prompts.prompt_set import load_prompt_set
 from evenhand.bench.results.result import Result
 from evenhand.bench.results.tuning import read_tuning
-from evenhand.bench.run import plan
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.files import locked
 from evenhand.bench.storage.run_folder import RunFolder, load_run

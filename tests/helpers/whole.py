@@ -1,8 +1,9 @@
-"""Tiny random text-to-image pipelines with a transformer: SD3, Flux and PixArt, in their real formats."""
+"""Tiny random text-to-image pipelines with a transformer, in their real formats."""
 
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLQwenImage,
     DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
@@ -10,6 +11,8 @@ from diffusers import (
     PixArtAlphaPipeline,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
+    QwenImagePipeline,
+    QwenImageTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
 )
@@ -19,6 +22,9 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2Tokenizer,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -32,9 +38,10 @@ KINDS = {
     "flux without guidance": FluxPipeline,
     "pixart alpha": PixArtAlphaPipeline,
     "pixart sigma": PixArtSigmaPipeline,
+    "qwen": QwenImagePipeline,
 }
 
-T5_LENGTH, CLIP_LENGTH = 110, 77
+T5_LENGTH, CLIP_LENGTH, QWEN_LENGTH = 110, 77, 512
 SIDE = 32
 """Side length in pixels; the autoencoder halves it to a native latent of 16."""
 
@@ -148,12 +155,58 @@ def pixart(kind):
     )
 
 
+def qwen_encoder():
+    text = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    vision = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16}
+    rotary = {"mrope_section": [1, 1, 2], "rope_type": "default", "rope_theta": 1e6}
+    more = {"vocab_size": 300, "num_hidden_layers": 2, "num_key_value_heads": 2, "rope_parameters": rotary}
+    config = Qwen2_5_VLConfig(text_config=text | more, vision_config=vision)
+    return Qwen2_5_VLForConditionalGeneration(config)
+
+
+def qwen():
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    transformer = QwenImageTransformer2DModel(
+        patch_size=2,
+        in_channels=16,
+        out_channels=4,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        guidance_embeds=False,
+        axes_dims_rope=(8, 4, 4),
+    )
+    for weight in transformer.parameters():
+        # So that the text, and with it the guidance, shows in the image.
+        weight.data *= 3
+    return QwenImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=AutoencoderKLQwenImage(
+            base_dim=16,
+            z_dim=4,
+            dim_mult=[1, 1, 1, 1],
+            num_res_blocks=1,
+            temperal_downsample=[False, True, True],
+            latents_mean=[0.0] * 4,
+            latents_std=[1.0] * 4,
+        ),
+        text_encoder=qwen_encoder(),
+        tokenizer=Qwen2Tokenizer(
+            vocab={sign: n for n, sign in enumerate([*letters, "<|endoftext|>"])}, merges=[]
+        ),
+        transformer=transformer,
+    )
+
+
 def whole_pipeline(name):
     torch.manual_seed(0)
     if name == "sd3":
         pipe = sd3()
     elif name.startswith("flux"):
         pipe = flux(guidance_embeds=name == "flux")
+    elif name == "qwen":
+        pipe = qwen()
     else:
         pipe = pixart(KINDS[name])
     for part in pipe.components.values():

@@ -1,11 +1,12 @@
 """``evenhand list`` and ``evenhand show`` describe what is installed."""
 
 import json
+from importlib.metadata import EntryPoint
 
 import pytest
 
 from evenhand.bench.catalog import LISTINGS
-from evenhand.bench.registry.entry_points import METHODS
+from evenhand.bench.registry.entry_points import METHODS, Registry
 
 
 @pytest.mark.slow
@@ -59,3 +60,16 @@ def test_plain_output_is_neither_wrapped_nor_coloured(evenhand):
 def test_an_unknown_name_is_a_one_line_error_with_a_suggestion(evenhand, arguments, message):
     outcome = evenhand(*arguments)
     assert (outcome.code, outcome.out, outcome.err) == (2, "", message)
+
+
+def test_a_package_that_fails_to_load_does_not_hide_the_others(evenhand, monkeypatch):
+    broken = EntryPoint("broken", "no_such_package:Method", METHODS.group)
+    known = METHODS.entries()
+    monkeypatch.setattr(Registry, "entries", lambda registry: {"base": known["base"], "broken": broken})
+    listed = evenhand("list", "methods")
+    assert listed.code == 0
+    assert [line.split()[0] for line in listed.out.splitlines()[1:]] == ["base"]
+    assert "broken: method 'broken' of package an unknown package fails to load" in listed.err
+    cards = json.loads(evenhand("list", "methods", "--json").out)
+    assert [card["name"] for card in cards] == ["base", "broken"]
+    assert "ModuleNotFoundError" in cards[1]["error"]

@@ -27,12 +27,18 @@ COMMANDS = {
     },
     ("list",): {"--json"},
     ("show",): {"--json"},
-    ("board", "check"): {"--entries"},
+    ("board", "check"): {"--entries", "--maintainers"},
+    ("board", "diff"): {"--entries", "--maintainers"},
     ("board", "remeasure"): {"--entries"},
-    ("board", "submit"): {"--entries"},
-    ("board", "build"): {"--entries", "--out", "--check", "--site", "--run"},
-    ("board", "verify"): {"--images", "--seed", "--run", "--intervention", *ONLINE},
-    ("method", "export"): {"--run", "--suite", "--model", "--out", *ONLINE},
+    ("board", "submit"): {"--entries", "--address"},
+    ("board", "build"): {"--entries", "--out", "--check", "--site", "--run", "--maintainers"},
+    ("board", "commit"): {"--salt", "--holdout-judge"},
+    ("board", "verify"): {
+        *("--images", "--seed", "--run", "--intervention", "--fresh", "--salt", "--holdout-judge", "--work"),
+        *ONLINE,
+    },
+    ("board", "sign"): {"--key"},
+    ("method", "export"): {"--run", "--suite", "--model", "--out", "--format", "--error", *ONLINE},
     ("audit",): {
         *("--prompts", "--suite", "--judge", "--anchors", "--calibration", "--base", "--name", "--out"),
         *("--open", "--title-block", "--engine", "--workers", "--json", *ONLINE),
@@ -49,7 +55,9 @@ COMMANDS = {
     ("calibrate",): {"--anchors", "--out", "--judge-report", "--json", *ONLINE},
     ("compare",): {"--out", "--json"},
     ("tune",): {"--suite", "--out", "--work", "--workers", *ONLINE, "--json"},
-    ("doctor",): {"--json"},
+    ("method", "check"): {"--path"},
+    ("fetch",): {"--method", "--weights", "--dry-run", "--json"},
+    ("doctor",): {"--method", "--json"},
 }
 
 
@@ -120,10 +128,11 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_in_the_documentation_imports_and_calls_what_exists(page):
+    text = page.read_text()
     for code in blocks(page, "python"):
         names: dict[str, object] = {}
         for node in ast.walk(ast.parse(code)):
-            if isinstance(node, ast.ImportFrom) and node.module:
+            if isinstance(node, ast.ImportFrom) and node.module and f'title="{node.module}.py"' not in text:
                 module = importlib.import_module(node.module)
                 names |= {alias.name: getattr(module, alias.name) for alias in node.names}
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:

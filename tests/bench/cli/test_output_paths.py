@@ -37,6 +37,8 @@ def _hook(event, arguments):
         writes = set(mode or "") & set("wax+") or (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         if writes and isinstance(path, str | bytes | os.PathLike):
             _watching[-1].add(Path(os.fsdecode(path)).absolute())
+    elif event in ("os.remove", "os.rmdir") and arguments[1] != -1:
+        return  # A name within an open folder, as in shutil.rmtree, which then removes the folder itself.
     elif event in CHANGES:
         paths = arguments[:2] if event == "os.rename" else arguments[:1]
         _watching[-1].update(

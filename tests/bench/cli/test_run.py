@@ -16,10 +16,13 @@ def test_a_dry_run_counts_images_and_writes_nothing(evenhand, tmp_path):
     assert json.loads(outcome.out) == [{"method": name, **row} for name in METHODS[1::2]]
     plain = evenhand("run", TINY, *METHODS, "--out", tmp_path / "run", "--dry-run")
     lines = [line.split() for line in plain.out.splitlines()]
-    assert lines[:-3] == [["method", *row], *([name, "neutral", "2", "8"] for name in METHODS[1::2])]
-    assert lines[-3] == ["images:", "24"]
-    assert re.match(r"time: about (\d+ min )?\d+ s to generate them here", plain.out.splitlines()[-2])
-    assert re.match(r"disk: about [\d.]+ [kM]?B$", plain.out.splitlines()[-1])
+    assert lines[:-4] == [["method", *row], *([name, "neutral", "2", "8"] for name in METHODS[1::2])]
+    images, time, disk, downloads = plain.out.splitlines()[-4:]
+    assert re.fullmatch(r"images: 24, and at most [\d,]+ more while fitting \(mist [\d,]+\)", images)
+    duration = r"(\d+ min )?\d+ s"
+    assert re.fullmatch(rf"time: about {duration} to generate them here, and at most .+ to fit .+", time)
+    assert re.fullmatch(r"disk: about [\d.]+ [kM]?B, and at most [\d.]+ [kM]?B more during a fit", disk)
+    assert downloads == "downloads: none"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -37,9 +40,10 @@ def test_a_dry_run_without_the_model_counts_images_and_says_what_is_missing(even
     suite.write_text(TINY.read_text().replace('model = "mini"', 'model = "somebody/a-model"'))
     outcome = evenhand("run", suite, "--dry-run")
     assert outcome.code == 0
-    *_, images, missing = outcome.out.splitlines()
+    *_, images, missing, downloads = outcome.out.splitlines()
     assert images.startswith("images: ")
-    assert missing.startswith("time and disk: not estimated (model 'somebody/a-model' is not cached")
+    assert downloads == f"downloads: model somebody/a-model; evenhand fetch {suite} gets them"
+    assert missing.startswith("time and disk: not estimated (model 'somebody/a-model' is not in the cache")
 
 
 @pytest.mark.slow

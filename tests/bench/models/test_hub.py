@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models import hub
 from evenhand.bench.stages.measure import Evaluation
-from evenhand.metrics.judges import open_clip
+from evenhand.metrics.judges import _open_clip_checkpoints as checkpoints
 
 
 @pytest.fixture(autouse=True)
@@ -54,11 +54,11 @@ def test_offline_a_hub_model_is_not_requested(evenhand, tmp_path):
 
 def test_offline_open_clip_does_not_download_weights_from_other_hosts(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(open_clip.open_clip, "download_pretrained", lambda known: pytest.fail("was fetched"))
+    monkeypatch.setattr(checkpoints.open_clip, "download_pretrained", lambda _: pytest.fail("was fetched"))
     known = {"url": "https://example.org/RN50.pt"}
     with hub.offline():
         with pytest.raises(OSError, match="offline"):
-            open_clip._fetched(known)
+            checkpoints._fetched(known)
         (tmp_path / ".cache" / "clip").mkdir(parents=True)
         (tmp_path / ".cache" / "clip" / "RN50.pt").write_bytes(b"weights")
-        assert open_clip._fetched(known).read_bytes() == b"weights"
+        assert checkpoints._fetched(known).read_bytes() == b"weights"

@@ -6,13 +6,13 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-from helpers.families import PROTOCOL, WIDTH, pipeline, text_encoder
+from helpers.families import SCHEDULERS, WIDTH, pipeline, released_pipeline, text_encoder
+from helpers.stock_images import drawn_and_stock
 from transformers import CLIPTokenizer
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models import loading
 from evenhand.bench.models.loading import MINI, load_model
-from evenhand.bench.models.sampler import Sampler
 
 
 @pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl"])
@@ -36,24 +36,10 @@ def test_the_model_family_and_all_cross_attention_layers_are_detected(family, fo
     assert {value.shape[1] for value in weights.values()} == {WIDTH[family]}
 
 
-def test_images_equal_those_of_the_stock_pipeline(family, folder):
-    kind = StableDiffusionXLPipeline if family == "sdxl" else StableDiffusionPipeline
-    stock = kind.from_pretrained(folder, use_safetensors=True)
-    stock.set_progress_bar_config(disable=True)
-    prompts = ["a photo of a nurse", "a CEO"]
-    generators = [torch.Generator("cpu").manual_seed(seed) for seed in (3, 4)]
-    expected = stock(
-        prompts,
-        negative_prompt=["", ""],
-        num_inference_steps=2,
-        guidance_scale=3.0,
-        height=32,
-        width=32,
-        generator=generators,
-        output_type="np",
-    ).images
-    ours = Sampler(load_model(str(folder)), PROTOCOL)(prompts, [3, 4])
-    assert np.abs(ours.astype(int) - np.round(expected * 255)).max() <= 1
+def test_images_equal_those_of_the_stock_pipeline_with_released_flags(family, tmp_path):
+    drawn, stock = drawn_and_stock(released_pipeline(family), tmp_path, solver=SCHEDULERS[family][0])
+    assert drawn.std() > 5
+    assert np.abs(drawn - stock).max() <= 1
 
 
 @pytest.mark.slow
@@ -122,3 +108,12 @@ def test_a_model_that_does_not_exist_is_a_one_line_error(monkeypatch, name):
     with pytest.raises(EvenhandError) as caught:
         load_model(name)
     assert "\n" not in str(caught.value) and name in str(caught.value)
+
+
+def test_a_model_that_does_not_fit_the_device_is_a_one_line_error(monkeypatch):
+    def full(model):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
+
+    monkeypatch.setattr(loading, "_check_parts", full)
+    with pytest.raises(EvenhandError, match=r"^not enough memory to load model 'mini' in float32 \("):
+        load_model("mini")

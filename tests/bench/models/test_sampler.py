@@ -3,15 +3,20 @@
 import os
 import signal
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models import memory
+from evenhand.bench.models.compilation import Networks
 from evenhand.bench.models.loading import MINI, load_model
-from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.models.sampler import BatchSampler, Sampler
 from evenhand.bench.prompts.plan import image_key
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Intervention
@@ -144,3 +149,60 @@ def test_the_random_stream_of_an_image_depends_only_on_method_prompt_and_seed():
         image_stream(*key).random(4) for key in (("n", "a nurse", 1), ("m", "a cook", 1), ("m", "a nurse", 2))
     ]
     assert all((first != other).all() for other in others)
+
+
+class SmallDevice(BatchSampler):
+    """A device that generates at most ``fits`` images at once; an image shows its seed."""
+
+    def __init__(self, *, fits, batch=8, device="cuda"):
+        model = SimpleNamespace(device=torch.device(device), name="big")
+        super().__init__(
+            model, PROTOCOL.model_copy(update={"batch": batch, "width": 8, "height": 8}), cores=1
+        )
+        self.fits, self.tried = fits, []
+
+    def _applied(self, intervention):
+        return nullcontext()
+
+    def _batch(self, pairs, intervention, negative):
+        self.tried.append(len(pairs))
+        if len(pairs) > self.fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
+        seeds = np.array([seed for _, seed in pairs], dtype=np.uint8)
+        images = np.broadcast_to(seeds[:, None, None, None], (len(pairs), 8, 8, 3))
+        return images, np.ones(len(pairs), dtype=bool)
+
+
+def test_an_accelerator_without_memory_for_a_batch_generates_it_in_smaller_parts_from_then_on(caplog):
+    sampler = SmallDevice(fits=3)
+    images = sampler(["a"] * 12, range(12))
+    assert images[:, 0, 0, 0].tolist() == list(range(12))
+    assert sampler.tried == [8, 4, *[2] * 8], "the last batch is filled up"
+    assert sampler.micro_batch == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "the device cannot generate 8 images at once; generating 4 at once",
+        "the device cannot generate 4 images at once; generating 2 at once",
+    ]
+
+
+@pytest.mark.parametrize(("device", "fits", "count"), [("cuda", 0, 1), ("cpu", 3, 8)])
+def test_memory_that_suffices_for_nothing_is_a_one_line_error(device, fits, count):
+    with pytest.raises(EvenhandError) as caught:
+        SmallDevice(fits=fits, device=device)(["a"] * 12, range(12))
+    said = str(caught.value)
+    assert said.startswith(f"not enough memory to generate {count} images at once (8 x 8, float32) with")
+    assert 'set precision = "bfloat16"' in said and "GPU 0" not in said
+
+
+def test_images_are_decoded_in_parts_of_limited_size(model, monkeypatch):
+    sampler, sizes = Sampler(model, PROTOCOL.model_copy(update={"batch": 4})), []
+    plain = sampler(PROMPTS[:1] * 4, range(4))
+
+    def decode(latents):
+        sizes.append(len(latents))
+        return model.vae.decode(latents)
+
+    monkeypatch.setattr(memory, "MAX_PIXELS", 2 * PROTOCOL.width * PROTOCOL.height)
+    parted = Sampler(model, sampler.protocol, networks=Networks(model.unet, decode))
+    assert (parted(PROMPTS[:1] * 4, range(4)) == plain).all()
+    assert sizes == [2, 2]

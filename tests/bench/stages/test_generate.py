@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.plan import Item
 from evenhand.bench.prompts.prompt_set import Prompt
 from evenhand.bench.stages.generate import Drawing, by_variant, image_rows
@@ -18,7 +19,7 @@ class Sampler:
     """Draws grey images; those of the prompt "diverged" are not finite."""
 
     def __init__(self):
-        self.model = SimpleNamespace(revision="r1")
+        self.model = SimpleNamespace(revision="r1", name="m")
         self.drawn = []
 
     def draw(self, texts, seeds, *, on_batch, intervention):
@@ -91,6 +92,20 @@ def test_only_missing_images_are_drawn_and_each_once(tmp_path):
     assert store.get(jobs[4].key)[1] == "error"
     sampler.drawn.clear()
     assert own.draw(jobs, store=store, progress=Progress(quiet=True)) == statuses and not sampler.drawn
+
+
+def test_a_model_whose_first_images_are_all_non_finite_stops_the_run_and_an_edit_does_not(tmp_path):
+    def draw(own, *texts):
+        jobs = own.jobs([item(text, seed=seed) for seed, text in enumerate(texts)])
+        return set(own.draw(jobs, store=store, progress=Progress(quiet=True)).values())
+
+    store = ImageStore(tmp_path)
+    with pytest.raises(
+        EvenhandError, match="draws non-finite pixels in all of its first 2 images; set another"
+    ):
+        draw(drawing(), "diverged", "diverged", "a nurse")
+    assert draw(drawing(), "diverged", "a nurse") == {"ok", "error"}
+    assert draw(drawing(Intervention(weights={"w": torch.ones(2)})), "diverged", "diverged") == {"error"}
 
 
 def test_a_rewriting_method_draws_without_an_intervention_and_another_with_its_own(tmp_path):

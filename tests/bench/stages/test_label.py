@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.stages import label as module
@@ -140,3 +141,15 @@ def test_alignment_is_a_hundred_times_the_cosine_with_the_original_prompt():
     texts = {"north": [0.0, 1.0], "east": [1.0, 0.0]}
     found = alignment(images, vectors, lambda prompts: np.array([texts[each] for each in prompts]))
     assert found == pytest.approx([80, -100, 60], abs=1e-5)
+
+
+def test_a_judge_that_does_not_fit_the_device_is_a_one_line_error(store, table):
+    class Large(Brightness):
+        def label(self, images):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
+
+    with pytest.raises(EvenhandError) as caught:
+        judged(store, table, Large())
+    assert str(caught.value).startswith(
+        "not enough memory to label with judge 'brightness' 3 images of 4 x 4"
+    )

@@ -1,5 +1,8 @@
 """Atomic writes, file names and the lock of a run folder."""
 
+import subprocess
+import sys
+
 import pytest
 
 from evenhand.bench.errors import EvenhandError
@@ -13,6 +16,27 @@ def test_a_second_process_is_rejected_with_one_sentence(tmp_path):
         locked(tmp_path / "run"),
     ):
         pass
+
+
+def test_a_folder_is_free_again_after_its_lock(tmp_path):
+    for _ in range(2):
+        with locked(tmp_path / "run"):
+            pass
+
+
+@pytest.mark.parametrize("fault", [PermissionError(13, "Permission denied"), RuntimeError("no locks here")])
+def test_a_folder_that_cannot_be_locked_is_rejected_with_one_sentence(tmp_path, monkeypatch, fault):
+    def refuse(self):
+        raise fault
+
+    monkeypatch.setattr("evenhand.bench.storage.files.FileLock.acquire", refuse)
+    with pytest.raises(EvenhandError, match=r"cannot be locked \(.+\); choose an --out"), locked(tmp_path):
+        pass
+
+
+def test_locks_need_no_module_of_one_operating_system():
+    code = "import sys; sys.modules['fcntl'] = None; import evenhand.bench.storage.files"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_write_creates_its_folder_and_leaves_no_temporary_file(tmp_path):

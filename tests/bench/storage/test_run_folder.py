@@ -2,8 +2,12 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
+from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.result import Timing
 from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.suites.selection import resolve
 
 
 def test_day_of_a_run_is_that_of_its_first_phase(tmp_path):
@@ -22,3 +26,14 @@ def test_day_of_a_run_is_that_of_its_first_phase(tmp_path):
 def test_timing_without_a_date_is_written_without_one():
     assert "date" not in Timing(method="base").model_dump(mode="json")
     assert Timing(method="base", date="2026-01-31").model_dump(mode="json")["date"] == "2026-01-31"
+
+
+def test_a_folder_of_another_limit_says_so(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.initialize(resolve("mini-quick", limit=4))
+    folder.check(resolve("mini-quick", limit=4))
+    for limit in (0, 2):
+        with pytest.raises(EvenhandError, match=r"'mini-quick' with another limit; use the same --limit"):
+            folder.check(resolve("mini-quick", limit=limit))
+    with pytest.raises(EvenhandError, match="belongs to suite 'mini-quick' version"):
+        folder.check(resolve("mini", limit=4))

@@ -1,6 +1,7 @@
 """A judge that sees the largest face of each image only."""
 
 import numpy as np
+import pytest
 from helpers.detectors import Scripted, blank
 
 from evenhand.metrics.judges.base import Answer, Judge, JudgeInfo
@@ -75,6 +76,22 @@ def test_with_several_people_the_largest_face_is_labelled_but_undetermined():
     answer = OnFaces(Brightness(), finder=shared, cut="tight").label(image[None])["light"]
     assert answer.status == ("multi_person",)
     assert answer.probabilities[0].argmax() == 1
+
+
+def test_a_trial_reaches_the_judge_although_a_blank_image_has_no_face():
+    judge = Brightness()
+    OnFaces(judge, finder=FaceFinder([Scripted()]), cut="face").try_out()
+    assert len(judge.seen) == 1
+
+
+@pytest.mark.parametrize(("side", "shown"), [(0, 336), (224, 336), (384, 384)])
+def test_crops_are_at_least_as_large_as_the_input_of_the_judge(monkeypatch, side, shown):
+    monkeypatch.setattr(Brightness, "input_side", side)
+    judge = Brightness()
+    on_faces = OnFaces(judge, finder=FaceFinder([Scripted((0.1, 0.1, 0.6, 0.6))]), cut="face")
+    on_faces.label(blank()[None])
+    assert judge.seen[0].shape == (shown, shown, 3)
+    assert on_faces.info.version.startswith("1/face@384:" if shown == 384 else "1/face:")
 
 
 def test_the_status_of_the_judge_is_kept():

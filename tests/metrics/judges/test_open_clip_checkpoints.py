@@ -14,8 +14,13 @@ from safetensors.torch import save_file
 from evenhand.bench import mini
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.registry.judge_spec import load_judge
+from evenhand.metrics.judges._open_clip_checkpoints import (
+    PREPARATION,
+    Checkpoint,
+    input_side,
+    weight_source,
+)
 from evenhand.metrics.judges._zero_shot_texts import SIGLIP_TEMPLATES, TEMPLATES, WORDS
-from evenhand.metrics.judges.open_clip import PREPARATION
 from evenhand.metrics.taxonomies import COARSER, groups
 
 CLIP = mini.ROOT / "weights" / "clip-xs"
@@ -53,6 +58,19 @@ def built_in(siglip, tmp_path, monkeypatch):
     tags = {"plain": training | {"file": str(weights)}, "quick": {"quick_gelu": True, "file": str(weights)}}
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, TINY, tags)
     return weights
+
+
+@pytest.mark.parametrize(
+    ("model", "tag", "repository", "side"),
+    [
+        ("ViT-L-14", "dfn2b", "apple/DFN2B-CLIP-ViT-L-14", 224),
+        ("ViT-L-16-SigLIP2-384", "webli", "timm/ViT-L-16-SigLIP2-384", 384),
+    ],
+)
+def test_a_tag_names_its_repository_and_the_architecture_its_input(tmp_path, model, tag, repository, side):
+    assert weight_source(model, tag, None).repository == repository
+    assert weight_source(model, tag, str(tmp_path)).place == tmp_path
+    assert input_side(Checkpoint(model, tmp_path, {})) == side
 
 
 def test_the_bias_of_a_sigmoid_model_cancels(siglip):

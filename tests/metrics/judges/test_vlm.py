@@ -77,6 +77,38 @@ def test_answers_are_averaged_over_orders_and_mapped_to_groups(folder):
     assert answer.status == tuple("ok" if same else "inconsistent" for same in agree)
 
 
+def test_only_the_questions_of_the_task_are_asked_and_their_answers_stay(folder, monkeypatch):
+    judge, asked, ask = make(folder), [], VlmJudge._ask
+    full = judge.label(IMAGES)
+    monkeypatch.setattr(VlmJudge, "_ask", lambda self, *given: asked.append(given[0]) or ask(self, *given))
+    for attributes, questions, known in [
+        ({"gender"}, ["gender"], ["gender"]),
+        ({"race4", "tone"}, ["race7"], ["race7", "race4"]),
+        ({"gender", "age2"}, ["gender", "age5"], ["gender", "age5", "age2"]),
+    ]:
+        asked.clear()
+        narrow = judge.asked(attributes)
+        answers = narrow.label(IMAGES)
+        assert asked == questions
+        assert list(answers) == list(narrow.info.taxonomies) == known
+        assert narrow.info.version == judge.info.version
+        for name, answer in answers.items():
+            np.testing.assert_array_equal(answer.probabilities, full[name].probabilities)
+    assert judge.asked({"tone"}) is judge.asked({"gender", "race7", "age5"}) is judge
+
+
+def test_the_trial_finds_weights_that_are_missing(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy" / "model.safetensors").unlink()
+    judge = load_judge(f"vlm:model={tmp_path / 'copy'}")
+    with pytest.raises(EvenhandError, match="cannot be loaded"):
+        judge.try_out()
+
+
+def test_the_side_of_the_input_is_that_of_the_vision_tower(folder):
+    assert make(folder).input_side == 28
+
+
 @pytest.mark.parametrize("orders", [2, 4])
 def test_a_model_that_always_gives_one_letter_is_inconsistent(folder, tmp_path, orders):
     judge = make(letter_head(folder, tmp_path / "stubborn", "A"), orders=orders)

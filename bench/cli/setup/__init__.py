@@ -1,0 +1,1 @@
+"""Commands before a run: check this machine, fetch what a suite needs, say what a run takes."""

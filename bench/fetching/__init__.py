@@ -1,0 +1,1 @@
+"""What a suite needs from elsewhere: models and weights, and how much time and space a run takes."""

@@ -1,0 +1,133 @@
+"""Exported LoRAs, loaded by plain diffusers, draw the images of the benchmark to one grey level."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from helpers.families import PROTOCOL, pipeline
+from PIL import Image
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.loading import load_model
+from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.stages.export import Origin, export_fitted
+from evenhand.bench.stages.lora import DIFFUSERS_FILE, KOHYA_FILE
+from evenhand.bench.stages.lora_export import LoraExport
+from evenhand.bench.suites.suite import load_suite
+from evenhand.methods.base import Intervention
+from evenhand.methods.finetuning._low_rank import PROJECTIONS
+
+pytest.importorskip("peft")
+
+PROMPTS, SEEDS = ["a photo of a nurse", "a CEO"], [3, 4]
+
+
+@pytest.fixture(scope="module", params=["sd1", "sdxl"])
+def folder(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    pipeline(request.param).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load_model(str(folder), device="cpu")
+
+
+def low_rank(model, *, encoders, rank=2, seed=0):
+    """An edit of rank 2 of cross-attention, and of the layers of text encoders that finetuning trains."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = model.cross_attention()
+    if encoders:
+        found = model.parameters()
+        ends = tuple(f"{name}.weight" for name in PROJECTIONS["text_encoder"])
+        weights |= {name: found[name].detach().clone() for name in found if name.endswith(ends)}
+    for name, value in weights.items():
+        up = torch.randn((value.shape[0], rank), generator=generator)
+        down = torch.randn((rank, value.shape[1]), generator=generator)
+        weights[name] = value + value.std() * up @ down
+    return weights
+
+
+def origin(model):
+    suite = load_suite("mini-quick").model_copy(update={"model": model.name, "protocol": PROTOCOL})
+    return Origin("mist", {"step_size": 0.3}, suite, ("nurse",))
+
+
+def stock_images(model, folder, file):
+    kind = StableDiffusionXLPipeline if model.family == "sdxl" else StableDiffusionPipeline
+    pipe = kind.from_pretrained(model.name, use_safetensors=True)
+    pipe.load_lora_weights(folder, weight_name=file)
+    images = pipe(
+        PROMPTS,
+        num_inference_steps=PROTOCOL.steps,
+        guidance_scale=PROTOCOL.guidance,
+        height=PROTOCOL.height,
+        width=PROTOCOL.width,
+        generator=[torch.Generator().manual_seed(seed) for seed in SEEDS],
+        output_type="np",
+    ).images
+    return np.round(images * 255)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoders", [False, True], ids=["unet", "unet and text encoders"])
+def test_both_layouts_draw_the_images_of_the_edit_in_plain_diffusers(model, tmp_path, encoders):
+    weights = low_rank(model, encoders=encoders)
+    paths = LoraExport()(
+        Intervention(weights=weights), origin=origin(model), model=lambda: model, out=tmp_path
+    )
+    assert {path.name for path in paths} == {DIFFUSERS_FILE, KOHYA_FILE, "README.md"}
+    ours = Sampler(model, PROTOCOL)(PROMPTS, SEEDS, intervention=Intervention(weights=weights)).astype(int)
+    for file in (DIFFUSERS_FILE, KOHYA_FILE):
+        assert np.abs(stock_images(model, tmp_path, file) - ours).max() <= 1, file
+    assert np.abs(ours - Sampler(model, PROTOCOL)(PROMPTS, SEEDS)).max() > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["mist:judge=clip-xs,images=2,rounds=1", "time"])
+def test_edits_of_methods_are_exported_after_a_fit(tmp_path, method):
+    out = tmp_path / "lora"
+    paths = export_fitted(method, suite="mini-quick", out=out, write=LoraExport())
+    assert {path.name for path in paths} >= {"README.md", "cost.json"}
+    assert list(out.rglob(DIFFUSERS_FILE)) and list(out.rglob(KOHYA_FILE))
+    assert not list(out.rglob("intervention*")), "the full weights are not part of it"
+
+
+def test_the_model_card_states_rank_error_use_and_limits(model, tmp_path, monkeypatch):
+    weights = low_rank(model, encoders=False)
+    export = LoraExport(measured=["MIST is more even than the baseline.", "method  distance"])
+    export(Intervention(weights=weights), origin=origin(model), model=lambda: model, out=tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert card.startswith(f"---\nbase_model: {model.name}\n")
+    assert "Rank 2, with a relative error of at most" in card and "MIST is more even" in card
+    assert model.revision in card and "Limits" in card
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    exec(code, {})
+    image = np.asarray(Image.open("image.png")).astype(int)
+    ours = Sampler(model, PROTOCOL)(PROMPTS[:1], [0], intervention=Intervention(weights=weights))[0]
+    assert np.abs(ours.astype(int) - image).max() <= 1
+
+
+def test_edits_of_concepts_have_a_folder_each(model, tmp_path):
+    edits = {name: low_rank(model, encoders=False, seed=n) for n, name in enumerate(["nurse", "CEO"])}
+    found = Intervention(concept_weights=edits)
+    LoraExport()(found, origin=origin(model), model=lambda: model, out=tmp_path)
+    assert {path.parent.name for path in tmp_path.rglob(DIFFUSERS_FILE)} == {"nurse", "CEO"}
+    assert "Each concept has a separate LoRA" in (tmp_path / "README.md").read_text()
+
+
+def test_an_error_that_changes_images_is_lowered(model, tmp_path):
+    weights = low_rank(model, encoders=False, rank=12)
+    found = LoraExport(error=0.6)
+    found(Intervention(weights=weights), origin=origin(model), model=lambda: model, out=tmp_path)
+    difference = int(re.search(r"differ by at most (\d+) of 255", (tmp_path / "README.md").read_text())[1])
+    assert difference <= 1
+
+
+def test_a_method_that_acts_during_sampling_has_no_lora(model, tmp_path):
+    with pytest.raises(EvenhandError, match="has no LoRA; export with --format diffusers"):
+        LoraExport()(Intervention(), origin=origin(model), model=lambda: model, out=tmp_path)
