@@ -113,14 +113,17 @@ class _Steer(Steering):
     intervention: EquiSteerIntervention
     groups: dict[str, Tensor]
     open: dict[str, Tensor] = field(default_factory=dict)
+    steers: bool = False
+    """Whether any image passes the gate, asked of the device once and not in every module."""
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
         n = len(next(iter(self.groups.values())))
         y = output[n : 2 * n].float()
         if step.index == 0 and site.name == self.intervention.data["gate"]:
             self.open = self._gate(y)
+            self.steers = any(bool(images.any()) for images in self.open.values())
         steps = self.intervention.tensors[f"alpha/{site.name}"].shape[0]
-        if step.index >= steps or not any(images.any() for images in self.open.values()):
+        if step.index >= steps or not self.steers:
             return output
         return torch.cat([output[:n], self._steered(step, site, y).to(output.dtype), output[2 * n :]])
 

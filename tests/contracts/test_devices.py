@@ -28,9 +28,6 @@ PROMPTS, SEEDS = ["a photo of a nurse", "a CEO"], [1, 2]
 PER_STEP = 1
 """Largest number of waits that a method adds per denoising step, on average over four steps."""
 
-MORE_PER_STEP = {"equisteer": 8}
-"""The same for methods that exceed it: EquiSteer decides in every module of a step."""
-
 QUICK = tomllib.loads((DATA / "quick_parameters.toml").read_text())
 
 
@@ -165,7 +162,7 @@ def test_a_method_fits_and_draws_on_an_accelerator_as_on_a_cpu(name, sd1, accele
     on_cpu = load_model(str(sd1), device="cpu")
     expected = Sampler(on_cpu, settings)(PROMPTS, SEEDS, intervention=fitted)
     assert np.abs(drawn.astype(int) - expected).max() <= 1
-    assert waits[1] - waits[0] <= MORE_PER_STEP.get(name, PER_STEP) * settings.steps, accelerator
+    assert waits[1] - waits[0] <= PER_STEP * settings.steps, accelerator
 
 
 def test_a_judge_and_the_scorer_label_and_embed_on_an_accelerator_as_on_a_cpu(accelerator):
