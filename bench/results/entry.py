@@ -202,9 +202,9 @@ class BoardRow(Record):
 
     @property
     def deterministic(self) -> bool:
-        """Whether other seeds were tried, and all gave the same intervention."""
+        """Whether other seeds were tried and gave the same intervention, so that one fit is published."""
         card = self.result.spec.method
-        return bool(card.other_fits) and {*card.other_fits} == {card.intervention}
+        return len(self.fits) <= 1 and bool(card.other_fits) and {*card.other_fits} == {card.intervention}
 
 
 def entry_name(result: Result) -> str:

@@ -70,7 +70,11 @@ def test_a_killed_run_resumes_to_the_same_result_bytes(undisturbed, tmp_path, mo
     kept = images(folder)
     run = evaluate(str(TINY), methods=METHODS, out=folder)
     assert results(folder) == results(undisturbed)
-    assert {path: images(folder)[path] for path in kept} == kept, "a valid image was regenerated"
+    # Images of a fit are deleted when it is done.
+    after = images(folder)
+    assert all(after.get(path, image) == image for path, image in kept.items()), (
+        "a valid image was regenerated"
+    )
     assert [result.coverage.planned for result in run.results] == [8, 8, 8]
 
 

@@ -67,7 +67,7 @@ def test_a_second_fit_has_other_seeds_and_its_own_images(fitted):
     first, second = results["mist"].spec.method, results["mist:fit=2"].spec.method
     assert (second.fit, second.fit_of, second.row) == (2, "mist", "mist")
     assert first.other_fits == [second.intervention] != [first.intervention]
-    assert (second.parameters, second.track) == (first.parameters, "one model")
+    assert (second.parameters, second.track) == (first.parameters, "a model per concept")
     assert results["mist:fit=2"].coverage.made == results["mist"].coverage.made > 0
 
 

@@ -286,6 +286,11 @@ def whole_images(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in (folder / "images").rglob("*.png")}
 
 
+def unchanged(before: dict[Path, int], after: dict[Path, int]) -> bool:
+    """Whether no image was written again; those of a fit are deleted when it is done."""
+    return all(after.get(path, changed) == changed for path, changed in before.items())
+
+
 def draws(seed: int) -> random.Random:
     """The random stream of a test."""
     return random.Random(f"evenhand faults {seed}")

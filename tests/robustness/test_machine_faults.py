@@ -17,6 +17,7 @@ from helpers.faults import (
     resize,
     run,
     set_writable,
+    unchanged,
     whole_images,
 )
 
@@ -46,7 +47,7 @@ def test_a_run_resumes_after_repeated_full_disks(undisturbed, tmp_path):
                 ending.error
             )
             kept = whole_images(folder)
-            assert {path: kept[path] for path in before} == before
+            assert unchanged(before, kept)
         resize(disk, 10 * size(undisturbed))
         finish(folder)
         assert contents(folder) == contents(undisturbed)
@@ -114,7 +115,7 @@ def test_a_lost_worker_loses_no_image(undisturbed, tmp_path):
     assert len(kept) >= 6, "batches that were drawn before are kept"
     finish(folder)
     after = whole_images(folder)
-    assert {path: after[path] for path in kept} == kept
+    assert unchanged(kept, after)
     assert contents(folder) == contents(undisturbed)
 
 
@@ -122,7 +123,7 @@ def test_ctrl_c_keeps_everything_and_says_how_to_resume(undisturbed, tmp_path):
     folder = tmp_path / "run"
     for stage, count in [
         ("load", 1),
-        ("fit", 4),
+        ("fit", 1),
         ("generate", 3),
         ("judge", 3),
         ("measure", 1),
@@ -134,7 +135,7 @@ def test_ctrl_c_keeps_everything_and_says_how_to_resume(undisturbed, tmp_path):
         assert ending.message == "evenhand: interrupted; run the same command again to resume"
         assert "Traceback" not in ending.error
         kept = whole_images(folder)
-        assert {path: kept[path] for path in before} == before
+        assert unchanged(before, kept)
     finish(folder)
     assert contents(folder) == contents(undisturbed)
     assert [line.split(" ", 2)[2] for line in (folder / "run.log").read_text().splitlines()][-1] == (

@@ -72,8 +72,9 @@ def fetch(
         write_json([row for one in found for row in _rows(one)])
     else:
         _write(found)
-    if not dry_run and any(one.state == "missing" for one in found):
-        raise typer.Exit(EvenhandError.exit_code)
+    missing = [f"{one.asset.kind} {one.asset.name}" for one in found if one.state == "missing"]
+    if missing and not dry_run:
+        raise EvenhandError(f"not fetched: {', '.join(missing)}; the reasons are above")
 
 
 def _write(found: Sequence[Fetched]) -> None:
@@ -81,18 +82,7 @@ def _write(found: Sequence[Fetched]) -> None:
     from evenhand.bench.results.text import size
 
     rows = [row for one in found for row in _rows(one)]
-    cells = [
-        (
-            r["state"],
-            r["needed_as"],
-            r["source"],
-            size(r["bytes"]) if r["bytes"] else "",
-            r["licence"],
-            _digests(r["files"]),
-        )
-        for r in rows
-    ]
-    write_table(COLUMNS, cells)
+    write_table(COLUMNS, [_cells(row) for row in rows])
     for one in found:
         if one.detail:
             typer.echo(f"{one.asset.kind} {one.asset.name}: {one.detail}")

@@ -32,7 +32,7 @@ class Held(Watch):
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory):
-    held, batch, chunks = Held(), Sampler._batch, label.image_chunks
+    held, batch, chunks = Held(), Sampler._drawn, label.image_chunks
 
     def watched_batch(*arguments):
         images, finite = batch(*arguments)
@@ -46,7 +46,7 @@ def held(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.cpu_count", lambda: 2)
-        patch.setattr(Sampler, "_batch", watched_batch)
+        patch.setattr(Sampler, "_drawn", watched_batch)
         patch.setattr(label, "image_chunks", watched_chunks)
         patch.setattr(label, "CHUNK", 8)
         evaluate(suite_of(IMAGES), methods=["base"], out=tmp_path_factory.mktemp("soak"), progress=held)

@@ -34,7 +34,7 @@ def planned(entries):
 
 def test_methods_are_compared_with_as_many_images_of_the_baseline_as_they_have(entries):
     counts = planned(entries)
-    assert counts["base"] == counts[RANDOM] == planned(small_entries())[RANDOM] + 7 * 12
+    assert counts["base"] == counts[RANDOM] == planned(small_entries())[RANDOM] + 7 * 24
     assert counts["mist"] == planned(small_entries())["mist"]
 
 
