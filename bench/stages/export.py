@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -212,12 +212,21 @@ def _readme(origin: Origin, *, folders: list[str], lines: Iterator[str]) -> str:
 
 
 def _lines_for_diffusers(origin: Origin) -> Iterator[str]:
-    """Code that generates an image with diffusers alone, with the protocol of the suite."""
+    yield from diffusers_lines(origin, ['pipeline = DiffusionPipeline.from_pretrained(".")'])
+
+
+def diffusers_lines(origin: Origin, loading: Sequence[str]) -> Iterator[str]:
+    """Code that generates an image with diffusers alone, with the protocol of the suite.
+
+    Args:
+        origin: What was exported.
+        loading: The lines that load ``pipeline``.
+    """
     protocol, solver = origin.suite.protocol, SOLVERS[origin.suite.protocol.solver]
     yield "import torch"
     yield f"from diffusers import DiffusionPipeline, {solver}"
     yield ""
-    yield 'pipeline = DiffusionPipeline.from_pretrained(".")'
+    yield from loading
     yield f"pipeline.scheduler = {solver}.from_config(pipeline.scheduler.config)"
     yield "image = pipeline("
     yield f"    {example(origin)!r},"

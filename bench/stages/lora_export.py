@@ -12,10 +12,9 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import open_sampler
-from evenhand.bench.models.sampler import SOLVERS
 from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.report import closing_lines
-from evenhand.bench.stages.export import Origin, edits_of, example
+from evenhand.bench.stages.export import Origin, diffusers_lines, edits_of, example
 from evenhand.bench.stages.lora import DIFFUSERS_FILE, KOHYA_FILE, LowRankEdit, low_rank_edit, save_lora
 from evenhand.bench.storage.run_folder import load_run
 from evenhand.methods.base import Intervention
@@ -155,20 +154,8 @@ def _card(
 
 
 def _lines(origin: Origin, folder: str) -> Iterator[str]:
-    """Code that generates an image with diffusers alone, with the protocol of the suite."""
-    protocol, solver = origin.suite.protocol, SOLVERS[origin.suite.protocol.solver]
-    yield "import torch"
-    yield f"from diffusers import DiffusionPipeline, {solver}"
-    yield ""
-    yield f"pipeline = DiffusionPipeline.from_pretrained({origin.suite.model!r})"
-    yield f"pipeline.load_lora_weights({folder or '.'!r}, weight_name={DIFFUSERS_FILE!r})"
-    yield f"pipeline.scheduler = {solver}.from_config(pipeline.scheduler.config)"
-    yield "image = pipeline("
-    yield f"    {example(origin)!r},"
-    yield f"    num_inference_steps={protocol.steps},"
-    yield f"    guidance_scale={protocol.guidance},"
-    yield f"    height={protocol.height},"
-    yield f"    width={protocol.width},"
-    yield "    generator=torch.Generator().manual_seed(0),"
-    yield ").images[0]"
-    yield 'image.save("image.png")'
+    loading = [
+        f"pipeline = DiffusionPipeline.from_pretrained({origin.suite.model!r})",
+        f"pipeline.load_lora_weights({folder or '.'!r}, weight_name={DIFFUSERS_FILE!r})",
+    ]
+    return diffusers_lines(origin, loading)

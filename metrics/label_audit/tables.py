@@ -133,7 +133,7 @@ def label_table(labels: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
         if (code < 0).any():
             strange = rows[LABEL][code < 0].iloc[0]
             raise EvenhandError(
-                f"label {strange!r} of judge {judge!r} is no group of {attribute!r} "
+                f"label {strange!r} of judge {judge!r} is not a group of {attribute!r} "
                 f"({', '.join(groups[:-1])}); rename it or add the group"
             )
         parts.append(

@@ -92,10 +92,7 @@ def unreachable(what: str, name: HubName, fault: BaseException) -> EvenhandError
         return EvenhandError(
             f"{known} not on the hub, or private; check the name, and run hf auth login for a private one"
         )
-    lines = str(fault).strip().splitlines()
-    reason = (
-        "downloads are off" if constants.HF_HUB_OFFLINE else lines[0][:200] if lines else type(fault).__name__
-    )
+    reason = "downloads are off" if constants.HF_HUB_OFFLINE else _first_line(fault)
     return EvenhandError(
         f"{known} not in the cache and cannot be downloaded ({reason}); "
         "add --online if there is a network, or give a local folder"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.accelerator import DEVICE, DeviceTensor, MixedDevicesError, pretended_accelerator
-from helpers.families import PROTOCOL, pipeline
+from helpers.families import PROTOCOL, saved
 from helpers.methods import GENDER, JOINT
 from helpers.paths import DATA
 
@@ -33,9 +33,7 @@ QUICK = tomllib.loads((DATA / "quick_parameters.toml").read_text())
 
 @pytest.fixture(scope="module", params=["sd1", "sdxl"])
 def folder(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    pipeline(request.param).save_pretrained(folder)
-    return folder
+    return saved(request.param, tmp_path_factory)
 
 
 @pytest.fixture
@@ -124,9 +122,7 @@ def clip_of(encoder):
 
 @pytest.fixture(scope="module")
 def sd1(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sd1")
-    pipeline("sd1").save_pretrained(folder)
-    return folder
+    return saved("sd1", tmp_path_factory)
 
 
 @pytest.mark.slow

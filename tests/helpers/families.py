@@ -125,3 +125,10 @@ def pipeline(family):
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+def saved(family, tmp_path_factory):
+    """A new folder with the tiny pipeline of a family."""
+    folder = tmp_path_factory.mktemp(family)
+    pipeline(family).save_pretrained(folder)
+    return folder

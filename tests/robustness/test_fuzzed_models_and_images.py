@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers.families import pipeline
+from helpers.families import saved
 from helpers.fuzz import json_mutants, mutants, value_or_one_line
 from PIL import Image
 
@@ -26,9 +26,7 @@ PARTS = (
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    pipeline("sd1").save_pretrained(folder)
-    return folder
+    return saved("sd1", tmp_path_factory)
 
 
 @pytest.fixture

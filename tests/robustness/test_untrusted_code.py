@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from helpers.families import pipeline
+from helpers.families import saved
 from helpers.paths import ROOT
 from helpers.vit import classifier
 from helpers.vlm import save_vlm
@@ -108,9 +108,7 @@ def edit(path, **changes):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    pipeline("sd1").save_pretrained(folder)
-    return folder
+    return saved("sd1", tmp_path_factory)
 
 
 def test_a_model_folder_with_code_is_rejected(whole, tmp_path):

@@ -42,7 +42,7 @@ def controls() -> list[Row]:
 
 
 def _groups(expected: dict[str, str]) -> dict[str, str]:
-    """The cell of an expected gender, race and age; what is no group leaves it."""
+    """The cell of an expected gender, race and age; what is not a group leaves it."""
     cell: dict[str, str] = {}
     if "gender" in expected:
         cell["gender"] = GENDERS.get(expected["gender"], expected["gender"])

@@ -7,6 +7,7 @@ import pytest
 from helpers.entry import METHODS, change, small_entries
 from helpers.report import a_result, of_example, publish
 from helpers.trade_off import placed
+from helpers.verification import A_VERIFICATION
 
 from evenhand.bench.leaderboard.build import board_rows
 from evenhand.bench.leaderboard.check import check_entries
@@ -53,17 +54,7 @@ def test_reported_numbers_are_never_ranked(tmp_path):
 def test_verification_copied_from_another_row_lifts_nothing(entries):
     source = json.loads((entries / RANDOM / "entry.json").read_text())
     assert source["files"], "an entry with tables"
-    found = {
-        "entry": "00" * 32,
-        "evenhand": "1",
-        "device": "cpu",
-        "fitted": True,
-        "same_intervention": True,
-        "seed": 1,
-        "images": 60,
-        "same_images": 60,
-        "answers": [{"name": "vit", "asked": 60, "other": 0, "contradicted": 0, "furthest": 0.0}],
-    }
+    found = dict(A_VERIFICATION)
     (entries / MIST / "verification.json").write_text(json.dumps(found))
     (fault,) = faults(entries)
     assert "of another version of the entry" in fault

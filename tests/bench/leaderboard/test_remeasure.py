@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from helpers.entry import METHODS, change, small_entries
+from helpers.verification import A_VERIFICATION
 
 from evenhand.bench.leaderboard.check import check_entries
 from evenhand.bench.leaderboard.remeasure import remeasure
@@ -39,17 +40,7 @@ def test_numbers_of_an_older_measurement_are_replaced(entries):
 def test_a_verification_moves_to_the_new_text_of_its_entry(entries):
     file = entries / MIST / "entry.json"
     change(entries / MIST, result__losses=[])
-    verification = {
-        "entry": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "evenhand": "0",
-        "device": "cpu",
-        "fitted": False,
-        "same_intervention": True,
-        "seed": 1,
-        "images": 1,
-        "same_images": 1,
-        "answers": [{"name": "vit, age", "asked": 1, "other": 0, "contradicted": 0, "furthest": 0.0}],
-    }
+    verification = A_VERIFICATION | {"entry": hashlib.sha256(file.read_bytes()).hexdigest()}
     (entries / MIST / "verification.json").write_text(json.dumps(verification))
     remeasure(entries)
     valid, faults = check_entries(entries)

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from helpers.families import SCHEDULERS, WIDTH, pipeline, released_pipeline, text_encoder
+from helpers.families import SCHEDULERS, WIDTH, pipeline, released_pipeline, saved, text_encoder
 from helpers.stock_images import drawn_and_stock
 from transformers import CLIPTokenizer
 
@@ -22,9 +22,7 @@ def family(request):
 
 @pytest.fixture(scope="module")
 def folder(family, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(family)
-    pipeline(family).save_pretrained(folder)
-    return folder
+    return saved(family, tmp_path_factory)
 
 
 def test_the_model_family_and_all_cross_attention_layers_are_detected(family, folder):

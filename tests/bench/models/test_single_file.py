@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from helpers.families import PROTOCOL, pipeline
+from helpers.families import PROTOCOL, pipeline, saved
 from helpers.hub_cache import put_in_cache, use_cache
 from helpers.ldm import save_checkpoint
 from safetensors.torch import load_file, save_file
@@ -18,9 +18,7 @@ from evenhand.bench.models.single_file import RELEASED
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sd1")
-    pipeline("sd1").save_pretrained(folder)
-    return folder
+    return saved("sd1", tmp_path_factory)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from helpers.families import PROTOCOL, pipeline
+from helpers.families import PROTOCOL, pipeline, saved
 from helpers.hub_cache import COMMIT, OTHER_COMMIT, put_in_cache, use_cache
 
 from evenhand.bench.errors import EvenhandError
@@ -16,9 +16,7 @@ from evenhand.bench.models.sources import pipeline_files
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plain")
-    pipeline("sd1").save_pretrained(folder)
-    return folder
+    return saved("sd1", tmp_path_factory)
 
 
 @pytest.fixture

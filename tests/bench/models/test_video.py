@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import TextToVideoSDPipeline
-from helpers.families import PROTOCOL, pipeline
+from helpers.families import PROTOCOL, saved
 from helpers.methods import GENDER, JOINT, Studio, counts, make_task
 
 from evenhand.bench.errors import EvenhandError
@@ -22,9 +22,7 @@ PROMPT, FRAMES = "a photo of a nurse", 3
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("video")
-    pipeline("video").save_pretrained(folder)
-    return folder
+    return saved("video", tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,11 @@
 """What a schema rejects, said in the words of this project."""
 
 import pytest
+from helpers.verification import A_VERIFICATION
 from pydantic import ValidationError
 
 from evenhand.bench.parsing.schema_words import in_words
 from evenhand.bench.results.entry import Verification
-
-FOUND = {
-    "entry": "00" * 32,
-    "evenhand": "1",
-    "device": "cpu",
-    "fitted": True,
-    "same_intervention": True,
-    "seed": 1,
-    "images": 60,
-    "same_images": 60,
-    "answers": [],
-}
 
 
 @pytest.mark.parametrize(
@@ -39,18 +28,18 @@ FOUND = {
 )
 def test_first_error_is_named_with_its_place_and_value(changes, words):
     with pytest.raises(ValidationError) as fault:
-        Verification.model_validate(FOUND | changes, strict=True)
+        Verification.model_validate(A_VERIFICATION | {"answers": []} | changes, strict=True)
     assert in_words(fault.value) == words
 
 
 def test_missing_field_is_named():
     with pytest.raises(ValidationError) as fault:
-        Verification.model_validate({name: value for name, value in FOUND.items() if name != "seed"})
+        Verification.model_validate({name: value for name, value in A_VERIFICATION.items() if name != "seed"})
     assert in_words(fault.value) == "seed is missing"
 
 
 def test_values_are_cut_and_stay_on_one_line():
     with pytest.raises(ValidationError) as fault:
-        Verification.model_validate(FOUND | {"seed": "a\nb" * 1000}, strict=True)
+        Verification.model_validate(A_VERIFICATION | {"seed": "a\nb" * 1000}, strict=True)
     said = in_words(fault.value)
     assert "\n" not in said and len(said) < 120

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-from helpers.families import PROTOCOL, pipeline
+from helpers.families import PROTOCOL, saved
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
@@ -24,9 +24,7 @@ PROMPT = "a photo of a nurse"
 
 @pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl"])
 def folder(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    pipeline(request.param).save_pretrained(folder)
-    return folder
+    return saved(request.param, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

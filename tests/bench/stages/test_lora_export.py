@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-from helpers.families import PROTOCOL, pipeline
+from helpers.families import PROTOCOL, saved
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
@@ -26,9 +26,7 @@ PROMPTS, SEEDS = ["a photo of a nurse", "a CEO"], [3, 4]
 
 @pytest.fixture(scope="module", params=["sd1", "sdxl"])
 def folder(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    pipeline(request.param).save_pretrained(folder)
-    return folder
+    return saved(request.param, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

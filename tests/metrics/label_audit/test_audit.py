@@ -220,7 +220,7 @@ def test_explicit_prompts_have_their_fidelity():
         ({"attributes": ["gendr"]}, "no column 'gendr'"),
         ({"base": "before"}, "pass method="),
         ({"judge": "template"}, "pass image="),
-        ({"attributes": {"gender": ["woman", "person"]}}, "'man' of judge 'labels' is no group"),
+        ({"attributes": {"gender": ["woman", "person"]}}, "'man' of judge 'labels' is not a group"),
         ({"target": "even"}, "target must be 'uniform'"),
     ],
 )

@@ -3,25 +3,14 @@
 import pytest
 from helpers.fresh import SALT, STEERED, a_fresh, a_gap, an_agreement
 from helpers.report import a_result
+from helpers.verification import A_VERIFICATION, AN_ANSWER
 
 from evenhand.bench.results.entry import EVIDENCES, Verification
 from evenhand.reports.leaderboard.evidence import EVIDENCE, band_title, fresh_texts, verification_text
 
-ANSWERS = {"name": "vit, gender", "asked": 60, "other": 0, "contradicted": 0, "furthest": 0.0}
-
 
 def said(*answers, **changes):
-    fields = {
-        "entry": "00" * 32,
-        "evenhand": "1",
-        "device": "cpu",
-        "fitted": True,
-        "same_intervention": True,
-        "seed": 1,
-        "images": 60,
-        "same_images": 60,
-        "answers": [ANSWERS | answer for answer in answers or ({},)],
-    }
+    fields = A_VERIFICATION | {"answers": [AN_ANSWER | answer for answer in answers or ({},)]}
     return verification_text(Verification.model_validate(fields | changes))
 
 

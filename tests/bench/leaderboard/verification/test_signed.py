@@ -8,6 +8,7 @@ import minisign
 import pytest
 from helpers.fresh import a_fresh
 from helpers.report import a_result, publish
+from helpers.verification import A_VERIFICATION
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import load_entry
@@ -22,8 +23,6 @@ from evenhand.bench.leaderboard.verification.signed import (
 from evenhand.bench.results.entry import submission_digest
 from evenhand.bench.storage import manifest
 
-ANSWER = {"name": "vit, gender", "asked": 60, "other": 0, "contradicted": 0, "furthest": 0.0}
-
 
 @pytest.fixture
 def entries(tmp_path):
@@ -37,17 +36,7 @@ def uce(entries):
 
 def verified(path):
     """Write the outcome of a regeneration that agreed."""
-    found = {
-        "entry": hashlib.sha256((path / "entry.json").read_bytes()).hexdigest(),
-        "evenhand": "1",
-        "device": "cpu",
-        "fitted": True,
-        "same_intervention": True,
-        "seed": 1,
-        "images": 60,
-        "same_images": 60,
-        "answers": [ANSWER],
-    }
+    found = A_VERIFICATION | {"entry": hashlib.sha256((path / "entry.json").read_bytes()).hexdigest()}
     (path / "verification.json").write_text(json.dumps(found))
     return path
 

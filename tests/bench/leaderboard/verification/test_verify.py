@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from helpers.entry import METHODS, change, rewrite, small_entries, small_run
+from helpers.verification import A_VERIFICATION, AN_ANSWER
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.check import check_entries
@@ -192,26 +193,14 @@ def test_an_error_names_what_is_not_installed(entries, changes, words):
     assert words in refused(entries / MIST)
 
 
-FOUND = {
-    "evenhand": "1",
-    "device": "cpu",
-    "fitted": True,
-    "same_intervention": True,
-    "seed": 1,
-    "images": 60,
-    "same_images": 60,
-    "answers": [{"name": "vit, gender", "asked": 60, "other": 0, "contradicted": 0, "furthest": 0.0}],
-}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (json.dumps(FOUND | {"entry": "00" * 32}), "of another version of the entry"),
-        (json.dumps(FOUND | {"entry": "00" * 32, "same_images": 61}), "is not valid"),
-        (json.dumps(FOUND | {"entry": "00" * 32, "seed": "1"}), "seed must be an integer, got '1'"),
-        (json.dumps(FOUND | {"entry": "<script>", "more": 1}), "does not have the required form"),
+        (json.dumps(A_VERIFICATION), "of another version of the entry"),
+        (json.dumps(A_VERIFICATION | {"same_images": 61}), "is not valid"),
+        (json.dumps(A_VERIFICATION | {"seed": "1"}), "seed must be an integer, got '1'"),
+        (json.dumps(A_VERIFICATION | {"entry": "<script>", "more": 1}), "does not have the required form"),
         ("[" * 100_000, "cannot be read"),
         ('{"seed": NaN}', "cannot be read"),
         (" " * 100_000, "cannot be read"),
@@ -225,8 +214,8 @@ def test_a_verification_file_is_read_as_untrusted_input(entries, text, words):
 
 
 def sample(**changes):
-    row = Answers.model_validate({**FOUND["answers"][0], **changes.pop("answer", {})})
-    return Verification.model_validate({**FOUND, "entry": "00" * 32, "answers": [row], **changes})
+    row = Answers.model_validate({**AN_ANSWER, **changes.pop("answer", {})})
+    return Verification.model_validate({**A_VERIFICATION, "answers": [row], **changes})
 
 
 @pytest.mark.parametrize(
