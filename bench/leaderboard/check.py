@@ -17,6 +17,7 @@ from evenhand.bench.leaderboard.fits import fit_faults
 from evenhand.bench.leaderboard.measure import differences, measured
 from evenhand.bench.leaderboard.method_facts import installed
 from evenhand.bench.leaderboard.source import source_faults
+from evenhand.bench.leaderboard.strip import check_strip
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite, refusal, suite_differences
 from evenhand.bench.leaderboard.tables import Tables, read_files, read_tables
 from evenhand.bench.leaderboard.verification.fresh import fresh_faults
@@ -177,6 +178,7 @@ class _GroupCheck:
 
     def _table_faults(self, path: Path, entry: Entry, known: KnownSuite) -> list[str]:
         tables = read_tables(path, entry, known)
+        check_strip(path, entry, items=known.items, images=tables.images)
         if path == self.base_path:
             self.base_tables = tables
         if self.base_tables is None:

@@ -9,9 +9,13 @@ from pathlib import Path
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.build import board_rows
+from evenhand.bench.leaderboard.entries import load_entry
+from evenhand.bench.leaderboard.strip import STRIP_FILE, read_strip
+from evenhand.bench.leaderboard.suite import known_suite
 from evenhand.bench.leaderboard.verification.signed import MAINTAINERS
 from evenhand.bench.registry.entry_points import SUITES
 from evenhand.bench.results.entry import ENTRY_FILE, BoardRow
+from evenhand.bench.results.entry_image import EntryImage
 from evenhand.bench.results.result import ErrorRow
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.files import write_atomically
@@ -59,7 +63,8 @@ def build_site(
     rows, loaded = board_rows(entries, maintainers=maintainers), [load_run(run) for run in runs]
     names = [name for row in rows for _, name in entries_of(row)]
     texts = {name: (entries / name / ENTRY_FILE).read_text(encoding="utf-8") for name in names}
-    site = render_site(rows, entries=texts, errors=_errors(rows), runs=loaded)
+    images = {name: found for name in names if (found := _images(entries / name))}
+    site = render_site(rows, entries=texts, errors=_errors(rows), runs=loaded, images=images)
     for path, text in site.items():
         write_atomically(out / path, text.encode())
     for path in previous - set(site):
@@ -67,6 +72,13 @@ def build_site(
     digests = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in sorted(site.items())}
     write_atomically(out / LIST, (json.dumps(digests, indent=1) + "\n").encode())
     return len(site) + 1
+
+
+def _images(path: Path) -> list[EntryImage]:
+    """The images that an entry contains; none if it has no strip, or its suite is not registered here."""
+    entry = load_entry(path)
+    known = known_suite(entry.result.spec) if STRIP_FILE in entry.files else None
+    return read_strip(path, entry, known.of(entry.result).items) if known else []
 
 
 def _previous_files(out: Path) -> set[str]:

@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import load_entry, outcome_files
 from evenhand.bench.leaderboard.measure import measured, published
 from evenhand.bench.leaderboard.scores import with_preservation
 from evenhand.bench.leaderboard.source import method_source
+from evenhand.bench.leaderboard.strip import STRIP_FILE, strip_of
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite, refusal
 from evenhand.bench.leaderboard.tables import (
-    IMAGES_FILE,
-    LABELS_FILE,
     Tables,
     files_of,
     first_rows,
@@ -61,7 +63,7 @@ def submit(run: Path, entries: Path, *, address: str = "") -> list[Path]:
     for entry, files in sourced:
         path = entries / entry_name(entry.result)
         # Remove files of an earlier entry.
-        for file in (path / IMAGES_FILE, path / LABELS_FILE, *outcome_files(path)):
+        for file in (*(path / name for name in get_args(EntryFile)), *outcome_files(path)):
             file.unlink(missing_ok=True)
         for name, data in files.items():
             write_atomically(path / name, data)
@@ -147,7 +149,9 @@ class _Source:
         labels = self.labels[self.labels["key"].isin(set(first_rows(images)))]
         current = labels["judge_version"] == labels["judge"].map(versions)
         tables = Tables(images.assign(pixels=pixels), labels[current])
-        return files_of(tables, taxonomy=self.known.evaluation_config.taxonomy)
+        strip = strip_of(images, self.known.items, self._image)
+        found = files_of(tables, taxonomy=self.known.evaluation_config.taxonomy)
+        return found if strip is None else found | {STRIP_FILE: strip}
 
     @cached_property
     def labels(self) -> pd.DataFrame:
@@ -165,13 +169,16 @@ class _Source:
         )
 
     def _pixels(self, key: str) -> str:
+        return pixel_hash(self._image(key))
+
+    def _image(self, key: str) -> NDArray[np.uint8]:
         store = self.run_folder.images
         found = store.get(key)
         if found is None:
             raise EvenhandError(
                 f"{store.path(key)}: image was altered or removed; run the same `evenhand run` command again"
             )
-        return pixel_hash(found[0])
+        return found[0]
 
 
 def _in_order(images: pd.DataFrame, known: KnownSuite, label: str) -> pd.DataFrame:

@@ -16,8 +16,8 @@ from evenhand.bench.results.text import slug
 ENTRY_FILE = "entry.json"
 """The file in every entry: the result, and the hashes of its tables."""
 
-EntryFile = Literal["images.parquet", "labels.parquet"]
-"""The tables of an entry from which its estimates can be recomputed."""
+EntryFile = Literal["images.parquet", "labels.parquet", "strip.webp"]
+"""The tables of an entry from which its estimates can be recomputed, and a few of its images."""
 
 Evidence = Literal["verified on fresh noise", "recomputed", "reported"]
 """Evidence for the numbers of an entry, the strongest first; each kind is ranked by itself."""
@@ -51,7 +51,7 @@ class Entry(Record):
     result: Result
     timing: Timing | None = None
     files: dict[EntryFile, Sha256] = Field(
-        default_factory=dict, description="SHA-256 of each table; empty if the numbers are only reported"
+        default_factory=dict, description="SHA-256 of each file; empty if the numbers are only reported"
     )
     source: MethodSource | None = Field(
         default=None, description="the code of the method; null in entries that were published without it"

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 from evenhand.bench.results.result import Result
 from evenhand.bench.results.text import slug
@@ -36,13 +40,36 @@ def bibtex(results: Sequence[Result]) -> str:
 
 
 def _paper(name: str, title: str, paper: str) -> str:
-    """The paper of a method; its authors are left to the reader, because a card does not have them."""
-    fields = {"title": f"{{{latex(title)}}}"}
+    """The paper of a method; of one that is not in ``papers.toml``, the reader completes the authors."""
+    known = _papers().get(paper)
+    fields = {"author": f"{{{latex(known.author)}}}"} if known else {}
+    fields["title"] = f"{{{{{latex(known.title)}}}}}" if known else f"{{{latex(title)}}}"
+    if known:
+        fields["year"] = f"{{{known.year}}}"
     found = ARXIV.search(paper)
     if found:
         fields |= {"eprint": f"{{{found[1]}}}", "archivePrefix": "{arXiv}"}
-    fields["note"] = f"{{{latex(paper)}. Complete the authors and the title from there.}}"
+    if not known:
+        fields["note"] = f"{{{latex(paper)}. Complete the authors and the title from there.}}"
+    elif not found:
+        fields["url"] = f"{{{paper}}}"
     return _entry("misc", slug(name), fields)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A paper of ``data/papers.toml``."""
+
+    author: str
+    title: str
+    year: int
+
+
+@cache
+def _papers() -> dict[str, _Known]:
+    """Address of a paper to what a citation needs."""
+    text = files("evenhand.reports").joinpath("data", "papers.toml").read_text("utf-8")
+    return {address: _Known(**paper) for address, paper in tomllib.loads(text).items()}
 
 
 def _entry(kind: str, key: str, fields: dict[str, str]) -> str:

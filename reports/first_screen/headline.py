@@ -38,7 +38,17 @@ def headline(
     if spec.external and base_of(readings) is None:
         return _models(found, spec, key, marks)
     passing = [reading for reading in readings if bands.get(reading.label, "ranked") == "ranked"]
+    alone = len([reading for reading in passing if not reading.is_base]) == 1
+    if found.finding == "best" and alone and len(passing) < len(readings):
+        return _only(found, spec, key)
     return _methods(found, spec, key, all_pass=len(passing) == len(readings))
+
+
+def _only(found: Conclusion, spec: Spec, key: Key) -> str:
+    """The sentence on the only method that passes: there is no other one to rank it against."""
+    more = _evenness(spec, key, "more", one=False)
+    who = _who([reading.label for reading in found.methods], spec)
+    return f"Only {who} is shown to {more}, follow explicit prompts and leave the rest alone."
 
 
 def _methods(found: Conclusion, spec: Spec, key: Key, *, all_pass: bool) -> str:

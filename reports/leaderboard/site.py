@@ -15,6 +15,7 @@ from markupsafe import Markup
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.ranking import Ranking, rankings
 from evenhand.bench.results.entry import BoardRow, version_key
+from evenhand.bench.results.entry_image import EntryImage
 from evenhand.bench.results.result import Run
 from evenhand.reports.components.page import asset, source_hash, templates
 from evenhand.reports.leaderboard import literature
@@ -31,6 +32,7 @@ def render_site(
     entries: Mapping[str, str],
     errors: Errors | None = None,
     runs: Sequence[Run] = (),
+    images: Mapping[str, Sequence[EntryImage]] | None = None,
 ) -> dict[str, str]:
     """Path and content of every file of the site; the same input gives the same bytes.
 
@@ -39,6 +41,7 @@ def render_site(
         entries: Name of an entry to its JSON, for download.
         errors: Measured errors of the judges by suite, for results that do not contain them.
         runs: Runs whose images are shown on the pages of their methods.
+        images: Name of an entry to the images in it, which are shown where no run of the method is given.
 
     Raises:
         EvenhandError: A run belongs to no suite of the board, or one of its images cannot be read.
@@ -50,7 +53,8 @@ def render_site(
     for ranking in found:
         for row in ranking.rows:
             path = pages.method(ranking, row)
-            site[path] = _page("method", pages, path, **method_content(ranking, row, pages, runs))
+            content = method_content(ranking, row, pages, runs, images=images or {})
+            site[path] = _page("method", pages, path, **content)
     for seat in judge_seats(found):
         path = pages.judge(seat.card)
         site[path] = _page("judge", pages, path, **judge_content(seat, pages, errors or {}))

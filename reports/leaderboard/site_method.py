@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.conclusion import worst_attributes
 from evenhand.bench.policy.ranking import Ranking, rank_text, title_of
 from evenhand.bench.results.entry import BoardRow, version_key
+from evenhand.bench.results.entry_image import EntryImage
 from evenhand.bench.results.lookup import Reading, attribute_names
 from evenhand.bench.results.result import BASE, Run
 from evenhand.bench.results.text import attribute, count, listing, number, plural, sentence
 from evenhand.reports.components.bibtex import bibtex
 from evenhand.reports.components.tables import Cell, Row, Table, text
 from evenhand.reports.components.wording import BAND_TEXTS, BAND_TITLES, same_group, with_interval
+from evenhand.reports.leaderboard.entry_strip import entry_strip
 from evenhand.reports.leaderboard.evidence import evidence_texts
 from evenhand.reports.leaderboard.row_facts import (
     TRACK_TEXTS,
@@ -42,7 +44,14 @@ from evenhand.reports.run.share_figures import cell_map, group_shares
 from evenhand.reports.run.worst import worst_table
 
 
-def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequence[Run]) -> dict[str, Any]:
+def method_content(
+    ranking: Ranking,
+    row: BoardRow,
+    pages: SiteMap,
+    runs: Sequence[Run],
+    *,
+    images: Mapping[str, Sequence[EntryImage]],
+) -> dict[str, Any]:
     """The variables of a method's page."""
     card, key, own = row.result.spec.method, ranking.key, Reading.of(row.result)
     shown = _beside_base(ranking, own)
@@ -70,6 +79,7 @@ def method_content(ranking: Ranking, row: BoardRow, pages: SiteMap, runs: Sequen
         "figures": _figures(ranking, own, shown),
         "changed": before_and_after(run, shown) if run else None,
         "strips": strips(run, _lines(run, shown), leave_out=[UNRELATED]) if run else [],
+        "strip": None if run else entry_strip(_entries_shown(ranking, row), images),
         "judges_here": [
             (judge.name, ROLES.get(judge.role, judge.role), pages.judge(judge))
             for judge in row.result.spec.judges
@@ -221,6 +231,12 @@ def _run_of(row: BoardRow, runs: Sequence[Run]) -> Run | None:
             )
         return run
     return None
+
+
+def _entries_shown(ranking: Ranking, row: BoardRow) -> list[tuple[str, str]]:
+    """Label and entry of the baseline and the method; only one for the baseline itself."""
+    base = [other for other in ranking.rows if other.is_base and not row.is_base]
+    return [(one.label, one.entry) for one in [*base, row]]
 
 
 def _lines(run: Run, shown: Sequence[Reading]) -> list[str]:

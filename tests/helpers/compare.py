@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from helpers import paths
+from helpers.shared import shared
 
 from evenhand.bench import evaluate, load_suite
 from evenhand.bench.suites.suite import Suite
@@ -43,12 +42,15 @@ def a_suite(name: str) -> Suite:
     return Suite.model_validate(plain | {"bootstrap": {"draws": 200}} | dict(VARIANTS[name]))
 
 
-@cache
 def a_run(name: str, *methods: str) -> Path:
     """A finished run of a variant; must not be modified."""
-    folder = Path(tempfile.mkdtemp(prefix="evenhand-compare-")) / name
-    evaluate(a_suite(name), methods=methods or ["base"], out=folder)
-    return folder
+    return (
+        shared(
+            "-".join(["compare", name, *methods]),
+            lambda folder: evaluate(a_suite(name), methods=methods or ["base"], out=folder / name),
+        )
+        / name
+    )
 
 
 def labelled(run: Path, method: str, *, judge: str = "panel") -> pd.DataFrame:

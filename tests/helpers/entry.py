@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from helpers.shared import shared
+
 from evenhand.bench import evaluate
 from evenhand.bench.leaderboard.entries import load_entry
 from evenhand.bench.leaderboard.submit import submit
@@ -58,21 +60,16 @@ def register() -> None:
     importlib.invalidate_caches()
 
 
-@cache
 def small_run() -> Path:
     """A finished run of the suite; must not be modified."""
     register()
-    folder = Path(tempfile.mkdtemp(prefix="evenhand-run-"))
-    evaluate("small", methods=METHODS, out=folder / "small")
-    return folder / "small"
+    return shared("run", lambda folder: evaluate("small", methods=METHODS, out=folder / "small")) / "small"
 
 
-@cache
 def small_entries() -> Path:
     """The entries of the run; must not be modified."""
-    folder = Path(tempfile.mkdtemp(prefix="evenhand-entries-"))
-    submit(small_run(), folder)
-    return folder
+    run = small_run()
+    return shared("entries", lambda folder: submit(run, folder))
 
 
 def change(entry: Path, **changes: Any) -> None:

@@ -41,6 +41,9 @@ def said(found):
 FOUND = {
     f"mist makes {SHOWN} most even, follows explicit prompts and leaves the rest alone.": results(),
     f"Of the methods that follow explicit prompts and leave the rest alone, uce makes {SHOWN} most even.": (
+        results({"base": (4, 4), "mist": (1, 1), "uce": (2, 2), "time": (3, 3)}, mist={"losses": HARMFUL})
+    ),
+    f"Only uce is shown to make {SHOWN} more even, follow explicit prompts and leave the rest alone.": (
         results(mist={"losses": HARMFUL})
     ),
     f"mist and uce tie: they make {SHOWN} more even, follow explicit prompts and leave the rest alone.": (

@@ -41,7 +41,8 @@ def test_page_of_a_method_with_several_fits_shows_them_and_the_median(rows):
 def contents(rows):
     """Label of a method of the first version to the content of its page."""
     found = rankings(rows)
-    return {row.label: method_content(found[-1], row, SiteMap.of(found), []) for row in found[-1].rows}
+    pages = SiteMap.of(found)
+    return {row.label: method_content(found[-1], row, pages, [], images={}) for row in found[-1].rows}
 
 
 def test_position_is_said_in_a_sentence(contents):

@@ -52,7 +52,7 @@ def verified(forged):
     """The same after a maintainer has drawn the method on fresh noise and signed; with the outcome."""
     folder = forged.parent
     with pytest.MonkeyPatch.context() as patch:
-        # The same noise in every run of the tests: few images are drawn, so their distance is a matter of luck.
+        # The same noise in every run of the tests, because the distance of so few images is chance.
         patch.setattr(secrets, "token_hex", lambda size: "5a" * size)
         commit([forged / MIST], salt=folder / "salt", holdout=["clip-weak"])
     options = Options(run=small_run(), holdout=["clip-weak"], work=folder / "work")
