@@ -43,6 +43,28 @@ def distances_table(readings: Sequence[Reading], key: Key, bands: Mapping[str, B
     return Table("distances", "Distances side by side (RMSDelta)", columns, rows, about)
 
 
+def fits_table(every: Sequence[Reading], key: Key, bands: Mapping[str, Band]) -> Table | None:
+    """The fits of each method with other seeds, in order; ``None`` where no method has several.
+
+    Args:
+        every: All settings and fits of all methods.
+        key: The primary number.
+        bands: Label of a fit to its band; empty where nothing is gated.
+    """
+    fits: dict[str, list[Reading]] = {}
+    for reading in every:
+        fits.setdefault(reading.result.spec.method.row, []).append(reading)
+    rows = []
+    for label, found in fits.items():
+        for reading in sorted(found, key=lambda one: one.result.spec.method.fit) if found[1:] else []:
+            gates = [band_cell(reading, bands)] if bands else []
+            number_of_fit = text(str(reading.result.spec.method.fit))
+            rows.append(Row([text(label), number_of_fit, *gates, _with_n(reading.at(key))]))
+    columns = ["Method", "Fit", *(["Gates"] if bands else []), _heading(key.attributes, key)]
+    about = "The ranking and the other tables show the first fit; the leaderboard publishes the median fit"
+    return Table("fits", "Fits with other seeds (RMSDelta)", columns, rows, about) if rows else None
+
+
 def _with_n(row: EstimateRow | None) -> Cell:
     return estimated(row, notes=[f"n {count(row.n)}"] if row is not None else [])
 

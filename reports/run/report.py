@@ -33,7 +33,7 @@ from evenhand.reports.first_screen.lines import MethodLine, method_lines
 from evenhand.reports.first_screen.screen import first_screen
 from evenhand.reports.gallery.links import Links
 from evenhand.reports.run import sections
-from evenhand.reports.run.distances import distances_table
+from evenhand.reports.run.distances import distances_table, fits_table
 from evenhand.reports.run.figures import Figure, by_judge, cells, figures_archive, occupations, overview
 from evenhand.reports.run.image_strips import UNRELATED, before_and_after, strips
 from evenhand.reports.run.judge_errors import corrections, errors_figure, errors_tables
@@ -118,6 +118,7 @@ def _content(found: RunReading, outcomes: Outcomes, title_block: TitleBlock | No
         "sentences": [with_code(sentence) for sentence in found.verdict.sentences],
         "gates": found.verdict.gates,
         "distances": distances_table(readings, key, {} if external else outcomes.bands) if key else None,
+        "fits": fits_table(every, key, {} if external else outcomes.bands) if key else None,
         "facts": sections.facts(measured, methods=len(readings)),
         "tested": sections.tested(results),
         "methods": method_table(readings, key, outcomes.gates, timings),

@@ -3,7 +3,7 @@
 from helpers.report import JOINT, NAN, a_run, an_estimate
 
 from evenhand.bench.results.lookup import Reading, ordered, primary_key
-from evenhand.reports.run.distances import distances_table
+from evenhand.reports.run.distances import distances_table, fits_table
 
 BANDS = {"base": "ranked", "mist": "not proven", "uce": "ranked"}
 
@@ -58,3 +58,24 @@ def test_missing_distance_is_not_measured():
         "0.500",
         "not measured",
     ]
+
+
+def test_fits_with_other_seeds_stand_side_by_side_with_the_distance_of_each():
+    run = a_run(methods=["base", "mist", "uce"], concepts=["nurse"])
+    base, mist, uce = run.results
+    spec = mist.spec.model_copy(
+        update={
+            "method": mist.spec.method.model_copy(update={"label": "mist:fit=2", "fit": 2, "fit_of": "mist"})
+        }
+    )
+    second = mist.model_copy(
+        update={"spec": spec, "estimates": [an_estimate("rms_delta", 0.5, attributes=JOINT)]}
+    )
+    every = [Reading.of(result) for result in (second, base, uce, mist)]
+    key = primary_key(every)
+    found = fits_table(every, key, {"mist": "ranked", "mist:fit=2": "not proven"})
+    shown = [[cell.text for cell in row.cells] for row in found.rows]
+    own = distances_table([Reading.of(mist)], key, {}).rows[0].cells[-2].text
+    assert shown == [["mist", "1", "all passed", own], ["mist", "2", "not proven", "0.500"]]
+    assert "the leaderboard publishes the median fit" in found.about
+    assert fits_table(every[1:], key, {}) is None
