@@ -309,5 +309,6 @@ def measure_plan(
         resample_concepts=boot.resample_concepts,
         scheme=boot.scheme,
         resample_templates=boot.resample_templates,
+        intervals=boot.intervals,
         look=look,
     )

@@ -27,8 +27,12 @@ from evenhand.metrics.statistics.paired_loss import LOOKS
 FIDELITY = 0.97
 """Chance that an image of the baseline shows the group that its prompt names, for each attribute."""
 
-BASELINES = 5
-"""Baselines that the methods of a case share out among themselves."""
+BASELINES = 40
+"""Baselines that the methods of a case share out among themselves.
+
+A baseline that got few prompts wrong by chance makes the losses of all of its methods look larger. The error
+of a mean over methods therefore follows from the means of the baselines.
+"""
 
 METHODS = 1000
 
@@ -136,14 +140,18 @@ def until_decided(case: Case, *, methods: int, seed: int = 0) -> tuple[NDArray[n
     return looks[stop, np.arange(methods)], sizes[stop]
 
 
-def decisions(methods: int = METHODS) -> pd.DataFrame:
-    """One row per case: shares of the outcomes at 420 prompts and in a run until decided."""
+def decisions(methods: int = METHODS, *, baselines: int = BASELINES) -> pd.DataFrame:
+    """One row per case: shares of the outcomes at 420 prompts and in a run until decided.
+
+    The standard error of the mean number of prompts is that of the means of the baselines.
+    """
     rows = []
     for case in CASES:
-        each = methods // BASELINES
-        fixed = np.concatenate([statuses(case, methods=each, seed=seed) for seed in range(BASELINES)])
-        runs = [until_decided(case, methods=each, seed=seed) for seed in range(BASELINES)]
-        final, prompts = (np.concatenate(parts) for parts in zip(*runs, strict=True))
+        each = methods // baselines
+        fixed = np.concatenate([statuses(case, methods=each, seed=seed) for seed in range(baselines)])
+        runs = [until_decided(case, methods=each, seed=seed) for seed in range(baselines)]
+        final, prompts = (np.stack(parts) for parts in zip(*runs, strict=True))
+        error = prompts.mean(axis=1).std(ddof=1) / np.sqrt(baselines)
         rows.append(
             {
                 "true loss": case.name,
@@ -152,6 +160,7 @@ def decisions(methods: int = METHODS) -> pd.DataFrame:
                 "passed until decided": f"{(final == 'passed').mean():.1%}",
                 "harm proven until decided": f"{(final == 'harm proven').mean():.1%}",
                 "explicit prompts, mean": round(float(prompts.mean())),
+                "standard error": round(float(error)),
             }
         )
     return pd.DataFrame(rows)

@@ -30,8 +30,8 @@ from evenhand.metrics.correction.calibration import (
     calibrate,
     cell_names,
 )
-from evenhand.metrics.estimation.score import Counted, Series, score_labels
-from evenhand.metrics.estimation.tallies import Reading
+from evenhand.metrics.estimation.score import Series, score_labels
+from evenhand.metrics.estimation.tallies import Counted, Reading
 from evenhand.metrics.estimation.views import TWO_STAGE, Sampling, Scheme, View, plain_resamples
 from evenhand.metrics.representation import FloatArray, uniform
 from evenhand.metrics.statistics.resampling import arrange

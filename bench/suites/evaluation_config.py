@@ -41,6 +41,8 @@ class Bootstrap(Spec):
         scheme: The levels at which images are resampled; see
             :data:`evenhand.metrics.estimation.views.Scheme`.
         resample_templates: Whether templates are resampled too, for claims about sentences like the suite's.
+        intervals: How intervals of means over concepts are computed; see
+            :data:`evenhand.metrics.estimation.views.Intervals`.
     """
 
     draws: int = Field(default=2000, ge=100, le=100_000)
@@ -48,6 +50,7 @@ class Bootstrap(Spec):
     resample_concepts: bool = True
     scheme: Literal["auto", "two-stage", "outermost"] = "auto"
     resample_templates: bool = False
+    intervals: Literal["percentile", "transformed"] = "percentile"
 
     @property
     def resampled(self) -> list[Level]:

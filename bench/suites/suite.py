@@ -26,6 +26,7 @@ from evenhand.bench.registry.entry_points import SUITES
 from evenhand.bench.registry.judge_spec import judge_name
 from evenhand.bench.registry.method_spec import MAX_FITS
 from evenhand.bench.results.result import BASE, Search
+from evenhand.bench.suites import AUDIT_SUITES
 from evenhand.bench.suites.evaluation_config import Bootstrap, EvaluationSettings, Spec
 from evenhand.bench.suites.prompt_use import MAX_USES, PromptUse
 from evenhand.bench.suites.targets import (
@@ -230,14 +231,15 @@ class Suite(EvaluationSettings, Generation):
 
         Methods are excluded: adding methods does not change a suite, and results have the parameters of their
         method. Defaults of fields that were added later are excluded too, so that digests stay stable:
-        uniform target, hashed noise, no selection by ``asks``, the bootstrap's scheme and fixed templates.
+        uniform target, hashed noise, no selection by ``asks``, the bootstrap's scheme, fixed templates, and
+        percentile intervals.
         """
         parts = self.model_dump(mode="json", exclude={*_NOT_MEASUREMENT, "target"})
         for use, stated in zip(self.prompts, parts["prompts"], strict=True):
             for name in _LATER_CHOICES:
                 if getattr(use, name) == PromptUse.model_fields[name].default:
                     del stated[name]
-        for name in ("scheme", "resample_templates"):
+        for name in ("scheme", "resample_templates", "intervals"):
             if getattr(self.bootstrap, name) == Bootstrap.model_fields[name].default:
                 del parts["bootstrap"][name]
         if self.target != UNIFORM:
@@ -286,6 +288,10 @@ def load_suite(name: str) -> Suite:
     """
     if name.endswith(".toml") or "/" in name:
         return read_suite(Path(name))
+    if name in AUDIT_SUITES:
+        raise EvenhandError(
+            f"suite {name!r} is for audits and draws no images; run evenhand audit FOLDER --suite {name}"
+        )
     return read_suite(Path(str(SUITES.get(name))))
 
 

@@ -252,15 +252,17 @@ def counts_of(
     if rows.empty:
         return None
     groups = cell_names([taxonomy[attribute] for attribute in attributes])
-    counts = rows.pivot_table(index="truth", columns="label", values="count", aggfunc="sum", fill_value=0)
-    strange = {*counts.index} - {*groups} | {*counts.columns} - {*groups, UNDETERMINED}
+    strange = {*rows["truth"]} - {*groups} | {*rows["label"]} - {*groups, UNDETERMINED}
     if strange:
         raise EvenhandError(
             f"confusion table of judge {judge!r}: unknown group {min(strange)!r} of {name}; "
             f"groups: {', '.join(groups)}"
         )
-    full = counts.reindex(index=list(groups), columns=[*groups, UNDETERMINED], fill_value=0)
-    return full.to_numpy(float)
+    counts = np.zeros((len(groups), len(groups) + 1))
+    truth, label = pd.Index(groups), pd.Index([*groups, UNDETERMINED])
+    place = truth.get_indexer(pd.Index(rows["truth"])), label.get_indexer(pd.Index(rows["label"]))
+    np.add.at(counts, place, rows["count"].to_numpy(float))
+    return counts
 
 
 def confusion_table(

@@ -22,11 +22,12 @@ from evenhand.metrics.estimation.judge_spread import judge_spreads, steering_gap
 from evenhand.metrics.estimation.losses import losses_of
 from evenhand.metrics.estimation.panel import PANEL, vote
 from evenhand.metrics.estimation.preservation import preservation_distance
-from evenhand.metrics.estimation.score import Counted, Series, score_images, score_labels
-from evenhand.metrics.estimation.tallies import Reading
+from evenhand.metrics.estimation.score import Series, score_images, score_labels
+from evenhand.metrics.estimation.tallies import Counted, Reading
 from evenhand.metrics.estimation.views import (
     AUTO,
     PLAIN,
+    Intervals,
     Sampling,
     Scheme,
     Target,
@@ -73,6 +74,7 @@ class MeasurePlan:
         scheme: The levels at which the bootstrap resamples images.
         resample_templates: True for claims about sentences like these, False for claims about these.
         look: Look of a run until decided, from 1; 0 where the number of images was fixed beforehand.
+        intervals: How intervals of means over whole resampled concepts are computed.
     """
 
     attributes: Mapping[str, tuple[str, ...]]
@@ -92,6 +94,7 @@ class MeasurePlan:
     scheme: Scheme = AUTO
     resample_templates: bool = False
     look: int = 0
+    intervals: Intervals = "percentile"
 
     def attribute_sets(self) -> list[tuple[str, ...]]:
         """Every attribute by itself, then the joint ones."""
@@ -99,8 +102,8 @@ class MeasurePlan:
 
     def sampling(self) -> Sampling:
         """The settings of the bootstrap."""
-        concepts, templates = self.resample_concepts, self.resample_templates
-        return Sampling(self.draws, self.seed, concepts, self.scheme, resample_templates=templates)
+        claim = self.resample_concepts, self.scheme, self.resample_templates
+        return Sampling(self.draws, self.seed, *claim, self.intervals)
 
 
 def measure(
@@ -368,18 +371,9 @@ def _seen_in(
         return [[] for _ in metrics]
     layout = known[0] if known else plain_layout(slots)
     resamples = known[1] if known else plain_resamples(layout, kind, plan.sampling())
+    score = partial(score_images, kind=kind, layout=layout, resamples=resamples)
     return [
-        [
-            score_images(
-                metric,
-                values[row, layout.slots],
-                method=method,
-                kind=kind,
-                layout=layout,
-                resamples=resamples,
-            )
-            for row, method in enumerate(study.methods)
-        ]
+        [score(metric, values[row, layout.slots], method=method) for row, method in enumerate(study.methods)]
         for metric, values in metrics
     ]
 

@@ -175,6 +175,7 @@ def _within(view: View, study: Study, method: str, seed: int) -> dict[tuple[str,
     """Metric and group to the draws ``(B, R)`` of every concept, resampled within the concept."""
     place = study.methods.index(method)
     (counted,) = counts(view, study.joint_codes(PANEL, view.attributes)[[place]])
+    assert counted.within is not None
     tally = Reading(view, PANEL, None, seed).resampled(counted.within)
     found: dict[tuple[str, str], FloatArray] = {}
     for metric in BY_CONCEPT:

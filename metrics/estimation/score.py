@@ -4,39 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.metrics.base import LabelMetric, Metric
-from evenhand.metrics.estimation.tallies import Reading, Seen, extremes
+from evenhand.metrics.estimation.tallies import Counted, Reading, Seen, draws_of, extremes
 from evenhand.metrics.representation import FloatArray, mean_over, ratio
 from evenhand.metrics.rows import EstimateRow
 from evenhand.metrics.statistics.resampling import Layout, Resamples
-from evenhand.metrics.statistics.uncertainty import interval, recentred, skewness
+from evenhand.metrics.statistics.uncertainty import interval, recentred, skewness, transformed_interval
 
 STILL = 1e-12
 """Draws with a smaller range count as constant."""
-
-BLOCK = 2**17
-"""Numbers per block of resampled counts, chosen to fit into a processor's cache."""
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Images of one method by row and label, the last label undetermined.
-
-    Attributes:
-        point: ``(R, K + 1)`` counts.
-        within: ``(B, R, K + 1)`` counts resampled within rows; not needed if rows are not reported.
-        across: ``(B, R, K + 1)`` counts with rows resampled as well.
-    """
-
-    point: FloatArray
-    within: FloatArray
-    across: FloatArray
 
 
 @dataclass(frozen=True)
@@ -47,8 +28,8 @@ class Sample:
         rows: ``(R,)`` values.
         n: ``(R,)`` images.
         by_row: Whether rows are reported.
-        across: ``(B, R)`` bootstrap draws for the aggregate; ``None`` if the metric has no interval.
-        within: ``(B, R)`` draws for the rows; ``None`` as well if rows are not reported.
+        across: ``(B,)`` bootstrap draws of the aggregate; ``None`` if the metric has no interval.
+        within: ``(B, R)`` draws of the rows; ``None`` as well if rows are not reported.
         bounds: ``(L, R)`` values that are possible although no draw shows them, for the aggregate.
         row_bounds: ``(L, R)`` the same bounds, given each row's own images.
         floor: ``(F, R)`` values of simulated fair models; ``None`` if the metric has no floor.
@@ -64,12 +45,12 @@ class Sample:
     floor: FloatArray | None = None
 
     def of_group(self, group: int) -> Sample:
-        """The sample of one group, if every array has a last axis of groups."""
+        """The sample of one group, if draws have a first axis of groups, and all else a last one."""
         return replace(
             self,
             rows=self.rows[..., group],
-            across=None if self.across is None else self.across[..., group],
-            within=None if self.within is None else self.within[..., group],
+            across=None if self.across is None else self.across[group],
+            within=None if self.within is None else self.within[group],
             bounds=self.bounds[..., group],
             row_bounds=self.row_bounds[..., group],
         )
@@ -154,10 +135,7 @@ def _samples(
     metrics: Sequence[LabelMetric], reading: Reading, counted: Counted, *, by_row: bool
 ) -> Iterator[tuple[LabelMetric, Sample]]:
     """Every metric with its values, draws and bounds."""
-    across = _over_draws(metrics, reading, counted.across)
-    within = across
-    if by_row and counted.within is not counted.across:
-        within = _over_draws(metrics, reading, counted.within)
+    across, within = draws_of(metrics, reading, counted, by_row=by_row)
     point = reading.point(counted.point)
     n_of = {"decided": counted.point[:, :-1].sum(axis=-1), "all": counted.point.sum(axis=-1)}
     alone = {over: extremes(reading, counted.point, n) for over, n in n_of.items()}
@@ -172,28 +150,12 @@ def _samples(
                 n=n,
                 by_row=by_row,
                 across=across.get(metric.name),
-                within=within.get(metric.name) if by_row else None,
+                within=within.get(metric.name),
                 bounds=metric.of(bounds[metric.over]),
                 row_bounds=metric.of(alone[metric.over]),
                 floor=reading.floor(metric, n) if metric.floor else None,
             ),
         )
-
-
-def _over_draws(
-    metrics: Sequence[LabelMetric], reading: Reading, counts: FloatArray
-) -> dict[str, FloatArray]:
-    """Metric with an interval to its values ``(B, R)`` or ``(B, R, K)``, from counts ``(B, R, K + 1)``."""
-    drawn = [metric for metric in metrics if metric.interval]
-    blocks = -(-counts.size // BLOCK)
-    ends = [len(counts) * block // blocks for block in range(blocks + 1)]
-    scored = []
-    for start, stop in pairwise(ends):
-        draws = slice(start, stop)
-        tally = reading.resampled(counts[draws], draws=draws)
-        scored.append([metric.of(tally) for metric in drawn])
-    parts = zip(*scored, strict=True)
-    return {metric.name: np.concatenate(part) for metric, part in zip(drawn, parts, strict=True)}
 
 
 def score_images(
@@ -223,8 +185,8 @@ def score_images(
         rows=mean(point),
         n=point[:, 1],
         by_row=by_row,
-        across=mean(across),
-        within=mean(within),
+        across=metric.reduce(resamples.chosen(mean(point)[None]) if across is None else mean(across)),
+        within=None if within is None else mean(within),
         bounds=none,
         row_bounds=none,
     )
@@ -258,10 +220,19 @@ def summarise(
     """
     clusters = resamples.clusters if metric.reduce is mean_over else np.inf
     value = metric.reduce(sample.rows)
-    draws = np.empty(0) if sample.across is None else recentred(metric.reduce(sample.across), value)
+    draws = np.empty(0) if sample.across is None else recentred(sample.across, value)
     fixed = None if uncorrected is None else np.asarray(uncorrected.still)
     skew = skewness(sample.rows) if np.isfinite(clusters) else 0.0
-    limits = _limits(metric, value, draws, metric.reduce(sample.bounds), clusters, still=fixed, skew=skew)
+    limits = _limits(
+        metric,
+        value,
+        draws,
+        metric.reduce(sample.bounds),
+        clusters,
+        still=fixed,
+        skew=skew,
+        transformed=resamples.transformed and np.isfinite(clusters),
+    )
     floor = np.nan if sample.floor is None else metric.finish(metric.reduce(sample.floor)).mean()
     estimate = key.model_copy(
         update={
@@ -334,6 +305,7 @@ def _limits(
     *,
     still: NDArray[np.bool_] | None,
     skew: float = 0.0,
+    transformed: bool = False,
 ) -> Limits:
     """Intervals after :attr:`Metric.finish`; if the labels do not vary, at least the exact bounds.
 
@@ -345,11 +317,16 @@ def _limits(
         clusters: Number of resampled rows; infinite if the rows are fixed.
         still: ``(...)`` whether the labels vary in no draw; ``None`` to see it from these draws.
         skew: Skewness of the resampled rows.
+        transformed: Whether the interval is :func:`transformed_interval`, for draws ``(B,)``.
     """
     if not metric.interval:
         none = np.full(np.shape(value), np.nan)
         return Limits(none, none, np.zeros(np.shape(value), bool))
-    low, high = interval(draws, clusters=clusters, skew=skew)
+    low, high = (
+        np.asarray(transformed_interval(draws, float(value), clusters=clusters, skew=skew))
+        if transformed
+        else interval(draws, clusters=clusters, skew=skew)
+    )
     still = high - low < STILL if still is None else still
     low, high = np.minimum(low, value), np.maximum(high, value)
     low = np.where(still, np.minimum(low, bounds.min(axis=0, initial=np.inf)), low)

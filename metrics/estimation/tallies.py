@@ -6,9 +6,10 @@ outcome that was seen in none of ``n`` images takes its place. Images count as i
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 
@@ -35,6 +36,9 @@ from evenhand.metrics.statistics.uncertainty import FLOOR_DRAWS, fair_tables, re
 
 STEPS = 8
 """Number of points at which a metric is evaluated between the observed counts and the bound."""
+
+BLOCK = 2**17
+"""Numbers per block of resampled counts, chosen to fit into a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,19 @@ class Reading:
             return self._as_seen(counts)
         return self._corrected(counts, self.calibration.inverses[draws])
 
+    def kept(self, counts: FloatArray, *, draws: slice) -> Tally:
+        """The tallies ``(b, R, ...)`` of rows that keep their images, each with its draw's resampled anchors.
+
+        Without a correction, all draws have the same tally, which is ``(1, R, ...)``.
+
+        Args:
+            counts: ``(R, K + 1)`` images by label, the last undetermined.
+            draws: The ``b`` draws.
+        """
+        if self.calibration is None:
+            return self._as_seen(by_group(counts[None]))
+        return self._corrected(counts, self.calibration.inverses[draws])
+
     def supposed(self, counts: FloatArray, *, target: FloatArray | None = None) -> Tally:
         """The tally of hypothetical counts ``(..., R, K + 1)``, with the estimated matrix.
 
@@ -141,6 +158,85 @@ class Reading:
     ) -> Tally:
         view = self.view
         return Tally(shares, unbiased, noise, depicted, view.target, view.shape, view.expected)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Images of one method by row and label, the last label undetermined.
+
+    Attributes:
+        point: ``(R, K + 1)`` counts.
+        within: ``(B, R, K + 1)`` counts resampled within rows; ``None`` if rows are not reported.
+        across: ``(B, R, K + 1)`` counts with rows resampled as well; ``None`` if drawn rows keep their
+            images.
+    """
+
+    point: FloatArray
+    within: FloatArray | None
+    across: FloatArray | None
+
+
+def draws_of(
+    metrics: Sequence[LabelMetric], reading: Reading, counted: Counted, *, by_row: bool
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Metric with an interval to its draws of the aggregate, and to those of the rows if they are reported.
+
+    Draws of an aggregate are ``(B,)`` or ``(K, B)``, and those of rows ``(B, R)`` or ``(K, B, R)``.
+    """
+    drawn = [metric for metric in metrics if metric.interval]
+    names = [metric.name for metric in drawn]
+    rows: dict[str, FloatArray] = {}
+    if by_row and counted.within is not None:
+        parts = zip(*_of_counts(drawn, reading, counted.within), strict=True)
+        rows = dict(zip(names, (np.concatenate(each, axis=-2) for each in parts), strict=True))
+        if counted.across is counted.within:
+            return {metric.name: metric.reduce(rows[metric.name]) for metric in drawn}, rows
+    blocks = (
+        _of_chosen(drawn, reading, counted.point)
+        if counted.across is None
+        else _of_counts(drawn, reading, counted.across)
+    )
+    # Reduced block by block: all draws of all rows together do not fit into a processor's cache.
+    reduced = ([metric.reduce(each) for metric, each in zip(drawn, block, strict=True)] for block in blocks)
+    parts = zip(*reduced, strict=True)
+    return dict(zip(names, (np.concatenate(each, axis=-1) for each in parts), strict=True)), rows
+
+
+def _of_counts(
+    metrics: Sequence[LabelMetric], reading: Reading, counts: FloatArray
+) -> Iterator[list[FloatArray]]:
+    """The values of each metric from counts ``(B, R, K + 1)``, block by block."""
+    for draws in _blocks(len(counts), counts[0].size):
+        yield _scored(metrics, reading.resampled(counts[draws], draws=draws))
+
+
+def _of_chosen(
+    metrics: Sequence[LabelMetric], reading: Reading, point: FloatArray
+) -> Iterator[list[FloatArray]]:
+    """The values of each metric if drawn rows keep their images ``(R, K + 1)``, block by block."""
+    resamples = reading.view.resamples
+    values = _scored(metrics, reading.kept(point, draws=slice(1)))
+    for draws in _blocks(resamples.draws, point.size):
+        if reading.calibration is not None:
+            values = _scored(metrics, reading.kept(point, draws=draws))
+        yield [resamples.chosen(each, draws=draws) for each in values]
+
+
+def _blocks(draws: int, size: int) -> Iterator[slice]:
+    """The draws, of ``size`` numbers each, in blocks of :data:`BLOCK` numbers."""
+    blocks = -(-draws * size // BLOCK)
+    ends = [draws * block // blocks for block in range(blocks + 1)]
+    return (slice(start, stop) for start, stop in pairwise(ends))
+
+
+def _scored(metrics: Sequence[LabelMetric], tally: Tally) -> list[FloatArray]:
+    """The values ``(b, R)`` or ``(K, b, R)`` of each metric; metrics with the same function share them."""
+    known: dict[object, FloatArray] = {}
+    for metric in metrics:
+        if metric.of not in known:
+            values = metric.of(tally)
+            known[metric.of] = np.moveaxis(values, -1, 0) if metric.by_group else values
+    return [known[metric.of] for metric in metrics]
 
 
 def _decided_share(counts: FloatArray, decided: FloatArray) -> FloatArray:

@@ -36,6 +36,12 @@ again counts it twice and makes intervals too wide. ``auto`` is ``outermost`` fr
 and ``two-stage`` for fewer, where the variation between concepts is not well known.
 """
 
+Intervals = Literal["percentile", "transformed"]
+"""Intervals of means over whole resampled concepts: expanded percentiles of the draws, or Student's with the
+skewness of the concepts removed by a transformation. The second cover better for rare groups. Intervals of
+differences, and those of other schemes, are percentiles in any case.
+"""
+
 AUTO: Scheme = "auto"
 TWO_STAGE: Scheme = "two-stage"
 
@@ -58,6 +64,7 @@ class Sampling:
         resample_templates: True for claims about sentences like these, False for these sentences. The scheme
             ``two-stage`` resamples templates in any case, separately for each concept; the others then
             resample the templates that all concepts of a kind of prompts share.
+        intervals: How intervals of means over whole resampled concepts are computed.
     """
 
     draws: int
@@ -65,6 +72,7 @@ class Sampling:
     resample_concepts: bool
     scheme: Scheme = AUTO
     resample_templates: bool = False
+    intervals: Intervals = "percentile"
 
     def nested(self, concepts: int) -> bool:
         """Whether every level is resampled, for this number of concepts."""
@@ -232,6 +240,7 @@ def _resamples(
         rng=stream(sampling.seed, "resamples", *names),
         rows=rows and len(layout.names) > 1,
         units="nested" if sampling.nested(concepts) else units,
+        transformed=sampling.intervals == "transformed",
     )
 
 

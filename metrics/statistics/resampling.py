@@ -115,16 +115,26 @@ class Resamples:
         picks: ``(B, R)`` rows of each draw; ``None`` if the rows are a fixed list.
         nested: Whether a drawn row contributes a resample of its images, or its images unchanged.
         crossed: Number of clusters resampled for all rows together; 0 if rows are resampled separately.
+        transformed: Whether intervals of means over chosen rows are those of
+            :func:`evenhand.metrics.statistics.uncertainty.transformed_interval`.
     """
 
     weights: NDArray[np.unsignedinteger]
     picks: NDArray[np.int64] | None
     nested: bool = True
     crossed: int = 0
+    transformed: bool = False
 
     @classmethod
     def of(
-        cls, layout: Layout, *, draws: int, rng: np.random.Generator, rows: bool, units: Units = "nested"
+        cls,
+        layout: Layout,
+        *,
+        draws: int,
+        rng: np.random.Generator,
+        rows: bool,
+        units: Units = "nested",
+        transformed: bool = False,
     ) -> Resamples:
         """Draws the resamples.
 
@@ -134,6 +144,7 @@ class Resamples:
             rng: Random stream.
             rows: Whether rows are resampled as well.
             units: What is resampled within a row.
+            transformed: Whether skewness is removed by a transformation where drawn rows keep their images.
         """
         if units == "crossed":
             weights = crossed_weights(layout.sizes, draws=draws, rng=rng)
@@ -145,7 +156,8 @@ class Resamples:
         count = len(layout.names)
         picks = rng.integers(count, size=(draws, count)) if rows else None
         crossed = len(layout.sizes[0]) if units == "crossed" else 0
-        return cls(weights, picks, nested=units == "nested", crossed=crossed)
+        chosen = transformed and picks is not None and units in ("clusters", "leaves")
+        return cls(weights, picks, nested=units == "nested", crossed=crossed, transformed=chosen)
 
     @property
     def clusters(self) -> float:
@@ -159,6 +171,30 @@ class Resamples:
     def clusters_within(self) -> float:
         """Number of crossed clusters, for which intervals of rows are expanded; infinite without any."""
         return float(self.crossed) if self.crossed else np.inf
+
+    @property
+    def draws(self) -> int:
+        """Number of resamples ``B``."""
+        return int(self.weights.shape[1])
+
+    @property
+    def whole_rows(self) -> bool:
+        """Whether a draw is a choice of rows with all of their images, so that their values can be chosen."""
+        return self.picks is not None and not (self.nested or self.crossed)
+
+    def chosen(self, values: FloatArray, *, draws: slice = slice(None)) -> FloatArray:
+        """The values of the rows of some draws, ``(..., b, R)``.
+
+        Args:
+            values: ``(..., 1, R)`` values of the rows, or ``(..., b, R)`` if they differ between draws.
+            draws: The ``b`` draws.
+        """
+        assert self.picks is not None
+        rows = self.picks[draws]
+        count = values.shape[-1]
+        if values.shape[-2] > 1:
+            rows = rows + count * np.arange(len(rows))[:, None]
+        return np.take(values.reshape(*values.shape[:-2], -1), rows, axis=-1)
 
     def within(self, table: FloatArray) -> FloatArray:
         """Sums of each draw within each row, ``(B, R, C)``, from sums by leaf ``(R, W, C)``."""
@@ -190,23 +226,26 @@ class Resamples:
 
     def of_both(self, table: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The sums of :meth:`within` and of :meth:`across`."""
-        return next(self.of_each([table]))
+        within = self.within(table)
+        if self.whole_rows:
+            return within, by_group(table.sum(axis=1)[self.picks])
+        return within, self.across(within)
 
     def of_each(
         self, tables: Sequence[FloatArray], *, by_row: bool = True
-    ) -> Iterator[tuple[FloatArray, FloatArray]]:
+    ) -> Iterator[tuple[FloatArray | None, FloatArray | None]]:
         """:meth:`of_both` for several tables of integers, with few passes over the resamples.
+
+        If drawn rows keep their images (:attr:`whole_rows`), the sums with rows resampled are ``None``: use
+        :meth:`chosen`. Then those within rows are ``None`` as well, unless they are needed.
 
         Args:
             tables: Sums by leaf, ``(R, W, C)`` each.
-            by_row: Whether the sums within rows are needed; otherwise those with rows resampled may take
-                their place, which is much faster where drawn rows keep their images.
+            by_row: Whether the sums within rows are needed.
         """
-        if self.picks is not None and not (self.nested or self.crossed):
-            rows = self._of_rows(tables) if by_row else repeat(None)
-            for table, within in zip(tables, rows, strict=False):
-                across = by_group(table.sum(axis=1)[self.picks])
-                yield across if within is None else within, across
+        if self.whole_rows:
+            rows = self._of_rows(tables) if by_row else repeat(None, len(tables))
+            yield from ((within, None) for within in rows)
             return
         for within in self._of_rows(tables):
             yield within, self.across(within)

@@ -4,8 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
+from scipy.stats import binomtest
 
-from evenhand.bench.studies.coverage import fill, repetition, simulated, summary
+from evenhand.bench.studies.coverage import (
+    KEY,
+    fill,
+    outside,
+    repetition,
+    simulated,
+    summary,
+    verdicts,
+    with_p_values,
+)
 from evenhand.bench.studies.label_tables import DESIGNS
 
 SMALL = replace(DESIGNS[3], name="small")
@@ -30,3 +41,34 @@ def test_every_row_has_a_truth_and_every_interval_is_counted():
 def test_only_the_marked_parts_of_the_page_change():
     page = "a\n<!-- one -->\nold\n<!-- end -->\nb"
     assert fill(page, one="new") == "a\n<!-- one -->\nnew\n<!-- end -->\nb"
+
+
+def covered(*hits, repetitions=1000):
+    """A summary of intervals of shares with these numbers of hits."""
+    rows = pd.DataFrame(
+        {
+            "group": [f"g{place}" for place in range(len(hits))],
+            "repetitions": repetitions,
+            "coverage": np.array(hits) / repetitions,
+        }
+    )
+    named = dict.fromkeys(KEY, "x") | {"statement": "value", "metric": "share", "attributes": "gender"}
+    del named["group"]
+    return rows.assign(**named)
+
+
+def test_coverage_is_tested_exactly_and_adjusted_for_the_number_of_intervals():
+    below, chance, above = with_p_values(covered(890, 922, 990)).to_dict("records")
+    assert below["p_below"] == pytest.approx(3 * binomtest(890, 1000, 0.93, alternative="less").pvalue)
+    assert above["p_above"] == pytest.approx(3 * binomtest(990, 1000, 0.97, alternative="greater").pvalue)
+    assert chance["p_below"] > 0.05 and below["p_above"] == above["p_below"] == 1
+    limits = binomtest(890, 1000).proportion_ci()
+    assert (below["least"], below["most"]) == pytest.approx((limits.low, limits.high))
+
+
+def test_only_coverages_that_chance_does_not_explain_are_named_as_too_low():
+    few = covered(200, repetitions=220)
+    assert few["coverage"].item() < 0.93 and not list(outside(few))
+    (line,) = outside(covered(890, 922))
+    assert "gender g0" in line and "89.0%" in line
+    assert list(verdicts(covered(890, 922, 990)))[-1] == "| value of `share` | 3 | 1 | 1 | 1 | 93.4% |"

@@ -72,6 +72,9 @@ def test_harm_is_proven_of_a_harmless_method_in_at_most_five_percent(methods):
 
 
 def test_table_has_a_row_for_every_case():
-    table = decisions(methods=10)
-    assert list(table["true loss"]) == [case.name for case in CASES]
+    table = decisions(methods=10, baselines=5).set_index("true loss")
+    assert list(table.index) == [case.name for case in CASES]
     assert table["explicit prompts, mean"].between(420, 3360).all()
+    # The number of prompts does not vary where all methods stop at the first look.
+    assert table.loc[[SAME.name, LARGE.name], "standard error"].eq(0).all()
+    assert table.loc[NO_LOSS.name, "standard error"] > 0

@@ -30,6 +30,24 @@ def test_a_single_image_gives_the_possible_estimates():
     assert np.isnan(values["squared_deviation"].value) and np.isnan(values["rms_delta"].value)
 
 
+def test_a_resampled_concept_is_compared_with_the_group_that_it_defines():
+    """Half of the concepts define women and half men, and all images are right but one of each concept."""
+    world = World()
+    for place in range(14):
+        cell, right = (("gender=woman", 0), ("gender=man", 3))[place % 2]
+        world.draw(
+            "base",
+            "over_correction",
+            prompt_id=f"o{place}",
+            concept=f"c{place:02d}",
+            cell=cell,
+            cells=[right] * 9 + [3 - right],
+        )
+    row = one(estimates(world), metric="over_correction", attributes="gender", judge="panel", concept="")
+    # No concept differs from another, so that only the exact bound of images never seen widens the interval.
+    assert row.value == pytest.approx(0.1) and row.low > 0.05 and row.high < 0.2
+
+
 def test_an_empty_cell_has_the_exact_upper_bound():
     world = World()
     world.draw("base", "neutral", prompt_id="n", concept="job", template="t", cells=[0, 1, 2] * 10)
