@@ -7,10 +7,11 @@ the results have no protocol, no fit and no generation cost.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 import torch
@@ -20,7 +21,16 @@ from evenhand.bench.engines.prefetch import JudgePrefetch
 from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError, unknown
 from evenhand.bench.external_images.anchor_file import Anchors, read_anchors
-from evenhand.bench.external_images.image_files import SUFFIXES, import_image
+from evenhand.bench.external_images.answer_sheet import ANSWERS_FILE, answer_sheet
+from evenhand.bench.external_images.drafted_list import DRAFT_FILE, Draft, draft_list, images_in
+from evenhand.bench.external_images.image_checks import (
+    check_domains,
+    duplicate_notes,
+    named,
+    panel_notes,
+    undetermined_notes,
+)
+from evenhand.bench.external_images.image_files import import_image
 from evenhand.bench.external_images.image_list import ImageList, read_list
 from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.report import write_report
@@ -29,7 +39,7 @@ from evenhand.bench.results.text import plural
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import Provenance, Subject, machine, result_of
-from evenhand.bench.storage.files import locked
+from evenhand.bench.storage.files import locked, write_atomically
 from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.bench.storage.stored_run import StoredRun
 from evenhand.bench.storage.title_block import read_title_block
@@ -43,16 +53,14 @@ FAMILY = "images"
 
 GUARANTEE = "same numbers from the same images on the same packages and processor kind"
 
-NAMED = 3
-"""Number of files that a message names before it only counts the others."""
-
 
 def audit(
     folder: Path,
     *,
-    prompts: Path,
+    prompts: Path | None = None,
     suite: str | None = None,
     judges: Sequence[str] = (),
+    attributes: Sequence[str] = (),
     anchors: Path | None = None,
     calibration: str | None = None,
     base: str | None = None,
@@ -67,9 +75,12 @@ def audit(
 
     Args:
         folder: Folder of PNG, JPEG or WebP images; may have subfolders.
-        prompts: CSV with the prompt of each image.
+        prompts: CSV with the prompt of each image; if ``None``, a list is drafted from metadata, captions
+            and names, and kept as ``prompts.csv`` in the folder of the run.
         suite: Suite whose judges, attributes and target are used; its model and prompts are ignored.
         judges: Voting judges to use instead of a suite.
+        attributes: The attributes to audit; if empty, those of the suite, or one version of each that the
+            judges know.
         anchors: CSV of human labels of some of the images, to correct the judges.
         calibration: Confusion counts to use instead of the suite's; see :func:`load_confusion`.
         base: The model to compare the others with; if ``None``, the model called ``base``, if there is one.
@@ -95,24 +106,24 @@ def audit(
         raise EvenhandError(f"{folder}: image folder does not exist; check the path")
     if title_block is not None:
         read_title_block(title_block)
-    named = name or folder.resolve().name
-    origin, evaluation_config = evaluation_config_for(suite=suite, judges=judges, calibration=calibration)
-    if anchors is not None:
-        evaluation_config = evaluation_config.model_copy(update={"calibration": ""})
-    listed = read_list(prompts, taxonomy=evaluation_config.attributes, model=named)
+    called = name or folder.resolve().name
+    chosen = evaluation_config_for(suite=suite, judges=judges, calibration=calibration, attributes=attributes)
+    config = chosen.config if anchors is None else chosen.config.model_copy(update={"calibration": ""})
+    target = out or Path("runs") / called
+    draft = None if prompts is not None else draft_list(folder, without=target)
+    listed = _listed(prompts, draft, taxonomy=config.attributes, model=called)
     _check_files(folder, listed, prompts)
     spec = Audit(
-        **dict(evaluation_config),
-        name=named,
-        suite=origin,
+        **dict(config),
+        name=called,
+        suite=chosen.origin,
         images=listed.card.digest,
         base=_base(base, listed),
     )
-    target = out or Path("runs") / named
     with locked(target), quiet_loaders(), progress or Progress() as shown:
         run_folder = RunFolder(target)
-        session = _Session(spec, folder, listed, anchors, title_block, run_folder, shown, engine, workers)
-        session.run()
+        inputs = (spec, folder, listed, anchors, title_block, run_folder, shown, engine, workers)
+        _Session(*inputs, draft, chosen.notes).run()
     return load_run(target)
 
 
@@ -124,17 +135,24 @@ def _base(name: str | None, listed: ImageList) -> str | None:
     return name
 
 
-def _check_files(folder: Path, listed: ImageList, prompts: Path) -> None:
+def _listed(
+    prompts: Path | None, draft: Draft | None, *, taxonomy: Mapping[str, Sequence[str]], model: str
+) -> ImageList:
+    """The given list, or the drafted one, which is read like any other."""
+    if prompts is not None:
+        return read_list(prompts, taxonomy=taxonomy, model=model)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / DRAFT_FILE
+        path.write_text(draft.text if draft else "", encoding="utf-8")
+        return read_list(path, taxonomy=taxonomy, model=model)
+
+
+def _check_files(folder: Path, listed: ImageList, prompts: Path | None) -> None:
     missing = [row.file for row in listed.rows if not (folder / row.file).is_file()]
     if missing:
         raise EvenhandError(
-            f"{prompts}: {_named(missing)} not found in {folder}; correct the list or add the files"
+            f"{prompts}: {named(missing)} not found in {folder}; correct the list or add the files"
         )
-
-
-def _named(files: Sequence[str]) -> str:
-    more = len(files) - NAMED
-    return ", ".join(map(repr, files[:NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass
@@ -150,11 +168,15 @@ class _Session:
     progress: Progress
     engine: str
     workers: int
+    draft: Draft | None
+    notes: tuple[str, ...]
 
     def run(self) -> None:
         """Load everything, initialize the folder and run all phases."""
         self._load()
         self.run_folder.initialize_audit(self.audit)
+        if self.draft is not None:
+            write_atomically(self.run_folder.root / DRAFT_FILE, self.draft.text.encode())
         with self.run_folder.session(f"audit {self.audit.name}"):
             self._run_phases()
 
@@ -177,7 +199,9 @@ class _Session:
             anchors=None if anchors is None else anchors.table,
         )
         self.run_folder.image_table.finish(images)
-        provenance = self._provenance(self._notes(images, anchors))
+        answers = answer_sheet(images, self.evaluation.labels(set(images["key"])), labels)
+        write_atomically(self.run_folder.root / ANSWERS_FILE, answers.encode())
+        provenance = self._provenance([*self._notes(images, anchors), *self._warnings(images, labels)])
         subjects = [_subject(str(model), rows) for model, rows in images.groupby("method", sort=False)]
         self.run_folder.write_results(
             [result_of(s, provenance=provenance, measured=measured) for s in subjects], alone=True
@@ -192,6 +216,7 @@ class _Session:
     def _load(self) -> None:
         """Load everything that the audit names, so that errors show before the folder is written."""
         self.progress.start("load", 0)
+        check_domains(self.evaluation.judges.values(), self.folder, [row.file for row in self.listed.rows])
         self.evaluation.load()
         if self.audit.target != UNIFORM and not self.listed.concepts:
             raise EvenhandError(
@@ -292,21 +317,29 @@ class _Session:
         if unlisted := self._unlisted():
             notes.append(
                 f"{plural(len(unlisted), 'image')} in the folder but not in the list, ignored: "
-                f"{_named(unlisted)}"
+                f"{named(unlisted)}"
             )
         lost = images[images["status"] != "ok"].groupby(["method", "reason"], sort=False)["file"]
         return notes + [
-            f"{model}: {_named(list(files))} {reason}; undetermined" for (model, reason), files in lost
+            f"{model}: {named(list(files))} {reason}; undetermined" for (model, reason), files in lost
+        ]
+
+    def _warnings(self, images: pd.DataFrame, labels: pd.DataFrame) -> list[str]:
+        """Notes about what may be wrong with the images, the list or the judges."""
+        evaluation, audit = self.evaluation, self.audit
+        draft = f"{self.draft.note}; check {DRAFT_FILE} in the run folder" if self.draft else ""
+        return [
+            *([draft] if draft else []),
+            *self.notes,
+            *panel_notes(evaluation.judges, audit.panel, list(audit.attributes)),
+            *undetermined_notes(labels),
+            *duplicate_notes(images, self.run_folder.images),
         ]
 
     def _unlisted(self) -> list[str]:
         """Images in the folder that are not in the list, except those of a run inside the folder."""
-        listed, own = {row.file for row in self.listed.rows}, self.run_folder.root.resolve()
-        found = sorted(
-            path.relative_to(self.folder).as_posix()
-            for path in self.folder.rglob("*")
-            if path.suffix.lower() in SUFFIXES and path.is_file() and own not in path.resolve().parents
-        )
+        listed = {row.file for row in self.listed.rows}
+        found = images_in(self.folder, without=self.run_folder.root)
         return [file for file in found if file not in listed]
 
     def _check_complete(self, images: pd.DataFrame) -> None:

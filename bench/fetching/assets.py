@@ -15,6 +15,7 @@ from evenhand.bench.registry import spec_text
 from evenhand.bench.registry.entry_points import JUDGES, SUITES
 from evenhand.bench.registry.judge_spec import judge_name, judge_recipe, load_judge
 from evenhand.bench.stages.resources import load_scorer
+from evenhand.bench.suites.audit_suite import load_audit_suite
 from evenhand.bench.suites.selection import method_uses
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.metrics.vision.hub import hub_name
@@ -69,6 +70,9 @@ def assets_of(name: str, methods: Sequence[str] | None = None) -> list[Asset]:
     Raises:
         EvenhandError: There is no suite, judge or model of this name.
     """
+    if (audits := load_audit_suite(name)) is not None:
+        judges = [*audits.panel, *audits.non_voting_judges, *(one.judge for one in audits.optional)]
+        return [_judge(judge_name(judge)) for judge in judges]
     if name in SUITES.names() or name.endswith(".toml"):
         return assets_of_suite(load_suite(name), methods)
     if name.partition(":")[0] in JUDGES.names():

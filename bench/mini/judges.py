@@ -12,6 +12,7 @@ from functools import cache
 
 from evenhand.bench.mini import ROOT
 from evenhand.bench.mini.law import TAXONOMIES, TONE_GROUPS
+from evenhand.metrics.judges.base import Domain
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.judges.image_classification import Classifier, ImageClassificationJudge
 from evenhand.metrics.judges.open_clip import OpenClipJudge
@@ -40,6 +41,9 @@ TEMPLATES = (
     "a photo of the face of {}",
 )
 
+RENDERS = Domain("images of the bundled model, 64 x 64 pixels", largest_side=64)
+"""Larger images are from elsewhere. These judges know emoji-like heads only, and would label a photograph."""
+
 SKIN_BOXES = ((13 / 64, 34 / 64, 25 / 64, 41 / 64), (24 / 64, 21 / 64, 33 / 64, 30 / 64))
 """Cheek and brow: the two regions that are skin on all 60 heads and never covered by a prop."""
 
@@ -51,7 +55,7 @@ SMALLEST_SKIN_SHARE = 0.5
 
 
 def _clip(name: str, title: str) -> OpenClipJudge:
-    return OpenClipJudge(
+    judge = OpenClipJudge(
         name=name,
         folder=ROOT / "weights" / name,
         title=title,
@@ -60,6 +64,8 @@ def _clip(name: str, title: str) -> OpenClipJudge:
         licence=LICENCE,
         origin=ORIGIN,
     )
+    judge.domain = RENDERS
+    return judge
 
 
 @cache
@@ -83,7 +89,7 @@ def clip_s() -> OpenClipJudge:
 @cache
 def vit() -> ImageClassificationJudge:
     """The supervised judge of the panel: a small vision transformer per attribute."""
-    return ImageClassificationJudge(
+    judge = ImageClassificationJudge(
         name="vit",
         classifiers={
             attribute: Classifier(
@@ -97,12 +103,14 @@ def vit() -> ImageClassificationJudge:
         licence=LICENCE,
         origin=ORIGIN,
     )
+    judge.domain = RENDERS
+    return judge
 
 
 @cache
 def tone_ita() -> ToneItaJudge:
     """The skin tone colorimeter of the panel."""
-    return ToneItaJudge(
+    judge = ToneItaJudge(
         name="tone-ita",
         boxes=SKIN_BOXES,
         spread=TONE_SPREAD,
@@ -111,6 +119,8 @@ def tone_ita() -> ToneItaJudge:
         licence=LICENCE,
         origin="written for Evenhand from published formulas; boxes and skin window set on labelled renders",
     )
+    judge.domain = RENDERS
+    return judge
 
 
 @cache

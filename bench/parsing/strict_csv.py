@@ -15,6 +15,8 @@ from evenhand.bench.parsing.regular_file import TooLargeError, read_regular
 MAX_BYTES = 16 * 2**20
 """Maximum size of a CSV file."""
 
+DELIMITERS = (",", ";", "\t")
+
 MAX_LENGTH = 1000
 """Maximum length of a field, in characters; a longer field is usually an unclosed quote."""
 
@@ -57,14 +59,17 @@ class CsvFile:
             line = fault.object[: fault.start].count(b"\n") + 1
             raise self.fault(line, f"not valid UTF-8 ({fault.reason}); save the file in UTF-8") from fault
 
-    def records(self, text: str, *, lines_before: int = 0) -> Iterator[tuple[int, list[str]]]:
+    def records(
+        self, text: str, *, lines_before: int = 0, delimiter: str = ","
+    ) -> Iterator[tuple[int, list[str]]]:
         """Yield the records of ``text``, each with the line on which it starts.
 
         Args:
             text: The text of the file, without ``lines_before`` first lines.
             lines_before: Number of lines before ``text``.
+            delimiter: The character between fields.
         """
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
         while True:
             line = lines_before + reader.line_num + 1
             try:
@@ -80,7 +85,8 @@ class CsvFile:
     ) -> list[tuple[int, dict[str, str]]]:
         """All rows with their line numbers, each row as a mapping of columns to values.
 
-        Columns may be in any order. A first line that begins with ``#`` is a comment.
+        Columns may be in any order, and separated by commas, semicolons or tabs, as spreadsheets of different
+        countries write them. A first line that begins with ``#`` is a comment.
 
         Args:
             required: Columns that must exist.
@@ -93,7 +99,7 @@ class CsvFile:
         text, skipped = self.text(), 0
         if text.startswith("#"):
             text, skipped = text.partition("\n")[2], 1
-        records = self.records(text, lines_before=skipped)
+        records = self.records(text, lines_before=skipped, delimiter=delimiter_of(text))
         line, header = next(records, (skipped + 1, []))
         for column in required:
             if column not in header:
@@ -121,6 +127,16 @@ class CsvFile:
     def fault(self, line: int, text: str) -> EvenhandError:
         """The error for one line of the file."""
         return EvenhandError(f"{self.path}:{line}: {text}")
+
+
+def delimiter_of(text: str) -> str:
+    """The most frequent of comma, semicolon and tab in the first line; a comma if there is none.
+
+    >>> delimiter_of("file;prompt;concept")
+    ';'
+    """
+    head = text.partition("\n")[0]
+    return max(DELIMITERS, key=head.count)
 
 
 def check_width(fields: Sequence[str], header: Sequence[str]) -> None:

@@ -13,3 +13,6 @@ MINI_QUICK = _FOLDER / "mini-quick.toml"
 WINOBIAS_GENDER = _FOLDER / "winobias-gender.toml"
 WINOBIAS_RACE4 = _FOLDER / "winobias-race4.toml"
 INTERSECTIONAL = _FOLDER / "intersectional.toml"
+
+AUDIT_SUITES = {"photos": _FOLDER / "photos.toml"}
+"""Suites for audits only, without a model and prompts; they cannot be run."""

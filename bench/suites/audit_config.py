@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.parsing.strict_toml import read_toml
 from evenhand.bench.registry.judge_spec import judge_name, load_judge
+from evenhand.bench.suites.audit_suite import knowing, load_audit_suite, restricted
 from evenhand.bench.suites.evaluation_config import Bootstrap, EvaluationConfig
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.taxonomies import distinct
@@ -44,36 +46,63 @@ class Audit(EvaluationConfig):
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The evaluation settings of an audit.
+
+    Attributes:
+        origin: Name and version of the suite; empty without one.
+        config: The settings.
+        notes: What the suite could not audit, and why.
+    """
+
+    origin: str
+    config: EvaluationConfig
+    notes: tuple[str, ...] = ()
+
+
 def evaluation_config_for(
-    *, suite: str | None, judges: Sequence[str], calibration: str | None
-) -> tuple[str, EvaluationConfig]:
-    """The evaluation settings of a suite, or of judges with all of their attributes.
+    *,
+    suite: str | None,
+    judges: Sequence[str],
+    calibration: str | None,
+    attributes: Sequence[str] = (),
+) -> Chosen:
+    """The evaluation settings of a suite, or of judges.
 
     Args:
-        suite: Name or TOML file of a suite.
+        suite: Name or TOML file of a suite, or of an audit suite.
         judges: Voting judges, if there is no suite.
         calibration: Confusion counts to use instead of the suite's.
-
-    Returns:
-        Name and version of the suite (empty without one), and the settings.
+        attributes: The attributes to audit; if empty, those of the suite, or of every judge the coarsest
+            version of each.
 
     Raises:
-        EvenhandError: Neither or both are given, or two judges have different groups for an attribute.
+        EvenhandError: Neither or both are given, two judges have different groups for an attribute, or an
+            attribute is unknown.
     """
     if bool(suite) == bool(judges):
         raise EvenhandError(
             "an audit needs either a suite or judges; give --suite NAME, or --judge NAME for every judge"
         )
-    if suite:
-        loaded = load_suite(suite)
-        name, evaluation_config = f"{loaded.name} {loaded.version}", EvaluationConfig.of(loaded)
+    missing: dict[str, str] = {}
+    if suite is None:
+        name, config = "", _of_judges(judges, attributes)
+    elif (audits := load_audit_suite(suite)) is not None:
+        name, (config, missing) = f"{audits.name} {audits.version}", audits.here()
     else:
-        name, evaluation_config = "", _of_judges(judges)
+        loaded = load_suite(suite)
+        name, config = f"{loaded.name} {loaded.version}", EvaluationConfig.of(loaded)
+    if lost := [missing[name] for name in attributes if name in missing]:
+        raise EvenhandError(lost[0])
+    config = restricted(config, attributes or config.attributes)
     changed = {} if calibration is None else {"calibration": calibration}
-    return name, evaluation_config.model_copy(update=changed)
+    notes = () if attributes else tuple(missing.values())
+    return Chosen(name, config.model_copy(update=changed), notes)
 
 
-def _of_judges(judges: Sequence[str]) -> EvaluationConfig:
+def _of_judges(judges: Sequence[str], chosen: Sequence[str]) -> EvaluationConfig:
+    """Judges with the chosen attributes, or with one version of each that they know."""
     attributes: dict[str, tuple[str, ...]] = {}
     panel = tuple(dict.fromkeys(map(judge_name, judges)))
     for name in panel:
@@ -84,13 +113,22 @@ def _of_judges(judges: Sequence[str]) -> EvaluationConfig:
                     f"judge {name!r} has the groups {list(groups)} for {attribute}, another judge has "
                     f"{list(known)}; use judges with the same groups, or audit with each one separately"
                 )
+    for name in chosen:
+        if name not in attributes:
+            raise unknown("attribute for --attribute:", name, attributes)
+    wanted = chosen or distinct(attributes)
+    attributes = {name: groups for name, groups in attributes.items() if name in wanted}
     single = tuple((name,) for name in attributes)
     together = distinct(attributes)
     joint = (together,) if len(together) > 1 else ()
     # An audit makes claims about the listed concepts only; a suite may claim more.
     boot = Bootstrap(resample_concepts=False)
     return EvaluationConfig(
-        attributes=attributes, report=(*single, *joint), primary=single[0], panel=panel, bootstrap=boot
+        attributes=attributes,
+        report=(*single, *joint),
+        primary=single[0],
+        panel=knowing(panel, attributes),
+        bootstrap=boot,
     )
 
 

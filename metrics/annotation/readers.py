@@ -37,7 +37,7 @@ def read_answers(path: Path, *, layout: str | None = None) -> pd.DataFrame:
     :data:`evenhand.metrics.annotation.answers.ANSWER_COLUMNS`; ``wide`` has one row per image and one column
     per attribute; ``two-row`` has one row per image, a header of attributes and below it a header of groups,
     whose cells are marked; ``label-studio`` is the JSON export of Label Studio. In a sheet without a column
-    of annotators, the file name is the annotator's id.
+    of annotators, or with an empty one, the file name is the annotator's id.
 
     Args:
         path: The file.
@@ -162,7 +162,7 @@ def _wide(path: Path, text: str) -> Iterator[Row]:
         facts = {name.strip(): value for name, value in zip(header, fields, strict=True)}
         row = {name: facts[name] for name in meta if name in ANSWER_COLUMNS}
         row |= {"image_id": fields[image], PLACE: f"{path}, line {line}"}
-        row["annotator_id"] = path.stem if annotator is None else fields[annotator]
+        row["annotator_id"] = (fields[annotator] if annotator is not None else "") or path.stem
         # The form asks nothing else about an image without a person.
         silent = CANNOT_TELL if row.get("n_people") == PEOPLE[0] else ""
         for place in asked:
@@ -190,7 +190,7 @@ def _two_row(path: Path, text: str) -> Iterator[Row]:
             columns.setdefault(current, []).append(place)
     for line, fields in _rows(path, rest, lower):
         row = {"image_id": fields[image], PLACE: f"{path}, line {line}"}
-        row["annotator_id"] = path.stem if annotator is None else fields[annotator]
+        row["annotator_id"] = (fields[annotator] if annotator is not None else "") or path.stem
         for attribute, places in columns.items():
             marked = [lower[place].strip() for place in places if _marked(path, line, fields[place])]
             if len(marked) > 1:

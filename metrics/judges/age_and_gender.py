@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import Pixels, align, finder
@@ -47,6 +47,8 @@ class AgeAndGenderJudge(Judge):
     Raises:
         EvenhandError: The package is not installed.
     """
+
+    domain = PHOTOGRAPHS
 
     def __init__(self, *, name: str) -> None:
         try:

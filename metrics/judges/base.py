@@ -41,6 +41,27 @@ class JudgeInfo(BaseModel):
 
 
 @dataclass(frozen=True)
+class Domain:
+    """The images that a judge was trained for; an audit refuses others.
+
+    Attributes:
+        images: What they are, for messages; empty if the judge does not say.
+        largest_side: Largest longer side of an image, in pixels; 0 for any.
+        least_face: Least side of a face, in pixels of the image; 0 for any. An image whose largest face is
+            smaller gets the status ``small_face``.
+    """
+
+    images: str = ""
+    largest_side: int = 0
+    least_face: int = 0
+
+
+ANY = Domain()
+PHOTOGRAPHS = Domain("photographs of faces", least_face=32)
+"""Networks on photographs. Below 32 pixels, a face is enlarged in every judge's input and shows little."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """A judge's answer for one attribute.
 
@@ -74,6 +95,7 @@ class Judge(ABC):
     """One classifier of perceived attributes."""
 
     info: JudgeInfo
+    domain: Domain = ANY
 
     @property
     def input_side(self) -> int:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges._deepface_worker import analyze
-from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import Face, finder, image_status
@@ -51,6 +51,8 @@ class DeepFaceJudge(Judge):
     Raises:
         EvenhandError: The package or a weights file is missing.
     """
+
+    domain = PHOTOGRAPHS
 
     def __init__(self, *, name: str, home: Path, detector: str = SHARED) -> None:
         try:

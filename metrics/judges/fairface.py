@@ -14,7 +14,7 @@ from torchvision.models import resnet34
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.base import Answer, Domain, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import finder
@@ -63,6 +63,9 @@ class FairFaceJudge(Judge):
     Raises:
         EvenhandError: The file is missing, or contains more than tensors.
     """
+
+    domain = Domain("photographs of faces", least_face=50)
+    """The smallest faces of the data set have 50 pixels (section 3.2)."""
 
     def __init__(self, *, name: str, weights: Path, race: Literal[7, 4] = 7, device: str = "cpu") -> None:
         self._path = weight_file(weights)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.judges.base import Answer, GradientJudge, Images, Judge, Variants
-from evenhand.metrics.vision.faces import CROP_MARGIN, CROP_SIDE, Cut, FaceFinder, finder
+from evenhand.metrics.vision.faces import CROP_MARGIN, CROP_SIDE, Cut, FaceFinder, Seen, finder
 from evenhand.metrics.vision.pixels import squares
 
 View = Literal["face", "image", "both"]
@@ -49,12 +49,14 @@ class OnFaces(GradientJudge):
         self._finder = finder
         self._cut = cut
         self._agreeing = agreeing
+        self.domain = judge.domain
         self._side = max(CROP_SIDE, judge.input_side)
         # Versions of judges with small inputs are older than larger crops.
         larger = f"@{self._side}" if self._side > CROP_SIDE and cut != "aligned" else ""
+        least = f">={judge.domain.least_face}" if judge.domain.least_face else ""
         self.info = judge.info.model_copy(
             update={
-                "version": f"{judge.info.version}/{cut}{larger}{'=image' * agreeing}:{finder.version}",
+                "version": f"{judge.info.version}/{cut}{larger}{least}{'=image' * agreeing}:{finder.version}",
                 "summary": f"{judge.info.summary}; sees the largest face ({cut})"
                 + ", and decides nothing where the whole image is given another group" * agreeing,
             }
@@ -140,7 +142,12 @@ class OnFaces(GradientJudge):
             self._finder.cut(images[index], seen[index].faces[0], self._cut, side=self._side)
             for index in shown
         ]
-        return np.stack(crops) if crops else images[:0], shown, [one.status for one in seen]
+        return np.stack(crops) if crops else images[:0], shown, [self._status(one) for one in seen]
+
+    def _status(self, seen: Seen) -> str:
+        """The status of an image, ``small_face`` too if the judge needs a larger face."""
+        small = seen.status == "ok" and seen.faces[0].side < self.domain.least_face
+        return "small_face" if small else seen.status
 
     def _spread(
         self, answers: Mapping[str, Answer], shown: Sequence[int], status: Sequence[str]

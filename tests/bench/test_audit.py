@@ -220,7 +220,7 @@ def test_images_of_different_sizes_are_judged_together(world, tmp_path):
     shutil.copytree(world[0], folder)
     for number in range(3):
         path = folder / "even" / f"CEO-{number}.png"
-        Image.open(path).resize((96, 80 + number % 2), Image.Resampling.NEAREST).save(path)
+        Image.open(path).resize((60, 50 + number % 2), Image.Resampling.NEAREST).save(path)
     listed[listed["model"] == "even"].to_csv(tmp_path / "prompts.csv", index=False)
     run = audit(folder, prompts=tmp_path / "prompts.csv", judges=["vit"], out=tmp_path / "run")
     assert run.results[0].coverage.made == 12

@@ -40,7 +40,17 @@ COMMANDS = {
     ("board", "sign"): {"--key"},
     ("method", "export"): {"--run", "--suite", "--model", "--out", "--format", "--error", *ONLINE},
     ("audit",): {
-        *("--prompts", "--suite", "--judge", "--anchors", "--calibration", "--base", "--name", "--out"),
+        *(
+            "--prompts",
+            "--suite",
+            "--judge",
+            "--attribute",
+            "--anchors",
+            "--calibration",
+            "--base",
+            "--name",
+            "--out",
+        ),
         *("--open", "--title-block", "--engine", "--workers", "--json", *ONLINE),
     },
     ("annotate", "plan"): {"--method", "--min-per-group", "--per-method", "--seed", "--json"},

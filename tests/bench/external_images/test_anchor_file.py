@@ -30,6 +30,8 @@ def test_anchors_name_images_by_file_or_by_key(anchors):
     }
     assert by_file.table.equals(by_key.table)
     assert by_file.digest == by_key.digest
+    semicolons = anchors("key;attribute;label\naa;gender;woman\nbb;gender;\n")
+    assert semicolons.table.equals(by_key.table)
 
 
 def test_the_note_on_anchors_counts_labels(anchors):

