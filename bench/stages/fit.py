@@ -66,6 +66,8 @@ LATER: dict[str, Any] = {
     "keep": [],
     "sampling_steps": None,
     "amplified": "tokens",
+    "skip": False,
+    "turns": "epoch",
 }
 """Parameters added after fits were published, with the value that earlier fits had without stating it.
 

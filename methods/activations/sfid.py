@@ -12,7 +12,9 @@ path and the mid block. For every module and attribute
 
 A prompt that states no group draws one, and at every step, in both halves, the channels ``S`` of the module's
 output become ``v_g`` at all positions. (The paper describes imputing the mean of images about which the
-forest is uncertain; the released text-to-image code does the above.)
+forest is uncertain; the released text-to-image code does the above.) The released code overwrites the output
+of the down path in place, and with it the skip connection to the first block of the up path, which is the
+same tensor.
 
 Several attributes are imputed one after another, each with its own forest; channels chosen by two of them
 keep the value of the later one. As released, forest and values are those of the last denoising step and serve
@@ -23,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -50,7 +52,7 @@ class SfidIntervention(Intervention):
     """
 
     def sites(self) -> Sequence[str]:
-        """The last block of the down path, and the mid block."""
+        """The module that ends the down path, and the mid block."""
         sites: Sequence[str] = self.data["sites"]
         return sites
 
@@ -95,6 +97,8 @@ class Sfid(Method):
             or ``follow`` the stated group, as released.
         at: Whether forest and values of the ``last`` step serve all, as released, or ``each`` step has its
             own.
+        skip: Whether the channels are also overwritten in the skip connection from the end of the down path,
+            as released.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -119,14 +123,16 @@ class Sfid(Method):
     confidence: float = Field(default=0.5, ge=0, lt=1)
     stated: Stated = "follow"
     at: Literal["last", "each"] = "last"
+    skip: bool = True
 
     @classmethod
     def space(cls) -> Space:
-        """How many channels are overwritten, when, by which values, and learned from how many images."""
+        """How many channels are overwritten, when, where and by which values; the images to learn from."""
         return {
             "channels": Range(low=5, high=100, log=True, integer=True),
             "confidence": Range(low=0.2, high=0.8),
             "at": Choice(("last", "each")),
+            "skip": Choice((True, False)),
             "images": Range(low=6, high=1000, log=True, integer=True),
         }
 
@@ -136,7 +142,7 @@ class Sfid(Method):
 
     def fit(self, task: Task) -> Intervention:
         """Train the forests and store the channels and their values."""
-        sites = [f"down_blocks.{len(task.model.unet.down_blocks) - 1}", "mid_block"]
+        sites = [down_path_end(task.model.unet, skip=self.skip), "mid_block"]
         seen = observe_cells(
             task,
             templates=self.templates,
@@ -182,6 +188,21 @@ class Sfid(Method):
                     f"{self.images} or lower 'confidence'"
                 )
         return channels, np.stack([x[of][:, channels].mean(axis=0) for of in confident.T])
+
+
+def down_path_end(unet: torch.nn.Module, *, skip: bool) -> str:
+    """Name of the module whose output ends the down path.
+
+    Args:
+        unet: A U-Net of diffusers.
+        skip: Whether a change of the output must reach the skip connection, too. A block returns the output
+            and the inputs of its skip connections, so a change of the block's output does not; the output of
+            its last layer is both.
+    """
+    blocks: Any = unet.down_blocks
+    block, name = blocks[-1], f"down_blocks.{len(blocks) - 1}"
+    layers = "attentions" if hasattr(block, "attentions") else "resnets"
+    return f"{name}.{layers}.{len(getattr(block, layers)) - 1}" if skip else name
 
 
 def forest(

@@ -89,7 +89,8 @@ class FairImagen(Method):
     Attributes:
         eps: Strength of the group's component; enters squared, as released.
         kept: ``h / D``, the share of the embedding's directions that are kept; by default as released: 0.88
-            (1800 of 2048) for one attribute, 0.68 (1400 of 2048) for joint cells.
+            (1800 of 2048) for one attribute, 0.68 (1400 of 2048) for joint cells. With 1 only the differences
+            between the groups' means are removed.
         templates: Templates of the training prompts, with ``{a}``, ``{adjective}`` and ``{concept}``.
         contexts: Further words before the cell's, crossed with everything else.
         professions: Professions of the training prompts.
@@ -125,7 +126,7 @@ class FairImagen(Method):
         """The strength of the group's component, and the share of the embedding that is kept."""
         return {
             "eps": Range(low=0.2, high=2.0, log=True),
-            "kept": Range(low=0.3, high=0.95),
+            "kept": Range(low=0.3, high=1.0),
         }
 
     def fit(self, task: Task) -> Intervention:
@@ -199,26 +200,28 @@ def fair_pca(X: Matrix, members: NDArray[np.int64], *, h: int) -> tuple[Matrix, 
     Args:
         X: Embeddings, ``(n, D)``.
         members: How often every prompt counts in every group, ``(G, n)``.
-        h: Number of directions kept; at most ``D - rank B``.
+        h: Number of directions kept; from ``D - rank B`` on, all that are not removed.
 
     Returns:
         ``P`` ``(D, D)`` and ``B`` ``(G, D)``, or ``(1, D)`` for two groups.
 
     Raises:
-        EvenhandError: The prompts span fewer than ``h`` directions outside those removed.
+        EvenhandError: Fewer than all directions are kept, and the prompts span fewer than ``h`` of them, so
+            that the others would be arbitrary.
     """
     total = members.sum(axis=0)
     sizes = members.sum(axis=1, keepdims=True)
     B = members @ X - sizes / sizes.sum() * (total @ X)
     B = B[1:] if len(B) == 2 else B
     N = scipy.linalg.null_space(B)
+    if h >= N.shape[1]:
+        return N @ N.T, B  # every basis of N gives the same projection
     values, vectors = np.linalg.eigh(N.T @ (X.T * total) @ X @ N)
-    kept = min(h, N.shape[1])
     spanned = int((values > values[-1] * 1e-12 * len(X)).sum())
-    if spanned < kept:
+    if spanned < h:
         raise EvenhandError(
-            f"fairimagen keeps {kept} directions, but its {len(X)} training prompts span {spanned}; "
-            "give more templates, contexts or professions, or lower `kept`"
+            f"fairimagen keeps {h} directions, but its {len(X)} training prompts span {spanned}; "
+            "give more templates, contexts or professions, lower `kept`, or set it to 1"
         )
-    U = N @ vectors[:, -kept:]
+    U = N @ vectors[:, -h:]
     return U @ U.T, B

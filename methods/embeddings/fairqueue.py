@@ -8,9 +8,9 @@ The training is that of :class:`ItiGen`; :mod:`evenhand.methods.embeddings._lear
 
 Defaults of the released script (Bearwithchris/FairQueue_Code): 50 steps, transition at step 40, factor 10 on
 token 9 of "a headshot of a person", whose learned tokens are 6 to 8. The sampler that counts steps and tokens
-was not released. If steps are counted downwards, as in DDIM samplers, the queue is the first 10 of 50 steps,
-the "early" steps of the paper. If tokens are counted from 0, token 9 is the row at the end of the learned
-tokens (``amplified="end"``); the paper speaks of the learned tokens, the default here.
+was not released. If steps are counted downwards, as in the samplers of Stable Diffusion, the queue is the
+first 10 of 50 steps, the "early" steps of the paper. If tokens are counted from 0, token 9 is the row at the
+end of the learned tokens (``amplified="end"``); the paper speaks of the learned tokens, the default here.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class FairQueue(ItiGen):
 
     @classmethod
     def space(cls) -> Space:
-        """Length of the training of the tokens, when they act, and where and how strongly."""
-        trained = ("learning_rate", "epochs")
+        """The training of the tokens and its images, when they act, and where and how strongly."""
+        trained = ("learning_rate", "epochs", "images")
         return {name: values for name, values in super().space().items() if name in trained} | {
             "queue": Range(low=0.0, high=0.6),
             "amplify": Range(low=1.0, high=12.0, log=True),

@@ -18,7 +18,8 @@ attribute ``m`` in training,
 where ``o`` runs over the combinations of the other attributes and ``t_0`` is the feature of the prompt
 without tokens. If a direction is undefined, because a group is missing in the batch or both texts are still
 equal, as at the start, ``1 - mean cos(v, t)`` over images and texts of the same group replaces ``L_dir``. The
-attributes are trained in turn with Adam. Tokens learned on one prompt can be inserted into any other.
+attributes are trained in turn with Adam, one step each. Tokens learned on one prompt can be inserted into any
+other.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class ItiGen(Method):
         learning_rate: Learning rate.
         halve_after: Epochs after which the learning rate is halved, once.
         consistency: Mean cosine of original and learned text features above which ``L_cons`` is zero.
+        turns: Whether the attributes take turns at every ``step``, as released, or at every ``epoch``.
         queue: Share of the denoising steps, from the first, with the original prompt; 0 in ITI-GEN.
         amplify: Factor on the attention to the learned tokens after the queue; 1 in ITI-GEN.
         amplified: What the factor acts on: all learned ``tokens``, or the row at their ``end``, from which
@@ -84,6 +86,7 @@ class ItiGen(Method):
     learning_rate: float = Field(default=0.01, gt=0)
     halve_after: int = Field(default=10, ge=1)
     consistency: float = Field(default=0.8, ge=-1, le=1)
+    turns: Literal["step", "epoch"] = "step"
     queue: float = Field(default=0.0, ge=0, le=1)
     amplify: float = Field(default=1.0, ge=0)
     amplified: Literal["tokens", "end"] = "tokens"
@@ -166,14 +169,14 @@ class Learner:
         """Train the attributes in turn, epoch by epoch; the loss of every step."""
         method, names = self.method, list(self.groups)
         per_epoch = method.steps * len(names)
-        batches: list[Tensor] = []
+        batches: dict[str, Sequence[Tensor]] = {}
 
         def loss(number: int) -> Tensor:
-            place = number % per_epoch
-            if place % method.steps == 0:
+            name, step = self._turn(number % per_epoch)
+            if step == 0:
                 order = self.task.rng.permutation(self.images.shape[0] * self.images.shape[1])
-                batches[:] = torch.from_numpy(order).tensor_split(method.steps)
-            return self.loss(names[place // method.steps], batches[place % method.steps])
+                batches[name] = torch.from_numpy(order).tensor_split(method.steps)
+            return self.loss(name, batches[name][step])
 
         def learning_rate(number: int) -> float:
             return (
@@ -187,6 +190,15 @@ class Learner:
         return train(
             list(self.tokens.values()), loss, steps=method.epochs * per_epoch, learning_rate=learning_rate
         )
+
+    def _turn(self, place: int) -> tuple[str, int]:
+        """The attribute that is trained at a place within an epoch, and the number of its step."""
+        names = list(self.groups)
+        if self.method.turns == "step":
+            step, number = divmod(place, len(names))
+        else:
+            number, step = divmod(place, self.method.steps)
+        return names[number], step
 
     def loss(self, attribute: str, batch: Tensor) -> Tensor:
         """``L_m`` of an attribute on the images ``batch`` ``(b,)``, numbered cell by cell."""

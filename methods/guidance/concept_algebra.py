@@ -7,7 +7,7 @@ are the U-Net's noise predictions at the same latents, written as vectors of ``D
     A   = [e_z1 .. e_zn] / sqrt(n), minus its mean column          (D, n)
     A   = Q S R^T                                                  singular value decomposition
     Q   = its first k columns, whose share of sum S^2 first reaches the threshold
-    e_0 <- e_0 + gamma Q Q^T (e_new - e_0)                         while t < 1000 until
+    e_0 <- e_0 + gamma Q Q^T (e_new - e_0)                         while t <= 1000 until
     e   = e_uncond + w (e_0 - e_uncond)
 
 ``e_0`` is the prediction of the prompt and ``e_new`` that of the prompt whose concept it takes. With two
@@ -69,7 +69,7 @@ class ConceptProjection(Steering):
         gamma: Strength for each image; 0 leaves it unchanged.
         spanning: Number of prompts, from the first, that span the subspace.
         threshold: Share of the variance that the kept columns reach.
-        until: The timestep below which the projection acts.
+        until: The timestep up to which the projection acts, counted from the noiseless end.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ConceptProjection(Steering):
 
     def noise(self, step: Step, uncond: Tensor, text: Tensor, branches: Sequence[Tensor]) -> Tensor:
         """Classifier-free guidance with the projected prediction."""
-        if step.timestep < self.until:
+        if step.timestep <= self.until:
             scores = torch.stack([branch.flatten(start_dim=1) for branch in branches])
             e_0, e_new = text.flatten(start_dim=1), scores[self.new, torch.arange(len(text))]
             Q = subspace(scores[: self.spanning], self.threshold).to(text)

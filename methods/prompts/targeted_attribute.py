@@ -54,17 +54,21 @@ class TargetedAttributePromptIntervention(Intervention):
         """The completed prompt; unchanged without a concept or if it states every attribute."""
         concept = first_phrase(text, tuple(self.data["target"]))
         stated = stated_groups(text, self.data["stating"])
-        if concept is None or len(stated) == len(self.data["stating"]):
+        if concept is None or not (left_open := self.mitigated(concept[0]) - stated.keys()):
             return text
         shares = conditional(self.data["target"][concept[0]], self.data["groups"], stated)
         adjectives = self.data["adjectives"][draw.choice(len(shares), p=shares)]
         start, placed = _adjectives_before(text, concept.start(), self.data["stating"])
         order = list(adjectives)
-        for attribute in (attribute for attribute in order if attribute not in stated):
+        for attribute in (attribute for attribute in order if attribute in left_open):
             later = [order.index(other) > order.index(attribute) for other, _ in placed]
             placed.insert([*later, True].index(True), (attribute, adjectives[attribute]))
         words = " ".join(phrase for _, phrase in placed)
         return f"{before(text[:start], words)}{words} {text[concept.start() :]}"
+
+    def mitigated(self, concept: str) -> set[str]:
+        """The attributes that may be inserted before a concept: all of them."""
+        return {*self.data["stating"]}
 
 
 class TargetedAttributePrompt(Method):

@@ -34,10 +34,12 @@ Version 0 (June 2023), for two cells. All rows of the concept, ``C = E(concept)`
     V   = V_0 + sum_j w_j ||V_0||_F G_j W_0^T / ||G_j W_0^T||_F
     W   = closed form from W_0 with targets V for the rows C
 
-A source within the tolerance adds nothing to its weights. The weights ``w`` of the directions accumulate,
-both directions are scaled by the fixed norm of ``V_0``, and every round starts from the original projections.
-Every round judges "picture of ..." on the same seeds. The release handled one concept; that a balanced one
-among several adds nothing is taken from version 2.
+A source within the tolerance adds nothing to its weights and is not measured again. The weights ``w`` of the
+directions accumulate, both directions are scaled by the fixed norm of ``V_0``, and every round starts from
+the original projections. Every round judges "picture of ..." on the same seeds.
+
+Versions 0 and 1 were released with a list of professions whose outputs are preserved, except those that are
+edited (``preserve="professions"``); version 2 preserves what its user states.
 
 All concepts are solved together in one model, as released (``scope="joint"``), or in one model each.
 """
@@ -60,6 +62,7 @@ from evenhand.methods.shared.ratio_loop import Editor, RatioLoop, Template, enco
 from evenhand.methods.shared.source_history import Shares, Source
 from evenhand.methods.space import Choice, Range, Space
 from evenhand.methods.weights._directional import DirectionalEdit
+from evenhand.methods.weights._professions import PROFESSIONS
 
 VERSION_2: dict[str, Any] = {
     "templates": ("{concept}",),
@@ -75,7 +78,6 @@ VERSION_0: dict[str, Any] = {
     "templates": ("{concept}",),
     "measure": "picture of {text}",
     "label": "picture of {guidance}",
-    "remeasure": True,
     "tolerance": 0.08,
 }
 """The defaults of version 0 where they differ from version 1."""
@@ -97,9 +99,9 @@ class Uce(RatioLoop):
             guidance.
         measure: Template of the text whose images are judged, with ``{text}``, the source text.
         label: Template of the judge's text for a cell, with ``{guidance}``.
-        preserve: Texts whose outputs are preserved. Version 1 was released with a list of about 225
-            profession names, without those equal to a source text in any case; methods read no files, so a
-            suite passes it.
+        preserve: Texts whose outputs are preserved; ``professions`` stands for the 225 that versions 0 and 1
+            were released with. Those equal to a source text or a treated concept in any case are left out
+            there.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -128,7 +130,7 @@ class Uce(RatioLoop):
     )
     measure: Annotated[str, StringConstraints(pattern=r"\{text\}")] = "{text}"
     label: Annotated[str, StringConstraints(pattern=r"\{guidance\}")] = "{guidance}"
-    preserve: tuple[str, ...] = ()
+    preserve: tuple[str, ...] | Literal["professions"] = ()
     remeasure: bool = False
     mu: float = Field(default=0.1, ge=0)
     images: int = Field(default=50, ge=1)
@@ -199,8 +201,9 @@ class Uce(RatioLoop):
             c = edited.at(edited.first_eos - 1)
             a = guiding.at(guiding.first_eos - 1).reshape(len(sources), len(task.cells), -1)
             return AccumulatedEdit(self, weights, form=self._form(task.model, texts, c), guidance=a)
-        folded = {text.casefold() for text in texts}
-        preserve = [text for text in self.preserve if text.casefold() not in folded]
+        # As released, where a concept is always one of its source texts.
+        folded = {text.casefold() for text in (*texts, *task.concepts)}
+        preserve = [text for text in self.preserved if text.casefold() not in folded]
         if self.version == "v0":
             kept = encode(task.model, preserve).states.flatten(0, 1) if preserve else None
             form = ClosedForm.factor(edited.states.flatten(0, 1), lam=self.lam, preserved=kept, mu=self.mu)
@@ -217,10 +220,15 @@ class Uce(RatioLoop):
             preserve=preserve,
         )
 
+    @property
+    def preserved(self) -> tuple[str, ...]:
+        """The texts that ``preserve`` stands for."""
+        return PROFESSIONS if isinstance(self.preserve, str) else self.preserve
+
     def _form(self, model: EditableModel, texts: Sequence[str], rows: Tensor) -> ClosedForm:
         """Version 2's closed form: a source that is also preserved has both weights."""
-        scale = torch.tensor([1 + self.mu * (text in self.preserve) for text in texts], dtype=rows.dtype)
-        kept = sorted({*self.preserve} - {*texts})
+        scale = torch.tensor([1 + self.mu * (text in self.preserved) for text in texts], dtype=rows.dtype)
+        kept = sorted({*self.preserved} - {*texts})
         if not kept:
             return ClosedForm.factor(rows, lam=self.lam, scale=scale)
         states = encode(model, kept)
@@ -262,7 +270,8 @@ class FixedNormEdit:
     """Version 0: the weights of the directions accumulate, and the projections restart in every round.
 
     Args:
-        method: Provides ``step_size`` and ``tolerance``; a source whose largest gap is below it adds nothing.
+        method: Provides ``step_size`` and ``tolerance``; a source whose largest gap is not above it adds
+            nothing.
         weights: Original projections, float64.
         form: Closed form of all rows of all sources.
         rows: ``C`` of every source, ``(sources, length, d)``.
@@ -286,7 +295,7 @@ class FixedNormEdit:
     def edit(self, difference: Shares) -> None:
         """One round: ``difference`` is ``target - ratio``, ``(sources, K)``."""
         gaps = np.abs(difference).max(axis=1, keepdims=True)
-        self._w = self._w + self._method.step_size * np.where(gaps < self._method.tolerance, 0.0, difference)
+        self._w = self._w + self._method.step_size * np.where(gaps <= self._method.tolerance, 0.0, difference)
         self.weights = {
             name: self.form.solve(weight, self._targets(weight)) for name, weight in self._original.items()
         }

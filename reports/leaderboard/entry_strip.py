@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
-from evenhand.bench.results.entry_image import EntryImage
+from evenhand.bench.results.entry import EntryImage
 from evenhand.bench.results.text import KINDS
 from evenhand.reports.run.image_strips import Strip, Thumbnail
 

@@ -14,8 +14,7 @@ from markupsafe import Markup
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.ranking import Ranking, rankings
-from evenhand.bench.results.entry import BoardRow, version_key
-from evenhand.bench.results.entry_image import EntryImage
+from evenhand.bench.results.entry import BoardRow, EntryImage, version_key
 from evenhand.bench.results.result import Run
 from evenhand.reports.components.page import asset, source_hash, templates
 from evenhand.reports.leaderboard import literature

@@ -9,8 +9,7 @@ from typing import Any
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.conclusion import worst_attributes
 from evenhand.bench.policy.ranking import Ranking, rank_text, title_of
-from evenhand.bench.results.entry import BoardRow, version_key
-from evenhand.bench.results.entry_image import EntryImage
+from evenhand.bench.results.entry import BoardRow, EntryImage, version_key
 from evenhand.bench.results.lookup import Reading, attribute_names
 from evenhand.bench.results.result import BASE, Run
 from evenhand.bench.results.text import attribute, count, listing, number, plural, sentence

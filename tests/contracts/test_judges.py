@@ -21,6 +21,7 @@ OUTSIDE = {
     "openai-clip-vit-b-32": "test_open_clip_checkpoints.py",
     "image-classifier": "test_age_and_gender.py",
     "fairface": "test_fairface.py",
+    "gear": "test_gear.py",
     "deepface": "test_deepface.py",
     "vlm": "test_vlm.py",
 }

@@ -26,8 +26,9 @@ PUBLISHED = {
     "equisteer": "796866fe2f196061",
     "balancing-act:step=300000.0": "4c6713ce9d6decb1",
     "difflens:expansion=4,unit_norm=false": "322201d8ac9748f7",
-    "iti-gen": "fbfcb3269d8a308f",
-    "fairqueue": "84382f95fa0e4742",
+    "iti-gen:turns=epoch": "fbfcb3269d8a308f",
+    "fairqueue:turns=epoch": "84382f95fa0e4742",
+    "sfid:skip=false": "c84c1bfd6109db32",
     "mist": "d80e3038f06b42d7",
 }
 """Identities of the defaults of that time, before any later parameter existed."""
@@ -52,6 +53,8 @@ def test_a_later_parameter_changes_the_identity_of_a_fit_only_where_it_is_set(us
         "keep": ("explicit",),
         "amplified": "end",
         "sampling_steps": 20,
+        "skip": True,
+        "turns": "step",
     }
     assert later.keys() == LATER.keys()
     added = later.keys() & type(method).model_fields
@@ -70,7 +73,7 @@ def test_a_published_fit_has_the_parameters_that_its_suite_states_now():
             later = {name: value for name, value in LATER.items() if name in use.parameters}
             assert use.parameters == later | card["parameters"], card["label"]
             compared.add(use.name)
-    assert {"time", "difflens", "equisteer", "balancing-act"} <= compared
+    assert {"time", "difflens", "equisteer", "balancing-act", "sfid", "iti-gen", "fairqueue"} <= compared
 
 
 def test_a_stored_fit_of_other_code_is_not_reused(tmp_path, caplog):

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from helpers.methods import GENDER, JOINT
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
-from evenhand.methods.activations.sfid import Sfid, SfidIntervention, forest
+from evenhand.methods.activations.sfid import Sfid, SfidIntervention, down_path_end, forest
 from evenhand.methods.base import Task
 from evenhand.methods.hooks import Batch, Site, Step
 from evenhand.methods.shared.group_assignment import assignment_spec
@@ -86,12 +87,52 @@ def test_only_the_chosen_channels_of_both_halves_are_overwritten():
     assert torch.equal(got, expected)
 
 
+def denoised(unet, hooks):
+    """The U-Net's prediction with forward hooks, by module name."""
+    modules, generator = dict(unet.named_modules()), torch.Generator().manual_seed(0)
+    handles = [modules[name].register_forward_hook(hook) for name, hook in hooks.items()]
+    try:
+        with torch.no_grad():
+            latents = torch.randn(1, 4, 8, 8, generator=generator)
+            states = torch.randn(1, 24, unet.config.cross_attention_dim, generator=generator)
+            return unet(latents, 500, encoder_hidden_states=states).sample
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@pytest.mark.parametrize("last", ["DownBlock2D", "CrossAttnDownBlock2D"])
+def test_the_skip_connection_is_overwritten_as_by_the_assignment_of_the_release(last):
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        block_out_channels=(32, 64),
+        layers_per_block=2,
+        down_block_types=("CrossAttnDownBlock2D", last),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=8,
+    )
+
+    def assigned(module, inputs, output):
+        output[0][:, [3, 5]] = 7.0  # in place, after the down path, as in the released U-Net
+
+    def replaced(module, inputs, output):
+        changed = (output if isinstance(output, torch.Tensor) else output[0]).clone()
+        changed[:, [3, 5]] = 7.0
+        return changed if isinstance(output, torch.Tensor) else (changed, *output[1:])
+
+    released = denoised(unet, {"down_blocks.1": assigned})
+    torch.testing.assert_close(denoised(unet, {down_path_end(unet, skip=True): replaced}), released)
+    without = denoised(unet, {down_path_end(unet, skip=False): replaced})
+    assert (without - released).abs().max() > 1e-2 * released.abs().max()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("at", ["last", "each"])
 def test_one_forest_serves_all_steps_or_each_step_has_its_own(sampler, at):
     fitted = Sfid(images=6, channels=5, at=at).fit(task_of(sampler, JOINT))
     assert {len(tensor) for tensor in fitted.tensors.values()} == {1 if at == "last" else 2}
-    assert set(fitted.sites()) == {"down_blocks.2", "mid_block"}
+    assert set(fitted.sites()) == {"down_blocks.2.attentions.0", "mid_block"}
     made, baseline = sampler(PROMPTS, SEEDS, intervention=fitted), sampler(PROMPTS, SEEDS)
     assert [bool((a == b).all()) for a, b in zip(made, baseline, strict=True)] == [False, True, False, False]
 

@@ -9,6 +9,7 @@ import torch
 from helpers.methods import GENDER, JOINT, NumericModel, Studio, make_task, mini_text
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.suites.suite import load_suite
 from evenhand.methods.embeddings.fairimagen import FairImagen, embeddings, fair_pca, memberships
 
 PROFESSIONS = ("auditor", "editor", "mover", "chief", "accountant", "construction worker")
@@ -73,6 +74,21 @@ def test_keeping_every_direction_only_erases_the_group_differences():
     means = np.stack([X[20 * k : 20 * k + 20].mean(axis=0) for k in range(3)])
     assert np.allclose((means - means.mean(axis=0)) @ P, 0, atol=1e-12)
     assert np.allclose(P, np.eye(8) - np.linalg.pinv(B) @ B, atol=1e-12)
+
+
+def test_all_directions_can_be_kept_with_fewer_prompts_than_directions():
+    X = np.random.default_rng(0).standard_normal((6, 8))
+    P, B = fair_pca(X, np.repeat(np.eye(2, dtype=int), 3, axis=1), h=8)
+    assert np.allclose(P, np.eye(8) - B.T @ B / (B @ B.T), atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", ["mini-2", "mini-gender"])
+def test_the_training_prompts_of_a_bundled_suite_span_what_is_kept(suite):
+    chosen = load_suite(suite)
+    task = make_task(Studio({}), cells=chosen.cells(), model=mini_text())
+    P = FairImagen(**chosen.methods["fairimagen"]).fit(task).tensors["P"]
+    assert np.linalg.matrix_rank(P.numpy(), tol=1e-3) == round(0.88 * 192)
 
 
 def test_a_cell_counts_the_prompts_of_each_of_its_groups():

@@ -1,6 +1,7 @@
 """ITI-GEN is compared with naive computations and transformers."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,6 +87,34 @@ def test_only_the_tokens_of_the_trained_attribute_get_gradients(learner):
     assert learner.tokens["gender"].grad is None
     for tokens in learner.tokens.values():
         tokens.requires_grad_(False)
+
+
+class Recording(Learner):
+    """Two attributes with two groups, eight images, and a loss without a model; records every batch."""
+
+    def __init__(self, method):
+        self.method, self.groups = method, {"gender": (0, 1, 0, 1), "age": (0, 0, 1, 1)}
+        self.tokens = {name: torch.zeros(2, 3, 4) for name in self.groups}
+        self.images, self.seen = torch.zeros(4, 2, 5), []
+        self.task = SimpleNamespace(rng=np.random.default_rng(0))
+
+    def loss(self, attribute, batch):
+        self.seen.append((attribute, batch.tolist()))
+        return (self.tokens[attribute] - 1).square().sum()
+
+
+@pytest.mark.parametrize(
+    ("turns", "order"), [("step", ["gender", "age"] * 4), ("epoch", (["gender"] * 2 + ["age"] * 2) * 2)]
+)
+def test_attributes_take_turns_and_each_sees_every_image_once_per_epoch(turns, order):
+    learner = Recording(ItiGen(epochs=2, steps=2, turns=turns))
+    assert len(learner.learn()) == 8
+    assert [name for name, _ in learner.seen] == order
+    for name in learner.groups:
+        batches = [batch for seen, batch in learner.seen if seen == name]
+        assert [len(batch) for batch in batches] == [4] * 4
+        assert sorted(batches[0] + batches[1]) == sorted(batches[2] + batches[3]) == list(range(8))
+    assert ItiGen().turns == "step", "as released"
 
 
 @pytest.mark.slow

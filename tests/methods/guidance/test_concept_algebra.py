@@ -76,12 +76,12 @@ def test_an_image_without_a_concept_gets_classifier_free_guidance_even_with_equa
     assert torch.equal(guided(steering, [uncond, text, same, same]), uncond + 2.5 * (text - uncond))
 
 
-def test_the_projection_acts_only_below_its_timestep():
+def test_the_projection_acts_from_its_timestep_on():
     predicted = predictions(4)
     unsteered = Steering()
     steering = projection(branches=2, new=[0, 0, 0], spanning=2, until=600)
-    assert torch.equal(guided(steering, predicted, timestep=600), guided(unsteered, predicted))
-    assert not torch.equal(guided(steering, predicted, timestep=599), guided(unsteered, predicted))
+    assert torch.equal(guided(steering, predicted, timestep=601), guided(unsteered, predicted))
+    assert not torch.equal(guided(steering, predicted, timestep=600), guided(unsteered, predicted))
 
 
 def fit(cells=GENDER, target=None, **parameters):

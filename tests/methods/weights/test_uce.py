@@ -7,6 +7,7 @@ from helpers.methods import GENDER, JOINT, NumericModel, Studio, counts, make_ta
 from pydantic import ValidationError
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.methods.weights._professions import PROFESSIONS
 from evenhand.methods.weights.uce import VERSION_0, VERSION_2, Uce, windows
 
 FIVE = ("image of {}", "photo of {}", "portrait of {}", "picture of {}", "{}")
@@ -89,7 +90,7 @@ def released_v0(model, concepts, cells, rounds, *, preserve=(), lam=0.5, mu=0.1)
     for ratios in rounds:
         for concept in concepts:
             move = [1 / len(cells) - r for r in ratios[concept]]
-            if max(map(abs, move)) >= 0.08:
+            if max(map(abs, move)) > 0.08:
                 aggregated[concept] = [w + 0.1 * x for w, x in zip(aggregated[concept], move, strict=True)]
         weights = {}
         for name, weight in originals.items():
@@ -164,6 +165,15 @@ def test_preserved_names_equal_to_a_source_text_in_any_case_are_left_out():
     same, _ = fit(rates, model=model, rounds=1, preserve=("NURSE", "Photo of Nurse"))
     other, _ = fit(rates, model=model, rounds=1, preserve=("chef",))
     assert without.digest() == same.digest() != other.digest()
+
+
+def test_the_released_professions_are_preserved_without_those_that_are_treated():
+    model, rates = NumericModel(), {"a nurse": [(90, 10)]}
+    intervention, _ = fit(rates, model=model, templates=("a {concept}",), rounds=1, preserve="professions")
+    others = [name for name in PROFESSIONS if name != "nurse"]
+    expected = released_v1(model, ["nurse"], GENDER, measured(rates, 1), templates=("a {}",), preserve=others)
+    assert len(others) == 224
+    assert_same_edit(intervention, expected, model)
 
 
 @pytest.mark.parametrize("model", [NumericModel(), mini_text()], ids=lambda model: model.name)
@@ -259,6 +269,16 @@ def test_version_0_draws_the_same_seeds_of_its_own_prompt_in_every_round():
     assert [call["seeds"] for call in studio.calls] == [studio.calls[0]["seeds"]] * 3
     assert len(set(studio.calls[0]["seeds"])) == 100
     assert studio.judged == [("picture of woman", "picture of man")] * 3
+
+
+def test_version_0_does_not_measure_a_balanced_concept_again():
+    model = NumericModel()
+    rates = {"nurse": [(90, 10), (80, 20)], "CEO": [(53, 47), (0, 100)]}
+    script = {f"picture of {text}": rows for text, rows in rates.items()}
+    intervention, studio = fit(script, concepts=tuple(rates), model=model, version="v0", rounds=2)
+    assert [set(call["prompts"]) for call in studio.calls] == [set(script), {"picture of nurse"}]
+    bypassed = [{"nurse": row, "CEO": [0.53, 0.47]} for row in ([0.9, 0.1], [0.8, 0.2])]
+    assert_same_edit(intervention, released_v0(model, list(rates), GENDER, bypassed), model)
 
 
 def test_version_0_rejects_more_than_two_cells_and_sequential_stopping():
