@@ -132,9 +132,19 @@ def _metric(name: str) -> Card:
     }
 
 
+def _suites() -> list[str]:
+    from evenhand.bench.suites import AUDIT_SUITES
+
+    return sorted([*SUITES.names(), *AUDIT_SUITES])
+
+
 def _suite(name: str) -> Card:
+    from evenhand.bench.suites.audit_suite import load_audit_suite
     from evenhand.bench.suites.suite import load_suite
 
+    if (audits := load_audit_suite(name)) is not None:
+        place = {"entry_point": "evenhand.bench.suites:AUDIT_SUITES"}
+        return {"kind": "suite", **audits.model_dump(mode="json"), **_origin(SUITES, "mini"), **place}
     suite = load_suite(name)
     return {
         "kind": "suite",
@@ -194,7 +204,7 @@ LISTINGS = {
     "methods": Listing(METHODS.names, _method, ("name", "family", "title", "package")),
     "judges": Listing(JUDGES.names, _judge, ("name", "family", "attributes", "title", "package")),
     "metrics": Listing(METRICS.names, _metric, ("name", "title", "better", "kinds", "package")),
-    "suites": Listing(SUITES.names, _suite, ("name", "version", "title", "package")),
+    "suites": Listing(_suites, _suite, ("name", "version", "title", "package")),
     "prompts": Listing(PROMPTS.names, _prompt_set, ("name", "version", "prompts", "title", "package")),
     "models": Listing(_models, _model, ("name", "family", "width", "height", "parameters")),
 }

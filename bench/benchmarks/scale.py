@@ -47,8 +47,8 @@ from evenhand.metrics.judges.base import Judge
 from evenhand.metrics.table import PERSON_KINDS, label_rows
 
 METHODS = ("base", "mist", "uce", "sortition")
-SURE = 0.85
-"""Probability that a simulated judge assigns to its label."""
+SURE = (0.7, 1.0)
+"""Limits of the probability that a simulated judge assigns to its label."""
 ACCURACY = 0.9
 """Probability that this label is right."""
 
@@ -95,7 +95,13 @@ def simulate(rows: int, folder: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         run_folder.images.remember({job.key: "ok" for job in listed})
-    evaluation = evaluation_of(suite, folder)
+    write_tables(suite, folder, images, rng=rng)
+
+
+def write_tables(suite: Suite, folder: Path, images: pd.DataFrame, *, rng: np.random.Generator) -> None:
+    """Write labels of simulated judges and random embeddings of these images, each once, to ``folder``."""
+    run_folder, evaluation = RunFolder(folder), evaluation_of(suite, folder)
+    images = images.drop_duplicates("key")
     keys = images.loc[images["kind"].isin(PERSON_KINDS), "key"].to_numpy()
     truth = {name: rng.integers(len(groups), size=len(keys)) for name, groups in suite.taxonomy.items()}
     for judge in evaluation.judges.values():
@@ -123,8 +129,9 @@ def labels(
     groups = suite.taxonomy[attribute]
     wrong = rng.random(len(keys)) > ACCURACY
     said = np.where(wrong, rng.integers(len(groups), size=len(keys)), truth)
-    probabilities = np.full((len(keys), len(groups) + 1), (1 - SURE) / len(groups))
-    probabilities[np.arange(len(keys)), said] = SURE
+    sure = rng.uniform(*SURE, size=len(keys))
+    probabilities = np.repeat((1 - sure)[:, None] / len(groups), len(groups) + 1, axis=1)
+    probabilities[np.arange(len(keys)), said] = sure
     return label_rows(
         keys=list(keys),
         judge=judge.info.name,

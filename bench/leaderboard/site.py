@@ -14,8 +14,7 @@ from evenhand.bench.leaderboard.strip import STRIP_FILE, read_strip
 from evenhand.bench.leaderboard.suite import known_suite
 from evenhand.bench.leaderboard.verification.signed import MAINTAINERS
 from evenhand.bench.registry.entry_points import SUITES
-from evenhand.bench.results.entry import ENTRY_FILE, BoardRow
-from evenhand.bench.results.entry_image import EntryImage
+from evenhand.bench.results.entry import ENTRY_FILE, BoardRow, EntryImage
 from evenhand.bench.results.result import ErrorRow
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.files import write_atomically

@@ -19,8 +19,7 @@ from PIL import Image
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.tables import pixel_hash, read_file
 from evenhand.bench.prompts.plan import Item
-from evenhand.bench.results.entry import Entry, EntryFile
-from evenhand.bench.results.entry_image import EntryImage
+from evenhand.bench.results.entry import Entry, EntryFile, EntryImage
 
 STRIP_FILE: EntryFile = "strip.webp"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -21,6 +22,7 @@ from evenhand.bench.models.single_file import checkpoint_source, is_checkpoint, 
 from evenhand.bench.models.sources import Source, folder_source, hub_source, read_index
 from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.models.whole_pipeline import PipelineSampler, WholePipeline
+from evenhand.bench.parsing.regular_file import read_regular
 from evenhand.bench.suites.suite import Protocol
 from evenhand.metrics.vision.hub import hub_name
 from evenhand.metrics.vision.loaded_weights import require_loaded
@@ -32,6 +34,11 @@ LIBRARIES = ("diffusers", "transformers", "stable_diffusion", None)
 the safety checker in diffusers."""
 
 _SMALLER = 'set precision = "bfloat16" in the protocol of the suite, or use a device with more memory'
+
+MAX_LAYERS = 1000
+"""Largest number of layers of a network, or of one of its blocks; the largest in use have 100."""
+
+_MAX_CONFIG_BYTES = 2**24
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -134,6 +141,7 @@ def _from_pretrained(source: Source, *, name: str, dtype: torch.dtype) -> Any:
 
     index = read_index(source.root)
     _check_index(index, name)
+    _check_layers(source.root)
     check_class(str(index.get("_class_name")), name)
     options: dict[str, Any] = {"torch_dtype": dtype}
     if "safety_checker" in index:
@@ -160,6 +168,24 @@ def _check_index(index: Mapping[str, Any], name: str) -> None:
                 f"model {name!r} needs {part} from {str(entry)[:60]}, but only classes of diffusers and "
                 "transformers are loaded; use a model without custom code"
             )
+
+
+def _check_layers(folder: Path) -> None:
+    """Reject a damaged number of layers, of which the libraries would build billions before they compare."""
+    for path in folder.glob("*/config.json"):
+        try:
+            config = json.loads(read_regular(path, max_bytes=_MAX_CONFIG_BYTES))
+        except ValueError as fault:
+            raise EvenhandError(
+                f"{path}: configuration cannot be read ({fault}); use that of the release"
+            ) from fault
+        for key, value in config.items() if isinstance(config, dict) else ():
+            for number in value if isinstance(value, list) else [value]:
+                if "layers" in key and isinstance(number, int) and number > MAX_LAYERS:
+                    raise EvenhandError(
+                        f"{path}: {key} must be at most {MAX_LAYERS:,}, got {number:.3g}; "
+                        "use the configuration of the release"
+                    )
 
 
 def _check_tokenizers(folder: Path, name: str) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from evenhand.bench.results.fresh import Fresh, Sha256
@@ -43,6 +46,21 @@ class MethodSource(Record):
     version: str = Field(description="its version")
     digest: Sha256 = Field(description="SHA-256 of the method's source code")
     address: str = Field(description="where the package is published or developed")
+
+
+@dataclass(frozen=True, eq=False)
+class EntryImage:
+    """One image of an entry's strip.
+
+    Attributes:
+        prompt: The text of its prompt.
+        kind: The kind of the prompt.
+        pixels: Its pixels ``(height, width, 3)``; white where no image was generated.
+    """
+
+    prompt: str
+    kind: str
+    pixels: NDArray[np.uint8]
 
 
 class Entry(Record):

@@ -6,6 +6,7 @@ Every write goes to a temporary name and is then renamed, so a killed process le
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import uuid
 from collections.abc import Iterator
@@ -33,9 +34,11 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def remove_temporary_files(folder: Path) -> None:
     """Remove temporary files of killed processes; the caller must hold the lock of the folder."""
-    for path in folder.rglob(".*.tmp"):
-        if _TEMPORARY.fullmatch(path.name):
-            path.unlink()
+    # Path objects for a million images would take ten times as long.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(".tmp") and _TEMPORARY.fullmatch(name):
+                Path(place, name).unlink()
 
 
 def folder_name(label: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ Phase = Literal["fit_seconds", "generate_seconds", "judge_seconds"]
 """Timed phases of a run: fields of :class:`Timing`."""
 
 RUN_FILES = {".lock", LOG_FILE, "timing.json", "images", "tables", "interventions", "results"}
-RUN_FILES |= {"report.html", "report.pdf", "gallery.html", "gallery-data"}
+RUN_FILES |= {"answers.csv", "prompts.csv", "report.html", "report.pdf", "gallery.html", "gallery-data"}
 RUN_FILES |= {TITLE_BLOCK_FILE, MANIFEST_FILE, SIGNATURE_FILE}
 """Files and folders of a run besides the one that identifies it."""
 
@@ -290,7 +289,9 @@ def load_run(folder: str | Path) -> StoredRun:
         results=results,
         timings=[timings[r.spec.method.label] for r in results if r.spec.method.label in timings],
         # Do not trust folders in the table: images are always inside the run folder.
-        images=shown_images(run_folder.image_table.read().assign(folder=""), run_folder.labels.read()),
+        images=shown_images(
+            run_folder.image_table.read().assign(folder=""), run_folder.labels.read(compact=True)
+        ),
     )
 
 
@@ -303,18 +304,15 @@ def shown_images(images: pd.DataFrame, labels: pd.DataFrame) -> list[ImageRow]:
     """
     if not len(images) or not len(labels):
         return []
-    panel = labels[labels["judge"] == "panel"]
+    images = images[images["path"] != ""].sort_values(["method", "seed_index", "prompt_id"])
+    place = images.groupby(["method", "kind", "concept"], sort=False, dropna=False).cumcount()
+    # Of a million images, rows become Python objects only for the few that are shown.
+    images = images[place < SHOWN_PER_CONCEPT]
+    panel = labels[(labels["judge"] == "panel") & labels["key"].isin(set(images["key"]))]
     perceived: dict[str, dict[str, str]] = {}
     for key, attribute, label in zip(panel["key"], panel["attribute"], panel["label"], strict=True):
         perceived.setdefault(key, {})[attribute] = label or "undetermined"
-    rows, count = [], Counter[tuple[str, ...]]()
-    images = images[images["path"] != ""]
-    for row in images.sort_values(["method", "seed_index", "prompt_id"]).to_dict("records"):
-        group = (row["method"], row["kind"], row["concept"])
-        count[group] += 1
-        if count[group] <= SHOWN_PER_CONCEPT:
-            rows.append(_image_row(row, perceived.get(row["key"], {})))
-    return rows
+    return [_image_row(row, perceived.get(row["key"], {})) for row in images.to_dict("records")]
 
 
 def _image_row(row: Mapping[Hashable, object], labels: dict[str, str]) -> ImageRow:

@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from statsmodels.stats.inter_rater import cohens_kappa
 
 from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import interval, wilson
@@ -190,26 +189,29 @@ def cohen_kappa(
     n = int(both.sum())
     if n == 0 or np.count_nonzero(table.sum(axis=0) + table.sum(axis=1)) < 2:
         return Agreed(np.nan, np.nan, np.nan, n)
-    with np.errstate(invalid="ignore"):  # a variance of 0 under perfect agreement
-        result = cohens_kappa(table, wt="quadratic" if quadratic else None)
-    low, high = _kappa_interval(table, float(result.kappa), float(result.var_kappa), quadratic=quadratic)
-    return Agreed(float(result.kappa), low, high, n)
-
-
-def _kappa_interval(
-    table: FloatArray, kappa: float, variance: float, *, quadratic: bool
-) -> tuple[float, float]:
-    """Limits of kappa's interval, from the pair table ``(K, K)`` and the large-sample variance."""
-    n, place = table.sum(), np.arange(len(table))
+    place = np.arange(groups)
     apart = np.abs(place[:, None] - place)
-    distance = (apart / apart.max()) ** 2 if quadratic else (apart > 0).astype(float)
-    chance = 1 - float((np.outer(table.sum(axis=1), table.sum(axis=0)) * distance).sum() / n**2)
-    agreed = chance + kappa * (1 - chance)
+    weights = 1 - ((apart / apart.max()) ** 2 if quadratic else apart > 0)
+    return Agreed(*_kappa(table, weights), n)
+
+
+def _kappa(table: FloatArray, weights: FloatArray) -> tuple[float, float, float]:
+    """Kappa and its limits, from the pair table and weights of agreement ``(K, K)``, 1 on the diagonal."""
+    n = table.sum()
+    shares = table / n
+    rows, columns = shares.sum(axis=1), shares.sum(axis=0)
+    chance = float((np.outer(rows, columns) * weights).sum())
+    # Exactly 1 if the judges always agree.
+    agreed = float((table * weights).sum() / n)
+    kappa = (agreed - chance) / (1 - chance)
+    # The large-sample variance of kappa, times (1 - chance)^2: Fleiss, Cohen and Everitt 1969.
+    by_margins = (weights @ columns)[:, None] + rows @ weights
+    second = (shares * (weights - by_margins * (1 - kappa)) ** 2).sum()
+    variance = float(second - (kappa - chance * (1 - kappa)) ** 2) / n
     spread = agreed * (1 - agreed)
-    known = variance > 0 and spread > 0
-    worth = spread / (variance * (1 - chance) ** 2) if known else n
+    worth = spread / variance if variance > 0 and spread > 0 else n
     low, high = ((end - chance) / (1 - chance) for end in wilson(agreed * worth, worth))
-    return min(max(float(low), -1.0), kappa), max(min(float(high), 1.0), kappa)
+    return kappa, min(max(float(low), -1.0), kappa), max(min(float(high), 1.0), kappa)
 
 
 def by_class(codes: Codes, groups: int, *, draws: int, rng: np.random.Generator) -> list[Agreed]:

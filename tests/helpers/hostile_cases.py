@@ -2,16 +2,23 @@
 
 import io
 import json
+import os
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 
+import numpy as np
 from helpers.fuzz import ODD_WORDS, json_mutants, mutants
 from helpers.hostile import NOT_FILES, replace
 from helpers.paths import ROOT, TINY
+from PIL import Image
 
 from evenhand.bench.cli.main import main
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.external_images.image_files import UnusableImageError, decode
 from evenhand.bench.fetching.planned_images import plan
 from evenhand.bench.leaderboard.entries import load_entry
+from evenhand.bench.models.loading import load_model
 from evenhand.bench.prompts.prompt_set import load_prompt_set
 from evenhand.bench.results.result import Result
 from evenhand.bench.results.tuning import read_tuning
@@ -106,7 +113,7 @@ def a_table(rng, folder):
         replace(path, NOT_FILES[rng.choice(list(NOT_FILES))])
         return lambda: read(path)
     if change < 0.3:
-        data += data.partition(b"\n")[2] * rng.choice((2, 1000, 20_000))
+        data += data.partition(b"\n")[2] * rng.choice((2, 100, 2000))
     elif change < 0.6:
         cells = data.split(b",")
         cells[rng.randrange(len(cells))] = odd_text(rng).encode(errors="replace")
@@ -182,10 +189,106 @@ def a_command_line(rng, folder):
     return lambda: code_of(words)
 
 
+def images():
+    """One image in many formats, by name."""
+    rng = np.random.default_rng(3)
+    colours = Image.fromarray(rng.integers(0, 256, (24, 20, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    forms = {
+        "rgb.png": (colours, "PNG", {}),
+        "interlaced palette.png": (colours.quantize(16), "PNG", {"transparency": 3}),
+        "sixteen bits.png": (Image.fromarray(np.full((24, 20), 40_000, np.uint16)), "PNG", {}),
+        "one bit.png": (colours.convert("1"), "PNG", {}),
+        "rotated.jpg": (colours, "JPEG", {"exif": exif}),
+        "progressive.jpg": (colours, "JPEG", {"progressive": True}),
+        "cmyk.jpg": (colours.convert("CMYK"), "JPEG", {}),
+        "clear.webp": (colours.convert("RGBA"), "WEBP", {"lossless": True}),
+        "moving.webp": (colours, "WEBP", {"save_all": True, "append_images": [colours.rotate(90)]}),
+        "moving.png": (colours, "PNG", {"save_all": True, "append_images": [colours.rotate(90)]}),
+    }
+    for name, (image, kind, options) in forms.items():
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        yield name, buffer.getvalue()
+
+
+STATUSES = ("no_image", "damaged", "bad_size", "animated", "unknown_colours")
+"""Why an image file cannot be used."""
+
+
+@cache
+def image_files():
+    """The files of :func:`images`."""
+    return [data for _, data in images()]
+
+
+def an_image(rng, folder):
+    """A damaged image file in one of many formats, or two halves of different files."""
+    data, other = rng.sample(image_files(), 2)
+    if rng.random() < 0.2:
+        data = data[: rng.randrange(len(data))] + other[rng.randrange(len(other)) :]
+    else:
+        data = next(mutants(data, count=1, seed=rng.randrange(2**32)))
+    return lambda: decoded(data)
+
+
+def decoded(data):
+    """The pixels of an image file, of a size that a judge can take."""
+    try:
+        found = decode(data)
+    except UnusableImageError as fault:
+        assert fault.status in STATUSES
+        raise EvenhandError(str(fault)) from fault
+    assert found.dtype == np.uint8 and found.shape[2] == 3 and found.size < 10**7
+    return found
+
+
+CONFIGS = (
+    *("model_index.json", "unet/config.json", "vae/config.json", "text_encoder/config.json"),
+    *("scheduler/scheduler_config.json", "tokenizer/tokenizer_config.json"),
+)
+"""The configurations of a pipeline of Stable Diffusion."""
+
+
+def a_model_folder(rng, folder, model):
+    """A model folder of which one file is damaged, another file, or no file."""
+    copy = shutil.copytree(model, folder / "model", copy_function=os.link)
+    files = sorted(path for path in copy.rglob("*") if path.is_file())
+    path, change = rng.choice([copy / name for name in CONFIGS] + files), rng.random()
+    data = path.read_bytes()
+    path.unlink()
+    if change < 0.2:
+        # Not a sparse or an endless file: weights may be large, and are hashed.
+        replace(path, NOT_FILES[rng.choice(("folder", "fifo", "loop"))])
+    elif change < 0.3:
+        path.symlink_to(rng.choice(files))
+    elif path.suffix == ".json" and change < 0.7:
+        path.write_text(json.dumps(next(json_mutants(json.loads(data), count=1, seed=rng.randrange(2**32)))))
+    else:
+        # Of weights only the head, which has names, shapes and offsets.
+        head, rest = data[:4000], data[4000:]
+        path.write_bytes(next(mutants(head, count=1, seed=rng.randrange(2**32))) + rest)
+    return lambda: load_model(str(copy))
+
+
 FAMILIES = {
     "suite": a_suite,
     "table": a_table,
     "entry": an_entry,
     "run": a_run_folder,
+    "image": an_image,
+    "model": a_model_folder,
     "command line": a_command_line,
 }
+
+CASES = {
+    "suite": 2500,
+    "table": 2400,
+    "entry": 250,
+    "run": 80,
+    "image": 4660,
+    "model": 50,
+    "command line": 60,
+}
+"""Number of random cases of each family in the slow tests; docs/reliability.md states their sum."""

@@ -1,11 +1,33 @@
-"""Workers that are in the middle of a block for ever."""
+"""Workers of both engines that are in the middle of a block for ever."""
 
 import ctypes
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from evenhand.bench.engines.local_pool import end_with_parent
+from evenhand.bench.engines.worker import Assignment, Block
+
+PATIENCE = 240.0
+"""Seconds after which a process is given up, however slow the machine."""
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds; a failed assertion after :data:`PATIENCE`."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether this process runs, by ``/proc``; one that has ended and was not waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 def work_forever(told: str) -> None:
@@ -21,6 +43,18 @@ def compute_forever(told: str) -> None:
     end_with_parent()
     _tell(told)
     ctypes.PyDLL(None).pause()
+
+
+class Actor:
+    """In place of the worker of a Ray cluster; its pool makes it an actor."""
+
+    def __init__(self, assignment: Assignment, *, cores: int) -> None:
+        self._told = str(assignment.run / "pid")
+
+    def answer(self, block: Block) -> None:
+        """Work on a block, in native code that holds the interpreter, and never answer."""
+        _tell(self._told)
+        ctypes.PyDLL(None).pause()
 
 
 def _tell(told: str) -> None:

@@ -1,6 +1,5 @@
 """Damaged model folders and image files give a model, an image or a one-line error in bounded memory."""
 
-import io
 import json
 import random
 import resource
@@ -12,16 +11,11 @@ import numpy as np
 import pytest
 from helpers.families import saved
 from helpers.fuzz import json_mutants, mutants, value_or_one_line
-from PIL import Image
+from helpers.hostile_cases import CONFIGS, images
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.external_images.image_files import UnusableImageError, decode
 from evenhand.bench.models.loading import load_model
-
-PARTS = (
-    *("model_index.json", "unet/config.json", "vae/config.json", "text_encoder/config.json"),
-    *("scheduler/scheduler_config.json", "tokenizer/tokenizer_config.json"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +29,7 @@ def folder(whole, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", CONFIGS)
 def test_a_model_with_a_damaged_config_loads_or_is_rejected_in_one_line(folder, part):
     path = folder / part
     data = path.read_bytes()
@@ -47,6 +41,17 @@ def test_a_model_with_a_damaged_config_loads_or_is_rejected_in_one_line(folder, 
         path.write_bytes(mutant)
         refused += isinstance(value_or_one_line(lambda: load_model(str(folder))), EvenhandError)
     assert refused > 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [10**9, [2, 10**30]])
+def test_a_model_with_a_damaged_number_of_layers_is_rejected_before_it_is_built(folder, number):
+    path = folder / "unet/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"layers_per_block": number}))
+    with pytest.raises(
+        EvenhandError, match=r"config\.json: layers_per_block must be at most 1,000, got 1e\+"
+    ):
+        load_model(str(folder))
 
 
 @pytest.mark.slow
@@ -66,30 +71,6 @@ def test_a_model_with_damaged_weights_loads_or_is_rejected_in_one_line(folder, p
         path.write_bytes(damaged if rng.random() < 0.7 else damaged[: rng.randrange(len(damaged))])
         refused += isinstance(value_or_one_line(lambda: load_model(str(folder))), EvenhandError)
     assert refused > 10
-
-
-def images():
-    """One image in many formats, by name."""
-    rng = np.random.default_rng(3)
-    colours = Image.fromarray(rng.integers(0, 256, (24, 20, 3), dtype=np.uint8))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    forms = {
-        "rgb.png": (colours, "PNG", {}),
-        "interlaced palette.png": (colours.quantize(16), "PNG", {"transparency": 3}),
-        "sixteen bits.png": (Image.fromarray(np.full((24, 20), 40_000, np.uint16)), "PNG", {}),
-        "one bit.png": (colours.convert("1"), "PNG", {}),
-        "rotated.jpg": (colours, "JPEG", {"exif": exif}),
-        "progressive.jpg": (colours, "JPEG", {"progressive": True}),
-        "cmyk.jpg": (colours.convert("CMYK"), "JPEG", {}),
-        "clear.webp": (colours.convert("RGBA"), "WEBP", {"lossless": True}),
-        "moving.webp": (colours, "WEBP", {"save_all": True, "append_images": [colours.rotate(90)]}),
-        "moving.png": (colours, "PNG", {"save_all": True, "append_images": [colours.rotate(90)]}),
-    }
-    for name, (image, kind, options) in forms.items():
-        buffer = io.BytesIO()
-        image.save(buffer, kind, **options)
-        yield name, buffer.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from helpers.orphans import is_alive, wait_until
 
 pytestmark = pytest.mark.slow
-
-PATIENCE = 120.0
-"""Seconds after which a process is given up, however slow the machine."""
 
 RUN = """
 import multiprocessing, sys
@@ -24,21 +21,6 @@ if __name__ == "__main__":
     process.start()
     process.join()
 """
-
-
-def wait_until(condition):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def is_alive(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks processes up in /proc")

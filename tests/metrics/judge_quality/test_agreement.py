@@ -218,6 +218,7 @@ def test_kappa_interval_of_many_images_matches_statsmodels(quadratic):
     table = np.zeros((4, 4))
     np.add.at(table, (first, second), 1)
     usual = inter_rater.cohens_kappa(table, wt="quadratic" if quadratic else None)
+    assert found.value == pytest.approx(usual.kappa)
     assert (found.low, found.high) == pytest.approx((usual.kappa_low, usual.kappa_upp), abs=1e-3)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from helpers.report import parsed
 from helpers.site import a_board
 
-from evenhand.bench.results.entry_image import EntryImage
+from evenhand.bench.results.entry import EntryImage
 from evenhand.reports.leaderboard.entry_strip import entry_strip
 from evenhand.reports.leaderboard.site import render_site
 
