@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from helpers.shared import shared
 
@@ -19,6 +19,7 @@ from evenhand.bench.leaderboard.entries import load_entry
 from evenhand.bench.leaderboard.submit import submit
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
 from evenhand.bench.leaderboard.tables import Tables, files_of, read_tables
+from evenhand.bench.results.entry import EntryFile
 from evenhand.bench.suites.suite import Suite, load_suite, to_toml
 
 METHODS = ("base", "mist", "random-attribute-prompt")
@@ -88,6 +89,13 @@ def replace_file(entry: Path, name: str, data: bytes) -> None:
     """Replace a table and update its hash, as a deliberate forger would."""
     (entry / name).write_bytes(data)
     change(entry, **{f"files__{name}": hashlib.sha256(data).hexdigest()})
+
+
+def without_files(entry: Path) -> None:
+    """Remove the tables and images of an entry, so that only its numbers are left."""
+    for name in get_args(EntryFile):
+        (entry / name).unlink(missing_ok=True)
+    change(entry, files={})
 
 
 def tables(entry: Path) -> tuple[Tables, KnownSuite]:

@@ -5,7 +5,16 @@ import shutil
 
 import pandas as pd
 import pytest
-from helpers.entry import METHODS, change, replace_file, rewrite, small_entries, small_run, tables
+from helpers.entry import (
+    METHODS,
+    change,
+    replace_file,
+    rewrite,
+    small_entries,
+    small_run,
+    tables,
+    without_files,
+)
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
@@ -37,6 +46,7 @@ def test_every_entry_of_a_registered_suite_has_tables_and_is_recomputed(evenhand
             "entry.json",
             "images.parquet",
             "labels.parquet",
+            "strip.webp",
         ]
     outcome = evenhand("board", "check", "--entries", entries)
     assert outcome.code == 0
@@ -189,9 +199,7 @@ def test_an_existing_baseline_entry_is_kept_and_used_for_comparison(entries):
 
 @pytest.mark.slow
 def test_without_the_baseline_tables_the_others_cannot_be_recomputed(entries):
-    for file in (entries / BASE).glob("*.parquet"):
-        file.unlink()
-    change(entries / BASE, files={})
+    without_files(entries / BASE)
     found = faults(entries)
     assert len(found) == 3 and "it has no tables" in found[0]
     assert all("the tables of 'base@small-v1' are missing" in fault for fault in found[1:])

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from helpers.entry import METHODS, change, small_entries
+from helpers.entry import METHODS, change, small_entries, without_files
 from helpers.report import a_result, of_example, publish
 from helpers.trade_off import placed
 from helpers.verification import A_VERIFICATION
@@ -32,9 +32,8 @@ def test_invented_numbers_without_tables_are_refused(entries):
     def better(rows):
         return [{**row, "value": 0.0, "low": 0.0, "high": 0.01} for row in rows]
 
-    change(entries / MIST, files={}, result__estimates=better)
-    for file in (entries / MIST).glob("*.parquet"):
-        file.unlink()
+    without_files(entries / MIST)
+    change(entries / MIST, result__estimates=better)
     (fault,) = faults(entries)
     assert MIST in fault and "it has no tables, so nobody can recompute its numbers" in fault
 

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers.entry import METHODS, change, rewrite, small_entries, small_run
+from helpers.entry import METHODS, change, rewrite, small_entries, small_run, without_files
 from helpers.verification import A_VERIFICATION, AN_ANSWER
 
 from evenhand.bench.errors import EvenhandError
@@ -91,9 +91,7 @@ def test_an_intervention_from_another_fit_is_rejected(entries):
 
 @pytest.mark.slow
 def test_without_tables_there_is_nothing_to_verify(entries):
-    change(entries / MIST, files={})
-    for file in (entries / MIST).glob("*.parquet"):
-        file.unlink()
+    without_files(entries / MIST)
     assert "has no tables" in refused(entries / MIST)
 
 
