@@ -7,11 +7,10 @@ the results have no protocol, no fit and no generation cost.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 import torch
@@ -111,7 +110,12 @@ def audit(
     config = chosen.config if anchors is None else chosen.config.model_copy(update={"calibration": ""})
     target = out or Path("runs") / called
     draft = None if prompts is not None else draft_list(folder, without=target)
-    listed = _listed(prompts, draft, taxonomy=config.attributes, model=called)
+    listed = read_list(
+        prompts or Path(DRAFT_FILE),
+        taxonomy=config.attributes,
+        model=called,
+        data=draft.text.encode() if draft else None,
+    )
     _check_files(folder, listed, prompts)
     spec = Audit(
         **dict(config),
@@ -121,9 +125,19 @@ def audit(
         base=_base(base, listed),
     )
     with locked(target), quiet_loaders(), progress or Progress() as shown:
-        run_folder = RunFolder(target)
-        inputs = (spec, folder, listed, anchors, title_block, run_folder, shown, engine, workers)
-        _Session(*inputs, draft, chosen.notes).run()
+        _Session(
+            audit=spec,
+            folder=folder,
+            listed=listed,
+            draft=draft,
+            notes=chosen.notes,
+            anchors=anchors,
+            title_block=title_block,
+            run_folder=RunFolder(target),
+            progress=shown,
+            engine=engine,
+            workers=workers,
+        ).run()
     return load_run(target)
 
 
@@ -133,18 +147,6 @@ def _base(name: str | None, listed: ImageList) -> str | None:
     if name is None and BASE in listed.models:
         return BASE
     return name
-
-
-def _listed(
-    prompts: Path | None, draft: Draft | None, *, taxonomy: Mapping[str, Sequence[str]], model: str
-) -> ImageList:
-    """The given list, or the drafted one, which is read like any other."""
-    if prompts is not None:
-        return read_list(prompts, taxonomy=taxonomy, model=model)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / DRAFT_FILE
-        path.write_text(draft.text if draft else "", encoding="utf-8")
-        return read_list(path, taxonomy=taxonomy, model=model)
 
 
 def _check_files(folder: Path, listed: ImageList, prompts: Path | None) -> None:
@@ -162,14 +164,14 @@ class _Session:
     audit: Audit
     folder: Path
     listed: ImageList
+    draft: Draft | None
+    notes: tuple[str, ...]
     anchors: Path | None
     title_block: Path | None
     run_folder: RunFolder
     progress: Progress
     engine: str
     workers: int
-    draft: Draft | None
-    notes: tuple[str, ...]
 
     def run(self) -> None:
         """Load everything, initialize the folder and run all phases."""

@@ -91,19 +91,22 @@ class ImageList:
         )
 
 
-def read_list(path: Path, *, taxonomy: Mapping[str, Sequence[str]], model: str) -> ImageList:
+def read_list(
+    path: Path, *, taxonomy: Mapping[str, Sequence[str]], model: str, data: bytes | None = None
+) -> ImageList:
     """Read an image list from a CSV.
 
     Args:
         path: The CSV.
         taxonomy: Attributes to groups, which cells may name.
         model: The model of the images if the list has no column ``model``.
+        data: The content of the CSV, if it is not written yet; ``None`` to read it.
 
     Raises:
         EvenhandError: The file is malformed, has duplicate files or images or conflicting descriptions of a
             prompt, or the models have different prompts.
     """
-    file = CsvFile("image list", path)
+    file = CsvFile("image list", path, data)
     rows: list[Listed] = []
     seen = _Seen()
     for line, fields in file.rows(required=REQUIRED, optional=OPTIONAL, empty=EMPTY):

@@ -20,6 +20,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.tables import pixel_hash, read_file
 from evenhand.bench.prompts.plan import Item
 from evenhand.bench.results.entry import Entry, EntryFile, EntryImage
+from evenhand.bench.results.lookup import spread
 
 STRIP_FILE: EntryFile = "strip.webp"
 
@@ -49,9 +50,7 @@ def places(items: Sequence[Item]) -> list[int]:
         for place, item in enumerate(items):
             if item.prompt.kind == kind:
                 first.setdefault(item.prompt.concept or item.prompt.text, place)
-        own = list(first.values())
-        kept = min(most, len(own))
-        found += [own[number * len(own) // kept] for number in range(kept)]
+        found += spread(list(first.values()), most)
     return found
 
 

@@ -9,10 +9,11 @@ judges were trained and measured.
 from __future__ import annotations
 
 from functools import cache
+from typing import TypeVar
 
 from evenhand.bench.mini import ROOT
 from evenhand.bench.mini.law import TAXONOMIES, TONE_GROUPS
-from evenhand.metrics.judges.base import Domain
+from evenhand.metrics.judges.base import Domain, Judge
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.judges.image_classification import Classifier, ImageClassificationJudge
 from evenhand.metrics.judges.open_clip import OpenClipJudge
@@ -54,6 +55,15 @@ SMALLEST_SKIN_SHARE = 0.5
 """Minimum share of skin-coloured pixels; at least 0.7 of the boxes on labelled renders."""
 
 
+J = TypeVar("J", bound=Judge)
+
+
+def _of_renders(judge: J) -> J:
+    """The judge, which refuses images that are not of the bundled model."""
+    judge.domain = RENDERS
+    return judge
+
+
 def _clip(name: str, title: str) -> OpenClipJudge:
     judge = OpenClipJudge(
         name=name,
@@ -64,8 +74,7 @@ def _clip(name: str, title: str) -> OpenClipJudge:
         licence=LICENCE,
         origin=ORIGIN,
     )
-    judge.domain = RENDERS
-    return judge
+    return _of_renders(judge)
 
 
 @cache
@@ -103,8 +112,7 @@ def vit() -> ImageClassificationJudge:
         licence=LICENCE,
         origin=ORIGIN,
     )
-    judge.domain = RENDERS
-    return judge
+    return _of_renders(judge)
 
 
 @cache
@@ -119,8 +127,7 @@ def tone_ita() -> ToneItaJudge:
         licence=LICENCE,
         origin="written for Evenhand from published formulas; boxes and skin window set on labelled renders",
     )
-    judge.domain = RENDERS
-    return judge
+    return _of_renders(judge)
 
 
 @cache

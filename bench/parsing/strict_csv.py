@@ -28,10 +28,12 @@ class CsvFile:
     Attributes:
         what: Kind of the file for messages, such as ``"prompt file"``.
         path: Path of the file.
+        data: Its content, if it is not written yet; ``None`` to read it.
     """
 
     what: str
     path: Path
+    data: bytes | None = None
 
     def text(self) -> str:
         """The text of the file, with normalized line ends and without a byte-order mark.
@@ -40,7 +42,9 @@ class CsvFile:
             EvenhandError: The file cannot be read, is too large or is not UTF-8.
         """
         try:
-            data = read_regular(self.path, max_bytes=MAX_BYTES)
+            if self.data is not None and len(self.data) > MAX_BYTES:
+                raise TooLargeError
+            data = read_regular(self.path, max_bytes=MAX_BYTES) if self.data is None else self.data
         except TooLargeError as fault:
             raise EvenhandError(
                 f"{self.path}: {self.what} must be at most {MAX_BYTES // 2**20} MiB; split it"

@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from evenhand.bench.results.result import BASE, ComparisonRow, EstimateRow, RankRow, Result
 from evenhand.bench.results.text import KINDS, SHARE
+
+T = TypeVar("T")
 
 PRIMARY_METRIC = "rms_delta"
 
@@ -234,3 +236,9 @@ def base_of(readings: Sequence[Reading]) -> Reading | None:
 
 def _finite(row: EstimateRow | None) -> bool:
     return row is not None and math.isfinite(row.value)
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` items, evenly spaced and starting with the first."""
+    kept = min(most, len(items))
+    return [items[place * len(items) // kept] for place in range(kept)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import Pixels, align, finder
@@ -61,16 +61,8 @@ class AgeAndGenderJudge(Judge):
             self._folder = Path(folder)
         manifest = (self._folder / "manifest.json").read_text(encoding="utf-8")
         self._manifest = json.loads(manifest)
-        card = AgeAndGender.card
-        self.info = JudgeInfo(
-            name=name,
-            version=hashlib.sha256(manifest.encode()).hexdigest()[:12],
-            title=card.title,
-            summary=card.summary,
-            family=card.family,
-            taxonomies={attribute: taxonomies.groups(attribute) for attribute in card.attributes},
-            licence=card.licence,
-            origin=card.origin,
+        self.info = AgeAndGender.card.info(
+            name=name, version=hashlib.sha256(manifest.encode()).hexdigest()[:12]
         )
 
     def label(self, images: Images) -> dict[str, Answer]:

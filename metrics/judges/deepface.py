@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges._deepface_worker import analyze
-from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import Face, finder, image_status
@@ -73,17 +73,7 @@ class DeepFaceJudge(Judge):
         for file in WEIGHTS:
             with (folder / file).open("rb") as stream:
                 sha.update(hashlib.file_digest(stream, "sha256").digest())
-        card = DeepFace.card
-        self.info = JudgeInfo(
-            name=name,
-            version=sha.hexdigest()[:12],
-            title=card.title,
-            summary=card.summary,
-            family=card.family,
-            taxonomies={attribute: taxonomies.groups(attribute) for attribute in card.attributes},
-            licence=card.licence,
-            origin=card.origin,
-        )
+        self.info = DeepFace.card.info(name=name, version=sha.hexdigest()[:12])
 
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of ``info.taxonomies``."""

@@ -14,7 +14,7 @@ from torchvision.models import resnet34
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import Answer, Domain, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.base import Answer, Domain, Images, Judge
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import finder
@@ -80,16 +80,7 @@ class FairFaceJudge(Judge):
         known = [
             attribute for _, labels in self._blocks.values() for attribute in taxonomies.readable(labels)
         ]
-        self.info = JudgeInfo(
-            name=name,
-            version=f"{digest}-{race}",
-            title="FairFace ResNet-34",
-            summary=FairFace.card.summary,
-            family=FairFace.card.family,
-            taxonomies={attribute: taxonomies.groups(attribute) for attribute in known},
-            licence=FairFace.card.licence,
-            origin=FairFace.card.origin,
-        )
+        self.info = FairFace.card.info(name=name, version=f"{digest}-{race}", attributes=known)
 
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of ``info.taxonomies``; ``images`` are faces."""

@@ -15,7 +15,7 @@ from torch.nn.functional import conv2d, interpolate, linear, max_pool2d
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import finder
@@ -62,17 +62,7 @@ class GearJudge(Judge):
         sha = hashlib.sha256()
         for file in SHA256:
             sha.update((manifest.parent / file).read_bytes())
-        card = Gear.card
-        self.info = JudgeInfo(
-            name=name,
-            version=sha.hexdigest()[:12],
-            title=card.title,
-            summary=card.summary,
-            family=card.family,
-            taxonomies={"race4": taxonomies.groups("race4")},
-            licence=card.licence,
-            origin=card.origin,
-        )
+        self.info = Gear.card.info(name=name, version=sha.hexdigest()[:12])
 
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for ``race4``; ``images`` are faces."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from evenhand.metrics.judges.base import Judge
+from evenhand.metrics import taxonomies
+from evenhand.metrics.judges.base import Judge, JudgeInfo
 from evenhand.metrics.vision.weight_source import WeightSource
 from evenhand.metrics.vision.weights import HUB_FILES
 
@@ -26,6 +28,26 @@ class RecipeCard(BaseModel):
     """Attributes that the judges may know; the parameters can determine which ones a judge knows."""
     licence: str
     origin: str
+
+    def info(self, *, name: str, version: str, attributes: Sequence[str] | None = None) -> JudgeInfo:
+        """The card of a judge of this recipe.
+
+        Args:
+            name: The judge's name.
+            version: Its version.
+            attributes: The attributes that it knows; all of the recipe's if ``None``.
+        """
+        known = self.attributes if attributes is None else attributes
+        return JudgeInfo(
+            name=name,
+            version=version,
+            title=self.title,
+            summary=self.summary,
+            family=self.family,
+            taxonomies={attribute: taxonomies.groups(attribute) for attribute in known},
+            licence=self.licence,
+            origin=self.origin,
+        )
 
 
 class JudgeRecipe(BaseModel, ABC):

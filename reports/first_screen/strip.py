@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evenhand.bench.policy.image_marks import UNDETERMINED, changed, disobeyed
-from evenhand.bench.results.lookup import Reading, attribute_names, base_of
+from evenhand.bench.results.lookup import Reading, attribute_names, base_of, spread
 from evenhand.bench.results.result import ImageRow, Run
 from evenhand.bench.results.text import listing, parse_cell
 from evenhand.reports.components.image_file import read_image
-from evenhand.reports.run.image_strips import embedded, spread
+from evenhand.reports.run.image_strips import embedded
 from evenhand.reports.run.report_text import report_text_of
 
 COLUMNS = {"neutral": 4, "explicit": 2}

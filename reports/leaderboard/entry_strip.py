@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
 from evenhand.bench.results.entry import EntryImage
 from evenhand.bench.results.text import KINDS
-from evenhand.reports.run.image_strips import Strip, Thumbnail
+from evenhand.reports.run.image_strips import SIDE, Strip, Thumbnail, embedded
 
 
 def entry_strip(lines: Sequence[tuple[str, str]], images: Mapping[str, Sequence[EntryImage]]) -> Strip | None:
@@ -34,7 +32,4 @@ def entry_strip(lines: Sequence[tuple[str, str]], images: Mapping[str, Sequence[
 
 
 def _thumbnail(label: str, one: EntryImage) -> Thumbnail:
-    buffer = io.BytesIO()
-    Image.fromarray(one.pixels).save(buffer, "WEBP", lossless=True, method=6)
-    uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return Thumbnail(uri, f"{label}: {one.prompt}", "")
+    return Thumbnail(embedded(Image.fromarray(one.pixels), side=SIDE), f"{label}: {one.prompt}", "")

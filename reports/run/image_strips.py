@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from evenhand.bench.results.lookup import Reading, attribute_names, base_of
+from evenhand.bench.results.lookup import Reading, attribute_names, base_of, spread
 from evenhand.bench.results.result import ImageRow, Run
 from evenhand.bench.results.text import KINDS, attribute
 from evenhand.reports.components.image_file import read_image
@@ -124,12 +124,6 @@ def before_and_after(run: Run, readings: Sequence[Reading]) -> Strip | None:
 def _changed(reading: Reading) -> str:
     row = reading.naive("preservation_distance")
     return f"change {with_interval(row)}" if row is not None else "change not measured"
-
-
-def spread(items: Sequence[str], most: int) -> list[str]:
-    """At most ``most`` items, evenly spaced and starting with the first."""
-    kept = min(most, len(items))
-    return [items[place * len(items) // kept] for place in range(kept)]
 
 
 def _strip(run: Run, rows: Sequence[ImageRow], methods: Sequence[str], *, width: int) -> Strip:

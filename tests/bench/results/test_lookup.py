@@ -18,6 +18,7 @@ from evenhand.bench.results.lookup import (
     ordered,
     primary_key,
     served_worst,
+    spread,
     widest_set,
 )
 
@@ -126,3 +127,9 @@ def test_names_are_in_the_order_of_the_first_run_that_has_them():
     one, other = a_result("base", concepts=["nurse", "CEO"]), a_result("mist", concepts=["cook", "nurse"])
     assert concept_names([one, other]) == ["nurse", "CEO", "cook"]
     assert attribute_names([one]) == ["gender", "tone", "age"]
+
+
+def test_items_are_evenly_spaced_from_the_first():
+    assert spread("abcdefgh", 4) == ["a", "c", "e", "g"]
+    assert spread("abcde", 2) == ["a", "c"]
+    assert spread("ab", 4) == ["a", "b"] and spread("", 4) == []

@@ -10,7 +10,7 @@ from PIL import Image
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.lookup import Reading
 from evenhand.bench.results.result import ImageRow
-from evenhand.reports.run.image_strips import COLUMNS, IMAGES, before_and_after, embedded, spread, strips
+from evenhand.reports.run.image_strips import COLUMNS, IMAGES, before_and_after, embedded, strips
 
 JOBS = [f"job {letter}" for letter in "abcdefghijklmnop"]
 PAIR = ("base", "mist")
@@ -30,12 +30,6 @@ def run(tmp_path):
         return a_run(tmp_path, methods=methods, concepts=JOBS, images=images)
 
     return make
-
-
-def test_items_are_evenly_spaced_from_the_first():
-    assert spread("abcdefgh", 4) == ["a", "c", "e", "g"]
-    assert spread("abcde", 2) == ["a", "c"]
-    assert spread("ab", 4) == ["a", "b"] and spread("", 4) == []
 
 
 def test_concepts_are_chosen_by_position_and_not_by_their_labels(run):
