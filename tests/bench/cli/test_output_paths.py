@@ -157,6 +157,7 @@ def test_libraries_store_and_send_no_user_data(place):
     assert left_beside(place) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [("list", "judges"), ("show", "mini"), ("doctor",), ("run", TINY, "--dry-run")]
 )

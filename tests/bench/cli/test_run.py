@@ -9,6 +9,7 @@ from helpers.paths import TINY
 METHODS = ("--method", "base", "--method", "mist", "--method", "random-attribute-prompt")
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_images_and_writes_nothing(evenhand, tmp_path):
     outcome = evenhand("run", TINY, *METHODS, "--out", tmp_path / "run", "--dry-run", "--json")
     assert outcome.code == 0

@@ -67,6 +67,7 @@ def test_methods_are_paired_by_name_then_with_each_other_then_with_the_baseline(
     assert pairs(first, second) == [(f"{one} (two)", f"{other} (one)") for one, other in expected]
 
 
+@pytest.mark.slow
 def test_too_many_pairs_are_an_error():
     methods = [f"m{n}" for n in range(MAX_PAIRS)]
     assert len(pairs(methods, methods)) == MAX_PAIRS

@@ -144,6 +144,7 @@ def test_an_unusable_size_is_rejected_before_decoding(width, height):
     assert status_of(bomb(width, height)) == "bad_size"
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(place=st.integers(0, 10_000), flip=st.integers(1, 255), kind=st.sampled_from(["PNG", "JPEG", "WEBP"]))
 def test_a_flipped_byte_gives_an_image_or_a_status(place, flip, kind):

@@ -91,6 +91,7 @@ def test_what_the_hub_does_not_give_can_be_placed_by_hand(hub, tmp_path):
         assert f"from {source.address} to {source.place}" in found.detail
 
 
+@pytest.mark.slow
 def test_what_only_people_can_place_is_said_with_where_from_and_where_to(hub, tmp_path):
     place = tmp_path / "here" / "res34.safetensors"
     (found,) = fetch(assets_of(f"fairface:weights={place}"))

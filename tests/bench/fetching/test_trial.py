@@ -62,6 +62,7 @@ def test_disk_is_compared_with_all_images(monkeypatch, free, ok):
     assert checks()["disk for images"].ok is ok
 
 
+@pytest.mark.slow
 def test_memory_is_compared_with_the_weights_in_the_precision_of_the_protocol(monkeypatch):
     full = trial._weights(SUITE)
     half = SUITE.model_copy(update={"protocol": SUITE.protocol.model_copy(update={"precision": "bfloat16"})})

@@ -107,6 +107,7 @@ def test_too_small_a_sample_on_fresh_noise_changes_neither_numbers_nor_evidence(
     assert row.fresh is not None and row.fresh.images == 300
 
 
+@pytest.mark.slow
 def test_an_outdated_board_is_reported_and_not_changed(entries, tmp_path):
     page = tmp_path / "leaderboard.md"
     page.write_text("old\n")

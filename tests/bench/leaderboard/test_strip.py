@@ -58,6 +58,7 @@ def test_four_neutral_and_two_explicit_concepts_are_spread_over_the_plan():
     assert all(ITEMS[place].seed_index == 0 for place in SHOWN) and set(strip.SHOWN) <= set(KINDS)
 
 
+@pytest.mark.slow
 def test_small_images_are_stored_exactly_and_checked_against_the_table(tmp_path):
     images, pixels = table(64)
     entry = entry_with(tmp_path, strip_of(images, ITEMS, pixels.__getitem__))
@@ -70,6 +71,7 @@ def test_small_images_are_stored_exactly_and_checked_against_the_table(tmp_path)
         check_strip(tmp_path, entry, items=ITEMS, images=images)
 
 
+@pytest.mark.slow
 def test_missing_image_is_white_and_not_replaced_by_another(tmp_path):
     images, pixels = table(64, failed=SHOWN[:1])
     entry = entry_with(tmp_path, strip_of(images, ITEMS, pixels.__getitem__))
@@ -78,6 +80,7 @@ def test_missing_image_is_white_and_not_replaced_by_another(tmp_path):
     assert strip_of(table(64, failed=SHOWN)[0], ITEMS, pixels.__getitem__) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [80, 512])
 def test_strip_is_small_for_images_that_compress_worst(tmp_path, side):
     images, pixels = table(side)

@@ -58,6 +58,7 @@ def test_a_valid_board_passes_and_an_edited_leaderboard_fails(checkouts):
     assert stale.returncode == 2 and "is out of date" in stale.stderr
 
 
+@pytest.mark.slow
 def test_a_verification_missing_from_the_board_is_rejected(checkouts):
     guard = step("Only maintainers")
     assert run(guard, checkouts).returncode == 0

@@ -50,6 +50,7 @@ def test_gradients_match_finite_differences(network):
     assert float((start.grad * direction).sum()) == pytest.approx(float(slope), rel=2e-2)
 
 
+@pytest.mark.slow
 def test_only_the_text_encoder_of_the_same_clip_has_a_projection():
     scorer, encoder = load_scorer("mini"), load_model("mini").text_encoders[0][1]
     texts = ["a photo of a nurse", "a CEO"]

@@ -173,6 +173,7 @@ class SmallDevice(BatchSampler):
         return images, np.ones(len(pairs), dtype=bool)
 
 
+@pytest.mark.slow
 def test_an_accelerator_without_memory_for_a_batch_generates_it_in_smaller_parts_from_then_on(caplog):
     sampler = SmallDevice(fits=3)
     images = sampler(["a"] * 12, range(12))
@@ -185,6 +186,7 @@ def test_an_accelerator_without_memory_for_a_batch_generates_it_in_smaller_parts
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("device", "fits", "count"), [("cuda", 0, 1), ("cpu", 3, 8)])
 def test_memory_that_suffices_for_nothing_is_a_one_line_error(device, fits, count):
     with pytest.raises(EvenhandError) as caught:
@@ -194,6 +196,7 @@ def test_memory_that_suffices_for_nothing_is_a_one_line_error(device, fits, coun
     assert 'set precision = "bfloat16"' in said and "GPU 0" not in said
 
 
+@pytest.mark.slow
 def test_images_are_decoded_in_parts_of_limited_size(model, monkeypatch):
     sampler, sizes = Sampler(model, PROTOCOL.model_copy(update={"batch": 4})), []
     plain = sampler(PROMPTS[:1] * 4, range(4))

@@ -32,6 +32,7 @@ def images_of(name):
     return Sampler(load_model(str(name), device="cpu"), PROTOCOL)(["a nurse", "a CEO"], [3, 4])
 
 
+@pytest.mark.slow
 def test_images_equal_those_of_the_diffusers_folder(file, folder):
     shutil.copytree(folder, file.with_suffix(""))
     assert np.array_equal(images_of(file), images_of(folder))
@@ -47,6 +48,7 @@ def test_without_a_configuration_the_error_names_its_repository(file):
         load_model(str(file))
 
 
+@pytest.mark.slow
 def test_the_revision_changes_with_the_weights_but_not_with_the_name(file, folder):
     shutil.copytree(folder, file.with_suffix(""))
     copy = shutil.copy(file, file.with_name("copy.safetensors"))

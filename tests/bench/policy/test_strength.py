@@ -57,6 +57,7 @@ def test_only_one_setting_of_each_method_that_passes_every_gate_is_ranked(entrie
     assert ranks == {"uce": (1, 1), "mist": (2, 2), "base": (3, 3)}
 
 
+@pytest.mark.slow
 def test_more_strengths_do_not_change_the_ranking(entries, tmp_path):
     everything = render_leaderboard(board.board_rows(entries))
     own = tmp_path / "own"
@@ -91,6 +92,7 @@ def test_front_of_each_trade_off_lists_its_methods_and_marks_unranked_ones(entri
     ]
 
 
+@pytest.mark.slow
 def test_page_and_images_do_not_depend_on_the_order_of_the_rows(entries):
     rows = board.board_rows(entries)
     orders = list(itertools.islice(itertools.permutations(rows), 0, 5000, 1250))
@@ -98,6 +100,7 @@ def test_page_and_images_do_not_depend_on_the_order_of_the_rows(entries):
     assert len({json.dumps(front_images(order)) for order in orders[:2]}) == 1
 
 
+@pytest.mark.slow
 def test_images_of_the_page_are_written_as_standalone_files(entries, tmp_path):
     page = tmp_path / "board" / "leaderboard.md"
     board.build(entries, page)

@@ -218,6 +218,7 @@ pieces = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(
     st.one_of(
         st.binary(max_size=200), st.lists(st.one_of(pieces, st.binary(max_size=6)), max_size=8).map(b"".join)
@@ -235,6 +236,7 @@ def test_any_bytes_give_a_prompt_set_or_an_evenhand_error(data):
             assert isinstance(prompt_set, PromptSet) and prompt_set.prompts
 
 
+@pytest.mark.slow
 @given(st.binary(min_size=1, max_size=3), st.integers(0, 10_000))
 def test_any_damage_to_a_valid_file_gives_a_prompt_set_or_an_evenhand_error(noise, place):
     data = io.BytesIO((HEADER + ROW + CELL).encode())

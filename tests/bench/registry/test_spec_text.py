@@ -52,6 +52,7 @@ VALUES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), VALUES, max_size=4))
 def test_a_label_reads_as_the_parameters_that_it_was_made_from(parameters):
     name, given_ = split(label("mist", parameters), kind="method")

@@ -125,6 +125,7 @@ def test_a_method_can_be_fitted_to_another_model_and_its_cost_is_written(model, 
     assert load_model(str(out), device="cpu").family == model.family
 
 
+@pytest.mark.slow
 def test_per_concept_edits_export_a_separate_model_per_concept(model, tmp_path):
     edits = {"nurse": edit(model), "construction worker": edit(model, scale=0.2)}
     out = tmp_path / "exported"

@@ -71,6 +71,7 @@ def test_harm_is_proven_of_a_harmless_method_in_at_most_five_percent(methods):
     assert share(EVERYWHERE, methods=methods, status="harm proven") <= limit
 
 
+@pytest.mark.slow
 def test_table_has_a_row_for_every_case():
     table = decisions(methods=10, baselines=5).set_index("true loss")
     assert list(table.index) == [case.name for case in CASES]

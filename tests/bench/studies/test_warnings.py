@@ -1,6 +1,7 @@
 """The study of the warnings about a correction, with few repetitions."""
 
 import numpy as np
+import pytest
 
 from evenhand.bench.studies.warnings import CASES, METHOD, catches, checks, sampled, warned
 
@@ -18,5 +19,6 @@ def test_a_defect_of_edited_images_is_warned_of_and_a_fitting_table_is_not():
         assert warned(checks(tables, case.calibrated)[METHOD]) is expected
 
 
+@pytest.mark.slow
 def test_every_case_has_a_row_for_each_number_of_labels():
     assert len(catches(repetitions=1)) == 2 * len(CASES)

@@ -27,6 +27,7 @@ def test_zero_vectors_do_not_change_any_image(mini):
     assert (sampler(PROMPTS, [1, 2, 3, 4], intervention=fitted) == sampler(PROMPTS, [1, 2, 3, 4])).all()
 
 
+@pytest.mark.slow
 def test_interpret_diffusion_follows_adam_on_the_denoising_loss(mini):
     """One step on one image, written out from the formula with the same draws."""
     method = InterpretDiffusion(

@@ -26,6 +26,7 @@ def test_the_share_outside_counts_tokens_by_how_much_of_them_is_outside():
     assert share_outside(share, mask).item() == pytest.approx((0.4 * 0.75 + 0.8) / 4)
 
 
+@pytest.mark.slow
 def test_the_mask_is_where_the_predictions_of_both_prompts_differ(mini):
     shown = masked(make(mini), {"gender": GENDER}, images=1, passes=2, threshold=1.5)
     rng = np.random.default_rng(0)

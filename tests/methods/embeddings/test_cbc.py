@@ -183,6 +183,7 @@ def mini():
     return load_model("mini")
 
 
+@pytest.mark.slow
 def test_rescaling_values_rescales_attention(mini):
     name = "mid_block.attentions.0.transformer_blocks.0.attn2"
     attention = dict(mini.unet.named_modules())[name]

@@ -69,6 +69,7 @@ def test_the_loss_of_three_groups_averages_over_their_pairs(model, sampler):
     )
 
 
+@pytest.mark.slow
 def test_equal_texts_are_trained_towards_their_images(model, sampler):
     learner = Learner(METHOD, task_on(model, sampler, cells=GENDER))
     batch = torch.arange(4)

@@ -69,6 +69,7 @@ def test_hair_and_background_outside_the_boxes_do_not_count():
     assert judge.label(images)["tone"].probabilities.argmax() == 2
 
 
+@pytest.mark.slow
 def test_published_cuts_label_a_third_of_medium_skin_as_light():
     images, truth = labelled_people()
     answer = tone_ita().label(images)["tone"]

@@ -292,6 +292,7 @@ def skewed_coverage(skew_of, *, concepts=35, repetitions=2000):
     return hits / repetitions
 
 
+@pytest.mark.slow
 def test_intervals_of_skewed_concepts_cover_more_often_with_acceleration():
     assert skewed_coverage(lambda values: 0.0) < 0.935
     assert 0.935 <= skewed_coverage(u.skewness) <= 0.965

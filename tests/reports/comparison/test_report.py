@@ -86,6 +86,7 @@ def test_html_is_valid_with_hostile_names(single, several):
     assert_valid_html(*pages)
 
 
+@pytest.mark.slow
 def test_policy_allows_inline_style_embedded_images_and_the_script_of_the_page(single):
     (policy,) = [e for e in parsed(render_comparison(single)).all("meta") if "http-equiv" in e.attributes]
     assert policy.attributes["content"] == page_policy(asset("export.js"))
@@ -98,6 +99,7 @@ def test_page_with_the_maximum_number_of_pairs_is_within_its_size(one):
     assert_within(REPORT, render_comparison(comparison))
 
 
+@pytest.mark.slow
 def test_too_many_pairs_are_refused(evenhand, one, tmp_path):
     outcome = evenhand("compare", *[one] * 5, "--out", tmp_path / "page.html")
     assert outcome.code == 2
@@ -116,6 +118,7 @@ def test_downloads_have_every_difference_and_changed_label(several):
     assert moved == sum(row.n for row in several.flips if not row.concept)
 
 
+@pytest.mark.slow
 def test_verdict_names_the_closer_side_only_if_the_interval_excludes_zero(single):
     (headline,) = single.headline
     sentence = next(

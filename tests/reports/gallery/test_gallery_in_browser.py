@@ -247,6 +247,7 @@ def test_page_is_accessible_and_fits_its_window(browser, folder, width, scheme):
         assert_accessible(shown)
 
 
+@pytest.mark.slow
 def test_html_is_valid(folder, large):
     assert_valid_html((folder / "gallery.html").read_text(), (large / "gallery.html").read_text())
 

@@ -14,6 +14,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_report_links_to_the_images_that_it_counts(folder):
     page = write_report(folder).read_text()
     assert 'href="gallery.html#method=mist&amp;changed=1">2</a> <span class="muted">of 8</span>' in page

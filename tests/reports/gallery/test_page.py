@@ -25,6 +25,7 @@ def data_of(page):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
 
 
+@pytest.mark.slow
 def test_small_run_has_one_page_with_every_image(folder):
     write_report(folder)
     data = data_of((folder / "gallery.html").read_text())
@@ -33,6 +34,7 @@ def test_small_run_has_one_page_with_every_image(folder):
     assert not (folder / "gallery-data").exists()
 
 
+@pytest.mark.slow
 def test_large_run_has_chunks_beside_the_page_and_no_embedded_image(folder, monkeypatch):
     monkeypatch.setattr("evenhand.reports.gallery.page.EMBEDDED", 0)
     monkeypatch.setattr("evenhand.reports.gallery.data.CHUNK", 12)
@@ -44,6 +46,7 @@ def test_large_run_has_chunks_beside_the_page_and_no_embedded_image(folder, monk
     assert (folder / "gallery-data" / "001.js").read_text().startswith("galleryChunk(1,{")
 
 
+@pytest.mark.slow
 def test_files_of_an_earlier_gallery_are_removed(folder, monkeypatch):
     with monkeypatch.context() as large:
         large.setattr("evenhand.reports.gallery.page.EMBEDDED", 0)
@@ -53,6 +56,7 @@ def test_files_of_an_earlier_gallery_are_removed(folder, monkeypatch):
     assert not list((folder / "gallery-data").iterdir())
 
 
+@pytest.mark.slow
 def test_same_run_gives_the_same_bytes(folder):
     write_report(folder)
     first = (folder / "gallery.html").read_bytes()
@@ -60,6 +64,7 @@ def test_same_run_gives_the_same_bytes(folder):
     assert (folder / "gallery.html").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_run_without_images_has_no_gallery_and_no_link(folder):
     table = RunFolder(folder).image_table
     table.finish(pd.DataFrame())
@@ -67,6 +72,7 @@ def test_run_without_images_has_no_gallery_and_no_link(folder):
     assert not (folder / "gallery.html").exists() and "gallery.html" not in page
 
 
+@pytest.mark.slow
 def test_no_name_ends_a_script_or_an_element(tmp_path):
     a_stored_run(tmp_path, methods=("base", HOSTILE), concepts=(HOSTILE, "CEO"))
     write_report(tmp_path)
@@ -75,6 +81,7 @@ def test_no_name_ends_a_script_or_an_element(tmp_path):
     assert data_of(page)["methods"] == ["base", HOSTILE]
 
 
+@pytest.mark.slow
 def test_policy_allows_only_the_own_script(folder):
     write_report(folder)
     policy = re.search(

@@ -1,6 +1,7 @@
 """The images in an entry, on the page of its method, below those of the baseline."""
 
 import numpy as np
+import pytest
 from helpers.report import parsed
 from helpers.site import a_board
 
@@ -17,6 +18,7 @@ def images(*, count=3):
     ]
 
 
+@pytest.mark.slow
 def test_page_of_a_method_shows_the_images_of_its_entry_below_the_baseline():
     rows = [row for row in a_board() if row.label in ("base", "uce") and row.result.spec.suite_version == "1"]
     shown = {row.entry: images() for row in rows}

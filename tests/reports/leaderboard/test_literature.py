@@ -3,6 +3,8 @@
 import csv
 import io
 
+import pytest
+
 from evenhand.reports.leaderboard import literature
 
 
@@ -31,6 +33,7 @@ def test_numbers_have_the_digits_of_their_source():
     assert shown == printed
 
 
+@pytest.mark.slow
 def test_download_has_every_number_once():
     table = literature.every_table()
     rows = list(csv.DictReader(io.StringIO(table.to_csv())))

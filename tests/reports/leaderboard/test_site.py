@@ -259,6 +259,7 @@ def test_leaderboard_without_entries_says_so():
     assert "No entries yet." in text_of(site["index.html"])
 
 
+@pytest.mark.slow
 def test_method_not_distinguishable_from_the_baseline_is_on_no_front():
     still = placed("still", distance=0.6).model_copy(update={"comparisons": [a_comparison(0.0)]})
     rows = board_rows([placed("base", distance=0.6), still], {"base": (1, 2, "A"), "still": (1, 2, "A")})

@@ -16,6 +16,7 @@ def rows():
     return a_board()
 
 
+@pytest.mark.slow
 def test_page_of_a_method_with_several_fits_shows_them_and_the_median(rows):
     fits = [
         FitRow(label=label, entry=entry, distance=distance, band=band)
@@ -45,6 +46,7 @@ def contents(rows):
     return {row.label: method_content(found[-1], row, pages, [], images={}) for row in found[-1].rows}
 
 
+@pytest.mark.slow
 def test_position_is_said_in_a_sentence(contents):
     assert contents["mist"]["position"] == (
         "Group A (1 to 2) of 2 ranked methods of its track, not distinguishable from uce."

@@ -66,6 +66,7 @@ def test_html_of_runs_and_audits_is_valid(report, tmp_path):
     assert_valid_html(report.read_text(), of_images, alone)
 
 
+@pytest.mark.slow
 def test_page_is_within_its_size(report):
     assert_within(REPORT, report.read_text())
 

@@ -59,6 +59,7 @@ def test_title_block_is_shown_with_the_date_of_the_run_and_escaped(section):
     assert section.all("script") == []
 
 
+@pytest.mark.slow
 def test_every_report_says_that_it_is_not_a_conformity_assessment(section, run):
     assert "not a conformity assessment" in section.text
     unsigned = parsed(render_report(run)).by_id("sign-off").text
@@ -102,10 +103,12 @@ def test_findings_have_all_parts_and_the_rules_are_stated(section):
     assert all(name in section.text and rule in section.text for name, rule in RULES)
 
 
+@pytest.mark.slow
 def test_report_is_the_same_for_the_same_run_and_title_block(run):
     assert render_report(run, title_block=BLOCK) == render_report(run, title_block=BLOCK)
 
 
+@pytest.mark.slow
 def test_audit_without_a_baseline_has_findings_and_ratios_for_every_model(tmp_path):
     section = parsed(render_report(an_audit(tmp_path, "one", "two"))).by_id("sign-off")
     subjects = [e.all("h4")[0].text for e in section.all("article")]

@@ -39,6 +39,7 @@ def test_a_model_is_listed_with_its_size_and_then_fetched(evenhand, hub, tmp_pat
     assert done.code == 0 and done.out.splitlines()[1].startswith("fetched  model org/model")
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said_after_the_table_and_fails(evenhand, hub, tmp_path):
     place = tmp_path / "here" / "res34.safetensors"
     outcome = evenhand("fetch", f"fairface:weights={place}")

@@ -39,6 +39,7 @@ def shares():
     return np.random.default_rng(1).uniform(0.1, 0.9, len(CONCEPTS))
 
 
+@pytest.mark.slow
 def test_honest_submission_agrees_as_often_as_the_level_says(shares):
     rng = np.random.default_rng(2)
     pairs = [agreement(*map(a_measurement, drawn(shares, rng, times=2)), key=KEY) for _ in range(200)]
@@ -47,6 +48,7 @@ def test_honest_submission_agrees_as_often_as_the_level_says(shares):
     assert wrong <= 7
 
 
+@pytest.mark.slow
 def test_noise_chosen_among_thousands_is_found_and_gains_nothing(shares):
     rng = np.random.default_rng(3)
     found = []
@@ -119,6 +121,7 @@ def test_method_that_satisfies_one_voting_judge_is_found(shares):
     assert gap.kept < 0.1 and gap.others > 0.8 and gap.low > JUDGE_MARGIN and not gap.declared
 
 
+@pytest.mark.slow
 def test_honest_methods_are_not_accused_although_judges_err_unequally(shares):
     rng = np.random.default_rng(6)
     milder = 0.5 + 0.5 * (shares - 0.5)
