@@ -21,7 +21,7 @@ app = typer.Typer()
 def tune(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="Name of a method.")],
     suite: Annotated[
-        str, typer.Option(metavar="SUITE", help="A suite with a [tuning] table, or a TOML file.")
+        str, typer.Option(metavar="SUITE", help="A suite with development prompts, or its TOML file.")
     ] = "mini-2",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the records.")] = Path("tuning"),
     work: Annotated[

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 from helpers.paths import ROOT
+from rich.text import Text
 
 from evenhand.bench import catalog
 from evenhand.bench.cli.main import app
@@ -114,6 +115,15 @@ def test_every_command_has_help_with_examples_and_exactly_these_options(evenhand
     shown = [shlex.split(line) for line in examples.splitlines() if line.strip()]
     assert shown
     assert all(words[0] == "evenhand" and is_command(words[1:]) for words in shown)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_word_of_a_help_text_is_read_as_markup(command):
+    found = typer.main.get_command(app)
+    for word in command:
+        found = found.commands[word]
+    texts = [found.help, *(each.help for each in found.params if getattr(each, "help", None))]
+    assert [Text.from_markup(text).plain for text in texts] == texts, "rich leaves out words in brackets"
 
 
 def test_help_lists_running_auditing_reporting_and_comparing_first(evenhand):
