@@ -24,6 +24,7 @@ from evenhand.bench.external_images.answer_sheet import ANSWERS_FILE, answer_she
 from evenhand.bench.external_images.drafted_list import DRAFT_FILE, Draft, draft_list, images_in
 from evenhand.bench.external_images.image_checks import (
     check_domains,
+    distance_notes,
     duplicate_notes,
     named,
     panel_notes,
@@ -185,6 +186,7 @@ class _Session:
     def _run_phases(self) -> None:
         """Run all phases in order; each one reuses what an interrupted audit has finished."""
         images = self._import_images()
+        distances = distance_notes(self.evaluation.judges.values(), images, self.run_folder.images)
         anchors = self._read_anchors(images)
         self._prefetch(images)
         timed = partial(self.run_folder.timed, "judge_seconds", machine=machine(_device()))
@@ -203,7 +205,8 @@ class _Session:
         self.run_folder.image_table.finish(images)
         answers = answer_sheet(images, self.evaluation.labels(set(images["key"])), labels)
         write_atomically(self.run_folder.root / ANSWERS_FILE, answers.encode())
-        provenance = self._provenance([*self._notes(images, anchors), *self._warnings(images, labels)])
+        notes = [*self._notes(images, anchors), *distances, *self._warnings(images, labels)]
+        provenance = self._provenance(notes)
         subjects = [_subject(str(model), rows) for model, rows in images.groupby("method", sort=False)]
         self.run_folder.write_results(
             [result_of(s, provenance=provenance, measured=measured) for s in subjects], alone=True

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from evenhand.bench.errors import EvenhandError
@@ -14,7 +16,7 @@ from evenhand.bench.external_images.near_duplicates import difference_hash, near
 from evenhand.bench.results.text import plural
 from evenhand.bench.storage.images import ImageStore
 from evenhand.metrics.estimation.panel import PANEL
-from evenhand.metrics.judges.base import Judge
+from evenhand.metrics.judges.base import Domain, Judge
 
 NAMED = 3
 """Number of files that a message names before it only counts the others."""
@@ -54,6 +56,51 @@ def _size(path: Path) -> tuple[int, int]:
             return file.size
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
         return 0, 0
+
+
+def distance_notes(judges: Iterable[Judge], images: pd.DataFrame, store: ImageStore) -> list[str]:
+    """Notes about images that are unlike those that a judge was trained for.
+
+    Args:
+        judges: The judges.
+        images: The image table, with the columns ``file``, ``key`` and ``status``.
+        store: The store with the images.
+
+    Raises:
+        EvenhandError: More than half of the images are; the labels would say nothing.
+    """
+    rows = images[images["status"] == "ok"].drop_duplicates("key")
+    by_domain: dict[Domain, list[str]] = {}
+    for judge in judges:
+        if judge.domain.distance is not None:
+            by_domain.setdefault(judge.domain, []).append(judge.info.name)
+    notes = []
+    for domain, names in by_domain.items():
+        far = _far(domain, rows, store)
+        said = (
+            f"{len(far)} of {plural(len(rows), 'image')} (such as {named(far)}) are unlike {domain.images}, "
+            f"for which {', '.join(map(repr, names))} {'is' if len(names) == 1 else 'are'} made"
+        )
+        if len(far) > len(rows) / 2:
+            raise EvenhandError(f"{said}; choose other judges, or --suite photos for photographs")
+        if far:
+            notes.append(f"{said}; their labels of these are not reliable")
+    return notes
+
+
+def _far(domain: Domain, rows: pd.DataFrame, store: ImageStore) -> list[str]:
+    """Files of the images outside the domain."""
+    if domain.distance is None:
+        return []
+    by_shape: dict[tuple[int, ...], dict[str, NDArray[np.uint8]]] = {}
+    for file, key in zip(rows["file"], rows["key"], strict=True):
+        found = store.get(key)
+        if found is not None:
+            by_shape.setdefault(found[0].shape, {})[str(file)] = found[0]
+    distances: dict[str, float] = {}
+    for same in by_shape.values():
+        distances |= zip(same, domain.distance(np.stack(list(same.values()))), strict=True)
+    return [str(file) for file in rows["file"] if distances.get(str(file), 0) > domain.largest_distance]
 
 
 def duplicate_notes(images: pd.DataFrame, store: ImageStore) -> list[str]:

@@ -18,11 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
 from evenhand.bench.mini import ROOT
+from evenhand.bench.mini.autoencoder import through_autoencoder
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupations
 from evenhand.bench.mini.world import SPEC_COLUMNS, STYLES, render
 from evenhand.bench.registry.judge_spec import load_judge
@@ -37,9 +36,6 @@ COPIES = 2
 """Number of renders of each occupation, gender, age and style per fine tone, in groups with two fine
 tones."""
 
-BATCH = 16
-"""Batch size of the autoencoder; larger batches are slower on a CPU."""
-
 TABLE = ROOT / "confusion.csv"
 
 
@@ -51,19 +47,6 @@ def anchor_specs(copies: int = COPIES) -> NDArray[np.int64]:
     counts = (len(occupations()), len(TAXONOMIES["gender"]), len(TAXONOMIES["age"]), len(STYLES))
     rows = [(0, index, g, t, a, s) for index, g, a, s in product(*map(range, counts)) for t in tones]
     return np.array(rows, np.int64)
-
-
-@torch.inference_mode()
-def through_autoencoder(images: Images) -> Images:
-    """Encode and decode images with the autoencoder of the bundled model, without noise, in float32."""
-    network = AutoencoderKL.from_pretrained(ROOT / "pipeline" / "vae").float().eval()
-    network = network.to(memory_format=torch.channels_last)
-    parts = []
-    for start in range(0, len(images), BATCH):
-        pixels = torch.from_numpy(images[start : start + BATCH]).movedim(-1, 1) / 127.5 - 1
-        decoded = network.decode(network.encode(pixels).latent_dist.mode()).sample
-        parts.append((decoded.clamp(-1, 1) * 127.5 + 127.5).round().byte().movedim(1, -1).numpy())
-    return np.concatenate(parts)
 
 
 def truth_table(specs: NDArray[np.int64]) -> pd.DataFrame:

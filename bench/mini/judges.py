@@ -12,6 +12,7 @@ from functools import cache
 from typing import TypeVar
 
 from evenhand.bench.mini import ROOT
+from evenhand.bench.mini.autoencoder import reconstruction_error
 from evenhand.bench.mini.law import TAXONOMIES, TONE_GROUPS
 from evenhand.metrics.judges.base import Domain, Judge
 from evenhand.metrics.judges.clip_scorer import ClipScorer
@@ -42,8 +43,14 @@ TEMPLATES = (
     "a photo of the face of {}",
 )
 
-RENDERS = Domain("images of the bundled model, 64 x 64 pixels", largest_side=64)
-"""Larger images are from elsewhere. These judges know emoji-like heads only, and would label a photograph."""
+RENDERS = Domain(
+    "images of the bundled model, 64 x 64 pixels",
+    largest_side=64,
+    distance=reconstruction_error,
+    largest_distance=12,
+)
+"""These judges know emoji-like heads only, and would label a photograph. The distance is at most 9.3 for 200
+renders, and at most 7.1 for 99 in 100 images of edited models. It is at least 15 for 169 photographs."""
 
 SKIN_BOXES = ((13 / 64, 34 / 64, 25 / 64, 41 / 64), (24 / 64, 21 / 64, 33 / 64, 30 / 64))
 """Cheek and brow: the two regions that are skin on all 60 heads and never covered by a prop."""

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evenhand.bench.mini.calibrate import through_autoencoder
+from evenhand.bench.mini.autoencoder import through_autoencoder
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, fine_law, occupations
 from evenhand.bench.mini.world import STYLES, render
 from evenhand.bench.prompts.plan import make_plan

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.mini import judges
-from evenhand.bench.mini.calibrate import anchor_specs, label_table, through_autoencoder
+from evenhand.bench.mini.autoencoder import through_autoencoder
+from evenhand.bench.mini.calibrate import anchor_specs, label_table
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, occupations
 from evenhand.bench.mini.world import render
 from evenhand.bench.models.loading import load_model

@@ -7,7 +7,7 @@ its own taxonomy plus a last column "cannot tell". The label table turns probabi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,11 +49,16 @@ class Domain:
         largest_side: Largest longer side of an image, in pixels; 0 for any.
         least_face: Least side of a face, in pixels of the image; 0 for any. An image whose largest face is
             smaller gets the status ``small_face``.
+        distance: How far each image of ``(n, H, W, 3)`` is from those of the training, ``(n,)``; ``None`` if
+            the judge cannot say.
+        largest_distance: An image that is farther is outside the domain.
     """
 
     images: str = ""
     largest_side: int = 0
     least_face: int = 0
+    distance: Callable[[Images], NDArray[np.float64]] | None = None
+    largest_distance: float = np.inf
 
 
 ANY = Domain()

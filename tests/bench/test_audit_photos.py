@@ -60,3 +60,12 @@ def test_judges_of_the_bundled_model_refuse_photographs(evenhand, photos):
     assert "3 of 3 images are larger (the first is 'a.png', 512 x 512)" in outcome.err.splitlines()[-1]
     assert "use --suite photos" in outcome.err.splitlines()[-1]
     assert not (photos.parent / "runs" / "photos" / "audit.toml").exists()
+
+
+def test_judges_of_the_bundled_model_refuse_small_photographs(evenhand, photos):
+    for path in photos.iterdir():
+        Image.open(path).convert("RGB").resize((64, 64)).save(path)
+    outcome = evenhand("audit", photos, "--suite", "mini-quick")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "3 of 3 images (such as 'a.png', 'astronaut-2.jpg', 'astronaut-3.png') are unlike" in outcome.err
+    assert "--suite photos" in outcome.err.splitlines()[-1]

@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.bench.mini.calibrate import anchor_specs, through_autoencoder
+from evenhand.bench.mini.autoencoder import through_autoencoder
+from evenhand.bench.mini.calibrate import anchor_specs
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS
 from evenhand.bench.mini.world import render
 from evenhand.metrics.judges.base import Images

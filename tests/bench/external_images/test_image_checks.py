@@ -9,6 +9,7 @@ from PIL import Image
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.external_images.image_checks import (
     check_domains,
+    distance_notes,
     duplicate_notes,
     panel_notes,
     undetermined_notes,
@@ -51,6 +52,35 @@ def test_images_larger_than_a_judge_knows_are_refused(tmp_path):
 def test_a_file_that_is_no_image_is_left_to_the_import(tmp_path):
     (tmp_path / "a.png").write_text("text")
     check_domains([Knows("small", "gender", domain=Domain("drawings", largest_side=64))], tmp_path, ["a.png"])
+
+
+BRIGHT = Domain("dark drawings", distance=lambda images: images.mean(axis=(1, 2, 3)), largest_distance=100)
+
+
+def grey(level, *, side=8):
+    return np.full((side, side, 3), level, np.uint8)
+
+
+def test_images_unlike_those_that_a_judge_knows_are_noted(tmp_path):
+    shades = dict(zip("abcd", (20, 100, 101, 30), strict=True))
+    store = stored(tmp_path, **{name * 64: grey(level) for name, level in shades.items()})
+    store.put("e" * 64, grey(10, side=9))
+    images = table(model=[name * 64 for name in "abcde"])
+    both = [Knows("one", "gender", domain=BRIGHT), Knows("two", "age", domain=BRIGHT)]
+    assert distance_notes([*both, Knows("any", "gender")], images, store) == [
+        f"1 of 5 images (such as '{'c' * 64}.png') are unlike dark drawings, for which 'one', 'two' are "
+        "made; their labels of these are not reliable"
+    ]
+    assert distance_notes([Knows("any", "gender")], images, store) == []
+    assert distance_notes(both, images.iloc[[0, 4]], store) == []
+
+
+def test_images_that_are_mostly_unlike_those_that_a_judge_knows_are_refused(tmp_path):
+    store = stored(tmp_path, **{"a" * 64: grey(200), "b" * 64: grey(0), "c" * 64: grey(150)})
+    with pytest.raises(
+        EvenhandError, match=r"2 of 3 images .* are unlike dark drawings, for which 'one' is made"
+    ):
+        distance_notes([Knows("one", "gender", domain=BRIGHT)], table(m=[n * 64 for n in "abc"]), store)
 
 
 def test_every_judge_of_the_bundled_model_declares_its_domain():

@@ -11,12 +11,10 @@ from evenhand.bench.mini.calibrate import (
     calibrate,
     comment,
     label_table,
-    through_autoencoder,
     truth_table,
 )
 from evenhand.bench.mini.judges import clip_s
 from evenhand.bench.mini.law import TAXONOMIES
-from evenhand.bench.mini.world import render
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS, Calibration
@@ -42,14 +40,6 @@ def test_truth_names_the_group_of_each_anchor():
         {"age": "older", "gender": "woman", "tone": "light"},
         {"age": "adult", "gender": "man", "tone": "dark"},
     ]
-
-
-def test_the_autoencoder_blurs_images_only_slightly():
-    images = render(anchor_specs(1)[:24], seed=1)
-    passed = through_autoencoder(images)
-    assert passed.shape == images.shape
-    assert passed.dtype == np.uint8
-    assert 0.5 < np.abs(passed.astype(int) - images).mean() < 4
 
 
 @pytest.mark.slow

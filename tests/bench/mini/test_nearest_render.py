@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from evenhand.bench.mini.calibrate import anchor_specs, through_autoencoder
+from evenhand.bench.mini.autoencoder import through_autoencoder
+from evenhand.bench.mini.calibrate import anchor_specs
 from evenhand.bench.mini.law import TAXONOMIES, characters, objects
 from evenhand.bench.mini.nearest_render import nearest_gender
 from evenhand.bench.mini.world import KINDS, render

@@ -9,7 +9,8 @@ import torch
 from helpers.paths import ROOT
 from torch.nn.functional import cross_entropy, normalize
 
-from evenhand.bench.mini.calibrate import anchor_specs, through_autoencoder
+from evenhand.bench.mini.autoencoder import through_autoencoder
+from evenhand.bench.mini.calibrate import anchor_specs
 from evenhand.bench.mini.judges import clip_weak, clip_xs
 from evenhand.bench.mini.law import TAXONOMIES, law, occupations
 from evenhand.bench.mini.train_weak_judge import (
