@@ -40,4 +40,5 @@ def reconstruction_error(images: Images) -> NDArray[np.float64]:
     if images.shape[1:3] != (SIDE, SIDE):
         images = np.stack([np.asarray(Image.fromarray(image).resize((SIDE, SIDE))) for image in images])
     difference = through_autoencoder(images) - images.astype(np.float64)
-    return np.sqrt(np.square(difference).mean(axis=(1, 2, 3)))
+    error: NDArray[np.float64] = np.sqrt(np.square(difference).mean(axis=(1, 2, 3)))
+    return error
