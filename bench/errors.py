@@ -26,6 +26,10 @@ class EvenhandError(Exception):
         super().__init__(one_line(message))
 
 
+class NotInstalledError(EvenhandError):
+    """Weights or a package are not on this machine; what is there but damaged raises another error."""
+
+
 class IncompleteRunError(EvenhandError):
     """Some planned images could not be generated, read or judged; repeating the run resumes it."""
 

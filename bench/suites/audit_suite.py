@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.errors import EvenhandError, NotInstalledError, unknown
 from evenhand.bench.parsing.strict_toml import read_toml
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.suites import AUDIT_SUITES
@@ -71,7 +71,7 @@ class AuditSuite(EvaluationSettings):
         """The settings with the judges on this machine, and attributes without one to what is missing.
 
         Raises:
-            EvenhandError: A judge of the panel is missing, or no attribute is left.
+            EvenhandError: A judge of the panel is missing, one is damaged, or no attribute is left.
         """
         found = [one for one in self.optional if _is_here(one.judge)]
         settings = {name: getattr(self, name) for name in EvaluationSettings.model_fields}
@@ -92,10 +92,14 @@ class AuditSuite(EvaluationSettings):
 
 
 def _is_here(judge: str) -> bool:
-    """Whether a judge can be used; downloads nothing unless that is allowed."""
+    """Whether a judge is on this machine; downloads nothing unless that is allowed.
+
+    Raises:
+        EvenhandError: It is, and cannot be loaded.
+    """
     try:
         load_judge(judge)
-    except EvenhandError:
+    except NotInstalledError:
         return False
     return True
 

@@ -12,7 +12,7 @@ from typing import Any
 import open_clip
 from huggingface_hub import constants
 
-from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.errors import NotInstalledError, unknown
 from evenhand.metrics.judges.recipe import hub_weights
 from evenhand.metrics.vision.weight_folder import require, version
 from evenhand.metrics.vision.weight_source import WeightSource
@@ -71,7 +71,7 @@ def checkpoint(model: str, tag: str, *, file: str | None = None) -> Checkpoint:
         found = weight_file(file) if file else _fetched(known)
     except (OSError, RuntimeError, ValueError) as fault:
         reason = "downloads are off" if constants.HF_HUB_OFFLINE else first_line(fault)
-        raise EvenhandError(
+        raise NotInstalledError(
             f"weights of open_clip model {model!r} ({tag}) are not in the cache and cannot be downloaded "
             f"({reason}); add --online if there is a network, or give weights=FILE"
         ) from fault

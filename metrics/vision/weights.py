@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, NotInstalledError
 from evenhand.metrics.vision.hub import hub_name, snapshot
 
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
@@ -47,11 +47,11 @@ def weight_file(path: str | Path) -> Path:
     """The path of an existing file.
 
     Raises:
-        EvenhandError: The file does not exist.
+        NotInstalledError: The file does not exist.
     """
     found = Path(path).expanduser()
     if not found.is_file():
-        raise EvenhandError(f"weights file {str(path)!r} does not exist; give a .safetensors or .pt file")
+        raise NotInstalledError(f"weights file {str(path)!r} does not exist; give a .safetensors or .pt file")
     return found
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, NotInstalledError
+from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.suites import AUDIT_SUITES, audit_suite
 from evenhand.bench.suites.audit_config import evaluation_config_for
 from evenhand.bench.suites.audit_suite import load_audit_suite, restricted
@@ -25,7 +26,7 @@ def machine(monkeypatch):
     def has(*names):
         def load(name):
             if name not in names:
-                raise EvenhandError(f"{name} is missing")
+                raise NotInstalledError(f"{name} is missing")
             info = type("Info", (), {"taxonomies": dict.fromkeys(KNOWN[name])})
             return type("Judge", (), {"info": info})
 
@@ -54,6 +55,17 @@ def test_photos_audits_gender_and_age_with_the_judge_of_a_package(machine):
     )
     assert "fairface (a checkpoint linked from dchen236/FairFace), open-clip" in line and "\n" not in line
     assert "gear" not in line and "deepface" not in line, "a judge without a vote cannot audit an attribute"
+
+
+def test_a_judge_whose_weights_are_damaged_is_not_left_out(monkeypatch, tmp_path):
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "res34_fair_align_multi_7_20190809.pt").write_bytes(b"no weights")
+    monkeypatch.chdir(tmp_path)
+    config, _ = load_audit_suite("photos").here()
+    assert "fairface" in config.panel
+    with pytest.raises(EvenhandError, match="res34_fair_align_multi_7_20190809"):
+        load_judge("fairface").try_out()
 
 
 def test_judges_whose_weights_are_there_join_the_panel(machine):
