@@ -11,7 +11,7 @@ from evenhand.reports.first_screen.lines import MethodLine, asked
 from evenhand.reports.first_screen.plot import Plot, distance_plot
 from evenhand.reports.first_screen.strip import Strip, first_strip
 
-PERCEIVED = "“Perceived” is what a classifier takes an image to show; the people depicted do not exist."
+PERCEIVED = "“Perceived” is what a classifier takes an image to show; nobody’s identity is measured."
 
 AGAINST_BASELINE = (
     "✓ proven, ? not proven with this many images, ✗ the opposite is proven. Small: the number that decides, "
