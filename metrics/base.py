@@ -37,9 +37,10 @@ class Tally:
         unbiased: ``(..., R, K)``, the same before a correction is forced onto the simplex.
         noise: ``(..., R)``, trace of the covariance of ``unbiased``; ``nan`` below two decided images.
         depicted: ``(..., R)``, decided images as a share of all images; may slightly exceed 1 if corrected.
-        target: ``(R, K)``, the target shares of each row.
+        target: ``(R, K)``, the target shares of each row; ``(B, R, K)`` if they differ between draws.
         shape: Groups of each attribute of a joint attribute, ``(K,)`` for a single one.
-        expected: ``(R,)``, index of the cell that the prompts of a row name; ``None`` for neutral prompts.
+        expected: ``(R,)`` or ``(B, R)``, index of the cell that the prompts of a row name; ``None`` for
+            neutral prompts.
     """
 
     shares: FloatArray
@@ -79,7 +80,8 @@ class Tally:
         """
         if self.expected is None:
             raise ValueError("rows of neutral prompts expect no group")
-        return np.asarray(self.shares[..., np.arange(len(self.expected)), self.expected])
+        cells = np.broadcast_to(self.expected, self.shares.shape[:-1])[..., None]
+        return np.take_along_axis(self.shares, cells, axis=-1)[..., 0]
 
 
 def unchanged(value: FloatArray) -> FloatArray:

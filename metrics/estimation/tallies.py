@@ -6,7 +6,7 @@ outcome that was seen in none of ``n`` images takes its place. Images count as i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise, permutations
@@ -96,6 +96,17 @@ class Reading:
         if self.calibration is None:
             return self._as_seen(counts)
         return self._corrected(counts, self.calibration.inverses[draws])
+
+    def of_drawn_rows(self, counts: FloatArray, *, draws: slice) -> Tally:
+        """The tallies of :meth:`resampled` if rows were drawn as well: each has the target of its own row."""
+        tally, rows = self.resampled(counts, draws=draws), self.view.resamples.picks
+        if rows is None:
+            return tally
+        if (tally.target != tally.target[:1]).any():
+            tally = replace(tally, target=tally.target[rows[draws]])
+        if tally.expected is not None:
+            tally = replace(tally, expected=tally.expected[rows[draws]])
+        return tally
 
     def kept(self, counts: FloatArray, *, draws: slice) -> Tally:
         """The tallies ``(b, R, ...)`` of rows that keep their images, each with its draw's resampled anchors.
@@ -187,14 +198,14 @@ def draws_of(
     names = [metric.name for metric in drawn]
     rows: dict[str, FloatArray] = {}
     if by_row and counted.within is not None:
-        parts = zip(*_of_counts(drawn, reading, counted.within), strict=True)
+        parts = zip(*_of_counts(drawn, reading.resampled, counted.within), strict=True)
         rows = dict(zip(names, (np.concatenate(each, axis=-2) for each in parts), strict=True))
         if counted.across is counted.within:
             return {metric.name: metric.reduce(rows[metric.name]) for metric in drawn}, rows
     blocks = (
         _of_chosen(drawn, reading, counted.point)
         if counted.across is None
-        else _of_counts(drawn, reading, counted.across)
+        else _of_counts(drawn, reading.of_drawn_rows, counted.across)
     )
     # Reduced block by block: all draws of all rows together do not fit into a processor's cache.
     reduced = ([metric.reduce(each) for metric, each in zip(drawn, block, strict=True)] for block in blocks)
@@ -203,11 +214,11 @@ def draws_of(
 
 
 def _of_counts(
-    metrics: Sequence[LabelMetric], reading: Reading, counts: FloatArray
+    metrics: Sequence[LabelMetric], tally: Callable[..., Tally], counts: FloatArray
 ) -> Iterator[list[FloatArray]]:
     """The values of each metric from counts ``(B, R, K + 1)``, block by block."""
     for draws in _blocks(len(counts), counts[0].size):
-        yield _scored(metrics, reading.resampled(counts[draws], draws=draws))
+        yield _scored(metrics, tally(counts[draws], draws=draws))
 
 
 def _of_chosen(

@@ -30,10 +30,11 @@ def test_a_single_image_gives_the_possible_estimates():
     assert np.isnan(values["squared_deviation"].value) and np.isnan(values["rms_delta"].value)
 
 
-def test_a_resampled_concept_is_compared_with_the_group_that_it_defines():
-    """Half of the concepts define women and half men, and all images are right but one of each concept."""
+@pytest.mark.parametrize("concepts", [14, 6], ids=["whole concepts are drawn", "their images as well"])
+def test_a_resampled_concept_is_compared_with_the_group_that_it_defines(concepts):
+    """Half of the concepts define women and half men, and all images are right but one in ten."""
     world = World()
-    for place in range(14):
+    for place in range(concepts):
         cell, right = (("gender=woman", 0), ("gender=man", 3))[place % 2]
         world.draw(
             "base",
@@ -41,11 +42,32 @@ def test_a_resampled_concept_is_compared_with_the_group_that_it_defines():
             prompt_id=f"o{place}",
             concept=f"c{place:02d}",
             cell=cell,
-            cells=[right] * 9 + [3 - right],
+            cells=[right] * 18 + [3 - right] * 2,
         )
     row = one(estimates(world), metric="over_correction", attributes="gender", judge="panel", concept="")
-    # No concept differs from another, so that only the exact bound of images never seen widens the interval.
-    assert row.value == pytest.approx(0.1) and row.low > 0.05 and row.high < 0.2
+    # No concept differs from another, so that only the images widen the interval.
+    assert row.value == pytest.approx(0.1) and row.low > 0.02 and row.high < 0.25
+
+
+@pytest.mark.parametrize("resample_templates", [False, True])
+def test_a_resampled_concept_is_compared_with_its_own_target(resample_templates):
+    """Six concepts, three of them with women only and three with men only, as their targets say."""
+    world = World()
+    for place in range(6):
+        for template in range(3):
+            world.draw(
+                "base",
+                "neutral",
+                prompt_id=f"n{place}/{template}",
+                concept=f"c{place}",
+                template=f"t{template}",
+                cells=[0 if place < 3 else 3] * 10,
+            )
+    shares = {f"c{place}": [1.0, 0.0] if place < 3 else [0.0, 1.0] for place in range(6)}
+    settings = plan(target={"gender": shares}, resample_templates=resample_templates)
+    rows = measure(*judged(world), plan=settings).estimates["base"]
+    row = one(rows, metric="squared_deviation", attributes="gender", judge="panel", concept="")
+    assert row.value == pytest.approx(0) and row.high < 0.1
 
 
 def test_an_empty_cell_has_the_exact_upper_bound():
