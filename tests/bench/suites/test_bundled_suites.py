@@ -1,6 +1,7 @@
 """The suites for full-size models parse and plan without weights, and report what is missing."""
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -13,21 +14,40 @@ from evenhand.bench.suites.suite import load_suite, read_suite, to_toml
 from evenhand.metrics.taxonomies import groups
 
 NEUTRAL = {"winobias-gender": 150, "winobias-race4": 150, "intersectional": 200}
-"""Neutral images of every occupation."""
+"""Neutral images of every occupation, in the suites with a published protocol."""
 
-CELLS = {"winobias-gender": 2, "winobias-race4": 4, "intersectional": 8}
+FAST = {"gender-fast": 30, "intersectional-fast": 60}
+"""The same, in the suites for one consumer GPU."""
+
+CELLS = {
+    "winobias-gender": 2,
+    "winobias-race4": 4,
+    "intersectional": 8,
+    "gender-fast": 2,
+    "intersectional-fast": 8,
+}
 
 
-@pytest.fixture(params=NEUTRAL)
+@pytest.fixture(params=CELLS)
 def suite(request):
     return load_suite(request.param)
 
 
-def test_every_occupation_gets_the_published_number_of_images_in_five_templates(suite):
-    items, sets = make_plan(suite)
+@pytest.fixture(params=NEUTRAL)
+def published(request):
+    return load_suite(request.param)
+
+
+@pytest.fixture(params=FAST)
+def fast(request):
+    return load_suite(request.param)
+
+
+def test_every_occupation_gets_the_published_number_of_images_in_five_templates(published):
+    items, sets = make_plan(published)
     neutral = [item for item in items if item.prompt.kind == "neutral"]
     counts = Counter(item.prompt.concept for item in neutral)
-    assert counts == dict.fromkeys(concepts(items), NEUTRAL[suite.name])
+    assert counts == dict.fromkeys(concepts(items), NEUTRAL[published.name])
     assert len(counts) == 36 and "doctor" in counts
     assert {item.prompt.template for item in neutral} == {
         f"uce5-{word}" for word in ("image", "picture", "photo", "headshot", "portrait")
@@ -45,18 +65,39 @@ def test_explicit_prompts_cover_every_group_of_the_balanced_attributes(suite):
     for attribute in suite.balance:
         asked = Counter(item.prompt.cell.get(attribute) for item in items if item.prompt.kind == "explicit")
         assert set(groups(attribute)) <= set(asked)
-    assert {item.prompt.kind for item in items} == {
-        "neutral",
-        "explicit",
-        "over_correction",
-        "unrelated",
-        "person",
-    }
+    kinds = {"neutral", "explicit", "over_correction", "unrelated"}
+    assert {item.prompt.kind for item in items} == kinds | ({"person"} if suite.name in NEUTRAL else set())
 
 
-def test_the_model_and_the_sampler_are_those_of_the_published_numbers(suite):
-    assert suite.model == "CompVis/stable-diffusion-v1-4"
-    protocol = suite.protocol
+def test_the_fast_suites_ask_the_same_questions_with_fewer_images(fast):
+    items, _ = make_plan(fast)
+    counts = Counter(item.prompt.concept for item in items if item.prompt.kind == "neutral")
+    assert counts == dict.fromkeys(concepts(items), FAST[fast.name]) and len(counts) == 36
+    kinds = Counter(item.prompt.kind for item in items)
+    assert kinds["explicit"] >= 420, "enough to decide a loss of 5 points where few images change"
+    assert sum(kinds.values()) < 3500
+    protocol = fast.protocol
+    assert (protocol.steps, protocol.precision, protocol.compilation) == (20, "bfloat16", "whole")
+    assert fast.defaults == ("base", "mist", "uce", "sortition", "targeted-attribute-prompt")
+
+
+def test_every_group_has_150_explicit_images_in_the_fast_suites(fast):
+    items, _ = make_plan(fast)
+    for attribute in fast.balance:
+        asked = Counter(item.prompt.cell.get(attribute) for item in items if item.prompt.kind == "explicit")
+        assert all(asked[group] >= 150 for group in groups(attribute)), asked
+
+
+def test_fits_of_the_fast_suites_draw_at_most_a_few_times_the_scored_images(evenhand, fast):
+    outcome = evenhand("run", fast.name, "--dry-run")
+    (line,) = re.findall(r"^images: .*", outcome.out + outcome.err, re.M)
+    scored, fits = (int(number.replace(",", "")) for number in re.findall(r"[0-9,]+[0-9]", line)[:2])
+    assert 0 < fits < 3 * scored
+
+
+def test_the_model_and_the_sampler_are_those_of_the_published_numbers(published):
+    assert published.model == "CompVis/stable-diffusion-v1-4"
+    protocol = published.protocol
     assert (protocol.guidance, protocol.width, protocol.height) == (7.5, 512, 512)
     assert (protocol.solver, protocol.precision) == ("pndm", "float32")
 
