@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evenhand.bench.cli.shared import Engine, Json, Online, OpenReport, Workers, examples, write_run
 from evenhand.bench.registry.method_spec import MAX_FITS
+
+if TYPE_CHECKING:
+    from evenhand.bench.suites.suite import Suite
 
 app = typer.Typer()
 
@@ -25,6 +28,7 @@ app = typer.Typer()
         "evenhand run mini --until-decided",
         "evenhand run mini --method uce --fits 3",
         "evenhand run winobias-gender --online",
+        "evenhand run gender-fast --model my-model --set protocol.steps=10",
     )
 )
 def run(
@@ -62,6 +66,13 @@ def run(
             help="Double the explicit images, at most three times, until explicit fidelity is decided.",
         ),
     ] = False,
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="Another model than the suite's: a folder or hub id.")
+    ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another setting of the suite; repeatable."),
+    ] = None,
     engine: Engine = "local",
     workers: Workers = 0,
     dry_run: Annotated[
@@ -78,9 +89,16 @@ def run(
     """Run methods on a suite: fit, generate, judge, measure, report.
 
     To resume an interrupted run, repeat the command. Finished work is reused.
+
+    With --model or --set, the suite becomes another one, named after what differs. Its results share no table
+    with those of the suite.
     """
+    from evenhand.bench.suites.variant import variant
+
+    chosen = variant(suite, model=model, settings=settings or ())
     if dry_run:
-        _dry_run(suite, methods=methods, limit=limit, fits=fits, until_decided=until_decided, as_json=as_json)
+        options = {"methods": methods, "limit": limit, "fits": fits, "until_decided": until_decided}
+        _dry_run(chosen, names=[suite, *filter(None, [model])], as_json=as_json, **options)
         return
     from evenhand.bench.models import hub
     from evenhand.bench.run import evaluate
@@ -88,7 +106,7 @@ def run(
 
     hub.permit(online)
     finished = evaluate(
-        suite,
+        chosen,
         methods=methods,
         out=out,
         limit=limit,
@@ -101,29 +119,18 @@ def run(
     write_run(finished, as_json=as_json, open_report=open_report)
 
 
-def _dry_run(
-    suite: str,
-    *,
-    methods: Sequence[str] | None,
-    limit: int,
-    fits: int,
-    until_decided: bool,
-    as_json: bool,
-) -> None:
+def _dry_run(suite: Suite, *, names: Sequence[str], as_json: bool, **options: Any) -> None:
     from evenhand.bench.cli.console import write_json, write_table
     from evenhand.bench.fetching.estimate import downloads, size_of_run
     from evenhand.bench.fetching.planned_images import plan
 
-    rows = [
-        asdict(row)
-        for row in plan(suite, methods=methods, limit=limit, fits=fits, until_decided=until_decided)
-    ]
+    rows = [asdict(row) for row in plan(suite, **options)]
     if as_json:
         write_json(rows)
         return
     columns = [name.replace("_", " ") for name in rows[0]]
     write_table(columns, [list(row.values()) for row in rows])
-    for line in size_of_run(suite, methods=methods, limit=limit, fits=fits, until_decided=until_decided):
+    for line in size_of_run(suite, **options):
         typer.echo(line)
-    for line in downloads(suite, methods=methods):
+    for line in downloads(suite, methods=options["methods"], names=names):
         typer.echo(line)

@@ -73,16 +73,24 @@ def size_of_run(
         return size_lines(run, None, reason=one_line(str(fault)))
 
 
-def downloads(suite: str | Suite, *, methods: Sequence[str] | None = None) -> list[str]:
-    """What a run needs that is not on this machine, one line each, or one line that nothing is missing."""
+def downloads(
+    suite: str | Suite, *, methods: Sequence[str] | None = None, names: Sequence[str] = ()
+) -> list[str]:
+    """What a run needs that is not on this machine, one line each, or one line that nothing is missing.
+
+    Args:
+        suite: The suite.
+        methods: Its methods; the suite's defaults if ``None``.
+        names: Arguments of ``evenhand fetch`` that get all of it; the suite if empty.
+    """
     resolved = resolve(suite, limit=0)
     missing = [asset for asset in assets_of_suite(resolved, methods) if asset.fault()]
     if not missing:
         return ["downloads: none"]
     named = listing([f"{asset.kind} {asset.name}" for asset in missing])
-    return [
-        f"downloads: {named}; evenhand fetch {suite if isinstance(suite, str) else resolved.name} gets them"
-    ]
+    of = names or [suite if isinstance(suite, str) else resolved.name]
+    commands = " and ".join(f"evenhand fetch {name}" for name in of)
+    return [f"downloads: {named}; {commands} {'gets' if len(of) == 1 else 'get'} them"]
 
 
 def run_size(suite: Suite, uses: Sequence[MethodUse], items: tuple[Item, ...]) -> RunSize:

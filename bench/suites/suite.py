@@ -315,17 +315,21 @@ def read_suite(path: Path) -> Suite:
     except EvenhandError as fault:
         raise EvenhandError(f"{path}: {fault}") from fault
     except ValidationError as fault:
-        error = fault.errors()[0]
-        field = ".".join(str(part) for part in error["loc"]) or "suite"
-        line = _line_of(text, [str(part) for part in error["loc"]])
-        message = _message(error)
-        raise EvenhandError(
-            f"{path}:{line}: {field}: {message[:1].lower()}{message[1:]}{_got(error)}"
-        ) from fault
+        field, message = first_error(fault)
+        line = _line_of(text, [str(part) for part in fault.errors()[0]["loc"]])
+        raise EvenhandError(f"{path}:{line}: {field}: {message}") from fault
 
 
 def _search(record: TuningRecord) -> Search:
     return Search(trials=len(record.trials), passes=record.passes, record=record.digest())
+
+
+def first_error(fault: ValidationError) -> tuple[str, str]:
+    """The field of the first error, and what is wrong with it."""
+    error = fault.errors()[0]
+    message = _message(error)
+    field = ".".join(str(part) for part in error["loc"]) or "suite"
+    return field, f"{message[:1].lower()}{message[1:]}{_got(error)}"
 
 
 def _message(error: ErrorDetails) -> str:

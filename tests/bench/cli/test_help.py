@@ -21,7 +21,7 @@ ONLINE = ("--online", "--offline")
 COMMANDS = {
     ("run",): {
         *("--method", "--out", "--limit", "--fits", "--until-decided", "--engine", "--workers", "--dry-run"),
-        *("--open", *ONLINE, "--json"),
+        *("--model", "--set", "--open", *ONLINE, "--json"),
     },
     ("report",): {
         *("--open", "--title-block", "--pdf", "--manifest", "--sign-with", "--verify", "--public-key"),
