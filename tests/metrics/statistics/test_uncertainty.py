@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 from helpers.metrics import read
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, permutation_test, sem, skew, t
 from statsmodels.stats.multitest import multipletests
@@ -143,6 +143,7 @@ def test_sign_flip_leaves_out_missing_pairs():
 
 
 @pytest.mark.slow
+@settings(max_examples=20)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_agrees_with_statsmodels(p_values):
     expected = multipletests(p_values, method="holm")[1]
