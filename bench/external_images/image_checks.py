@@ -21,6 +21,9 @@ from evenhand.metrics.judges.base import Domain, Judge
 NAMED = 3
 """Number of files that a message names before it only counts the others."""
 
+TOGETHER = 256
+"""Number of images whose distances are computed together."""
+
 
 def named(files: Sequence[str]) -> str:
     """The first files of a list, quoted, and how many more there are."""
@@ -89,18 +92,22 @@ def distance_notes(judges: Iterable[Judge], images: pd.DataFrame, store: ImageSt
 
 
 def _far(domain: Domain, rows: pd.DataFrame, store: ImageStore) -> list[str]:
-    """Files of the images outside the domain."""
+    """Files of the images outside the domain, in their order; few images are in memory at a time."""
     if domain.distance is None:
         return []
-    by_shape: dict[tuple[int, ...], dict[str, NDArray[np.uint8]]] = {}
-    for file, key in zip(rows["file"], rows["key"], strict=True):
-        found = store.get(key)
-        if found is not None:
-            by_shape.setdefault(found[0].shape, {})[str(file)] = found[0]
-    distances: dict[str, float] = {}
-    for same in by_shape.values():
-        distances |= zip(same, domain.distance(np.stack(list(same.values()))), strict=True)
-    return [str(file) for file in rows["file"] if distances.get(str(file), 0) > domain.largest_distance]
+    far: list[str] = []
+    for start in range(0, len(rows), TOGETHER):
+        by_shape: dict[tuple[int, ...], dict[str, NDArray[np.uint8]]] = {}
+        some = rows.iloc[start : start + TOGETHER]
+        for file, key in zip(some["file"], some["key"], strict=True):
+            found = store.get(key)
+            if found is not None:
+                by_shape.setdefault(found[0].shape, {})[str(file)] = found[0]
+        distances: dict[str, float] = {}
+        for same in by_shape.values():
+            distances |= zip(same, domain.distance(np.stack(list(same.values()))), strict=True)
+        far += [name for name in map(str, some["file"]) if distances.get(name, 0) > domain.largest_distance]
+    return far
 
 
 def duplicate_notes(images: pd.DataFrame, store: ImageStore) -> list[str]:

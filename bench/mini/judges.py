@@ -12,7 +12,7 @@ from functools import cache
 from typing import TypeVar
 
 from evenhand.bench.mini import ROOT
-from evenhand.bench.mini.autoencoder import reconstruction_error
+from evenhand.bench.mini.autoencoder import SIDE, reconstruction_error
 from evenhand.bench.mini.law import TAXONOMIES, TONE_GROUPS
 from evenhand.metrics.judges.base import Domain, Judge
 from evenhand.metrics.judges.clip_scorer import ClipScorer
@@ -44,8 +44,8 @@ TEMPLATES = (
 )
 
 RENDERS = Domain(
-    "images of the bundled model, 64 x 64 pixels",
-    largest_side=64,
+    f"images of the bundled model, {SIDE} x {SIDE} pixels",
+    largest_side=SIDE,
     distance=reconstruction_error,
     largest_distance=12,
 )

@@ -71,7 +71,7 @@ class AuditSuite(EvaluationSettings):
         """The settings with the judges on this machine, and attributes without one to what is missing.
 
         Raises:
-            EvenhandError: A judge of the panel is missing, one is damaged, or no attribute is left.
+            EvenhandError: A judge of the panel is missing, or no attribute is left.
         """
         found = [one for one in self.optional if _is_here(one.judge)]
         settings = {name: getattr(self, name) for name in EvaluationSettings.model_fields}

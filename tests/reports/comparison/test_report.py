@@ -33,6 +33,9 @@ METHOD = "random-attribute-prompt"
 HOSTILE = "<script>alert(1)</script>\"'&"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def one():
     return a_run("one", "base", METHOD)
@@ -57,7 +60,6 @@ def page(request, tmp_path_factory):
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_page_fits_its_window_and_makes_no_requests(browser, page, width):
     with opened(browser, page, width=width, scripts=False) as shown:
@@ -66,14 +68,12 @@ def test_page_fits_its_window_and_makes_no_requests(browser, page, width):
         assert_no_requests(shown, within=page)
 
 
-@pytest.mark.slow
 def test_page_is_accessible(browser, page):
     with opened(browser, page, width=PHONE) as shown:
         open_everything(shown)
         assert_accessible(shown)
 
 
-@pytest.mark.slow
 def test_html_is_valid_with_hostile_names(single, several):
     sides = []
     for side in several.sides:
@@ -86,20 +86,17 @@ def test_html_is_valid_with_hostile_names(single, several):
     assert_valid_html(*pages)
 
 
-@pytest.mark.slow
 def test_policy_allows_inline_style_embedded_images_and_the_script_of_the_page(single):
     (policy,) = [e for e in parsed(render_comparison(single)).all("meta") if "http-equiv" in e.attributes]
     assert policy.attributes["content"] == page_policy(asset("export.js"))
 
 
-@pytest.mark.slow
 def test_page_with_the_maximum_number_of_pairs_is_within_its_size(one):
     comparison = compare(*[one] * 4)
     assert len(comparison.pairs) == MAX_PAIRS
     assert_within(REPORT, render_comparison(comparison))
 
 
-@pytest.mark.slow
 def test_too_many_pairs_are_refused(evenhand, one, tmp_path):
     outcome = evenhand("compare", *[one] * 5, "--out", tmp_path / "page.html")
     assert outcome.code == 2
@@ -108,7 +105,6 @@ def test_too_many_pairs_are_refused(evenhand, one, tmp_path):
     )
 
 
-@pytest.mark.slow
 def test_downloads_have_every_difference_and_changed_label(several):
     files = downloads(render_comparison(several))
     differences = files["every-difference.csv"]
@@ -118,7 +114,6 @@ def test_downloads_have_every_difference_and_changed_label(several):
     assert moved == sum(row.n for row in several.flips if not row.concept)
 
 
-@pytest.mark.slow
 def test_verdict_names_the_closer_side_only_if_the_interval_excludes_zero(single):
     (headline,) = single.headline
     sentence = next(
@@ -134,7 +129,6 @@ def test_verdict_names_the_closer_side_only_if_the_interval_excludes_zero(single
     assert f"{METHOD} is closer to the target shares than base" in render_comparison(surely)
 
 
-@pytest.mark.slow
 def test_images_of_both_sides_are_in_one_table(several, one):
     strips = [
         e for e in parsed(render_comparison(several)).all("table") if e.attributes.get("class") == "images"
@@ -144,7 +138,6 @@ def test_images_of_both_sides_are_in_one_table(several, one):
     assert labels == [side.label for side in several.sides]
 
 
-@pytest.mark.slow
 def test_image_outside_its_run_is_an_error(several, tmp_path):
     secret = tmp_path / "secret.png"
     secret.write_bytes(next((a_run("one", "base", METHOD) / "images").rglob("*.png")).read_bytes())
