@@ -186,7 +186,12 @@ class _Session:
     def _run_phases(self) -> None:
         """Run all phases in order; each one reuses what an interrupted audit has finished."""
         images = self._import_images()
-        distances = distance_notes(self.evaluation.judges.values(), images, self.run_folder.images)
+        distances = distance_notes(
+            self.evaluation.judges.values(),
+            images,
+            store=self.run_folder.images,
+            measured=self.run_folder.distances,
+        )
         anchors = self._read_anchors(images)
         self._prefetch(images)
         timed = partial(self.run_folder.timed, "judge_seconds", machine=machine(_device()))

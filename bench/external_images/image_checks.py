@@ -15,13 +15,18 @@ from evenhand.bench.external_images.image_files import FORMATS
 from evenhand.bench.external_images.near_duplicates import difference_hash, near_duplicates
 from evenhand.bench.results.text import plural
 from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.tables import Table
 from evenhand.metrics.estimation.panel import PANEL
-from evenhand.metrics.judges.base import Domain, Judge
+from evenhand.metrics.judges.base import Judge, Reference
 
 NAMED = 3
 """Number of files that a message names before it only counts the others."""
 
-TOGETHER = 256
+SAMPLE = 1_000
+"""Maximum number of images whose distances are computed: the first in the order of their keys, which are
+digests. Faces are detected in 10 to 20 images a second and core."""
+
+TOGETHER = 128
 """Number of images whose distances are computed together."""
 
 
@@ -61,53 +66,77 @@ def _size(path: Path) -> tuple[int, int]:
         return 0, 0
 
 
-def distance_notes(judges: Iterable[Judge], images: pd.DataFrame, store: ImageStore) -> list[str]:
+def distance_notes(
+    judges: Iterable[Judge], images: pd.DataFrame, *, store: ImageStore, measured: Table
+) -> list[str]:
     """Notes about images that are unlike those that a judge was trained for.
 
     Args:
         judges: The judges.
         images: The image table, with the columns ``file``, ``key`` and ``status``.
         store: The store with the images.
+        measured: The table of known distances, which grows by those that are missing.
 
     Raises:
         EvenhandError: More than half of the images are; the labels would say nothing.
     """
     rows = images[images["status"] == "ok"].drop_duplicates("key")
-    by_domain: dict[Domain, list[str]] = {}
+    looked_at = rows[rows["key"].isin(sorted(rows["key"])[:SAMPLE])]
+    made_for: dict[tuple[str, Reference], list[str]] = {}
     for judge in judges:
-        if judge.domain.distance is not None:
-            by_domain.setdefault(judge.domain, []).append(judge.info.name)
+        if judge.domain.reference is not None:
+            made_for.setdefault((judge.domain.images, judge.domain.reference), []).append(judge.info.name)
     notes = []
-    for domain, names in by_domain.items():
-        far = _far(domain, rows, store)
+    for (known, reference), names in made_for.items():
+        distances = looked_at["key"].map(_distances(reference, looked_at["key"], store, measured))
+        far = list(looked_at["file"][distances > reference.limit].astype(str))
+        compared = int(distances.notna().sum())
         said = (
-            f"{len(far)} of {plural(len(rows), 'image')} (such as {named(far)}) are unlike {domain.images}, "
+            f"{len(far)} of {plural(compared, 'image')}{' that were compared' * (compared < len(rows))} "
+            f"(such as {named(far)}) are unlike {known}, "
             f"for which {', '.join(map(repr, names))} {'is' if len(names) == 1 else 'are'} made"
         )
-        if len(far) > len(rows) / 2:
-            raise EvenhandError(f"{said}; choose other judges, or --suite photos for photographs")
+        if len(far) > compared / 2:
+            raise EvenhandError(
+                f"{said}; choose judges that are made for such images (evenhand list judges; --suite "
+                "photos for photographs)"
+            )
         if far:
             notes.append(f"{said}; their labels of these are not reliable")
     return notes
 
 
-def _far(domain: Domain, rows: pd.DataFrame, store: ImageStore) -> list[str]:
-    """Files of the images outside the domain, in their order; few images are in memory at a time."""
-    if domain.distance is None:
-        return []
-    far: list[str] = []
-    for start in range(0, len(rows), TOGETHER):
-        by_shape: dict[tuple[int, ...], dict[str, NDArray[np.uint8]]] = {}
-        some = rows.iloc[start : start + TOGETHER]
-        for file, key in zip(some["file"], some["key"], strict=True):
-            found = store.get(key)
-            if found is not None:
-                by_shape.setdefault(found[0].shape, {})[str(file)] = found[0]
-        distances: dict[str, float] = {}
-        for same in by_shape.values():
-            distances |= zip(same, domain.distance(np.stack(list(same.values()))), strict=True)
-        far += [name for name in map(str, some["file"]) if distances.get(name, 0) > domain.largest_distance]
-    return far
+def _distances(
+    reference: Reference, keys: Iterable[str], store: ImageStore, measured: Table
+) -> dict[str, float]:
+    """The distance of every image by its key; none is measured twice, and few are in memory at a time."""
+    known = measured.read()
+    found: dict[str, float] = {}
+    if len(known):
+        same = known[known["reference"] == reference.version]
+        found = dict(zip(same["key"], same["distance"], strict=True))
+    missing = [key for key in keys if key not in found]
+    for start in range(0, len(missing), TOGETHER):
+        new = _measured(reference, missing[start : start + TOGETHER], store)
+        measured.append(
+            pd.DataFrame({"key": new.keys(), "reference": reference.version, "distance": new.values()})
+        )
+        found |= new
+    if missing:
+        measured.finish(measured.read())
+    return found
+
+
+def _measured(reference: Reference, keys: Sequence[str], store: ImageStore) -> dict[str, float]:
+    by_shape: dict[tuple[int, ...], dict[str, NDArray[np.uint8]]] = {}
+    for key in keys:
+        image = store.get(key)
+        if image is not None:
+            by_shape.setdefault(image[0].shape, {})[key] = image[0]
+    distances: dict[str, float] = {}
+    for same in by_shape.values():
+        distances |= zip(same, reference.distance(np.stack(list(same.values()))).tolist(), strict=True)
+    return distances
 
 
 def duplicate_notes(images: pd.DataFrame, store: ImageStore) -> list[str]:

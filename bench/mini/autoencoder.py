@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
@@ -16,6 +18,12 @@ BATCH = 16
 
 SIDE = 64
 """Height and width of the images of the bundled model, in pixels."""
+
+
+def autoencoder_version() -> str:
+    """The start of the SHA-256 of the autoencoder's weights."""
+    weights = ROOT / "pipeline" / "vae" / "diffusion_pytorch_model.safetensors"
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
 
 
 @torch.inference_mode()

@@ -12,9 +12,9 @@ from functools import cache
 from typing import TypeVar
 
 from evenhand.bench.mini import ROOT
-from evenhand.bench.mini.autoencoder import SIDE, reconstruction_error
+from evenhand.bench.mini.autoencoder import SIDE, autoencoder_version, reconstruction_error
 from evenhand.bench.mini.law import TAXONOMIES, TONE_GROUPS
-from evenhand.metrics.judges.base import Domain, Judge
+from evenhand.metrics.judges.base import Domain, Judge, Reference
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.judges.image_classification import Classifier, ImageClassificationJudge
 from evenhand.metrics.judges.open_clip import OpenClipJudge
@@ -46,8 +46,9 @@ TEMPLATES = (
 RENDERS = Domain(
     f"images of the bundled model, {SIDE} x {SIDE} pixels",
     largest_side=SIDE,
-    distance=reconstruction_error,
-    largest_distance=12,
+    reference=Reference(
+        version=f"autoencoder-{autoencoder_version()}", distance=reconstruction_error, limit=12
+    ),
 )
 """These judges know emoji-like heads only, and would label a photograph. The distance is at most 9.3 for 200
 renders, and at most 7.1 for 99 in 100 images of edited models. It is at least 15 for 169 photographs."""

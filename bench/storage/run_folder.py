@@ -80,6 +80,11 @@ class RunFolder:
         return Table(self.root / "tables", "vectors", keys=("key", "scorer"))
 
     @property
+    def distances(self) -> Table:
+        """The table of how unlike the images of an audit are to those that its judges know."""
+        return Table(self.root / "tables", "distances", keys=("key", "reference"))
+
+    @property
     def image_table(self) -> Table:
         """The image table."""
         return Table(self.root / "tables", "images", keys=("method", "prompt_id", "seed_index"))

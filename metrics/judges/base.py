@@ -41,6 +41,21 @@ class JudgeInfo(BaseModel):
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A measure of how unlike an image is to those of a judge's domain.
+
+    Attributes:
+        version: A text that changes whenever distances may change.
+        distance: The distance of each image of ``(n, H, W, 3)``, ``(n,)``; NaN if nothing can be compared.
+        limit: An image with a larger distance is outside the domain.
+    """
+
+    version: str
+    distance: Callable[[Images], NDArray[np.float64]]
+    limit: float
+
+
+@dataclass(frozen=True)
 class Domain:
     """The images that a judge was trained for; an audit refuses others.
 
@@ -49,21 +64,16 @@ class Domain:
         largest_side: Largest longer side of an image, in pixels; 0 for any.
         least_face: Least side of a face, in pixels of the image; 0 for any. An image whose largest face is
             smaller gets the status ``small_face``.
-        distance: How far each image of ``(n, H, W, 3)`` is from those of the training, ``(n,)``; ``None`` if
-            the judge cannot say.
-        largest_distance: An image that is farther is outside the domain.
+        reference: How unlike an image is to those of the domain; ``None`` if this cannot be measured.
     """
 
     images: str = ""
     largest_side: int = 0
     least_face: int = 0
-    distance: Callable[[Images], NDArray[np.float64]] | None = None
-    largest_distance: float = np.inf
+    reference: Reference | None = None
 
 
 ANY = Domain()
-PHOTOGRAPHS = Domain("photographs of faces", least_face=32)
-"""Networks on photographs. Below 32 pixels, a face is enlarged in every judge's input and shows little."""
 
 
 @dataclass(frozen=True)

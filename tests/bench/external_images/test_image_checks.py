@@ -7,6 +7,7 @@ from helpers.photo import astronaut, nobody
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.external_images import image_checks
 from evenhand.bench.external_images.image_checks import (
     check_domains,
     distance_notes,
@@ -16,7 +17,8 @@ from evenhand.bench.external_images.image_checks import (
 )
 from evenhand.bench.mini import judges as mini
 from evenhand.bench.storage.images import ImageStore
-from evenhand.metrics.judges.base import ANY, Domain, Judge, JudgeInfo
+from evenhand.bench.storage.tables import Table
+from evenhand.metrics.judges.base import ANY, Domain, Judge, JudgeInfo, Reference
 
 
 class Knows(Judge):
@@ -54,7 +56,11 @@ def test_a_file_that_is_no_image_is_left_to_the_import(tmp_path):
     check_domains([Knows("small", "gender", domain=Domain("drawings", largest_side=64))], tmp_path, ["a.png"])
 
 
-BRIGHT = Domain("dark drawings", distance=lambda images: images.mean(axis=(1, 2, 3)), largest_distance=100)
+BRIGHT = Domain("dark drawings", reference=Reference("v1", lambda images: images.mean(axis=(1, 2, 3)), 100))
+
+
+def distances(tmp_path):
+    return Table(tmp_path, "distances", keys=("key", "reference"))
 
 
 def grey(level, *, side=8):
@@ -67,12 +73,55 @@ def test_images_unlike_those_that_a_judge_knows_are_noted(tmp_path):
     store.put("e" * 64, grey(10, side=9))
     images = table(model=[name * 64 for name in "abcde"])
     both = [Knows("one", "gender", domain=BRIGHT), Knows("two", "age", domain=BRIGHT)]
-    assert distance_notes([*both, Knows("any", "gender")], images, store) == [
+    measured = distances(tmp_path)
+    assert distance_notes([*both, Knows("any", "gender")], images, store=store, measured=measured) == [
         f"1 of 5 images (such as '{'c' * 64}.png') are unlike dark drawings, for which 'one', 'two' are "
         "made; their labels of these are not reliable"
     ]
-    assert distance_notes([Knows("any", "gender")], images, store) == []
-    assert distance_notes(both, images.iloc[[0, 4]], store) == []
+    assert distance_notes([Knows("any", "gender")], images, store=store, measured=measured) == []
+    assert distance_notes(both, images.iloc[[0, 4]], store=store, measured=measured) == []
+
+
+def test_no_distance_is_measured_twice(tmp_path):
+    def distance(images):
+        seen.extend(images[:, 0, 0, 0])
+        return np.zeros(len(images))
+
+    seen = []
+    store = stored(tmp_path, **{"a" * 64: grey(20), "b" * 64: grey(30)})
+    measured = distances(tmp_path)
+    for version, expected in (("v1", 2), ("v1", 2), ("v2", 4)):
+        judge = Knows("one", "gender", domain=Domain("drawings", reference=Reference(version, distance, 1)))
+        distance_notes([judge], table(m=["a" * 64, "b" * 64]), store=store, measured=measured)
+        assert len(seen) == expected
+
+
+def test_of_many_images_some_are_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_checks, "SAMPLE", 3)
+    store = stored(
+        tmp_path, **{name * 64: grey(level) for name, level in zip("dcba", (200, 9, 9, 150), strict=True)}
+    )
+    (note,) = distance_notes(
+        [Knows("one", "gender", domain=BRIGHT)],
+        table(m=[name * 64 for name in "dcba"]),
+        store=store,
+        measured=distances(tmp_path),
+    )
+    assert note.startswith(
+        f"1 of 3 images that were compared (such as '{'a' * 64}.png') are unlike dark drawings"
+    )
+
+
+def test_images_that_cannot_be_compared_are_not_counted(tmp_path):
+    reference = Reference("v1", lambda images: np.array([np.nan, np.nan, 2]), 1)
+    store = stored(tmp_path, **{name * 64: grey(9) for name in "abc"})
+    with pytest.raises(EvenhandError, match="1 of 1 image that were compared"):
+        distance_notes(
+            [Knows("one", "gender", domain=Domain("drawings", reference=reference))],
+            table(m=[name * 64 for name in "abc"]),
+            store=store,
+            measured=distances(tmp_path),
+        )
 
 
 def test_images_that_are_mostly_unlike_those_that_a_judge_knows_are_refused(tmp_path):
@@ -80,7 +129,12 @@ def test_images_that_are_mostly_unlike_those_that_a_judge_knows_are_refused(tmp_
     with pytest.raises(
         EvenhandError, match=r"2 of 3 images .* are unlike dark drawings, for which 'one' is made"
     ):
-        distance_notes([Knows("one", "gender", domain=BRIGHT)], table(m=[n * 64 for n in "abc"]), store)
+        distance_notes(
+            [Knows("one", "gender", domain=BRIGHT)],
+            table(m=[n * 64 for n in "abc"]),
+            store=store,
+            measured=distances(tmp_path),
+        )
 
 
 def test_every_judge_of_the_bundled_model_declares_its_domain():

@@ -33,8 +33,8 @@ def test_dlib_networks_match_the_package_on_a_photograph():
     assert itself["gender"]["value"] == "female"
     assert np.floor(100 * woman) == itself["gender"]["confidence"]
     judge = AgeAndGenderJudge(name="t")
-    years = np.array(judge._manifest["models"]["age"]["age_weights"])
-    assert round(float((judge._run("age", crop[None]) @ years)[0])) == itself["age"]["value"]
+    years = np.array(judge._networks["age"].card["age_weights"])
+    assert round(float((judge._shares("age", crop[None]) @ years)[0])) == itself["age"]["value"]
     assert groups("age2")[answer["age2"].probabilities[0].argmax()] == "young"
     for found in answer.values():
         assert found.status == ("ok", "no_face", "no_face")
