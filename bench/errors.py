@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 LONGEST = 1000
 """Maximum length of a message, in characters."""
@@ -45,6 +45,12 @@ def one_line(text: str) -> str:
         return text
     # Keep the end: it says what to do.
     return f"{text[: LONGEST * 2 // 3]} … {text[-LONGEST // 4 :]}"
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are; all names might fill screens."""
+    more = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> EvenhandError:

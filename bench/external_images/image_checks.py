@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, some_of
 from evenhand.bench.external_images.image_files import FORMATS
 from evenhand.bench.external_images.near_duplicates import difference_hash, near_duplicates
 from evenhand.bench.results.text import plural
@@ -18,9 +18,6 @@ from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.tables import Table
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.judges.base import Judge, Reference
-
-NAMED = 3
-"""Number of files that a message names before it only counts the others."""
 
 SAMPLE = 1_000
 """Maximum number of images whose distances are computed: the first in the order of their keys, which are
@@ -32,8 +29,7 @@ TOGETHER = 128
 
 def named(files: Sequence[str]) -> str:
     """The first files of a list, quoted, and how many more there are."""
-    more = len(files) - NAMED
-    return ", ".join(map(repr, files[:NAMED])) + (f" and {more} more" if more > 0 else "")
+    return some_of([repr(file) for file in files])
 
 
 def check_domains(judges: Iterable[Judge], folder: Path, files: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, some_of
 from evenhand.bench.fetching.assets import Asset
 from evenhand.bench.fetching.facts import SourceFacts, source_facts
 from evenhand.bench.models.hub import offline
@@ -73,7 +73,8 @@ def fetch(assets: Sequence[Asset], *, weights: Path | None = None) -> Iterator[F
             asset.find()
             yield Fetched(asset, "fetched", _facts(asset)[0])
         except EvenhandError as reason:
-            yield Fetched(asset, "missing", facts, advice(asset, str(reason)))
+            not_there = "" if weights is None else _not_in(weights, asset.sources)
+            yield Fetched(asset, "missing", facts, not_there + advice(asset, str(reason)))
 
 
 def advice(asset: Asset, reason: str) -> str:
@@ -98,6 +99,12 @@ def _take(sources: Sequence[WeightSource], folder: Path) -> None:
             source.place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(found, source.place)
             check_digest(source)
+
+
+def _not_in(folder: Path, sources: Sequence[WeightSource]) -> str:
+    """Which files are missing in the folder of the downloads too."""
+    names = [source.place.name for source in missing_files(sources) if source.place]
+    return f"{folder} has no {some_of(names)}; " if names else ""
 
 
 def _facts(asset: Asset) -> tuple[tuple[SourceFacts, ...], str]:

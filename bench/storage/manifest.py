@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, some_of
 from evenhand.bench.parsing.strict_json import read_json
 from evenhand.bench.storage.files import write_atomically
 
@@ -26,9 +26,6 @@ LEFT_OUT = {MANIFEST_FILE, SIGNATURE_FILE, ".lock"}
 
 MAX_BYTES = 2**28
 """Maximum size of a manifest that is read."""
-
-NAMED = 3
-"""Maximum number of files that an error names."""
 
 
 def write_manifest(folder: Path) -> Path:
@@ -71,10 +68,7 @@ def check_manifest(folder: Path) -> int:
         ("changed", [name for name in listed if name in found and _digest(found[name]) != listed[name]]),
     ):
         if names:
-            shown = ", ".join(names[:NAMED]) + (
-                f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            )
-            raise EvenhandError(f"{folder}: files do not match {MANIFEST_FILE}: {problem}: {shown}")
+            raise EvenhandError(f"{folder}: files do not match {MANIFEST_FILE}: {problem}: {some_of(names)}")
     return len(listed)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.errors import EvenhandError, some_of, unknown
 from evenhand.metrics import catalog
 from evenhand.metrics.base import ImageMetric, LabelMetric, Metric
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
@@ -387,8 +387,7 @@ def _missing(series: Iterable[Series]) -> list[str]:
             notes.append(f"{one.method}: {row.metric} on {row.kind} prompts has too few images; missing")
         if isinstance(metric, LabelMetric) and metric.over == "decided" and not row.corrected:
             empty = [each.concept or each.group for each in one.by_row if each.n == 0]
-            notes += [
-                f"{one.method}: the panel decides {row.attributes} on no image of {name}; left out"
-                for name in empty
-            ]
+            if empty:
+                which = f"{row.attributes} on no image of {some_of(empty)}"
+                notes.append(f"{one.method}: the panel decides {which}; left out")
     return list(dict.fromkeys(notes))

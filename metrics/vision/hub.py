@@ -92,10 +92,12 @@ def unreachable(what: str, name: HubName, fault: BaseException) -> EvenhandError
         return EvenhandError(
             f"{known} not on the hub, or private; check the name, and run hf auth login for a private one"
         )
-    reason = "downloads are off" if constants.HF_HUB_OFFLINE else _first_line(fault)
+    if constants.HF_HUB_OFFLINE:
+        reason, remedy = "downloads are off", "add --online if there is a network"
+    else:
+        reason, remedy = _first_line(fault), "check the network and repeat the command"
     return EvenhandError(
-        f"{known} not in the cache and cannot be downloaded ({reason}); "
-        "add --online if there is a network, or give a local folder"
+        f"{known} not in the cache and cannot be downloaded ({reason}); {remedy}, or give a local folder"
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evenhand.bench.errors import LONGEST, EvenhandError, IncompleteRunError, one_line, unknown
+from evenhand.bench.errors import LONGEST, EvenhandError, IncompleteRunError, one_line, some_of, unknown
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,10 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
     assert len(shown) <= LONGEST
     assert shown.startswith("start x") and shown.endswith("x do this") and " … " in shown
     assert one_line("x" * LONGEST) == "x" * LONGEST
+
+
+def test_many_names_are_counted():
+    assert [some_of("abcde"[:n]) for n in (1, 3, 4)] == ["a", "a, b, c", "a, b, c and 1 more"]
 
 
 def test_an_unknown_name_suggests_the_nearest_or_lists_all():

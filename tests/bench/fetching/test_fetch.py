@@ -80,6 +80,10 @@ def test_files_downloaded_by_hand_are_put_into_place(hub, tmp_path):
     name = f"deepface:home={tmp_path / 'home'}"
     (found,) = fetch(assets_of(name), weights=tmp_path)
     assert found.state == "fetched" and hub.fetched == []
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (found,) = fetch(assets_of(f"deepface:home={tmp_path / 'other'}"), weights=empty)
+    assert found.state == "missing" and found.detail.startswith(f"{empty} has no {', '.join(WEIGHTS)}; ")
     with pytest.raises(EvenhandError, match="--weights must be a folder"):
         list(fetch(assets_of(name), weights=tmp_path / "nowhere"))
 

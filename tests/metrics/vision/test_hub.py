@@ -48,7 +48,7 @@ def failing(monkeypatch, kind):
         ),
         (RepositoryNotFoundError, "is not on the hub, or private; check the name, and run hf auth login"),
         (RevisionNotFoundError, "no such revision; give a branch, tag or commit"),
-        (OSError, r"not in the cache and cannot be downloaded \(403\); add --online"),
+        (OSError, r"not in the cache and cannot be downloaded \(403\); check the network"),
     ],
 )
 def test_the_reason_and_the_remedy_are_one_line(monkeypatch, kind, message):
