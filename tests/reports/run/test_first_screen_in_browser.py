@@ -4,8 +4,7 @@ Positions are compared with the window and never with pixels of a picture, so th
 """
 
 import pytest
-from helpers.audit_report import an_audit
-from helpers.full_report import METHODS, a_full_run, images_of_every_kind
+from helpers.example_reports import MANY, RUNS, write_reports
 from helpers.page_checks import (
     DESKTOP,
     PHONE,
@@ -14,59 +13,15 @@ from helpers.page_checks import (
     assert_no_requests,
     opened,
 )
-from helpers.report import BIAS, CONCEPTS, a_run, some_images
-
-from evenhand.bench.report import render_report
 
 HEIGHTS = {DESKTOP: 900, PHONE: 844}
 PARTS = (".headline", "#marks", "#first-plot", "#look")
-MANY = METHODS[:17]
-CELL = "gender=man;tone=dark;age=older"
-
-
-def with_changes(rows):
-    """The images with men for every method but the baseline, and explicit prompts that ask for men."""
-    labels = {"gender": "man", "tone": "dark", "age": "older"}
-    return [
-        row.model_copy(
-            update=({} if row.method == "base" or row.kind == "unrelated" else {"labels": labels})
-            | ({"cell": CELL} if row.kind == "explicit" else {})
-        )
-        for row in rows
-    ]
-
-
-def few(folder):
-    methods = list(BIAS)
-    images = with_changes(images_of_every_kind(folder, methods, seeds=2))
-    return a_run(folder, methods=methods, concepts=CONCEPTS[:4], images=images)
-
-
-def many(folder):
-    images = with_changes(images_of_every_kind(folder, MANY, seeds=1))
-    return a_full_run(folder, methods=MANY, concepts=CONCEPTS[:4], images=images)
-
-
-def audit(folder):
-    return an_audit(folder, "one", "two").model_copy(update={"images": some_images(folder, ["one", "two"])})
-
-
-def alone(folder):
-    images = images_of_every_kind(folder, ["base"], seeds=1)
-    return a_run(folder, methods=["base"], concepts=CONCEPTS[:4], images=images)
-
-
-RUNS = {make.__name__: make for make in (few, many, audit, alone)}
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
     """The path of the report of every run."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name, make in RUNS.items():
-        (folder / name).mkdir()
-        (folder / f"{name}.html").write_text(render_report(make(folder / name)), encoding="utf-8")
-    return {name: folder / f"{name}.html" for name in RUNS}
+    return write_reports(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(params=RUNS)
