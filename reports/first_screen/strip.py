@@ -69,6 +69,11 @@ class Strip:
     lines: list[tuple[str, list[Shot | None]]]
     left_out: int
 
+    @property
+    def has_explicit(self) -> bool:
+        """Whether any prompt names groups, which its images may not show."""
+        return any(column.asks for column in self.columns)
+
 
 def first_strip(run: Run, readings: Sequence[Reading], *, many: bool) -> Strip | None:
     """The strip of the run; ``None`` where it has no images of neutral or explicit prompts.

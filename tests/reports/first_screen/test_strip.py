@@ -68,6 +68,8 @@ def test_a_kind_alone_fills_all_columns_with_more_seeds_of_few_concepts(strip):
     found = strip(every(kinds=("neutral",), concepts=CONCEPTS[:2], seeds=4))
     assert [concept for concept, _ in shown(found)] == ["job a"] * 3 + ["job b"] * 3
     assert len(found.columns) == sum(COLUMNS.values())
+    assert not found.has_explicit
+    assert strip([image("base", "explicit", "job a", cell="gender=man")]).has_explicit
 
 
 def test_many_methods_have_the_baseline_and_one_row(strip):

@@ -105,6 +105,7 @@ def test_baseline_and_models_of_an_audit_have_the_same_first_screen(browser, rep
         assert page.locator("#marks tbody th bdi").all_inner_texts() == ["one", "two"]
         assert page.locator("#look tbody th").all_inner_texts() == ["one", "two"]
         assert page.locator("#look .changed").count() == 0
+        assert page.locator("#look .reading").inner_text().startswith("Prompts are evenly spaced")
 
 
 def test_perceived_is_explained_once(browser, report):
