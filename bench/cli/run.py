@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evenhand.bench.cli.shared import Engine, Json, Online, OpenReport, Workers, examples, write_run
+from evenhand.bench.cli.shared import (
+    Engine,
+    Json,
+    Online,
+    OpenReport,
+    OtherModel,
+    OtherSettings,
+    Workers,
+    examples,
+    write_run,
+)
 from evenhand.bench.registry.method_spec import MAX_FITS
 
 if TYPE_CHECKING:
@@ -66,13 +76,8 @@ def run(
             help="Double the explicit images, at most three times, until explicit fidelity is decided.",
         ),
     ] = False,
-    model: Annotated[
-        str, typer.Option(metavar="MODEL", help="Another model than the suite's: a folder or hub id.")
-    ] = "",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Another setting of the suite; repeatable."),
-    ] = None,
+    model: OtherModel = "",
+    settings: OtherSettings = None,
     engine: Engine = "local",
     workers: Workers = 0,
     dry_run: Annotated[

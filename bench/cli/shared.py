@@ -17,6 +17,15 @@ Online = Annotated[
     typer.Option("--online/--offline", help="Allow downloading models and weights from the hub."),
 ]
 
+OtherModel = Annotated[
+    str, typer.Option("--model", metavar="MODEL", help="Another model than the suite's: a folder or hub id.")
+]
+
+OtherSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Another setting of the suite; repeatable."),
+]
+
 Engine = Annotated[
     str,
     typer.Option(metavar="local|ray", help="Work on this machine or on a Ray cluster."),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from evenhand.bench.cli.shared import Json, examples
+from evenhand.bench.cli.shared import Json, OtherModel, OtherSettings, examples
 from evenhand.bench.errors import EvenhandError
 
 app = typer.Typer()
 
 
 @app.command(
-    epilog=examples("evenhand doctor", "evenhand doctor mini-quick", "evenhand doctor winobias-gender --json")
+    epilog=examples(
+        "evenhand doctor",
+        "evenhand doctor winobias-gender --json",
+        "evenhand doctor gender-fast --model org/my-model",
+    )
 )
 def doctor(
     suite: Annotated[
@@ -30,6 +35,8 @@ def doctor(
             show_default="the suite's methods",
         ),
     ] = None,
+    model: OtherModel = "",
+    settings: OtherSettings = None,
     as_json: Json = False,
 ) -> None:
     """Check the installation: versions, device, disk space, plug-ins and the bundled model.
@@ -41,19 +48,21 @@ def doctor(
     from evenhand.bench.doctor import examine
     from evenhand.bench.fetching.trial import examine_suite
     from evenhand.bench.models.loading import quiet_loaders
-    from evenhand.bench.suites.suite import load_suite
+    from evenhand.bench.suites.variant import variant
 
-    if methods and suite is None:
-        raise EvenhandError("--method needs a SUITE, whose run the method belongs to; name one")
+    if suite is None and (methods or model or settings):
+        raise EvenhandError("--method, --model and --set need a SUITE, whose run they belong to; name one")
     with quiet_loaders():
         checks = list(examine())
         if suite is not None:
-            checks += examine_suite(load_suite(suite), methods)
+            checks += examine_suite(variant(suite, model=model, settings=settings or ()), methods)
     if as_json:
         write_json([asdict(check) for check in checks])
     else:
         write_table(("", "", ""), [("ok" if c.ok else "FAULT", c.name, c.detail) for c in checks])
     if not all(check.ok for check in checks):
         if suite is not None and not as_json:
-            typer.echo(f"evenhand fetch {suite} downloads what the hub has")
+            other = ["--model", model] if model else []
+            other += [word for text in settings or () for word in ("--set", text)]
+            typer.echo(f"evenhand fetch {shlex.join([suite, *other])} downloads what the hub has")
         raise typer.Exit(EvenhandError.exit_code)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evenhand.bench.cli.shared import Json, examples
+from evenhand.bench.cli.shared import Json, OtherModel, OtherSettings, examples
 from evenhand.bench.errors import EvenhandError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ COLUMNS = ("", "needed as", "files from", "size", "licence", "SHA-256")
     epilog=examples(
         "evenhand fetch winobias-gender --dry-run",
         "evenhand fetch winobias-gender",
+        "evenhand fetch gender-fast --model org/my-model",
         "evenhand fetch deepface",
         "evenhand fetch fairface --weights ~/Downloads",
         "evenhand fetch CompVis/stable-diffusion-v1-4",
@@ -44,6 +45,8 @@ def fetch(
             show_default="the suite's methods",
         ),
     ] = None,
+    model: OtherModel = "",
+    settings: OtherSettings = None,
     weights: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder with files downloaded by hand, which are put into place."),
@@ -59,14 +62,18 @@ def fetch(
     where. The exit code is 2 if something is still missing.
     """
     from evenhand.bench.cli.console import write_json
-    from evenhand.bench.fetching.assets import assets_of
+    from evenhand.bench.fetching.assets import assets_of, assets_of_suite
     from evenhand.bench.fetching.fetch import fetch, look
     from evenhand.bench.models import hub
     from evenhand.bench.models.loading import quiet_loaders
+    from evenhand.bench.suites.variant import variant
 
     hub.permit(True)
     with quiet_loaders():
-        assets = assets_of(name, methods)
+        if model or settings:
+            assets = assets_of_suite(variant(name, model=model, settings=settings or ()), methods)
+        else:
+            assets = assets_of(name, methods)
         found = list(look(assets) if dry_run else fetch(assets, weights=weights))
     if as_json:
         write_json([row for one in found for row in _rows(one)])

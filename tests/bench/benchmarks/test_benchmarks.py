@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from helpers.stored_run import a_stored_run
 
-from evenhand.bench.benchmarks import editing, generation, gpu, scale
+from evenhand.bench.benchmarks import editing, generation, gpu, scale, scrolling
+from evenhand.bench.report import write_report
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +44,17 @@ def test_generation_is_compared_with_the_diffusers_pipeline(monkeypatch, capsys)
     generation.main(["--images", "2"])
     shown = capsys.readouterr().out
     assert [shown.count(way) for way in ("evenhand:", "16 per call:", "one per call:")] == [2, 2, 2]
+
+
+@pytest.mark.slow
+def test_a_gallery_is_opened_and_scrolled(tmp_path, monkeypatch, capsys):
+    a_stored_run(tmp_path)
+    write_report(tmp_path)
+    monkeypatch.setattr(scrolling, "STEPS", 3)
+    monkeypatch.setattr(scrolling, "JUMPS", 2)
+    scrolling.main([str(tmp_path / "gallery.html")])
+    opened, steps, jumps = capsys.readouterr().out.splitlines()
+    assert opened.startswith("opened: ") and steps.startswith("steps: mean ") and jumps.startswith("jumps: ")
 
 
 @pytest.mark.slow

@@ -67,8 +67,8 @@ COMMANDS = {
     ("compare",): {"--out", "--json"},
     ("tune",): {"--suite", "--out", "--work", "--workers", *ONLINE, "--json"},
     ("method", "check"): {"--path"},
-    ("fetch",): {"--method", "--weights", "--dry-run", "--json"},
-    ("doctor",): {"--method", "--json"},
+    ("fetch",): {"--method", "--model", "--set", "--weights", "--dry-run", "--json"},
+    ("doctor",): {"--method", "--model", "--set", "--json"},
 }
 
 

@@ -41,6 +41,17 @@ def test_doctor_lists_everything_that_a_suite_lacks_and_names_the_command_that_g
     assert evenhand("doctor", TINY).code == 0
 
 
-def test_methods_without_a_suite_are_refused(evenhand):
-    outcome = evenhand("doctor", "--method", "mist")
-    assert outcome.code == 2 and "--method needs a SUITE" in outcome.err
+@pytest.mark.slow
+def test_doctor_looks_for_another_model_and_other_judges_than_those_of_the_suite(evenhand):
+    other = ("--model", "org/model", "--set", 'panel=["deepface"]')
+    outcome = evenhand("doctor", TINY, "--method", "base", *other)
+    faults = [line.split()[1:3] for line in outcome.out.splitlines() if line.startswith("FAULT")]
+    assert outcome.code == 2 and faults == [["model", "org/model"], ["judge", "deepface"]]
+    fetch = f"evenhand fetch {TINY} --model org/model --set 'panel=[\"deepface\"]'"
+    assert outcome.out.splitlines()[-1] == f"{fetch} downloads what the hub has"
+
+
+@pytest.mark.parametrize("options", [("--method", "mist"), ("--model", "mini"), ("--set", "panel=[]")])
+def test_options_of_a_run_without_a_suite_are_refused(evenhand, options):
+    outcome = evenhand("doctor", *options)
+    assert outcome.code == 2 and "--method, --model and --set need a SUITE" in outcome.err

@@ -39,6 +39,15 @@ def test_a_model_is_listed_with_its_size_and_then_fetched(evenhand, hub, tmp_pat
     assert done.code == 0 and done.out.splitlines()[1].startswith("fetched  model org/model")
 
 
+def test_another_model_than_that_of_the_suite_is_fetched(evenhand, hub, tmp_path):
+    pipeline("sd1").save_pretrained(tmp_path / "model")
+    hub.folders["org/model"] = tmp_path / "model"
+    done = evenhand("fetch", TINY, "--model", "org/model")
+    assert done.code == 0 and done.out.splitlines()[1].startswith("fetched  model org/model")
+    refused = evenhand("fetch", "deepface", "--model", "org/model")
+    assert refused.code == 2 and "unknown suite 'deepface'" in refused.err
+
+
 @pytest.mark.slow
 def test_what_is_missing_is_said_after_the_table_and_fails(evenhand, hub, tmp_path):
     place = tmp_path / "here" / "res34.safetensors"
