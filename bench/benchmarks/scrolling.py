@@ -37,7 +37,7 @@ FRAMES = """async ([count, step]) => {
 
 
 def scrolled(page: Any, *, count: int, step: int) -> str:
-    """What ``count`` frames took while the page was scrolled by ``step`` pixels, or to random places for 0."""
+    """What ``count`` frames took while scrolling by ``step`` pixels, or to random places for 0."""
     times = np.array(page.evaluate(FRAMES, [count, step]))
     return f"mean {times.mean():.0f} ms, 95% {np.quantile(times, 0.95):.0f} ms, longest {times.max():.0f} ms"
 
