@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import KFold
 
+from evenhand.bench.errors import EvenhandError
 from evenhand.bench.external_images.drafted_list import images_in
 from evenhand.bench.external_images.image_files import UnusableImageError, decode
 from evenhand.bench.external_images.near_duplicates import difference_hash, near_duplicates
-from evenhand.metrics.judges.photographs import FILE, LIMIT, texture, unlikeness
 from evenhand.metrics.vision.faces import finder
+from evenhand.metrics.vision.photographs import FILE, LIMIT, texture, unlikeness
 
 OUT = Path(__file__).parents[2] / "metrics" / "data" / FILE
 FOLDS = 10
@@ -54,8 +55,8 @@ def textures(folder: Path) -> Floats:
     for file in images_in(folder, without=folder / "runs"):
         try:
             image = decode((folder / file).read_bytes())
-        except UnusableImageError:
-            continue
+        except UnusableImageError as fault:
+            raise EvenhandError(f"{folder / file} {fault}; remove it from the reference set") from fault
         faces = finder().look(image).faces
         if faces:
             found[file] = texture(finder().cut(image, faces[0], "tight")[None])[0]

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import Answer, Images, Judge
+from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge
 from evenhand.metrics.judges.on_faces import OnFaces
-from evenhand.metrics.judges.photographs import PHOTOGRAPHS
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.face_networks import PACKAGE, FaceNetwork, manifest
 from evenhand.metrics.vision.faces import finder

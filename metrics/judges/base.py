@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from evenhand.metrics.table import decide
+from evenhand.metrics.vision.photographs import LIMIT, distance_from_photographs, reference_version
 
 Images = NDArray[np.uint8]
 """Images as ``(n, height, width, 3)`` sRGB bytes."""
@@ -74,6 +75,14 @@ class Domain:
 
 
 ANY = Domain()
+PHOTOGRAPHS = Domain(
+    "photographs of faces",
+    least_face=32,
+    reference=Reference(
+        version=f"photographs-{reference_version()}", distance=distance_from_photographs, limit=LIMIT
+    ),
+)
+"""Networks on photographs. Below 32 pixels, a face is enlarged in every judge's input and shows little."""
 
 
 @dataclass(frozen=True)

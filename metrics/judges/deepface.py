@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError, NotInstalledError
 from evenhand.metrics import taxonomies
 from evenhand.metrics.judges._deepface_worker import analyze
-from evenhand.metrics.judges.base import Answer, Images, Judge
+from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge
 from evenhand.metrics.judges.on_faces import OnFaces
-from evenhand.metrics.judges.photographs import PHOTOGRAPHS
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import Face, finder, image_status
 from evenhand.metrics.vision.weight_source import WeightSource, downloads_asked_for, place_from_hub

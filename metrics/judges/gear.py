@@ -15,9 +15,8 @@ from torch.nn.functional import conv2d, interpolate, linear, max_pool2d
 
 from evenhand.bench.errors import EvenhandError, NotInstalledError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import Answer, Images, Judge
+from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge
 from evenhand.metrics.judges.on_faces import OnFaces
-from evenhand.metrics.judges.photographs import PHOTOGRAPHS
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.faces import finder
 from evenhand.metrics.vision.tfjs_weights import tfjs_tensors

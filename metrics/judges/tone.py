@@ -12,9 +12,8 @@ from scipy.stats import norm
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics import taxonomies
-from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo
+from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import OnFaces
-from evenhand.metrics.judges.photographs import PHOTOGRAPHS
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.vision.colour import MONK_HEX, chroma, hue, ita, lab, monk
 from evenhand.metrics.vision.faces import finder

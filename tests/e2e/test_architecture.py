@@ -38,6 +38,7 @@ SCRIPTS = (
     "bench/benchmarks/measurement.py",
     "bench/benchmarks/pipelines.py",
     "bench/benchmarks/scale.py",
+    "bench/benchmarks/scrolling.py",
     "bench/prompts/builders/build.py",
     "bench/prompts/builders/control_sets.py",
     "bench/prompts/builders/mini_sets.py",

@@ -6,8 +6,9 @@ from helpers.photo import astronaut, nobody
 from PIL import Image
 from sklearn.covariance import LedoitWolf
 
+from evenhand.bench.errors import EvenhandError
 from evenhand.bench.studies.photograph_reference import held_out, statistics, textures
-from evenhand.metrics.judges.photographs import unlikeness
+from evenhand.metrics.vision.photographs import unlikeness
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(200, 8)) * 10.0 ** np.arange(-2, 6) + 5
@@ -34,5 +35,7 @@ def test_each_face_counts_once_and_images_without_one_not_at_all(tmp_path):
         "mirrored": photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
     }.items():
         image.save(tmp_path / f"{name}.png")
-    (tmp_path / "text.png").write_text("no image")
     assert textures(tmp_path).shape == (2, 64)
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(EvenhandError, match=r"text\.png is not a PNG, JPEG or WebP image; remove it"):
+        textures(tmp_path)

@@ -6,10 +6,10 @@ import onnxruntime
 import pytest
 from helpers.photo import astronaut
 
-from evenhand.metrics.judges.photographs import LAYER
 from evenhand.metrics.vision import face_networks
 from evenhand.metrics.vision.face_networks import FaceNetwork
 from evenhand.metrics.vision.faces import finder
+from evenhand.metrics.vision.photographs import LAYER
 
 
 def face():

@@ -1,4 +1,4 @@
-"""The domain of judges that were trained on photographs of faces, and how unlike to it an image is.
+"""How unlike to a photograph the face in an image is, for judges that were trained on photographs.
 
 A judge of photographs also answers when it sees a drawn face. Drawings and photographs differ in the fine
 texture of the face, which the first layers of a network see whatever the person looks like. The features of a
@@ -20,7 +20,6 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.metrics.judges.base import Domain, Images, Reference
 from evenhand.metrics.vision.face_networks import FaceNetwork
 from evenhand.metrics.vision.faces import finder
 
@@ -34,7 +33,7 @@ LIMIT = 1.25
 find in drawings and rendered characters, 108."""
 
 
-def texture(faces: Images) -> NDArray[np.float64]:
+def texture(faces: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Mean and standard deviation of the channels of :data:`LAYER`, ``(n, 64)``.
 
     Args:
@@ -59,7 +58,7 @@ def unlikeness(
     return distances
 
 
-def distance_from_photographs(images: Images) -> NDArray[np.float64]:
+def distance_from_photographs(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """How unlike to a photograph the largest face of each image is, ``(n,)``; NaN without a face.
 
     Raises:
@@ -79,6 +78,11 @@ def _network() -> FaceNetwork:
     return FaceNetwork("gender", layer=LAYER)
 
 
+def reference_version() -> str:
+    """The start of the SHA-256 of the statistics."""
+    return hashlib.sha256(_stored()).hexdigest()[:12]
+
+
 def _stored() -> bytes:
     return (files("evenhand.metrics") / "data" / FILE).read_bytes()
 
@@ -87,15 +91,3 @@ def _stored() -> bytes:
 def _statistics() -> dict[str, NDArray[np.float64]]:
     with np.load(io.BytesIO(_stored()), allow_pickle=False) as found:
         return dict(found)
-
-
-PHOTOGRAPHS = Domain(
-    "photographs of faces",
-    least_face=32,
-    reference=Reference(
-        version=f"photographs-{hashlib.sha256(_stored()).hexdigest()[:12]}",
-        distance=distance_from_photographs,
-        limit=LIMIT,
-    ),
-)
-"""Networks on photographs. Below 32 pixels, a face is enlarged in every judge's input and shows little."""

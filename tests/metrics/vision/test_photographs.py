@@ -8,10 +8,11 @@ from helpers.photo import astronaut, nobody
 from PIL import Image, ImageFilter, ImageOps
 
 from evenhand.metrics.judges.age_and_gender import AgeAndGenderJudge
+from evenhand.metrics.judges.base import PHOTOGRAPHS
 from evenhand.metrics.judges.deepface import DeepFaceJudge
 from evenhand.metrics.judges.fairface import FairFaceJudge
 from evenhand.metrics.judges.gear import GearJudge
-from evenhand.metrics.judges.photographs import LIMIT, PHOTOGRAPHS, distance_from_photographs, unlikeness
+from evenhand.metrics.vision.photographs import LIMIT, distance_from_photographs, unlikeness
 
 
 def distance(image):
