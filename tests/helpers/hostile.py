@@ -10,8 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-SECONDS, MEMORY = 30.0, 3 * 2**30
-"""What reading an input may take: seconds, and bytes of address space besides those in use."""
+SECONDS, MEMORY = 30.0, 2**30
+"""What reading an input may take: seconds, and bytes of memory besides those in use."""
+
+RESERVED = 3 * 2**30
+"""Bytes of address space besides those in use, most of which threads reserve and never use. It ends a flood
+before the machine is out of memory."""
 
 
 class HangError(BaseException):
@@ -22,7 +26,7 @@ class HangError(BaseException):
 def watched(*, seconds: float = SECONDS, charts: bool = False) -> Iterator[None]:
     """Raise :class:`HangError` after ``seconds``, and ``MemoryError`` beyond :data:`MEMORY`.
 
-    With ``charts``, memory is not limited: the renderer of charts reserves address space that it never uses.
+    With ``charts``, address space is not limited: the renderer of charts reserves more of it.
     """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -32,14 +36,24 @@ def watched(*, seconds: float = SECONDS, charts: bool = False) -> Iterator[None]
     in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     handler = signal.signal(signal.SIGALRM, stop)
     if not charts:
-        resource.setrlimit(resource.RLIMIT_AS, (in_use + MEMORY, before[1]))
+        resource.setrlimit(resource.RLIMIT_AS, (in_use + RESERVED, before[1]))
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    resident = _memory("VmRSS")
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
+        if _memory("VmHWM") > resident + MEMORY:
+            raise MemoryError(f"took {(_memory('VmHWM') - resident) / 2**30:.1f} GiB")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         resource.setrlimit(resource.RLIMIT_AS, before)
         signal.signal(signal.SIGALRM, handler)
+
+
+def _memory(field: str) -> int:
+    """A field of the process's status, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
 def folder(path: Path) -> None:
