@@ -24,6 +24,11 @@ FOLDED = re.compile("<details(?! open)")
 """Whatever is folded on the screen."""
 
 
+def installed_browser() -> str | None:
+    """The path of the first of :data:`BROWSERS` on this machine; ``None`` without any."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
 def write_pdf(report: Path) -> Path:
     """Print a report to ``report.pdf`` beside it.
 
@@ -38,7 +43,7 @@ def write_pdf(report: Path) -> Path:
     Raises:
         EvenhandError: There is no Chromium, or it cannot print the page.
     """
-    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    browser = installed_browser()
     if browser is None:
         raise EvenhandError(
             f"no Chromium or Chrome to print the PDF; install one, or print {report} in a browser"

@@ -8,7 +8,6 @@ second.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from evenhand.bench.pdf import installed_browser
 
 STEPS, JUMPS = 300, 60
 STEP = 120
@@ -49,9 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Time the frames of a gallery while it is scrolled.")
     parser.add_argument("gallery", type=Path)
     path = parser.parse_args(arguments).gallery.resolve()
-    found = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=installed_browser(), args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         started = time.monotonic()
         page.goto(path.as_uri())

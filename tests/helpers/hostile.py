@@ -37,7 +37,7 @@ def watched(*, seconds: float = SECONDS, charts: bool = False) -> Iterator[None]
     handler = signal.signal(signal.SIGALRM, stop)
     if not charts:
         resource.setrlimit(resource.RLIMIT_AS, (in_use + RESERVED, before[1]))
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     resident = _memory("VmRSS")
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
