@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -224,7 +225,7 @@ class RunFolder:
             EvenhandError: The file is damaged.
         """
         path = self.root / "timing.json"
-        if not path.is_file():
+        if not os.path.lexists(path):
             return {}
         try:
             rows = TypeAdapter(list[Timing]).validate_json(read_regular(path, max_bytes=MAX_TIMING_BYTES))

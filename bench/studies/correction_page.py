@@ -9,11 +9,11 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
-import vl_convert
 
 from evenhand.bench.mini.law import TAXONOMIES, law, occupations
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.reports.components.charts import ACCENT, CHANCE, GREY, INK, themed
+from evenhand.reports.components.vega import svg_of
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -160,7 +160,7 @@ def write_figures(tables: Tables, folder: Path) -> None:
     }
     for name, chart in charts.items():
         specification = themed(chart).configure(background="white").to_dict()
-        (folder / f"{name}.svg").write_text(vl_convert.vegalite_to_svg(specification), encoding="utf-8")
+        (folder / f"{name}.svg").write_text(svg_of(specification), encoding="utf-8")
 
 
 def _errors(recalls: pd.DataFrame) -> alt.FacetChart:

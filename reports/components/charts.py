@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import altair as alt
-import vl_convert
 from markupsafe import Markup, escape
 
 from evenhand.bench.results.text import count, interval, number
+from evenhand.reports.components.vega import svg_of
 
 WIDTH, RIGHT, LABEL, ROW_HEIGHT = 344, 18, 172, 16
 """Pixels: a panel, the margin right of the axis, the most space for labels, and one line."""
@@ -127,7 +127,7 @@ def draw(
     specification = themed(chart).to_dict(validate=False) | {
         "datasets": {"dots": _values(dots, percent=percent)}
     }
-    return _compact(inline(vl_convert.vegalite_to_svg(specification), name=name, label=label))
+    return _compact(inline(svg_of(specification), name=name, label=label))
 
 
 def _lines(rows: Sequence[str]) -> alt.Y:

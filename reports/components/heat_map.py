@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import altair as alt
-import vl_convert
 from markupsafe import Markup
 
 from evenhand.reports.components.charts import INK, RIGHT, WIDTH, inline, label_space, named_axis, themed
+from evenhand.reports.components.vega import svg_of
 
 TILE = 17
 """Height of a tile in pixels."""
@@ -96,7 +96,7 @@ def heat(tiles: Sequence[Tile], *, name: str, label: str) -> Markup:
         )
     )
     specification = themed(chart).to_dict(validate=False) | {"datasets": {"tiles": _values(tiles, rows)}}
-    return inline(vl_convert.vegalite_to_svg(specification), name=name, label=label)
+    return inline(svg_of(specification), name=name, label=label)
 
 
 def colour(ratio: float) -> str:

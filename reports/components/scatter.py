@@ -13,11 +13,11 @@ from itertools import pairwise, product
 from typing import Any, Literal, NamedTuple
 
 import altair as alt
-import vl_convert
 from markupsafe import Markup
 
 from evenhand.bench.policy.pareto import Span
 from evenhand.reports.components.charts import ACCENT, GREY, INK, WIDTH, inline, themed
+from evenhand.reports.components.vega import svg_of
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 8, 38
 """Pixels around the axes."""
@@ -142,7 +142,7 @@ def scatter(
         "labels": _placed(marks, axes, [axes.pixels(place) for place in curve]),
     }
     specification = themed(chart).to_dict(validate=False) | {"datasets": data}
-    return inline(vl_convert.vegalite_to_svg(specification), name=name, label=label)
+    return inline(svg_of(specification), name=name, label=label)
 
 
 def _ends(spans: Sequence[Span]) -> tuple[float, float]:

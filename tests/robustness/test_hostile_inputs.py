@@ -104,6 +104,13 @@ def test_a_time_that_is_no_number_of_seconds_is_refused(run, seconds):
         load_run(run)
 
 
+@pytest.mark.parametrize("kind", NOT_FILES)
+def test_something_else_in_place_of_the_times_is_damage(run, kind):
+    replace(run / "timing.json", NOT_FILES[kind])
+    with watched(), pytest.raises(EvenhandError, match=r"timing\.json: file is damaged; remove it"):
+        load_run(run)
+
+
 def test_a_large_file_of_times_is_refused(run):
     row = {"method": "m", "machine": "a", "generate_seconds": 1.0}
     rows = [row | {"method": f"m{number}"} for number in range(50_000)]
