@@ -34,8 +34,8 @@ SIDE = 192
 SMALL = 96
 """Images up to this size are shown at twice their size, with sharp pixels."""
 
-EMBEDDED = 4_000_000
-"""Largest number of pixels of all thumbnails that are embedded: about 2 MB."""
+EMBEDDED = 8_000_000
+"""Largest number of pixels of all thumbnails that are embedded: 2 to 3 MB."""
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ import pytest
 from helpers.stored_run import IMAGES, a_stored_run
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.prompts.plan import make_plan
 from evenhand.bench.report import write_report
 from evenhand.bench.storage.run_folder import RunFolder
-from evenhand.reports.gallery.page import render_gallery
+from evenhand.bench.suites.suite import load_suite
+from evenhand.reports.gallery.page import EMBEDDED, render_gallery
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
 
@@ -32,6 +34,13 @@ def test_small_run_has_one_page_with_every_image(folder):
     assert len(data["thumbnails"]) == IMAGES
     assert sum(len(chunk["keys"]) for chunk in data["chunks"]) == IMAGES
     assert not (folder / "gallery-data").exists()
+
+
+def test_every_image_of_the_first_run_is_embedded():
+    suite = load_suite("mini-quick")
+    items, _ = make_plan(suite)
+    pixels = len(suite.defaults) * len(items) * suite.protocol.width * suite.protocol.height
+    assert pixels <= EMBEDDED
 
 
 @pytest.mark.slow
