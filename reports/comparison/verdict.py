@@ -9,7 +9,15 @@ from evenhand.bench.results.comparison import Comparison, DifferenceRow, FlipRow
 from evenhand.bench.results.lookup import COMPARED_METRIC, PRIMARY_METRIC, Reading
 from evenhand.bench.results.text import KINDS, attribute, interval, listing, number, plural
 from evenhand.reports.comparison.flips import moves_of
-from evenhand.reports.comparison.tables import direction, lines_of, setup_names, shown, sides_of
+from evenhand.reports.comparison.tables import (
+    direction,
+    ends_of,
+    lines_of,
+    setup_names,
+    shown,
+    sides_of,
+    signed,
+)
 from evenhand.reports.components.tables import p_value
 from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure, with_interval
 from evenhand.reports.run.method_table import SIDE_EFFECTS
@@ -101,7 +109,7 @@ def _effects(comparison: Comparison, pair: Pair) -> str:
 
 def _named(row: DifferenceRow) -> str:
     about = f" for {attribute(row.attributes)}" if row.attributes else f" on {KINDS.get(row.kind, row.kind)}"
-    return f"{measure(row.metric).title.lower()}{about} ({shown(row, digits=2).replace('95% interval ', '')})"
+    return f"{measure(row.metric).title.lower()}{about} ({signed(row, digits=2)}, {ends_of(row, digits=2)})"
 
 
 def _changes(comparison: Comparison) -> list[str]:

@@ -57,20 +57,22 @@ def _methods(found: Conclusion, spec: Spec, key: Key, *, all_pass: bool) -> str:
     who, one = _who(names, spec), len(names) == 1
     better, best = _evenness(spec, key, "more", one=False), _evenness(spec, key, "most", one=True)
     more = _evenness(spec, key, "more", one=one)
+    report_text = report_text_of(spec)
+    subject, subjects = report_text.subject, report_text.subjects
     harmless = "" if all_pass else " that leaves the rest alone"
     texts = {
         "best": f"{who} {best}, follows explicit prompts and leaves the rest alone."
         if all_pass
-        else f"Of the methods that follow explicit prompts and leave the rest alone, {who} {best}.",
+        else f"Of the {subjects} that follow explicit prompts and leave the rest alone, {who} {best}.",
         "tied": f"{who} tie: they {better}, follow explicit prompts and leave the rest alone.",
-        "not distinguishable": f"No method{harmless} is shown to {better}.",
-        "none better": f"No method{harmless} improves on the baseline.",
+        "not distinguishable": f"No {subject}{harmless} is shown to {better}.",
+        "none better": f"No {subject}{harmless} improves on the baseline.",
         "closer but not proven": f"{who} {more}; that {'it leaves' if one else 'they leave'} everything else "
         "alone is not proven.",
         "closer but harmful": f"{who} {more}, but {'is' if one else 'are'} proven to make something else "
         "worse.",
-        "none passes": f"No method is shown to {better} or to leave the rest alone.",
-        "no ranking": "This run has no ranking, so no method is named the best.",
+        "none passes": f"No {subject} is shown to {better} or to leave the rest alone.",
+        "no ranking": f"This run has no ranking, so no {subject} is named the best.",
     }
     return texts[found.finding]
 

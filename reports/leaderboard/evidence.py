@@ -45,8 +45,8 @@ def fresh_texts(found: Fresh) -> list[str]:
         else f"all {plural(found.images, 'image')}"
     )
     drawn = (
-        f"On fresh noise, with {size}, on {found.device}; the method was {source}; the salt is {found.salt}, "
-        "which anybody can repeat this with"
+        f"On fresh noise, with {size}, on {found.device}; the method was {source}; anybody can repeat "
+        f"this with the salt {found.salt}"
     )
     judges = [_gap_text(gap) for gap in found.suspicious]
     held = [f"Held-back judges: {listing(found.holdout)}"] if found.holdout else []

@@ -54,7 +54,7 @@ def test_clear_side_effects_are_named_with_their_direction():
     (said,) = [sentence for sentence in one(*rows).sentences if sentence.startswith("mist is clearly")]
     worse, better = said.split("; clearly ")
     assert worse == (
-        "mist is clearly worse in explicit fidelity, worst group for gender (−20.0% (−30.0% to −10.0%))"
+        "mist is clearly worse in explicit fidelity, worst group for gender (−20.0%, −30.0% to −10.0%)"
     )
     assert better.startswith("better in undetermined") and " age" not in said
 

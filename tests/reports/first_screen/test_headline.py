@@ -74,6 +74,11 @@ def test_the_sentence_follows_from_ranks_gates_and_paired_differences(sentence):
     assert said(FOUND[sentence]) == sentence
 
 
+def test_an_audit_speaks_of_models():
+    found = results({"base": (1, 3), "mist": (1, 2)}, spec={"protocol": {}}, mist={"comparisons": SAME})
+    assert said(found) == f"No model is shown to make {SHOWN} more even."
+
+
 UNEVEN = {cell: (2 if cell.startswith("woman") else 1) / 18 for cell in CELLS}
 NAMES = ("mist", "uce", "a-method-with-a-long-name")
 

@@ -61,8 +61,8 @@ def said_of(**changes):
 
 def test_outcome_on_fresh_noise_says_how_it_was_drawn_and_reveals_the_salt():
     assert said_of().startswith(
-        "On fresh noise, with all 1,674 images, on cpu; the method was fitted again; the salt is "
-        f"{SALT}, which anybody can repeat this with"
+        "On fresh noise, with all 1,674 images, on cpu; the method was fitted again; anybody can "
+        f"repeat this with the salt {SALT}"
     )
     assert "not fitted again: its submitted intervention was used" in said_of(fitted=False)
     assert "300 images of 1,674, too few to be published" in said_of(images=300)
