@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_json import load_json
@@ -20,8 +20,9 @@ TUNING_SCHEMA = 1
 MAX_BYTES = 2**24
 """Maximum size of a record; a thousand trials take a tenth of it."""
 
-Origin = Literal["start", "quasi-random", "tpe"]
-"""Where a configuration comes from; ``start`` has the suite's parameters and the method's defaults."""
+Origin = Literal["start", "quasi-random", "tpe", "finalist"]
+"""Where a configuration comes from: ``start`` has the suite's parameters and the method's defaults,
+``finalist`` repeats one of the best of the first stage."""
 
 
 class HarmRow(Record):
@@ -69,6 +70,16 @@ class Trial(Record):
         return self.distance if self.violation == 0 else 1 + self.violation
 
 
+class ScreeningRecord(Record):
+    """A first stage that tried every configuration with less effort."""
+
+    development: str = Field(description="digest of the suite of the first stage")
+    steps: int = Field(description="denoising steps")
+    seeds: int = Field(description="largest number of images of a prompt")
+    finalists: int = Field(description="largest number of configurations that were repeated in full")
+    baseline: Real = Field(description="distance of the baseline in the first stage")
+
+
 class TuningRecord(Record):
     """The search over one method's parameters on one suite."""
 
@@ -85,18 +96,44 @@ class TuningRecord(Record):
     fixed: dict[str, Any] = Field(description="parameters that the suite fixes")
     space: dict[str, dict[str, Any]]
     baseline: Real = Field(description="distance of the baseline on the development prompts")
+    screening: ScreeningRecord | None = None
     trials: list[Trial] = Field(default_factory=list)
+
+    @model_serializer(mode="wrap")
+    def _without_an_absent_stage(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records of one stage keep the bytes, and the digest, that they had before there were stages."""
+        fields: dict[str, Any] = handler(self)
+        return fields if self.screening else {key: fields[key] for key in fields if key != "screening"}
+
+    @property
+    def searched(self) -> list[Trial]:
+        """The trials of the search, without finalists."""
+        return [trial for trial in self.trials if trial.origin != "finalist"]
+
+    @property
+    def finalists(self) -> list[Trial]:
+        """The trials of the search that are repeated in full, the best first; empty before its end."""
+        if self.screening is None or len(self.searched) < self.trials_planned:
+            return []
+        return _ranked(trial for trial in self.searched if trial.status == "finished")[
+            : self.screening.finalists
+        ]
 
     @property
     def finished(self) -> bool:
         """Whether all planned trials are there."""
-        return len(self.trials) >= self.trials_planned
+        return len(self.trials) >= self.trials_planned + len(self.finalists)
 
     @property
     def winner(self) -> Trial | None:
-        """The trial of the lowest score, the earlier one of equals; ``None`` if no trial finished."""
-        done = [trial for trial in self.trials if trial.status == "finished"]
-        return min(done, key=lambda trial: (trial.score, trial.number), default=None)
+        """The trial of the lowest score, the earlier one of equals; ``None`` if no trial finished.
+
+        After a first stage, only a finalist can win.
+        """
+        candidates = (
+            [trial for trial in self.trials if trial.origin == "finalist"] if self.screening else self.trials
+        )
+        return next(iter(_ranked(trial for trial in candidates if trial.status == "finished")), None)
 
     def is_winner(self, trial: Trial) -> bool:
         """Whether this trial has won; trials may contain ``nan``, so they are compared by number."""
@@ -104,18 +141,22 @@ class TuningRecord(Record):
 
     @property
     def ranked(self) -> list[Trial]:
-        """The trials, the best first."""
-        return sorted(self.trials, key=lambda trial: (trial.score, trial.number))
+        """The trials, the best first; finalists before the others, which were measured with less effort."""
+        return [
+            *_ranked(trial for trial in self.trials if trial.origin == "finalist"),
+            *_ranked(self.searched),
+        ]
 
     @property
     def best_of_k(self) -> list[float]:
-        """Expected best distance of ``k`` random trials, where one that exceeds a gate counts as 1.
+        """Expected best distance of ``k`` random trials of the search; one that exceeds a gate counts as 1.
 
         Empty where no trial is within the gates.
         """
-        if self.winner is None or self.winner.violation:
+        done = [trial for trial in self.searched if trial.status == "finished"]
+        if all(trial.violation for trial in done):
             return []
-        return best_of_k([min(trial.score, 1.0) for trial in self.trials if trial.status == "finished"])
+        return best_of_k([min(trial.score, 1.0) for trial in done])
 
     @property
     def passes(self) -> int:
@@ -135,6 +176,11 @@ class TuningRecord(Record):
             "digest": self.digest(),
         }
         return json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _ranked(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials by score, the earlier one of equals first."""
+    return sorted(trials, key=lambda trial: (trial.score, trial.number))
 
 
 def best_of_k(scores: Sequence[float]) -> list[float]:

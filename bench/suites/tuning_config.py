@@ -10,6 +10,21 @@ from evenhand.bench.suites.evaluation_config import MAX_JUDGES, Spec
 from evenhand.bench.suites.prompt_use import MAX_USES, PromptUse
 
 
+class Screening(Spec):
+    """A first stage that tries every configuration with less effort, for models that draw slowly.
+
+    Attributes:
+        finalists: How many of the best configurations are repeated with the sampler of the suite and all
+            development images. Only these can win.
+        steps: Denoising steps of the first stage.
+        seeds: Largest number of images of a prompt in the first stage.
+    """
+
+    finalists: int = Field(default=4, gt=0, le=1000)
+    steps: int = Field(gt=0, le=1000)
+    seeds: int = Field(gt=0)
+
+
 class Tuning(Spec):
     """The tuning protocol of a suite; the same for every method.
 
@@ -23,6 +38,8 @@ class Tuning(Spec):
         passes: Largest number of U-Net passes of one fit.
         seed: Seed of the search.
         draws: Bootstrap draws of the interval beside each trial.
+        screening: A first stage with less effort; ``None`` if every trial has the suite's sampler and all
+            development images.
         records: Folder of the records whose winners the suite uses, relative to its file; empty for none.
     """
 
@@ -33,6 +50,7 @@ class Tuning(Spec):
     passes: int = Field(default=8000, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
     draws: int = Field(default=500, ge=100, le=100_000)
+    screening: Screening | None = None
     records: str = ""
 
     @model_validator(mode="after")
@@ -40,5 +58,10 @@ class Tuning(Spec):
         if self.quasi_random > self.trials:
             raise ValueError(
                 f"quasi_random must be at most trials, got {self.quasi_random} of {self.trials} trials"
+            )
+        if self.screening and self.screening.finalists > self.trials:
+            raise ValueError(
+                f"screening.finalists must be at most trials, got {self.screening.finalists} of "
+                f"{self.trials} trials"
             )
         return self

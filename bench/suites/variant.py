@@ -35,7 +35,7 @@ def variant(suite: str | Suite, *, model: str = "", settings: Sequence[str] = ()
     given = suite if isinstance(suite, Suite) else load_suite(suite)
     fields, differs = given.model_dump(mode="json"), []
     if model:
-        fields |= {"model": model, "tuning": None, "tuned": {}, "searches": {}}
+        fields |= {"model": model, "tuned": {}, "searches": {}}
         differs.append(PurePath(model).name)
     for text in settings:
         key, value = _parsed(text)

@@ -42,6 +42,37 @@ def development_suite(suite: Suite) -> Suite:
     return development
 
 
+def screening_suite(suite: Suite, development: Suite) -> Suite:
+    """The suite of the trials of the first stage; the development suite if there is only one stage.
+
+    Args:
+        suite: The suite that methods are tuned for.
+        development: Its development suite.
+
+    Raises:
+        EvenhandError: The first stage has more steps than the suite.
+    """
+    screening = suite.tuning.screening if suite.tuning else None
+    if screening is None:
+        return development
+    if screening.steps > suite.protocol.steps:
+        raise EvenhandError(
+            f"tuning.screening.steps must be at most {suite.protocol.steps}, the steps of suite "
+            f"{suite.name!r}, got {screening.steps}"
+        )
+    return development.model_copy(
+        update={
+            "name": f"{suite.name}-screening",
+            "title": f"{suite.title}: development prompts, first stage",
+            "protocol": development.protocol.model_copy(update={"steps": screening.steps}),
+            "prompts": tuple(
+                use.model_copy(update={"seeds": min(use.seeds, screening.seeds)})
+                for use in development.prompts
+            ),
+        }
+    )
+
+
 def _check_unseen(suite: Suite, development: Suite) -> None:
     scored, seen = make_plan(suite)[0], make_plan(development)[0]
     texts = {item.prompt.text for item in scored}

@@ -65,8 +65,8 @@ def write_page(record: TuningRecord, path: Path, *, suite: Suite) -> None:
 
 
 def tried_of(record: TuningRecord) -> Tried:
-    """The trials with a result and a full configuration, for the search."""
-    return [(trial.parameters, trial.score) for trial in record.trials if trial.status == "finished"]
+    """The trials of the search with a result, for the importance of the parameters."""
+    return [(trial.parameters, trial.score) for trial in record.searched if trial.status == "finished"]
 
 
 def space_of(record: TuningRecord) -> Space:

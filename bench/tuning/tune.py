@@ -17,13 +17,13 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model, quiet_loaders
 from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.registry.method_spec import method_class
-from evenhand.bench.results.tuning import Trial, TuningRecord, read_tuning
+from evenhand.bench.results.tuning import ScreeningRecord, Trial, TuningRecord, read_tuning
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.files import folder_name, locked, write_atomically
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.bench.suites.tuning_config import Tuning
 from evenhand.bench.tuning import search
-from evenhand.bench.tuning.development import development_suite
+from evenhand.bench.tuning.development import development_suite, screening_suite
 from evenhand.bench.tuning.trial import Planned, affordable, draw_baseline, run_trial
 from evenhand.methods.space import Space
 
@@ -86,6 +86,19 @@ def tune(
         ).run()
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of a search.
+
+    Attributes:
+        suite: What its trials draw.
+        baseline: Run folder of the baseline, which every trial starts from.
+    """
+
+    suite: Suite
+    baseline: Path
+
+
 @dataclass
 class _Search:
     """One search in progress."""
@@ -103,17 +116,22 @@ class _Search:
 
     def run(self) -> TuningRecord:
         """The complete record."""
-        distance = draw_baseline(self.development, self.baseline, self.shown)
-        record = self._kept(distance.value)
-        record = self._add(record, self._independent(record))
-        while not record.finished:
-            record = self._add(record, [self._proposed(record)])
-        return record
+        record = self._kept()
+        record = self._add(record, self._independent(record), stage=self.first)
+        while len(record.searched) < self.protocol.trials:
+            record = self._add(record, [self._proposed(record)], stage=self.first)
+        return self._add(record, self._repeated(record), stage=self.final)
 
-    @property
-    def baseline(self) -> Path:
-        """Run folder of the baseline, which every trial starts from."""
-        return self.work / "baseline"
+    @cached_property
+    def final(self) -> Stage:
+        """The development prompts with the sampler of the suite; the winner is chosen here."""
+        return Stage(self.development, self.work / "baseline")
+
+    @cached_property
+    def first(self) -> Stage:
+        """Where the configurations are tried: the same stage, unless the suite has a first one."""
+        suite = screening_suite(self.suite, self.development)
+        return self.final if suite is self.development else Stage(suite, self.work / "screening-baseline")
 
     @cached_property
     def space(self) -> Space:
@@ -125,7 +143,7 @@ class _Search:
         """Number of development concepts that a trial balances."""
         return len(concepts(make_plan(self.development)[0]))
 
-    def _kept(self, distance: float) -> TuningRecord:
+    def _kept(self) -> TuningRecord:
         """The record so far; one without trials if there is none.
 
         Raises:
@@ -144,7 +162,8 @@ class _Search:
             passes_allowed=self.protocol.passes,
             fixed={name: value for name, value in given.items() if name not in self.space},
             space={name: asdict(domain) for name, domain in self.space.items()},
-            baseline=distance,
+            baseline=self._baseline(self.final),
+            screening=self._screening(),
         )
         if not self.path.exists():
             return fresh
@@ -155,6 +174,20 @@ class _Search:
                 "move the file away or choose another --out"
             )
         return kept
+
+    def _baseline(self, stage: Stage) -> float:
+        """Distance of the baseline in a stage."""
+        return draw_baseline(stage.suite, stage.baseline, self.shown).value
+
+    def _screening(self) -> ScreeningRecord | None:
+        """What the record says of the first stage."""
+        if self.protocol.screening is None:
+            return None
+        return ScreeningRecord(
+            development=self.first.suite.digest(),
+            baseline=self._baseline(self.first),
+            **self.protocol.screening.model_dump(),
+        )
 
     def _independent(self, record: TuningRecord) -> list[Planned]:
         """The trials that depend on no other: the starting configuration and the quasi-random ones."""
@@ -178,11 +211,20 @@ class _Search:
 
     def _proposed(self, record: TuningRecord) -> Planned:
         """The next trial that TPE proposes."""
-        number = len(record.trials)
+        number = len(record.searched)
         # TPE uses the order of the scores, so any large number stands for a trial without a result.
-        tried = [(trial.parameters, min(trial.score, 1e6)) for trial in record.trials]
+        tried = [(trial.parameters, min(trial.score, 1e6)) for trial in record.searched]
         found = search.proposals(self.space, tried, seed=self._seed(f"tpe {number}"))
         return Planned(number, "tpe", self._affordable(found))
+
+    def _repeated(self, record: TuningRecord) -> list[Planned]:
+        """The finalists that are still to be repeated in full."""
+        done = {trial.number for trial in record.trials}
+        planned = [
+            Planned(record.trials_planned + place, "finalist", trial.parameters)
+            for place, trial in enumerate(record.finalists)
+        ]
+        return [one for one in planned if one.number not in done]
 
     def _affordable(self, sequence: Iterator[dict[str, Any]]) -> dict[str, Any]:
         """The next configuration whose fit stays within the budget."""
@@ -208,9 +250,9 @@ class _Search:
         text = f"{self.protocol.seed}\n{self.suite.name}\n{self.method}\n{stream}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
-    def _add(self, record: TuningRecord, planned: Sequence[Planned]) -> TuningRecord:
+    def _add(self, record: TuningRecord, planned: Sequence[Planned], *, stage: Stage) -> TuningRecord:
         """The record with these trials, written after each of them."""
-        for trial in self._outcomes(planned):
+        for trial in self._outcomes(planned, stage):
             trials = sorted([*record.trials, trial], key=lambda each: each.number)
             # A resumed search knows the rounded numbers that were written, so this one uses them too.
             text = record.model_copy(update={"trials": trials}).model_dump_json()
@@ -220,8 +262,8 @@ class _Search:
             self._report(record, trial)
         return record
 
-    def _outcomes(self, planned: Sequence[Planned]) -> Iterator[Trial]:
-        """The trials as they finish."""
+    def _outcomes(self, planned: Sequence[Planned], stage: Stage) -> Iterator[Trial]:
+        """The trials of a stage as they finish."""
         costly = [one for one in planned if not self._fits(one.parameters)]
         for one in costly:
             reason = f"may need more than {self.protocol.passes} U-Net passes to fit"
@@ -231,9 +273,9 @@ class _Search:
             return
         task = partial(
             run_trial,
-            development=self.development,
+            development=stage.suite,
             method=self.method,
-            baseline=self.baseline,
+            baseline=stage.baseline,
             folder=self.work,
             quiet=self.workers > 1,
         )
@@ -250,10 +292,12 @@ class _Search:
         """One line about a finished trial, with the time left."""
         self.new += 1
         seconds = (time.monotonic() - self.started) / self.new
-        left = seconds * (record.trials_planned - len(record.trials))
+        most = record.screening.finalists if record.screening else 0
+        planned = record.trials_planned + (len(record.finalists) or most)
+        left = seconds * (planned - len(record.trials))
         found = f"distance {trial.distance:.3f}" if trial.status == "finished" else trial.status
         broken = f", exceeds a gate by {trial.violation:.0%}" if trial.violation else ""
         self.shown.say(
-            f"{self.method}: trial {len(record.trials)} of {record.trials_planned}, {found}{broken}; "
+            f"{self.method}: trial {len(record.trials)} of {planned}, {found}{broken}; "
             f"about {left / 60:.0f} min left"
         )

@@ -13,7 +13,12 @@ from evenhand.reports.components.page import templates
 from evenhand.reports.components.tables import Cell, Row, Table, counted, missing, text
 from evenhand.reports.run.figures import Figure, Panel
 
-ORIGINS = {"start": "suite's values", "quasi-random": "quasi-random (Sobol)", "tpe": "proposed by TPE"}
+ORIGINS = {
+    "start": "suite's values",
+    "quasi-random": "quasi-random (Sobol)",
+    "tpe": "proposed by TPE",
+    "finalist": "finalist, repeated in full",
+}
 
 
 def render_tuning(record: TuningRecord, *, primary: str, importances: Mapping[str, float]) -> str:
@@ -58,13 +63,26 @@ def _sentences(record: TuningRecord, primary: str) -> list[str]:
         f"{record.suite_version}. No scored prompt or concept was used.{state}",
         "The search minimises the distance among the trials in which no loss against the baseline exceeds "
         "the margin of its gate.",
+        *_stages(record),
+    ]
+
+
+def _stages(record: TuningRecord) -> list[str]:
+    """How a search of two stages was done."""
+    first = record.screening
+    if first is None:
+        return []
+    return [
+        f"The search drew with {count(first.steps)} denoising steps and at most "
+        f"{plural(first.seeds, 'image')} a prompt, where the distance of the baseline is "
+        f"{number(first.baseline)}. The best trials were repeated in full, and one of these wins."
     ]
 
 
 def _facts(record: TuningRecord, winner: Trial | None) -> list[tuple[str, str]]:
     done = sum(trial.status == "finished" for trial in record.trials)
     return [
-        (f"{count(done)} of {count(record.trials_planned)}", "trials with a result"),
+        (f"{count(done)} of {count(record.trials_planned + len(record.finalists))}", "trials with a result"),
         (count(record.passes), "U-Net passes of all fits"),
         (count(record.passes_allowed), "largest number of one fit"),
         (str(winner.number) if winner else "none", "winning trial"),

@@ -13,6 +13,7 @@ import io
 
 from evenhand.bench.prompts.builders import (
     control_sets,
+    development_set,
     mini_sets,
     over_correction_sets,
     published_sets,
@@ -31,6 +32,7 @@ SETS = {
     "intersectional-mini": mini_sets.intersectional_mini,
     "controls-mini": mini_sets.controls_mini,
     "development-mini": mini_sets.development_mini,
+    "development": development_set.development,
     "intersectional": control_sets.intersectional,
     "controls": control_sets.controls,
     "over-correction-mini": over_correction_sets.over_correction_mini,

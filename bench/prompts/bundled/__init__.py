@@ -8,6 +8,7 @@ FOLDER = Path(str(files(__package__)))
 
 CONTROLS = FOLDER / "controls.toml"
 CONTROLS_MINI = FOLDER / "controls-mini.toml"
+DEVELOPMENT = FOLDER / "development.toml"
 DEVELOPMENT_MINI = FOLDER / "development-mini.toml"
 DALL_EVAL = FOLDER / "dall-eval.toml"
 DEBIAS_VL = FOLDER / "debias-vl.toml"

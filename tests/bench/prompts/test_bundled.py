@@ -29,6 +29,7 @@ COUNTS = {
     "intersectional": {"explicit": 216},
     "controls-mini": {"over_correction": 24, "unrelated": 60, "person": 6},
     "development-mini": {"neutral": 30, "explicit": 60, "unrelated": 60},
+    "development": {"neutral": 25, "explicit": 50, "unrelated": 20},
     "controls": {"over_correction": 20, "unrelated": 20, "person": 10},
     "over-correction": {"over_correction": 160},
     "over-correction-mini": {"over_correction": 192},

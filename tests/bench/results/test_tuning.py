@@ -39,6 +39,47 @@ def test_a_record_is_finished_with_its_last_planned_trial():
     assert a_record(*(a_trial(i, 0.1) for i in range(3))).finished
 
 
+FIRST = {"development": "f", "steps": 2, "seeds": 1, "finalists": 2, "baseline": 0.7}
+TRIED = [a_trial(0, 0.4), a_trial(1, 0.1, loss=0.9), a_trial(2, 0.3)]
+
+
+def again(number, distance, **more):
+    return a_trial(number, distance, origin="finalist", **more)
+
+
+def test_the_best_trials_of_the_first_stage_are_its_finalists():
+    assert a_record(*TRIED[:2], screening=FIRST).finalists == []
+    assert [trial.number for trial in a_record(*TRIED, screening=FIRST).finalists] == [2, 0]
+    assert a_record(*TRIED).finalists == []
+
+
+def test_a_failed_trial_is_no_finalist():
+    failed = [a_trial(i, float("nan"), status="failed", reason="x", harms=[]) for i in (1, 2)]
+    record = a_record(a_trial(0, 0.4), *failed, screening=FIRST)
+    assert [trial.number for trial in record.finalists] == [0] and not record.finished
+    assert a_record(*record.trials, again(3, 0.5), screening=FIRST).finished
+
+
+def test_only_a_finalist_wins_after_a_first_stage():
+    record = a_record(*TRIED, screening=FIRST)
+    assert record.winner is None and not record.finished
+    record = a_record(*TRIED, again(3, 0.6), again(4, 0.5), screening=FIRST)
+    assert record.finished and record.winner.number == 4
+    assert [trial.number for trial in record.ranked] == [4, 3, 2, 0, 1]
+
+
+def test_finalists_are_no_random_trials():
+    assert len(a_record(*TRIED, again(3, 0.2), screening=FIRST).best_of_k) == 3
+
+
+def test_a_record_of_two_stages_survives_writing_and_reading(tmp_path):
+    path = tmp_path / "m.json"
+    written = a_record(*TRIED, again(3, 0.6), screening=FIRST)
+    path.write_text(written.text())
+    assert read_tuning(path).text() == written.text()
+    assert '"screening"' not in a_record(*TRIED).text()
+
+
 def test_the_expected_best_equals_the_mean_over_all_subsets():
     scores = [0.9, 0.2, 0.5, 0.4, 0.4]
     for k, found in enumerate(best_of_k(scores), start=1):

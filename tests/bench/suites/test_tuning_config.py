@@ -18,6 +18,12 @@ def test_more_quasi_random_trials_than_trials_are_an_error():
         Tuning(**LEAST, trials=11)
 
 
+def test_more_finalists_than_trials_are_an_error():
+    first = {"steps": 4, "seeds": 1, "finalists": 17}
+    with pytest.raises(ValidationError, match="finalists must be at most trials, got 17 of 16 trials"):
+        Tuning(**LEAST, screening=first)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"prompts": []}, {"panel": []}, {"passes": 0}, {"seed": 2**32}, {"draws": 99}]
 )

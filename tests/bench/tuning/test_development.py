@@ -3,10 +3,12 @@
 import pytest
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.prompts.plan import make_plan
+from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.registry.method_spec import method_class
 from evenhand.bench.suites.prompt_use import PromptUse
 from evenhand.bench.suites.suite import load_suite
-from evenhand.bench.tuning.development import PEOPLE, development_suite
+from evenhand.bench.tuning.development import PEOPLE, development_suite, screening_suite
+from evenhand.bench.tuning.trial import affordable
 
 
 def with_prompts(*uses):
@@ -14,7 +16,10 @@ def with_prompts(*uses):
     return suite.model_copy(update={"tuning": suite.tuning.model_copy(update={"prompts": uses})})
 
 
-@pytest.mark.parametrize("name", ["mini-2"])
+TUNED = ["mini-2", "gender-fast", "intersectional-fast"]
+
+
+@pytest.mark.parametrize("name", TUNED)
 def test_no_scored_text_or_concept_is_seen(name):
     suite = load_suite(name)
     scored, seen = make_plan(suite)[0], make_plan(development_suite(suite))[0]
@@ -38,6 +43,40 @@ def test_a_scored_prompt_is_refused():
 def test_a_suite_without_a_protocol_is_refused():
     with pytest.raises(EvenhandError, match=r"suite 'mini-quick' has no \[tuning\] table"):
         development_suite(load_suite("mini-quick"))
+
+
+def test_the_first_stage_has_fewer_steps_and_images():
+    suite = load_suite("gender-fast")
+    development = development_suite(suite)
+    first = screening_suite(suite, development)
+    assert first.protocol == suite.protocol.model_copy(update={"steps": 10})
+    assert [use.seeds for use in development.prompts] == [6, 4, 1]
+    assert [use.seeds for use in first.prompts] == [2, 2, 1]
+    assert first.digest() != development.digest()
+
+
+def test_a_search_of_one_stage_has_no_other_suite():
+    suite = load_suite("mini-2")
+    development = development_suite(suite)
+    assert screening_suite(suite, development) is development
+
+
+def test_a_first_stage_with_more_steps_than_the_suite_is_refused():
+    suite = load_suite("gender-fast")
+    few = suite.model_copy(update={"protocol": suite.protocol.model_copy(update={"steps": 9})})
+    with pytest.raises(EvenhandError, match=r"screening\.steps must be at most 9, the steps of suite"):
+        screening_suite(few, development_suite(few))
+
+
+@pytest.mark.parametrize("name", TUNED[1:])
+def test_the_budget_allows_what_the_suite_states_for_its_own_methods(name):
+    suite = load_suite(name)
+    development = development_suite(suite)
+    many = len(concepts(make_plan(development)[0]))
+    tunable = [method for method in suite.defaults if method != "base" and method_class(method).space()]
+    assert {"mist", "uce", "sortition"} <= set(tunable)
+    for method in tunable:
+        assert affordable(development, method, {}, concepts=many, passes=suite.tuning.passes), method
 
 
 def test_the_development_suite_keeps_model_sampler_and_cells():

@@ -7,8 +7,10 @@ import pytest
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.tuning import read_tuning
 from evenhand.bench.stages.progress import Progress
+from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.suites.prompt_use import PromptUse
 from evenhand.bench.suites.suite import load_suite
+from evenhand.bench.suites.tuning_config import Screening
 from evenhand.bench.tuning import tune as module
 from evenhand.bench.tuning.summary import closing_lines, trial_table, write_page
 from evenhand.bench.tuning.tune import record_path, tune
@@ -107,6 +109,43 @@ class TestSearch:
         page = (tmp_path / "page.html").read_text()
         assert f"{record.winner.number} (winner)" in page
         assert ("Expected best of k trials" in page) == bool(record.best_of_k)
+
+
+@pytest.mark.slow
+class TestSearchOfTwoStages:
+    SCREENING = Screening(finalists=2, steps=1, seeds=1)
+
+    @pytest.fixture(scope="class")
+    def whole(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("stages")
+        return folder, search(folder, small_suite(screening=self.SCREENING))
+
+    def test_the_best_trials_are_repeated_with_the_sampler_of_the_suite(self, whole):
+        folder, record = whole
+        assert [trial.origin for trial in record.trials[4:]] == ["finalist", "finalist"]
+        assert [trial.parameters for trial in record.trials[4:]] == [t.parameters for t in record.finalists]
+        assert record.finished and record.winner.origin == "finalist"
+        steps = {
+            number: load_run(folder / "work" / "mini" / METHOD / f"trial-{number:03d}").results[0]
+            for number in (0, 4)
+        }
+        assert [steps[number].spec.protocol["steps"] for number in (0, 4)] == [1, 2]
+
+    def test_an_interrupted_second_stage_ends_with_the_same_record(self, whole, tmp_path, monkeypatch):
+        run_trial = module.run_trial
+
+        def interrupted(planned, **task):
+            if planned.number == 5:
+                raise KeyboardInterrupt
+            return run_trial(planned, **task)
+
+        suite = small_suite(screening=self.SCREENING)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "run_trial", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                search(tmp_path, suite)
+        assert len(read_tuning(record_path(tmp_path / "tuning", "mini", METHOD)).trials) == 5
+        assert search(tmp_path, suite).text() == whole[1].text()
 
 
 @pytest.mark.slow

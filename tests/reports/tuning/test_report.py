@@ -46,6 +46,16 @@ def test_trials_are_listed_from_the_best_with_their_loss_and_why_they_failed():
     assert rows[2].startswith("1 failed diverged")
 
 
+def test_page_of_two_stages_says_so():
+    first = {"development": "f", "steps": 2, "seeds": 1, "finalists": 1, "baseline": 0.7}
+    trials = [a_trial(i, 0.3) for i in range(3)]
+    shown = page(a_record(*trials, a_trial(3, 0.4, origin="finalist"), screening=first))
+    assert "drew with 2 denoising steps and at most 1 image a prompt, where the distance" in shown.text
+    assert "the baseline is 0.700" in shown.text and "4 of 4" in shown.text
+    rows = [row.text for row in shown.by_id("trials").all("tbody")[0].all("tr")]
+    assert rows[0].startswith("3 (winner) 0.400") and "finalist, repeated in full" in rows[0]
+
+
 def test_curve_needs_two_trials_and_importances_are_sorted():
     figures = [figure.attributes["id"] for figure in page(a_record(a_trial(0, 0.3))).all("figure")]
     assert figures == []
