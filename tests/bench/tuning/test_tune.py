@@ -1,6 +1,7 @@
 """Searches from start to end on a small suite of the bundled model."""
 
 import json
+import shutil
 
 import pytest
 
@@ -111,41 +112,34 @@ class TestSearch:
         assert ("Expected best of k trials" in page) == bool(record.best_of_k)
 
 
+def suite_of_two_stages():
+    first = Screening(finalists=1, steps=1, seeds=1)
+    return small_suite(screening=first, trials=2, quasi_random=2)
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stages")
+    return folder, search(folder, suite_of_two_stages())
+
+
 @pytest.mark.slow
 class TestSearchOfTwoStages:
-    SCREENING = Screening(finalists=2, steps=1, seeds=1)
+    def test_the_best_trial_is_repeated_with_the_sampler_of_the_suite(self, staged):
+        folder, record = staged
+        assert [trial.origin for trial in record.trials] == ["start", "quasi-random", "finalist"]
+        assert record.finished and record.winner == record.trials[2]
+        assert record.trials[2].parameters == record.finalists[0].parameters
+        runs = [load_run(folder / "work" / "mini" / METHOD / f"trial-{number:03d}") for number in (0, 2)]
+        assert [run.results[0].spec.protocol["steps"] for run in runs] == [1, 2]
 
-    @pytest.fixture(scope="class")
-    def whole(self, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("stages")
-        return folder, search(folder, small_suite(screening=self.SCREENING))
-
-    def test_the_best_trials_are_repeated_with_the_sampler_of_the_suite(self, whole):
-        folder, record = whole
-        assert [trial.origin for trial in record.trials[4:]] == ["finalist", "finalist"]
-        assert [trial.parameters for trial in record.trials[4:]] == [t.parameters for t in record.finalists]
-        assert record.finished and record.winner.origin == "finalist"
-        steps = {
-            number: load_run(folder / "work" / "mini" / METHOD / f"trial-{number:03d}").results[0]
-            for number in (0, 4)
-        }
-        assert [steps[number].spec.protocol["steps"] for number in (0, 4)] == [1, 2]
-
-    def test_an_interrupted_second_stage_ends_with_the_same_record(self, whole, tmp_path, monkeypatch):
-        run_trial = module.run_trial
-
-        def interrupted(planned, **task):
-            if planned.number == 5:
-                raise KeyboardInterrupt
-            return run_trial(planned, **task)
-
-        suite = small_suite(screening=self.SCREENING)
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "run_trial", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                search(tmp_path, suite)
-        assert len(read_tuning(record_path(tmp_path / "tuning", "mini", METHOD)).trials) == 5
-        assert search(tmp_path, suite).text() == whole[1].text()
+    def test_a_search_interrupted_before_its_second_stage_ends_with_the_same_record(self, staged, tmp_path):
+        folder, record = staged
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+        path = record_path(tmp_path / "tuning", "mini", METHOD)
+        path.write_text(record.model_copy(update={"trials": record.trials[:2]}).text())
+        shutil.rmtree(tmp_path / "work" / "mini" / METHOD / "trial-002")
+        assert search(tmp_path, suite_of_two_stages()).text() == record.text()
 
 
 @pytest.mark.slow
