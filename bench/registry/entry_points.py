@@ -6,8 +6,11 @@ of the groups below needs no change to Evenhand.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from pathlib import Path
 from typing import Any
 
 from evenhand.bench.errors import EvenhandError, unknown
@@ -32,7 +35,8 @@ class Registry:
             EvenhandError: Two packages register the same name.
         """
         found: dict[str, EntryPoint] = {}
-        for entry in sorted(entry_points(group=self.group), key=lambda e: (e.name, e.value)):
+        declared = _declared(self.group, tuple(map(_state, sys.path)))
+        for entry in sorted(declared, key=lambda e: (e.name, e.value)):
             other = found.setdefault(entry.name, entry)
             if other.value != entry.value:
                 raise EvenhandError(
@@ -63,6 +67,21 @@ class Registry:
                 f"{self.kind} {name!r} of package {package} fails to load from {entry.value}: "
                 f"{type(fault).__name__}: {fault}"
             ) from fault
+
+
+@lru_cache(maxsize=16)
+def _declared(group: str, _: tuple[object, ...]) -> EntryPoints:
+    """The entry points of a group: reading them takes milliseconds, and a run asks dozens of times."""
+    return entry_points(group=group)
+
+
+def _state(place: str) -> object:
+    """What changes if a package is installed into a folder of the path or removed from it."""
+    try:
+        found = Path(place).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 METHODS = Registry("method", "evenhand.methods")

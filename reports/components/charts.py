@@ -202,7 +202,10 @@ def _values(dots: Sequence[Dot], *, percent: bool) -> list[dict[str, Any]]:
     return values
 
 
-def _series(look: str, shift: int) -> list[alt.Chart]:
+# Altair checks every mark against its schema, which takes longer than rendering, and copies the marks of a
+# layer; so those that do not depend on the data are made once.
+@functools.cache
+def _series(look: str, shift: int) -> tuple[alt.Chart, ...]:
     """Intervals and dots of one style, shifted from the middle where a line has two."""
     style, mine = SERIES[look], f"datum.look === '{look}'"
     spans = alt.Chart().mark_rule(yOffset=shift, clip=True, color=style["stroke"], strokeWidth=1.5)
@@ -210,14 +213,16 @@ def _series(look: str, shift: int) -> list[alt.Chart]:
         f"{mine} && isValid(datum.low) && isValid(datum.high)"
     )
     points = alt.Chart().mark_point(yOffset=shift, opacity=1, aria=True, **style).encode(description="tip:N")
-    return [spans, points.transform_filter(f"{mine} && isValid(datum.value)")]
+    return spans, points.transform_filter(f"{mine} && isValid(datum.value)")
 
 
+@functools.cache
 def _bar(look: str, shift: int) -> alt.Chart:
     bar = alt.Chart().mark_bar(color=BARS[look], clip=True, yOffset=shift, height=ROW_HEIGHT - 6)
     return bar.encode(x="value:Q").transform_filter(f"datum.look === '{look}' && isValid(datum.value)")
 
 
+@functools.cache
 def _chance() -> alt.Chart:
     """The range of a fair model by chance, as a band from zero."""
     bars = alt.Chart().mark_bar(color=CHANCE, clip=True, height=alt.RelativeBandSize(1))
@@ -230,6 +235,7 @@ def _reference(value: float) -> alt.Chart:
     return rule.encode(x=alt.datum(value), y=alt.value(0), y2=alt.value("height"))
 
 
+@functools.cache
 def _target() -> alt.Chart:
     ticks = alt.Chart().mark_tick(color=INK, thickness=2, size=ROW_HEIGHT - 2, clip=True)
     return ticks.encode(x="target:Q").transform_filter("isValid(datum.target)")

@@ -36,7 +36,7 @@ METHODS = {
     for entry in entry_points(group="evenhand.methods")
     if entry.value.startswith("evenhand.")
 }
-MINI_PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
+MINI_PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=32, height=32, batch=4)
 CONCEPTS = ("nurse", "construction worker")
 PROMPTS = ["a photo of a nurse", "a photo of a female nurse", "a photo of a cat", "a construction worker"]
 SEEDS = [1, 2, 3, 4]
@@ -125,6 +125,13 @@ def method(request):
     return METHODS[request.param].load()(**QUICK.get(request.param, {}))
 
 
+@pytest.fixture(scope="module")
+def untouched(tiny):
+    """The state and the images of the model before any fit."""
+    values, hooks = state(tiny)
+    return SimpleNamespace(values=values, hooks=hooks, images=draw(tiny))
+
+
 @dataclass
 class Fit:
     """A fit on the tiny model, and what it used."""
@@ -135,12 +142,20 @@ class Fit:
 
 
 @pytest.fixture(scope="module")
-def fitted(method, tiny):
+def fitted(method, tiny, untouched):
     """A fit shared by the tests that only read its result."""
     task = task_on(tiny, cells=supported(method, tiny, JOINT))
     before = tiny.evaluations
     intervention = method.fit(task)
     return Fit(task, intervention, tiny.evaluations - before)
+
+
+@pytest.fixture(scope="module")
+def refitted(method, fitted, tiny):
+    """Images of the fit, a second fit after them, and its images."""
+    first = draw(tiny, fitted.intervention)
+    again = method.fit(task_on(tiny, cells=fitted.task.cells))
+    return SimpleNamespace(first_images=first, intervention=again, images=draw(tiny, again))
 
 
 def draw(model, intervention=None, *, protocol=PROTOCOL, prompts=PROMPTS, seeds=SEEDS):
@@ -197,22 +212,17 @@ def test_a_stored_intervention_gives_the_same_images_in_any_order(method, mini, 
 
 
 @pytest.mark.slow
-def test_fitting_and_sampling_do_not_change_the_model_bit_for_bit(method, fitted, tiny):
+def test_fitting_and_sampling_do_not_change_the_model_bit_for_bit(refitted, tiny, untouched):
+    assert (draw(tiny) == untouched.images).all()
     values, hooks = state(tiny)
-    baseline = draw(tiny)
-    draw(tiny, fitted.intervention)
-    method.fit(task_on(tiny, cells=fitted.task.cells))
-    assert (draw(tiny) == baseline).all()
-    after, hooks_after = state(tiny)
-    assert hooks_after == hooks
-    assert all(torch.equal(a, b) for a, b in zip(values, after, strict=True))
+    assert hooks == untouched.hooks
+    assert all(torch.equal(a, b) for a, b in zip(untouched.values, values, strict=True))
 
 
 @pytest.mark.slow
-def test_fitting_twice_gives_the_same_intervention_and_images(method, fitted, tiny):
-    again = method.fit(task_on(tiny, cells=fitted.task.cells))
-    assert again.digest() == fitted.intervention.digest()
-    assert (draw(tiny, again) == draw(tiny, fitted.intervention)).all()
+def test_fitting_twice_gives_the_same_intervention_and_images(fitted, refitted):
+    assert refitted.intervention.digest() == fitted.intervention.digest()
+    assert (refitted.images == refitted.first_images).all()
 
 
 @pytest.mark.slow
@@ -287,20 +297,21 @@ def test_a_method_whose_training_can_be_cut_says_how_long_it_is():
 
 
 @pytest.mark.slow
-def test_zero_strength_gives_the_baseline(method, tiny):
+def test_zero_strength_gives_the_baseline(method, tiny, untouched):
     if method.strength is None:
         pytest.skip(f"{method.info.name} has no strength")
     zero = type(method)(**(method.model_dump() | {method.strength: 0}))
     allowed = 1 if method.info.name in ONE_LEVEL else 0
     for images in of_each(lambda it: draw(tiny, it), fitted_on(zero, tiny)):
-        assert largest_difference(images, draw(tiny)) <= allowed
+        assert largest_difference(images, untouched.images) <= allowed
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "cells"),
-    [("sd1", GENDER), ("sd2", JOINT), ("sdxl", JOINT)],
-    ids=["sd1, one attribute", "sd2, joint cells", "sdxl, joint cells"],
+    # On SD 1.x, joint cells are those of `fitted`, and one attribute that of one concept and of forty.
+    [("sd2", JOINT), ("sdxl", JOINT)],
+    ids=["sd2, joint cells", "sdxl, joint cells"],
 )
 def test_a_method_works_on_every_model_family_it_declares(method, family, cells, families):
     intervention = fitted_on(method, families[family], concepts=("nurse",), cells=cells)

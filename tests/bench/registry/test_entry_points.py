@@ -1,5 +1,8 @@
 """The registry finds what installed packages declare, and reports what is wrong with them."""
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,23 @@ def test_names_of_all_packages_are_sorted_and_loading_gives_the_object(install):
     import json
 
     assert THINGS.get("ant") is json.loads
+
+
+def test_a_package_that_is_installed_or_removed_while_the_process_runs_is_noticed(install):
+    install("first", zebra="json:dumps")
+    site = Path(sys.path[0])
+    # Long ago, so that the next change has another time however coarse the clock of the file system is.
+    os.utime(site, (1, 1))
+    assert THINGS.names() == ["zebra"]
+    info = site / "later-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: later\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\nant = json:loads\n")
+    assert THINGS.names() == ["ant", "zebra"]
+    os.utime(site, (2, 2))
+    assert THINGS.names() == ["ant", "zebra"]
+    shutil.rmtree(info)
+    assert THINGS.names() == ["zebra"]
 
 
 def test_listing_names_loads_no_package(install):
