@@ -212,18 +212,16 @@ def least_squares_shares(observed: FloatArray, matrix: FloatArray) -> FloatArray
 def project_simplex(values: FloatArray) -> FloatArray:
     """Euclidean projection ``(..., K)`` onto the probability simplex, ``max(values - theta, 0)``.
 
-    ``theta`` follows from the sorted values. Source: Duchi et al. 2008, "Efficient projections onto the
-    l1-ball", figure 1.
+    ``theta`` is the largest ``(sum of the k largest values - 1) / k``. Source: Duchi et al. 2008, "Efficient
+    projections onto the l1-ball", figure 1, whose number of positive values is this ``k``.
     """
     descending = _descending(values)
-    # np.cumsum iterates over the short last axis and is many times slower for this memory layout.
-    total = np.empty_like(descending)
-    total[..., 0] = descending[..., 0]
+    total = descending[..., 0]
+    theta = total - 1
     for group in range(1, values.shape[-1]):
-        np.add(total[..., group - 1], descending[..., group], out=total[..., group])
-    excess = (total - 1) / np.arange(1, values.shape[-1] + 1)
-    last = np.maximum((descending > excess).sum(axis=-1, keepdims=True) - 1, 0)
-    return np.maximum(values - np.take_along_axis(excess, last, axis=-1), 0)
+        total = total + descending[..., group]
+        theta = np.maximum(theta, (total - 1) / (group + 1))
+    return np.asarray(np.maximum(values - theta[..., None], 0))
 
 
 def _descending(values: FloatArray) -> FloatArray:

@@ -16,11 +16,11 @@ from evenhand.metrics.estimation.tallies import reach
 from evenhand.metrics.judge_quality.agreement import cohen_kappa, krippendorff_alpha
 from evenhand.metrics.representation import FloatArray, mean_over
 from evenhand.metrics.rows import AgreementRow, DifferenceRow, EstimateRow, RankRow
+from evenhand.metrics.statistics.ranking import rank_sets
 from evenhand.metrics.statistics.uncertainty import (
     ALPHA,
     holm,
     interval,
-    rank_sets,
     recentred,
     sign_flip,
     smallest_sign_flip,
