@@ -40,24 +40,24 @@ class Inverse:
     """Inverted confusion matrices, with the terms from which the noise of corrected shares is computed.
 
     Attributes:
-        matrix: ``(..., K, K)`` inverses.
-        reach: ``(..., K, 1)`` row sums.
-        length: ``(..., K, 1)`` sums of squares of the rows.
-        along: ``(..., K, K)`` each row times its sum.
+        terms: ``(K, 2 K + 2)``, or ``(B, K, 2 K + 2)`` for ``B`` matrices: the inverse, each of its rows times
+            the row's sum, the sum of squares of the row, and the square of its sum.
     """
 
-    matrix: FloatArray
-    reach: FloatArray
-    length: FloatArray
-    along: FloatArray
+    terms: FloatArray
 
     def __getitem__(self, draws: slice) -> Inverse:
         """The inverses of some draws."""
-        return Inverse(self.matrix[draws], self.reach[draws], self.length[draws], self.along[draws])
+        return Inverse(self.terms[draws])
 
-    def masses(self, observed: FloatArray) -> FloatArray:
-        """Corrected masses ``(..., R, K)`` per decided image, from decided shares ``(..., R, K)``."""
-        return by_group(observed @ self.matrix)
+    def of_shares(self, observed: FloatArray, *, noise: bool = True) -> FloatArray:
+        """Decided shares ``(..., R, K)`` times the terms, or without ``noise`` times the inverse alone."""
+        terms = self.terms if noise else self.terms[..., : self.terms.shape[-2]]
+        if terms.ndim == 2:
+            return np.asarray(np.tensordot(terms.T, observed.T, axes=1).T)
+        if observed.ndim == 2:
+            return np.asarray((observed @ terms.T).T)
+        return np.asarray(np.einsum("brj,bjk->brk", observed, terms))
 
 
 class Inverted(NamedTuple):
@@ -86,7 +86,8 @@ def inverse_of(matrix: FloatArray) -> Inverse:
     inverse = np.linalg.inv(np.where(singular, np.eye(square.shape[-1]), square))
     inverse = np.where(singular, np.nan, inverse)
     reach = inverse.sum(axis=-1, keepdims=True)
-    return Inverse(inverse, reach, (inverse**2).sum(axis=-1, keepdims=True), reach * inverse)
+    length = (inverse**2).sum(axis=-1, keepdims=True)
+    return Inverse(by_group(np.concatenate([inverse, reach * inverse, length, reach**2], axis=-1)))
 
 
 def invert(counts: FloatArray, inverse: Inverse) -> Inverted:
@@ -100,23 +101,23 @@ def invert(counts: FloatArray, inverse: Inverse) -> Inverted:
 
     Args:
         counts: ``(..., R, K)`` decided labels.
-        inverse: Inverse of one matrix, or of ``B`` matrices for ``counts`` of shape ``(B, R, K)``.
+        inverse: Inverse of one matrix, or of ``B`` matrices for ``counts`` of shape ``(B, R, K)``, or of shape
+            ``(R, K)`` if they are the same for all of them.
     """
-    n = counts.sum(axis=-1)
-    observed = ratio(counts, n[..., None])
-    masses = inverse.masses(observed)
+    n, groups = counts.sum(axis=-1), counts.shape[-1]
+    terms = inverse.of_shares(ratio(counts, n[..., None]))
+    masses = terms[..., :groups]
     depicted = masses.sum(axis=-1)
     shares = masses / depicted[..., None]
-    length = (observed @ inverse.length)[..., 0]
-    along = (by_group(observed @ inverse.along) * shares).sum(axis=-1)
-    across = (observed @ inverse.reach**2)[..., 0] * (shares**2).sum(axis=-1)
-    noise = (length - 2 * along + across) / (depicted**2 * np.where(n >= 2, n - 1, np.nan))
+    along = (terms[..., groups : 2 * groups] * shares).sum(axis=-1)
+    across = terms[..., -1] * (shares**2).sum(axis=-1)
+    noise = (terms[..., -2] - 2 * along + across) / (depicted**2 * np.where(n >= 2, n - 1, np.nan))
     return Inverted(shares, noise, depicted, n)
 
 
 def corrected_shares(counts: FloatArray, inverse: Inverse) -> FloatArray:
     """The shares of :func:`invert` without their noise."""
-    masses = inverse.masses(shares_of(counts))
+    masses = inverse.of_shares(shares_of(counts), noise=False)
     return np.asarray(masses / masses.sum(axis=-1, keepdims=True))
 
 

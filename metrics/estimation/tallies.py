@@ -244,9 +244,9 @@ def _of_chosen(
 ) -> Iterator[list[FloatArray]]:
     """The values of each metric if drawn rows keep their images ``(R, K + 1)``, block by block."""
     resamples = reading.view.resamples
-    values = _scored(metrics, reading.kept(point, draws=slice(1)))
+    values: list[FloatArray] = []
     for draws in _blocks(resamples.draws, point.size):
-        if reading.calibration is not None:
+        if not values or reading.calibration is not None:
             values = _scored(metrics, reading.kept(point, draws=draws))
         yield [resamples.chosen(each, draws=draws) for each in values]
 
