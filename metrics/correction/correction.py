@@ -14,6 +14,7 @@ evenly over the groups.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,8 +32,8 @@ EM_TOLERANCE = 1e-12
 
 EM_STEPS = 10_000
 
-FEW = 8
-"""Largest number of groups for which exchanging neighbours sorts faster than a general sort."""
+FEW = 24
+"""Largest number of groups for which insertion sorts faster than a general sort."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Inverse:
     """Inverted confusion matrices, with the terms from which the noise of corrected shares is computed.
 
     Attributes:
-        terms: ``(K, 2 K + 2)``, or ``(B, K, 2 K + 2)`` for ``B`` matrices: the inverse, each of its rows times
-            the row's sum, the sum of squares of the row, and the square of its sum.
+        terms: ``(K, 2 K + 2)``, or ``(B, K, 2 K + 2)`` for ``B`` matrices: the inverse, each of its rows
+            times the row's sum, the sum of squares of the row, and the square of its sum.
     """
 
     terms: FloatArray
@@ -101,7 +102,7 @@ def invert(counts: FloatArray, inverse: Inverse) -> Inverted:
 
     Args:
         counts: ``(..., R, K)`` decided labels.
-        inverse: Inverse of one matrix, or of ``B`` matrices for ``counts`` of shape ``(B, R, K)``, or of shape
+        inverse: Inverse of one matrix, or of ``B`` matrices for ``counts`` of shape ``(B, R, K)``, or
             ``(R, K)`` if they are the same for all of them.
     """
     n, groups = counts.sum(axis=-1), counts.shape[-1]
@@ -127,7 +128,7 @@ def seen_by_judge(truth: FloatArray, matrix: FloatArray) -> FloatArray:
     return np.asarray(seen / seen.sum(axis=-1, keepdims=True))
 
 
-def likeliest_shares(counts: FloatArray, matrix: FloatArray) -> FloatArray:
+def likeliest_shares(counts: FloatArray, matrix: FloatArray, inverse: Inverse | None = None) -> FloatArray:
     """Maximum-likelihood shares ``(R, K)`` on the simplex, for display.
 
     If the shares of :func:`invert` are on the simplex, they maximise the likelihood; EM computes the others.
@@ -135,8 +136,9 @@ def likeliest_shares(counts: FloatArray, matrix: FloatArray) -> FloatArray:
     Args:
         counts: ``(R, K)`` decided labels.
         matrix: ``(K, K + 1)``.
+        inverse: Its inverse, if known.
     """
-    shares = corrected_shares(counts, inverse_of(matrix))
+    shares = corrected_shares(counts, inverse or inverse_of(matrix))
     outside = (shares < 0).any(axis=-1)
     decided = matrix[:, :-1].sum(axis=-1)
     found = em_shares(shares_of(counts[outside]), matrix[:, :-1] / decided[:, None]) / decided
@@ -216,25 +218,25 @@ def project_simplex(values: FloatArray) -> FloatArray:
     ``theta`` is the largest ``(sum of the k largest values - 1) / k``. Source: Duchi et al. 2008, "Efficient
     projections onto the l1-ball", figure 1, whose number of positive values is this ``k``.
     """
-    descending = _descending(values)
-    total = descending[..., 0]
-    theta = total - 1
-    for group in range(1, values.shape[-1]):
-        total = total + descending[..., group]
-        theta = np.maximum(theta, (total - 1) / (group + 1))
+    total = np.zeros_like(values[..., 0])
+    theta = total - np.inf
+    for count, value in enumerate(_descending(values), start=1):
+        total = total + value
+        theta = np.maximum(theta, (total - 1) / count)
     return np.asarray(np.maximum(values - theta[..., None], 0))
 
 
-def _descending(values: FloatArray) -> FloatArray:
-    """Values ``(..., K)`` in descending order; few groups are sorted by exchanging neighbours in all rows."""
-    groups = values.shape[-1]
-    if groups > FEW:
-        return np.asarray(-np.sort(-values, axis=-1))
-    found = np.copy(values, order="K")
-    for turn in range(groups):
-        for group in range(turn % 2, groups - 1, 2):
-            one, other = found[..., group], found[..., group + 1]
-            larger = np.maximum(one, other)
-            np.minimum(one, other, out=other)
-            one[...] = larger
+def _descending(values: FloatArray) -> Sequence[FloatArray]:
+    """The largest value of each row ``(...)``, the second largest, and so on, from values ``(..., K)``.
+
+    Few groups are sorted by insertion, in all rows at once.
+    """
+    groups = np.moveaxis(values, -1, 0)
+    if len(groups) > FEW:
+        return list(-np.sort(-groups, axis=0))
+    found: list[FloatArray] = []
+    for value in groups:
+        for place, larger in enumerate(found):
+            found[place], value = np.maximum(larger, value), np.minimum(larger, value)
+        found.append(value)
     return found

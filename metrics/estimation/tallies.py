@@ -84,7 +84,7 @@ class Reading:
         decided = counts[..., :-1]
         scatter = recentred(corrected_shares(decided, self.calibration.inverses), 0.0) ** 2
         anchors = mean_over(np.moveaxis(scatter, 0, -1)).sum(axis=-1)
-        shares = likeliest_shares(decided, self.calibration.matrix)
+        shares = likeliest_shares(decided, self.calibration.matrix, self.calibration.inverse)
         return self._tally(shares, tally.unbiased, tally.noise + anchors, tally.depicted)
 
     def resampled(self, counts: FloatArray, *, draws: slice = slice(None)) -> Tally:

@@ -310,7 +310,12 @@ def fair_tables(n: ArrayLike, shares: FloatArray, *, draws: int, rng: np.random.
     return by_group(rng.multinomial(np.broadcast_to(n, (draws, *n.shape)), shares).astype(float))
 
 
-def sign_flip(differences: FloatArray, *, rng: np.random.Generator) -> float:
+def random_signs(pairs: int, *, rng: np.random.Generator) -> FloatArray:
+    """Signs ``(FLIPS, pairs)`` of random flips."""
+    return 2.0 * rng.integers(2, size=(FLIPS, pairs)) - 1
+
+
+def sign_flip(differences: FloatArray, *, signs: Callable[[int], FloatArray]) -> float:
     """Two-sided p-value of the sign-flip test that the mean of paired differences is 0.
 
     Exact for up to 20 pairs, else from 10,000 random flips. Pairs with a missing value are left out; ``nan``
@@ -318,7 +323,7 @@ def sign_flip(differences: FloatArray, *, rng: np.random.Generator) -> float:
 
     Args:
         differences: ``(O,)``: method minus baseline, one per concept.
-        rng: Random stream, used for more than 20 pairs.
+        signs: Function from a number of pairs, more than 20, to their :func:`random_signs`.
     """
     pairs = differences[np.isfinite(differences)]
     if not len(pairs):
@@ -328,8 +333,7 @@ def sign_flip(differences: FloatArray, *, rng: np.random.Generator) -> float:
         for pair in pairs:
             flipped = np.concatenate([flipped + pair, flipped - pair])
     else:
-        signs = 2.0 * rng.integers(2, size=(FLIPS, len(pairs))) - 1
-        flipped = np.append(signs @ pairs, pairs.sum())
+        flipped = np.append(signs(len(pairs)) @ pairs, pairs.sum())
     reached = np.abs(flipped) >= abs(pairs.sum()) - 1e-12 * np.abs(pairs).sum()
     return float(reached.mean())
 
