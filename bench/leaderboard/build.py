@@ -32,7 +32,7 @@ from evenhand.bench.results.entry import (
 from evenhand.bench.results.lookup import Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, MethodCard, Result
 from evenhand.bench.storage.files import write_atomically
-from evenhand.metrics.statistics.uncertainty import rank_sets
+from evenhand.metrics.statistics.ranking import rank_sets
 from evenhand.reports.leaderboard.markdown import front_images, render_leaderboard
 
 DRAWS = 5000

@@ -14,6 +14,7 @@ evenly over the groups.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,8 +32,8 @@ EM_TOLERANCE = 1e-12
 
 EM_STEPS = 10_000
 
-FEW = 8
-"""Largest number of groups for which exchanging neighbours sorts faster than a general sort."""
+FEW = 24
+"""Largest number of groups for which insertion sorts faster than a general sort."""
 
 
 @dataclass(frozen=True)
@@ -40,24 +41,24 @@ class Inverse:
     """Inverted confusion matrices, with the terms from which the noise of corrected shares is computed.
 
     Attributes:
-        matrix: ``(..., K, K)`` inverses.
-        reach: ``(..., K, 1)`` row sums.
-        length: ``(..., K, 1)`` sums of squares of the rows.
-        along: ``(..., K, K)`` each row times its sum.
+        terms: ``(K, 2 K + 2)``, or ``(B, K, 2 K + 2)`` for ``B`` matrices: the inverse, each of its rows
+            times the row's sum, the sum of squares of the row, and the square of its sum.
     """
 
-    matrix: FloatArray
-    reach: FloatArray
-    length: FloatArray
-    along: FloatArray
+    terms: FloatArray
 
     def __getitem__(self, draws: slice) -> Inverse:
         """The inverses of some draws."""
-        return Inverse(self.matrix[draws], self.reach[draws], self.length[draws], self.along[draws])
+        return Inverse(self.terms[draws])
 
-    def masses(self, observed: FloatArray) -> FloatArray:
-        """Corrected masses ``(..., R, K)`` per decided image, from decided shares ``(..., R, K)``."""
-        return by_group(observed @ self.matrix)
+    def of_shares(self, observed: FloatArray, *, noise: bool = True) -> FloatArray:
+        """Decided shares ``(..., R, K)`` times the terms, or without ``noise`` times the inverse alone."""
+        terms = self.terms if noise else self.terms[..., : self.terms.shape[-2]]
+        if terms.ndim == 2:
+            return np.asarray(np.tensordot(terms.T, observed.T, axes=1).T)
+        if observed.ndim == 2:
+            return np.asarray((observed @ terms.T).T)
+        return np.asarray(np.einsum("brj,bjk->brk", observed, terms))
 
 
 class Inverted(NamedTuple):
@@ -86,7 +87,8 @@ def inverse_of(matrix: FloatArray) -> Inverse:
     inverse = np.linalg.inv(np.where(singular, np.eye(square.shape[-1]), square))
     inverse = np.where(singular, np.nan, inverse)
     reach = inverse.sum(axis=-1, keepdims=True)
-    return Inverse(inverse, reach, (inverse**2).sum(axis=-1, keepdims=True), reach * inverse)
+    length = (inverse**2).sum(axis=-1, keepdims=True)
+    return Inverse(by_group(np.concatenate([inverse, reach * inverse, length, reach**2], axis=-1)))
 
 
 def invert(counts: FloatArray, inverse: Inverse) -> Inverted:
@@ -100,23 +102,23 @@ def invert(counts: FloatArray, inverse: Inverse) -> Inverted:
 
     Args:
         counts: ``(..., R, K)`` decided labels.
-        inverse: Inverse of one matrix, or of ``B`` matrices for ``counts`` of shape ``(B, R, K)``.
+        inverse: Inverse of one matrix, or of ``B`` matrices for ``counts`` of shape ``(B, R, K)``, or
+            ``(R, K)`` if they are the same for all of them.
     """
-    n = counts.sum(axis=-1)
-    observed = ratio(counts, n[..., None])
-    masses = inverse.masses(observed)
+    n, groups = counts.sum(axis=-1), counts.shape[-1]
+    terms = inverse.of_shares(ratio(counts, n[..., None]))
+    masses = terms[..., :groups]
     depicted = masses.sum(axis=-1)
     shares = masses / depicted[..., None]
-    length = (observed @ inverse.length)[..., 0]
-    along = (by_group(observed @ inverse.along) * shares).sum(axis=-1)
-    across = (observed @ inverse.reach**2)[..., 0] * (shares**2).sum(axis=-1)
-    noise = (length - 2 * along + across) / (depicted**2 * np.where(n >= 2, n - 1, np.nan))
+    along = (terms[..., groups : 2 * groups] * shares).sum(axis=-1)
+    across = terms[..., -1] * (shares**2).sum(axis=-1)
+    noise = (terms[..., -2] - 2 * along + across) / (depicted**2 * np.where(n >= 2, n - 1, np.nan))
     return Inverted(shares, noise, depicted, n)
 
 
 def corrected_shares(counts: FloatArray, inverse: Inverse) -> FloatArray:
     """The shares of :func:`invert` without their noise."""
-    masses = inverse.masses(shares_of(counts))
+    masses = inverse.of_shares(shares_of(counts), noise=False)
     return np.asarray(masses / masses.sum(axis=-1, keepdims=True))
 
 
@@ -126,7 +128,7 @@ def seen_by_judge(truth: FloatArray, matrix: FloatArray) -> FloatArray:
     return np.asarray(seen / seen.sum(axis=-1, keepdims=True))
 
 
-def likeliest_shares(counts: FloatArray, matrix: FloatArray) -> FloatArray:
+def likeliest_shares(counts: FloatArray, matrix: FloatArray, inverse: Inverse | None = None) -> FloatArray:
     """Maximum-likelihood shares ``(R, K)`` on the simplex, for display.
 
     If the shares of :func:`invert` are on the simplex, they maximise the likelihood; EM computes the others.
@@ -134,8 +136,9 @@ def likeliest_shares(counts: FloatArray, matrix: FloatArray) -> FloatArray:
     Args:
         counts: ``(R, K)`` decided labels.
         matrix: ``(K, K + 1)``.
+        inverse: Its inverse, if known.
     """
-    shares = corrected_shares(counts, inverse_of(matrix))
+    shares = corrected_shares(counts, inverse or inverse_of(matrix))
     outside = (shares < 0).any(axis=-1)
     decided = matrix[:, :-1].sum(axis=-1)
     found = em_shares(shares_of(counts[outside]), matrix[:, :-1] / decided[:, None]) / decided
@@ -212,30 +215,28 @@ def least_squares_shares(observed: FloatArray, matrix: FloatArray) -> FloatArray
 def project_simplex(values: FloatArray) -> FloatArray:
     """Euclidean projection ``(..., K)`` onto the probability simplex, ``max(values - theta, 0)``.
 
-    ``theta`` follows from the sorted values. Source: Duchi et al. 2008, "Efficient projections onto the
-    l1-ball", figure 1.
+    ``theta`` is the largest ``(sum of the k largest values - 1) / k``. Source: Duchi et al. 2008, "Efficient
+    projections onto the l1-ball", figure 1, whose number of positive values is this ``k``.
     """
-    descending = _descending(values)
-    # np.cumsum iterates over the short last axis and is many times slower for this memory layout.
-    total = np.empty_like(descending)
-    total[..., 0] = descending[..., 0]
-    for group in range(1, values.shape[-1]):
-        np.add(total[..., group - 1], descending[..., group], out=total[..., group])
-    excess = (total - 1) / np.arange(1, values.shape[-1] + 1)
-    last = np.maximum((descending > excess).sum(axis=-1, keepdims=True) - 1, 0)
-    return np.maximum(values - np.take_along_axis(excess, last, axis=-1), 0)
+    total = np.zeros_like(values[..., 0])
+    theta = total - np.inf
+    for count, value in enumerate(_descending(values), start=1):
+        total = total + value
+        theta = np.maximum(theta, (total - 1) / count)
+    return np.asarray(np.maximum(values - theta[..., None], 0))
 
 
-def _descending(values: FloatArray) -> FloatArray:
-    """Values ``(..., K)`` in descending order; few groups are sorted by exchanging neighbours in all rows."""
-    groups = values.shape[-1]
-    if groups > FEW:
-        return np.asarray(-np.sort(-values, axis=-1))
-    found = np.copy(values, order="K")
-    for turn in range(groups):
-        for group in range(turn % 2, groups - 1, 2):
-            one, other = found[..., group], found[..., group + 1]
-            larger = np.maximum(one, other)
-            np.minimum(one, other, out=other)
-            one[...] = larger
+def _descending(values: FloatArray) -> Sequence[FloatArray]:
+    """The largest value of each row ``(...)``, the second largest, and so on, from values ``(..., K)``.
+
+    Few groups are sorted by insertion, in all rows at once.
+    """
+    groups = np.moveaxis(values, -1, 0)
+    if len(groups) > FEW:
+        return list(-np.sort(-groups, axis=0))
+    found: list[FloatArray] = []
+    for value in groups:
+        for place, larger in enumerate(found):
+            found[place], value = np.maximum(larger, value), np.minimum(larger, value)
+        found.append(value)
     return found

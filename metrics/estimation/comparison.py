@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache
 from itertools import combinations, groupby
 from typing import Literal
 
@@ -16,11 +17,12 @@ from evenhand.metrics.estimation.tallies import reach
 from evenhand.metrics.judge_quality.agreement import cohen_kappa, krippendorff_alpha
 from evenhand.metrics.representation import FloatArray, mean_over
 from evenhand.metrics.rows import AgreementRow, DifferenceRow, EstimateRow, RankRow
+from evenhand.metrics.statistics.ranking import rank_sets
 from evenhand.metrics.statistics.uncertainty import (
     ALPHA,
     holm,
     interval,
-    rank_sets,
+    random_signs,
     recentred,
     sign_flip,
     smallest_sign_flip,
@@ -68,12 +70,17 @@ def differences(
     over the pairs, separately for each metric, attribute, kind, judge and group; they are ``nan`` where there
     are too few concepts for an adjusted value of at most 5 %.
     """
+
+    @cache
+    def signs(pairs: int) -> FloatArray:
+        return random_signs(pairs, rng=stream(seed, "sign flips"))
+
     rows = []
     matches: dict[tuple[str, str, object, str], Match] = {}
     for group in grouped((one for one in series if one.metric.compared), judges=judges):
         found = {one.method: one for one in group}
         sides = [(found[one], found[other]) for one, other in pairs]
-        p_values = np.array([_p_value(one, other, seed, tests=len(pairs)) for one, other in sides])
+        p_values = np.array([_p_value(one, other, signs, tests=len(pairs)) for one, other in sides])
         for (one, other), p, p_holm in zip(sides, p_values, holm(p_values), strict=True):
             place = (one.method, other.method, *_place(one))
             if place not in matches:
@@ -87,13 +94,13 @@ def _place(one: Series) -> tuple[object, str]:
     return (one.estimate.kind, "") if one.seen is None else (id(one.seen.reading.view), one.estimate.judge)
 
 
-def _p_value(one: Series, other: Series, seed: int, *, tests: int) -> float:
+def _p_value(one: Series, other: Series, signs: Callable[[int], FloatArray], *, tests: int) -> float:
     if one.metric.reduce is not mean_over:
         return float("nan")
     found = one.rows - other.rows
     if tests * smallest_sign_flip(int(np.isfinite(found).sum())) > ALPHA:
         return float("nan")
-    return sign_flip(found, rng=stream(seed, "sign flips"))
+    return sign_flip(found, signs=signs)
 
 
 def _difference(one: Series, other: Series, match: Match, *, p: float, p_holm: float) -> DifferenceRow:

@@ -9,6 +9,7 @@ from functools import cache, partial
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from evenhand.bench.errors import EvenhandError, some_of, unknown
 from evenhand.metrics import catalog
@@ -220,15 +221,17 @@ def every_series(
         compared: Judges whose bootstrap draws are kept for comparisons; ``None`` for all.
     """
     remarks: Remarks = {}
-    views = make_views(
-        study, attribute_sets=plan.attribute_sets(), target=plan.target, sampling=plan.sampling()
-    )
-    known = {view.kind: (view.layout, view.resamples) for view in views if view.kind in PLAIN}
-    labelled = _label_series(study, plan, views, remarks)
-    kept = (
-        one if compared is None or one.estimate.judge in compared else one.without_draws() for one in labelled
-    )
-    series = [*kept, *with_groups(_image_series(study, plan, embeddings, known), study, known)]
+    # BLAS would divide these small products among threads that wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        views = make_views(
+            study, attribute_sets=plan.attribute_sets(), target=plan.target, sampling=plan.sampling()
+        )
+        known = {view.kind: (view.layout, view.resamples) for view in views if view.kind in PLAIN}
+        labelled = (
+            one if compared is None or one.estimate.judge in compared else one.without_draws()
+            for one in _label_series(study, plan, views, remarks)
+        )
+        series = [*labelled, *with_groups(_image_series(study, plan, embeddings, known), study, known)]
     notes = [f"{remark} ({', '.join(judges)})" for remark, judges in remarks.items()]
     return series, [*notes, *_missing(series)]
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.metrics.base import LabelMetric, Metric
+from evenhand.metrics.base import LabelMetric, Metric, Tally
 from evenhand.metrics.estimation.tallies import Counted, Reading, Seen, draws_of, extremes
 from evenhand.metrics.representation import FloatArray, mean_over, ratio
 from evenhand.metrics.rows import EstimateRow
 from evenhand.metrics.statistics.resampling import Layout, Resamples
 from evenhand.metrics.statistics.uncertainty import interval, recentred, skewness, transformed_interval
+
+Bounds = Callable[[], FloatArray]
+"""Function to values that are possible although no draw shows them."""
 
 STILL = 1e-12
 """Draws with a smaller range count as constant."""
@@ -30,8 +34,9 @@ class Sample:
         by_row: Whether rows are reported.
         across: ``(B,)`` bootstrap draws of the aggregate; ``None`` if the metric has no interval.
         within: ``(B, R)`` draws of the rows; ``None`` as well if rows are not reported.
-        bounds: ``(L, R)`` values that are possible although no draw shows them, for the aggregate.
-        row_bounds: ``(L, R)`` the same bounds, given each row's own images.
+        bounds: Function to values ``(L, R)`` that are possible although no draw shows them, for the
+            aggregate; few samples need them.
+        row_bounds: Function to the same bounds, given each row's own images.
         floor: ``(F, R)`` values of simulated fair models; ``None`` if the metric has no floor.
     """
 
@@ -40,8 +45,8 @@ class Sample:
     by_row: bool
     across: FloatArray | None
     within: FloatArray | None
-    bounds: FloatArray
-    row_bounds: FloatArray
+    bounds: Bounds
+    row_bounds: Bounds
     floor: FloatArray | None = None
 
     def of_group(self, group: int) -> Sample:
@@ -51,8 +56,8 @@ class Sample:
             rows=self.rows[..., group],
             across=None if self.across is None else self.across[group],
             within=None if self.within is None else self.within[group],
-            bounds=self.bounds[..., group],
-            row_bounds=self.row_bounds[..., group],
+            bounds=lambda: self.bounds()[..., group],
+            row_bounds=lambda: self.row_bounds()[..., group],
         )
 
 
@@ -138,11 +143,17 @@ def _samples(
     across, within = draws_of(metrics, reading, counted, by_row=by_row)
     point = reading.point(counted.point)
     n_of = {"decided": counted.point[:, :-1].sum(axis=-1), "all": counted.point.sum(axis=-1)}
-    alone = {over: extremes(reading, counted.point, n) for over, n in n_of.items()}
-    together = {over: extremes(reading, counted.point, np.full(len(n), n.sum())) for over, n in n_of.items()}
+
+    @cache
+    def possible(over: str, together: bool) -> Tally:
+        n = n_of[over]
+        return extremes(reading, counted.point, np.full(len(n), n.sum()) if together else n)
+
+    def bounds(metric: LabelMetric, together: bool) -> FloatArray:
+        return metric.of(possible(metric.over, together))
+
     for metric in metrics:
         n = n_of[metric.over]
-        bounds = together if metric.reduce is mean_over else alone
         yield (
             metric,
             Sample(
@@ -151,9 +162,9 @@ def _samples(
                 by_row=by_row,
                 across=across.get(metric.name),
                 within=within.get(metric.name),
-                bounds=metric.of(bounds[metric.over]),
-                row_bounds=metric.of(alone[metric.over]),
-                floor=reading.floor(metric, n) if metric.floor else None,
+                bounds=partial(bounds, metric, metric.reduce is mean_over),
+                row_bounds=partial(bounds, metric, together=False),
+                floor=reading.fair_models(n).values(metric) if metric.floor else None,
             ),
         )
 
@@ -187,8 +198,8 @@ def score_images(
         by_row=by_row,
         across=metric.reduce(resamples.chosen(mean(point)[None]) if across is None else mean(across)),
         within=None if within is None else mean(within),
-        bounds=none,
-        row_bounds=none,
+        bounds=lambda: none,
+        row_bounds=lambda: none,
     )
     key = _key(kind, "", "", corrected=False).model_copy(update={"metric": metric.name, "unit": metric.unit})
     return summarise(metric, sample, method=method, key=key, names=layout.names, resamples=resamples)
@@ -227,7 +238,7 @@ def summarise(
         metric,
         value,
         draws,
-        metric.reduce(sample.bounds),
+        lambda: metric.reduce(sample.bounds()),
         clusters,
         still=fixed,
         skew=skew,
@@ -300,7 +311,7 @@ def _limits(
     metric: Metric,
     value: FloatArray,
     draws: FloatArray,
-    bounds: FloatArray,
+    bounds: Bounds,
     clusters: float,
     *,
     still: NDArray[np.bool_] | None,
@@ -313,7 +324,7 @@ def _limits(
         metric: The metric.
         value: ``(...)`` values before :attr:`Metric.finish`.
         draws: ``(B, ...)`` draws, recentred; none for a metric without an interval.
-        bounds: ``(L, ...)`` values that are possible although no draw shows them.
+        bounds: Function to values ``(L, ...)`` that are possible although no draw shows them.
         clusters: Number of resampled rows; infinite if the rows are fixed.
         still: ``(...)`` whether the labels vary in no draw; ``None`` to see it from these draws.
         skew: Skewness of the resampled rows.
@@ -329,8 +340,10 @@ def _limits(
     )
     still = high - low < STILL if still is None else still
     low, high = np.minimum(low, value), np.maximum(high, value)
-    low = np.where(still, np.minimum(low, bounds.min(axis=0, initial=np.inf)), low)
-    high = np.where(still, np.maximum(high, bounds.max(axis=0, initial=-np.inf)), high)
+    if still.any():
+        ends = bounds()
+        low = np.where(still, np.minimum(low, ends.min(axis=0, initial=np.inf)), low)
+        high = np.where(still, np.maximum(high, ends.max(axis=0, initial=-np.inf)), high)
     low, high = (np.clip(metric.finish(end), metric.low, metric.high) for end in (low, high))
     return Limits(low, high, still)
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import pairwise, permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evenhand.metrics.base import LabelMetric, Tally, lowest
 from evenhand.metrics.correction.calibration import Calibration
@@ -58,7 +59,7 @@ class Reading:
     seed: int
 
     @cached_property
-    def _fair(self) -> dict[bytes, Tally]:
+    def _fair(self) -> dict[bytes, FairModels]:
         return {}
 
     def reads(self, metric: LabelMetric) -> bool:
@@ -83,7 +84,7 @@ class Reading:
         decided = counts[..., :-1]
         scatter = recentred(corrected_shares(decided, self.calibration.inverses), 0.0) ** 2
         anchors = mean_over(np.moveaxis(scatter, 0, -1)).sum(axis=-1)
-        shares = likeliest_shares(decided, self.calibration.matrix)
+        shares = likeliest_shares(decided, self.calibration.matrix, self.calibration.inverse)
         return self._tally(shares, tally.unbiased, tally.noise + anchors, tally.depicted)
 
     def resampled(self, counts: FloatArray, *, draws: slice = slice(None)) -> Tally:
@@ -132,18 +133,18 @@ class Reading:
         tally = self._as_seen(counts) if known is None else self._corrected(counts, known.inverse)
         return tally if target is None else replace(tally, target=target)
 
-    def floor(self, metric: LabelMetric, n: FloatArray) -> FloatArray:
-        """Values ``(F, R)``, before :attr:`Metric.finish`, of simulated fair models with ``n`` images."""
-        models, place = np.unique(
-            np.column_stack([n.astype(int), self.view.target]), axis=0, return_inverse=True
-        )
-        known = models.tobytes()
+    def fair_models(self, n: FloatArray) -> FairModels:
+        """Simulated fair models whose rows have ``n (R,)`` decided images."""
+        known = n.tobytes()
         if known not in self._fair:
-            self._fair[known] = self._fair_tally(models[:, 0], models[:, 1:])
-        values = metric.of(self._fair[known])
-        # Rows of equal n use different simulated models, so that their errors average out over rows.
-        replicate = (np.arange(FLOOR_DRAWS)[:, None] + np.arange(len(n))) % FLOOR_DRAWS
-        return np.asarray(values[replicate, place])
+            models, place = np.unique(
+                np.column_stack([n.astype(int), self.view.target]), axis=0, return_inverse=True
+            )
+            tally = self._fair_tally(models[:, 0], models[:, 1:])
+            # Rows of equal n use different simulated models, so that their errors average out over rows.
+            replicate = (np.arange(FLOOR_DRAWS)[:, None] + np.arange(len(n))) % FLOOR_DRAWS
+            self._fair[known] = FairModels(tally, replicate * len(models) + place)
+        return self._fair[known]
 
     def _fair_tally(self, n: FloatArray, target: FloatArray) -> Tally:
         """The tally of simulated models at the target ``(U, K)`` with ``n (U,)`` decided images."""
@@ -169,6 +170,23 @@ class Reading:
     ) -> Tally:
         view = self.view
         return Tally(shares, unbiased, noise, depicted, view.target, view.shape, view.expected)
+
+
+@dataclass(frozen=True)
+class FairModels:
+    """Simulated perfectly fair models, from which floors follow.
+
+    Attributes:
+        tally: The tally ``(F, U, ...)`` of all distinct rows, each with its target and number of images.
+        place: ``(F, R)`` position of every row's value among the ``F * U`` values of a metric.
+    """
+
+    tally: Tally
+    place: NDArray[np.int64]
+
+    def values(self, metric: LabelMetric) -> FloatArray:
+        """Values ``(F, R)`` before :attr:`Metric.finish`."""
+        return np.take(metric.of(self.tally), self.place)
 
 
 @dataclass(frozen=True)
@@ -226,9 +244,9 @@ def _of_chosen(
 ) -> Iterator[list[FloatArray]]:
     """The values of each metric if drawn rows keep their images ``(R, K + 1)``, block by block."""
     resamples = reading.view.resamples
-    values = _scored(metrics, reading.kept(point, draws=slice(1)))
+    values: list[FloatArray] = []
     for draws in _blocks(resamples.draws, point.size):
-        if reading.calibration is not None:
+        if not values or reading.calibration is not None:
             values = _scored(metrics, reading.kept(point, draws=draws))
         yield [resamples.chosen(each, draws=draws) for each in values]
 

@@ -1,14 +1,68 @@
-"""Marginal rank intervals of single methods, secondary to the simultaneous sets of ``rank_sets``."""
+"""Ranks of methods: simultaneous confidence sets, and the secondary marginal intervals of single methods."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import ascii_uppercase
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from evenhand.metrics.representation import FloatArray
-from evenhand.metrics.statistics.uncertainty import interval
+from evenhand.metrics.statistics.uncertainty import ALPHA, interval
+
+
+@dataclass(frozen=True)
+class RankSets:
+    """Simultaneous 95 % confidence sets for ranks; 1 is best.
+
+    Attributes:
+        low: ``(M,)`` best rank in each set.
+        high: ``(M,)`` worst rank in each set.
+        tie: ``(M,)`` letters: ``A`` for all methods whose set contains rank 1, ``B`` for those that no method
+            outside ``A`` beats, and so on.
+    """
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    tie: tuple[str, ...]
+
+
+def rank_sets(theta: FloatArray, draws: FloatArray) -> RankSets:
+    """Confidence sets for the ranks of ``M`` methods; the smallest value is best.
+
+    Method m is worse than k if ``(theta_m - theta_k) / se > c``, where ``c`` is the 95 % quantile over draws
+    of the largest studentised difference. The set of a method is ``[1 + better methods, M - worse methods]``.
+    Source: Mogstad, Romano, Shaikh and Wilhelm, Inference for Ranks, 2024.
+
+    Args:
+        theta: ``(M,)`` estimates, all finite.
+        draws: ``(B, M)`` paired bootstrap draws (common indices); draws with a missing value are left out.
+    """
+    draws = draws[np.isfinite(draws).all(axis=1)]
+    difference = theta[:, None] - theta
+    paired = draws[:, :, None] - draws[:, None, :]
+    error = paired.std(axis=0, ddof=1)
+    varies = error > 1e-12
+    scale = np.where(varies, error, np.inf)
+    reach = np.abs((paired - paired.mean(axis=0)) / scale).max(axis=(1, 2))
+    certain = ~varies & (np.abs(difference) > 1e-12)
+    worse = np.where(certain, difference > 0, difference / scale > np.quantile(reach, 1 - ALPHA))
+    return RankSets(low=1 + worse.sum(axis=1), high=len(theta) - worse.sum(axis=0), tie=_ties(worse))
+
+
+def _ties(worse: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Letters of the tie groups: each group takes the methods that no remaining method beats."""
+    letters = [""] * len(worse)
+    left = np.ones(len(worse), bool)
+    for number in range(len(worse)):
+        group = left & ~(worse & left).any(axis=1)
+        letter = ascii_uppercase[number % 26] * (number // 26 + 1)
+        for method in np.flatnonzero(group):
+            letters[method] = letter
+        left &= ~group
+    return tuple(letters)
 
 
 @dataclass(frozen=True)
@@ -31,7 +85,7 @@ def marginal_ranks(draws: FloatArray) -> MarginalRanks:
 
     Tied methods share the mean of their ranks. The intervals cover less than 95 % if methods are nearly tied,
     because a resample adds noise to an order that is already noisy, and they do not hold for all methods at
-    once; :func:`evenhand.metrics.statistics.uncertainty.rank_sets` does. ``best`` summarises the draws and is
+    once; :func:`rank_sets` does. ``best`` summarises the draws and is
     not a test. Source: Xie, Singh and Zhang 2009 (undercoverage with near ties).
 
     Args:

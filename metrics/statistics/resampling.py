@@ -154,7 +154,7 @@ class Resamples:
             sizes = layout.sizes if units == "nested" else tuple((sum(row),) for row in layout.sizes)
             weights = cluster_weights(sizes, draws=draws, rng=rng)
         count = len(layout.names)
-        picks = rng.integers(count, size=(draws, count)) if rows else None
+        picks = np.asfortranarray(rng.integers(count, size=(draws, count))) if rows else None
         crossed = len(layout.sizes[0]) if units == "crossed" else 0
         chosen = transformed and picks is not None and units in ("clusters", "leaves")
         return cls(weights, picks, nested=units == "nested", crossed=crossed, transformed=chosen)
@@ -190,30 +190,26 @@ class Resamples:
             draws: The ``b`` draws.
         """
         assert self.picks is not None
-        rows = self.picks[draws]
-        count = values.shape[-1]
-        if values.shape[-2] > 1:
-            rows = rows + count * np.arange(len(rows))[:, None]
-        return np.take(values.reshape(*values.shape[:-2], -1), rows, axis=-1)
+        rows, count = self.picks[draws].T, values.shape[-2]
+        if count > 1:
+            rows = rows * count + np.arange(count)
+        by_row = np.swapaxes(values, -1, -2)
+        return np.swapaxes(np.take(by_row.reshape(*values.shape[:-2], -1), rows, axis=-1), -1, -2)
 
     def within(self, table: FloatArray) -> FloatArray:
         """Sums of each draw within each row, ``(B, R, C)``, from sums by leaf ``(R, W, C)``."""
-        return _by_draw(self._sums(table))
-
-    def _sums(self, table: FloatArray) -> NDArray[np.floating]:
-        """The sums of :meth:`within` as ``(R, B, C)``."""
         # Counts are integers far below 2^24, which single precision adds exactly and faster.
         whole = bool((table == np.rint(table)).all())
         table = table.astype(np.float32 if whole else float)
         rows, draws, width = self.weights.shape
         # Other values are added in one block, because the order of additions changes the last digits.
         step = max(1, BLOCK // max(width, 1)) if whole else draws
-        sums = np.empty((rows, draws, table.shape[-1]), table.dtype)
+        sums = np.empty((table.shape[-1], rows, draws))
         for row in range(rows):
             for start in range(0, draws, step):
                 block = slice(start, start + step)
-                sums[row, block] = self.weights[row, block].astype(table.dtype) @ table[row]
-        return sums
+                sums[:, row, block] = table[row].T @ self.weights[row, block].T.astype(table.dtype)
+        return sums.T
 
     def across(self, within: FloatArray) -> FloatArray:
         """The sums with rows resampled as well, from which the draws of aggregates are computed."""
@@ -222,7 +218,7 @@ class Resamples:
         if self.crossed:
             # All rows of a draw have the same clusters, so a drawn row keeps the number of the draw.
             return by_group(np.take_along_axis(within, self.picks[:, :, None], axis=1))
-        return np.moveaxis(resample_rows(np.moveaxis(within, -1, 0), rows=self.picks), 0, -1)
+        return by_group(np.moveaxis(resample_rows(np.moveaxis(within, -1, 0), rows=self.picks), 0, -1))
 
     def of_both(self, table: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The sums of :meth:`within` and of :meth:`across`."""
@@ -254,11 +250,6 @@ class Resamples:
         """:meth:`within` of each table."""
         for first in range(0, len(tables), TOGETHER):
             some = tables[first : first + TOGETHER]
-            sums = self._sums(np.concatenate(some, axis=-1))
+            sums = self.within(np.concatenate(some, axis=-1))
             ends = np.cumsum([table.shape[-1] for table in some])
-            yield from map(_by_draw, np.split(sums, ends[:-1], axis=-1))
-
-
-def _by_draw(sums: NDArray[np.floating]) -> FloatArray:
-    """Sums ``(R, B, C)`` as ``(B, R, C)`` in the memory layout of :func:`by_group`."""
-    return sums.transpose(2, 1, 0).astype(float, order="C").transpose(1, 2, 0)
+            yield from np.split(sums, ends[:-1], axis=-1)

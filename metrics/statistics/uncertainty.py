@@ -1,4 +1,4 @@
-"""Intervals, floors, tests and ranks: the uncertainty of every estimate of a run.
+"""Intervals, floors and tests: the uncertainty of every estimate of a run.
 
 Images are not independent draws: they cluster by concept, template and seed. The bootstrap draws concepts
 with replacement (unless the claim is about a fixed list), templates within each drawn concept, and seeds
@@ -8,15 +8,13 @@ are paired.
 
 from __future__ import annotations
 
-import warnings
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
-from string import ascii_uppercase
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 from scipy.stats import beta, chi2, norm, t
 
 from evenhand.metrics.representation import FloatArray, by_group, ratio
@@ -227,16 +225,24 @@ def interval(
         clusters: Number of resampled concepts; infinite for no expansion.
         skew: Skewness of the concepts' values; 0 for no shift.
     """
-    tails = _tails(clusters, skew)
-    ends = np.asarray(np.quantile(draws, tails, axis=0))
-    # nanquantile is slow, so use it only for columns with missing draws.
-    gaps = np.isnan(draws).any(axis=0)
-    if gaps.any():
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
-            ends[..., gaps] = np.nanquantile(draws[..., gaps], tails, axis=0)
-    low, high = ends
+    low, high = _quantiles(draws, _tails(clusters, skew))
     return low, high
+
+
+def _quantiles(draws: FloatArray, tails: tuple[float, float]) -> FloatArray:
+    """``numpy.nanquantile`` of draws ``(B, ...)`` as ``(2, ...)``; sorting is several times faster."""
+    ordered = np.sort(draws, axis=0).reshape(len(draws), -1)
+    column = np.arange(ordered.shape[1])
+    last = np.full(len(column), len(ordered) - 1)
+    if np.isnan(ordered[-1]).any():
+        last = np.maximum((~np.isnan(ordered)).sum(axis=0) - 1, 0)
+    place = np.multiply.outer(tails, last)
+    before = place.astype(np.int64)
+    low, high = ordered[before, column], ordered[np.minimum(before + 1, last), column]
+    part, step = place - before, high - low
+    # From the nearer end, as numpy does, so that the last bits are the same.
+    ends = np.where(part < 0.5, low + step * part, high - step * (1 - part))
+    return ends.reshape(2, *draws.shape[1:])
 
 
 def transformed_interval(
@@ -282,7 +288,7 @@ def _tails(clusters: float, skew: float) -> tuple[float, float]:
     c = max(clusters, 2)
     z, shift = _expanded(c), skew / (6 * np.sqrt(c))
     low, high = (shift + (shift + end) / (1 - shift * (shift + end)) for end in (-z, z))
-    return float(norm.cdf(low)), float(norm.cdf(high))
+    return float(ndtr(low)), float(ndtr(high))
 
 
 @cache
@@ -307,7 +313,12 @@ def fair_tables(n: ArrayLike, shares: FloatArray, *, draws: int, rng: np.random.
     return by_group(rng.multinomial(np.broadcast_to(n, (draws, *n.shape)), shares).astype(float))
 
 
-def sign_flip(differences: FloatArray, *, rng: np.random.Generator) -> float:
+def random_signs(pairs: int, *, rng: np.random.Generator) -> FloatArray:
+    """Signs ``(FLIPS, pairs)`` of random flips."""
+    return 2.0 * rng.integers(2, size=(FLIPS, pairs)) - 1
+
+
+def sign_flip(differences: FloatArray, *, signs: Callable[[int], FloatArray]) -> float:
     """Two-sided p-value of the sign-flip test that the mean of paired differences is 0.
 
     Exact for up to 20 pairs, else from 10,000 random flips. Pairs with a missing value are left out; ``nan``
@@ -315,7 +326,7 @@ def sign_flip(differences: FloatArray, *, rng: np.random.Generator) -> float:
 
     Args:
         differences: ``(O,)``: method minus baseline, one per concept.
-        rng: Random stream, used for more than 20 pairs.
+        signs: Function from a number of pairs, more than 20, to their :func:`random_signs`.
     """
     pairs = differences[np.isfinite(differences)]
     if not len(pairs):
@@ -325,8 +336,7 @@ def sign_flip(differences: FloatArray, *, rng: np.random.Generator) -> float:
         for pair in pairs:
             flipped = np.concatenate([flipped + pair, flipped - pair])
     else:
-        signs = 2.0 * rng.integers(2, size=(FLIPS, len(pairs))) - 1
-        flipped = np.append(signs @ pairs, pairs.sum())
+        flipped = np.append(signs(len(pairs)) @ pairs, pairs.sum())
     reached = np.abs(flipped) >= abs(pairs.sum()) - 1e-12 * np.abs(pairs).sum()
     return float(reached.mean())
 
@@ -346,55 +356,3 @@ def holm(p_values: FloatArray) -> FloatArray:
     adjusted = np.full(len(p_values), np.nan)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return adjusted
-
-
-@dataclass(frozen=True)
-class RankSets:
-    """Simultaneous 95 % confidence sets for ranks; 1 is best.
-
-    Attributes:
-        low: ``(M,)`` best rank in each set.
-        high: ``(M,)`` worst rank in each set.
-        tie: ``(M,)`` letters: ``A`` for all methods whose set contains rank 1, ``B`` for those that no method
-            outside ``A`` beats, and so on.
-    """
-
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
-    tie: tuple[str, ...]
-
-
-def rank_sets(theta: FloatArray, draws: FloatArray) -> RankSets:
-    """Confidence sets for the ranks of ``M`` methods; the smallest value is best.
-
-    Method m is worse than k if ``(theta_m - theta_k) / se > c``, where ``c`` is the 95 % quantile over draws
-    of the largest studentised difference. The set of a method is ``[1 + better methods, M - worse methods]``.
-    Source: Mogstad, Romano, Shaikh and Wilhelm, Inference for Ranks, 2024.
-
-    Args:
-        theta: ``(M,)`` estimates, all finite.
-        draws: ``(B, M)`` paired bootstrap draws (common indices); draws with a missing value are left out.
-    """
-    draws = draws[np.isfinite(draws).all(axis=1)]
-    difference = theta[:, None] - theta
-    paired = draws[:, :, None] - draws[:, None, :]
-    error = paired.std(axis=0, ddof=1)
-    varies = error > 1e-12
-    scale = np.where(varies, error, np.inf)
-    reach = np.abs((paired - paired.mean(axis=0)) / scale).max(axis=(1, 2))
-    certain = ~varies & (np.abs(difference) > 1e-12)
-    worse = np.where(certain, difference > 0, difference / scale > np.quantile(reach, 1 - ALPHA))
-    return RankSets(low=1 + worse.sum(axis=1), high=len(theta) - worse.sum(axis=0), tie=_ties(worse))
-
-
-def _ties(worse: NDArray[np.bool_]) -> tuple[str, ...]:
-    """Letters of the tie groups: each group takes the methods that no remaining method beats."""
-    letters = [""] * len(worse)
-    left = np.ones(len(worse), bool)
-    for number in range(len(worse)):
-        group = left & ~(worse & left).any(axis=1)
-        letter = ascii_uppercase[number % 26] * (number // 26 + 1)
-        for method in np.flatnonzero(group):
-            letters[method] = letter
-        left &= ~group
-    return tuple(letters)
