@@ -16,7 +16,7 @@ from evenhand.bench.engines.prefetch import DrawPrefetch
 from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.fetching.estimate import run_size, size_lines
-from evenhand.bench.models.loading import load_model, open_sampler, quiet_loaders
+from evenhand.bench.models.loading import load_model_of, open_sampler, quiet_loaders
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
 from evenhand.bench.policy.gates import explicit_undecided
@@ -217,7 +217,7 @@ class _Session:
 
     @cached_property
     def model(self) -> Model:
-        return load_model(self.suite.model, precision=self.suite.protocol.precision)
+        return load_model_of(self.suite)
 
     @cached_property
     def sampler(self) -> BatchSampler:

@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models.loading import load_model, open_sampler, quiet_loaders
+from evenhand.bench.models.loading import load_model_of, open_sampler, quiet_loaders
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
 from evenhand.bench.stages.generate import Drawing, Job
@@ -178,7 +178,7 @@ class Worker:
 
     @cached_property
     def _model(self) -> Model:
-        model = load_model(self._suite.model, precision=self._suite.protocol.precision)
+        model = load_model_of(self._suite)
         if model.revision != self._assignment.revision:
             raise EvenhandError(
                 f"model {model.name!r} has revision {model.revision[:8]} on the machine of a worker, not "
