@@ -144,18 +144,21 @@ class Worker:
 
     def _judge(self, block: JudgeBlock) -> dict[str, str]:
         evaluation = self._evaluation
-        for name, keys in block.labels.items():
-            judge_images(
-                evaluation.judges[name],
-                keys=keys,
-                attributes=evaluation.evaluation_config.attributes,
-                store=self._store,
-                table=self._run_folder.labels,
-                progress=Progress(quiet=True),
-            )
+        judge_images(
+            evaluation.judges,
+            block.labels,
+            attributes=evaluation.evaluation_config.attributes,
+            store=self._store,
+            table=self._run_folder.labels,
+            progress=Progress(quiet=True),
+        )
         if block.vectors and evaluation.scorer is not None:
             embed_images(
-                evaluation.scorer, keys=block.vectors, store=self._store, table=self._run_folder.vectors
+                evaluation.scorer,
+                keys=block.vectors,
+                store=self._store,
+                table=self._run_folder.vectors,
+                progress=Progress(quiet=True),
             )
         return {}
 

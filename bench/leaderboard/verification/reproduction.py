@@ -215,16 +215,14 @@ class Reproduction:
         folder = Path(tempfile.mkdtemp(dir=self.scratch))
         table = Table(folder, "labels", keys=("key", "judge", "attribute"))
         self.progress.start(f"{self.use.label}: judge", len(keys) * len(judges))
-        for judge in judges:
-            judge_images(
-                judge,
-                keys=keys,
-                attributes=self.known.evaluation_config.attributes,
-                store=self.store,
-                table=table,
-                done=set(),
-                progress=self.progress,
-            )
+        judge_images(
+            {judge.info.name: judge for judge in judges},
+            {judge.info.name: keys for judge in judges},
+            attributes=self.known.evaluation_config.attributes,
+            store=self.store,
+            table=table,
+            progress=self.progress,
+        )
         self.progress.finish()
         return table.read()
 
