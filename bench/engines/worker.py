@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models.loading import load_model, open_sampler, quiet_loaders
+from evenhand.bench.models.loading import load_model_of, open_sampler, quiet_loaders
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
 from evenhand.bench.stages.generate import Drawing, Job
@@ -144,18 +144,21 @@ class Worker:
 
     def _judge(self, block: JudgeBlock) -> dict[str, str]:
         evaluation = self._evaluation
-        for name, keys in block.labels.items():
-            judge_images(
-                evaluation.judges[name],
-                keys=keys,
-                attributes=evaluation.evaluation_config.attributes,
-                store=self._store,
-                table=self._run_folder.labels,
-                progress=Progress(quiet=True),
-            )
+        judge_images(
+            evaluation.judges,
+            block.labels,
+            attributes=evaluation.evaluation_config.attributes,
+            store=self._store,
+            table=self._run_folder.labels,
+            progress=Progress(quiet=True),
+        )
         if block.vectors and evaluation.scorer is not None:
             embed_images(
-                evaluation.scorer, keys=block.vectors, store=self._store, table=self._run_folder.vectors
+                evaluation.scorer,
+                keys=block.vectors,
+                store=self._store,
+                table=self._run_folder.vectors,
+                progress=Progress(quiet=True),
             )
         return {}
 
@@ -178,7 +181,7 @@ class Worker:
 
     @cached_property
     def _model(self) -> Model:
-        model = load_model(self._suite.model, precision=self._suite.protocol.precision)
+        model = load_model_of(self._suite)
         if model.revision != self._assignment.revision:
             raise EvenhandError(
                 f"model {model.name!r} has revision {model.revision[:8]} on the machine of a worker, not "

@@ -87,9 +87,10 @@ def distance_notes(
         distances = looked_at["key"].map(_distances(reference, looked_at["key"], store, measured))
         far = list(looked_at["file"][distances > reference.limit].astype(str))
         compared = int(distances.notna().sum())
+        those = f" that {'was' if compared == 1 else 'were'} compared" * (compared < len(rows))
         said = (
-            f"{len(far)} of {plural(compared, 'image')}{' that were compared' * (compared < len(rows))} "
-            f"(such as {named(far)}) are unlike {known}, "
+            f"{len(far)} of {plural(compared, 'image')}{those} (such as {named(far)}) "
+            f"{'is' if len(far) == 1 else 'are'} unlike {known}, "
             f"for which {', '.join(map(repr, names))} {'is' if len(names) == 1 else 'are'} made"
         )
         if len(far) > compared / 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evenhand.bench.errors import EvenhandError, one_line
 from evenhand.bench.fetching.assets import assets_of_suite
@@ -31,11 +31,13 @@ class RunSize:
         images: Method to the images that it draws after its fit.
         fits: Method to the budget of its fit; methods whose fit costs nothing are left out.
         steps: Denoising steps of an image.
+        fit_steps: Method to those of the images of its fit, where they differ.
     """
 
     images: Mapping[str, int]
     fits: Mapping[str, Budget]
     steps: int
+    fit_steps: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def fit_images(self) -> int:
@@ -51,8 +53,12 @@ class RunSize:
     @property
     def fit_units(self) -> float:
         """The work of all fits, in images of the baseline."""
-        per_evaluation = TRAINING / (PASSES * self.steps)
-        return sum(budget.images + budget.evaluations * per_evaluation for budget in self.fits.values())
+        drawn = sum(
+            budget.images * self.fit_steps.get(label, self.steps) / self.steps
+            for label, budget in self.fits.items()
+        )
+        evaluations = sum(budget.evaluations for budget in self.fits.values())
+        return drawn + evaluations * TRAINING / (PASSES * self.steps)
 
 
 def size_of_run(
@@ -78,17 +84,22 @@ def downloads(
 ) -> list[str]:
     """What a run needs that is not on this machine, one line each, or one line that nothing is missing.
 
+    A model that the suite names by a path of this machine is left out: no command fetches it.
+
     Args:
         suite: The suite.
         methods: Its methods; the suite's defaults if ``None``.
         names: Arguments of ``evenhand fetch`` that get all of it; the suite if empty.
     """
     resolved = resolve(suite, limit=0)
-    missing = [asset for asset in assets_of_suite(resolved, methods) if asset.fault()]
+    assets = assets_of_suite(resolved, methods)
+    local = {one.name for one in assets if one.kind == "model" and any(s.place for s in one.sources)}
+    missing = [asset for asset in assets if asset.name not in local and asset.fault()]
     if not missing:
         return ["downloads: none"]
     named = listing([f"{asset.kind} {asset.name}" for asset in missing])
-    of = names or [suite if isinstance(suite, str) else resolved.name]
+    of = [name for name in names if name not in local]
+    of = of or [suite if isinstance(suite, str) else resolved.name]
     commands = " and ".join(f"evenhand fetch {name}" for name in of)
     return [f"downloads: {named}; {commands} {'gets' if len(of) == 1 else 'get'} them"]
 
@@ -104,7 +115,13 @@ def run_size(suite: Suite, uses: Sequence[MethodUse], items: tuple[Item, ...]) -
     number = len(concepts(items))
     budgets = {use.label: use.method.budget(concepts=number, cells=suite.cells()) for use in uses}
     costly = {label: budget for label, budget in budgets.items() if budget != Budget()}
-    return RunSize({use.label: len(items) for use in uses}, costly, suite.protocol.steps)
+    other = {use.label: use.method.fit_steps for use in uses}
+    return RunSize(
+        images={use.label: len(items) for use in uses},
+        fits=costly,
+        steps=suite.protocol.steps,
+        fit_steps={label: steps for label, steps in other.items() if steps is not None},
+    )
 
 
 def size_lines(run: RunSize, trial: TrialBatch | None, *, reason: str = "") -> list[str]:

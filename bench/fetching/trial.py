@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -14,13 +15,16 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.fetching.assets import Asset, assets_of_suite
 from evenhand.bench.fetching.fetch import advice
 from evenhand.bench.models.hub import offline
+from evenhand.bench.models.large_models import WEIGHT_BYTES, is_quantized
 from evenhand.bench.models.loading import find_model
+from evenhand.bench.models.pipelines import U_NETS
+from evenhand.bench.models.sources import Source, read_index
 from evenhand.bench.prompts.plan import make_plan
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.results.text import count, size
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.suites.selection import method_uses
-from evenhand.bench.suites.suite import Suite
+from evenhand.bench.suites.suite import Protocol, Suite
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes per weight of each precision."""
@@ -77,32 +81,51 @@ def _disk(suite: Suite, methods: Sequence[str] | None) -> Check:
 
 def _memory(suite: Suite) -> Check:
     try:
-        weights = _weights(suite)
+        source = find_model(suite.model)
+        needed = round(_resident(source, suite.protocol) * MARGIN)
     except EvenhandError:
         return Check("memory", True, "not checked, the model is missing")
     available, where = _available()
-    needed = round(weights * MARGIN)
     detail = (
-        f"the model takes about {size(needed)} in {suite.protocol.precision} with one image per pass, "
+        f"the model takes about {size(needed)} in {_stored_as(suite.protocol)} with one image per pass, "
         f"{where} has {size(available)}"
     )
-    remedy = "" if needed <= available else '; set precision = "bfloat16", or use a device with more memory'
-    return Check("memory", needed <= available, detail + remedy)
+    whole = str(read_index(source.root).get("_class_name")) not in U_NETS
+    more = 'quantization = "int8" or offload = "model", ' if whole else ""
+    remedy = f'; set precision = "bfloat16", {more}or use a device with more memory'
+    return Check("memory", needed <= available, detail + ("" if needed <= available else remedy))
 
 
-def _weights(suite: Suite) -> int:
-    """Bytes of the model's weights in the precision of the protocol."""
-    source = find_model(suite.model)
-    files = [source.root / name for name in source.files if name.suffix == ".safetensors"]
-    total = 0
-    for path in [source.checkpoint] if source.checkpoint else files:
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 - no mapping
-                values = 1
-                for edge in file.get_slice(name).get_shape():
-                    values *= edge
-                total += values
-    return total * BYTES[suite.protocol.precision]
+def _stored_as(protocol: Protocol) -> str:
+    """The precision of the weights, and which of them wait in the main memory."""
+    stored = protocol.precision if protocol.quantization == "none" else protocol.quantization
+    waiting = {"none": "", "model": ", one network at a time,", "layers": ", one layer at a time,"}
+    return stored + waiting[protocol.offload]
+
+
+def _resident(source: Source, protocol: Protocol) -> float:
+    """Bytes of the weights that are on the device at once."""
+    if source.checkpoint is not None:
+        return sum(_counts(source.checkpoint)) * BYTES[protocol.precision]
+    networks: dict[str, list[float]] = {}
+    for name in (file for file in source.files if file.suffix == ".safetensors"):
+        part = name.parts[0]
+        per_weight = WEIGHT_BYTES.get(protocol.quantization, 0) if is_quantized(part) else 0
+        tensors = [count * (per_weight or BYTES[protocol.precision]) for count in _counts(source.root / name)]
+        networks.setdefault(part, []).extend(tensors)
+    if protocol.offload == "layers":
+        return max(map(max, networks.values()), default=0)
+    return (
+        max(map(sum, networks.values()), default=0)
+        if protocol.offload == "model"
+        else sum(map(sum, networks.values()))
+    )
+
+
+def _counts(path: Path) -> list[int]:
+    """The number of values of every tensor of a file."""
+    with safe_open(path, framework="pt") as file:
+        return [math.prod(file.get_slice(name).get_shape()) for name in file.keys()]  # noqa: SIM118
 
 
 def _available() -> tuple[int, str]:

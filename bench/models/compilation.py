@@ -54,11 +54,7 @@ def compiled(model: UNetModel, *, backend: str = INDUCTOR) -> Networks:
     Raises:
         EvenhandError: The machine has no compiler.
     """
-    if backend == INDUCTOR and model.device.type == "cpu" and not has_compiler():
-        raise EvenhandError(
-            "the protocol needs compilation, but this machine has no C++ compiler; install g++ or set "
-            'compilation = "none"'
-        )
+    require_compiler(model.device, backend=backend)
     for network in (model.unet, model.vae):
         network.to(memory_format=torch.channels_last)
     networks = uncompiled(model)
@@ -66,6 +62,19 @@ def compiled(model: UNetModel, *, backend: str = INDUCTOR) -> Networks:
         denoise=torch.compile(networks.denoise, dynamic=False, backend=backend),
         decode=torch.compile(networks.decode, dynamic=False, backend=backend),
     )
+
+
+def require_compiler(device: torch.device, *, backend: str) -> None:
+    """Check that the machine can compile for a device.
+
+    Raises:
+        EvenhandError: It has no compiler.
+    """
+    if backend == INDUCTOR and device.type == "cpu" and not has_compiler():
+        raise EvenhandError(
+            "the protocol needs compilation, but this machine has no C++ compiler; install g++ or set "
+            'compilation = "none"'
+        )
 
 
 def has_compiler() -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.large_models import check_choices, quantized
 from evenhand.bench.models.memory import memory_needed
 from evenhand.bench.models.pipelines import check_class
 from evenhand.bench.models.sampler import BatchSampler, Sampler
@@ -23,7 +24,8 @@ from evenhand.bench.models.sources import Source, folder_source, hub_source, rea
 from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.models.whole_pipeline import PipelineSampler, WholePipeline
 from evenhand.bench.parsing.regular_file import read_regular
-from evenhand.bench.suites.suite import Protocol
+from evenhand.bench.suites.protocol import Offload, Quantization
+from evenhand.bench.suites.suite import Protocol, Suite
 from evenhand.metrics.vision.hub import hub_name
 from evenhand.metrics.vision.loaded_weights import require_loaded
 
@@ -48,27 +50,51 @@ def list_models() -> list[str]:
     return ["mini"]
 
 
-def load_model(name: str, *, precision: str = "float32", device: str | None = None) -> Model:
+def load_model_of(suite: Suite, *, device: str | None = None) -> Model:
+    """Load the model of a suite as its protocol says; see :func:`load_model`."""
+    protocol = suite.protocol
+    return load_model(
+        suite.model,
+        precision=protocol.precision,
+        quantization=protocol.quantization,
+        offload=protocol.offload,
+        device=device,
+    )
+
+
+def load_model(
+    name: str,
+    *,
+    precision: str = "float32",
+    quantization: Quantization = "none",
+    offload: Offload = "none",
+    device: str | None = None,
+) -> Model:
     """Load a model by name, local folder or file, or hub id; only safetensors weights.
 
     Args:
         name: ``"mini"``; the path of a diffusers folder or of a single-file checkpoint; or a hub id such as
             ``"org/model"``, with a branch, tag or commit as ``"org/model@revision"``.
         precision: ``float32``, ``bfloat16`` or ``float16``.
+        quantization: How the weights of a large model's networks are stored.
+        offload: Which weights of a large model wait in the main memory.
         device: Torch device; by default CUDA if available, else the CPU.
 
     Raises:
         EvenhandError: The folder is not a pipeline, contains code, or its files are inconsistent; or the hub
-            id is neither cached nor reachable.
+            id is neither cached nor reachable; or a quantization or offload is not possible.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         with quiet_loaders():
             source = find_model(name)
-            pipe = _from_pretrained(source, name=name, dtype=DTYPES[precision])
-        kind = WholePipeline if getattr(pipe, "unet", None) is None else UNetModel
+            kind = str(read_index(source.root).get("_class_name"))
+            check_choices(kind, name, quantization=quantization, offload=offload, device=torch.device(device))
+            pipe = _from_pretrained(source, name=name, dtype=DTYPES[precision], quantization=quantization)
         with memory_needed(f"load model {name!r} in {precision}", remedy=_SMALLER):
-            model = kind(pipe, name=name, revision=source.digest(), device=device)
+            named = {"name": name, "revision": source.digest(), "device": device}
+            whole = getattr(pipe, "unet", None) is None
+            model = WholePipeline(pipe, **named, offload=offload) if whole else UNetModel(pipe, **named)
             _check_parts(model)
         return model
     except EvenhandError:
@@ -136,14 +162,14 @@ def _check_parts(model: Model) -> None:
     model.vae.decode(model.autoencoder.unscaled(blank))
 
 
-def _from_pretrained(source: Source, *, name: str, dtype: torch.dtype) -> Any:
+def _from_pretrained(source: Source, *, name: str, dtype: torch.dtype, quantization: Quantization) -> Any:
     from diffusers import DiffusionPipeline
 
     index = read_index(source.root)
     _check_index(index, name)
     _check_layers(source.root)
     check_class(str(index.get("_class_name")), name)
-    options: dict[str, Any] = {"torch_dtype": dtype}
+    options: dict[str, Any] = {"torch_dtype": dtype, **quantized(source.root, quantization, dtype)}
     if "safety_checker" in index:
         # The safety checker blacks out images, which would bias all counts.
         options |= {"safety_checker": None, "requires_safety_checker": False}
@@ -213,6 +239,8 @@ def quiet_loaders() -> Iterator[None]:
         with warnings.catch_warnings():
             # diffusers deprecates the only argument name that all supported versions accept.
             warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
+            # The compiler reports a cached function of diffusers that has no side effects.
+            warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
             yield
     finally:
         for library, (level, bars) in zip(libraries, before, strict=True):

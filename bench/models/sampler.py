@@ -27,6 +27,7 @@ from torch import Tensor
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models import memory
 from evenhand.bench.models.compilation import Networks, compiled, uncompiled
+from evenhand.bench.models.large_models import check_u_net_protocol
 from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Images, Intervention, TextStates
@@ -249,8 +250,9 @@ class Sampler(BatchSampler):
                 f"solver {protocol.solver!r} is only for models that are run as whole pipelines, and "
                 f"{model.name!r} has family {model.family}; use one of {', '.join(SOLVERS)}"
             )
+        check_u_net_protocol(protocol, model.name)
         super().__init__(model, protocol, cores=cores)
-        chosen = {"none": uncompiled, "whole": compiled}[protocol.compilation]
+        chosen = compiled if protocol.compilation == "whole" else uncompiled
         self.networks = networks or chosen(unet_model)
         self._scheduler = getattr(diffusers, SOLVERS[protocol.solver]).from_config(
             unet_model.scheduler.config

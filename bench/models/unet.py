@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models import memory
 from evenhand.bench.models.autoencoder import Autoencoder
 from evenhand.bench.models.pipelines import check_pipeline, check_u_net
 from evenhand.bench.models.text_states import changed_rows, prepare
@@ -54,6 +55,22 @@ class Model(ABC):
 
     def _frozen(self, network: Any) -> Any:
         return network.to(self.device).eval().requires_grad_(False)
+
+    @contextlib.contextmanager
+    def resting(self) -> Iterator[None]:
+        """A context in which the networks wait in the main memory, so that others can use the device's."""
+        parts = self.pipeline.components.values()
+        networks = [part for part in parts if isinstance(part, torch.nn.Module)]
+        try:
+            self._move(networks, "cpu")
+            memory.release()
+            yield
+        finally:
+            self._move(networks, self.device)
+
+    def _move(self, networks: Sequence[torch.nn.Module], device: torch.device | str) -> None:
+        for network in networks:
+            network.to(device)
 
     @property
     @abstractmethod
@@ -107,6 +124,12 @@ class UNetModel(Model):
         scale = 2 ** (len(self.vae.config.block_out_channels) - 1)
         side = int(self.unet.config.sample_size) * scale
         return side, side
+
+    def _move(self, networks: Sequence[torch.nn.Module], device: torch.device | str) -> None:
+        super()._move(networks, device)
+        # What is kept between batches is on the device too.
+        self._spare.clear()
+        self._encoded = self._cached()
 
     def encode(self, texts: Sequence[str]) -> TextStates:
         """Text states of the prompts; each text is encoded once and cached."""

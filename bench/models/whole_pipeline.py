@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models import memory
+from evenhand.bench.models.large_models import choose_attention, compile_blocks, enable_offload
 from evenhand.bench.models.pipelines import check_guidance, check_pipeline, guidance_arguments
 from evenhand.bench.models.sampler import BatchSampler, Drawn
 from evenhand.bench.models.unet import Model
+from evenhand.bench.suites.protocol import Offload
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Cell, Intervention, Method
 from evenhand.methods.shared.randomness import image_stream
@@ -61,12 +63,22 @@ def acts_inside(kind: type[Intervention]) -> bool:
 class WholePipeline(Model):
     """A text-to-image pipeline with a transformer, of the family ``transformer``.
 
+    Args:
+        pipe: The pipeline.
+        name: The name that it was loaded with.
+        revision: SHA-256 over weights and configuration files.
+        device: Device that draws.
+        offload: Which weights wait in the main memory.
+
     Raises:
         EvenhandError: The pipeline cannot be benchmarked, see :mod:`evenhand.bench.models.pipelines`.
     """
 
-    def __init__(self, pipe: Any, *, name: str, revision: str, device: str) -> None:
+    def __init__(
+        self, pipe: Any, *, name: str, revision: str, device: str, offload: Offload = "none"
+    ) -> None:
         check_pipeline(type(pipe), name)
+        self._offload = offload
         known = inspect.signature(type(pipe).__call__).parameters
         super().__init__(
             pipe, name=name, family="transformer", denoiser=pipe.transformer, revision=revision, device=device
@@ -74,12 +86,22 @@ class WholePipeline(Model):
         for part in pipe.components.values():
             if isinstance(part, torch.nn.Module):
                 self._frozen(part)
+        enable_offload(pipe, offload, device=self.device, name=name)
         pipe.set_progress_bar_config(disable=True)
         if hasattr(getattr(pipe, "vae", None), "enable_slicing"):
             # Decodes image by image, which needs less memory and takes no longer.
             pipe.vae.enable_slicing()
         self._fixed = {argument: value for argument, value in FIXED.items() if argument in known}
         self._tokenizers = list(_tokenizers(pipe, known))
+
+    def _frozen(self, network: Any) -> Any:
+        """The network for inference, on the device unless its weights wait elsewhere."""
+        network = network.eval().requires_grad_(False)
+        return network if self._offload != "none" else network.to(self.device)
+
+    def _move(self, networks: Sequence[torch.nn.Module], device: torch.device | str) -> None:
+        if self._offload == "none":
+            super()._move(networks, device)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -109,7 +131,8 @@ class WholePipeline(Model):
         """Check that the pipeline supports the protocol.
 
         Raises:
-            EvenhandError: The protocol has a solver or compilation, or guidance for a model without guidance.
+            EvenhandError: The protocol has a solver, compiles the whole network, or has guidance for a model
+                without guidance.
         """
         if protocol.solver != "own":
             raise EvenhandError(
@@ -117,10 +140,10 @@ class WholePipeline(Model):
                 f"{protocol.solver!r}; "
                 'set solver = "own" in the protocol of the suite'
             )
-        if protocol.compilation != "none":
+        if protocol.compilation == "whole":
             raise EvenhandError(
-                f"model {self.name!r} ({self.family}) is run as a whole pipeline, which cannot be compiled; "
-                'set compilation = "none" in the protocol of the suite'
+                f"model {self.name!r} ({self.family}) is run as a whole pipeline, whose network cannot be "
+                'compiled as a whole; set compilation = "blocks" or "none" in the protocol of the suite'
             )
         check_guidance(self.pipeline, protocol.guidance, name=self.name)
 
@@ -206,6 +229,9 @@ class PipelineSampler(BatchSampler):
 
     def __init__(self, model: WholePipeline, protocol: Protocol) -> None:
         model.check_protocol(protocol)
+        choose_attention(model.denoiser, protocol.attention, name=model.name)
+        if protocol.compilation == "blocks":
+            compile_blocks(model.denoiser, name=model.name, device=model.device)
         # Pipelines have state, so threads cannot share them.
         super().__init__(model, protocol, cores=1)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError, unknown
-from evenhand.bench.models.loading import load_model, open_sampler
+from evenhand.bench.models.loading import load_model_of, open_sampler
 from evenhand.bench.models.sampler import SOLVERS
 from evenhand.bench.models.unet import Model, as_unet_model
 from evenhand.bench.prompts.plan import concepts, make_plan
@@ -79,7 +79,7 @@ def export_from_run(label: str, *, run: Path, out: Path, write: Write | None = N
     intervention = load(run / "interventions" / folder_name(card.label), method_class(card.name))
 
     def model() -> Model:
-        loaded = load_model(suite.model, precision=suite.protocol.precision)
+        loaded = load_model_of(suite)
         if loaded.revision != spec.model_revision:
             raise EvenhandError(
                 f"model {suite.model!r} has revision {loaded.revision[:12]}, but the run used "
@@ -122,7 +122,7 @@ def export_fitted(
     use = parse_method(text, suite=chosen)
     judge = use.method.steering_judge
     balanced = concepts(make_plan(chosen)[0])
-    loaded = load_model(chosen.model, precision=chosen.protocol.precision)
+    loaded = load_model_of(chosen)
     scorer = load_scorer(chosen.scorer)
     with tempfile.TemporaryDirectory() as work, progress or Progress(quiet=True) as shown:
         shown.start(f"{use.label}: fit", 0)
@@ -253,7 +253,8 @@ def _lines_for_evenhand(origin: Origin) -> Iterator[str]:
     yield ""
     yield f'intervention = load(Path("."), method_class({origin.method!r}))'
     yield f"protocol = Protocol({settings})"
-    yield f"sampler = open_sampler(load_model({origin.suite.model!r}), protocol)"
+    yield f"model = load_model({origin.suite.model!r}, precision=protocol.precision)"
+    yield "sampler = open_sampler(model, protocol)"
     yield f"images = sampler([{example(origin)!r}], seeds=[0], intervention=intervention)"
     yield 'Image.fromarray(images[0]).save("image.png")'
 

@@ -48,52 +48,69 @@ def check_judge(judge: Judge, attributes: Taxonomies) -> None:
 
 
 def judge_images(
-    judge: Judge,
+    judges: Mapping[str, Judge],
+    wanted: Mapping[str, Sequence[str]],
     *,
-    keys: Sequence[str],
     attributes: Taxonomies,
     store: ImageStore,
     table: Table,
     progress: Progress,
-    done: Set[str] = frozenset(),
 ) -> int:
-    """Label all images of ``keys`` that are not in ``done``.
+    """Label images with several judges; every image is read and proven once, however many judges label it.
 
     Args:
-        judge: The judge; it only gets the images.
-        keys: Keys of images, all in the store.
+        judges: The judges by name; they only get the images.
+        wanted: Name of a judge to the keys of the images that it labels, all in the store.
         attributes: The attributes and groups of the suite.
         store: The image store.
         table: The label table to write to.
         progress: Reports progress.
-        done: Keys of images that are already labelled.
 
     Returns:
-        The number of images labelled.
+        The number of labelled images, those of several judges counted for each.
     """
-    info = judge.info
-    missing = [key for key in keys if key not in done]
-    progress.advance(len(keys) - len(missing))
-    for chunk, images, broken in image_chunks(missing, store):
-        names = [name for name in attributes if name in info.taxonomies]
-        with _memory_of(images, f"label with judge {info.name!r}"):
-            answers = judge.label(images)
-        rows = [
-            label_rows(
-                keys=chunk,
-                judge=info.name,
-                version=info.version,
-                family=info.family,
-                attribute=name,
-                groups=attributes[name],
-                probabilities=answers[name].probabilities,
-                status=["error" if b else s for b, s in zip(broken, answers[name].status, strict=True)],
+    asked = {name: set(keys) for name, keys in wanted.items() if keys}
+    every = dict.fromkeys(key for keys in wanted.values() for key in keys)
+    for chunk, images, broken in image_chunks(list(every), store):
+        for name, keys in asked.items():
+            places = [place for place, key in enumerate(chunk) if key in keys]
+            if not places:
+                continue
+            all_of_them = len(places) == len(chunk)
+            rows = _labelled(
+                judges[name],
+                [chunk[place] for place in places],
+                images if all_of_them else images[places],
+                [broken[place] for place in places],
+                attributes,
             )
-            for name in names
-        ]
-        table.append(pd.concat(rows, ignore_index=True)[list(LABEL_COLUMNS)])
-        progress.advance(len(chunk))
-    return len(missing)
+            table.append(rows)
+            progress.advance(len(places))
+    return sum(map(len, asked.values()))
+
+
+def _labelled(
+    judge: Judge, keys: list[str], images: Images, broken: Sequence[bool], attributes: Taxonomies
+) -> pd.DataFrame:
+    """The rows of the label table by one judge."""
+    info = judge.info
+    with _memory_of(images, f"label with judge {info.name!r}"):
+        answers = judge.label(images)
+    rows = [
+        label_rows(
+            keys=keys,
+            judge=info.name,
+            version=info.version,
+            family=info.family,
+            attribute=name,
+            groups=attributes[name],
+            probabilities=answers[name].probabilities,
+            status=["error" if b else s for b, s in zip(broken, answers[name].status, strict=True)],
+        )
+        for name in attributes
+        if name in info.taxonomies
+    ]
+    return pd.concat(rows, ignore_index=True)[list(LABEL_COLUMNS)]
 
 
 def embed_images(
@@ -102,6 +119,7 @@ def embed_images(
     keys: Sequence[str],
     store: ImageStore,
     table: Table,
+    progress: Progress,
     done: Set[str] = frozenset(),
 ) -> int:
     """Store the normalized embedding of every image of ``keys`` that is not in ``done``.
@@ -110,10 +128,12 @@ def embed_images(
         The number of images embedded.
     """
     missing = [key for key in keys if key not in done]
+    progress.advance(len(keys) - len(missing))
     for chunk, images, _ in image_chunks(missing, store):
         with _memory_of(images, "embed with the scorer"):
             vectors = list(scorer.embed(images).astype(np.float32))
         table.append(pd.DataFrame({"key": chunk, "scorer": scorer.version, "vector": vectors}))
+        progress.advance(len(chunk))
     return len(missing)
 
 

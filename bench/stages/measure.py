@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -45,12 +45,15 @@ class Evaluation:
         run_folder: The folder of the run.
         progress: Reports every image.
         steering: Method to the judge in its loop, or ``None``.
+        turns: Whether judges and scorer free the memory of the device whenever they are done, because the
+            generator needs it.
     """
 
     evaluation_config: EvaluationConfig
     run_folder: RunFolder
     progress: Progress
     steering: Mapping[str, str | None] = field(default_factory=dict)
+    turns: bool = False
 
     def load(self) -> None:
         """Load everything that the evaluation config names, so that errors in it are reported first.
@@ -61,8 +64,14 @@ class Evaluation:
         _ = self.judges, self.metrics, self.confusion, self.scorer
         for judge in self.judges.values():
             judge.try_out()
+            self._done_with([judge])
         if self.scorer is not None:
             self.scorer.try_out()
+            self._done_with([self.scorer])
+
+    def _done_with(self, networks: Iterable[Judge | ClipScorer]) -> None:
+        for network in networks if self.turns else ():
+            network.release()
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -103,19 +112,21 @@ class Evaluation:
         for method, group in people.groupby("method", sort=False):
             keys = list(dict.fromkeys(group["key"]))
             self.progress.start(f"{method}: judge", len(keys) * len(self.judges))
+            wanted = {name: [key for key in keys if key not in known] for name, known in done.items()}
+            self.progress.advance(sum(len(keys) - len(lacking) for lacking in wanted.values()))
             with timed(str(method)):
-                for name, judge in self.judges.items():
-                    new += judge_images(
-                        judge,
-                        keys=keys,
-                        attributes=self.evaluation_config.attributes,
-                        store=self.run_folder.images,
-                        table=self.run_folder.labels,
-                        progress=self.progress,
-                        done=done[name],
-                    )
-                    done[name].update(keys)
+                new += judge_images(
+                    self.judges,
+                    wanted,
+                    attributes=self.evaluation_config.attributes,
+                    store=self.run_folder.images,
+                    table=self.run_folder.labels,
+                    progress=self.progress,
+                )
+            for known in done.values():
+                known.update(keys)
             self.progress.finish()
+        self._done_with(self.judges.values())
         # Reading a million rows again takes a second.
         return self._voted(self.run_folder.labels.read(compact=True) if new else rows, set(people["key"]))
 
@@ -173,13 +184,15 @@ class Evaluation:
         self.progress.start("embed", len(keys))
         rows = table.read(compact=True)
         done = self._vector_places(rows).keys()
-        if embed_images(scorer, keys=keys, store=self.run_folder.images, table=table, done=done):
+        store = self.run_folder.images
+        if embed_images(scorer, keys=keys, store=store, table=table, progress=self.progress, done=done):
             rows = table.read(compact=True)
         self.progress.finish()
         table.finish(rows)
         matrix = matrix_of(rows["vector"])
         vectors = {key: matrix[place] for key, place in self._vector_places(rows).items()}
         images.loc[there, "alignment"] = alignment(images[there], vectors, scorer.embed_texts)
+        self._done_with([scorer])
         return vectors
 
     def measure(

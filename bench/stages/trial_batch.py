@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.bench.models.loading import load_model, open_sampler
+from evenhand.bench.models.loading import load_model_of, open_sampler
 from evenhand.bench.prompts.plan import Item, make_plan
 from evenhand.bench.stages.generate import Drawing
 from evenhand.bench.stages.progress import Progress
@@ -36,7 +36,7 @@ def draw_a_batch(suite: Suite) -> TrialBatch:
     Raises:
         EvenhandError: The model is not on this machine, or the suite has no prompts.
     """
-    model = load_model(suite.model, precision=suite.protocol.precision)
+    model = load_model_of(suite)
     protocol, steps = suite.protocol, min(suite.protocol.steps, STEPS)
     whole = model.device.type != "cpu" or protocol.width * protocol.height <= SMALL
     batch = protocol.batch if whole else 1

@@ -30,6 +30,7 @@ from evenhand.bench.storage.stored_run import StoredRun
 from evenhand.bench.storage.tables import Table
 from evenhand.bench.storage.title_block import read_title_block
 from evenhand.bench.suites.audit_config import Audit, read_audit
+from evenhand.bench.suites.protocol import STORED
 from evenhand.bench.suites.suite import Suite, read_suite, to_toml
 
 SUITE_FILE, AUDIT_FILE = "suite.toml", "audit.toml"
@@ -150,8 +151,9 @@ class RunFolder:
         """
         self.check(suite)
         path = self.root / SUITE_FILE
-        if not path.is_file():
-            write_atomically(path, to_toml(suite.model_dump(mode="json")).encode())
+        # Where weights wait may change between two calls, and workers read it here.
+        if not path.is_file() or read_suite(path).protocol.offload != suite.protocol.offload:
+            write_atomically(path, to_toml(suite.model_dump(mode="json", context=STORED)).encode())
 
     def initialize_audit(self, audit: Audit) -> None:
         """Make this the folder of ``audit``; it may be the folder of another version of the same audit.

@@ -9,16 +9,9 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_toml import read_toml
@@ -29,6 +22,7 @@ from evenhand.bench.results.result import BASE, Search
 from evenhand.bench.suites import AUDIT_SUITES
 from evenhand.bench.suites.evaluation_config import Bootstrap, EvaluationSettings, Spec
 from evenhand.bench.suites.prompt_use import MAX_USES, PromptUse
+from evenhand.bench.suites.protocol import Protocol as Protocol
 from evenhand.bench.suites.targets import (
     LABOUR,
     UNIFORM,
@@ -73,33 +67,6 @@ _NOT_MEASUREMENT = {"title", "description", "defaults", "methods", "fits", "tune
 
 _LATER_CHOICES = ("asks", "noise")
 """Fields of a prompt use that the digest omits if they have their default values."""
-
-
-class Protocol(Spec):
-    """Frozen generation settings; any change needs a new version.
-
-    The solver ``own`` is the scheduler of the model, for models that are run through their diffusers
-    pipeline. With compilation ``whole``, generation is faster after some minutes, and the last bits of
-    images change; see :mod:`evenhand.bench.models.compilation`.
-    """
-
-    version: str
-    solver: Literal["dpmsolver++", "ddim", "euler", "lms", "pndm", "unipc", "own"] = "dpmsolver++"
-    steps: int = Field(gt=0, le=1000)
-    guidance: float = Field(ge=1)
-    width: int = Field(gt=0, le=8192, multiple_of=8)
-    height: int = Field(gt=0, le=8192, multiple_of=8)
-    batch: int = Field(gt=0, le=1024)
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    compilation: Literal["none", "whole"] = "none"
-
-    @model_serializer(mode="wrap")
-    def _without_later_choices(self, stated: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit ``compilation = "none"``, so that keys of images from before this field existed stay valid."""
-        fields: dict[str, Any] = stated(self)
-        if self.compilation == "none":
-            fields.pop("compilation", None)
-        return fields
 
 
 class GroupWords(Spec):

@@ -11,17 +11,22 @@ from typing import Any
 from pydantic import ValidationError
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.suites.protocol import STORED
 from evenhand.bench.suites.suite import Suite, first_error, load_suite
 
 _IDENTITY = ("name", "version", "model")
 """Settings that ``--set`` cannot change: names of a variant are made here, and a model has its own option."""
 
+_NO_DIFFERENCE = ("protocol.offload",)
+"""Settings that change no image and no number, so that the suite stays the same."""
+
 
 def variant(suite: str | Suite, *, model: str = "", settings: Sequence[str] = ()) -> Suite:
     """The suite with another model or other settings.
 
-    Its results share no table with those of the suite, because its digest differs. Parameters that tuning
-    found for the suite's model are dropped for another one.
+    Its results share no table with those of the suite, because its digest differs, unless only settings
+    change that no image depends on. Parameters that tuning found for the suite's model are dropped for
+    another one.
 
     Args:
         suite: Name of a suite, path of a TOML file, or a suite.
@@ -33,16 +38,15 @@ def variant(suite: str | Suite, *, model: str = "", settings: Sequence[str] = ()
         EvenhandError: A setting is malformed, unknown or not valid.
     """
     given = suite if isinstance(suite, Suite) else load_suite(suite)
-    fields, differs = given.model_dump(mode="json"), []
+    fields, differs = given.model_dump(mode="json", context=STORED), []
     if model:
         fields |= {"model": model, "tuned": {}, "searches": {}}
         differs.append(PurePath(model).name)
     for text in settings:
         key, value = _parsed(text)
         _set(fields, key.split("."), value, text)
-        differs.append(f"{key.split('.')[-1]}-{value}")
-    if not differs:
-        return given
+        if key not in _NO_DIFFERENCE:
+            differs.append(f"{key.split('.')[-1]}-{value}")
     name = re.sub(r"[^\w.+-]+", "-", "+".join([given.name, *differs]))
     try:
         return Suite.model_validate(fields | {"name": name[:100]})

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from evenhand.metrics.table import decide
+from evenhand.metrics.vision.loaded_weights import forget_networks
 from evenhand.metrics.vision.photographs import LIMIT, distance_from_photographs, reference_version
 
 Images = NDArray[np.uint8]
@@ -137,6 +138,10 @@ class Judge(ABC):
             EvenhandError: The judge cannot label images.
         """
         self.label(np.zeros((1, TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8))
+
+    def release(self) -> None:
+        """Free the memory of the device; the weights are loaded again when the judge next labels images."""
+        forget_networks(self)
 
     def asked(self, attributes: Collection[str]) -> Judge:
         """The judge for a task that needs only ``attributes``; its answers for them are the same.

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
 from evenhand.metrics.judges.base import TRIAL_SIDE, Images
-from evenhand.metrics.vision.loaded_weights import require_loaded
+from evenhand.metrics.vision.loaded_weights import forget_networks, require_loaded
 from evenhand.metrics.vision.pixels import shown
 from evenhand.metrics.vision.weight_folder import in_batches, loading, require, version
 
@@ -53,6 +53,10 @@ class ClipScorer:
         """
         self.embed(np.zeros((1, TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8))
         self.embed_texts([""])
+
+    def release(self) -> None:
+        """Free the memory of the device; the weights are loaded again when something is next embedded."""
+        forget_networks(self)
 
     @torch.inference_mode()
     def embed(self, images: Images) -> NDArray[np.float32]:

@@ -80,6 +80,10 @@ class OnFaces(GradientJudge):
         super().try_out()
         self._judge.try_out()
 
+    def release(self) -> None:
+        """Free the memory that the judge on the faces uses."""
+        self._judge.release()
+
     def asked(self, attributes: Collection[str]) -> Judge:
         """The judge for a task that needs only ``attributes``."""
         judge = self._judge.asked(attributes)
@@ -136,7 +140,7 @@ class OnFaces(GradientJudge):
 
     def _crops(self, images: Images) -> tuple[Images, list[int], list[str]]:
         """The largest faces, the indices of their images, and the status of every image."""
-        seen = [self._finder.look(image) for image in images]
+        seen = self._finder.look_at_all(images)
         shown = [index for index, one in enumerate(seen) if one.faces]
         crops = [
             self._finder.cut(images[index], seen[index].faces[0], self._cut, side=self._side)

@@ -9,7 +9,9 @@ status. Both detectors come with their weights in their packages and work offlin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -17,6 +19,7 @@ from importlib.resources import as_file, files
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -109,12 +112,15 @@ class DlibDetector:
 
     def __init__(self) -> None:
         self._dlib = _dlib()
-        self._detector = self._dlib.get_frontal_face_detector()
+        # It keeps the image that it looks at, so every thread has its own.
+        self._of_thread = threading.local()
         self.version = f"{self._dlib.__version__}/{self.least_score}"
 
     def find(self, image: Pixels) -> list[Face]:
         """Roughly frontal faces."""
-        boxes, scores, _ = self._detector.run(image, 0, self.least_score)
+        if not hasattr(self._of_thread, "detector"):
+            self._of_thread.detector = self._dlib.get_frontal_face_detector()
+        boxes, scores, _ = self._of_thread.detector.run(image, 0, self.least_score)
         return [
             Face((b.left(), b.top(), b.right() + 1, b.bottom() + 1), float(score), self.name)
             for b, score in zip(boxes, scores, strict=True)
@@ -179,10 +185,25 @@ class FaceFinder:
 
     def look(self, image: Pixels) -> Seen:
         """The faces of an image, detected once and then cached."""
-        key = hashlib.sha256(str(image.shape).encode() + image.tobytes()).digest()
-        if key not in self._seen:
-            self._seen[key] = self._look(image)
-        return self._seen[key]
+        (seen,) = self.look_at_all([image])
+        return seen
+
+    def look_at_all(self, images: Iterable[Pixels]) -> list[Seen]:
+        """As :meth:`look`, for several images, on as many cores as the process computes with.
+
+        Detectors take longer than most judges, and they let other threads run meanwhile.
+        """
+        named = [
+            (hashlib.sha256(str(image.shape).encode() + image.tobytes()).digest(), image) for image in images
+        ]
+        missing = {key: image for key, image in named if key not in self._seen}
+        cores = min(len(missing), torch.get_num_threads())
+        if cores > 1:
+            with ThreadPoolExecutor(cores) as pool:
+                self._seen.update(zip(missing, pool.map(self._look, missing.values()), strict=True))
+        else:
+            self._seen.update(zip(missing, map(self._look, missing.values()), strict=True))
+        return [self._seen[key] for key, _ in named]
 
     def cut(self, image: Pixels, face: Face, how: Cut, *, side: int = CROP_SIDE) -> Pixels:
         """A square crop of the face, of the same size for every face: ``side`` pixels, unless aligned."""

@@ -89,6 +89,6 @@ def test_a_drawing_among_photographs_is_noted(evenhand, photos):
     person.filter(ImageFilter.CONTOUR).save(photos / "drawn.png")
     outcome = evenhand("audit", photos, "--suite", "photos")
     assert outcome.code == 0, outcome.err
-    assert "1 of 3 images that were compared (such as 'drawn.png') are unlike photographs" in outcome.err
+    assert "1 of 3 images that were compared (such as 'drawn.png') is unlike photographs" in outcome.err
     distances = pd.read_parquet(photos.parent / "runs" / "photos" / "tables" / "distances.parquet")
     assert distances["distance"].notna().sum() == 3

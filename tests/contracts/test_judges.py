@@ -76,6 +76,13 @@ def test_answers_do_not_depend_on_batch_or_order(judge, images, answers):
         np.testing.assert_array_equal(turned[attribute].probabilities[::-1], found.probabilities)
 
 
+def test_a_released_judge_loads_its_weights_again_and_answers_the_same(judge, images, answers):
+    judge.release()
+    again = judge.label(images)
+    for attribute, found in answers.items():
+        np.testing.assert_array_equal(again[attribute].probabilities, found.probabilities)
+
+
 def test_judges_do_not_modify_images(judge, images):
     shown = images.copy()
     judge.label(shown)

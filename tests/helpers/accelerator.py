@@ -302,6 +302,8 @@ ANYWHERE = {
     torch.Tensor.cuda: lambda tensor, *_, **__: _moved(tensor, DEVICE),
     torch.Tensor.pin_memory: lambda tensor, *_: tensor,
     torch.Tensor.to: _to,
+    # Whether a parameter can take the other's values in place; modules ask when they move.
+    torch._has_compatible_shallow_copy_type: lambda one, other: type(one) is type(other),
 }
 """What is called instead of a function that moves tensors, or may reach tensors of both sides."""
 

@@ -111,13 +111,13 @@ def sd3():
     )
 
 
-def flux(guidance_embeds=True):
+def flux(guidance_embeds=True, *, layers=1):
     return FluxPipeline(
         transformer=FluxTransformer2DModel(
             patch_size=1,
             in_channels=16,
-            num_layers=1,
-            num_single_layers=1,
+            num_layers=layers,
+            num_single_layers=layers,
             attention_head_dim=16,
             num_attention_heads=2,
             joint_attention_dim=32,

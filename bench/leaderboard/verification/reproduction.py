@@ -17,7 +17,7 @@ from evenhand.bench.leaderboard.scores import with_preservation
 from evenhand.bench.leaderboard.source import check_installed
 from evenhand.bench.leaderboard.suite import KnownSuite
 from evenhand.bench.leaderboard.tables import ALIGNMENT, PRESERVATION, pixel_hash
-from evenhand.bench.models.loading import load_model, open_sampler
+from evenhand.bench.models.loading import load_model_of, open_sampler
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.prompts.plan import Item
 from evenhand.bench.registry.entry_points import JUDGES
@@ -68,7 +68,7 @@ class Reproduction:
             EvenhandError: The installed model has another revision than that of the entry.
         """
         suite, spec = self.known.suite, self.entry.result.spec
-        model = load_model(suite.model, precision=suite.protocol.precision)
+        model = load_model_of(suite)
         if model.revision != spec.model_revision:
             raise EvenhandError(
                 f"model {suite.model!r} has revision {model.revision[:12]} here, but the entry used "
@@ -215,16 +215,14 @@ class Reproduction:
         folder = Path(tempfile.mkdtemp(dir=self.scratch))
         table = Table(folder, "labels", keys=("key", "judge", "attribute"))
         self.progress.start(f"{self.use.label}: judge", len(keys) * len(judges))
-        for judge in judges:
-            judge_images(
-                judge,
-                keys=keys,
-                attributes=self.known.evaluation_config.attributes,
-                store=self.store,
-                table=table,
-                done=set(),
-                progress=self.progress,
-            )
+        judge_images(
+            {judge.info.name: judge for judge in judges},
+            {judge.info.name: keys for judge in judges},
+            attributes=self.known.evaluation_config.attributes,
+            store=self.store,
+            table=table,
+            progress=self.progress,
+        )
         self.progress.finish()
         return table.read()
 

@@ -75,7 +75,7 @@ def test_images_unlike_those_that_a_judge_knows_are_noted(tmp_path):
     both = [Knows("one", "gender", domain=BRIGHT), Knows("two", "age", domain=BRIGHT)]
     measured = distances(tmp_path)
     assert distance_notes([*both, Knows("any", "gender")], images, store=store, measured=measured) == [
-        f"1 of 5 images (such as '{'c' * 64}.png') are unlike dark drawings, for which 'one', 'two' are "
+        f"1 of 5 images (such as '{'c' * 64}.png') is unlike dark drawings, for which 'one', 'two' are "
         "made; their labels of these are not reliable"
     ]
     assert distance_notes([Knows("any", "gender")], images, store=store, measured=measured) == []
@@ -108,14 +108,16 @@ def test_of_many_images_some_are_looked_at(tmp_path, monkeypatch):
         measured=distances(tmp_path),
     )
     assert note.startswith(
-        f"1 of 3 images that were compared (such as '{'a' * 64}.png') are unlike dark drawings"
+        f"1 of 3 images that were compared (such as '{'a' * 64}.png') is unlike dark drawings"
     )
 
 
 def test_images_that_cannot_be_compared_are_not_counted(tmp_path):
     reference = Reference("v1", lambda images: np.array([np.nan, np.nan, 2]), 1)
     store = stored(tmp_path, **{name * 64: grey(9) for name in "abc"})
-    with pytest.raises(EvenhandError, match="1 of 1 image that were compared"):
+    with pytest.raises(
+        EvenhandError, match=r"1 of 1 image that was compared \(such as .*\) is unlike drawings"
+    ):
         distance_notes(
             [Knows("one", "gender", domain=Domain("drawings", reference=reference))],
             table(m=[name * 64 for name in "abc"]),

@@ -31,6 +31,16 @@ def test_time_counts_further_passes_and_training():
     assert found.fit_units == pytest.approx(100 + 60 * 3 / (2 * 20))
 
 
+def test_images_of_a_fit_with_fewer_steps_take_less_time():
+    suite = load_suite("winobias-gender")
+    items = make_plan(suite)[0]
+    found = run_size(suite, method_uses(suite, ["base", "mist"]), items)
+    assert (found.steps, found.fit_steps) == (50, {"mist": 20})
+    assert found.fit_units == found.fit_images * 20 / 50 > 0
+    (own,) = [u for u in method_uses(suite, ["mist:sampling_steps=50"]) if u.label != "base"]
+    assert run_size(suite, [own], items).fit_units == found.fit_images
+
+
 def test_the_lines_say_images_hours_and_disk():
     run = RunSize(
         {"base": 500, "mist": 500}, {"mist": Budget(images=3000), "uce": Budget(images=600)}, steps=20
@@ -52,3 +62,10 @@ def test_downloads_name_what_is_missing_and_the_command_that_gets_it():
     assert downloads(str(TINY)) == ["downloads: none"]
     (line,) = downloads(SUITE.model_copy(update={"model": "org/model", "scorer": "org/clip"}))
     assert line == "downloads: model org/model and scorer org/clip; evenhand fetch tiny gets them"
+
+
+def test_a_model_on_this_machine_is_not_a_download(tmp_path):
+    for path in (tmp_path / "missing.safetensors", tmp_path):
+        suite = SUITE.model_copy(update={"model": str(path), "scorer": "org/clip"})
+        (line,) = downloads(suite, names=["tiny", str(path)])
+        assert line == "downloads: scorer org/clip; evenhand fetch tiny gets them"

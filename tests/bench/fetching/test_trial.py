@@ -4,10 +4,13 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import torch
 from helpers.paths import TINY
+from helpers.whole import whole_pipeline
 
 from evenhand.bench.fetching import trial
 from evenhand.bench.fetching.trial import examine_suite
+from evenhand.bench.models.loading import find_model
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.judges.image_classification import ImageClassificationJudge
 
@@ -64,9 +67,36 @@ def test_disk_is_compared_with_all_images(monkeypatch, free, ok):
 
 @pytest.mark.slow
 def test_memory_is_compared_with_the_weights_in_the_precision_of_the_protocol(monkeypatch):
-    full = trial._weights(SUITE)
-    half = SUITE.model_copy(update={"protocol": SUITE.protocol.model_copy(update={"precision": "bfloat16"})})
-    assert trial._weights(half) * 2 == full > 10**7
+    full = resident(SUITE)
+    half = changed(precision="bfloat16")
+    assert resident(half) * 2 == full > 10**7
     monkeypatch.setattr(trial, "_available", lambda: (full, "the device"))
-    assert not checks()["memory"].ok and 'precision = "bfloat16"' in checks()["memory"].detail
+    memory = checks()["memory"]
+    assert not memory.ok and 'set precision = "bfloat16", or use a device' in memory.detail
     assert checks(half)["memory"].ok
+
+
+def resident(suite):
+    return trial._resident(find_model(suite.model), suite.protocol)
+
+
+def changed(suite=SUITE, **protocol):
+    return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=protocol)})
+
+
+def test_memory_of_a_large_model_is_that_of_what_is_on_the_device_at_once(tmp_path, monkeypatch):
+    pipe = whole_pipeline("flux")
+    pipe.save_pretrained(tmp_path, safe_serialization=True)
+    suite = changed(SUITE.model_copy(update={"model": str(tmp_path)}), solver="own")
+    networks = {n: part for n, part in pipe.components.items() if isinstance(part, torch.nn.Module)}
+    sizes = {n: sum(weight.numel() for weight in part.parameters()) for n, part in networks.items()}
+    whole = sum(sizes.values())
+    assert resident(suite) == 4 * whole
+    assert resident(changed(suite, quantization="int8")) == whole + 3 * sizes["vae"]
+    assert resident(changed(suite, offload="model")) == 4 * max(sizes.values())
+    largest = max(weight.numel() for part in networks.values() for weight in part.parameters())
+    assert resident(changed(suite, offload="layers")) == 4 * largest
+    monkeypatch.setattr(trial, "_available", lambda: (1, "the device"))
+    shown = trial._memory(changed(suite, quantization="int8", offload="model")).detail
+    assert "in int8, one network at a time, with one image per pass" in shown
+    assert 'set precision = "bfloat16", quantization = "int8" or offload = "model", or use' in shown

@@ -173,6 +173,26 @@ class SmallDevice(BatchSampler):
         return images, np.ones(len(pairs), dtype=bool)
 
 
+def test_a_batch_is_written_while_an_accelerator_draws_the_next_one():
+    drawing, writing = ([threading.Event() for _ in range(4)] for _ in range(2))
+
+    class Watched(SmallDevice):
+        def _batch(self, pairs, intervention, negative):
+            number = pairs[0][1] // 8
+            drawing[number].set()
+            # This batch is finished only once the one before is being written, and the reverse.
+            assert number == 0 or writing[number - 1].wait(timeout=5)
+            return super()._batch(pairs, intervention, negative)
+
+    def write(start, images, finite):
+        number = start // 8
+        writing[number].set()
+        assert number == 3 or drawing[number + 1].wait(timeout=5)
+
+    Watched(fits=8).draw(["a"] * 32, range(32), on_batch=write)
+    assert all(event.is_set() for event in [*drawing, *writing])
+
+
 @pytest.mark.slow
 def test_an_accelerator_without_memory_for_a_batch_generates_it_in_smaller_parts_from_then_on(caplog):
     sampler = SmallDevice(fits=3)

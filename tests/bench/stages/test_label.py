@@ -1,9 +1,12 @@
 """Labelling stored images: chunks, groups of the suite, and images that are already labelled."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rich.console import Console
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.stages import label as module
@@ -61,16 +64,13 @@ def table(tmp_path):
 KEYS = ["bright", "wide", "dark", "broken"]
 
 
-def judged(store, table, judge, **options):
-    return judge_images(
-        judge,
-        keys=KEYS,
-        attributes=GROUPS,
-        store=store,
-        table=table,
-        progress=Progress(quiet=True),
-        **options,
-    )
+def judged(store, table, judge, *, keys=KEYS):
+    return judged_by_all(store, table, {"brightness": judge}, {"brightness": keys})
+
+
+def judged_by_all(store, table, judges, wanted):
+    progress = Progress(quiet=True)
+    return judge_images(judges, wanted, attributes=GROUPS, store=store, table=table, progress=progress)
 
 
 def test_every_image_gets_a_row_and_a_broken_one_no_label(store, table):
@@ -81,11 +81,29 @@ def test_every_image_gets_a_row_and_a_broken_one_no_label(store, table):
     assert set(rows["judge_version"]) == {"7"} and set(rows["family"]) == {"test"}
 
 
-def test_labelled_images_are_not_judged_again(store, table):
+def test_only_the_wanted_images_are_judged(store, table):
     judge = Brightness()
-    assert judged(store, table, judge, done={"bright", "wide"}) == 2 == judge.seen
+    assert judged(store, table, judge, keys=["dark", "broken"]) == 2 == judge.seen
     assert set(table.read()["key"]) == {"dark", "broken"}
-    assert judged(store, table, judge, done=set(KEYS)) == 0 and judge.seen == 2
+    assert judged(store, table, judge, keys=[]) == 0 and judge.seen == 2
+
+
+def test_an_image_is_read_and_proven_once_for_all_judges(store, table, monkeypatch):
+    read, get = [], store.get
+    monkeypatch.setattr(store, "get", lambda key: read.append(key) or get(key))
+    judges = {name: Brightness() for name in ("one", "two", "three")}
+    for name, judge in judges.items():
+        judge.info = judge.info.model_copy(update={"name": name})
+    wanted = {"one": KEYS, "two": ["dark", "bright"], "three": []}
+    assert judged_by_all(store, table, judges, wanted) == 6
+    assert sorted(read) == sorted(KEYS)
+    assert {name: judge.seen for name, judge in judges.items()} == {"one": 4, "two": 2, "three": 0}
+    rows = table.read()
+    assert {n: set(rows.loc[rows["judge"] == n, "key"]) for n in ("one", "two")} == {
+        "one": set(KEYS),
+        "two": {"dark", "bright"},
+    }
+    assert rows.groupby("key")["label"].nunique().max() == 1, "all judges got the same pixels"
 
 
 def test_images_of_different_sizes_are_in_different_chunks(store):
@@ -129,7 +147,13 @@ class Scorer:
 
 def test_embeddings_are_stored_once_with_the_version_of_the_scorer(store, tmp_path):
     table = Table(tmp_path / "tables", "vectors", keys=("key", "scorer"))
-    assert embed_images(Scorer(), keys=["bright", "dark"], store=store, table=table, done={"dark"}) == 1
+    shown = io.StringIO()
+    progress = Progress(Console(file=shown))
+    progress.start("embed", 2)
+    images = {"keys": ["bright", "dark"], "done": {"dark"}}
+    assert embed_images(Scorer(), **images, store=store, table=table, progress=progress) == 1
+    progress.finish()
+    assert shown.getvalue() == "embed: 2 of 2, 0 s\n"
     (row,) = table.read().to_dict("records")
     assert (row["key"], row["scorer"], row["vector"].dtype) == ("bright", "scorer-1", np.float32)
     assert row["vector"] == pytest.approx([230 / 255] * 3)

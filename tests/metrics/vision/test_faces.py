@@ -1,7 +1,10 @@
 """Face detection once per image, with a second detector as the fallback."""
 
+import threading
+
 import numpy as np
 import pytest
+import torch
 from helpers.detectors import Scripted, blank
 from helpers.photo import ASTRONAUT_FACE, astronaut, nobody, overlap, resized
 
@@ -106,3 +109,29 @@ def test_a_missing_package_is_an_error_that_names_the_extra(package, make, monke
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(EvenhandError, match=r"needs the package .* run pip install 'evenhand\[faces\]'"):
         make()
+
+
+def test_faces_are_looked_for_on_all_cores_and_equal_those_of_one(monkeypatch):
+    images = [astronaut(), *nobody(), resized(astronaut(), 300), np.hstack([astronaut()] * 2)]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    alone = finder.__wrapped__().look_at_all(images)
+    met, started = set(), threading.Barrier(3)
+
+    class Together(FaceFinder):
+        def _look(self, image):
+            if len(met) < 3:
+                met.add(threading.get_ident())
+                started.wait(timeout=20)  # Until three threads look at the same time.
+            return super()._look(image)
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    together = Together([DlibDetector(), CascadeDetector()])
+    assert together.look_at_all(images) == alone
+    assert len(met) == 3
+    assert [seen.status for seen in alone] == ["ok", "no_face", "no_face", "ok", "multi_person"]
+
+
+def test_an_image_is_looked_at_once_however_often_it_is_asked_for():
+    detector = Scripted((0.1, 0.1, 0.6, 0.6))
+    found = FaceFinder([detector]).look_at_all([blank(), blank(1), blank(), blank(1)])
+    assert detector.asked == 2 and found[0] == found[2]
