@@ -1,21 +1,38 @@
-"""Compares the paired cluster bootstrap with a straightforward loop.
+"""Time the measuring of published entries, and compare the bootstrap with a straightforward loop.
 
-``python bench/benchmarks/measurement.py`` scores one metric (the mean unbiased squared deviation, corrected
-for the judge with resampled anchors) of 20 methods on 36 concepts x 5 templates x 40 seeds with 5,000 draws,
-then does the same with a loop for a few draws of one method, in the same process. Prints the ratio of
-processor times per draw and method.
+    python -m evenhand.bench.benchmarks.measurement reports/entries/*@mini-v1 --methods 16
+
+measures the first methods of these entries, the baseline among them, as one run: all metrics under all
+judges, with the bootstrap of their suite. Prints wall clock and processor time, without those of reading.
+
+Without entries, it scores one metric (the mean unbiased squared deviation, corrected for the judge with
+resampled anchors) of 20 methods on 36 concepts x 5 templates x 40 seeds with 5,000 draws, then does the same
+with a loop for a few draws of one method, in the same process. Prints the ratio of processor times per draw
+and method.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
 
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.leaderboard.entries import load_entry
+from evenhand.bench.leaderboard.suite import known_suite
+from evenhand.bench.leaderboard.tables import read_tables
+from evenhand.bench.results.result import BASE
+from evenhand.bench.stages.measure import measure_plan, metrics_of
+from evenhand.bench.stages.resources import load_confusion
 from evenhand.metrics.correction.calibration import confusion_matrix, draw_matrices
 from evenhand.metrics.correction.correction import inverse_of, invert
+from evenhand.metrics.estimation.measure import measure
 from evenhand.metrics.representation import FloatArray, squared_deviation, uniform
 from evenhand.metrics.statistics.resampling import Layout, Resamples, arrange
 
@@ -75,12 +92,56 @@ def looped(table: FloatArray, anchors: FloatArray, rng: np.random.Generator) -> 
     return np.array(drawn)
 
 
-def main() -> None:
+def time_entries(paths: Sequence[Path], *, methods: int) -> None:
+    """Measure the first entries in the folders ``paths``, the baseline first, and print the time."""
+    loaded = {path: load_entry(path) for path in paths}
+    chosen = sorted(loaded, key=lambda path: loaded[path].result.spec.method.name != BASE)[:methods]
+    first = loaded[chosen[0]].result
+    suite = known_suite(first.spec)
+    if suite is None:
+        raise EvenhandError(f"suite {first.spec.suite!r} of {chosen[0].name} is not registered; install it")
+    known = suite.of(first)
+    tables = [read_tables(path, loaded[path], known) for path in chosen]
+    images = pd.concat([each.images for each in tables], ignore_index=True)
+    labels = pd.concat([each.labels for each in tables], ignore_index=True)
+    cards = [loaded[path].result.spec.method for path in chosen]
+    asked = known.suite.non_voting_judges
+    plan = measure_plan(
+        known.evaluation_config,
+        known.concepts,
+        confusion=load_confusion(known.evaluation_config.calibration),
+        metrics=metrics_of(known.evaluation_config),
+        steering={card.label: card.steering_judge for card in cards if card.steering_judge in asked},
+        base=cards[0].label,
+    )
+    wall, processor = time.monotonic(), time.process_time()
+    measure(images, labels.drop_duplicates(["key", "judge", "attribute"]), plan=plan)
+    wall, processor = time.monotonic() - wall, time.process_time() - processor
+    sys.stdout.write(
+        f"{len(chosen)} methods, {len(images)} images, {plan.draws} draws: "
+        f"{wall:.1f} s, processor time {processor:.1f} s\n"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Time entries, or the bootstrap and the loop."""
+    parser = argparse.ArgumentParser(description="Time the measuring of entries, or the bootstrap.")
+    parser.add_argument("entries", type=Path, nargs="*", help="folders of entries of one suite")
+    parser.add_argument("--methods", type=int, default=16, help="number of entries to measure")
+    given = parser.parse_args(arguments)
+    if given.entries:
+        time_entries(given.entries, methods=given.methods)
+    else:
+        compare()
+
+
+def compare() -> None:
     """Time both, check that they agree, and print the ratio of their times."""
     rng = np.random.default_rng(0)
     layout, tables, anchors = study(rng)
     started = time.process_time()
-    fast = vectorised(layout, tables, anchors, rng)
+    with threadpool_limits(1, user_api="blas"):
+        fast = vectorised(layout, tables, anchors, rng)
     middle = time.process_time()
     slow = looped(tables[0], anchors, rng)
     ended = time.process_time()

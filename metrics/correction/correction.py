@@ -58,7 +58,7 @@ class Inverse:
             return np.asarray(np.tensordot(terms.T, observed.T, axes=1).T)
         if observed.ndim == 2:
             return np.asarray((observed @ terms.T).T)
-        return np.asarray(np.einsum("brj,bjk->brk", observed, terms))
+        return np.asarray(np.einsum("...rj,...jk->...rk", observed, terms))
 
 
 class Inverted(NamedTuple):
@@ -128,7 +128,7 @@ def seen_by_judge(truth: FloatArray, matrix: FloatArray) -> FloatArray:
     return np.asarray(seen / seen.sum(axis=-1, keepdims=True))
 
 
-def likeliest_shares(counts: FloatArray, matrix: FloatArray, inverse: Inverse | None = None) -> FloatArray:
+def likeliest_shares(counts: FloatArray, matrix: FloatArray, *, inverse: Inverse | None = None) -> FloatArray:
     """Maximum-likelihood shares ``(R, K)`` on the simplex, for display.
 
     If the shares of :func:`invert` are on the simplex, they maximise the likelihood; EM computes the others.
@@ -136,9 +136,9 @@ def likeliest_shares(counts: FloatArray, matrix: FloatArray, inverse: Inverse | 
     Args:
         counts: ``(R, K)`` decided labels.
         matrix: ``(K, K + 1)``.
-        inverse: Its inverse, if known.
+        inverse: Its inverse; computed if ``None``.
     """
-    shares = corrected_shares(counts, inverse or inverse_of(matrix))
+    shares = corrected_shares(counts, inverse_of(matrix) if inverse is None else inverse)
     outside = (shares < 0).any(axis=-1)
     decided = matrix[:, :-1].sum(axis=-1)
     found = em_shares(shares_of(counts[outside]), matrix[:, :-1] / decided[:, None]) / decided

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.metrics.base import LabelMetric, Metric, Tally
-from evenhand.metrics.estimation.tallies import Counted, Reading, Seen, draws_of, extremes
+from evenhand.metrics.estimation.tallies import Counted, FairModels, Reading, Seen, draws_of, extremes
 from evenhand.metrics.representation import FloatArray, mean_over, ratio
 from evenhand.metrics.rows import EstimateRow
 from evenhand.metrics.statistics.resampling import Layout, Resamples
@@ -145,6 +145,10 @@ def _samples(
     n_of = {"decided": counted.point[:, :-1].sum(axis=-1), "all": counted.point.sum(axis=-1)}
 
     @cache
+    def fair(over: str) -> FairModels:
+        return reading.fair_models(n_of[over])
+
+    @cache
     def possible(over: str, together: bool) -> Tally:
         n = n_of[over]
         return extremes(reading, counted.point, np.full(len(n), n.sum()) if together else n)
@@ -164,7 +168,7 @@ def _samples(
                 within=within.get(metric.name),
                 bounds=partial(bounds, metric, metric.reduce is mean_over),
                 row_bounds=partial(bounds, metric, together=False),
-                floor=reading.fair_models(n).values(metric) if metric.floor else None,
+                floor=fair(metric.over).values(metric) if metric.floor else None,
             ),
         )
 

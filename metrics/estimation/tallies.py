@@ -59,7 +59,7 @@ class Reading:
     seed: int
 
     @cached_property
-    def _fair(self) -> dict[bytes, FairModels]:
+    def _fair(self) -> dict[bytes, Tally]:
         return {}
 
     def reads(self, metric: LabelMetric) -> bool:
@@ -84,7 +84,7 @@ class Reading:
         decided = counts[..., :-1]
         scatter = recentred(corrected_shares(decided, self.calibration.inverses), 0.0) ** 2
         anchors = mean_over(np.moveaxis(scatter, 0, -1)).sum(axis=-1)
-        shares = likeliest_shares(decided, self.calibration.matrix, self.calibration.inverse)
+        shares = likeliest_shares(decided, self.calibration.matrix, inverse=self.calibration.inverse)
         return self._tally(shares, tally.unbiased, tally.noise + anchors, tally.depicted)
 
     def resampled(self, counts: FloatArray, *, draws: slice = slice(None)) -> Tally:
@@ -135,16 +135,15 @@ class Reading:
 
     def fair_models(self, n: FloatArray) -> FairModels:
         """Simulated fair models whose rows have ``n (R,)`` decided images."""
-        known = n.tobytes()
+        models, place = np.unique(
+            np.column_stack([n.astype(int), self.view.target]), axis=0, return_inverse=True
+        )
+        known = models.tobytes()
         if known not in self._fair:
-            models, place = np.unique(
-                np.column_stack([n.astype(int), self.view.target]), axis=0, return_inverse=True
-            )
-            tally = self._fair_tally(models[:, 0], models[:, 1:])
-            # Rows of equal n use different simulated models, so that their errors average out over rows.
-            replicate = (np.arange(FLOOR_DRAWS)[:, None] + np.arange(len(n))) % FLOOR_DRAWS
-            self._fair[known] = FairModels(tally, replicate * len(models) + place)
-        return self._fair[known]
+            self._fair[known] = self._fair_tally(models[:, 0], models[:, 1:])
+        # Rows of equal n use different simulated models, so that their errors average out over rows.
+        replicate = (np.arange(FLOOR_DRAWS)[:, None] + np.arange(len(n))) % FLOOR_DRAWS
+        return FairModels(self._fair[known], replicate * len(models) + place)
 
     def _fair_tally(self, n: FloatArray, target: FloatArray) -> Tally:
         """The tally of simulated models at the target ``(U, K)`` with ``n (U,)`` decided images."""

@@ -215,10 +215,10 @@ class Resamples:
         """The sums with rows resampled as well, from which the draws of aggregates are computed."""
         if self.picks is None:
             return within
-        if self.crossed:
-            # All rows of a draw have the same clusters, so a drawn row keeps the number of the draw.
-            return by_group(np.take_along_axis(within, self.picks[:, :, None], axis=1))
-        return by_group(np.moveaxis(resample_rows(np.moveaxis(within, -1, 0), rows=self.picks), 0, -1))
+        by_label = np.moveaxis(within, -1, 0)
+        # All rows of a crossed draw have the same clusters, so a drawn row keeps the number of the draw.
+        drawn = self.chosen(by_label) if self.crossed else resample_rows(by_label, rows=self.picks)
+        return np.moveaxis(drawn, 0, -1)
 
     def of_both(self, table: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The sums of :meth:`within` and of :meth:`across`."""

@@ -190,8 +190,9 @@ def resample_rows(values: FloatArray, *, rows: NDArray[np.int64]) -> FloatArray:
         rows: ``(B, R)``: the row of each slot of each draw.
     """
     draws, slots = rows.shape
-    replicate = (np.arange(draws)[:, None] + np.arange(slots)) % draws
-    return values[..., replicate, rows]
+    replicate = (np.arange(draws) + np.arange(slots)[:, None]) % draws
+    by_row = np.swapaxes(values, -1, -2).reshape(*values.shape[:-2], -1)
+    return np.swapaxes(np.take(by_row, rows.T * draws + replicate, axis=-1), -1, -2)
 
 
 def recentred(draws: FloatArray, value: FloatArray | float) -> FloatArray:

@@ -1,10 +1,12 @@
 """Every benchmark runs all of its steps at a small size and checks what it compares."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from helpers.stored_run import a_stored_run
 
-from evenhand.bench.benchmarks import editing, generation, gpu, scale, scrolling
+from evenhand.bench.benchmarks import editing, generation, gpu, measurement, scale, scrolling
 from evenhand.bench.report import write_report
 
 
@@ -44,6 +46,20 @@ def test_generation_is_compared_with_the_diffusers_pipeline(monkeypatch, capsys)
     generation.main(["--images", "2"])
     shown = capsys.readouterr().out
     assert [shown.count(way) for way in ("evenhand:", "16 per call:", "one per call:")] == [2, 2, 2]
+
+
+@pytest.mark.slow
+def test_published_entries_are_measured_as_one_run(capsys):
+    entries = Path(__file__).parents[3] / "reports" / "entries"
+    measurement.main([str(entries / f"{name}@mini-v1") for name in ("uce", "base")] + ["--methods", "2"])
+    assert capsys.readouterr().out.startswith("2 methods, 3348 images, 5000 draws: ")
+
+
+def test_the_bootstrap_agrees_with_the_loop(monkeypatch, capsys):
+    for name, value in {"METHODS": 1, "DRAWS": 100, "LOOPED": 5, "SEEDS": 4}.items():
+        monkeypatch.setattr(measurement, name, value)
+    measurement.main([])
+    assert "1 methods x 100 draws x 720 images" in capsys.readouterr().out
 
 
 @pytest.mark.slow
