@@ -13,6 +13,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_json import load_json
+from evenhand.bench.results.method_card import without_defaults
 from evenhand.metrics.rows import Real, Record
 
 TUNING_SCHEMA = 1
@@ -102,8 +103,7 @@ class TuningRecord(Record):
     @model_serializer(mode="wrap")
     def _without_an_absent_stage(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Records of one stage keep the bytes, and the digest, that they had before there were stages."""
-        fields: dict[str, Any] = handler(self)
-        return fields if self.screening else {key: fields[key] for key in fields if key != "screening"}
+        return without_defaults(self, handler(self), ("screening",))
 
     @property
     def searched(self) -> list[Trial]:
