@@ -155,6 +155,7 @@ def test_a_resting_u_net_model_is_off_the_device_with_everything_it_keeps(u_net,
     assert {"unet", "vae", "text_encoder"} <= everywhere and model._spare
     with model.resting():
         assert not on_device(model) and not model._spare
+        assert model._encoded.cache_info().currsize == 0
     assert on_device(model) == everywhere
     after = [sampler(PROMPTS, SEEDS, intervention=one) for one in (None, edit)]
     assert all((one == other).all() for one, other in zip(before, after, strict=True))
