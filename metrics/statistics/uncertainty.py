@@ -243,7 +243,7 @@ def _quantiles(draws: FloatArray, tails: tuple[float, float]) -> FloatArray:
     part, step = place - before, high - low
     # From the nearer end, as numpy does, so that the last bits are the same.
     ends = np.where(part < 0.5, low + step * part, high - step * (1 - part))
-    return ends.reshape(2, *draws.shape[1:])
+    return np.asarray(ends.reshape(2, *draws.shape[1:]))
 
 
 def transformed_interval(
@@ -316,7 +316,7 @@ def fair_tables(n: ArrayLike, shares: FloatArray, *, draws: int, rng: np.random.
 
 def random_signs(pairs: int, *, rng: np.random.Generator) -> FloatArray:
     """Signs ``(FLIPS, pairs)`` of random flips."""
-    return 2.0 * rng.integers(2, size=(FLIPS, pairs)) - 1
+    return np.asarray(2.0 * rng.integers(2, size=(FLIPS, pairs)) - 1, float)
 
 
 def sign_flip(differences: FloatArray, *, signs: Callable[[int], FloatArray]) -> float:
