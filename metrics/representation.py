@@ -33,10 +33,9 @@ def shares_of(counts: ArrayLike) -> FloatArray:
 def ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
     """``part / whole``; ``nan`` where the whole is not positive, because the value is missing, not 0."""
     part, there = np.asarray(part, float), np.asarray(whole) > 0
-    found = np.empty_like(np.broadcast_to(part, np.broadcast_shapes(part.shape, there.shape)))
     if there.all():
-        return np.asarray(np.divide(part, whole, out=found))
-    found.fill(np.nan)
+        return np.asarray(part / whole)
+    found = np.full_like(np.broadcast_to(part, np.broadcast_shapes(part.shape, there.shape)), np.nan)
     return np.asarray(np.divide(part, whole, out=found, where=there))
 
 

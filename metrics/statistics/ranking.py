@@ -41,14 +41,17 @@ def rank_sets(theta: FloatArray, draws: FloatArray) -> RankSets:
         draws: ``(B, M)`` paired bootstrap draws (common indices); draws with a missing value are left out.
     """
     draws = draws[np.isfinite(draws).all(axis=1)]
-    difference = theta[:, None] - theta
-    paired = draws[:, :, None] - draws[:, None, :]
-    error = paired.std(axis=0, ddof=1)
+    first, second = np.triu_indices(len(theta), k=1)
+    difference = theta[first] - theta[second]
+    paired = draws.T[first] - draws.T[second]
+    paired -= paired.mean(axis=1, keepdims=True)
+    error = paired.std(axis=1, ddof=1)
     varies = error > 1e-12
     scale = np.where(varies, error, np.inf)
-    reach = np.abs((paired - paired.mean(axis=0)) / scale).max(axis=(1, 2))
-    certain = ~varies & (np.abs(difference) > 1e-12)
-    worse = np.where(certain, difference > 0, difference / scale > np.quantile(reach, 1 - ALPHA))
+    reach = (np.abs(paired).T / scale).max(axis=1, initial=0.0)
+    least = np.where(varies, np.quantile(reach, 1 - ALPHA) * error, 1e-12)
+    worse = np.zeros((len(theta), len(theta)), bool)
+    worse[first, second], worse[second, first] = difference > least, -difference > least
     return RankSets(low=1 + worse.sum(axis=1), high=len(theta) - worse.sum(axis=0), tie=_ties(worse))
 
 
