@@ -41,6 +41,7 @@ SCRIPTS = (
     "bench/benchmarks/scrolling.py",
     "bench/prompts/builders/build.py",
     "bench/prompts/builders/control_sets.py",
+    "bench/prompts/builders/development_set.py",
     "bench/prompts/builders/mini_sets.py",
     "bench/prompts/builders/published_sets.py",
     "bench/prompts/builders/winobias_sets.py",

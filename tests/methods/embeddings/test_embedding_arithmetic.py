@@ -37,7 +37,7 @@ def streams(n):
 
 @pytest.fixture(scope="module")
 def pipe():
-    return StableDiffusionPipeline.from_pretrained(MINI)
+    return StableDiffusionPipeline.from_pretrained(MINI, torch_dtype=torch.float32)
 
 
 @torch.no_grad()
