@@ -27,7 +27,7 @@ from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.report import write_report
 from evenhand.bench.results.result import BASE, Result
-from evenhand.bench.stages.fit import CountedJudge, CountedSample, Fitted, fit
+from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.generate import Drawing, Job, image_rows
 from evenhand.bench.stages.loop_images import LoopImages
 from evenhand.bench.stages.measure import Evaluation, Vectors
@@ -43,6 +43,7 @@ from evenhand.bench.stages.write import (
     subject_of_run,
 )
 from evenhand.bench.storage.files import folder_name, locked
+from evenhand.bench.storage.fits import Fitted
 from evenhand.bench.storage.run_folder import Phase, RunFolder, load_run, merged
 from evenhand.bench.storage.stored_run import StoredRun
 from evenhand.bench.suites.evaluation_config import EvaluationConfig

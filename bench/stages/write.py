@@ -15,7 +15,7 @@ from evenhand.bench.models.unet import Model
 from evenhand.bench.prompts.prompt_set import PromptSet
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.results import result as r
-from evenhand.bench.stages.fit import Fitted
+from evenhand.bench.storage.fits import Fitted
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.metrics.correction.calibration import cell_names
