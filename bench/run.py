@@ -44,7 +44,7 @@ from evenhand.bench.stages.write import (
 )
 from evenhand.bench.storage.files import folder_name, locked
 from evenhand.bench.storage.fits import Fitted
-from evenhand.bench.storage.run_folder import Phase, RunFolder, load_run, merged
+from evenhand.bench.storage.run_folder import Phase, RunFolder, default_folder, load_run, merged
 from evenhand.bench.storage.stored_run import StoredRun
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.selection import method_uses, resolve
@@ -98,7 +98,7 @@ def evaluate(
     """
     check_engine(engine, workers=workers)
     resolved = resolve(suite, limit=limit, fits=fits)
-    folder = Path(out or Path("runs", f"{resolved.name}-limit{limit}" if limit else resolved.name))
+    folder = Path(out or default_folder(resolved.name, limit=limit))
     named = list(resolved.defaults if methods is None else methods)
     uses = method_uses(resolved, named)
     with locked(folder), quiet_loaders(), progress or Progress() as shown:

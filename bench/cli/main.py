@@ -26,7 +26,7 @@ from evenhand.bench.cli import (
     run,
     tune,
 )
-from evenhand.bench.cli.setup import doctor, fetch
+from evenhand.bench.cli.setup import cache, doctor, fetch
 from evenhand.bench.cli.shared import examples
 from evenhand.bench.errors import EvenhandError, one_line
 
@@ -45,6 +45,7 @@ COMMANDS = (
     method,
     board,
     catalog,
+    cache,
     fetch,
     doctor,
 )
