@@ -102,6 +102,16 @@ def read_labels(
     return _without_repetition(pd.concat(parts, ignore_index=True))
 
 
+def complete(rows: pd.DataFrame, *, asked: Sequence[str]) -> pd.DataFrame:
+    """The labels of those images for which a judge labels all its attributes: a run labels all or none.
+
+    Args:
+        rows: Labels of one judge, from :func:`read_labels`.
+        asked: Its attributes.
+    """
+    return rows[rows.groupby(["key", PIXELS])["attribute"].transform("size") == len(asked)]
+
+
 def _rows_of(
     path: Path, *, judge: Judge, attribute: str, groups: Sequence[str], keys: Collection[str]
 ) -> pd.DataFrame:

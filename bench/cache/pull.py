@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from evenhand.bench.cache.fits import find_fit, take_fit
-from evenhand.bench.cache.labels import PIXELS, asked_of, label_key, read_labels
+from evenhand.bench.cache.labels import PIXELS, asked_of, complete, label_key, read_labels
 from evenhand.bench.cache.layout import ELSEWHERE, Contents, check_size, processor_in
 from evenhand.bench.cache.places import Cache, open_cache
 from evenhand.bench.cache.proof import SAMPLE, Proof, prove, sample_of
@@ -220,10 +220,7 @@ class _Pull:
                     keys=keys,
                 )
                 parts.append(part)
-            rows = pd.concat(parts, ignore_index=True)
-            # A run takes a judge's labels of an image as complete.
-            complete = rows.groupby(["key", PIXELS])["attribute"].transform("size") == len(asked)
-            tables.append(rows[complete])
+            tables.append(complete(pd.concat(parts, ignore_index=True), asked=asked))
         return pd.concat(tables, ignore_index=True)
 
     def _without_known(self, labels: pd.DataFrame) -> pd.DataFrame:
