@@ -97,9 +97,15 @@ def read_labels(
             raise EvenhandError(
                 f"{root / name}: labels cannot be used ({fault}); use another cache"
             ) from fault
+    parts = [part for part in parts if len(part)]
     if not parts:
-        return pd.DataFrame(columns=[*LABEL_COLUMNS, PIXELS])
+        return without_labels()
     return _without_repetition(pd.concat(parts, ignore_index=True))
+
+
+def without_labels() -> pd.DataFrame:
+    """No labels, with the columns of :func:`read_labels`."""
+    return pd.DataFrame(columns=[*LABEL_COLUMNS, PIXELS])
 
 
 def complete(rows: pd.DataFrame, *, asked: Sequence[str]) -> pd.DataFrame:

@@ -233,6 +233,8 @@ class HubCache(Cache):
                         repo_type="dataset",
                         commit_message=f"evenhand cache push: {len(part)} files",
                     )
+                # No longer the commit that was read.
+                self.address = f"{HUB}{self.name}"
 
     @contextmanager
     def _hub(self) -> Iterator[None]:

@@ -20,9 +20,6 @@ from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.tables import Table
 from evenhand.methods.base import Images
 
-SAMPLE = 8
-"""Default number of images of every method that are drawn again."""
-
 GREY_LEVELS = 6.0
 """Largest mean difference of an image from another kind of processor, in grey levels of 0 to 255.
 

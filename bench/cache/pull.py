@@ -5,17 +5,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from evenhand.bench.cache import SAMPLE
 from evenhand.bench.cache.fits import find_fit, take_fit
-from evenhand.bench.cache.labels import PIXELS, asked_of, complete, label_key, read_labels
+from evenhand.bench.cache.labels import PIXELS, asked_of, complete, label_key, read_labels, without_labels
 from evenhand.bench.cache.layout import ELSEWHERE, Contents, check_size, processor_in
 from evenhand.bench.cache.places import Cache, open_cache
-from evenhand.bench.cache.proof import SAMPLE, Proof, prove, sample_of
+from evenhand.bench.cache.proof import Proof, prove, sample_of
 from evenhand.bench.cache.push import check_sample
 from evenhand.bench.cache.workbench import MethodImages, Workbench, is_baseline
 from evenhand.bench.errors import EvenhandError
@@ -111,10 +111,12 @@ def pull_cache(
         workbench.load()
         run_folder.initialize(resolved)
         with run_folder.session(f"cache pull from {place.address}"), tempfile.TemporaryDirectory() as scratch:
+            pull = _Pull(workbench, place, Contents.of(files), check, Path(scratch))
             try:
-                return _Pull(workbench, place, Contents.of(files), check, Path(scratch)).pull()
+                checked = pull.check_all()
             except EvenhandError as fault:
                 raise EvenhandError(f"nothing was taken from {place.address}: {fault}") from fault
+            return pull.take(checked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +136,21 @@ class _Offer:
     fit: Path | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Checked:
+    """What is taken, after everything was checked.
+
+    Attributes:
+        offers: The methods that the run lacks something of.
+        labels: The labels that it lacks.
+        proofs: What was repeated.
+    """
+
+    offers: Sequence[_Offer]
+    labels: pd.DataFrame
+    proofs: tuple[Proof, ...]
+
+
 @dataclass
 class _Pull:
     """A pull in progress. Nothing is written before everything is checked.
@@ -151,8 +168,8 @@ class _Pull:
     pixels: dict[str, str] = field(default_factory=dict)
     claimed: set[str] = field(default_factory=set)
 
-    def pull(self) -> Pulled:
-        """Check every file, repeat a sample, then take what is missing."""
+    def check_all(self) -> _Checked:
+        """Check every file and repeat a sample."""
         offers = [found for use in self.workbench.uses if (found := self._offer(use)) is not None]
         labels = self._offered_labels(offers)
         new = self._without_known(labels)
@@ -162,13 +179,16 @@ class _Pull:
         proofs = tuple(self._prove(one, labels) for one in wanted)
         for one in wanted:
             self._check_images(one, labelled)
-        new = new[new["key"].map(self.pixels) == new[PIXELS]]
-        images = sum(self._take_images(one) for one in wanted)
-        self.workbench.run_folder.labels.append(new[[*LABEL_COLUMNS]])
-        fits = tuple(self._take_fit(one) for one in wanted if one.fit)
-        self._log(proofs, images=images, labels=len(new), fits=fits)
-        run = str(self.workbench.run_folder.root)
-        return Pulled(self.cache.address, run, images, len(new), fits, proofs)
+        return _Checked(wanted, new[new["key"].map(self.pixels) == new[PIXELS]], proofs)
+
+    def take(self, checked: _Checked) -> Pulled:
+        """Copy into the run what it lacks."""
+        images = sum(self._take_images(one) for one in checked.offers)
+        self.workbench.run_folder.labels.append(checked.labels[[*LABEL_COLUMNS]])
+        fits = tuple(self._take_fit(one) for one in checked.offers if one.fit)
+        labels, run = len(checked.labels), str(self.workbench.run_folder.root)
+        self._log(checked.proofs, images=images, labels=labels, fits=fits)
+        return Pulled(self.cache.address, run, images, labels, fits, checked.proofs)
 
     def _offer(self, use: MethodUse) -> _Offer | None:
         """What the cache has of a method; ``None`` for nothing."""
@@ -205,7 +225,7 @@ class _Pull:
         """All labels of the images that the cache has, of judges that label all their attributes."""
         keys = {key for one in offers for key in one.planned.people([*one.files])}
         attributes = self.workbench.evaluation.evaluation_config.attributes
-        tables = []
+        tables = [without_labels()]
         for judge in self.workbench.judges:
             asked, parts = asked_of(judge, attributes), []
             for name in asked:
@@ -220,8 +240,9 @@ class _Pull:
                     keys=keys,
                 )
                 parts.append(part)
-            tables.append(complete(pd.concat(parts, ignore_index=True), asked=asked))
-        return pd.concat(tables, ignore_index=True)
+            if all(len(part) for part in parts):
+                tables.append(complete(pd.concat(parts, ignore_index=True), asked=asked))
+        return tables[0] if len(tables) == 1 else pd.concat(tables[1:], ignore_index=True)
 
     def _without_known(self, labels: pd.DataFrame) -> pd.DataFrame:
         """The labels that the run lacks."""
@@ -302,9 +323,9 @@ class _Pull:
             EvenhandError: It is not one.
         """
         try:
-            image, status = read_image(path, key=key, max_bytes=self._max_bytes)
-            if status != "ok" or image.shape != self._shape or image.dtype != "uint8":
-                raise ValueError(f"it has the status {status!r:.20} and the shape {image.shape}")
+            image, status = read_image(path, key=key, max_bytes=self._max_bytes, size=self._size)
+            if status != "ok":
+                raise ValueError(f"it has the status {status!r:.20}")
         except (OSError, ValueError) as fault:
             raise EvenhandError(f"{path}: image cannot be used ({fault}); use another cache") from fault
         return image
@@ -313,16 +334,16 @@ class _Pull:
         for name in names:
             check_size(self.contents, name, max_bytes=self._max_bytes)
 
-    @cached_property
-    def _shape(self) -> tuple[int, int, int]:
+    @property
+    def _size(self) -> tuple[int, int]:
         protocol = self.workbench.suite.protocol
-        return protocol.height, protocol.width, 3
+        return protocol.width, protocol.height
 
     @property
     def _max_bytes(self) -> int:
         """Twice the size of the pixels: no lossless file of them is larger."""
-        height, width, channels = self._shape
-        return 2 * height * width * channels + 2**16
+        width, height = self._size
+        return 2 * 3 * width * height + 2**16
 
     def _log(self, proofs: Sequence[Proof], *, images: int, labels: int, fits: Sequence[str]) -> None:
         for proof in proofs:

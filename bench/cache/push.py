@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from evenhand.bench.cache import SAMPLE
 from evenhand.bench.cache.labels import PIXELS, asked_of, label_files, label_key, read_labels
 from evenhand.bench.cache.layout import ELSEWHERE, Contents, fit_names, image_name, label_name
 from evenhand.bench.cache.places import Cache, open_cache
-from evenhand.bench.cache.proof import SAMPLE, Proof, prove, sample_of
+from evenhand.bench.cache.proof import Proof, prove, sample_of
 from evenhand.bench.cache.workbench import MethodImages, Workbench, is_baseline
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.tables import pixel_hash
 from evenhand.bench.models.loading import quiet_loaders
+from evenhand.bench.prompts.plan import make_plan
 from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.results.result import Result
@@ -84,10 +86,17 @@ def push_cache(
         results = {result.spec.method.label: result for result in load_run(run).results}
         known = [label for label, one in results.items() if one.spec.method.name in METHODS.names()]
         uses = [use for use in method_uses(suite, known) if use.label in results]
-        workbench = Workbench(suite, uses, run_folder, shown, look=LOOKS)
+        workbench = Workbench(suite, uses, run_folder, shown, look=_look_of(suite, results))
         workbench.load()
         with run_folder.session(f"cache push to {place.address}"), tempfile.TemporaryDirectory() as scratch:
             return _Push(workbench, results, place, check, Path(scratch)).push()
+
+
+def _look_of(suite: Suite, results: Mapping[str, Result]) -> int:
+    """The first look of a run until decided that plans as many images as the results have."""
+    planned = max(result.coverage.planned for result in results.values())
+    looks = range(1, LOOKS)
+    return next((look for look in looks if len(make_plan(suite, look=look)[0]) >= planned), LOOKS)
 
 
 def check_sample(check: int) -> None:
@@ -145,6 +154,12 @@ class _Push:
         """What the cache has; a new place becomes a cache."""
         return Contents.of(self.cache.prepare())
 
+    @cached_property
+    def _labels(self) -> pd.DataFrame:
+        """All labels of the run by judges as they are installed here."""
+        keys = set(self.workbench.run_folder.labels.read(keys_only=True).get("key", ()))
+        return self.workbench.evaluation.labels(keys) if keys else pd.DataFrame(columns=[*LABEL_COLUMNS])
+
     def _leave_out_others(self) -> None:
         shared = {use.label for use in self.workbench.uses}
         for label in self.results:
@@ -193,7 +208,7 @@ class _Push:
             stored = self.workbench.run_folder.images.get(key)
             assert stored is not None, "it was read before, in the locked folder"
             images[key] = stored[0]
-        labels = self.workbench.evaluation.labels(images) if images else pd.DataFrame()
+        labels = self._labels[self._labels["key"].isin(images.keys())]
         scratch = Path(tempfile.mkdtemp(dir=self.scratch))
         try:
             proof = prove(planned, images, labels, exact=(), workbench=self.workbench, scratch=scratch)
@@ -220,7 +235,7 @@ class _Push:
 
     def _missing_labels(self, keys: Sequence[str], pixels: Mapping[str, str]) -> tuple[dict[str, Path], int]:
         """Names in the cache to files of the labels that it lacks, and the number of these labels."""
-        rows = self.workbench.evaluation.labels(keys) if keys else pd.DataFrame(columns=[*LABEL_COLUMNS])
+        rows = self._labels[self._labels["key"].isin(keys)]
         rows = rows.assign(**{PIXELS: rows["key"].map(pixels)})
         files, count = {}, 0
         for name, part, groups in self._by_label_key(rows):

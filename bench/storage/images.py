@@ -53,13 +53,16 @@ def as_png(key: str, image: Images, *, status: str = "ok") -> bytes:
     return buffer.getvalue()
 
 
-def read_image(path: Path, *, key: str, max_bytes: int = _MAX_BYTES) -> tuple[Images, str]:
+def read_image(
+    path: Path, *, key: str, max_bytes: int = _MAX_BYTES, size: tuple[int, int] | None = None
+) -> tuple[Images, str]:
     """The image in a file of :func:`as_png`, and its status.
 
     Args:
         path: The file.
         key: The key that the image must have.
         max_bytes: Maximum size of the file.
+        size: Width and height that the image must have; any if ``None``. A small file may state a huge image.
 
     Raises:
         OSError: The file cannot be opened, is not regular, or is larger.
@@ -68,6 +71,8 @@ def read_image(path: Path, *, key: str, max_bytes: int = _MAX_BYTES) -> tuple[Im
     data = read_regular(path, max_bytes=max_bytes)
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as file:
+            if size is not None and (file.size, file.mode) != (size, "RGB"):
+                raise ValueError(f"it has {file.size[0]} x {file.size[1]} pixels in mode {file.mode}")
             file.load()
             note = getattr(file, "text", {})
             image = np.asarray(file)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evenhand.bench.cache import SAMPLE
 from evenhand.bench.cli.shared import Json, OtherModel, OtherSettings, examples
 from evenhand.bench.registry.method_spec import MAX_FITS
 
@@ -40,13 +41,13 @@ OnlineCache = Annotated[
 @app.command(
     epilog=examples(
         "evenhand cache push shared/cache --run runs/mini",
-        "evenhand cache push hf://datasets/org/evenhand-cache --run runs/mini --online",
+        "evenhand cache push hf://datasets/org/name --run runs/mini --online",
     )
 )
 def push(
     place: Place,
     run: Annotated[Path, typer.Option(metavar="RUN", help="Folder of a finished run.")],
-    check: Check = 8,
+    check: Check = SAMPLE,
     online: OnlineCache = False,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +68,7 @@ def push(
     epilog=examples(
         "evenhand cache pull shared/cache mini",
         "evenhand cache pull shared/cache mini --method base --run runs/mine",
-        "evenhand cache pull hf://datasets/org/evenhand-cache winobias-gender --online",
+        "evenhand cache pull hf://datasets/org/name mini --online",
     )
 )
 def pull(
@@ -102,7 +103,7 @@ def pull(
     ] = False,
     model: OtherModel = "",
     settings: OtherSettings = None,
-    check: Check = 8,
+    check: Check = SAMPLE,
     online: OnlineCache = False,
     as_json: Json = False,
 ) -> None:

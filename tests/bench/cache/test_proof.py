@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from helpers.verification import AN_ANSWER
 
-from evenhand.bench.cache.proof import GREY_LEVELS, SAMPLE, Proof, prove, sample_of
+from evenhand.bench.cache import SAMPLE
+from evenhand.bench.cache.proof import GREY_LEVELS, Proof, prove, sample_of
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.entry import Answers
 from evenhand.bench.stages.progress import Progress

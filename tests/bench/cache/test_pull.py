@@ -208,6 +208,18 @@ def other_image(cache):
     other.write_bytes(one.read_bytes())
 
 
+def larger(cache):
+    for path in images(cache, BASELINE):
+        image, _ = read_image(path, key=path.stem)
+        path.write_bytes(as_png(path.stem, np.tile(image, (1, 2, 1))))
+
+
+def without_pixels(cache):
+    for path in images(cache, BASELINE):
+        image, _ = read_image(path, key=path.stem)
+        path.write_bytes(as_png(path.stem, image, status="error"))
+
+
 def truncated(cache):
     path = images(cache, BASELINE)[0]
     path.write_bytes(path.read_bytes()[:-20])
@@ -252,6 +264,8 @@ def deep_record(cache):
         (one_grey_level, "on this kind of processor, where they must be equal"),
         (other_image, "its key or digest does not match its content"),
         (truncated, "image cannot be used"),
+        (larger, "it has 128 x 64 pixels"),
+        (without_pixels, "it has the status 'error'"),
         (other_answers, "labels of .* are not what the judge says here"),
         (other_columns, "its columns are not exactly"),
         (other_tensors, "the fit of .* cannot be used"),
