@@ -14,6 +14,8 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evenhand.bench.cache.pull import pull_cache
+    from evenhand.bench.cache.push import push_cache
     from evenhand.bench.comparison.compare import compare
     from evenhand.bench.models.loading import load_model
     from evenhand.bench.registry.method_spec import load_method
@@ -24,7 +26,17 @@ if TYPE_CHECKING:
 
     load_result = Result.load
 
-__all__ = ["compare", "evaluate", "load_method", "load_model", "load_result", "load_run", "load_suite"]
+__all__ = [
+    "compare",
+    "evaluate",
+    "load_method",
+    "load_model",
+    "load_result",
+    "load_run",
+    "load_suite",
+    "pull_cache",
+    "push_cache",
+]
 
 _HOMES = {
     "compare": "evenhand.bench.comparison.compare:compare",
@@ -34,6 +46,8 @@ _HOMES = {
     "load_result": "evenhand.bench.results.result:Result.load",
     "load_run": "evenhand.bench.storage.run_folder:load_run",
     "load_suite": "evenhand.bench.suites.suite:load_suite",
+    "pull_cache": "evenhand.bench.cache.pull:pull_cache",
+    "push_cache": "evenhand.bench.cache.push:push_cache",
 }
 
 

@@ -27,7 +27,7 @@ from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.report import write_report
 from evenhand.bench.results.result import BASE, Result
-from evenhand.bench.stages.fit import CountedJudge, CountedSample, Fitted, fit
+from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.generate import Drawing, Job, image_rows
 from evenhand.bench.stages.loop_images import LoopImages
 from evenhand.bench.stages.measure import Evaluation, Vectors
@@ -43,7 +43,8 @@ from evenhand.bench.stages.write import (
     subject_of_run,
 )
 from evenhand.bench.storage.files import folder_name, locked
-from evenhand.bench.storage.run_folder import Phase, RunFolder, load_run, merged
+from evenhand.bench.storage.fits import Fitted
+from evenhand.bench.storage.run_folder import Phase, RunFolder, default_folder, load_run, merged
 from evenhand.bench.storage.stored_run import StoredRun
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.selection import method_uses, resolve
@@ -98,7 +99,7 @@ def evaluate(
     """
     check_engine(engine, workers=workers)
     resolved = resolve(suite, limit=limit, fits=fits)
-    folder = Path(out or Path("runs", f"{resolved.name}-limit{limit}" if limit else resolved.name))
+    folder = Path(out or default_folder(resolved.name, limit=limit))
     named = list(resolved.defaults if methods is None else methods)
     uses = method_uses(resolved, named)
     with locked(folder), quiet_loaders(), progress or Progress() as shown:

@@ -17,6 +17,9 @@ from evenhand.methods.base import Intervention, Method
 _TENSORS = "intervention.safetensors"
 _DOCUMENT = "intervention.json"
 
+FILES = (_TENSORS, _DOCUMENT)
+"""The files of an intervention, in the order in which they are written."""
+
 
 def save(intervention: Intervention, folder: Path) -> None:
     """Write ``intervention.safetensors`` (the tensors) and ``intervention.json`` (the rest, and the digest).

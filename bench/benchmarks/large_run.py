@@ -31,10 +31,11 @@ from evenhand.bench.benchmarks.scale import in_a_process, sampler_of, write_tabl
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.registry.method_spec import MethodUse
-from evenhand.bench.stages.fit import CountedJudge, CountedSample, Fitted, fit
+from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.generate import Drawing, image_rows
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.files import folder_name
+from evenhand.bench.storage.fits import Fitted
 from evenhand.bench.storage.images import INDEX
 from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.suites.selection import method_uses

@@ -126,11 +126,21 @@ def submit(
         typer.Option(metavar="URL", help="Where the method's package can be found; else from its metadata."),
     ] = "",
 ) -> None:
-    """Write the results of a run as leaderboard entries."""
+    """Write the results of a run as leaderboard entries.
+
+    Methods whose fits were pulled from a cache are left out.
+    """
+    from evenhand.bench.leaderboard.submit import pulled_rows
     from evenhand.bench.leaderboard.submit import submit as submit_run
+    from evenhand.bench.storage.run_folder import load_run
 
     for path in submit_run(run, entries, address=address):
         typer.echo(f"entry: {path}")
+    for label in pulled_rows(load_run(run)):
+        typer.echo(
+            f"not submitted: {label}, whose fit was pulled from a cache; to fit it here, remove its folder "
+            f"in {run / 'interventions'} and run the suite again"
+        )
 
 
 @app.command(

@@ -27,7 +27,7 @@ from evenhand.bench.cli import (
     run,
     tune,
 )
-from evenhand.bench.cli.setup import doctor, fetch
+from evenhand.bench.cli.setup import cache, doctor, fetch
 from evenhand.bench.cli.shared import examples
 from evenhand.bench.errors import EvenhandError, one_line
 
@@ -49,6 +49,7 @@ COMMANDS = (
     method,
     board,
     catalog,
+    cache,
     fetch,
     doctor,
 )

@@ -145,6 +145,7 @@ class _GroupCheck:
             *_card_faults(entry, self.base),
             *fit_faults(entry.result.spec.method, self.cards),
             *source_faults(entry),
+            *_cache_faults(entry),
             *self._suite_faults(entry),
         ]
         try:
@@ -214,6 +215,15 @@ def _card_faults(entry: Entry, base: Entry) -> Iterator[str]:
         yield "the panel differs from that of the baseline's entry; submit the complete run"
     if method.name == BASE and method.label != BASE:
         yield f"the label of the baseline must be {BASE!r}, got {method.label!r}; rename it"
+
+
+def _cache_faults(entry: Entry) -> Iterator[str]:
+    """An error if the submitter has not fitted the method."""
+    if cache := entry.result.cost.fit_cache:
+        yield (
+            f"its fit was pulled from {cache!r:.80}, not made by the submitter; fit the method and submit "
+            "the run again"
+        )
 
 
 def _declaration_faults(card: MethodCard) -> Iterator[str]:

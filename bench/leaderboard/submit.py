@@ -40,7 +40,7 @@ def submit(run: Path, entries: Path, *, address: str = "") -> list[Path]:
 
     Entries of registered suites include tables. For other suites the plan is not public, so their entries are
     only reported. An existing entry of the baseline with tables is kept, since all entries are compared with
-    it.
+    it. Methods with a fit from a cache are left out, see :func:`pulled_rows`.
 
     Args:
         run: Folder of the run.
@@ -58,7 +58,9 @@ def submit(run: Path, entries: Path, *, address: str = "") -> list[Path]:
         raise EvenhandError(f"{run} cannot be submitted: {reason}")
     known = known_suite(loaded.results[0].spec)
     found = _reported(loaded) if known is None else _with_tables(loaded, known.of(loaded.results[0]), entries)
-    sourced = [(_with_source(entry, run, address), files) for entry, files in found]
+    pulled = pulled_rows(loaded)
+    own = [(entry, files) for entry, files in found if entry.result.spec.method.row not in pulled]
+    sourced = [(_with_source(entry, run, address), files) for entry, files in own]
     written = []
     for entry, files in sourced:
         path = entries / entry_name(entry.result)
@@ -70,6 +72,12 @@ def submit(run: Path, entries: Path, *, address: str = "") -> list[Path]:
         write_atomically(path / ENTRY_FILE, entry.to_json().encode())
         written.append(path)
     return written
+
+
+def pulled_rows(run: Run) -> list[str]:
+    """Labels of the methods of a run that have a fit from a cache; nobody can submit them as their own."""
+    cards = [result.spec.method for result in run.results if result.cost.fit_cache]
+    return sorted({card.row for card in cards})
 
 
 Files = Mapping[EntryFile, bytes]

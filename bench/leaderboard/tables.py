@@ -235,7 +235,7 @@ def read_labels(
             raise ValueError(
                 f"{where} have no label for {len(missing)} of {len(expected)} images, first {min(missing)}"
             )
-        probabilities = _probabilities(part, count=len(taxonomy[attribute]), where=where)
+        probabilities = probabilities_of(part, count=len(taxonomy[attribute]), where=where)
         # Recompute labels from probabilities instead of trusting the file.
         labels, statuses = hard_labels(probabilities, taxonomy[attribute], status=part["status"].tolist())
         if labels != part["label"].tolist() or statuses != part["status"].tolist():
@@ -321,8 +321,17 @@ def _require_known(name: str, column: pd.Series, known: Sequence[str]) -> None:
         raise ValueError(f"{name} {value!r:.40} is unknown; known: {', '.join(known)}")
 
 
-def _probabilities(part: pd.DataFrame, *, count: int, where: str) -> NDArray[np.float64]:
-    """Probabilities ``(n, K + 1)``, "cannot tell" last."""
+def probabilities_of(part: pd.DataFrame, *, count: int, where: str) -> NDArray[np.float64]:
+    """Probabilities ``(n, K + 1)``, "cannot tell" last.
+
+    Args:
+        part: Rows with the columns ``p0``, ``p1`` and so on, and ``cannot_tell``.
+        count: The number of groups.
+        where: What the rows are, for the message.
+
+    Raises:
+        ValueError: A probability is outside 0 to 1, or one of another attribute is there.
+    """
     columns = [name for name in part.columns if name[0] == "p" and name[1:].isdecimal()]
     inside = part[[*columns[:count], "cannot_tell"]].to_numpy(float)
     valid = np.isfinite(inside) & (inside >= 0) & (inside <= 1 + 1e-6)

@@ -18,6 +18,8 @@ from evenhand.bench.errors import EvenhandError, IncompleteRunError
 
 if TYPE_CHECKING:
     from evenhand.bench.audit import audit
+    from evenhand.bench.cache.pull import pull_cache
+    from evenhand.bench.cache.push import push_cache
     from evenhand.bench.comparison.compare import compare
     from evenhand.bench.models.loading import load_model
     from evenhand.bench.registry.method_spec import load_method
@@ -42,6 +44,8 @@ __all__ = [
     "load_result",
     "load_run",
     "load_suite",
+    "pull_cache",
+    "push_cache",
 ]
 
 __version__ = version("evenhand")

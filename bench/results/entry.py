@@ -94,6 +94,11 @@ class Answers(Record):
     contradicted: Count = Field(description="images with a different answer although their pixels are equal")
     furthest: Real = Field(description="largest difference of a probability or score")
 
+    @property
+    def unlike(self) -> bool:
+        """Whether they differ more often than differences in the last bits of images explain."""
+        return self.other * TOLERATED > self.asked
+
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         if max(self.other, self.contradicted) > self.asked:
@@ -136,7 +141,7 @@ class Verification(Record):
     @property
     def unlike(self) -> list[Answers]:
         """The answers that differ more often than differences in the last bits explain."""
-        return [row for row in self.answers if row.other * TOLERATED > row.asked]
+        return [row for row in self.answers if row.unlike]
 
     @property
     def agrees(self) -> bool:

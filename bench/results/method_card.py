@@ -91,10 +91,15 @@ class Cost(Record):
     images: int = Field(description="images generated for the evaluation")
     intervention_bytes: int
     record: dict[str, Any] = Field(default_factory=dict, description="record of the fit, such as its steps")
+    fit_cache: str = Field(
+        default="",
+        description="cache that the fit was pulled from, which states the counts of the fit; empty if it was "
+        "made in this run",
+    )
 
     @model_serializer(mode="wrap")
     def _without_later_fields(self, stated: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_defaults(self, stated(self), ("branches",))
+        return without_defaults(self, stated(self), ("branches", "fit_cache"))
 
     @property
     def relative_passes(self) -> float | None:

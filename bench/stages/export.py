@@ -20,10 +20,11 @@ from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.registry.method_spec import method_class, parse_method
 from evenhand.bench.results.result import Result, Run
-from evenhand.bench.stages.fit import COST_FILE, CountedJudge, CountedSample, fit
+from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.storage.files import folder_name
+from evenhand.bench.storage.fits import COST_FILE
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.suites.suite import Suite, load_suite, read_suite

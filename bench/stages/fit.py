@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,23 +19,16 @@ from evenhand.bench.prompts.plan import image_key
 from evenhand.bench.registry.method_spec import MethodUse, check_intervention
 from evenhand.bench.stages.checkpoint import FitCheckpoint
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.fits import Fitted, fit_identity, load_fit, write_cost
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.suites.suite import Suite
-from evenhand.bench.suites.targets import UNIFORM
 from evenhand.methods.base import EditableModel, Images, Intervention, Task
 from evenhand.methods.saving import load, save
 from evenhand.methods.services import Clip
 from evenhand.methods.shared.training import one_thread
-from evenhand.methods.source_code import code_digest
 from evenhand.metrics.judges.base import DifferentiableJudge, GradientJudge, Judge, ZeroShotJudge
 from evenhand.metrics.vision.encoder import load_encoder
 from evenhand.metrics.vision.segmentation import load_segmenter
-
-_log = logging.getLogger(__name__)
-
-COST_FILE = "cost.json"
-"""File of a stored fit with what it has cost."""
 
 _CHECKPOINT = "checkpoint.pt"
 
@@ -46,52 +36,6 @@ _SMALLER = (
     'lower the method\'s batch or chunk, if it has one, set precision = "bfloat16" in the protocol of the '
     "suite, or use a device with more memory"
 )
-
-_KEYED_AS = {
-    "images": "pictures",
-    "learning_rate": "rate",
-    "significance_level": "alpha",
-    "step_size": "step",
-}
-"""Renamed parameters to their former names, which the identity of a fit hashes, so that old fits stay
-valid."""
-
-LATER: dict[str, Any] = {
-    "gated": "image",
-    "gate_depth": 0.72,
-    "active": 1.0,
-    "unit_norm": False,
-    "edit": "add",
-    "amounts": {},
-    "keep": [],
-    "sampling_steps": None,
-    "amplified": "tokens",
-    "skip": False,
-    "turns": "epoch",
-}
-"""Parameters added after fits were published, with the value that earlier fits had without stating it.
-
-The identity of a fit omits them at this value.
-"""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted method.
-
-    Attributes:
-        intervention: The fitted intervention.
-        images: Number of images generated while fitting.
-        judgements: Number of images labelled by the steering judge.
-        evaluations: Number of images passed through the U-Net in training.
-        bytes: Size of the stored tensors.
-    """
-
-    intervention: Intervention
-    images: int
-    judgements: int
-    evaluations: int
-    bytes: int
 
 
 @dataclass
@@ -283,21 +227,22 @@ def fit(
     cells = suite.cells()
     model = sample.sampler.model
     model.check_method(use.method, cells=cells)
-    identity = _identity(use, suite=suite, concepts=concepts, sample=sample)
-    stored = _load_stored(folder, use, identity)
+    identity = fit_identity(
+        use, suite=suite, concepts=concepts, model=model.revision, protocol=sample.protocol
+    )
+    stored = load_fit(folder, use, identity)
     if stored is not None:
         return stored
     sample = sample.with_steps(use.method.fit_steps)
     costs = _Costs(sample, judge, model)
-    made_by = f"{identity['fit']} {identity['code']}"
-    checkpoint = FitCheckpoint(folder / _CHECKPOINT, made_by, costs.count, costs.resume)
+    checkpoint = FitCheckpoint(folder / _CHECKPOINT, str(identity), costs.count, costs.resume)
     task = Task(
         # A model that is run as a whole pipeline accepts only methods that do not use it.
         model=cast(EditableModel, model),
         concepts=concepts,
         cells=cells,
         target=suite.target_shares(concepts, suite.balanced),
-        rng=np.random.default_rng(int(identity["fit"][:16], 16)),
+        rng=np.random.default_rng(int(identity.fit[:16], 16)),
         sample=sample,
         judge=judge,
         image_features=image_features,
@@ -318,8 +263,7 @@ def fit(
         **costs.count(),
         "bytes": sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values()),
     }
-    document = {**cost, **identity, "seal": _seal(cost, intervention)}
-    write_atomically(folder / COST_FILE, (json.dumps(document, indent=1) + "\n").encode())
+    write_cost(folder, cost, identity, intervention)
     return Fitted(intervention=intervention, **cost)
 
 
@@ -340,58 +284,3 @@ class _Costs:
     def resume(self, stored: Mapping[str, int]) -> None:
         self.sample.images, self.judge.judgements = stored["images"], stored["judgements"]
         self.model.evaluations = self._before + stored["evaluations"]
-
-
-def _identity(
-    use: MethodUse, *, suite: Suite, concepts: tuple[str, ...], sample: CountedSample
-) -> dict[str, str]:
-    """Hashes of what the fit depends on.
-
-    ``fit`` covers the settings, and is the seed of the random stream of the method. ``code`` covers the
-    source code of the method.
-    """
-    parts: dict[str, Any] = {
-        "method": use.method.info.name,
-        "version": use.method.info.version,
-        "parameters": {
-            _KEYED_AS.get(name, name): value
-            for name, value in use.method.model_dump(mode="json").items()
-            if name not in LATER or value != LATER[name]
-        },
-        "model": sample.sampler.model.revision,
-        "protocol": sample.protocol,
-        "concepts": concepts,
-        "cells": [(c.name, c.adjective, c.noun) for c in suite.cells()],
-    }
-    if use.fit > 1:
-        parts["number"] = use.fit
-    if suite.target != UNIFORM:
-        parts["target"] = suite.target_shares(concepts, suite.balanced).tolist()
-    settings = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return {"fit": settings, "code": code_digest(type(use.method))}
-
-
-def _load_stored(folder: Path, use: MethodUse, identity: dict[str, str]) -> Fitted | None:
-    try:
-        cost = json.loads((folder / COST_FILE).read_text(encoding="utf-8"))
-        if cost["fit"] != identity["fit"]:
-            return None
-        if cost.get("code") != identity["code"]:
-            raise EvenhandError("the code of the method has changed since")
-        intervention = load(folder, type(use.method))
-        counted = {name: cost[name] for name in ("images", "judgements", "evaluations", "bytes")}
-        seal = _seal(counted, intervention)
-        if cost.get("seal", seal) != seal:
-            raise EvenhandError(f"{folder}: costs do not match their checksum")
-        return Fitted(intervention=intervention, **counted)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, EvenhandError) as fault:
-        _log.warning("%s: the stored fit cannot be used, fitting again (%s)", use.label, fault)
-        return None
-
-
-def _seal(cost: Mapping[str, int], intervention: Intervention) -> str:
-    """Digest of the cost and record of an intervention, which its own digest does not include."""
-    text = json.dumps([cost, dict(intervention.record)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -69,6 +69,10 @@ class Drawing:
         digests = {name: variant.digest() for name, variant in self._variants.items()}
         return {name: "" if digest == baseline else digest for name, digest in digests.items()}
 
+    def digest(self, job: Job) -> str:
+        """Digest of the intervention in the key of an image; empty if the model itself draws it."""
+        return self._digests[job.variant]
+
     def jobs(self, items: Iterable[Item]) -> list[Job]:
         """All planned images with keys. Concepts without an edited model use those of the others in turn."""
         digest = self.intervention.digest()

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from evenhand.bench.prompts.plan import Item
-from evenhand.bench.stages.fit import CountedSample, Fitted
+from evenhand.bench.stages.fit import CountedSample
 from evenhand.bench.stages.generate import Drawing
+from evenhand.bench.storage.fits import Fitted
 from evenhand.bench.storage.images import ImageStore
 
 

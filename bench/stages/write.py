@@ -15,7 +15,7 @@ from evenhand.bench.models.unet import Model
 from evenhand.bench.prompts.prompt_set import PromptSet
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.results import result as r
-from evenhand.bench.stages.fit import Fitted
+from evenhand.bench.storage.fits import Fitted
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.metrics.correction.calibration import cell_names
@@ -122,6 +122,7 @@ def subject_of_run(
         images=images,
         intervention_bytes=fitted.bytes,
         record=dict(fitted.intervention.record),
+        fit_cache=fitted.cache,
     )
     return Subject(card=card, model=model.name, revision=model.revision, cost=cost)
 
@@ -139,9 +140,18 @@ def result_of(subject: Subject, *, provenance: Provenance, measured: Measurement
         spec=_spec(subject, provenance),
         environment=_environment(provenance),
         cost=subject.cost,
-        notes=[*provenance.notes, *measured.notes],
+        notes=[*_cache_notes(subject), *provenance.notes, *measured.notes],
         **measured_fields(measured, subject.card.label),
     )
+
+
+def _cache_notes(subject: Subject) -> list[str]:
+    if not subject.cost.fit_cache:
+        return []
+    return [
+        f"The fit of {subject.card.label} was pulled from {subject.cost.fit_cache} and not made in this run. "
+        "Its cost is what the cache states, and the leaderboard does not accept it."
+    ]
 
 
 def measured_fields(measured: Measurement, label: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.parsing.regular_file import check_no_fifo
+from evenhand.bench.parsing.regular_file import check_no_fifo, open_regular
 
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+"""Names of files that are not yet complete; a killed process leaves them behind."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -32,12 +34,28 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def copy_atomically(source: Path, target: Path, *, max_bytes: int = 2**40) -> None:
+    """Copy a regular file to a temporary name in the folder of ``target``, then rename it.
+
+    Raises:
+        OSError: The file cannot be read, is not regular, or has more than ``max_bytes``.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with open_regular(source, max_bytes=max_bytes) as file, temporary.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def remove_temporary_files(folder: Path) -> None:
     """Remove temporary files of killed processes; the caller must hold the lock of the folder."""
     # Path objects for a million images would take ten times as long.
     for place, _, names in os.walk(folder):
         for name in names:
-            if name.endswith(".tmp") and _TEMPORARY.fullmatch(name):
+            if name.endswith(".tmp") and TEMPORARY.fullmatch(name):
                 Path(place, name).unlink()
 
 

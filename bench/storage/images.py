@@ -53,6 +53,37 @@ def as_png(key: str, image: Images, *, status: str = "ok") -> bytes:
     return buffer.getvalue()
 
 
+def read_image(
+    path: Path, *, key: str, max_bytes: int = _MAX_BYTES, size: tuple[int, int] | None = None
+) -> tuple[Images, str]:
+    """The image in a file of :func:`as_png`, and its status.
+
+    Args:
+        path: The file.
+        key: The key that the image must have.
+        max_bytes: Maximum size of the file.
+        size: Width and height that the image must have; any if ``None``. A small file may state a huge image.
+
+    Raises:
+        OSError: The file cannot be opened, is not regular, or is larger.
+        ValueError: It is not an image with this key, or is truncated or altered.
+    """
+    data = read_regular(path, max_bytes=max_bytes)
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as file:
+            if size is not None and (file.size, file.mode) != (size, "RGB"):
+                raise ValueError(f"it has {file.size[0]} x {file.size[1]} pixels in mode {file.mode}")
+            file.load()
+            note = getattr(file, "text", {})
+            image = np.asarray(file)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as fault:
+        raise ValueError(f"it is not an image: {fault}") from fault
+    status = note.get(_STATUS, "")
+    if note.get(_KEY) != key or note.get(_DIGEST) != _digest(key, status, image) or not _is_whole_png(data):
+        raise ValueError("its key or digest does not match its content")
+    return image, status
+
+
 class ImageStore:
     """Images by key in sharded folders: ``images/ab/<key>.png``."""
 
@@ -90,21 +121,14 @@ class ImageStore:
 
     def get(self, key: str) -> tuple[Images, str] | None:
         """The image and its status, or ``None`` if it is missing, truncated or altered."""
+        path = self.path(key)
         try:
-            data = read_regular(self.path(key), max_bytes=_MAX_BYTES)
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as file:
-                file.load()
-                note = getattr(file, "text", {})
-                image = np.asarray(file)
-            status = note.get(_STATUS, "")
-            valid = note.get(_KEY) == key and note.get(_DIGEST) == _digest(key, status, image)
-            if valid and _is_whole_png(data):
-                return image, status
+            return read_image(path, key=key)
         except FileNotFoundError:
             return None
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
-            _log.info("%s: %r", self.path(key), fault)
-        _log.warning("%s: image is truncated or altered, treated as missing", self.path(key))
+        except (OSError, ValueError) as fault:
+            _log.info("%s: %r", path, fault)
+        _log.warning("%s: image is truncated or altered, treated as missing", path)
         return None
 
     @cached_property

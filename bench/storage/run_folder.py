@@ -273,6 +273,11 @@ class RunFolder:
         write_atomically(self.root / "timing.json", (json.dumps(rows, indent=1) + "\n").encode())
 
 
+def default_folder(name: str, *, limit: int = 0) -> Path:
+    """Folder of a run of a suite, if none is given."""
+    return Path("runs", f"{name}-limit{limit}" if limit else name)
+
+
 def _unlimited(suite: Suite) -> str:
     """Digest of the suite without the limits of its prompt sets."""
     uses = tuple(use.model_copy(update={"limit": 0}) for use in suite.prompts)

@@ -25,11 +25,12 @@ from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.registry.method_spec import MethodUse, method_class
 from evenhand.bench.results.entry import Entry
 from evenhand.bench.results.result import BASE, JudgeCard
-from evenhand.bench.stages.fit import LATER, CountedJudge, CountedSample, fit
+from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.generate import Drawing, Job
 from evenhand.bench.stages.label import alignment, image_chunks, judge_images
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
+from evenhand.bench.storage.fits import LATER
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.tables import Table
 from evenhand.methods.base import Intervention

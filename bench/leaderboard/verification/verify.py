@@ -20,6 +20,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import VERIFICATION_FILE, load_entry
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
 from evenhand.bench.leaderboard.tables import Tables, read_tables
+from evenhand.bench.leaderboard.verification.answers import label_answers
 from evenhand.bench.leaderboard.verification.reproduction import Jobs, Reproduction
 from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.results.entry import ENTRY_FILE, SAMPLE, Answers, Entry, Verification
@@ -28,9 +29,6 @@ from evenhand.bench.storage.files import folder_name, write_atomically
 from evenhand.bench.storage.manifest import signature_of
 from evenhand.methods.base import Intervention
 from evenhand.reports.leaderboard.evidence import verification_text
-
-PROBABILITY_TOLERANCE = 0.01
-"""Tolerance for probabilities of judges, above the differences between machines on the same image."""
 
 SCORE_TOLERANCE = 0.01
 """Tolerance for scores ``s``, relative to ``1 + |s|``."""
@@ -159,21 +157,7 @@ def _labels(repeated: pd.DataFrame, tables: Tables, jobs: Jobs, same: pd.Series)
     # Match by row: keys of images differ if the fit differs.
     places = [(job.key, tables.images["key"][row], same[row]) for row, job in jobs.items()]
     pairs = pd.DataFrame(places, columns=["key", "key_stated", "same"])
-    stated = tables.labels.rename(columns={"key": "key_stated"})
-    both = pairs.merge(repeated, on="key").merge(
-        stated, on=["key_stated", "judge", "attribute"], suffixes=("", "_stated")
-    )
-    for (judge, attribute), rows in both.groupby(["judge", "attribute"]):
-        pairs_of = zip(rows["probabilities"], rows["probabilities_stated"], strict=True)
-        moved = np.array([np.abs(np.subtract(one, other)).max() for one, other in pairs_of])
-        differs = (rows["label"] != rows["label_stated"]) | (rows["status"] != rows["status_stated"])
-        yield Answers(
-            name=f"{judge}, {attribute}",
-            asked=len(rows),
-            other=int((differs & (moved > PROBABILITY_TOLERANCE)).sum()),
-            contradicted=int((rows["same"] & (moved > PROBABILITY_TOLERANCE)).sum()),
-            furthest=float(moved.max()),
-        )
+    yield from label_answers(repeated, tables.labels, pairs)
 
 
 def _scores(repeated: pd.DataFrame, images: pd.DataFrame, same: pd.Series) -> Iterator[Answers]:

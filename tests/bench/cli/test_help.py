@@ -68,6 +68,11 @@ COMMANDS = {
     ("tune",): {"--suite", "--out", "--work", "--workers", *ONLINE, "--json"},
     ("method", "check"): {"--path"},
     ("fetch",): {"--method", "--model", "--set", "--weights", "--dry-run", "--json"},
+    ("cache", "push"): {"--run", "--check", *ONLINE, "--json"},
+    ("cache", "pull"): {
+        *("--method", "--run", "--limit", "--fits", "--until-decided", "--model", "--set", "--check"),
+        *(*ONLINE, "--json"),
+    },
     ("doctor",): {"--method", "--model", "--set", "--json"},
 }
 

@@ -9,7 +9,7 @@ from helpers.stored_run import METHODS, a_stored_run
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import load_entry
 from evenhand.bench.leaderboard.measure import published
-from evenhand.bench.leaderboard.submit import submit
+from evenhand.bench.leaderboard.submit import pulled_rows, submit
 from evenhand.bench.registry.method_spec import method_class
 from evenhand.bench.results.entry import MethodSource
 from evenhand.bench.storage.run_folder import RunFolder, load_run
@@ -76,3 +76,30 @@ def test_audit_of_external_images_is_refused(run, tmp_path):
     with pytest.raises(EvenhandError, match="is an audit of external images; only runs of suites"):
         submit(tmp_path / "run", tmp_path / "entries")
     assert not (tmp_path / "entries").exists()
+
+
+def test_a_method_whose_fit_was_pulled_from_a_cache_is_left_out(run, tmp_path, evenhand):
+    pulled = [
+        one.model_copy(update={"cost": one.cost.model_copy(update={"fit_cache": "a cache"})})
+        if one.spec.method.label == METHODS[1]
+        else one
+        for one in run.results
+    ]
+    RunFolder(tmp_path / "run").write_results(pulled)
+    outcome = evenhand("board", "submit", tmp_path / "run", "--entries", tmp_path / "entries")
+    assert outcome.code == 0, outcome.err
+    written = {path.name for path in (tmp_path / "entries").iterdir()}
+    assert written == {f"{label}@example-v1" for label in METHODS if label != METHODS[1]}
+    assert f"not submitted: {METHODS[1]}, whose fit was pulled from a cache" in outcome.out.replace("\n", " ")
+
+
+def test_all_fits_of_a_row_are_left_out_if_one_was_pulled(run):
+    first, other = run.results[1:3]
+    fit = {"label": f"{first.spec.method.label}:fit=2", "fit": 2, "fit_of": first.spec.method.label}
+    card = other.spec.method.model_copy(update=fit)
+    spec = other.spec.model_copy(update={"method": card})
+    cost = other.cost.model_copy(update={"fit_cache": "a cache"})
+    marked = run.model_copy(
+        update={"results": [first, other.model_copy(update={"spec": spec, "cost": cost})]}
+    )
+    assert pulled_rows(marked) == [first.spec.method.label]

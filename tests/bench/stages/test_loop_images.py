@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from evenhand.bench.stages.fit import CountedSample, Fitted
+from evenhand.bench.stages.fit import CountedSample
 from evenhand.bench.stages.loop_images import LoopImages
 from evenhand.bench.stages.progress import Progress
+from evenhand.bench.storage.fits import Fitted
 from evenhand.bench.storage.images import ImageStore
 from evenhand.methods.base import Intervention
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import PngImagePlugin
 
-from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.storage.images import ImageStore, read_image
 
 IMAGE = np.random.default_rng(0).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
 KEY = "ab" * 32
@@ -64,3 +65,21 @@ def test_an_image_under_another_key_counts_as_missing(store):
 
 def test_no_temporary_file_is_left(store):
     assert [path.name for path in store.root.rglob("*") if path.is_file()] == [f"{KEY}.png"]
+
+
+def test_an_image_of_another_size_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    store = ImageStore(tmp_path)
+    store.put("ab", np.zeros((4, 6, 3), np.uint8))
+    assert read_image(store.path("ab"), key="ab", size=(6, 4))[1] == "ok"
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda self: pytest.fail("was decoded"))
+    with pytest.raises(ValueError, match="it has 6 x 4 pixels in mode RGB"):
+        read_image(store.path("ab"), key="ab", size=(6, 5))
+
+
+def test_the_file_of_another_key_is_refused(tmp_path):
+    store = ImageStore(tmp_path)
+    store.put("ab", np.zeros((4, 6, 3), np.uint8))
+    with pytest.raises(ValueError, match="its key or digest does not match"):
+        read_image(store.path("ab"), key="cd")
+    with pytest.raises(OSError, match="file has more than 10 bytes"):
+        read_image(store.path("ab"), key="ab", max_bytes=10)
