@@ -147,15 +147,14 @@ def _judged(keys: Sequence[str], *, store: ImageStore, workbench: Workbench, fol
     """Labels of images of people by every judge."""
     table = Table(folder, "labels", keys=("key", "judge", "attribute"))
     workbench.progress.start("judge again", len(keys) * len(workbench.judges))
-    for judge in workbench.judges:
-        judge_images(
-            judge,
-            keys=keys,
-            attributes=workbench.evaluation.evaluation_config.attributes,
-            store=store,
-            table=table,
-            progress=workbench.progress,
-        )
+    judge_images(
+        workbench.judges,
+        dict.fromkeys(workbench.judges, keys),
+        attributes=workbench.evaluation.evaluation_config.attributes,
+        store=store,
+        table=table,
+        progress=workbench.progress,
+    )
     workbench.progress.finish()
     rows = table.read()
     return rows[rows["key"].isin(set(keys))] if len(rows) else rows

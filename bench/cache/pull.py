@@ -226,7 +226,7 @@ class _Pull:
         keys = {key for one in offers for key in one.planned.people([*one.files])}
         attributes = self.workbench.evaluation.evaluation_config.attributes
         tables = [without_labels()]
-        for judge in self.workbench.judges:
+        for judge in self.workbench.judges.values():
             asked, parts = asked_of(judge, attributes), []
             for name in asked:
                 names = self.contents.labels.get(label_key(judge, name, attributes[name]), [])

@@ -249,7 +249,7 @@ class _Push:
     def _by_label_key(self, rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, int]]:
         """Label key, the rows that the cache lacks, and the number of groups."""
         attributes = self.workbench.evaluation.evaluation_config.attributes
-        for judge in self.workbench.judges:
+        for judge in self.workbench.judges.values():
             for name in asked_of(judge, attributes):
                 own = rows[(rows["judge"] == judge.info.name) & (rows["attribute"] == name)]
                 key = label_key(judge, name, attributes[name])
@@ -269,7 +269,8 @@ class _Push:
                     yield key, new, len(attributes[name])
 
     def _fit_files(self, fits: Sequence[MethodImages]) -> dict[str, Path]:
-        root, files = self.workbench.run_folder.root, {}
+        root = self.workbench.run_folder.root
+        files: dict[str, Path] = {}
         for one in fits:
             folder = root / self.workbench.fit_folder(one.use)
             files |= {name: folder / Path(name).name for name in fit_names(one.identity.key)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from evenhand.bench.cache.layout import BASELINE
 from evenhand.bench.cache.processor import processor_of
-from evenhand.bench.models.loading import load_model, open_sampler
+from evenhand.bench.models.loading import load_model_of, open_sampler
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
 from evenhand.bench.prompts.plan import Item, concepts, make_plan
@@ -99,7 +99,7 @@ class Workbench:
     @cached_property
     def model(self) -> Model:
         """The model of the suite."""
-        return load_model(self.suite.model, precision=self.suite.protocol.precision)
+        return load_model_of(self.suite)
 
     @cached_property
     def sampler(self) -> BatchSampler:
@@ -122,9 +122,9 @@ class Workbench:
         )
 
     @property
-    def judges(self) -> list[Judge]:
-        """The judges of the suite and of the loops of the methods."""
-        return list(self.evaluation.judges.values())
+    def judges(self) -> Mapping[str, Judge]:
+        """The judges of the suite and of the loops of the methods, by name."""
+        return self.evaluation.judges
 
     def identity(self, use: MethodUse) -> FitIdentity:
         """The identity of the fit of a method."""

@@ -259,12 +259,16 @@ def fit(
     checkpoint.remove()
     # Use what was stored, so that a resumed run gives the same results.
     intervention = load(folder, type(use.method))
-    cost = {
-        **costs.count(),
-        "bytes": sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values()),
-    }
-    write_cost(folder, cost, identity, intervention)
-    return Fitted(intervention=intervention, **cost)
+    counts = costs.count()
+    made = Fitted(
+        intervention=intervention,
+        images=counts["images"],
+        judgements=counts["judgements"],
+        evaluations=counts["evaluations"],
+        bytes=sum(t.numel() * t.element_size() for t in intervention.flat_tensors().values()),
+    )
+    write_cost(folder, made.cost, identity, intervention)
+    return made
 
 
 class _Costs:

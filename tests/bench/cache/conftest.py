@@ -16,7 +16,7 @@ MODEL, JUDGE, SCORER = cache(load_model), cache(load_judge), cache(load_scorer)
 @pytest.fixture(autouse=True)
 def loaded_once(monkeypatch):
     for place in ("bench.cache.workbench", "bench.run"):
-        monkeypatch.setattr(f"evenhand.{place}.load_model", MODEL)
+        monkeypatch.setattr(f"evenhand.{place}.load_model_of", lambda suite: MODEL(suite.model))
     monkeypatch.setattr("evenhand.bench.stages.measure.load_judge", JUDGE)
     monkeypatch.setattr("evenhand.bench.stages.measure.load_scorer", SCORER)
 

@@ -19,8 +19,9 @@ PLAIN = np.full((4, 4, 3), 100, np.uint8)
 
 
 def test_a_sample_is_not_predictable_and_never_larger_than_what_there_is():
-    samples = [tuple(sample_of(KEYS, SAMPLE)) for _ in range(50)]
-    assert len({*samples}) == 50 and all(len({*sample}) == SAMPLE for sample in samples)
+    # A key is missing from all samples with a probability below 1e-17.
+    samples = [tuple(sample_of(KEYS, SAMPLE)) for _ in range(200)]
+    assert len({*samples}) > 190 and all(len({*sample}) == SAMPLE for sample in samples)
     assert len(Counter(key for sample in samples for key in sample)) == len(KEYS)
     assert sorted(sample_of(KEYS[:3], SAMPLE)) == KEYS[:3] and sample_of([], SAMPLE) == []
 
@@ -46,7 +47,8 @@ class Drawn:
 
 
 def proof_of(drawn, stated, tmp_path, *, exact=()):
-    workbench = SimpleNamespace(judges=[], progress=Progress(quiet=True))
+    evaluation = SimpleNamespace(evaluation_config=SimpleNamespace(attributes={}))
+    workbench = SimpleNamespace(judges={}, evaluation=evaluation, progress=Progress(quiet=True))
     return prove(drawn, {KEYS[0]: stated}, pd.DataFrame(), exact=exact, workbench=workbench, scratch=tmp_path)
 
 
