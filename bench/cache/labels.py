@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from evenhand.bench.cache.layout import Contents, check_size
+from evenhand.bench.cache.places import Cache
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.tables import probabilities_of
 from evenhand.bench.parsing.regular_file import read_regular
@@ -65,21 +66,19 @@ def label_files(rows: pd.DataFrame, *, groups: int) -> Iterator[bytes]:
 
 
 def read_labels(
-    names: Sequence[str],
     *,
-    root: Path,
+    cache: Cache,
     contents: Contents,
     judge: Judge,
     attribute: str,
     groups: Sequence[str],
     keys: Collection[str],
 ) -> pd.DataFrame:
-    """Labels of some images in files of a cache, as rows of the label table with the column :data:`PIXELS`.
+    """Labels of some images in a cache, as rows of the label table with the column :data:`PIXELS`.
 
     Args:
-        names: Names of the files, fetched to ``root``.
-        root: Folder of the files.
-        contents: The contents of the cache.
+        cache: The cache.
+        contents: Its contents.
         judge: The judge, as installed here.
         attribute: The attribute.
         groups: Its groups.
@@ -88,9 +87,11 @@ def read_labels(
     Raises:
         EvenhandError: A file is not a table of labels, was altered, or contradicts another one.
     """
-    parts = []
+    names = contents.labels.get(label_key(judge, attribute, groups), [])
     for name in names:
         check_size(contents, name, max_bytes=MAX_BYTES)
+    root, parts = cache.fetch(names) if names else Path(), []
+    for name in names:
         try:
             parts.append(_rows_of(root / name, judge=judge, attribute=attribute, groups=groups, keys=keys))
         except (OSError, ValueError) as fault:

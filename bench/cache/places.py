@@ -82,6 +82,8 @@ class Cache(ABC):
                 f"{self.address} is not a cache: it has no {FORMAT_FILE}; give the place that "
                 "`evenhand cache push` wrote"
             )
+        if names[FORMAT_FILE] > _MAX_FORMAT_BYTES:
+            raise EvenhandError(f"{self.address}: {FORMAT_FILE} is too large; use another cache")
         try:
             stated = load_json(self.fetch([FORMAT_FILE]) / FORMAT_FILE, max_bytes=_MAX_FORMAT_BYTES)
         except (OSError, ValueError, RecursionError) as fault:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from evenhand.bench.cache import SAMPLE
 from evenhand.bench.cache.fits import find_fit, take_fit
-from evenhand.bench.cache.labels import PIXELS, asked_of, complete, label_key, read_labels, without_labels
+from evenhand.bench.cache.labels import PIXELS, asked_of, complete, read_labels, without_labels
 from evenhand.bench.cache.layout import ELSEWHERE, Contents, check_size, processor_in
 from evenhand.bench.cache.places import Cache, open_cache
 from evenhand.bench.cache.proof import Proof, prove, sample_of
@@ -229,10 +229,8 @@ class _Pull:
         for judge in self.workbench.judges.values():
             asked, parts = asked_of(judge, attributes), []
             for name in asked:
-                names = self.contents.labels.get(label_key(judge, name, attributes[name]), [])
                 part = read_labels(
-                    names,
-                    root=self.cache.fetch(names) if names else Path(),
+                    cache=self.cache,
                     contents=self.contents,
                     judge=judge,
                     attribute=name,

@@ -252,11 +252,8 @@ class _Push:
         for judge in self.workbench.judges.values():
             for name in asked_of(judge, attributes):
                 own = rows[(rows["judge"] == judge.info.name) & (rows["attribute"] == name)]
-                key = label_key(judge, name, attributes[name])
-                names = self.contents.labels.get(key, [])
                 known = read_labels(
-                    names,
-                    root=self.cache.fetch(names) if names else Path(),
+                    cache=self.cache,
                     contents=self.contents,
                     judge=judge,
                     attribute=name,
@@ -266,7 +263,7 @@ class _Push:
                 places = pd.MultiIndex.from_frame(own[["key", PIXELS]])
                 new = own[~places.isin(pd.MultiIndex.from_frame(known[["key", PIXELS]]))]
                 if len(new):
-                    yield key, new, len(attributes[name])
+                    yield label_key(judge, name, attributes[name]), new, len(attributes[name])
 
     def _fit_files(self, fits: Sequence[MethodImages]) -> dict[str, Path]:
         root = self.workbench.run_folder.root

@@ -1,7 +1,6 @@
 """Labels in a cache: what is written is read back, and nothing else is accepted."""
 
 import hashlib
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +17,8 @@ from evenhand.bench.cache.labels import (
     label_key,
     read_labels,
 )
-from evenhand.bench.cache.layout import Contents
+from evenhand.bench.cache.layout import Contents, label_name
+from evenhand.bench.cache.places import FolderCache
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_parquet import write_parquet
 from evenhand.metrics.table import LABEL_COLUMNS, label_rows
@@ -45,16 +45,22 @@ def rows(count=4, *, probabilities=None, status=None):
 
 
 def written(folder, data):
-    """The name of a file of labels in the folder, which is its digest."""
-    name = f"{hashlib.sha256(data).hexdigest()}.parquet"
+    """The name of a file of labels in a cache, which has its digest."""
+    name = label_name(label_key(JUDGE, "gender", GROUPS), hashlib.sha256(data).hexdigest())
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data)
     return name
 
 
-def read(folder, *names, keys=KEYS):
-    contents = Contents({name: (folder / name).lstat().st_size for name in names})
+def read(folder, *names, keys=KEYS, size=None):
+    contents = Contents.of({name: size or (folder / name).lstat().st_size for name in names})
     return read_labels(
-        names, root=folder, contents=contents, judge=JUDGE, attribute="gender", groups=GROUPS, keys=keys
+        cache=FolderCache(folder),
+        contents=contents,
+        judge=JUDGE,
+        attribute="gender",
+        groups=GROUPS,
+        keys=keys,
     )
 
 
@@ -148,24 +154,17 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path):
 
 @pytest.mark.parametrize("make", NOT_FILES.values(), ids=NOT_FILES)
 def test_what_is_no_file_is_refused(tmp_path, make):
-    name = f"{KEYS[0]}.parquet"
+    name = label_name(label_key(JUDGE, "gender", GROUPS), KEYS[0])
     replace(tmp_path / name, make)
     with watched(), pytest.raises(EvenhandError):
         read(tmp_path, name)
 
 
-def test_a_large_file_is_refused_by_its_size():
-    contents = Contents({"large": MAX_BYTES + 1})
-    with pytest.raises(EvenhandError, match="large in the cache has"):
-        read_labels(
-            ["large"],
-            root=Path(),
-            contents=contents,
-            judge=JUDGE,
-            attribute="gender",
-            groups=GROUPS,
-            keys=(),
-        )
+def test_a_large_file_is_refused_by_its_size_before_it_is_fetched(tmp_path, monkeypatch):
+    (data,) = label_files(rows(), groups=2)
+    monkeypatch.setattr(FolderCache, "fetch", lambda self, names: pytest.fail("was fetched"))
+    with pytest.raises(EvenhandError, match="in the cache has 67,108,865 bytes"):
+        read(tmp_path, written(tmp_path, data), size=MAX_BYTES + 1)
 
 
 def test_labels_count_only_if_the_judge_labels_all_its_attributes():

@@ -38,7 +38,7 @@ def test_other_folders_are_left_alone(tmp_path):
         ("[]", "is a cache of another format"),
         ("[" * 1000, "cannot be read"),
         ("", "cannot be read"),
-        (" " * 10_000, "cannot be read"),
+        (" " * 10_000, "is too large"),
     ],
     ids=["later", "list", "deep", "empty", "large"],
 )
