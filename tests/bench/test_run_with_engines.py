@@ -53,7 +53,8 @@ if __name__ == "__main__":
     suite, out, engine, *images = sys.argv[1:]
     if images:
         folder, prompts = map(Path, images)
-        audit(folder, prompts=prompts, suite=suite, base="biased", out=Path(out), engine=engine, workers=2)
+        # One worker and the one that replaces it: the run below has several at once.
+        audit(folder, prompts=prompts, suite=suite, base="biased", out=Path(out), engine=engine, workers=1)
     else:
         evaluate(suite, methods=["mist"], out=Path(out), engine=engine, workers=2)
     assert Murderous.killed == ({"judge"} if images else {"draw", "judge"})
@@ -109,18 +110,32 @@ def test_workers_killed_during_a_run_do_not_change_its_bytes(alone, tmp_path, en
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ENGINES)
-def test_workers_killed_during_an_audit_do_not_change_its_bytes(tmp_path, engine):
+def test_workers_killed_during_an_audit_do_not_change_its_bytes(tmp_path):
+    """On local workers: that those of Ray give the same answers is proven by the run."""
     listed, _ = renders(tmp_path / "images")
     images, prompts = tmp_path / "images", write_csv(tmp_path / "prompts.csv", listed)
     audit(images, prompts=prompts, suite=str(TINY), base="biased", out=tmp_path / "alone", name="images")
     folder = tmp_path / "run"
-    said = with_killed_workers(tmp_path, TINY, folder, engine, images, prompts)
+    said = with_killed_workers(tmp_path, TINY, folder, "local", images, prompts)
     assert "its block is repeated" in said
     assert_same(contents(folder), contents(tmp_path / "alone"))
     # Two judges and the scorer; the main process had nothing left to judge.
     work = 3 * len(listed)
     assert f"all images: judge: {work} of {work}" in (folder / "run.log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_audit_uses_the_requested_engine_and_number_of_workers(tmp_path, monkeypatch, engine):
+    listed, _ = renders(tmp_path / "images")
+    images, prompts = tmp_path / "images", write_csv(tmp_path / "prompts.csv", listed)
+    asked = []
+    monkeypatch.setattr(
+        "evenhand.bench.audit.start", lambda name, *, workers, **_: asked.append((name, workers))
+    )
+    out = tmp_path / "run"
+    audit(images, prompts=prompts, suite=str(TINY), base="biased", out=out, engine=engine, workers=2)
+    assert asked == [(engine, 2)]
 
 
 def test_an_unknown_engine_or_invalid_worker_count_is_rejected_at_once(evenhand, tmp_path):
