@@ -32,7 +32,8 @@ def small_suite(**more):
             **more,
         }
     )
-    protocol = suite.protocol.model_copy(update={"steps": 2, "guidance": 1.0})
+    # Small images: a search is the same whatever they show.
+    protocol = suite.protocol.model_copy(update={"steps": 2, "guidance": 1.0, "width": 32, "height": 32})
     return suite.model_copy(update={"tuning": tuning, "protocol": protocol})
 
 
@@ -45,6 +46,14 @@ def search(folder, suite=None, method=METHOD, **more):
         progress=Progress(quiet=True),
         **more,
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_reports_of_trials():
+    """Nothing here reads the report of a trial, and writing it takes longer than the trial."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evenhand.bench.run.write_report", lambda folder: None)
+        yield
 
 
 @pytest.fixture(scope="module")
