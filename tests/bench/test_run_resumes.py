@@ -1,12 +1,13 @@
-"""A run that is killed at any moment and resumed ends with the bytes of an undisturbed run."""
+"""A finished run is continued: nothing is repeated, damage is repaired, methods are added.
 
-import signal
-import subprocess
-import sys
-import time
+That a killed run resumes to the same bytes is tested in ``tests/robustness/test_killed_runs.py``.
+"""
+
+import shutil
 
 import pytest
 from helpers.paths import TINY
+from helpers.tiny import tiny_run
 
 from evenhand.bench import evaluate
 from evenhand.bench.storage.run_folder import load_run
@@ -14,12 +15,6 @@ from evenhand.bench.storage.run_folder import load_run
 pytestmark = pytest.mark.slow
 
 METHODS = ["mist", "random-attribute-prompt"]
-CODE = """
-import sys
-from pathlib import Path
-from evenhand.bench import evaluate
-evaluate(sys.argv[1], methods=sys.argv[3:], out=Path(sys.argv[2]))
-"""
 
 
 def results(folder):
@@ -32,50 +27,7 @@ def images(folder):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    evaluate(str(TINY), methods=METHODS, out=folder)
-    return folder
-
-
-def fitting(folder):
-    """Some images of the method's loop exist, no evaluation yet."""
-    return len(images(folder)) >= 1
-
-
-def generating(folder):
-    """The first method's intervention is kept."""
-    return (folder / "interventions" / "mist" / "cost.json").exists()
-
-
-def judging(folder):
-    """A first part of the label table is written."""
-    return any((folder / "tables" / "labels").glob("part-*"))
-
-
-def writing(folder):
-    """The label table is finished, but not all results are written."""
-    return (folder / "tables" / "labels.parquet").exists()
-
-
-@pytest.mark.parametrize("moment", [fitting, generating, judging, writing])
-def test_a_killed_run_resumes_to_the_same_result_bytes(undisturbed, tmp_path, moment):
-    folder = tmp_path / "run"
-    process = subprocess.Popen([sys.executable, "-c", CODE, str(TINY), str(folder), *METHODS])
-    deadline = time.monotonic() + 300
-    while not moment(folder) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert moment(folder), "the run never came to this moment"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    kept = images(folder)
-    run = evaluate(str(TINY), methods=METHODS, out=folder)
-    assert results(folder) == results(undisturbed)
-    # Images of a fit are deleted when it is done.
-    after = images(folder)
-    assert all(after.get(path, image) == image for path, image in kept.items()), (
-        "a valid image was regenerated"
-    )
-    assert [result.coverage.planned for result in run.results] == [8, 8, 8]
+    return shutil.copytree(tiny_run("base", *METHODS), tmp_path_factory.mktemp("undisturbed") / "run")
 
 
 def test_a_second_run_generates_judges_and_fits_nothing(undisturbed):
