@@ -3,6 +3,7 @@
 from helpers.audit_report import an_audit
 from helpers.full_report import METHODS, a_full_run, images_of_every_kind
 from helpers.report import BIAS, CONCEPTS, a_run, some_images
+from helpers.shared import shared
 
 from evenhand.bench.report import render_report
 
@@ -45,9 +46,13 @@ def alone(folder):
 RUNS = {make.__name__: make for make in (few, many, audit, alone)}
 
 
-def write_reports(folder):
-    """Write the report of every run; their paths by name."""
-    for name, make in RUNS.items():
-        (folder / name).mkdir()
-        (folder / f"{name}.html").write_text(render_report(make(folder / name)), encoding="utf-8")
+def example_reports():
+    """The path of the report of every run; must not be modified."""
+    folder = shared("example-reports", _write)
     return {name: folder / f"{name}.html" for name in RUNS}
+
+
+def _write(folder):
+    for name, make in RUNS.items():
+        (folder / name).mkdir(parents=True)
+        (folder / f"{name}.html").write_text(render_report(make(folder / name)), encoding="utf-8")

@@ -6,7 +6,7 @@ to look different, run this file with ``EVENHAND_UPDATE_LOOKS=1`` and look at th
 
 import pytest
 from helpers.comparisons import compared, difference, flips
-from helpers.example_reports import write_reports
+from helpers.example_reports import example_reports
 from helpers.looks import TOLERATED, assert_looks_as_before, coarse, distance
 from helpers.page_checks import DESKTOP, PHONE, opened
 from helpers.site import a_board, write_site
@@ -35,9 +35,8 @@ def pages(tmp_path_factory):
     rows = [difference("mist", -0.2), difference("uce", -0.05)]
     changes = [flips("mist", [[8, 2], [1, 9]]), flips("uce", [[10, 0], [0, 10]])]
     comparison.write_text(render_comparison(compared(*rows, flips=changes)), encoding="utf-8")
-    found = write_reports(tmp_path_factory.mktemp("runs"))
-    found |= {"board": site / "index.html", "method": site / "mini-quick-v1" / "uce.html"}
-    return found | {"comparison": comparison, "gallery": run / "gallery.html"}
+    found = {"board": site / "index.html", "method": site / "mini-quick-v1" / "uce.html"}
+    return found | {"comparison": comparison, "gallery": run / "gallery.html"} | example_reports()
 
 
 @pytest.mark.parametrize("width", HEIGHTS)

@@ -4,7 +4,7 @@ Positions are compared with the window and never with pixels of a picture, so th
 """
 
 import pytest
-from helpers.example_reports import MANY, RUNS, write_reports
+from helpers.example_reports import MANY, RUNS, example_reports
 from helpers.page_checks import (
     DESKTOP,
     PHONE,
@@ -19,9 +19,9 @@ PARTS = (".headline", "#marks", "#first-plot", "#look")
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory):
+def reports():
     """The path of the report of every run."""
-    return write_reports(tmp_path_factory.mktemp("runs"))
+    return example_reports()
 
 
 @pytest.fixture(params=RUNS)
