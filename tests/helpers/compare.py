@@ -39,7 +39,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 def a_suite(name: str) -> Suite:
     """The tiny suite with a few more draws and the variant's changes."""
     plain = load_suite(TINY).model_dump(mode="json")
-    return Suite.model_validate(plain | {"bootstrap": {"draws": 200}} | dict(VARIANTS[name]))
+    # The model's own size, since a comparison is of what the images show.
+    protocol = plain["protocol"] | {"width": 64, "height": 64}
+    changes = {"protocol": protocol, "bootstrap": {"draws": 200}, **VARIANTS[name]}
+    return Suite.model_validate(plain | changes)
 
 
 def a_run(name: str, *methods: str) -> Path:

@@ -10,7 +10,7 @@ from evenhand.methods.base import Task
 from evenhand.methods.embeddings._learned_tokens import LearnedTokens
 from evenhand.methods.embeddings.iti_gen import ItiGen
 
-PROTOCOL = Protocol(version="t", solver="ddim", steps=4, guidance=2.5, width=64, height=64, batch=4)
+PROTOCOL = Protocol(version="t", solver="ddim", steps=4, guidance=2.5, width=32, height=32, batch=4)
 PROMPTS, SEEDS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a photo of a dog"], [1, 2, 3, 4]
 METHOD = ItiGen(
     prompt="a photo of a person",

@@ -21,7 +21,7 @@ from evenhand.methods.hooks import Batch, Site, Step
 from evenhand.methods.shared.group_assignment import assignment_spec, group_words
 from evenhand.methods.shared.observation import observe
 
-PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
+PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=32, height=32, batch=4)
 TONES = tuple(
     Cell(groups={"tone": t}, adjective=f"{t}-skinned", noun="", adjectives={"tone": f"{t}-skinned"})
     for t in ("light", "medium", "dark")
@@ -96,7 +96,7 @@ def test_only_the_first_steps_are_guided_and_the_classifiers_of_these_do_not_cha
     assert early.data == tone.data, "another key would change the digests of earlier fits"
     steering = early.steer(Batch(texts=("a nurse",), seeds=(0,), draws=(np.random.default_rng(0),)))
     site = Site(name="mid_block", module=torch.nn.Identity(), inputs=(), keywords={})
-    h = torch.randn(2, 192, 4, 4, generator=torch.Generator().manual_seed(0))
+    h = torch.randn(2, 192, 2, 2, generator=torch.Generator().manual_seed(0))
     steps = [Step(index=i, count=2, timestep=torch.tensor(1), scale=2.5) for i in range(2)]
     assert [torch.equal(steering.feature(step, site, h), h) for step in steps] == [False, True]
 

@@ -24,7 +24,7 @@ from evenhand.methods.shared.group_assignment import assignment_spec
 from evenhand.methods.shared.observation import observe
 from evenhand.methods.shared.prompt_text import fill
 
-PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
+PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=32, height=32, batch=4)
 SUBJECTS = ("person", "doctor")
 CONTEXTS = ("a photo of {a} {concept}",)
 PARAMETERS = {"subjects": SUBJECTS, "contexts": CONTEXTS, "gate": 2}

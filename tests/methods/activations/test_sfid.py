@@ -15,7 +15,7 @@ from evenhand.methods.base import Task
 from evenhand.methods.hooks import Batch, Site, Step
 from evenhand.methods.shared.group_assignment import assignment_spec
 
-PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=64, height=64, batch=4)
+PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=32, height=32, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a portrait of a nurse"]
 SEEDS = [1, 2, 3, 4]
 

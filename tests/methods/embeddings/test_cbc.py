@@ -15,7 +15,7 @@ from evenhand.methods.base import TextStates
 from evenhand.methods.embeddings.cbc import Cbc, ContextControl, Tokens, adherence, decouple
 from evenhand.methods.hooks import Batch, Site, Step
 
-PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
+PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=32, height=32, batch=4)
 
 
 def rows(*shape, seed=0):

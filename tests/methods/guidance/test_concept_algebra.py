@@ -147,7 +147,7 @@ def test_the_chosen_prompts_span_the_subspace_of_joint_cells(parameters, prompts
 @pytest.mark.slow
 def test_only_images_of_a_concept_change():
     model = load_model("mini")
-    protocol = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
+    protocol = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=32, height=32, batch=4)
     prompts = ["a photo of a cat", "a photo of a nurse", "a nurse and a dog", "a nursery"]
     intervention = fit(towards="cell", prompt=TEMPLATE)
     baseline = Sampler(model, protocol)(prompts, [1, 2, 3, 4]).astype(int)

@@ -188,7 +188,7 @@ def test_cells_are_drawn_from_the_target():
 @pytest.mark.slow
 def test_a_prompt_without_a_concept_gives_the_baseline_image():
     model = load_model("mini")
-    protocol = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
+    protocol = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=32, height=32, batch=4)
     prompts = ["a photo of a cat", "a photo of a nurse", "a nurse and a dog", "a nursery"]
     baseline = Sampler(model, protocol)(prompts, [1, 2, 3, 4]).astype(int)
     edited = Sampler(model, protocol)(prompts, [1, 2, 3, 4], intervention=fit(warmup=0.0)).astype(int)

@@ -12,7 +12,7 @@ from evenhand.methods.base import Intervention
 from evenhand.methods.hooks import Steering
 from evenhand.methods.shared.observation import observe
 
-PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=64, height=64, batch=4)
+PROTOCOL = Protocol(version="t", solver="ddim", steps=3, guidance=2.5, width=32, height=32, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a CEO", "a portrait of a man", "a photo of a nurse"]
 SEEDS = [1, 2, 3, 4, 5]
 SITES = ["mid_block", "down_blocks.1.attentions.0.transformer_blocks.0.attn2"]
