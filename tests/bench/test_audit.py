@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from helpers.audit import CONCEPTS, WOMEN
 from helpers.paths import TINY
+from helpers.tiny import tiny_run
 from PIL import Image
 
 from evenhand.bench import evaluate
@@ -17,7 +18,7 @@ from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.results.result import Result
 from evenhand.bench.stages.label import alignment
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics import catalog
 from evenhand.metrics.estimation.anchors import confusion_from_anchors
@@ -163,12 +164,12 @@ def test_a_calibration_from_other_images_is_reported_as_unverified(world, audite
 
 
 def test_auditing_the_images_of_a_run_reproduces_its_numbers(tmp_path):
-    run = evaluate(str(TINY), methods=["base"], out=tmp_path / "run")
-    table = RunFolder(tmp_path / "run").image_table.read()
+    whole = tiny_run("base")
+    run, table = load_run(whole), RunFolder(whole).image_table.read()
     folder = tmp_path / "images"
     folder.mkdir()
     for row in table.itertuples():
-        shutil.copy(tmp_path / "run" / row.path, folder / f"{row.key}.png")
+        shutil.copy(whole / row.path, folder / f"{row.key}.png")
     listed = table.assign(file=table["key"] + ".png", model="base", seed=table["seed_index"])
     columns = ["file", "prompt", "concept", "template", "kind", "cell", "seed", "model"]
     listed[columns].to_csv(tmp_path / "winobias-40.csv", index=False)

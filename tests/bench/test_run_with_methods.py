@@ -79,7 +79,7 @@ def test_mist_moves_gender_towards_balance(tmp_path):
     """Sixteen images are too few for an estimate, but enough for a direction."""
     steered = suite(("gender",), images=12, rounds=3, step_size=0.3)
     data = steered.model_dump(mode="json")
-    data["protocol"] |= {"steps": 6, "version": "t"}
+    data["protocol"] |= {"steps": 6, "width": 64, "height": 64, "version": "t"}
     data["prompts"][0] |= {"seeds": 16, "templates": ["portrait"]}
     run = evaluate(Suite.model_validate(data), methods=["mist"], out=tmp_path / "run")
     ratio = {

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from helpers.paths import TINY
+from helpers.tiny import tiny_run
 
 pytestmark = pytest.mark.slow
 
@@ -11,13 +11,11 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def submitted(tmp_path_factory):
     """A folder with the entries of a tiny run."""
-    from evenhand.bench import evaluate
     from evenhand.bench.leaderboard.submit import submit
 
-    folder = tmp_path_factory.mktemp("board")
-    evaluate(str(TINY), methods=["base", "random-attribute-prompt"], out=folder / "run")
-    submit(folder / "run", folder / "entries")
-    return folder / "entries"
+    folder = tmp_path_factory.mktemp("board") / "entries"
+    submit(tiny_run("base", "random-attribute-prompt"), folder)
+    return folder
 
 
 def test_valid_entries_are_counted(evenhand, submitted):

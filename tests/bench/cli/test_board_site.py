@@ -5,18 +5,16 @@ import json
 import shutil
 
 import pytest
-from helpers.paths import TINY
 from helpers.report import publish
 from helpers.site import a_board
+from helpers.tiny import tiny_run
 
 
 @pytest.fixture(scope="module")
 def submitted(evenhand_once, tmp_path_factory):
     """The folder of a tiny run and that of its entries."""
-    from evenhand.bench import evaluate
-
     folder = tmp_path_factory.mktemp("board")
-    evaluate(str(TINY), methods=["base", "random-attribute-prompt"], out=folder / "run")
+    shutil.copytree(tiny_run("base", "random-attribute-prompt"), folder / "run")
     assert evenhand_once("board", "submit", folder / "run", "--entries", folder / "entries") == 0
     return folder
 

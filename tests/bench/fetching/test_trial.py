@@ -30,7 +30,7 @@ def test_a_suite_that_is_complete_passes():
         "memory",
     ]
     assert found["judge vit"].detail == "labels an image"
-    assert found["disk for images"].detail.startswith("8 images take at most 98.3 kB, ")
+    assert found["disk for images"].detail.startswith("8 images take at most 24.6 kB, ")
 
 
 def test_everything_that_is_missing_is_listed_at_once():
@@ -56,7 +56,7 @@ def test_a_judge_that_fails_at_work_does_not_stop_the_others(monkeypatch):
     assert found["scorer mini"].ok
 
 
-@pytest.mark.parametrize(("free", "ok"), [(98_304, True), (98_303, False)])
+@pytest.mark.parametrize(("free", "ok"), [(24_576, True), (24_575, False)])
 def test_disk_is_compared_with_all_images(monkeypatch, free, ok):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     assert checks()["disk for images"].ok is ok

@@ -64,7 +64,7 @@ def test_the_gradient_is_the_solver_weight_times_the_coefficient(model):
 
 def test_sampling_for_training_equals_the_sampling_of_the_engine(model):
     protocol = Protocol(
-        version="t", solver="dpmsolver++", steps=3, guidance=2.5, width=32, height=32, batch=2
+        version="t", solver="dpmsolver++", steps=3, guidance=2.5, width=64, height=64, batch=2
     )
     wanted = Sampler(model, protocol)(["a photo of a nurse"] * 2, [1, 2])
     noise = torch.stack(
