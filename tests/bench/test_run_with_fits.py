@@ -1,7 +1,9 @@
 """Fits with other seeds: their labels, their identity, and what a run keeps of them."""
 
+import shutil
+
 import pytest
-from helpers.entry import METHODS, register
+from helpers.entry import METHODS, small_run
 
 from evenhand.bench import evaluate
 from evenhand.bench.errors import EvenhandError
@@ -18,8 +20,7 @@ from evenhand.bench.suites.suite import load_suite
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     """A run of the small suite with one fit, the same run with two, and its folder."""
-    register()
-    out = tmp_path_factory.mktemp("fits") / "run"
+    out = shutil.copytree(small_run(), tmp_path_factory.mktemp("fits") / "run")
     alone = evaluate("small", methods=METHODS, out=out)
     return alone, evaluate("small", methods=METHODS, out=out, fits=2), out
 

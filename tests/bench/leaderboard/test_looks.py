@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from helpers.entry import change, register, small_entries
+from helpers.entry import change, register, small_entries, small_run
 
 from evenhand.bench import evaluate
 from evenhand.bench.leaderboard.check import check_entries
@@ -39,10 +39,9 @@ def test_methods_are_compared_with_as_many_images_of_the_baseline_as_they_have(e
 
 
 def test_smaller_run_keeps_the_larger_baseline(entries, tmp_path):
-    evaluate("small", methods=[RANDOM], out=tmp_path / "run")
     copy = tmp_path / "entries"
     shutil.copytree(entries, copy)
-    submit(tmp_path / "run", copy)
+    submit(small_run(), copy)
     counts = planned(copy)
     assert counts[RANDOM] == counts["mist"] < counts["base"]
 
