@@ -58,7 +58,9 @@ def finished(tmp_path_factory):
     """A small run folder with results and tables; every test gets a copy."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     a_run(folder, concepts=("nurse",))
-    RunFolder(folder).write_results([a_result(label) for label in ("base", "uce")])
+    # Two concepts, so that the reports of the tests are short.
+    results = [a_result(label, concepts=("nurse", "CEO")) for label in ("base", "uce")]
+    RunFolder(folder).write_results(results)
     rows = [{"method": "base", "machine": "a", "generate_seconds": 2.5}]
     (folder / "timing.json").write_text(json.dumps(rows))
     load_run(folder)
