@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,12 +27,37 @@ settings.register_profile("fixed", deadline=None, derandomize=True, database=Non
 settings.load_profile("fixed")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test that opens a browser is slow."""
+LONGEST = (
+    "bench/test_run_with_engines.py",
+    "robustness/test_killed_runs.py",
+    "bench/models/test_compilation.py",
+    "docs/test_examples.py",
+    "contracts/test_methods.py",
+    "bench/tuning/test_tune.py",
+    "bench/leaderboard/verification/test_verify.py",
+    "bench/leaderboard/test_check.py",
+    "robustness/test_machine_faults.py",
+    "robustness/test_same_bytes.py",
+)
+"""Files that take a worker half a minute or more."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark every test that opens a browser as slow, and hand out the longest files first.
+
+    A worker gets whole files. If a long one were among the last, the other workers would wait for it.
+    """
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+    yield
+    tests = Path(__file__).parent
+    places = {tests / name: place for place, name in enumerate(LONGEST)}
+    assert all(path.is_file() for path in places), "a file of LONGEST was moved"
+    sizes = Counter(item.path for item in items)
+    order = {path: (places.get(path, len(places)), -size) for path, size in sizes.items()}
+    items.sort(key=lambda item: order[item.path])
 
 
 def pytest_collection_finish() -> None:

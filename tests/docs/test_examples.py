@@ -7,7 +7,11 @@ import pytest
 from helpers.documents import PAGES, Reader, blocks
 from helpers.paths import DATA, ROOT
 
+from evenhand.bench.stages import export  # noqa: F401
+from evenhand.bench.storage import run_folder  # noqa: F401
 from evenhand.bench.suites import suite as suites
+
+# The two modules above keep ``read_suite`` as it is when they are imported: here, before a test replaces it.
 
 QUICK = tomllib.loads((DATA / "quick_parameters.toml").read_text())
 CODE = ("python", "sh")
@@ -16,11 +20,12 @@ UNCHANGED = ("tutorial.md", "annotate.md")
 
 
 def shrunk(suite):
-    """The suite with two steps, and two images for two prompts of each set."""
+    """The suite with two steps, and two small images for two prompts of each set."""
     known = {name: {**given, **QUICK.get(name, {})} for name, given in suite.methods.items()}
+    small = {"steps": 2, "batch": 4, "width": 32, "height": 32}
     return suite.model_copy(
         update={
-            "protocol": suite.protocol.model_copy(update={"steps": 2, "batch": 4}),
+            "protocol": suite.protocol.model_copy(update=small),
             "bootstrap": suite.bootstrap.model_copy(update={"draws": 100}),
             "prompts": tuple(use.model_copy(update={"seeds": 2, "limit": 2}) for use in suite.prompts),
             "methods": known,

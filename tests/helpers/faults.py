@@ -36,10 +36,16 @@ LIBRARIES = [
     "evenhand.reports.run.report",
     "altair",
     "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
+    "helpers.faults",
+    "onnxruntime",
     "open_clip",
-    "transformers",
+    "pyarrow.dataset",
+    "transformers.models.vit.modeling_vit",
 ]
-"""Importing these takes as long as a run, so every process is forked from one that has imported them."""
+"""Importing these takes longer than a run, so every process is forked from one that has imported them."""
+
+
+NO_CHART = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1" viewBox="0 0 1 1"></svg>'
 
 
 class Fault:
@@ -204,6 +210,7 @@ def _child(folder: Path, arguments: list[str], fault: Fault, error: Path, stage:
     """Run the command line with standard error in a file, and report the stages to ``fault``."""
     from evenhand.bench.cli import main as cli
     from evenhand.bench.stages import progress
+    from evenhand.reports.components import charts
 
     class Told(progress.Progress):
         def start(self, label: str, total: int) -> None:
@@ -225,6 +232,8 @@ def _child(folder: Path, arguments: list[str], fault: Fault, error: Path, stage:
             fault.at(name)
 
     progress.Progress = Told
+    # Starting the renderer takes a third of a run, and reports contain times and are not compared.
+    charts.vl_convert.vegalite_to_svg = lambda specification: NO_CHART
     # Workers of pytest ignore SIGINT; a process started in a terminal does not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with error.open("w", buffering=1) as told, redirect_stderr(told), redirect_stdout(io.StringIO()):

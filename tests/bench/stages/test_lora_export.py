@@ -85,7 +85,7 @@ def test_both_layouts_draw_the_images_of_the_edit_in_plain_diffusers(model, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["mist:judge=clip-xs,images=2,rounds=1", "time"])
+@pytest.mark.parametrize("method", ["mist:judge=clip-xs,images=2,rounds=1", "time:images=2"])
 def test_edits_of_methods_are_exported_after_a_fit(tmp_path, method):
     out = tmp_path / "lora"
     paths = export_fitted(method, suite="mini-quick", out=out, write=LoraExport())
