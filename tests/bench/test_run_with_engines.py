@@ -53,8 +53,7 @@ if __name__ == "__main__":
     suite, out, engine, *images = sys.argv[1:]
     if images:
         folder, prompts = map(Path, images)
-        # One worker and the one that replaces it: the run below has several at once.
-        audit(folder, prompts=prompts, suite=suite, base="biased", out=Path(out), engine=engine, workers=1)
+        audit(folder, prompts=prompts, suite=suite, base="biased", out=Path(out), engine=engine, workers=2)
     else:
         evaluate(suite, methods=["mist"], out=Path(out), engine=engine, workers=2)
     assert Murderous.killed == ({"judge"} if images else {"draw", "judge"})
