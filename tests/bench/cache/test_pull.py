@@ -71,9 +71,9 @@ def judged(monkeypatch):
     a_cache()  # made before anything is recorded
     found, judge_images = [], measure.judge_images
 
-    def recorded(judge, *, keys, done=frozenset(), **options):
-        found.extend(key for key in keys if key not in done)
-        return judge_images(judge, keys=keys, done=done, **options)
+    def recorded(judges, wanted, **options):
+        found.extend(key for keys in wanted.values() for key in keys)
+        return judge_images(judges, wanted, **options)
 
     monkeypatch.setattr(measure, "judge_images", recorded)
     return found
@@ -266,7 +266,7 @@ def deep_record(cache):
         (one_grey_level, "on this kind of processor, where they must be equal"),
         (other_image, "its key or digest does not match its content"),
         (truncated, "image cannot be used"),
-        (larger, "it has 128 x 64 pixels"),
+        (larger, "it has 64 x 32 pixels"),
         (without_pixels, "it has the status 'error'"),
         (other_answers, "labels of .* are not what the judge says here"),
         (other_columns, "its columns are not exactly"),
