@@ -210,7 +210,7 @@ def _child(folder: Path, arguments: list[str], fault: Fault, error: Path, stage:
     """Run the command line with standard error in a file, and report the stages to ``fault``."""
     from evenhand.bench.cli import main as cli
     from evenhand.bench.stages import progress
-    from evenhand.reports.components import charts
+    from evenhand.reports.components import vega
 
     class Told(progress.Progress):
         def start(self, label: str, total: int) -> None:
@@ -233,7 +233,7 @@ def _child(folder: Path, arguments: list[str], fault: Fault, error: Path, stage:
 
     progress.Progress = Told
     # Starting the renderer takes a third of a run, and reports contain times and are not compared.
-    charts.vl_convert.vegalite_to_svg = lambda specification: NO_CHART
+    vega.vl_convert.vegalite_to_svg = lambda specification: NO_CHART
     # Workers of pytest ignore SIGINT; a process started in a terminal does not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with error.open("w", buffering=1) as told, redirect_stderr(told), redirect_stdout(io.StringIO()):
