@@ -16,6 +16,7 @@ from evenhand.bench.cli.shared import (
     OpenReport,
     OtherModel,
     OtherSettings,
+    SuiteName,
     Workers,
     examples,
     write_run,
@@ -42,9 +43,7 @@ app = typer.Typer()
     )
 )
 def run(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite, or a TOML file.")] = (
-        "mini-quick"
-    ),
+    suite: SuiteName = "mini-quick",
     methods: Annotated[
         list[str] | None,
         typer.Option(

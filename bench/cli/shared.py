@@ -17,6 +17,8 @@ Online = Annotated[
     typer.Option("--online/--offline", help="Allow downloading models and weights from the hub."),
 ]
 
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite, or a TOML file.")]
+
 OtherModel = Annotated[
     str, typer.Option("--model", metavar="MODEL", help="Another model than the suite's: a folder or hub id.")
 ]

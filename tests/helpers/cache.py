@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from helpers.paths import TINY
@@ -14,9 +15,29 @@ from evenhand.bench import evaluate, pull_cache, push_cache
 from evenhand.bench.cache.pull import Pulled
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.images import as_png, read_image
+from evenhand.methods.base import Intervention, Method, MethodInfo, Task
 
 METHODS = ("base", "eos-swap", "random-attribute-prompt")
 """The methods of the run; the last one only rewrites prompts, so that the baseline draws its images."""
+
+
+class Mine(Method):
+    """A method that is not part of Evenhand."""
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="mine",
+        version="1",
+        title="Mine",
+        summary="Nothing.",
+        licence="",
+        origin="a test",
+        family="prompt",
+        architectures=("any",),
+        attributes="none",
+    )
+
+    def fit(self, task: Task) -> Intervention:
+        return Intervention()
 
 
 def a_run() -> Path:
@@ -36,7 +57,9 @@ def copy_of_run(folder: Path) -> Path:
     return shutil.copytree(a_run(), folder / "run")
 
 
-def pull(cache: Path, run: Path, *, methods: tuple[str, ...] = METHODS, **options: int) -> Pulled:
+def pull(
+    cache: Path, run: Path, *, methods: tuple[str | type[Method], ...] = METHODS, **options: int
+) -> Pulled:
     """Pull from a cache into a run of the tiny suite."""
     return pull_cache(cache, str(TINY), methods=methods, run=run, progress=Progress(quiet=True), **options)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evenhand.bench.cache import SAMPLE
-from evenhand.bench.cli.shared import Json, OtherModel, OtherSettings, examples
+from evenhand.bench.cli.shared import Json, OtherModel, OtherSettings, SuiteName, examples
 from evenhand.bench.registry.method_spec import MAX_FITS
 
 if TYPE_CHECKING:
@@ -73,9 +73,7 @@ def push(
 )
 def pull(
     place: Place,
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite, or a TOML file.")] = (
-        "mini-quick"
-    ),
+    suite: SuiteName = "mini-quick",
     methods: Annotated[
         list[str] | None,
         typer.Option(

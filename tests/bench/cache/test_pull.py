@@ -3,14 +3,24 @@
 import json
 import re
 import shutil
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers.cache import METHODS, a_cache, a_run, copy_of_run, files, images, pull, rename_by_digest, repaint
+from helpers.cache import (
+    METHODS,
+    Mine,
+    a_cache,
+    a_run,
+    copy_of_run,
+    files,
+    images,
+    pull,
+    rename_by_digest,
+    repaint,
+)
 from helpers.faults import CLOCKED
 from helpers.hostile import NOT_FILES, replace
 from helpers.paths import TINY
@@ -27,28 +37,8 @@ from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.images import ImageStore, as_png, read_image
 from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.bench.suites.variant import variant
-from evenhand.methods.base import Intervention, Method, MethodInfo
 
 pytestmark = pytest.mark.slow
-
-
-class Mine(Method):
-    """A method that is not part of Evenhand."""
-
-    info: ClassVar[MethodInfo] = MethodInfo(
-        name="mine",
-        version="1",
-        title="Mine",
-        summary="Nothing.",
-        licence="",
-        origin="a test",
-        family="prompt",
-        architectures=("any",),
-        attributes="none",
-    )
-
-    def fit(self, task):
-        return Intervention()
 
 
 @pytest.fixture

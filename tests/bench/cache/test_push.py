@@ -1,11 +1,10 @@
 """Pushing to a cache: what can be repeated is shared, once."""
 
 import shutil
-from typing import ClassVar
 
 import numpy as np
 import pytest
-from helpers.cache import METHODS, a_cache, a_run, copy_of_run, files, images, pull
+from helpers.cache import METHODS, Mine, a_cache, a_run, copy_of_run, files, images, pull
 from helpers.paths import TINY
 
 from evenhand.bench import evaluate, push_cache
@@ -14,7 +13,6 @@ from evenhand.bench.cache.places import FolderCache
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.run_folder import RunFolder
-from evenhand.methods.base import Intervention, Method, MethodInfo
 
 pytestmark = pytest.mark.slow
 
@@ -119,25 +117,6 @@ def test_a_fit_by_other_code_is_not_shared(tmp_path, monkeypatch):
     found = push(tmp_path / "cache", copy_of_run(tmp_path))
     assert "the code of the method has changed since" in found.left_out["eos-swap"]
     assert {path.parts[-4] for path in images(tmp_path / "cache")} == {BASELINE}
-
-
-class Mine(Method):
-    """A method that is not part of Evenhand."""
-
-    info: ClassVar[MethodInfo] = MethodInfo(
-        name="mine",
-        version="1",
-        title="Mine",
-        summary="Nothing.",
-        licence="",
-        origin="a test",
-        family="prompt",
-        architectures=("any",),
-        attributes="none",
-    )
-
-    def fit(self, task):
-        return Intervention()
 
 
 def test_methods_of_others_are_not_shared(tmp_path):
