@@ -89,7 +89,8 @@ def audit(
         title_block: A TOML file with what the auditor states, for the sign-off of the report.
         engine: Where images are judged: one of :data:`evenhand.bench.engines.ENGINES`. The results do not
             depend on it.
-        workers: Number of judging workers; 0 for one per accelerator, or on a CPU no worker processes.
+        workers: Number of judging workers; 0 for one per accelerator if there are several, and else no worker
+            processes.
         progress: Reports progress.
 
     Returns:

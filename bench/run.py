@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from evenhand.bench.engines import check_engine, start
-from evenhand.bench.engines.prefetch import DrawPrefetch
-from evenhand.bench.engines.worker import Assignment
+from evenhand.bench.engines.prefetch import DrawPrefetch, FitPrefetch
+from evenhand.bench.engines.worker import Assignment, Done
+from evenhand.bench.engines.worker_pool import WorkerPool
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.fetching.estimate import run_size, size_lines
 from evenhand.bench.models.loading import load_model_of, open_sampler, quiet_loaders
@@ -27,7 +28,7 @@ from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.report import write_report
 from evenhand.bench.results.result import BASE, Result
-from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
+from evenhand.bench.stages.fit import fit_in_run
 from evenhand.bench.stages.generate import Drawing, Job, image_rows
 from evenhand.bench.stages.loop_images import LoopImages
 from evenhand.bench.stages.measure import Evaluation, Vectors
@@ -42,9 +43,16 @@ from evenhand.bench.stages.write import (
     result_of,
     subject_of_run,
 )
-from evenhand.bench.storage.files import folder_name, locked
+from evenhand.bench.storage.files import locked
 from evenhand.bench.storage.fits import Fitted
-from evenhand.bench.storage.run_folder import Phase, RunFolder, default_folder, load_run, merged
+from evenhand.bench.storage.run_folder import (
+    Phase,
+    RunFolder,
+    default_folder,
+    load_run,
+    merged,
+    previous_methods,
+)
 from evenhand.bench.storage.stored_run import StoredRun
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.selection import method_uses, resolve
@@ -87,7 +95,8 @@ def evaluate(
             wider, so that all its looks together err as rarely as the single look of a fixed run.
         engine: Where images are generated and judged: one of :data:`evenhand.bench.engines.ENGINES`. The
             results do not depend on it.
-        workers: Number of generating workers; 0 for one per accelerator, or on a CPU no worker processes.
+        workers: Number of generating workers; 0 for one per accelerator if there are several, and else no
+            worker processes.
         progress: Reports progress.
 
     Returns:
@@ -105,37 +114,13 @@ def evaluate(
     with locked(folder), quiet_loaders(), progress or Progress() as shown:
         run_folder = RunFolder(folder)
         run_folder.check(resolved)
-        uses = method_uses(resolved, [*named, *_previous_methods(run_folder, uses)])
+        uses = method_uses(resolved, [*named, *previous_methods(run_folder, uses)])
         session = _Session(resolved, uses, run_folder, shown, engine, workers, until_decided)
         session.load()
         run_folder.initialize(resolved)
         with run_folder.session(f"run of suite {resolved.name} with {', '.join(use.label for use in uses)}"):
             session.run()
     return load_run(folder)
-
-
-def _previous_methods(run_folder: RunFolder, named: Sequence[MethodUse]) -> list[str]:
-    """Labels of the methods that the folder has results for, except those in ``named``.
-
-    Raises:
-        EvenhandError: A result file is damaged, so that its method is unknown, or its method is neither
-            registered nor given.
-    """
-    known = {f"{folder_name(use.label)}.json" for use in named}
-    try:
-        paths = [path for path in run_folder.result_paths() if path.name not in known]
-        cards = {path: Result.load(path).spec.method for path in paths}
-    except EvenhandError as fault:
-        raise EvenhandError(
-            f"{fault} with --method for the method of this result, or remove the file"
-        ) from fault
-    names = {*METHODS.names(), *(use.name for use in named)}
-    for path, card in cards.items():
-        if card.name not in names:
-            raise EvenhandError(
-                f"{path}: method {card.name!r} is not registered; pass its object again, or remove the file"
-            )
-    return [card.label for card in cards.values()]
 
 
 @dataclass
@@ -151,6 +136,7 @@ class _Session:
     until_decided: bool = False
     look: int = 1
     other_fits: dict[str, list[str]] = field(default_factory=dict)
+    fits_of_workers: dict[str, Done] = field(default_factory=dict)
 
     def load(self) -> None:
         """Load everything that the suite names, so that errors show before the folder is written."""
@@ -189,7 +175,7 @@ class _Session:
     def _look(self, fitted: Mapping[str, Fitted]) -> tuple[pd.DataFrame, list[Result]]:
         """The image table and the results, the baseline's first, of all images of the current look."""
         images = self._images(fitted)
-        with self.model.resting() if self.turns else nullcontext():
+        with self._resting():
             labels = self.evaluation.judge(images, timed=partial(self._timed, "judge_seconds"))
             vectors = self.evaluation.embed(images)
         self.run_folder.image_table.finish(merged(images, self.run_folder.image_table))
@@ -260,6 +246,7 @@ class _Session:
 
     def _fit_all(self) -> dict[str, Fitted]:
         """The fits by label. A method that every seed fits to the same intervention keeps only the first."""
+        self._prefetch_fits()
         fitted = {use.label: self._fit(use) for use in self.uses}
         digests = {label: one.intervention.digest() for label, one in fitted.items()}
         for use in self.uses:
@@ -277,44 +264,64 @@ class _Session:
         budget = use.method.budget(concepts=len(concepts(self.items)), cells=self.suite.cells())
         most = "" if budget.exact or not budget.images else ", at most"
         self.progress.start(f"{use.label}: fit{most}", budget.images)
-        sample = CountedSample(self.sampler, self.run_folder.images, self.protocol, self.progress)
         with self._timed("fit_seconds", use.label):
-            fitted = fit(
+            fitted, sample = fit_in_run(
                 use,
                 suite=self.suite,
                 concepts=concepts(self.items),
-                sample=sample,
-                judge=CountedJudge(
-                    use.method.steering_judge, self.evaluation.judges.get(use.method.steering_judge or "")
-                ),
-                image_features=self.scorer.embed,
-                clip=self.scorer,
-                folder=self.run_folder.root / "interventions" / folder_name(use.label),
+                sampler=self.sampler,
+                evaluation=self.evaluation,
+                progress=self.progress,
             )
         self.progress.finish()
-        self.loop_images.done(sample, fitted)
+        done = self.fits_of_workers.get(use.label, Done())
+        self.loop_images.done(
+            fitted, edited=sample.edited | done.edited, unedited=sample.unedited | done.unedited
+        )
         return fitted
+
+    def _prefetch_fits(self) -> None:
+        """Let the engine's workers make the fits that are missing, if there are several to be shared."""
+        revision, evaluation = self.model.revision, self.evaluation
+        prefetch = FitPrefetch(self.suite, concepts(self.items), revision, evaluation, self._spend)
+        missing = prefetch.missing(use for use in self.uses if use.name in METHODS.names())
+        pool = self._pool(missing) if len(missing) > 1 else None
+        if pool is not None:
+            with self._resting(), pool:
+                self.fits_of_workers = prefetch.make(pool, missing)
 
     def _drawing(self, fitted: Fitted) -> Drawing:
         return Drawing(fitted.intervention, sampler=self.sampler, protocol=self.protocol)
 
     def _prefetch(self, jobs: Mapping[str, list[Job]]) -> None:
         """Let the engine's workers, if any, generate and judge what is missing; later phases reuse it."""
-        # Other processes cannot import the class of a notebook.
-        jobs = {use.label: jobs[use.label] for use in self.uses if use.name in METHODS.names()}
+        registered = [use for use in self.uses if use.name in METHODS.names()]
+        pool = self._pool(registered)
+        if pool is None:
+            return
+        prefetch = DrawPrefetch(self.evaluation, self._spend, batch=self.suite.protocol.batch)
+        with self._resting(), pool:
+            prefetch.make_all(pool, {use.label: jobs[use.label] for use in registered})
+
+    def _resting(self) -> AbstractContextManager[None]:
+        """While others need the device: the generator waits in the main memory, if it has a separate one."""
+        return self.model.resting() if self.turns else nullcontext()
+
+    def _pool(self, uses: Sequence[MethodUse]) -> WorkerPool | None:
+        """The engine's workers for these methods, if it has any.
+
+        The methods have to be registered: other processes cannot import the class of a notebook.
+        """
         assignment = Assignment(
             run=self.run_folder.root.resolve(),
             revision=self.model.revision,
-            methods={use.label: type(use.method) for use in self.uses if use.label in jobs},
+            methods={use.label: type(use.method) for use in uses},
             steering=self.evaluation.steering,
         )
-        pool = start(self.engine, workers=self.workers, device=self.model.device, assignment=assignment)
-        if pool is None:
-            return
-        spend = partial(self.run_folder.spend, machine=machine(self.model.device))
-        prefetch = DrawPrefetch(self.evaluation, spend, batch=self.suite.protocol.batch)
-        with pool:
-            prefetch.make_all(pool, jobs)
+        return start(self.engine, workers=self.workers, device=self.model.device, assignment=assignment)
+
+    def _spend(self, phase: Phase, label: str, seconds: float) -> None:
+        self.run_folder.spend(phase, label, seconds, machine=machine(self.model.device))
 
     def _draw(self, label: str, drawing: Drawing, jobs: list[Job]) -> pd.DataFrame:
         self.progress.start(f"{label}: generate", len(jobs))

@@ -39,7 +39,7 @@ Workers = Annotated[
         min=0,
         metavar="N",
         help="Number of workers that generate images, and of workers that judge them.",
-        show_default="one per accelerator; on a CPU, one process on all cores",
+        show_default="one per accelerator if there are several, else no worker processes",
     ),
 ]
 

@@ -38,8 +38,8 @@ def start(engine: str, *, workers: int, device: torch.device, assignment: Assign
 
     Args:
         engine: One of :data:`ENGINES`.
-        workers: Number of generating workers; 0 for one per accelerator, or on a CPU the default of the
-            engine.
+        workers: Number of generating workers; 0 for one per accelerator if there are several, and else the
+            default of the engine.
         device: Device of the model in this process; workers use the same kind of device.
         assignment: The run.
 
@@ -52,5 +52,6 @@ def start(engine: str, *, workers: int, device: torch.device, assignment: Assign
         return RayPool(assignment, workers=workers, device=device)
     from evenhand.bench.engines.local_pool import LocalPool, accelerators
 
-    count = workers or max(1, len(accelerators()))
-    return LocalPool(assignment, workers=count) if count > 1 else None
+    if workers == 0 and len(accelerators()) < 2:
+        return None
+    return LocalPool(assignment, workers=workers or len(accelerators()))

@@ -1,4 +1,4 @@
-"""Prefetching: splits missing images and labels into blocks and gives them to a worker pool."""
+"""Prefetching: splits missing fits, images and labels into blocks and gives them to a worker pool."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from functools import cached_property
 from itertools import groupby
 from typing import TypeVar
 
-from evenhand.bench.engines.worker import Block, Done, DrawBlock, JudgeBlock
+from evenhand.bench.engines.worker import Block, Done, DrawBlock, FitBlock, JudgeBlock
 from evenhand.bench.engines.worker_pool import Scheduler, WorkerPool
+from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.stages.generate import Job, by_variant
 from evenhand.bench.stages.label import CHUNK
 from evenhand.bench.stages.measure import Evaluation
+from evenhand.bench.storage.files import folder_name
+from evenhand.bench.storage.fits import fit_identity, is_fit_stored
 from evenhand.bench.storage.run_folder import Phase
+from evenhand.bench.suites.suite import Suite
 from evenhand.metrics.table import PERSON_KINDS
 
 T = TypeVar("T")
+
+Spend = Callable[[Phase, str, float], None]
+"""Called with a phase, a method and the seconds that a worker spent on it."""
 
 BLOCKS_PER_WORKER = 4
 """Minimum number of blocks per worker, so that all workers finish at about the same time."""
@@ -26,17 +33,74 @@ Kinds = Mapping[str, str]
 """Keys of images to the kinds of their prompts."""
 
 
+@dataclass(frozen=True)
+class FitPrefetch:
+    """Prefetches missing fits of a run, several methods at the same time.
+
+    Attributes:
+        suite: The suite.
+        concepts: The concepts to balance.
+        revision: Revision of the model.
+        evaluation: The evaluation of the run.
+        spend: Called for every finished fit.
+    """
+
+    suite: Suite
+    concepts: tuple[str, ...]
+    revision: str
+    evaluation: Evaluation
+    spend: Spend
+
+    def missing(self, uses: Iterable[MethodUse]) -> list[MethodUse]:
+        """The methods that have no stored fit, without those whose fit draws and trains nothing."""
+        return [use for use in uses if self._costs(use) and not self._is_stored(use)]
+
+    def make(self, pool: WorkerPool, uses: Iterable[MethodUse]) -> dict[str, Done]:
+        """Fit every method, each in one worker; returns the results by label.
+
+        Raises:
+            EvenhandError: See :meth:`Scheduler.run`.
+        """
+        blocks, found = [FitBlock(use.label, use, self.concepts) for use in uses], {}
+        progress = self.evaluation.progress
+
+        def done(block: Block, result: Done) -> None:
+            found[block.method] = result
+            self.spend("fit_seconds", block.method, result.seconds)
+            progress.advance(1)
+
+        progress.start("all methods: fit", len(blocks))
+        Scheduler(pool, following=lambda block: None, done=done).run(draw=blocks)
+        progress.finish()
+        return found
+
+    def _costs(self, use: MethodUse) -> bool:
+        budget = use.method.budget(concepts=len(self.concepts), cells=self.suite.cells())
+        return bool(budget.images or budget.evaluations)
+
+    def _is_stored(self, use: MethodUse) -> bool:
+        identity = fit_identity(
+            use,
+            suite=self.suite,
+            concepts=self.concepts,
+            model=self.revision,
+            protocol=self.suite.protocol.model_dump_json(),
+        )
+        folder = self.evaluation.run_folder.root / "interventions" / folder_name(use.label)
+        return is_fit_stored(folder, use, identity)
+
+
 @dataclass
 class JudgePrefetch:
     """Prefetches missing labels and embeddings of existing images.
 
     Attributes:
         evaluation: The evaluation of the run.
-        spend: Called with a phase, a method and the seconds that a worker spent on it.
+        spend: Called for every finished block.
     """
 
     evaluation: Evaluation
-    spend: Callable[[Phase, str, float], None]
+    spend: Spend
 
     def make(self, pool: WorkerPool, images: Mapping[str, Kinds]) -> None:
         """Judge all images of all methods; shared images count for the first method.
@@ -157,6 +221,8 @@ def _kinds(jobs: Iterable[Job]) -> Kinds:
 
 def _units(block: Block) -> int:
     """Number of images generated, labelled by a judge or embedded."""
+    if isinstance(block, FitBlock):
+        return 0
     if isinstance(block, DrawBlock):
         return len(block.jobs)
     return sum(map(len, block.labels.values())) + len(block.vectors)

@@ -1,4 +1,4 @@
-"""Workers: generate or judge blocks of images into the run folder."""
+"""Workers: fit methods, and generate or judge blocks of images, into the run folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,8 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model_of, open_sampler, quiet_loaders
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
+from evenhand.bench.registry.method_spec import MethodUse
+from evenhand.bench.stages.fit import fit_in_run
 from evenhand.bench.stages.generate import Drawing, Job
 from evenhand.bench.stages.label import embed_images, judge_images
 from evenhand.bench.stages.measure import Evaluation
@@ -78,7 +80,22 @@ class JudgeBlock:
     vectors: tuple[str, ...] = ()
 
 
-Block = DrawBlock | JudgeBlock
+@dataclass(frozen=True, eq=False)
+class FitBlock:
+    """A method without a stored fit.
+
+    Attributes:
+        method: The label of the method.
+        use: The method.
+        concepts: The concepts to balance.
+    """
+
+    method: str
+    use: MethodUse
+    concepts: tuple[str, ...]
+
+
+Block = DrawBlock | JudgeBlock | FitBlock
 
 
 @dataclass(frozen=True)
@@ -88,10 +105,14 @@ class Done:
     Attributes:
         seconds: Duration.
         statuses: Statuses of the generated images by key.
+        edited: Keys of the images of edited models that a fit needed.
+        unedited: Keys of the images of the baseline that a fit needed.
     """
 
-    seconds: float
+    seconds: float = 0.0
     statuses: Mapping[str, str] = field(default_factory=dict)
+    edited: frozenset[str] = frozenset()
+    unedited: frozenset[str] = frozenset()
 
 
 class WorkerFaultError(RuntimeError):
@@ -126,14 +147,30 @@ class Worker:
         self._prepare()
         # As in the run process: the number of threads changes the last bits of linear algebra.
         with quiet_loaders(), threadpool_limits(1, user_api="blas"):
-            statuses = self._draw(block) if isinstance(block, DrawBlock) else self._judge(block)
-        return Done(time.monotonic() - started, statuses)
+            done = self._done(block)
+        return replace(done, seconds=time.monotonic() - started)
+
+    def _done(self, block: Block) -> Done:
+        if isinstance(block, FitBlock):
+            return self._fit(block)
+        return Done(statuses=self._draw(block) if isinstance(block, DrawBlock) else self._judge(block))
 
     def _prepare(self) -> None:
         """Check this machine, and change to the working folder of the run."""
         _check_machine(self._assignment)
         os.chdir(self._assignment.working_folder)
         torch.set_num_threads(self._cores)
+
+    def _fit(self, block: FitBlock) -> Done:
+        _, sample = fit_in_run(
+            block.use,
+            suite=self._suite,
+            concepts=block.concepts,
+            sampler=self._sampler,
+            evaluation=self._evaluation,
+            progress=Progress(quiet=True),
+        )
+        return Done(edited=frozenset(sample.edited), unedited=frozenset(sample.unedited))
 
     def _draw(self, block: DrawBlock) -> dict[str, str]:
         statuses: dict[str, str] = {}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from evenhand.bench.engines.worker import Block, Done, DrawBlock, JudgeBlock
+from evenhand.bench.engines.worker import Block, Done, DrawBlock, FitBlock, JudgeBlock
 from evenhand.bench.errors import EvenhandError
 
 _log = logging.getLogger(__name__)
@@ -83,8 +83,8 @@ class Scheduler:
     following: Callable[[DrawBlock], JudgeBlock | None]
     done: Callable[[Block, Done], None]
 
-    def run(self, *, draw: Iterable[DrawBlock], judge: Iterable[JudgeBlock]) -> None:
-        """Run all blocks.
+    def run(self, *, draw: Iterable[DrawBlock | FitBlock], judge: Iterable[JudgeBlock] = ()) -> None:
+        """Run all blocks; workers that draw also fit.
 
         Raises:
             EvenhandError: A worker failed, or too many workers were lost on a block.

@@ -18,7 +18,9 @@ from evenhand.bench.models.unet import Model
 from evenhand.bench.prompts.plan import image_key
 from evenhand.bench.registry.method_spec import MethodUse, check_intervention
 from evenhand.bench.stages.checkpoint import FitCheckpoint
+from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
+from evenhand.bench.storage.files import folder_name
 from evenhand.bench.storage.fits import Fitted, fit_identity, load_fit, write_cost
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.suites.suite import Suite
@@ -194,6 +196,47 @@ class CountedJudge:
                 "method's parameter 'judge' to a judge that does, or 'labels' to texts of the cells"
             )
         return found[attribute][:, [known.index(group) for group in groups]]
+
+
+def fit_in_run(
+    use: MethodUse,
+    *,
+    suite: Suite,
+    concepts: tuple[str, ...],
+    sampler: BatchSampler,
+    evaluation: Evaluation,
+    progress: Progress,
+) -> tuple[Fitted, CountedSample]:
+    """Fit a method of a run with the run's judges and scorer; see :func:`fit`.
+
+    Args:
+        use: The method and its label.
+        suite: The suite.
+        concepts: The concepts to balance.
+        sampler: Generates the images of the fit, into the run folder.
+        evaluation: Provides the steering judge, the scorer and the run folder.
+        progress: Reports every image.
+
+    Returns:
+        The fit, and the sampler that knows which images it needed.
+
+    Raises:
+        EvenhandError: See :func:`fit`.
+    """
+    run_folder, scorer = evaluation.run_folder, evaluation.scorer
+    steering = use.method.steering_judge
+    sample = CountedSample(sampler, run_folder.images, suite.protocol.model_dump_json(), progress)
+    fitted = fit(
+        use,
+        suite=suite,
+        concepts=concepts,
+        sample=sample,
+        judge=CountedJudge(steering, evaluation.judges.get(steering or "")),
+        image_features=scorer.embed if scorer else None,
+        clip=scorer,
+        folder=run_folder.root / "interventions" / folder_name(use.label),
+    )
+    return fitted, sample
 
 
 def fit(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from evenhand.bench.prompts.plan import Item
-from evenhand.bench.stages.fit import CountedSample
 from evenhand.bench.stages.generate import Drawing
 from evenhand.bench.storage.fits import Fitted
 from evenhand.bench.storage.images import ImageStore
@@ -27,11 +26,17 @@ class LoopImages:
     items: Sequence[Item]
     shared: set[str] = field(default_factory=set)
 
-    def done(self, sample: CountedSample, fitted: Fitted) -> None:
-        """Delete the images of one fit, except those of the baseline, which other fits may need."""
-        self.shared |= sample.unedited
-        if sample.edited:
-            self.store.remove(sample.edited - self._planned(fitted))
+    def done(self, fitted: Fitted, *, edited: Set[str], unedited: Set[str]) -> None:
+        """Delete the images of one fit, except those of the baseline, which other fits may need.
+
+        Args:
+            fitted: The fit.
+            edited: Keys of its images of edited models.
+            unedited: Keys of its images of the baseline.
+        """
+        self.shared |= unedited
+        if edited:
+            self.store.remove(edited - self._planned(fitted))
 
     def all_done(self, fits: Iterable[Fitted]) -> None:
         """Delete the images of the baseline that only fits needed."""

@@ -174,6 +174,14 @@ def load_fit(folder: Path, use: MethodUse, identity: FitIdentity) -> Fitted | No
         return None
 
 
+def is_fit_stored(folder: Path, use: MethodUse, identity: FitIdentity) -> bool:
+    """Whether :func:`load_fit` finds a fit; nothing is logged."""
+    try:
+        return read_fit(folder, use, identity) is not None
+    except (OSError, EvenhandError):
+        return False
+
+
 def read_fit(folder: Path, use: MethodUse, identity: FitIdentity) -> Fitted | None:
     """The fit stored in a folder; ``None`` if it was made with other settings.
 

@@ -20,6 +20,8 @@ from threadpoolctl import threadpool_limits
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.regular_file import read_regular
+from evenhand.bench.registry.entry_points import METHODS
+from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.results.result import BASE, ImageRow, Result, Timing
 from evenhand.bench.results.title_block import TitleBlock
 from evenhand.bench.storage.files import folder_name, remove_temporary_files, write_atomically
@@ -339,3 +341,27 @@ def merged(images: pd.DataFrame, table: Table) -> pd.DataFrame:
     if len(kept):
         kept = kept[~kept["method"].isin(set(images["method"]))]
     return pd.concat([kept, images], ignore_index=True)
+
+
+def previous_methods(run_folder: RunFolder, named: Sequence[MethodUse]) -> list[str]:
+    """Labels of the methods that the folder has results for, except those in ``named``.
+
+    Raises:
+        EvenhandError: A result file is damaged, so that its method is unknown, or its method is neither
+            registered nor given.
+    """
+    known = {f"{folder_name(use.label)}.json" for use in named}
+    try:
+        paths = [path for path in run_folder.result_paths() if path.name not in known]
+        cards = {path: Result.load(path).spec.method for path in paths}
+    except EvenhandError as fault:
+        raise EvenhandError(
+            f"{fault} with --method for the method of this result, or remove the file"
+        ) from fault
+    names = {*METHODS.names(), *(use.name for use in named)}
+    for path, card in cards.items():
+        if card.name not in names:
+            raise EvenhandError(
+                f"{path}: method {card.name!r} is not registered; pass its object again, or remove the file"
+            )
+    return [card.label for card in cards.values()]

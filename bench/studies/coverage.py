@@ -37,10 +37,10 @@ from evenhand.metrics.base import LabelMetric
 from evenhand.metrics.estimation.measure import MeasurePlan, measure
 from evenhand.metrics.statistics.uncertainty import ALPHA, clopper_pearson, holm, stream
 
-REPETITIONS = 220
+REPETITIONS = 1000
 DRAWS = 1000
 SEED = 0
-BLOCK = 5
+BLOCK = 50
 """Repetitions between two writes."""
 
 ASKED = (0.93, 0.97)
@@ -64,6 +64,7 @@ def repetition(design: Design, number: int) -> list[dict[str, Any]]:
         metrics=tuple(metrics),
         draws=DRAWS,
         seed=number,
+        intervals="transformed",
     )
     found = measure(images, labels, plan=plan, voted=True)
     finish = {metric.name: metric.finish for metric in metrics}

@@ -21,6 +21,7 @@ FairT2I has a language model propose the attributes; here they are those of the 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -56,7 +57,7 @@ class TargetedAttributePromptIntervention(Intervention):
         stated = stated_groups(text, self.data["stating"])
         if concept is None or not (left_open := self.mitigated(concept[0]) - stated.keys()):
             return text
-        shares = conditional(self.data["target"][concept[0]], self.data["groups"], stated)
+        shares = conditional(self.probabilities(concept[0]), self.data["groups"], stated)
         adjectives = self.data["adjectives"][draw.choice(len(shares), p=shares)]
         start, placed = _adjectives_before(text, concept.start(), self.data["stating"])
         order = list(adjectives)
@@ -69,6 +70,11 @@ class TargetedAttributePromptIntervention(Intervention):
     def mitigated(self, concept: str) -> set[str]:
         """The attributes that may be inserted before a concept: all of them."""
         return {*self.data["stating"]}
+
+    def probabilities(self, concept: str) -> Sequence[float]:
+        """Probabilities ``(K,)`` with which the cells are drawn for a concept: the target."""
+        shares: list[float] = self.data["target"][concept]
+        return shares
 
 
 class TargetedAttributePrompt(Method):

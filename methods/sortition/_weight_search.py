@@ -12,28 +12,52 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+from pydantic import Field
 
-from evenhand.methods.base import Images, Intervention, Task
+from evenhand.methods.base import Budget, Cell, Images, Intervention, Method, Task
 from evenhand.methods.shared.group_assignment import group_words
 from evenhand.methods.shared.prompt_text import described, fill
 from evenhand.methods.shared.randomness import drawn_cell, image_stream
+from evenhand.methods.shared.ratio_loop import Template
 from evenhand.methods.sortition import _compliance
 from evenhand.methods.sortition._compliance import Floats, Integers
 
 
-class SearchParameters(Protocol):
-    """The parameters of the search, see :class:`evenhand.methods.sortition.sortition.Sortition`."""
+class SearchingMethod(Method):
+    """A method that searches its sampling weights.
 
-    measure: str
-    anchors: int
-    images: int
-    batch: int
-    tolerance: float
-    significance_level: float
-    shrink: float
+    Attributes:
+        measure: Template of the prompts of the search's images, with ``{a}`` and ``{concept}``.
+        judge: Name of the steering judge.
+        anchors: Images of explicit prompts that calibrate the judge; 0 assumes an error-free judge.
+        images: Largest number of images of the search for the sampling weights; 0 uses the target.
+        batch: Images between two checks.
+        tolerance: Largest distance of a group's share from its target that counts as balanced.
+        significance_level: Probability that the sequential test of an attribute is ever wrong.
+        shrink: Number of images at which a measured effect counts half.
+    """
+
+    measure: Template = "a photo of {a} {concept}"
+    judge: str = "openai-clip-vit-b-32"
+    anchors: int = Field(default=120, ge=0)
+    images: int = Field(default=360, ge=0)
+    batch: int = Field(default=60, ge=1)
+    tolerance: float = Field(default=0.1, gt=0, lt=1)
+    significance_level: float = Field(default=0.05, gt=0, lt=1)
+    shrink: float = Field(default=20.0, ge=0)
+
+    @property
+    def steering_judge(self) -> str | None:
+        """The judge that reads the search's images; its labels never count as a result."""
+        return self.judge if self.anchors + self.images else None
+
+    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
+        """All anchors and all images, each judged once per attribute."""
+        images = self.anchors + self.images
+        return Budget(images=images, judgements=images * len(cells[0].groups), exact=False)
 
 
 @dataclass(frozen=True)
@@ -46,7 +70,7 @@ class WeightSearch:
         intervention: The intervention whose ``data["lots"]`` are searched: concept to sampling weights.
     """
 
-    parameters: SearchParameters
+    parameters: SearchingMethod
     task: Task
     intervention: Intervention
 

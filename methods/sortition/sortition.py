@@ -44,10 +44,7 @@ from pydantic import Field
 from torch import Tensor
 
 from evenhand.methods.base import (
-    Budget,
-    Cell,
     Intervention,
-    Method,
     MethodInfo,
     Task,
     TextStates,
@@ -58,7 +55,7 @@ from evenhand.methods.shared.prompt_text import described, statements
 from evenhand.methods.shared.randomness import drawn_cell
 from evenhand.methods.shared.ratio_loop import Template, encode
 from evenhand.methods.shared.stated_groups import SYNONYMS, stated_groups, stating_phrases
-from evenhand.methods.sortition._weight_search import WeightSearch
+from evenhand.methods.sortition._weight_search import SearchingMethod, WeightSearch
 from evenhand.methods.space import Choice, Range, Space
 
 
@@ -100,23 +97,15 @@ class SortitionIntervention(Intervention):
         return moved
 
 
-class Sortition(Method):
-    """Evenhand's own method.
+class Sortition(SearchingMethod):
+    """Evenhand's own method, with the search of :class:`SearchingMethod`.
 
     Attributes:
         templates: Texts from whose states the edit is fitted, with ``{a}`` and ``{concept}``.
-        measure: Template of the prompts of the search's images.
-        judge: Name of the steering judge.
         scale: Factor of every edit; 1 imitates the stated attribute.
         rank: Rank ``k`` of the edit of a group; 0 for full rank.
         pads: Padding rows after the first EOS to which the edit is fitted; all of them are edited.
         lam: Weight of a small edit.
-        anchors: Images of explicit prompts that calibrate the judge; 0 assumes an error-free judge.
-        images: Largest number of images of the search for the sampling weights; 0 uses the target.
-        batch: Images between two checks.
-        tolerance: Largest distance of a group's share from its target that counts as balanced.
-        significance_level: Probability that the sequential test of an attribute is ever wrong.
-        shrink: Number of images at which a measured effect counts half.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -137,18 +126,10 @@ class Sortition(Method):
     templates: tuple[Template, ...] = Field(
         default=("{a} {concept}", "a photo of {a} {concept}"), min_length=1
     )
-    measure: Template = "a photo of {a} {concept}"
-    judge: str = "openai-clip-vit-b-32"
     scale: float = Field(default=1.0, ge=0)
     rank: int = Field(default=0, ge=0)
     pads: int = Field(default=4, ge=0)
     lam: float = Field(default=0.1, gt=0)
-    anchors: int = Field(default=120, ge=0)
-    images: int = Field(default=360, ge=0)
-    batch: int = Field(default=60, ge=1)
-    tolerance: float = Field(default=0.1, gt=0, lt=1)
-    significance_level: float = Field(default=0.05, gt=0, lt=1)
-    shrink: float = Field(default=20.0, ge=0)
 
     @classmethod
     def space(cls) -> Space:
@@ -160,16 +141,6 @@ class Sortition(Method):
             "lam": Range(low=1e-3, high=10.0, log=True),
             "shrink": Range(low=2.0, high=100.0, log=True),
         }
-
-    @property
-    def steering_judge(self) -> str | None:
-        """The judge that reads the search's images; its labels never count as a result."""
-        return self.judge if self.anchors + self.images else None
-
-    def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
-        """All anchors and all images, each judged once per attribute."""
-        images = self.anchors + self.images
-        return Budget(images=images, judgements=images * len(cells[0].groups), exact=False)
 
     def fit(self, task: Task) -> Intervention:
         """Solve the edits, then search the sampling weights."""

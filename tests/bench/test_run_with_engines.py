@@ -41,12 +41,11 @@ class Murderous(Scheduler):
     def _assign(self, role):
         before = set(workers())
         super()._assign(role)
-        if role in self.killed or not any(kind == role for kind, _ in self._busy.values()):
-            return
-        while role not in self.killed:
+        kinds = {type(block).__name__ for kind, block in self._busy.values() if kind == role}
+        while not kinds <= self.killed:
             for pid in set(workers()) - before:
                 os.kill(pid, signal.SIGKILL)
-                self.killed.add(role)
+                self.killed |= kinds
 
 if __name__ == "__main__":
     prefetch.Scheduler = Murderous
@@ -55,8 +54,8 @@ if __name__ == "__main__":
         folder, prompts = map(Path, images)
         audit(folder, prompts=prompts, suite=suite, base="biased", out=Path(out), engine=engine, workers=2)
     else:
-        evaluate(suite, methods=["mist"], out=Path(out), engine=engine, workers=2)
-    assert Murderous.killed == ({"judge"} if images else {"draw", "judge"})
+        evaluate(suite, methods=["mist", "uce"], out=Path(out), engine=engine, workers=2)
+    assert Murderous.killed == ({"JudgeBlock"} if images else {"FitBlock", "DrawBlock", "JudgeBlock"})
 """
 
 
@@ -69,7 +68,7 @@ def contents(folder):
 def alone(tmp_path_factory):
     """A run in one process."""
     folder = tmp_path_factory.mktemp("alone") / "run"
-    evaluate(str(TINY), methods=["mist"], out=folder)
+    evaluate(str(TINY), methods=["mist", "uce"], out=folder)
     return contents(folder)
 
 
@@ -102,10 +101,13 @@ def assert_same(found, wanted):
 def test_workers_killed_during_a_run_do_not_change_its_bytes(alone, tmp_path, engine):
     folder = tmp_path / "run"
     said = with_killed_workers(tmp_path, TINY, folder, engine)
-    assert said.count("its block is repeated") >= 2
+    assert said.count("its block is repeated") >= 3
     assert_same(contents(folder), alone)
-    # The workers generated all images; the main process had nothing left to draw.
-    assert "all methods: generate and judge: 80 of 80" in (folder / "run.log").read_text()
+    # The workers fitted and generated all; the main process had nothing left to do.
+    log = (folder / "run.log").read_text()
+    assert "all methods: fit: 2 of 2" in log
+    assert "mist: fit, at most: 0 of" in log and "uce: fit, at most: 0 of" in log
+    assert "all methods: generate and judge: 120 of 120" in log
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Local workers do not outlive the run process."""
+"""Local workers are started when asked for, and do not outlive the run process."""
 
 import os
 import signal
@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.orphans import is_alive, wait_until
 
-pytestmark = pytest.mark.slow
+from evenhand.bench.engines import start
+from evenhand.bench.engines.worker import Assignment
 
 RUN = """
 import multiprocessing, sys
@@ -23,6 +25,20 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.parametrize(
+    ("asked", "accelerators", "workers"), [(0, 0, 0), (0, 1, 0), (0, 3, 3), (1, 0, 1), (1, 1, 1), (2, 1, 2)]
+)
+def test_workers_are_started_if_asked_for_or_if_there_are_several_accelerators(
+    monkeypatch, tmp_path, asked, accelerators, workers
+):
+    monkeypatch.setattr(
+        "evenhand.bench.engines.local_pool.accelerators", lambda: [str(n) for n in range(accelerators)]
+    )
+    pool = start("local", workers=asked, device=torch.device("cpu"), assignment=Assignment(tmp_path))
+    assert (pool.size() if pool else 0) == workers
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks processes up in /proc")
 @pytest.mark.parametrize("work", ["work_forever", "compute_forever"])
 def test_a_worker_ends_when_the_run_process_is_killed(tmp_path, work):

@@ -5,16 +5,24 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.paths import TINY
 from helpers.workers import Simulated
 
-from evenhand.bench.engines.prefetch import BLOCKS_PER_WORKER, DrawPrefetch, JudgePrefetch
+from evenhand.bench.engines.prefetch import BLOCKS_PER_WORKER, DrawPrefetch, FitPrefetch, JudgePrefetch
 from evenhand.bench.engines.worker import Done, DrawBlock
 from evenhand.bench.prompts.plan import Item
 from evenhand.bench.prompts.prompt_set import Prompt
 from evenhand.bench.stages.generate import Job
 from evenhand.bench.stages.label import CHUNK
 from evenhand.bench.stages.progress import Progress
+from evenhand.bench.storage.fits import fit_identity, write_cost
 from evenhand.bench.storage.images import ImageStore
+from evenhand.bench.suites.selection import method_uses
+from evenhand.bench.suites.suite import load_suite
+from evenhand.methods.base import Intervention
+from evenhand.methods.saving import save
+
+COSTS = ("images", "judgements", "evaluations", "bytes")
 
 
 def job(key, kind="neutral", variant=""):
@@ -106,3 +114,36 @@ def test_every_worker_gets_several_blocks_of_whole_batches(evaluation, workers):
     DrawPrefetch(evaluation, lambda *spent: None, batch=2).make_all(pool, {"base": images})
     sizes = [len(block.jobs) for block in pool.blocks if isinstance(block, DrawBlock)]
     assert sizes == [4] * (workers * BLOCKS_PER_WORKER)
+
+
+def prefetch_of_fits(evaluation, spent=None):
+    spend = (lambda *_: None) if spent is None else lambda *spend: spent.append(spend)
+    suite = load_suite(str(TINY))
+    return FitPrefetch(suite, concepts=("nurse",), revision="r", evaluation=evaluation, spend=spend)
+
+
+def test_a_fit_is_missing_if_it_costs_images_and_none_with_its_identity_is_stored(evaluation, tmp_path):
+    evaluation.run_folder.root = tmp_path
+    prefetch = prefetch_of_fits(evaluation)
+    uses = method_uses(prefetch.suite, ["mist", "uce", "random-attribute-prompt"])
+    assert [use.label for use in prefetch.missing(uses)] == ["mist", "uce"]
+    (mist,) = (use for use in uses if use.label == "mist")
+    protocol = prefetch.suite.protocol.model_dump_json()
+    settings = {"suite": prefetch.suite, "concepts": ("nurse",), "model": "r", "protocol": protocol}
+    folder, cost = tmp_path / "interventions" / "mist", dict.fromkeys(COSTS, 1)
+    save(Intervention(), folder)
+    write_cost(folder, cost, fit_identity(mist, **settings | {"model": "other"}), Intervention())
+    assert [use.label for use in prefetch.missing(uses)] == ["mist", "uce"]
+    write_cost(folder, cost, fit_identity(mist, **settings), Intervention())
+    assert [use.label for use in prefetch.missing(uses)] == ["uce"]
+
+
+def test_every_method_is_fitted_once_by_a_worker_that_draws(evaluation):
+    spent, pool = [], Recorder()
+    pool.fate = lambda block: Done(3.0, edited=frozenset({block.method}))
+    prefetch = prefetch_of_fits(evaluation, spent)
+    uses = method_uses(prefetch.suite, ["mist", "uce", "sortition"])[1:]
+    found = prefetch.make(pool, uses)
+    assert {label: done.edited for label, done in found.items()} == {use.label: {use.label} for use in uses}
+    assert sorted(spent) == [("fit_seconds", label, 3.0) for label in ("mist", "sortition", "uce")]
+    assert pool.started == {"draw": 2}

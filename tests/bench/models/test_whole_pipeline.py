@@ -258,11 +258,14 @@ def suite_of(folder, path, *, solver="own"):
 @pytest.mark.slow
 def test_a_run_stores_judges_resumes_and_reports(evenhand, folders, tmp_path):
     suite = suite_of(folders["sd3"], tmp_path / "suite.toml")
-    methods = ("--method", "entigen", "--method", "targeted-attribute-prompt")
+    searched = "sortition-prompt:anchors=2,images=4,batch=2,judge=clip-xs"
+    methods = ("--method", "entigen", "--method", searched)
     arguments = ("run", suite, *methods, "--out", tmp_path / "run")
     assert evenhand(*arguments).code == 0
     results = {p.stem: p.read_bytes() for p in (tmp_path / "run" / "results").glob("*.json")}
-    assert set(results) == {"base", "entigen", "targeted-attribute-prompt"}
+    ours = next(name for name in results if name.startswith("sortition-prompt"))
+    assert {*results} == {"base", "entigen", ours}
+    assert json.loads(results[ours])["cost"]["images"] == 6
     base = json.loads(results["base"])
     assert base["spec"]["protocol"]["solver"] == "own"
     assert base["coverage"]["made"] == 8

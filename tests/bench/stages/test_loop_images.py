@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from evenhand.bench.stages.fit import CountedSample
 from evenhand.bench.stages.loop_images import LoopImages
-from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.fits import Fitted
 from evenhand.bench.storage.images import ImageStore
 from evenhand.methods.base import Intervention
@@ -37,11 +35,8 @@ def present(store):
 
 def test_images_of_edits_go_after_their_fit_and_those_of_the_baseline_after_all(store):
     fitted = Fitted(Intervention(), images=0, judgements=0, evaluations=0, bytes=0)
-    sample = CountedSample(None, store, "", Progress(quiet=True))
-    sample.edited |= {"edited", "planned"}
-    sample.unedited |= {"shared", "base"}
     loop = LoopImages(store, lambda _: Jobs("planned", "base"), ())
-    loop.done(sample, fitted)
+    loop.done(fitted, edited={"edited", "planned"}, unedited={"shared", "base"})
     assert present(store) == {"planned", "shared", "base"}
     loop.all_done([fitted])
     assert present(store) == {"planned", "base"}

@@ -26,7 +26,13 @@ from evenhand.bench.studies.reproduction import (
 from evenhand.bench.suites.suite import load_suite, read_suite
 from evenhand.bench.tuning.development import development_suite
 
-NO_PAPER = {"base", "random-attribute-prompt", "targeted-attribute-prompt", "sortition"}
+NO_PAPER = {
+    "base",
+    "random-attribute-prompt",
+    "targeted-attribute-prompt",
+    "sortition",
+    "sortition-prompt",
+}
 PRIMARY = "gender*tone*age"
 
 
