@@ -265,7 +265,7 @@ def test_a_run_stores_judges_resumes_and_reports(evenhand, folders, tmp_path):
     results = {p.stem: p.read_bytes() for p in (tmp_path / "run" / "results").glob("*.json")}
     ours = next(name for name in results if name.startswith("sortition-prompt"))
     assert {*results} == {"base", "entigen", ours}
-    assert json.loads(results[ours])["cost"]["images"] == 6
+    assert json.loads(results[ours])["cost"]["fit_images"] == 6
     base = json.loads(results["base"])
     assert base["spec"]["protocol"]["solver"] == "own"
     assert base["coverage"]["made"] == 8
