@@ -26,8 +26,8 @@ def random_model(family: Family, *, device: str, dtype: torch.dtype, tiny: bool)
     torch.manual_seed(0)
     width = {"sd1": 32 if tiny else 768, "sdxl": 64 if tiny else 2048}[family]
     parts = {
-        "vae": _vae(tiny=tiny),
-        "unet": _unet(family, width, tiny=tiny),
+        "vae": vae(tiny=tiny),
+        "unet": unet(family, width, tiny=tiny),
         "scheduler": diffusers.DDIMScheduler(
             beta_start=0.00085,
             beta_end=0.012,
@@ -40,7 +40,7 @@ def random_model(family: Family, *, device: str, dtype: torch.dtype, tiny: bool)
     if family == "sd1":
         pipe = diffusers.StableDiffusionPipeline(
             **parts,
-            text_encoder=_text(width, 12, tiny=tiny),
+            text_encoder=text_encoder(width, 12, tiny=tiny),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
@@ -48,8 +48,8 @@ def random_model(family: Family, *, device: str, dtype: torch.dtype, tiny: bool)
     else:
         pipe = diffusers.StableDiffusionXLPipeline(
             **parts,
-            text_encoder=_text(32 if tiny else 768, 12, tiny=tiny),
-            text_encoder_2=_text(32 if tiny else 1280, 32, tiny=tiny, projected=True),
+            text_encoder=text_encoder(32 if tiny else 768, 12, tiny=tiny),
+            text_encoder_2=text_encoder(32 if tiny else 1280, 32, tiny=tiny, projected=True),
             tokenizer_2=_tokenizer(),
         )
     # Convert the networks first, so that a large model is never in memory twice.
@@ -64,7 +64,8 @@ def _tokenizer() -> Any:
     return CLIPTokenizer.from_pretrained(MINI / "tokenizer", model_max_length=TOKENS)
 
 
-def _text(width: int, layers: int, *, tiny: bool, projected: bool = False) -> Any:
+def text_encoder(width: int, layers: int, *, tiny: bool, projected: bool = False) -> Any:
+    """A CLIP text encoder, with the projection that SDXL's second one has, or without."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     config = CLIPTextConfig(
@@ -82,7 +83,8 @@ def _text(width: int, layers: int, *, tiny: bool, projected: bool = False) -> An
     return CLIPTextModelWithProjection(config) if projected else CLIPTextModel(config)
 
 
-def _vae(*, tiny: bool) -> Any:
+def vae(*, tiny: bool) -> Any:
+    """The autoencoder of Stable Diffusion 1 and XL."""
     from diffusers import AutoencoderKL
 
     channels = (8, 16) if tiny else (128, 256, 512, 512)
@@ -96,7 +98,7 @@ def _vae(*, tiny: bool) -> Any:
     )
 
 
-def _unet(family: Family, width: int, *, tiny: bool) -> Any:
+def unet(family: Family, width: int, *, tiny: bool) -> Any:
     """The U-Net with the published configuration; a tiny one has two blocks."""
     from diffusers import UNet2DConditionModel
 

@@ -144,8 +144,8 @@ def with_p_values(found: pd.DataFrame) -> pd.DataFrame:
     """The statements with the Holm-adjusted p-values of coverages below and above :data:`ASKED`.
 
     ``p_below`` tests that the coverage is at least 93 %, and ``p_above`` that it is at most 97 %, each by the
-    exact binomial distribution of the hits. A count of coverages below 93 % would mostly count chance: in 220
-    repetitions, an interval that covers in 95 % is below 93 % in every eleventh study.
+    exact binomial distribution of the hits. A count of coverages below 93 % would mostly count chance: among
+    hundreds of intervals that cover in 95 %, some are below 93 % in every study.
     """
     n = found["repetitions"].to_numpy()
     hits = np.rint(found["coverage"].to_numpy(float) * n)
