@@ -32,6 +32,7 @@ HEAVY = ("torch", "diffusers", "transformers", "open_clip", "tensorflow", "panda
 
 
 SCRIPTS = (
+    "bench/benchmarks/architectures.py",
     "bench/benchmarks/editing.py",
     "bench/benchmarks/generation.py",
     "bench/benchmarks/gpu.py",
