@@ -24,6 +24,7 @@ from evenhand.bench.policy.gates import explicit_undecided
 from evenhand.bench.policy.strength import ranked
 from evenhand.bench.prompts.plan import Item, concepts, make_plan
 from evenhand.bench.prompts.prompt_set import PromptSet
+from evenhand.bench.prompts.selection import method_uses, resolve
 from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.report import write_report
@@ -55,7 +56,6 @@ from evenhand.bench.storage.run_folder import (
 )
 from evenhand.bench.storage.stored_run import StoredRun
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
-from evenhand.bench.suites.selection import method_uses, resolve
 from evenhand.bench.suites.suite import Suite
 from evenhand.methods.base import Intervention
 from evenhand.metrics.judges.clip_scorer import ClipScorer

@@ -30,6 +30,7 @@ import pandas as pd
 from evenhand.bench.benchmarks.scale import in_a_process, sampler_of, write_tables
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.prompts.selection import method_uses
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.generate import Drawing, image_rows
@@ -38,7 +39,6 @@ from evenhand.bench.storage.files import folder_name
 from evenhand.bench.storage.fits import Fitted
 from evenhand.bench.storage.images import INDEX
 from evenhand.bench.storage.run_folder import RunFolder
-from evenhand.bench.suites.selection import method_uses
 from evenhand.bench.suites.suite import Suite, load_suite, to_toml
 from evenhand.methods.base import Images
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from evenhand.bench.benchmarks.architectures import ARCHITECTURES, Architecture, Make, qwen25_vl
 from evenhand.bench.models.memory import MAX_PIXELS
-from evenhand.bench.studies.coverage import fill
+from evenhand.bench.parsing.marked_page import fill
 
 GIB = 2**30
 

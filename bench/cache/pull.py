@@ -21,13 +21,13 @@ from evenhand.bench.cache.workbench import MethodImages, Workbench, is_baseline
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.tables import pixel_hash
 from evenhand.bench.models.loading import quiet_loaders
+from evenhand.bench.prompts.selection import method_uses, resolve
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.files import locked
 from evenhand.bench.storage.fits import load_fit
 from evenhand.bench.storage.images import read_image
 from evenhand.bench.storage.run_folder import RunFolder, default_folder
-from evenhand.bench.suites.selection import method_uses, resolve
 from evenhand.bench.suites.suite import Suite
 from evenhand.methods.base import Images
 from evenhand.metrics.statistics.paired_loss import LOOKS

@@ -21,6 +21,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.tables import pixel_hash
 from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.prompts.plan import make_plan
+from evenhand.bench.prompts.selection import method_uses
 from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.results.result import Result
@@ -28,7 +29,6 @@ from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.files import locked
 from evenhand.bench.storage.fits import Fitted, read_fit
 from evenhand.bench.storage.run_folder import RunFolder, load_run
-from evenhand.bench.suites.selection import method_uses
 from evenhand.bench.suites.suite import Suite
 from evenhand.metrics.statistics.paired_loss import LOOKS
 from evenhand.metrics.table import LABEL_COLUMNS

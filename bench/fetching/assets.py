@@ -11,12 +11,12 @@ from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.models.hub import offline
 from evenhand.bench.models.loading import find_model, list_models
 from evenhand.bench.models.single_file import is_checkpoint
+from evenhand.bench.prompts.selection import method_uses
 from evenhand.bench.registry import spec_text
 from evenhand.bench.registry.entry_points import JUDGES, SUITES
 from evenhand.bench.registry.judge_spec import judge_name, judge_recipe, load_judge
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.suites.audit_suite import load_audit_suite
-from evenhand.bench.suites.selection import method_uses
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.metrics.vision.hub import hub_name
 from evenhand.metrics.vision.weight_source import WeightSource

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from evenhand.bench.errors import EvenhandError, one_line
 from evenhand.bench.fetching.assets import assets_of_suite
 from evenhand.bench.prompts.plan import Item, concepts, make_plan
+from evenhand.bench.prompts.selection import method_uses, resolve
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.results.text import count, listing, seconds, size
 from evenhand.bench.stages.trial_batch import TrialBatch, draw_a_batch
-from evenhand.bench.suites.selection import method_uses, resolve
 from evenhand.bench.suites.suite import Suite
 from evenhand.methods.base import Budget
 from evenhand.metrics.statistics.paired_loss import LOOKS

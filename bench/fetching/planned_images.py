@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evenhand.bench.prompts.plan import make_plan
-from evenhand.bench.suites.selection import method_uses, resolve
+from evenhand.bench.prompts.selection import method_uses, resolve
 from evenhand.bench.suites.suite import Suite
 from evenhand.metrics.statistics.paired_loss import LOOKS
 

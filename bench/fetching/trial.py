@@ -20,10 +20,10 @@ from evenhand.bench.models.loading import find_model
 from evenhand.bench.models.pipelines import U_NETS
 from evenhand.bench.models.sources import Source, read_index
 from evenhand.bench.prompts.plan import make_plan
+from evenhand.bench.prompts.selection import method_uses
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.results.text import count, size
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.suites.selection import method_uses
 from evenhand.bench.suites.suite import Protocol, Suite
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}

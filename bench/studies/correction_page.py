@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import altair as alt
 import pandas as pd
 
 from evenhand.bench.mini.law import TAXONOMIES, law, occupations
+from evenhand.bench.parsing import marked_page
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.reports.components.charts import ACCENT, CHANCE, GREY, INK, themed
 from evenhand.reports.components.vega import svg_of
@@ -50,10 +50,7 @@ def fill(page: str, tables: Tables) -> str:
         "coverage": _coverage(tables["estimates"]),
         "transport": _transport(tables["transport"]),
     }
-    for name, table in made.items():
-        part = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = part.sub(lambda found, table=table: f"{found[1]}{table}{found[2]}", page)  # type: ignore[misc]
-    return page
+    return marked_page.fill(page, **{name: table.rstrip("\n") for name, table in made.items()})
 
 
 DEFAULT_DESIGN = "one template"

@@ -20,6 +20,7 @@ import pandas as pd
 import typer
 from scipy.stats import binom
 
+from evenhand.bench.parsing.marked_page import fill
 from evenhand.bench.studies.gate_decisions import decisions
 from evenhand.bench.studies.label_tables import (
     ALIGNMENT,
@@ -187,14 +188,6 @@ def as_markdown(table: pd.DataFrame) -> str:
     return "\n".join(
         [*head, *("| " + " | ".join(row) + " |" for row in table.astype(str).to_numpy().tolist())]
     )
-
-
-def fill(page: str, **parts: str) -> str:
-    """The page with the text of each part between ``<!-- NAME -->`` and ``<!-- end -->``."""
-    for name, text in parts.items():
-        part = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = part.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page)  # type: ignore[misc]
-    return page
 
 
 def main(

@@ -24,11 +24,11 @@ from pydantic import Field
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import read_entries
+from evenhand.bench.parsing.marked_page import fill
 from evenhand.bench.policy.gates import status_of
 from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, ComparisonRow, EstimateRow, LossRow, Result
 from evenhand.bench.storage.run_folder import load_run
-from evenhand.bench.studies.coverage import fill
 from evenhand.bench.studies.reproduction_page import NOT_RUN, SCOPES, parts
 from evenhand.bench.suites.evaluation_config import Spec
 from evenhand.reports.leaderboard.literature import CONFIDENCE, Protocol, Reported, protocols, reported

@@ -11,17 +11,12 @@ from typing import Any, Literal
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.registry.method_spec import parse_method
 from evenhand.bench.results.lookup import PRIMARY_METRIC
-from evenhand.bench.results.result import BASE, EstimateRow, Result, passes_of_image
+from evenhand.bench.results.result import BASE, EstimateRow, Result
 from evenhand.bench.results.tuning import HarmRow, Origin, Trial
 from evenhand.bench.run import evaluate
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.suites.suite import Protocol, Suite
-from evenhand.methods.base import Budget
-
-
-def bound(budget: Budget, protocol: Protocol) -> int:
-    """Upper bound on the U-Net passes of a fit."""
-    return budget.images * passes_of_image(protocol.steps, protocol.guidance) + budget.evaluations
+from evenhand.bench.suites.fit_length import bound
+from evenhand.bench.suites.suite import Suite
 
 
 def with_parameters(development: Suite, method: str, parameters: Mapping[str, Any]) -> Suite:

@@ -20,26 +20,22 @@ FairT2I has a language model propose the attributes; here they are those of the 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from evenhand.methods.base import Cell, Intervention, Method, MethodInfo, Task
-from evenhand.methods.shared.prompt_text import before, first_phrase
+from evenhand.methods.base import Intervention, Method, MethodInfo, Task
+from evenhand.methods.shared.prompt_text import first_phrase
 from evenhand.methods.shared.stated_groups import (
     SYNONYMS,
-    Words,
+    completed,
     conditional,
+    ordered_adjectives,
     stated_groups,
     stating_phrases,
 )
-
-_DETERMINERS = {"her", "his"}
-"""Words that state a group, but before which an adjective cannot stand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,24 +53,13 @@ class TargetedAttributePromptIntervention(Intervention):
         stated = stated_groups(text, self.data["stating"])
         if concept is None or not (left_open := self.mitigated(concept[0]) - stated.keys()):
             return text
-        shares = conditional(self.probabilities(concept[0]), self.data["groups"], stated)
+        shares = conditional(self.data["target"][concept[0]], self.data["groups"], stated)
         adjectives = self.data["adjectives"][draw.choice(len(shares), p=shares)]
-        start, placed = _adjectives_before(text, concept.start(), self.data["stating"])
-        order = list(adjectives)
-        for attribute in (attribute for attribute in order if attribute in left_open):
-            later = [order.index(other) > order.index(attribute) for other, _ in placed]
-            placed.insert([*later, True].index(True), (attribute, adjectives[attribute]))
-        words = " ".join(phrase for _, phrase in placed)
-        return f"{before(text[:start], words)}{words} {text[concept.start() :]}"
+        return completed(text, concept.start(), adjectives, left_open, self.data["stating"])
 
     def mitigated(self, concept: str) -> set[str]:
         """The attributes that may be inserted before a concept: all of them."""
         return {*self.data["stating"]}
-
-    def probabilities(self, concept: str) -> Sequence[float]:
-        """Probabilities ``(K,)`` with which the cells are drawn for a concept: the target."""
-        shares: list[float] = self.data["target"][concept]
-        return shares
 
 
 class TargetedAttributePrompt(Method):
@@ -107,30 +92,7 @@ class TargetedAttributePrompt(Method):
             data={
                 "target": dict(zip(task.concepts, task.target.tolist(), strict=True)),
                 "groups": [dict(cell.groups) for cell in task.cells],
-                "adjectives": [_in_order(cell) for cell in task.cells],
+                "adjectives": [ordered_adjectives(cell) for cell in task.cells],
                 "stating": stating_phrases(task.cells, self.synonyms),
             }
         )
-
-
-def _in_order(cell: Cell) -> dict[str, str]:
-    """Attribute to adjective, in the order of the cell's own adjective."""
-    place = {name: cell.adjective.split().index(words.split()[0]) for name, words in cell.adjectives.items()}
-    return {name: cell.adjectives[name] for name in sorted(place, key=place.__getitem__)}
-
-
-def _adjectives_before(text: str, noun: int, stating: Words) -> tuple[int, list[tuple[str, str]]]:
-    """Start and (attribute, phrase) pairs of the stated adjectives right before position ``noun``."""
-    attribute_of = {
-        phrase.lower(): attribute
-        for attribute, groups in stating.items()
-        for phrases in groups.values()
-        for phrase in phrases
-        if phrase not in _DETERMINERS
-    }
-    last = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, attribute_of))})\s+$", re.IGNORECASE)
-    run: list[tuple[str, str]] = []
-    while match := last.search(text[:noun]):
-        run.insert(0, (attribute_of[match[1].lower()], match[1]))
-        noun = match.start()
-    return noun, run

@@ -12,12 +12,12 @@ from evenhand.bench.engines.prefetch import BLOCKS_PER_WORKER, DrawPrefetch, Fit
 from evenhand.bench.engines.worker import Done, DrawBlock
 from evenhand.bench.prompts.plan import Item
 from evenhand.bench.prompts.prompt_set import Prompt
+from evenhand.bench.prompts.selection import method_uses
 from evenhand.bench.stages.generate import Job
 from evenhand.bench.stages.label import CHUNK
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.fits import fit_identity, write_cost
 from evenhand.bench.storage.images import ImageStore
-from evenhand.bench.suites.selection import method_uses
 from evenhand.bench.suites.suite import load_suite
 from evenhand.methods.base import Intervention
 from evenhand.methods.saving import save

@@ -5,8 +5,8 @@ from helpers.paths import TINY
 
 from evenhand.bench.fetching.estimate import RunSize, downloads, run_size, size_lines
 from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.prompts.selection import method_uses
 from evenhand.bench.stages.trial_batch import TrialBatch
-from evenhand.bench.suites.selection import method_uses
 from evenhand.bench.suites.suite import load_suite
 from evenhand.methods.base import Budget
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.prompts.selection import resolve
 from evenhand.bench.results.result import Timing
 from evenhand.bench.storage.run_folder import RunFolder
-from evenhand.bench.suites.selection import resolve
 
 
 def test_day_of_a_run_is_that_of_its_first_phase(tmp_path):

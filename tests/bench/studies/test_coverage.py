@@ -9,7 +9,6 @@ from scipy.stats import binomtest
 
 from evenhand.bench.studies.coverage import (
     KEY,
-    fill,
     outside,
     repetition,
     simulated,
@@ -36,11 +35,6 @@ def test_every_row_has_a_truth_and_every_interval_is_counted():
     assert np.isfinite(rows["truth"]).all()
     found = summary(rows)
     assert found["coverage"].isin([0, 1]).all() and (found["repetitions"] == 1).all()
-
-
-def test_only_the_marked_parts_of_the_page_change():
-    page = "a\n<!-- one -->\nold\n<!-- end -->\nb"
-    assert fill(page, one="new") == "a\n<!-- one -->\nnew\n<!-- end -->\nb"
 
 
 def covered(*hits, repetitions=1000):

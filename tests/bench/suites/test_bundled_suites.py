@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 
 from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.prompts.selection import method_uses
 from evenhand.bench.registry.judge_spec import judge_name, judge_recipe
 from evenhand.bench.registry.spec_text import build, split
-from evenhand.bench.suites.selection import method_uses
 from evenhand.bench.suites.suite import load_suite, read_suite, to_toml
 from evenhand.metrics.taxonomies import groups
 

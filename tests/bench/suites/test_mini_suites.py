@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.prompts.selection import method_uses
 from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.judge_spec import load_judge
-from evenhand.bench.suites.selection import method_uses
 from evenhand.bench.suites.suite import load_suite
 
 BUNDLED = sorted(name for name, entry in METHODS.entries().items() if entry.value.startswith("evenhand."))

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from evenhand.bench.models.loading import MINI
 from evenhand.bench.prompts.plan import concepts, make_plan
-from evenhand.bench.suites.selection import method_uses
+from evenhand.bench.prompts.selection import method_uses
 from evenhand.bench.suites.suite import load_suite
 from evenhand.methods.prompts.entigen import TEXTS, Entigen
 

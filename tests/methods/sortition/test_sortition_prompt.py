@@ -65,14 +65,13 @@ def test_weights_are_solved_so_that_the_depicted_shares_meet_the_target():
     fitted = method.fit(task_of(model=model))
     women = np.array([fitted.data["lots"][concept][0] for concept in CONCEPTS])
     assert np.abs(women * (1 - model.refused) - 0.5).max() < 0.06
-    assert fitted.data["target"] == {concept: [0.5, 0.5] for concept in CONCEPTS}
     assert "unbalanced" in {look["verdicts"]["gender"] for look in fitted.record["looks"]}
 
 
 def test_a_model_that_complies_keeps_the_target():
     method = SortitionPrompt(judge="clip-xs", measure="{a} {concept}", images=1500)
     fitted = method.fit(task_of(model=Obstinate(refused=0)))
-    assert fitted.data["lots"] == fitted.data["target"]
+    assert fitted.data["lots"] == {concept: [0.5, 0.5] for concept in CONCEPTS}
     assert fitted.record["looks"][-1]["images"] <= 240
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.suites.selection import method_uses, resolve
+from evenhand.bench.prompts.selection import method_uses, resolve
 
 
 def test_only_the_ranked_setting_of_a_method_is_fitted_several_times():

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.strength import ranked
+from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.registry.method_spec import MAX_FITS, MethodUse, local_methods, parse_method
 from evenhand.bench.results.result import BASE
+from evenhand.bench.suites.fit_length import lengthened
 from evenhand.bench.suites.suite import Suite, load_suite
 
 if TYPE_CHECKING:
@@ -53,4 +55,15 @@ def method_uses(suite: Suite, methods: Sequence[str | Method | type[Method]] | N
                 "panel of suite "
                 f"{suite.name!r}; choose another one with {use.method.info.name}:judge=…"
             )
-    return list(uses.values())
+    return _long_fits(list(uses.values()), suite)
+
+
+def _long_fits(uses: list[MethodUse], suite: Suite) -> list[MethodUse]:
+    """The methods; those with tuned parameters are fitted as long as the suite allows."""
+    passes = suite.tuning.long_passes if suite.tuning else 0
+    if not passes or not any(use.search for use in uses):
+        return uses
+    count = len(concepts(make_plan(suite)[0]))
+    return [
+        lengthened(use, suite=suite, passes=passes, concepts=count) if use.search else use for use in uses
+    ]
