@@ -23,43 +23,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from evenhand.methods.base import Intervention, Method, MethodInfo, Task
-from evenhand.methods.shared.prompt_text import first_phrase
-from evenhand.methods.shared.stated_groups import (
-    SYNONYMS,
-    completed,
-    conditional,
-    ordered_adjectives,
-    stated_groups,
-    stating_phrases,
-)
+from evenhand.methods.shared.completion import CompletingIntervention, completion_data
+from evenhand.methods.shared.stated_groups import SYNONYMS
 
 
 @dataclass(frozen=True, eq=False)
-class TargetedAttributePromptIntervention(Intervention):
-    """Inserts the drawn cell's words for every attribute that a prompt does not state.
-
-    ``data``: ``target`` (concept to shares of the cells), ``groups`` (of every cell: attribute to group),
-    ``adjectives`` (of every cell: attribute to words, in the order in which they precede a noun), ``stating``
-    (attribute to group to the phrases that state it).
-    """
-
-    def prompt(self, text: str, draw: np.random.Generator) -> str:
-        """The completed prompt; unchanged without a concept or if it states every attribute."""
-        concept = first_phrase(text, tuple(self.data["target"]))
-        stated = stated_groups(text, self.data["stating"])
-        if concept is None or not (left_open := self.mitigated(concept[0]) - stated.keys()):
-            return text
-        shares = conditional(self.data["target"][concept[0]], self.data["groups"], stated)
-        adjectives = self.data["adjectives"][draw.choice(len(shares), p=shares)]
-        return completed(text, concept.start(), adjectives, left_open, self.data["stating"])
-
-    def mitigated(self, concept: str) -> set[str]:
-        """The attributes that may be inserted before a concept: all of them."""
-        return {*self.data["stating"]}
+class TargetedAttributePromptIntervention(CompletingIntervention):
+    """Completes prompts with cells drawn from the target, ``data["target"]``."""
 
 
 class TargetedAttributePrompt(Method):
@@ -88,11 +61,7 @@ class TargetedAttributePrompt(Method):
 
     def fit(self, task: Task) -> Intervention:
         """Store the words and the target; no image is generated or judged."""
+        target = dict(zip(task.concepts, task.target.tolist(), strict=True))
         return TargetedAttributePromptIntervention(
-            data={
-                "target": dict(zip(task.concepts, task.target.tolist(), strict=True)),
-                "groups": [dict(cell.groups) for cell in task.cells],
-                "adjectives": [ordered_adjectives(cell) for cell in task.cells],
-                "stating": stating_phrases(task.cells, self.synonyms),
-            }
+            data={"target": target, **completion_data(task, self.synonyms)}
         )

@@ -18,41 +18,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-
 from evenhand.methods.base import Intervention, MethodInfo, Task
-from evenhand.methods.shared.prompt_text import first_phrase
-from evenhand.methods.shared.stated_groups import (
-    SYNONYMS,
-    completed,
-    conditional,
-    ordered_adjectives,
-    stated_groups,
-    stating_phrases,
-)
+from evenhand.methods.shared.completion import CompletingIntervention, completion_data
+from evenhand.methods.shared.stated_groups import SYNONYMS
 from evenhand.methods.sortition._weight_search import SearchingMethod, WeightSearch
 from evenhand.methods.space import Range, Space
 
 
 @dataclass(frozen=True, eq=False)
-class SortitionPromptIntervention(Intervention):
-    """Inserts the drawn cell's words for every attribute that a prompt does not state.
+class SortitionPromptIntervention(CompletingIntervention):
+    """Completes prompts with cells drawn by the sampling weights, ``data["lots"]``."""
 
-    ``data``: ``lots`` (concept to sampling weights of the cells), ``groups`` (of every cell: attribute to
-    group), ``adjectives`` (of every cell: attribute to words, in the order in which they precede a noun),
-    ``stating`` (attribute to group to the phrases that state it).
-    """
-
-    def prompt(self, text: str, draw: np.random.Generator) -> str:
-        """The completed prompt; unchanged without a concept or if it states every attribute."""
-        concept = first_phrase(text, tuple(self.data["lots"]))
-        stated = stated_groups(text, self.data["stating"])
-        left_open = self.data["stating"].keys() - stated.keys()
-        if concept is None or not left_open:
-            return text
-        p = conditional(self.data["lots"][concept[0]], self.data["groups"], stated)
-        adjectives = self.data["adjectives"][draw.choice(len(p), p=p)]
-        return completed(text, concept.start(), adjectives, left_open, self.data["stating"])
+    weights_of_cells: ClassVar[str] = "lots"
 
 
 class SortitionPrompt(SearchingMethod):
@@ -82,14 +59,9 @@ class SortitionPrompt(SearchingMethod):
 
     def fit(self, task: Task) -> Intervention:
         """Start with the target as sampling weights, and search better ones."""
-        start = SortitionPromptIntervention(
-            data={
-                "lots": dict(zip(task.concepts, task.target.tolist(), strict=True)),
-                "groups": [dict(cell.groups) for cell in task.cells],
-                "adjectives": [ordered_adjectives(cell) for cell in task.cells],
-                "stating": stating_phrases(task.cells, SYNONYMS),
-            }
-        )
+        target = dict(zip(task.concepts, task.target.tolist(), strict=True))
+        data = {"lots": target, **completion_data(task, SYNONYMS)}
+        start = SortitionPromptIntervention(data=data)
         weights, record = WeightSearch(parameters=self, task=task, intervention=start).run()
         lots = dict(zip(task.concepts, weights.tolist(), strict=True))
-        return replace(start, data={**start.data, "lots": lots}, record=record)
+        return replace(start, data={**data, "lots": lots}, record=record)
