@@ -58,6 +58,16 @@ def method_uses(suite: Suite, methods: Sequence[str | Method | type[Method]] | N
     return _long_fits(list(uses.values()), suite)
 
 
+def method_use(suite: Suite, method: str) -> MethodUse:
+    """One method as a run of the suite has it.
+
+    Raises:
+        EvenhandError: The method or a parameter is unknown.
+    """
+    (use,) = _long_fits([parse_method(method, suite=suite)], suite)
+    return use
+
+
 def _long_fits(uses: list[MethodUse], suite: Suite) -> list[MethodUse]:
     """The methods; those with tuned parameters are fitted as long as the suite allows."""
     passes = suite.tuning.long_passes if suite.tuning else 0

@@ -17,8 +17,9 @@ from evenhand.bench.models.loading import load_model_of, open_sampler
 from evenhand.bench.models.sampler import SOLVERS
 from evenhand.bench.models.unet import Model, as_unet_model
 from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.prompts.selection import method_use
 from evenhand.bench.registry.judge_spec import load_judge
-from evenhand.bench.registry.method_spec import method_class, parse_method
+from evenhand.bench.registry.method_spec import method_class
 from evenhand.bench.results.result import Result, Run
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.progress import Progress
@@ -120,7 +121,7 @@ def export_fitted(
     _require_new(out)
     chosen = load_suite(suite)
     chosen = chosen if model is None else chosen.model_copy(update={"model": model})
-    use = parse_method(text, suite=chosen)
+    use = method_use(chosen, text)
     judge = use.method.steering_judge
     balanced = concepts(make_plan(chosen)[0])
     loaded = load_model_of(chosen)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evenhand.bench.prompts.selection import method_uses
+from evenhand.bench.prompts.selection import method_use, method_uses
 from evenhand.bench.registry.method_spec import MethodUse, load_method, parse_method
 from evenhand.bench.results.result import Search
 from evenhand.bench.suites.fit_length import bound, lengthened
@@ -80,6 +80,7 @@ def test_a_run_lengthens_tuned_methods_alone():
     assert isinstance(tuned.search, Search)
     assert found["uce"].rounds > tuned.method.rounds
     assert found["uce"].model_copy(update={"rounds": tuned.method.rounds}) == tuned.method
+    assert method_use(suite, "uce").method == found["uce"], "an export fits what a run fits"
     # Not the tuned setting, and so as it was given.
     assert found["uce:step_size=0.1"].rounds == tuned.method.rounds
     for label, method in found.items():
