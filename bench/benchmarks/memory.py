@@ -1,6 +1,6 @@
 """Count the memory that models of full size need, without an accelerator and without weights.
 
-    python -m evenhand.bench.benchmarks.memory [--page docs/full-size.md]
+    python -m evenhand.bench.benchmarks.memory [--page docs/full-size.md] [--model "FLUX.1-dev"]
 
 The networks have the published architectures and no values: torch computes the shapes of all tensors and
 tracks which of them exist at the same time. Attention counts as a fused kernel, which keeps no scores. What a
@@ -174,12 +174,16 @@ def training_rows(models: Iterable[Architecture]) -> Iterator[str]:
         yield f"| {model.name} | " + " | ".join(peaks) + " |"
 
 
-def main(page: Annotated[Path | None, typer.Option(help="Page whose tables are filled.")] = None) -> None:
+def main(
+    page: Annotated[Path | None, typer.Option(help="Page whose tables are filled.")] = None,
+    model: Annotated[str, typer.Option(help="The only model to count.")] = "",
+) -> None:
     """Count, print, and fill the page."""
+    chosen = [each for each in ARCHITECTURES if model in ("", each.name)]
     judge = count(qwen25_vl) * 2 / GIB
     parts = {
-        "memory": "\n".join(rows_of(ARCHITECTURES)),
-        "training": "\n".join(training_rows(model for model in ARCHITECTURES if not model.quantizable)),
+        "memory": "\n".join(rows_of(chosen)),
+        "training": "\n".join(training_rows(each for each in chosen if not each.quantizable)),
         "judge": f"Qwen2.5-VL with seven billion weights takes {judge:.1f} GiB in 16 bits.",
     }
     typer.echo("\n\n".join(parts.values()))
