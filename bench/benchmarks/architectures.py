@@ -22,6 +22,7 @@ Inputs = Callable[[int], Mapping[str, Any]]
 """Number of rows to the arguments of a denoiser."""
 
 VAE = partial(vae, tiny=False)
+VAE_16 = partial(VAE, latent_channels=16, use_quant_conv=False, use_post_quant_conv=False)
 
 
 @dataclass(frozen=True)
@@ -168,21 +169,6 @@ def _t5() -> Any:
     )
 
 
-def _vae16() -> Any:
-    from diffusers import AutoencoderKL
-
-    channels = (128, 256, 512, 512)
-    return AutoencoderKL(
-        block_out_channels=channels,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=2,
-        latent_channels=16,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
-    )
-
-
 def _qwen_vae() -> Any:
     from diffusers import AutoencoderKLQwenImage
 
@@ -239,13 +225,13 @@ ARCHITECTURES = (
         _sd35_transformer,
         _sd35,
         (CLIP_L, CLIP_G, _t5),
-        decoder=_vae16,
+        decoder=VAE_16,
         channels=16,
     ),
     Architecture(
-        "FLUX.1-dev", 1024, _flux_transformer, _flux, (CLIP_L, _t5), decoder=_vae16, channels=16, rows=1
+        "FLUX.1-dev", 1024, _flux_transformer, _flux, (CLIP_L, _t5), decoder=VAE_16, channels=16, rows=1
     ),
-    Architecture("Z-Image", 1024, _z_image_transformer, _z_image, (_qwen3,), decoder=_vae16, channels=16),
+    Architecture("Z-Image", 1024, _z_image_transformer, _z_image, (_qwen3,), decoder=VAE_16, channels=16),
     Architecture(
         "Qwen-Image",
         1024,

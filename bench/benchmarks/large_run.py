@@ -35,8 +35,7 @@ from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.generate import Drawing, image_rows
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.files import folder_name
-from evenhand.bench.storage.fits import Fitted
+from evenhand.bench.storage.fits import Fitted, fit_folder
 from evenhand.bench.storage.images import INDEX
 from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.suites.suite import Suite, load_suite, to_toml
@@ -101,7 +100,7 @@ def fitted_in(run_folder: RunFolder, use: MethodUse, *, suite: Suite, sampler: S
         concepts=concepts(make_plan(suite)[0]),
         sample=CountedSample(sampler, run_folder.images, protocol, Progress(quiet=True)),
         judge=CountedJudge(None, None),
-        folder=run_folder.root / "interventions" / folder_name(use.label),
+        folder=fit_folder(run_folder.root, use.label),
     )
 
 

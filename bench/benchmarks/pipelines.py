@@ -83,8 +83,8 @@ def text_encoder(width: int, layers: int, *, tiny: bool, projected: bool = False
     return CLIPTextModelWithProjection(config) if projected else CLIPTextModel(config)
 
 
-def vae(*, tiny: bool) -> Any:
-    """The autoencoder of Stable Diffusion 1 and XL."""
+def vae(*, tiny: bool, **more: Any) -> Any:
+    """The autoencoder of Stable Diffusion 1 and XL, or one that differs in ``more``."""
     from diffusers import AutoencoderKL
 
     channels = (8, 16) if tiny else (128, 256, 512, 512)
@@ -95,6 +95,7 @@ def vae(*, tiny: bool) -> Any:
         layers_per_block=1 if tiny else 2,
         norm_num_groups=8 if tiny else 32,
         sample_size=512,
+        **more,
     )
 
 

@@ -15,8 +15,7 @@ from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.stages.generate import Job, by_variant
 from evenhand.bench.stages.label import CHUNK
 from evenhand.bench.stages.measure import Evaluation
-from evenhand.bench.storage.files import folder_name
-from evenhand.bench.storage.fits import fit_identity, is_fit_stored
+from evenhand.bench.storage.fits import fit_folder, fit_identity, is_fit_stored
 from evenhand.bench.storage.run_folder import Phase
 from evenhand.bench.suites.suite import Suite
 from evenhand.metrics.table import PERSON_KINDS
@@ -86,7 +85,7 @@ class FitPrefetch:
             model=self.revision,
             protocol=self.suite.protocol.model_dump_json(),
         )
-        folder = self.evaluation.run_folder.root / "interventions" / folder_name(use.label)
+        folder = fit_folder(self.evaluation.run_folder.root, use.label)
         return is_fit_stored(folder, use, identity)
 
 

@@ -25,7 +25,7 @@ from evenhand.bench.stages.label import embed_images, judge_images
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import PACKAGES
-from evenhand.bench.storage.files import folder_name
+from evenhand.bench.storage.fits import fit_folder
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.suites.audit_config import Audit
@@ -232,7 +232,7 @@ class Worker:
 
     def _load_drawing(self, label: str) -> Drawing:
         sampler = self._sampler
-        folder = self._run_folder.root / "interventions" / folder_name(label)
+        folder = fit_folder(self._run_folder.root, label)
         fitted = load(folder, self._assignment.methods[label])
         return Drawing(fitted, sampler=sampler, protocol=self._suite.protocol.model_dump_json())
 

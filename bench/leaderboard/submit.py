@@ -30,7 +30,8 @@ from evenhand.bench.leaderboard.tables import (
 )
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, EntryFile, entry_name, version_key
 from evenhand.bench.results.result import BASE, Result, Run
-from evenhand.bench.storage.files import folder_name, write_atomically
+from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.fits import fit_folder
 from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.metrics.estimation.panel import PANEL
 
@@ -113,7 +114,7 @@ def _entry(result: Result, run: Run, files: Files) -> Entry:
 
 def _with_source(entry: Entry, run: Path, address: str) -> Entry:
     card = entry.result.spec.method
-    fit = run / "interventions" / folder_name(card.label)
+    fit = fit_folder(run, card.label)
     return entry.model_copy(update={"source": method_source(card, fit=fit, address=address)})
 
 

@@ -25,7 +25,7 @@ from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.storage.files import folder_name
-from evenhand.bench.storage.fits import COST_FILE
+from evenhand.bench.storage.fits import COST_FILE, fit_folder
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.suites.suite import Suite, load_suite, read_suite
@@ -78,7 +78,7 @@ def export_from_run(label: str, *, run: Path, out: Path, write: Write | None = N
     _require_new(out)
     spec = _result(load_run(run), label).spec
     card, suite = spec.method, read_suite(run / "suite.toml")
-    intervention = load(run / "interventions" / folder_name(card.label), method_class(card.name))
+    intervention = load(fit_folder(run, card.label), method_class(card.name))
 
     def model() -> Model:
         loaded = load_model_of(suite)

@@ -20,8 +20,7 @@ from evenhand.bench.registry.method_spec import MethodUse, check_intervention
 from evenhand.bench.stages.checkpoint import FitCheckpoint
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.files import folder_name
-from evenhand.bench.storage.fits import Fitted, fit_identity, load_fit, write_cost
+from evenhand.bench.storage.fits import Fitted, fit_folder, fit_identity, load_fit, write_cost
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.suites.suite import Suite
 from evenhand.methods.base import EditableModel, Images, Intervention, Task
@@ -234,7 +233,7 @@ def fit_in_run(
         judge=CountedJudge(steering, evaluation.judges.get(steering or "")),
         image_features=scorer.embed if scorer else None,
         clip=scorer,
-        folder=run_folder.root / "interventions" / folder_name(use.label),
+        folder=fit_folder(run_folder.root, use.label),
     )
     return fitted, sample
 

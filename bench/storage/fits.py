@@ -13,7 +13,7 @@ from typing import Any
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_json import LARGEST, load_json
 from evenhand.bench.registry.method_spec import MethodUse
-from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.files import folder_name, write_atomically
 from evenhand.bench.suites.suite import Suite
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.methods.base import Intervention
@@ -56,6 +56,11 @@ LATER: dict[str, Any] = {
 
 The identity of a fit omits them at this value.
 """
+
+
+def fit_folder(run: Path, label: str) -> Path:
+    """The folder of a method's fit in the folder of a run."""
+    return run / "interventions" / folder_name(label)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from evenhand.bench.leaderboard.verification.reproduction import Jobs, Reproduct
 from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.results.entry import ENTRY_FILE, SAMPLE, Answers, Entry, Verification
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.files import folder_name, write_atomically
+from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.fits import fit_folder
 from evenhand.bench.storage.manifest import signature_of
 from evenhand.methods.base import Intervention
 from evenhand.reports.leaderboard.evidence import verification_text
@@ -99,7 +100,7 @@ def chosen_intervention(entry: Entry, *, run: Path | None, intervention: Path | 
         return intervention
     if intervention is not None:
         raise EvenhandError("--run and --intervention cannot be combined; give one of them")
-    return run / "interventions" / folder_name(entry.result.spec.method.label)
+    return fit_folder(run, entry.result.spec.method.label)
 
 
 def checked(folder: Path) -> tuple[Entry, KnownSuite]:
