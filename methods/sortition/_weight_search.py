@@ -42,8 +42,8 @@ class SearchingMethod(Method):
 
     measure: Template = "a photo of {a} {concept}"
     judge: str = "openai-clip-vit-b-32"
-    anchors: int = Field(default=120, ge=0)
-    images: int = Field(default=360, ge=0)
+    anchors: int = Field(default=60, ge=0)
+    images: int = Field(default=180, ge=0)
     batch: int = Field(default=60, ge=1)
     tolerance: float = Field(default=0.1, gt=0, lt=1)
     significance_level: float = Field(default=0.05, gt=0, lt=1)
@@ -74,7 +74,12 @@ class WeightSearch:
     task: Task
     intervention: Intervention
 
-    def run(self) -> tuple[Floats, dict[str, Any]]:
+    def fitted(self) -> Intervention:
+        """The intervention with the sampling weights found, and the record of the search."""
+        weights, record = self._search()
+        return replace(self._weighted(weights), record=record)
+
+    def _search(self) -> tuple[Floats, dict[str, Any]]:
         """Sampling weights of every concept, ``(concepts, K)``, and the record."""
         confusion = self._calibrate()
         weights, looks, since = self.task.target, [], 0
@@ -114,7 +119,7 @@ class WeightSearch:
             described(self.parameters.measure, concept, self._words, task.cells[cell].groups)
             for concept, cell in zip(concepts, cells, strict=True)
         ]
-        read = self._read(self._images(prompts), concepts) if count else dict.fromkeys(self._groups, cells)
+        read = self.read(self.images(prompts), concepts) if count else dict.fromkeys(self._groups, cells)
         return {
             name: _compliance.confusion_matrix(group[cells], read[name], group.max() + 1)
             for name, group in self._groups.items()
@@ -122,8 +127,8 @@ class WeightSearch:
 
     def _draw(self, weights: Floats, count: int) -> ReadImages:
         """Images of concepts in random order; the cell of each follows from its own random stream."""
-        shares = dict(zip(self.task.concepts, weights.tolist(), strict=True))
-        intervention = replace(self.intervention, data={**self.intervention.data, "lots": shares})
+        intervention = self._weighted(weights)
+        shares = intervention.data["lots"]
         order = [self.task.rng.permutation(len(shares)) for _ in range(-(-count // len(shares)))]
         concepts = [self.task.concepts[index] for index in np.concatenate(order)[:count]]
         prompts = [fill(self.parameters.measure, concept=concept) for concept in concepts]
@@ -135,16 +140,21 @@ class WeightSearch:
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
         cells = np.array([cell for _, cell in filter(None, drawn)])
-        return ReadImages(tuple(concepts), cells, self._read(images, concepts))
+        return ReadImages(tuple(concepts), cells, self.read(images, concepts))
 
-    def _images(self, prompts: Sequence[str]) -> Images:
+    def _weighted(self, weights: Floats) -> Intervention:
+        shares = dict(zip(self.task.concepts, weights.tolist(), strict=True))
+        return replace(self.intervention, data={**self.intervention.data, "lots": shares})
+
+    def images(self, prompts: Sequence[str]) -> Images:
+        """Images of the model itself, ``(n, height, width, 3)``."""
         return self.task.sample(prompts, self._seeds(len(prompts)))
 
     def _seeds(self, count: int) -> list[int]:
         seeds: list[int] = self.task.rng.integers(0, 2**31, size=count).tolist()
         return seeds
 
-    def _read(self, images: Images, concepts: Sequence[str]) -> dict[str, Integers]:
+    def read(self, images: Images, concepts: Sequence[str]) -> dict[str, Integers]:
         """Attribute to the group that the judge reads in each image, ``(n,)``."""
         read = {name: np.zeros(len(images), np.int64) for name in self._groups}
         for concept in dict.fromkeys(concepts):

@@ -36,7 +36,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -79,22 +79,24 @@ class SortitionIntervention(Intervention):
                 concept, cell = drawn
                 start = last_token(text.ids[n], self.data["tokens"][concept])
                 eos = states[n, len(text.ids[n]) - 1]
-                for attribute in self._open(prompt, eos.clone()):
-                    states[n, start:] = self._moved(states[n, start:], attribute, cell)
+                groups = dict(self.data["groups"])
+                for attribute in self.open_attributes(prompt, eos.clone()):
+                    rows = states[n, start:]
+                    states[n, start:] = self.moved(rows, attribute=attribute, group=groups[attribute][cell])
         return replace(text, states=states)
 
-    def _open(self, prompt: str, eos: Tensor) -> list[str]:
+    def open_attributes(self, prompt: str, eos: Tensor) -> list[str]:
         """Attributes that the prompt states neither in known words nor according to the gate."""
         said = stated_groups(prompt, self.data["stating"])
         names = [name for name, _ in self.data["groups"] if name not in said]
         return [name for name in names if not stated(eos, self.tensors[f"gate/{name}"].to(eos))]
 
-    def _moved(self, rows: Tensor, attribute: str, cell: int) -> Tensor:
-        group = dict(self.data["groups"])[attribute][cell]
+    def moved(self, rows: Tensor, *, attribute: str, group: str) -> Tensor:
+        """The rows ``(n, d)`` with the edit of a group applied."""
         up = self.tensors[f"up/{attribute}/{group}"].to(rows)
         down = self.tensors[f"down/{attribute}/{group}"].to(rows)
-        moved: Tensor = rows + self.data["scale"] * (rows @ down.T) @ up.T
-        return moved
+        edited: Tensor = rows + self.data["scale"] * (rows @ down.T) @ up.T
+        return edited
 
 
 class Sortition(SearchingMethod):
@@ -145,18 +147,9 @@ class Sortition(SearchingMethod):
     def fit(self, task: Task) -> Intervention:
         """Solve the edits, then search the sampling weights."""
         edit = SortitionIntervention(
-            tensors=self._edits(task),
-            data={
-                "lots": dict(zip(task.concepts, task.target.tolist(), strict=True)),
-                "groups": [[name, [c.groups[name] for c in task.cells]] for name in task.cells[0].groups],
-                "stating": stating_phrases(task.cells, SYNONYMS),
-                "tokens": {concept: task.model.token_ids(concept)[1:-1] for concept in task.concepts},
-                "scale": self.scale,
-            },
+            tensors=self._edits(task), data={**sampling_data(task), "scale": self.scale}
         )
-        weights, record = WeightSearch(parameters=self, task=task, intervention=edit).run()
-        data = {**edit.data, "lots": dict(zip(task.concepts, weights.tolist(), strict=True))}
-        return replace(edit, data=data, record=record)
+        return WeightSearch(parameters=self, task=task, intervention=edit).fitted()
 
     def _edits(self, task: Task) -> dict[str, Tensor]:
         """Gate and factors of ``D`` for every attribute and group."""
@@ -202,6 +195,16 @@ class Sortition(SearchingMethod):
         window = range(-1, 1 + self.pads)
         length = states.states.shape[1]
         return torch.cat([states.at((states.first_eos + offset).clamp(max=length - 1)) for offset in window])
+
+
+def sampling_data(task: Task) -> dict[str, Any]:
+    """The ``data`` of an intervention that draws cells, with the target as sampling weights."""
+    return {
+        "lots": dict(zip(task.concepts, task.target.tolist(), strict=True)),
+        "groups": [[name, [c.groups[name] for c in task.cells]] for name in group_words(task.cells)],
+        "stating": stating_phrases(task.cells, SYNONYMS),
+        "tokens": {concept: task.model.token_ids(concept)[1:-1] for concept in task.concepts},
+    }
 
 
 def reduced(edit: Tensor, rows: Tensor, rank: int) -> tuple[Tensor, Tensor]:

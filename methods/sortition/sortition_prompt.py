@@ -15,7 +15,7 @@ shares meet the target (:mod:`evenhand.methods.sortition._compliance`). A sequen
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from evenhand.methods.base import Intervention, MethodInfo, Task
@@ -62,6 +62,4 @@ class SortitionPrompt(SearchingMethod):
         target = dict(zip(task.concepts, task.target.tolist(), strict=True))
         data = {"lots": target, **completion_data(task, SYNONYMS)}
         start = SortitionPromptIntervention(data=data)
-        weights, record = WeightSearch(parameters=self, task=task, intervention=start).run()
-        lots = dict(zip(task.concepts, weights.tolist(), strict=True))
-        return replace(start, data={**data, "lots": lots}, record=record)
+        return WeightSearch(parameters=self, task=task, intervention=start).fitted()

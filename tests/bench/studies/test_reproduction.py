@@ -32,6 +32,7 @@ NO_PAPER = {
     "targeted-attribute-prompt",
     "sortition",
     "sortition-prompt",
+    "sortition-images",
 }
 PRIMARY = "gender*tone*age"
 

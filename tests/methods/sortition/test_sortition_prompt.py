@@ -116,4 +116,4 @@ def test_storage_keeps_the_weights(tmp_path):
 def test_it_costs_what_the_search_of_sortition_costs():
     ours, theirs = SortitionPrompt(), Sortition()
     assert ours.budget(concepts=9, cells=JOINT) == theirs.budget(concepts=9, cells=JOINT)
-    assert ours.budget(concepts=9, cells=JOINT).images == 480
+    assert ours.budget(concepts=9, cells=JOINT).images == 240

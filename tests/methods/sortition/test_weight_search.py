@@ -51,7 +51,8 @@ def run(world, **parameters):
     )
     method = Sortition(judge="clip-xs", measure="{a} {concept}", **parameters)
     intervention = Intervention(data={"lots": dict(zip(task.concepts, task.target.tolist(), strict=True))})
-    return WeightSearch(parameters=method, task=task, intervention=intervention).run()
+    fitted = WeightSearch(parameters=method, task=task, intervention=intervention).fitted()
+    return np.array([fitted.data["lots"][concept] for concept in CONCEPTS]), fitted.record
 
 
 def test_a_compliant_model_ends_the_search_early_with_the_target():
