@@ -27,7 +27,7 @@ from evenhand.bench.leaderboard.entries import read_entries
 from evenhand.bench.parsing.marked_page import fill
 from evenhand.bench.policy.gates import status_of
 from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading, primary_key
-from evenhand.bench.results.result import BASE, ComparisonRow, EstimateRow, LossRow, Result
+from evenhand.bench.results.result import BASE, ComparisonRow, EstimateRow, LossRow, Result, Timing
 from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.studies.reproduction_page import NOT_RUN, SCOPES, parts
 from evenhand.bench.suites.evaluation_config import Spec
@@ -48,8 +48,10 @@ BEST = {"fairimagen_fairness": 1.0}
 """Value of a metric for a fair model, where it is not 0."""
 
 MEASURED = ("baseline", "value", "value_low", "value_high", "effect", "effect_low", "effect_high", "lost")
+EFFORT = ("fit_passes", "fit_seconds", "fits", "trials", "share_trained")
 COMPARED = ("mist", "mist_low", "mist_high", "other", "other_low", "other_high")
-"""Columns of numbers in the tables of effects and of claims; ``lost`` is explicit fidelity."""
+"""Columns of numbers in the tables of effects and of claims; ``lost`` is explicit fidelity, ``fit_passes`` are
+those of the U-Net, ``trials`` is 0 for a method that was not tuned."""
 
 Labels = Mapping[str, Reading]
 """Label of a method to its result."""
@@ -199,12 +201,34 @@ def verdict(part: float) -> str:
     return "reproduced" if part >= REPRODUCED else "partly reproduced" if part >= PARTLY else "not reproduced"
 
 
-def effects(results: Sequence[Result]) -> pd.DataFrame:
-    """One row for every published method and setting: published figures, measured ones, and the verdict."""
+def effects(results: Sequence[Result], timings: Sequence[Timing] = ()) -> pd.DataFrame:
+    """One row for every published method and setting: published figures, measured ones, and the verdict.
+
+    Args:
+        results: Results of a run.
+        timings: Its timings.
+    """
     found = {result.spec.method.label: Reading.of(result) for result in results}
+    seconds = {timing.method: timing.fit_seconds for timing in timings}
     return pd.DataFrame(
-        [_effect(one, label, found) for one in data().published for label in one.labels or (one.method,)]
+        [
+            _effect(one, label, found) | _effort(label, found, seconds)
+            for one in data().published
+            for label in one.labels or (one.method,)
+        ]
     )
+
+
+def _effort(label: str, found: Labels, seconds: Mapping[str, float]) -> dict[str, float]:
+    """The columns :data:`EFFORT`; ``nan`` if the method has no result."""
+    if label not in found:
+        return dict.fromkeys(EFFORT, math.nan)
+    result = found[label].result
+    card = result.spec.method
+    trials = card.search.trials if card.search else 0
+    trained = math.nan if card.share_trained is None else card.share_trained
+    own = (result.fit_passes, seconds.get(label, math.nan), 1 + len(card.other_fits), trials, trained)
+    return dict(zip(EFFORT, own, strict=True))
 
 
 def _effect(one: Published, label: str, found: Labels) -> dict[str, Any]:
@@ -357,11 +381,11 @@ def main(
     page: Annotated[Path, typer.Option(help="Page that is filled.")] = PAGE,
 ) -> None:
     """Write the tables and fill the page."""
-    gender = load_run(run).results
+    gender = load_run(run)
     others = load_run(unedited).results if unedited else []
     tables = {
-        "effects": effects(gender),
-        "claims": claims({"gender": gender, "joint": joint_results(entries), "unedited": others}),
+        "effects": effects(gender.results, gender.timings),
+        "claims": claims({"gender": gender.results, "joint": joint_results(entries), "unedited": others}),
     }
     for name, table in tables.items():
         table.to_csv(out / f"{name}.csv", index=False, float_format="%.4g", na_rep="nan")

@@ -31,6 +31,7 @@ def parts(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
         "published": as_markdown(_published(effects.drop_duplicates("method"))),
         "sources": "\n".join(_sources(effects.drop_duplicates("method"))),
         "measured": as_markdown(_measured(effects)),
+        "effort": as_markdown(_effort(effects)),
         "summary": _summary(effects),
         "because": "\n".join(_because(effects)) or "None.",
         "claims": as_markdown(_claims(tables["claims"])),
@@ -73,6 +74,23 @@ def _measured(effects: pd.DataFrame) -> pd.DataFrame:
             "fidelity lost": EMPTY if math.isnan(row.lost) else f"{100 * row.lost:.0f} points",
         }
         for row in _rows(effects)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _effort(effects: pd.DataFrame) -> pd.DataFrame:
+    """What fitting and tuning the methods with a result has taken."""
+    rows = [
+        {
+            "method": f"`{row.label}`",
+            "U-Net passes of the fit": f"{row.fit_passes:,.0f}",
+            "time": EMPTY if math.isnan(row.fit_seconds) else f"{row.fit_seconds:,.0f} s",
+            "fits": f"{row.fits:.0f}",
+            "trials of the tuning": f"{row.trials:.0f}" if row.trials else "not tuned",
+            "training": EMPTY if math.isnan(row.share_trained) else _percent(row.share_trained),
+        }
+        for row in _rows(effects)
+        if row.verdict != NOT_RUN
     ]
     return pd.DataFrame(rows)
 

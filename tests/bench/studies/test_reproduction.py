@@ -9,8 +9,9 @@ from helpers.paths import ROOT
 from helpers.report import a_result
 
 from evenhand.bench.registry.entry_points import METHODS
-from evenhand.bench.results.result import ComparisonRow
+from evenhand.bench.results.result import ComparisonRow, Search, Timing
 from evenhand.bench.studies.reproduction import (
+    EFFORT,
     FOLDER,
     Published,
     Span,
@@ -163,6 +164,20 @@ def test_a_weaker_effect_says_why():
 def test_a_method_without_published_figures_is_shown_without_a_verdict():
     row = effects([with_square("base"), with_square("time")]).set_index("label").loc["time"]
     assert row["verdict"] == "no published effect" and row["effect"] == pytest.approx(0.5)
+
+
+def test_what_the_fit_took_stands_beside_the_effect():
+    result = with_square("uce")
+    search = Search(trials=16, passes=1000, record="0" * 64)
+    method = result.spec.method.model_copy(
+        update={"search": search, "other_fits": ["a", "b"], "share_trained": 0.5}
+    )
+    tuned = result.model_copy(update={"spec": result.spec.model_copy(update={"method": method})})
+    timings = [Timing(method="uce", fit_seconds=12.5)]
+    row = effects([with_square("base"), tuned], timings).set_index("label").loc["uce"]
+    assert tuple(row[list(EFFORT)]) == (result.fit_passes, 12.5, 3, 16, 0.5)
+    untimed = effects([with_square("base"), with_square("uce")]).set_index("label").loc["uce"]
+    assert math.isnan(untimed["fit_seconds"]) and (untimed["fits"], untimed["trials"]) == (1, 0)
 
 
 def in_scope(label, scope, low, high):

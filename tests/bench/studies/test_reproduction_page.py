@@ -39,6 +39,15 @@ def test_measured_effect_has_its_interval_and_the_distances(tables):
         assert f" {said} " in line
 
 
+def test_what_a_fit_took_is_shown_for_methods_with_a_result(tables):
+    took = {"fit_passes": 12340, "fit_seconds": 61.6, "fits": 1, "trials": 16, "share_trained": 0.25}
+    line = last_line(parts(with_row(tables, verdict="reproduced", **took))["effort"])
+    assert line.split("|")[2:-1] == [" 12,340 ", " 62 s ", " 1 ", " 16 ", " 25% "]
+    unknown = {"fit_seconds": math.nan, "trials": 0, "share_trained": math.nan}
+    line = last_line(parts(with_row(tables, verdict="reproduced", **took | unknown))["effort"])
+    assert line.split("|")[3:-1] == [" – ", " 1 ", " not tuned ", " – "]
+
+
 def test_what_is_missing_is_said_and_never_nan(tables):
     gone = dict.fromkeys(["value", "effect", "ratio", "lost", "paper_effect", "paper_baseline"], math.nan)
     found = parts(with_row(tables, verdict="not run", because="", **gone))
