@@ -236,8 +236,6 @@ class Method(BaseModel, ABC):
         max_cells: The largest number of cells it can balance; ``None`` for any number.
         training_length: The parameters whose product is the length of the training, such as steps and batch;
             their defaults are the published ones. Empty if the fit trains nothing.
-        loop_length: The parameters that bound the length of a loop with a stopping rule of its own; their
-            defaults are the published ones. Empty if there is no such loop.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -247,7 +245,6 @@ class Method(BaseModel, ABC):
     strength: ClassVar[str | None] = None
     max_cells: ClassVar[int | None] = None
     training_length: ClassVar[tuple[str, ...]] = ()
-    loop_length: ClassVar[tuple[str, ...]] = ()
 
     @property
     def track(self) -> Track:

@@ -69,11 +69,9 @@ def method_use(suite: Suite, method: str) -> MethodUse:
 
 
 def _long_fits(uses: list[MethodUse], suite: Suite) -> list[MethodUse]:
-    """The methods; those with tuned parameters are fitted as long as the suite allows."""
-    passes = suite.tuning.long_passes if suite.tuning else 0
-    if not passes or not any(use.search for use in uses):
+    """The methods; those with tuned parameters are trained as long for each concept as in their search."""
+    if not suite.tuning or not any(use.search for use in uses):
         return uses
-    count = len(concepts(make_plan(suite)[0]))
-    return [
-        lengthened(use, suite=suite, passes=passes, concepts=count) if use.search else use for use in uses
-    ]
+    searched = suite.model_copy(update={"prompts": suite.tuning.prompts})
+    count, few = (len(concepts(make_plan(each)[0])) for each in (suite, searched))
+    return [lengthened(use, growth=count / few) if use.search else use for use in uses]

@@ -1,15 +1,14 @@
-"""How long fits may be, in U-Net passes; tuned methods are trained longer in runs than in their search."""
+"""How long fits are: their bound in U-Net passes, and the longer training of tuned methods in runs."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import replace
 
 from evenhand.bench.registry import spec_text
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.results.result import passes_of_image
-from evenhand.bench.suites.suite import Protocol, Suite
-from evenhand.methods.base import Budget, Method
+from evenhand.bench.suites.suite import Protocol
+from evenhand.methods.base import Budget
 
 
 def bound(budget: Budget, protocol: Protocol) -> int:
@@ -17,31 +16,23 @@ def bound(budget: Budget, protocol: Protocol) -> int:
     return budget.images * passes_of_image(protocol.steps, protocol.guidance) + budget.evaluations
 
 
-def lengthened(use: MethodUse, *, suite: Suite, passes: int, concepts: int) -> MethodUse:
-    """The method with longer training and loops, as far as the passes allow and its authors went.
+def lengthened(use: MethodUse, *, growth: float) -> MethodUse:
+    """The method with a training that is ``growth`` times as long, or as long as published if that is less.
 
-    A search compares short fits on few concepts. The parameters that :attr:`Method.training_length` and
-    :attr:`Method.loop_length` name are raised in this order, at most to their defaults, which are the
-    published values. Those that were given stay.
+    The parameters that :attr:`Method.training_length` names are raised in this order, at most to their
+    defaults, which are the published values. Those that were given stay, and so does every loop that treats
+    one concept after the other: it draws images of every concept, and needs no more for each.
 
     Args:
         use: The method.
-        suite: The suite; provides cells and protocol.
-        passes: Largest number of U-Net passes of the fit.
-        concepts: Number of concepts to balance.
+        growth: Number of concepts to balance, relative to that of the search.
     """
     _, given = spec_text.split(use.label, kind="method")
     method, fields = use.method, type(use.method).model_fields
-    for name in (*method.training_length, *method.loop_length):
-        if name in given:
-            continue
-
-        def is_too_long(value: int, *, name: str = name, method: Method = method) -> bool:
-            longer = method.model_copy(update={name: value})
-            return bound(longer.budget(concepts=concepts, cells=suite.cells()), suite.protocol) > passes
-
-        values = range(getattr(method, name), fields[name].default + 1)
-        count = bisect_right(values, False, key=is_too_long)
-        if count:
-            method = method.model_copy(update={name: values[count - 1]})
+    for name in method.training_length:
+        value = getattr(method, name)
+        longer = min(fields[name].default, int(value * growth))
+        if name not in given and longer > value:
+            method = method.model_copy(update={name: longer})
+            growth *= value / longer
     return replace(use, method=method)

@@ -36,8 +36,6 @@ class Tuning(Spec):
         quasi_random: How many of them are quasi-random (Sobol); the rest are proposed by TPE (Bergstra et
             al., 2011) from the earlier ones.
         passes: Largest number of U-Net passes of one fit of the search.
-        long_passes: Largest number of U-Net passes of a tuned method's fit in a run: its training and its
-            loop are as long as this allows, at most as published. 0 for the length that the search has found.
         seed: Seed of the search.
         draws: Bootstrap draws of the interval beside each trial.
         screening: A first stage with less effort; ``None`` if every trial has the suite's sampler and all
@@ -50,7 +48,6 @@ class Tuning(Spec):
     trials: int = Field(default=16, gt=0, le=1000)
     quasi_random: int = Field(default=12, gt=0, le=1000)
     passes: int = Field(default=8000, gt=0)
-    long_passes: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
     draws: int = Field(default=500, ge=100, le=100_000)
     screening: Screening | None = None

@@ -95,8 +95,6 @@ class Mist(RatioLoop):
         attributes="any, alone or as joint cells, that the steering judge can distinguish by words",
     )
 
-    loop_length: ClassVar[tuple[str, ...]] = ("rounds",)
-
     form: Literal["released", "p1", "p2"] = "released"
     source: Template = "a person of {a} {concept}"
     measure: Template = "a headshot of a person of {a} {concept}"

@@ -117,8 +117,6 @@ class Uce(RatioLoop):
         attributes="any, alone or as joint cells, that the steering judge can distinguish by words",
     )
 
-    loop_length: ClassVar[tuple[str, ...]] = ("rounds",)
-
     version: Literal["v0", "v1", "v2"] = "v1"
     templates: tuple[Template, ...] = Field(
         default=(

@@ -1,94 +1,96 @@
-"""Tuned methods are fitted longer in a run, as far as the passes allow and the authors went."""
+"""A tuned method is trained as long for every concept of a run as for those of its search."""
 
 import pytest
 
+from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.prompts.selection import method_use, method_uses
+from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import MethodUse, load_method, parse_method
-from evenhand.bench.results.result import Search
 from evenhand.bench.suites.fit_length import bound, lengthened
 from evenhand.bench.suites.suite import load_suite
+from evenhand.bench.tuning.development import development_suite
 
-SUITE = load_suite("mini-quick")
-"""Its protocol says how many passes an image takes."""
-
-
-def longer(text, passes, concepts=1):
-    use = MethodUse(text, load_method(text))
-    return lengthened(use, suite=SUITE, passes=passes, concepts=concepts).method
+TRAINED = [name for name in METHODS.names() if load_method(name).training_length]
 
 
-def passes_of(method, concepts=1):
-    return bound(method.budget(concepts=concepts, cells=SUITE.cells()), SUITE.protocol)
+def grown(text, growth):
+    use = MethodUse(text.partition(":")[0], load_method(text))
+    return lengthened(use, growth=growth).method
 
 
-@pytest.mark.parametrize("text", ["respodiff", "efa", "difflens", "balancing-act", "iti-gen", "mist", "uce"])
-def test_a_fit_is_as_long_as_the_passes_allow_and_not_longer(text):
-    method = load_method(text)
-    short = dict.fromkeys((*method.training_length, *method.loop_length), 2)
-    first = method.model_copy(update=short)
-    allowed = 20 * passes_of(first)
-    use = lengthened(MethodUse(text, first), suite=SUITE, passes=allowed, concepts=1)
-    assert passes_of(first) < passes_of(use.method) <= allowed
-    assert any(getattr(use.method, name) > 2 for name in short)
-    for name in short:
-        published = type(method).model_fields[name].default
-        grown = use.method.model_copy(update={name: getattr(use.method, name) + 1})
-        assert passes_of(grown) > allowed or getattr(use.method, name) == published
+def product(method):
+    length = 1
+    for name in method.training_length:
+        length *= getattr(method, name)
+    return length
 
 
-def test_no_fit_is_longer_than_published():
-    assert longer("mist:images=1", 10**12).rounds == 150
-    method = lengthened(
-        MethodUse("efa", load_method("efa:steps=2,batch=1")), suite=SUITE, passes=10**15, concepts=1
-    ).method
-    assert method.share_trained == 1
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_training_grows_with_the_concepts(name):
+    first, *others = load_method(name).training_length
+    short = load_method(name).model_copy(update={first: 2} | dict.fromkeys(others, 1))
+    longer = lengthened(MethodUse(name, short), growth=7.0).method
+    assert product(longer) == 7 * product(short)
+    assert longer.model_copy(update={first: 2}) == short
 
 
-def test_a_fit_that_needs_more_than_the_passes_is_not_shortened():
-    method = lengthened(
-        MethodUse("mist", load_method("mist:rounds=7")), suite=SUITE, passes=1, concepts=1
-    ).method
-    assert method.rounds == 7
+def test_what_one_parameter_cannot_grow_the_next_one_does():
+    published = load_method("efa")
+    found = grown(f"efa:steps={published.steps},batch=1", 3.0)
+    assert (found.steps, found.batch) == (published.steps, 3)
+    half = grown(f"efa:steps={published.steps // 2},batch=1", 4.0)
+    assert (half.steps, half.batch) == (published.steps, 2)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_no_training_is_longer_than_published(name):
+    shortest = load_method(name).model_copy(update=dict.fromkeys(load_method(name).training_length, 1))
+    assert lengthened(MethodUse(name, shortest), growth=1e9).method == load_method(name)
+    assert lengthened(MethodUse(name, shortest), growth=1e9).method.share_trained == 1
 
 
 def test_given_parameters_and_all_others_stay():
-    use = MethodUse("mist:rounds=7", load_method("mist:rounds=7"))
-    assert lengthened(use, suite=SUITE, passes=10**9, concepts=1).method.rounds == 7
-    before, after = load_method("uce:rounds=2").model_dump(), longer("uce:images=3", 10**9).model_dump()
-    assert {name for name in before if before[name] != after[name]} == {"images", "rounds"}
+    use = MethodUse("efa:steps=7", load_method("efa:steps=7"))
+    assert lengthened(use, growth=5.0).method.steps == 7
+    before, after = load_method("respodiff:iterations=3").model_dump(), grown("respodiff:iterations=3", 5.0)
+    assert {name for name, value in after.model_dump().items() if before[name] != value} == {"iterations"}
 
 
-def test_more_concepts_get_fewer_rounds_each():
-    short = MethodUse("uce", load_method("uce:rounds=2,images=30"))
-    one, many = (lengthened(short, suite=SUITE, passes=300_000, concepts=count).method for count in (1, 40))
-    assert one.rounds == 30 > many.rounds > 2
-    a_round_more = many.model_copy(update={"rounds": many.rounds + 1})
-    assert passes_of(many, concepts=40) <= 300_000 < passes_of(a_round_more, concepts=40)
+@pytest.mark.parametrize("name", ["mist", "uce", "sortition", "base"])
+def test_a_method_that_trains_nothing_stays(name):
+    assert lengthened(MethodUse(name, load_method(name)), growth=7.0).method == load_method(name)
 
 
-def tuned_suite(passes):
-    """``mini-2`` with UCE's record, whose winner has few rounds."""
+def test_fewer_concepts_do_not_shorten_a_training():
+    assert grown("respodiff:iterations=30", 0.2).iterations == 30
+
+
+def test_the_bound_counts_images_and_training_passes():
+    suite = load_suite("mini-quick")
+    budget = load_method("interpret-diffusion:images=10,epochs=4,batch=2").budget(
+        concepts=1, cells=suite.cells()
+    )
+    steps, branches = suite.protocol.steps, 2
+    assert bound(budget, suite.protocol) == 2 * 10 * steps * branches + 4 * 20 + 1
+
+
+def test_a_run_lengthens_the_training_of_tuned_methods_alone():
     suite = load_suite("mini-2")
-    tuning = suite.tuning.model_copy(update={"long_passes": passes})
-    return suite.model_copy(update={"tuning": tuning})
-
-
-def test_a_run_lengthens_tuned_methods_alone():
-    suite = tuned_suite(500_000)
-    found = {use.label: use.method for use in method_uses(suite, ["uce", "respodiff", "uce:step_size=0.1"])}
-    tuned = parse_method("uce", suite=suite)
-    assert isinstance(tuned.search, Search)
-    assert found["uce"].rounds > tuned.method.rounds
-    assert found["uce"].model_copy(update={"rounds": tuned.method.rounds}) == tuned.method
-    assert method_use(suite, "uce").method == found["uce"], "an export fits what a run fits"
+    few = len(concepts(make_plan(development_suite(suite))[0]))
+    assert (few, len(concepts(make_plan(suite)[0]))) == (5, 35)
+    labels = ["respodiff", "respodiff:scale=1.0", "mist", "finetuning"]
+    found = {use.label: use.method for use in method_uses(suite, labels)}
+    tuned = parse_method("respodiff", suite=suite)
+    assert tuned.search is not None
+    assert found["respodiff"].iterations == 7 * tuned.method.iterations
+    assert found["respodiff"].model_copy(update={"iterations": tuned.method.iterations}) == tuned.method
+    assert method_use(suite, "respodiff").method == found["respodiff"], "an export fits what a run fits"
     # Not the tuned setting, and so as it was given.
-    assert found["uce:step_size=0.1"].rounds == tuned.method.rounds
-    for label, method in found.items():
-        if (use := parse_method(label, suite=suite)).search is None:
-            assert method == use.method
+    assert found["respodiff:scale=1.0"].iterations == tuned.method.iterations
+    assert found["mist"] == parse_method("mist", suite=suite).method
 
 
-def test_without_long_passes_the_tuned_length_stays():
-    suite = tuned_suite(0)
-    (uce,) = (use for use in method_uses(suite, ["uce"]) if use.label == "uce")
-    assert uce.method == parse_method("uce", suite=suite).method
+def test_on_as_few_concepts_as_in_the_search_the_winner_stays():
+    suite = load_suite("mini-2")
+    same = suite.model_copy(update={"prompts": suite.tuning.prompts})
+    assert method_use(same, "respodiff").method == parse_method("respodiff", suite=suite).method
