@@ -55,7 +55,7 @@ def method_uses(suite: Suite, methods: Sequence[str | Method | type[Method]] | N
                 "panel of suite "
                 f"{suite.name!r}; choose another one with {use.method.info.name}:judge=…"
             )
-    return _long_fits(list(uses.values()), suite)
+    return _with_longer_training(list(uses.values()), suite)
 
 
 def method_use(suite: Suite, method: str) -> MethodUse:
@@ -64,11 +64,11 @@ def method_use(suite: Suite, method: str) -> MethodUse:
     Raises:
         EvenhandError: The method or a parameter is unknown.
     """
-    (use,) = _long_fits([parse_method(method, suite=suite)], suite)
+    (use,) = _with_longer_training([parse_method(method, suite=suite)], suite)
     return use
 
 
-def _long_fits(uses: list[MethodUse], suite: Suite) -> list[MethodUse]:
+def _with_longer_training(uses: list[MethodUse], suite: Suite) -> list[MethodUse]:
     """The methods; those with tuned parameters are trained as long for each concept as in their search."""
     if not suite.tuning or not any(use.search for use in uses):
         return uses

@@ -143,7 +143,7 @@ class SortitionImages(SearchingMethod):
         text, x = model.encode(examples.prompts), model.latents(examples.images)
         open_rows = torch.stack([_from_concept(text, row, task) for row in range(len(x))]).to(text.states)
         v = {
-            name: text.states.new_zeros(read.max() + 1, text.states.shape[2])
+            name: torch.zeros(read.max() + 1, text.states.shape[2], device=text.states.device)
             for name, read in examples.groups.items()
         }
 
@@ -152,13 +152,13 @@ class SortitionImages(SearchingMethod):
             t = random_timesteps(rng, n, model)
             eps = gaussian(rng, (n, *x.shape[1:]), model)
             added = torch.stack([v[name][read[rows]] for name, read in examples.groups.items()]).sum(dim=0)
-            states = text.states[rows] + open_rows[rows] * added[:, None]
+            states = text.states[rows] + open_rows[rows] * added[:, None].to(text.states)
             pooled = None if text.pooled is None else text.pooled[rows]
             stated = TextStates(states, text.first_eos[rows], pooled)
             return (eps - model.predict(noised(model, x[rows], t, eps), t, stated)).float().pow(2).mean()
 
         losses = train(list(v.values()), loss, steps=self.steps, learning_rate=self.learning_rate)
-        return {name: rows.detach().float().cpu() for name, rows in v.items()}, losses
+        return {name: rows.detach().cpu() for name, rows in v.items()}, losses
 
 
 def _from_concept(text: TextStates, row: int, task: Task) -> Tensor:
