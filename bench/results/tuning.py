@@ -21,9 +21,13 @@ TUNING_SCHEMA = 1
 MAX_BYTES = 2**24
 """Maximum size of a record; a thousand trials take a tenth of it."""
 
-Origin = Literal["start", "quasi-random", "tpe", "finalist"]
+Origin = Literal["start", "quasi-random", "tpe", "finalist", "longer"]
 """Where a configuration comes from: ``start`` has the suite's parameters and the method's defaults,
-``finalist`` repeats one of the best of the first stage."""
+``finalist`` repeats one of the best of the first stage, ``longer`` is the best one with a longer training."""
+
+
+LATER = ("finalist", "longer")
+"""Origins of trials that follow the search."""
 
 
 class HarmRow(Record):
@@ -81,6 +85,14 @@ class ScreeningRecord(Record):
     baseline: Real = Field(description="distance of the baseline in the first stage")
 
 
+class LengtheningRecord(Record):
+    """A last stage that trains the best configuration longer, as long as this helps."""
+
+    factor: int = Field(description="how many times as long the next training is")
+    passes: int = Field(description="largest number of U-Net passes of one fit")
+    ended: str = Field(default="", description="why no longer training follows; empty if one may follow")
+
+
 class TuningRecord(Record):
     """The search over one method's parameters on one suite."""
 
@@ -98,17 +110,34 @@ class TuningRecord(Record):
     space: dict[str, dict[str, Any]]
     baseline: Real = Field(description="distance of the baseline on the development prompts")
     screening: ScreeningRecord | None = None
+    lengthening: LengtheningRecord | None = None
     trials: list[Trial] = Field(default_factory=list)
 
     @model_serializer(mode="wrap")
     def _without_an_absent_stage(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Records of one stage keep the bytes, and the digest, that they had before there were stages."""
-        return without_defaults(self, handler(self), ("screening",))
+        return without_defaults(self, handler(self), ("screening", "lengthening"))
+
+    @property
+    def begun(self) -> TuningRecord:
+        """The record as it was before its first trial."""
+        stage = self.lengthening and self.lengthening.model_copy(update={"ended": ""})
+        return self.model_copy(update={"trials": [], "lengthening": stage})
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of the parameters that differ between trials: the space, then those of a longer training."""
+        names = [*self.space, *(name for trial in self.trials for name in trial.parameters)]
+        return list(dict.fromkeys(names))
+
+    def value(self, trial: Trial, parameter: str) -> Any:
+        """The value of a parameter in a trial; "default" if it is the method's."""
+        return trial.parameters.get(parameter, self.fixed.get(parameter, "default"))
 
     @property
     def searched(self) -> list[Trial]:
-        """The trials of the search, without finalists."""
-        return [trial for trial in self.trials if trial.origin != "finalist"]
+        """The trials of the search, without finalists and longer trainings."""
+        return [trial for trial in self.trials if trial.origin not in LATER]
 
     @property
     def finalists(self) -> list[Trial]:
@@ -122,18 +151,21 @@ class TuningRecord(Record):
     @property
     def finished(self) -> bool:
         """Whether all planned trials are there."""
-        return len(self.trials) >= self.trials_planned + len(self.finalists)
+        ended = self.lengthening is None or bool(self.lengthening.ended)
+        return ended and len(self.trials) >= self.trials_planned + len(self.finalists)
 
     @property
     def winner(self) -> Trial | None:
         """The trial of the lowest score, the earlier one of equals; ``None`` if no trial finished.
 
-        After a first stage, only a finalist can win.
+        After a first stage, only a finalist can win, or one with a longer training.
         """
-        candidates = (
-            [trial for trial in self.trials if trial.origin == "finalist"] if self.screening else self.trials
-        )
-        return next(iter(_ranked(trial for trial in candidates if trial.status == "finished")), None)
+        return next(iter(_ranked(trial for trial in self._measured if trial.status == "finished")), None)
+
+    @property
+    def _measured(self) -> list[Trial]:
+        """The trials with the sampler of the suite and all development images."""
+        return [trial for trial in self.trials if not self.screening or trial.origin in LATER]
 
     def is_winner(self, trial: Trial) -> bool:
         """Whether this trial has won; trials may contain ``nan``, so they are compared by number."""
@@ -141,11 +173,8 @@ class TuningRecord(Record):
 
     @property
     def ranked(self) -> list[Trial]:
-        """The trials, the best first; finalists before the others, which were measured with less effort."""
-        return [
-            *_ranked(trial for trial in self.trials if trial.origin == "finalist"),
-            *_ranked(self.searched),
-        ]
+        """The trials, the best first; those of a first stage last, which were measured with less effort."""
+        return [*_ranked(self._measured), *(_ranked(self.searched) if self.screening else ())]
 
     @property
     def best_of_k(self) -> list[float]:

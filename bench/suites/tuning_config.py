@@ -25,6 +25,18 @@ class Screening(Spec):
     seeds: int = Field(gt=0)
 
 
+class Lengthening(Spec):
+    """A last stage that trains the best configuration of a method longer, as long as this helps.
+
+    Attributes:
+        factor: How many times as long the next training is.
+        passes: Largest number of U-Net passes of one fit.
+    """
+
+    factor: int = Field(default=4, gt=1, le=1000)
+    passes: int = Field(gt=0)
+
+
 class Tuning(Spec):
     """The tuning protocol of a suite; the same for every method.
 
@@ -51,6 +63,7 @@ class Tuning(Spec):
     seed: int = Field(default=0, ge=0, lt=2**32)
     draws: int = Field(default=500, ge=100, le=100_000)
     screening: Screening | None = None
+    lengthening: Lengthening | None = None
     records: str = ""
 
     @model_validator(mode="after")

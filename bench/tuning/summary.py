@@ -18,7 +18,7 @@ Row = list[object]
 
 def trial_table(record: TuningRecord) -> tuple[list[str], list[Row]]:
     """Headings and rows of the trials, the best first."""
-    columns = ["trial", "distance", "95% interval", "worst loss", *record.space, "U-Net passes"]
+    columns = ["trial", "distance", "95% interval", "worst loss", *record.parameters, "U-Net passes"]
     return columns, [_row(record, trial) for trial in record.ranked]
 
 
@@ -31,7 +31,7 @@ def _row(record: TuningRecord, trial: Trial) -> Row:
         number(trial.distance) if finished else trial.status,
         interval(trial.low, trial.high),
         f"{loss} (over the gate)" if trial.violation else loss,
-        *(json.dumps(trial.parameters.get(name, "default")) for name in record.space),
+        *(json.dumps(record.value(trial, name)) for name in record.parameters),
         trial.passes,
     ]
 
@@ -50,6 +50,8 @@ def closing_lines(record: TuningRecord) -> list[str]:
     ]
     if best:
         lines.append("expected best: " + ", ".join(f"{number(best[k - 1])} of {k}" for k in places))
+    if record.lengthening and record.lengthening.ended:
+        lines.append(f"training: {record.lengthening.ended}")
     found = importances(space_of(record), tried_of(record), seed=record.seed)
     if found:
         ordered = sorted(found.items(), key=lambda item: -item[1])

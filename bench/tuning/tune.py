@@ -16,15 +16,22 @@ from typing import Any
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model, quiet_loaders
 from evenhand.bench.prompts.plan import concepts, make_plan
-from evenhand.bench.registry.method_spec import method_class
-from evenhand.bench.results.tuning import ScreeningRecord, Trial, TuningRecord, read_tuning
+from evenhand.bench.registry.method_spec import method_class, parse_method
+from evenhand.bench.results.tuning import (
+    LengtheningRecord,
+    ScreeningRecord,
+    Trial,
+    TuningRecord,
+    read_tuning,
+)
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.files import folder_name, locked, write_atomically
+from evenhand.bench.suites.fit_length import trained_longer
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.bench.suites.tuning_config import Tuning
 from evenhand.bench.tuning import search
 from evenhand.bench.tuning.development import development_suite, screening_suite
-from evenhand.bench.tuning.trial import Planned, affordable, draw_baseline, run_trial
+from evenhand.bench.tuning.trial import Planned, affordable, draw_baseline, run_trial, with_parameters
 from evenhand.methods.space import Space
 
 MOST_SKIPPED = 1000
@@ -120,7 +127,10 @@ class _Search:
         record = self._add(record, self._independent(record), stage=self.first)
         while len(record.searched) < self.protocol.trials:
             record = self._add(record, [self._proposed(record)], stage=self.first)
-        return self._add(record, self._repeated(record), stage=self.final)
+        record = self._add(record, self._repeated(record), stage=self.final)
+        while record.lengthening and not record.lengthening.ended:
+            record = self._lengthened(record, record.lengthening)
+        return record
 
     @cached_property
     def final(self) -> Stage:
@@ -164,11 +174,12 @@ class _Search:
             space={name: asdict(domain) for name, domain in self.space.items()},
             baseline=self._baseline(self.final),
             screening=self._screening(),
+            lengthening=self._lengthening(),
         )
         if not self.path.exists():
             return fresh
         kept = read_tuning(self.path)
-        if kept.model_copy(update={"trials": []}).text() != fresh.text():
+        if kept.begun.text() != fresh.text():
             raise EvenhandError(
                 f"{self.path}: belongs to another search (suite, method version, space or budget differ); "
                 "move the file away or choose another --out"
@@ -188,6 +199,12 @@ class _Search:
             baseline=self._baseline(self.first),
             **self.protocol.screening.model_dump(),
         )
+
+    def _lengthening(self) -> LengtheningRecord | None:
+        """What the record says of the last stage."""
+        if self.protocol.lengthening is None or not method_class(self.method).training_length:
+            return None
+        return LengtheningRecord(**self.protocol.lengthening.model_dump())
 
     def _independent(self, record: TuningRecord) -> list[Planned]:
         """The trials that depend on no other: the starting configuration and the quasi-random ones."""
@@ -226,24 +243,43 @@ class _Search:
         ]
         return [one for one in planned if one.number not in done]
 
+    def _lengthened(self, record: TuningRecord, stage: LengtheningRecord) -> TuningRecord:
+        """The record with one trial of a longer training more, or with the reason why none follows."""
+        longer = self._longer(record, stage)
+        if isinstance(longer, Planned):
+            return self._add(record, [longer], stage=self.final)
+        ended = stage.model_copy(update={"ended": longer})
+        return self._written(record.model_copy(update={"lengthening": ended}))
+
+    def _longer(self, record: TuningRecord, stage: LengtheningRecord) -> Planned | str:
+        """The best configuration with a longer training, or why there is none."""
+        best, last = record.winner, record.trials[-1]
+        if best is None:
+            return "no trial has a result"
+        if last.origin == "longer" and last.number != best.number:
+            return "a longer training is not better"
+        suite = with_parameters(self.development, self.method, best.parameters)
+        own = parse_method(self.method, suite=suite).method
+        method = trained_longer(own, growth=stage.factor)
+        if method == own:
+            return "the training is as long as published"
+        length = {name: getattr(method, name) for name in method.training_length}
+        if not self._fits(best.parameters | length, passes=stage.passes):
+            return f"a longer training may need more than {stage.passes} U-Net passes"
+        return Planned(len(record.trials), "longer", best.parameters | length)
+
     def _affordable(self, sequence: Iterator[dict[str, Any]]) -> dict[str, Any]:
         """The next configuration whose fit stays within the budget."""
         for parameters in islice(sequence, MOST_SKIPPED):
-            if self._fits(parameters):
+            if self._fits(parameters, passes=self.protocol.passes):
                 return parameters
         raise EvenhandError(
             f"method {self.method!r}: no configuration of its space needs at most {self.protocol.passes} "
             "U-Net passes to fit; raise tuning.passes of the suite"
         )
 
-    def _fits(self, parameters: dict[str, Any]) -> bool:
-        return affordable(
-            self.development,
-            self.method,
-            parameters,
-            concepts=self.concepts,
-            passes=self.protocol.passes,
-        )
+    def _fits(self, parameters: dict[str, Any], *, passes: int) -> bool:
+        return affordable(self.development, self.method, parameters, concepts=self.concepts, passes=passes)
 
     def _seed(self, stream: str) -> int:
         """Seed of one part of the search, so that it does not depend on what ran before."""
@@ -256,15 +292,22 @@ class _Search:
             trials = sorted([*record.trials, trial], key=lambda each: each.number)
             # A resumed search knows the rounded numbers that were written, so this one uses them too.
             text = record.model_copy(update={"trials": trials}).model_dump_json()
-            record = TuningRecord.model_validate_json(text)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path, record.text().encode())
+            record = self._written(TuningRecord.model_validate_json(text))
             self._report(record, trial)
+        return record
+
+    def _written(self, record: TuningRecord) -> TuningRecord:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path, record.text().encode())
         return record
 
     def _outcomes(self, planned: Sequence[Planned], stage: Stage) -> Iterator[Trial]:
         """The trials of a stage as they finish."""
-        costly = [one for one in planned if not self._fits(one.parameters)]
+        costly = [
+            one
+            for one in planned
+            if one.origin != "longer" and not self._fits(one.parameters, passes=self.protocol.passes)
+        ]
         for one in costly:
             reason = f"may need more than {self.protocol.passes} U-Net passes to fit"
             yield one.without_result("over budget", reason)
@@ -293,7 +336,7 @@ class _Search:
         self.new += 1
         seconds = (time.monotonic() - self.started) / self.new
         most = record.screening.finalists if record.screening else 0
-        planned = record.trials_planned + (len(record.finalists) or most)
+        planned = max(record.trials_planned + (len(record.finalists) or most), len(record.trials))
         left = seconds * (planned - len(record.trials))
         found = f"distance {trial.distance:.3f}" if trial.status == "finished" else trial.status
         broken = f", exceeds a gate by {trial.violation:.0%}" if trial.violation else ""

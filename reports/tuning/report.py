@@ -18,6 +18,7 @@ ORIGINS = {
     "quasi-random": "quasi-random (Sobol)",
     "tpe": "proposed by TPE",
     "finalist": "finalist, repeated in full",
+    "longer": "longer training",
 }
 
 
@@ -68,21 +69,25 @@ def _sentences(record: TuningRecord, primary: str) -> list[str]:
 
 
 def _stages(record: TuningRecord) -> list[str]:
-    """How a search of two stages was done."""
-    first = record.screening
-    if first is None:
-        return []
-    return [
-        f"The search drew with {count(first.steps)} denoising steps and at most "
-        f"{plural(first.seeds, 'image')} a prompt, where the distance of the baseline is "
-        f"{number(first.baseline)}. The best trials were repeated in full, and one of these wins."
-    ]
+    """How a search of several stages was done."""
+    first, last, said = record.screening, record.lengthening, []
+    if first:
+        said.append(
+            f"The search drew with {count(first.steps)} denoising steps and at most "
+            f"{plural(first.seeds, 'image')} a prompt, where the distance of the baseline is "
+            f"{number(first.baseline)}. The best trials were repeated in full, and one of these wins."
+        )
+    if last:
+        end = f" The end: {last.ended}." if last.ended else ""
+        said.append(f"The best trial was trained {count(last.factor)} times as long while this helped.{end}")
+    return said
 
 
 def _facts(record: TuningRecord, winner: Trial | None) -> list[tuple[str, str]]:
     done = sum(trial.status == "finished" for trial in record.trials)
+    planned = max(record.trials_planned + len(record.finalists), len(record.trials))
     return [
-        (f"{count(done)} of {count(record.trials_planned + len(record.finalists))}", "trials with a result"),
+        (f"{count(done)} of {count(planned)}", "trials with a result"),
         (count(record.passes), "U-Net passes of all fits"),
         (count(record.passes_allowed), "largest number of one fit"),
         (str(winner.number) if winner else "none", "winning trial"),
@@ -90,7 +95,7 @@ def _facts(record: TuningRecord, winner: Trial | None) -> list[tuple[str, str]]:
 
 
 def _trials(record: TuningRecord) -> Table:
-    columns = ["Trial", "Distance", "Worst loss", *record.space, "U-Net passes", "Origin"]
+    columns = ["Trial", "Distance", "Worst loss", *record.parameters, "U-Net passes", "Origin"]
     rows = [_row(record, each) for each in record.ranked]
     return Table("trials", "All trials, the best first", columns, rows)
 
@@ -101,7 +106,7 @@ def _row(record: TuningRecord, trial: Trial) -> Row:
             text(f"{trial.number}{' (winner)' if record.is_winner(trial) else ''}"),
             _distance(trial),
             _worst(trial),
-            *(text(_value(trial.parameters.get(name, "default"))) for name in record.space),
+            *(text(_value(record.value(trial, name))) for name in record.parameters),
             counted(trial.passes),
             text(ORIGINS[trial.origin]),
         ]

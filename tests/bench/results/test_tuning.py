@@ -80,6 +80,46 @@ def test_a_record_of_two_stages_survives_writing_and_reading(tmp_path):
     assert '"screening"' not in a_record(*TRIED).text()
 
 
+LAST = {"factor": 4, "passes": 5000}
+WHOLE = [a_trial(i, 0.3 + i / 10) for i in range(3)]
+
+
+def longer(number, distance, **more):
+    return a_trial(number, distance, origin="longer", parameters={"scale": 0.0, "steps": 40}, **more)
+
+
+def test_a_record_with_a_last_stage_is_finished_once_it_says_why_nothing_follows():
+    assert not a_record(*WHOLE, lengthening=LAST).finished
+    ended = LAST | {"ended": "a longer training is not better"}
+    assert a_record(*WHOLE, lengthening=ended).finished
+    assert not a_record(*WHOLE[:2], lengthening=ended).finished
+
+
+def test_a_longer_training_can_win_and_is_no_random_trial():
+    record = a_record(*WHOLE, longer(3, 0.1), lengthening=LAST)
+    assert record.winner.number == record.ranked[0].number == 3
+    assert record.searched == WHOLE and len(record.best_of_k) == 3
+    assert a_record(*WHOLE, longer(3, 0.1, loss=0.5), lengthening=LAST).winner.number == 0
+
+
+def test_after_a_first_stage_a_longer_training_can_win():
+    record = a_record(*WHOLE, again(3, 0.6), longer(4, 0.5), screening=FIRST, lengthening=LAST)
+    assert [trial.number for trial in record.ranked] == [4, 3, 0, 1, 2]
+
+
+def test_parameters_of_a_longer_training_have_their_fixed_value_in_other_trials():
+    record = a_record(*WHOLE, longer(3, 0.1), lengthening=LAST, fixed={"steps": 10})
+    assert record.parameters == ["scale", "steps"]
+    assert [record.value(trial, "steps") for trial in record.trials] == [10, 10, 10, 40]
+    assert a_record(*WHOLE).value(WHOLE[0], "steps") == "default"
+
+
+def test_a_search_begins_without_trials_and_without_an_end():
+    ended = a_record(*WHOLE, lengthening=LAST | {"ended": "no trial has a result"})
+    assert ended.begun == a_record(lengthening=LAST)
+    assert '"lengthening"' not in a_record(*WHOLE).text()
+
+
 def test_the_expected_best_equals_the_mean_over_all_subsets():
     scores = [0.9, 0.2, 0.5, 0.4, 0.4]
     for k, found in enumerate(best_of_k(scores), start=1):

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
+from helpers.tuning import a_trial
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.tuning import read_tuning
@@ -11,10 +13,11 @@ from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.suites.prompt_use import PromptUse
 from evenhand.bench.suites.suite import load_suite
-from evenhand.bench.suites.tuning_config import Screening
+from evenhand.bench.suites.tuning_config import Lengthening, Screening
 from evenhand.bench.tuning import tune as module
 from evenhand.bench.tuning.summary import closing_lines, trial_table, write_page
 from evenhand.bench.tuning.tune import record_path, tune
+from evenhand.methods.activations.respodiff import RespoDiff
 from evenhand.methods.prompts.entigen import Entigen
 
 METHOD = "eos-swap"
@@ -149,6 +152,82 @@ class TestSearchOfTwoStages:
         path.write_text(record.model_copy(update={"trials": record.trials[:2]}).text())
         shutil.rmtree(tmp_path / "work" / "mini" / METHOD / "trial-002")
         assert search(tmp_path, suite_of_two_stages()).text() == record.text()
+
+
+class Scripted:
+    """Trials with given distances, without images.
+
+    Attributes:
+        tried: Number of RespoDiff's iterations in every trial.
+    """
+
+    def __init__(self, monkeypatch, *distances):
+        self.distances, self.tried = distances, []
+        monkeypatch.setattr(module, "run_trial", self.run)
+        monkeypatch.setattr(module, "draw_baseline", lambda *_: SimpleNamespace(value=0.6))
+
+    def run(self, planned, **_):
+        self.tried.append(planned.parameters.get("iterations"))
+        result = {"distance": self.distances[planned.number], "passes": 10}
+        return a_trial(planned.number, origin=planned.origin, parameters=planned.parameters, **result)
+
+
+def respodiff_suite(*, iterations=10, passes=10**9):
+    tuning = {"trials": 1, "quasi_random": 1, "passes": 10**9}
+    suite = small_suite(**tuning, lengthening=Lengthening(factor=4, passes=passes))
+    return suite.model_copy(update={"methods": {"respodiff": {"iterations": iterations}}})
+
+
+class TestLongerTraining:
+    def searched(self, folder, suite):
+        record = search(folder, suite, method="respodiff")
+        assert record.finished
+        return record
+
+    def test_the_best_training_is_made_longer_until_this_does_not_help(self, tmp_path, monkeypatch):
+        script = Scripted(monkeypatch, 0.5, 0.4, 0.3, 0.31)
+        record = self.searched(tmp_path, respodiff_suite())
+        assert script.tried == [10, 40, 160, 640] and record.winner.number == 2
+        assert [trial.origin for trial in record.trials] == ["start", *["longer"] * 3]
+        assert record.lengthening.ended == "a longer training is not better"
+        assert "training: a longer training is not better" in closing_lines(record)
+        others = [{**trial.parameters, "iterations": 0} for trial in record.trials]
+        assert all(other == others[0] for other in others)
+
+    def test_no_training_is_longer_than_published(self, tmp_path, monkeypatch):
+        script = Scripted(monkeypatch, 0.5, 0.4)
+        record = self.searched(tmp_path, respodiff_suite(iterations=3000))
+        assert script.tried == [3000, RespoDiff().iterations] == [3000, 5000]
+        assert record.lengthening.ended == "the training is as long as published"
+
+    def test_no_training_needs_more_passes_than_allowed(self, tmp_path, monkeypatch):
+        script = Scripted(monkeypatch, 0.5)
+        record = self.searched(tmp_path, respodiff_suite(passes=100))
+        assert script.tried == [10]
+        assert record.lengthening.ended == "a longer training may need more than 100 U-Net passes"
+
+    def test_an_interrupted_stage_ends_with_the_same_record(self, tmp_path, monkeypatch):
+        Scripted(monkeypatch, 0.5, 0.4, 0.3, 0.31)
+        whole = self.searched(tmp_path / "whole", respodiff_suite())
+        path = record_path(tmp_path / "tuning", "mini", "respodiff")
+        path.parent.mkdir(parents=True)
+        stage = whole.lengthening.model_copy(update={"ended": ""})
+        for kept in range(4):
+            half = whole.model_copy(update={"trials": whole.trials[:kept], "lengthening": stage})
+            path.write_text(half.text())
+            assert self.searched(tmp_path, respodiff_suite()).text() == whole.text()
+
+    def test_a_record_of_another_last_stage_is_kept(self, tmp_path, monkeypatch):
+        Scripted(monkeypatch, 0.5, 0.6)
+        self.searched(tmp_path, respodiff_suite())
+        with pytest.raises(EvenhandError, match="belongs to another search"):
+            search(tmp_path, respodiff_suite(passes=10**8), method="respodiff")
+
+    def test_a_method_that_trains_nothing_has_no_last_stage(self, tmp_path, monkeypatch):
+        Scripted(monkeypatch, 0.5)
+        suite = small_suite(trials=1, quasi_random=1, lengthening=Lengthening(passes=100))
+        record = search(tmp_path, suite)
+        assert record.finished and record.lengthening is None
 
 
 @pytest.mark.slow

@@ -56,6 +56,18 @@ def test_page_of_two_stages_says_so():
     assert rows[0].startswith("3 (winner) 0.400") and "finalist, repeated in full" in rows[0]
 
 
+def test_page_of_a_longer_training_says_how_it_ended():
+    stage = {"factor": 4, "passes": 5000, "ended": "a longer training is not better"}
+    more = a_trial(3, 0.1, origin="longer", parameters={"scale": 0.0, "steps": 40})
+    shown = page(a_record(*(a_trial(i, 0.3) for i in range(3)), more, lengthening=stage, fixed={"steps": 10}))
+    assert (
+        "trained 4 times as long while this helped. The end: a longer training is not better." in shown.text
+    )
+    rows = [row.text for row in shown.by_id("trials").all("tbody")[0].all("tr")]
+    assert rows[0].startswith("3 (winner) 0.100") and "40 100 longer training" in rows[0]
+    assert "10 100 quasi-random" in rows[1] and "4 of 4" in shown.text
+
+
 def test_curve_needs_two_trials_and_importances_are_sorted():
     figures = [figure.attributes["id"] for figure in page(a_record(a_trial(0, 0.3))).all("figure")]
     assert figures == []
