@@ -156,7 +156,17 @@ class WeightSearch:
 
     def read(self, images: Images, concepts: Sequence[str]) -> dict[str, Integers]:
         """Attribute to the group that the judge reads in each image, ``(n,)``."""
-        read = {name: np.zeros(len(images), np.int64) for name in self._groups}
+        return {name: p.argmax(axis=1) for name, p in self.probabilities(images, concepts).items()}
+
+    def probabilities(self, images: Images, concepts: Sequence[str]) -> dict[str, Floats]:
+        """Attribute to the judge's probabilities of its groups, ``(n, groups)``.
+
+        Args:
+            images: Images of the search.
+            concepts: Concept of every image.
+        """
+        found = {name: np.ones((len(images), 1)) for name in self._groups}
+        found |= {name: np.zeros((len(images), len(groups))) for name, groups in self._words.items()}
         for concept in dict.fromkeys(concepts):
             where = np.array([other == concept for other in concepts])
             for name, groups in self._words.items():
@@ -164,8 +174,8 @@ class WeightSearch:
                     described(self.parameters.measure, concept, self._words, {name: group})
                     for group in groups
                 ]
-                read[name][where] = self.task.judge(images[where], texts).argmax(axis=1)
-        return read
+                found[name][where] = self.task.judge(images[where], texts)
+        return found
 
     def _verdicts(self, read: ReadImages, weights: Floats, confusion: Mapping[str, Floats]) -> dict[str, str]:
         """Attribute to what the images generated with the current weights prove about it."""

@@ -31,13 +31,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from evenhand.bench.errors import EvenhandError
 from evenhand.methods.base import Budget, Cell, Images, Intervention, MethodInfo, Task, TextStates
 from evenhand.methods.shared.group_assignment import group_words
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.stated_groups import stated_groups
 from evenhand.methods.shared.training import course, gaussian, noised, one_thread, random_timesteps, train
-from evenhand.methods.sortition._compliance import Integers
+from evenhand.methods.sortition._compliance import Floats, Integers
 from evenhand.methods.sortition._weight_search import SearchingMethod, WeightSearch
 from evenhand.methods.sortition.sortition import SortitionIntervention, last_token, sampling_data
 from evenhand.methods.space import Range, Space
@@ -63,6 +62,8 @@ class SortitionImages(SearchingMethod):
 
     Attributes:
         examples: Images that the judge sorts; concepts take turns.
+        least: Smallest number of examples of a group. One that the judge reads less often gets those in which
+            it is most probable.
         steps: Training steps.
         training_batch: Images per training step.
         learning_rate: Learning rate of Adam.
@@ -88,6 +89,7 @@ class SortitionImages(SearchingMethod):
     training_length: ClassVar[tuple[str, ...]] = ("steps",)
 
     examples: int = Field(default=120, ge=1)
+    least: int = Field(default=4, ge=1)
     steps: int = Field(default=300, ge=1)
     training_batch: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=0.02, gt=0)
@@ -175,7 +177,7 @@ class Examples:
     Attributes:
         prompts: Prompt of every image; concepts take turns.
         images: ``(n, height, width, 3)``.
-        groups: Attribute to the index of the group that the judge reads in every image, ``(n,)``.
+        groups: Attribute to the index of the group of every image, ``(n,)``.
     """
 
     prompts: Sequence[str]
@@ -184,25 +186,17 @@ class Examples:
 
     @classmethod
     def sorted_by_judge(cls, method: SortitionImages, task: Task) -> Examples:
-        """Generate the images and read them.
-
-        Raises:
-            EvenhandError: No image shows one of the groups.
-        """
+        """Generate the images and read them."""
         search = WeightSearch(parameters=method, task=task, intervention=Intervention())
         concepts = np.resize(task.concepts, method.examples).tolist()
         prompts = [fill(method.measure, concept=concept) for concept in concepts]
         images = search.images(prompts)
-        groups = search.read(images, concepts)
-        for name, known in group_words(task.cells).items():
-            missing = [g for index, g in enumerate(known) if index not in groups[name]]
-            if missing:
-                raise EvenhandError(
-                    f"method {method.info.name!r} learns from images of every group, but judge "
-                    f"{method.judge!r} finds no {name} {missing[0]!r} in {method.examples} images; "
-                    "raise 'examples'"
-                )
-        return cls(prompts, images, groups)
+        found = search.probabilities(images, concepts)
+        return cls(
+            prompts,
+            images,
+            {name: groups_of(found[name], least=method.least) for name in group_words(task.cells)},
+        )
 
     def draw(self, rng: np.random.Generator, count: int) -> Integers:
         """Indices of images ``(count,)``: a random group of a random attribute, then one of its images."""
@@ -211,3 +205,24 @@ class Examples:
         ]
         chosen = rng.integers(len(pools), size=count)
         return np.array([rng.choice(pools[pool]) for pool in chosen], dtype=np.int64)
+
+
+def groups_of(p: Floats, *, least: int) -> Integers:
+    """Group of every image, ``(n,)``: the most probable one, but every group has at least ``least`` images.
+
+    A group that is rarely the most probable one gets the images in which it is more probable than in others,
+    the rarest group first. There are ``n // groups`` images for each if that is less.
+
+    Args:
+        p: The judge's probabilities ``(n, groups)``.
+        least: Smallest number of images of a group.
+    """
+    groups: Integers = p.argmax(axis=1)
+    count = p.shape[1]
+    free = np.ones(len(p), np.bool_)
+    for group in np.argsort(np.bincount(groups, minlength=count), kind="stable"):
+        if np.count_nonzero(groups == group) < min(least, len(p) // count):
+            order = np.argsort(-np.where(free, p[:, group], -1.0), kind="stable")
+            chosen = order[: min(least, len(p) // count)]
+            groups[chosen], free[chosen] = group, False
+    return groups

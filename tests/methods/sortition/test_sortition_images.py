@@ -9,7 +9,6 @@ from helpers.activations import PROTOCOL, make
 from helpers.methods import GENDER, JOINT, Studio, make_task
 from scipy.stats import chisquare, ttest_rel
 
-from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.methods.base import Task
@@ -19,6 +18,7 @@ from evenhand.methods.sortition.sortition_images import (
     Examples,
     SortitionImages,
     SortitionImagesIntervention,
+    groups_of,
 )
 
 CONCEPTS = ("nurse", "construction worker")
@@ -114,13 +114,21 @@ def test_no_prompt_of_the_fit_states_a_group(mini):
     assert [look["images"] for look in fitted.record["looks"]] == [4, 8]
 
 
-def test_a_group_that_no_image_shows_is_an_error(mini):
-    def always_first(images, texts):
-        return np.tile(np.eye(len(texts))[0], (len(images), 1))
+def test_images_belong_to_the_most_probable_group():
+    p = np.random.default_rng(0).dirichlet([1, 1, 1], size=60)
+    assert (groups_of(p, least=4) == p.argmax(axis=1)).all()
 
-    task = replace(make(mini), judge=always_first)
-    with pytest.raises(EvenhandError, match="finds no gender 'man' in 8 images; raise 'examples'"):
-        method().fit(task)
+
+def test_a_group_that_is_never_the_most_probable_one_gets_the_likeliest_images():
+    p = np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.7, 0.3], [0.95, 0.05], [0.99, 0.01]])
+    assert groups_of(p, least=2).tolist() == [0, 1, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("least", [1, 4, 8, 100])
+def test_every_group_has_its_images_whatever_the_judge_says(least):
+    rng = np.random.default_rng(1)
+    for p in (rng.dirichlet([50, 1, 1], size=24), np.tile([0.5, 0.3, 0.2], (24, 1)), np.full((24, 3), 1 / 3)):
+        assert np.bincount(groups_of(p, least=least), minlength=3).min() >= min(least, 8)
 
 
 def test_rare_groups_are_drawn_as_often_as_common_ones():
