@@ -100,12 +100,14 @@ def parse_method(
         if table not in known:
             raise unknown("method in the suite's [methods] table:", table, known)
     name, given = _named(method)
-    number, tuned = _fit_number(given.pop(FIT, 1), name), suite.tuned.get(name, {})
+    number = _fit_number(given.pop(FIT, 1), name)
     cls = own[name] if name in own else method_class(name)
-    parameters = {**suite.methods.get(name, {}), **tuned, **given}
-    built = spec_text.build(cls, name, parameters, kind="method")
-    kept = all(given.get(parameter, value) == value for parameter, value in tuned.items())
-    search = suite.searches.get(name) if kept else None
+    parameters = {**suite.methods.get(name, {}), **suite.tuned.get(name, {})}
+    built = spec_text.build(cls, name, {**parameters, **given}, kind="method")
+    search = suite.searches.get(name)
+    # A given parameter that changes anything, searched or not, makes another method than the tuned one.
+    if search and built != spec_text.build(cls, name, parameters, kind="method"):
+        search = None
     return MethodUse(label=spec_text.label(name, given), method=built, search=search).nth_fit(number)
 
 

@@ -50,6 +50,15 @@ def test_a_method_says_what_the_search_for_its_parameters_has_taken(tmp_path):
     assert parse_method("entigen", suite=suite).search is None
 
 
+def test_a_method_with_another_value_that_the_search_has_fixed_is_not_the_tuned_one():
+    suite = load_suite("mini-2")
+    assert parse_method("mist", suite=suite).search is not None
+    assert parse_method("mist:scope=per-concept", suite=suite).search is not None, "that of the search"
+    joint = parse_method("mist:scope=joint", suite=suite)
+    assert joint.search is None
+    assert joint.method.step_size == parse_method("mist", suite=suite).method.step_size
+
+
 def test_a_run_keeps_the_parameters_without_the_records(tmp_path):
     suite = read_suite(suite_with(tmp_path, a_winner()))
     copy = tmp_path / "copy.toml"
