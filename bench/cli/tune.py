@@ -15,11 +15,14 @@ app = typer.Typer()
 @app.command(
     epilog=examples(
         "evenhand tune fair-diffusion --suite mini-2",
+        "evenhand tune mist:scope=joint",
         "evenhand tune my-method --suite my-suite.toml --workers 2",
     )
 )
 def tune(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="Name of a method.")],
+    method: Annotated[
+        str, typer.Argument(metavar="METHOD", help="Name of a method; given parameters stay fixed.")
+    ],
     suite: Annotated[
         str, typer.Option(metavar="SUITE", help="A suite with development prompts, or its TOML file.")
     ] = "mini-2",
@@ -47,7 +50,7 @@ def tune(
     resolved = load_suite(suite)
     progress = Progress(quiet=as_json)
     record = search(method, resolved, out=out, work=work, workers=workers, progress=progress)
-    path = record_path(out, record.suite, method)
+    path = record_path(out, record.suite, record.method)
     page = path.with_suffix(".html")
     write_page(record, page, suite=resolved)
     if as_json:

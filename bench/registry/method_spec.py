@@ -102,13 +102,27 @@ def parse_method(
     name, given = _named(method)
     number = _fit_number(given.pop(FIT, 1), name)
     cls = own[name] if name in own else method_class(name)
-    parameters = {**suite.methods.get(name, {}), **suite.tuned.get(name, {})}
+    parameters, search = _of_suite(suite, name, given)
     built = spec_text.build(cls, name, {**parameters, **given}, kind="method")
-    search = suite.searches.get(name)
     # A given parameter that changes anything, searched or not, makes another method than the tuned one.
     if search and built != spec_text.build(cls, name, parameters, kind="method"):
         search = None
     return MethodUse(label=spec_text.label(name, given), method=built, search=search).nth_fit(number)
+
+
+def _of_suite(suite: Suite, name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], Search | None]:
+    """A method's parameters in a suite, and the search that has found them.
+
+    A variant such as ``mist:scope=joint`` may have been tuned by itself. Of the searches whose fixed
+    parameters are given, the one with the most counts.
+    """
+    fixed: Mapping[str, Any] = {}
+    for key in suite.tuned:
+        tuned, own = spec_text.split(key, kind="method")
+        if tuned == name and len(own) > len(fixed) and all(given.get(k) == v for k, v in own.items()):
+            fixed = own
+    key = spec_text.label(name, fixed)
+    return {**suite.methods.get(name, {}), **fixed, **suite.tuned.get(key, {})}, suite.searches.get(key)
 
 
 def local_methods(methods: Sequence[str | Method | type[Method]]) -> dict[str, type[Method]]:

@@ -16,6 +16,7 @@ from typing import Any
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model, quiet_loaders
 from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.registry import spec_text
 from evenhand.bench.registry.method_spec import method_class, parse_method
 from evenhand.bench.results.tuning import (
     LengtheningRecord,
@@ -59,7 +60,8 @@ def tune(
     record.
 
     Args:
-        method: Name of a registered method.
+        method: Name of a registered method, or a variant such as ``mist:scope=joint``, whose given
+            parameters stay fixed.
         suite: A suite with a ``[tuning]`` table, or its name or path.
         out: Folder of the records.
         work: Folder for images and fits of the trials; it can be deleted afterwards.
@@ -74,15 +76,22 @@ def tune(
             nothing to tune, or an existing record belongs to another search.
     """
     resolved = suite if isinstance(suite, Suite) else load_suite(suite)
+    name, given = spec_text.split(method, kind="method")
+    table = {**resolved.methods.get(name, {}), **given}
+    resolved = resolved.model_copy(update={"methods": {**resolved.methods, name: table}})
     development = development_suite(resolved)
     assert resolved.tuning is not None
-    if not method_class(method).space():
+    space = {key: domain for key, domain in method_class(name).space().items() if key not in given}
+    if not space:
         raise EvenhandError(f"method {method!r} has nothing to tune: its search space is empty")
-    path = record_path(Path(out), resolved.name, method)
-    folder = Path(work) / folder_name(resolved.name) / folder_name(method)
+    label = spec_text.label(name, given)
+    path = record_path(Path(out), resolved.name, label)
+    folder = Path(work) / folder_name(resolved.name) / folder_name(label)
     with quiet_loaders(), progress or Progress() as shown, locked(folder):
         return _Search(
-            method=method,
+            label=label,
+            method=name,
+            space=space,
             suite=resolved,
             protocol=resolved.tuning,
             development=development,
@@ -108,9 +117,26 @@ class Stage:
 
 @dataclass
 class _Search:
-    """One search in progress."""
+    """One search in progress.
 
+    Attributes:
+        label: The method as the record names it, with the parameters that were given.
+        method: Its name.
+        space: Its search space, without the given parameters.
+        suite: The suite; its table of the method has the given parameters.
+        protocol: The suite's protocol.
+        development: Its development suite.
+        path: File of the record.
+        work: Folder of the trials.
+        workers: Trials at the same time.
+        shown: Reports progress.
+        started: When the search was started or resumed.
+        new: Trials since then.
+    """
+
+    label: str
     method: str
+    space: Space
     suite: Suite
     protocol: Tuning
     development: Suite
@@ -144,11 +170,6 @@ class _Search:
         return self.final if suite is self.development else Stage(suite, self.work / "screening-baseline")
 
     @cached_property
-    def space(self) -> Space:
-        """The search space of the method."""
-        return method_class(self.method).space()
-
-    @cached_property
     def concepts(self) -> int:
         """Number of development concepts that a trial balances."""
         return len(concepts(make_plan(self.development)[0]))
@@ -164,7 +185,7 @@ class _Search:
             suite=self.suite.name,
             suite_version=self.suite.version,
             development=self.development.digest(),
-            method=self.method,
+            method=self.label,
             method_version=method_class(self.method).info.version,
             model_revision=load_model(self.suite.model).revision,
             seed=self.protocol.seed,
@@ -274,7 +295,7 @@ class _Search:
             if self._fits(parameters, passes=self.protocol.passes):
                 return parameters
         raise EvenhandError(
-            f"method {self.method!r}: no configuration of its space needs at most {self.protocol.passes} "
+            f"method {self.label!r}: no configuration of its space needs at most {self.protocol.passes} "
             "U-Net passes to fit; raise tuning.passes of the suite"
         )
 
@@ -283,7 +304,7 @@ class _Search:
 
     def _seed(self, stream: str) -> int:
         """Seed of one part of the search, so that it does not depend on what ran before."""
-        text = f"{self.protocol.seed}\n{self.suite.name}\n{self.method}\n{stream}"
+        text = f"{self.protocol.seed}\n{self.suite.name}\n{self.label}\n{stream}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
     def _add(self, record: TuningRecord, planned: Sequence[Planned], *, stage: Stage) -> TuningRecord:
@@ -341,6 +362,6 @@ class _Search:
         found = f"distance {trial.distance:.3f}" if trial.status == "finished" else trial.status
         broken = f", exceeds a gate by {trial.violation:.0%}" if trial.violation else ""
         self.shown.say(
-            f"{self.method}: trial {len(record.trials)} of {planned}, {found}{broken}; "
+            f"{self.label}: trial {len(record.trials)} of {planned}, {found}{broken}; "
             f"about {left / 60:.0f} min left"
         )

@@ -9,9 +9,11 @@ import pytest
 from helpers.tuning import a_record, a_trial
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.registry import spec_text
 from evenhand.bench.registry.method_spec import method_class, parse_method
 from evenhand.bench.results.result import Search
 from evenhand.bench.results.tuning import read_tuning
+from evenhand.bench.storage.files import folder_name
 from evenhand.bench.suites.suite import load_suite, read_suite, to_toml
 from evenhand.bench.tuning.development import development_suite
 
@@ -21,16 +23,16 @@ def suite_with(folder, *records):
     tuning = suite.tuning.model_copy(update={"records": "records"})
     (folder / "records").mkdir()
     for record in records:
-        (folder / "records" / f"{record.method}.json").write_text(record.text())
+        (folder / "records" / f"{folder_name(record.method)}.json").write_text(record.text())
     path = folder / "suite.toml"
     path.write_text(to_toml(suite.model_copy(update={"tuning": tuning}).model_dump(mode="json")))
     return path
 
 
 def a_winner(**fields):
-    trial = a_trial(0, 0.2, parameters={"weight": 0.75})
+    trials = [a_trial(0, 0.2, parameters={"weight": 0.75})]
     given = {"suite": "mini", "suite_version": "2", "method": "eos-swap", "trials_planned": 1}
-    return a_record(trial, **given | fields)
+    return a_record(**given | {"trials": trials} | fields)
 
 
 def test_a_winner_overrides_the_table_of_the_suite_but_not_what_the_user_gives(tmp_path):
@@ -57,6 +59,19 @@ def test_a_method_with_another_value_that_the_search_has_fixed_is_not_the_tuned_
     joint = parse_method("mist:scope=joint", suite=suite)
     assert joint.search is None
     assert joint.method.step_size == parse_method("mist", suite=suite).method.step_size
+
+
+def test_a_variant_that_was_tuned_by_itself_has_its_own_winner(tmp_path):
+    joint = a_winner(method="mist:scope=joint", trials=[a_trial(0, 0.2, parameters={"step_size": 0.7})])
+    suite = read_suite(suite_with(tmp_path, joint))
+    found = parse_method("mist:scope=joint", suite=suite)
+    assert (found.method.step_size, found.search.record) == (0.7, joint.digest())
+    plain, given = (parse_method(text, suite=suite) for text in ("mist", "mist:scope=joint,rounds=3"))
+    assert plain == parse_method("mist", suite=load_suite("mini-2"))
+    assert given.search is None and given.method.step_size == 0.7
+    copy = tmp_path / "copy.toml"
+    copy.write_text(to_toml(suite.model_dump(mode="json")))
+    assert read_suite(copy) == suite
 
 
 def test_a_run_keeps_the_parameters_without_the_records(tmp_path):
@@ -97,12 +112,14 @@ def bundled_records():
 @pytest.mark.parametrize("path", bundled_records(), ids=lambda path: path.stem)
 def test_a_bundled_record_is_of_the_method_and_the_development_prompts_of_today(path):
     suite, record = load_suite("mini-2"), read_tuning(path)
-    method = method_class(path.stem)
-    assert record.method == path.stem and record.finished
+    name, fixed = spec_text.split(record.method, kind="method")
+    method = method_class(name)
+    assert folder_name(record.method) == path.stem and record.finished
     assert record.development == development_suite(suite).digest()
     assert record.method_version == method.info.version
-    space = json.loads(json.dumps({name: asdict(domain) for name, domain in method.space().items()}))
+    domains = {key: asdict(domain) for key, domain in method.space().items() if key not in fixed}
+    space = json.loads(json.dumps(domains))
     assert record.space == space
-    given = suite.methods.get(record.method, {})
+    given = {**suite.methods.get(name, {}), **fixed}
     assert record.fixed == {name: value for name, value in given.items() if name not in space}
     assert suite.tuned[record.method] == record.winner.parameters

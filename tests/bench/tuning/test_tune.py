@@ -230,6 +230,24 @@ class TestLongerTraining:
         assert record.finished and record.lengthening is None
 
 
+class TestVariant:
+    def test_given_parameters_stay_fixed(self, tmp_path, monkeypatch):
+        Scripted(monkeypatch, 0.5, 0.4)
+        suite = small_suite(trials=2, quasi_random=2)
+        record = search(tmp_path, suite, method="mist:scope=joint,step_size=0.1")
+        assert record.method == "mist:scope=joint,step_size=0.1"
+        assert record.fixed["scope"] == "joint" and record.fixed["step_size"] == 0.1
+        assert "step_size" not in record.space and "lam" in record.space
+        assert record_path(tmp_path / "tuning", "mini", record.method).exists()
+        assert not record_path(tmp_path / "tuning", "mini", "mist").exists()
+        plain = search(tmp_path, suite, method="mist")
+        assert plain.fixed["scope"] == "per-concept" and plain.trials != record.trials
+
+    def test_a_variant_without_a_searched_parameter_has_nothing_to_tune(self, tmp_path):
+        with pytest.raises(EvenhandError, match=r"'eos-swap:weight=0\.5' has nothing to tune"):
+            search(tmp_path, method="eos-swap:weight=0.5")
+
+
 @pytest.mark.slow
 def test_a_configuration_over_budget_is_not_fitted(tmp_path):
     record = search(tmp_path, small_suite(passes=1, trials=1, quasi_random=1), method="mist")
