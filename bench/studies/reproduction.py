@@ -50,8 +50,8 @@ BEST = {"fairimagen_fairness": 1.0}
 MEASURED = ("baseline", "value", "value_low", "value_high", "effect", "effect_low", "effect_high", "lost")
 EFFORT = ("fit_passes", "fit_seconds", "fits", "trials", "share_trained")
 COMPARED = ("mist", "mist_low", "mist_high", "other", "other_low", "other_high")
-"""Columns of numbers in the tables of effects and of claims; ``lost`` is explicit fidelity, ``fit_passes``
-are those of the U-Net, ``trials`` is 0 for a method that was not tuned."""
+"""Columns of numbers in the tables of effects (measured, and what this took) and of claims; ``lost`` is
+explicit fidelity, and ``trials`` is 0 for a method that was not tuned."""
 
 Labels = Mapping[str, Reading]
 """Label of a method to its result."""

@@ -87,9 +87,13 @@ class SortitionIntervention(Intervention):
 
     def open_attributes(self, prompt: str, eos: Tensor) -> list[str]:
         """Attributes that the prompt states neither in known words nor according to the gate."""
-        said = stated_groups(prompt, self.data["stating"])
-        names = [name for name, _ in self.data["groups"] if name not in said]
+        names = self.unnamed(prompt)
         return [name for name in names if not stated(eos, self.tensors[f"gate/{name}"].to(eos))]
+
+    def unnamed(self, prompt: str) -> list[str]:
+        """Attributes that no known word of the prompt states."""
+        said = stated_groups(prompt, self.data["stating"])
+        return [name for name, _ in self.data["groups"] if name not in said]
 
     def moved(self, rows: Tensor, *, attribute: str, group: str) -> Tensor:
         """The rows ``(n, d)`` with the edit of a group applied."""

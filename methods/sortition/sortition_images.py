@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -34,7 +35,6 @@ from torch import Tensor
 from evenhand.methods.base import Budget, Cell, Images, Intervention, MethodInfo, Task, TextStates
 from evenhand.methods.shared.group_assignment import group_words
 from evenhand.methods.shared.prompt_text import fill
-from evenhand.methods.shared.stated_groups import stated_groups
 from evenhand.methods.shared.training import course, gaussian, noised, one_thread, random_timesteps, train
 from evenhand.methods.sortition._compliance import Floats, Integers
 from evenhand.methods.sortition._weight_search import SearchingMethod, WeightSearch
@@ -48,8 +48,7 @@ class SortitionImagesIntervention(SortitionIntervention):
 
     def open_attributes(self, prompt: str, eos: Tensor) -> list[str]:
         """Attributes that no known word states."""
-        said = stated_groups(prompt, self.data["stating"])
-        return [name for name, _ in self.data["groups"] if name not in said]
+        return self.unnamed(prompt)
 
     def moved(self, rows: Tensor, *, attribute: str, group: str) -> Tensor:
         """The rows with the direction added."""
@@ -198,13 +197,17 @@ class Examples:
             {name: groups_of(found[name], least=method.least) for name in group_words(task.cells)},
         )
 
-    def draw(self, rng: np.random.Generator, count: int) -> Integers:
-        """Indices of images ``(count,)``: a random group of a random attribute, then one of its images."""
-        pools = [
+    @cached_property
+    def _pools(self) -> list[Integers]:
+        """Indices of the images of every group, attribute after attribute."""
+        return [
             np.flatnonzero(read == group) for read in self.groups.values() for group in range(read.max() + 1)
         ]
-        chosen = rng.integers(len(pools), size=count)
-        return np.array([rng.choice(pools[pool]) for pool in chosen], dtype=np.int64)
+
+    def draw(self, rng: np.random.Generator, count: int) -> Integers:
+        """Indices of images ``(count,)``: a random group of a random attribute, then one of its images."""
+        chosen = rng.integers(len(self._pools), size=count)
+        return np.array([rng.choice(self._pools[pool]) for pool in chosen], dtype=np.int64)
 
 
 def groups_of(p: Floats, *, least: int) -> Integers:
@@ -218,11 +221,10 @@ def groups_of(p: Floats, *, least: int) -> Integers:
         least: Smallest number of images of a group.
     """
     groups: Integers = p.argmax(axis=1)
-    count = p.shape[1]
-    free = np.ones(len(p), np.bool_)
+    n, count = p.shape
+    needed, free = min(least, n // count), np.ones(n, np.bool_)
     for group in np.argsort(np.bincount(groups, minlength=count), kind="stable"):
-        if np.count_nonzero(groups == group) < min(least, len(p) // count):
-            order = np.argsort(-np.where(free, p[:, group], -1.0), kind="stable")
-            chosen = order[: min(least, len(p) // count)]
+        if np.count_nonzero(groups == group) < needed:
+            chosen = np.argsort(-np.where(free, p[:, group], -1.0), kind="stable")[:needed]
             groups[chosen], free[chosen] = group, False
     return groups
