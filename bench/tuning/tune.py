@@ -278,6 +278,8 @@ class _Search:
         if best is None:
             return "no trial has a result"
         if last.origin == "longer" and last.number != best.number:
+            if last.status == "failed":
+                return f"a longer training failed: {last.reason}"
             return "a longer training is not better"
         suite = with_parameters(self.development, self.method, best.parameters)
         own = parse_method(self.method, suite=suite).method

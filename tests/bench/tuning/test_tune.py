@@ -155,7 +155,7 @@ class TestSearchOfTwoStages:
 
 
 class Scripted:
-    """Trials with given distances, without images.
+    """Trials with given distances, without images; a text is the reason of a failure.
 
     Attributes:
         tried: Number of RespoDiff's iterations in every trial.
@@ -168,7 +168,10 @@ class Scripted:
 
     def run(self, planned, **_):
         self.tried.append(planned.parameters.get("iterations"))
-        result = {"distance": self.distances[planned.number], "passes": 10}
+        distance = self.distances[planned.number]
+        if isinstance(distance, str):
+            return planned.without_result("failed", distance)
+        result = {"distance": distance, "passes": 10}
         return a_trial(planned.number, origin=planned.origin, parameters=planned.parameters, **result)
 
 
@@ -193,6 +196,12 @@ class TestLongerTraining:
         assert "training: a longer training is not better" in closing_lines(record)
         others = [{**trial.parameters, "iterations": 0} for trial in record.trials]
         assert all(other == others[0] for other in others)
+
+    def test_a_longer_training_that_fails_ends_the_stage_with_its_reason(self, tmp_path, monkeypatch):
+        Scripted(monkeypatch, 0.5, "the loss is not finite")
+        record = self.searched(tmp_path, respodiff_suite())
+        assert record.winner.number == 0
+        assert record.lengthening.ended == "a longer training failed: the loss is not finite"
 
     def test_no_training_is_longer_than_published(self, tmp_path, monkeypatch):
         script = Scripted(monkeypatch, 0.5, 0.4)
