@@ -198,7 +198,7 @@ class RatioLoop(Method):
         """Edit leakage into edited, explicit and unrelated texts, see :func:`leakage_rows`."""
         texts = {
             "edited": [source.text for source in sources],
-            "explicit": explicit_texts(task),
+            "explicit": explicit_texts(task.concepts, task.cells),
             "unrelated": self.unrelated,
         }
         concept = "" if self.scope == "joint" else task.concepts[0]
@@ -326,12 +326,12 @@ def encode(model: EditableModel, texts: Sequence[str]) -> TextStates:
     return TextStates(states=double(encoded.states), first_eos=encoded.first_eos.cpu())
 
 
-def explicit_texts(task: Task) -> list[str]:
+def explicit_texts(concepts: Sequence[str], cells: Sequence[Cell]) -> list[str]:
     """Texts in which every cell is stated of every concept."""
     return [
         fill("{a} {adjective} {concept}", concept=concept, cell=cell)
-        for concept in task.concepts
-        for cell in task.cells
+        for concept in concepts
+        for cell in cells
     ]
 
 

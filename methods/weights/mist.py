@@ -33,11 +33,12 @@ concept is measured again and edited again if it moved, while it stays preserved
 keeps its last shares, which saves images. The release draws 5 random seeds with batches of 20; here each of
 the 100 images has its own seed, new in every round and common to the concepts of the round.
 
-**Extension** (``keep``). ``M`` may also hold, as further rows ``p``, the states ``e(p)`` of texts that name a
-group (``explicit``: "{a} {adjective} {concept}" of every concept and cell) and of the ``unrelated`` texts.
-Of the edits that move the sources as far, the closed form then prefers those that leave these texts alone, at
-the price of a shorter move. In the joint scope this matters: the sources span most of what texts have in
-common, so that an edit of many concepts moves every text.
+**Extension** (``keep``). ``M`` may also hold, as further rows ``p``, the states ``e(p)`` of texts that name
+groups (``explicit``: "{a} {adjective} {concept}" of every concept with every cell, and with every group of an
+attribute alone) and of the ``unrelated`` texts. Of the edits that move the sources as far, the closed form
+then prefers those that leave these texts alone, at the price of a shorter move. In the joint scope this
+matters: the sources span most of what texts have in common, so that an edit of many concepts moves every
+text.
 
 Two further forms are readings of the paper's objective, ``||W* g - W* s||^2 + lam ||W* - W||^2`` with
 ``s = e(source)``, ``g_j = e(guidance_j)``. They need no loop, images or target and serve as ablations. Their
@@ -60,6 +61,7 @@ from pydantic import Field, StringConstraints
 from torch import Tensor
 
 from evenhand.methods.base import Budget, Cell, MethodInfo, Task
+from evenhand.methods.shared.cells import single_groups
 from evenhand.methods.shared.closed_form import ClosedForm
 from evenhand.methods.shared.prompt_text import fill
 from evenhand.methods.shared.ratio_loop import RatioLoop, Template, double, encode, explicit_texts, select
@@ -174,8 +176,10 @@ class Mist(RatioLoop):
 
     def _kept(self, task: Task) -> Tensor | None:
         """States at the first EOS of the texts of ``keep``, ``(n, d)``."""
-        kept = {"explicit": explicit_texts(task), "unrelated": self.unrelated}
-        texts = [text for kind in self.keep for text in kept[kind]]
+        stated = [*task.cells, *single_groups(task.cells)]
+        kept = {"explicit": explicit_texts(task.concepts, stated), "unrelated": self.unrelated}
+        # With one attribute, a group alone is a cell again.
+        texts = list(dict.fromkeys(text for kind in self.keep for text in kept[kind]))
         if not texts:
             return None
         encoded = encode(task.model, texts)

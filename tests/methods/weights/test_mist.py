@@ -188,3 +188,16 @@ def test_kept_texts_leak_less(kind):
         leaks[keep] = {row["texts"]: row["mean"] for row in rows if row["states"] == "end"}
     assert leaks[(kind,)][kind] < 0.5 * leaks[()][kind]
     assert leaks[(kind,)]["edited"] > 0.5 * leaks[()]["edited"]
+
+
+def test_kept_explicit_texts_state_every_cell_and_every_group_alone():
+    model, method = NumericModel(), Mist(keep=("explicit",), preserve=(), rounds=1)
+    task = make_task(Studio({}), cells=JOINT, model=model)
+    form = method.editor(task, method.sources(task), {}).form
+    cells = ["a young female nurse", "a young male nurse", "an elderly female nurse", "an elderly male nurse"]
+    alone = ["a young nurse", "an elderly nurse", "a female nurse", "a male nurse"]
+    kept, source = (model.encode(texts) for texts in ([*cells, *alone], ["a person of a nurse"]))
+    expected = ClosedForm.factor(
+        source.at(source.first_eos), lam=0.5, preserved=kept.at(kept.first_eos), mu=0.2
+    )
+    torch.testing.assert_close(form.directions, expected.directions)
