@@ -292,6 +292,8 @@ def _span(row: EstimateRow | ComparisonRow | LossRow | None) -> Span:
 def claims(results: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
     """One row for every claim of MIST's paper, setting and method that it is compared with.
 
+    A method that has these settings, too, is compared in the same one.
+
     Args:
         results: ``gender``, ``joint`` and ``unedited`` to their results.
     """
@@ -306,23 +308,23 @@ def claims(results: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
 
 
 def _tested(claim: Claim, scope: str, other: str, found: Labels) -> dict[str, Any]:
-    mist = _mist(found, scope)
-    if mist is None or other not in found:
+    mist, rival = (_in_scope(found, method, scope) for method in ("mist", other))
+    if mist is None or rival is None:
         return dict.fromkeys(COMPARED, math.nan) | {"verdict": NOT_RUN}
     if claim.measure == "alignment":
         return _kept_alignment(mist)
     if other == BASE:
-        return _kept_shares(mist, found)
+        return _kept_shares(mist, rival, key=_key(found))
     key = _key(found)
-    mine, its = _span(mist.at(key)), _span(found[other].at(key))
+    mine, its = _span(mist.at(key)), _span(rival.at(key))
     said = "holds" if mine.high < its.low else "does not hold" if mine.low > its.high else "not decided"
     return _pair(mine, its) | {"verdict": said}
 
 
-def _mist(found: Labels, scope: str) -> Reading | None:
-    """MIST's result in this scope: with the suite's parameters, or with the scope alone changed."""
-    for label in ("mist", f"mist:scope={scope}"):
-        if label in found and found[label].result.spec.method.parameters["scope"] == scope:
+def _in_scope(found: Labels, method: str, scope: str) -> Reading | None:
+    """A method's result in this scope: with the suite's parameters, or with the scope alone changed."""
+    for label in (method, f"{method}:scope={scope}"):
+        if label in found and found[label].result.spec.method.parameters.get("scope", scope) == scope:
             return found[label]
     return None
 
@@ -335,14 +337,14 @@ def _kept_alignment(mist: Reading) -> dict[str, Any]:
     return _pair(loss, Span(0.0, math.nan, math.nan)) | {"verdict": said}
 
 
-def _kept_shares(mist: Reading, found: Labels) -> dict[str, Any]:
+def _kept_shares(mist: Reading, base: Reading, *, key: Key) -> dict[str, Any]:
     """RMSDelta of the occupations that were not edited, and whether it changed."""
-    key = _key(found)._replace(kind="person")
+    key = key._replace(kind="person")
     change = _span(_change(mist.result, key._replace(metric=COMPARED_METRIC)))
     inside = change.low >= -UNCHANGED and change.high <= UNCHANGED
     outside = change.low > UNCHANGED or change.high < -UNCHANGED
     said = "holds" if inside else "does not hold" if outside else "not decided"
-    return _pair(_span(mist.at(key)), _span(found[BASE].at(key))) | {"verdict": said}
+    return _pair(_span(mist.at(key)), _span(base.at(key))) | {"verdict": said}
 
 
 def _change(result: Result, key: Key) -> ComparisonRow | None:

@@ -111,22 +111,17 @@ def _claims(claims: pd.DataFrame) -> pd.DataFrame:
     """One row for every claim and method that MIST is compared with; one column per setting of MIST."""
     rows = []
     for (claim, over), found in claims.groupby(["claim", "over"], sort=False):
-        settings = {row.scope: row for row in _rows(found)}
-        known = max(settings.values(), key=lambda row: not math.isnan(row.other))
-        row = {
-            "claim": claim,
-            "compared with": "the baseline" if over == "base" else f"`{over}`",
-            "its value": _with_interval(known, "other", _number),
-        }
-        rows.append(row | {f"MIST, {SCOPES[scope]}": _outcome(one) for scope, one in settings.items()})
+        row = {"claim": claim, "compared with": "the baseline" if over == "base" else f"`{over}`"}
+        rows.append(row | {SCOPES[one.scope]: _outcome(one) for one in _rows(found)})
     return pd.DataFrame(rows)
 
 
 def _outcome(row: Any) -> str:
-    """MIST's value with the verdict."""
-    value = _with_interval(row, "mist", _number)
+    """MIST's value, the other one, and the verdict."""
     said = f"**{row.verdict}**" if row.verdict == "holds" else row.verdict
-    return said if value == EMPTY else f"{value}: {said}"
+    if math.isnan(row.mist):
+        return said
+    return f"{_with_interval(row, 'mist', _number)}, other {_with_interval(row, 'other', _number)}: {said}"
 
 
 def _rows(table: pd.DataFrame) -> list[Any]:

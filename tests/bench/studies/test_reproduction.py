@@ -203,6 +203,18 @@ def test_a_claim_holds_where_the_intervals_are_apart(low, high, said):
     assert dict(zip(mine["scope"], mine["verdict"], strict=True)) == {"per-concept": "not run", "joint": said}
 
 
+def test_another_method_is_compared_in_the_setting_of_mist():
+    per_concept = [in_scope(label, "per-concept", 0.2, 0.3) for label in ("mist", "time:scope=per-concept")]
+    joint = [in_scope(label, "joint", 0.2, 0.3) for label in ("mist:scope=joint", "uce", "time")]
+    table = claims({"gender": [], "joint": [a_result("base"), *per_concept, *joint], "unedited": []})
+    tested = table[table["claim"].str.contains("joint cells") & (table["verdict"] != "not run")]
+    assert set(zip(tested["scope"], tested["over"], strict=True)) == {
+        ("per-concept", "time"),
+        ("joint", "uce"),
+        ("joint", "time"),
+    }
+
+
 @pytest.mark.parametrize(
     ("change", "half", "said"),
     [(-0.02, 0.05, "holds"), (-0.02, 0.2, "not decided"), (-0.4, 0.1, "does not hold")],
