@@ -176,10 +176,13 @@ class Mist(RatioLoop):
 
     def _kept(self, task: Task) -> Tensor | None:
         """States at the first EOS of the texts of ``keep``, ``(n, d)``."""
-        stated = [*task.cells, *single_groups(task.cells)]
-        kept = {"explicit": explicit_texts(task.concepts, stated), "unrelated": self.unrelated}
-        # With one attribute, a group alone is a cell again.
-        texts = list(dict.fromkeys(text for kind in self.keep for text in kept[kind]))
+        texts: list[str] = []
+        if "explicit" in self.keep:
+            stated = [*task.cells, *single_groups(task.cells)]
+            # With one attribute, a group alone is a cell again.
+            texts += dict.fromkeys(explicit_texts(task.concepts, stated))
+        if "unrelated" in self.keep:
+            texts += self.unrelated
         if not texts:
             return None
         encoded = encode(task.model, texts)

@@ -56,9 +56,9 @@ def test_a_method_with_another_value_that_the_search_has_fixed_is_not_the_tuned_
     suite = load_suite("mini-2")
     assert parse_method("mist", suite=suite).search is not None
     assert parse_method("mist:scope=per-concept", suite=suite).search is not None, "that of the search"
-    joint = parse_method("mist:scope=joint", suite=suite)
-    assert joint.search is None
-    assert joint.method.step_size == parse_method("mist", suite=suite).method.step_size
+    other = parse_method("mist:negative_prompt=blurry", suite=suite)
+    assert other.search is None
+    assert other.method.step_size == parse_method("mist", suite=suite).method.step_size
 
 
 def test_a_variant_that_was_tuned_by_itself_has_its_own_winner(tmp_path):
