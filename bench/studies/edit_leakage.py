@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated, Any, cast
 
+import numpy as np
 import pandas as pd
 import torch
 import typer
@@ -73,7 +73,7 @@ def first_edit(suite: Suite, model: EditableModel, concepts: Sequence[str]) -> p
         "60 other unrelated": _unrelated(),
     }
     encoded = {name: states(model, texts) for name, texts in lists.items()}
-    task = cast(Task, SimpleNamespace(model=model, concepts=tuple(concepts), cells=suite.cells()))
+    task = _task(suite, model, concepts)
     rows = []
     for name, keep in KEPT.items():
         mist = Mist(source=EDITED, measure=EDITED, guidance=EXPLICIT, keep=cast(Any, keep))
@@ -81,6 +81,24 @@ def first_edit(suite: Suite, model: EditableModel, concepts: Sequence[str]) -> p
         leaks = {of: float(leakage(form.directions, x).amax(dim=1).mean()) for of, x in encoded.items()}
         rows.append({"edited occupations": len(concepts), "`keep`": name, **leaks})
     return pd.DataFrame(rows)
+
+
+def _task(suite: Suite, model: EditableModel, concepts: Sequence[str]) -> Task:
+    """A task in which an edit is set up, without drawing images."""
+    cells = suite.cells()
+    return Task(
+        model=model,
+        concepts=tuple(concepts),
+        cells=cells,
+        target=np.full((len(concepts), len(cells)), 1 / len(cells)),
+        rng=np.random.default_rng(0),
+        sample=_no_images,
+        judge=cast(Any, _no_images),
+    )
+
+
+def _no_images(*_: Any, **__: Any) -> Any:
+    raise NotImplementedError("the study draws no images")
 
 
 def _unrelated() -> list[str]:
