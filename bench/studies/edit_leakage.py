@@ -23,6 +23,7 @@ import torch
 import typer
 from torch import Tensor
 
+from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.parsing.marked_page import fill as fill_page
 from evenhand.bench.prompts.prompt_set import load_prompt_set
@@ -98,7 +99,7 @@ def _task(suite: Suite, model: EditableModel, concepts: Sequence[str]) -> Task:
 
 
 def _no_images(*_: Any, **__: Any) -> Any:
-    raise NotImplementedError("the study draws no images")
+    raise EvenhandError("the study draws no images")
 
 
 def _unrelated() -> list[str]:
