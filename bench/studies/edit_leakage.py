@@ -29,11 +29,11 @@ from evenhand.bench.parsing.marked_page import fill as fill_page
 from evenhand.bench.prompts.prompt_set import load_prompt_set
 from evenhand.bench.studies.coverage import as_markdown
 from evenhand.bench.suites.suite import Suite, load_suite
-from evenhand.methods.base import Cell, EditableModel, Task
+from evenhand.methods.base import EditableModel, Task
 from evenhand.methods.shared.cells import single_groups
 from evenhand.methods.shared.closed_form import leakage
 from evenhand.methods.shared.prompt_text import fill
-from evenhand.methods.shared.ratio_loop import encode
+from evenhand.methods.shared.ratio_loop import encode, explicit_texts
 from evenhand.methods.weights.mist import Mist
 
 EDITED = "{a} {concept}"
@@ -50,17 +50,12 @@ def states(model: EditableModel, texts: Sequence[str]) -> Tensor:
     return encoded.at(encoded.first_eos)
 
 
-def explicit(template: str, *, concepts: Sequence[str], cells: Sequence[Cell]) -> list[str]:
-    """The texts that name each of ``cells`` with each concept."""
-    return [fill(template, concept=concept, cell=cell) for concept in concepts for cell in cells]
-
-
 def text_lists(suite: Suite, concepts: Sequence[str]) -> dict[str, list[str]]:
     """Name to explicit texts: of cells and of one group, as they are kept and in another template."""
     stated = {"cells": suite.cells(), "one group": single_groups(suite.cells())}
     return {
-        f"{prefix}{name}": explicit(template, concepts=concepts, cells=cells)
-        for prefix, template in (("", EXPLICIT), ('"a photo of", ', PHOTO + EXPLICIT))
+        f"{label}{name}": [before + text for text in explicit_texts(concepts, cells)]
+        for label, before in (("", ""), ('"a photo of", ', PHOTO))
         for name, cells in stated.items()
     }
 
