@@ -38,7 +38,8 @@ from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.fits import Fitted, fit_folder
 from evenhand.bench.storage.images import INDEX
 from evenhand.bench.storage.run_folder import RunFolder
-from evenhand.bench.suites.suite import Suite, load_suite, to_toml
+from evenhand.bench.suites.suite import Suite, load_suite
+from evenhand.bench.suites.toml_text import to_toml
 from evenhand.methods.base import Images
 
 NAME = "large"

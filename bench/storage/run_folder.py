@@ -33,7 +33,8 @@ from evenhand.bench.storage.tables import Table
 from evenhand.bench.storage.title_block import read_title_block
 from evenhand.bench.suites.audit_config import Audit, read_audit
 from evenhand.bench.suites.protocol import STORED
-from evenhand.bench.suites.suite import Suite, read_suite, to_toml
+from evenhand.bench.suites.suite import Suite, read_suite
+from evenhand.bench.suites.toml_text import to_toml
 
 SUITE_FILE, AUDIT_FILE = "suite.toml", "audit.toml"
 """The files that identify the folder of a run and of an audit."""

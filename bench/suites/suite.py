@@ -32,13 +32,12 @@ from evenhand.bench.suites.targets import (
     table_digest,
     table_of,
 )
-from evenhand.bench.suites.tuned import tuning_records
+from evenhand.bench.suites.tuned import tuned_parameters
 from evenhand.bench.suites.tuning_config import Tuning
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from evenhand.bench.results.tuning import TuningRecord
     from evenhand.methods.base import Cell
 
 
@@ -61,7 +60,17 @@ _GROUP = re.compile(r"[^\s=*;|+@-][^\s=*;|]*(?: [^\s=*;|]+)*")
 """Pattern for groups. Groups are written as ``gender=woman;tone=dark``, ``woman*dark`` and ``woman|man``, and
 appear in spreadsheets, where a leading sign starts a formula."""
 
-_NOT_MEASUREMENT = {"title", "description", "defaults", "methods", "fits", "tuned", "searches", "tuning"}
+_NOT_MEASUREMENT = {
+    "title",
+    "description",
+    "defaults",
+    "methods",
+    "methods_of",
+    "fits",
+    "tuned",
+    "searches",
+    "tuning",
+}
 """Fields of a suite that do not change the results of a given method."""
 
 
@@ -99,6 +108,7 @@ class Generation(Spec):
         balance: Attributes whose joint cells the methods balance.
         defaults: Methods to run if none is given.
         methods: Parameters of methods for this suite.
+        methods_of: Suite of the same model, by name or by path, whose parameters the other methods have.
         fits: How often each method is fitted, with other seeds; the leaderboard shows the median fit.
         tuning: How methods are tuned for this suite; ``None`` if they are not.
         tuned: Parameters that tuning has found; they override ``methods``.
@@ -115,6 +125,7 @@ class Generation(Spec):
     prompts: tuple[PromptUse, ...] = Field(min_length=1, max_length=MAX_USES)
     defaults: tuple[str, ...] = Field(default=(BASE,), max_length=MAX_DEFAULTS)
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    methods_of: str = Field(default="", max_length=MAX_NAME)
     fits: int = Field(default=1, ge=1, le=MAX_FITS)
     tuning: Tuning | None = None
     tuned: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -253,32 +264,33 @@ def load_suite(name: str) -> Suite:
     Raises:
         EvenhandError: The name is unknown, the file is unreadable or malformed, or a value is not valid.
     """
+    return read_suite(_file_of(name))
+
+
+def _file_of(name: str, *, folder: Path = Path()) -> Path:
+    """The file of a suite given by its name or by its path relative to ``folder``."""
     if name.endswith(".toml") or "/" in name:
-        return read_suite(Path(name))
+        return folder / name
     if name in AUDIT_SUITES:
         raise EvenhandError(
             f"suite {name!r} is for audits and draws no images; run evenhand audit FOLDER --suite {name}"
         )
-    return read_suite(Path(str(SUITES.get(name))))
+    return Path(str(SUITES.get(name)))
 
 
 def read_suite(path: Path) -> Suite:
     """Read a suite file; errors name the file, line and field."""
+    suite = _parameters_of_another(_tuned(_stated(path), path), path)
+    # A run keeps the parameters themselves, because its folder has neither records nor other suites.
+    tuning = suite.tuning and suite.tuning.model_copy(update={"records": ""})
+    return suite.model_copy(update={"tuning": tuning, "methods_of": ""})
+
+
+def _stated(path: Path) -> Suite:
+    """The suite as the file states it."""
     text, data = read_toml(path, what="suite file")
     try:
-        suite = Suite.model_validate(data)
-        if suite.tuning is None:
-            return suite
-        found = tuning_records(suite.tuning, suite=suite.name, version=suite.version, folder=path.parent)
-        # A run keeps the parameters themselves, because its folder has no records.
-        return suite.model_copy(
-            update={
-                "tuned": suite.tuned
-                | {name: dict(r.winner.parameters) for name, r in found.items() if r.winner},
-                "searches": suite.searches | {name: _search(record) for name, record in found.items()},
-                "tuning": suite.tuning.model_copy(update={"records": ""}),
-            }
-        )
+        return Suite.model_validate(data)
     except EvenhandError as fault:
         raise EvenhandError(f"{path}: {fault}") from fault
     except ValidationError as fault:
@@ -287,8 +299,42 @@ def read_suite(path: Path) -> Suite:
         raise EvenhandError(f"{path}:{line}: {field}: {message}") from fault
 
 
-def _search(record: TuningRecord) -> Search:
-    return Search(trials=len(record.trials), passes=record.passes, record=record.digest())
+def _tuned(suite: Suite, path: Path) -> Suite:
+    """The suite with the parameters of the records that it names."""
+    if suite.tuning is None:
+        return suite
+    try:
+        tuned, searches = tuned_parameters(
+            suite.tuning, suite=suite.name, version=suite.version, folder=path.parent
+        )
+    except EvenhandError as fault:
+        raise EvenhandError(f"{path}: {fault}") from fault
+    return suite.model_copy(update={"tuned": suite.tuned | tuned, "searches": suite.searches | searches})
+
+
+def _parameters_of_another(suite: Suite, path: Path) -> Suite:
+    """The suite with the parameters of ``methods_of``, for methods of which it says nothing itself."""
+    if not suite.methods_of:
+        return suite
+    other_path = _file_of(suite.methods_of, folder=path.parent)
+    other = _stated(other_path)
+    if other.methods_of or other.model != suite.model:
+        raise EvenhandError(
+            f"{path}: methods_of: must be a suite of model {suite.model!r} that states its own parameters, "
+            f"got {suite.methods_of!r} of model {other.model!r}"
+        )
+    other = _tuned(other, other_path)
+
+    def rest(found: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in found.items() if key.split(":")[0] not in suite.methods}
+
+    return suite.model_copy(
+        update={
+            "methods": rest(other.methods) | suite.methods,
+            "tuned": rest(other.tuned) | suite.tuned,
+            "searches": rest(other.searches) | suite.searches,
+        }
+    )
 
 
 def first_error(fault: ValidationError) -> tuple[str, str]:
@@ -320,42 +366,3 @@ def _line_of(text: str, keys: list[str]) -> int:
             if head == key or head.endswith(f".{key}"):
                 return number
     return 1
-
-
-def to_toml(value: Mapping[str, Any]) -> str:
-    """The mapping as TOML: plain keys first, then tables; ``None`` is omitted."""
-    lines = [f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None and not _is_table(v)]
-    for key, table in value.items():
-        if _is_table(table):
-            lines += ["", *_table(_key(key), table)]
-    return "\n".join(lines) + "\n"
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
-
-def _table(path: str, table: Mapping[str, Any]) -> list[str]:
-    lines = [f"[{path}]"]
-    lines += [f"{_key(k)} = {_value(v)}" for k, v in table.items() if v is not None and not _is_table(v)]
-    for key, inner in table.items():
-        if _is_table(inner):
-            lines += ["", *_table(f"{path}.{_key(key)}", inner)]
-    return lines
-
-
-def _key(key: str) -> str:
-    return key if key.replace("-", "").replace("_", "").isalnum() and key.isascii() else _plain(key)
-
-
-def _plain(value: bool | float | str) -> str:
-    # JSON strings are valid TOML, except for surrogates and an unescaped DEL.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool | int | float | str):
-        return _plain(value)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + "}"
-    return "[" + ", ".join(_value(item) for item in value) + "]"

@@ -15,8 +15,9 @@ from evenhand.bench import evaluate
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.stages import write
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
-from evenhand.bench.suites.suite import Suite, load_suite, read_suite, to_toml
+from evenhand.bench.suites.suite import Suite, load_suite, read_suite
 from evenhand.bench.suites.targets import labour_table
+from evenhand.bench.suites.toml_text import to_toml
 from evenhand.methods.weights.mist import Mist
 from evenhand.metrics import representation as r
 from evenhand.metrics.estimation.measure import MeasurePlan, measure

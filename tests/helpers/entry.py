@@ -20,7 +20,8 @@ from evenhand.bench.leaderboard.submit import submit
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
 from evenhand.bench.leaderboard.tables import Tables, files_of, read_tables
 from evenhand.bench.results.entry import EntryFile
-from evenhand.bench.suites.suite import Suite, load_suite, to_toml
+from evenhand.bench.suites.suite import Suite, load_suite
+from evenhand.bench.suites.toml_text import to_toml
 
 METHODS = ("base", "mist", "random-attribute-prompt")
 MODULE = "evenhand_small_suite"

@@ -16,8 +16,9 @@ from evenhand.bench.prompts.prompt_set import load_prompt_set
 from evenhand.bench.results.result import Result
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.suites.audit_config import read_audit
-from evenhand.bench.suites.suite import read_suite, to_toml
+from evenhand.bench.suites.suite import read_suite
 from evenhand.bench.suites.targets import check_table, read_table
+from evenhand.bench.suites.toml_text import to_toml
 from evenhand.metrics.annotation.answers import check_answers
 from evenhand.metrics.annotation.readers import read_answers
 

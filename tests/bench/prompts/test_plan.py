@@ -9,7 +9,8 @@ from helpers.paths import ROOT, TINY
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.plan import concepts, image_key, make_plan, noise_seed
 from evenhand.bench.suites.prompt_use import PromptUse
-from evenhand.bench.suites.suite import load_suite, read_suite, to_toml
+from evenhand.bench.suites.suite import load_suite, read_suite
+from evenhand.bench.suites.toml_text import to_toml
 from evenhand.methods.shared.prompt_text import fill
 
 ENTRIES = ROOT / "reports" / "entries"

@@ -14,7 +14,8 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.stages.export import Origin, acts_by_weights, export_fitted, write_export
-from evenhand.bench.suites.suite import load_suite, to_toml
+from evenhand.bench.suites.suite import load_suite
+from evenhand.bench.suites.toml_text import to_toml
 from evenhand.methods.base import Intervention
 from evenhand.methods.prompts.entigen import Entigen
 from evenhand.methods.saving import load

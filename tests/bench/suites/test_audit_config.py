@@ -5,7 +5,8 @@ import pytest
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.suites.audit_config import Audit, evaluation_config_for, read_audit
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
-from evenhand.bench.suites.suite import load_suite, to_toml
+from evenhand.bench.suites.suite import load_suite
+from evenhand.bench.suites.toml_text import to_toml
 
 
 def audit(**changes):

@@ -10,7 +10,8 @@ from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.prompts.selection import method_uses
 from evenhand.bench.registry.judge_spec import judge_name, judge_recipe
 from evenhand.bench.registry.spec_text import build, split
-from evenhand.bench.suites.suite import load_suite, read_suite, to_toml
+from evenhand.bench.suites.suite import load_suite, read_suite
+from evenhand.bench.suites.toml_text import to_toml
 from evenhand.metrics.taxonomies import groups
 
 NEUTRAL = {"winobias-gender": 150, "winobias-race4": 150, "intersectional": 200}

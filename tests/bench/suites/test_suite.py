@@ -1,4 +1,4 @@
-"""What a suite draws from a prompt set: filters and limit."""
+"""What a suite draws from a prompt set, and the suite whose parameters of methods it takes."""
 
 from collections import Counter
 
@@ -7,6 +7,8 @@ import pytest
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.prompt_set import load_prompt_set, select
 from evenhand.bench.suites.prompt_use import PromptUse
+from evenhand.bench.suites.suite import load_suite, read_suite
+from evenhand.bench.suites.toml_text import to_toml
 
 
 def chosen(name, **filters):
@@ -96,3 +98,48 @@ def test_a_limited_set_covers_every_cell():
     prompts = chosen("intersectional-mini", limit=70)
     assert len({prompt.concept for prompt in prompts}) == 35
     assert len({tuple(prompt.cell.items()) for prompt in prompts}) == 19
+
+
+def suite_file(folder, **changes):
+    """A copy of ``mini-quick`` without parameters of methods, with ``changes``."""
+    fields = load_suite("mini-quick").model_dump(mode="json") | {"methods": {}} | changes
+    path = folder / f"{changes.get('name', 'mine')}.toml"
+    path.write_text(to_toml(fields))
+    return path
+
+
+def test_a_suite_takes_the_parameters_of_methods_from_another_one(tmp_path):
+    other = load_suite("mini-2")
+    suite = read_suite(suite_file(tmp_path, methods_of="mini-2"))
+    assert (suite.methods, suite.tuned, suite.searches) == (other.methods, other.tuned, other.searches)
+    assert suite.methods_of == "", "a run folder has no other suites"
+    assert suite.digest() == load_suite("mini-quick").digest(), "parameters of methods are no measurement"
+
+
+def test_a_method_that_the_suite_states_itself_has_nothing_of_the_other_suite(tmp_path):
+    suite = read_suite(suite_file(tmp_path, methods_of="mini-2", methods={"mist": {"rounds": 2}}))
+    assert suite.methods["mist"] == {"rounds": 2}
+    assert "uce" in suite.tuned
+    assert not [name for name in {**suite.tuned, **suite.searches} if name.startswith("mist")]
+
+
+def test_the_other_suite_may_be_a_file_beside_it(tmp_path):
+    suite_file(tmp_path, name="first", methods={"uce": {"rounds": 3}})
+    suite = read_suite(suite_file(tmp_path, methods_of="first.toml"))
+    assert suite.methods == {"uce": {"rounds": 3}}
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("gender-fast", "methods_of: must be a suite of model 'mini' that states its own parameters"),
+        ("mini-dev", "methods_of: must be a suite of model 'mini' that states its own parameters"),
+        ("mini3", "unknown suite 'mini3'; did you mean"),
+        ("nowhere.toml", "nowhere.toml"),
+        ("mine.toml", "that states its own parameters"),
+    ],
+)
+def test_a_suite_that_cannot_give_parameters_is_an_error(tmp_path, other, message):
+    path = suite_file(tmp_path, methods_of=other)
+    with pytest.raises(EvenhandError, match=message):
+        read_suite(path)

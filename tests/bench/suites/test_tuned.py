@@ -14,7 +14,8 @@ from evenhand.bench.registry.method_spec import method_class, parse_method
 from evenhand.bench.results.result import Search
 from evenhand.bench.results.tuning import read_tuning
 from evenhand.bench.storage.files import folder_name
-from evenhand.bench.suites.suite import load_suite, read_suite, to_toml
+from evenhand.bench.suites.suite import load_suite, read_suite
+from evenhand.bench.suites.toml_text import to_toml
 from evenhand.bench.tuning.development import development_suite
 
 
