@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import searches
+
 from evenhand.bench import catalog
 
 Card = dict[str, Any]
@@ -45,8 +47,8 @@ def expand(request: str) -> str:
     """Markdown for a request such as ``card methods mist``.
 
     Args:
-        request: ``card`` or ``parameters`` with a kind and a name, or ``cards``, ``list`` or ``limits`` with
-            a kind.
+        request: ``card`` or ``parameters`` with a kind and a name, ``search`` with a suite and a method, or
+            ``cards``, ``list`` or ``limits`` with a kind.
 
     Raises:
         ValueError: The request has another form.
@@ -57,6 +59,8 @@ def expand(request: str) -> str:
             return _card(kind, catalog.listing(kind).card(name))
         case ["parameters", kind, name]:
             return _parameters(catalog.listing(kind).card(name))
+        case ["search", suite, method]:
+            return _search(*searches.search(suite, method))
         case ["cards", kind]:
             return "\n\n".join(_section(kind, card) for card in catalog.cards(kind))
         case ["list", kind]:
@@ -64,8 +68,8 @@ def expand(request: str) -> str:
         case ["limits", kind]:
             return _limits(kind)
     raise ValueError(
-        f"cannot expand {request!r}; give card or parameters with a kind and a name, "
-        "or cards, list or limits with a kind"
+        f"cannot expand {request!r}; give card or parameters with a kind and a name, search "
+        "with a suite and a method, or cards, list or limits with a kind"
     )
 
 
@@ -100,6 +104,10 @@ def _parameters(card: Card) -> str:
         return "None."
     rows = [(f"`{p['name']}`", _default(p["default"]), _plain(p["meaning"])) for p in card["parameters"]]
     return _table(("parameter", "default", "meaning"), rows)
+
+
+def _search(sentence: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return f"{sentence}\n\n{_table(head, [(role, *map(_plain, rest)) for role, *rest in rows])}"
 
 
 def _list(kind: str) -> str:

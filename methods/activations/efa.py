@@ -120,8 +120,8 @@ class Efa(Method):
         paths: Parts of the U-Net whose cross-attention gets slots; published: the up path.
         blocks: Which up blocks with cross-attention get slots, counted from the coarsest; published: the one
             at a quarter of the latents' side length, which is the coarsest.
-        stated: Whether an image ``draw`` s its cell whatever its prompt states, as published, or has to
-            ``follow`` the groups that its prompt states.
+        stated: ``draw`` if an image draws its cell whatever its prompt states, as published; ``follow`` if
+            the cell has to agree with what the prompt states.
         images: Images of every class.
         segmenter: Semantic segmentation model with a class "person", a folder or hub id, for the masks; empty
             to take them from the model itself.

@@ -16,6 +16,7 @@ from evenhand import bench
 from evenhand.bench import catalog
 from evenhand.bench.registry.entry_points import JUDGES, METHODS
 from evenhand.bench.results.result import Result
+from evenhand.bench.suites.suite import load_suite
 
 SAMPLE_PAGES = (
     "index.html",
@@ -60,6 +61,28 @@ def test_pages_are_accessible_and_load_only_files_of_the_site(site, browser, nam
             assert_no_requests(page, within=site)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert_accessible(page)
+
+
+TUNED = load_suite("mini-2").tuned
+"""The methods and variants that a committed record sets for ``mini-2``, with the parameters that won."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", TUNED)
+def test_the_card_of_a_tuned_method_shows_the_parameters_that_won(site, method):
+    rows = site_rows(site / "methods" / f"{method.split(':')[0]}.html")
+    won = [str(value) for value in TUNED[method].values()]
+    assert any("winner" in row[0] and row[1 : 1 + len(won)] == won for row in rows), won
+
+
+def site_rows(page):
+    """The texts of the cells of every row of a page's tables."""
+    text = page.read_text(encoding="utf-8")
+    cells = re.compile(r"<t[dh][^>]*>(.*?)</t[dh]>", re.DOTALL)
+    return [
+        [html.unescape(re.sub("<[^>]+>", "", cell)).strip() for cell in cells.findall(row)]
+        for row in re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL)
+    ]
 
 
 @pytest.mark.slow
