@@ -152,6 +152,7 @@ def _row(fits: Sequence[_Shown], key: Key) -> BoardRow:
         ours=facts.ours,
         documented=facts.documented,
         share_trained=facts.share_trained,
+        nothing_to_tune=facts.nothing_to_tune,
         evidence=shown.evidence,
         verification=outcomes.verification,
         fresh=outcomes.fresh,

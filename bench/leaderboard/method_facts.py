@@ -24,12 +24,14 @@ class MethodFacts:
         ours: Whether the authors of Evenhand propose the method.
         documented: Whether Evenhand itself provides the method, so that its card is in the documentation.
         share_trained: Length of the training as a share of the published length; ``None`` without training.
+        nothing_to_tune: Whether Evenhand provides the method and it declares nothing to search.
     """
 
     track: str
     ours: bool
     documented: bool
     share_trained: float | None
+    nothing_to_tune: bool = False
 
 
 def facts_of(card: MethodCard) -> MethodFacts:
@@ -41,7 +43,9 @@ def facts_of(card: MethodCard) -> MethodFacts:
         # Not validated: the facts depend on few parameters, which most versions have.
         method = method_class(card.name).model_construct(**card.parameters)
         bundled = METHODS.entries()[card.name].value.startswith("evenhand.")
-        return MethodFacts(method.track, method.info.ours, bundled, method.share_trained)
+        # A method of a third party that declares nothing may have parameters that are worth a search.
+        settled = bundled and not method.space()
+        return MethodFacts(method.track, method.info.ours, bundled, method.share_trained, settled)
     except (ValueError, TypeError, AttributeError, EvenhandError):
         return stated
 

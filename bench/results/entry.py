@@ -183,6 +183,10 @@ class BoardRow(Record):
         default=None,
         description="length of the training as a share of the published length; null without training",
     )
+    nothing_to_tune: bool = Field(
+        default=False,
+        description="whether the method is one of this repository and declares nothing to search",
+    )
     evidence: Evidence = "reported"
     verification: Verification | None = Field(
         default=None, description="the signed outcome of regenerating a sample, if there is one"

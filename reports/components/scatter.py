@@ -161,7 +161,8 @@ def _scale(ends: tuple[float, float]) -> alt.Scale:
 
 
 def _axis(title: str, *, percent: bool) -> alt.Axis:
-    return alt.Axis(title=title, format=".1~%" if percent else ".2~f", tickCount=5, grid=True)
+    # Significant digits, so that ticks of a small range differ.
+    return alt.Axis(title=title, format=".3~p" if percent else ".3~r", tickCount=5, grid=True)
 
 
 def _dominated(axes: Frame) -> list[alt.Chart]:

@@ -48,7 +48,9 @@ def verdict(row: BoardRow) -> str:
 def tuned(row: BoardRow) -> str:
     """Whether the parameters were tuned on development prompts."""
     search = row.result.spec.method.search
-    return f"tuned, {plural(search.trials, 'trial')}" if search else "not tuned"
+    if search:
+        return f"tuned, {plural(search.trials, 'trial')}"
+    return "nothing to tune" if row.nothing_to_tune else "not tuned"
 
 
 def trained(row: BoardRow) -> str:
@@ -83,7 +85,7 @@ def fit_cost(row: BoardRow) -> list[tuple[str, str]]:
     return [
         ("U-Net passes of the fit", count(row.result.fit_passes)),
         ("Fits", fits(row)),
-        ("Trials of the tuning", plural(search.trials, "trial") if search else "not tuned"),
+        ("Trials of the tuning", plural(search.trials, "trial") if search else tuned(row)),
         ("U-Net passes of the tuning", count(search.passes) if search else UNKNOWN),
         ("Training", training(row)),
         ("U-Net passes of an image", UNKNOWN if relative == UNKNOWN else f"{relative} those of the baseline"),

@@ -172,7 +172,7 @@ def _settings(row: BoardRow) -> list[tuple[str, str]]:
         ("Track", f"{TRACK_TITLES[row.track].lower()}: {TRACK_TEXTS[row.track]}"),
         ("Proposed by", "the authors of Evenhand" if row.ours else "a third party"),
         *([("Code", _source(row))] if row.source else []),
-        ("Parameters", record or "not tuned: those that the suite states, or the defaults"),
+        ("Parameters", record or f"{tuned(row)}: those that the suite states, or the defaults"),
         ("Training", training(row)),
         ("Fits", fits(row)),
     ]

@@ -131,7 +131,7 @@ def _tags(row: BoardRow) -> list[tuple[str, str]]:
         return [("family", "the model without a method")]
     search = row.result.spec.method.search
     found = [("family", facts.family(row)), *([("origin", "ours")] if row.ours else [])]
-    found.append(("tuned" if search else "plain", "tuned" if search else "not tuned"))
+    found.append(("tuned", "tuned") if search else ("plain", facts.tuned(row)))
     if training := facts.trained(row):
         found.append(("plain" if training == "trained fully" else "cut", training))
     return found

@@ -63,6 +63,17 @@ def test_axis_starts_at_zero_unless_a_value_is_below():
     assert frame(nothing, cost="c", distance="d", percent=False).up[1] > 1
 
 
+@pytest.mark.parametrize("percent", [False, True])
+@pytest.mark.parametrize("reach", [0.0004, 0.3, 40.0])
+def test_ticks_of_an_axis_have_different_labels(reach, percent):
+    marks = [Mark(Span(v, v, v), Span(0.2, 0.1, 0.3), "near", "passed") for v in (0.0, reach)]
+    axes = frame(marks, cost="c", distance="d", percent=percent)
+    svg = str(scatter(marks, axes=axes, name="a", label="b"))
+    below = re.search(r'<g text-anchor="middle"[^>]*>(.*?)</g>', svg)[1]
+    labels = re.findall(r">([^<>]+)</text>", below)
+    assert len(labels) >= 4 and len(set(labels)) == len(labels)
+
+
 def test_interval_without_both_ends_is_not_drawn():
     spans = [Span(0.2, 0.1, 0.3), Span(0.2, NAN, NAN)]
     drawings = []

@@ -35,6 +35,7 @@ def test_verdict_is_the_rank_in_its_track_or_the_one_reason():
 def test_tuned_methods_have_their_trials_and_passes():
     search = Search(trials=16, passes=1000, record="ab" * 32)
     assert (facts.tuned(row()), facts.tuned(with_search(search))) == ("not tuned", "tuned, 16 trials")
+    assert facts.tuned(row(nothing_to_tune=True)) == "nothing to tune"
     terms = dict(facts.fit_cost(with_search(search)))
     assert (terms["Trials of the tuning"], terms["U-Net passes of the tuning"]) == ("16 trials", "1,000")
     assert dict(facts.fit_cost(row()))["U-Net passes of the tuning"] == "-"
