@@ -57,6 +57,7 @@ def check(
     epilog=examples(
         "evenhand board build",
         "evenhand board build --check",
+        "evenhand board build --excerpt README.md",
         "evenhand board build --site site --run runs/mini",
     )
 )
@@ -65,8 +66,12 @@ def build(
     out: Annotated[Path, typer.Option(metavar="FILE", help="The leaderboard file to write.")] = Path(
         "leaderboard.md"
     ),
+    excerpt: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the best rows into this page, after <!-- board -->."),
+    ] = None,
     only_check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail if the file is out of date.")
+        bool, typer.Option("--check", help="Write nothing; fail if a file is out of date.")
     ] = False,
     site: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write the leaderboard as a website.")
@@ -82,7 +87,7 @@ def build(
     from evenhand.bench.leaderboard import site as board_site
 
     board_site.check_options(site, runs=runs or (), only_check=only_check)
-    board.build(entries, out, check=only_check, maintainers=maintainers)
+    board.build(entries, out, excerpt=excerpt, check=only_check, maintainers=maintainers)
     typer.echo(f"board: {out}" + (" is up to date" if only_check else ""))
     if site is not None:
         files = board_site.build_site(entries, site, runs=runs or (), maintainers=maintainers)

@@ -16,6 +16,7 @@ from evenhand.bench.leaderboard.check import Checked, valid_entries
 from evenhand.bench.leaderboard.fits import distance_of, median_fit
 from evenhand.bench.leaderboard.method_facts import facts_of
 from evenhand.bench.leaderboard.verification.signed import MAINTAINERS
+from evenhand.bench.parsing.marked_page import fill
 from evenhand.bench.policy.bands import band_on_board
 from evenhand.bench.policy.gates import gate_outcomes
 from evenhand.bench.policy.strength import ranked
@@ -33,6 +34,7 @@ from evenhand.bench.results.lookup import Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, MethodCard, Result
 from evenhand.bench.storage.files import write_atomically
 from evenhand.metrics.statistics.ranking import rank_sets
+from evenhand.reports.leaderboard.excerpt import render_excerpt
 from evenhand.reports.leaderboard.markdown import front_images, render_leaderboard
 
 DRAWS = 5000
@@ -41,32 +43,62 @@ DRAWS = 5000
 IMAGES = "fronts"
 """Folder of the images of the leaderboard, beside the folder of the entries."""
 
+EXCERPT = "board"
+"""Name of the part of a page that shows the best rows."""
 
-def build(entries: Path, out: Path, *, check: bool = False, maintainers: Path = MAINTAINERS) -> None:
+
+def build(
+    entries: Path,
+    out: Path,
+    *,
+    excerpt: Path | None = None,
+    check: bool = False,
+    maintainers: Path = MAINTAINERS,
+) -> None:
     """Render the leaderboard from the entries; its images go to ``fronts`` beside the entries.
 
     Args:
         entries: Folder of the entries.
         out: The Markdown file.
+        excerpt: Page that shows the best rows between ``<!-- board -->`` and ``<!-- end -->``.
         check: Whether to compare with the existing file instead of writing it.
         maintainers: Folder of the public keys of the maintainers.
 
     Raises:
-        EvenhandError: An entry is not valid, or with ``check`` a file is out of date.
+        EvenhandError: An entry is not valid, the page has no place for the excerpt, or with ``check`` a file
+            is out of date.
     """
     rows, folder = board_rows(entries, maintainers=maintainers), entries.parent / IMAGES
-    text = render_leaderboard(rows, images=_link(folder, out), entries=_link(entries, out))
+    pages = {out: render_leaderboard(rows, images=_link(folder, out), entries=_link(entries, out))}
+    if excerpt is not None:
+        pages[excerpt] = _with_excerpt(excerpt, rows)
     images = front_images(rows)
     if not check:
         for name, image in images.items():
             write_atomically(folder / name, image.encode())
-        write_atomically(out, text.encode())
+        for page, text in pages.items():
+            write_atomically(page, text.encode())
         return
-    stale = [folder / name for name, image in images.items() if not _shows_the_same(folder / name, image)]
-    if not out.is_file() or out.read_text(encoding="utf-8") != text:
-        stale.insert(0, out)
+    stale = [
+        *(page for page, text in pages.items() if not _has(page, text)),
+        *(folder / name for name, image in images.items() if not _shows_the_same(folder / name, image)),
+    ]
     if stale:
         raise EvenhandError(f"{stale[0]} is out of date; run `evenhand board build` and commit it")
+
+
+def _has(page: Path, text: str) -> bool:
+    return page.is_file() and page.read_text(encoding="utf-8") == text
+
+
+def _with_excerpt(page: Path, rows: Sequence[BoardRow]) -> str:
+    """The text of a page with the best rows in their place."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if f"<!-- {EXCERPT} -->" not in text:
+        raise EvenhandError(
+            f"{page}: no place for the excerpt; add <!-- {EXCERPT} --> and <!-- end --> to it"
+        )
+    return fill(text, **{EXCERPT: render_excerpt(rows)})
 
 
 def _link(folder: Path, page: Path) -> str:

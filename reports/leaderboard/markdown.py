@@ -86,12 +86,12 @@ def _section(suite: Ranking, images: str, entries: str) -> str:
     }
     parts = [f"## {escape(title_of(suite.result))}", escape(estimand(suite.result.spec))]
     if suite.base:
-        parts.append(_table(TITLES, [lines[suite.base]]))
+        parts.append(table(TITLES, [lines[suite.base]]))
     for track, rows in suite.tracks.items():
         parts += [f"### {facts.TRACK_TITLES[track]}", escape(f"{best_text(suite, track)}")]
         for band, evidence, own in suite.parts(rows):
             about = f"**{band_title(band, evidence)}**: {BAND_TEXTS[band]}."
-            parts += [about, _table(TITLES, [lines[row.label] for row in own])]
+            parts += [about, table(TITLES, [lines[row.label] for row in own])]
     if suite.planes:
         shown = " ".join(_image(suite, plane, images) for plane in suite.planes)
         parts += ["### Trade-offs", *_fronts(suite), shown]
@@ -104,21 +104,31 @@ def _line(row: BoardRow, distance: str, entries: str) -> list[str]:
     return [
         _name(row),
         escape(facts.verdict(row)),
-        distance + (f"; {fits_text(row)}" if len(row.fits) > 1 else ""),
+        distance + (f"; {fits_text(row)}" if _luck(row) else ""),
         "reference" if row.is_base else facts.change_text(facts.fidelity_change(row)),
         f"[{row.evidence}]({entries}/{row.entry})" if _is_plain(row.entry) else row.evidence,
     ]
 
 
+def _luck(row: BoardRow) -> bool:
+    """Whether another fit could have another distance."""
+    return len(row.fits) > 1 or (row.result.fit_passes > 0 and not row.deterministic)
+
+
 def _name(row: BoardRow) -> str:
-    """The method, linked to its card if it belongs to the project, with what a reader must know first."""
+    """The method with what a reader must know first."""
     method = row.result.spec.method
-    label = escape(method.label)
-    linked = f"[{label}]({DOCUMENTED}/{method.name}.md)" if row.documented else label
     about = [facts.family(row), *(["ours"] if row.ours else [])]
     about += [facts.tuned(row)] if method.search else []
     about += [facts.trained(row)] if facts.trained(row) not in ("", "trained fully") else []
-    return f"{linked} ({escape(', '.join(about))})"
+    return f"{linked_name(row)} ({escape(', '.join(about))})"
+
+
+def linked_name(row: BoardRow) -> str:
+    """The method, linked to its card if it belongs to the project."""
+    method = row.result.spec.method
+    label = escape(method.label)
+    return f"[{label}]({DOCUMENTED}/{method.name}.md)" if row.documented else label
 
 
 def _is_plain(name: str) -> bool:
@@ -130,11 +140,11 @@ def _literature() -> str:
     """Published numbers, one collapsed section per protocol."""
     parts = ["## Reported in the literature", f"{NOT_RANKED} Numbers by occupation are in `{NUMBERS}`."]
     for protocol in protocols():
-        table = summary_table(protocol)
-        lines = [[escape("; ".join((cell.text, *cell.notes))) for cell in row.cells] for row in table.rows]
-        about = f"{escape(f'{protocol.about} {table.about}. {protocol.year}')}, <{protocol.link}>."
+        summary = summary_table(protocol)
+        lines = [[escape("; ".join((cell.text, *cell.notes))) for cell in row.cells] for row in summary.rows]
+        about = f"{escape(f'{protocol.about} {summary.about}. {protocol.year}')}, <{protocol.link}>."
         head = html.escape(f"{protocol.source}; model: {protocol.model}")
-        body = _table([escape(title) for title in table.columns], lines)
+        body = table([escape(title) for title in summary.columns], lines)
         parts.append(f"<details><summary>{head}</summary>\n\n{about}\n\n{body}\n\n</details>")
     return "\n\n".join(parts) + "\n"
 
@@ -170,10 +180,11 @@ def _strengths(suite: Ranking) -> str:
             lines.append([escape(setting), distance, *side_effects, band])
     titles = ["Method", "Distance ↓", *(f"{trade_off.title} ↓" for trade_off in TRADE_OFFS), "Band"]
     head = f"{plural(len(lines), 'setting')} of {plural(len(suite.curves), 'method')}"
-    return f"<details><summary>{head}</summary>\n\n{_table(titles, lines)}\n\n</details>"
+    return f"<details><summary>{head}</summary>\n\n{table(titles, lines)}\n\n</details>"
 
 
-def _table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table, whose cells are Markdown."""
     rows = [titles, ["---"] * len(titles), *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

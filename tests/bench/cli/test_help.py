@@ -32,7 +32,7 @@ COMMANDS = {
     ("board", "diff"): {"--entries", "--maintainers"},
     ("board", "remeasure"): {"--entries"},
     ("board", "submit"): {"--entries", "--address"},
-    ("board", "build"): {"--entries", "--out", "--check", "--site", "--run", "--maintainers"},
+    ("board", "build"): {"--entries", "--out", "--excerpt", "--check", "--site", "--run", "--maintainers"},
     ("board", "commit"): {"--salt", "--holdout-judge"},
     ("board", "verify"): {
         *("--images", "--seed", "--run", "--intervention", "--fresh", "--salt", "--holdout-judge", "--work"),

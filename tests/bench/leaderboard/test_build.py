@@ -52,7 +52,7 @@ def entries(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_committed_leaderboard_matches_the_committed_entries():
-    board.build(ROOT / "reports" / "entries", ROOT / "leaderboard.md", check=True)
+    board.build(ROOT / "reports" / "entries", ROOT / "leaderboard.md", excerpt=ROOT / "README.md", check=True)
 
 
 def test_statistically_tied_methods_share_a_group(entries):
@@ -116,6 +116,22 @@ def test_an_outdated_board_is_reported_and_not_changed(entries, tmp_path):
     assert page.read_text() == "old\n"
     board.build(entries, page)
     board.build(entries, page, check=True)
+
+
+@pytest.mark.slow
+def test_a_page_shows_the_best_rows_and_keeps_its_other_text(entries, tmp_path):
+    board_page, page = tmp_path / "leaderboard.md", tmp_path / "README.md"
+    page.write_text("before\n<!-- board -->\n<!-- end -->\nafter\n")
+    board.build(entries, board_page)
+    with pytest.raises(EvenhandError, match=r"README\.md is out of date"):
+        board.build(entries, board_page, excerpt=page, check=True)
+    board.build(entries, board_page, excerpt=page)
+    board.build(entries, board_page, excerpt=page, check=True)
+    text = page.read_text()
+    assert text.startswith("before\n<!-- board -->\n**") and text.endswith("|\n<!-- end -->\nafter\n")
+    page.write_text("no place\n")
+    with pytest.raises(EvenhandError, match="no place for the excerpt"):
+        board.build(entries, board_page, excerpt=page)
 
 
 def test_entries_without_the_baseline_are_rejected(entries):

@@ -43,7 +43,9 @@ def checkouts(tmp_path):
     for name in ("board", "submitted"):
         (tmp_path / name / "reports").mkdir(parents=True)
         entries = publish(tmp_path / name / "reports" / "entries", results)
-        build(entries, tmp_path / name / "leaderboard.md")
+        page = tmp_path / name / "README.md"
+        page.write_text("<!-- board -->\n<!-- end -->\n")
+        build(entries, tmp_path / name / "leaderboard.md", excerpt=page)
     return tmp_path
 
 

@@ -75,7 +75,7 @@ def test_row_shows_tie_group_ranks_intervals_and_its_entry():
     row = dict(zip(*ranking, strict=True))
     assert row["Method"] == "mist (weights)"
     assert row["Verdict"] == "A (1 to 2)"
-    assert row["Distance ↓"] == "0.345 (0.310 to 0.380)"
+    assert row["Distance ↓"] == "0.345 (0.310 to 0.380); 1 fit"
     assert row["Explicit fidelity ↑"] == "0.0 points (−2.0 to 2.0)"
     assert row["Evidence"] == "[reported](reports/entries/mist@mini-quick-v1)"
 
@@ -167,7 +167,7 @@ def test_undefined_numbers_are_named():
     assert "No method is ranked, because none passes every gate." in board
     (unchecked,) = tables(board)
     row = dict(zip(*unchecked, strict=True))
-    assert (row["Distance ↓"], row["Explicit fidelity ↑"]) == ("not measured", "-")
+    assert (row["Distance ↓"], row["Explicit fidelity ↑"]) == ("not measured; 1 fit", "-")
     assert "**Unchecked**" in board
 
 
