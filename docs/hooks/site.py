@@ -38,7 +38,7 @@ ROOT_PAGES = {
 TEMPORARY = ExitStack()
 
 MARKER = re.compile(r"^<!-- evenhand: (.+?) -->$", re.MULTILINE)
-LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+LINK = re.compile(r"(?<!!)\[((?:\\.|[^\]\\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 FIGURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):(?=<code>)")
 
