@@ -1,9 +1,12 @@
 """Every registered method has a card: prose by hand, facts from its class."""
 
+import re
 from importlib.metadata import entry_points
 
 import pytest
 from helpers.paths import ROOT
+
+from evenhand.bench.suites.suite import load_suite
 
 CARDS = ROOT / "docs" / "methods"
 METHODS = {
@@ -12,6 +15,11 @@ METHODS = {
     if entry.value.startswith("evenhand.")
 }
 TEMPLATE = (CARDS / "TEMPLATE.md").read_text(encoding="utf-8")
+
+
+def searches_of(name):
+    """The method and its variants that a committed record sets for ``mini-2``."""
+    return [key for key in load_suite("mini-2").searches if key.split(":")[0] == name]
 
 
 def headings(card):
@@ -40,7 +48,8 @@ def test_the_card_includes_the_facts_of_its_method_below_its_title(method, card)
     name = method.info.name
     assert card.startswith(f"# {method.info.title}\n\n<!-- evenhand: card methods {name} -->\n")
     assert f"\n## Parameters\n\n<!-- evenhand: parameters methods {name} -->\n" in card
-    assert card.count("<!-- evenhand:") == 2
+    found = re.findall("<!-- evenhand: (.*) -->", card)
+    assert sorted(found[2:]) == sorted(f"search mini-2 {key}" for key in searches_of(name))
 
 
 def test_the_card_has_the_sections_of_the_template(card):

@@ -9,6 +9,7 @@ import pytest
 from helpers.paths import ROOT
 from helpers.report import JOINT, a_result, an_estimate, of_example, publish
 from helpers.trade_off import CONCEPTS, placed, swept
+from pyarrow.parquet import read_metadata
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard import build as board
@@ -170,10 +171,12 @@ def test_entry_holds_exactly_what_the_leaderboard_shows(monkeypatch, tmp_path):
     )
 
 
-def test_committed_entries_are_smaller_than_a_megabyte():
-    root = ROOT / "reports" / "entries"
-    sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in root.glob("*@*")}
-    assert sizes and max(sizes.values()) < 1_000_000
+def test_committed_entries_take_at_most_600_bytes_for_an_image():
+    found = list((ROOT / "reports" / "entries").glob("*@*"))
+    assert found
+    for path in found:
+        size = sum(file.stat().st_size for file in path.iterdir())
+        assert size < 600 * read_metadata(path / "images.parquet").num_rows, path
 
 
 def test_entry_without_declared_strength_is_valid(tmp_path):
