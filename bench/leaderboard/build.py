@@ -84,7 +84,8 @@ def build(
         *(folder / name for name, image in images.items() if not _shows_the_same(folder / name, image)),
     ]
     if stale:
-        raise EvenhandError(f"{stale[0]} is out of date; run `evenhand board build` and commit it")
+        command = "evenhand board build" + (f" --excerpt {excerpt}" if excerpt is not None else "")
+        raise EvenhandError(f"{stale[0]} is out of date; run `{command}` and commit it")
 
 
 def _has(page: Path, text: str) -> bool:

@@ -51,18 +51,16 @@ def _chosen(record: TuningRecord) -> Iterable[tuple[Trial, list[str]]]:
     """The trials to show, with their roles, the start first."""
     finished = [trial for trial in record.trials if trial.status == "finished"]
     nearest = min(finished, key=lambda trial: trial.distance)
-    roles: dict[int, list[str]] = {}
     for trial in finished:
-        if trial.origin == "start":
-            roles.setdefault(trial.number, []).append("start")
+        roles = ["start"] if trial.origin == "start" else []
         if record.is_winner(trial):
-            name = "**winner**, though a gate fails" if trial.violation else "**winner**"
-            roles.setdefault(trial.number, []).append(name)
+            roles.append("**winner**, though a gate fails" if trial.violation else "**winner**")
         elif trial.origin == "longer":
-            roles.setdefault(trial.number, []).append("trained longer")
-        elif trial.number == nearest.number and trial.violation:
-            roles.setdefault(trial.number, []).append("closest, but a gate fails")
-    return [(trial, roles[trial.number]) for trial in finished if trial.number in roles]
+            roles.append("trained longer")
+        elif trial is nearest and trial.violation:
+            roles.append("closest, but a gate fails")
+        if roles:
+            yield trial, roles
 
 
 def _loss(trial: Trial) -> str:
