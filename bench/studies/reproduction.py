@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import typer
@@ -29,8 +29,9 @@ from evenhand.bench.policy.gates import status_of
 from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, ComparisonRow, EstimateRow, LossRow, Result, Timing
 from evenhand.bench.storage.run_folder import load_run
-from evenhand.bench.studies.reproduction_page import NOT_RUN, SCOPES, parts
+from evenhand.bench.studies.reproduction_page import NOT_RUN, SCOPES, VERDICTS, parts
 from evenhand.bench.suites.evaluation_config import Spec
+from evenhand.metrics.statistics.ratios import Span, ratio
 from evenhand.reports.leaderboard.literature import CONFIDENCE, Protocol, Reported, protocols, reported
 
 DATA = "published_effects.toml"
@@ -103,14 +104,6 @@ class Data(Spec):
     claim: tuple[Claim, ...]
 
 
-class Span(NamedTuple):
-    """A value with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 def data() -> Data:
     """The published figures and claims, in the order of their file."""
     return Data.model_validate(tomllib.loads(files(__package__).joinpath(DATA).read_text(encoding="utf-8")))
@@ -145,42 +138,6 @@ def _protocol(one: Published) -> Protocol | None:
     return next((each for each in protocols() if each.protocol == one.protocol), None)
 
 
-def ratio(first: Span, second: Span, difference: Span) -> Span:
-    """The ratio of two correlated estimates, with its interval by MOVER-R.
-
-    Donner, Zou: "Closed-form confidence intervals for functions of the normal mean and standard deviation",
-    Statistical Methods in Medical Research 21 (2012). The limits are the ratios ``R`` at which the interval
-    of ``first - R second``, recovered from the intervals of both, ends at zero. The correlation follows from
-    the width of the interval of their difference.
-
-    Args:
-        first: Numerator.
-        second: Denominator; its interval must exclude 0, otherwise the limits are ``nan``.
-        difference: ``first - second``.
-    """
-    if second.low <= 0:
-        return Span(first.value / second.value if second.value else math.nan, math.nan, math.nan)
-    r = _correlation(first, second, difference)
-    low = _limit(first.value, second.value, first.low, second.high, r, sign=-1)
-    high = _limit(first.value, second.value, first.high, second.low, r, sign=1)
-    return Span(first.value / second.value, low, high)
-
-
-def _correlation(first: Span, second: Span, difference: Span) -> float:
-    a, b, d = ((span.high - span.low) / 2 for span in (first, second, difference))
-    return max(-1.0, min(1.0, (a * a + b * b - d * d) / (2 * a * b))) if a * b else 0.0
-
-
-def _limit(first: float, second: float, end: float, other: float, r: float, *, sign: int) -> float:
-    """The root of the quadratic equation for the limit at ``end`` of the numerator."""
-    middle = first * second - r * abs(first - end) * abs(other - second)
-    scale = other * (2 * second - other)
-    if not scale:
-        return math.nan
-    root = max(middle * middle - scale * end * (2 * first - end), 0.0)
-    return (middle + sign * math.sqrt(root)) / scale
-
-
 def relative_effect(method: Span, base: Span, difference: Span) -> Span:
     """The part of the baseline's RMSDelta that a method removes: 1 for a fair model, negative if it grows.
 
@@ -196,13 +153,16 @@ def relative_effect(method: Span, base: Span, difference: Span) -> Span:
 
 def verdict(part: float) -> str:
     """The verdict on an effect that is this part of the published one."""
+    reproduced, partly, not_reproduced, no_effect, _ = VERDICTS
     if math.isnan(part):
-        return "no published effect"
-    return "reproduced" if part >= REPRODUCED else "partly reproduced" if part >= PARTLY else "not reproduced"
+        return no_effect
+    return reproduced if part >= REPRODUCED else partly if part >= PARTLY else not_reproduced
 
 
 def effects(results: Sequence[Result], timings: Sequence[Timing] = ()) -> pd.DataFrame:
     """One row for every published method and setting: published figures, measured ones, and the verdict.
+
+    A method is run with the suite's parameters, which a search may have found, and possibly with others.
 
     Args:
         results: Results of a run.
@@ -214,9 +174,15 @@ def effects(results: Sequence[Result], timings: Sequence[Timing] = ()) -> pd.Dat
         [
             _effect(one, label, found) | _effort(label, found, seconds)
             for one in data().published
-            for label in one.labels or (one.method,)
+            for label in _labels(one, found)
         ]
     )
+
+
+def _labels(one: Published, found: Labels) -> list[str]:
+    """The settings of the file, run or not, then the others that were run."""
+    run = [label for label, reading in found.items() if reading.result.spec.method.name == one.method]
+    return list(dict.fromkeys([*(one.labels or (one.method,)), *run]))
 
 
 def _effort(label: str, found: Labels, seconds: Mapping[str, float]) -> dict[str, float]:

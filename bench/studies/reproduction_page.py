@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from evenhand.bench.registry import spec_text
 from evenhand.bench.studies.coverage import as_markdown
 
 FIGURES = {"own": "the authors", "rival": "another paper", "released": "released data"}
@@ -21,7 +22,13 @@ MISSING = "not found"
 
 NOT_RUN = "not run"
 
+VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "no published effect", NOT_RUN)
+"""What can be said of a method, best first."""
+
 EMPTY = "–"
+
+LARGE = 0.05
+"""Loss of explicit fidelity that is pointed out: the margin of the suite's gate."""
 
 
 def parts(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -65,7 +72,8 @@ def _sources(effects: pd.DataFrame) -> list[str]:
 def _measured(effects: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {
-            "method": f"`{row.label}`",
+            "method": f"`{row.method}`",
+            "parameters": _parameters(row),
             "RMSDelta": EMPTY if math.isnan(row.value) else f"{row.baseline:.2f} → {row.value:.2f}",
             "effect": _with_interval(row, "effect", _percent),
             "in the paper": _percent(row.paper_effect),
@@ -76,6 +84,16 @@ def _measured(effects: pd.DataFrame) -> pd.DataFrame:
         for row in _rows(effects)
     ]
     return pd.DataFrame(rows)
+
+
+def _parameters(row: Any) -> str:
+    """Where the parameters of a row are from; those that a label states, in full."""
+    _, given = spec_text.split(row.label, kind="method")
+    stated = ", ".join(f"`{spec_text.label('', {name: value})[1:]}`" for name, value in given.items())
+    if math.isnan(row.trials):
+        return stated or EMPTY
+    origin = "tuned" if row.trials else "" if stated else "by hand"
+    return "; ".join(filter(None, [stated, origin]))
 
 
 def _effort(effects: pd.DataFrame) -> pd.DataFrame:
@@ -96,11 +114,18 @@ def _effort(effects: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summary(effects: pd.DataFrame) -> str:
-    """How many methods have which verdict."""
-    first = effects.drop_duplicates("method")
-    counts = first["verdict"].value_counts()
-    said = ", ".join(f"{counts[name]} {name}" for name in counts.index)
-    return f"Of {len(first)} published methods: {said}."
+    """How many methods have which verdict; of several rows of a method, the best one counts."""
+    best = effects["verdict"].map(VERDICTS.index).groupby(effects["method"]).min()
+    said = [f"{(best == place).sum()} {name}" for place, name in enumerate(VERDICTS) if (best == place).any()]
+    counted = f"Of {len(best)} published methods: {', '.join(said)}."
+    lost = effects[effects["verdict"] == VERDICTS[0]].groupby("method")["lost"].min()
+    overriding = (lost > LARGE).sum()
+    if not overriding:
+        return counted
+    return (
+        f"{counted} The effect of {overriding} of the {len(lost)} reproduced ones comes with a loss of "
+        f"explicit fidelity of more than {100 * LARGE:.0f} points: they also override what prompts state."
+    )
 
 
 def _because(effects: pd.DataFrame) -> list[str]:

@@ -56,6 +56,37 @@ def test_what_is_missing_is_said_and_never_nan(tables):
     assert "nan" not in found["measured"] + found["published"]
 
 
+@pytest.mark.parametrize(
+    ("label", "trials", "said"),
+    [
+        ("uce", 16, "tuned"),
+        ("uce", 0, "by hand"),
+        ("uce", math.nan, "–"),
+        ("uce:rounds=3,step_size=0.5", 0, "`rounds=3`, `step_size=0.5`"),
+        ("mist:scope=joint", 16, "`scope=joint`; tuned"),
+        ("mist:scope=joint", math.nan, "`scope=joint`"),
+    ],
+)
+def test_the_origin_of_the_parameters_is_said(tables, label, trials, said):
+    found = with_row(tables, label=label, method="uce", trials=trials, verdict="reproduced")
+    assert last_line(parts(found)["measured"]).split("|")[1:3] == [" `uce` ", f" {said} "]
+
+
+def test_the_best_row_of_a_method_counts_in_the_summary(tables):
+    row = tables["effects"].iloc[:1]
+    said = ("not reproduced", "reproduced", "partly reproduced")
+    rows = [row.assign(verdict=verdict, lost=0.0) for verdict in said]
+    assert parts({**tables, "effects": pd.concat(rows)})["summary"] == "Of 1 published methods: 1 reproduced."
+
+
+def test_a_reproduced_effect_that_overrides_prompts_is_pointed_out(tables):
+    row = tables["effects"].iloc[:1].assign(verdict="reproduced")
+    rows = pd.concat([row.assign(method=name, lost=lost) for name, lost in (("uce", 0.4), ("mist", 0.04))])
+    assert "The effect of 1 of the 2 reproduced ones" in parts({**tables, "effects": rows})["summary"]
+    better = pd.concat([rows, row.assign(method="uce", lost=0.0)])
+    assert "override" not in parts({**tables, "effects": better})["summary"]
+
+
 def test_every_method_is_counted_once_in_the_summary(tables):
     twice = {**tables, "effects": pd.concat([tables["effects"]] * 2)}
     assert parts(twice)["summary"] == parts(tables)["summary"]
