@@ -105,7 +105,7 @@ def _effort(effects: pd.DataFrame) -> pd.DataFrame:
             "time": EMPTY if math.isnan(row.fit_seconds) else f"{row.fit_seconds:,.0f} s",
             "fits": f"{row.fits:.0f}",
             "trials of the tuning": f"{row.trials:.0f}" if row.trials else "not tuned",
-            "training": EMPTY if math.isnan(row.share_trained) else _percent(row.share_trained),
+            "training": EMPTY if math.isnan(row.share_trained) else _share(row.share_trained),
         }
         for row in _rows(effects)
         if row.verdict != NOT_RUN
@@ -169,6 +169,10 @@ def _with_interval(row: Any, name: str, said: Callable[[float], str]) -> str:
 
 def _number(value: float) -> str:
     return EMPTY if math.isnan(value) else f"{value:.2f}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}" if value >= 0.01 or not value else "under 1%"
 
 
 def _percent(value: float) -> str:

@@ -43,6 +43,8 @@ def test_what_a_fit_took_is_shown_for_methods_with_a_result(tables):
     took = {"fit_passes": 12340, "fit_seconds": 61.6, "fits": 1, "trials": 16, "share_trained": 0.25}
     line = last_line(parts(with_row(tables, verdict="reproduced", **took))["effort"])
     assert line.split("|")[2:-1] == [" 12,340 ", " 62 s ", " 1 ", " 16 ", " 25% "]
+    short = with_row(tables, verdict="reproduced", **took | {"share_trained": 0.004})
+    assert last_line(parts(short)["effort"]).endswith("| under 1% |")
     unknown = {"fit_seconds": math.nan, "trials": 0, "share_trained": math.nan}
     line = last_line(parts(with_row(tables, verdict="reproduced", **took | unknown))["effort"])
     assert line.split("|")[3:-1] == [" – ", " 1 ", " not tuned ", " – "]
