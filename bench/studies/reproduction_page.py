@@ -79,7 +79,7 @@ def _measured(effects: pd.DataFrame) -> pd.DataFrame:
             "in the paper": _percent(row.paper_effect),
             "ratio": _with_interval(row, "ratio", _number),
             "verdict": f"**{row.verdict}**" if row.verdict == "reproduced" else row.verdict,
-            "fidelity lost": EMPTY if math.isnan(row.lost) else f"{100 * row.lost:.0f} points",
+            "fidelity lost": EMPTY if math.isnan(row.lost) else f"{_percent(row.lost)[:-1]} points",
         }
         for row in _rows(effects)
     ]
@@ -168,7 +168,7 @@ def _with_interval(row: Any, name: str, said: Callable[[float], str]) -> str:
 
 
 def _number(value: float) -> str:
-    return EMPTY if math.isnan(value) else f"{value:.2f}"
+    return EMPTY if math.isnan(value) else f"{value:z.2f}".replace("-", "−")
 
 
 def _share(value: float) -> str:
@@ -176,4 +176,4 @@ def _share(value: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return MISSING if math.isnan(value) else f"{value:.0%}"
+    return MISSING if math.isnan(value) else f"{value:z.0%}".replace("-", "−")

@@ -39,6 +39,12 @@ def test_measured_effect_has_its_interval_and_the_distances(tables):
         assert f" {said} " in line
 
 
+def test_a_negative_number_has_a_minus_sign_and_a_zero_none(tables):
+    span = {"effect": -0.03, "effect_low": -0.1, "effect_high": -0.001}
+    line = last_line(parts(with_row(tables, lost=-0.001, **span))["measured"])
+    assert " −3% (−10% to 0%) " in line and line.endswith("| 0 points |")
+
+
 def test_what_a_fit_took_is_shown_for_methods_with_a_result(tables):
     took = {"fit_passes": 12340, "fit_seconds": 61.6, "fits": 1, "trials": 16, "share_trained": 0.25}
     line = last_line(parts(with_row(tables, verdict="reproduced", **took))["effort"])
