@@ -18,6 +18,11 @@ therefore edited and the projections stay unchanged.
 **Image.** A prompt that mentions a treated concept draws a cell ``(g_a, g_b, ..)`` and becomes
 
     x <- x + D_bh x  after  x <- x + D_ag x          on the rows from the concept on
+    x_(L-m+1) .. x_L <- the words' own states        on the last padding rows, with ``words``
+
+In a prompt that states a group, its words have rows of their own, before the concept, which no edit of later
+rows replaces. Cross-attention does not know the order of rows, so padding rows can hold their states: the
+mean over the texts of the fit.
 
 Composing attributes needs one edit per group, where a flat list of cells needs one per combination. An
 attribute that the prompt already states is skipped: either a known word states it, or ``w_a . [x_EOS, 1]``, a
@@ -67,7 +72,8 @@ class SortitionIntervention(Intervention):
     group in every cell; pairs, because stored JSON objects do not keep the order of their keys), ``stating``
     (attribute to group to the phrases that state it), ``tokens`` (concept to its token ids), ``scale``.
     ``tensors``: ``gate/ATTRIBUTE`` ``(d + 1,)``, and the factors of ``D``: ``up/ATTRIBUTE/GROUP`` ``(d, k)``
-    and ``down/ATTRIBUTE/GROUP`` ``(k, d)``.
+    and ``down/ATTRIBUTE/GROUP`` ``(k, d)``. With ``words`` also ``words/ATTRIBUTE/GROUP`` ``(m, d)``, the
+    mean states of the ``m`` tokens that state the group.
     """
 
     def embedding(self, text: TextStates, draws: Sequence[np.random.Generator]) -> TextStates:
@@ -80,10 +86,19 @@ class SortitionIntervention(Intervention):
                 start = last_token(text.ids[n], self.data["tokens"][concept])
                 eos = states[n, len(text.ids[n]) - 1]
                 groups = dict(self.data["groups"])
-                for attribute in self.open_attributes(prompt, eos.clone()):
-                    rows = states[n, start:]
-                    states[n, start:] = self.moved(rows, attribute=attribute, group=groups[attribute][cell])
+                drawn_groups = {a: groups[a][cell] for a in self.open_attributes(prompt, eos.clone())}
+                for attribute, group in drawn_groups.items():
+                    states[n, start:] = self.moved(states[n, start:], attribute=attribute, group=group)
+                words = self.word_rows(drawn_groups, states[n], free=states.shape[1] - len(text.ids[n]))
+                states[n, states.shape[1] - len(words) :] = words
         return replace(text, states=states)
+
+    def word_rows(self, groups: Mapping[str, str], rows: Tensor, *, free: int) -> Tensor:
+        """The states of the groups' words, ``(m, d)``; none without ``words``, or with fewer free rows."""
+        names = [f"words/{attribute}/{group}" for attribute, group in groups.items()]
+        found = [self.tensors[name].to(rows) for name in names if name in self.tensors]
+        words = torch.cat([rows[:0], *found])
+        return words if len(words) <= free else rows[:0]
 
     def open_attributes(self, prompt: str, eos: Tensor) -> list[str]:
         """Attributes that the prompt states neither in known words nor according to the gate."""
@@ -112,6 +127,7 @@ class Sortition(SearchingMethod):
         rank: Rank ``k`` of the edit of a group; 0 for full rank.
         pads: Padding rows after the first EOS to which the edit is fitted; all of them are edited.
         lam: Weight of a small edit.
+        words: Whether the last padding rows hold the states of the groups' words.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -136,6 +152,7 @@ class Sortition(SearchingMethod):
     rank: int = Field(default=0, ge=0)
     pads: int = Field(default=4, ge=0)
     lam: float = Field(default=0.1, gt=0)
+    words: bool = False
 
     @classmethod
     def space(cls) -> Space:
@@ -175,6 +192,10 @@ class Sortition(SearchingMethod):
                     up.float(),
                     down.float(),
                 )
+                if self.words:
+                    ids = [task.model.token_ids(text) for text in with_group[group]]
+                    word = task.model.token_ids(groups[group])[1:-1]
+                    tensors[f"words/{attribute}/{group}"] = word_states(states.states, ids, word).float()
                 closed.append(states.at(states.first_eos))
             tensors[f"gate/{attribute}"] = gate(
                 open_texts.at(open_texts.first_eos), torch.cat(closed), self.lam
@@ -220,6 +241,18 @@ def reduced(edit: Tensor, rows: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     _, vectors = torch.linalg.eigh(moved.T @ moved)
     up = vectors[:, -rank:]  # eigenvalues ascend; [:, -0:] keeps all
     return up.float(), (up.T @ edit).float()
+
+
+def word_states(states: Tensor, ids: Sequence[Sequence[int]], word: Sequence[int]) -> Tensor:
+    """Mean states ``(m, d)`` of a word's tokens.
+
+    Args:
+        states: States of the texts, ``(n, length, d)``.
+        ids: Token ids of the texts, each of which has the word.
+        word: Token ids of the word, ``m``.
+    """
+    ends = [last_token(each, word) + 1 for each in ids]
+    return torch.stack([rows[end - len(word) : end] for rows, end in zip(states, ends, strict=True)]).mean(0)
 
 
 def gate(open_states: Tensor, closed_states: Tensor, lam: float) -> Tensor:

@@ -1,5 +1,6 @@
 """Sortition: its closed form, the prompts it does not change, and the cell that an image draws."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.linear_model import Ridge
 
 from evenhand.bench.models.loading import load_model
 from evenhand.methods.shared.randomness import drawn_cell, image_stream
-from evenhand.methods.sortition.sortition import Sortition, gate, last_token, reduced, stated
+from evenhand.methods.sortition.sortition import Sortition, gate, last_token, reduced, stated, word_states
 
 CONCEPTS = ("nurse", "construction worker", "CEO", "cook", "farmer", "janitor", "teacher", "guard")
 
@@ -51,6 +52,55 @@ def test_the_edit_is_a_ridge_regression_of_the_moves_on_the_rows(model):
     assert np.abs(edit - reference).max() < 1e-5 * np.abs(reference).max()
 
 
+def forced(intervention, cell):
+    """The intervention with one cell for all images."""
+    weights = np.eye(len(JOINT))[cell].tolist()
+    return replace(intervention, data={**intervention.data, "lots": dict.fromkeys(CONCEPTS, weights)})
+
+
+@pytest.fixture(scope="module")
+def worded(model):
+    return fit(model, words=True)
+
+
+def mean_state(model, word, before):
+    """The mean state of a word after an article and each of the words ``before`` it, over all concepts."""
+    states = []
+    for said, concept in itertools.product(before, CONCEPTS):
+        words = [said, word] if said else [word]
+        article = "an" if words[0][0] in "aeiou" else "a"
+        text = model.encode([" ".join([article, *words, concept])])
+        states.append(text.states[0, 1 + len(words)])
+    return torch.stack(states).mean(0)
+
+
+def test_the_last_rows_hold_the_states_of_the_words_of_the_drawn_groups(model, fitted, worded):
+    text = model.encode(["a photo of a nurse"])
+    plain = forced(fitted, 2).embedding(text, streams([0])).states[0]
+    placed = forced(worded, 2).embedding(text, streams([0])).states[0]
+    assert torch.equal(placed[:-2], plain[:-2])
+    assert torch.allclose(placed[-2], mean_state(model, "female", ["", "young", "elderly"]), atol=1e-5)
+    assert torch.allclose(placed[-1], mean_state(model, "elderly", [""]), atol=1e-5)
+
+
+def test_no_row_holds_a_word_of_an_attribute_that_the_prompt_states(model, fitted, worded):
+    text = model.encode(["a photo of a female nurse"])
+    plain, placed = (forced(one, 2).embedding(text, streams([0])).states[0] for one in (fitted, worded))
+    assert torch.equal(placed[:-1], plain[:-1]) and not torch.equal(placed[-1], plain[-1])
+
+
+@pytest.mark.parametrize(("free", "rows"), [(2, 2), (1, 0)])
+def test_words_need_free_padding_rows(worded, free, rows):
+    found = worded.word_rows({"gender": "woman", "age": "older"}, torch.zeros(24, 192), free=free)
+    assert found.shape == (rows, 192)
+
+
+def test_word_states_are_the_mean_over_the_texts_wherever_the_word_stands():
+    states = torch.arange(2 * 6 * 1.0).reshape(2, 6, 1)
+    ids = [[0, 7, 8, 5, 9], [0, 5, 7, 8, 3, 9]]
+    assert word_states(states, ids, [7, 8])[:, 0].tolist() == [(1 + 8) / 2, (2 + 9) / 2]
+
+
 def test_a_reduced_edit_is_the_best_of_its_rank_on_the_rows():
     generator = torch.Generator().manual_seed(0)
     edit = torch.randn(12, 12, generator=generator, dtype=torch.float64)
@@ -73,11 +123,9 @@ def test_full_rank_keeps_the_edit():
 def test_composed_edits_bring_the_states_near_those_of_explicit_prompts(model, fitted):
     """Composed edits of gender and age are compared with the states of prompts that state both."""
     for index, cell in enumerate(JOINT):
-        weights = {concept: np.eye(4)[index].tolist() for concept in CONCEPTS}
-        forced = replace(fitted, data={**fitted.data, "lots": weights})
         texts = [f"a portrait of a {concept}" for concept in CONCEPTS]
         neutral = model.encode(texts)
-        made = forced.embedding(neutral, streams(texts))
+        made = forced(fitted, index).embedding(neutral, streams(texts))
         words = model.encode([f"a portrait of a {cell.adjective} {concept}" for concept in CONCEPTS])
         distance = (made.at(made.first_eos) - words.at(words.first_eos)).norm(dim=-1)
         before = (neutral.at(neutral.first_eos) - words.at(words.first_eos)).norm(dim=-1)
@@ -102,9 +150,7 @@ def test_prompts_without_a_concept_or_with_all_groups_stated_keep_their_states(m
 def test_only_attributes_that_the_prompt_leaves_open_are_moved(model, fitted):
     """For "a female nurse" only the age moves, as if gender were not balanced."""
     text = model.encode(["a female nurse"])
-    young = {concept: [1.0, 0.0, 0.0, 0.0] for concept in CONCEPTS}
-    forced = replace(fitted, data={**fitted.data, "lots": young})
-    made = forced.embedding(text, streams([0]))
+    made = forced(fitted, 0).embedding(text, streams([0]))
     rows = text.states[0, 3:]
     expected = rows + (rows @ fitted.tensors["down/age/adult"].T) @ fitted.tensors["up/age/adult"].T
     assert torch.allclose(made.states[0, 3:], expected, atol=1e-6)
