@@ -82,16 +82,19 @@ class SortitionIntervention(Intervention):
         for n, (prompt, draw) in enumerate(zip(text.texts, draws, strict=True)):
             drawn = drawn_cell(prompt, draw, self.data["lots"])
             if drawn is not None:
-                concept, cell = drawn
-                start = last_token(text.ids[n], self.data["tokens"][concept])
-                eos = states[n, len(text.ids[n]) - 1]
-                groups = dict(self.data["groups"])
-                drawn_groups = {a: groups[a][cell] for a in self.open_attributes(prompt, eos.clone())}
-                for attribute, group in drawn_groups.items():
-                    states[n, start:] = self.moved(states[n, start:], attribute=attribute, group=group)
-                words = self.word_rows(drawn_groups, states[n], free=states.shape[1] - len(text.ids[n]))
-                states[n, states.shape[1] - len(words) :] = words
+                self._show(drawn, states=states[n], prompt=prompt, ids=text.ids[n])
         return replace(text, states=states)
+
+    def _show(self, drawn: tuple[str, int], *, states: Tensor, prompt: str, ids: Sequence[int]) -> None:
+        """Edit the states ``(length, d)`` of a prompt in place so that its image shows the cell drawn."""
+        concept, cell = drawn
+        left_open = self.open_attributes(prompt, states[len(ids) - 1].clone())
+        groups = {name: column[cell] for name, column in self.data["groups"] if name in left_open}
+        start = last_token(ids, self.data["tokens"][concept])
+        for attribute, group in groups.items():
+            states[start:] = self.moved(states[start:], attribute=attribute, group=group)
+        words = self.word_rows(groups, states, free=len(states) - len(ids))
+        states[len(states) - len(words) :] = words
 
     def word_rows(self, groups: Mapping[str, str], rows: Tensor, *, free: int) -> Tensor:
         """The states of the groups' words, ``(m, d)``; none without ``words``, or with fewer free rows."""
