@@ -51,6 +51,7 @@ LATER: dict[str, Any] = {
     "amplified": "tokens",
     "skip": False,
     "turns": "epoch",
+    "words": False,
 }
 """Parameters added after fits were published, with the value that earlier fits had without stating it.
 

@@ -29,6 +29,7 @@ PUBLISHED = {
     "fairqueue:turns=epoch": "84382f95fa0e4742",
     "sfid:skip=false": "c84c1bfd6109db32",
     "mist": "d80e3038f06b42d7",
+    "sortition": "fb0f0a8364743435",
 }
 """Identities of the defaults of that time, before any later parameter existed."""
 
@@ -55,6 +56,7 @@ def test_a_later_parameter_changes_the_identity_of_a_fit_only_where_it_is_set(us
         "sampling_steps": 20,
         "skip": True,
         "turns": "step",
+        "words": True,
     }
     assert later.keys() == LATER.keys()
     added = later.keys() & type(method).model_fields
