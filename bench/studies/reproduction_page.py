@@ -10,6 +10,7 @@ import pandas as pd
 
 from evenhand.bench.registry import spec_text
 from evenhand.bench.studies.coverage import as_markdown
+from evenhand.metrics.estimation.losses import MARGIN
 
 FIGURES = {"own": "the authors", "rival": "another paper", "released": "released data"}
 
@@ -26,9 +27,6 @@ VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "no published e
 """What can be said of a method, best first."""
 
 EMPTY = "–"
-
-LARGE = 0.05
-"""Loss of explicit fidelity that is pointed out: the margin of the suite's gate."""
 
 
 def parts(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -119,12 +117,12 @@ def _summary(effects: pd.DataFrame) -> str:
     said = [f"{(best == place).sum()} {name}" for place, name in enumerate(VERDICTS) if (best == place).any()]
     counted = f"Of {len(best)} published methods: {', '.join(said)}."
     lost = effects[effects["verdict"] == VERDICTS[0]].groupby("method")["lost"].min()
-    overriding = (lost > LARGE).sum()
+    overriding = (lost > MARGIN).sum()
     if not overriding:
         return counted
     return (
         f"{counted} The effect of {overriding} of the {len(lost)} reproduced ones comes with a loss of "
-        f"explicit fidelity of more than {100 * LARGE:.0f} points: they also override what prompts state."
+        f"explicit fidelity of more than {100 * MARGIN:.0f} points: they also override what prompts state."
     )
 
 

@@ -18,11 +18,11 @@ therefore edited and the projections stay unchanged.
 **Image.** A prompt that mentions a treated concept draws a cell ``(g_a, g_b, ..)`` and becomes
 
     x <- x + D_bh x  after  x <- x + D_ag x          on the rows from the concept on
-    x_(L-m+1) .. x_L <- the words' own states        on the last padding rows, with ``words``
+    x_(L-m+1) .. x_L <- the states of the words      on the last padding rows, with ``words``
 
-In a prompt that states a group, its words have rows of their own, before the concept, which no edit of later
-rows replaces. Cross-attention does not know the order of rows, so padding rows can hold their states: the
-mean over the texts of the fit.
+In a prompt that states a group, its words have rows before the concept, which no edit of later rows replaces.
+Cross-attention does not know the order of rows, so padding rows can hold their states: the mean over the
+texts of the fit.
 
 Composing attributes needs one edit per group, where a flat list of cells needs one per combination. An
 attribute that the prompt already states is skipped: either a known word states it, or ``w_a . [x_EOS, 1]``, a
