@@ -1,10 +1,15 @@
-"""Alignment of perfect images: of people as the training data show them, and of evenly mixed people.
+"""Is lost alignment a worse image, or a scorer that prefers who usually has an occupation?
 
     python -m evenhand.bench.studies.even_alignment
+    python -m evenhand.bench.studies.even_alignment --entries reports/entries --suite mini-2
 
-The renderer of the bundled model draws every occupation exactly as captioned, so that a difference in
-alignment is a preference of the scorer for the groups that it saw with an occupation. A fair method cannot
-avoid it.
+The first compares perfect images: of people as the training data show them, and of evenly mixed people. The
+renderer of the bundled model draws every occupation exactly as captioned, so that a difference in alignment
+is a preference of the scorer for the groups that it saw with an occupation. A fair method cannot avoid it.
+
+The second compares published rows with their baseline on images that show the same people: the same
+occupation, and the same groups of every attribute, as the panel perceives them. There such a preference has
+no effect.
 """
 
 from __future__ import annotations
@@ -12,17 +17,25 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evenhand.bench.leaderboard.entries import load_entry
+from evenhand.bench.leaderboard.suite import known_suite
+from evenhand.bench.leaderboard.tables import read_tables
 from evenhand.bench.mini.autoencoder import through_autoencoder
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, fine_law, occupations
 from evenhand.bench.mini.world import STYLES, render
 from evenhand.bench.prompts.plan import make_plan
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.suites.suite import Suite, load_suite
+from evenhand.metrics.estimation.panel import PANEL, vote
+from evenhand.metrics.statistics.paired_loss import mean_loss
+from evenhand.metrics.statistics.uncertainty import ALPHA
 
 GENDERS = TAXONOMIES["gender"]
 
@@ -83,11 +96,83 @@ def by_occupation(even: pd.DataFrame) -> pd.DataFrame:
     return scores.assign(share=shares.max(axis=1), loss=1 - scores.mean(axis=1) / trained)
 
 
+class Compared(NamedTuple):
+    """A difference in alignment with its 95 % interval, and the share of the method's images compared."""
+
+    value: float
+    low: float
+    high: float
+    share: float
+
+
+def among_same_people(images: pd.DataFrame, base: pd.DataFrame) -> Compared:
+    """Mean difference in alignment between images of a method and of the baseline that show the same people.
+
+    The strata are concept and people; those that one side lacks are left out. A stratum with ``m`` images of
+    the method and ``n`` of the baseline has the weight ``m n / (m + n)``, as in least squares with one level
+    for each stratum. The interval is Student's over concepts.
+
+    Args:
+        images: Rows of the method: ``concept``, ``people`` (any label) and ``alignment``.
+        base: The same of the baseline.
+    """
+    own, others = (
+        one.groupby(["concept", "people"])["alignment"].agg(["mean", "size"]) for one in (images, base)
+    )
+    pairs = own.join(others.add_suffix("_base"), how="inner")
+    weight = pairs["size"] * pairs["size_base"] / (pairs["size"] + pairs["size_base"])
+    gained = weight * (pairs["mean"] - pairs["mean_base"])
+    of_concept = pd.DataFrame({"gained": gained, "weight": weight}).groupby("concept").sum()
+    value, low, high, _ = mean_loss(of_concept["gained"], of_concept["weight"], levels=(ALPHA / 2, ALPHA / 2))
+    return Compared(value, low, high, float(pairs["size"].sum() / len(images)))
+
+
+def people_of(entry: Path) -> tuple[str, pd.DataFrame]:
+    """The label of an entry's method, and the people in its neutral images.
+
+    Returns:
+        The label, and one row per scored image whose groups the panel could tell: ``concept``, ``people``
+        (the groups of all attributes) and ``alignment``.
+    """
+    loaded = load_entry(entry)
+    known = known_suite(loaded.result.spec)
+    assert known is not None, f"{entry} is of a suite that is not registered"
+    known = known.of(loaded.result)
+    tables, groups = read_tables(entry, loaded, known), known.suite.taxonomy
+    votes = vote(tables.labels, members=known.suite.panel, taxonomy=groups)
+    told = votes[(votes["judge"] == PANEL) & (votes["status"] == "ok")]
+    people = told.pivot(index="key", columns="attribute", values="label").dropna().agg("/".join, axis=1)
+    neutral = tables.images[tables.images["kind"] == "neutral"]
+    rows = neutral.assign(people=neutral["key"].map(people))[["concept", "people", "alignment"]]
+    return loaded.result.spec.method.label, rows.dropna()
+
+
+def published_rows(entries: Path, suite: str) -> pd.DataFrame:
+    """The rows of a suite: difference in mean alignment to the baseline, and that among the same people."""
+    known = load_suite(suite)
+    folders = sorted(entries.glob(f"*@{known.name}-v{known.version}"))
+    base = people_of(entries / f"base@{known.name}-v{known.version}")[1]
+    found = {}
+    for label, images in map(people_of, folders):
+        whole = images["alignment"].mean() - base["alignment"].mean()
+        found[label] = {"difference": whole} | among_same_people(images, base)._asdict()
+    return pd.DataFrame(found).T.sort_values("value")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print both means with their standard errors, and the table by occupation."""
-    parser = argparse.ArgumentParser(description="Alignment of perfect images, as trained and even.")
-    parser.add_argument("--copies", type=int, default=6, help="images per prompt")
-    copies = parser.parse_args(arguments).copies
+    """Print the table of published rows, or of perfect images both means and the table by occupation."""
+    parser = argparse.ArgumentParser(description="Alignment of perfect images, or of published rows.")
+    parser.add_argument("--copies", type=int, default=6, help="perfect images per prompt")
+    parser.add_argument("--entries", type=Path, help="folder of published entries")
+    parser.add_argument("--suite", default="mini-2", help="suite of the entries")
+    given = parser.parse_args(arguments)
+    if given.entries:
+        sys.stdout.write(f"{published_rows(given.entries, given.suite).round(2).to_string()}\n")
+        return
+    _print_perfect_images(given.copies)
+
+
+def _print_perfect_images(copies: int) -> None:
     suite = load_suite("mini")
     for even, name in ((False, "as trained"), (True, "even")):
         rows = alignment(suite, even=even, copies=copies)
