@@ -262,7 +262,12 @@ def transformed_interval(
         value: The mean.
         clusters: Number of resampled concepts ``c``.
         skew: Skewness ``g`` of the concepts' values.
+
+    Returns:
+        The ends; ``nan`` if no draw has a value.
     """
+    if np.isnan(draws).all():
+        return np.nan, np.nan
     c = max(clusters, 2)
     error = float(np.nanstd(draws)) * np.sqrt(c / (c - 1))
     scale, reach = skew / np.sqrt(c), t.ppf(1 - ALPHA / 2, c - 1)

@@ -1,5 +1,6 @@
 """Intervals, floors and tests: reference values and independent implementations."""
 
+import warnings
 from itertools import product
 
 import numpy as np
@@ -266,6 +267,12 @@ def test_interval_of_concepts_without_skewness_is_student_s():
     error = rows.std() / np.sqrt(12)
     found = u.transformed_interval(2 + error * np.array([-1, 1.0]), 2.0, clusters=12, skew=0.0)
     assert found == pytest.approx(t.interval(0.95, 11, loc=2, scale=sem(rows)))
+
+
+def test_transformed_interval_of_draws_without_a_value_has_no_ends_and_gives_no_warning():
+    with warnings.catch_warnings(action="error"):
+        ends = u.transformed_interval(np.full(5, np.nan), 0.3, clusters=12, skew=0.0)
+    assert np.isnan(ends).all()
 
 
 def test_transformed_interval_covers_a_rare_group_more_often_than_percentiles():
