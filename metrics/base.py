@@ -117,6 +117,7 @@ class Metric:
         kinds: Kinds of prompts that it is measured on.
         reduce: Function from the values of the rows ``(..., R)`` to the aggregate.
         finish: Monotone function applied last to rows and aggregate, such as a square root.
+        least: Least true value before ``finish``; an unbiased estimate can lie below it by chance.
         interval: Whether it has an interval. False for a function of shares that sampling noise moves away
             from its value for a fair model: percentiles of its bootstrap draws never contain that value.
     """
@@ -133,6 +134,7 @@ class Metric:
     kinds: tuple[str, ...]
     reduce: Callable[[FloatArray], FloatArray] = mean_over
     finish: Callable[[FloatArray], FloatArray] = unchanged
+    least: float = -np.inf
     interval: bool = True
 
     @property

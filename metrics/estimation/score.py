@@ -324,6 +324,9 @@ def _limits(
 ) -> Limits:
     """Intervals after :attr:`Metric.finish`; if the labels do not vary, at least the exact bounds.
 
+    Of a value below :attr:`Metric.least`, the upper end is as far above the least value as it would be above
+    this one.
+
     Args:
         metric: The metric.
         value: ``(...)`` values before :attr:`Metric.finish`.
@@ -348,6 +351,8 @@ def _limits(
         ends = bounds()
         low = np.where(still, np.minimum(low, ends.min(axis=0, initial=np.inf)), low)
         high = np.where(still, np.maximum(high, ends.max(axis=0, initial=-np.inf)), high)
+    # A value that no model has is due to chance, which must not shorten the interval.
+    high = high + np.maximum(metric.least - value, 0)
     low, high = (np.clip(metric.finish(end), metric.low, metric.high) for end in (low, high))
     return Limits(low, high, still)
 

@@ -76,3 +76,15 @@ def test_an_empty_cell_has_the_exact_upper_bound():
     key = {"metric": "share", "attributes": "gender", "judge": "panel", "concept": "job"}
     row = one(estimates(world), **key, group="man")
     assert row.value == 0 and row.low == 0 and row.high == pytest.approx(1 - 0.05 ** (1 / 30))
+
+
+def test_an_estimate_more_even_than_independent_draws_does_not_shorten_the_interval_of_a_distance():
+    """The unbiased square is below zero; the distance is 0, and its interval as long as above zero."""
+    world = World()
+    for place in range(14):
+        cells = [0] * (5 - place % 2) + [3] * (5 + place % 2)
+        world.draw("base", "neutral", prompt_id=f"p{place}", concept=f"c{place:02d}", cells=cells)
+    rows = pick(estimates(world), attributes="gender", judge="panel", concept="")
+    square, distance = one(rows, metric="excess_agreement"), one(rows, metric="rms_delta")
+    assert square.value < 0 and distance.value == distance.low == 0
+    assert distance.high**2 == pytest.approx(square.high - square.value)
