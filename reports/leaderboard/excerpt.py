@@ -46,7 +46,7 @@ def _distance(row: BoardRow, key: Key) -> float:
 
 def _line(row: BoardRow, key: Key) -> list[str]:
     return [
-        linked_name(row),
+        f"{linked_name(row)}{' (ours)' if row.ours else ''}",
         "" if row.is_base else facts.TRACK_TITLES[row.track].lower(),
         cell(Reading.of(row.result).at(key)),
         "reference" if row.is_base else facts.change_text(facts.fidelity_change(row)),

@@ -27,6 +27,11 @@ def test_the_baseline_and_the_ranked_methods_are_shown_the_closest_to_the_target
     assert "one model" in text
 
 
+def test_methods_of_the_project_itself_are_marked():
+    ours = [row.model_copy(update={"ours": row.label == "uce"}) for row in FIRST]
+    assert names(render_excerpt(ours)) == ["base", "mist", "uce (ours)"]
+
+
 def test_a_long_list_is_cut_and_says_so():
     text = render_excerpt([*FIRST, *copies(20)])
     assert len(names(text)) == 1 + MAX_ROWS
