@@ -235,9 +235,9 @@ def _alignment(pairing: Pairing) -> Iterator[list[LossRow]]:
     """The mean loss of alignment on neutral prompts and on unrelated ones, relative to the baseline's mean.
 
     A failed image of the method has lost all alignment of the baseline's; without a score of the baseline
-    there is no pair. Scorers prefer stereotypes: a man drawn for "a photo of a mechanic" scores higher than a
-    woman. Scores are therefore freed of what the baseline's images of a perceived group score above or below
-    its others, so that a method does not lose alignment merely by changing who is depicted.
+    there is no pair. Scorers prefer some groups, so scores are freed of what the baseline's images of a
+    perceived group score above or below its others. What the scorer prefers in some concepts only, such as
+    men for "a photo of a mechanic", remains: the margin leaves room for it (docs/metrics.md).
     """
     scores = pairing.study.columns.get("alignment")
     if scores is None:
