@@ -154,6 +154,7 @@ class RankRow(Record):
     high: int = Field(description="worst rank that the data allow")
     of: int = Field(description="methods that are ranked")
     tie_group: str = Field(description="letter of the tie group; A is the top one")
+    beaten_by: list[str] = Field(description="labels of the ranked methods that are shown to be better")
 
 
 class AgreementRow(Record):

@@ -71,7 +71,7 @@ def conclude(readings: Sequence[Reading], key: Key, bands: Mapping[str, Band]) -
     ranks = {reading.label: rank for reading in passing if (rank := reading.rank(key)) is not None}
     if not ranks:
         return Conclusion("no ranking", [])
-    first = leaders(ranks, whole=len(passing) == len(readings))
+    first = leaders(ranks)
     best = [reading for reading in passing if reading.label in first and not reading.is_base]
     if not best:
         return Conclusion("none better", [])
@@ -92,18 +92,9 @@ def _without_ranked(
     return Conclusion("closer but harmful" if closer else "none passes", closer)
 
 
-def leaders(ranks: Mapping[str, RankRow], *, whole: bool) -> set[str]:
-    """Labels that may be the best.
-
-    Args:
-        ranks: Label to its rank set.
-        whole: Whether these are all methods of the run. Then the leaders are those whose rank set contains 1.
-            Among a selection, a method is out only if another's whole rank set lies before its own.
-    """
-    if whole:
-        return {label for label, rank in ranks.items() if rank.low == 1}
-    bound = min(rank.high for rank in ranks.values())
-    return {label for label, rank in ranks.items() if rank.low <= bound}
+def leaders(ranks: Mapping[str, RankRow]) -> set[str]:
+    """Labels of the methods that may be the best of these: none of the others is shown to be better."""
+    return {label for label, rank in ranks.items() if ranks.keys().isdisjoint(rank.beaten_by)}
 
 
 def worst_attributes(readings: Sequence[Reading], key: Key) -> list[EstimateRow | None]:

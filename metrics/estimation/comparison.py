@@ -232,6 +232,7 @@ def ranks(series: Iterable[Series]) -> dict[str, list[RankRow]]:
                 high=int(sets.high[number]),
                 of=len(present),
                 tie_group=sets.tie[number],
+                beaten_by=[present[other].method for other in np.flatnonzero(sets.worse[number])],
             )
             found.setdefault(one.method, []).append(place)
     # ``of`` counts the methods with any rank, and they are only known now.

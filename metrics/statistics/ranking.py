@@ -20,12 +20,14 @@ class RankSets:
     Attributes:
         low: ``(M,)`` best rank in each set.
         high: ``(M,)`` worst rank in each set.
+        worse: ``(M, M)`` whether the first method is shown to be worse than the second.
         tie: ``(M,)`` letters: ``A`` for all methods whose set contains rank 1, ``B`` for those that no method
             outside ``A`` beats, and so on.
     """
 
     low: NDArray[np.int64]
     high: NDArray[np.int64]
+    worse: NDArray[np.bool_]
     tie: tuple[str, ...]
 
 
@@ -52,7 +54,8 @@ def rank_sets(theta: FloatArray, draws: FloatArray) -> RankSets:
     least = np.where(varies, np.quantile(reach, 1 - ALPHA) * error, 1e-12)
     worse = np.zeros((len(theta), len(theta)), bool)
     worse[first, second], worse[second, first] = difference > least, -difference > least
-    return RankSets(low=1 + worse.sum(axis=1), high=len(theta) - worse.sum(axis=0), tie=_ties(worse))
+    low, high = 1 + worse.sum(axis=1), len(theta) - worse.sum(axis=0)
+    return RankSets(low, high, worse, _ties(worse))
 
 
 def _ties(worse: NDArray[np.bool_]) -> tuple[str, ...]:

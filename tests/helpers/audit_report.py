@@ -25,7 +25,7 @@ def an_audit(folder, *labels: str, against: str | None = None):
         update = {
             "spec": spec,
             "cost": NOTHING,
-            "ranks": [a_rank(low=place + 1, high=place + 1, of=len(labels))],
+            "ranks": [a_rank(low=place + 1, high=place + 1, of=len(labels), beaten_by=labels[:place])],
             "comparisons": [row.model_copy(update={"against": against}) for row in others],
             "notes": ["judge errors are corrected with anchors"],
         }

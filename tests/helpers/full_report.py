@@ -36,7 +36,9 @@ def a_full_run(
 
 def a_full_result(label: str, *, methods: Sequence[str], concepts: Sequence[str]) -> Result:
     """A result with shares of single attributes, side effects, all pairs and measured judge errors."""
-    result = a_result(label, concepts=concepts, rank=methods.index(label) % 9, of=10)
+    place = methods.index(label)
+    better = methods[place + 1 :]
+    result = a_result(label, concepts=concepts, rank=place % 9, of=10, beaten_by=better)
     change = 0.0 if label == "base" else 0.4
     extra = [
         *group_rows(),

@@ -60,7 +60,8 @@ def a_run(
 ) -> Run:
     """A run of the methods; the first is the baseline."""
     results = [
-        a_result(name, concepts=concepts, rank=place, of=len(methods)) for place, name in enumerate(methods)
+        a_result(name, concepts=concepts, rank=place, of=len(methods), beaten_by=methods[place + 1 :])
+        for place, name in enumerate(methods)
     ]
     timings = [
         Timing(method=name, fit_seconds=12.4 * place, generate_seconds=311.0, judge_seconds=48.2)
@@ -92,7 +93,12 @@ def publish(folder: Path, results: Sequence[Result]) -> Path:
 
 
 def a_result(
-    label: str = "base", *, concepts: Sequence[str] = CONCEPTS, rank: int = 0, of: int = 4
+    label: str = "base",
+    *,
+    concepts: Sequence[str] = CONCEPTS,
+    rank: int = 0,
+    of: int = 4,
+    beaten_by: Sequence[str] = (),
 ) -> Result:
     """The result of one method; a known label has a fixed bias."""
     rng = np.random.default_rng(len(label))
@@ -116,7 +122,7 @@ def a_result(
         coverage=a_coverage(),
         estimates=[*bias_rows(bias, concepts, rng), *control_rows(label, rng)],
         comparisons=[] if label == "base" else [a_comparison(bias - BIAS["base"])],
-        ranks=[a_rank(low=max(1, of - rank), high=max(1, of - rank), of=of)],
+        ranks=[a_rank(low=max(1, of - rank), high=max(1, of - rank), of=of, beaten_by=beaten_by)],
         losses=[] if label == "base" else gated(over=0.31 * label.startswith("random")),
         agreement=[
             AgreementRow(
@@ -290,11 +296,11 @@ def gated(*, lost: float = 0.0, over: float = 0.0, half: float = 0.02) -> list[L
     )
 
 
-def a_rank(*, low: int, high: int, of: int) -> RankRow:
+def a_rank(*, low: int, high: int, of: int, beaten_by: Sequence[str] = ()) -> RankRow:
     """A rank set in the primary number."""
     keys = {"metric": "rms_delta", "attributes": JOINT, "judge": "panel", "corrected": True}
-    letter = "ABCDEFGHIJ"[low - 1]
-    return RankRow.model_validate(keys | {"low": low, "high": high, "of": of, "tie_group": letter})
+    places = {"low": low, "high": high, "of": of, "tie_group": "ABCDEFGHIJ"[low - 1]}
+    return RankRow.model_validate(keys | places | {"beaten_by": list(beaten_by)})
 
 
 def some_images(

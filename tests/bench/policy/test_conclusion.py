@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from helpers.report import JOINT, NAN, a_comparison, a_result, a_spec, an_estimate
+from helpers.report import JOINT, NAN, a_comparison, a_rank, a_result, a_spec, an_estimate
 
-from evenhand.bench.policy.conclusion import closer_than_base, contrary_judges, worst_attributes
+from evenhand.bench.policy.conclusion import closer_than_base, contrary_judges, leaders, worst_attributes
 from evenhand.bench.results.lookup import Key, Reading, distances
 
 KEY = Key("rms_delta", JOINT, "panel", False)
@@ -44,6 +44,18 @@ def test_method_is_closer_only_beyond_the_paired_interval():
     unclear = unclear.model_copy(update={"comparisons": [a_comparison(-0.02)]})
     key = KEY._replace(corrected=True)
     assert closer_than_base([Reading.of(result) for result in (base, clear, unclear)], key) == {"mist"}
+
+
+def test_methods_tie_only_if_none_is_shown_to_be_better_even_where_rank_sets_overlap():
+    others = [f"failing-{number}" for number in range(8)]
+    ranks = {
+        "mist": a_rank(low=1, high=12, of=21),
+        "time": a_rank(low=6, high=16, of=21, beaten_by=others[:5]),
+        "sfid": a_rank(low=10, high=16, of=21, beaten_by=[*others, "mist"]),
+    }
+    assert leaders(ranks) == {"mist", "time"}
+    del ranks["mist"]
+    assert leaders(ranks) == {"time", "sfid"}
 
 
 def test_steering_judge_is_not_asked_for_the_direction_of_a_change():

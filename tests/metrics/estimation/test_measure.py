@@ -157,6 +157,7 @@ def test_methods_are_compared_in_pairs(noisy):
     ranks = {method: (row.low, row.high, row.tie_group) for method, row in rows.items()}
     assert {row.of for row in rows.values()} == {2}
     assert ranks == {"better": (1, 1, "A"), "base": (2, 2, "B")}
+    assert {method: row.beaten_by for method, row in rows.items()} == {"better": [], "base": ["better"]}
 
 
 @pytest.mark.slow

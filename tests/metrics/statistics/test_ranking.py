@@ -29,6 +29,8 @@ def test_rank_sets_match_a_direct_implementation():
     draws = theta + rng.normal(0, 0.05, (300, 1)) + rng.normal(0, [0.02, 0.02, 0.15, 0.05], (300, 4))
     found = rank_sets(theta, draws)
     assert (found.low.tolist(), found.high.tolist()) == brute_rank_sets(theta, draws)
+    assert found.worse.sum(axis=1).tolist() == (found.low - 1).tolist()
+    assert found.worse[3, :2].all() and not found.worse[:2, 3].any()
     assert found.tie[:2] == ("A", "A") and found.tie[3] not in found.tie[:3]
 
 

@@ -24,7 +24,8 @@ def results(ranks=RANKS, *, spec=None, **changes):
     """Methods with these rank sets, closer than the baseline and within every gate unless changed."""
     found = []
     for label, (low, high) in ranks.items():
-        parts = {"ranks": [a_rank(low=low, high=high, of=len(ranks))] if low else []}
+        better = [other for other, (_, worst) in ranks.items() if worst < low]
+        parts = {"ranks": [a_rank(low=low, high=high, of=len(ranks), beaten_by=better)] if low else []}
         if label != "base":
             parts |= {"losses": PASSED, "comparisons": CLOSER} | changes.get(label, {})
         given = {"spec": a_spec(label, concepts=["nurse"], **spec)} if spec else {}

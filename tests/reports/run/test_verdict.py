@@ -14,7 +14,9 @@ def readings(ranks=None, **changes):
     found = []
     for label, (low, high) in (RANKS if ranks is None else ranks).items():
         result = a_result(label, concepts=["nurse"])
-        parts = {"ranks": [a_rank(low=low, high=high, of=3)] if low else []} | changes.get(label, {})
+        better = [other for other, (_, worst) in (ranks or RANKS).items() if worst < low]
+        parts = {"ranks": [a_rank(low=low, high=high, of=3, beaten_by=better)] if low else []}
+        parts |= changes.get(label, {})
         found.append(Reading.of(result.model_copy(update=parts)))
     return ordered(found, primary_key(found))
 
