@@ -36,9 +36,9 @@ def a_full_run(
 
 def a_full_result(label: str, *, methods: Sequence[str], concepts: Sequence[str]) -> Result:
     """A result with shares of single attributes, side effects, all pairs and measured judge errors."""
-    place = methods.index(label)
-    better = methods[place + 1 :]
-    result = a_result(label, concepts=concepts, rank=place % 9, of=10, beaten_by=better)
+    places = {name: number % 9 for number, name in enumerate(methods)}
+    better = [name for name, place in places.items() if place > places[label]]
+    result = a_result(label, concepts=concepts, rank=places[label], of=10, beaten_by=better)
     change = 0.0 if label == "base" else 0.4
     extra = [
         *group_rows(),
