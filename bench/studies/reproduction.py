@@ -147,7 +147,9 @@ def relative_effect(method: Span, base: Span, difference: Span) -> Span:
         difference: The paired difference, method minus baseline.
     """
     found = ratio(method, base, difference)
-    value, low, high = (1 - math.sqrt(max(part, 0.0)) for part in (found.value, found.high, found.low))
+    # As in the intervals of RMSDelta: a square below zero must not shorten the interval.
+    most = found.high + max(-found.value, 0.0)
+    value, low, high = (1 - math.sqrt(max(part, 0.0)) for part in (found.value, most, found.low))
     return Span(value, low, high)
 
 

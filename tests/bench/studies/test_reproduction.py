@@ -98,6 +98,15 @@ def test_an_effect_is_the_part_of_the_distance_that_is_removed(square, effect):
     assert found.low <= found.value <= found.high <= 1
 
 
+def test_an_effect_of_images_more_even_than_independent_draws_has_an_interval():
+    base, change = Span(0.36, 0.3, 0.42), Span(-0.38, -0.42, -0.34)
+    found, even = (
+        relative_effect(Span(square, square - 0.02, square + 0.02), base, change) for square in (-0.02, 0.0)
+    )
+    assert found.value == found.high == 1
+    assert found.low == pytest.approx(even.low, abs=0.02) and found.low < 0.8
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [
