@@ -114,7 +114,8 @@ def _effort(effects: pd.DataFrame) -> pd.DataFrame:
 def _summary(effects: pd.DataFrame) -> str:
     """How many methods have which verdict; of several rows of a method, the best one counts."""
     best = effects["verdict"].map(VERDICTS.index).groupby(effects["method"]).min()
-    said = [f"{(best == place).sum()} {name}" for place, name in enumerate(VERDICTS) if (best == place).any()]
+    names = [name.replace("no ", "without a ") for name in VERDICTS]
+    said = [f"{(best == place).sum()} {name}" for place, name in enumerate(names) if (best == place).any()]
     counted = f"Of {len(best)} published methods: {', '.join(said)}."
     lost = effects[effects["verdict"] == VERDICTS[0]].groupby("method")["lost"].min()
     overriding = (lost > MARGIN).sum()
