@@ -10,7 +10,7 @@ from pathlib import Path
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import FRESH_FILE, VERIFICATION_FILE, read_entries
 from evenhand.bench.leaderboard.measure import measured
-from evenhand.bench.leaderboard.suite import KnownSuite, known_suite
+from evenhand.bench.leaderboard.suite import KnownSuite, suite_of
 from evenhand.bench.leaderboard.tables import Tables, read_tables
 from evenhand.bench.leaderboard.verification.fresh import remeasured_fresh
 from evenhand.bench.results.entry import ENTRY_FILE, Entry, version_key
@@ -47,7 +47,7 @@ def remeasure(folder: Path, *, report: Callable[[str], None] = lambda line: None
         if not entry.files:
             report(f"{path.name}: has no tables; its numbers stay as reported")
             continue
-        known = _known(path, entry)
+        known = suite_of(entry.result, name=path.name)
         new, tables = _again(path, entry, known, bases.get(key))
         if new.result.spec.method.name == BASE:
             bases[key] = new, tables
@@ -55,13 +55,6 @@ def remeasure(folder: Path, *, report: Callable[[str], None] = lambda line: None
             changed.append(path)
             report(f"{path.name}: measured again")
     return changed
-
-
-def _known(path: Path, entry: Entry) -> KnownSuite:
-    known = known_suite(entry.result.spec)
-    if known is None:
-        raise EvenhandError(f"{path.name}: its suite is not registered here; install it")
-    return known.of(entry.result)
 
 
 def _again(

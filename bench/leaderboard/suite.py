@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
+from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.plan import Item, concepts, make_plan
 from evenhand.bench.prompts.prompt_set import PromptSet
 from evenhand.bench.registry.entry_points import SUITES
@@ -93,6 +94,18 @@ def known_suite(spec: Spec) -> KnownSuite | None:
             if wanted == (found.suite.name, found.suite.version, found.stated["suite_digest"]):
                 return found
     return None
+
+
+def suite_of(result: Result, *, name: str) -> KnownSuite:
+    """The registered suite of the result of entry ``name``, with as many images as the result covers.
+
+    Raises:
+        EvenhandError: The suite is not registered.
+    """
+    known = known_suite(result.spec)
+    if known is None:
+        raise EvenhandError(f"{name}: its suite is not registered here; install it")
+    return known.of(result)
 
 
 def refusal(result: Result) -> str:

@@ -25,15 +25,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.leaderboard.entries import load_entry
-from evenhand.bench.leaderboard.suite import known_suite
+from evenhand.bench.leaderboard.suite import suite_of
 from evenhand.bench.leaderboard.tables import read_tables
 from evenhand.bench.mini.autoencoder import through_autoencoder
 from evenhand.bench.mini.law import FINE_TONES, TAXONOMIES, TONE_GROUPS, fine_law, occupations
 from evenhand.bench.mini.world import STYLES, render
 from evenhand.bench.prompts.plan import make_plan
+from evenhand.bench.results.result import BASE
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.suites.suite import Suite, load_suite
-from evenhand.metrics.estimation.panel import PANEL, vote
+from evenhand.metrics.estimation.panel import vote
 from evenhand.metrics.statistics.paired_loss import mean_loss
 from evenhand.metrics.statistics.uncertainty import ALPHA
 
@@ -135,12 +136,10 @@ def people_of(entry: Path) -> tuple[str, pd.DataFrame]:
         (the groups of all attributes) and ``alignment``.
     """
     loaded = load_entry(entry)
-    known = known_suite(loaded.result.spec)
-    assert known is not None, f"{entry} is of a suite that is not registered"
-    known = known.of(loaded.result)
-    tables, groups = read_tables(entry, loaded, known), known.suite.taxonomy
-    votes = vote(tables.labels, members=known.suite.panel, taxonomy=groups)
-    told = votes[(votes["judge"] == PANEL) & (votes["status"] == "ok")]
+    known = suite_of(loaded.result, name=entry.name)
+    tables = read_tables(entry, loaded, known)
+    votes = vote(tables.labels, members=known.suite.panel, taxonomy=known.suite.taxonomy)
+    told = votes[votes["status"] == "ok"]
     people = told.pivot(index="key", columns="attribute", values="label").dropna().agg("/".join, axis=1)
     neutral = tables.images[tables.images["kind"] == "neutral"]
     rows = neutral.assign(people=neutral["key"].map(people))[["concept", "people", "alignment"]]
@@ -150,10 +149,9 @@ def people_of(entry: Path) -> tuple[str, pd.DataFrame]:
 def published_rows(entries: Path, suite: str) -> pd.DataFrame:
     """The rows of a suite: difference in mean alignment to the baseline, and that among the same people."""
     known = load_suite(suite)
-    folders = sorted(entries.glob(f"*@{known.name}-v{known.version}"))
-    base = people_of(entries / f"base@{known.name}-v{known.version}")[1]
-    found = {}
-    for label, images in map(people_of, folders):
+    rows = dict(map(people_of, sorted(entries.glob(f"*@{known.name}-v{known.version}"))))
+    base, found = rows[BASE], {}
+    for label, images in rows.items():
         whole = images["alignment"].mean() - base["alignment"].mean()
         found[label] = {"difference": whole} | among_same_people(images, base)._asdict()
     return pd.DataFrame(found).T.sort_values("value")

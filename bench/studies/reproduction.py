@@ -32,6 +32,7 @@ from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.studies.reproduction_page import NOT_RUN, SCOPES, VERDICTS, parts
 from evenhand.bench.suites.evaluation_config import Spec
 from evenhand.metrics.statistics.ratios import Span, ratio
+from evenhand.metrics.statistics.uncertainty import upper_end
 from evenhand.reports.leaderboard.literature import CONFIDENCE, Protocol, Reported, protocols, reported
 
 DATA = "published_effects.toml"
@@ -147,8 +148,7 @@ def relative_effect(method: Span, base: Span, difference: Span) -> Span:
         difference: The paired difference, method minus baseline.
     """
     found = ratio(method, base, difference)
-    # As in the intervals of RMSDelta: a square below zero must not shorten the interval.
-    most = found.high + max(-found.value, 0.0)
+    most = float(upper_end(found.high, found.value, least=0.0))
     value, low, high = (1 - math.sqrt(max(part, 0.0)) for part in (found.value, most, found.low))
     return Span(value, low, high)
 

@@ -26,6 +26,9 @@ NOT_RUN = "not run"
 VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "no published effect", NOT_RUN)
 """What can be said of a method, best first."""
 
+COUNTED_AS = {"no published effect": "without a published effect"}
+"""Verdicts that read otherwise after a number."""
+
 EMPTY = "–"
 
 
@@ -114,7 +117,7 @@ def _effort(effects: pd.DataFrame) -> pd.DataFrame:
 def _summary(effects: pd.DataFrame) -> str:
     """How many methods have which verdict; of several rows of a method, the best one counts."""
     best = effects["verdict"].map(VERDICTS.index).groupby(effects["method"]).min()
-    names = [name.replace("no ", "without a ") for name in VERDICTS]
+    names = [COUNTED_AS.get(name, name) for name in VERDICTS]
     said = [f"{(best == place).sum()} {name}" for place, name in enumerate(names) if (best == place).any()]
     counted = f"Of {len(best)} published methods: {', '.join(said)}."
     lost = effects[effects["verdict"] == VERDICTS[0]].groupby("method")["lost"].min()

@@ -15,7 +15,13 @@ from evenhand.metrics.estimation.tallies import Counted, FairModels, Reading, Se
 from evenhand.metrics.representation import FloatArray, mean_over, ratio
 from evenhand.metrics.rows import EstimateRow
 from evenhand.metrics.statistics.resampling import Layout, Resamples
-from evenhand.metrics.statistics.uncertainty import interval, recentred, skewness, transformed_interval
+from evenhand.metrics.statistics.uncertainty import (
+    interval,
+    recentred,
+    skewness,
+    transformed_interval,
+    upper_end,
+)
 
 Bounds = Callable[[], FloatArray]
 """Function to values that are possible although no draw shows them."""
@@ -324,9 +330,6 @@ def _limits(
 ) -> Limits:
     """Intervals after :attr:`Metric.finish`; if the labels do not vary, at least the exact bounds.
 
-    Of a value below :attr:`Metric.least`, the upper end is as far above the least value as it would be above
-    this one.
-
     Args:
         metric: The metric.
         value: ``(...)`` values before :attr:`Metric.finish`.
@@ -351,8 +354,7 @@ def _limits(
         ends = bounds()
         low = np.where(still, np.minimum(low, ends.min(axis=0, initial=np.inf)), low)
         high = np.where(still, np.maximum(high, ends.max(axis=0, initial=-np.inf)), high)
-    # A value that no model has is due to chance, which must not shorten the interval.
-    high = high + np.maximum(metric.least - value, 0)
+    high = upper_end(high, value, least=metric.least)
     low, high = (np.clip(metric.finish(end), metric.low, metric.high) for end in (low, high))
     return Limits(low, high, still)
 

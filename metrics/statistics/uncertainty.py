@@ -278,6 +278,15 @@ def transformed_interval(
     return float(low), float(high)
 
 
+def upper_end(high: ArrayLike, value: ArrayLike, *, least: float) -> FloatArray:
+    """The upper end of an interval of a quantity that is at least ``least``, though its estimate may be less.
+
+    An estimate below ``least`` is due to chance, which must not shorten the interval: its upper end is as far
+    above ``least`` as it would be above the estimate.
+    """
+    return np.asarray(high + np.maximum(least - np.asarray(value, float), 0))
+
+
 def skewness(rows: FloatArray) -> float:
     """Skewness of the values ``(R,)`` of concepts; 0 where fewer than three have a value or none varies."""
     centred = rows[np.isfinite(rows)]
