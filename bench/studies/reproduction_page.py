@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from evenhand.bench.registry import spec_text
+from evenhand.bench.registry.method_spec import method_class
 from evenhand.bench.studies.coverage import as_markdown
 from evenhand.metrics.estimation.losses import MARGIN
 
@@ -93,8 +94,13 @@ def _parameters(row: Any) -> str:
     stated = ", ".join(f"`{spec_text.label('', {name: value})[1:]}`" for name, value in given.items())
     if math.isnan(row.trials):
         return stated or EMPTY
-    origin = "tuned" if row.trials else "" if stated else "by hand"
+    origin = "tuned" if row.trials else "" if stated else _untuned(row, "by hand")
     return "; ".join(filter(None, [stated, origin]))
+
+
+def _untuned(row: Any, said: str) -> str:
+    """What to say of a method that was not tuned: nothing was missed if it declares nothing to search."""
+    return said if method_class(row.method).space() else "nothing to tune"
 
 
 def _effort(effects: pd.DataFrame) -> pd.DataFrame:
@@ -105,7 +111,7 @@ def _effort(effects: pd.DataFrame) -> pd.DataFrame:
             "U-Net passes of the fit": f"{row.fit_passes:,.0f}",
             "time": EMPTY if math.isnan(row.fit_seconds) else f"{row.fit_seconds:,.0f} s",
             "fits": f"{row.fits:.0f}",
-            "trials of the tuning": f"{row.trials:.0f}" if row.trials else "not tuned",
+            "trials of the tuning": f"{row.trials:.0f}" if row.trials else _untuned(row, "not tuned"),
             "training": EMPTY if math.isnan(row.share_trained) else _share(row.share_trained),
         }
         for row in _rows(effects)

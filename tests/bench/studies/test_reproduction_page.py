@@ -80,6 +80,12 @@ def test_the_origin_of_the_parameters_is_said(tables, label, trials, said):
     assert last_line(parts(found)["measured"]).split("|")[1:3] == [" `uce` ", f" {said} "]
 
 
+def test_a_method_without_a_search_space_has_nothing_to_tune(tables):
+    found = parts(with_row(tables, label="entigen", method="entigen", trials=0, verdict="reproduced"))
+    assert last_line(found["measured"]).split("|")[2] == " nothing to tune "
+    assert last_line(found["effort"]).split("|")[5] == " nothing to tune "
+
+
 def test_the_best_row_of_a_method_counts_in_the_summary(tables):
     row = tables["effects"].iloc[:1]
     said = ("not reproduced", "reproduced", "partly reproduced")
