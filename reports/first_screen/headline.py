@@ -38,10 +38,11 @@ def headline(
     if spec.external and base_of(readings) is None:
         return _models(found, spec, key, marks)
     passing = [reading for reading in readings if bands.get(reading.label, "ranked") == "ranked"]
-    alone = len([reading for reading in passing if not reading.is_base]) == 1
-    if found.finding == "best" and alone and len(passing) < len(readings):
+    all_pass = len(passing) == len(readings)
+    rivals = len([reading for reading in passing if not reading.is_base]) > 1
+    if found.finding == "best" and not rivals and not all_pass:
         return _only(found, spec, key)
-    return _methods(found, spec, key, all_pass=len(passing) == len(readings))
+    return _methods(found, spec, key, all_pass=all_pass, degree="most" if rivals else "more")
 
 
 def _only(found: Conclusion, spec: Spec, key: Key) -> str:
@@ -51,11 +52,11 @@ def _only(found: Conclusion, spec: Spec, key: Key) -> str:
     return f"Only {who} is shown to {more}, follow explicit prompts and leave the rest alone."
 
 
-def _methods(found: Conclusion, spec: Spec, key: Key, *, all_pass: bool) -> str:
-    """The sentence on methods and their baseline."""
+def _methods(found: Conclusion, spec: Spec, key: Key, *, all_pass: bool, degree: str) -> str:
+    """The sentence on methods and their baseline; ``degree`` is that of the best one."""
     names = [reading.label for reading in found.methods]
     who, one = _who(names, spec), len(names) == 1
-    better, best = _evenness(spec, key, "more", one=False), _evenness(spec, key, "most", one=True)
+    better, best = _evenness(spec, key, "more", one=False), _evenness(spec, key, degree, one=True)
     more = _evenness(spec, key, "more", one=one)
     report_text = report_text_of(spec)
     subject, subjects = report_text.subject, report_text.subjects

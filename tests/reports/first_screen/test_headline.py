@@ -41,6 +41,9 @@ def said(found):
 
 FOUND = {
     f"mist makes {SHOWN} most even, follows explicit prompts and leaves the rest alone.": results(),
+    f"mist makes {SHOWN} more even, follows explicit prompts and leaves the rest alone.": results(
+        {"base": (2, 2), "mist": (1, 1)}
+    ),
     f"Of the methods that follow explicit prompts and leave the rest alone, uce makes {SHOWN} most even.": (
         results({"base": (4, 4), "mist": (1, 1), "uce": (2, 2), "time": (3, 3)}, mist={"losses": HARMFUL})
     ),
