@@ -68,7 +68,7 @@ def proposals(space: Space, tried: Tried, *, seed: int) -> Iterator[dict[str, An
     Raises:
         EvenhandError: Optuna is not installed.
     """
-    optuna = _optuna()
+    optuna = require_optuna()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True)
@@ -88,7 +88,7 @@ def importances(space: Space, tried: Tried, *, seed: int) -> dict[str, float]:
 
     Empty where fewer than four trials or scores without variation say nothing.
     """
-    optuna = _optuna()
+    optuna = require_optuna()
     domains = {name: _distribution(domain) for name, domain in space.items()}
     study = optuna.create_study()
     for parameters, score in tried:
@@ -103,7 +103,7 @@ def importances(space: Space, tried: Tried, *, seed: int) -> dict[str, float]:
 
 
 def _distribution(domain: Range | Choice) -> optuna.distributions.BaseDistribution:
-    optuna = _optuna()
+    optuna = require_optuna()
     if isinstance(domain, Choice):
         return optuna.distributions.CategoricalDistribution(range(len(domain.values)))
     if domain.integer:
@@ -122,7 +122,12 @@ def _decoded(domain: Range | Choice, value: Any) -> Any:
     return int(value) if domain.integer else rounded(domain, value)
 
 
-def _optuna() -> Any:
+def require_optuna() -> Any:
+    """Optuna, which the last trials of a search and the importance of its parameters need.
+
+    Raises:
+        EvenhandError: It is not installed.
+    """
     try:
         import optuna
     except ImportError as fault:

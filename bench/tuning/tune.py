@@ -73,7 +73,7 @@ def tune(
 
     Raises:
         EvenhandError: The suite has no tuning protocol or scores a development prompt, the method has
-            nothing to tune, or an existing record belongs to another search.
+            nothing to tune, Optuna is not installed, or an existing record belongs to another search.
     """
     resolved = suite if isinstance(suite, Suite) else load_suite(suite)
     name, given = spec_text.split(method, kind="method")
@@ -84,6 +84,7 @@ def tune(
     space = {key: domain for key, domain in method_class(name).space().items() if key not in given}
     if not space:
         raise EvenhandError(f"method {method!r} has nothing to tune: its search space is empty")
+    search.require_optuna()
     label = spec_text.label(name, given)
     path = record_path(Path(out), resolved.name, label)
     folder = Path(work) / folder_name(resolved.name) / folder_name(label)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -263,6 +264,14 @@ def test_a_configuration_over_budget_is_not_fitted(tmp_path):
     (trial,) = record.trials
     assert trial.status == "over budget" and "1 U-Net passes" in trial.reason
     assert json.loads(record.text())["winner"] is None
+
+
+def test_a_missing_optuna_is_noticed_before_the_first_trial(tmp_path, monkeypatch):
+    # Only the trials after the quasi-random ones need it; a search must not end there.
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(EvenhandError, match=r"pip install 'evenhand\[tune\]'"):
+        search(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_method_without_a_space_has_nothing_to_tune(tmp_path):
