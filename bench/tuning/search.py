@@ -87,6 +87,9 @@ def importances(space: Space, tried: Tried, *, seed: int) -> dict[str, float]:
     """The share of the scores' variance that each parameter explains (fANOVA; Hutter et al., 2014).
 
     Empty where fewer than four trials or scores without variation say nothing.
+
+    Raises:
+        EvenhandError: Optuna is not installed.
     """
     optuna = require_optuna()
     domains = {name: _distribution(domain) for name, domain in space.items()}

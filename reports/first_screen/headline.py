@@ -42,7 +42,8 @@ def headline(
     rivals = len([reading for reading in passing if not reading.is_base]) > 1
     if found.finding == "best" and not rivals and not all_pass:
         return _only(found, spec, key)
-    return _methods(found, spec, key, all_pass=all_pass, degree="most" if rivals else "more")
+    degree = "most" if rivals else "more"
+    return _methods(found, spec, key, all_pass=all_pass, degree=degree)
 
 
 def _only(found: Conclusion, spec: Spec, key: Key) -> str:
@@ -53,7 +54,10 @@ def _only(found: Conclusion, spec: Spec, key: Key) -> str:
 
 
 def _methods(found: Conclusion, spec: Spec, key: Key, *, all_pass: bool, degree: str) -> str:
-    """The sentence on methods and their baseline; ``degree`` is that of the best one."""
+    """The sentence on methods and their baseline.
+
+    ``degree`` is ``"most"``, or ``"more"`` if the best method has no rival that passes the gates.
+    """
     names = [reading.label for reading in found.methods]
     who, one = _who(names, spec), len(names) == 1
     better, best = _evenness(spec, key, "more", one=False), _evenness(spec, key, degree, one=True)
