@@ -1,6 +1,8 @@
 """The messages on the page about full-size models are those of the commands, on a machine without weights."""
 
 import re
+import shutil
+from types import SimpleNamespace
 
 import pytest
 from helpers.documents import blocks
@@ -19,10 +21,12 @@ def shown(first):
 
 
 @pytest.fixture(autouse=True)
-def empty_disk(tmp_path, monkeypatch):
+def machine_without_weights(tmp_path, monkeypatch):
     use_cache(monkeypatch, tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    # The page shows a machine with room for the images.
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100 * 10**9))
 
 
 @pytest.mark.slow
