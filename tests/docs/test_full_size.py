@@ -1,8 +1,6 @@
 """The messages on the page about full-size models are those of the commands, on a machine without weights."""
 
 import re
-import shutil
-from types import SimpleNamespace
 
 import pytest
 from helpers.documents import blocks
@@ -21,12 +19,10 @@ def shown(first):
 
 
 @pytest.fixture(autouse=True)
-def machine_without_weights(tmp_path, monkeypatch):
+def machine_without_weights(tmp_path, monkeypatch, disk_with_room):
     use_cache(monkeypatch, tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    # The page shows a machine with room for the images.
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100 * 10**9))
 
 
 @pytest.mark.slow

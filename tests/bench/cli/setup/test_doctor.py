@@ -5,6 +5,8 @@ import json
 import pytest
 from helpers.paths import TINY
 
+pytestmark = pytest.mark.usefixtures("disk_with_room")
+
 
 @pytest.mark.slow
 def test_doctor_passes_for_a_working_installation(evenhand):
