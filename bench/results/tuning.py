@@ -51,6 +51,14 @@ class Trial(Record):
     high: Real
     harms: list[HarmRow] = Field(default_factory=list)
     passes: int = Field(description="U-Net passes of the fit")
+    processor: str = Field(
+        default="", description="what drew the images; another kind changes the last digits of the losses"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_an_unknown_processor(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Trials from before processors were stated keep the bytes, and the digest, that they had."""
+        return without_defaults(self, handler(self), ("processor",))
 
     @property
     def worst(self) -> HarmRow | None:
@@ -191,6 +199,11 @@ class TuningRecord(Record):
     def passes(self) -> int:
         """U-Net passes of all fits."""
         return sum(trial.passes for trial in self.trials)
+
+    @property
+    def processors(self) -> list[str]:
+        """The processors that drew the trials, as far as they are known; several if the search moved."""
+        return list(dict.fromkeys(trial.processor for trial in self.trials if trial.processor))
 
     def digest(self) -> str:
         """SHA-256 of the record without the digest."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from evenhand.bench.models.processor import processor_name
 from evenhand.bench.models.unet import Model
 from evenhand.bench.prompts.prompt_set import PromptSet
 from evenhand.bench.registry.method_spec import MethodUse
@@ -129,9 +130,8 @@ def subject_of_run(
 
 def machine(device: torch.device) -> str:
     """The accelerator, or the processor and its number of cores, for timings."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()}, {os.cpu_count()} cores"
+    name = processor_name(device)
+    return name if device.type == "cuda" else f"{name}, {os.cpu_count()} cores"
 
 
 def result_of(subject: Subject, *, provenance: Provenance, measured: Measurement) -> r.Result:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.processor import processor_name
 from evenhand.bench.registry.method_spec import parse_method
 from evenhand.bench.results.lookup import PRIMARY_METRIC
 from evenhand.bench.results.result import BASE, EstimateRow, Result
@@ -17,6 +20,7 @@ from evenhand.bench.run import evaluate
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.suites.fit_length import bound
 from evenhand.bench.suites.suite import Suite
+from evenhand.metrics.vision.weights import best_device
 
 
 def with_parameters(development: Suite, method: str, parameters: Mapping[str, Any]) -> Suite:
@@ -110,6 +114,7 @@ def run_trial(
         high=found.high,
         harms=_harms(result),
         passes=result.fit_passes,
+        processor=processor_name(torch.device(best_device())),
     )
 
 

@@ -65,6 +65,7 @@ def _sentences(record: TuningRecord, primary: str) -> list[str]:
         "The search minimises the distance among the trials in which no loss against the baseline exceeds "
         "the margin of its gate.",
         *_stages(record),
+        *(f"Drawn on {name}." for name in record.processors),
     ]
 
 

@@ -39,6 +39,19 @@ def test_a_record_is_finished_with_its_last_planned_trial():
     assert a_record(*(a_trial(i, 0.1) for i in range(3))).finished
 
 
+def test_processors_are_named_once_in_the_order_of_the_trials():
+    trials = [a_trial(i, 0.1, processor=name) for i, name in enumerate(["B", "", "A", "B"])]
+    assert a_record(*trials).processors == ["B", "A"]
+
+
+def test_a_trial_of_an_unknown_processor_states_none(tmp_path):
+    record = a_record(a_trial(0, 0.1), a_trial(1, 0.1, processor="A"))
+    assert ["processor" in trial for trial in record.model_dump(mode="json")["trials"]] == [False, True]
+    path = tmp_path / "record.json"
+    path.write_text(record.text())
+    assert read_tuning(path) == record
+
+
 FIRST = {"development": "f", "steps": 2, "seeds": 1, "finalists": 2, "baseline": 0.7}
 TRIED = [a_trial(0, 0.4), a_trial(1, 0.1, loss=0.9), a_trial(2, 0.3)]
 

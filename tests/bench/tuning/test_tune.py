@@ -6,9 +6,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 from helpers.tuning import a_trial
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.processor import processor_name
 from evenhand.bench.results.tuning import read_tuning
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.run_folder import load_run
@@ -20,6 +22,7 @@ from evenhand.bench.tuning.summary import closing_lines, trial_table, write_page
 from evenhand.bench.tuning.tune import record_path, tune
 from evenhand.methods.activations.respodiff import RespoDiff
 from evenhand.methods.prompts.entigen import Entigen
+from evenhand.metrics.vision.weights import best_device
 
 METHOD = "eos-swap"
 
@@ -81,6 +84,10 @@ class TestSearch:
         _, record = found
         names = {harm.name for trial in record.trials for harm in trial.harms}
         assert {"explicit_fidelity gender", "undetermined tone"} <= names
+
+    def test_every_trial_states_the_processor_that_drew_it(self, found):
+        here = processor_name(torch.device(best_device()))
+        assert {trial.processor for trial in found[1].trials} == {here}
 
     def test_an_interrupted_search_ends_with_the_same_record(self, found, tmp_path, monkeypatch):
         whole = record_path(found[0] / "tuning", "mini", METHOD).read_bytes()

@@ -68,6 +68,14 @@ def test_page_of_a_longer_training_says_how_it_ended():
     assert "10 100 quasi-random" in rows[1] and "4 of 4" in shown.text
 
 
+def test_page_names_the_processors_that_are_known():
+    def page(*names):
+        trials = [a_trial(i, 0.1, processor=name) for i, name in enumerate(names)]
+        return render_tuning(a_record(*trials), primary="gender", importances={})
+
+    assert "Drawn on A, AVX2." in page("A, AVX2", "A, AVX2") and "Drawn on" not in page("", "")
+
+
 def test_curve_needs_two_trials_and_importances_are_sorted():
     figures = [figure.attributes["id"] for figure in page(a_record(a_trial(0, 0.3))).all("figure")]
     assert figures == []
